@@ -1,0 +1,36 @@
+# Linux and macOS. On Windows the README's two pip commands do what .venv/.installed does here.
+PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
+BIN := .venv/bin
+
+.PHONY: verify test lint docs clean
+
+verify: .venv/.installed
+	$(BIN)/singtheory verify --report report
+
+test: .venv/.installed
+	$(BIN)/pytest
+
+lint: .venv/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+# The README shows measurements of this run; a run that refutes something stops here.
+docs: verify
+	$(BIN)/python -m proofs_checks.readme
+
+# The stamp is written last, so that a set-up cut short is taken up again and a finished one is not.
+.venv/.installed: pyproject.toml constraints.txt | .venv/bin/pip
+	$(BIN)/pip install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || \
+	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The environment stays: it is kept current by its stamp and takes minutes to build.
+clean:
+	rm -rf report dist mutants .benchmarks .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	find singtheory proofs_checks singdiffusion tests -name __pycache__ -prune -exec rm -rf {} +
