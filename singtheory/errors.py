@@ -1,0 +1,19 @@
+"""The one error the library raises for bad input."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input, told in one line that names the input and the remedy.
+
+    The commands print the line and exit with status 2; the library only raises.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """An `InputError` for an unknown `name` of some `kind`, with the nearest known names first."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return InputError(f"unknown {kind} {name!r}: {hint}")

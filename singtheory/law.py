@@ -1,0 +1,263 @@
+r"""Laws of the data `x_0`: weighted atoms, Gaussian mixtures, Gaussians, each with its exact posterior.
+
+Every law answers one question exactly: given `z = x_t/σ_t = √γ x_0 + n` and `γ`, what is the law of `x_0`? `law.posterior(z, snr)`
+is that law, and its mean is the denoiser `x̂(x_t, t) = E[x_0 | x_t]`. The posterior depends on `(z, γ)` alone (theory.md,
+notation), which is why no schedule appears here.
+
+All tensors are float64 on one device; `d` is the dimension of the data.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from singtheory.errors import InputError
+from singtheory.posterior import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
+
+Array = Any
+"""What `torch.as_tensor` accepts: a tensor, a numpy array or nested sequences of numbers."""
+
+
+class Law(ABC):
+    """The law `π` of the data in `d` dimensions."""
+
+    dim: int
+
+    @property
+    @abstractmethod
+    def mean(self) -> Tensor:
+        """`μ`, shape (d,)."""
+
+    @property
+    @abstractmethod
+    def cov(self) -> Tensor:
+        """`Σ`, shape (d, d)."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the law's tensors live; queries must live there too."""
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`n` independent draws of `x_0`, shape (n, d)."""
+
+    @abstractmethod
+    def _posterior(self, z: Tensor, snr: Tensor) -> Posterior:
+        """The posterior for checked queries: `z` (batch, d), `snr` (batch,)."""
+
+    def posterior(self, z: Array, snr: Array) -> Posterior:
+        """The law of `x_0` given `√γ x_0 + n = z`.
+
+        Args:
+            z: `x_t/σ_t`, shape (d,) or (batch, d), finite.
+            snr: `γ_t ≥ 0`, finite, a number or shape (batch,).
+
+        Raises:
+            InputError: for queries of another width, NaN, or a negative or infinite snr (at t = 0 the posterior is `δ_x`).
+        """
+        z = torch.atleast_2d(torch.as_tensor(z, dtype=torch.float64, device=self.device))
+        snr = torch.as_tensor(snr, dtype=torch.float64, device=self.device)
+        if z.ndim != 2 or z.shape[1] != self.dim:
+            raise InputError(f"query of shape {tuple(z.shape)}: the data has dimension {self.dim}, need (batch, {self.dim})")
+        if not bool(torch.isfinite(z).all()):
+            raise InputError("query z holds NaN or infinity: divide x_t by sigma_t at t > 0 only")
+        if not bool(((snr >= 0) & torch.isfinite(snr)).all()):
+            raise InputError("snr must be finite and at least 0: at t = 0 the posterior is the point x_t itself")
+        if snr.ndim > 1 or (snr.ndim == 1 and len(snr) not in (1, len(z))):
+            raise InputError(f"snr of shape {tuple(snr.shape)} for {len(z)} queries: give one number or one a query")
+        return self._posterior(z, snr.expand(len(z)))
+
+
+def _as_finite(name: str, values: Array, ndim: int) -> Tensor:
+    """`values` as a float64 tensor of `ndim` dimensions, finite and not empty. Raises `InputError` naming `name`."""
+    try:
+        tensor = torch.as_tensor(values, dtype=torch.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: not an array of numbers ({error})") from None
+    if tensor.ndim != ndim:
+        raise InputError(f"{name} of shape {tuple(tensor.shape)}: need {ndim} dimensions")
+    if tensor.numel() == 0:
+        raise InputError(f"{name} of shape {tuple(tensor.shape)}: empty")
+    if not bool(torch.isfinite(tensor).all()):
+        raise InputError(f"{name}: holds NaN or infinity; remove those entries")
+    return tensor
+
+
+def _as_weights(weights: Array | None, count: int, device: torch.device) -> Tensor:
+    """Prior weights that sum to one, uniform when not given. Raises `InputError` when they cannot be weights."""
+    if weights is None:
+        return torch.full((count,), 1 / count, dtype=torch.float64, device=device)
+    w = _as_finite("weights", weights, 1).to(device)
+    if len(w) != count:
+        raise InputError(f"weights: {len(w)} for {count} points; give one weight a point")
+    if bool((w < 0).any()):
+        raise InputError(f"weights: the smallest is {float(w.min())}; weights must not be negative")
+    if float(w.sum()) == 0:
+        raise InputError("weights: they sum to zero; at least one must be positive")
+    return w / w.sum()
+
+
+def _as_cov(name: str, values: Array, count: int, dim: int) -> Tensor:
+    """Covariances (count, d, d), symmetric and positive semidefinite. Raises `InputError` otherwise."""
+    cov = _as_finite(name, values, 3)
+    if cov.shape != (count, dim, dim):
+        raise InputError(f"{name} of shape {tuple(cov.shape)}: need {(count, dim, dim)}")
+    scale = cov.diagonal(dim1=1, dim2=2).abs().amax(dim=1).clamp(min=1e-300)
+    if bool(((cov - cov.mT).abs().amax(dim=(1, 2)) > 1e-9 * scale).any()):
+        raise InputError(f"{name}: not symmetric")
+    if bool((torch.linalg.eigvalsh(cov)[:, 0] < -1e-9 * scale).any()):
+        raise InputError(f"{name}: has a negative eigenvalue, so it is no covariance")
+    return (cov + cov.mT) / 2
+
+
+@final
+class Atoms(Law):
+    """Finite data: points `y_i` with weights `w_i`.
+
+    Args:
+        points: shape (n, d), finite.
+        weights: shape (n,), not negative, positive sum (they are normalised); uniform when not given.
+
+    Raises:
+        InputError: for empty, non-finite or wrongly shaped data, and for weights that are none.
+    """
+
+    def __init__(self, points: Array, weights: Array | None = None) -> None:
+        self.points = _as_finite("points", points, 2)
+        self.weights = _as_weights(weights, len(self.points), self.points.device)
+        self.dim = self.points.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the points live."""
+        return self.points.device
+
+    def to(self, device: torch.device | str) -> "Atoms":
+        """The same law on another device."""
+        return Atoms(self.points.to(device), self.weights.to(device))
+
+    @cached_property
+    def mean(self) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """`μ = Σ w_i y_i`, shape (d,)."""
+        return self.weights @ self.points
+
+    @cached_property
+    def cov(self) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """`Σ = Σ_i w_i (y_i − μ)(y_i − μ)ᵀ`, shape (d, d)."""
+        centred = self.points - self.mean
+        return (centred * self.weights[:, None]).mT @ centred
+
+    @cached_property
+    def diameter(self) -> float:
+        """D, the largest distance between two points of positive weight: exact up to 5,000 of them, an upper bound beyond."""
+        support = self.points[self.weights > 0]
+        if len(support) <= 5000:
+            return float(torch.cdist(support, support).max())
+        return 2 * float((support - self.mean).norm(dim=1).max())
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`n` points drawn with replacement by weight."""
+        return self.points[torch.multinomial(self.weights, n, replacement=True, generator=generator)]
+
+    def _posterior(self, z: Tensor, snr: Tensor) -> AtomsPosterior:
+        return AtomsPosterior.of(self.points, self.weights, z, snr)
+
+
+@final
+class Gaussian(Law):
+    """A Gaussian `N(μ, Σ)`; Σ may be singular.
+
+    Args:
+        mean: shape (d,).
+        cov: shape (d, d), symmetric, positive semidefinite.
+    """
+
+    def __init__(self, mean: Array, cov: Array) -> None:
+        self._mean = _as_finite("mean", mean, 1)
+        self.dim = len(self._mean)
+        self._cov = _as_cov("cov", torch.as_tensor(cov, dtype=torch.float64)[None], 1, self.dim)[0]
+        self._eigenvalues, self._basis = torch.linalg.eigh(self._cov)
+        self._eigenvalues = self._eigenvalues.clamp(min=0)
+
+    @property
+    def mean(self) -> Tensor:
+        """`μ`, shape (d,)."""
+        return self._mean
+
+    @property
+    def cov(self) -> Tensor:
+        """`Σ`, shape (d, d)."""
+        return self._cov
+
+    @property
+    def device(self) -> torch.device:
+        """Where the mean lives."""
+        return self._mean.device
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`n` independent draws."""
+        noise = torch.randn(n, self.dim, dtype=torch.float64, device=self.device, generator=generator)
+        return self._mean + (noise * self._eigenvalues.sqrt()) @ self._basis.mT
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """The log density at `x` (batch, d), shape (batch,). Raises `InputError` if Σ is singular."""
+        if float(self._eigenvalues[0]) <= 0:
+            raise InputError("a Gaussian with a singular covariance has no density")
+        white = ((x - self._mean) @ self._basis) / self._eigenvalues.sqrt()
+        log_norm = self._eigenvalues.log().sum() + self.dim * math.log(2 * math.pi)
+        return -(white.square().sum(dim=-1) + log_norm) / 2
+
+    def _posterior(self, z: Tensor, snr: Tensor) -> GaussianPosterior:
+        return GaussianPosterior.of(self._mean, self._eigenvalues, self._basis, z, snr)
+
+
+@final
+class GaussianMixture(Law):
+    """A mixture `Σ_k w_k N(μ_k, Σ_k)`.
+
+    Args:
+        weights: shape (k,), not negative, positive sum (they are normalised).
+        means: shape (k, d).
+        covs: shape (k, d, d), each symmetric and positive semidefinite.
+    """
+
+    def __init__(self, weights: Array, means: Array, covs: Array) -> None:
+        means = _as_finite("means", means, 2)
+        self.weights = _as_weights(weights, len(means), means.device)
+        self.dim = means.shape[1]
+        covs = _as_cov("covs", covs, len(means), self.dim)
+        self.components = [Gaussian(m, c) for m, c in zip(means, covs, strict=True)]
+
+    @property
+    def mean(self) -> Tensor:
+        """`μ = Σ w_k μ_k`, shape (d,)."""
+        return self.weights @ torch.stack([c.mean for c in self.components])
+
+    @property
+    def cov(self) -> Tensor:
+        """`Σ = Σ_k w_k (Σ_k + (μ_k − μ)(μ_k − μ)ᵀ)`, shape (d, d)."""
+        total = torch.zeros(self.dim, self.dim, dtype=torch.float64, device=self.device)
+        for w, c in zip(self.weights, self.components, strict=True):
+            total += w * (c.cov + torch.outer(c.mean - self.mean, c.mean - self.mean))
+        return total
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        return self.weights.device
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`n` independent draws."""
+        counts = torch.bincount(
+            torch.multinomial(self.weights, n, replacement=True, generator=generator), minlength=len(self.components)
+        )
+        draws = torch.cat([c.sample(int(m), generator) for c, m in zip(self.components, counts, strict=True)])
+        return draws[torch.randperm(n, generator=generator, device=self.device)]
+
+    def _posterior(self, z: Tensor, snr: Tensor) -> MixturePosterior:
+        return MixturePosterior.of(self.weights, [c._posterior(z, snr) for c in self.components])

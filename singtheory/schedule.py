@@ -1,0 +1,402 @@
+r"""Noise schedules, exact at both ends of time.
+
+A schedule gives `α_t` and `σ_t` of the forward process `x_t = α_t x_0 + σ_t n` for t in [0, 1], with `α_0 = 1` and `σ_0 = 0`
+exactly, their time derivatives, the signal-to-noise ratio `γ_t = α_t²/σ_t²` and its inverse. No end is cut off: where
+`α_1 = 0` the value is exactly zero, and what diverges there is returned as an infinity rather than hidden by an `alpha_min`.
+The variance preserving schedules (VP) satisfy `α² + σ² = 1`; rectified flow and variance exploding do not.
+
+Times, and what is returned, are float64 tensors; floats are accepted and give tensors of shape ().
+"""
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from singtheory import formula
+from singtheory.errors import InputError, unknown_name
+
+Time = Tensor | float
+
+
+def as_time(t: Time) -> Tensor:
+    """`t` as a float64 tensor. Raises `InputError` outside [0, 1] and for NaN."""
+    t = torch.as_tensor(t, dtype=torch.float64)
+    if not bool(((t >= 0) & (t <= 1)).all()):
+        raise InputError(f"time {float(t.flatten()[0])} is outside [0, 1]: the ends of time are t = 0 and t = 1")
+    return t
+
+
+class Schedule(ABC):
+    """`α_t`, `σ_t` and what follows from them. All methods map times of any shape to float64 values of that shape."""
+
+    @abstractmethod
+    def alpha(self, t: Time) -> Tensor:
+        """`α_t`, decreasing from 1."""
+
+    @abstractmethod
+    def sigma(self, t: Time) -> Tensor:
+        """`σ_t`, increasing from 0."""
+
+    @abstractmethod
+    def alpha_dot(self, t: Time) -> Tensor:
+        """`dα/dt`; infinite where it diverges."""
+
+    @abstractmethod
+    def sigma_dot(self, t: Time) -> Tensor:
+        """`dσ/dt`; infinite where it diverges."""
+
+    @abstractmethod
+    def _time_of_snr(self, snr: Tensor) -> Tensor:
+        """The inverse of `snr` for values that the schedule reaches."""
+
+    def snr(self, t: Time) -> Tensor:
+        """`γ_t = α_t²/σ_t²`, from ∞ at t = 0 down to `γ_1`."""
+        return formula.snr(self.alpha(t), self.sigma(t))
+
+    def time_of_snr(self, snr: Time) -> Tensor:
+        """The time at which the signal-to-noise ratio is `snr`. Raises `InputError` below `γ_1` and for NaN."""
+        snr = torch.as_tensor(snr, dtype=torch.float64)
+        lowest = self.snr(1.0)
+        # the last rounding of γ_1 itself must not be refused
+        if not bool((snr >= lowest * (1 - 1e-12)).all()):
+            raise InputError(f"snr {float(snr.min())} is below the schedule's smallest, {float(lowest)} at t = 1")
+        return self._time_of_snr(snr)
+
+
+class VariancePreserving(Schedule):
+    """A schedule with `α² + σ² = 1`, which makes `σ̇ = −α α̇/σ`."""
+
+    def sigma_dot(self, t: Time) -> Tensor:
+        """`σ̇ = −α α̇/σ`."""
+        return -self.alpha(t) * self.alpha_dot(t) / self.sigma(t)
+
+
+@final
+class Cosine(VariancePreserving):
+    """`α = cos(πt/2)`, `σ = sin(πt/2)` (Nichol and Dhariwal 2021, without their offset)."""
+
+    def alpha(self, t: Time) -> Tensor:
+        """`cos(πt/2)`, written as `sin(π(1−t)/2)` so that it is exactly zero at t = 1."""
+        return torch.sin((1 - as_time(t)) * (math.pi / 2))
+
+    def sigma(self, t: Time) -> Tensor:
+        """`sin(πt/2)`."""
+        return torch.sin(as_time(t) * (math.pi / 2))
+
+    def alpha_dot(self, t: Time) -> Tensor:
+        """`−(π/2) sin(πt/2)`."""
+        return -math.pi / 2 * self.sigma(t)
+
+    def sigma_dot(self, t: Time) -> Tensor:
+        """`(π/2) cos(πt/2)`, finite at t = 0 too."""
+        return math.pi / 2 * self.alpha(t)
+
+    def _time_of_snr(self, snr: Tensor) -> Tensor:
+        return torch.atan2(torch.ones_like(snr), snr.sqrt()) * (2 / math.pi)
+
+
+@final
+class LinearVP(VariancePreserving):
+    """`α = exp(−½ ∫_0^t β)`, `β = β_0 + t(β_1 − β_0)` (Song et al. 2021); `α_1 > 0`, so it never reaches the end.
+
+    Args:
+        beta_min: `β_0 > 0`, per unit of time.
+        beta_max: `β_1 > β_0`, per unit of time.
+    """
+
+    def __init__(self, beta_min: float = 0.1, beta_max: float = 20.0) -> None:
+        if not 0 < beta_min < beta_max < math.inf:
+            raise InputError(f"betas {beta_min}, {beta_max}: need 0 < beta_min < beta_max")
+        self.beta_min, self.beta_max = beta_min, beta_max
+
+    def _log_alpha(self, t: Tensor) -> Tensor:
+        return -t * (self.beta_min / 2 + t * (self.beta_max - self.beta_min) / 4)
+
+    def alpha(self, t: Time) -> Tensor:
+        """`exp(−½ β_0 t − ¼ (β_1 − β_0) t²)`."""
+        return self._log_alpha(as_time(t)).exp()
+
+    def sigma(self, t: Time) -> Tensor:
+        """`√(1 − α²)`, without cancellation near t = 0."""
+        return (-torch.expm1(2 * self._log_alpha(as_time(t)))).sqrt()
+
+    def alpha_dot(self, t: Time) -> Tensor:
+        """`−½ β_t α_t`."""
+        t = as_time(t)
+        return -(self.beta_min + t * (self.beta_max - self.beta_min)) / 2 * self.alpha(t)
+
+    def _time_of_snr(self, snr: Tensor) -> Tensor:
+        log_alpha = _log_alpha_of_snr(snr)
+        root = (self.beta_min**2 - 4 * (self.beta_max - self.beta_min) * log_alpha).sqrt()
+        return (-4 * log_alpha / (self.beta_min + root)).clamp(max=1.0)
+
+
+@final
+class Power(VariancePreserving):
+    """`α = (1 − t)^p`, `σ = √(1 − α²)`: `α̇(1)` is 0, finite or infinite as p is above, at or below 1 (C3).
+
+    Args:
+        p: the exponent, positive.
+    """
+
+    def __init__(self, p: float) -> None:
+        if not 0 < p < math.inf:
+            raise InputError(f"power:{p}: the exponent must be positive and finite")
+        self.p = p
+
+    def alpha(self, t: Time) -> Tensor:
+        """`(1 − t)^p`."""
+        return (1 - as_time(t)) ** self.p
+
+    def sigma(self, t: Time) -> Tensor:
+        """`√(1 − (1 − t)^{2p})`, without cancellation near t = 0."""
+        return (-torch.expm1(2 * self.p * torch.log1p(-as_time(t)))).sqrt()
+
+    def alpha_dot(self, t: Time) -> Tensor:
+        """`−p (1 − t)^{p−1}`."""
+        return -self.p * (1 - as_time(t)) ** (self.p - 1)
+
+    def _time_of_snr(self, snr: Tensor) -> Tensor:
+        return -torch.expm1(_log_alpha_of_snr(snr) / self.p)
+
+
+@final
+class RectifiedFlow(Schedule):
+    """`α = 1 − t`, `σ = t`: the straight path of flow matching; not variance preserving."""
+
+    def alpha(self, t: Time) -> Tensor:
+        """`1 − t`."""
+        return 1 - as_time(t)
+
+    def sigma(self, t: Time) -> Tensor:
+        """`t`."""
+        return as_time(t).clone()
+
+    def alpha_dot(self, t: Time) -> Tensor:
+        """`−1`."""
+        return -torch.ones_like(as_time(t))
+
+    def sigma_dot(self, t: Time) -> Tensor:
+        """`1`."""
+        return torch.ones_like(as_time(t))
+
+    def _time_of_snr(self, snr: Tensor) -> Tensor:
+        return 1 / (1 + snr.sqrt())
+
+
+@final
+class VarianceExploding(Schedule):
+    """`α = 1`, `σ = σ_max t`: no signal is lost, so `γ_1 = 1/σ_max² > 0`.
+
+    Args:
+        sigma_max: the standard deviation of the noise at t = 1, in units of the data.
+    """
+
+    def __init__(self, sigma_max: float = 80.0) -> None:
+        if not 0 < sigma_max < math.inf:
+            raise InputError(f"sigma_max {sigma_max}: must be positive and finite")
+        self.sigma_max = sigma_max
+
+    def alpha(self, t: Time) -> Tensor:
+        """`1`."""
+        return torch.ones_like(as_time(t))
+
+    def sigma(self, t: Time) -> Tensor:
+        """`σ_max t`."""
+        return self.sigma_max * as_time(t)
+
+    def alpha_dot(self, t: Time) -> Tensor:
+        """`0`."""
+        return torch.zeros_like(as_time(t))
+
+    def sigma_dot(self, t: Time) -> Tensor:
+        """`σ_max`."""
+        return torch.full_like(as_time(t), self.sigma_max)
+
+    def _time_of_snr(self, snr: Tensor) -> Tensor:
+        return (1 / (self.sigma_max * snr.sqrt())).clamp(max=1.0)
+
+
+@final
+class Discrete(VariancePreserving):
+    """A trained model's schedule: `ᾱ = α²` at the nodes `t_k = (k+1)/T`, `ᾱ = 1` at t = 0, linear in t between.
+
+    Args:
+        alpha_bars: `ᾱ_0 > ᾱ_1 > …`, in (0, 1), the last one may be 0 (zero terminal SNR); shape (T,).
+        steps_offset: added to the step numbers of leading grids (diffusers' field of that name).
+        set_alpha_to_one: whether samplers end at t = 0 (`ᾱ = 1`) or at the first node (diffusers' field of that name).
+    """
+
+    def __init__(
+        self, alpha_bars: Tensor | Sequence[float], steps_offset: int = 0, set_alpha_to_one: bool = True
+    ) -> None:
+        bars = torch.as_tensor(alpha_bars, dtype=torch.float64)
+        if bars.ndim != 1 or len(bars) < 2:
+            raise InputError(f"alpha_bars of shape {tuple(bars.shape)}: need one dimension and at least two steps")
+        nodes = torch.cat([torch.ones(1, dtype=torch.float64), bars])
+        if not bool(torch.isfinite(nodes).all() and (nodes[1:] < nodes[:-1]).all() and nodes[-1] >= 0):
+            raise InputError("alpha_bars must decrease strictly from below 1 and stay at or above 0")
+        self._bars = nodes
+        self.steps_offset, self.set_alpha_to_one = steps_offset, set_alpha_to_one
+
+    @property
+    def train_steps(self) -> int:
+        """T, the number of nodes above t = 0."""
+        return len(self._bars) - 1
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Discrete":
+        """Read the fields of a diffusers `scheduler_config.json` (betas, zero-terminal-SNR rescale, grid fields).
+
+        Raises `InputError` when the config has no betas, or an unknown `beta_schedule`.
+        """
+        bars = torch.cumprod(1 - _betas(config), dim=0)
+        if config.get("rescale_betas_zero_snr"):
+            bars = zero_terminal_snr(bars)
+        return cls(bars, int(config.get("steps_offset", 0)), bool(config.get("set_alpha_to_one", True)))
+
+    def _segment(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The node at the left of `t`, and how far t lies towards the next, in (0, 1]."""
+        position = t * self.train_steps
+        # the product of a node's time and T may miss the integer by a rounding
+        position = torch.where((position - position.round()).abs() < 1e-9, position.round(), position)
+        left = (position.ceil() - 1).clamp(min=0).long()
+        return left, position - left
+
+    def alpha(self, t: Time) -> Tensor:
+        """`√ᾱ_t`."""
+        left, fraction = self._segment(as_time(t))
+        return torch.lerp(self._bars[left], self._bars[left + 1], fraction).sqrt()
+
+    def sigma(self, t: Time) -> Tensor:
+        """`√(1 − ᾱ_t)`."""
+        left, fraction = self._segment(as_time(t))
+        return torch.lerp(1 - self._bars[left], 1 - self._bars[left + 1], fraction).sqrt()
+
+    def alpha_dot(self, t: Time) -> Tensor:
+        """`ᾱ′/2α` of the segment that ends at or after t; infinite at t = 1 with zero terminal SNR."""
+        left, _ = self._segment(as_time(t))
+        slope = (self._bars[left + 1] - self._bars[left]) * self.train_steps
+        return slope / (2 * self.alpha(t))
+
+    def sigma_dot(self, t: Time) -> Tensor:
+        """`−ᾱ′/2σ`; infinite at t = 0. Unlike `−α α̇/σ` it is regular where α = 0."""
+        left, _ = self._segment(as_time(t))
+        slope = (self._bars[left + 1] - self._bars[left]) * self.train_steps
+        return -slope / (2 * self.sigma(t))
+
+    def _time_of_snr(self, snr: Tensor) -> Tensor:
+        bar, rest = torch.sigmoid(snr.log()), 1 / (1 + snr)
+        right = torch.searchsorted(1 - self._bars, rest.contiguous()).clamp(1, self.train_steps)
+        near, far = self._bars[right - 1], self._bars[right]
+        # subtract the smaller of ᾱ and 1 − ᾱ: the other one has lost its digits
+        fraction = torch.where(bar > 0.5, rest - (1 - near), near - bar) / (near - far)
+        return (right - 1 + fraction.clamp(0, 1)) / self.train_steps
+
+
+def _log_alpha_of_snr(snr: Tensor) -> Tensor:
+    """`log α = −½ log(1 + 1/γ)` in VP."""
+    return -torch.log1p(1 / snr) / 2
+
+
+def zero_terminal_snr(alpha_bars: Tensor) -> Tensor:
+    """Shift and scale `√ᾱ` so that the last is exactly 0 and the first stays (Lin et al. 2024, arXiv 2305.08891, algorithm 1)."""
+    roots = alpha_bars.sqrt()
+    return ((roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))) ** 2
+
+
+def _betas(config: Mapping[str, Any]) -> Tensor:
+    """The T betas of a diffusers scheduler config, float64, by diffusers' own rules."""
+    if config.get("trained_betas") is not None:
+        return torch.as_tensor(config["trained_betas"], dtype=torch.float64)
+    missing = {"beta_start", "beta_end", "num_train_timesteps"} - set(config)
+    if missing:
+        kind = config.get("_class_name", "the scheduler config")
+        raise InputError(
+            f"{kind} has no {', '.join(sorted(missing))}: give a config with betas, or --schedule rectified-flow for flow matching"
+        )
+    steps, start, end = int(config["num_train_timesteps"]), float(config["beta_start"]), float(config["beta_end"])
+    rule = config.get("beta_schedule", "linear")
+    if rule not in _BETA_RULES:
+        raise unknown_name("beta_schedule", str(rule), _BETA_RULES)
+    return _BETA_RULES[rule](start, end, steps)
+
+
+def _linear_betas(start: float, end: float, steps: int) -> Tensor:
+    return torch.linspace(start, end, steps, dtype=torch.float64)
+
+
+def _scaled_linear_betas(start: float, end: float, steps: int) -> Tensor:
+    return torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64) ** 2
+
+
+def _cosine_betas(start: float, end: float, steps: int) -> Tensor:
+    """diffusers' `squaredcos_cap_v2`, which ignores `start` and `end` and caps at 0.999."""
+    bar = torch.cos((torch.arange(steps + 1, dtype=torch.float64) / steps + 0.008) / 1.008 * (math.pi / 2)) ** 2
+    return (1 - bar[1:] / bar[:-1]).clamp(max=0.999)
+
+
+def _sigmoid_betas(start: float, end: float, steps: int) -> Tensor:
+    return torch.sigmoid(torch.linspace(-6, 6, steps, dtype=torch.float64)) * (end - start) + start
+
+
+_BETA_RULES = {
+    "linear": _linear_betas,
+    "scaled_linear": _scaled_linear_betas,
+    "squaredcos_cap_v2": _cosine_betas,
+    "sigmoid": _sigmoid_betas,
+}
+
+STABLE_DIFFUSION: dict[str, Any] = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "num_train_timesteps": 1000,
+    "steps_offset": 1,
+    "set_alpha_to_one": False,
+}
+"""The schedule fields of Stable Diffusion 1.x, 2.x and XL."""
+
+_NAMED = {
+    "cosine": Cosine,
+    "linear-vp": LinearVP,
+    "rectified-flow": RectifiedFlow,
+    "variance-exploding": VarianceExploding,
+    "sd": lambda: Discrete.from_config(STABLE_DIFFUSION),
+    "sd-zero-snr": lambda: Discrete.from_config({**STABLE_DIFFUSION, "rescale_betas_zero_snr": True}),
+}
+
+
+def schedule_named(name: str) -> Schedule:
+    """A schedule by name (cosine, linear-vp, sd, sd-zero-snr, rectified-flow, variance-exploding, power:P) or from a JSON file.
+
+    Raises `InputError` for an unknown name (with the nearest ones) and for an unreadable or beta-less config.
+    """
+    if name in _NAMED:
+        return _NAMED[name]()
+    if name.startswith("power:"):
+        try:
+            return Power(float(name.removeprefix("power:")))
+        except InputError:
+            raise
+        except ValueError:
+            raise InputError(f"{name}: the exponent must be a number, as in power:0.5") from None
+    if name.endswith(".json"):
+        return Discrete.from_config(_read_config(Path(name)))
+    raise unknown_name("schedule", name, [*_NAMED, "power:P", "scheduler_config.json"])
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a scheduler_config.json ({error})") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: holds no scheduler config but a {type(config).__name__}")
+    return config
