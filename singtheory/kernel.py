@@ -1,0 +1,190 @@
+r"""Transition kernels: forward, bridge, and the exact reverse kernel with its Gaussian approximations (A1 to A5).
+
+    kernel = ReverseKernel(Atoms(points), Cosine(), t=0.9, s=0.8).at(x_t)
+    kernel.kl(), kernel.tv(), kernel.bounds()
+
+The exact reverse kernel `q(x_s|x_t)` is the law of `a x_t + b x_0 + c n` under the posterior of `x_0`; the plug-in Gaussian that
+every sampler uses replaces `x_0` by its mean.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from singtheory import bound, divergence, formula
+from singtheory.errors import InputError
+from singtheory.estimate import Estimate
+from singtheory.law import Array, Gaussian, Law
+from singtheory.posterior import AtomsPosterior, GaussianPosterior, Posterior
+from singtheory.schedule import Schedule, Time, as_time
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """`q(x_s | x_t, x_0) = N(a x_t + b x_0, c² I)` (A2).
+
+    Attributes:
+        a: factor of `x_t`.
+        b: factor of `x_0`.
+        var: `c²`.
+        gap: `g = γ_s − γ_t = b²/c²`, infinite at s = 0 (A3).
+    """
+
+    a: float
+    b: float
+    var: float
+    gap: float
+
+
+def check_step(t: Time, s: Time) -> tuple[float, float]:
+    """`t` and `s` as floats. Raises `InputError` unless 0 ≤ s < t ≤ 1."""
+    t, s = float(as_time(t)), float(as_time(s))
+    if not s < t:
+        raise InputError(f"s = {s}, t = {t}: a reverse step goes from t down to s, need s < t")
+    return t, s
+
+
+def forward(schedule: Schedule, t: Time, s: Time) -> tuple[float, float]:
+    """`α_{t|s}` and `σ_{t|s}` of `x_t | x_s ~ N(α_{t|s} x_s, σ²_{t|s} I)` for 0 ≤ s < t ≤ 1 (notation)."""
+    t, s = check_step(t, s)
+    alpha_t, alpha_s = schedule.alpha(t), schedule.alpha(s)
+    var = formula.transition_var(alpha_t, schedule.sigma(t), alpha_s, schedule.sigma(s))
+    return float(formula.alpha_ratio(alpha_t, alpha_s)), math.sqrt(float(var))
+
+
+def bridge(schedule: Schedule, t: Time, s: Time) -> Bridge:
+    """The bridge from t to s, 0 ≤ s < t ≤ 1; at t = 1 with `α_1 = 0` it is `a = 0, b = α_s, c = σ_s` (A5)."""
+    t, s = check_step(t, s)
+    ends = schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s)
+    gap = formula.gap(schedule.snr(t), schedule.snr(s))
+    coefficients = (formula.bridge_a, formula.bridge_b, formula.bridge_var)
+    return Bridge(*(float(coefficient(*ends)) for coefficient in coefficients), gap=float(gap))
+
+
+@final
+class ReverseKernel:
+    """The exact reverse kernel `q(x_s|x_t)` of a data law and a schedule.
+
+    Args:
+        law: the law of `x_0`.
+        schedule: the forward process.
+        t: the time to leave, 0 < t ≤ 1.
+        s: the time to reach, 0 ≤ s < t.
+
+    Raises:
+        InputError: unless 0 ≤ s < t ≤ 1.
+    """
+
+    def __init__(self, law: Law, schedule: Schedule, t: Time, s: Time) -> None:
+        self.law, self.schedule = law, schedule
+        self.t, self.s = check_step(t, s)
+        self.bridge = bridge(schedule, t, s)
+
+    def at(self, x_t: Array) -> "ReverseStep":
+        """The kernel at given `x_t`, shape (d,) or (batch, d). Raises `InputError` for another width or NaN."""
+        x_t = torch.atleast_2d(torch.as_tensor(x_t, dtype=torch.float64, device=self.law.device))
+        posterior = self.law.posterior(x_t / self.schedule.sigma(self.t), self.schedule.snr(self.t))
+        return ReverseStep(x_t, posterior, self.bridge)
+
+
+@final
+class ReverseStep:
+    """`q(x_s|x_t)` at a batch of `x_t`: samples, densities, Gaussian approximations and how far they are.
+
+    Args:
+        x_t: shape (batch, d).
+        posterior: the posterior of `x_0` at these `x_t`.
+        bridge: the coefficients of the step.
+    """
+
+    def __init__(self, x_t: Tensor, posterior: Posterior, bridge: Bridge) -> None:
+        self.x_t, self.posterior, self.bridge = x_t, posterior, bridge
+
+    @property
+    def mean(self) -> Tensor:
+        """`a x_t + b x̂`, the mean of P and of Q, shape (batch, d)."""
+        return self.bridge.a * self.x_t + self.bridge.b * self.posterior.mean
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`n` draws of `x_s` a query: `a x_t + b x_0 + c n`, `x_0` from the posterior (A4); shape (batch, n, d)."""
+        x_0 = self.posterior.sample(n, generator)
+        noise = torch.randn(x_0.shape, dtype=x_0.dtype, device=x_0.device, generator=generator)
+        return self.bridge.a * self.x_t[:, None] + self.bridge.b * x_0 + math.sqrt(self.bridge.var) * noise
+
+    def log_prob(self, x_s: Tensor) -> Tensor:
+        """`log q(x_s|x_t)` at `x_s` (batch, n, d), shape (batch, n). Raises `InputError` at s = 0, where there is no density."""
+        c = self._scale()
+        u = (x_s - self.mean[:, None]) / c
+        log_standard = -(u.square().sum(dim=-1) + u.shape[-1] * math.log(2 * math.pi)) / 2
+        return self.posterior.log_ratio(u, self.bridge.gap) + log_standard - u.shape[-1] * math.log(c)
+
+    def _scale(self) -> float:
+        if self.bridge.var == 0:
+            raise InputError("s = 0: the reverse kernel is the posterior itself and has no density")
+        return math.sqrt(self.bridge.var)
+
+    def plug_in(self) -> list[Gaussian]:
+        """`Q = N(a x_t + b x̂, c² I)`, one Gaussian a query."""
+        return self._isotropic(torch.full((len(self.x_t),), self.bridge.var, dtype=torch.float64))
+
+    def best_isotropic(self) -> list[Gaussian]:
+        """The isotropic Gaussian nearest to P in `KL(P‖·)`: variance `c²(1 + g tr C/d)` (B7), one a query."""
+        self._scale()
+        dim = self.x_t.shape[1]
+        return self._isotropic(formula.isotropic_var(self.bridge.var, self.bridge.gap, self.posterior.trace_cov, dim))
+
+    def moment_matched(self) -> list[Gaussian]:
+        """M, the Gaussian with P's mean and covariance `c² I + b² C`, one a query (B5)."""
+        identity = torch.eye(self.x_t.shape[1], dtype=torch.float64, device=self.x_t.device)
+        covs = self.bridge.var * identity + self.bridge.b**2 * self.posterior.cov
+        return [Gaussian(m, c) for m, c in zip(self.mean, covs, strict=True)]
+
+    def _isotropic(self, var: Tensor) -> list[Gaussian]:
+        identity = torch.eye(self.x_t.shape[1], dtype=torch.float64, device=self.x_t.device)
+        return [Gaussian(m, v * identity) for m, v in zip(self.mean, var, strict=True)]
+
+    def chi2(self) -> Tensor:
+        """`χ²(P‖Q) = E exp(g⟨ξ, ξ'⟩) − 1` (B1), shape (batch,); infinite where it diverges, and at s = 0."""
+        if math.isinf(self.bridge.gap):
+            return torch.full((len(self.x_t),), torch.inf, dtype=torch.float64)
+        return torch.expm1(divergence.log1p_chi2(self.posterior, self.bridge.gap))
+
+    def kl(
+        self, samples: int = 10_000, generator: torch.Generator | None = None, confidence: float = 0.99
+    ) -> Estimate:
+        """`KL(P‖Q)` in nats: closed form for Gaussian posteriors, quadrature for d ≤ 2, Monte Carlo beyond; infinite at s = 0."""
+        gap = self.bridge.gap
+        if math.isinf(gap):
+            return Estimate.exact(torch.full((len(self.x_t),), torch.inf, dtype=torch.float64))
+        if isinstance(self.posterior, GaussianPosterior):
+            return Estimate.exact(divergence.kl_gauss(self.posterior, gap))
+        if self.x_t.shape[1] <= 2:
+            return divergence.kl_quadrature(self.posterior, gap)
+        if isinstance(self.posterior, AtomsPosterior):
+            return divergence.kl_monte_carlo(self.posterior, gap, samples, generator, confidence)
+        return divergence.kl_asymptotic(self.posterior, gap, samples, generator, confidence)
+
+    def tv(
+        self, samples: int = 10_000, generator: torch.Generator | None = None, confidence: float = 0.99
+    ) -> Estimate:
+        """`TV(P, Q)`, in [0, 1]: from distribution functions for d = 1, Monte Carlo beyond; 1 at s = 0."""
+        if math.isinf(self.bridge.gap):
+            return Estimate.exact(torch.ones(len(self.x_t), dtype=torch.float64))
+        if self.x_t.shape[1] == 1:
+            return divergence.tv_exact(self.posterior, self.bridge.gap)
+        return divergence.tv_monte_carlo(self.posterior, self.bridge.gap, samples, generator, confidence)
+
+    def w2(self) -> Estimate:
+        """`W₂(P, Q)` in units of the data: exact for d = 1, between two bounds beyond, `b √tr C` at s = 0 (D3)."""
+        if math.isinf(self.bridge.gap):
+            return Estimate.exact(self.bridge.b * self.posterior.trace_cov.sqrt())
+        compute = divergence.w2_exact if self.x_t.shape[1] == 1 else divergence.w2_bracket
+        unit, c = compute(self.posterior, self.bridge.gap), self._scale()
+        return Estimate(c * unit.value, c * unit.low, c * unit.high, unit.confidence, unit.n, unit.method)
+
+    def bounds(self) -> dict[str, Tensor]:
+        """Every rung of the ladder that applies to this posterior, by name, each of shape (batch,)."""
+        return bound.evaluate_ladder(self.posterior, self.bridge.gap)

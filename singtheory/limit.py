@@ -1,0 +1,145 @@
+r"""The two ends of time: denoiser, predictions, score and drift as functions of t, with their limits at t = 1 and t = 0.
+
+At t = 1 with `α_1 = 0` the singularity is removable: `ε*(x, 1) = x/σ_1` makes `(x − σε*)/α` a 0/0 with the limit `μ` (C2), and the
+denoiser is `μ + (α/σ²) Σ x + O(α²)` (C1). At t = 0 it is inherent for atoms: the denoiser becomes the nearest atom (D1) and the score
+diverges like `dist/σ²` (D2).
+
+Functions of time switch between a direct formula and a series at an explicit `switch`; both branches are tested against each other.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from singtheory import formula
+from singtheory.errors import InputError
+from singtheory.law import Atoms, Law
+from singtheory.schedule import Schedule, Time, as_time
+
+SERIES_SNR = 1e-12
+"""Below this γ the series C1 replaces the posterior: its remainder, of order γ, is then below the rounding of the mean."""
+
+
+def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time, switch: float = SERIES_SNR) -> Tensor:
+    """`x̂(x_t, t) = E[x_0 | x_t]`, shape (batch, d), for t in [0, 1]; series C1 for `γ_t < switch`, `x_t` itself at t = 0."""
+    t = as_time(t)
+    snr = schedule.snr(t)
+    if bool(torch.isinf(snr)):
+        return x_t.clone()
+    if float(snr) < switch:
+        return denoiser_series(law, x_t, schedule.alpha(t), schedule.sigma(t))
+    return denoiser_direct(law, x_t, schedule.alpha(t), schedule.sigma(t))
+
+
+def denoiser_direct(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """`x̂` from the exact posterior, for σ > 0; shape (batch, d)."""
+    return law.posterior(x_t / sigma, formula.snr(alpha, sigma)).mean
+
+
+def denoiser_series(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """`μ + (α/σ²) Σ x`, with an error `O(α²)` (C1); shape (batch, d)."""
+    return law.mean + alpha / sigma**2 * (x_t @ law.cov)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the three kinds of networks are trained to predict, at one `x_t`; each of shape (batch, d).
+
+    Attributes:
+        x: the denoiser `x̂`.
+        epsilon: `ε* = (x_t − α x̂)/σ`.
+        v: `v* = α ε* − σ x̂`.
+    """
+
+    x: Tensor
+    epsilon: Tensor
+    v: Tensor
+
+
+def predictions(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Predictions:
+    """The three optimal predictions at t > 0 (notation, C2); regular at t = 1: `μ`, `x/σ_1`, `−σ_1 μ` where `α_1 = 0`."""
+    t = as_time(t)
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    if float(sigma) == 0:
+        raise InputError("t = 0: epsilon is 0/0 there, ask for t > 0")
+    x_hat = denoiser(law, schedule, x_t, t)
+    epsilon = (x_t - alpha * x_hat) / sigma
+    return Predictions(x_hat, epsilon, alpha * epsilon - sigma * x_hat)
+
+
+def denoiser_of_epsilon(epsilon: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """`(x − σε)/α`: an error δ in ε becomes `−(σ/α)δ`, and it is 0/0 at α = 0 (C2)."""
+    return (x_t - sigma * epsilon) / alpha
+
+
+def denoiser_of_v(v: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """`(αx − σv)/(α² + σ²)`, regular at both ends and on every schedule (C2)."""
+    return (alpha * x_t - sigma * v) / (alpha**2 + sigma**2)
+
+
+def conditioning(schedule: Schedule, t: Time) -> dict[str, Tensor]:
+    """`|dx̂/dδ|` for an error δ in each prediction at t: σ/α for ε (infinite at α = 0), 1 for x, σ/(α²+σ²) for v (C2)."""
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    return {"epsilon": sigma / alpha, "x": torch.ones_like(alpha), "v": sigma / (alpha**2 + sigma**2)}
+
+
+def score(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
+    """`∇ log q_t(x) = (α x̂ − x)/σ²` at t > 0 (notation); for atoms its norm grows like dist/σ² towards t = 0 (D2)."""
+    t = as_time(t)
+    return -predictions(law, schedule, x_t, t).epsilon / schedule.sigma(t)
+
+
+def ode_drift(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
+    """The drift `α̇ x̂ + σ̇ ε*` of the probability flow at 0 < t < 1, shape (batch, d) (C3)."""
+    at = predictions(law, schedule, x_t, t)
+    return schedule.alpha_dot(t) * at.x + schedule.sigma_dot(t) * at.epsilon
+
+
+def terminal_drift(law: Law, schedule: Schedule, x_1: Tensor) -> Tensor:
+    """Its limit at t = 1 where `α_1 = 0` and `α̇(1)` is finite: `α̇(1) μ + σ̇(1) x/σ_1` (C3); shape (batch, d).
+
+    Raises:
+        InputError: where `α_1 > 0` (no limit is needed) or `α̇(1)` is infinite (the drift diverges unless μ = 0).
+    """
+    if float(schedule.alpha(1.0)) != 0:
+        raise InputError("alpha_1 > 0: the drift is regular at t = 1, use ode_drift")
+    if not bool(torch.isfinite(schedule.alpha_dot(1.0))):
+        raise InputError("alpha'(1) is infinite: the drift has no finite limit at t = 1 unless the mean is zero")
+    return schedule.alpha_dot(1.0) * law.mean + schedule.sigma_dot(1.0) * x_1 / schedule.sigma(1.0)
+
+
+def centred_drift_exponent(p: float) -> float:
+    """`2p − 1`: with μ = 0 and `α = (1−t)^p` the drift behaves like `(1−t)^{2p−1}` at t = 1 (C3)."""
+    return 2 * p - 1
+
+
+def sde_rate_integral(schedule: Schedule, s: Time, r: Time) -> Tensor:
+    """`∫_s^r |α̇/α| dt = log(α_s/α_r)`: the total rate of the reverse SDE's coefficients; infinite at r = 1 if `α_1 = 0` (C4)."""
+    return (schedule.alpha(s) / schedule.alpha(r)).log()
+
+
+def nearest_atom(law: Atoms, x_t: Tensor, alpha: Tensor) -> Tensor:
+    """The index of the atom whose `α y_i` is nearest to each `x_t`, shape (batch,)."""
+    return torch.cdist(x_t, alpha * law.points).argmin(dim=1)
+
+
+def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """The posterior weight of the nearest atom from its margins, `1/(1 + S)` (D1); shape (batch,)."""
+    nearest = nearest_atom(law, x_t, alpha)
+    distance2 = torch.cdist(x_t, alpha * law.points, compute_mode="donot_use_mm_for_euclid_dist").square()
+    margins = distance2 - distance2.gather(1, nearest[:, None])
+    ratios = law.weights / law.weights[nearest][:, None]
+    rivals = formula.rival_weight(ratios, margins, sigma, torch)
+    return formula.nearest_weight(rivals.sum(dim=1) - 1)
+
+
+def mean_epsilon_norm2(law: Law, schedule: Schedule, t: Time, queries: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draws of `‖ε*‖²` and of `d − γ tr C` under `q_t`, each (queries,): equal on average and at most d (D2)."""
+    t = as_time(t)
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    x_0 = law.sample(queries, generator)
+    x_t = alpha * x_0 + sigma * torch.randn(x_0.shape, dtype=x_0.dtype, device=x_0.device, generator=generator)
+    posterior = law.posterior(x_t / sigma, formula.snr(alpha, sigma))
+    epsilon = (x_t - alpha * posterior.mean) / sigma
+    return epsilon.square().sum(dim=1), law.dim - formula.snr(alpha, sigma) * posterior.trace_cov

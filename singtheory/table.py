@@ -1,0 +1,174 @@
+r"""The Gaussian reverse-process error along a sampler's grid: one row a step, averaged over `x_t ~ q_t`.
+
+The values of KL, TV and of every rung are means over the same `queries` draws of `x_t`, so that a row compares like with like. The
+intervals of KL and TV are for the mean over all `x_t`; they come from `DRAWS_PER_QUERY × queries` independent draws of variables with known
+bounds, so that they hold at every sample size:
+
+- `E KL = ½ g mmse(γ_t) − E H(x_0|x_t) + E H(x_0|x_s)` (B4 through entropies), and
+- `E KL = (g²/4) E ⟨ξ, ξ'⟩²`, ξ and ξ' independent under the posterior at SNR `γ_t + h`, h of density `2(g − h)/g²` (B11).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from singtheory import bound, divergence, formula
+from singtheory.errors import InputError
+from singtheory.estimate import check_confidence, mean_interval
+from singtheory.law import Atoms
+from singtheory.posterior import AtomsPosterior
+from singtheory.schedule import Schedule
+
+DRAWS_PER_QUERY = 64
+_PAIR_DRAWS = 16
+_CHUNK = 256
+
+Row = dict[str, float]
+
+
+def step_rows(
+    law: Atoms,
+    schedule: Schedule,
+    times: Tensor,
+    queries: int,
+    generator: torch.Generator,
+    confidence: float = 0.99,
+) -> Iterator[Row]:
+    """One row a step of the grid `times` (steps + 1,), in the grid's order, with the fields of design.md.
+
+    Args:
+        law: finite data.
+        schedule: the forward process.
+        times: decreasing times.
+        queries: how many `x_t` a step; the pair bounds cost n² each.
+        generator: for the draws.
+        confidence: of each interval alone.
+
+    Raises:
+        InputError: for fewer than one query.
+    """
+    check_confidence(confidence)
+    if queries < 1:
+        raise InputError(f"queries {queries}: need at least one")
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        yield _row(law, schedule, float(t), float(s), queries, generator, confidence)
+
+
+def _row(
+    law: Atoms, schedule: Schedule, t: float, s: float, queries: int, generator: torch.Generator, confidence: float
+) -> Row:
+    snr_t, snr_s = float(schedule.snr(t)), float(schedule.snr(s))
+    gap = float(formula.gap(snr_t, snr_s))
+    row = {"t": t, "s": s, "snr_t": snr_t, "snr_s": snr_s, "gap": gap}
+    if math.isinf(gap):
+        return row | _AT_ZERO
+    posterior = _draw_posterior(law, snr_t, queries, generator)
+    rungs = bound.evaluate_ladder(posterior, gap)
+    draws = DRAWS_PER_QUERY * queries
+    kl = _kl_values(posterior, gap, rungs["kl_pair_lower"] > rungs["kl_gauss_lower"], generator)
+    tv = torch.cat([1 - r.exp() for r in _log_ratios(posterior, gap, generator)]).clamp(min=0)
+    row |= _widened("kl", float(kl.mean()), _mean_kl_interval(law, snr_t, gap, draws, generator, confidence))
+    row |= _widened("tv", float(tv.mean()), _mean_tv_interval(law, snr_t, gap, draws, generator, confidence))
+    row |= {"chi2": float(torch.expm1(rungs["kl_chi2_bound"]).mean())}
+    row |= {"kl_moment_matched": float(divergence.kl_moment_draws(posterior, gap, DRAWS_PER_QUERY, generator).mean())}
+    return row | {name: float(values.mean()) for name, values in rungs.items()}
+
+
+_AT_ZERO: Row = {"tv": 1.0, "tv_low": 1.0, "tv_high": 1.0} | {
+    name: math.inf
+    for name in ("kl", "kl_low", "kl_high", "chi2", "kl_moment_matched", *(rung.name for rung in bound.LADDER))
+}
+"""A step that ends at s = 0: its kernel is the posterior itself, singular to every Gaussian (D3)."""
+
+
+def _kl_values(posterior: AtomsPosterior, gap: float, separated: Tensor, generator: torch.Generator) -> Tensor:
+    """`KL(P‖Q)` at each query, without bias: by entropies where the atoms are `separated`, by ratios where they overlap.
+
+    Separated atoms of small weight make KL a matter of rare draws, which the closed-form part of the entropy form holds.
+    """
+    u = divergence.draw_kernel(posterior, gap, DRAWS_PER_QUERY, generator)
+    by_entropy = formula.kl_trace_bound(gap, posterior.trace_cov) - posterior.entropy
+    by_entropy += posterior.conditional_entropy(u, gap).mean(dim=1)
+    return torch.where(separated, by_entropy, divergence.excess(posterior.log_ratio(u, gap)).mean(dim=1))
+
+
+def _widened(name: str, value: float, interval: tuple[float, float]) -> Row:
+    """A row's own mean differs from the mean over all `x_t` by sampling; an interval may always be widened to hold it."""
+    low, high = interval
+    return {name: value, f"{name}_low": min(low, value), f"{name}_high": max(high, value)}
+
+
+def _draw_posterior(law: Atoms, snr: float, queries: int, generator: torch.Generator) -> AtomsPosterior:
+    """Posteriors at `queries` draws of `z = √γ x_0 + n`."""
+    return _posterior_at(law, law.sample(queries, generator), snr, generator)
+
+
+def _posterior_at(law: Atoms, x_0: Tensor, snr: Tensor | float, generator: torch.Generator) -> AtomsPosterior:
+    snr = torch.as_tensor(snr, dtype=torch.float64).expand(len(x_0))
+    noise = torch.randn(x_0.shape, dtype=x_0.dtype, device=x_0.device, generator=generator)
+    posterior = law.posterior(snr.sqrt()[:, None] * x_0 + noise, snr)
+    assert isinstance(posterior, AtomsPosterior)
+    return posterior
+
+
+def _log_ratios(posterior: AtomsPosterior, gap: float, generator: torch.Generator) -> Iterator[Tensor]:
+    """`log r` at draws from Q, query by query."""
+    for query in posterior:
+        yield query.log_ratio(divergence.draw_plug_in(query, DRAWS_PER_QUERY, generator), gap)[0]
+
+
+def _in_chunks(draws: int, draw: Callable[[int], Tensor]) -> Tensor:
+    return torch.cat([draw(min(_CHUNK, draws - start)) for start in range(0, draws, _CHUNK)])
+
+
+def _mean_kl_interval(
+    law: Atoms, snr_t: float, gap: float, draws: int, generator: torch.Generator, confidence: float
+) -> tuple[float, float]:
+    """The intersection of the two forms' intervals (module docstring), each at half of the error."""
+    side = 1 - (1 - confidence) / 2
+    max_entropy, max_trace = math.log(len(law.points)), law.diameter**2 / 2
+    entropies = _in_chunks(draws, lambda n: _entropy_draws(law, snr_t, gap, n, generator))
+    first = mean_interval(entropies, -max_entropy, gap * max_trace / 2 + max_entropy, side)
+    products = _in_chunks(draws, lambda n: _product_draws(law, snr_t, gap, n, generator))
+    largest = law.diameter**4
+    second = mean_interval(products.clamp(max=largest), 0.0, largest, side)
+    scaled = tuple(float(formula.kl_small_gap(gap, value)) for value in second)
+    return max(0.0, first[0], scaled[0]), min(first[1], scaled[1])
+
+
+def _entropy_draws(law: Atoms, snr_t: float, gap: float, n: int, generator: torch.Generator) -> Tensor:
+    """Draws of `½ g tr C − H(x_0|x_t) + H(x_0|x_s)`, shape (n,): `√γ_s z_s = √γ_t z_t + √g z'` joins two measurements of one `x_0`."""
+    x_0 = law.sample(n, generator)
+    noise = torch.randn(2, *x_0.shape, dtype=x_0.dtype, device=x_0.device, generator=generator)
+    snr_s = snr_t + gap
+    at_t = law.posterior(math.sqrt(snr_t) * x_0 + noise[0], snr_t)
+    joint = (math.sqrt(snr_t) * noise[0] + math.sqrt(gap) * noise[1]) / math.sqrt(snr_s)
+    at_s = law.posterior(math.sqrt(snr_s) * x_0 + joint, snr_s)
+    assert isinstance(at_t, AtomsPosterior) and isinstance(at_s, AtomsPosterior)
+    return formula.kl_trace_bound(gap, at_t.trace_cov) - at_t.entropy + at_s.entropy
+
+
+def _product_draws(law: Atoms, snr_t: float, gap: float, n: int, generator: torch.Generator) -> Tensor:
+    """Draws of the mean of `⟨ξ, ξ'⟩²` over pairs of independent posterior draws, shape (n,)."""
+    uniform = torch.rand(n, dtype=torch.float64, generator=generator)
+    posterior = _posterior_at(law, law.sample(n, generator), snr_t + gap * (1 - uniform.sqrt()), generator)
+    xi = posterior.sample(_PAIR_DRAWS, generator) - posterior.mean[:, None]
+    gram2 = (xi @ xi.mT).square()
+    off_diagonal = gram2.sum(dim=(1, 2)) - gram2.diagonal(dim1=1, dim2=2).sum(dim=1)
+    return off_diagonal / (_PAIR_DRAWS * (_PAIR_DRAWS - 1))
+
+
+def _mean_tv_interval(
+    law: Atoms, snr_t: float, gap: float, draws: int, generator: torch.Generator, confidence: float
+) -> tuple[float, float]:
+    """One draw of `(1 − r)₊` under Q for each draw of `x_t`."""
+
+    def draw(n: int) -> Tensor:
+        posterior = _draw_posterior(law, snr_t, n, generator)
+        u = divergence.draw_plug_in(posterior, 1, generator)
+        return -torch.expm1(posterior.log_ratio(u, gap)[:, 0]).clamp(max=0)
+
+    highest = -math.expm1(-formula.kl_trace_bound(gap, law.diameter**2 / 2))
+    return mean_interval(_in_chunks(draws, draw), 0.0, highest, confidence)
