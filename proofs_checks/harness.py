@@ -1,0 +1,120 @@
+"""Runs claims: every check, then every false twin against the same checks."""
+
+import fnmatch
+import importlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from proofs_checks.claim import REGISTRY, Check, Claim, Outcome, Sides, Verdict
+from proofs_checks.context import Context
+from singtheory.errors import unknown_name
+
+GROUPS = ("a_kernels", "b_gaussian_error", "c_terminal", "d_origin")
+"""The modules that register claims, one for each group of theory.md."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check's outcome."""
+
+    check: Check
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class TwinResult:
+    """What became of a false twin; the outcome is that of the check that refuted it, or else of the last one."""
+
+    name: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """A claim after its run."""
+
+    claim: Claim
+    verdict: Verdict
+    checks: tuple[CheckResult, ...]
+    twins: tuple[TwinResult, ...]
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim stands and every false twin fell."""
+        return self.verdict in ("proved", "supported") and all(t.outcome.verdict == "refuted" for t in self.twins)
+
+
+def load_claims() -> dict[str, Claim]:
+    """Import every group and return the registry, in the order of theory.md."""
+    for group in GROUPS:
+        importlib.import_module(f"proofs_checks.{group}")
+    return REGISTRY
+
+
+def select(claims: Iterable[Claim], pattern: str) -> list[Claim]:
+    """The claims whose id matches a comma-separated list of shell patterns. Raises `InputError` for one that matches none."""
+    claims = list(claims)
+    chosen: dict[str, Claim] = {}
+    for part in pattern.split(","):
+        found = [claim for claim in claims if fnmatch.fnmatchcase(claim.id.lower(), part.strip().lower())]
+        if not found:
+            raise unknown_name("claim", part.strip(), [claim.id for claim in claims])
+        chosen |= {claim.id: claim for claim in found}
+    return [claim for claim in claims if claim.id in chosen]
+
+
+def statistical_checks(claims: Iterable[Claim]) -> int:
+    """Among how many checks the error probability of a run is split."""
+    return sum(check.method == "monte-carlo" for claim in claims for check in claim.checks)
+
+
+def run_claim(claim: Claim, context: Context, step: Callable[[str], None] = lambda _: None) -> ClaimResult:
+    """All checks of a claim and all its twins; `step` is told the name of each before it runs."""
+    start = time.perf_counter()
+    results = []
+    for index, check in enumerate(claim.checks):
+        step(f"{claim.id} {check.method}")
+        results.append(CheckResult(check, _run(claim, check, claim.sides, context.within(f"{claim.id}/{index}"))))
+    twins = []
+    for name, replaced in claim.false_twins.items():
+        step(f"{claim.id} twin: {name}")
+        twins.append(TwinResult(name, _run_twin(claim, {**claim.sides, **replaced}, context)))
+    return ClaimResult(claim, _verdict(results), tuple(results), tuple(twins), time.perf_counter() - start)
+
+
+def steps(claim: Claim) -> int:
+    """How often `run_claim` calls its `step`."""
+    return len(claim.checks) + len(claim.false_twins)
+
+
+def _run(claim: Claim, check: Check, sides: Sides, context: Context) -> Outcome:
+    """A check that raises is undecided, with its message: the run goes on."""
+    try:
+        return check.run(sides, context)
+    except Exception as error:  # whatever a claim's code raises must not take the other claims with it
+        _LOG.debug("claim %s raised", claim.id, exc_info=True)
+        return Outcome("undecided", where=f"{type(error).__name__}: {error}")
+
+
+def _run_twin(claim: Claim, sides: Sides, context: Context) -> Outcome:
+    outcome = Outcome("undecided", where="no check")
+    for index, check in enumerate(claim.checks):
+        outcome = _run(claim, check, sides, context.within(f"{claim.id}/{index}"))
+        if outcome.verdict == "refuted":
+            break
+    return outcome
+
+
+def _verdict(results: list[CheckResult]) -> Verdict:
+    """Refuted or undecided if any check is; proved if a check that covers the whole statement proves it."""
+    verdicts = [result.outcome.verdict for result in results]
+    for failure in ("refuted", "undecided"):
+        if failure in verdicts:
+            return failure
+    proved = any(result.check.whole and result.outcome.verdict == "proved" for result in results)
+    return "proved" if proved else "supported"
