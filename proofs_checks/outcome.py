@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable
 
+import sympy
+
 from proofs_checks.claim import Outcome, Verdict
 from singtheory import Estimate
 
@@ -55,6 +57,20 @@ def _interval(measured: Estimate | float) -> tuple[float, float, float]:
 def _relative_room(inner: float, outer: float) -> float:
     """`1 − inner/outer`, of the sign of `outer − inner`; 1 against an infinite bound."""
     if math.isinf(outer):
-        return 1.0 if outer > inner else -1.0
+        return 1.0 if outer >= inner else -1.0
     scale = max(abs(inner), abs(outer), 1e-300)
     return (outer - inner) / scale
+
+
+def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
+    """Proved if sympy reduces the expression to zero, refuted if it is not zero at a rational point."""
+    if sympy.simplify(expression) == 0:
+        return Outcome("proved", 0.0, 0.0, 1.0, where)
+    points = {symbol: sympy.Rational(3 + 2 * k, 5 + k) for k, symbol in enumerate(_by_name(expression))}
+    value = float(expression.subs(points).evalf(30))
+    verdict: Verdict = "refuted" if abs(value) > 1e-20 else "undecided"
+    return Outcome(verdict, value, 0.0, -abs(value), where)
+
+
+def _by_name(expression: sympy.Expr) -> list[sympy.Symbol]:
+    return sorted(expression.free_symbols, key=lambda symbol: symbol.name)

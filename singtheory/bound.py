@@ -70,6 +70,13 @@ def tv_trace(posterior: Posterior, gap: float) -> Tensor:
     return formula.tv_trace_bound(gap, posterior.trace_cov, torch)
 
 
+def tv_norm(posterior: Posterior, gap: float) -> Tensor:
+    """`TV ≤ E[2Φ(√g‖ξ‖/2) − 1]`, the TV distances of the components averaged (B3)."""
+    assert isinstance(posterior, AtomsPosterior)
+    norms = torch.cdist(posterior.mean, posterior.points, compute_mode="donot_use_mm_for_euclid_dist")
+    return (posterior.weights * formula.tv_shift(math.sqrt(gap) * norms, torch)).sum(dim=1)
+
+
 def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:
     """`(g²/4)‖C‖_F²`, the leading order of KL(P‖Q) (B6)."""
     return formula.kl_small_gap(gap, posterior.eigenvalues.square().sum(dim=1))
@@ -188,6 +195,7 @@ LADDER: tuple[Bound, ...] = (
     Bound("tv_chi2_bound", "B2", "tv", "upper", 1.0, "none (it may be infinite)", False, tv_chi2),
     Bound("kl_trace_bound", "B3", "kl", "upper", 1.0, _MOMENTS, False, kl_trace),
     Bound("tv_trace_bound", "B3", "tv", "upper", 0.5, _MOMENTS, False, tv_trace),
+    Bound("tv_norm_bound", "B3", "tv", "upper", 0.5, _FINITE, True, tv_norm),
     Bound("kl_gauss_lower", "B5", "kl", "lower", 2.0, _MOMENTS, False, kl_gauss_lower),
     Bound("kl_small_gap", "B6", "kl", "leading", 2.0, _BOUNDED, False, kl_small_gap),
     Bound("kl_moment_small_gap", "B6", "kl_moment", "leading", 3.0, _BOUNDED, True, kl_moment_small_gap),

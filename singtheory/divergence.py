@@ -111,7 +111,7 @@ def kl_moment_quadrature(posterior: Posterior, gap: float) -> Estimate:
         def log_density(u: Tensor) -> Tensor:
             return -((u @ inverse * u).sum(dim=-1) + log_det + u.shape[-1] * math.log(2 * math.pi)) / 2
 
-        return _kl_quadrature(query, gap, log_density)
+        return _kl_quadrature(query, gap, log_density, math.sqrt(float(torch.linalg.eigvalsh(spread)[-1])))
 
     return _each(posterior, against_moments)
 
@@ -167,7 +167,7 @@ def _kl_by_ratio(
 ) -> tuple[float, float, float]:
     """Value, low and high from `f(r)` above one under P and `φ(r)` below one under Q."""
     above = excess(log_r_p) * (log_r_p > 0)
-    below = torch.where(log_r_q < 0, log_r_q.exp() * log_r_q - torch.expm1(log_r_q), 0.0)
+    below = torch.where(log_r_q < 0, _phi_mass(log_r_q, torch.zeros_like(log_r_q)), 0.0)
     value = float(above.mean() + below.mean())
     r_low = math.exp(-trace_bound)
     below_low, below_high = mean_interval(below, 0.0, 1 - r_low * (1 + trace_bound), _split(confidence, 3))
@@ -194,15 +194,17 @@ def _kl_by_entropy(
     return known + float(entropy.mean()), known + low, known + high
 
 
-def _kl_quadrature(query: Posterior, gap: float, log_reference: Callable[[Tensor], Tensor]) -> Estimate:
-    """`∫ φ(p/m) dm` for a reference density m: the integrand is not negative, so nothing cancels."""
-    box = _box(query, gap)
+def _kl_quadrature(
+    query: Posterior, gap: float, log_reference: Callable[[Tensor], Tensor], reference_std: float = 1.0
+) -> Estimate:
+    """`∫ φ(p/m) dm` for a centred reference density m: the integrand is not negative, so nothing cancels."""
+    box = _box(query, gap, reference_std)
 
     def integrate(nodes: int) -> float:
         u, cell = _tensor_grid(box, nodes)
         log_m = log_reference(u)
         log_r = query.log_ratio(u[None], gap)[0] + _log_standard(u) - log_m
-        return float(((excess(log_r) * (log_r + log_m).exp())).sum() * cell)
+        return float(_phi_mass(log_r, log_m).sum() * cell)
 
     value, error, nodes = _refine(integrate, len(box))
     return _estimate(value, value - error, value + error, 1.0, nodes, "quadrature")
@@ -307,6 +309,13 @@ def excess(log_r: Tensor) -> Tensor:
     return log_r + torch.expm1(-log_r)
 
 
+def _phi_mass(log_r: Tensor, log_density: Tensor) -> Tensor:
+    """`φ(r)` times a density, `φ(r) = r log r − r + 1 ≥ 0`; r alone would overflow."""
+    below, above = log_r.clamp(max=0), log_r.clamp(min=0)
+    small = (below.exp() * below - torch.expm1(below)) * log_density.exp()
+    return torch.where(log_r < 0, small, excess(above) * (above + log_density).exp())
+
+
 def draw_plug_in(posterior: Posterior, n: int, generator: torch.Generator | None) -> Tensor:
     """`u ~ N(0, I)`, shape (batch, n, d)."""
     shape = (len(posterior), n, posterior.mean.shape[1])
@@ -338,14 +347,15 @@ def _parts(query: Posterior, gap: float) -> tuple[Tensor, Tensor, Tensor]:
     return weights, math.sqrt(gap) * centres, (1 + gap * trace).sqrt()
 
 
-def _box(query: Posterior, gap: float) -> list[tuple[float, float]]:
-    """In each of the d ≤ 2 dimensions, an interval that P and Q leave with probability below 1e-30."""
+def _box(query: Posterior, gap: float, reference_std: float = 1.0) -> list[tuple[float, float]]:
+    """In each of the d ≤ 2 dimensions, an interval that P and the reference leave with probability below 1e-30."""
     if query.mean.shape[1] > 2:
         raise InputError(f"quadrature in {query.mean.shape[1]} dimensions: it serves one and two, use Monte Carlo")
     _, centres, stds = _parts(query, gap)
     reach = _TAIL_STDS * stds[:, None]
-    low = torch.cat([centres - reach, torch.full_like(centres[:1], -_TAIL_STDS)]).amin(dim=0)
-    high = torch.cat([centres + reach, torch.full_like(centres[:1], _TAIL_STDS)]).amax(dim=0)
+    reference = torch.full_like(centres[:1], _TAIL_STDS * reference_std)
+    low = torch.cat([centres - reach, -reference]).amin(dim=0)
+    high = torch.cat([centres + reach, reference]).amax(dim=0)
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
@@ -356,14 +366,14 @@ def _tensor_grid(box: list[tuple[float, float]], nodes: int) -> tuple[Tensor, fl
 
 
 def _refine(integrate: Callable[[int], float], dims: int, rtol: float = 1e-13) -> tuple[float, float, int]:
-    """Halve the step until the value stays: the trapezoidal rule converges exponentially for these integrands."""
+    """Value, error and nodes: the step is halved until the value stays, as the rule converges exponentially for these integrands."""
     nodes = 129
     value = integrate(nodes)
     while True:
         nodes = 2 * nodes - 1
         finer = integrate(nodes)
-        error = abs(finer - value)
-        if error <= rtol * abs(finer) or (2 * nodes) ** dims > _MAX_NODES:
+        error = max(abs(finer - value), rtol * abs(finer))  # never below the rounding of the sum
+        if abs(finer - value) <= rtol * abs(finer) or (2 * nodes) ** dims > _MAX_NODES:
             return finer, error, nodes**dims
         value = finer
 

@@ -8,6 +8,7 @@ Names follow theory.md: `alpha_t`, `sigma_t` of the forward process, `snr = alph
 `trace = tr C` and `eigenvalue = λ` of the posterior covariance at time t, always with 0 ≤ s < t ≤ 1.
 """
 
+import math
 from typing import Any
 
 Number = Any
@@ -85,6 +86,11 @@ def tv_pinsker_bound(gap: Number, trace: Number, xp: Namespace) -> Number:
     return xp.sqrt(gap * trace) / 2
 
 
+def tv_shift(distance: Number, xp: Namespace) -> Number:
+    """`2Φ(m/2) − 1`, the TV distance of two unit Gaussians whose means are `m` apart (B3)."""
+    return xp.erf(distance / 8**0.5)
+
+
 def trace_diameter_bound(diameter: Number, atoms: int, dim: int) -> Number:
     """`tr C ≤ D² k/(2(k+1))`, `k = min(d, n − 1)`, for a support of `atoms` points and diameter D (B3)."""
     k = min(dim, atoms - 1)
@@ -109,6 +115,11 @@ def kl_small_gap_cubic(skewness2: Number, trace_cube: Number) -> Number:
 def kl_moment_small_gap(gap: Number, skewness2: Number) -> Number:
     """`(g³/12)‖κ‖²`, the leading order of `KL(P‖M)` (B6)."""
     return gap**3 / 12 * skewness2
+
+
+def tv_small_gap(gap: Number, eigenvalue: Number) -> Number:
+    """`(g/4) λ E|n² − 1| = gλ e^{−1/2}/√2π`, the leading order of TV in one dimension (B6)."""
+    return gap * eigenvalue * (2 * math.pi * math.e) ** -0.5
 
 
 def isotropic_var(var: Number, gap: Number, trace: Number, dim: int) -> Number:

@@ -1,0 +1,339 @@
+"""Claims A1 to A5: the kernels of the forward and of the reverse process."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import sympy
+import torch
+from torch import Tensor
+
+from proofs_checks.claim import Check, Claim, Outcome, Sides, register
+from proofs_checks.context import Context
+from proofs_checks.laws import BUMPS, GOLDEN, TRI
+from proofs_checks.outcome import equal, identically_zero, worst
+from singtheory import Atoms, Law, ReverseKernel, Schedule, formula, schedule_named
+from singtheory.kernel import Bridge, ReverseStep, forward
+from singtheory.posterior import AtomsPosterior
+
+SCHEDULES = ("cosine", "linear-vp", "rectified-flow", "variance-exploding", "power:0.5", "power:2", "sd", "sd-zero-snr")
+TIMES = ((0.3, 0.6, 0.9), (0.001, 0.002, 0.003), (0.25, 0.75, 1.0), (0.0, 0.5, 1.0))
+_ROUNDING = 1e-9
+"""A few hundred float64 operations on numbers of order one, with the cancellation of small steps."""
+
+_SYMBOLS = sympy.symbols("alpha_s sigma_s alpha_t sigma_t alpha_u sigma_u", positive=True)
+
+
+def _ends(schedule: Schedule, t: float) -> tuple[float, float]:
+    return float(schedule.alpha(t)), float(schedule.sigma(t))
+
+
+def _triples() -> Iterator[tuple[str, tuple[float, ...]]]:
+    """α and σ at three times s < t < u of every schedule; the middle one never at a singular end."""
+    for name, times in itertools.product(SCHEDULES, TIMES):
+        schedule = schedule_named(name)
+        yield f"{name}, times {times}", tuple(v for t in times for v in _ends(schedule, t))
+
+
+# --- A1 --------------------------------------------------------------------------------------------------------------
+
+
+def composed(alpha_s: Any, sigma_s: Any, alpha_t: Any, sigma_t: Any, alpha_u: Any, sigma_u: Any) -> Any:
+    """`σ²_{u|s}` from the two steps s → t → u, by A1's formula."""
+    step_t = formula.transition_var(alpha_t, sigma_t, alpha_s, sigma_s)
+    step_u = formula.transition_var(alpha_u, sigma_u, alpha_t, sigma_t)
+    return formula.composed_var(formula.alpha_ratio(alpha_u, alpha_t), step_u, step_t)
+
+
+def _a1_symbolic(sides: Sides, _: Context) -> Outcome:
+    a_s, s_s, _a_t, _s_t, a_u, s_u = _SYMBOLS
+    residual = sides["composed"](*_SYMBOLS) - formula.transition_var(a_u, s_u, a_s, s_s)
+    factors = formula.alpha_ratio(a_u, _a_t) * formula.alpha_ratio(_a_t, a_s) - formula.alpha_ratio(a_u, a_s)
+    return worst([identically_zero(residual, "variance"), identically_zero(factors, "mean")])
+
+
+def _a1_schedules(sides: Sides, _: Context) -> Outcome:
+    return worst(
+        equal(sides["composed"](*six), formula.transition_var(six[4], six[5], six[0], six[1]), _ROUNDING * six[5] ** 2, name)
+        for name, six in _triples()
+    )
+
+
+def _drop_factor(*six: Any) -> Any:
+    a_s, s_s, a_t, s_t, a_u, s_u = six
+    return formula.transition_var(a_u, s_u, a_t, s_t) + formula.transition_var(a_t, s_t, a_s, s_s)
+
+
+def _earlier_factor(*six: Any) -> Any:
+    a_s, s_s, a_t, s_t, a_u, s_u = six
+    step_t, step_u = formula.transition_var(a_t, s_t, a_s, s_s), formula.transition_var(a_u, s_u, a_t, s_t)
+    return formula.composed_var(formula.alpha_ratio(a_t, a_s), step_u, step_t)
+
+
+register(
+    Claim(
+        id="A1",
+        title="Composition of forward kernels",
+        statement=r"$\alpha_{u|s} = \alpha_{u|t}\,\alpha_{t|s}$ and "
+        r"$\sigma^2_{u|s} = \sigma^2_{u|t} + \alpha^2_{u|t}\,\sigma^2_{t|s}$ for $s < t < u$.",
+        source="theory.md A1",
+        assumptions="The forward chain is Markov and Gaussian.",
+        derivation=r"Insert $x_t = \alpha_{t|s} x_s + \sigma_{t|s} n$ into $x_u = \alpha_{u|t} x_t + \sigma_{u|t} n'$: the means multiply, "
+        r"the independent noises add their variances.",
+        sides={"composed": composed},
+        checks=(
+            Check("symbolic", "whole: both identities reduce to zero for symbols", _a1_symbolic, whole=True),
+            Check("exact", "eight schedules, ends of time included", _a1_schedules),
+        ),
+        false_twins={
+            r"without the factor $\alpha^2_{u|t}$": {"composed": _drop_factor},
+            r"with $\alpha^2_{t|s}$ in its place": {"composed": _earlier_factor},
+        },
+    )
+)
+
+
+# --- A2 and A3 -------------------------------------------------------------------------------------------------------
+
+
+def _bridge_by_precision(alpha_t: Any, sigma_t: Any, alpha_s: Any, sigma_s: Any) -> tuple[Any, Any, Any]:
+    """a, b, c² from Bayes' rule: precisions of `x_s|x_0` and of `x_t|x_s` add, means add by precision."""
+    factor = formula.alpha_ratio(alpha_t, alpha_s)
+    noise = formula.transition_var(alpha_t, sigma_t, alpha_s, sigma_s)
+    var = 1 / (1 / sigma_s**2 + factor**2 / noise)
+    return var * factor / noise, var * alpha_s / sigma_s**2, var
+
+
+def _a2_symbolic(sides: Sides, _: Context) -> Outcome:
+    a_s, s_s, a_t, s_t, *_rest = _SYMBOLS
+    expected = _bridge_by_precision(a_t, s_t, a_s, s_s)
+    found = (sides[name](a_t, s_t, a_s, s_s) for name in ("a", "b", "var"))
+    return worst(identically_zero(f - e, n) for f, e, n in zip(found, expected, ("a", "b", "c²"), strict=True))
+
+
+def _steps() -> Iterator[tuple[str, tuple[float, float, float, float]]]:
+    """`alpha_t, sigma_t, alpha_s, sigma_s` of the steps t → s with 0 < s, ends t = 1 included."""
+    for name, six in _triples():
+        if six[1] > 0:
+            yield f"{name}, t → s", (six[2], six[3], six[0], six[1])
+            yield f"{name}, u → t", (six[4], six[5], six[2], six[3])
+
+
+def _a2_schedules(sides: Sides, _: Context) -> Outcome:
+    outcomes = []
+    for name, step in _steps():
+        expected = _bridge_by_precision(*step)
+        for side, value in zip(("a", "b", "var"), expected, strict=True):
+            outcomes.append(equal(sides[side](*step), value, _ROUNDING * max(1.0, value), f"{side}, {name}"))
+    return worst(outcomes)
+
+
+register(
+    Claim(
+        id="A2",
+        title="The bridge",
+        statement=r"$q(x_s|x_t,x_0) = N(a x_t + b x_0,\, c^2 I)$ with $a = \alpha_{t|s}\sigma_s^2/\sigma_t^2$, "
+        r"$b = \alpha_s \sigma^2_{t|s}/\sigma_t^2$, $c^2 = \sigma_s^2 \sigma^2_{t|s}/\sigma_t^2$.",
+        source="theory.md A2",
+        assumptions=r"$0 \le s < t \le 1$; the forward chain is Markov and Gaussian.",
+        derivation=r"Given $x_0$, $x_s \sim N(\alpha_s x_0, \sigma_s^2)$ and $x_t|x_s \sim N(\alpha_{t|s} x_s, \sigma^2_{t|s})$. Precisions add: "
+        r"$c^{-2} = \sigma_s^{-2} + \alpha^2_{t|s}/\sigma^2_{t|s} = \sigma_t^2/(\sigma_s^2\sigma^2_{t|s})$, by "
+        r"$\sigma_t^2 = \sigma^2_{t|s} + \alpha^2_{t|s}\sigma_s^2$; the mean is $c^2(\alpha_s x_0/\sigma_s^2 + \alpha_{t|s} x_t/\sigma^2_{t|s})$.",
+        sides={"a": formula.bridge_a, "b": formula.bridge_b, "var": formula.bridge_var},
+        checks=(
+            Check("symbolic", "whole: a, b, c² against the precision form, for symbols", _a2_symbolic, whole=True),
+            Check("exact", "eight schedules, t = 1 included", _a2_schedules),
+        ),
+        false_twins={
+            r"$a = \alpha_{t|s}\sigma_s/\sigma_t$": {
+                "a": lambda a_t, s_t, a_s, s_s: formula.alpha_ratio(a_t, a_s) * s_s / s_t
+            },
+            r"$c^2 = \sigma^2_{t|s}$ ($\beta_t$ for $\tilde\beta_t$)": {"var": formula.transition_var},
+        },
+    )
+)
+
+
+def _a3_symbolic(sides: Sides, _: Context) -> Outcome:
+    a_s, s_s, a_t, s_t, *_rest = _SYMBOLS
+    ratio = formula.bridge_b(a_t, s_t, a_s, s_s) ** 2 / formula.bridge_var(a_t, s_t, a_s, s_s)
+    return identically_zero(sides["gap"](formula.snr(a_t, s_t), formula.snr(a_s, s_s)) - ratio, "b²/c²")
+
+
+def _a3_schedules(sides: Sides, _: Context) -> Outcome:
+    outcomes = []
+    for name, step in _steps():
+        ratio = formula.bridge_b(*step) ** 2 / formula.bridge_var(*step)
+        snr_t, snr_s = formula.snr(step[0], step[1]), formula.snr(step[2], step[3])
+        outcomes.append(equal(float(sides["gap"](snr_t, snr_s)), ratio, _ROUNDING * max(1.0, snr_s), name))
+    return worst(outcomes)
+
+
+def _log_gap(snr_t: Any, snr_s: Any) -> Any:
+    log = sympy.log if isinstance(snr_t, sympy.Expr) else lambda v: math.log(max(v, 1e-300))
+    return log(snr_s) - log(snr_t)
+
+
+register(
+    Claim(
+        id="A3",
+        title="The gap identity",
+        statement=r"$b^2/c^2 = \gamma_s - \gamma_t =: g$: given the posterior at $t$, the reverse error depends on the step only through $g$.",
+        source="theory.md A3",
+        assumptions=r"$0 < s < t \le 1$.",
+        derivation=r"$b^2/c^2 = \alpha_s^2\sigma^2_{t|s}/(\sigma_s^2\sigma_t^2)$, and $\sigma^2_{t|s} = \sigma_t^2 - \alpha_t^2\sigma_s^2/\alpha_s^2$ "
+        r"makes this $\alpha_s^2/\sigma_s^2 - \alpha_t^2/\sigma_t^2$.",
+        sides={"gap": formula.gap},
+        checks=(
+            Check("symbolic", "whole: the identity reduces to zero for symbols", _a3_symbolic, whole=True),
+            Check("exact", "eight schedules, t = 1 included", _a3_schedules),
+        ),
+        false_twins={
+            r"$g = \log\gamma_s - \log\gamma_t$": {"gap": _log_gap},
+            r"$g = \sqrt{\gamma_s - \gamma_t}$, that is $b/c$": {"gap": lambda snr_t, snr_s: (snr_s - snr_t) ** sympy.Rational(1, 2)},
+        },
+    )
+)
+
+
+# --- A4 and A5 -------------------------------------------------------------------------------------------------------
+
+
+def reverse_step(law: Law, schedule: Schedule, t: float, s: float, x_t: Tensor) -> ReverseStep:
+    """The true side of A4: the exact reverse kernel of singtheory."""
+    return ReverseKernel(law, schedule, t, s).at(x_t)
+
+
+def _log_marginal(law: Law, schedule: Schedule, t: float, x: Tensor) -> Tensor:
+    """`log q_t(x)`, x (n, d), through the evidence of `z = x/σ_t`."""
+    sigma = schedule.sigma(t)
+    return law.posterior(x / sigma, schedule.snr(t)).log_evidence - law.dim * sigma.log()
+
+
+def _log_bayes(law: Law, schedule: Schedule, t: float, s: float, x_t: Tensor, x_s: Tensor) -> Tensor:
+    """`log q(x_t|x_s) + log q_s(x_s) − log q_t(x_t)`, which knows nothing of the posterior of `x_0`."""
+    factor, std = forward(schedule, t, s)
+    residual = (x_t - factor * x_s) / std
+    log_forward = -residual.square().sum(dim=1) / 2 - law.dim * math.log(std * math.sqrt(2 * math.pi))
+    return log_forward + _log_marginal(law, schedule, s, x_s) - _log_marginal(law, schedule, t, x_t)
+
+
+def _bayes_outcomes(law: Law, name: str, sides: Sides, context: Context) -> Iterator[Outcome]:
+    generator = context.generator()
+    for schedule_name, t, s in (("cosine", 0.9, 0.8), ("rectified-flow", 0.6, 0.3), ("sd", 0.982, 0.962)):
+        schedule = schedule_named(schedule_name)
+        x_0 = law.sample(1, generator)
+        x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * torch.randn(x_0.shape, dtype=torch.float64, generator=generator)
+        x_s = reverse_step(law, schedule, t, s, x_t).sample(8, generator)
+        found = sides["step"](law, schedule, t, s, x_t).log_prob(x_s)[0]
+        expected = _log_bayes(law, schedule, t, s, x_t, x_s[0])
+        where = f"{name}, {schedule_name}, {t} → {s}"
+        # log densities near 100 in 64 dimensions, each a sum of cancelling squares
+        for f, e in zip(found.tolist(), expected.tolist(), strict=True):
+            yield equal(f, e, 1e-8 * max(1.0, law.dim), where)
+
+
+def _a4_toys(sides: Sides, context: Context) -> Outcome:
+    laws = {"golden": GOLDEN, "three atoms in the plane": TRI, "two bumps": BUMPS}
+    return worst(o for name, law in laws.items() for o in _bayes_outcomes(law, name, sides, context))
+
+
+def _a4_data(sides: Sides, context: Context) -> Outcome:
+    return worst(_bayes_outcomes(context.data.law, context.data.name, sides, context))
+
+
+def _prior_step(law: Law, schedule: Schedule, t: float, s: float, x_t: Tensor) -> ReverseStep:
+    """The twin that keeps the prior's weights."""
+    step = reverse_step(law, schedule, t, s, x_t)
+    if not isinstance(law, Atoms):
+        return step
+    prior = AtomsPosterior(law.points, law.weights.log().expand(len(x_t), -1), step.posterior.log_evidence)
+    return ReverseStep(x_t, prior, step.bridge)
+
+
+def _wide_step(law: Law, schedule: Schedule, t: float, s: float, x_t: Tensor) -> ReverseStep:
+    """The twin with the forward variance `σ²_{t|s}` in the place of c²."""
+    step = reverse_step(law, schedule, t, s, x_t)
+    old, var = step.bridge, forward(schedule, t, s)[1] ** 2
+    return ReverseStep(x_t, step.posterior, Bridge(old.a, old.b, var, old.b**2 / var))
+
+
+register(
+    Claim(
+        id="A4",
+        title="The exact reverse kernel",
+        statement=r"Given $x_t$, $u = (x_s - a x_t - b\hat{x})/c$ has the law of $\sqrt{g}\,\xi + n$; for finite data a Gaussian mixture with one "
+        r"component a point and the posterior's weights.",
+        source="theory.md A4",
+        assumptions=r"$0 < s < t \le 1$.",
+        derivation=r"Average the bridge A2 over $x_0 \sim q(x_0|x_t)$: $x_s = a x_t + b x_0 + c n$ with $x_0 = \hat{x} + \xi$, and $b/c = \sqrt{g}$ by A3.",
+        sides={"step": reverse_step},
+        checks=(
+            Check("exact", "density against Bayes' rule q(x_t|x_s) q_s/q_t: toy mixtures, three schedules", _a4_toys),
+            Check("exact", "the same on the data", _a4_data),
+        ),
+        false_twins={
+            "the prior's weights": {"step": _prior_step},
+            r"$\sigma^2_{t|s}$ for $c^2$": {"step": _wide_step},
+        },
+    )
+)
+
+
+def _a5_outcomes(law: Law, name: str, sides: Sides, context: Context) -> Iterator[Outcome]:
+    """`q(x_s|x_1)` at two different `x_1` against the marginal of `α_s x_0 + σ_s n`."""
+    schedule, s = sides["schedule"](), 0.6
+    x_1 = torch.randn(2, law.dim, dtype=torch.float64, generator=context.generator()) * torch.tensor([[0.5], [2.0]])
+    steps = sides["step"](law, schedule, s, x_1)
+    x_s = steps.sample(4, context.generator())
+    expected = _log_marginal(law, schedule, s, x_s.reshape(-1, law.dim)).reshape(2, 4)
+    for f, e in zip(steps.log_prob(x_s).flatten().tolist(), expected.flatten().tolist(), strict=True):
+        yield equal(f, e, 1e-8 * max(1.0, law.dim), name)
+
+
+def _a5_toys(sides: Sides, context: Context) -> Outcome:
+    laws = {"golden": GOLDEN, "three atoms in the plane": TRI, "two bumps": BUMPS}
+    return worst(o for name, law in laws.items() for o in _a5_outcomes(law, name, sides, context))
+
+
+def _a5_data(sides: Sides, context: Context) -> Outcome:
+    return worst(_a5_outcomes(context.data.law, context.data.name, sides, context))
+
+
+def terminal_step(law: Law, schedule: Schedule, s: float, x_1: Tensor) -> ReverseStep:
+    """The true side of A5: the exact reverse kernel from t = 1."""
+    return ReverseKernel(law, schedule, 1.0, s).at(x_1)
+
+
+def _unit_noise(law: Law, schedule: Schedule, s: float, x_1: Tensor) -> ReverseStep:
+    """The twin of variance `σ_1²`."""
+    step = terminal_step(law, schedule, s, x_1)
+    var = float(schedule.sigma(1.0)) ** 2
+    return ReverseStep(x_1, step.posterior, Bridge(step.bridge.a, step.bridge.b, var, step.bridge.b**2 / var))
+
+
+def _named(name: str) -> Callable[[], Schedule]:
+    return lambda: schedule_named(name)
+
+
+register(
+    Claim(
+        id="A5",
+        title="The kernel at t = 1",
+        statement=r"At $t = 1$ with $\alpha_1 = 0$: $a = 0$, $b = \alpha_s$, $c = \sigma_s$, and $q(x_s|x_1)$ is the law of $\alpha_s x_0 + \sigma_s n$, "
+        r"independent of $x_1$.",
+        source="theory.md A5; Zhang et al. 2024, section 3.2",
+        assumptions=r"$\alpha_1 = 0$.",
+        derivation=r"$\alpha_{1|s} = 0$ makes $\sigma^2_{1|s} = \sigma_1^2$; insert into A2. At $\gamma_1 = 0$ the posterior is the prior.",
+        sides={"schedule": _named("cosine"), "step": terminal_step},
+        checks=(
+            Check("exact", "density against the marginal at two x_1: toy mixtures, cosine schedule", _a5_toys),
+            Check("exact", "the same on the data", _a5_data),
+        ),
+        false_twins={
+            r"also at $\alpha_1 = .0683$ (Stable Diffusion)": {"schedule": _named("sd")},
+            r"variance $\sigma_1^2$": {"step": _unit_noise},
+        },
+    )
+)

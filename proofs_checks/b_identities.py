@@ -1,0 +1,250 @@
+"""Claims B4, B5 and B6: what the Gaussian reverse-process error is made of."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from proofs_checks.claim import Check, Claim, Outcome, Sides, register
+from proofs_checks.context import Context
+from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
+from proofs_checks.measure import data_instances, prior_posterior, toy_instances, toy_moment_kl
+from proofs_checks.outcome import at_least, at_most, equal, worst
+from proofs_checks.slope import vanishes_at_rate
+from singtheory import bound, divergence, formula
+from singtheory.estimate import mean_interval
+from singtheory.information import expected_trace, kl_by_information, kl_information_draws
+from singtheory.posterior import AtomsPosterior, Posterior
+
+QUADRATURE = 1e-9
+"""Relative agreement asked of two quadratures; each refines to 1e-12."""
+
+
+# --- B4 --------------------------------------------------------------------------------------------------------------
+
+
+def _b4_quadrature(sides: Sides, _: Context) -> Outcome:
+    """At γ = 0 and inside, where the measure dγ and its twins differ."""
+    outcomes = []
+    for (name, law), snr in itertools.product({"golden": GOLDEN, "9:1": NINE_TO_ONE}.items(), (0.0, 0.5)):
+        posterior = law.posterior([0.3], snr)
+        for gap in (0.3, 3.0):
+            kl = float(divergence.kl_quadrature(posterior, gap).value)
+            found = sides["kl"](posterior, gap)
+            outcomes.append(equal(found, kl, QUADRATURE * kl, f"{name}, γ = {snr:g}, g = {gap:g}"))
+    return worst(outcomes)
+
+
+def _b4_data(sides: Sides, context: Context) -> Outcome:
+    """The two Monte Carlo intervals of KL, from ratios and from traces, must meet."""
+    instances, generator = data_instances(context), context.generator()
+    outcomes = []
+    for i in instances:
+        assert isinstance(i.posterior, AtomsPosterior)
+        draws = sides["draws"](i.posterior, i.gap, 10_000, generator)
+        highest = formula.kl_trace_bound(i.gap, float(i.posterior.trace_cov))
+        lowest = highest - formula.kl_trace_bound(i.gap, context.data.law.diameter**2 / 2)
+        low, high = mean_interval(draws.clamp(lowest, highest), lowest, highest, 1 - context.error / len(instances))
+        outcomes += [at_most(float(i.kl.low), high, i.where), at_least(float(i.kl.high), low, i.where)]
+    return worst(outcomes)
+
+
+def _late_reference(posterior: AtomsPosterior, gap: float) -> float:
+    """The twin that measures against the trace at γ_s."""
+    trace = float(posterior.trace_cov)
+    return gap / 2 * (trace - expected_trace(posterior, gap)) - kl_by_information(posterior, gap)
+
+
+def _log_measure(posterior: AtomsPosterior, gap: float) -> float:
+    """The twin that integrates over log h, normalised to the same range."""
+    x, w = np.polynomial.legendre.leggauss(64)
+    trace, low = float(posterior.trace_cov), math.log(gap) - 10
+    logs = zip(low + 5 * (x + 1), 5 * w, strict=True)
+    return sum(v * (trace - expected_trace(posterior, math.exp(h))) for h, v in logs) / 2
+
+
+register(
+    Claim(
+        id="B4",
+        title="KL through information (I-MMSE)",
+        statement=r"$KL(P\|Q) = \tfrac{1}{2}\int_{\gamma_t}^{\gamma_s} (tr\,C(x_t,t) - E[tr\,C(x_u,u)|x_t])\, d\gamma_u$.",
+        source="theory.md B4; Guo, Shamai and Verdú 2005",
+        assumptions="The posterior has finite second moments.",
+        derivation=r"$KL(P\|Q) = \tfrac{1}{2} g\,tr\,C - I(x_0; u|x_t)$, and the information grows with the SNR at half the expected posterior "
+        r"trace: $dI/dh = \tfrac{1}{2}E[tr\,C_h|x_t]$.",
+        sides={"kl": kl_by_information, "draws": kl_information_draws},
+        checks=(
+            Check("quadrature", "golden and 9:1 at γ = 0 and 0.5, two gaps", _b4_quadrature),
+            Check("monte-carlo", "two independent estimators on the data", _b4_data),
+        ),
+        false_twins={
+            r"the integral over $\log\gamma$": {"kl": _log_measure},
+            r"the trace at $\gamma_s$ as reference": {"kl": _late_reference},
+            "without the ½": {"kl": lambda p, g: 2 * kl_by_information(p, g)},
+        },
+    )
+)
+
+
+# --- B5 --------------------------------------------------------------------------------------------------------------
+
+
+def _b5_quadrature(sides: Sides, _: Context) -> Outcome:
+    outcomes = []
+    for i in toy_instances():
+        total = toy_moment_kl(i) + float(sides["gauss"](i.posterior, i.gap))
+        kl = float(i.kl.value)
+        outcomes.append(equal(total, kl, QUADRATURE * kl, i.where))
+    return worst(outcomes)
+
+
+def _b5_data(sides: Sides, context: Context) -> Outcome:
+    return worst(at_least(i.kl, float(sides["gauss"](i.posterior, i.gap)), i.where) for i in data_instances(context))
+
+
+def _b5_mixture(sides: Sides, context: Context) -> Outcome:
+    """`E_P log(dM/dQ)` by averaging over the atoms of the data: exact, as log(dM/dQ) is quadratic."""
+    outcomes = []
+    for i in data_instances(context):
+        assert isinstance(i.posterior, AtomsPosterior)
+        values, basis = torch.linalg.eigh(i.gap * i.posterior.cov[0])
+        values = values.clamp(min=0)
+        projected = (i.posterior.points - i.posterior.mean) @ basis
+        second = 1 + i.gap * (i.posterior.weights[0] @ projected.square())
+        expected = float((values / (1 + values) * second - values.log1p()).sum() / 2)
+        found = float(sides["gauss"](i.posterior, i.gap))
+        outcomes.append(equal(found, expected, 1e-8 * max(expected, 1e-3), i.where))
+    return worst(outcomes)
+
+
+register(
+    Claim(
+        id="B5",
+        title="Pythagoras",
+        statement=r"$KL(P\|Q) = KL(P\|M) + \tfrac{1}{2}\sum_i (g\lambda_i - \log(1 + g\lambda_i))$ with $\lambda_i$ the eigenvalues of $C$.",
+        source="theory.md B5",
+        assumptions="The posterior has finite second moments.",
+        derivation=r"$\log(dM/dQ)$ is quadratic in $u$, and P and M share their first two moments, so $E_P\log(dM/dQ) = KL(M\|Q)$, "
+        r"the divergence of $N(0, I + gC)$ from $N(0, I)$.",
+        sides={"gauss": divergence.kl_gauss},
+        checks=(
+            Check("quadrature", "both sides, four toy laws", _b5_quadrature),
+            Check("exact", "E_P log(dM/dQ) over the atoms of the data", _b5_mixture),
+            Check("monte-carlo", "KL is at least the Gaussian term, on the data", _b5_data),
+        ),
+        false_twins={
+            r"lumped, $\tfrac{1}{2}(g\,tr\,C - \log(1 + g\,tr\,C))$": {
+                "gauss": lambda p, g: formula.kl_gauss_term(g, p.trace_cov, torch)
+            },
+            "without the ½": {"gauss": lambda p, g: 2 * divergence.kl_gauss(p, g)},
+        },
+    )
+)
+
+
+# --- B6 --------------------------------------------------------------------------------------------------------------
+
+_SMALL_GAPS = (0.003, 0.006, 0.012, 0.024)
+_Leading = Callable[[Posterior, float], Tensor]
+
+
+def kl_cubic(posterior: AtomsPosterior, gap: float) -> Tensor:
+    """`(‖κ‖²/12 − tr C³/6) g³`, the next order of KL(P‖Q)."""
+    trace_cube = posterior.eigenvalues.pow(3).sum(dim=1)
+    return gap**3 * formula.kl_small_gap_cubic(bound.skewness2(posterior), trace_cube)
+
+
+def tv_leading(posterior: Posterior, gap: float) -> Tensor:
+    """The leading order of TV in one dimension."""
+    return formula.tv_small_gap(gap, posterior.eigenvalues[:, 0])
+
+
+def _b6_kl(sides: Sides, _: Context) -> Outcome:
+    """What remains of KL after its first order is of order g³, and after the second of order g⁴."""
+
+    def remainder(posterior: AtomsPosterior, orders: tuple[_Leading, ...]) -> Callable[[float], float]:
+        return lambda g: float(divergence.kl_quadrature(posterior, g).value - sum(f(posterior, g) for f in orders))
+
+    outcomes = []
+    for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "three atoms in the plane": TRI}.items():
+        posterior = prior_posterior(law)
+        first, both = (sides["kl"],), (sides["kl"], sides["cubic"])
+        outcomes.append(vanishes_at_rate(remainder(posterior, first), _SMALL_GAPS, 3.0, f"KL − first order, {name}"))
+        outcomes.append(vanishes_at_rate(remainder(posterior, both), _SMALL_GAPS, 4.0, f"KL − two orders, {name}"))
+    return worst(outcomes)
+
+
+def _b6_moment(sides: Sides, _: Context) -> Outcome:
+    outcomes = []
+    for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "three atoms in the plane": TRI}.items():
+        posterior = prior_posterior(law)
+        outcomes.append(
+            vanishes_at_rate(
+                lambda g, p=posterior: float(divergence.kl_moment_quadrature(p, g).value - sides["moment"](p, g)),
+                _SMALL_GAPS,
+                4.0,
+                f"KL(P‖M) − leading order, {name}",
+            )
+        )
+    return worst(outcomes)
+
+
+def _b6_tv(sides: Sides, _: Context) -> Outcome:
+    def remainders() -> Iterator[Outcome]:
+        for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE}.items():
+            posterior = prior_posterior(law)
+            yield vanishes_at_rate(
+                lambda g, p=posterior: float(divergence.tv_exact(p, g).value - sides["tv"](p, g)),
+                _SMALL_GAPS,
+                2.0,
+                f"TV − leading order, {name}",
+            )
+
+    return worst(remainders())
+
+
+def _b6_data(sides: Sides, context: Context) -> Outcome:
+    """On the data at a tiny gap, where the next order is below 1 %."""
+    law, generator = context.data.law, context.generator()
+    posterior = prior_posterior(law)
+    gap = 1e-3 / law.diameter**2 * 4
+    kl = divergence.kl_monte_carlo(posterior, gap, 20_000, generator, context.confidence)
+    leading = float(sides["kl"](posterior, gap))
+    return equal(kl, leading, 0.01 * leading, f"γ = 0, g = {gap:.3g}")
+
+
+register(
+    Claim(
+        id="B6",
+        title="Small gaps",
+        statement=r"$KL(P\|Q) = \tfrac{g^2}{4}\|C\|_F^2 + (\|\kappa\|^2/12 - tr\,C^3/6)\,g^3 + O(g^4)$, "
+        r"$KL(P\|M) = \tfrac{g^3}{12}\|\kappa\|^2 + O(g^4)$, $TV(P,Q) = \tfrac{g}{4}E|n^TCn - tr\,C| + O(g^2)$, "
+        r"$\kappa = E\,\xi\otimes\xi\otimes\xi$.",
+        source="theory.md B6",
+        assumptions="The posterior has bounded support (false for heavy tails).",
+        derivation=r"Expand $r = E_\xi \exp(\sqrt{g}\langle\xi,u\rangle - \tfrac{1}{2}g\|\xi\|^2)$ in Hermite polynomials: "
+        r"$r - 1 = \tfrac{g}{2}(u^TCu - tr\,C) + \tfrac{g^{3/2}}{6}\kappa\cdot He_3(u) + O(g^2)$; then $KL = \tfrac{1}{2}E_Q(r-1)^2 - "
+        r"\tfrac{1}{6}E_Q(r-1)^3 + \dots$ and $2TV = E_Q|r-1|$.",
+        sides={
+            "kl": bound.kl_small_gap,
+            "cubic": kl_cubic,
+            "moment": bound.kl_moment_small_gap,
+            "tv": tv_leading,
+        },
+        checks=(
+            Check("quadrature", "KL: rates 3 and 4 of the remainders, three toy laws", _b6_kl),
+            Check("quadrature", "KL(P‖M): rate 4 of the remainder, three toy laws", _b6_moment),
+            Check("quadrature", "TV in one dimension: rate 2 of the remainder", _b6_tv),
+            Check("monte-carlo", "leading order of KL on the data", _b6_data),
+        ),
+        false_twins={
+            r"$(tr\,C)^2$ for $\|C\|_F^2$": {"kl": lambda p, g: formula.kl_small_gap(g, p.trace_cov.square())},
+            "the leading term exact to third order": {"cubic": lambda p, g: torch.zeros_like(kl_cubic(p, g))},
+            r"$\tfrac{g^3}{6}\|\kappa\|^2$": {"moment": lambda p, g: 2 * bound.kl_moment_small_gap(p, g)},
+            r"TV of order $g^2$": {"tv": lambda p, g: g * tv_leading(p, g)},
+        },
+    )
+)

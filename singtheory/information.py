@@ -1,0 +1,49 @@
+r"""KL through information: the I-MMSE identity B4 on finite data.
+
+`h ↦ E[tr C_h | x_t]` is the posterior covariance's trace expected after one more measurement `√h ξ + n`; KL is half the area between
+its value at h = 0 and its graph.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from singtheory.posterior import AtomsPosterior
+
+_NODES = 64
+
+
+def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor:
+    """`tr C` of one query once `u = √g ξ + n` is known too; `u` (n, d) and `gap` (n,) give shape (n,)."""
+    xi = posterior.points - posterior.mean
+    norms = xi.square().sum(dim=1)
+    logits = gap.sqrt()[:, None] * (u @ xi.mT) - gap[:, None] / 2 * norms + posterior.log_weights
+    weights = torch.softmax(logits, dim=1)
+    return (weights @ norms - (weights @ xi).square().sum(dim=1)).clamp(min=0)
+
+
+def expected_trace(posterior: AtomsPosterior, gap: float, nodes: int = 2001) -> float:
+    """`E[tr C_h | x_t]` at `h = gap` by quadrature, for one query in one dimension."""
+    xi = (posterior.points - posterior.mean)[:, 0]
+    centres = math.sqrt(gap) * xi
+    u = torch.linspace(float(centres.min()) - 12, float(centres.max()) + 12, nodes, dtype=torch.float64)
+    density = torch.exp(-(u[:, None] - centres).square() / 2) @ posterior.weights[0] / math.sqrt(2 * math.pi)
+    return float((density * posterior_trace(posterior, u[:, None], torch.full_like(u, gap))).sum() * (u[1] - u[0]))
+
+
+def kl_by_information(posterior: AtomsPosterior, gap: float) -> float:
+    """`KL(P‖Q) = ½ ∫_0^g (tr C − E[tr C_h | x_t]) dh` (B4) by Gauss and Legendre's rule, for one query in one dimension."""
+    x, w = np.polynomial.legendre.leggauss(_NODES)
+    trace = float(posterior.trace_cov)
+    steps = zip(gap * (x + 1) / 2, gap * w / 2, strict=True)
+    return sum(weight * (trace - expected_trace(posterior, h)) for h, weight in steps) / 2
+
+
+def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, generator: torch.Generator) -> Tensor:
+    """Draws of `(g/2)(tr C − tr C_h)`, h uniform in [0, g], with mean KL(P‖Q), for one query; shape (samples,)."""
+    h = gap * torch.rand(samples, dtype=torch.float64, generator=generator)
+    xi = posterior.sample(samples, generator)[0] - posterior.mean
+    u = h.sqrt()[:, None] * xi + torch.randn(xi.shape, dtype=torch.float64, generator=generator)
+    return gap / 2 * (posterior.trace_cov - posterior_trace(posterior, u, h))
