@@ -17,7 +17,16 @@ from singtheory import Atoms, Law, ReverseKernel, Schedule, formula, schedule_na
 from singtheory.kernel import Bridge, ReverseStep, forward
 from singtheory.posterior import AtomsPosterior
 
-SCHEDULES = ("cosine", "linear-vp", "rectified-flow", "variance-exploding", "power:0.5", "power:2", "sd", "sd-zero-snr")
+SCHEDULES = (
+    "cosine",
+    "linear-vp",
+    "rectified-flow",
+    "variance-exploding",
+    "power:0.5",
+    "power:2",
+    "sd",
+    "sd-zero-snr",
+)
 TIMES = ((0.3, 0.6, 0.9), (0.001, 0.002, 0.003), (0.25, 0.75, 1.0), (0.0, 0.5, 1.0))
 _ROUNDING = 1e-9
 """A few hundred float64 operations on numbers of order one, with the cancellation of small steps."""
@@ -55,7 +64,12 @@ def _a1_symbolic(sides: Sides, _: Context) -> Outcome:
 
 def _a1_schedules(sides: Sides, _: Context) -> Outcome:
     return worst(
-        equal(sides["composed"](*six), formula.transition_var(six[4], six[5], six[0], six[1]), _ROUNDING * six[5] ** 2, name)
+        equal(
+            sides["composed"](*six),
+            formula.transition_var(six[4], six[5], six[0], six[1]),
+            _ROUNDING * six[5] ** 2,
+            name,
+        )
         for name, six in _triples()
     )
 
@@ -142,7 +156,12 @@ register(
         r"$\sigma_t^2 = \sigma^2_{t|s} + \alpha^2_{t|s}\sigma_s^2$; the mean is $c^2(\alpha_s x_0/\sigma_s^2 + \alpha_{t|s} x_t/\sigma^2_{t|s})$.",
         sides={"a": formula.bridge_a, "b": formula.bridge_b, "var": formula.bridge_var},
         checks=(
-            Check("symbolic", "whole: a, b, c² against the precision form, for symbols", _a2_symbolic, whole=True),
+            Check(
+                "symbolic",
+                "whole: a, b, c² against the precision form, for symbols",
+                _a2_symbolic,
+                whole=True,
+            ),
             Check("exact", "eight schedules, t = 1 included", _a2_schedules),
         ),
         false_twins={
@@ -191,7 +210,9 @@ register(
         ),
         false_twins={
             r"$g = \log\gamma_s - \log\gamma_t$": {"gap": _log_gap},
-            r"$g = \sqrt{\gamma_s - \gamma_t}$, that is $b/c$": {"gap": lambda snr_t, snr_s: (snr_s - snr_t) ** sympy.Rational(1, 2)},
+            r"$g = \sqrt{\gamma_s - \gamma_t}$, that is $b/c$": {
+                "gap": lambda snr_t, snr_s: (snr_s - snr_t) ** sympy.Rational(1, 2)
+            },
         },
     )
 )
@@ -224,7 +245,9 @@ def _bayes_outcomes(law: Law, name: str, sides: Sides, context: Context) -> Iter
     for schedule_name, t, s in (("cosine", 0.9, 0.8), ("rectified-flow", 0.6, 0.3), ("sd", 0.982, 0.962)):
         schedule = schedule_named(schedule_name)
         x_0 = law.sample(1, generator)
-        x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * torch.randn(x_0.shape, dtype=torch.float64, generator=generator)
+        x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * torch.randn(
+            x_0.shape, dtype=torch.float64, generator=generator
+        )
         x_s = reverse_step(law, schedule, t, s, x_t).sample(8, generator)
         found = sides["step"](law, schedule, t, s, x_t).log_prob(x_s)[0]
         expected = _log_bayes(law, schedule, t, s, x_t, x_s[0])
@@ -270,7 +293,11 @@ register(
         derivation=r"Average the bridge A2 over $x_0 \sim q(x_0|x_t)$: $x_s = a x_t + b x_0 + c n$ with $x_0 = \hat{x} + \xi$, and $b/c = \sqrt{g}$ by A3.",
         sides={"step": reverse_step},
         checks=(
-            Check("exact", "density against Bayes' rule q(x_t|x_s) q_s/q_t: toy mixtures, three schedules", _a4_toys),
+            Check(
+                "exact",
+                "density against Bayes' rule q(x_t|x_s) q_s/q_t: toy mixtures, three schedules",
+                _a4_toys,
+            ),
             Check("exact", "the same on the data", _a4_data),
         ),
         false_twins={

@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import torch
-
 from singtheory.data import Data
 
 

@@ -14,7 +14,7 @@ _ORDER: tuple[Verdict, ...] = ("refuted", "undecided", "supported", "proved")
 def at_most(measured: Estimate | float, bound: float, where: str) -> Outcome:
     """`measured ≤ bound`: refuted if the whole interval lies above, undecided if it straddles; margin `1 − high/bound`."""
     value, low, high = _interval(measured)
-    if math.isnan(value) or math.isnan(bound):
+    if any(map(math.isnan, (value, low, high, bound))):
         return Outcome("undecided", value, bound, None, where)
     margin = _relative_room(high, bound) if low <= bound else _relative_room(low, bound)
     verdict: Verdict = "refuted" if low > bound else "supported" if high <= bound else "undecided"
@@ -24,7 +24,7 @@ def at_most(measured: Estimate | float, bound: float, where: str) -> Outcome:
 def at_least(measured: Estimate | float, bound: float, where: str) -> Outcome:
     """`measured ≥ bound`: the mirror of `at_most`; margin `1 − bound/low`."""
     value, low, high = _interval(measured)
-    if math.isnan(value) or math.isnan(bound):
+    if any(map(math.isnan, (value, low, high, bound))):
         return Outcome("undecided", value, bound, None, where)
     margin = _relative_room(bound, low) if high >= bound else _relative_room(bound, high)
     verdict: Verdict = "refuted" if high < bound else "supported" if low >= bound else "undecided"
@@ -34,9 +34,9 @@ def at_least(measured: Estimate | float, bound: float, where: str) -> Outcome:
 def equal(measured: Estimate | float, expected: float, tolerance: float, where: str) -> Outcome:
     """`measured = expected` up to the absolute `tolerance` of the arithmetic; margin `1 − |difference|/tolerance`."""
     value, low, high = _interval(measured)
-    off = max(0.0, low - expected, expected - high)
-    if math.isnan(off):
+    if any(map(math.isnan, (value, low, high, expected))):
         return Outcome("undecided", value, expected, None, where)
+    off = max(0.0, low - expected, expected - high)
     return Outcome("supported" if off <= tolerance else "refuted", value, expected, 1 - off / tolerance, where)
 
 
@@ -66,11 +66,8 @@ def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
     """Proved if sympy reduces the expression to zero, refuted if it is not zero at a rational point."""
     if sympy.simplify(expression) == 0:
         return Outcome("proved", 0.0, 0.0, 1.0, where)
-    points = {symbol: sympy.Rational(3 + 2 * k, 5 + k) for k, symbol in enumerate(_by_name(expression))}
+    symbols = sorted(expression.free_symbols, key=str)
+    points = [(symbol, sympy.Rational(3 + 2 * k, 5 + k)) for k, symbol in enumerate(symbols)]
     value = float(expression.subs(points).evalf(30))
     verdict: Verdict = "refuted" if abs(value) > 1e-20 else "undecided"
     return Outcome(verdict, value, 0.0, -abs(value), where)
-
-
-def _by_name(expression: sympy.Expr) -> list[sympy.Symbol]:
-    return sorted(expression.free_symbols, key=lambda symbol: symbol.name)

@@ -20,7 +20,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 from torch import Tensor
 
-from singtheory import formula
+from singtheory import draw, formula
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate, check_confidence, mean_interval
 from singtheory.posterior import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
@@ -147,7 +147,12 @@ def kl_moment_draws(posterior: Posterior, gap: float, samples: int, generator: t
 
 
 def _kl_monte_carlo(
-    query: AtomsPosterior, gap: float, half: int, chi2: float, generator: torch.Generator | None, confidence: float
+    query: AtomsPosterior,
+    gap: float,
+    half: int,
+    chi2: float,
+    generator: torch.Generator | None,
+    confidence: float,
 ) -> Estimate:
     u_p, u_q = draw_kernel(query, gap, half, generator), draw_plug_in(query, half, generator)
     log_r_p, log_r_q = query.log_ratio(u_p, gap)[0], query.log_ratio(u_q, gap)[0]
@@ -243,7 +248,7 @@ def _tv_exact(query: Posterior, gap: float) -> Estimate:
 
     positive = query.log_ratio(u[None, :, None], gap)[0] > 0
     flips = (positive[1:] != positive[:-1]).nonzero()[:, 0].tolist()
-    roots = [brentq(log_r, float(u[i]), float(u[i + 1]), xtol=1e-15, rtol=1e-14) for i in flips]
+    roots = [brentq(log_r, float(u[i]), float(u[i + 1]), xtol=1e-15) for i in flips]
     edges = torch.tensor([-torch.inf, *roots, torch.inf], dtype=torch.float64)
     signed = _kernel_cdf(query, gap, edges) - torch.special.ndtr(edges)
     return Estimate.exact(signed.diff().clamp(min=0).sum()[None])
@@ -285,8 +290,8 @@ def w2_bracket(posterior: Posterior, gap: float) -> Estimate:
 
 
 def _estimate(value: float, low: float, high: float, confidence: float, n: int, method: str) -> Estimate:
-    columns = (torch.tensor([v], dtype=torch.float64) for v in (value, low, high))
-    return Estimate(*columns, confidence, n, method)
+    columns = torch.tensor([[value], [low], [high]], dtype=torch.float64)
+    return Estimate(columns[0], columns[1], columns[2], confidence, n, method)
 
 
 def _each(posterior: Posterior, estimate: Callable[[Posterior], Estimate]) -> Estimate:
@@ -318,8 +323,7 @@ def _phi_mass(log_r: Tensor, log_density: Tensor) -> Tensor:
 
 def draw_plug_in(posterior: Posterior, n: int, generator: torch.Generator | None) -> Tensor:
     """`u ~ N(0, I)`, shape (batch, n, d)."""
-    shape = (len(posterior), n, posterior.mean.shape[1])
-    return torch.randn(shape, dtype=torch.float64, device=posterior.mean.device, generator=generator)
+    return draw.normal((len(posterior), n, posterior.mean.shape[1]), posterior.mean.device, generator)
 
 
 def draw_kernel(posterior: Posterior, gap: float, n: int, generator: torch.Generator | None) -> Tensor:
@@ -336,10 +340,17 @@ def _parts(query: Posterior, gap: float) -> tuple[Tensor, Tensor, Tensor]:
     """Weights, centres (k, d) and largest standard deviations (k,) of P's Gaussian components in u."""
     if isinstance(query, AtomsPosterior):
         heavy = query.weights[0] > 1e-40
-        centres, trace = (query.points - query.mean)[heavy], torch.zeros(int(heavy.sum()), dtype=torch.float64)
+        centres, trace = (
+            (query.points - query.mean)[heavy],
+            torch.zeros(int(heavy.sum()), dtype=torch.float64),
+        )
         weights = query.weights[0, heavy]
     elif isinstance(query, GaussianPosterior):
-        weights, centres, trace = torch.ones(1, dtype=torch.float64), torch.zeros_like(query.mean), query.spectrum.amax(1)
+        weights, centres, trace = (
+            torch.ones(1, dtype=torch.float64),
+            torch.zeros_like(query.mean),
+            query.spectrum.amax(1),
+        )
     else:
         assert isinstance(query, MixturePosterior)
         weights, centres = query.weights[0], query._shifts[0]

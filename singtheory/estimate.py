@@ -42,8 +42,8 @@ class Estimate:
     def stack(cls, estimates: "list[Estimate]") -> "Estimate":
         """One estimate of a batch from estimates of its queries, all by one method."""
         first = estimates[0]
-        columns = (torch.cat([getattr(e, name) for e in estimates]) for name in ("value", "low", "high"))
-        return cls(*columns, first.confidence, first.n, first.method)
+        value, low, high = (torch.cat([getattr(e, name) for e in estimates]) for name in ("value", "low", "high"))
+        return cls(value, low, high, first.confidence, first.n, first.method)
 
     def __float__(self) -> float:
         return float(self.value)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from singtheory import draw
 from singtheory.posterior import AtomsPosterior
 
 _NODES = 64
@@ -43,7 +44,7 @@ def kl_by_information(posterior: AtomsPosterior, gap: float) -> float:
 
 def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, generator: torch.Generator) -> Tensor:
     """Draws of `(g/2)(tr C − tr C_h)`, h uniform in [0, g], with mean KL(P‖Q), for one query; shape (samples,)."""
-    h = gap * torch.rand(samples, dtype=torch.float64, generator=generator)
+    h = gap * draw.uniform(samples, posterior.mean.device, generator)
     xi = posterior.sample(samples, generator)[0] - posterior.mean
-    u = h.sqrt()[:, None] * xi + torch.randn(xi.shape, dtype=torch.float64, generator=generator)
+    u = h.sqrt()[:, None] * xi + draw.normal(xi.shape, xi.device, generator)
     return gap / 2 * (posterior.trace_cov - posterior_trace(posterior, u, h))

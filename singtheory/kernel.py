@@ -14,7 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from singtheory import bound, divergence, formula
+from singtheory import bound, divergence, draw, formula
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate
 from singtheory.law import Array, Gaussian, Law
@@ -111,7 +111,7 @@ class ReverseStep:
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws of `x_s` a query: `a x_t + b x_0 + c n`, `x_0` from the posterior (A4); shape (batch, n, d)."""
         x_0 = self.posterior.sample(n, generator)
-        noise = torch.randn(x_0.shape, dtype=x_0.dtype, device=x_0.device, generator=generator)
+        noise = draw.normal(x_0.shape, x_0.device, generator)
         return self.bridge.a * self.x_t[:, None] + self.bridge.b * x_0 + math.sqrt(self.bridge.var) * noise
 
     def log_prob(self, x_s: Tensor) -> Tensor:
@@ -152,9 +152,7 @@ class ReverseStep:
             return torch.full((len(self.x_t),), torch.inf, dtype=torch.float64)
         return torch.expm1(divergence.log1p_chi2(self.posterior, self.bridge.gap))
 
-    def kl(
-        self, samples: int = 10_000, generator: torch.Generator | None = None, confidence: float = 0.99
-    ) -> Estimate:
+    def kl(self, samples: int = 10_000, generator: torch.Generator | None = None, confidence: float = 0.99) -> Estimate:
         """`KL(P‖Q)` in nats: closed form for Gaussian posteriors, quadrature for d ≤ 2, Monte Carlo beyond; infinite at s = 0."""
         gap = self.bridge.gap
         if math.isinf(gap):
@@ -167,9 +165,7 @@ class ReverseStep:
             return divergence.kl_monte_carlo(self.posterior, gap, samples, generator, confidence)
         return divergence.kl_asymptotic(self.posterior, gap, samples, generator, confidence)
 
-    def tv(
-        self, samples: int = 10_000, generator: torch.Generator | None = None, confidence: float = 0.99
-    ) -> Estimate:
+    def tv(self, samples: int = 10_000, generator: torch.Generator | None = None, confidence: float = 0.99) -> Estimate:
         """`TV(P, Q)`, in [0, 1]: from distribution functions for d = 1, Monte Carlo beyond; 1 at s = 0."""
         if math.isinf(self.bridge.gap):
             return Estimate.exact(torch.ones(len(self.x_t), dtype=torch.float64))

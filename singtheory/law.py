@@ -15,6 +15,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from singtheory import draw
 from singtheory.errors import InputError
 from singtheory.posterior import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
 
@@ -63,7 +64,9 @@ class Law(ABC):
         z = torch.atleast_2d(torch.as_tensor(z, dtype=torch.float64, device=self.device))
         snr = torch.as_tensor(snr, dtype=torch.float64, device=self.device)
         if z.ndim != 2 or z.shape[1] != self.dim:
-            raise InputError(f"query of shape {tuple(z.shape)}: the data has dimension {self.dim}, need (batch, {self.dim})")
+            raise InputError(
+                f"query of shape {tuple(z.shape)}: the data has dimension {self.dim}, need (batch, {self.dim})"
+            )
         if not bool(torch.isfinite(z).all()):
             raise InputError("query z holds NaN or infinity: divide x_t by sigma_t at t > 0 only")
         if not bool(((snr >= 0) & torch.isfinite(snr)).all()):
@@ -162,7 +165,7 @@ class Atoms(Law):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` points drawn with replacement by weight."""
-        return self.points[torch.multinomial(self.weights, n, replacement=True, generator=generator)]
+        return self.points[draw.choose(self.weights, n, generator)]
 
     def _posterior(self, z: Tensor, snr: Tensor) -> AtomsPosterior:
         return AtomsPosterior.of(self.points, self.weights, z, snr)
@@ -201,7 +204,7 @@ class Gaussian(Law):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` independent draws."""
-        noise = torch.randn(n, self.dim, dtype=torch.float64, device=self.device, generator=generator)
+        noise = draw.normal((n, self.dim), self.device, generator)
         return self._mean + (noise * self._eigenvalues.sqrt()) @ self._basis.mT
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -253,11 +256,9 @@ class GaussianMixture(Law):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` independent draws."""
-        counts = torch.bincount(
-            torch.multinomial(self.weights, n, replacement=True, generator=generator), minlength=len(self.components)
-        )
-        draws = torch.cat([c.sample(int(m), generator) for c, m in zip(self.components, counts, strict=True)])
-        return draws[torch.randperm(n, generator=generator, device=self.device)]
+        chosen = draw.choose(self.weights, n, generator)
+        draws = torch.stack([c.sample(n, generator) for c in self.components])
+        return draws[chosen, torch.arange(n, device=self.device)]
 
     def _posterior(self, z: Tensor, snr: Tensor) -> MixturePosterior:
         return MixturePosterior.of(self.weights, [c._posterior(z, snr) for c in self.components])

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from singtheory import formula
+from singtheory import draw, formula
 from singtheory.errors import InputError
-from singtheory.law import Atoms, Law
-from singtheory.schedule import Schedule, Time, as_time
+from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
+from singtheory.schedule import Schedule, Time, VariancePreserving, as_time
 
 SERIES_SNR = 1e-12
 """Below this γ the series C1 replaces the posterior: its remainder, of order γ, is then below the rounding of the mean."""
@@ -39,7 +39,13 @@ def denoiser_direct(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tens
 
 def denoiser_series(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """`μ + (α/σ²) Σ x`, with an error `O(α²)` (C1); shape (batch, d)."""
-    return law.mean + alpha / sigma**2 * (x_t @ law.cov)
+    return formula.denoiser_series(law.mean, x_t @ law.cov, alpha, sigma)
+
+
+def denoiser_series_error(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """What the error of the series cannot exceed for finite data, at any α and σ > 0 (C1); shape (batch,)."""
+    radius = law.points.norm(dim=1).max()
+    return formula.denoiser_series_error(alpha, sigma, law.diameter, radius, x_t.norm(dim=1))
 
 
 @dataclass(frozen=True)
@@ -64,24 +70,25 @@ def predictions(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Predictio
     if float(sigma) == 0:
         raise InputError("t = 0: epsilon is 0/0 there, ask for t > 0")
     x_hat = denoiser(law, schedule, x_t, t)
-    epsilon = (x_t - alpha * x_hat) / sigma
-    return Predictions(x_hat, epsilon, alpha * epsilon - sigma * x_hat)
+    epsilon = formula.epsilon_of(x_t, x_hat, alpha, sigma)
+    return Predictions(x_hat, epsilon, formula.v_of(epsilon, x_hat, alpha, sigma))
 
 
 def denoiser_of_epsilon(epsilon: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """`(x − σε)/α`: an error δ in ε becomes `−(σ/α)δ`, and it is 0/0 at α = 0 (C2)."""
-    return (x_t - sigma * epsilon) / alpha
+    return formula.denoiser_of_epsilon(epsilon, x_t, alpha, sigma)
 
 
 def denoiser_of_v(v: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """`(αx − σv)/(α² + σ²)`, regular at both ends and on every schedule (C2)."""
-    return (alpha * x_t - sigma * v) / (alpha**2 + sigma**2)
+    return formula.denoiser_of_v(v, x_t, alpha, sigma)
 
 
 def conditioning(schedule: Schedule, t: Time) -> dict[str, Tensor]:
     """`|dx̂/dδ|` for an error δ in each prediction at t: σ/α for ε (infinite at α = 0), 1 for x, σ/(α²+σ²) for v (C2)."""
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    return {"epsilon": sigma / alpha, "x": torch.ones_like(alpha), "v": sigma / (alpha**2 + sigma**2)}
+    gains = {"epsilon": formula.epsilon_error_gain(alpha, sigma), "v": formula.v_error_gain(alpha, sigma)}
+    return {name: gain.abs() for name, gain in gains.items()} | {"x": torch.ones_like(alpha)}
 
 
 def score(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
@@ -93,7 +100,7 @@ def score(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
 def ode_drift(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
     """The drift `α̇ x̂ + σ̇ ε*` of the probability flow at 0 < t < 1, shape (batch, d) (C3)."""
     at = predictions(law, schedule, x_t, t)
-    return schedule.alpha_dot(t) * at.x + schedule.sigma_dot(t) * at.epsilon
+    return formula.ode_drift(schedule.alpha_dot(t), schedule.sigma_dot(t), at.x, at.epsilon)
 
 
 def terminal_drift(law: Law, schedule: Schedule, x_1: Tensor) -> Tensor:
@@ -106,40 +113,96 @@ def terminal_drift(law: Law, schedule: Schedule, x_1: Tensor) -> Tensor:
         raise InputError("alpha_1 > 0: the drift is regular at t = 1, use ode_drift")
     if not bool(torch.isfinite(schedule.alpha_dot(1.0))):
         raise InputError("alpha'(1) is infinite: the drift has no finite limit at t = 1 unless the mean is zero")
-    return schedule.alpha_dot(1.0) * law.mean + schedule.sigma_dot(1.0) * x_1 / schedule.sigma(1.0)
-
-
-def centred_drift_exponent(p: float) -> float:
-    """`2p − 1`: with μ = 0 and `α = (1−t)^p` the drift behaves like `(1−t)^{2p−1}` at t = 1 (C3)."""
-    return 2 * p - 1
+    rates = schedule.alpha_dot(1.0), schedule.sigma_dot(1.0)
+    return formula.terminal_drift(*rates, law.mean, x_1, schedule.sigma(1.0))
 
 
 def sde_rate_integral(schedule: Schedule, s: Time, r: Time) -> Tensor:
     """`∫_s^r |α̇/α| dt = log(α_s/α_r)`: the total rate of the reverse SDE's coefficients; infinite at r = 1 if `α_1 = 0` (C4)."""
-    return (schedule.alpha(s) / schedule.alpha(r)).log()
+    return formula.sde_rate_integral(schedule.alpha(s), schedule.alpha(r), torch)
+
+
+def sde_is_singular(schedule: Schedule) -> bool:
+    """Whether the reverse SDE's coefficients are not integrable up to t = 1: on every schedule with `α_1 = 0` (C4)."""
+    return bool(torch.isinf(sde_rate_integral(schedule, 0.5, 1.0)))
 
 
 def nearest_atom(law: Atoms, x_t: Tensor, alpha: Tensor) -> Tensor:
-    """The index of the atom whose `α y_i` is nearest to each `x_t`, shape (batch,)."""
-    return torch.cdist(x_t, alpha * law.points).argmin(dim=1)
+    """The index of the atom of positive weight whose `α y_i` is nearest to each `x_t`, shape (batch,)."""
+    return torch.cdist(x_t, alpha * law.points).masked_fill(law.weights == 0, torch.inf).argmin(dim=1)
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """How far the other atoms are from being nearest to each `x_t` (D1).
+
+    Attributes:
+        nearest: index of the nearest atom, shape (batch,).
+        margins: `m_j = ‖x−αy_j‖² − ‖x−αy_{i*}‖²`, shape (batch, n); zero for the nearest itself.
+        prior_ratios: `w_j/w_{i*}`, shape (batch, n).
+    """
+
+    nearest: Tensor
+    margins: Tensor
+    prior_ratios: Tensor
+
+
+def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
+    """The margins of D1 at each `x_t`."""
+    nearest = nearest_atom(law, x_t, alpha)
+    distance2 = torch.cdist(x_t, alpha * law.points, compute_mode="donot_use_mm_for_euclid_dist").square()
+    margins = distance2 - distance2.gather(1, nearest[:, None])
+    return Rivals(nearest, margins, law.weights / law.weights[nearest][:, None])
 
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """The posterior weight of the nearest atom from its margins, `1/(1 + S)` (D1); shape (batch,)."""
-    nearest = nearest_atom(law, x_t, alpha)
-    distance2 = torch.cdist(x_t, alpha * law.points, compute_mode="donot_use_mm_for_euclid_dist").square()
-    margins = distance2 - distance2.gather(1, nearest[:, None])
-    ratios = law.weights / law.weights[nearest][:, None]
-    rivals = formula.rival_weight(ratios, margins, sigma, torch)
-    return formula.nearest_weight(rivals.sum(dim=1) - 1)
+    found = rivals(law, x_t, alpha)
+    weights = formula.rival_weight(found.prior_ratios, found.margins, sigma, torch)
+    weights.scatter_(1, found.nearest[:, None], 0.0)
+    return formula.nearest_weight(weights.sum(dim=1))
 
 
-def mean_epsilon_norm2(law: Law, schedule: Schedule, t: Time, queries: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def vp_tie_weights(law: Atoms, tied: list[int]) -> Tensor:
+    """What atoms equally near to a fixed x weigh at t = 0 in VP, `∝ w e^{‖y‖²/4}`, in the order of `tied` (D1)."""
+    weights = formula.vp_tie_weight(law.weights[tied], law.points[tied].square().sum(dim=1), torch)
+    return weights / weights.sum()
+
+
+def mean_epsilon_norm2(
+    law: Law, schedule: Schedule, t: Time, queries: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Draws of `‖ε*‖²` and of `d − γ tr C` under `q_t`, each (queries,): equal on average and at most d (D2)."""
     t = as_time(t)
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     x_0 = law.sample(queries, generator)
-    x_t = alpha * x_0 + sigma * torch.randn(x_0.shape, dtype=x_0.dtype, device=x_0.device, generator=generator)
+    x_t = alpha * x_0 + sigma * draw.normal(x_0.shape, x_0.device, generator)
     posterior = law.posterior(x_t / sigma, formula.snr(alpha, sigma))
-    epsilon = (x_t - alpha * posterior.mean) / sigma
-    return epsilon.square().sum(dim=1), law.dim - formula.snr(alpha, sigma) * posterior.trace_cov
+    epsilon = formula.epsilon_of(x_t, posterior.mean, alpha, sigma)
+    predicted = formula.epsilon_norm2(law.dim, formula.snr(alpha, sigma), posterior.trace_cov)
+    return epsilon.square().sum(dim=1), predicted
+
+
+def data_score(law: Gaussian | GaussianMixture, x: Tensor) -> Tensor:
+    """`∇ log π(x)`, the limit of the score at t = 0 for a smooth positive density (D4); shape (batch, d)."""
+    parts = law.components if isinstance(law, GaussianMixture) else [law]
+    weights = law.weights if isinstance(law, GaussianMixture) else torch.ones(1, dtype=torch.float64)
+    x = x.detach().requires_grad_()
+    log_prob = torch.logsumexp(torch.stack([part.log_prob(x) for part in parts], dim=-1) + weights.log(), dim=-1)
+    return torch.autograd.grad(log_prob.sum(), x)[0]
+
+
+def foot_score(schedule: Schedule, foot: Tensor) -> Tensor:
+    """The limit at t = 0 of the score normal to an affine subspace that holds the data, at a point of it (D4).
+
+    `−f/2` in VP; infinite in rectified flow unless `f = 0`; zero if α stays 1.
+
+    Args:
+        schedule: the forward process.
+        foot: `f`, the coordinate of the subspace along a unit normal, any shape.
+    """
+    if isinstance(schedule, VariancePreserving):
+        return formula.vp_foot_score(foot)
+    if float(schedule.alpha_dot(0.0)) == 0:
+        return torch.zeros_like(foot)
+    return torch.where(foot == 0, 0.0, -torch.inf * foot.sign())

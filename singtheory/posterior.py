@@ -9,10 +9,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import final
+from typing import Self, final
 
 import torch
 from torch import Tensor
+
+from singtheory import draw
 
 _DIRECT_SNR = 1e4
 _CHUNK = 2**26
@@ -37,7 +39,7 @@ class Posterior(ABC):
         """`C = Cov[x_0 | z]`, shape (batch, d, d)."""
 
     @abstractmethod
-    def __getitem__(self, query: int) -> "Posterior":
+    def __getitem__(self, query: int) -> Self:
         """The posterior of one query, as a batch of one."""
 
     @abstractmethod
@@ -51,7 +53,7 @@ class Posterior(ABC):
     def __len__(self) -> int:
         return len(self.mean)
 
-    def __iter__(self) -> Iterator["Posterior"]:
+    def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
 
     @cached_property
@@ -118,13 +120,13 @@ class AtomsPosterior(Posterior):
         """`ξ_i = y_i − x̂` of each query in turn, shape (n, d)."""
         return (self.points - mean for mean in self.mean)
 
-    def __getitem__(self, query: int) -> "AtomsPosterior":
+    def __getitem__(self, query: int) -> Self:
         rows = slice(query, query + 1) if query != -1 else slice(query, None)
-        return AtomsPosterior(self.points, self.log_weights[rows], self.log_evidence[rows])
+        return type(self)(self.points, self.log_weights[rows], self.log_evidence[rows])
 
     def sample_indices(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` indices of points a query, drawn by posterior weight, shape (batch, n)."""
-        return torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        return draw.choose(self.weights, n, generator)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` points a query."""
@@ -196,15 +198,13 @@ class GaussianPosterior(Posterior):
         """`Σ(γΣ + I)⁻¹`, shape (batch, d, d)."""
         return (self.basis * self.spectrum[:, None]) @ self.basis.mT
 
-    def __getitem__(self, query: int) -> "GaussianPosterior":
+    def __getitem__(self, query: int) -> Self:
         rows = slice(query, query + 1) if query != -1 else slice(query, None)
-        return GaussianPosterior(self.mean[rows], self.spectrum[rows], self.basis, self.log_evidence[rows])
+        return type(self)(self.mean[rows], self.spectrum[rows], self.basis, self.log_evidence[rows])
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws a query."""
-        noise = torch.randn(
-            len(self), n, self.mean.shape[1], dtype=torch.float64, device=self.mean.device, generator=generator
-        )
+        noise = draw.normal((len(self), n, self.mean.shape[1]), self.mean.device, generator)
         return self.mean[:, None] + (noise * self.spectrum.sqrt()[:, None]) @ self.basis.mT
 
     def log_ratio(self, u: Tensor, gap: Tensor | float) -> Tensor:
@@ -266,15 +266,13 @@ class MixturePosterior(Posterior):
         shifts = self._shifts
         return (self.weights[:, :, None, None] * (within + shifts[..., None] * shifts[..., None, :])).sum(dim=1)
 
-    def __getitem__(self, query: int) -> "MixturePosterior":
+    def __getitem__(self, query: int) -> Self:
         rows = slice(query, query + 1) if query != -1 else slice(query, None)
-        return MixturePosterior(
-            self.log_weights[rows], [c[query] for c in self.components], self.log_evidence[rows]
-        )
+        return type(self)(self.log_weights[rows], [c[query] for c in self.components], self.log_evidence[rows])
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws a query."""
-        chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        chosen = draw.choose(self.weights, n, generator)
         draws = torch.stack([c.sample(n, generator) for c in self.components], dim=1)
         return draws.gather(1, chosen[:, None, :, None].expand(-1, 1, -1, draws.shape[-1]))[:, 0]
 

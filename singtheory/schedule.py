@@ -321,7 +321,11 @@ def _betas(config: Mapping[str, Any]) -> Tensor:
         raise InputError(
             f"{kind} has no {', '.join(sorted(missing))}: give a config with betas, or --schedule rectified-flow for flow matching"
         )
-    steps, start, end = int(config["num_train_timesteps"]), float(config["beta_start"]), float(config["beta_end"])
+    steps, start, end = (
+        int(config["num_train_timesteps"]),
+        float(config["beta_start"]),
+        float(config["beta_end"]),
+    )
     rule = config.get("beta_schedule", "linear")
     if rule not in _BETA_RULES:
         raise unknown_name("beta_schedule", str(rule), _BETA_RULES)

@@ -8,13 +8,14 @@ bounds, so that they hold at every sample size:
 - `E KL = (g²/4) E ⟨ξ, ξ'⟩²`, ξ and ξ' independent under the posterior at SNR `γ_t + h`, h of density `2(g − h)/g²` (B11).
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from singtheory import bound, divergence, formula
+from singtheory import bound, divergence, draw, formula
 from singtheory.errors import InputError
 from singtheory.estimate import check_confidence, mean_interval
 from singtheory.law import Atoms
@@ -52,12 +53,18 @@ def step_rows(
     check_confidence(confidence)
     if queries < 1:
         raise InputError(f"queries {queries}: need at least one")
-    for t, s in zip(times[:-1], times[1:], strict=True):
-        yield _row(law, schedule, float(t), float(s), queries, generator, confidence)
+    for t, s in itertools.pairwise(times.tolist()):
+        yield _row(law, schedule, t, s, queries, generator, confidence)
 
 
 def _row(
-    law: Atoms, schedule: Schedule, t: float, s: float, queries: int, generator: torch.Generator, confidence: float
+    law: Atoms,
+    schedule: Schedule,
+    t: float,
+    s: float,
+    queries: int,
+    generator: torch.Generator,
+    confidence: float,
 ) -> Row:
     snr_t, snr_s = float(schedule.snr(t)), float(schedule.snr(s))
     gap = float(formula.gap(snr_t, snr_s))
@@ -76,10 +83,9 @@ def _row(
     return row | {name: float(values.mean()) for name, values in rungs.items()}
 
 
-_AT_ZERO: Row = {"tv": 1.0, "tv_low": 1.0, "tv_high": 1.0} | {
-    name: math.inf
-    for name in ("kl", "kl_low", "kl_high", "chi2", "kl_moment_matched", *(rung.name for rung in bound.LADDER))
-}
+_AT_ZERO: Row = {"tv": 1.0, "tv_low": 1.0, "tv_high": 1.0} | dict.fromkeys(
+    ("kl", "kl_low", "kl_high", "chi2", "kl_moment_matched", *(rung.name for rung in bound.LADDER)), math.inf
+)
 """A step that ends at s = 0: its kernel is the posterior itself, singular to every Gaussian (D3)."""
 
 
@@ -107,7 +113,7 @@ def _draw_posterior(law: Atoms, snr: float, queries: int, generator: torch.Gener
 
 def _posterior_at(law: Atoms, x_0: Tensor, snr: Tensor | float, generator: torch.Generator) -> AtomsPosterior:
     snr = torch.as_tensor(snr, dtype=torch.float64).expand(len(x_0))
-    noise = torch.randn(x_0.shape, dtype=x_0.dtype, device=x_0.device, generator=generator)
+    noise = draw.normal(x_0.shape, x_0.device, generator)
     posterior = law.posterior(snr.sqrt()[:, None] * x_0 + noise, snr)
     assert isinstance(posterior, AtomsPosterior)
     return posterior
@@ -119,8 +125,8 @@ def _log_ratios(posterior: AtomsPosterior, gap: float, generator: torch.Generato
         yield query.log_ratio(divergence.draw_plug_in(query, DRAWS_PER_QUERY, generator), gap)[0]
 
 
-def _in_chunks(draws: int, draw: Callable[[int], Tensor]) -> Tensor:
-    return torch.cat([draw(min(_CHUNK, draws - start)) for start in range(0, draws, _CHUNK)])
+def _in_chunks(draws: int, values: Callable[[int], Tensor]) -> Tensor:
+    return torch.cat([values(min(_CHUNK, draws - start)) for start in range(0, draws, _CHUNK)])
 
 
 def _mean_kl_interval(
@@ -141,7 +147,7 @@ def _mean_kl_interval(
 def _entropy_draws(law: Atoms, snr_t: float, gap: float, n: int, generator: torch.Generator) -> Tensor:
     """Draws of `½ g tr C − H(x_0|x_t) + H(x_0|x_s)`, shape (n,): `√γ_s z_s = √γ_t z_t + √g z'` joins two measurements of one `x_0`."""
     x_0 = law.sample(n, generator)
-    noise = torch.randn(2, *x_0.shape, dtype=x_0.dtype, device=x_0.device, generator=generator)
+    noise = draw.normal((2, *x_0.shape), x_0.device, generator)
     snr_s = snr_t + gap
     at_t = law.posterior(math.sqrt(snr_t) * x_0 + noise[0], snr_t)
     joint = (math.sqrt(snr_t) * noise[0] + math.sqrt(gap) * noise[1]) / math.sqrt(snr_s)
@@ -152,7 +158,7 @@ def _entropy_draws(law: Atoms, snr_t: float, gap: float, n: int, generator: torc
 
 def _product_draws(law: Atoms, snr_t: float, gap: float, n: int, generator: torch.Generator) -> Tensor:
     """Draws of the mean of `⟨ξ, ξ'⟩²` over pairs of independent posterior draws, shape (n,)."""
-    uniform = torch.rand(n, dtype=torch.float64, generator=generator)
+    uniform = draw.uniform(n, law.device, generator)
     posterior = _posterior_at(law, law.sample(n, generator), snr_t + gap * (1 - uniform.sqrt()), generator)
     xi = posterior.sample(_PAIR_DRAWS, generator) - posterior.mean[:, None]
     gram2 = (xi @ xi.mT).square()
@@ -165,10 +171,10 @@ def _mean_tv_interval(
 ) -> tuple[float, float]:
     """One draw of `(1 − r)₊` under Q for each draw of `x_t`."""
 
-    def draw(n: int) -> Tensor:
+    def overlaps(n: int) -> Tensor:
         posterior = _draw_posterior(law, snr_t, n, generator)
         u = divergence.draw_plug_in(posterior, 1, generator)
         return -torch.expm1(posterior.log_ratio(u, gap)[:, 0]).clamp(max=0)
 
     highest = -math.expm1(-formula.kl_trace_bound(gap, law.diameter**2 / 2))
-    return mean_interval(_in_chunks(draws, draw), 0.0, highest, confidence)
+    return mean_interval(_in_chunks(draws, overlaps), 0.0, highest, confidence)

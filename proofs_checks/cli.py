@@ -1,0 +1,154 @@
+"""The command `singtheory`: verify the claims, tabulate the reverse-process error of a sampler.
+
+The first line is printed before anything heavy is imported, so that a run is seen to have started.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from singtheory.data import Data
+
+    from proofs_checks.claim import Claim
+    from proofs_checks.context import Context
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+DataOption = Annotated[
+    str,
+    typer.Option("--data", help="digits, fashion-mnist[:FOLDER], FILE.npy, FILE.npz or a FOLDER of images."),
+]
+SeedOption = Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same numbers.")]
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Bad input becomes one line on stderr and exit status 2."""
+    from singtheory.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def verify(
+    data: DataOption = "digits",
+    claims: Annotated[str, typer.Option(help="Which claims: shell patterns such as 'B*', separated by commas.")] = "*",
+    full: Annotated[bool, typer.Option("--full", help="The long checks and sweeps too.")] = False,
+    device: Annotated[str, typer.Option(help="Where posteriors of the data are computed: cpu or cuda.")] = "cpu",
+    seed: SeedOption = 0,
+    confidence: Annotated[float, typer.Option(help="Of all statistical checks of the run together.")] = 1 - 1e-6,
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/index.html with pictures.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results.")] = None,
+) -> None:
+    """Check every claim on the data and on toy laws; exit 0 if all hold, 1 if any does not, 2 on bad input."""
+    typer.echo(f"singtheory verify: claims {claims} on {data}, seed {seed} (loading)")
+    sys.stdout.flush()
+    start = time.perf_counter()
+    with _one_line_errors():
+        from proofs_checks import console, files, harness, record, run
+
+        for folder in (report, json_file.parent if json_file else None):
+            if folder is not None:
+                files.check_folder(folder)
+        chosen = harness.select(harness.load_claims().values(), claims)
+        context = _context(data, chosen, seed, confidence, full, device)
+        results = run.run_claims(chosen, context)
+        console.show(console.claims_table(results))
+        meta = record.provenance(seed, device) | {
+            "confidence": confidence,
+            "data": record.describe_data(context.data),
+        }
+        entries = meta | {"claims": [record.describe_claim(result) for result in results]}
+        if json_file is not None:
+            files.write_json(json_file, entries)
+        if report is not None:
+            files.write_json(report / "verify.json", entries)
+            typer.echo(f"report: {run.write_report(results, context, meta, report)}")
+        failed = console.failures(results)
+        for line in failed:
+            typer.echo(line, err=True)
+        typer.echo(f"{len(results)} claims, {len(failed)} failures, {time.perf_counter() - start:.1f} s")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def bounds(
+    schedule: Annotated[
+        str,
+        typer.Option(help="cosine, linear-vp, sd, sd-zero-snr, rectified-flow, power:P or a scheduler_config.json."),
+    ] = "sd",
+    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
+    spacing: Annotated[str, typer.Option(help="leading, trailing or linspace.")] = "leading",
+    data: DataOption = "digits",
+    queries: Annotated[int, typer.Option(help="How many x_t a step are averaged; time grows with it.")] = 16,
+    seed: SeedOption = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    json_file: Annotated[Path, typer.Option("--json", metavar="FILE", help="Where the table is written.")] = Path(
+        "bounds.json"
+    ),
+) -> None:
+    """The Gaussian reverse-process error of a sampler's steps beside its bounds, as a table and as JSON."""
+    typer.echo(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from proofs_checks import console, files, record, run
+        from singtheory import data as loaders
+        from singtheory.grid import grid_named
+        from singtheory.schedule import schedule_named
+
+        files.check_folder(json_file.parent)
+        process = schedule_named(schedule)
+        times = grid_named(spacing, process, steps)
+        law = loaders.load(data)
+        rows = run.run_steps(_on_device(law, device).law, process, times, queries, seed)
+        console.show(console.steps_table(rows))
+        meta = record.provenance(seed, device)
+        meta |= {
+            "schedule": schedule,
+            "spacing": spacing,
+            "data": record.describe_data(law),
+            "queries": queries,
+        }
+        files.write_json(json_file, meta | {"steps": rows})
+        typer.echo(f"written to {json_file}")
+
+
+def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, full: bool, device: str) -> "Context":
+    """The circumstances of the run; the error probability is split evenly over its statistical checks."""
+    from proofs_checks.context import Context
+    from proofs_checks.harness import statistical_checks
+    from singtheory import data as loaders
+    from singtheory.estimate import check_confidence
+
+    check_confidence(confidence)
+    error = (1 - confidence) / max(1, statistical_checks(chosen))
+    return Context(_on_device(loaders.load(data), device), seed, error, full, device)
+
+
+def _on_device(data: "Data", device: str) -> "Data":
+    """The data with its law on the device. Raises `InputError` if there is no such device."""
+    from dataclasses import replace
+
+    import torch
+
+    from singtheory.errors import InputError, unknown_name
+
+    if device not in ("cpu", "cuda"):
+        raise unknown_name("device", device, ["cpu", "cuda"])
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: torch sees no CUDA device here; leave --device out to use the CPU")
+    return replace(data, law=data.law.to(device))
+
+
+if __name__ == "__main__":
+    app()

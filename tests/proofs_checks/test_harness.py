@@ -1,0 +1,129 @@
+"""The harness must catch checks that are broken, not only claims that are false."""
+
+import dataclasses
+
+import pytest
+
+from proofs_checks.claim import Check, Claim, Outcome
+from proofs_checks.context import Context
+from proofs_checks.harness import load_claims, run_claim, select, statistical_checks, steps
+from proofs_checks.outcome import at_most
+from singtheory import InputError
+
+
+def at_most_side(sides, _: Context) -> Outcome:
+    return at_most(1.0, sides["bound"](), "one")
+
+
+def claim_with(run, *, bound: float = 2.0, whole: bool = False, method: str = "exact") -> Claim:
+    """A claim `1 ≤ bound` with two twins that are false: bounds of 0.9 and 0.5."""
+    return Claim(
+        id="T1",
+        title="one is small",
+        statement="$1 \\le b$",
+        source="here",
+        assumptions="none",
+        derivation="none",
+        sides={"bound": lambda: bound},
+        checks=(Check(method, "whole", run, whole=whole),),
+        false_twins={"0.9": {"bound": lambda: 0.9}, "0.5": {"bound": lambda: 0.5}},
+    )
+
+
+def always(verdict):
+    return lambda sides, context: Outcome(verdict, 1.0, 1.0, 0.0, "always")
+
+
+def test_sound_check_holds(context):
+    result = run_claim(claim_with(at_most_side), context)
+    assert result.verdict == "supported"
+    assert result.holds
+    assert [twin.outcome.verdict for twin in result.twins] == ["refuted", "refuted"]
+
+
+def test_check_that_accepts_everything_is_caught(context):
+    result = run_claim(claim_with(always("supported")), context)
+    assert result.verdict == "supported"
+    assert not result.holds
+
+
+def test_check_that_refutes_everything_is_caught(context):
+    result = run_claim(claim_with(always("refuted")), context)
+    assert result.verdict == "refuted"
+    assert not result.holds
+
+
+def test_check_that_never_decides_is_caught(context):
+    result = run_claim(claim_with(always("undecided")), context)
+    assert result.verdict == "undecided"
+    assert not result.holds
+
+
+def test_false_claim_is_refuted(context):
+    result = run_claim(claim_with(at_most_side, bound=0.99), context)
+    assert result.verdict == "refuted"
+    assert not result.holds
+
+
+def test_check_that_raises_is_undecided_with_its_message(context):
+    def raises(sides, _):
+        raise ArithmeticError("no such number")
+
+    result = run_claim(claim_with(raises), context)
+    assert result.verdict == "undecided"
+    assert result.checks[0].outcome.where == "ArithmeticError: no such number"
+    assert not result.holds
+
+
+def test_one_undecided_check_outweighs_a_proof(context):
+    claim = claim_with(always("proved"), whole=True)
+    claim = dataclasses.replace(claim, checks=(*claim.checks, Check("exact", "part", always("undecided"))))
+    assert run_claim(claim, context).verdict == "undecided"
+
+
+def test_proved_only_by_a_check_of_the_whole_statement(context):
+    def proves(sides, context):
+        outcome = at_most_side(sides, context)
+        return dataclasses.replace(outcome, verdict="proved") if outcome.verdict == "supported" else outcome
+
+    assert run_claim(claim_with(proves, whole=True), context).verdict == "proved"
+    assert run_claim(claim_with(proves, whole=False), context).verdict == "supported"
+
+
+def test_steps_are_announced(context):
+    names: list[str] = []
+    claim = claim_with(at_most_side)
+    run_claim(claim, context, names.append)
+    assert len(names) == steps(claim) == 3
+
+
+def test_claim_needs_two_twins_and_real_sides():
+    claim = claim_with(at_most_side)
+    with pytest.raises(ValueError, match="two false twins"):
+        dataclasses.replace(claim, false_twins={"one": {"bound": lambda: 0.5}})
+    with pytest.raises(ValueError, match="not sides"):
+        dataclasses.replace(claim, false_twins={"a": {"bond": lambda: 0.5}, "b": {"bound": lambda: 0.4}})
+
+
+def test_every_check_draws_its_own_numbers(context):
+    one, again, other = context.within("B3/0"), context.within("B3/0"), context.within("B3/1")
+    assert one.generator().initial_seed() == again.generator().initial_seed()
+    assert one.generator().initial_seed() != other.generator().initial_seed()
+    assert one.generator().initial_seed() != dataclasses.replace(one, seed=1).generator().initial_seed()
+
+
+def test_select_by_pattern():
+    claims = load_claims().values()
+    assert [claim.id for claim in select(claims, "b9,a*")] == ["A1", "A2", "A3", "A4", "A5", "B9"]
+    with pytest.raises(InputError, match=r"unknown claim 'B99': did you mean .*B9"):
+        select(claims, "A1,B99")
+
+
+def test_statistical_checks_share_the_error():
+    assert statistical_checks([claim_with(at_most_side, method="monte-carlo"), claim_with(at_most_side)]) == 1
+
+
+def test_registry_holds_the_statements_of_this_release():
+    expected = [*(f"A{k}" for k in range(1, 6)), *(f"B{k}" for k in (1, 2, 3, 4, 5, 6, 9, 10))]
+    expected += [*(f"C{k}" for k in range(1, 8)), *(f"D{k}" for k in range(1, 5))]
+    assert sorted(load_claims()) == sorted(expected)
