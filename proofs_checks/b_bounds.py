@@ -11,7 +11,7 @@ from proofs_checks.context import Context
 from proofs_checks.laws import GOLDEN, SIGNS, TRI, TRIANGLE
 from proofs_checks.measure import Instance, data_instances, prior_posterior, toy_instances
 from proofs_checks.outcome import at_least, at_most, equal, worst
-from singtheory import Atoms, Gaussian, bound, divergence, formula
+from singtheory import Atoms, Gaussian, bound, divergence, formula, pairwise
 from singtheory.posterior import AtomsPosterior, Posterior
 
 Rung = Callable[[Posterior, float], Tensor]
@@ -336,7 +336,7 @@ def _without_covariance_term(posterior: Posterior, gap: float) -> Tensor:
     """The twin without `½ g tr(SC)`."""
     assert isinstance(posterior, AtomsPosterior)
     values = []
-    for beta in bound.BETAS:
+    for beta in pairwise.BETAS:
         eigenvalues = gap * posterior.eigenvalues
         s = 1 - 1 / (1 + (2 * beta - 1) ** 2 * eigenvalues)
         values.append(bound.kl_family_at(posterior, gap, beta) - (s * eigenvalues).sum() / 2)

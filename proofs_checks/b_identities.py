@@ -44,7 +44,7 @@ def _b4_data(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for i in instances:
         assert isinstance(i.posterior, AtomsPosterior)
-        draws = sides["draws"](i.posterior, i.gap, 10_000, generator)
+        draws = sides["draws"](i.posterior, i.gap, 4000, generator)
         highest = formula.kl_trace_bound(i.gap, float(i.posterior.trace_cov))
         lowest = highest - formula.kl_trace_bound(i.gap, context.data.law.diameter**2 / 2)
         low, high = mean_interval(draws.clamp(lowest, highest), lowest, highest, 1 - context.error / len(instances))

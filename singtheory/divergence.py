@@ -29,13 +29,6 @@ _TAIL_STDS = 12.0
 _MAX_NODES = 2**22
 
 
-def log_mean_exp(log_weights: Tensor, exponents: Tensor) -> Tensor:
-    """`log Σ_j p_j exp(a_j)` over the last dimension, for weights that sum to one, exact to rounding for tiny `a` too."""
-    if float(exponents.abs().max()) < 1:
-        return torch.log1p((log_weights.exp() * torch.expm1(exponents)).sum(dim=-1))
-    return torch.logsumexp(log_weights + exponents, dim=-1)
-
-
 # --- χ² (B1) ---------------------------------------------------------------------------------------------------------
 
 
@@ -50,11 +43,16 @@ def log1p_chi2(posterior: Posterior, gap: float) -> Tensor:
 
 
 def _log1p_chi2_atoms(query: AtomsPosterior, gap: float, rows: int = 4096) -> Tensor:
+    """Over all pairs of atoms, `rows` at a time."""
     log_p = query.log_weights[0]
     support = log_p > -torch.inf
     xi, log_p = (query.points - query.mean)[support], log_p[support]
-    parts = [log_mean_exp(log_p, gap * (xi[i : i + rows] @ xi.mT)) for i in range(0, len(xi), rows)]
-    return log_mean_exp(log_p, torch.cat(parts))[None]
+    if gap * float(xi.square().sum(dim=1).max()) < 500:
+        p = log_p.exp()
+        sums = [torch.expm1(gap * (xi[i : i + rows] @ xi.mT)) @ p for i in range(0, len(xi), rows)]
+        return torch.log1p(p @ torch.cat(sums))[None]
+    parts = [torch.logsumexp(log_p + gap * (xi[i : i + rows] @ xi.mT), dim=1) for i in range(0, len(xi), rows)]
+    return torch.logsumexp(log_p + torch.cat(parts), dim=0, keepdim=True)
 
 
 def _log1p_chi2_gauss(posterior: GaussianPosterior, gap: float) -> Tensor:

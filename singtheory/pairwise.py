@@ -1,0 +1,143 @@
+r"""Sums over pairs of atoms, behind the bounds B2, B9 and B10.
+
+They cost n² a query, so they run on the posterior's *core*: the atoms whose weight matters, at most `MAX_ATOMS` of the heaviest. The
+rest is not dropped but bounded, by the convexity of divergences. With `P = m P' + P''`, P' the core of mass m whose mean lies `√g δ` off:
+
+- `KL(P‖Q) ≤ m (KL(P'‖Q') + ½ g ‖δ‖²) + ½ g Σ'' p_i ‖ξ_i‖²`, Q' centred at the mean of P';
+- `KL(P‖Q) ≥ m (KL(P'‖Q') + ½ g ‖δ‖²) − h(m)`, h the entropy of the split into core and rest;
+- `TV(P, Q) ≤ m TV(P', Q) + Σ'' p_i`.
+
+So every bound stays a bound; for few atoms the core is everything.
+"""
+
+import math
+from functools import cached_property, lru_cache
+from typing import final
+
+import torch
+from torch import Tensor
+
+from singtheory import formula
+from singtheory.posterior import AtomsPosterior
+
+MAX_ATOMS = 4096
+"""Beyond this many atoms the pairs of the lighter ones are bounded instead of summed."""
+NEGLIGIBLE = 1e-20
+"""Posterior weights below this are left to the bound on the rest."""
+BETAS = tuple(0.5 + 0.05 * k for k in range(11))
+"""The β of B10 that are tried: ½ is B9's, 1 is the pairwise form of B2."""
+_HEAVY = 256
+
+
+@final
+class Core:
+    """The heaviest atoms of one query's posterior, renormalised and centred at their own mean.
+
+    Args:
+        query: a posterior of one query.
+    """
+
+    def __init__(self, query: AtomsPosterior) -> None:
+        weights = query.weights[0]
+        kept = weights > NEGLIGIBLE
+        if int(kept.sum()) > MAX_ATOMS:
+            kept = torch.zeros_like(kept).index_fill(0, weights.topk(MAX_ATOMS).indices, True)
+        self.log_p = torch.log_softmax(query.log_weights[0, kept], 0)
+        self.p = self.log_p.exp()
+        mean = self.p @ query.points[kept]
+        self.xi = query.points[kept] - mean
+        self.mass = weights[kept].sum()
+        self.light = weights[~kept].sum()
+        self.shift2 = (mean - query.mean[0]).square().sum()
+        self.rest = weights[~kept] @ (query.points[~kept] - query.mean).square().sum(dim=1)
+
+    @cached_property
+    def norms2(self) -> Tensor:
+        """`‖ξ_i‖²`, shape (n,)."""
+        return self.xi.square().sum(dim=1)
+
+    @cached_property
+    def gram(self) -> Tensor:
+        """`⟨ξ_i, ξ_j⟩`, shape (n, n)."""
+        return self.xi @ self.xi.mT
+
+    @cached_property
+    def principal(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues (not negative) and eigenvectors of the core's covariance."""
+        values, basis = torch.linalg.eigh((self.xi * self.p[:, None]).mT @ self.xi)
+        return values.clamp(min=0), basis
+
+    def heaviest(self, count: int) -> "Core":
+        """The core of the `count` heaviest atoms alone."""
+        chosen = self.log_p.topk(min(count, len(self.log_p))).indices
+        log_p = torch.log_softmax(self.log_p[chosen], 0)
+        return Core(AtomsPosterior(self.xi[chosen], log_p[None], log_p.new_zeros(1)))
+
+    def kl_upper(self, core_bound: Tensor, gap: float) -> Tensor:
+        """From a bound on `KL(P'‖Q')` one on `KL(P‖Q)`."""
+        return self.mass * (core_bound + formula.kl_trace_bound(gap, self.shift2)) + formula.kl_trace_bound(gap, self.rest)
+
+    def kl_lower(self, core_bound: Tensor, gap: float) -> Tensor:
+        """From a lower bound on `KL(P'‖Q')` one on `KL(P‖Q)`."""
+        split = torch.special.entr(self.mass) + torch.special.entr(self.light)
+        return self.mass * (core_bound + formula.kl_trace_bound(gap, self.shift2)) - split
+
+    def tv_upper(self, core_bound: Tensor) -> Tensor:
+        """From a bound on `TV(P', Q)` one on `TV(P, Q)`."""
+        return self.mass * core_bound + self.light
+
+
+@lru_cache(maxsize=1)
+def core(query: AtomsPosterior) -> Core:
+    """The core of a posterior of one query; the last one is kept, for the rungs ask for the same in turn."""
+    return Core(query)
+
+
+def log1p_chi2(core: Core, gap: float) -> Tensor:
+    """`log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone."""
+    exponents = gap * core.gram
+    if float(exponents.max()) < 500:
+        return torch.log1p(core.p @ exponents.expm1_() @ core.p)
+    return torch.logsumexp(exponents.add_(core.log_p).add_(core.log_p[:, None]).flatten(), dim=0)
+
+
+def separation(core: Core, rate: float) -> Tensor:
+    """`Σ_i p_i log Σ_j p_j exp(−rate ‖ξ_i − ξ_j‖²)` (B9)."""
+    exponents = (2 * rate * core.gram).sub_(rate * core.norms2).sub_(rate * core.norms2[:, None]).clamp_(max=0)
+    # expm1 keeps the digits of the sum, near one at small gaps; the term j = i alone is p_i, which rounding must not lose
+    inner = torch.log1p((exponents.expm1_() @ core.p).clamp(min=-1))
+    return core.p @ torch.maximum(inner, core.log_p)
+
+
+def family(core: Core, gap: float) -> Tensor:
+    """B10 at the best of `BETAS` for few atoms; for many, at β = 1 and at the best β of the heaviest ones alone."""
+    if len(core.log_p) <= _HEAVY:
+        return torch.stack([family_at(core, gap, beta) for beta in BETAS]).amin()
+    proxy = core.heaviest(_HEAVY)
+    values = torch.stack([family_at(proxy, gap, beta) for beta in BETAS])
+    return torch.stack([family_at(core, gap, beta) for beta in {BETAS[int(values.argmin())], 1.0}]).amin()
+
+
+def family_at(core: Core, gap: float, beta: float) -> Tensor:
+    """B10 at one β with `S = I − (I + (2β−1)² gC)⁻¹`.
+
+    `(1−β) g tr C + ½[tr S + g tr(SC) − log det(I+S)] + Σ p_i log Σ p_j exp{½β²(m_i+m_j)ᵀ(I+S)⁻¹(m_i+m_j) − ½β(‖m_i‖²+‖m_j‖²)}`,
+    `m_i = √g ξ_i`.
+    """
+    variances, basis = core.principal
+    spread = gap * variances
+    s = 1 - 1 / (1 + (2 * beta - 1) ** 2 * spread)
+    gauss_part = (s + s * spread - torch.log1p(s)).sum() / 2
+    white = math.sqrt(gap) * (core.xi @ basis) / (1 + s).sqrt()
+    own = beta**2 / 2 * white.square().sum(dim=1) - beta / 2 * gap * core.norms2
+    exponents = (white @ (beta**2 * white).mT).add_(own).add_(own[:, None])
+    return (1 - beta) * spread.sum() + gauss_part + core.p @ _log_mean_exp(core.p, exponents)
+
+
+def _log_mean_exp(p: Tensor, exponents: Tensor) -> Tensor:
+    """`log Σ_j p_j exp(a_ij)` for weights that sum to one; overwrites `exponents` (n, n)."""
+    low, high = (float(v) for v in torch.aminmax(exponents))
+    if -30 < low and high < 30:
+        return torch.log1p(exponents.expm1_() @ p)
+    top = exponents.amax(dim=1)
+    return top + (exponents.sub_(top[:, None]).exp_() @ p).log()
