@@ -198,7 +198,7 @@ register(
     Claim(
         id="A3",
         title="The gap identity",
-        statement=r"$b^2/c^2 = \gamma_s - \gamma_t =: g$: given the posterior at $t$, the reverse error depends on the step only through $g$.",
+        statement=r"$g := \gamma_s - \gamma_t = b^2/c^2$: given the posterior at $t$, the reverse error depends on the step only through $g$.",
         source="theory.md A3",
         assumptions=r"$0 < s < t \le 1$.",
         derivation=r"$b^2/c^2 = \alpha_s^2\sigma^2_{t|s}/(\sigma_s^2\sigma_t^2)$, and $\sigma^2_{t|s} = \sigma_t^2 - \alpha_t^2\sigma_s^2/\alpha_s^2$ "

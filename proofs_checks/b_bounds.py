@@ -8,6 +8,7 @@ from torch import Tensor
 
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
+from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import GOLDEN, SIGNS, TRI, TRIANGLE
 from proofs_checks.measure import Instance, data_instances, prior_posterior, toy_instances
 from proofs_checks.outcome import at_least, at_most, equal, worst
@@ -213,7 +214,7 @@ def _b3_sharp(sides: Sides, _: Context) -> Outcome:
 
 
 def _b3_data(sides: Sides, context: Context) -> Outcome:
-    law = context.data.law
+    _, law = excerpt(context)
     return at_most(float(law.cov.trace()), sides["trace"](law.diameter, len(law.points), law.dim), "tr Σ of the data")
 
 

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from singtheory.data import Data
-
     from proofs_checks.claim import Claim
     from proofs_checks.context import Context
+    from singtheory.data import Data
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -73,7 +72,7 @@ def verify(
             files.write_json(json_file, entries)
         if report is not None:
             files.write_json(report / "verify.json", entries)
-            typer.echo(f"report: {run.write_report(results, context, meta, report)}")
+            typer.echo(f"report: {run.run_report(results, context, meta, report)}")
         failed = console.failures(results)
         for line in failed:
             typer.echo(line, err=True)

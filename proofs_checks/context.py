@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import torch
+
 from singtheory.data import Data
 
 

@@ -11,7 +11,7 @@ from proofs_checks.claim import REGISTRY, Check, Claim, Outcome, Sides, Verdict
 from proofs_checks.context import Context
 from singtheory.errors import unknown_name
 
-GROUPS = ("a_kernels", "b_bounds", "b_identities")
+GROUPS = ("a_kernels", "b_gaussian_error", "c_terminal", "d_origin")
 """The modules that register claims, one for each group of theory.md."""
 
 _LOG = logging.getLogger(__name__)
@@ -50,10 +50,10 @@ class ClaimResult:
 
 
 def load_claims() -> dict[str, Claim]:
-    """Import every group and return the registry, in the order of theory.md."""
+    """Import every group and return the claims by id, in the order of theory.md."""
     for group in GROUPS:
         importlib.import_module(f"proofs_checks.{group}")
-    return REGISTRY
+    return dict(sorted(REGISTRY.items(), key=lambda item: (item[0][0], int(item[0][1:]))))
 
 
 def select(claims: Iterable[Claim], pattern: str) -> list[Claim]:

@@ -6,6 +6,7 @@ from functools import cache, lru_cache
 import torch
 
 from proofs_checks.context import Context
+from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, SIGNS, TRI
 from singtheory import Atoms, Estimate, divergence, draw
 from singtheory.posterior import AtomsPosterior, Posterior
@@ -75,7 +76,7 @@ def data_instances(context: Context) -> tuple[Instance, ...]:
 
 @lru_cache(maxsize=4)
 def _data_instances(context: Context) -> tuple[Instance, ...]:
-    law, generator = context.data.law, context.generator()
+    (name, law), generator = excerpt(context), context.generator()
     scale = float(law.cov.trace())
     if scale == 0:
         return ()
@@ -89,14 +90,14 @@ def _data_instances(context: Context) -> tuple[Instance, ...]:
         if entropy < 0.1:
             continue
         gap = 2 * fraction * entropy / float(posterior.trace_cov)
-        found.append(_data_instance(posterior, snr, gap, generator, 1 - context.error / 10))
+        where = f"{name}, γ = {snr:.3g}, g = {gap:.3g}"
+        found.append(_data_instance(where, posterior, gap, generator, 1 - context.error / 10))
     return tuple(found)
 
 
 def _data_instance(
-    posterior: AtomsPosterior, snr: float, gap: float, generator: torch.Generator, confidence: float
+    where: str, posterior: AtomsPosterior, gap: float, generator: torch.Generator, confidence: float
 ) -> Instance:
-    where = f"data, γ = {snr:.3g}, g = {gap:.3g}"
     kl = divergence.kl_monte_carlo(posterior, gap, SAMPLES, generator, confidence)
     tv = divergence.tv_monte_carlo(posterior, gap, SAMPLES, generator, confidence)
     return Instance(where, posterior, gap, kl, tv)

@@ -6,9 +6,9 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from singtheory.data import Data
 
 from proofs_checks.harness import ClaimResult
+from singtheory.data import Data
 
 
 def provenance(seed: int, device: str) -> dict[str, Any]:

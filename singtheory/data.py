@@ -1,7 +1,7 @@
 """Real data as laws: digits, Fashion-MNIST, `.npy` and `.npz` files, folders of images.
 
 uint8 images become `x/127.5 − 1`; float images must lie in [−1, 1]; two-dimensional arrays are points and are taken as they are.
-Nothing is ever unpickled.
+Nothing is ever unpickled, and nothing is read whole before its header says that it fits into memory.
 """
 
 import gzip
@@ -10,13 +10,17 @@ import os
 import struct
 import warnings
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import torch
 from numpy.lib import format as npy_format
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from singtheory.errors import InputError, unknown_name
@@ -25,8 +29,10 @@ from singtheory.law import Atoms
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
-WORKING_COPIES = 2
-"""The points themselves, and one temporary of their size."""
+WORKING_COPIES = 3
+"""What loading holds at its peak, in float64 copies of the points: the points, one temporary of their size, and masks or the array as stored."""
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -41,28 +47,33 @@ class Data:
 
     law: Atoms
     name: str
-    image_shape: tuple[int, ...] | None
+    image_shape: Shape | None
 
 
 def load(name: str) -> Data:
     """Data by name (`digits`, `fashion-mnist`, `fashion-mnist:FOLDER`) or from a `.npy` or `.npz` file or a folder of images.
+
+    A folder called like a name is reached as `./digits`.
 
     Raises:
         InputError: one line that names the input and the remedy.
     """
     if name == "digits":
         return digits()
-    if name == "fashion-mnist" or name.startswith("fashion-mnist:"):
-        folder = name.removeprefix("fashion-mnist").removeprefix(":")
-        return fashion_mnist(Path(folder) if folder else FASHION_FOLDER)
+    known, _, folder = name.partition(":")
+    if known == "fashion-mnist":
+        return fashion_mnist(Path(folder).expanduser() if folder else None)
+    # os.path answers false for names that no system accepts, where Path raises
+    if not os.path.exists(name):
+        raise _missing(name)
     path = Path(name)
+    if path.suffix.lower() == ".npy":
+        return npy_file(path)
+    if path.suffix.lower() == ".npz":
+        return npz_file(path)
     if path.is_dir():
         return image_folder(path)
-    if path.suffix in (".npy", ".npz"):
-        return npy_file(path) if path.suffix == ".npy" else npz_file(path)
-    if path.exists():
-        raise InputError(f"{path}: not a .npy file, .npz file or folder of images; convert it to one of these")
-    raise unknown_name("data", name, ["digits", "fashion-mnist", "fashion-mnist:FOLDER", "FILE.npy", "FILE.npz", "FOLDER"])
+    raise InputError(f"{name}: not a .npy file, .npz file or folder of images; convert it to one of these")
 
 
 def digits() -> Data:
@@ -72,82 +83,82 @@ def digits() -> Data:
 
 def digits_images() -> Tensor:
     """The images behind `digits`, shape (1797, 8, 8), in [−1, 1]."""
-    from sklearn.datasets import load_digits
-
-    return torch.as_tensor(load_digits().images, dtype=torch.float64) / 8 - 1
+    return torch.as_tensor(_sklearn_digits().images, dtype=torch.float64) / 8 - 1
 
 
 def digits_labels() -> Tensor:
     """The classes of `digits_images`, shape (1797,)."""
-    from sklearn.datasets import load_digits
-
-    return torch.as_tensor(load_digits().target)
+    return torch.as_tensor(_sklearn_digits().target)
 
 
-def fashion_mnist(folder: Path = FASHION_FOLDER, split: str = "train") -> Data:
-    """Fashion-MNIST, 28×28: 60,000 images (`train`) or 10,000 (`t10k`), from its idx files, compressed or not."""
+def fashion_mnist(folder: Path | None = None, split: str = "train") -> Data:
+    """Fashion-MNIST, 28×28, from its idx files, compressed or not.
+
+    Args:
+        folder: where the files lie; Debian's folder when not given.
+        split: `train` (60,000 images) or `t10k` (10,000), as the files are called.
+    """
+    if split not in ("train", "t10k"):
+        raise unknown_name("split", split, ["train", "t10k"])
+    name = "fashion-mnist" if folder is None else f"fashion-mnist:{folder}"
+    folder = FASHION_FOLDER if folder is None else folder
     stem = f"{split}-images-idx3-ubyte"
     for path in (folder / f"{stem}.gz", folder / stem):
-        if path.is_file():
-            return _images(str(path), _read_idx(path), f"fashion-mnist:{folder}")
-    raise InputError(
-        f"fashion-mnist: no {stem}[.gz] in {folder}; Debian's package dataset-fashion-mnist provides it, "
-        "or give fashion-mnist:FOLDER"
-    )
+        if os.path.isfile(path):
+            with _naming(path):
+                rows, image_shape = _rows(_read_idx(path))
+                return Data(Atoms(rows), name, image_shape)
+    with _naming(folder):
+        raise InputError(
+            f"holds no {stem}[.gz]; Debian's package dataset-fashion-mnist provides it, or give fashion-mnist:FOLDER"
+        )
 
 
 def npy_file(path: Path) -> Data:
     """Points (n, d) or images (n, h, w[, c]) from a `.npy` file."""
-    try:
-        with path.open("rb") as file:
-            version = npy_format.read_magic(file)
-            header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-            shape, _, dtype = header(file)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a .npy file ({error})") from None
-    _check_header(str(path), shape, dtype)
-    return _data(path, _read_array(path, lambda: np.load(path, allow_pickle=False)), None)
+    with _naming(path):
+        rows, image_shape = _rows(_read_array(partial(path.open, "rb"), _check_points))
+        return Data(Atoms(rows), str(path), image_shape)
 
 
 def npz_file(path: Path) -> Data:
-    """`points`, and `weights` if there are any, from a `.npz` file."""
-
-    def read(key: str) -> np.ndarray:
-        with np.load(path, allow_pickle=False) as archive:
-            return archive[key]
-
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = set(archive.files)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path}: cannot be read as a .npz file ({_told(error)})") from None
-    if "points" not in keys:
-        raise InputError(f"{path}: holds {sorted(keys)} but no 'points'; save with np.savez(FILE, points=...)")
-    points = _read_array(path, lambda: read("points"))
-    weights = _read_array(path, lambda: read("weights")) if "weights" in keys else None
-    _check_header(str(path), points.shape, points.dtype)
-    return _data(path, points, weights)
+    """`points` (or images), and `weights` if there are any, from a `.npz` file."""
+    with _naming(path):
+        with _parsing("a .npz file", "save it again with np.savez(FILE, points=...); pickles are never loaded"):
+            archive = zipfile.ZipFile(path)
+        with archive:
+            keys = {name.removesuffix(".npy") for name in archive.namelist()}
+            if "points" not in keys:
+                raise InputError(f"holds {sorted(keys)} but no 'points'; save it with np.savez(FILE, points=...)")
+            rows, image_shape = _rows(_read_array(partial(archive.open, "points.npy"), _check_points))
+            weights = None
+            if "weights" in keys:
+                check = partial(_check_weights, count=len(rows))
+                weights = _float64(_read_array(partial(archive.open, "weights.npy"), check))
+        return Data(Atoms(rows, weights), str(path), image_shape)
 
 
 def image_folder(folder: Path) -> Data:
-    """All images of a folder, in the order of their names, of one size and one mode (grey or RGB)."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise InputError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    """All images of a folder, in the order of their names, of one size and one mode (grey or RGB); other files are ignored."""
+    paths = _image_paths(folder)
     first = _read_image(paths[0])
-    check_memory(len(paths), first.size)
+    with _naming(folder):
+        _check_points((len(paths), *first.shape), first.dtype)
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
     for index, path in enumerate(paths):
         image = _read_image(path)
         if image.shape != first.shape:
-            raise InputError(
-                f"{path}: {_size(image)} beside {paths[0].name}: {_size(first)}; images must share one size and mode"
-            )
+            with _naming(path):
+                raise InputError(
+                    f"{_size(image)} beside {paths[0].name}: {_size(first)}; images must share one size and mode"
+                )
         images[index] = image
-    return _images(str(folder), images, str(folder))
+    with _naming(folder):
+        rows, image_shape = _rows(images)
+        return Data(Atoms(rows), str(folder), image_shape)
 
 
-def check_memory(count: int, dim: int, available: int | None = None) -> None:
+def check_memory(count: int, dim: int, available: float | None = None) -> None:
     """Raise `InputError`, saying how many atoms fit, if `count` atoms of dimension `dim` exceed the memory.
 
     Args:
@@ -156,114 +167,169 @@ def check_memory(count: int, dim: int, available: int | None = None) -> None:
         available: bytes; asked from the system when not given.
     """
     available = _available_memory() if available is None else available
-    each = max(1, dim) * 8 * WORKING_COPIES
+    each = dim * 8 * WORKING_COPIES
     if count * each > available:
         raise InputError(
-            f"{count} atoms of dimension {dim} need {count * each / 2**30:.1f} GiB, {available / 2**30:.1f} GiB are free: "
-            f"{available // each} atoms fit, take a part of the data"
+            f"{count} atoms of dimension {dim} need {count * each / 2**30:.3g} GiB, {available / 2**30:.3g} GiB are free: "
+            f"{int(available // each)} atoms fit, take a part of the data"
         )
 
 
-def _available_memory() -> int:
-    """Bytes that can be used without swapping."""
+def _sklearn_digits() -> Any:
+    # here and not above: importing singtheory must not import scikit-learn
+    from sklearn.datasets import load_digits
+
+    return load_digits()
+
+
+def _available_memory() -> float:
+    """Bytes that can be used without swapping; infinite where the system does not tell (Windows), so that nothing is refused."""
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _read_array(path: Path, read) -> np.ndarray:
     try:
-        return read()
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: {_told(error)}") from None
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
-def _told(error: Exception) -> str:
-    """numpy's message in one line; about pickles, what to do instead."""
-    if "pickle" in str(error):
-        return "holds pickled objects, which are never loaded; save numbers with np.save(FILE, array)"
-    return " ".join(str(error).split()) or type(error).__name__
+@contextmanager
+def _naming(source: Path | str) -> Iterator[None]:
+    """Put `source` before what is refused inside, and the whole on one line."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(" ".join(f"{source}: {error}".splitlines())) from None
 
 
-def _check_header(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Refuse what cannot be data before it is loaded."""
+@contextmanager
+def _parsing(kind: str, remedy: str) -> Iterator[None]:
+    """Turn whatever a reader raises on missing or damaged bytes into an `InputError`.
+
+    No list of exceptions would do: damaged files make zlib, zipfile, tokenize, struct and pillow raise their own, beside
+    IndexError, TypeError or RuntimeError. So only a reader's calls belong inside.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except Exception as error:
+        raise InputError(f"cannot be read as {kind} ({str(error) or type(error).__name__}); {remedy}") from None
+
+
+def _missing(name: str) -> InputError:
+    """The error for a name that is neither known nor there: a path is missing, anything else is misspelt."""
+    if os.path.basename(name) != name or name.endswith((".npy", ".npz")):
+        return InputError(f"{name!r} does not exist; give a .npy file, a .npz file or a folder of images")
+    return unknown_name(
+        "data", name, ["digits", "fashion-mnist", "fashion-mnist:FOLDER", "FILE.npy", "FILE.npz", "FOLDER"]
+    )
+
+
+def _read_array(opened: Callable[[], IO[bytes]], check: Callable[[Shape, np.dtype], None]) -> np.ndarray:
+    """The one array of a `.npy` stream, read when `check` has accepted its shape and dtype."""
+    remedy = "save numbers with np.save(FILE, array); pickles are never loaded"
+    with _parsing("a .npy array", remedy), opened() as file:
+        version = npy_format.read_magic(file)
+        header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+        shape, _, dtype = header(file)
     if dtype.hasobject:
-        raise InputError(f"{name}: holds pickled objects, which are never loaded; save numbers with np.save(FILE, array)")
+        raise InputError("holds pickled objects, which are never loaded; save numbers with np.save(FILE, array)")
     if dtype.kind not in "biuf":
-        raise InputError(f"{name}: holds {dtype}, need real numbers")
-    if len(shape) not in (2, 3, 4):
-        raise InputError(f"{name}: has shape {shape}; need points (n, d) or images (n, h, w) or (n, h, w, c)")
-    if 0 in shape:
-        raise InputError(f"{name}: has shape {shape}, so it is empty")
+        raise InputError(f"holds {dtype}; save real numbers")
+    check(shape, dtype)
+    with _parsing("a .npy array", remedy), opened() as file:
+        array = npy_format.read_array(file, allow_pickle=False)
+        # reading to the very end also makes zipfile compare its checksum
+        if file.read(1):
+            raise ValueError("more bytes follow the array")
+    return array
+
+
+def _check_points(shape: Shape, dtype: np.dtype) -> None:
+    """Refuse what cannot be points or images, or does not fit into memory."""
+    ndim = len(shape)
+    if ndim not in (2, 3, 4):
+        raise InputError(f"has shape {shape}; need points (n, d) or images (n, h, w) or (n, h, w, c)")
+    if min(shape) < 1:
+        raise InputError(f"has shape {shape}, so it is empty; give at least one point")
+    if ndim > 2 and dtype != np.uint8 and dtype.kind != "f":
+        raise InputError(f"holds images of {dtype}; save uint8 from 0 to 255, or floats in [-1, 1]")
     check_memory(shape[0], math.prod(shape[1:]))
 
 
-def _data(path: Path, array: np.ndarray, weights: np.ndarray | None) -> Data:
-    """Points or images by the number of dimensions."""
+def _check_weights(shape: Shape, _: np.dtype, count: int) -> None:
+    if shape != (count,):
+        raise InputError(f"weights of shape {shape} for {count} points; give one weight a point")
+
+
+def _rows(array: np.ndarray) -> tuple[np.ndarray, Shape | None]:
+    """Points or images as float64 rows (n, d), images in [−1, 1]; and the shape of one image."""
+    rows = array.reshape(len(array), -1)
     if array.ndim == 2:
-        return Data(_atoms(str(path), array, weights), str(path), None)
-    return _images(str(path), array, str(path), weights)
+        return _float64(rows), None
+    if array.dtype == np.uint8:
+        scaled = rows / 127.5
+        scaled -= 1
+        return scaled, array.shape[1:]
+    low, high = float(array.min()), float(array.max())
+    # NaN and infinity are left to Atoms, which names them
+    if math.isfinite(low) and math.isfinite(high) and (low < -1 or high > 1):
+        raise InputError(
+            f"float images lie in [{low:.9g}, {high:.9g}]; scale them to [-1, 1] or save uint8 from 0 to 255"
+        )
+    return _float64(rows), array.shape[1:]
 
 
-def _images(source: str, images: np.ndarray, name: str, weights: np.ndarray | None = None) -> Data:
-    """Images (n, h, w[, c]) as rows in [−1, 1]."""
-    if 0 in images.shape:
-        raise InputError(f"{source}: has shape {images.shape}, so it is empty")
-    check_memory(len(images), math.prod(images.shape[1:]))
-    if images.dtype == np.uint8:
-        scaled = images / 127.5 - 1
-    elif images.dtype.kind == "f":
-        low, high = float(np.min(images)), float(np.max(images))
-        if low < -1 or high > 1:
-            raise InputError(
-                f"{source}: float images lie in [{low:.4g}, {high:.4g}]; scale them to [-1, 1] or save uint8 from 0 to 255"
-            )
-        scaled = images
-    else:
-        raise InputError(f"{source}: images of {images.dtype}; save uint8 from 0 to 255, or floats in [-1, 1]")
-    return Data(_atoms(source, scaled.reshape(len(images), -1), weights), name, images.shape[1:])
-
-
-def _atoms(source: str, points: np.ndarray, weights: np.ndarray | None) -> Atoms:
-    """`Atoms`, with the file's name before what it refuses."""
-    try:
-        return Atoms(points.astype(np.float64), weights)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
+def _float64(array: np.ndarray) -> np.ndarray:
+    """In the machine's byte order, as torch wants it; a long double beyond float64 becomes infinite, which Atoms refuses."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float64)
 
 
 def _read_idx(path: Path) -> np.ndarray:
-    """The images of an idx3 file of unsigned bytes."""
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        magic, count, height, width = struct.unpack(">4I", raw[:16])
-    except (OSError, EOFError, struct.error) as error:
-        raise InputError(f"{path}: cannot be read as an idx file ({_told(error)})") from None
+    """The images (count, h, w) of an idx3 file of unsigned bytes, gzipped if its name says so."""
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    remedy = "fetch the file again"
+    with _parsing("an idx file", remedy), opener(path, "rb") as file:
+        magic, count, height, width = struct.unpack(">4I", file.read(16))
     if magic != 0x803:
-        raise InputError(f"{path}: starts with {magic:#x}, not with the 0x803 of idx images; is it the right file?")
-    if len(raw) != 16 + count * height * width:
-        raise InputError(f"{path}: {len(raw) - 16} bytes for {count} images of {height}×{width}; it is cut short or damaged")
-    return np.frombuffer(raw, dtype=np.uint8, offset=16).reshape(count, height, width)
+        raise InputError(f"starts with {magic:#x}, not with the 0x803 of idx images; is it the right file?")
+    shape = (count, height, width)
+    _check_points(shape, np.dtype(np.uint8))
+    end = 16 + math.prod(shape)
+    with _parsing("an idx file", remedy), opener(path, "rb") as file:
+        raw = file.read(end + 1)
+        if len(raw) != end:
+            raise ValueError(f"{'fewer' if len(raw) < end else 'more'} bytes than {count} images of {height}×{width}")
+    return np.frombuffer(raw, dtype=np.uint8, offset=16).reshape(shape)
+
+
+def _image_paths(folder: Path) -> list[Path]:
+    """The files with the suffix of an image, sorted."""
+    with _naming(folder):
+        with _parsing("a folder of images", "check its permissions"):
+            paths = sorted(
+                path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+            )
+        if not paths:
+            raise InputError(f"holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return paths
 
 
 def _read_image(path: Path) -> np.ndarray:
     """One grey or RGB image, uint8, (h, w) or (h, w, 3)."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                image.load()
-                mode, pixels = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({_told(error)}); remove or repair it") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise InputError(f"{path}: has more pixels than pillow's limit; scale it down") from None
-    if mode not in ("L", "RGB"):
-        raise InputError(f"{path}: has mode {mode}; convert the images to grey (L) or RGB")
+    with _naming(path):
+        with _parsing("an image", "remove or repair it"), Image.open(path) as image:
+            pixels, mode = np.asarray(image), image.mode
+        if mode not in ("L", "RGB"):
+            raise InputError(
+                f'has mode {mode}; convert it to grey or colour, with pillow: image.convert("L") or image.convert("RGB")'
+            )
     return pixels
 
 

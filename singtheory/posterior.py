@@ -7,7 +7,7 @@ its plug-in Gaussian in the coordinate `u = (x_s − a x_t − b x̂)/c`, where 
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Self, final
 
@@ -17,7 +17,8 @@ from torch import Tensor
 from singtheory import draw
 
 _DIRECT_SNR = 1e4
-_CHUNK = 2**26
+_CHUNK = 2**24
+"""Numbers in one block of rows times points: 128 MB."""
 
 
 class Posterior(ABC):
@@ -134,19 +135,22 @@ class AtomsPosterior(Posterior):
 
     def log_ratio(self, u: Tensor, gap: Tensor | float) -> Tensor:
         """`log Σ_j p_j exp(√g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²)`, shape (batch, n)."""
-        return torch.stack([torch.logsumexp(rows, dim=1) for rows in self._log_terms(u, gap)])
+        return self._reduce(u, gap, lambda terms: torch.logsumexp(terms, dim=1))
 
     def conditional_entropy(self, u: Tensor, gap: Tensor | float) -> Tensor:
         """The entropy of `x_0` once `u` is known too, in [0, log n] nats; shape (batch, n)."""
-        return torch.stack(
-            [torch.special.entr(torch.softmax(rows, dim=1)).sum(dim=1) for rows in self._log_terms(u, gap)]
-        )
+        return self._reduce(u, gap, lambda terms: torch.special.entr(torch.softmax(terms, dim=1)).sum(dim=1))
 
-    def _log_terms(self, u: Tensor, gap: Tensor | float) -> Iterator[Tensor]:
-        """`log p_j + √g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²` of each query in turn, shape (n, points)."""
+    def _reduce(self, u: Tensor, gap: Tensor | float, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+        """`reduce` over the points of `log p_j + √g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²`, a bounded number of rows at a time."""
         gap = torch.as_tensor(gap, dtype=torch.float64, device=u.device).expand(len(self))
-        for xi, log_p, rows, g in zip(self._deviations(), self.log_weights, u, gap, strict=True):
-            yield (rows @ (g.sqrt() * xi).mT).add_(log_p - g / 2 * xi.square().sum(dim=1))
+        rows = max(1, _CHUNK // len(self.points))
+        values = []
+        for xi, log_p, u_query, g in zip(self._deviations(), self.log_weights, u, gap, strict=True):
+            offset = log_p - g / 2 * xi.square().sum(dim=1)
+            scaled = (g.sqrt() * xi).mT
+            values.append(torch.cat([reduce((part @ scaled).add_(offset)) for part in u_query.split(rows)]))
+        return torch.stack(values)
 
 
 def _product_distance2(z: Tensor, snr: Tensor, points: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from singtheory.posterior import AtomsPosterior
 from singtheory.schedule import Schedule
 
 DRAWS_PER_QUERY = 64
+_VALUE_DRAWS = 256
 _PAIR_DRAWS = 16
 _CHUNK = 256
 
@@ -94,7 +95,7 @@ def _kl_values(posterior: AtomsPosterior, gap: float, separated: Tensor, generat
 
     Separated atoms of small weight make KL a matter of rare draws, which the closed-form part of the entropy form holds.
     """
-    u = divergence.draw_kernel(posterior, gap, DRAWS_PER_QUERY, generator)
+    u = divergence.draw_kernel(posterior, gap, _VALUE_DRAWS, generator)
     by_entropy = formula.kl_trace_bound(gap, posterior.trace_cov) - posterior.entropy
     by_entropy += posterior.conditional_entropy(u, gap).mean(dim=1)
     return torch.where(separated, by_entropy, divergence.excess(posterior.log_ratio(u, gap)).mean(dim=1))

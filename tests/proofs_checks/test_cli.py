@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from proofs_checks import harness
-from proofs_checks.claim import Outcome
+from proofs_checks.claim import REGISTRY, Outcome
 from proofs_checks.cli import app
 
 ROW_FIELDS = (
@@ -43,10 +43,9 @@ def test_verify_writes_its_contract(tmp_path):
 
 
 def test_a_refuted_claim_is_named_and_exits_with_one(monkeypatch):
-    claims = harness.load_claims()
-    a1 = claims["A1"]
+    a1 = harness.load_claims()["A1"]
     refuting = type(a1.checks[0])("exact", "planted", lambda *_: Outcome("refuted", 2.0, 1.0, -1.0, "planted"))
-    monkeypatch.setitem(claims, "A1", type(a1)(**{**vars(a1), "checks": (refuting,)}))
+    monkeypatch.setitem(REGISTRY, "A1", type(a1)(**{**vars(a1), "checks": (refuting,)}))
     result = run("verify", "--claims", "A1")
     assert result.exit_code == 1
     assert "A1 refuted: planted; measured 2, bound 1" in result.stderr

@@ -1,0 +1,69 @@
+"""`python -m proofs_checks.readme`: the README's table of claims and its picture, from the last report.
+
+Reads `report/verify.json`, which `make verify` writes, and the committed brightness sweep.
+"""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from proofs_checks import brightness
+from proofs_checks.files import write_bytes
+from proofs_checks.picture_brightness import draw
+from singtheory import InputError
+
+OPEN, CLOSE = "<!-- claims -->", "<!-- /claims -->"
+
+
+def claims_table(verified: dict[str, Any]) -> str:
+    """The claims of a `verify.json` as a Markdown table."""
+    lines = ["| id | statement | verdict | methods | false twins refuted |", "| --- | --- | --- | --- | --- |"]
+    for claim in verified["claims"]:
+        methods = ", ".join(dict.fromkeys(method["method"] for method in claim["methods"]))
+        fell = sum(twin["verdict"] == "refuted" for twin in claim["false_twins"])
+        lines.append(
+            f"| {claim['id']} | {claim['title']} | {claim['verdict']} | {methods} | {fell} of {len(claim['false_twins'])} |"
+        )
+    data = verified["data"]
+    lines += [
+        "",
+        f"*`{verified['command']}`: {data['points']} points of {data['name']} in {data['dim']} dimensions, seed {verified['seed']}.*",
+    ]
+    return "\n".join(lines)
+
+
+def with_table(readme: str, table: str) -> str:
+    """The README with the table between its markers. Raises `InputError` if they are missing."""
+    if readme.count(OPEN) != 1 or readme.count(CLOSE) != 1:
+        raise InputError(f"README.md: needs one line {OPEN} and one line {CLOSE}")
+    head, rest = readme.split(OPEN)
+    return f"{head}{OPEN}\n{table}\n{CLOSE}{rest.split(CLOSE)[1]}"
+
+
+def main(root: Path = Path()) -> None:
+    """Rewrite README.md and docs/picture-brightness.png below `root`."""
+    try:
+        verified = _read(root / "report" / "verify.json", "make verify")
+        swept = _read(brightness.RESULT, "python -m proofs_checks.brightness")
+        readme = with_table((root / "README.md").read_text(encoding="utf-8"), claims_table(verified))
+        buffer = io.BytesIO()
+        draw(swept).savefig(buffer, format="png", metadata={"Software": None})
+        write_bytes(root / "docs" / "picture-brightness.png", buffer.getvalue())
+        write_bytes(root / "README.md", readme.encode())
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _read(path: Path, command: str) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"{path}: missing or damaged; make it with: {command}") from None
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,72 @@
+"""The report: one page that stands alone, with every claim, its checks, its false twins and the pictures."""
+
+import datetime
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from proofs_checks import console, files
+from proofs_checks.harness import ClaimResult
+from proofs_checks.picture import Picture
+from proofs_checks.typeset import typeset
+
+
+def write_report(
+    results: Sequence[ClaimResult], pictures: Sequence[Picture], meta: Mapping[str, Any], folder: Path
+) -> Path:
+    """Write `folder/index.html`, whole or not at all, and return its path.
+
+    Args:
+        results: of all claims of the run.
+        pictures: in the order shown.
+        meta: `version`, `seed`, `command`, `device`, `confidence` and `data` of the run, and `brightness`, a list of rows, if measured.
+        folder: is made if needed.
+
+    Raises:
+        InputError: if the folder cannot be written.
+    """
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            failed=[result for result in results if not result.holds],
+            failures=console.failures(results),
+            pictures=pictures,
+            meta=meta,
+            tightest=console.tightest,
+            today=datetime.datetime.now(datetime.UTC).date(),
+        )
+    )
+    path = folder / "index.html"
+    files.write_bytes(path, page.encode())
+    return path
+
+
+def humane(value: float | None) -> Markup:
+    """Four significant digits with a power of ten, ∞, or a dash."""
+    if value is None or math.isnan(value):
+        return Markup("–")
+    if math.isinf(value):
+        return Markup("∞" if value > 0 else "−∞")
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return escape(f"{value:.4g}".replace("-", "−"))
+    mantissa, exponent = f"{value:.3e}".split("e")
+    return Markup("{}&thinsp;·&thinsp;10<sup>{}</sup>").format(
+        mantissa.replace("-", "−"), str(int(exponent)).replace("-", "−")
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("proofs_checks"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters |= {"typeset": typeset, "humane": humane}
+    return environment
