@@ -266,6 +266,11 @@ def flow_end_var(eigenvalue: Number, start_var: Number, alpha: Number, sigma: Nu
     return eigenvalue * start_var / marginal_var(alpha, sigma, eigenvalue)
 
 
+def mean_start_end_var(eigenvalue: Number, alpha: Number, sigma: Number) -> Number:
+    """`λσ²/(α²λ + σ²)`, what is left of λ from the start `N(αμ, σ²)` (C7)."""
+    return flow_end_var(eigenvalue, sigma**2, alpha, sigma)
+
+
 def brightness_eigenvalue(brightness_var: Number, dim: Number) -> Number:
     """`λ = d Var(brightness)`, the variance along the constant image `(1, …, 1)/√d` (C7)."""
     return dim * brightness_var
@@ -289,9 +294,9 @@ def tie_exponent(alpha: Number, sigma: Number, norm2_difference: Number) -> Numb
     return alpha * (1 - alpha) / (2 * sigma**2) * norm2_difference
 
 
-def vp_tie_weight(prior: Number, norm2: Number, xp: Namespace) -> Number:
-    """`w e^{‖y‖²/4}`, its limit in VP, up to the common factor: what a tied point weighs at t = 0 (D1)."""
-    return prior * xp.exp(norm2 / 4)
+def vp_tie_ratio(prior_ratio: Number, norm2_difference: Number, xp: Namespace) -> Number:
+    """`(w_j/w_i) e^{(‖y_j‖² − ‖y_i‖²)/4}`, the ratio of the weights of tied points at t = 0 in VP, at a fixed x (D1)."""
+    return prior_ratio * xp.exp(norm2_difference / 4)
 
 
 def score_norm(distance: Number, sigma: Number) -> Number:
@@ -307,6 +312,16 @@ def epsilon_norm(distance: Number, sigma: Number) -> Number:
 def epsilon_norm2(dim: Number, snr: Number, mmse: Number) -> Number:
     """`E‖ε*‖² = d − γ mmse(γ)` (D2)."""
     return dim - snr * mmse
+
+
+def kl_atoms_lower(gap: Number, eigenvalue: Number, xp: Namespace) -> Number:
+    """`½ log(1 + gλ)`: summed over λ, less the entropy of the weights, at most the KL from P to any Gaussian (D3)."""
+    return xp.log1p(gap * eigenvalue) / 2
+
+
+def last_step_w2(mmse: Number) -> Number:
+    """`mmse(γ_s)`, at least `W₂²(law of x̂(x_s), π)`: what a last x-prediction step costs (D3, B8)."""
+    return mmse
 
 
 def normal_score(offset: Number, foot: Number, alpha: Number, sigma: Number) -> Number:

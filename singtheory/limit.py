@@ -15,6 +15,7 @@ from torch import Tensor
 from singtheory import draw, formula
 from singtheory.errors import InputError
 from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
+from singtheory.posterior import AtomsPosterior
 from singtheory.schedule import Schedule, Time, VariancePreserving, as_time
 
 SERIES_SNR = 1e-12
@@ -122,9 +123,23 @@ def sde_rate_integral(schedule: Schedule, s: Time, r: Time) -> Tensor:
     return formula.sde_rate_integral(schedule.alpha(s), schedule.alpha(r), torch)
 
 
-def sde_is_singular(schedule: Schedule) -> bool:
-    """Whether the reverse SDE's coefficients are not integrable up to t = 1: on every schedule with `α_1 = 0` (C4)."""
-    return bool(torch.isinf(sde_rate_integral(schedule, 0.5, 1.0)))
+def sde_growth(schedule: Schedule, factor: float) -> float:
+    """The limit at t = 1 of the rate integral's part with 1 − t in `[u/k², u/k]` over that in `[u/k, u]`, `k = factor` (C4).
+
+    One, and so no integrability, where α vanishes like a power of 1 − t; `1/k` where `α_1 > 0` and `α̇(1)` is finite, not zero.
+    """
+    singular = bool(torch.isinf(sde_rate_integral(schedule, 0.5, 1.0)))
+    return 1.0 if singular else 1 / factor
+
+
+def kl_terminal_bound(law: Law, snr_s: Time) -> Tensor:
+    """`½ γ_s tr Σ`, at least `KL(q(x_s|x_1)‖N(α_s μ, σ_s² I))` where `α_1 = 0` (C5)."""
+    return formula.kl_terminal_bound(snr_s, law.cov.trace())
+
+
+def kl_terminal_leading(law: Law, snr_s: Time) -> Tensor:
+    """`(γ_s²/4)‖Σ‖_F²`, its leading order (C5)."""
+    return formula.kl_small_gap(snr_s, law.cov.square().sum())
 
 
 def nearest_atom(law: Atoms, x_t: Tensor, alpha: Tensor) -> Tensor:
@@ -165,8 +180,9 @@ def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -
 
 def vp_tie_weights(law: Atoms, tied: list[int]) -> Tensor:
     """What atoms equally near to a fixed x weigh at t = 0 in VP, `∝ w e^{‖y‖²/4}`, in the order of `tied` (D1)."""
-    weights = formula.vp_tie_weight(law.weights[tied], law.points[tied].square().sum(dim=1), torch)
-    return weights / weights.sum()
+    norm2, priors = law.points[tied].square().sum(dim=1), law.weights[tied]
+    ratios = formula.vp_tie_ratio(priors / priors[0], norm2 - norm2[0], torch)
+    return ratios / ratios.sum()
 
 
 def mean_epsilon_norm2(
@@ -181,6 +197,21 @@ def mean_epsilon_norm2(
     epsilon = formula.epsilon_of(x_t, posterior.mean, alpha, sigma)
     predicted = formula.epsilon_norm2(law.dim, formula.snr(alpha, sigma), posterior.trace_cov)
     return epsilon.square().sum(dim=1), predicted
+
+
+def kl_atoms_lower(posterior: AtomsPosterior, gap: Tensor | float) -> Tensor:
+    """`½ log det(I + gC) − H(p)`, at most the KL of the reverse kernel of finite data from any Gaussian, and at last equal to
+    that from M; it grows without bound towards s = 0 (D3). Shape (batch,).
+    """
+    return formula.kl_atoms_lower(gap, posterior.eigenvalues, torch).sum(dim=1) - posterior.entropy
+
+
+def tv_to_gaussian(posterior: AtomsPosterior, reference: Gaussian) -> float:
+    """TV between the law of `x_0` given `x_t`, for one query and finite data, and a Gaussian: 1 unless that is a point (D3)."""
+    if float(reference.cov.abs().max()) > 0:
+        return 1.0
+    at = (posterior.points == reference.mean).all(dim=1)
+    return 1.0 - float(posterior.weights[0, at].sum())
 
 
 def data_score(law: Gaussian | GaussianMixture, x: Tensor) -> Tensor:

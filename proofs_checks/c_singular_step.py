@@ -1,0 +1,266 @@
+"""Claims C5 and C6: the singular step from t = 1, and what its average image buys."""
+
+import math
+
+import sympy
+import torch
+from torch import Tensor
+
+from proofs_checks.claim import Check, Claim, Outcome, Sides, register
+from proofs_checks.context import Context
+from proofs_checks.ends import TILTED, number
+from proofs_checks.excerpt import excerpt
+from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, SIGNS, TRI
+from proofs_checks.measure import prior_posterior
+from proofs_checks.outcome import at_least, at_most, equal, identically_zero, worst
+from proofs_checks.slope import vanishes_at_rate
+from singtheory import (
+    Atoms,
+    Cosine,
+    Gaussian,
+    Law,
+    RectifiedFlow,
+    ReverseKernel,
+    divergence,
+    formula,
+    limit,
+    symbolic,
+)
+
+LINE = Gaussian([0.8], [[1.7]])
+"""A Gaussian on the line, off the origin."""
+
+
+def _kl_from_end(law: Law, snr: float) -> float:
+    """`KL(q(x_s|x_1)‖N(α_s μ, σ_s² I))` with `α_1 = 0` by quadrature or in closed form, through the kernel at t = 1."""
+    schedule = Cosine()
+    kernel = ReverseKernel(law, schedule, 1.0, schedule.time_of_snr(snr))
+    return float(kernel.at(torch.zeros(1, law.dim, dtype=torch.float64)).kl().value)
+
+
+# --- C5 --------------------------------------------------------------------------------------------------------------
+
+
+def _c5_symbolic(sides: Sides, _: Context) -> Outcome:
+    snr, eigenvalue = sympy.symbols("gamma lam", positive=True)
+    gaussian = formula.kl_gauss_term(snr, eigenvalue, symbolic.NAMESPACE)
+    leading, _cubic = symbolic.kl_expansion()
+    slack = sides["bound_formula"](snr, eigenvalue) - gaussian - sympy.log(1 + snr * eigenvalue) / 2
+    residuals = {
+        "coefficient of γ² on a line": leading * snr**2 - sides["leading_formula"](snr, symbolic.moment(2) ** 2),
+        "slack for Gaussian data": slack,
+        "coefficient of γ² for Gaussian data": symbolic.coefficients(gaussian, snr, 2)[2] * snr**2
+        - sides["leading_formula"](snr, eigenvalue**2),
+        "bound attained as γ → ∞": sympy.limit(gaussian / sides["bound_formula"](snr, eigenvalue), snr, sympy.oo) - 1,
+    }
+    return worst(identically_zero(residual, where) for where, residual in residuals.items())
+
+
+def _c5_bound(sides: Sides, _: Context) -> Outcome:
+    outcomes = []
+    laws = {"golden": GOLDEN, "9:1": NINE_TO_ONE, "±1": SIGNS, "tri": TRI, "two bumps": BUMPS, "Gaussian": LINE}
+    for name, law in laws.items():
+        for snr in (0.01, 0.3, 3.0) if law.dim == 2 else (0.01, 0.3, 10.0, 1e3):
+            outcomes.append(at_most(_kl_from_end(law, snr), float(sides["bound"](law, snr)), f"{name}, γ = {snr:g}"))
+    for snr in (0.3, 10.0):
+        slack = float(sides["bound"](LINE, snr)) - _kl_from_end(LINE, snr)
+        half_log = float(formula.kl_atoms_lower(snr, LINE.cov, torch))
+        outcomes.append(equal(slack, half_log, 1e-12 * (1 + snr), f"slack for Gaussian data, γ = {snr:g}"))
+    return worst(outcomes)
+
+
+def _c5_leading(sides: Sides, _: Context) -> Outcome:
+    """What remains after the leading term is of order γ³."""
+    return worst(
+        vanishes_at_rate(
+            lambda snr, law=law: _kl_from_end(law, snr) - float(sides["leading"](law, snr)),
+            (0.004, 0.008, 0.016),
+            3.0,
+            f"KL − leading order, {name}",
+        )
+        for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "tri": TRI, "Gaussian": TILTED}.items()
+    )
+
+
+def _c5_data(sides: Sides, context: Context) -> Outcome:
+    """Bound and leading order on the data; what leading order leaves is bracketed by B11 with the diameter."""
+    name, law = excerpt(context)
+    if law.diameter == 0:
+        return Outcome("supported", 0.0, 0.0, None, f"{name}: one point, nothing to measure")
+    prior = prior_posterior(law)
+    outcomes = []
+    samples = 10_000 if context.full else 2_000
+    for scaled, of in ((0.1, "leading"), (1.0, "bound"), (20.0, "bound")):
+        snr = scaled / (law.diameter**2 if of == "leading" else float(law.cov.trace()))
+        kl = divergence.kl_monte_carlo(prior, snr, samples, context.generator(), 1 - context.error / 3)
+        value, where = float(sides[of](law, snr)), f"{name}, {of}, γ = {snr:.3g}"
+        if of == "bound":
+            outcomes.append(at_most(kl, value, where))
+            continue
+        low, high = (value * factor for factor in _leading_bracket(scaled))
+        outcomes += [at_least(float(kl.high), low, where), at_most(float(kl.low), high, where)]
+    return worst(outcomes)
+
+
+def _leading_bracket(x: float) -> tuple[float, float]:
+    """B11's factors between KL and its leading order, `x = D²γ`."""
+    return 2 * (math.exp(-x / 2) - 1 + x / 2) / (x / 2) ** 2, 2 * (math.expm1(x) - x) / x**2
+
+
+register(
+    Claim(
+        id="C5",
+        title="The singular step's Gaussian error",
+        statement=r"For $\alpha_1 = 0$: $KL(q(x_s|x_1)\|N(\alpha_s\mu, \sigma_s^2 I)) \le \frac{1}{2}\gamma_s\,tr\,\Sigma$, and the divergence is "
+        r"$\frac{\gamma_s^2}{4}\|\Sigma\|_F^2 + O(\gamma_s^3)$. The constant $\frac{1}{2}$ is the best possible: for Gaussian data the "
+        r"slack is $\frac{1}{2}\log\det(I + \gamma_s\Sigma)$. Per condition, with $\mu(c)$ and $\Sigma(c)$.",
+        source="theory.md C5; the best constant is added here",
+        assumptions=r"$\alpha_1 = 0$; finite second moments; for the leading order, bounded or Gaussian data.",
+        derivation=r"At $\gamma_1 = 0$ the posterior is the law itself (A5), so this is B3 and B6 with $g = \gamma_s$, $C = \Sigma$. For Gaussian data "
+        r"B5 is all there is: $\frac{1}{2}\sum_i(\gamma\lambda_i - \log(1 + \gamma\lambda_i))$.",
+        sides={
+            "bound": limit.kl_terminal_bound,
+            "bound_formula": formula.kl_terminal_bound,
+            "leading": limit.kl_terminal_leading,
+            "leading_formula": formula.kl_small_gap,
+        },
+        checks=(
+            Check("quadrature", "the bound: six laws, γ from .01 to 1000; its slack for Gaussian data", _c5_bound),
+            Check("quadrature", "rate 3 of what the leading order leaves: four laws", _c5_leading),
+            Check(
+                "symbolic", "leading coefficient on a line and for Gaussian data; slack; best constant", _c5_symbolic
+            ),
+            Check("monte-carlo", "both parts on the data", _c5_data),
+        ),
+        false_twins={
+            r"$(tr\,\Sigma)^2$ for $\|\Sigma\|_F^2$": {
+                "leading": lambda law, snr: formula.kl_small_gap(snr, law.cov.trace() ** 2)
+            },
+            r"$\frac{1}{4}\gamma_s\,tr\,\Sigma$": {
+                "bound": lambda law, snr: limit.kl_terminal_bound(law, snr) / 2,
+                "bound_formula": lambda snr, trace: formula.kl_terminal_bound(snr, trace) / 2,
+            },
+            r"$\frac{1}{2}\alpha_s^2\,tr\,\Sigma$": {
+                "bound": lambda law, snr: limit.kl_terminal_bound(law, snr / (1 + snr)),
+            },
+        },
+    )
+)
+
+
+# --- C6 --------------------------------------------------------------------------------------------------------------
+
+
+def _c6_symbolic(sides: Sides, _: Context) -> Outcome:
+    """Coordinate by coordinate: squared norms, traces and log densities all add over coordinates."""
+    alpha, sigma, mean, var = sympy.symbols("alpha sigma mu lam", positive=True)
+    first, second = alpha * mean, alpha**2 * (var + mean**2) + sigma**2
+
+    def log_normal(centre: sympy.Expr, variance: sympy.Expr) -> sympy.Expr:
+        return symbolic.expected_log_normal(centre, variance, first, second)
+
+    with_mean = log_normal(alpha * mean, sigma**2)
+    noise_gain = sides["noise_gain"](alpha, sigma, mean**2, var, 1, symbolic.NAMESPACE)
+    residuals = {
+        "against N(0, σ²)": with_mean
+        - log_normal(sympy.Integer(0), sigma**2)
+        - sides["gain"](formula.snr(alpha, sigma), mean**2),
+        "against N(0, 1)": sympy.expand_log(with_mean - log_normal(sympy.Integer(0), sympy.Integer(1)) - noise_gain),
+    }
+    golden_mean, golden_var = sympy.Rational(17, 100), sympy.Rational(6921, 10000)
+    sixth = sides["noise_gain"](
+        sympy.Rational(3, 5), sympy.Rational(4, 5), golden_mean**2, golden_var, 1, symbolic.NAMESPACE
+    )
+    sign = Outcome(
+        "proved" if sixth.is_negative else "refuted", float(sixth), 0.0, -float(sixth), "golden, α = .6: negative"
+    )
+    return worst([*(identically_zero(residual, where) for where, residual in residuals.items()), sign])
+
+
+def _kl_to_normal(law: Law, snr: float, shift: Tensor, var: float) -> float:
+    """`KL` of the law of `z = √γ x_0 + n` from `N(shift, var)` on a line, by the trapezoidal rule."""
+    centre, reach = math.sqrt(snr) * float(law.mean), 14 + 6 * math.sqrt(snr * float(law.cov))
+    z = torch.linspace(centre - reach, centre + reach, 4001, dtype=torch.float64)
+    log_q = law.posterior(z[:, None], snr).log_evidence
+    log_normal = -((z - shift) ** 2) / (2 * var) - math.log(2 * math.pi * var) / 2
+    return float(torch.trapezoid(log_q.exp() * (log_q - log_normal), z))
+
+
+def _c6_quadrature(sides: Sides, _: Context) -> Outcome:
+    """Densities of `z = x/σ`: `N(0, σ² I)` becomes `N(0, I)`, `N(0, I)` becomes `N(0, σ^-2 I)`."""
+    outcomes = []
+    for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "two bumps": BUMPS, "Gaussian": LINE}.items():
+        for alpha in (0.6, 0.1):
+            sigma = math.sqrt(1 - alpha**2)
+            snr = formula.snr(alpha, sigma)
+            mean_kl = _kl_to_normal(law, snr, math.sqrt(snr) * law.mean, 1.0)
+            gains = {
+                "N(0, σ²)": (_kl_to_normal(law, snr, torch.zeros(1), 1.0), sides["gain"](snr, float(law.mean) ** 2)),
+                "N(0, 1)": (
+                    _kl_to_normal(law, snr, torch.zeros(1), 1 / sigma**2),
+                    sides["noise_gain"](number(alpha), number(sigma), law.mean**2, law.cov[0], 1, torch),
+                ),
+            }
+            for against, (kl, gain) in gains.items():
+                outcomes.append(equal(kl - mean_kl, float(gain), 1e-12, f"{name}, α = {alpha}, {against}"))
+    return worst(outcomes)
+
+
+def _cross_entropy(law: Atoms, alpha: Tensor, sigma: Tensor, centre: Tensor, var: Tensor) -> Tensor:
+    """`−E log N(x_s; centre, var I)`, atom by atom."""
+    squares = (alpha * law.points - centre).square().sum(dim=1) + law.dim * sigma**2
+    return (law.weights @ squares / var + law.dim * (2 * math.pi * var).log()) / 2
+
+
+def _c6_data(sides: Sides, context: Context) -> Outcome:
+    """The entropy of `q_s` drops out of the difference, and cross entropies are sums over atoms."""
+    name, law = excerpt(context)
+    outcomes = []
+    for label, schedule, s in (("cosine", Cosine(), 0.95), ("rectified flow", RectifiedFlow(), 0.8)):
+        alpha, sigma, zero, one = schedule.alpha(s), schedule.sigma(s), torch.zeros(law.dim), number(1.0)
+        with_mean = _cross_entropy(law, alpha, sigma, alpha * law.mean, sigma**2)
+        mean_norm2 = law.mean.square().sum()
+        gain = sides["gain"](formula.snr(alpha, sigma), mean_norm2)
+        noise_gain = sides["noise_gain"](alpha, sigma, mean_norm2, law.cov.trace(), law.dim, torch)
+        for against, var, value in (("N(0, σ² I)", sigma**2, gain), ("N(0, I)", one, noise_gain)):
+            found = float(_cross_entropy(law, alpha, sigma, zero, var) - with_mean)
+            room = 1e-13 * float(with_mean.abs() + law.dim)  # two sums of hundreds of nats are subtracted
+            outcomes.append(equal(found, float(value), 10 * room, f"{name}, {label}, s = {s}, {against}"))
+    return worst(outcomes)
+
+
+register(
+    Claim(
+        id="C6",
+        title="What the mean start buys",
+        statement=r"$KL(q_s\|N(0, \sigma_s^2 I)) - KL(q_s\|N(\alpha_s\mu, \sigma_s^2 I)) = \frac{1}{2}\gamma_s\|\mu\|^2$ nats (per prompt: "
+        r"$\mu(c)$): starting from noise of variance $\sigma_s^2$ at $s = 1 - \epsilon$ is the singular step with the average image set to zero. "
+        r"Against the $N(0, I)$ of samplers the gain is $\frac{1}{2}[\alpha^2\|\mu\|^2 + (\alpha^2 - \gamma)\,tr\,\Sigma + d(\sigma^2 - 1 - "
+        r"\log\sigma^2)]$, which can be negative (golden law, $\alpha = .6$): the widened noise hides some spread.",
+        source="theory.md C6",
+        assumptions="Finite second moments; any schedule.",
+        derivation=r"In both differences the entropy of $q_s$ drops out, and what is left is $E\log N(x;\alpha\mu,\sigma^2) - E\log N(x;0,v)$ with "
+        r"$E\,x = \alpha\mu$ and $E\|x\|^2 = \alpha^2(\|\mu\|^2 + tr\,\Sigma) + d\sigma^2$. For $v = \sigma^2$: "
+        r"$(E\|x\|^2 - E\|x-\alpha\mu\|^2)/2\sigma^2 = \alpha^2\|\mu\|^2/2\sigma^2$.",
+        sides={"gain": formula.mean_gain, "noise_gain": formula.noise_start_gain},
+        checks=(
+            Check("quadrature", "both differences of KL: four laws on a line, α = .6 and .1", _c6_quadrature),
+            Check("exact", "cross entropies over the atoms of the data, cosine and rectified flow", _c6_data),
+            Check(
+                "symbolic",
+                "whole: both differences coordinate by coordinate, and the negative example",
+                _c6_symbolic,
+                whole=True,
+            ),
+        ),
+        false_twins={
+            r"$\frac{1}{2}\alpha_s^2\|\mu\|^2$": {"gain": lambda snr, norm2: formula.mean_gain(snr / (1 + snr), norm2)},
+            r"the same against $N(0, I)$": {
+                "noise_gain": lambda a, s, norm2, trace, dim, xp: formula.mean_gain(formula.snr(a, s), norm2)
+            },
+            r"without $(\alpha^2 - \gamma)\,tr\,\Sigma$": {
+                "noise_gain": lambda a, s, norm2, trace, dim, xp: formula.noise_start_gain(a, s, norm2, 0, dim, xp)
+            },
+        },
+    )
+)

@@ -1,0 +1,176 @@
+"""Claim C7: the brightness law, what the flow makes of the mean and the spread of a start."""
+
+from functools import cache
+
+import numpy as np
+import sympy
+import torch
+from scipy.integrate import solve_ivp
+from torch import Tensor
+
+from proofs_checks.c_singular_step import LINE
+from proofs_checks.claim import Check, Claim, Outcome, Sides, register
+from proofs_checks.context import Context
+from proofs_checks.ends import TILTED, number
+from proofs_checks.excerpt import excerpt
+from proofs_checks.outcome import equal, identically_zero, worst
+from singtheory import Cosine, Gaussian, LinearVP, RectifiedFlow, Schedule, formula, limit, start, symbolic
+
+
+def _c7_symbolic(sides: Sides, _: Context) -> Outcome:
+    t, mean, eigenvalue, alpha, sigma = sympy.symbols("t mu lam a s", positive=True)
+    alpha_of, sigma_of, x_of = (sympy.Function(name)(t) for name in ("alpha", "sigma", "x"))
+    x, m, var, a_dot, s_dot = sympy.symbols("x m v a_dot s_dot", real=True)
+    x_hat = symbolic.gaussian_denoiser(x, mean, eigenvalue, alpha, sigma)
+    drift = formula.ode_drift(a_dot, s_dot, x_hat, formula.epsilon_of(x, x_hat, alpha, sigma))
+    kept = (x_of - alpha_of * mean) / sympy.sqrt(formula.marginal_var(alpha_of, sigma_of, eigenvalue))
+    rates = {x_of.diff(t): drift, alpha_of.diff(t): a_dot, sigma_of.diff(t): s_dot}
+    plain = {x_of: x, alpha_of: alpha, sigma_of: sigma}
+    invariant = (x - alpha * mean) / sympy.sqrt(formula.marginal_var(alpha, sigma, eigenvalue))
+    carried = mean + sympy.sqrt(eigenvalue) * invariant  # where the kept quantity is (x_0 − μ)/√λ
+    end_mean, end_var = sides["end_mean"], sides["end_var"]
+    matched = formula.marginal_var(alpha, sigma, eigenvalue)
+    residuals = {
+        "invariance": kept.diff(t).subs(rates).subs(plain),
+        "mean": carried.subs(x, m) - end_mean(mean, eigenvalue, m, alpha, sigma, symbolic.NAMESPACE),
+        "variance": carried.diff(x) ** 2 * var - end_var(eigenvalue, var, alpha, sigma),
+        "mean of the mean start": end_mean(mean, eigenvalue, alpha * mean, alpha, sigma, symbolic.NAMESPACE) - mean,
+        "variance of the mean start": end_var(eigenvalue, sigma**2, alpha, sigma)
+        - sides["mean_start_end"](eigenvalue, alpha, sigma),
+        "variance of the matched start": end_var(eigenvalue, matched, alpha, sigma) - eigenvalue,
+        "contraction": 1 / end_var(eigenvalue, 1, alpha, sigma) - 1 / eigenvalue - (matched - 1) / eigenvalue,
+        "brightness": _constant_mode(var, t) - sides["brightness"](var, t),
+    }
+    return worst(identically_zero(residual, where) for where, residual in residuals.items())
+
+
+def _constant_mode(brightness_var: sympy.Expr, dim: sympy.Expr) -> sympy.Expr:
+    """The variance of `⟨x, φ⟩ = √d · brightness` for `φ = (1, …, 1)/√d`."""
+    return sympy.sqrt(dim) ** 2 * brightness_var
+
+
+_FLOWS: tuple[tuple[str, Schedule, float], ...] = (
+    ("cosine", Cosine(), 0.95),
+    ("linear-vp", LinearVP(), 1.0),
+    ("rectified flow", RectifiedFlow(), 0.9),
+)
+_LAST = 1e-7
+"""The flow is integrated down to this time, where 0/0 begins to cost digits; its drift is at most 3 there, the solver adds 1e-8."""
+
+
+def _carry(law: Gaussian, schedule: Schedule, t: float, x: Tensor) -> Tensor:
+    """The probability flow from t down to `_LAST`, by an adaptive Runge-Kutta method."""
+
+    def drift(time: float, flat: np.ndarray) -> np.ndarray:
+        return limit.ode_drift(law, schedule, torch.from_numpy(flat).reshape(x.shape), time).numpy().ravel()
+
+    found = solve_ivp(drift, (t, _LAST), x.numpy().ravel(), method="DOP853", rtol=1e-9, atol=1e-10)
+    return torch.from_numpy(found.y[:, -1].copy()).reshape(x.shape)
+
+
+_VALUES, _BASIS = torch.linalg.eigh(TILTED.cov)
+_CENTRE, _SPREAD = torch.tensor([0.3, -0.5], dtype=torch.float64), 0.7
+"""The start `N(m, s² I)` in the coordinates of the eigenvectors."""
+
+
+@cache
+def _carried() -> tuple[tuple[Tensor, Tensor], ...]:
+    """Where each flow takes m, and half the distance of where it takes `m ± s`: mean and standard deviation of the end."""
+    starts = torch.stack([_CENTRE, _CENTRE + _SPREAD, _CENTRE - _SPREAD]) @ _BASIS.mT
+    carried = (_carry(TILTED, schedule, t, starts) @ _BASIS for _, schedule, t in _FLOWS)
+    return tuple((ends_at[0], (ends_at[1] - ends_at[2]) / 2) for ends_at in carried)
+
+
+def _c7_flow(sides: Sides, _: Context) -> Outcome:
+    outcomes = []
+    for (name, schedule, t), (mean, std) in zip(_FLOWS, _carried(), strict=True):
+        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        end_mean = sides["end_mean"](TILTED.mean @ _BASIS, _VALUES, _CENTRE, alpha, sigma, torch)
+        end_var = sides["end_var"](_VALUES, _SPREAD**2, alpha, sigma)
+        for k, eigenvalue in enumerate(_VALUES.tolist()):
+            where = f"{name}, λ = {eigenvalue:.3g}"
+            outcomes.append(equal(float(mean[k]), float(end_mean[k]), 10 * _LAST, f"mean, {where}"))
+            outcomes.append(equal(float(std[k] ** 2), float(end_var[k]), 10 * _LAST, f"variance, {where}"))
+    return worst(outcomes)
+
+
+def _c7_starts(sides: Sides, _: Context) -> Outcome:
+    """The starts of the library, in one dimension: moments of what they return, carried by the formulas."""
+    alpha, sigma = number(0.6), number(0.8)
+    mean, var = LINE.mean, LINE.cov[0]
+    unit = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)  # noise of mean 0 and variance 1
+    components = start.Components(torch.ones(1, 1, dtype=torch.float64), var.sqrt())
+    noise_end = sides["end_mean"](mean, var, 0 * mean, alpha, sigma, torch), sides["end_var"](var, 1.0, alpha, sigma)
+    made = {
+        "noise": (start.noise_start(unit), noise_end),
+        "mean": (start.mean_start(unit, mean, alpha, sigma), (mean, sides["mean_start_end"](var, alpha, sigma))),
+        "matched": (start.matched_start(unit, mean, components, alpha, sigma), (mean, var)),
+    }
+    outcomes = []
+    for name, (x, (end_mean, end_var)) in made.items():
+        found = start.flow_end(x.mean(), x.var(correction=0), alpha, sigma, mean, var)
+        ratio = float(start.spread_ratio(alpha, sigma, var, x.std(correction=0)))
+        expected = float(end_mean), float(end_var), float(end_var)
+        measured = float(found[0]), float(found[1]), ratio**2 * float(var)
+        for part, value, truth in zip(("mean", "variance", "spread ratio"), measured, expected, strict=True):
+            outcomes.append(equal(value, truth, 1e-12, f"{part}, {name} start"))
+    return worst(outcomes)
+
+
+def _c7_brightness(sides: Sides, context: Context) -> Outcome:
+    name, law = excerpt(context)
+    direction = torch.full((law.dim,), law.dim**-0.5, dtype=torch.float64)
+    brightness = law.points.mean(dim=1)
+    var = float(law.weights @ (brightness - law.weights @ brightness).square())
+    along = float(direction @ law.cov @ direction)
+    return equal(along, float(sides["brightness"](var, law.dim)), 1e-10 * float(law.cov.trace()) + 1e-14, name)
+
+
+register(
+    Claim(
+        id="C7",
+        title="The brightness law",
+        statement=r"For Gaussian data and an eigenvector of $\Sigma$ (mean $\mu$, variance $\lambda$ along it) the flow keeps "
+        r"$(x_t - \alpha_t\mu)/\sqrt{\alpha_t^2\lambda + \sigma_t^2}$, so a start $N(m, s^2)$ ends as "
+        r"$N(\mu + \sqrt{\lambda/(\alpha^2\lambda+\sigma^2)}(m - \alpha\mu),\ \lambda s^2/(\alpha^2\lambda+\sigma^2))$. Noise start ($m = 0$, "
+        r"$s = 1$): mean pulled towards zero, spread contracted where $\alpha^2\lambda + \sigma^2 > 1$. Mean start ($m = \alpha\mu$, "
+        r"$s = \sigma$): mean exact, variance $\lambda\sigma^2/(\alpha^2\lambda+\sigma^2)$. Matched start ($s^2 = \alpha^2\lambda+\sigma^2$): both "
+        r"exact. Along the constant image $\lambda = d\,Var(brightness)$.",
+        source="theory.md C7",
+        assumptions=r"Gaussian data, $\sigma_t > 0$ at the start; any schedule. For brightness: the constant image is an eigenvector.",
+        derivation=r"$\hat{x} = \mu + \alpha\lambda(x - \alpha\mu)/(\alpha^2\lambda + \sigma^2)$, so with $v = \alpha^2\lambda + \sigma^2$ the drift is "
+        r"$\dot\alpha\mu + \frac{\dot{v}}{2v}(x - \alpha\mu)$: then $\frac{d}{dt}(x - \alpha\mu) = \frac{\dot{v}}{2v}(x - \alpha\mu)$, which "
+        r"grows like $\sqrt{v}$. At $t = 0$, $v = \lambda$. The coordinate along $(1,\dots,1)/\sqrt{d}$ is $\sqrt{d}$ times the brightness.",
+        sides={
+            "end_mean": formula.flow_end_mean,
+            "end_var": formula.flow_end_var,
+            "mean_start_end": formula.mean_start_end_var,
+            "brightness": formula.brightness_eigenvalue,
+        },
+        checks=(
+            Check("quadrature", "the flow integrated numerically: a plane Gaussian, three schedules", _c7_flow),
+            Check("exact", "noise, mean and matched starts of the library", _c7_starts),
+            Check("exact", "variance along the constant image of the data", _c7_brightness),
+            Check(
+                "symbolic",
+                "whole: invariance under the drift, ends, the three starts, brightness",
+                _c7_symbolic,
+                whole=True,
+            ),
+        ),
+        false_twins={
+            r"variance $\lambda s^2/\sqrt{\alpha^2\lambda+\sigma^2}$": {
+                "end_var": lambda eigenvalue, var, a, s: (
+                    eigenvalue * var / formula.marginal_var(a, s, eigenvalue) ** 0.5
+                )
+            },
+            "the posterior mean's slope": {
+                "end_mean": lambda mean, eigenvalue, m, a, s, xp: (
+                    mean + a * eigenvalue / formula.marginal_var(a, s, eigenvalue) * (m - a * mean)
+                )
+            },
+            "the mean start makes the variance exact too": {"mean_start_end": lambda eigenvalue, a, s: eigenvalue},
+            r"$\lambda = Var(brightness)$": {"brightness": lambda var, dim: var},
+        },
+    )
+)

@@ -1,0 +1,77 @@
+r"""Derivations in sympy: the formulas of `singtheory.formula` on symbols, and the expansions that they are compared with.
+
+Nothing here is a result typed in: each function derives its expression from a definition (a ratio of moments, a quadratic log
+density, a Hermite expansion), and the claims ask whether the formula is the same.
+"""
+
+from functools import lru_cache
+from types import SimpleNamespace
+
+import sympy
+from sympy import Expr, Symbol
+
+NAMESPACE = SimpleNamespace(
+    log=sympy.log, log1p=lambda x: sympy.log(1 + x), exp=sympy.exp, sqrt=sympy.sqrt, pi=sympy.pi
+)
+"""What `singtheory.formula` needs to work on symbols."""
+
+
+def coefficients(expression: Expr, variable: Symbol, order: int) -> list[Expr]:
+    """The Taylor coefficients at zero up to `order`, by differentiation."""
+    found = []
+    for k in range(order + 1):
+        found.append(sympy.simplify(expression.subs(variable, 0) / sympy.factorial(k)))
+        expression = sympy.diff(expression, variable)
+    return found
+
+
+def moment(*powers: int) -> Expr:
+    """The symbol of `E[y^i p^j q^k]`, for a component y of `x_0`, `p = ⟨x, x_0⟩` and `q = ‖x_0‖²`; of `E ξ^k` for one power."""
+    return sympy.Integer(1) if not any(powers) else Symbol("m_" + "".join(map(str, powers)), real=True)
+
+
+def _expectation(polynomial: Expr, variables: tuple[Symbol, ...]) -> Expr:
+    """Every monomial replaced by its moment."""
+    terms = sympy.Poly(sympy.expand(polynomial), *variables).terms()
+    return sympy.Add(*(coefficient * moment(*powers) for powers, coefficient in terms))
+
+
+@lru_cache
+def denoiser_expansion(sigma: Symbol) -> list[Expr]:
+    """The coefficients of `1, α, α²` in one component of `x̂ = E[x_0 w]/E[w]`, `w = exp(α⟨x,x_0⟩/σ² − α²‖x_0‖²/2σ²)` (C1).
+
+    Bayes' rule leaves just this weight: `‖x‖²` cancels. In any dimension, for symbols `moment(i, j, k)`.
+    """
+    alpha, y, p, q = sympy.symbols("alpha y p q", real=True)
+    weight = sympy.exp(alpha * p / sigma**2 - alpha**2 * q / (2 * sigma**2))
+    taylor = sympy.Add(*(c * alpha**k for k, c in enumerate(coefficients(weight, alpha, 2))))
+    return coefficients(_expectation(y * taylor, (y, p, q)) / _expectation(taylor, (y, p, q)), alpha, 2)
+
+
+@lru_cache
+def kl_expansion() -> tuple[Expr, Expr]:
+    """The coefficients of `g²` and `g³` in `KL(P‖Q)` in one dimension, for symbols `moment(k)` of ξ (B6, C5).
+
+    From `r − 1 = Σ_k g^{k/2} E[ξ^k] He_k(u)/k!` and `KL = E_Q[(r−1)²/2 − (r−1)³/6 + …]`; later terms are of order g⁴.
+    """
+    root, u = sympy.symbols("h u", real=True)
+    hermite = [sympy.simplify(2 ** (-sympy.Rational(k, 2)) * sympy.hermite(k, u / sympy.sqrt(2))) for k in range(5)]
+    excess = sympy.Add(*(root**k * moment(k) * hermite[k] / sympy.factorial(k) for k in (2, 3, 4)))
+    density = sympy.Poly(sympy.expand(excess**2 / 2 - excess**3 / 6), root, u)
+    by_order = {4: sympy.Integer(0), 6: sympy.Integer(0)}
+    for (order, power), coefficient in density.terms():
+        if order in by_order and power % 2 == 0:
+            by_order[order] += coefficient * sympy.factorial2(power - 1)  # E u^{2k} = (2k − 1)!!
+    return sympy.expand(by_order[4]), sympy.expand(by_order[6])
+
+
+def gaussian_denoiser(x: Expr, mean: Expr, eigenvalue: Expr, alpha: Expr, sigma: Expr) -> Expr:
+    """`x̂` for data `N(μ, λ)` on a line: where the log density of `x_0` given x, a parabola, is largest (C7)."""
+    y = sympy.Dummy("y", real=True)
+    log_density = -((y - mean) ** 2) / (2 * eigenvalue) - (x - alpha * y) ** 2 / (2 * sigma**2)
+    return sympy.solve(sympy.diff(log_density, y), y)[0]
+
+
+def expected_log_normal(mean: Expr, var: Expr, first: Expr, second: Expr) -> Expr:
+    """`E log N(x; mean, var)` on a line for any x with `E x = first` and `E x² = second` (C6)."""
+    return -sympy.log(2 * sympy.pi * var) / 2 - (second - 2 * mean * first + mean**2) / (2 * var)
