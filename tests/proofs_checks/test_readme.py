@@ -1,0 +1,51 @@
+"""The README's table and picture come from results, or not at all."""
+
+import json
+
+import pytest
+import typer
+
+from proofs_checks import readme
+from singtheory import InputError
+
+VERIFIED = {
+    "command": "singtheory verify",
+    "seed": 0,
+    "data": {"name": "digits", "points": 1797, "dim": 64},
+    "claims": [
+        {
+            "id": "A1",
+            "title": "Composition",
+            "verdict": "proved",
+            "methods": [{"method": "symbolic"}, {"method": "exact"}, {"method": "exact"}],
+            "false_twins": [{"verdict": "refuted"}, {"verdict": "supported"}],
+        }
+    ],
+}
+
+
+def test_table_row():
+    assert "| A1 | Composition | proved | symbolic, exact | 1 of 2 |" in readme.claims_table(VERIFIED)
+
+
+def test_table_replaces_the_old_one():
+    text = f"head\n{readme.OPEN}\nold\n{readme.CLOSE}\ntail"
+    assert readme.with_table(text, "new") == f"head\n{readme.OPEN}\nnew\n{readme.CLOSE}\ntail"
+    with pytest.raises(InputError, match="needs one line"):
+        readme.with_table("head", "new")
+
+
+def test_main_rewrites_table_and_picture(tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "verify.json").write_text(json.dumps(VERIFIED))
+    (tmp_path / "README.md").write_text(f"{readme.OPEN}\n{readme.CLOSE}\n")
+    readme.main(tmp_path)
+    assert "Composition" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert (tmp_path / "docs" / "picture-brightness.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_missing_result_names_the_command(tmp_path, capsys):
+    with pytest.raises(typer.Exit) as exit:
+        readme.main(tmp_path)
+    assert exit.value.exit_code == 2
+    assert "make it with: make verify" in capsys.readouterr().err
