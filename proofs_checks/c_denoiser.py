@@ -9,7 +9,7 @@ from torch import Tensor
 
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
-from proofs_checks.ends import ROUNDING, Pair, ends, number, queries, rate_outcome, with_data
+from proofs_checks.ends import ROUNDING, Pair, ends, number, queries, rate_outcome, size, with_data
 from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import GOLDEN, SIGNS, TRI
 from proofs_checks.outcome import at_most, equal, identically_zero, worst
@@ -55,7 +55,7 @@ def _c1_rate(sides: Sides, context: Context) -> Outcome:
     for label, law in with_data(context).items():
         for kind, pair, x, top in ends(context, law):
             error = partial(_series_error, sides["series"], law, pair, x)
-            outcomes.append(rate_outcome(error, top, 2.0, law, ROUNDING / 10, f"{label}, {kind}"))
+            outcomes.append(rate_outcome(error, top, 2.0, law, ROUNDING / 10 * size(law), f"{label}, {kind}"))
     return worst(outcomes)
 
 
@@ -193,7 +193,7 @@ def _c2_removable(sides: Sides, context: Context) -> Outcome:
     for name, law in with_data(context).items():
         for kind, pair, x, top in ends(context, law):
             off = partial(_off_mean, sides["of_epsilon"], law, pair, x)
-            outcomes.append(rate_outcome(off, top, 1.0, law, ROUNDING / top, f"{name}, {kind}"))
+            outcomes.append(rate_outcome(off, top, 1.0, law, ROUNDING / top * (1 + size(law)), f"{name}, {kind}"))
     return worst(outcomes)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
-from proofs_checks.ends import ends, queries, rate_outcome, with_data
+from proofs_checks.ends import ends, queries, rate_outcome, size, with_data
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
 from proofs_checks.outcome import equal, identically_zero, worst
 from proofs_checks.slope import fitted_slope
@@ -66,7 +66,7 @@ def _c3_limit(sides: Sides, context: Context) -> Outcome:
         _, _, x, top = next(ends(context, law))
         for kind, schedule in _REMOVABLE.items():
             off = partial(_off_limit, sides, law, schedule, x)
-            outcomes.append(rate_outcome(off, top, 1.0, law, 1e-13, f"{name}, {kind}"))
+            outcomes.append(rate_outcome(off, top, 1.0, law, 1e-13 * (1 + size(law)), f"{name}, {kind}"))
     return worst(outcomes)
 
 

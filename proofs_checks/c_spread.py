@@ -34,6 +34,9 @@ def _c7_symbolic(sides: Sides, _: Context) -> Outcome:
         "invariance": kept.diff(t).subs(rates).subs(plain),
         "mean": carried.subs(x, m) - end_mean(mean, eigenvalue, m, alpha, sigma, symbolic.NAMESPACE),
         "variance": carried.diff(x) ** 2 * var - end_var(eigenvalue, var, alpha, sigma),
+        "pull of the noise start": 1
+        - (1 - end_mean(mean, eigenvalue, 0, alpha, sigma, symbolic.NAMESPACE) / mean) ** 2
+        - sigma**2 / matched,
         "mean of the mean start": end_mean(mean, eigenvalue, alpha * mean, alpha, sigma, symbolic.NAMESPACE) - mean,
         "variance of the mean start": end_var(eigenvalue, sigma**2, alpha, sigma)
         - sides["mean_start_end"](eigenvalue, alpha, sigma),

@@ -15,7 +15,6 @@ import typer
 if TYPE_CHECKING:
     from proofs_checks.claim import Claim
     from proofs_checks.context import Context
-    from singtheory.data import Data
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -106,10 +105,11 @@ def bounds(
         from singtheory.schedule import schedule_named
 
         files.check_folder(json_file.parent)
+        _check_device(device)
         process = schedule_named(schedule)
         times = grid_named(spacing, process, steps)
         law = loaders.load(data)
-        rows = run.run_steps(_on_device(law, device).law, process, times, queries, seed)
+        rows = run.run_steps(law.law.to(device), process, times, queries, seed)
         console.show(console.steps_table(rows))
         meta = record.provenance(seed, device)
         meta |= {
@@ -130,14 +130,13 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     from singtheory.estimate import check_confidence
 
     check_confidence(confidence)
+    _check_device(device)
     error = (1 - confidence) / max(1, statistical_checks(chosen))
-    return Context(_on_device(loaders.load(data), device), seed, error, full, device)
+    return Context(loaders.load(data), seed, error, full, device)
 
 
-def _on_device(data: "Data", device: str) -> "Data":
-    """The data with its law on the device. Raises `InputError` if there is no such device."""
-    from dataclasses import replace
-
+def _check_device(device: str) -> None:
+    """Raise `InputError` if there is no such device."""
     import torch
 
     from singtheory.errors import InputError, unknown_name
@@ -146,7 +145,6 @@ def _on_device(data: "Data", device: str) -> "Data":
         raise unknown_name("device", device, ["cpu", "cuda"])
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: torch sees no CUDA device here; leave --device out to use the CPU")
-    return replace(data, law=data.law.to(device))
 
 
 if __name__ == "__main__":

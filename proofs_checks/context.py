@@ -17,7 +17,7 @@ class Context:
         seed: of the whole run.
         error: the error probability that each statistical check may use; the run's total is split evenly.
         full: whether the run takes the long checks.
-        device: where large posteriors are computed.
+        device: where the sums over many draws and all atoms are computed; `data` itself stays on the CPU.
         scope: names the claim and check, so that each draws its own numbers whatever else runs.
     """
 

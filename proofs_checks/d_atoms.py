@@ -69,6 +69,8 @@ def _d1_symbolic(sides: Sides, _: Context) -> Outcome:
     residuals = {
         "rival": rival(w_j / w_i, d_j - d_i, sigma, xp) - mass_j / mass_i,
         "nearest": sides["nearest"](rest / mass_i) - mass_i / (mass_i + rest),
+        "weight of a rival": rival(w_j / w_i, d_j - d_i, sigma, xp) * sides["nearest"](rest / mass_i)
+        - mass_j / (mass_i + rest),
         "rivals vanish": sympy.limit(rival(w_j / w_i, margin, sigma, xp), sigma, 0, "+"),
         "tie": -tie_margin / (2 * sigma**2) - exponent(alpha, sigma, n_j - n_i),
         "tie in VP": sympy.limit(sympy.simplify(vp_ratio), alpha, 1, "-")
@@ -160,7 +162,7 @@ register(
         r"rectified flow the point farthest from the origin takes all.",
         source="theory.md D1; ties off VP and the bound on x̂ are added here",
         assumptions=r"Finitely many atoms, $\sigma > 0$.",
-        derivation=r"Bayes' rule: $p_i \propto w_i e^{-\|x-\alpha y_i\|^2/2\sigma^2}$; divide by the nearest atom's. $\hat{x} - y_{i*} = \sum_j "
+        derivation=r"Bayes' rule: $p_i \propto w_i e^{-\|x-\alpha y_i\|^2/2\sigma^2}$; divide by the nearest atom's; a rival weighs $e^{-m_j/2\sigma^2}w_j/w_{i*}$ over $1 + S \ge 1$. $\hat{x} - y_{i*} = \sum_j "
         r"p_j(y_j - y_{i*})$. At a tie $2\langle x, y_j - y_i\rangle = \|y_j\|^2 - \|y_i\|^2 =: \Delta$, so the margin at fixed $x$ is $-\alpha\Delta + "
         r"\alpha^2\Delta = -\alpha(1-\alpha)\Delta$; in VP $\frac{\alpha(1-\alpha)}{2(1-\alpha^2)} = \frac{\alpha}{2(1+\alpha)} \to \frac{1}{4}$, in "
         r"rectified flow $\frac{(1-t)t}{2t^2} \to \infty$. At $x_t = \alpha x$ the margin is $\alpha^2$ times none.",

@@ -59,6 +59,11 @@ def number(value: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
+def size(law: Law) -> float:
+    """`√E‖x_0‖²`, the unit of the rounding of a mean."""
+    return float(law.mean.square().sum() + law.cov.trace()) ** 0.5
+
+
 def rate_outcome(
     error: Callable[[float], float], top: float, rate: float, law: Law, floor: float, where: str
 ) -> Outcome:
@@ -66,4 +71,4 @@ def rate_outcome(
     at = [top / 2**k for k in range(4)]
     if law in NAMED.values():
         return vanishes_at_rate(error, at, rate, where)
-    return vanishes_no_slower(error, at, rate, floor * float(1 + law.mean.norm()), where)
+    return vanishes_no_slower(error, at, rate, floor, where)

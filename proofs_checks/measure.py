@@ -77,6 +77,7 @@ def data_instances(context: Context) -> tuple[Instance, ...]:
 @lru_cache(maxsize=4)
 def _data_instances(context: Context) -> tuple[Instance, ...]:
     (name, law), generator = excerpt(context), context.generator()
+    law = law.to(context.device)
     scale = float(law.cov.trace())
     if scale == 0:
         return ()

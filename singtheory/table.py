@@ -113,7 +113,7 @@ def _draw_posterior(law: Atoms, snr: float, queries: int, generator: torch.Gener
 
 
 def _posterior_at(law: Atoms, x_0: Tensor, snr: Tensor | float, generator: torch.Generator) -> AtomsPosterior:
-    snr = torch.as_tensor(snr, dtype=torch.float64).expand(len(x_0))
+    snr = torch.as_tensor(snr, dtype=torch.float64, device=x_0.device).expand(len(x_0))
     noise = draw.normal(x_0.shape, x_0.device, generator)
     posterior = law.posterior(snr.sqrt()[:, None] * x_0 + noise, snr)
     assert isinstance(posterior, AtomsPosterior)

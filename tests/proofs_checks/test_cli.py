@@ -12,10 +12,30 @@ from proofs_checks import harness
 from proofs_checks.claim import REGISTRY, Outcome
 from proofs_checks.cli import app
 
-ROW_FIELDS = (
-    "t s snr_t snr_s gap kl kl_low kl_high tv tv_low tv_high chi2 kl_chi2_bound kl_trace_bound kl_pair_bound "
-    "kl_pair_lower kl_gauss_lower kl_family_bound tv_chi2_bound tv_trace_bound kl_small_gap kl_moment_matched"
-).split()
+ROW_FIELDS = [
+    "t",
+    "s",
+    "snr_t",
+    "snr_s",
+    "gap",
+    "kl",
+    "kl_low",
+    "kl_high",
+    "tv",
+    "tv_low",
+    "tv_high",
+    "chi2",
+    "kl_chi2_bound",
+    "kl_trace_bound",
+    "kl_pair_bound",
+    "kl_pair_lower",
+    "kl_gauss_lower",
+    "kl_family_bound",
+    "tv_chi2_bound",
+    "tv_trace_bound",
+    "kl_small_gap",
+    "kl_moment_matched",
+]
 
 
 def run(*arguments: str):

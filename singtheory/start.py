@@ -1,0 +1,217 @@
+r"""Where a sampler starts at time t: noise, mean, moment-matched and exact starts, and where the flow carries them (C5 to C7).
+
+Each start is a function of standard noise `x_1 ~ N(0, I)` alone, besides statistics of the data:
+
+    noise     x = x_1                                                        what samplers do
+    mean      x = α μ + σ x_1                                                SingDiffusion; best centred on data of KL order (C5, C6)
+    matched   x = α μ + σ x_1 + Σ_k (√(α² s_k² + σ²) − σ) ⟨x_1, φ_k⟩ φ_k     mean and variance of `q_t` along each φ_k (C7)
+    exact     x = α x_0 + σ x_1                                              the law `q_t` itself; needs data
+
+`φ_k` are orthonormal directions and `s_k` the data's standard deviations along them (`principal_components`). For Gaussian data
+`flow_end` is the mean and variance with which each start arrives at t = 0. `quantile_end` says the same for any law in one
+dimension, Gaussian or not.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from singtheory import formula
+from singtheory.errors import InputError
+from singtheory.law import Atoms, Law
+
+Number = Tensor | float
+
+DENSE = 2048
+"""Up to this many points or dimensions, whichever is fewer, principal components come from all eigenvalues."""
+_OVERSAMPLING, _POWER_STEPS = 24, 12
+_CHUNK = 256
+
+
+def noise_start(noise: Tensor) -> Tensor:
+    """`x_1` as it is: right at t = 1 with `α_1 = 0` only, and there for no data but centred ones (C5)."""
+    return noise
+
+
+def mean_start(noise: Tensor, mean: Tensor, alpha: Number, sigma: Number) -> Tensor:
+    """`α μ + σ x_1`, SingDiffusion's start: right mean, variance short of `α² Σ` (C5, C7).
+
+    Args:
+        noise: `x_1`, shape (batch, ...).
+        mean: `μ`, or `μ(c)` for each sample; the shape of one sample or of `noise`.
+        alpha: `α_t`.
+        sigma: `σ_t`.
+    """
+    return alpha * mean + sigma * noise
+
+
+def exact_start(noise: Tensor, data: Tensor, alpha: Number, sigma: Number) -> Tensor:
+    """`α x_0 + σ x_1`, noised data of the shape of `noise`: a draw of `q_t` itself."""
+    return alpha * data + sigma * noise
+
+
+@dataclass(frozen=True)
+class Components:
+    """Directions along which data vary, with the standard deviation along each.
+
+    Attributes:
+        basis: `φ_k`, orthonormal, shape (k, ...), each of the shape of one sample.
+        std: `s_k`, not negative, shape (k,), or (batch, k) for one a sample.
+    """
+
+    basis: Tensor
+    std: Tensor
+
+    def __post_init__(self) -> None:
+        rows = self.basis.flatten(1)
+        if self.std.shape[-1] != len(rows) or not bool((self.std >= 0).all()):
+            raise InputError(
+                f"std of shape {tuple(self.std.shape)}: need {len(rows)} that are not negative, one a direction"
+            )
+        excess = rows @ rows.mT - torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
+        if not bool((excess.abs() < 1e-3).all()):  # half-precision checkpoints keep three digits
+            raise InputError("basis: the directions must be orthonormal")
+
+
+def matched_start(noise: Tensor, mean: Tensor, components: Components, alpha: Number, sigma: Number) -> Tensor:
+    """`α μ + σ x_1 + Σ_k (√(α² s_k² + σ²) − σ) ⟨x_1, φ_k⟩ φ_k`: mean and variance exact along every `φ_k` (C7).
+
+    Args:
+        noise: `x_1`, shape (batch, ...).
+        mean: `μ`, the shape of one sample or of `noise`.
+        components: `φ_k` and `s_k`.
+        alpha: `α_t`.
+        sigma: `σ_t`.
+    """
+    rows = components.basis.flatten(1)
+    if rows.shape[1] != noise[0].numel():
+        raise InputError(f"basis of {rows.shape[1]} entries a direction: the noise has {noise[0].numel()} a sample")
+    widening = formula.marginal_var(alpha, sigma, components.std**2) ** 0.5 - sigma
+    spread = (widening * (noise.flatten(1) @ rows.mT)) @ rows
+    return mean_start(noise, mean, alpha, sigma) + spread.reshape(noise.shape)
+
+
+def flow_end(
+    start_mean: Number, start_var: Number, alpha: Number, sigma: Number, mean: Number, eigenvalue: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean and variance at t = 0 along eigenvectors of Σ, for Gaussian data and a start `N(m, s²)` at t (C7).
+
+    `μ + √(λ/(α²λ+σ²)) (m − αμ)` and `λ s²/(α²λ+σ²)`.
+
+    Args:
+        start_mean: `m` along each eigenvector, shape (k,) or a number.
+        start_var: `s²` along each, shape (k,) or a number.
+        alpha: `α_t`.
+        sigma: `σ_t > 0`.
+        mean: `μ` along each eigenvector, shape (k,) or a number.
+        eigenvalue: `λ`, shape (k,).
+    """
+    end_mean = formula.flow_end_mean(mean, eigenvalue, start_mean, alpha, sigma, torch)
+    return end_mean, formula.flow_end_var(eigenvalue, start_var, alpha, sigma)
+
+
+def spread_ratio(alpha: Number, sigma: Number, eigenvalue: Tensor, start_std: Number = 1.0) -> Tensor:
+    """`s/√(α²λ + σ²)`: final over true standard deviation along an eigenvector of Σ, from a start of standard deviation s (C7)."""
+    return start_std / formula.marginal_var(alpha, sigma, eigenvalue) ** 0.5
+
+
+def quantile_end(start: Tensor, values: Tensor, weights: Tensor, alpha: Number, sigma: Number) -> Tensor:
+    """Where the flow carries one-dimensional starts at t, for data of any law: `F_0⁻¹(F_t(x))`, shape (batch,).
+
+    In one dimension the flow keeps the order of points and carries `q_t` to `π`, so it keeps quantiles; for Gaussian data that is
+    C7. In d dimensions it holds along a direction in which the data vary independently of the rest.
+
+    Args:
+        start: x at t, shape (batch,).
+        values: atoms of the law on the line, shape (n,).
+        weights: their weights, sum one, shape (n,).
+        alpha: `α_t`.
+        sigma: `σ_t > 0`.
+    """
+    order = values.argsort()
+    ordered, ordered_weights = values[order], weights[order]
+    ranks = [
+        _quantile_ranks((rows[:, None] - alpha * ordered) / sigma, ordered_weights) for rows in start.split(_CHUNK)
+    ]
+    return ordered[torch.cat(ranks)]
+
+
+def _quantile_ranks(distance: Tensor, weights: Tensor) -> Tensor:
+    """The first i with `F_t(x) ≤ Σ_{j≤i} w_j`, from distances `(x − α y_j)/σ` (batch, n) to atoms in increasing order.
+
+    The two sides are compared without what they share, as the mass above x of the atoms up to i with the mass below x of the
+    others: between far clusters `F_t` is flat to the last digit, and these tails are not.
+    """
+    unit = distance / 2**0.5  # 2Φ(−u) = erfc(u/√2), which keeps its digits in both tails; ndtr does not
+    above = (torch.erfc(unit) * weights).cumsum(dim=1)
+    below = (torch.erfc(-unit) * weights).flip(1).cumsum(dim=1).flip(1)
+    return (above[:, :-1] < below[:, 1:]).sum(dim=1)
+
+
+def quantile_spread(
+    start_mean: Number, start_std: Number, values: Tensor, alpha: Number, sigma: Number, nodes: int = 2049
+) -> Tensor:
+    """Standard deviation of `quantile_end` from a start `N(m, s²)` over the data's, for equal weights; shape ().
+
+    Args:
+        start_mean: `m`.
+        start_std: `s`.
+        values: data on the line, shape (n,).
+        alpha: `α_t`.
+        sigma: `σ_t > 0`.
+        nodes: of the trapezoidal rule over eight standard deviations either side.
+    """
+    u = torch.linspace(-8, 8, nodes, dtype=torch.float64)
+    density = torch.softmax(-(u**2) / 2, dim=0)
+    ends = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)
+    return (density @ (ends - density @ ends) ** 2).sqrt() / values.std(correction=0)
+
+
+def principal_components(law: Law, rank: int, dense: int = DENSE) -> Components:
+    """The `rank` eigenvectors of Σ with the largest eigenvalues, in decreasing order.
+
+    Args:
+        law: the data.
+        rank: how many, at most the number of directions in which the data vary.
+        dense: up to this many points or dimensions all eigenvalues are computed; beyond, a randomised search with a fixed seed
+            (Halko, Martinsson and Tropp 2011, arXiv 0909.4061).
+
+    Raises:
+        InputError: for a rank below 1 or above the number of directions in which the data vary.
+    """
+    if rank < 1:
+        raise InputError(f"rank {rank}: need at least one direction")
+    if isinstance(law, Atoms):
+        deviations = law.weights.sqrt()[:, None] * (law.points - law.mean)  # Σ = AᵀA
+        find = _dense_components if min(deviations.shape) <= dense else _randomised_components
+        basis, variances = find(deviations, min(rank, min(deviations.shape)))
+    else:
+        basis, variances = _top_eigenpairs(law.cov, rank)
+    found = int((variances > 1e-12 * variances[:1]).sum())
+    if found < rank:
+        raise InputError(f"rank {rank}: the data vary in {found} directions only")
+    return Components(basis, variances.sqrt())
+
+
+def _top_eigenpairs(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """Eigenvectors as rows (rank, d) and eigenvalues (rank,) of a symmetric matrix, largest first."""
+    eigenvalues, columns = torch.linalg.eigh(matrix)
+    return columns.mT.flip(0)[:rank], eigenvalues.flip(0)[:rank].clamp(min=0)
+
+
+def _dense_components(deviations: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """From the smaller of the Gram matrices `AᵀA` and `AAᵀ`, which share their eigenvalues but zero; A is (n, d)."""
+    if deviations.shape[1] <= deviations.shape[0]:
+        return _top_eigenpairs(deviations.mT @ deviations, rank)
+    rows, variances = _top_eigenpairs(deviations @ deviations.mT, rank)
+    return torch.nn.functional.normalize(rows @ deviations), variances
+
+
+def _randomised_components(deviations: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """From a randomised low-rank factorisation of A (n, d), the same for every call."""
+    sketch = min(rank + _OVERSAMPLING, *deviations.shape)
+    with torch.random.fork_rng(devices=[deviations.device] if deviations.is_cuda else []):
+        torch.manual_seed(0)
+        _, singular, columns = torch.svd_lowrank(deviations, q=sketch, niter=_POWER_STEPS)
+    return columns.mT[:rank], singular[:rank] ** 2
