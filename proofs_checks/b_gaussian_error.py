@@ -1,5 +1,5 @@
-"""Claims B1 to B10: the Gaussian reverse-process error, in two files by subject."""
+"""The claims B: the Gaussian reverse-process error, in three files by subject."""
 
-from proofs_checks import b_bounds, b_identities
+from proofs_checks import b_bounds, b_identities, b_sharpness
 
-__all__ = ["b_bounds", "b_identities"]
+__all__ = ["b_bounds", "b_identities", "b_sharpness"]

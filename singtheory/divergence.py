@@ -114,6 +114,15 @@ def kl_moment_quadrature(posterior: Posterior, gap: float) -> Estimate:
     return _each(posterior, against_moments)
 
 
+def kl_isotropic_quadrature(posterior: Posterior, gap: float, var: float) -> Estimate:
+    """`KL(P‖N(0, var·I))` in the coordinate u by the trapezoidal rule, d ≤ 2 (B7)."""
+
+    def log_density(u: Tensor) -> Tensor:
+        return -(u.square().sum(dim=-1) / var + u.shape[-1] * math.log(2 * math.pi * var)) / 2
+
+    return _each(posterior, lambda query: _kl_quadrature(query, gap, log_density, math.sqrt(var)))
+
+
 def kl_monte_carlo(
     posterior: AtomsPosterior, gap: float, samples: int, generator: torch.Generator | None, confidence: float
 ) -> Estimate:

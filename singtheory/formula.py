@@ -142,6 +142,16 @@ def isotropic_gain(gap: Number, trace: Number, dim: int, xp: Namespace) -> Numbe
     return (gap * trace - dim * xp.log1p(gap * trace / dim)) / 2
 
 
+def kl_ratio_low(x: Number, xp: Namespace) -> Number:
+    """`2(e^{−x/2} − 1 + x/2)/(x/2)²`, `x = D²g`: the least that KL can be of its leading order (B11)."""
+    return 2 * (xp.exp(-x / 2) - 1 + x / 2) / (x / 2) ** 2
+
+
+def kl_ratio_high(x: Number, xp: Namespace) -> Number:
+    """`2(eˣ − 1 − x)/x²`, `x = D²g`: the most that KL can be of its leading order (B11)."""
+    return 2 * (xp.exp(x) - 1 - x) / x**2
+
+
 # --- C: the end t = 1 ------------------------------------------------------------------------------------------------
 
 

@@ -1,10 +1,11 @@
-r"""KL through information: the I-MMSE identity B4 on finite data.
+r"""KL through information: the I-MMSE identity B4 and its derivative B11 on finite data.
 
 `h ↦ E[tr C_h | x_t]` is the posterior covariance's trace expected after one more measurement `√h ξ + n`; KL is half the area between
 its value at h = 0 and its graph.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -27,11 +28,28 @@ def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor
 
 def expected_trace(posterior: AtomsPosterior, gap: float, nodes: int = 2001) -> float:
     """`E[tr C_h | x_t]` at `h = gap` by quadrature, for one query in one dimension."""
-    xi = (posterior.points - posterior.mean)[:, 0]
-    centres = math.sqrt(gap) * xi
+    return _expectation(posterior, gap, nodes, lambda variance: variance)
+
+
+def _expectation(posterior: AtomsPosterior, gap: float, nodes: int, function: Callable[[Tensor], Tensor]) -> float:
+    """The mean over u of a function of the variance that remains."""
+    centres = math.sqrt(gap) * (posterior.points - posterior.mean)[:, 0]
     u = torch.linspace(float(centres.min()) - 12, float(centres.max()) + 12, nodes, dtype=torch.float64)
     density = torch.exp(-(u[:, None] - centres).square() / 2) @ posterior.weights[0] / math.sqrt(2 * math.pi)
-    return float((density * posterior_trace(posterior, u[:, None], torch.full_like(u, gap))).sum() * (u[1] - u[0]))
+    variance = posterior_trace(posterior, u[:, None], torch.full_like(u, gap))
+    return float((density * function(variance)).sum() * (u[1] - u[0]))
+
+
+def expected_square(posterior: AtomsPosterior, gap: float, nodes: int = 2001) -> float:
+    """`E[‖C_h‖_F² | x_t]` at `h = gap` by quadrature, for one query in one dimension (B11)."""
+    return _expectation(posterior, gap, nodes, lambda variance: variance.square())
+
+
+def kl_by_covariance(posterior: AtomsPosterior, gap: float) -> float:
+    """`KL(P‖Q) = ½ ∫_0^g (g − h) E[‖C_h‖_F² | x_t] dh` (B11) by Gauss and Legendre's rule, for one query in one dimension."""
+    x, w = np.polynomial.legendre.leggauss(_NODES)
+    steps = zip(gap * (x + 1) / 2, gap * w / 2, strict=True)
+    return sum(weight * (gap - h) * expected_square(posterior, h) for h, weight in steps) / 2
 
 
 def kl_by_information(posterior: AtomsPosterior, gap: float) -> float:

@@ -100,8 +100,9 @@ def _as_weights(weights: Array | None, count: int, device: torch.device) -> Tens
         raise InputError(f"weights: {len(w)} for {count} points; give one weight a point")
     if bool((w < 0).any()):
         raise InputError(f"weights: the smallest is {float(w.min())}; weights must not be negative")
-    if float(w.sum()) == 0:
+    if float(w.max()) == 0:
         raise InputError("weights: they sum to zero; at least one must be positive")
+    w = w / w.max()  # the sum of the largest floats would overflow
     return w / w.sum()
 
 

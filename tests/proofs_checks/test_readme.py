@@ -1,6 +1,8 @@
 """The README's table and picture come from results, or not at all."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import typer
@@ -49,3 +51,13 @@ def test_missing_result_names_the_command(tmp_path, capsys):
         readme.main(tmp_path)
     assert exit.value.exit_code == 2
     assert "make it with: make verify" in capsys.readouterr().err
+
+
+def test_code_in_the_readme_runs(capsys):
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    kl, family = capsys.readouterr().out.split("tensor")[1:3]
+    assert float(re.search(r"\[([\d.]+)\]", kl)[1]) <= float(re.search(r"\[([\d.]+)\]", family)[1])

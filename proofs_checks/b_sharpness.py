@@ -1,0 +1,169 @@
+"""Claims B7 and B11: what the best variance saves, and explicit constants for the small-gap law."""
+
+from collections.abc import Iterator
+
+import sympy
+import torch
+
+from proofs_checks.claim import Check, Claim, Outcome, Sides, register
+from proofs_checks.context import Context
+from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
+from proofs_checks.measure import data_instances, prior_posterior, toy_instances
+from proofs_checks.outcome import at_least, at_most, equal, identically_zero, worst
+from singtheory import bound, divergence, formula, symbolic
+from singtheory.information import kl_by_covariance
+from singtheory.posterior import Posterior
+
+QUADRATURE = 1e-9
+"""Relative agreement asked of two quadratures; each refines to 1e-12."""
+
+
+# --- B7 --------------------------------------------------------------------------------------------------------------
+
+
+def best_var(posterior: Posterior, gap: float) -> float:
+    """`1 + g tr C/d`, the best isotropic variance in units of c²."""
+    return float(formula.isotropic_var(1.0, gap, posterior.trace_cov, posterior.mean.shape[1]))
+
+
+def gain(posterior: Posterior, gap: float) -> float:
+    """What it saves in KL."""
+    return float(formula.isotropic_gain(gap, posterior.trace_cov, posterior.mean.shape[1], torch))
+
+
+def _b7_quadrature(sides: Sides, _: Context) -> Outcome:
+    """The stated variance beats its neighbours, and saves the stated amount."""
+
+    def outcomes() -> Iterator[Outcome]:
+        for name, law in {"three atoms in the plane": TRI, "golden": GOLDEN}.items():
+            posterior = prior_posterior(law)
+            for gap in (0.3, 2.0):
+                where = f"{name}, g = {gap:g}"
+                var, kl = sides["var"](posterior, gap), float(divergence.kl_quadrature(posterior, gap).value)
+                at = float(divergence.kl_isotropic_quadrature(posterior, gap, var).value)
+                yield equal(kl - at, sides["gain"](posterior, gap), QUADRATURE * kl, f"gain, {where}")
+                for factor in (0.995, 1.005):
+                    near = float(divergence.kl_isotropic_quadrature(posterior, gap, factor * var).value)
+                    yield at_most(at, near, f"minimum, {where}")
+
+    return worst(outcomes())
+
+
+def _b7_symbolic(sides: Sides, _: Context) -> Outcome:
+    """`KL(P‖N(0, vI)) − KL(P‖Q) = ½[d log v + (d + g tr C)(1/v − 1)]` is stationary at v* with the value −gain."""
+    v, g, trace, d = sympy.symbols("v g T d", positive=True)
+    excess = (d * sympy.log(v) + (d + g * trace) * (1 / v - 1)) / 2
+    best = formula.isotropic_var(1, g, trace, d)
+    return worst(
+        [
+            identically_zero(sympy.diff(excess, v).subs(v, best), "stationary"),
+            identically_zero(
+                sympy.expand_log(excess.subs(v, best) + formula.isotropic_gain(g, trace, d, symbolic.NAMESPACE)), "gain"
+            ),
+        ]
+    )
+
+
+register(
+    Claim(
+        id="B7",
+        title="The best isotropic variance",
+        statement=r"For fixed $x_t$ the isotropic Gaussian nearest to P in $KL(P\|\cdot)$ has variance $c^2(1 + g\,tr\,C/d)$, a gain of "
+        r"$\tfrac{1}{2}[g\,tr\,C - d\log(1 + g\,tr\,C/d)]$ over the plug-in.",
+        source="theory.md B7; Bao et al. 2022 (arXiv 2201.06503), for the mean over $x_t$",
+        assumptions="The posterior has finite second moments.",
+        derivation=r"In u, $E_P\|u\|^2 = d + g\,tr\,C$, so $KL(P\|N(0,vI)) - KL(P\|Q) = \tfrac{1}{2}[d\log v + (d + g\,tr\,C)(1/v - 1)]$, "
+        r"least at $v = 1 + g\,tr\,C/d$. The mean must be P's, for any other adds its squared distance.",
+        sides={"var": best_var, "gain": gain},
+        checks=(
+            Check("symbolic", "stationary point and value of the excess", _b7_symbolic),
+            Check("quadrature", "minimum and gain in one and two dimensions", _b7_quadrature),
+        ),
+        false_twins={
+            r"$1 + g\,tr\,C$": {"var": lambda p, g: 1 + g * float(p.trace_cov)},
+            r"$1 + g\lambda_{max}$": {"var": lambda p, g: 1 + g * float(p.eigenvalues.max())},
+            r"a gain of $g\,tr\,C - d\log(1 + g\,tr\,C/d)$": {"gain": lambda p, g: 2 * gain(p, g)},
+        },
+    )
+)
+
+
+# --- B11 -------------------------------------------------------------------------------------------------------------
+
+
+def _b11_identity(sides: Sides, _: Context) -> Outcome:
+    outcomes = []
+    for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE}.items():
+        for snr in (0.0, 0.5):
+            posterior = law.posterior([0.3], snr)
+            for gap in (0.3, 3.0):
+                kl = float(divergence.kl_quadrature(posterior, gap).value)
+                outcomes.append(
+                    equal(sides["kl"](posterior, gap), kl, QUADRATURE * kl, f"{name}, γ = {snr:g}, g = {gap:g}")
+                )
+    return worst(outcomes)
+
+
+def _ratio_sides(posterior: Posterior, diameter: float, gap: float, sides: Sides) -> tuple[float, float]:
+    """The least and the most that B11 allows for KL."""
+    x, leading = torch.tensor(diameter**2 * gap, dtype=torch.float64), float(bound.kl_small_gap(posterior, gap))
+    return leading * float(sides["low"](x, torch)), leading * float(sides["high"](x, torch))
+
+
+def _b11_toys(sides: Sides, _: Context) -> Outcome:
+    outcomes = []
+    for i in toy_instances():
+        diameter = float(torch.cdist(i.posterior.points, i.posterior.points).max())
+        least, most = _ratio_sides(i.posterior, diameter, i.gap, sides)
+        outcomes += [at_least(i.kl, least, f"least, {i.where}"), at_most(i.kl, most, f"most, {i.where}")]
+    return worst(outcomes)
+
+
+def _b11_data(sides: Sides, context: Context) -> Outcome:
+    outcomes = []
+    for i in data_instances(context):
+        diameter = float(torch.cdist(i.posterior.points, i.posterior.points).max())
+        least, most = _ratio_sides(i.posterior, diameter, i.gap, sides)
+        outcomes += [at_least(i.kl, least, f"least, {i.where}"), at_most(i.kl, most, f"most, {i.where}")]
+    return worst(outcomes)
+
+
+def _b11_sharp(sides: Sides, _: Context) -> Outcome:
+    """Both factors solve their differential equations: `(x² f/2)″` is `eˣ` and `e^{−x/2}`, and both tend to 1 with x."""
+    x = sympy.symbols("x", positive=True)
+    low, high = (sides[name](x, symbolic.NAMESPACE) for name in ("low", "high"))
+    return worst(
+        [
+            identically_zero(sympy.diff(x**2 / 2 * high, x, 2) - sympy.exp(x), "high"),
+            identically_zero(sympy.diff(x**2 / 2 * low, x, 2) - sympy.exp(-x / 2), "low"),
+            identically_zero(sympy.limit(low, x, 0) - 1, "low at 0"),
+            identically_zero(sympy.limit(high, x, 0) - 1, "high at 0"),
+        ]
+    )
+
+
+register(
+    Claim(
+        id="B11",
+        title="Explicit constants for small gaps",
+        statement=r"$KL(P\|Q) = \tfrac{1}{2}\int_0^g (g-h)\,E\|C_h\|_F^2\,dh$, and on a support of diameter $D$, with $x = D^2 g$: "
+        r"$\frac{2(e^{-x/2} - 1 + x/2)}{(x/2)^2} \le \frac{KL(P\|Q)}{\tfrac{1}{4}g^2\|C\|_F^2} \le \frac{2(e^x - 1 - x)}{x^2}$.",
+        source="theory.md B11 (new)",
+        assumptions="The posterior has bounded support.",
+        derivation=r"B4 and $\frac{d}{dh}E\,tr\,C_h = -E\|C_h\|_F^2$ give the integral. Next, $\frac{d}{dh}E\|C_h\|_F^2 = E\|\kappa_h\|^2 - 2E\,tr\,C_h^3$ with "
+        r"$\|\kappa\|^2 = E\langle\xi,\xi'\rangle^3 \le D^2\|C\|_F^2$ and $tr\,C^3 \le \lambda_{max}\|C\|_F^2 \le \tfrac{1}{4}D^2\|C\|_F^2$, so "
+        r"$e^{-D^2h/2} \le E\|C_h\|_F^2/\|C\|_F^2 \le e^{D^2h}$; integrate against $g - h$.",
+        sides={"kl": kl_by_covariance, "low": formula.kl_ratio_low, "high": formula.kl_ratio_high},
+        checks=(
+            Check("quadrature", "the integral, golden and 9:1 at γ = 0 and 0.5", _b11_identity),
+            Check("quadrature", "both factors, four toy laws", _b11_toys),
+            Check("monte-carlo", "both factors, five steps on the data", _b11_data),
+            Check("symbolic", "the factors integrate their exponentials", _b11_sharp),
+        ),
+        false_twins={
+            r"$(g-h)$ without the ½": {"kl": lambda p, g: 2 * kl_by_covariance(p, g)},
+            r"at least the leading order, factor 1": {"low": lambda x, xp: x * 0 + 1},
+            r"at most the leading order, factor 1": {"high": lambda x, xp: x * 0 + 1},
+        },
+    )
+)
