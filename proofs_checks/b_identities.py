@@ -44,7 +44,6 @@ def _b4_data(sides: Sides, context: Context) -> Outcome:
     instances, generator = data_instances(context), context.generator()
     outcomes = []
     for i in instances:
-        assert isinstance(i.posterior, AtomsPosterior)
         draws = sides["draws"](i.posterior, i.gap, 4000, generator)
         highest = formula.kl_trace_bound(i.gap, float(i.posterior.trace_cov))
         lowest = highest - formula.kl_trace_bound(i.gap, excerpt(context)[1].diameter ** 2 / 2)
@@ -110,7 +109,6 @@ def _b5_mixture(sides: Sides, context: Context) -> Outcome:
     """`E_P log(dM/dQ)` by averaging over the atoms of the data: exact, as log(dM/dQ) is quadratic."""
     outcomes = []
     for i in data_instances(context):
-        assert isinstance(i.posterior, AtomsPosterior)
         values, basis = torch.linalg.eigh(i.gap * i.posterior.cov[0])
         values = values.clamp(min=0)
         projected = (i.posterior.points - i.posterior.mean) @ basis

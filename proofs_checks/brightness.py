@@ -39,12 +39,12 @@ def curves(result: Brightness) -> dict[str, list[float]]:
     quantiles of brightness, from noise and from the matched start.
     """
     rows = [
-        _curve_point((result.data / HALF_RANGE - 1) * math.sqrt(dim), result.alpha, result.sigma) for dim in _CURVE_DIMS
+        curve_point((result.data / HALF_RANGE - 1) * math.sqrt(dim), result.alpha, result.sigma) for dim in _CURVE_DIMS
     ]
     return {"dim": list(_CURVE_DIMS)} | {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def _curve_point(mode: Tensor, alpha: float, sigma: float) -> dict[str, float]:
+def curve_point(mode: Tensor, alpha: float, sigma: float) -> dict[str, float]:
     """The three ratios for data with components `mode` (n,) along the constant image of norm one."""
     var, mean = mode.var(correction=0), mode.mean()
     matched_std = formula.marginal_var(alpha, sigma, var).sqrt()

@@ -162,8 +162,9 @@ register(
         r"rectified flow the point farthest from the origin takes all.",
         source="theory.md D1; ties off VP and the bound on x̂ are added here",
         assumptions=r"Finitely many atoms, $\sigma > 0$.",
-        derivation=r"Bayes' rule: $p_i \propto w_i e^{-\|x-\alpha y_i\|^2/2\sigma^2}$; divide by the nearest atom's; a rival weighs $e^{-m_j/2\sigma^2}w_j/w_{i*}$ over $1 + S \ge 1$. $\hat{x} - y_{i*} = \sum_j "
-        r"p_j(y_j - y_{i*})$. At a tie $2\langle x, y_j - y_i\rangle = \|y_j\|^2 - \|y_i\|^2 =: \Delta$, so the margin at fixed $x$ is $-\alpha\Delta + "
+        derivation=r"Bayes' rule: $p_i \propto w_i e^{-\|x-\alpha y_i\|^2/2\sigma^2}$; divide by the nearest atom's; "
+        r"a rival weighs $\frac{w_j}{w_{i*}}e^{-m_j/2\sigma^2}$ over $1 + S \ge 1$. $\hat{x} - y_{i*} = \sum_j p_j(y_j - y_{i*})$. At a tie "
+        r"$2\langle x, y_j - y_i\rangle = \|y_j\|^2 - \|y_i\|^2 =: \Delta$, so the margin at fixed $x$ is $-\alpha\Delta + "
         r"\alpha^2\Delta = -\alpha(1-\alpha)\Delta$; in VP $\frac{\alpha(1-\alpha)}{2(1-\alpha^2)} = \frac{\alpha}{2(1+\alpha)} \to \frac{1}{4}$, in "
         r"rectified flow $\frac{(1-t)t}{2t^2} \to \infty$. At $x_t = \alpha x$ the margin is $\alpha^2$ times none.",
         sides={

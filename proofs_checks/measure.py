@@ -9,7 +9,7 @@ from proofs_checks.context import Context
 from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, SIGNS, TRI
 from singtheory import Atoms, Estimate, divergence, draw
-from singtheory.posterior import AtomsPosterior, Posterior
+from singtheory.posterior import AtomsPosterior
 
 PRIORS = {"golden": GOLDEN, "9:1": NINE_TO_ONE, "±1": SIGNS, "three atoms in the plane": TRI}
 """Atoms whose posterior at γ = 0, the law itself, is the posterior of the step."""
@@ -32,7 +32,7 @@ class Instance:
     """
 
     where: str
-    posterior: Posterior
+    posterior: AtomsPosterior
     gap: float
     kl: Estimate
     tv: Estimate | None

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator
 from PIL import Image
 
 _WIDTH, _HEIGHT, _DPI = 11.0, 11.4, 100
@@ -156,12 +156,12 @@ def _draw_point(axes: Axes, dim: int, entry: dict[str, Any]) -> None:
 
 
 def _label_dims(axes: Axes, labels: list[tuple[int, str]]) -> None:
-    axes.xaxis.set_major_locator(FixedLocator([dim for dim, _ in labels]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    # neighbours stand on alternate lines: 3,072 and 4,096 are close
-    axes.set_xticklabels(
-        [f"{chr(10) * 2 * (i % 2)}{dim:,}\n{text}" for i, (dim, text) in enumerate(labels)], fontsize=8.5
-    )
+    """Name each size below its d; every other one stands lower, for 3,072 and 4,096 are close."""
+    for minor in (False, True):
+        here = labels[minor::2]
+        axes.set_xticks([dim for dim, _ in here], [f"{dim:,}\n{text}" for dim, text in here], minor=minor)
+    axes.tick_params(axis="x", which="both", length=4, labelsize=8.5)
+    axes.tick_params(axis="x", which="minor", pad=27)
 
 
 def _legend(result: dict[str, Any]) -> list[Line2D]:

@@ -17,7 +17,6 @@ from singtheory.errors import unknown_name
 from singtheory.posterior import AtomsPosterior, Posterior
 
 
-
 @dataclass(frozen=True)
 class Bound:
     """One rung.
@@ -99,13 +98,17 @@ def skewness2(posterior: AtomsPosterior) -> Tensor:
 def kl_pair_upper(posterior: Posterior, gap: float) -> Tensor:
     """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/8)` (B9, upper)."""
     assert isinstance(posterior, AtomsPosterior)
-    return _each(posterior, lambda core: core.kl_upper(_core_trace(core, gap) + pairwise.separation(core, gap / 8), gap))
+    return _each(
+        posterior, lambda core: core.kl_upper(_core_trace(core, gap) + pairwise.separation(core, gap / 8), gap)
+    )
 
 
 def kl_pair_lower(posterior: Posterior, gap: float) -> Tensor:
     """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/2)` (B9, lower)."""
     assert isinstance(posterior, AtomsPosterior)
-    return _each(posterior, lambda core: core.kl_lower(_core_trace(core, gap) + pairwise.separation(core, gap / 2), gap))
+    return _each(
+        posterior, lambda core: core.kl_lower(_core_trace(core, gap) + pairwise.separation(core, gap / 2), gap)
+    )
 
 
 def kl_family(posterior: Posterior, gap: float) -> Tensor:

@@ -75,7 +75,9 @@ class Core:
 
     def kl_upper(self, core_bound: Tensor, gap: float) -> Tensor:
         """From a bound on `KL(P'‖Q')` one on `KL(P‖Q)`."""
-        return self.mass * (core_bound + formula.kl_trace_bound(gap, self.shift2)) + formula.kl_trace_bound(gap, self.rest)
+        return self.mass * (core_bound + formula.kl_trace_bound(gap, self.shift2)) + formula.kl_trace_bound(
+            gap, self.rest
+        )
 
     def kl_lower(self, core_bound: Tensor, gap: float) -> Tensor:
         """From a lower bound on `KL(P'‖Q')` one on `KL(P‖Q)`."""
@@ -137,7 +139,7 @@ def family_at(core: Core, gap: float, beta: float) -> Tensor:
 def _log_mean_exp(p: Tensor, exponents: Tensor) -> Tensor:
     """`log Σ_j p_j exp(a_ij)` for weights that sum to one; overwrites `exponents` (n, n)."""
     low, high = (float(v) for v in torch.aminmax(exponents))
-    if -30 < low and high < 30:
+    if low > -30 and high < 30:
         return torch.log1p(exponents.expm1_() @ p)
     top = exponents.amax(dim=1)
     return top + (exponents.sub_(top[:, None]).exp_() @ p).log()
