@@ -212,7 +212,7 @@ def _b6_data(sides: Sides, context: Context) -> Outcome:
         return Outcome("undecided", where="the data is a single point: give data with two different points")
     posterior = prior_posterior(law.to(context.device))
     gap = 4e-3 / law.diameter**2
-    kl = divergence.kl_monte_carlo(posterior, gap, 20_000, generator, context.confidence)
+    kl = divergence.kl_monte_carlo(posterior, gap, 10_000, generator, context.confidence)
     leading = float(sides["kl"](posterior, gap))
     return equal(kl, leading, 0.01 * leading, f"{name}, γ = 0, g = {gap:.3g}")
 

@@ -63,7 +63,10 @@ def _relative_room(inner: float, outer: float) -> float:
 
 
 def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
-    """Proved if sympy reduces the expression to zero, refuted if it is not zero at a rational point."""
+    """Proved if sympy reduces the expression to zero, refuted if it is not zero at a rational point.
+
+    Its free symbols are positive numbers; undefined functions must be replaced by symbols first.
+    """
     if sympy.simplify(expression) == 0:
         return Outcome("proved", 0.0, 0.0, 1.0, where)
     symbols = sorted(expression.free_symbols, key=str)

@@ -89,8 +89,8 @@ def _data_curves(context: Context, step: Step) -> _Curves:
     kl, tv = [], []
     for gap in gaps:
         step(f"picture: ladder, g = {gap:.2g}")
-        kl.append(_triple(divergence.kl_monte_carlo(posterior, gap, 4000, generator, 0.99)))
-        tv.append(_triple(divergence.tv_monte_carlo(posterior, gap, 2000, generator, 0.99)))
+        kl.append(_triple(divergence.kl_monte_carlo(posterior, gap, 3000, generator, 0.99)))
+        tv.append(_triple(divergence.tv_monte_carlo(posterior, gap, 1500, generator, 0.99)))
     title = f"{name} ({len(law.points)} atoms, d = {law.dim}), one x_t at γ = {snr:.2g}"
     return _Curves(title, gaps, {"kl": kl, "tv": tv}, _rungs(posterior, gaps))
 
@@ -151,7 +151,7 @@ def _slope(gaps: Sequence[float], values: Sequence[float]) -> str:
     return f"{fitted_slope(gaps[:_SLOPE_POINTS], values[:_SLOPE_POINTS]):.2f}"
 
 
-def grid_picture(context: Context, step: Step, queries: int = 2, steps: int = 50) -> Picture:
+def grid_picture(context: Context, step: Step, queries: int = 1, steps: int = 50) -> Picture:
     """The same along a sampler's grid: Stable Diffusion's schedule, leading spacing."""
     schedule = schedule_named("sd")
     name, law = excerpt(context)
@@ -166,12 +166,16 @@ def grid_picture(context: Context, step: Step, queries: int = 2, steps: int = 50
     return Picture(
         "grid",
         f"The same along a {steps}-step sampler",
-        f"Each step of DDIM's leading grid with Stable Diffusion's schedule on {name}: dots are means of KL (nats) and TV over {queries} "
-        "draws of x_t, lines the means of the rungs over the same draws. The grey band is the 99 % interval for the mean over all x_t, "
+        f"Each step of DDIM's leading grid with Stable Diffusion's schedule on {name}: dots are KL (nats) and TV at {_draws(queries)} "
+        "of x_t a step, lines the rungs at the same x_t, so that both jump together. The grey band is the 99 % interval for the mean over all x_t, "
         "valid at every sample size and therefore wide where rare x_t could decide. Time runs from right to left in sampling.",
         "KL and TV of each sampler step with their bounds over time.",
         figure,
     )
+
+
+def _draws(queries: int) -> str:
+    return "one draw" if queries == 1 else f"the mean of {queries} draws"
 
 
 def _draw_rows(axes: Axes, rows: Sequence[Row], quantity: str) -> None:
