@@ -26,6 +26,8 @@ from singtheory.table import Row, step_rows
 
 QUICK_SAMPLES = 64
 """Of each start in the report's own brightness run; the sweep over sizes, with more, is committed."""
+FULL_SAMPLES = 256
+"""Of each start and size in a full run's own sweep."""
 _GRID_STEPS = 50
 
 
@@ -76,7 +78,7 @@ def _sweep(context: Context, step: Callable[[str], None]) -> dict[str, Any]:
     """The brightness law over sizes: the committed result, or a new one in a full run."""
     if context.full:
         step("brightness law C7, all sizes")
-        return brightness.describe(sweep(digits_images(), seed=context.seed), context.seed, "singtheory verify --full")
+        return brightness.describe(sweep(digits_images(), samples=FULL_SAMPLES, seed=context.seed), context.seed, "singtheory verify --full")
     try:
         return json.loads(brightness.RESULT.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -257,7 +257,7 @@ def _tv_exact(query: Posterior, gap: float) -> Estimate:
     flips = (positive[1:] != positive[:-1]).nonzero()[:, 0].tolist()
     roots = [brentq(log_r, float(u[i]), float(u[i + 1]), xtol=1e-15) for i in flips]
     edges = torch.tensor([-torch.inf, *roots, torch.inf], dtype=torch.float64)
-    signed = _kernel_cdf(query, gap, edges) - torch.special.ndtr(edges)
+    signed = _kernel_cdf(query, gap, edges) - _normal_cdf(edges)
     return Estimate.exact(signed.diff().clamp(min=0).sum()[None])
 
 
@@ -396,13 +396,18 @@ def _refine(integrate: Callable[[int], float], dims: int, rtol: float = 1e-13) -
         value = finer
 
 
+def _normal_cdf(x: Tensor) -> Tensor:
+    """`Φ(x)` with all digits in the lower tail, where torch's own `ndtr` loses them beyond −8."""
+    return torch.special.erfc(-x / math.sqrt(2)) / 2
+
+
 def _kernel_cdf(query: Posterior, gap: float, u: Tensor) -> Tensor:
     """P's distribution function in one dimension at `u` (n,)."""
     weights, centres, stds = _parts(query, gap)
-    return torch.special.ndtr((u[:, None] - centres[:, 0]) / stds) @ weights
+    return _normal_cdf((u[:, None] - centres[:, 0]) / stds) @ weights
 
 
 def _kernel_survival(query: Posterior, gap: float, u: Tensor) -> Tensor:
     """One less `_kernel_cdf`, with all digits in the upper tail."""
     weights, centres, stds = _parts(query, gap)
-    return torch.special.ndtr((centres[:, 0] - u[:, None]) / stds) @ weights
+    return _normal_cdf((centres[:, 0] - u[:, None]) / stds) @ weights

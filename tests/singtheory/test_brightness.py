@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from PIL import Image
 from singtheory import Atoms, InputError, start
 from singtheory.brightness import BINS, SIZES, STARTS, Brightness, Experiment, measure, sweep
 from singtheory.data import digits_images
+from singtheory.estimate import mean_interval
 from singtheory.picture import digit_pictures, png_strip, to_bytes
 from singtheory.sampler import DDIM, exact_denoiser
 
@@ -106,6 +108,30 @@ def test_samples_are_within_the_range_of_the_data_and_the_intervals_hold_the_val
     exact = rgb.arrival("exact")
     assert float(exact.mean.low) < float(rgb.data.mean()) < float(exact.mean.high)
     assert float(exact.spread_ratio.low) < 1 < float(exact.spread_ratio.high)
+
+
+def test_the_interval_of_a_spread_holds_for_samples_of_another_mean(few):
+    """Brightness of black and grey images alone: their own spread, not that about the data's mean, lies inside."""
+    experiment, generator = Experiment(few), torch.Generator().manual_seed(0)
+    darker = experiment.data[:40]
+    draws = darker[torch.randint(40, (2000,), generator=generator)]
+    estimate = experiment.ratio_estimate(draws, 0.99)
+    truth = experiment.ratio(darker)
+    about_data_mean = float(
+        (darker - experiment.data.mean()).square().mean().sqrt() / experiment.data.std(correction=0)
+    )
+    assert float(estimate.low) < truth < float(estimate.high) < about_data_mean
+    assert float(estimate.high - estimate.low) < 0.3
+
+
+def test_the_interval_of_a_spread_splits_its_error_between_both_moments(few):
+    experiment, generator = Experiment(few), torch.Generator().manual_seed(0)
+    draws = experiment.data[torch.randint(60, (500,), generator=generator)]
+    deviations = (draws - experiment.data.mean()).square()
+    farthest = float((experiment.data - experiment.data.mean()).square().max())
+    _, high = mean_interval(deviations, 0.0, farthest, 0.95)
+    expected = math.sqrt(high / float(experiment.data.var(correction=0)))
+    assert float(experiment.ratio_estimate(draws, 0.9).high) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_gaussian_law_predicts_the_sampler_on_gaussian_data(rgb):

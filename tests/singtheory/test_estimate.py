@@ -1,0 +1,88 @@
+"""The confidence interval: it must cover, must not be absurdly wide, and must refuse what would void it."""
+
+import pytest
+import torch
+from scipy.stats import binom
+
+from singtheory import Estimate, InputError
+from singtheory.estimate import mean_interval
+
+REPETITIONS, CONFIDENCE = 300, 0.9
+MISSES_ALLOWED = int(binom.ppf(1 - 1e-6, REPETITIONS, 1 - CONFIDENCE))
+"""Even at exactly the stated error more misses than this happen once in a million runs."""
+
+
+@pytest.mark.parametrize(
+    ("draw", "mean", "lowest", "highest"),
+    [
+        (lambda g: torch.rand(200, dtype=torch.float64, generator=g), 0.5, 0.0, 1.0),
+        (lambda g: (torch.rand(200, generator=g) < 0.02).double() * 3 - 1, -0.94, -1.0, 2.0),
+        (lambda g: torch.rand(200, dtype=torch.float64, generator=g) ** 8, 1 / 9, 0.0, 1.0),
+    ],
+)
+def test_coverage(draw, mean, lowest, highest):
+    generator = torch.Generator().manual_seed(0)
+    misses = 0
+    for _ in range(REPETITIONS):
+        low, high = mean_interval(draw(generator), lowest, highest, CONFIDENCE)
+        assert lowest <= low <= high <= highest
+        misses += not low <= mean <= high
+    assert misses <= MISSES_ALLOWED
+
+
+@pytest.mark.parametrize("confidence", [0.9, 1 - 1e-6])
+def test_width_is_near_the_normal_intervals(confidence):
+    """Validity at every sample size costs less than a factor of two here."""
+    x = torch.rand(10_000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    low, high = mean_interval(x, 0.0, 1.0, confidence)
+    half_normal = float(torch.special.ndtri(torch.tensor((1 + confidence) / 2))) * 12**-0.5 / 100
+    assert half_normal < (high - low) / 2 < 2 * half_normal
+
+
+def test_small_variance_in_a_wide_range_is_noticed():
+    x = 0.001 * torch.rand(10_000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    low, high = mean_interval(x, 0.0, 1.0, 0.99)
+    assert low < 0.0005 < high < 0.0015
+
+
+def test_affine_and_mirrored():
+    x = torch.rand(500, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    low, high = mean_interval(x, 0.0, 1.0, 0.95)
+    assert mean_interval(4 * x - 7, -7.0, -3.0, 0.95) == pytest.approx((4 * low - 7, 4 * high - 7))
+    assert mean_interval(-x, -1.0, 0.0, 0.95) == pytest.approx((-high, -low))
+
+
+def test_higher_confidence_is_wider():
+    x = torch.rand(500, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    intervals = [mean_interval(x, 0.0, 1.0, c) for c in (0.5, 0.9, 0.999)]
+    assert intervals[0][0] > intervals[1][0] > intervals[2][0]
+    assert intervals[0][1] < intervals[1][1] < intervals[2][1]
+
+
+def test_one_sample_and_a_range_of_nothing():
+    low, high = mean_interval(torch.tensor([0.5], dtype=torch.float64), 0.0, 1.0, 0.99)
+    assert low < 0.05 and high > 0.95
+    assert mean_interval(torch.zeros(5, dtype=torch.float64), 0.0, 0.0, 0.99) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "confidence", "words"),
+    [
+        ([0.5, 1.1], 0.9, "leave the stated range"),
+        ([-0.01], 0.9, "leave the stated range"),
+        ([float("nan")], 0.9, "leave the stated range"),
+        ([], 0.9, "leave the stated range"),
+        ([0.5], 1.0, "confidence"),
+        ([0.5], 0.0, "confidence"),
+    ],
+)
+def test_what_would_void_it_is_refused(samples, confidence, words):
+    with pytest.raises(InputError, match=words):
+        mean_interval(torch.tensor(samples, dtype=torch.float64), 0.0, 1.0, confidence)
+
+
+def test_estimates_stack():
+    parts = [Estimate.exact(torch.tensor([v])) for v in (1.0, 2.0)]
+    stacked = Estimate.stack(parts)
+    assert stacked.value.tolist() == [1.0, 2.0]
+    assert float(parts[1]) == 2.0

@@ -1,0 +1,126 @@
+"""Kernels against Bayes' rule, at both exact ends, and the Gaussians that stand in for them."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+
+from singtheory import (
+    Atoms,
+    Cosine,
+    Gaussian,
+    GaussianMixture,
+    InputError,
+    RectifiedFlow,
+    ReverseKernel,
+    VarianceExploding,
+    schedule_named,
+)
+from singtheory.kernel import bridge, forward
+from tests.strategies import schedules, steps
+
+GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
+TRI = Atoms([[0.0, 0.0], [1.0, 0.2], [-0.3, 1.4]], [0.2, 0.5, 0.3])
+
+
+@given(schedules(), steps())
+def test_bridge_is_bayes_rule(schedule, step):
+    t, s = step
+    alpha_s, var_s = float(schedule.alpha(s)), float(schedule.sigma(s)) ** 2
+    factor, std = forward(schedule, t, s)
+    if std < 1e-6:
+        return  # the two times have merged in floating point
+    var = 1 / (1 / var_s + factor**2 / std**2)
+    found = bridge(schedule, t, s)
+    # σ²_{t|s} is a difference: steps of a thousandth keep ten of its digits
+    assert found.var == pytest.approx(var, rel=1e-6)
+    assert found.a == pytest.approx(var * factor / std**2, rel=1e-6, abs=1e-12)
+    assert found.b == pytest.approx(var * alpha_s / var_s, rel=1e-6)
+    assert found.b**2 / found.var == pytest.approx(found.gap, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cosine", "rectified-flow", "power:0.5", "sd-zero-snr"])
+def test_at_t_one_nothing_of_x_is_left(name):
+    schedule = schedule_named(name)
+    found = bridge(schedule, 1.0, 0.4)
+    assert found.a == 0
+    assert found.b == pytest.approx(float(schedule.alpha(0.4)), rel=1e-14)
+    assert found.var == pytest.approx(float(schedule.sigma(0.4)) ** 2, rel=1e-14)
+    assert found.gap == float(schedule.snr(0.4))
+
+
+def test_at_s_zero_the_kernel_is_the_posterior():
+    step = ReverseKernel(GOLDEN, Cosine(), t=0.5, s=0.0).at([[0.3], [-0.2]])
+    assert step.bridge.gap == math.inf and step.bridge.a == 0 and step.bridge.b == 1
+    assert bool(torch.isin(step.sample(100), GOLDEN.points).all())
+    assert step.kl().value.tolist() == [math.inf] * 2
+    assert step.tv().value.tolist() == [1.0, 1.0]
+    assert step.chi2().tolist() == [math.inf] * 2
+    torch.testing.assert_close(step.w2().value, step.posterior.trace_cov.sqrt())
+    with pytest.raises(InputError, match="no density"):
+        step.log_prob(torch.zeros(2, 1, 1))
+
+
+LAWS = [GOLDEN, TRI, Gaussian([0.5, -1.0], [[0.7, 0.3], [0.3, 0.4]]), GaussianMixture([0.3, 0.7], [[-1.0], [0.8]], [[[0.05]], [[0.2]]])]
+
+
+@pytest.mark.parametrize("schedule", [Cosine(), RectifiedFlow(), VarianceExploding(5.0)])
+@pytest.mark.parametrize("law", LAWS)
+def test_density_is_bayes_rule(law, schedule):
+    t, s = 0.7, 0.4
+    generator = torch.Generator().manual_seed(0)
+    x_t = schedule.alpha(t) * law.sample(1, generator) + 0.5
+    step = ReverseKernel(law, schedule, t, s).at(x_t)
+    x_s = step.sample(6, generator)
+    factor, std = forward(schedule, t, s)
+
+    def log_marginal(time, x):
+        return law.posterior(x / schedule.sigma(time), schedule.snr(time)).log_evidence - law.dim * schedule.sigma(time).log()
+
+    noise = torch.distributions.Normal(factor * x_s[0], std).log_prob(x_t).sum(dim=1)
+    torch.testing.assert_close(step.log_prob(x_s)[0], noise + log_marginal(s, x_s[0]) - log_marginal(t, x_t))
+
+
+def test_samples_and_gaussians_share_their_moments():
+    step = ReverseKernel(TRI, RectifiedFlow(), t=0.6, s=0.3).at([[0.2, 0.4]])
+    draws = step.sample(60_000, torch.Generator().manual_seed(0))[0]
+    matched, plug_in, isotropic = step.moment_matched()[0], step.plug_in()[0], step.best_isotropic()[0]
+    for gauss in (matched, plug_in, isotropic):
+        torch.testing.assert_close(gauss.mean, step.mean[0])
+    assert (draws.mean(dim=0) - step.mean[0]).abs().max() < 5 * float(matched.cov.diagonal().max().sqrt()) / 60_000**0.5
+    torch.testing.assert_close(draws.T.cov(), matched.cov, rtol=0.03, atol=1e-3)
+    assert float(isotropic.cov.trace()) == pytest.approx(float(matched.cov.trace()), rel=1e-12)
+    torch.testing.assert_close(plug_in.cov, step.bridge.var * torch.eye(2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ReverseKernel(GOLDEN, Cosine(), 0.5, 0.5), "need s < t"),
+        (lambda: ReverseKernel(GOLDEN, Cosine(), 0.4, 0.5), "need s < t"),
+        (lambda: ReverseKernel(GOLDEN, Cosine(), 1.1, 0.5), "outside"),
+        (lambda: ReverseKernel(GOLDEN, Cosine(), 0.5, -0.1), "outside"),
+        (lambda: ReverseKernel(GOLDEN, Cosine(), math.nan, 0.1), "outside"),
+        (lambda: ReverseKernel(GOLDEN, Cosine(), 0.9, 0.8).at([0.0, 1.0]), "dimension 1"),
+        (lambda: ReverseKernel(GOLDEN, Cosine(), 0.9, 0.8).at([math.nan]), "NaN"),
+        (lambda: forward(Cosine(), 0.1, 0.2), "need s < t"),
+    ],
+)
+def test_bad_steps(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
+
+
+def test_one_atom_has_a_gaussian_kernel():
+    step = ReverseKernel(Atoms([[0.7, -0.2, 0.1]]), Cosine(), t=0.9, s=0.8).at([0.1, 0.2, 0.3])
+    kl, tv = step.kl(samples=100), step.tv(samples=100)
+    assert float(kl.value) == pytest.approx(0, abs=1e-12) and float(kl.high) < 1e-9
+    assert float(tv.value) == pytest.approx(0, abs=1e-12)
+    assert all(float(value) == pytest.approx(0, abs=1e-12) for value in step.bounds().values())
+
+
+def test_float32_queries_are_taken():
+    exact = ReverseKernel(GOLDEN, Cosine(), 0.9, 0.8).at([[0.25]])
+    single = ReverseKernel(GOLDEN, Cosine(), 0.9, 0.8).at(torch.tensor([[0.25]], dtype=torch.float32))
+    assert float(single.kl()) == float(exact.kl())
