@@ -62,7 +62,12 @@ def test_at_s_zero_the_kernel_is_the_posterior():
         step.log_prob(torch.zeros(2, 1, 1))
 
 
-LAWS = [GOLDEN, TRI, Gaussian([0.5, -1.0], [[0.7, 0.3], [0.3, 0.4]]), GaussianMixture([0.3, 0.7], [[-1.0], [0.8]], [[[0.05]], [[0.2]]])]
+LAWS = [
+    GOLDEN,
+    TRI,
+    Gaussian([0.5, -1.0], [[0.7, 0.3], [0.3, 0.4]]),
+    GaussianMixture([0.3, 0.7], [[-1.0], [0.8]], [[[0.05]], [[0.2]]]),
+]
 
 
 @pytest.mark.parametrize("schedule", [Cosine(), RectifiedFlow(), VarianceExploding(5.0)])
@@ -76,7 +81,10 @@ def test_density_is_bayes_rule(law, schedule):
     factor, std = forward(schedule, t, s)
 
     def log_marginal(time, x):
-        return law.posterior(x / schedule.sigma(time), schedule.snr(time)).log_evidence - law.dim * schedule.sigma(time).log()
+        return (
+            law.posterior(x / schedule.sigma(time), schedule.snr(time)).log_evidence
+            - law.dim * schedule.sigma(time).log()
+        )
 
     noise = torch.distributions.Normal(factor * x_s[0], std).log_prob(x_t).sum(dim=1)
     torch.testing.assert_close(step.log_prob(x_s)[0], noise + log_marginal(s, x_s[0]) - log_marginal(t, x_t))

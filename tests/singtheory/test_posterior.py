@@ -23,11 +23,15 @@ def brute_force(law: Atoms, z: torch.Tensor, snr: float) -> tuple[list[float], l
         root = mpmath.sqrt(mpmath.mpf(snr))
         joint = []
         for point, weight in zip(law.points.tolist(), law.weights.tolist(), strict=True):
-            distance2 = sum((mpmath.mpf(a) - root * mpmath.mpf(b)) ** 2 for a, b in zip(z[0].tolist(), point, strict=True))
+            distance2 = sum(
+                (mpmath.mpf(a) - root * mpmath.mpf(b)) ** 2 for a, b in zip(z[0].tolist(), point, strict=True)
+            )
             joint.append(mpmath.mpf(weight) * mpmath.exp(-distance2 / 2))
         total = mpmath.fsum(joint)
         weights = [j / total for j in joint]
-        mean = [mpmath.fsum(w * p[k] for w, p in zip(weights, law.points.tolist(), strict=True)) for k in range(law.dim)]
+        mean = [
+            mpmath.fsum(w * p[k] for w, p in zip(weights, law.points.tolist(), strict=True)) for k in range(law.dim)
+        ]
         return [float(w) for w in weights], [float(m) for m in mean]
 
 
@@ -56,7 +60,9 @@ def test_both_distance_branches_agree(data, law, snr):
 @pytest.mark.parametrize("snr", [0.0, 1e-12, 1e-3, 1.0, 50.0, 1e12])
 def test_gaussian_is_conjugate(snr):
     law = Gaussian([0.5, -1.0], COV)
-    z = math.sqrt(snr) * torch.tensor([[0.2, 0.4]], dtype=torch.float64) + torch.tensor([[0.3, -0.7]], dtype=torch.float64)
+    z = math.sqrt(snr) * torch.tensor([[0.2, 0.4]], dtype=torch.float64) + torch.tensor(
+        [[0.3, -0.7]], dtype=torch.float64
+    )
     found = law.posterior(z, snr)
     identity = torch.eye(2, dtype=torch.float64)
     precision = torch.linalg.inv(law.cov) + snr * identity
@@ -96,7 +102,8 @@ def test_mixture_of_one_is_gaussian():
 
 
 @pytest.mark.parametrize(
-    "law", [Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]), GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [[[0.1]], [[0.5]]])]
+    "law",
+    [Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]), GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [[[0.1]], [[0.5]]])],
 )
 def test_evidence_is_a_density_and_log_ratio_a_density_ratio(law):
     z = torch.linspace(-14, 14, 4001, dtype=torch.float64)
@@ -141,7 +148,10 @@ def test_batch_equals_one_by_one_and_blocks_do_not_show(monkeypatch):
 
 def test_samples_have_the_posteriors_moments():
     generator = torch.Generator().manual_seed(0)
-    for law in (Atoms([[0.0, 0.0], [1.0, 0.2]], [0.3, 0.7]), GaussianMixture([0.3, 0.7], [[0.0, 0.0], [1.0, 0.2]], [COV, COV])):
+    for law in (
+        Atoms([[0.0, 0.0], [1.0, 0.2]], [0.3, 0.7]),
+        GaussianMixture([0.3, 0.7], [[0.0, 0.0], [1.0, 0.2]], [COV, COV]),
+    ):
         found = law.posterior([0.4, 0.1], 0.5)
         draws = found.sample(40_000, generator)[0]
         # five standard errors

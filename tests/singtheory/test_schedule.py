@@ -30,7 +30,9 @@ def test_time_of_snr_inverts_snr(schedule, t):
     snr = schedule.snr(t)
     back = float(schedule.time_of_snr(snr))
     # a relative error ε of the SNR is an error ε·γ/|γ'| of the time
-    assert back == pytest.approx(t, abs=1e-12, rel=1e-9) or float(schedule.snr(back)) == pytest.approx(float(snr), rel=1e-12)
+    assert back == pytest.approx(t, abs=1e-12, rel=1e-9) or float(schedule.snr(back)) == pytest.approx(
+        float(snr), rel=1e-12
+    )
 
 
 @given(schedules(), st.floats(0.01, 0.99))

@@ -1,0 +1,128 @@
+"""The ladder: every rung on its side of the truth, at its declared rate, whole or on a core."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+
+from proofs_checks.slope import fitted_slope
+from singtheory import Atoms, Gaussian, InputError, bound, divergence, pairwise
+from singtheory.bound import LADDER
+from tests.strategies import atoms, gaps
+
+GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]).posterior([0.0], 0.0)
+NINE_TO_ONE = Atoms([[-1.0], [1.0]], [0.9, 0.1]).posterior([0.0], 0.0)
+RUNGS = {rung.name: rung for rung in LADDER}
+
+
+@settings(max_examples=60)
+@given(atoms(dims=(1, 2), least=2), gaps())
+def test_every_rung_is_on_its_side(law, gap):
+    posterior = law.posterior([0.0] * law.dim, 0.0)
+    truth = {"kl": float(divergence.kl_quadrature(posterior, gap))}
+    if law.dim == 1:
+        truth["tv"] = float(divergence.tv_exact(posterior, gap))
+    for name, value in bound.evaluate_ladder(posterior, gap).items():
+        rung = RUNGS[name]
+        if rung.quantity in truth and rung.side != "leading":
+            room = float(value) - truth[rung.quantity]
+            # rounding of sums of order g tr C that cancel to KL
+            slack = 1e-9 * truth[rung.quantity] + 1e-14 * (1 + gap)
+            assert room >= -slack if rung.side == "upper" else room <= slack, name
+
+
+@pytest.mark.parametrize("rung", [rung for rung in LADDER if rung.rate is not None], ids=lambda rung: rung.name)
+@pytest.mark.parametrize("posterior", [GOLDEN, NINE_TO_ONE], ids=["golden", "9:1"])
+def test_declared_rates(rung, posterior):
+    at = [1e-3, 2e-3, 4e-3, 8e-3]
+    slope = fitted_slope(at, [float(rung.evaluate(posterior, g)) for g in at])
+    assert slope == pytest.approx(rung.rate, abs=0.1)
+
+
+def test_rungs_without_a_rate_are_negative_for_small_gaps():
+    for rung in LADDER:
+        if rung.rate is None:
+            assert float(rung.evaluate(GOLDEN, 1e-3)) < 0
+
+
+@pytest.mark.parametrize("gap", [0.001, 0.01, 0.1, 0.683, 1.0, 3.0, 10.0, 100.0, 1000.0])
+def test_family_is_within_its_factor_on_golden(gap):
+    """theory.md: B10 within 1.036, min(B2, B9) within 2.842 (printed there as 2.84)."""
+    kl = float(divergence.kl_quadrature(GOLDEN, gap))
+    assert kl * (1 - 1e-9) <= float(bound.kl_family(GOLDEN, gap)) <= 1.036 * kl
+    least = min(float(bound.kl_chi2(GOLDEN, gap)), float(bound.kl_pair_upper(GOLDEN, gap)))
+    assert kl * (1 - 1e-9) <= least <= 2.842 * kl
+
+
+@settings(max_examples=30)
+@given(atoms(dims=(1, 2, 3), least=2), gaps())
+def test_the_family_contains_the_others(law, gap):
+    posterior = law.posterior([0.0] * law.dim, 0.0)
+    pair, best = float(bound.kl_pair_upper(posterior, gap)), float(bound.kl_family(posterior, gap))
+    assert float(bound.kl_family_at(posterior, gap, 0.5)) == pytest.approx(pair, rel=1e-9, abs=1e-12)
+    assert best <= min(pair, float(bound.kl_chi2(posterior, gap))) * (1 + 1e-9) + 1e-12
+
+
+def crowd() -> tuple[Atoms, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(40, 2, dtype=torch.float64, generator=generator)
+    return Atoms(points, torch.rand(40, dtype=torch.float64, generator=generator) ** 6 + 1e-9), torch.zeros(1, 2)
+
+
+@pytest.mark.parametrize("most", [3, 10, 39])
+@pytest.mark.parametrize("gap", [0.05, 1.0, 20.0])
+def test_bounds_survive_the_split_into_core_and_rest(most, gap, monkeypatch):
+    law, z = crowd()
+    posterior = law.posterior(z, 0.0)
+    kl = float(divergence.kl_quadrature(posterior, gap))
+    whole = {name: float(value) for name, value in bound.evaluate_ladder(posterior, gap).items()}
+    monkeypatch.setattr(pairwise, "MAX_ATOMS", most)
+    split = {name: float(value) for name, value in bound.evaluate_ladder(law.posterior(z, 0.0), gap).items()}
+    assert split["kl_family_bound"] != whole["kl_family_bound"]
+    for name in ("kl_chi2_bound", "kl_pair_bound", "kl_family_bound"):
+        assert split[name] >= kl
+    assert split["kl_pair_lower"] <= kl
+    tv = divergence.tv_monte_carlo(posterior, gap, 20_000, torch.Generator().manual_seed(1), 1 - 1e-6)
+    assert split["tv_chi2_bound"] >= float(tv.low)
+
+
+def test_a_core_of_nearly_all_is_nearly_everything(monkeypatch):
+    law, z = crowd()
+    whole = bound.evaluate_ladder(law.posterior(z, 0.0), 1.0)
+    monkeypatch.setattr(pairwise, "NEGLIGIBLE", 1e-6)
+    split = bound.evaluate_ladder(law.posterior(z, 0.0), 1.0)
+    for name in ("kl_chi2_bound", "kl_pair_bound", "kl_pair_lower", "kl_family_bound", "tv_chi2_bound"):
+        assert float(split[name]) == pytest.approx(float(whole[name]), rel=3e-3, abs=3e-3)
+        assert float(split[name]) != float(whole[name])
+
+
+@pytest.mark.parametrize("count", [300, 600])
+def test_many_atoms_take_few_betas_and_lose_little(count, monkeypatch):
+    generator = torch.Generator().manual_seed(2)
+    posterior = Atoms(torch.randn(count, 3, dtype=torch.float64, generator=generator)).posterior([0.0] * 3, 0.0)
+    for gap in (0.05, 1.0, 10.0):
+        few = float(bound.kl_family(posterior, gap))
+        every = min(float(bound.kl_family_at(posterior, gap, beta)) for beta in pairwise.BETAS)
+        assert every * (1 - 1e-12) <= few <= 1.05 * every
+
+
+def test_gaussian_posteriors_get_the_rungs_that_apply():
+    posterior = Gaussian([0.0], [[0.5]]).posterior([0.0], 0.0)
+    found = bound.evaluate_ladder(posterior, 0.4)
+    assert set(found) == {rung.name for rung in LADDER if not rung.finite_only}
+    assert float(found["kl_trace_bound"]) == pytest.approx(0.5 * 0.4 * 0.5)
+    assert float(found["kl_gauss_lower"]) == pytest.approx(0.5 * (0.2 - math.log(1.2)))
+    assert float(found["kl_small_gap"]) == pytest.approx(0.4**2 / 4 * 0.25)
+    assert float(found["tv_trace_bound"]) == pytest.approx(math.sqrt(0.2 / (2 * math.pi)))
+
+
+def test_skewness_of_two_atoms():
+    """±1 with weights .9/.1: ξ is −.2 or 1.8, so E ξ³ = .576 and ‖κ‖² is its square."""
+    assert float(bound.skewness2(NINE_TO_ONE)) == pytest.approx(0.576**2, rel=1e-12)
+
+
+def test_infinite_gap_and_unknown_names():
+    assert all(math.isinf(float(value)) for value in bound.evaluate_ladder(GOLDEN, math.inf).values())
+    with pytest.raises(InputError, match="kl_family_bound"):
+        bound.bound_named("kl_familiy_bound")

@@ -1,0 +1,69 @@
+"""The step table: its fields, its order, and intervals for the mean over all x_t."""
+
+import math
+
+import pytest
+import torch
+
+from singtheory import Atoms, Cosine, InputError, data, divergence, schedule_named
+from singtheory.grid import leading
+from singtheory.table import step_rows
+
+GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
+
+
+def rows(law, times, queries=16, seed=0, confidence=0.99):
+    generator = torch.Generator().manual_seed(seed)
+    return list(step_rows(law, Cosine(), torch.tensor(times), queries, generator, confidence))
+
+
+def mean_over_x(function, snr: float) -> float:
+    """The mean of a function of the posterior over z at that SNR, by quadrature."""
+    z = torch.linspace(-12 - 2 * snr**0.5, 12 + 2 * snr**0.5, 241, dtype=torch.float64)[:, None]
+    posterior = GOLDEN.posterior(z, snr)
+    density = posterior.log_evidence.exp() * (z[1] - z[0])
+    return float(density @ function(posterior))
+
+
+@pytest.mark.parametrize(("t", "s"), [(0.9, 0.8), (0.6, 0.5), (0.5, 0.2)])
+def test_intervals_hold_the_mean_over_all_x(t, s):
+    schedule = Cosine()
+    snr, gap = float(schedule.snr(t)), float(schedule.snr(s) - schedule.snr(t))
+    (row,) = rows(GOLDEN, [t, s], queries=64)
+    kl = mean_over_x(lambda p: divergence.kl_quadrature(p, gap).value, snr)
+    tv = mean_over_x(lambda p: divergence.tv_exact(p, gap).value, snr)
+    assert row["kl_low"] <= kl <= row["kl_high"]
+    assert row["tv_low"] <= tv <= row["tv_high"]
+    assert row["kl_high"] < 3 * kl + 0.05 and row["tv_high"] < 1.5 * tv
+    assert row["kl"] == pytest.approx(kl, rel=0.35)
+
+
+def test_values_lie_between_the_rungs_of_their_own_queries():
+    law, sd = data.load("digits").law, schedule_named("sd")
+    times = leading(sd, 50)[[0, 1, 20, 21]]
+    found = list(step_rows(law, sd, times[:2], 2, torch.Generator().manual_seed(0)))
+    found += list(step_rows(law, sd, times[2:], 2, torch.Generator().manual_seed(0)))
+    for row in found:
+        assert row["kl_low"] <= row["kl"] <= row["kl_high"]
+        assert row["tv_low"] <= row["tv"] <= row["tv_high"]
+        # 512 draws behind each value
+        assert 0.7 * row["kl_gauss_lower"] <= row["kl"] <= 1.3 * row["kl_family_bound"]
+        assert row["kl_family_bound"] <= min(row["kl_chi2_bound"], row["kl_pair_bound"]) * (1 + 1e-9)
+        assert row["kl_moment_matched"] < 0.3 * row["kl"]
+
+
+def test_a_step_to_zero_is_singular():
+    row = rows(GOLDEN, [0.1, 0.0])[0]
+    assert row["kl"] == row["kl_family_bound"] == row["gap"] == math.inf
+    assert row["tv"] == 1
+
+
+def test_same_seed_same_rows():
+    assert rows(GOLDEN, [0.9, 0.8, 0.5], seed=4) == rows(GOLDEN, [0.9, 0.8, 0.5], seed=4)
+    assert rows(GOLDEN, [0.9, 0.8], seed=4) != rows(GOLDEN, [0.9, 0.8], seed=5)
+
+
+@pytest.mark.parametrize(("queries", "confidence", "words"), [(0, 0.99, "queries 0"), (1, 1.5, "confidence")])
+def test_bad_input(queries, confidence, words):
+    with pytest.raises(InputError, match=words):
+        rows(GOLDEN, [0.9, 0.8], queries=queries, confidence=confidence)
