@@ -123,6 +123,12 @@ def _as_cov(name: str, values: Array, count: int, dim: int) -> Tensor:
 class Atoms(Law):
     """Finite data: points `y_i` with weights `w_i`.
 
+    >>> law = Atoms([[-1.0], [1.0]], weights=[1, 3])
+    >>> law.mean.item(), law.cov.item()
+    (0.5, 0.75)
+    >>> law.posterior([0.0], snr=0.0).mean.item()
+    0.5
+
     Args:
         points: shape (n, d), finite.
         weights: shape (n,), not negative, positive sum (they are normalised); uniform when not given.

@@ -381,6 +381,9 @@ def schedule_named(name: str) -> Schedule:
     """A schedule by name (cosine, linear-vp, sd, sd-zero-snr, rectified-flow, variance-exploding, power:P) or from a JSON file.
 
     Raises `InputError` for an unknown name (with the nearest ones) and for an unreadable or beta-less config.
+
+    >>> float(schedule_named("cosine").alpha(1.0)), round(float(schedule_named("sd").alpha(1.0)), 4)
+    (0.0, 0.0683)
     """
     if name in _NAMED:
         return _NAMED[name]()
