@@ -16,11 +16,14 @@ import typer
 if TYPE_CHECKING:
     from proofs_checks.claim import Claim
     from proofs_checks.context import Context
+    from singtheory.data import Data
 
 # Waiting threads must sleep, not spin: beside any other process spinning makes a run several times slower. Read at torch's import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
+)
 
 DataOption = Annotated[
     str,
@@ -136,7 +139,22 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     check_confidence(confidence)
     _check_device(device)
     error = (1 - confidence) / max(1, statistical_checks(chosen))
-    return Context(loaders.load(data), seed, error, full, device)
+    loaded = loaders.load(data)
+    _check_scale(loaded)
+    return Context(loaded, seed, error, full, device)
+
+
+def _check_scale(data: "Data") -> None:
+    """Raise `InputError` for data on which there is nothing to measure, or whose scale drowns it in rounding."""
+    from singtheory.errors import InputError
+
+    largest = float(data.law.points.abs().max())
+    if float(data.law.points.std(dim=0, correction=0).max()) == 0:
+        raise InputError(f"{data.name}: all points are equal, so there is nothing to measure; give different points")
+    if largest > 1e3:
+        raise InputError(
+            f"{data.name}: values reach {largest:.3g}; the noise has size 1, so scale the data to about that"
+        )
 
 
 def _check_device(device: str) -> None:

@@ -1,7 +1,7 @@
 """The ladder of bounds against the measured error: over the gap, and along the steps of a sampler."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -10,26 +10,27 @@ from proofs_checks.context import Context
 from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import GOLDEN
 from proofs_checks.measure import prior_posterior
-from proofs_checks.picture import COLOURS, Picture, new_figure
+from proofs_checks.picture import BLUE, GREEN, ORANGE, PURPLE, SKY, YELLOW, Picture, new_figure
 from proofs_checks.slope import fitted_slope
 from singtheory import bound, divergence, draw, schedule_named
 from singtheory.grid import leading
 from singtheory.posterior import AtomsPosterior
 from singtheory.table import Row, step_rows
 
-_LABELS = {
-    "kl_chi2_bound": "B2  log(1 + χ²)",
-    "kl_trace_bound": "B3  ½ g tr C",
-    "kl_pair_bound": "B9  pairs, upper",
-    "kl_pair_lower": "B9  pairs, lower",
-    "kl_family_bound": "B10  family",
-    "kl_gauss_lower": "B5  Gaussian part, lower",
-    "kl_small_gap": "B6  ¼ g²‖C‖²",
-    "tv_chi2_bound": "B2  ½ √χ²",
-    "tv_trace_bound": "B3  √(g tr C/2π)",
-    "tv_norm_bound": "B3  E[2Φ(√g‖ξ‖/2) − 1]",
+_STYLES = {
+    "kl_trace_bound": ("B3  ½ g tr C", ORANGE, "-"),
+    "kl_pair_bound": ("B9  pairs, upper", GREEN, "-"),
+    "kl_chi2_bound": ("B2  log(1 + χ²)", BLUE, "-"),
+    "kl_family_bound": ("B10  family", PURPLE, "-"),
+    "kl_small_gap": ("B6  ¼ g²‖C‖²", YELLOW, ":"),
+    "kl_gauss_lower": ("B5  Gaussian part, lower", SKY, "--"),
+    "kl_pair_lower": ("B9  pairs, lower", GREEN, "--"),
+    "tv_trace_bound": ("B3  √(g tr C/2π)", ORANGE, "-"),
+    "tv_norm_bound": ("B3  E[2Φ(√g‖ξ‖/2) − 1]", YELLOW, "-"),
+    "tv_chi2_bound": ("B2  ½ √χ²", BLUE, "-"),
 }
-_DASHED = {"kl_pair_lower", "kl_gauss_lower", "kl_small_gap"}
+"""Label, colour and line of each rung, in the order of the legend."""
+_ORDINATES = {"kl": "KL(P‖Q), nats", "tv": "TV(P, Q), from 0 to 1"}
 _TOY_GAPS = tuple(10 ** (-3 + k / 4) for k in range(25))
 _DATA_NATS = tuple(10 ** (-3 + k / 2) for k in range(10))
 _SLOPE_POINTS = 3
@@ -58,11 +59,12 @@ def ladder_picture(context: Context, step: Step) -> Picture:
     return Picture(
         "ladder",
         "The ladder of bounds over the gap",
-        "KL (nats) and total variation between the exact reverse kernel and the plug-in Gaussian, over the gap "
-        "g = γ_s − γ_t, with every rung that bounds it; solid rungs bound from above, dashed ones from below (B6: leading order). "
+        "KL (nats) and total variation between the exact reverse kernel P and the plug-in Gaussian Q over the gap "
+        "g = γₛ − γₜ between the signal-to-noise ratios of a step, with every rung that bounds them: solid ones from above, dashed ones "
+        "from below; the dotted one is the leading order at small gaps. "
         f"The slope of each curve is fitted over its {_SLOPE_POINTS} smallest gaps and stands beside the declared rate. Above: three "
-        "atoms on a line, by quadrature. Below: one posterior of the data, by Monte Carlo with exact intervals "
-        "at 99 % (often smaller than the dots).",
+        "atoms on a line, by quadrature. Below: one posterior of the data, by Monte Carlo, the same draws at every gap, with "
+        "intervals at 99 % (often smaller than the dots).",
         "Log-log plots of measured divergences below the upper bounds and above the lower bounds for all gaps.",
         figure,
     )
@@ -89,9 +91,10 @@ def _data_curves(context: Context, step: Step) -> _Curves:
     kl, tv = [], []
     for gap in gaps:
         step(f"picture: ladder, g = {gap:.2g}")
+        generator = context.within("ladder draws").generator()
         kl.append(_triple(divergence.kl_monte_carlo(posterior, gap, 3000, generator, 0.99)))
         tv.append(_triple(divergence.tv_monte_carlo(posterior, gap, 1500, generator, 0.99)))
-    title = f"{name} ({len(law.points)} atoms, d = {law.dim}), one x_t at γ = {snr:.2g}"
+    title = f"{name} ({len(law.points)} atoms, d = {law.dim}), one xₜ at γ = {snr:.2g}"
     return _Curves(title, gaps, {"kl": kl, "tv": tv}, _rungs(posterior, gaps))
 
 
@@ -120,31 +123,40 @@ def _draw_curves(axes: Axes, curve: _Curves, quantity: str) -> None:
         zorder=5,
         label=f"measured: slope {_slope(curve.gaps, value)}",
     )
-    names = [name for name in curve.rungs if name in _LABELS and name.startswith(quantity)]
-    for name, colour in zip(names, COLOURS, strict=False):
-        values = [v if v > 0 else math.nan for v in curve.rungs[name]]
+    for name in _drawn(curve.rungs, quantity):
+        _, colour, line = _STYLES[name]
         axes.plot(
             curve.gaps,
-            values,
+            _positive(curve.rungs[name]),
             color=colour,
-            linestyle="--" if name in _DASHED else "-",
-            linewidth=1.4,
+            linestyle=line,
+            linewidth=1.5,
             label=_label(name, curve),
         )
-    axes.set(xscale="log", yscale="log", title=curve.title, xlabel="gap g")
-    axes.set_ylabel("KL(P‖Q), nats" if quantity == "kl" else "TV(P, Q)")
+    axes.set(xscale="log", yscale="log", xlabel="gap g (no unit)", ylabel=_ORDINATES[quantity])
+    axes.set_title(curve.title, parse_math=False)
     positive = [v for v in value if v > 0]
     axes.set_ylim(min(positive) / 10, max(positive) * (30 if quantity == "kl" else 8))
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.legend(fontsize=7.5, loc="lower right")
 
 
+def _drawn(rungs: Iterable[str], quantity: str) -> list[str]:
+    """The rungs of a quantity that were evaluated, in the order of the legend."""
+    return [name for name in _STYLES if name in set(rungs) and name.startswith(quantity)]
+
+
+def _positive(values: Iterable[float]) -> list[float]:
+    """What a logarithmic axis can show; gaps elsewhere."""
+    return [value if value > 0 else math.nan for value in values]
+
+
 def _label(name: str, curve: _Curves) -> str:
     """A rung's name, its fitted slope and the declared rate."""
-    rate = bound.bound_named(name).rate
+    rate, label = bound.bound_named(name).rate, _STYLES[name][0]
     if rate is None:
-        return f"{_LABELS[name]}: negative for small g"
-    return f"{_LABELS[name]}: slope {_slope(curve.gaps, curve.rungs[name])} (declared {rate:g})"
+        return f"{label}: negative for small g"
+    return f"{label}: slope {_slope(curve.gaps, curve.rungs[name])} (declared {rate:g})"
 
 
 def _slope(gaps: Sequence[float], values: Sequence[float]) -> str:
@@ -155,20 +167,21 @@ def grid_picture(context: Context, step: Step, queries: int = 1, steps: int = 50
     """The same along a sampler's grid: Stable Diffusion's schedule, leading spacing."""
     schedule = schedule_named("sd")
     name, law = excerpt(context)
-    rows = []
-    generator = context.within("grid picture").generator()
-    for row in step_rows(law, schedule, leading(schedule, steps), queries, generator):
-        step(f"picture: step {len(rows) + 1} of {steps}")
-        rows.append(row)
+    times, rows = leading(schedule, steps), []
+    for index in range(len(times) - 1):
+        step(f"picture: step {index + 1} of {steps}")
+        generator = context.within("grid picture").generator()
+        rows += step_rows(law, schedule, times[index : index + 2], queries, generator)
     figure = new_figure(4.8)
     for axes, quantity in zip(figure.subplots(1, 2), ("kl", "tv"), strict=True):
         _draw_rows(axes, rows, quantity)
     return Picture(
         "grid",
         f"The same along a {steps}-step sampler",
-        f"Each step of DDIM's leading grid with Stable Diffusion's schedule on {name}: dots are KL (nats) and TV at {_draws(queries)} "
-        "of x_t a step, lines the rungs at the same x_t, so that both jump together. The grey band is the 99 % interval for the mean over all x_t, "
-        "valid at every sample size and therefore wide where rare x_t could decide. Time runs from right to left in sampling.",
+        f"Each step of DDIM's leading grid with Stable Diffusion's schedule on {name}: dots are KL (nats) and TV at {_draws(queries)} of "
+        "xₜ, from the same x₀ and the same noise at every step; lines are the rungs at the same xₜ. "
+        "The grey band is the 99 % interval for the mean over all xₜ, valid at every sample size and therefore wide where rare xₜ could "
+        "decide, as at small t: there most xₜ have a single atom near them and almost no error. A sampler runs from right to left.",
         "KL and TV of each sampler step with their bounds over time.",
         figure,
     )
@@ -185,19 +198,14 @@ def _draw_rows(axes: Axes, rows: Sequence[Row], quantity: str) -> None:
         [row[f"{quantity}_low"] for row in rows],
         [row[f"{quantity}_high"] for row in rows],
         color="0.85",
-        label="interval",
+        label="99 % interval of the mean over all xₜ",
     )
-    names = [name for name in rows[0] if name in _LABELS and name.startswith(quantity)]
-    for name, colour in zip(names, COLOURS, strict=False):
-        values = [row[name] if row[name] > 0 else math.nan for row in rows]
-        style = "--" if name in _DASHED else "-"
-        axes.plot(times, values, color=colour, linestyle=style, linewidth=1.3, label=_LABELS[name])
-    axes.plot(
-        times, [row[quantity] if row[quantity] > 0 else math.nan for row in rows], "k.", markersize=5, label="measured"
-    )
-    axes.set(
-        yscale="log", xlabel="time t of the step's start", ylabel="KL(P‖Q), nats" if quantity == "kl" else "TV(P, Q)"
-    )
+    for name in _drawn(rows[0], quantity):
+        label, colour, line = _STYLES[name]
+        values = _positive(row[name] for row in rows)
+        axes.plot(times, values, color=colour, linestyle=line, linewidth=1.4, label=label)
+    axes.plot(times, _positive(row[quantity] for row in rows), "k.", markersize=5, label="measured")
+    axes.set(yscale="log", xlabel="time t at which the step starts, from 0 to 1", ylabel=_ORDINATES[quantity])
     axes.set_ylim((1e-7, 1e2) if quantity == "kl" else (1e-5, 3))
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.legend(fontsize=7.5, ncols=2, loc="lower center")

@@ -56,9 +56,9 @@ def humane(value: float | None) -> Markup:
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return escape(f"{value:.4g}".replace("-", "−"))
     mantissa, exponent = f"{value:.3e}".split("e")
-    return Markup("{}&thinsp;·&thinsp;10<sup>{}</sup>").format(
-        mantissa.replace("-", "−"), str(int(exponent)).replace("-", "−")
-    )
+    mantissa = mantissa.rstrip("0").rstrip(".").replace("-", "−")
+    factor = "" if mantissa == "1" else f"{mantissa}\u202f×\u202f"
+    return Markup("{}10<sup>{}</sup>").format(factor, str(int(exponent)).replace("-", "−"))
 
 
 def _environment() -> jinja2.Environment:

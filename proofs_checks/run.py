@@ -78,7 +78,9 @@ def _sweep(context: Context, step: Callable[[str], None]) -> dict[str, Any]:
     """The brightness law over sizes: the committed result, or a new one in a full run."""
     if context.full:
         step("brightness law C7, all sizes")
-        return brightness.describe(sweep(digits_images(), samples=FULL_SAMPLES, seed=context.seed), context.seed, "singtheory verify --full")
+        return brightness.describe(
+            sweep(digits_images(), samples=FULL_SAMPLES, seed=context.seed), context.seed, "singtheory verify --full"
+        )
     try:
         return json.loads(brightness.RESULT.read_text(encoding="utf-8"))
     except (OSError, ValueError):

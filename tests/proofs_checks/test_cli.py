@@ -150,3 +150,27 @@ def test_the_first_line_comes_before_heavy_imports():
     line, loaded = result.stderr.strip().split("|")
     assert line.startswith("singtheory verify: claims A1 on digits")
     assert loaded == "[]"
+
+
+@pytest.mark.parametrize(
+    ("points", "words"), [([[1.0, 2.0], [1.0, 2.0]], ("all points are equal",)), ([[0.0], [2e6]], ("2e+06", "scale"))]
+)
+def test_data_without_measure(points, words, tmp_path):
+    np.save(tmp_path / "x.npy", np.array(points))
+    assert_one_line_error(run("verify", "--data", str(tmp_path / "x.npy")), "x.npy", *words)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[-1.0], [1.0]],
+        [[0.0, 0.0], [0.0, 0.0], [1e-6, 0.0]],
+        np.random.default_rng(0).normal(size=(60, 2)),
+        np.random.default_rng(0).normal(size=(80, 5)),
+    ],
+    ids=["two points", "tiny and repeated", "plane", "five dimensions"],
+)
+def test_bounds_are_decided_on_other_data(points, tmp_path):
+    np.save(tmp_path / "x.npy", np.asarray(points))
+    result = run("verify", "--claims", "B2,B3,B5,B9,B10,B11", "--data", str(tmp_path / "x.npy"))
+    assert result.exit_code == 0, result.stderr
