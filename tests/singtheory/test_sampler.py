@@ -70,7 +70,9 @@ def test_the_textbook_noise_is_wrong_on_rectified_flow():
     assert textbook(RectifiedFlow()) != pytest.approx(math.sqrt(bridge(RectifiedFlow(), t, s).var), rel=0.05)
 
 
-@pytest.mark.parametrize("schedule", [Cosine(), RectifiedFlow(), schedule_named("sd-zero-snr")], ids=lambda schedule: type(schedule).__name__)
+@pytest.mark.parametrize(
+    "schedule", [Cosine(), RectifiedFlow(), schedule_named("sd-zero-snr")], ids=lambda schedule: type(schedule).__name__
+)
 def test_ddim_from_the_singular_end_is_the_singular_step(schedule):
     """From t = 1 with α = 0: `α_s μ + σ_s x_1/σ_1` at η = 0 (E1), and `α_s μ + σ_s n`, blind to x_1, at η = 1 (A5)."""
     assert float(schedule.alpha(1.0)) == 0
