@@ -57,7 +57,7 @@ def humane(value: float | None) -> Markup:
         return escape(f"{value:.4g}".replace("-", "−"))
     mantissa, exponent = f"{value:.3e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".").replace("-", "−")
-    factor = "" if mantissa == "1" else f"{mantissa}\u202f×\u202f"
+    factor = {"1": "", "−1": "−"}.get(mantissa, f"{mantissa}\u202f×\u202f")
     return Markup("{}10<sup>{}</sup>").format(factor, str(int(exponent)).replace("-", "−"))
 
 

@@ -1,8 +1,8 @@
 """Prose with LaTeX between dollar signs, as HTML with MathML that reads well without a mathematical font.
 
 latex2mathml gives the structure. The passes below give what TeX does by itself and browsers leave to the author, or to tables that
-only mathematical fonts have: upright names with a thin space around them, tight bars and slashes, primes, and subscripts and roots
-that keep their distance.
+only mathematical fonts have: upright names with a thin space around them, tight bars and slashes, signs, primes and hats, subscripts
+and roots that keep their distance, and places where a long formula may be broken.
 """
 
 import itertools
@@ -13,10 +13,15 @@ from latex2mathml.converter import convert
 from markupsafe import Markup, escape
 
 _FORMULA = re.compile(r"\$([^$]+)\$")
-_NAMES = re.compile(r"\\text\{[^}]*\}|\\[A-Za-z]+|(?<![A-Za-z])(?:KL|TV|tr|mmse|dist|Cov|Var)(?![A-Za-z])")
+_NAMES = re.compile(r"\\text\{[^}]*\}|\\[A-Za-z]+|(?<![A-Za-z])(?:KL|TV|tr|mmse|dist|Cov|Var|max|min)(?![A-Za-z])")
 _TIGHT = {"|": "0.1em", "/": "0.08em"}
 _PRIMES = {"′", "″", "‴"}
 _BARS = {"‖", "|"}
+_OPENING, _CLOSING = set("([⟨"), set(")]⟩")
+_RELATIONS = set("=≤≥<>≠→∼≈∝≻≺⇒") | {":="}
+_SIGNS = set("+−±")
+_UNBROKEN = 12
+"""Tokens of a formula that is not worth breaking."""
 _DESCENDING = set("gjpqyβγζημξρφχψϕ")
 _CAPITALS = set("ΓΔΘΛΞΠΣΦΨΩ")
 
@@ -35,10 +40,30 @@ def typeset(prose: str) -> Markup:
 
 
 def _mathml(formula: str) -> str:
-    """One formula. Plain names, such as KL and tr, are names and not products of letters."""
+    """One formula, in pieces between which a line may break. Plain names, such as KL and tr, are no products of letters."""
     named = _NAMES.sub(lambda m: m[0] if m[0].startswith("\\") else rf"\operatorname{{{m[0]}}}", formula)
     root = ET.fromstring(re.sub(r'\sxmlns="[^"]*"', "", convert(named)))
-    return ET.tostring(_tidied(root), encoding="unicode")
+    return "<wbr>".join(ET.tostring(piece, encoding="unicode") for piece in _pieces(_tidied(root)))
+
+
+def _pieces(math: ET.Element) -> list[ET.Element]:
+    """A long formula cut after each relation and before each sign outside of fences; the operators keep their spaces."""
+    tokens, depth = list(math[0]), 0
+    if len(tokens) <= _UNBROKEN:
+        return [math]
+    rows = [ET.Element("mrow")]
+    for before, token in itertools.pairwise([ET.Element("mrow"), *tokens]):
+        depth += (token.text in _OPENING) - (_core(token).text in _CLOSING)
+        sign = token.text in _SIGNS and token.get("form") != "prefix"
+        if depth == 0 and (sign or before.text in _RELATIONS):
+            rows.append(ET.Element("mrow"))
+        if sign or token.text in _RELATIONS:
+            token.set("form", "infix")
+        rows[-1].append(token)
+    pieces = [ET.Element("math", math.attrib) for _ in rows]
+    for piece, row in zip(pieces, rows, strict=True):
+        piece.append(row)
+    return pieces
 
 
 def _tidied(element: ET.Element) -> ET.Element:
@@ -48,9 +73,12 @@ def _tidied(element: ET.Element) -> ET.Element:
         _dress_token(element)
     elif element.tag == "mrow":
         _join_assignment(element)
+        _mark_signs(element)
         _space_names(element)
     elif element.tag == "msqrt":  # a strut, so that the bar clears the letters
         element.insert(0, ET.Element("mspace", {"width": "0", "height": "0.95em"}))
+    elif element.tag == "mover" and element[1].text == "^":  # as an accent it would touch the letter or float above it
+        element.attrib, element[1].text = {}, "ˆ"
     elif element.tag in ("msub", "msup", "msubsup"):
         return _scripted(element)
     return element
@@ -75,6 +103,13 @@ def _join_assignment(row: ET.Element) -> None:
         if first.text == ":" and second.text == "=":
             row.remove(first)
             second.text = ":="
+
+
+def _mark_signs(row: ET.Element) -> None:
+    """A sign at the start or after an operator belongs to what follows."""
+    for before, sign in itertools.pairwise([ET.Element("mo"), *row]):
+        if sign.text in _SIGNS and before.tag == "mo" and before.text not in _CLOSING | _BARS:
+            sign.set("form", "prefix")
 
 
 def _scripted(element: ET.Element) -> ET.Element:
@@ -102,7 +137,7 @@ def _space_names(row: ET.Element) -> None:
     spaced = list(row[:1])
     for before, after in itertools.pairwise(list(row)):
         opens = _is_name(before) and _touches(after, _BARS | {"⟨"})
-        closes = _is_name(after) and _touches(before, _BARS | set(")]}⟩"))
+        closes = _is_name(after) and _touches(before, _BARS | _CLOSING | {"}"})
         if opens or closes:
             spaced.append(ET.Element("mspace", {"width": "0.167em"}))
         spaced.append(after)
