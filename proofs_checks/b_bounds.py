@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from proofs_checks import certificates
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import GOLDEN, SIGNS, TRI, TRIANGLE
 from proofs_checks.measure import Instance, data_instances, prior_posterior, toy_instances
 from proofs_checks.outcome import at_least, at_most, equal, worst
-from singtheory import Atoms, Gaussian, bound, divergence, formula, pairwise
+from singtheory import Atoms, Gaussian, bound, divergence, formula, line, pairwise, two_point
 from singtheory.posterior import AtomsPosterior, Posterior
 
 Rung = Callable[[Posterior, float], Tensor]
@@ -57,6 +58,11 @@ def _upper_checks(sides_of: Callable[[Sides], list[tuple[Rung, str]]]) -> tuple[
         Check("quadrature", "four toy laws, g from 0.01 to 30", toys),
         Check("monte-carlo", "five steps on the data", data),
     )
+
+
+def _in_torch(rung: Callable[..., Tensor]) -> certificates.OnLine:
+    """A formula on a line, on tensors."""
+    return lambda points, weights, gap: rung(points, weights, gap, torch)
 
 
 # --- B1 --------------------------------------------------------------------------------------------------------------
@@ -127,6 +133,7 @@ register(
                 _b1_quadrature,
             ),
             Check("exact", "finite below gλ = 1 and infinite from there on, Gaussian posterior", _b1_infinite),
+            certificates.golden_enclosures("chi2", lambda sides: sides["chi2"]),
         ),
         false_twins={
             "of the uncentred x₀": {"chi2": _uncentred_chi2},
@@ -162,10 +169,12 @@ register(
         source="theory.md B2",
         assumptions="None (the bounds may be infinite).",
         derivation=r"Jensen: $E_P \log r \le \log E_P r = \log(1+\chi^2)$. Cauchy and Schwarz: $2\,TV = E_Q|r-1| \le \sqrt{E_Q(r-1)^2}$.",
-        sides={"kl": bound.kl_chi2, "tv": bound.tv_chi2},
+        sides={"kl": bound.kl_chi2, "tv": bound.tv_chi2, "on_line": line.kl_chi2},
         checks=(
             *_upper_checks(lambda sides: [(sides["kl"], "kl"), (sides["tv"], "tv")]),
             Check("quadrature", "leading orders at small gaps, golden", _b2_order),
+            certificates.agreement(lambda sides: [(_in_torch(sides["on_line"]), sides["kl"])]),
+            *certificates.checks(lambda sides: two_point.plain("kl_chi2_bound", True, sides["on_line"]), "log(1 + χ²)"),
         ),
         false_twins={
             r"$TV \le \tfrac{1}{3}\sqrt{\chi^2}$": {"tv": lambda p, g: bound.tv_chi2(p, g) * 2 / 3},
@@ -285,12 +294,22 @@ register(
         assumptions="Finite data.",
         derivation=r"$KL(P\|Q) = \tfrac{1}{2} g\,tr\,C - I$ with $I$ the information of $u$ on the component. $I$ lies between the pairwise "
         r"estimates with the Chernoff distance ($g d^2/8$ at $\tfrac{1}{2}$) below and with the KL distance ($g d^2/2$) above.",
-        sides={"upper": bound.kl_pair_upper, "lower": bound.kl_pair_lower},
+        sides={
+            "upper": bound.kl_pair_upper,
+            "lower": bound.kl_pair_lower,
+            "upper_on_line": line.kl_pair_upper,
+            "lower_on_line": line.kl_pair_lower,
+        },
         checks=(
             *_upper_checks(lambda sides: [(sides["upper"], "kl")]),
             Check("quadrature", "the lower bound, four toy laws", _b9_lower(lambda _: toy_instances())),
             Check("monte-carlo", "the lower bound, five steps on the data", _b9_lower(data_instances)),
             Check("exact", "both meet at ½ g tr C − H(p) for large gaps, golden", _b9_separated),
+            certificates.agreement(
+                lambda sides: [(_in_torch(sides[f"{side}_on_line"]), sides[side]) for side in ("upper", "lower")]
+            ),
+            *certificates.checks(lambda s: two_point.plain("kl_pair_bound", True, s["upper_on_line"]), "upper"),
+            *certificates.checks(lambda s: two_point.plain("kl_pair_lower", False, s["lower_on_line"]), "lower"),
         ),
         false_twins={
             "upper with /7": {"upper": lambda p, g: _pair(p, g, 1 / 7)},
@@ -333,6 +352,17 @@ def _b10_ends(sides: Sides, _: Context) -> Outcome:
     return worst(outcomes)
 
 
+def _b10_pairs(sides: Sides) -> list[tuple[certificates.OnLine, certificates.OfPosterior]]:
+    """The family on a line and in any dimension, at three β."""
+    return [
+        (
+            lambda points, weights, gap, b=beta: sides["on_line"](points, weights, gap, b, torch),
+            lambda posterior, gap, b=beta: sides["at_beta"](posterior, gap, b),
+        )
+        for beta in (0.5, 0.8, 1.0)
+    ]
+
+
 def _without_covariance_term(posterior: Posterior, gap: float) -> Tensor:
     """The twin without `½ g tr(SC)`."""
     assert isinstance(posterior, AtomsPosterior)
@@ -365,12 +395,14 @@ register(
         r"$KL = \sum_i p_i E_i\log r \le \sum_i p_i E_i \log[r_i^{1-\beta}\sum_j p_j r_j^\beta]$, where $E_i \log r_i = \tfrac{1}{2}\|m_i\|^2$ gives "
         r"$(1-\beta)$ times $\tfrac{1}{2} g\,tr\,C$. Then $E_i\log Y \le E_i\ell_i + \log E_i[Y e^{-\ell_i}]$ with "
         r"$\ell_i = \tfrac{1}{2}u^TSu + (1-\beta)\langle m_i,u\rangle$ and Gaussian integrals.",
-        sides={"best": bound.kl_family, "at_beta": bound.kl_family_at},
+        sides={"best": bound.kl_family, "at_beta": bound.kl_family_at, "on_line": line.kl_family_at},
         checks=(
             *_upper_checks(lambda sides: [(sides["best"], "kl")]),
             Check("quadrature", "five β each, four toy laws", _b10_every_beta),
             Check("quadrature", "within 1.036 of the truth, golden", _b10_tight),
             Check("exact", "β = ½ is B9's upper bound, and the best is below it", _b10_ends),
+            certificates.agreement(_b10_pairs),
+            *certificates.checks(lambda sides: two_point.family(sides["on_line"]), "β by the rule"),
         ),
         false_twins={
             r"without $\tfrac{1}{2} g\, tr(SC)$": {"best": _without_covariance_term},

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from proofs_checks.certificates import golden_enclosures
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.excerpt import excerpt
@@ -128,6 +129,12 @@ register(
         checks=(
             Check("quadrature", "both sides, four toy laws", _b5_quadrature),
             Check("exact", "E_P log(dM/dQ) over the atoms of the data", _b5_mixture),
+            golden_enclosures(
+                "kl", lambda sides: lambda p, g: divergence.kl_moment_quadrature(p, g).value + sides["gauss"](p, g)
+            ),
+            golden_enclosures(
+                "kl_moment", lambda sides: lambda p, g: divergence.kl_quadrature(p, g).value - sides["gauss"](p, g)
+            ),
         ),
         false_twins={
             r"lumped, $\tfrac{1}{2}(g\,tr\,C - \log(1 + g\,tr\,C))$": {

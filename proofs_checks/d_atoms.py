@@ -9,6 +9,7 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
+from proofs_checks.certificates import nearest_point
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.ends import TILTED, number
@@ -178,6 +179,7 @@ register(
             Check("exact", "weights against the posterior: three laws and the data, two schedules", _d1_weight),
             Check("exact", "the denoiser against the nearest point, on the same", _d1_denoiser),
             Check("exact", "ties at fixed x and along αx, on the same and ±1", _d1_ties),
+            Check("interval", "the denoiser, golden atoms: x in [.8, 1.2], α in [.8, 1], σ in [.4, .6]", nearest_point),
             Check("symbolic", "whole: Bayes' rule for any number of atoms, limits, ties", _d1_symbolic, whole=True),
         ),
         false_twins={

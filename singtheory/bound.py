@@ -1,4 +1,4 @@
-r"""The ladder of bounds on the Gaussian reverse-process error: B2, B3, B5, B6, B9 and B10.
+r"""The ladder of bounds on the Gaussian reverse-process error: B2, B3, B5, B6, B9, B10 and B12.
 
 Each rung is an object that declares what it bounds, from which side, under which assumptions, and the power of the gap g at which it
 vanishes as g → 0; a test fits the slope and compares. Everything is a function of the posterior at t and of g alone (A3).
@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from singtheory import divergence, formula, pairwise
+from singtheory import divergence, formula, pairwise, variation
 from singtheory.errors import unknown_name
 from singtheory.posterior import AtomsPosterior, Posterior
 
@@ -112,7 +112,7 @@ def kl_pair_lower(posterior: Posterior, gap: float) -> Tensor:
 
 
 def kl_family(posterior: Posterior, gap: float) -> Tensor:
-    """B10 with `S = I − (I + (2β−1)² gC)⁻¹` and the best of `pairwise.BETAS`; for many atoms two β are tried."""
+    """B10 with `S = I − (I + (2β−1)² gC)⁻¹` and the best of `pairwise.BETAS`; for many atoms three β, one by rule, are tried."""
     assert isinstance(posterior, AtomsPosterior)
     return _each(posterior, lambda core: core.kl_upper(pairwise.family(core, gap), gap))
 
@@ -120,6 +120,17 @@ def kl_family(posterior: Posterior, gap: float) -> Tensor:
 def kl_family_at(posterior: AtomsPosterior, gap: float, beta: float) -> Tensor:
     """B10 at one β (`pairwise.family_at`), shape (batch,)."""
     return _each(posterior, lambda core: core.kl_upper(pairwise.family_at(core, gap, beta), gap))
+
+
+def tv_family(posterior: Posterior, gap: float) -> Tensor:
+    """The least of what B10 implies for TV, through KL alone and over M (B12)."""
+    assert isinstance(posterior, AtomsPosterior)
+
+    def value(core: pairwise.Core) -> Tensor:
+        moved = formula.tv_trace_bound(gap, core.shift2, torch)
+        return core.tv_upper(variation.upper(core, gap) + moved)
+
+    return torch.minimum(_each(posterior, value), torch.minimum(tv_norm(posterior, gap), tv_chi2(posterior, gap)))
 
 
 def _each(posterior: AtomsPosterior, value: Callable[[pairwise.Core], Tensor]) -> Tensor:
@@ -153,6 +164,7 @@ LADDER: tuple[Bound, ...] = (
     Bound("kl_pair_bound", "B9", "kl", "upper", 1.0, _FINITE, True, kl_pair_upper),
     Bound("kl_pair_lower", "B9", "kl", "lower", None, _FINITE, True, kl_pair_lower),
     Bound("kl_family_bound", "B10", "kl", "upper", 2.0, _FINITE, True, kl_family),
+    Bound("tv_family_bound", "B12", "tv", "upper", 1.0, _FINITE, True, tv_family),
 )
 """All rungs, in the order of their statements."""
 

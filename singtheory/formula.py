@@ -13,6 +13,7 @@ from typing import Any
 
 Number = Any
 Namespace = Any
+Pair = tuple[Number, Number]
 
 
 # --- A: kernels ------------------------------------------------------------------------------------------------------
@@ -150,6 +151,42 @@ def kl_ratio_low(x: Number, xp: Namespace) -> Number:
 def kl_ratio_high(x: Number, xp: Namespace) -> Number:
     """`2(eˣ − 1 − x)/x²`, `x = D²g`: the most that KL can be of its leading order (B11)."""
     return 2 * (xp.exp(x) - 1 - x) / x**2
+
+
+def family_shrinkage(beta: Number, spread: Number) -> Number:
+    """`s = 1 − 1/(1 + (2β−1)² gλ)`, the choice of S along an eigenvector of C, `spread = gλ` (B10)."""
+    return 1 - 1 / (1 + (2 * beta - 1) * (2 * beta - 1) * spread)
+
+
+def family_gauss_part(s: Number, spread: Number, xp: Namespace) -> Number:
+    """`½[s + gλ s − log(1 + s)]`, one eigenvector's part of `½[tr S + g tr(SC) − log det(I+S)]` (B10)."""
+    return (s + s * spread - xp.log1p(s)) / 2
+
+
+def family_beta(separated: Number, xp: Namespace) -> Number:
+    """`β = ½ + ½/(1 + (max(0, τ − 1/20)/(7/25))²)`, from 1 where the atoms overlap (τ = 0) to ½ where they part (τ = 1) (B10).
+
+    The two numbers are ours: with them the bound is within 1.08 of the truth on the golden law, 1.13 on two atoms of equal weight,
+    1.46 on 200 atoms in 64 dimensions and 2.12 on two atoms of weights .999 and .001, where no (β, S) does better than 2.09.
+    """
+    overlap = xp.relu(20 * separated - 1) * 5 / 28  # in whole numbers, which every arithmetic takes
+    return (1 + 1 / (1 + overlap * overlap)) / 2
+
+
+def tv_pinsker(kl: Number, xp: Namespace) -> Number:
+    """`TV ≤ √(KL/2)` (Pinsker; B12)."""
+    return xp.sqrt(kl / 2)
+
+
+def tv_bretagnolle_huber(kl: Number, xp: Namespace) -> Number:
+    """`TV ≤ √(1 − e^{−KL})` (Bretagnolle and Huber; B12)."""
+    return xp.sqrt(1 - xp.exp(-kl))
+
+
+def tv_widening(spread: Number, xp: Namespace) -> Number:
+    """`TV(N(0, 1+gλ), N(0, 1)) = erf(u/√2) − erf(u/√(2(1+gλ)))`, `u² = (1 + 1/gλ) log(1+gλ)`, `spread = gλ > 0` (B12)."""
+    u2 = (1 + 1 / spread) * xp.log1p(spread)
+    return xp.erf(xp.sqrt(u2 / 2)) - xp.erf(xp.sqrt(u2 / (2 * (1 + spread))))
 
 
 # --- C: the end t = 1 ------------------------------------------------------------------------------------------------
@@ -342,3 +379,115 @@ def normal_score(offset: Number, foot: Number, alpha: Number, sigma: Number) -> 
 def vp_foot_score(foot: Number) -> Number:
     """`−f/2`, its limit at t = 0 in VP on the subspace itself, `n = f` (D4)."""
     return -foot / 2
+
+
+def sde_diffusion2(alpha: Number, sigma: Number, alpha_dot: Number, sigma_dot: Number) -> Number:
+    """`2σσ̇ − 2σ²α̇/α = −σ² d log γ/dt`, the squared diffusion of the forward SDE on any schedule (D5)."""
+    return 2 * sigma * sigma_dot - 2 * sigma**2 * sde_rate(alpha, alpha_dot)
+
+
+def reverse_drift(x_t: Number, score: Number, rate: Number, diffusion2: Number) -> Number:
+    """`f x − g² ∇log q`, the drift of the reverse SDE (D5)."""
+    return rate * x_t - diffusion2 * score
+
+
+def reverse_rate_integral(snr_t: Number, snr_s: Number, xp: Namespace) -> Number:
+    """`log(γ_s/γ_t)`, the integral from s to t of the factor of `x − αx̂` in the reverse drift: infinite at s = 0 (D5)."""
+    return xp.log(snr_s / snr_t)
+
+
+def flow_deviation(deviation: Number, sigma_t: Number, sigma_s: Number) -> Number:
+    """`(σ_s/σ_t) (x_t − α_t y)`, to where the flow towards an atom y takes the deviation from it (D5)."""
+    return deviation * sigma_s / sigma_t
+
+
+def smooth_epsilon_rate(data_score: Number, sigma_dot: Number) -> Number:
+    """`−σ̇ ∇log π(x)`, the leading order of `∂_t ε*` at t = 0 for a smooth positive density (D6)."""
+    return -sigma_dot * data_score
+
+
+def gaussian_epsilon(x_t: Number, mean: Number, eigenvalue: Number, alpha: Number, sigma: Number) -> Number:
+    """`ε* = σ(x − αμ)/(α²λ + σ²)` for data `N(μ, λ)` on a line (D6)."""
+    return sigma * (x_t - alpha * mean) / marginal_var(alpha, sigma, eigenvalue)
+
+
+def atom_epsilon_rate(
+    x_t: Number, atom: Number, alpha: Number, sigma: Number, alpha_dot: Number, sigma_dot: Number
+) -> Number:
+    """`−σ̇(x − αy)/σ² − α̇y/σ`, `∂_t ε*` where `x̂` has become the point y (D6)."""
+    return -sigma_dot * (x_t - alpha * atom) / sigma**2 - alpha_dot * atom / sigma
+
+
+def atom_epsilon_exponent(p: Number) -> Number:
+    """`−p − 1`: off the atoms `∂_t ε*` behaves like `σ̇/σ² ~ t^{−p−1}` where `σ ~ t^p` (D6)."""
+    return -p - 1
+
+
+def vp_atom_epsilon_rate(atom: Number, sigma_dot: Number) -> Number:
+    """`½ σ̇ y`, its leading order in VP at `x = y` (D6)."""
+    return sigma_dot * atom / 2
+
+
+# --- E: samplers -----------------------------------------------------------------------------------------------------
+
+
+def ddim_noise_var(eta: Number, bridge_var: Number) -> Number:
+    """`σ_η² = η² c²`, the variance of the fresh noise of a DDIM step (E1)."""
+    return eta**2 * bridge_var
+
+
+def ddim_kept_var(eta: Number, a: Number, bridge_var: Number, sigma_t: Number) -> Number:
+    """`σ_s² − σ_η² = a²σ_t² + (1 − η²)c²`, what a DDIM step keeps of the old noise; this form does not cancel (E1)."""
+    return a**2 * sigma_t**2 + (1 - eta**2) * bridge_var
+
+
+def ddim_mean(x_hat: Number, epsilon: Number, alpha_s: Number, kept_std: Number) -> Number:
+    """`α_s x̂ + √(σ_s² − σ_η²) ε*`, a DDIM step but for its fresh noise (E1)."""
+    return alpha_s * x_hat + kept_std * epsilon
+
+
+def chart_step(x_t: Number, drift: Number, here: Pair, rates: Pair, there: Pair, chart: Pair) -> Number:
+    """Euler's rule for the flow in `(x/k, τ)`, `k = pα + qσ`, `τ = (pσ − qα)/k`, with the chart `(p, q)` (E1).
+
+    `(α, σ)` is `here` with the time derivatives `rates`, and `there` after the step. The chart (1, 0) is `(x/α, σ/α)`, (0, 1) is
+    `(x/σ, −α/σ)`.
+    """
+    p, q = chart
+    (scale_t, clock_t), (scale_s, clock_s) = (
+        (p * alpha + q * sigma, (p * sigma - q * alpha) / (p * alpha + q * sigma)) for alpha, sigma in (here, there)
+    )
+    scale_rate = p * rates[0] + q * rates[1]
+    clock_rate = (p * rates[1] - q * rates[0] - clock_t * scale_rate) / scale_t
+    slope = (drift - scale_rate / scale_t * x_t) / scale_t / clock_rate
+    return scale_s * (x_t / scale_t + slope * (clock_s - clock_t))
+
+
+def singular_step(mean: Number, x_1: Number, alpha_s: Number, sigma_s: Number, sigma_1: Number) -> Number:
+    """`α_s μ + σ_s x_1/σ_1`, the step from `α_1 = 0` (E1)."""
+    return ddim_mean(mean, terminal_epsilon(x_1, sigma_1), alpha_s, sigma_s)
+
+
+def discretisation(gap: Number, mmse: Number, information: Number) -> Number:
+    """`½(g mmse(γ_t) − ∫ mmse dγ)`, the mean KL of a step of gap g, `information` the integral over it (B8)."""
+    return (gap * mmse - information) / 2
+
+
+def next_optimal_snr(snr: Number, mmse_before: Number, mmse: Number, mmse_slope: Number) -> Number:
+    """`γ_{k+1} = γ_k + (mmse(γ_{k−1}) − mmse(γ_k))/(−mmse′(γ_k))`, where moving `γ_k` changes nothing (E2)."""
+    return snr + (mmse_before - mmse) / -mmse_slope
+
+
+def geometric_snr(eigenvalue: Number, snr_start: Number, snr_end: Number, fraction: Number) -> Number:
+    """The `γ_k`, `fraction = k/N`, of the grid geometric in `1 + λγ`, the best one for Gaussian data (E2)."""
+    low, high = 1 + eigenvalue * snr_start, 1 + eigenvalue * snr_end
+    return (low * (high / low) ** fraction - 1) / eigenvalue
+
+
+def geometric_cost(ratio: Number, steps: Number, xp: Namespace) -> Number:
+    """`½N(r − 1 − log r)`, its discretisation term, `r` the ratio of `1 + λγ` over a step; one eigenvalue's part (E2)."""
+    return steps * (ratio - 1 - xp.log(ratio)) / 2
+
+
+def optimal_cost(root_integral: Number, slope_ratio: Number, steps: Number, xp: Namespace) -> Number:
+    """`(R²/4N)(1 + log ρ/6N)`, `R = ∫√|mmse′|dγ`, `ρ = mmse′(γ_0)/mmse′(γ_N)`: the least discretisation for many steps (E2)."""
+    return root_integral**2 / (4 * steps) * (1 + xp.log(slope_ratio) / (6 * steps))

@@ -25,8 +25,8 @@ MAX_ATOMS = 4096
 NEGLIGIBLE = 1e-20
 """Posterior weights below this are left to the bound on the rest."""
 BETAS = tuple(0.5 + 0.05 * k for k in range(11))
-"""The β of B10 that are tried: ½ is B9's, 1 is the pairwise form of B2."""
-_HEAVY = 256
+"""The β of B10 that are tried on few atoms: ½ is B9's, 1 is the pairwise form of B2."""
+_FEW = 256
 
 
 @final
@@ -67,12 +67,6 @@ class Core:
         values, basis = torch.linalg.eigh((self.xi * self.p[:, None]).mT @ self.xi)
         return values.clamp(min=0), basis
 
-    def heaviest(self, count: int) -> "Core":
-        """The core of the `count` heaviest atoms alone."""
-        chosen = self.log_p.topk(min(count, len(self.log_p))).indices
-        log_p = torch.log_softmax(self.log_p[chosen], 0)
-        return Core(AtomsPosterior(self.xi[chosen], log_p[None], log_p.new_zeros(1)))
-
     def kl_upper(self, core_bound: Tensor, gap: float) -> Tensor:
         """From a bound on `KL(P'‖Q')` one on `KL(P‖Q)`."""
         return self.mass * (core_bound + formula.kl_trace_bound(gap, self.shift2)) + formula.kl_trace_bound(
@@ -112,13 +106,18 @@ def separation(core: Core, rate: float) -> Tensor:
     return core.p @ torch.maximum(inner, core.log_p)
 
 
+def separated(core: Core, gap: float) -> Tensor:
+    """`τ = −Σ p_i log Σ p_j exp(−g d_ij²/8)/H(p)`: 0 where the atoms coincide, 1 where they are far apart (B10)."""
+    entropy = torch.special.entr(core.p).sum()
+    return torch.where(entropy > 0, -separation(core, gap / 8) / entropy, 0.0).clamp(0, 1)
+
+
+@lru_cache(maxsize=1)
 def family(core: Core, gap: float) -> Tensor:
-    """B10 at the best of `BETAS` for few atoms; for many, at β = 1 and at the best β of the heaviest ones alone."""
-    if len(core.log_p) <= _HEAVY:
-        return torch.stack([family_at(core, gap, beta) for beta in BETAS]).amin()
-    proxy = core.heaviest(_HEAVY)
-    values = torch.stack([family_at(proxy, gap, beta) for beta in BETAS])
-    return torch.stack([family_at(core, gap, beta) for beta in {BETAS[int(values.argmin())], 1.0}]).amin()
+    """B10 at the best of `BETAS` for few atoms; for many, at the β of the rule `formula.family_beta` and at both ends. The last one is kept."""
+    few = len(core.p) <= _FEW
+    betas = BETAS if few else (0.5, float(formula.family_beta(separated(core, gap), torch)), 1.0)
+    return torch.stack([family_at(core, gap, beta) for beta in betas]).amin()
 
 
 def family_at(core: Core, gap: float, beta: float) -> Tensor:
@@ -129,8 +128,8 @@ def family_at(core: Core, gap: float, beta: float) -> Tensor:
     """
     variances, basis = core.principal
     spread = gap * variances
-    s = 1 - 1 / (1 + (2 * beta - 1) ** 2 * spread)
-    gauss_part = (s + s * spread - torch.log1p(s)).sum() / 2
+    s = formula.family_shrinkage(beta, spread)
+    gauss_part = formula.family_gauss_part(s, spread, torch).sum()
     white = math.sqrt(gap) * (core.xi @ basis) / (1 + s).sqrt()
     own = beta**2 / 2 * white.square().sum(dim=1) - beta / 2 * gap * core.norms2
     exponents = (white @ (beta**2 * white).mT).add_(own).add_(own[:, None])

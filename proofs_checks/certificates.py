@@ -1,0 +1,105 @@
+"""Interval certificates as checks: B2, B9 and B10 on all laws on two points and on the golden atoms, D1 on a box."""
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import torch
+from flint import arb
+
+from proofs_checks.claim import Check, Outcome, Sides
+from proofs_checks.context import Context
+from proofs_checks.laws import GOLDEN
+from proofs_checks.measure import prior_posterior, toy_instances
+from proofs_checks.outcome import equal, worst
+from singtheory import interval, two_point
+from singtheory.formula import Number
+from singtheory.gap_range import GapRange
+from singtheory.interval import NAMESPACE, Box, Certificate
+from singtheory.posterior import AtomsPosterior
+from singtheory.two_point import Rung
+
+GOLDEN_ATOMS = (("-1.3", "0.2", "1.1"), ("0.2", "0.5", "0.3"))
+"""The golden law in decimals, which balls contain exactly."""
+GOLDEN_GAPS, QUICK_GAPS = (Fraction(1, 100), Fraction(100)), (Fraction(1, 10), Fraction(10))
+"""All the gaps that are certified on the golden atoms, and those of a quick run."""
+NEAREST_BOX: Box = ((Fraction(4, 5), Fraction(6, 5)), (Fraction(4, 5), Fraction(1)), (Fraction(2, 5), Fraction(3, 5)))
+"""x, α and σ where the golden atom 1.1 is nearest to x."""
+
+RungOf = Callable[[Sides], Rung]
+OnLine = Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor], Number]
+OfPosterior = Callable[[AtomsPosterior, float], Number]
+
+
+def checks(rung_of: RungOf, what: str) -> tuple[Check, Check]:
+    """The two certificates of a rung built from the sides of its claim."""
+
+    def two_points(sides: Sides, context: Context) -> Outcome:
+        return outcome(two_point.certify(rung_of(sides), two_point.WHOLE if context.full else two_point.QUICK))
+
+    def golden(sides: Sides, context: Context) -> Outcome:
+        return outcome(GapRange(*GOLDEN_ATOMS).certify(rung_of(sides), GOLDEN_GAPS if context.full else QUICK_GAPS))
+
+    return (
+        Check("interval", f"{what}: every law on two points, (e², p) in the box shown", two_points),
+        Check("interval", f"{what}: the golden atoms at every gap in the range shown", golden),
+    )
+
+
+def golden_enclosures(enclosure: str, sides_of: Callable[[Sides], OfPosterior]) -> Check:
+    """The floating-point value at the golden gaps against a rigorous enclosure at most 1e-10 wide; `enclosure` names a method of `GapRange`."""
+
+    def run(sides: Sides, _: Context) -> Outcome:
+        balls, posterior, outcomes = GapRange(*GOLDEN_ATOMS), prior_posterior(GOLDEN), []
+        for gap in ("0.3", "0.1", "0.01"):
+            found = getattr(balls, enclosure)(Fraction(gap))
+            value = float(sides_of(sides)(posterior, float(gap)))
+            if float(found.rad()) > 0.5e-10:
+                return Outcome("undecided", float(found.mid()), value, None, f"g = {gap}: enclosure wider than 1e-10")
+            # 1e-9 relative is what the quadratures promise
+            outcomes.append(equal(value, float(found.mid()), 1e-9 * abs(value), f"golden, g = {gap}"))
+        return worst(outcomes)
+
+    return Check("interval", "the golden values, enclosed to 1e-10 or better", run)
+
+
+def outcome(certificate: Certificate) -> Outcome:
+    """What a certificate says, with the box of its least margin; the numbers are the coverage and the one asked for."""
+    where = f"{certificate.boxes} boxes, depth {certificate.depth}, least margin at {certificate.where}"
+    return Outcome(certificate.verdict, certificate.coverage, 1.0, certificate.margin, where)
+
+
+def agreement(pairs: Callable[[Sides], list[tuple[OnLine, OfPosterior]]]) -> Check:
+    """Ties what is certified to what is used: the formula on a line against the rung of the ladder, on toy atoms."""
+
+    def run(sides: Sides, _: Context) -> Outcome:
+        outcomes = []
+        for i in (i for i in toy_instances() if i.posterior.points.shape[1] == 1):
+            points, weights = list(i.posterior.points[:, 0]), list(i.posterior.weights[0])
+            scale = 1e-12 * (1 + i.gap)  # roundings of exponents of size g
+            for on_line, of_posterior in pairs(sides):
+                expected = float(of_posterior(i.posterior, i.gap))
+                value = float(on_line(points, weights, torch.tensor(i.gap, dtype=torch.float64)))
+                outcomes.append(equal(value, expected, scale, i.where))
+        return worst(outcomes)
+
+    return Check("exact", "the formula that is certified is the ladder's: toy atoms on a line", run)
+
+
+def nearest_point(sides: Sides, _: Context) -> Outcome:
+    """`|x̂ − y*| ≤ Σ (w_j/w*) e^{−m_j/2σ²} |y_j − y*|` on a box of x, α and σ (D1)."""
+    with interval.precision():
+        points, priors = ([interval.ball(v) for v in values] for values in GOLDEN_ATOMS)
+        nearest, prior = points.pop(), priors.pop()
+
+        def room(x: Number, alpha: Number, sigma: Number) -> Number:
+            likelihoods = [((alpha * y - x) * (x - alpha * y) / (2 * sigma * sigma)).exp() for y in (*points, nearest)]
+            *joint, own = (w * likelihood for w, likelihood in zip((*priors, prior), likelihoods, strict=True))
+            off = sum(p * (nearest - y) for p, y in zip(joint, points, strict=True)) / (sum(joint, own * 0) + own)
+            margins = [alpha * (nearest - y) * (2 * x - alpha * (nearest + y)) for y in points]
+            rivals = [sides["rival"](w / prior, m, sigma, NAMESPACE) for w, m in zip(priors, margins, strict=True)]
+            return sum(r * (nearest - y) for r, y in zip(rivals, points, strict=True)) - off
+
+        def margin(box: Box) -> arb:
+            return interval.enclose(room, box)
+
+        return outcome(interval.certify(margin, NEAREST_BOX, lambda at: margin(tuple((v, v) for v in at))))
