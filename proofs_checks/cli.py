@@ -1,4 +1,4 @@
-"""The command `singtheory`: verify the claims, tabulate the reverse-process error of a sampler.
+"""The command `singtheory`: list or verify the claims, tabulate the reverse-process error of a sampler.
 
 The first line is printed before anything heavy is imported, so that a run is seen to have started.
 """
@@ -29,6 +29,9 @@ DataOption = Annotated[
     str,
     typer.Option("--data", help="digits, fashion-mnist[:FOLDER], FILE.npy, FILE.npz or a FOLDER of images."),
 ]
+ClaimsOption = Annotated[
+    str, typer.Option("--claims", help="Which claims: shell patterns such as 'B*', separated by commas.")
+]
 SeedOption = Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same numbers.")]
 
 
@@ -44,10 +47,21 @@ def _one_line_errors() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
+@app.command(name="list")
+def list_claims(claims: ClaimsOption = "*") -> None:
+    """The claims with their methods, number of false twins and sources; nothing is checked."""
+    typer.echo(f"singtheory list: claims {claims} (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from proofs_checks import console, harness
+
+        console.show(console.claims_list(harness.select(harness.load_claims().values(), claims)))
+
+
 @app.command()
 def verify(
     data: DataOption = "digits",
-    claims: Annotated[str, typer.Option(help="Which claims: shell patterns such as 'B*', separated by commas.")] = "*",
+    claims: ClaimsOption = "*",
     full: Annotated[bool, typer.Option("--full", help="The long checks and sweeps too.")] = False,
     device: Annotated[str, typer.Option(help="Where posteriors of the data are computed: cpu or cuda.")] = "cpu",
     seed: SeedOption = 0,

@@ -15,7 +15,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from proofs_checks.claim import Outcome
+from proofs_checks.claim import Claim, Outcome
 from proofs_checks.harness import CheckResult, ClaimResult
 
 _COLOURS = {"proved": "green", "supported": "green", "refuted": "red", "undecided": "yellow"}
@@ -82,6 +82,20 @@ def claims_table(results: Sequence[ClaimResult]) -> Table:
             Text(f"{refuted}/{len(result.twins)}", style="" if refuted == len(result.twins) else "red"),
             f"{result.seconds:.1f}",
         )
+    return table
+
+
+def claims_list(claims: Sequence[Claim]) -> Table:
+    """One row a claim: what it says and how it is decided, without a run."""
+    table = Table(title="Claims")
+    for name in ("id", "title", "methods"):
+        table.add_column(name)
+    table.add_column("twins", justify="right")
+    table.add_column("source")
+    for claim in claims:
+        methods = ", ".join(dict.fromkeys(check.method for check in claim.checks))
+        # as Text, for brackets in prose are no markup
+        table.add_row(claim.id, Text(claim.title), methods, str(len(claim.false_twins)), Text(claim.source))
     return table
 
 

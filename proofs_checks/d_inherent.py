@@ -12,7 +12,7 @@ from torch import Tensor
 
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
-from proofs_checks.counterexample import uniform_score
+from proofs_checks.counterexample import LINE, uniform_score
 from proofs_checks.d_atoms import SCHEDULES, atoms_posterior, finite_laws, neighbours, rounding
 from proofs_checks.ends import TILTED
 from proofs_checks.excerpt import excerpt
@@ -191,11 +191,9 @@ register(
 
 # --- D4 --------------------------------------------------------------------------------------------------------------
 
-_LINE = Gaussian([0.3, 1.2], [[0.64, 0.0], [0.0, 0.0]])
-"""A Gaussian along the first axis of the plane, at height f = 1.2."""
 _ALONG = Gaussian([0.3], [[0.64]])
-"""The same along the line alone."""
-_FOOT = 1.2
+"""LINE along the line alone."""
+_FOOT = float(LINE.mean[1])
 _SIGMAS = (0.004, 0.008, 0.016)
 _POINTS = torch.tensor([[-0.9], [0.1], [0.8], [1.0]], dtype=torch.float64)
 _SMOOTH = {"two bumps": (BUMPS, _POINTS), "Gaussian": (TILTED, TILTED.mean + _POINTS)}
@@ -224,7 +222,7 @@ def _d4_smooth(sides: Sides, _: Context) -> Outcome:
 
 
 def _off_tangent(schedule: Schedule, x: Tensor, sigma: float) -> float:
-    found = limit.score(_LINE, schedule, x, _time_of_sigma(schedule, sigma))[:, :1]
+    found = limit.score(LINE, schedule, x, _time_of_sigma(schedule, sigma))[:, :1]
     return float((found - limit.data_score(_ALONG, x[:, :1])).norm())
 
 
@@ -236,7 +234,7 @@ def _d4_subspace(sides: Sides, _: Context) -> Outcome:
             x = torch.tensor([[0.9, height]], dtype=torch.float64)
             for sigma in _SIGMAS:
                 t = _time_of_sigma(schedule, sigma)
-                found = limit.score(_LINE, schedule, x, t)
+                found = limit.score(LINE, schedule, x, t)
                 expected = sides["normal"](height, _FOOT, float(schedule.alpha(t)), sigma)
                 # the score divides a difference of two numbers near 1 by σ²
                 outcomes.append(equal(float(found[0, 1]), expected, 1e-14 / sigma**2, f"normal, {kind}, σ = {sigma}"))
@@ -246,7 +244,7 @@ def _d4_subspace(sides: Sides, _: Context) -> Outcome:
 
 
 def _off_foot(schedule: Schedule, x: Tensor, expected: float, sigma: float) -> float:
-    return float(limit.score(_LINE, schedule, x, _time_of_sigma(schedule, sigma))[0, 1]) - expected
+    return float(limit.score(LINE, schedule, x, _time_of_sigma(schedule, sigma))[0, 1]) - expected
 
 
 def _d4_foot(sides: Sides, _: Context) -> Outcome:

@@ -15,6 +15,7 @@ from proofs_checks.context import Context
 from proofs_checks.harness import ClaimResult, run_claim, steps
 from proofs_checks.picture import Picture
 from proofs_checks.picture_brightness import draw
+from proofs_checks.picture_counterexamples import counterexamples_picture
 from proofs_checks.picture_ladder import grid_picture, ladder_picture
 from proofs_checks.picture_limits import limits_picture, thumbnails_picture
 from proofs_checks.report import write_report
@@ -64,7 +65,7 @@ def run_report(results: Sequence[ClaimResult], context: Context, meta: Mapping[s
         step("brightness law C7")
         measured = measure(digit_pictures(digits_images(), 32, 3), QUICK_SAMPLES, context.seed)
         swept = _sweep(context, step)
-        pictures = [_brightness_picture(swept), *_data_pictures(context, step)]
+        pictures = [_brightness_picture(swept), *_data_pictures(context, step), counterexamples_picture(step)]
     quick = {
         "caption": f"digits on three backgrounds, 32×32 RGB, {measured.samples} samples a start, {measured.steps} steps, "
         f"intervals at {measured.confidence:.0%}",

@@ -5,12 +5,20 @@ the scheduler ends (`set_alpha_to_one`): at t = 0, or at the first node.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from singtheory import formula
 from singtheory.errors import InputError, unknown_name
 from singtheory.schedule import Discrete, Schedule
+
+Mmse = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Maps γ of shape (n,) to `mmse(γ)` and `mmse′(γ)`."""
+
+_CANDIDATES, _ROUNDS = 129, 13
+"""First steps tried from 2^-64 of the range up, two an octave; 13 rounds of 4 bits leave the last bit of float64."""
 
 
 def _check_steps(steps: int) -> None:
@@ -75,6 +83,76 @@ def karras(schedule: Schedule, steps: int, snr_start: float, snr_end: float, rho
         raise InputError(f"snr {snr_start} to {snr_end}, rho {rho}: need 0 < start < end < infinity and rho > 0")
     root = torch.linspace(snr_start ** (-0.5 / rho), snr_end ** (-0.5 / rho), steps + 1, dtype=torch.float64)
     return schedule.time_of_snr(root ** (-2 * rho))
+
+
+def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mmse: Mmse) -> Tensor:
+    """The grid with the least discretisation term `Σ ½∫(mmse(γ_k) − mmse(γ))dγ` of B8, ends given (E2).
+
+    Its times satisfy `mmse(γ_{k−1}) − mmse(γ_k) = −mmse′(γ_k)(γ_{k+1} − γ_k)`, which makes every `γ_k` a function of `γ_1`; that
+    one is found by dividing intervals. Where mmse is not convex several grids may satisfy it, and the cheapest is taken.
+
+    Args:
+        schedule: the forward process.
+        steps: N.
+        snr_start: `γ_0 ≥ 0`, reached by the schedule; 0 is t = 1 with `α_1 = 0`.
+        snr_end: `γ_N > γ_0`, finite.
+        mmse: maps γ of shape (n,) to `mmse(γ)`, strictly decreasing, and `mmse′(γ)`, both (n,).
+
+    Raises:
+        InputError: for ends out of order, and where mmse does not decrease between them or falls by too many powers of ten.
+    """
+    _check_steps(steps)
+    if not 0 <= snr_start < snr_end < math.inf:
+        raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
+    ends = torch.tensor([snr_start, snr_end], dtype=torch.float64)
+    levels, slopes = mmse(ends)
+    if not bool((levels[0] > levels[1]) & (slopes < 0).all()):
+        raise InputError(f"mmse must decrease from snr {snr_start} to {snr_end}, with a negative derivative at both")
+    snr = ends if steps == 1 else _cheapest(_stationary(steps, snr_start, snr_end, mmse), mmse)
+    return schedule.time_of_snr(snr)
+
+
+def _stationary(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
+    """Grids in γ that satisfy E2 and end at `end`, one for each crossing found; shape (crossings, steps + 1)."""
+    first = start + (end - start) * torch.logspace(-64, 0, _CANDIDATES, base=2, dtype=torch.float64)
+    beyond = _shoot(first, steps, start, end, mmse)[:, -1] >= end
+    crossings = (beyond[1:] != beyond[:-1]).nonzero()[:, 0].tolist()
+    if not crossings:
+        raise InputError(f"snr {start} to {end}: mmse falls too unevenly for {steps} steps, take a narrower range")
+    found = [_narrowed(first[k], first[k + 1], steps, start, end, mmse) for k in crossings]
+    grids = _shoot(torch.stack(found), steps, start, end, mmse)
+    grids[:, -1] = end
+    return grids
+
+
+def _narrowed(low: Tensor, high: Tensor, steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
+    """The `γ_1` between two on different sides of a crossing, to the last bit: by 16ths, as mmse takes many γ at once."""
+    for _ in range(_ROUNDS):
+        first = torch.lerp(low, high, torch.linspace(0, 1, 17, dtype=torch.float64))
+        beyond = _shoot(first, steps, start, end, mmse)[:, -1] >= end
+        if bool((beyond == beyond[0]).all()):
+            break
+        k = int((beyond != beyond[0]).nonzero()[0, 0])
+        low, high = first[k - 1], first[k]
+    return low
+
+
+def _shoot(first: Tensor, steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
+    """The grids in γ that follow from each `γ_1`; a grid that has reached `end` stays there. Shape (len(first), steps + 1)."""
+    snr = [torch.full_like(first, start), first]
+    before, (level, slope) = mmse(snr[0])[0], mmse(first)
+    for _ in range(steps - 1):
+        after = formula.next_optimal_snr(snr[-1], before, level, slope)
+        after = after.nan_to_num(nan=end).clamp(max=end)  # 0/0 where mmse has fallen to nothing
+        snr.append(torch.where(snr[-1] < end, torch.maximum(after, snr[-1]), end))  # rounding can turn tiny steps back
+        before, (level, slope) = level, mmse(snr[-1])
+    return torch.stack(snr, dim=1)
+
+
+def _cheapest(grids: Tensor, mmse: Mmse) -> Tensor:
+    """The one of least `Σ mmse(γ_k)(γ_{k+1} − γ_k)`: the integrals of the discretisation term add up to the same."""
+    levels = mmse(grids[:, :-1].flatten())[0].view(len(grids), -1)
+    return grids[(levels * grids.diff(dim=1)).sum(dim=1).argmin()]
 
 
 _NAMED = {"leading": leading, "trailing": trailing, "linspace": linspace}

@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from singtheory import draw
+from singtheory.law import Atoms, Gaussian
 from singtheory.posterior import AtomsPosterior
 
 _NODES = 64
+_LINE_NODES, _TAIL = 600, 9.0
+"""The trapezoidal rule's nodes; a Gaussian has 1e-19 of its mass beyond nine standard deviations."""
 
 
 def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor:
@@ -66,3 +69,24 @@ def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, ge
     xi = posterior.sample(samples, generator)[0] - posterior.mean
     u = h.sqrt()[:, None] * xi + draw.normal(xi.shape, xi.device, generator)
     return gap / 2 * (posterior.trace_cov - posterior_trace(posterior, u, h))
+
+
+def line_mmse(law: Atoms, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """`mmse(γ)` and `mmse′(γ) = −E‖C‖_F²` of finite data on a line by quadrature, `snr` and results of shape (n,)."""
+    centres = snr.sqrt()[:, None] * (law.points - law.mean)[:, 0]
+    low, high = centres.amin(dim=1) - _TAIL, centres.amax(dim=1) + _TAIL
+    z = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, _LINE_NODES, dtype=torch.float64)
+    joint = torch.exp(-(z[..., None] - centres[:, None]).square() / 2) * law.weights
+    density = joint.sum(dim=-1)
+    weights = joint / density[..., None]
+    off = law.points[:, 0] - (weights @ law.points[:, 0])[..., None]
+    variance = (weights * off.square()).sum(dim=-1)
+    mass = density * ((high - low) / (_LINE_NODES - 1))[:, None] / math.sqrt(2 * math.pi)
+    return (mass * variance).sum(dim=1), -(mass * variance.square()).sum(dim=1)
+
+
+def gaussian_mmse(law: Gaussian, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """`mmse(γ) = Σ λ/(1 + γλ)` and its derivative for Gaussian data, `snr` and results of shape (n,)."""
+    eigenvalues = torch.linalg.eigvalsh(law.cov).clamp(min=0)
+    spectrum = eigenvalues / (1 + snr[:, None] * eigenvalues)
+    return spectrum.sum(dim=1), -spectrum.square().sum(dim=1)

@@ -15,7 +15,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from singtheory import limit
+from singtheory import formula, limit
 from singtheory.errors import InputError
 from singtheory.kernel import bridge, check_step
 from singtheory.law import Law
@@ -116,11 +116,13 @@ class DDIM(Sampler):
         """One step (E1)."""
         t, s = check_step(t, s)
         alpha_t, sigma_t = self.schedule.alpha(t), self.schedule.sigma(t)
-        alpha_s, sigma_s = self.schedule.alpha(s), self.schedule.sigma(s)
-        noise_var = self.eta**2 * bridge(self.schedule, t, s).var  # σ_η² = η² c² (A2, E1)
+        alpha_s = self.schedule.alpha(s)
+        kernel = bridge(self.schedule, t, s)
+        noise_var = formula.ddim_noise_var(self.eta, kernel.var)
+        kept_var = formula.ddim_kept_var(self.eta, kernel.a, kernel.var, sigma_t)
         mean = denoiser(x_t, t).to(torch.float64)  # x̂
-        noise = (x_t - alpha_t * mean) / sigma_t  # ε*
-        x_s = alpha_s * mean + (sigma_s**2 - noise_var).clamp(min=0).sqrt() * noise
+        noise = formula.epsilon_of(x_t, mean, alpha_t, sigma_t)
+        x_s = formula.ddim_mean(mean, noise, alpha_s, kept_var.sqrt())
         if noise_var == 0:
             return x_s
         fresh = torch.randn(x_t.shape, dtype=torch.float64, device=x_t.device, generator=generator)

@@ -4,6 +4,7 @@ Nothing here is a result typed in: each function derives its expression from a d
 density, a Hermite expansion), and the claims ask whether the formula is the same.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from types import SimpleNamespace
 
@@ -14,6 +15,10 @@ NAMESPACE = SimpleNamespace(
     log=sympy.log, log1p=lambda x: sympy.log(1 + x), exp=sympy.exp, sqrt=sympy.sqrt, pi=sympy.pi
 )
 """What `singtheory.formula` needs to work on symbols."""
+
+Pair = tuple[Expr, Expr]
+Rule = Callable[[Expr, Expr], Expr]
+"""Maps α and σ to a coordinate's scale or clock."""
 
 
 def coefficients(expression: Expr, variable: Symbol, order: int) -> list[Expr]:
@@ -75,3 +80,46 @@ def gaussian_denoiser(x: Expr, mean: Expr, eigenvalue: Expr, alpha: Expr, sigma:
 def expected_log_normal(mean: Expr, var: Expr, first: Expr, second: Expr) -> Expr:
     """`E log N(x; mean, var)` on a line for any x with `E x = first` and `E x² = second` (C6)."""
     return -sympy.log(2 * sympy.pi * var) / 2 - (second - 2 * mean * first + mean**2) / (2 * var)
+
+
+def euler_in_chart(x: Expr, drift: Expr, here: Pair, rates: Pair, there: Pair, scale: Rule, clock: Rule) -> Expr:
+    """Euler's rule for `ẋ = drift` in the coordinate `x/scale(α, σ)` with the time `clock(α, σ)`, by the chain rule (E1)."""
+    t = sympy.Dummy("t")
+    path, alpha, sigma = (sympy.Function(name)(t) for name in ("X", "A", "S"))
+    slope = sympy.diff(path / scale(alpha, sigma), t) / sympy.diff(clock(alpha, sigma), t)
+    slope = slope.subs([(path.diff(t), drift), (alpha.diff(t), rates[0]), (sigma.diff(t), rates[1])])
+    slope = slope.subs([(path, x), (alpha, here[0]), (sigma, here[1])])
+    return scale(*there) * (x / scale(*here) + slope * (clock(*there) - clock(*here)))
+
+
+def stationary_neighbour(snr: tuple[Symbol, Symbol], levels: tuple[Symbol, Symbol], slope: Symbol) -> Expr:
+    """The `γ_2` for which `Σ_k ½∫(m(γ_k) − m(γ))dγ` of two steps from `γ_0` does not change with `γ_1`, any mmse m (E2).
+
+    Args:
+        snr: `γ_0, γ_1`.
+        levels: what stands for `m(γ_0), m(γ_1)`.
+        slope: what stands for `m′(γ_1)`.
+    """
+    m, after, h = sympy.Function("m"), sympy.Dummy("after"), sympy.Dummy("h")
+    cost = sympy.Add(
+        *(
+            (m(low) * (high - low) - sympy.Integral(m(h), (h, low, high))) / 2
+            for low, high in ((snr[0], snr[1]), (snr[1], after))
+        )
+    )
+    change = sympy.diff(cost, snr[1]).doit()
+    named = change.subs(m(snr[1]).diff(snr[1]), slope).subs({m(snr[0]): levels[0], m(snr[1]): levels[1]})
+    return sympy.solve(named, after)[0]
+
+
+def root_step(epsilon: Symbol, height: Symbol, tilt: Symbol) -> tuple[Expr, Expr]:
+    """The gap of a step with `∫√|mmse′| = ε`, `|mmse′| = height + tilt·h + …` along it, and its cost, up to `ε³` (E2)."""
+    h, gap, second = sympy.symbols("h g c", real=True)
+    root = sympy.Add(*(c * h**k for k, c in enumerate(coefficients(sympy.sqrt(height + tilt * h), h, 1))))
+    reached = sympy.integrate(root, (h, 0, gap))
+    guess = epsilon / sympy.sqrt(height) + second * epsilon**2
+    found = sympy.solve(coefficients(sympy.expand(reached.subs(gap, guess)), epsilon, 2)[2], second)[0]
+    fall = sympy.integrate(height + tilt * h, (h, 0, gap))  # mmse(γ_k) − mmse(γ_k + g)
+    cost = sympy.integrate(fall, gap) / 2
+    taken = guess.subs(second, found)
+    return taken, sympy.Add(*(c * epsilon**k for k, c in enumerate(coefficients(cost.subs(gap, taken), epsilon, 3))))

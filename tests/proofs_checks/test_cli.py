@@ -71,6 +71,28 @@ def test_a_refuted_claim_is_named_and_exits_with_one(monkeypatch):
     assert "A1 refuted: planted; measured 2, bound 1" in result.stderr
 
 
+def test_list_shows_the_chosen_claims_and_runs_none():
+    b3 = harness.load_claims()["B3"]
+    result = run("list", "--claims", "b3, A*")
+    assert result.exit_code == 0, result.output
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.stdout.splitlines() if "│" in line]
+    assert [row[0] for row in rows] == ["A1", "A2", "A3", "A4", "A5", "B3"]
+    methods = ", ".join(dict.fromkeys(check.method for check in b3.checks))
+    assert rows[-1] == ["B3", b3.title, methods, str(len(b3.false_twins)), b3.source]
+
+
+def test_the_package_runs_as_the_command():
+    command = [sys.executable, "-m", "proofs_checks", "list", "--claims", "A1"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("singtheory list: claims A1") and "theory.md A1" in result.stdout
+
+
+def test_brackets_in_prose_are_no_markup(monkeypatch):
+    a1 = harness.load_claims()["A1"]
+    monkeypatch.setitem(REGISTRY, "A1", type(a1)(**{**vars(a1), "source": "on [a, b] [bold]"}))
+    assert "on [a, b] [bold]" in run("list", "--claims", "A1").stdout
+
+
 def test_bounds_writes_a_row_a_step(tmp_path):
     points = tmp_path / "points.npz"
     np.savez(points, points=np.array([[-1.3], [0.2], [1.1]]), weights=np.array([0.2, 0.5, 0.3]))
@@ -102,6 +124,7 @@ def test_bounds_reads_a_diffusers_config(tmp_path):
     ("arguments", "words"),
     [
         (("verify", "--claims", "B99"), ("unknown claim", "B9")),
+        (("list", "--claims", "B99"), ("unknown claim", "B9")),
         (("verify", "--data", "digit"), ("digits",)),
         (("verify", "--confidence", "1.5"), ("confidence",)),
         (("verify", "--device", "tpu"), ("unknown device", "cpu")),

@@ -1,10 +1,13 @@
 """Grids: diffusers' own step numbers, and the formulas of the others."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from singtheory import Cosine, InputError, RectifiedFlow, schedule_named
-from singtheory.grid import grid_named, karras, leading, trailing, uniform_log_snr
+from singtheory import Atoms, Cosine, Gaussian, InputError, LinearVP, RectifiedFlow, formula, schedule_named
+from singtheory.grid import grid_named, karras, leading, optimal, trailing, uniform_log_snr
+from singtheory.information import gaussian_mmse, line_mmse
 from singtheory.schedule import STABLE_DIFFUSION, Discrete
 
 
@@ -52,6 +55,56 @@ def test_uniform_log_snr_and_karras_are_uniform_in_their_variables():
         torch.testing.assert_close(ends, torch.tensor([0.01, 100.0], dtype=torch.float64))
 
 
+GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
+UNIT = partial(gaussian_mmse, Gaussian([0.0], [[1.0]]))
+
+
+def _area(snr: torch.Tensor, mmse) -> float:
+    """`Σ mmse(γ_k)(γ_{k+1} − γ_k)`, the part of the discretisation term that depends on the nodes between the ends."""
+    return float((mmse(snr[:-1])[0] * snr.diff()).sum())
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 40])
+@pytest.mark.parametrize("ends", [(0.0, 10.0), (0.01, 1e4), (0.0, 1e8)])
+def test_optimal_is_geometric_for_gaussian_data(steps, ends):
+    """E2; on any schedule that reaches the ends."""
+    snr = RectifiedFlow().snr(optimal(RectifiedFlow(), steps, *ends, UNIT))
+    expected = formula.geometric_snr(1.0, *ends, torch.arange(steps + 1, dtype=torch.float64) / steps)
+    # γ_1 is known to a rounding of mmse(0) = 1
+    torch.testing.assert_close(1 + snr, 1 + expected, rtol=1e-9, atol=0)
+
+
+def test_optimal_grids_are_times_of_the_schedule():
+    times = optimal(LinearVP(), 6, 0.01, 100.0, UNIT)
+    assert bool((times.diff() < 0).all())
+    torch.testing.assert_close(
+        LinearVP().snr(times), RectifiedFlow().snr(optimal(RectifiedFlow(), 6, 0.01, 100.0, UNIT))
+    )
+
+
+@pytest.mark.parametrize("steps", [2, 4, 8])
+def test_optimal_is_cheaper_than_the_usual_grids(steps):
+    mmse, schedule = partial(line_mmse, GOLDEN), RectifiedFlow()
+    best = _area(schedule.snr(optimal(schedule, steps, 0.01, 20.0, mmse)), mmse)
+    for other in (uniform_log_snr, karras):
+        assert best < _area(schedule.snr(other(schedule, steps, 0.01, 20.0)), mmse)
+
+
+def test_optimal_takes_the_cheapest_of_several_stationary_grids():
+    """±0.9 and ±1.1: three grids of three steps satisfy E2, with areas 13.388, 13.506 and 13.122 above a common integral."""
+    mmse = partial(line_mmse, Atoms([[-1.1], [-0.9], [0.9], [1.1]]))
+    snr = RectifiedFlow().snr(optimal(RectifiedFlow(), 3, 0.0, 1000.0, mmse))
+    assert _area(snr, mmse) == pytest.approx(13.122050106, rel=1e-9)
+
+
+def test_the_slope_of_the_mmse_is_its_derivative():
+    snr = torch.tensor([0.0, 0.3, 5.0], dtype=torch.float64)
+    for mmse in (UNIT, partial(line_mmse, GOLDEN)):
+        slopes = (mmse(snr + 2e-5)[0] - mmse(snr)[0]) / 2e-5
+        torch.testing.assert_close(slopes, mmse(snr + 1e-5)[1], rtol=1e-8, atol=1e-10)
+    assert float(line_mmse(GOLDEN, snr)[0][0]) == pytest.approx(float(GOLDEN.cov))
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -61,6 +114,11 @@ def test_uniform_log_snr_and_karras_are_uniform_in_their_variables():
         (lambda: grid_named("tailing", Cosine(), 5), "trailing"),
         (lambda: karras(Cosine(), 5, 1.0, 0.5), "start < end"),
         (lambda: uniform_log_snr(Cosine(), 5, 0.0, 1.0), "start < end"),
+        (lambda: optimal(Cosine(), 0, 0.0, 1.0, UNIT), "at least one"),
+        (lambda: optimal(Cosine(), 5, 2.0, 1.0, UNIT), "start < end"),
+        (lambda: optimal(Cosine(), 5, 0.0, float("inf"), UNIT), "start < end"),
+        (lambda: optimal(Cosine(), 5, 0.0, 1.0, lambda g: (g, 1 + g)), "must decrease"),
+        (lambda: optimal(LinearVP(), 5, 0.0, 1.0, UNIT), "below the schedule"),
     ],
 )
 def test_bad_input(call, words):

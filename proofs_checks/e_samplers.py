@@ -1,0 +1,5 @@
+"""Claims E1 and E2: samplers, in the order of theory.md."""
+
+from proofs_checks import e_ddim, e_grid
+
+__all__ = ["e_ddim", "e_grid"]
