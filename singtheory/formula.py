@@ -472,6 +472,11 @@ def discretisation(gap: Number, mmse: Number, information: Number) -> Number:
     return (gap * mmse - information) / 2
 
 
+def network_error(gap: Number, error2: Number) -> Number:
+    """`½ g E‖x̂ − m_θ‖²`, what a denoiser's error adds to the KL of a step (B8)."""
+    return gap * error2 / 2
+
+
 def next_optimal_snr(snr: Number, mmse_before: Number, mmse: Number, mmse_slope: Number) -> Number:
     """`γ_{k+1} = γ_k + (mmse(γ_{k−1}) − mmse(γ_k))/(−mmse′(γ_k))`, where moving `γ_k` changes nothing (E2)."""
     return snr + (mmse_before - mmse) / -mmse_slope

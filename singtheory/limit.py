@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from singtheory import draw, formula
+from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
 from singtheory.posterior import AtomsPosterior
@@ -183,20 +183,6 @@ def vp_tie_weights(law: Atoms, tied: list[int]) -> Tensor:
     norm2, priors = law.points[tied].square().sum(dim=1), law.weights[tied]
     ratios = formula.vp_tie_ratio(priors / priors[0], norm2 - norm2[0], torch)
     return ratios / ratios.sum()
-
-
-def mean_epsilon_norm2(
-    law: Law, schedule: Schedule, t: Time, queries: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Draws of `‖ε*‖²` and of `d − γ tr C` under `q_t`, each (queries,): equal on average and at most d (D2)."""
-    t = as_time(t)
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    x_0 = law.sample(queries, generator)
-    x_t = alpha * x_0 + sigma * draw.normal(x_0.shape, x_0.device, generator)
-    posterior = law.posterior(x_t / sigma, formula.snr(alpha, sigma))
-    epsilon = formula.epsilon_of(x_t, posterior.mean, alpha, sigma)
-    predicted = formula.epsilon_norm2(law.dim, formula.snr(alpha, sigma), posterior.trace_cov)
-    return epsilon.square().sum(dim=1), predicted
 
 
 def kl_atoms_lower(posterior: AtomsPosterior, gap: Tensor | float) -> Tensor:

@@ -124,6 +124,6 @@ def test_statistical_checks_share_the_error():
 
 
 def test_registry_holds_the_statements_of_this_release():
-    expected = [*(f"A{k}" for k in range(1, 6)), *(f"B{k}" for k in (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12))]
+    expected = [*(f"A{k}" for k in range(1, 6)), *(f"B{k}" for k in range(1, 13))]
     expected += [*(f"C{k}" for k in range(1, 8)), *(f"D{k}" for k in range(1, 7)), "E1", "E2"]
     assert sorted(load_claims()) == sorted(expected)
