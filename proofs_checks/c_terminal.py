@@ -1,5 +1,5 @@
-"""Claims C1 to C7: the end t = 1, in the order of theory.md."""
+"""Claims C1 to C9: the end t = 1, in the order of theory.md."""
 
-from proofs_checks import c_denoiser, c_drift, c_singular_step, c_spread
+from proofs_checks import c_denoiser, c_drift, c_guidance, c_singular_step, c_spread
 
-__all__ = ["c_denoiser", "c_drift", "c_singular_step", "c_spread"]
+__all__ = ["c_denoiser", "c_drift", "c_guidance", "c_singular_step", "c_spread"]

@@ -36,8 +36,3 @@ def uniform_score(schedule: Schedule, x: Tensor, t: float) -> Tensor:
     low, high = (x - alpha) / sigma, (x + alpha) / sigma
     mass = torch.special.ndtr(high) - torch.special.ndtr(low)
     return ((-high.square() / 2).exp() - (-low.square() / 2).exp()) / ((2 * torch.pi) ** 0.5 * sigma * mass)
-
-
-def normalised_guidance(cond: Tensor, uncond: Tensor, guidance: Tensor) -> Tensor:
-    """`ȳ_w = c − (1 − 1/w)u`, w ≥ 1: `c` only if `u = 0`; at `c = u`, where guidance should do nothing, it is `c/w` (C8)."""
-    return cond - (1 - 1 / guidance) * uncond

@@ -9,7 +9,7 @@ from proofs_checks import counterexample
 from proofs_checks.laws import GOLDEN
 from proofs_checks.measure import prior_posterior
 from proofs_checks.picture import BLUE, GREEN, ORANGE, PURPLE, Picture, new_figure
-from singtheory import Power, RectifiedFlow, divergence, limit
+from singtheory import Power, RectifiedFlow, divergence, formula, limit
 
 _NEAR = tuple(10 ** (-5 + k / 4) for k in range(20))
 """Distances in time from an end."""
@@ -109,7 +109,7 @@ def _draw_edge(axes: Axes) -> None:
 def _draw_uncond(axes: Axes) -> None:
     guidance, cond = torch.linspace(1, 15, 141, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     for share, label, colour in ((0.5, "u = c/2", PURPLE), (1.0, "u = c: 1/w", ORANGE)):
-        found = counterexample.normalised_guidance(cond, share * cond, guidance)
+        found = formula.normalised_guidance(cond, share * cond, guidance)
         axes.plot(guidance.tolist(), found.tolist(), color=colour, label=label)
     axes.axhline(1.0, color=BLUE, linestyle=":", label="u = 0: exact")
     axes.set(xlabel="guidance w (no unit)", ylabel=r"$\bar{y}_w$, in units of c", ylim=(0, 1.1))

@@ -323,6 +323,31 @@ def brightness_eigenvalue(brightness_var: Number, dim: Number) -> Number:
     return dim * brightness_var
 
 
+def plain_guidance(cond: Number, uncond: Number, guidance: Number) -> Number:
+    """`u + w(c − u)`, classifier-free guidance of an average image, which grows like `w‖c − u‖` (C8)."""
+    return uncond + guidance * (cond - uncond)
+
+
+def normalised_guidance(cond: Number, uncond: Number, guidance: Number) -> Number:
+    """`ȳ_w = [u + w(c − u)]/w = c − (1 − 1/w) u` (C8)."""
+    return cond - (1 - 1 / guidance) * uncond
+
+
+def guidance_bound(cond_norm: Number, uncond_norm: Number, guidance: Number) -> Number:
+    """`‖c‖ + (1 − 1/w)‖u‖`, at least `‖ȳ_w‖` for `w ≥ 1` (C8)."""
+    return cond_norm + (1 - 1 / guidance) * uncond_norm
+
+
+def dependence_excess(bias2: Number, var: Number) -> Number:
+    """`‖E f − μ‖² + tr Var f`, the squared error that a predictor f of `x_1` has beyond the best constant's where `α_1 = 0` (C9)."""
+    return bias2 + var
+
+
+def explained_share(mmse: Number, trace: Number) -> Number:
+    """`R² = 1 − mmse(γ)/tr Σ`, the share of the data's variance that `x_t` explains (C9)."""
+    return 1 - mmse / trace
+
+
 # --- D: the end t = 0 ------------------------------------------------------------------------------------------------
 
 

@@ -51,6 +51,24 @@ def exact_start(noise: Tensor, data: Tensor, alpha: Number, sigma: Number) -> Te
     return alpha * data + sigma * noise
 
 
+def guided_mean(cond: Tensor, uncond: Tensor, guidance: float) -> Tensor:
+    """`ȳ_w = c − (1 − 1/w) u`: normalised guidance of the average image, bounded for all w (C8).
+
+    Right where the unconditional average is zero; where it is not, and the prompt says little (`c ≈ u`), it shrinks the image by `1/w`.
+
+    Args:
+        cond: `c`, the average image for the prompt, shape (batch, ...).
+        uncond: `u`, the average image without it, of a shape that broadcasts.
+        guidance: `w`, at least 1.
+
+    Raises:
+        InputError: for w below 1 or not finite.
+    """
+    if not 1 <= guidance < float("inf"):
+        raise InputError(f"guidance {guidance}: normalised guidance needs a finite weight of at least 1")
+    return formula.normalised_guidance(cond, uncond, guidance)
+
+
 @dataclass(frozen=True)
 class Components:
     """Directions along which data vary, with the standard deviation along each.

@@ -63,15 +63,3 @@ def test_line_has_no_density_and_a_score_of_order_sigma_minus_two():
         counterexample.LINE.log_prob(x)
     far, near = (float(limit.score(counterexample.LINE, RectifiedFlow(), x, t).norm()) for t in (1e-4, 1e-5))
     assert near / far == pytest.approx(100, rel=1e-2)
-
-
-def test_normalised_guidance_keeps_the_condition_without_an_unconditional_output_only():
-    """C8: `c` at u = 0, `c/w` at u = c, and `c` at w = 1 whatever u; bounded by `‖c‖ + (1 − 1/w)‖u‖`."""
-    cond, zero = torch.tensor([0.5, -2.0], dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
-    for guidance in (number(1.0), number(7.5), number(1e6)):
-        assert torch.equal(counterexample.normalised_guidance(cond, zero, guidance), cond)
-        shrunk = counterexample.normalised_guidance(cond, cond, guidance)
-        torch.testing.assert_close(shrunk, cond / guidance, rtol=1e-9, atol=0)
-        opposed = counterexample.normalised_guidance(cond, -cond, guidance)
-        assert float(opposed.norm()) <= float((2 - 1 / guidance) * cond.norm()) * (1 + 1e-12)
-    assert torch.equal(counterexample.normalised_guidance(cond, 3 * cond, number(1.0)), cond)

@@ -240,3 +240,21 @@ def test_stable_diffusion_leaks_at_its_first_step():
     alpha, sigma = float(schedule.alpha(0.982)), float(schedule.sigma(0.982))
     assert alpha == pytest.approx(0.0760, abs=5e-5)
     assert float(start.spread_ratio(alpha, sigma, torch.tensor(1500.0))) == pytest.approx(0.323, abs=2e-3)
+
+
+def test_normalised_guidance_keeps_the_condition_without_an_unconditional_average_only():
+    """C8: `c` at u = 0 and at w = 1, `c/w` at u = c; bounded by `‖c‖ + (1 − 1/w)‖u‖`, however large w."""
+    cond, zero = torch.tensor([[0.5, -2.0]], dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64)
+    for guidance in (1.0, 7.5, 1e6):
+        assert torch.equal(start.guided_mean(cond, zero, guidance), cond)
+        torch.testing.assert_close(start.guided_mean(cond, cond, guidance), cond / guidance, rtol=1e-9, atol=0)
+        opposed = start.guided_mean(cond, -cond, guidance)
+        torch.testing.assert_close(opposed.norm(), (2 - 1 / guidance) * cond.norm())
+    assert torch.equal(start.guided_mean(cond, 3 * cond, 1.0), cond)
+    assert start.guided_mean(cond.expand(3, 2), 3 * cond, 2.0).shape == (3, 2)
+
+
+@pytest.mark.parametrize("guidance", [0.25, 0.0, -1.0, math.inf, math.nan])
+def test_normalised_guidance_needs_a_weight_of_at_least_one(guidance):
+    with pytest.raises(InputError, match="weight of at least 1"):
+        start.guided_mean(torch.ones(2), torch.ones(2), guidance)
