@@ -266,6 +266,39 @@ def _a4_data(sides: Sides, context: Context) -> Outcome:
     return worst(_bayes_outcomes(context.data.law, context.data.name, sides, context))
 
 
+def _a4_symbolic(_: Sides, __: Context) -> Outcome:
+    """`(a x + b x_0 + c n − a x − b x̂)/c = (b/c) ξ + n` with `x_0 = x̂ + ξ`, and `(b/c)² = g`."""
+    alpha_t, sigma_t, alpha_s, sigma_s = ends = sympy.symbols("alpha_t sigma_t alpha_s sigma_s", positive=True)
+    x, x_hat, xi, n, c = sympy.symbols("x xhat xi n c", positive=True)
+    a, b, var = formula.bridge_a(*ends), formula.bridge_b(*ends), formula.bridge_var(*ends)
+    u = (a * x + b * (x_hat + xi) + c * n - a * x - b * x_hat) / c
+    gap = formula.gap(formula.snr(alpha_t, sigma_t), formula.snr(alpha_s, sigma_s))
+    return worst(
+        [
+            identically_zero(sympy.diff(u, xi) ** 2 - b**2 / c**2, "the factor of ξ"),
+            identically_zero(b**2 / var - gap, "its square is g"),
+            identically_zero(u - n - b / c * xi, "u"),
+        ]
+    )
+
+
+def _a5_symbolic(_: Sides, __: Context) -> Outcome:
+    """The bridge A2 at `α_t = 0`."""
+    alpha_s, sigma_s, sigma_1 = sympy.symbols("alpha_s sigma_s sigma_1", positive=True)
+    ends = sympy.Integer(0), sigma_1, alpha_s, sigma_s
+    return worst(
+        [
+            identically_zero(formula.bridge_a(*ends), "a"),
+            identically_zero(formula.bridge_b(*ends) - alpha_s, "b"),
+            identically_zero(formula.bridge_var(*ends) - sigma_s**2, "c²"),
+            identically_zero(
+                formula.gap(formula.snr(ends[0], sigma_1), formula.snr(alpha_s, sigma_s)) - (alpha_s / sigma_s) ** 2,
+                "g",
+            ),
+        ]
+    )
+
+
 def _prior_step(law: Law, schedule: Schedule, t: float, s: float, x_t: Tensor) -> ReverseStep:
     """The twin that keeps the prior's weights."""
     step = reverse_step(law, schedule, t, s, x_t)
@@ -299,6 +332,7 @@ register(
                 _a4_toys,
             ),
             Check("exact", "the same on the data", _a4_data),
+            Check("symbolic", "u and its factor of ξ, from A2 and A3", _a4_symbolic),
         ),
         false_twins={
             "the prior's weights": {"step": _prior_step},
@@ -357,6 +391,7 @@ register(
         checks=(
             Check("exact", "density against the marginal at two x_1: toy mixtures, cosine schedule", _a5_toys),
             Check("exact", "the same on the data", _a5_data),
+            Check("symbolic", "the coefficients, from A2", _a5_symbolic),
         ),
         false_twins={
             r"also at $\alpha_1 = .0683$ (Stable Diffusion)": {"schedule": _named("sd")},

@@ -340,6 +340,16 @@ def _b10_tight(sides: Sides, _: Context) -> Outcome:
     )
 
 
+def _b10_rule(sides: Sides, _: Context) -> Outcome:
+    """Without search: one β from how far the atoms have parted."""
+    golden, outcomes = prior_posterior(GOLDEN), []
+    for gap in torch.logspace(-3, 3, 13).tolist():
+        truth = float(divergence.kl_quadrature(golden, gap).value)
+        beta = float(formula.family_beta(pairwise.separated(pairwise.core(golden), gap), torch))
+        outcomes.append(at_most(float(sides["at_beta"](golden, gap, beta)), 1.1 * truth, f"golden, g = {gap:.3g}"))
+    return worst(outcomes)
+
+
 def _b10_ends(sides: Sides, _: Context) -> Outcome:
     """β = ½ is B9's upper bound; β = 1 lies below log(1 + χ²)."""
     outcomes = []
@@ -387,19 +397,27 @@ register(
         statement=r"With $m_i = \sqrt{g}\,\xi_i$, any $\beta$ and any symmetric $S \succ -I$: $KL(P\|Q) \le (1-\beta)\, g\, tr\, C + "
         r"\tfrac{1}{2}[tr\, S + g\, tr(SC) - \log\det(I+S)] + \sum_i p_i \log\sum_j p_j "
         r"\exp\{\tfrac{1}{2}\beta^2 (m_i+m_j)^T(I+S)^{-1}(m_i+m_j) - \tfrac{1}{2}\beta(\|m_i\|^2+\|m_j\|^2)\}$. Here "
-        r"$S = I - (I + (2\beta-1)^2 gC)^{-1}$ and the best of eleven $\beta$.",
+        r"$S = I - (I + (2\beta-1)^2 gC)^{-1}$. Without search, $\beta = \tfrac{1}{2} + \tfrac{1}{2}(1-\tau^4)/(1 + ((\tau - .05)_+/.28)^2)$ with "
+        r"$\tau = -\sum_i p_i \log\sum_j p_j e^{-g d_{ij}^2/8}/H(p)$; the ladder takes the best of this and eleven fixed $\beta$.",
         source="theory.md B10 (new)",
-        assumptions="Finite data.",
-        derivation=r"$r = \sum_j p_j r_j$ with $r_j = \exp(\langle m_j,u\rangle - \tfrac{1}{2}\|m_j\|^2)$ and $E_i$ the mean under $N(m_i, I)$. Jensen gives "
-        r"$\sum_i p_i E_i \log[r f_i/(r_i \sum_j p_j f_j)] \le \log \int r\,dQ = 0$ for positive $f_i$. With $f = r^\beta$, "
-        r"$KL = \sum_i p_i E_i\log r \le \sum_i p_i E_i \log[r_i^{1-\beta}\sum_j p_j r_j^\beta]$, where $E_i \log r_i = \tfrac{1}{2}\|m_i\|^2$ gives "
-        r"$(1-\beta)$ times $\tfrac{1}{2} g\,tr\,C$. Then $E_i\log Y \le E_i\ell_i + \log E_i[Y e^{-\ell_i}]$ with "
-        r"$\ell_i = \tfrac{1}{2}u^TSu + (1-\beta)\langle m_i,u\rangle$ and Gaussian integrals.",
+        assumptions="Finite data, any β and S; the rule for β is a choice and needs no proof.",
+        derivation=r"Let $r_j(u) = \exp(\langle m_j,u\rangle - \tfrac{1}{2}\|m_j\|^2) = dN(m_j,I)/dQ$, $r = \sum_j p_j r_j = dP/dQ$ and $E_i$ the mean under "
+        r"$N(m_i, I)$, so that $p_i E_i h = E_Q[p_i r_i h]$. (1) For positive $f_i$ put $q_i = p_i f_i/\sum_j p_j f_j$. By Jensen "
+        r"$\sum_i p_i E_i\log\frac{r q_i}{p_i r_i} \le \log\sum_i E_Q[r q_i] = \log E_Q r = 0$, that is "
+        r"$KL(P\|Q) = \sum_i p_i E_i\log r \le \sum_i p_i E_i\log[\frac{r_i}{f_i}\sum_j p_j f_j]$. (2) Take $f_i = r_i^\beta$ and $W = \sum_j p_j "
+        r"r_j^\beta$. Since $E_i\log r_i = \tfrac{1}{2}\|m_i\|^2$ and $\sum_i p_i\|m_i\|^2 = g\,tr\,C$, $KL \le \tfrac{1}{2}(1-\beta) g\,tr\,C + "
+        r"\sum_i p_i E_i\log W$. (3) By Jensen again $E_i\log W \le E_i\ell_i + \log E_i[W e^{-\ell_i}]$; with $\ell_i = \tfrac{1}{2}u^TSu + "
+        r"(1-\beta)\langle m_i,u\rangle$ the first is $\tfrac{1}{2}(tr\,S + m_i^TSm_i) + (1-\beta)\|m_i\|^2$. (4) $E_i[r_j^\beta e^{-\ell_i}] = "
+        r"E_Q\exp(\beta\langle m_i+m_j,u\rangle - \tfrac{1}{2}u^TSu - \tfrac{1}{2}\|m_i\|^2 - \tfrac{1}{2}\beta\|m_j\|^2) = \det(I+S)^{-1/2}"
+        r"\exp(\tfrac{1}{2}\beta^2(m_i+m_j)^T(I+S)^{-1}(m_i+m_j) - \tfrac{1}{2}\|m_i\|^2 - \tfrac{1}{2}\beta\|m_j\|^2)$, finite for $S \succ -I$. "
+        r"Add: $\|m_i\|^2$ has the factor $\tfrac{3}{2}(1-\beta) - \tfrac{1}{2} = (1-\beta) - \tfrac{1}{2}\beta$, and $\sum_i p_i m_i^TSm_i = g\,tr(SC)$. The "
+        r"bound is convex in S, so the best S is unique.",
         sides={"best": bound.kl_family, "at_beta": bound.kl_family_at, "on_line": line.kl_family_at},
         checks=(
             *_upper_checks(lambda sides: [(sides["best"], "kl")]),
             Check("quadrature", "five β each, four toy laws", _b10_every_beta),
             Check("quadrature", "within 1.036 of the truth, golden", _b10_tight),
+            Check("quadrature", "the rule for β within 1.1 of the truth, golden, g from 10⁻³ to 10³", _b10_rule),
             Check("exact", "β = ½ is B9's upper bound, and the best is below it", _b10_ends),
             certificates.agreement(_b10_pairs),
             *certificates.checks(lambda sides: two_point.family(sides["on_line"]), "β by the rule"),

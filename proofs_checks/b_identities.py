@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import sympy
 import torch
 from torch import Tensor
 
@@ -14,9 +15,9 @@ from proofs_checks.context import Context
 from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
 from proofs_checks.measure import data_instances, prior_posterior, toy_instances, toy_moment_kl
-from proofs_checks.outcome import at_least, at_most, equal, worst
+from proofs_checks.outcome import at_least, at_most, equal, identically_zero, worst
 from proofs_checks.slope import vanishes_at_rate
-from singtheory import bound, divergence, formula
+from singtheory import bound, divergence, formula, symbolic
 from singtheory.estimate import mean_interval
 from singtheory.information import expected_trace, kl_by_information, kl_information_draws
 from singtheory.posterior import AtomsPosterior, Posterior
@@ -219,6 +220,24 @@ def _b6_data(sides: Sides, context: Context) -> Outcome:
     return equal(kl, leading, 0.01 * leading, f"{name}, γ = 0, g = {gap:.3g}")
 
 
+def _b6_symbolic(sides: Sides, _: Context) -> Outcome:
+    """Against the cumulant expansion on a line, where `C = E ξ²` and `κ = E ξ³`; KL(P‖M) is what B5 leaves of it."""
+    gap, mean_gap = sympy.symbols("g h", positive=True)
+    second, third = symbolic.kl_expansion()
+    variance, kappa = symbolic.moment(2), symbolic.moment(3)
+    gauss = formula.kl_gauss_term(mean_gap, variance, symbolic.NAMESPACE)
+    of_gauss = symbolic.coefficients(gauss, mean_gap, 3)
+    cubic = sides["cubic_term"](kappa**2, variance**3)
+    return worst(
+        [
+            identically_zero(sides["leading_term"](gap, variance**2) - gap**2 * second, "g² in KL(P‖Q)"),
+            identically_zero(cubic - third, "g³ in KL(P‖Q)"),
+            identically_zero(second - of_gauss[2], "no g² in KL(P‖M)"),
+            identically_zero(sides["moment_term"](gap, kappa**2) - gap**3 * (third - of_gauss[3]), "g³ in KL(P‖M)"),
+        ]
+    )
+
+
 register(
     Claim(
         id="B6",
@@ -236,8 +255,12 @@ register(
             "cubic": kl_cubic,
             "moment": bound.kl_moment_small_gap,
             "tv": tv_leading,
+            "leading_term": formula.kl_small_gap,
+            "cubic_term": formula.kl_small_gap_cubic,
+            "moment_term": formula.kl_moment_small_gap,
         },
         checks=(
+            Check("symbolic", "the coefficients of g² and g³ from the cumulant expansion, on a line", _b6_symbolic),
             Check("quadrature", "KL: rates 3 and 4 of the remainders, three toy laws", _b6_kl),
             Check("quadrature", "KL(P‖M): rate 4 of the remainder, three toy laws", _b6_moment),
             Check("quadrature", "TV in one dimension: rate 2 of the remainder", _b6_tv),

@@ -28,6 +28,7 @@ _STYLES = {
     "tv_trace_bound": ("B3  √(g tr C/2π)", ORANGE, "-"),
     "tv_norm_bound": ("B3  E[2Φ(√g‖ξ‖/2) − 1]", YELLOW, "-"),
     "tv_chi2_bound": ("B2  ½ √χ²", BLUE, "-"),
+    "tv_family_bound": ("B12  through B10", PURPLE, "-"),
 }
 """Label, colour and line of each rung, in the order of the legend."""
 _ORDINATES = {"kl": "KL(P‖Q), nats", "tv": "TV(P, Q), from 0 to 1"}

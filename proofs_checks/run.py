@@ -17,6 +17,7 @@ from proofs_checks.picture import Picture
 from proofs_checks.picture_brightness import draw
 from proofs_checks.picture_counterexamples import counterexamples_picture
 from proofs_checks.picture_ladder import grid_picture, ladder_picture
+from proofs_checks.picture_least import least_picture
 from proofs_checks.picture_limits import limits_picture, thumbnails_picture
 from proofs_checks.report import write_report
 from singtheory import Atoms, InputError, Schedule
@@ -57,7 +58,7 @@ def run_steps(law: Atoms, schedule: Schedule, times: Tensor, queries: int, seed:
 def run_report(results: Sequence[ClaimResult], context: Context, meta: Mapping[str, Any], folder: Path) -> Path:
     """Draw the pictures, measure the brightness law at one size, and write the report; its path."""
     with progress() as bar:
-        task = bar.add_task("report", total=_GRID_STEPS + 18)
+        task = bar.add_task("report", total=_GRID_STEPS + 20)
 
         def step(name: str) -> None:
             bar.update(task, advance=1, description=name[:40])
@@ -65,7 +66,12 @@ def run_report(results: Sequence[ClaimResult], context: Context, meta: Mapping[s
         step("brightness law C7")
         measured = measure(digit_pictures(digits_images(), 32, 3), QUICK_SAMPLES, context.seed)
         swept = _sweep(context, step)
-        pictures = [_brightness_picture(swept), *_data_pictures(context, step), counterexamples_picture(step)]
+        pictures = [
+            _brightness_picture(swept),
+            least_picture(step),
+            *_data_pictures(context, step),
+            counterexamples_picture(step),
+        ]
     quick = {
         "caption": f"digits on three backgrounds, 32×32 RGB, {measured.samples} samples a start, {measured.steps} steps, "
         f"intervals at {measured.confidence:.0%}",

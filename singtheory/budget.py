@@ -21,7 +21,9 @@ from singtheory.information import line_mmse
 from singtheory.law import Atoms
 from singtheory.schedule import Schedule
 
-_NODES, _LINE = 48, 4001
+_NODES = 48
+_PER_STD, _REACH = 20, 12
+"""Nodes of the trapezoidal rule in a standard deviation of the noise, and how many of these it goes beyond the atoms."""
 
 
 @dataclass(frozen=True)
@@ -97,17 +99,20 @@ def denoiser_error(law: Atoms, schedule: Schedule, t: float, denoiser: Callable[
 def start_mismatch(law: Atoms, schedule: Schedule, t: float, mean: float, var: float) -> float:
     """`KL(q_t‖N(mean, var))` in nats for atoms on a line."""
     x_t, mass = marginal(law, schedule, t)
-    step = float(x_t[1, 0] - x_t[0, 0])
+    step = float(schedule.sigma(t)) / _PER_STD
     reference = -((x_t[:, 0] - mean).square() / var + math.log(2 * math.pi * var)) / 2
     return float(mass @ (torch.log(mass.clamp(min=1e-300) / step) - reference))
 
 
 def marginal(law: Atoms, schedule: Schedule, t: float) -> tuple[Tensor, Tensor]:
-    """Nodes (n, 1) on a line and the mass (n,) that `q_t` gives to each."""
+    """Nodes (n, 1) on a line, in increasing order, and the mass (n,) that `q_t` gives to each.
+
+    They are as fine as the noise and near the atoms only, so that they resolve the law at every σ > 0 and at any distance of atoms.
+    """
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     centres = alpha * law.points[:, 0]
-    x_t = torch.linspace(
-        float(centres.min() - 12 * sigma), float(centres.max() + 12 * sigma), _LINE, dtype=torch.float64
-    )
+    near = torch.arange(-_REACH * _PER_STD, _REACH * _PER_STD + 1)
+    cells = torch.unique((centres * _PER_STD / sigma).round()[:, None] + near)
+    x_t = cells * sigma / _PER_STD
     density = torch.exp(-((x_t[:, None] - centres) / sigma).square() / 2) @ law.weights
-    return x_t[:, None], density / (2 * math.pi) ** 0.5 / sigma * (x_t[1] - x_t[0])
+    return x_t[:, None], density / (2 * math.pi) ** 0.5 / _PER_STD

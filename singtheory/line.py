@@ -35,6 +35,17 @@ def kl_chi2(points: Numbers, weights: Numbers, gap: Number, xp: Namespace) -> Nu
     return xp.log(sum(p * q * xp.exp(gap * (x * y)) for (p, x), (q, y) in product(atoms, atoms)))
 
 
+def half_chi2(points: Numbers, weights: Numbers, gap: Number, xp: Namespace) -> Number:
+    """`½ log(1 + χ²)`, conjectured to bound KL."""
+    return kl_chi2(points, weights, gap, xp) / 2
+
+
+def half_cumulant(points: Numbers, weights: Numbers, gap: Number, xp: Namespace) -> Number:
+    """`½ E_ξ log E_ξ' e^{gξξ'}`, at most `half_chi2` (Jensen), conjectured to bound KL too."""
+    atoms = list(zip(weights, centred(points, weights), strict=True))
+    return sum(p * xp.log(sum(q * xp.exp(gap * (x * y)) for q, y in atoms)) for p, x in atoms) / 2
+
+
 def separation(points: Numbers, weights: Numbers, rate: Number, xp: Namespace) -> Number:
     """`Σ_i p_i log Σ_j p_j exp(−rate (y_i − y_j)²)`, from 0 where the atoms coincide to `−H(p)` where they are far apart (B9)."""
     atoms = list(zip(weights, points, strict=True))

@@ -114,9 +114,9 @@ def separated(core: Core, gap: float) -> Tensor:
 
 @lru_cache(maxsize=1)
 def family(core: Core, gap: float) -> Tensor:
-    """B10 at the best of `BETAS` for few atoms; for many, at the β of the rule `formula.family_beta` and at both ends. The last one is kept."""
-    few = len(core.p) <= _FEW
-    betas = BETAS if few else (0.5, float(formula.family_beta(separated(core, gap), torch)), 1.0)
+    """B10 at the β of the rule `formula.family_beta`, and at `BETAS` for few atoms or ½ and 1 for many: the least. The last one is kept."""
+    rule = float(formula.family_beta(separated(core, gap), torch))
+    betas = (*BETAS, rule) if len(core.p) <= _FEW else (0.5, rule, 1.0)
     return torch.stack([family_at(core, gap, beta) for beta in betas]).amin()
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 
 from proofs_checks.slope import fitted_slope
-from singtheory import Atoms, Gaussian, InputError, bound, divergence, pairwise
+from singtheory import Atoms, Gaussian, InputError, bound, divergence, formula, limit, pairwise
 from singtheory.bound import LADDER
 from tests.strategies import atoms, gaps
 
@@ -126,3 +126,26 @@ def test_infinite_gap_and_unknown_names():
     assert all(math.isinf(float(value)) for value in bound.evaluate_ladder(GOLDEN, math.inf).values())
     with pytest.raises(InputError, match="kl_family_bound"):
         bound.bound_named("kl_familiy_bound")
+
+
+def test_rule_for_beta_has_its_ends_and_its_value_between():
+    """β is `1 − ½τ⁴` up to τ = 1/20, ½ at τ = 1, and `½ + ½(1 − τ⁴)/2` where `τ − 1/20 = 7/25`."""
+    tau = torch.tensor([0.0, 0.05, 0.33, 1.0], dtype=torch.float64)
+    expected = torch.tensor([1.0, 1 - 0.05**4 / 2, 0.5 + (1 - 0.33**4) / 4, 0.5], dtype=torch.float64)
+    torch.testing.assert_close(formula.family_beta(tau, torch), expected)
+
+
+def test_total_variation_inequalities_have_their_constants():
+    kl = torch.tensor([0.02, 2.0], dtype=torch.float64)
+    torch.testing.assert_close(formula.tv_pinsker(kl, torch), torch.tensor([0.1, 1.0], dtype=torch.float64))
+    torch.testing.assert_close(formula.tv_bretagnolle_huber(kl, torch), (1 - (-kl).exp()).sqrt())
+
+
+def test_a_batch_has_the_bounds_of_its_queries():
+    law = Atoms([[-1.0, 0.0], [0.5, 2.0], [1.0, -1.0]], [0.5, 0.3, 0.2])
+    batch = law.posterior([[0.3, 0.1], [-0.2, 1.0]], 0.7)
+    for rung in LADDER:
+        one_by_one = torch.cat([rung.evaluate(query, 0.8) for query in batch])
+        torch.testing.assert_close(rung.evaluate(batch, 0.8), one_by_one)
+    assert limit.kl_atoms_lower(batch, 3.0).shape == (2,)
+    assert bound.evaluate_ladder(batch, math.inf)["kl_trace_bound"].dtype == torch.float64

@@ -1,12 +1,14 @@
 """The error budget of an ancestral sampler: B8."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
-from singtheory import Cosine, InputError, RectifiedFlow, budget, grid
+from singtheory import Atoms, Cosine, InputError, RectifiedFlow, budget, grid
 from singtheory.sampler import exact_denoiser
 
 SCHEDULES = [Cosine(), RectifiedFlow()]
@@ -47,6 +49,24 @@ def test_the_marginal_has_mass_one_and_the_moments_of_q_t():
     torch.testing.assert_close(mass.sum(), torch.tensor(1.0, dtype=torch.float64))
     torch.testing.assert_close(mass @ x_t, alpha * GOLDEN.mean)
     torch.testing.assert_close(mass @ x_t.square() - (mass @ x_t).square(), (alpha**2 * GOLDEN.cov + sigma**2)[0])
+
+
+@pytest.mark.parametrize("t", [0.5, 1e-3, 1e-5, 1e-8])
+@pytest.mark.parametrize("law", [GOLDEN, Atoms([[-100.0], [100.0]], [0.3, 0.7])])
+def test_the_marginal_resolves_little_noise_and_far_atoms(law, t):
+    x_t, mass = budget.marginal(law, RectifiedFlow(), t)
+    assert float(mass.sum()) == pytest.approx(1.0, abs=1e-6)  # at σ = 1e-8 the last digits of x count
+    assert bool((x_t.diff(dim=0) > 0).all())
+
+
+@pytest.mark.parametrize("law", [GOLDEN, Atoms([[-100.0], [100.0]], [0.3, 0.7])])
+def test_start_mismatch_at_little_noise_is_that_of_separate_bumps(law):
+    """`−H(w) − ½log(2πeσ²) − E log N(x_t; 0, 1)` once the bumps do not meet."""
+    t = 1e-3
+    stated = budget.start_mismatch(law, RectifiedFlow(), t, 0.0, 1.0)
+    second = float((1 - t) ** 2 * (law.weights @ law.points.square()) + t**2)
+    entropy = float(torch.special.entr(law.weights).sum()) + (1 + math.log(2 * math.pi * t**2)) / 2
+    assert stated == pytest.approx((second + math.log(2 * math.pi)) / 2 - entropy, rel=1e-12)
 
 
 @pytest.mark.parametrize(

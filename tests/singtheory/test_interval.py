@@ -8,7 +8,7 @@ from flint import arb, arb_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from singtheory import Atoms, divergence, interval, line, two_point
+from singtheory import Atoms, divergence, formula, interval, line, two_point
 from singtheory.gap_range import GapRange
 from singtheory.interval import NAMESPACE, ball
 
@@ -138,6 +138,14 @@ def test_concavity_brackets_information_on_a_cell():
                 exact = two_point.information(g, p)
                 assert not below(ball(g), ball(p)) > exact
                 assert not above(ball(g), ball(p)) < exact
+
+
+def test_the_rule_for_beta_rounds_to_one_near():
+    """τ grows with g, so that its largest values near are at `g = ¼`."""
+    for p in range(2, 51):
+        points, weights = [ball(0), ball(1)], [1 - ball(p) / 100, ball(p) / 100]
+        separated = line.separated(points, weights, ball(two_point.NEAR), NAMESPACE)
+        assert formula.family_beta(separated, NAMESPACE) > ball("127/128")
 
 
 def test_series_of_kl_is_the_small_gap_law():

@@ -15,6 +15,7 @@ from singtheory import (
     RectifiedFlow,
     ReverseKernel,
     VarianceExploding,
+    divergence,
     schedule_named,
 )
 from singtheory.kernel import bridge, forward
@@ -132,3 +133,36 @@ def test_float32_queries_are_taken():
     exact = ReverseKernel(GOLDEN, Cosine(), 0.9, 0.8).at([[0.25]])
     single = ReverseKernel(GOLDEN, Cosine(), 0.9, 0.8).at(torch.tensor([[0.25]], dtype=torch.float32))
     assert float(single.kl()) == float(exact.kl())
+
+
+def test_divergences_are_those_of_the_posterior_and_its_gap():
+    """χ², KL and W₂ of a step pass on what they were given: the gap, the generator, every field of the estimate, every query."""
+    step = ReverseKernel(Atoms([[-1.0], [0.5]], [0.3, 0.7]), Cosine(), t=0.8, s=0.6).at([[0.2], [-0.4]])
+    gap, c = step.bridge.gap, step.bridge.var**0.5
+    torch.testing.assert_close(step.chi2(), torch.expm1(divergence.log1p_chi2(step.posterior, gap)))
+    unit, found = divergence.w2_exact(step.posterior, gap), step.w2()
+    for name in ("value", "low", "high"):
+        torch.testing.assert_close(getattr(found, name), c * getattr(unit, name))
+    assert (found.confidence, found.n, found.method) == (unit.confidence, unit.n, unit.method)
+    assert len(step.moment_matched()) == len(step.plug_in()) == len(found.value) == 2
+
+
+def test_w2_in_the_plane_is_a_bracket():
+    step = ReverseKernel(Atoms([[-1.0, 0.0], [0.5, 2.0]]), Cosine(), t=0.8, s=0.6).at([0.2, 0.1])
+    found = step.w2()
+    assert bool((found.low < found.high).all())
+    torch.testing.assert_close(
+        found.high, step.bridge.var**0.5 * divergence.w2_bracket(step.posterior, step.bridge.gap).high
+    )
+
+
+def test_mixtures_of_bumps_in_space_are_sampled_from_the_generator():
+    """Monte Carlo for a smooth law beyond the plane: the same seed gives the same estimate, another seed another."""
+    law = GaussianMixture(
+        [0.4, 0.6], [[-1.0, 0.0, 0.0], [1.0, 0.5, 0.0]], torch.stack([0.1 * torch.eye(3)] * 2).tolist()
+    )
+    step = ReverseKernel(law, Cosine(), t=0.8, s=0.6).at([0.2, 0.1, 0.0])
+    values = [float(step.kl(500, torch.Generator().manual_seed(seed)).value) for seed in (1, 1, 2)]
+    assert values[0] == values[1] != values[2]
+    direct = divergence.kl_asymptotic(step.posterior, step.bridge.gap, 500, torch.Generator().manual_seed(1), 0.99)
+    assert values[0] == float(direct.value)
