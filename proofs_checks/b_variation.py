@@ -63,7 +63,7 @@ def _b12_upper(sides: Sides, _: Context) -> Outcome:
 
 
 def _b12_data(sides: Sides, context: Context) -> Outcome:
-    """Both sides on the data; the lower one along three directions."""
+    """Both sides on the data; the lower one along the leading eigenvector."""
     outcomes = []
     for i in data_instances(context):
         if i.tv is not None:

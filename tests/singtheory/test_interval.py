@@ -82,7 +82,7 @@ def test_rungs_are_certified(rung, box):
     assert two_point.certify(rung, box).verdict == "proved"
 
 
-WRONG = {"kl_chi2_bound": 0.4, "kl_pair_bound": 0.2, "kl_family_bound": 0.95}
+WRONG = {"kl_chi2_bound": 0.1, "kl_pair_bound": 0.01, "kl_family_bound": 0.95}
 """Factors that bring each upper bound below the truth where e² is about 1."""
 
 
