@@ -20,7 +20,7 @@ from singtheory.two_point import Rung
 
 GOLDEN_ATOMS = (("-1.3", "0.2", "1.1"), ("0.2", "0.5", "0.3"))
 """The golden law in decimals, which balls contain exactly."""
-GOLDEN_GAPS, QUICK_GAPS = (Fraction(1, 100), Fraction(100)), (Fraction(1, 10), Fraction(10))
+GOLDEN_GAPS, QUICK_GAPS = (Fraction(1, 100), Fraction(100)), (Fraction(1), Fraction(10))
 """All the gaps that are certified on the golden atoms, and those of a quick run."""
 NEAREST_BOX: Box = ((Fraction(4, 5), Fraction(6, 5)), (Fraction(4, 5), Fraction(1)), (Fraction(2, 5), Fraction(3, 5)))
 """x, α and σ where the golden atom 1.1 is nearest to x."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from proofs_checks.certificates import GOLDEN_ATOMS, QUICK_GAPS
+from proofs_checks.certificates import GOLDEN_ATOMS, GOLDEN_GAPS
 from proofs_checks.console import progress
 from proofs_checks.files import check_folder, write_json
 from proofs_checks.record import provenance
@@ -34,11 +34,11 @@ def main(out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT)
             for name, rung in CONJECTURES.items():
                 task = bar.add_task(name, total=1.0)
                 whole = two_point.certify(rung, two_point.WHOLE, lambda share, t=task: bar.update(t, completed=share))
-                golden = GapRange(*GOLDEN_ATOMS).certify(rung, QUICK_GAPS)
+                golden = GapRange(*GOLDEN_ATOMS).certify(rung, GOLDEN_GAPS)
                 found[name] = {"two points": asdict(whole), "golden atoms": asdict(golden)}
         boxes = {
             "two points (e^2, p)": interval.describe(two_point.WHOLE),
-            "golden gaps": interval.describe((QUICK_GAPS,)),
+            "golden gaps": interval.describe((GOLDEN_GAPS,)),
         }
         command = "python -m proofs_checks.conjectures"
         write_json(out, provenance(0, "cpu") | {"command": command, "boxes": boxes, "conjectures": found})

@@ -14,6 +14,9 @@ from singtheory import divergence, formula, pairwise
 from singtheory.pairwise import Core
 from singtheory.posterior import AtomsPosterior
 
+_SMALL = 30.0
+"""Below this the exponents are summed by expm1, which keeps the digits of a χ² near zero."""
+
 
 def upper(core: Core, gap: float) -> Tensor:
     """The least upper bound on `TV(P, Q)` of a core, Q centred at its own mean."""
@@ -43,8 +46,11 @@ def moments_chi2(core: Core, gap: float) -> Tensor:
     shifts = math.sqrt(gap) * (core.xi @ basis)
     white = shifts / a.sqrt()
     own = (white.square() - shifts.square()).sum(dim=1) / 2
-    exponents = (white @ white.mT).add_(own).add_(own[:, None]) + (s / a).log().sum() / 2
-    return torch.expm1(torch.logsumexp(exponents + core.log_p + core.log_p[:, None], dim=(0, 1))).clamp(min=0)
+    exponents = (white @ white.mT).add_(own).add_(own[:, None]).add_((s / a).log().sum() / 2)
+    highest = float(exponents.max())
+    if highest < _SMALL:
+        return (core.p @ exponents.expm1_() @ core.p).clamp(min=0)
+    return torch.expm1(highest + (core.p @ exponents.sub_(highest).exp_() @ core.p).log()).clamp(min=0)
 
 
 def projected(posterior: AtomsPosterior, gap: float, direction: Tensor) -> float:
