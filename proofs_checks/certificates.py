@@ -34,14 +34,16 @@ def checks(rung_of: RungOf, what: str) -> tuple[Check, Check]:
     """The two certificates of a rung built from the sides of its claim."""
 
     def two_points(sides: Sides, context: Context) -> Outcome:
-        return outcome(two_point.certify(rung_of(sides), two_point.WHOLE if context.full else two_point.QUICK))
+        box = two_point.WHOLE if context.full else two_point.QUICK
+        return outcome(two_point.certify(rung_of(sides), box), box)
 
     def golden(sides: Sides, context: Context) -> Outcome:
-        return outcome(GapRange(*GOLDEN_ATOMS).certify(rung_of(sides), GOLDEN_GAPS if context.full else QUICK_GAPS))
+        gaps = GOLDEN_GAPS if context.full else QUICK_GAPS
+        return outcome(GapRange(*GOLDEN_ATOMS).certify(rung_of(sides), gaps), (gaps,))
 
     return (
-        Check("interval", f"{what}: every law on two points, (e², p) in the box shown", two_points),
-        Check("interval", f"{what}: the golden atoms at every gap in the range shown", golden),
+        Check("interval", f"{what}: every law on two points, (e², p) in a box", two_points),
+        Check("interval", f"{what}: the golden atoms at every gap in a range", golden),
     )
 
 
@@ -62,9 +64,11 @@ def golden_enclosures(enclosure: str, sides_of: Callable[[Sides], OfPosterior]) 
     return Check("interval", "the golden values, enclosed to 1e-10 or better", run)
 
 
-def outcome(certificate: Certificate) -> Outcome:
-    """What a certificate says, with the box of its least margin; the numbers are the coverage and the one asked for."""
-    where = f"{certificate.boxes} boxes, depth {certificate.depth}, least margin at {certificate.where}"
+def outcome(certificate: Certificate, box: Box) -> Outcome:
+    """What a certificate says of a box, and where its margin is least; the numbers are the coverage and the one asked for."""
+    where = (
+        f"all of {interval.describe(box)}" if certificate.verdict == "proved" else f"in {interval.describe(box)}"
+    ) + f": {certificate.boxes} boxes, depth {certificate.depth}, least margin at {certificate.where}"
     return Outcome(certificate.verdict, certificate.coverage, 1.0, certificate.margin, where)
 
 
@@ -102,4 +106,5 @@ def nearest_point(sides: Sides, _: Context) -> Outcome:
         def margin(box: Box) -> arb:
             return interval.enclose(room, box)
 
-        return outcome(interval.certify(margin, NEAREST_BOX, lambda at: margin(tuple((v, v) for v in at))))
+        found = interval.certify(margin, NEAREST_BOX, lambda at: margin(tuple((v, v) for v in at)))
+        return outcome(found, NEAREST_BOX)

@@ -12,7 +12,7 @@ import sympy
 from sympy import Expr, Symbol
 
 NAMESPACE = SimpleNamespace(
-    log=sympy.log, log1p=lambda x: sympy.log(1 + x), exp=sympy.exp, sqrt=sympy.sqrt, pi=sympy.pi
+    log=sympy.log, log1p=lambda x: sympy.log(1 + x), exp=sympy.exp, sqrt=sympy.sqrt, erf=sympy.erf, pi=sympy.pi
 )
 """What `singtheory.formula` needs to work on symbols."""
 

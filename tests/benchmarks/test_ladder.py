@@ -1,0 +1,21 @@
+"""What the rungs cost on the digits at t = 1, where every atom matters; compare the rows of one run with each other."""
+
+import pytest
+import torch
+
+from singtheory import bound, data, pairwise
+
+DIGITS = data.load("digits").law
+
+
+@pytest.mark.parametrize("rung", bound.LADDER, ids=lambda rung: rung.name)
+def test_rung(benchmark, rung):
+    posterior = DIGITS.posterior(torch.zeros(DIGITS.dim, dtype=torch.float64), 0.0)
+
+    def evaluate():
+        pairwise.core.cache_clear()
+        pairwise.family.cache_clear()
+        pairwise.log1p_chi2.cache_clear()
+        return rung.evaluate(posterior, 1e-3)
+
+    assert bool(benchmark(evaluate).isfinite().all())
