@@ -2,10 +2,15 @@
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
 
-.PHONY: verify test lint docs clean
+.PHONY: verify full test lint docs clean
 
 verify: .venv/.installed
 	$(BIN)/singtheory verify --report report
+
+# Whole boxes, the brightness law at every size, and 1000 random laws a property of the ladder.
+full: .venv/.installed
+	$(BIN)/singtheory verify --full --report report
+	$(BIN)/pytest --hypothesis-profile=full tests/singtheory/test_bound.py tests/singtheory/test_divergence.py tests/singtheory/test_kernel.py
 
 test: .venv/.installed
 	$(BIN)/pytest

@@ -103,6 +103,21 @@ def _b1_infinite(sides: Sides, _: Context) -> Outcome:
     return worst([below, at_least(infinite, math.inf, "gλ = 1 is infinite")])
 
 
+def _b1_data(sides: Sides, context: Context) -> Outcome:
+    """On the data, over all pairs by their distances: `⟨ξ, ξ'⟩ = ½(‖ξ‖² + ‖ξ'‖² − ‖ξ − ξ'‖²)`."""
+    name, law = excerpt(context)
+    posterior, outcomes = prior_posterior(law), []
+    xi = law.points - law.mean
+    norms = xi.square().sum(dim=1)
+    inner = (norms + norms[:, None] - torch.cdist(xi, xi, compute_mode="donot_use_mm_for_euclid_dist").square()) / 2
+    for strength in (0.01, 0.3):
+        gap = strength / max(float(norms.max()), 1e-300)
+        expected = float(law.weights @ torch.expm1(gap * inner) @ law.weights)
+        # the mean of ⟨ξ, ξ'⟩ is zero, so that sums of size `strength` cancel to one of size `strength²`
+        outcomes.append(equal(sides["chi2"](posterior, gap), expected, 1e-12 * strength, f"{name}, g = {gap:.3g}"))
+    return worst(outcomes)
+
+
 def _uncentred_chi2(posterior: Posterior, gap: float) -> float:
     if not isinstance(posterior, AtomsPosterior):
         return chi2(posterior, gap)
@@ -127,6 +142,7 @@ register(
                 _b1_quadrature,
             ),
             Check("exact", "finite below gλ = 1 and infinite from there on, Gaussian posterior", _b1_infinite),
+            Check("exact", "over all pairs of the data", _b1_data),
             certificates.golden_enclosures("chi2", lambda sides: sides["chi2"]),
         ),
         false_twins={

@@ -1,6 +1,7 @@
 """The hypothesis strategies of the suite: schedules, times with their exact ends, laws with their degenerate cases."""
 
 import torch
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from singtheory import Atoms, Schedule, schedule_named
@@ -16,6 +17,11 @@ SCHEDULE_NAMES = (
     "sd",
     "sd-zero-snr",
 )
+
+
+def examples(quick: int) -> int:
+    """How many examples a slow test takes: `quick`, or those of `--hypothesis-profile=full`."""
+    return max(quick, settings.default.max_examples) if settings.default.max_examples >= 1000 else quick
 
 
 def schedules() -> st.SearchStrategy[Schedule]:

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from proofs_checks.slope import fitted_slope
 from singtheory import Atoms, Gaussian, InputError, bound, divergence, formula, limit, pairwise
 from singtheory.bound import LADDER
-from tests.strategies import atoms, gaps
+from tests.strategies import atoms, examples, gaps
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]).posterior([0.0], 0.0)
 NINE_TO_ONE = Atoms([[-1.0], [1.0]], [0.9, 0.1]).posterior([0.0], 0.0)
 RUNGS = {rung.name: rung for rung in LADDER}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(atoms(dims=(1, 2), least=2), gaps())
 def test_every_rung_is_on_its_side(law, gap):
     posterior = law.posterior([0.0] * law.dim, 0.0)
@@ -55,7 +55,7 @@ def test_family_is_within_its_factor_on_golden(gap):
     assert kl * (1 - 1e-9) <= least <= 2.842 * kl
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(atoms(dims=(1, 2, 3), least=2), gaps())
 def test_the_family_contains_the_others(law, gap):
     posterior = law.posterior([0.0] * law.dim, 0.0)

@@ -19,6 +19,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from singtheory import InputError, data
+from tests.strategies import examples
 
 NOISE = np.random.default_rng(0).integers(0, 256, (1, 32, 32), dtype=np.uint8)
 """One grey image that does not compress, so that every part of its file counts."""
@@ -108,7 +109,7 @@ def test_importing_the_loaders_imports_no_heavy_stranger():
 
 
 @pytest.mark.parametrize("kind", LOSSLESS)
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(images=IMAGES)
 def test_uint8_images_come_back_from_every_kind_of_file(kind, images):
     assume(images.ndim == 3 or IDX not in kind)
@@ -227,7 +228,7 @@ def test_truncated_files_are_refused(tmp_path, kind, part):
     refused(name, "cannot be read", file=path)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     kind=st.sampled_from([*LOSSLESS, *LOSSY]),
     flips=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=4),

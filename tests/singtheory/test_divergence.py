@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from scipy.stats import binom
 
 from singtheory import Atoms, Gaussian, GaussianMixture, InputError, data, divergence, schedule_named
-from tests.strategies import atoms, gaps
+from tests.strategies import atoms, examples, gaps
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]).posterior([0.0], 0.0)
 GOLDEN_VALUES = [
@@ -72,7 +72,7 @@ def test_coverage_of_both_intervals(gap):
     assert missed_kl <= allowed and missed_tv <= allowed
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(atoms(dims=(1,), least=2), gaps())
 def test_inequalities_of_all_divergences(law, gap):
     posterior = law.posterior([0.0], 0.0)

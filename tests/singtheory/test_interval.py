@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from singtheory import Atoms, divergence, formula, interval, line, two_point
 from singtheory.gap_range import GapRange
 from singtheory.interval import NAMESPACE, ball
+from tests.strategies import examples
 
 UNIT = ((Fraction(0), Fraction(1)),)
 SMALL = ((Fraction(1), Fraction(9, 8)), (Fraction(7, 16), Fraction(1, 2)))
@@ -114,7 +115,7 @@ def test_golden_values_as_enclosures(gap):
 
 
 @given(st.floats(0.02, 0.98), st.floats(0.05, 5.0))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 def test_information_and_mmse_agree_with_quadrature(p, e):
     points, weights = [arb(0), arb(e)], [arb(1) - arb(p), arb(p)]
     law = Atoms([[0.0], [e]], [1 - p, p])

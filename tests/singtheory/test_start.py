@@ -12,6 +12,7 @@ from singtheory import Atoms, Cosine, Discrete, Gaussian, GaussianMixture, Input
 from singtheory.grid import uniform_log_snr
 from singtheory.sampler import ODE, exact_denoiser
 from singtheory.schedule import STABLE_DIFFUSION
+from tests.strategies import examples
 
 ALPHA, SIGMA = 0.6, 0.8
 POSITIVE = st.floats(0.05, 50.0)
@@ -92,7 +93,7 @@ def test_starts_take_images_and_a_mean_and_a_spread_for_each_sample():
         assert torch.allclose(images[i].flatten(), row[0], rtol=0, atol=1e-14)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(mean=SIGNED, var=POSITIVE, start_mean=SIGNED, start_std=POSITIVE)
 def test_flow_end_is_where_the_flow_of_gaussian_data_ends(mean, var, start_mean, start_std):
     """Two starts, one standard deviation apart, through a fine flow: their mean and distance are C7's."""
@@ -143,7 +144,7 @@ def test_quantile_end_keeps_quantiles_of_atoms():
 
 
 @pytest.mark.parametrize("middle", [-1.0, 0.5, 2.0])
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 @given(weight=st.floats(0.05, 0.95))
 def test_quantile_end_is_where_the_flow_of_atoms_ends(middle, weight):
     """In one dimension the flow keeps quantiles for any law: an ODE sampler must agree, but at the boundaries."""
