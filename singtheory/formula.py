@@ -181,7 +181,7 @@ def tv_pinsker(kl: Number, xp: Namespace) -> Number:
 
 def tv_bretagnolle_huber(kl: Number, xp: Namespace) -> Number:
     """`TV ≤ √(1 − e^{−KL})` (Bretagnolle and Huber; B12)."""
-    return xp.sqrt(1 - xp.exp(-kl))
+    return xp.sqrt(-xp.expm1(-kl))
 
 
 def tv_widening(spread: Number, xp: Namespace) -> Number:
