@@ -264,6 +264,10 @@ def _b3_symbolic(sides: Sides, _: Context) -> Outcome:
             identically_zero(shift - by_definition, "TV of a component"),
             identically_zero(sympy.diff(shift, m).subs(m, 0) - slope, "slope of TV at m = 0"),
             identically_zero(curvature + sympy.Rational(1, 4), "TV is concave in m"),
+            identically_zero(
+                sides["pinsker_formula"](g, xi**2, symbolic.NAMESPACE) ** 2 - sides["kl_formula"](g, xi**2) / 2,
+                "the last TV bound is Pinsker's of KL's",
+            ),
         ]
     )
 
@@ -287,6 +291,7 @@ register(
             "kl_formula": formula.kl_trace_bound,
             "tv_formula": formula.tv_trace_bound,
             "shift": formula.tv_shift,
+            "pinsker_formula": formula.tv_pinsker_bound,
         },
         checks=(
             *upper_checks(lambda sides: [(sides["kl"], "kl"), (sides["tv_norm"], "tv"), (sides["tv_trace"], "tv")]),

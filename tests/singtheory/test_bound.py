@@ -29,6 +29,8 @@ def test_every_rung_is_on_its_side(law, gap):
             room = float(value) - truth[rung.quantity]
             # rounding of sums of order g tr C that cancel to KL
             slack = 1e-9 * truth[rung.quantity] + 1e-14 * (1 + gap)
+            if rung.quantity == "tv":  # a root of χ² or KL makes a root of their rounding
+                slack += (8 * 2.2e-16 * gap * float(posterior.trace_cov)) ** 0.5
             assert room >= -slack if rung.side == "upper" else room <= slack, name
 
 
