@@ -94,7 +94,7 @@ def log1p_chi2(core: Core, gap: float) -> Tensor:
     """`log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone; the last one is kept, for KL's rung and TV's."""
     exponents = gap * core.gram
     if float(exponents.max()) < 500:
-        return torch.log1p(core.p @ exponents.expm1_() @ core.p)
+        return torch.log1p((core.p @ exponents.expm1_() @ core.p).clamp(min=0))  # rounding must not make it negative
     return torch.logsumexp(exponents.add_(core.log_p).add_(core.log_p[:, None]).flatten(), dim=0)
 
 

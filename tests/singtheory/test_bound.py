@@ -151,3 +151,9 @@ def test_a_batch_has_the_bounds_of_its_queries():
         torch.testing.assert_close(rung.evaluate(batch, 0.8), one_by_one)
     assert limit.kl_atoms_lower(batch, 3.0).shape == (2,)
     assert bound.evaluate_ladder(batch, math.inf)["kl_trace_bound"].dtype == torch.float64
+
+
+def test_chi2_of_all_but_equal_atoms_is_not_negative():
+    """Found by a thousand random laws: `E⟨ξ, ξ'⟩ = 0` rounds to a negative number, whose root is none."""
+    posterior = Atoms([[0.0], [2.0328555186385256e-82], [1e-12]]).posterior([0.0], 0.0)
+    assert 0 <= float(bound.tv_chi2(posterior, 1.0)) < 1e-12
