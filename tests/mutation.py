@@ -13,7 +13,8 @@ from pathlib import Path
 
 from scipy.stats import beta
 
-FILES = ("formula", "kernel", "bound", "limit")
+FOLDER = Path("mutants/singtheory")
+FILES = ("formula/*.py.meta", "kernel.py.meta", "bound.py.meta", "limit.py.meta")
 SEED, COUNT = 20261124, 400
 RESULT = Path(__file__).parent / "mutation.json"
 KILLED = (1, 36, -24)
@@ -29,8 +30,7 @@ def mutmut(*arguments: str) -> str:
 def exit_codes() -> dict[str, int | None]:
     """Of every mutant, None if it has not run."""
     found = {}
-    for name in FILES:
-        meta = Path(f"mutants/singtheory/{name}.py.meta")
+    for meta in (path for pattern in FILES for path in sorted(FOLDER.glob(pattern))):
         found |= json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
     return found
 
@@ -49,7 +49,7 @@ def changes_a_message(diff: str) -> bool:
 def main() -> None:
     """Draw, run, tally."""
     mutmut(
-        "run", "--max-children", "1", "singtheory.formula.x_snr__mutmut_1"
+        "run", "--max-children", "1", "singtheory.formula.kernels.x_snr__mutmut_1"
     )  # makes all mutants, and maps tests to them
     names, drawn = sorted(exit_codes()), []
     random.Random(SEED).shuffle(names)

@@ -1,0 +1,123 @@
+"""Group B: the Gaussian reverse-process error."""
+
+import math
+
+from singtheory.formula.number import Namespace, Number
+
+
+def kl_chi2_bound(chi2: Number, xp: Namespace) -> Number:
+    """`KL ≤ log(1 + χ²)` (B2)."""
+    return xp.log1p(chi2)
+
+
+def tv_chi2_bound(chi2: Number, xp: Namespace) -> Number:
+    """`TV ≤ ½ √χ²` (B2)."""
+    return xp.sqrt(chi2) / 2
+
+
+def kl_trace_bound(gap: Number, trace: Number) -> Number:
+    """`KL ≤ ½ g tr C` (B3)."""
+    return gap * trace / 2
+
+
+def tv_trace_bound(gap: Number, trace: Number, xp: Namespace) -> Number:
+    """`TV ≤ √(g tr C/2π)`, the sharper form of B3."""
+    return xp.sqrt(gap * trace / (2 * xp.pi))
+
+
+def tv_pinsker_bound(gap: Number, trace: Number, xp: Namespace) -> Number:
+    """`TV ≤ ½ √(g tr C)`, B3 through Pinsker's inequality."""
+    return xp.sqrt(gap * trace) / 2
+
+
+def tv_shift(distance: Number, xp: Namespace) -> Number:
+    """`2Φ(m/2) − 1`, the TV distance of two unit Gaussians whose means are `m` apart (B3)."""
+    return xp.erf(xp.sqrt(distance**2 / 8))  # the root of a number, not of 8, so that symbols stay exact
+
+
+def trace_diameter_bound(diameter: Number, atoms: int, dim: int) -> Number:
+    """`tr C ≤ D² k/(2(k+1))`, `k = min(d, n − 1)`, for a support of `atoms` points and diameter D (B3)."""
+    k = min(dim, atoms - 1)
+    return diameter**2 * k / (2 * (k + 1))
+
+
+def kl_gauss_term(gap: Number, eigenvalue: Number, xp: Namespace) -> Number:
+    """`½ (gλ − log(1 + gλ))`, one eigenvalue's part of `KL(M‖Q)` (B5)."""
+    return (gap * eigenvalue - xp.log1p(gap * eigenvalue)) / 2
+
+
+def kl_small_gap(gap: Number, frobenius2: Number) -> Number:
+    """`(g²/4)‖C‖_F²`, the leading order of `KL(P‖Q)` (B6)."""
+    return gap**2 / 4 * frobenius2
+
+
+def kl_small_gap_cubic(skewness2: Number, trace_cube: Number) -> Number:
+    """`‖κ‖²/12 − tr C³/6`, the coefficient of g³ in `KL(P‖Q)` (B6)."""
+    return skewness2 / 12 - trace_cube / 6
+
+
+def kl_moment_small_gap(gap: Number, skewness2: Number) -> Number:
+    """`(g³/12)‖κ‖²`, the leading order of `KL(P‖M)` (B6)."""
+    return gap**3 / 12 * skewness2
+
+
+def tv_small_gap(gap: Number, eigenvalue: Number) -> Number:
+    """`(g/4) λ E|n² − 1| = gλ e^{−1/2}/√2π`, the leading order of TV in one dimension (B6)."""
+    return gap * eigenvalue * (2 * math.pi * math.e) ** -0.5
+
+
+def isotropic_var(var: Number, gap: Number, trace: Number, dim: int) -> Number:
+    """`c²(1 + g tr C/d)`, the best isotropic variance of a Gaussian reverse step (B7)."""
+    return var * (1 + gap * trace / dim)
+
+
+def isotropic_gain(gap: Number, trace: Number, dim: int, xp: Namespace) -> Number:
+    """`½[g tr C − d log(1 + g tr C/d)]`, what the best isotropic variance saves in KL (B7)."""
+    return (gap * trace - dim * xp.log1p(gap * trace / dim)) / 2
+
+
+def kl_ratio_low(x: Number, xp: Namespace) -> Number:
+    """`2(e^{−x/2} − 1 + x/2)/(x/2)²`, `x = D²g`: the least that KL can be of its leading order (B11)."""
+    return 2 * (xp.exp(-x / 2) - 1 + x / 2) / (x / 2) ** 2
+
+
+def kl_ratio_high(x: Number, xp: Namespace) -> Number:
+    """`2(eˣ − 1 − x)/x²`, `x = D²g`: the most that KL can be of its leading order (B11)."""
+    return 2 * (xp.exp(x) - 1 - x) / x**2
+
+
+def family_shrinkage(beta: Number, spread: Number) -> Number:
+    """`s = 1 − 1/(1 + (2β−1)² gλ)`, the choice of S along an eigenvector of C, `spread = gλ` (B10)."""
+    return 1 - 1 / (1 + (2 * beta - 1) * (2 * beta - 1) * spread)
+
+
+def family_gauss_part(s: Number, spread: Number, xp: Namespace) -> Number:
+    """`½[s + gλ s − log(1 + s)]`, one eigenvector's part of `½[tr S + g tr(SC) − log det(I+S)]` (B10)."""
+    return (s + s * spread - xp.log1p(s)) / 2
+
+
+def family_beta(separated: Number, xp: Namespace) -> Number:
+    """`β = ½ + ½(1 − τ⁴)/(1 + (max(0, τ − 1/20)/(7/25))²)`, from 1 where the atoms overlap (τ = 0) to ½ where they part (τ = 1) (B10).
+
+    The numbers are ours: with them the bound is within 1.09 of the truth on the golden law, 1.13 on two atoms of equal weight, 1.46 on
+    200 atoms in 64 dimensions and 2.12 on two atoms of weights .999 and .001, where no (β, S) does better than 2.09.
+    """
+    overlap = xp.relu(20 * separated - 1) * 5 / 28  # in whole numbers, which every arithmetic takes
+    squared = separated * separated
+    return (1 + (1 - squared * squared) / (1 + overlap * overlap)) / 2
+
+
+def tv_pinsker(kl: Number, xp: Namespace) -> Number:
+    """`TV ≤ √(KL/2)` (Pinsker; B12)."""
+    return xp.sqrt(kl / 2)
+
+
+def tv_bretagnolle_huber(kl: Number, xp: Namespace) -> Number:
+    """`TV ≤ √(1 − e^{−KL})` (Bretagnolle and Huber; B12)."""
+    return xp.sqrt(-xp.expm1(-kl))
+
+
+def tv_widening(spread: Number, xp: Namespace) -> Number:
+    """`TV(N(0, 1+gλ), N(0, 1)) = erf(u/√2) − erf(u/√(2(1+gλ)))`, `u² = (1 + 1/gλ) log(1+gλ)`, `spread = gλ > 0` (B12)."""
+    u2 = (1 + 1 / spread) * xp.log1p(spread)
+    return xp.erf(xp.sqrt(u2 / 2)) - xp.erf(xp.sqrt(u2 / (2 * (1 + spread))))
