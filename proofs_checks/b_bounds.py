@@ -14,7 +14,7 @@ from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import GOLDEN, SIGNS, TRI, TRIANGLE
 from proofs_checks.measure import Instance, data_instances, prior_posterior, toy_instances
 from proofs_checks.outcome import at_least, at_most, equal, identically_zero, worst
-from singtheory import Atoms, Gaussian, bound, divergence, formula, line, symbolic, two_point
+from singtheory import Atoms, Gaussian, bound, divergence, formula, line, rung, symbolic
 from singtheory.posterior import AtomsPosterior, Posterior
 
 Rung = Callable[[Posterior, float], Tensor]
@@ -194,7 +194,7 @@ register(
             Check("quadrature", "leading orders at small gaps, golden", _b2_order),
             Check("symbolic", "TV: Cauchy and Schwarz", _b2_symbolic),
             certificates.agreement(lambda sides: [(in_torch(sides["on_line"]), sides["kl"])]),
-            *certificates.checks(lambda sides: two_point.plain("kl_chi2_bound", True, sides["on_line"]), "log(1 + χ²)"),
+            *certificates.checks(lambda sides: rung.plain("kl_chi2_bound", True, sides["on_line"]), "log(1 + χ²)"),
         ),
         false_twins={
             r"$TV \le \tfrac{1}{3}\sqrt{\chi^2}$": {"tv": lambda p, g: bound.tv_chi2(p, g) * 2 / 3},

@@ -12,7 +12,7 @@ from proofs_checks.context import Context
 from proofs_checks.laws import GOLDEN
 from proofs_checks.measure import Instance, data_instances, prior_posterior, toy_instances
 from proofs_checks.outcome import at_most, equal, worst
-from singtheory import bound, divergence, formula, line, pairwise, two_point
+from singtheory import bound, divergence, formula, line, pairwise, rung
 from singtheory.posterior import AtomsPosterior, Posterior
 
 TIGHTNESS = 1.036
@@ -73,8 +73,8 @@ register(
             certificates.agreement(
                 lambda sides: [(in_torch(sides[f"{side}_on_line"]), sides[side]) for side in ("upper", "lower")]
             ),
-            *certificates.checks(lambda s: two_point.plain("kl_pair_bound", True, s["upper_on_line"]), "upper"),
-            *certificates.checks(lambda s: two_point.plain("kl_pair_lower", False, s["lower_on_line"]), "lower"),
+            *certificates.checks(lambda s: rung.plain("kl_pair_bound", True, s["upper_on_line"]), "upper"),
+            *certificates.checks(lambda s: rung.plain("kl_pair_lower", False, s["lower_on_line"]), "lower"),
         ),
         false_twins={
             "upper with /7": {"upper": lambda p, g: _pair(p, g, 1 / 7)},
@@ -143,9 +143,9 @@ def _without_covariance_term(posterior: Posterior, gap: float) -> Tensor:
     assert isinstance(posterior, AtomsPosterior)
     values = []
     for beta in pairwise.BETAS:
-        eigenvalues = gap * posterior.eigenvalues
-        s = 1 - 1 / (1 + (2 * beta - 1) ** 2 * eigenvalues)
-        values.append(bound.kl_family_at(posterior, gap, beta) - (s * eigenvalues).sum() / 2)
+        spread = gap * posterior.eigenvalues
+        s = formula.family_shrinkage(beta, spread)
+        values.append(bound.kl_family_at(posterior, gap, beta) - (s * spread).sum() / 2)
     return torch.stack(values).amin(dim=0)
 
 
@@ -185,7 +185,7 @@ register(
             Check("quadrature", "the rule for β within 1.1 of the truth, golden, g from 10⁻³ to 10³", _b10_rule),
             Check("exact", "β = ½ is B9's upper bound, and the best is below it", _b10_ends),
             certificates.agreement(_b10_pairs),
-            *certificates.checks(lambda sides: two_point.family(sides["on_line"]), "β by the rule"),
+            *certificates.checks(lambda sides: rung.family(sides["on_line"]), "β by the rule"),
         ),
         false_twins={
             r"without $\tfrac{1}{2} g\, tr(SC)$": {"best": _without_covariance_term},

@@ -16,7 +16,7 @@ from singtheory.formula import Number
 from singtheory.gap_range import GapRange
 from singtheory.interval import NAMESPACE, Box, Certificate
 from singtheory.posterior import AtomsPosterior
-from singtheory.two_point import Rung
+from singtheory.rung import Rung
 
 GOLDEN_ATOMS = (("-1.3", "0.2", "1.1"), ("0.2", "0.5", "0.3"))
 """The golden law in decimals, which balls contain exactly."""
@@ -106,5 +106,5 @@ def nearest_point(sides: Sides, _: Context) -> Outcome:
         def margin(box: Box) -> arb:
             return interval.enclose(room, box)
 
-        found = interval.certify(margin, NEAREST_BOX, lambda at: margin(tuple((v, v) for v in at)))
+        found = interval.certify(margin, NEAREST_BOX, margin)
         return outcome(found, NEAREST_BOX)

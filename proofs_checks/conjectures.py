@@ -14,13 +14,13 @@ from proofs_checks.certificates import GOLDEN_ATOMS, GOLDEN_GAPS
 from proofs_checks.console import progress
 from proofs_checks.files import check_folder, write_json
 from proofs_checks.record import provenance
-from singtheory import InputError, interval, line, two_point
+from singtheory import InputError, interval, line, rung, two_point
 from singtheory.gap_range import GapRange
 
 RESULT = Path(__file__).parent / "results" / "conjectures.json"
 CONJECTURES = {
-    "KL <= log(1 + chi2)/2": two_point.plain("half_chi2", True, line.half_chi2),
-    "KL <= E log E exp(g <xi, xi'>)/2": two_point.plain("half_cumulant", True, line.half_cumulant),
+    "KL <= log(1 + chi2)/2": rung.plain("half_chi2", True, line.half_chi2),
+    "KL <= E log E exp(g <xi, xi'>)/2": rung.plain("half_cumulant", True, line.half_cumulant),
 }
 """Each stronger than B2, and the second than the first (Jensen)."""
 

@@ -27,6 +27,8 @@ from singtheory.posterior import AtomsPosterior, GaussianPosterior, MixturePoste
 
 _TAIL_STDS = 12.0
 _MAX_NODES = 2**22
+_ROUNDINGS = 8
+"""Roundings of unit size in a distribution function or an exponent, and as many to spare."""
 
 
 # --- χ² (B1) ---------------------------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ def _kl_quadrature(
 
 
 def tv_exact(posterior: Posterior, gap: float) -> Estimate:
-    """`TV(P, Q)` in one dimension from the roots of `log r` and normal distribution functions (B12)."""
+    """`TV(P, Q)` in one dimension from the roots of `log r` and normal distribution functions (B12); the interval is their rounding."""
     return _each(posterior, lambda query: _tv_exact(query, gap))
 
 
@@ -258,7 +260,11 @@ def _tv_exact(query: Posterior, gap: float) -> Estimate:
     roots = [brentq(log_r, float(u[i]), float(u[i + 1]), xtol=1e-15) for i in flips]
     edges = torch.tensor([-torch.inf, *roots, torch.inf], dtype=torch.float64)
     signed = _kernel_cdf(query, gap, edges) - _normal_cdf(edges)
-    return Estimate.exact(signed.diff().clamp(min=0).sum()[None])
+    value = float(signed.diff().clamp(min=0).sum())
+    # a few roundings an edge; and where log r is lost in those of its exponents, up to |m u|, r − 1 may have the wrong sign
+    exponent = max(abs(low), abs(high)) * float(_parts(query, gap)[1].abs().max())
+    rounding = _ROUNDINGS * torch.finfo(torch.float64).eps * (len(edges) + exponent)
+    return _estimate(value, max(0.0, value - rounding), value + rounding, 1.0, 0, "exact")
 
 
 # --- W₂ --------------------------------------------------------------------------------------------------------------

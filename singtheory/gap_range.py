@@ -13,8 +13,8 @@ from flint import arb
 
 from singtheory import formula, interval, line
 from singtheory.formula import Number
-from singtheory.interval import NAMESPACE, Box, Certificate, ball, interval_ball
-from singtheory.two_point import Rung, Value
+from singtheory.interval import NAMESPACE, Box, Certificate, ball
+from singtheory.rung import Rung
 
 
 @final
@@ -68,33 +68,21 @@ class GapRange:
     def certify(self, rung: Rung, gaps: tuple[Fraction, Fraction]) -> Certificate:
         """The rung for all gaps between two; margins are relative to the bound."""
         with interval.precision():
-            return interval.certify(partial(self._margin, rung), (gaps,), partial(self._at, rung))
+            return interval.certify(partial(self._margin, rung), (gaps,), partial(self._exact_margin, rung))
 
     def _noisy(self, gap: Fraction) -> list[arb]:
         return [y * ball(gap).sqrt() for y in self.points]
 
+    def _law(self, gap: Number) -> tuple[list[arb], list[arb], Number]:
+        return self.points, self.weights, gap
+
     def _margin(self, rung: Rung, box: Box) -> arb:
-        information_bound = self._chord(box) if rung.upper else self._tangent(box)
-        sign, trace = 1 if rung.upper else -1, line.variance(self.points, self.weights)
+        return rung.margin(self._law, self._chord(box) if rung.upper else self._tangent(box), box)
 
-        def room(value: Value, g: Number) -> Number:
-            return sign * (value(self.points, self.weights, g, NAMESPACE) - g * trace / 2 + information_bound(g))
-
-        values = rung.far(self.points, self.weights, interval_ball(box[0]))
-        found = [interval.enclose(partial(room, value), box) / self._unit(box) for value in values]
-        return min(found, key=lambda m: float(m.lower()), default=arb("nan"))
-
-    def _at(self, rung: Rung, at: tuple[Fraction, ...]) -> arb:
+    def _exact_margin(self, rung: Rung, at: Box) -> arb:
         """The margin at one gap."""
-        (gap,) = at
-        sign, g = (1 if rung.upper else -1), ball(gap)
-        values = rung.far(self.points, self.weights, g)
-        return min((sign * (v(self.points, self.weights, g, NAMESPACE) - self.kl(gap)) for v in values), key=float)
-
-    def _unit(self, box: Box) -> arb:
-        """A positive number of the size of KL: B2's bound at the middle."""
-        (middle,) = interval.middle(box)
-        return arb(float(line.kl_chi2(self.points, self.weights, ball(middle), NAMESPACE).mid()))
+        ((gap, _),) = at
+        return rung.margin(self._law, lambda _: self.information(gap), at)
 
     def _chord(self, box: Box) -> Callable[[Number], Number]:
         ((low, high),) = box

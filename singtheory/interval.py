@@ -29,17 +29,11 @@ TAIL = 12
 """Standard deviations beyond which an integral against a Gaussian is bounded instead of summed."""
 
 
-def _relu(x: Any) -> Any:
-    """`max(0, x)` of a ball or of a power series, whose higher terms it may keep, lose, or scale in between."""
-    value = x[0] if isinstance(x, arb_series) else x
-    if value >= 0:
+def _relu(x: arb) -> arb:
+    """`max(0, x)` of a ball."""
+    if x >= 0:
         return x
-    if value <= 0:
-        return x * 0
-    clipped = hull(arb(0), value.upper())
-    if not isinstance(x, arb_series):
-        return clipped
-    return arb_series([clipped, *(hull(arb(0), arb(1)) * c for c in x.coeffs()[1:])], x.prec)
+    return x * 0 if x <= 0 else hull(arb(0), x.upper())
 
 
 NAMESPACE = SimpleNamespace(
@@ -87,6 +81,11 @@ def middle(box: Box) -> tuple[Fraction, ...]:
     return tuple((low + high) / 2 for low, high in box)
 
 
+def point(at: tuple[Fraction, ...]) -> Box:
+    """The box that is one point."""
+    return tuple((x, x) for x in at)
+
+
 def enclose(function: Callable[..., Any], box: Box) -> arb:
     """An enclosure of a function over a box by its Taylor polynomial: `f(m) + f'(m) h + ½ f''(box) h²` along every h of the box.
 
@@ -98,9 +97,8 @@ def enclose(function: Callable[..., Any], box: Box) -> arb:
     reaches = [ball((high - low) / 2) * arb(0, 1) for low, high in box]
     try:
         value = function(*centre) + function(*(arb_series([b, h], 3) for b, h in zip(balls, reaches, strict=True)))[2]
-        for k, reach in enumerate(
-            reaches
-        ):  # one slope at a time: along a ball of directions the terms of a slope do not cancel
+        # one slope at a time: along a ball of directions the terms of a slope do not cancel
+        for k, reach in enumerate(reaches):
             value += function(*(arb_series([m, int(j == k)], 2) for j, m in enumerate(centre)))[1] * reach
     except (ValueError, ZeroDivisionError):  # a divisor's ball contains zero: the box is too large to tell
         return arb("nan")
@@ -161,7 +159,7 @@ def merged(parts: Sequence[Certificate], shares: Sequence[float]) -> Certificate
 def certify(
     margin: Callable[[Box], arb],
     box: Box,
-    exact: Callable[[tuple[Fraction, ...]], arb] | None,
+    exact: Callable[[Box], arb] | None,
     max_depth: int = 40,
     max_boxes: int = 200_000,
 ) -> Certificate:
@@ -184,7 +182,7 @@ def certify(
         low = float(value.lower()) if value.is_finite() else -math.inf
         if low >= 0:
             shown += volume(current)
-        elif exact and value.is_finite() and value < 0 and (off := exact(middle(current))) < 0:
+        elif exact and value.is_finite() and value < 0 and (off := exact(point(middle(current)))) < 0:
             return Certificate("refuted", boxes, depth, float(shown / total), float(off.upper()), describe(current))
         elif level < max_depth and boxes < max_boxes:
             for k, half in enumerate(halves(current)):

@@ -17,8 +17,7 @@ and `E v_g² ≤ v² e^g` (B11) bounds the remainder. The rungs' own coefficient
 rational power series; their remainder is bounded by Cauchy's estimate on `|g| ≤ 1`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cache, cached_property, partial
 from itertools import pairwise, product
@@ -27,9 +26,10 @@ from typing import final
 
 from flint import acb, arb, fmpq, fmpq_mat, fmpq_poly, fmpq_series
 
-from singtheory import formula, interval, line
+from singtheory import interval
 from singtheory.formula import Number
 from singtheory.interval import NAMESPACE, Box, Certificate, Interval, ball, interval_ball
+from singtheory.rung import Rung
 
 WHOLE: Box = ((Fraction(1, 400), Fraction(36)), (Fraction(1, 50), Fraction(1, 2)))
 """All e in [0.05, 6] and p in [0.02, 0.5], as (e², p); p above ½ follows by symmetry."""
@@ -43,63 +43,14 @@ _SMALLEST = Fraction(1, 10**10)
 """The volume of the cells that are not cut any more."""
 _MOST = 200
 """Boxes spent on a cell before it is cut."""
+_VARIANCE = fmpq_poly([0, 1]) * fmpq_poly([1, -1])
+_SQUARE = _VARIANCE * _VARIANCE
+"""`v = p(1−p)` and `v²`."""
 
 
-Value = Callable[..., Number]
-"""A bound as a function of (points, weights, gap, namespace)."""
-
-
-@dataclass(frozen=True)
-class Rung:
-    """A bound on KL for two points.
-
-    Attributes:
-        name: as in the ladder (`bound.LADDER`).
-        upper: whether it bounds from above.
-        near: the bound where e² ≤ ¼.
-        far: the bounds that must all hold at a ball of laws and gaps beyond: one, or one for each β that the rule takes there; none
-            if it takes too many.
-    """
-
-    name: str
-    upper: bool
-    near: Value
-    far: Callable[[line.Numbers, line.Numbers, arb], Sequence[Value]]
-
-
-def plain(name: str, upper: bool, value: Value) -> Rung:
-    """A rung given by one formula."""
-    return Rung(name, upper, value, lambda *_: (value,))
-
-
-def family(at_beta: Value) -> Rung:
-    """B10 with β by the rule `formula.family_beta`, rounded to a multiple of 1/64; `at_beta` takes β before the namespace."""
-
-    def at(beta: Number) -> Value:
-        return lambda points, weights, gap, xp: at_beta(points, weights, gap, beta, xp)
-
-    def far(points: line.Numbers, weights: line.Numbers, gap: arb) -> Sequence[Value]:
-        separated = line.separated(points, weights, gap, NAMESPACE)
-        low, high = (formula.family_beta(arb(e), NAMESPACE) * 64 for e in (separated.upper(), separated.lower()))
-        if not (low.is_finite() and high.is_finite()):
-            return ()
-        steps = range(round(float(low.lower())), round(float(high.upper())) + 1)
-        return [at(arb(k) / 64) for k in steps] if len(steps) <= 3 else ()
-
-    return Rung("kl_family_bound", True, at(1), far)
-
-
-RUNGS = (
-    plain("kl_chi2_bound", True, line.kl_chi2),
-    plain("kl_pair_bound", True, line.kl_pair_upper),
-    plain("kl_pair_lower", False, line.kl_pair_lower),
-    family(line.kl_family_at),
-)
-"""The rungs that are certified."""
-
-
-def _law(p: Number) -> tuple[list[Number], list[Number]]:
-    return [p * 0, p * 0 + 1], [1 - p, p]
+def law(gap: Number, p: Number) -> tuple[list[Number], list[Number], Number]:
+    """Points at distance one, their weights, and the gap, in any arithmetic."""
+    return [p * 0, p * 0 + 1], [1 - p, p], gap
 
 
 def certify(rung: Rung, box: Box, progress: Callable[[float], None] = lambda _: None) -> Certificate:
@@ -116,7 +67,7 @@ def certify(rung: Rung, box: Box, progress: Callable[[float], None] = lambda _: 
         if low < NEAR:
             near = ((low, min(high, NEAR)), weights)
             series = Near(rung)
-            parts = [interval.certify(series.margin, near, lambda at: series.margin(_point(at)))]
+            parts = [interval.certify(series.margin, near, series.margin)]
             shares = [float(interval.volume(near))]
         cells: list[Box] = [((max(low, NEAR), high), weights)] if high > NEAR else []
         while cells:
@@ -138,8 +89,8 @@ def certify(rung: Rung, box: Box, progress: Callable[[float], None] = lambda _: 
 
 def _noisy(gap: Fraction, p: Fraction) -> tuple[list[arb], list[arb]]:
     """The two points in units of the noise, and their weights."""
-    points, weights = _law(ball(p))
-    return [y * ball(gap).sqrt() for y in points], weights
+    points, weights, g = law(ball(gap), ball(p))
+    return [y * g.sqrt() for y in points], weights
 
 
 @cache
@@ -163,37 +114,17 @@ def _mmse(gap: Fraction, p: Fraction) -> arb:
 
 def certify_cell(rung: Rung, cell: Box) -> Certificate | None:
     """A far cell, on which one enclosure of I serves every smaller box; None if the cell is too large for that."""
-    information_bound = _interpolation(cell) if rung.upper else _tangent(cell)
-    sign = 1 if rung.upper else -1
-
-    def room(value: Value, g: Number, p: Number) -> Number:
-        return sign * (value(*_law(p), g, NAMESPACE) - g * p * (1 - p) / 2 + information_bound(g, p))
-
-    def margin(box: Box) -> arb:
-        found = [interval.enclose(partial(room, value), box) / _unit(box) for value in _values(rung, box)]
-        return min(found, key=lambda m: float(m.lower()), default=arb("nan"))
-
-    def lost(at: tuple[Fraction, ...]) -> arb:
-        return sign * (information(*at) - information_bound(*map(ball, at))) / _unit(_point(at))
-
     centre = interval.middle(cell)
-    at_centre, exact = margin(_point(centre)), margin(_point(centre)) + lost(centre)
-    small = interval.volume(cell) < _SMALLEST
+    at_centre = interval.point(centre)
+    exact = rung.margin(law, lambda *_: information(*centre), at_centre)
     if exact < 0:
-        return Certificate("refuted", 1, 0, 0.0, float(exact.upper()), interval.describe(_point(centre)))
-    if not small and not lost(centre) < at_centre:
-        return None
+        return Certificate("refuted", 1, 0, 0.0, float(exact.upper()), interval.describe(at_centre))
+    margin = partial(rung.margin, law, _interpolation(cell) if rung.upper else _tangent(cell))
+    enclosed, small = margin(at_centre), interval.volume(cell) < _SMALLEST
+    if not small and not exact - enclosed < enclosed:
+        return None  # the enclosure of I takes more than half of the room
     found = interval.certify(margin, cell, exact=None, max_boxes=_MOST)
     return None if found.verdict == "undecided" and not small else found
-
-
-def _point(at: tuple[Fraction, ...]) -> Box:
-    return tuple((x, x) for x in at)
-
-
-def _values(rung: Rung, box: Box) -> Sequence[Value]:
-    g, p = map(interval_ball, box)
-    return rung.far(*_law(p), g)
 
 
 def _interpolation(cell: Box) -> Callable[[Number, Number], Number]:
@@ -217,24 +148,16 @@ def _tangent(cell: Box) -> Callable[[Number, Number], Number]:
     return lambda g, p: start + slope_p * (p - ball(p1)) + slope_g * (g - ball(g1))
 
 
-def _unit(box: Box) -> arb:
-    """A positive number of the size of KL, B2's bound at the middle: margins are relative to it."""
-    g, p = map(ball, interval.middle(box))
-    return arb(float(line.kl_chi2(*_law(p), g, NAMESPACE).mid()))
-
-
 # --- near ------------------------------------------------------------------------------------------------------------
 
 
 @cache
 def kl_coefficient(k: int) -> fmpq_poly:
     """The coefficient of `g^k` in KL, over `v²`: `½ R_{k−2}(p)/k!`, a polynomial in p."""
-    p = fmpq_poly([0, 1])
-    square = (p * (1 - p)) ** 2
-    term = square
+    term = _SQUARE
     for _ in range(k - 2):
-        term = square * term.derivative().derivative() * fmpq(1, 2)
-    return _quotient(term, square) * fmpq(1, 2 * factorial(k))
+        term = _SQUARE * term.derivative().derivative() * fmpq(1, 2)
+    return _quotient(term, _SQUARE) * fmpq(1, 2 * factorial(k))
 
 
 def _quotient(dividend: fmpq_poly, divisor: fmpq_poly) -> fmpq_poly:
@@ -278,7 +201,7 @@ class Near:
         """The rung's coefficients of `g, …, g^{TERMS−1}`: polynomials in p of degree at most 3k + 1, from that many exact values."""
         count = 3 * TERMS + 2
         nodes = [fmpq(k + 1, count + 3) for k in range(count + 2)]
-        rows = [self.rung.near(*_law_exact(p), fmpq_series([0, 1]), NAMESPACE) for p in nodes]
+        rows = [self.rung.near(*law(fmpq_series([0, 1]), p), NAMESPACE) for p in nodes]
         powers = fmpq_mat(count, count, [p**k for p in nodes[:count] for k in range(count)])
         found = []
         for k in range(1, TERMS):
@@ -319,7 +242,7 @@ class Near:
         low, high = WHOLE[1]
         weights = [ball(low + (high - low) * k / pieces) for k in range(pieces + 1)]
         found = [
-            abs(self.rung.near(*_law(acb(interval.hull(p, q))), acb(x, y), interval.COMPLEX)).upper()
+            abs(self.rung.near(*law(acb(x, y), acb(interval.hull(p, q))), interval.COMPLEX)).upper()
             for p, q in pairwise(weights)
             for x, y in product(cuts, cuts)
             if (x * x + y * y).lower() <= 1
@@ -334,11 +257,3 @@ def _largest_rate(pieces: int = 64) -> arb:
     """At least `½ |R|/TERMS!` over all π: with `e^g` it bounds KL's remainder, over `v²`."""
     cuts = [(Fraction(k, pieces), Fraction(k + 1, pieces)) for k in range(pieces)]
     return max((abs(_over(kl_coefficient(TERMS), cut)).upper() for cut in cuts), key=float)
-
-
-def _law_exact(p: fmpq) -> tuple[list[fmpq], list[fmpq]]:
-    return [fmpq(0), fmpq(1)], [1 - p, p]
-
-
-_VARIANCE = fmpq_poly([0, 1]) * fmpq_poly([1, -1])
-_SQUARE = _VARIANCE * _VARIANCE
