@@ -17,7 +17,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from singdiffusion.files import find_folder, first_line, new_folder, read_config
+from singdiffusion.files import find_folder, first_sentence, new_folder, read_config
 from singdiffusion.space import Space
 from singtheory.errors import InputError, unknown_name
 
@@ -187,7 +187,7 @@ class AverageModel(ModelMixin, ConfigMixin):
         try:
             loaded: Any = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
         except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{folder}: cannot be loaded ({first_line(error)})") from None
+            raise InputError(f"{folder}: cannot be loaded ({first_sentence(error)})") from None
         model, found = loaded
         odd = [*found["missing_keys"], *found["unexpected_keys"]]
         if odd:
@@ -209,7 +209,7 @@ def _check_weights(folder: Path) -> None:
             with safe_open(file, framework="pt"):
                 pass
         except SafetensorError as error:
-            raise InputError(f"{file}: truncated or damaged ({first_line(error)}); copy it again") from None
+            raise InputError(f"{file}: truncated or damaged ({first_sentence(error)}); copy it again") from None
 
 
 def load_average(path: str | Path, **kwargs: Any) -> AverageModel:

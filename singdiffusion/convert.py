@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from singdiffusion.files import find_folder, first_line, read_config
+from singdiffusion.files import find_folder, first_sentence, read_config
 from singdiffusion.space import Space
 from singdiffusion.time_free import AverageUNet
 from singtheory.errors import InputError
@@ -75,7 +75,7 @@ def _plain_weights(folder: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError:
         raise InputError(f"{file}: holds more than plain tensors, which could run code; it is not loaded") from None
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{file}: truncated or damaged ({first_line(error)}); copy it again") from None
+        raise InputError(f"{file}: truncated or damaged ({first_sentence(error)}); copy it again") from None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise InputError(f"{file}: is not a table of tensors by name; give the U-Net's own state dict")
     for name, value in weights.items():

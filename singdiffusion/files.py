@@ -25,7 +25,9 @@ def find_folder(source: str | Path, patterns: Sequence[str]) -> Path:
     try:
         return Path(snapshot_download(str(source), allow_patterns=list(patterns)))
     except (OSError, ValueError) as error:  # the hub's errors are one or the other
-        raise InputError(f"{source}: no such folder, and not to be had from the hub ({first_line(error)})") from None
+        raise InputError(
+            f"{source}: no such folder, and not to be had from the hub ({first_sentence(error)})"
+        ) from None
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{folder}: no config.json; give the folder of a model that was saved whole") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}/config.json: cannot be read ({first_line(error)})") from None
+        raise InputError(f"{folder}/config.json: cannot be read ({first_sentence(error)})") from None
     if not isinstance(config, dict):
         raise InputError(f"{folder}/config.json: holds no JSON object")
     return config
@@ -59,9 +61,9 @@ def new_folder(target: str | Path) -> Iterator[Path]:
             yield draft
             draft.replace(target)
     except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror or first_line(error)})") from None
+        raise InputError(f"{target}: cannot be written ({error.strerror or first_sentence(error)})") from None
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its class where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def first_sentence(error: Exception) -> str:
+    """The first sentence of an error's message, or its class where it has none: other libraries go on with advice."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]

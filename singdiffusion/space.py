@@ -7,7 +7,7 @@ from typing import Any
 
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-from singdiffusion.files import first_line
+from singdiffusion.files import first_sentence
 from singdiffusion.text import fingerprint, same_encoders
 from singtheory.errors import InputError
 
@@ -50,7 +50,7 @@ class Space:
         try:
             return cls.of(DiffusionPipeline.from_pretrained(source))
         except (OSError, ValueError) as error:
-            raise InputError(f"{source}: no pipeline can be loaded from it ({first_line(error)})") from None
+            raise InputError(f"{source}: no pipeline can be loaded from it ({first_sentence(error)})") from None
 
     def check_latents(self, pipeline: "Space") -> None:
         """Raise `InputError` unless the latents are those of `pipeline`."""

@@ -25,6 +25,9 @@ class AverageTable(AverageModel):
         rank: how many directions the spread has.
         scaling_factor: of the latents; 1 in pixel space.
         shift_factor: of the latents.
+
+    Raises:
+        InputError: for a negative rank.
     """
 
     @register_to_config
@@ -37,6 +40,8 @@ class AverageTable(AverageModel):
         shift_factor: float = 0.0,
     ) -> None:
         super().__init__()
+        if rank < 0:
+            raise InputError(f"rank {rank}: need 0, for no spread, or more")
         self._rows = {prompt: i for i, prompt in enumerate(prompts)}
         self.register_buffer("means", torch.zeros(len(prompts), *size))
         self.register_buffer("basis", torch.zeros(rank, *size))

@@ -9,7 +9,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from singdiffusion.files import first_line, read_config
+from singdiffusion.files import first_sentence, read_config
 from singtheory.errors import InputError
 
 _PROBE = 16
@@ -96,4 +96,4 @@ def _load_stored(folder: Path) -> tuple[Any, Any]:
         model = getattr(transformers, architecture).from_pretrained(folder / "text_encoder", use_safetensors=True)
         return model.eval(), transformers.AutoTokenizer.from_pretrained(folder / "tokenizer")
     except (AttributeError, OSError, ValueError) as error:
-        raise InputError(f"{folder}: its text encoder cannot be loaded ({first_line(error)})") from None
+        raise InputError(f"{folder}: its text encoder cannot be loaded ({first_sentence(error)})") from None

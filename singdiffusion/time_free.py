@@ -11,7 +11,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from singdiffusion.average import STORED, Average, AverageModel, Condition
-from singdiffusion.files import find_folder, first_line
+from singdiffusion.files import find_folder, first_sentence
 from singdiffusion.space import Space
 from singdiffusion.text import TextEncoder
 from singtheory.errors import InputError
@@ -107,7 +107,7 @@ class AverageUNet(AverageModel):
         expected = module.network.state_dict()
         odd = [
             name
-            for name in [*expected, *state]
+            for name in expected | dict(state)
             if name not in state or name not in expected or state[name].shape != expected[name].shape
         ]
         if odd:
@@ -216,7 +216,7 @@ def _build(config: Mapping[str, Any]) -> UNet2DConditionModel:
     try:
         unet = UNet2DConditionModel(**config)
     except (TypeError, ValueError, KeyError) as error:
-        raise InputError(f"configuration of the U-Net: {first_line(error)}") from None
+        raise InputError(f"configuration of the U-Net: {first_sentence(error)}") from None
     _check_plain(unet)
     return unet
 
