@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_SHOWN = 30
+
 
 class InputError(ValueError):
     """Bad input, told in one line that names the input and the remedy.
@@ -12,8 +14,9 @@ class InputError(ValueError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """An `InputError` for an unknown `name` of some `kind`, with the nearest known names first."""
+    """An `InputError` for an unknown `name` of some `kind`, with the nearest known names, or else the first of all."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    shown = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {shown}"
     return InputError(f"unknown {kind} {name!r}: {hint}")

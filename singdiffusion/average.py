@@ -1,0 +1,231 @@
+r"""The average image `ȳ(c)` of a prompt, and the models that give it.
+
+At t = 1 the denoiser is the mean of the data for the condition, `E[x_0 | c]` (C1), and with it the start of the sampler is right in
+the mean (C6). A low-rank spread around it makes the start right in the variance too (C7). Every model here answers
+`module(condition, x_1) -> Average`, in the latent space that its `space` names.
+"""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+import torch
+from diffusers.configuration_utils import ConfigMixin
+from diffusers.models.modeling_utils import ModelMixin
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from singdiffusion.files import find_folder, first_sentence, new_folder, read_config
+from singdiffusion.space import Space
+from singtheory.errors import InputError, unknown_name
+
+Condition = Sequence[str] | Tensor
+"""Prompts, or token states of shape (batch, tokens, width)."""
+
+STORED = ("*.json", "*.safetensors", "*.txt", "*.model")
+"""The files of a stored module: weights, configurations, and what tokenizers read."""
+
+_ROOMS = {"AverageTable": "singdiffusion.table", "AverageUNet": "singdiffusion.time_free"}
+
+
+@dataclass(frozen=True)
+class Average:
+    """Average images, with or without a spread around them.
+
+    Attributes:
+        mean: `ȳ(c)`, shape (batch, channels, height, width).
+        basis: orthonormal directions `φ_k` of the spread, shape (k, channels, height, width), or None.
+        std: `s_k(c)`, the standard deviations along them, shape (batch, k), or None.
+
+    Raises:
+        InputError: for shapes that do not fit, NaN, infinities and negative deviations.
+    """
+
+    mean: Tensor
+    basis: Tensor | None = None
+    std: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.mean.ndim != 4:
+            raise InputError(f"average image of shape {tuple(self.mean.shape)}: need (batch, channels, height, width)")
+        _check_finite("average image", self.mean)
+        if (self.basis is None) != (self.std is None):
+            raise InputError("spread of an average image: give basis and std, or neither")
+        if self.basis is not None and self.std is not None:
+            self._check_spread(self.basis, self.std)
+
+    def _check_spread(self, basis: Tensor, std: Tensor) -> None:
+        if basis.shape[1:] != self.mean.shape[1:] or std.shape != (len(self.mean), len(basis)):
+            raise InputError(
+                f"spread with basis {tuple(basis.shape)} and std {tuple(std.shape)}: "
+                f"does not fit average images of shape {tuple(self.mean.shape)}"
+            )
+        _check_finite("basis of the spread", basis)
+        _check_finite("std of the spread", std)
+        if bool((std < 0).any()):
+            raise InputError(f"std of the spread: the smallest is {float(std.min())}; it must not be negative")
+
+    @property
+    def spread(self) -> tuple[Tensor, Tensor] | None:
+        """`(basis, std)`, as `initial_latents` takes it, or None."""
+        return None if self.basis is None or self.std is None else (self.basis, self.std)
+
+
+def _check_finite(name: str, values: Tensor) -> None:
+    if not bool(torch.isfinite(values).all()):
+        raise InputError(f"{name}: holds NaN or infinity; check the weights, and float16 for overflow")
+
+
+class AverageImage(Protocol):
+    """What gives average images: a model of this package or anything with these three."""
+
+    @property
+    def space(self) -> Space:
+        """The latents of the images, and the token states that are understood."""
+        ...
+
+    def condition_for(self, pipeline: Space) -> Literal["embeddings", "prompts"]:
+        """Which condition to hand over when sampling with a pipeline of that space.
+
+        Raises:
+            InputError: if the latents are others, or if neither its embeddings nor prompts are understood.
+        """
+        ...
+
+    def __call__(self, condition: Condition, x_1: Tensor) -> Average:
+        """The average images for a batch of conditions.
+
+        Args:
+            condition: one prompt an image, or token states of shape (batch, tokens, width).
+            x_1: the sampler's noise, shape (batch, channels, height, width), on which the best answer does not depend where
+                `α_1 = 0` (C9).
+
+        Raises:
+            InputError: for a condition or noise that does not fit.
+        """
+        ...
+
+
+class AverageModel(ModelMixin, ConfigMixin):
+    """An `AverageImage` with weights, stored as `config.json` and safetensors."""
+
+    config_name = "config.json"
+
+    @property
+    def space(self) -> Space:
+        """The latents of the images, and the token states that are understood."""
+        raise NotImplementedError
+
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether prompts are understood as they are."""
+        raise NotImplementedError
+
+    def condition_for(self, pipeline: Space) -> Literal["embeddings", "prompts"]:
+        """Which condition to hand over when sampling with a pipeline of that space.
+
+        Embeddings are preferred, so that no text is encoded twice and no second text encoder is loaded.
+
+        Raises:
+            InputError: if the latents are others, or if neither its embeddings nor prompts are understood.
+        """
+        self.space.check_latents(pipeline)
+        if self.space.shares_text(pipeline):
+            return "embeddings"
+        if self.takes_prompts:
+            return "prompts"
+        raise InputError(
+            f"average image for token states of {self.space.text_encoder or 'unknown make'}, width {self.space.text_width}: "
+            f"the pipeline's are of {pipeline.text_encoder}, width {pipeline.text_width}; use one made with its text encoder"
+        )
+
+    def check_noise(self, x_1: Tensor, batch: int) -> None:
+        """Raise `InputError` unless `x_1` holds latents of this space, one for each of `batch` conditions, beside the weights."""
+        if x_1.ndim != 4 or tuple(x_1.shape[:2]) != (batch, self.space.channels):
+            raise InputError(
+                f"x_1 of shape {tuple(x_1.shape)}: need ({batch}, {self.space.channels}, height, width), one a condition"
+            )
+        if (x_1.dtype, x_1.device) != (self.dtype, self.device):
+            raise InputError(
+                f"x_1 is {x_1.dtype} on {x_1.device}, the average image {self.dtype} on {self.device}: move it with .to()"
+            )
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Write `config.json` and `diffusion_pytorch_model.safetensors`, both or neither.
+
+        Args:
+            save_directory: a folder that does not exist yet or is empty.
+            kwargs: those of diffusers' `ModelMixin.save_pretrained`.
+
+        Raises:
+            InputError: if the folder holds something or cannot be written.
+        """
+        with new_folder(save_directory) as draft:
+            self._write(draft, **kwargs)
+
+    def _write(self, folder: Path, **kwargs: Any) -> None:
+        super().save_pretrained(str(folder), safe_serialization=True, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Load from a local folder or a hub id.
+
+        Args:
+            pretrained_model_name_or_path: folder or hub id.
+            kwargs: those of diffusers' `ModelMixin.from_pretrained`, such as `torch_dtype`.
+
+        Raises:
+            InputError: for another class, weights that are missing, truncated or pickled, or that do not fit the configuration.
+        """
+        folder = find_folder(pretrained_model_name_or_path, STORED)
+        stored = read_config(folder).get("_class_name")
+        if stored != cls.__name__:
+            raise InputError(f"{folder}: holds a {stored}, not a {cls.__name__}; load_average finds the right class")
+        _check_weights(folder)
+        try:
+            loaded: Any = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{folder}: cannot be loaded ({first_sentence(error)})") from None
+        model, found = loaded
+        odd = [*found["missing_keys"], *found["unexpected_keys"]]
+        if odd:
+            raise InputError(f"{folder}: the weights do not fit config.json in {len(odd)} tensors, first {odd[0]}")
+        return model
+
+
+def _check_weights(folder: Path) -> None:
+    """Raise `InputError` unless the folder's weights are whole safetensors."""
+    files = sorted(folder.glob("diffusion_pytorch_model*.safetensors"))
+    if not files:
+        pickled = any(folder.glob("*.bin"))
+        remedy = (
+            f"a pickle is not loaded, try `singdiffusion convert {folder} NEW_FOLDER`" if pickled else "copy it again"
+        )
+        raise InputError(f"{folder}: no diffusion_pytorch_model.safetensors; {remedy}")
+    for file in files:
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except SafetensorError as error:
+            raise InputError(f"{file}: truncated or damaged ({first_sentence(error)}); copy it again") from None
+
+
+def load_average(path: str | Path, **kwargs: Any) -> AverageModel:
+    """Load the average-image module in a local folder or under a hub id.
+
+    Args:
+        path: folder or hub id; `HF_HUB_OFFLINE` is honoured.
+        kwargs: those of diffusers' `ModelMixin.from_pretrained`, such as `torch_dtype`.
+
+    Raises:
+        InputError: as `from_pretrained`, and for a model that gives no average image.
+    """
+    folder = find_folder(path, STORED)
+    stored = str(read_config(folder).get("_class_name"))
+    if stored == "UNet2DConditionModel":
+        raise InputError(f"{folder}: holds an ordinary U-Net; try `singdiffusion convert {folder} NEW_FOLDER`")
+    if stored not in _ROOMS:
+        raise unknown_name("average image", stored, _ROOMS)
+    return getattr(importlib.import_module(_ROOMS[stored]), stored).from_pretrained(folder, **kwargs)

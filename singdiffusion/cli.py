@@ -1,0 +1,59 @@
+"""The command `singdiffusion`: average images for diffusers pipelines.
+
+Nothing heavy is imported before a command runs.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def main() -> None:
+    """Average images for diffusers pipelines."""
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Bad input becomes one line on stderr and exit status 2."""
+    from singtheory.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(help="Folder or hub id of a published checkpoint.")],
+    target: Annotated[Path, typer.Argument(help="New folder, written whole or not at all.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH_OR_ID",
+            help="The pipeline it was trained beside, whose latents and text encoder are noted; Stable Diffusion 1.x if not given.",
+        ),
+    ] = None,
+) -> None:
+    """Turn a published checkpoint (config.json, diffusion_pytorch_model.bin) into safetensors; exit 2 on bad input."""
+    typer.echo(f"singdiffusion convert: {source} (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from singdiffusion import convert as room
+        from singdiffusion.space import Space
+
+        module = room.convert(source, target, room.STABLE_DIFFUSION_1 if base is None else Space.stored(base))
+        weights = sum(weight.numel() for weight in module.parameters())
+        typer.echo(f"written to {target}: {type(module).__name__}, {weights:,} weights")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,69 @@
+"""Model folders: found on this machine or on the hub, written whole or not at all."""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+
+from singtheory.errors import InputError
+
+
+def find_folder(source: str | Path, patterns: Sequence[str]) -> Path:
+    """The local folder `source`, or the files of the hub's model `source` that match `patterns`.
+
+    Raises:
+        InputError: where there is neither; with `HF_HUB_OFFLINE` set, also for what the hub's cache does not hold.
+    """
+    if Path(source).is_dir():
+        return Path(source)
+    if Path(source).exists():
+        raise InputError(f"{source}: is a file; give the folder that holds it")
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=list(patterns)))
+    except (OSError, ValueError) as error:  # the hub's errors are one or the other
+        raise InputError(
+            f"{source}: no such folder, and not to be had from the hub ({first_sentence(error)})"
+        ) from None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a model's folder. Raises `InputError` where it is missing or no JSON object."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no config.json; give the folder of a model that was saved whole") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}/config.json: cannot be read ({first_sentence(error)})") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{folder}/config.json: holds no JSON object")
+    return config
+
+
+@contextlib.contextmanager
+def new_folder(target: str | Path) -> Iterator[Path]:
+    """Yield a folder beside `target` that becomes `target` at the end; if anything fails before, nothing is left of it.
+
+    Raises:
+        InputError: if `target` already holds something, or if it cannot be written.
+    """
+    target = Path(target).absolute()
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise InputError(f"{target}: exists and is not empty; remove it or choose another folder")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+            draft = Path(temporary) / target.name
+            draft.mkdir()
+            yield draft
+            draft.replace(target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror or first_sentence(error)})") from None
+
+
+def first_sentence(error: Exception) -> str:
+    """The first sentence of an error's message, or its class where it has none: other libraries go on with advice."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]

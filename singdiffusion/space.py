@@ -1,0 +1,74 @@
+"""Where average images live: the latents that a VAE makes, and the token states that a text encoder makes."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+from singdiffusion.files import first_sentence
+from singdiffusion.text import fingerprint, same_encoders
+from singtheory.errors import InputError
+
+
+@dataclass(frozen=True)
+class Space:
+    """What an average image must have in common with the pipeline whose start it gives.
+
+    Attributes:
+        channels: of the latents, or of the pixels where there is no VAE.
+        scaling_factor: by which latents are multiplied after encoding; 1 in pixel space.
+        shift_factor: what is subtracted before.
+        text_width: of the token states; None for what takes no token states.
+        text_encoder: `text.fingerprint` of the encoder, or of several side by side; None where it is not known.
+    """
+
+    channels: int
+    scaling_factor: float = 1.0
+    shift_factor: float = 0.0
+    text_width: int | None = None
+    text_encoder: str | None = None
+
+    @classmethod
+    def of(cls, pipeline: Any) -> "Space":
+        """That of a diffusers pipeline with a VAE, a U-Net and text encoders; nothing of it is changed."""
+        vae = pipeline.vae.config
+        encoders = [getattr(pipeline, name, None) for name in ("text_encoder", "text_encoder_2")]
+        present = [encoder for encoder in encoders if encoder is not None]
+        return cls(
+            channels=vae.latent_channels,
+            scaling_factor=vae.scaling_factor,
+            shift_factor=vae.get("shift_factor") or 0.0,
+            text_width=pipeline.unet.config.cross_attention_dim,
+            text_encoder=fingerprint(*present) if present else None,
+        )
+
+    @classmethod
+    def stored(cls, source: str | Path) -> "Space":
+        """That of a pipeline in a local folder or under a hub id. Raises `InputError` if it cannot be loaded."""
+        try:
+            return cls.of(DiffusionPipeline.from_pretrained(source))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{source}: no pipeline can be loaded from it ({first_sentence(error)})") from None
+
+    def check_latents(self, pipeline: "Space") -> None:
+        """Raise `InputError` unless the latents are those of `pipeline`."""
+        same_scale = math.isclose(self.scaling_factor, pipeline.scaling_factor, rel_tol=1e-4)
+        same_shift = math.isclose(self.shift_factor, pipeline.shift_factor, rel_tol=1e-4)
+        if self.channels != pipeline.channels or not same_scale or not same_shift:
+            raise InputError(
+                f"average image of {self._latents()}: the pipeline has {pipeline._latents()}; use one made with its VAE"
+            )
+
+    def shares_text(self, pipeline: "Space") -> bool:
+        """Whether the token states are those of `pipeline`, as far as both are known."""
+        known = self.text_encoder is not None and pipeline.text_encoder is not None
+        return (
+            self.text_width is not None
+            and self.text_width == pipeline.text_width
+            and (not known or same_encoders(str(self.text_encoder), str(pipeline.text_encoder)))
+        )
+
+    def _latents(self) -> str:
+        return f"{self.channels} channels, scaling factor {self.scaling_factor:g} and shift {self.shift_factor:g}"

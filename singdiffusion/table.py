@@ -1,0 +1,142 @@
+"""The average image in closed form: a table of the data's means, prompt by prompt."""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor
+
+from singdiffusion.average import Average, AverageModel, Condition
+from singdiffusion.space import Space
+from singtheory.errors import InputError, unknown_name
+from singtheory.law import Atoms
+from singtheory.start import principal_components
+
+
+class AverageTable(AverageModel):
+    """`ȳ(c)`, and if wanted `s_k(c)`, for each of finitely many prompts or classes; `x_1` is not looked at (C9).
+
+    The prompt "" stands for no prompt: its row is the mean of all data. Images have the one size of the data.
+
+    Args:
+        prompts: the names of the rows.
+        size: (channels, height, width) of an image.
+        rank: how many directions the spread has.
+        scaling_factor: of the latents; 1 in pixel space.
+        shift_factor: of the latents.
+
+    Raises:
+        InputError: for a negative rank.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        prompts: Sequence[str],
+        size: Sequence[int],
+        rank: int = 0,
+        scaling_factor: float = 1.0,
+        shift_factor: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if rank < 0:
+            raise InputError(f"rank {rank}: need 0, for no spread, or more")
+        self._rows = {prompt: i for i, prompt in enumerate(prompts)}
+        self.register_buffer("means", torch.zeros(len(prompts), *size))
+        self.register_buffer("basis", torch.zeros(rank, *size))
+        self.register_buffer("stds", torch.zeros(len(prompts), rank))
+
+    @classmethod
+    def from_images(
+        cls,
+        images: Mapping[str, Tensor],
+        *,
+        rank: int = 0,
+        scaling_factor: float = 1.0,
+        shift_factor: float = 0.0,
+    ) -> Self:
+        """The closed form from data.
+
+        The directions of the spread are the principal components of the deviations from each prompt's own mean, pooled over the
+        prompts; the deviations along them are each prompt's own.
+
+        Args:
+            images: for every prompt or class its images or latents, shape (n, channels, height, width); those under "" are
+                images without a prompt.
+            rank: how many directions the spread has; 0 for none.
+            scaling_factor: by which the latents were multiplied after encoding.
+            shift_factor: what was subtracted before.
+
+        Raises:
+            InputError: for no images, sizes that differ, values that are not finite, and a rank above the directions in which
+                the data vary.
+        """
+        points = {prompt: batch.double().flatten(1) for prompt, batch in _checked(images).items()}
+        _, *size = next(iter(images.values())).shape
+        groups = points | {"": torch.cat(list(points.values()))}
+        table = cls([*groups], size, rank, scaling_factor, shift_factor)
+        means = torch.stack([group.mean(dim=0) for group in groups.values()])
+        table.means.copy_(means.reshape(table.means.shape))
+        if rank:
+            own = torch.cat([group - group.mean(dim=0) for group in points.values()])
+            basis = principal_components(Atoms(own), rank).basis
+            stds = [
+                ((group - mean) @ basis.mT).square().mean(dim=0).sqrt()
+                for group, mean in zip(groups.values(), means, strict=True)
+            ]
+            table.basis.copy_(basis.reshape(table.basis.shape))
+            table.stds.copy_(torch.stack(stds))
+        return table.eval()
+
+    @property
+    def space(self) -> Space:
+        """The latents of the images; no token states are understood."""
+        return Space(self.config["size"][0], self.config["scaling_factor"], self.config["shift_factor"])
+
+    @property
+    def takes_prompts(self) -> bool:
+        """True: a table has nothing else."""
+        return True
+
+    def forward(self, condition: Condition, x_1: Tensor) -> Average:
+        """The rows of the prompts.
+
+        Args:
+            condition: prompts, one an image.
+            x_1: noise, of which only the shape matters: (batch, channels, height, width) with the size of the table.
+
+        Raises:
+            InputError: for embeddings, a prompt without a row, and another size.
+        """
+        if isinstance(condition, Tensor):
+            raise InputError("condition: a table has rows for prompts and understands no embeddings; give the prompts")
+        self.check_noise(x_1, len(condition))
+        if x_1.shape[1:] != self.means.shape[1:]:
+            raise InputError(
+                f"x_1 of shape {tuple(x_1.shape)}: the table's images are {tuple(self.means.shape[1:])}; sample at its size"
+            )
+        rows = [self._row(prompt) for prompt in condition]
+        if not self.config["rank"]:
+            return Average(self.means[rows])
+        return Average(self.means[rows], self.basis, self.stds[rows])
+
+    def _row(self, prompt: str) -> int:
+        if prompt not in self._rows:
+            raise unknown_name("prompt", prompt, self._rows)
+        return self._rows[prompt]
+
+
+def _checked(images: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """`images`. Raises `InputError` if no table can be made of them."""
+    if not images:
+        raise InputError("images: none; give at least one prompt with its images")
+    size = next(iter(images.values())).shape[1:]
+    for prompt, batch in images.items():
+        if batch.ndim != 4 or not len(batch) or batch.shape[1:] != size:
+            raise InputError(
+                f"images of prompt {prompt!r} have shape {tuple(batch.shape)}: need (n, channels, height, width) of one size"
+            )
+        if not bool(torch.isfinite(batch).all()):
+            raise InputError(f"images of prompt {prompt!r}: hold NaN or infinity; leave those images out")
+    return images

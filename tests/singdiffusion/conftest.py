@@ -1,0 +1,34 @@
+"""What several tests of bad checkpoints share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Code in a pickle that makes a folder when it is run."""
+
+    mark: Path
+
+    def __reduce__(self):
+        return Path.mkdir, (self.mark,)
+
+    def write(self, file: Path) -> None:
+        torch.save({"conv_in.weight": torch.zeros(1), "planted": self}, file)
+
+    def was_run(self) -> bool:
+        return self.mark.exists()
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """A pickle with code, known to run where it is loaded without care."""
+    planted = Planted(tmp_path / "code was run")
+    planted.write(tmp_path / "careless.bin")
+    torch.load(tmp_path / "careless.bin", weights_only=False)
+    assert planted.was_run()
+    planted.mark.rmdir()
+    return planted

@@ -1,0 +1,73 @@
+"""The command: exit statuses, one-line errors, and a first line before anything heavy is loaded."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from singdiffusion.average import load_average
+from singdiffusion.cli import app
+from singdiffusion.space import Space
+from tests.singdiffusion import published, tiny
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A published checkpoint beside its pipeline."""
+    pipe = tiny.stable_diffusion()
+    pipe.save_pretrained(tmp_path / "base")
+    published.write(tmp_path / "published", pipe.unet)
+    return tmp_path
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def assert_one_line_error(stderr: str, *words: str) -> None:
+    lines = stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def test_convert_notes_the_pipeline_that_it_was_trained_beside(folders):
+    result = run("convert", folders / "published", folders / "target", "--base", folders / "base")
+    assert result.exit_code == 0, result.output
+    module = load_average(folders / "target")
+    assert module.space == Space.stored(folders / "base")
+    weights = sum(weight.numel() for weight in module.parameters())
+    assert result.stdout.splitlines()[1] == f"written to {folders / 'target'}: AverageUNet, {weights:,} weights"
+
+
+def test_bad_input_is_one_line_and_exit_status_two(folders):
+    result = run("convert", folders / "published", folders / "target")
+    assert result.exit_code == 2
+    assert_one_line_error(result.stderr, "width 16", "768")
+    assert not (folders / "target").exists()
+    result = run("convert", folders / "published", folders / "target", "--base", folders / "published")
+    assert result.exit_code == 2
+    assert_one_line_error(result.stderr, "no pipeline")
+
+
+def test_commands_keep_their_names_while_there_is_one():
+    result = run("--help")
+    assert result.exit_code == 0 and "convert" in result.stdout
+
+
+def test_as_a_process_a_pickle_with_code_is_one_line_without_traceback(folders, planted):
+    planted.write(folders / "published" / "diffusion_pytorch_model.bin")
+    command = [sys.executable, "-m", "singdiffusion.cli", "convert", folders / "published", folders / "target"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2 and result.stdout.startswith("singdiffusion convert: ")
+    assert_one_line_error(result.stderr, "more than plain tensors")
+    assert not planted.was_run()
+
+
+def test_help_loads_nothing_heavy():
+    program = (
+        "import sys, singdiffusion.cli; print([n for n in ('torch', 'diffusers', 'transformers') if n in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
