@@ -41,7 +41,7 @@ def convert(source: str | Path, target: str | Path, space: Space = STABLE_DIFFUS
             that does not fit, and for a target that holds something.
     """
     folder = find_folder(source, ["config.json", f"{_NAME}.*"])
-    config = {key: value for key, value in read_config(folder).items() if not key.startswith("_")}
+    config = read_config(folder)
     weights = _plain_weights(folder)
     if any(".time_emb_proj." in name for name in weights):
         raise InputError(
@@ -73,7 +73,9 @@ def _plain_weights(folder: Path) -> dict[str, Tensor]:
     try:
         weights: Any = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise InputError(f"{file}: holds more than plain tensors, which could run code; it is not loaded") from None
+        raise InputError(
+            f"{file}: damaged, or more than plain tensors, which could run code; it is not loaded"
+        ) from None
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise InputError(f"{file}: truncated or damaged ({first_sentence(error)}); copy it again") from None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):

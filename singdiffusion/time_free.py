@@ -78,8 +78,7 @@ class AverageUNet(AverageModel):
         Raises:
             InputError: for a U-Net conditioned on more than noise, time and tokens.
         """
-        module = cls.from_state(_settings(unet.config), fold_time(unet, timestep), space)
-        return module.train(unet.training)
+        return cls.from_state(unet.config, fold_time(unet, timestep), space)
 
     @classmethod
     def from_state(cls, unet: Mapping[str, Any], state: Mapping[str, Tensor], space: Space | None = None) -> Self:
@@ -93,17 +92,10 @@ class AverageUNet(AverageModel):
         Raises:
             InputError: if the weights do not fit the configuration.
         """
-        given = (
-            {}
-            if space is None
-            else {
-                "scaling_factor": space.scaling_factor,
-                "shift_factor": space.shift_factor,
-                "text_encoder": space.text_encoder,
-            }
-        )
+        noted = () if space is None else ("scaling_factor", "shift_factor", "text_encoder")
+        settings = {key: value for key, value in unet.items() if not key.startswith("_")}  # those are diffusers' notes
         with torch.device("meta"):
-            module = cls(dict(unet), **given)
+            module = cls(settings, **{key: getattr(space, key) for key in noted})
         expected = module.network.state_dict()
         odd = [
             name
@@ -205,11 +197,6 @@ def fold_time(unet: UNet2DConditionModel, timestep: int) -> dict[str, Tensor]:
 
 def _of_time(name: str) -> bool:
     return name.startswith("time_embedding.") or ".time_emb_proj." in name
-
-
-def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A diffusers configuration without diffusers' own notes in it."""
-    return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
 def _build(config: Mapping[str, Any]) -> UNet2DConditionModel:

@@ -141,6 +141,12 @@ def test_a_pickle_is_not_loaded(stored, planted):
     assert not planted.was_run()
 
 
+def test_a_variant_in_a_pickle_is_not_loaded_either(table, stored):
+    torch.save(table.state_dict(), stored / "diffusion_pytorch_model.fp16.bin")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_average(stored, variant="fp16")
+
+
 def test_weights_of_another_shape(stored):
     rewrite(stored, prompts=["black", "white", ""])
     assert_refused(stored, "means expected shape")

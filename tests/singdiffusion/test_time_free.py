@@ -42,9 +42,18 @@ def test_the_fold_is_the_pretrained_unet_at_that_step(pipe, timestep):
 
 @torch.no_grad()
 def test_a_unet_whose_blocks_do_not_activate_time_is_folded_as_well():
-    config = tiny.stable_diffusion().unet.config
+    unet = tiny.stable_diffusion().unet
     torch.manual_seed(0)
-    unet = type(tiny.stable_diffusion().unet).from_config(config, resnet_skip_time_act=True).eval()
+    unet = (
+        type(unet)
+        .from_config(
+            unet.config,
+            resnet_skip_time_act=True,
+            down_block_types=("ResnetDownsampleBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        )
+        .eval()
+    )
     x_1, tokens = draw()
     folded = AverageUNet.from_unet(unet)(tokens, x_1).mean
     assert torch.allclose(folded, unet(x_1, 999, tokens).sample, rtol=0, atol=1e-6)
