@@ -1,5 +1,7 @@
 """Every scheduler of diffusers, at every setting it has: none starts wrong (`python -m tests.singdiffusion.matrix` counts them)."""
 
+import json
+
 import pytest
 import torch
 from diffusers.schedulers import KarrasDiffusionSchedulers
@@ -10,6 +12,7 @@ from tests.singdiffusion import matrix
 NEED_A_PACKAGE = {"DPMSolverSDEScheduler"}
 """Not exported where torchsde is missing."""
 MEANT_FOR_STABLE_DIFFUSION = {member.name for member in KarrasDiffusionSchedulers} - NEED_A_PACKAGE
+RECORDED = json.loads(matrix.RESULT.read_text(encoding="utf-8"))
 PAST_THE_END = {"SASolverScheduler"}
 """Steps to timestep 1000 of 1000 where leading spacing puts 1000 steps one further (steps_offset); there is no α."""
 
@@ -18,6 +21,7 @@ PAST_THE_END = {"SASolverScheduler"}
 def test_no_configuration_starts_wrong(name):
     found = matrix.tally(name)
     assert found.wrong == []
+    assert found.right == RECORDED["schedulers"].get(name, {"right": found.right})["right"]
     if name in MEANT_FOR_STABLE_DIFFUSION | {
         "LCMScheduler",
         "TCDScheduler",

@@ -57,7 +57,14 @@ def test_it_is_the_schedule_of_the_config(kind, settings):
 
 def test_terminal_snr_of_zero_is_zero():
     """Euler keeps 2⁻²⁴ for it, which is its own makeshift."""
-    assert float(schedule_of(EulerDiscreteScheduler.from_config(STABLE_DIFFUSION | {"rescale_betas_zero_snr": True})).snr(1.0)) == 0
+    assert (
+        float(
+            schedule_of(EulerDiscreteScheduler.from_config(STABLE_DIFFUSION | {"rescale_betas_zero_snr": True})).snr(
+                1.0
+            )
+        )
+        == 0
+    )
 
 
 def test_edm_is_variance_exploding():
