@@ -1,10 +1,45 @@
-"""The production side of the toolkit: sampler, trainer, evaluator and diagnosis on diffusers.
+"""The production side of the toolkit: the singular initial step on diffusers, and average images for it.
 
-Empty in this release but for its version: the mathematics is in `singtheory`, the checked claims are in
-`proofs_checks`. Later releases add the singular initial step for diffusers pipelines, the training and
-evaluation of average-image models, and the diagnosis of a pipeline's start.
+`initial_latents` starts any scheduler of diffusers at the singular step; `AverageTable` and `AverageUNet` are average images,
+`load_average` loads either. The mathematics is in `singtheory`, the checked claims are in `proofs_checks`. Names are imported when they
+are first used, so that a command answers at once.
 """
 
+import importlib
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from singdiffusion.average import Average, AverageImage, load_average
+    from singdiffusion.initial import first_point, initial_latents
+    from singdiffusion.schedule import schedule_of
+    from singdiffusion.table import AverageTable
+    from singdiffusion.time_free import AverageUNet
 
 __version__ = version("singdiffusion")
+_ROOMS = {
+    "Average": "average",
+    "AverageImage": "average",
+    "AverageTable": "table",
+    "AverageUNet": "time_free",
+    "first_point": "initial",
+    "initial_latents": "initial",
+    "load_average": "average",
+    "schedule_of": "schedule",
+}
+__all__ = [
+    "Average",
+    "AverageImage",
+    "AverageTable",
+    "AverageUNet",
+    "first_point",
+    "initial_latents",
+    "load_average",
+    "schedule_of",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_ROOMS[name]}"), name)
