@@ -5,10 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 
 from proofs_checks import readme
 from singtheory import InputError
+from tests.singdiffusion import tiny
 
 VERIFIED = {
     "command": "singtheory verify",
@@ -57,7 +59,9 @@ def test_code_in_the_readme_runs(capsys):
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert blocks
+    mean, noise = torch.randn(2, 1, *tiny.LATENTS, generator=torch.Generator().manual_seed(0))
+    given = {"pipe": tiny.stable_diffusion(), "mean": mean, "noise": noise}  # what the text says a reader has
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, "README.md", "exec"), dict(given))
     kl, family = capsys.readouterr().out.split("tensor")[1:3]
     assert float(re.search(r"\[([\d.]+)\]", kl)[1]) <= float(re.search(r"\[([\d.]+)\]", family)[1])
