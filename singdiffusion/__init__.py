@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from singdiffusion.average import Average, AverageImage, load_average
     from singdiffusion.initial import first_point, initial_latents
+    from singdiffusion.pipeline import SingDiffusion
     from singdiffusion.schedule import schedule_of
     from singdiffusion.table import AverageTable
     from singdiffusion.time_free import AverageUNet
@@ -22,6 +23,7 @@ _ROOMS = {
     "AverageImage": "average",
     "AverageTable": "table",
     "AverageUNet": "time_free",
+    "SingDiffusion": "pipeline",
     "first_point": "initial",
     "initial_latents": "initial",
     "load_average": "average",
@@ -32,6 +34,7 @@ __all__ = [
     "AverageImage",
     "AverageTable",
     "AverageUNet",
+    "SingDiffusion",
     "first_point",
     "initial_latents",
     "load_average",
