@@ -234,7 +234,7 @@ class _Counting(torch.nn.Module):
         return self.inner(condition, x_1)
 
 
-@pytest.mark.parametrize(("weight", "batch"), [(1.0, 1), (7.5, 2)])
+@pytest.mark.parametrize(("weight", "batch"), [(0.0, 1), (1.0, 1), (7.5, 2)])
 def test_the_unconditional_half_is_computed_only_under_guidance(weight, batch):
     counting, pipe = _Counting(table()), tiny.stable_diffusion()
     with SingDiffusion(counting).attached(pipe):
