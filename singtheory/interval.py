@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -179,8 +180,10 @@ def certify(
         level, _, current = heapq.heappop(pending)
         boxes, depth = boxes + 1, max(depth, level)
         value = margin(current)
-        low = float(value.lower()) if value.is_finite() else -math.inf
-        if low >= 0:
+        low = (
+            float(value.lower()) if value.is_finite() else -math.inf
+        )  # for the record: rounding to a float could lose a sign
+        if value.is_finite() and value.lower() >= 0:
             shown += volume(current)
         elif exact and value.is_finite() and value < 0 and (off := exact(point(middle(current)))) < 0:
             return Certificate("refuted", boxes, depth, float(shown / total), float(off.upper()), describe(current))
@@ -225,7 +228,7 @@ def component_kl(points: Sequence[Number], weights: Sequence[Number], index: int
 
     within = acb.integral(integrand, -TAIL, TAIL, rel_tol=arb(2) ** -(PRECISION - 10), abs_tol=arb(2) ** -PRECISION)
     tail = arb(TAIL)
-    reach = max((abs(d) for d in shifts), key=lambda d: float(d.upper()))
+    reach = reduce(arb.max, (abs(d) for d in shifts))
     beyond = (
         2 * reach * (-tail * tail / 2).exp()
         - weights[index].log() * (2 * arb.pi()).sqrt() * (tail / arb(2).sqrt()).erfc()
@@ -245,7 +248,7 @@ def mmse(points: Sequence[Number], weights: Sequence[Number]) -> arb:
     `max y_i²` times the mixture's density.
     """
     ys = centred(points, weights)
-    reach = max((abs(y).upper() for y in ys), key=float)
+    reach = reduce(arb.max, (abs(y).upper() for y in ys))
     end = (reach + TAIL).upper()
 
     def integrand(u: acb, _: bool) -> acb:

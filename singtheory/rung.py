@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
 from flint import arb
 
@@ -50,7 +50,8 @@ class Rung:
         values = self.far(*law(*map(interval_ball, box)))
         found = [interval.enclose(partial(self._room, value, law, information), box) for value in values]
         unit = line.kl_chi2(*law(*map(ball, interval.middle(box))), NAMESPACE)
-        return min(found, key=lambda room: float(room.lower()), default=arb("nan")) / arb(float(unit.mid()))
+        least = reduce(arb.min, found) if found else arb("nan")  # not a number if any is none
+        return least / abs(unit).mid()
 
     def _room(self, value: Value, law: Law, information: Callable[..., Number], *at: Number) -> Number:
         points, weights, gap = law(*at)

@@ -19,7 +19,7 @@ rational power series; their remainder is bounded by Cauchy's estimate on `|g| �
 
 from collections.abc import Callable
 from fractions import Fraction
-from functools import cache, cached_property, partial
+from functools import cache, cached_property, partial, reduce
 from itertools import pairwise, product
 from math import factorial
 from typing import final
@@ -249,11 +249,11 @@ class Near:
         ]
         if not all(value.is_finite() for value in found):
             raise ArithmeticError(f"{self.rung.name}: not shown analytic for |g| ≤ 1")
-        return max(found, key=float)
+        return reduce(arb.max, found)
 
 
 @cache
 def _largest_rate(pieces: int = 64) -> arb:
     """At least `½ |R|/TERMS!` over all π: with `e^g` it bounds KL's remainder, over `v²`."""
     cuts = [(Fraction(k, pieces), Fraction(k + 1, pieces)) for k in range(pieces)]
-    return max((abs(_over(kl_coefficient(TERMS), cut)).upper() for cut in cuts), key=float)
+    return reduce(arb.max, (abs(_over(kl_coefficient(TERMS), cut)).upper() for cut in cuts))

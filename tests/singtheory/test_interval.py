@@ -48,6 +48,10 @@ def test_a_margin_that_never_decides_is_undecided(value):
     assert interval.certify(lambda _: value, UNIT, lambda _: value, max_depth=6).verdict == "undecided"
 
 
+def test_a_margin_below_every_float_is_not_proved():
+    assert interval.certify(lambda _: -(arb(2) ** -5000), UNIT, None, max_depth=3).verdict == "undecided"
+
+
 def test_budget_of_boxes_is_kept():
     found = interval.certify(lambda _: arb(0, 1), UNIT, None, max_boxes=10)
     assert (found.verdict, found.boxes) == ("undecided", 10)

@@ -7,7 +7,7 @@ from flint import arb
 
 from singtheory import formula, interval, line, two_point
 from singtheory.interval import NAMESPACE, ball
-from singtheory.rung import BETA_STEPS, RUNGS, family
+from singtheory.rung import BETA_STEPS, RUNGS, Rung, family
 
 
 @pytest.mark.parametrize("gap", ["0.3", "2", "5", "12", "30"])
@@ -56,3 +56,12 @@ def test_margin_at_a_point_is_the_room_over_b2(rung):
         found = rung.margin(two_point.law, lambda *_: two_point.information(*at), interval.point(at))
     assert float(found) == pytest.approx(float(room), rel=1e-12)
     assert found > 0
+
+
+@pytest.mark.parametrize("values", [("0.1", "nan"), ("nan", "0.1")])
+def test_margin_of_several_values_is_none_if_one_cannot_be_enclosed(values):
+    bounds = tuple(lambda points, weights, gap, xp, v=v: gap * 0 + arb(v) for v in values)
+    rung = Rung("two", True, bounds[0], lambda *_: bounds)
+    with interval.precision():
+        found = rung.margin(two_point.law, lambda *_: arb(0), interval.point((Fraction(2), Fraction(3, 10))))
+    assert not found.is_finite()
