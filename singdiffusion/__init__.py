@@ -1,6 +1,6 @@
 """The production side of the toolkit: the singular initial step on diffusers, and average images for it.
 
-`initial_latents` starts any scheduler of diffusers at the singular step; `AverageTable` and `AverageUNet` are average images,
+`SingDiffusion` attaches the singular step to a pipeline, `initial_latents` gives it for any scheduler of diffusers; `AverageTable` and `AverageUNet` are average images,
 `load_average` loads either. The mathematics is in `singtheory`, the checked claims are in `proofs_checks`. Names are imported when they
 are first used, so that a command answers at once.
 """

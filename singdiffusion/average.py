@@ -8,6 +8,7 @@ the mean (C6). A low-rank spread around it makes the start right in the variance
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
@@ -15,7 +16,7 @@ import torch
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from singdiffusion.files import find_folder, first_sentence, new_folder, read_config
 from singdiffusion.space import Space
@@ -76,6 +77,11 @@ class Average:
 def _check_finite(name: str, values: Tensor) -> None:
     if not bool(torch.isfinite(values).all()):
         raise InputError(f"{name}: holds NaN or infinity; check the weights, and float16 for overflow")
+
+
+def a_tensor_of(module: nn.Module) -> Tensor:
+    """One of its weights or buffers, for dtype and device: diffusers' properties of these names walk a large network for milliseconds."""
+    return next(chain(module.parameters(), module.buffers()))
 
 
 class AverageImage(Protocol):
@@ -147,9 +153,10 @@ class AverageModel(ModelMixin, ConfigMixin):
             raise InputError(
                 f"x_1 of shape {tuple(x_1.shape)}: need ({batch}, {self.space.channels}, height, width), one a condition"
             )
-        if (x_1.dtype, x_1.device) != (self.dtype, self.device):
+        held = a_tensor_of(self)
+        if (x_1.dtype, x_1.device) != (held.dtype, held.device):
             raise InputError(
-                f"x_1 is {x_1.dtype} on {x_1.device}, the average image {self.dtype} on {self.device}: move it with .to()"
+                f"x_1 is {x_1.dtype} on {x_1.device}, the average image {held.dtype} on {held.device}: move it with .to()"
             )
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]

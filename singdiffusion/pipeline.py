@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from singdiffusion.average import Average, AverageImage, Condition, load_average
+from singdiffusion.average import Average, AverageImage, Condition, a_tensor_of, load_average
 from singdiffusion.guidance import guidance_rule, guided_average
 from singdiffusion.initial import initial_latents
 from singdiffusion.schedule import refuse_flow
@@ -101,13 +101,13 @@ class SingDiffusion:
             InputError: as the module, and for NaN in the average.
         """
         frame = x_1 if x_1.ndim == 4 else x_1[:, :, 0]
-        module: Any = self.module
-        if hasattr(module, "to"):
-            module.to(device=frame.device)  # a pipeline may have moved, or been offloaded, since the last call
-        frame = frame.to(getattr(module, "dtype", frame.dtype))
+        if isinstance(self.module, nn.Module):
+            if a_tensor_of(self.module).device != frame.device:  # the pipeline may have moved since the last call
+                self.module.to(frame.device)
+            frame = frame.to(a_tensor_of(self.module).dtype)
         cond = cond.to(frame) if isinstance(cond, Tensor) else cond
         uncond = uncond.to(frame) if isinstance(uncond, Tensor) else uncond
-        found = guided_average(module, cond, uncond, frame, guidance, self.rule)
+        found = guided_average(self.module, cond, uncond, frame, guidance, self.rule)
         spread = (None, None) if found.spread is None else (part.to(x_1) for part in found.spread)
         return Average(found.mean.to(x_1), *spread)
 
