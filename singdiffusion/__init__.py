@@ -1,8 +1,8 @@
 """The production side of the toolkit: the singular initial step on diffusers, and average images for it.
 
-`SingDiffusion` attaches the singular step to a pipeline, `initial_latents` gives it for any scheduler of diffusers; `AverageTable` and `AverageUNet` are average images,
-`load_average` loads either. The mathematics is in `singtheory`, the checked claims are in `proofs_checks`. Names are imported when they
-are first used, so that a command answers at once.
+`SingDiffusion` attaches the singular step to a pipeline, `initial_latents` gives it for any scheduler of diffusers; `AverageTable` and
+`AverageUNet` are average images, `load_average` loads either. The mathematics is in `singtheory`, the checked claims are in
+`proofs_checks`. Names are imported when they are first used, so that a command answers at once.
 """
 
 import importlib
