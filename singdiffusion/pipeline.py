@@ -180,6 +180,11 @@ class _Hook:
     def prepare_latents(self, *args: Any, **kwargs: Any) -> Any:
         """The pipeline's own, its result exchanged."""
         given = inspect.signature(self._prepare).bind(*args, **kwargs).arguments
+        latents = given.get("latents")
+        if latents is not None and latents.dtype != given["dtype"]:
+            raise InputError(
+                f"latents in {latents.dtype}: the pipeline works in {given['dtype']}; cast them with .to()"
+            )
         return self.kind(self, _Call(given, lambda: self._prepare(*args, **kwargs)))
 
     def text_to_image(self, call: _Call) -> Tensor:

@@ -284,6 +284,12 @@ def test_given_latents_are_the_noise():
     torch.testing.assert_close(found.inputs[0][:1], alpha * guided(module, 4.0) + sigma * noise, rtol=1e-4, atol=1e-4)
 
 
+def test_given_latents_of_another_precision_are_refused():
+    pipe, noise = tiny.stable_diffusion(), torch.randn(1, *tiny.LATENTS, dtype=torch.float64)
+    with SingDiffusion(table()).attached(pipe), pytest.raises(InputError, match="cast them"):
+        pipe("solid black", latents=noise, height=16, width=16, num_inference_steps=2)
+
+
 def test_a_compiled_network_and_rescaled_guidance():
     pipe = tiny.stable_diffusion()
     pipe.unet = torch.compile(pipe.unet, backend="eager")
