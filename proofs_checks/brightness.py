@@ -11,12 +11,12 @@ import typer
 from torch import Tensor
 
 from proofs_checks.console import progress
-from proofs_checks.files import check_folder, write_json
-from proofs_checks.record import provenance
 from singtheory import InputError, formula, start
 from singtheory.brightness import Brightness, sweep
 from singtheory.data import digits_images
+from singtheory.files import check_folder, write_json
 from singtheory.picture import HALF_RANGE
+from singtheory.provenance import provenance
 
 RESULT = Path(__file__).parent / "results" / "brightness.json"
 SAMPLES = 2048
@@ -25,8 +25,7 @@ _CURVE_DIMS = tuple(2.0 ** (8 + k / 4) for k in range(29))
 
 def describe(results: list[Brightness], seed: int, command: str) -> dict[str, Any]:
     """The sweep in plain values, with where it ran and the curves through its points."""
-    return provenance(seed, "cpu") | {
-        "command": command,
+    return provenance(command, seed, "cpu") | {
         "sizes": [result.to_json() for result in results],
         "curves": curves(results[0]),
     }

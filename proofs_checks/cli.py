@@ -74,7 +74,9 @@ def verify(
     sys.stdout.flush()
     start = time.perf_counter()
     with _one_line_errors():
-        from proofs_checks import console, files, harness, record, run
+        from proofs_checks import console, harness, record, run
+        from singtheory import files
+        from singtheory.provenance import command_line, provenance
 
         for folder in (report, json_file.parent if json_file else None):
             if folder is not None:
@@ -83,7 +85,7 @@ def verify(
         context = _context(data, chosen, seed, confidence, full, device)
         results = run.run_claims(chosen, context)
         console.show(console.claims_table(results))
-        meta = record.provenance(seed, device) | {
+        meta = provenance(command_line("singtheory"), seed, device) | {
             "confidence": confidence,
             "data": record.describe_data(context.data),
         }
@@ -120,9 +122,11 @@ def bounds(
     typer.echo(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)")
     sys.stdout.flush()
     with _one_line_errors():
-        from proofs_checks import console, files, record, run
+        from proofs_checks import console, record, run
         from singtheory import data as loaders
+        from singtheory import files
         from singtheory.grid import grid_named
+        from singtheory.provenance import command_line, provenance
         from singtheory.schedule import schedule_named
 
         files.check_folder(json_file.parent)
@@ -132,7 +136,7 @@ def bounds(
         law = loaders.load(data)
         rows = run.run_steps(law.law.to(device), process, times, queries, seed)
         console.show(console.steps_table(rows))
-        meta = record.provenance(seed, device)
+        meta = provenance(command_line("singtheory"), seed, device)
         meta |= {
             "schedule": schedule,
             "spacing": spacing,

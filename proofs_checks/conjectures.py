@@ -12,10 +12,10 @@ import typer
 
 from proofs_checks.certificates import GOLDEN_ATOMS, GOLDEN_GAPS
 from proofs_checks.console import progress
-from proofs_checks.files import check_folder, write_json
-from proofs_checks.record import provenance
 from singtheory import InputError, interval, line, rung, two_point
+from singtheory.files import check_folder, write_json
 from singtheory.gap_range import GapRange
+from singtheory.provenance import provenance
 
 RESULT = Path(__file__).parent / "results" / "conjectures.json"
 CONJECTURES = {
@@ -41,7 +41,7 @@ def main(out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT)
             "golden gaps": interval.describe((GOLDEN_GAPS,)),
         }
         command = "python -m proofs_checks.conjectures"
-        write_json(out, provenance(0, "cpu") | {"command": command, "boxes": boxes, "conjectures": found})
+        write_json(out, provenance(command, 0, "cpu") | {"boxes": boxes, "conjectures": found})
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None

@@ -11,9 +11,9 @@ from typing import Any
 import typer
 
 from proofs_checks import brightness
-from proofs_checks.files import write_bytes
 from proofs_checks.picture_brightness import draw
 from singtheory import InputError
+from singtheory.files import write_bytes
 
 OPEN, CLOSE = "<!-- claims -->", "<!-- /claims -->"
 

@@ -1,32 +1,9 @@
-"""What a run leaves behind in JSON: where it ran, and what each claim's checks found."""
+"""What a run leaves behind in JSON: the data, and what each claim's checks found."""
 
-import platform
-import sys
-from importlib.metadata import version
 from typing import Any
-
-import torch
 
 from proofs_checks.harness import ClaimResult
 from singtheory.data import Data
-
-
-def provenance(seed: int, device: str) -> dict[str, Any]:
-    """`version`, `seed`, `command` and `device`, which every JSON carries."""
-    command = " ".join(["singtheory", *sys.argv[1:]])
-    return {
-        "version": version("singdiffusion"),
-        "seed": seed,
-        "command": command,
-        "device": device_name(device),
-    }
-
-
-def device_name(device: str) -> str:
-    """The processor in words."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 
 def describe_data(data: Data) -> dict[str, Any]:

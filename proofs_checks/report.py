@@ -9,10 +9,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from proofs_checks import console, files
+from proofs_checks import console
 from proofs_checks.harness import ClaimResult
 from proofs_checks.picture import Picture
 from proofs_checks.typeset import typeset
+from singtheory import files
 
 
 def write_report(

@@ -201,15 +201,36 @@ def principal_components(law: Law, rank: int, dense: int = DENSE) -> Components:
     if rank < 1:
         raise InputError(f"rank {rank}: need at least one direction")
     if isinstance(law, Atoms):
-        deviations = law.weights.sqrt()[:, None] * (law.points - law.mean)  # Σ = AᵀA
+        deviations = _deviations(law)
         find = _dense_components if min(deviations.shape) <= dense else _randomised_components
         basis, variances = find(deviations, min(rank, min(deviations.shape)))
     else:
         basis, variances = _top_eigenpairs(law.cov, rank)
-    found = int((variances > 1e-12 * variances[:1]).sum())
+    found = _varying(variances)
     if found < rank:
         raise InputError(f"rank {rank}: the data vary in {found} directions only")
     return Components(basis, variances.sqrt())
+
+
+def all_components(law: Atoms) -> Components:
+    """Every direction in which the data vary, in decreasing order of variance; at most as many as points or dimensions.
+
+    The time grows with the cube of the smaller of the two: 4,000 take half a minute on two cores.
+    """
+    deviations = _deviations(law)
+    basis, variances = _dense_components(deviations, min(deviations.shape))
+    found = _varying(variances)
+    return Components(basis[:found], variances[:found].sqrt())
+
+
+def _deviations(law: Atoms) -> Tensor:
+    """A of shape (n, d) with `Σ = AᵀA`."""
+    return law.weights.sqrt()[:, None] * (law.points - law.mean)
+
+
+def _varying(variances: Tensor) -> int:
+    """How many of the variances, in decreasing order, are not zero but for rounding."""
+    return int(((variances > 1e-12 * variances[:1]) & (variances > 0)).sum())
 
 
 def _top_eigenpairs(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:

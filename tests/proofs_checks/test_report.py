@@ -6,13 +6,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from proofs_checks import files
 from proofs_checks.claim import Check, Claim, Outcome
 from proofs_checks.harness import load_claims, run_claim
 from proofs_checks.picture import Picture, new_figure
 from proofs_checks.report import humane, write_report
 from proofs_checks.typeset import typeset
-from singtheory import InputError
+from singtheory import InputError, files
 
 META = {
     "version": "0.1.0",

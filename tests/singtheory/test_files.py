@@ -6,8 +6,7 @@ import os
 
 import pytest
 
-from proofs_checks import files
-from singtheory import InputError
+from singtheory import InputError, files
 
 
 def test_json_has_no_infinities(tmp_path):
