@@ -1,4 +1,4 @@
-"""The command `singdiffusion`: average images for diffusers pipelines.
+"""The command `singdiffusion`: what is wrong with a pipeline's start, and average images that mend it.
 
 Nothing heavy is imported before a command runs.
 """
@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 
 @app.callback()
 def main() -> None:
-    """Average images for diffusers pipelines."""
+    """What is wrong with a pipeline's start, and average images that mend it."""
 
 
 @contextlib.contextmanager
@@ -53,6 +53,66 @@ def convert(
         module = room.convert(source, target, room.STABLE_DIFFUSION_1 if base is None else Space.stored(base))
         weights = sum(weight.numel() for weight in module.parameters())
         typer.echo(f"written to {target}: {type(module).__name__}, {weights:,} weights")
+
+
+@app.command()
+def diagnose(
+    source: Annotated[
+        str, typer.Argument(metavar="PATH_OR_ID", help="Folder or hub id of a pipeline, or a scheduler_config.json.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="What the model makes: digits, fashion-mnist, FILE.npy, FILE.npz or a FOLDER of images."),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
+    spacing: Annotated[
+        str | None, typer.Option(help="leading, trailing or linspace; the scheduler's own if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise with which the network is asked.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found.")] = None,
+) -> None:
+    """What is wrong with a pipeline's start, what it costs, and the line that mends it; exit 2 on bad input.
+
+    Two-dimensional arrays given with --data are taken for points in the model's own space, such as flattened latents; images are
+    encoded by the pipeline's VAE if it is there.
+    """
+    typer.echo(f"singdiffusion diagnose: {source} (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from singdiffusion import console
+        from singdiffusion import diagnose as room
+        from singdiffusion.checkpoint import Checkpoint
+        from singdiffusion.reading import read
+        from singdiffusion.verdict import verdict
+        from singtheory import data as loaders
+        from singtheory.files import check_folder, write_json
+        from singtheory.provenance import command_line, provenance
+
+        if json_file is not None:
+            check_folder(json_file.parent)
+        checkpoint = Checkpoint.find(source)
+        found = room.diagnose(
+            checkpoint, steps, spacing, seed=seed
+        )  # bad settings are told before anything large is read
+        if not found.flow:
+            loaded = None if data is None else loaders.load(data)
+            with console.doing("reading the networks"):
+                vae, unet = checkpoint.network("vae"), checkpoint.network("unet")
+            reading = None if loaded is None else read(loaded, vae, console.tracked("encoding"))
+            with console.doing("measuring"):
+                found = room.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
+        findings = verdict(found)
+        if found.options:
+            console.show(console.diagnosis_table(found))
+        console.show(console.findings(findings))
+        if json_file is not None:
+            told = {
+                "data": data,
+                "verdict": [finding.sentence for finding in findings],
+                "remedy": [line for finding in findings for line in finding.code],
+            }
+            write_json(json_file, provenance(command_line("singdiffusion"), seed, "cpu") | found.to_json() | told)
+            typer.echo(f"written to {json_file}")
 
 
 if __name__ == "__main__":

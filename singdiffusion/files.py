@@ -32,15 +32,20 @@ def find_folder(source: str | Path, patterns: Sequence[str]) -> Path:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` of a model's folder. Raises `InputError` where it is missing or no JSON object."""
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: no config.json; give the folder of a model that was saved whole")
+    return read_object(folder / "config.json")
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises `InputError` where there is none."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder}: no config.json; give the folder of a model that was saved whole") from None
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}/config.json: cannot be read ({first_sentence(error)})") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{folder}/config.json: holds no JSON object")
-    return config
+        raise InputError(f"{file}: cannot be read as JSON ({first_sentence(error)}); copy it again") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: holds no JSON object; copy it again")
+    return found
 
 
 @contextlib.contextmanager

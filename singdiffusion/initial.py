@@ -68,6 +68,15 @@ def first_point(scheduler: Scheduler) -> Point:
     return _seen(scheduler, add_noise_factors(scheduler))
 
 
+def start_std(scheduler: Scheduler) -> float:
+    """The standard deviation of what the network sees first when a pipeline starts from noise alone.
+
+    Raises:
+        InputError: as `initial_latents`.
+    """
+    return _seen(scheduler, Point(0.0, float(scheduler.init_noise_sigma))).sigma
+
+
 def add_noise_factors(scheduler: Scheduler) -> Point:
     """The factors of y and of n in the scheduler's own latents at its first timestep, once they are known to be right.
 

@@ -15,6 +15,9 @@ from singtheory.schedule import Discrete, Schedule, VarianceExploding
 Scheduler = Any
 """A scheduler of diffusers; they share no base class that says so."""
 
+_NEARLY_ZERO = 2.0**-24
+"""What diffusers' sigma schedulers put in place of `ᾱ = 0`."""
+
 
 def schedule_of(scheduler: Scheduler) -> Schedule:
     """The `Schedule` of a diffusers scheduler: bounds, budgets and grids can be computed on it.
@@ -40,19 +43,29 @@ def is_discrete(scheduler: Scheduler) -> bool:
     return not continuous and isinstance(getattr(scheduler, "alphas_cumprod", None), Tensor)
 
 
-def refuse_flow(scheduler: Scheduler) -> None:
-    """Raises `InputError` for flow matching, as a class or as a setting of another scheduler."""
+def matches_flow(scheduler: Scheduler) -> bool:
+    """Whether it is one of flow matching, by its class or by a setting."""
     config = scheduler.config
-    flow = config.get("use_flow_sigmas") or config.get("prediction_type") == "flow_prediction"
-    if flow or "Flow" in type(scheduler).__name__ or hasattr(scheduler, "scale_noise"):
+    set_so = config.get("use_flow_sigmas") or config.get("prediction_type") == "flow_prediction"
+    return bool(set_so) or "Flow" in type(scheduler).__name__ or hasattr(scheduler, "scale_noise")
+
+
+def refuse_flow(scheduler: Scheduler) -> None:
+    """Raises `InputError` for flow matching."""
+    if matches_flow(scheduler):
         raise InputError(
             f"{type(scheduler).__name__}: flow matching starts at alpha = 0, where noise is right: no gap, nothing to mend"
         )
 
 
+def reaches_zero_snr(scheduler: Scheduler) -> bool:
+    """Whether a discrete scheduler ends at `ᾱ = 0`: configured so, and not of a class that keeps the field without reading it."""
+    return bool(scheduler.config.get("rescale_betas_zero_snr")) and float(scheduler.alphas_cumprod[-1]) <= _NEARLY_ZERO
+
+
 def _alpha_bars(scheduler: Scheduler) -> Tensor:
-    """`ᾱ` as configured: the schedulers that cannot hold an ᾱ of zero replace it by `2⁻²⁴` on loading."""
+    """`ᾱ` as meant: some schedulers that cannot hold an ᾱ of zero replace it."""
     bars = scheduler.alphas_cumprod.detach().cpu().double()
-    if scheduler.config.get("rescale_betas_zero_snr"):
+    if reaches_zero_snr(scheduler):
         bars = torch.cat([bars[:-1], torch.zeros(1, dtype=bars.dtype)])
     return bars

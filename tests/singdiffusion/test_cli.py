@@ -1,5 +1,6 @@
 """The command: exit statuses, one-line errors, and a first line before anything heavy is loaded."""
 
+import json
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from singdiffusion.average import load_average
 from singdiffusion.cli import app
 from singdiffusion.space import Space
+from singtheory.schedule import STABLE_DIFFUSION
 from tests.singdiffusion import published, tiny
 
 
@@ -71,3 +73,48 @@ def test_help_loads_nothing_heavy():
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+# --- diagnose ---------------------------------------------------------------------------------------------------------
+
+
+def test_diagnose_of_a_pipeline_writes_what_it_shows(folders):
+    out = folders / "new" / "found.json"
+    result = run("diagnose", folders / "base", "--data", "digits", "--steps", 20, "--json", out)
+    assert result.exit_code == 0, result.output
+    told = json.loads(out.read_text(encoding="utf-8"))
+    assert {"version", "seed", "command", "device"} <= set(told)
+    assert told["steps"] == 20 and told["options"][0]["first"]["timestep"] == 951
+    assert told["reading"]["space"] == "latents" and set(told["vae"]) == {"black", "grey", "white"}
+    assert told["remedy"] and all(sentence in result.stdout for sentence in told["verdict"])
+    assert all(line in result.stdout for line in told["remedy"])
+
+
+def test_diagnose_has_null_for_infinity(tmp_path):
+    config = {"_class_name": "DDIMScheduler", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(STABLE_DIFFUSION | config))
+    result = run("diagnose", tmp_path / "scheduler_config.json", "--json", tmp_path / "found.json")
+    assert result.exit_code == 0 and "gives Inf or NaN" in result.stdout
+    first = json.loads((tmp_path / "found.json").read_text())["options"][0]["first"]
+    assert first["epsilon_gain"] is None and first["finite"] is False
+
+
+def test_diagnose_of_flow_matching_is_no_error(tmp_path):
+    (tmp_path / "scheduler_config.json").write_text('{"_class_name": "FlowMatchEulerDiscreteScheduler"}')
+    result = run("diagnose", tmp_path)
+    assert result.exit_code == 0 and "no gap" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--steps", 0], "steps 0"),
+        (["--spacing", "middle"], "unknown spacing"),
+        (["--data", "digitz"], "did you mean digits"),
+        (["--json", "/proc/none/found.json"], "cannot be written"),
+    ],
+)
+def test_diagnose_refuses_in_one_line(folders, options, words):
+    result = run("diagnose", folders / "base", *options)
+    assert result.exit_code == 2
+    assert_one_line_error(result.stderr, words)

@@ -8,6 +8,7 @@ from diffusers import (
     EDMEulerScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    HeunDiscreteScheduler,
     IPNDMScheduler,
     LCMScheduler,
     PNDMScheduler,
@@ -15,6 +16,7 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
+from singdiffusion.initial import first_point
 from singdiffusion.schedule import schedule_of
 from singtheory import InputError
 from singtheory.schedule import STABLE_DIFFUSION, Discrete
@@ -65,6 +67,17 @@ def test_terminal_snr_of_zero_is_zero():
         )
         == 0
     )
+
+
+@pytest.mark.parametrize("kind", [PNDMScheduler, HeunDiscreteScheduler])
+def test_a_class_that_does_not_read_the_field_keeps_its_terminal_snr(kind):
+    """`Heun.from_config(pipe.scheduler.config)` keeps `rescale_betas_zero_snr` in its config, and does nothing about it."""
+    told = STABLE_DIFFUSION | {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    scheduler = kind.from_config(told)
+    assert scheduler.config.rescale_betas_zero_snr
+    scheduler.set_timesteps(10)
+    assert float(schedule_of(scheduler).alpha(1.0)) == pytest.approx(0.0683, abs=1e-4)
+    assert first_point(scheduler).alpha == pytest.approx(0.0683, abs=1e-4)
 
 
 def test_edm_is_variance_exploding():

@@ -1,0 +1,103 @@
+"""What lies at a path or hub id: a scheduler, and the networks beside it. Nothing is unpickled."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import diffusers
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+from singdiffusion.files import find_folder, first_sentence, read_config, read_object
+from singdiffusion.schedule import Scheduler
+from singtheory.errors import InputError, unknown_name
+
+_CONFIG = "scheduler_config.json"
+_WANTED = (_CONFIG, f"scheduler/{_CONFIG}", "vae/config.json", "vae/diffusion_pytorch_model.safetensors")
+"""What is fetched from the hub: not the U-Net, which is read where it has been fetched already."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A scheduler's configuration and the folder of the pipeline around it.
+
+    Attributes:
+        name: as given.
+        config: of the scheduler.
+        folder: of the pipeline, or None for a scheduler alone.
+    """
+
+    name: str
+    config: dict[str, Any]
+    folder: Path | None
+
+    @classmethod
+    def find(cls, source: str) -> Self:
+        """At a `scheduler_config.json`, in the folder of a scheduler or pipeline, or under a hub id.
+
+        Raises:
+            InputError: where there is none, or no JSON object in it.
+        """
+        if Path(source).is_file():
+            return cls(source, read_object(Path(source)), None)
+        folder = find_folder(source, _WANTED)
+        for file in (folder / "scheduler" / _CONFIG, folder / _CONFIG):
+            if file.is_file():
+                return cls(source, read_object(file), folder if file.parent != folder else None)
+        raise InputError(f"{source}: holds no scheduler/{_CONFIG} and no {_CONFIG}; give the folder of a pipeline")
+
+    def scheduler(self, **settings: Any) -> Scheduler:
+        """The live scheduler, `settings` put over the configuration. Raises `InputError` for an unknown class or nonsense in it."""
+        name = self.config.get("_class_name")
+        if not isinstance(name, str):
+            raise InputError(f"{self.name}: has no _class_name; give the scheduler_config.json that diffusers saved")
+        try:
+            found = scheduler_class(name).from_config(self.config | settings)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from None
+        except Exception as error:  # whatever arithmetic with a string or a missing number raises
+            raise InputError(f"{self.name}: {name} cannot be made of it ({first_sentence(error)})") from None
+        _check_length(self.name, found)
+        return found
+
+    def network(self, part: str) -> Any:
+        """The pipeline's `vae` or `unet` in float32, or None where its weights are not there as safetensors.
+
+        Raises:
+            InputError: for weights that are damaged or do not fit their configuration.
+        """
+        folder = None if self.folder is None else self.folder / part
+        if folder is None or not any(folder.glob("diffusion_pytorch_model*.safetensors")):
+            return None
+        variant = _variant(folder)
+        kind = getattr(diffusers, str(read_config(folder).get("_class_name")), None)
+        if kind is None:
+            raise InputError(f"{folder}/config.json: its _class_name is no model of diffusers; copy it again")
+        try:
+            return kind.from_pretrained(folder, use_safetensors=True, variant=variant).float().eval()
+        except Exception as error:  # truncated files raise what their reader likes
+            raise InputError(f"{folder}: cannot be loaded ({first_sentence(error)}); copy it again") from None
+
+
+def scheduler_class(name: str) -> type[Any]:
+    """A scheduler of diffusers by the name of its class. Raises `InputError` with the nearest names."""
+    known = [key for key in dir(diffusers) if key.endswith("Scheduler")]
+    kind = getattr(diffusers, name, None) if name in known else None
+    if not (isinstance(kind, type) and issubclass(kind, SchedulerMixin)):
+        raise unknown_name("scheduler", name, known)
+    return kind
+
+
+def _check_length(name: str, scheduler: Scheduler) -> None:
+    """Raise `InputError` where there are fewer or more betas than steps of training."""
+    bars, steps = getattr(scheduler, "alphas_cumprod", None), scheduler.config.get("num_train_timesteps")
+    if bars is not None and len(bars) != steps:
+        raise InputError(
+            f"{name}: num_train_timesteps is {steps}, but there are {len(bars)} betas; correct one of them"
+        )
+
+
+def _variant(folder: Path) -> str | None:
+    """The one to load: plain weights if there are any, or else such as `fp16`."""
+    names = sorted(file.name for file in folder.glob("diffusion_pytorch_model*.safetensors"))
+    plain = [name for name in names if name.count(".") == 1]
+    return None if plain else names[0].split(".")[1].split("-")[0]

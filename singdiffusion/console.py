@@ -1,0 +1,67 @@
+"""What the command shows in a terminal: what it is doing on stderr, tables and findings on stdout."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from rich.console import Console, RenderableType
+from rich.progress import track
+from rich.status import Status
+from rich.table import Table
+
+from singdiffusion.diagnose import Diagnosis, Option
+from singdiffusion.verdict import Finding
+
+Item = TypeVar("Item")
+
+
+def show(*parts: RenderableType) -> None:
+    """Print on stdout, as wide as it needs when no terminal cuts it."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(width=200, highlight=False)
+    for part in parts:
+        console.print(part)
+
+
+def doing(what: str) -> Status:
+    """A line on stderr while something takes its time."""
+    return Console(stderr=True).status(what)
+
+
+def tracked(what: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
+    """Shows on stderr how far a loop is."""
+    return lambda items: track(items, what, console=Console(stderr=True), transient=True)
+
+
+def diagnosis_table(diagnosis: Diagnosis) -> Table:
+    """The start as it is, and others; one row each."""
+    reading = diagnosis.reading
+    table = Table(title=f"{diagnosis.scheduler}, {diagnosis.steps} steps: the start as it is, and others")
+    for name in ("start", "spacing", "zero SNR"):
+        table.add_column(name)
+    for name in ("timestep", "alpha", "sigma", "SNR"):
+        table.add_column(name, justify="right")
+    if reading is not None:
+        for name in ("nats", f"{reading.name} at the end", "of the spread"):
+            table.add_column(name, justify="right")
+    for option in diagnosis.options:
+        first = option.first
+        cells = [option.start, option.spacing or "its own", "yes" if option.zero_snr else "no", f"{first.timestep:.4g}"]
+        cells += [f"{value:.4g}" for value in (first.alpha, first.sigma, first.snr)]
+        table.add_row(*cells, *([] if reading is None else _expected(option, reading.data)))
+    if reading is not None:
+        mean, std = reading.data
+        table.caption = f"data: {reading.name} {mean:.4g} ± {std:.4g}, {reading.points} in {reading.space}; zero SNR is for models trained with it"
+    return table
+
+
+def _expected(option: Option, data: tuple[float, float]) -> list[str]:
+    assert option.nats_low is not None and option.mean is not None and option.std is not None
+    low, high = f"{option.nats_low:.3g}", f"{option.nats_high:.3g}"
+    kept = f"{option.std / data[1]:.2f}" if data[1] > 0 else "–"
+    return [low if low == high else f"{low} to {high}", f"{option.mean:.4g} ± {option.std:.4g}", kept]
+
+
+def findings(found: Sequence[Finding]) -> str:
+    """The sentences, each with the code that mends it below."""
+    return "\n".join("\n".join([finding.sentence, *(f"    {line}" for line in finding.code)]) for finding in found)

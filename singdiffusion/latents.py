@@ -1,0 +1,53 @@
+"""Images and their latents: what a VAE makes of pixels, and what it cannot give back."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from singtheory.errors import InputError
+from singtheory.picture import HALF_RANGE
+
+_BATCH, _SIDE = 8, 256
+_COLOURS = {"black": -1.0, "grey": 0.0, "white": 1.0}
+
+Tracked = Callable[[Iterable[Tensor]], Iterable[Tensor]]
+"""Goes through batches and shows how far it is."""
+
+
+@torch.no_grad()
+def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
+    """The latents of images as a U-Net sees them: the mode of the encoder's law, shifted and scaled.
+
+    Args:
+        vae: an `AutoencoderKL` of diffusers.
+        images: in [−1, 1], shape (n, 1 or 3, height, width); grey ones become RGB.
+        tracked: shows the progress over batches of 8.
+
+    Returns:
+        Shape (n, channels, height/f, width/f), float32.
+
+    Raises:
+        InputError: for sides that the VAE's factor f does not divide.
+    """
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    if any(side % factor for side in images.shape[-2:]):
+        raise InputError(
+            f"images of {images.shape[-1]}×{images.shape[-2]}: this VAE needs sides that are multiples of {factor}; resize them"
+        )
+    shift, scale = vae.config.get("shift_factor") or 0.0, vae.config.scaling_factor
+    pixels = images.expand(-1, 3, -1, -1)
+    return torch.cat(
+        [(vae.encode(batch.float()).latent_dist.mode() - shift) * scale for batch in tracked(pixels.split(_BATCH))]
+    )
+
+
+@torch.no_grad()
+def vae_floor(vae: Any) -> dict[str, float]:
+    """The brightness, in 0..255, of black, grey and white images after encoding and decoding: no sampler gets beyond them."""
+    found = {}
+    for name, value in _COLOURS.items():
+        latents = vae.encode(torch.full((1, 3, _SIDE, _SIDE), value)).latent_dist.mode()
+        found[name] = float(((vae.decode(latents).sample.clamp(-1, 1) + 1) * HALF_RANGE).mean())
+    return found
