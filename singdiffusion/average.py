@@ -129,6 +129,11 @@ class AverageModel(ModelMixin, ConfigMixin):
         """Whether prompts are understood as they are."""
         raise NotImplementedError
 
+    @property
+    def rank(self) -> int:
+        """How many directions the spread has; 0 for none."""
+        return int(self.config.get("rank", 0))
+
     def condition_for(self, pipeline: Space) -> Literal["embeddings", "prompts"]:
         """Which condition to hand over when sampling with a pipeline of that space.
 
@@ -181,7 +186,7 @@ class AverageModel(ModelMixin, ConfigMixin):
 
         Args:
             pretrained_model_name_or_path: folder or hub id.
-            kwargs: those of diffusers' `ModelMixin.from_pretrained`, such as `torch_dtype`.
+            kwargs: those of diffusers' `ModelMixin.from_pretrained`, such as `dtype`.
 
         Raises:
             InputError: for another class, weights that are missing, truncated or pickled, or that do not fit the configuration.
@@ -224,7 +229,7 @@ def load_average(path: str | Path, **kwargs: Any) -> AverageModel:
 
     Args:
         path: folder or hub id; `HF_HUB_OFFLINE` is honoured.
-        kwargs: those of diffusers' `ModelMixin.from_pretrained`, such as `torch_dtype`.
+        kwargs: those of diffusers' `ModelMixin.from_pretrained`, such as `dtype`.
 
     Raises:
         InputError: as `from_pretrained`, and for a model that gives no average image.

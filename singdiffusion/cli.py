@@ -1,4 +1,4 @@
-"""The command `singdiffusion`: what is wrong with a pipeline's start, and average images that mend it.
+"""The command `singdiffusion`: pictures with the singular step, and what is wrong with a pipeline's start.
 
 Nothing heavy is imported before a command runs.
 """
@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 
 @app.callback()
 def main() -> None:
-    """What is wrong with a pipeline's start, and average images that mend it."""
+    """Pictures with true black and true white, and what is wrong with a pipeline's start."""
 
 
 @contextlib.contextmanager
@@ -53,6 +53,59 @@ def convert(
         module = room.convert(source, target, room.STABLE_DIFFUSION_1 if base is None else Space.stored(base))
         weights = sum(weight.numel() for weight in module.parameters())
         typer.echo(f"written to {target}: {type(module).__name__}, {weights:,} weights")
+
+
+@app.command()
+def sample(
+    prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="What to draw.")],
+    base: Annotated[
+        str, typer.Option(metavar="PATH_OR_ID", help="A text-to-image pipeline.")
+    ] = "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    module: Annotated[
+        str | None, typer.Option(metavar="PATH_OR_ID", help="The average image; needed unless the start is noise.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="noise, mean or matched; matched if the module has a spread, else mean.")
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="A scheduler of diffusers.")] = None,
+    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
+    guidance: Annotated[float, typer.Option(help="Guidance weight; 1 for none.")] = 7.5,
+    images: Annotated[int, typer.Option(help="Images a prompt.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the first image; the next ones count on.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New folder, written whole or not at all.")] = Path(
+        "samples"
+    ),
+) -> None:
+    """Draw prompts with the singular step, beside what comes out without it, and measure the brightness of both.
+
+    Writes 0000.png and so on, contact-sheet.png and result.json. Exit 2 on bad input.
+    """
+    typer.echo(f"singdiffusion sample: {len(prompts)} prompts from {base} (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from singdiffusion import console
+        from singdiffusion import sample as room
+        from singdiffusion.album import write_album
+        from singdiffusion.files import new_folder
+        from singtheory.provenance import command_line, provenance
+
+        place, dtype = room.place(device)
+        with new_folder(out) as folder:
+            with console.doing("loading"):
+                sing, chosen = room.load_start(module, start, dtype)
+                pipe = room.load_pipeline(base, scheduler, place, dtype)
+            pictures = list(room.sample(pipe, sing, prompts, images, steps, guidance, seed))
+            told = {
+                "base": base,
+                "module": module,
+                "scheduler": type(pipe.scheduler).__name__,
+                "steps": steps,
+                "guidance": guidance,
+            }
+            write_album(folder, pictures, chosen, provenance(command_line("singdiffusion"), seed, place) | told)
+        console.show(console.pictures_table(pictures, chosen))
+        typer.echo(f"written to {out}")
 
 
 @app.command()

@@ -7,8 +7,10 @@ from rich.console import Console, RenderableType
 from rich.progress import track
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from singdiffusion.diagnose import Diagnosis, Option
+from singdiffusion.sample import Picture
 from singdiffusion.verdict import Finding
 
 Item = TypeVar("Item")
@@ -60,6 +62,18 @@ def _expected(option: Option, data: tuple[float, float]) -> list[str]:
     low, high = f"{option.nats_low:.3g}", f"{option.nats_high:.3g}"
     kept = f"{option.std / data[1]:.2f}" if data[1] > 0 else "–"
     return [low if low == high else f"{low} to {high}", f"{option.mean:.4g} ± {option.std:.4g}", kept]
+
+
+def pictures_table(pictures: Sequence[Picture], start: str) -> Table:
+    """The brightness of each, from noise and from another start."""
+    table = Table(title="Brightness, 0 to 255")
+    table.add_column("prompt")
+    for name in ("seed", "noise", *([] if start == "noise" else [start])):
+        table.add_column(name, justify="right")
+    for picture in pictures:
+        levels = [picture.plain_brightness] if start == "noise" else [picture.plain_brightness, picture.brightness]
+        table.add_row(Text(picture.prompt), str(picture.seed), *(f"{level:.1f}" for level in levels))
+    return table
 
 
 def findings(found: Sequence[Finding]) -> str:

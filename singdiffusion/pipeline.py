@@ -24,7 +24,7 @@ from singdiffusion.guidance import guidance_rule, guided_average
 from singdiffusion.initial import initial_latents
 from singdiffusion.schedule import refuse_flow
 from singdiffusion.space import Space
-from singtheory.errors import InputError
+from singtheory.errors import InputError, unknown_name
 
 _LOG = logging.getLogger(__name__)
 _HOOKED = ("encode_prompt", "prepare_latents")
@@ -39,18 +39,23 @@ class SingDiffusion:
     Args:
         module: gives the average images.
         guidance: the rule by which guidance acts on them, a name of `guidance.GUIDANCE`; the weight is the pipeline's own.
+        start: `mean`, `matched` (which needs a module with a spread), or `widest`: matched where there is a spread.
 
     Raises:
-        InputError: for an unknown rule.
+        InputError: for an unknown rule or start.
     """
 
-    def __init__(self, module: AverageImage, guidance: str = "normalised") -> None:
-        self.module, self.rule = module, guidance_rule(guidance)
+    def __init__(self, module: AverageImage, guidance: str = "normalised", start: str = "widest") -> None:
+        if start not in _STARTS:
+            raise unknown_name("start", start, _STARTS)
+        self.module, self.rule, self._chosen = module, guidance_rule(guidance), _STARTS[start]
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, guidance: str = "normalised", **kwargs: Any) -> Self:
+    def from_pretrained(
+        cls, path: str | Path, guidance: str = "normalised", start: str = "widest", **kwargs: Any
+    ) -> Self:
         """From a stored average image: a folder or hub id; `kwargs` as `load_average`."""
-        return cls(load_average(path, **kwargs), guidance)
+        return cls(load_average(path, **kwargs), guidance, start)
 
     def attach(self, pipe: Any) -> None:
         """Let a pipeline start from the singular step. It is not changed if this raises.
@@ -98,7 +103,7 @@ class SingDiffusion:
             guidance: w; 1 for none.
 
         Raises:
-            InputError: as the module, and for NaN in the average.
+            InputError: as the module, for NaN in the average, and for a matched start without a spread.
         """
         frame = x_1 if x_1.ndim == 4 else x_1[:, :, 0]
         if isinstance(self.module, nn.Module):
@@ -107,9 +112,26 @@ class SingDiffusion:
             frame = frame.to(a_tensor_of(self.module).dtype)
         cond = cond.to(frame) if isinstance(cond, Tensor) else cond
         uncond = uncond.to(frame) if isinstance(uncond, Tensor) else uncond
-        found = guided_average(self.module, cond, uncond, frame, guidance, self.rule)
+        found = self._chosen(guided_average(self.module, cond, uncond, frame, guidance, self.rule))
         spread = (None, None) if found.spread is None else (part.to(x_1) for part in found.spread)
         return Average(found.mean.to(x_1), *spread)
+
+
+def _mean_alone(average: Average) -> Average:
+    return Average(average.mean)
+
+
+def _with_spread(average: Average) -> Average:
+    if average.spread is None:
+        raise InputError("start matched: this average image has no spread; use the start mean, or a table of rank 1")
+    return average
+
+
+def _as_given(average: Average) -> Average:
+    return average
+
+
+_STARTS = {"mean": _mean_alone, "matched": _with_spread, "widest": _as_given}
 
 
 def _start(average: Average, x_1: Tensor, scheduler: Any) -> Tensor:

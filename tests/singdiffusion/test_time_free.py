@@ -130,7 +130,7 @@ def test_it_comes_back_as_it_was_saved(pipe, module, tmp_path):
     assert isinstance(loaded, AverageUNet) and not loaded.training
     assert loaded.space == module.space == Space.of(pipe)
     assert torch.equal(loaded(tokens, x_1).mean, module(tokens, x_1).mean)
-    assert load_average(tmp_path / "unet", torch_dtype=torch.float16).dtype == torch.float16
+    assert load_average(tmp_path / "unet", dtype=torch.float16).dtype == torch.float16
     assert sorted(file.name for file in (tmp_path / "unet").iterdir()) == [
         "config.json",
         "diffusion_pytorch_model.safetensors",
