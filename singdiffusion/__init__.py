@@ -1,7 +1,7 @@
 """The production side of the toolkit: the singular initial step on diffusers, and average images for it.
 
-`SingDiffusion` attaches the singular step to a pipeline, `initial_latents` gives it for any scheduler of diffusers; `AverageTable` and
-`AverageUNet` are average images, `load_average` loads either. The mathematics is in `singtheory`, the checked claims are in
+`SingDiffusion` attaches the singular step to a pipeline, `initial_latents` gives it for any scheduler of diffusers; `AverageTable`,
+`AverageUNet`, `AverageDecoder` and `AverageStatistics` are average images, `load_average` loads either. The mathematics is in `singtheory`, the checked claims are in
 `proofs_checks`. Names are imported when they are first used, so that a command answers at once.
 """
 
@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from singdiffusion.average import Average, AverageImage, load_average
+    from singdiffusion.decoder import AverageDecoder
     from singdiffusion.initial import first_point, initial_latents
     from singdiffusion.pipeline import SingDiffusion
     from singdiffusion.schedule import schedule_of
+    from singdiffusion.statistics import AverageStatistics
     from singdiffusion.table import AverageTable
     from singdiffusion.time_free import AverageUNet
 
 __version__ = version("singdiffusion")
 _ROOMS = {
     "Average": "average",
+    "AverageDecoder": "decoder",
     "AverageImage": "average",
+    "AverageStatistics": "statistics",
     "AverageTable": "table",
     "AverageUNet": "time_free",
     "SingDiffusion": "pipeline",
@@ -31,7 +35,9 @@ _ROOMS = {
 }
 __all__ = [
     "Average",
+    "AverageDecoder",
     "AverageImage",
+    "AverageStatistics",
     "AverageTable",
     "AverageUNet",
     "SingDiffusion",

@@ -28,7 +28,12 @@ Condition = Sequence[str] | Tensor
 STORED = ("*.json", "*.safetensors", "*.txt", "*.model")
 """The files of a stored module: weights, configurations, and what tokenizers read."""
 
-_ROOMS = {"AverageTable": "singdiffusion.table", "AverageUNet": "singdiffusion.time_free"}
+_ROOMS = {
+    "AverageDecoder": "singdiffusion.decoder",
+    "AverageStatistics": "singdiffusion.statistics",
+    "AverageTable": "singdiffusion.table",
+    "AverageUNet": "singdiffusion.time_free",
+}
 
 
 @dataclass(frozen=True)

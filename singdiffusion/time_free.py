@@ -1,7 +1,6 @@
 """The paper's average image: a U-Net without time, fed with the noise and the prompt."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -10,10 +9,9 @@ from diffusers.models.resnet import ResnetBlock2D, ResnetBlockCondNorm2D
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from singdiffusion.average import STORED, Average, AverageModel, Condition
-from singdiffusion.files import find_folder, first_sentence
+from singdiffusion.files import first_sentence
+from singdiffusion.network import AverageNetwork
 from singdiffusion.space import Space
-from singdiffusion.text import TextEncoder
 from singtheory.errors import InputError
 
 _PLAIN = {
@@ -30,7 +28,7 @@ _PLAIN = {
 """What the U-Net's configuration must say, so that time enters as a shift of its blocks alone and the condition as tokens alone."""
 
 
-class AverageUNet(AverageModel):
+class AverageUNet(AverageNetwork):
     """`ȳ_θ(x_1, c)` as in the SingDiffusion paper (arXiv 2403.08381): a diffusers U-Net whose blocks get no time embedding.
 
     Any size of latents is accepted. The network itself is `network`: `network(x_1, 0, token_states).sample` is the mean, the 0 unread.
@@ -40,6 +38,9 @@ class AverageUNet(AverageModel):
         scaling_factor: of the latents; 1 in pixel space.
         shift_factor: of the latents.
         text_encoder: `text.fingerprint` of the encoder of the token states; None where it is not known.
+        condition: as `condition.condition_of`, without the width, which is the U-Net's; text if not given.
+        frequencies: of the spread along each side; 0 for none.
+        size: height and width in training, for the spread.
 
     Raises:
         InputError: for a U-Net that cannot be built, and for one conditioned on more than noise, time and tokens: SDXL's added
@@ -57,14 +58,18 @@ class AverageUNet(AverageModel):
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
         text_encoder: str | None = None,
+        condition: Mapping[str, Any] | None = None,
+        frequencies: int = 0,
+        size: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.network = without_time(_build(unet))
-        self.text: TextEncoder | None = None
-        """Set to understand prompts too; token states need none."""
+        self.build_parts(self.network.config["cross_attention_dim"])
 
     @classmethod
-    def from_unet(cls, unet: UNet2DConditionModel, timestep: int = 999, space: Space | None = None) -> Self:
+    def from_unet(
+        cls, unet: UNet2DConditionModel, timestep: int = 999, space: Space | None = None, **settings: Any
+    ) -> Self:
         """Warm start: the pretrained U-Net as it is at one time step, with its time embedding folded into biases.
 
         It reproduces the U-Net's output there, which is an average image only for a U-Net that predicts samples: the others
@@ -74,28 +79,32 @@ class AverageUNet(AverageModel):
             unet: a U-Net with time.
             timestep: whose embedding is folded, the last one as a rule.
             space: of the pipeline that it belongs to, `Space.of(pipe)`; pixel space if not given.
+            settings: `condition`, `frequencies` and `size`; what they add is new and untrained.
 
         Raises:
             InputError: for a U-Net conditioned on more than noise, time and tokens.
         """
-        return cls.from_state(unet.config, fold_time(unet, timestep), space)
+        return cls.from_state(unet.config, fold_time(unet, timestep), space, **settings)
 
     @classmethod
-    def from_state(cls, unet: Mapping[str, Any], state: Mapping[str, Tensor], space: Space | None = None) -> Self:
+    def from_state(
+        cls, unet: Mapping[str, Any], state: Mapping[str, Tensor], space: Space | None = None, **settings: Any
+    ) -> Self:
         """Around given weights, which are used as they are and not copied.
 
         Args:
             unet: the configuration of a `UNet2DConditionModel`.
             state: its weights, without those of the time embedding.
             space: of the pipeline that it belongs to; pixel space if not given.
+            settings: as `from_unet`.
 
         Raises:
             InputError: if the weights do not fit the configuration.
         """
         noted = () if space is None else ("scaling_factor", "shift_factor", "text_encoder")
-        settings = {key: value for key, value in unet.items() if not key.startswith("_")}  # those are diffusers' notes
+        plain = {key: value for key, value in unet.items() if not key.startswith("_")}  # those are diffusers' notes
         with torch.device("meta"):
-            module = cls(settings, **{key: getattr(space, key) for key in noted})
+            module = cls(plain, **{key: getattr(space, key) for key in noted}, **settings)
         expected = module.network.state_dict()
         odd = [
             name
@@ -105,61 +114,17 @@ class AverageUNet(AverageModel):
         if odd:
             raise InputError(f"U-Net weights: {len(odd)} do not fit the configuration, first {odd[0]}")
         module.network.load_state_dict(state, assign=True)
+        module.build_parts(module.network.config["cross_attention_dim"])
         return module.eval()
 
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
-        """Load from a local folder or a hub id, as `AverageModel.from_pretrained`; its own text encoder waits until it is needed."""
-        folder = find_folder(pretrained_model_name_or_path, STORED)
-        module = super().from_pretrained(folder, **kwargs)
-        if (folder / "text_encoder").is_dir():
-            module.text = TextEncoder.stored(folder)
-        return module
-
-    def _write(self, folder: Path, **kwargs: Any) -> None:
-        super()._write(folder, **kwargs)
-        if self.text is not None:
-            self.text.save(folder)
-
     @property
-    def space(self) -> Space:
-        """The latents of the images, and the token states that are understood."""
-        return Space(
-            self.network.config["out_channels"],
-            self.config["scaling_factor"],
-            self.config["shift_factor"],
-            self.network.config["cross_attention_dim"],
-            self.config["text_encoder"],
-        )
+    def channels(self) -> int:
+        """Of the images."""
+        return self.network.config["out_channels"]
 
-    @property
-    def takes_prompts(self) -> bool:
-        """Whether it has a text encoder of its own."""
-        return self.text is not None
-
-    def forward(self, condition: Condition, x_1: Tensor) -> Average:
-        """The network's mean, without spread.
-
-        Args:
-            condition: token states of shape (batch, tokens, width), or prompts if it has a text encoder of its own.
-            x_1: noise, shape (batch, channels, height, width), in the dtype and on the device of the weights.
-
-        Raises:
-            InputError: for a condition or noise that does not fit, and where the weights give NaN.
-        """
-        self.check_noise(x_1, len(condition))
-        return Average(self.network(x_1, 0, self._tokens(condition, x_1)).sample)
-
-    def _tokens(self, condition: Condition, x_1: Tensor) -> Tensor:
-        if not isinstance(condition, Tensor):
-            if self.text is None:
-                raise InputError("condition: this average image has no text encoder of its own; give token states")
-            return self.text(condition, x_1.device, x_1.dtype)
-        if condition.ndim != 3 or condition.shape[2] != self.space.text_width:
-            raise InputError(
-                f"condition of shape {tuple(condition.shape)}: need token states (batch, tokens, {self.space.text_width})"
-            )
-        return condition.to(x_1)
+    def mean(self, tokens: Tensor, x_1: Tensor) -> Tensor:
+        """`ȳ_θ`, shape of `x_1`, from token states (batch, tokens, width)."""
+        return self.network(x_1, 0, tokens).sample
 
 
 class _NoTime(nn.Module):

@@ -141,7 +141,7 @@ def test_it_comes_back_as_it_was_saved(pipe, module, tmp_path):
 def test_prompts_are_encoded_by_its_own_text_encoder_as_the_pipeline_would(pipe, module, tmp_path):
     prompts = ["solid black background", "a white logo"]
     tokens = pipe.encode_prompt(prompts, "cpu", 1, False)[0]
-    module.text = TextEncoder.of(pipe.text_encoder, pipe.tokenizer)
+    module.conditioning.encoder = TextEncoder.of(pipe.text_encoder, pipe.tokenizer)
     module.save_pretrained(tmp_path / "unet")
     x_1, _ = draw()
     for own in (module, load_average(tmp_path / "unet")):
@@ -149,12 +149,12 @@ def test_prompts_are_encoded_by_its_own_text_encoder_as_the_pipeline_would(pipe,
 
 
 def test_a_text_encoder_that_the_pipeline_shares_is_never_loaded(pipe, module, tmp_path):
-    module.text = TextEncoder.of(pipe.text_encoder, pipe.tokenizer)
+    module.conditioning.encoder = TextEncoder.of(pipe.text_encoder, pipe.tokenizer)
     module.save_pretrained(tmp_path / "unet")
     loaded = load_average(tmp_path / "unet")
     assert loaded.condition_for(Space.of(pipe)) == "embeddings"
     loaded(pipe.encode_prompt("black", "cpu", 1, False)[0], draw(1)[0])
-    assert "parts" not in vars(loaded.text)
+    assert "parts" not in vars(loaded.conditioning.encoder)
 
 
 def test_beside_another_text_encoder_prompts_are_taken_or_it_is_refused(pipe, module):
@@ -163,7 +163,7 @@ def test_beside_another_text_encoder_prompts_are_taken_or_it_is_refused(pipe, mo
     other = Space.of(pipe)
     with pytest.raises(InputError, match="text encoder"):
         module.condition_for(other)
-    module.text = TextEncoder.of(pipe.text_encoder, pipe.tokenizer)
+    module.conditioning.encoder = TextEncoder.of(pipe.text_encoder, pipe.tokenizer)
     assert module.condition_for(other) == "prompts"
 
 

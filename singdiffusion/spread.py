@@ -1,0 +1,81 @@
+r"""The spread around an average image: independent deviations along low frequencies, as wide as the condition leaves open.
+
+The directions are `φ = u_c ⊗ ψ_f`: the cosine modes `ψ_f` of the DCT-II, of which the first is the constant image, times orthonormal
+mixtures `u_c` of the channels, so that deviations which colours share, such as brightness, are one direction and not three.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from singtheory.errors import InputError
+
+FLOOR = 1e-6
+"""Added to every variance: data without any spread would drive its logarithm to −∞."""
+_HIDDEN = 128
+
+
+def cosine_modes(count: int, height: int, width: int) -> Tensor:
+    """The `count²` lowest modes of the two-dimensional DCT-II, orthonormal, shape (count², height, width), float32.
+
+    Raises:
+        InputError: for more modes than pixels along a side.
+    """
+    if not 1 <= count <= min(height, width):
+        raise InputError(f"frequencies {count}: images of {width}×{height} have 1 to {min(height, width)} along a side")
+    rows, columns = _modes(count, height), _modes(count, width)
+    return torch.einsum("ah,bw->abhw", rows, columns).flatten(0, 1).float()
+
+
+def _modes(count: int, side: int) -> Tensor:
+    """`cos(π k (i + ½)/n)`, normalised, shape (count, side), float64."""
+    angles = torch.arange(count, dtype=torch.float64)[:, None] * (torch.arange(side, dtype=torch.float64) + 0.5)
+    modes = torch.cos(angles * (math.pi / side))
+    return modes / modes.norm(dim=1, keepdim=True)
+
+
+class Spread(nn.Module):
+    """Standard deviations `s_k(c)` along low-frequency directions, from the token states of the condition alone.
+
+    They cannot depend on x_1 where `α_1 = 0` (C9). At sizes other than that of training the modes are those of the size at hand and
+    `s_k` grows with the root of the number of pixels, as it does for one picture at several sizes.
+
+    Args:
+        width: of the token states.
+        channels: of the images.
+        frequencies: along each side; `channels · frequencies²` directions.
+        size: height and width in training.
+    """
+
+    mixture: Tensor
+
+    def __init__(self, width: int, channels: int, frequencies: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.frequencies, self.size = frequencies, size
+        self.rank = channels * frequencies**2
+        cosine_modes(frequencies, *size)  # refuses more modes than there are
+        self.register_buffer("mixture", torch.eye(channels))
+        self.attention = nn.Linear(width, 1)
+        self.head = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, _HIDDEN), nn.SiLU(), nn.Linear(_HIDDEN, self.rank)
+        )
+
+    def basis(self, height: int, width: int) -> Tensor:
+        """`φ_k` for images of a size, shape (rank, channels, height, width), on the device and in the dtype of the weights."""
+        modes = cosine_modes(self.frequencies, height, width).to(self.mixture)
+        return torch.einsum("uc,fhw->ufchw", self.mixture, modes).flatten(0, 1)
+
+    def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
+        """`s_k(c)`, shape (batch, rank), from token states (batch, tokens, width)."""
+        weights = self.attention(tokens).softmax(dim=1)
+        log_var = self.head((weights * tokens).sum(dim=1)).float()
+        growth = height * width / math.prod(self.size)
+        return ((log_var.clamp(-20, 20).exp() + FLOOR) * growth).sqrt().to(tokens)
+
+    @torch.no_grad()
+    def fit_channels(self, deviations: Tensor) -> None:
+        """Let `u_c` be the principal axes of the channels' means, from deviations (n, channels, height, width) of data."""
+        means = deviations.double().mean(dim=(2, 3))
+        _, axes = torch.linalg.eigh(means.mT @ means)
+        self.mixture.copy_(axes.flip(1).mT)

@@ -1,0 +1,51 @@
+"""The directions of the spread, and deviations that follow the size of the image."""
+
+import math
+
+import pytest
+import torch
+from scipy.fft import idctn
+
+from singdiffusion.spread import FLOOR, Spread, cosine_modes
+from singtheory import InputError
+
+
+@pytest.mark.parametrize(("count", "height", "width"), [(1, 8, 8), (3, 8, 12), (5, 5, 7)])
+def test_modes_are_those_of_the_dct(count, height, width):
+    modes = cosine_modes(count, height, width).double()
+    torch.testing.assert_close(
+        modes.flatten(1) @ modes.flatten(1).mT, torch.eye(count**2, dtype=torch.float64), atol=1e-6, rtol=0
+    )
+    for index in range(count**2):
+        unit = torch.zeros(height, width, dtype=torch.float64)
+        unit[divmod(index, count)] = 1
+        torch.testing.assert_close(modes[index], torch.as_tensor(idctn(unit.numpy(), norm="ortho")), atol=1e-6, rtol=0)
+
+
+def test_more_modes_than_pixels_are_refused():
+    for count in (0, 5):
+        with pytest.raises(InputError, match=f"frequencies {count}"):
+            Spread(8, 3, count, (4, 8))
+
+
+def test_basis_is_orthonormal_at_any_size_and_starts_with_the_principal_colour():
+    spread = Spread(8, 3, 2, (8, 8))
+    generator = torch.Generator().manual_seed(0)
+    brightness = torch.randn(200, 1, 1, 1, generator=generator).expand(-1, 3, 8, 8)
+    spread.fit_channels(brightness + 0.1 * torch.randn(200, 3, 8, 8, generator=generator))
+    for size in ((8, 8), (16, 12)):
+        basis = spread.basis(*size).flatten(1)
+        assert basis.shape[0] == spread.rank == 12
+        torch.testing.assert_close(basis @ basis.mT, torch.eye(12), atol=1e-5, rtol=0)
+    constant = torch.full((3, 8, 8), 1 / math.sqrt(192))
+    assert abs(float((spread.basis(8, 8)[0] * constant).sum())) > 0.999
+
+
+def test_deviations_read_the_tokens_and_grow_with_the_picture():
+    spread, tokens = Spread(8, 1, 2, (8, 8)), torch.randn(3, 5, 8)
+    small, large = spread(tokens, 8, 8), spread(tokens, 16, 16)
+    assert small.shape == (3, 4) and not torch.allclose(small[0], small[1])
+    torch.testing.assert_close(large, 2 * small)
+    with torch.no_grad():
+        spread.head[-1].bias.fill_(-1e4)
+    torch.testing.assert_close(spread(tokens, 8, 8), torch.full((3, 4), FLOOR**0.5), rtol=1e-2, atol=0)
