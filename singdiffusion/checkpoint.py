@@ -1,10 +1,12 @@
 """What lies at a path or hub id: a scheduler, and the networks beside it. Nothing is unpickled."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import diffusers
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from singdiffusion.files import find_folder, first_sentence, read_config, read_object
@@ -12,7 +14,7 @@ from singdiffusion.schedule import Scheduler
 from singtheory.errors import InputError, unknown_name
 
 _CONFIG = "scheduler_config.json"
-_WANTED = (_CONFIG, f"scheduler/{_CONFIG}", "vae/config.json", "vae/diffusion_pytorch_model.safetensors")
+_WANTED = (_CONFIG, f"scheduler/{_CONFIG}", "vae/config.json", "vae/*.safetensors")
 """What is fetched from the hub: not the U-Net, which is read where it has been fetched already."""
 
 
@@ -37,12 +39,12 @@ class Checkpoint:
         Raises:
             InputError: where there is none, or no JSON object in it.
         """
-        if Path(source).is_file():
-            return cls(source, read_object(Path(source)), None)
+        if os.path.isfile(source):  # which, unlike Path, is false for names that no system accepts
+            return cls(source, read_object(Path(source)), _pipeline_around(Path(source)))
         folder = find_folder(source, _WANTED)
         for file in (folder / "scheduler" / _CONFIG, folder / _CONFIG):
             if file.is_file():
-                return cls(source, read_object(file), folder if file.parent != folder else None)
+                return cls(source, read_object(file), _pipeline_around(file))
         raise InputError(f"{source}: holds no scheduler/{_CONFIG} and no {_CONFIG}; give the folder of a pipeline")
 
     def scheduler(self, **settings: Any) -> Scheduler:
@@ -59,6 +61,16 @@ class Checkpoint:
         _check_length(self.name, found)
         return found
 
+    def autoencoder(self) -> Any:
+        """The pipeline's `AutoencoderKL` of RGB images in float32, or None where there is none or its weights are no safetensors."""
+        vae = self.network("vae")
+        fits = isinstance(vae, AutoencoderKL) and vae.config["in_channels"] == 3
+        return vae if fits else None
+
+    def has(self, part: str) -> bool:
+        """Whether the pipeline has a part of that name, readable or not."""
+        return self.folder is not None and (self.folder / part).is_dir()
+
     def network(self, part: str) -> Any:
         """The pipeline's `vae` or `unet` in float32, or None where its weights are not there as safetensors.
 
@@ -68,7 +80,7 @@ class Checkpoint:
         folder = None if self.folder is None else self.folder / part
         if folder is None or not any(folder.glob("diffusion_pytorch_model*.safetensors")):
             return None
-        variant = _variant(folder)
+        variant = variant_of(folder)
         kind = getattr(diffusers, str(read_config(folder).get("_class_name")), None)
         if kind is None:
             raise InputError(f"{folder}/config.json: its _class_name is no model of diffusers; copy it again")
@@ -82,9 +94,18 @@ def scheduler_class(name: str) -> type[Any]:
     """A scheduler of diffusers by the name of its class. Raises `InputError` with the nearest names."""
     known = [key for key in dir(diffusers) if key.endswith("Scheduler")]
     kind = getattr(diffusers, name, None) if name in known else None
+    missing = getattr(kind, "_backends", None)  # diffusers puts a dummy in the place of what cannot be imported
+    if missing:
+        raise InputError(f"{name}: needs {', '.join(missing)}, not all installed; install them with pip")
     if not (isinstance(kind, type) and issubclass(kind, SchedulerMixin)):
         raise unknown_name("scheduler", name, known)
     return kind
+
+
+def _pipeline_around(file: Path) -> Path | None:
+    """The folder of the pipeline in which a scheduler lies, or None."""
+    folder = file.absolute().parent.parent
+    return folder if file.absolute().parent.name == "scheduler" else None
 
 
 def _check_length(name: str, scheduler: Scheduler) -> None:
@@ -96,8 +117,9 @@ def _check_length(name: str, scheduler: Scheduler) -> None:
         )
 
 
-def _variant(folder: Path) -> str | None:
-    """The one to load: plain weights if there are any, or else such as `fp16`."""
+def variant_of(folder: Path) -> str | None:
+    """Of a model's weights in `folder` the one to load: None for plain ones if there are any, or else such as `fp16`."""
     names = sorted(file.name for file in folder.glob("diffusion_pytorch_model*.safetensors"))
-    plain = [name for name in names if name.count(".") == 1]
-    return None if plain else names[0].split(".")[1].split("-")[0]
+    if not names or any(name.count(".") == 1 for name in names):
+        return None
+    return names[0].split(".")[1].split("-")[0]

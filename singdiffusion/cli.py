@@ -71,7 +71,7 @@ def sample(
     steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
     guidance: Annotated[float, typer.Option(help="Guidance weight; 1 for none.")] = 7.5,
     images: Annotated[int, typer.Option(help="Images a prompt.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the first image; the next ones count on.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first image; the next ones count on.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="New folder, written whole or not at all.")] = Path(
         "samples"
@@ -121,7 +121,7 @@ def diagnose(
     spacing: Annotated[
         str | None, typer.Option(help="leading, trailing or linspace; the scheduler's own if not given.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise with which the network is asked.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 2, help="Of the noise with which the network is asked.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found.")] = None,
 ) -> None:
     """What is wrong with a pipeline's start, what it costs, and the line that mends it; exit 2 on bad input.
@@ -138,6 +138,7 @@ def diagnose(
         from singdiffusion.reading import read
         from singdiffusion.verdict import verdict
         from singtheory import data as loaders
+        from singtheory.errors import InputError
         from singtheory.files import check_folder, write_json
         from singtheory.provenance import command_line, provenance
 
@@ -150,7 +151,12 @@ def diagnose(
         if not found.flow:
             loaded = None if data is None else loaders.load(data)
             with console.doing("reading the networks"):
-                vae, unet = checkpoint.network("vae"), checkpoint.network("unet")
+                vae, unet = checkpoint.autoencoder(), checkpoint.network("unet")
+            if vae is None and checkpoint.has("vae") and loaded is not None and loaded.image_shape is not None:
+                raise InputError(
+                    f"{source}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
+                    "give flattened latents as a two-dimensional .npy with --data"
+                )
             reading = None if loaded is None else read(loaded, vae, console.tracked("encoding"))
             with console.doing("measuring"):
                 found = room.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
@@ -161,8 +167,7 @@ def diagnose(
         if json_file is not None:
             told = {
                 "data": data,
-                "verdict": [finding.sentence for finding in findings],
-                "remedy": [line for finding in findings for line in finding.code],
+                "findings": [{"sentence": finding.sentence, "remedy": finding.code} for finding in findings],
             }
             write_json(json_file, provenance(command_line("singdiffusion"), seed, "cpu") | found.to_json() | told)
             typer.echo(f"written to {json_file}")

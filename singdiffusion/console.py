@@ -22,7 +22,7 @@ def show(*parts: RenderableType) -> None:
     if not console.is_terminal:
         console = Console(width=200, highlight=False)
     for part in parts:
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, str))  # a line of code stays whole
 
 
 def doing(what: str) -> Status:
@@ -39,22 +39,22 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
     """The start as it is, and others; one row each."""
     reading = diagnosis.reading
     table = Table(title=f"{diagnosis.scheduler}, {diagnosis.steps} steps: the start as it is, and others")
-    for name in ("start", "spacing", "zero SNR"):
-        table.add_column(name)
-    for name in ("timestep", "alpha", "sigma", "SNR"):
-        table.add_column(name, justify="right")
-    if reading is not None:
-        for name in ("nats", f"{reading.name} at the end", "of the spread"):
-            table.add_column(name, justify="right")
+    table.add_column("start", overflow="fold")
+    names = ["timestep", "SNR"] if reading is None else ["timestep", "SNR", "nats", reading.name, "spread kept"]
+    for name in names:
+        table.add_column(name, justify="right", overflow="fold")
     for option in diagnosis.options:
-        first = option.first
-        cells = [option.start, option.spacing or "its own", "yes" if option.zero_snr else "no", f"{first.timestep:.4g}"]
-        cells += [f"{value:.4g}" for value in (first.alpha, first.sigma, first.snr)]
+        cells = [_start(option), f"{option.first.timestep:.4g}", f"{option.first.snr:.3g}"]
         table.add_row(*cells, *([] if reading is None else _expected(option, reading.data)))
     if reading is not None:
         mean, std = reading.data
         table.caption = f"data: {reading.name} {mean:.4g} ± {std:.4g}, {reading.points} in {reading.space}; zero SNR is for models trained with it"
     return table
+
+
+def _start(option: Option) -> str:
+    parts = [option.start, *([option.spacing] if option.spacing else []), *(["zero SNR"] if option.zero_snr else [])]
+    return ", ".join(parts)
 
 
 def _expected(option: Option, data: tuple[float, float]) -> list[str]:

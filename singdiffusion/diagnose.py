@@ -5,24 +5,25 @@ live scheduler; in nats and in brightness it follows from the data's mean and co
 """
 
 import copy
-import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import first_sentence
-from singdiffusion.initial import first_point, start_std
+from singdiffusion.initial import Point, first_point, start_std
 from singdiffusion.latents import vae_floor
 from singdiffusion.prediction import Implied, implied_prediction
 from singdiffusion.reading import Reading
-from singdiffusion.schedule import Scheduler, is_discrete, matches_flow, reaches_zero_snr, schedule_of
+from singdiffusion.schedule import Scheduler, is_discrete, matches_flow, reaches_zero_snr, reads, schedule_of
 from singtheory import formula, mismatch
 from singtheory.errors import InputError, unknown_name
 from singtheory.schedule import Discrete
+from singtheory.start import flow_end, sde_end
 
 SPACINGS = ("leading", "trailing", "linspace")
 _RANKS = (1, 8)
@@ -38,8 +39,9 @@ class FirstStep:
         sigma: the same.
         snr: `γ = α²/σ²`.
         start_std: standard deviation of the noise that it is given instead.
-        epsilon_gain: `σ/α`, by which an error in ε enters `x̂` (C2).
+        epsilon_gain: `σ/α`, by which an error in ε enters `x̂` (C2); None where the network is not told a step of training.
         finite: whether one step of the scheduler gives numbers.
+        stochastic: whether the step draws noise, as those of the reverse SDE do.
     """
 
     timestep: float
@@ -47,8 +49,9 @@ class FirstStep:
     sigma: float
     snr: float
     start_std: float
-    epsilon_gain: float
+    epsilon_gain: float | None
     finite: bool
+    stochastic: bool
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Option:
         first: where it starts.
         nats_low: `KL(q_t‖start)` is at least this; None without data. Exact for Gaussian data.
         nats_high: and at most this.
-        mean: of the reading, such as brightness, where Gaussian data arrive.
+        mean: of the reading, such as brightness, where many steps take Gaussian data.
         std: its standard deviation there.
     """
 
@@ -167,7 +170,7 @@ def diagnose(
         flow=False,
         prediction=prediction,
         steps=steps,
-        implied=None if unet is None else implied_prediction(unet, train_steps, seed),
+        implied=implied_prediction(unet, train_steps, seed) if unet is not None and is_discrete(scheduler) else None,
         terminal_snr=_configured_snr(checkpoint),
         implied_terminal_snr=float(schedule.snr(1.0)),
         options=tuple(_options(checkpoint, settings, steps, reading, seed)),
@@ -184,28 +187,23 @@ def _named(checkpoint: Checkpoint, call: Any) -> Any:
         raise InputError(f"{checkpoint.name}: {error}") from None
 
 
-def _takes(checkpoint: Checkpoint, field: str) -> bool:
-    """Whether the scheduler's class reads a field of its configuration."""
-    return field in inspect.signature(type(checkpoint.scheduler()).__init__).parameters
-
-
 def _settings(checkpoint: Checkpoint, spacing: str | None) -> dict[str, Any]:
     if spacing is None:
         return {}
     if spacing not in SPACINGS:
         raise unknown_name("spacing", spacing, SPACINGS)
-    if not _takes(checkpoint, "timestep_spacing"):
-        name = type(checkpoint.scheduler()).__name__
-        raise InputError(f"spacing {spacing}: {name} has a grid of its own; leave --spacing out")
+    scheduler = checkpoint.scheduler()
+    if not reads(scheduler, "timestep_spacing"):
+        raise InputError(f"spacing {spacing}: {type(scheduler).__name__} has a grid of its own; leave --spacing out")
     return {"timestep_spacing": spacing}
 
 
 def _configured_snr(checkpoint: Checkpoint) -> float | None:
-    """What the betas and fields of the file say, whatever the class makes of them."""
-    try:
-        return float(Discrete.from_config(checkpoint.scheduler().config).snr(1.0))
-    except InputError:  # no betas: variance exploding
+    """What the betas and fields of the file say, whatever the class makes of them; None where the class has none."""
+    scheduler = checkpoint.scheduler()
+    if not is_discrete(scheduler) or not reads(scheduler, "beta_start"):
         return None
+    return _named(checkpoint, lambda: float(Discrete.from_config(scheduler.config).snr(1.0)))
 
 
 def _options(
@@ -223,7 +221,7 @@ def _options(
     if spacing not in (None, "trailing"):
         trailing = settings | {"timestep_spacing": "trailing"}
         yield _option("noise", "trailing", zero_snr, _first(checkpoint, trailing, steps, seed)[0], reading, 0)
-    if not zero_snr and spacing is not None and _takes(checkpoint, "rescale_betas_zero_snr"):
+    if not zero_snr and spacing is not None and reads(checkpoint.scheduler(), "rescale_betas_zero_snr"):
         rescaled = settings | {"timestep_spacing": "trailing", "rescale_betas_zero_snr": True}
         yield _option("noise", "trailing", True, _first(checkpoint, rescaled, steps, seed)[0], reading, 0)
 
@@ -239,17 +237,23 @@ def _first(
     zero_snr = is_discrete(scheduler) and reaches_zero_snr(scheduler)
     if zero_snr and scheduler.timesteps[0] >= scheduler.config.num_train_timesteps - 1:
         alpha, sigma = 0.0, 1.0  # as meant: some schedulers hold 2⁻²⁴ for ᾱ = 0
-    spacing = scheduler.config.get("timestep_spacing") if _takes(checkpoint, "timestep_spacing") else None
+    spacing = scheduler.config.get("timestep_spacing") if reads(scheduler, "timestep_spacing") else None
+    finite, stochastic = _step(scheduler, seed)
     first = FirstStep(
         timestep=float(scheduler.timesteps[0]),
         alpha=alpha,
         sigma=sigma,
         snr=float(formula.snr(alpha, sigma)),
         start_std=start_std(scheduler),
-        epsilon_gain=-float(formula.epsilon_error_gain(point.alpha, point.sigma)) if point.alpha > 0 else math.inf,
-        finite=_is_finite(scheduler, seed),
+        epsilon_gain=_gain(point) if is_discrete(scheduler) else None,
+        finite=finite,
+        stochastic=stochastic,
     )
     return first, (spacing, zero_snr)
+
+
+def _gain(point: Point) -> float:
+    return -float(formula.epsilon_error_gain(*point)) if point.alpha > 0 else math.inf
 
 
 def _set_timesteps(scheduler: Scheduler, steps: int) -> None:
@@ -260,23 +264,32 @@ def _set_timesteps(scheduler: Scheduler, steps: int) -> None:
         scheduler.set_timesteps(steps)
     except Exception as error:  # schedulers raise what they like for numbers that they do not take
         raise InputError(f"steps {steps}: {type(scheduler).__name__} refuses ({first_sentence(error)})") from None
+    if is_discrete(scheduler) and float(scheduler.timesteps[0]) > most - 1:
+        first = f"{float(scheduler.timesteps[0]):g}"
+        raise InputError(
+            f"steps {steps}: this spacing asks for timestep {first} of {most}; take fewer, or trailing spacing"
+        )
 
 
-def _is_finite(scheduler: Scheduler, seed: int) -> bool:
-    """Whether the first step gives numbers, for a network that answers with its input and for one that does not."""
+def _step(scheduler: Scheduler, seed: int) -> tuple[bool, bool]:
+    """Whether the first step gives numbers, for a network that answers with its input and for one that does not; and whether it draws."""
     generator = torch.Generator().manual_seed(seed)
     x, other = (torch.randn(1, 4, 8, 8, generator=generator) for _ in range(2))
-    for answer in (x, other):
-        probe = copy.deepcopy(scheduler)
-        sample = x * probe.init_noise_sigma
-        probe.scale_model_input(sample, probe.timesteps[0])
+    found = [_stepped(scheduler, answer, x, seed + draw) for answer, draw in ((x, 0), (other, 0), (other, 1))]
+    return all(bool(torch.isfinite(one).all()) for one in found), not torch.equal(found[1], found[2])
+
+
+def _stepped(scheduler: Scheduler, answer: Tensor, x: Tensor, seed: int) -> Tensor:
+    """The sample after the first step from noise x, for what the network answers; the random state stays as it was."""
+    probe = copy.deepcopy(scheduler)
+    sample = x * probe.init_noise_sigma
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
         try:
-            found = probe.step(answer, probe.timesteps[0], sample).prev_sample
+            probe.scale_model_input(sample, probe.timesteps[0])
+            return probe.step(answer, probe.timesteps[0], sample).prev_sample
         except Exception as error:
             raise InputError(f"{type(scheduler).__name__}: its first step fails ({first_sentence(error)})") from None
-        if not bool(torch.isfinite(found).all()):
-            return False
-    return True
 
 
 def _option(
@@ -291,5 +304,6 @@ def _option(
     else:
         begin = mismatch.from_matched(moments, rank, alpha, sigma)
     nats = mismatch.initial_mismatch(moments, begin, alpha, sigma)
-    mean, std = mismatch.arrival(moments, begin, alpha, sigma, reading.direction, reading.offset)
+    end = sde_end if first.stochastic else flow_end
+    mean, std = mismatch.arrival(moments, begin, alpha, sigma, reading.direction, reading.offset, end)
     return Option(start, spacing, zero_snr, first, nats.low, nats.high, mean, std)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,9 +19,9 @@ def find_folder(source: str | Path, patterns: Sequence[str]) -> Path:
     Raises:
         InputError: where there is neither; with `HF_HUB_OFFLINE` set, also for what the hub's cache does not hold.
     """
-    if Path(source).is_dir():
+    if os.path.isdir(source):  # which, unlike Path, is false for names that no system accepts
         return Path(source)
-    if Path(source).exists():
+    if os.path.exists(source):
         raise InputError(f"{source}: is a file; give the folder that holds it")
     try:
         return Path(snapshot_download(str(source), allow_patterns=list(patterns)))

@@ -21,7 +21,7 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
     """The latents of images as a U-Net sees them: the mode of the encoder's law, shifted and scaled.
 
     Args:
-        vae: an `AutoencoderKL` of diffusers.
+        vae: an `AutoencoderKL` of diffusers, of RGB images.
         images: in [−1, 1], shape (n, 1 or 3, height, width); grey ones become RGB.
         tracked: shows the progress over batches of 8.
 
@@ -29,8 +29,10 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
         Shape (n, channels, height/f, width/f), float32.
 
     Raises:
-        InputError: for sides that the VAE's factor f does not divide.
+        InputError: for other channels, and for sides that the VAE's factor f does not divide.
     """
+    if images.shape[1] not in (1, 3):
+        raise InputError(f"images of {images.shape[1]} channels: the VAE takes grey or RGB; convert them")
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     if any(side % factor for side in images.shape[-2:]):
         raise InputError(
@@ -45,7 +47,7 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
 
 @torch.no_grad()
 def vae_floor(vae: Any) -> dict[str, float]:
-    """The brightness, in 0..255, of black, grey and white images after encoding and decoding: no sampler gets beyond them."""
+    """The brightness, in 0..255, of black, grey and white images after encoding and decoding."""
     found = {}
     for name, value in _COLOURS.items():
         latents = vae.encode(torch.full((1, 3, _SIDE, _SIDE), value)).latent_dist.mode()

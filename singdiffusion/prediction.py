@@ -7,6 +7,7 @@ back, whatever it was trained on, while v* ≈ −x̂ and x̂ are pictures (C2).
 from typing import Any, NamedTuple
 
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 _ALIKE, _UNLIKE = 0.9, 0.5
@@ -35,13 +36,13 @@ def implied_prediction(unet: Any, train_steps: int, seed: int = 0) -> Implied | 
         seed: of the noise.
 
     Returns:
-        None for a network that takes more than noise, time and text, as those for inpainting do.
+        None for a network of another class, and for one that takes more than noise, time and text, as those for inpainting do.
     """
     config = unet.config
-    if config.in_channels != config.out_channels or config.get("class_embed_type") is not None:
+    if type(unet) is not UNet2DConditionModel:
         return None
     added = _added_conditions(config)
-    if added is None:
+    if added is None or config.in_channels != config.out_channels or config.get("class_embed_type") is not None:
         return None
     x = torch.randn(_BATCH, config.in_channels, _SIDE, _SIDE, generator=torch.Generator().manual_seed(seed))
     states = torch.zeros(_BATCH, _TOKENS, config.cross_attention_dim)

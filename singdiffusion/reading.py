@@ -28,6 +28,7 @@ class Reading:
         moments: mean and covariance.
         direction: b, shape (d,).
         offset: added to it.
+        spread: standard deviation in the data of what is read.
         explained: R² of the reading, below 1 where it is fitted: brightness is not quite linear in latents.
     """
 
@@ -37,11 +38,12 @@ class Reading:
     moments: Moments
     direction: Tensor
     offset: float
+    spread: float
     explained: float = 1.0
 
     @property
     def data(self) -> tuple[float, float]:
-        """Its mean and standard deviation in the data."""
+        """Mean and standard deviation of the reading in the data, to which those at the end of sampling compare."""
         return reading_moments(self.moments, self.direction, self.offset)
 
     def to_json(self) -> dict[str, Any]:
@@ -54,6 +56,7 @@ class Reading:
             "dim": len(self.moments.mean),
             "mean": mean,
             "std": std,
+            "spread": self.spread,
             "explained": self.explained,
         }
 
@@ -74,7 +77,9 @@ def read(data: Data, vae: Any = None, tracked: Tracked = iter) -> Reading:
         return _of_points(law)
     if vae is None:
         direction = torch.full((law.dim,), HALF_RANGE / law.dim, dtype=torch.float64)
-        return Reading("brightness", "pixels", len(law.points), Moments.of(law), direction, HALF_RANGE)
+        moments = Moments.of(law)
+        spread = reading_moments(moments, direction)[1]
+        return Reading("brightness", "pixels", len(law.points), moments, direction, HALF_RANGE, spread)
     return _of_latents(law, data.image_shape, vae, tracked)
 
 
@@ -92,7 +97,8 @@ def _of_points(law: Atoms) -> Reading:
     if not len(moments.eigenvalues):
         raise InputError("data: all points are equal, so there is no spread to lose; give different points")
     direction = moments.components.basis[0]
-    return Reading("first principal direction", "points", len(law.points), moments, direction, 0.0)
+    spread = float(moments.components.std[0])
+    return Reading("first principal direction", "points", len(law.points), moments, direction, 0.0, spread)
 
 
 def _of_latents(law: Atoms, image_shape: tuple[int, ...], vae: Any, tracked: Tracked) -> Reading:
@@ -110,4 +116,5 @@ def _of_latents(law: Atoms, image_shape: tuple[int, ...], vae: Any, tracked: Tra
     direction = (fitted[:-1, None, None] / latents[0, 0].numel()).expand(latents.shape[1:]).flatten()
     explained = float(1 - missed / total) if total > 0 else 1.0
     moments = Moments.of(Atoms(latents.flatten(1), law.weights))
-    return Reading("brightness", "latents", len(latents), moments, direction, float(fitted[-1]), explained)
+    spread = float(total.sqrt())
+    return Reading("brightness", "latents", len(latents), moments, direction, float(fitted[-1]), spread, explained)

@@ -1,8 +1,10 @@
 """Pictures of prompts with the singular step and without it, from the same noise."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from diffusers.pipelines.auto_pipeline import AutoPipelineForText2Image
 from PIL.Image import Image
 
 from singdiffusion.average import load_average
-from singdiffusion.checkpoint import scheduler_class
+from singdiffusion.checkpoint import scheduler_class, variant_of
 from singdiffusion.files import first_sentence
 from singdiffusion.pipeline import SingDiffusion
 from singtheory.errors import InputError, unknown_name
@@ -102,8 +104,9 @@ def load_pipeline(base: str, scheduler: str | None, device: str, dtype: torch.dt
         InputError: if it cannot be loaded, and for an unknown scheduler.
     """
     kind = None if scheduler is None else scheduler_class(scheduler)
+    variant = variant_of(Path(base) / "unet") if os.path.isdir(base) else None
     try:
-        pipe = AutoPipelineForText2Image.from_pretrained(base, dtype=dtype, use_safetensors=True)
+        pipe = AutoPipelineForText2Image.from_pretrained(base, dtype=dtype, use_safetensors=True, variant=variant)
     except Exception as error:  # the many readers behind it raise what they like
         raise InputError(f"{base}: no text-to-image pipeline can be loaded ({first_sentence(error)})") from None
     if kind is not None:
@@ -174,6 +177,7 @@ def _draw(
         )
     except InputError:
         raise
-    except ValueError as error:
-        raise InputError(f"{type(pipe.scheduler).__name__}, {steps} steps: {first_sentence(error)}") from None
+    except Exception as error:  # pipelines, schedulers and the device's memory raise what they like
+        pair = f"{type(pipe).__name__} with {type(pipe.scheduler).__name__}, {steps} steps"
+        raise InputError(f"{pair}: cannot draw {len(seeds)} images of {prompt!r} ({first_sentence(error)})") from error
     return found.images, list(getattr(found, "nsfw_content_detected", None) or [False] * len(seeds))

@@ -4,6 +4,7 @@ Three families drive a U-Net. *Discrete* schedulers carry `alphas_cumprod`, `ᾱ
 (EDM) carry `sigmas` alone, with `α = 1`. *Flow matching* starts at `α = 0`, where there is no gap to close.
 """
 
+import inspect
 from typing import Any
 
 import torch
@@ -14,9 +15,6 @@ from singtheory.schedule import Discrete, Schedule, VarianceExploding
 
 Scheduler = Any
 """A scheduler of diffusers; they share no base class that says so."""
-
-_NEARLY_ZERO = 2.0**-24
-"""What diffusers' sigma schedulers put in place of `ᾱ = 0`."""
 
 
 def schedule_of(scheduler: Scheduler) -> Schedule:
@@ -45,9 +43,9 @@ def is_discrete(scheduler: Scheduler) -> bool:
 
 def matches_flow(scheduler: Scheduler) -> bool:
     """Whether it is one of flow matching, by its class or by a setting."""
-    config = scheduler.config
+    config, name = scheduler.config, type(scheduler).__name__
     set_so = config.get("use_flow_sigmas") or config.get("prediction_type") == "flow_prediction"
-    return bool(set_so) or "Flow" in type(scheduler).__name__ or hasattr(scheduler, "scale_noise")
+    return bool(set_so) or "Flow" in name or name.endswith("RFScheduler") or hasattr(scheduler, "scale_noise")
 
 
 def refuse_flow(scheduler: Scheduler) -> None:
@@ -58,9 +56,14 @@ def refuse_flow(scheduler: Scheduler) -> None:
         )
 
 
+def reads(scheduler: Scheduler, field: str) -> bool:
+    """Whether the class reads a field of its configuration: diffusers keeps also those that it does not know."""
+    return field in inspect.signature(type(scheduler).__init__).parameters
+
+
 def reaches_zero_snr(scheduler: Scheduler) -> bool:
-    """Whether a discrete scheduler ends at `ᾱ = 0`: configured so, and not of a class that keeps the field without reading it."""
-    return bool(scheduler.config.get("rescale_betas_zero_snr")) and float(scheduler.alphas_cumprod[-1]) <= _NEARLY_ZERO
+    """Whether a discrete scheduler ends at `ᾱ = 0`, if it holds that or the 2⁻²⁴ that some put in its place."""
+    return bool(scheduler.config.get("rescale_betas_zero_snr")) and reads(scheduler, "rescale_betas_zero_snr")
 
 
 def _alpha_bars(scheduler: Scheduler) -> Tensor:

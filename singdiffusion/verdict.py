@@ -5,11 +5,21 @@ from dataclasses import dataclass, field
 
 from singdiffusion.diagnose import Diagnosis, Option
 
-_NARROWED = 0.9
+NARROWED = 0.9
 """Below this share of the data's spread the advice is a matched start."""
-_VISIBLE = 2.0
+WORTH = 1e-3
+"""Nats that a start must save to be advised."""
+VISIBLE = 2.0
 """Levels of brightness by which a VAE may be off before it is mentioned."""
-_ATTACH = "SingDiffusion.from_pretrained(MODULE).attach(pipe)"
+_NO_SIGNAL = 1e-6
+"""An SNR below which no start that has been measured matters."""
+_HUGE = 1000.0
+
+_ATTACH = ["from singdiffusion import SingDiffusion", "SingDiffusion.from_pretrained(MODULE).attach(pipe)"]
+_WIDE = [
+    "from singdiffusion import AverageTable",
+    'module = AverageTable.from_images({"": latents}, rank=1, scaling_factor=pipe.vae.config.scaling_factor)',
+]
 
 
 @dataclass
@@ -36,35 +46,44 @@ def verdict(diagnosis: Diagnosis) -> list[Finding]:
     return [finding for look in _LOOKS for finding in look(diagnosis)]
 
 
-def _reset(diagnosis: Diagnosis, setting: str) -> list[str]:
-    return [f"pipe.scheduler = {diagnosis.scheduler}.from_config(pipe.scheduler.config, {setting})"]
+def _reset(scheduler: str, settings: str) -> list[str]:
+    return [
+        f"from diffusers import {scheduler}",
+        f"pipe.scheduler = {scheduler}.from_config(pipe.scheduler.config, {settings})",
+    ]
 
 
 def _infinite(diagnosis: Diagnosis) -> Iterator[Finding]:
-    first = diagnosis.now.first
-    if first.finite and first.epsilon_gain < 1000:
-        return
-    if diagnosis.prediction != "epsilon":
-        if not first.finite:
-            yield Finding("The first step gives Inf or NaN; use another scheduler.")
-        return
-    end = (
-        "divides by alpha = 0 and gives Inf or NaN"
-        if not first.finite
-        else f"makes errors of the network {first.epsilon_gain:.0f} times larger"
-    )
-    yield Finding(
-        f"Epsilon-prediction with zero terminal SNR: the first step {end}. A model that predicts epsilon was not trained there.",
-        _reset(diagnosis, "rescale_betas_zero_snr=False"),
-    )
+    """The pair of ε-prediction and zero terminal SNR, reached or not: a model of ε is not trained at SNR 0."""
+    now = diagnosis.now
+    if now.zero_snr and diagnosis.prediction == "epsilon":
+        gain = now.first.epsilon_gain or 0.0
+        if not now.first.finite:
+            end = "The first step divides by alpha = 0 and gives Inf or NaN."
+        elif gain >= _HUGE:
+            end = f"The first step makes errors of the network {gain:.0f} times larger."
+        else:
+            end = f"This grid stops short of it, at SNR {now.first.snr:.2g}; one that reaches it would give Inf or NaN."
+        yield Finding(
+            f"The config pairs epsilon-prediction with zero terminal SNR, for which no such model is trained. {end}",
+            _reset(diagnosis.scheduler, "rescale_betas_zero_snr=False"),
+        )
+    elif not now.first.finite:
+        yield Finding("The first step gives Inf or NaN; use another scheduler.")
 
 
 def _ignored_field(diagnosis: Diagnosis) -> Iterator[Finding]:
-    if diagnosis.terminal_snr == 0 and diagnosis.implied_terminal_snr:
+    if diagnosis.terminal_snr != 0 or not diagnosis.implied_terminal_snr:
+        return
+    told = (
+        f"{diagnosis.scheduler} does not read rescale_betas_zero_snr, which its config holds: the terminal SNR is "
+        f"{diagnosis.implied_terminal_snr:.3g}, not 0."
+    )
+    if diagnosis.prediction == "epsilon":
+        yield Finding(f"{told} For a model that predicts epsilon that is as well.")
+    else:
         yield Finding(
-            f"{diagnosis.scheduler} does not read rescale_betas_zero_snr, which its config holds: the terminal SNR is "
-            f"{diagnosis.implied_terminal_snr:.3g}, not 0.",
-            ['pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")'],
+            told, _reset("DDIMScheduler", 'rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False')
         )
 
 
@@ -76,28 +95,45 @@ def _other_prediction(diagnosis: Diagnosis) -> Iterator[Finding]:
     yield Finding(
         f"The network answers as for {implied.prediction} (correlation {implied.correlation:.2f} with its input at the last "
         f"timestep), the scheduler takes it for {diagnosis.prediction}.",
-        _reset(diagnosis, f'prediction_type="{meant}"'),
+        _reset(diagnosis.scheduler, f'prediction_type="{meant}"'),
     )
 
 
 def _gap(diagnosis: Diagnosis) -> Iterator[Finding]:
-    now = diagnosis.now
-    where = f"timestep {now.first.timestep:.4g}"
-    if now.first.alpha == 0:
+    now, first = diagnosis.now, diagnosis.now.first
+    where = f"timestep {first.timestep:.4g}"
+    if first.alpha == 0:
         yield Finding(f"The sampler starts at SNR 0 ({where}), where noise is the right start: there is no gap.")
-        return
-    if now.zero_snr:
+    elif now.zero_snr:
+        if diagnosis.prediction != "epsilon":
+            yield Finding(
+                f"The schedule ends at SNR 0, but {diagnosis.steps} {now.spacing} steps start at {where}, SNR "
+                f"{first.snr:.3g}: the right end is skipped.",
+                _reset(diagnosis.scheduler, 'timestep_spacing="trailing"'),
+            )
+    elif first.snr > 1:
         yield Finding(
-            f"The schedule ends at SNR 0, but {diagnosis.steps} {now.spacing} steps start at {where}, SNR {now.first.snr:.3g}: "
-            "the right end is skipped.",
-            _reset(diagnosis, 'timestep_spacing="trailing"'),
+            f"The sampler starts at {where}, SNR {first.snr:.3g}, from noise where the network expects an image that is nearly done.",
+            _reset(diagnosis.scheduler, 'timestep_spacing="trailing"') if now.spacing == "leading" else [],
         )
-        return
-    yield Finding(
-        f"At {where} the network expects {now.first.alpha:.3g} of the image and {now.first.sigma:.3g} of noise (SNR "
-        f"{now.first.snr:.3g}) and is given noise alone, which it reads as an image of medium brightness.",
-        [_ATTACH],
-    )
+    elif first.snr < _NO_SIGNAL:
+        yield Finding(f"The sampler starts at {where}, SNR {first.snr:.3g}: there is hardly a gap.")
+    else:
+        yield Finding(
+            f"At {where} the network expects {first.alpha:.3g} of the image and {first.sigma:.3g} of noise (SNR "
+            f"{first.snr:.3g}) and is given noise alone.",
+            _ATTACH if diagnosis.reading is None or _saved(diagnosis) > WORTH else [],
+        )
+
+
+def _saved(diagnosis: Diagnosis) -> float:
+    """The most nats that another start at the same timestep saves; exact for any data."""
+    now = diagnosis.now.nats_low or 0.0
+    return max((now - (option.nats_low or 0.0) for option in _other_starts(diagnosis)), default=0.0)
+
+
+def _other_starts(diagnosis: Diagnosis) -> list[Option]:
+    return [option for option in diagnosis.options if option.start != "noise"]
 
 
 def _cost(diagnosis: Diagnosis) -> Iterator[Finding]:
@@ -109,18 +145,24 @@ def _cost(diagnosis: Diagnosis) -> Iterator[Finding]:
         return
     yield Finding(f"Noise is {_nats(now)} away from the noised data{_savings(diagnosis)}.")
     mean, std = reading.data
-    if std == 0:
-        yield Finding(f"The data's {reading.name} is {mean:.1f}; from noise {now.mean:.1f} arrives.")
-        return
-    kept = (now.std or 0.0) / std
-    about = f"The data's {reading.name} is {mean:.1f} ± {std:.1f}; from noise {now.mean:.1f} ± {now.std:.1f} arrives"
-    if kept >= _NARROWED:
+    sampler = "an ancestral sampler" if now.first.stochastic else "the flow"
+    arrives = f"for Gaussian data {sampler} takes noise to {now.mean:.1f} ± {now.std:.1f}"
+    about = f"The data's {reading.name} is {mean:.1f} ± {std:.1f}{_fit(diagnosis)}; {arrives}"
+    kept = 1.0 if std == 0 else (now.std or 0.0) / std
+    if kept >= NARROWED:
         yield Finding(f"{about}.")
     else:
         yield Finding(
-            f"{about}, {kept:.0%} of the spread. The mean start does not widen it: take a module with a spread.",
-            ["module = AverageTable.from_images(images, rank=1)"],
+            f"{about}, {kept:.0%} of the spread. The mean start does not widen it: take a module with a spread.", _WIDE
         )
+
+
+def _fit(diagnosis: Diagnosis) -> str:
+    """How good the reading is, where it is fitted."""
+    reading = diagnosis.reading
+    if reading is None or reading.explained > 0.999:
+        return ""
+    return f" as far as it is linear in the latents (R² {reading.explained:.2f}; as it is, ± {reading.spread:.1f})"
 
 
 def _nats(option: Option) -> str:
@@ -129,21 +171,23 @@ def _nats(option: Option) -> str:
 
 
 def _savings(diagnosis: Diagnosis) -> str:
-    """What the other starts at the same timestep take off, exact for any data."""
+    """What the other starts at the same timestep save, exact for any data."""
     now = diagnosis.now.nats_low or 0.0
-    same = [option for option in diagnosis.options[1:] if option.start != "noise"]
-    parts = [f"the {option.start} start takes {now - (option.nats_low or 0.0):.3g}" for option in same]
-    return f": {', '.join(parts)} off" if parts else ""
+    parts = []
+    for option in _other_starts(diagnosis):
+        saved = now - (option.nats_low or 0.0)
+        parts.append(f"the {option.start} start is {abs(saved):.3g} {'nearer' if saved >= 0 else 'farther'}")
+    return f": {', '.join(parts)}" if parts else ""
 
 
 def _vae(diagnosis: Diagnosis) -> Iterator[Finding]:
     if diagnosis.vae is None:
         return
     meant = {"black": 0.0, "white": 255.0}
-    off = {name: level for name, level in diagnosis.vae.items() if abs(level - meant.get(name, level)) > _VISIBLE}
+    off = {name: level for name, level in diagnosis.vae.items() if abs(level - meant.get(name, level)) > VISIBLE}
     if off:
         given = " and ".join(f"{name} as {level:.1f}" for name, level in off.items())
-        yield Finding(f"The VAE itself gives {given} of 0 to 255; no start gets beyond that.")
+        yield Finding(f"The VAE gives {given} of 0 to 255 back, which a better start does not mend.")
 
 
 _LOOKS: tuple[Callable[[Diagnosis], Iterator[Finding]], ...] = (

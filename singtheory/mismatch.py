@@ -4,9 +4,10 @@ r"""How far a sampler's start is from the noised data `q_t`, in nats, and where 
 quadratic, `KL(q_t‖S) = KL(G_q‖S) + J` with `J = KL(q_t‖G_q) ≥ 0` the same for every start (B5). C5 bounds J: the mean start's KL is at
 most `½ γ tr Σ`. So what one start is better than another is exact (C6), and each KL lies between two numbers that need moments alone.
 
-The arrival is C7's, exact for Gaussian data, for any linear reading `⟨b, x_0⟩` such as the brightness.
+The arrival is C7's, of the flow or of the reverse SDE, exact for Gaussian data, for any linear reading `⟨b, x_0⟩` such as the brightness.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,9 @@ from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.law import Atoms
 from singtheory.start import Components, all_components, flow_end
+
+End = Callable[[Tensor, Tensor, float, float, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""`start.flow_end` or `start.sde_end`."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,15 @@ def _kl_gauss(moments: Moments, start: Start, alpha: float, sigma: float) -> flo
 
 
 def arrival(
-    moments: Moments, start: Start, alpha: float, sigma: float, reading: Tensor, offset: float = 0.0
+    moments: Moments,
+    start: Start,
+    alpha: float,
+    sigma: float,
+    reading: Tensor,
+    offset: float = 0.0,
+    end: End = flow_end,
 ) -> tuple[float, float]:
-    """Mean and standard deviation of `⟨b, x_0⟩ + offset` where the flow takes the start, for Gaussian data (C7).
+    """Mean and standard deviation of `⟨b, x_0⟩ + offset` where a sampler takes the start, for Gaussian data and many steps (C7).
 
     Args:
         moments: of the data.
@@ -123,13 +133,12 @@ def arrival(
         sigma: `σ_t > 0`.
         reading: b, shape (d,); that of brightness is `(1, …, 1)/d`.
         offset: added to the mean.
+        end: where the sampler carries means and variances: the flow's, or that of the reverse SDE.
     """
     basis = moments.components.basis
     along = basis @ reading
-    end_mean, end_var = flow_end(
-        basis @ start.mean, start.std**2, alpha, sigma, basis @ moments.mean, moments.eigenvalues
-    )
-    still = reading - along @ basis  # where the data do not vary, the flow ends at their mean
+    end_mean, end_var = end(basis @ start.mean, start.std**2, alpha, sigma, basis @ moments.mean, moments.eigenvalues)
+    still = reading - along @ basis  # where the data do not vary, a sampler ends at their mean
     return float(along @ end_mean + still @ moments.mean + offset), float((along**2 @ end_var).sqrt())
 
 

@@ -254,12 +254,18 @@ class Discrete(VariancePreserving):
     def from_config(cls, config: Mapping[str, Any]) -> "Discrete":
         """Read the fields of a diffusers `scheduler_config.json` (betas, zero-terminal-SNR rescale, grid fields).
 
-        Raises `InputError` when the config has no betas, or an unknown `beta_schedule`.
+        Raises `InputError` when the config has no betas, an unknown `beta_schedule`, or something else than a number for one.
         """
-        bars = torch.cumprod(1 - _betas(config), dim=0)
+        try:
+            bars = torch.cumprod(1 - _betas(config), dim=0)
+            steps_offset = int(config.get("steps_offset", 0))
+        except InputError:
+            raise
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"scheduler config: a field holds no number ({error}); correct it") from None
         if config.get("rescale_betas_zero_snr"):
             bars = zero_terminal_snr(bars)
-        return cls(bars, int(config.get("steps_offset", 0)), bool(config.get("set_alpha_to_one", True)))
+        return cls(bars, steps_offset, bool(config.get("set_alpha_to_one", True)))
 
     def _segment(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The node at the left of `t`, and how far t lies towards the next, in (0, 1]."""

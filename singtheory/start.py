@@ -129,6 +129,14 @@ def flow_end(
     return end_mean, formula.flow_end_var(eigenvalue, start_var, alpha, sigma)
 
 
+def sde_end(
+    start_mean: Number, start_var: Number, alpha: Number, sigma: Number, mean: Number, eigenvalue: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same where the reverse SDE carries the start, as ancestral samplers do: it draws `x_0 | x_t`; arguments as `flow_end`."""
+    end_mean = formula.sde_end_mean(mean, eigenvalue, start_mean, alpha, sigma)
+    return end_mean, formula.sde_end_var(eigenvalue, start_var, alpha, sigma)
+
+
 def spread_ratio(alpha: Number, sigma: Number, eigenvalue: Tensor, start_std: Number = 1.0) -> Tensor:
     """`s/√(α²λ + σ²)`: final over true standard deviation along an eigenvector of Σ, from a start of standard deviation s (C7)."""
     return start_std / formula.marginal_var(alpha, sigma, eigenvalue) ** 0.5
@@ -219,7 +227,8 @@ def all_components(law: Atoms) -> Components:
     """
     deviations = _deviations(law)
     basis, variances = _dense_components(deviations, min(deviations.shape))
-    found = _varying(variances)
+    rounding = len(law.points) * (4 * torch.finfo(torch.float64).eps) ** 2 * float(law.points.square().sum(dim=1).max())
+    found = min(_varying(variances), int((variances > rounding).sum()))  # of equal points all variance is rounding
     return Components(basis[:found], variances[:found].sqrt())
 
 

@@ -126,6 +126,22 @@ def flow_end_var(eigenvalue: Number, start_var: Number, alpha: Number, sigma: Nu
     return eigenvalue * start_var / marginal_var(alpha, sigma, eigenvalue)
 
 
+def posterior_slope(alpha: Number, sigma: Number, eigenvalue: Number) -> Number:
+    """`αλ/(α²λ + σ²)`, by which the posterior mean of Gaussian data follows deviations at t (C1, C7)."""
+    return alpha * eigenvalue / marginal_var(alpha, sigma, eigenvalue)
+
+
+def sde_end_mean(mean: Number, eigenvalue: Number, start_mean: Number, alpha: Number, sigma: Number) -> Number:
+    """`μ + αλ/(α²λ+σ²) (m − αμ)`, where the reverse SDE takes the mean of a start `N(m, s²)`: it draws `x_0 | x_t` (C7, D5)."""
+    return mean + posterior_slope(alpha, sigma, eigenvalue) * (start_mean - alpha * mean)
+
+
+def sde_end_var(eigenvalue: Number, start_var: Number, alpha: Number, sigma: Number) -> Number:
+    """`λσ²/(α²λ+σ²) + (αλ/(α²λ+σ²))² s²`, the variance that the reverse SDE makes of a start's `s²` (C7, D5)."""
+    slope = posterior_slope(alpha, sigma, eigenvalue)
+    return mean_start_end_var(eigenvalue, alpha, sigma) + slope**2 * start_var
+
+
 def mean_start_end_var(eigenvalue: Number, alpha: Number, sigma: Number) -> Number:
     """`λσ²/(α²λ + σ²)`, what is left of λ from the start `N(αμ, σ²)` (C7)."""
     return flow_end_var(eigenvalue, sigma**2, alpha, sigma)

@@ -1,5 +1,6 @@
 """What is found at a path, and what is refused."""
 
+import importlib.util
 import json
 import pickle
 
@@ -8,7 +9,7 @@ import torch
 from diffusers import DDIMScheduler, PNDMScheduler
 from safetensors.torch import load_file, save_file
 
-from singdiffusion.checkpoint import Checkpoint
+from singdiffusion.checkpoint import Checkpoint, scheduler_class, variant_of
 from singtheory import InputError
 from singtheory.schedule import STABLE_DIFFUSION
 from tests.singdiffusion import tiny
@@ -39,7 +40,8 @@ def test_file_folder_and_pipeline(pipeline, written):
         assert isinstance(found.scheduler(), DDIMScheduler)
         assert found.scheduler(timestep_spacing="trailing").config.timestep_spacing == "trailing"
     assert Checkpoint.find(str(pipeline)).folder == pipeline
-    assert Checkpoint.find(str(pipeline / "scheduler")).folder is None
+    for inside in ("scheduler", "scheduler/scheduler_config.json"):
+        assert Checkpoint.find(str(pipeline / inside)).folder == pipeline
 
 
 def test_networks_are_read_in_float32_and_none_where_they_are_not(pipeline, tmp_path, written):
@@ -50,6 +52,10 @@ def test_networks_are_read_in_float32_and_none_where_they_are_not(pipeline, tmp_
     tiny.stable_diffusion().to(torch.float16).save_pretrained(half, variant="fp16")
     found = Checkpoint.find(str(half)).network("unet")
     assert {weight.dtype for weight in found.parameters()} == {torch.float32}
+    sharded = tmp_path / "sharded"
+    tiny.stable_diffusion().unet.half().save_pretrained(sharded / "unet", variant="fp16", max_shard_size="20KB")
+    assert len(list((sharded / "unet").glob("*.safetensors"))) > 1 and variant_of(sharded / "unet") == "fp16"
+    assert Checkpoint("sharded", CONFIG, sharded).network("unet") is not None
 
 
 def test_pickled_networks_are_not_read(pipeline, tmp_path):
@@ -110,6 +116,17 @@ def test_damaged_weights(pipeline, tmp_path):
 
 def test_pndm_keeps_its_class(written):
     assert isinstance(Checkpoint.find(written({**CONFIG, "_class_name": "PNDMScheduler"})).scheduler(), PNDMScheduler)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchsde") is not None, reason="torchsde is there")
+def test_a_scheduler_whose_package_is_missing_names_it():
+    with pytest.raises(InputError, match="needs torch, torchsde"):
+        scheduler_class("DPMSolverSDEScheduler")
+
+
+def test_a_name_that_no_system_accepts():
+    with pytest.raises(InputError, match="not to be had"):
+        Checkpoint.find("a" * 5000)
 
 
 def test_a_config_that_is_a_pickle_is_not_loaded(tmp_path, planted):

@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from singdiffusion.average import load_average
 from singdiffusion.cli import app
 from singdiffusion.space import Space
+from singtheory.provenance import command_line
 from singtheory.schedule import STABLE_DIFFUSION
 from tests.singdiffusion import published, tiny
 
@@ -86,8 +88,16 @@ def test_diagnose_of_a_pipeline_writes_what_it_shows(folders):
     assert {"version", "seed", "command", "device"} <= set(told)
     assert told["steps"] == 20 and told["options"][0]["first"]["timestep"] == 951
     assert told["reading"]["space"] == "latents" and set(told["vae"]) == {"black", "grey", "white"}
-    assert told["remedy"] and all(sentence in result.stdout for sentence in told["verdict"])
-    assert all(line in result.stdout for line in told["remedy"])
+    assert any(finding["remedy"] for finding in told["findings"])
+    for finding in told["findings"]:
+        assert "\n".join([finding["sentence"], *(f"    {line}" for line in finding["remedy"])]) in result.stdout
+    rows = [line for line in result.stdout.splitlines() if "│" in line]
+    for option, row in zip(told["options"], rows, strict=True):
+        cells = [cell.strip() for cell in row.strip("│").split("│")]
+        assert cells[0].startswith(f"{option['start']}, {option['spacing']}")
+        assert cells[0].endswith("zero SNR") == option["zero_snr"]
+        assert cells[1] == f"{option['first']['timestep']:.4g}"
+        assert float(cells[-1]) == pytest.approx(option["std"] / told["reading"]["std"], abs=0.005)
 
 
 def test_diagnose_has_null_for_infinity(tmp_path):
@@ -103,6 +113,22 @@ def test_diagnose_of_flow_matching_is_no_error(tmp_path):
     (tmp_path / "scheduler_config.json").write_text('{"_class_name": "FlowMatchEulerDiscreteScheduler"}')
     result = run("diagnose", tmp_path)
     assert result.exit_code == 0 and "no gap" in result.stdout
+
+
+def test_diagnose_refuses_images_where_the_vae_cannot_be_read(folders):
+    """In pixels the numbers would be those of another model."""
+    tiny.stable_diffusion().save_pretrained(folders / "pickled", safe_serialization=False)
+    for source in (folders / "pickled", folders / "pickled" / "scheduler" / "scheduler_config.json"):
+        result = run("diagnose", source, "--data", "digits")
+        assert result.exit_code == 2
+        assert_one_line_error(result.stderr, "AutoencoderKL", "flattened latents")
+    np.save(folders / "latents.npy", np.random.default_rng(0).normal(size=(30, 256)))
+    assert run("diagnose", folders / "pickled", "--data", folders / "latents.npy").exit_code == 0
+
+
+def test_command_line_is_the_one_to_type_again(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/cli.py", "sample", "a cat's hat", "--steps", "5"])
+    assert command_line("singdiffusion") == "singdiffusion sample 'a cat'\"'\"'s hat' --steps 5"
 
 
 @pytest.mark.parametrize(

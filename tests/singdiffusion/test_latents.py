@@ -28,6 +28,12 @@ def test_shift_and_scale_are_the_vaes(vae):
     torch.testing.assert_close(encode(shifted, torch.zeros(1, 3, 16, 16)), (plain - 0.25) * 2.0)
 
 
+def test_odd_channels_are_refused(vae):
+    for channels in (2, 4):
+        with pytest.raises(InputError, match=f"images of {channels} channels"):
+            encode(vae, torch.zeros(1, channels, 16, 16))
+
+
 def test_odd_sides_are_refused(vae):
     with pytest.raises(InputError, match="multiples of 2"):
         encode(vae, torch.zeros(1, 3, 15, 16))

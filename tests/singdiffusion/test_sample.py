@@ -104,8 +104,28 @@ def test_flow_matching_is_refused_before_anything_is_drawn():
 
 def test_what_a_scheduler_does_not_take_is_one_line(stored):
     pipe = load_pipeline(str(stored / "base"), "LCMScheduler", "cpu", torch.float32)
-    with pytest.raises(InputError, match="LCMScheduler, 60 steps"):
+    with pytest.raises(InputError, match="with LCMScheduler, 60 steps"):
         list(sample(pipe, None, ["a"], steps=60))
+
+
+@pytest.mark.parametrize("kind", ["FlowMatchEulerDiscreteScheduler", "ScoreSdeVeScheduler"])
+def test_schedulers_that_do_not_draw_are_one_line(stored, kind):
+    pipe = load_pipeline(str(stored / "base"), kind, "cpu", torch.float32)
+    with pytest.raises(InputError, match=f"with {kind}, 2 steps: cannot draw") as caught:
+        list(sample(pipe, None, ["a"], steps=2))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_safety_checker_blacks_out_is_flagged():
+    pipe = tiny.stable_diffusion()
+    pipe.run_safety_checker = lambda image, *_: (image, [True])
+    for sing in (None, SingDiffusion(table())):
+        assert [picture.flagged for picture in sample(pipe, sing, PROMPTS[:1], steps=1)] == [True]
+
+
+def test_a_pipeline_in_half_precision_files_is_loaded(tmp_path):
+    tiny.stable_diffusion().to(torch.float16).save_pretrained(tmp_path / "half", variant="fp16")
+    assert load_pipeline(str(tmp_path / "half"), None, "cpu", torch.float32).unet.dtype == torch.float32
 
 
 def test_starts_by_name(stored):
