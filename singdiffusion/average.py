@@ -183,6 +183,8 @@ class AverageModel(ModelMixin, ConfigMixin):
             self._write(draft, **kwargs)
 
     def _write(self, folder: Path, **kwargs: Any) -> None:
+        if not kwargs.pop("safe_serialization", True):
+            raise InputError("safe_serialization: weights are written as safetensors alone; leave it out")
         super().save_pretrained(str(folder), safe_serialization=True, **kwargs)
 
     @classmethod

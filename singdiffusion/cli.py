@@ -173,5 +173,107 @@ def diagnose(
             typer.echo(f"written to {json_file}")
 
 
+@app.command()
+def cache(
+    source: Annotated[str, typer.Argument(help="Folder of images with captions, of .tar shards, a .tar, or a hub id.")],
+    target: Annotated[Path, typer.Argument(help="Folder of the cache; an unfinished one is gone on with.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH_OR_ID", help="Pipeline whose VAE and text encoder are used; pixels and words if not given."
+        ),
+    ] = None,
+    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 512,
+    grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three, without a base.")] = False,
+    caption: Annotated[str | None, typer.Option(help="Column of the captions.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images encoded at once.")] = 16,
+    bad_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the records that may be unusable.")] = 0.05,
+) -> None:
+    """Encode images and captions once, for training; a killed run goes on where it was. Exit 2 on bad input."""
+    typer.echo(f"singdiffusion cache: {source} (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from accelerate import PartialState
+
+        from singdiffusion import console
+        from singdiffusion.encode import encoder_for, make_cache
+        from singdiffusion.records import Source
+
+        state = PartialState()
+        with console.doing("loading"):
+            encoder = encoder_for(base, resolution, 1 if grey else 3, str(state.device))
+        tally = make_cache(
+            Source(source, caption),
+            target,
+            encoder,
+            batch,
+            bad_share,
+            state.process_index,
+            state.num_processes,
+            lambda items, what: console.tracked(what)(items),
+            state.wait_for_everyone,
+        )
+        if state.is_main_process:
+            typer.echo(f"{tally.encoded} encoded, {tally.kept} kept from before, {len(tally.skipped)} skipped")
+            typer.echo(f"written to {target}")
+
+
+@app.command()
+def train(
+    config: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="Settings; options go over it.")] = None,
+    cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Made by singdiffusion cache.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run.")] = None,
+    model: Annotated[str | None, typer.Option(help="decoder, unet, statistics or table.")] = None,
+    condition: Annotated[str | None, typer.Option(help="text, classes, image or none.")] = None,
+    base: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help="Pipeline whose U-Net to start from.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of the optimiser.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    frequencies: Annotated[int | None, typer.Option(help="Of the spread along each side; 0 for none.")] = None,
+    precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the run.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen, and stop.")] = False,
+) -> None:
+    """Train an average image and its spread; killed, it goes on with --resume. All settings can stand in the YAML. Exit 2 on bad input."""
+    typer.echo("singdiffusion train (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from singdiffusion.settings import TrainSettings
+
+        given = {
+            "cache": None if cache is None else str(cache),
+            "out": None if out is None else str(out),
+            "model": model,
+            "condition": condition,
+            "base": base,
+            "steps": steps,
+            "batch": batch,
+            "lr": lr,
+            "frequencies": frequencies,
+            "precision": precision,
+            "seed": seed,
+        }
+        settings = TrainSettings.read(config, given)
+        from singdiffusion import console
+        from singdiffusion import run as room
+        from singdiffusion.cache import Cache
+        from singdiffusion.train import Stopped
+
+        room.check_out(settings, resume)
+        stored = Cache.open(settings.cache, lambda items, what: console.tracked(what)(items))
+        if dry_run:
+            for name, value in room.plan(settings, stored).items():
+                typer.echo(f"{name}: {value}")
+            return
+        try:
+            with console.watching(settings.steps) as watch:
+                folder = room.run(settings, stored, resume, watch)
+        except Stopped:
+            typer.echo(f"stopped; go on with --resume and the same settings, in {settings.out}")
+            return
+        typer.echo(f"written to {folder}")
+
+
 if __name__ == "__main__":
     app()

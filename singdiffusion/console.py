@@ -1,10 +1,11 @@
 """What the command shows in a terminal: what it is doing on stderr, tables and findings on stdout."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console, RenderableType
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn, track
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -33,6 +34,21 @@ def doing(what: str) -> Status:
 def tracked(what: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
     """Shows on stderr how far a loop is."""
     return lambda items: track(items, what, console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def watching(steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """A bar over the steps of a training run, on stderr, with its loss, rate and time left."""
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("training", total=steps)
+
+        def watch(step: int, told: dict[str, float]) -> None:
+            loss, rate = told.get("loss"), told.get("examples_per_second")
+            shown = "" if loss is None or rate is None else f", loss {loss:.4g}, {rate:.0f} examples/s"
+            bar.update(task, completed=step, description=f"training{shown}")
+
+        yield watch
 
 
 def diagnosis_table(diagnosis: Diagnosis) -> Table:

@@ -70,6 +70,23 @@ def new_folder(target: str | Path) -> Iterator[Path]:
         raise InputError(f"{target}: cannot be written ({error.strerror or first_sentence(error)})") from None
 
 
+@contextlib.contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """Yield a folder that takes the place of `target` at the end; if anything fails before, that stays as it was.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    target = target.absolute()
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+        draft = Path(temporary) / target.name
+        with new_folder(draft) as folder:
+            yield folder
+        if target.exists():
+            target.replace(Path(temporary) / "before")
+        draft.replace(target)
+
+
 def first_sentence(error: Exception) -> str:
     """The first sentence of an error's message, or its class where it has none: other libraries go on with advice."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]

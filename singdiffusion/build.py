@@ -1,0 +1,132 @@
+"""From settings and a cache to the average image that is going to be trained, or that needs no training."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+from singdiffusion.average import AverageModel
+from singdiffusion.cache import Cache
+from singdiffusion.decoder import AverageDecoder
+from singdiffusion.files import find_folder, first_sentence
+from singdiffusion.network import AverageNetwork
+from singdiffusion.settings import TrainSettings
+from singdiffusion.space import Space
+from singdiffusion.statistics import AverageStatistics
+from singdiffusion.table import AverageTable
+from singdiffusion.time_free import AverageUNet
+from singdiffusion.train import class_names
+from singtheory.errors import InputError
+
+_SAMPLE = 4096
+
+
+def build_network(settings: TrainSettings, cache: Cache) -> AverageNetwork:
+    """The untrained network of a run, the same for the same seed.
+
+    Raises:
+        InputError: for settings that make none, and for a base of other latents or another text encoder than the cache's.
+    """
+    torch.manual_seed(settings.seed)
+    network = {"decoder": _decoder, "unet": _unet}[settings.model](settings, cache)
+    if network.spread is not None:
+        sample = cache.x_0(torch.arange(min(len(cache), _SAMPLE)))
+        network.spread.fit_channels(sample - sample.mean(dim=0))
+    return network.train()
+
+
+def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
+    """The statistics or the table of a cache, which need no training.
+
+    Raises:
+        InputError: for a rank above the directions in which the data vary.
+    """
+    everything = cache.x_0(torch.arange(len(cache)))
+    scale: dict[str, Any] = {
+        "scaling_factor": cache.encoding.scaling_factor,
+        "shift_factor": cache.encoding.shift_factor,
+    }
+    if settings.model == "statistics":
+        return AverageStatistics.from_images(
+            everything, frequencies=max(1, settings.frequencies), rank=settings.rank, **scale
+        )
+    rows = {caption: row for row, caption in enumerate(cache.captions) if caption}
+    images = {caption: everything[cache.caption == row] for caption, row in rows.items()}
+    return AverageTable.from_images(images, rank=settings.rank, **scale)
+
+
+CLOSED_FORMS = ("statistics", "table")
+"""The models that need no training."""
+
+
+def _condition(settings: TrainSettings, cache: Cache) -> dict[str, Any]:
+    kinds: dict[str, Callable[[], dict[str, Any]]] = {
+        "text": lambda: {"width": cache.token_width},
+        "classes": lambda: {"names": class_names(cache), "width": settings.width},
+        "image": lambda: {"size": [cache.encoding.channels, settings.small, settings.small], "width": settings.width},
+        "none": lambda: {"width": settings.width},
+    }
+    return {"kind": settings.condition} | kinds[settings.condition]()
+
+
+def _shared(settings: TrainSettings, cache: Cache) -> dict[str, Any]:
+    return {"frequencies": settings.frequencies, "condition": _condition(settings, cache)}
+
+
+def _space(settings: TrainSettings, cache: Cache) -> Space:
+    encoding, text = cache.encoding, settings.condition == "text"
+    width, encoder = (cache.token_width, cache.encoding.text_encoder) if text else (None, None)
+    return Space(encoding.channels, encoding.scaling_factor, encoding.shift_factor, width, encoder)
+
+
+def _decoder(settings: TrainSettings, cache: Cache) -> AverageNetwork:
+    space = _space(settings, cache)
+    return AverageDecoder(
+        cache.encoding.size,
+        width=settings.width,
+        layers=settings.layers,
+        grid=settings.grid,
+        scaling_factor=space.scaling_factor,
+        shift_factor=space.shift_factor,
+        text_encoder=space.text_encoder,
+        **_shared(settings, cache),
+    )
+
+
+def _unet(settings: TrainSettings, cache: Cache) -> AverageNetwork:
+    space = _space(settings, cache)
+    shared: dict[str, Any] = _shared(settings, cache) | {"size": cache.encoding.size[1:]}
+    if settings.base is None:
+        width = shared["condition"]["width"]
+        network = AverageUNet(
+            dict(settings.unet or {}) | {"cross_attention_dim": width},
+            space.scaling_factor,
+            space.shift_factor,
+            space.text_encoder,
+            **shared,
+        )
+    else:
+        network = AverageUNet.from_unet(_pretrained(settings.base), space=space, **shared)
+        _check_base(settings.base, network, space)
+    if network.channels != space.channels:
+        raise InputError(f"U-Net of {network.channels} channels: the cache's images have {space.channels}")
+    return network
+
+
+def _pretrained(base: str) -> UNet2DConditionModel:
+    folder = find_folder(base, ["unet/*.json", "unet/*.safetensors"])
+    try:
+        return UNet2DConditionModel.from_pretrained(Path(folder) / "unet", use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{base}: no U-Net can be loaded from it ({first_sentence(error)})") from None
+
+
+def _check_base(base: str, network: AverageNetwork, space: Space) -> None:
+    """Raise `InputError` unless the pretrained U-Net reads what the cache holds."""
+    if space.text_width is not None and network.conditioning.width != space.text_width:
+        raise InputError(
+            f"{base}: reads token states of width {network.conditioning.width}, the cache holds {space.text_width}; "
+            "make the cache with its text encoder"
+        )

@@ -1,0 +1,76 @@
+"""The model card beside trained weights: what they are, from which data, and what was measured."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from singdiffusion.cache import Cache
+from singdiffusion.settings import TrainSettings
+
+_CARD = """---
+library_name: singdiffusion
+license: {license}
+tags: [singdiffusion, average-image, {model}]
+---
+
+# An average image for the singular step
+
+`{kind}`, trained by `singdiffusion train`. At t = 1 the denoiser is the mean of the data for the condition; started from it, a sampler
+has the right brightness ([arXiv 2403.08381](https://arxiv.org/abs/2403.08381)).
+
+```python
+from singdiffusion import SingDiffusion
+
+SingDiffusion.from_pretrained(FOLDER_OR_ID).attach(pipe)
+```
+
+| | |
+| --- | --- |
+| data | {examples} images of {resolution}×{resolution}, {captions} captions, from `{cache}` |
+| latents | {channels} channels of {height}×{width}, scaling factor {scaling_factor:g} |
+| condition | {condition} |
+| steps | {steps} of {batch} examples |
+{measured}
+
+Average image of the most frequent captions: `picture.png`. Settings:
+
+```json
+{settings}
+```
+"""
+
+
+def card(
+    settings: TrainSettings, cache: Cache, kind: str, steps: int, batch: int, measured: Mapping[str, Any], license: str
+) -> str:
+    """The text of `README.md`.
+
+    Args:
+        settings: of the run.
+        cache: of its examples.
+        kind: class of the module.
+        steps: that were taken.
+        batch: examples a step.
+        measured: figures by name; None is left out.
+        license: of the weights, which depends on the data.
+    """
+    shown = {name: value for name, value in measured.items() if value is not None}
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in shown.items())
+    return _CARD.format(
+        license=license,
+        model=settings.model,
+        kind=kind,
+        examples=len(cache),
+        captions=len(cache.captions) - 1,
+        cache=cache.folder.name,
+        condition=settings.condition,
+        steps=steps,
+        batch=batch,
+        measured=rows,
+        settings=json.dumps(asdict(settings), indent=1, ensure_ascii=False),
+        **{
+            name: getattr(cache.encoding, name)
+            for name in ("resolution", "channels", "height", "width", "scaling_factor")
+        },
+    )

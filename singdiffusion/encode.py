@@ -1,0 +1,251 @@
+"""From records to a cache: images are decoded by threads while a network encodes, and every batch is written before the next is fetched."""
+
+import hashlib
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from singdiffusion.cache import Encoding, Tracked, finish, save_part, stored_parts
+from singdiffusion.checkpoint import Checkpoint
+from singdiffusion.files import find_folder, read_object
+from singdiffusion.latents import encode as encode_latents
+from singdiffusion.records import Record, Source
+from singdiffusion.text import TextEncoder, fingerprint
+from singtheory.errors import InputError
+from singtheory.files import write_json
+from singtheory.picture import HALF_RANGE
+
+_LOG = logging.getLogger(__name__)
+_AHEAD, _FEW, _PROBE = 4, 20, 256
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What turns images and captions into what a cache holds.
+
+    Args:
+        resolution: side of the images in pixels; they are cut to squares in the middle.
+        channels: 1 for grey or 3, in pixel space.
+        vae: an `AutoencoderKL` of diffusers; None for pixel space.
+        text: encodes captions; None to keep them as words alone.
+        device: where both run.
+        dtype: in which both run and are stored.
+    """
+
+    resolution: int
+    channels: int = 3
+    vae: Any = None
+    text: TextEncoder | None = None
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def encoding(self) -> Encoding:
+        """What the cache is of. Raises `InputError` for a resolution that the VAE cannot take."""
+        text = None if self.text is None else fingerprint(self.text.parts[0])
+        if self.vae is None:
+            return Encoding(self.channels, self.resolution, self.resolution, self.resolution, text_encoder=text)
+        config, side = self.vae.config, self.resolution
+        one = self.images([np.zeros((side, side, 3), np.uint8)])
+        return Encoding(
+            *one.shape[1:],
+            resolution=side,
+            scaling_factor=config.scaling_factor,
+            shift_factor=config.get("shift_factor") or 0.0,
+            vae=_fingerprint(self.vae),
+            text_encoder=text,
+        )
+
+    def pixels(self, record: Record) -> np.ndarray:
+        """Decoded, cut and resized, uint8, (side, side, channels). Raises `InputError` for what is no image."""
+        square = ImageOps.fit(record.image(), (self.resolution, self.resolution), Image.Resampling.LANCZOS)
+        grey = self.vae is None and self.channels == 1
+        return np.asarray(square.convert("L"))[..., None] if grey else np.asarray(square)
+
+    def images(self, pixels: list[np.ndarray]) -> Tensor:
+        """`x_0` of a batch, on the CPU: (n, channels, height, width)."""
+        batch = torch.as_tensor(np.stack(pixels)).to(self.device).movedim(3, 1).to(self.dtype) / HALF_RANGE - 1
+        return (batch if self.vae is None else encode_latents(self.vae, batch)).to(self.dtype).cpu()
+
+    def texts(self, captions: list[str]) -> Tensor:
+        """Token states (m, tokens, width), on the CPU; of no width where captions are kept as words."""
+        if self.text is None:
+            return torch.zeros(len(captions), 0, 0)
+        return self.text(captions, torch.device(self.device), self.dtype).cpu()
+
+
+def encoder_for(base: str | None, resolution: int, channels: int, device: str) -> Encoder:
+    """That of a pipeline in a folder or under a hub id, or one of pixels and words.
+
+    Raises:
+        InputError: for a pipeline without an `AutoencoderKL` in safetensors, or with a text encoder that cannot be loaded.
+    """
+    if base is None:
+        return Encoder(resolution, channels, device=device)
+    if channels != 3:
+        raise InputError("grey: latents are of RGB images; leave it out, or leave the base out")
+    vae = Checkpoint.find(base).autoencoder()
+    if vae is None:
+        raise InputError(f"{base}: has no AutoencoderKL in safetensors; give a pipeline with one")
+    folder = find_folder(base, ["text_encoder/*.json", "text_encoder/*.safetensors", "tokenizer/*"])
+    dtype = torch.float16 if device.startswith("cuda") else torch.float32
+    return Encoder(resolution, 3, vae.to(device, dtype), TextEncoder.stored(folder), device, dtype)
+
+
+def _fingerprint(vae: Any) -> str:
+    """Class and the signs of some weights: the same in every precision."""
+    signs = vae.encoder.conv_in.weight.flatten()[:_PROBE].signbit().tolist()
+    return f"{type(vae).__name__}-{int(''.join('01'[sign] for sign in signs), 2):x}"
+
+
+@dataclass
+class Tally:
+    """What became of the records.
+
+    Attributes:
+        encoded: in this run.
+        kept: from earlier runs.
+        skipped: keys with reasons.
+    """
+
+    encoded: int = 0
+    kept: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def check(self, share: float, final: bool = False) -> None:
+        """Raise `InputError` once more than a share is skipped, not before there are a few."""
+        seen = self.encoded + self.kept + len(self.skipped)
+        if len(self.skipped) > share * seen and (final or seen >= _FEW):
+            key, reason = self.skipped[0]
+            raise InputError(
+                f"{len(self.skipped)} of {seen} records cannot be used, more than {share:.0%}; the first is {key}: {reason}"
+            )
+
+
+def make_cache(
+    source: Source,
+    folder: Path,
+    encoder: Encoder,
+    batch: int = 16,
+    bad_share: float = 0.05,
+    process: int = 0,
+    processes: int = 1,
+    tracked: Tracked = lambda items, _: items,
+    barrier: Callable[[], None] = lambda: None,
+) -> Tally:
+    """Encode what is not encoded yet; at the end the first process finishes the cache.
+
+    Args:
+        source: of the records; process k of n takes every n-th from k on.
+        folder: of the cache, new or unfinished.
+        encoder: of all processes the same.
+        batch: images a part.
+        bad_share: of the records that may be skipped.
+        process: number of this one.
+        processes: how many there are.
+        tracked: shows the progress.
+        barrier: waits for all processes.
+
+    Raises:
+        InputError: for a source that cannot be read, too many bad records, and a folder of another cache.
+    """
+    source.check()
+    encoding = encoder.encoding
+    _claim(folder, encoding, source)
+    parts = stored_parts(folder)
+    done = {record["key"] for _, records in parts for record in records}
+    number = 1 + max((int(path.stem.split("-")[2]) for path, _ in parts if _rank(path) == process), default=-1)
+    tally, records = Tally(kept=len(done)), islice(source, process, None, processes)
+    todo = (record for record in tracked(records, "images") if record.key not in done)
+    with ThreadPoolExecutor() as threads:
+        for group in _groups(_usable(todo, encoder, threads, tally, bad_share), batch):
+            x_0 = encoder.images([pixels for _, pixels in group])
+            told = [{"key": r.key, "caption": str(r.caption), "hash": _hash(r)} for r, _ in group]
+            save_part(folder, f"part-{process:03}-{number:07}", x_0, told)
+            tally.encoded, number = tally.encoded + len(group), number + 1
+    tally.check(bad_share, final=True)
+    write_json(folder / f"skipped-{process:03}.json", tally.skipped)
+    barrier()
+    if process == 0:
+        skipped = [one for k in range(processes) for one in _skipped(folder, k)]
+        finish(folder, encoding, encoder.texts, skipped, tracked)
+        for k in range(processes):
+            (folder / f"skipped-{k:03}.json").unlink()
+        (folder / "making.json").unlink()
+    barrier()
+    return tally
+
+
+def _claim(folder: Path, encoding: Encoding, source: Source) -> None:
+    """Note what the folder is going to hold. Raises `InputError` where it holds something else."""
+    note = folder / "making.json"
+    if note.is_file():
+        stored = read_object(note)
+        encoding.check_same(Encoding(**stored["encoding"]), folder)
+        if stored["source"] != source.name:
+            raise InputError(f"{folder}: was begun from {stored['source']}, not {source.name}; take another folder")
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"{folder}: exists and is no unfinished cache; take another folder")
+    else:
+        write_json(note, {"encoding": asdict(encoding), "source": source.name})
+
+
+def _rank(part: Path) -> int:
+    return int(part.stem.split("-")[1])
+
+
+def _usable(
+    records: Iterable[Record], encoder: Encoder, threads: ThreadPoolExecutor, tally: Tally, bad_share: float
+) -> Iterator[tuple[Record, np.ndarray]]:
+    """Records with their pixels, decoded some way ahead; what cannot be used is counted and named in the log."""
+    waiting: deque[tuple[Record, Future[np.ndarray]]] = deque()
+    for record in records:
+        waiting.append((record, threads.submit(_checked, encoder, record)))
+        if len(waiting) >= _AHEAD * 16:
+            yield from _taken(*waiting.popleft(), tally, bad_share)
+    while waiting:
+        yield from _taken(*waiting.popleft(), tally, bad_share)
+
+
+def _checked(encoder: Encoder, record: Record) -> np.ndarray:
+    if record.caption is None:
+        raise InputError(f"{record.key}: has no caption")
+    return encoder.pixels(record)
+
+
+def _taken(
+    record: Record, decoding: "Future[np.ndarray]", tally: Tally, bad_share: float
+) -> Iterator[tuple[Record, np.ndarray]]:
+    try:
+        yield record, decoding.result()
+    except InputError as error:
+        _LOG.warning("skipped %s", error)
+        tally.skipped.append((record.key, str(error).removeprefix(f"{record.key}: ")))
+        tally.check(bad_share)
+
+
+def _groups(items: Iterable[tuple[Record, np.ndarray]], size: int) -> Iterator[list[tuple[Record, np.ndarray]]]:
+    iterator = iter(items)
+    while group := list(islice(iterator, size)):
+        yield group
+
+
+def _hash(record: Record) -> str:
+    """Of image and caption, to count duplicates."""
+    return hashlib.sha256(record.content + str(record.caption).encode()).hexdigest()[:32]
+
+
+def _skipped(folder: Path, process: int) -> list[tuple[str, str]]:
+    stored = json.loads((folder / f"skipped-{process:03}.json").read_text(encoding="utf-8"))
+    return [(key, reason) for key, reason in stored]

@@ -1,0 +1,213 @@
+"""A training run from its settings to a folder with weights, card, pictures, log and checkpoints."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from singdiffusion.average import AverageModel
+from singdiffusion.build import CLOSED_FORMS, build_network, closed_form
+from singdiffusion.cache import Cache
+from singdiffusion.card import card
+from singdiffusion.files import replaced_folder
+from singdiffusion.gallery import Decode, first_channels, gallery
+from singdiffusion.measure import frequent, measure
+from singdiffusion.network import AverageNetwork
+from singdiffusion.objective import Losses
+from singdiffusion.settings import TrainSettings
+from singdiffusion.train import Data, Trainer, learning_rate
+from singtheory.errors import InputError
+from singtheory.files import write_bytes
+
+_SHOWN = 8
+_COPIES = 5
+"""Of the weights in memory: themselves, gradients, two moments, the average."""
+
+
+Watch = Callable[[int, dict[str, float]], None]
+"""Shows a run to a person: told the step and the last entry of the log after every step."""
+
+
+def check_out(settings: TrainSettings, resume: bool) -> None:
+    """Raise `InputError` for a folder that holds a run, unless it is taken up again."""
+    begun = (Path(settings.out) / "checkpoints").is_dir() or (Path(settings.out) / "model").is_dir()
+    if begun and not resume:
+        raise InputError(f"{settings.out}: holds a run; add --resume to go on with it, or take another folder")
+
+
+def plan(settings: TrainSettings, cache: Cache) -> dict[str, Any]:
+    """What a run would do, in plain values; nothing is written."""
+    about: dict[str, Any] = {
+        "examples": len(cache),
+        "captions": len(cache.captions) - 1,
+        "x_0": list(cache.encoding.size),
+        "model": settings.model,
+    }
+    if settings.model in CLOSED_FORMS:
+        return about
+    network = build_network(settings, cache)
+    data = Data(cache, settings, torch.device("cpu"))
+    weights = sum(weight.numel() for weight in network.parameters())
+    return about | {
+        "weights": weights,
+        "batch": data.batch,
+        "epochs": settings.steps * data.batch / len(cache),
+        "memory of weights, gradients, optimiser and average, in MiB": _COPIES * 4 * weights / 2**20,
+        "a checkpoint, in MiB": (_COPIES - 1) * 4 * weights / 2**20,
+    }
+
+
+def run(
+    settings: TrainSettings,
+    cache: Cache,
+    resume: bool = False,
+    watch: Watch = lambda step, told: None,
+    decode: Decode = first_channels,
+    accelerator: Accelerator | None = None,
+) -> Path:
+    """Train, and write the folder of the weights.
+
+    Args:
+        settings: of the run.
+        cache: of its examples.
+        resume: whether a run in the folder is gone on with.
+        watch: is told after every step.
+        decode: makes pixels of `x_0` for pictures.
+        accelerator: of this process; made from the settings if None.
+
+    Returns:
+        The folder with the weights.
+
+    Raises:
+        Stopped: after SIGTERM, with a checkpoint saved.
+        InputError: as `check_out`, `build_network` and `Trainer.fit`.
+    """
+    check_out(settings, resume)
+    out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    if settings.model in CLOSED_FORMS:
+        return _write_closed(settings, cache)
+    accelerator = accelerator or accelerator_of(settings)
+    network = build_network(settings, cache)
+    trainer = Trainer(settings, cache, network, accelerator)
+    _shown(trainer.data, frequent(trainer.data))  # unknown prompts are told before hours of work
+    trainer.resume()
+    if accelerator.log_with:
+        accelerator.init_trackers("log")
+    trainer.fit(_Reporter(trainer, watch, decode))
+    if accelerator.is_main_process:
+        with trainer.ema.swapped():
+            _write(settings, cache, network, trainer.data, decode)
+    accelerator.end_training()
+    return out / "model"
+
+
+def accelerator_of(settings: TrainSettings) -> Accelerator:
+    """With the precision and trackers of the settings; devices and processes are accelerate's own business."""
+    trackers = None if settings.tracker == "none" else settings.tracker
+    return Accelerator(mixed_precision=settings.precision, log_with=trackers, project_dir=settings.out)
+
+
+class _Reporter:
+    """Writes the log, draws pictures and tells the watch, after every step."""
+
+    def __init__(self, trainer: Trainer, watch: Watch, decode: Decode) -> None:
+        self.watch, self.decode = watch, decode
+        self.told: dict[str, float] = {}
+        self._since, self._from = time.perf_counter(), trainer.step
+
+    def __call__(self, trainer: Trainer, losses: Losses) -> None:
+        if not trainer.accelerator.is_main_process:
+            return
+        settings, step = trainer.settings, trainer.step
+        if step % settings.log_every == 0 or step == settings.steps:
+            self.told = self._entry(trainer, losses)
+            _append(trainer.run / "log.jsonl", {"step": step} | self.told)
+            trainer.accelerator.log(self.told, step)
+        if step % settings.validate_every == 0 or step == settings.steps:
+            with trainer.ema.swapped():
+                found = validate(
+                    trainer.network, trainer.data, self.decode, trainer.run / "pictures" / f"{step:08}.png"
+                )
+            _append(trainer.run / "log.jsonl", {"step": step} | found)
+            trainer.accelerator.log({name: value for name, value in found.items() if value is not None}, step)
+            self._since, self._from = time.perf_counter(), step
+        self.watch(step, self.told)
+
+    def _entry(self, trainer: Trainer, losses: Losses) -> dict[str, float]:
+        now, count = time.perf_counter(), trainer.step - self._from
+        entry = {
+            "loss": float(losses.mean),
+            "spread_loss": float(losses.spread),
+            "lr": learning_rate(trainer.settings, trainer.step - 1),
+            "examples_per_second": count * trainer.data.batch / max(now - self._since, 1e-9),
+        }
+        self._since, self._from = now, trainer.step
+        return entry
+
+
+@torch.no_grad()
+def validate(network: AverageNetwork, data: Data, decode: Decode, picture: Path) -> dict[str, Any]:
+    """Measurements, and a picture of the prompts' averages."""
+    was = network.training
+    network.eval()
+    rows = frequent(data)
+    found = measure(network, data, rows).to_json()
+    shown = _shown(data, rows)
+    examples = torch.stack([data.cache.x_0((data.cache.caption == row).nonzero()[:1, 0])[0] for row in shown])
+    condition = data.condition(shown, examples.to(data.device), torch.zeros(len(shown), dtype=torch.bool))
+    noise = torch.randn(examples.shape, generator=torch.Generator().manual_seed(0)).to(data.device)
+    average = network(condition, noise)
+    on_cpu = type(average)(
+        *(None if part is None else part.float().cpu() for part in (average.mean, average.basis, average.std))
+    )
+    write_bytes(picture, gallery(on_cpu, [data.cache.captions[row] for row in shown], decode))
+    network.train(was)
+    return found
+
+
+def _shown(data: Data, rows: torch.Tensor) -> torch.Tensor:
+    """Rows of the captions to draw: those asked for, or else the most frequent."""
+    prompts = data.settings.prompts
+    if prompts is None:
+        return rows[:_SHOWN]
+    unknown = [prompt for prompt in prompts if prompt not in data.cache.captions]
+    if unknown:
+        raise InputError(f"prompts: {unknown[0]!r} is no caption of the cache; pictures are drawn of captions")
+    return torch.tensor([data.cache.captions.index(prompt) for prompt in prompts])
+
+
+def _write(settings: TrainSettings, cache: Cache, network: AverageNetwork, data: Data, decode: Decode) -> None:
+    with replaced_folder(Path(settings.out) / "model") as folder:
+        found = validate(network, data, decode, folder / "picture.png")
+        _save_into(folder, network)
+        text = card(settings, cache, type(network).__name__, settings.steps, data.batch, found, settings.license)
+        (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _write_closed(settings: TrainSettings, cache: Cache) -> Path:
+    module = closed_form(settings, cache)
+    with replaced_folder(Path(settings.out) / "model") as folder:
+        names = [caption for caption in cache.captions if caption][:_SHOWN]
+        average = module(names, torch.zeros(len(names), *cache.encoding.size))
+        write_bytes(folder / "picture.png", gallery(average, names))
+        _save_into(folder, module)
+        text = card(settings, cache, type(module).__name__, 0, 0, {}, settings.license)
+        (folder / "README.md").write_text(text, encoding="utf-8")
+    return Path(settings.out) / "model"
+
+
+def _save_into(folder: Path, module: AverageModel) -> None:
+    """Beside what the folder holds already."""
+    module.save_pretrained(folder / "weights")
+    for file in (folder / "weights").iterdir():
+        file.replace(folder / file.name)
+    (folder / "weights").rmdir()
+
+
+def _append(file: Path, entry: dict[str, Any]) -> None:
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(entry) + "\n")

@@ -1,0 +1,204 @@
+"""The settings of a training run, checked before anything is loaded: one YAML file, the command line over it."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from singdiffusion.files import first_sentence
+from singtheory.errors import InputError, unknown_name
+
+MODELS = ("decoder", "unet", "statistics", "table")
+CONDITIONS = ("text", "classes", "image", "none")
+_CHOICES = {
+    "model": MODELS,
+    "condition": CONDITIONS,
+    "schedule": ("cosine", "constant"),
+    "precision": ("no", "bf16", "fp16"),
+    "tracker": ("tensorboard", "none"),
+}
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """All of a run; the same settings give the same weights.
+
+    Attributes:
+        cache: folder that `singdiffusion cache` made.
+        out: folder of the run.
+        model: `decoder`, `unet`, or the closed forms `statistics` and `table`.
+        condition: `text`, `classes` (captions are names), `image` (a small version) or `none`.
+        base: pipeline whose U-Net the U-Net starts from, a folder or hub id; None to start from scratch.
+        unet: configuration of a U-Net from scratch.
+        width: of the decoder, and of learned tokens.
+        layers: of the decoder.
+        grid: of the decoder.
+        small: side of the small image of the condition `image`.
+        frequencies: of the spread along each side; 0 for none.
+        rank: directions of the closed forms' spread.
+        steps: of the optimiser.
+        batch: examples a step, over all processes; as many as there are, but at most 32, if None.
+        accumulate: parts in which a process takes its share of a batch.
+        lr: peak learning rate.
+        warmup: steps over which it rises.
+        schedule: `cosine` down to zero, or `constant`.
+        weight_decay: of AdamW.
+        clip: largest norm of the gradient.
+        ema: decay of the averaged weights, which are what is kept in the end.
+        dropout: share of the conditions that are left out, for guidance.
+        precision: `no`, `bf16` or `fp16`.
+        compile: whether the network is compiled.
+        channels_last: whether images lie in that memory format.
+        seed: of weights, order, noise and dropout.
+        save_every: steps between checkpoints.
+        keep: how many checkpoints stay.
+        log_every: steps between entries of the log.
+        validate_every: steps between pictures and measurements.
+        prompts: captions of the pictures; the most frequent ones if None.
+        tracker: `tensorboard` or `none`.
+        license: of the weights, for their card; it depends on the data.
+    """
+
+    cache: str
+    out: str
+    model: str = "decoder"
+    condition: str = "text"
+    base: str | None = None
+    unet: dict[str, Any] | None = None
+    width: int = 256
+    layers: int = 3
+    grid: int = 8
+    small: int = 8
+    frequencies: int = 4
+    rank: int = 8
+    steps: int = 2000
+    batch: int | None = None
+    accumulate: int = 1
+    lr: float = 1e-3
+    warmup: int = 50
+    schedule: str = "cosine"
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    ema: float = 0.999
+    dropout: float = 0.1
+    precision: str = "no"
+    compile: bool = False
+    channels_last: bool = False
+    seed: int = 0
+    save_every: int = 500
+    keep: int = 2
+    log_every: int = 20
+    validate_every: int = 500
+    prompts: list[str] | None = None
+    tracker: str = "tensorboard"
+    license: str = "other"
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            _check_type(one.name, getattr(self, one.name), getattr(one.type, "__name__", str(one.type)))
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise unknown_name(name, getattr(self, name), known)
+        for name, (holds, need) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not holds(value):
+                raise InputError(f"{name} {value}: must be {need}")
+        if self.model == "unet" and self.base is None and self.unet is None:
+            raise InputError("model unet: give base, a pipeline to start from, or unet, a configuration")
+        if self.base is not None and self.unet is not None:
+            raise InputError("base and unet: give one of the two, the U-Net starts from one")
+
+    @classmethod
+    def read(cls, file: Path | None, given: Mapping[str, Any]) -> Self:
+        """From a YAML file, with what was given besides over it.
+
+        Raises:
+            InputError: for a file that is no YAML mapping, unknown names and values out of range.
+        """
+        stored = {} if file is None else _mapping(file)
+        named = stored | {name: value for name, value in given.items() if value is not None}
+        known = [one.name for one in fields(cls)]
+        for name in named:
+            if name not in known:
+                raise unknown_name("setting", str(name), known)
+        for name in ("cache", "out"):
+            if name not in named:
+                raise InputError(f"{name}: not given; name the folder on the command line or in the YAML")
+        return cls(**named)
+
+    def check_resumable(self, stored: Mapping[str, Any]) -> None:
+        """Raise `InputError` that names the settings which differ from those of the checkpoint, if they matter for the weights."""
+        free = {"out", "save_every", "keep", "log_every", "validate_every", "prompts", "tracker", "cache", "license"}
+        differing = [
+            f"{name} was {stored.get(name)!r} and is {value!r}"
+            for name, value in asdict(self).items()
+            if name not in free and stored.get(name) != value
+        ]
+        if differing:
+            raise InputError(f"resume: {', '.join(differing)}; restore it, or take another folder for --out")
+
+
+def _is_count(value: float) -> bool:
+    return value >= 1
+
+
+def _is_not_negative(value: float) -> bool:
+    return value >= 0
+
+
+def _is_positive(value: float) -> bool:
+    return 0 < value < math.inf
+
+
+def _is_share(value: float) -> bool:
+    return 0 <= value < 1
+
+
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(
+        (
+            "steps",
+            "batch",
+            "accumulate",
+            "save_every",
+            "keep",
+            "log_every",
+            "validate_every",
+            "width",
+            "layers",
+            "grid",
+            "small",
+        ),
+        (_is_count, "at least 1"),
+    ),
+    **dict.fromkeys(("frequencies", "rank", "warmup", "weight_decay", "seed"), (_is_not_negative, "at least 0")),
+    **dict.fromkeys(("lr", "clip"), (_is_positive, "positive and finite")),
+    **dict.fromkeys(("ema", "dropout"), (_is_share, "at least 0 and below 1")),
+}
+
+
+def _check_type(name: str, value: Any, kind: str) -> None:
+    """Raise `InputError` for a value of another type; whole numbers may stand for others."""
+    wanted, _, optional = kind.partition(" | ")
+    types = {"str": str, "int": int, "float": (int, float), "bool": bool}.get(
+        wanted, dict if "dict" in wanted else list
+    )
+    if value is None and optional:
+        return
+    if not isinstance(value, types) or (isinstance(value, bool) and wanted != "bool"):
+        raise InputError(
+            f"{name} {value!r}: need {kind.replace('dict[str, Any]', 'a mapping').replace('list[str]', 'a list')}"
+        )
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{file}: cannot be read as YAML ({first_sentence(error)})") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: holds no settings; write lines such as `steps: 2000`")
+    return found

@@ -1,0 +1,86 @@
+"""Checkpoints of a run: weights, averaged weights and the optimiser as safetensors, the rest as JSON; each appears whole or not at all.
+
+All random numbers of a step, and the examples that it takes, follow from the seed and the number of the step. So that number is the
+state of the generators, of the learning rate and of the data, and nothing of them needs to be stored.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from singdiffusion.files import first_sentence, new_folder, read_object
+from singtheory.errors import InputError
+from singtheory.files import write_json
+
+_TENSORS = ("weights", "ema", "optimizer")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of a run after some steps.
+
+    Attributes:
+        step: how many have been taken.
+        weights: of the network, by name.
+        ema: their running average, by name.
+        optimizer: its tensors by name.
+        told: the rest in plain values: settings, the optimiser's numbers, the scaler of float16.
+    """
+
+    step: int
+    weights: dict[str, Tensor]
+    ema: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    told: dict[str, Any]
+
+    def save(self, run: Path, keep: int) -> None:
+        """Write it, and remove all but the last few.
+
+        Raises:
+            InputError: if it cannot be written; those before are untouched then.
+        """
+        with new_folder(_folder(run, self.step)) as draft:
+            for name in _TENSORS:
+                save_file(
+                    {key: value.contiguous() for key, value in getattr(self, name).items()},
+                    draft / f"{name}.safetensors",
+                )
+            write_json(draft / "state.json", {"step": self.step} | self.told)
+        for old in _stored(run)[:-keep]:
+            shutil.rmtree(old)
+
+    @classmethod
+    def latest(cls, run: Path) -> "Snapshot | None":
+        """The newest of a run, or None. Raises `InputError` for one that is damaged."""
+        stored = _stored(run)
+        return cls._load(stored[-1]) if stored else None
+
+    @classmethod
+    def _load(cls, folder: Path) -> "Snapshot":
+        told = read_object(folder / "state.json")
+        try:
+            tensors = {name: load_file(folder / f"{name}.safetensors") for name in _TENSORS}
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"{folder}: damaged ({first_sentence(error)}); remove it to go on from the one before"
+            ) from None
+        return cls(int(told.pop("step")), **tensors, told=told)
+
+
+def clear_drafts(run: Path) -> None:
+    """Remove what a killed process has left half written."""
+    for draft in (run / "checkpoints").glob(".step-*"):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _folder(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"step-{step:08}"
+
+
+def _stored(run: Path) -> list[Path]:
+    return sorted((run / "checkpoints").glob("step-*"))

@@ -1,0 +1,371 @@
+"""Training of an average image from a cache, on one process or many; it can be killed at any moment and goes on to the same weights.
+
+A step is a function of the seed and its number: which examples it takes, their noise, which conditions it leaves out, the learning
+rate. Many processes draw the same numbers for the whole batch, and each takes its share.
+"""
+
+import logging
+import math
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.nn.functional import adaptive_avg_pool2d
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from singdiffusion.cache import Cache
+from singdiffusion.network import AverageNetwork
+from singdiffusion.objective import Losses, Objective
+from singdiffusion.settings import TrainSettings
+from singdiffusion.snapshot import Snapshot, clear_drafts
+from singtheory.errors import InputError
+
+_LOG = logging.getLogger(__name__)
+_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+_ASK_EVERY = 10
+_DEFAULT_BATCH = 32
+
+
+class Batch(NamedTuple):
+    """The share of one process in a step.
+
+    Attributes:
+        x_0: images or latents, shape (batch, channels, height, width).
+        x_1: noise of that shape.
+        condition: as the network takes it, left out for some.
+    """
+
+    x_0: Tensor
+    x_1: Tensor
+    condition: Tensor
+
+
+class Stopped(Exception):  # noqa: N818 it is no error
+    """The run was asked to stop, and has saved what it had."""
+
+
+class Data:
+    """The batches of a run.
+
+    Args:
+        cache: of the examples.
+        settings: of the run.
+        device: where batches go.
+        process: number of this process.
+        processes: how many there are.
+
+    Raises:
+        InputError: for a condition that the cache cannot give, and a batch that does not divide or is larger than the data.
+    """
+
+    def __init__(
+        self, cache: Cache, settings: TrainSettings, device: torch.device, process: int = 0, processes: int = 1
+    ) -> None:
+        self.cache, self.settings, self.device = cache, settings, device
+        self.names = class_names(cache)
+        batch = settings.batch or max(1, min(_DEFAULT_BATCH, len(cache)) // processes) * processes
+        if processes > len(cache):
+            raise InputError(f"{processes} processes for {len(cache)} examples: take at most {len(cache)}")
+        if batch > len(cache):
+            raise InputError(f"batch {batch}: there are {len(cache)} examples; take at most that")
+        if batch % (processes * settings.accumulate):
+            raise InputError(
+                f"batch {batch}: must divide by {processes} processes times {settings.accumulate} parts of accumulation"
+            )
+        if settings.condition == "text" and not cache.token_width:
+            raise InputError(
+                f"{cache.folder}: holds captions without token states; make it with a text encoder, or take condition classes"
+            )
+        self.batch, share = batch, batch // processes
+        self.mine = slice(process * share, (process + 1) * share)
+        self._class = torch.tensor([self.names.index(c) if c in self.names else -1 for c in cache.captions])
+        self._class[self._class < 0] = len(self.names)
+
+    def rows(self, step: int) -> Tensor:
+        """The examples of a step, over all processes: one order an epoch, the epochs without a seam; shape (batch,)."""
+        first, count = step * self.batch, len(self.cache)
+        epochs = range(first // count, (first + self.batch - 1) // count + 1)
+        whole = torch.cat([self._order(epoch) for epoch in epochs])
+        return whole[first - epochs[0] * count :][: self.batch]
+
+    def _order(self, epoch: int) -> Tensor:
+        if getattr(self, "_epoch", None) != epoch:
+            self._epoch, self._shuffled = epoch, torch.randperm(len(self.cache), generator=self._generator(epoch, 0))
+        return self._shuffled
+
+    def _generator(self, number: int, purpose: int, device: str | torch.device = "cpu") -> torch.Generator:
+        return torch.Generator(device).manual_seed((self.settings.seed * 1_000_003 + number) * 4 + purpose)
+
+    def __getitem__(self, step: int) -> Batch:
+        rows = self.rows(step)
+        x_1 = torch.randn(
+            self.batch, *self.cache.encoding.size, generator=self._generator(step, 1, self.device), device=self.device
+        )
+        left_out = torch.rand(self.batch, generator=self._generator(step, 2)) < self.settings.dropout
+        mine = rows[self.mine]
+        x_0 = self._moved(self.cache.x_0(mine))
+        condition = self.condition(self.cache.caption[mine], x_0, left_out[self.mine])
+        return Batch(x_0, x_1[self.mine], condition)
+
+    def condition(self, captions: Tensor, x_0: Tensor, left_out: Tensor) -> Tensor:
+        """What the network takes for caption rows, or for images where they are the condition."""
+        return getattr(self, f"_{self.settings.condition}")(captions, x_0, left_out)
+
+    def _text(self, captions: Tensor, _: Tensor, left_out: Tensor) -> Tensor:
+        return self._moved(self.cache.states(captions.masked_fill(left_out, 0)))  # row 0 is ""
+
+    def _classes(self, captions: Tensor, _: Tensor, left_out: Tensor) -> Tensor:
+        return self._moved(self._class[captions].masked_fill(left_out, len(self.names)))
+
+    def _image(self, _: Tensor, x_0: Tensor, left_out: Tensor) -> Tensor:
+        small = adaptive_avg_pool2d(x_0, self.settings.small)
+        return small.masked_fill(self._moved(left_out)[:, None, None, None], torch.nan)
+
+    def _none(self, captions: Tensor, _: Tensor, __: Tensor) -> Tensor:
+        return self._moved(torch.zeros_like(captions))
+
+    def _moved(self, values: Tensor) -> Tensor:
+        if self.device.type == "cuda":
+            return values.pin_memory().to(self.device, non_blocking=True) if not values.is_cuda else values
+        return values.to(self.device)
+
+
+def class_names(cache: Cache) -> list[str]:
+    """The captions as names of classes, in alphabetical order."""
+    return sorted(caption for caption in cache.captions if caption)
+
+
+def learning_rate(settings: TrainSettings, step: int) -> float:
+    """Of a step: up over the warmup, then constant or down along a cosine."""
+    rise = min(1.0, (step + 1) / (settings.warmup + 1))
+    if settings.schedule == "constant":
+        return settings.lr * rise
+    return settings.lr * rise * (1 + math.cos(math.pi * step / settings.steps)) / 2
+
+
+class Ema:
+    """The running average of weights; its memory grows with the run until it is that of `decay`.
+
+    Args:
+        parameters: that are averaged.
+        decay: of a step, once there have been many.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], decay: float) -> None:
+        self.decay, self._parameters = decay, parameters
+        self.average = [parameter.detach().clone() for parameter in parameters]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After the step of that number."""
+        average = get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))
+        average(self.average, [parameter.detach() for parameter in self._parameters], step)
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """The network with the averaged weights."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for parameter, average in zip(self._parameters, self.average, strict=True):
+            kept = parameter.detach().clone()
+            parameter.copy_(average)
+            average.copy_(kept)
+
+
+class Trainer:
+    """One run.
+
+    Args:
+        settings: of it.
+        cache: of the examples.
+        network: trained in place.
+        accelerator: of this process.
+    """
+
+    def __init__(
+        self, settings: TrainSettings, cache: Cache, network: AverageNetwork, accelerator: Accelerator
+    ) -> None:
+        self.settings, self.accelerator, self.run = settings, accelerator, Path(settings.out)
+        self.network = network
+        self.data = Data(cache, settings, accelerator.device, accelerator.process_index, accelerator.num_processes)
+        if settings.channels_last:
+            network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        objective: Any = Objective(network)
+        optimizer = torch.optim.AdamW(
+            objective.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
+        )
+        self.objective, self.optimizer = accelerator.prepare(objective, optimizer)
+        self.forward = torch.compile(self.objective) if settings.compile else self.objective
+        self.ema = Ema(list(self.objective.parameters()), settings.ema)
+        self.step = 0
+        self._asked = False
+
+    # --- one step -----------------------------------------------------------------------------------------------------
+
+    def take(self, batch: Batch) -> Losses:
+        """One step of the optimiser; the losses are of this process's share."""
+        settings, parts = self.settings, self.settings.accumulate
+        torch.manual_seed(settings.seed * 1_000_003 + self.step)  # for networks that draw, such as by dropout
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(settings, self.step)
+        self.optimizer.zero_grad()
+        found = []
+        for index, part in enumerate(_parts(batch, parts)):
+            last = index == parts - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.objective), self.accelerator.autocast():
+                losses = self.forward(part.condition, part.x_1, part.x_0)
+                self.accelerator.backward(losses.total / parts)
+            found.append(Losses(*(loss.detach() for loss in losses)))
+        if self.accelerator.sync_gradients:
+            self.accelerator.clip_grad_norm_(self.objective.parameters(), settings.clip)
+        self.optimizer.step()
+        self.ema.update(self.step)
+        self.step += 1
+        return Losses(*(torch.stack(losses).mean() for losses in zip(*found, strict=True)))
+
+    # --- the run ------------------------------------------------------------------------------------------------------
+
+    def fit(self, after: Callable[["Trainer", Losses], None] = lambda *_: None) -> None:
+        """Take all steps that are left.
+
+        Args:
+            after: called after every step with its losses.
+
+        Raises:
+            Stopped: after SIGTERM or an interrupt, with a checkpoint saved.
+            InputError: for a loss that is not finite, with the batch saved, and for a checkpoint that cannot be written.
+        """
+        settings, before = self.settings, None
+        with self._listening(), ThreadPoolExecutor(1) as ahead:
+            coming: Future[Batch] = ahead.submit(self.data.__getitem__, self.step)
+            while self.step < settings.steps:
+                batch = coming.result()
+                if self.step + 1 < settings.steps:
+                    coming = ahead.submit(self.data.__getitem__, self.step + 1)
+                losses = self.take(batch)
+                if before is not None:  # a step late, so that a GPU is not waited for
+                    self._check_finite(*before)
+                before = (self.step - 1, losses)
+                after(self, losses)
+                if self._must_stop():
+                    self._check_finite(*before)
+                    self.save()
+                    raise Stopped
+                if self.step % settings.save_every == 0 or self.step == settings.steps:
+                    self._check_finite(*before)
+                    self.save()
+
+    def _check_finite(self, step: int, losses: Losses) -> None:
+        if bool(torch.isfinite(losses.total)):
+            return
+        path = self.run / f"bad-batch-{step:08}-{self.accelerator.process_index}.safetensors"
+        batch = self.data[step]
+        save_file({name: value.cpu().contiguous() for name, value in batch._asdict().items()}, path)
+        raise InputError(
+            f"step {step}: the loss is not finite; its batch is in {path}, try a smaller lr or precision bf16"
+        )
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """SIGTERM and the first interrupt ask the run to stop after its step."""
+
+        def ask(*_: object) -> None:
+            self._asked = True
+
+        try:
+            old = [(number, signal.signal(number, ask)) for number in (signal.SIGTERM, signal.SIGINT)]
+        except ValueError:  # not in the main thread
+            old = []
+        try:
+            yield
+        finally:
+            for number, handler in old:
+                signal.signal(number, handler)
+
+    def _must_stop(self) -> bool:
+        """Whether any process was asked to; all of them answer alike."""
+        if self.accelerator.num_processes == 1:
+            return self._asked
+        if self.step % _ASK_EVERY:
+            return False
+        asked = torch.tensor(float(self._asked), device=self.accelerator.device)
+        total: Any = self.accelerator.reduce(asked, "sum")
+        return bool(total > 0)
+
+    # --- nothing lost -------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write a checkpoint of this step."""
+        states: Any = get_state_dict(self.objective, self.optimizer.optimizer, options=_WHOLE)
+        weights, optimizer = states
+        ema = dict(zip(self._names(), self.ema.average, strict=True))
+        if self.accelerator.is_main_process:
+            tensors = {
+                f"{name}/{key}": value for name, held in optimizer["state"].items() for key, value in held.items()
+            }
+            told = {
+                "settings": asdict(self.settings),
+                "param_groups": optimizer["param_groups"],
+                "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
+            }
+            average = {name: _whole(value) for name, value in ema.items()}
+            Snapshot(self.step, dict(weights), average, tensors, told).save(self.run, self.settings.keep)
+        self.accelerator.wait_for_everyone()
+
+    def resume(self) -> bool:
+        """Go on from the newest checkpoint, if there is one.
+
+        Raises:
+            InputError: for one of other settings, or damaged.
+        """
+        if self.accelerator.is_main_process:
+            clear_drafts(self.run)
+        found = Snapshot.latest(self.run)
+        if found is None:
+            return False
+        self.settings.check_resumable(found.told["settings"])
+        optimizer: dict[str, Any] = {"state": {}, "param_groups": found.told["param_groups"]}
+        for name, value in found.optimizer.items():
+            parameter, key = name.rsplit("/", 1)
+            optimizer["state"].setdefault(parameter, {})[key] = value
+        weights: dict[str, Any] = dict(found.weights)
+        set_state_dict(
+            self.objective,
+            self.optimizer.optimizer,
+            model_state_dict=weights,
+            optim_state_dict=optimizer,
+            options=StateDictOptions(full_state_dict=True),
+        )
+        for name, average in zip(self._names(), self.ema.average, strict=True):
+            average.copy_(found.ema[name].to(average.device))
+        if self.accelerator.scaler is not None and found.told["scaler"]:
+            self.accelerator.scaler.load_state_dict(found.told["scaler"])
+        self.step = found.step
+        return True
+
+    def _names(self) -> list[str]:
+        return [name.removeprefix("module.") for name, _ in self.objective.named_parameters()]
+
+
+def _whole(value: Any) -> Tensor:
+    """Of weights that are spread over processes all, on the CPU."""
+    return (value.full_tensor() if hasattr(value, "full_tensor") else value).cpu()
+
+
+def _parts(batch: Batch, count: int) -> list[Batch]:
+    return [Batch(*part) for part in zip(*(values.chunk(count) for values in batch), strict=True)]
