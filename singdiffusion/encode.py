@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from singdiffusion.cache import Encoding, Tracked, finish, save_part, stored_parts
+from singdiffusion.cache import Encoding, Tracked, finish, finished, save_part, stored_parts
 from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import find_folder, read_object
 from singdiffusion.latents import encode as encode_latents
@@ -162,7 +162,9 @@ def make_cache(
     """
     source.check()
     encoding = encoder.encoding
-    _claim(folder, encoding, source)
+    if process == 0:
+        _claim(folder, encoding, source)
+    barrier()
     parts = stored_parts(folder)
     done = {record["key"] for _, records in parts for record in records}
     number = 1 + max((int(path.stem.split("-")[2]) for path, _ in parts if _rank(path) == process), default=-1)
@@ -190,6 +192,8 @@ def make_cache(
 def _claim(folder: Path, encoding: Encoding, source: Source) -> None:
     """Note what the folder is going to hold. Raises `InputError` where it holds something else."""
     note = folder / "making.json"
+    if finished(folder) and not note.is_file():
+        raise InputError(f"{folder}: holds a finished cache; train on it, or take another folder")
     if note.is_file():
         stored = read_object(note)
         encoding.check_same(Encoding(**stored["encoding"]), folder)

@@ -131,12 +131,16 @@ def _reading(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, An
 
 
 def _check_tar(shard: Path) -> None:
+    """Walk over the members: readers take a damaged header for the end, and would lose what follows without a word."""
     try:
-        with tarfile.open(shard) as archive:
-            if archive.next() is None:
-                raise tarfile.ReadError("it is empty")
+        with tarfile.open(shard, "r:") as archive, shard.open("rb") as file:
+            members = sum(1 for _ in archive)
+            file.seek(archive.offset)
+            end = file.read(tarfile.BLOCKSIZE)
+            if not members or len(end) < tarfile.BLOCKSIZE or any(end):
+                raise tarfile.ReadError(f"it ends or is damaged after {members} members")
     except (OSError, tarfile.TarError) as error:
-        raise InputError(f"{shard}: is no readable shard ({first_sentence(error)}); fetch it again") from None
+        raise InputError(f"{shard}: is no whole shard ({first_sentence(error)}); fetch it again") from None
 
 
 def _content(stored: dict[str, Any]) -> bytes:
