@@ -8,7 +8,7 @@ import logging
 import math
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -207,7 +207,7 @@ class Trainer:
             network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         objective: Any = Objective(network)
         optimizer = torch.optim.AdamW(
-            objective.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
+            objective.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.99), fused=True
         )
         self.objective, self.optimizer = accelerator.prepare(objective, optimizer)
         self.forward = torch.compile(self.objective) if settings.compile else self.objective
@@ -251,12 +251,8 @@ class Trainer:
             InputError: for a loss that is not finite, with the batch saved, and for a checkpoint that cannot be written.
         """
         settings, before = self.settings, None
-        with self._listening(), ThreadPoolExecutor(1) as ahead:
-            coming: Future[Batch] = ahead.submit(self.data.__getitem__, self.step)
-            while self.step < settings.steps:
-                batch = coming.result()
-                if self.step + 1 < settings.steps:
-                    coming = ahead.submit(self.data.__getitem__, self.step + 1)
+        with self._listening(), _fetched(self.data, self.step, settings.steps) as batches:
+            for batch in batches:
                 losses = self.take(batch)
                 if before is not None:  # a step late, so that a GPU is not waited for
                     self._check_finite(*before)
@@ -360,6 +356,25 @@ class Trainer:
 
     def _names(self) -> list[str]:
         return [name.removeprefix("module.") for name, _ in self.objective.named_parameters()]
+
+
+@contextmanager
+def _fetched(data: Data, first: int, end: int) -> Iterator[Iterator[Batch]]:
+    """The batches of steps, on a GPU fetched a step ahead; on a CPU a second thread would only take its cores."""
+    if data.device.type == "cpu":
+        yield (data[step] for step in range(first, end))
+        return
+    with ThreadPoolExecutor(1) as ahead:
+        yield _ahead(data, first, end, ahead)
+
+
+def _ahead(data: Data, first: int, end: int, thread: ThreadPoolExecutor) -> Iterator[Batch]:
+    coming = thread.submit(data.__getitem__, first) if first < end else None
+    for step in range(first + 1, end + 1):
+        assert coming is not None
+        batch = coming.result()
+        coming = thread.submit(data.__getitem__, step) if step < end else None
+        yield batch
 
 
 def _whole(value: Any) -> Tensor:
