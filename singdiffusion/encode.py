@@ -1,4 +1,4 @@
-"""From records to a cache: images are decoded by threads while a network encodes, and every batch is written before the next is fetched."""
+"""From records to a cache: while a network encodes a batch, threads decode the next and the one before is written."""
 
 import hashlib
 import json
@@ -171,8 +171,8 @@ def make_cache(
     tally, records = Tally(kept=len(done)), islice(source, process, None, processes)
     todo = (record for record in tracked(records, "images") if record.key not in done)
     with ThreadPoolExecutor() as threads:
-        for group in _groups(_usable(todo, encoder, threads, tally, bad_share), batch):
-            x_0 = encoder.images([pixels for _, pixels in group])
+        usable = _usable(todo, encoder, threads, tally, bad_share)
+        for group, x_0 in _encoded(_groups(usable, batch), encoder):
             told = [{"key": r.key, "caption": str(r.caption), "hash": _hash(r)} for r, _ in group]
             save_part(folder, f"part-{process:03}-{number:07}", x_0, told)
             tally.encoded, number = tally.encoded + len(group), number + 1
@@ -243,6 +243,21 @@ def _groups(items: Iterable[tuple[Record, np.ndarray]], size: int) -> Iterator[l
     iterator = iter(items)
     while group := list(islice(iterator, size)):
         yield group
+
+
+def _encoded(
+    groups: Iterable[list[tuple[Record, np.ndarray]]], encoder: Encoder
+) -> Iterator[tuple[list[tuple[Record, np.ndarray]], Tensor]]:
+    """Each group with its `x_0`; while one is encoded the next is gathered and the one before is written."""
+    waiting: deque[tuple[list[tuple[Record, np.ndarray]], Future[Tensor]]] = deque()
+    with ThreadPoolExecutor(1) as thread:
+        for group in groups:
+            waiting.append((group, thread.submit(encoder.images, [pixels for _, pixels in group])))
+            if len(waiting) > 1:
+                done, encoding = waiting.popleft()
+                yield done, encoding.result()
+        for done, encoding in waiting:
+            yield done, encoding.result()
 
 
 def _hash(record: Record) -> str:

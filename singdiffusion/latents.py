@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from singdiffusion.average import a_tensor_of
 from singtheory.errors import InputError
 from singtheory.picture import HALF_RANGE
 
@@ -41,7 +42,10 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
     shift, scale = vae.config.get("shift_factor") or 0.0, vae.config.scaling_factor
     pixels = images.expand(-1, 3, -1, -1)
     return torch.cat(
-        [(vae.encode(batch.float()).latent_dist.mode() - shift) * scale for batch in tracked(pixels.split(_BATCH))]
+        [
+            (vae.encode(batch.to(a_tensor_of(vae))).latent_dist.mode() - shift) * scale
+            for batch in tracked(pixels.split(_BATCH))
+        ]
     )
 
 

@@ -62,7 +62,7 @@ class Sizes:
     device: str
 
 
-STABLE_DIFFUSION = Sizes(SD_15, CLIP_L, VAE, 1024, 512, 16, 256, 40, "bf16", "cuda")
+STABLE_DIFFUSION = Sizes(SD_15, CLIP_L, VAE, 2048, 512, 16, 256, 40, "bf16", "cuda")
 
 
 class Pictures(Dataset):

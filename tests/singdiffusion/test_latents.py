@@ -46,3 +46,11 @@ def test_floor_is_what_comes_back(vae):
     with torch.no_grad():
         back = vae.decode(vae.encode(white).latent_dist.mode()).sample.clamp(-1, 1)
     assert found["white"] == pytest.approx(float((back.mean() + 1) * 127.5), abs=1e-3)
+
+
+def test_a_vae_in_half_precision_takes_images_of_any(vae):
+    half = type(vae).from_config(vae.config).eval()
+    half.load_state_dict(vae.state_dict())
+    found = encode(half.to(torch.bfloat16), torch.full((2, 1, 16, 16), 0.5, dtype=torch.float64))
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), encode(vae, torch.full((2, 1, 16, 16), 0.5)), rtol=0.1, atol=0.05)
