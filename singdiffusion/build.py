@@ -17,7 +17,7 @@ from singdiffusion.space import Space
 from singdiffusion.statistics import AverageStatistics
 from singdiffusion.table import AverageTable
 from singdiffusion.time_free import AverageUNet
-from singdiffusion.train import class_names
+from singdiffusion.train import check_condition, class_names
 from singtheory.errors import InputError
 
 _SAMPLE = 4096
@@ -29,6 +29,7 @@ def build_network(settings: TrainSettings, cache: Cache) -> AverageNetwork:
     Raises:
         InputError: for settings that make none, and for a base of other latents or another text encoder than the cache's.
     """
+    check_condition(settings, cache)
     torch.manual_seed(settings.seed)
     network = {"decoder": _decoder, "unet": _unet}[settings.model](settings, cache)
     if network.spread is not None:

@@ -193,29 +193,43 @@ def cache(
     typer.echo(f"singdiffusion cache: {source} (loading)")
     sys.stdout.flush()
     with _one_line_errors():
-        from accelerate import PartialState
+        _fill(source, target, base, resolution, 1 if grey else 3, caption, batch, bad_share)
 
-        from singdiffusion import console
-        from singdiffusion.encode import encoder_for, make_cache
-        from singdiffusion.records import Source
 
-        state = PartialState()
-        with console.doing("loading"):
-            encoder = encoder_for(base, resolution, 1 if grey else 3, str(state.device))
-        tally = make_cache(
-            Source(source, caption),
-            target,
-            encoder,
-            batch,
-            bad_share,
-            state.process_index,
-            state.num_processes,
-            lambda items, what: console.tracked(what)(items),
-            state.wait_for_everyone,
-        )
-        if state.is_main_process:
-            typer.echo(f"{tally.encoded} encoded, {tally.kept} kept from before, {len(tally.skipped)} skipped")
-            typer.echo(f"written to {target}")
+def _fill(
+    source: str,
+    target: Path,
+    base: str | None,
+    resolution: int,
+    channels: int,
+    caption: str | None,
+    batch: int,
+    bad_share: float,
+) -> None:
+    """Make a cache, or finish one that was begun, on all processes."""
+    from accelerate import PartialState
+
+    from singdiffusion import console
+    from singdiffusion.encode import encoder_for, make_cache
+    from singdiffusion.records import Source
+
+    state = PartialState()
+    with console.doing("loading"):
+        encoder = encoder_for(base, resolution, channels, str(state.device))
+    tally = make_cache(
+        Source(source, caption),
+        target,
+        encoder,
+        batch,
+        bad_share,
+        state.process_index,
+        state.num_processes,
+        lambda items, what: console.tracked(what)(items),
+        state.wait_for_everyone,
+    )
+    if state.is_main_process:
+        typer.echo(f"{tally.encoded} encoded, {tally.kept} kept from before, {len(tally.skipped)} skipped")
+        typer.echo(f"written to {target}")
 
 
 @app.command()
@@ -225,7 +239,15 @@ def train(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run.")] = None,
     model: Annotated[str | None, typer.Option(help="decoder, unet, statistics or table.")] = None,
     condition: Annotated[str | None, typer.Option(help="text, classes, image or none.")] = None,
-    base: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help="Pipeline whose U-Net to start from.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Images with captions, cached in OUT/cache first; instead of --cache."),
+    ] = None,
+    resolution: Annotated[int, typer.Option(help="Side of the images of --data, in pixels.")] = 512,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="PATH_OR_ID", help="Pipeline that encodes --data, and whose U-Net a U-Net starts from."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Of the optimiser.")] = None,
     batch: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -254,13 +276,17 @@ def train(
             "precision": precision,
             "seed": seed,
         }
+        if data is not None and out is not None and cache is None:
+            given["cache"] = str(out / "cache")
         settings = TrainSettings.read(config, given)
         from singdiffusion import console
         from singdiffusion import run as room
-        from singdiffusion.cache import Cache
+        from singdiffusion.cache import Cache, finished
         from singdiffusion.train import Stopped
 
         room.check_out(settings, resume)
+        if data is not None and not finished(Path(settings.cache)):
+            _fill(data, Path(settings.cache), settings.base, resolution, 3, None, 16, 0.05)
         stored = Cache.open(settings.cache, lambda items, what: console.tracked(what)(items))
         if dry_run:
             for name, value in room.plan(settings, stored).items():

@@ -250,10 +250,11 @@ def _encoded(
 ) -> Iterator[tuple[list[tuple[Record, np.ndarray]], Tensor]]:
     """Each group with its `x_0`; while one is encoded the next is gathered and the one before is written."""
     waiting: deque[tuple[list[tuple[Record, np.ndarray]], Future[Tensor]]] = deque()
-    with ThreadPoolExecutor(1) as thread:
+    at_once = 1 if encoder.device == "cpu" else 2  # a GPU is given the next batch before it has done one
+    with ThreadPoolExecutor(at_once) as threads:
         for group in groups:
-            waiting.append((group, thread.submit(encoder.images, [pixels for _, pixels in group])))
-            if len(waiting) > 1:
+            waiting.append((group, threads.submit(encoder.images, [pixels for _, pixels in group])))
+            if len(waiting) > at_once:
                 done, encoding = waiting.popleft()
                 yield done, encoding.result()
         for done, encoding in waiting:

@@ -70,6 +70,7 @@ class Data:
     def __init__(
         self, cache: Cache, settings: TrainSettings, device: torch.device, process: int = 0, processes: int = 1
     ) -> None:
+        check_condition(settings, cache)
         self.cache, self.settings, self.device = cache, settings, device
         self.names = class_names(cache)
         batch = settings.batch or max(1, min(_DEFAULT_BATCH, len(cache)) // processes) * processes
@@ -80,10 +81,6 @@ class Data:
         if batch % (processes * settings.accumulate):
             raise InputError(
                 f"batch {batch}: must divide by {processes} processes times {settings.accumulate} parts of accumulation"
-            )
-        if settings.condition == "text" and not cache.token_width:
-            raise InputError(
-                f"{cache.folder}: holds captions without token states; make it with a text encoder, or take condition classes"
             )
         self.batch, share = batch, batch // processes
         self.mine = slice(process * share, (process + 1) * share)
@@ -137,6 +134,14 @@ class Data:
         if self.device.type == "cuda":
             return values.pin_memory().to(self.device, non_blocking=True) if not values.is_cuda else values
         return values.to(self.device)
+
+
+def check_condition(settings: TrainSettings, cache: Cache) -> None:
+    """Raise `InputError` for a condition that the cache cannot give."""
+    if settings.condition == "text" and not cache.token_width:
+        raise InputError(
+            f"{cache.folder}: holds captions without token states; make it with a text encoder, or take condition classes"
+        )
 
 
 def class_names(cache: Cache) -> list[str]:

@@ -14,6 +14,7 @@ from singdiffusion.space import Space
 from singtheory.provenance import command_line
 from singtheory.schedule import STABLE_DIFFUSION
 from tests.singdiffusion import published, tiny
+from tests.singdiffusion.test_records import captioned
 
 
 @pytest.fixture
@@ -144,3 +145,50 @@ def test_diagnose_refuses_in_one_line(folders, options, words):
     result = run("diagnose", folders / "base", *options)
     assert result.exit_code == 2
     assert_one_line_error(result.stderr, words)
+
+
+# --- cache and train --------------------------------------------------------------------------------------------------
+
+
+def test_twenty_captioned_images_to_samples(folders):
+    """What the README tells a new user: one command trains, another samples with what it wrote."""
+    captioned(folders / "images", 20)
+    out = folders / "run"
+    options = ["--data", folders / "images", "--base", folders / "base", "--resolution", 16, "--steps", 4]
+    result = run("train", *options, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "20 encoded" in result.stdout and f"written to {out / 'model'}" in result.stdout
+    assert {"picture.png", "README.md", "config.json"} <= {file.name for file in (out / "model").iterdir()}
+    drawn = run(
+        "sample", "picture 1", "--base", folders / "base", "--module", out / "model", "--steps", 2, "--out", folders / "s"
+    )  # fmt: skip
+    assert drawn.exit_code == 0, drawn.output
+    assert json.loads((folders / "s" / "result.json").read_text())["start"] == "matched"
+    again = run("train", *options, "--out", out)
+    assert again.exit_code == 2
+    assert_one_line_error(again.stderr, "holds a run", "--resume")
+    other = run("train", *options, "--out", out, "--resume", "--lr", 0.5)
+    assert other.exit_code == 2 and "lr was 0.001 and is 0.5" in other.stderr
+
+
+def test_cache_and_dry_run(folders):
+    captioned(folders / "images", 6)
+    result = run("cache", folders / "images", folders / "cache", "--resolution", 8, "--grey")
+    assert result.exit_code == 0 and "6 encoded, 0 kept from before, 0 skipped" in result.stdout
+    options = ["--cache", folders / "cache", "--out", folders / "run", "--condition", "classes"]
+    plan = run("train", *options, "--dry-run")
+    assert plan.exit_code == 0 and "examples: 6" in plan.stdout and "epochs: 2000.0" in plan.stdout
+    assert not (folders / "run").exists()
+    refused = run("train", "--cache", folders / "cache", "--out", folders / "run", "--steps", 2)
+    assert refused.exit_code == 2
+    assert_one_line_error(refused.stderr, "without token states")
+
+
+def test_train_refuses_before_anything_is_loaded(tmp_path):
+    program = (
+        "import sys; from typer.testing import CliRunner; from singdiffusion.cli import app\n"
+        "result = CliRunner().invoke(app, ['train', '--cache', 'c', '--out', 'o', '--steps', '0'])\n"
+        "print(result.exit_code, [n for n in ('diffusers', 'accelerate') if n in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert result.stdout.strip() == "2 []"
