@@ -40,15 +40,19 @@ def tracked(what: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
 def watching(steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
     """A bar over the steps of a training run, on stderr, with its loss, rate and time left."""
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("training", total=steps)
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task("training", total=steps)
 
-        def watch(step: int, told: dict[str, float]) -> None:
-            loss, rate = told.get("loss"), told.get("examples_per_second")
-            shown = "" if loss is None or rate is None else f", loss {loss:.4g}, {rate:.0f} examples/s"
-            bar.update(task, completed=step, description=f"training{shown}")
+    def watch(step: int, told: dict[str, float]) -> None:
+        bar.start()  # with the first step, so that what is refused before stands alone
+        loss, rate = told.get("loss"), told.get("examples_per_second")
+        shown = "" if loss is None or rate is None else f", loss {loss:.4g}, {rate:.0f} examples/s"
+        bar.update(task, completed=step, description=f"training{shown}")
 
+    try:
         yield watch
+    finally:
+        bar.stop()
 
 
 def diagnosis_table(diagnosis: Diagnosis) -> Table:
