@@ -1,0 +1,69 @@
+"""`python -m tests.benchmarks.convergence`: how far the class-conditional networks are from the class means of the digits, second by second.
+
+The distance is `‖E ȳ − μ‖/‖μ‖` over all classes together, the dependence on x_1 is pure error (C9); the result is `convergence.json`.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from singdiffusion.build import build_network
+from singdiffusion.cache import Cache
+from singdiffusion.measure import frequent, measure
+from singdiffusion.train import Trainer
+from singtheory.provenance import device_name
+from tests.singdiffusion.test_train import CONVERGENCE, cached, settings
+
+RESULT = Path(__file__).parent / "convergence.json"
+EVERY = 100
+
+
+def curve(model: str, other: dict[str, Any], folder: Path, cache: Path) -> list[dict[str, float]]:
+    """Distance, dependence and seconds of training alone, at every hundredth step."""
+    told = settings(cache, folder / model, model=model, batch=64, save_every=10**9, **other)
+    opened = Cache.open(cache)
+    one = Trainer(told, opened, build_network(told, opened), Accelerator(cpu=True))
+    found: list[dict[str, float]] = []
+    spent, since = 0.0, time.perf_counter()
+
+    def note(run: Trainer, _: object) -> None:
+        nonlocal spent, since
+        if run.step % EVERY and run.step != told.steps:
+            return
+        spent += time.perf_counter() - since
+        with run.ema.swapped():
+            seen = measure(run.network.eval(), run.data, frequent(run.data))
+        run.network.train()
+        found.append(
+            {"step": run.step, "seconds": spent, "distance": seen.distance or 0.0, "dependence": seen.dependence}
+        )
+        print(model, found[-1], file=sys.stderr, flush=True)
+        since = time.perf_counter()
+
+    one.fit(note)
+    return found
+
+
+def main() -> None:
+    """On the CPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        cache = cached(Path(folder) / "cache")
+        curves = {model: curve(model, other, Path(folder), cache) for model, other in CONVERGENCE}
+    result = {
+        "command": "python -m tests.benchmarks.convergence",
+        "device": device_name("cpu"),
+        "versions": {name: version(name) for name in ("torch", "diffusers")},
+        "seed": 0,
+        "curves": curves,
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
