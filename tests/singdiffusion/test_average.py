@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -177,3 +179,24 @@ def test_another_latent_space_is_refused(table, changes, words):
     with pytest.raises(InputError) as error:
         table.condition_for(pipeline)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_push_to_hub_uploads_safetensors_and_config(tmp_path, monkeypatch):
+    """What is uploaded, without a hub: diffusers' own method over our way of saving."""
+    module = AverageTable.from_images({"a": torch.randn(3, 4, 8, 8)})
+    uploaded = []
+    monkeypatch.setattr("diffusers.utils.hub_utils.create_repo", lambda name, **_: SimpleNamespace(repo_id=name))
+    monkeypatch.setattr(
+        "diffusers.utils.hub_utils.load_or_create_model_card", lambda *_, **__: SimpleNamespace(save=lambda *_: None)
+    )
+    monkeypatch.setattr("diffusers.utils.hub_utils.populate_model_card", lambda card, **_: card)
+    monkeypatch.setattr(
+        AverageTable,
+        "_upload_folder",
+        lambda _, folder, *__, **___: uploaded.extend(sorted(p.name for p in Path(folder).iterdir())),
+    )
+    module.push_to_hub("someone/table")
+    assert uploaded == ["config.json", "diffusion_pytorch_model.safetensors"]
+    with pytest.raises(InputError, match="safetensors alone"):
+        module.save_pretrained(tmp_path / "x", safe_serialization=False)
+    assert not (tmp_path / "x").exists()
