@@ -1,6 +1,7 @@
 """A training run from its settings to a folder with weights, card, pictures, log and checkpoints."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from singdiffusion.measure import frequent, measure
 from singdiffusion.network import AverageNetwork
 from singdiffusion.objective import Losses
 from singdiffusion.settings import TrainSettings
+from singdiffusion.snapshot import Snapshot
 from singdiffusion.train import Data, Trainer, learning_rate
 from singtheory.errors import InputError
 from singtheory.files import write_bytes
@@ -100,8 +102,7 @@ def run(
         accelerator.init_trackers("log")
     trainer.fit(_Reporter(trainer, watch, decode))
     if accelerator.is_main_process:
-        with trainer.ema.swapped():
-            _write(settings, cache, network, trainer.data, decode)
+        _write(settings, cache, decode)
     accelerator.end_training()
     return out / "model"
 
@@ -109,7 +110,11 @@ def run(
 def accelerator_of(settings: TrainSettings) -> Accelerator:
     """With the precision and trackers of the settings; devices and processes are accelerate's own business."""
     trackers = None if settings.tracker == "none" else settings.tracker
-    return Accelerator(mixed_precision=settings.precision, log_with=trackers, project_dir=settings.out)
+    found = Accelerator(mixed_precision=settings.precision, log_with=trackers, project_dir=settings.out)
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if found.num_processes != started:  # such as FSDP without a GPU: all of them would write the same files
+        raise InputError(f"{started} processes were started, accelerate joins {found.num_processes}; check its config")
+    return found
 
 
 class _Reporter:
@@ -128,7 +133,7 @@ class _Reporter:
             self.told = self._entry(trainer, losses)
             _append(trainer.run / "log.jsonl", {"step": step} | self.told)
             trainer.accelerator.log(self.told, step)
-        if step % settings.validate_every == 0 or step == settings.steps:
+        if step % settings.validate_every == 0 and not trainer.spread_over_processes:
             with trainer.ema.swapped():
                 found = validate(
                     trainer.network, trainer.data, self.decode, trainer.run / "pictures" / f"{step:08}.png"
@@ -181,11 +186,20 @@ def _shown(data: Data, rows: torch.Tensor) -> torch.Tensor:
     return torch.tensor([data.cache.captions.index(prompt) for prompt in prompts])
 
 
-def _write(settings: TrainSettings, cache: Cache, network: AverageNetwork, data: Data, decode: Decode) -> None:
+def _write(settings: TrainSettings, cache: Cache, decode: Decode) -> None:
+    """The averaged weights of the last checkpoint, with card and picture."""
+    found = Snapshot.latest(Path(settings.out))
+    assert found is not None  # every run ends with one
+    network = build_network(settings, cache).eval()
+    network.load_state_dict(
+        {name.removeprefix("network."): value for name, value in (found.weights | found.ema).items()}
+    )
+    data = Data(cache, settings, torch.device("cpu"))
     with replaced_folder(Path(settings.out) / "model") as folder:
-        found = validate(network, data, decode, folder / "picture.png")
+        measured = validate(network, data, decode, folder / "picture.png")
+        _append(Path(settings.out) / "log.jsonl", {"step": found.step} | measured)
         _save_into(folder, network)
-        text = card(settings, cache, type(network).__name__, settings.steps, data.batch, found, settings.license)
+        text = card(settings, cache, type(network).__name__, found.step, data.batch, measured, settings.license)
         (folder / "README.md").write_text(text, encoding="utf-8")
 
 

@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.tensor import distribute_tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -313,8 +314,10 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint of this step."""
         states: Any = get_state_dict(self.objective, self.optimizer.optimizer, options=_WHOLE)
-        weights, optimizer = states
-        ema = dict(zip(self._names(), self.ema.average, strict=True))
+        weights, optimizer = (
+            states  # of all processes together; empty in all but the first where weights are spread over them
+        )
+        average = {name: _whole(value) for name, value in zip(self._names(), self.ema.average, strict=True)}
         if self.accelerator.is_main_process:
             tensors = {
                 f"{name}/{key}": value for name, held in optimizer["state"].items() for key, value in held.items()
@@ -324,7 +327,6 @@ class Trainer:
                 "param_groups": optimizer["param_groups"],
                 "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
             }
-            average = {name: _whole(value) for name, value in ema.items()}
             Snapshot(self.step, dict(weights), average, tensors, told).save(self.run, self.settings.keep)
         self.accelerator.wait_for_everyone()
 
@@ -353,11 +355,16 @@ class Trainer:
             options=StateDictOptions(full_state_dict=True),
         )
         for name, average in zip(self._names(), self.ema.average, strict=True):
-            average.copy_(found.ema[name].to(average.device))
+            average.copy_(_spread_like(found.ema[name], average))
         if self.accelerator.scaler is not None and found.told["scaler"]:
             self.accelerator.scaler.load_state_dict(found.told["scaler"])
         self.step = found.step
         return True
+
+    @property
+    def spread_over_processes(self) -> bool:
+        """Whether no process holds whole weights, as under FSDP."""
+        return any(hasattr(average, "full_tensor") for average in self.ema.average)
 
     def _names(self) -> list[str]:
         return [name.removeprefix("module.") for name, _ in self.objective.named_parameters()]
@@ -385,6 +392,13 @@ def _ahead(data: Data, first: int, end: int, thread: ThreadPoolExecutor) -> Iter
 def _whole(value: Any) -> Tensor:
     """Of weights that are spread over processes all, on the CPU."""
     return (value.full_tensor() if hasattr(value, "full_tensor") else value).cpu()
+
+
+def _spread_like(whole: Tensor, held: Any) -> Tensor:
+    """On its device, and spread over processes as `held` is."""
+    if hasattr(held, "device_mesh"):
+        return distribute_tensor(whole.to(held.device), held.device_mesh, held.placements)
+    return whole.to(held.device)
 
 
 def _parts(batch: Batch, count: int) -> list[Batch]:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from singdiffusion.average import load_average
 from singdiffusion.build import build_network
 from singdiffusion.cache import Cache, Encoding, finish, save_part
 from singdiffusion.measure import frequent, measure
-from singdiffusion.run import check_out, run
+from singdiffusion.run import accelerator_of, check_out, run
 from singdiffusion.settings import TrainSettings
 from singdiffusion.train import Data, Stopped, Trainer, class_names, learning_rate
 from singtheory import InputError
@@ -355,6 +356,12 @@ def command(told, file, *more):
 ENVIRONMENT = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
 
 
+def done(arguments, environment=ENVIRONMENT):
+    """A run in a process of its own, to its end."""
+    found = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 0 and "written to" in found.stdout, found.stderr[-3000:]
+
+
 def kill_and_finish(cache, folder, chance):
     """Kill a run at a random moment, go on with it, and give its last checkpoint."""
     told = settings(cache, folder / "run", steps=60, save_every=3, log_every=1, validate_every=60)
@@ -371,8 +378,7 @@ def kill_and_finish(cache, folder, chance):
     logged = [json.loads(line)["step"] for line in log.read_text().splitlines() if line.endswith("}")]
     found = snapshot.Snapshot.latest(folder / "run")
     assert (found.step if found else 0) >= logged[-1] - told.save_every
-    done = subprocess.run([sys.executable, *start], env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "written to" in done.stdout, done.stderr
+    done(start)
     return snapshot.Snapshot.latest(folder / "run")
 
 
@@ -380,9 +386,7 @@ def kill_and_finish(cache, folder, chance):
 def uninterrupted(digits_cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
     told = settings(digits_cache, folder / "run", steps=60, save_every=3, log_every=1, validate_every=60)
-    subprocess.run(
-        [sys.executable, *command(told, folder / "run.yaml")], env=ENVIRONMENT, check=True, capture_output=True
-    )
+    done(command(told, folder / "run.yaml"))
     return snapshot.Snapshot.latest(folder / "run")
 
 
@@ -412,12 +416,7 @@ def test_two_processes_are_one_with_the_doubled_batch(digits_cache, tmp_path):
         "--rdzv-backend",
         "c10d",
     ]
-    subprocess.run(
-        [sys.executable, *launch, *command(told, tmp_path / "two.yaml")],
-        env=ENVIRONMENT,
-        check=True,
-        capture_output=True,
-    )
+    done([*launch, *command(told, tmp_path / "two.yaml")])
     one = trainer(replace(told, out=str(tmp_path / "one")))
     one.fit()
     found = snapshot.Snapshot.latest(tmp_path / "two").weights
@@ -425,6 +424,33 @@ def test_two_processes_are_one_with_the_doubled_batch(digits_cache, tmp_path):
     assert found.keys() == mine.keys()
     both = torch.cat([found[name].flatten() for name in mine]), torch.cat([value.flatten() for value in mine.values()])
     assert float((both[0] - both[1]).norm() / both[1].norm()) < 1e-5
+
+
+def test_processes_that_do_not_join_are_refused(digits_cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(InputError, match="2 processes were started, accelerate joins 1"):
+        accelerator_of(settings(digits_cache, tmp_path))
+
+
+@pytest.mark.gpu
+def test_fsdp_is_the_plain_run(digits_cache, tmp_path):
+    """On one GPU: weights are held as FSDP holds them, saved, resumed and written whole."""
+    launch = ["-m", "accelerate.commands.launch", "--num_processes", "1", "--use_fsdp", "--fsdp_version", "2"]
+    launch += ["--fsdp_auto_wrap_policy", "NO_WRAP", "--mixed_precision", "no"]
+    launch += ["--fsdp_cpu_ram_efficient_loading", "false"]  # which takes buffers for weights in accelerate 1.15
+    for name, before in (("fsdp", launch), ("plain", [])):
+        told = settings(digits_cache, tmp_path / name, steps=8)
+        done([*before, *command(told, tmp_path / f"{name}.yaml")], os.environ)
+        shutil.rmtree(tmp_path / name / "checkpoints" / "step-00000008")
+        done([*before, *command(told, tmp_path / f"{name}.yaml", "--resume")], os.environ)
+    one, other = (
+        load_file(tmp_path / name / "model" / "diffusion_pytorch_model.safetensors") for name in ("fsdp", "plain")
+    )
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-4, atol=1e-5)
 
 
 # --- convergence ------------------------------------------------------------------------------------------------------
