@@ -86,11 +86,12 @@ def finish(
     encode_texts: Callable[[list[str]], Tensor],
     skipped: list[tuple[str, str]],
     tracked: Tracked,
+    source: dict[str, str | None] | None = None,
     texts_each: int = 256,
 ) -> None:
-    """Encode the captions, make shards of the parts, write the index, and remove the parts.
+    """Encode the captions, make shards of the parts, and write the index; the parts are of no use then.
 
-    Killed in between, it is run again: captions that are encoded stay so, and parts go last.
+    Killed in between, it is run again: captions that are encoded stay so.
 
     Args:
         folder: with the parts of all processes.
@@ -98,6 +99,7 @@ def finish(
         encode_texts: token states (m, tokens, width) of captions.
         skipped: keys of records that were left out, each with the reason.
         tracked: shows the progress.
+        source: of the records, noted.
         texts_each: captions a file.
 
     Raises:
@@ -114,6 +116,7 @@ def finish(
     images = [_image_shard(folder, k, group, rows) for k, group in enumerate(tracked([*_grouped(parts)], "shards"))]
     content = {
         "encoding": asdict(encoding),
+        "source": source,
         "examples": len(records),
         "captions": len(captions),
         "duplicates": len(records) - len({record["hash"] for record in records}),
@@ -122,8 +125,6 @@ def finish(
         "texts": texts,
     }
     write_json(folder / _INDEX, content)
-    for path, _ in parts:
-        path.unlink()
 
 
 def _text_shard(
@@ -233,6 +234,11 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self.caption)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the index, and with it of everything."""
+        return _sha256(self.folder / _INDEX)
 
     @property
     def token_width(self) -> int:

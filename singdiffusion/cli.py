@@ -183,7 +183,7 @@ def cache(
             metavar="PATH_OR_ID", help="Pipeline whose VAE and text encoder are used; pixels and words if not given."
         ),
     ] = None,
-    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 512,
+    resolution: Annotated[int, typer.Option(min=1, help="Side of the images in pixels.")] = 512,
     grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three, without a base.")] = False,
     caption: Annotated[str | None, typer.Option(help="Column of the captions.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images encoded at once.")] = 16,
@@ -207,13 +207,13 @@ def _fill(
     bad_share: float,
 ) -> None:
     """Make a cache, or finish one that was begun, on all processes."""
-    from accelerate import PartialState
-
     from singdiffusion import console
     from singdiffusion.encode import encoder_for, make_cache
+    from singdiffusion.files import read_object
+    from singdiffusion.processes import joined
     from singdiffusion.records import Source
 
-    state = PartialState()
+    state = joined()
     with console.doing("loading"):
         encoder = encoder_for(base, resolution, channels, str(state.device))
     tally = make_cache(
@@ -229,6 +229,10 @@ def _fill(
     )
     if state.is_main_process:
         typer.echo(f"{tally.encoded} encoded, {tally.kept} kept from before, {len(tally.skipped)} skipped")
+        index = read_object(target / "index.json")
+        typer.echo(
+            f"{index['examples']} examples in all, {index['duplicates']} of them twice, {len(index['skipped'])} skipped"
+        )
         typer.echo(f"written to {target}")
 
 
@@ -243,7 +247,7 @@ def train(
         str | None,
         typer.Option(metavar="SOURCE", help="Images with captions, cached in OUT/cache first; instead of --cache."),
     ] = None,
-    resolution: Annotated[int, typer.Option(help="Side of the images of --data, in pixels.")] = 512,
+    resolution: Annotated[int, typer.Option(min=1, help="Side of the images of --data, in pixels.")] = 512,
     base: Annotated[
         str | None,
         typer.Option(metavar="PATH_OR_ID", help="Pipeline that encodes --data, and whose U-Net a U-Net starts from."),

@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from singdiffusion.cache import Encoding, Tracked, finish, finished, save_part, stored_parts
+from singdiffusion.cache import Cache, Encoding, Tracked, finish, finished, save_part, stored_parts
 from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import find_folder, read_object
 from singdiffusion.latents import encode as encode_latents
@@ -163,8 +163,11 @@ def make_cache(
     source.check()
     encoding = encoder.encoding
     if process == 0:
+        _sweep(folder)
         _claim(folder, encoding, source)
     barrier()
+    if finished(folder):
+        return Tally(kept=len(Cache.open(folder)))
     parts = stored_parts(folder)
     done = {record["key"] for _, records in parts for record in records}
     number = 1 + max((int(path.stem.split("-")[2]) for path, _ in parts if _rank(path) == process), default=-1)
@@ -181,28 +184,45 @@ def make_cache(
     barrier()
     if process == 0:
         skipped = [one for k in range(processes) for one in _skipped(folder, k)]
-        finish(folder, encoding, encoder.texts, skipped, tracked)
-        for k in range(processes):
-            (folder / f"skipped-{k:03}.json").unlink()
-        (folder / "making.json").unlink()
+        finish(folder, encoding, encoder.texts, skipped, tracked, _told(source))
+        _sweep(folder)
     barrier()
     return tally
+
+
+def _sweep(folder: Path) -> None:
+    """Remove drafts that a killed process has left, and of a finished cache all that it was made from; the note goes last."""
+    for draft in folder.glob(".*"):
+        draft.unlink()
+    if finished(folder):
+        for name in ("part-*", "skipped-*", "making.json"):
+            for left in folder.glob(name):
+                left.unlink()
 
 
 def _claim(folder: Path, encoding: Encoding, source: Source) -> None:
     """Note what the folder is going to hold. Raises `InputError` where it holds something else."""
     note = folder / "making.json"
-    if finished(folder) and not note.is_file():
-        raise InputError(f"{folder}: holds a finished cache; train on it, or take another folder")
-    if note.is_file():
+    if finished(folder):
+        stored = read_object(folder / "index.json")
+        encoding.check_same(Encoding(**stored["encoding"]), folder)
+        if stored["source"] != _told(source):
+            raise InputError(f"{folder}: holds a finished cache of {stored['source']['source']}; take another folder")
+    elif note.is_file():
         stored = read_object(note)
         encoding.check_same(Encoding(**stored["encoding"]), folder)
-        if stored["source"] != source.name:
-            raise InputError(f"{folder}: was begun from {stored['source']}, not {source.name}; take another folder")
+        for name, value in _told(source).items():
+            if stored[name] != value:
+                raise InputError(f"{folder}: was begun with {name} {stored[name]}, not {value}; take another folder")
     elif folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder}: exists and is no unfinished cache; take another folder")
     else:
-        write_json(note, {"encoding": asdict(encoding), "source": source.name})
+        write_json(note, {"encoding": asdict(encoding)} | _told(source))
+
+
+def _told(source: Source) -> dict[str, str | None]:
+    """What makes records the same ones."""
+    return {"source": source.name, "caption": source.caption}
 
 
 def _rank(part: Path) -> int:

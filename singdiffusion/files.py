@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 
 from singtheory.errors import InputError
 
@@ -66,8 +67,9 @@ def new_folder(target: str | Path) -> Iterator[Path]:
             draft.mkdir()
             yield draft
             draft.replace(target)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror or first_sentence(error)})") from None
+    except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
+        reason = getattr(error, "strerror", None) or first_sentence(error)
+        raise InputError(f"{target}: cannot be written ({reason})") from None
 
 
 @contextlib.contextmanager

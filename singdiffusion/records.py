@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image as Pillow
+from PIL import ImageOps
 
 from singdiffusion.files import first_sentence
 from singtheory.errors import InputError, unknown_name
@@ -25,7 +27,7 @@ class Record:
     """An image as it is stored, and its caption.
 
     Attributes:
-        key: names it for good within its source.
+        key: names it for good within its source, with its number there: one image may have several captions.
         content: the file's bytes, not decoded.
         caption: as it is; None where it is missing.
     """
@@ -37,7 +39,10 @@ class Record:
     def image(self) -> Pillow.Image:
         """Decoded, in RGB. Raises `InputError` for bytes that are no whole image."""
         try:
-            with Pillow.open(io.BytesIO(self.content)) as image:
+            with Pillow.open(io.BytesIO(self.content)) as stored:
+                image = ImageOps.exif_transpose(stored)
+                if image.mode.startswith("I"):  # 16 bits, of which pillow would cut what is above 255
+                    image = Pillow.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
                 return image.convert("RGB")
         except Exception as error:  # damaged files raise whatever their decoder likes
             raise InputError(f"{self.key}: no image that can be decoded ({first_sentence(error)})") from None
@@ -80,15 +85,15 @@ class Source:
     def _of(self, builder: str, prefix: str, **files: Any) -> Iterator[Record]:
         rows = _opened(self.name, builder, **files)
         columns = [str(name) for name in rows.column_names or ()]
-        image = next((name for name in _IMAGES if name in columns), None)
-        if image is None:
+        images = [name for name in _IMAGES if name in columns]
+        if not images:
             raise InputError(f"{self.name}: no column of images among {', '.join(columns)}")
         caption = self._caption(columns)
         labels = getattr((rows.features or {}).get(caption), "names", None)
-        for number, row in enumerate(_reading(f"{self.name} {prefix}".strip(), _undecoded(rows, image))):
-            stored = row[image] or {}
-            key = row.get("__key__") or _relative(stored.get("path"), self.name) or str(number)
-            yield Record(f"{prefix}{key}", _content(stored), _words(row[caption], labels))
+        for number, row in enumerate(_reading(f"{self.name} {prefix}".strip(), _undecoded(rows, images))):
+            stored = next((row[name] for name in images if row.get(name)), {})
+            key = row.get("__key__") or _relative(stored.get("path"), self.name) or "row"
+            yield Record(f"{prefix}{key}#{number}", _content(stored), _words(row[caption], labels))
 
     def _caption(self, columns: Sequence[str]) -> str:
         if self.caption is not None and self.caption not in columns:
@@ -111,11 +116,13 @@ def _opened(name: str, builder: str, **files: Any) -> Any:
         raise InputError(f"{name}: cannot be read as images with captions ({first_sentence(error)})") from None
 
 
-def _undecoded(rows: Any, image: str) -> Any:
+def _undecoded(rows: Any, images: Sequence[str]) -> Any:
     """With the images' bytes as stored: a damaged one must not end the stream."""
     from datasets import Image
 
-    return rows.cast_column(image, Image(decode=False))
+    for name in images:
+        rows = rows.cast_column(name, Image(decode=False))
+    return rows
 
 
 def _reading(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

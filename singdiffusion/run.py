@@ -1,7 +1,6 @@
 """A training run from its settings to a folder with weights, card, pictures, log and checkpoints."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +18,12 @@ from singdiffusion.gallery import Decode, first_channels, gallery
 from singdiffusion.measure import frequent, measure
 from singdiffusion.network import AverageNetwork
 from singdiffusion.objective import Losses
+from singdiffusion.processes import joined
 from singdiffusion.settings import TrainSettings
 from singdiffusion.snapshot import Snapshot
 from singdiffusion.train import Data, Trainer, learning_rate
 from singtheory.errors import InputError
-from singtheory.files import write_bytes
+from singtheory.files import check_folder, write_bytes
 
 _SHOWN = 8
 _COPIES = 5
@@ -90,7 +90,7 @@ def run(
     """
     check_out(settings, resume)
     out = Path(settings.out)
-    out.mkdir(parents=True, exist_ok=True)
+    check_folder(out)
     if settings.model in CLOSED_FORMS:
         return _write_closed(settings, cache)
     accelerator = accelerator or accelerator_of(settings)
@@ -110,11 +110,13 @@ def run(
 def accelerator_of(settings: TrainSettings) -> Accelerator:
     """With the precision and trackers of the settings; devices and processes are accelerate's own business."""
     trackers = None if settings.tracker == "none" else settings.tracker
-    found = Accelerator(mixed_precision=settings.precision, log_with=trackers, project_dir=settings.out)
-    started = int(os.environ.get("WORLD_SIZE", "1"))
-    if found.num_processes != started:  # such as FSDP without a GPU: all of them would write the same files
-        raise InputError(f"{started} processes were started, accelerate joins {found.num_processes}; check its config")
-    return found
+    joined()
+    return Accelerator(
+        mixed_precision=settings.precision,
+        log_with=trackers,
+        project_dir=settings.out,
+        cpu=not torch.cuda.is_available(),
+    )
 
 
 class _Reporter:
@@ -224,5 +226,8 @@ def _save_into(folder: Path, module: AverageModel) -> None:
 
 
 def _append(file: Path, entry: dict[str, Any]) -> None:
-    with file.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(entry) + "\n")
+    try:
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written ({error.strerror}); the last checkpoint is whole") from None

@@ -127,7 +127,7 @@ class TrainSettings:
         for name in ("cache", "out"):
             if name not in named:
                 raise InputError(f"{name}: not given; name the folder on the command line or in the YAML")
-        return cls(**named)
+        return cls(**{name: _number(value) for name, value in named.items()})
 
     def check_resumable(self, stored: Mapping[str, Any]) -> None:
         """Raise `InputError` that names the settings which differ from those of the checkpoint, if they matter for the weights."""
@@ -153,6 +153,10 @@ def _is_positive(value: float) -> bool:
     return 0 < value < math.inf
 
 
+def _is_seed(value: int) -> bool:
+    return 0 <= value <= 2**40
+
+
 def _is_share(value: float) -> bool:
     return 0 <= value < 1
 
@@ -174,10 +178,20 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
         ),
         (_is_count, "at least 1"),
     ),
-    **dict.fromkeys(("frequencies", "rank", "warmup", "weight_decay", "seed"), (_is_not_negative, "at least 0")),
+    **dict.fromkeys(("frequencies", "rank", "warmup", "weight_decay"), (_is_not_negative, "at least 0")),
+    "seed": (_is_seed, "from 0 to 2^40"),
+    "prompts": (bool, "one or more, or left out"),
     **dict.fromkeys(("lr", "clip"), (_is_positive, "positive and finite")),
     **dict.fromkeys(("ema", "dropout"), (_is_share, "at least 0 and below 1")),
 }
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3 as a word."""
+    try:
+        return float(value) if isinstance(value, str) and "e" in value.lower() else value
+    except ValueError:
+        return value
 
 
 def _check_type(name: str, value: Any, kind: str) -> None:

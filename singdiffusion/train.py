@@ -218,6 +218,12 @@ class Trainer:
         self.objective, self.optimizer = accelerator.prepare(objective, optimizer)
         self.forward = torch.compile(self.objective) if settings.compile else self.objective
         self.ema = Ema(list(self.objective.parameters()), settings.ema)
+        named = list(self.objective.named_parameters())
+        of_spread = [parameter for name, parameter in named if ".spread." in f".{name}"]
+        of_mean = [parameter for name, parameter in named if ".spread." not in f".{name}"]
+        self._clipped = [
+            group for group in (of_mean, of_spread) if group
+        ]  # apart, so that neither shortens the other's step
         self.step = 0
         self._asked = False
 
@@ -238,7 +244,8 @@ class Trainer:
                 self.accelerator.backward(losses.total / parts)
             found.append(Losses(*(loss.detach() for loss in losses)))
         if self.accelerator.sync_gradients:
-            self.accelerator.clip_grad_norm_(self.objective.parameters(), settings.clip)
+            for group in self._clipped:
+                self.accelerator.clip_grad_norm_(group, settings.clip)
         self.optimizer.step()
         self.ema.update(self.step)
         self.step += 1
@@ -263,14 +270,16 @@ class Trainer:
                 if before is not None:  # a step late, so that a GPU is not waited for
                     self._check_finite(*before)
                 before = (self.step - 1, losses)
-                after(self, losses)
-                if self._must_stop():
+                asked = self._must_stop()
+                if asked or self.step % settings.save_every == 0 or self.step == settings.steps:
                     self._check_finite(*before)
+                    self._check_weights()
                     self.save()
+                if asked:
                     raise Stopped
-                if self.step % settings.save_every == 0 or self.step == settings.steps:
+                if self.step % settings.validate_every == 0:
                     self._check_finite(*before)
-                    self.save()
+                after(self, losses)  # last: what it writes and draws must not cost a checkpoint
 
     def _check_finite(self, step: int, losses: Losses) -> None:
         if bool(torch.isfinite(losses.total)):
@@ -281,6 +290,13 @@ class Trainer:
         raise InputError(
             f"step {step}: the loss is not finite; its batch is in {path}, try a smaller lr or precision bf16"
         )
+
+    def _check_weights(self) -> None:
+        """Raise `InputError` before weights that are lost become the newest checkpoint: a gradient may overflow where the loss does not."""
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.objective.parameters()):
+            raise InputError(
+                f"step {self.step}: weights are not finite; the last checkpoint is whole, try a smaller lr or precision bf16"
+            )
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
@@ -324,6 +340,7 @@ class Trainer:
             }
             told = {
                 "settings": asdict(self.settings),
+                "data": self._data(),
                 "param_groups": optimizer["param_groups"],
                 "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
             }
@@ -342,6 +359,11 @@ class Trainer:
         if found is None:
             return False
         self.settings.check_resumable(found.told["settings"])
+        for name, value in self._data().items():
+            if found.told["data"][name] != value:
+                raise InputError(
+                    f"resume: {name} was {found.told['data'][name]} and is {value}; restore it, or take another folder for --out"
+                )
         optimizer: dict[str, Any] = {"state": {}, "param_groups": found.told["param_groups"]}
         for name, value in found.optimizer.items():
             parameter, key = name.rsplit("/", 1)
@@ -360,6 +382,10 @@ class Trainer:
             self.accelerator.scaler.load_state_dict(found.told["scaler"])
         self.step = found.step
         return True
+
+    def _data(self) -> dict[str, Any]:
+        """What besides the settings decides which examples a step takes: a batch left to itself depends on the processes."""
+        return {"the cache's SHA-256": self.data.cache.digest, "the batch": self.data.batch}
 
     @property
     def spread_over_processes(self) -> bool:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -141,6 +142,35 @@ def test_killed_while_it_is_finished_nothing_is_lost(tmp_path, monkeypatch, writ
     assert Cache.open(tmp_path / "c").x_0(torch.arange(10)).shape == (10, 3, 4, 4)
 
 
+@pytest.mark.parametrize("removal", range(1, 8))
+def test_killed_while_it_is_tidied_up_nothing_is_encoded_again(tmp_path, monkeypatch, removal):
+    laion(tmp_path / "0.tar", 10)
+    source, calls, unlink = Source(str(tmp_path / "0.tar")), [], Path.unlink
+
+    def dying(path, *rest):
+        calls.append(path)
+        if len(calls) == removal:
+            raise KeyboardInterrupt
+        unlink(path, *rest)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", dying)
+        with pytest.raises(KeyboardInterrupt):
+            make_cache(source, tmp_path / "c", Encoder(4), batch=2)
+    whole = Cache.open(tmp_path / "c").digest
+    tally = make_cache(source, tmp_path / "c", Encoder(4), batch=2)
+    assert (tally.encoded, tally.kept) == (0, 10) and Cache.open(tmp_path / "c").digest == whole
+    assert len(list((tmp_path / "c").iterdir())) == 3
+
+
+def test_drafts_of_a_killed_write_do_not_block_the_folder(tmp_path):
+    (tmp_path / "c").mkdir()
+    for name in (".making.json.abc", ".part-000-0000000.safetensors.xyz"):
+        (tmp_path / "c" / name).write_bytes(b"half")
+    make_cache(Source(str(captioned(tmp_path / "a"))), tmp_path / "c", Encoder(4))
+    assert len(list((tmp_path / "c").iterdir())) == 3
+
+
 def test_kill_nine_and_resume(tmp_path):
     """A process that is killed while it encodes; what is on disk afterwards is whole, and is not encoded again."""
     laion(tmp_path / "0.tar", 60)
@@ -170,9 +200,9 @@ def test_many_processes_share_the_work(tmp_path):
             for k in range(3)
         ]
         tallies = [future.result() for future in futures]
-    assert [tally.encoded for tally in tallies] == [3, 3, 1] and tallies[2].skipped[0][0] == "5.png"
+    assert [tally.encoded for tally in tallies] == [3, 3, 1] and tallies[2].skipped[0][0] == "5.png#5"
     index = json.loads((tmp_path / "c" / "index.json").read_text())
-    assert index["examples"] == 7 and index["skipped"][0][0] == "5.png"
+    assert index["examples"] == 7 and index["skipped"][0][0] == "5.png#5"
     assert len(Cache.open(tmp_path / "c")) == 7
 
 
@@ -180,9 +210,9 @@ def test_bad_records_are_named_and_counted_up_to_a_share(tmp_path, caplog):
     folder = captioned(tmp_path / "a", 10, row3={"text": None})
     (folder / "7.png").write_bytes(png()[:40])
     tally = make_cache(Source(str(folder)), tmp_path / "c", Encoder(4), bad_share=0.2)
-    assert [key for key, _ in tally.skipped] == ["3.png", "7.png"]
-    assert "3.png: has no caption" in caplog.text and "7.png: no image" in caplog.text
-    with pytest.raises(InputError, match=r"2 of 10 records cannot be used, more than 10%; the first is 3\.png"):
+    assert [key for key, _ in tally.skipped] == ["3.png#3", "7.png#7"]
+    assert "3.png#3: has no caption" in caplog.text and "7.png#7: no image" in caplog.text
+    with pytest.raises(InputError, match=r"2 of 10 records cannot be used, more than 10%; the first is 3\.png#3"):
         make_cache(Source(str(folder)), tmp_path / "d", Encoder(4), bad_share=0.1)
 
 
@@ -227,11 +257,17 @@ def test_a_folder_of_something_else_is_refused(tmp_path, monkeypatch):
         make_cache(source, tmp_path / "c", Encoder(8))
     with pytest.raises(InputError, match="was made with text_encoder = None"):
         make_cache(source, tmp_path / "c", Encoder(4, text=text()))
-    with pytest.raises(InputError, match="was begun from"):
-        make_cache(Source(str(captioned(tmp_path / "b"))), tmp_path / "c", Encoder(4))
+    other = Source(str(captioned(tmp_path / "b")))
+    with pytest.raises(InputError, match="was begun with source"):
+        make_cache(other, tmp_path / "c", Encoder(4))
+    with pytest.raises(InputError, match="was begun with caption None, not text"):
+        make_cache(Source(source.name, "text"), tmp_path / "c", Encoder(4))
     make_cache(source, tmp_path / "c", Encoder(4))
-    with pytest.raises(InputError, match="holds a finished cache"):
-        make_cache(source, tmp_path / "c", Encoder(4))
+    assert make_cache(source, tmp_path / "c", Encoder(4)).kept == 4
+    with pytest.raises(InputError, match="holds a finished cache of"):
+        make_cache(other, tmp_path / "c", Encoder(4))
+    with pytest.raises(InputError, match="was made with height = 4, not 8"):
+        make_cache(source, tmp_path / "c", Encoder(8))
 
 
 def test_nothing_usable(tmp_path):

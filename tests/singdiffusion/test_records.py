@@ -48,7 +48,7 @@ def laion(path, count=3, first=0):
 
 def test_a_folder_with_captions(tmp_path):
     found = list(Source(str(captioned(tmp_path / "a"))))
-    assert [(r.key, r.caption) for r in found] == [(f"{k}.png", f"picture {k % 2}") for k in range(4)]
+    assert [(r.key, r.caption) for r in found] == [(f"{k}.png#{k}", f"picture {k % 2}") for k in range(4)]
     assert np.asarray(found[3].image()).tolist() == np.full((10, 12, 3), 60).tolist()
 
 
@@ -56,7 +56,7 @@ def test_folders_as_classes(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.png").write_bytes(png())
-    assert [(r.key, r.caption) for r in Source(str(tmp_path))] == [("cat/x.png", "cat"), ("dog/x.png", "dog")]
+    assert [(r.key, r.caption) for r in Source(str(tmp_path))] == [("cat/x.png#0", "cat"), ("dog/x.png#1", "dog")]
 
 
 def test_shards_in_the_layout_of_laion(tmp_path):
@@ -82,8 +82,47 @@ def test_missing_captions_and_damaged_images_are_records(tmp_path):
     (folder / "3.png").write_bytes(png()[:30])
     found = list(Source(str(folder)))
     assert [r.caption for r in found] == ["picture 0", None, None, "picture 1"]
-    with pytest.raises(InputError, match=r"3\.png: no image that can be decoded"):
+    with pytest.raises(InputError, match=r"3\.png#3: no image that can be decoded"):
         found[3].image()
+
+
+def test_one_image_with_several_captions_is_several_records(tmp_path):
+    folder = captioned(tmp_path / "a", 1)
+    rows = [{"file_name": "0.png", "text": text} for text in ("one", "two", "two")]
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = list(Source(str(folder)))
+    assert [r.caption for r in found] == ["one", "two", "two"] and len({r.key for r in found}) == 3
+
+
+def test_images_are_seen_as_they_are_meant(tmp_path):
+    """Turned as EXIF says, and 16 bits as brightness, not cut at 255."""
+    folder = captioned(tmp_path / "a", 2)
+    picture = Image.new("RGB", (4, 2))
+    picture.paste((255, 255, 255), (0, 0, 4, 1))  # white above black
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    picture.save(folder / "0.png", exif=exif)
+    Image.fromarray(np.full((2, 2), 20_000, np.uint16)).save(folder / "1.png")
+    turned, deep = (np.asarray(record.image()) for record in Source(str(folder)))
+    assert turned[0].max() == 0 and turned[1].min() == 255
+    assert np.unique(deep).tolist() == [round(20_000 / 257)]
+
+
+def test_shards_that_mix_formats_are_refused_or_counted(tmp_path):
+    """The reader takes the formats of the first five for those of all."""
+    for mixed, first in ((2, None), (6, "jpg")):
+        entries = {}
+        for k in range(8):
+            entries |= {f"{k}.{'png' if k >= mixed else 'jpg'}": png(k), f"{k}.txt": f"words {k}".encode()}
+        source = Source(str(tar_of(tmp_path / f"{mixed}.tar", entries)))
+        if first is None:
+            with pytest.raises(InputError, match="cannot be read as images"):
+                list(source)
+        else:
+            found = list(source)
+            assert [bool(record.content) for record in found] == [True] * 6 + [False] * 2
+            with pytest.raises(InputError, match="no image that can be decoded"):
+                found[7].image()
 
 
 def test_pickles_in_shards_are_not_run(tmp_path, planted):

@@ -10,12 +10,14 @@ import sys
 import time
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from singdiffusion import snapshot
@@ -239,7 +241,7 @@ def test_resume_after_any_step_gives_the_same_weights(digits_cache, tmp_path, wh
         with pytest.raises(KeyboardInterrupt):
             one.fit(Dying(step))
     last = trainer(told)
-    assert last.resume() == (steps[-1] > 4)
+    assert last.resume() == (steps[-1] >= 4)
     last.fit()
     assert_same(snapshot.Snapshot.latest(tmp_path), whole)
 
@@ -279,7 +281,7 @@ def test_resume_with_a_full_disk_in_between(digits_cache, tmp_path, whole, monke
         calls.append(path)
         if len(calls) == 5:
             path.write_bytes(b"half")
-            raise OSError(28, "No space left on device")
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
         save(content, path, *rest)
 
     with monkeypatch.context() as broken:
@@ -309,6 +311,56 @@ def test_resume_from_a_damaged_checkpoint_is_told(digits_cache, tmp_path):
         trainer(settings(digits_cache, tmp_path)).resume()
 
 
+def test_resume_with_other_data_is_refused(digits_cache, tmp_path):
+    """The folder of a cache may move; its content may not change, nor the batch that is left to itself."""
+    trainer(settings(digits_cache, tmp_path / "o", steps=4)).fit()
+    shutil.copytree(digits_cache, tmp_path / "moved")
+    assert trainer(settings(tmp_path / "moved", tmp_path / "o", steps=4)).resume()
+    with pytest.raises(InputError, match="the cache's SHA-256 was"):
+        trainer(settings(cached(tmp_path / "other", 100), tmp_path / "o", steps=4)).resume()
+    trainer(settings(digits_cache, tmp_path / "p", batch=None, steps=4)).fit()
+    one = trainer(settings(digits_cache, tmp_path / "p", batch=None, steps=4))
+    one.data.batch = 24
+    with pytest.raises(InputError, match="the batch was 32 and is 24"):
+        one.resume()
+
+
+def test_weights_that_are_lost_do_not_become_a_checkpoint(digits_cache, tmp_path):
+    """As a gradient that overflows leaves them: the loss of the step was finite."""
+    one = trainer(settings(digits_cache, tmp_path))
+    save, poisoned = one.take, []
+
+    def take(batch):
+        losses = save(batch)
+        if one.step == 8:
+            with torch.no_grad():
+                poisoned.append(next(one.network.parameters()).fill_(torch.inf))
+        return losses
+
+    one.take = take
+    with pytest.raises(InputError, match="step 8: weights are not finite"):
+        one.fit()
+    assert poisoned and snapshot.Snapshot.latest(tmp_path).step == 4
+
+
+def test_what_comes_after_a_step_does_not_cost_its_checkpoint(digits_cache, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        trainer(settings(digits_cache, tmp_path)).fit(Dying(4))
+    assert snapshot.Snapshot.latest(tmp_path).step == 4
+
+
+def test_the_spread_leaves_the_mean_as_it_is(digits_cache, tmp_path):
+    """The same mean with a spread of four times the frequencies, whatever the clipping."""
+    few, many = (trainer(settings(digits_cache, tmp_path, frequencies=f, clip=0.01)) for f in (1, 4))
+    shared = {name for name, _ in few.network.named_parameters() if not name.startswith("spread.")}
+    many.network.load_state_dict({n: v for n, v in few.network.state_dict().items() if n in shared}, strict=False)
+    for one in (few, many):
+        for _ in range(5):
+            one.take(one.data[one.step])
+    mine, other = few.network.state_dict(), many.network.state_dict()
+    assert all(torch.equal(mine[name], other[name]) for name in shared)
+
+
 def test_only_the_last_checkpoints_stay(digits_cache, tmp_path):
     trainer(settings(digits_cache, tmp_path, save_every=2, keep=3)).fit()
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == [f"step-{k:08}" for k in (8, 10, 12)]
@@ -323,7 +375,7 @@ def test_a_signal_saves_and_stops(digits_cache, tmp_path, whole):
 
     with pytest.raises(Stopped):
         trainer(told).fit(ask)
-    assert snapshot.Snapshot.latest(tmp_path).step == 6
+    assert snapshot.Snapshot.latest(tmp_path).step == 7  # the step that was on when it came
     last = trainer(told)
     last.resume()
     last.fit()
@@ -363,18 +415,19 @@ def done(arguments, environment=ENVIRONMENT):
 
 
 def kill_and_finish(cache, folder, chance):
-    """Kill a run at a random moment, go on with it, and give its last checkpoint."""
+    """Kill a run at a random step, saving included, go on with it, and give its last checkpoint."""
     told = settings(cache, folder / "run", steps=60, save_every=3, log_every=1, validate_every=60)
     start = command(told, folder / "run.yaml", "--resume")
     log = folder / "run" / "log.jsonl"
     process = subprocess.Popen(
         [sys.executable, *start], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not log.exists() and process.poll() is None:
-        time.sleep(0.01)
-    time.sleep(chance.uniform(0, 1.2))
+    last = chance.randrange(1, 59)
+    while process.poll() is None and (not log.exists() or len(log.read_text().splitlines()) < last):
+        time.sleep(0.001)
+    time.sleep(chance.uniform(0, 0.02))  # within a step or a save
     process.kill()
-    process.wait()
+    assert process.wait() == -signal.SIGKILL
     logged = [json.loads(line)["step"] for line in log.read_text().splitlines() if line.endswith("}")]
     found = snapshot.Snapshot.latest(folder / "run")
     assert (found.step if found else 0) >= logged[-1] - told.save_every
@@ -427,9 +480,9 @@ def test_two_processes_are_one_with_the_doubled_batch(digits_cache, tmp_path):
 
 
 def test_processes_that_do_not_join_are_refused(digits_cache, tmp_path, monkeypatch):
+    """As accelerate leaves them for FSDP without a GPU: each believes that it is alone."""
+    monkeypatch.setattr("singdiffusion.processes.PartialState", lambda **_: SimpleNamespace(num_processes=1))
     monkeypatch.setenv("WORLD_SIZE", "2")
-    AcceleratorState._reset_state(reset_partial_state=True)
-    monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(InputError, match="2 processes were started, accelerate joins 1"):
         accelerator_of(settings(digits_cache, tmp_path))
 
