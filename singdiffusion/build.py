@@ -6,11 +6,14 @@ from typing import Any
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor
 
 from singdiffusion.average import AverageModel
 from singdiffusion.cache import Cache
+from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.decoder import AverageDecoder
 from singdiffusion.files import find_folder, first_sentence
+from singdiffusion.latents import vae_fingerprint
 from singdiffusion.network import AverageNetwork
 from singdiffusion.settings import TrainSettings
 from singdiffusion.space import Space
@@ -39,23 +42,27 @@ def build_network(settings: TrainSettings, cache: Cache) -> AverageNetwork:
 
 
 def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
-    """The statistics or the table of a cache, which need no training.
-
-    Raises:
-        InputError: for a rank above the directions in which the data vary.
-    """
+    """The statistics or the table of a cache, which need no training; their rank is at most what the data vary in."""
     everything = cache.x_0(torch.arange(len(cache)))
     scale: dict[str, Any] = {
         "scaling_factor": cache.encoding.scaling_factor,
         "shift_factor": cache.encoding.shift_factor,
     }
     if settings.model == "statistics":
-        return AverageStatistics.from_images(
-            everything, frequencies=max(1, settings.frequencies), rank=settings.rank, **scale
+        frequencies = max(1, settings.frequencies)
+        rank = min(
+            settings.rank, _directions(everything - everything.mean(dim=0)), everything.shape[1] * frequencies**2
         )
+        return AverageStatistics.from_images(everything, frequencies=frequencies, rank=rank, **scale)
     rows = {caption: row for row, caption in enumerate(cache.captions) if caption}
     images = {caption: everything[cache.caption == row] for caption, row in rows.items()}
-    return AverageTable.from_images(images, rank=settings.rank, **scale)
+    own = torch.cat([group - group.mean(dim=0) for group in images.values()])
+    return AverageTable.from_images(images, rank=min(settings.rank, _directions(own)), **scale)
+
+
+def _directions(deviations: Tensor) -> int:
+    """In how many directions they vary."""
+    return int(torch.linalg.matrix_rank(deviations[:_SAMPLE].flatten(1).double(), rtol=1e-5))
 
 
 CLOSED_FORMS = ("statistics", "table")
@@ -110,7 +117,7 @@ def _unet(settings: TrainSettings, cache: Cache) -> AverageNetwork:
         )
     else:
         network = AverageUNet.from_unet(_pretrained(settings.base), space=space, **shared)
-        _check_base(settings.base, network, space)
+        _check_base(settings.base, network, space, cache)
     if network.channels != space.channels:
         raise InputError(f"U-Net of {network.channels} channels: the cache's images have {space.channels}")
     return network
@@ -124,10 +131,18 @@ def _pretrained(base: str) -> UNet2DConditionModel:
         raise InputError(f"{base}: no U-Net can be loaded from it ({first_sentence(error)})") from None
 
 
-def _check_base(base: str, network: AverageNetwork, space: Space) -> None:
+def _check_base(base: str, network: AverageNetwork, space: Space, cache: Cache) -> None:
     """Raise `InputError` unless the pretrained U-Net reads what the cache holds."""
     if space.text_width is not None and network.conditioning.width != space.text_width:
         raise InputError(
             f"{base}: reads token states of width {network.conditioning.width}, the cache holds {space.text_width}; "
             "make the cache with its text encoder"
         )
+    if cache.encoding.vae is None:
+        return
+    vae = Checkpoint.find(base).autoencoder()
+    if vae is not None and (vae_fingerprint(vae), vae.config["scaling_factor"]) != (
+        cache.encoding.vae,
+        cache.encoding.scaling_factor,
+    ):
+        raise InputError(f"{base}: its VAE is not the one that made {cache.folder}; make the cache with it")

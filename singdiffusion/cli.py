@@ -298,7 +298,7 @@ def train(
             return
         try:
             with console.watching(settings.steps) as watch:
-                folder = room.run(settings, stored, resume, watch)
+                folder = room.run(settings, stored, resume, watch, room.decoder_of(settings, stored))
         except Stopped:
             typer.echo(f"stopped; go on with --resume and the same settings, in {settings.out}")
             return

@@ -20,6 +20,7 @@ from singdiffusion.cache import Cache, Encoding, Tracked, finish, finished, save
 from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import find_folder, read_object
 from singdiffusion.latents import encode as encode_latents
+from singdiffusion.latents import vae_fingerprint
 from singdiffusion.records import Record, Source
 from singdiffusion.text import TextEncoder, fingerprint
 from singtheory.errors import InputError
@@ -27,7 +28,7 @@ from singtheory.files import write_json
 from singtheory.picture import HALF_RANGE
 
 _LOG = logging.getLogger(__name__)
-_AHEAD, _FEW, _PROBE = 4, 20, 256
+_AHEAD, _FEW = 4, 20
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Encoder:
             resolution=side,
             scaling_factor=config.scaling_factor,
             shift_factor=config.get("shift_factor") or 0.0,
-            vae=_fingerprint(self.vae),
+            vae=vae_fingerprint(self.vae),
             text_encoder=text,
         )
 
@@ -101,12 +102,6 @@ def encoder_for(base: str | None, resolution: int, channels: int, device: str) -
     folder = find_folder(base, ["text_encoder/*.json", "text_encoder/*.safetensors", "tokenizer/*"])
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
     return Encoder(resolution, 3, vae.to(device, dtype), TextEncoder.stored(folder), device, dtype)
-
-
-def _fingerprint(vae: Any) -> str:
-    """Class and the signs of some weights: the same in every precision."""
-    signs = vae.encoder.conv_in.weight.flatten()[:_PROBE].signbit().tolist()
-    return f"{type(vae).__name__}-{int(''.join('01'[sign] for sign in signs), 2):x}"
 
 
 @dataclass

@@ -10,7 +10,7 @@ from singdiffusion.average import a_tensor_of
 from singtheory.errors import InputError
 from singtheory.picture import HALF_RANGE
 
-_BATCH, _SIDE = 8, 256
+_BATCH, _SIDE, _PROBE = 8, 256, 256
 _COLOURS = {"black": -1.0, "grey": 0.0, "white": 1.0}
 
 Tracked = Callable[[Iterable[Tensor]], Iterable[Tensor]]
@@ -47,6 +47,20 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
             for batch in tracked(pixels.split(_BATCH))
         ]
     )
+
+
+@torch.no_grad()
+def decode(vae: Any, latents: Tensor) -> Tensor:
+    """The images of latents as a U-Net sees them, in [−1, 1]: `encode` undone as far as the VAE can."""
+    shift = vae.config.get("shift_factor") or 0.0
+    parts = (latents.to(a_tensor_of(vae)) / vae.config.scaling_factor + shift).split(_BATCH)
+    return torch.cat([vae.decode(part).sample.clamp(-1, 1) for part in parts]).to(latents)
+
+
+def vae_fingerprint(vae: Any) -> str:
+    """Class and the signs of some weights: the same in every precision."""
+    signs = vae.encoder.conv_in.weight.flatten()[:_PROBE].signbit().tolist()
+    return f"{type(vae).__name__}-{int(''.join('01'[sign] for sign in signs), 2):x}"
 
 
 @torch.no_grad()

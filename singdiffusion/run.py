@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from singdiffusion.average import AverageModel
 from singdiffusion.build import CLOSED_FORMS, build_network, closed_form
 from singdiffusion.cache import Cache
 from singdiffusion.card import card
+from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import replaced_folder
 from singdiffusion.gallery import Decode, first_channels, gallery
+from singdiffusion.latents import decode, vae_fingerprint
 from singdiffusion.measure import frequent, measure
 from singdiffusion.network import AverageNetwork
 from singdiffusion.objective import Losses
@@ -68,7 +71,7 @@ def run(
     cache: Cache,
     resume: bool = False,
     watch: Watch = lambda step, told: None,
-    decode: Decode = first_channels,
+    pixels: Decode = first_channels,
     accelerator: Accelerator | None = None,
 ) -> Path:
     """Train, and write the folder of the weights.
@@ -78,7 +81,7 @@ def run(
         cache: of its examples.
         resume: whether a run in the folder is gone on with.
         watch: is told after every step.
-        decode: makes pixels of `x_0` for pictures.
+        pixels: makes them of `x_0` for pictures.
         accelerator: of this process; made from the settings if None.
 
     Returns:
@@ -92,7 +95,7 @@ def run(
     out = Path(settings.out)
     check_folder(out)
     if settings.model in CLOSED_FORMS:
-        return _write_closed(settings, cache)
+        return _write_closed(settings, cache, pixels)
     accelerator = accelerator or accelerator_of(settings)
     network = build_network(settings, cache)
     trainer = Trainer(settings, cache, network, accelerator)
@@ -100,11 +103,21 @@ def run(
     trainer.resume()
     if accelerator.log_with:
         accelerator.init_trackers("log")
-    trainer.fit(_Reporter(trainer, watch, decode))
+    trainer.fit(_Reporter(trainer, watch, pixels))
     if accelerator.is_main_process:
-        _write(settings, cache, decode)
+        _write(settings, cache, pixels)
     accelerator.end_training()
     return out / "model"
+
+
+def decoder_of(settings: TrainSettings, cache: Cache) -> Decode:
+    """Makes pixels of `x_0` for pictures: by the base's VAE if it made the cache, or else as `first_channels`."""
+    if settings.base is None or cache.encoding.vae is None:
+        return first_channels
+    vae = Checkpoint.find(settings.base).autoencoder()
+    if vae is None or vae_fingerprint(vae) != cache.encoding.vae:
+        return first_channels
+    return partial(decode, vae)
 
 
 def accelerator_of(settings: TrainSettings) -> Accelerator:
@@ -122,8 +135,8 @@ def accelerator_of(settings: TrainSettings) -> Accelerator:
 class _Reporter:
     """Writes the log, draws pictures and tells the watch, after every step."""
 
-    def __init__(self, trainer: Trainer, watch: Watch, decode: Decode) -> None:
-        self.watch, self.decode = watch, decode
+    def __init__(self, trainer: Trainer, watch: Watch, pixels: Decode) -> None:
+        self.watch, self.pixels = watch, pixels
         self.told: dict[str, float] = {}
         self._since, self._from = time.perf_counter(), trainer.step
 
@@ -138,7 +151,7 @@ class _Reporter:
         if step % settings.validate_every == 0 and not trainer.spread_over_processes:
             with trainer.ema.swapped():
                 found = validate(
-                    trainer.network, trainer.data, self.decode, trainer.run / "pictures" / f"{step:08}.png"
+                    trainer.network, trainer.data, self.pixels, trainer.run / "pictures" / f"{step:08}.png"
                 )
             _append(trainer.run / "log.jsonl", {"step": step} | found)
             trainer.accelerator.log({name: value for name, value in found.items() if value is not None}, step)
@@ -158,7 +171,7 @@ class _Reporter:
 
 
 @torch.no_grad()
-def validate(network: AverageNetwork, data: Data, decode: Decode, picture: Path) -> dict[str, Any]:
+def validate(network: AverageNetwork, data: Data, pixels: Decode, picture: Path) -> dict[str, Any]:
     """Measurements, and a picture of the prompts' averages."""
     was = network.training
     network.eval()
@@ -172,7 +185,7 @@ def validate(network: AverageNetwork, data: Data, decode: Decode, picture: Path)
     on_cpu = type(average)(
         *(None if part is None else part.float().cpu() for part in (average.mean, average.basis, average.std))
     )
-    write_bytes(picture, gallery(on_cpu, [data.cache.captions[row] for row in shown], decode))
+    write_bytes(picture, gallery(on_cpu, [data.cache.captions[row] for row in shown], pixels))
     network.train(was)
     return found
 
@@ -188,7 +201,7 @@ def _shown(data: Data, rows: torch.Tensor) -> torch.Tensor:
     return torch.tensor([data.cache.captions.index(prompt) for prompt in prompts])
 
 
-def _write(settings: TrainSettings, cache: Cache, decode: Decode) -> None:
+def _write(settings: TrainSettings, cache: Cache, pixels: Decode) -> None:
     """The averaged weights of the last checkpoint, with card and picture."""
     found = Snapshot.latest(Path(settings.out))
     assert found is not None  # every run ends with one
@@ -198,19 +211,19 @@ def _write(settings: TrainSettings, cache: Cache, decode: Decode) -> None:
     )
     data = Data(cache, settings, torch.device("cpu"))
     with replaced_folder(Path(settings.out) / "model") as folder:
-        measured = validate(network, data, decode, folder / "picture.png")
+        measured = validate(network, data, pixels, folder / "picture.png")
         _append(Path(settings.out) / "log.jsonl", {"step": found.step} | measured)
         _save_into(folder, network)
         text = card(settings, cache, type(network).__name__, found.step, data.batch, measured, settings.license)
         (folder / "README.md").write_text(text, encoding="utf-8")
 
 
-def _write_closed(settings: TrainSettings, cache: Cache) -> Path:
+def _write_closed(settings: TrainSettings, cache: Cache, pixels: Decode) -> Path:
     module = closed_form(settings, cache)
     with replaced_folder(Path(settings.out) / "model") as folder:
         names = [caption for caption in cache.captions if caption][:_SHOWN]
         average = module(names, torch.zeros(len(names), *cache.encoding.size))
-        write_bytes(folder / "picture.png", gallery(average, names))
+        write_bytes(folder / "picture.png", gallery(average, names, pixels))
         _save_into(folder, module)
         text = card(settings, cache, type(module).__name__, 0, 0, {}, settings.license)
         (folder / "README.md").write_text(text, encoding="utf-8")

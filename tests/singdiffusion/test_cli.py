@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from singdiffusion.average import load_average
+from singdiffusion.cache import Cache
 from singdiffusion.cli import app
 from singdiffusion.space import Space
 from singtheory.provenance import command_line
@@ -169,6 +171,38 @@ def test_twenty_captioned_images_to_samples(folders):
     assert_one_line_error(again.stderr, "holds a run", "--resume")
     other = run("train", *options, "--out", out, "--resume", "--lr", 0.5)
     assert other.exit_code == 2 and "lr was 0.001 and is 0.5" in other.stderr
+
+
+def test_a_unet_starts_from_its_base_and_from_no_other(folders):
+    """Warm: before training it is the base's U-Net at its last timestep; a base with another VAE is refused."""
+    captioned(folders / "images", 8)
+    assert (
+        run("cache", folders / "images", folders / "c", "--base", folders / "base", "--resolution", 16).exit_code == 0
+    )
+    options = ["--cache", folders / "c", "--model", "unet", "--lr", 1e-12, "--steps", 1, "--frequencies", 0]
+    assert run("train", *options, "--base", folders / "base", "--out", folders / "run").exit_code == 0
+    pipe, noise = tiny.stable_diffusion(), torch.randn(1, *tiny.LATENTS)
+    states = torch.randn(1, 77, tiny.TEXT_WIDTH)
+    with torch.no_grad():
+        found = load_average(folders / "run" / "model")(states, noise).mean
+        torch.testing.assert_close(found, pipe.unet(noise, 999, states).sample, rtol=1e-4, atol=1e-5)
+    torch.manual_seed(9)
+    pipe.vae = type(pipe.vae).from_config(pipe.vae.config)
+    pipe.save_pretrained(folders / "other")
+    refused = run("train", *options, "--base", folders / "other", "--out", folders / "run2")
+    assert refused.exit_code == 2 and "its VAE is not the one" in refused.stderr
+
+
+def test_two_processes_make_one_cache(tmp_path):
+    folder = captioned(tmp_path / "images", 9)
+    (folder / "4.png").write_bytes(b"broken")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
+    launch += ["--rdzv-endpoint", "localhost:0", "-m", "singdiffusion.cli"]
+    command = [*launch, "cache", folder, tmp_path / "c", "--resolution", "8", "--bad-share", "0.5", "--batch", "2"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert found.stdout.count("8 examples in all, 0 of them twice, 1 skipped") == 1
+    assert len(Cache.open(tmp_path / "c")) == 8
 
 
 def test_cache_and_dry_run(folders):

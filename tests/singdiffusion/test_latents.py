@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from singdiffusion.latents import encode, vae_floor
+from singdiffusion.latents import decode, encode, vae_floor
 from singtheory import InputError
 from tests.singdiffusion import tiny
 
@@ -54,3 +54,12 @@ def test_a_vae_in_half_precision_takes_images_of_any(vae):
     found = encode(half.to(torch.bfloat16), torch.full((2, 1, 16, 16), 0.5, dtype=torch.float64))
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), encode(vae, torch.full((2, 1, 16, 16), 0.5)), rtol=0.1, atol=0.05)
+
+
+@torch.no_grad()
+def test_decoding_undoes_shift_and_scale(vae):
+    shifted = type(vae).from_config(vae.config, shift_factor=0.25, scaling_factor=2.0).eval()
+    shifted.load_state_dict(vae.state_dict())
+    images = torch.rand(9, 3, 16, 16) * 2 - 1
+    expected = vae.decode(vae.encode(images).latent_dist.mode()).sample.clamp(-1, 1)
+    torch.testing.assert_close(decode(shifted, encode(shifted, images)), expected, rtol=1e-3, atol=1e-4)

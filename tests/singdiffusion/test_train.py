@@ -191,6 +191,15 @@ def test_closed_forms_need_no_training(digits_cache, tmp_path, model):
     assert found.rank == 2
 
 
+def test_the_rank_of_closed_forms_is_what_the_data_give(tmp_path):
+    """Ten captions of one image each leave nothing around the means; ten images vary in nine directions."""
+    told = settings(cached(tmp_path / "c", 10), tmp_path / "t", model="table")
+    labels = {int(label) for label in digits_labels()[:10]}
+    assert load_average(run(told, Cache.open(told.cache))).rank == 10 - len(labels)
+    more = replace(told, out=str(tmp_path / "s"), model="statistics", frequencies=4, rank=20)
+    assert load_average(run(more, Cache.open(told.cache))).rank == 9
+
+
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_precision_and_compile(digits_cache, tmp_path, precision, monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # no C++ compiler is needed then

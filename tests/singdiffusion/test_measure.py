@@ -1,0 +1,53 @@
+"""Measurements of networks of which everything is known."""
+
+import pytest
+import torch
+
+from singdiffusion.average import Average
+from singdiffusion.cache import Cache
+from singdiffusion.measure import frequent, measure
+from singdiffusion.train import Data
+from tests.singdiffusion.test_train import cached, settings
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("measure")
+    told = settings(cached(folder / "c", 300), folder / "o")
+    return Data(Cache.open(told.cache), told, torch.device("cpu"))
+
+
+class Known:
+    """The class means times a factor, and a share of the noise."""
+
+    def __init__(self, data, factor=1.0, leak=0.0):
+        rows = frequent(data)
+        self.means = torch.stack(
+            [data.cache.x_0((data.cache.caption == row).nonzero()[:, 0]).mean(dim=0) for row in rows]
+        )
+        self.factor, self.leak = factor, leak
+
+    def __call__(self, condition, x_1):
+        return Average(self.factor * self.means + self.leak * x_1)
+
+
+def test_the_closed_form_is_at_distance_zero(data):
+    rows, exact = frequent(data), Known(data)
+    found = measure(exact, data, rows)
+    assert found.distance == pytest.approx(0, abs=1e-6) and found.dependence == pytest.approx(0, abs=1e-6)
+    alpha2 = 0.0760**2
+    norm2 = exact.means.flatten(1).square().sum(dim=1).mean()
+    assert found.gain == pytest.approx(float(norm2) * alpha2 / (1 - alpha2) / 2, rel=2e-3)  # SD's first of 50 steps
+    assert measure(Known(data, 1.1), data, rows).distance == pytest.approx(0.1, rel=1e-5)
+
+
+def test_dependence_is_the_share_of_the_noise(data):
+    rows, leaking = frequent(data), Known(data, leak=0.5)
+    expected = 0.5 * (leaking.means.numel() / leaking.means.square().sum()) ** 0.5
+    assert measure(leaking, data, rows).dependence == pytest.approx(float(expected), rel=0.1)
+
+
+def test_captions_with_the_most_examples_come_first(data):
+    rows = frequent(data)
+    counts = data.cache.caption.bincount(minlength=len(data.cache.captions))[rows]
+    assert counts.tolist() == sorted(counts.tolist(), reverse=True) and 0 not in counts and len(rows) == 10

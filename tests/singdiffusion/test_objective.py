@@ -1,0 +1,60 @@
+"""What is minimised, at its minimum: the mean and the deviations of the data, in closed form."""
+
+import pytest
+import torch
+
+from singdiffusion.decoder import AverageDecoder
+from singdiffusion.objective import Losses, Objective
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A decoder of two classes with brightness spreads of 2 and .5, trained on all of the data at every step."""
+    torch.manual_seed(0)
+    names, generator = ["wide", "narrow"], torch.Generator().manual_seed(1)
+    labels = torch.arange(400) % 2
+    scale = torch.tensor([2.0, 0.5])[labels][:, None, None, None]
+    data = 0.1 * torch.randn(400, 1, 4, 4, generator=generator) + labels[:, None, None, None]
+    data += scale * torch.randn(400, 1, 1, 1, generator=generator)
+    network = AverageDecoder((1, 4, 4), {"kind": "classes", "width": 16, "names": names}, 32, 1, 4, frequencies=2)
+    objective = Objective(network)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 400)
+    for _ in range(400):
+        losses = objective(labels, torch.zeros_like(data), data)
+        optimizer.zero_grad()
+        losses.total.backward()
+        optimizer.step()
+        schedule.step()
+    return network, data, labels, Losses(*(part.detach() for part in losses))
+
+
+@torch.no_grad()
+def test_the_mean_is_the_datas(fitted):
+    network, data, labels, losses = fitted
+    found = network(["wide", "narrow"], torch.zeros(2, 1, 4, 4)).mean
+    exact = torch.stack([data[labels == k].mean(dim=0) for k in range(2)])
+    assert float((found - exact).norm() / exact.norm()) < 0.02
+    residual = torch.cat([data[labels == k] - exact[k] for k in range(2)]).square().mean()
+    assert float(losses.mean) == pytest.approx(float(residual), rel=0.01)
+
+
+@torch.no_grad()
+def test_the_spread_is_the_datas_along_every_direction(fitted):
+    network, data, labels, losses = fitted
+    found = network(["wide", "narrow"], torch.zeros(2, 1, 4, 4))
+    basis = network.spread.basis(4, 4)
+    rows = [torch.einsum("bchw,kchw->bk", data[labels == k] - found.mean[k], basis) for k in range(2)]
+    exact = torch.stack([along.square().mean(dim=0).sqrt() for along in rows])
+    torch.testing.assert_close(found.std, exact, rtol=0.03, atol=0)
+    assert exact[0, 0] > 3.5 * exact[1, 0]
+    best = torch.cat([(a.square() / s**2 + 2 * s.log()) / 2 for a, s in zip(rows, exact, strict=True)]).mean()
+    assert float(losses.spread) == pytest.approx(float(best), abs=0.005)
+
+
+def test_the_spread_teaches_the_mean_nothing():
+    network = AverageDecoder((1, 4, 4), {"kind": "classes", "width": 16, "names": ["a"]}, 32, 1, 4, frequencies=2)
+    x_0 = torch.randn(3, 1, 4, 4)
+    Objective(network)(torch.zeros(3, dtype=torch.long), torch.zeros_like(x_0), x_0).spread.backward()
+    moved = {name for name, value in network.named_parameters() if value.grad is not None and bool(value.grad.any())}
+    assert moved and all(name.startswith("spread.") for name in moved)
