@@ -125,12 +125,13 @@ def bounds(
         from proofs_checks import console, record, run
         from singtheory import data as loaders
         from singtheory import files
+        from singtheory.device import check_device
         from singtheory.grid import grid_named
         from singtheory.provenance import command_line, provenance
         from singtheory.schedule import schedule_named
 
         files.check_folder(json_file.parent)
-        _check_device(device)
+        check_device(device)
         process = schedule_named(schedule)
         times = grid_named(spacing, process, steps)
         law = loaders.load(data)
@@ -152,10 +153,11 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     from proofs_checks.context import Context
     from proofs_checks.harness import statistical_checks
     from singtheory import data as loaders
+    from singtheory.device import check_device
     from singtheory.estimate import check_confidence
 
     check_confidence(confidence)
-    _check_device(device)
+    check_device(device)
     error = (1 - confidence) / max(1, statistical_checks(chosen))
     loaded = loaders.load(data)
     _check_scale(loaded)
@@ -173,18 +175,6 @@ def _check_scale(data: "Data") -> None:
         raise InputError(
             f"{data.name}: values reach {largest:.3g}; the noise has size 1, so scale the data to about that"
         )
-
-
-def _check_device(device: str) -> None:
-    """Raise `InputError` if there is no such device."""
-    import torch
-
-    from singtheory.errors import InputError, unknown_name
-
-    if device not in ("cpu", "cuda"):
-        raise unknown_name("device", device, ["cpu", "cuda"])
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda: torch sees no CUDA device here; leave --device out to use the CPU")
 
 
 if __name__ == "__main__":

@@ -214,6 +214,20 @@ class AverageModel(ModelMixin, ConfigMixin):
         return model
 
 
+class ClosedForm(AverageModel):
+    """Average images computed from data, for prompts: the configuration holds `size` (channels, height, width) and the scale of latents."""
+
+    @property
+    def space(self) -> Space:
+        """The latents of the images; no token states are understood."""
+        return Space(self.config["size"][0], self.config["scaling_factor"], self.config["shift_factor"])
+
+    @property
+    def takes_prompts(self) -> bool:
+        """True: nothing else is needed."""
+        return True
+
+
 def _check_weights(folder: Path) -> None:
     """Raise `InputError` unless the folder's weights are whole safetensors."""
     files = sorted(folder.glob("diffusion_pytorch_model*.safetensors"))

@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs.
 import contextlib
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -145,9 +146,8 @@ def diagnose(
         if json_file is not None:
             check_folder(json_file.parent)
         checkpoint = Checkpoint.find(source)
-        found = room.diagnose(
-            checkpoint, steps, spacing, seed=seed
-        )  # bad settings are told before anything large is read
+        # bad settings are told before anything large is read
+        found = room.diagnose(checkpoint, steps, spacing, seed=seed)
         if not found.flow:
             loaded = None if data is None else loaders.load(data)
             with console.doing("reading the networks"):
@@ -157,7 +157,7 @@ def diagnose(
                     f"{source}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
                     "give flattened latents as a two-dimensional .npy with --data"
                 )
-            reading = None if loaded is None else read(loaded, vae, console.tracked("encoding"))
+            reading = None if loaded is None else read(loaded, vae, partial(console.tracked, what="encoding"))
             with console.doing("measuring"):
                 found = room.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
         findings = verdict(found)
@@ -224,7 +224,7 @@ def _fill(
         bad_share,
         state.process_index,
         state.num_processes,
-        lambda items, what: console.tracked(what)(items),
+        console.tracked,
         state.wait_for_everyone,
     )
     if state.is_main_process:
@@ -291,7 +291,7 @@ def train(
         room.check_out(settings, resume)
         if data is not None and not finished(Path(settings.cache)):
             _fill(data, Path(settings.cache), settings.base, resolution, 3, None, 16, 0.05)
-        stored = Cache.open(settings.cache, lambda items, what: console.tracked(what)(items))
+        stored = Cache.open(settings.cache, console.tracked)
         if dry_run:
             for name, value in room.plan(settings, stored).items():
                 typer.echo(f"{name}: {value}")

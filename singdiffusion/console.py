@@ -31,9 +31,9 @@ def doing(what: str) -> Status:
     return Console(stderr=True).status(what)
 
 
-def tracked(what: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
+def tracked(items: Iterable[Item], what: str) -> Iterable[Item]:
     """Shows on stderr how far a loop is."""
-    return lambda items: track(items, what, console=Console(stderr=True), transient=True)
+    return track(items, what, console=Console(stderr=True), transient=True)
 
 
 @contextmanager

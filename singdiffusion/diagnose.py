@@ -210,8 +210,7 @@ def _options(
     checkpoint: Checkpoint, settings: dict[str, Any], steps: int, reading: Reading | None, seed: int
 ) -> Iterator[Option]:
     """The pipeline's start as it is, other starts at its first timestep, and other first timesteps."""
-    first, own = _first(checkpoint, settings, steps, seed)
-    spacing, zero_snr = own
+    first, (spacing, zero_snr) = _first(checkpoint, settings, steps, seed)
     yield _option("noise", spacing, zero_snr, first, reading, 0)
     if first.alpha > 0 and reading is not None:
         yield _option("mean", spacing, zero_snr, first, reading, 0)
@@ -288,7 +287,7 @@ def _stepped(scheduler: Scheduler, answer: Tensor, x: Tensor, seed: int) -> Tens
         try:
             probe.scale_model_input(sample, probe.timesteps[0])
             return probe.step(answer, probe.timesteps[0], sample).prev_sample
-        except Exception as error:
+        except Exception as error:  # as set_timesteps
             raise InputError(f"{type(scheduler).__name__}: its first step fails ({first_sentence(error)})") from None
 
 

@@ -22,6 +22,7 @@ from singdiffusion.files import find_folder, read_object
 from singdiffusion.latents import encode as encode_latents
 from singdiffusion.latents import vae_fingerprint
 from singdiffusion.records import Record, Source
+from singdiffusion.space import latent_scale
 from singdiffusion.text import TextEncoder, fingerprint
 from singtheory.errors import InputError
 from singtheory.files import write_json
@@ -57,13 +58,13 @@ class Encoder:
         text = None if self.text is None else fingerprint(self.text.parts[0])
         if self.vae is None:
             return Encoding(self.channels, self.resolution, self.resolution, self.resolution, text_encoder=text)
-        config, side = self.vae.config, self.resolution
+        (scaling_factor, shift_factor), side = latent_scale(self.vae), self.resolution
         one = self.images([np.zeros((side, side, 3), np.uint8)])
         return Encoding(
             *one.shape[1:],
             resolution=side,
-            scaling_factor=config.scaling_factor,
-            shift_factor=config.get("shift_factor") or 0.0,
+            scaling_factor=scaling_factor,
+            shift_factor=shift_factor,
             vae=vae_fingerprint(self.vae),
             text_encoder=text,
         )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.average import a_tensor_of
+from singdiffusion.space import latent_scale
 from singtheory.errors import InputError
 from singtheory.picture import HALF_RANGE
 
@@ -39,7 +40,7 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
         raise InputError(
             f"images of {images.shape[-1]}×{images.shape[-2]}: this VAE needs sides that are multiples of {factor}; resize them"
         )
-    shift, scale = vae.config.get("shift_factor") or 0.0, vae.config.scaling_factor
+    scale, shift = latent_scale(vae)
     pixels = images.expand(-1, 3, -1, -1)
     return torch.cat(
         [
@@ -52,8 +53,8 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
 @torch.no_grad()
 def decode(vae: Any, latents: Tensor) -> Tensor:
     """The images of latents as a U-Net sees them, in [−1, 1]: `encode` undone as far as the VAE can."""
-    shift = vae.config.get("shift_factor") or 0.0
-    parts = (latents.to(a_tensor_of(vae)) / vae.config.scaling_factor + shift).split(_BATCH)
+    scale, shift = latent_scale(vae)
+    parts = (latents.to(a_tensor_of(vae)) / scale + shift).split(_BATCH)
     return torch.cat([vae.decode(part).sample.clamp(-1, 1) for part in parts]).to(latents)
 
 

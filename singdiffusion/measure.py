@@ -45,8 +45,7 @@ def measure(network: AverageNetwork, data: Data, rows: Tensor) -> Measured:
         rows: of captions, as `frequent`.
     """
     size, device = data.cache.encoding.size, data.device
-    examples = torch.stack([_example(data, int(row)) for row in rows])
-    condition = data.condition(rows, examples.to(device), torch.zeros(len(rows), dtype=torch.bool))
+    condition = data.condition_of(rows)
     generator = torch.Generator(device).manual_seed(0)
     noises = (torch.randn(len(rows), *size, generator=generator, device=device) for _ in range(_NOISES))
     found = [network(condition, noise) for noise in noises]
@@ -78,10 +77,6 @@ def _distance(data: Data, rows: Tensor, mean: Tensor) -> float | None:
         return None
     exact = torch.stack([data.cache.x_0((data.cache.caption == row).nonzero()[:, 0]).mean(dim=0) for _, row in many])
     return float((mean[[k for k, _ in many]] - exact).norm() / exact.norm())
-
-
-def _example(data: Data, row: int) -> Tensor:
-    return data.cache.x_0((data.cache.caption == row).nonzero()[:1, 0])[0]
 
 
 def _first_snr() -> float:

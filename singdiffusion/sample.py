@@ -16,6 +16,7 @@ from singdiffusion.average import load_average
 from singdiffusion.checkpoint import scheduler_class, variant_of
 from singdiffusion.files import first_sentence
 from singdiffusion.pipeline import SingDiffusion
+from singtheory.device import check_device
 from singtheory.errors import InputError, unknown_name
 
 
@@ -58,10 +59,8 @@ def place(device: str | None) -> tuple[str, torch.dtype]:
     Raises:
         InputError: for a device that is not there.
     """
-    if device not in (None, "cpu", "cuda"):
-        raise unknown_name("device", device, ["cpu", "cuda"])
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda: torch sees no CUDA device here; leave --device out to use the CPU")
+    if device is not None:
+        check_device(device)
     if device == "cpu" or not torch.cuda.is_available():
         return "cpu", torch.float32
     return "cuda", torch.float16

@@ -12,6 +12,11 @@ from singdiffusion.text import fingerprint, same_encoders
 from singtheory.errors import InputError
 
 
+def latent_scale(vae: Any) -> tuple[float, float]:
+    """The scaling factor of a VAE's latents, and what is subtracted before, which older configurations do not hold."""
+    return vae.config["scaling_factor"], vae.config.get("shift_factor") or 0.0
+
+
 @dataclass(frozen=True)
 class Space:
     """What an average image must have in common with the pipeline whose start it gives.
@@ -33,13 +38,13 @@ class Space:
     @classmethod
     def of(cls, pipeline: Any) -> "Space":
         """That of a diffusers pipeline with a VAE, a U-Net and text encoders; nothing of it is changed."""
-        vae = pipeline.vae.config
+        scaling_factor, shift_factor = latent_scale(pipeline.vae)
         encoders = [getattr(pipeline, name, None) for name in ("text_encoder", "text_encoder_2")]
         present = [encoder for encoder in encoders if encoder is not None]
         return cls(
-            channels=vae.latent_channels,
-            scaling_factor=vae.scaling_factor,
-            shift_factor=vae.get("shift_factor") or 0.0,
+            channels=pipeline.vae.config.latent_channels,
+            scaling_factor=scaling_factor,
+            shift_factor=shift_factor,
             text_width=pipeline.unet.config.cross_attention_dim,
             text_encoder=fingerprint(*present) if present else None,
         )

@@ -9,15 +9,14 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 from torch.nn import functional
 
-from singdiffusion.average import Average, AverageModel, Condition
-from singdiffusion.space import Space
+from singdiffusion.average import Average, ClosedForm, Condition
 from singdiffusion.spread import cosine_modes
 from singtheory.errors import InputError
 from singtheory.law import Atoms
 from singtheory.start import principal_components
 
 
-class AverageStatistics(AverageModel):
+class AverageStatistics(ClosedForm):
     """One mean for every prompt, with the widest directions among low frequencies: the fallback where nothing has been trained.
 
     At sizes other than that of the data the mean is resized, the cosine modes are those of the size at hand, and deviations grow with
@@ -85,16 +84,6 @@ class AverageStatistics(AverageModel):
             found.mixture.copy_(components.basis)
             found.std.copy_(components.std)
         return found.eval()
-
-    @property
-    def space(self) -> Space:
-        """The latents of the images; no token states are understood."""
-        return Space(self.config["size"][0], self.config["scaling_factor"], self.config["shift_factor"])
-
-    @property
-    def takes_prompts(self) -> bool:
-        """True: every prompt has the same average."""
-        return True
 
     def forward(self, condition: Condition, x_1: Tensor) -> Average:
         """The same for every condition, in the size of `x_1`.

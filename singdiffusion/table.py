@@ -7,14 +7,13 @@ import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
-from singdiffusion.average import Average, AverageModel, Condition
-from singdiffusion.space import Space
+from singdiffusion.average import Average, ClosedForm, Condition
 from singtheory.errors import InputError, unknown_name
 from singtheory.law import Atoms
 from singtheory.start import principal_components
 
 
-class AverageTable(AverageModel):
+class AverageTable(ClosedForm):
     """`ȳ(c)`, and if wanted `s_k(c)`, for each of finitely many prompts or classes; `x_1` is not looked at (C9).
 
     The prompt "" stands for no prompt: its row is the mean of all data. Images have the one size of the data.
@@ -88,16 +87,6 @@ class AverageTable(AverageModel):
             table.basis.copy_(basis.reshape(table.basis.shape))
             table.stds.copy_(torch.stack(stds))
         return table.eval()
-
-    @property
-    def space(self) -> Space:
-        """The latents of the images; no token states are understood."""
-        return Space(self.config["size"][0], self.config["scaling_factor"], self.config["shift_factor"])
-
-    @property
-    def takes_prompts(self) -> bool:
-        """True: a table has nothing else."""
-        return True
 
     def forward(self, condition: Condition, x_1: Tensor) -> Average:
         """The rows of the prompts.

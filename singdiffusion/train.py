@@ -4,7 +4,6 @@ A step is a function of the seed and its number: which examples it takes, their 
 rate. Many processes draw the same numbers for the whole batch, and each takes its share.
 """
 
-import logging
 import math
 import signal
 from collections.abc import Callable, Iterator
@@ -30,7 +29,6 @@ from singdiffusion.settings import TrainSettings
 from singdiffusion.snapshot import Snapshot, clear_drafts
 from singtheory.errors import InputError
 
-_LOG = logging.getLogger(__name__)
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 _ASK_EVERY = 10
 _DEFAULT_BATCH = 32
@@ -85,8 +83,9 @@ class Data:
             )
         self.batch, share = batch, batch // processes
         self.mine = slice(process * share, (process + 1) * share)
-        self._class = torch.tensor([self.names.index(c) if c in self.names else -1 for c in cache.captions])
-        self._class[self._class < 0] = len(self.names)
+        number = {name: k for k, name in enumerate(self.names)}
+        self._class = torch.tensor([number.get(caption, len(number)) for caption in cache.captions])
+        self._epoch, self._shuffled = -1, torch.empty(0, dtype=torch.long)
 
     def rows(self, step: int) -> Tensor:
         """The examples of a step, over all processes: one order an epoch, the epochs without a seam; shape (batch,)."""
@@ -96,7 +95,7 @@ class Data:
         return whole[first - epochs[0] * count :][: self.batch]
 
     def _order(self, epoch: int) -> Tensor:
-        if getattr(self, "_epoch", None) != epoch:
+        if self._epoch != epoch:
             self._epoch, self._shuffled = epoch, torch.randperm(len(self.cache), generator=self._generator(epoch, 0))
         return self._shuffled
 
@@ -117,6 +116,12 @@ class Data:
     def condition(self, captions: Tensor, x_0: Tensor, left_out: Tensor) -> Tensor:
         """What the network takes for caption rows, or for images where they are the condition."""
         return getattr(self, f"_{self.settings.condition}")(captions, x_0, left_out)
+
+    def condition_of(self, captions: Tensor) -> Tensor:
+        """What the network takes for caption rows, by the first example of each where images are the condition; shape (m, ...)."""
+        firsts = torch.stack([(self.cache.caption == row).nonzero()[0, 0] for row in captions])
+        left_out = torch.zeros(len(captions), dtype=torch.bool)
+        return self.condition(captions, self._moved(self.cache.x_0(firsts)), left_out)
 
     def _text(self, captions: Tensor, _: Tensor, left_out: Tensor) -> Tensor:
         return self._moved(self.cache.states(captions.masked_fill(left_out, 0)))  # row 0 is ""
@@ -221,9 +226,8 @@ class Trainer:
         named = list(self.objective.named_parameters())
         of_spread = [parameter for name, parameter in named if ".spread." in f".{name}"]
         of_mean = [parameter for name, parameter in named if ".spread." not in f".{name}"]
-        self._clipped = [
-            group for group in (of_mean, of_spread) if group
-        ]  # apart, so that neither shortens the other's step
+        # clipped apart, so that neither shortens the other's step
+        self._clipped = [group for group in (of_mean, of_spread) if group]
         self.step = 0
         self._asked = False
 
@@ -243,9 +247,8 @@ class Trainer:
                 losses = self.forward(part.condition, part.x_1, part.x_0)
                 self.accelerator.backward(losses.total / parts)
             found.append(Losses(*(loss.detach() for loss in losses)))
-        if self.accelerator.sync_gradients:
-            for group in self._clipped:
-                self.accelerator.clip_grad_norm_(group, settings.clip)
+        for group in self._clipped:
+            self.accelerator.clip_grad_norm_(group, settings.clip)
         self.optimizer.step()
         self.ema.update(self.step)
         self.step += 1
@@ -330,9 +333,7 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint of this step."""
         states: Any = get_state_dict(self.objective, self.optimizer.optimizer, options=_WHOLE)
-        weights, optimizer = (
-            states  # of all processes together; empty in all but the first where weights are spread over them
-        )
+        weights, optimizer = states  # empty in all processes but the first where weights are spread over them
         average = {name: _whole(value) for name, value in zip(self._names(), self.ema.average, strict=True)}
         if self.accelerator.is_main_process:
             tensors = {
