@@ -68,7 +68,7 @@ STABLE_DIFFUSION = Sizes(SD_15, CLIP_L, VAE, 2048, 512, 16, 256, 40, "bf16", "cu
 class Pictures(Dataset):
     """JPEG files in memory with captions, as records and as a dataset of the usual examples."""
 
-    name = "pictures in memory"
+    name, caption = "pictures in memory", None
 
     def __init__(self, count: int, side: int, tokenizer: Any) -> None:
         generator = np.random.default_rng(0)
