@@ -1,0 +1,1 @@
+"""Derivations, experiments and the pictures of the pages."""

@@ -1,0 +1,1 @@
+"""Experiments on real data, each run by one command."""
