@@ -1,0 +1,22 @@
+"""Where a measurement comes from."""
+
+from importlib.metadata import version
+from typing import Any
+
+from singtheory.provenance import command_line, device_name
+
+
+def origin(module: str, device: str, seed: int = 0) -> dict[str, Any]:
+    """What every result carries.
+
+    Args:
+        module: that was run with this process's arguments.
+        device: a name that torch knows.
+        seed: of all random draws.
+    """
+    return {
+        "command": command_line(f"python -m {module}").replace("'", ""),
+        "device": device_name(device),
+        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers", "accelerate")},
+        "seed": seed,
+    }

@@ -1,0 +1,95 @@
+"""Equal loss at a tiny size; `equal_loss.py` measures the real one on a GPU."""
+
+import itertools
+import json
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from singdiffusion.cache import Cache
+from singtheory.files import write_json
+from tests.benchmarks import equal_loss
+from tests.singdiffusion.runs import TINY_UNET
+
+SIZES = equal_loss.Sizes(
+    unet=TINY_UNET | {"in_channels": 3, "out_channels": 3},
+    side=8,
+    batch=8,
+    measured=20,
+    seconds=1.0,
+    lrs=(1e-3, 3e-3),
+    precision="no",
+    device="cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Two captions: one colour each, and one of two colours, whose closed form has half the squared difference over two as its loss."""
+    folder = tmp_path_factory.mktemp("pictures")
+    captions = {"black": (0,) * 3, "white": (255,) * 3, "grey": (0,) * 3, "also grey": (255,) * 3}
+    lines = []
+    for k in range(40):
+        name = list(captions)[k % 4]
+        Image.new("RGB", (8, 8), captions[name]).save(folder / f"{k}.png")
+        lines.append(json.dumps({"file_name": f"{k}.png", "text": name.removeprefix("also ")}))
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+def test_all(pictures, tmp_path, monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(
+        equal_loss, "perf_counter", lambda: next(clock) / 32
+    )  # so that a busy machine takes as many steps
+    found = equal_loss.measure(str(pictures), tmp_path, SIZES, lambda part: write_json(tmp_path / "part.json", part))
+    assert json.loads((tmp_path / "part.json").read_text()).keys() == found.keys()
+    assert len(found["runs"]) == 4
+    for model in ("unet", "decoder"):
+        curves = [run["curve"] for run in found["runs"] if run["model"] == model]
+        assert min(map(equal_loss.best, curves)) == found[model]["best loss"] <= found["equal loss"]
+        assert all(equal_loss.best(points) < points[0]["loss"] for points in curves)
+        assert all(1.0 <= points[-1]["seconds"] < 1.1 for points in curves)
+    assert found["equal loss"] in (found["unet"]["best loss"], found["decoder"]["best loss"])
+    rates = found["decoder"]["examples a second"] / found["unet"]["examples a second"]
+    assert found["examples a second, times the U-Net"] == pytest.approx(rates)
+
+
+def test_a_cache_is_taken_as_it_is(pictures, tmp_path):
+    made = equal_loss.opened(str(pictures), tmp_path / "cache", SIZES)
+    assert equal_loss.opened(str(tmp_path / "cache"), tmp_path / "other", SIZES).digest == made.digest
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_least_loss_is_that_of_the_means(pictures, tmp_path):
+    """Black and white vary by nothing, grey by 1 around its mean 0."""
+    cache = equal_loss.opened(str(pictures), tmp_path / "cache", SIZES)
+    assert isinstance(cache, Cache)
+    grey = torch.tensor([cache.captions[row] == "grey" for row in cache.caption])
+    whole = equal_loss.Measured(cache, torch.arange(40), torch.zeros(40, 3, 8, 8))
+    assert whole.least() == pytest.approx(float(grey.float().mean())) == 0.5
+
+
+def test_the_better_learning_rate_counts():
+    def run(model, lr, *losses):
+        points = [{"examples": 10.0 * k, "seconds": float(k), "loss": loss} for k, loss in enumerate(losses, 1)]
+        return {"model": model, "lr": lr, "weights": 1, "curve": points}
+
+    found = equal_loss.compare(
+        [run("unet", 1, 9, 8, 7), run("unet", 2, 9, 5, 4), run("decoder", 1, 5, 3, 2), run("decoder", 2, 9, 9, 9)]
+    )
+    assert found["equal loss"] == 4 and found["unet"]["lr"] == 2 and found["decoder"]["lr"] == 1
+    assert found["unet"]["seconds to the equal loss"] == 3 and found["decoder"]["seconds to the equal loss"] == 2
+    assert found["sooner at the equal loss, times"] == 1.5
+
+
+@pytest.mark.parametrize(("there", "words"), [(True, "is empty"), (False, "no CUDA device here")])
+def test_what_cannot_be_run_is_one_line(tmp_path, monkeypatch, capsys, there, words):
+    monkeypatch.setattr(sys, "argv", ["equal_loss", "--data", str(tmp_path), "--out", str(tmp_path / "out.json")])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(equal_loss, "origin", lambda *_: {})
+    with pytest.raises(SystemExit, match="2"):
+        equal_loss.main()
+    assert words in capsys.readouterr().err.splitlines()[-1] and not list(tmp_path.iterdir())
