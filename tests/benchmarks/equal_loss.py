@@ -153,7 +153,8 @@ def best(points: Curve) -> float:
 
 def compare(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """What each model, with its better learning rate, needs for the loss that both reach."""
-    better = {run["model"]: run for run in sorted(runs, key=lambda run: -best(run["curve"]))}
+    of_model = {name: [run for run in runs if run["model"] == name] for name in ("unet", "decoder")}
+    better = {name: min(its, key=lambda run: best(run["curve"])) for name, its in of_model.items()}
     equal = max(best(run["curve"]) for run in better.values())
     found: dict[str, Any] = {"equal loss": equal}
     for model, run in better.items():

@@ -1,9 +1,11 @@
 """Where a measurement comes from."""
 
+import shlex
+import sys
 from importlib.metadata import version
 from typing import Any
 
-from singtheory.provenance import command_line, device_name
+from singtheory.provenance import device_name
 
 
 def origin(module: str, device: str, seed: int = 0) -> dict[str, Any]:
@@ -15,7 +17,7 @@ def origin(module: str, device: str, seed: int = 0) -> dict[str, Any]:
         seed: of all random draws.
     """
     return {
-        "command": command_line(f"python -m {module}").replace("'", ""),
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         "device": device_name(device),
         "versions": {name: version(name) for name in ("torch", "diffusers", "transformers", "accelerate")},
         "seed": seed,
