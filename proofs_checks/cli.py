@@ -1,4 +1,4 @@
-"""The command `singtheory`: list or verify the claims, tabulate the reverse-process error of a sampler.
+"""The command `singtheory`: list or verify the claims, tabulate the reverse-process error of a sampler, add up its error budget.
 
 The first line is printed before anything heavy is imported, so that a run is seen to have started.
 """
@@ -32,6 +32,11 @@ DataOption = Annotated[
 ClaimsOption = Annotated[
     str, typer.Option("--claims", help="Which claims: shell patterns such as 'B*', separated by commas.")
 ]
+ScheduleOption = Annotated[
+    str,
+    typer.Option(help="cosine, linear-vp, sd, sd-zero-snr, rectified-flow, power:P or a scheduler_config.json."),
+]
+DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 SeedOption = Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same numbers.")]
 
 
@@ -104,16 +109,13 @@ def verify(
 
 @app.command()
 def bounds(
-    schedule: Annotated[
-        str,
-        typer.Option(help="cosine, linear-vp, sd, sd-zero-snr, rectified-flow, power:P or a scheduler_config.json."),
-    ] = "sd",
+    schedule: ScheduleOption = "sd",
     steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
     spacing: Annotated[str, typer.Option(help="leading, trailing or linspace.")] = "leading",
     data: DataOption = "digits",
     queries: Annotated[int, typer.Option(help="How many x_t a step are averaged; time grows with it.")] = 16,
     seed: SeedOption = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: DeviceOption = "cpu",
     json_file: Annotated[Path, typer.Option("--json", metavar="FILE", help="Where the table is written.")] = Path(
         "bounds.json"
     ),
@@ -146,6 +148,72 @@ def bounds(
         }
         files.write_json(json_file, meta | {"steps": rows})
         typer.echo(f"written to {json_file}")
+
+
+@app.command()
+def budget(
+    schedule: ScheduleOption = "sd",
+    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
+    spacing: Annotated[
+        str, typer.Option(help="leading, trailing, linspace, karras, uniform-log-snr, cosine or optimal (E2).")
+    ] = "leading",
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data", help="digits, fashion-mnist[:FOLDER], FILE.npy, FILE.npz, a FOLDER of images, golden or bumps."
+        ),
+    ] = "digits",
+    queries: Annotated[
+        int, typer.Option(help="How many x_t a node of the mmse curve, on average; time grows with it.")
+    ] = 256,
+    start: Annotated[str, typer.Option(help="noise, mean or matched.")] = "noise",
+    loss_curve: Annotated[
+        Path | None, typer.Option(metavar="FILE.npz", help="Of a trained denoiser: snr, and mse = E‖x_0 − m‖² there.")
+    ] = None,
+    snr_start: Annotated[
+        float | None,
+        typer.Option(help="Where grids that are not spaced in time start; the schedule's γ at t = 1 if not given."),
+    ] = None,
+    snr_end: Annotated[
+        float | None, typer.Option(help="Where all grids end; needed where the spacing ends at t = 0, where σ = 0.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Of all intervals together.")] = 0.99,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the curve, the steps and the costs.")
+    ] = None,
+    json_file: Annotated[Path, typer.Option("--json", metavar="FILE", help="Where the results are written.")] = Path(
+        "budget.json"
+    ),
+) -> None:
+    """The error budget of a sampler (B8) in nats: start, discretisation and network, for its grid, for all others and for the best."""
+    typer.echo(f"singtheory budget: {steps} {spacing} steps of {schedule} on {data} (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from proofs_checks import budget_run, console, console_budget
+        from singtheory import files
+        from singtheory.device import check_device
+        from singtheory.provenance import command_line, provenance
+
+        for file in (picture, json_file):
+            if file is not None:
+                files.check_folder(file.parent)
+        check_device(device)
+        request = budget_run.Request(
+            schedule, steps, spacing, data, queries, start, loss_curve, snr_start, snr_end, confidence, seed, device
+        )
+        found = budget_run.run(request)
+        console.show(console_budget.budget_table(found["budget"], f"{steps} {spacing} steps of {schedule} on {data}"))
+        console.show(console_budget.grids_table([r for r in found["grids"] if r["steps"] == steps], steps))
+        found = provenance(command_line("singtheory"), seed, device) | found
+        files.write_json(json_file, found)
+        typer.echo(f"written to {json_file}")
+        if picture is not None:
+            from proofs_checks.picture_budget import budget_picture
+
+            files.write_bytes(picture, budget_picture(found).png())
+            typer.echo(f"drawn in {picture}")
 
 
 def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, full: bool, device: str) -> "Context":

@@ -5,25 +5,52 @@ For steps of variance exactly c², any denoiser `m_θ` and expectations under q,
     KL(q_end‖p_end) ≤ KL(q_start‖p_start) + Σ_k ½(g_k mmse(γ_k) − ∫ mmse dγ) + Σ_k ½ g_k E‖x̂ − m_θ‖²
 
 initial mismatch, discretisation, network error. It bounds the law of the whole path, so the chain must end where σ > 0.
+
+    curve = exact_curve(law)                                    # or sample_curve(law, snr_end, generator)
+    snr = chain_snr(schedule, times)
+    start = start_term(curve, Moments.of(law), from_noise(...), alpha, sigma)
+    budget(curve, snr, start, denoiser_errors(law, schedule, times, denoiser, 10_000, 4.0, generator)).high
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from singtheory import formula
+from singtheory import draw, formula
 from singtheory.errors import InputError
-from singtheory.information import line_mmse
-from singtheory.law import Atoms
+from singtheory.estimate import Estimate, mean_interval
+from singtheory.law import Atoms, Law
+from singtheory.mismatch import Mismatch, Moments, Start, initial_mismatch
+from singtheory.mmse import Curve, exact_curve
 from singtheory.schedule import Schedule
+from singtheory.start import Components, all_components
 
-_NODES = 48
 _PER_STD, _REACH = 20, 12
 """Nodes of the trapezoidal rule in a standard deviation of the noise, and how many of these it goes beyond the atoms."""
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Term:
+    """A sum over the steps of a chain, in nats.
+
+    Attributes:
+        steps: one value a step, shape (steps,).
+        low: the sum is at least this.
+        high: the sum is at most this.
+    """
+
+    steps: Tensor
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """The sum."""
+        return float(self.steps.sum())
 
 
 @dataclass(frozen=True)
@@ -32,45 +59,51 @@ class Budget:
 
     Attributes:
         start: `KL(q_start‖p_start)`.
-        discretisation: one a step, shape (steps,).
-        network: one a step, shape (steps,).
+        discretisation: the mean KL of the exact kernels from the plug-in Gaussians.
+        network: what the denoiser's error adds.
     """
 
-    start: float
-    discretisation: Tensor
-    network: Tensor
+    start: Mismatch
+    discretisation: Term
+    network: Term
 
     @property
-    def total(self) -> float:
+    def low(self) -> float:
+        """The least that the three terms can be together."""
+        return self.start.low + self.discretisation.low + self.network.low
+
+    @property
+    def high(self) -> float:
         """At least `KL(q_end‖p_end)`."""
-        return self.start + float(self.discretisation.sum() + self.network.sum())
+        return self.start.high + self.discretisation.high + self.network.high
 
 
-def budget(
-    law: Atoms, schedule: Schedule, times: Tensor, start: float, denoiser: Callable[[Tensor, float], Tensor]
-) -> Budget:
-    """The budget of an ancestral sampler on atoms on a line, by quadrature.
+def budget(curve: Curve, snr: Tensor, start: Mismatch, error2: Estimate | None = None) -> Budget:
+    """The budget of an ancestral sampler.
 
     Args:
-        law: finite data on a line.
-        schedule: the forward process.
-        times: decreasing, shape (steps + 1,), the last one with σ > 0.
-        start: `KL(q_start‖p_start)`, as from `start_mismatch`.
-        denoiser: `m_θ(x_t, t)`, maps (n, 1) to (n, 1).
+        curve: the mmse of the data: `exact_curve` for Gaussian data and on a line, else `sample_curve`.
+        snr: of the chain, increasing, shape (steps + 1,), as from `chain_snr`.
+        start: as from `start_term`.
+        error2: `E‖x̂ − m_θ‖²` at the start of each step, (steps,), as from `denoiser_errors` or a `LossCurve`; the exact denoiser if not given.
 
     Raises:
-        InputError: for data of more than one dimension, times that do not decrease, and an end with σ = 0.
+        InputError: for a chain that does not increase or ends at σ = 0, and for errors that are not one a step.
     """
-    snr = snr_along(law, schedule, times)
-    gaps = snr.diff()
-    errors = torch.stack([denoiser_error(law, schedule, t, denoiser) for t in times[:-1].tolist()])
-    return Budget(start, discretisation(law, snr), formula.network_error(gaps, errors))
+    found = Term(curve.discretisation(snr), *curve.discretisation_interval(snr))
+    error2 = Estimate.exact(torch.zeros(len(snr) - 1, dtype=torch.float64)) if error2 is None else error2
+    if error2.value.shape != (len(snr) - 1,):
+        raise InputError(f"errors of shape {tuple(error2.value.shape)}: need one for each of {len(snr) - 1} steps")
+    value, low, high = (formula.network_error(snr.diff(), v) for v in (error2.value, error2.low, error2.high))
+    return Budget(start, found, Term(value, float(low.sum()), float(high.sum())))
 
 
-def snr_along(law: Atoms, schedule: Schedule, times: Tensor) -> Tensor:
-    """`γ` at the times of a chain, which it checks."""
-    if law.dim != 1:
-        raise InputError(f"data in {law.dim} dimensions: this budget is computed by quadrature on a line")
+def chain_snr(schedule: Schedule, times: Tensor) -> Tensor:
+    """`γ` at the times of a chain, increasing, shape (steps + 1,).
+
+    Raises:
+        InputError: for times that do not decrease, and an end with σ = 0.
+    """
     if len(times) < 2 or not bool((times.diff() < 0).all()):
         raise InputError("times: need at least two that decrease")
     if float(schedule.sigma(times[-1])) == 0:
@@ -78,19 +111,101 @@ def snr_along(law: Atoms, schedule: Schedule, times: Tensor) -> Tensor:
     return schedule.snr(times)
 
 
-def discretisation(law: Atoms, snr: Tensor) -> Tensor:
+def moments_of(law: Law) -> Moments:
+    """Mean and the directions of a covariance in which a law varies."""
+    if isinstance(law, Atoms):
+        return Moments(law.mean, all_components(law))
+    variances, basis = torch.linalg.eigh(law.cov)
+    varies = variances > 1e-12 * variances[-1]
+    return Moments(law.mean, Components(basis.mT[varies].flip(0), variances[varies].sqrt().flip(0)))
+
+
+def start_term(curve: Curve, moments: Moments, start: Start, alpha: float, sigma: float) -> Mismatch:
+    """`KL(q_t‖S) = KL(G_q‖S) + ½ Σ log(1 + γλ_i) − I(x_0; z)`, exact for every law whose information is (B5 with B4).
+
+    `log(G_q/S)` is quadratic and `G_q` has the moments of `q_t`; the rest, `KL(q_t‖G_q)`, is a difference of two entropies. C5 bounds
+    it too, through moments alone.
+
+    Raises:
+        InputError: for `σ = 0`.
+    """
+    bounded = initial_mismatch(moments, start, alpha, sigma)
+    snr = torch.tensor([formula.snr(alpha, sigma)], dtype=torch.float64)
+    gaussian = float(formula.gaussian_information(snr, moments.eigenvalues, torch).sum())
+    low, high = (max(0.0, gaussian - float(v)) for v in reversed(curve.information_interval(snr)))
+    return Mismatch(bounded.low + low, max(bounded.low + low, min(bounded.low + high, bounded.high)))
+
+
+def denoiser_errors(
+    law: Law,
+    schedule: Schedule,
+    times: Tensor,
+    denoiser: Callable[[Tensor, float], Tensor],
+    samples: int,
+    largest: float,
+    generator: torch.Generator | None = None,
+    confidence: float = 0.99,
+) -> Estimate:
+    """`E‖x̂ − m_θ‖²` under `q_t` at the start of each step, from draws; (steps,).
+
+    Args:
+        law: of the data.
+        schedule: the forward process.
+        times: decreasing, shape (steps + 1,).
+        denoiser: `m_θ(x_t, t)`, maps (n, d) to (n, d).
+        samples: draws of `x_t` a step.
+        largest: a proven bound of `‖x̂ − m_θ‖²`, such as 4d where both lie in [−1, 1]^d.
+        generator: for the draws.
+        confidence: with which all intervals hold at once.
+
+    Raises:
+        InputError: for samples below 1, and if a draw exceeds `largest`.
+    """
+    if samples < 1:
+        raise InputError(f"samples {samples}: need at least one")
+    each = 1 - (1 - confidence) / (len(times) - 1)
+    values, intervals = [], []
+    for t in times[:-1].tolist():
+        error2 = torch.cat([_error2(law, schedule, t, denoiser, n, generator) for n in _batches(samples)])
+        values.append(float(error2.mean()))
+        intervals.append(mean_interval(error2, 0.0, largest, each))
+    low, high = torch.tensor(intervals, dtype=torch.float64).unbind(1)
+    return Estimate(torch.tensor(values, dtype=torch.float64), low, high, confidence, samples, "monte-carlo")
+
+
+def _batches(samples: int) -> list[int]:
+    return [min(_BATCH, samples - first) for first in range(0, samples, _BATCH)]
+
+
+def _error2(
+    law: Law,
+    schedule: Schedule,
+    t: float,
+    denoiser: Callable[[Tensor, float], Tensor],
+    n: int,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """`‖x̂ − m_θ‖²` at n draws of `x_t`, shape (n,)."""
+    x_0 = law.sample(n, generator)
+    x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * draw.normal(x_0.shape, law.device, generator)
+    exact = law.posterior(x_t / schedule.sigma(t), schedule.snr(t)).mean
+    return (exact - denoiser(x_t, t)).square().sum(dim=1)
+
+
+def snr_along(law: Atoms, schedule: Schedule, times: Tensor) -> Tensor:
+    """`chain_snr` for what is computed by quadrature on a line."""
+    if law.dim != 1:
+        raise InputError(f"data in {law.dim} dimensions: this budget is computed by quadrature on a line")
+    return chain_snr(schedule, times)
+
+
+def discretisation(law: Law, snr: Tensor) -> Tensor:
     """`½(g mmse(γ_k) − ∫ mmse dγ)` of each step between increasing `snr` (steps + 1,): the mean of `KL(P‖Q)`; shape (steps,)."""
-    x, w = (torch.as_tensor(v) for v in np.polynomial.legendre.leggauss(_NODES))
-    # in √γ, where the mmse of few atoms is smooth on the scale of the noise
-    low, high = snr[:-1].sqrt(), snr[1:].sqrt()
-    root = low[:, None] + (high - low)[:, None] * (x + 1) / 2
-    mmse = line_mmse(law, root.square().flatten())[0].reshape(root.shape)
-    area = (2 * root * mmse * w).sum(dim=1) * (high - low) / 2
-    return formula.discretisation(snr.diff(), line_mmse(law, snr[:-1])[0], area)
+    return exact_curve(law).discretisation(snr)
 
 
 def denoiser_error(law: Atoms, schedule: Schedule, t: float, denoiser: Callable[[Tensor, float], Tensor]) -> Tensor:
-    """`E‖x̂ − m_θ‖²` under `q_t` for atoms on a line."""
+    """`E‖x̂ − m_θ‖²` under `q_t` for atoms on a line, by quadrature."""
     x_t, mass = marginal(law, schedule, t)
     mean = law.posterior(x_t / schedule.sigma(t), schedule.snr(t)).mean
     return mass @ (mean - denoiser(x_t, t)).square()[:, 0]

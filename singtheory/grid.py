@@ -7,18 +7,21 @@ the scheduler ends (`set_alpha_to_one`): at t = 0, or at the first node.
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from singtheory import formula
 from singtheory.errors import InputError, unknown_name
-from singtheory.schedule import Discrete, Schedule
+from singtheory.schedule import Cosine, Discrete, Schedule
 
 Mmse = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Maps γ of shape (n,) to `mmse(γ)` and `mmse′(γ)`."""
 
 _CANDIDATES, _ROUNDS = 129, 13
 """First steps tried from 2^-64 of the range up, two an octave; 13 rounds of 4 bits leave the last bit of float64."""
+
+_PIECES, _PIECE_NODES = 128, 8
 
 
 def _check_steps(steps: int) -> None:
@@ -85,6 +88,32 @@ def karras(schedule: Schedule, steps: int, snr_start: float, snr_end: float, rho
     return schedule.time_of_snr(root ** (-2 * rho))
 
 
+def cosine(schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> Tensor:
+    """Equal steps in the angle `arctan(σ/α)`, the time of the cosine schedule, from `snr_start ≥ 0` up to `snr_end`."""
+    _check_steps(steps)
+    if not 0 <= snr_start < snr_end < math.inf:
+        raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
+    times = Cosine().time_of_snr(torch.tensor([snr_start, snr_end], dtype=torch.float64))
+    angles = torch.linspace(float(times[0]), float(times[1]), steps + 1, dtype=torch.float64)
+    return schedule.time_of_snr(Cosine().snr(angles))
+
+
+def ended(schedule: Schedule, times: Tensor, snr_end: float) -> Tensor:
+    """A grid that stops at `snr_end`: its times before that, closed by that one; shape (at most steps + 1,).
+
+    Raises:
+        InputError: where nothing lies before, and for an end that is not finite: there σ = 0, and KL to a density is infinite for atoms.
+    """
+    if not 0 < snr_end < math.inf:
+        raise InputError(f"snr {snr_end}: a chain must end where σ > 0, at a positive and finite signal-to-noise ratio")
+    before = times[schedule.snr(times) < snr_end * (1 - 1e-9)]
+    if len(before) == 0:
+        raise InputError(
+            f"snr {snr_end}: the grid starts beyond, at {float(schedule.snr(times[0])):.6g}; take a larger end"
+        )
+    return torch.cat([before, schedule.time_of_snr(snr_end)[None]])
+
+
 def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mmse: Mmse) -> Tensor:
     """The grid with the least discretisation term `Σ ½∫(mmse(γ_k) − mmse(γ))dγ` of B8, ends given (E2).
 
@@ -110,6 +139,17 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
         raise InputError(f"mmse must decrease from snr {snr_start} to {snr_end}, with a negative derivative at both")
     snr = ends if steps == 1 else _cheapest(_stationary(steps, snr_start, snr_end, mmse), mmse)
     return schedule.time_of_snr(snr)
+
+
+def root_integral(mmse: Mmse, snr_start: float, snr_end: float) -> float:
+    """`R = ∫√|mmse′| dγ`; many steps of the best grid cost `R²/4N` (E2). Gauss and Legendre's rule in pieces of `log(1 + mmse(0) γ)`."""
+    scale = mmse(torch.zeros(1, dtype=torch.float64))[0]
+    edges = torch.linspace(math.log1p(scale * snr_start), math.log1p(scale * snr_end), _PIECES + 1, dtype=torch.float64)
+    x, w = (torch.as_tensor(v) for v in np.polynomial.legendre.leggauss(_PIECE_NODES))
+    half = edges.diff()[:, None] / 2
+    place = (edges[:-1, None] + half * (x + 1)).flatten()
+    root = (-mmse(torch.expm1(place) / scale)[1]).clamp(min=0).sqrt()
+    return float((half * w).flatten() @ (root * place.exp()) / scale)
 
 
 def _stationary(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
@@ -155,6 +195,8 @@ def _cheapest(grids: Tensor, mmse: Mmse) -> Tensor:
     return grids[(levels * grids.diff(dim=1)).sum(dim=1).argmin()]
 
 
+BETWEEN = {"karras": karras, "uniform-log-snr": uniform_log_snr, "cosine": cosine}
+"""Grids between two given signal-to-noise ratios, by name."""
 _NAMED = {"leading": leading, "trailing": trailing, "linspace": linspace}
 
 

@@ -46,6 +46,34 @@ def discretisation(gap: Number, mmse: Number, information: Number) -> Number:
     return (gap * mmse - information) / 2
 
 
+def mmse_ahead(mmse: Number, ahead: Number, rank: int) -> Number:
+    """`m/(1 + hm/r)`: at most this is left of `mmse(γ) = m` at `γ + h`, and at least this at `γ + h` for h < 0; r the rank of Σ (B8).
+
+    `−mmse′ = E‖C‖_F² ≥ (E tr C)²/r`, so that `1/mmse − γ/r` increases; for `Σ = λI` and Gaussian data it is constant.
+    """
+    return mmse / (1 + ahead * mmse / rank)
+
+
+def area_ahead(mmse: Number, ahead: Number, rank: int, xp: Namespace) -> Number:
+    """`r log(1 + hm/r)`, the integral of `mmse_ahead` from 0 to h (B8)."""
+    return rank * xp.log1p(ahead * mmse / rank)
+
+
+def gaussian_mmse(snr: Number, eigenvalue: Number) -> Number:
+    """`λ/(1 + γλ)`, one eigenvalue's part of the mmse of Gaussian data; of all data of that covariance the most (B8)."""
+    return eigenvalue / (1 + snr * eigenvalue)
+
+
+def gaussian_information(snr: Number, eigenvalue: Number, xp: Namespace) -> Number:
+    """`½ log(1 + γλ)`, one eigenvalue's part of `I(x_0; z) = ½∫_0^γ mmse` of Gaussian data; of all data of that covariance the most (B4)."""
+    return xp.log1p(snr * eigenvalue) / 2
+
+
+def mistaken_atom(snr: Number, distance: Number, xp: Namespace) -> Number:
+    """`d² Φ(−√γ d/2)`, the squared error of taking an atom for one at distance d, times how likely that is at most (D1, B8)."""
+    return distance**2 * (1 - xp.erf(xp.sqrt(snr / 8) * distance)) / 2
+
+
 def network_error(gap: Number, error2: Number) -> Number:
     """`½ g E‖x̂ − m_θ‖²`, what a denoiser's error adds to the KL of a step (B8)."""
     return gap * error2 / 2

@@ -1,0 +1,120 @@
+"""A run of `singtheory budget`: what was asked, checked before any work, and what was found, in plain values."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proofs_checks.comparison import SPACINGS, SWEEP, Comparison, check_start, curve_of
+from proofs_checks.console import progress
+from proofs_checks.laws import BUMPS, GOLDEN
+from proofs_checks.record import describe_data
+from singtheory import InputError, Law, Schedule, grid
+from singtheory import data as loaders
+from singtheory.budget import chain_snr
+from singtheory.errors import unknown_name
+from singtheory.estimate import check_confidence
+from singtheory.loss_curve import LossCurve, read_loss_curve
+from singtheory.schedule import schedule_named
+
+_LAWS: dict[str, Law] = {"golden": GOLDEN, "bumps": BUMPS}
+"""Mixtures that have a name: three atoms on a line, two Gaussians on a line."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of the command, by their names there."""
+
+    schedule: str
+    steps: int
+    spacing: str
+    data: str
+    queries: int
+    start: str
+    loss_curve: Path | None
+    snr_start: float | None
+    snr_end: float | None
+    confidence: float
+    seed: int
+    device: str
+
+
+def run(request: Request) -> dict[str, Any]:
+    """The budget of the grid that was asked for, of all others, and the curve they are computed from.
+
+    Raises:
+        InputError: for bad input, before anything that takes long.
+    """
+    check_start(request.start)
+    check_confidence(request.confidence)
+    if request.spacing not in SPACINGS:
+        raise unknown_name("spacing", request.spacing, SPACINGS)
+    schedule = schedule_named(request.schedule)
+    snr_start, snr_end = _ends(request, schedule)
+    loss = None if request.loss_curve is None else read_loss_curve(request.loss_curve)
+    law, about = _load(request)
+    reach = snr_end if loss is None else _reach(loss, snr_end)
+    with progress() as bar:
+        task = bar.add_task("mmse curve", total=None)
+        curve = curve_of(
+            law, reach, request.seed, request.queries, request.confidence,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+        compared = Comparison(law, schedule, curve, request.start, snr_start, snr_end, loss)
+        chosen = compared.row(request.spacing, request.steps)
+        steps = compared.steps(compared.times(request.spacing, request.steps))
+        counts = tuple(sorted({*SWEEP, request.steps}))
+        task = bar.add_task("grids", total=len(SPACINGS) * len(counts))
+        rows = list(compared.rows(counts, lambda name: bar.update(task, advance=1, description=name)))
+    return {
+        "schedule": request.schedule,
+        "spacing": request.spacing,
+        "start": request.start,
+        "data": about,
+        "queries": request.queries,
+        "method": curve.method,
+        "confidence": curve.confidence,
+        "snr_start": snr_start,
+        "snr_end": snr_end,
+        "limit": compared.limit(),
+        "budget": chosen,
+        "steps": steps,
+        "grids": rows,
+        "nodes": compared.nodes(request.steps),
+        "mmse": compared.mmse(),
+    }
+
+
+def _ends(request: Request, schedule: Schedule) -> tuple[float, float]:
+    """The ends of the grids that are not spaced in time; all end at the second."""
+    snr_start = float(schedule.snr(1.0)) if request.snr_start is None else request.snr_start
+    if not 0 <= snr_start < math.inf:
+        raise InputError(f"snr-start {snr_start}: must be finite and at least 0")
+    if request.snr_end is not None:
+        if not snr_start < request.snr_end < math.inf:
+            raise InputError(f"snr-end {request.snr_end}: must be finite and above snr-start, {snr_start:.6g}")
+        return snr_start, request.snr_end
+    timed = request.spacing if request.spacing in ("leading", "trailing", "linspace") else "leading"
+    times = grid.grid_named(timed, schedule, request.steps)
+    if float(schedule.sigma(times[-1])) == 0:
+        raise InputError(
+            f"{request.steps} {timed} steps of {request.schedule} end at t = 0, where σ = 0 and KL is infinite for atoms: "
+            "say where the chain ends with --snr-end, as 1000; the step from there to t = 0 is judged by W₂² ≤ mmse"
+        )
+    return snr_start, float(chain_snr(schedule, times)[-1])
+
+
+def _reach(loss: LossCurve, snr_end: float) -> float:
+    """The first node of the loss at or beyond the end: the curve must be known there too."""
+    beyond = loss.snr[loss.snr >= snr_end]
+    return float(beyond[0]) if len(beyond) else snr_end
+
+
+def _load(request: Request) -> tuple[Law, dict[str, Any]]:
+    if request.data in _LAWS:
+        return _LAWS[request.data], {"name": request.data, "dim": _LAWS[request.data].dim}
+    loaded = loaders.load(request.data)
+    law = loaded.law
+    if float(law.points.std(dim=0, correction=0).max()) == 0:
+        raise InputError(f"{loaded.name}: all points are equal, so there is nothing to measure; give different points")
+    return law.to(request.device), describe_data(loaded)

@@ -1,0 +1,199 @@
+"""Grids compared by their error budgets (B8): the named ones, and the best with the same ends (E2)."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from singtheory import Atoms, Gaussian, GaussianMixture, InputError, Law, Schedule, formula, grid
+from singtheory.budget import Budget, budget, chain_snr, moments_of, start_term
+from singtheory.errors import unknown_name
+from singtheory.estimate import Estimate
+from singtheory.loss_curve import LossCurve
+from singtheory.mismatch import Mismatch, Moments, Start, from_matched, from_mean, from_noise
+from singtheory.mmse import Curve, exact_curve
+from singtheory.mmse_sampled import SampledCurve, sample_curve
+from singtheory.smooth import Smooth
+
+SWEEP = (5, 10, 20, 50, 100, 200, 500, 1000)
+"""Numbers of steps."""
+TIMED = ("leading", "trailing", "linspace")
+"""Spacings in time; where they start is theirs."""
+SPACINGS = (*TIMED, *grid.BETWEEN, "optimal")
+STARTS = ("noise", "mean", "matched")
+_SMOOTH_NODES = 513
+
+Progress = Callable[[int, int], None]
+
+
+def curve_of(law: Law, snr_end: float, seed: int, queries: int, confidence: float, progress: Progress) -> Curve:
+    """The law's mmse: exact for Gaussian data and on a line, else from draws."""
+    if isinstance(law, Gaussian) or law.dim == 1:
+        return exact_curve(law)
+    if isinstance(law, GaussianMixture):
+        raise InputError(
+            f"a Gaussian mixture in {law.dim} dimensions: its mmse has no interval; give points drawn from it"
+        )
+    assert isinstance(law, Atoms)
+    generator = torch.Generator().manual_seed(seed)
+    return sample_curve(law, snr_end, generator, queries, confidence=confidence, progress=progress)
+
+
+@dataclass
+class Comparison:
+    """What all grids of one command share.
+
+    Args:
+        law: of the data.
+        schedule: the forward process.
+        curve: the data's mmse.
+        start: noise, mean or matched.
+        snr_start: where the grids that are not spaced in time start.
+        snr_end: where all end.
+        loss: of a trained denoiser, if there is one.
+    """
+
+    law: Law
+    schedule: Schedule
+    curve: Curve
+    start: str
+    snr_start: float
+    snr_end: float
+    loss: LossCurve | None = None
+    _best: dict[tuple[int, float, float], Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_start(self.start)
+        self.moments: Moments = moments_of(self.law)
+        self.smooth = self._smooth()
+
+    def _smooth(self) -> grid.Mmse:
+        """What the best grid is searched on: many thousand γ."""
+        if isinstance(self.curve, SampledCurve):
+            return self.curve.smooth
+        if self.curve.method == "exact":
+            return self.curve
+        return Smooth.through(self.curve, self.snr_end, float(self.law.cov.trace()), _SMOOTH_NODES)
+
+    def times(self, spacing: str, steps: int) -> Tensor:
+        """The grid of that name, from its start to `snr_end`."""
+        if spacing in TIMED:
+            return grid.ended(self.schedule, grid.grid_named(spacing, self.schedule, steps), self.snr_end)
+        if spacing == "optimal":
+            return self.best(steps, self.snr_start, self.snr_end)
+        if spacing not in grid.BETWEEN:
+            raise unknown_name("spacing", spacing, SPACINGS)
+        return grid.BETWEEN[spacing](self.schedule, steps, self.snr_start, self.snr_end)
+
+    def best(self, steps: int, snr_start: float, snr_end: float) -> Tensor:
+        """The best grid between two ends."""
+        key = (steps, snr_start, snr_end)
+        if key not in self._best:
+            self._best[key] = grid.optimal(self.schedule, steps, snr_start, snr_end, self.smooth)
+        return self._best[key]
+
+    def budget(self, times: Tensor) -> Budget:
+        """The three terms of a grid."""
+        snr = chain_snr(self.schedule, times)
+        return budget(self.curve, snr, self.mismatch(float(times[0])), self.error2(snr))
+
+    def error2(self, snr: Tensor) -> Estimate | None:
+        """Of the trained denoiser at the start of each step."""
+        return None if self.loss is None else self.loss.error2(self.curve, snr[:-1])
+
+    def mismatch(self, t: float) -> Mismatch:
+        """Of the start at t."""
+        alpha, sigma = float(self.schedule.alpha(t)), float(self.schedule.sigma(t))
+        return start_term(self.curve, self.moments, self._started(alpha, sigma), alpha, sigma)
+
+    def _started(self, alpha: float, sigma: float) -> Start:
+        if self.start == "noise":
+            # pipelines start from N(0, 1), and from the largest σ where that is larger
+            return from_noise(self.moments, max(1.0, float(self.schedule.sigma(1.0))))
+        if self.start == "mean":
+            return from_mean(self.moments, alpha, sigma)
+        return from_matched(self.moments, len(self.moments.components.std), alpha, sigma)
+
+    def rows(self, counts: tuple[int, ...], step: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+        """One row a spacing and number of steps; spacings that have no such grid are left out."""
+        for spacing in SPACINGS:
+            for steps in counts:
+                step(f"{spacing}, {steps} steps")
+                with contextlib.suppress(InputError):
+                    yield self.row(spacing, steps)
+
+    def row(self, spacing: str, steps: int) -> dict[str, Any]:
+        """The budget of a grid and what the best grid of as many steps between the same ends costs."""
+        times = self.times(spacing, steps)
+        snr = chain_snr(self.schedule, times)
+        found = self.budget(times)
+        row = {"spacing": spacing, "steps": steps, "chain_steps": len(snr) - 1, "snr_start": float(snr[0])}
+        row |= describe_budget(found) | {"discretisation_error": self.curve.discretisation_error(snr)}
+        least = self.best(len(snr) - 1, float(snr[0]), float(snr[-1])) if spacing != "optimal" else times
+        best = float(self.curve.discretisation(self.schedule.snr(least)).sum())
+        return row | {"optimal": best, "gain": found.discretisation.value / best}
+
+    def limit(self) -> float:
+        """`R²/4`, to which N times the cost of the best grid tends (E2)."""
+        return float(
+            formula.optimal_cost(
+                grid.root_integral(self.smooth, self.snr_start, self.snr_end), torch.ones(()), 1, torch
+            )
+        )
+
+    def steps(self, times: Tensor) -> list[dict[str, float]]:
+        """One row a step."""
+        snr, found = chain_snr(self.schedule, times), self.budget(times)
+        level, (low, high) = self.curve(snr[:-1])[0], self.curve.interval(snr[:-1])
+        columns = {
+            "t": times[:-1],
+            "s": times[1:],
+            "snr_t": snr[:-1],
+            "snr_s": snr[1:],
+            "gap": snr.diff(),
+            "mmse": level,
+            "mmse_low": low,
+            "mmse_high": high,
+            "discretisation": found.discretisation.steps,
+            "network": found.network.steps,
+        }
+        return [
+            dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in columns.values()), strict=True)
+        ]
+
+    def nodes(self, steps: int) -> dict[str, list[float]]:
+        """γ of every spacing's grid of that many steps, for those that have one."""
+        found = {}
+        for spacing in SPACINGS:
+            with contextlib.suppress(InputError):
+                found[spacing] = self.schedule.snr(self.times(spacing, steps)).tolist()
+        return found
+
+    def mmse(self) -> dict[str, list[float]]:
+        """The curve with its band, at the nodes of the draws or evenly in `log(1 + cγ)`."""
+        scale = float(self.law.cov.trace())
+        span = torch.log1p(torch.tensor(scale * self.snr_end, dtype=torch.float64))
+        snr = (
+            self.curve.snr
+            if isinstance(self.curve, SampledCurve)
+            else torch.expm1(torch.linspace(0, 1, 65, dtype=torch.float64) * span) / scale
+        )
+        low, high = self.curve.interval(snr)
+        return {"snr": snr.tolist(), "value": self.curve(snr)[0].tolist(), "low": low.tolist(), "high": high.tolist()}
+
+
+def check_start(start: str) -> None:
+    """Raise `InputError` for an unknown start."""
+    if start not in STARTS:
+        raise unknown_name("start", start, STARTS)
+
+
+def describe_budget(found: Budget) -> dict[str, float]:
+    """The three terms and their sum in plain values."""
+    row = {"start_low": found.start.low, "start_high": found.start.high}
+    for name, term in (("discretisation", found.discretisation), ("network", found.network)):
+        row |= {name: term.value, f"{name}_low": term.low, f"{name}_high": term.high}
+    return row | {"total_low": found.low, "total_high": found.high}

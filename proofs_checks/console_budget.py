@@ -1,0 +1,52 @@
+"""The error budget in a terminal."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from proofs_checks.console import number
+
+_TERMS = {
+    "start": "initial mismatch",
+    "discretisation": "discretisation",
+    "network": "network error",
+    "total": "total, at least KL(data at the end ‖ samples)",
+}
+
+
+def budget_table(row: Mapping[str, Any], title: str) -> Table:
+    """The three terms of one grid, with their sum."""
+    table = Table(title=f"Error budget in nats: {title}")
+    table.add_column("term")
+    for name in ("value", "low", "high"):
+        table.add_column(name, justify="right")
+    for name, words in _TERMS.items():
+        table.add_row(words, *(number(row.get(key)) for key in (name, f"{name}_low", f"{name}_high")))
+    return table
+
+
+def grids_table(rows: Sequence[Mapping[str, Any]], steps: int) -> Table:
+    """One row a spacing."""
+    table = Table(title=f"Grids of {steps} steps; best: the least discretisation with the same ends (E2)")
+    table.add_column("spacing")
+    for name in ("γ at the start", "start ≥", "discretisation", "± (1σ)", "low", "high", "best", "times the best"):
+        table.add_column(name, justify="right")
+    names = (
+        "snr_start",
+        "start_low",
+        "discretisation",
+        "discretisation_error",
+        "discretisation_low",
+        "discretisation_high",
+        "optimal",
+        "gain",
+    )
+    for row in rows:
+        table.add_row(row["spacing"], *(number(_finite(row[name])) for name in names))
+    return table
+
+
+def _finite(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,118 @@
+"""A trained denoiser's loss over the noise level, `E‖x_0 − m_θ(x_t)‖²`, and the error that it leaves above the mmse.
+
+The loss of any denoiser is `mmse(γ) + E‖x̂ − m_θ‖²`, so that the error's part in the budget B8 needs no network, only its losses.
+"""
+
+import zipfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from singtheory.data import Shape, _naming, _parsing, _read_array
+from singtheory.errors import InputError
+from singtheory.estimate import Estimate
+from singtheory.mmse import Curve
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class LossCurve:
+    """Losses at signal-to-noise ratios.
+
+    Attributes:
+        snr: not negative, increasing, shape (n,).
+        mse: `E‖x_0 − m_θ‖²`, summed over the dimensions, not negative, shape (n,).
+
+    Raises:
+        InputError: for other numbers.
+    """
+
+    snr: Tensor
+    mse: Tensor
+
+    def __post_init__(self) -> None:
+        if self.snr.ndim != 1 or self.snr.shape != self.mse.shape or len(self.snr) < 2:
+            raise InputError(
+                f"snr of shape {tuple(self.snr.shape)}, mse of shape {tuple(self.mse.shape)}: need two of one length or more"
+            )
+        for name, values in (("snr", self.snr), ("mse", self.mse)):
+            if not bool(torch.isfinite(values).all()):
+                raise InputError(f"{name}: holds NaN or infinity; remove those entries")
+            if bool((values < 0).any()):
+                raise InputError(f"{name}: the smallest is {float(values.min()):.6g}; it must not be negative")
+        if not bool((self.snr.diff() > 0).all()):
+            raise InputError("snr: must increase; sort both arrays by it and remove repetitions")
+
+    def error2(self, curve: Curve, snr: Tensor) -> Estimate:
+        """`E‖x̂ − m_θ‖² = mse − mmse(γ)` at the nodes, linear in log γ between them (in γ from γ = 0 on); shape of `snr` (n,).
+
+        Raises:
+            InputError: where the nodes do not reach as far as `snr`, and for a loss below every denoiser's, with the curve's confidence.
+        """
+        if float(snr.min()) < float(self.snr[0]) * (1 - 1e-9) or float(snr.max()) > float(self.snr[-1]) * (1 + 1e-9):
+            raise InputError(
+                f"loss curve from snr {float(self.snr[0]):.6g} to {float(self.snr[-1]):.6g}: the steps start at snr "
+                f"{float(snr.min()):.6g} to {float(snr.max()):.6g}; measure the loss there too"
+            )
+        inside = self._needed(snr)
+        nodes, mse = self.snr[inside], self.mse[inside]
+        low, high = curve.interval(nodes)
+        self._check_possible(nodes, mse, low)
+        parts = (mse - curve(nodes)[0], mse - high, mse - low)
+        value, least, most = (_between(nodes, part.clamp(min=0), snr) for part in parts)
+        return Estimate(
+            value, torch.minimum(least, value), torch.maximum(most, value), curve.confidence, len(nodes), curve.method
+        )
+
+    def _needed(self, snr: Tensor) -> Tensor:
+        """The nodes between which `snr` lies, a slice of indices."""
+        first = int(torch.searchsorted(self.snr, snr.min() * (1 + 1e-9), right=True)) - 1
+        last = int(torch.searchsorted(self.snr, snr.max() * (1 - 1e-9)))
+        return torch.arange(max(0, first), min(last, len(self.snr) - 1) + 1)
+
+    @staticmethod
+    def _check_possible(snr: Tensor, mse: Tensor, least: Tensor) -> None:
+        below = least - mse
+        worst = int(below.argmax())
+        if float(below[worst]) > _ROUNDING * float(least[worst]):
+            raise InputError(
+                f"mse {float(mse[worst]):.6g} at snr {float(snr[worst]):.6g}: impossible, no denoiser of these data has a loss below "
+                f"{float(least[worst]):.6g}; give E‖x_0 − m‖² summed over the dimensions, of the same data in the same units"
+            )
+
+
+def _between(nodes: Tensor, values: Tensor, snr: Tensor) -> Tensor:
+    """Linear in log γ, and in γ between γ = 0 and the node after it."""
+    right = (
+        torch.searchsorted(nodes, snr.contiguous()).clamp(1, len(nodes) - 1)
+        if len(nodes) > 1
+        else torch.zeros_like(snr, dtype=torch.long)
+    )
+    left = (right - 1).clamp(min=0)
+    low, high = nodes[left], nodes[right]
+    in_log = torch.log(snr / low) / torch.log(high / low)
+    fraction = torch.where(low > 0, in_log, snr / high).nan_to_num(nan=0.0).clamp(0, 1)
+    return torch.lerp(values[left], values[right], fraction)
+
+
+def read_loss_curve(path: Path) -> LossCurve:
+    """From a `.npz` file with `snr` and `mse`, each (n,). Raises `InputError` naming the file; pickles are never loaded."""
+    with _naming(path):
+        with _parsing("a .npz file", "save it with np.savez(FILE, snr=..., mse=...); pickles are never loaded"):
+            archive = zipfile.ZipFile(path)
+        with archive:
+            keys = {name.removesuffix(".npy") for name in archive.namelist()}
+            if not {"snr", "mse"} <= keys:
+                raise InputError(f"holds {sorted(keys)}; save it with np.savez(FILE, snr=..., mse=...)")
+            arrays = [_read_array(partial(archive.open, f"{name}.npy"), _check_shape) for name in ("snr", "mse")]
+        return LossCurve(*(torch.from_numpy(np.array(array, dtype=np.float64)) for array in arrays))
+
+
+def _check_shape(shape: Shape, _: np.dtype) -> None:
+    if len(shape) != 1:
+        raise InputError(f"holds an array of shape {shape}; snr and mse must be lists of numbers")
