@@ -35,11 +35,7 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
     """
     if images.shape[1] not in (1, 3):
         raise InputError(f"images of {images.shape[1]} channels: the VAE takes grey or RGB; convert them")
-    factor = 2 ** (len(vae.config.block_out_channels) - 1)
-    if any(side % factor for side in images.shape[-2:]):
-        raise InputError(
-            f"images of {images.shape[-1]}×{images.shape[-2]}: this VAE needs sides that are multiples of {factor}; resize them"
-        )
+    latent_size(vae, *images.shape[-2:])
     scale, shift = latent_scale(vae)
     pixels = images.expand(-1, 3, -1, -1)
     return torch.cat(
@@ -48,6 +44,16 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
             for batch in tracked(pixels.split(_BATCH))
         ]
     )
+
+
+def latent_size(vae: Any, height: int, width: int) -> tuple[int, int, int]:
+    """Channels, height and width of the latents of an image. Raises `InputError` for sides that the VAE's factor does not divide."""
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    if height % factor or width % factor:
+        raise InputError(
+            f"images of {width}×{height}: this VAE needs sides that are multiples of {factor}; resize them"
+        )
+    return vae.config.latent_channels, height // factor, width // factor
 
 
 @torch.no_grad()

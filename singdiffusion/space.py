@@ -8,7 +8,7 @@ from typing import Any
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 from singdiffusion.files import first_sentence
-from singdiffusion.text import fingerprint, same_encoders
+from singdiffusion.text import encoders_of, fingerprint, same_encoders
 from singtheory.errors import InputError
 
 
@@ -39,14 +39,13 @@ class Space:
     def of(cls, pipeline: Any) -> "Space":
         """That of a diffusers pipeline with a VAE, a U-Net and text encoders; nothing of it is changed."""
         scaling_factor, shift_factor = latent_scale(pipeline.vae)
-        encoders = [getattr(pipeline, name, None) for name in ("text_encoder", "text_encoder_2")]
-        present = [encoder for encoder in encoders if encoder is not None]
+        encoders = encoders_of(pipeline)
         return cls(
             channels=pipeline.vae.config.latent_channels,
             scaling_factor=scaling_factor,
             shift_factor=shift_factor,
             text_width=pipeline.unet.config.cross_attention_dim,
-            text_encoder=fingerprint(*present) if present else None,
+            text_encoder=fingerprint(*encoders) if encoders else None,
         )
 
     @classmethod

@@ -3,17 +3,41 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import torch
 import transformers
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from torch import Tensor, nn
 
-from singdiffusion.files import first_sentence, read_config
+from singdiffusion.checkpoint import variant_of
+from singdiffusion.files import find_folder, first_sentence, read_config, read_object
 from singtheory.errors import InputError
 
 _PROBE = 16
 _TOLERANCE = 0.1
+_ENCODERS = ("text_encoder", "text_encoder_2")
+_TEXT = ("text_encoder", "tokenizer")
+_WANTED = ("model_index.json", "text_encoder*/*.json", "text_encoder*/*.safetensors", "tokenizer*/*")
+
+
+class PromptEncoder(Protocol):
+    """What turns prompts into token states."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its text encoders."""
+        ...
+
+    def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Token states, shape (batch, tokens, width)."""
+        ...
+
+
+def encoders_of(pipeline: Any) -> list[nn.Module]:
+    """The text encoders of a diffusers pipeline, side by side."""
+    found = [getattr(pipeline, name, None) for name in _ENCODERS]
+    return [encoder for encoder in found if encoder is not None]
 
 
 def fingerprint(*encoders: nn.Module) -> str:
@@ -72,6 +96,11 @@ class TextEncoder:
         """The model and its tokenizer."""
         return self._load()
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the model."""
+        return fingerprint(self.parts[0])
+
     def save(self, folder: Path) -> None:
         """Write the folders `text_encoder` and `tokenizer` into `folder`."""
         model, tokenizer = self.parts
@@ -88,6 +117,72 @@ class TextEncoder:
         mask = tokens.attention_mask if getattr(model.config, "use_attention_mask", False) else None
         with torch.no_grad():
             return model.to(device, dtype)(tokens.input_ids, attention_mask=mask).last_hidden_state
+
+
+class PipelineText:
+    """Token states as a pipeline hands them to its U-Net, by its own `encode_prompt`: of SDXL's two encoders side by side, for instance.
+
+    The prompt "" stands for none: its states are those that the pipeline takes where no negative prompt is given, such as SDXL's zeros.
+
+    Args:
+        pipeline: of diffusers, with text encoders and tokenizers; it needs no U-Net and no VAE.
+        name: of it, for errors.
+
+    Raises:
+        InputError: for a pipeline without text encoders, or that does not encode its prompts as Stable Diffusion does.
+    """
+
+    def __init__(self, pipeline: Any, name: str) -> None:
+        self.pipeline, self.name = pipeline, name
+        parts = [part for part in pipeline.components if part.startswith("text_encoder")]
+        if not hasattr(pipeline, "encode_prompt") or not encoders_of(pipeline) or set(parts) - set(_ENCODERS):
+            raise InputError(
+                f"{name}: {type(pipeline).__name__} does not encode prompts as Stable Diffusion 1.x, 2.x or XL; take such a base"
+            )
+
+    @classmethod
+    def stored(cls, base: str) -> Self:
+        """Of a pipeline in a folder or under a hub id, from safetensors alone.
+
+        Raises:
+            InputError: for one that cannot be loaded, and as for `PipelineText`.
+        """
+        folder = find_folder(base, _WANTED)
+        parts = read_object(folder / "model_index.json")
+        others = [name for name, kind in parts.items() if isinstance(kind, list) and not name.startswith(_TEXT)]
+        variant = next(filter(None, (variant_of(folder / name, "model") for name in _ENCODERS)), None)
+        try:
+            pipeline = DiffusionPipeline.from_pretrained(
+                folder, use_safetensors=True, variant=variant, **dict.fromkeys(others)
+            )
+        except Exception as error:  # the many readers behind it raise what they like
+            raise InputError(f"{base}: its text encoders cannot be loaded ({first_sentence(error)})") from None
+        return cls(pipeline, base)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all encoders."""
+        return fingerprint(*encoders_of(self.pipeline))
+
+    @torch.no_grad()
+    def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
+        """The states of prompts, shape (batch, tokens, width). Raises `InputError` for a pipeline that gives none of that shape."""
+        self.pipeline.to(device, dtype)
+        states = self._encoded(list(prompts), device)[0]
+        if "" in prompts:
+            empty = torch.tensor([prompt == "" for prompt in prompts], device=device)
+            states = torch.where(empty[:, None, None], self._encoded([""], device, True)[1], states)
+        return states
+
+    def _encoded(self, prompts: list[str], device: torch.device, guidance: bool = False) -> Any:
+        given = {"device": device, "num_images_per_prompt": 1, "do_classifier_free_guidance": guidance}
+        try:
+            found = self.pipeline.encode_prompt(prompts, **given)
+        except (TypeError, AttributeError) as error:  # such as of a pipeline that wants an image too
+            raise InputError(f"{self.name}: its prompts cannot be encoded alone ({first_sentence(error)})") from None
+        if not isinstance(found, tuple) or found[0].ndim != 3:
+            raise InputError(f"{self.name}: {type(self.pipeline).__name__} gives no token states; take another base")
+        return found
 
 
 def _load_stored(folder: Path) -> tuple[Any, Any]:
