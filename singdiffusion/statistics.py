@@ -1,7 +1,7 @@
 """Average images without prompts and without training: the mean of the data, and its covariance along low frequencies."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import torch
@@ -71,16 +71,38 @@ class AverageStatistics(ClosedForm):
         Raises:
             InputError: for another shape, values that are not finite, and more directions than the data vary in.
         """
-        if images.ndim != 4 or not len(images):
-            raise InputError(f"images of shape {tuple(images.shape)}: need (n, channels, height, width)")
-        if not bool(torch.isfinite(images).all()):
-            raise InputError("images: hold NaN or infinity; leave those out")
-        found = cls(tuple(images.shape[1:]), frequencies, rank, scaling_factor, shift_factor)
-        found.mean_image.copy_(images.double().mean(dim=0, keepdim=True))
+        return cls.from_chunks(
+            [images], frequencies=frequencies, rank=rank, scaling_factor=scaling_factor, shift_factor=shift_factor
+        )
+
+    @classmethod
+    def from_chunks(
+        cls,
+        chunks: Iterable[Tensor],
+        *,
+        frequencies: int = 4,
+        rank: int = 8,
+        scaling_factor: float = 1.0,
+        shift_factor: float = 0.0,
+    ) -> Self:
+        """From images a few at a time, each chunk as for `from_images`; of each only its low frequencies are kept.
+
+        Raises:
+            InputError: as `from_images`.
+        """
+        total, points = 0.0, []
+        for images in chunks:
+            _check_images(images)
+            modes = cosine_modes(frequencies if rank else 1, *images.shape[2:]).double()
+            points.append(torch.einsum("nchw,fhw->ncf", images.double(), modes).flatten(1))
+            total = total + images.double().sum(dim=0)
+        if not isinstance(total, Tensor):
+            raise InputError("images: none; give at least one")
+        law = Atoms(torch.cat(points))
+        found = cls(tuple(total.shape), frequencies, rank, scaling_factor, shift_factor)
+        found.mean_image.copy_(total / len(law.points))
         if rank:
-            modes = cosine_modes(frequencies, *images.shape[2:]).double()
-            points = torch.einsum("nchw,fhw->ncf", images.double(), modes).flatten(1)
-            components = principal_components(Atoms(points), rank)
+            components = principal_components(law, rank)
             found.mixture.copy_(components.basis)
             found.std.copy_(components.std)
         return found.eval()
@@ -107,3 +129,11 @@ class AverageStatistics(ClosedForm):
         basis = torch.einsum("kcf,fhw->kchw", self.mixture.unflatten(1, (x_1.shape[1], -1)), modes)
         std = self.std * math.sqrt(height * width / math.prod(size))
         return Average(mean, basis, std.expand(len(condition), -1))
+
+
+def _check_images(images: Tensor) -> None:
+    """Raise `InputError` for another shape than (n, channels, height, width), and for values that are not finite."""
+    if images.ndim != 4 or not len(images):
+        raise InputError(f"images of shape {tuple(images.shape)}: need (n, channels, height, width)")
+    if not bool(torch.isfinite(images).all()):
+        raise InputError("images: hold NaN or infinity; leave those out")

@@ -1,5 +1,6 @@
 """The average image in closed form: a table of the data's means, prompt by prompt."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -11,6 +12,9 @@ from singdiffusion.average import Average, ClosedForm, Condition
 from singtheory.errors import InputError, unknown_name
 from singtheory.law import Atoms
 from singtheory.start import principal_components
+
+_POOL = 2**27
+"""Values of deviations that are pooled at most, about."""
 
 
 class AverageTable(ClosedForm):
@@ -58,7 +62,8 @@ class AverageTable(ClosedForm):
         """The closed form from data.
 
         The directions of the spread are the principal components of the deviations from each prompt's own mean, pooled over the
-        prompts; the deviations along them are each prompt's own.
+        prompts; the deviations along them are each prompt's own. The images of one prompt are held at a time, and of the pooled
+        deviations every k-th where they are more than memory should hold.
 
         Args:
             images: for every prompt or class its images or latents, shape (n, channels, height, width); those under "" are
@@ -71,21 +76,16 @@ class AverageTable(ClosedForm):
             InputError: for no images, sizes that differ, values that are not finite, and a rank above the directions in which
                 the data vary.
         """
-        points = {prompt: batch.double().flatten(1) for prompt, batch in _checked(images).items()}
-        _, *size = next(iter(images.values())).shape
-        groups = points | {"": torch.cat(list(points.values()))}
-        table = cls([*groups], size, rank, scaling_factor, shift_factor)
-        means = torch.stack([group.mean(dim=0) for group in groups.values()])
-        table.means.copy_(means.reshape(table.means.shape))
+        points = _Points(images)
+        prompts = list(dict.fromkeys([*images, ""]))
+        table = cls(prompts, points.size, rank, scaling_factor, shift_factor)
+        means = points.means | {"": points.mean}
+        table.means.copy_(torch.stack([means[prompt] for prompt in prompts]).reshape(table.means.shape))
         if rank:
-            own = torch.cat([group - group.mean(dim=0) for group in points.values()])
-            basis = principal_components(Atoms(own), rank).basis
-            stds = [
-                ((group - mean) @ basis.mT).square().mean(dim=0).sqrt()
-                for group, mean in zip(groups.values(), means, strict=True)
-            ]
+            basis = principal_components(Atoms(points.deviations()), rank).basis
+            variances = points.variances(basis)
             table.basis.copy_(basis.reshape(table.basis.shape))
-            table.stds.copy_(torch.stack(stds))
+            table.stds.copy_(torch.stack([variances[prompt] for prompt in prompts]).sqrt())
         return table.eval()
 
     def forward(self, condition: Condition, x_1: Tensor) -> Average:
@@ -116,16 +116,51 @@ class AverageTable(ClosedForm):
         return self._rows[prompt]
 
 
-def _checked(images: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """`images`. Raises `InputError` if no table can be made of them."""
-    if not images:
-        raise InputError("images: none; give at least one prompt with its images")
-    size = next(iter(images.values())).shape[1:]
-    for prompt, batch in images.items():
-        if batch.ndim != 4 or not len(batch) or batch.shape[1:] != size:
-            raise InputError(
-                f"images of prompt {prompt!r} have shape {tuple(batch.shape)}: need (n, channels, height, width) of one size"
-            )
-        if not bool(torch.isfinite(batch).all()):
-            raise InputError(f"images of prompt {prompt!r}: hold NaN or infinity; leave those images out")
-    return images
+class _Points:
+    """Images as points, prompt by prompt: their moments, of which each pass reads one prompt after another.
+
+    Raises:
+        InputError: if no table can be made of them.
+    """
+
+    def __init__(self, images: Mapping[str, Tensor]) -> None:
+        if not images:
+            raise InputError("images: none; give at least one prompt with its images")
+        self._images = images
+        self.size: tuple[int, ...] = ()
+        self.means: dict[str, Tensor] = {}
+        counts = []
+        for prompt, batch in images.items():
+            self.size = self.size or tuple(batch.shape[1:])
+            _check_images(prompt, batch, self.size)
+            counts.append(len(batch))
+            self.means[prompt] = batch.double().mean(dim=0).flatten()
+        self._count = sum(counts)
+        self._shares = dict(zip(images, torch.tensor(counts).double() / self._count, strict=True))
+        self.mean = torch.stack([self._shares[prompt] * mean for prompt, mean in self.means.items()]).sum(dim=0)
+
+    def deviations(self) -> Tensor:
+        """From each prompt's own mean, shape (n, d)."""
+        every = -(-self._count * math.prod(self.size) // _POOL)
+        own = (batch[::every].double().flatten(1) - self.means[prompt] for prompt, batch in self._images.items())
+        return torch.cat(list(own))
+
+    def variances(self, basis: Tensor) -> dict[str, Tensor]:
+        """Along orthonormal directions (k, d): each prompt's own, and under "" that of all images around the mean of all."""
+        found = {
+            prompt: ((batch.double().flatten(1) - self.means[prompt]) @ basis.mT).square().mean(dim=0)
+            for prompt, batch in self._images.items()
+        }
+        between = {prompt: ((mean - self.mean) @ basis.mT).square() for prompt, mean in self.means.items()}
+        whole = [self._shares[prompt] * (found[prompt] + between[prompt]) for prompt in found]
+        return found | {"": torch.stack(whole).sum(dim=0)}
+
+
+def _check_images(prompt: str, batch: Tensor, size: tuple[int, ...]) -> None:
+    """Raise `InputError` for images of another shape than (n, *size), and for values that are not finite."""
+    if batch.ndim != 4 or not len(batch) or tuple(batch.shape[1:]) != size:
+        raise InputError(
+            f"images of prompt {prompt!r} have shape {tuple(batch.shape)}: need (n, channels, height, width) of one size"
+        )
+    if not bool(torch.isfinite(batch).all()):
+        raise InputError(f"images of prompt {prompt!r}: hold NaN or infinity; leave those images out")

@@ -32,6 +32,16 @@ def test_mean_and_covariance_along_low_frequencies_are_the_datas():
     assert found.std[0, 0] == found.std[0].max() > 20
 
 
+def test_chunks_give_what_the_whole_gives():
+    images = data()
+    whole = AverageStatistics.from_images(images, frequencies=2, rank=5)
+    parts = AverageStatistics.from_chunks(images.split(33), frequencies=2, rank=5)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], value)
+    with pytest.raises(InputError, match="images: none"):
+        AverageStatistics.from_chunks([])
+
+
 def test_twice_the_size_is_the_same_law():
     images = data()
     module = AverageStatistics.from_images(images, frequencies=2, rank=3)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from singdiffusion import table as table_room
 from singdiffusion.average import load_average
 from singdiffusion.space import Space
 from singdiffusion.table import AverageTable
@@ -58,6 +59,18 @@ def test_the_directions_are_those_within_prompts_not_between_them():
     noise = torch.randn(2, 40, 1, 2, 2, generator=generator) * torch.tensor([[1.0, 0.1], [0.1, 0.1]])
     table = AverageTable.from_images({"a": noise[0] + 50, "b": noise[1] - 50}, rank=1)
     assert abs(table.basis.flatten()[0]) > 0.95
+
+
+def test_of_many_deviations_every_few_are_pooled_and_all_are_measured(images, monkeypatch):
+    """The directions are nearly the same, the deviations along them are of all images and not of those alone."""
+    whole = AverageTable.from_images(images, rank=1)
+    monkeypatch.setattr(table_room, "_POOL", 18 * 48 // 3)
+    thinned = AverageTable.from_images(images, rank=1)
+    cosine = float(thinned.basis.flatten() @ whole.basis.flatten())
+    assert 0.98 < abs(cosine) < 1 - 1e-6
+    along = [group.flatten(1) @ thinned.basis.flatten() for group in images.values()]
+    expected = torch.stack([values.std(correction=0) for values in along])
+    torch.testing.assert_close(thinned.stds[:2, 0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_it_comes_back_as_it_was_saved(images, tmp_path):
