@@ -1,6 +1,6 @@
 """From settings and a cache to the average image that is going to be trained, or that needs no training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from singdiffusion.average import AverageModel
-from singdiffusion.cache import Cache
+from singdiffusion.batches import check_condition, class_names
+from singdiffusion.cache import Cache, Outline
 from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.decoder import AverageDecoder
 from singdiffusion.files import find_folder, first_sentence
@@ -19,57 +20,84 @@ from singdiffusion.settings import TrainSettings
 from singdiffusion.space import Space
 from singdiffusion.statistics import AverageStatistics
 from singdiffusion.table import AverageTable
+from singdiffusion.text import PipelineText, same_encoders
 from singdiffusion.time_free import AverageUNet
-from singdiffusion.train import check_condition, class_names
 from singtheory.errors import InputError
 
-_SAMPLE = 4096
+_SAMPLE, _FEW = 4096, 512
 
 
 def build_network(settings: TrainSettings, cache: Cache) -> AverageNetwork:
     """The untrained network of a run, the same for the same seed.
 
     Raises:
+        InputError: as `untrained`.
+    """
+    network = untrained(settings, cache)
+    if network.spread is not None:
+        chunks = cache.chunks(torch.arange(min(len(cache), _SAMPLE)))
+        colours = torch.cat([some.mean(dim=(2, 3), keepdim=True) for some in chunks])
+        network.spread.fit_channels(colours - colours.mean(dim=0))
+    return network.train()
+
+
+def untrained(settings: TrainSettings, cache: Outline) -> AverageNetwork:
+    """The network for what a cache is going to hold, before anything of the data is known to it.
+
+    Raises:
         InputError: for settings that make none, and for a base of other latents or another text encoder than the cache's.
     """
     check_condition(settings, cache)
     torch.manual_seed(settings.seed)
-    network = {"decoder": _decoder, "unet": _unet}[settings.model](settings, cache)
-    if network.spread is not None:
-        sample = cache.x_0(torch.arange(min(len(cache), _SAMPLE)))
-        network.spread.fit_channels(sample - sample.mean(dim=0))
-    return network.train()
+    return {"decoder": _decoder, "unet": _unet}[settings.model](settings, cache)
 
 
 def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
     """The statistics or the table of a cache, which need no training; their rank is at most what the data vary in."""
-    everything = cache.x_0(torch.arange(len(cache)))
     scale: dict[str, Any] = {
         "scaling_factor": cache.encoding.scaling_factor,
         "shift_factor": cache.encoding.shift_factor,
     }
+    everything = torch.arange(len(cache))
+    sample = everything[:: -(-len(cache) // _FEW)]
+    x_0 = cache.x_0(sample)
     if settings.model == "statistics":
         frequencies = max(1, settings.frequencies)
-        rank = min(
-            settings.rank, _directions(everything - everything.mean(dim=0)), everything.shape[1] * frequencies**2
-        )
-        return AverageStatistics.from_images(everything, frequencies=frequencies, rank=rank, **scale)
-    rows = {caption: row for row, caption in enumerate(cache.captions) if caption}
-    images = {caption: everything[cache.caption == row] for caption, row in rows.items()}
-    own = torch.cat([group - group.mean(dim=0) for group in images.values()])
-    return AverageTable.from_images(images, rank=min(settings.rank, _directions(own)), **scale)
+        rank = min(settings.rank, _directions(x_0 - x_0.mean(dim=0)), cache.encoding.channels * frequencies**2)
+        return AverageStatistics.from_chunks(cache.chunks(everything), frequencies=frequencies, rank=rank, **scale)
+    groups = cache.groups()
+    means = {row: cache.mean(groups[row]) for row in cache.caption[sample].tolist()}
+    own = x_0 - torch.stack([means[row] for row in cache.caption[sample].tolist()])
+    return AverageTable.from_images(_Images(cache, groups), rank=min(settings.rank, _directions(own)), **scale)
+
+
+class _Images(Mapping[str, Tensor]):
+    """The examples of each caption, read when they are asked for."""
+
+    def __init__(self, cache: Cache, groups: Sequence[Tensor]) -> None:
+        self._cache = cache
+        self._rows = {caption: rows for caption, rows in zip(cache.captions, groups, strict=True) if len(rows)}
+
+    def __getitem__(self, caption: str) -> Tensor:
+        return self._cache.x_0(self._rows[caption])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def _directions(deviations: Tensor) -> int:
     """In how many directions they vary."""
-    return int(torch.linalg.matrix_rank(deviations[:_SAMPLE].flatten(1).double(), rtol=1e-5))
+    return int(torch.linalg.matrix_rank(deviations.flatten(1).double(), rtol=1e-5))
 
 
 CLOSED_FORMS = ("statistics", "table")
 """The models that need no training."""
 
 
-def _condition(settings: TrainSettings, cache: Cache) -> dict[str, Any]:
+def _condition(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
     kinds: dict[str, Callable[[], dict[str, Any]]] = {
         "text": lambda: {"width": cache.token_width},
         "classes": lambda: {"names": class_names(cache), "width": settings.width},
@@ -79,17 +107,17 @@ def _condition(settings: TrainSettings, cache: Cache) -> dict[str, Any]:
     return {"kind": settings.condition} | kinds[settings.condition]()
 
 
-def _shared(settings: TrainSettings, cache: Cache) -> dict[str, Any]:
+def _shared(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
     return {"frequencies": settings.frequencies, "condition": _condition(settings, cache)}
 
 
-def _space(settings: TrainSettings, cache: Cache) -> Space:
+def _space(settings: TrainSettings, cache: Outline) -> Space:
     encoding, text = cache.encoding, settings.condition == "text"
     width, encoder = (cache.token_width, cache.encoding.text_encoder) if text else (None, None)
     return Space(encoding.channels, encoding.scaling_factor, encoding.shift_factor, width, encoder)
 
 
-def _decoder(settings: TrainSettings, cache: Cache) -> AverageNetwork:
+def _decoder(settings: TrainSettings, cache: Outline) -> AverageNetwork:
     space = _space(settings, cache)
     return AverageDecoder(
         cache.encoding.size,
@@ -103,7 +131,7 @@ def _decoder(settings: TrainSettings, cache: Cache) -> AverageNetwork:
     )
 
 
-def _unet(settings: TrainSettings, cache: Cache) -> AverageNetwork:
+def _unet(settings: TrainSettings, cache: Outline) -> AverageNetwork:
     space = _space(settings, cache)
     shared: dict[str, Any] = _shared(settings, cache) | {"size": cache.encoding.size[1:]}
     if settings.base is None:
@@ -131,13 +159,15 @@ def _pretrained(base: str) -> UNet2DConditionModel:
         raise InputError(f"{base}: no U-Net can be loaded from it ({first_sentence(error)})") from None
 
 
-def _check_base(base: str, network: AverageNetwork, space: Space, cache: Cache) -> None:
+def _check_base(base: str, network: AverageNetwork, space: Space, cache: Outline) -> None:
     """Raise `InputError` unless the pretrained U-Net reads what the cache holds."""
     if space.text_width is not None and network.conditioning.width != space.text_width:
         raise InputError(
             f"{base}: reads token states of width {network.conditioning.width}, the cache holds {space.text_width}; "
             "make the cache with its text encoder"
         )
+    if space.text_encoder is not None and not same_encoders(PipelineText.stored(base).fingerprint, space.text_encoder):
+        raise InputError(f"{base}: its text encoder is not the one that made {cache.folder}; make the cache with it")
     if cache.encoding.vae is None:
         return
     vae = Checkpoint.find(base).autoencoder()

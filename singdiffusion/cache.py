@@ -7,12 +7,14 @@ cache is not finished.
     index.json                  what it was encoded with, the shards, what was skipped
     images-00000.safetensors    x_0 (n, channels, height, width) and caption (n,), the row of its caption
     texts-00000.safetensors     states (m, tokens, width), and the captions themselves in its header
+
+Rows of both are read where they are wanted, so that a cache may be larger than memory.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -23,13 +25,23 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from singdiffusion.files import first_sentence, read_object
+from singdiffusion.shards import Shards
 from singtheory.errors import InputError
 from singtheory.files import write_bytes, write_json
 
-_INDEX, _SHARD, _IN_MEMORY = "index.json", 4096, 2**32
+_INDEX = "index.json"
+_SHARD = 2**29
+"""Bytes from which on parts are a shard."""
+_TEXTS = 256
+"""Captions a file."""
+_CHUNK = 1024
 
 Tracked = Callable[[Iterable[Any], str], Iterable[Any]]
 """Goes through something and shows how far it is."""
+
+
+Part = tuple[Path, list[dict[str, str]]]
+"""The file of an encoded batch, with its records."""
 
 
 @dataclass(frozen=True)
@@ -75,32 +87,51 @@ def save_part(folder: Path, name: str, x_0: Tensor, records: list[dict[str, str]
     write_bytes(folder / f"{name}.safetensors", content)
 
 
-def stored_parts(folder: Path) -> list[tuple[Path, list[dict[str, str]]]]:
+def stored_parts(folder: Path) -> list[Part]:
     """The parts of an unfinished cache with their records, in order."""
     return [(path, json.loads(_header(path)["records"])) for path in sorted(folder.glob("part-*.safetensors"))]
+
+
+def save_texts(
+    folder: Path,
+    encode_texts: Callable[[list[str]], Tensor],
+    tracked: Tracked,
+    process: int = 0,
+    processes: int = 1,
+) -> None:
+    """Encode the captions of all parts; killed in between, it is run again, and captions that are encoded stay so.
+
+    Args:
+        folder: with the parts of all processes, all of them there.
+        encode_texts: token states (m, tokens, width) of captions.
+        tracked: shows the progress.
+        process: number of this one; it encodes every `processes`-th file from there on.
+        processes: how many there are.
+
+    Raises:
+        InputError: if a file cannot be written.
+    """
+    groups = _text_files(folder, _captions(stored_parts(folder)))
+    for path, group in tracked(groups[process::processes], "captions"):
+        if not path.exists() or _stored_captions(path) != group:
+            write_bytes(path, save({"states": encode_texts(group).contiguous()}, {"captions": json.dumps(group)}))
 
 
 def finish(
     folder: Path,
     encoding: Encoding,
-    encode_texts: Callable[[list[str]], Tensor],
     skipped: list[tuple[str, str]],
     tracked: Tracked,
     source: dict[str, str | None] | None = None,
-    texts_each: int = 256,
 ) -> None:
-    """Encode the captions, make shards of the parts, and write the index; the parts are of no use then.
-
-    Killed in between, it is run again: captions that are encoded stay so.
+    """Make shards of the parts beside the encoded captions, and write the index; the parts are of no use then.
 
     Args:
-        folder: with the parts of all processes.
+        folder: with the parts of all processes, and their captions.
         encoding: of them.
-        encode_texts: token states (m, tokens, width) of captions.
         skipped: keys of records that were left out, each with the reason.
         tracked: shows the progress.
         source: of the records, noted.
-        texts_each: captions a file.
 
     Raises:
         InputError: if there is no image at all, or a file cannot be written.
@@ -109,11 +140,10 @@ def finish(
     records = list(chain.from_iterable(found for _, found in parts))
     if not records:
         raise InputError(f"{folder}: no image could be used, {len(skipped)} skipped; see the log for the reasons")
-    captions = list(dict.fromkeys(["", *(record["caption"] for record in records)]))
-    groups = [captions[first : first + texts_each] for first in range(0, len(captions), texts_each)]
-    texts = [_text_shard(folder, k, group, encode_texts) for k, group in enumerate(tracked(groups, "captions"))]
+    captions = _captions(parts)
     rows = {caption: row for row, caption in enumerate(captions)}
     images = [_image_shard(folder, k, group, rows) for k, group in enumerate(tracked([*_grouped(parts)], "shards"))]
+    texts = [_entry(path, len(group)) for path, group in tracked(_text_files(folder, captions), "checksums")]
     content = {
         "encoding": asdict(encoding),
         "source": source,
@@ -127,31 +157,36 @@ def finish(
     write_json(folder / _INDEX, content)
 
 
-def _text_shard(
-    folder: Path, number: int, captions: list[str], encode_texts: Callable[[list[str]], Tensor]
-) -> dict[str, Any]:
-    path = folder / f"texts-{number:05}.safetensors"
-    if not path.exists() or json.loads(_header(path)["captions"]) != captions:
-        states = encode_texts(captions).contiguous()
-        write_bytes(path, save({"states": states}, {"captions": json.dumps(captions)}))
-    return _entry(path, len(captions))
+def _captions(parts: list[Part]) -> list[str]:
+    """The distinct ones in order, "" the first."""
+    return list(dict.fromkeys(["", *(record["caption"] for _, records in parts for record in records)]))
 
 
-def _grouped(parts: list[tuple[Path, list[dict[str, str]]]]) -> Iterator[list[tuple[Path, list[dict[str, str]]]]]:
+def _text_files(folder: Path, captions: list[str]) -> list[tuple[Path, list[str]]]:
+    """The files of token states, with the captions of each."""
+    firsts = range(0, len(captions), _TEXTS)
+    return [(folder / f"texts-{k:05}.safetensors", captions[i : i + _TEXTS]) for k, i in enumerate(firsts)]
+
+
+def _stored_captions(path: Path) -> list[str]:
+    return json.loads(_header(path)["captions"])
+
+
+def _grouped(parts: list[Part]) -> Iterator[list[Part]]:
     """Parts that make a shard together."""
-    group: list[tuple[Path, list[dict[str, str]]]] = []
+    group: list[Part] = []
+    size = 0
     for part in parts:
         group.append(part)
-        if sum(len(records) for _, records in group) >= _SHARD:
+        size += part[0].stat().st_size
+        if size >= _SHARD:
             yield group
-            group = []
+            group, size = [], 0
     if group:
         yield group
 
 
-def _image_shard(
-    folder: Path, number: int, group: list[tuple[Path, list[dict[str, str]]]], rows: dict[str, int]
-) -> dict[str, Any]:
+def _image_shard(folder: Path, number: int, group: list[Part], rows: dict[str, int]) -> dict[str, Any]:
     path = folder / f"images-{number:05}.safetensors"
     x_0 = torch.cat([load_file(part)["x_0"] for part, _ in group])
     caption = torch.tensor([rows[record["caption"]] for _, records in group for record in records])
@@ -176,34 +211,45 @@ def _header(path: Path) -> dict[str, str]:
         raise InputError(f"{path}: damaged ({first_sentence(error)}); remove it and run the cache again") from None
 
 
+def _tensor(path: Path, name: str) -> Tensor:
+    with safe_open(path, framework="pt") as file:
+        return file.get_tensor(name)
+
+
 def finished(folder: Path) -> bool:
     """Whether a folder holds a whole cache."""
     return (folder / _INDEX).is_file()
 
 
-class Cache:
+@dataclass(eq=False)
+class Outline:
+    """What of a cache decides the shapes of networks; all but the captions is known before anything is encoded.
+
+    Attributes:
+        folder: of the cache.
+        encoding: what it is of.
+        token_width: width of the token states; 0 where captions are kept as words alone.
+        captions: the distinct ones, "" the first.
+    """
+
+    folder: Path
+    encoding: Encoding
+    token_width: int
+    captions: list[str] = field(default_factory=lambda: [""])
+
+
+class Cache(Outline):
     """A finished cache.
 
     Attributes:
-        encoding: what it is of.
-        captions: the distinct ones, "" the first.
         caption: the row of each example's caption, shape (n,).
     """
 
     def __init__(self, folder: Path, encoding: Encoding, images: list[Path], texts: list[Path]) -> None:
-        self.folder, self.encoding, self._images = folder, encoding, images
-        self.captions = [caption for path in texts for caption in json.loads(_header(path)["captions"])]
-        self._states = torch.cat([load_file(path)["states"] for path in texts])
-        counts, rows = [], []
-        for path in images:
-            with safe_open(path, framework="pt") as file:
-                rows.append(file.get_tensor("caption"))
-                counts.append(len(rows[-1]))
-        self.caption = torch.cat(rows)
-        self._ends = torch.tensor(counts).cumsum(0)
-        self._slices: dict[int, Any] = {}
-        whole = sum(path.stat().st_size for path in images) <= _IN_MEMORY
-        self._whole = torch.cat([load_file(path)["x_0"] for path in images]) if whole else None
+        self._x_0, self._states = Shards(images, "x_0"), Shards(texts, "states")
+        captions = [caption for path in texts for caption in _stored_captions(path)]
+        super().__init__(folder, encoding, self._states.size[1], captions)
+        self.caption = torch.cat([_tensor(path, "caption") for path in images])
 
     @classmethod
     def open(cls, folder: str | Path, tracked: Tracked = lambda items, _: items) -> Self:
@@ -240,24 +286,26 @@ class Cache:
         """SHA-256 of the index, and with it of everything."""
         return _sha256(self.folder / _INDEX)
 
-    @property
-    def token_width(self) -> int:
-        """Width of the token states; 0 where captions were kept as words alone."""
-        return self._states.shape[2]
-
     def x_0(self, rows: Tensor) -> Tensor:
         """The examples of some rows, float32, shape (len(rows), channels, height, width)."""
-        if self._whole is not None:
-            return self._whole[rows].float()
-        return torch.stack([self._one(int(row)) for row in rows]).float()
-
-    def _one(self, row: int) -> Tensor:
-        shard = int(torch.searchsorted(self._ends, row, right=True))
-        if shard not in self._slices:
-            file: Any = safe_open(self._images[shard], framework="pt").__enter__()  # closed with the process
-            self._slices[shard] = file.get_slice("x_0")
-        return self._slices[shard][row - (int(self._ends[shard - 1]) if shard else 0)]
+        return self._x_0[rows].float()
 
     def states(self, captions: Tensor) -> Tensor:
         """The token states of caption rows, float32, shape (len(captions), tokens, width)."""
         return self._states[captions].float()
+
+    def groups(self) -> tuple[Tensor, ...]:
+        """The rows of the examples of each caption."""
+        counts = self.caption.bincount(minlength=len(self.captions))
+        return self.caption.argsort(stable=True).split(counts.tolist())
+
+    def chunks(self, rows: Tensor) -> Iterator[Tensor]:
+        """The examples of some rows, a few at a time."""
+        return (self.x_0(some) for some in rows.split(_CHUNK))
+
+    def mean(self, rows: Tensor) -> Tensor:
+        """Of the examples of some rows, shape (channels, height, width)."""
+        total = torch.zeros(self.encoding.size, dtype=torch.float64)
+        for some in self.chunks(rows):
+            total += some.double().sum(dim=0)
+        return (total / len(rows)).float()

@@ -8,9 +8,14 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:  # what is heavy waits for its command
+    from singdiffusion.encode import Encoder
+    from singdiffusion.records import Source
+    from singdiffusion.settings import TrainSettings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -193,39 +198,33 @@ def cache(
     typer.echo(f"singdiffusion cache: {source} (loading)")
     sys.stdout.flush()
     with _one_line_errors():
-        _fill(source, target, base, resolution, 1 if grey else 3, caption, batch, bad_share)
+        from singdiffusion.records import Source
+
+        _fill(Source(source, caption), target, _encoder(base, resolution, 1 if grey else 3), batch, bad_share)
 
 
-def _fill(
-    source: str,
-    target: Path,
-    base: str | None,
-    resolution: int,
-    channels: int,
-    caption: str | None,
-    batch: int,
-    bad_share: float,
-) -> None:
-    """Make a cache, or finish one that was begun, on all processes."""
+def _encoder(base: str | None, resolution: int, channels: int) -> "Encoder":
+    """On the device of this process."""
     from singdiffusion import console
-    from singdiffusion.encode import encoder_for, make_cache
-    from singdiffusion.files import read_object
+    from singdiffusion.encode import encoder_for
     from singdiffusion.processes import joined
-    from singdiffusion.records import Source
 
     state = joined()
     with console.doing("loading"):
-        encoder = encoder_for(base, resolution, channels, str(state.device))
+        return encoder_for(base, resolution, channels, str(state.device))
+
+
+def _fill(source: "Source", target: Path, encoder: "Encoder", batch: int = 16, bad_share: float = 0.05) -> None:
+    """Make a cache, or finish one that was begun, on all processes."""
+    from singdiffusion import console
+    from singdiffusion.encode import make_cache
+    from singdiffusion.files import read_object
+    from singdiffusion.processes import joined
+
+    state = joined()
+    many = state.process_index, state.num_processes
     tally = make_cache(
-        Source(source, caption),
-        target,
-        encoder,
-        batch,
-        bad_share,
-        state.process_index,
-        state.num_processes,
-        console.tracked,
-        state.wait_for_everyone,
+        source, target, encoder, batch, bad_share, *many, console.tracked, barrier=state.wait_for_everyone
     )
     if state.is_main_process:
         typer.echo(f"{tally.encoded} encoded, {tally.kept} kept from before, {len(tally.skipped)} skipped")
@@ -248,6 +247,7 @@ def train(
         typer.Option(metavar="SOURCE", help="Images with captions, cached in OUT/cache first; instead of --cache."),
     ] = None,
     resolution: Annotated[int, typer.Option(min=1, help="Side of the images of --data, in pixels.")] = 512,
+    caption: Annotated[str | None, typer.Option(help="Column of the captions of --data.")] = None,
     base: Annotated[
         str | None,
         typer.Option(metavar="PATH_OR_ID", help="Pipeline that encodes --data, and whose U-Net a U-Net starts from."),
@@ -280,21 +280,18 @@ def train(
             "precision": precision,
             "seed": seed,
         }
-        if data is not None and out is not None and cache is None:
-            given["cache"] = str(out / "cache")
-        settings = TrainSettings.read(config, given)
+        settings = TrainSettings.read(config, given, own_cache=data is not None)
         from singdiffusion import console
         from singdiffusion import run as room
-        from singdiffusion.cache import Cache, finished
+        from singdiffusion.cache import Cache
         from singdiffusion.train import Stopped
 
         room.check_out(settings, resume)
-        if data is not None and not finished(Path(settings.cache)):
-            _fill(data, Path(settings.cache), settings.base, resolution, 3, None, 16, 0.05)
+        if data is not None and not _cached(settings, data, caption, resolution, dry_run):
+            return
         stored = Cache.open(settings.cache, console.tracked)
         if dry_run:
-            for name, value in room.plan(settings, stored).items():
-                typer.echo(f"{name}: {value}")
+            _show(room.plan(settings, stored))
             return
         try:
             with console.watching(settings.steps) as watch:
@@ -303,6 +300,41 @@ def train(
             typer.echo(f"stopped; go on with --resume and the same settings, in {settings.out}")
             return
         typer.echo(f"written to {folder}")
+
+
+def _cached(settings: "TrainSettings", data: str, caption: str | None, resolution: int, dry_run: bool) -> bool:
+    """Whether the data of a run are in its cache: always but in a dry run, which shows what would be cached.
+
+    What would stop the run later is told before anything is encoded.
+    """
+    from singdiffusion import run as room
+    from singdiffusion.encode import is_finished
+    from singdiffusion.records import Source
+
+    folder, source, encoder = Path(settings.cache), Source(data, caption), _encoder(settings.base, resolution, 3)
+    outline = encoder.outline(folder)
+    if is_finished(folder, outline.encoding, source):
+        return True
+    source.check()
+    plan = room.plan(settings, outline)
+    if dry_run:
+        _show(
+            {
+                "to cache": data,
+                "in": folder,
+                "resolution": resolution,
+                "base": settings.base or "none, pixels and words",
+            }
+            | plan
+        )
+        return False
+    _fill(source, folder, encoder)
+    return True
+
+
+def _show(plan: dict[str, Any]) -> None:
+    for name, value in plan.items():
+        typer.echo(f"{name}: {value}")
 
 
 if __name__ == "__main__":

@@ -16,20 +16,20 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from singdiffusion.cache import Cache, Encoding, Tracked, finish, finished, save_part, stored_parts
+from singdiffusion.cache import Encoding, Outline, Tracked, finish, finished, save_part, save_texts, stored_parts
 from singdiffusion.checkpoint import Checkpoint
-from singdiffusion.files import find_folder, read_object
+from singdiffusion.files import read_object
 from singdiffusion.latents import encode as encode_latents
-from singdiffusion.latents import vae_fingerprint
+from singdiffusion.latents import latent_size, vae_fingerprint
 from singdiffusion.records import Record, Source
 from singdiffusion.space import latent_scale
-from singdiffusion.text import TextEncoder, fingerprint
+from singdiffusion.text import PipelineText, PromptEncoder
 from singtheory.errors import InputError
 from singtheory.files import write_json
 from singtheory.picture import HALF_RANGE
 
 _LOG = logging.getLogger(__name__)
-_AHEAD, _FEW = 4, 20
+_NOTE, _AHEAD, _FEW = "making.json", 4, 20
 
 
 @dataclass(frozen=True)
@@ -48,26 +48,29 @@ class Encoder:
     resolution: int
     channels: int = 3
     vae: Any = None
-    text: TextEncoder | None = None
+    text: PromptEncoder | None = None
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
 
     @property
     def encoding(self) -> Encoding:
         """What the cache is of. Raises `InputError` for a resolution that the VAE cannot take."""
-        text = None if self.text is None else fingerprint(self.text.parts[0])
+        text = None if self.text is None else self.text.fingerprint
         if self.vae is None:
             return Encoding(self.channels, self.resolution, self.resolution, self.resolution, text_encoder=text)
-        (scaling_factor, shift_factor), side = latent_scale(self.vae), self.resolution
-        one = self.images([np.zeros((side, side, 3), np.uint8)])
+        scaling_factor, shift_factor = latent_scale(self.vae)
         return Encoding(
-            *one.shape[1:],
-            resolution=side,
+            *latent_size(self.vae, self.resolution, self.resolution),
+            resolution=self.resolution,
             scaling_factor=scaling_factor,
             shift_factor=shift_factor,
             vae=vae_fingerprint(self.vae),
             text_encoder=text,
         )
+
+    def outline(self, folder: Path) -> Outline:
+        """What the cache in a folder is going to be, as far as it is known before anything of it is encoded."""
+        return Outline(folder, self.encoding, self.texts([""]).shape[2])
 
     def pixels(self, record: Record) -> np.ndarray:
         """Decoded, cut and resized, uint8, (side, side, channels). Raises `InputError` for what is no image."""
@@ -91,7 +94,7 @@ def encoder_for(base: str | None, resolution: int, channels: int, device: str) -
     """That of a pipeline in a folder or under a hub id, or one of pixels and words.
 
     Raises:
-        InputError: for a pipeline without an `AutoencoderKL` in safetensors, or with a text encoder that cannot be loaded.
+        InputError: for a pipeline without an `AutoencoderKL` in safetensors, or with text encoders that do not serve.
     """
     if base is None:
         return Encoder(resolution, channels, device=device)
@@ -100,9 +103,8 @@ def encoder_for(base: str | None, resolution: int, channels: int, device: str) -
     vae = Checkpoint.find(base).autoencoder()
     if vae is None:
         raise InputError(f"{base}: has no AutoencoderKL in safetensors; give a pipeline with one")
-    folder = find_folder(base, ["text_encoder/*.json", "text_encoder/*.safetensors", "tokenizer/*"])
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
-    return Encoder(resolution, 3, vae.to(device, dtype), TextEncoder.stored(folder), device, dtype)
+    return Encoder(resolution, 3, vae.to(device, dtype), PipelineText.stored(base), device, dtype)
 
 
 @dataclass
@@ -140,10 +142,10 @@ def make_cache(
     tracked: Tracked = lambda items, _: items,
     barrier: Callable[[], None] = lambda: None,
 ) -> Tally:
-    """Encode what is not encoded yet; at the end the first process finishes the cache.
+    """Encode what is not encoded yet: first all images, then all captions; at the end the first process finishes the cache.
 
     Args:
-        source: of the records; process k of n takes every n-th from k on.
+        source: of the records; process k of n takes every n-th from k on, and then every n-th file of captions.
         folder: of the cache, new or unfinished.
         encoder: of all processes the same.
         batch: images a part.
@@ -156,14 +158,14 @@ def make_cache(
     Raises:
         InputError: for a source that cannot be read, too many bad records, and a folder of another cache.
     """
-    source.check()
     encoding = encoder.encoding
+    if not is_finished(folder, encoding, source):
+        source.check()
     if process == 0:
-        _sweep(folder)
-        _claim(folder, encoding, source)
+        _begin(folder, encoding, source)
     barrier()
     if finished(folder):
-        return Tally(kept=len(Cache.open(folder)))
+        return Tally(kept=read_object(folder / "index.json")["examples"])
     parts = stored_parts(folder)
     done = {record["key"] for _, records in parts for record in records}
     number = 1 + max((int(path.stem.split("-")[2]) for path, _ in parts if _rank(path) == process), default=-1)
@@ -178,9 +180,11 @@ def make_cache(
     tally.check(bad_share, final=True)
     write_json(folder / f"skipped-{process:03}.json", tally.skipped)
     barrier()
+    save_texts(folder, encoder.texts, tracked, process, processes)
+    barrier()
     if process == 0:
         skipped = [one for k in range(processes) for one in _skipped(folder, k)]
-        finish(folder, encoding, encoder.texts, skipped, tracked, _told(source))
+        finish(folder, encoding, skipped, tracked, _told(source))
         _sweep(folder)
     barrier()
     return tally
@@ -191,34 +195,36 @@ def _sweep(folder: Path) -> None:
     for draft in folder.glob(".*"):
         draft.unlink()
     if finished(folder):
-        for name in ("part-*", "skipped-*", "making.json"):
+        for name in ("part-*", "skipped-*", _NOTE):
             for left in folder.glob(name):
                 left.unlink()
 
 
-def _claim(folder: Path, encoding: Encoding, source: Source) -> None:
-    """Note what the folder is going to hold. Raises `InputError` where it holds something else."""
-    note = folder / "making.json"
-    if finished(folder):
-        stored = read_object(folder / "index.json")
-        encoding.check_same(Encoding(**stored["encoding"]), folder)
-        if stored["source"] != _told(source):
-            raise InputError(f"{folder}: holds a finished cache of {stored['source']['source']}; take another folder")
-    elif note.is_file():
-        stored = read_object(note)
+def is_finished(folder: Path, encoding: Encoding, source: Source) -> bool:
+    """Whether a folder holds the whole cache of a source. Raises `InputError` where it holds, or was begun for, something else."""
+    whole, note = finished(folder), folder / _NOTE
+    if whole or note.is_file():
+        stored = read_object(folder / "index.json" if whole else note)
         encoding.check_same(Encoding(**stored["encoding"]), folder)
         for name, value in _told(source).items():
-            if stored[name] != value:
-                raise InputError(f"{folder}: was begun with {name} {stored[name]}, not {value}; take another folder")
-    elif folder.is_dir() and any(folder.iterdir()):
+            was = (stored["source"] or {}).get(name)
+            if was != value:
+                raise InputError(f"{folder}: was made with {name} {was}, not {value}; take another folder")
+    elif folder.is_dir() and any(not left.name.startswith(".") for left in folder.iterdir()):  # drafts may be left
         raise InputError(f"{folder}: exists and is no unfinished cache; take another folder")
-    else:
-        write_json(note, {"encoding": asdict(encoding)} | _told(source))
+    return whole
+
+
+def _begin(folder: Path, encoding: Encoding, source: Source) -> None:
+    """Note what the folder is going to hold, and remove what a killed process has left."""
+    _sweep(folder)
+    if not finished(folder) and not (folder / _NOTE).is_file():
+        write_json(folder / _NOTE, {"encoding": asdict(encoding), "source": _told(source)})
 
 
 def _told(source: Source) -> dict[str, str | None]:
     """What makes records the same ones."""
-    return {"source": source.name, "caption": source.caption}
+    return {"source": str(Path(source.name)), "caption": source.caption}
 
 
 def _rank(part: Path) -> int:

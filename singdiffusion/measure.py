@@ -6,12 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from singdiffusion.batches import Data
 from singdiffusion.network import AverageNetwork
-from singdiffusion.train import Data
+from singdiffusion.objective import Losses, Objective
 from singtheory import formula
 from singtheory.schedule import STABLE_DIFFUSION, Discrete
 
-_MANY, _MOST, _NOISES = 8, 64, 8
+_MANY, _MOST, _NOISES, _AT_ONCE = 8, 64, 8, 32
+EXAMPLES = 256
+"""Over which losses are taken."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,25 @@ def measure(network: AverageNetwork, data: Data, rows: Tensor) -> Measured:
     return Measured(_distance(data, rows, mean), float(dependence), float(gain), spread)
 
 
+@torch.no_grad()
+def losses(network: AverageNetwork, data: Data) -> Losses:
+    """Over 256 examples, or all where there are fewer, of a fixed order and noise and with their conditions.
+
+    Args:
+        network: on the device of the data.
+        data: of the run.
+    """
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randperm(len(data.cache), generator=generator)[:EXAMPLES]
+    objective, found = Objective(network), []
+    for some in rows.split(_AT_ONCE):
+        x_0 = data.cache.x_0(some).to(data.device)
+        x_1 = torch.randn(x_0.shape, generator=generator).to(data.device)
+        condition = data.condition(data.cache.caption[some], x_0, torch.zeros(len(some), dtype=torch.bool))
+        found.append(torch.stack(objective(condition, x_1, x_0)).cpu() * len(some) / len(rows))
+    return Losses(*torch.stack(found).sum(dim=0))
+
+
 def frequent(data: Data) -> Tensor:
     """Rows of the captions with the most examples, at most 64, shape (m,)."""
     counts = data.cache.caption.bincount(minlength=len(data.cache.captions))
@@ -70,12 +92,12 @@ def _distance(data: Data, rows: Tensor, mean: Tensor) -> float | None:
     if data.settings.condition == "image":
         return None  # every image is its own condition
     if data.settings.condition == "none":
-        whole = data.cache.x_0(torch.arange(min(len(data.cache), 4096))).mean(dim=0)
+        whole = data.cache.mean(torch.arange(min(len(data.cache), 4096)))
         return float((mean[0] - whole).norm() / whole.norm())
     many = [(k, int(row)) for k, row in enumerate(rows) if int((data.cache.caption == row).sum()) >= _MANY]
     if not many:
         return None
-    exact = torch.stack([data.cache.x_0((data.cache.caption == row).nonzero()[:, 0]).mean(dim=0) for _, row in many])
+    exact = torch.stack([data.cache.mean((data.cache.caption == row).nonzero()[:, 0]) for _, row in many])
     return float((mean[[k for k, _ in many]] - exact).norm() / exact.norm())
 
 

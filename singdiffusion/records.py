@@ -61,11 +61,13 @@ class Source:
     caption: str | None = None
 
     def check(self) -> None:
-        """Raise `InputError` before work starts for what can be seen without reading everything."""
+        """Raise `InputError` before work starts for what the shards' members and the first record show."""
         for shard in self._shards():
             _check_tar(shard)
         if not self._shards() and Path(self.name).is_dir() and not any(p.is_file() for p in Path(self.name).rglob("*")):
             raise InputError(f"{self.name}: is empty; give a folder of images or of .tar shards")
+        if next(iter(self), None) is None:
+            raise InputError(f"{self.name}: holds no records; give images with captions")
 
     def __iter__(self) -> Iterator[Record]:
         shards = self._shards()

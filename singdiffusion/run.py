@@ -11,56 +11,70 @@ import torch
 from accelerate import Accelerator
 
 from singdiffusion.average import AverageModel
-from singdiffusion.build import CLOSED_FORMS, build_network, closed_form
-from singdiffusion.cache import Cache
+from singdiffusion.batches import DEFAULT_BATCH, Data, batch_of, class_names
+from singdiffusion.build import CLOSED_FORMS, build_network, closed_form, untrained
+from singdiffusion.cache import Cache, Outline
 from singdiffusion.card import card
 from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import replaced_folder
 from singdiffusion.gallery import Decode, first_channels, gallery
 from singdiffusion.latents import decode, vae_fingerprint
-from singdiffusion.measure import frequent, measure
+from singdiffusion.measure import EXAMPLES, frequent, losses, measure
 from singdiffusion.network import AverageNetwork
 from singdiffusion.objective import Losses
 from singdiffusion.processes import joined
 from singdiffusion.settings import TrainSettings
 from singdiffusion.snapshot import Snapshot
-from singdiffusion.train import Data, Trainer, learning_rate
+from singdiffusion.train import Trainer, learning_rate
 from singtheory.errors import InputError
 from singtheory.files import check_folder, write_bytes
 
 _SHOWN = 8
 _COPIES = 5
 """Of the weights in memory: themselves, gradients, two moments, the average."""
-
+_UNKNOWN = "not known before the data are read"
 
 Watch = Callable[[int, dict[str, float]], None]
 """Shows a run to a person: told the step and the last entry of the log after every step."""
 
 
 def check_out(settings: TrainSettings, resume: bool) -> None:
-    """Raise `InputError` for a folder that holds a run, unless it is taken up again."""
-    begun = (Path(settings.out) / "checkpoints").is_dir() or (Path(settings.out) / "model").is_dir()
-    if begun and not resume:
-        raise InputError(f"{settings.out}: holds a run; add --resume to go on with it, or take another folder")
+    """Raise `InputError` for a folder that holds a run, unless it is taken up again, and for one that is to be but is not there."""
+    out = Path(settings.out)
+    if resume and not out.is_dir():  # a folder without a checkpoint was killed before its first
+        raise InputError(f"{out}: is not there, nothing to resume; leave out --resume to begin")
+    if not resume and any((out / name).is_dir() for name in ("checkpoints", "model")):
+        raise InputError(f"{out}: holds a run; add --resume to go on with it, or take another folder")
 
 
-def plan(settings: TrainSettings, cache: Cache) -> dict[str, Any]:
-    """What a run would do, in plain values; nothing is written."""
+def plan(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
+    """What a run would do, in plain values; nothing is written.
+
+    Args:
+        settings: of the run.
+        cache: its cache, or the outline of one that is not made yet.
+
+    Raises:
+        InputError: for settings that make no run, as far as the cache is known.
+    """
+    examples = len(cache) if isinstance(cache, Cache) else None
     about: dict[str, Any] = {
-        "examples": len(cache),
-        "captions": len(cache.captions) - 1,
+        "examples": examples or _UNKNOWN,
+        "captions": len(cache.captions) - 1 or _UNKNOWN,
         "x_0": list(cache.encoding.size),
         "model": settings.model,
     }
     if settings.model in CLOSED_FORMS:
         return about
-    network = build_network(settings, cache)
-    data = Data(cache, settings, torch.device("cpu"))
+    network = untrained(settings, cache)
     weights = sum(weight.numel() for weight in network.parameters())
+    batch = batch_of(settings, examples) if examples else settings.batch or DEFAULT_BATCH
+    if settings.condition == "classes" and not class_names(cache):
+        about["weights besides, a class"] = network.conditioning.width
     return about | {
         "weights": weights,
-        "batch": data.batch,
-        "epochs": settings.steps * data.batch / len(cache),
+        "batch": batch,
+        "epochs": settings.steps * batch / examples if examples else _UNKNOWN,
         "memory of weights, gradients, optimiser and average, in MiB": _COPIES * 4 * weights / 2**20,
         "a checkpoint, in MiB": (_COPIES - 1) * 4 * weights / 2**20,
     }
@@ -105,7 +119,7 @@ def run(
         accelerator.init_trackers("log")
     trainer.fit(_Reporter(trainer, watch, pixels))
     if accelerator.is_main_process:
-        _write(settings, cache, pixels)
+        _write(trainer, pixels)
     accelerator.end_training()
     return out / "model"
 
@@ -199,21 +213,33 @@ def _shown(data: Data, rows: torch.Tensor) -> torch.Tensor:
     return torch.tensor([data.cache.captions.index(prompt) for prompt in prompts])
 
 
-def _write(settings: TrainSettings, cache: Cache, pixels: Decode) -> None:
+def _write(trainer: Trainer, pixels: Decode) -> None:
     """The averaged weights of the last checkpoint, with card and picture."""
-    found = Snapshot.latest(Path(settings.out))
+    settings, cache = trainer.settings, trainer.data.cache
+    found = Snapshot.latest(trainer.run)
     assert found is not None  # every run ends with one
-    network = build_network(settings, cache).eval()
+    network: Any = build_network(settings, cache).eval()
     network.load_state_dict(
         {name.removeprefix("network."): value for name, value in (found.weights | found.ema).items()}
     )
-    data = Data(cache, settings, torch.device("cpu"))
-    with replaced_folder(Path(settings.out) / "model") as folder:
-        measured = validate(network, data, pixels, folder / "picture.png")
-        _append(Path(settings.out) / "log.jsonl", {"step": found.step} | measured)
+    device = torch.device("cpu") if trainer.spread_over_processes else trainer.data.device  # one may hold less than all
+    data = Data(cache, settings, device)
+    with replaced_folder(trainer.run / "model") as folder:
+        measured = _measured(network.to(device), data, folder / "picture.png", pixels)
+        _append(trainer.run / "log.jsonl", {"step": found.step} | measured)
         _save_into(folder, network)
         text = card(settings, cache, type(network).__name__, found.step, data.batch, measured, settings.license)
         (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _measured(network: AverageNetwork, data: Data, picture: Path, pixels: Decode) -> dict[str, Any]:
+    """What the card tells of the averaged weights."""
+    mean, spread = losses(network, data)
+    over = f"of the averaged weights over {min(EXAMPLES, len(data.cache))} examples"
+    told = {f"loss of the mean, {over}": float(mean)}
+    if network.spread is not None:
+        told[f"loss of the spread, {over}"] = float(spread)
+    return told | validate(network, data, pixels, picture)
 
 
 def _write_closed(settings: TrainSettings, cache: Cache, pixels: Decode) -> Path:

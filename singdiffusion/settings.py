@@ -112,8 +112,13 @@ class TrainSettings:
             raise InputError("base and unet: give one of the two, the U-Net starts from one")
 
     @classmethod
-    def read(cls, file: Path | None, given: Mapping[str, Any]) -> Self:
+    def read(cls, file: Path | None, given: Mapping[str, Any], own_cache: bool = False) -> Self:
         """From a YAML file, with what was given besides over it.
+
+        Args:
+            file: with any of the settings; None for none.
+            given: settings by name, None for those that are not given.
+            own_cache: whether the cache is made in `out`, and none is to be named.
 
         Raises:
             InputError: for a file that is no YAML mapping, unknown names and values out of range.
@@ -124,7 +129,13 @@ class TrainSettings:
         for name in named:
             if name not in known:
                 raise unknown_name("setting", str(name), known)
-        for name in ("cache", "out"):
+        if own_cache and "cache" in named:
+            raise InputError(
+                f"cache {named['cache']}: the data are cached in the run's own folder; leave one of the two out"
+            )
+        if own_cache and "out" in named:
+            named["cache"] = str(Path(str(named["out"])) / "cache")
+        for name in ("out", "cache"):
             if name not in named:
                 raise InputError(f"{name}: not given; name the folder on the command line or in the YAML")
         return cls(**{name: _number(value) for name, value in named.items()})

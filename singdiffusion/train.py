@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -19,9 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.distributed.tensor import distribute_tensor
-from torch.nn.functional import adaptive_avg_pool2d
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from singdiffusion.batches import Batch, Data
 from singdiffusion.cache import Cache
 from singdiffusion.network import AverageNetwork
 from singdiffusion.objective import Losses, Objective
@@ -31,128 +31,10 @@ from singtheory.errors import InputError
 
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 _ASK_EVERY = 10
-_DEFAULT_BATCH = 32
-
-
-class Batch(NamedTuple):
-    """The share of one process in a step.
-
-    Attributes:
-        x_0: images or latents, shape (batch, channels, height, width).
-        x_1: noise of that shape.
-        condition: as the network takes it, left out for some.
-    """
-
-    x_0: Tensor
-    x_1: Tensor
-    condition: Tensor
 
 
 class Stopped(Exception):  # noqa: N818 it is no error
     """The run was asked to stop, and has saved what it had."""
-
-
-class Data:
-    """The batches of a run.
-
-    Args:
-        cache: of the examples.
-        settings: of the run.
-        device: where batches go.
-        process: number of this process.
-        processes: how many there are.
-
-    Raises:
-        InputError: for a condition that the cache cannot give, and a batch that does not divide or is larger than the data.
-    """
-
-    def __init__(
-        self, cache: Cache, settings: TrainSettings, device: torch.device, process: int = 0, processes: int = 1
-    ) -> None:
-        check_condition(settings, cache)
-        self.cache, self.settings, self.device = cache, settings, device
-        self.names = class_names(cache)
-        batch = settings.batch or max(1, min(_DEFAULT_BATCH, len(cache)) // processes) * processes
-        if processes > len(cache):
-            raise InputError(f"{processes} processes for {len(cache)} examples: take at most {len(cache)}")
-        if batch > len(cache):
-            raise InputError(f"batch {batch}: there are {len(cache)} examples; take at most that")
-        if batch % (processes * settings.accumulate):
-            raise InputError(
-                f"batch {batch}: must divide by {processes} processes times {settings.accumulate} parts of accumulation"
-            )
-        self.batch, share = batch, batch // processes
-        self.mine = slice(process * share, (process + 1) * share)
-        number = {name: k for k, name in enumerate(self.names)}
-        self._class = torch.tensor([number.get(caption, len(number)) for caption in cache.captions])
-        self._epoch, self._shuffled = -1, torch.empty(0, dtype=torch.long)
-
-    def rows(self, step: int) -> Tensor:
-        """The examples of a step, over all processes: one order an epoch, the epochs without a seam; shape (batch,)."""
-        first, count = step * self.batch, len(self.cache)
-        epochs = range(first // count, (first + self.batch - 1) // count + 1)
-        whole = torch.cat([self._order(epoch) for epoch in epochs])
-        return whole[first - epochs[0] * count :][: self.batch]
-
-    def _order(self, epoch: int) -> Tensor:
-        if self._epoch != epoch:
-            self._epoch, self._shuffled = epoch, torch.randperm(len(self.cache), generator=self._generator(epoch, 0))
-        return self._shuffled
-
-    def _generator(self, number: int, purpose: int, device: str | torch.device = "cpu") -> torch.Generator:
-        return torch.Generator(device).manual_seed((self.settings.seed * 1_000_003 + number) * 4 + purpose)
-
-    def __getitem__(self, step: int) -> Batch:
-        rows = self.rows(step)
-        x_1 = torch.randn(
-            self.batch, *self.cache.encoding.size, generator=self._generator(step, 1, self.device), device=self.device
-        )
-        left_out = torch.rand(self.batch, generator=self._generator(step, 2)) < self.settings.dropout
-        mine = rows[self.mine]
-        x_0 = self._moved(self.cache.x_0(mine))
-        condition = self.condition(self.cache.caption[mine], x_0, left_out[self.mine])
-        return Batch(x_0, x_1[self.mine], condition)
-
-    def condition(self, captions: Tensor, x_0: Tensor, left_out: Tensor) -> Tensor:
-        """What the network takes for caption rows, or for images where they are the condition."""
-        return getattr(self, f"_{self.settings.condition}")(captions, x_0, left_out)
-
-    def condition_of(self, captions: Tensor) -> Tensor:
-        """What the network takes for caption rows, by the first example of each where images are the condition; shape (m, ...)."""
-        firsts = torch.stack([(self.cache.caption == row).nonzero()[0, 0] for row in captions])
-        left_out = torch.zeros(len(captions), dtype=torch.bool)
-        return self.condition(captions, self._moved(self.cache.x_0(firsts)), left_out)
-
-    def _text(self, captions: Tensor, _: Tensor, left_out: Tensor) -> Tensor:
-        return self._moved(self.cache.states(captions.masked_fill(left_out, 0)))  # row 0 is ""
-
-    def _classes(self, captions: Tensor, _: Tensor, left_out: Tensor) -> Tensor:
-        return self._moved(self._class[captions].masked_fill(left_out, len(self.names)))
-
-    def _image(self, _: Tensor, x_0: Tensor, left_out: Tensor) -> Tensor:
-        small = adaptive_avg_pool2d(x_0, self.settings.small)
-        return small.masked_fill(self._moved(left_out)[:, None, None, None], torch.nan)
-
-    def _none(self, captions: Tensor, _: Tensor, __: Tensor) -> Tensor:
-        return self._moved(torch.zeros_like(captions))
-
-    def _moved(self, values: Tensor) -> Tensor:
-        if self.device.type == "cuda":
-            return values.pin_memory().to(self.device, non_blocking=True) if not values.is_cuda else values
-        return values.to(self.device)
-
-
-def check_condition(settings: TrainSettings, cache: Cache) -> None:
-    """Raise `InputError` for a condition that the cache cannot give."""
-    if settings.condition == "text" and not cache.token_width:
-        raise InputError(
-            f"{cache.folder}: holds captions without token states; make it with a text encoder, or take condition classes"
-        )
-
-
-def class_names(cache: Cache) -> list[str]:
-    """The captions as names of classes, in alphabetical order."""
-    return sorted(caption for caption in cache.captions if caption)
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:

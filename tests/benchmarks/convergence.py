@@ -18,7 +18,7 @@ from singdiffusion.cache import Cache
 from singdiffusion.measure import frequent, measure
 from singdiffusion.train import Trainer
 from singtheory.provenance import device_name
-from tests.singdiffusion.test_train import CONVERGENCE, cached, settings
+from tests.singdiffusion.runs import CONVERGENCE, cached, settings
 
 RESULT = Path(__file__).parent / "convergence.json"
 EVERY = 100

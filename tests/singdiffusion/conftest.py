@@ -1,10 +1,12 @@
-"""What several tests of bad checkpoints share."""
+"""What several tests share: code planted in a checkpoint, and a cache of the digits."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.singdiffusion.runs import cached
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,9 @@ def planted(tmp_path):
     assert planted.was_run()
     planted.mark.rmdir()
     return planted
+
+
+@pytest.fixture(scope="session")
+def digits_cache(tmp_path_factory):
+    """The digits with their classes as captions."""
+    return cached(tmp_path_factory.mktemp("digits") / "cache")

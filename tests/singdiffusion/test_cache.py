@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from singdiffusion import cache as room
+from singdiffusion import shards
 from singdiffusion.cache import Cache
 from singdiffusion.encode import Encoder, encoder_for, make_cache
 from singdiffusion.latents import encode
@@ -76,16 +78,78 @@ def test_pixels_are_cut_in_the_middle(tmp_path):
 def test_shards_and_slices_give_the_same_examples(tmp_path, monkeypatch):
     """In many shards, in memory and not: example k is record k."""
     laion(tmp_path / "0.tar", 20)
-    monkeypatch.setattr(room, "_SHARD", 6)
+    monkeypatch.setattr(room, "_SHARD", 1200)
     make_cache(Source(str(tmp_path / "0.tar")), tmp_path / "c", Encoder(4), batch=3)
     whole = Cache.open(tmp_path / "c")
-    monkeypatch.setattr(room, "_IN_MEMORY", 0)
+    monkeypatch.setattr(shards, "_IN_MEMORY", 0)
     sliced = Cache.open(tmp_path / "c")
     assert len(list((tmp_path / "c").glob("images-*"))) == 4 and len(sliced) == 20
     rows = torch.tensor([0, 5, 6, 19, 11, 0])
     assert torch.equal(whole.x_0(rows), sliced.x_0(rows))
     torch.testing.assert_close(sliced.x_0(rows)[:, 0, 0, 0], rows / 127.5 - 1)
     assert [sliced.captions[row] for row in sliced.caption] == [f"words {k}" for k in range(20)]
+
+
+def test_states_are_read_where_they_are_wanted(tmp_path, monkeypatch):
+    """In many files, in memory and not: row k is of caption k."""
+    laion(tmp_path / "0.tar", 20)
+    monkeypatch.setattr(room, "_TEXTS", 6)
+    make_cache(Source(str(tmp_path / "0.tar")), tmp_path / "c", Encoder(4, text=text()))
+    whole = Cache.open(tmp_path / "c")
+    monkeypatch.setattr(shards, "_IN_MEMORY", 0)
+    sliced = Cache.open(tmp_path / "c")
+    assert len(list((tmp_path / "c").glob("texts-*"))) == 4
+    rows = torch.tensor([0, 20, 5, 6, 6, 12])
+    assert torch.equal(whole.states(rows), sliced.states(rows))
+    expected = text()([whole.captions[row] for row in rows], torch.device("cpu"), torch.float32)
+    torch.testing.assert_close(sliced.states(rows), expected)
+
+
+def test_the_mean_and_the_groups_of_captions(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "_CHUNK", 3)
+    make_cache(Source(str(captioned(tmp_path / "a", 8))), tmp_path / "c", Encoder(4))
+    found = Cache.open(tmp_path / "c")
+    assert [rows.tolist() for rows in found.groups()] == [[], [0, 2, 4, 6], [1, 3, 5, 7]]
+    rows = torch.tensor([7, 0, 3, 5])
+    torch.testing.assert_close(found.mean(rows), found.x_0(rows).mean(dim=0))
+
+
+class CountingText(TextEncoder):
+    """Notes what it encodes, and is killed after some."""
+
+    def __init__(self, limit):
+        super().__init__(lambda: (tiny.stable_diffusion().text_encoder, tiny.stable_diffusion().tokenizer))
+        self.seen, self.limit = [], limit
+
+    def __call__(self, prompts, device, dtype):
+        if len(self.seen) >= self.limit:
+            raise KeyboardInterrupt
+        self.seen += prompts
+        return super().__call__(prompts, device, dtype)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_killed_between_captions_none_is_encoded_twice(tmp_path, monkeypatch, processes):
+    """Processes share them: what one has encoded, all have."""
+    laion(tmp_path / "0.tar", 20)
+    monkeypatch.setattr(room, "_TEXTS", 6)
+    killed, last = CountingText(6), [CountingText(99) for _ in range(processes)]
+    with pytest.raises(KeyboardInterrupt):
+        make_cache(Source(str(tmp_path / "0.tar")), tmp_path / "c", Encoder(4, text=killed))
+    barrier = threading.Barrier(processes, timeout=60)
+    with ThreadPoolExecutor(processes) as threads:
+        source, share = Source(str(tmp_path / "0.tar")), partial(make_cache, processes=processes, barrier=barrier.wait)
+        futures = [
+            threads.submit(share, source, tmp_path / "c", Encoder(4, text=one), process=k) for k, one in enumerate(last)
+        ]
+        assert sum(future.result().encoded for future in futures) == 0
+    encoded = killed.seen + [caption for one in last for caption in one.seen]
+    assert sorted(encoded) == sorted(["", *(f"words {k}" for k in range(20))])
+    assert all(one.seen for one in last)
+    found = Cache.open(tmp_path / "c")
+    torch.testing.assert_close(
+        found.states(torch.arange(21)), text()(found.captions, torch.device("cpu"), torch.float32)
+    )
 
 
 class Counting(Encoder):
@@ -133,7 +197,7 @@ def test_killed_while_it_is_finished_nothing_is_lost(tmp_path, monkeypatch, writ
                 raise KeyboardInterrupt
         whole(path, content)
 
-    monkeypatch.setattr(room, "_SHARD", 4)
+    monkeypatch.setattr(room, "_SHARD", 1000)
     monkeypatch.setattr(room, "write_bytes", dying)
     with pytest.raises(KeyboardInterrupt):
         make_cache(source, tmp_path / "c", Encoder(4), batch=2)
@@ -258,13 +322,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="was made with text_encoder = None"):
         make_cache(source, tmp_path / "c", Encoder(4, text=text()))
     other = Source(str(captioned(tmp_path / "b")))
-    with pytest.raises(InputError, match="was begun with source"):
+    with pytest.raises(InputError, match="was made with source"):
         make_cache(other, tmp_path / "c", Encoder(4))
-    with pytest.raises(InputError, match="was begun with caption None, not text"):
+    with pytest.raises(InputError, match="was made with caption None, not text"):
         make_cache(Source(source.name, "text"), tmp_path / "c", Encoder(4))
     make_cache(source, tmp_path / "c", Encoder(4))
     assert make_cache(source, tmp_path / "c", Encoder(4)).kept == 4
-    with pytest.raises(InputError, match="holds a finished cache of"):
+    with pytest.raises(InputError, match="was made with source"):
         make_cache(other, tmp_path / "c", Encoder(4))
     with pytest.raises(InputError, match="was made with height = 4, not 8"):
         make_cache(source, tmp_path / "c", Encoder(8))

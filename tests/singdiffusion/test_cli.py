@@ -12,11 +12,15 @@ from typer.testing import CliRunner
 from singdiffusion.average import load_average
 from singdiffusion.cache import Cache
 from singdiffusion.cli import app
+from singdiffusion.decoder import AverageDecoder
+from singdiffusion.encode import Encoder
+from singdiffusion.pipeline import SingDiffusion
 from singdiffusion.space import Space
 from singtheory.provenance import command_line
 from singtheory.schedule import STABLE_DIFFUSION
 from tests.singdiffusion import published, tiny
 from tests.singdiffusion.test_records import captioned
+from tests.singdiffusion.test_space import changed
 
 
 @pytest.fixture
@@ -226,3 +230,122 @@ def test_train_refuses_before_anything_is_loaded(tmp_path):
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert result.stdout.strip() == "2 []"
+
+
+def test_a_dry_run_of_data_encodes_and_writes_nothing(folders, monkeypatch):
+    captioned(folders / "images", 6)
+    monkeypatch.setattr(Encoder, "images", None)  # must not be called
+    options = ["--data", folders / "images", "--base", folders / "base", "--resolution", 16, "--steps", 4]
+    plan = run("train", *options, "--out", folders / "run", "--dry-run")
+    assert plan.exit_code == 0, plan.output
+    weights = sum(
+        weight.numel()
+        for weight in AverageDecoder(tiny.LATENTS, {"kind": "text", "width": 16}, frequencies=4).parameters()
+    )
+    for line in (
+        f"to cache: {folders / 'images'}",
+        f"in: {folders / 'run' / 'cache'}",
+        "resolution: 16",
+        f"base: {folders / 'base'}",
+        "x_0: [4, 8, 8]",
+        "examples: not known before the data are read",
+        f"weights: {weights}",
+        f"a checkpoint, in MiB: {16 * weights / 2**20}",
+    ):
+        assert line in plan.stdout.splitlines()
+    assert not (folders / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--data", "none/such"], ["none/such", "cannot be read"]),
+        (["--data", "images", "--caption", "titel"], ["caption column", "titel"]),
+        (["--data", "images", "--resolution", 15], ["15×15", "multiples of 2"]),
+        (["--data", "images", "--base", "published"], ["published"]),
+        (["--data", "images", "--frequencies", 9], ["frequencies 9", "8×8"]),
+        (["--data", "images", "--model", "unet", "--base", "other"], ["reads token states of width 32"]),
+        (["--data", "images", "--resume"], ["nothing to resume", "leave out --resume"]),
+        (["--data", "images", "--cache", "c"], ["cache c", "leave one of the two out"]),
+        (["--data", "images", "--config", "unknown.yaml"], ["unknown setting 'stepz'", "did you mean steps"]),
+    ],
+)
+def test_what_would_stop_a_run_is_told_before_anything_is_encoded(folders, monkeypatch, options, words):
+    monkeypatch.chdir(folders)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(Encoder, "images", None)  # must not be called
+    captioned(folders / "images", 6)
+    other = tiny.stable_diffusion()
+    other.unet = tiny.stable_diffusion_xl().unet.from_config({**other.unet.config, "cross_attention_dim": 32})
+    other.save_pretrained(folders / "other")
+    (folders / "unknown.yaml").write_text("stepz: 3\n")
+    plain = {"--base": "base", "--resolution": 16, "--out": "run", "--steps": 2}
+    given = dict(zip(options[::2], options[1::2], strict=False)) if "--resume" not in options else {"--data": "images"}
+    flat = [part for pair in (plain | given).items() for part in pair]
+    refused = run("train", *flat, *(["--resume"] if "--resume" in options else []))
+    assert refused.exit_code == 2, refused.output
+    assert "error: " in refused.stderr.splitlines()[-1] and all(word in refused.stderr for word in words)
+    assert not (folders / "run").exists()
+
+
+def test_a_run_takes_no_cache_of_other_data(folders):
+    """A finished OUT/cache is of this source, column, resolution and base, or it is refused."""
+    captioned(folders / "images", 6)
+    captioned(folders / "more", 7)
+    pipe = tiny.stable_diffusion()
+    pipe.text_encoder = changed(pipe.text_encoder, 10)
+    pipe.save_pretrained(folders / "other")
+    options = {"--data": folders / "images", "--base": folders / "base", "--resolution": 16, "--steps": 2}
+
+    def train(*more, **other):
+        given = options | {f"--{name}": value for name, value in other.items()}
+        return run("train", *(part for pair in given.items() for part in pair), "--out", folders / "run", *more)
+
+    assert train().exit_code == 0
+    assert train("--resume", data=f"{folders / 'images'}/").exit_code == 0
+    for other, words in (
+        ({"data": folders / "more"}, "was made with source"),
+        ({"caption": "text"}, "was made with caption None, not text"),
+        ({"resolution": 32}, "was made with height = 8, not 16"),
+        ({"base": folders / "other"}, "was made with text_encoder = "),
+    ):
+        refused = train("--resume", **other)
+        assert refused.exit_code == 2 and words in refused.stderr.splitlines()[-1]
+
+
+def test_a_decoder_for_two_text_encoders(folders):
+    """Cached, trained and attached with SDXL: its token states are those of the pipeline, zeros for no prompt among them."""
+    pipe = tiny.stable_diffusion_xl()
+    pipe.save_pretrained(folders / "xl")
+    captioned(folders / "images", 8)
+    options = ["--data", folders / "images", "--base", folders / "xl", "--resolution", 16, "--steps", 2]
+    result = run("train", *options, "--out", folders / "run")
+    assert result.exit_code == 0, result.output
+    cache = Cache.open(folders / "run" / "cache")
+    assert cache.token_width == 2 * tiny.TEXT_WIDTH and cache.encoding.text_encoder == Space.of(pipe).text_encoder
+    for row, caption in enumerate(cache.captions):
+        with torch.no_grad():
+            states, without, *_ = pipe.encode_prompt(caption, device="cpu")
+        expected = states if caption else without
+        torch.testing.assert_close(cache.states(torch.tensor([row])), expected, rtol=1e-5, atol=1e-6)
+    module = load_average(folders / "run" / "model")
+    assert module.condition_for(Space.of(pipe)) == "embeddings"
+    with SingDiffusion(module).attached(pipe):
+        pipe("picture 1", height=16, width=16, num_inference_steps=2, output_type="np")
+    refused = run("train", *options, "--out", folders / "other", "--model", "unet")
+    assert refused.exit_code == 2 and "addition_embed_type" in refused.stderr
+
+
+def test_a_unet_of_another_text_encoder_is_refused(folders):
+    captioned(folders / "images", 8)
+    assert (
+        run("cache", folders / "images", folders / "c", "--base", folders / "base", "--resolution", 16).exit_code == 0
+    )
+    pipe = tiny.stable_diffusion()
+    pipe.text_encoder = changed(pipe.text_encoder, 10)
+    pipe.save_pretrained(folders / "other")
+    options = ["--cache", folders / "c", "--out", folders / "run", "--model", "unet", "--base", folders / "other"]
+    refused = run("train", *options)
+    assert refused.exit_code == 2 and "its text encoder is not the one that made" in refused.stderr
+    assert run("train", *options, "--condition", "none", "--steps", 1).exit_code == 0

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from singdiffusion.average import Average
+from singdiffusion.batches import Data
 from singdiffusion.cache import Cache
 from singdiffusion.measure import frequent, measure
-from singdiffusion.train import Data
-from tests.singdiffusion.test_train import cached, settings
+from tests.singdiffusion.runs import cached, settings
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,69 @@
+"""Runs from settings to a folder with weights, card and pictures."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from singdiffusion.average import load_average
+from singdiffusion.batches import Data
+from singdiffusion.cache import Cache
+from singdiffusion.run import check_out, run
+from singtheory import InputError
+from singtheory.data import digits_images, digits_labels
+from tests.singdiffusion.runs import TINY_UNET, cached, settings
+
+
+@pytest.mark.parametrize("condition", ["classes", "none", "image", "text"])
+@pytest.mark.parametrize("model", ["decoder", "unet"])
+def test_every_condition_trains_and_is_loaded_again(tmp_path, model, condition):
+    told = settings(
+        cached(tmp_path / "c", 60, states=16), tmp_path / "o", model=model, condition=condition, small=2, steps=3,
+        unet=TINY_UNET if model == "unet" else None,
+    )  # fmt: skip
+    found = load_average(run(told, Cache.open(told.cache)))
+    assert found.rank == 4 and found.space.channels == 1
+    assert {"picture.png", "README.md"} <= {file.name for file in (tmp_path / "o" / "model").iterdir()}
+
+
+@pytest.mark.parametrize("model", ["statistics", "table"])
+def test_closed_forms_need_no_training(digits_cache, tmp_path, model):
+    told = settings(digits_cache, tmp_path / "o", model=model, rank=2)
+    found = load_average(run(told, Cache.open(digits_cache)))
+    noise, images = torch.zeros(1, 1, 8, 8), digits_images().float()[:, None]
+    expected = images.mean(dim=0) if model == "statistics" else images[digits_labels() == 3].mean(dim=0)
+    torch.testing.assert_close(found(["3"], noise).mean[0], expected)
+    assert found.rank == 2
+
+
+def test_the_rank_of_closed_forms_is_what_the_data_give(tmp_path):
+    """Ten captions of one image each leave nothing around the means; ten images vary in nine directions."""
+    told = settings(cached(tmp_path / "c", 10), tmp_path / "t", model="table")
+    labels = {int(label) for label in digits_labels()[:10]}
+    assert load_average(run(told, Cache.open(told.cache))).rank == 10 - len(labels)
+    more = replace(told, out=str(tmp_path / "s"), model="statistics", frequencies=4, rank=20)
+    assert load_average(run(more, Cache.open(told.cache))).rank == 9
+
+
+def test_resume_needs_a_folder(tmp_path):
+    """One without a checkpoint was killed before its first."""
+    told = settings(tmp_path / "c", tmp_path / "o")
+    with pytest.raises(InputError, match=r"nothing to resume; leave out --resume"):
+        check_out(told, resume=True)
+    (tmp_path / "o").mkdir()
+    check_out(told, resume=True)
+    check_out(told, resume=False)
+
+
+def test_the_card_tells_the_loss_of_the_averaged_weights(tmp_path):
+    """Of a network that has not learnt: with the average of its first weights."""
+    told = settings(cached(tmp_path / "c", 40), tmp_path / "o", steps=1, lr=1e-12, frequencies=0)
+    module = load_average(run(told, Cache.open(told.cache)))
+    data = Data(Cache.open(told.cache), told, torch.device("cpu"))
+    rows = torch.arange(40)
+    x_0 = data.cache.x_0(rows)
+    found = module(data.condition(data.cache.caption, x_0, torch.zeros(40, dtype=torch.bool)), torch.zeros_like(x_0))
+    loss = float((found.mean.detach() - x_0).square().mean())
+    card = (tmp_path / "o" / "model" / "README.md").read_text()
+    assert f"| loss of the mean, of the averaged weights over 40 examples | {loss:.4g} |" in card
+    assert "loss of the spread" not in card and "license: other" in card and "| steps | 1 of 32 examples |" in card
