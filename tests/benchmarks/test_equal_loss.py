@@ -42,7 +42,7 @@ def pictures(tmp_path_factory):
 def test_all(pictures, tmp_path, monkeypatch):
     clock = itertools.count()
     monkeypatch.setattr(
-        equal_loss, "perf_counter", lambda: next(clock) / 32
+        equal_loss, "perf_counter", lambda: next(clock) / 16
     )  # so that a busy machine takes as many steps
     found = equal_loss.measure(str(pictures), tmp_path, SIZES, lambda part: write_json(tmp_path / "part.json", part))
     assert json.loads((tmp_path / "part.json").read_text()).keys() == found.keys()
@@ -51,7 +51,7 @@ def test_all(pictures, tmp_path, monkeypatch):
         curves = [run["curve"] for run in found["runs"] if run["model"] == model]
         assert min(map(equal_loss.best, curves)) == found[model]["best loss"] <= found["equal loss"]
         assert all(equal_loss.best(points) < points[0]["loss"] for points in curves)
-        assert all(1.0 <= points[-1]["seconds"] < 1.1 for points in curves)
+        assert all(1.0 <= points[-1]["seconds"] < 1.2 for points in curves)
     assert found["equal loss"] in (found["unet"]["best loss"], found["decoder"]["best loss"])
     rates = found["decoder"]["examples a second"] / found["unet"]["examples a second"]
     assert found["examples a second, times the U-Net"] == pytest.approx(rates)
@@ -74,11 +74,16 @@ def test_the_least_loss_is_that_of_the_means(pictures, tmp_path):
 
 def test_the_better_learning_rate_counts():
     def run(model, lr, *losses):
-        points = [{"examples": 10.0 * k, "seconds": float(k), "loss": loss} for k, loss in enumerate(losses, 1)]
+        points = [{"examples": 10.0 * k, "seconds": float(k), "loss": loss} for k, loss in enumerate(losses)]
         return {"model": model, "lr": lr, "weights": 1, "curve": points}
 
     found = equal_loss.compare(
-        [run("unet", 1, 9, 8, 7), run("unet", 2, 9, 5, 4), run("decoder", 1, 5, 3, 2), run("decoder", 2, 9, 9, 9)]
+        [
+            run("unet", 1, 9, 9, 8, 7),
+            run("unet", 2, 9, 9, 5, 4),
+            run("decoder", 1, 1, 5, 3, 2),
+            run("decoder", 2, 9, 9, 9),
+        ]
     )
     assert found["equal loss"] == 4 and found["unet"]["lr"] == 2 and found["decoder"]["lr"] == 1
     assert found["unet"]["seconds to the equal loss"] == 3 and found["decoder"]["seconds to the equal loss"] == 2
