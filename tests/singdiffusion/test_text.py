@@ -57,10 +57,15 @@ def test_pipelines_that_do_not_serve_are_refused(tmp_path):
         PipelineText(three, "tiny")
     with pytest.raises(InputError, match="no such folder"):
         PipelineText.stored(str(tmp_path / "none"))
-    tiny.stable_diffusion().save_pretrained(tmp_path / "pickled", safe_serialization=False)
+
+
+def test_a_pickled_text_encoder_is_not_run(tmp_path, planted):
+    tiny.stable_diffusion().save_pretrained(tmp_path / "base")
+    (tmp_path / "base" / "text_encoder" / "model.safetensors").unlink()
+    planted.write(tmp_path / "base" / "text_encoder" / "pytorch_model.bin")
     with pytest.raises(InputError, match="its text encoders cannot be loaded") as caught:
-        PipelineText.stored(str(tmp_path / "pickled"))
-    assert "\n" not in str(caught.value)
+        PipelineText.stored(str(tmp_path / "base"))
+    assert "\n" not in str(caught.value) and not planted.was_run()
 
 
 @pytest.mark.parametrize(
