@@ -61,6 +61,8 @@ def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
     everything = torch.arange(len(cache))
     sample = everything[:: -(-len(cache) // _FEW)]
     x_0 = cache.x_0(sample)
+    if not bool(torch.isfinite(x_0).all()):  # of which no algebra can be done
+        raise InputError(f"{cache.folder}: holds NaN or infinity; make the cache anew")
     if settings.model == "statistics":
         frequencies = max(1, settings.frequencies)
         rank = min(settings.rank, _directions(x_0 - x_0.mean(dim=0)), cache.encoding.channels * frequencies**2)

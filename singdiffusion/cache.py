@@ -264,19 +264,16 @@ class Cache(Outline):
         index = read_object(folder / _INDEX)
         try:
             encoding = Encoding(**index["encoding"])
-            entries = [*index["images"], *index["texts"]]
-            files = {entry["file"]: entry["sha256"] for entry in entries}
+            images, texts = ([folder / entry["file"] for entry in index[kind]] for kind in ("images", "texts"))
+            files = {entry["file"]: entry["sha256"] for entry in [*index["images"], *index["texts"]]}
+            if not images or not texts:
+                raise TypeError("it names no shards")
         except (KeyError, TypeError) as error:
             raise InputError(f"{folder}/{_INDEX}: is no index of this version ({error}); make the cache anew") from None
         for name, expected in tracked(files.items(), "checking the cache"):
             if not (folder / name).is_file() or _sha256(folder / name) != expected:
                 raise InputError(f"{folder / name}: missing or changed since it was cached; make the cache anew")
-        return cls(
-            folder,
-            encoding,
-            [folder / entry["file"] for entry in index["images"]],
-            [folder / entry["file"] for entry in index["texts"]],
-        )
+        return cls(folder, encoding, images, texts)
 
     def __len__(self) -> int:
         return len(self.caption)

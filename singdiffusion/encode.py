@@ -18,7 +18,7 @@ from torch import Tensor
 
 from singdiffusion.cache import Encoding, Outline, Tracked, finish, finished, save_part, save_texts, stored_parts
 from singdiffusion.checkpoint import Checkpoint
-from singdiffusion.files import read_object
+from singdiffusion.files import read_config, read_object
 from singdiffusion.latents import encode as encode_latents
 from singdiffusion.latents import latent_size, vae_fingerprint
 from singdiffusion.records import Record, Source
@@ -100,11 +100,14 @@ def encoder_for(base: str | None, resolution: int, channels: int, device: str) -
         return Encoder(resolution, channels, device=device)
     if channels != 3:
         raise InputError("grey: latents are of RGB images; leave it out, or leave the base out")
-    vae = Checkpoint.find(base).autoencoder()
+    checkpoint = Checkpoint.find(base)
+    vae = checkpoint.autoencoder()
     if vae is None:
         raise InputError(f"{base}: has no AutoencoderKL in safetensors; give a pipeline with one")
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
-    return Encoder(resolution, 3, vae.to(device, dtype), PipelineText.stored(base), device, dtype)
+    whole = checkpoint.folder is not None and read_config(checkpoint.folder / "vae").get("force_upcast")
+    vae.to(device, torch.float32 if whole else dtype)  # SDXL's says that it overflows in half precision
+    return Encoder(resolution, 3, vae, PipelineText.stored(base), device, dtype)
 
 
 @dataclass
@@ -120,6 +123,12 @@ class Tally:
     encoded: int = 0
     kept: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def skip(self, key: str, reason: str, share: float) -> None:
+        """Count a record that cannot be used, and name it in the log. Raises `InputError` as `check`."""
+        _LOG.warning("skipped %s: %s", key, reason)
+        self.skipped.append((key, reason))
+        self.check(share)
 
     def check(self, share: float, final: bool = False) -> None:
         """Raise `InputError` once more than a share is skipped, not before there are a few."""
@@ -173,7 +182,7 @@ def make_cache(
     todo = (record for record in tracked(records, "images") if record.key not in done)
     with ThreadPoolExecutor() as threads:
         usable = _usable(todo, encoder, threads, tally, bad_share)
-        for group, x_0 in _encoded(_groups(usable, batch), encoder):
+        for group, x_0 in _finite(_encoded(_groups(usable, batch), encoder), tally, bad_share):
             told = [{"key": r.key, "caption": str(r.caption), "hash": _hash(r)} for r, _ in group]
             save_part(folder, f"part-{process:03}-{number:07}", x_0, told)
             tally.encoded, number = tally.encoded + len(group), number + 1
@@ -204,15 +213,25 @@ def is_finished(folder: Path, encoding: Encoding, source: Source) -> bool:
     """Whether a folder holds the whole cache of a source. Raises `InputError` where it holds, or was begun for, something else."""
     whole, note = finished(folder), folder / _NOTE
     if whole or note.is_file():
-        stored = read_object(folder / "index.json" if whole else note)
-        encoding.check_same(Encoding(**stored["encoding"]), folder)
+        made_with, made_from = _noted(folder / "index.json" if whole else note)
+        encoding.check_same(made_with, folder)
         for name, value in _told(source).items():
-            was = (stored["source"] or {}).get(name)
-            if was != value:
-                raise InputError(f"{folder}: was made with {name} {was}, not {value}; take another folder")
+            if made_from.get(name) != value:
+                raise InputError(
+                    f"{folder}: was made with {name} {made_from.get(name)}, not {value}; take another folder"
+                )
     elif folder.is_dir() and any(not left.name.startswith(".") for left in folder.iterdir()):  # drafts may be left
         raise InputError(f"{folder}: exists and is no unfinished cache; take another folder")
     return whole
+
+
+def _noted(file: Path) -> tuple[Encoding, dict[str, Any]]:
+    """What a cache is of and from."""
+    stored = read_object(file)
+    try:
+        return Encoding(**stored["encoding"]), dict(stored["source"] or {})
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{file}: is of no cache of this version ({error}); take another folder") from None
 
 
 def _begin(folder: Path, encoding: Encoding, source: Source) -> None:
@@ -256,9 +275,7 @@ def _taken(
     try:
         yield record, decoding.result()
     except InputError as error:
-        _LOG.warning("skipped %s", error)
-        tally.skipped.append((record.key, str(error).removeprefix(f"{record.key}: ")))
-        tally.check(bad_share)
+        tally.skip(record.key, str(error).removeprefix(f"{record.key}: "), bad_share)
 
 
 def _groups(items: Iterable[tuple[Record, np.ndarray]], size: int) -> Iterator[list[tuple[Record, np.ndarray]]]:
@@ -281,6 +298,19 @@ def _encoded(
                 yield done, encoding.result()
         for done, encoding in waiting:
             yield done, encoding.result()
+
+
+def _finite(
+    encoded: Iterable[tuple[list[tuple[Record, np.ndarray]], Tensor]], tally: Tally, bad_share: float
+) -> Iterator[tuple[list[tuple[Record, np.ndarray]], Tensor]]:
+    """Groups without what the VAE lost, as it may in half precision; that is counted as what cannot be used."""
+    for group, x_0 in encoded:
+        whole = torch.isfinite(x_0).flatten(1).all(dim=1)
+        for (record, _), good in zip(group, whole.tolist(), strict=True):
+            if not good:
+                tally.skip(record.key, "its latents are not finite", bad_share)
+        if bool(whole.any()):
+            yield [one for one, good in zip(group, whole.tolist(), strict=True) if good], x_0[whole]
 
 
 def _hash(record: Record) -> str:

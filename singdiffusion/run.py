@@ -228,7 +228,7 @@ def _write(trainer: Trainer, pixels: Decode) -> None:
         measured = _measured(network.to(device), data, folder / "picture.png", pixels)
         _append(trainer.run / "log.jsonl", {"step": found.step} | measured)
         _save_into(folder, network)
-        text = card(settings, cache, type(network).__name__, found.step, data.batch, measured, settings.license)
+        text = card(settings, cache, type(network).__name__, found.step, trainer.data.batch, measured, settings.license)
         (folder / "README.md").write_text(text, encoding="utf-8")
 
 

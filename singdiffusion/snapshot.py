@@ -65,11 +65,11 @@ class Snapshot:
         told = read_object(folder / "state.json")
         try:
             tensors = {name: load_file(folder / f"{name}.safetensors") for name in _TENSORS}
-        except (OSError, SafetensorError) as error:
+            return cls(int(told.pop("step")), **tensors, told=told)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{folder}: damaged ({first_sentence(error)}); remove it to go on from the one before"
             ) from None
-        return cls(int(told.pop("step")), **tensors, told=told)
 
 
 def clear_drafts(run: Path) -> None:

@@ -356,3 +356,42 @@ def test_shards_hold_tensors_alone(tmp_path):
     make_cache(Source(str(captioned(tmp_path / "a"))), tmp_path / "c", Encoder(4))
     with safe_open(tmp_path / "c" / "images-00000.safetensors", framework="pt") as file:
         assert sorted(file.keys()) == ["caption", "x_0"]
+
+
+class Losing(Encoder):
+    """Loses white images, as a VAE in half precision may."""
+
+    def images(self, pixels):
+        found = super().images(pixels)
+        return found.masked_fill((found > 0.9).all(dim=(1, 2, 3), keepdim=True), torch.nan)
+
+
+def test_latents_that_are_not_finite_are_left_out_and_named(tmp_path):
+    folder = captioned(tmp_path / "a", 8)
+    for k in (2, 3, 7):
+        (folder / f"{k}.png").write_bytes(png(255))
+    tally = make_cache(Source(str(folder)), tmp_path / "c", Losing(4), batch=2, bad_share=0.5)
+    assert tally.skipped == [(f"{k}.png#{k}", "its latents are not finite") for k in (2, 3, 7)]
+    found = Cache.open(tmp_path / "c")
+    torch.testing.assert_close(found.x_0(torch.arange(5))[:, 0, 0, 0], torch.tensor([0, 1, 4, 5, 6]) * 20 / 127.5 - 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"images": []}, "names no shards"), ({"encoding": {"nose": 1}}, "nose"), ({"texts": None}, "no index")],
+)
+def test_an_index_of_another_make_is_refused(tmp_path, change, words):
+    source = Source(str(captioned(tmp_path / "a")))
+    make_cache(source, tmp_path / "c", Encoder(4))
+    file = tmp_path / "c" / "index.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(InputError, match=words):
+        Cache.open(tmp_path / "c")
+
+
+@pytest.mark.parametrize("note", [{}, {"encoding": {"nose": 1}, "source": {}}, {"encoding": None, "source": "x"}])
+def test_a_note_of_another_make_is_refused(tmp_path, note):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "making.json").write_text(json.dumps(note))
+    with pytest.raises(InputError, match="of no cache of this version"):
+        make_cache(Source(str(captioned(tmp_path / "a"))), tmp_path / "c", Encoder(4))

@@ -106,6 +106,13 @@ def test_resume_from_a_damaged_checkpoint_is_told(digits_cache, tmp_path):
         trainer(settings(digits_cache, tmp_path)).resume()
 
 
+def test_resume_without_the_number_of_the_step_is_told(digits_cache, tmp_path):
+    trainer(settings(digits_cache, tmp_path)).fit()
+    (tmp_path / "checkpoints" / "step-00000012" / "state.json").write_text("{}")
+    with pytest.raises(InputError, match="step-00000012: damaged"):
+        trainer(settings(digits_cache, tmp_path)).resume()
+
+
 def test_resume_with_other_data_is_refused(digits_cache, tmp_path):
     """The folder of a cache may move; its content may not change, nor the batch that is left to itself."""
     trainer(settings(digits_cache, tmp_path / "o", steps=4)).fit()

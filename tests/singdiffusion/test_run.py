@@ -7,11 +7,11 @@ import torch
 
 from singdiffusion.average import load_average
 from singdiffusion.batches import Data
-from singdiffusion.cache import Cache
+from singdiffusion.cache import Cache, Encoding, finish, save_part, save_texts
 from singdiffusion.run import check_out, run
 from singtheory import InputError
 from singtheory.data import digits_images, digits_labels
-from tests.singdiffusion.runs import TINY_UNET, cached, settings
+from tests.singdiffusion.runs import TINY_UNET, cached, settings, untracked
 
 
 @pytest.mark.parametrize("condition", ["classes", "none", "image", "text"])
@@ -66,4 +66,16 @@ def test_the_card_tells_the_loss_of_the_averaged_weights(tmp_path):
     loss = float((found.mean.detach() - x_0).square().mean())
     card = (tmp_path / "o" / "model" / "README.md").read_text()
     assert f"| loss of the mean, of the averaged weights over 40 examples | {loss:.4g} |" in card
-    assert "loss of the spread" not in card and "license: other" in card and "| steps | 1 of 32 examples |" in card
+    assert "loss of the spread" not in card and "license: other" in card and "| steps | 1 of 8 examples |" in card
+
+
+@pytest.mark.parametrize("model", ["statistics", "table"])
+def test_closed_forms_of_data_that_are_not_finite_are_refused(tmp_path, model):
+    images = torch.zeros(4, 1, 4, 4)
+    images[2, 0, 1, 1] = torch.nan
+    folder = tmp_path / "c"
+    save_part(folder, "part-000-0000000", images, [{"key": str(k), "caption": "a", "hash": str(k)} for k in range(4)])
+    save_texts(folder, lambda captions: torch.zeros(len(captions), 0, 0), untracked)
+    finish(folder, Encoding(1, 4, 4, 4), [], untracked)
+    with pytest.raises(InputError, match="c: holds NaN or infinity"):
+        run(settings(folder, tmp_path / "o", model=model), Cache.open(folder))
