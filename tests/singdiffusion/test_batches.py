@@ -28,6 +28,20 @@ def test_processes_take_shares_of_one_batch(digits_cache, tmp_path):
     assert 10 in whole.condition and not bool((whole.condition == 10).all())
 
 
+def test_every_step_has_its_own_noise_and_leaves_its_own_conditions_out(digits_cache, tmp_path):
+    """Of 40 steps of 64: no two noises alike, and a tenth left out, to six standard deviations."""
+    told = settings(digits_cache, tmp_path / "o", batch=64, dropout=0.1)
+    data = Data(Cache.open(digits_cache), told, torch.device("cpu"))
+    batches = [data[step] for step in range(40)]
+    noise = torch.cat([batch.x_1.flatten(1) for batch in batches])
+    assert len(noise.unique(dim=0)) == 40 * 64
+    assert abs(float(noise.mean())) < 6 / noise.numel() ** 0.5
+    assert abs(float(noise.square().mean()) - 1) < 6 * (2 / noise.numel()) ** 0.5
+    left_out = torch.stack([batch.condition == 10 for batch in batches])
+    assert abs(float(left_out.float().mean()) - 0.1) < 6 * (0.09 / left_out.numel()) ** 0.5
+    assert len(left_out.unique(dim=0)) == 40
+
+
 @pytest.mark.parametrize(
     ("condition", "left_out"), [("classes", 10), ("text", "the state of no words"), ("image", "NaN"), ("none", 0)]
 )

@@ -32,7 +32,7 @@ def test_learning_rate_rises_and_falls(tmp_path):
 
 
 def test_the_average_follows_and_is_what_is_kept(digits_cache, tmp_path):
-    one = trainer(settings(digits_cache, tmp_path / "a", ema=0.5))
+    one = trainer(settings(digits_cache, tmp_path / "a", ema=0.5, lr=0.1, warmup=0))  # a step that is seen
     first = [parameter.detach().clone() for parameter in one.network.parameters()]
     one.take(one.data[0])
     decay = min(0.5, 1 / 10)
