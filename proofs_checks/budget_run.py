@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proofs_checks.comparison import SPACINGS, SWEEP, Comparison, check_start, curve_of
+from proofs_checks.comparison import SPACINGS, SWEEP, TIMED, Comparison, check_start, curve_of, named_times
 from proofs_checks.console import progress
 from proofs_checks.laws import BUMPS, GOLDEN
 from proofs_checks.record import describe_data
@@ -53,6 +53,10 @@ def run(request: Request) -> dict[str, Any]:
     snr_start, snr_end = _ends(request, schedule)
     loss = None if request.loss_curve is None else read_loss_curve(request.loss_curve)
     law, about = _load(request)
+    if request.spacing != "optimal":
+        times = named_times(request.spacing, schedule, request.steps, snr_start, snr_end)
+        if loss is not None:
+            loss.check_reach(chain_snr(schedule, times)[:-1])
     reach = snr_end if loss is None else _reach(loss, snr_end)
     with progress() as bar:
         task = bar.add_task("mmse curve", total=None)
@@ -94,7 +98,7 @@ def _ends(request: Request, schedule: Schedule) -> tuple[float, float]:
         if not snr_start < request.snr_end < math.inf:
             raise InputError(f"snr-end {request.snr_end}: must be finite and above snr-start, {snr_start:.6g}")
         return snr_start, request.snr_end
-    timed = request.spacing if request.spacing in ("leading", "trailing", "linspace") else "leading"
+    timed = request.spacing if request.spacing in TIMED else "leading"
     times = grid.grid_named(timed, schedule, request.steps)
     if float(schedule.sigma(times[-1])) == 0:
         raise InputError(

@@ -42,6 +42,15 @@ def curve_of(law: Law, snr_end: float, seed: int, queries: int, confidence: floa
     return sample_curve(law, snr_end, generator, queries, confidence=confidence, progress=progress)
 
 
+def named_times(spacing: str, schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> Tensor:
+    """A grid that needs no mmse, up to `snr_end`; those that are spaced in time have their own start."""
+    if spacing in TIMED:
+        return grid.ended(schedule, grid.grid_named(spacing, schedule, steps), snr_end)
+    if spacing not in grid.BETWEEN:
+        raise unknown_name("spacing", spacing, SPACINGS)
+    return grid.BETWEEN[spacing](schedule, steps, snr_start, snr_end)
+
+
 @dataclass
 class Comparison:
     """What all grids of one command share.
@@ -80,13 +89,9 @@ class Comparison:
 
     def times(self, spacing: str, steps: int) -> Tensor:
         """The grid of that name, from its start to `snr_end`."""
-        if spacing in TIMED:
-            return grid.ended(self.schedule, grid.grid_named(spacing, self.schedule, steps), self.snr_end)
         if spacing == "optimal":
             return self.best(steps, self.snr_start, self.snr_end)
-        if spacing not in grid.BETWEEN:
-            raise unknown_name("spacing", spacing, SPACINGS)
-        return grid.BETWEEN[spacing](self.schedule, steps, self.snr_start, self.snr_end)
+        return named_times(spacing, self.schedule, steps, self.snr_start, self.snr_end)
 
     def best(self, steps: int, snr_start: float, snr_end: float) -> Tensor:
         """The best grid between two ends."""

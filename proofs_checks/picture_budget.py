@@ -24,7 +24,7 @@ _DEPTH = 1e-4
 def budget_picture(found: Mapping[str, Any]) -> Picture:
     """From the JSON of `singtheory budget`."""
     name, steps = found["data"]["name"], found["budget"]["steps"]
-    name = name.partition(":")[0]
+    name = name.partition(":")[0].rsplit("/", 1)[-1]
     figure = new_figure(5.6)
     panels = figure.subplot_mosaic(
         [["curve", "costs"], ["steps", "costs"]], width_ratios=(1.25, 1), height_ratios=(1.5, 1)
@@ -85,8 +85,9 @@ def _draw_costs(axes: Axes, found: Mapping[str, Any]) -> None:
     for name, colour in _COLOURS.items():
         rows = sorted((r["steps"], r["discretisation"]) for r in found["grids"] if r["spacing"] == name)
         if rows:
-            line = {"linewidth": 2.4, "zorder": 5} if name == "optimal" else {"linewidth": 1.4}
-            axes.plot(*zip(*rows, strict=True), "o-", color=colour, markersize=3.5, label=name, **line)
+            width, layer = (2.4, 5) if name == "optimal" else (1.4, 2)
+            steps, costs = zip(*rows, strict=True)
+            axes.plot(steps, costs, "o-", color=colour, markersize=3.5, linewidth=width, zorder=layer, label=name)
     counts = sorted({r["steps"] for r in found["grids"]})
     axes.plot(counts, [found["limit"] / n for n in counts], "k--", linewidth=1, label="R²/4N (E2)")
     axes.set(

@@ -48,17 +48,21 @@ class LossCurve:
         if not bool((self.snr.diff() > 0).all()):
             raise InputError("snr: must increase; sort both arrays by it and remove repetitions")
 
+    def check_reach(self, snr: Tensor) -> None:
+        """Raise `InputError` unless the nodes reach as far as `snr` (n,)."""
+        if float(snr.min()) < float(self.snr[0]) * (1 - 1e-9) or float(snr.max()) > float(self.snr[-1]) * (1 + 1e-9):
+            raise InputError(
+                f"loss curve from snr {float(self.snr[0]):.6g} to {float(self.snr[-1]):.6g}: the steps start at snr "
+                f"{float(snr.min()):.6g} to {float(snr.max()):.6g}; measure the loss there too"
+            )
+
     def error2(self, curve: Curve, snr: Tensor) -> Estimate:
         """`E‖x̂ − m_θ‖² = mse − mmse(γ)` at the nodes, linear in log γ between them (in γ from γ = 0 on); shape of `snr` (n,).
 
         Raises:
             InputError: where the nodes do not reach as far as `snr`, and for a loss below every denoiser's, with the curve's confidence.
         """
-        if float(snr.min()) < float(self.snr[0]) * (1 - 1e-9) or float(snr.max()) > float(self.snr[-1]) * (1 + 1e-9):
-            raise InputError(
-                f"loss curve from snr {float(self.snr[0]):.6g} to {float(self.snr[-1]):.6g}: the steps start at snr "
-                f"{float(snr.min()):.6g} to {float(snr.max()):.6g}; measure the loss there too"
-            )
+        self.check_reach(snr)
         inside = self._needed(snr)
         nodes, mse = self.snr[inside], self.mse[inside]
         low, high = curve.interval(nodes)

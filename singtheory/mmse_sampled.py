@@ -33,7 +33,8 @@ _EVEN = 0.3
 """The share of nodes that lie evenly in log(1 + cγ), and of draws that go evenly to the nodes."""
 _DEPTH = 8.0
 """c: the information's draws are cut at −c, which moves their mean by e^{−c} at most."""
-_BATCH = 64
+_CHUNK, _MOST_PAIRS = 2**20, 2048
+"""Numbers in one block of pairs times points, and pairs at most."""
 _PAIRS, _BINS = 5000, 4096
 """Up to so many atoms their distances are all taken, sorted into so many bins."""
 _GROUPS = 8
@@ -189,11 +190,11 @@ def _draws(
     most = int(pairs.max())
     x_0 = law.sample(most, generator)
     noise = draw.normal(x_0.shape, law.device, generator)
+    rows = max(1, min(_MOST_PAIRS, _CHUNK // len(law.points)))
     found = []
     for g, count in zip(snr.tolist(), pairs.tolist(), strict=True):
-        parts = [
-            _batch(law, g, x, n) for x, n in zip(x_0[:count].split(_BATCH), noise[:count].split(_BATCH), strict=True)
-        ]
+        batches = zip(x_0[:count].split(rows), noise[:count].split(rows), strict=True)
+        parts = [_batch(law, g, x, n) for x, n in batches]
         tally.add(2 * count)
         found.append((torch.cat([t for t, _ in parts]), torch.cat([i for _, i in parts])))
     return found

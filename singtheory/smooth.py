@@ -29,10 +29,12 @@ class Smooth:
         self._scale = scale
         place, height = torch.log1p(scale * snr), levels.log()
         if slopes is None:
-            curve = PchipInterpolator(place.numpy(), height.numpy())
+            tilts = PchipInterpolator(place.numpy(), height.numpy()).derivative()(place.numpy())
+            chords = (height.diff() / place.diff()).numpy()
+            tilts[[0, -1]] = chords[[0, -1]]  # scipy's own may be zero
         else:
-            tilts = slopes / levels * (1 + scale * snr) / scale
-            curve = CubicHermiteSpline(place.numpy(), height.numpy(), tilts.numpy())
+            tilts = (slopes / levels * (1 + scale * snr) / scale).numpy()
+        curve = CubicHermiteSpline(place.numpy(), height.numpy(), tilts)
         self._height, self._tilt = curve, curve.derivative()
         self._places = place
         whole = self._area(place[:-1], place[1:])

@@ -4,11 +4,26 @@ from functools import partial
 
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from singtheory import Atoms, Cosine, Gaussian, InputError, LinearVP, RectifiedFlow, formula, schedule_named
-from singtheory.grid import grid_named, karras, leading, optimal, trailing, uniform_log_snr
+from singtheory.grid import (
+    BETWEEN,
+    cosine,
+    ended,
+    grid_named,
+    karras,
+    leading,
+    optimal,
+    root_integral,
+    trailing,
+    uniform_log_snr,
+)
 from singtheory.information import gaussian_mmse, line_mmse
 from singtheory.schedule import STABLE_DIFFUSION, Discrete
+from singtheory.smooth import Smooth
+from tests.strategies import atoms
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 10, 50, 333])
@@ -55,6 +70,22 @@ def test_uniform_log_snr_and_karras_are_uniform_in_their_variables():
         torch.testing.assert_close(ends, torch.tensor([0.01, 100.0], dtype=torch.float64))
 
 
+def test_cosine_takes_equal_angles_from_any_start():
+    times = cosine(RectifiedFlow(), 6, 0.0, 50.0)
+    angles = torch.atan(times / (1 - times))  # arctan(σ/α) of rectified flow
+    assert angles.diff().tolist() == pytest.approx([float(angles[1] - angles[0])] * 6)
+    assert float(times[0]) == 1 and float(RectifiedFlow().snr(times[-1])) == pytest.approx(50.0)
+
+
+def test_an_ended_grid_keeps_its_times_and_closes_with_the_end():
+    sd = schedule_named("sd")
+    times = trailing(sd, 10)
+    assert ended(sd, times, float(sd.snr(0.15))).tolist() == pytest.approx([*times[:9].tolist(), 0.15])
+    assert times[8:10].tolist() == pytest.approx([0.2, 0.1])
+    assert ended(sd, times, float(sd.snr(times[-1]))).tolist() == pytest.approx(times.tolist())
+    assert ended(Cosine(), trailing(Cosine(), 4), 1e4).tolist()[:-1] == [1, 0.75, 0.5, 0.25]
+
+
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
 UNIT = partial(gaussian_mmse, Gaussian([0.0], [[1.0]]))
 
@@ -97,6 +128,44 @@ def test_optimal_takes_the_cheapest_of_several_stationary_grids():
     assert _area(snr, mmse) == pytest.approx(13.122050106, rel=1e-9)
 
 
+@given(atoms(dims=(1,), least=2), st.floats(-3, 0), st.floats(0.5, 2), st.integers(1, 20))
+@settings(deadline=None, max_examples=8)
+def test_no_named_grid_is_cheaper_than_the_best(law, low, high, steps):
+    """On every law, schedule and number of steps, ends alike; and the best is stationary (E2)."""
+    assume(float(law.cov) > 1e-2)
+    mmse, schedule, ends = partial(line_mmse, law), RectifiedFlow(), (10**low, 10**high)
+    snr = schedule.snr(optimal(schedule, steps, *ends, mmse))
+    for other in BETWEEN.values():
+        assert _area(snr, mmse) <= _area(schedule.snr(other(schedule, steps, *ends)), mmse) * (1 + 1e-9)
+    level, slope = mmse(snr)
+    if steps > 1 and float(level[-1]) > 1e-6 * float(level[0]):
+        follows = formula.next_optimal_snr(snr[1:-1], level[:-2], level[1:-1], slope[1:-1])
+        torch.testing.assert_close(follows, snr[2:], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("law", "mmse"), [("golden", partial(line_mmse, GOLDEN)), ("Gaussian", UNIT)])
+def test_many_steps_cost_the_limit(law, mmse):
+    """`N · cost → R²/4`, and what is left after the second order falls like 1/N² (E2)."""
+    schedule, (low, high) = RectifiedFlow(), (0.0, 10.0)
+    smooth = Smooth.through(mmse, high, 1.0, 513)
+    area = float(smooth.area(torch.tensor([high], dtype=torch.float64)))
+    slopes = mmse(torch.tensor([low, high], dtype=torch.float64))[1]
+    left = []
+    for steps in (10, 40, 160):
+        snr = schedule.snr(optimal(schedule, steps, low, high, smooth))
+        cost = (_area(snr, smooth) - area) / 2
+        expected = formula.optimal_cost(root_integral(smooth, low, high), slopes[0] / slopes[1], steps, torch)
+        left.append(abs(cost / float(expected) - 1))
+    assert left[0] < 0.06 and left[1] < left[0] / 10 and left[2] < left[1] / 10, (law, left)
+
+
+def test_the_root_integral_of_gaussian_data_is_a_logarithm():
+    """`√|mmse′| = λ/(1 + γλ)` for one eigenvalue."""
+    mmse = partial(gaussian_mmse, Gaussian([0.0], [[2.5]]))
+    expected = torch.log(torch.tensor((1 + 2.5 * 300.0) / (1 + 2.5 * 0.1), dtype=torch.float64))
+    assert root_integral(mmse, 0.1, 300.0) == pytest.approx(float(expected), rel=1e-12)
+
+
 def test_the_slope_of_the_mmse_is_its_derivative():
     snr = torch.tensor([0.0, 0.3, 5.0], dtype=torch.float64)
     for mmse in (UNIT, partial(line_mmse, GOLDEN)):
@@ -114,6 +183,12 @@ def test_the_slope_of_the_mmse_is_its_derivative():
         (lambda: grid_named("tailing", Cosine(), 5), "trailing"),
         (lambda: karras(Cosine(), 5, 1.0, 0.5), "start < end"),
         (lambda: uniform_log_snr(Cosine(), 5, 0.0, 1.0), "start < end"),
+        (lambda: cosine(Cosine(), 5, -1.0, 0.5), "start < end"),
+        (lambda: cosine(Cosine(), 5, float("nan"), 0.5), "start < end"),
+        (lambda: cosine(Cosine(), 0, 0.1, 0.5), "at least one"),
+        (lambda: ended(Cosine(), trailing(Cosine(), 4), float("inf")), "must end where σ > 0"),
+        (lambda: ended(Cosine(), trailing(Cosine(), 4), float("nan")), "must end where σ > 0"),
+        (lambda: ended(Cosine(), leading(Cosine(), 4), 0.01), "starts beyond"),
         (lambda: optimal(Cosine(), 0, 0.0, 1.0, UNIT), "at least one"),
         (lambda: optimal(Cosine(), 5, 2.0, 1.0, UNIT), "start < end"),
         (lambda: optimal(Cosine(), 5, 0.0, float("inf"), UNIT), "start < end"),

@@ -1,0 +1,184 @@
+"""The mmse curve: closed forms, quadrature, and draws whose intervals hold the truth."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, TRI
+from singtheory import Atoms, Gaussian, GaussianMixture, InputError, RectifiedFlow, formula, grid
+from singtheory.information import line_mmse
+from singtheory.mmse import LineCurve, exact_curve
+from singtheory.mmse_sampled import sample_curve
+from singtheory.smooth import Smooth
+from tests.strategies import atoms
+
+SNR = torch.tensor([0.0, 1e-3, 0.3, 2.0, 11.0, 50.0, 400.0], dtype=torch.float64)
+TWO_SCALES = Atoms([[-1.1], [-0.9], [0.9], [1.1]])
+"""The mmse falls at γ ≈ 1 and again at γ ≈ 100."""
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("law", [GOLDEN, NINE_TO_ONE, TWO_SCALES])
+def test_the_curve_on_a_line_is_that_of_its_atoms(law):
+    """Against the sums over atoms of `information.line_mmse`, which know no posterior."""
+    for ours, theirs in zip(LineCurve(law)(SNR), line_mmse(law, SNR), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("law", [GOLDEN, BUMPS, Gaussian([0.3, 1.0], [[2.0, 0.3], [0.3, 0.5]])])
+def test_the_slope_and_the_information_are_derivative_and_half_the_integral(law):
+    curve, h = exact_curve(law), 1e-4
+    at = SNR[1:]
+    slope = (curve(at + h)[0] - curve(at - h)[0]) / (2 * h)
+    level = (curve.information(at + h) - curve.information(at - h)) / h
+    torch.testing.assert_close(slope, curve(at)[1], rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(level, curve(at)[0], rtol=1e-7, atol=1e-9)
+    assert float(curve.information(SNR[:1])) == pytest.approx(0, abs=1e-14)
+
+
+def test_one_wide_component_is_its_gaussian():
+    mixture = GaussianMixture([1.0], [[0.7]], [[[2.3]]])
+    ours, theirs = exact_curve(mixture), exact_curve(Gaussian([0.7], [[2.3]]))
+    torch.testing.assert_close(ours(SNR)[0], theirs(SNR)[0], rtol=1e-12, atol=0)
+    torch.testing.assert_close(ours.information(SNR), theirs.information(SNR), rtol=0, atol=1e-13)
+
+
+def test_all_information_of_atoms_is_their_entropy():
+    assert float(exact_curve(GOLDEN).information(SNR[-1:])) == pytest.approx(
+        float(torch.special.entr(GOLDEN.weights).sum())
+    )
+
+
+def test_the_mmse_is_not_convex_in_general():
+    """So nothing between nodes may be read off chords: `mmse″(0) = 2C³ − κ²` is negative where a rare atom makes the law skew."""
+    snr = torch.tensor([0.0, 0.2, 0.4], dtype=torch.float64)
+    level = exact_curve(NINE_TO_ONE)(snr)[0]
+    assert float(level[1]) > float(level[0] + level[2]) / 2
+
+
+@given(atoms(dims=(1,), least=2), st.floats(0, 5), st.floats(0.01, 5))
+@settings(deadline=None, max_examples=30)
+def test_one_over_mmse_gains_at_least_gamma_over_rank(law, at, ahead):
+    assume(float(law.cov) > 1e-4)
+    curve, snr = exact_curve(law), torch.tensor([at, at + ahead], dtype=torch.float64)
+    (here, there), half = curve(snr)[0].tolist(), curve.information(snr).diff()
+    assert there <= formula.mmse_ahead(here, ahead, 1) * (1 + 1e-9)
+    assert here >= formula.mmse_ahead(there, -ahead, 1) * (1 - 1e-9)
+    assert (
+        float(2 * half) <= float(formula.area_ahead(curve(snr)[0][0], ahead, 1, torch)) * (1 + 1e-9) + 1e-13
+    )  # of two entropies
+
+
+def test_isotropic_gaussian_data_gain_just_that():
+    curve = exact_curve(Gaussian([0.0, 0.0, 0.0], torch.eye(3) * 1.7))
+    snr = torch.tensor([0.4, 2.9], dtype=torch.float64)
+    level = curve(snr)[0]
+    torch.testing.assert_close(formula.mmse_ahead(level[0], 2.5, 3), level[1], rtol=1e-14, atol=0)
+    torch.testing.assert_close(
+        formula.area_ahead(level[0], 2.5, 3, torch), 2 * curve.information(snr).diff()[0], rtol=1e-14, atol=0
+    )
+
+
+@given(atoms(dims=(1,), least=2), st.floats(0, 200))
+@settings(deadline=None, max_examples=30)
+def test_taking_the_nearest_atom_costs_no_less_than_the_mmse(law, snr):
+    apart = torch.cdist(law.points, law.points)
+    cost = law.weights @ formula.mistaken_atom(torch.tensor(snr), apart, torch).sum(dim=1)
+    assert float(exact_curve(law)(torch.tensor([snr], dtype=torch.float64))[0]) <= float(cost) * (1 + 1e-9) + 1e-14
+
+
+def test_the_smooth_curve_meets_levels_slopes_and_area():
+    curve = exact_curve(GOLDEN)
+    smooth = Smooth.through(curve, 400.0, 0.7, 257)
+    for ours, theirs in zip(smooth(SNR), curve(SNR), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-9)
+    torch.testing.assert_close(smooth.area(SNR) / 2, curve.information(SNR), rtol=1e-8, atol=1e-8)
+
+
+LAWS = {"golden": GOLDEN, "9:1": NINE_TO_ONE, "two scales": TWO_SCALES}
+
+
+@pytest.fixture(scope="module", params=LAWS)
+def sampled(request):
+    law = LAWS[request.param]
+    return exact_curve(law), sample_curve(law, 300.0, seeded(), queries=4000, nodes=24, confidence=1 - 1e-6)
+
+
+def test_bands_hold_the_truth_at_and_between_nodes(sampled):
+    exact, curve = sampled
+    snr = torch.cat([curve.snr, torch.logspace(-3, math.log10(300), 200, dtype=torch.float64)])
+    for interval, truth in ((curve.interval, exact(snr)[0]), (curve.information_interval, exact.information(snr))):
+        low, high = interval(snr)
+        assert bool((low <= truth + 1e-12).all() and (truth <= high + 1e-12).all())
+        assert bool((high - low < 0.3 * float(truth.max())).all())
+
+
+def test_the_cost_of_a_grid_lies_in_its_interval(sampled):
+    exact, curve = sampled
+    for steps in (1, 4, 40):
+        snr = RectifiedFlow().snr(grid.cosine(RectifiedFlow(), steps, 0.0, 300.0))
+        low, high = curve.discretisation_interval(snr)
+        truth = float(exact.discretisation(snr).sum())
+        assert low <= truth <= high
+        assert abs(float(curve.discretisation(snr).sum()) - truth) < 6 * curve.discretisation_error(snr) + 0.02 * truth
+
+
+def test_bands_narrow_with_draws():
+    few, many = (sample_curve(TRI, 50.0, seeded(), q, 40) for q in (50, 3000))
+    snr = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    widths = [c.interval(snr)[1] - c.interval(snr)[0] for c in (few, many)]
+    assert bool((widths[1] < widths[0] / 2).all())
+
+
+def test_nodes_lie_where_the_curve_bends():
+    curve = sample_curve(Atoms(GOLDEN.points / 10, GOLDEN.weights), 1e5, seeded(), 64, 32)  # falls at γ about 100
+    assert int(((curve.snr > 10) & (curve.snr < 3000)).sum()) > 14
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_intervals_hold_for_other_draws_and_weights(seed):
+    generator = seeded(seed)
+    law = Atoms(torch.randn(5, 1, generator=generator), torch.rand(5, generator=generator))
+    curve, exact = sample_curve(law, 40.0, generator, 64, 8, 1 - 1e-6), exact_curve(law)
+    snr = torch.linspace(0, 40, 50, dtype=torch.float64)
+    low, high = curve.interval(snr)
+    assert bool(((low <= exact(snr)[0] + 1e-12) & (exact(snr)[0] <= high + 1e-12)).all())
+    low, high = curve.information_interval(snr)
+    assert bool(((low <= exact.information(snr) + 1e-12) & (exact.information(snr) <= high + 1e-12)).all())
+
+
+def test_the_same_seed_gives_the_same_curve_and_progress_is_told():
+    told = []
+    one = sample_curve(TRI, 20.0, seeded(3), 64, 8, progress=lambda *done: told.append(done))
+    assert torch.equal(one.level, sample_curve(TRI, 20.0, seeded(3), 64, 8).level)
+    assert told[-1][0] == told[-1][1] and [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: exact_curve(TRI), "2 dimensions"),
+        (lambda: sample_curve(TRI, math.inf, seeded()), "positive and finite"),
+        (lambda: sample_curve(TRI, -1.0, seeded()), "positive and finite"),
+        (lambda: sample_curve(TRI, math.nan, seeded()), "positive and finite"),
+        (lambda: sample_curve(TRI, 1.0, seeded(), queries=4), "queries 4"),
+        (lambda: sample_curve(TRI, 1.0, seeded(), nodes=2), "nodes 2"),
+        (lambda: sample_curve(TRI, 1.0, seeded(), confidence=1.0), "confidence"),
+        (lambda: sample_curve(Atoms([[1.0, 2.0]] * 3), 1.0, seeded()), "all points are equal"),
+        (lambda: sample_curve(TRI, 1.0, seeded(), 16, 4).interval(torch.tensor([2.0])), "sampled up to 1"),
+        (lambda: exact_curve(GOLDEN).discretisation(torch.tensor([-1.0, 1.0])), "at least 0"),
+        (lambda: exact_curve(GOLDEN).discretisation(torch.tensor([0.0, math.nan])), "finite"),
+        (lambda: exact_curve(GOLDEN).discretisation(torch.tensor([0.0, math.inf])), "finite"),
+        (lambda: exact_curve(GOLDEN).discretisation(torch.tensor([2.0, 1.0])), "must increase"),
+        (lambda: exact_curve(GOLDEN).discretisation(torch.tensor([2.0])), "a start and an end"),
+    ],
+)
+def test_bad_input(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
