@@ -61,7 +61,7 @@ def run(request: Request) -> dict[str, Any]:
     with progress() as bar:
         task = bar.add_task("mmse curve", total=None)
         curve = curve_of(
-            law, reach, request.seed, request.queries, request.confidence,
+            law, reach, request.seed, request.queries, request.confidence, request.device,
             lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
         compared = Comparison(law, schedule, curve, request.start, snr_start, snr_end, loss)
@@ -121,4 +121,4 @@ def _load(request: Request) -> tuple[Law, dict[str, Any]]:
     law = loaded.law
     if float(law.points.std(dim=0, correction=0).max()) == 0:
         raise InputError(f"{loaded.name}: all points are equal, so there is nothing to measure; give different points")
-    return law.to(request.device), describe_data(loaded)
+    return law, describe_data(loaded)

@@ -1,6 +1,7 @@
 """Grids compared by their error budgets (B8): the named ones, and the best with the same ends (E2)."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,8 +30,10 @@ _SMOOTH_NODES = 513
 Progress = Callable[[int, int], None]
 
 
-def curve_of(law: Law, snr_end: float, seed: int, queries: int, confidence: float, progress: Progress) -> Curve:
-    """The law's mmse: exact for Gaussian data and on a line, else from draws."""
+def curve_of(
+    law: Law, snr_end: float, seed: int, queries: int, confidence: float, device: str, progress: Progress
+) -> Curve:
+    """The law's mmse: exact for Gaussian data and on a line, else from draws on the device."""
     if isinstance(law, Gaussian) or law.dim == 1:
         return exact_curve(law)
     if isinstance(law, GaussianMixture):
@@ -39,7 +42,7 @@ def curve_of(law: Law, snr_end: float, seed: int, queries: int, confidence: floa
         )
     assert isinstance(law, Atoms)
     generator = torch.Generator().manual_seed(seed)
-    return sample_curve(law, snr_end, generator, queries, confidence=confidence, progress=progress)
+    return sample_curve(law.to(device), snr_end, generator, queries, confidence=confidence, progress=progress)
 
 
 def named_times(spacing: str, schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> Tensor:
@@ -178,16 +181,16 @@ class Comparison:
         return found
 
     def mmse(self) -> dict[str, list[float]]:
-        """The curve with its band, at the nodes of the draws or evenly in `log(1 + cγ)`."""
-        scale = float(self.law.cov.trace())
-        span = torch.log1p(torch.tensor(scale * self.snr_end, dtype=torch.float64))
-        snr = (
-            self.curve.snr
-            if isinstance(self.curve, SampledCurve)
-            else torch.expm1(torch.linspace(0, 1, 65, dtype=torch.float64) * span) / scale
-        )
+        """The curve with its band, at the nodes of the draws or evenly in log γ."""
+        snr = self.curve.snr if isinstance(self.curve, SampledCurve) else self._evenly()
         low, high = self.curve.interval(snr)
         return {"snr": snr.tolist(), "value": self.curve(snr)[0].tolist(), "low": low.tolist(), "high": high.tolist()}
+
+    def _evenly(self) -> Tensor:
+        """γ = 0, and 64 from a thousandth of the one at which the mmse begins to fall."""
+        first = min(1e-3 / float(self.law.cov.trace()), self.snr_end / 2)
+        snr = torch.logspace(math.log10(first), math.log10(self.snr_end), 64, dtype=torch.float64)
+        return torch.cat([snr.new_zeros(1), snr.clamp(max=self.snr_end)])
 
 
 def check_start(start: str) -> None:

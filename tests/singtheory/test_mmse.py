@@ -8,7 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, TRI
-from singtheory import Atoms, Gaussian, GaussianMixture, InputError, RectifiedFlow, formula, grid
+from singtheory import Atoms, Gaussian, GaussianMixture, InputError, RectifiedFlow, formula, grid, mmse_sampled
+from singtheory.estimate import mean_interval
 from singtheory.information import line_mmse
 from singtheory.mmse import LineCurve, exact_curve
 from singtheory.mmse_sampled import sample_curve
@@ -127,6 +128,27 @@ def test_the_cost_of_a_grid_lies_in_its_interval(sampled):
         truth = float(exact.discretisation(snr).sum())
         assert low <= truth <= high
         assert abs(float(curve.discretisation(snr).sum()) - truth) < 6 * curve.discretisation_error(snr) + 0.02 * truth
+
+
+def test_the_error_probability_is_split_over_all_intervals(monkeypatch):
+    spent = []
+
+    def spy(samples, lowest, highest, confidence):
+        spent.append(1 - confidence)
+        return mean_interval(samples, lowest, highest, confidence)
+
+    monkeypatch.setattr(mmse_sampled, "mean_interval", spy)
+    sample_curve(TRI, 20.0, seeded(), 32, 12, confidence=0.9)
+    assert sum(spent) == pytest.approx(0.1)
+
+
+def test_cutting_the_information_is_paid_for(monkeypatch):
+    """Cut at 0 the draws have a mean far above the information; the interval must still hold it."""
+    monkeypatch.setattr(mmse_sampled, "_DEPTH", 0.0)
+    curve, snr = sample_curve(GOLDEN, 0.5, seeded(), 4000, 6), torch.tensor([0.05, 0.2, 0.5], dtype=torch.float64)
+    low, high = curve.information_interval(snr)
+    truth = exact_curve(GOLDEN).information(snr)
+    assert bool(((low <= truth) & (truth <= high)).all())
 
 
 def test_bands_narrow_with_draws():
