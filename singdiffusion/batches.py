@@ -86,10 +86,12 @@ class Data:
         return getattr(self, f"_{self.settings.condition}")(captions, x_0, left_out)
 
     def condition_of(self, captions: Tensor) -> Tensor:
-        """What the network takes for caption rows, by the first example of each where images are the condition; shape (m, ...)."""
-        firsts = torch.stack([(self.cache.caption == row).nonzero()[0, 0] for row in captions])
-        left_out = torch.zeros(len(captions), dtype=torch.bool)
-        return self.condition(captions, self._moved(self.cache.x_0(firsts)), left_out)
+        """What the network takes for caption rows, by the first example of each where images are the condition; shape (m, ...).
+
+        Row 0, the caption "", has no example and stands for no condition.
+        """
+        firsts = torch.stack([(self.cache.caption == row).int().argmax() for row in captions])
+        return self.condition(captions, self._moved(self.cache.x_0(firsts)), captions == 0)
 
     def _text(self, captions: Tensor, _: Tensor, left_out: Tensor) -> Tensor:
         return self._moved(self.cache.states(captions.masked_fill(left_out, 0)))  # row 0 is ""

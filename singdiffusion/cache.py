@@ -39,7 +39,6 @@ _CHUNK = 1024
 Tracked = Callable[[Iterable[Any], str], Iterable[Any]]
 """Goes through something and shows how far it is."""
 
-
 Part = tuple[Path, list[dict[str, str]]]
 """The file of an encoded batch, with its records."""
 
@@ -242,13 +241,17 @@ class Cache(Outline):
     """A finished cache.
 
     Attributes:
+        source: folder, shard or hub id of the data, or the folder of the cache where that was not noted.
         caption: the row of each example's caption, shape (n,).
     """
 
-    def __init__(self, folder: Path, encoding: Encoding, images: list[Path], texts: list[Path]) -> None:
+    def __init__(
+        self, folder: Path, encoding: Encoding, images: list[Path], texts: list[Path], source: str | None = None
+    ) -> None:
         self._x_0, self._states = Shards(images, "x_0"), Shards(texts, "states")
         captions = [caption for path in texts for caption in _stored_captions(path)]
         super().__init__(folder, encoding, self._states.size[1], captions)
+        self.source = source or str(folder)
         self.caption = torch.cat([_tensor(path, "caption") for path in images])
 
     @classmethod
@@ -266,14 +269,15 @@ class Cache(Outline):
             encoding = Encoding(**index["encoding"])
             images, texts = ([folder / entry["file"] for entry in index[kind]] for kind in ("images", "texts"))
             files = {entry["file"]: entry["sha256"] for entry in [*index["images"], *index["texts"]]}
+            source = (index.get("source") or {}).get("source")
             if not images or not texts:
                 raise TypeError("it names no shards")
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{folder}/{_INDEX}: is no index of this version ({error}); make the cache anew") from None
         for name, expected in tracked(files.items(), "checking the cache"):
             if not (folder / name).is_file() or _sha256(folder / name) != expected:
                 raise InputError(f"{folder / name}: missing or changed since it was cached; make the cache anew")
-        return cls(folder, encoding, images, texts)
+        return cls(folder, encoding, images, texts, source)
 
     def __len__(self) -> int:
         return len(self.caption)

@@ -27,10 +27,10 @@ SingDiffusion.from_pretrained(FOLDER_OR_ID).attach(pipe)
 
 | | |
 | --- | --- |
-| data | {examples} images of {resolution}×{resolution}, {captions} captions, from `{cache}` |
+| data | {examples} images of {resolution}×{resolution}, {captions} captions, from `{source}` |
 | latents | {channels} channels of {height}×{width}, scaling factor {scaling_factor:g} |
 | condition | {condition} |
-| steps | {steps} of {batch} examples |
+| steps | {steps} |
 {measured}
 
 Average image of the most frequent captions: `picture.png`. Settings:
@@ -41,32 +41,27 @@ Average image of the most frequent captions: `picture.png`. Settings:
 """
 
 
-def card(
-    settings: TrainSettings, cache: Cache, kind: str, steps: int, batch: int, measured: Mapping[str, Any], license: str
-) -> str:
+def card(settings: TrainSettings, cache: Cache, kind: str, steps: str, measured: Mapping[str, Any]) -> str:
     """The text of `README.md`.
 
     Args:
         settings: of the run.
         cache: of its examples.
         kind: class of the module.
-        steps: that were taken.
-        batch: examples a step.
+        steps: that were taken, in words.
         measured: figures by name; None is left out.
-        license: of the weights, which depends on the data.
     """
     shown = {name: value for name, value in measured.items() if value is not None}
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in shown.items())
     return _CARD.format(
-        license=license,
+        license=settings.license,
         model=settings.model,
         kind=kind,
         examples=len(cache),
         captions=len(cache.captions) - 1,
-        cache=cache.folder.name,
+        source=cache.source,
         condition=settings.condition,
         steps=steps,
-        batch=batch,
         measured=rows,
         settings=json.dumps(asdict(settings), indent=1, ensure_ascii=False),
         **{

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.batches import Data
+from singdiffusion.cache import Cache
 from singdiffusion.network import AverageNetwork
 from singdiffusion.objective import Losses, Objective
 from singtheory import formula
@@ -81,9 +82,9 @@ def losses(network: AverageNetwork, data: Data) -> Losses:
     return Losses(*torch.stack(found).sum(dim=0))
 
 
-def frequent(data: Data) -> Tensor:
+def frequent(cache: Cache) -> Tensor:
     """Rows of the captions with the most examples, at most 64, shape (m,)."""
-    counts = data.cache.caption.bincount(minlength=len(data.cache.captions))
+    counts = cache.caption.bincount(minlength=len(cache.captions))
     most = counts.argsort(descending=True, stable=True)[:_MOST]
     return most[counts[most] > 0]
 

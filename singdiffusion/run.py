@@ -33,6 +33,8 @@ _SHOWN = 8
 _COPIES = 5
 """Of the weights in memory: themselves, gradients, two moments, the average."""
 _UNKNOWN = "not known before the data are read"
+_KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")
+"""Accelerate's ways with many processes of which whole weights can be had."""
 
 Watch = Callable[[int, dict[str, float]], None]
 """Shows a run to a person: told the step and the last entry of the log after every step."""
@@ -108,12 +110,12 @@ def run(
     check_out(settings, resume)
     out = Path(settings.out)
     check_folder(out)
+    _shown(settings, cache)  # unknown prompts are told before hours of work
     if settings.model in CLOSED_FORMS:
-        return _write_closed(settings, cache, pixels)
+        _write_closed(settings, cache, pixels)
+        return out / "model"
     accelerator = accelerator or accelerator_of(settings)
-    network = build_network(settings, cache)
-    trainer = Trainer(settings, cache, network, accelerator)
-    _shown(trainer.data, frequent(trainer.data))  # unknown prompts are told before hours of work
+    trainer = Trainer(settings, cache, build_network(settings, cache), accelerator)
     trainer.resume()
     if accelerator.log_with:
         accelerator.init_trackers("log")
@@ -135,15 +137,25 @@ def decoder_of(settings: TrainSettings, cache: Cache) -> Decode:
 
 
 def accelerator_of(settings: TrainSettings) -> Accelerator:
-    """With the precision and trackers of the settings; devices and processes are accelerate's own business."""
+    """With the precision and trackers of the settings; devices and processes are accelerate's own business.
+
+    Raises:
+        InputError: for a way of sharing weights of which no whole checkpoint could be written.
+    """
     trackers = None if settings.tracker == "none" else settings.tracker
     joined()
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=settings.precision,
         log_with=trackers,
         project_dir=settings.out,
         cpu=not torch.cuda.is_available(),
     )
+    kind = accelerator.distributed_type.value
+    if kind not in _KINDS or (kind == "FSDP" and not accelerator.is_fsdp2):
+        raise InputError(
+            f"accelerate's config: {kind} is not supported; take plain processes, or FSDP with fsdp_version 2"
+        )
+    return accelerator
 
 
 class _Reporter:
@@ -189,9 +201,8 @@ def validate(network: AverageNetwork, data: Data, pixels: Decode, picture: Path)
     """Measurements, and a picture of the prompts' averages."""
     was = network.training
     network.eval()
-    rows = frequent(data)
-    found = measure(network, data, rows).to_json()
-    shown = _shown(data, rows)
+    found = measure(network, data, frequent(data.cache)).to_json()
+    shown = _shown(data.settings, data.cache)
     noise = torch.randn(len(shown), *data.cache.encoding.size, generator=torch.Generator().manual_seed(0))
     average = network(data.condition_of(shown), noise.to(data.device))
     on_cpu = type(average)(
@@ -202,15 +213,14 @@ def validate(network: AverageNetwork, data: Data, pixels: Decode, picture: Path)
     return found
 
 
-def _shown(data: Data, rows: torch.Tensor) -> torch.Tensor:
+def _shown(settings: TrainSettings, cache: Cache) -> torch.Tensor:
     """Rows of the captions to draw: those asked for, or else the most frequent."""
-    prompts = data.settings.prompts
-    if prompts is None:
-        return rows[:_SHOWN]
-    unknown = [prompt for prompt in prompts if prompt not in data.cache.captions]
+    if settings.prompts is None:
+        return frequent(cache)[:_SHOWN]
+    unknown = [prompt for prompt in settings.prompts if prompt not in cache.captions]
     if unknown:
         raise InputError(f"prompts: {unknown[0]!r} is no caption of the cache; pictures are drawn of captions")
-    return torch.tensor([data.cache.captions.index(prompt) for prompt in prompts])
+    return torch.tensor([cache.captions.index(prompt) for prompt in settings.prompts])
 
 
 def _write(trainer: Trainer, pixels: Decode) -> None:
@@ -228,7 +238,8 @@ def _write(trainer: Trainer, pixels: Decode) -> None:
         measured = _measured(network.to(device), data, folder / "picture.png", pixels)
         _append(trainer.run / "log.jsonl", {"step": found.step} | measured)
         _save_into(folder, network)
-        text = card(settings, cache, type(network).__name__, found.step, trainer.data.batch, measured, settings.license)
+        steps = f"{found.step} of {trainer.data.batch} examples"
+        text = card(settings, cache, type(network).__name__, steps, measured)
         (folder / "README.md").write_text(text, encoding="utf-8")
 
 
@@ -242,16 +253,20 @@ def _measured(network: AverageNetwork, data: Data, picture: Path, pixels: Decode
     return told | validate(network, data, pixels, picture)
 
 
-def _write_closed(settings: TrainSettings, cache: Cache, pixels: Decode) -> Path:
-    module = closed_form(settings, cache)
-    with replaced_folder(Path(settings.out) / "model") as folder:
-        names = [caption for caption in cache.captions if caption][:_SHOWN]
+def _write_closed(settings: TrainSettings, cache: Cache, pixels: Decode) -> None:
+    """The closed form with card and picture, by one process for all."""
+    state = joined()
+    state.wait_for_everyone()  # until all have seen that the folder is free
+    if state.is_main_process:
+        module = closed_form(settings, cache)
+        names = [cache.captions[row] for row in _shown(settings, cache)]
         average = module(names, torch.zeros(len(names), *cache.encoding.size))
-        write_bytes(folder / "picture.png", gallery(average, names, pixels))
-        _save_into(folder, module)
-        text = card(settings, cache, type(module).__name__, 0, 0, {}, settings.license)
-        (folder / "README.md").write_text(text, encoding="utf-8")
-    return Path(settings.out) / "model"
+        with replaced_folder(Path(settings.out) / "model") as folder:
+            write_bytes(folder / "picture.png", gallery(average, names, pixels))
+            _save_into(folder, module)
+            text = card(settings, cache, type(module).__name__, "none, in closed form", {})
+            (folder / "README.md").write_text(text, encoding="utf-8")
+    state.wait_for_everyone()
 
 
 def _save_into(folder: Path, module: AverageModel) -> None:

@@ -18,6 +18,7 @@ from singtheory.errors import InputError
 from singtheory.files import write_json
 
 _TENSORS = ("weights", "ema", "optimizer")
+_TOLD = ("settings", "data", "param_groups", "scaler")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Snapshot:
         weights: of the network, by name.
         ema: their running average, by name.
         optimizer: its tensors by name.
-        told: the rest in plain values: settings, the optimiser's numbers, the scaler of float16.
+        told: the rest in plain values: `settings`, the `data` they were for, the optimiser's `param_groups`, the `scaler` of float16.
     """
 
     step: int
@@ -52,7 +53,7 @@ class Snapshot:
                 )
             write_json(draft / "state.json", {"step": self.step} | self.told)
         for old in _stored(run)[:-keep]:
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)  # what cannot be removed is no reason to stop
 
     @classmethod
     def latest(cls, run: Path) -> "Snapshot | None":
@@ -62,10 +63,10 @@ class Snapshot:
 
     @classmethod
     def _load(cls, folder: Path) -> "Snapshot":
-        told = read_object(folder / "state.json")
+        stored = read_object(folder / "state.json")
         try:
             tensors = {name: load_file(folder / f"{name}.safetensors") for name in _TENSORS}
-            return cls(int(told.pop("step")), **tensors, told=told)
+            return cls(int(stored["step"]), **tensors, told={name: stored[name] for name in _TOLD})
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{folder}: damaged ({first_sentence(error)}); remove it to go on from the one before"

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.distributed.tensor import distribute_tensor
@@ -28,6 +28,7 @@ from singdiffusion.objective import Losses, Objective
 from singdiffusion.settings import TrainSettings
 from singdiffusion.snapshot import Snapshot, clear_drafts
 from singtheory.errors import InputError
+from singtheory.files import write_bytes
 
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 _ASK_EVERY = 10
@@ -35,6 +36,10 @@ _ASK_EVERY = 10
 
 class Stopped(Exception):  # noqa: N818 it is no error
     """The run was asked to stop, and has saved what it had."""
+
+
+class NotFiniteError(InputError):
+    """A loss or a weight is no number any more: the run has diverged."""
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:
@@ -108,7 +113,6 @@ class Trainer:
         named = list(self.objective.named_parameters())
         of_spread = [parameter for name, parameter in named if ".spread." in f".{name}"]
         of_mean = [parameter for name, parameter in named if ".spread." not in f".{name}"]
-        # clipped apart, so that neither shortens the other's step
         self._clipped = [group for group in (of_mean, of_spread) if group]
         self.step = 0
         self._asked = False
@@ -129,12 +133,17 @@ class Trainer:
                 losses = self.forward(part.condition, part.x_1, part.x_0)
                 self.accelerator.backward(losses.total / parts)
             found.append(Losses(*(loss.detach() for loss in losses)))
-        for group in self._clipped:
-            self.accelerator.clip_grad_norm_(group, settings.clip)
+        self._clip()
         self.optimizer.step()
         self.ema.update(self.step)
         self.step += 1
         return Losses(*(torch.stack(losses).mean() for losses in zip(*found, strict=True)))
+
+    def _clip(self) -> None:
+        """The gradients of mean and spread apart, so that neither shortens the other's step."""
+        self.accelerator.unscale_gradients()  # of float16 once a step, which accelerate's own clipping does at every call
+        for group in self._clipped:
+            nn.utils.clip_grad_norm_(group, self.settings.clip)
 
     # --- the run ------------------------------------------------------------------------------------------------------
 
@@ -146,7 +155,8 @@ class Trainer:
 
         Raises:
             Stopped: after SIGTERM or an interrupt, with a checkpoint saved.
-            InputError: for a loss that is not finite, with the batch saved, and for a checkpoint that cannot be written.
+            NotFiniteError: for a loss that is not finite, with the batch saved, and for weights that are not.
+            InputError: for a checkpoint that cannot be written.
         """
         settings, before = self.settings, None
         with self._listening(), _fetched(self.data, self.step, settings.steps) as batches:
@@ -167,25 +177,28 @@ class Trainer:
                 after(self, losses)  # last: what it writes and draws must not cost a checkpoint
 
     def _check_finite(self, step: int, losses: Losses) -> None:
+        """Raise `NotFiniteError` for losses that are not finite, and save the batch."""
         if bool(torch.isfinite(losses.total)):
             return
         path = self.run / f"bad-batch-{step:08}-{self.accelerator.process_index}.safetensors"
-        batch = self.data[step]
-        save_file({name: value.cpu().contiguous() for name, value in batch._asdict().items()}, path)
-        raise InputError(
-            f"step {step}: the loss is not finite; its batch is in {path}, try a smaller lr or precision bf16"
-        )
+        content = save({name: value.cpu().contiguous() for name, value in self.data[step]._asdict().items()})
+        try:
+            write_bytes(path, content)
+            kept = f"its batch is in {path}"
+        except InputError as error:
+            kept = f"its batch is lost, {error}"
+        raise NotFiniteError(f"step {step}: the loss is not finite; try a smaller lr or precision bf16; {kept}")
 
     def _check_weights(self) -> None:
-        """Raise `InputError` before weights that are lost become the newest checkpoint: a gradient may overflow where the loss does not."""
+        """Raise `NotFiniteError` before weights that are lost become the newest checkpoint: a gradient may overflow where the loss does not."""
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.objective.parameters()):
-            raise InputError(
+            raise NotFiniteError(
                 f"step {self.step}: weights are not finite; the last checkpoint is whole, try a smaller lr or precision bf16"
             )
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        """SIGTERM and the first interrupt ask the run to stop after its step."""
+        """SIGTERM and an interrupt ask the run to stop after its step."""
 
         def ask(*_: object) -> None:
             self._asked = True
@@ -243,9 +256,10 @@ class Trainer:
             return False
         self.settings.check_resumable(found.told["settings"])
         for name, value in self._data().items():
-            if found.told["data"][name] != value:
+            before = found.told["data"].get(name)
+            if before != value:
                 raise InputError(
-                    f"resume: {name} was {found.told['data'][name]} and is {value}; restore it, or take another folder for --out"
+                    f"resume: {name} was {before} and is {value}; restore it, or take another folder for --out"
                 )
         optimizer: dict[str, Any] = {"state": {}, "param_groups": found.told["param_groups"]}
         for name, value in found.optimizer.items():

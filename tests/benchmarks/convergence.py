@@ -38,7 +38,7 @@ def curve(model: str, other: dict[str, Any], folder: Path, cache: Path) -> list[
             return
         spent += time.perf_counter() - since
         with run.ema.swapped():
-            seen = measure(run.network.eval(), run.data, frequent(run.data))
+            seen = measure(run.network.eval(), run.data, frequent(run.data.cache))
         run.network.train()
         found.append(
             {"step": run.step, "seconds": spent, "distance": seen.distance or 0.0, "dependence": seen.dependence}

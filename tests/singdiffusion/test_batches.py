@@ -63,6 +63,19 @@ def test_conditions_are_left_out_as_their_kind_does(tmp_path, condition, left_ou
             assert [class_names(cache)[k] for k in with_it] == [cache.captions[row] for row in cache.caption[rows]]
 
 
+@pytest.mark.parametrize("condition", ["classes", "text", "image", "none"])
+def test_no_caption_is_no_condition(tmp_path, condition):
+    """Row 0 has no example; drawn by itself it is what is left out in training."""
+    told = settings(cached(tmp_path / "c", 40, states=4), tmp_path / "o", condition=condition, small=2)
+    data = Data(Cache.open(told.cache), told, torch.device("cpu"))
+    x_0, rows = data.cache.x_0(torch.arange(2)), torch.tensor([0, 3])
+    found = data.condition_of(rows)
+    without = data.condition(rows, x_0, torch.ones(2, dtype=torch.bool))
+    torch.testing.assert_close(found[0], without[0], equal_nan=True)
+    first = data.cache.x_0((data.cache.caption == 3).nonzero()[:1, 0])
+    torch.testing.assert_close(found[1], data.condition(rows[1:], first, torch.zeros(1, dtype=torch.bool))[0])
+
+
 @pytest.mark.parametrize(
     ("other", "processes", "words"),
     [

@@ -21,7 +21,7 @@ class Known:
     """The class means times a factor, and a share of the noise."""
 
     def __init__(self, data, factor=1.0, leak=0.0):
-        rows = frequent(data)
+        rows = frequent(data.cache)
         self.means = torch.stack(
             [data.cache.x_0((data.cache.caption == row).nonzero()[:, 0]).mean(dim=0) for row in rows]
         )
@@ -32,7 +32,7 @@ class Known:
 
 
 def test_the_closed_form_is_at_distance_zero(data):
-    rows, exact = frequent(data), Known(data)
+    rows, exact = frequent(data.cache), Known(data)
     found = measure(exact, data, rows)
     assert found.distance == pytest.approx(0, abs=1e-6) and found.dependence == pytest.approx(0, abs=1e-6)
     alpha2 = 0.0760**2
@@ -42,12 +42,12 @@ def test_the_closed_form_is_at_distance_zero(data):
 
 
 def test_dependence_is_the_share_of_the_noise(data):
-    rows, leaking = frequent(data), Known(data, leak=0.5)
+    rows, leaking = frequent(data.cache), Known(data, leak=0.5)
     expected = 0.5 * (leaking.means.numel() / leaking.means.square().sum()) ** 0.5
     assert measure(leaking, data, rows).dependence == pytest.approx(float(expected), rel=0.1)
 
 
 def test_captions_with_the_most_examples_come_first(data):
-    rows = frequent(data)
+    rows = frequent(data.cache)
     counts = data.cache.caption.bincount(minlength=len(data.cache.captions))[rows]
     assert counts.tolist() == sorted(counts.tolist(), reverse=True) and 0 not in counts and len(rows) == 10

@@ -47,6 +47,15 @@ def test_processes_that_do_not_join_are_refused(digits_cache, tmp_path, monkeypa
         accelerator_of(settings(digits_cache, tmp_path))
 
 
+@pytest.mark.parametrize("kind", ["DEEPSPEED", "FSDP"])
+def test_weights_that_cannot_be_had_whole_are_refused(digits_cache, tmp_path, monkeypatch, kind):
+    """FSDP in its first version among them."""
+    found = SimpleNamespace(distributed_type=SimpleNamespace(value=kind), is_fsdp2=False)
+    monkeypatch.setattr("singdiffusion.run.Accelerator", lambda **_: found)
+    with pytest.raises(InputError, match=f"{kind} is not supported"):
+        accelerator_of(settings(digits_cache, tmp_path))
+
+
 @pytest.mark.gpu
 def test_fsdp_is_the_plain_run(digits_cache, tmp_path):
     """On one GPU: weights are held as FSDP holds them, saved, resumed and written whole."""

@@ -34,6 +34,20 @@ def test_closed_forms_need_no_training(digits_cache, tmp_path, model):
     expected = images.mean(dim=0) if model == "statistics" else images[digits_labels() == 3].mean(dim=0)
     torch.testing.assert_close(found(["3"], noise).mean[0], expected)
     assert found.rank == 2
+    assert "| steps | none, in closed form |" in (tmp_path / "o" / "model" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("model", ["decoder", "table"])
+def test_pictures_are_of_the_prompts(digits_cache, tmp_path, monkeypatch, model):
+    """The prompt of no words among them; what is no caption is refused before anything is written."""
+    drawn = []
+    monkeypatch.setattr("singdiffusion.run.gallery", lambda average, names, _: drawn.append(names) or b"png")
+    told = settings(digits_cache, tmp_path / "o", model=model, rank=2, steps=1, prompts=["7", ""])
+    run(told, Cache.open(digits_cache))
+    assert drawn == [["7", ""]] and (tmp_path / "o" / "model" / "picture.png").read_bytes() == b"png"
+    with pytest.raises(InputError, match="'cat' is no caption"):
+        run(replace(told, out=str(tmp_path / "p"), prompts=["cat"]), Cache.open(digits_cache))
+    assert not any((tmp_path / "p").iterdir())
 
 
 def test_the_rank_of_closed_forms_is_what_the_data_give(tmp_path):

@@ -5,13 +5,13 @@ from functools import partial
 
 import pytest
 import torch
+from accelerate.optimizer import AcceleratedOptimizer
 from safetensors.torch import load_file
 
 from singdiffusion import snapshot
 from singdiffusion.measure import frequent, measure
 from singdiffusion.settings import TrainSettings
-from singdiffusion.train import learning_rate
-from singtheory import InputError
+from singdiffusion.train import NotFiniteError, learning_rate
 from tests.singdiffusion.runs import CONVERGENCE, Dying, settings, trainer, weights
 
 
@@ -81,7 +81,7 @@ def test_weights_that_are_lost_do_not_become_a_checkpoint(digits_cache, tmp_path
         return losses
 
     one.take = take
-    with pytest.raises(InputError, match="step 8: weights are not finite"):
+    with pytest.raises(NotFiniteError, match="step 8: weights are not finite"):
         one.fit()
     assert poisoned and snapshot.Snapshot.latest(tmp_path).step == 4
 
@@ -92,19 +92,49 @@ def test_what_comes_after_a_step_does_not_cost_its_checkpoint(digits_cache, tmp_
     assert snapshot.Snapshot.latest(tmp_path).step == 4
 
 
+def poisoned(step):
+    """Spoils the weights after a step."""
+
+    def after(one, _):
+        if one.step == step:
+            with torch.no_grad():
+                next(one.network.parameters()).fill_(torch.nan)
+
+    return after
+
+
 def test_a_loss_that_is_not_finite_stops_with_its_batch(digits_cache, tmp_path):
     one = trainer(settings(digits_cache, tmp_path))
-
-    def poison(run_, _):
-        if run_.step == 6:
-            with torch.no_grad():
-                next(run_.network.parameters()).fill_(torch.nan)
-
-    with pytest.raises(InputError, match="step 6: the loss is not finite"):
-        one.fit(poison)
+    with pytest.raises(NotFiniteError, match="step 6: the loss is not finite"):
+        one.fit(poisoned(6))
     batch = load_file(tmp_path / "bad-batch-00000006-0.safetensors")
     assert torch.equal(batch["x_0"], one.data[6].x_0) and torch.equal(batch["x_1"], one.data[6].x_1)
     assert snapshot.Snapshot.latest(tmp_path).step == 4
+
+
+def test_a_loss_that_is_not_finite_is_told_wherever_its_batch_goes(digits_cache, tmp_path):
+    """Into a folder that is not there yet, and into none that can be made."""
+    with pytest.raises(NotFiniteError, match="its batch is in"):
+        trainer(settings(digits_cache, tmp_path / "new" / "o")).fit(poisoned(1))
+    assert (tmp_path / "new" / "o" / "bad-batch-00000001-0.safetensors").is_file()
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        NotFiniteError, match=r"step 1: the loss is not finite; .* its batch is lost, .*cannot be written"
+    ):
+        trainer(settings(digits_cache, tmp_path / "file" / "o")).fit(poisoned(1))
+
+
+def test_gradients_of_float16_are_unscaled_once(digits_cache, tmp_path):
+    """With the scaler that float16 has on a GPU, mean and spread clipped apart: the step that is taken without."""
+    plain, scaled = (trainer(settings(digits_cache, tmp_path, clip=0.01)) for _ in range(2))
+    scaled.accelerator.scaler = torch.amp.GradScaler("cpu")
+    scaled.accelerator.native_amp, scaled.accelerator.state._mixed_precision = True, "fp16"
+    scaled.optimizer = AcceleratedOptimizer(scaled.optimizer.optimizer, scaler=scaled.accelerator.scaler)
+    scaled.accelerator._optimizers = [scaled.optimizer]
+    for _ in range(3):
+        for one in (plain, scaled):
+            one.take(one.data[one.step])
+    assert float((weights(plain) - weights(scaled)).norm() / weights(plain).norm()) < 1e-4
 
 
 @pytest.mark.slow
@@ -112,10 +142,10 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch(digits_cache, tmp_path):
 def test_conditional_models_reach_the_class_means(digits_cache, tmp_path, model, other):
     told = settings(digits_cache, tmp_path, model=model, batch=64, save_every=10_000, **other)
     one = trainer(told)
-    early = measure(one.network.eval(), one.data, frequent(one.data))
+    early = measure(one.network.eval(), one.data, frequent(one.data.cache))
     one.network.train()
     one.fit()
     with one.ema.swapped():
-        found = measure(one.network.eval(), one.data, frequent(one.data))
+        found = measure(one.network.eval(), one.data, frequent(one.data.cache))
     assert found.distance <= 0.02 < early.distance
     assert found.dependence <= 0.03
