@@ -138,7 +138,8 @@ class TrainSettings:
         for name in ("out", "cache"):
             if name not in named:
                 raise InputError(f"{name}: not given; name the folder on the command line or in the YAML")
-        return cls(**{name: _number(value) for name, value in named.items()})
+        numbers = {one.name for one in fields(cls) if one.type is float}
+        return cls(**{name: _number(value) if name in numbers else value for name, value in named.items()})
 
     def check_resumable(self, stored: Mapping[str, Any]) -> None:
         """Raise `InputError` that names the settings which differ from those of the checkpoint, if they matter for the weights."""

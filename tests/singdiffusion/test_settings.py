@@ -13,6 +13,14 @@ def test_the_command_line_goes_over_the_yaml(tmp_path):
     assert (found.steps, found.batch, found.lr, found.prompts) == (9, None, 1, ["a", "b"])
 
 
+def test_words_that_look_like_numbers_stay_words(tmp_path):
+    """YAML 1.1 reads 1e-3 as a word, which a learning rate is not; a folder may be called so."""
+    file = tmp_path / "run.yaml"
+    file.write_text("lr: 1e-3\nout: 1e-3\n")
+    found = TrainSettings.read(file, {"cache": "1e5"})
+    assert (found.lr, found.out, found.cache) == (1e-3, "1e-3", "1e5")
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
