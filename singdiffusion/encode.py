@@ -18,7 +18,7 @@ from torch import Tensor
 
 from singdiffusion.cache import Encoding, Outline, Tracked, finish, finished, save_part, save_texts, stored_parts
 from singdiffusion.checkpoint import Checkpoint
-from singdiffusion.files import read_config, read_object
+from singdiffusion.files import read_object
 from singdiffusion.latents import encode as encode_latents
 from singdiffusion.latents import latent_size, vae_fingerprint
 from singdiffusion.records import Record, Source
@@ -80,7 +80,7 @@ class Encoder:
 
     def images(self, pixels: list[np.ndarray]) -> Tensor:
         """`x_0` of a batch, on the CPU: (n, channels, height, width)."""
-        batch = torch.as_tensor(np.stack(pixels)).to(self.device).movedim(3, 1).to(self.dtype) / HALF_RANGE - 1
+        batch = torch.as_tensor(np.stack(pixels)).to(self.device).movedim(3, 1).float() / HALF_RANGE - 1
         return (batch if self.vae is None else encode_latents(self.vae, batch)).to(self.dtype).cpu()
 
     def texts(self, captions: list[str]) -> Tensor:
@@ -104,10 +104,18 @@ def encoder_for(base: str | None, resolution: int, channels: int, device: str) -
     vae = checkpoint.autoencoder()
     if vae is None:
         raise InputError(f"{base}: has no AutoencoderKL in safetensors; give a pipeline with one")
-    dtype = torch.float16 if device.startswith("cuda") else torch.float32
-    whole = checkpoint.folder is not None and read_config(checkpoint.folder / "vae").get("force_upcast")
-    vae.to(device, torch.float32 if whole else dtype)  # SDXL's says that it overflows in half precision
-    return Encoder(resolution, 3, vae, PipelineText.stored(base), device, dtype)
+    text, dtype = PipelineText.stored(base), torch.float16 if device.startswith("cuda") else torch.float32
+    vae.to(device, torch.float32 if _overflows(text.pipeline, vae) else dtype)
+    return Encoder(resolution, 3, vae, text, device, dtype)
+
+
+def _overflows(pipeline: Any, vae: Any) -> bool:
+    """Whether the VAE overflows in float16, as the base's own pipeline sees it.
+
+    SDXL's pipelines run their VAE in float32 where its configuration says `force_upcast`; those of Stable Diffusion 1.x and 2.x never
+    do, although diffusers now stores it, as a default, with every VAE.
+    """
+    return "text_encoder_2" in pipeline.components and vae.config.force_upcast
 
 
 @dataclass

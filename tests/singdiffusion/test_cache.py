@@ -19,10 +19,10 @@ from PIL import Image
 from safetensors import safe_open
 
 from singdiffusion import cache as room
-from singdiffusion import shards
+from singdiffusion import encode, shards
 from singdiffusion.cache import Cache
 from singdiffusion.encode import Encoder, encoder_for, make_cache
-from singdiffusion.latents import encode
+from singdiffusion.latents import encode as encode_latents
 from singdiffusion.records import Source
 from singdiffusion.text import TextEncoder
 from singtheory import InputError
@@ -50,7 +50,7 @@ def test_latents_and_token_states_are_those_of_the_pipeline(tmp_path, base):
     assert found.encoding.size == (4, 8, 8) and found.encoding.scaling_factor == 0.18215
     for k in range(4):
         pixels = torch.full((1, 3, 16, 16), k * 20 / 127.5 - 1)
-        torch.testing.assert_close(found.x_0(torch.tensor([k])), encode(pipe.vae, pixels), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(found.x_0(torch.tensor([k])), encode_latents(pipe.vae, pixels), rtol=1e-3, atol=1e-4)
     assert [found.captions[row] for row in found.caption] == [f"picture {k % 2}" for k in range(4)]
     assert found.captions[0] == ""
     torch.testing.assert_close(
@@ -350,6 +350,28 @@ def test_bases_that_do_not_serve(tmp_path, base):
         encoder_for(str(base), 16, 1, "cpu")
     with pytest.raises(InputError, match="multiples of 2"):
         _ = encoder_for(str(base), 15, 3, "cpu").encoding
+
+
+@pytest.mark.parametrize(
+    ("make", "upcast", "overflows"),
+    [
+        (tiny.stable_diffusion, True, False),
+        (tiny.stable_diffusion_xl, True, True),
+        (tiny.stable_diffusion_xl, False, False),
+    ],
+)
+def test_a_vae_is_taken_for_one_that_overflows_where_its_own_pipeline_does(make, upcast, overflows):
+    pipe = make()
+    pipe.vae.register_to_config(force_upcast=upcast)
+    assert encode._overflows(pipe, pipe.vae) == overflows
+
+
+def test_pixels_are_rounded_once(tmp_path):
+    """In half precision too each is the nearest to x/127.5 − 1."""
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    for dtype in (torch.float16, torch.bfloat16):
+        exact = torch.arange(256).reshape(1, 1, 16, 16) / 127.5 - 1
+        assert torch.equal(encode.Encoder(16, 1, dtype=dtype).images([levels]), exact.to(dtype))
 
 
 def test_shards_hold_tensors_alone(tmp_path):
