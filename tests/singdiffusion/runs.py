@@ -1,5 +1,6 @@
 """Small training runs, in this process and in others, on the digits."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from accelerate.state import AcceleratorState
 
 from singdiffusion.build import build_network
 from singdiffusion.cache import Cache, Encoding, finish, save_part, save_texts
+from singdiffusion.cli import app
 from singdiffusion.settings import TrainSettings
 from singdiffusion.train import Trainer
 from singtheory.data import digits_images, digits_labels
@@ -33,6 +35,10 @@ CONVERGENCE = [
 ]
 
 ENVIRONMENT = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+
+FORKS = multiprocessing.get_context("forkserver")
+"""Processes that start at once, for one has imported everything before."""
+FORKS.set_forkserver_preload(["singdiffusion.console", "singdiffusion.run", __name__])
 
 
 def untracked(items, _):
@@ -90,6 +96,20 @@ class Dying:
 def command(told, file, *more):
     file.write_text(yaml.safe_dump({name: value for name, value in vars(told).items() if value is not None}))
     return ["-m", "singdiffusion.cli", "train", "--config", str(file), *more]
+
+
+def forked(arguments):
+    """The command of `command` in a process of its own, just started."""
+    process = FORKS.Process(target=_forked, args=(arguments[2:],))
+    process.start()
+    return process
+
+
+def _forked(arguments):
+    os.environ.update(ENVIRONMENT)
+    torch.set_num_threads(1)
+    with open(os.devnull, "w") as sys.stdout, open(os.devnull, "w") as sys.stderr:
+        app(arguments)
 
 
 def done(arguments, environment=ENVIRONMENT):

@@ -5,8 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,7 +14,7 @@ from singdiffusion import snapshot
 from singdiffusion.run import check_out
 from singdiffusion.train import Stopped
 from singtheory import InputError
-from tests.singdiffusion.runs import ENVIRONMENT, Dying, assert_same, cached, command, done, settings, trainer
+from tests.singdiffusion.runs import Dying, assert_same, cached, command, forked, settings, trainer
 
 
 @pytest.fixture(scope="module")
@@ -148,24 +146,29 @@ def test_a_signal_saves_and_stops(digits_cache, tmp_path, whole):
     assert_same(snapshot.Snapshot.latest(tmp_path), whole)
 
 
+def finish(start):
+    """The command to its end."""
+    process = forked(start)
+    process.join()
+    assert process.exitcode == 0
+
+
 def kill_and_finish(cache, folder, chance):
     """Kill a run at a random step, saving included, go on with it, and give its last checkpoint."""
     told = settings(cache, folder / "run", steps=60, save_every=3, log_every=1, validate_every=60)
     start = command(told, folder / "run.yaml")
     log = folder / "run" / "log.jsonl"
-    process = subprocess.Popen(
-        [sys.executable, *start], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    last = chance.randrange(1, 59)
-    while process.poll() is None and (not log.exists() or len(log.read_text().splitlines()) < last):
+    process, last = forked(start), chance.randrange(1, 59)
+    while process.is_alive() and (not log.exists() or len(log.read_text().splitlines()) < last):
         time.sleep(0.001)
     time.sleep(chance.uniform(0, 0.02))  # within a step or a save
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     logged = [json.loads(line)["step"] for line in log.read_text().splitlines() if line.endswith("}")]
     found = snapshot.Snapshot.latest(folder / "run")
     assert (found.step if found else 0) >= logged[-1] - told.save_every
-    done([*start, "--resume"])
+    finish([*start, "--resume"])
     return snapshot.Snapshot.latest(folder / "run")
 
 
@@ -173,7 +176,7 @@ def kill_and_finish(cache, folder, chance):
 def uninterrupted(digits_cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
     told = settings(digits_cache, folder / "run", steps=60, save_every=3, log_every=1, validate_every=60)
-    done(command(told, folder / "run.yaml"))
+    finish(command(told, folder / "run.yaml"))
     return snapshot.Snapshot.latest(folder / "run")
 
 
