@@ -2,8 +2,8 @@
 
 Both train from scratch on the demonstrator's data, with our trainer, the same batches and the same noise, for the same time and with
 each of some learning rates, of which the better one counts. The loss is `E‖ȳ − x_0‖²/d` of the averaged weights over a fixed part of
-the data with fixed noise; it is measured at steps in geometric progression, for which the clock stands still. The equal loss is the
-larger of the two best ones. The result is `equal_loss.json`; `test_equal_loss.py` runs the same at a tiny size on the CPU.
+the data with fixed noise; it is measured at steps in geometric progression, for which the clock stands still. A run that diverges is
+kept with its curve so far, and is never the better one. The equal loss is the larger of the two best ones. The result is `equal_loss.json`; `test_equal_loss.py` runs the same at a tiny size on the CPU.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from singdiffusion.cache import Cache, finished
 from singdiffusion.encode import Encoder, make_cache
 from singdiffusion.objective import Objective
 from singdiffusion.records import Source
-from singdiffusion.train import Trainer
+from singdiffusion.train import NotFiniteError, Trainer
 from singtheory.device import check_device
 from singtheory.errors import InputError
 from singtheory.files import write_json
@@ -44,6 +44,7 @@ UNET = {
 }
 """31 million weights without time."""
 
+MODELS = ("unet", "decoder")
 _RATIO = 1.15
 """Of the steps at which the loss is measured."""
 
@@ -112,12 +113,15 @@ Curve = list[dict[str, float]]
 """Examples seen, seconds of training and loss, again and again from the start on."""
 
 
-def curve(one: Trainer, measured: Measured, seconds: float) -> Curve:
-    """Trains for so many seconds."""
+def curve(one: Trainer, measured: Measured, seconds: float) -> tuple[Curve, bool]:
+    """Trains for so many seconds, or until it diverges; the second value says whether it did."""
     found: Curve = []
 
     def note(spent: float) -> None:
-        found.append({"examples": one.step * one.data.batch, "seconds": spent, "loss": measured.loss(one)})
+        loss = measured.loss(one)
+        if not math.isfinite(loss):
+            raise NotFiniteError(f"step {one.step}: the loss of the averaged weights is not finite")
+        found.append({"examples": one.step * one.data.batch, "seconds": spent, "loss": loss})
         say(found[-1])
 
     note(0.0)
@@ -135,9 +139,14 @@ def curve(one: Trainer, measured: Measured, seconds: float) -> Curve:
             raise EnoughError
         due, since = math.ceil(run.step * _RATIO), perf_counter()
 
+    diverged = False
     with contextlib.suppress(EnoughError):
-        one.fit(after)
-    return found
+        try:
+            one.fit(after)
+        except NotFiniteError as error:
+            say(error)
+            diverged = True
+    return found, diverged
 
 
 def rate(points: Curve) -> float:
@@ -152,8 +161,15 @@ def best(points: Curve) -> float:
 
 
 def compare(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """What each model, with its better learning rate, needs for the loss that both reach."""
-    of_model = {name: [run for run in runs if run["model"] == name] for name in ("unet", "decoder")}
+    """What each model, with its better learning rate, needs for the loss that both reach.
+
+    Raises:
+        InputError: for a model that diverges at every learning rate.
+    """
+    of_model = {name: [run for run in runs if run["model"] == name and not run["diverged"]] for name in MODELS}
+    for name, its in of_model.items():
+        if not its:
+            raise InputError(f"{name}: diverges at every learning rate; give lower ones with --lrs")
     better = {name: min(its, key=lambda run: best(run["curve"])) for name, its in of_model.items()}
     equal = max(best(run["curve"]) for run in better.values())
     found: dict[str, Any] = {"equal loss": equal}
@@ -183,7 +199,7 @@ def measure(data: str, folder: Path, sizes: Sizes, save: Callable[[dict[str, Any
         "least loss of any network": measured.least(),
         "runs": [],
     }
-    for model, other in (("unet", {"unet": sizes.unet}), ("decoder", {})):
+    for model, other in zip(MODELS, ({"unet": sizes.unet}, {}), strict=True):
         for lr in sizes.lrs:
             say(model, "lr", lr)
             told = settings(
@@ -191,8 +207,8 @@ def measure(data: str, folder: Path, sizes: Sizes, save: Callable[[dict[str, Any
             )
             one = trainer(told, cache)
             weights = sum(weight.numel() for weight in one.network.parameters())
-            points = curve(one, measured, sizes.seconds)
-            found["runs"].append({"model": model, "lr": lr, "weights": weights, "curve": points})
+            points, diverged = curve(one, measured, sizes.seconds)
+            found["runs"].append({"model": model, "lr": lr, "weights": weights, "diverged": diverged, "curve": points})
             save(found)
     found |= compare(found["runs"])
     save(found)
@@ -205,9 +221,9 @@ def main() -> None:
     asked.add_argument(
         "--data", required=True, help="a .tar or folder of captioned pictures, or a cache with token states"
     )
-    asked.add_argument("--seconds", type=float, default=60.0, help="of training a run")
+    asked.add_argument("--seconds", type=float, default=45.0, help="of training a run")
     asked.add_argument(
-        "--lrs", type=float, nargs="+", default=(3e-4, 1e-3), help="learning rates, the better one counts"
+        "--lrs", type=float, nargs="+", default=(1e-4, 3e-4), help="learning rates, the better one counts"
     )
     asked.add_argument("--out", type=Path, default=RESULT, help="the JSON to write")
     given = asked.parse_args()

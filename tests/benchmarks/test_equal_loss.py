@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import sys
 
 import pytest
@@ -9,8 +10,10 @@ import torch
 from PIL import Image
 
 from singdiffusion.cache import Cache
+from singtheory import InputError
 from singtheory.files import write_json
 from tests.benchmarks import equal_loss
+from tests.benchmarks.training import settings, trainer
 from tests.singdiffusion.runs import TINY_UNET
 
 SIZES = equal_loss.Sizes(
@@ -72,11 +75,40 @@ def test_the_least_loss_is_that_of_the_means(pictures, tmp_path):
     assert whole.least() == pytest.approx(float(grey.float().mean())) == 0.5
 
 
-def test_the_better_learning_rate_counts():
-    def run(model, lr, *losses):
-        points = [{"examples": 10.0 * k, "seconds": float(k), "loss": loss} for k, loss in enumerate(losses)]
-        return {"model": model, "lr": lr, "weights": 1, "curve": points}
+def run(model, lr, *losses, diverged=False):
+    points = [{"examples": 10.0 * k, "seconds": float(k), "loss": loss} for k, loss in enumerate(losses)]
+    return {"model": model, "lr": lr, "weights": 1, "diverged": diverged, "curve": points}
 
+
+@pytest.mark.parametrize("where", ["loss", "average"])
+def test_a_run_that_diverges_is_kept_with_its_curve(pictures, tmp_path, monkeypatch, where):
+    """In the loss of a step, or first in that of the averaged weights."""
+    cache = equal_loss.opened(str(pictures), tmp_path / "cache", SIZES)
+    told = settings(SIZES, cache.folder, tmp_path / "run", lr=1e-3, schedule="constant", ema=0.0)
+    one = trainer(told, cache)
+    take = one.take
+
+    def diverging(batch):
+        found = take(batch)
+        if one.step == 12:
+            spoilt = one.network.parameters() if where == "loss" else one.ema.average
+            next(iter(spoilt)).detach().fill_(torch.inf)
+        return found
+
+    monkeypatch.setattr(one, "take", diverging)
+    points, diverged = equal_loss.curve(one, equal_loss.Measured.of(cache, SIZES), 1e9)
+    assert diverged and len(points) > 2 and all(point["loss"] < math.inf for point in points)
+    assert points[-1]["examples"] <= 12 * SIZES.batch
+
+
+def test_a_run_that_diverges_is_never_the_better_one():
+    runs = [run("unet", 1, 9, 5, 4), run("unet", 2, 9, 1, diverged=True), run("decoder", 1, 9, 4)]
+    assert equal_loss.compare(runs)["unet"]["lr"] == 1
+    with pytest.raises(InputError, match="unet: diverges at every learning rate"):
+        equal_loss.compare(runs[1:])
+
+
+def test_the_better_learning_rate_counts():
     found = equal_loss.compare(
         [
             run("unet", 1, 9, 9, 8, 7),
