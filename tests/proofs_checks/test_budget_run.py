@@ -63,6 +63,8 @@ def test_the_json_adds_up(data, method, points, tmp_path):
     assert sum(step["discretisation"] for step in found["steps"]) == pytest.approx(chosen["discretisation"])
     assert len(found["steps"]) == 10 and found["steps"][0]["snr_t"] == chosen["snr_start"]
     assert {row["spacing"] for row in found["grids"]} == set(comparison.SPACINGS)
+    (best,) = (row["discretisation"] for row in found["grids"] if (row["spacing"], row["steps"]) == ("optimal", 20))
+    assert 1 < 20 * best / found["limit"] < 1.25  # from above, by log ρ/6N (E2)
     for row in found["grids"]:
         assert row["gain"] >= 1 - 1e-6 and row["optimal"] <= row["discretisation"] * (1 + 1e-6)
         assert row["discretisation_low"] <= row["discretisation"] <= row["discretisation_high"]

@@ -24,6 +24,7 @@ from singtheory import (
 from singtheory.kernel import bridge
 from singtheory.mismatch import Mismatch, Start, from_matched, from_mean, from_noise
 from singtheory.mmse import exact_curve
+from singtheory.mmse_sampled import sample_curve
 from singtheory.sampler import exact_denoiser
 
 SCHEDULES = [Cosine(), RectifiedFlow()]
@@ -169,6 +170,15 @@ def test_the_start_term_is_the_kl_of_every_start(law, t):
         found = budget.start_term(exact_curve(law), moments, start, alpha, sigma)
         direct = budget.start_mismatch(law, schedule, t, float(start.mean), float(start.std) ** 2)
         assert found.low == pytest.approx(direct, abs=1e-13) and found.high == pytest.approx(direct, abs=1e-13)
+
+
+def test_the_start_term_of_a_sampled_curve_holds_the_exact_one():
+    law, schedule, t = NINE_TO_ONE, Cosine(), 0.5
+    curve = sample_curve(law, 2.0, torch.Generator().manual_seed(0), 1000, 12, 1 - 1e-6)
+    moments, (alpha, sigma) = budget.moments_of(law), (float(schedule.alpha(t)), float(schedule.sigma(t)))
+    found = budget.start_term(curve, moments, from_matched(moments, 1, alpha, sigma), alpha, sigma)
+    exact = budget.start_term(exact_curve(law), moments, from_matched(moments, 1, alpha, sigma), alpha, sigma)
+    assert found.low < exact.low == exact.high < found.high < 10 * exact.high
 
 
 def test_moments_of_a_mixture_are_those_of_its_points():

@@ -8,7 +8,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, TRI
-from singtheory import Atoms, Gaussian, GaussianMixture, InputError, RectifiedFlow, formula, grid, mmse_sampled
+from singtheory import (
+    Atoms,
+    Gaussian,
+    GaussianMixture,
+    InputError,
+    RectifiedFlow,
+    formula,
+    grid,
+    mmse_draws,
+    mmse_sampled,
+)
 from singtheory.estimate import mean_interval
 from singtheory.information import line_mmse
 from singtheory.mmse import LineCurve, exact_curve
@@ -144,7 +154,8 @@ def test_the_error_probability_is_split_over_all_intervals(monkeypatch):
 
 def test_cutting_the_information_is_paid_for(monkeypatch):
     """Cut at 0 the draws have a mean far above the information; the interval must still hold it."""
-    monkeypatch.setattr(mmse_sampled, "_DEPTH", 0.0)
+    monkeypatch.setattr(mmse_draws, "DEPTH", 0.0)
+    monkeypatch.setattr(mmse_sampled, "DEPTH", 0.0)
     curve, snr = sample_curve(GOLDEN, 0.5, seeded(), 4000, 6), torch.tensor([0.05, 0.2, 0.5], dtype=torch.float64)
     low, high = curve.information_interval(snr)
     truth = exact_curve(GOLDEN).information(snr)
@@ -178,7 +189,7 @@ def test_intervals_hold_for_other_draws_and_weights(seed):
 def test_the_same_seed_gives_the_same_curve_and_progress_is_told():
     told = []
     one = sample_curve(TRI, 20.0, seeded(3), 64, 8, progress=lambda *done: told.append(done))
-    assert torch.equal(one.level, sample_curve(TRI, 20.0, seeded(3), 64, 8).level)
+    assert torch.equal(one.low, sample_curve(TRI, 20.0, seeded(3), 64, 8).low)
     assert told[-1][0] == told[-1][1] and [done for done, _ in told] == sorted(done for done, _ in told)
 
 
@@ -193,7 +204,7 @@ def test_the_same_seed_gives_the_same_curve_and_progress_is_told():
         (lambda: sample_curve(TRI, 1.0, seeded(), nodes=2), "nodes 2"),
         (lambda: sample_curve(TRI, 1.0, seeded(), confidence=1.0), "confidence"),
         (lambda: sample_curve(Atoms([[1.0, 2.0]] * 3), 1.0, seeded()), "all points are equal"),
-        (lambda: sample_curve(TRI, 1.0, seeded(), 16, 4).interval(torch.tensor([2.0])), "sampled up to 1"),
+        (lambda: sample_curve(TRI, 1.0, seeded(), 32, 4).interval(torch.tensor([2.0])), "sampled up to 1"),
         (lambda: exact_curve(GOLDEN).discretisation(torch.tensor([-1.0, 1.0])), "at least 0"),
         (lambda: exact_curve(GOLDEN).discretisation(torch.tensor([0.0, math.nan])), "finite"),
         (lambda: exact_curve(GOLDEN).discretisation(torch.tensor([0.0, math.inf])), "finite"),
