@@ -4,6 +4,7 @@ Nothing heavy is imported before a command runs.
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -17,6 +18,9 @@ if TYPE_CHECKING:  # what is heavy waits for its command
     from singdiffusion.records import Source
     from singdiffusion.settings import TrainSettings
 
+_QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+"""Read by libraries when they are imported: their bars and remarks would stand around the one line of an error."""
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -28,6 +32,8 @@ def main() -> None:
 @contextlib.contextmanager
 def _one_line_errors() -> Iterator[None]:
     """Bad input becomes one line on stderr and exit status 2."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     from singtheory.errors import InputError
 
     try:

@@ -1,5 +1,6 @@
-"""What the command shows in a terminal: what it is doing on stderr, tables and findings on stdout."""
+"""What the command shows in a terminal: what it is doing on stderr, by the first process for all, tables and findings on stdout."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -26,21 +27,27 @@ def show(*parts: RenderableType) -> None:
         console.print(part, soft_wrap=isinstance(part, str))  # a line of code stays whole
 
 
+def _aside() -> Console:
+    """On stderr, of the first process alone."""
+    return Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+
+
 def doing(what: str) -> Status:
     """A line on stderr while something takes its time."""
-    return Console(stderr=True).status(what)
+    return _aside().status(what)
 
 
 def tracked(items: Iterable[Item], what: str) -> Iterable[Item]:
-    """Shows on stderr how far a loop is."""
-    return track(items, what, console=Console(stderr=True), transient=True)
+    """Shows on stderr how far a loop is, where that is a terminal."""
+    console = _aside()
+    return track(items, what, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
 def watching(steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
     """A bar over the steps of a training run, on stderr, with its loss, rate and time left."""
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True))
+    bar = Progress(*columns, console=_aside())
     task = bar.add_task("training", total=steps)
 
     def watch(step: int, told: dict[str, float]) -> None:

@@ -104,9 +104,10 @@ def encoder_for(base: str | None, resolution: int, channels: int, device: str) -
     vae = checkpoint.autoencoder()
     if vae is None:
         raise InputError(f"{base}: has no AutoencoderKL in safetensors; give a pipeline with one")
-    text, dtype = PipelineText.stored(base), torch.float16 if device.startswith("cuda") else torch.float32
-    vae.to(device, torch.float32 if _overflows(text.pipeline, vae) else dtype)
-    return Encoder(resolution, 3, vae, text, device, dtype)
+    text, half = PipelineText.stored(base), device.startswith("cuda")
+    if half and not _overflows(text.pipeline, vae):
+        vae.half()
+    return Encoder(resolution, 3, vae.to(device), text, device, torch.float16 if half else torch.float32)
 
 
 def _overflows(pipeline: Any, vae: Any) -> bool:

@@ -15,11 +15,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from PIL import Image
 from safetensors import safe_open
 
 from singdiffusion import cache as room
-from singdiffusion import encode, shards
+from singdiffusion import shards
 from singdiffusion.cache import Cache
 from singdiffusion.encode import Encoder, encoder_for, make_cache
 from singdiffusion.latents import encode as encode_latents
@@ -353,17 +354,24 @@ def test_bases_that_do_not_serve(tmp_path, base):
 
 
 @pytest.mark.parametrize(
-    ("make", "upcast", "overflows"),
+    ("make", "upcast", "device", "dtype"),
     [
-        (tiny.stable_diffusion, True, False),
-        (tiny.stable_diffusion_xl, True, True),
-        (tiny.stable_diffusion_xl, False, False),
+        (tiny.stable_diffusion, True, "cuda:1", torch.float16),
+        (tiny.stable_diffusion_xl, True, "cuda:1", torch.float32),
+        (tiny.stable_diffusion_xl, False, "cuda:1", torch.float16),
+        (tiny.stable_diffusion, True, "cpu", torch.float32),
     ],
 )
-def test_a_vae_is_taken_for_one_that_overflows_where_its_own_pipeline_does(make, upcast, overflows):
-    pipe = make()
+def test_a_vae_runs_in_half_precision_on_a_gpu_where_its_own_pipeline_does(
+    tmp_path, monkeypatch, make, upcast, device, dtype
+):
+    pipe, moved = make(), []
     pipe.vae.register_to_config(force_upcast=upcast)
-    assert encode._overflows(pipe, pipe.vae) == overflows
+    pipe.save_pretrained(tmp_path)
+    monkeypatch.setattr(AutoencoderKL, "to", lambda vae, where: moved.append(where) or vae)
+    encoder = encoder_for(str(tmp_path), 16, 3, device)
+    assert {weight.dtype for weight in encoder.vae.parameters()} == {dtype} and moved == [device]
+    assert encoder.dtype == (torch.float32 if device == "cpu" else torch.float16)
 
 
 def test_pixels_are_rounded_once(tmp_path):
@@ -371,7 +379,7 @@ def test_pixels_are_rounded_once(tmp_path):
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     for dtype in (torch.float16, torch.bfloat16):
         exact = torch.arange(256).reshape(1, 1, 16, 16) / 127.5 - 1
-        assert torch.equal(encode.Encoder(16, 1, dtype=dtype).images([levels]), exact.to(dtype))
+        assert torch.equal(Encoder(16, 1, dtype=dtype).images([levels]), exact.to(dtype))
 
 
 def test_shards_hold_tensors_alone(tmp_path):

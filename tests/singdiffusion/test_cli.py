@@ -76,6 +76,16 @@ def test_as_a_process_a_pickle_with_code_is_one_line_without_traceback(folders, 
     assert not planted.was_run()
 
 
+def test_as_a_process_captions_that_are_missing_are_one_line(folders):
+    """Without the bars and remarks of the libraries that load the base before."""
+    (captioned(folders / "images", 3) / "metadata.jsonl").write_text('{"file_name": "0.png"}')
+    command = [sys.executable, "-m", "singdiffusion.cli", "train", "--data", "images", "--base", "base", "--out", "run"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folders)
+    assert result.returncode == 2
+    assert_one_line_error(result.stderr, "images: no captions", "metadata.jsonl")
+    assert not (folders / "run").exists()
+
+
 def test_help_loads_nothing_heavy():
     program = (
         "import sys, singdiffusion.cli; print([n for n in ('torch', 'diffusers', 'transformers') if n in sys.modules])"
