@@ -15,6 +15,8 @@ from singdiffusion.files import find_folder, first_sentence, read_config, read_o
 from singtheory.errors import InputError
 
 _PROBE = 16
+_LONGEST = 512
+"""Tokens of a prompt where neither the model nor its tokenizer sets a limit, as with T5's relative places."""
 _TOLERANCE = 0.1
 _ENCODERS = ("text_encoder", "text_encoder_2")
 _TEXT = ("text_encoder", "tokenizer")
@@ -110,7 +112,7 @@ class TextEncoder:
     def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
         """Token states as diffusers computes them, padded or cut to the encoder's length: (batch, tokens, width)."""
         model, tokenizer = self.parts
-        length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+        length = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", _LONGEST))
         tokens = tokenizer(
             list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
         ).to(device)

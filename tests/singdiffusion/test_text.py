@@ -1,9 +1,11 @@
 """Token states as a pipeline makes them."""
 
+import copy
 from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import T5Config, T5EncoderModel
 
 from singdiffusion.space import Space
 from singdiffusion.text import PipelineText, TextEncoder
@@ -42,6 +44,17 @@ def test_an_encoder_beside_its_tokenizer_gives_the_same():
     both = PipelineText(pipe, "tiny")
     torch.testing.assert_close(alone(PROMPTS, CPU, torch.float32), both(PROMPTS, CPU, torch.float32))
     assert alone.fingerprint == both.fingerprint
+
+
+@pytest.mark.parametrize("length", [77, 10**30])
+def test_an_encoder_without_a_longest_prompt(length):
+    """T5, whose places are relative: as long as its tokenizer says, or else 512 tokens."""
+    tokenizer = copy.copy(tiny.stable_diffusion().tokenizer)
+    tokenizer.model_max_length = length
+    shape = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
+    model = T5EncoderModel(T5Config(vocab_size=len(tokenizer), **shape)).eval()
+    states = TextEncoder.of(model, tokenizer)(PROMPTS, CPU, torch.float32)
+    assert states.shape == (4, min(length, 512), 16) and bool(torch.isfinite(states).all())
 
 
 def test_pipelines_that_do_not_serve_are_refused(tmp_path):
