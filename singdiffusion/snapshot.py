@@ -75,7 +75,7 @@ class Snapshot:
 
 def clear_drafts(run: Path) -> None:
     """Remove what a killed process has left half written."""
-    for draft in (run / "checkpoints").glob(".step-*"):
+    for draft in (*(run / "checkpoints").glob(".step-*"), *run.glob(".model.*")):
         shutil.rmtree(draft, ignore_errors=True)
 
 

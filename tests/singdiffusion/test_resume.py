@@ -125,6 +125,14 @@ def test_resume_with_other_data_is_refused(digits_cache, tmp_path):
         one.resume()
 
 
+def test_resume_removes_what_was_half_written(digits_cache, tmp_path):
+    trainer(settings(digits_cache, tmp_path, steps=4)).fit()
+    for draft in (tmp_path / "checkpoints" / ".step-00000008.x", tmp_path / ".model.x"):
+        (draft / "inside").mkdir(parents=True)
+    trainer(settings(digits_cache, tmp_path, steps=4)).resume()
+    assert not list(tmp_path.rglob("inside"))
+
+
 def test_only_the_last_checkpoints_stay(digits_cache, tmp_path):
     trainer(settings(digits_cache, tmp_path, save_every=2, keep=3)).fit()
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == [f"step-{k:08}" for k in (8, 10, 12)]
