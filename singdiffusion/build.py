@@ -35,7 +35,7 @@ def build_network(settings: TrainSettings, cache: Cache) -> AverageNetwork:
     """
     network = untrained(settings, cache)
     if network.spread is not None:
-        chunks = cache.chunks(torch.arange(min(len(cache), _SAMPLE)))
+        chunks = cache.chunks(cache.sample(_SAMPLE))
         colours = torch.cat([some.mean(dim=(2, 3), keepdim=True) for some in chunks])
         network.spread.fit_channels(colours - colours.mean(dim=0))
     return network.train()
@@ -58,8 +58,7 @@ def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
         "scaling_factor": cache.encoding.scaling_factor,
         "shift_factor": cache.encoding.shift_factor,
     }
-    everything = torch.arange(len(cache))
-    sample = everything[:: -(-len(cache) // _FEW)]
+    everything, sample = torch.arange(len(cache)), cache.sample(_FEW)
     x_0 = cache.x_0(sample)
     if not bool(torch.isfinite(x_0).all()):  # of which no algebra can be done
         raise InputError(f"{cache.folder}: holds NaN or infinity; make the cache anew")

@@ -295,6 +295,10 @@ class Cache(Outline):
         """The token states of caption rows, float32, shape (len(captions), tokens, width)."""
         return self._states[captions].float()
 
+    def sample(self, most: int) -> Tensor:
+        """Rows of at most so many examples, evenly chosen."""
+        return torch.arange(0, len(self), -(-len(self) // most))
+
     def groups(self) -> tuple[Tensor, ...]:
         """The rows of the examples of each caption."""
         counts = self.caption.bincount(minlength=len(self.captions))

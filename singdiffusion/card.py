@@ -8,6 +8,12 @@ from typing import Any
 from singdiffusion.cache import Cache
 from singdiffusion.settings import TrainSettings
 
+_WORDS = {
+    "distance": "distance to the closed-form means, in units of their norm",
+    "dependence": "dependence on the noise, in units of the norm (C9)",
+    "gain": "gain of the mean, in nats (C6)",
+    "spread": "standard deviation along the first direction, mean over the captions",
+}
 _CARD = """---
 library_name: singdiffusion
 license: {license}
@@ -52,7 +58,7 @@ def card(settings: TrainSettings, cache: Cache, kind: str, steps: str, measured:
         measured: figures by name; None is left out.
     """
     shown = {name: value for name, value in measured.items() if value is not None}
-    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in shown.items())
+    rows = "\n".join(f"| {_WORDS.get(name, name)} | {value:.4g} |" for name, value in shown.items())
     return _CARD.format(
         license=settings.license,
         model=settings.model,

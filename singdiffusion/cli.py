@@ -290,6 +290,7 @@ def train(
         from singdiffusion import console
         from singdiffusion import run as room
         from singdiffusion.cache import Cache
+        from singdiffusion.processes import joined
         from singdiffusion.train import Stopped
 
         room.check_out(settings, resume)
@@ -302,10 +303,11 @@ def train(
         try:
             with console.watching(settings.steps) as watch:
                 folder = room.run(settings, stored, resume, watch, room.decoder_of(settings, stored))
+            end = f"written to {folder}"
         except Stopped:
-            typer.echo(f"stopped; go on with --resume and the same settings, in {settings.out}")
-            return
-        typer.echo(f"written to {folder}")
+            end = f"stopped; go on with --resume and the same settings, in {settings.out}"
+        if joined().is_main_process:
+            typer.echo(end)
 
 
 def _cached(settings: "TrainSettings", data: str, caption: str | None, resolution: int, dry_run: bool) -> bool:

@@ -145,7 +145,8 @@ class Tally:
         if len(self.skipped) > share * seen and (final or seen >= _FEW):
             key, reason = self.skipped[0]
             raise InputError(
-                f"{len(self.skipped)} of {seen} records cannot be used, more than {share:.0%}; the first is {key}: {reason}"
+                f"{len(self.skipped)} of {seen} records cannot be used, more than {share:.0%}; the first is {key}: {reason}; "
+                "mend or remove them, or raise --bad-share of singdiffusion cache"
             )
 
 

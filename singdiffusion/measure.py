@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from singdiffusion.average import AverageModel
 from singdiffusion.batches import Data
 from singdiffusion.cache import Cache
 from singdiffusion.network import AverageNetwork
@@ -14,8 +15,7 @@ from singtheory import formula
 from singtheory.schedule import STABLE_DIFFUSION, Discrete
 
 _MANY, _MOST, _NOISES, _AT_ONCE = 8, 64, 8, 32
-EXAMPLES = 256
-"""Over which losses are taken."""
+_FIXED, _SAMPLE = 256, 4096
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,13 @@ def measure(network: AverageNetwork, data: Data, rows: Tensor) -> Measured:
 
 @torch.no_grad()
 def losses(network: AverageNetwork, data: Data) -> Losses:
-    """Over 256 examples, or all where there are fewer, of a fixed order and noise and with their conditions.
+    """Over the `fixed` examples with their conditions and a fixed noise.
 
     Args:
         network: on the device of the data.
         data: of the run.
     """
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randperm(len(data.cache), generator=generator)[:EXAMPLES]
+    rows, generator = fixed(data.cache), torch.Generator().manual_seed(1)
     objective, found = Objective(network), []
     for some in rows.split(_AT_ONCE):
         x_0 = data.cache.x_0(some).to(data.device)
@@ -80,6 +79,19 @@ def losses(network: AverageNetwork, data: Data) -> Losses:
         condition = data.condition(data.cache.caption[some], x_0, torch.zeros(len(some), dtype=torch.bool))
         found.append(torch.stack(objective(condition, x_1, x_0)).cpu() * len(some) / len(rows))
     return Losses(*torch.stack(found).sum(dim=0))
+
+
+@torch.no_grad()
+def closed_loss(module: AverageModel, cache: Cache) -> float:
+    """The squared error a value of a closed form over the `fixed` examples; of the noise it reads nothing."""
+    rows = fixed(cache)
+    x_0, prompts = cache.x_0(rows), [cache.captions[row] for row in cache.caption[rows]]
+    return float((module(prompts, torch.zeros_like(x_0)).mean - x_0).square().mean())
+
+
+def fixed(cache: Cache) -> Tensor:
+    """Rows of the examples over which losses are taken: 256, or all where there are fewer, always the same ones."""
+    return torch.randperm(len(cache), generator=torch.Generator().manual_seed(0))[:_FIXED]
 
 
 def frequent(cache: Cache) -> Tensor:
@@ -93,7 +105,7 @@ def _distance(data: Data, rows: Tensor, mean: Tensor) -> float | None:
     if data.settings.condition == "image":
         return None  # every image is its own condition
     if data.settings.condition == "none":
-        whole = data.cache.mean(torch.arange(min(len(data.cache), 4096)))
+        whole = data.cache.mean(data.cache.sample(_SAMPLE))
         return float((mean[0] - whole).norm() / whole.norm())
     many = [(k, int(row)) for k, row in enumerate(rows) if int((data.cache.caption == row).sum()) >= _MANY]
     if not many:

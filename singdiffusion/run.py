@@ -19,7 +19,7 @@ from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import replaced_folder
 from singdiffusion.gallery import Decode, first_channels, gallery
 from singdiffusion.latents import decode, vae_fingerprint
-from singdiffusion.measure import EXAMPLES, frequent, losses, measure
+from singdiffusion.measure import closed_loss, fixed, frequent, losses, measure
 from singdiffusion.network import AverageNetwork
 from singdiffusion.objective import Losses
 from singdiffusion.processes import joined
@@ -70,15 +70,19 @@ def plan(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
         return about
     network = untrained(settings, cache)
     weights = sum(weight.numel() for weight in network.parameters())
-    batch = batch_of(settings, examples) if examples else settings.batch or DEFAULT_BATCH
+    batch: Any = settings.batch or f"{DEFAULT_BATCH}, or all where there are fewer"
+    epochs: Any = _UNKNOWN
+    if examples:
+        batch = batch_of(settings, examples)
+        epochs = round(settings.steps * batch / examples, 2)
     if settings.condition == "classes" and not class_names(cache):
         about["weights besides, a class"] = network.conditioning.width
     return about | {
         "weights": weights,
         "batch": batch,
-        "epochs": settings.steps * batch / examples if examples else _UNKNOWN,
-        "memory of weights, gradients, optimiser and average, in MiB": _COPIES * 4 * weights / 2**20,
-        "a checkpoint, in MiB": (_COPIES - 1) * 4 * weights / 2**20,
+        "epochs": epochs,
+        "memory of weights, gradients, optimiser and average, in MiB": round(_COPIES * 4 * weights / 2**20, 1),
+        "a checkpoint, in MiB": round((_COPIES - 1) * 4 * weights / 2**20, 1),
     }
 
 
@@ -246,7 +250,7 @@ def _write(trainer: Trainer, pixels: Decode) -> None:
 def _measured(network: AverageNetwork, data: Data, picture: Path, pixels: Decode) -> dict[str, Any]:
     """What the card tells of the averaged weights."""
     mean, spread = losses(network, data)
-    over = f"of the averaged weights over {min(EXAMPLES, len(data.cache))} examples"
+    over = f"of the averaged weights over {len(fixed(data.cache))} examples"
     told = {f"loss of the mean, {over}": float(mean)}
     if network.spread is not None:
         told[f"loss of the spread, {over}"] = float(spread)
@@ -259,12 +263,13 @@ def _write_closed(settings: TrainSettings, cache: Cache, pixels: Decode) -> None
     state.wait_for_everyone()  # until all have seen that the folder is free
     if state.is_main_process:
         module = closed_form(settings, cache)
+        measured = {f"loss of the mean, over {len(fixed(cache))} examples": closed_loss(module, cache)}
         names = [cache.captions[row] for row in _shown(settings, cache)]
         average = module(names, torch.zeros(len(names), *cache.encoding.size))
         with replaced_folder(Path(settings.out) / "model") as folder:
             write_bytes(folder / "picture.png", gallery(average, names, pixels))
             _save_into(folder, module)
-            text = card(settings, cache, type(module).__name__, "none, in closed form", {})
+            text = card(settings, cache, type(module).__name__, "none, in closed form", measured)
             (folder / "README.md").write_text(text, encoding="utf-8")
     state.wait_for_everyone()
 

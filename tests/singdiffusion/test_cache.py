@@ -111,6 +111,7 @@ def test_the_mean_and_the_groups_of_captions(tmp_path, monkeypatch):
     make_cache(Source(str(captioned(tmp_path / "a", 8))), tmp_path / "c", Encoder(4))
     found = Cache.open(tmp_path / "c")
     assert [rows.tolist() for rows in found.groups()] == [[], [0, 2, 4, 6], [1, 3, 5, 7]]
+    assert found.sample(3).tolist() == [0, 3, 6] and found.sample(8).tolist() == found.sample(9).tolist() == [*range(8)]
     rows = torch.tensor([7, 0, 3, 5])
     torch.testing.assert_close(found.mean(rows), found.x_0(rows).mean(dim=0))
 

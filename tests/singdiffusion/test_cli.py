@@ -260,7 +260,8 @@ def test_a_dry_run_of_data_encodes_and_writes_nothing(folders, monkeypatch):
         "x_0: [4, 8, 8]",
         "examples: not known before the data are read",
         f"weights: {weights}",
-        f"a checkpoint, in MiB: {16 * weights / 2**20}",
+        "batch: 32, or all where there are fewer",
+        f"a checkpoint, in MiB: {16 * weights / 2**20:.1f}",
     ):
         assert line in plan.stdout.splitlines()
     assert not (folders / "run").exists()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from singdiffusion import measure as room
 from singdiffusion.average import Average
 from singdiffusion.batches import Data
 from singdiffusion.cache import Cache
@@ -39,6 +40,18 @@ def test_the_closed_form_is_at_distance_zero(data):
     norm2 = exact.means.flatten(1).square().sum(dim=1).mean()
     assert found.gain == pytest.approx(float(norm2) * alpha2 / (1 - alpha2) / 2, rel=2e-3)  # SD's first of 50 steps
     assert measure(Known(data, 1.1), data, rows).distance == pytest.approx(0.1, rel=1e-5)
+
+
+@pytest.mark.parametrize("most", [4096, 7])
+def test_without_conditions_the_closed_form_is_the_mean_of_all(tmp_path, monkeypatch, most):
+    """Or of examples evenly chosen, where there are many: data come in an order."""
+    monkeypatch.setattr(room, "_SAMPLE", most)
+    told = settings(cached(tmp_path / "c", 60), tmp_path / "o", condition="none")
+    data = Data(Cache.open(told.cache), told, torch.device("cpu"))
+    rows = frequent(data.cache)
+    every = data.cache.x_0(torch.arange(60))[:: -(-60 // most)].mean(dim=0).expand(len(rows), -1, -1, -1)
+    assert measure(lambda *_: Average(every), data, rows).distance == pytest.approx(0, abs=1e-6)
+    assert measure(lambda *_: Average(1.1 * every), data, rows).distance == pytest.approx(0.1, rel=1e-5)
 
 
 def test_dependence_is_the_share_of_the_noise(data):

@@ -34,7 +34,12 @@ def test_closed_forms_need_no_training(digits_cache, tmp_path, model):
     expected = images.mean(dim=0) if model == "statistics" else images[digits_labels() == 3].mean(dim=0)
     torch.testing.assert_close(found(["3"], noise).mean[0], expected)
     assert found.rank == 2
-    assert "| steps | none, in closed form |" in (tmp_path / "o" / "model" / "README.md").read_text()
+    card = (tmp_path / "o" / "model" / "README.md").read_text()
+    assert "| steps | none, in closed form |" in card
+    some = torch.randperm(1797, generator=torch.Generator().manual_seed(0))[:256]
+    captions = [str(int(label)) for label in digits_labels()[some]]
+    loss = float((found(captions, torch.zeros(256, 1, 8, 8)).mean - images[some]).square().mean())
+    assert f"| loss of the mean, over 256 examples | {loss:.4g} |" in card
 
 
 @pytest.mark.parametrize("model", ["decoder", "table"])
