@@ -1,0 +1,64 @@
+"""Result files: JSON with where it comes from, written again and again as a run goes on."""
+
+import shlex
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from singtheory.files import write_json
+from singtheory.provenance import device_name
+
+_PACKAGES = ("singdiffusion", "torch", "diffusers", "transformers", "accelerate")
+
+
+def origin(module: str, device: str, seed: int) -> dict[str, Any]:
+    """What every result carries: `command`, `device`, `versions`, `version`, `seed`.
+
+    Args:
+        module: that was run with this process's arguments.
+        device: a name that torch knows.
+        seed: of all random draws.
+    """
+    versions = {name: _version(name) for name in _PACKAGES}
+    return {
+        "version": versions.pop("singdiffusion"),
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "device": device_name(device),
+        "versions": versions,
+        "seed": seed,
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "from source"
+
+
+def quiet() -> None:
+    """Leave the libraries' advice and bars out of a run's output."""
+    import diffusers
+    import transformers
+
+    for one in (diffusers, transformers):
+        one.logging.set_verbosity_error()
+        one.logging.disable_progress_bar()
+
+
+class Result:
+    """A result that grows.
+
+    Args:
+        path: of the JSON.
+        told: where it comes from, as `origin`.
+    """
+
+    def __init__(self, path: Path, told: dict[str, Any]) -> None:
+        self.path, self.content = path, dict(told)
+
+    def add(self, name: str, value: Any) -> None:
+        """Note it and write the file."""
+        self.content[name] = value
+        write_json(self.path, self.content)
