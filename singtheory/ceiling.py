@@ -9,15 +9,19 @@ from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.law import Atoms
 
-_PAIRS, _BINS = 5000, 4096
+_PAIRS, _BINS = 2**16, 8192
 """Up to so many atoms their distances are all taken, sorted into so many bins."""
+_NEAREST = 1e-12
+"""Of the largest squared distance: what lies nearer is one bin, and costs nothing that could be seen."""
+_CHUNK = 2**24
+"""Distances in one block."""
 
 
 class Ceiling:
     """Upper bounds on mmse and information.
 
     Args:
-        law: atoms of positive weight, on the CPU.
+        law: atoms of positive weight; their distances are taken on their device.
 
     Attributes:
         trace: tr Σ, the mmse at γ = 0.
@@ -30,7 +34,7 @@ class Ceiling:
     """
 
     def __init__(self, law: Atoms) -> None:
-        eigenvalues = torch.linalg.eigvalsh(law.cov).clamp(min=0)
+        eigenvalues = torch.linalg.eigvalsh(law.cov.cpu()).clamp(min=0)
         self._eigenvalues = eigenvalues[eigenvalues > 1e-12 * eigenvalues[-1]]
         self.trace = float(eigenvalues.sum())
         if not self.trace > 0:
@@ -40,7 +44,7 @@ class Ceiling:
         simplex = float(formula.trace_diameter_bound(law.diameter, len(law.points), law.dim))
         self.largest = min(radius, simplex)
         self.entropy = float(torch.special.entr(law.weights).sum())
-        self._bins = _distances(law) if len(law.points) <= _PAIRS else None
+        self._bins = _distances(law, radius) if len(law.points) <= _PAIRS else None
 
     def mmse(self, snr: Tensor) -> Tensor:
         """The least of `Σ λ/(1 + γλ)`, `2H/γ` and the cost of taking the nearest atom, for few atoms; shape (n,)."""
@@ -48,10 +52,10 @@ class Ceiling:
         least = torch.minimum(linear, 2 * self.entropy / snr)  # a decreasing function is at most its mean
         if self._bins is None:
             return least
-        near, far, weight = self._bins
+        near, far2, weight = self._bins
         # the chance of a mistake at the near edge of a bin, its cost at the far one
-        mistaken = formula.mistaken_atom(snr[:, None], near, torch) * (far / near).square()
-        return torch.minimum(least, mistaken @ weight)
+        chance = torch.stack([formula.mistake_chance(g, near, torch) for g in snr])
+        return torch.minimum(least, chance @ (far2 * weight))
 
     def information(self, snr: Tensor) -> Tensor:
         """The lesser of `½ Σ log(1 + γλ)` and the entropy; shape (n,)."""
@@ -59,13 +63,21 @@ class Ceiling:
         return gaussian.clamp(max=self.entropy)
 
 
-def _distances(law: Atoms) -> tuple[Tensor, Tensor, Tensor]:
-    """Bins of the positive distances: near and far edges and the weight `Σ w_i` of pairs in each, (bins,)."""
-    distance = torch.cdist(law.points, law.points)
-    apart = distance > 1e-9 * law.diameter
-    nearest, farthest = float(distance[apart].min()) * (1 - 1e-6), law.diameter * (1 + 1e-6)
-    edges = torch.logspace(math.log10(nearest), math.log10(farthest), _BINS + 1, dtype=torch.float64)
-    which = torch.bucketize(distance[apart], edges).clamp(1, _BINS) - 1
-    weight = torch.zeros(_BINS, dtype=torch.float64)
-    weight.index_add_(0, which, law.weights[:, None].expand_as(distance)[apart])
-    return edges[:-1], edges[1:], weight
+def _distances(law: Atoms, radius2: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Bins of the distances of two atoms: near edges, squared far edges, and `Σ w_i` over the pairs (i, j) in each; (bins,).
+
+    They come from inner products of centred points, and the edges are moved by more than the rounding of these.
+    """
+    points, weights = law.points - law.mean, law.weights
+    norm2, slack = points.square().sum(dim=1), 16 * law.dim * torch.finfo(torch.float64).eps * radius2
+    edges = torch.cat([torch.zeros(1), torch.logspace(math.log10(_NEAREST), 0, _BINS, dtype=torch.float64)])
+    edges = (4 * radius2 * edges).to(law.device)  # no two points are farther apart than twice the radius
+    weight = torch.zeros(_BINS, dtype=torch.float64, device=law.device)
+    for rows in torch.arange(len(points), device=law.device).split(max(1, _CHUNK // len(points))):
+        later = slice(int(rows[0]), None)  # each pair once: what is earlier was seen before
+        distance2 = norm2[rows, None] + norm2[later] - 2 * points[rows] @ points[later].mT
+        both = (weights[rows, None] + weights[later]).triu(diagonal=1)
+        which = torch.bucketize(distance2, edges[1:]).clamp(max=_BINS - 1)
+        weight.index_add_(0, which.flatten(), both.flatten())
+    near = (edges[:-1] - slack).clamp(min=0).sqrt()
+    return near.cpu(), (edges[1:] + slack).cpu(), weight.cpu()

@@ -22,6 +22,10 @@ _CANDIDATES, _ROUNDS = 129, 13
 """First steps tried from 2^-64 of the range up, two an octave; 13 rounds of 4 bits leave the last bit of float64."""
 
 _PIECES, _PIECE_NODES = 128, 8
+_SPREAD_NODES, _CHOICES, _MOST_CHOSEN = 2049, 768, 256
+"""Between which a grid is spread by the bends of mmse; γ to choose from, for so many steps at most."""
+_SWEEPS, _PLACES, _ZOOMS = 100, 9, 8
+"""A grid settles in so many sweeps at most; each step looks at so many places between its neighbours, nearer every time."""
 
 
 def _check_steps(steps: int) -> None:
@@ -118,7 +122,9 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
     """The grid with the least discretisation term `Σ ½∫(mmse(γ_k) − mmse(γ))dγ` of B8, ends given (E2).
 
     Its times satisfy `mmse(γ_{k−1}) − mmse(γ_k) = −mmse′(γ_k)(γ_{k+1} − γ_k)`, which makes every `γ_k` a function of `γ_1`; that
-    one is found by dividing intervals. Where mmse is not convex several grids may satisfy it, and the cheapest is taken.
+    one is found by dividing intervals. Where mmse is not convex several grids may satisfy it, and the cheapest is taken. Where mmse
+    is nearly level somewhere, as a curve from draws can be, `γ_k` jumps with `γ_1`, and what is found may be dear or nothing: then
+    the best choice from a fixed set of γ is cheaper, and settles from there, one γ_k at a time.
 
     Args:
         schedule: the forward process.
@@ -137,13 +143,16 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
     levels, slopes = mmse(ends)
     if not bool((levels[0] > levels[1]) & (slopes < 0).all()):
         raise InputError(f"mmse must decrease from snr {snr_start} to {snr_end}, with a negative derivative at both")
-    snr = ends if steps == 1 else _cheapest(_stationary(steps, snr_start, snr_end, mmse), mmse)
-    return schedule.time_of_snr(snr)
+    if steps == 1:
+        return schedule.time_of_snr(ends)
+    found, chosen = (f(steps, snr_start, snr_end, mmse) for f in (_stationary, _chosen))
+    best = _cheapest(torch.cat([found, chosen[None]]), mmse)
+    return schedule.time_of_snr(_settled(best, mmse) if torch.equal(best, chosen) else best)
 
 
 def root_integral(mmse: Mmse, snr_start: float, snr_end: float) -> float:
     """`R = ∫√|mmse′| dγ`; many steps of the best grid cost `R²/4N` (E2). Gauss and Legendre's rule in pieces of `log(1 + mmse(0) γ)`."""
-    scale = mmse(torch.zeros(1, dtype=torch.float64))[0]
+    scale = _level(mmse)
     edges = torch.linspace(math.log1p(scale * snr_start), math.log1p(scale * snr_end), _PIECES + 1, dtype=torch.float64)
     x, w = (torch.as_tensor(v) for v in np.polynomial.legendre.leggauss(_PIECE_NODES))
     half = edges.diff()[:, None] / 2
@@ -153,12 +162,12 @@ def root_integral(mmse: Mmse, snr_start: float, snr_end: float) -> float:
 
 
 def _stationary(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
-    """Grids in γ that satisfy E2 and end at `end`, one for each crossing found; shape (crossings, steps + 1)."""
+    """Grids in γ that satisfy E2 and end at `end`, one for each crossing found, perhaps none; shape (crossings, steps + 1)."""
     first = start + (end - start) * torch.logspace(-64, 0, _CANDIDATES, base=2, dtype=torch.float64)
     beyond = _shoot(first, steps, start, end, mmse)[:, -1] >= end
     crossings = (beyond[1:] != beyond[:-1]).nonzero()[:, 0].tolist()
     if not crossings:
-        raise InputError(f"snr {start} to {end}: mmse falls too unevenly for {steps} steps, take a narrower range")
+        return first.new_empty(0, steps + 1)
     found = [_narrowed(first[k], first[k + 1], steps, start, end, mmse) for k in crossings]
     grids = _shoot(torch.stack(found), steps, start, end, mmse)
     grids[:, -1] = end
@@ -187,6 +196,74 @@ def _shoot(first: Tensor, steps: int, start: float, end: float, mmse: Mmse) -> T
         snr.append(torch.where(snr[-1] < end, torch.maximum(after, snr[-1]), end))  # rounding can turn tiny steps back
         before, (level, slope) = level, mmse(snr[-1])
     return torch.stack(snr, dim=1)
+
+
+def _chosen(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
+    """The best grid with γ from a fixed set, by dynamic programming; for more steps `_spread` is as good. Shape (steps + 1,)."""
+    if steps > _MOST_CHOSEN:
+        return _spread(steps, start, end, mmse)
+    fraction = torch.linspace(0, 1, _CHOICES // 2 + 1, dtype=torch.float64)
+    even = formula.geometric_snr(_level(mmse), start, end, fraction)[1:-1]
+    snr = torch.cat([even, _spread(_CHOICES // 2, start, end, mmse)]).sort().values
+    cost = (mmse(snr)[0][:, None] * (snr - snr[:, None])).masked_fill(snr <= snr[:, None], math.inf)
+    cost.fill_diagonal_(0.0)  # a step may be left out
+    least, before = cost[0], []
+    for _ in range(steps - 1):
+        least, origin = (least[:, None] + cost).min(dim=0)
+        before.append(origin)
+    path = [len(snr) - 1]
+    for origin in reversed(before):
+        path.append(int(origin[path[-1]]))
+    return snr[[0, *reversed(path)]]
+
+
+def _spread(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
+    """Equal steps of `∫√|mmse′|dγ`, the best grid of very many steps; shape (steps + 1,)."""
+    fine = formula.geometric_snr(_level(mmse), start, end, torch.linspace(0, 1, _SPREAD_NODES, dtype=torch.float64))
+    root = (-mmse(fine)[1]).clamp(min=0).sqrt()
+    bent = torch.cat([root.new_zeros(1), ((root[1:] + root[:-1]) / 2 * fine.diff()).cumsum(0)])
+    even = torch.linspace(0, float(bent[-1]), steps + 1, dtype=torch.float64)
+    found = torch.from_numpy(np.interp(even.numpy(), bent.numpy(), fine.numpy()))
+    found[0], found[-1] = start, end
+    return found
+
+
+def _level(mmse: Mmse) -> float:
+    """`mmse(0)`."""
+    return float(mmse(torch.zeros(1, dtype=torch.float64))[0])
+
+
+def _settled(snr: Tensor, mmse: Mmse) -> Tensor:
+    """The grid after each `γ_k` in turn, every other one at once, has gone where `Σ mmse(γ_k)(γ_{k+1} − γ_k)` is least."""
+    snr = snr.clone()
+    for _ in range(_SWEEPS):
+        before = _cost(snr, mmse)
+        for first in (1, 2):
+            moved = torch.arange(first, len(snr) - 1, 2)
+            snr[moved] = _least(snr[moved - 1], snr[moved], snr[moved + 1], mmse)
+        if not _cost(snr, mmse) < before * (1 - 1e-10):
+            break
+    return snr
+
+
+def _least(left: Tensor, middle: Tensor, right: Tensor, mmse: Mmse) -> Tensor:
+    """Where between its neighbours each `γ_k` costs least, by ever finer looks around the best place so far; shape (k,)."""
+    level = mmse(left)[0]
+    low, high = left, right
+    for _ in range(_ZOOMS):
+        inside = torch.linspace(0, 1, _PLACES, dtype=torch.float64)
+        places = torch.cat([torch.lerp(low[:, None], high[:, None], inside), middle[:, None]], dim=1)
+        there = mmse(places.flatten())[0].view_as(places)
+        cost = level[:, None] * (places - left[:, None]) + there * (right[:, None] - places)
+        middle = places.gather(1, cost.argmin(dim=1, keepdim=True))[:, 0]
+        reach = (high - low) / (_PLACES - 1)
+        low, high = torch.maximum(left, middle - reach), torch.minimum(right, middle + reach)
+    return middle
+
+
+def _cost(snr: Tensor, mmse: Mmse) -> float:
+    """`Σ mmse(γ_k)(γ_{k+1} − γ_k)`."""
+    return float(mmse(snr[:-1])[0] @ snr.diff())
 
 
 def _cheapest(grids: Tensor, mmse: Mmse) -> Tensor:

@@ -23,7 +23,7 @@ DEPTH = 8.0
 _PILOT_NODES = 17
 _EVEN = 0.5
 """The share of nodes that lie evenly in log(1 + cγ), and of draws that go evenly to the nodes."""
-_CHUNK, _MOST_PAIRS = 2**20, 2048
+_CHUNK, _MOST_PAIRS = {"cpu": 2**20, "cuda": 2**26}, 2048
 """Numbers in one block of pairs times points, and pairs at most."""
 _FLOOR = 1e-12
 """Of tr Σ: below, the mean of the draws is rounding."""
@@ -132,7 +132,7 @@ def _draws(law: Atoms, snr: Tensor, pairs: Tensor, generator: torch.Generator, t
     most = int(pairs.max())
     x_0 = law.sample(most, generator)
     noise = draw.normal(x_0.shape, law.device, generator)
-    rows = max(1, min(_MOST_PAIRS, _CHUNK // len(law.points)))
+    rows = max(1, min(_MOST_PAIRS, _CHUNK[law.device.type] // len(law.points)))
     found = Draws(snr, [], [])
     for g, count in zip(snr.tolist(), pairs.tolist(), strict=True):
         batches = zip(x_0[:count].split(rows), noise[:count].split(rows), strict=True)

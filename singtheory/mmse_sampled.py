@@ -60,7 +60,7 @@ def sample_curve(
     if not 0 < snr_end < math.inf:
         raise InputError(f"snr {snr_end}: the curve must end at a positive and finite one")
     law = Atoms(law.points[law.weights > 0], law.weights[law.weights > 0])
-    ceiling = Ceiling(law.to("cpu"))
+    ceiling = Ceiling(law)
     draws = draw_curve(law, ceiling, snr_end, nodes, queries, generator, progress)
     return SampledCurve(ceiling, draws, -math.log(float(law.weights.min())), confidence)
 

@@ -69,9 +69,9 @@ def gaussian_information(snr: Number, eigenvalue: Number, xp: Namespace) -> Numb
     return xp.log1p(snr * eigenvalue) / 2
 
 
-def mistaken_atom(snr: Number, distance: Number, xp: Namespace) -> Number:
-    """`d² Φ(−√γ d/2)`, the squared error of taking an atom for one at distance d, times how likely that is at most (D1, B8)."""
-    return distance**2 * (1 - xp.erf(xp.sqrt(snr / 8) * distance)) / 2
+def mistake_chance(snr: Number, distance: Number, xp: Namespace) -> Number:
+    """`Φ(−√γ d/2)`, how often an atom at distance d is nearer than the true one; times d² the squared error of taking it (D1, B8)."""
+    return xp.erfc(xp.sqrt(snr / 8) * distance) / 2
 
 
 def network_error(gap: Number, error2: Number) -> Number:

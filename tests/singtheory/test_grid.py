@@ -143,6 +143,35 @@ def test_no_named_grid_is_cheaper_than_the_best(law, low, high, steps):
         torch.testing.assert_close(follows, snr[2:], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("steps", [2, 5, 10, 20, 50, 200, 500])
+def test_no_named_grid_is_cheaper_where_the_curve_is_nearly_level(steps):
+    """As a curve from few draws can be: there E2's steps jump, and what follows from it alone costs a hundred times as much."""
+    snr = torch.tensor([0, 0.01, 0.03, 0.09, 0.1, 0.3, 0.45, 0.47, 0.8, 1, 1.5, 2, 10, 1200], dtype=torch.float64)
+    fall = [0.3, 0.3, 0.6, 1e-9, 1.0, 1.8, 1e-10, 0.9, 2.3, 1e-10, 1.9, 10.0, 7.0]
+    levels = 270 * torch.exp(-torch.tensor([0.0, *fall], dtype=torch.float64).cumsum(0))
+    mmse, schedule, ends = Smooth(snr, levels, 270.0), RectifiedFlow(), (0.005, 1175.0)
+    best = schedule.snr(optimal(schedule, steps, *ends, mmse))
+    assert bool((best.diff() > 0).all())
+    least = float(mmse.area(best[[0, -1]]).diff())
+    cost = (_area(best, mmse) - least) / 2
+    for other in (*BETWEEN.values(), *(partial(_cut, grid) for grid in (leading, trailing))):
+        assert cost <= (_area(schedule.snr(other(schedule, steps, *ends)), mmse) - least) / 2
+    limit = root_integral(mmse, *ends) ** 2 / 4
+    if steps >= 50:
+        assert 1 < cost * steps / limit < 1.2
+    level, slope = mmse(best)
+    pull = level[:-2] - level[1:-1] + slope[1:-1] * (best[2:] - best[1:-1])  # E2: what moving γ_k changes
+    assert bool((pull.abs() < 2e-2 * level[:-2]).all())
+
+
+def _cut(grid, schedule, steps: int, snr_start: float, snr_end: float) -> torch.Tensor:
+    """A grid spaced in time between the same ends, with as many steps or fewer."""
+    times = grid(schedule, steps)
+    inside = times[(schedule.snr(times) > snr_start) & (schedule.snr(times) < snr_end)]
+    first, last = schedule.time_of_snr(torch.tensor([snr_start, snr_end], dtype=torch.float64)).split(1)
+    return torch.cat([first, inside[1 - steps :], last])
+
+
 @pytest.mark.parametrize(("law", "mmse"), [("golden", partial(line_mmse, GOLDEN)), ("Gaussian", UNIT)])
 def test_many_steps_cost_the_limit(law, mmse):
     """`N · cost → R²/4`, and what is left after the second order falls like 1/N² (E2)."""

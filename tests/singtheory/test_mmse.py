@@ -14,11 +14,13 @@ from singtheory import (
     GaussianMixture,
     InputError,
     RectifiedFlow,
+    ceiling,
     formula,
     grid,
     mmse_draws,
     mmse_sampled,
 )
+from singtheory.ceiling import Ceiling
 from singtheory.estimate import mean_interval
 from singtheory.information import line_mmse
 from singtheory.mmse import LineCurve, exact_curve
@@ -100,8 +102,30 @@ def test_isotropic_gaussian_data_gain_just_that():
 @settings(deadline=None, max_examples=30)
 def test_taking_the_nearest_atom_costs_no_less_than_the_mmse(law, snr):
     apart = torch.cdist(law.points, law.points)
-    cost = law.weights @ formula.mistaken_atom(torch.tensor(snr), apart, torch).sum(dim=1)
+    cost = law.weights @ (formula.mistake_chance(torch.tensor(snr), apart, torch) * apart.square()).sum(dim=1)
     assert float(exact_curve(law)(torch.tensor([snr], dtype=torch.float64))[0]) <= float(cost) * (1 + 1e-9) + 1e-14
+
+
+@pytest.mark.parametrize(
+    "law", [TRI, NINE_TO_ONE, TWO_SCALES, Atoms([[0.0], [0.0], [1e-4], [3.0]], [0.1, 0.2, 0.3, 0.4])]
+)
+def test_distances_in_bins_bound_what_distances_say(law):
+    """Never less than the sum over all pairs, and more by the width of a bin alone; the chance, Φ, is written out here."""
+    snr = torch.tensor([0.5, 5.0, 50.0], dtype=torch.float64)
+    apart = torch.cdist(law.points, law.points, compute_mode="donot_use_mm_for_euclid_dist")
+    chance = torch.special.ndtr(-snr.sqrt()[:, None, None] * apart / 2)
+    cost = (law.weights[:, None] * apart.square() * chance).sum(dim=(1, 2))
+    near, far2, weight = Ceiling(law)._bins or pytest.fail("few atoms have bins")
+    found = torch.stack([formula.mistake_chance(g, near, torch) for g in snr]) @ (far2 * weight)
+    assert bool((cost <= found).all() and (found <= cost * 1.3 + 1e-10).all())
+    assert float(weight.sum()) == pytest.approx(len(law.points) - 1)
+
+
+def test_blocks_of_distances_add_up(monkeypatch):
+    law = Atoms(torch.randn(37, 3, generator=seeded()), torch.rand(37, generator=seeded()))
+    whole = Ceiling(law).mmse(SNR)
+    monkeypatch.setattr(ceiling, "_CHUNK", 100)
+    torch.testing.assert_close(Ceiling(law).mmse(SNR), whole, rtol=1e-14, atol=0)
 
 
 def test_the_smooth_curve_meets_levels_slopes_and_area():
