@@ -23,7 +23,9 @@ def budget_table(row: Mapping[str, Any], title: str) -> Table:
     for name in ("value", "low", "high"):
         table.add_column(name, justify="right")
     for name, words in _TERMS.items():
-        table.add_row(words, *(number(row.get(key)) for key in (name, f"{name}_low", f"{name}_high")))
+        low, high = row[f"{name}_low"], row[f"{name}_high"]
+        known = low if low == high else math.nan  # start and total have no value but their ends
+        table.add_row(words, *(number(v) for v in (row.get(name, known), low, high)))
     return table
 
 
