@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # what is heavy waits for its command
     from singdiffusion.records import Source
     from singdiffusion.settings import TrainSettings
 
-_QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+_QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error"}
 """Read by libraries when they are imported: their bars and remarks would stand around the one line of an error."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)

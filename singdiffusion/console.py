@@ -59,7 +59,8 @@ def watching(steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
     try:
         yield watch
     finally:
-        bar.stop()
+        if bar.live.is_started:  # or else it prints an empty line
+            bar.stop()
 
 
 def diagnosis_table(diagnosis: Diagnosis) -> Table:

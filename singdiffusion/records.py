@@ -4,6 +4,7 @@ A record has a key that names it for good: a run that is taken up again skips wh
 """
 
 import io
+import os
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ class Source:
 
     def check(self) -> None:
         """Raise `InputError` before work starts for what the shards' members and the first record show."""
+        if Path(self.name).is_file() and not self._shards():
+            raise InputError(
+                f"{self.name}: is a file and no .tar; give a folder of images or of .tar shards, or a hub id"
+            )
         for shard in self._shards():
             _check_tar(shard)
         if not self._shards() and Path(self.name).is_dir() and not any(p.is_file() for p in Path(self.name).rglob("*")):
@@ -164,9 +169,10 @@ def _content(stored: dict[str, Any]) -> bytes:
 
 def _relative(path: str | None, folder: str) -> str | None:
     """Within the folder, so that a folder may be moved."""
-    if path is None or not Path(path).is_relative_to(folder):
+    whole = os.path.realpath(folder)  # as the reader names files
+    if path is None or not Path(path).is_relative_to(whole):
         return path
-    return str(Path(path).relative_to(folder))
+    return str(Path(path).relative_to(whole))
 
 
 def _words(value: Any, labels: Sequence[str] | None) -> str | None:

@@ -52,6 +52,15 @@ def test_a_folder_with_captions(tmp_path):
     assert np.asarray(found[3].image()).tolist() == np.full((10, 12, 3), 60).tolist()
 
 
+def test_a_folder_has_the_same_keys_by_whatever_name(tmp_path, monkeypatch):
+    """From where one stands, or from the root."""
+    captioned(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for name in ("a", "./link/../a/", "link", str(tmp_path / "a")):
+        assert [record.key for record in Source(name)] == [f"{k}.png#{k}" for k in range(4)]
+
+
 def test_folders_as_classes(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
@@ -135,6 +144,9 @@ def test_pickles_in_shards_are_not_run(tmp_path, planted):
 
 
 def test_what_can_be_seen_before_work(tmp_path):
+    (tmp_path / "x.png").write_bytes(png())
+    with pytest.raises(InputError, match=r"x\.png: is a file and no \.tar"):
+        Source(str(tmp_path / "x.png")).check()
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="is empty"):
         Source(str(tmp_path / "empty")).check()
