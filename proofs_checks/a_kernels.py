@@ -15,7 +15,6 @@ from proofs_checks.laws import BUMPS, GOLDEN, TRI
 from proofs_checks.outcome import equal, identically_zero, worst
 from singtheory import Atoms, Law, ReverseKernel, Schedule, formula, schedule_named
 from singtheory.kernel import Bridge, ReverseStep, forward
-from singtheory.posterior import AtomsPosterior
 
 SCHEDULES = (
     "cosine",
@@ -304,7 +303,7 @@ def _prior_step(law: Law, schedule: Schedule, t: float, s: float, x_t: Tensor) -
     step = reverse_step(law, schedule, t, s, x_t)
     if not isinstance(law, Atoms):
         return step
-    prior = AtomsPosterior(law.points, law.weights.log().expand(len(x_t), -1), step.posterior.log_evidence)
+    prior = law.posterior(torch.zeros_like(x_t), 0.0)
     return ReverseStep(x_t, prior, step.bridge)
 
 

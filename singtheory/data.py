@@ -25,6 +25,7 @@ from torch import Tensor
 
 from singtheory.errors import InputError, unknown_name
 from singtheory.law import Atoms
+from singtheory.points import BLOCK, Points
 
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
@@ -119,6 +120,34 @@ def npy_file(path: Path) -> Data:
     with _naming(path):
         rows, image_shape = _rows(_read_array(partial(path.open, "rb"), _check_points))
         return Data(Atoms(rows), str(path), image_shape)
+
+
+def mapped(path: Path, device: torch.device | str = "cpu") -> Data:
+    """Points (n, d) or images (n, h, w[, c]) of a `.npy` file that stay there: they are read block by block whenever they are needed.
+
+    Args:
+        path: an array of float32, float64 or, for images, uint8, in C order.
+        device: where posteriors are computed.
+
+    Raises:
+        InputError: one line, also for data that are not finite: all of them are looked at once.
+    """
+    with _naming(path):
+        shape, dtype = _header(partial(path.open, "rb"))
+        _check_shape(shape, dtype)
+        if dtype.str not in ("|u1", "<f4", "<f8") or (dtype == np.uint8 and len(shape) == 2):
+            raise InputError(
+                f"holds {dtype.name} of shape {shape}; to be mapped, save float32, float64 or images of uint8"
+            )
+        with _parsing("a .npy array", "save it in C order with np.save(FILE, array)"):
+            # copy on write: torch takes no array that cannot be written
+            array = np.load(path, mmap_mode="c", allow_pickle=False)
+            rows = array.view()
+            rows.shape = (len(array), math.prod(shape[1:]))  # which never copies
+        points = Points.mapped(path, rows, torch.device(device))
+        if dtype != np.uint8:
+            _check_rows(rows, images=len(shape) > 2)
+        return Data(Atoms.stored(points), str(path), shape[1:] if len(shape) > 2 else None)
 
 
 def npz_file(path: Path) -> Data:
@@ -230,10 +259,12 @@ def _missing(name: str) -> InputError:
     )
 
 
-def _read_array(opened: Callable[[], IO[bytes]], check: Callable[[Shape, np.dtype], None]) -> np.ndarray:
-    """The one array of a `.npy` stream, read when `check` has accepted its shape and dtype."""
-    remedy = "save numbers with np.save(FILE, array); pickles are never loaded"
-    with _parsing("a .npy array", remedy), opened() as file:
+_NPY_REMEDY = "save numbers with np.save(FILE, array); pickles are never loaded"
+
+
+def _header(opened: Callable[[], IO[bytes]]) -> tuple[Shape, np.dtype]:
+    """Shape and dtype of the array in a `.npy` stream, which holds real numbers."""
+    with _parsing("a .npy array", _NPY_REMEDY), opened() as file:
         version = npy_format.read_magic(file)
         header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, _, dtype = header(file)
@@ -241,8 +272,13 @@ def _read_array(opened: Callable[[], IO[bytes]], check: Callable[[Shape, np.dtyp
         raise InputError("holds pickled objects, which are never loaded; save numbers with np.save(FILE, array)")
     if dtype.kind not in "biuf":
         raise InputError(f"holds {dtype}; save real numbers")
-    check(shape, dtype)
-    with _parsing("a .npy array", remedy), opened() as file:
+    return shape, dtype
+
+
+def _read_array(opened: Callable[[], IO[bytes]], check: Callable[[Shape, np.dtype], None]) -> np.ndarray:
+    """The one array of a `.npy` stream, read when `check` has accepted its shape and dtype."""
+    check(*_header(opened))
+    with _parsing("a .npy array", _NPY_REMEDY), opened() as file:
         array = npy_format.read_array(file, allow_pickle=False)
         # reading to the very end also makes zipfile compare its checksum
         if file.read(1):
@@ -252,6 +288,12 @@ def _read_array(opened: Callable[[], IO[bytes]], check: Callable[[Shape, np.dtyp
 
 def _check_points(shape: Shape, dtype: np.dtype) -> None:
     """Refuse what cannot be points or images, or does not fit into memory."""
+    _check_shape(shape, dtype)
+    check_memory(shape[0], math.prod(shape[1:]))
+
+
+def _check_shape(shape: Shape, dtype: np.dtype) -> None:
+    """Refuse what cannot be points or images."""
     ndim = len(shape)
     if ndim not in (2, 3, 4):
         raise InputError(f"has shape {shape}; need points (n, d) or images (n, h, w) or (n, h, w, c)")
@@ -259,7 +301,6 @@ def _check_points(shape: Shape, dtype: np.dtype) -> None:
         raise InputError(f"has shape {shape}, so it is empty; give at least one point")
     if ndim > 2 and dtype != np.uint8 and dtype.kind != "f":
         raise InputError(f"holds images of {dtype}; save uint8 from 0 to 255, or floats in [-1, 1]")
-    check_memory(shape[0], math.prod(shape[1:]))
 
 
 def _check_weights(shape: Shape, _: np.dtype, count: int) -> None:
@@ -278,11 +319,28 @@ def _rows(array: np.ndarray) -> tuple[np.ndarray, Shape | None]:
         return scaled, array.shape[1:]
     low, high = float(array.min()), float(array.max())
     # NaN and infinity are left to Atoms, which names them
-    if math.isfinite(low) and math.isfinite(high) and (low < -1 or high > 1):
+    if math.isfinite(low) and math.isfinite(high):
+        _check_range(low, high)
+    return _float64(rows), array.shape[1:]
+
+
+def _check_range(low: float, high: float) -> None:
+    """Refuse float images that were not scaled."""
+    if low < -1 or high > 1:
         raise InputError(
             f"float images lie in [{low:.9g}, {high:.9g}]; scale them to [-1, 1] or save uint8 from 0 to 255"
         )
-    return _float64(rows), array.shape[1:]
+
+
+def _check_rows(rows: np.ndarray, *, images: bool) -> None:
+    """Refuse mapped numbers that are not finite, and float images that were not scaled, block by block."""
+    for first in range(0, len(rows), BLOCK):
+        block = rows[first : first + BLOCK]
+        low, high = float(block.min()), float(block.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise InputError("points: holds NaN or infinity; remove those entries")
+        if images:
+            _check_range(low, high)
 
 
 def _float64(array: np.ndarray) -> np.ndarray:

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from singtheory import draw
+from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Engine, check_reached
 from singtheory.errors import InputError
+from singtheory.points import Points
 from singtheory.posterior import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
 
 Array = Any
@@ -61,6 +63,10 @@ class Law(ABC):
         Raises:
             InputError: for queries of another width, NaN, or a negative or infinite snr (at t = 0 the posterior is `δ_x`).
         """
+        return self._posterior(*self._checked(z, snr))
+
+    def _checked(self, z: Array, snr: Array) -> tuple[Tensor, Tensor]:
+        """Queries as tensors, one snr a query. Raises `InputError` as `posterior`."""
         z = torch.atleast_2d(torch.as_tensor(z, dtype=torch.float64, device=self.device))
         snr = torch.as_tensor(snr, dtype=torch.float64, device=self.device)
         if z.ndim != 2 or z.shape[1] != self.dim:
@@ -73,7 +79,7 @@ class Law(ABC):
             raise InputError("snr must be finite and at least 0: at t = 0 the posterior is the point x_t itself")
         if snr.ndim > 1 or (snr.ndim == 1 and len(snr) not in (1, len(z))):
             raise InputError(f"snr of shape {tuple(snr.shape)} for {len(z)} queries: give one number or one a query")
-        return self._posterior(z, snr.expand(len(z)))
+        return z, snr.expand(len(z))
 
 
 def _as_finite(name: str, values: Array, ndim: int) -> Tensor:
@@ -138,23 +144,73 @@ class Atoms(Law):
     """
 
     def __init__(self, points: Array, weights: Array | None = None) -> None:
-        self.points = _as_finite("points", points, 2)
-        self.weights = _as_weights(weights, len(self.points), self.points.device)
-        self.dim = self.points.shape[1]
+        points = _as_finite("points", points, 2)
+        self._hold(Points(points, _as_weights(weights, len(points), points.device)))
+
+    @classmethod
+    def stored(cls, points: Points) -> "Atoms":
+        """Around points as they lie, such as in a mapped file; they are read block by block, and must be finite."""
+        law = cls.__new__(cls)
+        law._hold(points)
+        return law
+
+    def _hold(self, points: Points) -> None:
+        self._points, self.dim = points, points.dim
+        self._engine = Engine(points)
+
+    @property
+    def points(self) -> Tensor:
+        """`y_i` in float64, shape (n, d); a mapped file is read whole."""
+        return self._points.whole
+
+    @property
+    def weights(self) -> Tensor:
+        """`w_i`, shape (n,)."""
+        return self._points.weights
 
     @property
     def device(self) -> torch.device:
-        """Where the points live."""
-        return self.points.device
+        """Where posteriors are computed."""
+        return self._points.device
 
     def to(self, device: torch.device | str) -> "Atoms":
         """The same law on another device."""
         return Atoms(self.points.to(device), self.weights.to(device))
 
+    def subset(self, rows: Tensor) -> "Atoms":
+        """The points of one class or prompt: numbers (m,) or a mask (n,), with their weights normalised.
+
+        Raises:
+            InputError: for an empty choice, and one whose weights are all zero.
+        """
+        rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+        return Atoms(self._points.take(rows), self.weights[rows.to(self.device)])
+
+    def posterior(self, z: Array, snr: Array, tol: float | None = None) -> AtomsPosterior:
+        """The law of `x_0` given `√γ x_0 + n = z`, its mean with a proven bound on its error.
+
+        Args:
+            z: `x_t/σ_t`, shape (d,) or (batch, d), finite.
+            snr: `γ_t ≥ 0`, finite, a number or shape (batch,).
+            tol: what the error of the mean must not exceed, relative to `√Σ w_i‖y_i‖²`. Without it 1e-12 is aimed at, on a GPU 1e-6,
+                and `error_bound` tells what was reached.
+
+        Raises:
+            InputError: as `Law.posterior`, and for a `tol` that is not positive or below what the arithmetic can certify.
+        """
+        queries = self._checked(z, snr)
+        if tol is None:
+            return self._posterior(*queries)
+        if not tol > 0:
+            raise InputError(f"tol {tol}: must be positive; it is relative to the size of the data")
+        found = AtomsPosterior(self._engine, *queries, tol)
+        check_reached(found.error_bound, self._points, tol)
+        return found
+
     @cached_property
     def mean(self) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """`μ = Σ w_i y_i`, shape (d,)."""
-        return self.weights @ self.points
+        return self._points.mean
 
     @cached_property
     def cov(self) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -175,7 +231,7 @@ class Atoms(Law):
         return self.points[draw.choose(self.weights, n, generator)]
 
     def _posterior(self, z: Tensor, snr: Tensor) -> AtomsPosterior:
-        return AtomsPosterior.of(self.points, self.weights, z, snr)
+        return AtomsPosterior(self._engine, z, snr, SINGLE_TOL if self.device.type == "cuda" else DOUBLE_TOL)
 
 
 @final

@@ -15,6 +15,10 @@ import torch
 from torch import Tensor
 
 from singtheory import draw
+from singtheory.engine import DOUBLE_TOL, Engine
+from singtheory.points import Points
+from singtheory.scan import Found
+from singtheory.statistic import CovarianceAlong, Draws, Entropy, Nearest, Statistic
 
 _DIRECT_SNR = 1e4
 _CHUNK = 2**24
@@ -67,55 +71,98 @@ class Posterior(ABC):
 class AtomsPosterior(Posterior):
     """Posterior weights over shared points.
 
+    Mean, trace and evidence come from the engine, with a bound on the error of the mean and without the weights of all points ever
+    being held; these are there for those who ask for them.
+
     Args:
-        points: shape (n, d).
-        log_weights: normalised, shape (batch, n).
-        log_evidence: shape (batch,).
+        engine: of the points.
+        z: queries, shape (batch, d).
+        snr: shape (batch,).
+        tol: the error of the mean that is aimed at, relative to `√Σ w_i‖y_i‖²`.
     """
 
-    def __init__(self, points: Tensor, log_weights: Tensor, log_evidence: Tensor) -> None:
-        self.points, self.log_weights, self.log_evidence = points, log_weights, log_evidence
-        self.mean = self.weights @ points
+    def __init__(self, engine: Engine, z: Tensor, snr: Tensor, tol: float) -> None:
+        self.engine, self.z, self.snr, self.tol = engine, z, snr, tol
+        self._whole: tuple[AtomsPosterior, slice] | None = None
 
     @classmethod
-    def of(
-        cls, points: Tensor, weights: Tensor, z: Tensor, snr: Tensor, direct_snr: float = _DIRECT_SNR
-    ) -> "AtomsPosterior":
-        """Bayes' rule in log space: `log w_i − ½‖z − √γ y_i‖²`, normalised.
+    def of(cls, points: Tensor, log_weights: Tensor) -> "AtomsPosterior":
+        """One query's, around weights (n,) that are known already."""
+        nowhere = torch.zeros(1, points.shape[1], dtype=torch.float64, device=points.device)
+        return cls(Engine(Points(points, log_weights.exp())), nowhere, nowhere[:, 0], DOUBLE_TOL)
 
-        Distances come from inner products for `γ‖y‖² ≤ direct_snr`; above it the cancellation between `z²`, `z·y` and `y²` would
-        cost digits, and differences are taken point by point.
-        """
-        direct = snr * points.square().sum(dim=1).max() > direct_snr
-        distance2 = torch.empty(len(z), len(points), dtype=torch.float64, device=z.device)
-        for rows, pairwise in ((~direct, _product_distance2), (direct, _difference_distance2)):
-            if bool(rows.any()):
-                distance2[rows] = pairwise(z[rows], snr[rows], points)
-        log_joint = distance2.mul_(-0.5).add_(weights.log())
-        log_sum = torch.logsumexp(log_joint, dim=1)
-        log_norm = points.shape[1] / 2 * math.log(2 * math.pi)
-        return cls(points, log_joint.sub_(log_sum[:, None]), log_sum - log_norm)
+    @cached_property
+    def _found(self) -> Found:
+        if self._whole is not None:
+            posterior, rows = self._whole
+            return posterior._found.of(rows)
+        return self.engine.find(self.z, self.snr, self.tol)
+
+    @property
+    def mean(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The denoiser `x̂`, shape (batch, d)."""
+        return self._found.mean
+
+    @property
+    def error_bound(self) -> Tensor:
+        """At least the Euclidean error of the mean, through rounding and what was left out; shape (batch,)."""
+        return self._found.error_bound
+
+    @property
+    def log_evidence(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The log density of `z`, shape (batch,)."""
+        return self._found.log_evidence
+
+    @property
+    def trace_cov(self) -> Tensor:
+        """`Σ p_i ‖y_i − x̂‖²`, shape (batch,)."""
+        return self._found.trace_cov
+
+    def tell(self, *statistics: Statistic) -> None:
+        """Let statistics see all points that matter, in one pass in which mean, trace and evidence are found too."""
+        self._found = self.engine.tell(self.z, self.snr, self.tol, statistics)
+
+    @cached_property
+    def points(self) -> Tensor:
+        """In float64, shape (n, d)."""
+        return self.engine.points.whole
+
+    @cached_property
+    def log_weights(self) -> Tensor:
+        """Normalised, shape (batch, n)."""
+        if self._whole is not None:
+            posterior, rows = self._whole
+            return posterior.log_weights[rows]
+        return torch.log_softmax(log_joint(self.engine.points, self.z, self.snr), dim=1)
 
     @cached_property
     def weights(self) -> Tensor:
         """Posterior weights, shape (batch, n)."""
         return self.log_weights.exp()
 
-    @cached_property
-    def trace_cov(self) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """`Σ p_i ‖y_i − x̂‖²`, from differences, so that a tiny trace keeps its digits; shape (batch,)."""
-        distance = torch.cdist(self.mean, self.points, compute_mode="donot_use_mm_for_euclid_dist")
-        return (self.weights * distance.square_()).sum(dim=1)
-
     @property
     def cov(self) -> Tensor:
         """`Σ p_i ξ_i ξ_iᵀ`, shape (batch, d, d)."""
         return torch.stack([(xi * p[:, None]).mT @ xi for xi, p in zip(self._deviations(), self.weights, strict=True)])
 
+    def cov_along(self, directions: Tensor) -> Tensor:
+        """`Vᵀ C V` along directions V, shape (d, k), such as a few principal components; shape (batch, k, k)."""
+        covariance = CovarianceAlong(self.engine.points, directions)
+        self.tell(covariance)
+        return covariance.value()
+
     @cached_property
     def entropy(self) -> Tensor:
         """`−Σ p_i log p_i` in nats, shape (batch,)."""
-        return torch.special.entr(self.weights).sum(dim=1)
+        entropy = Entropy()
+        self.tell(entropy)
+        return entropy.value()
+
+    def nearest(self, k: int = 1) -> Tensor:
+        """Numbers of the `k` points of the largest weight, the nearest ones where prior weights are equal (D1); shape (batch, k)."""
+        nearest = Nearest(k)
+        self.tell(nearest)
+        return nearest.value()
 
     def _deviations(self) -> Iterator[Tensor]:
         """`ξ_i = y_i − x̂` of each query in turn, shape (n, d)."""
@@ -123,15 +170,23 @@ class AtomsPosterior(Posterior):
 
     def __getitem__(self, query: int) -> Self:
         rows = slice(query, query + 1) if query != -1 else slice(query, None)
-        return type(self)(self.points, self.log_weights[rows], self.log_evidence[rows])
+        one = type(self)(self.engine, self.z[rows], self.snr[rows], self.tol)
+        one._whole = (self, rows)
+        return one
+
+    def __len__(self) -> int:
+        return len(self.z)
 
     def sample_indices(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` indices of points a query, drawn by posterior weight, shape (batch, n)."""
-        return draw.choose(self.weights, n, generator)
+        draws = Draws(n, generator)
+        self.tell(draws)
+        return draws.value()
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` points a query."""
-        return self.points[self.sample_indices(n, generator)]
+        indices = self.sample_indices(n, generator)
+        return self.engine.points.take(indices.flatten()).unflatten(0, indices.shape)
 
     def log_ratio(self, u: Tensor, gap: Tensor | float) -> Tensor:
         """`log Σ_j p_j exp(√g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²)`, shape (batch, n)."""
@@ -151,6 +206,20 @@ class AtomsPosterior(Posterior):
             scaled = (g.sqrt() * xi).mT
             values.append(torch.cat([reduce((part @ scaled).add_(offset)) for part in u_query.split(rows)]))
         return torch.stack(values)
+
+
+def log_joint(points: Points, z: Tensor, snr: Tensor, direct_snr: float = _DIRECT_SNR) -> Tensor:
+    """`log w_i − ½‖z − √γ y_i‖²`, shape (batch, n).
+
+    Distances come from inner products for `γ‖y‖² ≤ direct_snr`; above it the cancellation between `z²`, `z·y` and `y²` would cost
+    digits, and differences are taken point by point.
+    """
+    direct = snr * points.reach**2 > direct_snr
+    distance2 = torch.empty(len(z), points.count, dtype=torch.float64, device=z.device)
+    for rows, pairwise in ((~direct, _product_distance2), (direct, _difference_distance2)):
+        if bool(rows.any()):
+            distance2[rows] = pairwise(z[rows], snr[rows], points.whole)
+    return distance2.mul_(-0.5).add_(points.log_weights)
 
 
 def _product_distance2(z: Tensor, snr: Tensor, points: Tensor) -> Tensor:

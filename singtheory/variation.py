@@ -67,7 +67,7 @@ def projected(posterior: AtomsPosterior, gap: float, direction: Tensor) -> float
         direction: shape (d,), not zero.
     """
     line = (posterior.points @ (direction / direction.norm()))[:, None]
-    along = AtomsPosterior(line, posterior.log_weights, posterior.log_evidence)
+    along = AtomsPosterior.of(line, posterior.log_weights[0])
     return float(divergence.tv_exact(along, gap).value)
 
 

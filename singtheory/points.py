@@ -1,0 +1,154 @@
+"""Atoms as they lie, on a device, in RAM or in a file that is mapped, and what certificates need to know of them."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from singtheory.errors import InputError
+
+BLOCK = 4096
+"""Atoms that are looked at together."""
+
+
+@dataclass(frozen=True)
+class MappedFile:
+    """The file behind a memory map, with its size when it was mapped."""
+
+    path: Path
+    size: int
+
+    def check(self) -> None:
+        """Raise `InputError` where the file is gone or has another size: reading it would end the process."""
+        size = self.path.stat().st_size if self.path.is_file() else -1
+        if size != self.size:
+            raise InputError(
+                f"{self.path}: had {self.size} bytes when it was mapped and has {max(size, 0)}; load it again"
+            )
+
+
+class Points:
+    """`n` atoms in `d` dimensions with prior weights, told about their centre: `y′ = y − μ` keeps products and their rounding small.
+
+    Args:
+        stored: shape (n, d): in float64, in float32, or in uint8 standing for `x/127.5 − 1`.
+        weights: prior weights, float64, shape (n,), on the device where posteriors are computed.
+        file: behind `stored` if it is a memory map.
+    """
+
+    def __init__(self, stored: Tensor, weights: Tensor, file: MappedFile | None = None) -> None:
+        self.stored, self.weights, self.file = stored, weights, file
+        self.count, self.dim = stored.shape
+        self._centred: Tensor | None = None
+
+    @classmethod
+    def mapped(cls, path: Path, array: np.ndarray, device: torch.device) -> Self:
+        """Of a memory-mapped array (n, d), read block by block and never whole; uniform weights."""
+        weights = torch.full((len(array),), 1 / len(array), dtype=torch.float64, device=device)
+        return cls(torch.from_numpy(array), weights, MappedFile(path, path.stat().st_size))
+
+    @property
+    def device(self) -> torch.device:
+        """Where posteriors are computed; a mapped file is brought there block by block."""
+        return self.weights.device
+
+    @property
+    def resident(self) -> bool:
+        """Whether all atoms lie there in float64."""
+        return self.stored.dtype == torch.float64 and self.stored.device == self.device
+
+    def check(self) -> None:
+        """Raise `InputError` for a mapped file that has changed its size."""
+        if self.file is not None:
+            self.file.check()
+
+    def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, Tensor]]:
+        """All `y′` in order, float64, each block with the number of its first."""
+        if not self.resident:
+            yield from ((first, block - self.mean) for first, block in self._blocks(size))
+            return
+        if self._centred is None:
+            self._centred = self.stored - self.mean
+        yield from zip(range(0, self.count, size), self._centred.split(size), strict=True)
+
+    def _blocks(self, size: int) -> Iterator[tuple[int, Tensor]]:
+        """All atoms as they are."""
+        self.check()
+        for first in range(0, self.count, size):
+            yield first, _decoded(self.stored[first : first + size].to(self.device, non_blocking=True))
+
+    def take(self, rows: Tensor) -> Tensor:
+        """The atoms `y` of some numbers, float64, shape (len(rows), d)."""
+        return _decoded(self.stored[rows.to(self.stored.device)].to(self.device, non_blocking=True))
+
+    @cached_property
+    def whole(self) -> Tensor:
+        """All atoms in float64 on the device, for those who need them at once; shape (n, d)."""
+        return self.stored if self.resident else torch.cat([block for _, block in self._blocks(BLOCK)])
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """`μ`, summed block by block, shape (d,)."""
+        return torch.stack([self.weights[k : k + BLOCK] @ block for k, block in self._blocks(BLOCK)]).sum(dim=0)
+
+    @cached_property
+    def log_weights(self) -> Tensor:
+        """−∞ for atoms without weight, shape (n,)."""
+        return self.weights.log()
+
+    @cached_property
+    def norms2(self) -> Tensor:
+        """`‖y′_i‖²`, shape (n,)."""
+        return torch.cat([pairwise_sum(block.square()) for _, block in self.blocks()])
+
+    @cached_property
+    def radius(self) -> float:
+        """The largest `‖y′_i‖`, rounded up."""
+        return float(self.norms2.max().sqrt()) * (1 + 1e-12)
+
+    @cached_property
+    def reach(self) -> float:
+        """At least the largest `‖y_i‖`."""
+        return self.radius + float(self.mean.norm()) * (1 + 1e-12)
+
+    @cached_property
+    def scale(self) -> float:
+        """`√Σ w_i‖y_i‖²`, to which tolerances are relative; 1 where all atoms are 0."""
+        return math.sqrt(self.variance + float(self.mean.square().sum())) or 1.0
+
+    @cached_property
+    def variance(self) -> float:
+        """`tr Σ = Σ w_i‖y′_i‖²`."""
+        return float(self.weights @ self.norms2)
+
+    @cached_property
+    def least_log_weight(self) -> float:
+        """The logarithm of the least positive weight: rounding of log weights is relative to it."""
+        return float(self.log_weights[self.weights > 0].min())
+
+
+def _decoded(rows: Tensor) -> Tensor:
+    """In float64; bytes are `x/127.5 − 1`, as the loaders scale them."""
+    if rows.dtype == torch.uint8:
+        return (rows.double() / 127.5).sub_(1)
+    return rows.double()
+
+
+def sum_roundings(dim: int) -> int:
+    """Roundings on every path of `pairwise_sum` over products."""
+    return 1 + math.ceil(math.log2(dim))
+
+
+def pairwise_sum(values: Tensor) -> Tensor:
+    """The sum over the last dimension as a binary tree, so that few roundings meet on a path."""
+    while (width := values.shape[-1]) > 1:
+        half = width // 2
+        sums = values[..., :half] + values[..., half : 2 * half]
+        values = torch.cat([sums, values[..., -1:]], dim=-1) if width % 2 else sums
+    return values[..., 0]

@@ -1,0 +1,144 @@
+"""Posterior means by products in float64 over all atoms, one pass, block by block, with a certificate of the rounding.
+
+A log weight is `√γ⟨z′, y′_i⟩ − ½γ‖y′_i‖² + log w_i`, up to a constant, with `y′ = y − μ` and `z′ = z − √γ μ`. Products are summed over
+parts of the width, so that few roundings meet on a path.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from singtheory import formula
+from singtheory.points import BLOCK, Points, sum_roundings
+from singtheory.statistic import Statistic
+
+_INNER = 512
+"""Atoms whose weighted sum is taken at once: its roundings grow with them."""
+_SAFE = 1.01
+"""Over first-order counts of roundings, whose higher orders are below 1e-9."""
+_LOWEST = -1e300
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of the posteriors of some queries.
+
+    Attributes:
+        mean: shape (batch, d).
+        trace_cov: shape (batch,).
+        log_evidence: shape (batch,).
+        error_bound: at least the Euclidean error of `mean`, shape (batch,).
+    """
+
+    mean: Tensor
+    trace_cov: Tensor
+    log_evidence: Tensor
+    error_bound: Tensor
+
+    def of(self, queries: Tensor | slice) -> "Found":
+        """What is known of some of them."""
+        return Found(*(getattr(self, field.name)[queries] for field in fields(self)))
+
+
+def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float) -> int:
+    """Into how many parts the width is cut, 1 to 8: the fewest for which rounding should stay below `tol`; more would cost time.
+
+    Args:
+        points: the atoms.
+        z: shape (batch, d).
+        snr: shape (batch,).
+        spread: what `√tr C` is expected to be, shape (batch,).
+        tol: relative to the scale of the points.
+    """
+    shifted = z - snr.sqrt()[:, None] * points.mean
+    for parts in (1, 2, 4):
+        delta = logit_error(points, shifted, snr, parts, math.sqrt(points.variance))
+        if float((delta * spread).max()) <= tol * points.scale:
+            return parts
+    return 8
+
+
+def most_parts(points: Points) -> int:
+    """With which the fewest roundings meet."""
+    return max(1, round(points.dim**0.5))
+
+
+def logit_error(points: Points, shifted: Tensor, snr: Tensor, parts: int, norm: Tensor | float) -> Tensor:
+    """`δ`: at least the root mean square error of log weights over atoms of root mean square `‖y′‖` `norm`, shape (batch,).
+
+    An atom's is `(p √γ‖z′‖ + 3γ‖μ‖)‖y′‖ + q γ‖y′‖²/2 + …` times u; the mean distance from the largest is at most `log n`.
+
+    Args:
+        points: the atoms.
+        shifted: `z′`, shape (batch, d).
+        snr: shape (batch,).
+        parts: of the width.
+        norm: number or shape (batch,).
+    """
+    product = -(-points.dim // parts) + parts + 9
+    root = snr.sqrt() * shifted.norm(dim=1) + 3 * snr * points.mean.norm() / product
+    squares = (sum_roundings(points.dim) + 10) * snr * points.radius / 2
+    others = math.log(points.count) - 9 * points.least_log_weight + 8 + 5 * (points.count / BLOCK + 1)
+    return _SAFE * formula.logit_error(formula.DOUBLE, product * root * norm, squares * norm, others)
+
+
+def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequence[Statistic] = ()) -> Found:
+    """The posteriors of some queries, from all atoms.
+
+    Args:
+        points: the atoms.
+        z: shape (batch, d).
+        snr: shape (batch,).
+        parts: into how many the width is cut.
+        statistics: told of every block.
+    """
+    z = z - snr.sqrt()[:, None] * points.mean
+    top = torch.full((len(z),), _LOWEST, dtype=torch.float64, device=z.device)
+    total, square, first_moment = torch.zeros_like(top), torch.zeros_like(top), torch.zeros_like(z)
+    for first, block in points.blocks():
+        rows = slice(first, first + len(block))
+        logits = _products(z, block, parts).mul_(snr.sqrt()[:, None])
+        logits.addcmul_(snr[:, None], points.norms2[rows], value=-0.5).add_(points.log_weights[rows])
+        for statistic in statistics:
+            statistic.update(torch.arange(first, first + len(block), device=z.device), logits)
+        higher = torch.maximum(top, logits.amax(dim=1))
+        decay, weights = torch.exp(top - higher), logits.sub_(higher[:, None]).exp_()
+        top = higher
+        first_moment.mul_(decay[:, None])
+        for part, atoms in zip(weights.split(_INNER, dim=1), block.split(_INNER), strict=True):
+            first_moment.addmm_(part, atoms)
+        total = total * decay + weights.sum(dim=1)
+        square = square * decay + weights @ points.norms2[rows]
+    mean, second = first_moment / total[:, None], square / total
+    log_norm = z.square().sum(dim=1) / 2 + points.dim / 2 * math.log(2 * math.pi)
+    return _certified(points, z, snr, parts, mean, second, top + total.log() - log_norm)
+
+
+def _products(z: Tensor, block: Tensor, parts: int) -> Tensor:
+    """`⟨z, y_i⟩`, summed part by part, shape (batch, atoms)."""
+    width = -(-z.shape[1] // parts)
+    pairs = list(zip(z.split(width, dim=1), block.split(width, dim=1), strict=True))
+    found = pairs[0][0] @ pairs[0][1].mT
+    for left, right in pairs[1:]:
+        found.addmm_(left, right.mT)
+    return found
+
+
+def _certified(
+    points: Points, shifted: Tensor, snr: Tensor, parts: int, mean: Tensor, second: Tensor, log_evidence: Tensor
+) -> Found:
+    """With bounds on mean and trace from the moments of `y′` themselves."""
+    blocks = points.count / BLOCK + 1
+    sums = formula.accumulation(min(_INNER, points.count) + 10 * blocks, formula.DOUBLE)
+    norm = second.sqrt() * _SAFE
+    slack = (formula.accumulation(min(BLOCK, points.count) + 10 * blocks, formula.DOUBLE) + 2 * sums) * second
+    norm2 = mean.square().sum(dim=1)
+    variance = (second - norm2).clamp(min=0)
+    eta = formula.tilt(logit_error(points, shifted, snr, parts, norm), torch)
+    tilted = formula.tilt_error(eta * (variance + 2 * slack).sqrt(), eta).where(eta < 0.5, torch.inf)
+    # both sums of the ratio, and the division
+    error = tilted + (2 * sums + 3 * formula.DOUBLE) * norm + formula.DOUBLE * points.mean.norm()
+    return Found(mean + points.mean, variance, log_evidence, error)

@@ -1,0 +1,71 @@
+"""Posterior means near γ = 0 from moments of the data alone: `E y′ + Cov(y′, t)`, `t = √γ⟨z′, y′⟩ − ½γ‖y′‖²`, with its remainder (C1)."""
+
+import math
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from singtheory import formula
+from singtheory.points import BLOCK, Points
+from singtheory.scan import Found
+
+_SAFE = 1.01
+
+
+class Series:
+    """The moments that it needs, computed when they are first asked for.
+
+    Args:
+        points: the atoms.
+    """
+
+    def __init__(self, points: Points) -> None:
+        self.points = points
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor, Tensor, float]:
+        """`E y′`, which is rounding alone, `Σ`, `Cov(y′, ‖y′‖²)` and `Var ‖y′‖²`."""
+        points = self.points
+        rest, skew = torch.zeros_like(points.mean), torch.zeros_like(points.mean)
+        cov = torch.zeros(points.dim, points.dim, dtype=torch.float64, device=rest.device)
+        for first, block in points.blocks():
+            rows = slice(first, first + len(block))
+            weights = points.weights[rows]
+            rest += weights @ block
+            cov += (block * weights[:, None]).mT @ block
+            skew += (weights * (points.norms2[rows] - points.variance)) @ block
+        return rest, cov, skew, float(points.weights @ (points.norms2 - points.variance).square())
+
+    @cached_property
+    def _eigenvalues(self) -> Tensor:
+        """`λ` of Σ, shape (d,)."""
+        return torch.linalg.eigvalsh(self._moments[1]).clamp(min=0)
+
+    def linear_mmse(self, snr: Tensor) -> Tensor:
+        """`Σ λ/(1 + γλ)`, the error of the best linear denoiser, which `E tr C` does not exceed; shape (batch,)."""
+        return (self._eigenvalues / (1 + snr[:, None] * self._eigenvalues)).sum(dim=1)
+
+    def _sizes(self, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+        """`T ≥ |t|` and `2γ‖z′‖² tr Σ + ½γ² r² tr Σ ≥ Var t`, from norms alone, both (batch,)."""
+        points = self.points
+        norm2 = (z - snr.sqrt()[:, None] * points.mean).square().sum(dim=1)
+        largest = (snr * norm2).sqrt() * points.radius + snr * points.radius**2 / 2
+        return largest, (2 * snr * norm2 + (snr * points.radius).square() / 2) * points.variance
+
+    def remainder(self, z: Tensor, snr: Tensor) -> Tensor:
+        """At least the error of the mean, shape (batch,)."""
+        points, (largest, variance) = self.points, self._sizes(z, snr)
+        sums = formula.accumulation(BLOCK + points.count / BLOCK + points.dim, formula.DOUBLE)
+        rounding = sums * (math.sqrt(points.variance) + largest * points.radius) + formula.DOUBLE * points.scale
+        return _SAFE * (formula.series_error(points.radius, largest, variance, torch) + rounding)
+
+    def posterior(self, z: Tensor, snr: Tensor) -> Found:
+        """The posteriors of queries whose remainder is small."""
+        points, (rest, cov, skew, square) = self.points, self._moments
+        root = snr.sqrt()[:, None]
+        shifted = z - root * points.mean
+        shift = root * (shifted @ cov) - snr[:, None] / 2 * skew
+        trace = points.variance + root[:, 0] * (shifted @ skew) - snr / 2 * square - shift.square().sum(dim=1)
+        log_norm = shifted.square().sum(dim=1) + snr * points.variance + points.dim * math.log(2 * math.pi)
+        return Found(points.mean + (rest + shift), trace.clamp(min=0), -log_norm / 2, self.remainder(z, snr))
