@@ -98,14 +98,19 @@ def _ends(request: Request, schedule: Schedule) -> tuple[float, float]:
         if not snr_start < request.snr_end < math.inf:
             raise InputError(f"snr-end {request.snr_end}: must be finite and above snr-start, {snr_start:.6g}")
         return snr_start, request.snr_end
-    timed = request.spacing if request.spacing in TIMED else "leading"
-    times = grid.grid_named(timed, schedule, request.steps)
+    timed, steps = (request.spacing, request.steps) if request.spacing in TIMED else ("trailing", 1)
+    times = grid.grid_named(timed, schedule, steps)
     if float(schedule.sigma(times[-1])) == 0:
         raise InputError(
-            f"{request.steps} {timed} steps of {request.schedule} end at t = 0, where σ = 0 and KL is infinite for atoms: "
+            f"{request.steps} {request.spacing} steps of {request.schedule} end at t = 0, where σ = 0 and KL is infinite for atoms: "
             "say where the chain ends with --snr-end, as 1000; the step from there to t = 0 is judged by W₂² ≤ mmse"
         )
-    return snr_start, float(chain_snr(schedule, times)[-1])
+    snr_end = float(chain_snr(schedule, times)[-1])
+    if not snr_start < snr_end:
+        raise InputError(
+            f"snr-start {snr_start}: must be below {snr_end:.6g}, where the grids of {request.schedule} end; or give --snr-end"
+        )
+    return snr_start, snr_end
 
 
 def _reach(loss: LossCurve, snr_end: float) -> float:

@@ -198,7 +198,7 @@ def budget(
 
         for file in (picture, json_file):
             if file is not None:
-                files.check_folder(file.parent)
+                files.check_file(file)
         check_device(device)
         request = budget_run.Request(
             schedule, steps, spacing, data, queries, start, loss_curve, snr_start, snr_end, confidence, seed, device

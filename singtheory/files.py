@@ -38,6 +38,13 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose a folder you may write to") from None
 
 
+def check_file(path: Path) -> None:
+    """`check_folder` for a file that will be written, whose name must not be a folder's."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file to write")
+    check_folder(path.parent)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; infinities and NaN, which JSON does not have, become null."""
     write_bytes(path, (json.dumps(_finite(content), indent=1, ensure_ascii=False) + "\n").encode())

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from proofs_checks import comparison
+from proofs_checks import budget_run, comparison
 from proofs_checks.laws import GOLDEN
 from proofs_checks.picture_budget import budget_picture
 from singtheory import schedule_named
@@ -124,10 +124,18 @@ def test_the_picture_shows_curve_steps_and_costs(tmp_path, points):
     assert lines["R²/4N (E2)"].get_ydata()[0] == pytest.approx(found["limit"] / 5)
 
 
+@pytest.mark.parametrize("spacing", ["karras", "uniform-log-snr", "cosine", "optimal"])
+def test_grids_that_are_not_spaced_in_time_may_have_more_steps_than_the_schedule(spacing):
+    schedule = schedule_named("sd")
+    request = budget_run.Request("sd", 5000, spacing, "golden", 64, "noise", None, None, None, 0.99, 0, "cpu")
+    assert budget_run._ends(request, schedule) == (float(schedule.snr(1.0)), float(schedule.snr(0.001)))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--steps", "0"), ("steps 0",)),
+        (("--steps", "0", "--spacing", "cosine"), ("steps 0",)),
         (("--spacing", "tailing"), ("unknown spacing", "trailing")),
         (("--schedule", "cosin"), ("unknown schedule", "cosine")),
         (("--start", "nois"), ("unknown start", "noise")),
@@ -140,6 +148,9 @@ def test_the_picture_shows_curve_steps_and_costs(tmp_path, points):
         (("--snr-end", "inf"), ("snr-end",)),
         (("--snr-start", "nan"), ("snr-start",)),
         (("--snr-start", "-2"), ("snr-start",)),
+        (("--snr-start", "2000"), ("snr-start 2000", "--snr-end")),
+        (("--json", "."), ("is a folder",)),
+        (("--picture", "."), ("is a folder",)),
         (("--schedule", "cosine"), ("σ = 0", "--snr-end")),
         (("--schedule", "cosine", "--spacing", "karras", "--snr-end", "9"), ("0 < start",)),
         (("--loss-curve", "missing.npz"), ("missing.npz",)),

@@ -121,6 +121,19 @@ def test_distances_in_bins_bound_what_distances_say(law):
     assert float(weight.sum()) == pytest.approx(len(law.points) - 1)
 
 
+@pytest.mark.parametrize("weight", [0.3, 1e-3, 1e-8, 1e-14])
+def test_no_ceiling_is_below_the_exact_curve(weight):
+    """An atom the rarer, the nearer the mmse comes to `2H/γ`: nothing is known of it until γ has paid for its surprise."""
+    law = Atoms([[0.0], [1.0]], [1 - weight, weight])
+    exact, found = exact_curve(law), Ceiling(law)
+    snr = torch.logspace(-2, 3, 400, dtype=torch.float64)
+    ratio = exact(snr)[0] / found.mmse(snr)
+    assert float(ratio.max()) <= 1 + 1e-9
+    by_entropy = exact(snr)[0] * snr / (2 * found.entropy)
+    assert float(by_entropy.max()) > (0.55 if weight < 1e-6 else 0.2)
+    assert bool((exact.information(snr) <= found.information(snr) * (1 + 1e-9) + 1e-14).all())
+
+
 def test_blocks_of_distances_add_up(monkeypatch):
     law = Atoms(torch.randn(37, 3, generator=seeded()), torch.rand(37, generator=seeded()))
     whole = Ceiling(law).mmse(SNR)
