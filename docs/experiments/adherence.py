@@ -154,6 +154,15 @@ class Classifier:
             found["object"] = float((thing == self._row[thing_said]).double().mean())
         return found
 
+    def shares(self, images: Tensor, prompts: Sequence[str]) -> dict[str, float]:
+        """Shares of images whose background and object are those of their own prompts, over the prompts that name one."""
+        ground, thing = self.scores(images)
+        expected = [said(prompt) for prompt in prompts]
+        names = list(BACKGROUNDS)
+        grounds = [int(g) == names.index(b) for g, (_, b) in zip(ground, expected, strict=True) if b != ANY]
+        things = [int(t) == self._row[o] for t, (o, _) in zip(thing, expected, strict=True)]
+        return {"background": sum(grounds) / max(1, len(grounds)), "object": sum(things) / len(things)}
+
     def save(self, path: Path) -> None:
         """Write float16 safetensors with the names in the header."""
         told = {"objects": json.dumps(self.objects), "accuracy": json.dumps(self.accuracy)}
