@@ -291,9 +291,10 @@ def test_a_run_with_too_many_bad_records_stops_early(tmp_path):
 
 
 def test_duplicates_are_counted(tmp_path):
-    folder = captioned(tmp_path / "a", 4)
-    for k in (2, 3):
-        (folder / f"{k}.png").write_bytes((folder / f"{k - 2}.png").read_bytes())
+    """Of image and caption: one image with another caption is no duplicate."""
+    folder = captioned(tmp_path / "a", 5, row4={"text": "another"})
+    for k in (2, 3, 4):
+        (folder / f"{k}.png").write_bytes((folder / f"{k % 2}.png").read_bytes())
     make_cache(Source(str(folder)), tmp_path / "c", Encoder(4))
     assert json.loads((tmp_path / "c" / "index.json").read_text())["duplicates"] == 2
 

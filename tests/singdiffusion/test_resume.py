@@ -6,8 +6,10 @@ import random
 import shutil
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
+import torch
 from safetensors import SafetensorError
 
 from singdiffusion import snapshot
@@ -152,6 +154,24 @@ def test_a_signal_saves_and_stops(digits_cache, tmp_path, whole):
     last.resume()
     last.fit()
     assert_same(snapshot.Snapshot.latest(tmp_path), whole)
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "step", "stop"), [(0, 1, 10, True), (1, 0, 20, True), (0, 0, 10, False), (1, 1, 11, False)]
+)
+def test_a_signal_to_one_process_stops_all_at_one_step(digits_cache, tmp_path, mine, others, step, stop):
+    """They ask each other at every tenth step."""
+    one = trainer(settings(digits_cache, tmp_path))
+    one.accelerator = SimpleNamespace(num_processes=2, device="cpu", reduce=lambda asked, _: asked + others)
+    one.step, one._asked = step, bool(mine)
+    assert one._must_stop() == stop
+
+
+def test_resume_has_the_scale_of_float16(digits_cache, tmp_path):
+    one, other = (trainer(settings(digits_cache, tmp_path)) for _ in range(2))
+    one.accelerator.scaler, other.accelerator.scaler = (torch.amp.GradScaler("cpu", scale) for scale in (512.0, 8.0))
+    one.save()
+    assert other.resume() and other.accelerator.scaler.get_scale() == 512
 
 
 def finish(start):

@@ -1,14 +1,20 @@
 """Runs from settings to a folder with weights, card and pictures."""
 
+import itertools
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from singdiffusion import run as room
 from singdiffusion.average import load_average
 from singdiffusion.batches import Data
 from singdiffusion.cache import Cache, Encoding, finish, save_part, save_texts
 from singdiffusion.run import check_out, run
+from singdiffusion.snapshot import Snapshot
+from singdiffusion.train import learning_rate
 from singtheory import InputError
 from singtheory.data import digits_images, digits_labels
 from tests.singdiffusion.runs import TINY_UNET, cached, settings, untracked
@@ -72,6 +78,36 @@ def test_resume_needs_a_folder(tmp_path):
     (tmp_path / "o").mkdir()
     check_out(told, resume=True)
     check_out(told, resume=False)
+
+
+def test_what_is_kept_and_drawn_are_the_averaged_weights(digits_cache, tmp_path, monkeypatch):
+    drawn = []
+
+    def validate(network, *_):
+        drawn.append({f"network.{name}": value.clone() for name, value in network.named_parameters()})
+        return {}
+
+    monkeypatch.setattr(room, "validate", validate)
+    told = settings(digits_cache, tmp_path, steps=4, lr=0.1, warmup=0, ema=0.5, validate_every=4)
+    kept = load_average(run(told, Cache.open(digits_cache)))
+    found, (during, after) = Snapshot.latest(tmp_path), drawn
+    for name, average in found.ema.items():
+        assert torch.equal(kept.get_parameter(name.removeprefix("network.")), average)
+        assert torch.equal(during[name], average) and torch.equal(after[name], average)
+    assert any(not torch.equal(found.weights[name], average) for name, average in found.ema.items())
+
+
+def test_the_log_tells_rate_and_learning_rate(digits_cache, tmp_path, monkeypatch):
+    """By a clock that counts how often it is asked: at the start and at every entry."""
+    monkeypatch.setattr(room, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    told = settings(digits_cache, tmp_path, steps=5, log_every=2, validate_every=9)
+    watched = {}
+    run(told, Cache.open(digits_cache), watch=lambda step, entry: watched.update({step: entry}))
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()][:3]
+    assert [entry["step"] for entry in entries] == [2, 4, 5]
+    assert [entry["examples_per_second"] for entry in entries] == [16, 16, 8]
+    assert [entry["lr"] for entry in entries] == [learning_rate(told, step) for step in (1, 3, 4)]
+    assert watched[1] == {} and watched[3] == watched[2] and watched[5]["loss"] == entries[2]["loss"]
 
 
 def test_the_card_tells_the_loss_of_the_averaged_weights(tmp_path):

@@ -56,6 +56,25 @@ def test_the_spread_leaves_the_mean_as_it_is(digits_cache, tmp_path):
     assert all(torch.equal(mine[name], other[name]) for name in shared)
 
 
+def test_gradients_of_mean_and_spread_are_clipped_each(digits_cache, tmp_path):
+    one = trainer(settings(digits_cache, tmp_path, clip=0.01))
+    one.take(one.data[0])
+    gradients = {name: parameter.grad.flatten() for name, parameter in one.network.named_parameters()}
+    for of_spread in (True, False):
+        part = torch.cat([value for name, value in gradients.items() if name.startswith("spread.") == of_spread])
+        assert float(part.norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_weights_decay_apart_from_the_gradient(digits_cache, tmp_path):
+    plain, decaying = (trainer(settings(digits_cache, tmp_path, weight_decay=decay)) for decay in (0.0, 0.5))
+    first = [parameter.detach().clone() for parameter in plain.network.parameters()]
+    for one in (plain, decaying):
+        one.take(one.data[0])
+    lr = learning_rate(plain.settings, 0)
+    for before, a, b in zip(first, plain.network.parameters(), decaying.network.parameters(), strict=True):
+        torch.testing.assert_close(b.detach(), a.detach() - lr * 0.5 * before)
+
+
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_precision_and_compile(digits_cache, tmp_path, precision, monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # no C++ compiler is needed then
