@@ -1,7 +1,7 @@
 """`python -m docs.experiments.evaluate --models DIR --data openmoji.npz.xz --out DIR`: the ladder's third rung, measured on one GPU in minutes.
 
-DIR holds `end.tar`, `extras.tar` and, if wanted, `early.tar`, `middle.tar` and `twins.tar`, or the folders of the same names. In this order, as
-far as the time reaches:
+What is evaluated is the package's own model, `singdiffusion/demonstrator/`, or another one in DIR (`end/`, `average/`). DIR holds
+`classifier.safetensors` and, if wanted, `early/`, `middle/` and `twins/`, or tars of them. In this order, as far as the time reaches:
 
     core      all starts × 8 prompts × 256 samples × guidance 1, 1.5, 3, 7.5 on DDIM-50, and noise on the trailing grid
     curves    loss of every model over the noise level, beside the exact denoiser's of the same prompts
@@ -41,6 +41,7 @@ from docs.experiments.results import Result, origin, quiet
 from docs.experiments.starts import STARTS, Starts
 from docs.experiments.train import TWINS
 from singdiffusion.average import load_average
+from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singtheory.device import check_device
 from singtheory.errors import InputError
 
@@ -100,12 +101,16 @@ class Evaluation:
         self.features: Path | None = None
         self.folder, self.data, self.device, self.amounts, self.seed = folder, data, device, amounts, seed
         self.cells = Cells()
-        self.model = Denoiser.load(folder / "end")
+        self.model = Denoiser.load(folder / "end" if (folder / "end").is_dir() else PIPELINE)
         self.drawer = Drawer(self.model, device, batch, compiled)
         self.classifier = Classifier.load(folder / "classifier.safetensors")
         self.classifier.network.to(device)
         prompts = [prompt for prompt in OPENMOJI.all if prompt in data.captions]
-        trained: Any = load_average(folder / "average", dtype=torch.float32).to(device).eval()
+        trained: Any = (
+            load_average(folder / "average" if (folder / "average").is_dir() else AVERAGE, dtype=torch.float32)
+            .to(device)
+            .eval()
+        )
         closed: Any = table_of(data, prompts, _RANK).to(device)
         statistics: Any = statistics_of(data).to(device)
         self.prompts = prompts

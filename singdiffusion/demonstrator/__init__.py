@@ -1,0 +1,15 @@
+"""The model that comes with the package: small pictures of OpenMoji by text, with their average image and its spread (CC BY-SA 4.0).
+
+Trained from scratch by `python -m docs.experiments.train` with Stable Diffusion's betas, it shows the average-brightness issue and its
+cures on any machine. It is of no other use.
+"""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+PIPELINE = FOLDER / "pipeline"
+"""A folder of diffusers' `StableDiffusionPipeline`."""
+AVERAGE = FOLDER / "average"
+"""Its average image, for `load_average`."""
+STEPS = 25
+"""Of its sampler, where none are asked for."""
