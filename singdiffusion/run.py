@@ -16,7 +16,7 @@ from singdiffusion.build import CLOSED_FORMS, build_network, closed_form, untrai
 from singdiffusion.cache import Cache, Outline
 from singdiffusion.card import card
 from singdiffusion.checkpoint import Checkpoint
-from singdiffusion.files import replaced_folder
+from singdiffusion.files import first_sentence, replaced_folder
 from singdiffusion.gallery import Decode, first_channels, gallery
 from singdiffusion.latents import decode, vae_fingerprint
 from singdiffusion.measure import closed_loss, fixed, frequent, losses, measure
@@ -148,12 +148,15 @@ def accelerator_of(settings: TrainSettings) -> Accelerator:
     """
     trackers = None if settings.tracker == "none" else settings.tracker
     joined()
-    accelerator = Accelerator(
-        mixed_precision=settings.precision,
-        log_with=trackers,
-        project_dir=settings.out,
-        cpu=not torch.cuda.is_available(),
-    )
+    try:
+        accelerator = Accelerator(
+            mixed_precision=settings.precision,
+            log_with=trackers,
+            project_dir=settings.out,
+            cpu=not torch.cuda.is_available(),
+        )
+    except ValueError as error:  # such as fp16 without a GPU, or what accelerate holds from an earlier run
+        raise InputError(f"precision {settings.precision}: {first_sentence(error)}") from None
     kind = accelerator.distributed_type.value
     if kind not in _KINDS or (kind == "FSDP" and not accelerator.is_fsdp2):
         raise InputError(

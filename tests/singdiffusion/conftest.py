@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from tests.singdiffusion.runs import cached
 
@@ -23,6 +24,13 @@ class Planted:
 
     def was_run(self) -> bool:
         return self.mark.exists()
+
+
+@pytest.fixture(autouse=True)
+def begun_anew():
+    """Accelerate holds a process to the precision of its first run."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture

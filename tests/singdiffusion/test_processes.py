@@ -56,6 +56,13 @@ def test_weights_that_cannot_be_had_whole_are_refused(digits_cache, tmp_path, mo
         accelerator_of(settings(digits_cache, tmp_path))
 
 
+def test_another_precision_in_one_process_is_refused(digits_cache, tmp_path):
+    """Accelerate holds a process to that of its first run."""
+    accelerator_of(settings(digits_cache, tmp_path))
+    with pytest.raises(InputError, match="precision bf16: AcceleratorState has already been"):
+        accelerator_of(settings(digits_cache, tmp_path, precision="bf16"))
+
+
 @pytest.mark.gpu
 def test_fsdp_is_the_plain_run(digits_cache, tmp_path):
     """On one GPU: weights are held as FSDP holds them, saved, resumed and written whole."""

@@ -131,6 +131,15 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch(digits_cache, tmp_path):
     assert snapshot.Snapshot.latest(tmp_path).step == 4
 
 
+def test_nothing_is_drawn_after_a_loss_that_is_not_finite(digits_cache, tmp_path):
+    def after(one, losses):
+        assert one.step < 7
+        poisoned(6)(one, losses)
+
+    with pytest.raises(NotFiniteError, match="step 6: the loss"):
+        trainer(settings(digits_cache, tmp_path, validate_every=7)).fit(after)
+
+
 def test_a_loss_that_is_not_finite_is_told_wherever_its_batch_goes(digits_cache, tmp_path):
     """Into a folder that is not there yet, and into none that can be made."""
     with pytest.raises(NotFiniteError, match="its batch is in"):
