@@ -21,7 +21,12 @@ if TYPE_CHECKING:  # what is heavy waits for its command
 _QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error"}
 """Read by libraries when they are imported: their bars and remarks would stand around the one line of an error."""
 
+_STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+_evaluate = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what a pipeline draws.")
+app.add_typer(_evaluate, name="evaluate")
 
 
 @app.callback()
@@ -71,16 +76,23 @@ def convert(
 def sample(
     prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="What to draw.")],
     base: Annotated[
-        str, typer.Option(metavar="PATH_OR_ID", help="A text-to-image pipeline.")
-    ] = "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        str | None,
+        typer.Option(
+            metavar="PATH_OR_ID",
+            help="A text-to-image pipeline; the package's own small one if neither it nor a module is given, with a module Stable Diffusion 1.5.",
+        ),
+    ] = None,
     module: Annotated[
-        str | None, typer.Option(metavar="PATH_OR_ID", help="The average image; needed unless the start is noise.")
+        str | None,
+        typer.Option(metavar="PATH_OR_ID", help="The average image; needed with --base unless the start is noise."),
     ] = None,
     start: Annotated[
         str | None, typer.Option(help="noise, mean or matched; matched if the module has a spread, else mean.")
     ] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="A scheduler of diffusers.")] = None,
-    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of the sampler; 50, or 25 of the package's own model, if not given.")
+    ] = None,
     guidance: Annotated[float, typer.Option(help="Guidance weight; 1 for none.")] = 7.5,
     images: Annotated[int, typer.Option(help="Images a prompt.")] = 1,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first image; the next ones count on.")] = 0,
@@ -93,6 +105,8 @@ def sample(
 
     Writes 0000.png and so on, contact-sheet.png and result.json. Exit 2 on bad input.
     """
+    base, module, few = _models(base, module)
+    steps = few if steps is None else steps
     typer.echo(f"singdiffusion sample: {len(prompts)} prompts from {base} (loading)")
     sys.stdout.flush()
     with _one_line_errors():
@@ -118,6 +132,91 @@ def sample(
             write_album(folder, pictures, chosen, provenance(command_line("singdiffusion"), seed, place) | told)
         console.show(console.pictures_table(pictures, chosen))
         typer.echo(f"written to {out}")
+
+
+@_evaluate.callback()
+def evaluate() -> None:
+    """Measure what a pipeline draws."""
+
+
+@_evaluate.command("brightness")
+def evaluate_brightness(
+    prompts: Annotated[
+        list[str] | None, typer.Argument(metavar="[PROMPT...]", help="The paper's four if not given.")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="PATH_OR_ID", help="A text-to-image pipeline; the package's own model if not given."),
+    ] = None,
+    module: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help="Its average image.")] = None,
+    starts: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME", help="Of noise, mean and matched; noise and the module's best.")
+    ] = None,
+    controlnet: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help="A ControlNet, with --control.")] = None,
+    control: Annotated[Path | None, typer.Option(metavar="FILE", help="The image that a ControlNet is given.")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="A scheduler of diffusers.")] = None,
+    images: Annotated[int, typer.Option(help="Images a prompt and start.")] = 16,
+    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 25,
+    guidance: Annotated[float, typer.Option(help="Guidance weight; 1 for none.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first image; the next ones count on.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 16,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured.")] = None,
+) -> None:
+    """Mean and spread of the brightness, from noise and from the singular step; exit 2 on bad input.
+
+    Of the package's own model it says whether its committed table comes out again; exit 1 if not.
+    """
+    own = base is None and module is None
+    base, module, _ = _models(base, module)
+    typer.echo(f"singdiffusion evaluate brightness: {base} (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from singdiffusion import console
+        from singdiffusion import evaluate as room
+        from singdiffusion.sample import load_pipeline, load_start, place
+        from singtheory.files import check_folder, write_json
+        from singtheory.provenance import command_line, provenance
+
+        if json_file is not None:
+            check_folder(json_file.parent)
+        where, dtype = place(device)
+        with console.doing("loading"):
+            given = room.control_of(controlnet, control, dtype)
+            asked = [None if name == "best" else name for name in (starts or "noise,best").split(",")]
+            if module is None and starts is None:
+                asked = ["noise"]
+            found = {chosen: sing for sing, chosen in (load_start(module, name, dtype) for name in asked)}
+            pipe = load_pipeline(base, scheduler, where, dtype, **given.parts)
+        told = {
+            "base": "singdiffusion/demonstrator" if own else base,
+            "module": "singdiffusion/demonstrator" if own else module,
+            "scheduler": type(pipe.scheduler).__name__,
+            "steps": steps,
+            "guidance": guidance,
+            "images": images,
+        }
+        texts = prompts or list(room.OWN if own else room.PROMPTS)
+        rows = list(room.brightness(pipe, found, texts, images, steps, guidance, seed, batch, **given.call))
+        console.show(console.brightness_table(rows))
+        if json_file is not None:
+            origin = provenance(command_line("singdiffusion"), seed, where)
+            write_json(json_file, origin | told | {"rows": [row.to_json() for row in rows]})
+            typer.echo(f"written to {json_file}")
+        odd = room.committed(rows, told) if own else None
+        if odd is not None:
+            typer.echo("\n".join(odd) or "the committed table comes out again")
+        if odd:
+            raise typer.Exit(1)
+
+
+def _models(base: str | None, module: str | None) -> tuple[str, str | None, int]:
+    """Pipeline, average image and number of steps: the package's own where neither is named."""
+    from singdiffusion.demonstrator import AVERAGE, PIPELINE, STEPS
+
+    if base is None and module is None:
+        return str(PIPELINE), str(AVERAGE), STEPS
+    return base or _STABLE_DIFFUSION, module, 50
 
 
 @app.command()

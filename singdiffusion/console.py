@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn, track
@@ -14,6 +14,9 @@ from rich.text import Text
 from singdiffusion.diagnose import Diagnosis, Option
 from singdiffusion.sample import Picture
 from singdiffusion.verdict import Finding
+
+if TYPE_CHECKING:  # no other command needs what it imports
+    from singdiffusion.evaluate import Brightness
 
 Item = TypeVar("Item")
 
@@ -101,6 +104,20 @@ def pictures_table(pictures: Sequence[Picture], start: str) -> Table:
     for picture in pictures:
         levels = [picture.plain_brightness] if start == "noise" else [picture.plain_brightness, picture.brightness]
         table.add_row(Text(picture.prompt), str(picture.seed), *(f"{level:.1f}" for level in levels))
+    return table
+
+
+def brightness_table(rows: "Sequence[Brightness]") -> Table:
+    """Mean with its interval and spread, a row a prompt and start."""
+    table = Table(title="Brightness, 0 to 255")
+    table.add_column("prompt", overflow="fold")
+    table.add_column("start")
+    for name in ("mean", "99 % interval", "std", "images"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        low, high = row.interval()
+        cells = [f"{row.mean:.1f}", f"{low:.1f} to {high:.1f}", f"{row.std:.1f}", str(len(row.levels))]
+        table.add_row(Text(row.prompt), row.start, *cells)
     return table
 
 

@@ -90,7 +90,7 @@ def load_start(module: str | None, start: str | None, dtype: torch.dtype) -> tup
     return SingDiffusion(average, start=chosen), chosen
 
 
-def load_pipeline(base: str, scheduler: str | None, device: str, dtype: torch.dtype) -> Any:
+def load_pipeline(base: str, scheduler: str | None, device: str, dtype: torch.dtype, **parts: Any) -> Any:
     """A text-to-image pipeline from a folder or hub id, from safetensors alone.
 
     Args:
@@ -98,6 +98,7 @@ def load_pipeline(base: str, scheduler: str | None, device: str, dtype: torch.dt
         scheduler: the name of a class of diffusers, made from the pipeline's own configuration; its own if None.
         device: where it goes.
         dtype: of its weights.
+        parts: besides those that are stored, such as a ControlNet.
 
     Raises:
         InputError: if it cannot be loaded, and for an unknown scheduler.
@@ -105,7 +106,9 @@ def load_pipeline(base: str, scheduler: str | None, device: str, dtype: torch.dt
     kind = None if scheduler is None else scheduler_class(scheduler)
     variant = variant_of(Path(base) / "unet") if os.path.isdir(base) else None
     try:
-        pipe = AutoPipelineForText2Image.from_pretrained(base, dtype=dtype, use_safetensors=True, variant=variant)
+        pipe = AutoPipelineForText2Image.from_pretrained(
+            base, dtype=dtype, use_safetensors=True, variant=variant, **parts
+        )
     except Exception as error:  # the many readers behind it raise what they like
         raise InputError(f"{base}: no text-to-image pipeline can be loaded ({first_sentence(error)})") from None
     if kind is not None:
@@ -141,6 +144,21 @@ def sample(
     Raises:
         InputError: for numbers out of range, and as `SingDiffusion.attach`.
     """
+    check(pipe, steps, images, guidance)
+    if sing is not None:
+        with sing.attached(pipe):  # what does not fit is told before anything is drawn
+            pass
+    for index, prompt in enumerate(prompts):
+        seeds = [seed + index * images + k for k in range(images)]
+        name = "noise" if sing is None else "singular step"
+        started, flagged = draw(pipe, sing, prompt, seeds, steps, guidance, name)
+        plain, also = (started, flagged) if sing is None else draw(pipe, None, prompt, seeds, steps, guidance, "noise")
+        for k, one in enumerate(seeds):
+            yield Picture(prompt, one, started[k], plain[k], flagged[k] or also[k])
+
+
+def check(pipe: Any, steps: int, images: int, guidance: float) -> None:
+    """Raise `InputError` for numbers out of range."""
     train_steps = int(pipe.scheduler.config.num_train_timesteps)
     if not 1 <= steps <= train_steps:
         raise InputError(f"steps {steps}: the model was trained with {train_steps}; take 1 to {train_steps}")
@@ -148,32 +166,45 @@ def sample(
         raise InputError(f"images {images}: draw at least one a prompt")
     if not 0 <= guidance < float("inf"):
         raise InputError(f"guidance {guidance}: must be finite and not negative; 1 is none")
-    if sing is not None:
-        with sing.attached(pipe):  # what does not fit is told before anything is drawn
-            pass
-    for index, prompt in enumerate(prompts):
-        seeds = [seed + index * images + k for k in range(images)]
-        with nullcontext() if sing is None else sing.attached(pipe):
-            started, flagged = _draw(pipe, prompt, seeds, steps, guidance, "noise" if sing is None else "singular step")
-        plain, also = (started, flagged) if sing is None else _draw(pipe, prompt, seeds, steps, guidance, "noise")
-        for k, one in enumerate(seeds):
-            yield Picture(prompt, one, started[k], plain[k], flagged[k] or also[k])
 
 
-def _draw(
-    pipe: Any, prompt: str, seeds: list[int], steps: int, guidance: float, start: str
+def draw(
+    pipe: Any,
+    sing: SingDiffusion | None,
+    prompt: str,
+    seeds: list[int],
+    steps: int,
+    guidance: float,
+    start: str,
+    **given: Any,
 ) -> tuple[list[Image], list[bool]]:
-    """The images of a prompt, and which of them were blacked out; progress on stderr."""
+    """The images of a prompt, one a seed, and which of them were blacked out; progress on stderr.
+
+    Args:
+        pipe: a pipeline that takes a prompt.
+        sing: the singular step; None to start from noise alone.
+        prompt: what to draw.
+        seeds: of the images' generators.
+        steps: N.
+        guidance: w.
+        start: its name, for the progress.
+        given: to the pipeline besides.
+
+    Raises:
+        InputError: for whatever the pipeline raises.
+    """
     pipe.set_progress_bar_config(desc=f"{prompt} ({start})", leave=False)
     device = pipe._execution_device
     try:
-        found = pipe(
-            prompt,
-            num_images_per_prompt=len(seeds),
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            generator=[torch.Generator(device).manual_seed(one) for one in seeds],
-        )
+        with nullcontext() if sing is None else sing.attached(pipe):
+            found = pipe(
+                prompt,
+                num_images_per_prompt=len(seeds),
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                generator=[torch.Generator(device).manual_seed(one) for one in seeds],
+                **given,
+            )
     except InputError:
         raise
     except Exception as error:  # pipelines, schedulers and the device's memory raise what they like

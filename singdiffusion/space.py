@@ -7,6 +7,7 @@ from typing import Any
 
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
+import singdiffusion.pixels  # noqa: F401 pipelines on pixels name it, and diffusers loads only from what has been imported
 from singdiffusion.files import first_sentence
 from singdiffusion.text import encoders_of, fingerprint, same_encoders
 from singtheory.errors import InputError
