@@ -63,7 +63,8 @@ def summary(data: Captioned, cells: Cells, core: dict[str, Any]) -> dict[str, An
         prompt: core["prompts"][prompt] | {"levels": [round(float(level), 1) for level in _thinned(levels)]}
         for prompt, levels in truth.items()
     }
-    return {"error": ERROR, "cells": len(rows), "data": data_told, "rows": rows, "verdicts": verdicts}
+    counts = {"pictures": len(data), "captions": len(data.captions)}
+    return counts | {"error": ERROR, "cells": len(rows), "data": data_told, "rows": rows, "verdicts": verdicts}
 
 
 def _thinned(levels: Tensor, count: int = 256) -> Tensor:
@@ -170,7 +171,8 @@ class Verdicts:
             difference, error = wasserstein(one, truth) - wasserstein(other, truth), float(torch.tensor(repeats).std())
             table.append(
                 {"start": start, "prompt": prompt, "guidance": guidance, "difference": difference}
-                | {"low": difference - z * error, "high": difference + z * error}
+                | {"low": difference - z * error, "high": difference + z * error, "w1 noise": wasserstein(other, truth)}
+                | {"w1 exact": self.rows[self.find("exact", prompt, guidance)]["w1"]}
             )
         table.sort(key=lambda row: -row["low"])
         worse = [row for row in table if row["low"] > 0]
