@@ -19,7 +19,7 @@ from docs.experiments.model import Denoiser
 from singtheory.errors import InputError
 from singtheory.picture import HALF_RANGE
 
-_WARM, _CLIP, _WARMUP, _FALL, _EVERY = 5, 1.0, 300, 0.35, 20
+_WARM, _CLIP, _FALL, _EVERY = 5, 1.0, 0.35, 20
 
 
 def say(*what: object) -> None:
@@ -52,6 +52,7 @@ class Fit:
         device: `cpu` or `cuda`.
         lr: peak learning rate; it rises over some steps, and falls to zero over the last third of the time.
         decay: of the averaged weights.
+        warmup: steps over which the learning rate rises.
         graphed: whether a GPU's steps are captured as one launch.
         log: what was seen on the way.
     """
@@ -62,6 +63,7 @@ class Fit:
     lr: float = 8e-4
     decay: float = 0.9995
     graphed: bool = True
+    warmup: int = 300
     log: list[Progress] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -134,7 +136,7 @@ class Fit:
         """
         since, step, losses, paused, done = time.perf_counter(), 0, [], 0.0, 0
         if self.graphed:
-            self._set_lr(self.lr / _WARMUP)
+            self._set_lr(self.lr / self.warmup)
             self._capture()
         while True:
             share = (time.perf_counter() - since - paused) / seconds
@@ -148,7 +150,7 @@ class Fit:
                     done, paused = done + 1, paused + time.perf_counter() - before
             if share >= 1 and step:
                 break
-            self._set_lr(self.lr * min(1.0, (step + 1) / _WARMUP) * min(1.0, max(0.0, (1 - share) / _FALL)))
+            self._set_lr(self.lr * min(1.0, (step + 1) / self.warmup) * min(1.0, max(0.0, (1 - share) / _FALL)))
             losses.append(self._step())
             self._keep_average(step)
             step += 1

@@ -45,7 +45,9 @@ SMALL = Sizes((32, 48, 64), (2, 2, 2), 8, 192)
 PLAIN = Sizes((32, 48, 64), (2, 2, 2), 8, 64)
 """Fashion-MNIST, whose captions are ten."""
 TINY = Sizes((16, 32, 32), (1, 1, 1), 8, 64)
-"""The digits, and tests."""
+"""To try a script out."""
+DIGITS = Sizes((16, 32), (1, 1), 8, 64)
+"""The digits, on a CPU."""
 
 
 def scheduler_config(prediction: str = "epsilon", zero_snr: bool = False) -> dict[str, Any]:

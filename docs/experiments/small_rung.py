@@ -1,0 +1,86 @@
+"""What the first two rungs share: samples of a small model from every start on the CPU, beside C7's law and the exact denoiser."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from docs.experiments.averages import statistics_of, table_of
+from docs.experiments.captioned import Captioned
+from docs.experiments.cells import Cell, Cells
+from docs.experiments.curves import loss_curves
+from docs.experiments.distances import wasserstein
+from docs.experiments.draw import Drawer, sampler
+from docs.experiments.fit import say
+from docs.experiments.model import Denoiser, scheduler_config
+from docs.experiments.predict import STEPS, exact_of, law_of
+from docs.experiments.results import Result
+from docs.experiments.starts import Starts
+from singtheory.grid import leading
+from singtheory.schedule import Discrete
+
+STARTS = ("noise", "mean closed", "matched closed", "statistics", "exact")
+_RANK, _CURVE = 8, 32
+
+
+def measured(
+    model: Denoiser,
+    data: Captioned,
+    prompts: Sequence[str],
+    result: Result,
+    samples: int,
+    steps: int,
+    guidances: Sequence[float],
+    seed: int,
+) -> None:
+    """Cells, loss curves and predictions, noted in the result; the brightness of each sample beside it, and a picture.
+
+    Args:
+        model: trained.
+        data: what it was trained on.
+        prompts: captions of it, "" for none.
+        result: to be told.
+        samples: a cell.
+        steps: of DDIM.
+        guidances: weights of guidance.
+        seed: of the noise.
+    """
+    drawer, cells = Drawer(model, "cpu", 256), Cells()
+    table, statistics = table_of(data, list(prompts), _RANK), statistics_of(data, _RANK)
+    starts, scheduler = Starts(table, table, statistics, drawer.encode), sampler(model, steps=steps)
+    for guidance in guidances:
+        for prompt in prompts:
+            generator = torch.Generator().manual_seed(seed)
+            x_1, rows = torch.randn(samples, *data.size, generator=generator), data.rows(prompt)
+            x_0 = data.x_0(rows[torch.randint(len(rows), (samples,), generator=generator)])
+            truth, words = data.brightness[rows], [prompt] * samples
+            for start in STARTS:
+                latents = starts(start, scheduler, x_1, words, guidance, x_0=x_0)
+                images = drawer(latents, words, guidance, steps=steps)
+                cells.add(Cell("end", start, prompt, guidance, steps=steps), images)
+                cells.told[-1] |= {
+                    "truth mean": float(truth.mean()),
+                    "truth std": float(truth.std(correction=0)),
+                    "w1": wasserstein(cells.brightness[-1], truth),
+                }
+            result.add("cells", cells.told)
+            say(repr(prompt), f"guidance {guidance}")
+    path: Path = result.path
+    cells.save(path.with_suffix(".npz"))
+    cells.sheet([cells.find(prompt=prompt, guidance=guidances[0]) for prompt in prompts], path.with_suffix(".png"), 2)
+    named = [prompt for prompt in prompts if prompt]
+    result.add("curves", loss_curves({"end": drawer}, data, named, min(samples, _CURVE), "cpu", seed))
+    result.add("predicted", _predicted(data, prompts, samples, seed))
+
+
+def _predicted(data: Captioned, prompts: Sequence[str], samples: int, seed: int) -> dict[str, Any]:
+    schedule = Discrete.from_config(scheduler_config())
+    first = leading(schedule, STEPS)[0]
+    ends = float(schedule.alpha(first)), float(schedule.sigma(first))
+    found: dict[str, Any] = {}
+    for prompt in prompts:
+        points = data.x_0(data.rows(prompt)).flatten(1).double()
+        found[prompt] = {"law": law_of(points, *ends), "exact": exact_of(data, prompt, samples, seed)}
+        say(repr(prompt), "predicted")
+    return found
