@@ -210,6 +210,63 @@ def evaluate_brightness(
             raise typer.Exit(1)
 
 
+@_evaluate.command("coco")
+def evaluate_coco(
+    data: Annotated[str, typer.Argument(help="Captioned photographs: a folder, .tar shards, or a hub id.")],
+    base: Annotated[str, typer.Option(metavar="PATH_OR_ID", help="A text-to-image pipeline.")],
+    module: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help="Its average image.")] = None,
+    starts: Annotated[str | None, typer.Option(metavar="NAME,NAME", help="Of noise, mean and matched.")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="A scheduler of diffusers.")] = None,
+    count: Annotated[int, typer.Option(min=2, help="Captions, and as many real images.")] = 30_000,
+    guidance: Annotated[str, typer.Option(metavar="W,W", help="Weights of guidance.")] = "1.5,2,3,4,5,6,7,8",
+    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
+    clip: Annotated[
+        str, typer.Option(metavar="PATH_OR_ID", help="The CLIP of the score.")
+    ] = "openai/clip-vit-base-patch16",
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first image; the next ones count on.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured.")] = None,
+) -> None:
+    """FID against CLIP score over guidance, from noise and from the singular step, as in the paper; needs the extra [eval]. Exit 2 on bad input."""
+    typer.echo(f"singdiffusion evaluate coco: {base} (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from dataclasses import asdict
+
+        from singdiffusion import console
+        from singdiffusion import evaluate_coco as room
+        from singdiffusion.sample import load_pipeline, load_start, place
+        from singtheory.errors import InputError
+        from singtheory.files import check_folder, write_json
+        from singtheory.provenance import command_line, provenance
+
+        if json_file is not None:
+            check_folder(json_file.parent)
+        try:
+            weights = [float(word) for word in guidance.split(",")]
+        except ValueError:
+            raise InputError(f"guidance {guidance}: give numbers with commas between") from None
+        where, dtype = place(device)
+        asked = (starts or ("noise" if module is None else "noise,best")).split(",")
+        with console.doing("loading"):
+            metrics = room.Metrics.of_torchmetrics(clip, where)
+            found = {
+                chosen: sing
+                for sing, chosen in (load_start(module, None if name == "best" else name, dtype) for name in asked)
+            }
+            pipe = load_pipeline(base, scheduler, where, dtype)
+            captions, real = room.captioned(data, count)
+        points = []
+        for point in room.curve(pipe, found, captions, real, metrics, weights, steps, seed):
+            points.append(asdict(point))
+            typer.echo(
+                f"{point.start} at {point.guidance:g}: FID {point.fid:.2f}, CLIP score {point.clip:.2f}, {point.n} images"
+            )
+            if json_file is not None:
+                told = {"base": base, "module": module, "data": data, "steps": steps, "points": points}
+                write_json(json_file, provenance(command_line("singdiffusion"), seed, where) | told)
+
+
 def _models(base: str | None, module: str | None) -> tuple[str, str | None, int]:
     """Pipeline, average image and number of steps: the package's own where neither is named."""
     from singdiffusion.demonstrator import AVERAGE, PIPELINE, STEPS

@@ -11,6 +11,7 @@ from singdiffusion import SingDiffusion, demonstrator, load_average
 from singdiffusion import evaluate as room
 from singdiffusion.cli import app
 from singdiffusion.evaluate import Brightness, brightness, committed, control_of
+from singdiffusion.evaluate_coco import Metrics, captioned, curve
 from singdiffusion.table import AverageTable
 from singtheory import InputError
 from tests.singdiffusion import tiny
@@ -128,3 +129,56 @@ def test_black_is_black_with_the_packages_own_model(tmp_path):
     told = json.loads((tmp_path / "album" / "result.json").read_text())
     [row] = told["images"]
     assert told["start"] == "matched" and row["brightness"] < 8 < 12 < row["brightness_from_noise"]
+
+
+class Counting:
+    """Has what torchmetrics' metrics have, and counts."""
+
+    def __init__(self):
+        self.real, self.images, self.texts = [], [], []
+
+    def update(self, images, texts=None, real=None):
+        (self.real if real else self.images).append(images.float().mean())
+        self.texts.append(texts)
+
+    def compute(self):
+        return torch.stack(self.images).mean()
+
+    def reset(self):
+        self.images, self.texts = [], []
+
+
+@pytest.mark.parametrize("make", [tiny.stable_diffusion, tiny.stable_diffusion_xl])
+def test_the_coco_protocol_draws_every_caption_at_every_weight(make):
+    pipe, metrics = make(), Metrics(Counting(), Counting())
+    average = AverageTable.from_images(
+        {"a": torch.randn(4, *tiny.LATENTS), "b": torch.randn(4, *tiny.LATENTS)},
+        scaling_factor=pipe.vae.config.scaling_factor,
+    )
+    starts = {"noise": None, "mean": SingDiffusion(average)}
+    real = [torch.zeros(3, 16, 16, dtype=torch.uint8)] * 2
+    points = list(curve(pipe, starts, ["a", "b"], real, metrics, (1.0, 3.0), steps=2))
+    assert [(point.start, point.guidance, point.n) for point in points] == [
+        ("noise", 1.0, 2), ("mean", 1.0, 2), ("noise", 3.0, 2), ("mean", 3.0, 2)
+    ]  # fmt: skip
+    assert len(metrics.fid.real) == 2 and len({point.fid for point in points}) == 4
+
+
+def test_captioned_photographs(tmp_path):
+    for k in range(3):
+        Image.new("RGB", (4, 6), (k, 0, 0)).save(tmp_path / f"{k}.png")
+    lines = [json.dumps({"file_name": f"{k}.png", "text": f"picture {k}"}) for k in range(3)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    captions, images = captioned(str(tmp_path), 2)
+    real = list(images)
+    assert captions == ["picture 0", "picture 1"] and [image.shape for image in real] == [(3, 6, 4)] * 2
+    assert int(real[1][0, 0, 0]) == 1
+
+
+def test_missing_metrics_are_one_line(tmp_path):
+    try:
+        import torchvision  # noqa: F401
+        from torchmetrics.image.fid import FrechetInceptionDistance  # noqa: F401
+    except (ImportError, RuntimeError):
+        found = run("evaluate", "coco", tmp_path, "--base", tmp_path)
+        assert found.exit_code == 2 and "[eval]" in found.stderr.splitlines()[-1]
