@@ -2,7 +2,7 @@
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
 
-.PHONY: verify full test lint docs clean
+.PHONY: verify full test lint readme docs clean
 
 verify: .venv/.installed
 	$(BIN)/singtheory verify --report report
@@ -22,8 +22,16 @@ lint: .venv/.installed
 	$(BIN)/lint-imports
 
 # The README shows measurements of this run; a run that refutes something stops here.
-docs: verify
+readme: verify
 	$(BIN)/python -m proofs_checks.readme
+
+# The site, docs/_build/html/index.html: every page is executed, two at a time, and a warning is an error.
+docs: .venv/.docs readme
+	$(BIN)/python -m sphinx -W -j 2 docs docs/_build/html
+
+.venv/.docs: .venv/.installed
+	$(BIN)/pip install -c constraints.txt -e '.[dev,docs]'
+	@touch $@
 
 # The stamp is written last, so that a set-up cut short is taken up again and a finished one is not.
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/pip
@@ -37,5 +45,5 @@ docs: verify
 
 # The environment stays: it is kept current by its stamp and takes minutes to build.
 clean:
-	rm -rf report dist mutants .benchmarks .hypothesis .import_linter_cache .pytest_cache .ruff_cache
-	find singtheory proofs_checks singdiffusion tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf report dist docs/_build mutants .benchmarks .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	find singtheory proofs_checks singdiffusion docs tests -name __pycache__ -prune -exec rm -rf {} +

@@ -33,16 +33,18 @@ def typeset(prose: str) -> Markup:
     parts, end = [], 0
     for match in _FORMULA.finditer(prose):
         parts.append(escape(prose[end : match.start()]))
-        parts.append(Markup(_mathml(match.group(1))))
+        parts.append(Markup(mathml(match.group(1))))
         end = match.end()
     parts.append(escape(prose[end:]))
     return Markup("").join(parts)
 
 
-def _mathml(formula: str) -> str:
-    """One formula, in pieces between which a line may break. Plain names, such as KL and tr, are no products of letters."""
+def mathml(formula: str, display: bool = False) -> str:
+    """One LaTeX formula; within a line, in pieces between which it may break. Plain names, such as KL and tr, are no products of letters."""
     named = _NAMES.sub(lambda m: m[0] if m[0].startswith("\\") else rf"\operatorname{{{m[0]}}}", formula)
-    root = ET.fromstring(re.sub(r'\sxmlns="[^"]*"', "", convert(named)))
+    root = ET.fromstring(re.sub(r'\sxmlns="[^"]*"', "", convert(named, display="block" if display else "inline")))
+    if display:
+        return ET.tostring(_tidied(root), encoding="unicode")
     return "<wbr>".join(ET.tostring(piece, encoding="unicode") for piece in _pieces(_tidied(root)))
 
 

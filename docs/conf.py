@@ -1,0 +1,50 @@
+"""Sphinx's configuration: `make docs` executes every page and treats warnings as errors.
+
+Nothing is fetched from the internet, neither while building nor while reading.
+"""
+
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ["PYTHONPATH"] = str(ROOT)  # the kernels that execute the pages import docs.book
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two pages are executed at a time
+
+project = "singdiffusion"
+author = "The singdiffusion authors"
+release = importlib.metadata.version(project)
+extensions = [
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinxcontrib.bibtex",
+    "docs.book.mathml",
+]
+
+exclude_patterns = ["_build", "jupyter_execute"]
+
+# A page whose cell raises is written with the error in its place; the warning then fails the build.
+nb_execution_mode = "force"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = False
+nb_merge_streams = True
+
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
+
+html_theme = "furo"
+html_title = "singdiffusion"
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_math_renderer = "mathml"
+html_copy_source = False
+html_show_sphinx = False
+
+# The prompt of shell blocks and Python's own are no part of what is copied.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
