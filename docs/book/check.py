@@ -1,0 +1,76 @@
+"""`check("B3")` in a page: the claim's checks and false twins, run there and then.
+
+A claim that does not hold is shown like any other, and then stops the page with one line: the build fails.
+"""
+
+from functools import lru_cache
+
+from IPython.display import HTML, display
+from markupsafe import Markup
+
+from proofs_checks.claim import Outcome
+from proofs_checks.console import failures
+from proofs_checks.context import Context
+from proofs_checks.harness import ClaimResult, load_claims, run_claim, statistical_checks
+from proofs_checks.report import humane
+from proofs_checks.typeset import typeset
+from singtheory import data
+
+ERROR = 1e-6
+"""The probability that any of the statistical checks of a whole run is wrong."""
+
+
+class ClaimFails(Exception):
+    """A claim of the theory that its checks refute or leave open, or a false twin that survives."""
+
+    def _render_traceback_(self) -> list[str]:
+        """One line in the page instead of a traceback through the checks."""
+        return [f"ClaimFails: {self}"]
+
+
+def check(statement: str) -> None:
+    """Run the claim on the digits data, seed 0, as `make verify` does, and show every check and twin.
+
+    Raises:
+        ClaimFails: if it does not hold or a twin stands.
+    """
+    shown(run_claim(load_claims()[statement], _context()))
+
+
+def shown(result: ClaimResult) -> None:
+    """Display a result. Raises `ClaimFails` if the claim does not hold."""
+    display(HTML(table(result)))
+    if not result.holds:
+        raise ClaimFails("; ".join(failures([result])))
+
+
+@lru_cache
+def _context() -> Context:
+    return Context(data.load("digits"), seed=0, error=ERROR / statistical_checks(load_claims().values()))
+
+
+def table(result: ClaimResult) -> Markup:
+    """What was checked, how tight it was, and what became of the false twins."""
+    rows = [
+        _row(i.check.method, i.check.scope, i.outcome.verdict, i.outcome, _stands(i.outcome)) for i in result.checks
+    ]
+    for twin in result.twins:
+        fell = twin.outcome.verdict == "refuted"
+        rows.append(_row("false twin", twin.name, "refuted" if fell else "NOT REFUTED", twin.outcome, fell))
+    names = ("method", "of", "verdict", "measured", "against")
+    head = Markup("").join(Markup("<th>{}</th>").format(name) for name in names)
+    return Markup(
+        '<div class="check"><p>Claim {}: <strong class="{}">{}</strong></p><table class="docutils"><thead><tr>{}</tr>'
+        "</thead><tbody>{}</tbody></table></div>"
+    ).format(result.claim.id, "held" if result.holds else "failed", result.verdict, head, Markup("").join(rows))
+
+
+def _stands(outcome: Outcome) -> bool:
+    return outcome.verdict in ("proved", "supported")
+
+
+def _row(method: str, scope: str, verdict: str, outcome: Outcome, good: bool) -> Markup:
+    cells = (method, typeset(scope), verdict, humane(outcome.measured), humane(outcome.bound))
+    return Markup('<tr class="{}">{}</tr>').format(
+        "held" if good else "failed", Markup("").join(Markup("<td>{}</td>").format(cell) for cell in cells)
+    )

@@ -1,0 +1,85 @@
+"""The statements of the theory in Sphinx: what a claim says, where it is computed, and links from ids in docstrings to derivations.
+
+The directive `{statement} B3` puts a claim's own words into the page. Ids in docstrings of the API become links.
+"""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from docs.book.source import ROOT, STATEMENT, naming
+from proofs_checks.harness import load_claims
+
+_CODE = re.compile(r"(`+[^`]*`+)")
+
+
+class Statement(SphinxDirective):
+    """A claim's statement, assumptions and source, and links to its claim and its code."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the claim's words as the page's own Markdown. A wrong id is an error of the page."""
+        claims = load_claims()
+        if self.arguments[0] not in claims:
+            raise self.error(f"statement {self.arguments[0]}: unknown; there are {', '.join(claims)}")
+        claim = claims[self.arguments[0]]
+        code = ", ".join(f"{{py:obj}}`{d.name.removeprefix('singtheory.')} <{d.name}>`" for d in naming(claim.id))
+        lines = {
+            "Statement.": claim.statement,
+            "Assumptions.": claim.assumptions,
+            "Source.": claim.source.removeprefix(f"theory.md {claim.id}").lstrip(" ;,")
+            or "notation and textbook facts",
+            "Claim.": f"{{py:mod}}`{claim_module(claim.id)}`, run below; in a terminal `singtheory verify --claims {claim.id}`",
+            "Code.": code,
+        }
+        text = "\n\n".join(f"**{name}** {line}" for name, line in lines.items())
+        box = nodes.container(classes=["statement"])
+        box += self.parse_text_to_nodes(text)
+        return [box]
+
+
+@lru_cache
+def claim_module(statement: str) -> str:
+    """The module of proofs_checks that registers the claim. Raises `LookupError` if there is none."""
+    for path in sorted((ROOT / "proofs_checks").glob("[a-e]_*.py")):
+        if f'id="{statement}",' in path.read_text(encoding="utf-8"):
+            return f"proofs_checks.{path.stem}"
+    raise LookupError(f"claim {statement}: no module of proofs_checks registers it")
+
+
+def linked(line: str, known: set[str]) -> str:
+    """A line of a docstring with its ids as links, outside of code; `x` becomes ``x`` so that nothing in it is markup."""
+    parts = _CODE.split(line)
+    return "".join(_code(part) if part.startswith("`") else _prose(part, known) for part in parts)
+
+
+def _code(part: str) -> str:
+    inner = part.strip("`").replace("\\\\", "\\")
+    return f"``{inner}``" if inner.strip() else part
+
+
+def _prose(part: str, known: set[str]) -> str:
+    escaped = re.sub(r"([*|])", r"\\\1", part)
+    return STATEMENT.sub(lambda m: f":ref:`{m[0]} <{m[0].lower()}>`" if m[0] in known else m[0], escaped)
+
+
+def link_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Sphinx's hook on every docstring of the API."""
+    known = set(load_claims())
+    doctest = False
+    for index, line in enumerate(lines):
+        doctest = line.lstrip().startswith(">>>") or (doctest and bool(line.strip()))
+        if not doctest and not line.startswith(("   ", ".. ", ":")):
+            lines[index] = linked(line, known)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directive and the links."""
+    app.add_directive("statement", Statement)
+    app.connect("autodoc-process-docstring", link_docstring)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

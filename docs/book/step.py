@@ -1,0 +1,25 @@
+"""`equal(left, right)` in a page: one step of a proof, shown if sympy confirms it; otherwise the page stops."""
+
+import sympy
+from IPython.display import Math, display
+from sympy import Expr
+
+from proofs_checks.outcome import identically_zero
+
+
+class StepFails(Exception):
+    """Two sides of a step that sympy does not find equal."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"StepFails: {self}"]
+
+
+def equal(left: Expr, right: Expr, name: str = "") -> None:
+    """Show `name = left = right`. Raises `StepFails` unless the difference reduces to zero for symbols."""
+    outcome = identically_zero(sympy.sympify(left) - sympy.sympify(right), name)
+    if outcome.verdict != "proved":
+        raise StepFails(
+            f"{left} is not {right}: {outcome.verdict}, difference {outcome.measured:g} at a rational point"
+        )
+    sides = [name] * bool(name) + [sympy.latex(left)] + [sympy.latex(right)] * (left != right)
+    display(Math(" = ".join(sides)))
