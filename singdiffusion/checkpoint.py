@@ -68,17 +68,17 @@ class Checkpoint:
         return vae if fits else None
 
     def has(self, part: str) -> bool:
-        """Whether the pipeline has a part of that name, readable or not."""
-        return self.folder is not None and (self.folder / part).is_dir()
+        """Whether the pipeline has a part of that name, readable or not; `PixelSpace` changes nothing and counts as none."""
+        return self.folder is not None and (self.folder / part).is_dir() and not _is_pixel_space(self.folder / part)
 
     def network(self, part: str) -> Any:
-        """The pipeline's `vae` or `unet` in float32, or None where its weights are not there as safetensors.
+        """The pipeline's `vae` or `unet` in float32, or None where its weights are not there as safetensors, and for `PixelSpace`.
 
         Raises:
             InputError: for weights that are damaged or do not fit their configuration.
         """
         folder = None if self.folder is None else self.folder / part
-        if folder is None or not any(folder.glob("diffusion_pytorch_model*.safetensors")):
+        if folder is None or not any(folder.glob("diffusion_pytorch_model*.safetensors")) or _is_pixel_space(folder):
             return None
         variant = variant_of(folder)
         kind = getattr(diffusers, str(read_config(folder).get("_class_name")), None)
@@ -106,6 +106,11 @@ def _pipeline_around(file: Path) -> Path | None:
     """The folder of the pipeline in which a scheduler lies, or None."""
     folder = file.absolute().parent.parent
     return folder if file.absolute().parent.name == "scheduler" else None
+
+
+def _is_pixel_space(folder: Path) -> bool:
+    """Whether the part is the package's `PixelSpace`, which stands in the place of a VAE."""
+    return (folder / "config.json").is_file() and read_config(folder).get("_class_name") == "PixelSpace"
 
 
 def _check_length(name: str, scheduler: Scheduler) -> None:

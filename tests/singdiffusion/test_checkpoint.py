@@ -10,6 +10,7 @@ from diffusers import DDIMScheduler, PNDMScheduler
 from safetensors.torch import load_file, save_file
 
 from singdiffusion.checkpoint import Checkpoint, scheduler_class, variant_of
+from singdiffusion.demonstrator import PIPELINE
 from singtheory import InputError
 from singtheory.schedule import STABLE_DIFFUSION
 from tests.singdiffusion import tiny
@@ -135,3 +136,10 @@ def test_a_config_that_is_a_pickle_is_not_loaded(tmp_path, planted):
     with pytest.raises(InputError, match="JSON"):
         Checkpoint.find(str(path))
     assert not planted.was_run()
+
+
+def test_pixel_space_counts_as_no_vae():
+    """Nothing is encoded in pixel space, so pictures are read as they are; the U-Net beside it is read."""
+    found = Checkpoint.find(str(PIPELINE))
+    assert found.network("vae") is None and found.autoencoder() is None and not found.has("vae")
+    assert found.network("unet").config["in_channels"] == 3 and found.has("unet")
