@@ -20,28 +20,28 @@ ERROR = 1e-6
 """The probability that any of the statistical checks of a whole run is wrong."""
 
 
-class ClaimFails(Exception):
+class ClaimError(Exception):
     """A claim of the theory that its checks refute or leave open, or a false twin that survives."""
 
     def _render_traceback_(self) -> list[str]:
         """One line in the page instead of a traceback through the checks."""
-        return [f"ClaimFails: {self}"]
+        return [f"ClaimError: {self}"]
 
 
 def check(statement: str) -> None:
     """Run the claim on the digits data, seed 0, as `make verify` does, and show every check and twin.
 
     Raises:
-        ClaimFails: if it does not hold or a twin stands.
+        ClaimError: if it does not hold or a twin stands.
     """
     shown(run_claim(load_claims()[statement], _context()))
 
 
 def shown(result: ClaimResult) -> None:
-    """Display a result. Raises `ClaimFails` if the claim does not hold."""
+    """Display a result. Raises `ClaimError` if the claim does not hold."""
     display(HTML(table(result)))
     if not result.holds:
-        raise ClaimFails("; ".join(failures([result])))
+        raise ClaimError("; ".join(failures([result])))
 
 
 @lru_cache

@@ -7,11 +7,11 @@ from typing import Any
 from docs.book.source import ROOT
 
 
-class MissingResult(Exception):
+class ResultError(Exception):
     """A committed result file that is not there or cannot be read."""
 
     def _render_traceback_(self) -> list[str]:
-        return [f"MissingResult: {self}"]
+        return [f"ResultError: {self}"]
 
 
 def result(path: str, command: str) -> Any:
@@ -22,9 +22,9 @@ def result(path: str, command: str) -> Any:
         command: makes it.
 
     Raises:
-        MissingResult: with path and command, if it is missing or damaged.
+        ResultError: with path and command, if it is missing or damaged.
     """
     try:
         return json.loads(Path(ROOT, path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise MissingResult(f"{path}: missing or damaged; make it with: {command}") from None
+        raise ResultError(f"{path}: missing or damaged; make it with: {command}") from None
