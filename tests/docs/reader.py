@@ -1,0 +1,82 @@
+"""A page's code, run as a reader would: block after block in one folder, and what the text says that the reader has."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from singdiffusion import AverageTable
+from tests.singdiffusion import published, tiny
+
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+PROMPT = "solid black background"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block.
+
+    Attributes:
+        language: `python`, `sh`, or what else the fence names.
+        code: between the fences.
+        line: of the fence, from 1.
+    """
+
+    language: str
+    code: str
+    line: int
+
+
+def blocks(text):
+    """Every fenced block that names its language."""
+    return [Block(m[1], m[2], text.count("\n", 0, m.start()) + 1) for m in _FENCE.finditer(text)]
+
+
+def module(pipe, folder):
+    """An average image for the pipeline, stored."""
+    images = {PROMPT: torch.randn(3, *tiny.LATENTS, generator=torch.Generator().manual_seed(0))}
+    AverageTable.from_images(images, scaling_factor=pipe.vae.config.scaling_factor).save_pretrained(folder)
+    return folder
+
+
+def furnish(folder):
+    """What guides take for given: the environment of the installation, and a checkpoint by the names that stand for the reader's own."""
+    (folder / ".venv").symlink_to(sys.prefix)
+    pipe = tiny.stable_diffusion()
+    pipe.save_pretrained(folder / "PATH_OR_ID")
+    module(pipe, folder / "MODULE")
+    published.write(folder / "PUBLISHED", pipe.unet)
+
+
+def read(page: Path, folder: Path, skip=()):
+    """Run every block of a page in the folder, in order, but for languages to skip; what a block leaves is there for the next ones."""
+    names = {"__name__": "page"}
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.language in skip:
+            continue
+        if block.language == "python":
+            exec(compile("\n" * block.line + block.code, str(page), "exec"), names)
+        elif block.language == "sh":
+            shell(block, page, folder)
+        else:
+            raise AssertionError(f"{page.name}:{block.line}: a block of {block.language!r} is not run")
+    return names
+
+
+def shell(block: Block, page: Path, folder: Path):
+    """Run a block of commands, all of which must succeed."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{page.name}:{block.line}: {done.stdout[-1000:]}{done.stderr[-2000:]}"
+    print(done.stdout)
