@@ -48,6 +48,9 @@ from singtheory.errors import InputError
 GUIDANCES = (1.0, 1.5, 3.0, 7.5)
 QUALITY = (1.0, 3.0, 7.5)
 """Weights at which Fréchet distances are taken."""
+STAGED = ("noise", "mean closed", "matched closed", "exact")
+"""Starts of other models, for which no average image was trained."""
+TWIN_SHOWN = ("noise", "matched closed")
 FEW = ("noise", "mean", "matched")
 """Starts of the factors."""
 FOUR = (OPENMOJI.fixed[0], OPENMOJI.fixed[3], OPENMOJI.open[0], OPENMOJI.open[1])
@@ -99,6 +102,7 @@ class Evaluation:
     ) -> None:
         self.batch = batch
         self.features: Path | None = None
+        self.guidances: Sequence[float] = GUIDANCES
         self.folder, self.data, self.device, self.amounts, self.seed = folder, data, device, amounts, seed
         self.cells = Cells()
         self.model = Denoiser.load(folder / "end" if (folder / "end").is_dir() else PIPELINE)
@@ -162,7 +166,7 @@ class Evaluation:
                 "mean": float(pictures.mean()),
                 "std": float(pictures.std(correction=0)),
             }
-        for guidance in GUIDANCES:
+        for guidance in self.guidances:
             one = Cell("end", "", "", guidance, steps=self.amounts.steps)
             cells = [replace(one, start=start, prompt=prompt) for prompt in self.prompts for start in STARTS]
             self.draw(self.drawer, cells)
@@ -171,21 +175,29 @@ class Evaluation:
             say(f"core, guidance {guidance}")
         return {"prompts": told, "classifier": self.classifier.accuracy, "near": NEAR}
 
-    def sheets(self, out: Path) -> None:
-        """A picture of the core a guidance: a row a prompt, a block a start."""
-        for guidance in GUIDANCES:
-            rows = [
-                [
-                    number
-                    for start in STARTS
-                    for number in self.cells.find(
-                        model="end", start=start, prompt=prompt, guidance=guidance, sampler="DDIM"
-                    )[:1]
+    def sheets(self, out: Path, part: str) -> None:
+        """Pictures of a part, a row a prompt: of the core one a guidance, a block a start; of the others a block a model and start."""
+        if part == "core":
+            for guidance in self.guidances:
+                wanted = [
+                    {"model": "end", "start": start, "sampler": "DDIM", "steps": self.amounts.steps} for start in STARTS
                 ]
-                for prompt in self.prompts
+                self._sheet([one | {"guidance": guidance} for one in wanted], out / f"core-{guidance:g}.png")
+        if part == "stages":
+            self._sheet([{"model": "early", "start": start} for start in STAGED], out / "early.png")
+        if part == "twins":
+            shown = [
+                (name, start) for name in TWINS for start in TWIN_SHOWN if start == "noise" or name != "v-zero-snr"
             ]
-            if all(len(row) == len(STARTS) for row in rows):
-                self.cells.sheet(rows, out / f"core-{guidance:g}.png")
+            self._sheet([{"model": f"twin {name}", "start": start} for name, start in shown], out / "twins.png")
+
+    def _sheet(self, blocks: Sequence[dict[str, Any]], path: Path) -> None:
+        rows = [
+            [number for block in blocks for number in self.cells.find(prompt=prompt, rule="normalised", **block)[:1]]
+            for prompt in self.prompts
+        ]
+        if all(len(row) == len(blocks) for row in rows):
+            self.cells.sheet(rows, path)
 
     def stages(self) -> dict[str, Any]:
         """Early and middle."""
@@ -196,7 +208,7 @@ class Evaluation:
                         Cell(stage, start, prompt, guidance, steps=self.amounts.steps)
                         for guidance in (1.0,)
                         for prompt in self.prompts
-                        for start in ("noise", "mean closed", "matched closed", "exact")
+                        for start in STAGED
                     ]
                     self.draw(drawer, cells)
                 say(stage)
@@ -241,7 +253,7 @@ class Evaluation:
             if not (self.folder / "twins" / name).is_dir():
                 continue
             with self.other(self.twin(name)) as drawer:
-                starts = ("noise",) if zero_snr else ("noise", "mean closed", "matched closed", "exact")
+                starts = ("noise",) if zero_snr else STAGED
                 sampled = "DDIM trailing" if zero_snr else "DDIM"
                 cells = [
                     Cell(f"twin {name}", start, prompt, guidance, sampled, self.amounts.steps)
@@ -369,8 +381,7 @@ def evaluate(found: Evaluation, out: Path, parts: Sequence[str], seconds: float)
         result.content["cells"] = found.cells.told
         result.add(name, told | {"seconds": time.perf_counter() - began})
         found.cells.save(out / "evaluation.npz")
-        if name == "core":
-            found.sheets(out)
+        found.sheets(out, name)
         say(f"{name}: {time.perf_counter() - began:.0f} s")
 
 
@@ -390,6 +401,7 @@ def main() -> None:
     asked.add_argument("--batch", type=int, default=4096, help="images that a network sees at once")
     asked.add_argument("--features", type=Path, help="safetensors of EfficientNet-Lite0; of its package if not given")
     asked.add_argument("--compile", action="store_true", help="compile the demonstrator, and use it where it is faster")
+    asked.add_argument("--guidances", default=",".join(f"{w:g}" for w in GUIDANCES), help="of the core")
     asked.add_argument("--prompts", type=int, help="that many of the eight, to try the script out")
     given = asked.parse_args()
     quiet()
@@ -402,6 +414,7 @@ def main() -> None:
             models = extracted(given.models, Path(folder))
             found = Evaluation(models, data, given.device, amounts, given.seed, given.batch, given.compile)
             found.features = given.features
+            found.guidances = [float(w) for w in given.guidances.split(",")]
             if given.compile:
                 compare_speed(found)
             found.prompts = found.prompts[: given.prompts]

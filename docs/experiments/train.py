@@ -10,13 +10,15 @@ In order, each written as soon as it is there:
     fashion/                         Fashion-MNIST with its class names as captions
     train.json                       losses, rates and sizes of all
 
-`twins.tar` and `extras.tar` hold the four in the middle.
+`twins.tar` and `extras.tar` hold the four in the middle. With `--steps 2739 --stop-at 329` the demonstrator's run of so many steps is
+broken off there and kept as early.tar; what else is trained then reads the package's own model.
 """
 
 import argparse
 import tarfile
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +35,16 @@ from docs.experiments.fit import Fit, denoising_loss, say
 from docs.experiments.model import LARGE, PLAIN, SMALL, TINY, Denoiser, Sizes, weights
 from docs.experiments.prompts import OPENMOJI
 from docs.experiments.results import Result, origin, quiet
+from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.pipeline import SingDiffusion
 from singtheory.device import check_device
-from singtheory.errors import InputError
+from singtheory.errors import InputError, unknown_name
 
 MARKS = (0.08, 0.3)
 """Shares of the time at which the demonstrator is kept; the end is one more."""
 STAGES = ("early", "middle", "end")
+PARTS = ("average", "classifier", "twins", "fashion")
+"""Of what is trained after the demonstrator."""
 TWINS = {
     "epsilon": ("epsilon", False),
     "v": ("v_prediction", False),
@@ -55,7 +60,10 @@ class Plan:
 
     Attributes:
         seconds: of the demonstrator.
+        steps: of it, in the place of its seconds, where they are given.
+        stop_at: the step at which it is broken off, if it is.
         twin_seconds: of the first twin; the others take as many steps.
+        twin_steps: of each twin, where they are given.
         classifier_seconds: of the classifier.
         fashion_seconds: of Fashion-MNIST's model.
         average_steps: of the average image's trainer.
@@ -70,7 +78,10 @@ class Plan:
     """
 
     seconds: float
+    steps: int | None
+    stop_at: int | None
     twin_seconds: float
+    twin_steps: int | None
     classifier_seconds: float
     fashion_seconds: float
     average_steps: int
@@ -114,7 +125,9 @@ def demonstrator(data: Captioned, plan: Plan, out: Path, result: Result) -> Deno
     """Trained and written at each stage."""
     model = Denoiser.new(data, plan.large, seed=plan.seed)
     fit, unet = fitted(model, data, plan)
-    for number in fit.run(plan.seconds, marks=MARKS):
+    marks = MARKS if plan.steps is None or plan.stop_at is None else (plan.stop_at / plan.steps,)
+    seconds = plan.seconds if plan.steps is None else float("inf")
+    for number in fit.run(seconds, plan.steps, marks):
         stage = STAGES[number]
         about = told(fit, model, plan.batch) if fit.log else {}
         with tempfile.TemporaryDirectory() as folder:
@@ -125,6 +138,9 @@ def demonstrator(data: Captioned, plan: Plan, out: Path, result: Result) -> Deno
         if stage == "end":
             result.add("demonstrator", about)
             preview(model, data, out / "preview.png", plan.device)
+        elif plan.stop_at is not None:
+            result.add("early", about | {"steps": plan.stop_at, "of": plan.steps})
+            break
     return model  # with the averaged weights no longer in place; what counts is what was written
 
 
@@ -183,11 +199,11 @@ def average(data: Captioned, plan: Plan, out: Path, model: Denoiser) -> dict[str
 def twins(data: Captioned, plan: Plan, out: Path, model: Denoiser) -> dict[str, Any]:
     """Alike but for what they predict: weights at the start, data, noise, steps; they read the demonstrator's token states."""
     found: dict[str, Any] = {}
-    steps: int | None = None
+    steps = plan.twin_steps
     for name, (prediction, zero_snr) in TWINS.items():
         one = Denoiser.new(data, plan.small, prediction, zero_snr, model.encoder, plan.seed)
         fit, _ = fitted(one, data, plan, text_too=False)
-        for _ in fit.run(plan.twin_seconds if steps is None else 4 * plan.twin_seconds, steps=steps):
+        for _ in fit.run(plan.twin_seconds if steps is None else float("inf"), steps=steps):
             one.pipeline(torch.float16).unet.save_pretrained(str(out / "twins" / name))
         steps = steps or fit.log[-1].step
         found[name] = told(fit, one, plan.batch)
@@ -226,24 +242,25 @@ def packed(path: Path, folder: Path, names: list[str]) -> None:
                 archive.add(folder / name, name)
 
 
-def train(data: Captioned, others: Captioned | None, plan: Plan, out: Path) -> None:
-    """Everything."""
+def train(data: Captioned, others: Captioned | None, plan: Plan, out: Path, wanted: Sequence[str] = PARTS) -> None:
+    """The demonstrator, and the parts that are wanted besides."""
     out.mkdir(parents=True, exist_ok=True)
     result = Result(out / "train.json", origin("docs.experiments.train", plan.device, plan.seed))
     result.add("plan", asdict(plan))
     demonstrator(data, plan, out, result)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as extras:
-        with tarfile.open(out / "end.tar") as archive:
-            archive.extractall(folder, filter="data")
-        model, room = Denoiser.load(Path(folder) / "end"), Path(extras)
+        if plan.stop_at is None:
+            with tarfile.open(out / "end.tar") as archive:
+                archive.extractall(folder, filter="data")
+        model, room = Denoiser.load(PIPELINE if plan.stop_at else Path(folder) / "end"), Path(extras)
         parts = {
             "average": lambda: average(data, plan, room, model),
             "classifier": lambda: classifier(data, plan, room),
             "twins": lambda: twins(data, plan, room, model),
             "fashion": lambda: {} if others is None else fashion(others, plan, room),
         }
-        for name, make in parts.items():
-            since = time.perf_counter()
+        for name in wanted:
+            make, since = parts[name], time.perf_counter()
             say(name)
             try:
                 result.add(name, make())
@@ -251,7 +268,8 @@ def train(data: Captioned, others: Captioned | None, plan: Plan, out: Path) -> N
                 say(name, "failed:", type(error).__name__, error)
                 result.add(name, {"failed": f"{type(error).__name__}: {error}"})
             for tar, names in _TARS.items():
-                packed(out / tar, room, names)
+                if name in {Path(one).stem for one in names}:
+                    packed(out / tar, room, names)
             say(f"{name}: {time.perf_counter() - since:.0f} s")
             if plan.device == "cuda":
                 torch.cuda.empty_cache()
@@ -266,7 +284,11 @@ def main() -> None:
     asked.add_argument("--fashion", help="Fashion-MNIST, packed; left out if not given")
     asked.add_argument("--out", type=Path, required=True, help="folder")
     asked.add_argument("--seconds", type=float, default=240, help="of the demonstrator's training")
+    asked.add_argument("--steps", type=int, help="of it, in the place of seconds")
+    asked.add_argument("--stop-at", type=int, help="the step of these at which it is broken off")
+    asked.add_argument("--parts", default=",".join(PARTS), help="trained after it, in this order")
     asked.add_argument("--twin-seconds", type=float, default=22, help="of a twin's")
+    asked.add_argument("--twin-steps", type=int, help="of each twin, in the place of seconds")
     asked.add_argument("--classifier-seconds", type=float, default=25)
     asked.add_argument("--fashion-seconds", type=float, default=35)
     asked.add_argument("--average-steps", type=int, default=2000)
@@ -286,20 +308,28 @@ def main() -> None:
         say(f"{len(data)} pictures, {len(data.captions)} captions")
         plan = Plan(
             seconds=given.seconds,
+            steps=given.steps,
+            stop_at=given.stop_at,
+            twin_steps=given.twin_steps,
             twin_seconds=given.twin_seconds,
             classifier_seconds=given.classifier_seconds,
             fashion_seconds=given.fashion_seconds,
             average_steps=given.average_steps,
             batch=given.batch,
             large=TINY if given.tiny else LARGE,
-            small=TINY if given.tiny else SMALL,
+            small=TINY if given.tiny and given.stop_at is None else SMALL,  # the package's token states are as wide
             plain=TINY if given.tiny else PLAIN,
             device=given.device,
             compiled=given.compile,
             graphed=not given.no_graph,
             seed=given.seed,
         )
-        train(data, others, plan, given.out)
+        parts = [part for part in given.parts.split(",") if part]
+        for unknown in sorted(set(parts) - set(PARTS)):
+            raise unknown_name("part", unknown, PARTS)
+        if given.stop_at is not None and not (given.steps and 0 < given.stop_at < given.steps):
+            raise InputError(f"stop-at {given.stop_at}: give --steps, of which it is one")
+        train(data, others, plan, given.out, parts)
     except InputError as error:
         asked.error(str(error))
 
