@@ -1,5 +1,7 @@
 """`python -m docs.experiments.embed --models DIR`: the trained demonstrator as the package's own model, in singdiffusion/demonstrator/.
 
+With `--fashion`, Fashion-MNIST's model goes to docs/experiments/ladder/fashion/, from which the second rung is sampled.
+
 `pipeline/` is a text-to-image pipeline of diffusers and `average/` its average image with its spread; both are float16 safetensors with cards.
 """
 
@@ -16,6 +18,7 @@ from singdiffusion.average import load_average
 from singdiffusion.demonstrator import FOLDER
 from singtheory.files import write_bytes
 
+FASHION = Path(__file__).parent / "ladder" / "fashion"
 _DATA = "docs/experiments/openmoji.py"
 _LICENCE = """The weights in this folder were trained on pictures of OpenMoji (https://openmoji.org), the open-source emoji and icon project,
 by HfG Schwäbisch Gmünd and contributors, and are licensed as OpenMoji is: CC BY-SA 4.0, LICENSES/CC-BY-SA-4.0.txt of the repository or
@@ -37,6 +40,15 @@ def embed(models: Path, target: Path = FOLDER) -> dict[str, int]:
     load_average(target / "average")
     parts = ("pipeline", "average")
     return {part: sum(file.stat().st_size for file in (target / part).rglob("*") if file.is_file()) for part in parts}
+
+
+def embed_fashion(models: Path, target: Path = FASHION) -> int:
+    """Copy Fashion-MNIST's model; returns bytes."""
+    shutil.rmtree(target, ignore_errors=True)
+    files = [file for file in sorted(models.joinpath("fashion").rglob("*")) if file.is_file()]
+    for file in files:
+        write_bytes(target / file.relative_to(models / "fashion"), _cleaned(file))
+    return sum(file.stat().st_size for file in files)
 
 
 def _cleaned(file: Path) -> bytes:
@@ -77,10 +89,11 @@ def main() -> None:
     """From a folder of tars."""
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--models", type=Path, required=True)
+    asked.add_argument("--fashion", action="store_true", help="Fashion-MNIST's model alone")
     given = asked.parse_args()
     quiet()
     with TemporaryDirectory() as folder:
-        print(embed(extracted(given.models, Path(folder))))
+        print((embed_fashion if given.fashion else embed)(extracted(given.models, Path(folder))))
 
 
 if __name__ == "__main__":

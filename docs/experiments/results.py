@@ -13,7 +13,7 @@ _PACKAGES = ("singdiffusion", "torch", "diffusers", "transformers", "accelerate"
 
 
 def origin(module: str, device: str, seed: int) -> dict[str, Any]:
-    """What every result carries: `command`, `device`, `versions`, `version`, `seed`.
+    """What every result carries: `command`, `device`, `versions`, `version`, `seed`. Files and folders of the command keep their last name alone.
 
     Args:
         module: that was run with this process's arguments.
@@ -23,7 +23,7 @@ def origin(module: str, device: str, seed: int) -> dict[str, Any]:
     versions = {name: _version(name) for name in _PACKAGES}
     return {
         "version": versions.pop("singdiffusion"),
-        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module, *(Path(word).name or word for word in sys.argv[1:])]),
         "device": device_name(device),
         "versions": versions,
         "seed": seed,
