@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import (
@@ -32,8 +33,8 @@ class _Exactly:
         return self.image
 
 
-class PixelSpace(ModelMixin, ConfigMixin):
-    """The identity, with the interface of `AutoencoderKL`.
+class PixelSpace(AutoencoderKL):
+    """The identity, with the interface of `AutoencoderKL`; one of its kind, because pipelines that load say so of anything else.
 
     Args:
         latent_channels: of the images.
@@ -48,14 +49,14 @@ class PixelSpace(ModelMixin, ConfigMixin):
     def __init__(
         self, latent_channels: int = 3, scaling_factor: float = 1.0, block_out_channels: Sequence[int] = (1,)
     ) -> None:
-        super().__init__()
+        ModelMixin.__init__(self)  # none of the layers of an AutoencoderKL
         self.register_buffer("unit", torch.ones(1))  # holds dtype and device, which pipelines ask for
 
-    def encode(self, image: Tensor, return_dict: bool = True) -> Any:
+    def encode(self, x: Tensor, return_dict: bool = True) -> Any:
         """The image itself, as a law with `sample` and `mode`."""
-        law: Any = _Exactly(image)
+        law: Any = _Exactly(x)
         return AutoencoderKLOutput(latent_dist=law) if return_dict else (law,)
 
-    def decode(self, latents: Tensor, return_dict: bool = True, generator: torch.Generator | None = None) -> Any:
+    def decode(self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None) -> Any:
         """The latents themselves."""
-        return DecoderOutput(sample=latents) if return_dict else (latents,)
+        return DecoderOutput(sample=z) if return_dict else (z,)

@@ -49,4 +49,5 @@ def test_a_stored_pipeline_is_loaded_by_another_process(tmp_path):
         [sys.executable, "-c", code, str(tmp_path / "stored")], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip().endswith("PixelSpace"), done.stderr
+    assert "Expected types" not in done.stderr
     assert isinstance(pipe.unet, UNet2DConditionModel)
