@@ -67,6 +67,11 @@ class Checkpoint:
         fits = isinstance(vae, AutoencoderKL) and vae.config["in_channels"] == 3
         return vae if fits else None
 
+    @property
+    def on_pixels(self) -> bool:
+        """Whether the pipeline works on pixels: `PixelSpace` stands in the place of its VAE."""
+        return self.folder is not None and _is_pixel_space(self.folder / "vae")
+
     def has(self, part: str) -> bool:
         """Whether the pipeline has a part of that name, readable or not; `PixelSpace` changes nothing and counts as none."""
         return self.folder is not None and (self.folder / part).is_dir() and not _is_pixel_space(self.folder / part)

@@ -94,7 +94,7 @@ def encoder_for(base: str | None, resolution: int, channels: int, device: str) -
     """That of a pipeline in a folder or under a hub id, or one of pixels and words.
 
     Raises:
-        InputError: for a pipeline without an `AutoencoderKL` in safetensors, or with text encoders that do not serve.
+        InputError: for a pipeline on latents without an `AutoencoderKL` in safetensors, or with text encoders that do not serve.
     """
     if base is None:
         return Encoder(resolution, channels, device=device)
@@ -102,6 +102,8 @@ def encoder_for(base: str | None, resolution: int, channels: int, device: str) -
         raise InputError("grey: latents are of RGB images; leave it out, or leave the base out")
     checkpoint = Checkpoint.find(base)
     vae = checkpoint.autoencoder()
+    if checkpoint.on_pixels:
+        return Encoder(resolution, 3, None, PipelineText.stored(base), device)
     if vae is None:
         raise InputError(f"{base}: has no AutoencoderKL in safetensors; give a pipeline with one")
     text, half = PipelineText.stored(base), device.startswith("cuda")

@@ -22,9 +22,11 @@ from safetensors import safe_open
 from singdiffusion import cache as room
 from singdiffusion import shards
 from singdiffusion.cache import Cache
+from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.encode import Encoder, encoder_for, make_cache
 from singdiffusion.latents import encode as encode_latents
 from singdiffusion.records import Source
+from singdiffusion.space import Space
 from singdiffusion.text import TextEncoder
 from singtheory import InputError
 from tests.singdiffusion import tiny
@@ -343,6 +345,15 @@ def test_nothing_usable(tmp_path):
         (folder / f"{k}.png").write_bytes(b"broken")
     with pytest.raises(InputError, match="no image could be used, 2 skipped"):
         make_cache(Source(str(folder)), tmp_path / "c", Encoder(4), bad_share=1.0)
+
+
+def test_a_base_on_pixels_encodes_its_text_and_leaves_pixels_as_they_are(tmp_path):
+    encoder = encoder_for(str(PIPELINE), 12, 3, "cpu")
+    assert encoder.encoding.vae is None and encoder.encoding.scaling_factor == 1
+    assert encoder.encoding.text_encoder == Space.stored(PIPELINE).text_encoder
+    make_cache(Source(str(captioned(tmp_path / "a"))), tmp_path / "c", encoder)
+    stored = Cache.open(tmp_path / "c")
+    assert sorted({round(float(x)) for x in (stored.x_0(torch.arange(4)) + 1).flatten() * 127.5}) == [0, 20, 40, 60]
 
 
 def test_bases_that_do_not_serve(tmp_path, base):
