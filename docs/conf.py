@@ -34,12 +34,17 @@ exclude_patterns = ["_build", "jupyter_execute"]
 nb_execution_mode = "force"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = False
+nb_execution_show_tb = True  # a missing result is named in the terminal too
 nb_merge_streams = True
+nb_ipywidgets_js = {}  # no page has widgets, and these come from elsewhere
+
+suppress_warnings = ["ref.python"]  # classes of two packages that share a short name
 
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
+autodoc_mock_imports = ["triton"]  # for GPUs only
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 templates_path = ["_templates"]

@@ -77,6 +77,11 @@ class Claim:
     checks: tuple[Check, ...]
     false_twins: Mapping[str, Sides] = field(default_factory=dict)
 
+    @property
+    def page(self) -> str:
+        """Where the repository derives it in small steps, such as `docs/derivations/b.md#b3`."""
+        return f"docs/derivations/{self.id[0].lower()}.md#{self.id.lower()}"
+
     def __post_init__(self) -> None:
         if not self.checks or len(self.false_twins) < 2:
             raise ValueError(f"claim {self.id}: needs a check and at least two false twins")

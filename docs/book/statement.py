@@ -1,6 +1,6 @@
 """The statements of the theory in Sphinx: what a claim says, where it is computed, and links from ids in docstrings to derivations.
 
-The directive `{statement} B3` puts a claim's own words into the page. Ids in docstrings of the API become links.
+The directive `{statement} B3` puts a claim's own words into the page, `{claims}` lists them all. Ids in docstrings of the API become links.
 """
 
 import re
@@ -32,8 +32,7 @@ class Statement(SphinxDirective):
         lines = {
             "Statement.": claim.statement,
             "Assumptions.": claim.assumptions,
-            "Source.": claim.source.removeprefix(f"theory.md {claim.id}").lstrip(" ;,")
-            or "notation and textbook facts",
+            "Source.": claim.source.removeprefix(f"theory.md {claim.id}").lstrip(" ;,") or "derived on this page",
             "Claim.": f"{{py:mod}}`{claim_module(claim.id)}`, run below; in a terminal `singtheory verify --claims {claim.id}`",
             "Code.": code,
         }
@@ -41,6 +40,19 @@ class Statement(SphinxDirective):
         box = nodes.container(classes=["statement"])
         box += self.parse_text_to_nodes(text)
         return [box]
+
+
+class Claims(SphinxDirective):
+    """A table of all claims, with links to their derivations and to the modules that register them."""
+
+    def run(self) -> list[nodes.Node]:
+        """One row a claim, in the order of the theory."""
+        lines = ["| claim | registered in | checked by | false twins |", "| --- | --- | --- | ---: |"]
+        for claim in load_claims().values():
+            methods = ", ".join(dict.fromkeys(check.method for check in claim.checks))
+            link = f"{{ref}}`{claim.id} {claim.title} <{claim.id.lower()}>`"
+            lines.append(f"| {link} | {{py:mod}}`{claim_module(claim.id)}` | {methods} | {len(claim.false_twins)} |")
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
 @lru_cache
@@ -69,17 +81,23 @@ def _prose(part: str, known: set[str]) -> str:
 
 
 def link_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Sphinx's hook on every docstring of the API."""
+    """Sphinx's hook on every docstring of the API, before its sections are parsed: links, and examples as code."""
     known = set(load_claims())
-    doctest = False
-    for index, line in enumerate(lines):
+    found: list[str] = []
+    example = doctest = False
+    for line in lines:
+        indented = what == "module" and line.startswith("    ")
+        if indented and not example and not (found and found[-1].strip()):
+            found += ["::", ""]
+        example = indented or (example and not line.strip())
         doctest = line.lstrip().startswith(">>>") or (doctest and bool(line.strip()))
-        if not doctest and not line.startswith(("   ", ".. ", ":")):
-            lines[index] = linked(line, known)
+        found.append(line if example or doctest else linked(line, known))
+    lines[:] = found
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive and the links."""
+    """Register the directives and the links."""
     app.add_directive("statement", Statement)
-    app.connect("autodoc-process-docstring", link_docstring)
+    app.add_directive("claims", Claims)
+    app.connect("autodoc-process-docstring", link_docstring, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,217 @@
+"""The interactive figures in a real browser, from their files: no errors, no network, sliders that work, readable everywhere."""
+
+import base64
+import io
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from docs.interactive import kernel, ladder, starts
+from docs.interactive.build import NUMBERS, build
+from docs.interactive.figure import Figure, packed
+from docs.interactive.laws import offered
+from singtheory import Cosine, ReverseKernel
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1000, "height": 800}
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; Debian's package chromium has it")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    found = tmp_path_factory.mktemp("figures")
+    build(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright; it is in the extra [dev]")
+    with sync_api.sync_playwright() as driver:
+        # a root user, as in containers, has no sandbox
+        options = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield opened
+        opened.close()
+
+
+class Page:
+    """A figure in a tab, with all that it complained about or asked for."""
+
+    def __init__(self, browser, file, viewport=DESK, scheme="light"):
+        self.tab = browser.new_page(viewport=viewport, color_scheme=scheme)
+        self.complaints, self.asked = [], []
+        self.tab.on("console", lambda message: self.complaints.append(message.text))
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.on("request", lambda request: self.asked.append(request.url))
+        self.tab.goto(file.as_uri())
+        self.tab.wait_for_selector("svg .line, svg circle", state="attached")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.tab.close()
+
+    def picture(self):
+        return self.tab.inner_html("svg")
+
+    def words(self):
+        return self.tab.inner_text(".told")
+
+    def sliders(self):
+        return self.tab.locator("input[type=range]").all()
+
+    def texts(self):
+        return self.tab.eval_on_selector_all(
+            ".interactive text, .interactive label, .interactive p, .interactive li",
+            """found => found.map(one => {
+                const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+                const svg = one.closest("svg");
+                const scale = svg ? svg.clientWidth / svg.viewBox.baseVal.width : 1;
+                return {left: box.left, right: box.right, size: parseFloat(style.fontSize) * scale,
+                        colour: svg ? style.fill : style.color};
+            })""",
+        )
+
+    def background(self):
+        pixels = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB"))
+        return pixels[-3, -3]
+
+
+def contrast(one, other):
+    """Of two colours, as WCAG 2 defines it."""
+
+    def luminance(colour):
+        parts = np.asarray(colour, dtype=float) / 255
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_contrast_knows_its_ends():
+    assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
+    assert contrast((119, 119, 119), (255, 255, 255)) == pytest.approx(4.48, abs=0.01)
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NUMBERS)
+def test_it_loads_from_its_file_alone_without_a_complaint(browser, folder, name):
+    with Page(browser, folder / f"{name}.html") as page:
+        assert page.words()
+        assert page.complaints == []
+        assert page.asked == [(folder / f"{name}.html").as_uri()]
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_slider_changes_the_picture(browser, folder, name):
+    with Page(browser, folder / f"{name}.html") as page:
+        for slider in page.sliders():
+            before, label = page.picture(), slider.get_attribute("aria-valuetext")
+            slider.press("ArrowRight" if slider.input_value() != slider.get_attribute("max") else "ArrowLeft")
+            assert page.picture() != before and slider.get_attribute("aria-valuetext") != label
+        assert page.complaints == []
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_position_of_every_slider_draws_numbers(browser, folder, name):
+    with Page(browser, folder / f"{name}.html") as page:
+        for slider in page.sliders():
+            for value in range(int(slider.get_attribute("max")) + 1):
+                slider.fill(str(value))
+                assert not re.search("NaN|undefined|Infinity", page.picture() + page.words())
+        assert page.complaints == []
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_it_is_readable_on_a_phone(browser, folder, name, scheme):
+    with Page(browser, folder / f"{name}.html", PHONE, scheme) as page:
+        assert page.tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        background, texts = page.background(), page.texts()
+        assert (background.mean() < 128) == (scheme == "dark")
+        assert len(texts) > 8
+        for text in texts:
+            assert text["size"] >= 12 and text["left"] >= 0 and text["right"] <= PHONE["width"]
+            colour = [int(part) for part in re.findall(r"\d+", text["colour"])[:3]]
+            assert contrast(colour, background) >= 4.5
+
+
+@needs_browser
+def test_it_is_drawn_again_when_the_page_gets_narrower(browser, folder):
+    with Page(browser, folder / "kernel.html") as page:
+        before = page.tab.locator("svg").get_attribute("viewBox")
+        page.tab.set_viewport_size(PHONE)
+        page.tab.wait_for_function(
+            "before => document.querySelector('svg').getAttribute('viewBox') !== before", arg=before
+        )
+        assert page.tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@needs_browser
+def test_the_words_of_a_step_are_those_of_singtheory(browser, folder):
+    law, schedule = offered()[2], Cosine()
+    t, gap = kernel.TIMES[6], kernel.GAPS[9]
+    s = float(schedule.time_of_snr(schedule.snr(t) + gap))
+    step = ReverseKernel(law.law, schedule, t, s).at([float(schedule.alpha(t)) * law.place])
+    with Page(browser, folder / "kernel.html") as page:
+        for slider, value in zip(page.sliders(), (2, 6, 9), strict=True):
+            slider.fill(str(value))
+        assert f"KL to the plug-in {float(step.kl()):.3g} nats" in page.words()
+        assert f"B10 {float(step.bounds()['kl_family_bound']):.3g}" in page.words()
+
+
+def unpacked(text):
+    return np.frombuffer(base64.b64decode(text), dtype="<u2") / 65535
+
+
+def test_packed_numbers_come_back():
+    values = torch.tensor([[0.0, 0.25], [1.0, 2.0]], dtype=torch.float64)
+    assert unpacked(packed(values, 2.0)) * 2 == pytest.approx(values.flatten().numpy(), abs=2 / 65535)
+
+
+def test_densities_are_those_of_the_kernel():
+    told = kernel.numbers()
+    law, state = offered()[0].law, 3 * len(kernel.GAPS) + 5
+    seen = unpacked(told["laws"][0]["densities"]).reshape(-1, 3, kernel.NODES)[state]
+    entry, schedule = told["laws"][0]["states"][state], Cosine()
+    step = ReverseKernel(law, schedule, kernel.TIMES[3], entry["s"]).at([float(schedule.alpha(kernel.TIMES[3])) * 0.1])
+    x = torch.linspace(entry["low"], entry["high"], kernel.NODES, dtype=torch.float64)
+    exact, plug_in = step.log_prob(x[None, :, None])[0].exp(), step.plug_in()[0].log_prob(x[:, None]).exp()
+    peak = max(float(exact.max()), float(plug_in.max()))
+    assert seen[0] == pytest.approx((exact / peak).numpy(), abs=1e-4)
+    assert seen[1] == pytest.approx((plug_in / peak).numpy(), abs=1e-4)
+
+
+def test_upper_bounds_lie_above_the_truth_and_lower_ones_below():
+    told = ladder.numbers()
+    for law in told["laws"]:
+        for name, rung in told["rungs"].items():
+            for value, truth in zip(law["curves"][name], law["curves"][rung["quantity"]], strict=True):
+                if value is None or rung["side"] == "leading":
+                    continue
+                assert value >= truth * (1 - 1e-6) if rung["side"] == "upper" else value <= truth * (1 + 1e-6), name
+
+
+def test_starts_are_the_committed_samples():
+    told = starts.numbers()
+    assert [prompt["name"] for prompt in told["prompts"]][4] == "logo"
+    noise = told["prompts"][4]["cells"][0]["noise"][0]
+    levels = unpacked(noise["levels"]) * 255
+    assert len(levels) == 256 and (np.diff(levels) >= 0).all()
+    assert levels.mean() == pytest.approx(noise["mean"], abs=0.02)
+    assert levels.std() == pytest.approx(noise["std"], abs=0.02)
+
+
+def test_numbers_cannot_end_the_script():
+    assert "</script><b>" not in Figure("kernel", {"name": "</script><b>"})._repr_html_()

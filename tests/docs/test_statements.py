@@ -1,0 +1,87 @@
+"""Every statement of the theory resolves to a page, a claim and a function."""
+
+import importlib
+import re
+
+import pytest
+
+from docs.book.source import STATEMENT, definitions, naming
+from docs.book.statement import claim_module, linked
+from proofs_checks.harness import load_claims
+from tests.docs.conftest import DOCS, ROOT
+
+STATEMENTS = [
+    f"{group}{k}" for group, last in (("A", 5), ("B", 12), ("C", 9), ("D", 6), ("E", 2)) for k in range(1, last + 1)
+]
+"""The ids of the theory, kept apart from the registry so that a lost claim is missed."""
+
+
+def section(statement: str) -> str:
+    """The part of a derivation's page between its heading and the next."""
+    text = (DOCS / "derivations" / f"{statement[0].lower()}.md").read_text(encoding="utf-8")
+    match = re.search(
+        rf"^\({statement.lower()}\)=\n(## .*?)(?=^\([a-z][a-z0-9-]*\)=\n|\Z)", text, flags=re.DOTALL | re.MULTILINE
+    )
+    assert match, f"{statement}: no labelled heading"
+    return match[1]
+
+
+def test_every_statement_has_a_claim():
+    assert list(load_claims()) == STATEMENTS
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_page_has_all_parts(statement):
+    claim, text = load_claims()[statement], section(statement)
+    assert text.startswith(f"## {statement} {claim.title}\n")
+    for part in (
+        f":::{{statement}} {statement}\n",
+        "**Proof.**",
+        f'check("{statement}")',
+        "**Where it stops",
+        "drawing(",
+    ):
+        assert part in text, f"{statement}: {part}"
+
+
+def test_golden_values_are_computed():
+    text = (DOCS / "derivations" / "b.md").read_text(encoding="utf-8")
+    assert "## Golden values" in text and "GapRange(" in text
+    # no digit of a golden value is typed into any page
+    assert not any("0.00970277" in page.read_text(encoding="utf-8") for page in (DOCS / "derivations").glob("*.md"))
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_statement_resolves_to_functions(statement):
+    found = naming(statement)
+    assert found, f"{statement}: no function of singtheory or singdiffusion names it"
+    computed = [d for d in found if d.path.startswith("singtheory/")]
+    assert computed, f"{statement}: nothing in singtheory computes it"
+    module, name = computed[0].name, []
+    while not (ROOT / f"{module.replace('.', '/')}.py").exists():
+        module, _, last = module.rpartition(".")
+        name.insert(0, last)
+    of = importlib.import_module(module)
+    for part in name:
+        of = getattr(of, part)
+    assert statement in of.__doc__
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_claim_names_page_and_module(statement):
+    claim = load_claims()[statement]
+    path, anchor = claim.page.split("#")
+    assert f"({anchor})=\n" in (ROOT / path).read_text(encoding="utf-8")
+    assert claim_module(statement).startswith(f"proofs_checks.{statement[0].lower()}_")
+
+
+def test_ids_in_docstrings_are_statements():
+    """Whatever looks like an id is one, or it would be a link to nowhere."""
+    unknown = {d.name: set(d.statements) - set(STATEMENTS) for d in definitions()}
+    assert not {name: ids for name, ids in unknown.items() if ids}
+
+
+def test_ids_become_links_outside_of_code():
+    line = linked("`B3` and B3, E*x, B99, B3-like (A1 to A5)", {"B3", "A1", "A5"})
+    assert line == r"``B3`` and :ref:`B3 <b3>`, E\*x, B99, B3-like (:ref:`A1 <a1>` to :ref:`A5 <a5>`)"
+    assert STATEMENT.findall("SD1, B12, A1:, C2/x, xB3") == ["B12", "A1"]
