@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from singtheory import draw
-from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Engine, check_reached
+from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, check_reached
 from singtheory.errors import InputError
+from singtheory.fused_engine import engine_of
 from singtheory.points import Points
 from singtheory.posterior import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
 
@@ -73,9 +74,10 @@ class Law(ABC):
             raise InputError(
                 f"query of shape {tuple(z.shape)}: the data has dimension {self.dim}, need (batch, {self.dim})"
             )
-        if not bool(torch.isfinite(z).all()):
+        largest, low, high = _extremes(z, snr)
+        if not largest < math.inf:
             raise InputError("query z holds NaN or infinity: divide x_t by sigma_t at t > 0 only")
-        if not bool(((snr >= 0) & torch.isfinite(snr)).all()):
+        if not 0 <= low <= high < math.inf:
             raise InputError("snr must be finite and at least 0: at t = 0 the posterior is the point x_t itself")
         if snr.ndim > 1 or (snr.ndim == 1 and len(snr) not in (1, len(z))):
             raise InputError(f"snr of shape {tuple(snr.shape)} for {len(z)} queries: give one number or one a query")
@@ -125,6 +127,13 @@ def _as_cov(name: str, values: Array, count: int, dim: int) -> Tensor:
     return (cov + cov.mT) / 2
 
 
+def _extremes(z: Tensor, snr: Tensor) -> list[float]:
+    """The largest size of a query's numbers, the least snr and the largest, NaN where there is one: read from a GPU at once."""
+    if not z.numel() or not snr.numel():
+        return [0.0, 0.0, 0.0]
+    return torch.stack([torch.linalg.vector_norm(z, ord=math.inf), *torch.aminmax(snr)]).tolist()
+
+
 @final
 class Atoms(Law):
     """Finite data: points `y_i` with weights `w_i`.
@@ -156,7 +165,7 @@ class Atoms(Law):
 
     def _hold(self, points: Points) -> None:
         self._points, self.dim = points, points.dim
-        self._engine = Engine(points)
+        self._engine = engine_of(points)
 
     @property
     def points(self) -> Tensor:

@@ -46,16 +46,19 @@ class Series:
         """`Σ λ/(1 + γλ)`, the error of the best linear denoiser, which `E tr C` does not exceed; shape (batch,)."""
         return (self._eigenvalues / (1 + snr[:, None] * self._eigenvalues)).sum(dim=1)
 
-    def _sizes(self, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
-        """`T ≥ |t|` and `2γ‖z′‖² tr Σ + ½γ² r² tr Σ ≥ Var t`, from norms alone, both (batch,)."""
+    def _sizes(self, norm2: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+        """`T ≥ |t|` and `2γ‖z′‖² tr Σ + ½γ² r² tr Σ ≥ Var t`, from `‖z′‖²` alone, both (batch,)."""
         points = self.points
-        norm2 = (z - snr.sqrt()[:, None] * points.mean).square().sum(dim=1)
         largest = (snr * norm2).sqrt() * points.radius + snr * points.radius**2 / 2
         return largest, (2 * snr * norm2 + (snr * points.radius).square() / 2) * points.variance
 
     def remainder(self, z: Tensor, snr: Tensor) -> Tensor:
         """At least the error of the mean, shape (batch,)."""
-        points, (largest, variance) = self.points, self._sizes(z, snr)
+        return self.remainder_at((z - snr.sqrt()[:, None] * self.points.mean).square().sum(dim=1), snr)
+
+    def remainder_at(self, norm2: Tensor, snr: Tensor) -> Tensor:
+        """As `remainder`, from `‖z′‖²`, shape (batch,)."""
+        points, (largest, variance) = self.points, self._sizes(norm2, snr)
         sums = formula.accumulation(BLOCK + points.count / BLOCK + points.dim, formula.DOUBLE)
         rounding = sums * (math.sqrt(points.variance) + largest * points.radius) + formula.DOUBLE * points.scale
         return _SAFE * (formula.series_error(points.radius, largest, variance, torch) + rounding)

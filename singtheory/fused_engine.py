@@ -1,0 +1,261 @@
+"""The engine's ways on a GPU: one product in float16 screens all atoms, and exact products of 8-bit digits stand for float64.
+
+Where few atoms can matter they are weighed from differences in float64 at once. Where many do and the data lie on levels, as images of
+8 bits do, log weights are summed from as many digits as the tolerance asks for, and the weights, rounded to whole numbers, meet the
+data in exact products again: the rounding of queries and weights to digits is known, and little else is left to be bounded. All other
+queries take the ways of `engine`, in float64.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from types import ModuleType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from singtheory import formula, unfused
+from singtheory.engine import Engine
+from singtheory.levels import levels_of, rounded
+from singtheory.points import Points
+from singtheory.replayed import Replayed
+from singtheory.scan import Found
+from singtheory.screen import left_out_below
+
+TILE = 8
+"""Atoms of which only the largest log weight is kept."""
+MOST_TILES = 64
+"""Beyond them all atoms are weighed."""
+_PADDED, _WIDTH = 256, 64
+"""Atoms and coordinates come in whole blocks of the kernels."""
+_CHUNK = 65536
+"""Atoms whose weights lie in memory at once; their products with data stay below 2^31 in all."""
+_SAFE = 1.02
+"""Over first-order counts of roundings."""
+_LEAST = -1e30
+"""Stands for the logarithm of no weight in float32."""
+_LARGEST_TILT = 1e-2
+_DEPTH_ROUNDINGS = 24
+"""Roundings on every path of a sum over the width in `near`, a tree over the threads of a row, up to a width of 4096."""
+_PRODUCT_ROUNDINGS = 8
+"""Of a log weight that is put together from exact products: two of the digits, three of the unit, two of differences, one of the rest."""
+_MOST_QUERY_DIGITS, _MOST_WEIGHT_DIGITS = 6, 7
+
+
+def engine_of(points: Points) -> Engine:
+    """The engine for atoms as they lie: that of GPUs for those that lie on one."""
+    if points.device.type != "cuda" or not points.resident:
+        return Engine(points)
+    try:
+        from singtheory import fused
+    except ImportError:  # no Triton, which comes with builds of torch for GPUs
+        return Engine(points)
+    return FusedEngine(points, fused)
+
+
+class _First(NamedTuple):
+    """What the first look tells, of every query."""
+
+    mean: Tensor
+    trace_cov: Tensor
+    log_evidence: Tensor
+    error_bound: Tensor
+    top: Tensor
+    """About the largest log weight."""
+    series: Tensor
+    """Where the moments suffice."""
+    rest: Tensor
+    """Where more must be done."""
+    plan: Tensor
+    """Whether there is any of the one and the other, and digits that the queries and the weights of the rest want; shape (4,)."""
+
+
+class FusedEngine(Engine):
+    """As `Engine`.
+
+    Args:
+        points: the atoms, which lie on the device.
+        kernels: the module `fused`, or `unfused`.
+    """
+
+    def __init__(self, points: Points, kernels: ModuleType = unfused) -> None:
+        super().__init__(points)
+        self._kernels, self._set_up = kernels, False
+        self._first, self._second = Replayed(self._look), Replayed(self._weigh)
+
+    def _prepare(self) -> None:
+        """Hold the atoms in float16 and, if they lie on levels, their numbers."""
+        points = self.points
+        self.levels, self._mean_norm = levels_of(points.whole), float(points.mean.norm())
+        if self.levels is None:
+            centred = points.whole - points.mean
+            self._half_unit = float(centred.abs().max()) or 1.0
+            half = (centred / self._half_unit).half()
+            self._half_rest = _SAFE * _largest_norm(centred - half.double() * self._half_unit)
+        else:
+            half, self._half_unit, self._half_rest = self.levels.numbers.half(), self.levels.step, self.levels.rest
+            self._numbers = _whole_blocks(self.levels.numbers)
+            self._columns = self._numbers[:, : points.dim + -points.dim % 8].mT.contiguous()
+        self._half_reach = _SAFE * self._half_unit * _largest_norm(half)
+        self._halves = _whole_blocks(half)
+        more = len(self._halves) - points.count
+        self._norms = pad(points.norms2 / 2, (0, more))
+        self._log_weights = pad(points.log_weights, (0, more), value=-math.inf)
+        self._single = self._norms.float(), self._log_weights.clamp(min=_LEAST).float()
+        self._set_up = True
+
+    def _group(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+        if self.small or not len(z):
+            return super()._group(z, snr, tol)
+        if not self._set_up:
+            self._prepare()
+        goal = tol * self.points.scale
+        first = _First(*self._first(z, snr, goal=goal))
+        found = Found(*first[:4])
+        some_series, some_rest, digits, weight_digits = first.plan.tolist()
+        if some_series:
+            found = _answered(found, first.series > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
+        if some_rest and self.levels is not None:
+            number = {"digits": digits, "weight_digits": weight_digits}
+            found = _answered(
+                found, first.rest > 0, lambda rows: Found(*self._second(z[rows], snr[rows], first.top[rows], **number))
+            )
+        if some_rest and bool((poor := ~(found.error_bound <= goal)).any()):
+            found = _answered(found, poor, lambda rows: self._weighed(z[rows], snr[rows], tol))
+        return found
+
+    def _look(self, z: Tensor, snr: Tensor, goal: float) -> tuple[Tensor, ...]:
+        """Screen all atoms, and weigh those of the best tiles."""
+        points, below, root = self.points, left_out_below(self.points, goal), snr.sqrt()
+        shifted = torch.addcmul(z, root[:, None], points.mean, value=-1)
+        norm, scaled = torch.linalg.vector_norm(shifted, dim=1), shifted.mul(root[:, None])
+        size = torch.linalg.vector_norm(scaled, ord=math.inf, dim=1).clamp(min=1e-300)
+        largest, error = self._screen(scaled, size, norm * root, snr)
+        near = self._kernels.near(z, points.whole, points.log_weights, largest, error, below, snr, TILE, MOST_TILES)
+        bound = self._bound(near, norm, root, snr, below)
+        series = self.series.remainder_at(norm.square(), snr) <= goal
+        rest = ~(bound <= goal) & ~series
+        digits, weight_digits = self._digits_for(size, snr, near.tiles / near.mass, goal)
+        plan = torch.stack([series, rest, digits * rest, weight_digits * rest]).amax(dim=1)
+        evidence = near.log_sum - points.dim / 2 * math.log(2 * math.pi)
+        return near.mean, near.variance, evidence, bound, near.best + error / 8, series, rest, plan.long()
+
+    def _screen(self, scaled: Tensor, size: Tensor, norm: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+        """The largest log weight in every tile, shape (batch, tiles), and at least the error of each, shape (batch,).
+
+        Args:
+            scaled: `√γ z′`, shape (batch, d).
+            size: its largest number, shape (batch,).
+            norm: shape (batch,).
+            snr: shape (batch,).
+        """
+        queries = torch.zeros(len(scaled), self._halves.shape[1], dtype=torch.float16, device=scaled.device)
+        queries[:, : self.points.dim] = scaled / size[:, None]
+        unit = (size * self._half_unit).float()
+        largest = self._kernels.screen(queries, self._halves, *self._single, unit, snr.float(), TILE)
+        # rounding of queries to float16, of atoms, of the product, and of what is added in float32
+        half = formula.HALF * (1 + math.sqrt(self.points.dim) * formula.HALF)
+        per_norm = half * (self._half_reach + self._half_rest) + self._half_rest
+        per_norm += (formula.accumulation(self.points.dim, formula.MATRIX) + 10 * formula.SINGLE) * self._half_reach
+        per_snr = 5 * formula.SINGLE * self.points.radius**2
+        constant = -10 * formula.SINGLE * self.points.least_log_weight
+        return largest, _SAFE * torch.add(norm * per_norm, snr, alpha=per_snr).add_(constant)
+
+    def _bound(self, near: unfused.Near, norm: Tensor, root: Tensor, snr: Tensor, below: float) -> Tensor:
+        """On the error of the mean, as in `rescore`: infinite where there are too many tiles.
+
+        A log weight is off by `u(A‖y_i − y_b‖ + 4|log weight| + C)`, with `‖y_i − y_b‖/2` at most the radius.
+        """
+        points = self.points
+        roundings = max(_DEPTH_ROUNDINGS, points.dim / 128) + 6
+        per_snr = 2 * self._mean_norm + roundings * points.radius + 6 * points.reach
+        along = root * torch.add(2 * norm, near.distance, alpha=roundings) + per_snr * snr
+        others = 8 - 4 * points.least_log_weight
+        mass = _SAFE * formula.logit_error(formula.DOUBLE, along * near.apart, 4 * near.log_weight, others)
+        tilted = formula.tilt_error(mass * (near.apart + near.shift), mass)
+        sums = formula.accumulation(MOST_TILES * TILE + 16, formula.DOUBLE)
+        rounded_off = torch.add(2 * sums * near.apart, near.shift, alpha=3 * formula.DOUBLE)
+        left_out = formula.truncation_error(points.count * math.exp(-below), 2 * points.radius)
+        constant = 3 * formula.DOUBLE * points.reach + left_out
+        # where no log weight is far off, e^δ − 1 is δ up to what is allowed for
+        far = (_LARGEST_TILT / formula.DOUBLE - 3300 - others) / (2 * points.radius)
+        return (_SAFE * (tilted + rounded_off) + constant).where(along < far, torch.inf)
+
+    def _weigh(self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int) -> tuple[Tensor, ...]:
+        """From all atoms; in the order of `Found`."""
+        assert self.levels is not None
+        points, levels = self.points, self.levels
+        shifted = torch.addcmul(z, snr.sqrt()[:, None], points.mean, value=-1)
+        scaled = shifted * snr.sqrt()[:, None]
+        rows = rounded(scaled, digits)
+        held = pad(rows.digits, (0, self._numbers.shape[1] - points.dim))
+        mean = torch.zeros(len(z), points.dim, dtype=torch.float64, device=z.device)
+        total, square, lost = (torch.zeros_like(snr) for _ in range(3))
+        for start in range(0, len(self._numbers), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            weighed = self._kernels.weigh(
+                held, self._numbers[part], self._norms[part], self._log_weights[part],
+                rows.scale * levels.step, snr, top, weight_digits,
+            )  # fmt: skip
+            total, square, lost = total + weighed.total, square + weighed.square, lost + weighed.lost
+            for digit, sums in enumerate(self._kernels.product(weighed.digits, self._columns[:, part])):
+                mean.add_(sums[:, : points.dim], alpha=256.0 ** (weight_digits - 1 - digit))
+        mean = mean.mul_((levels.step / total)[:, None]).add_(levels.base)
+        second, norm2 = square / total, (mean - points.mean).square().sum(dim=1)
+        variance = (second - norm2).clamp(min=0)
+        spread, size = (variance + 1e-12 * second).sqrt(), torch.linalg.vector_norm(scaled, dim=1)
+        mass = self._delta(size, snr, second.sqrt()) + (rows.rest * spread + size * levels.rest) * _SAFE
+        tilted = formula.tilt_error(mass * spread, mass).where(rows.rest * points.radius < _LARGEST_TILT, torch.inf)
+        moved = lost / total * (points.radius + norm2.sqrt())
+        rounding = 64 * formula.DOUBLE * (self._half_reach + abs(levels.base) * math.sqrt(points.dim) + points.reach)
+        # what was multiplied is y − base, not y′
+        off_centre = scaled.sum(dim=1) * levels.base - scaled @ points.mean
+        log_total = top + (total / (127 * 256.0 ** (weight_digits - 1))).log() + off_centre
+        evidence = log_total - shifted.square().sum(dim=1) / 2 - points.dim / 2 * math.log(2 * math.pi)
+        return mean, variance, evidence, _SAFE * (tilted + moved + rounding + levels.rest)
+
+    def _delta(self, size: Tensor, snr: Tensor, norm: Tensor) -> Tensor:
+        """`δ`: at least the root mean square error of log weights through float64, as `scan.logit_error`; shape (batch,)."""
+        points = self.points
+        product = _PRODUCT_ROUNDINGS * size * self._half_reach + 3 * snr * self._mean_norm * norm
+        squares = 32 * snr * points.radius * norm / 2
+        others = math.log(points.count) - 9 * points.least_log_weight + 64
+        return _SAFE * formula.logit_error(formula.DOUBLE, product, squares, others)
+
+    def _digits_for(self, size: Tensor, snr: Tensor, matter: Tensor, goal: float) -> tuple[Tensor, Tensor]:
+        """Of queries and of weights, so that rounding to them should stay below a goal: a certificate decides afterwards.
+
+        Args:
+            size: the largest number of every query, shape (batch,).
+            snr: shape (batch,).
+            matter: tiles that matter in units of the largest weight of all, shape (batch,).
+            goal: for the error of the mean.
+        """
+        # the trace is at most tr Σ and d/γ
+        spread = (self.points.dim / snr).clamp(max=self.points.variance)
+        step = size * spread * (math.sqrt(self.points.dim / 12) / 127)
+        # of a tile about one atom matters, and rounding takes about a quarter of its last digit
+        lost = matter * (self.points.radius / (4 * 127))
+        places = (torch.stack([step, lost]) * (2 / goal)).clamp(min=1).log().div_(math.log(256)).ceil_()
+        return (1 + places[0]).clamp_(max=_MOST_QUERY_DIGITS), (1 + places[1]).clamp_(max=_MOST_WEIGHT_DIGITS)
+
+
+def _answered(found: Found, chosen: Tensor, way: Callable[[Tensor | slice], Found]) -> Found:
+    """With the answers of another way in place of the chosen queries' where its bounds are smaller."""
+    rows = chosen.nonzero()[:, 0]
+    other = way(slice(None) if len(rows) == len(chosen) else rows)
+    better = other.error_bound < found.error_bound[rows]
+    for field in fields(Found):
+        values, more = getattr(found, field.name), getattr(other, field.name)
+        values[rows] = torch.where(better.view(-1, *[1] * (more.ndim - 1)), more, values[rows])
+    return found
+
+
+def _whole_blocks(rows: Tensor) -> Tensor:
+    return pad(rows, (0, -rows.shape[1] % _WIDTH, 0, -len(rows) % _PADDED)).contiguous()
+
+
+def _largest_norm(rows: Tensor) -> float:
+    return max(float(torch.linalg.vector_norm(part.double(), dim=1).max()) for part in rows.split(4096))

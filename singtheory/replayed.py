@@ -1,0 +1,60 @@
+"""Functions of tensors on a GPU whose many small launches are recorded once for every shape and replayed as one."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_MOST = 4
+"""Shapes that are kept; each holds the memory of its intermediate results."""
+
+
+class Replayed:
+    """A function of tensors and numbers, without branches on what the tensors hold; recorded when a shape comes back.
+
+    Args:
+        function: gives a tuple of tensors.
+    """
+
+    def __init__(self, function: Callable[..., tuple[Tensor, ...]]) -> None:
+        self.function = function
+        self._seen: set[object] = set()
+        self._pool: object | None = None
+        self._records: dict[object, _Record] = {}
+
+    def __call__(self, *tensors: Tensor, **numbers: float) -> tuple[Tensor, ...]:
+        """As the function itself."""
+        if not tensors[0].is_cuda or torch.cuda.is_current_stream_capturing():
+            return self.function(*tensors, **numbers)
+        key = (*(tensor.shape for tensor in tensors), *numbers.values())
+        if key not in self._seen:
+            self._seen.add(key)
+            return self.function(*tensors, **numbers)
+        if key not in self._records:
+            if len(self._records) >= _MOST:
+                del self._records[next(iter(self._records))]
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            self._records[key] = _Record(self.function, tensors, numbers, self._pool)
+        return self._records[key].replay(tensors)
+
+
+class _Record:
+    """One shape's launches; all of them take their memory from one pool, for they run one after another."""
+
+    def __init__(
+        self,
+        function: Callable[..., tuple[Tensor, ...]],
+        tensors: tuple[Tensor, ...],
+        numbers: dict[str, float],
+        pool: object,
+    ) -> None:
+        self.inputs = [tensor.clone() for tensor in tensors]
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, pool=pool):
+            self.outputs = function(*self.inputs, **numbers)
+
+    def replay(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        for held, tensor in zip(self.inputs, tensors, strict=True):
+            held.copy_(tensor)
+        self.graph.replay()
+        return tuple(output.clone() for output in self.outputs)
