@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from docs.interactive import kernel, ladder, starts
+from docs.interactive import kernel
 from docs.interactive.build import NUMBERS, build
 from docs.interactive.figure import Figure, packed
 from docs.interactive.laws import offered
@@ -23,10 +23,20 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; D
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    found = tmp_path_factory.mktemp("figures")
-    build(found)
-    return found
+def built(tmp_path_factory):
+    """The folder of the pages, and their numbers by name."""
+    folder = tmp_path_factory.mktemp("figures")
+    return folder, {figure.name: figure.numbers for figure in build(folder)}
+
+
+@pytest.fixture
+def folder(built):
+    return built[0]
+
+
+@pytest.fixture
+def numbers(built):
+    return built[1]
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +190,8 @@ def test_packed_numbers_come_back():
     assert unpacked(packed(values, 2.0)) * 2 == pytest.approx(values.flatten().numpy(), abs=2 / 65535)
 
 
-def test_densities_are_those_of_the_kernel():
-    told = kernel.numbers()
+def test_densities_are_those_of_the_kernel(numbers):
+    told = numbers["kernel"]
     law, state = offered()[0].law, 3 * len(kernel.GAPS) + 5
     seen = unpacked(told["laws"][0]["densities"]).reshape(-1, 3, kernel.NODES)[state]
     entry, schedule = told["laws"][0]["states"][state], Cosine()
@@ -193,8 +203,8 @@ def test_densities_are_those_of_the_kernel():
     assert seen[1] == pytest.approx((plug_in / peak).numpy(), abs=1e-4)
 
 
-def test_upper_bounds_lie_above_the_truth_and_lower_ones_below():
-    told = ladder.numbers()
+def test_upper_bounds_lie_above_the_truth_and_lower_ones_below(numbers):
+    told = numbers["ladder"]
     for law in told["laws"]:
         for name, rung in told["rungs"].items():
             for value, truth in zip(law["curves"][name], law["curves"][rung["quantity"]], strict=True):
@@ -203,8 +213,8 @@ def test_upper_bounds_lie_above_the_truth_and_lower_ones_below():
                 assert value >= truth * (1 - 1e-6) if rung["side"] == "upper" else value <= truth * (1 + 1e-6), name
 
 
-def test_starts_are_the_committed_samples():
-    told = starts.numbers()
+def test_starts_are_the_committed_samples(numbers):
+    told = numbers["starts"]
     assert [prompt["name"] for prompt in told["prompts"]][4] == "logo"
     noise = told["prompts"][4]["cells"][0]["noise"][0]
     levels = unpacked(noise["levels"]) * 255
