@@ -1,0 +1,1 @@
+"""Figures that answer to sliders, in pages that need no server and no network."""

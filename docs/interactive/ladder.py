@@ -1,0 +1,41 @@
+"""What the figure of the bounds shows: KL and TV over the gap, and every rung."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from docs.interactive.laws import offered
+from singtheory import Cosine, Law, ReverseKernel
+from singtheory.bound import LADDER, Bound
+
+GAPS = tuple(10 ** (-2 + k / 8) for k in range(37))
+"""g, from 0.01 to about 316."""
+
+
+def numbers() -> dict[str, Any]:
+    """Of every law: the truth and every rung at every gap, from t = 1, where the posterior is the law of the data."""
+    rungs = [rung for rung in LADDER if rung.quantity in ("kl", "tv")]
+    return {
+        "gaps": GAPS,
+        "rungs": {rung.name: _described(rung) for rung in rungs},
+        "laws": [{"name": one.name} | _curves(one.law, [rung.name for rung in rungs]) for one in offered()],
+    }
+
+
+def _described(rung: Bound) -> dict[str, str]:
+    return {"statement": rung.statement, "quantity": rung.quantity, "side": rung.side}
+
+
+def _curves(law: Law, names: list[str]) -> dict[str, Any]:
+    schedule = Cosine()
+    rows: dict[str, list[float | None]] = {name: [] for name in ("kl", "tv", *names)}
+    x_1 = torch.zeros(1, 1, dtype=torch.float64)
+    for gap in GAPS:
+        step = ReverseKernel(law, schedule, 1.0, float(schedule.time_of_snr(gap))).at(x_1)
+        found: dict[str, Tensor | float] = {"kl": float(step.kl()), "tv": float(step.tv())} | step.bounds()
+        for name, column in rows.items():
+            value = float(found.get(name, math.inf))
+            column.append(value if math.isfinite(value) else None)
+    return {"curves": rows}
