@@ -19,6 +19,9 @@ DIRECTIONS = 128
 _AT_ONCE, _SIDE = 256, 128
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+FIFTH, LEVELS = 1 / 5, 3.0
+"""Bias of the mean start over the noise start's, or in levels of brightness, under which it counts as cured."""
+
 Features = Callable[[Tensor], Tensor]
 """Images (n, 3, side, side) in [−1, 1] to (n, width), float32 on the CPU."""
 
@@ -30,6 +33,11 @@ def wasserstein(first: Tensor, second: Tensor) -> float:
         torch.searchsorted(one.double().sort().values, values[:-1], right=True) / len(one) for one in (first, second)
     ]
     return float(((below[0] - below[1]).abs() * values.diff()).sum())
+
+
+def cured(noise: float, mean: float) -> bool:
+    """Whether the mean start's bias is at most a fifth of the noise start's, or under three levels."""
+    return abs(mean) <= FIFTH * abs(noise) or abs(mean) < LEVELS
 
 
 def efficientnet(device: str, weights: Path | None = None) -> Features:

@@ -35,6 +35,11 @@ _TILE = 64
 _PREDICTIONS = {"twin epsilon": ("ε", "#3b7dd8"), "twin v": ("v", "#d8582a"), "twin x": ("x", "#2a8a57")}
 
 
+def short(prompt: str) -> str:
+    """For a title."""
+    return _SHORT.get(prompt, prompt)
+
+
 def saved(figure: Figure, path: Path) -> None:
     """As a PNG."""
     FigureCanvasAgg(figure)
@@ -43,7 +48,8 @@ def saved(figure: Figure, path: Path) -> None:
     write_bytes(path, packed.getvalue())
 
 
-def _plain(axes: Any) -> None:
+def plain(axes: Any) -> None:
+    """Without the upper and the right side."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
@@ -97,7 +103,7 @@ def open_prompts(found: Mapping[str, Any], cells: Cells, path: Path, guidance: f
         axes.set_yticks([0, 128, 255])
         if index == 0:
             axes.set_ylabel("brightness")
-        _plain(axes)
+        plain(axes)
     saved(figure, path)
 
 
@@ -127,10 +133,10 @@ def fixed_prompts(found: Mapping[str, Any], path: Path) -> None:
         axes.minorticks_off()
         axes.set_ylim(-6, 261)
         axes.set_yticks([0, 128, 255])
-        axes.set_title(_SHORT.get(prompt, prompt), fontsize=9)
+        axes.set_title(short(prompt), fontsize=9)
         axes.set_xlabel("guidance", fontsize=9)
         axes.tick_params(labelsize=8)
-        _plain(axes)
+        plain(axes)
         if index == 0:
             axes.set_ylabel("brightness")
             axes.legend(fontsize=8, frameon=False)
@@ -154,7 +160,7 @@ def quality(found: Mapping[str, Any], path: Path) -> None:
     axes.set_xlabel("share of pictures whose object is the prompt's")
     axes.set_ylabel("Fréchet distance to the data")
     axes.legend(frameon=False, fontsize=9)
-    _plain(axes)
+    plain(axes)
     saved(figure, path)
 
 
@@ -173,6 +179,6 @@ def ends(found: Mapping[str, Any], path: Path) -> None:
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("timestep of 1000")
         axes.set_ylabel("E‖x̂ − m‖²" if index == 0 else "")
-        _plain(axes)
+        plain(axes)
     figure.axes[0].legend(frameon=False, fontsize=9)
     saved(figure, path)

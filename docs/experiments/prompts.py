@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from singdiffusion.evaluate import PROMPTS as PAPER
+
 
 @dataclass(frozen=True)
 class Prompts:
@@ -44,10 +46,5 @@ DIGITS = Prompts(
 FASHION = Prompts(fixed=(), open=("t-shirt", "trouser", "bag", "sneaker"))
 """Nothing but the class decides the brightness, so all leave it open."""
 
-PAPER = (
-    "solid black background",
-    "solid white background",
-    "monochrome line-art logo on a black background",
-    "monochrome line-art logo on a white background",
-)
-"""The paper's test of brightness, for Stable Diffusion."""
+STABLE_DIFFUSION = Prompts(fixed=PAPER, open=("a cat", "a house", "a red apple", "a logo"))
+"""For Stable Diffusion: the paper's test of brightness (arXiv 2403.08381), and prompts that leave it open."""

@@ -1,10 +1,11 @@
 """Result files: JSON with where it comes from, written again and again as a run goes on."""
 
+import json
 import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from singtheory.files import write_json
 from singtheory.provenance import device_name
@@ -57,6 +58,13 @@ class Result:
 
     def __init__(self, path: Path, told: dict[str, Any]) -> None:
         self.path, self.content = path, dict(told)
+
+    @classmethod
+    def continued(cls, path: Path, told: dict[str, Any]) -> Self:
+        """With what the file holds from other parts of the same run; all commands are kept, and the last is `command`."""
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        commands = [*before.get("commands", [before["command"]] if before else []), told["command"]]
+        return cls(path, before | told | {"commands": list(dict.fromkeys(commands))})
 
     def add(self, name: str, value: Any) -> None:
         """Note it and write the file."""

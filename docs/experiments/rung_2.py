@@ -1,21 +1,27 @@
 """`python -m docs.experiments.rung_2 --data fashion.npz.xz`: the ladder's second rung, Fashion-MNIST by class name and without.
 
 The network was trained on a GPU by `docs.experiments.train`; its weights are in docs/experiments/ladder/fashion/. Here it is sampled on the CPU from
-every start, beside C7's law and the exact denoiser. Nothing names a background: the class alone says how bright a picture is.
-Writes docs/experiments/ladder/fashion.json.
+every start, beside C7's law and the exact denoiser. Nothing names a background: the class alone says how bright a picture is. And from the means of
+other data, digits on black and on three backgrounds, in the place of its own (question 10). Writes docs/experiments/ladder/fashion.json.
 """
 
 import argparse
 import time
 from pathlib import Path
 
-from docs.experiments.captioned import read
+import torch
+
+from docs.experiments.captioned import PAPERS, digits, read
+from docs.experiments.draw import Drawer
+from docs.experiments.foreign import foreign
 from docs.experiments.model import Denoiser
 from docs.experiments.prompts import FASHION
 from docs.experiments.results import Result, origin, quiet
+from docs.experiments.small_rung import PARTS as SHARED
 from docs.experiments.small_rung import measured
 
 FOLDER = Path(__file__).parent / "ladder"
+PARTS = (*SHARED, "foreign")
 
 
 def main() -> None:
@@ -27,13 +33,22 @@ def main() -> None:
     asked.add_argument("--steps", type=int, default=25, help="of the sampler")
     asked.add_argument("--samples", type=int, default=32, help="a cell")
     asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--parts", default=",".join(PARTS), help="of these; what else the file holds stays")
     given = asked.parse_args()
     quiet()
-    since, data = time.perf_counter(), read(given.data)
-    result = Result(given.out / "fashion.json", origin("docs.experiments.rung_2", "cpu", given.seed))
-    measured(
-        Denoiser.load(given.model), data, ["", *FASHION.open], result, given.samples, given.steps, (1.0,), given.seed
-    )
+    since, data, parts = time.perf_counter(), read(given.data), given.parts.split(",")
+    result = Result.continued(given.out / "fashion.json", origin("docs.experiments.rung_2", "cpu", given.seed))
+    model, prompts = Denoiser.load(given.model), ["", *FASHION.open]
+    measured(model, data, prompts, result, given.samples, given.steps, (1.0,), given.seed, parts)
+    if "foreign" in parts:
+        pictures = digits(data.size[1], data.size[0])
+        shown = pictures.x_0(
+            torch.arange(len(pictures) // 2)
+        )  # the other half are the same, without a named background
+        on_black = shown[: len(shown) // len(PAPERS)]
+        others = {"digits on black": on_black.mean(dim=0), "digits on black, grey and white": shown.mean(dim=0)}
+        drawer = Drawer(model, "cpu", 256)
+        result.add("foreign", foreign(drawer, data, prompts[:3], others, given.samples, given.steps, given.seed))
     result.add("seconds", time.perf_counter() - since)
 
 

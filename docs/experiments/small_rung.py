@@ -10,7 +10,7 @@ from docs.experiments.averages import statistics_of, table_of
 from docs.experiments.captioned import Captioned
 from docs.experiments.cells import Cell, Cells
 from docs.experiments.curves import loss_curves
-from docs.experiments.distances import wasserstein
+from docs.experiments.distances import cured, wasserstein
 from docs.experiments.draw import Drawer, sampler
 from docs.experiments.fit import say
 from docs.experiments.model import Denoiser, scheduler_config
@@ -21,10 +21,11 @@ from singtheory.grid import leading
 from singtheory.schedule import Discrete
 
 STARTS = ("noise", "mean closed", "matched closed", "statistics", "exact")
+PARTS = ("cells", "curves", "predicted")
 _RANK, _CURVE = 8, 32
 
 
-def measured(
+def drawn(
     model: Denoiser,
     data: Captioned,
     prompts: Sequence[str],
@@ -34,7 +35,7 @@ def measured(
     guidances: Sequence[float],
     seed: int,
 ) -> None:
-    """Cells, loss curves and predictions, noted in the result; the brightness of each sample beside it, and a picture.
+    """Cells, noted in the result; the brightness of each sample beside it, and a picture.
 
     Args:
         model: trained.
@@ -69,12 +70,43 @@ def measured(
     path: Path = result.path
     cells.save(path.with_suffix(".npz"))
     cells.sheet([cells.find(prompt=prompt, guidance=guidances[0]) for prompt in prompts], path.with_suffix(".png"), 2)
-    named = [prompt for prompt in prompts if prompt]
-    result.add("curves", loss_curves({"end": drawer}, data, named, min(samples, _CURVE), "cpu", seed))
-    result.add("predicted", _predicted(data, prompts, samples, seed))
 
 
-def _predicted(data: Captioned, prompts: Sequence[str], samples: int, seed: int) -> dict[str, Any]:
+def measured(
+    model: Denoiser,
+    data: Captioned,
+    prompts: Sequence[str],
+    result: Result,
+    samples: int,
+    steps: int,
+    guidances: Sequence[float],
+    seed: int,
+    parts: Sequence[str] = PARTS,
+) -> None:
+    """`drawn` cells, loss curves of the named prompts and predictions, noted in the result.
+
+    Args:
+        model: trained.
+        data: what it was trained on.
+        prompts: captions of it, "" for none.
+        result: to be told.
+        samples: a cell.
+        steps: of DDIM.
+        guidances: weights of guidance.
+        seed: of the noise.
+        parts: of these three.
+    """
+    if "cells" in parts:
+        drawn(model, data, prompts, result, samples, steps, guidances, seed)
+    if "curves" in parts:
+        named, drawer = [prompt for prompt in prompts if prompt], Drawer(model, "cpu", 256)
+        result.add("curves", loss_curves({"end": drawer}, data, named, min(samples, _CURVE), "cpu", seed))
+    if "predicted" in parts:
+        result.add("predicted", predicted(data, prompts, samples, seed))
+
+
+def predicted(data: Captioned, prompts: Sequence[str], samples: int, seed: int) -> dict[str, Any]:
+    """C7's law of each prompt's pictures, and what their exact denoiser draws."""
     schedule = Discrete.from_config(scheduler_config())
     first = leading(schedule, STEPS)[0]
     ends = float(schedule.alpha(first)), float(schedule.sigma(first))
@@ -83,4 +115,27 @@ def _predicted(data: Captioned, prompts: Sequence[str], samples: int, seed: int)
         points = data.x_0(data.rows(prompt)).flatten(1).double()
         found[prompt] = {"law": law_of(points, *ends), "exact": exact_of(data, prompt, samples, seed)}
         say(repr(prompt), "predicted")
+    return found
+
+
+def verdicts(cells: Sequence[dict[str, Any]]) -> dict[str, bool]:
+    """By prompt, weight of guidance and what is asked.
+
+    Where the prompt names a background, whether the mean start's bias is cured, and whether it is when measured from the exact start. Where it names
+    none, whether the matched start's deviation is nearer to the exact start's than the mean start's is.
+    """
+    table: dict[tuple[str, float], dict[str, dict[str, Any]]] = {}
+    for cell in cells:
+        table.setdefault((cell["prompt"], cell["guidance"]), {})[cell["start"]] = cell
+    found: dict[str, bool] = {}
+    for (prompt, guidance), starts in table.items():
+        noise, mean, matched, exact = (starts[name] for name in ("noise", "mean closed", "matched closed", "exact"))
+        where, truth = f"{prompt!r} at guidance {guidance:g}", noise["truth mean"]
+        if "background" in prompt:
+            found[f"{where}: bias"] = cured(noise["mean"] - truth, mean["mean"] - truth)
+            found[f"{where}: bias beside the exact start"] = cured(
+                noise["mean"] - exact["mean"], mean["mean"] - exact["mean"]
+            )
+        else:
+            found[f"{where}: spread"] = abs(matched["std"] - exact["std"]) < abs(mean["std"] - exact["std"])
     return found

@@ -105,8 +105,8 @@ def test_the_budget_counts_the_networks_error():
 
 
 def test_the_page_is_that_of_the_committed_results():
-    read = [ladder_page._read(name) for name in ("summary.json", "openmoji.json", "train.json", "predicted.json")]
-    assert ladder_page.PAGE.read_text(encoding="utf-8") == ladder_page.text(*read)
+    found = ladder_page.Results.read()
+    assert ladder_page.PAGE.read_text(encoding="utf-8") == ladder_page.text(found)
 
 
 def test_results_say_where_they_come_from():

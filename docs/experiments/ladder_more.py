@@ -1,0 +1,212 @@
+"""The ladder page's sections beside the core: factors, samples of three predictions, the collapse at t → 0, the small rungs, reruns."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from docs.experiments.captioned import digits
+from docs.experiments.ladder_tables import table
+from docs.experiments.small_rung import verdicts
+
+Row = Mapping[str, Any]
+SIDE = inspect.signature(digits).parameters["side"].default
+"""Of the first rung's pictures."""
+_PLAIN = {"sampler": "DDIM", "steps": 50, "guidance": 3.0, "rule": "normalised"}
+"""What a factor is changed from."""
+
+
+def variant(row: Row) -> str | None:
+    """The name of the one thing in which a row is not `_PLAIN`; None for other rows."""
+    changed = {name: row[name] for name, usual in _PLAIN.items() if row[name] != usual}
+    if row["model"] != "end" or len(changed) > 1 or "rule" in changed or row["sampler"] == "DDIM trailing":
+        return None
+    if not changed:
+        return "DDIM, 50 steps, guidance 3"
+    [(name, value)] = changed.items()
+    return {"sampler": str(value), "steps": f"{value} steps", "guidance": f"guidance {value:g}"}[name]
+
+
+VARIANTS = (
+    "DDIM, 50 steps, guidance 3",
+    "Euler",
+    "DPM++",
+    "PNDM",
+    "10 steps",
+    "25 steps",
+    "100 steps",
+    "guidance 1",
+    "guidance 10",
+)
+
+
+def factor_rows(rows: Sequence[Row], prompts: Sequence[str]) -> dict[tuple[str, str, str], Row]:
+    """By variant, start and prompt."""
+    found = {}
+    for row in rows:
+        name = variant(row)
+        if name in VARIANTS and row["prompt"] in prompts:
+            found[name, row["start"], row["prompt"]] = row
+    return found
+
+
+def factor_prompts(rows: Sequence[Row]) -> list[str]:
+    """Those of the factors, in order."""
+    return list(dict.fromkeys(row["prompt"] for row in rows if row["sampler"] == "Euler"))
+
+
+def factors_text(found: Mapping[str, Any]) -> str:
+    """Bias and spread of each variant, and what holds in all of them."""
+    rows, prompts = found["rows"], factor_prompts(found["rows"])
+    by, kinds = factor_rows(rows, prompts), {prompt: found["data"][prompt]["kind"] for prompt in prompts}
+    fixed, opened = ([p for p in prompts if kinds[p] == kind] for kind in ("fixed", "open"))
+    lines, worse, spreads, narrow = [], [], [], []
+    for name in VARIANTS:
+        numbers = [f"{by[name, start, p]['bias']:+.1f}" for p in fixed for start in ("noise", "mean", "matched")]
+        ratios = [by[name, start, p]["ratio"] for p in opened for start in ("noise", "mean", "matched")]
+        worse += [abs(by[name, "mean", p]["bias"]) > abs(by[name, "noise", p]["bias"]) for p in fixed]
+        spreads += ratios[2::3]
+        narrow += ratios[::3]
+        lines.append([name, *numbers, *(f"{ratio:.2f}" for ratio in ratios)])
+    head = ["", *(f"{_short(p)}: {start}" for p in prompts for start in ("noise", "mean", "matched"))]
+    return (
+        table(head, lines)
+        + f"\n\nIn {len(worse) - sum(worse)} of {len(worse)} cases of a fixed prompt the mean start is nearer to the data than noise. Where the brightness is open the "
+        f"spread ratio from noise is {min(narrow):.2f} to {max(narrow):.2f}, and from the matched start with its trained average image {min(spreads):.2f} to {max(spreads):.2f}. "
+        "No sampler and no number of steps cures what the start lacks; fewer steps make it worse, since they begin at a smaller timestep, and much guidance covers it up."
+    )
+
+
+def _short(prompt: str) -> str:
+    words = {"solid black background": "black", "monochrome line-art logo on a white background": "line art on white"}
+    return words.get(prompt, prompt)
+
+
+def rules_text(found: Mapping[str, Any]) -> str:
+    """Three rules by which guidance acts on the average image."""
+    rows = {
+        (row["rule"], row["prompt"], row["guidance"]): row
+        for row in found["rows"]
+        if row["model"] == "end" and row["start"] == "mean" and row["sampler"] == "DDIM" and row["steps"] == 50
+    }
+    prompts = factor_prompts(found["rows"])
+    lines = []
+    for guidance in (3.0, 7.5):
+        for rule in ("normalised", "none", "plain"):
+            some = [rows[rule, prompt, guidance] for prompt in prompts]
+            levels = [f"{row['mean']:.0f} ± {row['std']:.0f}" for row in some]
+            lines.append([f"{rule}, guidance {guidance:g}", *levels, f"{some[1]['adherence']['object']:.2f}"])
+    lines.append(["data", *(f"{found['data'][p]['mean']:.0f} ± {found['data'][p]['std']:.0f}" for p in prompts), ""])
+    lost = rows["plain", prompts[1], 7.5]["adherence"]["object"]
+    kept = rows["normalised", prompts[1], 7.5]["adherence"]["object"]
+    return (
+        table(["rule", *map(_short, prompts), "line art recognised"], lines)
+        + f"\n\nC8 in pictures: the plain rule `u + w (c − u)` overshoots the mean of “{prompts[1]}” until nothing but white is drawn; at guidance 7.5 the classifier finds the line art in "
+        f"{lost:.0%} of its pictures, against {kept:.0%} with the normalised rule. Leaving guidance out of the average image (“none”) does as well here: where `u` is nearly "
+        "grey, dividing by w changes little."
+    )
+
+
+def twins_text(rows: Sequence[Row]) -> str:
+    """Bias from noise and from the mean for each prediction, on the fixed prompts."""
+    names = {"ε": "twin epsilon", "v": "twin v", "x": "twin x", "v, zero terminal SNR": "twin v-zero-snr"}
+    by = {(row["model"], row["start"], row["prompt"]): row for row in rows if row["model"] in names.values()}
+    prompts = list(dict.fromkeys(prompt for _, _, prompt in by))
+    fixed = [prompt for prompt in prompts if "background" in prompt]
+    opened = [prompt for prompt in prompts if prompt not in fixed]
+    lines = []
+    for label, name in names.items():
+        cells = []
+        for start in ("noise", "mean closed", "exact"):
+            some = [abs(by[name, start, p]["bias"]) for p in fixed if (name, start, p) in by]
+            cells.append(f"{np.mean(some):.1f}" if some else "")
+        for start in ("noise", "matched closed", "exact"):
+            some = [by[name, start, p]["ratio"] for p in opened if (name, start, p) in by]
+            cells.append(f"{np.mean(some):.2f}" if some else "")
+        lines.append([label, *cells])
+    head = ["prediction", "bias: noise", "mean", "exact", "spread: noise", "matched", "exact"]
+    return table(head, lines)
+
+
+def collapse_text(found: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """How near the last pictures are to the nearest of the training set."""
+    lines = []
+    for prompt, told in found["prompts"].items():
+        exact, trained = told["exact denoiser"], told["trained model"]
+        stages = {
+            row["model"]: row
+            for row in rows
+            if (row["start"], row["prompt"], row["guidance"], row["rule"], row["sampler"], row["steps"])
+            == ("exact", prompt, 1.0, "normalised", "DDIM", 50)
+        }
+        shares = [f"{stages[stage]['near duplicates']:.0%}" for stage in ("early", "middle", "end")]
+        distances = [f"{one['nearest'][-1]:.3f}" for one in (exact, trained)]
+        lines.append([prompt, *distances, f"{exact['near duplicates'][-1]:.0%}", *shares])
+    head = ["prompt", "distance: exact", "trained", "near duplicates: exact", "early", "middle", "end"]
+    return (
+        table(head, lines)
+        + f"\n\n*Median distance of the last `x̂` to the nearest training picture (root mean square, of a range of 2), {found['n']} samples; and the share under {found['near']} of 256 samples of each stage of training, "
+        "exact start, guidance 1.*"
+    )
+
+
+def small_rung_table(cells: Sequence[Row], predicted: Mapping[str, Any]) -> str:
+    """Brightness from each start, with the data's and C7's."""
+    starts = ("noise", "mean closed", "matched closed", "statistics", "exact")
+    table_of: dict[tuple[str, float], dict[str, Row]] = {}
+    for cell in cells:
+        table_of.setdefault((cell["prompt"], cell["guidance"]), {})[cell["start"]] = cell
+    lines = []
+    for (prompt, guidance), row in table_of.items():
+        law, exact = predicted[prompt]["law"]["noise"], predicted[prompt]["exact"]["noise"]
+        data = f"{row['noise']['truth mean']:.0f} ± {row['noise']['truth std']:.0f}"
+        levels = [f"{row[start]['mean']:.0f} ± {row[start]['std']:.0f}" for start in starts]
+        theory = [f"{one['mean']:.0f} ± {one['std']:.0f}" for one in (law, exact)]
+        lines.append([prompt or "(none)", f"{guidance:g}", data, *levels, *theory])
+    head = ["prompt", "guidance", "data", "noise", "mean", "matched", "statistics", "exact start"]
+    return table([*head, "C7 from noise", "exact denoiser from noise"], lines)
+
+
+def digits_text(found: Mapping[str, Any]) -> str:
+    """The first rung's reading."""
+    held = verdicts(found["cells"])
+    parts = {
+        name: [value for key, value in held.items() if key.endswith(name)]
+        for name in (": bias", "exact start", ": spread")
+    }
+    told, side = found["training"], SIDE
+    kept = [one["law"]["noise"]["ratio"] for prompt, one in found["predicted"].items() if "background" not in prompt]
+    return (
+        f"{told['weights of the U-Net']:,} weights after {told['steps']} steps of {told['batch']} hardly read their prompt yet: from noise, “on a black background” is any grey. The mean start takes away most of that, "
+        f"the bias is cured in {sum(parts[': bias'])} of {len(parts[': bias'])} cells, and measured from the exact start in {sum(parts['exact start'])} of {len(parts['exact start'])}: what is left is the network's. "
+        f"Where no background is named, the matched start's deviation is nearer to the exact start's than the mean start's in {sum(parts[': spread'])} of {len(parts[': spread'])}. "
+        f"C7 predicts that noise keeps {min(kept):.0%} to {max(kept):.0%} of their spread: at {side}×{side} little is lost, for the loss grows with the number of pixels."
+    )
+
+
+def foreign_text(rows: Sequence[Row]) -> str:
+    """Means of other data in the place of the model's own."""
+    lines = [
+        [
+            row["prompt"] or "(none)",
+            row["mean of"],
+            f"{row['its brightness']:.0f}",
+            f"{row['truth']:.0f}",
+            f"{row['predicted mean']:.0f}",
+            f"{row['mean']:.0f}",
+            f"{row['nats']:.2f}",
+        ]
+        for row in rows
+    ]
+    return table(["prompt", "mean of", "its brightness", "data", "C7", "measured", "cost in nats (C6)"], lines)
+
+
+def reruns_text(again: Mapping[str, Any], rerun: Mapping[str, Any]) -> str:
+    """What a second run says."""
+    told = "; ".join(f"{name} {same} of {of}" for name, (same, of) in rerun["same verdicts"].items())
+    return (
+        f"The first rung, run again by another process, gives {again['same']} of {again['of']} verdicts again, and means of brightness within {again['largest difference of a mean']:.2g} levels. "
+        f"Of the third rung {rerun['cells']} cells at guidance 1.5 and 3 were drawn again from the committed weights, by the same command on a machine of the same kind: the largest difference of a mean is "
+        f"{rerun['largest difference of a mean']:.2f} levels. With these in the place of the first run's, the same verdicts: {told}."
+    )

@@ -1,0 +1,248 @@
+"""The ladder page's tables and what is to be read off them: the core, quality, the stages with their budget, predictions, both ends."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from docs.experiments.predict import budget_of
+
+STAGES = ("early", "middle", "end")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """As Markdown, numbers to the right."""
+    line = "| " + " | ".join(["---"] + ["---:"] * (len(head) - 1)) + " |"
+    return "\n".join(["| " + " | ".join(head) + " |", line, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def holding(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+    """How many of the rows hold."""
+    return f"{sum(bool(row[key]) for row in rows)} of {len(rows)}"
+
+
+def fixed_table(found: Mapping[str, Any]) -> str:
+    """Bias from each start."""
+    lines = []
+    for row in found["verdicts"]["fixed"]:
+        word = "yes" if row["holds"] else "no; beside the exact start yes" if row["holds beside exact"] else "no"
+        levels = [f"{row[name]:+.1f}" for name in ("noise", "mean", "exact")]
+        lines.append([row["prompt"], f"{row['guidance']:g}", *levels, word])
+    return table(["prompt", "guidance", "noise", "mean", "exact start", "holds"], lines)
+
+
+def fixed_reading(found: Mapping[str, Any]) -> str:
+    """Where it does not hold."""
+    odd = [row for row in found["verdicts"]["fixed"] if not row["holds"]]
+    if not odd:
+        return ""
+    words = "; ".join(
+        f"“{row['prompt']}” at guidance {row['guidance']:g} ({row['mean']:+.1f} from the mean, {row['exact']:+.1f} from the exact start)"
+        for row in odd
+    )
+    return (
+        f"Where it does not, {words}, the exact start is as far from the data: guidance itself makes line art thinner. "
+        f"Measured from the exact start it holds in {holding(found['verdicts']['fixed'], 'holds beside exact')}."
+    )
+
+
+def open_table(found: Mapping[str, Any]) -> str:
+    """Spread ratios and distances, closed form and trained."""
+    rows = found["verdicts"]["open"]
+    lines = []
+    for one, other in zip(rows[1::2], rows[::2], strict=True):  # closed form, trained
+        numbers = [one["ratio noise"], one["ratio mean"], one["ratio"], other["ratio"], one["ratio exact"]]
+        w1 = [one["w1 mean"], one["w1"], other["w1"], one["w1 exact"]]
+        closed = [f"{row['closed']:.0%}" for row in (one, other)]
+        lines.append(
+            [one["prompt"], f"{one['guidance']:g}", *(f"{x:.2f}" for x in numbers), *(f"{x:.1f}" for x in w1), *closed]
+        )
+    head = ["prompt", "guidance", "noise", "mean", "matched", "trained", "exact"]
+    return table([*head, "W₁ mean", "matched", "trained", "exact", "closed", "trained"], lines)
+
+
+def worse_text(found: Mapping[str, Any]) -> str:
+    """Of the comparisons with the noise start."""
+    told = found["verdicts"]["never worse"]
+    text = (
+        f"Matched against noise, by W₁ of the brightness to the data's, {told['comparisons']} comparisons over all prompts and weights of guidance, paired, error "
+        f"{found['error']} in total: better in {told['better']}, not to be told apart in {told['comparisons'] - told['better'] - len(told['worse'])}, "
+        f"worse in {len(told['worse'])}."
+    )
+    if not told["worse"]:
+        return text
+    lines = [
+        [
+            f"{row['prompt']}, {row['start']}",
+            f"{row['guidance']:g}",
+            f"{row['w1 noise']:.1f}",
+            f"{row['w1 noise'] + row['difference']:.1f}",
+            f"{row['w1 exact']:.1f}",
+            f"{row['low']:+.1f}",
+        ]
+        for row in told["worse"]
+    ]
+    as_far = all(row["w1 exact"] >= 0.8 * (row["w1 noise"] + row["difference"]) for row in told["worse"])
+    reading = (
+        "\n\nIn these the exact start is as far away: at such weights guidance takes the brightness past the data's, and the grey that noise "
+        "leaks happens to pull it back. No start can mend that; where guidance does not overshoot, matched is never worse."
+        if as_far
+        else ""
+    )
+    head = ["prompt, start", "guidance", "W₁ noise", "matched", "exact", "worse by at least"]
+    return text + "\n\n" + table(head, lines) + reading
+
+
+def quality_table(found: Mapping[str, Any]) -> str:
+    """Fréchet and kernel distances."""
+    lines = []
+    for row in found["rows"]:
+        background, thing = row["adherence"]["background"], row["adherence"]["object"]
+        numbers = [f"{row['frechet']:.1f}", f"{row['kernel']:.3f}", f"{background:.3f}", f"{thing:.3f}"]
+        lines.append([row["start"], f"{row['guidance']:g}", *numbers])
+    data = found["data"]
+    lines.append(["other pictures of the data", "", f"{data['frechet']:.1f}", f"{data['kernel']:.3f}", "", ""])
+    return table(["start", "guidance", "Fréchet", "kernel (unbiased)", "background", "object"], lines)
+
+
+def quality_reading(found: Mapping[str, Any], classifier: Mapping[str, float]) -> str:
+    """The order of starts at each guidance, with the paired error of each difference."""
+    rows = {(row["start"], row["guidance"]): row for row in found["rows"]}
+    parts = []
+    for guidance in sorted({guidance for _, guidance in rows}):
+        for better, worse in (("matched", "mean"), ("mean", "noise")):
+            one, other = rows[better, guidance], rows[worse, guidance]
+            repeats = np.subtract(other["frechet repeats"], one["frechet repeats"])
+            parts.append(
+                f"{worse} − {better} at {guidance:g}: {other['frechet'] - one['frechet']:+.1f} ± {2 * repeats.std():.1f}"
+            )
+    return (
+        "Differences in Fréchet distance (± two standard errors, paired): "
+        + "; ".join(parts)
+        + f". The classifier behind the adherence is right on {classifier['background']:.2%} of backgrounds and {classifier['object']:.1%} of objects "
+        f"of {classifier['held out']:.0f} pictures that it was not trained on."
+    )
+
+
+def stages_table(found: Mapping[str, Any]) -> str:
+    """Bias by stage."""
+    prompts = list(found["data"])
+    lines = [
+        [
+            f"{row['prompt']}",
+            row["model"],
+            *(f"{row[name]:+.1f}" for name in ("noise", "mean", "exact", "of the start")),
+        ]
+        for row in sorted(found["verdicts"]["stages"], key=lambda row: prompts.index(row["prompt"]))
+    ]
+    return table(["prompt", "model", "noise", "mean", "exact: the network's", "the start's"], lines)
+
+
+def budgets(predicted: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """B8 by prompt and stage; the early one's curve is of the second run."""
+    return {
+        prompt: told["budget"] | {"early": budget_of(dict(second["curves"]), prompt)["early"]}
+        for prompt, told in predicted["prompts"].items()
+    }
+
+
+def budget_text(predicted: Mapping[str, Any], second: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> str:
+    """B8 in nats, prompt by prompt."""
+    lines, every = [], budgets(predicted, second)
+    for prompt, told in predicted["prompts"].items():
+        law, budget = told["law"], every[prompt]
+        starts = [
+            f"{law[name]['nats low']:.1f} to {law[name]['nats high']:.1f}" for name in ("noise", "mean", "matched")
+        ]
+        lines.append(
+            [
+                prompt,
+                *starts,
+                f"{budget['end']['discretisation']:.0f}",
+                *(f"{budget[stage]['network']:,.0f}" for stage in STAGES),
+                f"{budget['end']['network, first ten steps']:.0f}",
+            ]
+        )
+    head = ["prompt", "noise", "mean", "matched", "50 steps", "network, early", "middle", "end", "its first ten steps"]
+    return (
+        "The error budget B8 of ancestral steps on the same grid, in nats: initial mismatch of each start (Gaussian fit to C5's bound), discretisation, and the network by "
+        "its loss curve.\n\n" + table(head, lines) + f"\n\n{_ranking(every, stages)} It does "
+        "not predict the bias from noise in levels, and cannot: its expectations are over noised data, and from noise alone the network is asked where no data are. "
+        "There it reads the grey of the noise as the picture's, which no exact denoiser would."
+    )
+
+
+def _ranking(every: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> str:
+    """Whether the network's term falls with training, and with it the bias from the exact start."""
+    falls = [[budget[stage]["network"] for stage in STAGES] for budget in every.values()]
+    bias = {(row["prompt"], row["model"]): abs(row["exact"]) for row in stages}
+    fixed = [[bias[prompt, stage] for stage in STAGES] for prompt in every if "background" in prompt]
+    right, along = (sum(a > b > c for a, b, c in rows) for rows in (falls, fixed))
+    return (
+        f"The budget ranks the three stages right on {right} of {len(falls)} prompts: the network's term falls from stage to stage. Where the prompt fixes the brightness, so does the bias from the "
+        f"exact start, on {along} of {len(fixed)} prompts. Most of that term lies in the last steps, where details are drawn; the first ten, which decide the brightness, have few nats of it."
+    )
+
+
+def predicted_text(predicted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """C7 and the exact denoiser beside the model."""
+    rows = {
+        (row["start"], row["prompt"]): row
+        for row in found["rows"]
+        if (row["model"], row["guidance"], row["sampler"], row["steps"]) == ("end", 1.0, "DDIM", 50)
+    }
+    lines = []
+    for prompt, told in predicted["prompts"].items():
+        for start, name in (
+            ("noise", "noise"),
+            ("mean", "mean closed"),
+            ("matched", "matched closed"),
+            ("exact", "exact"),
+        ):
+            law, exact, row = told["law"].get(start), told["exact"].get(start), rows[name, prompt]
+            both = [f"{one['mean']:.0f} ± {one['std']:.0f}" if one else "" for one in (law, exact, row)]
+            lines.append([prompt, start, *both])
+    return (
+        "Brightness at guidance 1: C7's law for Gaussian data of the prompt's mean and covariance, the exact denoiser of the "
+        "prompt's pictures in the place of the network, and the trained model.\n\n"
+        + table(["prompt", "start", "C7", "exact denoiser", "trained"], lines)
+        + f"\n\n{_agreement(predicted)} Where the prompt fixes it, the exact denoiser "
+        "knows the answer at every step and needs no start; the trained one does not, and takes the start's brightness for the picture's: that "
+        "part is network error, and the right start hides it."
+    )
+
+
+def _agreement(predicted: Mapping[str, Any]) -> str:
+    """How far the exact denoiser's spread ratios are from the law's, where the brightness is open."""
+    opened = {
+        prompt: one
+        for prompt, one in predicted["prompts"].items()
+        if len(one["exact"]) == 4 and "background" not in prompt
+    }
+    off = {
+        (prompt, start): abs(one["exact"][start]["ratio"] - one["law"][start]["ratio"])
+        for prompt, one in opened.items()
+        for start in ("noise", "mean", "matched")
+    }
+    prompt, start = max(off, key=lambda key: off[key])
+    near = sum(value <= 0.1 for value in off.values())
+    return (
+        f"Where the prompt leaves the brightness open, law, exact denoiser and model lose nearly the same share of the spread: the exact denoiser's ratio is within 0.1 of the "
+        f"law's in {near} of {len(off)} cases, at most {off[prompt, start]:.2f} from it (“{prompt}” from {start}, whose data are four points and no Gaussian)."
+    )
+
+
+def ends_text(curves: Mapping[str, Any]) -> str:
+    """Numbers at the two ends."""
+    names = {"ε": "twin epsilon", "v": "twin v", "x": "twin x", "v, zero terminal SNR": "twin v-zero-snr"}
+    timesteps, gains = curves["timesteps"], np.asarray(curves["snr"]["end"]) ** -0.5
+    shown = [0, 1, 501, 981, 999]
+    lines = []
+    for label, name in names.items():
+        mean = np.mean([told[name]["error2"] for told in curves["prompts"].values()], axis=0)
+        lines.append([label, *(f"{mean[timesteps.index(t)]:.3g}" for t in shown)])
+    return (
+        table(["prediction", *(f"t = {t}" for t in shown)], lines)
+        + f"\n\nAs C2 says, an error δ in ε enters the picture as σ/α δ: ×{gains[-1]:.1f} at the last timestep, ×{gains[0]:.2f} at the first. So ε is the worst at t → 1 and "
+        "the best at t → 0, x the other way round, and v is well at both ends."
+    )
