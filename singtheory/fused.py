@@ -4,7 +4,7 @@ The same as `unfused`, whose docstrings say what each computes.
 """
 
 # ruff: noqa: ANN001, ANN202
-# pyright: reportMissingImports=false, reportGeneralTypeIssues=false
+# pyright: reportMissingImports=false, reportIndexIssue=false, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
 import torch
 import triton
 import triton.language as tl

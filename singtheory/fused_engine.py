@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable
 from dataclasses import fields
 from types import ModuleType
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -55,23 +54,6 @@ def engine_of(points: Points) -> Engine:
     return FusedEngine(points, fused)
 
 
-class _First(NamedTuple):
-    """What the first look tells, of every query."""
-
-    mean: Tensor
-    trace_cov: Tensor
-    log_evidence: Tensor
-    error_bound: Tensor
-    top: Tensor
-    """About the largest log weight."""
-    series: Tensor
-    """Where the moments suffice."""
-    rest: Tensor
-    """Where more must be done."""
-    plan: Tensor
-    """Whether there is any of the one and the other, and digits that the queries and the weights of the rest want; shape (4,)."""
-
-
 class FusedEngine(Engine):
     """As `Engine`.
 
@@ -83,7 +65,7 @@ class FusedEngine(Engine):
     def __init__(self, points: Points, kernels: ModuleType = unfused) -> None:
         super().__init__(points)
         self._kernels, self._set_up = kernels, False
-        self._first, self._second = Replayed(self._look), Replayed(self._weigh)
+        self._first, self._near_zero, self._all = Replayed(self._look), Replayed(self._moments), Replayed(self._weigh)
 
     def _prepare(self) -> None:
         """Hold the atoms in float16 and, if they lie on levels, their numbers."""
@@ -112,22 +94,36 @@ class FusedEngine(Engine):
         if not self._set_up:
             self._prepare()
         goal = tol * self.points.scale
-        first = _First(*self._first(z, snr, goal=goal))
-        found = Found(*first[:4])
-        some_series, some_rest, digits, weight_digits = first.plan.tolist()
-        if some_series:
-            found = _answered(found, first.series > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
-        if some_rest and self.levels is not None:
-            number = {"digits": digits, "weight_digits": weight_digits}
-            found = _answered(
-                found, first.rest > 0, lambda rows: Found(*self._second(z[rows], snr[rows], first.top[rows], **number))
-            )
-        if some_rest and bool((poor := ~(found.error_bound <= goal)).any()):
-            found = _answered(found, poor, lambda rows: self._weighed(z[rows], snr[rows], tol))
+        mean, numbers, plan = self._first(z, snr, goal=goal)
+        series, rest, digits, weight_digits = plan.tolist()
+        count = {"digits": digits, "weight_digits": weight_digits}
+        if series == len(z):
+            return _own(*self._near_zero(z, snr))
+        if rest == len(z) and self.levels is not None:
+            found = _own(*self._all(z, snr, numbers[3], **count))
+        else:
+            top, near_zero, poor = numbers[3], numbers[4] > 0, numbers[5] > 0
+            found = _own(mean, numbers)
+            if series:
+                _answer(found, near_zero, lambda rows: self.series.posterior(z[rows], snr[rows]))
+            if rest and self.levels is not None:
+                _answer(found, poor, lambda rows: _own(*self._all(z[rows], snr[rows], top[rows], **count)))
+        if rest and bool((poor := ~(found.error_bound <= goal)).any()):
+            _answer(found, poor, lambda rows: self._weighed(z[rows], snr[rows], tol))
         return found
 
+    def _moments(self, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+        """By the series."""
+        return _packed(self.series.posterior(z, snr))
+
     def _look(self, z: Tensor, snr: Tensor, goal: float) -> tuple[Tensor, ...]:
-        """Screen all atoms, and weigh those of the best tiles."""
+        """Screen all atoms, and weigh those of the best tiles.
+
+        Returns:
+            Means (batch, d); trace, log evidence, error bound, about the largest log weight, whether the moments suffice and whether
+            more must be done (6, batch); how many queries there are of the one and of the other, and how many digits of queries and
+            of weights the latter want (4,).
+        """
         points, below, root = self.points, left_out_below(self.points, goal), snr.sqrt()
         shifted = torch.addcmul(z, root[:, None], points.mean, value=-1)
         norm, scaled = torch.linalg.vector_norm(shifted, dim=1), shifted.mul(root[:, None])
@@ -138,9 +134,11 @@ class FusedEngine(Engine):
         series = self.series.remainder_at(norm.square(), snr) <= goal
         rest = ~(bound <= goal) & ~series
         digits, weight_digits = self._digits_for(size, snr, near.tiles / near.mass, goal)
-        plan = torch.stack([series, rest, digits * rest, weight_digits * rest]).amax(dim=1)
+        counts = torch.stack([series, rest]).sum(dim=1)
+        plan = torch.cat([counts, (torch.stack([digits, weight_digits]) * rest).amax(dim=1).long()])
         evidence = near.log_sum - points.dim / 2 * math.log(2 * math.pi)
-        return near.mean, near.variance, evidence, bound, near.best + error / 8, series, rest, plan.long()
+        numbers = torch.stack([near.variance, evidence, bound, near.best + error / 8, series.double(), rest.double()])
+        return near.mean, numbers, plan
 
     def _screen(self, scaled: Tensor, size: Tensor, norm: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
         """The largest log weight in every tile, shape (batch, tiles), and at least the error of each, shape (batch,).
@@ -183,8 +181,8 @@ class FusedEngine(Engine):
         far = (_LARGEST_TILT / formula.DOUBLE - 3300 - others) / (2 * points.radius)
         return (_SAFE * (tilted + rounded_off) + constant).where(along < far, torch.inf)
 
-    def _weigh(self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int) -> tuple[Tensor, ...]:
-        """From all atoms; in the order of `Found`."""
+    def _weigh(self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int) -> tuple[Tensor, Tensor]:
+        """From all atoms."""
         assert self.levels is not None
         points, levels = self.points, self.levels
         shifted = torch.addcmul(z, snr.sqrt()[:, None], points.mean, value=-1)
@@ -214,7 +212,9 @@ class FusedEngine(Engine):
         off_centre = scaled.sum(dim=1) * levels.base - scaled @ points.mean
         log_total = top + (total / (127 * 256.0 ** (weight_digits - 1))).log() + off_centre
         evidence = log_total - shifted.square().sum(dim=1) / 2 - points.dim / 2 * math.log(2 * math.pi)
-        return mean, variance, evidence, _SAFE * (tilted + moved + rounding + levels.rest)
+        # with too few digits, or at too much of a guess at the top, no weight may be left
+        bound = (_SAFE * (tilted + moved + rounding + levels.rest)).where(total > 0, torch.inf)
+        return _packed(Found(mean, variance, evidence, bound))
 
     def _delta(self, size: Tensor, snr: Tensor, norm: Tensor) -> Tensor:
         """`δ`: at least the root mean square error of log weights through float64, as `scan.logit_error`; shape (batch,)."""
@@ -238,19 +238,28 @@ class FusedEngine(Engine):
         step = size * spread * (math.sqrt(self.points.dim / 12) / 127)
         # of a tile about one atom matters, and rounding takes about a quarter of its last digit
         lost = matter * (self.points.radius / (4 * 127))
-        places = (torch.stack([step, lost]) * (2 / goal)).clamp(min=1).log().div_(math.log(256)).ceil_()
+        places = (torch.stack([2 * step, 8 * lost]) / goal).clamp(min=1).log().div_(math.log(256)).ceil_()
         return (1 + places[0]).clamp_(max=_MOST_QUERY_DIGITS), (1 + places[1]).clamp_(max=_MOST_WEIGHT_DIGITS)
 
 
-def _answered(found: Found, chosen: Tensor, way: Callable[[Tensor | slice], Found]) -> Found:
-    """With the answers of another way in place of the chosen queries' where its bounds are smaller."""
+def _packed(found: Found) -> tuple[Tensor, Tensor]:
+    """Means (batch, d); trace, log evidence and error bound (3, batch)."""
+    return found.mean, torch.stack([found.trace_cov, found.log_evidence, found.error_bound])
+
+
+def _own(mean: Tensor, numbers: Tensor) -> Found:
+    """From what may be overwritten, in the order of `_packed`."""
+    return Found(mean.clone(), *numbers[:3].clone())
+
+
+def _answer(found: Found, chosen: Tensor, way: Callable[[Tensor], Found]) -> None:
+    """Put the answers of another way in place of the chosen queries' where its bounds are smaller."""
     rows = chosen.nonzero()[:, 0]
-    other = way(slice(None) if len(rows) == len(chosen) else rows)
+    other = way(rows)
     better = other.error_bound < found.error_bound[rows]
     for field in fields(Found):
         values, more = getattr(found, field.name), getattr(other, field.name)
-        values[rows] = torch.where(better.view(-1, *[1] * (more.ndim - 1)), more, values[rows])
-    return found
+        values[rows[better]] = more[better]
 
 
 def _whole_blocks(rows: Tensor) -> Tensor:

@@ -42,10 +42,11 @@ def levels_of(points: Tensor) -> Levels | None:
     if not 1 <= count <= _LEVELS:
         return None
     step = (high - low) / count
-    base, unit = low + (_TOP + 1) * step, formula.DOUBLE * max(abs(low), abs(high))
+    zero = (count + 1) // 2
+    base, unit = low + zero * step, formula.DOUBLE * max(abs(low), abs(high))
     numbers, largest = torch.empty(points.shape, dtype=torch.int8, device=points.device), 0.0
     for found, block in zip(numbers.split(BLOCK), points.split(BLOCK), strict=True):
-        found.copy_(((block - low) / step).round() - (_TOP + 1))
+        found.copy_(((block - low) / step).round() - zero)
         largest = max(largest, float((block - (base + step * found.double())).abs().max()))
     if largest > 32 * unit:
         return None

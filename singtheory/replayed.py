@@ -1,6 +1,7 @@
 """Functions of tensors on a GPU whose many small launches are recorded once for every shape and replayed as one."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ _MOST = 4
 class Replayed:
     """A function of tensors and numbers, without branches on what the tensors hold; recorded when a shape comes back.
 
+    What it gives may be overwritten by the next call.
+
     Args:
         function: gives a tuple of tensors.
     """
@@ -19,7 +22,7 @@ class Replayed:
     def __init__(self, function: Callable[..., tuple[Tensor, ...]]) -> None:
         self.function = function
         self._seen: set[object] = set()
-        self._pool: object | None = None
+        self._pool: Any = None
         self._records: dict[object, _Record] = {}
 
     def __call__(self, *tensors: Tensor, **numbers: float) -> tuple[Tensor, ...]:
@@ -46,7 +49,7 @@ class _Record:
         function: Callable[..., tuple[Tensor, ...]],
         tensors: tuple[Tensor, ...],
         numbers: dict[str, float],
-        pool: object,
+        pool: Any,
     ) -> None:
         self.inputs = [tensor.clone() for tensor in tensors]
         self.graph = torch.cuda.CUDAGraph()
@@ -57,4 +60,4 @@ class _Record:
         for held, tensor in zip(self.inputs, tensors, strict=True):
             held.copy_(tensor)
         self.graph.replay()
-        return tuple(output.clone() for output in self.outputs)
+        return self.outputs

@@ -42,12 +42,12 @@ def ball_means(points: Points, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @st.composite
-def clouds(draw) -> Points:
+def clouds(draw, kinds: tuple[str, ...] = ("normal", "levels", "clusters", "far", "twins")) -> Points:
     """Atoms of many kinds, 65 to 300 of them, more than are always weighed from differences."""
     n, d = draw(st.integers(65, 300)), draw(st.integers(1, 24))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     atoms = torch.randn(n, d, generator=generator, dtype=torch.float64)
-    kind = draw(st.sampled_from(["normal", "levels", "clusters", "far", "twins"]))
+    kind = draw(st.sampled_from(kinds))
     if kind == "levels":
         atoms = (atoms * 60).round().clamp(-127, 128) / 127.5
     elif kind == "clusters":

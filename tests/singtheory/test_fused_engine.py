@@ -1,0 +1,135 @@
+"""The engine of GPUs, with its kernels in plain torch: as `test_engine`, for every way that it has of its own."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from singtheory import fused_engine
+from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Engine
+from singtheory.fused_engine import FusedEngine, engine_of
+from singtheory.points import Points
+from singtheory.scan import Found
+from tests.singtheory.test_engine import asked, ball_means, clouds
+
+
+def prepared(points: Points) -> FusedEngine:
+    engine = FusedEngine(points)
+    engine._prepare()
+    return engine
+
+
+def near(engine: FusedEngine, z: Tensor, snr: Tensor, tol: float) -> Found:
+    """From few tiles; infinitely far off where there are more."""
+    mean, numbers, _ = engine._look(z, snr, goal=tol * engine.points.scale)
+    return Found(mean, *numbers[:3])
+
+
+def weighed(engine: FusedEngine, z: Tensor, snr: Tensor, digits: int, weight_digits: int) -> Found:
+    """From all atoms."""
+    _, numbers, _ = engine._look(z, snr, goal=engine.points.scale)
+    mean, numbers = engine._weigh(z, snr, numbers[3], digits, weight_digits)
+    return Found(mean, *numbers)
+
+
+WAYS = {
+    "near, tol 1e-2": lambda engine, z, snr: near(engine, z, snr, 1e-2),
+    "near, tol 1e-12": lambda engine, z, snr: near(engine, z, snr, DOUBLE_TOL),
+    "found, tol 1e-6": lambda engine, z, snr: engine.find(z, snr, SINGLE_TOL),
+    "found, tol 1e-12": lambda engine, z, snr: engine.find(z, snr, DOUBLE_TOL),
+}
+DIGITS = [(2, 1), (1, 3), (2, 2), (3, 4), (6, 7)]
+
+
+def within_its_bound(points: Points, z: Tensor, snr: Tensor, found: Found) -> None:
+    mean, off = ball_means(points, z, snr)
+    error = (found.mean - mean).norm(dim=1)
+    assert bool(((error <= found.error_bound + off) | found.error_bound.isinf()).all()), (error, found.error_bound)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(st.data())
+def test_no_way_is_further_off_than_its_bound(way, data):
+    points = data.draw(clouds())
+    z, snr = data.draw(asked(points))
+    within_its_bound(points, z, snr, WAYS[way](prepared(points), z, snr))
+
+
+@pytest.mark.parametrize(("digits", "weight_digits"), DIGITS)
+@given(st.data())
+def test_few_digits_are_not_further_off_than_their_bound(digits, weight_digits, data):
+    points = data.draw(clouds(("levels",)))
+    z, snr = data.draw(asked(points))
+    within_its_bound(points, z, snr, weighed(prepared(points), z, snr, digits, weight_digits))
+
+
+@given(st.data())
+def test_no_tile_is_left_out_that_holds_a_log_weight_above_the_threshold(data):
+    """The screen's error is an error."""
+    points = data.draw(clouds())
+    z, snr = data.draw(asked(points))
+    engine = prepared(points)
+    shifted = z - snr.sqrt()[:, None] * points.mean
+    scaled = snr.sqrt()[:, None] * shifted
+    largest, error = engine._screen(scaled, scaled.abs().amax(dim=1).clamp(min=1e-300), scaled.norm(dim=1), snr)
+    atoms = points.whole - points.mean
+    exact = scaled @ atoms.mT - snr[:, None] * atoms.square().sum(dim=1) / 2 + points.log_weights
+    exact = torch.nn.functional.pad(exact, (0, -points.count % fused_engine.TILE), value=-math.inf)
+    exact = exact.unflatten(1, (-1, fused_engine.TILE)).amax(dim=2)
+    # what is screened may be off by a number common to a query's atoms
+    off = (largest[:, : exact.shape[1]].double() - exact).where(exact > -1e6, torch.nan)
+    spread = off.nan_to_num(-math.inf).amax(dim=1) - off.nan_to_num(math.inf).amin(dim=1)
+    assert bool((spread <= 2 * error * (1 + 1e-9) + 1e-9 * exact.abs().where(exact > -1e6, 0).amax(dim=1)).all())
+
+
+@given(st.data())
+def test_what_is_asked_for_is_reached_for_data_like_ours(data):
+    points = data.draw(clouds().filter(lambda p: p.reach < 100 * p.variance**0.5))
+    z, snr = data.draw(asked(points, ("noised", "nowhere")))
+    engine = FusedEngine(points)
+    assert float(engine.find(z, snr, 1e-10).error_bound.max()) <= 1e-10 * points.scale
+
+
+@given(st.data())
+def test_trace_and_evidence_are_those_of_the_engine_of_cpus(data):
+    points = data.draw(clouds().filter(lambda p: p.reach < 100 * p.variance**0.5))
+    z, snr = data.draw(asked(points))
+    found, other = FusedEngine(points).find(z, snr, DOUBLE_TOL), Engine(points).find(z, snr, DOUBLE_TOL)
+    torch.testing.assert_close(found.trace_cov, other.trace_cov, rtol=1e-7, atol=1e-9 * points.variance)
+    torch.testing.assert_close(found.log_evidence, other.log_evidence, rtol=1e-9, atol=1e-8)
+
+
+def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
+    """Moments, all atoms, and few, each for the queries that want it, in one call."""
+    generator = torch.Generator().manual_seed(0)
+    atoms = torch.randint(0, 256, (4000, 8), generator=generator).double() / 127.5 - 1
+    points = Points(atoms, torch.full((4000,), 1 / 4000).double())
+    engine, taken = FusedEngine(points), {}
+    for name in ("posterior", "_all", "_weighed"):
+        owner = engine.series if name == "posterior" else engine
+        way = getattr(owner, name)
+        monkeypatch.setattr(
+            owner, name, lambda z, *a, way=way, name=name, **k: taken.update({name: len(z)}) or way(z, *a, **k)
+        )
+    snr = torch.tensor([1e-17, 1.0, 2.0, 1e5], dtype=torch.float64)
+    z = torch.randn(4, 8, generator=generator, dtype=torch.float64) + snr.sqrt()[:, None] * atoms[:4]
+    found = engine.find(z, snr, DOUBLE_TOL)
+    assert taken == {"posterior": 1, "_all": 2}
+    within_its_bound(points, z, snr, found)
+
+
+def test_data_off_levels_and_in_the_middle_take_the_ways_in_float64(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    points = Points(torch.randn(4000, 8, generator=generator).double(), torch.full((4000,), 1 / 4000).double())
+    engine, asked_for = FusedEngine(points), []
+    way = engine._weighed
+    monkeypatch.setattr(engine, "_weighed", lambda z, snr, tol: asked_for.append(len(z)) or way(z, snr, tol))
+    engine.find(torch.randn(3, 8, generator=generator).double(), torch.tensor([0.5, 1.0, 1e5]).double(), SINGLE_TOL)
+    assert asked_for == [2]
+
+
+def test_without_a_gpu_the_engine_is_that_of_cpus():
+    assert type(engine_of(Points(torch.randn(100, 2).double(), torch.full((100,), 0.01).double()))) is Engine
