@@ -42,6 +42,7 @@ suppress_warnings = ["ref.python"]  # classes of two packages that share a short
 
 autosummary_generate = True
 autodoc_member_order = "bysource"
+toc_object_entries = False  # thousands of functions in the column of every page take minutes
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 autodoc_mock_imports = ["triton"]  # for GPUs only
@@ -62,6 +63,7 @@ html_css_files = ["book.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 
 # The prompt of shell blocks and Python's own are no part of what is copied.
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "

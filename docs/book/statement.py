@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from docs.book.source import ROOT, STATEMENT, naming
+from proofs_checks.claim import Claim
 from proofs_checks.harness import load_claims
 
 _CODE = re.compile(r"(`+[^`]*`+)")
@@ -32,7 +33,7 @@ class Statement(SphinxDirective):
         lines = {
             "Statement.": claim.statement,
             "Assumptions.": claim.assumptions,
-            "Source.": claim.source.removeprefix(f"theory.md {claim.id}").lstrip(" ;,") or "derived on this page",
+            "Source.": credit(claim) or "derived on this page",
             "Claim.": f"{{py:mod}}`{claim_module(claim.id)}`, run below; in a terminal `singtheory verify --claims {claim.id}`",
             "Code.": code,
         }
@@ -53,6 +54,11 @@ class Claims(SphinxDirective):
             link = f"{{ref}}`{claim.id} {claim.title} <{claim.id.lower()}>`"
             lines.append(f"| {link} | {{py:mod}}`{claim_module(claim.id)}` | {methods} | {len(claim.false_twins)} |")
         return self.parse_text_to_nodes("\n".join(lines))
+
+
+def credit(claim: Claim) -> str:
+    """Whom a claim's source names beside the theory itself, and what it says was added or corrected."""
+    return re.sub(r"^theory\.md [^;,]*[;,]?\s*", "", claim.source)
 
 
 @lru_cache
