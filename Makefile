@@ -26,12 +26,8 @@ readme: verify
 	$(BIN)/python -m proofs_checks.readme
 
 # The site, docs/_build/html/index.html: every page is executed, two at a time, and a warning is an error.
-docs: .venv/.docs readme
+docs: readme
 	$(BIN)/python -m sphinx -W -j 2 docs docs/_build/html
-
-.venv/.docs: .venv/.installed
-	$(BIN)/pip install -c constraints.txt -e '.[dev,docs]'
-	@touch $@
 
 # The stamp is written last, so that a set-up cut short is taken up again and a finished one is not.
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/pip
