@@ -36,10 +36,14 @@ nb_execution_timeout = 300
 nb_execution_raise_on_error = False
 nb_execution_show_tb = True  # a missing result is named in the terminal too
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # tables, formulas and links in what cells show
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 nb_ipywidgets_js = {}  # no page has widgets, and these come from elsewhere
 
 suppress_warnings = ["ref.python"]  # classes of two packages that share a short name
 
+viewcode_follow_imported_members = False
 autosummary_generate = True
 autodoc_member_order = "bysource"
 toc_object_entries = False  # thousands of functions in the column of every page take minutes
