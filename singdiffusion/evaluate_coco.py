@@ -40,15 +40,33 @@ class Metrics:
         """The real ones. Raises `InputError` where the extra [eval] or torchvision is missing or broken."""
         try:
             from torchmetrics.image.fid import FrechetInceptionDistance  # pyright: ignore[reportMissingImports]
-            from torchmetrics.multimodal.clip_score import CLIPScore  # pyright: ignore[reportMissingImports]
 
             fid = FrechetInceptionDistance(reset_real_features=False).to(device)
-            name: Any = clip
-            return cls(fid, CLIPScore(name).to(device))
+            return cls(fid, clip_score(clip).to(device))
         except (ImportError, RuntimeError, OSError, ValueError) as error:
             raise InputError(
                 f"FID and CLIP score: {error}; pip install -c constraints.txt -e '.[eval]' with a torchvision that fits torch"
             ) from None
+
+
+def clip_score(clip: str) -> Any:
+    """`CLIPScore` of torchmetrics for a folder or hub id of a CLIP.
+
+    torchmetrics reads a CLIP's features as tensors; transformers 5 answers with an output of which they are the `pooler_output`.
+    """
+    from torchmetrics.multimodal.clip_score import CLIPScore  # pyright: ignore[reportMissingImports]
+    from transformers import CLIPModel, CLIPProcessor
+
+    class Features(CLIPModel):
+        def get_image_features(self, *given: Any, **named: Any) -> Any:
+            found: Any = super().get_image_features(*given, **named)
+            return getattr(found, "pooler_output", found)
+
+        def get_text_features(self, *given: Any, **named: Any) -> Any:
+            found: Any = super().get_text_features(*given, **named)
+            return getattr(found, "pooler_output", found)
+
+    return CLIPScore(lambda: (Features.from_pretrained(clip).eval(), CLIPProcessor.from_pretrained(clip)))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def variant(row: Row) -> str | None:
     if not changed:
         return "DDIM, 50 steps, guidance 3"
     [(name, value)] = changed.items()
-    return {"sampler": str(value), "steps": f"{value} steps", "guidance": f"guidance {value:g}"}[name]
+    return str(value) if name == "sampler" else f"{value} steps" if name == "steps" else f"guidance {value:g}"
 
 
 VARIANTS = (
@@ -61,18 +61,28 @@ def factors_text(found: Mapping[str, Any]) -> str:
     rows, prompts = found["rows"], factor_prompts(found["rows"])
     by, kinds = factor_rows(rows, prompts), {prompt: found["data"][prompt]["kind"] for prompt in prompts}
     fixed, opened = ([p for p in prompts if kinds[p] == kind] for kind in ("fixed", "open"))
-    lines, worse, spreads, narrow = [], [], [], []
+    lines, spreads, narrow = [], [], []
+    worse = [
+        (name, p)
+        for name in VARIANTS
+        for p in fixed
+        if abs(by[name, "mean", p]["bias"]) > abs(by[name, "noise", p]["bias"])
+    ]
+    cases = len(VARIANTS) * len(fixed)
+    beside = "; ".join(
+        f"not on “{p}” with {name}, where guidance takes the brightness past the data's and the grey that noise leaks pulls it back"
+        for name, p in worse
+    )
     for name in VARIANTS:
         numbers = [f"{by[name, start, p]['bias']:+.1f}" for p in fixed for start in ("noise", "mean", "matched")]
         ratios = [by[name, start, p]["ratio"] for p in opened for start in ("noise", "mean", "matched")]
-        worse += [abs(by[name, "mean", p]["bias"]) > abs(by[name, "noise", p]["bias"]) for p in fixed]
         spreads += ratios[2::3]
         narrow += ratios[::3]
         lines.append([name, *numbers, *(f"{ratio:.2f}" for ratio in ratios)])
     head = ["", *(f"{_short(p)}: {start}" for p in prompts for start in ("noise", "mean", "matched"))]
     return (
         table(head, lines)
-        + f"\n\nIn {len(worse) - sum(worse)} of {len(worse)} cases of a fixed prompt the mean start is nearer to the data than noise. Where the brightness is open the "
+        + f"\n\nIn {cases - len(worse)} of {cases} cases of a fixed prompt the mean start is nearer to the data than noise{beside and ': ' + beside}. Where the brightness is open the "
         f"spread ratio from noise is {min(narrow):.2f} to {max(narrow):.2f}, and from the matched start with its trained average image {min(spreads):.2f} to {max(spreads):.2f}. "
         "No sampler and no number of steps cures what the start lacks; fewer steps make it worse, since they begin at a smaller timestep, and much guidance covers it up."
     )
@@ -181,7 +191,7 @@ def digits_text(found: Mapping[str, Any]) -> str:
         f"{told['weights of the U-Net']:,} weights after {told['steps']} steps of {told['batch']} hardly read their prompt yet: from noise, “on a black background” is any grey. The mean start takes away most of that, "
         f"the bias is cured in {sum(parts[': bias'])} of {len(parts[': bias'])} cells, and measured from the exact start in {sum(parts['exact start'])} of {len(parts['exact start'])}: what is left is the network's. "
         f"Where no background is named, the matched start's deviation is nearer to the exact start's than the mean start's in {sum(parts[': spread'])} of {len(parts[': spread'])}. "
-        f"C7 predicts that noise keeps {min(kept):.0%} to {max(kept):.0%} of their spread: at {side}×{side} little is lost, for the loss grows with the number of pixels."
+        f"C7 predicts that noise keeps {min(kept):.0%} of their spread: at {side}×{side} little is lost, for the loss grows with the number of pixels."
     )
 
 

@@ -160,7 +160,13 @@ def stages(rows: Sequence[Mapping[str, Any]], path: Path, steps: Mapping[str, in
         some = {row["model"]: row for row in rows if row["prompt"] == prompt}
         for start in ("noise", "mean", "exact"):
             shown = [(steps[stage], abs(some[stage][start])) for stage in steps]
-            axes.plot(*zip(*shown, strict=True), "o-", ms=4, color=COLOURS[start], label=NAMES.get(start, start))
+            axes.plot(
+                *zip(*shown, strict=True),
+                "o--" if start == "exact" else "o-",
+                ms=4,
+                color=COLOURS[start],
+                label=NAMES.get(start, start),
+            )
         axes.set_ylim(0, 140)
         axes.set_xlim(0, None)
         axes.set_title(short(prompt), fontsize=9)

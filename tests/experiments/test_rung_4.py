@@ -12,7 +12,7 @@ from docs.experiments import rung_4
 from docs.experiments.prompts import PAPER, STABLE_DIFFUSION
 from docs.experiments.results import Result
 from docs.experiments.rung_4 import Amounts, coco, factors, main, starts_of
-from singdiffusion.evaluate_coco import Metrics
+from singdiffusion.evaluate_coco import Metrics, clip_score
 from singdiffusion.statistics import AverageStatistics
 from singdiffusion.table import AverageTable
 from tests.singdiffusion import tiny
@@ -99,14 +99,13 @@ class Inception(torch.nn.Module):
 
 def test_the_coco_protocol_by_the_real_metrics(tmp_path):
     fid = pytest.importorskip("torchmetrics.image.fid")
-    score = pytest.importorskip("torchmetrics.multimodal.clip_score")
     lines = []
     for k, colour in enumerate(("red", "green", "blue", "white", "grey")):
         Image.new("RGB", (20, 16), colour).save(tmp_path / f"{k}.png")
         lines.append(json.dumps({"file_name": f"{k}.png", "text": f"something {colour}"}))
     (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
     metrics = Metrics(
-        fid.FrechetInceptionDistance(Inception(), reset_real_features=False), score.CLIPScore(clip(tmp_path / "clip"))
+        fid.FrechetInceptionDistance(Inception(), reset_real_features=False), clip_score(clip(tmp_path / "clip"))
     )
     averages(tmp_path, 0.18215)
     starts, result = starts_of(str(tmp_path / "module"), None, torch.float32), Result(tmp_path / "found.json", {})

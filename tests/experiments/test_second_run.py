@@ -1,0 +1,155 @@
+"""A second run beside the first, other data's means, and the pull to the training pictures: each finds what is planted."""
+
+import copy
+import json
+import sys
+
+import pytest
+import torch
+
+from docs.experiments import ladder_more
+from docs.experiments.again import compared, main
+from docs.experiments.captioned import Captioned
+from docs.experiments.cells import Cell, Cells
+from docs.experiments.collapse import collapse, denoisers, path
+from docs.experiments.draw import Drawer, sampler
+from docs.experiments.foreign import foreign
+from docs.experiments.model import Denoiser, Sizes
+from docs.experiments.prompts import OPENMOJI
+from docs.experiments.results import Result, origin
+from docs.experiments.small_rung import verdicts
+from docs.experiments.summary import joined, rerun
+from singtheory import InputError
+
+LITTLE = Sizes((8, 16), (1, 1), 4, 64)
+
+
+@pytest.fixture(scope="module")
+def data():
+    images = torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    return Captioned.of(images, [*OPENMOJI.open, *OPENMOJI.open])
+
+
+@pytest.fixture(scope="module")
+def drawer(data):
+    return Drawer(Denoiser.new(data, LITTLE), "cpu", batch=8)
+
+
+def cells_of(*levels):
+    found = Cells()
+    for k, level in enumerate(levels):
+        found.add(Cell("end", "noise", f"prompt {k}", 1.0), torch.full((4, 1, 2, 2), level))
+    return found
+
+
+def test_a_second_run_adds_cells_and_repeats_some():
+    first, second = cells_of(-1.0, 0.0), cells_of(-1.0, 0.5, 1.0)
+    every, again = joined(first, second)
+    assert [told["prompt"] for told in every.told] == ["prompt 0", "prompt 1", "prompt 2"]
+    assert every.told[1]["mean"] == first.told[1]["mean"] and again.told[1]["mean"] == second.told[1]["mean"]
+    rows = [{"start": "matched", "prompt": "a", "guidance": 1.0, "low": -2.0, "high": -1.0}]
+    one = {
+        "fixed": [{"holds": True, "holds beside exact": True}],
+        "open": [{"spread holds": True, "distance holds": False}],
+        "never worse": {"rows": rows},
+    }
+    other = copy.deepcopy(one)
+    other["open"][0]["distance holds"] = True
+    other["never worse"]["rows"][0]["high"] = 1.0
+    told = rerun(first, again, one, other)
+    assert told["cells"] == 2 and told["largest difference of a mean"] == pytest.approx(64, abs=1)
+    assert told["same verdicts"] == {
+        "fixed: holds": [1, 1],
+        "fixed: holds beside exact": [1, 1],
+        "open: spread holds": [1, 1],
+        "open: distance holds": [0, 1],
+        "never worse": [0, 1],
+    }
+
+
+def small(mean=10.0, spread=55.0):
+    """Cells of a small rung with one prompt of each kind."""
+    starts = {
+        "noise": (100.0, 30.0),
+        "mean closed": (mean, 30.0),
+        "matched closed": (mean, spread),
+        "exact": (9.0, 60.0),
+    }
+    return {
+        "seed": 0,
+        "cells": [
+            {"prompt": prompt, "guidance": 1.0, "start": start, "mean": level, "std": std, "truth mean": 5.0}
+            for prompt in ("3", "3 on a black background")
+            for start, (level, std) in starts.items()
+        ],
+    }
+
+
+def test_verdicts_of_a_small_rung_and_of_its_rerun(tmp_path, monkeypatch):
+    assert all(verdicts(small()["cells"]).values())
+    odd = compared(small(), small(mean=60.0, spread=20.0))
+    assert odd["same"] == 0 and odd["of"] == 3 and len(odd["otherwise"]) == 3
+    for name, content in {"one": small(), "two": small(spread=20.0)}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["again", *(str(tmp_path / f"{n}.json") for n in ("one", "two")), "--out", str(tmp_path / "out.json")],
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert ended.value.code == 1 and told["otherwise"] == ["'3' at guidance 1: spread"]
+    assert str(tmp_path) not in told["command"]  # last names alone
+    with pytest.raises(InputError, match="other prompts"):
+        compared(small(), {"cells": small()["cells"][:4]})
+
+
+def test_what_other_parts_have_written_stays(tmp_path):
+    first = Result.continued(tmp_path / "found.json", origin("a.module", "cpu", 0) | {"command": "first"})
+    first.add("cells", [1])
+    second = Result.continued(tmp_path / "found.json", origin("a.module", "cpu", 0) | {"command": "second"})
+    second.add("curves", [2])
+    told = json.loads((tmp_path / "found.json").read_text())
+    assert told["cells"] == [1] and told["curves"] == [2] and told["commands"] == ["first", "second"]
+
+
+def test_a_foreign_mean_moves_the_brightness_as_the_law_says(data, drawer):
+    bright = torch.full(data.size, 0.9)
+    rows = foreign(drawer, data, ["cat"], {"bright": bright}, samples=2, steps=2, seed=0)
+    own, other = rows
+    assert own["nats"] == pytest.approx(0, abs=1e-9) and other["nats"] > 0
+    assert own["predicted mean"] == pytest.approx(own["truth"], abs=0.01)
+    assert other["its brightness"] == pytest.approx(127.5 * 1.9, abs=0.01)
+    assert own["mean"] != other["mean"]
+
+
+def test_the_exact_denoiser_ends_on_a_training_picture(data, drawer):
+    told, pictures = collapse(drawer, data, samples=2, steps=10, seed=0)
+    for prompt in OPENMOJI.open:
+        exact = told["prompts"][prompt]["exact denoiser"]
+        assert exact["nearest"][-1] < 1e-3 and exact["near duplicates"][-1] == 1
+        assert told["prompts"][prompt]["trained model"]["nearest"][-1] > 0.1  # nothing was learned
+    assert pictures.shape == (4, 2, 2, 7, 16, 16, 3)
+    assert (pictures[:, 0, :, -2].astype(int) - pictures[:, 0, :, -1]).__abs__().max() <= 1
+
+
+def test_a_path_is_the_samplers(data, drawer):
+    x_1 = torch.randn(2, *data.size, generator=torch.Generator().manual_seed(0))
+    trained = denoisers(drawer, data, "cat", 2)["trained model"]
+    _, found = path(trained, drawer, x_1, 4)
+    drawn = drawer(x_1, ["cat"] * 2, 1.0, steps=4)
+    last = sampler(drawer.model, steps=4).timesteps[-1]
+    alpha, sigma = (float(values[last]) for values in drawer.model.alphas_sigmas())
+    assert len(found) == 4 and alpha > sigma
+    torch.testing.assert_close(found[-1], drawn, rtol=1e-3, atol=1e-3)  # the last step of DDIM lands on x̂
+
+
+def test_a_factor_changes_one_thing():
+    row = {"model": "end", "sampler": "DDIM", "steps": 50, "guidance": 3.0, "rule": "normalised"}
+    assert ladder_more.variant(row) == ladder_more.VARIANTS[0]
+    assert ladder_more.variant(row | {"sampler": "Euler"}) == "Euler"
+    assert ladder_more.variant(row | {"steps": 10}) == "10 steps"
+    assert ladder_more.variant(row | {"guidance": 10.0}) == "guidance 10"
+    for other in ({"steps": 10, "guidance": 1.0}, {"rule": "plain"}, {"model": "early"}, {"sampler": "DDIM trailing"}):
+        assert ladder_more.variant(row | other) is None
