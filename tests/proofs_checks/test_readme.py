@@ -5,12 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 import typer
 
 from proofs_checks import readme
-from singdiffusion import AverageTable
 from singtheory import InputError
+from tests.docs import reader
 from tests.singdiffusion import tiny
 
 VERIFIED = {
@@ -58,12 +57,10 @@ def test_missing_result_names_the_command(tmp_path, capsys):
 
 def test_code_in_the_readme_runs(capsys, tmp_path):
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    blocks = [block.code for block in reader.blocks(text) if block.language == "python"]
     assert blocks
     pipe = tiny.stable_diffusion()
-    images = {"solid black background": torch.randn(3, *tiny.LATENTS, generator=torch.Generator().manual_seed(0))}
-    AverageTable.from_images(images, scaling_factor=pipe.vae.config.scaling_factor).save_pretrained(tmp_path / "module")
-    given = {"pipe": pipe, "module": tmp_path / "module"}  # what the text says a reader has
+    given = {"pipe": pipe, "module": reader.module(pipe, tmp_path / "module")}  # what the text says a reader has
     for block in blocks:
         exec(compile(block, "README.md", "exec"), dict(given))
     kl, family = capsys.readouterr().out.split("tensor")[1:3]
