@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from docs.book.statement import claim_module
+from proofs_checks.harness import load_claims
 from tests.docs.conftest import DOCS, ROOT
 
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
@@ -96,3 +98,26 @@ def test_built_site_loads_nothing_from_elsewhere():
     )
     for path in (*SITE.rglob("*.html"), *SITE.rglob("*.css")):
         assert not loaded.search(path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("statement", load_claims())
+def test_built_derivation_links_to_claim_and_code(statement):
+    """From the page to the claim's module and to the code; from the code's documentation back to the page."""
+    group = SITE / "derivations" / f"{statement[0].lower()}.html"
+    if not group.exists():
+        pytest.skip("no site; build it with: make docs")
+    box = re.search(
+        rf'id="{statement.lower()}".*?statement docutils container">(.*?)</div>',
+        group.read_text(encoding="utf-8"),
+        re.DOTALL,
+    )
+    assert box, statement
+    claim, code = (
+        re.findall(r'href="([^"#]*)#[^"]*"', box[1].partition("<strong>Code.")[0]),
+        re.findall(r'href="([^"#]*)#', box[1].partition("<strong>Code.")[2]),
+    )
+    assert any(f"{claim_module(statement)}.html" in address for address in claim)
+    assert code
+    back = f'derivations/{statement[0].lower()}.html#{statement.lower()}"'
+    assert any(back in (group.parent / address).read_text(encoding="utf-8") for address in code)

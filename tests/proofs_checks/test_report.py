@@ -76,6 +76,12 @@ def written(results, pictures, folder) -> str:
     return write_report(results, pictures, META, folder).read_text(encoding="utf-8")
 
 
+def test_each_claim_names_its_derivation(results, tmp_path):
+    page = written(results, [], tmp_path)
+    for name in ("docs/derivations/a.md#a1", "docs/derivations/a.md#a3", "docs/derivations/c.md#c4"):
+        assert page.count(f"<code>{name}</code>") == 1
+
+
 def test_page_is_complete_and_stands_alone(results, tmp_path):
     page = written(results, [a_picture()], tmp_path / "new")
     structure = parsed(page)
