@@ -158,6 +158,18 @@ def test_it_is_readable_on_a_phone(browser, folder, name, scheme):
 
 
 @needs_browser
+@pytest.mark.parametrize(("scheme", "theme"), [("light", "dark"), ("dark", "light")])
+def test_the_choice_of_the_site_goes_over_that_of_the_system(browser, folder, scheme, theme):
+    with (
+        Page(browser, folder / "kernel.html", scheme=scheme) as page,
+        Page(browser, folder / "kernel.html", scheme=theme) as other,
+    ):
+        before = page.texts()[0]["colour"]
+        page.tab.evaluate("theme => { document.body.dataset.theme = theme; }", theme)
+        assert page.texts()[0]["colour"] == other.texts()[0]["colour"] != before
+
+
+@needs_browser
 def test_it_is_drawn_again_when_the_page_gets_narrower(browser, folder):
     with Page(browser, folder / "kernel.html") as page:
         before = page.tab.locator("svg").get_attribute("viewBox")
