@@ -169,10 +169,10 @@ def small_rung_table(cells: Sequence[Row], predicted: Mapping[str, Any]) -> str:
         table_of.setdefault((cell["prompt"], cell["guidance"]), {})[cell["start"]] = cell
     lines = []
     for (prompt, guidance), row in table_of.items():
-        law, exact = predicted[prompt]["law"]["noise"], predicted[prompt]["exact"]["noise"]
+        law, exact = predicted[prompt]["law"]["noise"], predicted[prompt].get("exact", {}).get("noise")
         data = f"{row['noise']['truth mean']:.0f} ± {row['noise']['truth std']:.0f}"
         levels = [f"{row[start]['mean']:.0f} ± {row[start]['std']:.0f}" for start in starts]
-        theory = [f"{one['mean']:.0f} ± {one['std']:.0f}" for one in (law, exact)]
+        theory = [f"{one['mean']:.0f} ± {one['std']:.0f}" if one else "" for one in (law, exact)]
         lines.append([prompt or "(none)", f"{guidance:g}", data, *levels, *theory])
     head = ["prompt", "guidance", "data", "noise", "mean", "matched", "statistics", "exact start"]
     return table([*head, "C7 from noise", "exact denoiser from noise"], lines)
