@@ -161,6 +161,8 @@ def _merged(chosen: Tensor, first: Found, second: Found) -> Found:
 
 
 def _joined(parts: Sequence[Found]) -> Found:
+    if len(parts) == 1:
+        return parts[0]
     return Found(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Found)))
 
 

@@ -7,7 +7,7 @@ queries take the ways of `engine`, in float64.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from types import ModuleType
 
@@ -25,7 +25,7 @@ from singtheory.screen import left_out_below
 
 TILE = 8
 """Atoms of which only the largest log weight is kept."""
-MOST_TILES = 64
+MOST_TILES = 32
 """Beyond them all atoms are weighed."""
 _PADDED, _WIDTH = 256, 64
 """Atoms and coordinates come in whole blocks of the kernels."""
@@ -40,7 +40,8 @@ _DEPTH_ROUNDINGS = 24
 """Roundings on every path of a sum over the width in `near`, a tree over the threads of a row, up to a width of 4096."""
 _PRODUCT_ROUNDINGS = 8
 """Of a log weight that is put together from exact products: two of the digits, three of the unit, two of differences, one of the rest."""
-_MOST_QUERY_DIGITS, _MOST_WEIGHT_DIGITS = 6, 7
+_MOST_QUERY_DIGITS, _MOST_WEIGHT_DIGITS = 7, 8
+"""Beyond them whole numbers would not go into 63 bits."""
 
 
 def engine_of(points: Points) -> Engine:
@@ -96,20 +97,37 @@ class FusedEngine(Engine):
         goal = tol * self.points.scale
         mean, numbers, plan = self._first(z, snr, goal=goal)
         series, rest, digits, weight_digits = plan.tolist()
-        count = {"digits": digits, "weight_digits": weight_digits}
         if series == len(z):
             return _own(*self._near_zero(z, snr))
-        if rest == len(z) and self.levels is not None:
-            found = _own(*self._all(z, snr, numbers[3], **count))
-        else:
-            top, near_zero, poor = numbers[3], numbers[4] > 0, numbers[5] > 0
-            found = _own(mean, numbers)
-            if series:
-                _answer(found, near_zero, lambda rows: self.series.posterior(z[rows], snr[rows]))
-            if rest and self.levels is not None:
-                _answer(found, poor, lambda rows: _own(*self._all(z[rows], snr[rows], top[rows], **count)))
-        if rest and bool((poor := ~(found.error_bound <= goal)).any()):
-            _answer(found, poor, lambda rows: self._weighed(z[rows], snr[rows], tol))
+        top, near_zero, poor = numbers[3], numbers[4] > 0, numbers[5] > 0
+
+        def by_digits(rows: Tensor | slice) -> Found:
+            return _own(*self._all(z[rows], snr[rows], top[rows], digits=digits, weight_digits=weight_digits))
+
+        def by_all_digits(rows: Tensor) -> Found:
+            return _own(*self._weigh(z[rows], snr[rows], top[rows], _MOST_QUERY_DIGITS, _MOST_WEIGHT_DIGITS))
+
+        dense = rest > 0 and self.levels is not None
+        found = by_digits(slice(None)) if dense and rest == len(z) else _own(mean, numbers)
+        if series:
+            _answer(found, near_zero, lambda rows: self.series.posterior(z[rows], snr[rows]))
+        if dense and rest < len(z):
+            # most of a batch is answered sooner as a whole, for that is recorded
+            _answer(found, poor if 2 * rest < len(z) else torch.ones_like(poor), by_digits)
+        if not rest:
+            return found
+        # the few that fall short get all digits that there are
+        in_float64 = [lambda rows: self._weighed(z[rows], snr[rows], tol)]
+        return self._mended(found, goal, [by_all_digits, *in_float64] if dense else in_float64)
+
+    @staticmethod
+    def _mended(found: Found, goal: float, ways: Sequence[Callable[[Tensor], Found]]) -> Found:
+        """With each way in turn for the queries whose bounds are above the goal, as long as there are any."""
+        for way in ways:
+            poor = ~(found.error_bound <= goal)
+            if not bool(poor.any()):
+                break
+            _answer(found, poor, way)
         return found
 
     def _moments(self, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
@@ -238,7 +256,7 @@ class FusedEngine(Engine):
         step = size * spread * (math.sqrt(self.points.dim / 12) / 127)
         # of a tile about one atom matters, and rounding takes about a quarter of its last digit
         lost = matter * (self.points.radius / (4 * 127))
-        places = (torch.stack([2 * step, 8 * lost]) / goal).clamp(min=1).log().div_(math.log(256)).ceil_()
+        places = (torch.stack([step, 4 * lost]) / goal).clamp(min=1).log().div_(math.log(256)).ceil_()
         return (1 + places[0]).clamp_(max=_MOST_QUERY_DIGITS), (1 + places[1]).clamp_(max=_MOST_WEIGHT_DIGITS)
 
 
@@ -259,7 +277,7 @@ def _answer(found: Found, chosen: Tensor, way: Callable[[Tensor], Found]) -> Non
     better = other.error_bound < found.error_bound[rows]
     for field in fields(Found):
         values, more = getattr(found, field.name), getattr(other, field.name)
-        values[rows[better]] = more[better]
+        values[rows] = more.where(better.view(-1, *[1] * (more.ndim - 1)), values[rows])
 
 
 def _whole_blocks(rows: Tensor) -> Tensor:

@@ -55,13 +55,13 @@ def levels_of(points: Tensor) -> Levels | None:
 
 
 def digits_of(whole: Tensor, digits: int) -> Tensor:
-    """Balanced digits of base 256, most significant first, int8, shape (digits, ...)."""
-    found = []
-    for _ in range(digits - 1):
-        low = ((whole + 128) & 255) - 128
-        found.append(low)
-        whole = (whole - low) >> 8
-    return torch.stack([whole, *reversed(found)]).to(torch.int8)
+    """Balanced digits of base 256, most significant first, int8, shape (digits, ...); at most seven.
+
+    With 128 added to every digit they are the bytes of a whole number.
+    """
+    biased = whole + sum(128 * 256**place for place in range(digits))
+    first = biased.view(torch.int8).unflatten(-1, (-1, 8))[..., :digits]
+    return (first ^ -128).movedim(-1, 0).flip(0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Rounded:
     """Rows `x = scale · N + r`.
 
     Attributes:
-        digits: of N, most significant first, int8, shape (digits, batch, d).
+        digits: of N, most significant first, int8, shape (digits, batch, d); seven at most.
         scale: shape (batch,).
         rest: at least `‖r‖`, shape (batch,).
     """

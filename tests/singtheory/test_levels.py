@@ -32,12 +32,12 @@ def test_data_off_levels_or_with_more_than_256_have_none():
     assert levels_of(images) is None
 
 
-@given(st.lists(st.integers(-(127 * 256**5), 127 * 256**5), min_size=1, max_size=20))
+@given(st.lists(st.integers(-(127 * 256**6), 127 * 256**6), min_size=1, max_size=20))
 def test_digits_put_together_are_the_number(numbers):
     whole = torch.tensor(numbers)
-    digits = digits_of(whole, 6)
+    digits = digits_of(whole, 7)
     assert digits.dtype == torch.int8
-    assert torch.equal(sum(digit.long() * 256 ** (5 - k) for k, digit in enumerate(digits)), whole)
+    assert torch.equal(sum(digit.long() * 256 ** (6 - k) for k, digit in enumerate(digits)), whole)
 
 
 @given(st.integers(1, 6), st.integers(0, 2**31))

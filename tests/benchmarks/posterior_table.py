@@ -1,0 +1,59 @@
+"""`python -m tests.benchmarks.posterior_table`: the README's table of exact posteriors from the committed results."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from singtheory.files import write_bytes
+
+FOLDER = Path(__file__).parent
+OPEN, CLOSE = "<!-- posteriors -->", "<!-- /posteriors -->"
+
+
+def _read(name: str) -> dict[str, Any]:
+    return json.loads((FOLDER / name).read_text(encoding="utf-8"))
+
+
+def table() -> str:
+    """As Markdown: a row a γ, and below it what grew and what was held against float64."""
+    gpu, cpu, growth = _read("posterior_gpu.json"), _read("posterior_cpu.json"), _read("growth.json")
+    lines = [
+        "| γ | float32 / ours | its error, ours (bound) | float64 / ours at 1e-12 | ours / two bf16 products | GoldDiff / ours, its error | float64 / ours on two cores |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for on_gpu, on_cpu in zip(gpu["rows"], cpu["rows"], strict=True):
+        times, error, bound = on_gpu["times"], on_gpu["error"], on_gpu["bound"]
+        lines.append(
+            f"| {on_gpu['gamma']:g} | {times['float32 / ours, 1e-6']:.1f} "
+            f"| {error['float32']:.0e}, {error['ours, 1e-6']:.0e} ({bound['ours, 1e-6']:.0e}) "
+            f"| {times['float64 / ours, 1e-12']:.1f} | {times['ours, 1e-6 / two products']:.1f} "
+            f"| {times['GoldDiff / ours, 1e-6']:.0f}, {error['screen of GoldDiff']:.0e} "
+            f"| {on_cpu['times']['float64 / ours, 1e-12']:.1f} |"
+        )
+    held, rows = gpu["held against float64"], growth["rows"]
+    exponents = ", ".join(f"{name} {value:.2f}" for name, value in growth["exponents"].items())
+    lines += [
+        "",
+        f"*Medians of ratios within a round; {gpu['points']:,} points of Fashion-MNIST in {gpu['dim']} dimensions; {gpu['queries']:,} queries on one {gpu['device']}, "
+        f"{cpu['queries']} on the CPU. Errors are relative to √Σ w‖y‖². {held['queries']:,} random queries at all γ by two tolerances: {held['violations']} beyond their bound, "
+        f"the largest error {max(held['largest error / bound'].values()):.2f} of it. In a mapped file of 10³ to 10⁶ images the time grows as N to the power {exponents}, "
+        f"and at most {max(row['peak memory, GB'] for row in rows):.1f} GB are held beside the file. `{gpu['command']}`, `{cpu['command']}`, `{growth['command']}`, "
+        "then `python -m tests.benchmarks.posterior_table`.*",
+    ]
+    return "\n".join(lines)
+
+
+def with_table(readme: str, found: str) -> str:
+    """The README with the table between its markers."""
+    head, rest = readme.split(OPEN)
+    return f"{head}{OPEN}\n\n{found}\n\n{CLOSE}{rest.split(CLOSE)[1]}"
+
+
+def main(root: Path = Path()) -> None:
+    """Rewrite README.md below `root`."""
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    write_bytes(root / "README.md", with_table(readme, table()).encode())
+
+
+if __name__ == "__main__":
+    main()
