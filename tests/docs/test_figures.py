@@ -1,4 +1,4 @@
-"""Every figure of the derivations is drawn again and compared with its thumbnail.
+"""Every figure of the derivations and questions is drawn again and compared with its thumbnail.
 
 `python -m tests.docs.test_figures` draws the thumbnails anew; look at the pages before you commit them.
 """
@@ -14,7 +14,7 @@ from PIL import Image
 from docs.book.drawing import Drawing, drawing
 from tests.docs.conftest import DOCS, shown
 
-PAGES = sorted((DOCS / "derivations").glob("*.md"))
+PAGES = sorted(page for group in ("derivations", "questions") for page in (DOCS / group).glob("*.md"))
 THUMBNAILS = Path(__file__).parent / "figures"
 WIDTH = 200
 TOLERANCE = 0.002
