@@ -89,7 +89,7 @@ This is no FID. Bars are two standard errors of a bootstrap.*
 
 ## 6. Whose fault is the bias: the start's or the network's?
 
-The same recipe and seed after {early_steps} steps, after about {middle_share:.0%} of the time and at the end, guidance 1. What is left from the exact start is the network's; the rest is the start's.
+The same recipe and seed after {early_steps} steps, after about {middle_steps} and after {steps}, guidance 1. What is left from the exact start is the network's; the rest is the start's.
 
 ![Bias over training](ladder/stages.png)
 
@@ -130,9 +130,6 @@ left, the narrow spread where the brightness is open, all three share, for that 
 
 {collapse}
 
-The exact denoiser ends on a training picture, always (D1). The trained model follows it at first and stops short of the picture in the end: what it draws is new where a prompt has many pictures, and
-the more it is trained on a prompt of few, the more of its samples are copies.
-
 ## 9. Predicted beside measured
 
 {predicted}
@@ -156,8 +153,6 @@ the more it is trained on a prompt of few, the more of its samples are copies.
 *Another set's average image (question 10).* The mean start of Fashion-MNIST's model, given the mean of other data:
 
 {foreign}
-
-C7 says where each wrong mean ends up, before anything is drawn. A set of the right brightness does little harm whatever it shows; a grey mean costs as much as no mean at all.
 
 ## 11. Stable Diffusion itself
 
@@ -275,7 +270,7 @@ def text(found: Results) -> str:
         quality=tables.quality_table(quality),
         quality_reading=tables.quality_reading(quality, found.core["core"]["classifier"]),
         early_steps=found.second_train["early"]["steps"],
-        middle_share=MARKS[1],
+        middle_steps=_stage_steps(found)["middle"],
         stages=tables.stages_table(summary),
         budget=tables.budget_text(found.predicted, found.second, summary["verdicts"]["stages"]),
         twin_steps=found.second_train["twins"]["epsilon"]["steps"],
@@ -288,7 +283,7 @@ def text(found: Results) -> str:
         digits=more.digits_text(found.digits),
         fashion_weights=found.train["fashion"]["weights of the U-Net"],
         fashion_table=more.small_rung_table(found.fashion["cells"], found.fashion["predicted"]),
-        foreign=more.foreign_text(found.fashion["foreign"]),
+        foreign=more.foreign_text(found.fashion["foreign"], found.fashion["cells"]),
         reruns=more.reruns_text(found.digits_again, summary["rerun"]),
         missing=_MISSING,
     )
@@ -300,7 +295,8 @@ _OPEN = (
 )
 _MISSING = """- Stable Diffusion, ControlNet and community checkpoints with their own weights, and COCO: not to be had here. The exact start is not drawn there.
 - Trailing grids stand in the core for noise alone; the zero-SNR network is a small twin, the demonstrator itself has none.
-- The early stage was trained again, with the same recipe and seed, and broken off; it is the same run up to what a GPU rounds."""
+- The early stage was trained again, with the same recipe and seed, and broken off; it is the same run up to what a GPU rounds.
+- Of Fashion-MNIST without a prompt the exact denoiser was left out, and of all of it the loss curves."""
 
 
 def main() -> None:

@@ -77,7 +77,7 @@ def collapse(pictures: np.ndarray, timesteps: Sequence[int], prompts: Sequence[s
         prompts: in the order of the pictures.
         path: of the PNG.
     """
-    figure = Figure(figsize=(11, 2.5), layout="constrained")
+    figure = Figure(figsize=(11, 1.75), layout="constrained")
     titles = [*(str(timesteps[step]) for step in SHOWN_STEPS), "nearest"]
     for column, prompt in enumerate(prompts):
         axes = figure.add_subplot(1, len(prompts), column + 1)

@@ -178,7 +178,9 @@ def budget_text(predicted: Mapping[str, Any], second: Mapping[str, Any], stages:
     ]
     return (
         "The error budget B8 of ancestral steps on the same grid, in nats: initial mismatch of each start (Gaussian fit to C5's bound), discretisation (B4) by the exact denoiser's curve and by the trained model's own loss in its place, and the network by "
-        "its loss curve.\n\n" + table(head, lines) + f"\n\n{_ranking(every, stages)} {_own_loss(every)} The budget does "
+        "its loss curve.\n\n"
+        + table(head, lines)
+        + f"\n\n{_ranking(every, stages)} {_own_loss(every)} The budget does "
         "not predict the bias from noise in levels, and cannot: its expectations are over noised data, and from noise alone the network is asked where no data are. "
         "There it reads the grey of the noise as the picture's, which no exact denoiser would."
     )
