@@ -25,7 +25,7 @@ from singtheory.screen import left_out_below
 
 TILE = 8
 """Atoms of which only the largest log weight is kept."""
-MOST_TILES = 32
+MOST_TILES = 64
 """Beyond them all atoms are weighed."""
 _PADDED, _WIDTH = 256, 64
 """Atoms and coordinates come in whole blocks of the kernels."""
@@ -256,7 +256,7 @@ class FusedEngine(Engine):
         step = size * spread * (math.sqrt(self.points.dim / 12) / 127)
         # of a tile about one atom matters, and rounding takes about a quarter of its last digit
         lost = matter * (self.points.radius / (4 * 127))
-        places = (torch.stack([step, 4 * lost]) / goal).clamp(min=1).log().div_(math.log(256)).ceil_()
+        places = (torch.stack([1.5 * step, 8 * lost]) / goal).clamp(min=1).log().div_(math.log(256)).ceil_()
         return (1 + places[0]).clamp_(max=_MOST_QUERY_DIGITS), (1 + places[1]).clamp_(max=_MOST_WEIGHT_DIGITS)
 
 

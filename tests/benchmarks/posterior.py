@@ -199,7 +199,6 @@ def main() -> None:
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         generator = torch.Generator(device).manual_seed(1)
         result["held against float64"] = held_against_float64(law, RANDOM_QUERIES, 1000, generator)
-        result["peak memory, GB"] = torch.cuda.max_memory_allocated() / 1e9
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
