@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from singtheory.errors import InputError
-from singtheory.points import Points
+from singtheory.points import BLOCK, Points
 from singtheory.rescore import Candidates, rescore
 from singtheory.scan import Found, most_parts, parts_for, scan
 from singtheory.screen import TILE, Screen, SingleScreen, left_out_below
@@ -26,7 +26,7 @@ _PILOT = 1024
 """Atoms from which the number of those that matter is foretold."""
 _PAIR_COST = 32
 """An atom weighed from differences costs as much as that many by products: it is gathered, and nothing of it is reused."""
-_QUERIES = 1024
+QUERIES = 1024
 """Queries that are answered together."""
 _SMALL_TRACE = 1e-6
 """Of that of the prior: below it a difference of moments has lost half of its digits."""
@@ -58,8 +58,28 @@ class Engine:
     def find(self, z: Tensor, snr: Tensor, tol: float) -> Found:
         """The posteriors of queries, shape (batch, d) and (batch,), each as far below `tol` times the data's scale as can be."""
         self.points.check()
-        parts = zip(z.split(_QUERIES), snr.split(_QUERIES), strict=True)
-        return _joined([self._group(*part, tol) for part in parts])
+        parts = zip(z.split(QUERIES), snr.split(QUERIES), strict=True)
+        return joined([self._fitted(*part, tol) for part in parts])
+
+    def _fitted(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+        """In halves where the device has no memory for all at once. Raises `InputError` where one query is too many."""
+        try:
+            return self._group(z, snr, tol)
+        except RuntimeError as error:  # of which torch's errors of GPU memory are a kind
+            if "memory" not in str(error).lower():
+                raise
+            if len(z) == 1:
+                raise InputError(
+                    f"device {self.points.device}: no memory for one query over {self.points.count:,} points of width {self.points.dim}; "
+                    f"{self.needs / 1e9:.2g} GB are needed beside the data: free them, take a larger device, or data.mapped(FILE)"
+                ) from None
+        half = -(-len(z) // 2)
+        return joined([self._fitted(z[:half], snr[:half], tol), self._fitted(z[half:], snr[half:], tol)])
+
+    @property
+    def needs(self) -> float:
+        """Bytes that one query takes beside the points: what is kept of each and a few blocks."""
+        return 8 * (6 * self.points.count + 6 * BLOCK * self.points.dim + 2 * self.points.dim**2)
 
     def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> Found:
         """As `find` by one way for all queries, and the statistics are told of all atoms that matter."""
@@ -157,10 +177,11 @@ def _parted(chosen: Tensor, way: Way, other: Way, z: Tensor, snr: Tensor) -> Fou
 def _merged(chosen: Tensor, first: Found, second: Found) -> Found:
     """In the order of the queries."""
     order = torch.cat([chosen.nonzero()[:, 0], (~chosen).nonzero()[:, 0]]).argsort()
-    return _joined([first, second]).of(order)
+    return joined([first, second]).of(order)
 
 
-def _joined(parts: Sequence[Found]) -> Found:
+def joined(parts: Sequence[Found]) -> Found:
+    """Of all parts in order."""
     if len(parts) == 1:
         return parts[0]
     return Found(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Found)))

@@ -89,6 +89,11 @@ class FusedEngine(Engine):
         self._single = self._norms.float(), self._log_weights.clamp(min=_LEAST).float()
         self._set_up = True
 
+    @property
+    def needs(self) -> float:
+        """As `Engine.needs`; the atoms are held in float16 and, if they lie on levels, twice in bytes."""
+        return super().needs + 4 * self.points.count * self.points.dim
+
     def _group(self, z: Tensor, snr: Tensor, tol: float) -> Found:
         if self.small or not len(z):
             return super()._group(z, snr, tol)

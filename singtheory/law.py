@@ -9,6 +9,7 @@ All tensors are float64 on one device; `d` is the dimension of the data.
 
 import math
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, final
 
@@ -21,6 +22,7 @@ from singtheory.errors import InputError
 from singtheory.fused_engine import engine_of
 from singtheory.points import Points
 from singtheory.posterior import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
+from singtheory.shard import Shard, ShardEngine, agree
 
 Array = Any
 """What `torch.as_tensor` accepts: a tensor, a numpy array or nested sequences of numbers."""
@@ -99,15 +101,21 @@ def _as_finite(name: str, values: Array, ndim: int) -> Tensor:
     return tensor
 
 
-def _as_weights(weights: Array | None, count: int, device: torch.device) -> Tensor:
-    """Prior weights that sum to one, uniform when not given. Raises `InputError` when they cannot be weights."""
-    if weights is None:
-        return torch.full((count,), 1 / count, dtype=torch.float64, device=device)
+def _as_nonnegative(weights: Array, count: int, device: torch.device) -> Tensor:
+    """One weight a point. Raises `InputError` where one is negative or not finite."""
     w = _as_finite("weights", weights, 1).to(device)
     if len(w) != count:
         raise InputError(f"weights: {len(w)} for {count} points; give one weight a point")
     if bool((w < 0).any()):
         raise InputError(f"weights: the smallest is {float(w.min())}; weights must not be negative")
+    return w
+
+
+def _as_weights(weights: Array | None, count: int, device: torch.device) -> Tensor:
+    """Prior weights that sum to one, uniform when not given. Raises `InputError` when they cannot be weights."""
+    if weights is None:
+        return torch.full((count,), 1 / count, dtype=torch.float64, device=device)
+    w = _as_nonnegative(weights, count, device)
     if float(w.max()) == 0:
         raise InputError("weights: they sum to zero; at least one must be positive")
     w = w / w.max()  # the sum of the largest floats would overflow
@@ -161,6 +169,34 @@ class Atoms(Law):
         """Around points as they lie, such as in a mapped file; they are read block by block, and must be finite."""
         law = cls.__new__(cls)
         law._hold(points)
+        return law
+
+    @classmethod
+    def sharded(cls, points: Array, weights: Array | None = None) -> "Atoms":
+        """Of all processes' points together, of which each gives its own: `torch.distributed` joins them.
+
+        Posteriors, asked alike on every process, have the mean, trace, evidence and bound of the whole; all else is of one's own part.
+
+        Args:
+            points: shape (n, d), finite; n may differ.
+            weights: shape (n,), not negative, of which only the size relative to others' counts; 1 each when not given.
+
+        Raises:
+            InputError: as `Atoms`, and on every process alike where none are joined, a part is empty or widths differ.
+        """
+        try:
+            points = _as_finite("points", points, 2)
+            weights = _as_nonnegative(
+                torch.ones(len(points)) if weights is None else weights, len(points), points.device
+            )
+        except InputError as error:
+            with suppress(InputError):
+                agree(0, 0)  # tells the others, who would wait for this part
+            raise error from None
+        agree(*points.shape)
+        law = cls.__new__(cls)
+        law._points = Shard(points, weights)
+        law.dim, law._engine = law._points.dim, ShardEngine(law._points)
         return law
 
     def _hold(self, points: Points) -> None:

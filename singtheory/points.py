@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from singtheory.errors import InputError
+
+if TYPE_CHECKING:
+    from singtheory.scan import Sums
 
 BLOCK = 4096
 """Atoms that are looked at together."""
@@ -62,6 +65,15 @@ class Points:
     def resident(self) -> bool:
         """Whether all atoms lie there in float64."""
         return self.stored.dtype == torch.float64 and self.stored.device == self.device
+
+    @cached_property
+    def total(self) -> int:
+        """Atoms of the law, of which these may be a part (`shard`)."""
+        return self.count
+
+    def gathered(self, sums: "Sums") -> "Sums":
+        """Sums over the atoms of the law from those over these."""
+        return sums
 
     def check(self) -> None:
         """Raise `InputError` for a mapped file that has changed its size."""

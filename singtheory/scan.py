@@ -43,6 +43,23 @@ class Found:
         return Found(*(getattr(self, field.name)[queries] for field in fields(self)))
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Over atoms, relative to the largest log weight.
+
+    Attributes:
+        top: that one, shape (batch,).
+        total: of weights, shape (batch,).
+        square: with `‖y′‖²`, shape (batch,).
+        first_moment: with `y′`, shape (batch, d).
+    """
+
+    top: Tensor
+    total: Tensor
+    square: Tensor
+    first_moment: Tensor
+
+
 def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float) -> int:
     """Into how many parts the width is cut, 1 to 8: the fewest for which rounding should stay below `tol`; more would cost time.
 
@@ -81,7 +98,7 @@ def logit_error(points: Points, shifted: Tensor, snr: Tensor, parts: int, norm: 
     product = -(-points.dim // parts) + parts + 9
     root = snr.sqrt() * shifted.norm(dim=1) + 3 * snr * points.mean.norm() / product
     squares = (sum_roundings(points.dim) + 10) * snr * points.radius / 2
-    others = math.log(points.count) - 9 * points.least_log_weight + 8 + 5 * (points.count / BLOCK + 1)
+    others = math.log(points.total) - 9 * points.least_log_weight + 8 + 5 * (points.total / BLOCK + 1)
     return _SAFE * formula.logit_error(formula.DOUBLE, product * root * norm, squares * norm, others)
 
 
@@ -112,9 +129,7 @@ def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequenc
             first_moment.addmm_(part, atoms)
         total = total * decay + weights.sum(dim=1)
         square = square * decay + weights @ points.norms2[rows]
-    mean, second = first_moment / total[:, None], square / total
-    log_norm = z.square().sum(dim=1) / 2 + points.dim / 2 * math.log(2 * math.pi)
-    return _certified(points, z, snr, parts, mean, second, top + total.log() - log_norm)
+    return _certified(points, z, snr, parts, points.gathered(Sums(top, total, square, first_moment)))
 
 
 def _products(z: Tensor, block: Tensor, parts: int) -> Tensor:
@@ -127,18 +142,18 @@ def _products(z: Tensor, block: Tensor, parts: int) -> Tensor:
     return found
 
 
-def _certified(
-    points: Points, shifted: Tensor, snr: Tensor, parts: int, mean: Tensor, second: Tensor, log_evidence: Tensor
-) -> Found:
+def _certified(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sums) -> Found:
     """With bounds on mean and trace from the moments of `y′` themselves."""
-    blocks = points.count / BLOCK + 1
-    sums = formula.accumulation(min(_INNER, points.count) + 10 * blocks, formula.DOUBLE)
+    mean, second = sums.first_moment / sums.total[:, None], sums.square / sums.total
+    log_norm = shifted.square().sum(dim=1) / 2 + points.dim / 2 * math.log(2 * math.pi)
+    blocks = points.total / BLOCK + 1
+    inner = formula.accumulation(min(_INNER, points.total) + 10 * blocks, formula.DOUBLE)
     norm = second.sqrt() * _SAFE
-    slack = (formula.accumulation(min(BLOCK, points.count) + 10 * blocks, formula.DOUBLE) + 2 * sums) * second
+    slack = (formula.accumulation(min(BLOCK, points.total) + 10 * blocks, formula.DOUBLE) + 2 * inner) * second
     norm2 = mean.square().sum(dim=1)
     variance = (second - norm2).clamp(min=0)
     eta = formula.tilt(logit_error(points, shifted, snr, parts, norm), torch)
     tilted = formula.tilt_error(eta * (variance + 2 * slack).sqrt(), eta).where(eta < 0.5, torch.inf)
     # both sums of the ratio, and the division
-    error = tilted + (2 * sums + 3 * formula.DOUBLE) * norm + formula.DOUBLE * points.mean.norm()
-    return Found(mean + points.mean, variance, log_evidence, error)
+    error = tilted + (2 * inner + 3 * formula.DOUBLE) * norm + formula.DOUBLE * points.mean.norm()
+    return Found(mean + points.mean, variance, sums.top + sums.total.log() - log_norm, error)

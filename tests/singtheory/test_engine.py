@@ -200,3 +200,26 @@ def test_a_subset_is_the_law_of_its_class():
     )
     with pytest.raises(InputError, match="empty"):
         law.subset(torch.zeros(300, dtype=torch.bool))
+
+
+def test_a_device_without_memory_answers_fewer_queries_at_once_and_then_says_what_is_needed(monkeypatch):
+    generator = torch.Generator().manual_seed(3)
+    law = Atoms(torch.randn(500, 6, generator=generator, dtype=torch.float64))
+    z, group, sizes = torch.randn(11, 6, generator=generator, dtype=torch.float64), law._engine._group, []
+    expected, most = law.posterior(z, 0.5).mean, 2
+
+    def short(z: Tensor, snr: Tensor, tol: float) -> Found:
+        if len(z) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        sizes.append(len(z))
+        return group(z, snr, tol)
+
+    monkeypatch.setattr(law._engine, "_group", short)
+    torch.testing.assert_close(law.posterior(z, 0.5).mean, expected, rtol=1e-12, atol=1e-12)
+    assert max(sizes) == 2 and sum(sizes) == 11
+    most = 0
+    with pytest.raises(InputError, match=r"no memory for one query over 500 points of width 6; \S+ GB are needed"):
+        _ = law.posterior(z, 0.5).mean
+    monkeypatch.setattr(law._engine, "_group", lambda *_: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size"):
+        _ = law.posterior(z, 0.5).mean
