@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from docs.experiments.cells import SHOWN, Cells
+from docs.experiments.evaluate import GUIDANCES
 from docs.experiments.starts import STARTS
 from singtheory.files import write_bytes
 
@@ -120,6 +121,7 @@ def fixed_prompts(found: Mapping[str, Any], path: Path) -> None:
                 for row in found["rows"]
                 if (row["model"], row["start"], row["prompt"], row["sampler"], row["rule"], row["steps"])
                 == ("end", start, prompt, "DDIM", "normalised", 50)
+                and row["guidance"] in GUIDANCES
             ]
             x = [row["guidance"] for row in rows]
             axes.plot(

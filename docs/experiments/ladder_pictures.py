@@ -44,7 +44,7 @@ def sheet(found: Sheet, path: Path, kept: int = SHOWN, rows: Sequence[str] | Non
     """
     pixels, shown = np.asarray(Image.open(found.path).convert("RGB")), list(rows or found.rows)
     side = 0.9 * width / (len(found.blocks) * kept)
-    figure = Figure(figsize=(width, side * len(shown) + 0.4), layout="constrained")
+    figure = Figure(figsize=(width, side * len(shown) + 0.25), layout="constrained")
     for column, (title, colour) in enumerate(found.blocks):
         axes = figure.add_subplot(1, len(found.blocks), column + 1)
         left = column * SHOWN * found.tile
