@@ -3,7 +3,7 @@
 const LAWS = NUMBERS.laws.map((law) => ({ ...law, densities: unpacked(law.densities, 1) }));
 const law = slider("data", LAWS, (one) => one.name, 2);
 const time = slider("time t", NUMBERS.times, (t) => String(t), 6);
-const gap = slider("gap g", NUMBERS.gaps, (g) => digits(g), 9);
+const gap = slider("gap g", NUMBERS.gaps, (g) => digits(g), 7);
 const chart = new Chart(BOX, 300, 14);
 legend([
   ["var(--exact)", "exact kernel q(x_s|x_t)"],

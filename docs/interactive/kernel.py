@@ -14,8 +14,8 @@ from singtheory.kernel import ReverseStep
 from singtheory.posterior import AtomsPosterior
 
 TIMES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
-GAPS = tuple(10 ** (-2 + k / 4) for k in range(14))
-"""g, from 0.01 to about 18."""
+GAPS = tuple(10 ** (-2 + k / 3) for k in range(11))
+"""g, from 0.01 to about 22."""
 NODES = 121
 _REACH = 4.0
 

@@ -24,7 +24,7 @@ class Offered:
     place: float
 
 
-def widest_digits(count: int = 60) -> Atoms:
+def widest_digits(count: int = 40) -> Atoms:
     """Evenly chosen quantiles of the digits along their widest direction, in units of its standard deviation."""
     law = data.load("digits").law
     components = principal_components(law, 1)
