@@ -238,7 +238,7 @@ def reruns_text(again: Mapping[str, Any], rerun: Mapping[str, Any]) -> str:
     near = f"and means of brightness within {apart:.2g} levels" if apart else "and the same brightness to all digits"
     told = "; ".join(f"{name} {same} of {of}" for name, (same, of) in rerun["same verdicts"].items())
     return (
-        f"The first rung, run again by another process, gives {again['same']} of {again['of']} verdicts again, {near}. "
+        f"The first rung, run again from a clean clone, gives {again['same']} of {again['of']} verdicts again, {near}. "
         f"Of the third rung {rerun['cells']} cells at guidance 1.5 and 3 were drawn again from the committed weights, by the same command on a machine of the same kind: the largest difference of a mean is "
         f"{rerun['largest difference of a mean']:.2f} levels. With these in the place of the first run's, the same verdicts: {told}."
     )
