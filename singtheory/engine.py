@@ -101,7 +101,15 @@ class Engine:
 
     def _weighed(self, z: Tensor, snr: Tensor, tol: float) -> Found:
         few = self._few(self._foretold(z, snr, tol))
-        return _parted(few, partial(self._screened, tol=tol), partial(self._dense, tol=tol), z, snr)
+        if not bool(few.any()):
+            return self._dense(z, snr, tol)
+        candidates = self._candidates(z[few], snr[few], tol)
+        # more of them may matter than was foretold
+        few[few.clone()] = kept = self._few(candidates.counts)
+        candidates = candidates.of(kept)
+        return _parted(
+            few, partial(self._rescored, candidates=candidates, tol=tol), partial(self._dense, tol=tol), z, snr
+        )
 
     def _foretold(self, z: Tensor, snr: Tensor, tol: float) -> Tensor:
         """About how many atoms of each query matter, judged by some; too many where the best ones are not among them."""
@@ -116,38 +124,22 @@ class Engine:
         """Whether so many atoms are weighed from differences sooner than all by products."""
         return atoms * _PAIR_COST < self.points.count
 
-    def _screened(self, z: Tensor, snr: Tensor, tol: float) -> Found:
-        """From differences, but by products where more atoms matter than was foretold."""
-        candidates = self._candidates(z, snr, tol)
-        few = self._few(candidates.counts / 4)
-        if bool(few.all()):
-            return self._rescored(z, snr, candidates, tol)
-        if not bool(few.any()):
-            return self._products(z, snr, tol)
-        rest = self._products(z[~few], snr[~few], tol)
-        return _merged(few, self._rescored(z[few], snr[few], candidates.of(few), tol), rest)
-
     def _dense(self, z: Tensor, snr: Tensor, tol: float) -> Found:
-        """By products, and once more from differences where these do not certify enough digits and few atoms matter."""
-        found = self._products(z, snr, tol)
-        poor = (found.error_bound > tol * self.points.scale) | (found.trace_cov < _SMALL_TRACE * self.points.variance)
+        """By products, and once more where these do not certify enough digits: from differences if few atoms matter, or in more parts."""
+        found = scan(self.points, z, snr, parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol))
+        short = found.error_bound > tol * self.points.scale
+        poor = short | (found.trace_cov < _SMALL_TRACE * self.points.variance)
         if not bool(poor.any()):
             return found
         candidates = self._candidates(z[poor], snr[poor], tol)
-        poor[poor.clone()] = few = self._few(candidates.counts / 4)
-        if not bool(few.any()):
+        few = poor.clone()
+        few[poor] = kept = self._few(candidates.counts)
+        if bool(few.any()):
+            found = _merged(few, self._rescored(z[few], snr[few], candidates.of(kept), tol), found.of(~few))
+        short &= ~few
+        if not bool(short.any()):
             return found
-        return _merged(poor, self._rescored(z[poor], snr[poor], candidates.of(few), tol), found.of(~poor))
-
-    def _products(self, z: Tensor, snr: Tensor, tol: float) -> Found:
-        """By products, in more parts where the first ones leave too much rounding."""
-        parts = parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol)
-        found = scan(self.points, z, snr, parts)
-        poor = found.error_bound > tol * self.points.scale
-        if parts >= most_parts(self.points) or not bool(poor.any()):
-            return found
-        better = scan(self.points, z[poor], snr[poor], most_parts(self.points))
-        return _merged(poor, better, found.of(~poor))
+        return _merged(short, scan(self.points, z[short], snr[short], most_parts(self.points)), found.of(~short))
 
     def _candidates(self, z: Tensor, snr: Tensor, tol: float) -> Candidates:
         if self.small:

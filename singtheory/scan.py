@@ -61,7 +61,7 @@ class Sums:
 
 
 def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float) -> int:
-    """Into how many parts the width is cut, 1 to 8: the fewest for which rounding should stay below `tol`; more would cost time.
+    """Into how many parts the width is cut: the fewest for which rounding should stay below `tol`, as more would cost time.
 
     Args:
         points: the atoms.
@@ -71,11 +71,11 @@ def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float
         tol: relative to the scale of the points.
     """
     shifted = z - snr.sqrt()[:, None] * points.mean
-    for parts in (1, 2, 4):
+    for parts in (1, 2, 4, 8):
         delta = logit_error(points, shifted, snr, parts, math.sqrt(points.variance))
         if float((delta * spread).max()) <= tol * points.scale:
             return parts
-    return 8
+    return most_parts(points)
 
 
 def most_parts(points: Points) -> int:

@@ -135,7 +135,7 @@ def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
         torch.randn(4000, 8, generator=generator, dtype=torch.float64), torch.full((4000,), 1 / 4000).double()
     )
     engine, taken = Engine(points), []
-    for name in ("_screened", "_products"):
+    for name in ("_rescored", "_dense"):
         way = getattr(engine, name)
         monkeypatch.setattr(engine, name, lambda *a, way=way, name=name, **k: taken.append(name) or way(*a, **k))
     monkeypatch.setattr(
@@ -145,7 +145,7 @@ def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
     for gamma in (1e-16, 1.0, 1e4):
         snr = torch.tensor([gamma], dtype=torch.float64)
         engine.find(z + snr.sqrt() * points.take(torch.tensor([7])), snr, DOUBLE_TOL)
-    assert taken == ["series", "_products", "_screened"]
+    assert taken == ["series", "_dense", "_rescored"]
 
 
 def test_queries_at_all_levels_of_noise_in_one_call_are_those_of_one_at_a_time():
