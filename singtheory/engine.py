@@ -26,6 +26,8 @@ _PILOT = 1024
 """Atoms from which the number of those that matter is foretold."""
 _PAIR_COST = 32
 """An atom weighed from differences costs as much as that many by products: it is gathered, and nothing of it is reused."""
+_MANY = 8
+"""Times as many are still weighed from differences where nothing else reaches the tolerance."""
 QUERIES = 1024
 """Queries that are answered together."""
 _SMALL_TRACE = 1e-6
@@ -125,21 +127,32 @@ class Engine:
         return atoms * _PAIR_COST < self.points.count
 
     def _dense(self, z: Tensor, snr: Tensor, tol: float) -> Found:
-        """By products, and once more where these do not certify enough digits: from differences if few atoms matter, or in more parts."""
-        found = scan(self.points, z, snr, parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol))
-        short = found.error_bound > tol * self.points.scale
-        poor = short | (found.trace_cov < _SMALL_TRACE * self.points.variance)
-        if not bool(poor.any()):
-            return found
-        candidates = self._candidates(z[poor], snr[poor], tol)
-        few = poor.clone()
-        few[poor] = kept = self._few(candidates.counts)
-        if bool(few.any()):
-            found = _merged(few, self._rescored(z[few], snr[few], candidates.of(kept), tol), found.of(~few))
-        short &= ~few
+        """By products; where these certify too few digits, from differences if few atoms matter, or in more parts, or from differences."""
+        parts, most = parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol), most_parts(self.points)
+        found = scan(self.points, z, snr, parts)
+        poor = self._short(found, tol) | (found.trace_cov < _SMALL_TRACE * self.points.variance)
+        found = self._near(poor, found, z, snr, tol, 1)
+        short = self._short(found, tol)
         if not bool(short.any()):
             return found
-        return _merged(short, scan(self.points, z[short], snr[short], most_parts(self.points)), found.of(~short))
+        if parts < most:
+            found = _merged(short, scan(self.points, z[short], snr[short], most), found.of(~short))
+        return self._near(self._short(found, tol), found, z, snr, tol, _MANY)
+
+    def _short(self, found: Found, tol: float) -> Tensor:
+        """Which queries do not reach the tolerance."""
+        return found.error_bound > tol * self.points.scale
+
+    def _near(self, chosen: Tensor, found: Found, z: Tensor, snr: Tensor, tol: float, times: int) -> Found:
+        """From differences for those of the chosen queries in which few atoms matter, or so many times as many."""
+        if not bool(chosen.any()):
+            return found
+        candidates = self._candidates(z[chosen], snr[chosen], tol)
+        few = chosen.clone()
+        few[chosen] = kept = self._few(candidates.counts / times)
+        if not bool(few.any()):
+            return found
+        return _merged(few, self._rescored(z[few], snr[few], candidates.of(kept), tol), found.of(~few))
 
     def _candidates(self, z: Tensor, snr: Tensor, tol: float) -> Candidates:
         if self.small:
