@@ -95,7 +95,7 @@ def logit_error(points: Points, shifted: Tensor, snr: Tensor, parts: int, norm: 
         parts: of the width.
         norm: number or shape (batch,).
     """
-    product = -(-points.dim // parts) + parts + 9
+    product = -(-points.dim // parts) + _group(parts) + -(-parts // _group(parts)) + 9
     root = snr.sqrt() * shifted.norm(dim=1) + 3 * snr * points.mean.norm() / product
     squares = (sum_roundings(points.dim) + 10) * snr * points.radius / 2
     others = math.log(points.total) - 9 * points.least_log_weight + 8 + 5 * (points.total / BLOCK + 1)
@@ -133,9 +133,21 @@ def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequenc
 
 
 def _products(z: Tensor, block: Tensor, parts: int) -> Tensor:
-    """`⟨z, y_i⟩`, summed part by part, shape (batch, atoms)."""
-    width = -(-z.shape[1] // parts)
+    """`⟨z, y_i⟩`, summed part by part, and these in groups, shape (batch, atoms)."""
+    width, group = -(-z.shape[1] // parts), _group(parts)
     pairs = list(zip(z.split(width, dim=1), block.split(width, dim=1), strict=True))
+    found = _sum_of_products(pairs[:group])
+    for first in range(group, len(pairs), group):
+        found.add_(_sum_of_products(pairs[first : first + group]))
+    return found
+
+
+def _group(parts: int) -> int:
+    """So many parts are summed at once that as many sums are left."""
+    return math.isqrt(parts - 1) + 1
+
+
+def _sum_of_products(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     found = pairs[0][0] @ pairs[0][1].mT
     for left, right in pairs[1:]:
         found.addmm_(left, right.mT)
