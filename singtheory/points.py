@@ -83,7 +83,8 @@ class Points:
     def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, Tensor]]:
         """All `y′` in order, float64, each block with the number of its first."""
         if not self.resident:
-            yield from ((first, block - self.mean) for first, block in self._blocks(size))
+            # what is decoded is a copy, and fewer of them leave less of a process's memory in pieces
+            yield from ((first, block.sub_(self.mean)) for first, block in self._blocks(size))
             return
         if self._centred is None:
             self._centred = self.stored - self.mean
@@ -107,7 +108,11 @@ class Points:
     @cached_property
     def mean(self) -> Tensor:
         """`μ`, summed block by block, shape (d,)."""
-        return torch.stack([self.weights[k : k + BLOCK] @ block for k, block in self._blocks(BLOCK)]).sum(dim=0)
+        # what is kept lies in one piece: small ones between blocks would leave memory in pieces that no block fits into
+        sums = torch.empty(-(-self.count // BLOCK), self.dim, dtype=torch.float64, device=self.device)
+        for first, block in self._blocks(BLOCK):
+            torch.mv(block.mT, self.weights[first : first + BLOCK], out=sums[first // BLOCK])
+        return sums.sum(dim=0)
 
     @cached_property
     def log_weights(self) -> Tensor:
@@ -117,7 +122,10 @@ class Points:
     @cached_property
     def norms2(self) -> Tensor:
         """`‖y′_i‖²`, shape (n,)."""
-        return torch.cat([pairwise_sum(block.square()) for _, block in self.blocks()])
+        found = torch.empty(self.count, dtype=torch.float64, device=self.device)
+        for first, block in self.blocks():
+            found[first : first + len(block)] = pairwise_sum(block.square())
+        return found
 
     @cached_property
     def radius(self) -> float:
@@ -146,10 +154,9 @@ class Points:
 
 
 def _decoded(rows: Tensor) -> Tensor:
-    """In float64; bytes are `x/127.5 − 1`, as the loaders scale them."""
-    if rows.dtype == torch.uint8:
-        return (rows.double() / 127.5).sub_(1)
-    return rows.double()
+    """A copy in float64; bytes are `x/127.5 − 1`, as the loaders scale them."""
+    copy = rows.to(torch.float64, copy=True)
+    return copy.div_(127.5).sub_(1) if rows.dtype == torch.uint8 else copy
 
 
 def sum_roundings(dim: int) -> int:

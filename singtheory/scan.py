@@ -127,8 +127,8 @@ def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequenc
         first_moment.mul_(decay[:, None])
         for part, atoms in zip(weights.split(_INNER, dim=1), block.split(_INNER), strict=True):
             first_moment.addmm_(part, atoms)
-        total = total * decay + weights.sum(dim=1)
-        square = square * decay + weights @ points.norms2[rows]
+        total.mul_(decay).add_(weights.sum(dim=1))
+        square.mul_(decay).add_(weights @ points.norms2[rows])
     return _certified(points, z, snr, parts, points.gathered(Sums(top, total, square, first_moment)))
 
 

@@ -81,10 +81,11 @@ class SingleScreen:
         queries = torch.cat(
             [snr.sqrt()[:, None] * shifted, -snr[:, None], torch.ones_like(snr)[:, None]], dim=1
         ).float()
-        largest = [
-            (columns @ queries.mT).unflatten(0, (-1, TILE)).amax(dim=1) for columns in self._kept or self._columns()
-        ]
+        largest, tiles = torch.empty(-(-points.count // TILE), len(z), dtype=torch.float32, device=z.device), 0
+        for columns in self._kept or self._columns():
+            part = slice(tiles, tiles := tiles + len(columns) // TILE)
+            torch.amax((columns @ queries.mT).unflatten(0, (-1, TILE)), dim=1, out=largest[part])
         reach = snr.sqrt() * shifted.norm(dim=1) * points.radius + snr * points.radius**2 / 2 - points.least_log_weight
         reach += snr * points.radius * points.mean.norm() * formula.SINGLE  # z′ is rounded in float64
         error = _SAFE * formula.accumulation(points.dim + 8, formula.SINGLE) * reach
-        return Screened(torch.cat(largest).mT, error, TILE)
+        return Screened(largest.mT, error, TILE)
