@@ -36,7 +36,7 @@ def table() -> str:
         "",
         f"*Medians of ratios within a round; {gpu['points']:,} points of Fashion-MNIST in {gpu['dim']} dimensions; {gpu['queries']:,} queries on one {gpu['device']}, "
         f"{cpu['queries']} on the CPU. Errors are relative to √Σ w‖y‖². {held['queries']:,} random queries at all γ by two tolerances: {held['violations']} beyond their bound, "
-        f"the largest error {max(held['largest error / bound'].values()):.2f} of it. In a mapped file of 10³ to 10⁶ images the time grows as N to the power {exponents}, "
+        f"the largest error {max(held['largest error / bound'].values()):.2f} of it. In a mapped file of 10³ to 10⁶ images the time grows as N^p with p = {exponents}, "
         f"and at most {max(row['peak memory, GB'] for row in rows):.1f} GB are held beside the file. `{gpu['command']}`, `{cpu['command']}`, `{growth['command']}`, "
         "then `python -m tests.benchmarks.posterior_table`.*",
     ]
