@@ -18,10 +18,11 @@ together from scratch; {prediction}-prediction with Stable Diffusion's betas, on
 place of the VAE and passes everything through. Its scheduler lands on t = 0 (`set_alpha_to_one`), so that no noise is left in the pixels.
 
 ```python
+import torch
 from diffusers import StableDiffusionPipeline
 import singdiffusion.pixels
 
-pipe = StableDiffusionPipeline.from_pretrained(FOLDER)
+pipe = StableDiffusionPipeline.from_pretrained(FOLDER, dtype=torch.float32)
 ```
 
 | | |

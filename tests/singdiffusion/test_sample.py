@@ -1,6 +1,7 @@
 """Pictures with and without the singular step: those of the pipeline itself, and files that say what they are."""
 
 import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from singdiffusion.pipeline import SingDiffusion
 from singdiffusion.sample import Picture, load_pipeline, load_start, place, sample
 from singdiffusion.table import AverageTable
 from singtheory import InputError
+from tests.docs.reader import blocks
 from tests.singdiffusion import tiny
 from tests.singdiffusion.test_cli import assert_one_line_error, run
 
@@ -204,3 +206,13 @@ def test_a_prompt_that_the_table_does_not_know(stored, tmp_path):
     result = run("sample", "solid blak", *options)
     assert result.exit_code == 2 and "did you mean solid black" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lines_of_the_demonstrators_card_load_it_and_it_draws():
+    """As they are written there, with the package's own folder in the place of the reader's."""
+    folder = files("singdiffusion") / "demonstrator" / "pipeline"
+    lines = next(block.code for block in blocks((folder / "README.md").read_text(encoding="utf-8")))
+    names = {"FOLDER": str(folder)}
+    exec(lines, names)
+    image = names["pipe"]("solid black background", num_inference_steps=2, output_type="np").images
+    assert image.shape == (1, 32, 32, 3) and np.isfinite(image).all()
