@@ -11,6 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["PYTHONPATH"] = str(ROOT)  # the kernels that execute the pages import docs.book
+os.environ["PYTHONWARNINGS"] = (
+    "ignore:IProgress not found"  # progress in the pages is text; the remark names our folders
+)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two pages are executed at a time
 
 project = "singdiffusion"
@@ -48,7 +51,9 @@ autosummary_generate = True
 autodoc_member_order = "bysource"
 toc_object_entries = False  # thousands of functions in the column of every page take minutes
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
+# values are in the source; shown here, folders would be those of the machine that built the page
+autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True, "no-value": True}
+autodoc_preserve_defaults = True
 autodoc_mock_imports = ["triton"]  # for GPUs only
 napoleon_use_ivar = True
 napoleon_use_rtype = False

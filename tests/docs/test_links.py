@@ -121,3 +121,12 @@ def test_built_derivation_links_to_claim_and_code(statement):
     assert code
     back = f'derivations/{statement[0].lower()}.html#{statement.lower()}"'
     assert any(back in (group.parent / address).read_text(encoding="utf-8") for address in code)
+
+
+@pytest.mark.slow
+def test_built_site_names_no_folder_of_the_machine_that_built_it():
+    if not SITE.exists():
+        pytest.skip("no site; build it with: make docs")
+    root = str(DOCS.resolve().parent)
+    for path in SITE.rglob("*.html"):
+        assert root not in path.read_text(encoding="utf-8"), path
