@@ -105,14 +105,15 @@ def _screen(
     row, column = down * rows + tl.arange(0, rows), across * columns + tl.arange(0, columns)
     safe, inner = tl.minimum(row, batch - 1), tl.arange(0, depth)
     sums = tl.zeros((rows, columns), dtype=tl.float32)
-    left, right = queries + safe[:, None] * width + inner[None, :], atoms + column[None, :] * width + inner[:, None]
+    left = queries + safe[:, None].to(tl.int64) * width + inner[None, :]
+    right = atoms + column[None, :].to(tl.int64) * width + inner[:, None]
     for first in range(0, width, depth):
         sums = tl.dot(tl.load(left + first), tl.load(right + first), sums)
     logits = sums * tl.load(unit + safe)[:, None] - tl.load(snr + safe)[:, None] * tl.load(half + column)[None, :]
     logits += tl.load(log_weights + column)[None, :]
     largest = tl.max(tl.reshape(logits, (rows, columns // tile, tile)), axis=2)
     place = across * (columns // tile) + tl.arange(0, columns // tile)
-    tl.store(out + row[:, None] * (count // tile) + place[None, :], largest, mask=row[:, None] < batch)
+    tl.store(out + row[:, None].to(tl.int64) * (count // tile) + place[None, :], largest, mask=row[:, None] < batch)
 
 
 @triton.jit
@@ -146,7 +147,8 @@ def _weigh(
     down, across = _place(blocks, tl.cdiv(batch, rows))
     row, column = down * rows + tl.arange(0, rows), across * columns + tl.arange(0, columns)
     safe, inner, inside = tl.minimum(row, batch - 1), tl.arange(0, depth), row < batch
-    left, right = queries + safe[:, None] * width + inner[None, :], atoms + column[None, :] * width + inner[:, None]
+    left = queries + safe[:, None].to(tl.int64) * width + inner[None, :]
+    right = atoms + column[None, :].to(tl.int64) * width + inner[:, None]
     logits = tl.zeros((rows, columns), dtype=tl.float64)
     for done in tl.static_range(0, places, 3):
         if places - done >= 3:
@@ -199,7 +201,7 @@ def _near(
     queries, atoms, log_weights, largest, error, below, snr, mean, numbers, batch, count, tiles, most,
     width: tl.constexpr, padded: tl.constexpr, tile: tl.constexpr, chunk: tl.constexpr,
 ):  # fmt: skip
-    query = tl.program_id(0)
+    query = tl.program_id(0).to(tl.int64)
     inside, place = tl.arange(0, chunk), tl.arange(0, padded)
     best, best_tile = tl.cast(-float("inf"), tl.float32), 0
     for first in range(0, tiles, chunk):
@@ -211,7 +213,7 @@ def _near(
     counted, mass = 0, tl.cast(0.0, tl.float32)
     for first in range(0, tiles, chunk):
         values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
-        counted += tl.sum((values >= limit).to(tl.int32))
+        counted += tl.sum(((values < limit) == 0).to(tl.int32))
         mass += tl.sum(tl.exp(values - best))
     tl.store(numbers + query, best.to(tl.float64))
     tl.store(numbers + batch + query, mass.to(tl.float64))
@@ -235,9 +237,9 @@ def _near(
         sums = tl.zeros((padded,), dtype=tl.float64)
         for first in range(0, tiles, chunk):
             values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
-            hits, last = tl.sum((values >= limit).to(tl.int32)), -1
+            hits, last = tl.sum(((values < limit) == 0).to(tl.int32)), -1
             for _ in range(hits):
-                last = tl.min(tl.where((values >= limit) & (inside > last), inside, chunk))
+                last = tl.min(tl.where(((values < limit) == 0) & (inside > last), inside, chunk))
                 row = (first + last) * tile + tl.arange(0, tile)
                 real = (row[:, None] < count) & (place[None, :] < width)
                 apart = tl.where(real, _rows(atoms, row, place, count, width) - base[None, :], 0.0)

@@ -29,6 +29,8 @@ MOST_TILES = 64
 """Beyond them all atoms are weighed."""
 _PADDED, _WIDTH = 256, 64
 """Atoms and coordinates come in whole blocks of the kernels."""
+_WIDEST = 65536
+"""Coordinates that the kernels hold at once."""
 _CHUNK = 65536
 """Atoms whose weights lie in memory at once; their products with data stay below 2^31 in all."""
 _SAFE = 1.02
@@ -38,15 +40,15 @@ _LEAST = -1e30
 _LARGEST_TILT = 1e-2
 _DEPTH_ROUNDINGS = 24
 """Roundings on every path of a sum over the width in `near`, a tree over the threads of a row, up to a width of 4096."""
-_PRODUCT_ROUNDINGS = 8
-"""Of a log weight that is put together from exact products: two of the digits, three of the unit, two of differences, one of the rest."""
+_PRODUCT_ROUNDINGS = 10
+"""Of a log weight that is put together from exact products: four of the digits, three of the unit, two of differences, one of the rest."""
 _MOST_QUERY_DIGITS, _MOST_WEIGHT_DIGITS = 7, 8
 """Beyond them whole numbers would not go into 63 bits."""
 
 
 def engine_of(points: Points) -> Engine:
     """The engine for atoms as they lie: that of GPUs for those that lie on one."""
-    if points.device.type != "cuda" or not points.resident:
+    if points.device.type != "cuda" or not points.resident or not points.stored.is_contiguous() or points.dim > _WIDEST:
         return Engine(points)
     try:
         from singtheory import fused
@@ -95,8 +97,13 @@ class FusedEngine(Engine):
         return super().needs + 4 * self.points.count * self.points.dim
 
     def _group(self, z: Tensor, snr: Tensor, tol: float) -> Found:
-        if self.small or not len(z):
+        if self.small or not len(z) or not self.points.radius:
             return super()._group(z, snr, tol)
+        # kernels read numbers one after another, and run on the device that is current
+        with torch.cuda.device_of(z):
+            return self._found(z.contiguous(), snr.contiguous(), tol)
+
+    def _found(self, z: Tensor, snr: Tensor, tol: float) -> Found:
         if not self._set_up:
             self._prepare()
         goal = tol * self.points.scale
@@ -158,7 +165,8 @@ class FusedEngine(Engine):
         rest = ~(bound <= goal) & ~series
         digits, weight_digits = self._digits_for(size, snr, near.tiles / near.mass, goal)
         counts = torch.stack([series, rest]).sum(dim=1)
-        plan = torch.cat([counts, (torch.stack([digits, weight_digits]) * rest).amax(dim=1).long()])
+        wanted = torch.stack([digits, weight_digits]).where(rest, 0.0).nan_to_num(nan=1.0)
+        plan = torch.cat([counts, wanted.amax(dim=1).long()])
         evidence = near.log_sum - points.dim / 2 * math.log(2 * math.pi)
         numbers = torch.stack([near.variance, evidence, bound, near.best + error / 8, series.double(), rest.double()])
         return near.mean, numbers, plan
@@ -180,7 +188,8 @@ class FusedEngine(Engine):
         half = formula.HALF * (1 + math.sqrt(self.points.dim) * formula.HALF)
         per_norm = half * (self._half_reach + self._half_rest) + self._half_rest
         per_norm += (formula.accumulation(self.points.dim, formula.MATRIX) + 10 * formula.SINGLE) * self._half_reach
-        per_snr = 5 * formula.SINGLE * self.points.radius**2
+        # z′ is rounded in float64
+        per_snr = 5 * formula.SINGLE * self.points.radius**2 + 4 * formula.DOUBLE * self._mean_norm * self._half_reach
         constant = -10 * formula.SINGLE * self.points.least_log_weight
         return largest, _SAFE * torch.add(norm * per_norm, snr, alpha=per_snr).add_(constant)
 
@@ -202,7 +211,7 @@ class FusedEngine(Engine):
         constant = 3 * formula.DOUBLE * points.reach + left_out
         # where no log weight is far off, e^δ − 1 is δ up to what is allowed for
         far = (_LARGEST_TILT / formula.DOUBLE - 3300 - others) / (2 * points.radius)
-        return (_SAFE * (tilted + rounded_off) + constant).where(along < far, torch.inf)
+        return (_SAFE * (tilted + rounded_off) + constant).where((along < far) & near.best.isfinite(), torch.inf)
 
     def _weigh(self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int) -> tuple[Tensor, Tensor]:
         """From all atoms."""
@@ -226,20 +235,26 @@ class FusedEngine(Engine):
         mean = mean.mul_((levels.step / total)[:, None]).add_(levels.base)
         second, norm2 = square / total, (mean - points.mean).square().sum(dim=1)
         variance = (second - norm2).clamp(min=0)
-        spread, size = (variance + 1e-12 * second).sqrt(), torch.linalg.vector_norm(scaled, dim=1)
-        mass = self._delta(size, snr, second.sqrt()) + (rows.rest * spread + size * levels.rest) * _SAFE
-        tilted = formula.tilt_error(mass * spread, mass).where(rows.rest * points.radius < _LARGEST_TILT, torch.inf)
-        moved = lost / total * (points.radius + norm2.sqrt())
-        rounding = 64 * formula.DOUBLE * (self._half_reach + abs(levels.base) * math.sqrt(points.dim) + points.reach)
+        # what was rounded has a mean over all weights before it, of which at least total − lost are left
+        share = lost / (total - lost)
+        size, reach = torch.linalg.vector_norm(scaled, dim=1), points.radius + norm2.sqrt()
+        spread = (variance + share * reach.square() + 1e-12 * second).sqrt()
+        rest = (rows.rest + size * formula.DOUBLE) * _SAFE
+        mass = self._delta(size, snr, second.sqrt()) + rest * spread + size * levels.rest * _SAFE
+        far = self._delta(size, snr, points.radius) + 2 * rest * points.radius + size * levels.rest
+        tilted = formula.tilt_error(mass * spread, mass)
+        sums = 64 + 2 * weight_digits * (len(self._numbers) / _CHUNK + 1)
+        rounding = sums * formula.DOUBLE * (self._half_reach + abs(levels.base) * math.sqrt(points.dim) + points.reach)
         # what was multiplied is y − base, not y′
         off_centre = scaled.sum(dim=1) * levels.base - scaled @ points.mean
         log_total = top + (total / (127 * 256.0 ** (weight_digits - 1))).log() + off_centre
         evidence = log_total - shifted.square().sum(dim=1) / 2 - points.dim / 2 * math.log(2 * math.pi)
         # with too few digits, or at too much of a guess at the top, no weight may be left
-        bound = (_SAFE * (tilted + moved + rounding + levels.rest)).where(total > 0, torch.inf)
+        bound = _SAFE * (tilted + share * reach + rounding + levels.rest)
+        bound = bound.where((far < _LARGEST_TILT) & (total > 2 * lost), torch.inf)
         return _packed(Found(mean, variance, evidence, bound))
 
-    def _delta(self, size: Tensor, snr: Tensor, norm: Tensor) -> Tensor:
+    def _delta(self, size: Tensor, snr: Tensor, norm: Tensor | float) -> Tensor:
         """`δ`: at least the root mean square error of log weights through float64, as `scan.logit_error`; shape (batch,)."""
         points = self.points
         product = _PRODUCT_ROUNDINGS * size * self._half_reach + 3 * snr * self._mean_norm * norm
@@ -279,7 +294,9 @@ def _answer(found: Found, chosen: Tensor, way: Callable[[Tensor], Found]) -> Non
     """Put the answers of another way in place of the chosen queries' where its bounds are smaller."""
     rows = chosen.nonzero()[:, 0]
     other = way(rows)
-    better = other.error_bound < found.error_bound[rows]
+    before = found.error_bound[rows]
+    # where nothing is certified, what comes later is the better estimate
+    better = ~(before <= other.error_bound) | before.isinf()
     for field in fields(Found):
         values, more = getattr(found, field.name), getattr(other, field.name)
         values[rows] = more.where(better.view(-1, *[1] * (more.ndim - 1)), values[rows])

@@ -175,7 +175,7 @@ class Atoms(Law):
     def sharded(cls, points: Array, weights: Array | None = None) -> "Atoms":
         """Of all processes' points together, of which each gives its own: `torch.distributed` joins them.
 
-        Posteriors, asked alike on every process, have the mean, trace, evidence and bound of the whole; all else is of one's own part.
+        The mean, and of posteriors, asked alike on every process, mean, trace, evidence and bound, are of the whole; all else is of one's own part.
 
         Args:
             points: shape (n, d), finite; n may differ.
@@ -190,10 +190,10 @@ class Atoms(Law):
                 torch.ones(len(points)) if weights is None else weights, len(points), points.device
             )
         except InputError as error:
-            with suppress(InputError):
-                agree(0, 0)  # tells the others, who would wait for this part
+            with suppress(InputError):  # the others would wait for this part
+                agree(0, 0, points.device if isinstance(points, Tensor) else "cpu")
             raise error from None
-        agree(*points.shape)
+        agree(len(points), points.shape[1], points.device)
         law = cls.__new__(cls)
         law._points = Shard(points, weights)
         law.dim, law._engine = law._points.dim, ShardEngine(law._points)

@@ -61,7 +61,7 @@ def digits_of(whole: Tensor, digits: int) -> Tensor:
     """
     biased = whole + sum(128 * 256**place for place in range(digits))
     first = biased.view(torch.int8).unflatten(-1, (-1, 8))[..., :digits]
-    return (first ^ -128).movedim(-1, 0).flip(0)
+    return (first ^ -128).movedim(-1, 0).flip(0).contiguous()
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ class Replayed:
                 del self._records[next(iter(self._records))]
             self._pool = self._pool or torch.cuda.graph_pool_handle()
             self._records[key] = _Record(self.function, tensors, numbers, self._pool)
-        return self._records[key].replay(tensors)
+        record = self._records[key] = self._records.pop(key)  # the one that was used last is the last to go
+        return record.replay(tensors)
 
 
 class _Record:

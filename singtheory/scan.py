@@ -20,6 +20,8 @@ _INNER = 512
 _SAFE = 1.01
 """Over first-order counts of roundings, whose higher orders are below 1e-9."""
 _LOWEST = -1e300
+_LARGEST_DELTA = 1e-2
+"""Of log weights: `e^δ − 1` is below `1.01 δ` for all up to it."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,10 @@ def _certified(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: S
     slack = (formula.accumulation(min(BLOCK, points.total) + 10 * blocks, formula.DOUBLE) + 2 * inner) * second
     norm2 = mean.square().sum(dim=1)
     variance = (second - norm2).clamp(min=0)
-    eta = formula.tilt(logit_error(points, shifted, snr, parts, norm), torch)
-    tilted = formula.tilt_error(eta * (variance + 2 * slack).sqrt(), eta).where(eta < 0.5, torch.inf)
+    # where no log weight is far off, the root mean square of e^δ − 1 is that of δ up to _SAFE
+    eta = _SAFE * logit_error(points, shifted, snr, parts, norm)
+    small = logit_error(points, shifted, snr, parts, points.radius) < _LARGEST_DELTA
+    tilted = formula.tilt_error(eta * (variance + 2 * slack).sqrt(), eta).where(small, torch.inf)
     # both sums of the ratio, and the division
     error = tilted + (2 * inner + 3 * formula.DOUBLE) * norm + formula.DOUBLE * points.mean.norm()
     return Found(mean + points.mean, variance, sums.top + sums.total.log() - log_norm, error)

@@ -84,8 +84,15 @@ class SingleScreen:
         largest, tiles = torch.empty(-(-points.count // TILE), len(z), dtype=torch.float32, device=z.device), 0
         for columns in self._kept or self._columns():
             part = slice(tiles, tiles := tiles + len(columns) // TILE)
-            torch.amax((columns @ queries.mT).unflatten(0, (-1, TILE)), dim=1, out=largest[part])
+            torch.amax(_product(columns, queries).unflatten(0, (-1, TILE)), dim=1, out=largest[part])
         reach = snr.sqrt() * shifted.norm(dim=1) * points.radius + snr * points.radius**2 / 2 - points.least_log_weight
         reach += snr * points.radius * points.mean.norm() * formula.SINGLE  # z′ is rounded in float64
         error = _SAFE * formula.accumulation(points.dim + 8, formula.SINGLE) * reach
         return Screened(largest.mT, error, TILE)
+
+
+def _product(columns: Tensor, queries: Tensor) -> Tensor:
+    """In float32 as its roundings are counted; in float64 where torch was told that products of float32 may be less precise than that."""
+    if torch.get_float32_matmul_precision() == "highest":
+        return columns @ queries.mT
+    return (columns.double() @ queries.double().mT).float()

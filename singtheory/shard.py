@@ -14,12 +14,13 @@ from singtheory.scan import Found, Sums, most_parts, scan
 from singtheory.statistic import Statistic
 
 
-def agree(count: int, dim: int, group: dist.ProcessGroup | None = None) -> None:
+def agree(count: int, dim: int, device: torch.device | str, group: dist.ProcessGroup | None = None) -> None:
     """Let all processes know of all parts before any of them waits for another.
 
     Args:
         count: points of this part, 0 where they are none.
         dim: their width.
+        device: of the points.
         group: of processes; all by default.
 
     Raises:
@@ -27,7 +28,6 @@ def agree(count: int, dim: int, group: dist.ProcessGroup | None = None) -> None:
     """
     if not dist.is_initialized():
         raise InputError("shards: no processes are joined; call torch.distributed.init_process_group() first")
-    device = "cuda" if dist.get_backend(group) == "nccl" else "cpu"
     least = torch.tensor([count, dim, -dim], device=device)
     dist.all_reduce(least, dist.ReduceOp.MIN, group)
     smallest, narrowest, widest = least.tolist()
@@ -53,9 +53,13 @@ class Shard(Points):
     def __init__(self, stored: Tensor, weights: Tensor, group: dist.ProcessGroup | None = None) -> None:
         self.group = group
         total = self._all(weights.sum())
-        if not float(total) > 0:
-            raise InputError("shards: all weights of all parts are 0; give some point a positive one")
+        if not 0 < float(total) < torch.inf:
+            raise InputError(
+                f"shards: the weights of all parts sum to {float(total)}; give positive ones of an ordinary size"
+            )
         super().__init__(stored, weights / total)
+        # all at once and in one order, so that no process waits for one that never asks
+        _ = self.total, self.mean, self.radius, self.variance, self.least_log_weight
 
     def _all(self, value: Tensor, how: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
         dist.all_reduce(value := value.clone(), how, self.group)
@@ -107,7 +111,7 @@ class ShardEngine(Engine):
     """
 
     def find(self, z: Tensor, snr: Tensor, tol: float) -> Found:
-        """As `Engine.find`; every process asks the same queries and gets the same answers."""
+        """As `Engine.find`; every process asks the same queries and gets the same answers, or waits for those that do not ask."""
         self.points.check()
         parts = most_parts(self.points)
         return joined(

@@ -157,7 +157,7 @@ def near(
     """
     best = largest.amax(dim=1).double()
     mass = (largest - best[:, None].float()).exp().sum(dim=1).double()
-    hits = largest >= (best - 2 * error - below)[:, None]
+    hits = ~(largest < (best - 2 * error - below)[:, None])  # also where float32 overflowed
     queries = zip(z, largest, hits, snr.sqrt(), strict=True)
     means, numbers = zip(*(_near(*query, points, log_weights, tile, most) for query in queries), strict=True)
     return Near(torch.stack(means), best, mass, hits.sum(dim=1).double(), *torch.stack(numbers, dim=1))

@@ -132,7 +132,8 @@ def test_trace_and_evidence_are_those_of_plain_sums(data):
 def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     points = Points(
-        torch.randn(4000, 8, generator=generator, dtype=torch.float64), torch.full((4000,), 1 / 4000).double()
+        torch.randn(4000, 8, generator=generator, dtype=torch.float64),
+        torch.full((4000,), 1 / 4000, dtype=torch.float64),
     )
     engine, taken = Engine(points), []
     for name in ("_rescored", "_dense"):
@@ -223,3 +224,26 @@ def test_a_device_without_memory_answers_fewer_queries_at_once_and_then_says_wha
     monkeypatch.setattr(law._engine, "_group", lambda *_: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError, match="size"):
         _ = law.posterior(z, 0.5).mean
+
+
+def test_the_screen_is_as_precise_as_it_says_whatever_torch_was_told_of_float32(monkeypatch):
+    """Products of float32 may then have the digits of bfloat16, which the screen must not take for its own."""
+    generator = torch.Generator().manual_seed(4)
+    points = Points(
+        torch.randn(300, 20, generator=generator).double(), torch.full((300,), 1 / 300, dtype=torch.float64)
+    )
+    z, snr = 30 * torch.randn(5, 20, generator=generator).double(), torch.full((5,), 50.0, dtype=torch.float64)
+    expected = Engine(points).screen(z, snr)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    monkeypatch.setattr(torch.Tensor, "__matmul__", _low(torch.Tensor.__matmul__))
+    found = Engine(points).screen(z, snr)
+    assert bool(((found.largest - expected.largest).abs().amax(dim=1) <= 2 * found.error).all())
+
+
+def _low(product):
+    def of(left: Tensor, right: Tensor) -> Tensor:
+        if left.dtype == torch.float32:
+            return product(left.bfloat16(), right.bfloat16()).float()
+        return product(left, right)
+
+    return of

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from singtheory import unfused
+from singtheory.engine import Engine
 from singtheory.fused_engine import FusedEngine
 from singtheory.points import Points
 
@@ -20,16 +21,18 @@ pytestmark = [
         DEVICE == "cpu" and not os.environ.get("TRITON_INTERPRET"), reason="needs a GPU, or TRITON_INTERPRET=1"
     ),
 ]
-COUNT, DIM, BATCH = 1100, 50, 9
+COUNT, BATCH = 1100, 9
 """Neither is a whole number of blocks."""
 
 
-@pytest.fixture(scope="module", params=["levels", "normal"])
+@pytest.fixture(
+    scope="module", params=[("levels", 50), ("levels", 64), ("normal", 50)], ids=lambda told: f"{told[0]}-{told[1]}"
+)
 def engine(request) -> FusedEngine:
-    generator = torch.Generator().manual_seed(0)
-    points = torch.randint(0, 256, (COUNT, DIM), generator=generator).double() / 127.5 - 1
-    if request.param == "normal":
-        points = torch.randn(COUNT, DIM, generator=generator).double()
+    generator, (kind, dim) = torch.Generator().manual_seed(0), request.param
+    points = torch.randint(0, 256, (COUNT, dim), generator=generator).double() / 127.5 - 1
+    if kind == "normal":
+        points = torch.randn(COUNT, dim, generator=generator).double()
     weights = torch.rand(COUNT, generator=generator).double()
     weights[::7] = 0
     engine = FusedEngine(Points(points.to(DEVICE), (weights / weights.sum()).to(DEVICE)), fused)
@@ -40,7 +43,7 @@ def engine(request) -> FusedEngine:
 def asked(engine: FusedEngine, gamma: float) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     snr = torch.full((BATCH,), gamma, dtype=torch.float64, device=DEVICE)
-    noise = torch.randn(BATCH, DIM, generator=generator).double().to(DEVICE)
+    noise = torch.randn(BATCH, engine.points.dim, generator=generator).double().to(DEVICE)
     return snr.sqrt()[:, None] * engine.points.whole[:BATCH] + noise, snr
 
 
@@ -48,7 +51,7 @@ def asked(engine: FusedEngine, gamma: float) -> tuple[Tensor, Tensor]:
 def test_the_screen_is_that_of_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
     size, unit = z.abs().amax(dim=1), z.abs().amax(dim=1).float() * engine._half_unit
-    queries = torch.nn.functional.pad((z / size[:, None]).half(), (0, engine._halves.shape[1] - DIM))
+    queries = torch.nn.functional.pad((z / size[:, None]).half(), (0, engine._halves.shape[1] - engine.points.dim))
     given = queries, engine._halves, *engine._single, unit, snr.float(), 8
     torch.testing.assert_close(fused.screen(*given), unfused.screen(*given), rtol=1e-5, atol=1e-3)
 
@@ -104,3 +107,13 @@ def test_what_is_replayed_is_what_was_recorded(engine):
         other = FusedEngine(engine.points).find(z, snr, 1e-9)
         error = (found.mean - other.mean).norm(dim=1)
         assert bool((error <= found.error_bound + other.error_bound).all())
+
+
+@pytest.mark.parametrize("gamma", [1e-3, 0.3, 20.0])
+@pytest.mark.parametrize("tol", [1e-6, 1e-12])
+def test_queries_as_they_lie_in_memory_are_answered_from_the_first_call(engine, gamma, tol):
+    """A transposed batch, and one snr that is no more than expanded."""
+    z, snr = asked(engine, gamma)
+    lying = z.mT.contiguous().mT, snr[:1].expand(BATCH)
+    found, other = FusedEngine(engine.points, fused).find(*lying, tol), Engine(engine.points).find(z, snr, 1e-12)
+    assert bool(((found.mean - other.mean).norm(dim=1) <= found.error_bound + other.error_bound).all())

@@ -119,7 +119,7 @@ def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
     """Moments, all atoms, and few, each for the queries that want it, in one call."""
     generator = torch.Generator().manual_seed(0)
     atoms = torch.randint(0, 256, (4000, 8), generator=generator).double() / 127.5 - 1
-    points = Points(atoms, torch.full((4000,), 1 / 4000).double())
+    points = Points(atoms, torch.full((4000,), 1 / 4000, dtype=torch.float64))
     engine, taken = FusedEngine(points), {}
     for name in ("posterior", "_all", "_weighed"):
         owner = engine.series if name == "posterior" else engine
@@ -136,7 +136,9 @@ def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
 
 def test_data_off_levels_and_in_the_middle_take_the_ways_in_float64(monkeypatch):
     generator = torch.Generator().manual_seed(0)
-    points = Points(torch.randn(4000, 8, generator=generator).double(), torch.full((4000,), 1 / 4000).double())
+    points = Points(
+        torch.randn(4000, 8, generator=generator).double(), torch.full((4000,), 1 / 4000, dtype=torch.float64)
+    )
     engine, asked_for = FusedEngine(points), []
     way = engine._weighed
     monkeypatch.setattr(engine, "_weighed", lambda z, snr, tol: asked_for.append(len(z)) or way(z, snr, tol))
@@ -145,4 +147,38 @@ def test_data_off_levels_and_in_the_middle_take_the_ways_in_float64(monkeypatch)
 
 
 def test_without_a_gpu_the_engine_is_that_of_cpus():
-    assert type(engine_of(Points(torch.randn(100, 2).double(), torch.full((100,), 0.01).double()))) is Engine
+    assert (
+        type(engine_of(Points(torch.randn(100, 2).double(), torch.full((100,), 0.01, dtype=torch.float64)))) is Engine
+    )
+
+
+def test_blocks_of_atoms_add_up(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    atoms = torch.randint(0, 256, (1500, 10), generator=generator).double() / 127.5 - 1
+    points = Points(atoms, torch.full((1500,), 1 / 1500, dtype=torch.float64))
+    snr = torch.tensor([0.1, 1.0, 3.0]).double()
+    z = snr.sqrt()[:, None] * atoms[:3] + torch.randn(3, 10, generator=generator).double()
+    monkeypatch.setattr(fused_engine, "_CHUNK", 256)
+    found = weighed(prepared(points), z, snr, 6, 7)
+    within_its_bound(points, z, snr, found)
+    assert float(found.error_bound.max()) < 1e-10
+
+
+def test_a_weight_that_rounding_doubles_is_within_the_bound():
+    """Half the atoms at +1, half at −1 with weights that round up from a half of the last digit."""
+    atoms = torch.cat([torch.ones(200, 1), -torch.ones(200, 1)]).double()
+    weights = torch.cat([torch.full((200,), 2.0), torch.full((200,), 1.0)]).double() / 600
+    points = Points(atoms, weights)
+    engine = prepared(points)
+    z, snr = torch.zeros(1, 1).double(), torch.full((1,), 1e-9, dtype=torch.float64)
+    top = points.log_weights[:1] + math.log(127)
+    mean, numbers = engine._weigh(z, snr, top, 2, 1)
+    within_its_bound(points, z, snr, Found(mean, *numbers))
+
+
+def test_atoms_that_are_all_one_and_one_query_and_none_are_answered():
+    points = Points(torch.full((300, 4), 0.25).double(), torch.full((300,), 1 / 300, dtype=torch.float64))
+    engine = FusedEngine(points)
+    found = engine.find(torch.randn(1, 4).double(), torch.ones(1).double(), DOUBLE_TOL)
+    assert float((found.mean - 0.25).norm()) <= float(found.error_bound) <= 1e-12
+    assert engine.find(torch.empty(0, 4).double(), torch.empty(0).double(), DOUBLE_TOL).mean.shape == (0, 4)
