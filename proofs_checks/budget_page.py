@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from proofs_checks.comparison import SPACINGS
+from proofs_checks.marked import with_tables
 from singtheory import InputError
 from singtheory.files import write_bytes
 
@@ -71,17 +72,6 @@ def _between(low: float, high: float) -> str:
     return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
 
 
-def with_tables(page: str, tables: Mapping[str, str]) -> str:
-    """The page with each table between its markers. Raises `InputError` if they are missing."""
-    for name, table in tables.items():
-        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        if page.count(begin) != 1 or page.count(end) != 1:
-            raise InputError(f"docs/budget.md: needs one line {begin} and one line {end}")
-        head, rest = page.split(begin)
-        page = f"{head}{begin}\n{table}\n{end}{rest.split(end)[1]}"
-    return page
-
-
 def tables(root: Path) -> dict[str, str]:
     """The tables of all results below `root`. Raises `InputError` if one is missing."""
     found = {}
@@ -98,7 +88,7 @@ def main(root: Path = Path()) -> None:
     """Rewrite docs/budget.md below `root`."""
     page = root / "docs" / "budget.md"
     try:
-        write_bytes(page, with_tables(page.read_text(encoding="utf-8"), tables(root)).encode())
+        write_bytes(page, with_tables(page.read_text(encoding="utf-8"), tables(root), "docs/budget.md").encode())
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None

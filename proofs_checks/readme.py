@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from proofs_checks import brightness
+from proofs_checks.marked import with_tables
 from proofs_checks.picture_brightness import draw
 from singtheory import InputError
 from singtheory.files import write_bytes
@@ -37,10 +38,7 @@ def claims_table(verified: dict[str, Any]) -> str:
 
 def with_table(readme: str, table: str) -> str:
     """The README with the table between its markers. Raises `InputError` if they are missing."""
-    if readme.count(OPEN) != 1 or readme.count(CLOSE) != 1:
-        raise InputError(f"README.md: needs one line {OPEN} and one line {CLOSE}")
-    head, rest = readme.split(OPEN)
-    return f"{head}{OPEN}\n{table}\n{CLOSE}{rest.split(CLOSE)[1]}"
+    return with_tables(readme, {"claims": table}, "README.md")
 
 
 def main(root: Path = Path()) -> None:

@@ -116,7 +116,7 @@ class Engine:
     def _foretold(self, z: Tensor, snr: Tensor, tol: float) -> Tensor:
         """About how many atoms of each query matter, judged by some; too many where the best ones are not among them."""
         atoms, (half_norms2, log_weights) = self._pilot
-        shifted = z - snr.sqrt()[:, None] * self.points.mean
+        shifted = self.points.shifted(z, snr)
         logits = snr.sqrt()[:, None] * (shifted @ atoms.mT) + snr[:, None] * half_norms2 + log_weights
         below = left_out_below(self.points, tol * self.points.scale)
         near = logits >= logits.amax(dim=1, keepdim=True) - below
@@ -127,7 +127,7 @@ class Engine:
         return atoms * _PAIR_COST < self.points.count
 
     def _dense(self, z: Tensor, snr: Tensor, tol: float) -> Found:
-        """By products; where these certify too few digits, from differences if few atoms matter, or in more parts, or from differences."""
+        """By products; where these certify too few digits, from differences if few atoms matter, else in more parts, else from many differences."""
         parts, most = parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol), most_parts(self.points)
         found = scan(self.points, z, snr, parts)
         poor = self._short(found, tol) | (found.trace_cov < _SMALL_TRACE * self.points.variance)

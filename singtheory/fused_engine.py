@@ -155,7 +155,7 @@ class FusedEngine(Engine):
             of weights the latter want (4,).
         """
         points, below, root = self.points, left_out_below(self.points, goal), snr.sqrt()
-        shifted = torch.addcmul(z, root[:, None], points.mean, value=-1)
+        shifted = points.shifted(z, snr)
         norm, scaled = torch.linalg.vector_norm(shifted, dim=1), shifted.mul(root[:, None])
         size = torch.linalg.vector_norm(scaled, ord=math.inf, dim=1).clamp(min=1e-300)
         largest, error = self._screen(scaled, size, norm * root, snr)
@@ -217,7 +217,7 @@ class FusedEngine(Engine):
         """From all atoms."""
         assert self.levels is not None
         points, levels = self.points, self.levels
-        shifted = torch.addcmul(z, snr.sqrt()[:, None], points.mean, value=-1)
+        shifted = points.shifted(z, snr)
         scaled = shifted * snr.sqrt()[:, None]
         rows = rounded(scaled, digits)
         held = pad(rows.digits, (0, self._numbers.shape[1] - points.dim))

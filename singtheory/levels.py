@@ -55,13 +55,14 @@ def levels_of(points: Tensor) -> Levels | None:
 
 
 def digits_of(whole: Tensor, digits: int) -> Tensor:
-    """Balanced digits of base 256, most significant first, int8, shape (digits, ...); at most seven.
+    """Balanced digits of base 256, most significant first, int8, shape (digits, ...); at most eight.
 
-    With 128 added to every digit they are the bytes of a whole number.
+    With 128 added to every digit but the first they are the bytes of a whole number.
     """
-    biased = whole + sum(128 * 256**place for place in range(digits))
-    first = biased.view(torch.int8).unflatten(-1, (-1, 8))[..., :digits]
-    return (first ^ -128).movedim(-1, 0).flip(0).contiguous()
+    biased = whole + sum(128 * 256**place for place in range(digits - 1))
+    found = biased.view(torch.int8).unflatten(-1, (-1, 8))[..., :digits].movedim(-1, 0).flip(0).contiguous()
+    found[1:] ^= -128
+    return found
 
 
 @dataclass(frozen=True)

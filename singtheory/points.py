@@ -114,6 +114,10 @@ class Points:
             torch.mv(block.mT, self.weights[first : first + BLOCK], out=sums[first // BLOCK])
         return sums.sum(dim=0)
 
+    def shifted(self, z: Tensor, snr: Tensor) -> Tensor:
+        """`z′ = z − √γ μ` of queries (batch, d) at `snr` (batch,), which is to y′ what z is to y."""
+        return z - snr.sqrt()[:, None] * self.mean
+
     @cached_property
     def log_weights(self) -> Tensor:
         """−∞ for atoms without weight, shape (n,)."""

@@ -72,7 +72,7 @@ def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float
         spread: what `√tr C` is expected to be, shape (batch,).
         tol: relative to the scale of the points.
     """
-    shifted = z - snr.sqrt()[:, None] * points.mean
+    shifted = points.shifted(z, snr)
     for parts in (1, 2, 4, 8):
         delta = logit_error(points, shifted, snr, parts, math.sqrt(points.variance))
         if float((delta * spread).max()) <= tol * points.scale:
@@ -114,7 +114,7 @@ def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequenc
         parts: into how many the width is cut.
         statistics: told of every block.
     """
-    z = z - snr.sqrt()[:, None] * points.mean
+    z = points.shifted(z, snr)
     top = torch.full((len(z),), _LOWEST, dtype=torch.float64, device=z.device)
     total, square, first_moment = torch.zeros_like(top), torch.zeros_like(top), torch.zeros_like(z)
     for first, block in points.blocks():

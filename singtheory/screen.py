@@ -77,7 +77,7 @@ class SingleScreen:
     def __call__(self, z: Tensor, snr: Tensor) -> Screened:
         """As the protocol."""
         points = self.points
-        shifted = z - snr.sqrt()[:, None] * points.mean
+        shifted = points.shifted(z, snr)
         queries = torch.cat(
             [snr.sqrt()[:, None] * shifted, -snr[:, None], torch.ones_like(snr)[:, None]], dim=1
         ).float()

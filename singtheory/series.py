@@ -54,7 +54,7 @@ class Series:
 
     def remainder(self, z: Tensor, snr: Tensor) -> Tensor:
         """At least the error of the mean, shape (batch,)."""
-        return self.remainder_at((z - snr.sqrt()[:, None] * self.points.mean).square().sum(dim=1), snr)
+        return self.remainder_at(self.points.shifted(z, snr).square().sum(dim=1), snr)
 
     def remainder_at(self, norm2: Tensor, snr: Tensor) -> Tensor:
         """As `remainder`, from `‖z′‖²`, shape (batch,)."""
@@ -67,7 +67,7 @@ class Series:
         """The posteriors of queries whose remainder is small."""
         points, (rest, cov, skew, square) = self.points, self._moments
         root = snr.sqrt()[:, None]
-        shifted = z - root * points.mean
+        shifted = points.shifted(z, snr)
         shift = root * (shifted @ cov) - snr[:, None] / 2 * skew
         trace = points.variance + root[:, 0] * (shifted @ skew) - snr / 2 * square - shift.square().sum(dim=1)
         log_norm = shifted.square().sum(dim=1) + snr * points.variance + points.dim * math.log(2 * math.pi)

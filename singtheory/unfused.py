@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from singtheory.levels import digits_of
+
 
 @dataclass(frozen=True)
 class Weighed:
@@ -105,17 +107,8 @@ def weigh(
     exact = logits.exp() * full
     whole = (exact + 0.5).floor().clamp(max=full)
     return Weighed(
-        _digits(whole.long(), digits), whole.sum(dim=1), whole @ (2 * half), (exact - whole).abs().sum(dim=1)
+        digits_of(whole.long(), digits), whole.sum(dim=1), whole @ (2 * half), (exact - whole).abs().sum(dim=1)
     )
-
-
-def _digits(whole: Tensor, digits: int) -> Tensor:
-    """Balanced digits of base 256, most significant first, int8, shape (digits, batch, n): one by one, for up to eight."""
-    found = []
-    for _ in range(digits):
-        found.append(((whole + 128) & 255) - 128)
-        whole = (whole - found[-1]) >> 8
-    return torch.stack(found[::-1]).to(torch.int8)
 
 
 def product(digits: Tensor, columns: Tensor) -> Tensor:

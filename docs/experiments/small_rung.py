@@ -25,7 +25,7 @@ PARTS = ("cells", "curves", "predicted")
 _RANK, _CURVE = 8, 32
 
 
-def drawn(
+def _drawn(
     model: Denoiser,
     data: Captioned,
     prompts: Sequence[str],
@@ -35,18 +35,7 @@ def drawn(
     guidances: Sequence[float],
     seed: int,
 ) -> None:
-    """Cells, noted in the result; the brightness of each sample beside it, and a picture.
-
-    Args:
-        model: trained.
-        data: what it was trained on.
-        prompts: captions of it, "" for none.
-        result: to be told.
-        samples: a cell.
-        steps: of DDIM.
-        guidances: weights of guidance.
-        seed: of the noise.
-    """
+    """Cells, noted in the result; the brightness of each sample beside it, and a picture. Arguments as those of `measured`."""
     drawer, cells = Drawer(model, "cpu", 256), Cells()
     table, statistics = table_of(data, list(prompts), _RANK), statistics_of(data, _RANK)
     starts, scheduler = Starts(table, table, statistics, drawer.encode), sampler(model, steps=steps)
@@ -83,7 +72,7 @@ def measured(
     seed: int,
     parts: Sequence[str] = PARTS,
 ) -> None:
-    """`drawn` cells, loss curves of the named prompts and predictions, noted in the result.
+    """Cells of every start, loss curves of the named prompts and predictions, noted in the result.
 
     Args:
         model: trained.
@@ -97,7 +86,7 @@ def measured(
         parts: of these three.
     """
     if "cells" in parts:
-        drawn(model, data, prompts, result, samples, steps, guidances, seed)
+        _drawn(model, data, prompts, result, samples, steps, guidances, seed)
     if "curves" in parts:
         named, drawer = [prompt for prompt in prompts if prompt], Drawer(model, "cpu", 256)
         result.add("curves", loss_curves({"end": drawer}, data, named, min(samples, _CURVE), "cpu", seed))

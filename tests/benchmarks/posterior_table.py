@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from proofs_checks.marked import with_tables
 from singtheory.files import write_bytes
 
 FOLDER = Path(__file__).parent
-OPEN, CLOSE = "<!-- posteriors -->", "<!-- /posteriors -->"
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -18,6 +18,7 @@ def table() -> str:
     """As Markdown: a row a γ, and below it what grew and what was held against float64."""
     gpu, cpu, growth = _read("posterior_gpu.json"), _read("posterior_cpu.json"), _read("growth.json")
     lines = [
+        "",
         "| γ | float32 / ours | its error, ours (bound) | float64 / ours at 1e-12 | ours / two bf16 products | GoldDiff / ours, its error | float64 / ours on two cores |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -39,20 +40,15 @@ def table() -> str:
         f"the largest error at 1e-6 {held['largest error / bound']['1e-06']:.2f} of it (at 1e-12 the reference is no more exact than ours). In a mapped file of 10⁴ to 10⁶ images the time grows as N^p with p = {exponents}, "
         f"and at most {max(row['peak memory, GB'] for row in rows):.1f} GB are held beside the file. `{gpu['command']}`, `{cpu['command']}`, `{growth['command']}`, "
         "then `python -m tests.benchmarks.posterior_table`.*",
+        "",
     ]
     return "\n".join(lines)
-
-
-def with_table(readme: str, found: str) -> str:
-    """The README with the table between its markers."""
-    head, rest = readme.split(OPEN)
-    return f"{head}{OPEN}\n\n{found}\n\n{CLOSE}{rest.split(CLOSE)[1]}"
 
 
 def main(root: Path = Path()) -> None:
     """Rewrite README.md below `root`."""
     readme = (root / "README.md").read_text(encoding="utf-8")
-    write_bytes(root / "README.md", with_table(readme, table()).encode())
+    write_bytes(root / "README.md", with_tables(readme, {"posteriors": table()}, "README.md").encode())
 
 
 if __name__ == "__main__":

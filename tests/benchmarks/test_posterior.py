@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from proofs_checks.marked import with_tables
 from singtheory import Atoms, data
 from tests.benchmarks import growth, posterior, posterior_table
 from tests.benchmarks.golden import Golden
@@ -49,10 +50,10 @@ def test_growth_is_fitted(tmp_path):
 
 
 def test_the_table_is_that_of_the_results():
-    readme = "a\n<!-- posteriors -->\nold\n<!-- /posteriors -->\nb\n"
-    found = posterior_table.with_table(readme, posterior_table.table())
+    readme = "a\n<!-- posteriors -->\nstale\n<!-- /posteriors -->\nb\n"
+    found = with_tables(readme, {"posteriors": posterior_table.table()})
     assert (
         found.startswith("a\n<!-- posteriors -->\n\n| ")
         and found.endswith("<!-- /posteriors -->\nb\n")
-        and "old" not in found
+        and "stale" not in found
     )
