@@ -185,8 +185,8 @@ register(
         id="B2",
         title="χ² bounds",
         statement=r"$KL(P\|Q) \le \log(1+\chi^2)$ and $TV(P,Q) \le \tfrac{1}{2}\sqrt{\chi^2}$; the first is twice the truth as $g \to 0$.",
-        source="theory.md B2",
-        assumptions="None (the bounds may be infinite).",
+        source="theory.md B2; what the last part needs is added here",
+        assumptions=r"None for the bounds, which may be infinite; for the factor 2 as $g \to 0$, bounded support.",
         derivation=r"Jensen: $E_P \log r \le \log E_P r = \log(1+\chi^2)$. Cauchy and Schwarz: $2\,TV = E_Q|r-1| \le \sqrt{E_Q(r-1)^2}$.",
         sides={"kl": bound.kl_chi2, "tv": bound.tv_chi2, "on_line": line.kl_chi2, "tv_formula": formula.tv_chi2_bound},
         checks=(

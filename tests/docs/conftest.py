@@ -10,12 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-_CELL = re.compile(r"```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)```", flags=re.DOTALL)
+CELL = re.compile(r"```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)```", flags=re.DOTALL)
 
 
 def cells(path: Path) -> list[str]:
     """The code cells of a page, without their options."""
-    return _CELL.findall(path.read_text(encoding="utf-8"))
+    return CELL.findall(path.read_text(encoding="utf-8"))
 
 
 def shown(path: Path, skip: str) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """Every statement of the theory resolves to a page, a claim and a function."""
 
+import ast
 import importlib
 import re
 
@@ -8,7 +9,7 @@ import pytest
 from docs.book.source import STATEMENT, definitions, naming
 from docs.book.statement import claim_module, linked
 from proofs_checks.harness import load_claims
-from tests.docs.conftest import DOCS, ROOT
+from tests.docs.conftest import CELL, DOCS, ROOT
 
 STATEMENTS = [
     f"{group}{k}" for group, last in (("A", 5), ("B", 12), ("C", 9), ("D", 6), ("E", 2)) for k in range(1, last + 1)
@@ -42,6 +43,27 @@ def test_page_has_all_parts(statement):
         "drawing(",
     ):
         assert part in text, f"{statement}: {part}"
+
+
+def refuted(text: str) -> bool:
+    """Whether what follows "Where it stops" computes something and asserts it, in cells that are not folded away."""
+    cells = CELL.findall(text.partition("**Where it stops")[2])
+    asserted = [cell for cell in cells if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell)))]
+    return any("drawing(" not in cell for cell in asserted)
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_page_refutes_what_an_assumption_is_needed_for(statement):
+    text = section(statement)
+    assert refuted(text), f"{statement}: no cell asserts that the statement is false without an assumption"
+    # B1 and B9 need none, and B2 only in its last part; their cells show what is lost elsewhere
+    assert ("No assumption can be dropped" in text) == (statement in ("B1", "B9"))
+
+
+def test_a_cell_that_only_prints_refutes_nothing():
+    page = "```{code-cell}\nassert True\n```\n\n**Where it stops: there.**\n\n```{code-cell}\nprint(1)\n```\n"
+    assert not refuted(page)
+    assert refuted(page.replace("print(1)", "for k in (1, 2):\n    assert k"))
 
 
 def test_golden_values_are_computed():
