@@ -1,4 +1,4 @@
-"""Every figure of the derivations and questions is drawn again and compared with its thumbnail.
+"""Every figure of the derivations and questions is drawn again and compared with its thumbnail; `test_interactive` does the same for figures with sliders.
 
 `python -m tests.docs.test_figures` draws the thumbnails anew; look at the pages before you commit them.
 """

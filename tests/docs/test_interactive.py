@@ -1,10 +1,18 @@
-"""The interactive figures in a real browser, from their files: no errors, no network, sliders that work, readable everywhere."""
+"""The interactive figures in a real browser, from their files: no errors, no network, sliders that work, readable everywhere.
+
+`python -m tests.docs.test_interactive` draws the thumbnails of their first state anew; look at them before you commit them.
+"""
 
 import base64
 import io
 import os
 import re
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +24,11 @@ from docs.interactive.build import NUMBERS, build
 from docs.interactive.figure import Figure, packed
 from docs.interactive.laws import offered
 from singtheory import Cosine, ReverseKernel
+from tests.docs.test_figures import THUMBNAILS, TOLERANCE, difference
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1000, "height": 800}
+SCHEMES = ("light", "dark")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; Debian's package chromium has it")
 
 
@@ -41,6 +51,12 @@ def numbers(built):
 
 @pytest.fixture(scope="module")
 def browser():
+    with chromium() as opened:
+        yield opened
+
+
+@contextmanager
+def chromium():
     sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright; it is in the extra [dev]")
     with sync_api.sync_playwright() as driver:
         # a root user, as in containers, has no sandbox
@@ -88,6 +104,12 @@ class Page:
                         colour: svg ? style.fill : style.color};
             })""",
         )
+
+    def thumbnail(self):
+        """The chart at half its size, without its words: the fonts differ from machine to machine, and words are compared as words."""
+        self.tab.add_style_tag(content="svg text { visibility: hidden; }")
+        image = Image.open(io.BytesIO(self.tab.locator("svg").screenshot())).convert("RGB")
+        return image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
 
     def background(self):
         pixels = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB"))
@@ -169,6 +191,52 @@ def test_the_choice_of_the_site_goes_over_that_of_the_system(browser, folder, sc
         assert page.texts()[0]["colour"] == other.texts()[0]["colour"] != before
 
 
+def thumbnails(browser, folder) -> Iterator[tuple[str, Image.Image]]:
+    """What each figure shows first, by name."""
+    for name in NUMBERS:
+        for scheme in SCHEMES:
+            with Page(browser, folder / f"{name}.html", scheme=scheme) as page:
+                yield f"{name}-{scheme}.png", page.thumbnail()
+
+
+@needs_browser
+def test_figures_regenerate(browser, folder):
+    found = dict(thumbnails(browser, folder))
+    assert set(found) == {path.name for path in (THUMBNAILS / "interactive").glob("*.png")}
+    for name, image in found.items():
+        assert difference(image, Image.open(THUMBNAILS / "interactive" / name)) < TOLERANCE, name
+
+
+def moved(name, numbers):
+    """The numbers of a figure with one curve of its first state moved by a hundredth of the chart."""
+    numbers = deepcopy(numbers)
+    if name == "kernel":  # the plug-in Gaussian, down
+        law, state = numbers["laws"][2], 6 * len(kernel.GAPS) + 7
+        densities = unpacked(law["densities"]).reshape(-1, 3, kernel.NODES).copy()
+        densities[state, 1] -= 0.0105
+        law["densities"] = packed(torch.tensor(densities).clamp(min=0), 1.0)
+    elif name == "ladder":  # B3, up; the axis has three decades
+        curves = numbers["laws"][2]["curves"]
+        curves["kl_trace_bound"] = [value * 10**0.03 for value in curves["kl_trace_bound"]]
+    else:  # the samples from noise, to the right
+        cell = numbers["prompts"][4]["cells"][0]["noise"][0]
+        cell["mean"] += 2.55
+        cell["levels"] = packed(torch.tensor(unpacked(cell["levels"]) * 255 + 2.55), 255.0)
+    return numbers
+
+
+@needs_browser
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_moved_curve_is_seen(browser, numbers, tmp_path, name):
+    Figure(name, moved(name, numbers[name])).page(tmp_path / "moved.html")
+    for scheme in SCHEMES:
+        with Page(browser, tmp_path / "moved.html", scheme=scheme) as page:
+            assert (
+                difference(page.thumbnail(), Image.open(THUMBNAILS / "interactive" / f"{name}-{scheme}.png"))
+                > TOLERANCE
+            )
+
+
 @needs_browser
 def test_it_is_drawn_again_when_the_page_gets_narrower(browser, folder):
     with Page(browser, folder / "kernel.html") as page:
@@ -237,3 +305,11 @@ def test_starts_are_the_committed_samples(numbers):
 
 def test_numbers_cannot_end_the_script():
     assert "</script><b>" not in Figure("kernel", {"name": "</script><b>"})._repr_html_()
+
+
+if __name__ == "__main__":
+    with chromium() as opened, tempfile.TemporaryDirectory() as built_in:
+        build(Path(built_in))
+        for file, image in thumbnails(opened, Path(built_in)):
+            image.save(THUMBNAILS / "interactive" / file, optimize=True)
+            print(file)
