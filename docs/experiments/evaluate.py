@@ -10,7 +10,7 @@ What is evaluated is the package's own model, `singdiffusion/demonstrator/`, or 
     factors   one at a time: samplers, steps, guidance, rule
     twins     ε-, v- and x-prediction, and v with zero terminal SNR
 
-Written again after each: `evaluation.json`, `evaluation.npz` (brightness, sample by sample) and `core-W.png`.
+Written again after each: `evaluation.json` and `evaluation.npz` (brightness, sample by sample); after some, pictures, of the core `core-1.5.png`.
 """
 
 import argparse
@@ -46,6 +46,8 @@ from singtheory.device import check_device
 from singtheory.errors import InputError
 
 GUIDANCES = (1.0, 1.5, 3.0, 7.5)
+PICTURED = 1.5
+"""The weight whose samples of the core are kept as a picture."""
 QUALITY = (1.0, 3.0, 7.5)
 """Weights at which Fréchet distances are taken."""
 STAGED = ("noise", "mean closed", "matched closed", "exact")
@@ -176,13 +178,10 @@ class Evaluation:
         return {"prompts": told, "classifier": self.classifier.accuracy, "near": NEAR}
 
     def sheets(self, out: Path, part: str) -> None:
-        """Pictures of a part, a row a prompt: of the core one a guidance, a block a start; of the others a block a model and start."""
+        """Pictures of a part, a row a prompt: of the core at one guidance, a block a start; of the others a block a model and start."""
         if part == "core":
-            for guidance in self.guidances:
-                wanted = [
-                    {"model": "end", "start": start, "sampler": "DDIM", "steps": self.amounts.steps} for start in STARTS
-                ]
-                self._sheet([one | {"guidance": guidance} for one in wanted], out / f"core-{guidance:g}.png")
+            drawn = {"model": "end", "guidance": PICTURED, "sampler": "DDIM", "steps": self.amounts.steps}
+            self._sheet([drawn | {"start": start} for start in STARTS], out / f"core-{PICTURED:g}.png")
         if part == "stages":
             self._sheet([{"model": "early", "start": start} for start in STAGED], out / "early.png")
         if part == "twins":

@@ -59,7 +59,7 @@ def pictures(sheet: Path, prompts: Sequence[str], path: Path, starts: Sequence[s
     """A part of a sheet of the core, with names: the starts side by side, a row a prompt.
 
     Args:
-        sheet: `core-W.png`, a row a prompt of the core, a block of `SHOWN` a start.
+        sheet: `core-1.5.png`, a row a prompt of the core, a block of `SHOWN` a start.
         prompts: of the core, in order.
         path: of the PNG.
         starts: that are shown.
