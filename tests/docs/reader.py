@@ -2,18 +2,25 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
+import typer
 
+from proofs_checks import cli as theory
 from singdiffusion import AverageTable
+from singdiffusion import cli as diffusion
 from tests.singdiffusion import published, tiny
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 PROMPT = "solid black background"
+PROGRAMS = {"singtheory": theory.app, "singdiffusion": diffusion.app}
 
 
 @dataclass(frozen=True)
@@ -80,3 +87,36 @@ def shell(block: Block, page: Path, folder: Path):
     )
     assert done.returncode == 0, f"{page.name}:{block.line}: {done.stdout[-1000:]}{done.stderr[-2000:]}"
     print(done.stdout)
+
+
+def commands(code: str) -> Iterator[list[str]]:
+    """The calls of this project's programs in a block of commands, in words: program, then arguments."""
+    for line in code.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words and words[0].startswith(".venv/bin/sing"):
+            yield [words[0].removeprefix(".venv/bin/"), *words[1:]]
+        elif "singdiffusion.cli" in words:
+            yield ["singdiffusion", *words[words.index("singdiffusion.cli") + 1 :]]
+
+
+def understood(command: list[str]) -> tuple[str, dict[str, object]]:
+    """Let a program read its arguments as it does when it is called, but do nothing: the name of what it would do, and with what.
+
+    Raises:
+        AssertionError: for a command or an option that there is not, or a value that will not do.
+    """
+    program = typer.main.get_command(PROGRAMS[command[0]])
+    asked: list[tuple[str, dict[str, object]]] = []
+    _silence(program, asked)
+    with pytest.raises(SystemExit) as end:
+        program.main(command[1:], prog_name=command[0])
+    assert end.value.code == 0, f"not understood: {shlex.join(command)}"
+    return asked[-1]
+
+
+def _silence(program, asked):
+    for name, part in getattr(program, "commands", {}).items():
+        if hasattr(part, "commands"):
+            _silence(part, asked)
+        else:
+            part.callback = lambda name=name, **given: asked.append((name, given))

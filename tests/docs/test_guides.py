@@ -1,14 +1,15 @@
-"""Every block of every guide runs, exactly as it is written."""
+"""Every block of every guide runs, exactly as it is written; every command of the other pages is one that the programs understand."""
 
-from pathlib import Path
+import re
 
 import pytest
 import torch
 
 from tests.docs import reader
+from tests.docs.conftest import DOCS, ROOT
 
-GUIDES = Path(__file__).parents[2] / "docs" / "guides"
-PAGES = sorted(GUIDES.glob("*.md"))
+PAGES = sorted((DOCS / "guides").glob("*.md"))
+TOLD = [ROOT / "README.md", DOCS / "index.md", DOCS / "budget.md", *PAGES]
 
 
 @pytest.mark.slow  # every command loads the libraries again
@@ -24,6 +25,39 @@ def test_the_python_of_a_guide_runs_as_written(page, tmp_path, monkeypatch):
     reader.furnish(tmp_path)
     monkeypatch.chdir(tmp_path)
     reader.read(page, tmp_path, skip=("sh",))
+
+
+@pytest.mark.parametrize("page", TOLD, ids=[page.stem for page in TOLD])
+def test_every_command_is_understood(page, tmp_path, monkeypatch):
+    """In seconds, what the slow test of the guides finds by running them: commands, options and values that there are not."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "settings.yaml").touch()
+    text = page.read_text(encoding="utf-8")
+    found = [reader.understood(command) for block in reader.blocks(text) for command in reader.commands(block.code)]
+    assert len(found) == len(
+        re.findall(r"^(?!python)[^`\n]*(?:\.venv/bin/sing|-m singdiffusion\.cli)", text, flags=re.MULTILINE)
+    )
+
+
+def test_every_target_of_make_is_there():
+    asked = set(re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert asked and asked <= set(targets)
+
+
+def test_a_command_that_is_wrong_is_noticed():
+    block = "x=1\n.venv/bin/singtheory verify --claims 'B5,B10' \\\n    --seed 3  # a remark\n"
+    command = next(reader.commands(block))
+    assert command == ["singtheory", "verify", "--claims", "B5,B10", "--seed", "3"]
+    name, given = reader.understood(command)
+    assert name == "verify" and given["claims"] == "B5,B10" and given["seed"] == 3
+    launched = next(
+        reader.commands(".venv/bin/accelerate launch --cpu -m singdiffusion.cli train --steps 10 --out run\n")
+    )
+    assert reader.understood(launched)[1]["steps"] == 10
+    for wrong in (["verify", "--claim", "B5"], ["verfy"], ["verify", "--seed", "x"]):
+        with pytest.raises(AssertionError, match="not understood"):
+            reader.understood(["singtheory", *wrong])
 
 
 def test_there_are_six_guides():
