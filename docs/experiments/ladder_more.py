@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from docs.experiments.captioned import digits
-from docs.experiments.ladder_tables import table
+from docs.experiments.ladder_tables import budget_table, table
+from docs.experiments.predict import budget_of
 from docs.experiments.small_rung import verdicts
 
 Row = Mapping[str, Any]
@@ -189,6 +190,37 @@ def small_rung_table(cells: Sequence[Row], predicted: Mapping[str, Any]) -> str:
         lines.append([prompt or "(none)", f"{guidance:g}", data, *levels, *theory])
     head = ["prompt", "guidance", "data", "noise", "mean", "matched", "statistics", "exact start"]
     return table([*head, "C7 from noise", "exact denoiser from noise"], lines)
+
+
+def small_budget_text(found: Mapping[str, Any]) -> str:
+    """B8 of a small rung's model from its loss curve, beside its bias in levels."""
+    every = {prompt: budget_of(found["curves"], prompt) for prompt in found["curves"]["prompts"]}
+    noise = [found["predicted"][prompt]["law"]["noise"]["nats low"] for prompt in every]
+    first, network = (
+        [budget["end"][name] for budget in every.values()] for name in ("network, first ten steps", "network")
+    )
+    off = {
+        start: max(
+            abs(cell["mean"] - cell["truth mean"])
+            for cell in found["cells"]
+            if cell["start"] == start and cell["guidance"] == 1
+        )
+        for start in ("noise", "mean closed", "exact")
+    }
+    in_nats, in_levels = sum(noise) > sum(first), off["noise"] > 2 * off["exact"]
+    fault = {True: "the start is the larger fault", False: "the network is the larger fault"}
+    agreed = (
+        f"in levels as well {fault[in_levels]}"
+        if in_nats == in_levels
+        else f"in levels {fault[in_levels]}, for the budget's expectations are over noised data, and from noise alone the network is asked where no data are"
+    )
+    return (
+        "The error budget B8 of 50 ancestral steps in nats, as above, from the model's own loss curve:\n\n"
+        + budget_table(found["predicted"], every)
+        + f"\n\nThe network's term is by far the largest, {min(network):,.0f} to {max(network):,.0f} nats, and lies in the last steps. In the first ten, which decide the brightness, it is {min(first):.1f} to {max(first):.1f} nats, "
+        f"and noise in the place of the exact start costs at least {min(noise):.1f} to {max(noise):.1f}: {fault[in_nats]}. Measured, the brightness is off by up to {off['exact']:.0f} levels from the exact start, which leaves the network's error alone, "
+        f"by {off['mean closed']:.0f} from the mean and by {off['noise']:.0f} from noise: {agreed}."
+    )
 
 
 def digits_text(found: Mapping[str, Any]) -> str:

@@ -145,11 +145,15 @@ left, the narrow spread where the brightness is open, all three share, for that 
 
 {digits}
 
+{digits_budget}
+
 **Fashion-MNIST**, {fashion_weights:,} weights in `docs/experiments/ladder/fashion/`, sampled on a processor (`python -m docs.experiments.rung_2`). No prompt names a background; the pictures are darker than grey, so noise is too bright.
 
 ![Samples of Fashion-MNIST](ladder/fashion-named.png)
 
 {fashion_table}
+
+{fashion_budget}
 
 *Another set's average image (question 10).* The mean start of Fashion-MNIST's model, given the mean of other data:
 
@@ -176,6 +180,7 @@ class Results:
     """The committed results, by what they are of."""
 
     summary: Any
+    learned: Any
     core: Any
     second: Any
     train: Any
@@ -194,7 +199,7 @@ class Results:
             return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
         return cls(
-            *map(one, ("summary", "openmoji", "second", "train", "second-train", "predicted", "collapse")),
+            *map(one, ("summary", "learned", "openmoji", "second", "train", "second-train", "predicted", "collapse")),
             *map(one, ("digits", "digits-again", "fashion")),
         )
 
@@ -260,7 +265,7 @@ def text(found: Results) -> str:
         distance_closed=tables.holding(by["matched closed"], "distance holds"),
         spread_trained=tables.holding(by["matched"], "spread holds"),
         distance_trained=tables.holding(by["matched"], "distance holds"),
-        open_reading=_OPEN,
+        open_reading=tables.open_reading(summary, found.learned["prompts"]),
         worse=tables.worse_text(summary),
         factors=more.factors_text(summary),
         rules=more.rules_text(summary),
@@ -282,8 +287,10 @@ def text(found: Results) -> str:
         digits_side=more.SIDE,
         digits_table=more.small_rung_table(found.digits["cells"], found.digits["predicted"]),
         digits=more.digits_text(found.digits),
+        digits_budget=more.small_budget_text(found.digits),
         fashion_weights=found.train["fashion"]["weights of the U-Net"],
         fashion_table=more.small_rung_table(found.fashion["cells"], found.fashion["predicted"]),
+        fashion_budget=more.small_budget_text(found.fashion),
         foreign=more.foreign_text(found.fashion["foreign"], found.fashion["cells"]),
         coco=COCO,
         reruns=more.reruns_text(found.digits_again, summary["rerun"]),
@@ -291,14 +298,10 @@ def text(found: Results) -> str:
     )
 
 
-_OPEN = (
-    "The trained spread is right for the frequent “logo” and too narrow for names with four pictures, of which its training saw each some tens of "
-    "times: the deviations of rare captions are not learned yet. The start is as good as its statistics."
-)
 _MISSING = """- Stable Diffusion, ControlNet and community checkpoints with their own weights, and COCO: not to be had here. The exact start is not drawn there.
 - Trailing grids stand in the core for noise alone; the zero-SNR network is a small twin, the demonstrator itself has none.
 - The early stage was trained again, with the same recipe and seed, and broken off; it is the same run up to what a GPU rounds.
-- Of Fashion-MNIST without a prompt the exact denoiser was left out, and of all of it the loss curves."""
+- Of Fashion-MNIST without a prompt the exact denoiser was not drawn from; its loss curve stands beside the model's."""
 
 
 def main() -> None:

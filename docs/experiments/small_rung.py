@@ -72,7 +72,7 @@ def measured(
     seed: int,
     parts: Sequence[str] = PARTS,
 ) -> None:
-    """Cells of every start, loss curves of the named prompts and predictions, noted in the result.
+    """Cells of every start, loss curves and predictions, noted in the result.
 
     Args:
         model: trained.
@@ -88,8 +88,8 @@ def measured(
     if "cells" in parts:
         _drawn(model, data, prompts, result, samples, steps, guidances, seed)
     if "curves" in parts:
-        named, drawer = [prompt for prompt in prompts if prompt], Drawer(model, "cpu", 256)
-        result.add("curves", loss_curves({"end": drawer}, data, named, min(samples, _CURVE), "cpu", seed))
+        drawer = Drawer(model, "cpu", 256)
+        result.add("curves", loss_curves({"end": drawer}, data, prompts, min(samples, _CURVE), "cpu", seed))
     if "predicted" in parts:
         result.add("predicted", predicted(data, prompts, samples, seed))
 

@@ -64,7 +64,7 @@ def summary(data: Captioned, cells: Cells, core: dict[str, Any]) -> dict[str, An
     return counts | {"error": ERROR, "cells": len(rows), "data": data_told, "rows": rows, "verdicts": verdicts}
 
 
-def _of_core(row: dict[str, Any]) -> bool:
+def of_core(row: dict[str, Any]) -> bool:
     """Whether a row is of the core: DDIM-50 of the trained model, at one of its weights of guidance."""
     shown = (row["model"], row["sampler"], row["steps"], row["rule"])
     return shown == ("end", "DDIM", CORE_STEPS, "normalised") and row["guidance"] in GUIDANCES
@@ -205,7 +205,7 @@ class Verdicts:
             (start, prompt, row["guidance"])
             for row in self.rows
             for start in ("matched", "matched closed")
-            if _of_core(row) and row["start"] == "noise"
+            if of_core(row) and row["start"] == "noise"
             for prompt in [row["prompt"]]
         ]
         z = float(norm.ppf(1 - ERROR / len(pairs)))

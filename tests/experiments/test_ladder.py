@@ -8,8 +8,13 @@ import torch
 from docs.experiments import ladder_page
 from docs.experiments.captioned import Captioned
 from docs.experiments.cells import Cell, Cells
+from docs.experiments.ladder_more import small_budget_text
+from docs.experiments.ladder_tables import gaussian_distance
+from docs.experiments.learned import learned, promised
 from docs.experiments.predict import _discretisation, budget_of, exact_of, law_of
 from docs.experiments.summary import summary
+from singdiffusion.average import Average
+from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singtheory import formula
 
 N = 64
@@ -102,6 +107,51 @@ def test_the_budget_counts_the_networks_error():
     found = budget_of({"timesteps": steps, "snr": {"end": snr}, "prompts": {"any": {"end": table}}}, "any")["end"]
     assert found["network"] == pytest.approx(0.5 * 1.5 * (snr[0] - snr[steps.index(981)]))
     assert found["discretisation"] == pytest.approx(0, abs=1e-6)  # a curve that does not fall
+
+
+def budget_of_a_small_rung(nats, exact, noise):
+    """Of a network that adds less than a nat in its first ten steps, with an initial mismatch and biases of its samples."""
+    steps = list(range(1, 1000, 20))
+    curve = {"mse": [2.0] * 50, "error2": [1.5] * 50, "mmse": [0.5] * 50, "bias": [0.0] * 50}
+    curves = {"timesteps": steps, "snr": {"end": [1.0 / t for t in steps]}, "prompts": {"3": {"end": curve}}}
+    law = {name: {"nats low": nats, "nats high": nats} for name in ("noise", "mean", "matched")}
+    levels = {"noise": noise, "mean closed": exact, "exact": exact}
+    cells = [{"start": start, "guidance": 1.0, "mean": 50 + off, "truth mean": 50} for start, off in levels.items()]
+    return small_budget_text({"curves": curves, "predicted": {"3": {"law": law}}, "cells": cells})
+
+
+def test_a_small_rungs_budget_says_whose_fault_it_is():
+    assert "9.0: the start is the larger fault." in budget_of_a_small_rung(9.0, 1.0, 30.0)
+    assert "in levels as well the start is the larger fault" in budget_of_a_small_rung(9.0, 1.0, 30.0)
+    assert "0.0: the network is the larger fault." in budget_of_a_small_rung(0.0, 30.0, 31.0)
+    assert "in levels as well the network is the larger fault" in budget_of_a_small_rung(0.0, 30.0, 31.0)
+    assert "in levels the start is the larger fault, for" in budget_of_a_small_rung(0.0, 1.0, 30.0)
+
+
+def test_a_gaussians_distance_to_black_and_white():
+    told = {"mean": 127.5, "std": 127.5, "levels": [0.0] * 128 + [255.0] * 128}
+    short = 2 * (0.841344746 - 0.5) - 2 * (
+        0.398942280 - 0.241970725
+    )  # E(1 − |Z|)₊: what is past black and white is cut off
+    assert gaussian_distance(told) == pytest.approx(127.5 * short, rel=1e-3)
+
+
+def test_the_brightness_that_a_spread_promises():
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(12, 3, generator=generator, dtype=torch.float64)).Q.mT.reshape(3, 3, 2, 2)
+    average = Average(torch.full((2, 3, 2, 2), 0.2), basis.float(), torch.tensor([[0.1, 0.2, 0.3], [0.0, 0.0, 0.0]]))
+    mean, std = promised(average)
+    draws = torch.einsum("nk,kchw->nchw", torch.randn(100_000, 3, generator=generator) * average.std[0], average.basis)
+    assert mean.tolist() == pytest.approx([127.5 * 1.2] * 2, rel=1e-6)
+    assert float(std[0]) == pytest.approx(127.5 * float(draws.mean(dim=(1, 2, 3)).std()), rel=0.02)
+    assert float(std[1]) == 0
+
+
+def test_what_the_page_says_of_the_trained_average_image_is_that_of_its_weights():
+    committed = json.loads((ladder_page.FOLDER / "learned.json").read_text(encoding="utf-8"))["prompts"]
+    found = learned(PIPELINE, AVERAGE, list(committed))
+    for prompt, told in committed.items():
+        assert found[prompt] == pytest.approx(told, rel=1e-3, abs=0.01), prompt
 
 
 def test_the_page_is_that_of_the_committed_results():
