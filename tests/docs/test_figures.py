@@ -1,9 +1,14 @@
-"""Every figure of the derivations and questions is drawn again and compared with its thumbnail; `test_interactive` does the same for figures with sliders.
+"""Every figure is drawn again and compared: those of executed pages with thumbnails, the others with the committed picture.
+
+`test_interactive` does the same for figures with sliders.
 
 `python -m tests.docs.test_figures` draws the thumbnails anew; look at the pages before you commit them.
 """
 
 import io
+import json
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +17,24 @@ import pytest
 from PIL import Image
 
 from docs.book.drawing import Drawing, drawing
+from docs.experiments import ladder_page
+from proofs_checks import brightness
+from proofs_checks.picture_brightness import draw
+from proofs_checks.picture_budget import budget_picture
 from tests.docs.conftest import DOCS, shown
 
-PAGES = sorted(page for group in ("derivations", "questions") for page in (DOCS / group).glob("*.md"))
+PAGES = [
+    *sorted(page for group in ("derivations", "questions") for page in (DOCS / group).glob("*.md")),
+    DOCS / "benchmarks.md",
+]
 THUMBNAILS = Path(__file__).parent / "figures"
 WIDTH = 200
 TOLERANCE = 0.002
 """Mean difference of grey levels, of 1. A line that moves by a hundredth of the height of its axes differs by more."""
 
 
-def thumbnail(figure: Drawing) -> Image.Image:
-    image = Image.open(io.BytesIO(figure.png())).convert("L")
+def thumbnail(png: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(png)).convert("L")
     return image.resize((WIDTH, round(WIDTH * image.height / image.width)), Image.Resampling.LANCZOS)
 
 
@@ -30,7 +42,7 @@ def drawn(page: Path) -> Iterator[tuple[str, Image.Image]]:
     """The figures of a page in order, by name; claims are not run."""
     figures = (value for value in shown(page, skip='check("') if isinstance(value, Drawing))
     for number, figure in enumerate(figures, start=1):
-        yield f"{page.stem}{number}.png", thumbnail(figure)
+        yield f"{page.stem}{number}.png", thumbnail(figure.png())
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
@@ -43,16 +55,45 @@ def difference(one: Image.Image, other: Image.Image) -> float:
 )
 def test_figures_regenerate(page):
     found = dict(drawn(page))
-    assert set(found) == {path.name for path in THUMBNAILS.glob(f"{page.stem}*.png")}
+    assert set(found) == {
+        path.name for path in THUMBNAILS.iterdir() if re.fullmatch(rf"{page.stem}\d+\.png", path.name)
+    }
     for name, image in found.items():
         assert difference(image, Image.open(THUMBNAILS / name)) < TOLERANCE, name
+
+
+@pytest.mark.parametrize("law", ["digits", "fashion-mnist", "golden", "bumps"])
+def test_pictures_of_the_budget_regenerate(law):
+    found = json.loads((DOCS / "budget" / f"{law}.json").read_text(encoding="utf-8"))
+    committed = (DOCS / "budget" / f"{law}.png").read_bytes()
+    assert difference(thumbnail(budget_picture(found).png()), thumbnail(committed)) < TOLERANCE
+
+
+def test_picture_of_the_first_page_regenerates():
+    buffer = io.BytesIO()
+    draw(json.loads(brightness.RESULT.read_text(encoding="utf-8"))).savefig(buffer, format="png")
+    committed = (DOCS / "picture-brightness.png").read_bytes()
+    assert difference(thumbnail(buffer.getvalue()), thumbnail(committed)) < TOLERANCE
+
+
+@pytest.mark.slow
+def test_pictures_of_the_ladder_regenerate(tmp_path, monkeypatch):
+    results, folder = ladder_page.FOLDER, tmp_path / "ladder"
+    names = re.findall(r"\(ladder/([\w.-]+\.png)\)", ladder_page.PAGE.read_text(encoding="utf-8"))
+    assert len(names) > 10
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns(*names))
+    monkeypatch.setattr(ladder_page, "FOLDER", folder)
+    ladder_page.draw(ladder_page.Results.read())
+    for name in names:
+        drawn_now, committed = (thumbnail((where / name).read_bytes()) for where in (folder, results))
+        assert difference(drawn_now, committed) < TOLERANCE, name
 
 
 def line(shift: float) -> Image.Image:
     figure, axis = drawing("A line.")
     axis.plot([0, 1], [shift, 1 + shift])
     axis.set(xlim=(0, 1), ylim=(0, 2))
-    return thumbnail(figure)
+    return thumbnail(figure.png())
 
 
 def test_a_moved_curve_is_seen():
