@@ -16,7 +16,7 @@ function row(name, number, told, predicted) {
   const top = chart.margin.top + number * HEIGHT, middle = top + 36, colour = COLOURS[name];
   chart.text(chart.margin.left, top + 12, `${name}: ${told.mean.toFixed(0)} ± ${told.std.toFixed(0)}`, "start");
   unpacked(told.levels, 255).forEach((level, k) => {
-    element("circle", { cx: chart.at(level, 0)[0].toFixed(1), cy: (middle - 13 + lift(k)).toFixed(1), r: 2, style: `fill: ${colour}; opacity: .45` }, chart.svg);
+    element("circle", { cx: chart.at(level, 0)[0].toFixed(1), cy: (middle - 13 + lift(k)).toFixed(1), r: 2, style: `fill: ${colour}; opacity: var(--dots)` }, chart.svg);
   });
   const span = (one, y, width) => {
     const ends = [one.mean - one.std, one.mean + one.std].map((v) => chart.at(Math.min(255, Math.max(0, v)), 0)[0]);
