@@ -115,8 +115,10 @@ class Source:
 
 def _opened(name: str, builder: str, **files: Any) -> Any:
     """A streaming dataset."""
-    from datasets import load_dataset  # the extra [train]; only what reads images needs it
-
+    try:
+        from datasets import load_dataset  # the extra [train]; only what reads images needs it
+    except ImportError as error:
+        raise InputError(f"{name}: {error}; pip install -c constraints.txt -e '.[train]'") from None
     try:
         return load_dataset(builder, split="train", streaming=True, **files)
     except Exception as error:  # its readers raise what they like

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import sys
 import tarfile
 
 import numpy as np
@@ -176,6 +177,14 @@ def test_images_without_captions(tmp_path):
     for k in range(2):
         (tmp_path / f"{k}.png").write_bytes(png())
     with pytest.raises(InputError, match=r"no captions; give metadata\.jsonl"):
+        list(Source(str(tmp_path)))
+
+
+def test_images_without_the_extra_that_reads_them(tmp_path, monkeypatch):
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "0.png", "text": "a"}\n')
+    (tmp_path / "0.png").write_bytes(png())
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(InputError, match=r"datasets.*; pip install -c constraints\.txt -e '\.\[train\]'$"):
         list(Source(str(tmp_path)))
 
 
