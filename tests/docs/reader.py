@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from PIL import Image
 
 from proofs_checks import cli as theory
 from singdiffusion import AverageTable
@@ -19,7 +21,7 @@ from singdiffusion import cli as diffusion
 from tests.singdiffusion import published, tiny
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
-PROMPT = "solid black background"
+PROMPTS = ("solid black background", "a cat", "a caption")
 PROGRAMS = {"singtheory": theory.app, "singdiffusion": diffusion.app}
 
 
@@ -45,7 +47,7 @@ def blocks(text):
 
 def module(pipe, folder):
     """An average image for the pipeline, stored."""
-    images = {PROMPT: torch.randn(3, *tiny.LATENTS, generator=torch.Generator().manual_seed(0))}
+    images = {prompt: torch.randn(3, *tiny.LATENTS, generator=torch.Generator().manual_seed(0)) for prompt in PROMPTS}
     AverageTable.from_images(images, scaling_factor=pipe.vae.config.scaling_factor).save_pretrained(folder)
     return folder
 
@@ -57,6 +59,16 @@ def furnish(folder):
     pipe.save_pretrained(folder / "PATH_OR_ID")
     module(pipe, folder / "MODULE")
     published.write(folder / "PUBLISHED", pipe.unet)
+
+
+def furnish_for_readme(folder):
+    """The same, by the names of README, with images and with a trained model."""
+    furnish(folder)
+    (folder / "PATH_OR_ID_OR_scheduler_config.json").symlink_to("PATH_OR_ID")
+    shutil.copytree(folder / "MODULE", folder / "run" / "model")
+    (folder / "FOLDER_OF_IMAGES").mkdir()
+    for level in (0, 128, 255):
+        Image.new("RGB", (16, 16), (level, level, level)).save(folder / "FOLDER_OF_IMAGES" / f"{level}.png")
 
 
 def read(page: Path, folder: Path, skip=()):

@@ -39,8 +39,36 @@ def test_every_command_is_understood(page, tmp_path, monkeypatch):
     )
 
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LONG = (
+    "--data fashion-mnist --report",
+    "bounds --schedule sd",
+    "budget --schedule sd",
+    "evaluate brightness",
+    "train --data",
+)
+"""Commands of README that take many minutes on two cores, or need data that not every machine has: they are read, not carried out."""
+SHORT = [
+    line
+    for block in reader.blocks(README)
+    for line in block.code.splitlines()
+    if line.startswith(".venv/bin/sing") and not any(words in line for words in LONG)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", SHORT, ids=[line.partition("/bin/")[2].replace("/", ".") for line in SHORT])
+def test_a_command_of_the_readme_runs_as_written(line, tmp_path):
+    reader.furnish_for_readme(tmp_path)
+    reader.shell(reader.Block("sh", line, 0), ROOT / "README.md", tmp_path)
+
+
+def test_few_commands_of_the_readme_are_not_run():
+    assert len(SHORT) >= 5 and all(sum(words in line for line in README.splitlines()) == 1 for words in LONG)
+
+
 def test_every_target_of_make_is_there():
-    asked = set(re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    asked = set(re.findall(r"^make (\w+)", README, flags=re.MULTILINE))
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert asked and asked <= set(targets)
 
