@@ -25,9 +25,10 @@ lint: .venv/.installed
 readme: verify
 	$(BIN)/python -m proofs_checks.readme
 
-# The site, docs/_build/html/index.html: every page is executed, two at a time, and a warning is an error.
+# The site, docs/_build/html/index.html: every page is executed, two at a time, and a warning is an error. -E: pages that have not changed
+# too, for what they show depends on code and results.
 docs: readme
-	$(BIN)/python -m sphinx -W -j 2 docs docs/_build/html
+	$(BIN)/python -m sphinx -E -W -j 2 docs docs/_build/html
 
 # The stamp is written last, so that a set-up cut short is taken up again and a finished one is not.
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/pip

@@ -71,6 +71,7 @@ html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
+html_show_search_summary = False  # browsers let no page that is a file read another one
 html_show_sphinx = False
 html_show_copyright = False
 

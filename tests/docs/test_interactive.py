@@ -24,6 +24,7 @@ from docs.interactive.build import NUMBERS, build
 from docs.interactive.figure import Figure, packed
 from docs.interactive.laws import offered
 from singtheory import Cosine, ReverseKernel
+from tests.docs.conftest import DOCS, SITE
 from tests.docs.test_figures import THUMBNAILS, TOLERANCE, difference
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -76,7 +77,7 @@ class Page:
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.tab.on("request", lambda request: self.asked.append(request.url))
         self.tab.goto(file.as_uri())
-        self.tab.wait_for_selector("svg .line, svg circle", state="attached")
+        self.tab.wait_for_selector(".interactive svg :is(.line, circle)", state="attached")
 
     def __enter__(self):
         return self
@@ -85,7 +86,7 @@ class Page:
         self.tab.close()
 
     def picture(self):
-        return self.tab.inner_html("svg")
+        return self.tab.inner_html(".interactive svg")
 
     def words(self):
         return self.tab.inner_text(".told")
@@ -108,7 +109,7 @@ class Page:
     def thumbnail(self):
         """The chart at half its size, without its words: the fonts differ from machine to machine, and words are compared as words."""
         self.tab.add_style_tag(content="svg text { visibility: hidden; }")
-        image = Image.open(io.BytesIO(self.tab.locator("svg").screenshot())).convert("RGB")
+        image = Image.open(io.BytesIO(self.tab.locator(".interactive svg").screenshot())).convert("RGB")
         return image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
 
     def background(self):
@@ -235,6 +236,42 @@ def test_a_moved_curve_is_seen(browser, numbers, tmp_path, name):
                 difference(page.thumbnail(), Image.open(THUMBNAILS / "interactive" / f"{name}-{scheme}.png"))
                 > TOLERANCE
             )
+
+
+@pytest.mark.slow
+@needs_browser
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_it_works_in_the_built_site(browser, name, scheme):
+    file = SITE / "interactive" / f"{name}.html"
+    if not file.exists():
+        pytest.skip("no site; build it with: make docs")
+    with Page(browser, file, PHONE, scheme) as page:
+        before = page.picture()
+        page.sliders()[0].press("ArrowLeft")
+        assert page.picture() != before
+        assert page.tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert page.complaints == [] and all(address.startswith("file:") for address in page.asked)
+
+
+@pytest.mark.slow
+@needs_browser
+def test_the_built_site_is_searched_and_copied_without_a_server(browser):
+    if not SITE.exists():
+        pytest.skip("no site; build it with: make docs")
+    tab, complaints = browser.new_page(viewport={"width": 1280, "height": 900}), []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.goto((SITE / "index.html").as_uri())
+    tab.fill("input[name=q] >> visible=true", "guidance")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#search-results li a")
+    assert "9. Why is guidance normalised" in tab.inner_text("#search-results")
+    tab.goto((SITE / "guides" / "mend-my-checkpoint.html").as_uri())
+    tab.wait_for_selector("button.copybtn", state="attached")
+    blocks = len(re.findall("^```[a-z]", (DOCS / "guides" / "mend-my-checkpoint.md").read_text("utf-8"), re.MULTILINE))
+    assert tab.locator("button.copybtn").count() == blocks > 3
+    assert complaints == []
+    tab.close()
 
 
 @needs_browser

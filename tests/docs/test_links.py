@@ -9,14 +9,13 @@ import pytest
 
 from docs.book.statement import claim_module
 from proofs_checks.harness import load_claims
-from tests.docs.conftest import DOCS, ROOT
+from tests.docs.conftest import DOCS, ROOT, SITE
 
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 _LABEL = re.compile(r"^\(([a-z0-9-]+)\)=$", flags=re.MULTILINE)
 _REF = re.compile(r"\{ref\}`(?:[^`<]*<)?([a-z0-9-]+)>?`")
 _DOC = re.compile(r"\{doc\}`(?:[^`<]*<)?([\w/.-]+)>?`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-SITE = DOCS / "_build" / "html"
 
 
 def prose(page: Path) -> str:
