@@ -57,6 +57,10 @@ class Engine:
         atoms = self.points.take(rows) - self.points.mean
         return atoms, torch.stack([-self.points.norms2[rows] / 2, self.points.log_weights[rows]])
 
+    def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], Found]:
+        """As `find`, for what is returned; a device may begin at once, and its numbers are waited for only then."""
+        return partial(self.find, z, snr, tol)
+
     def find(self, z: Tensor, snr: Tensor, tol: float) -> Found:
         """The posteriors of queries, shape (batch, d) and (batch,), each as far below `tol` times the data's scale as can be."""
         self.points.check()
@@ -67,8 +71,8 @@ class Engine:
         """In halves where the device has no memory for all at once. Raises `InputError` where one query is too many."""
         try:
             return self._group(z, snr, tol)
-        except RuntimeError as error:  # of which torch's errors of GPU memory are a kind
-            if "memory" not in str(error).lower():
+        except RuntimeError as error:
+            if not out_of_memory(error):
                 raise
             if len(z) == 1:
                 raise InputError(
@@ -165,6 +169,11 @@ class Engine:
     ) -> Found:
         below = left_out_below(self.points, tol * self.points.scale)
         return rescore(self.points, z, snr, candidates, below, statistics)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Of which torch's errors of GPU memory are a kind."""
+    return "memory" in str(error).lower()
 
 
 Way = Callable[[Tensor, Tensor], Found]

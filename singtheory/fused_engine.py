@@ -9,15 +9,17 @@ queries take the ways of `engine`, in float64.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from types import ModuleType
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from singtheory import formula, unfused
-from singtheory.engine import Engine
-from singtheory.levels import levels_of, rounded
+from singtheory import unfused
+from singtheory.certificate import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, Asking, Nearness, Sizes, Weighing
+from singtheory.engine import QUERIES, Engine, out_of_memory
+from singtheory.levels import levels_of
 from singtheory.points import Points
 from singtheory.replayed import Replayed
 from singtheory.scan import Found
@@ -25,8 +27,8 @@ from singtheory.screen import left_out_below
 
 TILE = 8
 """Atoms of which only the largest log weight is kept."""
-MOST_TILES = 64
-"""Beyond them all atoms are weighed."""
+MOST_TILES, FEW_TILES = 64, 8
+"""Beyond them all atoms are weighed; the latter, where half of a batch is weighed so anyway."""
 _PADDED, _WIDTH = 256, 64
 """Atoms and coordinates come in whole blocks of the kernels."""
 _WIDEST = 65536
@@ -37,13 +39,10 @@ _SAFE = 1.02
 """Over first-order counts of roundings."""
 _LEAST = -1e30
 """Stands for the logarithm of no weight in float32."""
-_LARGEST_TILT = 1e-2
-_DEPTH_ROUNDINGS = 24
-"""Roundings on every path of a sum over the width in `near`, a tree over the threads of a row, up to a width of 4096."""
-_PRODUCT_ROUNDINGS = 10
-"""Of a log weight that is put together from exact products: four of the digits, three of the unit, two of differences, one of the rest."""
-_MOST_QUERY_DIGITS, _MOST_WEIGHT_DIGITS = 7, 8
-"""Beyond them whole numbers would not go into 63 bits."""
+
+
+Looked = tuple[Tensor, Tensor, Tensor]
+"""Means (batch, d), then as `unfused.Certified`."""
 
 
 def engine_of(points: Points) -> Engine:
@@ -73,17 +72,22 @@ class FusedEngine(Engine):
     def _prepare(self) -> None:
         """Hold the atoms in float16 and, if they lie on levels, their numbers."""
         points = self.points
-        self.levels, self._mean_norm = levels_of(points.whole), float(points.mean.norm())
+        self.levels = levels_of(points.whole)
         if self.levels is None:
             centred = points.whole - points.mean
-            self._half_unit = float(centred.abs().max()) or 1.0
-            half = (centred / self._half_unit).half()
-            self._half_rest = _SAFE * _largest_norm(centred - half.double() * self._half_unit)
+            unit = float(centred.abs().max()) or 1.0
+            half = (centred / unit).half()
+            rest, step, base, levels_rest = _SAFE * _largest_norm(centred - half.double() * unit), 0.0, 0.0, 0.0
         else:
-            half, self._half_unit, self._half_rest = self.levels.numbers.half(), self.levels.step, self.levels.rest
+            half, unit, rest = self.levels.numbers.half(), self.levels.step, self.levels.rest
+            step, base, levels_rest = self.levels.step, self.levels.base, self.levels.rest
             self._numbers = _whole_blocks(self.levels.numbers)
             self._columns = self._numbers[:, : points.dim + -points.dim % 8].mT.contiguous()
-        self._half_reach = _SAFE * self._half_unit * _largest_norm(half)
+        self._sizes = Sizes(
+            points.count, points.dim, points.radius, points.reach, points.variance, points.scale,
+            float(points.mean.norm()), points.least_log_weight, unit, _SAFE * unit * _largest_norm(half), rest,
+            step, base, levels_rest,
+        )  # fmt: skip
         self._halves = _whole_blocks(half)
         more = len(self._halves) - points.count
         self._norms = pad(points.norms2 / 2, (0, more))
@@ -96,36 +100,68 @@ class FusedEngine(Engine):
         """As `Engine.needs`; the atoms are held in float16 and, if they lie on levels, twice in bytes."""
         return super().needs + 4 * self.points.count * self.points.dim
 
-    def _group(self, z: Tensor, snr: Tensor, tol: float) -> Found:
-        if self.small or not len(z) or not self.points.radius:
-            return super()._group(z, snr, tol)
-        # kernels read numbers one after another, and run on the device that is current
-        with torch.cuda.device_of(z):
-            return self._found(z.contiguous(), snr.contiguous(), tol)
+    def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], Found]:
+        """As `Engine.start`; all atoms are screened meanwhile."""
+        if not 0 < len(z) <= QUERIES or self._trivial:
+            return super().start(z, snr, tol)
+        try:
+            return partial(self._finish, z, snr, tol, self._looked(z, snr, tol))
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            return super().start(z, snr, tol)
 
-    def _found(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+    def _finish(self, z: Tensor, snr: Tensor, tol: float, looked: Looked) -> Found:
+        try:
+            return self._found(z, snr, tol, *looked)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            return self.find(z, snr, tol)
+
+    @property
+    def _trivial(self) -> bool:
+        """Whether nothing need be screened."""
+        return self.small or not self.points.radius
+
+    def _group(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+        if self._trivial or not len(z):
+            return super()._group(z, snr, tol)
+        return self._found(z, snr, tol, *self._looked(z, snr, tol))
+
+    def _looked(self, z: Tensor, snr: Tensor, tol: float) -> Looked:
+        """What a screen and the best tiles tell, not yet waited for."""
         if not self._set_up:
             self._prepare()
-        goal = tol * self.points.scale
-        mean, numbers, plan = self._first(z, snr, goal=goal)
-        series, rest, digits, weight_digits = plan.tolist()
+        # kernels read numbers one after another, and run on the device that is current
+        with torch.cuda.device_of(z):
+            mean, numbers, plan = self._first(z.contiguous(), snr.contiguous(), goal=tol * self.points.scale)
+            return mean.clone(), numbers.clone(), plan.clone()
+
+    def _found(self, z: Tensor, snr: Tensor, tol: float, mean: Tensor, numbers: Tensor, plan: Tensor) -> Found:
+        """With what is left to do after a look."""
+        with torch.cuda.device_of(z):
+            return self._done(z.contiguous(), snr.contiguous(), tol * self.points.scale, mean, numbers, plan.tolist())
+
+    def _done(self, z: Tensor, snr: Tensor, goal: float, mean: Tensor, numbers: Tensor, plan: Sequence[int]) -> Found:
+        series, rest, digits, weight_digits = plan
         if series == len(z):
             return _own(*self._near_zero(z, snr))
-        top, near_zero, poor = numbers[3], numbers[4] > 0, numbers[5] > 0
+        top, tol = numbers[3], goal / self.points.scale
 
         def by_digits(rows: Tensor | slice) -> Found:
             return _own(*self._all(z[rows], snr[rows], top[rows], digits=digits, weight_digits=weight_digits))
 
         def by_all_digits(rows: Tensor) -> Found:
-            return _own(*self._weigh(z[rows], snr[rows], top[rows], _MOST_QUERY_DIGITS, _MOST_WEIGHT_DIGITS))
+            return _own(*self._weigh(z[rows], snr[rows], top[rows], MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS))
 
         dense = rest > 0 and self.levels is not None
-        found = by_digits(slice(None)) if dense and rest == len(z) else _own(mean, numbers)
+        found = by_digits(slice(None)) if dense and rest == len(z) else Found(mean, *numbers[:3])
         if series:
-            _answer(found, near_zero, lambda rows: self.series.posterior(z[rows], snr[rows]))
+            _answer(found, numbers[4] > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
         if dense and rest < len(z):
             # most of a batch is answered sooner as a whole, for that is recorded
-            _answer(found, poor if 2 * rest < len(z) else torch.ones_like(poor), by_digits)
+            _answer(found, numbers[5] > 0 if 2 * rest < len(z) else numbers[5] > -1, by_digits)
         if not rest:
             return found
         # the few that fall short get all digits that there are
@@ -146,138 +182,31 @@ class FusedEngine(Engine):
         """By the series."""
         return _packed(self.series.posterior(z, snr))
 
-    def _look(self, z: Tensor, snr: Tensor, goal: float) -> tuple[Tensor, ...]:
-        """Screen all atoms, and weigh those of the best tiles.
-
-        Returns:
-            Means (batch, d); trace, log evidence, error bound, about the largest log weight, whether the moments suffice and whether
-            more must be done (6, batch); how many queries there are of the one and of the other, and how many digits of queries and
-            of weights the latter want (4,).
-        """
-        points, below, root = self.points, left_out_below(self.points, goal), snr.sqrt()
-        shifted = points.shifted(z, snr)
-        norm, scaled = torch.linalg.vector_norm(shifted, dim=1), shifted.mul(root[:, None])
-        size = torch.linalg.vector_norm(scaled, ord=math.inf, dim=1).clamp(min=1e-300)
-        largest, error = self._screen(scaled, size, norm * root, snr)
-        near = self._kernels.near(z, points.whole, points.log_weights, largest, error, below, snr, TILE, MOST_TILES)
-        bound = self._bound(near, norm, root, snr, below)
-        series = self.series.remainder_at(norm.square(), snr) <= goal
-        rest = ~(bound <= goal) & ~series
-        digits, weight_digits = self._digits_for(size, snr, near.tiles / near.mass, goal)
-        counts = torch.stack([series, rest]).sum(dim=1)
-        wanted = torch.stack([digits, weight_digits]).where(rest, 0.0).nan_to_num(nan=1.0)
-        plan = torch.cat([counts, wanted.amax(dim=1).long()])
-        evidence = near.log_sum - points.dim / 2 * math.log(2 * math.pi)
-        numbers = torch.stack([near.variance, evidence, bound, near.best + error / 8, series.double(), rest.double()])
-        return near.mean, numbers, plan
-
-    def _screen(self, scaled: Tensor, size: Tensor, norm: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
-        """The largest log weight in every tile, shape (batch, tiles), and at least the error of each, shape (batch,).
-
-        Args:
-            scaled: `√γ z′`, shape (batch, d).
-            size: its largest number, shape (batch,).
-            norm: shape (batch,).
-            snr: shape (batch,).
-        """
-        queries = torch.zeros(len(scaled), self._halves.shape[1], dtype=torch.float16, device=scaled.device)
-        queries[:, : self.points.dim] = scaled / size[:, None]
-        unit = (size * self._half_unit).float()
-        largest = self._kernels.screen(queries, self._halves, *self._single, unit, snr.float(), TILE)
-        # rounding of queries to float16, of atoms, of the product, and of what is added in float32
-        half = formula.HALF * (1 + math.sqrt(self.points.dim) * formula.HALF)
-        per_norm = half * (self._half_reach + self._half_rest) + self._half_rest
-        per_norm += (formula.accumulation(self.points.dim, formula.MATRIX) + 10 * formula.SINGLE) * self._half_reach
-        # z′ is rounded in float64
-        per_snr = 5 * formula.SINGLE * self.points.radius**2 + 4 * formula.DOUBLE * self._mean_norm * self._half_reach
-        constant = -10 * formula.SINGLE * self.points.least_log_weight
-        return largest, _SAFE * torch.add(norm * per_norm, snr, alpha=per_snr).add_(constant)
-
-    def _bound(self, near: unfused.Near, norm: Tensor, root: Tensor, snr: Tensor, below: float) -> Tensor:
-        """On the error of the mean, as in `rescore`: infinite where there are too many tiles.
-
-        A log weight is off by `u(A‖y_i − y_b‖ + 4|log weight| + C)`, with `‖y_i − y_b‖/2` at most the radius.
-        """
-        points = self.points
-        roundings = max(_DEPTH_ROUNDINGS, points.dim / 128) + 6
-        per_snr = 2 * self._mean_norm + roundings * points.radius + 6 * points.reach
-        along = root * torch.add(2 * norm, near.distance, alpha=roundings) + per_snr * snr
-        others = 8 - 4 * points.least_log_weight
-        mass = _SAFE * formula.logit_error(formula.DOUBLE, along * near.apart, 4 * near.log_weight, others)
-        tilted = formula.tilt_error(mass * (near.apart + near.shift), mass)
-        sums = formula.accumulation(MOST_TILES * TILE + 16, formula.DOUBLE)
-        rounded_off = torch.add(2 * sums * near.apart, near.shift, alpha=3 * formula.DOUBLE)
-        left_out = formula.truncation_error(points.count * math.exp(-below), 2 * points.radius)
-        constant = 3 * formula.DOUBLE * points.reach + left_out
-        # where no log weight is far off, e^δ − 1 is δ up to what is allowed for
-        far = (_LARGEST_TILT / formula.DOUBLE - 3300 - others) / (2 * points.radius)
-        return (_SAFE * (tilted + rounded_off) + constant).where((along < far) & near.best.isfinite(), torch.inf)
+    def _look(self, z: Tensor, snr: Tensor, goal: float) -> Looked:
+        """Screen all atoms, and weigh those of the best tiles."""
+        points, below, kernels = self.points, left_out_below(self.points, goal), self._kernels
+        asking = Asking.of(self._sizes, goal, self.series.rounding)
+        queries = kernels.asked(z, snr, points.mean, self._halves.shape[1], asking)
+        largest = kernels.screen(queries, self._halves, *self._single, snr, TILE)
+        tiles = kernels.tiles(largest, queries.error, below, MOST_TILES)
+        near = kernels.near(z, points.whole, points.log_weights, tiles, snr, TILE, FEW_TILES)
+        known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
+        found = kernels.certified(near, tiles, queries, snr, known)
+        return near.mean, found.numbers, found.plan
 
     def _weigh(self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int) -> tuple[Tensor, Tensor]:
         """From all atoms."""
-        assert self.levels is not None
-        points, levels = self.points, self.levels
-        shifted = points.shifted(z, snr)
-        scaled = shifted * snr.sqrt()[:, None]
-        rows = rounded(scaled, digits)
-        held = pad(rows.digits, (0, self._numbers.shape[1] - points.dim))
-        mean = torch.zeros(len(z), points.dim, dtype=torch.float64, device=z.device)
-        total, square, lost = (torch.zeros_like(snr) for _ in range(3))
-        for start in range(0, len(self._numbers), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            weighed = self._kernels.weigh(
-                held, self._numbers[part], self._norms[part], self._log_weights[part],
-                rows.scale * levels.step, snr, top, weight_digits,
-            )  # fmt: skip
-            total, square, lost = total + weighed.total, square + weighed.square, lost + weighed.lost
-            for digit, sums in enumerate(self._kernels.product(weighed.digits, self._columns[:, part])):
-                mean.add_(sums[:, : points.dim], alpha=256.0 ** (weight_digits - 1 - digit))
-        mean = mean.mul_((levels.step / total)[:, None]).add_(levels.base)
-        second, norm2 = square / total, (mean - points.mean).square().sum(dim=1)
-        variance = (second - norm2).clamp(min=0)
-        # what was rounded has a mean over all weights before it, of which at least total − lost are left
-        share = lost / (total - lost)
-        size, reach = torch.linalg.vector_norm(scaled, dim=1), points.radius + norm2.sqrt()
-        spread = (variance + share * reach.square() + 1e-12 * second).sqrt()
-        rest = (rows.rest + size * formula.DOUBLE) * _SAFE
-        mass = self._delta(size, snr, second.sqrt()) + rest * spread + size * levels.rest * _SAFE
-        far = self._delta(size, snr, points.radius) + 2 * rest * points.radius + size * levels.rest
-        tilted = formula.tilt_error(mass * spread, mass)
-        sums = 64 + 2 * weight_digits * (len(self._numbers) / _CHUNK + 1)
-        rounding = sums * formula.DOUBLE * (self._half_reach + abs(levels.base) * math.sqrt(points.dim) + points.reach)
-        # what was multiplied is y − base, not y′
-        off_centre = scaled.sum(dim=1) * levels.base - scaled @ points.mean
-        log_total = top + (total / (127 * 256.0 ** (weight_digits - 1))).log() + off_centre
-        evidence = log_total - shifted.square().sum(dim=1) / 2 - points.dim / 2 * math.log(2 * math.pi)
-        # with too few digits, or at too much of a guess at the top, no weight may be left
-        bound = _SAFE * (tilted + share * reach + rounding + levels.rest)
-        bound = bound.where((far < _LARGEST_TILT) & (total > 2 * lost), torch.inf)
-        return _packed(Found(mean, variance, evidence, bound))
-
-    def _delta(self, size: Tensor, snr: Tensor, norm: Tensor | float) -> Tensor:
-        """`δ`: at least the root mean square error of log weights through float64, as `scan.logit_error`; shape (batch,)."""
-        points = self.points
-        product = _PRODUCT_ROUNDINGS * size * self._half_reach + 3 * snr * self._mean_norm * norm
-        squares = 32 * snr * points.radius * norm / 2
-        others = math.log(points.count) - 9 * points.least_log_weight + 64
-        return _SAFE * formula.logit_error(formula.DOUBLE, product, squares, others)
-
-    def _digits_for(self, size: Tensor, snr: Tensor, matter: Tensor, goal: float) -> tuple[Tensor, Tensor]:
-        """Of queries and of weights, so that rounding to them should stay below a goal: a certificate decides afterwards.
-
-        Args:
-            size: the largest number of every query, shape (batch,).
-            snr: shape (batch,).
-            matter: tiles that matter in units of the largest weight of all, shape (batch,).
-            goal: for the error of the mean.
-        """
-        # the trace is at most tr Σ and d/γ
-        spread = (self.points.dim / snr).clamp(max=self.points.variance)
-        step = size * spread * (math.sqrt(self.points.dim / 12) / 127)
-        # of a tile about one atom matters, and rounding takes about a quarter of its last digit
-        lost = matter * (self.points.radius / (4 * 127))
-        places = (torch.stack([1.5 * step, 8 * lost]) / goal).clamp(min=1).log().div_(math.log(256)).ceil_()
-        return (1 + places[0]).clamp_(max=_MOST_QUERY_DIGITS), (1 + places[1]).clamp_(max=_MOST_WEIGHT_DIGITS)
+        mean, kernels, blocks = self.points.mean, self._kernels, range(0, len(self._numbers), _CHUNK)
+        known = Weighing.of(self._sizes, weight_digits, len(blocks))
+        queries = kernels.digits(z, snr, mean, self._numbers.shape[1], digits, known)
+        products = sums = 0
+        for part in (slice(start, start + _CHUNK) for start in blocks):
+            weighed = kernels.weigh(
+                queries, self._numbers[part], self._norms[part], self._log_weights[part], snr, top, weight_digits
+            )
+            sums = sums + weighed.sums
+            products = products + kernels.product(weighed.digits, self._columns[:, part])
+        return kernels.weighted(products, sums, queries, snr, top, mean, known)
 
 
 def _packed(found: Found) -> tuple[Tensor, Tensor]:

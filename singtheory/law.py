@@ -70,20 +70,32 @@ class Law(ABC):
 
     def _checked(self, z: Array, snr: Array) -> tuple[Tensor, Tensor]:
         """Queries as tensors, one snr a query. Raises `InputError` as `posterior`."""
+        queries = self._shaped(z, snr)
+        _check_numbers(*queries)
+        return queries
+
+    def _shaped(self, z: Array, snr: Array) -> tuple[Tensor, Tensor]:
+        """As `_checked`, without a look at the numbers, for which one would wait for a GPU."""
         z = torch.atleast_2d(torch.as_tensor(z, dtype=torch.float64, device=self.device))
         snr = torch.as_tensor(snr, dtype=torch.float64, device=self.device)
         if z.ndim != 2 or z.shape[1] != self.dim:
             raise InputError(
                 f"query of shape {tuple(z.shape)}: the data has dimension {self.dim}, need (batch, {self.dim})"
             )
-        largest, low, high = _extremes(z, snr)
-        if not largest < math.inf:
-            raise InputError("query z holds NaN or infinity: divide x_t by sigma_t at t > 0 only")
-        if not 0 <= low <= high < math.inf:
-            raise InputError("snr must be finite and at least 0: at t = 0 the posterior is the point x_t itself")
         if snr.ndim > 1 or (snr.ndim == 1 and len(snr) not in (1, len(z))):
             raise InputError(f"snr of shape {tuple(snr.shape)} for {len(z)} queries: give one number or one a query")
         return z, snr.expand(len(z))
+
+
+def _check_numbers(z: Tensor, snr: Tensor) -> None:
+    """Raise `InputError` for NaN, infinities and negative snr; numbers are read from a GPU at once."""
+    if not z.numel():
+        return
+    largest, low, high = torch.stack([torch.linalg.vector_norm(z, ord=math.inf), *torch.aminmax(snr)]).tolist()
+    if not largest < math.inf:
+        raise InputError("query z holds NaN or infinity: divide x_t by sigma_t at t > 0 only")
+    if not 0 <= low <= high < math.inf:
+        raise InputError("snr must be finite and at least 0: at t = 0 the posterior is the point x_t itself")
 
 
 def _as_finite(name: str, values: Array, ndim: int) -> Tensor:
@@ -133,13 +145,6 @@ def _as_cov(name: str, values: Array, count: int, dim: int) -> Tensor:
     if bool((torch.linalg.eigvalsh(cov)[:, 0] < -1e-9 * scale).any()):
         raise InputError(f"{name}: has a negative eigenvalue, so it is no covariance")
     return (cov + cov.mT) / 2
-
-
-def _extremes(z: Tensor, snr: Tensor) -> list[float]:
-    """The largest size of a query's numbers, the least snr and the largest, NaN where there is one: read from a GPU at once."""
-    if not z.numel() or not snr.numel():
-        return [0.0, 0.0, 0.0]
-    return torch.stack([torch.linalg.vector_norm(z, ord=math.inf), *torch.aminmax(snr)]).tolist()
 
 
 @final
@@ -243,13 +248,14 @@ class Atoms(Law):
         Raises:
             InputError: as `Law.posterior`, and for a `tol` that is not positive or below what the arithmetic can certify.
         """
-        queries = self._checked(z, snr)
-        if tol is None:
-            return self._posterior(*queries)
-        if not tol > 0:
+        if tol is not None and not tol > 0:
             raise InputError(f"tol {tol}: must be positive; it is relative to the size of the data")
-        found = AtomsPosterior(self._engine, *queries, tol)
-        check_reached(found.error_bound, self._points, tol)
+        queries = self._shaped(z, snr)
+        # a GPU begins before its numbers are read
+        found = self._posterior(*queries) if tol is None else AtomsPosterior(self._engine, *queries, tol)
+        _check_numbers(*queries)
+        if tol is not None:
+            check_reached(found.error_bound, self._points, tol)
         return found
 
     @cached_property

@@ -83,6 +83,7 @@ class AtomsPosterior(Posterior):
 
     def __init__(self, engine: Engine, z: Tensor, snr: Tensor, tol: float) -> None:
         self.engine, self.z, self.snr, self.tol = engine, z, snr, tol
+        self._find = engine.start(z, snr, tol)
         self._whole: tuple[AtomsPosterior, slice] | None = None
 
     @classmethod
@@ -96,7 +97,7 @@ class AtomsPosterior(Posterior):
         if self._whole is not None:
             posterior, rows = self._whole
             return posterior._found.of(rows)
-        return self.engine.find(self.z, self.snr, self.tol)
+        return self._find()
 
     @property
     def mean(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]

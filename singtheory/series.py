@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from singtheory import formula
+from singtheory.certificate import series_remainder
 from singtheory.points import BLOCK, Points
 from singtheory.scan import Found
-
-_SAFE = 1.01
 
 
 class Series:
@@ -46,22 +45,18 @@ class Series:
         """`Σ λ/(1 + γλ)`, the error of the best linear denoiser, which `E tr C` does not exceed; shape (batch,)."""
         return (self._eigenvalues / (1 + snr[:, None] * self._eigenvalues)).sum(dim=1)
 
-    def _sizes(self, norm2: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
-        """`T ≥ |t|` and `2γ‖z′‖² tr Σ + ½γ² r² tr Σ ≥ Var t`, from `‖z′‖²` alone, both (batch,)."""
+    @cached_property
+    def rounding(self) -> float:
+        """Of sums over all atoms and over the width, relative to the sums of sizes."""
         points = self.points
-        largest = (snr * norm2).sqrt() * points.radius + snr * points.radius**2 / 2
-        return largest, (2 * snr * norm2 + (snr * points.radius).square() / 2) * points.variance
+        return formula.accumulation(BLOCK + points.count / BLOCK + points.dim, formula.DOUBLE)
 
     def remainder(self, z: Tensor, snr: Tensor) -> Tensor:
         """At least the error of the mean, shape (batch,)."""
-        return self.remainder_at(self.points.shifted(z, snr).square().sum(dim=1), snr)
-
-    def remainder_at(self, norm2: Tensor, snr: Tensor) -> Tensor:
-        """As `remainder`, from `‖z′‖²`, shape (batch,)."""
-        points, (largest, variance) = self.points, self._sizes(norm2, snr)
-        sums = formula.accumulation(BLOCK + points.count / BLOCK + points.dim, formula.DOUBLE)
-        rounding = sums * (math.sqrt(points.variance) + largest * points.radius) + formula.DOUBLE * points.scale
-        return _SAFE * (formula.series_error(points.radius, largest, variance, torch) + rounding)
+        points = self.points
+        norm2 = points.shifted(z, snr).square().sum(dim=1)
+        constant = self.rounding * math.sqrt(points.variance) + formula.DOUBLE * points.scale
+        return series_remainder(norm2, snr, points.radius, points.variance, self.rounding, constant)
 
     def posterior(self, z: Tensor, snr: Tensor) -> Found:
         """The posteriors of queries whose remainder is small."""

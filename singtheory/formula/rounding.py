@@ -39,9 +39,9 @@ def truncation_error(share: Number, reach: Number) -> Number:
     return share * reach
 
 
-def series_error(radius: Number, largest: Number, variance: Number, xp: Namespace) -> Number:
-    """`ρ e^{2T} Var t`: at least the error of `E y + Cov(y, t)` as the mean under weights `∝ w e^t`, `|t| ≤ T`, `‖y − μ‖ ≤ ρ` (C1).
+def series_error(radius: Number, growth: Number, variance: Number) -> Number:
+    """`ρ e^{2T} Var t`, given `e^{2T}`: at least the error of `E y + Cov(y, t)` as the mean under weights `∝ w e^t`, `|t| ≤ T`, `‖y − μ‖ ≤ ρ` (C1).
 
     Along `w e^{ht}` the mean has the second derivative `E_h ξ(t − E_h t)²`; `‖ξ‖ ≤ 2ρ` and `Var_h t ≤ e^{2T} Var t`.
     """
-    return radius * xp.exp(2 * largest) * variance
+    return radius * growth * variance

@@ -10,6 +10,7 @@ import json
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,8 +18,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 
 from singtheory import data
+from singtheory.fused_engine import FusedEngine
 from singtheory.law import Atoms
 from singtheory.provenance import device_name
 from singtheory.scan import most_parts, scan
@@ -29,6 +33,9 @@ GAMMAS = (0.0, 1e-4, 0.0047, 0.05, 0.5, 5.0, 20.0, 200.0)
 QUERIES = {"gpu": 1024, "cpu": 256}
 ROUNDS = {"gpu": 15, "cpu": 5}
 RANDOM_QUERIES = 100_000
+KERNELS = {"_screen": "screen", "_tiles": "tiles", "_near": "near", "_weigh": "weigh"}
+PEAKS = {"float16": 989e12, "int8": 1979e12}
+"""Operations a second of an H100 SXM on its tensor cores, dense, as its maker states them."""
 
 
 def queries(law: Atoms, snr: float | Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -81,6 +88,36 @@ def timed(ways: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[
     return found
 
 
+def profiled(call: Callable[[], Any], rounds: int = 5) -> dict[str, Any]:
+    """What a call does on the card: milliseconds by kernel, and how many kernels there are."""
+    call()
+    activity = ProfilerActivity.CUDA if torch.cuda.is_available() else ProfilerActivity.CPU
+    with profile(activities=[activity]) as seen:
+        for _ in range(rounds):
+            call()
+        _wait("cuda" if torch.cuda.is_available() else "cpu")
+    took: Counter[str] = Counter()
+    events = [event for event in seen.events() or [] if event.device_type == DeviceType.CUDA]
+    for event in events:
+        took[KERNELS.get(event.name, "int8 product of torch" if "i16832" in event.name else "others")] += (
+            event.device_time / 1000 / rounds
+        )
+    return {"kernels": len(events) / rounds, "milliseconds": {name: round(ms, 4) for name, ms in took.most_common()}}
+
+
+def at_least(law: Atoms, z: Tensor, snr: Tensor, tol: float) -> dict[str, float]:
+    """Milliseconds in which tensor cores at their peak do the products that a call asks for; none where it takes other ways."""
+    if not isinstance(law._engine, FusedEngine):
+        return {}
+    series, rest, digits, weight_digits = law._engine._first(z, snr, goal=tol * law._points.scale)[2].tolist()
+    one = 2000 * len(z) * len(law.points) * law.dim
+    return {
+        "screen": (series < len(z)) * one / PEAKS["float16"],
+        "weigh": (rest > 0) * digits * one / PEAKS["int8"],
+        "int8 product of torch": (rest > 0) * weight_digits * one / PEAKS["int8"],
+    }
+
+
 def _wait(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
@@ -124,6 +161,10 @@ def at(law: Atoms, gamma: float, kind: str, count: int, rounds: int, generator: 
         "times": {"float64 / ours, 1e-12": ratio(took, "float64", "ours, 1e-12")},
     }
     if kind == "gpu":
+        row["profile"] = {
+            name: profiled(ways[name]) | {"at least": at_least(law, z, snr, tol)}
+            for name, tol in (("ours, 1e-6", 1e-6), ("ours, 1e-12", 1e-12))
+        }
         row["bound"]["ours, 1e-6"] = float(law.posterior(z, snr).error_bound.max()) / scale
         row["times"]["float32 / ours, 1e-6"] = ratio(took, "float32", "ours, 1e-6")
         row["times"]["ours, 1e-6 / two products"] = ratio(took, "ours, 1e-6", "two products in bfloat16")

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from singtheory import fused_engine
+from singtheory import fused_engine, unfused
+from singtheory.certificate import Asking
 from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Engine
 from singtheory.fused_engine import FusedEngine, engine_of
 from singtheory.points import Points
@@ -72,9 +73,11 @@ def test_no_tile_is_left_out_that_holds_a_log_weight_above_the_threshold(data):
     points = data.draw(clouds())
     z, snr = data.draw(asked(points))
     engine = prepared(points)
-    shifted = z - snr.sqrt()[:, None] * points.mean
-    scaled = snr.sqrt()[:, None] * shifted
-    largest, error = engine._screen(scaled, scaled.abs().amax(dim=1).clamp(min=1e-300), scaled.norm(dim=1), snr)
+    scaled = snr.sqrt()[:, None] * points.shifted(z, snr)
+    known = Asking.of(engine._sizes, 1e-9 * points.scale, engine.series.rounding)
+    queries = unfused.asked(z, snr, points.mean, engine._halves.shape[1], known)
+    largest = unfused.screen(queries, engine._halves, *engine._single, snr, fused_engine.TILE)
+    error = queries.error
     atoms = points.whole - points.mean
     exact = scaled @ atoms.mT - snr[:, None] * atoms.square().sum(dim=1) / 2 + points.log_weights
     exact = torch.nn.functional.pad(exact, (0, -points.count % fused_engine.TILE), value=-math.inf)

@@ -1,0 +1,282 @@
+"""Bounds on what an engine leaves out and rounds, as formulas of numbers that are known of a query; most are those of GPUs.
+
+Each is written once, with plain operators and with functions of `xp`: here they take tensors, and `fused` compiles the same lines into
+its kernels with Triton's language in the place of torch. `unfused` says what the numbers are.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch as xp
+
+from singtheory import formula
+from singtheory.formula import DOUBLE, Number, logit_error, series_error, tilt_error
+
+_SAFE = 1.02
+"""Over first-order counts of roundings."""
+_LARGEST_TILT = 1e-2
+"""Of log weights: `e^δ − 1` is below `1.02 δ` for all up to it."""
+_DEPTH_ROUNDINGS = 24
+"""Roundings on every path of a sum over the width in `near`, a tree over the threads of a row, up to a width of 4096."""
+_PRODUCT_ROUNDINGS = 10
+"""Of a log weight that is put together from exact products: four of the digits, three of the unit, two of differences, one of the rest."""
+_LOG_256 = math.log(256)
+MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS = 7, 8
+"""Beyond them whole numbers would not go into 63 bits."""
+
+
+class Sizes(NamedTuple):
+    """What certificates need to know of the atoms, and of what is held of them in low precision.
+
+    Attributes:
+        atoms: how many.
+        dim: coordinates.
+        radius: at least the largest `‖y′‖`.
+        reach: at least the largest `‖y‖`.
+        variance: `tr Σ`.
+        scale: `√Σ w‖y‖²`.
+        mean_norm: `‖μ‖`.
+        least_log_weight: of atoms that have weight.
+        half_unit: of the atoms in float16.
+        half_reach: at least their largest norm.
+        half_rest: at least the largest norm of what is missing in them.
+        step: between levels, 0 where there are none.
+        base: the value of level 0.
+        levels_rest: at least the largest distance of an atom from its levels.
+    """
+
+    atoms: float
+    dim: float
+    radius: float
+    reach: float
+    variance: float
+    scale: float
+    mean_norm: float
+    least_log_weight: float
+    half_unit: float
+    half_reach: float
+    half_rest: float
+    step: float
+    base: float
+    levels_rest: float
+
+
+class Asking(NamedTuple):
+    """Constants of `screen_error`, then of `series_remainder`, then what errors are held against."""
+
+    per_norm: float
+    per_snr: float
+    weights: float
+    radius: float
+    variance: float
+    rounding: float
+    constant: float
+    half_unit: float
+    goal: float
+
+    @classmethod
+    def of(cls, sizes: Sizes, goal: float, rounding: float) -> "Asking":
+        """For errors of the mean up to `goal`, with `rounding` that of the sums of the series."""
+        # rounding of queries to float16, of atoms, of the product, and of what is added in float32
+        half = formula.HALF * (1 + math.sqrt(sizes.dim) * formula.HALF)
+        per_norm = half * (sizes.half_reach + sizes.half_rest) + sizes.half_rest
+        per_norm += (formula.accumulation(sizes.dim, formula.MATRIX) + 10 * formula.SINGLE) * sizes.half_reach
+        # z′ is rounded in float64
+        per_snr = 5 * formula.SINGLE * sizes.radius**2 + 4 * DOUBLE * sizes.mean_norm * sizes.half_reach
+        weights = -10 * formula.SINGLE * sizes.least_log_weight
+        constant = rounding * math.sqrt(sizes.variance) + DOUBLE * sizes.scale
+        return cls(per_norm, per_snr, weights, sizes.radius, sizes.variance, rounding, constant, sizes.half_unit, goal)
+
+
+class Nearness(NamedTuple):
+    """Constants of `near_bound`, then of `query_digits` and `weight_digits`."""
+
+    roundings: float
+    per_snr: float
+    others: float
+    sums: float
+    far: float
+    constant: float
+    dim: float
+    variance: float
+    per_step: float
+    per_tile: float
+    goal: float
+
+    @classmethod
+    def of(cls, sizes: Sizes, goal: float, below: float, atoms: int) -> "Nearness":
+        """For errors of the mean up to `goal`, with all log weights left out that are `below` the largest, and at most `atoms` kept."""
+        roundings = max(_DEPTH_ROUNDINGS, sizes.dim / 128) + 6
+        per_snr = 2 * sizes.mean_norm + roundings * sizes.radius + 6 * sizes.reach
+        others = 8 - 4 * sizes.least_log_weight
+        sums = formula.accumulation(atoms + 16, DOUBLE)
+        # where no log weight is far off, e^δ − 1 is δ up to what is allowed for
+        far = (_LARGEST_TILT / DOUBLE - 3300 - others) / (2 * sizes.radius)
+        left_out = formula.truncation_error(sizes.atoms * math.exp(-below), 2 * sizes.radius)
+        constant = 3 * DOUBLE * sizes.reach + left_out
+        # a rounded digit is off by √(1/12) in the mean; of a tile about one atom matters, and rounding takes a quarter of a digit
+        per_step, per_tile = 1.5 * math.sqrt(sizes.dim / 12) / 127, 8 * sizes.radius / (4 * 127)
+        return cls(
+            roundings, per_snr, others, sums, far, constant, sizes.dim, sizes.variance, per_step / goal, per_tile / goal, goal
+        )  # fmt: skip
+
+
+class Weighing(NamedTuple):
+    """Constants of `digits_bound`, then what turns whole numbers into means."""
+
+    radius: float
+    mean_norm: float
+    half_reach: float
+    others: float
+    levels_rest: float
+    rounding: float
+    step: float
+    base: float
+    full: float
+    log_norm: float
+
+    @classmethod
+    def of(cls, sizes: Sizes, weight_digits: int, blocks: int) -> "Weighing":
+        """For so many digits of weights, summed over so many blocks."""
+        others = math.log(sizes.atoms) - 9 * sizes.least_log_weight + 64
+        sums = 64 + 2 * weight_digits * (blocks + 1)
+        rounding = sums * DOUBLE * (sizes.half_reach + abs(sizes.base) * math.sqrt(sizes.dim) + sizes.reach)
+        full, log_norm = 127 * 256.0 ** (weight_digits - 1), sizes.dim / 2 * math.log(2 * math.pi)
+        return cls(
+            sizes.radius, sizes.mean_norm, sizes.half_reach, others, sizes.levels_rest, rounding,
+            sizes.step, sizes.base, full, log_norm,
+        )  # fmt: skip
+
+
+def screen_error(norm: Number, root: Number, snr: Number, per_norm: Number, per_snr: Number, weights: Number) -> Number:
+    """At least the error of every screened log weight, from `‖z′‖`, `√γ` and γ; constants of `Asking`."""
+    return _SAFE * (norm * root * per_norm + snr * per_snr + weights)
+
+
+def series_remainder(
+    norm2: Number, snr: Number, radius: Number, variance: Number, rounding: Number, constant: Number
+) -> Number:
+    """At least the error of the mean by the series (C1), from `‖z′‖²` and γ alone; constants of `Asking`.
+
+    `T = √γ‖z′‖ r + ½γ r² ≥ |t|` and `2γ‖z′‖² tr Σ + ½γ² r² tr Σ ≥ Var t`.
+    """
+    largest = xp.sqrt(snr * norm2) * radius + snr * (radius * radius / 2)
+    variance_t = (2 * snr * norm2 + snr * radius * (snr * radius) / 2) * variance
+    # the sum of the moments themselves
+    rounded = rounding * largest * radius + constant
+    return _SAFE * (series_error(radius, xp.exp(2 * largest), variance_t) + rounded)
+
+
+def near_bound(
+    norm: Number, root: Number, snr: Number, distance: Number, apart: Number, shift: Number, log_weight: Number,
+    roundings: Number, per_snr: Number, others: Number, sums: Number, far: Number, constant: Number,
+) -> Number:  # fmt: skip
+    """At least the error of a mean from few atoms, as in `rescore`; infinite where a log weight is far off.
+
+    A log weight is off by `u(A‖y_i − y_b‖ + 4|log weight| + C)`, with `‖y_i − y_b‖/2` at most the radius.
+
+    Args:
+        norm: `‖z′‖`.
+        root: `√γ`.
+        snr: γ.
+        distance: of `unfused.Near`, as the three that follow; infinite where nothing is known.
+        apart: there.
+        shift: there.
+        log_weight: there.
+        roundings: of `Nearness`, as the others that follow.
+        per_snr: there.
+        others: there.
+        sums: there.
+        far: there.
+        constant: there.
+    """
+    along = root * (2 * norm + distance * roundings) + per_snr * snr
+    mass = _SAFE * logit_error(DOUBLE, along * apart, 4 * log_weight, others)
+    tilted = tilt_error(mass * (apart + shift), mass)
+    rounded_off = 2 * sums * apart + 3 * DOUBLE * shift
+    return xp.where(along < far, _SAFE * (tilted + rounded_off) + constant, float("inf"))
+
+
+def query_digits(size: Number, snr: Number, dim: Number, variance: Number, per_step: Number) -> Number:
+    """How many a query wants, so that rounding to them should stay below the goal: a certificate decides afterwards.
+
+    Args:
+        size: the largest number of `√γ z′`.
+        snr: γ.
+        dim: of `Nearness`, as the others that follow.
+        variance: there.
+        per_step: there.
+    """
+    # the trace is at most tr Σ and d/γ
+    trace = dim / snr
+    over = size * xp.where(trace < variance, trace, variance) * per_step
+    digits = 1 + xp.ceil(xp.log(xp.where(over > 1, over, 1.0)) / _LOG_256)
+    return xp.where(digits < MOST_QUERY_DIGITS, digits, MOST_QUERY_DIGITS)
+
+
+def weight_digits(tiles: Number, mass: Number, per_tile: Number) -> Number:
+    """As `query_digits`, how many the weights want.
+
+    Args:
+        tiles: that matter.
+        mass: of all tiles, in units of the largest weight.
+        per_tile: of `Nearness`.
+    """
+    over = tiles / mass * per_tile
+    digits = 1 + xp.ceil(xp.log(xp.where(over > 1, over, 1.0)) / _LOG_256)
+    return xp.where(digits < MOST_WEIGHT_DIGITS, digits, MOST_WEIGHT_DIGITS)
+
+
+def digits_delta(
+    size: Number, snr: Number, norm: Number, radius: Number, mean_norm: Number, half_reach: Number, others: Number
+) -> Number:
+    """`δ`: at least the root mean square error of log weights through float64, as `scan.logit_error`.
+
+    Args:
+        size: `√γ‖z′‖`.
+        snr: γ.
+        norm: of y′, its root mean square or the largest.
+        radius: of `Weighing`, as the others that follow.
+        mean_norm: there.
+        half_reach: there.
+        others: there.
+    """
+    product = _PRODUCT_ROUNDINGS * size * half_reach + 3 * snr * mean_norm * norm
+    squares = 32 * snr * radius * norm / 2
+    return _SAFE * logit_error(DOUBLE, product, squares, others)
+
+
+def digits_bound(
+    total: Number, square: Number, lost: Number, shift2: Number, size: Number, rest: Number, snr: Number,
+    radius: Number, mean_norm: Number, half_reach: Number, others: Number, levels_rest: Number, rounding: Number,
+) -> Number:  # fmt: skip
+    """At least the error of a mean from exact products of digits; infinite where no weight may be left or a log weight is far off.
+
+    Args:
+        total: of `unfused.Weighed`, as the two that follow.
+        square: there.
+        lost: there.
+        shift2: `‖mean − μ‖²`.
+        size: `√γ‖z′‖`.
+        rest: at least the norm of what rounding took of `√γ z′`.
+        snr: γ.
+        radius: of `Weighing`, as the others that follow.
+        mean_norm: there.
+        half_reach: there.
+        others: there.
+        levels_rest: there.
+        rounding: there.
+    """
+    second = square / total
+    variance = xp.where(second > shift2, second - shift2, 0.0)
+    # what was rounded has a mean over all weights before it, of which at least total − lost are left
+    share, reach = lost / (total - lost), radius + xp.sqrt(shift2)
+    spread = xp.sqrt(variance + share * reach * reach + 1e-12 * second)
+    off = (rest + size * DOUBLE) * _SAFE
+    near = digits_delta(size, snr, xp.sqrt(second), radius, mean_norm, half_reach, others)
+    far = digits_delta(size, snr, radius, radius, mean_norm, half_reach, others)
+    mass = near + off * spread + size * levels_rest * _SAFE
+    tilted = tilt_error(mass * spread, mass)
+    # with too few digits, or at too much of a guess at the top, no weight may be left
+    known = (far + 2 * off * radius + size * levels_rest < _LARGEST_TILT) & (total > 2 * lost)
+    return xp.where(known, _SAFE * (tilted + share * reach + rounding + levels_rest), float("inf"))
