@@ -51,8 +51,7 @@ autosummary_generate = True
 autodoc_member_order = "bysource"
 toc_object_entries = False  # thousands of functions in the column of every page take minutes
 autodoc_typehints = "signature"
-# values are in the source; shown here, folders would be those of the machine that built the page
-autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True, "no-value": True}
+autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 autodoc_preserve_defaults = True
 autodoc_mock_imports = ["triton"]  # for GPUs only
 napoleon_use_ivar = True

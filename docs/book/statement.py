@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from docutils import nodes
+from sphinx.addnodes import desc_annotation
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -101,9 +102,18 @@ def link_docstring(app: Sphinx, what: str, name: str, obj: object, options: obje
     lines[:] = found
 
 
+def hide_value(app: Sphinx, domain: str, kind: str, content: nodes.Element) -> None:
+    """Sphinx's hook on every object of the API: no values of constants, which are in the source; folders would be those of the machine that built the page."""
+    assert content.parent is not None
+    for annotation in list(content.parent.findall(desc_annotation)):
+        if kind in ("data", "attribute") and annotation.astext().lstrip().startswith("="):
+            annotation.parent.remove(annotation)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directives and the links."""
+    """Register the directives, the links, and what hides values."""
     app.add_directive("statement", Statement)
     app.add_directive("claims", Claims)
     app.connect("autodoc-process-docstring", link_docstring, priority=400)
+    app.connect("object-description-transform", hide_value)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
