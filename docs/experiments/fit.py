@@ -74,7 +74,7 @@ class Fit:
             lr=self._lr,
             betas=(0.9, 0.99),
             weight_decay=0.01,
-            fused=self.device == "cuda",
+            fused=True,
             capturable=graphed,
         )
         self.average = [parameter.detach().clone() for parameter in self.parameters]

@@ -46,7 +46,7 @@ PLAIN = Sizes((32, 48, 64), (2, 2, 2), 8, 64)
 """Fashion-MNIST, whose captions are ten."""
 TINY = Sizes((16, 32, 32), (1, 1, 1), 8, 64)
 """To try a script out."""
-DIGITS = Sizes((16, 32), (1, 1), 8, 64)
+DIGITS = Sizes((12, 24), (1, 1), 4, 64)
 """The digits, on a CPU."""
 
 

@@ -36,7 +36,7 @@ def _drawn(
     seed: int,
 ) -> None:
     """Cells, noted in the result; the brightness of each sample beside it, and a picture. Arguments as those of `measured`."""
-    drawer, cells = Drawer(model, "cpu", 256), Cells()
+    drawer, cells = Drawer(model, "cpu", len(STARTS) * samples), Cells()
     table, statistics = table_of(data, list(prompts), _RANK), statistics_of(data, _RANK)
     starts, scheduler = Starts(table, table, statistics, drawer.encode), sampler(model, steps=steps)
     for guidance in guidances:
@@ -45,9 +45,9 @@ def _drawn(
             x_1, rows = torch.randn(samples, *data.size, generator=generator), data.rows(prompt)
             x_0 = data.x_0(rows[torch.randint(len(rows), (samples,), generator=generator)])
             truth, words = data.brightness[rows], [prompt] * samples
-            for start in STARTS:
-                latents = starts(start, scheduler, x_1, words, guidance, x_0=x_0)
-                images = drawer(latents, words, guidance, steps=steps)
+            latents = torch.cat([starts(start, scheduler, x_1, words, guidance, x_0=x_0) for start in STARTS])
+            drawn = drawer(latents, words * len(STARTS), guidance, steps=steps)  # at once, for few calls
+            for start, images in zip(STARTS, drawn.split(samples), strict=True):
                 cells.add(Cell("end", start, prompt, guidance, steps=steps), images)
                 cells.told[-1] |= {
                     "truth mean": float(truth.mean()),

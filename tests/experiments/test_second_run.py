@@ -9,7 +9,7 @@ import torch
 
 from docs.experiments import ladder_more
 from docs.experiments.again import compared, main
-from docs.experiments.captioned import Captioned
+from docs.experiments.captioned import Captioned, brightness_of
 from docs.experiments.cells import Cell, Cells
 from docs.experiments.collapse import collapse, denoisers, path
 from docs.experiments.draw import Drawer, sampler
@@ -17,7 +17,7 @@ from docs.experiments.foreign import foreign
 from docs.experiments.model import Denoiser, Sizes
 from docs.experiments.prompts import OPENMOJI
 from docs.experiments.results import Result, origin
-from docs.experiments.small_rung import verdicts
+from docs.experiments.small_rung import STARTS, measured, verdicts
 from docs.experiments.summary import joined, rerun
 from singtheory import InputError
 
@@ -103,6 +103,29 @@ def test_verdicts_of_a_small_rung_and_of_its_rerun(tmp_path, monkeypatch):
     assert str(tmp_path) not in told["command"]  # last names alone
     with pytest.raises(InputError, match="other prompts"):
         compared(small(), {"cells": small()["cells"][:4]})
+
+
+def test_starts_drawn_at_once_are_those_drawn_alone(drawer, tmp_path):
+    images = torch.randint(0, 256, (24, 3, 16, 16), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    data = Captioned.of(images, ["cat", "logo"] * 12)
+    result = Result(tmp_path / "found.json", origin("a.module", "cpu", 0))
+    measured(drawer.model, data, ["cat", ""], result, 4, 3, (1.0, 2.0), 0, parts=("cells",))
+    cells = {(cell["prompt"], cell["guidance"], cell["start"]): cell for cell in result.content["cells"]}
+    assert len(cells) == 4 * len(STARTS)
+    x_1 = torch.randn(4, *data.size, generator=torch.Generator().manual_seed(0))
+    for prompt, guidance in (("cat", 2.0), ("", 1.0)):
+        alone = brightness_of(drawer(x_1, [prompt] * 4, guidance, steps=3))
+        told = cells[prompt, guidance, "noise"]
+        assert told["mean"] == pytest.approx(float(alone.mean()), abs=0.01)
+        assert told["std"] == pytest.approx(float(alone.std(correction=0)), abs=0.01)
+    assert cells["cat", 2.0, "exact"]["mean"] != cells["cat", 2.0, "noise"]["mean"]
+
+
+def test_the_first_rungs_time_is_told_as_it_was():
+    told = {"seconds": 100.0, "processor seconds": 150.0, "device": "any CPU, 2 threads", "processors": 2, "load": 1.5}
+    assert "within the 120 s" in ladder_more._time_text(told) and "missed" not in ladder_more._time_text(told)
+    late = ladder_more._time_text(told | {"seconds": 121.0})
+    assert "missed" in late and "75 s on each of two" in late
 
 
 def test_what_other_parts_have_written_stays(tmp_path):
