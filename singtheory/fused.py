@@ -438,9 +438,6 @@ def _tiles(
         tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
         counted += tl.sum(hit.to(tl.int32))
         mass += tl.sum(tl.exp(values - best))
-    # float32 may have overflowed
-    if (tl.abs(best) < float("inf")) == 0:
-        counted = tiles
     tl.store(numbers + query, best.to(tl.float64))
     tl.store(numbers + batch + query, mass.to(tl.float64))
     tl.store(numbers + 2 * batch + query, counted.to(tl.float64))

@@ -44,7 +44,7 @@ class Tiles:
     Attributes:
         best: the largest log weight by the screen.
         mass: `Σ exp(largest log weight − best)` over all tiles.
-        count: how many reach the threshold; all of them where the screen knows nothing.
+        count: how many reach the threshold.
         index: these tiles, the best one first, as many as there is room for, int32, shape (batch, most).
         crowded: for how many queries there is no room, shape (1,).
     """
@@ -291,7 +291,6 @@ def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
     best = largest.amax(dim=1).double()
     mass = (largest - best[:, None].float()).exp().sum(dim=1).double()
     hits = ~(largest < (best - 2 * error - below)[:, None])
-    hits |= ~best.isfinite()[:, None]  # float32 may have overflowed
     order = hits.float().scatter_(1, largest.argmax(dim=1, keepdim=True), 2.0)
     index = order.sort(dim=1, descending=True, stable=True).indices[:, :most].int()
     index = torch.nn.functional.pad(index, (0, max(0, most - index.shape[1])))

@@ -131,7 +131,7 @@ def test_all_atoms_are_weighed_as_in_plain_torch(engine, places, digits, gamma):
 
 @pytest.mark.parametrize("width", [0.0, 6.0, 30.0])
 def test_the_tiles_that_matter_are_those_of_plain_torch(width):
-    """Fewer than there is room for, more, and where float32 overflowed all of them."""
+    """Fewer than there is room for, more, and where float32 overflowed."""
     generator = torch.Generator().manual_seed(0)
     largest = (20 * torch.randn(BATCH, 9000, generator=generator)).to(DEVICE)
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
