@@ -131,10 +131,11 @@ def test_all_atoms_are_weighed_as_in_plain_torch(engine, places, digits, gamma):
 
 @pytest.mark.parametrize("width", [0.0, 6.0, 30.0])
 def test_the_tiles_that_matter_are_those_of_plain_torch(width):
-    """Fewer than there is room for, more, and where float32 overflowed."""
+    """Fewer than there is room for, all, and where float32 overflowed."""
     generator = torch.Generator().manual_seed(0)
     largest = (20 * torch.randn(BATCH, 9000, generator=generator)).to(DEVICE)
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
+    largest[3] = 1.0
     error = torch.linspace(0, width, BATCH).double().to(DEVICE)
     found, other = fused.tiles(largest, error, 5.0, 30), unfused.tiles(largest, error, 5.0, 30)
     for name in ("best", "count", "crowded"):
