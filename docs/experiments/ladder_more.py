@@ -243,12 +243,13 @@ def digits_text(found: Mapping[str, Any]) -> str:
 def _time_text(found: Mapping[str, Any], asked: int = 120) -> str:
     """What the first rung took, beside the two minutes on two cores that were asked for."""
     wall, processor = found["seconds"], found["processor seconds"]
-    threads = found["device"].rpartition(", ")[2]
-    shared = f"{threads} on {found['processors']} processors under a load of {found['load']:.1f} processes"
-    took = f"All of it took {wall:.0f} s ({shared}) and {processor:.0f} s of processor time"
+    threads = found["device"].rpartition(", ")[2].replace("1 threads", "one thread")
+    load = "" if found["load"] is None else f" under a load of {found['load']:.1f} processes"
+    shared = f"{threads} on {found['processors']} processors{load}"
+    took = f"All of it took {wall:.0f} s ({shared}), training {found['training']['seconds']:.0f} s of it, and {processor:.0f} s of processor time"
     if wall <= asked:
         return f"{took}: within the {asked} s asked for."
-    return f"{took}; asked for were {asked} s on two idle cores: missed as measured. The processor time alone is {processor / 2:.0f} s on each of two."
+    return f"{took}; asked for were {asked} s on two idle cores: missed here. The processor time alone is {processor / 2:.0f} s on each of two."
 
 
 def foreign_text(rows: Sequence[Row], cells: Sequence[Row]) -> str:

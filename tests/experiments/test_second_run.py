@@ -123,6 +123,7 @@ def test_starts_drawn_at_once_are_those_drawn_alone(drawer, tmp_path):
 
 def test_the_first_rungs_time_is_told_as_it_was():
     told = {"seconds": 100.0, "processor seconds": 150.0, "device": "any CPU, 2 threads", "processors": 2, "load": 1.5}
+    told["training"] = {"seconds": 40.0}
     assert "within the 120 s" in ladder_more._time_text(told) and "missed" not in ladder_more._time_text(told)
     late = ladder_more._time_text(told | {"seconds": 121.0})
     assert "missed" in late and "75 s on each of two" in late
