@@ -12,7 +12,7 @@ import torch as xp
 from singtheory import formula
 from singtheory.formula import DOUBLE, Number, logit_error, series_error, tilt_error
 
-_SAFE = 1.02
+SAFE = 1.02
 """Over first-order counts of roundings."""
 _LARGEST_TILT = 1e-2
 """Of log weights: `e^δ − 1` is below `1.02 δ` for all up to it."""
@@ -62,7 +62,7 @@ class Sizes(NamedTuple):
 
 
 class Asking(NamedTuple):
-    """Constants of `screen_error`, then of `series_remainder`, then what errors are held against."""
+    """Constants of `screen_error`, then of `series_remainder`, the unit of atoms in float16, and what errors are held against."""
 
     per_norm: float
     per_snr: float
@@ -75,8 +75,8 @@ class Asking(NamedTuple):
     goal: float
 
     @classmethod
-    def of(cls, sizes: Sizes, goal: float, rounding: float) -> "Asking":
-        """For errors of the mean up to `goal`, with `rounding` that of the sums of the series."""
+    def of(cls, sizes: Sizes, goal: float, rounding: float, constant: float) -> "Asking":
+        """For errors of the mean up to `goal`; the last two are those of `Series`."""
         # rounding of queries to float16, of atoms, of the product, and of what is added in float32
         half = formula.HALF * (1 + math.sqrt(sizes.dim) * formula.HALF)
         per_norm = half * (sizes.half_reach + sizes.half_rest) + sizes.half_rest
@@ -84,7 +84,6 @@ class Asking(NamedTuple):
         # z′ is rounded in float64
         per_snr = 5 * formula.SINGLE * sizes.radius**2 + 4 * DOUBLE * sizes.mean_norm * sizes.half_reach
         weights = -10 * formula.SINGLE * sizes.least_log_weight
-        constant = rounding * math.sqrt(sizes.variance) + DOUBLE * sizes.scale
         return cls(per_norm, per_snr, weights, sizes.radius, sizes.variance, rounding, constant, sizes.half_unit, goal)
 
 
@@ -150,7 +149,7 @@ class Weighing(NamedTuple):
 
 def screen_error(norm: Number, root: Number, snr: Number, per_norm: Number, per_snr: Number, weights: Number) -> Number:
     """At least the error of every screened log weight, from `‖z′‖`, `√γ` and γ; constants of `Asking`."""
-    return _SAFE * (norm * root * per_norm + snr * per_snr + weights)
+    return SAFE * (norm * root * per_norm + snr * per_snr + weights)
 
 
 def series_remainder(
@@ -164,7 +163,7 @@ def series_remainder(
     variance_t = (2 * snr * norm2 + snr * radius * (snr * radius) / 2) * variance
     # the sum of the moments themselves
     rounded = rounding * largest * radius + constant
-    return _SAFE * (series_error(radius, xp.exp(2 * largest), variance_t) + rounded)
+    return SAFE * (series_error(radius, xp.exp(2 * largest), variance_t) + rounded)
 
 
 def near_bound(
@@ -191,10 +190,10 @@ def near_bound(
         constant: there.
     """
     along = root * (2 * norm + distance * roundings) + per_snr * snr
-    mass = _SAFE * logit_error(DOUBLE, along * apart, 4 * log_weight, others)
+    mass = SAFE * logit_error(DOUBLE, along * apart, 4 * log_weight, others)
     tilted = tilt_error(mass * (apart + shift), mass)
     rounded_off = 2 * sums * apart + 3 * DOUBLE * shift
-    return xp.where(along < far, _SAFE * (tilted + rounded_off) + constant, float("inf"))
+    return xp.where(along < far, SAFE * (tilted + rounded_off + constant), float("inf"))
 
 
 def query_digits(size: Number, snr: Number, dim: Number, variance: Number, per_step: Number) -> Number:
@@ -243,7 +242,7 @@ def digits_delta(
     """
     product = _PRODUCT_ROUNDINGS * size * half_reach + 3 * snr * mean_norm * norm
     squares = 32 * snr * radius * norm / 2
-    return _SAFE * logit_error(DOUBLE, product, squares, others)
+    return SAFE * logit_error(DOUBLE, product, squares, others)
 
 
 def digits_bound(
@@ -271,12 +270,14 @@ def digits_bound(
     variance = xp.where(second > shift2, second - shift2, 0.0)
     # what was rounded has a mean over all weights before it, of which at least total − lost are left
     share, reach = lost / (total - lost), radius + xp.sqrt(shift2)
-    spread = xp.sqrt(variance + share * reach * reach + 1e-12 * second)
-    off = (rest + size * DOUBLE) * _SAFE
+    # the mean itself is off by its rounding
+    slack = 1e-12 * second + 2 * xp.sqrt(shift2) * (rounding + levels_rest)
+    spread = xp.sqrt(variance + share * reach * reach + slack)
+    off = (rest + size * DOUBLE) * SAFE
     near = digits_delta(size, snr, xp.sqrt(second), radius, mean_norm, half_reach, others)
     far = digits_delta(size, snr, radius, radius, mean_norm, half_reach, others)
-    mass = near + off * spread + size * levels_rest * _SAFE
+    mass = near + off * spread + size * levels_rest * SAFE
     tilted = tilt_error(mass * spread, mass)
     # with too few digits, or at too much of a guess at the top, no weight may be left
     known = (far + 2 * off * radius + size * levels_rest < _LARGEST_TILT) & (total > 2 * lost)
-    return xp.where(known, _SAFE * (tilted + share * reach + rounding + levels_rest), float("inf"))
+    return xp.where(known, SAFE * (tilted + share * reach + rounding + levels_rest), float("inf"))

@@ -463,7 +463,8 @@ def _near(
         distance2 = tl.sum(away * away, axis=1)
         density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - distance2 / 2
         score, inside = tl.max(density, axis=0, return_indices=True)
-        reference = tl.load(index + query * most) * tile + inside
+        # the screen may take padding for the best where all log weights are off its scale
+        reference = tl.minimum(tl.load(index + query * most) * tile + inside, count - 1)
         base = tl.load(atoms + tl.cast(reference, tl.int64) * width + place, mask=place < width, other=0.0)
         base_weight = tl.load(log_weights + reference)
         top, total = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from singtheory import unfused
-from singtheory.certificate import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, Asking, Nearness, Sizes, Weighing
+from singtheory.certificate import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, SAFE, Asking, Nearness, Sizes, Weighing
 from singtheory.engine import QUERIES, Engine, out_of_memory
 from singtheory.levels import levels_of
 from singtheory.points import Points
@@ -35,8 +35,6 @@ _WIDEST = 65536
 """Coordinates that the kernels hold at once."""
 _CHUNK = 65536
 """Atoms whose weights lie in memory at once; their products with data stay below 2^31 in all."""
-_SAFE = 1.02
-"""Over first-order counts of roundings."""
 _LEAST = -1e30
 """Stands for the logarithm of no weight in float32."""
 
@@ -77,7 +75,7 @@ class FusedEngine(Engine):
             centred = points.whole - points.mean
             unit = float(centred.abs().max()) or 1.0
             half = (centred / unit).half()
-            rest, step, base, levels_rest = _SAFE * _largest_norm(centred - half.double() * unit), 0.0, 0.0, 0.0
+            rest, step, base, levels_rest = SAFE * _largest_norm(centred - half.double() * unit), 0.0, 0.0, 0.0
         else:
             half, unit, rest = self.levels.numbers.half(), self.levels.step, self.levels.rest
             step, base, levels_rest = self.levels.step, self.levels.base, self.levels.rest
@@ -85,7 +83,7 @@ class FusedEngine(Engine):
             self._columns = self._numbers[:, : points.dim + -points.dim % 8].mT.contiguous()
         self._sizes = Sizes(
             points.count, points.dim, points.radius, points.reach, points.variance, points.scale,
-            float(points.mean.norm()), points.least_log_weight, unit, _SAFE * unit * _largest_norm(half), rest,
+            float(points.mean.norm()), points.least_log_weight, unit, SAFE * unit * _largest_norm(half), rest,
             step, base, levels_rest,
         )  # fmt: skip
         self._halves = _whole_blocks(half)
@@ -104,6 +102,7 @@ class FusedEngine(Engine):
         """As `Engine.start`; all atoms are screened meanwhile."""
         if not 0 < len(z) <= QUERIES or self._trivial:
             return super().start(z, snr, tol)
+        z, snr = z.clone(), snr.clone()  # which may be changed before the answer is asked for
         try:
             return partial(self._finish, z, snr, tol, self._looked(z, snr, tol))
         except RuntimeError as error:
@@ -156,6 +155,7 @@ class FusedEngine(Engine):
             return _own(*self._weigh(z[rows], snr[rows], top[rows], MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS))
 
         dense = rest > 0 and self.levels is not None
+        # where all bounds are too large, none of these answers is kept
         found = by_digits(slice(None)) if dense and rest == len(z) else Found(mean, *numbers[:3])
         if series:
             _answer(found, numbers[4] > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
@@ -185,7 +185,7 @@ class FusedEngine(Engine):
     def _look(self, z: Tensor, snr: Tensor, goal: float) -> Looked:
         """Screen all atoms, and weigh those of the best tiles."""
         points, below, kernels = self.points, left_out_below(self.points, goal), self._kernels
-        asking = Asking.of(self._sizes, goal, self.series.rounding)
+        asking = Asking.of(self._sizes, goal, self.series.rounding, self.series.constant)
         queries = kernels.asked(z, snr, points.mean, self._halves.shape[1], asking)
         largest = kernels.screen(queries, self._halves, *self._single, snr, TILE)
         tiles = kernels.tiles(largest, queries.error, below, MOST_TILES)

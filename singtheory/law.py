@@ -251,8 +251,8 @@ class Atoms(Law):
         if tol is not None and not tol > 0:
             raise InputError(f"tol {tol}: must be positive; it is relative to the size of the data")
         queries = self._shaped(z, snr)
-        # a GPU begins before its numbers are read
         found = self._posterior(*queries) if tol is None else AtomsPosterior(self._engine, *queries, tol)
+        found.start()  # before its numbers are read
         _check_numbers(*queries)
         if tol is not None:
             check_reached(found.error_bound, self._points, tol)

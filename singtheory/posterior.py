@@ -83,7 +83,7 @@ class AtomsPosterior(Posterior):
 
     def __init__(self, engine: Engine, z: Tensor, snr: Tensor, tol: float) -> None:
         self.engine, self.z, self.snr, self.tol = engine, z, snr, tol
-        self._find = engine.start(z, snr, tol)
+        self._started: Callable[[], Found] | None = None
         self._whole: tuple[AtomsPosterior, slice] | None = None
 
     @classmethod
@@ -92,12 +92,17 @@ class AtomsPosterior(Posterior):
         nowhere = torch.zeros(1, points.shape[1], dtype=torch.float64, device=points.device)
         return cls(Engine(Points(points, log_weights.exp())), nowhere, nowhere[:, 0], DOUBLE_TOL)
 
+    def start(self) -> None:
+        """Let a GPU begin before the answer is asked for."""
+        self._started = self.engine.start(self.z, self.snr, self.tol)
+
     @cached_property
     def _found(self) -> Found:
         if self._whole is not None:
             posterior, rows = self._whole
             return posterior._found.of(rows)
-        return self._find()
+        find, self._started = self._started or self.engine.start(self.z, self.snr, self.tol), None
+        return find()
 
     @property
     def mean(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]

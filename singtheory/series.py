@@ -51,12 +51,16 @@ class Series:
         points = self.points
         return formula.accumulation(BLOCK + points.count / BLOCK + points.dim, formula.DOUBLE)
 
+    @cached_property
+    def constant(self) -> float:
+        """Rounding of a mean that does not depend on the query."""
+        return self.rounding * math.sqrt(self.points.variance) + formula.DOUBLE * self.points.scale
+
     def remainder(self, z: Tensor, snr: Tensor) -> Tensor:
         """At least the error of the mean, shape (batch,)."""
         points = self.points
         norm2 = points.shifted(z, snr).square().sum(dim=1)
-        constant = self.rounding * math.sqrt(points.variance) + formula.DOUBLE * points.scale
-        return series_remainder(norm2, snr, points.radius, points.variance, self.rounding, constant)
+        return series_remainder(norm2, snr, points.radius, points.variance, self.rounding, self.constant)
 
     def posterior(self, z: Tensor, snr: Tensor) -> Found:
         """The posteriors of queries whose remainder is small."""

@@ -323,7 +323,8 @@ def _near(
     if int(count) > most:
         return torch.zeros_like(z), torch.full((6,), torch.inf, dtype=torch.float64, device=z.device)
     atoms = (index[: int(count), None] * tile + torch.arange(tile, device=z.device)).flatten()
-    best, atoms = (rows[rows < len(points)] for rows in (atoms[:tile], atoms))
+    # the screen may take padding for the best where all log weights are off its scale
+    best, atoms = atoms[:tile].clamp(max=len(points) - 1), atoms[atoms < len(points)]
     density = log_weights[best] - (z - root * points[best]).square().sum(dim=1) / 2
     score, reference = density.max(), best[density.argmax()]
     base, apart = points[reference], points[atoms] - points[reference]

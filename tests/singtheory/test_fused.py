@@ -65,7 +65,13 @@ def same(found: object, other: object, skipped: tuple[str, ...] = ()) -> None:
 def test_queries_are_prepared_as_in_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
     snr[::2] *= 0.1
-    given = z, snr, engine.points.mean, engine._halves.shape[1], Asking.of(engine._sizes, 1e-6, engine.series.rounding)
+    given = (
+        z,
+        snr,
+        engine.points.mean,
+        engine._halves.shape[1],
+        Asking.of(engine._sizes, 1e-6, engine.series.rounding, engine.series.constant),
+    )
     found, other = fused.asked(*given), unfused.asked(*given)
     same(found, other, ("halves", "unit"))
     torch.testing.assert_close(found.unit, other.unit, rtol=1e-6, atol=0)
@@ -75,7 +81,7 @@ def test_queries_are_prepared_as_in_plain_torch(engine, gamma):
 @pytest.mark.parametrize("gamma", [1e-3, 0.3, 20.0])
 def test_the_screen_is_that_of_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
-    known = Asking.of(engine._sizes, 1e-9, engine.series.rounding)
+    known = Asking.of(engine._sizes, 1e-9, engine.series.rounding, engine.series.constant)
     queries = unfused.asked(z, snr, engine.points.mean, engine._halves.shape[1], known)
     given = queries, engine._halves, *engine._single, snr, 8
     torch.testing.assert_close(fused.screen(*given), unfused.screen(*given), rtol=1e-5, atol=1e-3)
@@ -87,7 +93,7 @@ def test_few_atoms_are_certified_as_in_plain_torch(engine, gamma, goal):
     z, snr = asked(engine, gamma)
     snr[::2] *= 1e-9
     points, below = engine.points, 20.0
-    queries = unfused.asked(z, snr, points.mean, engine._halves.shape[1], Asking.of(engine._sizes, goal, 1e-12))
+    queries = unfused.asked(z, snr, points.mean, engine._halves.shape[1], Asking.of(engine._sizes, goal, 1e-12, 1e-12))
     largest = unfused.screen(queries, engine._halves, *engine._single, snr, 8)
     tiles = unfused.tiles(largest, queries.error, below, 30)
     near = unfused.near(z, points.whole, points.log_weights, tiles, snr, 8, 4)
@@ -186,3 +192,20 @@ def test_queries_as_they_lie_in_memory_are_answered_from_the_first_call(engine, 
     lying = z.mT.contiguous().mT, snr[:1].expand(BATCH)
     found, other = FusedEngine(engine.points, fused).find(*lying, tol), Engine(engine.points).find(z, snr, 1e-12)
     assert bool(((found.mean - other.mean).norm(dim=1) <= found.error_bound + other.error_bound).all())
+
+
+@pytest.mark.parametrize("batch", [1, 150])
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 20.0])
+def test_one_query_and_more_than_a_block_of_them_are_answered(engine, batch, gamma):
+    z, snr = (one[:1].expand(batch, *one.shape[1:]).clone() for one in asked(engine, gamma))
+    z += torch.randn(z.shape, generator=torch.Generator().manual_seed(2)).double().to(DEVICE)
+    found, other = FusedEngine(engine.points, fused).find(z, snr, 1e-9), Engine(engine.points).find(z, snr, 1e-12)
+    assert bool(((found.mean - other.mean).norm(dim=1) <= found.error_bound + other.error_bound).all())
+    assert float(found.error_bound.max()) <= 1e-9 * engine.points.scale
+
+
+def test_padding_may_be_the_best_that_the_screen_finds(engine):
+    """As in `test_fused_engine`: nothing is read beyond the atoms, and nothing is certified."""
+    z, snr = torch.zeros(2, engine.points.dim).double().to(DEVICE), torch.full((2,), 1e33).double().to(DEVICE)
+    _, numbers, _ = engine._look(z, snr, 1e-9)
+    assert bool(numbers[2].isinf().all())

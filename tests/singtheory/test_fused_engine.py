@@ -13,6 +13,7 @@ from singtheory.certificate import Asking
 from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Engine
 from singtheory.fused_engine import FusedEngine, engine_of
 from singtheory.points import Points
+from singtheory.posterior import AtomsPosterior
 from singtheory.scan import Found
 from tests.singtheory.test_engine import asked, ball_means, clouds
 
@@ -74,7 +75,7 @@ def test_no_tile_is_left_out_that_holds_a_log_weight_above_the_threshold(data):
     z, snr = data.draw(asked(points))
     engine = prepared(points)
     scaled = snr.sqrt()[:, None] * points.shifted(z, snr)
-    known = Asking.of(engine._sizes, 1e-9 * points.scale, engine.series.rounding)
+    known = Asking.of(engine._sizes, 1e-9 * points.scale, engine.series.rounding, engine.series.constant)
     queries = unfused.asked(z, snr, points.mean, engine._halves.shape[1], known)
     largest = unfused.screen(queries, engine._halves, *engine._single, snr, fused_engine.TILE)
     error = queries.error
@@ -177,6 +178,74 @@ def test_a_weight_that_rounding_doubles_is_within_the_bound():
     top = points.log_weights[:1] + math.log(127)
     mean, numbers = engine._weigh(z, snr, top, 2, 1)
     within_its_bound(points, z, snr, Found(mean, *numbers))
+
+
+def pixels(count: int = 1500, dim: int = 8) -> Points:
+    """On levels, of one weight."""
+    atoms = torch.randint(0, 256, (count, dim), generator=torch.Generator().manual_seed(0)).double() / 127.5 - 1
+    return Points(atoms, torch.full((count,), 1 / count, dtype=torch.float64))
+
+
+def noised(points: Points, snr: list[float]) -> tuple[Tensor, Tensor]:
+    levels = torch.tensor(snr, dtype=torch.float64)
+    noise = torch.randn(len(snr), points.dim, generator=torch.Generator().manual_seed(1)).double()
+    return levels.sqrt()[:, None] * points.whole[: len(snr)] + noise, levels
+
+
+def test_an_answer_that_was_started_is_that_of_its_queries_as_they_were():
+    """Few atoms, all atoms and moments, which are looked at at different times."""
+    points = pixels()
+    z, snr = noised(points, [1e-17, 1.0, 2.0, 1e5])
+    expected = FusedEngine(points).find(z.clone(), snr, SINGLE_TOL)
+    finish = FusedEngine(points).start(z, snr, SINGLE_TOL)
+    z.neg_()
+    found = finish()
+    assert bool(((found.mean - expected.mean).norm(dim=1) <= found.error_bound + expected.error_bound).all())
+
+
+def test_atoms_are_screened_once_for_a_posterior_and_those_of_its_queries(monkeypatch):
+    points, looks = pixels(), []
+    engine = FusedEngine(points)
+    look = engine._look
+    engine._first.function = lambda *given, **more: looks.append(len(given[0])) or look(*given, **more)
+    posterior = AtomsPosterior(engine, *noised(points, [1.0, 2.0, 1e5]), SINGLE_TOL)
+    posterior.start()
+    assert [one.mean.shape for one in posterior] == [(1, points.dim)] * 3
+    assert looks == [3]
+
+
+@pytest.mark.parametrize("at", ["_first", "_all"])
+def test_without_memory_for_all_queries_at_once_they_are_answered_in_halves(monkeypatch, at):
+    points = pixels()
+    z, snr = noised(points, [0.5, 1.0, 1.5, 2.0])
+    engine, refused = FusedEngine(points), []
+    way = getattr(engine, at)
+
+    def short(z: Tensor, *given, **more):
+        if len(z) > 2:
+            refused.append(len(z))
+            raise RuntimeError("CUDA out of memory")
+        return way(z, *given, **more)
+
+    monkeypatch.setattr(engine, at, short)
+    found, expected = engine.start(z, snr, SINGLE_TOL)(), Engine(points).find(z, snr, DOUBLE_TOL)
+    assert refused == [4, 4]
+    assert bool(((found.mean - expected.mean).norm(dim=1) <= found.error_bound + expected.error_bound).all())
+
+
+def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch):
+    engine = FusedEngine(pixels())
+    monkeypatch.setattr(engine, "_first", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("wrong")))
+    with pytest.raises(RuntimeError, match="wrong"):
+        engine.start(*noised(engine.points, [1.0]), SINGLE_TOL)
+
+
+def test_padding_may_be_the_best_that_the_screen_finds():
+    """Log weights so low that float32 has no room between them and no weight."""
+    points = pixels(1000, 4)
+    engine, z, snr = prepared(points), torch.zeros(1, 4).double(), torch.tensor([1e33]).double()
+    assert float(near(engine, z, snr, DOUBLE_TOL).error_bound) == math.inf
+    assert bool(engine.find(z, snr, DOUBLE_TOL).mean.isfinite().all())
 
 
 def test_atoms_that_are_all_one_and_one_query_and_none_are_answered():
