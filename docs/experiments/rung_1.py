@@ -45,8 +45,8 @@ def main() -> None:
     """With its arguments."""
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--out", type=Path, default=FOLDER, help="folder")
-    asked.add_argument("--train-steps", type=int, default=400, help="of training")
-    asked.add_argument("--steps", type=int, default=20, help="of the sampler")
+    asked.add_argument("--train-steps", type=int, default=360, help="of training")
+    asked.add_argument("--steps", type=int, default=16, help="of the sampler")
     asked.add_argument("--samples", type=int, default=64, help="a cell")
     asked.add_argument("--seed", type=int, default=0)
     given = asked.parse_args()
