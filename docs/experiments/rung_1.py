@@ -1,4 +1,4 @@
-"""`python -m docs.experiments.rung_1`: the ladder's first rung, digits on black, grey and white, on a processor in minutes.
+"""`python -m docs.experiments.rung_1`: the ladder's first rung, digits on black, grey and white, on a processor in two minutes.
 
 A small ε-predicting network with Stable Diffusion's betas is trained from scratch on digits of 16×16, conditioned on captions that name their
 background or do not. Then its samples from every start, beside C7's law and the exact denoiser. Writes docs/experiments/ladder/digits.json.
