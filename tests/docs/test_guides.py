@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 
+from singtheory import data
 from tests.docs import reader
 from tests.docs.conftest import DOCS, ROOT
 
@@ -40,31 +41,22 @@ def test_every_command_is_understood(page, tmp_path, monkeypatch):
 
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LONG = (
-    "--data fashion-mnist --report",
-    "bounds --schedule sd",
-    "budget --schedule sd",
-    "evaluate brightness",
-    "train --data",
-)
-"""Commands of README that take many minutes on two cores, or need data that not every machine has: they are read, not carried out."""
-SHORT = [
-    line
-    for block in reader.blocks(README)
-    for line in block.code.splitlines()
-    if line.startswith(".venv/bin/sing") and not any(words in line for words in LONG)
+COMMANDS = [
+    line for block in reader.blocks(README) for line in block.code.splitlines() if line.startswith(".venv/bin/sing")
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", SHORT, ids=[line.partition("/bin/")[2].replace("/", ".") for line in SHORT])
+@pytest.mark.parametrize("line", COMMANDS, ids=[line.partition("/bin/")[2].replace("/", ".") for line in COMMANDS])
 def test_a_command_of_the_readme_runs_as_written(line, tmp_path):
+    if "fashion-mnist" in line and not data.FASHION_FOLDER.is_dir():
+        pytest.skip("needs Fashion-MNIST, Debian's package dataset-fashion-mnist")
     reader.furnish_for_readme(tmp_path)
     reader.shell(reader.Block("sh", line, 0), ROOT / "README.md", tmp_path)
 
 
-def test_few_commands_of_the_readme_are_not_run():
-    assert len(SHORT) >= 5 and all(sum(words in line for line in README.splitlines()) == 1 for words in LONG)
+def test_commands_of_the_readme_are_found():
+    assert len(COMMANDS) >= 10
 
 
 def test_every_target_of_make_is_there():
