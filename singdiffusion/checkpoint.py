@@ -14,8 +14,8 @@ from singdiffusion.schedule import Scheduler
 from singtheory.errors import InputError, unknown_name
 
 _CONFIG = "scheduler_config.json"
-_WANTED = (_CONFIG, f"scheduler/{_CONFIG}", "vae/config.json", "vae/*.safetensors")
-"""What is fetched from the hub: not the U-Net, which is read where it has been fetched already."""
+_WANTED = (_CONFIG, f"scheduler/{_CONFIG}", "vae/config.json", "vae/*.safetensors", "unet/config.json")
+"""What is fetched from the hub: not the weights of the U-Net, which are read where they have been fetched already."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,13 @@ class Checkpoint:
     def on_pixels(self) -> bool:
         """Whether the pipeline works on pixels: `PixelSpace` stands in the place of its VAE."""
         return self.folder is not None and _is_pixel_space(self.folder / "vae")
+
+    @property
+    def sample_size(self) -> int | None:
+        """Side of the `x_0` that the pipeline draws unless told otherwise, or None where its U-Net names no single one."""
+        unet = None if self.folder is None else self.folder / "unet"
+        size = None if unet is None or not (unet / "config.json").is_file() else read_config(unet).get("sample_size")
+        return size if isinstance(size, int) and size > 0 else None
 
     def has(self, part: str) -> bool:
         """Whether the pipeline has a part of that name, readable or not; `PixelSpace` changes nothing and counts as none."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what is heavy waits for its command
     from singdiffusion.settings import TrainSettings
 
 _QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error"}
+_RESOLUTION = "Side of the images in pixels; that at which the base draws if not given, 512 without a base."
 """Read by libraries when they are imported: their bars and remarks would stand around the one line of an error."""
 
 _STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -350,7 +351,7 @@ def cache(
             metavar="PATH_OR_ID", help="Pipeline whose VAE and text encoder are used; pixels and words if not given."
         ),
     ] = None,
-    resolution: Annotated[int, typer.Option(min=1, help="Side of the images in pixels.")] = 512,
+    resolution: Annotated[int | None, typer.Option(min=1, help=_RESOLUTION)] = None,
     grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three, without a base.")] = False,
     caption: Annotated[str | None, typer.Option(help="Column of the captions.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images encoded at once.")] = 16,
@@ -365,7 +366,7 @@ def cache(
         _fill(Source(source, caption), target, _encoder(base, resolution, 1 if grey else 3), batch, bad_share)
 
 
-def _encoder(base: str | None, resolution: int, channels: int) -> "Encoder":
+def _encoder(base: str | None, resolution: int | None, channels: int) -> "Encoder":
     """On the device of this process."""
     from singdiffusion import console
     from singdiffusion.encode import encoder_for
@@ -408,7 +409,7 @@ def train(
         str | None,
         typer.Option(metavar="SOURCE", help="Images with captions, cached in OUT/cache first; instead of --cache."),
     ] = None,
-    resolution: Annotated[int, typer.Option(min=1, help="Side of the images of --data, in pixels.")] = 512,
+    resolution: Annotated[int | None, typer.Option(min=1, help=_RESOLUTION)] = None,
     caption: Annotated[str | None, typer.Option(help="Column of the captions of --data.")] = None,
     base: Annotated[
         str | None,
@@ -466,7 +467,7 @@ def train(
             typer.echo(end)
 
 
-def _cached(settings: "TrainSettings", data: str, caption: str | None, resolution: int, dry_run: bool) -> bool:
+def _cached(settings: "TrainSettings", data: str, caption: str | None, resolution: int | None, dry_run: bool) -> bool:
     """Whether the data of a run are in its cache: always but in a dry run, which shows what would be cached.
 
     What would stop the run later is told before anything is encoded.
@@ -486,7 +487,7 @@ def _cached(settings: "TrainSettings", data: str, caption: str | None, resolutio
             {
                 "to cache": data,
                 "in": folder,
-                "resolution": resolution,
+                "resolution": encoder.resolution,
                 "base": settings.base or "none, pixels and words",
             }
             | plan

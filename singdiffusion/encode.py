@@ -20,7 +20,7 @@ from singdiffusion.cache import Encoding, Outline, Tracked, finish, finished, sa
 from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import read_object
 from singdiffusion.latents import encode as encode_latents
-from singdiffusion.latents import latent_size, vae_fingerprint
+from singdiffusion.latents import latent_size, vae_factor, vae_fingerprint
 from singdiffusion.records import Record, Source
 from singdiffusion.space import latent_scale
 from singdiffusion.text import PipelineText, PromptEncoder
@@ -30,6 +30,8 @@ from singtheory.picture import HALF_RANGE
 
 _LOG = logging.getLogger(__name__)
 _NOTE, _AHEAD, _FEW = "making.json", 4, 20
+_SIDE = 512
+"""Of images without a pipeline, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -90,26 +92,38 @@ class Encoder:
         return self.text(captions, torch.device(self.device), self.dtype).cpu()
 
 
-def encoder_for(base: str | None, resolution: int, channels: int, device: str) -> Encoder:
+def encoder_for(base: str | None, resolution: int | None, channels: int, device: str) -> Encoder:
     """That of a pipeline in a folder or under a hub id, or one of pixels and words.
 
+    Images get the side `resolution`, or if that is None the one at which the pipeline draws, 512 without a pipeline.
+
     Raises:
-        InputError: for a pipeline on latents without an `AutoencoderKL` in safetensors, or with text encoders that do not serve.
+        InputError: for a pipeline on latents without an `AutoencoderKL` in safetensors, with text encoders that do not serve, or that
+            does not say at which side it draws.
     """
     if base is None:
-        return Encoder(resolution, channels, device=device)
+        return Encoder(resolution or _SIDE, channels, device=device)
     if channels != 3:
         raise InputError("grey: latents are of RGB images; leave it out, or leave the base out")
     checkpoint = Checkpoint.find(base)
     vae = checkpoint.autoencoder()
+    side = resolution or _native_side(checkpoint, vae)
     if checkpoint.on_pixels:
-        return Encoder(resolution, 3, None, PipelineText.stored(base), device)
+        return Encoder(side, 3, None, PipelineText.stored(base), device)
     if vae is None:
         raise InputError(f"{base}: has no AutoencoderKL in safetensors; give a pipeline with one")
     text, half = PipelineText.stored(base), device.startswith("cuda")
     if half and not _overflows(text.pipeline, vae):
         vae.half()
-    return Encoder(resolution, 3, vae.to(device), text, device, torch.float16 if half else torch.float32)
+    return Encoder(side, 3, vae.to(device), text, device, torch.float16 if half else torch.float32)
+
+
+def _native_side(checkpoint: Checkpoint, vae: Any) -> int:
+    """Of the images that the pipeline draws unless told otherwise, in pixels."""
+    size = checkpoint.sample_size
+    if size is None:
+        raise InputError(f"{checkpoint.name}: unet/config.json names no side of its samples; give --resolution")
+    return size if vae is None else size * vae_factor(vae)
 
 
 def _overflows(pipeline: Any, vae: Any) -> bool:

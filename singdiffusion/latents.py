@@ -46,9 +46,14 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
     )
 
 
+def vae_factor(vae: Any) -> int:
+    """How many pixels a side of the image has for each of its latents."""
+    return 2 ** (len(vae.config.block_out_channels) - 1)
+
+
 def latent_size(vae: Any, height: int, width: int) -> tuple[int, int, int]:
     """Channels, height and width of the latents of an image. Raises `InputError` for sides that the VAE's factor does not divide."""
-    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    factor = vae_factor(vae)
     if height % factor or width % factor:
         raise InputError(
             f"images of {width}×{height}: this VAE needs sides that are multiples of {factor}; resize them"

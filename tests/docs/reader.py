@@ -1,9 +1,9 @@
 """A page's code, run as a reader would: block after block in one folder, and what the text says that the reader has."""
 
+import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,13 +62,14 @@ def furnish(folder):
 
 
 def furnish_for_readme(folder):
-    """The same, by the names of README, with images and with a trained model."""
+    """The same, by the names of README, with images and their captions."""
     furnish(folder)
     (folder / "PATH_OR_ID_OR_scheduler_config.json").symlink_to("PATH_OR_ID")
-    shutil.copytree(folder / "MODULE", folder / "run" / "model")
     (folder / "FOLDER_OF_IMAGES").mkdir()
     for level in (0, 128, 255):
         Image.new("RGB", (16, 16), (level, level, level)).save(folder / "FOLDER_OF_IMAGES" / f"{level}.png")
+    captions = [{"file_name": f"{level}.png", "text": "a caption"} for level in (0, 128, 255)]
+    (folder / "FOLDER_OF_IMAGES" / "metadata.jsonl").write_text("\n".join(map(json.dumps, captions)))
 
 
 def read(page: Path, folder: Path, skip=()):

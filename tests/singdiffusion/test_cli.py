@@ -13,6 +13,7 @@ from singdiffusion.average import load_average
 from singdiffusion.cache import Cache
 from singdiffusion.cli import app
 from singdiffusion.decoder import AverageDecoder
+from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.encode import Encoder
 from singdiffusion.pipeline import SingDiffusion
 from singdiffusion.space import Space
@@ -265,6 +266,20 @@ def test_a_dry_run_of_data_encodes_and_writes_nothing(folders, monkeypatch):
     ):
         assert line in plan.stdout.splitlines()
     assert not (folders / "run").exists()
+
+
+def test_images_get_the_side_at_which_the_base_draws(folders):
+    """Unless told otherwise; with a base that names none, one has to be."""
+    captioned(folders / "images", 2)
+    for base, side in ((folders / "base", tiny.IMAGE), (PIPELINE, 32)):
+        plan = run("train", "--data", folders / "images", "--base", base, "--out", folders / "run", "--dry-run")
+        assert f"resolution: {side}" in plan.stdout.splitlines(), plan.output
+    config = folders / "base" / "unet" / "config.json"
+    for size in (None, [16, 24]):
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"sample_size": size}))
+        refused = run("cache", folders / "images", folders / "c", "--base", folders / "base")
+        assert refused.exit_code == 2
+        assert_one_line_error(refused.stderr, "names no side", "give --resolution")
 
 
 @pytest.mark.parametrize(
