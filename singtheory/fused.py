@@ -13,7 +13,7 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.nn.functional import pad
+from triton.tools.tensor_descriptor import TensorDescriptor
 
 from singtheory import certificate
 from singtheory.certificate import Asking, Nearness, Weighing
@@ -21,7 +21,10 @@ from singtheory.formula import logit_error, series_error, tilt_error
 from singtheory.unfused import Asked, Certified, Digits, Near, Tiles, Weighed
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
-WEIGH = {"rows": 64, "columns": 64, "depth": 64, "group": 4, "num_warps": 4, "num_stages": 4}
+WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
+PRODUCT = {"rows": 256, "columns": 128, "depth": 128, "num_warps": 8, "num_stages": 4}
+_ENDS = 25
+"""Steps of a product that the start and the end of a program last, as measured on an H100; most parts that a product has."""
 NEAR = {"num_warps": 16}
 TILES = {"chunk": 2048, "num_warps": 4}
 _GROUP = tl.constexpr(8)
@@ -57,7 +60,7 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
     blocks = triton.cdiv(batch, SCREEN["rows"]) * triton.cdiv(count, SCREEN["columns"])
     _screen[(blocks,)](
         queries.halves, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
-        tile=tile, **SCREEN,
+        tile=tile, **_staged(SCREEN, torch.float16, snr.device),
     )  # fmt: skip
     return out
 
@@ -91,22 +94,27 @@ def weigh(
     """As `unfused.weigh`."""
     (query_places, batch, width), count = queries.digits.shape, len(atoms)
     across = triton.cdiv(count, WEIGH["columns"])
+    left, right = _blocks(queries.digits.flatten(0, 1), "rows", WEIGH), _blocks(atoms, "columns", WEIGH)
     out = torch.empty(places, batch, count, dtype=torch.int8, device=snr.device)
     sums = torch.empty(3, batch, across, dtype=torch.float64, device=snr.device)
     _weigh[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
-        queries.digits, atoms, half, log_weights, queries.unit, snr, top, out, sums, batch, count, across, width,
-        places=query_places, weight_digits=places, **WEIGH,
+        left, right, half, log_weights, queries.unit, snr, top, out, sums, batch, count, across, width, query_places,
+        weight_digits=places, **_staged(WEIGH, torch.int8, snr.device),
     )  # fmt: skip
     return Weighed(out, sums.sum(dim=2))
 
 
 def product(digits: Tensor, columns: Tensor) -> Tensor:
-    """As `unfused.product`: torch's own product of int8, which wants more than 16 rows and coordinates by eights."""
-    (places, batch, _), width = digits.shape, len(columns)
-    rows = digits.flatten(0, 1)
-    if len(rows) <= 16:
-        rows = pad(rows, (0, 0, 0, 32 - len(rows)))
-    sums = torch._int_mm(rows, columns.mT)
+    """As `unfused.product`; sums of whole numbers are the same in any order."""
+    (places, batch, count), width = digits.shape, len(columns)
+    rows, steps = digits.flatten(0, 1), triton.cdiv(count, PRODUCT["depth"])
+    blocks = triton.cdiv(len(rows), PRODUCT["rows"]) * triton.cdiv(width, PRODUCT["columns"])
+    parts = _parts(blocks, steps, digits.device)
+    sums = torch.zeros(len(rows), width, dtype=torch.int32, device=digits.device)
+    _product[(blocks, parts)](
+        _blocks(rows, "rows", PRODUCT), _blocks(columns, "columns", PRODUCT), sums, len(rows), width, count,
+        triton.cdiv(steps, parts), **_staged(PRODUCT, torch.int8, digits.device),
+    )  # fmt: skip
     found = torch.empty(batch, width, dtype=torch.float64, device=digits.device)
     _together[(batch,)](sums, found, batch, width, places=places, padded=triton.next_power_of_2(width))
     return found
@@ -150,6 +158,26 @@ def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tens
         width=dim, padded=triton.next_power_of_2(dim), tile=tile, **NEAR,
     )  # fmt: skip
     return Near(mean, *numbers)
+
+
+def _blocks(rows: Tensor, side: str, sizes: dict[str, int]) -> TensorDescriptor:
+    """Rows as a kernel reads them, in blocks; what lies beyond them is 0."""
+    return TensorDescriptor.from_tensor(rows, [sizes[side], sizes["depth"]])
+
+
+def _parts(blocks: int, steps: int, device: torch.device) -> int:
+    """Into how many parts the steps of every block are cut, so that no processor is idle for long."""
+    at_once = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
+    return min(range(1, _ENDS), key=lambda parts: -(-blocks * parts // at_once) * (steps / parts + _ENDS))
+
+
+def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:
+    """With as many stages as the memory beside a processor has room for."""
+    if device.type != "cuda":
+        return sizes
+    stage = (sizes["rows"] + sizes["columns"]) * sizes["depth"] * kind.itemsize
+    room = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    return sizes | {"num_stages": max(1, min(sizes["num_stages"], room // stage))}
 
 
 def _in_triton(function, **known):
@@ -233,51 +261,21 @@ def _screen(
 
 
 @triton.jit
-def _four(
-    sums, left, right, step, width,
-    depth: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, places: tl.constexpr,
-):  # fmt: skip
-    """`256^places · sums + Σ 256^(places − 1 − k)⟨digit k, atom⟩` of up to four digits, in float64, from exact products."""
-    one = tl.zeros((rows, columns), dtype=tl.int32)
-    two = tl.zeros((rows, columns), dtype=tl.int32)
-    three = tl.zeros((rows, columns), dtype=tl.int32)
-    four = tl.zeros((rows, columns), dtype=tl.int32)
-    for first in range(0, width, depth):
-        atom = tl.load(right + first)
-        one = tl.dot(tl.load(left + first), atom, one, out_dtype=tl.int32)
-        if places > 1:
-            two = tl.dot(tl.load(left + step + first), atom, two, out_dtype=tl.int32)
-        if places > 2:
-            three = tl.dot(tl.load(left + 2 * step + first), atom, three, out_dtype=tl.int32)
-        if places > 3:
-            four = tl.dot(tl.load(left + 3 * step + first), atom, four, out_dtype=tl.int32)
-    sums = sums * 256.0 + one.to(tl.float64)
-    if places > 1:
-        sums = sums * 256.0 + two.to(tl.float64)
-    if places > 2:
-        sums = sums * 256.0 + three.to(tl.float64)
-    if places > 3:
-        sums = sums * 256.0 + four.to(tl.float64)
-    return sums
-
-
-@triton.jit
 def _weigh(
-    queries, atoms, half, log_weights, unit, snr, top, out, sums, batch, count, blocks, width,
-    rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr, places: tl.constexpr, weight_digits: tl.constexpr,
-    group: tl.constexpr,
+    queries, atoms, half, log_weights, unit, snr, top, out, sums, batch, count, blocks, width, places,
+    rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr, weight_digits: tl.constexpr,
 ):  # fmt: skip
     down, across = _place(blocks, tl.cdiv(batch, rows))
     row, column = down * rows + tl.arange(0, rows), across * columns + tl.arange(0, columns)
-    safe, inner, inside = tl.minimum(row, batch - 1), tl.arange(0, depth), row < batch
-    left = queries + safe[:, None].to(tl.int64) * width + inner[None, :]
-    right = atoms + column[None, :].to(tl.int64) * width + inner[:, None]
+    safe, inside = tl.minimum(row, batch - 1), row < batch
     logits = tl.zeros((rows, columns), dtype=tl.float64)
-    for done in tl.static_range(0, places, group):
-        logits = _four(
-            logits, left + done * batch * width, right, batch * width, width, depth, rows, columns,
-            group if places - done >= group else places - done,
-        )  # fmt: skip
+    # rows beyond the last query read those of the next digit, and are not kept
+    for digit in tl.range(places, flatten=True):
+        product = tl.zeros((rows, columns), dtype=tl.int32)
+        for first in range(0, width, depth):
+            query = queries.load([digit * batch + down * rows, first])
+            product = tl.dot(query, atoms.load([across * columns, first]).T, product, out_dtype=tl.int32)
+        logits = logits * 256.0 + product.to(tl.float64)
     logits = logits * tl.load(unit + safe)[:, None] - tl.load(snr + safe)[:, None] * tl.load(half + column)[None, :]
     logits += tl.load(log_weights + column)[None, :] - tl.load(top + safe)[:, None]
     full = 127.0
@@ -380,6 +378,23 @@ def _digits(
         tl.store(where, rest.to(tl.int8), mask=place < width)
         rest = (rest + 128) >> 8
         where -= step
+
+
+@triton.jit
+def _product(
+    digits, atoms, sums, batch, width, count, steps,
+    rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr,
+):  # fmt: skip
+    across = tl.cdiv(width, columns)
+    first_row, first_column = tl.program_id(0) // across * rows, tl.program_id(0) % across * columns
+    start = tl.program_id(1) * steps * depth
+    total = tl.zeros((rows, columns), dtype=tl.int32)
+    for first in range(start, min(count, start + steps * depth), depth):
+        digit = digits.load([first_row, first])
+        total = tl.dot(digit, atoms.load([first_column, first]).T, total, out_dtype=tl.int32)
+    row, column = first_row + tl.arange(0, rows), first_column + tl.arange(0, columns)
+    inside = (row[:, None] < batch) & (column[None, :] < width)
+    tl.atomic_add(sums + row[:, None].to(tl.int64) * width + column[None, :], total, mask=inside, sem="relaxed")
 
 
 @triton.jit

@@ -102,9 +102,10 @@ class FusedEngine(Engine):
         """As `Engine.start`; all atoms are screened meanwhile."""
         if not 0 < len(z) <= QUERIES or self._trivial:
             return super().start(z, snr, tol)
-        z, snr = z.clone(), snr.clone()  # which may be changed before the answer is asked for
         try:
-            return partial(self._finish, z, snr, tol, self._looked(z, snr, tol))
+            looked = self._looked(z, snr, tol)
+            # which may be changed before the answer is asked for
+            return partial(self._finish, z.clone(), snr.clone(), tol, looked)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import fields
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -133,6 +134,34 @@ def test_all_atoms_are_weighed_as_in_plain_torch(engine, places, digits, gamma):
     given = products, weighed.sums, queries, snr, top, mean, known
     for one, other in zip(fused.weighted(*given), unfused.weighted(*given), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)  # no weight may be left
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 24])
+def test_a_product_is_the_same_in_any_number_of_parts(monkeypatch, parts):
+    """Some of which may be empty."""
+    generator = torch.Generator().manual_seed(0)
+    digits, columns = (
+        torch.randint(-128, 128, shape, generator=generator, dtype=torch.int8).to(DEVICE)
+        for shape in ((3, 70, 1280), (56, 1280))
+    )
+    monkeypatch.setattr(fused, "_parts", lambda *_: parts)
+    assert torch.equal(fused.product(digits, columns), unfused.product(digits, columns))
+
+
+def test_a_product_is_cut_where_processors_would_be_idle(monkeypatch):
+    """One block of work for two processors in two parts, two blocks in one each."""
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(multi_processor_count=2))
+    card = torch.device("cuda")
+    assert [fused._parts(blocks, 1000, card) for blocks in (1, 2, 3)] == [2, 1, 2]
+
+
+@pytest.mark.parametrize(("room", "stages"), [(232448, 4), (166912, 3), (101376, 2), (1000, 1)])
+def test_stages_fit_beside_the_processor(monkeypatch, room, stages):
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(shared_memory_per_block_optin=room)
+    )
+    assert fused._staged(fused.SCREEN, torch.float16, torch.device("cuda")) == fused.SCREEN | {"num_stages": stages}
+    assert fused._staged(fused.SCREEN, torch.float16, torch.device("cpu")) == fused.SCREEN
 
 
 @pytest.mark.parametrize("width", [0.0, 6.0, 30.0])
