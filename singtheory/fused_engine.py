@@ -160,9 +160,11 @@ class FusedEngine(Engine):
         found = by_digits(slice(None)) if dense and rest == len(z) else Found(mean, *numbers[:3])
         if series:
             _answer(found, numbers[4] > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
-        if dense and rest < len(z):
+        if dense and 2 * rest < len(z):
+            _answer(found, numbers[5] > 0, by_digits)
+        elif dense and rest < len(z):
             # most of a batch is answered sooner as a whole, for that is recorded
-            _answer(found, numbers[5] > 0 if 2 * rest < len(z) else numbers[5] > -1, by_digits)
+            found = _better(found, by_digits(slice(None)))
         if not rest:
             return found
         # the few that fall short get all digits that there are
@@ -223,13 +225,16 @@ def _own(mean: Tensor, numbers: Tensor) -> Found:
 def _answer(found: Found, chosen: Tensor, way: Callable[[Tensor], Found]) -> None:
     """Put the answers of another way in place of the chosen queries' where its bounds are smaller."""
     rows = chosen.nonzero()[:, 0]
-    other = way(rows)
-    before = found.error_bound[rows]
-    # where nothing is certified, what comes later is the better estimate
-    better = ~(before <= other.error_bound) | before.isinf()
+    better = _better(found.of(rows), way(rows))
     for field in fields(Found):
-        values, more = getattr(found, field.name), getattr(other, field.name)
-        values[rows] = more.where(better.view(-1, *[1] * (more.ndim - 1)), values[rows])
+        getattr(found, field.name)[rows] = getattr(better, field.name)
+
+
+def _better(found: Found, other: Found) -> Found:
+    """Each query's answer with the smaller bound; where nothing is certified the other's, which comes later and is the better estimate."""
+    chosen = ~(found.error_bound <= other.error_bound) | found.error_bound.isinf()
+    pairs = ((getattr(other, field.name), getattr(found, field.name)) for field in fields(Found))
+    return Found(*(more.where(chosen.view(-1, *[1] * (more.ndim - 1)), values) for more, values in pairs))
 
 
 def _whole_blocks(rows: Tensor) -> Tensor:
