@@ -109,7 +109,12 @@ def _condition(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
 
 
 def _shared(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
-    return {"frequencies": settings.frequencies, "condition": _condition(settings, cache)}
+    return {
+        "frequencies": settings.frequencies,
+        "spread_width": settings.spread_width,
+        "spread_layers": settings.spread_layers,
+        "condition": _condition(settings, cache),
+    }
 
 
 def _space(settings: TrainSettings, cache: Outline) -> Space:

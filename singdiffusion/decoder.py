@@ -31,6 +31,8 @@ class AverageDecoder(AverageNetwork):
         scaling_factor: of the latents; 1 in pixel space.
         shift_factor: of the latents.
         text_encoder: `text.fingerprint` of the encoder of the token states; None where it is not known.
+        spread_width: of the layers between tokens and deviations.
+        spread_layers: how many of them.
 
     Raises:
         InputError: for sizes and widths that do not fit.
@@ -51,6 +53,8 @@ class AverageDecoder(AverageNetwork):
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
         text_encoder: str | None = None,
+        spread_width: int = 128,
+        spread_layers: int = 1,
     ) -> None:
         super().__init__()
         if len(size) != 3 or min(size) < 1:

@@ -72,7 +72,7 @@ def losses(network: AverageNetwork, data: Data) -> Losses:
         data: of the run.
     """
     rows, generator = fixed(data.cache), torch.Generator().manual_seed(1)
-    objective, found = Objective(network), []
+    objective, found = Objective(network, data.settings.noise), []
     for some in rows.split(_AT_ONCE):
         x_0 = data.cache.x_0(some).to(data.device)
         x_1 = torch.randn(x_0.shape, generator=generator).to(data.device)

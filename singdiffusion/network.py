@@ -17,7 +17,8 @@ from singtheory.errors import InputError
 class AverageNetwork(AverageModel):
     """`ȳ_θ(x_1, c)` and, if wanted, `s_k(c)` along low frequencies.
 
-    Their configurations hold `condition`, `frequencies`, `size`, `scaling_factor`, `shift_factor` and `text_encoder`.
+    Their configurations hold `condition`, `frequencies`, `spread_width`, `spread_layers`, `size`, `scaling_factor`, `shift_factor` and
+    `text_encoder`.
     """
 
     conditioning: Any
@@ -35,11 +36,15 @@ class AverageNetwork(AverageModel):
         kind: dict[str, Any] = {"kind": "text"} | dict(self.config["condition"] or {})
         self.conditioning = condition_of(kind if width is None else kind | {"width": width})
         frequencies, size = self.config["frequencies"], self.config["size"]
+        hidden, layers = self.config["spread_width"], self.config["spread_layers"]
         self.spread = None
         if frequencies:
             if size is None or len(size) < 2:
                 raise InputError(f"size {size}: a spread needs the height and width of training")
-            self.spread = Spread(self.conditioning.width, self.channels, frequencies, (int(size[-2]), int(size[-1])))
+            if min(hidden, layers) < 1:
+                raise InputError(f"spread_width {hidden}, spread_layers {layers}: each must be at least 1")
+            side = (int(size[-2]), int(size[-1]))
+            self.spread = Spread(self.conditioning.width, self.channels, frequencies, side, hidden, layers)
 
     def mean(self, tokens: Tensor, x_1: Tensor) -> Tensor:
         """`ȳ_θ`, shape of `x_1`, from token states (batch, tokens, width)."""

@@ -1,7 +1,11 @@
 r"""What training minimises: the squared error of the mean, and for the spread the Gaussian likelihood along its directions.
 
     E ‖ȳ_θ(x_1, c) − x_0‖² / d        whose minimum is the mean of the data for c (C1, C9)
-    E ½ Σ_k [a_k²/s_k² + log s_k²],   a_k = ⟨x_0 − ȳ, φ_k⟩, with ȳ held still
+    E ½ Σ_k [(a_k² + τ²)/(s_k² + τ²) + log(s_k² + τ²)],   a_k = ⟨x_0 − ȳ, φ_k⟩, with ȳ held still
+
+The second is the likelihood of the deviations under noise of deviation `τ = σ/α`, as a sampler's first step finds them. Its minimum is
+`s_k² = E a_k²` whatever `τ` is, but without noise every variance counts alike, and the many that are far below the noise, of which no start shows
+anything, take the network from the few that matter.
 
 The spread reads the tokens of the condition with gradients stopped, so that the mean is the same with it and without.
 """
@@ -20,7 +24,7 @@ class Losses(NamedTuple):
 
     Attributes:
         mean: squared error a value.
-        spread: negative log-likelihood a direction, without its constant; 0 without a spread.
+        spread: negative log-likelihood a direction under the noise, without its constant; 0 without a spread.
     """
 
     mean: Tensor
@@ -37,11 +41,12 @@ class Objective(nn.Module):
 
     Args:
         network: trained in place.
+        noise: deviation `τ` under which the spread is judged, in units of `x_0`.
     """
 
-    def __init__(self, network: AverageNetwork) -> None:
+    def __init__(self, network: AverageNetwork, noise: float = 0.0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.noise = network, noise
 
     def forward(self, condition: Condition, x_1: Tensor, x_0: Tensor) -> Losses:
         """The losses of a batch.
@@ -60,4 +65,6 @@ class Objective(nn.Module):
         std = self.network.spread(tokens.detach(), height, width).to(x_0.dtype)
         basis = self.network.spread.basis(height, width).to(x_0.dtype)
         along = torch.einsum("bchw,kchw->bk", deviation.detach(), basis)
-        return Losses(mean, (along.square() / std**2 + 2 * std.log()).mean() / 2)
+        floor = self.noise**2
+        var = std**2 + floor
+        return Losses(mean, ((along.square() + floor) / var + var.log()).mean() / 2)

@@ -38,6 +38,10 @@ class TrainSettings:
         grid: of the decoder.
         small: side of the small image of the condition `image`.
         frequencies: of the spread along each side; 0 for none.
+        spread_width: of the spread's hidden layers.
+        spread_layers: how many of them.
+        noise: deviation under which the spread is judged: `σ/α` at a sampler's first step, about 8 to 15 with Stable Diffusion's betas; 0 for
+            none, where the smallest variances count as much as the largest.
         rank: directions of the closed forms' spread.
         steps: of the optimiser.
         batch: examples a step, over all processes; as many as there are, but at most 32, if None.
@@ -73,6 +77,9 @@ class TrainSettings:
     grid: int = 8
     small: int = 8
     frequencies: int = 4
+    spread_width: int = 128
+    spread_layers: int = 1
+    noise: float = 10.0
     rank: int = 8
     steps: int = 2000
     batch: int | None = None
@@ -161,6 +168,10 @@ def _is_not_negative(value: float) -> bool:
     return value >= 0
 
 
+def _is_level(value: float) -> bool:
+    return 0 <= value < math.inf
+
+
 def _is_positive(value: float) -> bool:
     return 0 < value < math.inf
 
@@ -187,10 +198,13 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
             "layers",
             "grid",
             "small",
+            "spread_width",
+            "spread_layers",
         ),
         (_is_count, "at least 1"),
     ),
     **dict.fromkeys(("frequencies", "rank", "warmup", "weight_decay"), (_is_not_negative, "at least 0")),
+    "noise": (_is_level, "at least 0 and finite"),
     "seed": (_is_seed, "from 0 to 2^40"),
     "prompts": (bool, "one or more, or left out"),
     **dict.fromkeys(("lr", "clip"), (_is_positive, "positive and finite")),

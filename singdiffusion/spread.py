@@ -4,6 +4,7 @@ The directions are `φ = u_c ⊗ ψ_f`: the cosine modes `ψ_f` of the DCT-II, o
 mixtures `u_c` of the channels, so that deviations which colours share, such as brightness, are one direction and not three.
 """
 
+import itertools
 import math
 
 import torch
@@ -13,7 +14,6 @@ from singtheory.errors import InputError
 
 FLOOR = 1e-6
 """Added to every variance: data without any spread would drive its logarithm to −∞."""
-_HIDDEN = 128
 
 
 def cosine_modes(count: int, height: int, width: int) -> Tensor:
@@ -46,20 +46,24 @@ class Spread(nn.Module):
         channels: of the images.
         frequencies: along each side; `channels · frequencies²` directions.
         size: height and width in training.
+        hidden: width of the layers between tokens and deviations.
+        layers: of that width.
     """
 
     mixture: Tensor
 
-    def __init__(self, width: int, channels: int, frequencies: int, size: tuple[int, int]) -> None:
+    def __init__(
+        self, width: int, channels: int, frequencies: int, size: tuple[int, int], hidden: int = 128, layers: int = 1
+    ) -> None:
         super().__init__()
         self.frequencies, self.size = frequencies, size
         self.rank = channels * frequencies**2
         cosine_modes(frequencies, *size)  # refuses more modes than there are
         self.register_buffer("mixture", torch.eye(channels))
         self.attention = nn.Linear(width, 1)
-        self.head = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, _HIDDEN), nn.SiLU(), nn.Linear(_HIDDEN, self.rank)
-        )
+        widths = itertools.pairwise([width, *[hidden] * layers])
+        inner = [part for a, b in widths for part in (nn.Linear(a, b), nn.SiLU())]
+        self.head = nn.Sequential(nn.LayerNorm(width), *inner, nn.Linear(hidden, self.rank))
 
     def basis(self, height: int, width: int) -> Tensor:
         """`φ_k` for images of a size, shape (rank, channels, height, width), on the device and in the dtype of the weights."""

@@ -41,6 +41,8 @@ class AverageUNet(AverageNetwork):
         condition: as `condition.condition_of`, without the width, which is the U-Net's; text if not given.
         frequencies: of the spread along each side; 0 for none.
         size: height and width in training, for the spread.
+        spread_width: of the layers between tokens and deviations.
+        spread_layers: how many of them.
 
     Raises:
         InputError: for a U-Net that cannot be built, and for one conditioned on more than noise, time and tokens: SDXL's added
@@ -61,6 +63,8 @@ class AverageUNet(AverageNetwork):
         condition: Mapping[str, Any] | None = None,
         frequencies: int = 0,
         size: Sequence[int] | None = None,
+        spread_width: int = 128,
+        spread_layers: int = 1,
     ) -> None:
         super().__init__()
         self.network = without_time(_build(unet))

@@ -103,7 +103,7 @@ class Trainer:
         self.data = Data(cache, settings, accelerator.device, accelerator.process_index, accelerator.num_processes)
         if settings.channels_last:
             network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        objective: Any = Objective(network)
+        objective: Any = Objective(network, settings.noise)
         optimizer = torch.optim.AdamW(
             objective.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.99), fused=True
         )

@@ -291,7 +291,7 @@ def main() -> None:
     asked.add_argument("--twin-steps", type=int, help="of each twin, in the place of seconds")
     asked.add_argument("--classifier-seconds", type=float, default=25)
     asked.add_argument("--fashion-seconds", type=float, default=35)
-    asked.add_argument("--average-steps", type=int, default=2000)
+    asked.add_argument("--average-steps", type=int, default=8000)
     asked.add_argument("--batch", type=int, default=512)
     asked.add_argument("--compile", action="store_true", help="compile the networks first")
     asked.add_argument("--no-graph", action="store_true", help="without CUDA graphs")

@@ -49,3 +49,19 @@ def test_deviations_read_the_tokens_and_grow_with_the_picture():
     with torch.no_grad():
         spread.head[-1].bias.fill_(-1e4)
     torch.testing.assert_close(spread(tokens, 8, 8), torch.full((3, 4), FLOOR**0.5), rtol=1e-2, atol=0)
+
+
+def test_layers_of_a_width_and_what_was_stored_before_there_were_any():
+    """One of 128 is the default, with the names of the weights that stored modules have."""
+    assert sorted(Spread(8, 1, 2, (8, 8)).state_dict()) == [
+        "attention.bias", "attention.weight", "head.0.bias", "head.0.weight", "head.1.bias", "head.1.weight",
+        "head.3.bias", "head.3.weight", "mixture",
+    ]  # fmt: skip
+    assert Spread(8, 1, 2, (8, 8)).head[1].out_features == 128
+    deep = Spread(8, 1, 2, (8, 8), 16, 2)
+    assert [tuple(part.weight.shape) for part in deep.head if isinstance(part, torch.nn.Linear)] == [
+        (16, 8),
+        (16, 16),
+        (4, 16),
+    ]
+    assert deep(torch.randn(3, 5, 8), 8, 8).shape == (3, 4)

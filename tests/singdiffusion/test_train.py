@@ -57,7 +57,7 @@ def test_the_spread_leaves_the_mean_as_it_is(digits_cache, tmp_path):
 
 
 def test_gradients_of_mean_and_spread_are_clipped_each(digits_cache, tmp_path):
-    one = trainer(settings(digits_cache, tmp_path, clip=0.01))
+    one = trainer(settings(digits_cache, tmp_path, clip=0.01, noise=0.0))
     one.take(one.data[0])
     gradients = {name: parameter.grad.flatten() for name, parameter in one.network.named_parameters()}
     for of_spread in (True, False):
