@@ -19,9 +19,9 @@ if TYPE_CHECKING:  # what is heavy waits for its command
     from singdiffusion.settings import TrainSettings
 
 _QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error"}
-_RESOLUTION = "Side of the images in pixels; that at which the base draws if not given, 512 without a base."
 """Read by libraries when they are imported: their bars and remarks would stand around the one line of an error."""
 
+_RESOLUTION = "Side of the images in pixels; that at which the base draws if not given, 512 without a base."
 _STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -175,6 +175,7 @@ def evaluate_brightness(
     with _one_line_errors():
         from singdiffusion import console
         from singdiffusion import evaluate as room
+        from singdiffusion.demonstrator import fingerprint
         from singdiffusion.sample import load_pipeline, load_start, place
         from singtheory.files import check_folder, write_json
         from singtheory.provenance import command_line, provenance
@@ -192,6 +193,7 @@ def evaluate_brightness(
         told = {
             "base": "singdiffusion/demonstrator" if own else base,
             "module": "singdiffusion/demonstrator" if own else module,
+            "weights": fingerprint() if own else None,
             "scheduler": type(pipe.scheduler).__name__,
             "steps": steps,
             "guidance": guidance,
@@ -429,7 +431,10 @@ def train(
     sys.stdout.flush()
     with _one_line_errors():
         from singdiffusion.settings import TrainSettings
+        from singtheory.errors import InputError
 
+        if resolution is not None and data is None:
+            raise InputError(f"resolution {resolution}: goes with --data; images in a cache have their size already")
         given = {
             "cache": None if cache is None else str(cache),
             "out": None if out is None else str(out),

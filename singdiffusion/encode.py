@@ -102,16 +102,16 @@ def encoder_for(base: str | None, resolution: int | None, channels: int, device:
             does not say at which side it draws.
     """
     if base is None:
-        return Encoder(resolution or _SIDE, channels, device=device)
+        return Encoder(_SIDE if resolution is None else resolution, channels, device=device)
     if channels != 3:
         raise InputError("grey: latents are of RGB images; leave it out, or leave the base out")
     checkpoint = Checkpoint.find(base)
     vae = checkpoint.autoencoder()
-    side = resolution or _native_side(checkpoint, vae)
-    if checkpoint.on_pixels:
-        return Encoder(side, 3, None, PipelineText.stored(base), device)
-    if vae is None:
+    if vae is None and not checkpoint.on_pixels:
         raise InputError(f"{base}: has no AutoencoderKL in safetensors; give a pipeline with one")
+    side = _native_side(checkpoint, vae) if resolution is None else resolution
+    if vae is None:
+        return Encoder(side, 3, None, PipelineText.stored(base), device)
     text, half = PipelineText.stored(base), device.startswith("cuda")
     if half and not _overflows(text.pipeline, vae):
         vae.half()
@@ -122,7 +122,9 @@ def _native_side(checkpoint: Checkpoint, vae: Any) -> int:
     """Of the images that the pipeline draws unless told otherwise, in pixels."""
     size = checkpoint.sample_size
     if size is None:
-        raise InputError(f"{checkpoint.name}: unet/config.json names no side of its samples; give --resolution")
+        raise InputError(
+            f"{checkpoint.name}: unet/config.json is not there or names no side of its samples; give --resolution"
+        )
     return size if vae is None else size * vae_factor(vae)
 
 

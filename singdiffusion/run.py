@@ -256,7 +256,7 @@ def _measured(network: AverageNetwork, data: Data, picture: Path, pixels: Decode
     over = f"of the averaged weights over {len(fixed(data.cache))} examples"
     told = {f"loss of the mean, {over}": float(mean)}
     if network.spread is not None:
-        told[f"loss of the spread, {over}"] = float(spread)
+        told[f"loss of the spread, under noise of {data.settings.noise:g}, {over}"] = float(spread)
     return told | validate(network, data, pixels, picture)
 
 

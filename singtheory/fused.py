@@ -23,8 +23,10 @@ from singtheory.unfused import Asked, Certified, Digits, Near, Tiles, Weighed
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
 PRODUCT = {"rows": 256, "columns": 128, "depth": 128, "num_warps": 8, "num_stages": 4}
-_ENDS = 25
-"""Steps of a product that the start and the end of a program last, as measured on an H100; most parts that a product has."""
+_ENDS, _MOST_PARTS = 25, 16
+"""Steps of a product that the start and the end of a program last, as measured on an H100; parts that a product has at most."""
+_RESERVED = 1024
+"""Bytes beside a processor that stages leave to the rest of a kernel."""
 NEAR = {"num_warps": 16}
 TILES = {"chunk": 2048, "num_warps": 4}
 _GROUP = tl.constexpr(8)
@@ -105,7 +107,7 @@ def weigh(
 
 
 def product(digits: Tensor, columns: Tensor) -> Tensor:
-    """As `unfused.product`; sums of whole numbers are the same in any order."""
+    """As `unfused.product`, n a multiple of 16; sums of whole numbers are the same in any order."""
     (places, batch, count), width = digits.shape, len(columns)
     rows, steps = digits.flatten(0, 1), triton.cdiv(count, PRODUCT["depth"])
     blocks = triton.cdiv(len(rows), PRODUCT["rows"]) * triton.cdiv(width, PRODUCT["columns"])
@@ -168,7 +170,8 @@ def _blocks(rows: Tensor, side: str, sizes: dict[str, int]) -> TensorDescriptor:
 def _parts(blocks: int, steps: int, device: torch.device) -> int:
     """Into how many parts the steps of every block are cut, so that no processor is idle for long."""
     at_once = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
-    return min(range(1, _ENDS), key=lambda parts: -(-blocks * parts // at_once) * (steps / parts + _ENDS))
+    most = min(steps, _MOST_PARTS)
+    return min(range(1, most + 1), key=lambda parts: -(-blocks * parts // at_once) * (-(-steps // parts) + _ENDS))
 
 
 def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:
@@ -177,7 +180,7 @@ def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> d
         return sizes
     stage = (sizes["rows"] + sizes["columns"]) * sizes["depth"] * kind.itemsize
     room = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-    return sizes | {"num_stages": max(1, min(sizes["num_stages"], room // stage))}
+    return sizes | {"num_stages": max(1, min(sizes["num_stages"], (room - _RESERVED) // stage))}
 
 
 def _in_triton(function, **known):

@@ -30,7 +30,7 @@ TILE = 8
 MOST_TILES, FEW_TILES = 64, 8
 """Beyond them all atoms are weighed; the latter, where half of a batch is weighed so anyway."""
 _PADDED, _WIDTH = 256, 64
-"""Atoms and coordinates come in whole blocks of the kernels."""
+"""Atoms come in multiples of the one and coordinates of the other, by which kernels read them; what their blocks have beyond is 0."""
 _WIDEST = 65536
 """Coordinates that the kernels hold at once."""
 _CHUNK = 65536
@@ -49,7 +49,7 @@ def engine_of(points: Points) -> Engine:
         return Engine(points)
     try:
         from singtheory import fused
-    except ImportError:  # no Triton, which comes with builds of torch for GPUs
+    except ImportError:  # no Triton, which comes with builds of torch for GPUs, or one without descriptors
         return Engine(points)
     return FusedEngine(points, fused)
 
@@ -80,7 +80,7 @@ class FusedEngine(Engine):
             half, unit, rest = self.levels.numbers.half(), self.levels.step, self.levels.rest
             step, base, levels_rest = self.levels.step, self.levels.base, self.levels.rest
             self._numbers = _whole_blocks(self.levels.numbers)
-            self._columns = self._numbers[:, : points.dim + -points.dim % 8].mT.contiguous()
+            self._columns = self._numbers[:, : points.dim].mT.contiguous()
         self._sizes = Sizes(
             points.count, points.dim, points.radius, points.reach, points.variance, points.scale,
             float(points.mean.norm()), points.least_log_weight, unit, SAFE * unit * _largest_norm(half), rest,
@@ -104,7 +104,7 @@ class FusedEngine(Engine):
             return super().start(z, snr, tol)
         try:
             looked = self._looked(z, snr, tol)
-            # which may be changed before the answer is asked for
+            # the queries may be changed before the answer is asked for
             return partial(self._finish, z.clone(), snr.clone(), tol, looked)
         except RuntimeError as error:
             if not out_of_memory(error):
@@ -232,7 +232,7 @@ def _answer(found: Found, chosen: Tensor, way: Callable[[Tensor], Found]) -> Non
 
 def _better(found: Found, other: Found) -> Found:
     """Each query's answer with the smaller bound; where nothing is certified the other's, which comes later and is the better estimate."""
-    chosen = ~(found.error_bound <= other.error_bound) | found.error_bound.isinf()
+    chosen = (other.error_bound < found.error_bound) | ~found.error_bound.isfinite()
     pairs = ((getattr(other, field.name), getattr(found, field.name)) for field in fields(Found))
     return Found(*(more.where(chosen.view(-1, *[1] * (more.ndim - 1)), values) for more, values in pairs))
 

@@ -59,7 +59,9 @@ FOUR = (OPENMOJI.fixed[0], OPENMOJI.fixed[3], OPENMOJI.open[0], OPENMOJI.open[1]
 """Prompts of the factors: two fixed, two open."""
 NEAR = 0.1
 """Root mean square distance, of a range of 2, under which a picture counts as a near duplicate of a training picture."""
-_RANK, _REPEATS = 16, 20
+RANK = 16
+"""Directions of the closed form's spread."""
+_REPEATS = 20
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Evaluation:
             .to(device)
             .eval()
         )
-        closed: Any = table_of(data, prompts, _RANK).to(device)
+        closed: Any = table_of(data, prompts, RANK).to(device)
         statistics: Any = statistics_of(data).to(device)
         self.prompts = prompts
         self.starts = Starts(trained, closed, statistics, self.drawer.encode)

@@ -181,6 +181,7 @@ class Results:
 
     summary: Any
     learned: Any
+    directions: Any
     core: Any
     second: Any
     train: Any
@@ -199,7 +200,20 @@ class Results:
             return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
         return cls(
-            *map(one, ("summary", "learned", "openmoji", "second", "train", "second-train", "predicted", "collapse")),
+            *map(
+                one,
+                (
+                    "summary",
+                    "learned",
+                    "directions",
+                    "openmoji",
+                    "second",
+                    "train",
+                    "second-train",
+                    "predicted",
+                    "collapse",
+                ),
+            ),
             *map(one, ("digits", "digits-again", "fashion")),
         )
 
@@ -265,7 +279,7 @@ def text(found: Results) -> str:
         distance_closed=tables.holding(by["matched closed"], "distance holds"),
         spread_trained=tables.holding(by["matched"], "spread holds"),
         distance_trained=tables.holding(by["matched"], "distance holds"),
-        open_reading=tables.open_reading(summary, found.learned["prompts"]),
+        open_reading=tables.open_reading(summary, found.learned["prompts"], found.directions),
         worse=tables.worse_text(summary),
         factors=more.factors_text(summary),
         rules=more.rules_text(summary),

@@ -9,9 +9,11 @@ import torch
 
 from docs.experiments import ladder_more
 from docs.experiments.again import compared, main
+from docs.experiments.averages import table_of
 from docs.experiments.captioned import Captioned, brightness_of
 from docs.experiments.cells import Cell, Cells
 from docs.experiments.collapse import collapse, denoisers, path
+from docs.experiments.directions import variants
 from docs.experiments.draw import Drawer, sampler
 from docs.experiments.foreign import foreign
 from docs.experiments.model import Denoiser, Sizes
@@ -19,6 +21,7 @@ from docs.experiments.prompts import OPENMOJI
 from docs.experiments.results import Result, origin
 from docs.experiments.small_rung import STARTS, measured, verdicts
 from docs.experiments.summary import joined, rerun
+from singdiffusion.average import Average
 from singtheory import InputError
 
 LITTLE = Sizes((8, 16), (1, 1), 4, 64)
@@ -177,3 +180,23 @@ def test_a_factor_changes_one_thing():
     assert ladder_more.variant(row | {"guidance": 10.0}) == "guidance 10"
     for other in ({"steps": 10, "guidance": 1.0}, {"rule": "plain"}, {"model": "early"}, {"sampler": "DDIM trailing"}):
         assert ladder_more.variant(row | other) is None
+
+
+def test_a_start_takes_one_part_after_another_from_the_data(data, drawer):
+    """Mean, deviations along the directions at hand, directions; each where the one before was kept."""
+    prompt, size = OPENMOJI.open[0], data.size
+    basis = torch.linalg.qr(torch.randn(3 * 16 * 16, 5, generator=torch.Generator().manual_seed(0))).Q.mT.reshape(
+        5, *size
+    )
+    learned = Average(torch.full((1, *size), 0.3), basis, torch.full((1, 5), 2.0))
+    found = variants(data, prompt, lambda *_: learned, table_of(data, [prompt], 2), drawer)
+    x_0 = data.x_0(data.rows(prompt))
+    assert [std.tolist() for _, _, std in found.values()][:2] == [[2.0] * 5] * 2
+    assert float((found["trained"][0] - 0.3).abs().max()) < 1e-6
+    along = torch.einsum("nchw,kchw->nk", x_0, basis).std(dim=0, correction=0)
+    torch.testing.assert_close(found["deviations"][2], along, rtol=1e-4, atol=1e-5)
+    for mean, _, _ in list(found.values())[1:]:
+        torch.testing.assert_close(mean, x_0.mean(dim=0), rtol=1e-4, atol=1e-5)
+    assert (
+        torch.equal(found["deviations"][1], basis) and len(found["directions"][1]) == len(found["directions"][2]) == 2
+    )

@@ -347,6 +347,10 @@ def test_nothing_usable(tmp_path):
         make_cache(Source(str(folder)), tmp_path / "c", Encoder(4), bad_share=1.0)
 
 
+def test_images_without_a_base_have_512_pixels_a_side():
+    assert encoder_for(None, None, 1, "cpu") == Encoder(512, 1)
+
+
 def test_a_base_on_pixels_encodes_its_text_and_leaves_pixels_as_they_are(tmp_path):
     encoder = encoder_for(str(PIPELINE), 12, 3, "cpu")
     assert encoder.encoding.vae is None and encoder.encoding.scaling_factor == 1
@@ -359,7 +363,7 @@ def test_a_base_on_pixels_encodes_its_text_and_leaves_pixels_as_they_are(tmp_pat
 def test_bases_that_do_not_serve(tmp_path, base):
     tiny.stable_diffusion().save_pretrained(tmp_path / "pickled", safe_serialization=False)
     with pytest.raises(InputError, match="no AutoencoderKL in safetensors"):
-        encoder_for(str(tmp_path / "pickled"), 16, 3, "cpu")
+        encoder_for(str(tmp_path / "pickled"), None, 3, "cpu")
     with pytest.raises(InputError, match="latents are of RGB"):
         encoder_for(str(base), 16, 1, "cpu")
     with pytest.raises(InputError, match="multiples of 2"):

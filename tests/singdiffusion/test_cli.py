@@ -293,6 +293,7 @@ def test_images_get_the_side_at_which_the_base_draws(folders):
         (["--data", "images", "--model", "unet", "--base", "other"], ["reads token states of width 32"]),
         (["--data", "images", "--resume"], ["nothing to resume", "leave out --resume"]),
         (["--data", "images", "--cache", "c"], ["cache c", "leave one of the two out"]),
+        (["--resolution", 16, "--cache", "c"], ["resolution 16", "goes with --data"]),
         (["--data", "images", "--config", "unknown.yaml"], ["unknown setting 'stepz'", "did you mean steps"]),
     ],
 )

@@ -182,3 +182,8 @@ def test_missing_metrics_are_one_line(tmp_path):
     except (ImportError, RuntimeError):
         found = run("evaluate", "coco", tmp_path, "--base", tmp_path)
         assert found.exit_code == 2 and "[eval]" in found.stderr.splitlines()[-1]
+
+
+def test_the_committed_table_is_that_of_the_packages_weights():
+    """Weights that are trained again need it drawn again."""
+    assert json.loads(room.TABLE.read_text(encoding="utf-8"))["weights"] == demonstrator.fingerprint()

@@ -1,5 +1,8 @@
 """Measurements of networks of which everything is known."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +10,7 @@ from singdiffusion import measure as room
 from singdiffusion.average import Average
 from singdiffusion.batches import Data
 from singdiffusion.cache import Cache
+from singdiffusion.decoder import AverageDecoder
 from singdiffusion.measure import frequent, measure
 from tests.singdiffusion.runs import cached, settings
 
@@ -52,6 +56,24 @@ def test_without_conditions_the_closed_form_is_the_mean_of_all(tmp_path, monkeyp
     every = data.cache.x_0(torch.arange(60))[:: -(-60 // most)].mean(dim=0).expand(len(rows), -1, -1, -1)
     assert measure(lambda *_: Average(every), data, rows).distance == pytest.approx(0, abs=1e-6)
     assert measure(lambda *_: Average(1.1 * every), data, rows).distance == pytest.approx(0.1, rel=1e-5)
+
+
+def test_losses_are_those_under_the_noise_of_the_run(data):
+    """Of a spread of deviation 1 about a mean of 0, from the examples that are measured."""
+    torch.manual_seed(0)
+    network = AverageDecoder(data.cache.encoding.size, {"kind": "classes", "names": 10, "width": 8}, frequencies=2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    x_0 = data.cache.x_0(room.fixed(data.cache))
+    along2 = torch.einsum("bchw,kchw->bk", x_0, network.spread.basis(*x_0.shape[2:])).square()
+    found = {}
+    for noise in (0.0, 5.0):
+        told = Data(data.cache, replace(data.settings, noise=noise), data.device)
+        found[noise] = room.losses(network, told).spread
+        expected = ((along2 + noise**2) / (1 + noise**2) + math.log(1 + noise**2)).mean() / 2
+        assert float(found[noise]) == pytest.approx(float(expected), rel=1e-4)
+    assert float(found[0.0]) != pytest.approx(float(found[5.0]), rel=0.1)
 
 
 def test_dependence_is_the_share_of_the_noise(data):

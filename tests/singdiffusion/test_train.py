@@ -65,6 +65,12 @@ def test_gradients_of_mean_and_spread_are_clipped_each(digits_cache, tmp_path):
         assert float(part.norm()) == pytest.approx(0.01, rel=1e-3)
 
 
+def test_the_spread_is_judged_and_built_as_asked(digits_cache, tmp_path):
+    one = trainer(settings(digits_cache, tmp_path, noise=3.0, spread_width=24, spread_layers=2))
+    assert one.objective.noise == 3.0
+    assert [part.out_features for part in one.network.spread.head if isinstance(part, torch.nn.Linear)][:2] == [24, 24]
+
+
 def test_weights_decay_apart_from_the_gradient(digits_cache, tmp_path):
     plain, decaying = (trainer(settings(digits_cache, tmp_path, weight_decay=decay)) for decay in (0.0, 0.5))
     first = [parameter.detach().clone() for parameter in plain.network.parameters()]

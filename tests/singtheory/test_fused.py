@@ -31,7 +31,9 @@ COUNT, BATCH = 1100, 9
 
 
 @pytest.fixture(
-    scope="module", params=[("levels", 50), ("levels", 64), ("normal", 50)], ids=lambda told: f"{told[0]}-{told[1]}"
+    scope="module",
+    params=[("levels", 50), ("levels", 64), ("levels", 200), ("normal", 50)],
+    ids=lambda told: f"{told[0]}-{told[1]}",
 )
 def engine(request) -> FusedEngine:
     generator, (kind, dim) = torch.Generator().manual_seed(0), request.param
@@ -142,10 +144,12 @@ def test_a_product_is_the_same_in_any_number_of_parts(monkeypatch, parts):
     generator = torch.Generator().manual_seed(0)
     digits, columns = (
         torch.randint(-128, 128, shape, generator=generator, dtype=torch.int8).to(DEVICE)
-        for shape in ((3, 70, 1280), (56, 1280))
+        for shape in ((5, 70, 1280), (200, 2560))
     )
     monkeypatch.setattr(fused, "_parts", lambda *_: parts)
-    assert torch.equal(fused.product(digits, columns), unfused.product(digits, columns))
+    for chosen in (slice(0, 1280), slice(256, 1536)):
+        found, expected = fused.product(digits, columns[:, chosen]), unfused.product(digits, columns[:, chosen])
+        assert torch.equal(found, expected)
 
 
 def test_a_product_is_cut_where_processors_would_be_idle(monkeypatch):
