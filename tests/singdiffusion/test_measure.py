@@ -61,7 +61,9 @@ def test_without_conditions_the_closed_form_is_the_mean_of_all(tmp_path, monkeyp
 def test_losses_are_those_under_the_noise_of_the_run(data):
     """Of a spread of deviation 1 about a mean of 0, from the examples that are measured."""
     torch.manual_seed(0)
-    network = AverageDecoder(data.cache.encoding.size, {"kind": "classes", "names": 10, "width": 8}, frequencies=2)
+    network = AverageDecoder(
+        data.cache.encoding.size, {"kind": "classes", "names": data.names, "width": 8}, frequencies=2
+    )
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
