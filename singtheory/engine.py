@@ -24,14 +24,14 @@ DOUBLE_TOL, SINGLE_TOL = 1e-12, 1e-6
 """What is aimed at on a CPU and on a GPU where nothing else is asked for."""
 _PILOT = 1024
 """Atoms from which the number of those that matter is foretold."""
-_PAIR_COST = 32
+_PAIR_COST = 48
 """An atom weighed from differences costs as much as that many by products: it is gathered, and nothing of it is reused."""
 _MANY = 8
 """Times as many are still weighed from differences where nothing else reaches the tolerance."""
 QUERIES = 1024
 """Queries that are answered together."""
-_SMALL_TRACE = 1e-6
-"""Of that of the prior: below it a difference of moments has lost half of its digits."""
+_SMALL_TRACE = 1e-9
+"""Of that of the prior: below it a difference of moments keeps fewer than six digits."""
 
 
 class Engine:
