@@ -11,7 +11,6 @@ cache is not finished.
 Rows of both are read where they are wanted, so that a cache may be larger than memory.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -24,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from singdiffusion.files import first_sentence, read_object
+from singdiffusion.files import first_sentence, read_object, sha256_of
 from singdiffusion.shards import Shards
 from singtheory.errors import InputError
 from singtheory.files import write_bytes, write_json
@@ -194,12 +193,7 @@ def _image_shard(folder: Path, number: int, group: list[Part], rows: dict[str, i
 
 
 def _entry(path: Path, count: int) -> dict[str, Any]:
-    return {"file": path.name, "count": count, "sha256": _sha256(path)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": path.name, "count": count, "sha256": sha256_of(path)}
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -275,7 +269,7 @@ class Cache(Outline):
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{folder}/{_INDEX}: is no index of this version ({error}); make the cache anew") from None
         for name, expected in tracked(files.items(), "checking the cache"):
-            if not (folder / name).is_file() or _sha256(folder / name) != expected:
+            if not (folder / name).is_file() or sha256_of(folder / name) != expected:
                 raise InputError(f"{folder / name}: missing or changed since it was cached; make the cache anew")
         return cls(folder, encoding, images, texts, source)
 
@@ -285,7 +279,7 @@ class Cache(Outline):
     @property
     def digest(self) -> str:
         """SHA-256 of the index, and with it of everything."""
-        return _sha256(self.folder / _INDEX)
+        return sha256_of(self.folder / _INDEX)
 
     def x_0(self, rows: Tensor) -> Tensor:
         """The examples of some rows, float32, shape (len(rows), channels, height, width)."""

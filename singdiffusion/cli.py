@@ -175,7 +175,6 @@ def evaluate_brightness(
     with _one_line_errors():
         from singdiffusion import console
         from singdiffusion import evaluate as room
-        from singdiffusion.demonstrator import fingerprint
         from singdiffusion.sample import load_pipeline, load_start, place
         from singtheory.files import check_folder, write_json
         from singtheory.provenance import command_line, provenance
@@ -193,7 +192,7 @@ def evaluate_brightness(
         told = {
             "base": "singdiffusion/demonstrator" if own else base,
             "module": "singdiffusion/demonstrator" if own else module,
-            "weights": fingerprint() if own else None,
+            "weights": room.fingerprint() if own else None,
             "scheduler": type(pipe.scheduler).__name__,
             "steps": steps,
             "guidance": guidance,

@@ -4,6 +4,7 @@ For each prompt and start the mean and standard deviation over images, in 0..255
 table, that comes with the package, and a rerun the interval is that of a mean of so many new images.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from PIL import Image as Pillow
 from scipy.stats import t as student
 
 from singdiffusion.demonstrator import FOLDER
-from singdiffusion.files import first_sentence
+from singdiffusion.files import first_sentence, sha256_of
 from singdiffusion.pipeline import SingDiffusion
 from singdiffusion.sample import check, draw
 from singtheory.errors import InputError
@@ -162,6 +163,12 @@ def control_of(controlnet: str | None, control: Path | None, dtype: torch.dtype)
     except (OSError, ValueError) as error:
         raise InputError(f"{controlnet} with {control}: cannot be loaded ({first_sentence(error)})") from None
     return Control({"controlnet": network}, {"image": image})
+
+
+def fingerprint() -> str:
+    """Of all weights that come with the package: what was measured with others is known by it."""
+    digests = [sha256_of(file) for file in sorted(FOLDER.rglob("*.safetensors"))]
+    return hashlib.sha256(bytes.fromhex("".join(digests))).hexdigest()[:16]
 
 
 def committed(rows: Sequence[Brightness], told: Mapping[str, Any], table: Path = TABLE) -> list[str] | None:

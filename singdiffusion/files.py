@@ -1,6 +1,7 @@
 """Model folders: found on this machine or on the hub, written whole or not at all."""
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -30,6 +31,12 @@ def find_folder(source: str | Path, patterns: Sequence[str]) -> Path:
         raise InputError(
             f"{source}: no such folder, and not to be had from the hub ({first_sentence(error)})"
         ) from None
+
+
+def sha256_of(file: Path) -> str:
+    """Of a file's content, in hexadecimal."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def read_config(folder: Path) -> dict[str, Any]:

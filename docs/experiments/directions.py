@@ -25,15 +25,14 @@ from docs.experiments.fit import say
 from docs.experiments.model import Denoiser
 from docs.experiments.prompts import OPENMOJI
 from docs.experiments.results import Result, origin, quiet
+from docs.experiments.summary import CORE_STEPS, FOLDER
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singdiffusion.initial import initial_latents
 from singtheory.errors import InputError
 
-FOLDER = Path(__file__).parent / "ladder"
 FEW = 10
 """Pictures; prompts with more are learned well."""
-_STEPS = 50
 
 Moments = tuple[Tensor, Tensor, Tensor]
 """Of one prompt: mean (channels, side, side), directions (k, channels, side, side) and deviations along them (k,)."""
@@ -58,9 +57,9 @@ def variants(data: Captioned, prompt: str, trained: Any, closed: Any, drawer: Dr
 def drawn(moments: Moments, drawer: Drawer, prompt: str, x_1: Tensor) -> Tensor:
     """Brightness of the samples, shape (n,)."""
     mean, basis, std = moments
-    scheduler = sampler(drawer.model, steps=_STEPS)
+    scheduler = sampler(drawer.model, steps=CORE_STEPS)
     start = initial_latents(mean.expand_as(x_1), x_1, scheduler, spread=(basis, std)) * scheduler.init_noise_sigma
-    return brightness_of(drawer(start, [prompt] * len(x_1), 1.0, steps=_STEPS))
+    return brightness_of(drawer(start, [prompt] * len(x_1), 1.0, steps=CORE_STEPS))
 
 
 def compared(data: Captioned, prompt: str, trained: Any, closed: Any, drawer: Drawer, n: int) -> dict[str, Any]:

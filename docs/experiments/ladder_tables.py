@@ -8,7 +8,7 @@ import torch
 
 from docs.experiments.distances import wasserstein
 from docs.experiments.predict import budget_of
-from docs.experiments.summary import of_core
+from docs.experiments.summary import CORE_STEPS, of_core
 
 STAGES = ("early", "middle", "end")
 
@@ -120,7 +120,7 @@ def directions_reading(directions: Mapping[str, Any]) -> str:
     head = ["prompt", "trained", "the data's mean", "their deviations too", "the closed form's directions too"]
     lines = [[prompt, *(f"{ratio:.2f}" for ratio in told.values())] for prompt, told in ratios.items()]
     return (
-        f"Where it falls short of the closed form, one part of it after another was replaced by the data's own (ratio at guidance 1, DDIM-50, {directions['samples']} samples):\n\n"
+        f"Where it falls short of the closed form, one part of it after another was replaced by the data's own (ratio at guidance 1, DDIM-{CORE_STEPS}, {directions['samples']} samples):\n\n"
         + table(head, lines)
         + f"\n\nThe data's mean and deviations change the ratio by at most {others:.2f}, the closed form's directions add {min(gains):.2f} to {max(gains):.2f}. The trained spread has low frequencies, one "
         "by one; the closed form has principal directions of all prompts' pictures, and a background is one pattern that leaves the object alone."

@@ -4,7 +4,6 @@ Trained from scratch by `python -m docs.experiments.train` with Stable Diffusion
 cures on any machine. It is of no other use.
 """
 
-import hashlib
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -14,11 +13,3 @@ AVERAGE = FOLDER / "average"
 """Its average image, for `load_average`."""
 STEPS = 25
 """Of its sampler, where none are asked for."""
-
-
-def fingerprint() -> str:
-    """Of all weights: what was measured with others is known by it."""
-    digest = hashlib.sha256()
-    for file in sorted(FOLDER.rglob("*.safetensors")):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:16]

@@ -66,9 +66,10 @@ def furnish_for_readme(folder):
     furnish(folder)
     (folder / "PATH_OR_ID_OR_scheduler_config.json").symlink_to("PATH_OR_ID")
     (folder / "FOLDER_OF_IMAGES").mkdir()
-    for level in (0, 128, 255):
+    levels = (0, 128, 255)
+    for level in levels:
         Image.new("RGB", (16, 16), (level, level, level)).save(folder / "FOLDER_OF_IMAGES" / f"{level}.png")
-    captions = [{"file_name": f"{level}.png", "text": "a caption"} for level in (0, 128, 255)]
+    captions = [{"file_name": f"{level}.png", "text": "a caption"} for level in levels]
     (folder / "FOLDER_OF_IMAGES" / "metadata.jsonl").write_text("\n".join(map(json.dumps, captions)))
 
 

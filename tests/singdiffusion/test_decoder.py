@@ -76,6 +76,7 @@ def test_classes_are_prompts(tmp_path):
         ({"size": (1, 24, 18)}, "multiples of 4"),
         ({"width": 40}, "multiple of 32"),
         ({"frequencies": 9}, "frequencies 9"),
+        ({"frequencies": 2, "spread_layers": 0}, "spread_width 128, spread_layers 0: each must be at least 1"),
     ],
 )
 def test_what_makes_no_decoder(settings, words):

@@ -186,4 +186,4 @@ def test_missing_metrics_are_one_line(tmp_path):
 
 def test_the_committed_table_is_that_of_the_packages_weights():
     """Weights that are trained again need it drawn again."""
-    assert json.loads(room.TABLE.read_text(encoding="utf-8"))["weights"] == demonstrator.fingerprint()
+    assert json.loads(room.TABLE.read_text(encoding="utf-8"))["weights"] == room.fingerprint()
