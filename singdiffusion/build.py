@@ -18,6 +18,7 @@ from singdiffusion.latents import vae_fingerprint
 from singdiffusion.network import AverageNetwork
 from singdiffusion.settings import TrainSettings
 from singdiffusion.space import Space
+from singdiffusion.spread import low_frequencies
 from singdiffusion.statistics import AverageStatistics
 from singdiffusion.table import AverageTable
 from singdiffusion.text import PipelineText, same_encoders
@@ -36,8 +37,7 @@ def build_network(settings: TrainSettings, cache: Cache) -> AverageNetwork:
     network = untrained(settings, cache)
     if network.spread is not None:
         chunks = cache.chunks(cache.sample(_SAMPLE))
-        colours = torch.cat([some.mean(dim=(2, 3), keepdim=True) for some in chunks])
-        network.spread.fit_channels(colours - colours.mean(dim=0))
+        network.spread.fit(torch.cat([low_frequencies(some, settings.frequencies) for some in chunks]))
     return network.train()
 
 

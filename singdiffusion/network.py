@@ -15,7 +15,7 @@ from singtheory.errors import InputError
 
 
 class AverageNetwork(AverageModel):
-    """`ȳ_θ(x_1, c)` and, if wanted, `s_k(c)` along low frequencies.
+    """`ȳ_θ(x_1, c)` and, if wanted, `s_k(c)` along principal components of low frequencies.
 
     Their configurations hold `condition`, `frequencies`, `spread_width`, `spread_layers`, `size`, `scaling_factor`, `shift_factor` and
     `text_encoder`.

@@ -150,19 +150,14 @@ class TrainSettings:
 
     def check_resumable(self, stored: Mapping[str, Any]) -> None:
         """Raise `InputError` that names the settings which differ from those of the checkpoint, if they matter for the weights."""
-        before = _BEFORE | dict(stored)
         free = {"out", "save_every", "keep", "log_every", "validate_every", "prompts", "tracker", "cache", "license"}
         differing = [
-            f"{name} was {before.get(name)!r} and is {value!r}"
+            f"{name} was {stored.get(name)!r} and is {value!r}"
             for name, value in asdict(self).items()
-            if name not in free and before.get(name) != value
+            if name not in free and stored.get(name) != value
         ]
         if differing:
             raise InputError(f"resume: {', '.join(differing)}; restore it, or take another folder for --out")
-
-
-_BEFORE = {"spread_width": 128, "spread_layers": 1, "noise": 0.0}
-"""What checkpoints were trained with that do not name these."""
 
 
 def _is_count(value: float) -> bool:

@@ -1,7 +1,8 @@
 r"""The spread around an average image: independent deviations along low frequencies, as wide as the condition leaves open.
 
-The directions are `φ = u_c ⊗ ψ_f`: the cosine modes `ψ_f` of the DCT-II, of which the first is the constant image, times orthonormal
-mixtures `u_c` of the channels, so that deviations which colours share, such as brightness, are one direction and not three.
+The directions are `φ_k = Σ_cf M_k,cf e_c ⊗ ψ_f`: orthonormal mixtures of the cosine modes `ψ_f` of the DCT-II in the channels `c`, the principal
+components of the data within their low frequencies. So what varies as one is one direction: a background that leaves the object alone, a brightness
+that colours share. At another size the modes are those of the size at hand, and the mixtures the same.
 """
 
 import itertools
@@ -26,6 +27,19 @@ def cosine_modes(count: int, height: int, width: int) -> Tensor:
         raise InputError(f"frequencies {count}: images of {width}×{height} have 1 to {min(height, width)} along a side")
     rows, columns = _modes(count, height), _modes(count, width)
     return torch.einsum("ah,bw->abhw", rows, columns).flatten(0, 1).float()
+
+
+def low_frequencies(images: Tensor, count: int) -> Tensor:
+    """`⟨x, e_c ⊗ ψ_f⟩`, shape (n, channels · count²), of images (n, channels, height, width), in their dtype. Raises `InputError` as `cosine_modes`."""
+    modes = cosine_modes(count, *images.shape[2:]).to(images)
+    return torch.einsum("nchw,fhw->ncf", images, modes).flatten(1)
+
+
+def directions(mixture: Tensor, channels: int, height: int, width: int) -> Tensor:
+    """`φ_k` for images of a size, shape (k, channels, height, width), like `mixture` of shape (k, channels · count²)."""
+    mixture = mixture.unflatten(1, (channels, -1))
+    modes = cosine_modes(math.isqrt(mixture.shape[2]), height, width).to(mixture)
+    return torch.einsum("kcf,fhw->kchw", mixture, modes)
 
 
 def _modes(count: int, side: int) -> Tensor:
@@ -56,10 +70,10 @@ class Spread(nn.Module):
         self, width: int, channels: int, frequencies: int, size: tuple[int, int], hidden: int = 128, layers: int = 1
     ) -> None:
         super().__init__()
-        self.frequencies, self.size = frequencies, size
+        self.channels, self.size = channels, size
         self.rank = channels * frequencies**2
         cosine_modes(frequencies, *size)  # refuses more modes than there are
-        self.register_buffer("mixture", torch.eye(channels))
+        self.register_buffer("mixture", torch.eye(self.rank))
         self.attention = nn.Linear(width, 1)
         widths = itertools.pairwise([width, *[hidden] * layers])
         inner = [part for a, b in widths for part in (nn.Linear(a, b), nn.SiLU())]
@@ -67,8 +81,7 @@ class Spread(nn.Module):
 
     def basis(self, height: int, width: int) -> Tensor:
         """`φ_k` for images of a size, shape (rank, channels, height, width), on the device and in the dtype of the weights."""
-        modes = cosine_modes(self.frequencies, height, width).to(self.mixture)
-        return torch.einsum("uc,fhw->ufchw", self.mixture, modes).flatten(0, 1)
+        return directions(self.mixture, self.channels, height, width)
 
     def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
         """`s_k(c)`, shape (batch, rank), from token states (batch, tokens, width)."""
@@ -78,8 +91,8 @@ class Spread(nn.Module):
         return ((log_var.clamp(-20, 20).exp() + FLOOR) * growth).sqrt().to(tokens)
 
     @torch.no_grad()
-    def fit_channels(self, deviations: Tensor) -> None:
-        """Let `u_c` be the principal axes of the channels' means, from deviations (n, channels, height, width) of data."""
-        means = deviations.double().mean(dim=(2, 3))
-        _, axes = torch.linalg.eigh(means.mT @ means)
+    def fit(self, points: Tensor) -> None:
+        """Let the directions be the principal components of data, from their `low_frequencies`, shape (n, rank)."""
+        deviations = points.double() - points.double().mean(dim=0)
+        _, axes = torch.linalg.eigh(deviations.mT @ deviations)
         self.mixture.copy_(axes.flip(1).mT)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from singdiffusion.average import Average, ClosedForm, Condition
-from singdiffusion.spread import cosine_modes
+from singdiffusion.spread import directions, low_frequencies
 from singtheory.errors import InputError
 from singtheory.law import Atoms
 from singtheory.start import principal_components
@@ -93,8 +93,7 @@ class AverageStatistics(ClosedForm):
         total, points = 0.0, []
         for images in chunks:
             _check_images(images)
-            modes = cosine_modes(frequencies if rank else 1, *images.shape[2:]).double()
-            points.append(torch.einsum("nchw,fhw->ncf", images.double(), modes).flatten(1))
+            points.append(low_frequencies(images.double(), frequencies if rank else 1))
             total = total + images.double().sum(dim=0)
         if not isinstance(total, Tensor):
             raise InputError("images: none; give at least one")
@@ -125,8 +124,7 @@ class AverageStatistics(ClosedForm):
         mean = mean.expand(len(condition), -1, -1, -1)
         if not self.rank:
             return Average(mean)
-        modes = cosine_modes(self.config["frequencies"], height, width).to(self.mixture)
-        basis = torch.einsum("kcf,fhw->kchw", self.mixture.unflatten(1, (x_1.shape[1], -1)), modes)
+        basis = directions(self.mixture, x_1.shape[1], height, width)
         std = self.std * math.sqrt(height * width / math.prod(size))
         return Average(mean, basis, std.expand(len(condition), -1))
 

@@ -17,7 +17,12 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_state_dict,
+    set_state_dict,
+)
 from torch.distributed.tensor import distribute_tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -247,7 +252,7 @@ class Trainer:
         """Go on from the newest checkpoint, if there is one.
 
         Raises:
-            InputError: for one of other settings, or damaged.
+            InputError: for one of other settings or of another network, or damaged.
         """
         if self.accelerator.is_main_process:
             clear_drafts(self.run)
@@ -261,6 +266,7 @@ class Trainer:
                 raise InputError(
                     f"resume: {name} was {before} and is {value}; restore it, or take another folder for --out"
                 )
+        self._check_fits(found)
         optimizer: dict[str, Any] = {"state": {}, "param_groups": found.told["param_groups"]}
         for name, value in found.optimizer.items():
             parameter, key = name.rsplit("/", 1)
@@ -279,6 +285,18 @@ class Trainer:
             self.accelerator.scaler.load_state_dict(found.told["scaler"])
         self.step = found.step
         return True
+
+    def _check_fits(self, found: Snapshot) -> None:
+        """Raise `InputError` that names the first weight which the network has in another shape, or only one of the two."""
+        stored = {name: tuple(value.shape) for name, value in found.weights.items()}
+        state: dict[str, Any] = get_model_state_dict(self.objective)
+        own = {name: tuple(value.shape) for name, value in state.items()}
+        for name in sorted(stored.keys() | own.keys()):
+            if stored.get(name) != own.get(name):
+                raise InputError(
+                    f"resume: {name} of the checkpoint has shape {stored.get(name)}, of this version's network {own.get(name)}; "
+                    "take another folder for --out"
+                )
 
     def _data(self) -> dict[str, Any]:
         """What besides the settings decides which examples a step takes: a batch left to itself depends on the processes."""

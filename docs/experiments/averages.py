@@ -73,5 +73,5 @@ def table_of(data: Captioned, prompts: list[str], rank: int) -> AverageTable:
 
 
 def statistics_of(data: Captioned, rank: int = 16) -> AverageStatistics:
-    """Prompt-free: the mean of all data with the widest low-frequency directions."""
+    """Prompt-free: the mean of all data with the widest directions among low frequencies."""
     return AverageStatistics.from_images(data.x_0(), frequencies=FREQUENCIES, rank=rank)

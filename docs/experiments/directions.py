@@ -1,13 +1,13 @@
-"""`python -m docs.experiments.directions --data openmoji.npz.xz`: what the trained matched start lacks beside the closed form.
+"""`python -m docs.experiments.directions --data openmoji.npz.xz`: what the directions of the matched start are worth.
 
-Where a prompt leaves the brightness open and has few pictures, one part of the trained start after another is replaced by the data's own:
+Where a prompt leaves the brightness open and has few pictures, with the data's own mean but for the trained start:
 
-    trained       mean, deviations and directions as trained: independent low frequencies
-    mean          of the prompt's pictures
-    deviations    of the prompt's pictures too, along the directions as trained
-    directions    principal components in their place: the closed form
+    one by one   low frequencies of mixed colours, with the deviations of the prompt's pictures along each
+    principal    the principal components of all pictures among them, as trained, with the prompt's deviations along each
+    trained      mean, deviations and directions as trained
+    closed       the closed form: principal components of the compared prompts' own deviations
 
-Spread ratio of the brightness at guidance 1, DDIM-50, from the same noise; on the CPU, a quarter of an hour. Writes docs/experiments/ladder/directions.json.
+Spread ratio of the brightness at guidance 1, DDIM-50, from the same noise; a minute on a GPU, half an hour on the CPU. Writes docs/experiments/ladder/directions.json.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from docs.experiments.averages import table_of
+from docs.experiments.averages import FREQUENCIES, table_of
 from docs.experiments.captioned import Captioned, brightness_of, read
 from docs.experiments.draw import Drawer, sampler
 from docs.experiments.evaluate import RANK
@@ -29,6 +29,8 @@ from docs.experiments.summary import CORE_STEPS, FOLDER
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singdiffusion.initial import initial_latents
+from singdiffusion.spread import cosine_modes
+from singtheory.device import check_device
 from singtheory.errors import InputError
 
 FEW = 10
@@ -38,28 +40,39 @@ Moments = tuple[Tensor, Tensor, Tensor]
 """Of one prompt: mean (channels, side, side), directions (k, channels, side, side) and deviations along them (k,)."""
 
 
+def one_by_one(x_0: Tensor) -> Tensor:
+    """Cosine modes of the principal colours of pictures, each a direction, shape (k, channels, side, side)."""
+    height, width = x_0.shape[2:]
+    colours = x_0.mean(dim=(2, 3))
+    _, axes = torch.linalg.eigh((colours - colours.mean(dim=0)).double().T.cov())
+    modes = cosine_modes(FREQUENCIES, height, width)
+    return torch.einsum("cu,fhw->ufchw", axes.float(), modes).flatten(0, 1)
+
+
 def variants(data: Captioned, prompt: str, trained: Any, closed: Any, drawer: Drawer) -> dict[str, Moments]:
-    """The moments of a start by name, one part after another the data's own."""
+    """The moments of a start by name."""
     x_1, x_0 = torch.zeros(1, *data.size), data.x_0(data.rows(prompt))
     with torch.no_grad():
-        learned, own = trained(drawer.encode([prompt]), x_1), closed([prompt], x_1)
-    basis, std = learned.spread
-    mean = own.mean[0]
-    along = torch.einsum("nchw,kchw->nk", x_0 - mean, basis).square().mean(dim=0).sqrt()
+        learned, own = trained(drawer.encode([prompt]).cpu(), x_1), closed([prompt], x_1)
+    mean, basis = own.mean[0], learned.basis
+
+    def along(directions: Tensor) -> Moments:
+        return mean, directions, torch.einsum("nchw,kchw->nk", x_0 - mean, directions).square().mean(dim=0).sqrt()
+
     return {
-        "trained": (learned.mean[0], basis, std[0]),
-        "mean": (mean, basis, std[0]),
-        "deviations": (mean, basis, along),
-        "directions": (mean, own.spread[0], own.spread[1][0]),
+        "one by one": along(one_by_one(data.x_0())),
+        "principal": along(basis),
+        "trained": (learned.mean[0], basis, learned.std[0]),
+        "closed": (mean, own.basis, own.std[0]),
     }
 
 
 def drawn(moments: Moments, drawer: Drawer, prompt: str, x_1: Tensor) -> Tensor:
     """Brightness of the samples, shape (n,)."""
-    mean, basis, std = moments
-    scheduler = sampler(drawer.model, steps=CORE_STEPS)
+    mean, basis, std = (part.to(drawer.device) for part in moments)
+    x_1, scheduler = x_1.to(drawer.device), sampler(drawer.model, steps=CORE_STEPS, device=drawer.device)
     start = initial_latents(mean.expand_as(x_1), x_1, scheduler, spread=(basis, std)) * scheduler.init_noise_sigma
-    return brightness_of(drawer(start, [prompt] * len(x_1), 1.0, steps=CORE_STEPS))
+    return brightness_of(drawer(start, [prompt] * len(x_1), 1.0, steps=CORE_STEPS)).cpu()
 
 
 def compared(data: Captioned, prompt: str, trained: Any, closed: Any, drawer: Drawer, n: int) -> dict[str, Any]:
@@ -74,19 +87,21 @@ def compared(data: Captioned, prompt: str, trained: Any, closed: Any, drawer: Dr
 
 
 def main() -> None:
-    """On the CPU."""
+    """On the CPU or a GPU."""
     asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--data", required=True)
-    asked.add_argument("--samples", type=int, default=128, help="a variant")
+    asked.add_argument("--samples", type=int, default=256, help="a variant")
+    asked.add_argument("--device", default="cpu")
     asked.add_argument("--out", type=Path, default=FOLDER / "directions.json")
     given = asked.parse_args()
     quiet()
     try:
+        check_device(given.device)
         data = read(given.data)
         prompts = [prompt for prompt in OPENMOJI.all if prompt in data.captions]
-        drawer = Drawer(Denoiser.load(PIPELINE), "cpu", given.samples)
+        drawer = Drawer(Denoiser.load(PIPELINE), given.device, given.samples)
         trained, closed = load_average(AVERAGE, dtype=torch.float32).eval(), table_of(data, prompts, RANK)
-        result = Result(given.out, origin("docs.experiments.directions", "cpu", 0))
+        result = Result(given.out, origin("docs.experiments.directions", given.device, 0))
         result.add("samples", given.samples)
         few = [prompt for prompt in OPENMOJI.open if prompt in prompts and len(data.rows(prompt)) < FEW]
         result.add("ratios", {p: compared(data, p, trained, closed, drawer, given.samples) for p in few})

@@ -1,6 +1,7 @@
 """The ladder page's tables and what is to be read off them: the core, quality, the stages with their budget, predictions, both ends."""
 
 from collections.abc import Mapping, Sequence
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -85,45 +86,67 @@ def open_table(found: Mapping[str, Any]) -> str:
 def open_reading(
     found: Mapping[str, Any], learned: Mapping[str, Mapping[str, float]], directions: Mapping[str, Any]
 ) -> str:
-    """What is missed of the spread and of the distance, and why.
+    """What is missed of the distance, and why; and what the directions of the spread are worth.
 
     Args:
         found: the summary.
         learned: brightness that the trained average image promises, by prompt.
-        directions: spread ratios where one part of it after another is the data's.
+        directions: spread ratios of starts along other directions.
     """
     opened = found["verdicts"]["open"]
-    closed = [row for row in opened if row["start"] == "matched closed" and not row["distance holds"]]
-    short = "; ".join(f"“{row['prompt']}” at guidance {row['guidance']:g}, {row['closed']:.0%}" for row in closed)
     prompts = dict.fromkeys(row["prompt"] for row in opened)
-    promised = ", ".join(
-        f"{learned[prompt]['std']:.0f} of the data's {found['data'][prompt]['std']:.0f} levels for “{prompt}”"
-        for prompt in prompts
-    )
     shape = ", ".join(f"{gaussian_distance(found['data'][prompt]):.1f} for “{prompt}”" for prompt in prompts)
     return (
-        f"All were asked for. In closed form the distance is missed by {short}: the start has mean and deviation of the data but the shape of a Gaussian, and a Gaussian with the very mean and deviation of the data is "
-        f"itself this far from them in W₁: {shape}. Four pictures are no Gaussian. The trained average image promises the right deviation of the brightness, {promised}. "
+        f"All were asked for. The distance is missed in closed form by {missed(opened, 'matched closed')}; with the trained average image by "
+        f"{missed(opened, 'matched')}: the start has mean and deviation of the data but the shape of a Gaussian, and a Gaussian with the very mean and deviation of the data is "
+        f"itself this far from them in W₁: {shape}. Four pictures are no Gaussian.\n\n"
         + directions_reading(directions)
+        + " "
+        + promises(found, learned, list(prompts))
+    )
+
+
+def missed(opened: Sequence[Mapping[str, Any]], start: str) -> str:
+    """Where a start closes too little of the distance."""
+    short = [row for row in opened if row["start"] == start and not row["distance holds"]]
+    return (
+        ", ".join(
+            f"“{row['prompt']}” at guidance {row['guidance']:g} ({floor(1000 * row['closed']) / 10:g}%)"
+            for row in short
+        )
+        or "none"
+    )
+
+
+def promises(found: Mapping[str, Any], learned: Mapping[str, Mapping[str, float]], prompts: Sequence[str]) -> str:
+    """The deviation of the brightness in the trained average image beside the data's."""
+    pairs = {prompt: (learned[prompt]["std"], found["data"][prompt]["std"]) for prompt in prompts}
+    told = ", ".join(
+        f"{mine:.0f} for the data's {its:.0f} levels with “{prompt}”" for prompt, (mine, its) in pairs.items()
+    )
+    widest = max(mine / its for mine, its in pairs.values()) - 1
+    return (
+        f"The trained average image promises deviations of the brightness up to {widest:.0%} too wide: {told}. It takes parts along the directions for independent, "
+        "which over all pictures are uncorrelated, but not within a prompt."
     )
 
 
 def directions_reading(directions: Mapping[str, Any]) -> str:
-    """What the trained start lacks beside the closed form.
+    """What the directions of the spread are worth.
 
     Args:
-        directions: spread ratios where one part of it after another is the data's.
+        directions: spread ratios by prompt and kind of direction.
     """
     ratios = directions["ratios"]
-    others = max(abs(told["deviations"] - told["trained"]) for told in ratios.values())
-    gains = [told["directions"] - told["deviations"] for told in ratios.values()]
-    head = ["prompt", "trained", "the data's mean", "their deviations too", "the closed form's directions too"]
+    head = ["prompt", "low frequencies, one by one", "their principal components", "as trained", "closed form"]
     lines = [[prompt, *(f"{ratio:.2f}" for ratio in told.values())] for prompt, told in ratios.items()]
+    gains = [told["principal"] - told["one by one"] for told in ratios.values()]
     return (
-        f"Where it falls short of the closed form, one part of it after another was replaced by the data's own (ratio at guidance 1, DDIM-{CORE_STEPS}, {directions['samples']} samples):\n\n"
+        f"Along which directions a start spreads counts as well as how far (ratio at guidance 1, DDIM-{CORE_STEPS}, {directions['samples']} samples; the first two with the mean and the deviations of "
+        "the prompt's own pictures):\n\n"
         + table(head, lines)
-        + f"\n\nThe data's mean and deviations change the ratio by at most {others:.2f}, the closed form's directions add {min(gains):.2f} to {max(gains):.2f}. The trained spread has low frequencies, one "
-        "by one; the closed form has principal directions of all prompts' pictures, and a background is one pattern that leaves the object alone."
+        + f"\n\nThe same deviations along principal components of all pictures, in the place of low frequencies one by one, add {min(gains):.2f} to {max(gains):.2f}: a background is one pattern that "
+        "leaves the object alone, and pixels far apart are bright together."
     )
 
 

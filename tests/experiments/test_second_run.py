@@ -13,7 +13,7 @@ from docs.experiments.averages import table_of
 from docs.experiments.captioned import Captioned, brightness_of
 from docs.experiments.cells import Cell, Cells
 from docs.experiments.collapse import collapse, denoisers, path
-from docs.experiments.directions import variants
+from docs.experiments.directions import one_by_one, variants
 from docs.experiments.draw import Drawer, sampler
 from docs.experiments.foreign import foreign
 from docs.experiments.model import Denoiser, Sizes
@@ -182,21 +182,30 @@ def test_a_factor_changes_one_thing():
         assert ladder_more.variant(row | other) is None
 
 
-def test_a_start_takes_one_part_after_another_from_the_data(data, drawer):
-    """Mean, deviations along the directions at hand, directions; each where the one before was kept."""
+def test_starts_along_other_directions_have_the_datas_mean_and_its_deviations_along_them(data, drawer):
     prompt, size = OPENMOJI.open[0], data.size
-    basis = torch.linalg.qr(torch.randn(3 * 16 * 16, 5, generator=torch.Generator().manual_seed(0))).Q.mT.reshape(
-        5, *size
-    )
+    noise = torch.randn(3 * 16 * 16, 5, generator=torch.Generator().manual_seed(0))
+    basis = torch.linalg.qr(noise).Q.mT.reshape(5, *size)
     learned = Average(torch.full((1, *size), 0.3), basis, torch.full((1, 5), 2.0))
     found = variants(data, prompt, lambda *_: learned, table_of(data, [prompt], 2), drawer)
+    assert list(found) == ["one by one", "principal", "trained", "closed"]
+    mean, directions, std = found["trained"]
+    assert torch.equal(mean, learned.mean[0]) and directions is basis and std.tolist() == [2.0] * 5
+    assert found["principal"][1] is basis and len(found["closed"][1]) == len(found["closed"][2]) == 2
     x_0 = data.x_0(data.rows(prompt))
-    assert [std.tolist() for _, _, std in found.values()][:2] == [[2.0] * 5] * 2
-    assert float((found["trained"][0] - 0.3).abs().max()) < 1e-6
-    along = torch.einsum("nchw,kchw->nk", x_0, basis).std(dim=0, correction=0)
-    torch.testing.assert_close(found["deviations"][2], along, rtol=1e-4, atol=1e-5)
-    for mean, _, _ in list(found.values())[1:]:
+    for name in ("one by one", "principal"):
+        mean, directions, std = found[name]
         torch.testing.assert_close(mean, x_0.mean(dim=0), rtol=1e-4, atol=1e-5)
-    assert (
-        torch.equal(found["deviations"][1], basis) and len(found["directions"][1]) == len(found["directions"][2]) == 2
-    )
+        along = torch.einsum("nchw,kchw->nk", x_0, directions).std(dim=0, correction=0)
+        torch.testing.assert_close(std, along, rtol=1e-4, atol=1e-5)
+
+
+def test_directions_one_by_one_are_low_frequencies_of_colours_that_vary_apart(data):
+    x_0 = data.x_0()
+    basis = one_by_one(x_0)
+    assert basis.shape == (48, *data.size)
+    flat = basis.flatten(1)
+    torch.testing.assert_close(flat @ flat.mT, torch.eye(48), atol=1e-5, rtol=0)
+    colours = torch.einsum("nchw,kchw->kn", x_0, basis[::16])  # of each colour the constant mode
+    cov = torch.cov(colours.double())
+    assert float((cov - cov.diag().diag()).abs().max()) < 1e-5 * float(cov.diag().max())

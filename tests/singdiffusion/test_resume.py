@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from singdiffusion import snapshot
 from singdiffusion.run import check_out
@@ -104,6 +105,22 @@ def test_resume_from_a_damaged_checkpoint_is_told(digits_cache, tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(InputError, match="step-00000012: damaged"):
         trainer(settings(digits_cache, tmp_path)).resume()
+
+
+def test_resume_from_another_network_names_what_differs(digits_cache, tmp_path):
+    told = settings(digits_cache, tmp_path, steps=1)
+    trainer(told).fit()
+    path = next(tmp_path.glob("checkpoints/*/weights.safetensors"))
+    stored = load_file(path)
+    name = "network.spread.mixture"
+    save_file(stored | {name: torch.eye(1)}, path)
+    with pytest.raises(
+        InputError, match=r"network\.spread\.mixture of the checkpoint has shape \(1, 1\), .* take another folder"
+    ):
+        trainer(told).resume()
+    save_file({key: value for key, value in stored.items() if key != name}, path)
+    with pytest.raises(InputError, match=r"network\.spread\.mixture of the checkpoint has shape None"):
+        trainer(told).resume()
 
 
 def test_resume_without_the_number_of_the_step_is_told(digits_cache, tmp_path):

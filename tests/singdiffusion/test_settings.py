@@ -75,11 +75,3 @@ def test_a_resume_names_what_differs():
     TrainSettings("c", "elsewhere", lr=1e-3, seed=1, save_every=7).check_resumable(stored)
     with pytest.raises(InputError, match=r"lr was 0\.001 and is 0\.002, seed was 1 and is 2"):
         TrainSettings("c", "o", lr=2e-3, seed=2).check_resumable(stored)
-
-
-def test_a_checkpoint_from_before_the_spread_was_judged_under_noise_goes_on_as_it_was():
-    stored = vars(TrainSettings("c", "o"))
-    older = {name: value for name, value in stored.items() if name not in ("noise", "spread_width", "spread_layers")}
-    TrainSettings("c", "o", noise=0.0).check_resumable(older)
-    with pytest.raises(InputError, match=r"resume: noise was 0\.0 and is 10\.0; restore it"):
-        TrainSettings("c", "o").check_resumable(older)

@@ -1,12 +1,10 @@
 """The directions of the spread, and deviations that follow the size of the image."""
 
-import math
-
 import pytest
 import torch
 from scipy.fft import idctn
 
-from singdiffusion.spread import FLOOR, Spread, cosine_modes
+from singdiffusion.spread import FLOOR, Spread, cosine_modes, low_frequencies
 from singtheory import InputError
 
 
@@ -28,17 +26,39 @@ def test_more_modes_than_pixels_are_refused():
             Spread(8, 3, count, (4, 8))
 
 
-def test_basis_is_orthonormal_at_any_size_and_starts_with_the_principal_colour():
-    spread = Spread(8, 3, 2, (8, 8))
+def test_low_frequencies_are_the_parts_along_the_directions_before_any_are_fitted():
+    images = torch.randn(5, 3, 8, 6, generator=torch.Generator().manual_seed(0))
+    basis = Spread(8, 3, 2, (8, 6)).basis(8, 6)
+    torch.testing.assert_close(low_frequencies(images, 2), torch.einsum("nchw,kchw->nk", images, basis))
+
+
+def backgrounds(n, height, width):
+    """Around a mean, images whose lower half brightens in all colours, with a little noise of low frequencies."""
     generator = torch.Generator().manual_seed(0)
-    brightness = torch.randn(200, 1, 1, 1, generator=generator).expand(-1, 3, 8, 8)
-    spread.fit_channels(brightness + 0.1 * torch.randn(200, 3, 8, 8, generator=generator))
-    for size in ((8, 8), (16, 12)):
-        basis = spread.basis(*size).flatten(1)
-        assert basis.shape[0] == spread.rank == 12
-        torch.testing.assert_close(basis @ basis.mT, torch.eye(12), atol=1e-5, rtol=0)
-    constant = torch.full((3, 8, 8), 1 / math.sqrt(192))
-    assert abs(float((spread.basis(8, 8)[0] * constant).sum())) > 0.999
+    pattern = Spread(8, 3, 2, (height, width)).basis(height, width)
+    pattern = pattern[0] + pattern[4] + pattern[8] - 0.5 * (pattern[2] + pattern[6] + pattern[10])
+    pattern = pattern / pattern.norm()
+    noise = torch.randn(n, 3, height, width, generator=generator)
+    return 5 + torch.randn(n, 1, 1, 1, generator=generator) * pattern + 0.02 * noise, pattern
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 12)])
+def test_directions_are_orthonormal_at_any_size_and_begin_with_what_varies_most(size):
+    spread, (images, _) = Spread(8, 3, 2, (8, 8)), backgrounds(200, 8, 8)
+    spread.fit(low_frequencies(images, 2))
+    basis = spread.basis(*size).flatten(1)
+    assert len(basis) == spread.rank == 12
+    torch.testing.assert_close(basis @ basis.mT, torch.eye(12), atol=1e-5, rtol=0)
+    widest = backgrounds(1, *size)[1]
+    assert abs(float(basis[0] @ widest.flatten())) > 0.999
+
+
+def test_parts_along_fitted_directions_are_uncorrelated_and_in_falling_order():
+    spread, (images, _) = Spread(8, 3, 2, (8, 8)), backgrounds(200, 8, 8)
+    spread.fit(low_frequencies(images, 2))
+    cov = torch.cov(torch.einsum("nchw,kchw->kn", images, spread.basis(8, 8)).double())
+    assert float((cov - cov.diag().diag()).abs().max()) < 1e-6 * float(cov[0, 0])
+    assert torch.equal(cov.diag().argsort(descending=True), torch.arange(12))
 
 
 def test_deviations_read_the_tokens_and_grow_with_the_picture():

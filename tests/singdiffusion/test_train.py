@@ -71,6 +71,14 @@ def test_the_spread_is_judged_and_built_as_asked(digits_cache, tmp_path):
     assert [part.out_features for part in one.network.spread.head if isinstance(part, torch.nn.Linear)][:2] == [24, 24]
 
 
+def test_the_directions_are_principal_components_of_the_data(digits_cache, tmp_path):
+    one = trainer(settings(digits_cache, tmp_path))
+    x_0 = one.data.cache.x_0(torch.arange(len(one.data.cache)))
+    cov = torch.cov(torch.einsum("nchw,kchw->kn", x_0, one.network.spread.basis(*x_0.shape[2:])).double())
+    assert float((cov - cov.diag().diag()).abs().max()) < 1e-5 * float(cov[0, 0])
+    assert torch.equal(cov.diag().argsort(descending=True), torch.arange(len(cov)))
+
+
 def test_weights_decay_apart_from_the_gradient(digits_cache, tmp_path):
     plain, decaying = (trainer(settings(digits_cache, tmp_path, weight_decay=decay)) for decay in (0.0, 0.5))
     first = [parameter.detach().clone() for parameter in plain.network.parameters()]
