@@ -35,7 +35,7 @@ ROUNDS = {"gpu": 15, "cpu": 5}
 RANDOM_QUERIES = 100_000
 KERNELS = {"_screen": "screen", "_tiles": "tiles", "_near": "near", "_weigh": "weigh", "_product": "products"}
 PEAKS = {"float16": 989e12, "int8": 1979e12}
-"""Operations a second of an H100 SXM on its tensor cores, dense, as its maker states them."""
+"""Operations a second of an H100 or H200 SXM on its tensor cores, dense, as its maker states them."""
 
 
 def queries(law: Atoms, snr: float | Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
