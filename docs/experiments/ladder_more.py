@@ -276,6 +276,16 @@ def foreign_text(rows: Sequence[Row], cells: Sequence[Row]) -> str:
     )
 
 
+def runs_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which command made what, and on which device, of results by name."""
+    lines = [
+        [name, ", ".join(run["parts"]), run["device"], f"`{run['command']}`"]
+        for name, result in results.items()
+        for run in result["runs"]
+    ]
+    return table(["", "parts", "device", "command"], lines)
+
+
 def reruns_text(again: Mapping[str, Any], rerun: Mapping[str, Any]) -> str:
     """What a second run says."""
     apart = again["largest difference of a mean"]

@@ -169,6 +169,10 @@ not to be had here, so it has no results.
 
 {reruns}
 
+What made the third rung's results:
+
+{runs}
+
 ## What was not done
 
 {missing}
@@ -308,6 +312,7 @@ def text(found: Results) -> str:
         foreign=more.foreign_text(found.fashion["foreign"], found.fashion["cells"]),
         coco=COCO,
         reruns=more.reruns_text(found.digits_again, summary["rerun"]),
+        runs=more.runs_table({"training": found.train, "first run": found.core, "second run": found.second}),
         missing=_MISSING,
     )
 
