@@ -55,9 +55,15 @@ The bias of the mean start is at most a fifth of the noise start's, or under 3 l
 
 *Guidance 1; each dot a picture, above it the standard deviation. “red apple”, “cat” and “house” have four pictures each in the data, “logo” {logos:,}.*
 
-{open}
+Standard deviation of the brightness over the data's:
 
-"closed" is the share of the distance in W₁ between the mean start and the exact start that the matched start closes. With statistics in closed form the
+{spread}
+
+W₁ of the brightness to the data's, in levels; “closed” is the share of the distance between the mean start and the exact start that the matched start closes:
+
+{distance}
+
+With statistics in closed form the
 spread ratio lies in [0.85, 1.15] in {spread_closed} cells and at least 80 % of the distance is closed in {distance_closed}; with the *trained* average image
 in {spread_trained} and {distance_trained}. {open_reading}
 
@@ -278,7 +284,8 @@ def text(found: Results) -> str:
         fixed_holds=tables.holding(summary["verdicts"]["fixed"], "holds"),
         fixed_reading=tables.fixed_reading(summary),
         logos=summary["data"]["logo"]["pictures"],
-        open=tables.open_table(summary),
+        spread=tables.spread_table(summary),
+        distance=tables.distance_table(summary),
         spread_closed=tables.holding(by["matched closed"], "spread holds"),
         distance_closed=tables.holding(by["matched closed"], "distance holds"),
         spread_trained=tables.holding(by["matched"], "spread holds"),

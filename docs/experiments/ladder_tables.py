@@ -68,19 +68,37 @@ def core_rows(found: Mapping[str, Any], start: str) -> dict[tuple[str, float], M
     return {(row["prompt"], row["guidance"]): row for row in sorted(rows, key=lambda row: row["guidance"])}
 
 
-def open_table(found: Mapping[str, Any]) -> str:
-    """Spread ratios and distances, closed form and trained."""
-    rows = found["verdicts"]["open"]
+def spread_table(found: Mapping[str, Any]) -> str:
+    """Spread ratios of the open prompts."""
     lines = []
-    for one, other in zip(rows[1::2], rows[::2], strict=True):  # closed form, trained
-        numbers = [one["ratio noise"], one["ratio mean"], one["ratio"], other["ratio"], one["ratio exact"]]
-        w1 = [one["w1 mean"], one["w1"], other["w1"], one["w1 exact"]]
-        closed = [f"{row['closed']:.0%}" for row in (one, other)]
-        lines.append(
-            [one["prompt"], f"{one['guidance']:g}", *(f"{x:.2f}" for x in numbers), *(f"{x:.1f}" for x in w1), *closed]
-        )
-    head = ["prompt", "guidance", "noise", "mean", "matched", "trained", "exact"]
-    return table([*head, "W₁ mean", "matched", "trained", "exact", "closed", "trained"], lines)
+    for where, closed, trained in _open_pairs(found):
+        ratios = (closed["ratio noise"], closed["ratio mean"], closed["ratio"], trained["ratio"], closed["ratio exact"])
+        lines.append([*where, *(f"{ratio:.2f}" for ratio in ratios)])
+    return table(["prompt", "guidance", "noise", "mean", "matched", "matched, trained", "exact"], lines)
+
+
+def distance_table(found: Mapping[str, Any]) -> str:
+    """W₁ of the open prompts, and the share of it that the matched start closes."""
+    lines = [
+        [*where, *(f"{w1:.1f}" for w1 in (closed["w1 mean"], closed["w1"], trained["w1"], closed["w1 exact"]))]
+        + [share(row) for row in (closed, trained)]
+        for where, closed, trained in _open_pairs(found)
+    ]
+    return table(
+        ["prompt", "guidance", "mean", "matched", "matched, trained", "exact", "closed", "closed, trained"], lines
+    )
+
+
+def share(row: Mapping[str, Any]) -> str:
+    """Of the distance that is closed, rounded down: what is missed by little must not look reached."""
+    return f"{floor(100 * row['closed'])}%"
+
+
+def _open_pairs(found: Mapping[str, Any]) -> list[tuple[list[str], Mapping[str, Any], Mapping[str, Any]]]:
+    """Prompt and guidance, with the matched start in closed form and trained."""
+    rows = found["verdicts"]["open"]
+    pairs = zip(rows[1::2], rows[::2], strict=True)
+    return [([closed["prompt"], f"{closed['guidance']:g}"], closed, trained) for closed, trained in pairs]
 
 
 def open_reading(
@@ -109,13 +127,7 @@ def open_reading(
 def missed(opened: Sequence[Mapping[str, Any]], start: str) -> str:
     """Where a start closes too little of the distance."""
     short = [row for row in opened if row["start"] == start and not row["distance holds"]]
-    return (
-        ", ".join(
-            f"“{row['prompt']}” at guidance {row['guidance']:g} ({floor(1000 * row['closed']) / 10:g}%)"
-            for row in short
-        )
-        or "none"
-    )
+    return ", ".join(f"“{row['prompt']}” at guidance {row['guidance']:g} ({share(row)})" for row in short) or "none"
 
 
 def promises(found: Mapping[str, Any], learned: Mapping[str, Mapping[str, float]], prompts: Sequence[str]) -> str:
