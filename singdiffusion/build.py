@@ -32,12 +32,14 @@ def build_network(settings: TrainSettings, cache: Cache) -> AverageNetwork:
     """The untrained network of a run, the same for the same seed.
 
     Raises:
-        InputError: as `untrained`.
+        InputError: as `untrained`, and for data that are not finite.
     """
     network = untrained(settings, cache)
     if network.spread is not None:
         chunks = cache.chunks(cache.sample(_SAMPLE))
-        network.spread.fit(torch.cat([low_frequencies(some, settings.frequencies) for some in chunks]))
+        points = torch.cat([low_frequencies(some.double(), settings.frequencies) for some in chunks])
+        _check_finite(points, cache)
+        network.spread.fit(points)
     return network.train()
 
 
@@ -60,8 +62,7 @@ def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
     }
     everything, sample = torch.arange(len(cache)), cache.sample(_FEW)
     x_0 = cache.x_0(sample)
-    if not bool(torch.isfinite(x_0).all()):  # of which no algebra can be done
-        raise InputError(f"{cache.folder}: holds NaN or infinity; make the cache anew")
+    _check_finite(x_0, cache)
     if settings.model == "statistics":
         frequencies = max(1, settings.frequencies)
         rank = min(settings.rank, _directions(x_0 - x_0.mean(dim=0)), cache.encoding.channels * frequencies**2)
@@ -70,6 +71,12 @@ def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
     means = {row: cache.mean(groups[row]) for row in cache.caption[sample].tolist()}
     own = x_0 - torch.stack([means[row] for row in cache.caption[sample].tolist()])
     return AverageTable.from_images(_Images(cache, groups), rank=min(settings.rank, _directions(own)), **scale)
+
+
+def _check_finite(values: Tensor, cache: Cache) -> None:
+    """Raise `InputError` for values of a cache of which no algebra can be done."""
+    if not bool(torch.isfinite(values).all()):
+        raise InputError(f"{cache.folder}: holds NaN or infinity; make the cache anew")
 
 
 class _Images(Mapping[str, Tensor]):

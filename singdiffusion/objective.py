@@ -63,8 +63,7 @@ class Objective(nn.Module):
             return Losses(mean, torch.zeros_like(mean))
         height, width = x_0.shape[2:]
         std = self.network.spread(tokens.detach(), height, width).to(x_0.dtype)
-        basis = self.network.spread.basis(height, width).to(x_0.dtype)
-        along = torch.einsum("bchw,kchw->bk", deviation.detach(), basis)
+        along = self.network.spread.along(deviation.detach())
         floor = self.noise**2
         var = std**2 + floor
         return Losses(mean, ((along.square() + floor) / var + var.log()).mean() / 2)

@@ -1,7 +1,7 @@
-r"""The spread around an average image: independent deviations along low frequencies, as wide as the condition leaves open.
+r"""The spread around an average image: independent deviations along principal directions, as wide as the condition leaves open.
 
 The directions are `φ_k = Σ_cf M_k,cf e_c ⊗ ψ_f`: orthonormal mixtures of the cosine modes `ψ_f` of the DCT-II in the channels `c`, the principal
-components of the data within their low frequencies. So what varies as one is one direction: a background that leaves the object alone, a brightness
+components of the data within their low frequencies. What varies as one is one direction: a background that leaves the object alone, a brightness
 that colours share. At another size the modes are those of the size at hand, and the mixtures the same.
 """
 
@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from singtheory.errors import InputError
+from singtheory.law import Atoms
+from singtheory.start import principal_axes
 
+MOST = 4096
+"""Directions at most: their mixtures are as many numbers squared."""
 FLOOR = 1e-6
 """Added to every variance: data without any spread would drive its logarithm to −∞."""
 
@@ -37,9 +41,11 @@ def low_frequencies(images: Tensor, count: int) -> Tensor:
 
 def directions(mixture: Tensor, channels: int, height: int, width: int) -> Tensor:
     """`φ_k` for images of a size, shape (k, channels, height, width), like `mixture` of shape (k, channels · count²)."""
-    mixture = mixture.unflatten(1, (channels, -1))
-    modes = cosine_modes(math.isqrt(mixture.shape[2]), height, width).to(mixture)
-    return torch.einsum("kcf,fhw->kchw", mixture, modes)
+    # what half precision has rounded is made orthonormal again
+    axes, triangle = torch.linalg.qr(mixture.to(torch.promote_types(mixture.dtype, torch.float32)).mT)
+    axes = (axes * triangle.diagonal().sign()).mT.unflatten(1, (channels, -1))
+    modes = cosine_modes(math.isqrt(axes.shape[2]), height, width).to(axes)
+    return torch.einsum("kcf,fhw->kchw", axes, modes).to(mixture.dtype)
 
 
 def _modes(count: int, side: int) -> Tensor:
@@ -50,7 +56,7 @@ def _modes(count: int, side: int) -> Tensor:
 
 
 class Spread(nn.Module):
-    """Standard deviations `s_k(c)` along low-frequency directions, from the token states of the condition alone.
+    """Standard deviations `s_k(c)` along principal directions, from the token states of the condition alone.
 
     They cannot depend on x_1 where `α_1 = 0` (C9). At sizes other than that of training the modes are those of the size at hand and
     `s_k` grows with the root of the number of pixels, as it does for one picture at several sizes.
@@ -58,10 +64,13 @@ class Spread(nn.Module):
     Args:
         width: of the token states.
         channels: of the images.
-        frequencies: along each side; `channels · frequencies²` directions.
+        frequencies: along each side; `channels · frequencies²` directions, at most `MOST`.
         size: height and width in training.
         hidden: width of the layers between tokens and deviations.
         layers: of that width.
+
+    Raises:
+        InputError: for more directions, and for more frequencies than pixels along a side.
     """
 
     mixture: Tensor
@@ -73,6 +82,8 @@ class Spread(nn.Module):
         self.channels, self.size = channels, size
         self.rank = channels * frequencies**2
         cosine_modes(frequencies, *size)  # refuses more modes than there are
+        if self.rank > MOST:
+            raise InputError(f"frequencies {frequencies}: {self.rank} directions; take fewer, for at most {MOST}")
         self.register_buffer("mixture", torch.eye(self.rank))
         self.attention = nn.Linear(width, 1)
         widths = itertools.pairwise([width, *[hidden] * layers])
@@ -90,9 +101,12 @@ class Spread(nn.Module):
         growth = height * width / math.prod(self.size)
         return ((log_var.clamp(-20, 20).exp() + FLOOR) * growth).sqrt().to(tokens)
 
+    def along(self, images: Tensor) -> Tensor:
+        """`⟨x, φ_k⟩`, shape (batch, rank), of images (batch, channels, height, width), in their dtype."""
+        count = math.isqrt(self.rank // self.channels)
+        return low_frequencies(images, count) @ self.mixture.to(images).mT
+
     @torch.no_grad()
     def fit(self, points: Tensor) -> None:
         """Let the directions be the principal components of data, from their `low_frequencies`, shape (n, rank)."""
-        deviations = points.double() - points.double().mean(dim=0)
-        _, axes = torch.linalg.eigh(deviations.mT @ deviations)
-        self.mixture.copy_(axes.flip(1).mT)
+        self.mixture.copy_(principal_axes(Atoms(points)))

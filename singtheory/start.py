@@ -220,6 +220,11 @@ def principal_components(law: Law, rank: int, dense: int = DENSE) -> Components:
     return Components(basis, variances.sqrt())
 
 
+def principal_axes(law: Law) -> Tensor:
+    """All eigenvectors of Σ as rows (d, d), in decreasing order, those in which the data do not vary among them: an orthonormal basis."""
+    return _top_eigenpairs(law.cov, law.dim)[0]
+
+
 def all_components(law: Atoms) -> Components:
     """Every direction in which the data vary, in decreasing order of variance; at most as many as points or dimensions.
 

@@ -3,9 +3,9 @@
 Where a prompt leaves the brightness open and has few pictures, with the data's own mean but for the trained start:
 
     one by one   low frequencies of mixed colours, with the deviations of the prompt's pictures along each
-    principal    the principal components of all pictures among them, as trained, with the prompt's deviations along each
+    principal    the principal components of the data among them, as trained, with the prompt's deviations along each
     trained      mean, deviations and directions as trained
-    closed       the closed form: principal components of the compared prompts' own deviations
+    closed       the closed form: principal components of the pictures of the compared prompts and of some without a prompt
 
 Spread ratio of the brightness at guidance 1, DDIM-50, from the same noise; a minute on a GPU, half an hour on the CPU. Writes docs/experiments/ladder/directions.json.
 """
@@ -29,9 +29,11 @@ from docs.experiments.summary import CORE_STEPS, FOLDER
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singdiffusion.initial import initial_latents
-from singdiffusion.spread import cosine_modes
+from singdiffusion.spread import directions
 from singtheory.device import check_device
 from singtheory.errors import InputError
+from singtheory.law import Atoms
+from singtheory.start import principal_axes
 
 FEW = 10
 """Pictures; prompts with more are learned well."""
@@ -42,11 +44,8 @@ Moments = tuple[Tensor, Tensor, Tensor]
 
 def one_by_one(x_0: Tensor) -> Tensor:
     """Cosine modes of the principal colours of pictures, each a direction, shape (k, channels, side, side)."""
-    height, width = x_0.shape[2:]
-    colours = x_0.mean(dim=(2, 3))
-    _, axes = torch.linalg.eigh((colours - colours.mean(dim=0)).double().T.cov())
-    modes = cosine_modes(FREQUENCIES, height, width)
-    return torch.einsum("cu,fhw->ufchw", axes.float(), modes).flatten(0, 1)
+    colours = principal_axes(Atoms(x_0.mean(dim=(2, 3)))).float()
+    return directions(torch.kron(colours, torch.eye(FREQUENCIES**2)), *x_0.shape[1:])
 
 
 def variants(data: Captioned, prompt: str, trained: Any, closed: Any, drawer: Drawer) -> dict[str, Moments]:
@@ -56,8 +55,8 @@ def variants(data: Captioned, prompt: str, trained: Any, closed: Any, drawer: Dr
         learned, own = trained(drawer.encode([prompt]).cpu(), x_1), closed([prompt], x_1)
     mean, basis = own.mean[0], learned.basis
 
-    def along(directions: Tensor) -> Moments:
-        return mean, directions, torch.einsum("nchw,kchw->nk", x_0 - mean, directions).square().mean(dim=0).sqrt()
+    def along(found: Tensor) -> Moments:
+        return mean, found, torch.einsum("nchw,kchw->nk", x_0 - mean, found).square().mean(dim=0).sqrt()
 
     return {
         "one by one": along(one_by_one(data.x_0())),

@@ -9,6 +9,7 @@ import numpy as np
 from docs.experiments.captioned import digits
 from docs.experiments.ladder_tables import budget_table, table
 from docs.experiments.predict import budget_of
+from docs.experiments.results import runs_of
 from docs.experiments.small_rung import verdicts
 
 Row = Mapping[str, Any]
@@ -276,12 +277,16 @@ def foreign_text(rows: Sequence[Row], cells: Sequence[Row]) -> str:
     )
 
 
+_UNTOLD = ("cells", "plan")
+"""Parts that are no result of their own."""
+
+
 def runs_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Which command made what, and on which device, of results by name."""
     lines = [
-        [name, ", ".join(run["parts"]), run["device"], f"`{run['command']}`"]
+        [name, ", ".join(part for part in run["parts"] if part not in _UNTOLD), run["device"], f"`{run['command']}`"]
         for name, result in results.items()
-        for run in result["runs"]
+        for run in runs_of(result)
     ]
     return table(["", "parts", "device", "command"], lines)
 
@@ -293,6 +298,6 @@ def reruns_text(again: Mapping[str, Any], rerun: Mapping[str, Any]) -> str:
     told = "; ".join(f"{name} {same} of {of}" for name, (same, of) in rerun["same verdicts"].items())
     return (
         f"The first rung, run again from a clean clone, gives {again['same']} of {again['of']} verdicts again, {near}. "
-        f"Of the third rung {rerun['cells']} cells at guidance 1.5 and 3 were drawn again from the committed weights, by the same command on a machine of the same kind: the largest difference of a mean is "
-        f"{rerun['largest difference of a mean']:.2f} levels. With these in the place of the first run's, the same verdicts: {told}."
+        f"Of the third rung {rerun['cells']} cells at guidance 1.5 and 3 were drawn again from the committed weights, by the same program on a device of the same kind: the largest difference of a mean is "
+        f"{rerun['largest difference of a mean']:.1g} levels. With these in the place of the first run's, the same verdicts: {told}."
     )

@@ -13,6 +13,7 @@ from docs.experiments import ladder_pictures as pictures
 from docs.experiments import ladder_tables as tables
 from docs.experiments.cells import Cells
 from docs.experiments.ladder_pictures import Sheet, named
+from docs.experiments.results import run_of
 from docs.experiments.small_rung import STARTS as SMALL_STARTS
 from docs.experiments.starts import STARTS
 from docs.experiments.summary import CORE_STEPS
@@ -274,7 +275,7 @@ def text(found: Results) -> str:
         steps=made["steps"],
         batch=made["batch"],
         seconds=made["seconds"],
-        device=found.train["device"],
+        device=run_of(found.train, "demonstrator")["device"],
         unet=made["weights of the U-Net"],
         n=summary["rows"][0]["n"],
         cells=summary["cells"],

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
@@ -10,11 +11,13 @@ from typing import Any, Self
 from singtheory.files import write_json
 from singtheory.provenance import device_name
 
+HEAD = ("version", "command", "device", "versions", "seed")
+"""What every result carries of the run that made it."""
 _PACKAGES = ("singdiffusion", "torch", "diffusers", "transformers", "accelerate")
 
 
 def origin(module: str, device: str, seed: int) -> dict[str, Any]:
-    """What every result carries: `command`, `device`, `versions`, `version`, `seed`. Files and folders of the command keep their last name alone.
+    """`HEAD`. Files and folders of the command keep their last name alone.
 
     Args:
         module: that was run with this process's arguments.
@@ -61,12 +64,30 @@ class Result:
 
     @classmethod
     def continued(cls, path: Path, told: dict[str, Any]) -> Self:
-        """With what the file holds from other parts of the same run; all commands are kept, and the last is `command`."""
+        """With what the file holds from runs before, each told under `earlier` with its `parts`; a part that is added again is the new run's."""
         before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        commands = [*before.get("commands", [before["command"]] if before else []), told["command"]]
-        return cls(path, before | told | {"commands": list(dict.fromkeys(commands))})
+        if not before:
+            return cls(path, told)
+        kept = {name: value for name, value in before.items() if name not in (*HEAD, "earlier")}
+        return cls(path, told | {"earlier": runs_of(before)} | kept)
 
     def add(self, name: str, value: Any) -> None:
         """Note it and write the file."""
         self.content[name] = value
+        if "earlier" in self.content:
+            runs = [run | {"parts": [part for part in run["parts"] if part != name]} for run in self.content["earlier"]]
+            self.content["earlier"] = [run for run in runs if run["parts"]]
         write_json(self.path, self.content)
+
+
+def runs_of(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs that made a result, the newest last: what `origin` tells of each, and its `parts`."""
+    earlier = told.get("earlier", [])
+    taken = {*HEAD, "earlier", *(part for run in earlier for part in run["parts"])}
+    newest = {name: told[name] for name in HEAD} | {"parts": [name for name in told if name not in taken]}
+    return [*earlier, newest]
+
+
+def run_of(told: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """The run that made a part of a result."""
+    return next(run for run in runs_of(told) if part in run["parts"])

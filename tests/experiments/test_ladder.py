@@ -9,7 +9,7 @@ from docs.experiments import ladder_page
 from docs.experiments.captioned import Captioned
 from docs.experiments.cells import Cell, Cells
 from docs.experiments.ladder_more import small_budget_text
-from docs.experiments.ladder_tables import gaussian_distance
+from docs.experiments.ladder_tables import directions_reading, gaussian_distance, missed
 from docs.experiments.learned import learned, promised
 from docs.experiments.predict import _discretisation, budget_of, exact_of, law_of
 from docs.experiments.summary import summary
@@ -163,3 +163,15 @@ def test_results_say_where_they_come_from():
     for path in ladder_page.FOLDER.glob("*.json"):
         told = json.loads(path.read_text(encoding="utf-8"))
         assert {"version", "command", "device", "versions", "seed"} <= set(told), path
+
+
+def test_what_is_missed_of_the_distance_is_rounded_down():
+    row = {"prompt": "cat", "guidance": 1.5, "start": "matched", "closed": 0.7997, "distance holds": False}
+    assert missed([row, row | {"start": "mean"}], "matched") == "“cat” at guidance 1.5 (79%)"
+    assert missed([row | {"distance holds": True}], "matched") == "none"
+
+
+def test_what_directions_add_is_said_by_their_names():
+    told = {"closed": 0.9, "trained": 0.8, "principal": 0.75, "one by one": 0.5}
+    text = directions_reading({"samples": 2, "ratios": {"a": told, "b": told | {"principal": 0.6}}})
+    assert "| a | 0.50 | 0.75 | 0.80 | 0.90 |" in text and "adds 0.10 to 0.25" in text

@@ -16,11 +16,12 @@ from docs.experiments.collapse import collapse, denoisers, path
 from docs.experiments.directions import one_by_one, variants
 from docs.experiments.draw import Drawer, sampler
 from docs.experiments.foreign import foreign
+from docs.experiments.merge import merge
 from docs.experiments.model import Denoiser, Sizes
 from docs.experiments.prompts import OPENMOJI
-from docs.experiments.results import Result, origin
+from docs.experiments.results import HEAD, Result, origin, run_of, runs_of
 from docs.experiments.small_rung import STARTS, measured, verdicts
-from docs.experiments.summary import joined, rerun
+from docs.experiments.summary import FOLDER, joined, rerun
 from singdiffusion.average import Average
 from singtheory import InputError
 
@@ -138,7 +139,57 @@ def test_what_other_parts_have_written_stays(tmp_path):
     second = Result.continued(tmp_path / "found.json", origin("a.module", "cpu", 0) | {"command": "second"})
     second.add("curves", [2])
     told = json.loads((tmp_path / "found.json").read_text())
-    assert told["cells"] == [1] and told["curves"] == [2] and told["commands"] == ["first", "second"]
+    assert told["cells"] == [1] and told["curves"] == [2] and told["command"] == "second"
+    assert [(run["command"], run["parts"]) for run in runs_of(told)] == [("first", ["cells"]), ("second", ["curves"])]
+    assert run_of(told, "cells")["command"] == "first"
+    third = Result.continued(tmp_path / "found.json", origin("a.module", "cpu", 0) | {"command": "third"})
+    third.add("cells", [3])
+    told = json.loads((tmp_path / "found.json").read_text())
+    assert [(run["command"], run["parts"]) for run in runs_of(told)] == [("second", ["curves"]), ("third", ["cells"])]
+
+
+def result(path, command, start, levels, **parts):
+    """A result of one cell a start, with its brightness beside it."""
+    cells = Cells()
+    cells.add(Cell("end", start, "cat", 1.0), torch.full((2, 3, 4, 4), levels / 127.5 - 1))
+    cells.save(path.with_suffix(".npz"))
+    found = Result(path, origin("a.module", "cpu", 0) | {"command": command})
+    for name, value in ({"cells": cells.told} | parts).items():
+        found.add(name, value)
+
+
+def test_a_merge_takes_what_is_new_and_keeps_the_rest(tmp_path):
+    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    result(new, "second", "mean", 90, core=2)
+    result(old, "first", "mean", 30, core=1, curves=1)
+    merge(new, old)
+    told = json.loads(old.read_text())
+    assert (told["core"], told["curves"]) == (2, 1)
+    assert [(run["command"], run["parts"]) for run in runs_of(told)] == [
+        ("first", ["curves"]),
+        ("second", ["cells", "core"]),
+    ]
+    found = Cells.load(tmp_path / "old.npz", told["cells"])
+    assert [round(float(levels[0])) for levels in found.brightness] == [90]
+    result(new, "third", "noise", 60, twins=3, core=3)
+    with pytest.raises(InputError, match=r"stages: .* has no such part, but twins, core"):
+        merge(new, old, ["stages"])
+    merge(new, old, ["twins"])
+    told = json.loads(old.read_text())
+    assert (told["core"], told["twins"]) == (2, 3)
+    found = Cells.load(tmp_path / "old.npz", told["cells"])
+    assert {
+        cell["start"]: round(float(levels[0])) for cell, levels in zip(told["cells"], found.brightness, strict=True)
+    } == {"noise": 60, "mean": 90}
+
+
+def test_committed_results_tell_of_each_part_which_run_made_it():
+    for file in FOLDER.glob("*.json"):
+        told = json.loads(file.read_text())
+        runs = runs_of(told)
+        parts = [part for run in runs for part in run["parts"]]
+        assert sorted(parts) == sorted(name for name in told if name not in (*HEAD, "earlier")), file
+        assert all(run["parts"] and set(HEAD) <= set(run) for run in runs), file
 
 
 def test_a_foreign_mean_moves_the_brightness_as_the_law_says(data, drawer):
@@ -182,17 +233,27 @@ def test_a_factor_changes_one_thing():
         assert ladder_more.variant(row | other) is None
 
 
-def test_starts_along_other_directions_have_the_datas_mean_and_its_deviations_along_them(data, drawer):
-    prompt, size = OPENMOJI.open[0], data.size
+def test_starts_along_other_directions_have_the_datas_mean_and_its_deviations_along_them(drawer):
+    """Of two prompts of other colours: colours are those of all pictures, the rest is the prompt's own."""
+    red, grey = OPENMOJI.open[:2]
+    images = torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    images[:4, 1:] //= 8
+    images[4:] = images[4:, :1]
+    data = Captioned.of(images, [red] * 4 + [grey] * 4)
     noise = torch.randn(3 * 16 * 16, 5, generator=torch.Generator().manual_seed(0))
-    basis = torch.linalg.qr(noise).Q.mT.reshape(5, *size)
-    learned = Average(torch.full((1, *size), 0.3), basis, torch.full((1, 5), 2.0))
-    found = variants(data, prompt, lambda *_: learned, table_of(data, [prompt], 2), drawer)
+    basis = torch.linalg.qr(noise).Q.mT.reshape(5, *data.size)
+    learned = Average(torch.full((1, *data.size), 0.3), basis, torch.full((1, 5), 2.0))
+    closed = table_of(data, [red, grey], 2)
+    found = variants(data, red, lambda *_: learned, closed, drawer)
     assert list(found) == ["one by one", "principal", "trained", "closed"]
     mean, directions, std = found["trained"]
     assert torch.equal(mean, learned.mean[0]) and directions is basis and std.tolist() == [2.0] * 5
-    assert found["principal"][1] is basis and len(found["closed"][1]) == len(found["closed"][2]) == 2
-    x_0 = data.x_0(data.rows(prompt))
+    assert found["principal"][1] is basis
+    torch.testing.assert_close(found["one by one"][1], one_by_one(data.x_0()))
+    own = closed([red], torch.zeros(1, *data.size))
+    for ours, theirs in zip(found["closed"], (own.mean[0], own.basis, own.std[0]), strict=True):
+        assert torch.equal(ours, theirs)
+    x_0 = data.x_0(data.rows(red))
     for name in ("one by one", "principal"):
         mean, directions, std = found[name]
         torch.testing.assert_close(mean, x_0.mean(dim=0), rtol=1e-4, atol=1e-5)

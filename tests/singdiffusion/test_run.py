@@ -124,13 +124,15 @@ def test_the_card_tells_the_loss_of_the_averaged_weights(tmp_path):
     assert "loss of the spread" not in card and "license: other" in card and "| steps | 1 of 8 examples |" in card
 
 
-@pytest.mark.parametrize("model", ["statistics", "table"])
-def test_closed_forms_of_data_that_are_not_finite_are_refused(tmp_path, model):
-    images = torch.zeros(4, 1, 4, 4)
-    images[2, 0, 1, 1] = torch.nan
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("model", ["decoder", "statistics", "table"])
+def test_data_that_are_not_finite_are_refused(tmp_path, model, value, channels):
+    images = torch.zeros(4, channels, 4, 4)
+    images[2, 0, 1, 1] = value
     folder = tmp_path / "c"
     save_part(folder, "part-000-0000000", images, [{"key": str(k), "caption": "a", "hash": str(k)} for k in range(4)])
     save_texts(folder, lambda captions: torch.zeros(len(captions), 0, 0), untracked)
-    finish(folder, Encoding(1, 4, 4, 4), [], untracked)
+    finish(folder, Encoding(channels, 4, 4, 4), [], untracked)
     with pytest.raises(InputError, match="c: holds NaN or infinity"):
         run(settings(folder, tmp_path / "o", model=model), Cache.open(folder))

@@ -26,20 +26,43 @@ def test_more_modes_than_pixels_are_refused():
             Spread(8, 3, count, (4, 8))
 
 
+def test_more_directions_than_can_be_held_are_refused():
+    with pytest.raises(InputError, match="frequencies 40: 4800 directions; take fewer, for at most 4096"):
+        Spread(8, 3, 40, (64, 64))
+
+
 def test_low_frequencies_are_the_parts_along_the_directions_before_any_are_fitted():
     images = torch.randn(5, 3, 8, 6, generator=torch.Generator().manual_seed(0))
     basis = Spread(8, 3, 2, (8, 6)).basis(8, 6)
     torch.testing.assert_close(low_frequencies(images, 2), torch.einsum("nchw,kchw->nk", images, basis))
 
 
+@pytest.mark.parametrize("size", [(8, 8), (16, 12)])
+def test_parts_along_directions_are_those_along_the_basis(size):
+    spread, (images, _) = Spread(8, 3, 2, (8, 8)), backgrounds(200, *size)
+    spread.fit(low_frequencies(backgrounds(200, 8, 8)[0], 2))
+    expected = torch.einsum("nchw,kchw->nk", images, spread.basis(*size).double())
+    torch.testing.assert_close(spread.along(images), expected, rtol=1e-5, atol=1e-2)
+
+
 def backgrounds(n, height, width):
-    """Around a mean, images whose lower half brightens in all colours, with a little noise of low frequencies."""
+    """Around a mean far from 0, images whose lower half brightens in all colours, with a little noise of low frequencies."""
     generator = torch.Generator().manual_seed(0)
     pattern = Spread(8, 3, 2, (height, width)).basis(height, width)
     pattern = pattern[0] + pattern[4] + pattern[8] - 0.5 * (pattern[2] + pattern[6] + pattern[10])
     pattern = pattern / pattern.norm()
-    noise = torch.randn(n, 3, height, width, generator=generator)
-    return 5 + torch.randn(n, 1, 1, 1, generator=generator) * pattern + 0.02 * noise, pattern
+    noise = torch.randn(n, 3, height, width, generator=generator).double()
+    return 1000 + torch.randn(n, 1, 1, 1, generator=generator) * pattern + 0.02 * noise, pattern
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float16, 1e-4), (torch.bfloat16, 5e-4)])
+def test_directions_rounded_to_half_precision_are_orthonormal_again(dtype, error):
+    spread = Spread(8, 3, 4, (32, 32))
+    spread.fit(torch.randn(200, 48, generator=torch.Generator().manual_seed(0)))
+    basis = spread.to(dtype).basis(32, 32)
+    assert basis.dtype == dtype
+    flat = basis.double().flatten(1)
+    assert float((flat @ flat.mT - torch.eye(48)).abs().max()) < error
 
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 12)])
@@ -56,7 +79,7 @@ def test_directions_are_orthonormal_at_any_size_and_begin_with_what_varies_most(
 def test_parts_along_fitted_directions_are_uncorrelated_and_in_falling_order():
     spread, (images, _) = Spread(8, 3, 2, (8, 8)), backgrounds(200, 8, 8)
     spread.fit(low_frequencies(images, 2))
-    cov = torch.cov(torch.einsum("nchw,kchw->kn", images, spread.basis(8, 8)).double())
+    cov = torch.cov(torch.einsum("nchw,kchw->kn", images, spread.basis(8, 8).double()))
     assert float((cov - cov.diag().diag()).abs().max()) < 1e-6 * float(cov[0, 0])
     assert torch.equal(cov.diag().argsort(descending=True), torch.arange(12))
 

@@ -201,6 +201,16 @@ def test_principal_components_are_eigenvectors_of_the_covariance(n, dim, dense):
     assert float(residual.norm()) < 1e-9 * float(eigenvalues[0])
 
 
+@pytest.mark.parametrize(("n", "dim"), [(40, 7), (3, 7)])
+def test_principal_axes_are_a_basis_that_begins_with_the_components(n, dim):
+    """With fewer points than dimensions, too."""
+    law = _decaying_atoms(n, dim)
+    axes = start.principal_axes(law)
+    torch.testing.assert_close(axes @ axes.mT, torch.eye(dim, dtype=torch.float64), atol=1e-12, rtol=0)
+    components = start.principal_components(law, 2)
+    torch.testing.assert_close((axes[:2] * components.basis).sum(dim=1).abs(), torch.ones(2, dtype=torch.float64))
+
+
 def test_the_randomised_search_repeats_itself_and_leaves_the_global_generator_alone():
     law = _decaying_atoms(60, 50)
     torch.manual_seed(5)
