@@ -24,21 +24,23 @@ def merge(new: Path, old: Path, parts: Sequence[str] | None = None) -> None:
         parts: of the new one; all if None.
 
     Raises:
-        InputError: for a part that the new one has not.
+        InputError: for a part that the new one has not; nothing is written then.
     """
     told, before = (json.loads(path.read_text(encoding="utf-8")) for path in (new, old))
     found = [name for name in told if name not in (*HEAD, "cells")]
     for name in parts or ():
         if name not in found:
             raise InputError(f"{name}: {new} has no such part, but {', '.join(found)}")
-    result = Result.continued(old, {name: told[name] for name in HEAD})
-    for name in parts or found:
-        result.add(name, told[name])
+    every = None
     if "cells" in told:
         mine, others = (
             Cells.load(path.with_suffix(".npz"), one["cells"]) for path, one in ((new, told), (old, before))
         )
         every, _ = joined(mine, others)
+    result = Result.continued(old, {name: told[name] for name in HEAD})
+    for name in parts or found:
+        result.add(name, told[name])
+    if every is not None:
         every.save(old.with_suffix(".npz"))
         result.add("cells", every.told)
 
@@ -52,8 +54,10 @@ def main() -> None:
     given = asked.parse_args()
     try:
         merge(given.new, given.old, given.parts.split(",") if given.parts else None)
-    except (InputError, OSError) as error:
+    except (InputError, OSError, ValueError) as error:
         asked.error(str(error))
+    except KeyError as error:
+        asked.error(f"{given.new} and {given.old} must be results with {', '.join(HEAD)}: {error} is missing")
 
 
 if __name__ == "__main__":

@@ -174,6 +174,12 @@ def test_a_merge_takes_what_is_new_and_keeps_the_rest(tmp_path):
     result(new, "third", "noise", 60, twins=3, core=3)
     with pytest.raises(InputError, match=r"stages: .* has no such part, but twins, core"):
         merge(new, old, ["stages"])
+    (tmp_path / "new.npz").rename(tmp_path / "kept.npz")
+    before = old.read_bytes()
+    with pytest.raises(OSError, match="new.npz"):
+        merge(new, old, ["twins"])
+    assert old.read_bytes() == before
+    (tmp_path / "kept.npz").rename(tmp_path / "new.npz")
     merge(new, old, ["twins"])
     told = json.loads(old.read_text())
     assert (told["core"], told["twins"]) == (2, 3)
