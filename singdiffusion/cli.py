@@ -94,7 +94,10 @@ def sample(
     steps: Annotated[
         int | None, typer.Option(help="Steps of the sampler; 50, or 25 of the package's own model, if not given.")
     ] = None,
-    guidance: Annotated[float, typer.Option(help="Guidance weight; 1 for none.")] = 7.5,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Guidance weight, 1 for none; 7.5, or 1.5 of the package's own model, if not given."),
+    ] = None,
     images: Annotated[int, typer.Option(help="Images a prompt.")] = 1,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first image; the next ones count on.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
@@ -106,8 +109,9 @@ def sample(
 
     Writes 0000.png and so on, contact-sheet.png and result.json. Exit 2 on bad input.
     """
-    base, module, few = _models(base, module)
-    steps = few if steps is None else steps
+    base, module, usual_steps, usual_guidance = _models(base, module)
+    steps = usual_steps if steps is None else steps
+    guidance = usual_guidance if guidance is None else guidance
     typer.echo(f"singdiffusion sample: {len(prompts)} prompts from {base} (loading)")
     sys.stdout.flush()
     with _one_line_errors():
@@ -169,7 +173,7 @@ def evaluate_brightness(
     Of the package's own model it says whether its committed table comes out again; exit 1 if not.
     """
     own = base is None and module is None
-    base, module, _ = _models(base, module)
+    base, module, *_ = _models(base, module)
     typer.echo(f"singdiffusion evaluate brightness: {base} (loading)")
     sys.stdout.flush()
     with _one_line_errors():
@@ -269,13 +273,13 @@ def evaluate_coco(
                 write_json(json_file, provenance(command_line("singdiffusion"), seed, where) | told)
 
 
-def _models(base: str | None, module: str | None) -> tuple[str, str | None, int]:
-    """Pipeline, average image and number of steps: the package's own where neither is named."""
-    from singdiffusion.demonstrator import AVERAGE, PIPELINE, STEPS
+def _models(base: str | None, module: str | None) -> tuple[str, str | None, int, float]:
+    """Pipeline, average image, number of steps and weight of guidance: the package's own where neither is named."""
+    from singdiffusion.demonstrator import AVERAGE, GUIDANCE, PIPELINE, STEPS
 
     if base is None and module is None:
-        return str(PIPELINE), str(AVERAGE), STEPS
-    return base or _STABLE_DIFFUSION, module, 50
+        return str(PIPELINE), str(AVERAGE), STEPS, GUIDANCE
+    return base or _STABLE_DIFFUSION, module, 50, 7.5
 
 
 @app.command()

@@ -118,8 +118,6 @@ def test_black_is_black_with_the_packages_own_model(tmp_path):
         "solid black background",
         "--steps",
         4,
-        "--guidance",
-        1.5,
         "--out",
         tmp_path / "album",
         "--device",
@@ -128,7 +126,8 @@ def test_black_is_black_with_the_packages_own_model(tmp_path):
     assert found.exit_code == 0, found.output
     told = json.loads((tmp_path / "album" / "result.json").read_text())
     [row] = told["images"]
-    assert told["start"] == "matched" and row["brightness"] < 8 < 12 < row["brightness_from_noise"]
+    assert (told["start"], told["guidance"]) == ("matched", 1.5)
+    assert row["brightness"] < 8 < 12 < row["brightness_from_noise"]
 
 
 class Counting:
