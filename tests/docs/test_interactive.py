@@ -265,6 +265,7 @@ def test_the_built_site_is_searched_and_copied_without_a_server(browser):
     tab.fill("input[name=q] >> visible=true", "guidance")
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#search-results li >> text=9. Why is guidance normalised")  # they appear one by one
+    assert "9. Why is guidance normalised" in tab.inner_text("#search-results")
     tab.goto((SITE / "guides" / "mend-my-checkpoint.html").as_uri())
     tab.wait_for_selector("button.copybtn", state="attached")
     blocks = len(re.findall("^```[a-z]", (DOCS / "guides" / "mend-my-checkpoint.md").read_text("utf-8"), re.MULTILINE))
