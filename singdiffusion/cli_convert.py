@@ -1,0 +1,32 @@
+"""The command `singdiffusion convert`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from singdiffusion.cli_shared import one_line_errors
+
+
+def convert(
+    source: Annotated[str, typer.Argument(help="Folder or hub id of a published checkpoint.")],
+    target: Annotated[Path, typer.Argument(help="New folder, written whole or not at all.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH_OR_ID",
+            help="The pipeline it was trained beside, whose latents and text encoder are noted; Stable Diffusion 1.x if not given.",
+        ),
+    ] = None,
+) -> None:
+    """Turn a published checkpoint (config.json, diffusion_pytorch_model.bin) into safetensors; exit 2 on bad input."""
+    typer.echo(f"singdiffusion convert: {source} (loading)")
+    sys.stdout.flush()
+    with one_line_errors():
+        from singdiffusion import convert as room
+        from singdiffusion.space import Space
+
+        module = room.convert(source, target, room.STABLE_DIFFUSION_1 if base is None else Space.stored(base))
+        weights = sum(weight.numel() for weight in module.parameters())
+        typer.echo(f"written to {target}: {type(module).__name__}, {weights:,} weights")

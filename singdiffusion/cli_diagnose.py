@@ -1,0 +1,73 @@
+"""The command `singdiffusion diagnose`."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from singdiffusion.cli_shared import one_line_errors
+
+
+def diagnose(
+    source: Annotated[
+        str, typer.Argument(metavar="PATH_OR_ID", help="Folder or hub id of a pipeline, or a scheduler_config.json.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="What the model makes: digits, fashion-mnist, FILE.npy, FILE.npz or a FOLDER of images."),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
+    spacing: Annotated[
+        str | None, typer.Option(help="leading, trailing or linspace; the scheduler's own if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 2, help="Of the noise with which the network is asked.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found.")] = None,
+) -> None:
+    """What is wrong with a pipeline's start, what it costs, and the line that mends it; exit 2 on bad input.
+
+    Two-dimensional arrays given with --data are taken for points in the model's own space, such as flattened latents; images are
+    encoded by the pipeline's VAE if it is there.
+    """
+    typer.echo(f"singdiffusion diagnose: {source} (loading)")
+    sys.stdout.flush()
+    with one_line_errors():
+        from singdiffusion import console
+        from singdiffusion import diagnose as room
+        from singdiffusion.checkpoint import Checkpoint
+        from singdiffusion.reading import read
+        from singdiffusion.verdict import verdict
+        from singtheory import data as loaders
+        from singtheory.errors import InputError
+        from singtheory.files import check_folder, write_json
+        from singtheory.provenance import command_line, provenance
+
+        if json_file is not None:
+            check_folder(json_file.parent)
+        checkpoint = Checkpoint.find(source)
+        # bad settings are told before anything large is read
+        found = room.diagnose(checkpoint, steps, spacing, seed=seed)
+        if not found.flow:
+            loaded = None if data is None else loaders.load(data)
+            with console.doing("reading the networks"):
+                vae, unet = checkpoint.autoencoder(), checkpoint.network("unet")
+            if vae is None and checkpoint.has("vae") and loaded is not None and loaded.image_shape is not None:
+                raise InputError(
+                    f"{source}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
+                    "give flattened latents as a two-dimensional .npy with --data"
+                )
+            reading = None if loaded is None else read(loaded, vae, partial(console.tracked, what="encoding"))
+            with console.doing("measuring"):
+                found = room.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
+        findings = verdict(found)
+        if found.options:
+            console.show(console.diagnosis_table(found))
+        console.show(console.findings(findings))
+        if json_file is not None:
+            told = {
+                "data": data,
+                "findings": [{"sentence": finding.sentence, "remedy": finding.code} for finding in findings],
+            }
+            write_json(json_file, provenance(command_line("singdiffusion"), seed, "cpu") | found.to_json() | told)
+            typer.echo(f"written to {json_file}")

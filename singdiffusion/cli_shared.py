@@ -1,0 +1,54 @@
+"""What the commands share: errors of one line, and which models are meant where none are named. Nothing heavy is imported before a command runs."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import typer
+
+_QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error"}
+"""Read by libraries when they are imported: their bars and remarks would stand around the one line of an error."""
+
+_STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Bad input becomes one line on stderr and exit status 2."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    from singtheory.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+class Models(NamedTuple):
+    """What a command draws with.
+
+    Attributes:
+        base: pipeline.
+        module: average image, or None.
+        steps: of the sampler, where none are asked for.
+        guidance: its weight, where none is asked for.
+        own: whether they are the package's own.
+    """
+
+    base: str
+    module: str | None
+    steps: int
+    guidance: float
+    own: bool
+
+
+def models(base: str | None, module: str | None) -> Models:
+    """The package's own where neither is named."""
+    from singdiffusion.demonstrator import AVERAGE, GUIDANCE, PIPELINE, STEPS
+
+    if base is None and module is None:
+        return Models(str(PIPELINE), str(AVERAGE), STEPS, GUIDANCE, True)
+    return Models(base or _STABLE_DIFFUSION, module, 50, 7.5, False)
