@@ -33,7 +33,13 @@ GAMMAS = (0.0, 1e-4, 0.0047, 0.05, 0.5, 5.0, 20.0, 200.0)
 QUERIES = {"gpu": 1024, "cpu": 256}
 ROUNDS = {"gpu": 15, "cpu": 5}
 RANDOM_QUERIES = 100_000
-KERNELS = {"_screen": "screen", "_tiles": "tiles", "_near": "near", "_weigh": "weigh", "_product": "products"}
+KERNELS = {
+    "screen_kernel": "screen",
+    "tiles_kernel": "tiles",
+    "near_kernel": "near",
+    "weigh_kernel": "weigh",
+    "product_kernel": "products",
+}
 PEAKS = {"float16": 989e12, "int8": 1979e12}
 """Operations a second of an H100 or H200 SXM on its tensor cores, dense, as its maker states them."""
 
