@@ -48,8 +48,10 @@ def one_by_one(x_0: Tensor) -> Tensor:
     return directions(torch.kron(colours, torch.eye(FREQUENCIES**2)), *x_0.shape[1:])
 
 
-def variants(data: Captioned, prompt: str, trained: Any, closed: Any, drawer: Drawer) -> dict[str, Moments]:
-    """The moments of a start by name."""
+def variants(
+    data: Captioned, prompt: str, single: Tensor, trained: Any, closed: Any, drawer: Drawer
+) -> dict[str, Moments]:
+    """The moments of a start by name; `single` are directions as of `one_by_one`."""
     x_1, x_0 = torch.zeros(1, *data.size), data.x_0(data.rows(prompt))
     with torch.no_grad():
         learned, own = trained(drawer.encode([prompt]).cpu(), x_1), closed([prompt], x_1)
@@ -59,7 +61,7 @@ def variants(data: Captioned, prompt: str, trained: Any, closed: Any, drawer: Dr
         return mean, found, torch.einsum("nchw,kchw->nk", x_0 - mean, found).square().mean(dim=0).sqrt()
 
     return {
-        "one by one": along(one_by_one(data.x_0())),
+        "one by one": along(single),
         "principal": along(basis),
         "trained": (learned.mean[0], basis, learned.std[0]),
         "closed": (mean, own.basis, own.std[0]),
@@ -74,12 +76,14 @@ def drawn(moments: Moments, drawer: Drawer, prompt: str, x_1: Tensor) -> Tensor:
     return brightness_of(drawer(start, [prompt] * len(x_1), 1.0, steps=CORE_STEPS)).cpu()
 
 
-def compared(data: Captioned, prompt: str, trained: Any, closed: Any, drawer: Drawer, n: int) -> dict[str, Any]:
-    """Spread ratios of one prompt."""
+def compared(
+    data: Captioned, prompt: str, single: Tensor, trained: Any, closed: Any, drawer: Drawer, n: int
+) -> dict[str, Any]:
+    """Spread ratios of one prompt, of `variants`."""
     x_1 = torch.randn(n, *data.size, generator=torch.Generator().manual_seed(sum(prompt.encode())))
     truth = float(data.brightness[data.rows(prompt)].std(correction=0))
     ratios = {}
-    for name, moments in variants(data, prompt, trained, closed, drawer).items():
+    for name, moments in variants(data, prompt, single, trained, closed, drawer).items():
         ratios[name] = float(drawn(moments, drawer, prompt, x_1).std(correction=0)) / truth
         say(f"{prompt}, {name}: {ratios[name]:.3f}")
     return ratios
@@ -103,7 +107,8 @@ def main() -> None:
         result = Result(given.out, origin("docs.experiments.directions", given.device, 0))
         result.add("samples", given.samples)
         few = [prompt for prompt in OPENMOJI.open if prompt in prompts and len(data.rows(prompt)) < FEW]
-        result.add("ratios", {p: compared(data, p, trained, closed, drawer, given.samples) for p in few})
+        single = one_by_one(data.x_0())
+        result.add("ratios", {p: compared(data, p, single, trained, closed, drawer, given.samples) for p in few})
     except InputError as error:
         asked.error(str(error))
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from docs.experiments.cells import Cells
-from docs.experiments.results import HEAD, Result
+from docs.experiments.results import HEAD, Result, runs_of
 from docs.experiments.summary import joined
 from singtheory.errors import InputError
 
@@ -19,7 +19,7 @@ def merge(new: Path, old: Path, parts: Sequence[str] | None = None) -> None:
     """Into `old`.
 
     Args:
-        new: a result of one run.
+        new: a result; if several runs made it, the last one counts.
         old: the result that it goes into.
         parts: of the new one; all if None.
 
@@ -27,7 +27,7 @@ def merge(new: Path, old: Path, parts: Sequence[str] | None = None) -> None:
         InputError: for a part that the new one has not; nothing is written then.
     """
     told, before = (json.loads(path.read_text(encoding="utf-8")) for path in (new, old))
-    found = [name for name in told if name not in (*HEAD, "cells")]
+    found = [name for name in runs_of(told)[-1]["parts"] if name != "cells"]
     for name in parts or ():
         if name not in found:
             raise InputError(f"{name}: {new} has no such part, but {', '.join(found)}")

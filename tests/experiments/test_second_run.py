@@ -183,6 +183,15 @@ def test_a_merge_takes_what_is_new_and_keeps_the_rest(tmp_path):
     merge(new, old, ["twins"])
     told = json.loads(old.read_text())
     assert (told["core"], told["twins"]) == (2, 3)
+    third = tmp_path / "third.json"
+    result(third, "fourth", "mean", 10, stages=4)
+    merge(old, third)  # of which the last run has made the twins alone
+    told = json.loads(third.read_text())
+    assert [(run["command"], run["parts"]) for run in runs_of(told)] == [
+        ("fourth", ["stages"]),
+        ("third", ["cells", "twins"]),
+    ]
+    assert "core" not in told
     found = Cells.load(tmp_path / "old.npz", told["cells"])
     assert {
         cell["start"]: round(float(levels[0])) for cell, levels in zip(told["cells"], found.brightness, strict=True)
@@ -250,12 +259,13 @@ def test_starts_along_other_directions_have_the_datas_mean_and_its_deviations_al
     basis = torch.linalg.qr(noise).Q.mT.reshape(5, *data.size)
     learned = Average(torch.full((1, *data.size), 0.3), basis, torch.full((1, 5), 2.0))
     closed = table_of(data, [red, grey], 2)
-    found = variants(data, red, lambda *_: learned, closed, drawer)
+    single = one_by_one(data.x_0())
+    found = variants(data, red, single, lambda *_: learned, closed, drawer)
     assert list(found) == ["one by one", "principal", "trained", "closed"]
     mean, directions, std = found["trained"]
     assert torch.equal(mean, learned.mean[0]) and directions is basis and std.tolist() == [2.0] * 5
     assert found["principal"][1] is basis
-    torch.testing.assert_close(found["one by one"][1], one_by_one(data.x_0()))
+    assert found["one by one"][1] is single
     own = closed([red], torch.zeros(1, *data.size))
     for ours, theirs in zip(found["closed"], (own.mean[0], own.basis, own.std[0]), strict=True):
         assert torch.equal(ours, theirs)
