@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from proofs_checks.context import Context
 
-Verdict = Literal["proved", "supported", "refuted", "undecided"]
+Verdict = Literal["proved", "supported", "refuted", "undecided", "vacuous"]
+"""Of a check; a claim as a whole is never `vacuous`."""
 Method = Literal["symbolic", "interval", "quadrature", "monte-carlo", "exact"]
 Sides = Mapping[str, Any]
 
@@ -20,7 +21,8 @@ class Outcome:
     """What one run of a check found.
 
     Attributes:
-        verdict: `refuted` and `undecided` are failures.
+        verdict: `refuted`: the two sides contradict each other beyond their intervals; `undecided`: this effort did not decide on
+            these data; `vacuous`: the data have no instance of the statement (one distinct point, no tie, …), which is no failure.
         measured: the value at the tightest instance, None where there is none.
         bound: what it is compared with there.
         margin: how far inside: the distance to refutation in the unit that the check states; negative if refuted.

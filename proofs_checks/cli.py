@@ -74,7 +74,10 @@ def verify(
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/index.html with pictures.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results.")] = None,
 ) -> None:
-    """Check every claim on the data and on toy laws; exit 0 if all hold, 1 if any does not, 2 on bad input."""
+    """Check every claim on the data and on toy laws.
+
+    Exit status: 0 if all hold, 1 if something is refuted, 2 on bad input, 3 if something is undecided and nothing refuted.
+    """
     typer.echo(f"singtheory verify: claims {claims} on {data}, seed {seed} (loading)")
     sys.stdout.flush()
     start = time.perf_counter()
@@ -104,7 +107,7 @@ def verify(
         for line in failed:
             typer.echo(line, err=True)
         typer.echo(f"{len(results)} claims, {len(failed)} failures, {time.perf_counter() - start:.1f} s")
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(harness.exit_status(results))
 
 
 @app.command()

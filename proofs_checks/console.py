@@ -18,7 +18,7 @@ from rich.text import Text
 from proofs_checks.claim import Claim, Outcome
 from proofs_checks.harness import CheckResult, ClaimResult
 
-_COLOURS = {"proved": "green", "supported": "green", "refuted": "red", "undecided": "yellow"}
+_COLOURS = {"proved": "green", "supported": "green", "refuted": "red", "undecided": "yellow", "vacuous": "green"}
 
 
 def progress() -> Progress:

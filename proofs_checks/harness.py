@@ -49,6 +49,14 @@ class ClaimResult:
         return self.verdict in ("proved", "supported") and all(t.outcome.verdict == "refuted" for t in self.twins)
 
 
+def exit_status(results: Iterable[ClaimResult]) -> int:
+    """0 if every claim stands and every false twin fell, 1 if a claim is refuted, else 3: something was not decided."""
+    results = list(results)
+    if any(result.verdict == "refuted" for result in results):
+        return 1
+    return 0 if all(result.holds for result in results) else 3
+
+
 def load_claims() -> dict[str, Claim]:
     """Import every group and return the claims by id, in the order of theory.md."""
     for group in GROUPS:
@@ -111,10 +119,12 @@ def _run_twin(claim: Claim, sides: Sides, context: Context) -> Outcome:
 
 
 def _verdict(results: list[CheckResult]) -> Verdict:
-    """Refuted or undecided if any check is; proved if a check that covers the whole statement proves it."""
+    """Refuted or undecided if any check is, undecided if all are vacuous; proved if a check that covers the whole statement proves it."""
     verdicts = [result.outcome.verdict for result in results]
     for failure in ("refuted", "undecided"):
         if failure in verdicts:
             return failure
+    if set(verdicts) == {"vacuous"}:
+        return "undecided"
     proved = any(result.check.whole and result.outcome.verdict == "proved" for result in results)
     return "proved" if proved else "supported"

@@ -8,7 +8,7 @@ import sympy
 from proofs_checks.claim import Outcome, Verdict
 from singtheory import Estimate
 
-_ORDER: tuple[Verdict, ...] = ("refuted", "undecided", "supported", "proved")
+_ORDER: tuple[Verdict, ...] = ("refuted", "undecided", "supported", "proved", "vacuous")
 
 
 def at_most(measured: Estimate | float, bound: float, where: str) -> Outcome:
@@ -46,6 +46,11 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
     if not found:
         return Outcome("undecided", where="no instance")
     return min(found, key=lambda o: (_ORDER.index(o.verdict), math.inf if o.margin is None else o.margin))
+
+
+def no_instance(reason: str) -> Outcome:
+    """The data have no instance of the statement, for the stated reason; nothing is said for or against it."""
+    return Outcome("vacuous", where=reason)
 
 
 def _interval(measured: Estimate | float) -> tuple[float, float, float]:

@@ -61,3 +61,39 @@ def atoms(draw: st.DrawFn, dims: tuple[int, ...] = (1, 2, 3), least: int = 1) ->
 def queries(dim: int) -> st.SearchStrategy[torch.Tensor]:
     """One query z of that width, shape (1, dim)."""
     return st.lists(st.floats(-3, 3), min_size=dim, max_size=dim).map(lambda z: torch.tensor([z], dtype=torch.float64))
+
+
+def wild_snrs() -> st.SearchStrategy[float]:
+    """γ = 0, and from 1e-16 to 1e16."""
+    return st.one_of(st.just(0.0), st.floats(-16, 16).map(lambda e: 10.0**e))
+
+
+def wild_gaps() -> st.SearchStrategy[float]:
+    """g from 1e-16 to 1e16."""
+    return st.floats(-16, 16).map(lambda e: 10.0**e)
+
+
+@st.composite
+def wild_atoms(draw: st.DrawFn, dims: tuple[int, ...] = (1, 2, 3, 5, 20)) -> Atoms:
+    """Laws that a hostile reader would give: far and rare atoms, near duplicates, collinear points far from the origin, any scale, zero weights."""
+    dim, count = draw(st.sampled_from(dims)), draw(st.integers(1, 8))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32 - 1)))
+    points = torch.randn(count, dim, generator=generator, dtype=torch.float64)
+    weights = torch.ones(count, dtype=torch.float64)
+    shape = draw(st.sampled_from(["cloud", "near duplicates", "line", "equal", "corners"]))
+    if shape == "near duplicates":
+        points = points[:1] + points * 10.0 ** draw(st.floats(-16, 0))
+    elif shape == "line":
+        points = points[:, :1] * torch.randn(1, dim, generator=generator, dtype=torch.float64)
+    elif shape == "equal":
+        points = points[:1].expand(count, dim).clone()
+    elif shape == "corners":
+        points = points.sign()
+    if draw(st.booleans()):  # a far atom, usually a rare one
+        points[-1] = points[-1] * 10.0 ** draw(st.floats(0, 12))
+        weights[-1] = 10.0 ** draw(st.floats(-300, 0))
+    if count > 1 and draw(st.booleans()):
+        weights[0] = 0.0
+    offset = draw(st.sampled_from([0.0, 1.0, 1e4, 1e8]))
+    scale = 10.0 ** draw(st.one_of(st.just(0.0), st.floats(-8, 8)))
+    return Atoms((points + offset) * scale, weights)

@@ -6,7 +6,7 @@ import pytest
 
 from proofs_checks.claim import Check, Claim, Outcome
 from proofs_checks.context import Context
-from proofs_checks.harness import load_claims, run_claim, select, statistical_checks, steps
+from proofs_checks.harness import exit_status, load_claims, run_claim, select, statistical_checks, steps
 from proofs_checks.outcome import at_most
 from singtheory import InputError
 
@@ -79,6 +79,22 @@ def test_one_undecided_check_outweighs_a_proof(context):
     claim = claim_with(always("proved"), whole=True)
     claim = dataclasses.replace(claim, checks=(*claim.checks, Check("exact", "part", always("undecided"))))
     assert run_claim(claim, context).verdict == "undecided"
+
+
+def test_a_check_without_an_instance_decides_nothing(context):
+    claim = claim_with(at_most_side)
+    both = dataclasses.replace(claim, checks=(*claim.checks, Check("exact", "data", always("vacuous"))))
+    assert run_claim(both, context).verdict == "supported"
+    assert run_claim(claim_with(always("vacuous")), context).verdict == "undecided"
+
+
+def test_exit_status_tells_refuted_from_undecided(context):
+    holds, unsure, fails = (
+        run_claim(c, context)
+        for c in (claim_with(at_most_side), claim_with(always("undecided")), claim_with(at_most_side, bound=0.99))
+    )
+    standing = run_claim(claim_with(always("supported")), context)
+    assert [exit_status(r) for r in ([holds], [holds, unsure], [unsure, fails], [standing])] == [0, 3, 1, 3]
 
 
 def test_proved_only_by_a_check_of_the_whole_statement(context):
