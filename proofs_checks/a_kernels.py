@@ -9,6 +9,7 @@ import sympy
 import torch
 from torch import Tensor
 
+from proofs_checks import a_symbolic
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.laws import BUMPS, GOLDEN, TRI
@@ -30,8 +31,6 @@ TIMES = ((0.3, 0.6, 0.9), (0.001, 0.002, 0.003), (0.25, 0.75, 1.0), (0.0, 0.5, 1
 _ROUNDING = 1e-9
 """A few hundred float64 operations on numbers of order one, with the cancellation of small steps."""
 
-_SYMBOLS = sympy.symbols("alpha_s sigma_s alpha_t sigma_t alpha_u sigma_u", positive=True)
-
 
 def _ends(schedule: Schedule, t: float) -> tuple[float, float]:
     return float(schedule.alpha(t)), float(schedule.sigma(t))
@@ -52,13 +51,6 @@ def composed(alpha_s: Any, sigma_s: Any, alpha_t: Any, sigma_t: Any, alpha_u: An
     step_t = formula.transition_var(alpha_t, sigma_t, alpha_s, sigma_s)
     step_u = formula.transition_var(alpha_u, sigma_u, alpha_t, sigma_t)
     return formula.composed_var(formula.alpha_ratio(alpha_u, alpha_t), step_u, step_t)
-
-
-def _a1_symbolic(sides: Sides, _: Context) -> Outcome:
-    a_s, s_s, _a_t, _s_t, a_u, s_u = _SYMBOLS
-    residual = sides["composed"](*_SYMBOLS) - formula.transition_var(a_u, s_u, a_s, s_s)
-    factors = formula.alpha_ratio(a_u, _a_t) * formula.alpha_ratio(_a_t, a_s) - formula.alpha_ratio(a_u, a_s)
-    return worst([identically_zero(residual, "variance"), identically_zero(factors, "mean")])
 
 
 def _a1_schedules(sides: Sides, _: Context) -> Outcome:
@@ -91,12 +83,18 @@ register(
         statement=r"$\alpha_{u|s} = \alpha_{u|t}\,\alpha_{t|s}$ and "
         r"$\sigma^2_{u|s} = \sigma^2_{u|t} + \alpha^2_{u|t}\,\sigma^2_{t|s}$ for $s < t < u$.",
         source="theory.md A1",
-        assumptions="The forward chain is Markov and Gaussian.",
+        assumptions=r"$0 \le s < t < u \le 1$ and $\alpha_s, \alpha_t > 0$; the forward chain is Markov and Gaussian, with a signal-to-noise ratio that falls. "
+        r"$s = 0$ and $\alpha_u = 0$ are included.",
         derivation=r"Insert $x_t = \alpha_{t|s} x_s + \sigma_{t|s} n$ into $x_u = \alpha_{u|t} x_t + \sigma_{u|t} n'$: the means multiply, "
         r"the independent noises add their variances.",
         sides={"composed": composed},
         checks=(
-            Check("symbolic", "whole: both identities reduce to zero for symbols", _a1_symbolic, whole=True),
+            Check(
+                "symbolic",
+                "whole: one step inserted into the next, s = 0 and α_u = 0 included",
+                a_symbolic.composition,
+                whole=True,
+            ),
             Check("exact", "eight schedules, ends of time included", _a1_schedules),
         ),
         false_twins={
@@ -116,13 +114,6 @@ def _bridge_by_precision(alpha_t: Any, sigma_t: Any, alpha_s: Any, sigma_s: Any)
     noise = formula.transition_var(alpha_t, sigma_t, alpha_s, sigma_s)
     var = 1 / (1 / sigma_s**2 + factor**2 / noise)
     return var * factor / noise, var * alpha_s / sigma_s**2, var
-
-
-def _a2_symbolic(sides: Sides, _: Context) -> Outcome:
-    a_s, s_s, a_t, s_t, *_rest = _SYMBOLS
-    expected = _bridge_by_precision(a_t, s_t, a_s, s_s)
-    found = (sides[name](a_t, s_t, a_s, s_s) for name in ("a", "b", "var"))
-    return worst(identically_zero(f - e, n) for f, e, n in zip(found, expected, ("a", "b", "c²"), strict=True))
 
 
 def _steps() -> Iterator[tuple[str, tuple[float, float, float, float]]]:
@@ -149,19 +140,21 @@ register(
         statement=r"$q(x_s|x_t,x_0) = N(a x_t + b x_0,\, c^2 I)$ with $a = \alpha_{t|s}\sigma_s^2/\sigma_t^2$, "
         r"$b = \alpha_s \sigma^2_{t|s}/\sigma_t^2$, $c^2 = \sigma_s^2 \sigma^2_{t|s}/\sigma_t^2$.",
         source="theory.md A2",
-        assumptions=r"$0 \le s < t \le 1$; the forward chain is Markov and Gaussian.",
-        derivation=r"Given $x_0$, $x_s \sim N(\alpha_s x_0, \sigma_s^2)$ and $x_t|x_s \sim N(\alpha_{t|s} x_s, \sigma^2_{t|s})$. Precisions add: "
-        r"$c^{-2} = \sigma_s^{-2} + \alpha^2_{t|s}/\sigma^2_{t|s} = \sigma_t^2/(\sigma_s^2\sigma^2_{t|s})$, by "
-        r"$\sigma_t^2 = \sigma^2_{t|s} + \alpha^2_{t|s}\sigma_s^2$; the mean is $c^2(\alpha_s x_0/\sigma_s^2 + \alpha_{t|s} x_t/\sigma^2_{t|s})$.",
+        assumptions=r"$0 \le s < t \le 1$, $\alpha_s, \sigma_t > 0$; the forward chain is Markov and Gaussian. At $s = 0$ the bridge is the point $\alpha_0 x_0$.",
+        derivation=r"Given $x_0$, $x_s = \alpha_s x_0 + \sigma_s n_s$ and $x_t = \alpha_{t|s} x_s + \sigma_{t|s} n$ are jointly Gaussian. The rest "
+        r"$x_s - a x_t - b x_0$ has mean 0, for $\alpha_s - a\alpha_t - b = 0$, and no covariance with $x_t$, for "
+        r"$\sigma_s^2\alpha_{t|s}(1 - a\alpha_{t|s}) - a\sigma^2_{t|s} = 0$: it is independent of $x_t$. Its variance is "
+        r"$\sigma_s^2(1 - a\alpha_{t|s})^2 + a^2\sigma^2_{t|s} = c^2$. Nothing is divided by but $\alpha_s$ and $\sigma_t$. For $s > 0$ it is Bayes' rule: "
+        r"precisions add, $c^{-2} = \sigma_s^{-2} + \alpha^2_{t|s}/\sigma^2_{t|s}$.",
         sides={"a": formula.bridge_a, "b": formula.bridge_b, "var": formula.bridge_var},
         checks=(
             Check(
                 "symbolic",
-                "whole: a, b, c² against the precision form, for symbols",
-                _a2_symbolic,
+                "whole: the rest is uncorrelated with x_t and has variance c², s = 0 and α_t = 0 included",
+                a_symbolic.bridge,
                 whole=True,
             ),
-            Check("exact", "eight schedules, t = 1 included", _a2_schedules),
+            Check("exact", "against the sum of precisions: eight schedules, t = 1 included", _a2_schedules),
         ),
         false_twins={
             r"$a = \alpha_{t|s}\sigma_s/\sigma_t$": {
@@ -171,12 +164,6 @@ register(
         },
     )
 )
-
-
-def _a3_symbolic(sides: Sides, _: Context) -> Outcome:
-    a_s, s_s, a_t, s_t, *_rest = _SYMBOLS
-    ratio = formula.bridge_b(a_t, s_t, a_s, s_s) ** 2 / formula.bridge_var(a_t, s_t, a_s, s_s)
-    return identically_zero(sides["gap"](formula.snr(a_t, s_t), formula.snr(a_s, s_s)) - ratio, "b²/c²")
 
 
 def _a3_schedules(sides: Sides, _: Context) -> Outcome:
@@ -197,14 +184,22 @@ register(
     Claim(
         id="A3",
         title="The gap identity",
-        statement=r"$g := \gamma_s - \gamma_t = b^2/c^2$: given the posterior at $t$, the reverse error depends on the step only through $g$.",
+        statement=r"$g := \gamma_s - \gamma_t = b^2/c^2$. In $u = (x_s - a x_t - b\hat{x})/c$ the reverse kernel is the law of $\sqrt{g}\,\xi + n$, $\xi = x_0 - \hat{x}$, "
+        r"and the plug-in Gaussian is $N(0, I)$: given the posterior at $t$, the two depend on the step only through $g$, and with them KL, TV and $\chi^2$. "
+        r"$W_2$ is $c$ times a function of $g$.",
         source="theory.md A3",
-        assumptions=r"$0 < s < t \le 1$.",
+        assumptions=r"$0 < s < t \le 1$; $\alpha_t = 0$ is included. At $s = 0$ $c$ is 0 and $g$ infinite.",
         derivation=r"$b^2/c^2 = \alpha_s^2\sigma^2_{t|s}/(\sigma_s^2\sigma_t^2)$, and $\sigma^2_{t|s} = \sigma_t^2 - \alpha_t^2\sigma_s^2/\alpha_s^2$ "
-        r"makes this $\alpha_s^2/\sigma_s^2 - \alpha_t^2/\sigma_t^2$.",
+        r"makes this $\alpha_s^2/\sigma_s^2 - \alpha_t^2/\sigma_t^2$. By A2 $x_s = a x_t + b(\hat{x} + \xi) + c n$, so $u = \frac{b}{c}\xi + n$ with "
+        r"$b/c = \sqrt{g} \ge 0$. A bijection keeps KL, TV and $\chi^2$, and divides distances by $c$.",
         sides={"gap": formula.gap},
         checks=(
-            Check("symbolic", "whole: the identity reduces to zero for symbols", _a3_symbolic, whole=True),
+            Check(
+                "symbolic",
+                "whole: the identity, and both laws in u, α_t = 0 included",
+                a_symbolic.gap_identity,
+                whole=True,
+            ),
             Check("exact", "eight schedules, t = 1 included", _a3_schedules),
         ),
         false_twins={
@@ -384,7 +379,7 @@ register(
         statement=r"At $t = 1$ with $\alpha_1 = 0$: $a = 0$, $b = \alpha_s$, $c = \sigma_s$, and $q(x_s|x_1)$ is the law of $\alpha_s x_0 + \sigma_s n$, "
         r"independent of $x_1$.",
         source="theory.md A5; Zhang et al. 2024, section 3.2",
-        assumptions=r"$\alpha_1 = 0$.",
+        assumptions=r"$\alpha_1 = 0$, $\sigma_1 > 0$, $0 \le s < 1$.",
         derivation=r"$\alpha_{1|s} = 0$ makes $\sigma^2_{1|s} = \sigma_1^2$; insert into A2. At $\gamma_1 = 0$ the posterior is the prior.",
         sides={"schedule": _named("cosine"), "step": terminal_step},
         checks=(

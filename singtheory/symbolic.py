@@ -4,7 +4,7 @@ Nothing here is a result typed in: each function derives its expression from a d
 density, a Hermite expansion), and the claims ask whether the formula is the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
 
@@ -68,6 +68,32 @@ def kl_expansion() -> tuple[Expr, Expr]:
         if order in by_order and power % 2 == 0:
             by_order[order] += coefficient * sympy.factorial2(power - 1)  # E u^{2k} = (2k − 1)!!
     return sympy.expand(by_order[4]), sympy.expand(by_order[6])
+
+
+def coordinates(combination: Expr, vectors: Sequence[Symbol]) -> sympy.Matrix:
+    """The coefficients of a linear combination of vectors, as a row: symbols stand for vectors of any dimension.
+
+    Raises:
+        ValueError: if the expression is not linear in them, or something is left.
+    """
+    row = sympy.Matrix([[sympy.diff(combination, vector) for vector in vectors]])
+    rest = combination.subs(dict.fromkeys(vectors, 0))
+    if row.has(*vectors) or sympy.simplify(rest) != 0:
+        raise ValueError(f"{combination}: no linear combination of {', '.join(map(str, vectors))}")
+    return row
+
+
+def inner(left: Expr, right: Expr, vectors: Sequence[Symbol], gram: sympy.Matrix) -> Expr:
+    """`⟨left, right⟩` of two linear combinations of vectors, in any dimension, from the inner products `gram` of the vectors.
+
+    With covariances in the place of inner products it is the covariance of two combinations of random vectors.
+    """
+    return (coordinates(left, vectors) * gram * coordinates(right, vectors).T)[0]
+
+
+def expected_log_isotropic(dim: Expr, var: Expr, distance2: Expr) -> Expr:
+    """`E log N(x; m, var·I)` in `dim` dimensions, for any x with `E‖x − m‖² = distance2` (C6)."""
+    return -dim * sympy.log(2 * sympy.pi * var) / 2 - distance2 / (2 * var)
 
 
 def gaussian_denoiser(x: Expr, mean: Expr, eigenvalue: Expr, alpha: Expr, sigma: Expr) -> Expr:
