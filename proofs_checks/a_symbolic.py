@@ -9,7 +9,7 @@ vectors without covariance are independent, and a bijection keeps KL, TV and Ï‡Â
 import sympy
 from sympy import Expr
 
-from proofs_checks.claim import Outcome, Sides
+from proofs_checks.claim import Outcome, Sides, Verdict
 from proofs_checks.context import Context
 from proofs_checks.outcome import identically_zero, worst
 from singtheory import formula, symbolic
@@ -21,6 +21,12 @@ SIGMA_S, ALPHA_T = sympy.symbols("sigma_s alpha_t", nonnegative=True)
 def all_zero(residuals: dict[str, Expr]) -> Outcome:
     """Every residual reduces to zero, each under its name."""
     return worst(identically_zero(residual, where) for where, residual in residuals.items())
+
+
+def holds(fact: bool | None, where: str) -> Outcome:
+    """Proved if sympy knows the fact for all values of the symbols, refuted if it knows the contrary, undecided if it knows neither."""
+    verdict: Verdict = "undecided" if fact is None else "proved" if fact else "refuted"
+    return Outcome(verdict, 0.0, 0.0, 1.0 if fact else -1.0, where)
 
 
 def composition(sides: Sides, _: Context) -> Outcome:

@@ -9,13 +9,14 @@ import sympy
 import torch
 from torch import Tensor
 
+from proofs_checks import c_symbolic
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.ends import ends, queries, rate_outcome, size, with_data
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
 from proofs_checks.outcome import equal, identically_zero, worst
 from proofs_checks.slope import fitted_slope
-from singtheory import Atoms, Cosine, Law, Power, RectifiedFlow, Schedule, formula, limit, schedule_named, symbolic
+from singtheory import Atoms, Cosine, Law, Power, RectifiedFlow, Schedule, formula, limit, schedule_named
 
 # --- C3 --------------------------------------------------------------------------------------------------------------
 
@@ -103,12 +104,13 @@ register(
         statement=r"The probability-flow drift $\dot\alpha\hat{x} + \dot\sigma\epsilon^*$, in VP $\dot\alpha(\hat{x} - \alpha x)/\sigma^2$, has where "
         r"$\alpha_1 = 0$ the limit $\dot\alpha(1)\mu + \dot\sigma(1)x/\sigma_1$ (VP: $\dot\alpha(1)\mu$) if $\dot\alpha(1)$ and $\dot\sigma(1)$ "
         r"are finite: removable for $\alpha = 1-t$, $\cos(\pi t/2)$. For VP with $\alpha = (1-t)^p$ it behaves like $(1-t)^{p-1}$ if $\mu \ne 0$ "
-        r"(limit 0 for $p > 1$, divergent for $p < 1$), and like $(1-t)^{2p-1}$ if $\mu = 0$ and $\Sigma x \ne x$ (0, finite, divergent as "
-        r"$p$ is above, at, below $\frac{1}{2}$); integrable for every $p > 0$.",
+        r"(limit 0 for $p > 1$, $-\mu$ for $p = 1$, divergent for $p < 1$), and like $(1-t)^{2p-1}$ if $\mu = 0$ and $\Sigma x \ne x$ (0, finite, "
+        r"divergent as $p$ is above, at, below $\frac{1}{2}$); at a fixed $x$ it is integrable for every $p > 0$.",
         source="theory.md C3; the exception Σx = x is added here",
-        assumptions=r"$\alpha_1 = 0$, $\sigma_1 > 0$; $\hat{x} = \mu + \alpha\Sigma x/\sigma^2 + O(\alpha^2)$ (C1).",
+        assumptions=r"$\alpha_1 = 0$, $\sigma_1 > 0$; for the limit a finite mean, for $\mu = 0$ finite second moments, that is "
+        r"$\hat{x} = \mu + \alpha\Sigma x/\sigma^2 + o(\alpha)$ (C1).",
         derivation=r"$\hat{x} \to \mu$ and $\epsilon^* \to x/\sigma_1$ (C2) give the limit. In VP $\dot\sigma = -\alpha\dot\alpha/\sigma$; insert, and "
-        r"$1 - \sigma^2 = \alpha^2$. Then $\hat{x} - \alpha x = \mu + \alpha(\Sigma x - x) + O(\alpha^2)$, while $\dot\alpha = -p(1-t)^{p-1}$ and "
+        r"$1 - \sigma^2 = \alpha^2$. Then $\hat{x} - \alpha x = \mu + \alpha(\Sigma x - x) + o(\alpha)$, while $\dot\alpha = -p(1-t)^{p-1}$ and "
         r"$\alpha\dot\alpha = -p(1-t)^{2p-1}$. Both exponents exceed $-1$. The betas of Stable Diffusion with zero terminal SNR are linear "
         r"in $\bar\alpha = \alpha^2$ at the end: $p = \frac{1}{2}$, where the drift diverges unless $\mu = 0$.",
         sides={
@@ -122,9 +124,7 @@ register(
         checks=(
             Check("exact", "the limit is approached like 1 − t: five laws and the data, four schedules", _c3_limit),
             Check("exact", "rates for five p and for sd-zero-snr: three laws, as they are and centred", _c3_rates),
-            Check(
-                "symbolic", "whole, given C1: VP form, limit, exponents for all p, integrals", _c3_symbolic, whole=True
-            ),
+            Check("symbolic", "given C1's limits: VP form, limit, exponents for all p, integrals", _c3_symbolic),
         ),
         false_twins={
             "the VP form on rectified flow": {"drift": _vp_everywhere},
@@ -145,32 +145,6 @@ _STARTS: dict[str, float] = {"sd": 0.9995, "sd-zero-snr": 0.9995}
 """Inside the last of the segments on which `α²` is linear, so that the integrand is smooth."""
 _SINGULAR = ("cosine", "power:0.3", "power:1", "power:3", "sd-zero-snr")
 _REGULAR = ("linear-vp", "sd")
-
-
-def _c4_symbolic(sides: Sides, _: Context) -> Outcome:
-    t, start, alpha_s, alpha_r, sigma_s, sigma_1, eigenvalue = sympy.symbols(
-        "t s a_s a_r sigma_s sigma_1 lam", positive=True
-    )
-    alpha = sympy.Function("alpha", positive=True)
-    rate = sides["rate"](alpha(t), alpha(t).diff(t))
-    diffusion2 = sides["diffusion2"](alpha(t), alpha(t).diff(t))
-    integral, xp = sides["integral_formula"], symbolic.NAMESPACE
-    ends_at = (0, sigma_1, alpha_s, sigma_s)
-    residuals = {
-        "mean": rate * alpha(t) - alpha(t).diff(t),
-        "variance": 2 * rate * (1 - alpha(t) ** 2) + diffusion2 - sympy.diff(1 - alpha(t) ** 2, t),
-        "antiderivative": sympy.diff(integral(alpha(start), alpha(t), xp), t) + alpha(t).diff(t) / alpha(t),
-        "empty integral": integral(alpha_s, alpha_s, xp),
-        "divergence": sympy.limit(sympy.exp(-integral(alpha_s, alpha_r, xp)), alpha_r, 0),
-        "a at the end": formula.bridge_a(*ends_at),
-        "b at the end": formula.bridge_b(*ends_at) - alpha_s,
-        "c² at the end": formula.bridge_var(*ends_at) - sigma_s**2,
-        "mismatch": formula.marginal_var(alpha_r, sympy.sqrt(1 - alpha_r**2), eigenvalue)
-        - 1
-        - alpha_r**2 * (eigenvalue - 1),
-    }
-    plain = {alpha(t).diff(t): sympy.Symbol("a_dot", real=True), alpha(t): sympy.Symbol("a", positive=True)}
-    return worst(identically_zero(residual.subs(plain), where) for where, residual in residuals.items())
 
 
 def _rate_quadrature(schedule: Schedule, s: float, r: float, sides: Sides) -> float:
@@ -230,7 +204,7 @@ register(
         r"start $N(0, I)$ has the wrong mean unless $\mu = 0$ and the wrong covariance, by $\alpha_1^2(\Sigma - I)$, unless $\Sigma = I$. The "
         r"transition kernel stays regular: $a = 0$, $b = \alpha_s$, $c = \sigma_s$ at $\alpha_1 = 0$ (A5).",
         source="theory.md C4; the mismatch is made explicit here",
-        assumptions=r"VP, $\alpha$ decreasing and absolutely continuous on $[s, r]$.",
+        assumptions=r"VP, $\alpha$ decreasing, positive before $t = 1$, and absolutely continuous on $[s, r]$, $r < 1$; for mean and covariance finite second moments.",
         derivation=r"The mean of $dx = fx\,dt + g\,dw$ obeys $\dot\alpha = f\alpha$ and its variance $\frac{d}{dt}(1-\alpha^2) = 2f(1-\alpha^2) + g^2$: "
         r"both fix $f$ and $g$. $-\dot\alpha/\alpha$ has the antiderivative $-\log\alpha$. At $t = 1$ the covariance of $q_1$ is "
         r"$\alpha_1^2\Sigma + (1-\alpha_1^2)I$, its mean $\alpha_1\mu$. For the kernel set $\alpha_t = 0$ in A2.",
@@ -246,8 +220,8 @@ register(
             Check("quadrature", "whether it goes on growing, on the same", _c4_growth),
             Check(
                 "symbolic",
-                "whole: coefficients, antiderivative and limit for any α; kernel; mismatch",
-                _c4_symbolic,
+                "whole: coefficients, antiderivative and limit for any α; kernel; mean and covariance of x_1 in any dimension",
+                c_symbolic.reverse_sde,
                 whole=True,
             ),
         ),

@@ -8,6 +8,7 @@ import sympy
 import torch
 from torch import Tensor
 
+from proofs_checks import c_symbolic
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.ends import NAMED, ROUNDING, with_data
@@ -64,35 +65,15 @@ def _c8_bound(sides: Sides, context: Context) -> Outcome:
     return worst(outcomes)
 
 
-def _c8_symbolic(sides: Sides, _: Context) -> Outcome:
-    c, u, w = sympy.symbols("c u w", positive=True)
-    normalised = sides["normalised"](c, u, w)
-    inner, factor = sympy.symbols("d", real=True), 1 - 1 / w  # ⟨c, u⟩; c and u stand for the norms
-    room = sides["bound"](c, u, w) ** 2 - (c**2 - 2 * factor * inner + factor**2 * u**2)
-    return worst(
-        [
-            identically_zero(
-                room - 2 * factor * (c * u + inner), "bound² − ‖ȳ_w‖², not negative by Cauchy and Schwarz"
-            ),
-            identically_zero(normalised - sides["plain"](c, u, w) / w, "the plain rule over w"),
-            identically_zero(normalised - sides["segment"](c, c - u, w), "between c and c − u"),
-            identically_zero(normalised.subs(u, c) - c / w, "c = u"),
-            identically_zero(sides["normalised"](c, 0, w) - c, "u = 0"),
-            identically_zero(sides["normalised"](c, -u, w) - sides["bound"](c, u, w), "the bound is attained"),
-            identically_zero(sides["plain"](c, u, w) - c - (w - 1) * (c - u), "growth"),
-        ]
-    )
-
-
 register(
     Claim(
         id="C8",
         title="Guidance at the singular step",
         statement=r"Normalised guidance $\bar{y}_w = [u + w(c-u)]/w = c - (1 - 1/w)u$ is bounded by $\|c\| + (1 - 1/w)\|u\|$ for all $w \ge 1$, "
-        r"attained where c and u are opposite, and by the sharper $\frac{1}{w}\|c\| + (1 - \frac{1}{w})\|c-u\|$; the plain rule grows like $w\|c-u\|$. It is c exactly only if $u = 0$ or $w = 1$, and where "
-        r"$c = u$ it shrinks the image by $1/w$.",
+        r"attained where c and u are opposite, and by the sharper $\frac{1}{w}\|c\| + (1 - \frac{1}{w})\|c-u\|$; the plain rule grows like $w\|c-u\|$. $\bar{y}_w$ is c if and only if "
+        r"$u = 0$ or $w = 1$, and where $c = u$ it shrinks the image by $1/w$.",
         source="theory.md C8; Zhang et al. 2024, section 3.3; the sharper bound is added here",
-        assumptions=r"$w \ge 1$. For $w < 1$ the bound fails.",
+        assumptions=r"$w \ge 1$. For $0 < w < 1$ the bound fails wherever $c = 0 \ne u$: it is negative there.",
         derivation=r"Divide; the triangle inequality with $1 - 1/w \ge 0$. $\bar{y}_w - c = -(1-1/w)u$ vanishes only at $u = 0$ or $w = 1$. "
         r"The plain rule is $c + (w-1)(c-u)$, and $\bar{y}_w = \frac{1}{w}c + (1-\frac{1}{w})(c-u)$ lies between c and $c - u$. Adding k to all "
         r"images adds k to the plain rule and $k/w$ to $\bar{y}_w$: it depends on what colour is zero.",
@@ -103,7 +84,12 @@ register(
             "segment": formula.guidance_segment_bound,
         },
         checks=(
-            Check("symbolic", "whole: the identities, and the bound by Cauchy and Schwarz", _c8_symbolic, whole=True),
+            Check(
+                "symbolic",
+                "whole: identities, both bounds by Cauchy and Schwarz, where ȳ_w is c; vectors of any dimension",
+                c_symbolic.guidance,
+                whole=True,
+            ),
             Check("exact", "the rule and its special cases, six weights", _c8_rule),
             Check("exact", "the bound and the growth of the plain rule, six weights", _c8_bound),
         ),

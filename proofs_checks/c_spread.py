@@ -3,54 +3,18 @@
 from functools import cache
 
 import numpy as np
-import sympy
 import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from proofs_checks import c_symbolic
 from proofs_checks.c_singular_step import LINE
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.ends import TILTED, number
 from proofs_checks.excerpt import excerpt
-from proofs_checks.outcome import equal, identically_zero, worst
-from singtheory import Cosine, Gaussian, LinearVP, RectifiedFlow, Schedule, formula, limit, start, symbolic
-
-
-def _c7_symbolic(sides: Sides, _: Context) -> Outcome:
-    t, mean, eigenvalue, alpha, sigma = sympy.symbols("t mu lam a s", positive=True)
-    alpha_of, sigma_of, x_of = (sympy.Function(name)(t) for name in ("alpha", "sigma", "x"))
-    x, m, var, a_dot, s_dot = sympy.symbols("x m v a_dot s_dot", real=True)
-    x_hat = symbolic.gaussian_denoiser(x, mean, eigenvalue, alpha, sigma)
-    drift = formula.ode_drift(a_dot, s_dot, x_hat, formula.epsilon_of(x, x_hat, alpha, sigma))
-    kept = (x_of - alpha_of * mean) / sympy.sqrt(formula.marginal_var(alpha_of, sigma_of, eigenvalue))
-    rates = {x_of.diff(t): drift, alpha_of.diff(t): a_dot, sigma_of.diff(t): s_dot}
-    plain = {x_of: x, alpha_of: alpha, sigma_of: sigma}
-    invariant = (x - alpha * mean) / sympy.sqrt(formula.marginal_var(alpha, sigma, eigenvalue))
-    carried = mean + sympy.sqrt(eigenvalue) * invariant  # where the kept quantity is (x_0 − μ)/√λ
-    end_mean, end_var = sides["end_mean"], sides["end_var"]
-    matched = formula.marginal_var(alpha, sigma, eigenvalue)
-    residuals = {
-        "invariance": kept.diff(t).subs(rates).subs(plain),
-        "mean": carried.subs(x, m) - end_mean(mean, eigenvalue, m, alpha, sigma, symbolic.NAMESPACE),
-        "variance": carried.diff(x) ** 2 * var - end_var(eigenvalue, var, alpha, sigma),
-        "pull of the noise start": 1
-        - (1 - end_mean(mean, eigenvalue, 0, alpha, sigma, symbolic.NAMESPACE) / mean) ** 2
-        - sigma**2 / matched,
-        "mean of the mean start": end_mean(mean, eigenvalue, alpha * mean, alpha, sigma, symbolic.NAMESPACE) - mean,
-        "variance of the mean start": end_var(eigenvalue, sigma**2, alpha, sigma)
-        - sides["mean_start_end"](eigenvalue, alpha, sigma),
-        "variance of the matched start": end_var(eigenvalue, matched, alpha, sigma) - eigenvalue,
-        "contraction": 1 / end_var(eigenvalue, 1, alpha, sigma) - 1 / eigenvalue - (matched - 1) / eigenvalue,
-        "brightness": _constant_mode(var, t) - sides["brightness"](var, t),
-    }
-    return worst(identically_zero(residual, where) for where, residual in residuals.items())
-
-
-def _constant_mode(brightness_var: sympy.Expr, dim: sympy.Expr) -> sympy.Expr:
-    """The variance of `⟨x, φ⟩ = √d · brightness` for `φ = (1, …, 1)/√d`."""
-    return sympy.sqrt(dim) ** 2 * brightness_var
-
+from proofs_checks.outcome import equal, worst
+from singtheory import Cosine, Gaussian, LinearVP, RectifiedFlow, Schedule, formula, limit, start
 
 _FLOWS: tuple[tuple[str, Schedule, float], ...] = (
     ("cosine", Cosine(), 0.95),
@@ -134,16 +98,18 @@ register(
         id="C7",
         title="The brightness law",
         statement=r"For Gaussian data and an eigenvector of $\Sigma$ (mean $\mu$, variance $\lambda$ along it) the flow keeps "
-        r"$(x_t - \alpha_t\mu)/\sqrt{\alpha_t^2\lambda + \sigma_t^2}$, so a start $N(m, s^2)$ ends as "
+        r"$(x_t - \alpha_t\mu)/\sqrt{\alpha_t^2\lambda + \sigma_t^2}$ at every $t > 0$, so a start $N(m, s^2)$ at $\alpha, \sigma$ ends, at $t = 0$ or as $t \to 0$, as "
         r"$N(\mu + \sqrt{\lambda/(\alpha^2\lambda+\sigma^2)}(m - \alpha\mu),\ \lambda s^2/(\alpha^2\lambda+\sigma^2))$. Noise start ($m = 0$, "
         r"$s = 1$): mean pulled towards zero, spread contracted where $\alpha^2\lambda + \sigma^2 > 1$. Mean start ($m = \alpha\mu$, "
         r"$s = \sigma$): mean exact, variance $\lambda\sigma^2/(\alpha^2\lambda+\sigma^2)$. Matched start ($s^2 = \alpha^2\lambda+\sigma^2$): both "
         r"exact. Along the constant image $\lambda = d\,Var(brightness)$.",
         source="theory.md C7",
-        assumptions=r"Gaussian data, $\sigma_t > 0$ at the start; any schedule. For brightness: the constant image is an eigenvector.",
-        derivation=r"$\hat{x} = \mu + \alpha\lambda(x - \alpha\mu)/(\alpha^2\lambda + \sigma^2)$, so with $v = \alpha^2\lambda + \sigma^2$ the drift is "
+        assumptions=r"Gaussian data in any dimension, $\lambda \ge 0$, $\sigma > 0$ at the start; any schedule that is differentiable on the way. At $t = 0$ with $\lambda = 0$ the kept "
+        r"quantity is $0/0$: there $x_t \to \mu$ whatever the start. For brightness: the constant image is an eigenvector.",
+        derivation=r"Along a unit eigenvector $e$, $\langle e, x_0\rangle - k\langle e, x_t\rangle$ with $k = \alpha\lambda/(\alpha^2\lambda + \sigma^2)$ has no covariance with $x_t$, for "
+        r"$\Sigma e = \lambda e$ makes it $(\alpha\lambda - k(\alpha^2\lambda + \sigma^2))e$. So along $e$ $\hat{x} = \mu + k(x - \alpha\mu)$ in any dimension, and with $v = \alpha^2\lambda + \sigma^2$ the drift is "
         r"$\dot\alpha\mu + \frac{\dot{v}}{2v}(x - \alpha\mu)$: then $\frac{d}{dt}(x - \alpha\mu) = \frac{\dot{v}}{2v}(x - \alpha\mu)$, which "
-        r"grows like $\sqrt{v}$. At $t = 0$, $v = \lambda$. The coordinate along $(1,\dots,1)/\sqrt{d}$ is $\sqrt{d}$ times the brightness.",
+        r"grows like $\sqrt{v}$. At $t = 0$, $v = \lambda$; with $\lambda = 0$, $x - \alpha\mu \propto \sigma \to 0$. The coordinate along $(1,\dots,1)/\sqrt{d}$ is $\sqrt{d}$ times the brightness.",
         sides={
             "end_mean": formula.flow_end_mean,
             "end_var": formula.flow_end_var,
@@ -156,8 +122,8 @@ register(
             Check("exact", "variance along the constant image of the data", _c7_brightness),
             Check(
                 "symbolic",
-                "whole: invariance under the drift, ends, the three starts, brightness",
-                _c7_symbolic,
+                "whole: along an eigenvector in any dimension: prediction, flow, ends, the three starts, brightness; λ = 0 included",
+                c_symbolic.brightness_law,
                 whole=True,
             ),
         ),

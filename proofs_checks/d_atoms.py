@@ -9,6 +9,7 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
+from proofs_checks import d_symbolic
 from proofs_checks.certificates import nearest_point
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
@@ -16,7 +17,7 @@ from proofs_checks.ends import TILTED, number
 from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, SIGNS, TRI
 from proofs_checks.outcome import at_most, equal, identically_zero, worst
-from singtheory import Atoms, Cosine, Law, RectifiedFlow, Schedule, draw, formula, limit, symbolic
+from singtheory import Atoms, Cosine, Law, RectifiedFlow, Schedule, draw, formula, limit
 from singtheory.estimate import Estimate, mean_interval
 from singtheory.posterior import AtomsPosterior
 
@@ -54,32 +55,6 @@ def rounding(law: Atoms, x: Tensor, sigma: Tensor) -> float:
 
 
 # --- D1 --------------------------------------------------------------------------------------------------------------
-
-
-def _d1_symbolic(sides: Sides, _: Context) -> Outcome:
-    alpha, sigma, t, w_i, w_j, margin, rest = sympy.symbols("alpha sigma t w_i w_j m A", positive=True)
-    d_i, d_j, cross, n_i, n_j, norm2 = sympy.symbols("d_i d_j c n_i n_j X", real=True)
-    xp, rival = symbolic.NAMESPACE, sides["rival"]
-    mass_i, mass_j = (w * sympy.exp(-d / (2 * sigma**2)) for w, d in ((w_i, d_i), (w_j, d_j)))
-    # ‖x − αy‖² from ‖x‖² = X, ⟨x, y⟩ and ‖y‖²; a tie ‖x − y_i‖ = ‖x − y_j‖ fixes ⟨x, y_j⟩
-    tied = cross + (n_j - n_i) / 2
-    tie_margin = (norm2 - 2 * alpha * tied + alpha**2 * n_j) - (norm2 - 2 * alpha * cross + alpha**2 * n_i)
-    vp_ratio = rival(w_j / w_i, tie_margin, sympy.sqrt(1 - alpha**2), xp)
-    scaled_margin = alpha**2 * ((norm2 - 2 * tied + n_j) - (norm2 - 2 * cross + n_i))  # at x_t = αx
-    exponent = sides["tie_exponent"]
-    residuals = {
-        "rival": rival(w_j / w_i, d_j - d_i, sigma, xp) - mass_j / mass_i,
-        "nearest": sides["nearest"](rest / mass_i) - mass_i / (mass_i + rest),
-        "weight of a rival": rival(w_j / w_i, d_j - d_i, sigma, xp) * sides["nearest"](rest / mass_i)
-        - mass_j / (mass_i + rest),
-        "rivals vanish": sympy.limit(rival(w_j / w_i, margin, sigma, xp), sigma, 0, "+"),
-        "tie": -tie_margin / (2 * sigma**2) - exponent(alpha, sigma, n_j - n_i),
-        "tie in VP": sympy.limit(sympy.simplify(vp_ratio), alpha, 1, "-")
-        - sides["tie_ratio"](w_j / w_i, n_j - n_i, xp),
-        "tie along αx": rival(w_j / w_i, sympy.simplify(scaled_margin), sigma, xp) - w_j / w_i,
-        "tie in rectified flow": 1 / sympy.limit(exponent(1 - t, t, margin), t, 0, "+"),
-    }
-    return worst(identically_zero(residual, where) for where, residual in residuals.items())
 
 
 def _d1_weight(sides: Sides, context: Context) -> Outcome:
@@ -157,12 +132,12 @@ register(
         title="The nearest point",
         statement=r"Atoms $y_i$ with prior weights $w_i$, margins $m_j = \|x-\alpha y_j\|^2 - \|x-\alpha y_{i*}\|^2$: the posterior weight of "
         r"$y_{i*}$ is exactly $1/(1+S)$, $S = \sum_{j\ne i*} \frac{w_j}{w_{i*}} e^{-m_j/2\sigma^2}$, and $\|\hat{x} - y_{i*}\| \le \sum_{j\ne i*} "
-        r"\frac{w_j}{w_{i*}} e^{-m_j/2\sigma^2}\|y_j - y_{i*}\|$: the denoiser becomes the nearest point where that is unique. At a tie "
-        r"$\|x-y_i\| = \|x-y_j\|$ the limit depends on the path: along $x_t = \alpha x$ tied points weigh $\propto w_i$; at fixed $x$ the log ratio "
+        r"\frac{w_j}{w_{i*}} e^{-m_j/2\sigma^2}\|y_j - y_{i*}\|$: as $t \to 0$ the denoiser becomes the nearest point where one point is nearest. At a tie "
+        r"of nearest points, $\|x-y_i\| = \|x-y_j\|$, the limit depends on the path: along $x_t = \alpha x$ tied points weigh $\propto w_i$; at fixed $x$ the log ratio "
         r"gains $\frac{\alpha(1-\alpha)}{2\sigma^2}(\|y_j\|^2 - \|y_i\|^2)$, so that they weigh $\propto w_i e^{\|y_i\|^2/4}$ in VP, while in "
-        r"rectified flow the point farthest from the origin takes all.",
+        r"rectified flow those farthest from the origin take all, in shares $\propto w_i$.",
         source="theory.md D1; ties off VP and the bound on x̂ are added here",
-        assumptions=r"Finitely many atoms, $\sigma > 0$.",
+        assumptions=r"Finitely many atoms with $w_i > 0$ (an atom of weight 0 is none), $\sigma > 0$.",
         derivation=r"Bayes' rule: $p_i \propto w_i e^{-\|x-\alpha y_i\|^2/2\sigma^2}$; divide by the nearest atom's; "
         r"a rival weighs $\frac{w_j}{w_{i*}}e^{-m_j/2\sigma^2}$ over $1 + S \ge 1$. $\hat{x} - y_{i*} = \sum_j p_j(y_j - y_{i*})$. At a tie "
         r"$2\langle x, y_j - y_i\rangle = \|y_j\|^2 - \|y_i\|^2 =: \Delta$, so the margin at fixed $x$ is $-\alpha\Delta + "
@@ -180,7 +155,12 @@ register(
             Check("exact", "the denoiser against the nearest point, on the same", _d1_denoiser),
             Check("exact", "ties at fixed x and along αx, on the same and ±1", _d1_ties),
             Check("interval", "the denoiser, golden atoms: x in [.8, 1.2], α in [.8, 1], σ in [.4, .6]", nearest_point),
-            Check("symbolic", "whole: Bayes' rule for any number of atoms, limits, ties", _d1_symbolic, whole=True),
+            Check(
+                "symbolic",
+                "whole: Bayes' rule, the denoiser, limits and ties for any number of atoms in any dimension",
+                d_symbolic.nearest_point,
+                whole=True,
+            ),
         ),
         false_twins={
             r"$e^{-m_j/\sigma^2}$": {
@@ -298,12 +278,12 @@ register(
     Claim(
         id="D2",
         title="The score diverges, the noise does not",
-        statement=r"Finite data, $x$ off the data: as $t \to 0$, $\|\nabla\log q_t(x)\| \sim dist(x, data)/\sigma^2$ and $\|\epsilon^*(x,t)\| \sim "
-        r"dist(x, data)/\sigma$ diverge; $\sigma^2\|\nabla\log q_t\|$ differs from the distance by at most $\|\hat{x} - y\| + (1-\alpha)R$, $y$ the nearest point. "
-        r"Yet $E\|\epsilon^*\|^2 = d - \gamma\,mmse(\gamma) \le d$ at every $t$, for any law: on average, not pointwise.",
-        source="theory.md D2; the explicit remainder is added here",
-        assumptions=r"For the divergence: finitely many atoms in a ball of radius $R$. For the mean: finite second moments.",
-        derivation=r"$\sigma^2\nabla\log q_t = \alpha\hat{x} - x$ and $\|\alpha\hat{x} - y\| \le \|\hat{x} - y\| + (1-\alpha)R \to 0$ (D1). "
+        statement=r"Finite data, $x$ off the data with one nearest point (off ties): as $t \to 0$, $\|\nabla\log q_t(x)\| \sim dist(x, data)/\sigma^2$ and $\|\epsilon^*(x,t)\| \sim "
+        r"dist(x, data)/\sigma$ diverge; $\sigma^2\|\nabla\log q_t\|$ differs from the distance by at most $\|\hat{x} - y\| + (1-\alpha)R$, $y$ a nearest point. At a tie it "
+        r"tends to the distance of $x$ from the limit of $\hat{x}$, which may be 0: for $\pm 1$ the score at $x = 0$ is 0 at every $t$. Yet $E\|\epsilon^*\|^2 = d - \gamma\,mmse(\gamma) \le d$ at every $t$, for any law: on average, not pointwise.",
+        source="theory.md D2; the explicit remainder is added here, and that ties are an exception",
+        assumptions=r"For the divergence: finitely many atoms with $\|y_i\| \le R$. For the mean: $\sigma > 0$, and finite second moments.",
+        derivation=r"$\sigma^2\nabla\log q_t = \alpha\hat{x} - x$ and $\|\alpha\hat{x} - y\| \le \|\hat{x} - y\| + (1-\alpha)R$, which off ties $\to 0$ (D1). "
         r"$\epsilon^* = E[n|x_t]$ and $n = \epsilon^* - \sqrt\gamma\,\xi$ with $E[\xi|x_t] = 0$, so $d = E\|n\|^2 = E\|\epsilon^*\|^2 + "
         r"\gamma E\|\xi\|^2$.",
         sides={

@@ -181,11 +181,11 @@ register(
         statement=r"The forward SDE has $f = \dot\alpha/\alpha$ and $g^2 = 2\sigma\dot\sigma - 2\sigma^2\dot\alpha/\alpha = -\sigma^2\frac{d}{dt}\log\gamma$, in VP "
         r"$-2\dot\alpha/\alpha$: finite at 0, $\dot\alpha(0)$ and $-2\dot\alpha(0)$, if $\dot\alpha(0)$ is. The reverse drift $fx - g^2\nabla\log q_t$ has the "
         r"factor $-\frac{d}{dt}\log\gamma$ of $x - \alpha\hat{x}$, whose integral $\log(\gamma_s/\gamma_t)$ is infinite at $s = 0$ on every schedule; the flow's drift "
-        r"has half of it. Where $\hat{x}$ has become an atom $y$ both are linear with a regular singular point, and differ: along the flow "
+        r"has half of it. Where $\hat{x}$ has become an atom $y$ both are linear, with a regular singular point if $t\dot\sigma/\sigma$ has a finite limit, and differ: along the flow "
         r"$x_t - \alpha_t y \propto \sigma_t$, in the mean along the reverse SDE $\propto \sigma_t^2/\alpha_t$. $\sigma_t \sim \sqrt{t}$ in VP with $\dot\alpha(0)$ finite "
         r"and not 0, $\sim t$ for the cosine and rectified flow.",
         source="theory.md D5; the general g², the integral, and the power σ²/α of the SDE are added here",
-        assumptions=r"$\alpha, \sigma$ differentiable on $(0, 1)$; for the powers of $\sigma$ finite data off ties.",
+        assumptions=r"$\alpha, \sigma > 0$ differentiable on $(0, 1)$, $\gamma \to \infty$ at 0; for the powers of $\sigma$ finite data off ties.",
         derivation=r"$\frac{d}{dt}\sigma^2 = 2f\sigma^2 + g^2$ fixes $g^2$; $\nabla\log q = (\alpha\hat{x} - x)/\sigma^2$. With $\hat{x} = y$ and $w = x - \alpha y$ the flow is "
         r"$\dot{w} = \frac{\dot\sigma}{\sigma}w$, the mean of the SDE $\dot{w} = (f + \frac{g^2}{\sigma^2})w = (2\frac{\dot\sigma}{\sigma} - \frac{\dot\alpha}{\alpha})w$, solved by "
         r"$\sigma$ and $\sigma^2/\alpha$; the latter is the bridge's $a$ (A2), and its noise $c^2$ makes up for the difference. The rivals of $y$ in $\hat{x}$ weigh "
@@ -199,12 +199,7 @@ register(
             "sde": _sde_deviation,
         },
         checks=(
-            Check(
-                "symbolic",
-                "whole, given D1: coefficients, factors, both powers, their singular points",
-                _d5_symbolic,
-                whole=True,
-            ),
+            Check("symbolic", "given D1: coefficients, factors, both powers, their singular points", _d5_symbolic),
             Check("exact", "VP: limits of f and g² at 0, three schedules", _d5_forward),
             Check("quadrature", "the integral of the reverse factor down to 2⁻³⁰, five schedules", _d5_integral),
             Check("quadrature", "flow and mean of the SDE solved numerically: two laws, five schedules", _d5_paths),

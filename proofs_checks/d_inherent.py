@@ -156,7 +156,7 @@ register(
         r"moment-matched one the two sides meet as $g \to \infty$. Yet $W_2^2(q(x_0|x_t), \delta_{\hat{x}}) = tr\,C \to 0$ off ties, and "
         r"$W_2^2(law\ of\ \hat{x}(x_s), \pi) \le mmse(\gamma_s)$: a last x-prediction step is harmless and no early stop is needed.",
         source="theory.md D3 and B8; the rate of the divergence is added here",
-        assumptions=r"Finitely many atoms; for the divergence $C \ne 0$, and for meeting distinct atoms and $C$ of full rank.",
+        assumptions=r"Finitely many atoms; for the divergence $C \ne 0$, and for meeting distinct atoms (equal ones joined).",
         derivation=r"A Gaussian with a density gives mass 0 to the atoms, the kernel gives mass 1. For $s > 0$: $M$ is nearest of all Gaussians (B5), "
         r"$KL(P\|M) = h(M) - h(P)$, $h(M) = \frac{1}{2}\log\det(I+gC) + \frac{d}{2}\log 2\pi e$, and $h(P) \le H(p) + \frac{d}{2}\log 2\pi e$, "
         r"with equality once the components part. A coupling with a point is unique: $E\|x_0 - \hat{x}\|^2 = tr\,C \le \sum_j p_j\|y_j - y_i\|^2$, "
@@ -306,11 +306,11 @@ register(
         id="D4",
         title="The singularity at t = 0 is the data's",
         statement=r"A smooth positive density has the finite limit $\nabla\log\pi$, with an error $O(1-\alpha) + O(\sigma^2)$. Data on an affine "
-        r"subspace at $f$ along a unit normal have the normal score $-(n - \alpha f)/\sigma^2$ at a point at $n$: it diverges in the normal "
-        r"direction only. On the subspace, $n = f$, VP keeps even that finite, $-f/2$; rectified flow has $-f/t$, which diverges unless "
+        r"subspace at $f$ along a unit normal have the normal score $-(n - \alpha f)/\sigma^2$ at a point at $n$: off the subspace it diverges, in the normal "
+        r"direction only where the density on it is smooth. On the subspace, $n = f$, VP keeps even that finite, $-f/2$; rectified flow has $-f/t$, which diverges unless "
         r"$f = 0$.",
         source="theory.md D4; rates and the normal score are added here",
-        assumptions=r"Smooth: $\pi > 0$ with three bounded, continuous derivatives about $x$ and bounded beyond.",
+        assumptions=r"Smooth: $\pi(x) > 0$ and $\pi$ has three continuous derivatives about $x$ and is bounded beyond.",
         derivation=r"$q_t(x) = E\,\pi((x - \sigma n)/\alpha)\,\alpha^{-d} = \alpha^{-d}[\pi(x/\alpha) + \frac{\sigma^2}{2\alpha^2}\Delta\pi(x/\alpha) + "
         r"\dots]$; take logarithm and gradient. On a subspace $x_0 = f$ along the normal, so that coordinate of $x_t$ is "
         r"$\alpha f + \sigma n$, a Gaussian independent of the others, and $\frac{1-\alpha}{\sigma^2} = \frac{1}{1+\alpha}$ in VP, $\frac{1}{t}$ in "

@@ -4,15 +4,15 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import sympy
 import torch
 from torch import Tensor
 
+from proofs_checks import e_symbolic
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.d_atoms import EPS
 from proofs_checks.ends import queries, size, with_data
-from proofs_checks.outcome import equal, identically_zero, worst
+from proofs_checks.outcome import equal, worst
 from singtheory import (
     Law,
     ReverseKernel,
@@ -20,7 +20,6 @@ from singtheory import (
     formula,
     limit,
     schedule_named,
-    symbolic,
 )
 from singtheory.sampler import DDIM, exact_denoiser
 
@@ -54,33 +53,6 @@ def _noise_var(eta: Any, *ends: Any) -> Any:
 def _kept_var(eta: Any, alpha_t: Any, sigma_t: Any, alpha_s: Any, sigma_s: Any) -> Any:
     ends = alpha_t, sigma_t, alpha_s, sigma_s
     return formula.ddim_kept_var(eta, formula.bridge_a(*ends), formula.bridge_var(*ends), sigma_t)
-
-
-def _e1_symbolic(sides: Sides, _: Context) -> Outcome:
-    a_t, s_t, a_s, s_s, p, q = sympy.symbols("alpha_t sigma_t alpha_s sigma_s p q", positive=True)
-    eta, length, mean = sympy.symbols("eta dt mu", positive=True)
-    x, x_hat, drift, a_dot, s_dot = sympy.symbols("x xhat b a_dot s_dot", real=True)
-    here, rates, there = (a_t, s_t), (a_dot, s_dot), (a_s, s_s)
-    ends = (*here, *there)
-    epsilon = formula.epsilon_of(x, x_hat, *here)
-    flow, deterministic = formula.ode_drift(*rates, x_hat, epsilon), sides["mean"](x_hat, epsilon, a_s, s_s)
-    chain_rule = symbolic.euler_in_chart(
-        x, drift, here, rates, there, lambda a, s: p * a + q * s, lambda a, s: (p * s - q * a) / (p * a + q * s)
-    )
-    ancestral = formula.bridge_a(*ends) * x + formula.bridge_b(*ends) * x_hat
-    last = {a_t: 0}  # x̂ is the mean there (C2)
-    residuals = {
-        "variance": sides["kept_var"](eta, *ends) + sides["noise_var"](eta, *ends) - s_s**2,
-        "η = 1, mean": sides["mean"](x_hat, epsilon, a_s, sympy.sqrt(sides["kept_var"](1, *ends))) - ancestral,
-        "η = 1, variance": sides["noise_var"](1, *ends) - formula.bridge_var(*ends),
-        "chain rule": sides["euler"](x, drift, here, rates, there, (p, q), length) - chain_rule,
-        "η = 0, x/(pα+qσ)": sides["euler"](x, flow, here, rates, there, (p, q), length) - deterministic,
-        "η = 0, x/α": sides["euler"](x, flow, here, rates, there, (1, 0), length) - deterministic,
-        "η = 0, x/σ": sides["euler"](x, flow, here, rates, there, (0, 1), length) - deterministic,
-        "from α = 0": deterministic.subs(last).subs(x_hat, mean) - sides["singular"](mean, x, a_s, s_s, s_t),
-        "η = 1 from α = 0": sides["kept_var"](1, *ends).subs(last),
-    }
-    return worst(identically_zero(residual, where) for where, residual in residuals.items())
 
 
 def _instances(context: Context) -> Iterator[tuple[str, Law, Schedule, Tensor, float, float]]:
@@ -149,13 +121,15 @@ register(
     Claim(
         id="E1",
         title="DDIM at every η",
-        statement=r"The DDIM step $\alpha_s\hat{x} + \sqrt{\sigma_s^2 - \sigma_\eta^2}\,\epsilon^* + \sigma_\eta n$ with $\sigma_\eta = \eta c$, on any "
+        statement=r"The DDIM step $\alpha_s\hat{x} + \sqrt{\sigma_s^2 - \sigma_\eta^2}\,\epsilon^* + \sigma_\eta n$ with $\sigma_\eta = \eta c$, $0 \le \eta \le 1$, on any "
         r"schedule: $\eta = 1$ is the ancestral step $N(a x_t + b\hat{x}, c^2 I)$. $\eta = 0$ is Euler's rule for the probability flow in the "
-        r"coordinate $x/k$, $k = p\alpha + q\sigma$, with the time $(p\sigma - q\alpha)/k$, for all $p, q \ge 0$ not both zero: $(x/\alpha, \sigma/\alpha)$, "
-        r"$(x/\sigma, -\alpha/\sigma)$, which is regular at $t = 1$, and with $p, q > 0$ one that is regular at both ends. From $\alpha_1 = 0$ it is the "
+        r"coordinate $x/k$, $k = p\alpha + q\sigma$, with the time $(p\sigma - q\alpha)/k$, for all $p, q \ge 0$ not both zero: $(x/\alpha, \sigma/\alpha)$, which is "
+        r"regular at $t = 0$, $(x/\sigma, -\alpha/\sigma)$, which is regular at $t = 1$, and with $p, q > 0$ one that is regular at both ends. Regular means that $k > 0$, so that "
+        r"coordinate and time are finite; the slope in it is $(p\epsilon^* - q\hat{x})/(p^2 + q^2)$, as bounded as $\epsilon^*$ and $\hat{x}$ are. From $\alpha_1 = 0$ it is the "
         r"SingDiffusion step $\alpha_s\mu + \sigma_s x_1/\sigma_1$.",
         source="theory.md E1; the family of coordinates is added here, Euler in t on rectified flow is its member p = q = 1",
-        assumptions=r"$0 \le s < t \le 1$, $\sigma_t > 0$; for the last statement the exact denoiser, $\hat{x}(x_1, 1) = \mu$.",
+        assumptions=r"$0 \le s < t \le 1$, $\alpha_s, \sigma_t > 0$, $k > 0$ at $s$ and at $t$ (so $s > 0$ for $p = 0$, $\alpha_t > 0$ for $q = 0$); $\dot\alpha$ and $\dot\sigma$ finite at $t$ with "
+        r"$\dot\sigma\alpha \ne \dot\alpha\sigma$, that is $\dot\gamma \ne 0$ where $\alpha_t > 0$. For the last statement the exact denoiser, $\hat{x}(x_1, 1) = \mu$ (A5).",
         derivation=r"$\sigma_s^2 = a^2\sigma_t^2 + c^2$ (A2), so $\sigma_s^2 - \eta^2c^2 = a^2\sigma_t^2 + (1-\eta^2)c^2$, a form without cancellation: at $\eta = 1$ the old "
         r"noise enters as $a\sigma_t\epsilon^* = a(x_t - \alpha_t\hat{x})$, and $\alpha_s - a\alpha_t = b$. For $\eta = 0$ write $x = \alpha\hat{x} + \sigma\epsilon^*$ and "
         r"$\dot{x} = \dot\alpha\hat{x} + \dot\sigma\epsilon^*$: $\frac{d}{dt}\frac{x}{k} = \hat{x}\frac{d}{dt}\frac{\alpha}{k} + \epsilon^*\frac{d}{dt}\frac{\sigma}{k}$, and since "
@@ -171,7 +145,10 @@ register(
         },
         checks=(
             Check(
-                "symbolic", "whole: variances, both ends of η, every chart, the singular step", _e1_symbolic, whole=True
+                "symbolic",
+                "whole: variances, both ends of η and of time, every chart and where it is regular, the singular step",
+                e_symbolic.ddim,
+                whole=True,
             ),
             Check(
                 "exact",

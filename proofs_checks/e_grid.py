@@ -208,11 +208,12 @@ register(
         r"$1 + \lambda\gamma$ and costs $\frac{d}{2}N(r - 1 - \log r)$, $r^N = (1 + \lambda\gamma_N)/(1 + \lambda\gamma_0)$.",
         source="theory.md E2; the next order, the ratio for γ_0 > 0, the factor d and the warning are added here. The limit 2.055 given there for the "
         "golden law is that of γ from 0 to 25; over all γ it is 2.764",
-        assumptions=r"$mmse$ smooth with $mmse' < 0$ from $\gamma_0$ to $\gamma_N$, both finite.",
+        assumptions=r"$mmse$ three times continuously differentiable with $mmse' < 0$ from $\gamma_0$ to $\gamma_N$, both finite (so no single atom).",
         derivation=r"The cost is $\frac{1}{2}\sum_k mmse(\gamma_k)(\gamma_{k+1} - \gamma_k) - \frac{1}{2}\int mmse$; differentiate by $\gamma_k$. A minimum exists and its "
-        r"nodes are distinct, since a node put between two others always gains. With $w = |mmse'|$, a step with $\int\sqrt{w} = \epsilon$ costs "
-        r"$\frac{1}{4}\epsilon^2 - \frac{1}{24}\epsilon^2\Delta\log w + O(\epsilon^4)$. Equal $\epsilon = R/N$ give the two orders; the best grid differs from "
-        r"it by relative $O(1/N)$ in $\epsilon$, which at a fixed sum changes the cost by $O(N^{-3})$. Gaussian: $mmse = \frac{\lambda}{1+\lambda\gamma}$ turns "
+        r"nodes are distinct, since a node put between two others always gains. With $w = |mmse'|$, $v = \sqrt{w}$ and $\tau = \int v\,d\gamma$, a step "
+        r"of length $\epsilon$ in $\tau$ costs $\frac{1}{2}\iint_{r < q}\frac{v(r)}{v(q)}dr\,dq = \frac{1}{4}\epsilon^2 - \frac{1}{24}\epsilon^2\Delta\log w + O(\epsilon^4)$, and at least $\kappa\epsilon^2$. "
+        r"Equal $\epsilon = R/N$ give the two orders. The best grid has $\epsilon_k = \frac{R}{N}(1 + \delta_k)$ with $\sum\delta_k = 0$; that it costs no more than equal steps "
+        r"bounds $\sum\delta_k^2$ first by $O(1)$, then by $O(1/N)$, and with that its cost is the same up to $O(N^{-3})$. Gaussian: $mmse = \frac{\lambda}{1+\lambda\gamma}$ turns "
         r"the recursion into $\frac{u_k}{u_{k-1}} = \frac{u_{k+1}}{u_k}$, $u = 1 + \lambda\gamma$, and each step costs $\frac{1}{2}(r - 1 - \log r)$.",
         sides={
             "optimal": _optimal,

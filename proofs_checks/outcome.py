@@ -68,14 +68,18 @@ def _relative_room(inner: float, outer: float) -> float:
 
 
 def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
-    """Proved if sympy reduces the expression to zero, refuted if it is not zero at a rational point.
+    """Proved if sympy reduces the expression to zero, refuted if it is not zero at one of two rational points.
 
-    Its free symbols are positive numbers; undefined functions must be replaced by symbols first.
+    The points are positive, so no symbol may stand for negative numbers only; undefined functions must be replaced by symbols first.
     """
     if sympy.simplify(expression) == 0:
         return Outcome("proved", 0.0, 0.0, 1.0, where)
     symbols = sorted(expression.free_symbols, key=str)
-    points = [(symbol, sympy.Rational(3 + 2 * k, 5 + k)) for k, symbol in enumerate(symbols)]
-    value = float(expression.subs(points).evalf(30))
+    # one point may lie on the zeros of an expression that is not zero
+    values = [
+        float(expression.subs({symbol: sympy.Rational(*point(k)) for k, symbol in enumerate(symbols)}).evalf(30))
+        for point in (lambda k: (3 + 2 * k, 5 + k), lambda k: (11 + 4 * k, 7 + 2 * k))
+    ]
+    value = max(values, key=abs)
     verdict: Verdict = "refuted" if abs(value) > 1e-20 else "undecided"
     return Outcome(verdict, value, 0.0, -abs(value), where)

@@ -70,17 +70,17 @@ def kl_expansion() -> tuple[Expr, Expr]:
     return sympy.expand(by_order[4]), sympy.expand(by_order[6])
 
 
-def coordinates(combination: Expr, vectors: Sequence[Symbol]) -> sympy.Matrix:
-    """The coefficients of a linear combination of vectors, as a row: symbols stand for vectors of any dimension.
+def coordinates(combination: Expr, vectors: Sequence[Symbol]) -> Sequence[Expr]:
+    """The coefficients of a linear combination of vectors; symbols stand for vectors of any dimension.
 
     Raises:
         ValueError: if the expression is not linear in them, or something is left.
     """
-    row = sympy.Matrix([[sympy.diff(combination, vector) for vector in vectors]])
+    found = [sympy.diff(combination, vector) for vector in vectors]
     rest = combination.subs(dict.fromkeys(vectors, 0))
-    if row.has(*vectors) or sympy.simplify(rest) != 0:
+    if any(coefficient.has(*vectors) for coefficient in found) or sympy.simplify(rest) != 0:
         raise ValueError(f"{combination}: no linear combination of {', '.join(map(str, vectors))}")
-    return row
+    return found
 
 
 def inner(left: Expr, right: Expr, vectors: Sequence[Symbol], gram: sympy.Matrix) -> Expr:
@@ -88,7 +88,8 @@ def inner(left: Expr, right: Expr, vectors: Sequence[Symbol], gram: sympy.Matrix
 
     With covariances in the place of inner products it is the covariance of two combinations of random vectors.
     """
-    return (coordinates(left, vectors) * gram * coordinates(right, vectors).T)[0]
+    rows = [sympy.Matrix([coordinates(side, vectors)]) for side in (left, right)]
+    return sympy.expand((rows[0] * gram * rows[1].T)[0, 0])
 
 
 def expected_log_isotropic(dim: Expr, var: Expr, distance2: Expr) -> Expr:
