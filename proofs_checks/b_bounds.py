@@ -131,7 +131,7 @@ register(
         title="χ² in closed form",
         statement=r"$\chi^2(P\|Q) = E\exp(g\langle\xi,\xi'\rangle) - 1$ with $\xi'$ an independent copy of $\xi$.",
         source="theory.md B1",
-        assumptions="None; it may be infinite, as for a Gaussian posterior with gλ ≥ 1.",
+        assumptions="The posterior has a mean, which it has at every γ > 0; χ² may be infinite, as for a Gaussian posterior with gλ ≥ 1.",
         derivation=r"$r = dP/dQ = E_\xi \exp(\sqrt{g}\langle\xi,u\rangle - \tfrac{1}{2} g\|\xi\|^2)$, and "
         r"$E_Q[e^{\sqrt{g}\langle\xi+\xi',u\rangle}] = e^{\frac{1}{2}g\|\xi+\xi'\|^2}$, so $E_Q r^2 = E\,e^{g\langle\xi,\xi'\rangle}$.",
         sides={"chi2": chi2},
@@ -184,10 +184,11 @@ register(
     Claim(
         id="B2",
         title="χ² bounds",
-        statement=r"$KL(P\|Q) \le \log(1+\chi^2)$ and $TV(P,Q) \le \tfrac{1}{2}\sqrt{\chi^2}$; the first is twice the truth as $g \to 0$.",
+        statement=r"$KL(P\|Q) \le \log(1+\chi^2)$ and $TV(P,Q) \le \tfrac{1}{2}\sqrt{\chi^2}$; the ratio of the first to the truth tends to 2 as $g \to 0$.",
         source="theory.md B2; what the last part needs is added here",
-        assumptions=r"None for the bounds, which may be infinite; for the factor 2 as $g \to 0$, bounded support.",
-        derivation=r"Jensen: $E_P \log r \le \log E_P r = \log(1+\chi^2)$. Cauchy and Schwarz: $2\,TV = E_Q|r-1| \le \sqrt{E_Q(r-1)^2}$.",
+        assumptions=r"The posterior has a mean; the bounds may be infinite. For the factor 2 as $g \to 0$, bounded support of more than one point.",
+        derivation=r"Jensen: $E_P \log r \le \log E_P r = \log(1+\chi^2)$. Cauchy and Schwarz: $2\,TV = E_Q|r-1| \le \sqrt{E_Q(r-1)^2}$. "
+        r"As $E\langle\xi,\xi'\rangle = 0$, $\chi^2 = \tfrac{1}{2}g^2E\langle\xi,\xi'\rangle^2 + O(g^3) = \tfrac{1}{2}g^2\|C\|_F^2 + O(g^3)$, and KL is half of it (B6).",
         sides={"kl": bound.kl_chi2, "tv": bound.tv_chi2, "on_line": line.kl_chi2, "tv_formula": formula.tv_chi2_bound},
         checks=(
             *upper_checks(lambda sides: [(sides["kl"], "kl"), (sides["tv"], "tv")]),
@@ -277,7 +278,8 @@ register(
         id="B3",
         title="Trace bounds: the paper's order with its constant",
         statement=r"$KL(P\|Q) \le \tfrac{1}{2} g\, tr\, C$ and $TV(P,Q) \le E[2\Phi(\sqrt{g}\|\xi\|/2) - 1] \le \sqrt{g\, tr\, C/2\pi}"
-        r" \le \tfrac{1}{2}\sqrt{g\, tr\, C}$; on a support of diameter $D$, $tr\, C \le D^2 k/(2(k+1))$, $k = \min(d, n-1)$.",
+        r" \le \tfrac{1}{2}\sqrt{g\, tr\, C}$; on a support of diameter $D$, $tr\, C \le D^2 k/(2(k+1))$, $k = \min(d, n-1)$ for $n$ points in $d$ dimensions "
+        r"and $k = d$ for more.",
         source="theory.md B3; Zhang et al. 2024, proposition 1, whose order it makes explicit",
         assumptions="The posterior has finite second moments; the last part needs bounded support.",
         derivation=r"KL and TV are convex: average those of $N(\sqrt{g}\,\xi, I)$ from $N(0,I)$, which are $\tfrac{1}{2}g\|\xi\|^2$ and "

@@ -9,6 +9,7 @@ import sympy
 import torch
 from torch import Tensor
 
+from proofs_checks import b_small_gaps, b_symbolic
 from proofs_checks.certificates import golden_enclosures
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
@@ -74,9 +75,11 @@ register(
         title="KL through information (I-MMSE)",
         statement=r"$KL(P\|Q) = \tfrac{1}{2}\int_{\gamma_t}^{\gamma_s} (tr\,C(x_t,t) - E[tr\,C(x_u,u)|x_t])\, d\gamma_u$.",
         source="theory.md B4; Guo, Shamai and Verdú 2005",
-        assumptions="The posterior has finite second moments.",
-        derivation=r"$KL(P\|Q) = \tfrac{1}{2} g\,tr\,C - I(x_0; u|x_t)$, and the information grows with the SNR at half the expected posterior "
-        r"trace: $dI/dh = \tfrac{1}{2}E[tr\,C_h|x_t]$.",
+        assumptions=r"The posterior has finite second moments; $s > 0$.",
+        derivation=r"With $K_h = KL(P_h\|Q)$ at gap $h$ and $I_h = I(x_0; u_h|x_t)$, averaging the components' KL gives $\tfrac{1}{2}h\,tr\,C = I_h + K_h$. From $h$ to $h + \delta$ the same "
+        r"holds under the posterior at $h$: $I_{h+\delta} - I_h = \tfrac{1}{2}\delta E\,tr\,C_h - E K_\delta$. For every law with second moments $K_\delta = o(\delta)$: by "
+        r"convexity it is at most that of the part within $\|\xi\| \le R$, which is $O(\delta^2)$ (B2) but for the shift of its mean, plus $\tfrac{1}{2}\delta E[\|\xi\|^2; \|\xi\| > R]$ "
+        r"(B3). And $K_\delta \le \tfrac{1}{2}\delta\,tr\,C_h$ (B3), so $E K_\delta = o(\delta)$ too. Thus $I$ is Lipschitz with $dI/dh = \tfrac{1}{2}E[tr\,C_h|x_t]$; integrate.",
         sides={"kl": kl_by_information, "draws": kl_information_draws},
         checks=(
             Check("quadrature", "golden and 9:1 at γ = 0 and 0.5, two gaps", _b4_quadrature),
@@ -244,12 +247,15 @@ register(
         title="Small gaps",
         statement=r"$KL(P\|Q) = \tfrac{g^2}{4}\|C\|_F^2 + (\|\kappa\|^2/12 - tr\,C^3/6)\,g^3 + O(g^4)$, "
         r"$KL(P\|M) = \tfrac{g^3}{12}\|\kappa\|^2 + O(g^4)$, $TV(P,Q) = \tfrac{g}{4}E|n^TCn - tr\,C| + O(g^2)$, "
-        r"$\kappa = E\,\xi\otimes\xi\otimes\xi$.",
-        source="theory.md B6",
-        assumptions="The posterior has bounded support (false for heavy tails).",
-        derivation=r"Expand $r = E_\xi \exp(\sqrt{g}\langle\xi,u\rangle - \tfrac{1}{2}g\|\xi\|^2)$ in Hermite polynomials: "
-        r"$r - 1 = \tfrac{g}{2}(u^TCu - tr\,C) + \tfrac{g^{3/2}}{6}\kappa\cdot He_3(u) + O(g^2)$; then $KL = \tfrac{1}{2}E_Q(r-1)^2 - "
-        r"\tfrac{1}{6}E_Q(r-1)^3 + \dots$ and $2TV = E_Q|r-1|$.",
+        r"$\kappa = E\,\xi\otimes\xi\otimes\xi$. On a support of diameter $D$, with $x = D^2g$, the first remainder is at most $\tfrac{7}{48}x^2e^xg^2\|C\|_F^2$, the "
+        r"second at most $(\tfrac{7}{48}e^x + \tfrac{1}{128})x^2g^2\|C\|_F^2$, the third at most $\tfrac{1}{2}gx\|C\|_F(c_d + e^{x/2}/\sqrt{24})$ with a number $c_d$ of the dimension.",
+        source="theory.md B6; the explicit remainders are added here",
+        assumptions="The posterior has bounded support (false for heavy tails), in any dimension.",
+        derivation=r"KL: by B11 $KL(P\|Q) = \tfrac{1}{2}\int_0^g (g-h)f(h)dh$ with $f = E\|C_h\|_F^2$, $f' = E\|\kappa_h\|^2 - 2E\,tr\,C_h^3$, and in the same way $f'' = "
+        r"E[\|\kappa^{(4)}\|^2 - 12\sum\kappa_{ijk}\kappa_{ijl}C_{kl} + 6\,tr\,C^4]$, so $|f''| \le 7D^4f \le 7D^4e^{D^2h}f(0)$: Taylor's formula. $KL(P\|M)$ is what B5 leaves, and "
+        r"$\tfrac{1}{2}(y - \log(1+y))$ is within $y^4/8$ of $y^2/4 - y^3/6$. TV: in $L^2(Q)$ $r - 1 = gA + g^{3/2}B + R$ with $A = \tfrac{1}{2}(u^TCu - tr\,C)$ even, "
+        r"$B = \tfrac{1}{6}\langle\kappa, He_3\rangle$ odd and $\|R\|_2 \le gx\|C\|_Fe^{x/2}/\sqrt{24}$. By parity $E|gA + g^{3/2}B| = gE\max(|A|, \sqrt{g}|B|)$, and "
+        r"$E(\sqrt{g}|B| - |A|)_+ = O(g)$, for along rays $|A|$ grows linearly from its zero.",
         sides={
             "kl": bound.kl_small_gap,
             "cubic": kl_cubic,
@@ -264,6 +270,12 @@ register(
             Check("quadrature", "KL: rates 3 and 4 of the remainders, three toy laws", _b6_kl),
             Check("quadrature", "KL(P‖M): rate 4 of the remainder, three toy laws", _b6_moment),
             Check("quadrature", "TV in one dimension: rate 2 of the remainder", _b6_tv),
+            Check(
+                "quadrature",
+                "within the explicit remainders: three toy laws, D²g from .01 to 1",
+                b_small_gaps.remainders,
+            ),
+            Check("symbolic", "the orders and remainders of KL from B11, in any dimension", b_symbolic.orders),
             Check("monte-carlo", "leading order of KL on the data", _b6_data),
         ),
         false_twins={

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from proofs_checks import certificates
+from proofs_checks import b_symbolic, certificates
 from proofs_checks.b_bounds import LARGE_GAP, above, in_torch, upper_checks
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
@@ -56,9 +56,10 @@ register(
         statement=r"$\tfrac{1}{2}g\,tr\,C + \sum_i p_i \log\sum_j p_j e^{-g d_{ij}^2/2} \le KL(P\|Q) \le "
         r"\tfrac{1}{2}g\,tr\,C + \sum_i p_i \log\sum_j p_j e^{-g d_{ij}^2/8}$.",
         source="theory.md B9; Kolchinsky and Tracey 2017 (arXiv 1706.02419)",
-        assumptions="Finite data.",
+        assumptions="Finite data, for sums that are finite; with means for sums any law with second moments.",
         derivation=r"$KL(P\|Q) = \tfrac{1}{2} g\,tr\,C - I$ with $I$ the information of $u$ on the component. $I$ lies between the pairwise "
-        r"estimates with the Chernoff distance ($g d^2/8$ at $\tfrac{1}{2}$) below and with the KL distance ($g d^2/2$) above.",
+        r"estimates with the Chernoff distance ($g d^2/8$ at $\tfrac{1}{2}$) below and with the KL distance ($g d^2/2$) above: the first is B10 at $\beta = \tfrac{1}{2}$, $S = 0$; for "
+        r"the second, $E_i\log\sum_j p_j r_j/r_i \ge \log\sum_j p_j e^{E_i\log(r_j/r_i)}$, as $\log\sum\exp$ is convex (Jensen), and $E_i\log(r_j/r_i) = -\tfrac{1}{2}g d_{ij}^2$.",
         sides={
             "upper": bound.kl_pair_upper,
             "lower": bound.kl_pair_lower,
@@ -163,9 +164,10 @@ register(
         r"\tfrac{1}{2}[tr\, S + g\, tr(SC) - \log\det(I+S)] + \sum_i p_i \log\sum_j p_j "
         r"\exp\{\tfrac{1}{2}\beta^2 (m_i+m_j)^T(I+S)^{-1}(m_i+m_j) - \tfrac{1}{2}\beta(\|m_i\|^2+\|m_j\|^2)\}$. Here "
         r"$S = I - (I + (2\beta-1)^2 gC)^{-1}$. Without search, $\beta = \tfrac{1}{2} + \tfrac{1}{2}(1-\tau^4)/(1 + ((\tau - .05)_+/.28)^2)$ with "
-        r"$\tau = -\sum_i p_i \log\sum_j p_j e^{-g d_{ij}^2/8}/H(p)$; the ladder takes the best of this and eleven fixed $\beta$.",
+        r"$\tau = -\sum_i p_i \log\sum_j p_j e^{-g d_{ij}^2/8}/H(p)$; the ladder takes the best of this and of eleven fixed $\beta$ from $\tfrac{1}{2}$ to 1, of which "
+        r"beyond 256 atoms that matter only $\tfrac{1}{2}$ and 1 are tried.",
         source="theory.md B10 (new)",
-        assumptions="Finite data, any β and S; the rule for β is a choice and needs no proof.",
+        assumptions="Finite data in any dimension, any real β; S need not commute with C. The choice of S and the rule for β need no proof.",
         derivation=r"Let $r_j(u) = \exp(\langle m_j,u\rangle - \tfrac{1}{2}\|m_j\|^2) = dN(m_j,I)/dQ$, $r = \sum_j p_j r_j = dP/dQ$ and $E_i$ the mean under "
         r"$N(m_i, I)$, so that $p_i E_i h = E_Q[p_i r_i h]$. (1) For positive $f_i$ put $q_i = p_i f_i/\sum_j p_j f_j$. By Jensen "
         r"$\sum_i p_i E_i\log\frac{r q_i}{p_i r_i} \le \log\sum_i E_Q[r q_i] = \log E_Q r = 0$, that is "
@@ -176,11 +178,12 @@ register(
         r"E_Q\exp(\beta\langle m_i+m_j,u\rangle - \tfrac{1}{2}u^TSu - \tfrac{1}{2}\|m_i\|^2 - \tfrac{1}{2}\beta\|m_j\|^2) = \det(I+S)^{-1/2}"
         r"\exp(\tfrac{1}{2}\beta^2(m_i+m_j)^T(I+S)^{-1}(m_i+m_j) - \tfrac{1}{2}\|m_i\|^2 - \tfrac{1}{2}\beta\|m_j\|^2)$, finite for $S \succ -I$. "
         r"Add: $\|m_i\|^2$ has the factor $\tfrac{3}{2}(1-\beta) - \tfrac{1}{2} = (1-\beta) - \tfrac{1}{2}\beta$, and $\sum_i p_i m_i^TSm_i = g\,tr(SC)$. The "
-        r"bound is convex in S, so the best S is unique.",
+        r"bound is strictly convex in S, so the best S is unique.",
         sides={"best": bound.kl_family, "at_beta": bound.kl_family_at, "on_line": line.kl_family_at},
         checks=(
             *upper_checks(lambda sides: [(sides["best"], "kl")]),
             Check("quadrature", "five β each, four toy laws", _b10_every_beta),
+            Check("symbolic", "steps 3 and 4 for every symmetric S in the plane", b_symbolic.tilted_integral),
             Check("quadrature", "within 1.036 of the truth, golden", _b10_tight),
             Check("quadrature", "the rule for β within 1.1 of the truth, golden, g from 10⁻³ to 10³", _b10_rule),
             Check("exact", "β = ½ is B9's upper bound, and the best is below it", _b10_ends),

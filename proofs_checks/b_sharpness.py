@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import sympy
 import torch
 
+from proofs_checks import b_symbolic
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
@@ -149,8 +150,11 @@ register(
         statement=r"$KL(P\|Q) = \tfrac{1}{2}\int_0^g (g-h)\,E\|C_h\|_F^2\,dh$, and on a support of diameter $D$, with $x = D^2 g$: "
         r"$\frac{2(e^{-x/2} - 1 + x/2)}{(x/2)^2} \le \frac{KL(P\|Q)}{\tfrac{1}{4}g^2\|C\|_F^2} \le \frac{2(e^x - 1 - x)}{x^2}$.",
         source="theory.md B11 (new)",
-        assumptions="The posterior has bounded support.",
-        derivation=r"B4 and $\frac{d}{dh}E\,tr\,C_h = -E\|C_h\|_F^2$ give the integral. Next, $\frac{d}{dh}E\|C_h\|_F^2 = E\|\kappa_h\|^2 - 2E\,tr\,C_h^3$ with "
+        assumptions=r"The posterior has bounded support; for the ratio it is not one point, and $g > 0$.",
+        derivation=r"With $y_h = h\xi + \sqrt{h}n$ and $\psi = \log E\exp(\langle\xi,y\rangle - \tfrac{1}{2}h\|\xi\|^2)$ the derivatives of $\psi$ in $y$ are the posterior's cumulants, "
+        r"$\partial_h\psi = -\tfrac{1}{2}(\Delta\psi + \|\nabla\psi\|^2)$, and $\frac{d}{dh}E F(y_h,h) = E\,LF$ with $LF = \partial_hF + \langle\nabla\psi,\nabla F\rangle + \tfrac{1}{2}\Delta F$. "
+        r"So $L\,\partial_i\psi = 0$, $LC = -C^2$ and $L\|C\|_F^2 = \|\kappa\|^2 - 2\,tr\,C^3$. "
+        r"B4 and $\frac{d}{dh}E\,tr\,C_h = -E\|C_h\|_F^2$ give the integral. Next, $\frac{d}{dh}E\|C_h\|_F^2 = E\|\kappa_h\|^2 - 2E\,tr\,C_h^3$ with "
         r"$\|\kappa\|^2 = E\langle\xi,\xi'\rangle^3 \le D^2\|C\|_F^2$ and $tr\,C^3 \le \lambda_{max}\|C\|_F^2 \le \tfrac{1}{4}D^2\|C\|_F^2$, so "
         r"$e^{-D^2h/2} \le E\|C_h\|_F^2/\|C\|_F^2 \le e^{D^2h}$; integrate against $g - h$.",
         sides={"kl": kl_by_covariance, "low": formula.kl_ratio_low, "high": formula.kl_ratio_high},
@@ -159,6 +163,7 @@ register(
             Check("quadrature", "both factors, four toy laws", _b11_toys),
             Check("monte-carlo", "both factors, five steps on the data", _b11_data),
             Check("symbolic", "the factors integrate their exponentials", _b11_sharp),
+            Check("symbolic", "the rates of mean, C, tr C and ‖C‖_F² for any law, d = 1 and 2", b_symbolic.derivatives),
         ),
         false_twins={
             r"$(g-h)$ without the ½": {"kl": lambda p, g: 2 * kl_by_covariance(p, g)},

@@ -97,6 +97,25 @@ def expected_log_isotropic(dim: Expr, var: Expr, distance2: Expr) -> Expr:
     return -dim * sympy.log(2 * sympy.pi * var) / 2 - distance2 / (2 * var)
 
 
+def observed_rate(value: Expr, psi: Expr, place: Sequence[Symbol], gap: Symbol) -> Expr:
+    """`d/dh E F(y_h, h)` before the mean is taken: `LF = ∂_h F + ⟨∇ψ, ∇F⟩ + ½ΔF` for `y_h = hξ + √h n` (B11).
+
+    `ψ(y, h) = log E exp(⟨ξ, y⟩ − ½h‖ξ‖²)` may be any function with `∂_h e^ψ = −½Δe^ψ`, which replaces its derivatives in h.
+
+    Args:
+        value: F, made of derivatives of ψ in y.
+        psi: an undefined function of y and h.
+        place: the coordinates of y.
+        gap: h.
+    """
+    slope = -sympy.Add(*(psi.diff(y, 2) + psi.diff(y) ** 2 for y in place)) / 2
+    moved = value.diff(gap)
+    for derivative in moved.atoms(sympy.Derivative):
+        if gap in derivative.variables:  # it comes first or last, once
+            moved = moved.subs(derivative, slope.diff(*(axis for axis in derivative.variables if axis != gap)))
+    return moved + sympy.Add(*(psi.diff(y) * value.diff(y) + value.diff(y, 2) / 2 for y in place))
+
+
 def gaussian_denoiser(x: Expr, mean: Expr, eigenvalue: Expr, alpha: Expr, sigma: Expr) -> Expr:
     """`x̂` for data `N(μ, λ)` on a line: where the log density of `x_0` given x, a parabola, is largest (C7)."""
     y = sympy.Dummy("y", real=True)

@@ -66,6 +66,38 @@ def tv_small_gap(gap: Number, eigenvalue: Number) -> Number:
     return gap * eigenvalue * (2 * math.pi * math.e) ** -0.5
 
 
+def kl_small_gap_error(gap: Number, frobenius2: Number, diameter: Number, xp: Namespace) -> Number:
+    """`(7/48) x² eˣ g²‖C‖_F²`, `x = D²g`: at most this is `KL(P‖Q)` from its two leading orders, on a support of diameter D (B6)."""
+    x = diameter**2 * gap
+    return 7 * x**2 * xp.exp(x) * gap**2 * frobenius2 / 48
+
+
+def kl_moment_small_gap_error(gap: Number, frobenius2: Number, diameter: Number, xp: Namespace) -> Number:
+    """`(7eˣ/48 + 1/128) x² g²‖C‖_F²`, `x = D²g`: at most this is `KL(P‖M)` from its leading order (B6)."""
+    x = diameter**2 * gap
+    return kl_small_gap_error(gap, frobenius2, diameter, xp) + x**2 * gap**2 * frobenius2 / 128
+
+
+def tv_small_gap_error(gap: Number, frobenius: Number, diameter: Number, dim: int, xp: Namespace) -> Number:
+    """`½gx‖C‖_F (c_d + e^{x/2}/√24)`, `x = D²g`: at most this is TV from `(g/4)E|nᵀCn − tr C|`, in d dimensions (B6)."""
+    x = diameter**2 * gap
+    return gap * x * frobenius * (_parity_constant(dim) + xp.exp(x / 2) / math.sqrt(24)) / 2
+
+
+def _parity_constant(dim: int) -> float:
+    """`c_d = ⅔ + (2/9)√(k_1 k_3)`, `k_j ≥ sup_ρ ρ f(ρ)(ρ³ + 3√d ρ)^j`, f the density of `‖n‖` in d dimensions (B6)."""
+    log_factor = (1 - dim / 2) * math.log(2) - math.lgamma(dim / 2)  # f = factor · ρ^{d−1} e^{−ρ²/2}
+
+    def most(power: int) -> float:
+        """`factor · sup_ρ ρ^m e^{−ρ²/2}`."""
+        return math.exp(log_factor + power / 2 * (math.log(power) - 1))
+
+    root = math.sqrt(dim)
+    first = most(dim + 3) + 3 * root * most(dim + 1)
+    third = sum(math.comb(3, k) * (3 * root) ** k * most(dim + 9 - 2 * k) for k in range(4))
+    return 2 / 3 + 2 / 9 * math.sqrt(first * third)
+
+
 def isotropic_var(var: Number, gap: Number, trace: Number, dim: int) -> Number:
     """`c²(1 + g tr C/d)`, the best isotropic variance of a Gaussian reverse step (B7)."""
     return var * (1 + gap * trace / dim)
