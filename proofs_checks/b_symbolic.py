@@ -40,11 +40,12 @@ def _mixed(psi: Expr, place: Sequence[Symbol]) -> Expr:
 
 def derivatives(_: Sides, __: Context) -> Outcome:
     """B11: the rates of mean, covariance, `tr C` and `‖C‖_F²`; B6: that of `‖κ‖² − 2 tr C³`."""
-    return worst(all_zero(_residuals(dim)) for dim in (1, 2))
+    return worst(all_zero({f"{name}, d = {dim}": of for name, of in rates(*cumulants(dim)).items()}) for dim in (1, 2))
 
 
-def _residuals(dim: int) -> dict[str, Expr]:
-    psi, place = cumulants(dim)
+def rates(psi: Expr, place: Sequence[Symbol]) -> dict[str, Expr]:
+    """What the rates of means along the observation are, less what they are stated to be, for any ψ: all zero."""
+    dim = len(place)
     cov = sympy.Matrix(dim, dim, lambda i, j: psi.diff(place[i], place[j]))
 
     def rate(value: Expr) -> Expr:
@@ -59,7 +60,7 @@ def _residuals(dim: int) -> dict[str, Expr]:
         "‖C‖_F²": rate(contracted(psi, place, 2)) - second,
         "‖κ‖² − 2 tr C³": rate(second) - of_second,
     }
-    return {f"{name}, d = {dim}": _named(residual) for name, residual in residuals.items()}
+    return {name: _named(residual) for name, residual in residuals.items()}
 
 
 def _named(expression: Expr) -> Expr:
@@ -89,7 +90,7 @@ def orders(sides: Sides, _: Context) -> Outcome:
             - sides["moment_term"](g, skewness2),
             "remainder": weighed(GAP**2 * curvature / 2).subs(curvature, most)
             - formula.kl_small_gap_error(g, frobenius2, diameter, XP),
-            # ½(y − log(1 + y)) alternates, so it is within y⁴/8 of its first two terms, and tr C⁴ ≤ D⁴‖C‖_F²/16
+            # the fourth derivative of ½(y − log(1 + y)) lies between 0 and 3, so it is within y⁴/8 of its first two terms; and tr C⁴ ≤ D⁴‖C‖_F²/16
             "remainder, KL(P‖M)": formula.kl_moment_small_gap_error(g, frobenius2, diameter, XP)
             - formula.kl_small_gap_error(g, frobenius2, diameter, XP)
             - sympy.Abs(gauss[4]) * g**4 * diameter**4 * frobenius2 / 16,
