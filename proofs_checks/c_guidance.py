@@ -186,7 +186,7 @@ register(
         r"from $\mu$, by $\tfrac{1}{2}(\gamma_s\lambda - \log(1 + \gamma_s\lambda))$ nats along each eigenvector. At Stable "
         r"Diffusion's $\alpha = .068$ this is not so: $R^2 = 1 - mmse(\gamma)/tr\,\Sigma$ is .56 for a mode of variance 277.",
         source="theory.md C9; the excess in closed form and what it does to samples are added here",
-        assumptions="Finite second moments; everything given the condition c.",
+        assumptions=r"$\alpha_1 = 0$, $\sigma_1 > 0$; finite second moments of the data and of $f(x_1)$; everything given the condition c.",
         derivation=r"$x_1 = \sigma_1 n$ with n independent of $x_0$. $E\|f - x_0\|^2 = E\|f - E f\|^2 + \|E f - \mu\|^2 + tr\,\Sigma$, for f and "
         r"$x_0$ are independent. Samples: at $\alpha_1 = 0$ the step is $x_s = \alpha f(x_1) + \sigma n$ (A5), and f's variance makes its end the "
         r"Gaussian with the moments of $q_s$, so that the gain is B5's; B8, a bound on paths, charges $\tfrac{1}{2}\gamma_s\lambda$ for it instead.",
