@@ -84,6 +84,11 @@ class Claim:
         """Where the repository derives it in small steps, such as `docs/derivations/b.md#b3`."""
         return f"docs/derivations/{self.id[0].lower()}.md#{self.id.lower()}"
 
+    @property
+    def whole(self) -> bool:
+        """Whether a check covers the whole statement, so that it can be `proved`; else `supported` is the most that it can be."""
+        return any(check.whole for check in self.checks)
+
     def __post_init__(self) -> None:
         if not self.checks or len(self.false_twins) < 2:
             raise ValueError(f"claim {self.id}: needs a check and at least two false twins")

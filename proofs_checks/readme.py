@@ -28,8 +28,12 @@ def claims_table(verified: dict[str, Any]) -> str:
         lines.append(
             f"| {claim['id']} | {claim['title']} | {claim['verdict']} | {methods} | {fell} of {len(claim['false_twins'])} |"
         )
+    verdicts = [claim["verdict"] for claim in verified["claims"]]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
     data = verified["data"]
     lines += [
+        "",
+        f"{len(verdicts)} claims: {counts}.",
         "",
         f"*`{verified['command']}`: {data['points']} points of {data['name']} in {data['dim']} dimensions, seed {verified['seed']}.*",
     ]

@@ -48,13 +48,27 @@ class Claims(SphinxDirective):
     """A table of all claims, with links to their derivations and to the modules that register them."""
 
     def run(self) -> list[nodes.Node]:
-        """One row a claim, in the order of the theory."""
-        lines = ["| claim | registered in | checked by | false twins |", "| --- | --- | --- | ---: |"]
+        """How many are proved whole, and one row a claim, in the order of the theory."""
+        lines = [f"{counted()}\n", "| claim | registered in | checked by | covers | false twins |"]
+        lines.append("| --- | --- | --- | --- | ---: |")
         for claim in load_claims().values():
             methods = ", ".join(dict.fromkeys(check.method for check in claim.checks))
             link = f"{{ref}}`{claim.id} {claim.title} <{claim.id.lower()}>`"
-            lines.append(f"| {link} | {{py:mod}}`{claim_module(claim.id)}` | {methods} | {len(claim.false_twins)} |")
+            covers = "all of it" if claim.whole else "parts"
+            lines.append(
+                f"| {link} | {{py:mod}}`{claim_module(claim.id)}` | {methods} | {covers} | {len(claim.false_twins)} |"
+            )
         return self.parse_text_to_nodes("\n".join(lines))
+
+
+def counted() -> str:
+    """How many claims a machine proves whole, in one sentence for every page that says it."""
+    claims = load_claims().values()
+    proved = sum(claim.whole for claim in claims)
+    return (
+        f"Of the {len(claims)} claims {proved} are *proved*: a symbolic derivation covers the whole statement. The other {len(claims) - proved} are *supported*: "
+        "their proofs stand on their pages, step by step, and the checks cover parts or try them on many laws."
+    )
 
 
 def credit(claim: Claim) -> str:

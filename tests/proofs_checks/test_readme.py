@@ -32,6 +32,12 @@ def test_table_row():
     assert "| A1 | Composition | proved | symbolic, exact | 1 of 2 |" in readme.claims_table(VERIFIED)
 
 
+def test_counts_come_from_the_verdicts():
+    claim = VERIFIED["claims"][0]
+    claims = [claim, {**claim, "id": "B1", "verdict": "supported"}, {**claim, "id": "B2", "verdict": "supported"}]
+    assert "3 claims: 1 proved, 2 supported." in readme.claims_table({**VERIFIED, "claims": claims})
+
+
 def test_table_replaces_the_old_one():
     text = f"head\n{readme.OPEN}\nold\n{readme.CLOSE}\ntail"
     assert readme.with_table(text, "new") == f"head\n{readme.OPEN}\nnew\n{readme.CLOSE}\ntail"
