@@ -82,7 +82,7 @@ register(
         title="Composition of forward kernels",
         statement=r"$\alpha_{u|s} = \alpha_{u|t}\,\alpha_{t|s}$ and "
         r"$\sigma^2_{u|s} = \sigma^2_{u|t} + \alpha^2_{u|t}\,\sigma^2_{t|s}$ for $s < t < u$.",
-        source="theory.md A1",
+        source="Kingma et al. 2021 (arXiv 2107.00630)",
         assumptions=r"$0 \le s < t < u \le 1$ and $\alpha_s, \alpha_t > 0$; the forward chain is Markov and Gaussian, with a signal-to-noise ratio that falls. "
         r"$s = 0$ and $\alpha_u = 0$ are included.",
         derivation=r"Insert $x_t = \alpha_{t|s} x_s + \sigma_{t|s} n$ into $x_u = \alpha_{u|t} x_t + \sigma_{u|t} n'$: the means multiply, "
@@ -139,7 +139,7 @@ register(
         title="The bridge",
         statement=r"$q(x_s|x_t,x_0) = N(a x_t + b x_0,\, c^2 I)$ with $a = \alpha_{t|s}\sigma_s^2/\sigma_t^2$, "
         r"$b = \alpha_s \sigma^2_{t|s}/\sigma_t^2$, $c^2 = \sigma_s^2 \sigma^2_{t|s}/\sigma_t^2$.",
-        source="theory.md A2",
+        source="Ho et al. 2020 (arXiv 2006.11239)",
         assumptions=r"$0 \le s < t \le 1$, $\alpha_s, \sigma_t > 0$; the forward chain is Markov and Gaussian. At $s = 0$ the bridge is the point $\alpha_0 x_0$.",
         derivation=r"Given $x_0$, $x_s = \alpha_s x_0 + \sigma_s n_s$ and $x_t = \alpha_{t|s} x_s + \sigma_{t|s} n$ are jointly Gaussian. The rest "
         r"$x_s - a x_t - b x_0$ has mean 0, for $\alpha_s - a\alpha_t - b = 0$, and no covariance with $x_t$, for "
@@ -187,7 +187,7 @@ register(
         statement=r"$g := \gamma_s - \gamma_t = b^2/c^2$. In $u = (x_s - a x_t - b\hat{x})/c$ the reverse kernel is the law of $\sqrt{g}\,\xi + n$, $\xi = x_0 - \hat{x}$, "
         r"and the plug-in Gaussian is $N(0, I)$: given the posterior at $t$, the two depend on the step only through $g$, and with them KL, TV and $\chi^2$. "
         r"$W_2$ is $c$ times a function of $g$.",
-        source="theory.md A3",
+        source="derived on its page",
         assumptions=r"$0 < s < t \le 1$; $\alpha_t = 0$ is included. At $s = 0$ $c$ is 0 and $g$ infinite.",
         derivation=r"$b^2/c^2 = \alpha_s^2\sigma^2_{t|s}/(\sigma_s^2\sigma_t^2)$, and $\sigma^2_{t|s} = \sigma_t^2 - \alpha_t^2\sigma_s^2/\alpha_s^2$ "
         r"makes this $\alpha_s^2/\sigma_s^2 - \alpha_t^2/\sigma_t^2$. By A2 $x_s = a x_t + b(\hat{x} + \xi) + c n$, so $u = \frac{b}{c}\xi + n$ with "
@@ -315,7 +315,7 @@ register(
         title="The exact reverse kernel",
         statement=r"Given $x_t$, $u = (x_s - a x_t - b\hat{x})/c$ has the law of $\sqrt{g}\,\xi + n$; for finite data a Gaussian mixture with one "
         r"component a point and the posterior's weights.",
-        source="theory.md A4",
+        source="derived on its page",
         assumptions=r"$0 < s < t \le 1$.",
         derivation=r"Average the bridge A2 over $x_0 \sim q(x_0|x_t)$: $x_s = a x_t + b x_0 + c n$ with $x_0 = \hat{x} + \xi$, and $b/c = \sqrt{g}$ by A3.",
         sides={"step": reverse_step},
@@ -378,7 +378,7 @@ register(
         title="The kernel at t = 1",
         statement=r"At $t = 1$ with $\alpha_1 = 0$: $a = 0$, $b = \alpha_s$, $c = \sigma_s$, and $q(x_s|x_1)$ is the law of $\alpha_s x_0 + \sigma_s n$, "
         r"independent of $x_1$.",
-        source="theory.md A5; Zhang et al. 2024, section 3.2",
+        source="Zhang et al. 2024 (arXiv 2403.08381), section 3.2",
         assumptions=r"$\alpha_1 = 0$, $\sigma_1 > 0$, $0 \le s < 1$.",
         derivation=r"$\alpha_{1|s} = 0$ makes $\sigma^2_{1|s} = \sigma_1^2$; insert into A2. At $\gamma_1 = 0$ the posterior is the prior.",
         sides={"schedule": _named("cosine"), "step": terminal_step},

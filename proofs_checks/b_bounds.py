@@ -130,7 +130,7 @@ register(
         id="B1",
         title="χ² in closed form",
         statement=r"$\chi^2(P\|Q) = E\exp(g\langle\xi,\xi'\rangle) - 1$ with $\xi'$ an independent copy of $\xi$.",
-        source="theory.md B1",
+        source="derived on its page",
         assumptions="The posterior has a mean, which it has at every γ > 0; χ² may be infinite, as for a Gaussian posterior with gλ ≥ 1.",
         derivation=r"$r = dP/dQ = E_\xi \exp(\sqrt{g}\langle\xi,u\rangle - \tfrac{1}{2} g\|\xi\|^2)$, and "
         r"$E_Q[e^{\sqrt{g}\langle\xi+\xi',u\rangle}] = e^{\frac{1}{2}g\|\xi+\xi'\|^2}$, so $E_Q r^2 = E\,e^{g\langle\xi,\xi'\rangle}$.",
@@ -185,7 +185,7 @@ register(
         id="B2",
         title="χ² bounds",
         statement=r"$KL(P\|Q) \le \log(1+\chi^2)$ and $TV(P,Q) \le \tfrac{1}{2}\sqrt{\chi^2}$; the ratio of the first to the truth tends to 2 as $g \to 0$.",
-        source="theory.md B2; what the last part needs is added here",
+        source="derived on its page; what the last part needs is added here",
         assumptions=r"The posterior has a mean; the bounds may be infinite. For the factor 2 as $g \to 0$, bounded support of more than one point.",
         derivation=r"Jensen: $E_P \log r \le \log E_P r = \log(1+\chi^2)$. Cauchy and Schwarz: $2\,TV = E_Q|r-1| \le \sqrt{E_Q(r-1)^2}$. "
         r"As $E\langle\xi,\xi'\rangle = 0$, $\chi^2 = \tfrac{1}{2}g^2E\langle\xi,\xi'\rangle^2 + O(g^3) = \tfrac{1}{2}g^2\|C\|_F^2 + O(g^3)$, and KL is half of it (B6).",
@@ -280,7 +280,7 @@ register(
         statement=r"$KL(P\|Q) \le \tfrac{1}{2} g\, tr\, C$ and $TV(P,Q) \le E[2\Phi(\sqrt{g}\|\xi\|/2) - 1] \le \sqrt{g\, tr\, C/2\pi}"
         r" \le \tfrac{1}{2}\sqrt{g\, tr\, C}$; on a support of diameter $D$, $tr\, C \le D^2 k/(2(k+1))$, $k = \min(d, n-1)$ for $n$ points in $d$ dimensions "
         r"and $k = d$ for more.",
-        source="theory.md B3; Zhang et al. 2024, proposition 1, whose order it makes explicit",
+        source="Zhang et al. 2024 (arXiv 2403.08381), proposition 1; constant added here",
         assumptions="The posterior has finite second moments; the last part needs bounded support.",
         derivation=r"KL and TV are convex: average those of $N(\sqrt{g}\,\xi, I)$ from $N(0,I)$, which are $\tfrac{1}{2}g\|\xi\|^2$ and "
         r"$2\Phi(\sqrt{g}\|\xi\|/2)-1$; $2\Phi(m/2)-1 \le m/\sqrt{2\pi}$ and Jensen. Jung's theorem puts the support into a ball of radius "

@@ -201,7 +201,7 @@ register(
         r"\tfrac{1}{2} g\|\hat{x} - m_\theta\|^2$, and $KL(q_{end}\|p_{end}) \le KL(q_{start}\|p_{start}) + \sum_k \tfrac{1}{2}(g_k\, mmse(\gamma_k) - "
         r"\int mmse\, d\gamma) + \sum_k \tfrac{1}{2} g_k E\|\hat{x} - m_\theta\|^2$: just the KL of the two paths. A last x-prediction step "
         r"is judged by $W_2^2(law\ of\ m_\theta(x_s), \pi) \le mmse(\gamma_s) + E\|\hat{x} - m_\theta\|^2$.",
-        source="theory.md B8; the last step of a learned denoiser, and when one step is exact, are added here",
+        source="derived on its page; the last step of a learned denoiser, and when one step is exact, are added here",
         assumptions=r"The chain ends where $\sigma > 0$; expectations under $q$. Equality for one step from $t = 1$ with $\alpha_1 = 0$ if "
         r"the start is exact and $m_\theta$ does not depend on $x_1$: the end forgets both (C9).",
         derivation=r"In $u$ the Gaussian is $N(\delta, I)$, $\delta = \sqrt{g}(m_\theta - \hat{x})$, and $E_P u = 0$, so the log density ratio "

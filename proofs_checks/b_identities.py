@@ -74,7 +74,7 @@ register(
         id="B4",
         title="KL through information (I-MMSE)",
         statement=r"$KL(P\|Q) = \tfrac{1}{2}\int_{\gamma_t}^{\gamma_s} (tr\,C(x_t,t) - E[tr\,C(x_u,u)|x_t])\, d\gamma_u$.",
-        source="theory.md B4; Guo, Shamai and Verdú 2005",
+        source="Guo, Shamai and Verdú 2005 (doi 10.1109/TIT.2005.844072)",
         assumptions=r"The posterior has finite second moments; $s > 0$.",
         derivation=r"With $K_h = KL(P_h\|Q)$ at gap $h$ and $I_h = I(x_0; u_h|x_t)$, averaging the components' KL gives $\tfrac{1}{2}h\,tr\,C = I_h + K_h$. From $h$ to $h + \delta$ the same "
         r"holds under the posterior at $h$: $I_{h+\delta} - I_h = \tfrac{1}{2}\delta E\,tr\,C_h - E K_\delta$. For every law with second moments $K_\delta = o(\delta)$: by "
@@ -125,7 +125,7 @@ register(
         id="B5",
         title="Pythagoras",
         statement=r"$KL(P\|Q) = KL(P\|M) + \tfrac{1}{2}\sum_i (g\lambda_i - \log(1 + g\lambda_i))$ with $\lambda_i$ the eigenvalues of $C$.",
-        source="theory.md B5",
+        source="derived on its page",
         assumptions="The posterior has finite second moments.",
         derivation=r"$\log(dM/dQ)$ is quadratic in $u$, and P and M share their first two moments, so $E_P\log(dM/dQ) = KL(M\|Q)$, "
         r"the divergence of $N(0, I + gC)$ from $N(0, I)$.",
@@ -249,7 +249,7 @@ register(
         r"$KL(P\|M) = \tfrac{g^3}{12}\|\kappa\|^2 + O(g^4)$, $TV(P,Q) = \tfrac{g}{4}E|n^TCn - tr\,C| + O(g^2)$, "
         r"$\kappa = E\,\xi\otimes\xi\otimes\xi$. On a support of diameter $D$, with $x = D^2g$, the first remainder is at most $\tfrac{7}{48}x^2e^xg^2\|C\|_F^2$, the "
         r"second at most $(\tfrac{7}{48}e^x + \tfrac{1}{128})x^2g^2\|C\|_F^2$, the third at most $\tfrac{1}{2}gx\|C\|_F(c_d + e^{x/2}/\sqrt{24})$ with a number $c_d$ of the dimension.",
-        source="theory.md B6; the explicit remainders are added here",
+        source="derived on its page; the explicit remainders are added here",
         assumptions="The posterior has bounded support (false for heavy tails), in any dimension.",
         derivation=r"KL: by B11 $KL(P\|Q) = \tfrac{1}{2}\int_0^g (g-h)f(h)dh$ with $f = E\|C_h\|_F^2$, $f' = E\|\kappa_h\|^2 - 2E\,tr\,C_h^3$, and in the same way $f'' = "
         r"E[\|\kappa^{(4)}\|^2 - 12\sum\kappa_{ijk}\kappa_{ijl}C_{kl} + 6\,tr\,C^4]$, so $|f''| \le 7D^4f \le 7D^4e^{D^2h}f(0)$: Taylor's formula. $KL(P\|M)$ is what B5 leaves, and "

@@ -16,7 +16,7 @@ from singtheory import bound, divergence, formula, line, pairwise, rung
 from singtheory.posterior import AtomsPosterior, Posterior
 
 TIGHTNESS = 1.036
-"""B10 stays within this factor of the truth on the golden law (theory.md)."""
+"""B10 stays within this factor of the truth on the golden law."""
 
 
 def separated_kl(posterior: AtomsPosterior, gap: float) -> float:
@@ -55,7 +55,7 @@ register(
         title="Two-sided bounds from pairwise distances",
         statement=r"$\tfrac{1}{2}g\,tr\,C + \sum_i p_i \log\sum_j p_j e^{-g d_{ij}^2/2} \le KL(P\|Q) \le "
         r"\tfrac{1}{2}g\,tr\,C + \sum_i p_i \log\sum_j p_j e^{-g d_{ij}^2/8}$.",
-        source="theory.md B9; Kolchinsky and Tracey 2017 (arXiv 1706.02419)",
+        source="Kolchinsky and Tracey 2017 (arXiv 1706.02419)",
         assumptions="Finite data, for sums that are finite; with means for sums any law with second moments.",
         derivation=r"$KL(P\|Q) = \tfrac{1}{2} g\,tr\,C - I$ with $I$ the information of $u$ on the component. $I$ lies between the pairwise "
         r"estimates with the Chernoff distance ($g d^2/8$ at $\tfrac{1}{2}$) below and with the KL distance ($g d^2/2$) above: the first is B10 at $\beta = \tfrac{1}{2}$, $S = 0$; for "
@@ -166,7 +166,7 @@ register(
         r"$S = I - (I + (2\beta-1)^2 gC)^{-1}$. Without search, $\beta = \tfrac{1}{2} + \tfrac{1}{2}(1-\tau^4)/(1 + ((\tau - .05)_+/.28)^2)$ with "
         r"$\tau = -\sum_i p_i \log\sum_j p_j e^{-g d_{ij}^2/8}/H(p)$; the ladder takes the best of this and of eleven fixed $\beta$ from $\tfrac{1}{2}$ to 1, of which "
         r"beyond 256 atoms that matter only $\tfrac{1}{2}$ and 1 are tried.",
-        source="theory.md B10 (new)",
+        source="derived on its page",
         assumptions="Finite data in any dimension, any real β; S need not commute with C. The choice of S and the rule for β need no proof.",
         derivation=r"Let $r_j(u) = \exp(\langle m_j,u\rangle - \tfrac{1}{2}\|m_j\|^2) = dN(m_j,I)/dQ$, $r = \sum_j p_j r_j = dP/dQ$ and $E_i$ the mean under "
         r"$N(m_i, I)$, so that $p_i E_i h = E_Q[p_i r_i h]$. (1) For positive $f_i$ put $q_i = p_i f_i/\sum_j p_j f_j$. By Jensen "

@@ -71,7 +71,7 @@ register(
         title="The best isotropic variance",
         statement=r"For fixed $x_t$ the isotropic Gaussian nearest to P in $KL(P\|\cdot)$ has variance $c^2(1 + g\,tr\,C/d)$, a gain of "
         r"$\tfrac{1}{2}[g\,tr\,C - d\log(1 + g\,tr\,C/d)]$ over the plug-in.",
-        source="theory.md B7; Bao et al. 2022 (arXiv 2201.06503), for the mean over $x_t$",
+        source="Bao et al. 2022 (arXiv 2201.06503), for the mean over $x_t$",
         assumptions="The posterior has finite second moments.",
         derivation=r"In u, $E_P\|u\|^2 = d + g\,tr\,C$, so $KL(P\|N(0,vI)) - KL(P\|Q) = \tfrac{1}{2}[d\log v + (d + g\,tr\,C)(1/v - 1)]$, "
         r"least at $v = 1 + g\,tr\,C/d$. The mean must be P's, for any other adds its squared distance.",
@@ -149,7 +149,7 @@ register(
         title="Explicit constants for small gaps",
         statement=r"$KL(P\|Q) = \tfrac{1}{2}\int_0^g (g-h)\,E\|C_h\|_F^2\,dh$, and on a support of diameter $D$, with $x = D^2 g$: "
         r"$\frac{2(e^{-x/2} - 1 + x/2)}{(x/2)^2} \le \frac{KL(P\|Q)}{\tfrac{1}{4}g^2\|C\|_F^2} \le \frac{2(e^x - 1 - x)}{x^2}$.",
-        source="theory.md B11 (new)",
+        source="derived on its page",
         assumptions=r"The posterior has bounded support; for the ratio it is not one point, and $g > 0$.",
         derivation=r"With $y_h = h\xi + \sqrt{h}n$ and $\psi = \log E\exp(\langle\xi,y\rangle - \tfrac{1}{2}h\|\xi\|^2)$ the derivatives of $\psi$ in $y$ are the posterior's cumulants, "
         r"$\partial_h\psi = -\tfrac{1}{2}(\Delta\psi + \|\nabla\psi\|^2)$, and $\frac{d}{dh}E F(y_h,h) = E\,LF$ with $LF = \partial_hF + \langle\nabla\psi,\nabla F\rangle + \tfrac{1}{2}\Delta F$. "

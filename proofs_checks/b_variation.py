@@ -18,7 +18,7 @@ from singtheory.formula import Namespace
 from singtheory.posterior import AtomsPosterior, Posterior
 
 TIGHTNESS = 1.31
-"""B12's bound stays within this factor of the truth on the golden law (theory.md)."""
+"""B12's bound stays within this factor of the truth on the golden law."""
 _NODES = 2**14 + 1
 
 
@@ -127,7 +127,7 @@ register(
         r"\Phi(a-m_i)]$, $m_i = \sqrt{g}\,\xi_i$; in more dimensions that along any direction is a lower bound. With $U$ the bound of B10, "
         r"$TV \le \min\{\sqrt{U/2},\ \sqrt{1-e^{-U}},\ TV(M,Q) + \min(\tfrac{1}{2}\sqrt{\chi^2(P\|M)},\ \sqrt{(U-B_5)/2})\}$, "
         r"$B_5 = KL(M\|Q)$.",
-        source="theory.md B12 (new)",
+        source="derived on its page",
         assumptions="Finite data.",
         derivation=r"$\log r$ is a log-sum-exp of affine functions, so convex; it is not positive at 0, since $E_Q r = 1$ and "
         r"$r(0) = \sum p_i e^{-m_i^2/2} \le 1$. So $\{r \le 1\}$ is an interval about 0, and $TV = Q(r \le 1) - P(r \le 1)$. A projection is a "

@@ -92,7 +92,7 @@ register(
         r"O(\alpha^2)$ if third moments are finite, with $o(\alpha)$ for $O(\alpha^2)$ if second moments are, and $\hat{x} \to \mu$ if the mean is. On a support of "
         r"diameter $D$ with $\|y\| \le R$ the error of the first two terms is at most $\frac{\alpha^2 D^2}{8\sigma^2}[2R + \frac{D}{\sigma^2}(\|x\| + 2\alpha R)^2]$, at "
         r"every $\alpha$.",
-        source="theory.md C1; the explicit remainder is added here, and what fewer moments give",
+        source="derived on its page; the explicit remainder is added here, and what fewer moments give",
         assumptions="Finite third, second or first moments, as stated for each; for the explicit remainder, bounded support.",
         derivation=r"Bayes' rule weighs $y$ by $w = \exp(\ell)$, $\ell = \alpha\langle x,y\rangle/\sigma^2 - \alpha^2\|y\|^2/2\sigma^2$, and $\hat{x} = N/Z$ with $N = E[yw]$, $Z = E\,w$. "
         r"As $w = e^{\|x\|^2/2\sigma^2}e^{-\|x-\alpha y\|^2/2\sigma^2}$, $w$, $\alpha\|y\|w$ and $\alpha^2\|y\|^2w$ are bounded, locally uniformly in $x$. With a mean, $N \to \mu$ and "
@@ -207,7 +207,7 @@ register(
         r"$\mu$, and an error $\delta$ in $\epsilon$ becomes $-\frac{\sigma}{\alpha}\delta$ in $\hat{x}$, without bound. x- and v-prediction "
         r"are well conditioned: $v^*(x,1) = -\sigma_1\mu$, $\hat{x} = (\alpha x - \sigma v)/(\alpha^2 + \sigma^2)$, and an error $\delta$ in $v$ "
         r"becomes $-\frac{\sigma}{\alpha^2+\sigma^2}\delta$, which is $-\delta/\sigma_1$ at the end.",
-        source="theory.md C2; Zhang et al. 2024, section 3.2",
+        source="Zhang et al. 2024 (arXiv 2403.08381), section 3.2",
         assumptions=r"$\sigma_1 > 0$; a finite mean, so that $\hat{x} \to \mu$ (C1).",
         derivation=r"$\epsilon^* = (x - \alpha\hat{x})/\sigma$ and $v^* = \alpha\epsilon^* - \sigma\hat{x}$ are linear in $\hat{x}$: set "
         r"$\alpha = 0$, $\hat{x} = \mu$. Then $(x - \sigma\epsilon^*)/\alpha = \hat{x} \to \mu$. For $v$, eliminate $\epsilon$: "

@@ -106,7 +106,7 @@ register(
         r"are finite: removable for $\alpha = 1-t$, $\cos(\pi t/2)$. For VP with $\alpha = (1-t)^p$ it behaves like $(1-t)^{p-1}$ if $\mu \ne 0$ "
         r"(limit 0 for $p > 1$, $-\mu$ for $p = 1$, divergent for $p < 1$), and like $(1-t)^{2p-1}$ if $\mu = 0$ and $\Sigma x \ne x$ (0, finite, "
         r"divergent as $p$ is above, at, below $\frac{1}{2}$); at a fixed $x$ it is integrable for every $p > 0$.",
-        source="theory.md C3; the exception Σx = x is added here",
+        source="derived on its page; the exception Σx = x is added here",
         assumptions=r"$\alpha_1 = 0$, $\sigma_1 > 0$; for the limit a finite mean, for $\mu = 0$ finite second moments, that is "
         r"$\hat{x} = \mu + \alpha\Sigma x/\sigma^2 + o(\alpha)$ (C1).",
         derivation=r"$\hat{x} \to \mu$ and $\epsilon^* \to x/\sigma_1$ (C2) give the limit. In VP $\dot\sigma = -\alpha\dot\alpha/\sigma$; insert, and "
@@ -203,7 +203,7 @@ register(
         r"tends to $\infty$ as $r \to 1$: not integrable for any schedule with $\alpha_1 = 0$. With $\alpha_1 > 0$ the integral is finite, and the "
         r"start $N(0, I)$ has the wrong mean unless $\mu = 0$ and the wrong covariance, by $\alpha_1^2(\Sigma - I)$, unless $\Sigma = I$. The "
         r"transition kernel stays regular: $a = 0$, $b = \alpha_s$, $c = \sigma_s$ at $\alpha_1 = 0$ (A5).",
-        source="theory.md C4; the mismatch is made explicit here",
+        source="derived on its page; the mismatch is made explicit here",
         assumptions=r"VP, $\alpha$ decreasing, positive before $t = 1$, and absolutely continuous on $[s, r]$, $r < 1$; for mean and covariance finite second moments.",
         derivation=r"The mean of $dx = fx\,dt + g\,dw$ obeys $\dot\alpha = f\alpha$ and its variance $\frac{d}{dt}(1-\alpha^2) = 2f(1-\alpha^2) + g^2$: "
         r"both fix $f$ and $g$. $-\dot\alpha/\alpha$ has the antiderivative $-\log\alpha$. At $t = 1$ the covariance of $q_1$ is "

@@ -72,7 +72,7 @@ register(
         statement=r"Normalised guidance $\bar{y}_w = [u + w(c-u)]/w = c - (1 - 1/w)u$ is bounded by $\|c\| + (1 - 1/w)\|u\|$ for all $w \ge 1$, "
         r"attained where c and u are opposite, and by the sharper $\frac{1}{w}\|c\| + (1 - \frac{1}{w})\|c-u\|$; the plain rule grows like $w\|c-u\|$. $\bar{y}_w$ is c if and only if "
         r"$u = 0$ or $w = 1$, and where $c = u$ it shrinks the image by $1/w$.",
-        source="theory.md C8; Zhang et al. 2024, section 3.3; the sharper bound is added here",
+        source="Zhang et al. 2024 (arXiv 2403.08381), section 3.3; the sharper bound is added here",
         assumptions=r"$w \ge 1$. For $0 < w < 1$ the bound fails wherever $c = 0 \ne u$: it is negative there.",
         derivation=r"Divide; the triangle inequality with $1 - 1/w \ge 0$. $\bar{y}_w - c = -(1-1/w)u$ vanishes only at $u = 0$ or $w = 1$. "
         r"The plain rule is $c + (w-1)(c-u)$, and $\bar{y}_w = \frac{1}{w}c + (1-\frac{1}{w})(c-u)$ lies between c and $c - u$. Adding k to all "
@@ -185,7 +185,7 @@ register(
         r"Of samples it need not be: one ancestral step to $s$ from $f = \mu + \sqrt{\lambda}\,x_1/\sigma_1$ ends nearer to $q_s$ in KL than one "
         r"from $\mu$, by $\tfrac{1}{2}(\gamma_s\lambda - \log(1 + \gamma_s\lambda))$ nats along each eigenvector. At Stable "
         r"Diffusion's $\alpha = .068$ this is not so: $R^2 = 1 - mmse(\gamma)/tr\,\Sigma$ is .56 for a mode of variance 277.",
-        source="theory.md C9; the excess in closed form and what it does to samples are added here",
+        source="derived on its page; the excess in closed form and what it does to samples are added here",
         assumptions=r"$\alpha_1 = 0$, $\sigma_1 > 0$; finite second moments of the data and of $f(x_1)$; everything given the condition c.",
         derivation=r"$x_1 = \sigma_1 n$ with n independent of $x_0$. $E\|f - x_0\|^2 = E\|f - E f\|^2 + \|E f - \mu\|^2 + tr\,\Sigma$, for f and "
         r"$x_0$ are independent. Samples: at $\alpha_1 = 0$ the step is $x_s = \alpha f(x_1) + \sigma n$ (A5), and f's variance makes its end the "

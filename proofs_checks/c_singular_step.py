@@ -115,7 +115,7 @@ register(
         statement=r"For $\alpha_1 = 0$: $KL(q(x_s|x_1)\|N(\alpha_s\mu, \sigma_s^2 I)) \le \frac{1}{2}\gamma_s\,tr\,\Sigma$, and the divergence is "
         r"$\frac{\gamma_s^2}{4}\|\Sigma\|_F^2 + O(\gamma_s^3)$. The constant $\frac{1}{2}$ is the best possible: for Gaussian data the "
         r"slack is $\frac{1}{2}\log\det(I + \gamma_s\Sigma)$. Per condition, with $\mu(c)$ and $\Sigma(c)$.",
-        source="theory.md C5; the best constant is added here",
+        source="derived on its page; the best constant is added here",
         assumptions=r"$\alpha_1 = 0$, $0 < s < 1$; finite second moments; for the leading order, bounded or Gaussian data.",
         derivation=r"At $\gamma_1 = 0$ the posterior is the law itself (A5), so this is B3 and B6 with $g = \gamma_s$, $C = \Sigma$, in every dimension. For Gaussian data "
         r"B5 is all there is: $\frac{1}{2}\sum_i(\gamma\lambda_i - \log(1 + \gamma\lambda_i))$.",
@@ -212,7 +212,7 @@ register(
         r"$\mu(c)$): starting from noise of variance $\sigma_s^2$ at $s = 1 - \epsilon$ is the singular step with the average image set to zero. "
         r"Against the $N(0, I)$ of samplers the gain is $\frac{1}{2}[\alpha^2\|\mu\|^2 + (\alpha^2 - \gamma)\,tr\,\Sigma + d(\sigma^2 - 1 - "
         r"\log\sigma^2)]$, which can be negative (golden law, $\alpha = .6$): the widened noise hides some spread.",
-        source="theory.md C6",
+        source="derived on its page",
         assumptions=r"Finite second moments, $\sigma_s > 0$; any schedule.",
         derivation=r"In both differences the entropy of $q_s$ drops out, and what is left is $E\log N(x;\alpha\mu,\sigma^2) - E\log N(x;0,v)$ with "
         r"$E\,x = \alpha\mu$ and $E\|x\|^2 = \alpha^2(\|\mu\|^2 + tr\,\Sigma) + d\sigma^2$. For $v = \sigma^2$: "

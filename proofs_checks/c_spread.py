@@ -103,7 +103,7 @@ register(
         r"$s = 1$): mean pulled towards zero, spread contracted where $\alpha^2\lambda + \sigma^2 > 1$. Mean start ($m = \alpha\mu$, "
         r"$s = \sigma$): mean exact, variance $\lambda\sigma^2/(\alpha^2\lambda+\sigma^2)$. Matched start ($s^2 = \alpha^2\lambda+\sigma^2$): both "
         r"exact. Along the constant image $\lambda = d\,Var(brightness)$.",
-        source="theory.md C7",
+        source="derived on its page",
         assumptions=r"Gaussian data in any dimension, $\lambda \ge 0$, $\sigma > 0$ at the start; any schedule that is differentiable on the way. At $t = 0$ with $\lambda = 0$ the kept "
         r"quantity is $0/0$: there $x_t \to \mu$ whatever the start. For brightness: the constant image is an eigenvector.",
         derivation=r"Along a unit eigenvector $e$, $\langle e, x_0\rangle - k\langle e, x_t\rangle$ with $k = \alpha\lambda/(\alpha^2\lambda + \sigma^2)$ has no covariance with $x_t$, for "

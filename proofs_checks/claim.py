@@ -58,7 +58,7 @@ class Claim:
     """A statement with its checks.
 
     Attributes:
-        id: the id in theory.md, such as `B3`.
+        id: the id, such as `B3`.
         title: a few words.
         statement: prose with LaTeX between dollar signs.
         source: where it comes from.

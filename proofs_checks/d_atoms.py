@@ -136,7 +136,7 @@ register(
         r"of nearest points, $\|x-y_i\| = \|x-y_j\|$, the limit depends on the path: along $x_t = \alpha x$ tied points weigh $\propto w_i$; at fixed $x$ the log ratio "
         r"gains $\frac{\alpha(1-\alpha)}{2\sigma^2}(\|y_j\|^2 - \|y_i\|^2)$, so that they weigh $\propto w_i e^{\|y_i\|^2/4}$ in VP, while in "
         r"rectified flow those farthest from the origin take all, in shares $\propto w_i$.",
-        source="theory.md D1; ties off VP and the bound on x̂ are added here",
+        source="derived on its page; ties off VP and the bound on x̂ are added here",
         assumptions=r"Finitely many atoms with $w_i > 0$ (an atom of weight 0 is none), $\sigma > 0$.",
         derivation=r"Bayes' rule: $p_i \propto w_i e^{-\|x-\alpha y_i\|^2/2\sigma^2}$; divide by the nearest atom's; "
         r"a rival weighs $\frac{w_j}{w_{i*}}e^{-m_j/2\sigma^2}$ over $1 + S \ge 1$. $\hat{x} - y_{i*} = \sum_j p_j(y_j - y_{i*})$. At a tie "
@@ -281,7 +281,7 @@ register(
         statement=r"Finite data, $x$ off the data with one nearest point (off ties): as $t \to 0$, $\|\nabla\log q_t(x)\| \sim dist(x, data)/\sigma^2$ and $\|\epsilon^*(x,t)\| \sim "
         r"dist(x, data)/\sigma$ diverge; $\sigma^2\|\nabla\log q_t\|$ differs from the distance by at most $\|\hat{x} - y\| + (1-\alpha)R$, $y$ a nearest point. At a tie it "
         r"tends to the distance of $x$ from the limit of $\hat{x}$, which may be 0: for $\pm 1$ the score at $x = 0$ is 0 at every $t$. Yet $E\|\epsilon^*\|^2 = d - \gamma\,mmse(\gamma) \le d$ at every $t$, for any law: on average, not pointwise.",
-        source="theory.md D2; the explicit remainder is added here, and that ties are an exception",
+        source="derived on its page; the explicit remainder is added here, and that ties are an exception",
         assumptions=r"For the divergence: finitely many atoms with $\|y_i\| \le R$. For the mean: $\sigma > 0$, and finite second moments.",
         derivation=r"$\sigma^2\nabla\log q_t = \alpha\hat{x} - x$ and $\|\alpha\hat{x} - y\| \le \|\hat{x} - y\| + (1-\alpha)R$, which off ties $\to 0$ (D1). "
         r"$\epsilon^* = E[n|x_t]$ and $n = \epsilon^* - \sqrt\gamma\,\xi$ with $E[\xi|x_t] = 0$, so $d = E\|n\|^2 = E\|\epsilon^*\|^2 + "

@@ -184,7 +184,7 @@ register(
         r"has half of it. Where $\hat{x}$ has become an atom $y$ both are linear, with a regular singular point if $t\dot\sigma/\sigma$ has a finite limit, and differ: along the flow "
         r"$x_t - \alpha_t y \propto \sigma_t$, in the mean along the reverse SDE $\propto \sigma_t^2/\alpha_t$. $\sigma_t \sim \sqrt{t}$ in VP with $\dot\alpha(0)$ finite "
         r"and not 0, $\sim t$ for the cosine and rectified flow.",
-        source="theory.md D5; the general g², the integral, and the power σ²/α of the SDE are added here",
+        source="derived on its page; the general g², the integral, and the power σ²/α of the SDE are added here",
         assumptions=r"$\alpha, \sigma > 0$ differentiable on $(0, 1)$, $\gamma \to \infty$ at 0; for the powers of $\sigma$ finite data off ties.",
         derivation=r"$\frac{d}{dt}\sigma^2 = 2f\sigma^2 + g^2$ fixes $g^2$; $\nabla\log q = (\alpha\hat{x} - x)/\sigma^2$. With $\hat{x} = y$ and $w = x - \alpha y$ the flow is "
         r"$\dot{w} = \frac{\dot\sigma}{\sigma}w$, the mean of the SDE $\dot{w} = (f + \frac{g^2}{\sigma^2})w = (2\frac{\dot\sigma}{\sigma} - \frac{\dot\alpha}{\alpha})w$, solved by "

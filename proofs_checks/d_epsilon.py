@@ -171,7 +171,7 @@ register(
         r"$\partial_t\epsilon^* = -\dot\sigma(x - \alpha y)/\sigma^2 - \dot\alpha y/\sigma$, unbounded even for bounded $\dot\sigma$ at every $x$ that is not the limit "
         r"of $\hat{x}$: $\sim t^{-p-1}$ for $\sigma \sim t^p$. That leaves out the atoms themselves, with $\frac{1}{2}\dot\sigma y + o(\dot\sigma)$ in VP and 0 on rectified "
         r"flow, and ties at the mean of their nearest atoms: 0 for $\pm 1$ at $x = 0$.",
-        source="theory.md D6, arXiv 2306.11251; corrected here: 'for atoms always' fails at the atoms and at such ties",
+        source="Yang et al. 2023 (arXiv 2306.11251); that atoms and such ties are exceptions is added here",
         assumptions=r"$\sigma\dot\alpha/\dot\sigma \to 0$ at 0 (VP with any $\alpha$, rectified flow); smooth as in D4.",
         derivation=r"$\epsilon^* = -\sigma\nabla\log q_t$, and $\nabla\log q_t \to \nabla\log\pi$ with bounded derivatives in $\alpha$ and $\sigma$ (D4): only $-\dot\sigma\nabla\log q_t$ is of "
         r"the order of $\dot\sigma$. Finite data: $\epsilon^* = (x - \alpha\hat{x})/\sigma \to \infty$ unless $\hat{x} \to x$, and a function with a bounded derivative is bounded. Off ties "

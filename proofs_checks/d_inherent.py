@@ -155,7 +155,7 @@ register(
         r"$KL(q(x_s|x_t)\|N) \ge \frac{1}{2}\log\det(I + gC) - H(p) \to \infty$ for every Gaussian $N$, $p$ the posterior weights, and for the "
         r"moment-matched one the two sides meet as $g \to \infty$. Yet $W_2^2(q(x_0|x_t), \delta_{\hat{x}}) = tr\,C \to 0$ off ties, and "
         r"$W_2^2(law\ of\ \hat{x}(x_s), \pi) \le mmse(\gamma_s)$: a last x-prediction step is harmless and no early stop is needed.",
-        source="theory.md D3 and B8; the rate of the divergence is added here",
+        source="derived on its page; the rate of the divergence is added here",
         assumptions=r"Finitely many atoms; for the divergence $C \ne 0$, and for meeting distinct atoms (equal ones joined).",
         derivation=r"A Gaussian with a density gives mass 0 to the atoms, the kernel gives mass 1. For $s > 0$: $M$ is nearest of all Gaussians (B5), "
         r"$KL(P\|M) = h(M) - h(P)$, $h(M) = \frac{1}{2}\log\det(I+gC) + \frac{d}{2}\log 2\pi e$, and $h(P) \le H(p) + \frac{d}{2}\log 2\pi e$, "
@@ -309,7 +309,7 @@ register(
         r"subspace at $f$ along a unit normal have the normal score $-(n - \alpha f)/\sigma^2$ at a point at $n$: off the subspace it diverges, in the normal "
         r"direction only where the density on it is smooth. On the subspace, $n = f$, VP keeps even that finite, $-f/2$; rectified flow has $-f/t$, which diverges unless "
         r"$f = 0$.",
-        source="theory.md D4; rates and the normal score are added here",
+        source="derived on its page; rates and the normal score are added here",
         assumptions=r"Smooth: $\pi(x) > 0$ and $\pi$ has three continuous derivatives about $x$ and is bounded beyond.",
         derivation=r"$q_t(x) = E\,\pi((x - \sigma n)/\alpha)\,\alpha^{-d} = \alpha^{-d}[\pi(x/\alpha) + \frac{\sigma^2}{2\alpha^2}\Delta\pi(x/\alpha) + "
         r"\dots]$; take logarithm and gradient. On a subspace $x_0 = f$ along the normal, so that coordinate of $x_t$ is "

@@ -127,7 +127,7 @@ register(
         r"regular at $t = 0$, $(x/\sigma, -\alpha/\sigma)$, which is regular at $t = 1$, and with $p, q > 0$ one that is regular at both ends. Regular means that $k > 0$, so that "
         r"coordinate and time are finite; the slope in it is $(p\epsilon^* - q\hat{x})/(p^2 + q^2)$, as bounded as $\epsilon^*$ and $\hat{x}$ are. From $\alpha_1 = 0$ it is the "
         r"SingDiffusion step $\alpha_s\mu + \sigma_s x_1/\sigma_1$.",
-        source="theory.md E1; the family of coordinates is added here, Euler in t on rectified flow is its member p = q = 1",
+        source="Song et al. 2020 (arXiv 2010.02502); the family of coordinates is added here, Euler in t on rectified flow is its member p = q = 1",
         assumptions=r"$0 \le s < t \le 1$, $\alpha_s, \sigma_t > 0$, $k > 0$ at $s$ and at $t$ (so $s > 0$ for $p = 0$, $\alpha_t > 0$ for $q = 0$); $\dot\alpha$ and $\dot\sigma$ finite at $t$ with "
         r"$\dot\sigma\alpha \ne \dot\alpha\sigma$, that is $\dot\gamma \ne 0$ where $\alpha_t > 0$. For the last statement the exact denoiser, $\hat{x}(x_1, 1) = \mu$ (A5).",
         derivation=r"$\sigma_s^2 = a^2\sigma_t^2 + c^2$ (A2), so $\sigma_s^2 - \eta^2c^2 = a^2\sigma_t^2 + (1-\eta^2)c^2$, a form without cancellation: at $\eta = 1$ the old "

@@ -206,7 +206,7 @@ register(
         r"$\frac{R^2}{4N}\left(1 + \frac{\log\rho}{6N}\right) + O(N^{-3})$ with $R = \int\sqrt{|mmse'|}\,d\gamma$ and "
         r"$\rho = mmse'(\gamma_0)/mmse'(\gamma_N)$, so $N \cdot cost \to \frac{1}{4}R^2$. For Gaussian data with $\Sigma = \lambda I$ it is geometric in "
         r"$1 + \lambda\gamma$ and costs $\frac{d}{2}N(r - 1 - \log r)$, $r^N = (1 + \lambda\gamma_N)/(1 + \lambda\gamma_0)$.",
-        source="theory.md E2; the next order, the ratio for γ_0 > 0, the factor d and the warning are added here. The limit 2.055 given there for the "
+        source="derived on its page; the next order, the ratio for γ_0 > 0, the factor d and the warning are added here. The limit 2.055 that is quoted for the "
         "golden law is that of γ from 0 to 25; over all γ it is 2.764",
         assumptions=r"$mmse$ three times continuously differentiable with $mmse' < 0$ from $\gamma_0$ to $\gamma_N$, both finite (so no single atom).",
         derivation=r"The cost is $\frac{1}{2}\sum_k mmse(\gamma_k)(\gamma_{k+1} - \gamma_k) - \frac{1}{2}\int mmse$; differentiate by $\gamma_k$. A minimum exists and its "

@@ -1,4 +1,4 @@
-"""Claims E1 and E2: samplers, in the order of theory.md."""
+"""Claims E1 and E2: samplers, in the order of the theory."""
 
 from proofs_checks import e_ddim, e_grid
 

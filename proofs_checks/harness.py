@@ -12,7 +12,7 @@ from proofs_checks.context import Context
 from singtheory.errors import unknown_name
 
 GROUPS = ("a_kernels", "b_gaussian_error", "c_terminal", "d_origin", "e_samplers")
-"""The modules that register claims, one for each group of theory.md."""
+"""The modules that register claims, one for each group of the theory."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def exit_status(results: Iterable[ClaimResult]) -> int:
 
 
 def load_claims() -> dict[str, Claim]:
-    """Import every group and return the claims by id, in the order of theory.md."""
+    """Import every group and return the claims by id, in the order of the theory."""
     for group in GROUPS:
         importlib.import_module(f"proofs_checks.{group}")
     return dict(sorted(REGISTRY.items(), key=lambda item: (item[0][0], int(item[0][1:]))))

@@ -3,7 +3,7 @@
 from singtheory import Atoms, GaussianMixture
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
-"""The law of the golden values of theory.md."""
+"""The law of the golden values (docs/derivations/b.md#golden-values)."""
 
 SIGNS = Atoms([[-1.0], [1.0]])
 """±1 with equal weights."""

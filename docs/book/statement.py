@@ -34,7 +34,7 @@ class Statement(SphinxDirective):
         lines = {
             "Statement.": claim.statement,
             "Assumptions.": claim.assumptions,
-            "Source.": credit(claim) or "derived on this page",
+            "Source.": _with_links(credit(claim)) or "derived on this page",
             "Claim.": f"{{py:mod}}`{claim_module(claim.id)}`, run below; in a terminal `singtheory verify --claims {claim.id}`",
             "Code.": code,
         }
@@ -72,8 +72,14 @@ def counted() -> str:
 
 
 def credit(claim: Claim) -> str:
-    """Whom a claim's source names beside the theory itself, and what it says was added or corrected."""
-    return re.sub(r"^theory\.md [^;,]*[;,]?\s*", "", claim.source)
+    """Whom a claim's source names beside the claim's own page, and what it says was added or corrected."""
+    return re.sub(r"^derived on its page[;,]?\s*", "", claim.source)
+
+
+def _with_links(source: str) -> str:
+    """Papers by their arXiv number or DOI, as links in Markdown."""
+    source = re.sub(r"arXiv (\d{4}\.\d{4,5})", r"[arXiv \1](https://arxiv.org/abs/\1)", source)
+    return re.sub(r"doi (10\.\d{4,9}/[\w.()/-]*\w)", r"[doi \1](https://doi.org/\1)", source)
 
 
 @lru_cache

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from docs.book.source import STATEMENT, definitions, naming
-from docs.book.statement import claim_module, linked
+from docs.book.statement import claim_module, counted, linked
 from proofs_checks.harness import load_claims
 from tests.docs.conftest import CELL, DOCS, ROOT
 
@@ -95,6 +95,25 @@ def test_claim_names_page_and_module(statement):
     path, anchor = claim.page.split("#")
     assert f"({anchor})=\n" in (ROOT / path).read_text(encoding="utf-8")
     assert claim_module(statement).startswith(f"proofs_checks.{statement[0].lower()}_")
+
+
+def test_sources_are_papers_or_the_page():
+    """What a reader can open: a paper with its number, or the page itself; no file of ours that is not in the repository."""
+    for claim in load_claims().values():
+        named = re.search(r"arXiv \d{4}\.\d{5}|doi 10\.", claim.source)
+        assert named or claim.source.startswith("derived on its page"), f"{claim.id}: {claim.source}"
+        assert ".md" not in claim.source
+
+
+def test_counts_are_of_the_claims():
+    """One sentence for every page, so that no page can contradict another."""
+    claims = load_claims().values()
+    whole = sum(claim.whole for claim in claims)
+    assert f"Of the {len(claims)} claims {whole} are *proved*" in counted()
+    assert f"The other {len(claims) - whole} are *supported*" in counted()
+    for page in ("index.md", "open.md", "claims.md"):
+        text = (DOCS / page).read_text(encoding="utf-8")
+        assert not re.search(r"\b\d+ (of \d+ )?claims|prove every", text), page
 
 
 def test_ids_in_docstrings_are_statements():

@@ -84,7 +84,7 @@ def test_list_shows_the_chosen_claims_and_runs_none():
 def test_the_package_runs_as_the_command():
     command = [sys.executable, "-m", "proofs_checks", "list", "--claims", "A1"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert result.stdout.startswith("singtheory list: claims A1") and "theory.md A1" in result.stdout
+    assert result.stdout.startswith("singtheory list: claims A1") and "arXiv 2107.00630" in result.stdout
 
 
 def test_brackets_in_prose_are_no_markup(monkeypatch):
