@@ -1,24 +1,40 @@
 """A run of `singtheory budget`: what was asked, checked before any work, and what was found, in plain values."""
 
 import math
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proofs_checks.comparison import SPACINGS, SWEEP, TIMED, Comparison, check_start, curve_of, named_times
+from proofs_checks.comparison import (
+    SPACINGS,
+    SWEEP,
+    TIMED,
+    Comparison,
+    check_queries,
+    check_start,
+    curve_of,
+    named_times,
+)
 from proofs_checks.console import progress
 from proofs_checks.laws import BUMPS, GOLDEN
 from proofs_checks.record import describe_data
 from singtheory import InputError, Law, Schedule, grid
 from singtheory import data as loaders
 from singtheory.budget import chain_snr
+from singtheory.draw import check_seed
 from singtheory.errors import unknown_name
-from singtheory.estimate import check_confidence
+from singtheory.estimate import check_run_confidence
 from singtheory.loss_curve import LossCurve, read_loss_curve
 from singtheory.schedule import schedule_named
 
 _LAWS: dict[str, Law] = {"golden": GOLDEN, "bumps": BUMPS}
 """Mixtures that have a name: three atoms on a line, two Gaussians on a line."""
+
+
+_MOST_NATS, _FAR = 1e12, 100.0
+"""Of `γ tr Σ` where a chain ends; from there to the next node of a loss curve γ may grow by this factor."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +55,28 @@ class Request:
     device: str
 
 
-def run(request: Request) -> dict[str, Any]:
+def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None) -> dict[str, Any]:
     """The budget of the grid that was asked for, of all others, and the curve they are computed from.
+
+    Args:
+        request: the options.
+        tell: is told what of the files is not used.
 
     Raises:
         InputError: for bad input, before anything that takes long.
     """
     check_start(request.start)
-    check_confidence(request.confidence)
+    check_run_confidence(request.confidence)
+    check_seed(request.seed)
     if request.spacing not in SPACINGS:
         raise unknown_name("spacing", request.spacing, SPACINGS)
     schedule = schedule_named(request.schedule)
     snr_start, snr_end = _ends(request, schedule)
     loss = None if request.loss_curve is None else read_loss_curve(request.loss_curve)
-    law, about = _load(request)
+    law, about, notes = _load(request)
+    check_queries(request.queries, law.dim)
+    _check_end(snr_end, law)
+    tell([*notes, *(loss.notes if loss is not None else ())])
     if request.spacing != "optimal":
         times = named_times(request.spacing, schedule, request.steps, snr_start, snr_end)
         if loss is not None:
@@ -113,17 +137,32 @@ def _ends(request: Request, schedule: Schedule) -> tuple[float, float]:
     return snr_start, snr_end
 
 
+def _check_end(snr_end: float, law: Law) -> None:
+    """Raise `InputError` for a chain that ends where nothing is left to measure: `γ tr Σ` is that many nats and more."""
+    most = _MOST_NATS / max(float(law.cov.trace()), sys.float_info.min)
+    if snr_end > most:
+        raise InputError(
+            f"snr-end {snr_end:.6g}: at most {most:.6g} for these data, where the noise is a millionth of them"
+        )
+
+
 def _reach(loss: LossCurve, snr_end: float) -> float:
-    """The first node of the loss at or beyond the end: the curve must be known there too."""
+    """The first node of the loss at or beyond the end: the curve must be known there too. Raises `InputError` where it is too far."""
     beyond = loss.snr[loss.snr >= snr_end]
-    return float(beyond[0]) if len(beyond) else snr_end
+    reach = float(beyond[0]) if len(beyond) else snr_end
+    if reach > _FAR * snr_end:
+        raise InputError(
+            f"loss curve: after snr {snr_end:.6g}, where the chain ends, the next is {reach:.6g}; measure the loss nearer to the end"
+        )
+    return reach
 
 
-def _load(request: Request) -> tuple[Law, dict[str, Any]]:
+def _load(request: Request) -> tuple[Law, dict[str, Any], tuple[str, ...]]:
+    """The law, what the results say of it, and what of its file is not used."""
     if request.data in _LAWS:
-        return _LAWS[request.data], {"name": request.data, "dim": _LAWS[request.data].dim}
+        return _LAWS[request.data], {"name": request.data, "dim": _LAWS[request.data].dim}, ()
     loaded = loaders.load(request.data)
     law = loaded.law
     if float(law.points.std(dim=0, correction=0).max()) == 0:
         raise InputError(f"{loaded.name}: all points are equal, so there is nothing to measure; give different points")
-    return law, describe_data(loaded)
+    return law, describe_data(loaded), loaded.notes

@@ -7,11 +7,14 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from proofs_checks.streams import prepare, say
 
 if TYPE_CHECKING:
     from proofs_checks.claim import Claim
@@ -21,8 +24,34 @@ if TYPE_CHECKING:
 # Waiting threads must sleep, not spin: beside any other process spinning makes a run several times slower. Read at torch's import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+_UsageError = typer.BadParameter.__mro__[1]  # typer brings a click of its own in some versions
+
+
+class _OneLine(TyperGroup):
+    """Says what is wrong with the arguments in one line too."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """As click's; `standalone_mode` ends the process."""
+        prepare()
+        try:
+            status = super().main(*args, standalone_mode=False, **extra)
+        except _UsageError as error:
+            message = str(error.format_message())  # pyright: ignore[reportAttributeAccessIssue]
+            # without arguments the message is the help
+            say(f"error: {message}" if message.isprintable() else message, err=True)
+            status = 2
+        if not standalone_mode:
+            return status
+        sys.exit(status or 0)
+
+
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
+    cls=_OneLine,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help=__doc__,
 )
 
 DataOption = Annotated[
@@ -41,23 +70,27 @@ SeedOption = Annotated[int, typer.Option(help="Of all random draws; the same see
 
 
 @contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Bad input becomes one line on stderr and exit status 2."""
-    from singtheory.errors import InputError
-
+def _one_line_errors(first: str) -> Iterator[None]:
+    """Print the first line, before anything heavy is loaded; bad input inside becomes one line on stderr and exit status 2."""
     try:
+        say(first)
         yield
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
+    except ValueError as error:
+        from singtheory.errors import InputError
+
+        if not isinstance(error, InputError):
+            raise
+        say(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+    except MemoryError:
+        say("error: not enough memory; take a part of the data or fewer queries", err=True)
         raise typer.Exit(2) from None
 
 
 @app.command(name="list")
 def list_claims(claims: ClaimsOption = "*") -> None:
     """The claims with their methods, number of false twins and sources; nothing is checked."""
-    typer.echo(f"singtheory list: claims {claims} (loading)")
-    sys.stdout.flush()
-    with _one_line_errors():
+    with _one_line_errors(f"singtheory list: claims {claims} (loading)"):
         from proofs_checks import console, harness
 
         console.show(console.claims_list(harness.select(harness.load_claims().values(), claims)))
@@ -78,35 +111,34 @@ def verify(
 
     Exit status: 0 if all hold, 1 if something is refuted, 2 on bad input, 3 if something is undecided and nothing refuted.
     """
-    typer.echo(f"singtheory verify: claims {claims} on {data}, seed {seed} (loading)")
-    sys.stdout.flush()
     start = time.perf_counter()
-    with _one_line_errors():
+    with _one_line_errors(f"singtheory verify: claims {claims} on {data}, seed {seed} (loading)"):
         from proofs_checks import console, harness, record, run
         from singtheory import files
         from singtheory.provenance import command_line, provenance
 
-        for folder in (report, json_file.parent if json_file else None):
-            if folder is not None:
-                files.check_folder(folder)
+        _check_targets(data, json_file, report)
         chosen = harness.select(harness.load_claims().values(), claims)
         context = _context(data, chosen, seed, confidence, full, device)
         results = run.run_claims(chosen, context)
-        console.show(console.claims_table(results))
         meta = provenance(command_line("singtheory"), seed, device) | {
             "confidence": confidence,
             "data": record.describe_data(context.data),
         }
         entries = meta | {"claims": [record.describe_claim(result) for result in results]}
-        if json_file is not None:
-            files.write_json(json_file, entries)
+        try:
+            if json_file is not None:
+                files.write_json(json_file, entries)
+            if report is not None:
+                run.run_report(results, context, meta, report, {"verify.json": files.json_bytes(entries)})
+        finally:  # what cannot be written can still be read
+            console.show(console.claims_table(results))
         if report is not None:
-            files.write_json(report / "verify.json", entries)
-            typer.echo(f"report: {run.run_report(results, context, meta, report)}")
+            say(f"report: {report / 'index.html'}")
         failed = console.failures(results)
         for line in failed:
-            typer.echo(line, err=True)
-        typer.echo(f"{len(results)} claims, {len(failed)} failures, {time.perf_counter() - start:.1f} s")
+            say(line, err=True)
+        say(f"{len(results)} claims, {len(failed)} failures, {time.perf_counter() - start:.1f} s")
     raise typer.Exit(harness.exit_status(results))
 
 
@@ -124,24 +156,27 @@ def bounds(
     ),
 ) -> None:
     """The Gaussian reverse-process error of a sampler's steps beside its bounds, as a table and as JSON."""
-    typer.echo(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)")
-    sys.stdout.flush()
-    with _one_line_errors():
+    with _one_line_errors(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)"):
         from proofs_checks import console, record, run
         from singtheory import data as loaders
         from singtheory import files
         from singtheory.device import check_device
+        from singtheory.draw import check_seed
         from singtheory.grid import grid_named
         from singtheory.provenance import command_line, provenance
         from singtheory.schedule import schedule_named
+        from singtheory.table import check_queries
 
-        files.check_folder(json_file.parent)
+        files.check_file(json_file)
+        files.check_distinct([("--json", json_file)], [("--data", data), ("--schedule", schedule)])
         check_device(device)
+        check_seed(seed)
         process = schedule_named(schedule)
         times = grid_named(spacing, process, steps)
         law = loaders.load(data)
+        _say_notes(law.notes)
+        check_queries(queries, law.law.dim)
         rows = run.run_steps(law.law.to(device), process, times, queries, seed)
-        console.show(console.steps_table(rows))
         meta = provenance(command_line("singtheory"), seed, device)
         meta |= {
             "schedule": schedule,
@@ -149,8 +184,11 @@ def bounds(
             "data": record.describe_data(law),
             "queries": queries,
         }
-        files.write_json(json_file, meta | {"steps": rows})
-        typer.echo(f"written to {json_file}")
+        try:
+            files.write_json(json_file, meta | {"steps": rows})
+        finally:
+            console.show(console.steps_table(rows))
+        say(f"written to {json_file}")
 
 
 @app.command()
@@ -191,9 +229,7 @@ def budget(
     ),
 ) -> None:
     """The error budget of a sampler (B8) in nats: start, discretisation and network, for its grid, for all others and for the best."""
-    typer.echo(f"singtheory budget: {steps} {spacing} steps of {schedule} on {data} (loading)")
-    sys.stdout.flush()
-    with _one_line_errors():
+    with _one_line_errors(f"singtheory budget: {steps} {spacing} steps of {schedule} on {data} (loading)"):
         from proofs_checks import budget_run, console, console_budget
         from singtheory import files
         from singtheory.device import check_device
@@ -202,21 +238,49 @@ def budget(
         for file in (picture, json_file):
             if file is not None:
                 files.check_file(file)
+        files.check_distinct(
+            [("--json", json_file), ("--picture", picture)],
+            [("--data", data), ("--schedule", schedule), ("--loss-curve", loss_curve)],
+        )
         check_device(device)
         request = budget_run.Request(
             schedule, steps, spacing, data, queries, start, loss_curve, snr_start, snr_end, confidence, seed, device
         )
-        found = budget_run.run(request)
-        console.show(console_budget.budget_table(found["budget"], f"{steps} {spacing} steps of {schedule} on {data}"))
-        console.show(console_budget.grids_table([r for r in found["grids"] if r["steps"] == steps], steps))
-        found = provenance(command_line("singtheory"), seed, device) | found
-        files.write_json(json_file, found)
-        typer.echo(f"written to {json_file}")
-        if picture is not None:
-            from proofs_checks.picture_budget import budget_picture
+        found = provenance(command_line("singtheory"), seed, device) | budget_run.run(request, _say_notes)
+        try:
+            files.write_json(json_file, found)
+            if picture is not None:
+                from proofs_checks.picture_budget import budget_picture
 
-            files.write_bytes(picture, budget_picture(found).png())
-            typer.echo(f"drawn in {picture}")
+                files.write_bytes(picture, budget_picture(found).png())
+        finally:
+            title = f"{steps} {spacing} steps of {schedule} on {data}"
+            grids = [row for row in found["grids"] if row["steps"] == steps]
+            console.show(console_budget.budget_table(found["budget"], title), console_budget.grids_table(grids, steps))
+        say(f"written to {json_file}")
+        if picture is not None:
+            say(f"drawn in {picture}")
+
+
+def _say_notes(notes: Iterable[str]) -> None:
+    """What of the input is not used is said, on stderr."""
+    for note in notes:
+        say(f"note: {note}", err=True)
+
+
+def _check_targets(data: str, json_file: Path | None, report: Path | None) -> None:
+    """Raise `InputError` before the work for what could not be written after it, or only over something else."""
+    from singtheory import files
+
+    if json_file is not None:
+        files.check_file(json_file)
+    of_report = []
+    if report is not None:
+        files.check_new_folder(report)
+        of_report = [report / name for name in ("index.html", "verify.json")]
+        for file in of_report:
+            files.check_file(file)
+    files.check_distinct([("--json", json_file), *(("--report", file) for file in of_report)], [("--data", data)])
 
 
 def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, full: bool, device: str) -> "Context":
@@ -225,12 +289,15 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     from proofs_checks.harness import statistical_checks
     from singtheory import data as loaders
     from singtheory.device import check_device
-    from singtheory.estimate import check_confidence
+    from singtheory.draw import check_seed
+    from singtheory.estimate import check_run_confidence
 
-    check_confidence(confidence)
+    check_run_confidence(confidence)
     check_device(device)
+    check_seed(seed)
     error = (1 - confidence) / max(1, statistical_checks(chosen))
     loaded = loaders.load(data)
+    _say_notes(loaded.notes)
     _check_scale(loaded)
     return Context(loaded, seed, error, full, device)
 

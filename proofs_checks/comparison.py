@@ -14,9 +14,11 @@ from singtheory.budget import Budget, budget, chain_snr, moments_of, start_term
 from singtheory.errors import unknown_name
 from singtheory.estimate import Estimate
 from singtheory.loss_curve import LossCurve
+from singtheory.memory import check_queries as check_queries_fit
 from singtheory.mismatch import Mismatch, Moments, Start, from_matched, from_mean, from_noise
 from singtheory.mmse import Curve, exact_curve
-from singtheory.mmse_sampled import SampledCurve, sample_curve
+from singtheory.mmse_draws import LEAST_PAIRS
+from singtheory.mmse_sampled import NODES, SampledCurve, sample_curve
 from singtheory.smooth import Smooth
 
 SWEEP = (5, 10, 20, 50, 100, 200, 500, 1000)
@@ -41,8 +43,15 @@ def curve_of(
             f"a Gaussian mixture in {law.dim} dimensions: its mmse has no interval; give points drawn from it"
         )
     assert isinstance(law, Atoms)
+    check_queries(queries, law.dim)
     generator = torch.Generator().manual_seed(seed)
     return sample_curve(law.to(device), snr_end, generator, queries, confidence=confidence, progress=progress)
+
+
+def check_queries(queries: int, dim: int) -> None:
+    """Raise `InputError` for fewer queries a node than the curve takes, or more than fit into memory in `dim` dimensions."""
+    # at most all draws are at one node: half of the queries of all, each with its x_0, its noise and what is chosen by
+    check_queries_fit(queries, 2 * LEAST_PAIRS, NODES // 2 * (2 * dim + 4), dim)
 
 
 def named_times(spacing: str, schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> Tensor:

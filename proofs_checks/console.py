@@ -1,6 +1,8 @@
 """What the commands show in a terminal: a progress bar on stderr, tables on stdout."""
 
 import math
+import os
+import sys
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -12,34 +14,44 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from proofs_checks.claim import Claim, Outcome
 from proofs_checks.harness import CheckResult, ClaimResult
+from proofs_checks.sheet import Sheet, least_width
+from proofs_checks.streams import printing
 
 _COLOURS = {"proved": "green", "supported": "green", "refuted": "red", "undecided": "yellow", "vacuous": "green"}
 
 
+_PIPED = 200
+"""Characters in a line where nothing says how wide it may be: a file or a pipe without COLUMNS."""
+
+
 def progress() -> Progress:
-    """A progress bar with the time left, on stderr."""
+    """A progress bar with the time left, on stderr; nothing where stderr is no terminal, for it would fill a log."""
+    console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
-def show(table: Table) -> None:
-    """Print a table on stdout, as wide as it needs when no terminal cuts it."""
+def show(*sheets: Sheet) -> None:
+    """Print tables on stdout, as wide as the terminal or COLUMNS say, in as many pieces as that takes."""
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(table)
+    if not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):
+        console = Console(width=_PIPED)
+    with printing(sys.stdout):
+        for sheet in sheets:
+            for table in sheet.tables(console.width, console.encoding):
+                console.print(table, width=max(console.width, least_width(table)), crop=False, no_wrap=True)
 
 
 def number(value: float | None) -> str:
@@ -61,9 +73,9 @@ def _margin(outcome: Outcome) -> float:
     return math.inf if outcome.margin is None else outcome.margin
 
 
-def claims_table(results: Sequence[ClaimResult]) -> Table:
+def claims_table(results: Sequence[ClaimResult]) -> Sheet:
     """One row a claim: verdict, methods, the tightest instance and the false twins that fell."""
-    table = Table(title="Claims: the tightest instance of each")
+    table = Sheet("Claims: the tightest instance of each")
     for name in ("id", "statement", "verdict", "methods"):
         table.add_column(name)
     for name in ("measured", "bound", "margin", "twins", "s"):
@@ -85,17 +97,16 @@ def claims_table(results: Sequence[ClaimResult]) -> Table:
     return table
 
 
-def claims_list(claims: Sequence[Claim]) -> Table:
+def claims_list(claims: Sequence[Claim]) -> Sheet:
     """One row a claim: what it says and how it is decided, without a run."""
-    table = Table(title="Claims")
+    table = Sheet("Claims")
     for name in ("id", "title", "methods"):
         table.add_column(name)
     table.add_column("twins", justify="right")
     table.add_column("source")
     for claim in claims:
         methods = ", ".join(dict.fromkeys(check.method for check in claim.checks))
-        # as Text, for brackets in prose are no markup
-        table.add_row(claim.id, Text(claim.title), methods, str(len(claim.false_twins)), Text(claim.source))
+        table.add_row(claim.id, claim.title, methods, str(len(claim.false_twins)), claim.source)
     return table
 
 
@@ -123,24 +134,25 @@ _STEP_COLUMNS = {
     "s": "s",
     "gap": "gap g",
     "kl": "KL (nats)",
-    "kl_low": "low",
-    "kl_high": "high",
-    "kl_gauss_lower": "B5 ≤",
-    "kl_family_bound": "≤ B10",
-    "kl_pair_bound": "≤ B9",
-    "kl_chi2_bound": "≤ B2",
-    "kl_trace_bound": "≤ B3",
+    "kl_low": "KL low",
+    "kl_high": "KL high",
+    "kl_gauss_lower": "B5 ≤ KL",
+    "kl_family_bound": "KL ≤ B10",
+    "kl_pair_bound": "KL ≤ B9",
+    "kl_chi2_bound": "KL ≤ B2",
+    "kl_trace_bound": "KL ≤ B3",
     "tv": "TV",
-    "tv_low": "low",
-    "tv_high": "high",
-    "tv_chi2_bound": "≤ B2",
-    "tv_trace_bound": "≤ B3",
+    "tv_low": "TV low",
+    "tv_high": "TV high",
+    "tv_chi2_bound": "TV ≤ B2",
+    "tv_trace_bound": "TV ≤ B3",
 }
+"""Field and title; each title says whose bound it is, for in a narrow terminal the columns stand in several tables."""
 
 
-def steps_table(rows: Sequence[Mapping[str, float]]) -> Table:
+def steps_table(rows: Sequence[Mapping[str, float]]) -> Sheet:
     """One row a step of a sampler."""
-    table = Table(title="KL and TV of the exact reverse kernel from the plug-in Gaussian, means over x_t")
+    table = Sheet("KL and TV of the exact reverse kernel from the plug-in Gaussian, means over x_t", keys=2)
     for title in _STEP_COLUMNS.values():
         table.add_column(title, justify="right")
     for row in rows:

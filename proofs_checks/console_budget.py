@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
 from proofs_checks.console import number
+from proofs_checks.sheet import Sheet
 
 _TERMS = {
     "start": "initial mismatch",
@@ -16,9 +15,9 @@ _TERMS = {
 }
 
 
-def budget_table(row: Mapping[str, Any], title: str) -> Table:
+def budget_table(row: Mapping[str, Any], title: str) -> Sheet:
     """The three terms of one grid, with their sum."""
-    table = Table(title=f"Error budget in nats: {title}")
+    table = Sheet(f"Error budget in nats: {title}")
     table.add_column("term")
     for name in ("value", "low", "high"):
         table.add_column(name, justify="right")
@@ -29,9 +28,9 @@ def budget_table(row: Mapping[str, Any], title: str) -> Table:
     return table
 
 
-def grids_table(rows: Sequence[Mapping[str, Any]], steps: int) -> Table:
+def grids_table(rows: Sequence[Mapping[str, Any]], steps: int) -> Sheet:
     """One row a spacing."""
-    table = Table(title=f"Grids of {steps} steps; best: the least discretisation with the same ends (E2)")
+    table = Sheet(f"Grids of {steps} steps; best: the least discretisation with the same ends (E2)")
     table.add_column("spacing")
     for name in ("γ at the start", "start ≥", "discretisation", "± (1σ)", "low", "high", "best", "times the best"):
         table.add_column(name, justify="right")

@@ -17,15 +17,20 @@ from singtheory import files
 
 
 def write_report(
-    results: Sequence[ClaimResult], pictures: Sequence[Picture], meta: Mapping[str, Any], folder: Path
+    results: Sequence[ClaimResult],
+    pictures: Sequence[Picture],
+    meta: Mapping[str, Any],
+    folder: Path,
+    beside: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Write `folder/index.html`, whole or not at all, and return its path.
+    """Write `folder/index.html` and what belongs beside it, whole or not at all, and return its path.
 
     Args:
         results: of all claims of the run.
         pictures: in the order shown.
         meta: `version`, `seed`, `command`, `device`, `confidence` and `data` of the run, and `brightness`, a list of rows, if measured.
         folder: is made if needed.
+        beside: other files of the folder, by name.
 
     Raises:
         InputError: if the folder cannot be written.
@@ -43,9 +48,8 @@ def write_report(
             today=datetime.datetime.now(datetime.UTC).date(),
         )
     )
-    path = folder / "index.html"
-    files.write_bytes(path, page.encode())
-    return path
+    files.write_folder(folder, {**(beside or {}), "index.html": page.encode("utf-8", "replace")})
+    return folder / "index.html"
 
 
 def humane(value: float | None) -> Markup:

@@ -55,8 +55,14 @@ def run_steps(law: Atoms, schedule: Schedule, times: Tensor, queries: int, seed:
         return rows
 
 
-def run_report(results: Sequence[ClaimResult], context: Context, meta: Mapping[str, Any], folder: Path) -> Path:
-    """Draw the pictures, measure the brightness law at one size, and write the report; its path."""
+def run_report(
+    results: Sequence[ClaimResult],
+    context: Context,
+    meta: Mapping[str, Any],
+    folder: Path,
+    beside: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Draw the pictures, measure the brightness law at one size, and write the report, with the files `beside` it; its path."""
     with progress() as bar:
         task = bar.add_task("report", total=_GRID_STEPS + 20)
 
@@ -78,7 +84,7 @@ def run_report(results: Sequence[ClaimResult], context: Context, meta: Mapping[s
         "rows": [arrival.to_json() for arrival in measured.arrivals],
         "reading": measured.reading(),
     }
-    return write_report(results, pictures, {**meta, "brightness": quick}, folder)
+    return write_report(results, pictures, {**meta, "brightness": quick}, folder, beside)
 
 
 def _sweep(context: Context, step: Callable[[str], None]) -> dict[str, Any]:

@@ -9,31 +9,37 @@ import math
 import os
 import struct
 import warnings
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.lib import format as npy_format
 from PIL import Image
 from torch import Tensor
 
 from singtheory.errors import InputError, unknown_name
 from singtheory.law import Atoms
 from singtheory.points import BLOCK, Points
+from singtheory.reading import (
+    Shape,
+    check_ordinary,
+    naming,
+    npy_member,
+    npz_members,
+    parsing,
+    read_array,
+    read_header,
+    shown_names,
+    unused,
+)
 
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 WORKING_COPIES = 3
 """What loading holds at its peak, in float64 copies of the points: the points, one temporary of their size, and masks or the array as stored."""
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,13 @@ class Data:
         law: the points as rows.
         name: as given on the command line.
         image_shape: (h, w) or (h, w, c) if the points are images, else None.
+        notes: what of the file or folder was not used, a line each.
     """
 
     law: Atoms
     name: str
     image_shape: Shape | None
+    notes: tuple[str, ...] = ()
 
 
 def load(name: str) -> Data:
@@ -63,7 +71,8 @@ def load(name: str) -> Data:
         return digits()
     known, _, folder = name.partition(":")
     if known == "fashion-mnist":
-        return fashion_mnist(Path(folder).expanduser() if folder else None)
+        # os.path leaves a home that it does not know as it is, where Path raises
+        return fashion_mnist(Path(os.path.expanduser(folder)) if folder else None)
     # os.path answers false for names that no system accepts, where Path raises
     if not os.path.exists(name):
         raise _missing(name)
@@ -74,6 +83,8 @@ def load(name: str) -> Data:
         return npz_file(path)
     if path.is_dir():
         return image_folder(path)
+    with naming(path):
+        check_ordinary(path)
     raise InputError(f"{name}: not a .npy file, .npz file or folder of images; convert it to one of these")
 
 
@@ -106,10 +117,10 @@ def fashion_mnist(folder: Path | None = None, split: str = "train") -> Data:
     stem = f"{split}-images-idx3-ubyte"
     for path in (folder / f"{stem}.gz", folder / stem):
         if os.path.isfile(path):
-            with _naming(path):
+            with naming(path):
                 rows, image_shape = _rows(_read_idx(path))
                 return Data(Atoms(rows), name, image_shape)
-    with _naming(folder):
+    with naming(folder):
         raise InputError(
             f"holds no {stem}[.gz]; Debian's package dataset-fashion-mnist provides it, or give fashion-mnist:FOLDER"
         )
@@ -117,8 +128,8 @@ def fashion_mnist(folder: Path | None = None, split: str = "train") -> Data:
 
 def npy_file(path: Path) -> Data:
     """Points (n, d) or images (n, h, w[, c]) from a `.npy` file."""
-    with _naming(path):
-        rows, image_shape = _rows(_read_array(partial(path.open, "rb"), _check_points))
+    with naming(path):
+        rows, image_shape = _rows(read_array(npy_member(path), _check_points))
         return Data(Atoms(rows), str(path), image_shape)
 
 
@@ -132,14 +143,14 @@ def mapped(path: Path, device: torch.device | str = "cpu") -> Data:
     Raises:
         InputError: one line, also for data that are not finite: all of them are looked at once.
     """
-    with _naming(path):
-        shape, dtype = _header(partial(path.open, "rb"))
+    with naming(path):
+        shape, dtype = read_header(npy_member(path))
         _check_shape(shape, dtype)
         if dtype.str not in ("|u1", "<f4", "<f8") or (dtype == np.uint8 and len(shape) == 2):
             raise InputError(
                 f"holds {dtype.name} of shape {shape}; to be mapped, save float32, float64 or images of uint8"
             )
-        with _parsing("a .npy array", "save it in C order with np.save(FILE, array)"):
+        with parsing("a .npy array", "save it in C order with np.save(FILE, array)"):
             # copy on write: torch takes no array that cannot be written
             array = np.load(path, mmap_mode="c", allow_pickle=False)
             rows = array.view()
@@ -152,39 +163,29 @@ def mapped(path: Path, device: torch.device | str = "cpu") -> Data:
 
 def npz_file(path: Path) -> Data:
     """`points` (or images), and `weights` if there are any, from a `.npz` file."""
-    with _naming(path):
-        with _parsing("a .npz file", "save it again with np.savez(FILE, points=...); pickles are never loaded"):
-            archive = zipfile.ZipFile(path)
-        with archive:
-            keys = {name.removesuffix(".npy") for name in archive.namelist()}
-            if "points" not in keys:
-                raise InputError(f"holds {sorted(keys)} but no 'points'; save it with np.savez(FILE, points=...)")
-            rows, image_shape = _rows(_read_array(partial(archive.open, "points.npy"), _check_points))
-            weights = None
-            if "weights" in keys:
-                check = partial(_check_weights, count=len(rows))
-                weights = _float64(_read_array(partial(archive.open, "weights.npy"), check))
-        return Data(Atoms(rows, weights), str(path), image_shape)
+    with naming(path), npz_members(path, "points=...") as members:
+        if "points" not in members:
+            raise InputError(f"holds {shown_names(members)} but no 'points'; save it with np.savez(FILE, points=...)")
+        rows, image_shape = _rows(read_array(members["points"], _check_points))
+        weights = None
+        if "weights" in members:
+            weights = _float64(read_array(members["weights"], partial(_check_weights, count=len(rows))))
+        notes = unused(str(path), set(members) - {"points", "weights"})
+        return Data(Atoms(rows, weights), str(path), image_shape, notes)
 
 
 def image_folder(folder: Path) -> Data:
-    """All images of a folder, in the order of their names, of one size and one mode (grey or RGB); other files are ignored."""
-    paths = _image_paths(folder)
+    """All images of a folder, in the order of their names, of one size and one mode (grey or RGB); what else it holds is noted."""
+    paths, others = _image_paths(folder)
     first = _read_image(paths[0])
-    with _naming(folder):
+    with naming(folder):
         _check_points((len(paths), *first.shape), first.dtype)
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
     for index, path in enumerate(paths):
-        image = _read_image(path)
-        if image.shape != first.shape:
-            with _naming(path):
-                raise InputError(
-                    f"{_size(image)} beside {paths[0].name}: {_size(first)}; images must share one size and mode"
-                )
-        images[index] = image
-    with _naming(folder):
+        images[index] = _read_image(path, (paths[0].name, first.shape))
+    with naming(folder):
         rows, image_shape = _rows(images)
-        return Data(Atoms(rows), str(folder), image_shape)
+        return Data(Atoms(rows), str(folder), image_shape, unused(str(folder), others))
 
 
 def check_memory(count: int, dim: int, available: float | None = None) -> None:
@@ -225,31 +226,6 @@ def _available_memory() -> float:
         return math.inf
 
 
-@contextmanager
-def _naming(source: Path | str) -> Iterator[None]:
-    """Put `source` before what is refused inside, and the whole on one line."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(" ".join(f"{source}: {error}".splitlines())) from None
-
-
-@contextmanager
-def _parsing(kind: str, remedy: str) -> Iterator[None]:
-    """Turn whatever a reader raises on missing or damaged bytes into an `InputError`.
-
-    No list of exceptions would do: damaged files make zlib, zipfile, tokenize, struct and pillow raise their own, beside
-    IndexError, TypeError or RuntimeError. So only a reader's calls belong inside.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    except Exception as error:
-        raise InputError(f"cannot be read as {kind} ({str(error) or type(error).__name__}); {remedy}") from None
-
-
 def _missing(name: str) -> InputError:
     """The error for a name that is neither known nor there: a path is missing, anything else is misspelt."""
     if os.path.basename(name) != name or name.endswith((".npy", ".npz")):
@@ -257,33 +233,6 @@ def _missing(name: str) -> InputError:
     return unknown_name(
         "data", name, ["digits", "fashion-mnist", "fashion-mnist:FOLDER", "FILE.npy", "FILE.npz", "FOLDER"]
     )
-
-
-_NPY_REMEDY = "save numbers with np.save(FILE, array); pickles are never loaded"
-
-
-def _header(opened: Callable[[], IO[bytes]]) -> tuple[Shape, np.dtype]:
-    """Shape and dtype of the array in a `.npy` stream, which holds real numbers."""
-    with _parsing("a .npy array", _NPY_REMEDY), opened() as file:
-        version = npy_format.read_magic(file)
-        header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-        shape, _, dtype = header(file)
-    if dtype.hasobject:
-        raise InputError("holds pickled objects, which are never loaded; save numbers with np.save(FILE, array)")
-    if dtype.kind not in "biuf":
-        raise InputError(f"holds {dtype}; save real numbers")
-    return shape, dtype
-
-
-def _read_array(opened: Callable[[], IO[bytes]], check: Callable[[Shape, np.dtype], None]) -> np.ndarray:
-    """The one array of a `.npy` stream, read when `check` has accepted its shape and dtype."""
-    check(*_header(opened))
-    with _parsing("a .npy array", _NPY_REMEDY), opened() as file:
-        array = npy_format.read_array(file, allow_pickle=False)
-        # reading to the very end also makes zipfile compare its checksum
-        if file.read(1):
-            raise ValueError("more bytes follow the array")
-    return array
 
 
 def _check_points(shape: Shape, dtype: np.dtype) -> None:
@@ -353,44 +302,56 @@ def _read_idx(path: Path) -> np.ndarray:
     """The images (count, h, w) of an idx3 file of unsigned bytes, gzipped if its name says so."""
     opener: Any = gzip.open if path.suffix == ".gz" else open
     remedy = "fetch the file again"
-    with _parsing("an idx file", remedy), opener(path, "rb") as file:
+    with parsing("an idx file", remedy), opener(path, "rb") as file:
         magic, count, height, width = struct.unpack(">4I", file.read(16))
     if magic != 0x803:
         raise InputError(f"starts with {magic:#x}, not with the 0x803 of idx images; is it the right file?")
     shape = (count, height, width)
     _check_points(shape, np.dtype(np.uint8))
     end = 16 + math.prod(shape)
-    with _parsing("an idx file", remedy), opener(path, "rb") as file:
+    with parsing("an idx file", remedy), opener(path, "rb") as file:
         raw = file.read(end + 1)
         if len(raw) != end:
             raise ValueError(f"{'fewer' if len(raw) < end else 'more'} bytes than {count} images of {height}×{width}")
     return np.frombuffer(raw, dtype=np.uint8, offset=16).reshape(shape)
 
 
-def _image_paths(folder: Path) -> list[Path]:
-    """The files with the suffix of an image, sorted."""
-    with _naming(folder):
-        with _parsing("a folder of images", "check its permissions"):
-            paths = sorted(
-                path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-            )
+def _image_paths(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files with the suffix of an image, sorted, and the names of everything else."""
+    with naming(folder):
+        with parsing("a folder of images", "check its permissions"):
+            found = sorted(folder.iterdir())
+            paths = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
         if not paths:
             raise InputError(f"holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return paths
+    taken = set(paths)
+    return paths, [path.name for path in found if path not in taken]
 
 
-def _read_image(path: Path) -> np.ndarray:
-    """One grey or RGB image, uint8, (h, w) or (h, w, 3)."""
-    with _naming(path):
-        with _parsing("an image", "remove or repair it"), Image.open(path) as image:
-            pixels, mode = np.asarray(image), image.mode
+def _read_image(path: Path, beside: tuple[str, Shape] | None = None) -> np.ndarray:
+    """One grey or RGB image, uint8, (h, w) or (h, w, 3), of the name and shape of the one `beside`; one of another size is not decoded."""
+    with naming(path):
+        with parsing("an image", "remove or repair it"):
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                shape = (image.height, image.width, *((3,) if image.mode == "RGB" else ()))
+                if beside is not None and image.mode in ("L", "RGB"):
+                    _check_beside(shape, beside)
+                pixels, mode = np.asarray(image), image.mode
         if mode not in ("L", "RGB"):
             raise InputError(
                 f'has mode {mode}; convert it to grey or colour, with pillow: image.convert("L") or image.convert("RGB")'
             )
+        if beside is not None:  # what is decoded may be another frame than the header's
+            _check_beside(pixels.shape, beside)
     return pixels
 
 
-def _size(image: np.ndarray) -> str:
-    height, width, *channels = image.shape
+def _check_beside(shape: Shape, beside: tuple[str, Shape]) -> None:
+    if shape != beside[1]:
+        raise InputError(f"{_size(shape)} beside {beside[0]}: {_size(beside[1])}; images must share one size and mode")
+
+
+def _size(shape: Shape) -> str:
+    height, width, *channels = shape
     return f"{width}×{height} {'RGB' if channels else 'grey'}"

@@ -5,6 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from singtheory.errors import InputError
+
+MOST_SEED = 2**64 - 1
+"""What generators take."""
+
+
+def check_seed(seed: int) -> None:
+    """Raise `InputError` for a seed that no generator takes."""
+    if not 0 <= seed <= MOST_SEED:
+        raise InputError(f"seed {seed}: must lie from 0 to 2^64 − 1")
+
 
 def normal(shape: Sequence[int], device: torch.device, generator: torch.Generator | None) -> Tensor:
     """Independent standard normal numbers, float64."""

@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
-_SHOWN = 30
+_SHOWN, _LONGEST = 30, 200
+"""How many known names a message holds, and how many characters of the unknown one."""
 
 
 class InputError(ValueError):
@@ -16,6 +17,7 @@ class InputError(ValueError):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """An `InputError` for an unknown `name` of some `kind`, with the nearest known names, or else the first of all."""
     known = sorted(known)
+    name = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     shown = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {shown}"

@@ -55,6 +55,19 @@ def check_confidence(confidence: float) -> None:
         raise InputError(f"confidence {confidence}: must lie strictly between 0 and 1")
 
 
+MOST_CONFIDENCE = 1 - 1e-9
+"""Of a run: float64 cannot tell what is left of a smaller error from none when it is split over thousands of intervals."""
+
+
+def check_run_confidence(confidence: float) -> None:
+    """Raises `InputError` unless a run can split the error of this `confidence` over its intervals."""
+    check_confidence(confidence)
+    if confidence > MOST_CONFIDENCE:
+        raise InputError(
+            f"confidence {confidence}: at most 1 − 1e-9, for float64 cannot split a smaller error over all intervals"
+        )
+
+
 def mean_interval(samples: Tensor, lowest: float, highest: float, confidence: float) -> tuple[float, float]:
     """An interval for the mean of independent draws of a variable in [lowest, highest].
 

@@ -28,18 +28,49 @@ _SWEEPS, _PLACES, _ZOOMS = 100, 9, 8
 """A grid settles in so many sweeps at most; each step looks at so many places between its neighbours, nearer every time."""
 
 
-def _check_steps(steps: int) -> None:
-    if steps < 1:
-        raise InputError(f"steps {steps}: need at least one step")
+MOST_STEPS = 10**5
+"""Of a grid: a hundred times what any model was trained with."""
+
+
+def check_steps(steps: int) -> None:
+    """Raise `InputError` for a number of steps that no grid has."""
+    if not 1 <= steps <= MOST_STEPS:
+        raise InputError(f"steps {steps}: need from 1 to {MOST_STEPS} steps")
+
+
+def _check_nodes(schedule: Discrete, steps: int) -> None:
+    """At most one step a node."""
+    check_steps(steps)
+    if steps > schedule.train_steps:
+        raise InputError(
+            f"steps {steps}: the schedule has {schedule.train_steps} steps; take at most {schedule.train_steps}"
+        )
+
+
+def _leading_nodes(schedule: Discrete, steps: int) -> Tensor:
+    """Step numbers in decreasing order, every `T // steps`-th from the offset on."""
+    return torch.arange(steps).flip(0) * (schedule.train_steps // steps) + schedule.steps_offset
+
+
+def _leading_first(schedule: Discrete, steps: int) -> int:
+    """The first of `_leading_nodes`."""
+    return (steps - 1) * (schedule.train_steps // steps) + schedule.steps_offset
+
+
+def _check_leading(schedule: Discrete, steps: int) -> None:
+    """The offset may push the first step beyond the last node; then fewer steps fit."""
+    first = _leading_first(schedule, steps)
+    if first < schedule.train_steps:
+        return
+    fewer = (n for n in range(steps - 1, 0, -1) if _leading_first(schedule, n) < schedule.train_steps)
+    raise InputError(
+        f"steps {steps}: leading spacing with steps_offset {schedule.steps_offset} would start at step {first} of a schedule "
+        f"whose last is {schedule.train_steps - 1}; take at most {next(fewer)} steps, or trailing spacing"
+    )
 
 
 def _node_times(schedule: Discrete, nodes: Tensor) -> Tensor:
     """The times of step numbers in decreasing order, closed by the time at which the sampler ends."""
-    if len(nodes) > schedule.train_steps or int(nodes[0]) >= schedule.train_steps:
-        raise InputError(
-            f"steps {len(nodes)}: this spacing asks for step {int(nodes[0])} of {schedule.train_steps} (0 is the first): "
-            "take fewer steps or trailing spacing"
-        )
     times = (nodes.to(torch.float64) + 1) / schedule.train_steps
     first_node = 1 / schedule.train_steps
     end = 0.0 if schedule.set_alpha_to_one or float(times[-1]) <= first_node else first_node
@@ -48,17 +79,19 @@ def _node_times(schedule: Discrete, nodes: Tensor) -> Tensor:
 
 def leading(schedule: Schedule, steps: int) -> Tensor:
     """Starts short of t = 1 (at `1 − 1/steps` on continuous schedules): the default of most checkpoints."""
-    _check_steps(steps)
+    check_steps(steps)
     if isinstance(schedule, Discrete):
-        ratio = schedule.train_steps // steps
-        return _node_times(schedule, torch.arange(steps).flip(0) * ratio + schedule.steps_offset)
+        _check_nodes(schedule, steps)
+        _check_leading(schedule, steps)
+        return _node_times(schedule, _leading_nodes(schedule, steps))
     return torch.linspace(1 - 1 / steps, 0, steps + 1, dtype=torch.float64)
 
 
 def trailing(schedule: Schedule, steps: int) -> Tensor:
     """Starts at t = 1."""
-    _check_steps(steps)
+    check_steps(steps)
     if isinstance(schedule, Discrete):
+        _check_nodes(schedule, steps)
         ratio = schedule.train_steps / steps
         nodes = torch.round(torch.arange(steps, 0, -1, dtype=torch.float64) * ratio) - 1
         return _node_times(schedule, nodes)
@@ -69,14 +102,14 @@ def linspace(schedule: Schedule, steps: int) -> Tensor:
     """Both the last and the first node; on continuous schedules the same grid as `trailing`."""
     if not isinstance(schedule, Discrete):
         return trailing(schedule, steps)
-    _check_steps(steps)
+    _check_nodes(schedule, steps)
     nodes = torch.linspace(0, schedule.train_steps - 1, steps, dtype=torch.float64).round().flip(0)
     return _node_times(schedule, nodes)
 
 
 def uniform_log_snr(schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> Tensor:
     """Equal steps in `log γ` from `snr_start` up to `snr_end`, both positive and finite."""
-    _check_steps(steps)
+    check_steps(steps)
     if not 0 < snr_start < snr_end < math.inf:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 < start < end < infinity")
     log_snr = torch.linspace(math.log(snr_start), math.log(snr_end), steps + 1, dtype=torch.float64)
@@ -85,7 +118,7 @@ def uniform_log_snr(schedule: Schedule, steps: int, snr_start: float, snr_end: f
 
 def karras(schedule: Schedule, steps: int, snr_start: float, snr_end: float, rho: float = 7.0) -> Tensor:
     """Equal steps in `(σ/α)^{1/ρ}` (Karras et al. 2022, equation 5), from `snr_start` up to `snr_end`."""
-    _check_steps(steps)
+    check_steps(steps)
     if not (0 < snr_start < snr_end < math.inf and rho > 0):
         raise InputError(f"snr {snr_start} to {snr_end}, rho {rho}: need 0 < start < end < infinity and rho > 0")
     root = torch.linspace(snr_start ** (-0.5 / rho), snr_end ** (-0.5 / rho), steps + 1, dtype=torch.float64)
@@ -94,7 +127,7 @@ def karras(schedule: Schedule, steps: int, snr_start: float, snr_end: float, rho
 
 def cosine(schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> Tensor:
     """Equal steps in the angle `arctan(σ/α)`, the time of the cosine schedule, from `snr_start ≥ 0` up to `snr_end`."""
-    _check_steps(steps)
+    check_steps(steps)
     if not 0 <= snr_start < snr_end < math.inf:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
     times = Cosine().time_of_snr(torch.tensor([snr_start, snr_end], dtype=torch.float64))
@@ -136,7 +169,7 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
     Raises:
         InputError: for ends out of order, and where mmse does not decrease between them or falls by too many powers of ten.
     """
-    _check_steps(steps)
+    check_steps(steps)
     if not 0 <= snr_start < snr_end < math.inf:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
     ends = torch.tensor([snr_start, snr_end], dtype=torch.float64)

@@ -3,7 +3,6 @@
 The loss of any denoiser is `mmse(γ) + E‖x̂ − m_θ‖²`, so that the error's part in the budget B8 needs no network, only its losses.
 """
 
-import zipfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from singtheory.data import Shape, _naming, _parsing, _read_array
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate
 from singtheory.mmse import Curve
+from singtheory.reading import Shape, naming, npz_members, read_array, shown_names, unused
 
 _ROUNDING = 1e-9
+MOST_NODES = 10**6
+"""Of a loss curve: at each the mmse of the data is computed."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class LossCurve:
     Attributes:
         snr: not negative, increasing, shape (n,).
         mse: `E‖x_0 − m_θ‖²`, summed over the dimensions, not negative, shape (n,).
+        notes: what of their file was not used.
 
     Raises:
         InputError: for other numbers.
@@ -34,6 +36,7 @@ class LossCurve:
 
     snr: Tensor
     mse: Tensor
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.snr.ndim != 1 or self.snr.shape != self.mse.shape or len(self.snr) < 2:
@@ -106,17 +109,14 @@ def _between(nodes: Tensor, values: Tensor, snr: Tensor) -> Tensor:
 
 def read_loss_curve(path: Path) -> LossCurve:
     """From a `.npz` file with `snr` and `mse`, each (n,). Raises `InputError` naming the file; pickles are never loaded."""
-    with _naming(path):
-        with _parsing("a .npz file", "save it with np.savez(FILE, snr=..., mse=...); pickles are never loaded"):
-            archive = zipfile.ZipFile(path)
-        with archive:
-            keys = {name.removesuffix(".npy") for name in archive.namelist()}
-            if not {"snr", "mse"} <= keys:
-                raise InputError(f"holds {sorted(keys)}; save it with np.savez(FILE, snr=..., mse=...)")
-            arrays = [_read_array(partial(archive.open, f"{name}.npy"), _check_shape) for name in ("snr", "mse")]
-        return LossCurve(*(torch.from_numpy(np.array(array, dtype=np.float64)) for array in arrays))
+    with naming(path), npz_members(path, "snr=..., mse=...") as members:
+        if not {"snr", "mse"} <= set(members):
+            raise InputError(f"holds {shown_names(members)}; save it with np.savez(FILE, snr=..., mse=...)")
+        arrays = [read_array(members[name], partial(_check_shape, name)) for name in ("snr", "mse")]
+        notes = unused(str(path), set(members) - {"snr", "mse"})
+        return LossCurve(*(torch.from_numpy(np.array(array, dtype=np.float64)) for array in arrays), notes)
 
 
-def _check_shape(shape: Shape, _: np.dtype) -> None:
-    if len(shape) != 1:
-        raise InputError(f"holds an array of shape {shape}; snr and mse must be lists of numbers")
+def _check_shape(name: str, shape: Shape, _: np.dtype) -> None:
+    if len(shape) != 1 or shape[0] > MOST_NODES:
+        raise InputError(f"{name} has shape {shape}; snr and mse must be lists of numbers, at most {MOST_NODES}")

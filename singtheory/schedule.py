@@ -8,7 +8,6 @@ The variance preserving schedules (VP) satisfy `α² + σ² = 1`; rectified flow
 Times, and what is returned, are float64 tensors; floats are accepted and give tensors of shape ().
 """
 
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,8 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.errors import InputError, unknown_name
+from singtheory.reading import naming, read_json
+from singtheory.scheduler_config import check_config
 
 Time = Tensor | float
 
@@ -142,12 +143,12 @@ class Power(VariancePreserving):
     """`α = (1 − t)^p`, `σ = √(1 − α²)`: `α̇(1)` is 0, finite or infinite as p is above, at or below 1 (C3).
 
     Args:
-        p: the exponent, positive.
+        p: the exponent, from 1e-6 to 1e6: beyond, float64 has nothing between `α` = 1 or 0 and its ends.
     """
 
     def __init__(self, p: float) -> None:
-        if not 0 < p < math.inf:
-            raise InputError(f"power:{p}: the exponent must be positive and finite")
+        if not 1e-6 <= p <= 1e6:
+            raise InputError(f"power:{p}: the exponent must be positive, from 1e-6 to 1e6")
         self.p = p
 
     def alpha(self, t: Time) -> Tensor:
@@ -251,21 +252,22 @@ class Discrete(VariancePreserving):
         return len(self._bars) - 1
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "Discrete":
+    def from_config(cls, config: Mapping[str, Any], source: str = "scheduler config") -> "Discrete":
         """Read the fields of a diffusers `scheduler_config.json` (betas, zero-terminal-SNR rescale, grid fields).
 
-        Raises `InputError` when the config has no betas, an unknown `beta_schedule`, or something else than a number for one.
+        Args:
+            config: its fields; those that do not say what noise is are for others.
+            source: named in front of what is wrong with it.
+
+        Raises:
+            InputError: when the config has no betas, and for a field that is no such thing (`scheduler_config.check_config`).
         """
-        try:
-            bars = torch.cumprod(1 - _betas(config), dim=0)
-            steps_offset = int(config.get("steps_offset", 0))
-        except InputError:
-            raise
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"scheduler config: a field holds no number ({error}); correct it") from None
-        if config.get("rescale_betas_zero_snr"):
-            bars = zero_terminal_snr(bars)
-        return cls(bars, steps_offset, bool(config.get("set_alpha_to_one", True)))
+        with naming(source):
+            checked = check_config(config)
+            bars = torch.cumprod(1 - checked.betas, dim=0)
+            if checked.rescale_betas_zero_snr:
+                bars = zero_terminal_snr(bars)
+            return cls(bars, checked.steps_offset, checked.set_alpha_to_one)
 
     def _segment(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The node at the left of `t`, and how far t lies towards the next, in (0, 1]."""
@@ -317,52 +319,6 @@ def zero_terminal_snr(alpha_bars: Tensor) -> Tensor:
     return ((roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))) ** 2
 
 
-def _betas(config: Mapping[str, Any]) -> Tensor:
-    """The T betas of a diffusers scheduler config, float64, by diffusers' own rules."""
-    if config.get("trained_betas") is not None:
-        return torch.as_tensor(config["trained_betas"], dtype=torch.float64)
-    missing = {"beta_start", "beta_end", "num_train_timesteps"} - set(config)
-    if missing:
-        kind = config.get("_class_name", "the scheduler config")
-        raise InputError(
-            f"{kind} has no {', '.join(sorted(missing))}: give a config with betas, or --schedule rectified-flow for flow matching"
-        )
-    steps, start, end = (
-        int(config["num_train_timesteps"]),
-        float(config["beta_start"]),
-        float(config["beta_end"]),
-    )
-    rule = config.get("beta_schedule", "linear")
-    if rule not in _BETA_RULES:
-        raise unknown_name("beta_schedule", str(rule), _BETA_RULES)
-    return _BETA_RULES[rule](start, end, steps)
-
-
-def _linear_betas(start: float, end: float, steps: int) -> Tensor:
-    return torch.linspace(start, end, steps, dtype=torch.float64)
-
-
-def _scaled_linear_betas(start: float, end: float, steps: int) -> Tensor:
-    return torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64) ** 2
-
-
-def _cosine_betas(start: float, end: float, steps: int) -> Tensor:
-    """diffusers' `squaredcos_cap_v2`, which ignores `start` and `end` and caps at 0.999."""
-    bar = torch.cos((torch.arange(steps + 1, dtype=torch.float64) / steps + 0.008) / 1.008 * (math.pi / 2)) ** 2
-    return (1 - bar[1:] / bar[:-1]).clamp(max=0.999)
-
-
-def _sigmoid_betas(start: float, end: float, steps: int) -> Tensor:
-    return torch.sigmoid(torch.linspace(-6, 6, steps, dtype=torch.float64)) * (end - start) + start
-
-
-_BETA_RULES = {
-    "linear": _linear_betas,
-    "scaled_linear": _scaled_linear_betas,
-    "squaredcos_cap_v2": _cosine_betas,
-    "sigmoid": _sigmoid_betas,
-}
-
 STABLE_DIFFUSION: dict[str, Any] = {
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,
@@ -401,15 +357,5 @@ def schedule_named(name: str) -> Schedule:
         except ValueError:
             raise InputError(f"{name}: the exponent must be a number, as in power:0.5") from None
     if name.endswith(".json"):
-        return Discrete.from_config(_read_config(Path(name)))
+        return Discrete.from_config(read_json(Path(name), "scheduler config"), name)
     raise unknown_name("schedule", name, [*_NAMED, "power:P", "scheduler_config.json"])
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a scheduler_config.json ({error})") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: holds no scheduler config but a {type(config).__name__}")
-    return config

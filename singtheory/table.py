@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from singtheory import bound, divergence, draw, formula
-from singtheory.errors import InputError
+from singtheory import bound, divergence, draw, formula, memory
 from singtheory.estimate import check_confidence, mean_interval
 from singtheory.law import Atoms
 from singtheory.posterior import AtomsPosterior
@@ -28,6 +27,12 @@ _PAIR_DRAWS = 16
 _CHUNK = 256
 
 Row = dict[str, float]
+
+
+def check_queries(queries: int, dim: int) -> None:
+    """Raise `InputError` for fewer queries a step than one, or more than fit into memory in `dim` dimensions."""
+    # draws of the kernel at every query, and about three temporaries of their size
+    memory.check_queries(queries, 1, 4 * _VALUE_DRAWS * dim, dim)
 
 
 def step_rows(
@@ -49,11 +54,10 @@ def step_rows(
         confidence: of each interval alone.
 
     Raises:
-        InputError: for fewer than one query.
+        InputError: as `check_queries`.
     """
     check_confidence(confidence)
-    if queries < 1:
-        raise InputError(f"queries {queries}: need at least one")
+    check_queries(queries, law.dim)
     for t, s in itertools.pairwise(times.tolist()):
         yield _row(law, schedule, t, s, queries, generator, confidence)
 

@@ -43,7 +43,7 @@ TIMES = torch.linspace(0, 1, 401, dtype=torch.float64)
         {"beta_schedule": "linear"},
         {"beta_schedule": "squaredcos_cap_v2"},
         {"rescale_betas_zero_snr": True},
-        {"trained_betas": [0.01, 0.1, 0.2]},
+        {"trained_betas": [0.01, 0.1, 0.2], "num_train_timesteps": 3},
     ],
     ids=["sd", "linear", "cosine", "zero-snr", "trained"],
 )
