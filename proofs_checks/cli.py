@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Waiting threads must sleep, not spin: beside any other process spinning makes a run several times slower. Read at torch's import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_UsageError = typer.BadParameter.__mro__[1]  # typer brings a click of its own in some versions
+_UsageError: Any = typer.BadParameter.__mro__[1]  # typer brings a click of its own in some versions
 
 
 class _OneLine(TyperGroup):
@@ -36,7 +36,7 @@ class _OneLine(TyperGroup):
         try:
             status = super().main(*args, standalone_mode=False, **extra)
         except _UsageError as error:
-            message = str(error.format_message())  # pyright: ignore[reportAttributeAccessIssue]
+            message = str(error.format_message())
             # without arguments the message is the help
             say(f"error: {message}" if message.isprintable() else message, err=True)
             status = 2

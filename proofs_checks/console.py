@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,7 +20,7 @@ from rich.text import Text
 from proofs_checks.claim import Claim, Outcome
 from proofs_checks.harness import CheckResult, ClaimResult
 from proofs_checks.sheet import Sheet, least_width
-from proofs_checks.streams import printing
+from proofs_checks.streams import printing, visible
 
 _COLOURS = {"proved": "green", "supported": "green", "refuted": "red", "undecided": "yellow", "vacuous": "green"}
 
@@ -48,10 +49,13 @@ def show(*sheets: Sheet) -> None:
     console = Console()
     if not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):
         console = Console(width=_PIPED)
-    with printing(sys.stdout):
+    with console.capture() as shown:  # a closed pipe would make rich end the process
         for sheet in sheets:
+            console.print(Text(visible(sheet.title, console.encoding), style="italic"))
             for table in sheet.tables(console.width, console.encoding):
                 console.print(table, width=max(console.width, least_width(table)), crop=False, no_wrap=True)
+    with printing(sys.stdout):
+        typer.echo(shown.get(), nl=False)
 
 
 def number(value: float | None) -> str:

@@ -42,17 +42,18 @@ class Sheet:
     """
 
     def __init__(self, title: str, keys: int = 1) -> None:
-        self._title, self._keys = title, keys
+        self.title, self._keys = title, keys
         self._columns: list[_Column] = []
 
     def add_column(self, title: str, justify: Justify = "left") -> None:
         """A column of prose (left) or of numbers (right)."""
-        self._columns.append(_Column(Text(title), justify, []))
+        self._columns.append(_Column(Text(visible(title)), justify, []))
 
     def add_row(self, *cells: str | Text) -> None:
         """One cell a column."""
         for column, cell in zip(self._columns, cells, strict=True):
-            column.cells.append(Text(cell) if isinstance(cell, str) else cell)
+            # before rich sees it, for it would drop some control characters
+            column.cells.append(Text(visible(cell)) if isinstance(cell, str) else cell)
 
     def tables(self, width: int, encoding: str | None = None) -> Iterator[Table]:
         """The pieces, each as wide as `width` allows, or as its first columns and one more need.
@@ -62,9 +63,8 @@ class Sheet:
             encoding: of the terminal; what it does not have is written in other words.
         """
         columns = [_shown(column, encoding) for column in self._columns]
-        title = visible(self._title, encoding)
-        for number, piece in enumerate(_pieces(columns, self._keys, width)):
-            table = Table(title=Text(title if number == 0 else f"{title} (continued)"))
+        for piece in _pieces(columns, self._keys, width):
+            table = Table()
             for column in piece:
                 whole = column.justify == "right"
                 table.add_column(column.title, justify=column.justify, no_wrap=whole, min_width=column.least)

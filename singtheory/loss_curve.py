@@ -114,7 +114,8 @@ def read_loss_curve(path: Path) -> LossCurve:
             raise InputError(f"holds {shown_names(members)}; save it with np.savez(FILE, snr=..., mse=...)")
         arrays = [read_array(members[name], partial(_check_shape, name)) for name in ("snr", "mse")]
         notes = unused(str(path), set(members) - {"snr", "mse"})
-        return LossCurve(*(torch.from_numpy(np.array(array, dtype=np.float64)) for array in arrays), notes)
+        snr, mse = (torch.from_numpy(np.array(array, dtype=np.float64)) for array in arrays)
+        return LossCurve(snr, mse, notes)
 
 
 def _check_shape(name: str, shape: Shape, _: np.dtype) -> None:

@@ -1,5 +1,7 @@
 """The hypothesis strategies of the suite: schedules, times with their exact ends, laws with their degenerate cases."""
 
+import re
+
 import torch
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -97,3 +99,68 @@ def wild_atoms(draw: st.DrawFn, dims: tuple[int, ...] = (1, 2, 3, 5, 20)) -> Ato
     offset = draw(st.sampled_from([0.0, 1.0, 1e4, 1e8]))
     scale = 10.0 ** draw(st.one_of(st.just(0.0), st.floats(-8, 8)))
     return Atoms((points + offset) * scale, weights)
+
+
+def mutations() -> int:
+    """How many mutations a file format takes: 50, or 2,000 of `--hypothesis-profile=full`."""
+    return 2000 if examples(50) >= 1000 else 50
+
+
+_NUMBERS = [
+    b"0",
+    b"-1",
+    b"1",
+    b"7",
+    b"255",
+    b"65536",
+    b"4294967296",
+    b"9" * 19,
+    b"9" * 30,
+    b"1e400",
+    b"nan",
+    b"True",
+    b"''",
+    b"(",
+    b"[[[",
+]
+"""What may stand where a header or a JSON file has a number."""
+
+
+@st.composite
+def mutated(draw: st.DrawFn, original: bytes) -> bytes:
+    """`original` with one to four changes: flipped, lost, repeated, foreign bytes, an early end, another number where one stands as text."""
+    content = bytearray(original)
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, max(0, min(len(content) - 1, draw(st.sampled_from([15, 130, 10**6]))))))
+        kind = draw(st.sampled_from(["flip", "set", "lose", "repeat", "insert", "end", "number"]))
+        if kind == "flip" and content:
+            content[place] ^= 1 << draw(st.integers(0, 7))
+        elif kind == "set" and content:
+            content[place] = draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]))
+        elif kind == "lose":
+            del content[place : place + draw(st.integers(1, 40))]
+        elif kind == "repeat":
+            content[place:place] = content[place : place + 40] * draw(st.integers(1, 30))
+        elif kind == "insert":
+            content[place:place] = draw(st.binary(min_size=1, max_size=12))
+        elif kind == "end":
+            del content[place:]
+        elif found := list(re.finditer(rb"\d[\d.e+-]*", bytes(content[:3000]))):
+            one = draw(st.sampled_from(found))
+            content[one.start() : one.end()] = draw(st.sampled_from(_NUMBERS))
+    return bytes(content)
+
+
+def json_values() -> st.SearchStrategy[object]:
+    """What a JSON file may hold, infinities, huge numbers and nesting with it."""
+    leaves = st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.sampled_from([10**18, -(10**30), 10**400]),
+        st.floats(),
+        st.text(max_size=8),
+    )
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    )
