@@ -20,7 +20,7 @@ function draw() {
   };
   const told =
     `From t = ${NUMBERS.times[time()]} to s = ${digits(state.s)}. KL to the plug-in ${digits(state.kl)} nats, ` +
-    `total variation ${digits(state.tv)}. ` +
+    `total variation ${digits(state.tv)}. The exact kernel has ${state.humps === 1 ? "one hump" : state.humps + " humps"}. ` +
     (state.b10 === null ? "" : `Bounds on KL: B10 ${digits(state.b10)}, `) +
     `${state.b10 === null ? "Bounds on KL: " : ""}B3 ${digits(state.b3)}, B2 ${digits(state.b2)}.`;
   chart.begin({ low: state.low, high: state.high, label: "x_s" }, { low: 0, high: 1.05 }, told);

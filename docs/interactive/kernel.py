@@ -21,7 +21,7 @@ _REACH = 4.0
 
 
 def numbers() -> dict[str, Any]:
-    """Of every law, time and gap: densities on a grid around the mean, KL, TV and bounds."""
+    """Of every law, time and gap: densities on a grid around the mean, how many humps the exact one has, KL, TV and bounds."""
     return {
         "schedule": "cosine",
         "times": TIMES,
@@ -39,7 +39,7 @@ def _law(one: Offered, schedule: Schedule) -> dict[str, Any]:
             step = ReverseKernel(one.law, schedule, t, s).at([float(schedule.alpha(t)) * one.place])
             low, high = _window(step)
             curves.append(_curves(step, torch.linspace(low, high, NODES, dtype=torch.float64)))
-            states.append({"s": s, "low": low, "high": high} | _measured(step))
+            states.append({"s": s, "low": low, "high": high, "humps": humps(curves[-1][0])} | _measured(step))
     stacked = torch.stack(curves)
     peaks = stacked.flatten(1).max(dim=1).values  # each state fills the height of the figure
     return {"name": one.name, "states": states, "densities": packed(stacked / peaks[:, None, None], 1.0)}
@@ -56,6 +56,12 @@ def _curves(step: ReverseStep, x: Tensor) -> Tensor:
     exact = step.log_prob(x[None, :, None])[0]
     gaussians = [one[0].log_prob(x[:, None]) for one in (step.plug_in(), step.moment_matched())]
     return torch.stack([exact, *gaussians]).exp()
+
+
+def humps(density: Tensor) -> int:
+    """How many maxima a curve (nodes,) has that can be seen: above a fiftieth of the highest."""
+    inside, seen = density[1:-1], density[1:-1] > density.max() / 50
+    return int(((inside > density[:-2]) & (inside >= density[2:]) & seen).sum())
 
 
 def _measured(step: ReverseStep) -> dict[str, float | None]:

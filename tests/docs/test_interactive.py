@@ -320,6 +320,34 @@ def test_densities_are_those_of_the_kernel(numbers):
     assert seen[1] == pytest.approx((plug_in / peak).numpy(), abs=1e-4)
 
 
+def test_the_page_says_of_small_times_what_the_figure_shows(numbers):
+    """The exact density itself, on a grid of its own, decides how many humps there are."""
+    page = " ".join((DOCS / "interactive" / "kernel.md").read_text("utf-8").split())
+    count = len(kernel.GAPS)
+    chosen, undecided = (numbers["kernel"]["laws"][k]["states"][:count] for k in (0, 2))
+    (most,) = re.findall(r"two points of equal weight at t = 0.1 no gap here costs more than ([\d.]+) nats", page)
+    assert float(f"{max(state['kl'] for state in chosen):.2g}") == float(most)
+    assert {state["humps"] for state in chosen} == {1}
+    ((seen, cost),) = re.findall(
+        r"three points at t = 0.1 have (\d) humps at the largest gap, and the step costs ([\d.]+)", page
+    )
+    assert float(f"{undecided[-1]['kl']:.3g}") == float(cost)
+    schedule, law = Cosine(), offered()[2]
+    t = kernel.TIMES[0]
+    s = float(schedule.time_of_snr(schedule.snr(t) + kernel.GAPS[-1]))
+    step = ReverseKernel(law.law, schedule, t, s).at([float(schedule.alpha(t)) * law.place])
+    x = torch.linspace(-3, 3, 6001, dtype=torch.float64)
+    density = step.log_prob(x[None, :, None])[0].exp()
+    maxima = (density[1:-1] > density[:-2]) & (density[1:-1] >= density[2:]) & (density[1:-1] > density.max() / 50)
+    assert int(maxima.sum()) == int(seen) == undecided[-1]["humps"]
+
+
+def test_humps_are_counted():
+    x = torch.linspace(-4, 4, kernel.NODES, dtype=torch.float64)
+    one, two = torch.exp(-(x**2)), torch.exp(-4 * (x - 2) ** 2) + 0.3 * torch.exp(-4 * (x + 2) ** 2)
+    assert (kernel.humps(one), kernel.humps(two), kernel.humps(one + 0.01 * two)) == (1, 2, 1)
+
+
 def test_upper_bounds_lie_above_the_truth_and_lower_ones_below(numbers):
     told = numbers["ladder"]
     for law in told["laws"]:
