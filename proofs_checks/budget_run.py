@@ -20,6 +20,7 @@ from proofs_checks.comparison import (
 from proofs_checks.console import progress
 from proofs_checks.laws import BUMPS, GOLDEN
 from proofs_checks.record import describe_data
+from proofs_checks.scale import check_powers
 from singtheory import InputError, Law, Schedule, grid
 from singtheory import data as loaders
 from singtheory.budget import chain_snr
@@ -34,7 +35,7 @@ _LAWS: dict[str, Law] = {"golden": GOLDEN, "bumps": BUMPS}
 
 
 _MOST_NATS, _FAR = 1e12, 100.0
-"""Of `γ tr Σ` where a chain ends; from there to the next node of a loss curve γ may grow by this factor."""
+"""Of `γ tr Σ` where a chain on a line ends; from there to the next node of a loss curve γ may grow by this factor."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,12 @@ def _ends(request: Request, schedule: Schedule) -> tuple[float, float]:
 
 
 def _check_end(snr_end: float, law: Law) -> None:
-    """Raise `InputError` for a chain that ends where nothing is left to measure: `γ tr Σ` is that many nats and more."""
-    most = _MOST_NATS / max(float(law.cov.trace()), sys.float_info.min)
-    if snr_end > most:
+    """Raise `InputError` for a chain on a line that ends where quadrature would take more nodes than memory holds."""
+    spread = max(float(law.cov.trace()), sys.float_info.min)
+    if law.dim == 1 and snr_end * spread > _MOST_NATS:
         raise InputError(
-            f"snr-end {snr_end:.6g}: at most {most:.6g} for these data, where the noise is a millionth of them"
+            f"snr-end {snr_end:.6g}: at most {_MOST_NATS / spread:.6g} for these data on a line, where the noise is a millionth of "
+            "them; give --snr-end, or scale the data to about 1"
         )
 
 
@@ -162,6 +164,7 @@ def _load(request: Request) -> tuple[Law, dict[str, Any], tuple[str, ...]]:
     if request.data in _LAWS:
         return _LAWS[request.data], {"name": request.data, "dim": _LAWS[request.data].dim}, ()
     loaded = loaders.load(request.data)
+    check_powers(loaded)
     law = loaded.law
     if float(law.points.std(dim=0, correction=0).max()) == 0:
         raise InputError(f"{loaded.name}: all points are equal, so there is nothing to measure; give different points")

@@ -158,6 +158,7 @@ def bounds(
     """The Gaussian reverse-process error of a sampler's steps beside its bounds, as a table and as JSON."""
     with _one_line_errors(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)"):
         from proofs_checks import console, record, run
+        from proofs_checks.scale import check_powers
         from singtheory import data as loaders
         from singtheory import files
         from singtheory.device import check_device
@@ -175,6 +176,7 @@ def bounds(
         times = grid_named(spacing, process, steps)
         law = loaders.load(data)
         _say_notes(law.notes)
+        check_powers(law)
         check_queries(queries, law.law.dim)
         rows = run.run_steps(law.law.to(device), process, times, queries, seed)
         meta = provenance(command_line("singtheory"), seed, device)
@@ -287,6 +289,7 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     """The circumstances of the run; the error probability is split evenly over its statistical checks."""
     from proofs_checks.context import Context
     from proofs_checks.harness import statistical_checks
+    from proofs_checks.scale import check_powers
     from singtheory import data as loaders
     from singtheory.device import check_device
     from singtheory.draw import check_seed
@@ -298,6 +301,7 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     error = (1 - confidence) / max(1, statistical_checks(chosen))
     loaded = loaders.load(data)
     _say_notes(loaded.notes)
+    check_powers(loaded)
     _check_scale(loaded)
     return Context(loaded, seed, error, full, device)
 

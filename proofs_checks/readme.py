@@ -5,6 +5,7 @@ Reads `report/verify.json`, which `make verify` writes, and the committed bright
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,18 @@ def claims_table(verified: dict[str, Any]) -> str:
         methods = ", ".join(dict.fromkeys(method["method"] for method in claim["methods"]))
         fell = sum(twin["verdict"] == "refuted" for twin in claim["false_twins"])
         lines.append(
-            f"| {claim['id']} | {claim['title']} | {claim['verdict']} | {methods} | {fell} of {len(claim['false_twins'])} |"
+            f"| {_cell(claim['id'])} | {_cell(claim['title'])} | {_cell(claim['verdict'])} | {_cell(methods)} | "
+            f"{fell} of {len(claim['false_twins'])} |"
         )
     verdicts = [claim["verdict"] for claim in verified["claims"]]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
     data = verified["data"]
     lines += [
         "",
-        f"{len(verdicts)} claims: {counts}.",
+        f"{len(verdicts)} claims: {_cell(counts)}.",
         "",
-        f"*`{verified['command']}`: {data['points']} points of {data['name']} in {data['dim']} dimensions, seed {verified['seed']}.*",
+        f"*{_code(verified['command'])}: {int(data['points'])} points of {_cell(data['name'])} in {int(data['dim'])} dimensions, "
+        f"seed {int(verified['seed'])}.*",
     ]
     return "\n".join(lines)
 
@@ -50,7 +53,7 @@ def main(root: Path = Path()) -> None:
     try:
         verified = _read(root / "report" / "verify.json", "make verify")
         swept = _read(brightness.RESULT, "python -m proofs_checks.brightness")
-        readme = with_table((root / "README.md").read_text(encoding="utf-8"), claims_table(verified))
+        readme = with_table((root / "README.md").read_text(encoding="utf-8"), _table(verified, root))
         buffer = io.BytesIO()
         draw(swept).savefig(buffer, format="png", metadata={"Software": None})
         write_bytes(root / "docs" / "picture-brightness.png", buffer.getvalue())
@@ -60,10 +63,33 @@ def main(root: Path = Path()) -> None:
         raise typer.Exit(2) from None
 
 
+def _table(verified: Any, root: Path) -> str:
+    """The table. Raises `InputError` for a file that `singtheory verify` did not write."""
+    try:
+        return claims_table(verified)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise InputError(
+            f"{root / 'report' / 'verify.json'}: no result of this version ({error!r}); make it with: make verify"
+        ) from None
+
+
+def _cell(text: Any) -> str:
+    """What may stand in a cell of Markdown: on one line, and nothing in it is markup or ends the cell."""
+    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", " ".join(str(text).split()))
+
+
+def _code(text: Any) -> str:
+    """A span of code, fenced by more backticks than any it holds."""
+    line = " ".join(str(text).split())
+    longest = max(map(len, re.findall("`+", line)), default=0)
+    fence, space = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
 def _read(path: Path, command: str) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise InputError(f"{path}: missing or damaged; make it with: {command}") from None
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from singtheory import bound, divergence, draw, formula, memory
+from singtheory.errors import InputError
 from singtheory.estimate import check_confidence, mean_interval
 from singtheory.law import Atoms
 from singtheory.posterior import AtomsPosterior
@@ -54,12 +55,25 @@ def step_rows(
         confidence: of each interval alone.
 
     Raises:
-        InputError: as `check_queries`.
+        InputError: as `check_queries`, and for a step that changes nothing.
     """
     check_confidence(confidence)
     check_queries(queries, law.dim)
+    _check_gaps(schedule, times)
     for t, s in itertools.pairwise(times.tolist()):
         yield _row(law, schedule, t, s, queries, generator, confidence)
+
+
+def _check_gaps(schedule: Schedule, times: Tensor) -> None:
+    """Raise `InputError` where float64 knows no difference between the signal-to-noise ratios of a step's ends."""
+    snr = schedule.snr(times)
+    still = (snr[1:] <= snr[:-1]).nonzero()[:, 0]
+    if len(still):
+        k = int(still[0])
+        raise InputError(
+            f"step from t = {float(times[k]):.6g} to {float(times[k + 1]):.6g}: the signal-to-noise ratio is {float(snr[k]):.3g} at both; "
+            "take fewer steps or another schedule"
+        )
 
 
 def _row(

@@ -85,6 +85,10 @@ NPY = {
     "images-int": npy(np.zeros((2, 2, 2), np.int32)),
     "images-far": npy(np.full((2, 2, 2), 255.0)),
     "constant": npy(np.ones((5, 3))),
+    "huge": npy(POINTS * 1e80),
+    "largest": npy(POINTS * 1e307),
+    "tiny": npy(POINTS * 1e-160),
+    "tiniest": npy(POINTS * 1e-300),
     "nothing": b"",
     "words": b"1, 2, 3\n4, 5, 6\n",
     "truncated": npy(POINTS)[:-5],
@@ -385,6 +389,12 @@ def _of_data() -> list[Case]:
     cases += [
         _refused(*VERIFY, "--data", "all-equal", words="all points are equal"),
         _refused(*BUDGET, "--data", "all-equal", words="all points are equal"),
+        *(
+            _refused(*command, "--data", f"{name}.npy", words="scale the data to about 1")
+            for command in (BOUNDS, BUDGET)
+            for name in ("huge", "largest", "tiny", "tiniest")
+        ),
+        _refused(*BOUNDS, "--data", "half.npy", "--schedule", "power:1e6", words="is 0 at both"),
         _refused(*BUDGET, "--data", "constant.npy", words="all points are equal"),
         _refused(*VERIFY, "--data", "table.csv", words="convert it"),
         _refused(*VERIFY, "--data", "fashion-mnist:~nobody-of-that-name", words="holds no train-images"),

@@ -54,6 +54,35 @@ def test_main_rewrites_table_and_picture(tmp_path):
     assert (tmp_path / "docs" / "picture-brightness.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_names_cannot_break_the_table():
+    row = {**VERIFIED["claims"][0], "title": "a | b <i>x</i> *c* [d](e)\n# f"}
+    odd = {
+        **VERIFIED,
+        "claims": [row],
+        "command": "singtheory verify --data 'a`b``c'",
+        "data": {"name": "*`x|\n<script>", "points": 1, "dim": 2},
+    }
+    lines = readme.claims_table(odd).splitlines()
+    assert len(lines) == 7
+    assert lines[2].startswith(r"| A1 | a \| b \<i\>x\</i\> \*c\* \[d\](e) # f | proved |")
+    assert r"\*\`x\| \<script\>" in lines[6] and "``` singtheory verify --data 'a`b``c' ```" in lines[4]
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", "1", '{"claims": [{}]}', '{"claims": [], "data": 1}', "[" * 100_000, "{"]
+)
+def test_another_file_in_the_place_of_the_result_is_one_line(content, tmp_path, capsys):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "verify.json").write_text(content)
+    (tmp_path / "README.md").write_text(f"{readme.OPEN}\n{readme.CLOSE}\n")
+    with pytest.raises(typer.Exit) as exit:
+        readme.main(tmp_path)
+    error = capsys.readouterr().err
+    assert exit.value.exit_code == 2
+    assert "verify.json: " in error and "make verify" in error and len(error.splitlines()) == 1
+    assert (tmp_path / "README.md").read_text() == f"{readme.OPEN}\n{readme.CLOSE}\n"
+
+
 def test_missing_result_names_the_command(tmp_path, capsys):
     with pytest.raises(typer.Exit) as exit:
         readme.main(tmp_path)
