@@ -2,11 +2,16 @@
 
 import base64
 import io
+import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from proofs_checks.streams import visible_lines
 
 BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 """Okabe and Ito's colours, which colour-blind readers tell apart."""
@@ -34,15 +39,23 @@ class Picture:
 
     def svg(self) -> bytes:
         """The drawing as SVG: the same bytes for the same figure, text as paths so that no font is needed."""
-        buffer = io.BytesIO()
         with mpl.rc_context({"svg.hashsalt": self.name, "svg.fonttype": "path"}):
-            self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        return buffer.getvalue()
+            return self._saved(format="svg", metadata={"Date": None, "Creator": None})
 
     def png(self) -> bytes:
         """The drawing as PNG, for places that take no SVG."""
+        return self._saved(format="png", dpi=100, metadata={"Software": None})
+
+    def _saved(self, **options: Any) -> bytes:
+        """The drawing; a name in it may have control characters, or letters that the font does not have and draws as boxes."""
+        for text in self.figure.findobj(Text):
+            assert isinstance(text, Text)
+            if (plain := visible_lines(text.get_text())) != text.get_text():
+                text.set_text(plain)
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            self.figure.savefig(buffer, **options)
         return buffer.getvalue()
 
     def address(self) -> str:

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from proofs_checks import console
 from proofs_checks.harness import ClaimResult
 from proofs_checks.picture import Picture
+from proofs_checks.streams import visible_lines
 from proofs_checks.typeset import typeset
 from singtheory import files
 
@@ -66,10 +67,16 @@ def humane(value: float | None) -> Markup:
     return Markup("{}10<sup>{}</sup>").format(factor, str(int(exponent)).replace("-", "−"))
 
 
+def _without_controls(value: Any) -> Any:
+    """Autoescaping leaves control characters of names as they are; no page should have them."""
+    return visible_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("proofs_checks"),
         autoescape=True,
+        finalize=_without_controls,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )

@@ -41,6 +41,11 @@ def visible(text: str, encoding: str | None = None) -> str:
     return "".join(_visible(character, encoding) for character in text)
 
 
+def visible_lines(text: str) -> str:
+    """As `visible`, for text that may have lines."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
 def _visible(character: str, encoding: str | None) -> str:
     if unicodedata.category(character) in _CONTROL:
         return character.encode("unicode_escape").decode("ascii")

@@ -93,11 +93,13 @@ def right(arguments: tuple[str, ...], out: Path) -> dict:
     return found
 
 
-@pytest.mark.parametrize("name", ["[.npy", "\x1b[31mred\x07.npy", "more.npz"])
-def test_odd_files_are_read(name, folder):
+@pytest.mark.parametrize(
+    ("name", "points", "dim"), [("[.npy", 12, 2), ("\x1b[31mred\x07.npy", 12, 2), ("more.npz", 12, 2), ("[", 2, 12)]
+)
+def test_odd_files_are_read(name, points, dim, folder):
     out = folder / "right.json"
     found = right((*BOUNDS[:-1], str(out), "--data", f"./{name}"), out)
-    assert found["data"] == {"name": name, "points": 12, "dim": 2}
+    assert found["data"] == {"name": name, "points": points, "dim": dim}
 
 
 @pytest.mark.slow

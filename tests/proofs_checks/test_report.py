@@ -97,6 +97,18 @@ def test_page_is_complete_and_stands_alone(results, tmp_path):
     assert "All of them hold" in page
 
 
+def test_names_with_controls_and_strange_letters_are_shown(results, tmp_path):
+    name = "\x1b[31m\u202e<b>漢$x_{\udcff"
+    picture = a_picture()
+    picture.figure.axes[0].set_title(name, parse_math=False)
+    meta = {**META, "data": {**META["data"], "name": name}}
+    write_report(results, [picture], meta, tmp_path)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "\x1b" not in page and "\u202e" not in page
+    assert r"\x1b[31m\u202e&lt;b&gt;漢$x_{\udcff" in page
+    assert picture.png().startswith(b"\x89PNG")
+
+
 def test_failures_cannot_be_missed(results, tmp_path):
     refuted = dataclasses.replace(results[0].checks[0], outcome=Outcome("refuted", 2.0, 1.0, -1.0, "<b>planted</b>"))
     standing = dataclasses.replace(results[0].twins[0], outcome=Outcome("supported", 1.0, 2.0, 0.5, "planted"))
