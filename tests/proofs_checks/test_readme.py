@@ -65,7 +65,7 @@ def test_names_cannot_break_the_table():
     lines = readme.claims_table(odd).splitlines()
     assert len(lines) == 7
     assert lines[2].startswith(r"| A1 | a \| b \<i\>x\</i\> \*c\* \[d\](e) # f | proved |")
-    assert r"\*\`x\| \<script\>" in lines[6] and "``` singtheory verify --data 'a`b``c' ```" in lines[4]
+    assert r"\*\`x\| \<script\>" in lines[6] and "``` singtheory verify --data 'a`b``c' ```" in lines[6]
 
 
 @pytest.mark.parametrize(
