@@ -206,7 +206,9 @@ def evaluate_ladder(posterior: Posterior, gap: float) -> dict[str, Tensor]:
     if math.isinf(gap):
         spread = posterior.trace_cov > 0
         if isinstance(posterior, AtomsPosterior):
-            spread = torch.stack([xi[p > 0].any() for xi, p in zip(posterior.deviations(), posterior.weights, strict=True)])
+            spread = torch.stack(
+                [xi[p > 0].any() for xi, p in zip(posterior.deviations(), posterior.weights, strict=True)]
+            )
         return {rung.name: _at_infinity(rung, posterior, spread) for rung in rungs}
     columns = [{rung.name: rung.evaluate(query, gap) for rung in rungs} for query in posterior]
     return {rung.name: torch.cat([column[rung.name] for column in columns]) for rung in rungs}

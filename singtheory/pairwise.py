@@ -81,7 +81,9 @@ class Core:
         """At least what rounding, of weights too, takes from a sum of terms of the size of `g‖ξ_i‖²`, weighted by p."""
         tilt = self.at(gap).tilt
         size = self.p @ self.norms2
-        return gap * (_ROUNDINGS * (self.xi.shape[1] + 20) * _UNIT * size + 4 * ((self.p * tilt) @ (self.norms2 + size)))
+        return gap * (
+            _ROUNDINGS * (self.xi.shape[1] + 20) * _UNIT * size + 4 * ((self.p * tilt) @ (self.norms2 + size))
+        )
 
     @cached_property
     def norms2(self) -> Tensor:

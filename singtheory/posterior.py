@@ -236,9 +236,7 @@ class GaussianPosterior(Posterior):
         log_gain: what the spread adds to it, `½ Σ [γλ/(1 + γλ) ρ² − log(1 + γλ)]`, `ρ = z − √γ μ`, and the sizes summed; shape (batch, 2).
     """
 
-    def __init__(
-        self, mean: Tensor, spectrum: Tensor, basis: Tensor, log_evidence: Tensor, log_gain: Tensor
-    ) -> None:
+    def __init__(self, mean: Tensor, spectrum: Tensor, basis: Tensor, log_evidence: Tensor, log_gain: Tensor) -> None:
         self.mean, self.spectrum, self.basis = mean, spectrum, basis
         self.log_evidence, self.log_gain = log_evidence, log_gain
 

@@ -27,8 +27,10 @@ def upper(core: Core, gap: float) -> Tensor:
     spread, rounding = gap * core.principal[0], core.rounding(gap)
     kl = pairwise.family(core, gap) + rounding
     rest = (kl - moments_kl(core.at(gap)).low).clamp(min=0)
-    over_moments = moments_tv(spread) + rounding + torch.minimum(
-        formula.tv_pinsker(rest, torch), formula.tv_chi2_bound(moments_chi2(core, gap), torch)
+    over_moments = (
+        moments_tv(spread)
+        + rounding
+        + torch.minimum(formula.tv_pinsker(rest, torch), formula.tv_chi2_bound(moments_chi2(core, gap), torch))
     )
     found = [formula.tv_pinsker(kl, torch), formula.tv_bretagnolle_huber(kl, torch), over_moments]
     return torch.stack(found).amin() * _UP

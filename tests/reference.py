@@ -5,17 +5,21 @@ error), TV from the two roots of `dP/dQ = 1` and normal distribution functions. 
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import mpmath as mp
 from flint import acb, arb, ctx
 
+Real = Any
+"""An mpmath number."""
 DIGITS = 700
 """Of weights and sums, for weights go down to 1e-300."""
 _BITS, _MORE_BITS = 420, 2400
 """Of the integrals, without and with such weights."""
 
 
-def posterior(points: Sequence[float], weights: Sequence[float], z: float, snr: float) -> list[mp.mpf]:
+def posterior(points: Sequence[float], weights: Sequence[float], z: float, snr: float) -> list[Real]:
     """The posterior weights of points on a line."""
     with mp.workdps(DIGITS):
         root = mp.sqrt(mp.mpf(snr))
@@ -31,7 +35,7 @@ def posterior(points: Sequence[float], weights: Sequence[float], z: float, snr: 
 
 def posterior_in_space(
     points: Sequence[Sequence[float]], weights: Sequence[float], z: Sequence[float], snr: float
-) -> list[mp.mpf]:
+) -> list[Real]:
     """The posterior weights of points in any dimension."""
     with mp.workdps(DIGITS):
         root = mp.sqrt(mp.mpf(snr))
@@ -47,14 +51,15 @@ def posterior_in_space(
         return [value / total for value in joint]
 
 
-def shifts(points: Sequence[float], p: Sequence[mp.mpf], gap: float) -> list[mp.mpf]:
+def shifts(points: Sequence[float], p: Sequence[Real], gap: float) -> list[Real]:
     """`√g ξ_i`."""
     with mp.workdps(max(DIGITS, mp.mp.dps)):
-        mean = mp.fsum(w * mp.mpf(y) for w, y in zip(p, points, strict=True))
-        return [mp.sqrt(mp.mpf(gap)) * (mp.mpf(y) - mean) for y in points]
+        moved = [mp.mpf(y) - mp.mpf(points[0]) for y in points]
+        mean = mp.fsum(w * y for w, y in zip(p, moved, strict=True))
+        return [mp.sqrt(mp.mpf(gap)) * (y - mean) for y in moved]
 
 
-def kl(points: Sequence[float], p: Sequence[mp.mpf], gap: float) -> mp.mpf:
+def kl(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
     """`KL(P‖Q)`, to many more digits than a float has."""
     with mp.workdps(DIGITS):
         m = shifts(points, p, gap)
@@ -67,7 +72,7 @@ def kl(points: Sequence[float], p: Sequence[mp.mpf], gap: float) -> mp.mpf:
         return total
 
 
-def _mean_log(centre: mp.mpf, atoms: Sequence[tuple[mp.mpf, mp.mpf]], bits: int) -> mp.mpf:
+def _mean_log(centre: Real, atoms: Sequence[tuple[mp.mpf, Real]], bits: int) -> Real:
     """`E log Σ_j p_j exp(−½Δ_j² − Δ_j n)` over a standard normal n, `Δ_j = m_i − m_j`."""
     before = ctx.prec
     ctx.prec = bits
@@ -82,7 +87,7 @@ def _mean_log(centre: mp.mpf, atoms: Sequence[tuple[mp.mpf, mp.mpf]], bits: int)
 
         cuts = [-48 + 4 * k for k in range(25)]
         found = sum(
-            (acb.integral(integrand, acb(a), acb(b), eval_limit=200_000) for a, b in zip(cuts, cuts[1:], strict=False)),
+            (acb.integral(integrand, acb(a), acb(b), eval_limit=200_000) for a, b in pairwise(cuts)),
             acb(0),
         )
         return mp.mpf(str(found.real.mid().str(int(bits * 0.28), radius=False)))
@@ -90,18 +95,18 @@ def _mean_log(centre: mp.mpf, atoms: Sequence[tuple[mp.mpf, mp.mpf]], bits: int)
         ctx.prec = before
 
 
-def _ball(x: mp.mpf) -> arb:
+def _ball(x: Real) -> arb:
     return arb(mp.nstr(x, int(ctx.prec * 0.29)))
 
 
-def chi2(points: Sequence[float], p: Sequence[mp.mpf], gap: float) -> mp.mpf:
+def chi2(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
     """`χ²(P‖Q) = Σ p_i p_j e^{g ξ_i ξ_j} − 1`."""
     with mp.workdps(DIGITS):
         m = shifts(points, p, gap)
         return mp.fsum(p[i] * p[j] * mp.expm1(m[i] * m[j]) for i in range(len(p)) for j in range(len(p)))
 
 
-def tv(points: Sequence[float], p: Sequence[mp.mpf], gap: float) -> mp.mpf:
+def tv(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
     """`TV(P, Q)` from the roots of the convex `dP/dQ − 1` on either side of 0."""
     with mp.workdps(DIGITS if min(w for w in p if w > 0) < 1e-30 else 120):
         m = shifts(points, p, gap)
@@ -112,7 +117,7 @@ def tv(points: Sequence[float], p: Sequence[mp.mpf], gap: float) -> mp.mpf:
         return _cdf(b) - _cdf(a) - mass
 
 
-def _root(m: Sequence[mp.mpf], p: Sequence[mp.mpf], sign: int) -> mp.mpf:
+def _root(m: Sequence[Real], p: Sequence[Real], sign: int) -> Real:
     low, high = mp.mpf(0), mp.mpf(60)
     for _ in range(int(3.4 * mp.mp.dps)):
         middle = (low + high) / 2
@@ -121,5 +126,5 @@ def _root(m: Sequence[mp.mpf], p: Sequence[mp.mpf], sign: int) -> mp.mpf:
     return low
 
 
-def _cdf(x: mp.mpf) -> mp.mpf:
+def _cdf(x: Real) -> Real:
     return mp.erfc(-x / mp.sqrt(2)) / 2

@@ -7,6 +7,7 @@ Monte Carlo elsewhere. Every interval holds for the posterior and the gap that a
 
 from singtheory.divergence.chi2 import log1p_chi2
 from singtheory.divergence.gauss import kl_gauss, kl_gauss_exact, kl_gauss_low
+from singtheory.divergence.point import is_point, to_point, tv_to_point, w2_to_point
 from singtheory.divergence.quadrature import kl_isotropic_quadrature, kl_moment_quadrature, kl_quadrature
 from singtheory.divergence.sampled import (
     draw_kernel,
@@ -25,6 +26,7 @@ __all__ = [
     "draw_kernel",
     "draw_plug_in",
     "excess",
+    "is_point",
     "kl_gauss",
     "kl_gauss_exact",
     "kl_gauss_low",
@@ -34,8 +36,11 @@ __all__ = [
     "kl_monte_carlo",
     "kl_quadrature",
     "log1p_chi2",
+    "to_point",
     "tv_exact",
     "tv_monte_carlo",
+    "tv_to_point",
     "w2_bracket",
     "w2_exact",
+    "w2_to_point",
 ]

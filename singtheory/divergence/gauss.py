@@ -35,8 +35,7 @@ def kl_gauss_low(posterior: Posterior, gap: float) -> Tensor:
 def kl_gauss_exact(posterior: GaussianPosterior, gap: float) -> Estimate:
     """`KL(P‖Q)` of Gaussian posteriors in closed form; the interval is its rounding."""
     found = [moments_kl(Components.of(query, gap)) for query in posterior]
-    columns = (_column(posterior, [getattr(of, name) for of in found]) for name in ("value", "low", "high"))
-    return Estimate(*columns, 1.0, 0, "exact")
+    return Estimate.stack([Estimate.single(of.value, of.low, of.high, "exact") for of in found])
 
 
 def moments_kl(of: Components) -> Enclosure:
@@ -55,8 +54,8 @@ def components_kl(of: Components) -> float:
 
 def kl_between(of: Components, chi2: ChiSquare) -> tuple[float, float]:
     """Bounds on `KL(P‖Q)` from below (B5) and from above (convexity, B2)."""
-    lost = of.trace_error
-    return moments_kl(of).low, min(components_kl(of) + lost, chi2.high)
+    least = 5e-324 if bool((of.points != 0).any()) else 0.0  # where squares underflow
+    return moments_kl(of).low, min(components_kl(of) + of.trace_error, chi2.high) + least
 
 
 def _column(posterior: Posterior, values: list[float]) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from singtheory.divergence import gauss
 from singtheory.divergence.cells import Value, Windows, integrate, nodes_of
 from singtheory.divergence.chi2 import chi_square
-from singtheory.divergence.components import LOG_2PI, UNIT, Components
+from singtheory.divergence.components import UNIT, Components
 from singtheory.estimate import Estimate
 from singtheory.formula.small import expm1_rest
 from singtheory.posterior import Posterior
@@ -99,9 +99,7 @@ def kl_isotropic_quadrature(posterior: Posterior, gap: float, var: float) -> Est
 
 def plug_in(of: Components) -> Reference:
     """Q itself."""
-    return Reference(
-        torch.zeros(of.dim, dtype=torch.float64), torch.eye(of.dim, dtype=torch.float64), 0.0
-    )
+    return Reference(torch.zeros(of.dim, dtype=torch.float64), torch.eye(of.dim, dtype=torch.float64), 0.0)
 
 
 def _enclosed(of: Components, reference: Reference, low: float, high: float) -> Estimate:
@@ -111,8 +109,7 @@ def _enclosed(of: Components, reference: Reference, low: float, high: float) -> 
         error = math.inf
     value = min(max(found.value, low), high)
     least, most = max(found.value - error, low), min(found.value + error, high)
-    columns = torch.tensor([[value], [min(least, value)], [max(most, value)]], dtype=torch.float64)
-    return Estimate(*columns, 1.0, found.nodes, "quadrature")
+    return Estimate.single(value, min(least, value), max(most, value), "quadrature", found.nodes)
 
 
 def _kl(of: Components, reference: Reference, low: float) -> tuple[Value, float]:
@@ -127,7 +124,9 @@ def _kl(of: Components, reference: Reference, low: float) -> tuple[Value, float]
     left_out = float(light @ (1 + sizes[~kept])) + of.dim * math.exp(gauss.log_tail(reach)) * whole
     found = integrate(lambda n, k: _integrand(of, reference, n, k), windows(of, reference, kept, reach))
     moved = float(of.tilt @ _slopes(of, reference, found).abs())
-    return found, found.error + found.rounding + left_out + moved + 64 * UNIT * found.value + (_LEAST_WEIGHT if of.trace > 0 or len(of.p) > 1 else 0.0)
+    return found, found.error + found.rounding + left_out + moved + 64 * UNIT * found.value + (
+        _LEAST_WEIGHT if of.trace > 0 or len(of.p) > 1 else 0.0
+    )
 
 
 def _most_spread(of: Components) -> Tensor:

@@ -15,6 +15,7 @@ import math
 from typing import NamedTuple
 
 import torch
+from scipy.stats import chi2 as chi2_law
 from torch import Tensor
 
 from singtheory import draw
@@ -61,7 +62,7 @@ def tv_monte_carlo(
         lost = float(((1 - shortfall) * at.error).mean() + 2 * (of.p @ of.tilt)) + 64 * UNIT * highest
         value = float(shortfall.mean())
         most = min(1.0, highest, math.sqrt((of.trace + of.trace_error) / (2 * math.pi)) * (1 + 8 * UNIT))
-        return estimate_of(value, max(0.0, low - lost), min(most, high + lost), confidence, samples)
+        return Estimate.single(value, max(0.0, low - lost), min(most, high + lost), "monte-carlo", samples, confidence)
 
     return Estimate.stack([estimate(query) for query in posterior])
 
@@ -104,12 +105,6 @@ def _draw_kernel(query: Posterior, of: Components, n: int, generator: torch.Gene
     return of.centres[chosen] + noise
 
 
-def estimate_of(value: float, low: float, high: float, confidence: float, n: int) -> Estimate:
-    """One query's, the value moved into its interval."""
-    columns = torch.tensor([[min(max(value, low), high)], [low], [high]], dtype=torch.float64)
-    return Estimate(*columns, confidence, n, "monte-carlo")
-
-
 def check_samples(samples: int, confidence: float) -> None:
     """Raise `InputError` for fewer than two samples and for a confidence that is none."""
     check_confidence(confidence)
@@ -130,7 +125,7 @@ def _kl(query: Posterior, gap: float, half: int, generator: torch.Generator | No
     high = min(known_high, *(form.high + lost for form in forms))
     if low > high:  # one of the intervals has missed: they hold together with the stated confidence only
         low, high = min(low, high), max(low, high)
-    return estimate_of(value, low, high, confidence, 2 * half)
+    return Estimate.single(value, low, high, "monte-carlo", 2 * half, confidence)
 
 
 def _weights_error(of: Components, chi2: ChiSquare) -> float:
@@ -154,25 +149,69 @@ def _by_ratio(of: Components, u_p: Tensor, u_q: Tensor, chi2: ChiSquare, confide
     least = -(of.trace + of.trace_error) / 2
     each = _split(confidence, 3)
     below_low, below_high = _scaled_interval(below, float(_phi(torch.tensor(least, dtype=torch.float64))), each)
-    lost = float((log_p.clamp(min=0).clamp(max=1) * at_p.error).mean() + (log_q.exp() * log_q.abs() * at_q.error).mean())
+    lost = float(
+        (log_p.clamp(min=0).clamp(max=1) * at_p.error).mean() + (log_q.exp() * log_q.abs() * at_q.error).mean()
+    )
     lost += 64 * UNIT * value
-    if chi2.high > 700:
+    cost = math.log(2 / (1 - each)) / len(u_p)  # what a mean's interval loses by the range of its variable
+    cut = _cut(of, cost) or _chi2_cut(chi2)
+    if cut is None:
         return Form(value, max(0.0, below_low - lost), math.inf)
-    chi2_high = math.expm1(chi2.high)
-    # the threshold balances the range of the variables against the tail left out; any fixed choice is valid
-    threshold = 6 * math.sqrt(chi2_high) + 200 * chi2_high
-    if threshold == 0:
+    log_threshold, kappa, tail = cut
+    if log_threshold == 0:
         return Form(value, 0.0, below_high + lost)
-    log_threshold = math.log1p(threshold)
-    largest, kappa = _excess_at(log_threshold), tail_slope(log_threshold)
-    kept = torch.where(log_p <= log_threshold, above, 0.0)
-    drift = torch.where(log_p <= log_threshold, at_p.excess, 0.0)
-    low, _ = _scaled_interval(kept, largest, each)
-    lowest, highest = -kappa * threshold, max(largest, -kappa * math.expm1(least))
-    shifted = (kept - kappa * drift - lowest).clamp(0, highest - lowest)
-    high = lowest + _scaled_interval(shifted, highest - lowest, each)[1]
-    lost += kappa * float((drift.abs() + 1).mul(at_p.error).mean())
-    return Form(value, max(0.0, low + below_low - lost), high + kappa * chi2_high + below_high + lost)
+    largest, inside = _excess_at(log_threshold), log_p <= log_threshold
+    kept, drift = torch.where(inside, above, 0.0), torch.where(inside, at_p.excess, 0.0)
+    low, high = _scaled_interval(kept, largest, each)
+    if kappa > 0:
+        lowest = -kappa * math.expm1(log_threshold)
+        span = max(largest, -kappa * math.expm1(least)) - lowest
+        high = lowest + _scaled_interval((kept - kappa * drift - lowest).clamp(0, span), span, each)[1]
+        lost += kappa * float((drift.abs() + 1).mul(at_p.error).mean())
+    return Form(value, max(0.0, low + below_low - lost), high + tail + below_high + lost)
+
+
+class Cut(NamedTuple):
+    """Where the part above one is cut: `E_P[f(r); r > R] ≤ tail − κ E_P[r − 1; r ≤ R]`, `log_threshold = log R`."""
+
+    log_threshold: float
+    kappa: float
+    tail: float
+
+
+def _chi2_cut(chi2: ChiSquare) -> Cut | None:
+    """By `f(r) ≤ κ (r − 1)` beyond R and χ²; none where χ² is out of sight."""
+    if chi2.high > 700:
+        return None
+    high = math.expm1(chi2.high)
+    # the threshold balances the range of the variables against the tail left out; any fixed choice is valid
+    log_threshold = math.log1p(6 * math.sqrt(high) + 200 * high)
+    kappa = tail_slope(log_threshold) if log_threshold > 0 else 0.0
+    return Cut(log_threshold, kappa, kappa * high)
+
+
+def _cut(of: Components, cost: float) -> Cut | None:
+    """By how far u can be, where no atom is far: with `‖m_j‖ ≤ M`, λ the largest eigenvalue of gC and `‖u‖ ≤ ρ`,
+
+    `r − 1 ≤ Σ p_j (e^{⟨m_j, u⟩} − 1 − ⟨m_j, u⟩) ≤ λρ² h(Mρ)`, `h(x) = (eˣ − 1 − x)/x²`, which increases. Beyond ρ, `f(r) ≤ ½ log² r ≤ ½ M²‖u‖²` and
+    `‖u‖ ≤ ‖n‖ + M`, so that the tail is at most `M² (E[‖n‖²; ‖n‖ > ρ − M] + M² P(‖n‖ > ρ − M))`. The ρ is that of the least tail and `cost` times the range.
+    """
+    furthest = math.sqrt(float(of.norms2.max())) * (1 + 64 * UNIT)
+    if of.spread is not None or not 0 < furthest <= 1:
+        return None
+    largest = float(of.eigenvalues[-1]) + of.eigenvalue_error
+    reach = math.sqrt(of.dim) + torch.linspace(0, 12, 121, dtype=torch.float64)
+    beyond = [torch.from_numpy(chi2_law.sf(reach.square().numpy(), of.dim + extra)) for extra in (0, 2)]
+    tails = 1.001 * furthest**2 * (of.dim * beyond[1] + furthest**2 * beyond[0])
+    radius = reach + furthest
+    x = furthest * radius
+    bounds = torch.log1p(1.001 * largest * radius.square() * expm1_rest(x, torch) / x.square())
+    bounds = torch.minimum(bounds, x)
+    if of.dim == 1:  # r is convex: the larger of its values at both ends
+        ends = of.ratio(torch.cat([-radius, radius])[:, None])
+        bounds = (ends.log_r + ends.error).unflatten(0, (2, -1)).amax(dim=0).clamp(min=0)
+    best = int((tails + cost * excess(bounds)).argmin())
+    return Cut(float(bounds[best]), 0.0, float(tails[best]))
 
 
 def tail_slope(log_threshold: float) -> float:

@@ -48,10 +48,8 @@ def _w2(of: Components) -> Estimate:
     width = min(error / max(root, 1e-300), math.sqrt(error)) + outside
     width += min(weights, float(of.tilt.max()) * 2 * (root + high))
     value = min(max(root, low), high)
-    columns = torch.tensor(
-        [[value], [min(value, max(low, root - width))], [max(value, min(high, root + width))]], dtype=torch.float64
-    )
-    return Estimate(*columns, 1.0, found.nodes, "quadrature")
+    least, most = min(value, max(low, root - width)), max(value, min(high, root + width))
+    return Estimate.single(value, least, most, "quadrature", found.nodes)
 
 
 def _moved(of: Components, n: Tensor, k: int) -> tuple[Tensor, Tensor]:

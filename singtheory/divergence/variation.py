@@ -38,8 +38,7 @@ def _tv_exact(of: Components) -> Estimate:
     found = refine(lambda n, _: _shortfall(of, n), [(-1, edges[:-1, None], edges[1:, None])])
     error = found.error + found.rounding + float(of.tilt @ _slopes(of, found)) + 64 * UNIT * found.value + 1e-300
     value = min(found.value, 1.0)
-    columns = torch.tensor([[value], [max(0.0, value - error)], [min(1.0, value + error)]], dtype=torch.float64)
-    return Estimate(*columns, 1.0, 0, "exact")
+    return Estimate.single(value, max(0.0, value - error), min(1.0, value + error), "exact")
 
 
 def _root(of: Components, sign: float) -> Tensor:
@@ -75,7 +74,9 @@ def _slopes(of: Components, found: Value) -> Tensor:
         linear = n @ of.centres.mT
         slope = ratio * _slope(of, n)
         drift = n[:, 0] * (ratio @ of.p) - slope @ of.p - n[:, 0]
-        total += (weights * density) @ ((torch.expm1(at.value.clamp(max=700.0)) - linear).abs() + drift.abs()[:, None] * of.centres[:, 0].abs())
+        total += (weights * density) @ (
+            (torch.expm1(at.value.clamp(max=700.0)) - linear).abs() + drift.abs()[:, None] * of.centres[:, 0].abs()
+        )
     return of.p * total
 
 
