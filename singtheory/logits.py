@@ -44,6 +44,7 @@ def log_weights(points: Points, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]
         else:
             found = _exact(points.whole, points.log_weights, z[query], snr[query])
             error = torch.zeros_like(found)
+        found = torch.where(points.weights > 0, found, 0.0)
         sizes = found.abs() + points.log_weights.clamp(min=-1e300).abs()
         joint = found + points.log_weights
         logits.append(torch.log_softmax(joint, dim=0))
@@ -87,4 +88,5 @@ def _relative(y: Tensor, z: Tensor, root: Double2, reference: int) -> Tensor:
     step = root.times(Double2.difference(y, origin))
     residual = Double2(z, torch.zeros_like(z)).minus(root.times(Double2(origin, torch.zeros_like(origin))))
     half = Double2(step.high / 2, step.low / 2)
-    return step.times(residual.minus(half)).total().value()
+    found = step.times(residual.minus(half)).total().value()
+    return torch.where(found.isnan(), -torch.inf, found)  # where squares overflow the point is far away

@@ -50,6 +50,7 @@ class Core:
         if int(kept.sum()) > MAX_ATOMS:
             kept = torch.zeros_like(kept).index_fill(0, weights.topk(MAX_ATOMS).indices, True)
         (deviations,) = query.deviations()
+        deviations = torch.where(query.log_weights[0, :, None] > -torch.inf, deviations, 0.0)
         self.log_p = torch.log_softmax(query.log_weights[0, kept], 0)
         self.log_p_error = errors[kept]
         self.p = self.log_p.exp()

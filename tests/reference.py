@@ -15,8 +15,8 @@ Real = Any
 """An mpmath number."""
 DIGITS = 700
 """Of weights and sums, for weights go down to 1e-300."""
-_BITS, _MORE_BITS = 420, 2400
-"""Of the integrals, without and with such weights."""
+_BITS = 140
+"""Of KL, beyond what its terms cancel to."""
 
 
 def posterior(points: Sequence[float], weights: Sequence[float], z: float, snr: float) -> list[Real]:
@@ -66,7 +66,11 @@ def kl(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
         kept = [i for i, w in enumerate(p) if w > mp.mpf(10) ** -600]
         trace = mp.fsum(p[i] * m[i] ** 2 for i in kept)
         total = trace / 2
-        bits = _MORE_BITS if min(p[i] for i in kept) < 1e-30 else _BITS
+        # KL is at least ½(λ − log(1 + λ)), λ = g tr C, while its terms are of the size of λ and of one
+        least = (trace - mp.log1p(trace)) / 2
+        if least == 0:
+            return mp.mpf(0)
+        bits = _BITS + int(mp.log((1 + trace) / least, 2))
         for i in kept:
             total += p[i] * _mean_log(m[i], [(p[j], m[j]) for j in kept], bits)
         return total
@@ -85,9 +89,10 @@ def _mean_log(centre: Real, atoms: Sequence[tuple[mp.mpf, Real]], bits: int) -> 
             inner = sum((w * (-(d * d) / 2 - d * n).exp() for w, d in near), acb(0))
             return inner.log(analytic=analytic) * (-(n * n) / 2).exp() / root
 
+        tolerance = arb(2) ** (20 - bits)
         cuts = [-48 + 4 * k for k in range(25)]
         found = sum(
-            (acb.integral(integrand, acb(a), acb(b), eval_limit=200_000) for a, b in pairwise(cuts)),
+            (acb.integral(integrand, acb(a), acb(b), eval_limit=200_000, abs_tol=tolerance, rel_tol=tolerance) for a, b in pairwise(cuts)),
             acb(0),
         )
         return mp.mpf(str(found.real.mid().str(int(bits * 0.28), radius=False)))
@@ -96,7 +101,7 @@ def _mean_log(centre: Real, atoms: Sequence[tuple[mp.mpf, Real]], bits: int) -> 
 
 
 def _ball(x: Real) -> arb:
-    return arb(mp.nstr(x, int(ctx.prec * 0.29)))
+    return arb(mp.nstr(x, int(ctx.prec * 0.302) + 5))
 
 
 def chi2(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
@@ -108,12 +113,12 @@ def chi2(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
 
 def tv(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
     """`TV(P, Q)` from the roots of the convex `dP/dQ − 1` on either side of 0."""
-    with mp.workdps(DIGITS if min(w for w in p if w > 0) < 1e-30 else 120):
+    with mp.workdps(70 + int(-mp.log10(min(w for w in p if w > mp.mpf(10) ** -600)))):
         m = shifts(points, p, gap)
         if all(value == 0 for value, w in zip(m, p, strict=True) if w > 0):
             return mp.mpf(0)
         a, b = -_root(m, p, -1), _root(m, p, 1)
-        mass = mp.fsum(w * (_cdf(b - x) - _cdf(a - x)) for w, x in zip(p, m, strict=True))
+        mass = mp.fsum(w * (_cdf(b - x) - _cdf(a - x)) for w, x in zip(p, m, strict=True) if w > 0)
         return _cdf(b) - _cdf(a) - mass
 
 
@@ -121,10 +126,12 @@ def _root(m: Sequence[Real], p: Sequence[Real], sign: int) -> Real:
     low, high = mp.mpf(0), mp.mpf(60)
     for _ in range(int(3.4 * mp.mp.dps)):
         middle = (low + high) / 2
-        r = mp.fsum(w * mp.exp(x * sign * middle - x * x / 2) for w, x in zip(p, m, strict=True))
+        r = mp.fsum(w * mp.exp(x * sign * middle - x * x / 2) for w, x in zip(p, m, strict=True) if w > 0)
         low, high = (middle, high) if r < 1 else (low, middle)
     return low
 
 
 def _cdf(x: Real) -> Real:
+    if abs(x) > 100:
+        return mp.mpf(x > 0)
     return mp.erfc(-x / mp.sqrt(2)) / 2

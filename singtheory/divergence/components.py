@@ -171,7 +171,7 @@ class Components:
     @cached_property
     def tilt(self) -> Tensor:
         """At least the relative errors of the weights, their sum kept, shape (k,)."""
-        change = torch.expm1(self.log_p_error)
+        change = torch.expm1(self.log_p_error.clamp(max=300.0))  # then nothing is known
         return change + self.p @ change
 
     def rotated(self) -> "Components":

@@ -106,7 +106,7 @@ def test_a_line_in_the_plane(name, gap):
     """Points (y, y) are points on a line at √2 the distance: so the gap is twice that of the line."""
     y, weights, z, snr, _ = HOSTILE[name]
     law = Atoms([[value, value] for value in y], list(weights))
-    z = [z, z / 2]
+    z = [z, z]
     p = reference.posterior_in_space([[value, value] for value in y], law.weights.tolist(), z, snr)
     found = divergence.kl_quadrature(law.posterior(z, snr), gap)
     assert_holds(found, reference.kl(y, p, 2 * gap), name)
@@ -192,7 +192,7 @@ def test_the_slope_of_the_tail_is_its_supremum():
     for threshold in (0.01, 0.5, 1.1, 1.2, 3.0, 9.0):
         largest = float(ratios[log_r >= threshold].max())
         assert sampled.tail_slope(threshold) >= largest * (1 - 1e-12)
-        assert sampled.tail_slope(threshold) == pytest.approx(largest, rel=1e-6)
+        assert sampled.tail_slope(threshold) == pytest.approx(largest, rel=1e-4)
 
 
 def _bumps(weights=(0.4, 0.6)):
