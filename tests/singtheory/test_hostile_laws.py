@@ -61,7 +61,7 @@ def assert_all_hold(posterior, gap, truth, what=""):
     kl, tv = divergence.kl_quadrature(posterior, gap), divergence.tv_exact(posterior, gap)
     assert_holds(kl, truth["kl"], f"KL {what}")
     assert_holds(tv, truth["tv"], f"TV {what}")
-    assert 0 <= float(tv.low) and float(tv.high) <= 1
+    assert float(tv.low) >= 0 and float(tv.high) <= 1
     for rung in bound.LADDER:
         if rung.side != "leading":
             value, exact = (

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from singtheory import Atoms, Gaussian, GaussianMixture, InputError, posterior
-from singtheory.points import Points
 from tests.strategies import atoms, gaps, queries, snrs
 
 COV = [[0.7, 0.3], [0.3, 0.4]]
