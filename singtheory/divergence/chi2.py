@@ -104,7 +104,7 @@ def _gauss_rest(of: Components, j: int, k: int) -> Tensor:
     quadratic = root.mT @ other @ root
     values, axes = torch.linalg.eigh((quadratic + quadratic.mT) / 2)
     if float(values[-1]) >= 1:
-        return torch.tensor([torch.inf, 0.0], dtype=torch.float64)
+        return torch.tensor([torch.inf, 0.0], dtype=torch.float64, device=mean.device)
     linear = axes.mT @ (root.mT @ (other_mean + other @ mean))
     drift = mean @ other @ mean / 2
     values = values.clamp(min=0)

@@ -174,6 +174,11 @@ class Components:
         change = torch.expm1(self.log_p_error.clamp(max=300.0))  # then nothing is known
         return change + self.p @ change
 
+    def on_host(self) -> "Components":
+        """On the CPU, where cubature works."""
+        tensors = [None if x is None else x.cpu() for x in (self.spread, self.basis)]
+        return Components(self.log_p.cpu(), self.log_p_error.cpu(), self.points.cpu(), self.gap, *tensors)
+
     def rotated(self) -> "Components":
         """In the principal axes of C, which change no divergence from N(0, I)."""
         if self.dim == 1:

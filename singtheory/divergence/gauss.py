@@ -10,7 +10,7 @@ from singtheory.divergence.chi2 import ChiSquare
 from singtheory.divergence.components import Components
 from singtheory.estimate import Estimate
 from singtheory.formula.small import log1p_rest
-from singtheory.posterior import GaussianPosterior, Posterior
+from singtheory.posterior import Posterior
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def kl_gauss_low(posterior: Posterior, gap: float) -> Tensor:
     return _column(posterior, [moments_kl(Components.of(query, gap)).low for query in posterior])
 
 
-def kl_gauss_exact(posterior: GaussianPosterior, gap: float) -> Estimate:
+def kl_gauss_exact(posterior: Posterior, gap: float) -> Estimate:
     """`KL(P‖Q)` of Gaussian posteriors in closed form; the interval is its rounding."""
     found = [moments_kl(Components.of(query, gap)) for query in posterior]
     return Estimate.stack([Estimate.single(of.value, of.low, of.high, "exact") for of in found])

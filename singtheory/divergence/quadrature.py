@@ -64,7 +64,7 @@ def kl_quadrature(posterior: Posterior, gap: float) -> Estimate:
     """`KL(P‖Q)` by cubature, d ≤ 2."""
 
     def estimate(query: Posterior) -> Estimate:
-        of = Components.of(query, gap).rotated()
+        of = Components.of(query, gap).on_host().rotated()
         low, high = gauss.kl_between(of, chi_square(of))
         return _enclosed(of, plug_in(of), low, high)
 
@@ -75,7 +75,7 @@ def kl_moment_quadrature(posterior: Posterior, gap: float) -> Estimate:
     """`KL(P‖M)` by cubature, d ≤ 2: M has the mean and covariance of P."""
 
     def estimate(query: Posterior) -> Estimate:
-        of = Components.of(query, gap).rotated()
+        of = Components.of(query, gap).on_host().rotated()
         _, high = gauss.kl_between(of, chi_square(of))
         values, basis = torch.linalg.eigh(of.cov)
         if len(of.p) == 1:
@@ -89,7 +89,7 @@ def kl_isotropic_quadrature(posterior: Posterior, gap: float, var: float) -> Est
     """`KL(P‖N(0, var·I))` in the coordinate u by cubature, d ≤ 2 (B7)."""
 
     def estimate(query: Posterior) -> Estimate:
-        of = Components.of(query, gap).rotated()
+        of = Components.of(query, gap).on_host().rotated()
         unit = plug_in(of)
         reference = Reference(torch.full_like(unit.spread, var - 1), unit.basis, UNIT * (1 + var))
         return _enclosed(of, reference, 0.0, math.inf)

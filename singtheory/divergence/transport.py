@@ -19,7 +19,7 @@ _LOST = 64 * UNIT
 
 def w2_exact(posterior: Posterior, gap: float) -> Estimate:
     """`W₂(P, Q)` in one dimension; the interval holds the rule's error and the rounding, within the bounds of `w2_bracket`."""
-    return Estimate.stack([_w2(Components.of(query, gap)) for query in posterior])
+    return Estimate.stack([_w2(Components.of(query, gap).on_host()) for query in posterior])
 
 
 def w2_bracket(posterior: Posterior, gap: float) -> Estimate:

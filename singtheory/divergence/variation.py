@@ -25,7 +25,7 @@ def tv_exact(posterior: Posterior, gap: float) -> Estimate:
     """`TV(P, Q)` in one dimension (B12); the interval holds the rule's error and the rounding. Raises `InputError` in more dimensions."""
     if posterior.mean.shape[1] != 1:
         raise InputError(f"exact TV in {posterior.mean.shape[1]} dimensions: it serves one, use tv_monte_carlo")
-    return Estimate.stack([_tv_exact(Components.of(query, gap)) for query in posterior])
+    return Estimate.stack([_tv_exact(Components.of(query, gap).on_host()) for query in posterior])
 
 
 def _tv_exact(of: Components) -> Estimate:

@@ -12,7 +12,7 @@ from scipy.stats import binom
 from singtheory import Atoms, GaussianMixture, bound, divergence
 from singtheory.divergence import sampled
 from singtheory.estimate import mean_interval
-from singtheory.posterior import AtomsPosterior
+from singtheory.posterior import AtomsPosterior, MixturePosterior
 from tests import reference
 from tests.strategies import examples, wild_atoms, wild_gaps, wild_snrs
 
@@ -75,8 +75,8 @@ def assert_all_hold(posterior, gap, truth, what=""):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_laws_of_a_hostile_reader(name):
-    *law, gap = HOSTILE[name]
-    posterior, truth = truths(*law, gap)
+    y, weights, z, snr, gap = HOSTILE[name]
+    posterior, truth = truths(y, weights, z, snr, gap)
     assert_all_hold(posterior, gap, truth)
     chi2 = float(divergence.log1p_chi2(posterior, gap))
     assert chi2 == pytest.approx(float(mp.log1p(truth["chi2"])), rel=1e-10)
@@ -218,8 +218,8 @@ def test_mixtures_in_space_have_intervals_that_hold(gap):
     for _ in range(40):
         found = divergence.kl_monte_carlo(posterior, gap, 400, generator, 0.9)
         missed += not float(found.low) <= expected * (1 + 1e-6) or not expected * (1 - 1e-6) <= float(found.high)
+        assert found.method == "monte-carlo"
     assert missed <= int(binom.ppf(1 - 1e-6, 40, 0.1))
-    assert found.method == "monte-carlo"
 
 
 def test_a_component_of_weight_zero_changes_nothing():
@@ -259,6 +259,7 @@ def test_mixture_weights_far_from_the_data_depend_on_z():
     """Components of the same spread weigh as points do, at the SNR less what the spread takes."""
     law = GaussianMixture(list(GOLDEN[1]), [[v] for v in GOLDEN[0]], [[[0.5]]] * 3)
     found = law.posterior([3e8], 1e-17)
+    assert isinstance(found, MixturePosterior)
     tilted = [math.log(w) + 3e8 * math.sqrt(1e-17) * y for y, w in zip(*GOLDEN, strict=True)]
     expected = torch.softmax(torch.tensor(tilted, dtype=torch.float64), dim=0)
     torch.testing.assert_close(found.weights[0], expected, rtol=1e-10, atol=0)
