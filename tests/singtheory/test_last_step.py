@@ -48,6 +48,8 @@ def test_the_mean_of_other_exponents_is_no_point():
     assert not mean_is(posterior, 1)
     assert float(divergence.tv_to_point(posterior)) == 1
     assert mean_is(Atoms([[-1.0], [0.0], [1.0]]).posterior([0.0], 0.3), 1)  # an irrational root
+    # about z = 2 the points 1 and 3 have the exponents 2y − ½y² = 3/2
+    assert mean_is(Atoms([[1.0], [2.0], [3.0]]).posterior([2.0], 1.0), 1)
 
 
 def test_smooth_laws():
