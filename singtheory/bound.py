@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from singtheory import divergence, formula, pairwise, variation
+from singtheory.divergence.chi2 import chi_square
+from singtheory.divergence.components import Components
 from singtheory.errors import unknown_name
 from singtheory.posterior import AtomsPosterior, Posterior
 
@@ -46,37 +48,55 @@ def kl_chi2(posterior: Posterior, gap: float) -> Tensor:
     """`KL ≤ log(1 + χ²)` (B2)."""
     if isinstance(posterior, AtomsPosterior):
         return _each(posterior, lambda core: core.kl_upper(pairwise.log1p_chi2(core, gap), gap))
-    return divergence.log1p_chi2(posterior, gap)
+    return _of_components(posterior, gap, lambda of: chi_square(of).high)
 
 
 def tv_chi2(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ ½ √χ²` (B2)."""
     if isinstance(posterior, AtomsPosterior):
         return _each(posterior, lambda core: core.tv_upper(_half_root_chi2(pairwise.log1p_chi2(core, gap), core, gap)))
-    return formula.tv_chi2_bound(torch.expm1(divergence.log1p_chi2(posterior, gap)), torch)
+    return formula.tv_chi2_bound(torch.expm1(kl_chi2(posterior, gap)), torch) * _UP
 
 
 def _half_root_chi2(log1p_chi2: Tensor, core: pairwise.Core, gap: float) -> Tensor:
     """`½ √χ²` of the core, and the TV between the Gaussians at its mean and at the posterior's, `√g δ` apart."""
-    moved = formula.tv_trace_bound(gap, core.shift2, torch)
-    return formula.tv_chi2_bound(torch.expm1(log1p_chi2), torch) + moved
+    return formula.tv_chi2_bound(torch.expm1(log1p_chi2), torch) + _moved(core, gap)
+
+
+def _moved(core: pairwise.Core, gap: float) -> Tensor:
+    """At least the TV between unit Gaussians at the core's mean and at the posterior's: B3 for a distance."""
+    distance = math.sqrt(gap) * core.shift
+    return formula.tv_trace_bound(1.0, torch.where(distance > 0, distance.clamp(min=1e-150), 0.0).square(), torch)
 
 
 def kl_trace(posterior: Posterior, gap: float) -> Tensor:
     """`KL ≤ ½ g tr C` (B3)."""
-    return formula.kl_trace_bound(gap, posterior.trace_cov)
+    return formula.kl_trace_bound(gap, _trace(posterior)) * _UP
 
 
 def tv_trace(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ √(g tr C/2π)` (B3)."""
-    return formula.tv_trace_bound(gap, posterior.trace_cov, torch)
+    return formula.tv_trace_bound(gap, _trace(posterior), torch) * _UP
+
+
+def _trace(posterior: Posterior) -> Tensor:
+    """At least `tr C`, shape (batch,)."""
+    if isinstance(posterior, AtomsPosterior):
+        return _each(posterior, lambda core: core.all_trace + (5e-300 if core.apart else 0.0))
+    return _of_components(posterior, 1.0, lambda of: of.trace + of.trace_error)
 
 
 def tv_norm(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ E[2Φ(√g‖ξ‖/2) − 1]`, the TV distances of the components averaged (B3)."""
     assert isinstance(posterior, AtomsPosterior)
-    norms = torch.cdist(posterior.mean, posterior.points, compute_mode="donot_use_mm_for_euclid_dist")
-    return (posterior.weights * formula.tv_shift(math.sqrt(gap) * norms, torch)).sum(dim=1)
+    columns = zip(posterior.deviations(), posterior.weights, posterior.log_weight_error, strict=True)
+    return torch.stack([_tv_norm(*column, gap) for column in columns])
+
+
+def _tv_norm(xi: Tensor, weights: Tensor, errors: Tensor, gap: float) -> Tensor:
+    distances = math.sqrt(gap) * pairwise.length(xi)
+    apart = formula.tv_shift(torch.where(distances > 0, distances.clamp(min=1e-150), 0.0), torch)
+    return (weights * (1 + 2 * torch.expm1(errors.clamp(max=700.0))) * _UP) @ apart
 
 
 def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:
@@ -98,17 +118,13 @@ def skewness2(posterior: AtomsPosterior) -> Tensor:
 def kl_pair_upper(posterior: Posterior, gap: float) -> Tensor:
     """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/8)` (B9, upper)."""
     assert isinstance(posterior, AtomsPosterior)
-    return _each(
-        posterior, lambda core: core.kl_upper(_core_trace(core, gap) + pairwise.separation(core, gap / 8), gap)
-    )
+    return _each(posterior, lambda core: core.kl_upper(pairwise.pair_upper(core, gap), gap))
 
 
 def kl_pair_lower(posterior: Posterior, gap: float) -> Tensor:
     """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/2)` (B9, lower)."""
     assert isinstance(posterior, AtomsPosterior)
-    return _each(
-        posterior, lambda core: core.kl_lower(_core_trace(core, gap) + pairwise.separation(core, gap / 2), gap)
-    )
+    return _each(posterior, lambda core: core.kl_lower(pairwise.pair_lower(core, gap), gap))
 
 
 def kl_family(posterior: Posterior, gap: float) -> Tensor:
@@ -119,18 +135,18 @@ def kl_family(posterior: Posterior, gap: float) -> Tensor:
 
 def kl_family_at(posterior: AtomsPosterior, gap: float, beta: float) -> Tensor:
     """B10 at one β (`pairwise.family_at`), shape (batch,)."""
-    return _each(posterior, lambda core: core.kl_upper(pairwise.family_at(core, gap, beta), gap))
+    return _each(posterior, lambda core: core.kl_upper(pairwise.family_at(core, gap, beta) + core.rounding(gap), gap))
 
 
 def tv_family(posterior: Posterior, gap: float) -> Tensor:
-    """The least of what B10 implies for TV, through KL alone and over M (B12)."""
+    """The least of what B10 implies for TV, through KL alone and over M (B12), of B2, of B3 and of 1."""
     assert isinstance(posterior, AtomsPosterior)
 
     def value(core: pairwise.Core) -> Tensor:
-        moved = formula.tv_trace_bound(gap, core.shift2, torch)
-        return core.tv_upper(variation.upper(core, gap) + moved)
+        return core.tv_upper(variation.upper(core, gap) + _moved(core, gap))
 
-    return torch.minimum(_each(posterior, value), torch.minimum(tv_norm(posterior, gap), tv_chi2(posterior, gap)))
+    others = torch.minimum(tv_norm(posterior, gap), tv_chi2(posterior, gap))
+    return torch.minimum(_each(posterior, value), others).clamp(max=1)
 
 
 def _each(posterior: AtomsPosterior, value: Callable[[pairwise.Core], Tensor]) -> Tensor:
@@ -139,15 +155,19 @@ def _each(posterior: AtomsPosterior, value: Callable[[pairwise.Core], Tensor]) -
     return torch.stack([value(pairwise.core(query)) for query in queries])
 
 
-def _core_trace(core: pairwise.Core, gap: float) -> Tensor:
-    return formula.kl_trace_bound(gap, core.p @ core.norms2)
+def _of_components(posterior: Posterior, gap: float, value: Callable[[Components], float]) -> Tensor:
+    """A value of each query's components, shape (batch,)."""
+    values = [value(Components.of(query, gap)) for query in posterior]
+    return torch.tensor(values, dtype=torch.float64, device=posterior.mean.device)
 
 
 def kl_gauss_lower(posterior: Posterior, gap: float) -> Tensor:
     """`½ Σ (gλ − log(1 + gλ)) ≤ KL` (B5)."""
-    return divergence.kl_gauss(posterior, gap)
+    return divergence.kl_gauss_low(posterior, gap)
 
 
+_UP = 1 + 2.0**-47
+"""Lifts a closed form of a few roundings above its exact value."""
 _FINITE = "finite data"
 _MOMENTS = "finite second moment of the posterior"
 _BOUNDED = "posterior of bounded support"
@@ -178,9 +198,23 @@ def bound_named(name: str) -> Bound:
 
 
 def evaluate_ladder(posterior: Posterior, gap: float) -> dict[str, Tensor]:
-    """Every rung that applies to the posterior, by name, each of shape (batch,)."""
-    if math.isinf(gap):
-        return {rung.name: torch.full((len(posterior),), torch.inf, dtype=torch.float64) for rung in LADDER}
+    """Every rung that applies to the posterior, by name, each of shape (batch,); for g = ∞ its limit.
+
+    There KL is infinite, and so are its rungs, unless the posterior is a single point.
+    """
     rungs = [rung for rung in LADDER if isinstance(posterior, AtomsPosterior) or not rung.finite_only]
+    if math.isinf(gap):
+        spread = posterior.trace_cov > 0
+        if isinstance(posterior, AtomsPosterior):
+            spread = torch.stack(
+                [xi[p > 0].any() for xi, p in zip(posterior.deviations(), posterior.weights, strict=True)]
+            )
+        return {rung.name: _at_infinity(rung, posterior, spread) for rung in rungs}
     columns = [{rung.name: rung.evaluate(query, gap) for rung in rungs} for query in posterior]
     return {rung.name: torch.cat([column[rung.name] for column in columns]) for rung in rungs}
+
+
+def _at_infinity(rung: Bound, posterior: Posterior, spread: Tensor) -> Tensor:
+    """0 for a single point; else TV's own bounds are 1, all others infinite."""
+    most = 1.0 if rung.name in ("tv_norm_bound", "tv_family_bound") else math.inf
+    return torch.where(spread, most, 0.0).to(torch.float64)

@@ -21,9 +21,9 @@ class Estimate:
         value: shape (batch,).
         low: shape (batch,).
         high: shape (batch,).
-        confidence: 1 for closed forms and quadrature (then the interval is the numerical error), below 1 for Monte Carlo.
+        confidence: 1 for closed forms and quadrature (then the interval is the numerical error, rounding included), below 1 for Monte Carlo.
         n: samples or nodes behind each value; 0 for closed forms.
-        method: `exact`, `quadrature`, `monte-carlo`, or `monte-carlo (asymptotic)` where only a normal interval exists.
+        method: `exact`, `quadrature` or `monte-carlo`.
     """
 
     value: Tensor
@@ -37,6 +37,14 @@ class Estimate:
     def exact(cls, value: Tensor) -> "Estimate":
         """A closed form: the interval is the value."""
         return cls(value, value, value, 1.0, 0, "exact")
+
+    @classmethod
+    def single(
+        cls, value: float, low: float, high: float, method: str, n: int = 0, confidence: float = 1.0
+    ) -> "Estimate":
+        """Of one query; the value is moved into the interval."""
+        columns = torch.tensor([[min(max(value, low), high)], [low], [high]], dtype=torch.float64)
+        return cls(columns[0], columns[1], columns[2], confidence, n, method)
 
     @classmethod
     def stack(cls, estimates: "list[Estimate]") -> "Estimate":

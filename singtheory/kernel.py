@@ -18,7 +18,7 @@ from singtheory import bound, divergence, draw, formula
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate
 from singtheory.law import Array, Gaussian, Law
-from singtheory.posterior import AtomsPosterior, GaussianPosterior, Posterior
+from singtheory.posterior import GaussianPosterior, Posterior
 from singtheory.schedule import Schedule, Time, as_time
 
 
@@ -152,28 +152,30 @@ class ReverseStep:
         return [Gaussian(m, v * identity) for m, v in zip(self.mean, var, strict=True)]
 
     def chi2(self) -> Tensor:
-        """`χ²(P‖Q) = E exp(g⟨ξ, ξ'⟩) − 1` (B1), shape (batch,); infinite where it diverges, and at s = 0."""
+        """`χ²(P‖Q) = E exp(g⟨ξ, ξ'⟩) − 1` (B1), shape (batch,); infinite where it diverges, and at s = 0 but for a single point."""
         if math.isinf(self.bridge.gap):
-            return torch.full((len(self.x_t),), torch.inf, dtype=torch.float64)
+            return divergence.to_point(self.posterior).value
         return torch.expm1(divergence.log1p_chi2(self.posterior, self.bridge.gap))
 
     def kl(self, samples: int = 10_000, generator: torch.Generator | None = None, confidence: float = 0.99) -> Estimate:
-        """`KL(P‖Q)` in nats: closed form for Gaussian posteriors, quadrature for d ≤ 2, Monte Carlo beyond; infinite at s = 0."""
+        """`KL(P‖Q)` in nats: closed form for Gaussian posteriors, quadrature for d ≤ 2, Monte Carlo beyond; infinite at s = 0.
+
+        The interval holds for the posterior and the gap as they are, for any number of samples and any law; at s = 0 KL is 0 where the posterior is a
+        single point.
+        """
         gap = self.bridge.gap
         if math.isinf(gap):
-            return Estimate.exact(torch.full((len(self.x_t),), torch.inf, dtype=torch.float64))
+            return divergence.to_point(self.posterior)
         if isinstance(self.posterior, GaussianPosterior):
-            return Estimate.exact(divergence.kl_gauss(self.posterior, gap))
+            return divergence.kl_gauss_exact(self.posterior, gap)
         if self.x_t.shape[1] <= 2:
             return divergence.kl_quadrature(self.posterior, gap)
-        if isinstance(self.posterior, AtomsPosterior):
-            return divergence.kl_monte_carlo(self.posterior, gap, samples, generator, confidence)
-        return divergence.kl_asymptotic(self.posterior, gap, samples, generator, confidence)
+        return divergence.kl_monte_carlo(self.posterior, gap, samples, generator, confidence)
 
     def tv(self, samples: int = 10_000, generator: torch.Generator | None = None, confidence: float = 0.99) -> Estimate:
-        """`TV(P, Q)`, in [0, 1]: from distribution functions for d = 1, Monte Carlo beyond; 1 at s = 0."""
+        """`TV(P, Q)`, in [0, 1]: from the roots of `dP/dQ = 1` for d = 1, Monte Carlo beyond; at s = 0 the mass that is not at x̂ itself."""
         if math.isinf(self.bridge.gap):
-            return Estimate.exact(torch.ones(len(self.x_t), dtype=torch.float64))
+            return divergence.tv_to_point(self.posterior)
         if self.x_t.shape[1] == 1:
             return divergence.tv_exact(self.posterior, self.bridge.gap)
         return divergence.tv_monte_carlo(self.posterior, self.bridge.gap, samples, generator, confidence)
@@ -181,10 +183,11 @@ class ReverseStep:
     def w2(self) -> Estimate:
         """`W₂(P, Q)` in units of the data: exact for d = 1, between two bounds beyond, `b √tr C` at s = 0 (D3)."""
         if math.isinf(self.bridge.gap):
-            return Estimate.exact(self.bridge.b * self.posterior.trace_cov.sqrt())
-        compute = divergence.w2_exact if self.x_t.shape[1] == 1 else divergence.w2_bracket
-        unit, c = compute(self.posterior, self.bridge.gap), self._scale()
-        return Estimate(c * unit.value, c * unit.low, c * unit.high, unit.confidence, unit.n, unit.method)
+            unit, scale = divergence.w2_to_point(self.posterior), self.bridge.b
+        else:
+            compute = divergence.w2_exact if self.x_t.shape[1] == 1 else divergence.w2_bracket
+            unit, scale = compute(self.posterior, self.bridge.gap), self._scale()
+        return Estimate(scale * unit.value, scale * unit.low, scale * unit.high, unit.confidence, unit.n, unit.method)
 
     def bounds(self) -> dict[str, Tensor]:
         """Every rung of the ladder that applies to this posterior, by name, each of shape (batch,)."""

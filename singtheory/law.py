@@ -375,4 +375,5 @@ class GaussianMixture(Law):
         return draws[chosen, torch.arange(n, device=self.device)]
 
     def _posterior(self, z: Tensor, snr: Tensor) -> MixturePosterior:
-        return MixturePosterior.of(self.weights, [c._posterior(z, snr) for c in self.components])
+        means = torch.stack([c.mean for c in self.components])
+        return MixturePosterior.of(self.weights, means, [c._posterior(z, snr) for c in self.components], z, snr)

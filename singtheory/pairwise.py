@@ -1,6 +1,6 @@
 r"""Sums over pairs of atoms, behind the bounds B2, B9 and B10.
 
-They cost n² a query, so they run on the posterior's *core*: the atoms whose weight matters, at most `MAX_ATOMS` of the heaviest. The
+All that bounds adds what its rounding may have taken. They cost n² a query, so they run on the posterior's *core*: the atoms whose weight matters, at most `MAX_ATOMS` of the heaviest. The
 rest is not dropped but bounded, by the convexity of divergences. With `P = m P' + P''`, P' the core of mass m whose mean lies `√g δ` off:
 
 - `KL(P‖Q) ≤ m (KL(P'‖Q') + ½ g ‖δ‖²) + ½ g Σ'' p_i ‖ξ_i‖²`, Q' centred at the mean of P';
@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from singtheory import formula
+from singtheory.divergence.chi2 import chi_square
+from singtheory.divergence.components import Components
 from singtheory.posterior import AtomsPosterior
 
 MAX_ATOMS = 4096
@@ -27,6 +29,11 @@ NEGLIGIBLE = 1e-20
 BETAS = tuple(0.5 + 0.05 * k for k in range(11))
 """The β of B10 that are tried on few atoms: ½ is B9's, 1 is the pairwise form of B2."""
 _FEW = 256
+_UNIT = 2.0**-53
+_UP = 1 + 64 * _UNIT
+"""Makes a sum of positive terms an upper bound, for each of them has a few roundings and they are added in a tree."""
+_ROUNDINGS = 4
+"""Sums of size g tr C that cancel to a bound."""
 
 
 @final
@@ -38,18 +45,46 @@ class Core:
     """
 
     def __init__(self, query: AtomsPosterior) -> None:
-        weights = query.weights[0]
+        weights, errors = query.weights[0], query.log_weight_error[0]
         kept = weights > NEGLIGIBLE
         if int(kept.sum()) > MAX_ATOMS:
             kept = torch.zeros_like(kept).index_fill(0, weights.topk(MAX_ATOMS).indices, True)
+        (deviations,) = query.deviations()
+        deviations = torch.where(query.log_weights[0, :, None] > -torch.inf, deviations, 0.0)
         self.log_p = torch.log_softmax(query.log_weights[0, kept], 0)
+        self.log_p_error = errors[kept]
         self.p = self.log_p.exp()
-        mean = self.p @ query.points[kept]
-        self.xi = query.points[kept] - mean
-        self.mass = weights[kept].sum()
-        self.light = weights[~kept].sum()
-        self.shift2 = (mean - query.mean[0]).square().sum()
-        self.rest = weights[~kept] @ (query.points[~kept] - query.mean).square().sum(dim=1)
+        self.points = deviations[kept]
+        shift = self.p @ self.points
+        self.xi = self.points - shift
+        self.mass = (weights[kept].sum() * _UP).clamp(max=1)
+        self.shift2 = shift.square().sum()
+        self.shift = length(shift)
+        self.apart = bool((deviations[query.log_weights[0] > -torch.inf] != 0).any())
+        # of atoms whose weight underflows the least float is more than enough
+        supported = ~kept & (query.log_weights[0] > -torch.inf)
+        light = (weights[supported] * torch.exp(errors[supported].clamp(max=700.0))).clamp(min=5e-324, max=1.0)
+        self.light = light.sum() * _UP
+        self.rest = light @ deviations[supported].square().sum(dim=1) * _UP
+        self.all_trace = weights @ deviations.square().sum(dim=1) + self.rest
+        self.all_trace = self.all_trace * _UP + self.moved(errors, weights, deviations)
+
+    @staticmethod
+    def moved(errors: Tensor, weights: Tensor, deviations: Tensor) -> Tensor:
+        """At least what the errors of log weights move a sum over squared deviations by."""
+        return (weights * torch.expm1(errors.clamp(max=700.0))) @ deviations.square().sum(dim=1)
+
+    def at(self, gap: float) -> Components:
+        """The core in the coordinate u of a gap."""
+        return Components(self.log_p, self.log_p_error, self.points, gap, None, None)
+
+    def rounding(self, gap: float) -> Tensor:
+        """At least what rounding, of weights too, takes from a sum of terms of the size of `g‖ξ_i‖²`, weighted by p."""
+        tilt = self.at(gap).tilt
+        size = self.p @ self.norms2
+        return gap * (
+            _ROUNDINGS * (self.xi.shape[1] + 20) * _UNIT * size + 4 * ((self.p * tilt) @ (self.norms2 + size))
+        )
 
     @cached_property
     def norms2(self) -> Tensor:
@@ -69,18 +104,24 @@ class Core:
 
     def kl_upper(self, core_bound: Tensor, gap: float) -> Tensor:
         """From a bound on `KL(P'‖Q')` one on `KL(P‖Q)`."""
-        return self.mass * (core_bound + formula.kl_trace_bound(gap, self.shift2)) + formula.kl_trace_bound(
-            gap, self.rest
-        )
+        own = self.mass * (core_bound.clamp(min=0) + formula.kl_trace_bound(gap, self.shift2))
+        least = 5e-324 if self.apart else 0.0  # where squares underflow
+        return (own + formula.kl_trace_bound(gap, self.rest)) * _UP + least
 
     def kl_lower(self, core_bound: Tensor, gap: float) -> Tensor:
-        """From a lower bound on `KL(P'‖Q')` one on `KL(P‖Q)`."""
-        split = torch.special.entr(self.mass) + torch.special.entr(self.light)
-        return self.mass * (core_bound + formula.kl_trace_bound(gap, self.shift2)) - split
+        """From a lower bound on `KL(P'‖Q')` one on `KL(P‖Q)`; of the split's entropy the core's part is at most the mass of the rest."""
+        found = core_bound + formula.kl_trace_bound(gap, self.shift2) / _UP
+        least = torch.where(found > 0, (1 - self.light).clamp(min=0) * found / _UP, found * _UP)
+        return least - (torch.special.entr(self.light) + self.light) * _UP
 
     def tv_upper(self, core_bound: Tensor) -> Tensor:
         """From a bound on `TV(P', Q)` one on `TV(P, Q)`."""
-        return self.mass * core_bound + self.light
+        return (self.mass * core_bound + self.light) * _UP
+
+
+def length(x: Tensor) -> Tensor:
+    """At least the norm over the last dimension, where squares underflow too; 0 for 0."""
+    return torch.where((x != 0).any(dim=-1), (x.norm(dim=-1) * _UP).clamp(min=1e-150), 0.0)
 
 
 @lru_cache(maxsize=1)
@@ -91,11 +132,8 @@ def core(query: AtomsPosterior) -> Core:
 
 @lru_cache(maxsize=1)
 def log1p_chi2(core: Core, gap: float) -> Tensor:
-    """`log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone; the last one is kept, for KL's rung and TV's."""
-    exponents = gap * core.gram
-    if float(exponents.max()) < 500:
-        return torch.log1p((core.p @ exponents.expm1_() @ core.p).clamp(min=0))  # rounding must not make it negative
-    return torch.logsumexp(exponents.add_(core.log_p).add_(core.log_p[:, None]).flatten(), dim=0)
+    """At least `log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone; the last one is kept, for KL's rung and TV's."""
+    return torch.tensor(chi_square(core.at(gap)).high, dtype=torch.float64, device=core.p.device)
 
 
 def separation(core: Core, rate: float) -> Tensor:
@@ -112,12 +150,26 @@ def separated(core: Core, gap: float) -> Tensor:
     return torch.where(entropy > 0, -separation(core, gap / 8) / entropy, 0.0).clamp(0, 1)
 
 
+def pair_upper(core: Core, gap: float) -> Tensor:
+    """B9's upper bound on `KL(P'‖Q')`, its rounding added."""
+    return formula.kl_trace_bound(gap, core.p @ core.norms2) + separation(core, gap / 8) + core.rounding(gap)
+
+
+def pair_lower(core: Core, gap: float) -> Tensor:
+    """B9's lower bound on `KL(P'‖Q')`, less its rounding."""
+    return formula.kl_trace_bound(gap, core.p @ core.norms2) + separation(core, gap / 2) - core.rounding(gap)
+
+
 @lru_cache(maxsize=1)
 def family(core: Core, gap: float) -> Tensor:
-    """B10 at the β of the rule `formula.family_beta`, and at `BETAS` for few atoms or ½ and 1 for many: the least. The last one is kept."""
+    """B10, its rounding added, at the β of the rule `formula.family_beta`, and at `BETAS` for few atoms or ½ and 1 for many: the least.
+
+    With B2 and B9, which it contains and which are rounded otherwise: B2 keeps its digits at small gaps. The last one is kept.
+    """
     rule = float(formula.family_beta(separated(core, gap), torch))
     betas = (*BETAS, rule) if len(core.p) <= _FEW else (0.5, rule, 1.0)
-    return torch.stack([family_at(core, gap, beta) for beta in betas]).amin()
+    least = torch.stack([family_at(core, gap, beta) for beta in betas]).amin() + core.rounding(gap)
+    return torch.minimum(least, torch.minimum(log1p_chi2(core, gap), pair_upper(core, gap))).clamp(min=0)
 
 
 def family_at(core: Core, gap: float, beta: float) -> Tensor:

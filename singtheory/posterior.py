@@ -14,13 +14,12 @@ from typing import Self, final
 import torch
 from torch import Tensor
 
-from singtheory import draw
+from singtheory import draw, logits
 from singtheory.engine import DOUBLE_TOL, Engine
 from singtheory.points import Points
 from singtheory.scan import Found
 from singtheory.statistic import CovarianceAlong, Draws, Entropy, Nearest, Statistic
 
-_DIRECT_SNR = 1e4
 _CHUNK = 2**24
 """Numbers in one block of rows times points: 128 MB."""
 
@@ -136,10 +135,19 @@ class AtomsPosterior(Posterior):
     @cached_property
     def log_weights(self) -> Tensor:
         """Normalised, shape (batch, n)."""
+        return self._logits[0]
+
+    @property
+    def log_weight_error(self) -> Tensor:
+        """At least what rounding took from or added to each of `log_weights`, shape (batch, n)."""
+        return self._logits[1]
+
+    @cached_property
+    def _logits(self) -> tuple[Tensor, Tensor]:
         if self._whole is not None:
             posterior, rows = self._whole
-            return posterior.log_weights[rows]
-        return torch.log_softmax(log_joint(self.engine.points, self.z, self.snr), dim=1)
+            return posterior._logits[0][rows], posterior._logits[1][rows]
+        return logits.log_weights(self.engine.points, self.z, self.snr)
 
     @cached_property
     def weights(self) -> Tensor:
@@ -149,7 +157,7 @@ class AtomsPosterior(Posterior):
     @property
     def cov(self) -> Tensor:
         """`Σ p_i ξ_i ξ_iᵀ`, shape (batch, d, d)."""
-        return torch.stack([(xi * p[:, None]).mT @ xi for xi, p in zip(self._deviations(), self.weights, strict=True)])
+        return torch.stack([(xi * p[:, None]).mT @ xi for xi, p in zip(self.deviations(), self.weights, strict=True)])
 
     def cov_along(self, directions: Tensor) -> Tensor:
         """`Vᵀ C V` along directions V, shape (d, k), such as a few principal components; shape (batch, k, k)."""
@@ -170,9 +178,11 @@ class AtomsPosterior(Posterior):
         self.tell(nearest)
         return nearest.value()
 
-    def _deviations(self) -> Iterator[Tensor]:
-        """`ξ_i = y_i − x̂` of each query in turn, shape (n, d)."""
-        return (self.points - mean for mean in self.mean)
+    def deviations(self) -> Iterator[Tensor]:
+        """`ξ_i = y_i − x̂` of each query in turn, shape (n, d): from differences to the heaviest point, which keep their digits wherever the data lie."""
+        for weights in self.weights:
+            moved = self.points - self.points[int(weights.argmax())]
+            yield moved - weights @ moved
 
     def __getitem__(self, query: int) -> Self:
         rows = slice(query, query + 1) if query != -1 else slice(query, None)
@@ -207,39 +217,11 @@ class AtomsPosterior(Posterior):
         gap = torch.as_tensor(gap, dtype=torch.float64, device=u.device).expand(len(self))
         rows = max(1, _CHUNK // len(self.points))
         values = []
-        for xi, log_p, u_query, g in zip(self._deviations(), self.log_weights, u, gap, strict=True):
+        for xi, log_p, u_query, g in zip(self.deviations(), self.log_weights, u, gap, strict=True):
             offset = log_p - g / 2 * xi.square().sum(dim=1)
             scaled = (g.sqrt() * xi).mT
             values.append(torch.cat([reduce((part @ scaled).add_(offset)) for part in u_query.split(rows)]))
         return torch.stack(values)
-
-
-def log_joint(points: Points, z: Tensor, snr: Tensor, direct_snr: float = _DIRECT_SNR) -> Tensor:
-    """`log w_i − ½‖z − √γ y_i‖²`, shape (batch, n).
-
-    Distances come from inner products for `γ‖y‖² ≤ direct_snr`; above it the cancellation between `z²`, `z·y` and `y²` would cost
-    digits, and differences are taken point by point.
-    """
-    direct = snr * points.reach**2 > direct_snr
-    distance2 = torch.empty(len(z), points.count, dtype=torch.float64, device=z.device)
-    for rows, pairwise in ((~direct, _product_distance2), (direct, _difference_distance2)):
-        if bool(rows.any()):
-            distance2[rows] = pairwise(z[rows], snr[rows], points.whole)
-    return distance2.mul_(-0.5).add_(points.log_weights)
-
-
-def _product_distance2(z: Tensor, snr: Tensor, points: Tensor) -> Tensor:
-    """`‖z − √γ y_i‖²` from inner products."""
-    cross = z @ points.mT
-    norms = snr[:, None] * points.square().sum(dim=1) + z.square().sum(dim=1, keepdim=True)
-    return cross.mul_(-2 * snr.sqrt()[:, None]).add_(norms)
-
-
-def _difference_distance2(z: Tensor, snr: Tensor, points: Tensor) -> Tensor:
-    """`‖z − √γ y_i‖² = γ ‖z/√γ − y_i‖²` from differences."""
-    scaled = z / snr.sqrt()[:, None]
-    distance = torch.cdist(scaled, points, compute_mode="donot_use_mm_for_euclid_dist")
-    return distance.square_().mul_(snr[:, None])
 
 
 @final
@@ -251,10 +233,12 @@ class GaussianPosterior(Posterior):
         spectrum: eigenvalues `λ/(1 + γλ)` of C in the order of `basis`, shape (batch, d).
         basis: eigenvectors as columns, shape (d, d).
         log_evidence: shape (batch,).
+        log_gain: what the spread adds to it, `½ Σ [γλ/(1 + γλ) ρ² − log(1 + γλ)]`, `ρ = z − √γ μ`, and the sizes summed; shape (batch, 2).
     """
 
-    def __init__(self, mean: Tensor, spectrum: Tensor, basis: Tensor, log_evidence: Tensor) -> None:
-        self.mean, self.spectrum, self.basis, self.log_evidence = mean, spectrum, basis, log_evidence
+    def __init__(self, mean: Tensor, spectrum: Tensor, basis: Tensor, log_evidence: Tensor, log_gain: Tensor) -> None:
+        self.mean, self.spectrum, self.basis = mean, spectrum, basis
+        self.log_evidence, self.log_gain = log_evidence, log_gain
 
     @classmethod
     def of(cls, mean: Tensor, eigenvalues: Tensor, basis: Tensor, z: Tensor, snr: Tensor) -> "GaussianPosterior":
@@ -265,7 +249,10 @@ class GaussianPosterior(Posterior):
         posterior_mean = mean + (root * eigenvalues / precision * residual) @ basis.mT
         log_norm = precision.log().sum(dim=1) + len(mean) * math.log(2 * math.pi)
         log_evidence = -((residual.square() / precision).sum(dim=1) + log_norm) / 2
-        return cls(posterior_mean, eigenvalues / precision, basis, log_evidence)
+        widened = snr[:, None] * eigenvalues / precision * residual.square()
+        narrowed = torch.log1p(snr[:, None] * eigenvalues)
+        gain = torch.stack([(widened - narrowed).sum(dim=1), (widened + narrowed).sum(dim=1)], dim=1) / 2
+        return cls(posterior_mean, eigenvalues / precision, basis, log_evidence, gain)
 
     @property
     def trace_cov(self) -> Tensor:
@@ -279,7 +266,9 @@ class GaussianPosterior(Posterior):
 
     def __getitem__(self, query: int) -> Self:
         rows = slice(query, query + 1) if query != -1 else slice(query, None)
-        return type(self)(self.mean[rows], self.spectrum[rows], self.basis, self.log_evidence[rows])
+        return type(self)(
+            self.mean[rows], self.spectrum[rows], self.basis, self.log_evidence[rows], self.log_gain[rows]
+        )
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws a query."""
@@ -308,19 +297,29 @@ class MixturePosterior(Posterior):
         log_weights: posterior weights of the components, normalised, shape (batch, k).
         components: k posteriors of `batch` queries each.
         log_evidence: shape (batch,).
+        log_weight_error: bounds on the errors of the log weights, shape (batch, k).
     """
 
-    def __init__(self, log_weights: Tensor, components: Sequence[GaussianPosterior], log_evidence: Tensor) -> None:
+    def __init__(
+        self,
+        log_weights: Tensor,
+        components: Sequence[GaussianPosterior],
+        log_evidence: Tensor,
+        log_weight_error: Tensor,
+    ) -> None:
         self.log_weights, self.components, self.log_evidence = log_weights, components, log_evidence
+        self.log_weight_error = log_weight_error
         self._means = torch.stack([c.mean for c in components], dim=1)
         self.mean = (self.weights[:, :, None] * self._means).sum(dim=1)
 
     @classmethod
-    def of(cls, weights: Tensor, components: Sequence[GaussianPosterior]) -> "MixturePosterior":
-        """Bayes' rule over the components, from their evidences."""
+    def of(
+        cls, weights: Tensor, means: Tensor, components: Sequence[GaussianPosterior], z: Tensor, snr: Tensor
+    ) -> "MixturePosterior":
+        """Bayes' rule over components of prior means (k, d), from what their evidences differ by."""
         log_joint = torch.stack([c.log_evidence for c in components], dim=1) + weights.log()
-        log_evidence = torch.logsumexp(log_joint, dim=1)
-        return cls(log_joint - log_evidence[:, None], components, log_evidence)
+        log_weights, errors = logits.mixture_weights(weights, means, components, z, snr)
+        return cls(log_weights, components, torch.logsumexp(log_joint, dim=1), errors)
 
     @cached_property
     def weights(self) -> Tensor:
@@ -347,7 +346,12 @@ class MixturePosterior(Posterior):
 
     def __getitem__(self, query: int) -> Self:
         rows = slice(query, query + 1) if query != -1 else slice(query, None)
-        return type(self)(self.log_weights[rows], [c[query] for c in self.components], self.log_evidence[rows])
+        return type(self)(
+            self.log_weights[rows],
+            [c[query] for c in self.components],
+            self.log_evidence[rows],
+            self.log_weight_error[rows],
+        )
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws a query."""

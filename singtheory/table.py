@@ -1,7 +1,7 @@
 r"""The Gaussian reverse-process error along a sampler's grid: one row a step, averaged over `x_t ~ q_t`.
 
-The values of KL, TV and of every rung are means over the same `queries` draws of `x_t`, so that a row compares like with like. The
-intervals of KL and TV are for the mean over all `x_t`; they come from `DRAWS_PER_QUERY × queries` independent draws of variables with known
+The values of KL, TV and of every rung are means over the same `queries` draws of `x_t`, so that a row compares like with like: what is exact is
+exact, and what is drawn is moved between the bounds of its own `x_t` before the mean is taken. The intervals of KL and TV are for the mean over all `x_t`; they come from `DRAWS_PER_QUERY × queries` independent draws of variables with known
 bounds, so that they hold at every sample size:
 
 - `E KL = ½ g mmse(γ_t) − E H(x_0|x_t) + E H(x_0|x_s)` (B4 through entropies), and
@@ -26,6 +26,8 @@ DRAWS_PER_QUERY = 64
 _VALUE_DRAWS = 256
 _PAIR_DRAWS = 16
 _CHUNK = 256
+_PLANE = 2
+"""Up to so many dimensions there is a quadrature."""
 
 Row = dict[str, float]
 
@@ -88,13 +90,13 @@ def _row(
     snr_t, snr_s = float(schedule.snr(t)), float(schedule.snr(s))
     gap = float(formula.gap(snr_t, snr_s))
     row = {"t": t, "s": s, "snr_t": snr_t, "snr_s": snr_s, "gap": gap}
-    if math.isinf(gap):
-        return row | _AT_ZERO
     posterior = _draw_posterior(law, snr_t, queries, generator)
     rungs = bound.evaluate_ladder(posterior, gap)
+    if math.isinf(gap):
+        return row | _at_zero(posterior) | {name: float(values.mean()) for name, values in rungs.items()}
     draws = DRAWS_PER_QUERY * queries
-    kl = _kl_values(posterior, gap, rungs["kl_pair_lower"] > rungs["kl_gauss_lower"], generator)
-    tv = torch.cat([1 - r.exp() for r in _log_ratios(posterior, gap, generator)]).clamp(min=0)
+    kl = _within(_kl_values(posterior, gap, rungs, generator), rungs, "kl")
+    tv = _within(_tv_values(posterior, gap, generator), rungs, "tv")
     row |= _widened("kl", float(kl.mean()), _mean_kl_interval(law, snr_t, gap, draws, generator, confidence))
     row |= _widened("tv", float(tv.mean()), _mean_tv_interval(law, snr_t, gap, draws, generator, confidence))
     row |= {"chi2": float(torch.expm1(rungs["kl_chi2_bound"]).mean())}
@@ -102,21 +104,44 @@ def _row(
     return row | {name: float(values.mean()) for name, values in rungs.items()}
 
 
-_AT_ZERO: Row = {"tv": 1.0, "tv_low": 1.0, "tv_high": 1.0} | dict.fromkeys(
-    ("kl", "kl_low", "kl_high", "chi2", "kl_moment_matched", *(rung.name for rung in bound.LADDER)), math.inf
-)
-"""A step that ends at s = 0: its kernel is the posterior itself, singular to every Gaussian (D3)."""
+def _at_zero(posterior: AtomsPosterior) -> Row:
+    """A step that ends at s = 0: its kernel is the posterior itself, singular to every Gaussian unless both are one point (D3)."""
+    kl, tv = float(divergence.to_point(posterior).value.mean()), divergence.tv_to_point(posterior)
+    row = dict.fromkeys(("kl", "kl_low", "kl_high", "chi2", "kl_moment_matched"), kl)
+    return row | {"tv": float(tv.value.mean()), "tv_low": float(tv.low.min()), "tv_high": float(tv.high.max())}
 
 
-def _kl_values(posterior: AtomsPosterior, gap: float, separated: Tensor, generator: torch.Generator) -> Tensor:
-    """`KL(P‖Q)` at each query, without bias: by entropies where the atoms are `separated`, by ratios where they overlap.
+def _kl_values(posterior: AtomsPosterior, gap: float, rungs: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    """`KL(P‖Q)` at each query: by quadrature where there is one; else without bias, by entropies where the atoms are separated, by ratios
+    where they overlap.
 
     Separated atoms of small weight make KL a matter of rare draws, which the closed-form part of the entropy form holds.
     """
+    if posterior.points.shape[1] <= _PLANE:
+        return divergence.kl_quadrature(posterior, gap).value
+    separated = rungs["kl_pair_lower"] > rungs["kl_gauss_lower"]
     u = divergence.draw_kernel(posterior, gap, _VALUE_DRAWS, generator)
     by_entropy = formula.kl_trace_bound(gap, posterior.trace_cov) - posterior.entropy
     by_entropy += posterior.conditional_entropy(u, gap).mean(dim=1)
     return torch.where(separated, by_entropy, divergence.excess(posterior.log_ratio(u, gap)).mean(dim=1))
+
+
+def _tv_values(posterior: AtomsPosterior, gap: float, generator: torch.Generator) -> Tensor:
+    """`TV(P, Q)` at each query, exact on a line, else the mean over draws from Q."""
+    if posterior.points.shape[1] == 1:
+        return divergence.tv_exact(posterior, gap).value
+    means = [-torch.expm1(log_r).clamp(max=0).mean() for log_r in _log_ratios(posterior, gap, generator)]
+    return torch.stack(means)
+
+
+def _within(values: Tensor, rungs: dict[str, Tensor], quantity: str) -> Tensor:
+    """Each query's value moved between what bounds it from below and from above at the same `x_t`."""
+    sides = {
+        side: [rungs[of.name] for of in bound.LADDER if (of.quantity, of.side) == (quantity, side)]
+        for side in ("lower", "upper")
+    }
+    lowest = torch.stack([torch.zeros_like(values), *sides["lower"]]).amax(dim=0)
+    return torch.minimum(torch.maximum(values, lowest), torch.stack(sides["upper"]).amin(dim=0))
 
 
 def _widened(name: str, value: float, interval: tuple[float, float]) -> Row:
@@ -157,9 +182,9 @@ def _mean_kl_interval(
     entropies = _in_chunks(draws, lambda n: _entropy_draws(law, snr_t, gap, n, generator))
     first = mean_interval(entropies, -max_entropy, gap * max_trace / 2 + max_entropy, side)
     products = _in_chunks(draws, lambda n: _product_draws(law, snr_t, gap, n, generator))
-    largest = law.diameter**4
-    second = mean_interval(products.clamp(max=largest), 0.0, largest, side)
-    scaled = tuple(float(formula.kl_small_gap(gap, value)) for value in second)
+    largest = law.diameter**4 * (1 + 1e-12)
+    second = mean_interval((products / largest).clamp(0, 1), 0.0, 1.0, side) if largest > 0 else (0.0, 0.0)
+    scaled = tuple(float(formula.kl_small_gap(gap, value * largest)) for value in second)
     return max(0.0, first[0], scaled[0]), min(first[1], scaled[1])
 
 

@@ -11,38 +11,41 @@ import torch
 from torch import Tensor
 
 from singtheory import divergence, formula, pairwise
+from singtheory.divergence.gauss import moments_kl
 from singtheory.pairwise import Core
 from singtheory.posterior import AtomsPosterior
 
-_ROUNDINGS = 8
-"""Roundings in a sum over pairs; what they may hide is added, so that the bound stays one where the divergences are as small."""
+_UNIT = 2.0**-53
+_UP = 1 + 64 * _UNIT
+"""Lifts a closed form of a few roundings above its exact value."""
 _SMALL = 30.0
 """Below this the exponents are summed by expm1, which keeps the digits of a χ² near zero."""
 
 
 def upper(core: Core, gap: float) -> Tensor:
     """The least upper bound on `TV(P, Q)` of a core, Q centred at its own mean."""
-    spread = gap * core.principal[0]
-    rounding = _ROUNDINGS * torch.finfo(spread.dtype).eps * spread.sum()  # sums of size g tr C cancel to KL and to χ²
-    kl = pairwise.family(core, gap).clamp(min=0) + rounding
-    rest = (kl - formula.kl_gauss_term(gap, core.principal[0], torch).sum()).clamp(min=0) + rounding
-    over_moments = moments_tv(spread) + torch.minimum(
-        formula.tv_pinsker(rest, torch), formula.tv_chi2_bound(moments_chi2(core, gap) + rounding, torch)
+    spread, rounding = gap * core.principal[0], core.rounding(gap)
+    kl = pairwise.family(core, gap) + rounding
+    rest = (kl - moments_kl(core.at(gap)).low).clamp(min=0)
+    over_moments = (
+        moments_tv(spread)
+        + rounding
+        + torch.minimum(formula.tv_pinsker(rest, torch), formula.tv_chi2_bound(moments_chi2(core, gap), torch))
     )
     found = [formula.tv_pinsker(kl, torch), formula.tv_bretagnolle_huber(kl, torch), over_moments]
-    return torch.stack(found).amin()
+    return torch.stack(found).amin() * _UP
 
 
 def moments_tv(spread: Tensor) -> Tensor:
     """`TV(M, Q)` in one dimension; in more, at most the sum over the eigenvectors, and at most Pinsker's of `KL(M‖Q)`."""
-    along_each = torch.where(spread > 0, formula.tv_widening(spread.clamp(min=1e-300), torch), 0.0)
+    along_each = torch.where(spread > 0, formula.tv_widening(spread.clamp(min=1e-300), torch) + 8 * _UNIT, 0.0)
     if len(spread) == 1:
         return along_each[0]
     return torch.minimum(along_each.sum(), formula.tv_pinsker(formula.kl_gauss_term(1.0, spread, torch).sum(), torch))
 
 
 def moments_chi2(core: Core, gap: float) -> Tensor:
-    """`χ²(P‖M) = Σ p_i p_j Π_k √(s/A) exp(½ (m_i+m_j)_k²/A − ½ (m_i² + m_j²)_k) − 1`, `s = 1 + gλ_k`, `A = 2 − 1/s`; always finite."""
+    """At least `χ²(P‖M) = Σ p_i p_j Π_k √(s/A) exp(½ (m_i+m_j)_k²/A − ½ (m_i² + m_j²)_k) − 1`, `s = 1 + gλ_k`, `A = 2 − 1/s`; infinite where its exponents are all rounding."""
     variances, basis = core.principal
     shrunk = gap * variances / (1 + gap * variances)
     a = 1 + shrunk
@@ -52,10 +55,20 @@ def moments_chi2(core: Core, gap: float) -> Tensor:
     exponents = (
         (white @ white.mT).add_(own).add_(own[:, None]).sub_(torch.log1p(-shrunk.square()).sum() / 2)
     )  # s/A = 1/(1 − shrunk²), without cancellation
-    highest = float(exponents.max())
+    highest, lost = float(exponents.max()), _lost(core, shifts)
+    if not lost < 0.1:
+        return torch.full_like(core.mass, torch.inf)
     if highest < _SMALL:
-        return (core.p @ exponents.expm1_() @ core.p).clamp(min=0)
-    return torch.expm1(highest + (core.p @ exponents.sub_(highest).exp_() @ core.p).log()).clamp(min=0)
+        found = (core.p @ exponents.expm1_() @ core.p).clamp(min=0)
+    else:
+        found = torch.expm1(highest + (core.p @ exponents.sub_(highest).exp_() @ core.p).log()).clamp(min=0)
+    return found + (1 + found) * math.expm1(lost)
+
+
+def _lost(core: Core, shifts: Tensor) -> float:
+    """At least the error of the exponents, and of the logarithms of the pairs of weights."""
+    sizes = 4 * (core.xi.shape[1] + 20) * _UNIT * (1 + float(shifts.square().sum(dim=1).max()))
+    return sizes + 2 * float(core.log_p_error.max())
 
 
 def projected(posterior: AtomsPosterior, gap: float, direction: Tensor) -> float:
@@ -66,9 +79,11 @@ def projected(posterior: AtomsPosterior, gap: float, direction: Tensor) -> float
         gap: g.
         direction: shape (d,), not zero.
     """
-    line = (posterior.points @ (direction / direction.norm()))[:, None]
+    (xi,) = posterior.deviations()
+    line = (xi @ (direction / direction.norm()))[:, None]
     along = AtomsPosterior.of(line, posterior.log_weights[0])
-    return float(divergence.tv_exact(along, gap).value)
+    found = divergence.tv_exact(along, gap)
+    return float(found.low)
 
 
 def lower(posterior: AtomsPosterior, gap: float) -> float:

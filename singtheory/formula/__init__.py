@@ -16,4 +16,5 @@ from singtheory.formula.number import *  # noqa: F403
 from singtheory.formula.origin import *  # noqa: F403
 from singtheory.formula.rounding import *  # noqa: F403
 from singtheory.formula.samplers import *  # noqa: F403
+from singtheory.formula.small import *  # noqa: F403
 from singtheory.formula.terminal import *  # noqa: F403

@@ -120,15 +120,14 @@ def test_mixture_chi2_by_quadrature(snr):
     assert float(divergence.log1p_chi2(posterior, gap)) == pytest.approx(math.log(second), rel=1e-9)
 
 
-def test_mixture_in_three_dimensions_has_a_normal_interval():
-    """A mixture that is one Gaussian in disguise, where KL is known."""
+def test_mixture_in_three_dimensions_that_is_one_gaussian():
+    """A mixture in disguise, where KL is known: convexity alone makes the interval as tight."""
     cov = torch.diag(torch.tensor([1.0, 0.5, 0.2], dtype=torch.float64))
     mixture = GaussianMixture([0.5, 0.5], torch.zeros(2, 3), torch.stack([cov, cov])).posterior([0.0] * 3, 0.0)
-    found = divergence.kl_asymptotic(mixture, 0.8, 20_000, torch.Generator().manual_seed(0), 0.999)
+    found = divergence.kl_monte_carlo(mixture, 0.8, 2000, torch.Generator().manual_seed(0), 0.999)
     expected = float(divergence.kl_gauss(mixture, 0.8))
     assert float(found.low) <= expected <= float(found.high)
     assert float(found.high - found.low) < 0.2 * expected
-    assert "asymptotic" in found.method
 
 
 def test_w2_of_equal_laws_is_zero_and_of_two_atoms_is_known():

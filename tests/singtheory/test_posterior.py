@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from singtheory import Atoms, Gaussian, GaussianMixture, InputError, posterior
-from singtheory.points import Points
-from singtheory.posterior import log_joint
 from tests.strategies import atoms, gaps, queries, snrs
 
 COV = [[0.7, 0.3], [0.3, 0.4]]
@@ -46,16 +44,6 @@ def test_atoms_against_brute_force(data, law, snr):
     tolerance = 1e-12 * (1 + math.sqrt(snr) * float(law.diameter) + 1) if snr <= 1e6 else 1e-3
     assert found.weights[0].tolist() == pytest.approx(weights, abs=tolerance)
     assert found.mean[0].tolist() == pytest.approx(mean, abs=2 * tolerance * (1 + float(law.points.abs().max())))
-
-
-@given(st.data(), atoms(), st.floats(0.01, 100))
-def test_both_distance_branches_agree(data, law, snr):
-    z = math.sqrt(snr) * law.points[:1] + data.draw(queries(law.dim))
-    gammas = torch.full((1,), snr, dtype=torch.float64)
-    points = Points(law.points, law.weights)
-    product = log_joint(points, z, gammas, direct_snr=math.inf)
-    difference = log_joint(points, z, gammas, direct_snr=-1.0)
-    torch.testing.assert_close(product, difference, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("snr", [0.0, 1e-12, 1e-3, 1.0, 50.0, 1e12])

@@ -52,6 +52,35 @@ def test_values_lie_between_the_rungs_of_their_own_queries():
         assert row["kl_moment_matched"] < 0.3 * row["kl"]
 
 
+def laws_of_few_dimensions():
+    generator = torch.Generator().manual_seed(3)
+    return {
+        "line": Atoms(torch.linspace(-1, 1, 20, dtype=torch.float64)[:, None]),
+        "rare and far": Atoms([[0.0], [0.1], [300.0]], [1, 1, 1e-6]),
+        "plane": Atoms(torch.randn(12, 2, dtype=torch.float64, generator=generator)),
+        "space": Atoms(torch.randn(40, 5, dtype=torch.float64, generator=generator)),
+    }
+
+
+@pytest.mark.parametrize("name", laws_of_few_dimensions())
+def test_values_lie_between_the_bounds_beside_them(name):
+    """KL and TV are means of what lies between the bounds at each x_t, so they lie between the means of the bounds."""
+    found = rows(laws_of_few_dimensions()[name], [0.999, 0.9, 0.5, 0.3], queries=4)
+    for row in found:
+        assert max(row["kl_gauss_lower"], row["kl_pair_lower"]) <= row["kl"] * (1 + 1e-12)
+        upper = ("kl_chi2_bound", "kl_trace_bound", "kl_pair_bound", "kl_family_bound")
+        assert row["kl"] <= min(row[key] for key in upper) * (1 + 1e-12)
+        assert 0 <= row["tv"] <= min(row[key] for key in ("tv_family_bound", "tv_norm_bound", "tv_trace_bound"))
+        assert row["kl_low"] <= row["kl"] <= row["kl_high"] and row["tv_low"] <= row["tv"] <= row["tv_high"]
+
+
+def test_a_step_to_zero_of_a_single_point_costs_nothing():
+    row = rows(Atoms([[0.3], [0.3]]), [0.1, 0.0])[0]
+    assert row["kl"] == row["tv"] == row["kl_family_bound"] == row["tv_norm_bound"] == row["chi2"] == 0
+    row = rows(Atoms([[-1.0], [0.0], [1.0]]), [1.0, 0.0])[0]
+    assert row["tv"] == pytest.approx(2 / 3) and row["kl"] == math.inf
+
+
 def test_a_step_to_zero_is_singular():
     row = rows(GOLDEN, [0.1, 0.0])[0]
     assert row["kl"] == row["kl_family_bound"] == row["gap"] == math.inf

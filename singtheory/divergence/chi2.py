@@ -1,0 +1,113 @@
+r"""`χ²(P‖Q)` in closed form (B1), with its rounding.
+
+`1 + χ² = Σ p_j p_k e^{L_jk}`, where `L_jk = g⟨ξ_j, ξ_k⟩` for atoms. As `Σ p_j ξ_j = 0` the terms of first order add up to nothing, so
+`χ² = Σ p_j p_k (e^{L_jk} − 1 − g⟨ξ_j, ξ_k⟩)`, which keeps the digits of a χ² near zero.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from singtheory.divergence.components import Components
+from singtheory.formula.small import expm1_rest
+from singtheory.posterior import Posterior
+
+_LARGEST = 500.0
+"""Exponents beyond this are summed by logarithms."""
+_ROWS = 2**23
+"""Pairs in one block."""
+
+
+@dataclass(frozen=True)
+class ChiSquare:
+    """Of one query.
+
+    Attributes:
+        log1p: `log(1 + χ²)`.
+        error: at least its error.
+        by_component: `Σ_j p_j |E_j r − 1|`, at least χ²; infinite where it overflows.
+    """
+
+    log1p: float
+    error: float
+    by_component: float
+
+    @property
+    def high(self) -> float:
+        """At least `log(1 + χ²)`."""
+        return self.log1p + self.error
+
+
+def log1p_chi2(posterior: Posterior, gap: float) -> Tensor:
+    """`log(1 + χ²(P‖Q)) = log E exp(g⟨ξ, ξ'⟩)` (B1), shape (batch,); infinite where the expectation is."""
+    values = [chi_square(Components.of(query, gap)).log1p for query in posterior]
+    return torch.tensor(values, dtype=torch.float64, device=posterior.mean.device)
+
+
+def chi_square(of: Components) -> ChiSquare:
+    """Over all pairs of components, a block of rows at a time."""
+    rows = max(1, _ROWS // (len(of.p) * of.dim))
+    blocks = torch.arange(len(of.p), device=of.p.device).split(rows)
+    highest = max(float(_pairs(of, block)[0].max()) for block in blocks)
+    if math.isinf(highest):
+        return ChiSquare(math.inf, 0.0, math.inf)
+    return _by_logarithms(of, blocks) if highest > _LARGEST else _by_excess(of, blocks)
+
+
+def _by_excess(of: Components, blocks: tuple[Tensor, ...]) -> ChiSquare:
+    excess, lost, by_component = 0.0, 0.0, 0.0
+    for block in blocks:
+        value, rest, size = _pairs(of, block)
+        curved = expm1_rest(value, torch)
+        p = of.p[block]
+        sums = (curved + rest) @ of.p
+        excess += float(p @ sums)
+        # of e^L − 1 − L the derivative is e^L − 1
+        terms = torch.expm1(value).abs() * size + curved + rest.abs()
+        lost += float(of.rounding * (p @ (terms @ of.p)) + 2 * ((p * of.tilt[block]) @ sums.abs()))
+        by_component += float(p @ sums.abs())
+    excess = max(excess, 0.0)
+    return ChiSquare(math.log1p(excess), lost / (1 + excess), by_component + lost)
+
+
+def _by_logarithms(of: Components, blocks: tuple[Tensor, ...]) -> ChiSquare:
+    sums, sizes = [], []
+    for block in blocks:
+        value, _, size = _pairs(of, block)
+        joint = of.log_p + value
+        sums.append(torch.logsumexp(joint, dim=1) + of.log_p[block])
+        sizes.append((torch.softmax(joint, dim=1) * (size + of.log_p.abs() + of.tilt / of.rounding)).sum(dim=1))
+    rows, size = torch.cat(sums), torch.cat(sizes) + of.log_p.abs() + of.tilt / of.rounding
+    total = torch.logsumexp(rows, dim=0)
+    lost = of.rounding * (1 + float(torch.softmax(rows, dim=0) @ size) + abs(float(total)))
+    return ChiSquare(max(float(total), 0.0), lost, math.inf)
+
+
+def _pairs(of: Components, block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`L_jk`, `L_jk − ⟨m_j, m_k⟩` and the sizes that make them, for j of the block; each of shape (block, k)."""
+    linear = of.centres[block] @ of.centres.mT
+    size = of.centres[block].abs() @ of.centres.abs().mT
+    if of.spread is None or of.basis is None:
+        return linear, torch.zeros_like(linear), size
+    found = torch.stack([torch.stack([_gauss_rest(of, int(j), k) for k in range(len(of.p))]) for j in block])
+    return linear + found[..., 0], found[..., 0], size + found[..., 1]
+
+
+def _gauss_rest(of: Components, j: int, k: int) -> Tensor:
+    """`log E exp⟨v, v'⟩ − ⟨m_j, m_k⟩` for independent `v ~ N(m_j, S_j)`, `v' ~ N(m_k, S_k)`, and the sizes that make it; shape (2,)."""
+    assert of.spread is not None and of.basis is not None
+    root = of.basis[j] * of.spread[j].sqrt()
+    other = (of.basis[k] * of.spread[k]) @ of.basis[k].mT
+    mean, other_mean = of.centres[j], of.centres[k]
+    quadratic = root.mT @ other @ root
+    values, axes = torch.linalg.eigh((quadratic + quadratic.mT) / 2)
+    if float(values[-1]) >= 1:
+        return torch.tensor([torch.inf, 0.0], dtype=torch.float64, device=mean.device)
+    linear = axes.mT @ (root.mT @ (other_mean + other @ mean))
+    drift = mean @ other @ mean / 2
+    values = values.clamp(min=0)
+    tilted = linear.square() / (1 - values)
+    sizes = drift.abs() + (tilted * (1 + values / (1 - values)) + values / (1 - values)).sum()
+    return torch.stack([drift + (tilted - torch.log1p(-values)).sum() / 2, sizes])

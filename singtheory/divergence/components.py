@@ -1,0 +1,285 @@
+r"""The exact reverse kernel P as a mixture of Gaussians in the coordinate u, evaluated without cancellation, with bounds on the rounding.
+
+P has components `N(m_j, I + S_j)` of weights `p_j`, `m_j = √g ξ_j`, `Σ p_j m_j = 0`; atoms have `S_j = 0`. At `u = m_k + n`, near the k-th component,
+
+    log dP/dQ = ½‖m_k‖² + ⟨m_k, n⟩ + log Σ_j p_j e^{l_j(n)},   l_j the log ratio of N(m_j − m_k, I + S_j) to N(0, I) at n,
+
+in which the differences `m_j − m_k = √g(y_j − y_k)` are exact but for one rounding however far away the component lies. About the origin, where P may be
+all but Q, the terms of first order have the sum zero and are left out:
+
+    dP/dQ − 1 = Σ_j p_j (e^{l_j} − 1 − ⟨m_j, u⟩).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from singtheory.formula.small import expm1_rest
+from singtheory.posterior import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
+
+UNIT = 2.0**-53
+_LOST = 20
+"""Roundings in an exponent and in what it is made of, and as many to spare."""
+_NEAR = 1.0
+"""Components whose centre and spread are below this are summed without their terms of first order."""
+_CHUNK = 2**21
+"""Numbers in one block of nodes times components."""
+LOG_2PI = math.log(2 * math.pi)
+_LARGEST = 30.0
+"""Beyond this an exponential is no small excess any more."""
+
+
+class Exponents(NamedTuple):
+    """`l_j` at some nodes, each tensor of shape (nodes, k).
+
+    Attributes:
+        value: `l_j(n)`.
+        rest: `l_j(n) − ⟨m_j, n⟩`.
+        linear_size: the sizes of what makes `⟨m_j, n⟩`.
+        rest_size: of what makes the rest.
+    """
+
+    value: Tensor
+    rest: Tensor
+    linear_size: Tensor
+    rest_size: Tensor
+
+
+class Ratio(NamedTuple):
+    """`r = dP/dQ` at some nodes, each tensor of shape (nodes,).
+
+    Attributes:
+        log_r: `log r`.
+        excess: `r − 1`, infinite where it overflows.
+        error: at least the error of `log r`.
+        log_p: the log density of P.
+        error_p: at least its error.
+        log_q: the log density of Q.
+    """
+
+    log_r: Tensor
+    excess: Tensor
+    error: Tensor
+    log_p: Tensor
+    error_p: Tensor
+    log_q: Tensor
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Components:
+    """One query's.
+
+    Attributes:
+        log_p: log weights, shape (k,).
+        log_p_error: bounds on their errors, shape (k,).
+        points: means of the components in units of the data, relative to the heaviest one, shape (k, d).
+        gap: g.
+        spread: `gλ` along each eigenvector, shape (k, d); None for atoms.
+        basis: eigenvectors as columns, shape (k, d, d); None for atoms.
+    """
+
+    log_p: Tensor
+    log_p_error: Tensor
+    points: Tensor
+    gap: float
+    spread: Tensor | None
+    basis: Tensor | None
+
+    @classmethod
+    def of(cls, query: Posterior, gap: float) -> "Components":
+        """Of a posterior of one query; atoms without weight are left out."""
+        if isinstance(query, AtomsPosterior):
+            log_p, error = query.log_weights[0], query.log_weight_error[0]
+            kept = log_p > -torch.inf
+            if not bool(kept.all()):
+                return cls(log_p[kept], error[kept], _from_heaviest(query.points[kept], log_p[kept]), gap, None, None)
+            return cls(log_p, error, _from_heaviest(query.points, log_p), gap, None, None)
+        if isinstance(query, GaussianPosterior):
+            zero = torch.zeros(1, dtype=torch.float64, device=query.mean.device)
+            return cls(zero, zero, torch.zeros_like(query.mean), gap, gap * query.spectrum, query.basis[None])
+        assert isinstance(query, MixturePosterior)
+        kept = query.log_weights[0] > -torch.inf
+        parts = [part for part, keep in zip(query.components, kept.tolist(), strict=True) if keep]
+        log_p = query.log_weights[0, kept]
+        means, spread = torch.cat([part.mean for part in parts]), torch.cat([gap * part.spectrum for part in parts])
+        error = query.log_weight_error[0, kept]
+        return cls(log_p, error, _from_heaviest(means, log_p), gap, spread, torch.stack([part.basis for part in parts]))
+
+    @property
+    def dim(self) -> int:
+        """d."""
+        return self.points.shape[1]
+
+    @cached_property
+    def p(self) -> Tensor:
+        """Weights, shape (k,)."""
+        return self.log_p.exp()
+
+    @cached_property
+    def centres(self) -> Tensor:
+        """`m_j`, shape (k, d)."""
+        return math.sqrt(self.gap) * (self.points - self.p @ self.points)
+
+    @cached_property
+    def norms2(self) -> Tensor:
+        """`‖m_j‖²`, shape (k,)."""
+        return self.centres.square().sum(dim=1)
+
+    @cached_property
+    def spread_trace(self) -> Tensor:
+        """`tr S_j`, shape (k,)."""
+        return torch.zeros_like(self.p) if self.spread is None else self.spread.sum(dim=1)
+
+    @cached_property
+    def cov(self) -> Tensor:
+        """`g C`, shape (d, d)."""
+        cov = (self.centres * self.p[:, None]).mT @ self.centres
+        if self.spread is not None and self.basis is not None:
+            cov = cov + ((self.basis * self.spread[:, None]) @ self.basis.mT * self.p[:, None, None]).sum(dim=0)
+        return cov
+
+    @cached_property
+    def eigenvalues(self) -> Tensor:
+        """Those of `g C`, ascending and not negative, shape (d,)."""
+        if len(self.p) == 1 and self.spread is not None:
+            return self.spread[0].sort().values
+        return torch.linalg.eigvalsh(self.cov).clamp(min=0)
+
+    @cached_property
+    def eigenvalue_error(self) -> float:
+        """At least the error of each eigenvalue, through rounding and that of the weights."""
+        if len(self.p) == 1:
+            return self.rounding * float(self.eigenvalues[-1])
+        moved = float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
+        return self.rounding * self.dim * float(self.eigenvalues.sum()) + moved
+
+    @cached_property
+    def trace(self) -> float:
+        """`g tr C`."""
+        return float(self.p @ (self.norms2 + self.spread_trace))
+
+    @property
+    def trace_error(self) -> float:
+        """At least the error of the trace."""
+        return 2 * self.rounding * self.trace + float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
+
+    @cached_property
+    def tilt(self) -> Tensor:
+        """At least the relative errors of the weights, their sum kept, shape (k,)."""
+        change = torch.expm1(self.log_p_error.clamp(max=300.0))  # then nothing is known
+        return change + self.p @ change
+
+    def on_host(self) -> "Components":
+        """On the CPU, where cubature works."""
+        tensors = [None if x is None else x.cpu() for x in (self.spread, self.basis)]
+        return Components(self.log_p.cpu(), self.log_p_error.cpu(), self.points.cpu(), self.gap, *tensors)
+
+    def rotated(self) -> "Components":
+        """In the principal axes of C, which change no divergence from N(0, I)."""
+        if self.dim == 1:
+            return self
+        axes = torch.linalg.eigh(self.cov)[1]
+        basis = None if self.basis is None else axes.mT @ self.basis
+        return Components(self.log_p, self.log_p_error, self.points @ axes, self.gap, self.spread, basis)
+
+    def stds(self) -> Tensor:
+        """Standard deviations along the coordinate axes, shape (k, d)."""
+        if self.spread is None or self.basis is None:
+            return torch.ones_like(self.points)
+        return (1 + (self.basis.square() * self.spread[:, None]).sum(dim=2)).sqrt()
+
+    def places(self, reference: int) -> Tensor:
+        """`m_j − m_k` for k the reference, `m_j` for −1; shape (k, d)."""
+        if reference < 0:
+            return self.centres
+        return math.sqrt(self.gap) * (self.points - self.points[reference])
+
+    def ratio(self, n: Tensor, reference: int = -1) -> Ratio:
+        """`dP/dQ` at `u = m_k + n` (nodes, d), k the reference, or at `u = n` for −1."""
+        rows = max(1, _CHUNK // (len(self.p) * self.dim))
+        parts = [self._ratio(part, reference) for part in n.split(rows)]
+        return Ratio(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def _ratio(self, n: Tensor, reference: int) -> Ratio:
+        at = self.exponents(n, self.places(reference))
+        joint = self.log_p + at.value
+        local = torch.logsumexp(joint, dim=1)
+        shares = torch.exp(joint - local[:, None])
+        own, lift, lift_size = n.square().sum(dim=1) / 2, 0.0, 0.0
+        if reference >= 0:
+            centre = self.centres[reference]
+            half = centre.square().sum() / 2
+            lift, lift_size = n @ centre + half, n.abs() @ centre.abs() + half
+        log_r = lift + local
+        sizes = 1 + own + (shares * (at.linear_size + at.rest_size + self.log_p.abs())).sum(dim=1)
+        error_p = self.rounding * sizes
+        error = error_p + self.rounding * lift_size
+        excess = torch.expm1(log_r)
+        if reference < 0:
+            log_r, excess, error = self._about_origin(n, at, log_r, error)
+        norm = own + self.dim * LOG_2PI / 2
+        return Ratio(log_r, excess, error, local - norm, error_p, -norm - lift)
+
+    @property
+    def rounding(self) -> float:
+        """What rounding takes from an exponent, relative to the sizes that are summed."""
+        return (_LOST + self.dim) * UNIT
+
+    def exponents(self, n: Tensor, places: Tensor) -> Exponents:
+        """`l_j(n)` for components at `places` (k, d)."""
+        linear, linear_size = n @ places.mT, n.abs() @ places.abs().mT
+        if self.spread is None or self.basis is None:
+            half = places.square().sum(dim=1) / 2
+            return Exponents(linear - half, (-half).expand_as(linear), linear_size, half.expand_as(linear))
+        along = torch.einsum("nd,kde->nke", n, self.basis)
+        shift = torch.einsum("kd,kde->ke", places, self.basis)
+        s = self.spread
+        width, cross = s * along.square() / (1 + s), 2 * s * along * shift / (1 + s)
+        other = shift.square() / (1 + s) + torch.log1p(s)
+        # l_j itself from one quotient: s⟨m, n⟩ of two large terms would cancel
+        value = ((s * along.square() + 2 * along * shift - shift.square()) / (1 + s) - torch.log1p(s)).sum(dim=2) / 2
+        linear_size = linear_size + (along * shift).abs().sum(dim=2)
+        return Exponents(
+            value,
+            (width - cross - other).sum(dim=2) / 2,
+            linear_size,
+            (width + cross.abs() + other).sum(dim=2) / 2,
+        )
+
+    @cached_property
+    def _near(self) -> Tensor:
+        return (self.norms2.sqrt() <= _NEAR) & (self.spread_trace <= _NEAR)
+
+    def _about_origin(self, n: Tensor, at: Exponents, log_r: Tensor, error: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`log r`, `r − 1` and the error of `log r`, the better of two ways at each node."""
+        near, p = self._near, self.p
+        capped = at.value.clamp(max=_LARGEST)
+        grown = torch.expm1(capped)
+        curved = expm1_rest(capped, torch)
+        far_mass = p[~near] @ self.centres[~near]
+        excess = torch.where(near, curved + at.rest, grown) @ p - n @ far_mass
+        # e^l − 1 − l has the slope e^l − 1; the other terms lose what their own sizes are
+        size = at.linear_size + at.rest_size
+        slopes = torch.where(near, grown.abs() * size + curved + at.rest_size, grown.abs() + (grown + 1) * size)
+        lost = self.rounding * (slopes @ p + n.abs() @ (p[~near] @ self.centres[~near].abs()))
+        finer = lost / (1 + excess).clamp(min=0.01)
+        better = (at.value.amax(dim=1) < _LARGEST) & (excess > -0.9) & (excess < 10) & (finer < error)
+        return (
+            torch.where(better, torch.log1p(excess.clamp(min=-0.99)), log_r),
+            torch.where(better, excess, torch.expm1(log_r)),
+            torch.where(better, finer, error),
+        )
+
+    def shares(self, n: Tensor, reference: int) -> Tensor:
+        """Weights of the components once u is known, shape (nodes, k)."""
+        return torch.softmax(self.log_p + self.exponents(n, self.places(reference)).value, dim=1)
+
+
+def _from_heaviest(points: Tensor, log_p: Tensor) -> Tensor:
+    """Relative to the heaviest component: of one rounding each, however far from the origin the data lie."""
+    return points - points[int(log_p.argmax())]

@@ -1,0 +1,67 @@
+"""What the moments of P alone tell: KL of Gaussians, and closed-form bounds on `KL(P‖Q)` that hold with their rounding."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from singtheory.divergence.chi2 import ChiSquare
+from singtheory.divergence.components import Components
+from singtheory.estimate import Estimate
+from singtheory.formula.small import log1p_rest
+from singtheory.posterior import Posterior
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """A number with bounds on both sides."""
+
+    low: float
+    value: float
+    high: float
+
+
+def kl_gauss(posterior: Posterior, gap: float) -> Tensor:
+    """`KL(M‖Q) = ½ Σ (gλ_i − log(1 + gλ_i))` (B5): all of `KL(P‖Q)` if the posterior is Gaussian; shape (batch,)."""
+    return _column(posterior, [moments_kl(Components.of(query, gap)).value for query in posterior])
+
+
+def kl_gauss_low(posterior: Posterior, gap: float) -> Tensor:
+    """The same less what rounding may have added; shape (batch,)."""
+    return _column(posterior, [moments_kl(Components.of(query, gap)).low for query in posterior])
+
+
+def kl_gauss_exact(posterior: Posterior, gap: float) -> Estimate:
+    """`KL(P‖Q)` of Gaussian posteriors in closed form; the interval is its rounding."""
+    found = [moments_kl(Components.of(query, gap)) for query in posterior]
+    return Estimate.stack([Estimate.single(of.value, of.low, of.high, "exact") for of in found])
+
+
+def moments_kl(of: Components) -> Enclosure:
+    """`½ Σ (λ_i − log(1 + λ_i))` over the eigenvalues of gC, of slope `½ λ/(1 + λ)`."""
+    value = float(log1p_rest(of.eigenvalues, torch).sum()) / 2
+    moved = of.eigenvalues + of.eigenvalue_error
+    lost = of.eigenvalue_error * float((moved / (1 + moved)).sum()) / 2 + of.rounding * value
+    return Enclosure(max(0.0, value - lost), value, value + lost)
+
+
+def components_kl(of: Components) -> float:
+    """`Σ p_j KL(N(m_j, I + S_j)‖Q)`, with `½ g tr C` for atoms: at most this is `KL(P‖Q)`, for KL is convex."""
+    spread = 0.0 if of.spread is None else log1p_rest(of.spread, torch).sum(dim=1)
+    return float(of.p @ (of.norms2 + spread)) / 2
+
+
+def kl_between(of: Components, chi2: ChiSquare) -> tuple[float, float]:
+    """Bounds on `KL(P‖Q)` from below (B5) and from above (convexity, B2)."""
+    least = 5e-324 if bool((of.points != 0).any()) else 0.0  # where squares underflow
+    return moments_kl(of).low, min(components_kl(of) + of.trace_error, chi2.high) + least
+
+
+def _column(posterior: Posterior, values: list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device=posterior.mean.device)
+
+
+def log_tail(reach: float) -> float:
+    """At least `log P(|n| > reach)` for a standard normal n."""
+    return math.log(2) - reach**2 / 2

@@ -1,0 +1,70 @@
+"""The step to s = 0: what is left of KL, TV, χ² and W₂ where the kernel is the posterior itself."""
+
+import math
+
+import pytest
+import torch
+
+from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, ReverseKernel, divergence
+from singtheory.divergence.point import mean_is
+
+
+@pytest.mark.parametrize(
+    ("points", "weights", "t", "x", "left"),
+    [
+        ([-1.0, 0.0, 1.0], None, 1.0, 0.7, 2 / 3),
+        ([-1.0, 0.0, 1.0], [1, 2, 1], 1.0, 0.0, 0.5),
+        ([-1.0, 0.0, 0.0, 1.0], None, 1.0, 0.0, 0.5),  # equal points are one
+        ([-1.0, 1e-30, 1.0], None, 1.0, 0.0, 1.0),  # the mean is 1e-30/3
+        ([-1.0, 0.0, 1.0], [1, 2, 1.0000000000000002], 1.0, 0.0, 1.0),
+        ([-1.0, 0.1, 1.3], None, 1.0, 0.0, 1.0),
+        ([0.4], None, 0.5, 0.1, 0.0),
+        ([0.4, 0.4, 9.0], [1, 3, 0], 0.5, 0.1, 0.0),
+        ([-1.0, 1.0], None, 0.5, 0.0, 1.0),
+    ],
+)
+def test_mass_that_is_not_at_the_mean(points, weights, t, x, left):
+    step = ReverseKernel(Atoms([[y] for y in points], weights), Cosine(), t, 0.0).at([x])
+    found = step.tv()
+    assert float(found.low) <= left <= float(found.high)
+    assert float(found) == pytest.approx(left, abs=1e-15) and float(found.high - found.low) < 1e-13
+    assert float(step.kl()) == float(step.chi2()) == (0.0 if left == 0 else math.inf)
+    assert float(step.w2().low) <= float(step.w2().high)
+    assert (float(step.w2()) == 0) == (left == 0)
+
+
+def test_symmetric_points_inside_are_decided_by_their_exponents():
+    """At x = 0 the points −1 and 1 weigh alike; at 0.3 they do not, and the mean is no point."""
+    found = ReverseKernel(Atoms([[-1.0], [0.0], [1.0]]), Cosine(), 0.5, 0.0).at([[0.0], [0.3]]).tv()
+    assert 0.5 < float(found.value[0]) < 0.6 and float(found.high[0] - found.low[0]) < 1e-13
+    assert float(found.value[1]) == float(found.low[1]) == 1
+
+
+def test_the_mean_of_other_exponents_is_no_point():
+    """±1 about 0 with weights that make up for the tilt to seventeen digits: the exponents differ, so the mean is not 0."""
+    tilt = math.exp(-2 * 0.5 * 0.3)
+    posterior = Atoms([[-1.0], [0.0], [1.0]], [1.0, 1.0, tilt]).posterior([0.3], 0.25)
+    assert abs(float(posterior.mean)) < 1e-15
+    assert not mean_is(posterior, 1)
+    assert float(divergence.tv_to_point(posterior)) == 1
+    assert mean_is(Atoms([[-1.0], [0.0], [1.0]]).posterior([0.0], 0.3), 1)  # an irrational root
+    # about z = 2 the points 1 and 3 have the exponents 2y − ½y² = 3/2
+    assert mean_is(Atoms([[1.0], [2.0], [3.0]]).posterior([2.0], 1.0), 1)
+
+
+def test_smooth_laws():
+    assert float(divergence.tv_to_point(Gaussian([0.3], [[0.5]]).posterior([0.1], 2.0))) == 1
+    point = Gaussian([0.3], [[0.0]]).posterior([0.1], 2.0)
+    assert float(divergence.tv_to_point(point)) == 0 and bool(divergence.is_point(point).all())
+    half = GaussianMixture([0.5, 0.25, 0.25], [[0.0], [-1.0], [1.0]], [[[0.0]], [[0.5]], [[0.5]]]).posterior([0.0], 0.0)
+    found = divergence.tv_to_point(half)
+    assert float(found.low) <= 0.5 <= float(found.high) and float(found) == pytest.approx(0.5)
+    assert float(divergence.to_point(half).value) == math.inf
+
+
+def test_wasserstein_is_the_root_of_the_trace_wherever_the_data_lie():
+    law = Atoms([[1e8], [1e8 + 1.0]])
+    found = divergence.w2_to_point(law.posterior([0.0], 0.0))
+    assert float(found) == pytest.approx(0.5, rel=1e-12)
+    assert float(found.low) <= 0.5 <= float(found.high)
+    assert torch.equal(divergence.is_point(law.posterior([[0.0], [1.0]], 0.0)), torch.tensor([False, False]))
