@@ -14,7 +14,8 @@ from proofs_checks.context import Context
 from proofs_checks.ends import TILTED, number
 from proofs_checks.excerpt import excerpt
 from proofs_checks.outcome import equal, worst
-from singtheory import Cosine, Gaussian, LinearVP, RectifiedFlow, Schedule, formula, limit, start
+from proofs_checks.scales import EPS, radius
+from singtheory import Atoms, Cosine, Gaussian, LinearVP, RectifiedFlow, Schedule, formula, limit, start
 
 _FLOWS: tuple[tuple[str, Schedule, float], ...] = (
     ("cosine", Cosine(), 0.95),
@@ -90,7 +91,20 @@ def _c7_brightness(sides: Sides, context: Context) -> Outcome:
     brightness = law.points.mean(dim=1)
     var = float(law.weights @ (brightness - law.weights @ brightness).square())
     along = float(direction @ law.cov @ direction)
-    return equal(along, float(sides["brightness"](var, law.dim)), 1e-10 * float(law.cov.trace()) + 1e-14, name)
+    return equal(along, float(sides["brightness"](var, law.dim)), _brightness_rounding(law, var), name)
+
+
+def _brightness_rounding(law: Atoms, var: float) -> float:
+    """Of d times a variance of means of d numbers, and of a quadratic form of Σ: both from numbers less their mean."""
+    roundings = EPS * (32 + len(law.points) + 2 * law.dim)
+    off = roundings * float(law.points.abs().mean(dim=1).max())
+    trace, reach = float(law.cov.trace()), roundings * radius(law)
+    return (
+        law.dim * (2 * var**0.5 * off + off**2 + roundings * var)
+        + roundings * trace
+        + 2 * trace**0.5 * reach
+        + reach**2
+    )
 
 
 register(

@@ -12,13 +12,13 @@ ATOMS, COORDINATES = 2000, 1024
 
 
 def excerpt(context: Context) -> tuple[str, Atoms]:
-    """The law of the data, or of evenly spaced atoms and coordinates of it (again a law of atoms), and what to call it.
+    """The law of the data without atoms that have no weight, or of evenly spaced atoms and coordinates of it, and what to call it.
 
     On the CPU: these are many small sums, and their queries are drawn there.
     """
     law, name = context.data.law, context.data.name
     part = _part(law)
-    if part.points.shape == law.points.shape:
+    if len(part.points) == int((law.weights > 0).sum()) and part.dim == law.dim:
         return name, part
     return f"{name}, {len(part.points)} of {len(law.points)} points, {part.dim} of {law.dim} coordinates", part
 
@@ -26,7 +26,7 @@ def excerpt(context: Context) -> tuple[str, Atoms]:
 @lru_cache(maxsize=4)
 def _part(law: Atoms) -> Atoms:
     support = (law.weights > 0).nonzero()[:, 0]
-    if len(support) <= ATOMS and law.dim <= COORDINATES:
+    if len(support) == len(law.weights) <= ATOMS and law.dim <= COORDINATES:
         return law if law.device.type == "cpu" else law.to("cpu")
     rows, columns = support[_spaced(len(support), ATOMS)], _spaced(law.dim, COORDINATES)
     return Atoms(law.points[rows][:, columns].cpu(), law.weights[rows].cpu())
