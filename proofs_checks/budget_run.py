@@ -7,14 +7,16 @@ from typing import Any
 
 from proofs_checks.comparison import SPACINGS, SWEEP, TIMED, Comparison, check_start, curve_of, named_times
 from proofs_checks.console import progress
+from proofs_checks.entry import enter
 from proofs_checks.laws import BUMPS, GOLDEN
 from proofs_checks.record import describe_data
 from singtheory import InputError, Law, Schedule, grid
 from singtheory import data as loaders
-from singtheory.budget import chain_snr
+from singtheory.budget import chain_snr, moments_of
 from singtheory.errors import unknown_name
 from singtheory.estimate import check_confidence
 from singtheory.loss_curve import LossCurve, read_loss_curve
+from singtheory.mismatch import Moments
 from singtheory.schedule import schedule_named
 
 _LAWS: dict[str, Law] = {"golden": GOLDEN, "bumps": BUMPS}
@@ -52,7 +54,7 @@ def run(request: Request) -> dict[str, Any]:
     schedule = schedule_named(request.schedule)
     snr_start, snr_end = _ends(request, schedule)
     loss = None if request.loss_curve is None else read_loss_curve(request.loss_curve)
-    law, about = _load(request)
+    law, about, moments = _load(request)
     if request.spacing != "optimal":
         times = named_times(request.spacing, schedule, request.steps, snr_start, snr_end)
         if loss is not None:
@@ -64,7 +66,7 @@ def run(request: Request) -> dict[str, Any]:
             law, reach, request.seed, request.queries, request.confidence, request.device,
             lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
-        compared = Comparison(law, schedule, curve, request.start, snr_start, snr_end, loss)
+        compared = Comparison(law, schedule, curve, request.start, snr_start, snr_end, loss, moments)
         chosen = compared.row(request.spacing, request.steps)
         steps = compared.steps(compared.times(request.spacing, request.steps))
         counts = tuple(sorted({*SWEEP, request.steps}))
@@ -119,11 +121,14 @@ def _reach(loss: LossCurve, snr_end: float) -> float:
     return float(beyond[0]) if len(beyond) else snr_end
 
 
-def _load(request: Request) -> tuple[Law, dict[str, Any]]:
+def _load(request: Request) -> tuple[Law, dict[str, Any], Moments | None]:
+    """The law, in its span where that is smaller, what is said of it, and then its moments in all dimensions."""
     if request.data in _LAWS:
-        return _LAWS[request.data], {"name": request.data, "dim": _LAWS[request.data].dim}
+        return _LAWS[request.data], {"name": request.data, "dim": _LAWS[request.data].dim}, None
     loaded = loaders.load(request.data)
     law = loaded.law
     if float(law.points.std(dim=0, correction=0).max()) == 0:
         raise InputError(f"{loaded.name}: all points are equal, so there is nothing to measure; give different points")
-    return law, describe_data(loaded)
+    entered = enter(loaded)
+    moments = None if entered.span is None else moments_of(law)
+    return entered.law, describe_data(entered), moments

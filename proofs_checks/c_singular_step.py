@@ -13,7 +13,7 @@ from proofs_checks import c_symbolic
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.ends import TILTED, number
-from proofs_checks.excerpt import excerpt
+from proofs_checks.excerpt import excerpt, with_normal
 from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, SIGNS, TRI
 from proofs_checks.measure import prior_posterior
 from proofs_checks.outcome import at_least, at_most, equal, identically_zero, no_instance, worst
@@ -223,32 +223,34 @@ def _c6_quadrature(sides: Sides, _: Context) -> Outcome:
     return worst(outcomes)
 
 
-def _cross_entropy(law: Atoms, alpha: Tensor, sigma: Tensor, centre: Tensor, var: Tensor) -> Tensor:
-    """`−E log N(x_s; centre, var I)`, atom by atom."""
-    squares = (alpha * law.points - centre).square().sum(dim=1) + law.dim * sigma**2
-    return (law.weights @ squares / var + law.dim * (2 * math.pi * var).log()) / 2
+def _cross_entropy(law: Atoms, dim: int, alpha: Tensor, sigma: Tensor, centre: Tensor, var: Tensor) -> Tensor:
+    """`−E log N(x_s; centre, var I)` in d dimensions, atom by atom; where the law has fewer, the data are 0 in the others."""
+    squares = (alpha * law.points - centre).square().sum(dim=1) + dim * sigma**2
+    return (law.weights @ squares / var + dim * (2 * math.pi * var).log()) / 2
 
 
-def _cross_entropy_rounding(law: Atoms, alpha: Tensor, sigma: Tensor) -> float:
+def _cross_entropy_rounding(law: Atoms, dim: int, alpha: Tensor, sigma: Tensor) -> float:
     """Of a difference of two cross entropies and of the gains: sums over atoms and coordinates of squares over variances."""
     second = float(alpha**2 * (law.weights @ law.points.square().sum(dim=1)))
-    noise = law.dim * float(1 + sigma**2 + (2 * math.pi * sigma**2).log().abs() + 2 * math.pi)
-    return EPS * (64 + len(law.points) + law.dim) * (second * float(1 + 1 / sigma**2) + noise)
+    noise = dim * float(1 + sigma**2 + (2 * math.pi * sigma**2).log().abs() + 2 * math.pi)
+    return EPS * (64 + len(law.points) + dim) * (second * float(1 + 1 / sigma**2) + noise)
 
 
 def _c6_data(sides: Sides, context: Context) -> Outcome:
     """The entropy of `q_s` drops out of the difference, and cross entropies are sums over atoms."""
-    name, law = excerpt(context)
+    (name, law), dim = with_normal(context), context.data.dim
+    if context.data.span is None:
+        dim = law.dim
     outcomes = []
     for label, schedule, s in (("cosine", Cosine(), 0.95), ("rectified flow", RectifiedFlow(), 0.8)):
         alpha, sigma, zero, one = schedule.alpha(s), schedule.sigma(s), torch.zeros(law.dim), number(1.0)
-        with_mean = _cross_entropy(law, alpha, sigma, alpha * law.mean, sigma**2)
+        with_mean = _cross_entropy(law, dim, alpha, sigma, alpha * law.mean, sigma**2)
         mean_norm2 = law.mean.square().sum()
         gain = sides["gain"](formula.snr(alpha, sigma), mean_norm2)
-        noise_gain = sides["noise_gain"](alpha, sigma, mean_norm2, law.cov.trace(), law.dim, torch)
+        noise_gain = sides["noise_gain"](alpha, sigma, mean_norm2, law.cov.trace(), dim, torch)
         for against, var, value in (("N(0, σ² I)", sigma**2, gain), ("N(0, I)", one, noise_gain)):
-            found = float(_cross_entropy(law, alpha, sigma, zero, var) - with_mean)
-            room = _cross_entropy_rounding(law, alpha, sigma)
+            found = float(_cross_entropy(law, dim, alpha, sigma, zero, var) - with_mean)
+            room = _cross_entropy_rounding(law, dim, alpha, sigma)
             outcomes.append(equal(found, float(value), room, f"{name}, {label}, s = {s}, {against}"))
     return worst(outcomes)
 

@@ -127,7 +127,7 @@ def bounds(
     typer.echo(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)")
     sys.stdout.flush()
     with _one_line_errors():
-        from proofs_checks import console, record, run
+        from proofs_checks import console, entry, record, run
         from singtheory import data as loaders
         from singtheory import files
         from singtheory.device import check_device
@@ -139,7 +139,7 @@ def bounds(
         check_device(device)
         process = schedule_named(schedule)
         times = grid_named(spacing, process, steps)
-        law = loaders.load(data)
+        law = entry.enter(loaders.load(data))
         rows = run.run_steps(law.law.to(device), process, times, queries, seed)
         console.show(console.steps_table(rows))
         meta = provenance(command_line("singtheory"), seed, device)
@@ -222,6 +222,7 @@ def budget(
 def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, full: bool, device: str) -> "Context":
     """The circumstances of the run; the error probability is split evenly over its statistical checks."""
     from proofs_checks.context import Context
+    from proofs_checks.entry import enter, thinned
     from proofs_checks.harness import statistical_checks
     from singtheory import data as loaders
     from singtheory.device import check_device
@@ -232,7 +233,7 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     error = (1 - confidence) / max(1, statistical_checks(chosen))
     loaded = loaders.load(data)
     _check_scale(loaded)
-    return Context(loaded, seed, error, full, device)
+    return Context(enter(thinned(loaded)), seed, error, full, device)
 
 
 def _check_scale(data: "Data") -> None:

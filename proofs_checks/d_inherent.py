@@ -15,7 +15,7 @@ from proofs_checks.context import Context
 from proofs_checks.counterexample import LINE, uniform_score
 from proofs_checks.d_atoms import SCHEDULES, atoms_posterior, finite_laws, neighbours
 from proofs_checks.ends import TILTED
-from proofs_checks.excerpt import excerpt
+from proofs_checks.excerpt import with_normal
 from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE
 from proofs_checks.measure import prior_posterior
 from proofs_checks.outcome import at_least, at_most, equal, identically_zero, no_instance, worst
@@ -271,8 +271,8 @@ def _d4_foot(sides: Sides, _: Context) -> Outcome:
 
 
 def _d4_data(sides: Sides, context: Context) -> Outcome:
-    """Coordinates in which all data agree, such as pixels that are always black."""
-    name, law = excerpt(context)
+    """Coordinates in which all data agree, such as pixels that are always black, or the one across their span."""
+    name, law = with_normal(context)
     constant = (law.points == law.points[0]).all(dim=0).nonzero()[:, 0]
     if len(constant) == 0:
         return no_instance(f"{name}: no coordinate is constant, so the data lie on no such subspace")

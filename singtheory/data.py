@@ -26,6 +26,7 @@ from torch import Tensor
 from singtheory.errors import InputError, unknown_name
 from singtheory.law import Atoms
 from singtheory.points import BLOCK, Points
+from singtheory.span import Span
 
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
@@ -44,11 +45,22 @@ class Data:
         law: the points as rows.
         name: as given on the command line.
         image_shape: (h, w) or (h, w, c) if the points are images, else None.
+        span: of the points, if `law` is that of their coordinates in it.
     """
 
     law: Atoms
     name: str
     image_shape: Shape | None
+    span: Span | None = None
+
+    @property
+    def dim(self) -> int:
+        """Of the points, whatever their span."""
+        return self.law.dim if self.span is None else self.span.dim
+
+    def lift(self, points: Tensor) -> Tensor:
+        """Points of the law, shape (…, law.dim), in the dimensions of the data."""
+        return points if self.span is None else self.span.lift(points)
 
 
 def load(name: str) -> Data:
