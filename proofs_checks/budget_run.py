@@ -18,16 +18,18 @@ from proofs_checks.comparison import (
     named_times,
 )
 from proofs_checks.console import progress
+from proofs_checks.entry import enter
 from proofs_checks.laws import BUMPS, GOLDEN
 from proofs_checks.record import describe_data
 from proofs_checks.scale import check_powers
 from singtheory import InputError, Law, Schedule, grid
 from singtheory import data as loaders
-from singtheory.budget import chain_snr
+from singtheory.budget import chain_snr, moments_of
 from singtheory.draw import check_seed
 from singtheory.errors import unknown_name
 from singtheory.estimate import check_run_confidence
 from singtheory.loss_curve import LossCurve, read_loss_curve
+from singtheory.mismatch import Moments
 from singtheory.schedule import schedule_named
 
 _LAWS: dict[str, Law] = {"golden": GOLDEN, "bumps": BUMPS}
@@ -74,7 +76,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
     schedule = schedule_named(request.schedule)
     snr_start, snr_end = _ends(request, schedule)
     loss = None if request.loss_curve is None else read_loss_curve(request.loss_curve)
-    law, about, notes = _load(request)
+    law, about, moments, notes = _load(request)
     check_queries(request.queries, law.dim)
     _check_end(snr_end, law)
     tell([*notes, *(loss.notes if loss is not None else ())])
@@ -89,7 +91,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
             law, reach, request.seed, request.queries, request.confidence, request.device,
             lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
-        compared = Comparison(law, schedule, curve, request.start, snr_start, snr_end, loss)
+        compared = Comparison(law, schedule, curve, request.start, snr_start, snr_end, loss, moments)
         chosen = compared.row(request.spacing, request.steps)
         steps = compared.steps(compared.times(request.spacing, request.steps))
         counts = tuple(sorted({*SWEEP, request.steps}))
@@ -159,13 +161,15 @@ def _reach(loss: LossCurve, snr_end: float) -> float:
     return reach
 
 
-def _load(request: Request) -> tuple[Law, dict[str, Any], tuple[str, ...]]:
-    """The law, what the results say of it, and what of its file is not used."""
+def _load(request: Request) -> tuple[Law, dict[str, Any], Moments | None, tuple[str, ...]]:
+    """The law, in its span where that is smaller, what is said of it, then its moments in all dimensions, and what of its file is not used."""
     if request.data in _LAWS:
-        return _LAWS[request.data], {"name": request.data, "dim": _LAWS[request.data].dim}, ()
+        return _LAWS[request.data], {"name": request.data, "dim": _LAWS[request.data].dim}, None, ()
     loaded = loaders.load(request.data)
     check_powers(loaded)
     law = loaded.law
     if float(law.points.std(dim=0, correction=0).max()) == 0:
         raise InputError(f"{loaded.name}: all points are equal, so there is nothing to measure; give different points")
-    return law, describe_data(loaded), loaded.notes
+    entered = enter(loaded)
+    moments = None if entered.span is None else moments_of(law)
+    return entered.law, describe_data(entered), moments, loaded.notes

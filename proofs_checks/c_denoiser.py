@@ -9,10 +9,12 @@ from torch import Tensor
 
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
-from proofs_checks.ends import ROUNDING, Pair, ends, number, queries, rate_outcome, size, with_data
+from proofs_checks.ends import NAMED, ROUNDING, Pair, ends, halvings, number, queries, with_data
 from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import GOLDEN, SIGNS, TRI
 from proofs_checks.outcome import at_most, equal, identically_zero, worst
+from proofs_checks.scales import EPS, denoiser_rounding, moment_rounding, radius, series_bound, series_rounding
+from proofs_checks.slope import vanishes_at_rate
 from singtheory import Cosine, Law, RectifiedFlow, formula, limit, symbolic
 
 # --- C1 --------------------------------------------------------------------------------------------------------------
@@ -52,21 +54,22 @@ def _series_error(series: Callable[..., Tensor], law: Law, pair: Pair, x: Tensor
 
 def _c1_rate(sides: Sides, context: Context) -> Outcome:
     outcomes = []
-    for label, law in with_data(context).items():
+    for label, law in NAMED.items():
         for kind, pair, x, top in ends(context, law):
             error = partial(_series_error, sides["series"], law, pair, x)
-            outcomes.append(rate_outcome(error, top, 2.0, law, ROUNDING / 10 * size(law), f"{label}, {kind}"))
+            outcomes.append(vanishes_at_rate(error, halvings(top), 2.0, f"{label}, {kind}"))
     return worst(outcomes)
 
 
 def _c1_remainder(sides: Sides, context: Context) -> Outcome:
+    """The rate on any data: an error below a constant times α², beside what rounding may add."""
     name, data = excerpt(context)
     outcomes = []
     for label, law in {"golden": GOLDEN, "±1": SIGNS, "tri": TRI, name: data}.items():
         for kind, pair, x, top in ends(context, law):
             for alpha in (0.5, 0.05, top):
                 gap = limit.denoiser_direct(law, x, *pair(alpha)) - sides["series"](law, x, *pair(alpha))
-                room = sides["error"](law, x, *pair(alpha)) + ROUNDING * (1 + law.mean.norm())
+                room = sides["error"](law, x, *pair(alpha)) + series_rounding(law, x, *pair(alpha))
                 ratio = gap.norm(dim=1) / room
                 outcomes.append(at_most(float(ratio.max()), 1.0, f"error/bound, {label}, {kind}, α = {alpha:.2g}"))
     return worst(outcomes)
@@ -107,8 +110,8 @@ register(
             "error": limit.denoiser_series_error,
         },
         checks=(
-            Check("exact", "rate 2 of the error: five laws and the data, three kinds of ends", _c1_rate),
-            Check("exact", "the explicit remainder, for α up to .5: three laws and the data", _c1_remainder),
+            Check("exact", "rate 2 of the error: five laws, three kinds of ends", _c1_rate),
+            Check("exact", "the explicit remainder, for α up to 0.5: three laws and the data", _c1_remainder),
             Check("exact", "diameter and radius in the remainder's bound: golden", _c1_constants),
             Check("symbolic", "coefficients of 1, α, α² in any dimension; constants of the remainder", _c1_symbolic),
         ),
@@ -160,8 +163,10 @@ def _c2_end(sides: Sides, context: Context) -> Outcome:
             v = formula.v_of(epsilon, x_hat, alpha, sigma)
             off_epsilon = float((epsilon - sides["terminal_epsilon"](x, sigma)).abs().max())
             off_v = float((v - sides["terminal_v"](law.mean, sigma)).abs().max())
-            outcomes += [equal(off_epsilon, 0.0, ROUNDING, f"ε*, {name}, {kind}")]
-            outcomes += [equal(off_v, 0.0, ROUNDING * max(1.0, float(law.mean.norm())), f"v*, {name}, {kind}")]
+            room = float(denoiser_rounding(law, x, number(alpha), number(sigma)).max())
+            room = sigma * (room + moment_rounding(law) * radius(law))
+            outcomes += [equal(off_epsilon, 0.0, 8 * EPS * float(x.abs().max()), f"ε*, {name}, {kind}")]
+            outcomes += [equal(off_v, 0.0, room, f"v*, {name}, {kind}")]
     return worst(outcomes)
 
 
@@ -179,9 +184,16 @@ def _c2_round_trip(sides: Sides, context: Context) -> Outcome:
                 ):
                     for delta in (0.0, 0.01):
                         off = sides[side](value + delta, x, *pair) - at.x - delta * sides[gain](*pair)
-                        room = ROUNDING * float(1 + x.abs().max() / pair[0])
+                        room = _round_trip_rounding(pair, x, at.x, delta)
                         outcomes.append(equal(float(off.abs().max()), 0.0, room, f"{side}, {name}, {kind}, t = {t}"))
     return worst(outcomes)
+
+
+def _round_trip_rounding(pair: tuple[Tensor, Tensor], x: Tensor, x_hat: Tensor, delta: float) -> float:
+    """Of `(x − σε)/α` and of `(αx − σv)/(α² + σ²)` with `ε = (x − αx̂)/σ`: sums of x, αx̂ and σδ, divided by α at most."""
+    alpha, sigma = (float(value) for value in pair)
+    terms = 4 * float(x.abs().max()) + 4 * alpha * float(x_hat.abs().max()) + (sigma + sigma**2) * delta
+    return 32 * EPS * (terms / alpha + float(x_hat.abs().max()) / sigma**2)
 
 
 def _off_mean(of_epsilon: Callable[..., Tensor], law: Law, pair: Pair, x: Tensor, alpha: float) -> float:
@@ -190,12 +202,20 @@ def _off_mean(of_epsilon: Callable[..., Tensor], law: Law, pair: Pair, x: Tensor
 
 
 def _c2_removable(sides: Sides, context: Context) -> Outcome:
-    """`(x − σε*)/α − μ` vanishes like α."""
+    """`(x − σε*)/α − μ` vanishes like α; on data it stays below the linear term of C1 and its remainder, which are O(α)."""
     outcomes = []
-    for name, law in with_data(context).items():
+    for name, law in NAMED.items():
         for kind, pair, x, top in ends(context, law):
             off = partial(_off_mean, sides["of_epsilon"], law, pair, x)
-            outcomes.append(rate_outcome(off, top, 1.0, law, ROUNDING / top * (1 + size(law)), f"{name}, {kind}"))
+            outcomes.append(vanishes_at_rate(off, halvings(top), 1.0, f"{name}, {kind}"))
+    name, law = excerpt(context)
+    for kind, pair, x, top in ends(context, law):
+        for alpha in (0.5, 0.05, top):
+            room = float(series_rounding(law, x, *pair(alpha)).max())
+            room += _round_trip_rounding(pair(alpha), x, law.points[law.weights > 0], 0.0)
+            bound = float(series_bound(law, x, *pair(alpha)).max()) + room
+            off = _off_mean(sides["of_epsilon"], law, pair, x, alpha)
+            outcomes.append(at_most(off, bound, f"{name}, {kind}, α = {alpha:.2g}"))
     return worst(outcomes)
 
 
@@ -223,7 +243,9 @@ register(
         checks=(
             Check("exact", "ε* and v* at α = 0: five laws and the data, σ_1 = 1 and 3", _c2_end),
             Check("exact", "x̂ back from ε and v, with and without an error, cosine and rectified flow", _c2_round_trip),
-            Check("exact", "the limit μ is approached like α", _c2_removable),
+            Check(
+                "exact", "the limit μ is approached like α: five laws; below C1's remainder on the data", _c2_removable
+            ),
             Check("symbolic", "given C1's limit: inverses, values and gains at the end", _c2_symbolic),
         ),
         false_twins={

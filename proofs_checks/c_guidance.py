@@ -11,9 +11,10 @@ from torch import Tensor
 from proofs_checks import c_symbolic
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
-from proofs_checks.ends import NAMED, ROUNDING, with_data
+from proofs_checks.ends import NAMED, ROUNDING, number, with_data
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE
 from proofs_checks.outcome import at_most, equal, identically_zero, worst
+from proofs_checks.scales import denoiser_rounding, moment_rounding, radius
 from singtheory import Atoms, Cosine, Gaussian, budget, formula
 from singtheory.information import gaussian_mmse, line_mmse
 
@@ -136,9 +137,9 @@ def _c9_constant(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for name, law in with_data(context).items():
         x_1 = 3 * torch.randn(8, law.dim, dtype=torch.float64, generator=context.generator())
-        off = float((law.posterior(x_1, 0.0).mean - law.mean).abs().max())
-        size = float(law.mean.norm() + law.cov.trace() ** 0.5)
-        outcomes.append(at_most(off, ROUNDING * size, f"E[x_0|x_1] − μ, {name}"))
+        off = float((law.posterior(x_1, 0.0).mean - law.mean).norm(dim=1).max())
+        room = float(denoiser_rounding(law, x_1, number(0.0), number(1.0)).max()) + moment_rounding(law) * radius(law)
+        outcomes.append(at_most(off, room, f"E[x_0|x_1] − μ, {name}"))
     for name, law in NAMED.items():
         if isinstance(law, Atoms) and law.dim == 1:
             mmse = float(line_mmse(law, torch.zeros(1, dtype=torch.float64))[0])

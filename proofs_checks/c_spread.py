@@ -14,7 +14,8 @@ from proofs_checks.context import Context
 from proofs_checks.ends import TILTED, number
 from proofs_checks.excerpt import excerpt
 from proofs_checks.outcome import equal, worst
-from singtheory import Cosine, Gaussian, LinearVP, RectifiedFlow, Schedule, formula, limit, start
+from proofs_checks.scales import EPS, radius
+from singtheory import Atoms, Cosine, Gaussian, LinearVP, RectifiedFlow, Schedule, formula, limit, start
 
 _FLOWS: tuple[tuple[str, Schedule, float], ...] = (
     ("cosine", Cosine(), 0.95),
@@ -86,11 +87,24 @@ def _c7_starts(sides: Sides, _: Context) -> Outcome:
 
 def _c7_brightness(sides: Sides, context: Context) -> Outcome:
     name, law = excerpt(context)
-    direction = torch.full((law.dim,), law.dim**-0.5, dtype=torch.float64)
-    brightness = law.points.mean(dim=1)
+    span = context.data.span
+    dim = law.dim if span is None else span.dim
+    direction = torch.full((dim,), dim**-0.5, dtype=torch.float64)
+    parts = (block if span is None else span.lift(block) for block in law.points.split(256))
+    means, sizes = zip(*((block.mean(dim=1), float(block.abs().mean(dim=1).max())) for block in parts), strict=True)
+    brightness = torch.cat(means)
     var = float(law.weights @ (brightness - law.weights @ brightness).square())
-    along = float(direction @ law.cov @ direction)
-    return equal(along, float(sides["brightness"](var, law.dim)), 1e-10 * float(law.cov.trace()) + 1e-14, name)
+    inside = direction if span is None else span.project(direction)
+    along = float(inside @ law.cov @ inside)
+    return equal(along, float(sides["brightness"](var, dim)), _brightness_rounding(law, dim, var, max(sizes)), name)
+
+
+def _brightness_rounding(law: Atoms, dim: int, var: float, largest: float) -> float:
+    """Of d times a variance of means of d numbers, and of a quadratic form of Σ: both from numbers less their mean."""
+    roundings = EPS * (32 + len(law.points) + 2 * dim)
+    off = roundings * largest
+    trace, reach = float(law.cov.trace()), roundings * radius(law)
+    return dim * (2 * var**0.5 * off + off**2 + roundings * var) + roundings * trace + 2 * trace**0.5 * reach + reach**2
 
 
 register(

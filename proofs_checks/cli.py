@@ -157,7 +157,7 @@ def bounds(
 ) -> None:
     """The Gaussian reverse-process error of a sampler's steps beside its bounds, as a table and as JSON."""
     with _one_line_errors(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)"):
-        from proofs_checks import console, record, run
+        from proofs_checks import console, entry, record, run
         from proofs_checks.scale import check_powers
         from singtheory import data as loaders
         from singtheory import files
@@ -174,9 +174,10 @@ def bounds(
         check_seed(seed)
         process = schedule_named(schedule)
         times = grid_named(spacing, process, steps)
-        law = loaders.load(data)
-        _say_notes(law.notes)
-        check_powers(law)
+        loaded = loaders.load(data)
+        _say_notes(loaded.notes)
+        check_powers(loaded)
+        law = entry.enter(loaded)
         check_queries(queries, law.law.dim)
         rows = run.run_steps(law.law.to(device), process, times, queries, seed)
         meta = provenance(command_line("singtheory"), seed, device)
@@ -288,6 +289,7 @@ def _check_targets(data: str, json_file: Path | None, report: Path | None) -> No
 def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, full: bool, device: str) -> "Context":
     """The circumstances of the run; the error probability is split evenly over its statistical checks."""
     from proofs_checks.context import Context
+    from proofs_checks.entry import enter, thinned
     from proofs_checks.harness import statistical_checks
     from proofs_checks.scale import check_powers
     from singtheory import data as loaders
@@ -303,7 +305,7 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     _say_notes(loaded.notes)
     check_powers(loaded)
     _check_scale(loaded)
-    return Context(loaded, seed, error, full, device)
+    return Context(enter(thinned(loaded)), seed, error, full, device)
 
 
 def _check_scale(data: "Data") -> None:

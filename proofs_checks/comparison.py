@@ -75,6 +75,7 @@ class Comparison:
         snr_start: where the grids that are not spaced in time start.
         snr_end: where all end.
         loss: of a trained denoiser, if there is one.
+        moments: of the data in their own dimensions, if the law is that of their span: starts are noisy across it too.
     """
 
     law: Law
@@ -84,11 +85,12 @@ class Comparison:
     snr_start: float
     snr_end: float
     loss: LossCurve | None = None
+    moments: Moments | None = None
     _best: dict[tuple[int, float, float], Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_start(self.start)
-        self.moments: Moments = moments_of(self.law)
+        self._moments: Moments = moments_of(self.law) if self.moments is None else self.moments
         self.smooth = self._smooth()
 
     def _smooth(self) -> grid.Mmse:
@@ -124,15 +126,15 @@ class Comparison:
     def mismatch(self, t: float) -> Mismatch:
         """Of the start at t."""
         alpha, sigma = float(self.schedule.alpha(t)), float(self.schedule.sigma(t))
-        return start_term(self.curve, self.moments, self._started(alpha, sigma), alpha, sigma)
+        return start_term(self.curve, self._moments, self._started(alpha, sigma), alpha, sigma)
 
     def _started(self, alpha: float, sigma: float) -> Start:
         if self.start == "noise":
             # pipelines start from N(0, 1), and from the largest σ where that is larger
-            return from_noise(self.moments, max(1.0, float(self.schedule.sigma(1.0))))
+            return from_noise(self._moments, max(1.0, float(self.schedule.sigma(1.0))))
         if self.start == "mean":
-            return from_mean(self.moments, alpha, sigma)
-        return from_matched(self.moments, len(self.moments.components.std), alpha, sigma)
+            return from_mean(self._moments, alpha, sigma)
+        return from_matched(self._moments, len(self._moments.components.std), alpha, sigma)
 
     def rows(self, counts: tuple[int, ...], step: Callable[[str], None]) -> Iterator[dict[str, Any]]:
         """One row a spacing and number of steps; spacings that have no such grid are left out."""

@@ -15,9 +15,11 @@ from proofs_checks.counterexample import uniform_score
 from proofs_checks.d_atoms import finite_laws, neighbours
 from proofs_checks.ends import TILTED
 from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, SIGNS
-from proofs_checks.outcome import equal, identically_zero, worst
+from proofs_checks.outcome import equal, identically_zero, no_instance, worst
+from proofs_checks.scales import EPS, RESOLVED, denoiser_rounding, pull_of_rivals, settled_time
 from proofs_checks.slope import fitted_slope, vanishes_at_rate
 from singtheory import (
+    Atoms,
     Cosine,
     Gaussian,
     GaussianMixture,
@@ -102,21 +104,41 @@ def _d6_atoms(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for (name, law), (kind, schedule) in itertools.product(finite_laws(context).items(), _ROUGH.items()):
         for i, j in neighbours(law, 1):
-            y, sizes = law.points[i], []
-            x = torch.lerp(y, law.points[j], 0.2)[None]
-            last = float(schedule.time_of_snr(400 / (y - law.points[j]).square().sum()))
-            times = [last / 4**k for k in range(3)]
-            for t in times:
+            x, order = (
+                torch.lerp(law.points[i], law.points[j], 0.2),
+                sides["exponent"](0.5 if schedule is _HALF else 1.0),
+            )
+            times = _settled(law, schedule, x, i)
+            found = [_rate(sides["epsilon"], law, schedule, x[None], t)[0] for t in times]
+            rooms = [_rate_rounding(law, schedule, x, i, t, of) for t, of in zip(times, found, strict=True)]
+            if any(room > RESOLVED * float(of.norm()) for room, of in zip(rooms, found, strict=True)):
+                outcomes.append(no_instance(f"{name}, {kind}: rounding hides how far x is from its atom"))
+                continue
+            for t, of, room in zip(times, found, rooms, strict=True):
                 here, rates = (schedule.alpha(t), schedule.sigma(t)), (schedule.alpha_dot(t), schedule.sigma_dot(t))
-                found = _rate(sides["epsilon"], law, schedule, x, t)
-                expected = sides["atom"](x, y, *here, *rates)
-                sizes.append(float(found.norm()))
-                # rounding of (x − αx̂)/σ, and the remainder of the rule
-                room = 1e-16 * float(x.norm() + y.norm()) / float(here[1]) / (_STEP * t) + 1e-10 * sizes[-1]
-                outcomes.append(equal(float((found - expected).norm()), 0.0, 16 * room, f"{name}, {kind}, t = {t:.2g}"))
-            growth, order = fitted_slope(times, sizes), sides["exponent"](0.5 if schedule is _HALF else 1.0)
+                off = float((of - sides["atom"](x, law.points[i], *here, *rates)).norm())
+                outcomes.append(equal(off, 0.0, room, f"{name}, {kind}, t = {t:.2g}"))
+            growth = fitted_slope(times, [float(of.norm()) for of in found])
             outcomes.append(equal(growth, order, 0.1, f"growth, {name}, {kind}"))
     return worst(outcomes)
+
+
+def _settled(law: Atoms, schedule: Schedule, x: Tensor, i: int) -> list[float]:
+    """Times at which the denoiser at x is atom i, so early that the leading order of the growth is that of `σ̇(x − y)/σ²`."""
+    off = float((x - law.points[i]).norm())
+    # the other terms are of the order of t‖y‖ beside ‖x − y‖
+    leads = 0.01 * off / (off + float(law.points[i].norm()))
+    last = min(settled_time(law, schedule, i, x, 16 / off**2, along=False), leads)
+    return [last / 4**k for k in range(3)]
+
+
+def _rate_rounding(law: Atoms, schedule: Schedule, x: Tensor, i: int, t: float, found: Tensor) -> float:
+    """Of the five-point rule on `ε* = (x − αx̂)/σ`, which cancels, with what rivals of the atom and rounding add to x̂; and its remainder."""
+    after = t * (1 + 2 * _STEP)
+    alpha, sigma = schedule.alpha(after), schedule.sigma(after)
+    moved = pull_of_rivals(law, x, alpha, sigma, i) + float(denoiser_rounding(law, x[None], alpha, sigma))
+    each = (moved + 8 * EPS * float(x.norm() + law.points[i].norm())) / float(schedule.sigma(t * (1 - 2 * _STEP)))
+    return 1.5 * each / (_STEP * t) + 1e-9 * float(found.norm())
 
 
 def _d6_exceptions(sides: Sides, _: Context) -> Outcome:

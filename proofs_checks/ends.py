@@ -1,4 +1,4 @@
-"""Where the claims about the two ends are tested: named laws and the data, pairs (α, σ) near t = 1, rates in α."""
+"""Where the claims about the two ends are tested: named laws and the data, pairs (α, σ) near t = 1, where rates are fitted."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from proofs_checks.claim import Outcome
 from proofs_checks.context import Context
 from proofs_checks.excerpt import excerpt
 from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, TRI
-from proofs_checks.slope import vanishes_at_rate, vanishes_no_slower
 from singtheory import Atoms, Gaussian, Law
 
 TILTED = Gaussian([0.7, -0.4], [[1.5, 0.4], [0.4, 0.3]])
@@ -64,11 +62,6 @@ def size(law: Law) -> float:
     return float(law.mean.square().sum() + law.cov.trace()) ** 0.5
 
 
-def rate_outcome(
-    error: Callable[[float], float], top: float, rate: float, law: Law, floor: float, where: str
-) -> Outcome:
-    """`error(α)` vanishes at just this rate on the named laws; on data, which may be symmetric or one point, no slower."""
-    at = [top / 2**k for k in range(4)]
-    if law in NAMED.values():
-        return vanishes_at_rate(error, at, rate, where)
-    return vanishes_no_slower(error, at, rate, floor, where)
+def halvings(top: float) -> list[float]:
+    """Where rates are fitted on the named laws; data, which may be symmetric or of any scale, are held to explicit remainders."""
+    return [top / 2**k for k in range(4)]

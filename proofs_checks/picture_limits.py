@@ -155,12 +155,13 @@ def thumbnails_picture(context: Context, step: Step, count: int = 3) -> Picture:
     assert shape is not None
     law, schedule = context.data.law, Cosine()
     generator = context.within("thumbnails").generator()
-    x_0, noise = law.sample(count, generator), draw.normal((count, law.dim), law.device, generator)
+    x_0, noise = law.sample(count, generator), draw.normal((count, context.data.dim), law.device, generator)
     figure = new_figure(0.72 * 2 * count + 1.0)
     panels = figure.subplots(2 * count, len(_TIMES) + 1)
     for column, t in enumerate((*_TIMES, 0.0)):
-        x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * noise
-        x_hat = limit.denoiser(law, schedule, x_t, t)
+        x_t = schedule.alpha(t) * context.data.lift(x_0) + schedule.sigma(t) * noise
+        inside = x_t if context.data.span is None else context.data.span.project(x_t)
+        x_hat = context.data.lift(limit.denoiser(law, schedule, inside, t))
         for row in range(count):
             _show(panels[2 * row, column], x_t[row], shape)
             _show(panels[2 * row + 1, column], x_hat[row], shape)

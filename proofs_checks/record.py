@@ -7,9 +7,9 @@ from singtheory.data import Data
 
 
 def describe_data(data: Data) -> dict[str, Any]:
-    """Name and size of the data."""
-    points, dim = data.law.points.shape
-    return {"name": data.name, "points": points, "dim": dim}
+    """Name and size of the data, and the width of their span if that is what was worked in."""
+    about = {"name": data.name, "points": len(data.law.points), "dim": data.dim}
+    return about if data.span is None else about | {"span": data.law.dim}
 
 
 def describe_claim(result: ClaimResult) -> dict[str, Any]:

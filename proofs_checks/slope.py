@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from proofs_checks.claim import Outcome
-from proofs_checks.outcome import at_least, equal
+from proofs_checks.outcome import equal
 
 TOLERANCE = 0.1
 """How far a fitted slope may lie from the declared rate."""
@@ -24,14 +24,3 @@ def vanishes_at_rate(function: Callable[[float], float], at: Sequence[float], ra
     """`|function(g)| ~ g^rate`: refuted unless the fitted slope lies within `TOLERANCE` of the rate."""
     slope = fitted_slope(at, [abs(function(a)) for a in at])
     return equal(slope, rate, TOLERANCE, f"{where}, slope over {min(at):g} to {max(at):g}")
-
-
-def vanishes_no_slower(
-    function: Callable[[float], float], at: Sequence[float], rate: float, floor: float, where: str
-) -> Outcome:
-    """`|function(a)| = O(a^rate)`, for laws on which it may vanish faster, or altogether: all at most `floor`, the rounding."""
-    values = [abs(function(a)) for a in at]
-    if max(values) <= floor:
-        return at_least(math.inf, rate - TOLERANCE, f"{where}, zero to rounding")
-    slope = fitted_slope(at, [max(value, floor) for value in values])
-    return at_least(slope, rate - TOLERANCE, f"{where}, slope over {min(at):.2g} to {max(at):.2g}")

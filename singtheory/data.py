@@ -34,6 +34,7 @@ from singtheory.reading import (
     shown_names,
     unused,
 )
+from singtheory.span import Span
 
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
@@ -51,12 +52,23 @@ class Data:
         name: as given on the command line.
         image_shape: (h, w) or (h, w, c) if the points are images, else None.
         notes: what of the file or folder was not used, a line each.
+        span: of the points, if `law` is that of their coordinates in it.
     """
 
     law: Atoms
     name: str
     image_shape: Shape | None
     notes: tuple[str, ...] = ()
+    span: Span | None = None
+
+    @property
+    def dim(self) -> int:
+        """Of the points, whatever their span."""
+        return self.law.dim if self.span is None else self.span.dim
+
+    def lift(self, points: Tensor) -> Tensor:
+        """Points of the law, shape (…, law.dim), in the dimensions of the data."""
+        return points if self.span is None else self.span.lift(points)
 
 
 def load(name: str) -> Data:

@@ -144,7 +144,8 @@ def kl_terminal_leading(law: Law, snr_s: Time) -> Tensor:
 
 def nearest_atom(law: Atoms, x_t: Tensor, alpha: Tensor) -> Tensor:
     """The index of the atom of positive weight whose `α y_i` is nearest to each `x_t`, shape (batch,)."""
-    return torch.cdist(x_t, alpha * law.points).masked_fill(law.weights == 0, torch.inf).argmin(dim=1)
+    distance = torch.cdist(x_t, alpha * law.points, compute_mode="donot_use_mm_for_euclid_dist")
+    return distance.masked_fill(law.weights == 0, torch.inf).argmin(dim=1)
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,8 @@ def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -
 def vp_tie_weights(law: Atoms, tied: list[int]) -> Tensor:
     """What atoms equally near to a fixed x weigh at t = 0 in VP, `∝ w e^{‖y‖²/4}`, in the order of `tied` (D1)."""
     norm2, priors = law.points[tied].square().sum(dim=1), law.weights[tied]
-    ratios = formula.vp_tie_ratio(priors / priors[0], norm2 - norm2[0], torch)
+    top = (priors.log() + norm2 / 4).argmax()  # relative to it nothing overflows
+    ratios = formula.vp_tie_ratio(priors / priors[top], norm2 - norm2[top], torch)
     return ratios / ratios.sum()
 
 
