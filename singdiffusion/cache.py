@@ -23,12 +23,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from singdiffusion.cache_files import INDEX, finished, part_files
 from singdiffusion.files import first_sentence, read_object, sha256_of
 from singdiffusion.shards import Shards
 from singtheory.errors import InputError
 from singtheory.files import write_bytes, write_json
 
-_INDEX = "index.json"
 _SHARD = 2**29
 """Bytes from which on parts are a shard."""
 _TEXTS = 256
@@ -87,7 +87,7 @@ def save_part(folder: Path, name: str, x_0: Tensor, records: list[dict[str, str]
 
 def stored_parts(folder: Path) -> list[Part]:
     """The parts of an unfinished cache with their records, in order."""
-    return [(path, json.loads(_header(path)["records"])) for path in sorted(folder.glob("part-*.safetensors"))]
+    return [(path, json.loads(_header(path)["records"])) for path in part_files(folder)]
 
 
 def save_texts(
@@ -152,7 +152,7 @@ def finish(
         "images": images,
         "texts": texts,
     }
-    write_json(folder / _INDEX, content)
+    write_json(folder / INDEX, content)
 
 
 def _captions(parts: list[Part]) -> list[str]:
@@ -209,11 +209,6 @@ def _tensor(path: Path, name: str) -> Tensor:
         return file.get_tensor(name)
 
 
-def finished(folder: Path) -> bool:
-    """Whether a folder holds a whole cache."""
-    return (folder / _INDEX).is_file()
-
-
 @dataclass(eq=False)
 class Outline:
     """What of a cache decides the shapes of networks; all but the captions is known before anything is encoded.
@@ -257,8 +252,8 @@ class Cache(Outline):
         """
         folder = Path(folder)
         if not finished(folder):
-            raise InputError(f"{folder}: no finished cache ({_INDEX} is missing); run `singdiffusion cache` to its end")
-        index = read_object(folder / _INDEX)
+            raise InputError(f"{folder}: no finished cache ({INDEX} is missing); run `singdiffusion cache` to its end")
+        index = read_object(folder / INDEX)
         try:
             encoding = Encoding(**index["encoding"])
             images, texts = ([folder / entry["file"] for entry in index[kind]] for kind in ("images", "texts"))
@@ -267,7 +262,7 @@ class Cache(Outline):
             if not images or not texts:
                 raise TypeError("it names no shards")
         except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{folder}/{_INDEX}: is no index of this version ({error}); make the cache anew") from None
+            raise InputError(f"{folder}/{INDEX}: is no index of this version ({error}); make the cache anew") from None
         for name, expected in tracked(files.items(), "checking the cache"):
             if not (folder / name).is_file() or sha256_of(folder / name) != expected:
                 raise InputError(f"{folder / name}: missing or changed since it was cached; make the cache anew")
@@ -279,7 +274,7 @@ class Cache(Outline):
     @property
     def digest(self) -> str:
         """SHA-256 of the index, and with it of everything."""
-        return sha256_of(self.folder / _INDEX)
+        return sha256_of(self.folder / INDEX)
 
     def x_0(self, rows: Tensor) -> Tensor:
         """The examples of some rows, float32, shape (len(rows), channels, height, width)."""

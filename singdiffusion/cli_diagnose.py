@@ -40,11 +40,11 @@ def diagnose(
         from singdiffusion.verdict import verdict
         from singtheory import data as loaders
         from singtheory.errors import InputError
-        from singtheory.files import check_folder, write_json
+        from singtheory.files import check_file, write_json
         from singtheory.provenance import command_line, provenance
 
         if json_file is not None:
-            check_folder(json_file.parent)
+            check_file(json_file)
         checkpoint = Checkpoint.find(source)
         # bad settings are told before anything large is read
         found = room.diagnose(checkpoint, steps, spacing, seed=seed)

@@ -51,11 +51,11 @@ def evaluate_brightness(
         from singdiffusion import console
         from singdiffusion import evaluate as room
         from singdiffusion.sample import load_pipeline, load_start, place
-        from singtheory.files import check_folder, write_json
+        from singtheory.files import check_file, write_json
         from singtheory.provenance import command_line, provenance
 
         if json_file is not None:
-            check_folder(json_file.parent)
+            check_file(json_file)
         where, dtype = place(device)
         with console.doing("loading"):
             given = room.control_of(controlnet, control, dtype)
@@ -114,11 +114,11 @@ def evaluate_coco(
         from singdiffusion import evaluate_coco as room
         from singdiffusion.sample import load_pipeline, load_start, place
         from singtheory.errors import InputError
-        from singtheory.files import check_folder, write_json
+        from singtheory.files import check_file, write_json
         from singtheory.provenance import command_line, provenance
 
         if json_file is not None:
-            check_folder(json_file.parent)
+            check_file(json_file)
         try:
             weights = [float(word) for word in guidance.split(",")]
         except ValueError:

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,11 +17,13 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from singdiffusion.cache import Encoding, Outline, Tracked, finish, finished, save_part, save_texts, stored_parts
+from singdiffusion.cache import Encoding, Outline, Tracked, finish, save_part, save_texts, stored_parts
+from singdiffusion.cache_files import INDEX, NOTE, drafts, finished, material, strangers
 from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import read_object
 from singdiffusion.latents import encode as encode_latents
 from singdiffusion.latents import latent_size, vae_factor, vae_fingerprint
+from singdiffusion.lock import locked
 from singdiffusion.records import Record, Source
 from singdiffusion.space import latent_scale
 from singdiffusion.text import PipelineText, PromptEncoder
@@ -29,7 +32,7 @@ from singtheory.files import write_json
 from singtheory.picture import HALF_RANGE
 
 _LOG = logging.getLogger(__name__)
-_NOTE, _AHEAD, _FEW = "making.json", 4, 20
+_AHEAD, _FEW = 4, 20
 _SIDE = 512
 """Of images without a pipeline, in pixels."""
 
@@ -193,16 +196,36 @@ def make_cache(
         barrier: waits for all processes.
 
     Raises:
-        InputError: for a source that cannot be read, too many bad records, and a folder of another cache.
+        InputError: for a source that cannot be read, too many bad records, a folder of another cache or of anything else, and one in which
+            another run is making a cache.
     """
-    encoding = encoder.encoding
-    if not is_finished(folder, encoding, source):
+    whole = is_finished(folder, encoder.encoding, source)
+    if not whole:
         source.check()
+    tidy = whole and not [*drafts(folder), *material(folder)]  # such as one on a medium that cannot be written
+    with locked(folder) if process == 0 and not tidy else nullcontext():
+        return _make(source, folder, encoder, batch, bad_share, process, processes, tracked, barrier)
+
+
+def _make(
+    source: Source,
+    folder: Path,
+    encoder: Encoder,
+    batch: int,
+    bad_share: float,
+    process: int,
+    processes: int,
+    tracked: Tracked,
+    barrier: Callable[[], None],
+) -> Tally:
+    """As `make_cache`, in a folder that no other run writes."""
+    encoding = encoder.encoding
     if process == 0:
+        is_finished(folder, encoding, source)  # again: until the lock was ours another run may have been here
         _begin(folder, encoding, source)
     barrier()
     if finished(folder):
-        return Tally(kept=read_object(folder / "index.json")["examples"])
+        return Tally(kept=read_object(folder / INDEX)["examples"])
     parts = stored_parts(folder)
     done = {record["key"] for _, records in parts for record in records}
     number = 1 + max((int(path.stem.split("-")[2]) for path, _ in parts if _rank(path) == process), default=-1)
@@ -228,28 +251,24 @@ def make_cache(
 
 
 def _sweep(folder: Path) -> None:
-    """Remove drafts that a killed process has left, and of a finished cache all that it was made from; the note goes last."""
-    for draft in folder.glob(".*"):
-        draft.unlink()
-    if finished(folder):
-        for name in ("part-*", "skipped-*", _NOTE):
-            for left in folder.glob(name):
-                left.unlink()
+    """Remove drafts that a killed process has left, and of a finished cache all that it was made from; nothing of any other name."""
+    for left in [*drafts(folder), *(material(folder) if finished(folder) else ())]:
+        left.unlink()
 
 
 def is_finished(folder: Path, encoding: Encoding, source: Source) -> bool:
     """Whether a folder holds the whole cache of a source. Raises `InputError` where it holds, or was begun for, something else."""
-    whole, note = finished(folder), folder / _NOTE
+    whole, note = finished(folder), folder / NOTE
     if whole or note.is_file():
-        made_with, made_from = _noted(folder / "index.json" if whole else note)
+        made_with, made_from = _noted(folder / INDEX if whole else note)
         encoding.check_same(made_with, folder)
         for name, value in _told(source).items():
             if made_from.get(name) != value:
                 raise InputError(
                     f"{folder}: was made with {name} {made_from.get(name)}, not {value}; take another folder"
                 )
-    elif folder.is_dir() and any(not left.name.startswith(".") for left in folder.iterdir()):  # drafts may be left
-        raise InputError(f"{folder}: exists and is no unfinished cache; take another folder")
+    elif names := strangers(folder):
+        raise InputError(f"{folder}: holds {names[0]} and is no unfinished cache; take another folder")
     return whole
 
 
@@ -265,8 +284,8 @@ def _noted(file: Path) -> tuple[Encoding, dict[str, Any]]:
 def _begin(folder: Path, encoding: Encoding, source: Source) -> None:
     """Note what the folder is going to hold, and remove what a killed process has left."""
     _sweep(folder)
-    if not finished(folder) and not (folder / _NOTE).is_file():
-        write_json(folder / _NOTE, {"encoding": asdict(encoding), "source": _told(source)})
+    if not finished(folder) and not (folder / NOTE).is_file():
+        write_json(folder / NOTE, {"encoding": asdict(encoding), "source": _told(source)})
 
 
 def _told(source: Source) -> dict[str, str | None]:

@@ -2,8 +2,11 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
+import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +16,10 @@ from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 
 from singtheory.errors import InputError
+
+_LOG = logging.getLogger(__name__)
+_DRAFT = "[a-z0-9_]{8}"
+"""What `tempfile` puts behind the name of a file or folder that is half written."""
 
 
 def find_folder(source: str | Path, patterns: Sequence[str]) -> Path:
@@ -83,6 +90,9 @@ def new_folder(target: str | Path) -> Iterator[Path]:
 def replaced_folder(target: Path) -> Iterator[Path]:
     """Yield a folder that takes the place of `target` at the end; if anything fails before, that stays as it was.
 
+    What was there is removed only if the new folder holds the same, byte for byte; or else it is kept beside it as `target.1` or the
+    first such name that is free.
+
     Raises:
         InputError: if it cannot be written.
     """
@@ -91,9 +101,37 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         draft = Path(temporary) / target.name
         with new_folder(draft) as folder:
             yield folder
-        if target.exists():
+        if _same_content(target, draft):
             target.replace(Path(temporary) / "before")
+        elif os.path.lexists(target):
+            aside = _free_name(target)
+            target.replace(aside)
+            _LOG.warning("%s: held something else, which is kept in %s", target, aside)
         draft.replace(target)
+
+
+def drafts_of(folder: Path, names: str) -> list[Path]:
+    """The drafts in a folder of files or folders whose whole name is of the regular expression `names`, as this program calls them; no links."""
+    found = (path for path in folder.iterdir() if re.fullmatch(rf"\.(?:{names})\.{_DRAFT}", path.name))
+    return sorted(path for path in found if not path.is_symlink())
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same files with the same bytes."""
+    if not (one.is_dir() and other.is_dir()):
+        return False
+    first, second = ({path.relative_to(root): path for path in root.rglob("*")} for root in (one, other))
+    return first.keys() == second.keys() and all(
+        second[name].is_dir()
+        if path.is_dir()
+        else path.is_file() and second[name].is_file() and sha256_of(path) == sha256_of(second[name])
+        for name, path in first.items()
+    )
+
+
+def _free_name(target: Path) -> Path:
+    names = (target.with_name(f"{target.name}.{k}") for k in itertools.count(1))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def first_sentence(error: Exception) -> str:
