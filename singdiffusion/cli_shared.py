@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,16 +16,28 @@ _STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Bad input becomes one line on stderr and exit status 2."""
+    """Bad input becomes one line on stderr and exit status 2; a warning one line too."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     from singtheory.errors import InputError
 
     try:
-        yield
+        with _one_line_warnings():
+            yield
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+@contextlib.contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Without the file and the line of code, which say nothing to who typed a command."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).splitlines())}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 class Models(NamedTuple):
