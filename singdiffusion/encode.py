@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +25,8 @@ from singdiffusion.files import read_object
 from singdiffusion.latents import encode as encode_latents
 from singdiffusion.latents import latent_size, vae_factor, vae_fingerprint
 from singdiffusion.lock import locked
-from singdiffusion.records import Record, Source
+from singdiffusion.memory import Budget
+from singdiffusion.records import LARGEST, Record, Source
 from singdiffusion.space import latent_scale
 from singdiffusion.text import PipelineText, PromptEncoder
 from singtheory.errors import InputError
@@ -33,6 +35,8 @@ from singtheory.picture import HALF_RANGE
 
 _LOG = logging.getLogger(__name__)
 _AHEAD, _FEW = 4, 20
+_DECODING, _STORED = LARGEST, 2**28
+"""Bytes that images may take while they are decoded, all threads together, and as files that wait for it."""
 _SIDE = 512
 """Of images without a pipeline, in pixels."""
 
@@ -231,7 +235,8 @@ def _make(
     number = 1 + max((int(path.stem.split("-")[2]) for path, _ in parts if _rank(path) == process), default=-1)
     tally, records = Tally(kept=len(done)), islice(source, process, None, processes)
     todo = (record for record in tracked(records, "images") if record.key not in done)
-    with ThreadPoolExecutor() as threads:
+    with warnings.catch_warnings(), ThreadPoolExecutor() as threads:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is known from `LARGEST`
         usable = _usable(todo, encoder, threads, tally, bad_share)
         for group, x_0 in _finite(_encoded(_groups(usable, batch), encoder), tally, bad_share):
             told = [{"key": r.key, "caption": str(r.caption), "hash": _hash(r)} for r, _ in group]
@@ -302,27 +307,34 @@ def _usable(
 ) -> Iterator[tuple[Record, np.ndarray]]:
     """Records with their pixels, decoded some way ahead; what cannot be used is counted and named in the log."""
     waiting: deque[tuple[Record, Future[np.ndarray]]] = deque()
+    budget, size = Budget(_DECODING), 0
     for record in records:
-        waiting.append((record, threads.submit(_checked, encoder, record)))
-        if len(waiting) >= _AHEAD * 16:
+        waiting.append((record, threads.submit(_checked, encoder, record, budget)))
+        size += len(record.content)
+        while len(waiting) >= _AHEAD * 16 or size > _STORED:
+            size -= len(waiting[0][0].content)
             yield from _taken(*waiting.popleft(), tally, bad_share)
     while waiting:
         yield from _taken(*waiting.popleft(), tally, bad_share)
 
 
-def _checked(encoder: Encoder, record: Record) -> np.ndarray:
+def _checked(encoder: Encoder, record: Record, budget: Budget) -> np.ndarray:
+    """The pixels of a record that can be used; of what is decoded at once all threads share a budget."""
     if record.caption is None:
-        raise InputError(f"{record.key}: has no caption")
-    return encoder.pixels(record)
+        raise InputError(f"{record.key}: {record.fault}")
+    with budget.taken(record.decoded_bytes()):
+        return encoder.pixels(record)
 
 
 def _taken(
     record: Record, decoding: "Future[np.ndarray]", tally: Tally, bad_share: float
 ) -> Iterator[tuple[Record, np.ndarray]]:
     try:
-        yield record, decoding.result()
+        pixels = decoding.result()
     except InputError as error:
         tally.skip(record.key, str(error).removeprefix(f"{record.key}: "), bad_share)
+    else:
+        yield record, pixels
 
 
 def _groups(items: Iterable[tuple[Record, np.ndarray]], size: int) -> Iterator[list[tuple[Record, np.ndarray]]]:

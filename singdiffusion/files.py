@@ -135,5 +135,9 @@ def _free_name(target: Path) -> Path:
 
 
 def first_sentence(error: Exception) -> str:
-    """The first sentence of an error's message, or its class where it has none: other libraries go on with advice."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+    """The first sentence of an error's message, or its class where it has none: other libraries go on with advice.
+
+    Without addresses of objects, which differ from run to run.
+    """
+    message = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", message)
