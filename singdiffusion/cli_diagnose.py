@@ -1,6 +1,5 @@
 """The command `singdiffusion diagnose`."""
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from singdiffusion.cli_shared import one_line_errors
+from singdiffusion.printing import say
 
 
 def diagnose(
@@ -30,9 +30,8 @@ def diagnose(
     Two-dimensional arrays given with --data are taken for points in the model's own space, such as flattened latents; images are
     encoded by the pipeline's VAE if it is there.
     """
-    typer.echo(f"singdiffusion diagnose: {source} (loading)")
-    sys.stdout.flush()
     with one_line_errors():
+        say(f"singdiffusion diagnose: {source} (loading)")
         from singdiffusion import console
         from singdiffusion import diagnose as room
         from singdiffusion.checkpoint import Checkpoint
@@ -61,13 +60,15 @@ def diagnose(
             with console.doing("measuring"):
                 found = room.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
         findings = verdict(found)
-        if found.options:
-            console.show(console.diagnosis_table(found))
-        console.show(console.findings(findings))
         if json_file is not None:
             told = {
                 "data": data,
                 "findings": [{"sentence": finding.sentence, "remedy": finding.code} for finding in findings],
             }
             write_json(json_file, provenance(command_line("singdiffusion"), seed, "cpu") | found.to_json() | told)
-            typer.echo(f"written to {json_file}")
+        # files first: what cannot be printed must not lose them
+        if found.options:
+            console.show(console.diagnosis_table(found))
+        console.show(console.findings(findings))
+        if json_file is not None:
+            say(f"written to {json_file}")

@@ -26,6 +26,7 @@ from singdiffusion.latents import encode as encode_latents
 from singdiffusion.latents import latent_size, vae_factor, vae_fingerprint
 from singdiffusion.lock import locked
 from singdiffusion.memory import Budget
+from singdiffusion.printing import printable
 from singdiffusion.records import LARGEST, Record, Source
 from singdiffusion.space import latent_scale
 from singdiffusion.text import PipelineText, PromptEncoder
@@ -160,7 +161,7 @@ class Tally:
 
     def skip(self, key: str, reason: str, share: float) -> None:
         """Count a record that cannot be used, and name it in the log. Raises `InputError` as `check`."""
-        _LOG.warning("skipped %s: %s", key, reason)
+        _LOG.warning("skipped %s: %s", printable(key), printable(reason))
         self.skipped.append((key, reason))
         self.check(share)
 

@@ -15,6 +15,7 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 
+from singdiffusion.printing import printable
 from singtheory.errors import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         elif os.path.lexists(target):
             aside = _free_name(target)
             target.replace(aside)
-            _LOG.warning("%s: held something else, which is kept in %s", target, aside)
+            _LOG.warning("%s: held something else, which is kept in %s", printable(target), aside.name)
         draft.replace(target)
 
 

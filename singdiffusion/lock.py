@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from singdiffusion.printing import printable
 from singtheory.errors import InputError
 from singtheory.files import check_folder
 
@@ -46,4 +47,4 @@ def _hold(handle: int, folder: Path) -> None:
     except BlockingIOError:
         raise InputError(f"{folder}: another run is writing it; wait for its end, or take another folder") from None
     except OSError as error:
-        _LOG.warning("%s: cannot be locked (%s); start no second run in it", folder, error.strerror)
+        _LOG.warning("%s: cannot be locked (%s); start no second run in it", printable(folder), error.strerror)
