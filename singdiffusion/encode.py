@@ -28,6 +28,7 @@ from singdiffusion.lock import locked
 from singdiffusion.memory import Budget
 from singdiffusion.printing import printable
 from singdiffusion.records import LARGEST, Record, Source
+from singdiffusion.schema import mapping, shown
 from singdiffusion.space import latent_scale
 from singdiffusion.text import PipelineText, PromptEncoder
 from singtheory.errors import InputError
@@ -271,19 +272,25 @@ def is_finished(folder: Path, encoding: Encoding, source: Source) -> bool:
         for name, value in _told(source).items():
             if made_from.get(name) != value:
                 raise InputError(
-                    f"{folder}: was made with {name} {made_from.get(name)}, not {value}; take another folder"
+                    f"{folder}: was made with {name} {_brief(made_from.get(name))}, not {value}; take another folder"
                 )
     elif names := strangers(folder):
         raise InputError(f"{folder}: holds {names[0]} and is no unfinished cache; take another folder")
     return whole
 
 
+def _brief(value: Any) -> str:
+    return value if isinstance(value, str) else shown(value)
+
+
 def _noted(file: Path) -> tuple[Encoding, dict[str, Any]]:
     """What a cache is of and from."""
     stored = read_object(file)
     try:
-        return Encoding(**stored["encoding"]), dict(stored["source"] or {})
-    except (KeyError, TypeError, ValueError) as error:
+        source = stored.get("source")
+        mapping(optional=True).check("source", source)
+        return Encoding.read(stored.get("encoding")), dict(source or {})
+    except InputError as error:
         raise InputError(f"{file}: is of no cache of this version ({error}); take another folder") from None
 
 

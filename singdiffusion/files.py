@@ -19,6 +19,8 @@ from singdiffusion.printing import printable
 from singtheory.errors import InputError
 
 _LOG = logging.getLogger(__name__)
+_LARGEST = 2**28
+"""Bytes of JSON that are read: an index names millions of records."""
 _DRAFT = "[a-z0-9_]{8}"
 """What `tempfile` puts behind the name of a file or folder that is half written."""
 
@@ -55,10 +57,12 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises `InputError` where there is none."""
+    """The JSON object in a file. Raises `InputError` where there is none, and for one of more than `_LARGEST` bytes."""
     try:
+        if file.stat().st_size > _LARGEST:
+            raise ValueError(f"it has more than {_LARGEST} bytes")
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file}: cannot be read as JSON ({first_sentence(error)}); copy it again") from None
     if not isinstance(found, dict):
         raise InputError(f"{file}: holds no JSON object; copy it again")

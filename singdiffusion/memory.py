@@ -1,8 +1,13 @@
-"""Memory that threads share: what one is about to hold is asked for before it is taken."""
+"""Memory: what is about to be held is asked for before it is taken, by threads and by whole models."""
 
 import contextlib
+import math
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+
+from singtheory.errors import InputError
 
 
 class Budget:
@@ -28,3 +33,23 @@ class Budget:
             with self._changed:
                 self._left += count
                 self._changed.notify_all()
+
+
+def available() -> float:
+    """Bytes that can be used without swapping; infinite where the system does not tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
+
+
+def check_fits(what: str, count: int) -> None:
+    """Raise `InputError` where `count` bytes are more than there are."""
+    free = available()
+    if count > free:
+        raise InputError(
+            f"{what}: needs {count / 2**30:.3g} GiB of memory, {free / 2**30:.3g} are free; make it smaller"
+        )
