@@ -15,12 +15,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from singdiffusion.files import drafts_of, first_sentence, new_folder, read_object
+from singdiffusion.schema import Kind, check_fields, mapping, whole
 from singtheory.errors import InputError
 from singtheory.files import write_json
 
 _STEP = r"step-\d{8,}"
 _TENSORS = ("weights", "ema", "optimizer")
 _TOLD = ("settings", "data", "param_groups", "scaler")
+_STATE = {
+    "step": whole(0, 2**40),
+    "settings": mapping(),
+    "data": mapping(),
+    "param_groups": Kind("a list of groups", lambda x: isinstance(x, list) and all(isinstance(one, dict) for one in x)),
+    "scaler": mapping(optional=True),
+}
 
 
 @dataclass(frozen=True)
@@ -67,9 +75,10 @@ class Snapshot:
     def _load(cls, folder: Path) -> "Snapshot":
         stored = read_object(folder / "state.json")
         try:
+            check_fields(stored, _STATE, "field of a checkpoint")
             tensors = {name: load_file(folder / f"{name}.safetensors") for name in _TENSORS}
-            return cls(int(stored["step"]), **tensors, told={name: stored[name] for name in _TOLD})
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            return cls(stored["step"], **tensors, told={name: stored[name] for name in _TOLD})
+        except (OSError, SafetensorError, ValueError) as error:
             raise InputError(
                 f"{folder}: damaged ({first_sentence(error)}); remove it to go on from the one before"
             ) from None

@@ -50,7 +50,7 @@ def samples(shard: Path) -> Iterator[Sample]:
     with tarfile.open(shard, "r:") as archive:
         sample = None
         while (member := archive.next()) is not None:
-            archive.members = []  # or else all stay in memory
+            archive.members = []  # pyright: ignore[reportAttributeAccessIssue] or else all stay in memory
             parts = _NAME.fullmatch(member.name)
             if parts is None or not member.isreg() or os.path.basename(member.name).startswith((".", "__")):
                 continue
