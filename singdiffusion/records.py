@@ -17,6 +17,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from singdiffusion.files import first_sentence
+from singdiffusion.schema import word
 from singdiffusion.tar_samples import fields, samples
 from singtheory.errors import InputError, unknown_name
 
@@ -111,6 +112,8 @@ class Source:
 
     def check(self) -> None:
         """Raise `InputError` before work starts for what the shards' members and the first record show."""
+        word(most=2**12).check("source", self.name)  # it is noted in the cache
+        word(optional=True).check("caption column", self.caption)
         if Path(self.name).is_file() and not self._shards():
             raise InputError(
                 f"{self.name}: is a file and no .tar; give a folder of images or of .tar shards, or a hub id"

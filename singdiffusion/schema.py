@@ -53,9 +53,10 @@ def number(low: float, high: float, optional: bool = False) -> Kind:
     """A finite number from `low` to `high`."""
 
     def holds(value: Any) -> bool:
-        return (
-            isinstance(value, numbers.Real) and not isinstance(value, bool) and bool(low <= value <= high)
-        )  # NaN is not
+        if isinstance(value, bool) or not isinstance(value, float | numbers.Real):
+            return False
+        exact: Any = value  # a whole number may be too large for a float
+        return bool(low <= exact <= high)  # which NaN is not
 
     return Kind(f"a number from {low:g} to {high:g}", holds, optional)
 

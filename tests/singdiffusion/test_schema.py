@@ -1,9 +1,11 @@
 """Files that somebody damaged or made up: every one is loaded or is one line; no traceback, no hang, no memory beyond what is stated."""
 
+import copy
 import json
 import random
 import resource
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from singdiffusion.average import _bytes_of, load_average
 from singdiffusion.cache import Cache
 from singdiffusion.convert import convert
 from singdiffusion.decoder import AverageDecoder
-from singdiffusion.encode import Encoder, is_finished
+from singdiffusion.encode import Encoder, is_finished, make_cache
 from singdiffusion.records import Source
 from singdiffusion.schema import is_small, shown
 from singdiffusion.settings import TrainSettings
@@ -58,6 +60,11 @@ def paths(value, at=()):
         yield from paths(part, (*at, key))
 
 
+def hostile(draw):
+    """A copy, for more may be changed within it."""
+    return copy.deepcopy(draw.choice(HOSTILE))
+
+
 def mutated(value, draw):
     """The text of a value with one to three parts replaced, left out or added; now and then bytes of the text."""
     value = json.loads(json.dumps(value))
@@ -68,13 +75,13 @@ def mutated(value, draw):
             inner = inner[key]
         kind = draw.random()
         if kind < 0.75:
-            inner[last] = draw.choice(HOSTILE)
+            inner[last] = hostile(draw)
         elif kind < 0.87:
             del inner[last]
         elif isinstance(inner, dict):
-            inner[draw.choice(["extra", "", "_x", "size", "width"])] = draw.choice(HOSTILE)
+            inner[draw.choice(["extra", "", "_x", "size", "width"])] = hostile(draw)
         else:
-            inner.append(draw.choice(HOSTILE))
+            inner.append(hostile(draw))
     text = json.dumps(value)
     for name, raw in RAW.items():
         text = text.replace(json.dumps(name), raw)
@@ -261,10 +268,17 @@ def test_licences_that_could_not_be_written_are_refused_before_training(license)
 
 @pytest.mark.parametrize("precision", ["no", "'no'", "No", "off", "false"])
 def test_the_documented_word_may_stand_without_quotes(tmp_path, precision):
+    """YAML 1.1 takes it, and other words, for false."""
     file = tmp_path / "run.yaml"
     file.write_text(f"cache: c\nout: o\nprecision: {precision}\n")
-    if precision in ("no", "'no'", "No", "off", "false"):
-        assert TrainSettings.read(file, {}).precision == "no"
+    assert TrainSettings.read(file, {}).precision == "no"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\udcff", "x" * 5000])
+def test_sources_that_could_not_be_noted_are_refused_before_anything_is_encoded(tmp_path, name):
+    with pytest.raises(InputError, match=r"source .*: need text"):
+        make_cache(Source(name), tmp_path / "c", Encoder(4))
+    assert not (tmp_path / "c").exists()
 
 
 CONFIGS = {
@@ -349,8 +363,6 @@ def test_weights_that_lie_across_memory_are_converted(tmp_path):
 
 
 def test_a_compressed_archive_is_not_opened(tmp_path):
-    import zipfile
-
     pipe = tiny.stable_diffusion()
     published.write(tmp_path / "published", pipe.unet)
     file = tmp_path / "published" / "diffusion_pytorch_model.bin"
