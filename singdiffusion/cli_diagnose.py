@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from singdiffusion.cli_shared import one_line_errors
+from singdiffusion.cli_shared import check_output, one_line_errors
 from singdiffusion.printing import say
 
 
@@ -39,11 +39,10 @@ def diagnose(
         from singdiffusion.verdict import verdict
         from singtheory import data as loaders
         from singtheory.errors import InputError
-        from singtheory.files import check_file, write_json
+        from singtheory.files import write_json
         from singtheory.provenance import command_line, provenance
 
-        if json_file is not None:
-            check_file(json_file)
+        check_output(json_file, source, data)
         checkpoint = Checkpoint.find(source)
         # bad settings are told before anything large is read
         found = room.diagnose(checkpoint, steps, spacing, seed=seed)

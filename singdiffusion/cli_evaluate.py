@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from singdiffusion.cli_shared import models, one_line_errors
+from singdiffusion.cli_shared import check_output, models, one_line_errors
 from singdiffusion.printing import say
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what a pipeline draws.")
@@ -50,11 +50,10 @@ def evaluate_brightness(
         from singdiffusion import console
         from singdiffusion import evaluate as room
         from singdiffusion.sample import load_pipeline, load_start, place
-        from singtheory.files import check_file, write_json
+        from singtheory.files import write_json
         from singtheory.provenance import command_line, provenance
 
-        if json_file is not None:
-            check_file(json_file)
+        check_output(json_file, base, module, controlnet, control)
         where, dtype = place(device)
         with console.doing("loading"):
             given = room.control_of(controlnet, control, dtype)
@@ -113,11 +112,10 @@ def evaluate_coco(
         from singdiffusion import evaluate_coco as room
         from singdiffusion.sample import load_pipeline, load_start, place
         from singtheory.errors import InputError
-        from singtheory.files import check_file, write_json
+        from singtheory.files import write_json
         from singtheory.provenance import command_line, provenance
 
-        if json_file is not None:
-            check_file(json_file)
+        check_output(json_file, base, module, data, clip)
         try:
             weights = [float(word) for word in guidance.split(",")]
         except ValueError:

@@ -5,6 +5,7 @@ import errno
 import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import typer
@@ -59,6 +60,19 @@ def _one_line_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.formatwarning = before
+
+
+def check_output(file: Path | None, *inputs: str | Path | None) -> None:
+    """Raise `InputError`, before the work, for a file that cannot be written or is one of those that are read; None for no file."""
+    from singtheory.errors import InputError
+    from singtheory.files import check_file
+
+    if file is None:
+        return
+    for given in inputs:
+        if given is not None and os.path.exists(given) and file.exists() and os.path.samefile(file, given):
+            raise InputError(f"--json {file}: is what is read; give another name")
+    check_file(file)
 
 
 class Models(NamedTuple):

@@ -254,3 +254,16 @@ def test_a_folder_in_the_place_of_a_json_file_is_told_before_the_work(tmp_path, 
     (tmp_path / "found.json").mkdir()
     result = CliRunner().invoke(app, [*command, "--json", str(tmp_path / "found.json")])
     assert result.exit_code == 2 and "is a folder; give the name of a file" in result.stderr
+
+
+def test_what_is_read_is_not_written_over(tmp_path):
+    """By its name, or by a link to it."""
+    (tmp_path / "scheduler_config.json").write_text("{}")
+    (tmp_path / "data.npy").write_text("theirs")
+    (tmp_path / "link").symlink_to(tmp_path / "data.npy")
+    before = content(tmp_path)
+    source, data = str(tmp_path / "scheduler_config.json"), str(tmp_path / "data.npy")
+    for target in (source, data, str(tmp_path / "link")):
+        result = CliRunner().invoke(app, ["diagnose", source, "--data", data, "--json", target])
+        assert result.exit_code == 2 and "is what is read" in result.stderr
+    assert content(tmp_path) == before
