@@ -36,7 +36,7 @@ MODULES: dict[str, dict[str, Kind]] = {
     "AverageTable": _LATENTS | {"prompts": listed(word(), 0, _MANY), "size": size(), "rank": at_most(2**20)},
     "AverageDecoder": _NETWORK
     | {
-        "size": Kind("channels, height and width", lambda x: isinstance(x, list | tuple) and len(x) <= 8),
+        "size": size(),
         "condition": mapping(),
         "width": at_most(2**15),
         "layers": whole(0, 256),
