@@ -6,7 +6,6 @@
 """
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from singdiffusion.table import AverageTable
     from singdiffusion.time_free import AverageUNet
 
-__version__ = version("singdiffusion")
+__version__: str
 _ROOMS = {
     "Average": "average",
     "AverageDecoder": "decoder",
@@ -49,6 +48,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("singdiffusion")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_ROOMS[name]}"), name)

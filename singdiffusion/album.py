@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from singdiffusion.printing import printable
 from singdiffusion.sample import Picture
 from singtheory.files import write_json
 
@@ -73,5 +74,6 @@ def _fill(axes: Axes, picture: Picture, name: str) -> None:
     plain = name == "noise"
     shown, level = (picture.plain, picture.plain_brightness) if plain else (picture.image, picture.brightness)
     axes.imshow(shown, vmin=0, vmax=255)
-    short = picture.prompt if len(picture.prompt) <= _TITLE_LENGTH else picture.prompt[: _TITLE_LENGTH - 1] + "…"
+    prompt = printable(picture.prompt)
+    short = prompt if len(prompt) <= _TITLE_LENGTH else prompt[: _TITLE_LENGTH - 1] + "…"
     axes.set_title(f"{short}\n{name}: {level:.0f}", fontsize=8, parse_math=False)

@@ -6,7 +6,8 @@ the mean (C6). A low-rank spread around it makes the start right in the variance
 """
 
 import importlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,7 +19,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from singdiffusion.configs import MODULES, check_module
 from singdiffusion.files import find_folder, first_sentence, new_folder, read_config
+from singdiffusion.memory import check_fits
+from singdiffusion.schema import shown
 from singdiffusion.space import Space
 from singtheory.errors import InputError, unknown_name
 
@@ -124,6 +128,27 @@ class AverageModel(ModelMixin, ConfigMixin):
 
     config_name = "config.json"
 
+    def __init__(self) -> None:
+        """Check the configuration, which `register_to_config` has noted, and that its weights fit into memory."""
+        super().__init__()
+        config = _plain(self.config)
+        name = next((kind.__name__ for kind in type(self).__mro__ if kind.__name__ in MODULES), None)
+        if name is not None:
+            check_module(name, config)
+        if not torch.empty(0).is_meta:
+            check_fits(type(self).__name__, _bytes_of(type(self)._outline(config)))
+
+    @classmethod
+    def _outline(cls, config: Mapping[str, Any]) -> Self:
+        """The module without any memory behind its weights. Raises `InputError` for a configuration of which none can be made."""
+        try:
+            with torch.device("meta"):
+                return cls(**config)
+        except InputError:
+            raise
+        except Exception as error:  # layers raise what they like for numbers that they do not take
+            raise InputError(f"{cls.__name__}: cannot be made of its configuration ({first_sentence(error)})") from None
+
     @property
     def space(self) -> Space:
         """The latents of the images, and the token states that are understood."""
@@ -199,19 +224,39 @@ class AverageModel(ModelMixin, ConfigMixin):
             InputError: for another class, weights that are missing, truncated or pickled, or that do not fit the configuration.
         """
         folder = find_folder(pretrained_model_name_or_path, STORED)
-        stored = read_config(folder).get("_class_name")
+        config = read_config(folder)
+        stored = config.get("_class_name")
         if stored != cls.__name__:
-            raise InputError(f"{folder}: holds a {stored}, not a {cls.__name__}; load_average finds the right class")
-        _check_weights(folder)
+            raise InputError(
+                f"{folder}: holds a {shown(stored).strip(chr(39))}, not a {cls.__name__}; load_average finds the right class"
+            )
+        cls._check_stored(folder, _plain(config), kwargs.get("variant"))
         try:
             loaded: Any = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
-        except (OSError, ValueError, TypeError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # the many readers behind it raise what they like
             raise InputError(f"{folder}: cannot be loaded ({first_sentence(error)})") from None
         model, found = loaded
         odd = [*found["missing_keys"], *found["unexpected_keys"]]
         if odd:
             raise InputError(f"{folder}: the weights do not fit config.json in {len(odd)} tensors, first {odd[0]}")
         return model
+
+    @classmethod
+    def _check_stored(cls, folder: Path, config: Mapping[str, Any], variant: str | None) -> None:
+        """Raise `InputError` unless the configuration is one of this class, and the tensors of the files those of its weights."""
+        found = _stored_weights(folder, variant)
+        try:
+            if cls.__name__ in MODULES:
+                check_module(cls.__name__, config)
+            expected = {name: tuple(value.shape) for name, value in cls._outline(config).state_dict().items()}
+        except InputError as error:
+            raise InputError(f"{folder}: cannot be loaded (config.json: {error})") from None
+        odd = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
+        if odd:
+            shapes = f"{odd[0]} expected shape {expected.get(odd[0])}, has {found.get(odd[0])}"
+            raise InputError(f"{folder}: the weights do not fit config.json in {len(odd)} tensors, first {shapes}")
 
 
 class ClosedForm(AverageModel):
@@ -228,21 +273,50 @@ class ClosedForm(AverageModel):
         return True
 
 
-def _check_weights(folder: Path) -> None:
-    """Raise `InputError` unless the folder's weights are whole safetensors."""
-    files = sorted(folder.glob("diffusion_pytorch_model*.safetensors"))
+_FLOATS = ("F64", "F32", "F16", "BF16")
+"""What weights may be in, as safetensors calls it."""
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Without diffusers' notes."""
+    return {name: value for name, value in config.items() if not name.startswith("_")}
+
+
+def _bytes_of(module: nn.Module) -> int:
+    return sum(value.numel() * value.element_size() for value in chain(module.parameters(), module.buffers()))
+
+
+def _stored_weights(folder: Path, variant: str | None) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a folder's weights, from their headers. Raises `InputError` unless all are whole safetensors of floats."""
+    files = weight_files(folder, variant)
     if not files:
         pickled = any(folder.glob("*.bin"))
         remedy = (
             f"a pickle is not loaded, try `singdiffusion convert {folder} NEW_FOLDER`" if pickled else "copy it again"
         )
+        if variant is not None:
+            raise InputError(f"{folder}: cannot be loaded, no diffusion_pytorch_model.{variant}.safetensors; {remedy}")
         raise InputError(f"{folder}: no diffusion_pytorch_model.safetensors; {remedy}")
+    shapes = {}
     for file in files:
         try:
-            with safe_open(file, framework="pt"):
-                pass
-        except SafetensorError as error:
+            with safe_open(file, framework="pt") as stored:
+                for name in stored.keys():  # noqa: SIM118 it is no mapping
+                    part = stored.get_slice(name)
+                    if part.get_dtype() not in _FLOATS:
+                        raise InputError(f"{file}: {name} is in {part.get_dtype()}; weights are floating-point numbers")
+                    shapes[name] = tuple(part.get_shape())
+        except (SafetensorError, OSError) as error:
             raise InputError(f"{file}: truncated or damaged ({first_sentence(error)}); copy it again") from None
+    return shapes
+
+
+def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
+    """The files of a model's weights, whole or in shards, of a variant such as `fp16`."""
+    end = "" if variant is None else rf"\.{re.escape(variant)}"
+    part = r"-\d+-of-\d+"
+    wanted = re.compile(rf"diffusion_pytorch_model(?:{end}|{end}{part}|{part}{end})\.safetensors")
+    return sorted(file for file in folder.glob("diffusion_pytorch_model*.safetensors") if wanted.fullmatch(file.name))
 
 
 def load_average(path: str | Path, **kwargs: Any) -> AverageModel:
@@ -256,7 +330,7 @@ def load_average(path: str | Path, **kwargs: Any) -> AverageModel:
         InputError: as `from_pretrained`, and for a model that gives no average image.
     """
     folder = find_folder(path, STORED)
-    stored = str(read_config(folder).get("_class_name"))
+    stored = shown(read_config(folder).get("_class_name")).strip("'")
     if stored == "UNet2DConditionModel":
         raise InputError(f"{folder}: holds an ordinary U-Net; try `singdiffusion convert {folder} NEW_FOLDER`")
     if stored not in _ROOMS:

@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from singdiffusion.files import first_sentence, read_object, sha256_of
+from singdiffusion.cache_files import INDEX, finished, part_files
+from singdiffusion.cache_index import Encoding, captions_of, check_shards, read_index, records_of, tensor_of
+from singdiffusion.files import sha256_of
 from singdiffusion.shards import Shards
 from singtheory.errors import InputError
 from singtheory.files import write_bytes, write_json
 
-_INDEX = "index.json"
 _SHARD = 2**29
 """Bytes from which on parts are a shard."""
 _TEXTS = 256
@@ -42,43 +42,6 @@ Part = tuple[Path, list[dict[str, str]]]
 """The file of an encoded batch, with its records."""
 
 
-@dataclass(frozen=True)
-class Encoding:
-    """What a cache is of.
-
-    Attributes:
-        channels: of `x_0`.
-        height: of `x_0`.
-        width: of `x_0`.
-        resolution: side of the images in pixels.
-        scaling_factor: of the latents; 1 in pixel space.
-        shift_factor: of the latents.
-        vae: its fingerprint, or None in pixel space.
-        text_encoder: `text.fingerprint` of what encoded the captions, or None where they are kept as words alone.
-    """
-
-    channels: int
-    height: int
-    width: int
-    resolution: int
-    scaling_factor: float = 1.0
-    shift_factor: float = 0.0
-    vae: str | None = None
-    text_encoder: str | None = None
-
-    @property
-    def size(self) -> tuple[int, int, int]:
-        """Channels, height and width of `x_0`."""
-        return self.channels, self.height, self.width
-
-    def check_same(self, other: "Encoding", where: Path) -> None:
-        """Raise `InputError` that names the first field in which two differ."""
-        for name, value in asdict(self).items():
-            theirs = getattr(other, name)
-            if value != theirs:
-                raise InputError(f"{where}: was made with {name} = {theirs}, not {value}; take another folder")
-
-
 def save_part(folder: Path, name: str, x_0: Tensor, records: list[dict[str, str]]) -> None:
     """Write one encoded batch, whole or not at all, with the `key`, `caption` and `hash` of each record."""
     content = save({"x_0": x_0.contiguous()}, {"records": json.dumps(records)})
@@ -87,7 +50,7 @@ def save_part(folder: Path, name: str, x_0: Tensor, records: list[dict[str, str]
 
 def stored_parts(folder: Path) -> list[Part]:
     """The parts of an unfinished cache with their records, in order."""
-    return [(path, json.loads(_header(path)["records"])) for path in sorted(folder.glob("part-*.safetensors"))]
+    return [(path, records_of(path)) for path in part_files(folder)]
 
 
 def save_texts(
@@ -111,7 +74,7 @@ def save_texts(
     """
     groups = _text_files(folder, _captions(stored_parts(folder)))
     for path, group in tracked(groups[process::processes], "captions"):
-        if not path.exists() or _stored_captions(path) != group:
+        if not path.exists() or captions_of(path) != group:
             write_bytes(path, save({"states": encode_texts(group).contiguous()}, {"captions": json.dumps(group)}))
 
 
@@ -152,7 +115,7 @@ def finish(
         "images": images,
         "texts": texts,
     }
-    write_json(folder / _INDEX, content)
+    write_json(folder / INDEX, content)
 
 
 def _captions(parts: list[Part]) -> list[str]:
@@ -164,10 +127,6 @@ def _text_files(folder: Path, captions: list[str]) -> list[tuple[Path, list[str]
     """The files of token states, with the captions of each."""
     firsts = range(0, len(captions), _TEXTS)
     return [(folder / f"texts-{k:05}.safetensors", captions[i : i + _TEXTS]) for k, i in enumerate(firsts)]
-
-
-def _stored_captions(path: Path) -> list[str]:
-    return json.loads(_header(path)["captions"])
 
 
 def _grouped(parts: list[Part]) -> Iterator[list[Part]]:
@@ -194,24 +153,6 @@ def _image_shard(folder: Path, number: int, group: list[Part], rows: dict[str, i
 
 def _entry(path: Path, count: int) -> dict[str, Any]:
     return {"file": path.name, "count": count, "sha256": sha256_of(path)}
-
-
-def _header(path: Path) -> dict[str, str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: damaged ({first_sentence(error)}); remove it and run the cache again") from None
-
-
-def _tensor(path: Path, name: str) -> Tensor:
-    with safe_open(path, framework="pt") as file:
-        return file.get_tensor(name)
-
-
-def finished(folder: Path) -> bool:
-    """Whether a folder holds a whole cache."""
-    return (folder / _INDEX).is_file()
 
 
 @dataclass(eq=False)
@@ -243,10 +184,10 @@ class Cache(Outline):
         self, folder: Path, encoding: Encoding, images: list[Path], texts: list[Path], source: str | None = None
     ) -> None:
         self._x_0, self._states = Shards(images, "x_0"), Shards(texts, "states")
-        captions = [caption for path in texts for caption in _stored_captions(path)]
+        captions = [caption for path in texts for caption in captions_of(path)]
         super().__init__(folder, encoding, self._states.size[1], captions)
         self.source = source or str(folder)
-        self.caption = torch.cat([_tensor(path, "caption") for path in images])
+        self.caption = torch.cat([tensor_of(path, "caption") for path in images])
 
     @classmethod
     def open(cls, folder: str | Path, tracked: Tracked = lambda items, _: items) -> Self:
@@ -257,20 +198,16 @@ class Cache(Outline):
         """
         folder = Path(folder)
         if not finished(folder):
-            raise InputError(f"{folder}: no finished cache ({_INDEX} is missing); run `singdiffusion cache` to its end")
-        index = read_object(folder / _INDEX)
+            raise InputError(f"{folder}: no finished cache ({INDEX} is missing); run `singdiffusion cache` to its end")
+        encoding, shards, source = read_index(folder)
+        for shard in tracked([*shards["images"], *shards["texts"]], "checking the cache"):
+            if not shard.path.is_file() or sha256_of(shard.path) != shard.sha256:
+                raise InputError(f"{shard.path}: missing or changed since it was cached; make the cache anew")
         try:
-            encoding = Encoding(**index["encoding"])
-            images, texts = ([folder / entry["file"] for entry in index[kind]] for kind in ("images", "texts"))
-            files = {entry["file"]: entry["sha256"] for entry in [*index["images"], *index["texts"]]}
-            source = (index.get("source") or {}).get("source")
-            if not images or not texts:
-                raise TypeError("it names no shards")
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{folder}/{_INDEX}: is no index of this version ({error}); make the cache anew") from None
-        for name, expected in tracked(files.items(), "checking the cache"):
-            if not (folder / name).is_file() or sha256_of(folder / name) != expected:
-                raise InputError(f"{folder / name}: missing or changed since it was cached; make the cache anew")
+            check_shards(encoding, shards)
+        except InputError as error:
+            raise InputError(f"{folder}: its index and its shards disagree ({error}); make the cache anew") from None
+        images, texts = ([shard.path for shard in shards[kind]] for kind in ("images", "texts"))
         return cls(folder, encoding, images, texts, source)
 
     def __len__(self) -> int:
@@ -279,7 +216,7 @@ class Cache(Outline):
     @property
     def digest(self) -> str:
         """SHA-256 of the index, and with it of everything."""
-        return sha256_of(self.folder / _INDEX)
+        return sha256_of(self.folder / INDEX)
 
     def x_0(self, rows: Tensor) -> Tensor:
         """The examples of some rows, float32, shape (len(rows), channels, height, width)."""

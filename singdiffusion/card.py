@@ -1,11 +1,15 @@
 """The model card beside trained weights: what they are, from which data, and what was measured."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import yaml
+
 from singdiffusion.cache import Cache
+from singdiffusion.printing import printable
 from singdiffusion.settings import TrainSettings
 
 _WORDS = {
@@ -33,7 +37,7 @@ SingDiffusion.from_pretrained(FOLDER_OR_ID).attach(pipe)
 
 | | |
 | --- | --- |
-| data | {examples} images of {resolution}×{resolution}, {captions} captions, from `{source}` |
+| data | {examples} images of {resolution}×{resolution}, {captions} captions, from {source} |
 | latents | {channels} channels of {height}×{width}, scaling factor {scaling_factor:g} |
 | condition | {condition} |
 | steps | {steps} |
@@ -60,12 +64,12 @@ def card(settings: TrainSettings, cache: Cache, kind: str, steps: str, measured:
     shown = {name: value for name, value in measured.items() if value is not None}
     rows = "\n".join(f"| {_WORDS.get(name, name)} | {value:.4g} |" for name, value in shown.items())
     return _CARD.format(
-        license=settings.license,
+        license=_scalar(settings.license),
         model=settings.model,
         kind=kind,
         examples=len(cache),
         captions=len(cache.captions) - 1,
-        source=cache.source,
+        source=_code(cache.source),
         condition=settings.condition,
         steps=steps,
         measured=rows,
@@ -75,3 +79,20 @@ def card(settings: TrainSettings, cache: Cache, kind: str, steps: str, measured:
             for name in ("resolution", "channels", "height", "width", "scaling_factor")
         },
     )
+
+
+def _scalar(text: str) -> str:
+    """A word as one value of YAML: as it is if that is read back as this word, or else in quotes, in which nothing ends the line."""
+    try:
+        plain = re.fullmatch(r"[\w.+-]+", text) is not None and yaml.safe_load(text) == text
+    except (yaml.YAMLError, ValueError):
+        plain = False
+    return text if plain else json.dumps(text)
+
+
+def _code(text: str) -> str:
+    """Words as code within a cell of a table, which no backtick, bar or end of line ends."""
+    shown = printable(text).replace("|", r"\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    space = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{space}{shown}{space}{fence}"

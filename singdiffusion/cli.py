@@ -3,13 +3,22 @@
 Each command is in the file of its name; nothing heavy is imported before one runs.
 """
 
-import typer
+import signal
+import threading
 
-from singdiffusion import cli_evaluate
-from singdiffusion.cli_convert import convert
-from singdiffusion.cli_diagnose import diagnose
-from singdiffusion.cli_sample import sample
-from singdiffusion.cli_train import cache, train
+_ASKED = signal.getsignal(signal.SIGINT)
+_BY_US = _ASKED is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+if _BY_US:  # an interrupt while this loads ends it without a traceback; a command has typer for that
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import typer  # noqa: E402
+
+from singdiffusion import cli_evaluate  # noqa: E402
+from singdiffusion.cli_convert import convert  # noqa: E402
+from singdiffusion.cli_diagnose import diagnose  # noqa: E402
+from singdiffusion.cli_sample import sample  # noqa: E402
+from singdiffusion.cli_train import cache, train  # noqa: E402
+from singdiffusion.printing import replace_what_cannot_be_printed  # noqa: E402
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -17,11 +26,15 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 @app.callback()
 def main() -> None:
     """Pictures with true black and true white, and what is wrong with a pipeline's start."""
+    replace_what_cannot_be_printed()
 
 
 for _command in (convert, sample, diagnose, cache, train):
     app.command()(_command)
 app.add_typer(cli_evaluate.app, name="evaluate")
+
+if _BY_US:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if __name__ == "__main__":
     app()

@@ -1,12 +1,12 @@
 """The command `singdiffusion convert`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from singdiffusion.cli_shared import one_line_errors
+from singdiffusion.printing import say
 
 
 def convert(
@@ -21,12 +21,11 @@ def convert(
     ] = None,
 ) -> None:
     """Turn a published checkpoint (config.json, diffusion_pytorch_model.bin) into safetensors; exit 2 on bad input."""
-    typer.echo(f"singdiffusion convert: {source} (loading)")
-    sys.stdout.flush()
     with one_line_errors():
+        say(f"singdiffusion convert: {source} (loading)")
         from singdiffusion import convert as room
         from singdiffusion.space import Space
 
         module = room.convert(source, target, room.STABLE_DIFFUSION_1 if base is None else Space.stored(base))
         weights = sum(weight.numel() for weight in module.parameters())
-        typer.echo(f"written to {target}: {type(module).__name__}, {weights:,} weights")
+        say(f"written to {target}: {type(module).__name__}, {weights:,} weights")

@@ -1,13 +1,13 @@
 """The command `singdiffusion diagnose`."""
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from singdiffusion.cli_shared import one_line_errors
+from singdiffusion.cli_shared import check_output, one_line_errors
+from singdiffusion.printing import say
 
 
 def diagnose(
@@ -30,9 +30,8 @@ def diagnose(
     Two-dimensional arrays given with --data are taken for points in the model's own space, such as flattened latents; images are
     encoded by the pipeline's VAE if it is there.
     """
-    typer.echo(f"singdiffusion diagnose: {source} (loading)")
-    sys.stdout.flush()
     with one_line_errors():
+        say(f"singdiffusion diagnose: {source} (loading)")
         from singdiffusion import console
         from singdiffusion import diagnose as room
         from singdiffusion.checkpoint import Checkpoint
@@ -40,11 +39,10 @@ def diagnose(
         from singdiffusion.verdict import verdict
         from singtheory import data as loaders
         from singtheory.errors import InputError
-        from singtheory.files import check_folder, write_json
+        from singtheory.files import write_json
         from singtheory.provenance import command_line, provenance
 
-        if json_file is not None:
-            check_folder(json_file.parent)
+        check_output(json_file, source, data)
         checkpoint = Checkpoint.find(source)
         # bad settings are told before anything large is read
         found = room.diagnose(checkpoint, steps, spacing, seed=seed)
@@ -61,13 +59,15 @@ def diagnose(
             with console.doing("measuring"):
                 found = room.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
         findings = verdict(found)
-        if found.options:
-            console.show(console.diagnosis_table(found))
-        console.show(console.findings(findings))
         if json_file is not None:
             told = {
                 "data": data,
                 "findings": [{"sentence": finding.sentence, "remedy": finding.code} for finding in findings],
             }
             write_json(json_file, provenance(command_line("singdiffusion"), seed, "cpu") | found.to_json() | told)
-            typer.echo(f"written to {json_file}")
+        # files first: what cannot be printed must not lose them
+        if found.options:
+            console.show(console.diagnosis_table(found))
+        console.show(console.findings(findings))
+        if json_file is not None:
+            say(f"written to {json_file}")

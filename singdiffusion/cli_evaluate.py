@@ -1,12 +1,12 @@
 """The commands `singdiffusion evaluate brightness` and `coco`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from singdiffusion.cli_shared import models, one_line_errors
+from singdiffusion.cli_shared import check_output, models, one_line_errors
+from singdiffusion.printing import say
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what a pipeline draws.")
 
@@ -45,17 +45,15 @@ def evaluate_brightness(
     Of the package's own model it says whether its committed table comes out again; exit 1 if not.
     """
     base, module, *_, own = models(base, module)
-    typer.echo(f"singdiffusion evaluate brightness: {base} (loading)")
-    sys.stdout.flush()
     with one_line_errors():
+        say(f"singdiffusion evaluate brightness: {base} (loading)")
         from singdiffusion import console
         from singdiffusion import evaluate as room
         from singdiffusion.sample import load_pipeline, load_start, place
-        from singtheory.files import check_folder, write_json
+        from singtheory.files import write_json
         from singtheory.provenance import command_line, provenance
 
-        if json_file is not None:
-            check_folder(json_file.parent)
+        check_output(json_file, base, module, controlnet, control)
         where, dtype = place(device)
         with console.doing("loading"):
             given = room.control_of(controlnet, control, dtype)
@@ -75,14 +73,15 @@ def evaluate_brightness(
         }
         texts = prompts or list(room.OWN if own else room.PROMPTS)
         rows = list(room.brightness(pipe, found, texts, images, steps, guidance, seed, batch, **given.call))
-        console.show(console.brightness_table(rows))
-        if json_file is not None:
+        if json_file is not None:  # first: what cannot be printed must not lose it
             origin = provenance(command_line("singdiffusion"), seed, where)
             write_json(json_file, origin | told | {"rows": [row.to_json() for row in rows]})
-            typer.echo(f"written to {json_file}")
+        console.show(console.brightness_table(rows))
+        if json_file is not None:
+            say(f"written to {json_file}")
         odd = room.committed(rows, told) if own else None
         if odd is not None:
-            typer.echo("\n".join(odd) or "the committed table comes out again")
+            say(*(odd or ["the committed table comes out again"]))
         if odd:
             raise typer.Exit(1)
 
@@ -105,20 +104,18 @@ def evaluate_coco(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured.")] = None,
 ) -> None:
     """FID against CLIP score over guidance, from noise and from the singular step, as in the paper; needs the extra [eval]. Exit 2 on bad input."""
-    typer.echo(f"singdiffusion evaluate coco: {base} (loading)")
-    sys.stdout.flush()
     with one_line_errors():
+        say(f"singdiffusion evaluate coco: {base} (loading)")
         from dataclasses import asdict
 
         from singdiffusion import console
         from singdiffusion import evaluate_coco as room
         from singdiffusion.sample import load_pipeline, load_start, place
         from singtheory.errors import InputError
-        from singtheory.files import check_folder, write_json
+        from singtheory.files import write_json
         from singtheory.provenance import command_line, provenance
 
-        if json_file is not None:
-            check_folder(json_file.parent)
+        check_output(json_file, base, module, data, clip)
         try:
             weights = [float(word) for word in guidance.split(",")]
         except ValueError:
@@ -136,9 +133,9 @@ def evaluate_coco(
         points = []
         for point in room.curve(pipe, found, captions, real, metrics, weights, steps, seed):
             points.append(asdict(point))
-            typer.echo(
-                f"{point.start} at {point.guidance:g}: FID {point.fid:.2f}, CLIP score {point.clip:.2f}, {point.n} images"
-            )
             if json_file is not None:
                 told = {"base": base, "module": module, "data": data, "steps": steps, "points": points}
                 write_json(json_file, provenance(command_line("singdiffusion"), seed, where) | told)
+            say(
+                f"{point.start} at {point.guidance:g}: FID {point.fid:.2f}, CLIP score {point.clip:.2f}, {point.n} images"
+            )

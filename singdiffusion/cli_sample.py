@@ -1,12 +1,12 @@
 """The command `singdiffusion sample`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from singdiffusion.cli_shared import models, one_line_errors
+from singdiffusion.printing import say
 
 
 def sample(
@@ -47,9 +47,8 @@ def sample(
     given = models(base, module)
     steps = given.steps if steps is None else steps
     guidance = given.guidance if guidance is None else guidance
-    typer.echo(f"singdiffusion sample: {len(prompts)} prompts from {given.base} (loading)")
-    sys.stdout.flush()
     with one_line_errors():
+        say(f"singdiffusion sample: {len(prompts)} prompts from {given.base} (loading)")
         from singdiffusion import console
         from singdiffusion import sample as room
         from singdiffusion.album import write_album
@@ -71,4 +70,4 @@ def sample(
             }
             write_album(folder, pictures, chosen, provenance(command_line("singdiffusion"), seed, place) | told)
         console.show(console.pictures_table(pictures, chosen))
-        typer.echo(f"written to {out}")
+        say(f"written to {out}")

@@ -1,12 +1,12 @@
 """The commands `singdiffusion cache` and `train`, of which the second may begin with the first."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from singdiffusion.cli_shared import one_line_errors
+from singdiffusion.printing import say
 
 if TYPE_CHECKING:  # what is heavy waits for its command
     from singdiffusion.encode import Encoder
@@ -32,9 +32,8 @@ def cache(
     bad_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the records that may be unusable.")] = 0.05,
 ) -> None:
     """Encode images and captions once, for training; a killed run goes on where it was. Exit 2 on bad input."""
-    typer.echo(f"singdiffusion cache: {source} (loading)")
-    sys.stdout.flush()
     with one_line_errors():
+        say(f"singdiffusion cache: {source} (loading)")
         from singdiffusion.records import Source
 
         _fill(Source(source, caption), target, _encoder(base, resolution, 1 if grey else 3), batch, bad_share)
@@ -64,12 +63,12 @@ def _fill(source: "Source", target: Path, encoder: "Encoder", batch: int = 16, b
         source, target, encoder, batch, bad_share, *many, console.tracked, barrier=state.wait_for_everyone
     )
     if state.is_main_process:
-        typer.echo(f"{tally.encoded} encoded, {tally.kept} kept from before, {len(tally.skipped)} skipped")
+        say(f"{tally.encoded} encoded, {tally.kept} kept from before, {len(tally.skipped)} skipped")
         index = read_object(target / "index.json")
-        typer.echo(
+        say(
             f"{index['examples']} examples in all, {index['duplicates']} of them twice, {len(index['skipped'])} skipped"
         )
-        typer.echo(f"written to {target}")
+        say(f"written to {target}")
 
 
 def train(
@@ -98,9 +97,8 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen, and stop.")] = False,
 ) -> None:
     """Train an average image and its spread; killed, it goes on with --resume. All settings can stand in the YAML. Exit 2 on bad input."""
-    typer.echo("singdiffusion train (loading)")
-    sys.stdout.flush()
     with one_line_errors():
+        say("singdiffusion train (loading)")
         from singdiffusion.settings import TrainSettings
         from singtheory.errors import InputError
 
@@ -140,7 +138,7 @@ def train(
         except Stopped:
             end = f"stopped; go on with --resume and the same settings, in {settings.out}"
         if joined().is_main_process:
-            typer.echo(end)
+            say(end)
 
 
 def _cached(settings: "TrainSettings", data: str, caption: str | None, resolution: int | None, dry_run: bool) -> bool:
@@ -175,4 +173,4 @@ def _cached(settings: "TrainSettings", data: str, caption: str | None, resolutio
 
 def _show(plan: dict[str, Any]) -> None:
     for name, value in plan.items():
-        typer.echo(f"{name}: {value}")
+        say(f"{name}: {value}")

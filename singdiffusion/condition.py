@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from singdiffusion.configs import CONDITION
+from singdiffusion.schema import check_fields, shown
 from singdiffusion.text import TextEncoder
 from singtheory.errors import InputError, unknown_name
 
@@ -136,10 +138,11 @@ def condition_of(settings: Mapping[str, Any]) -> Any:
         InputError: for an unknown kind or settings that it does not take.
     """
     rest = dict(settings)
-    kind = str(rest.pop("kind", None))
+    kind = shown(rest.pop("kind", None)).strip("'")
     if kind not in CONDITIONS:
         raise unknown_name("kind of condition", kind, CONDITIONS)
     try:
+        check_fields(rest, CONDITION, f"setting of condition {kind}", partial=True)
         return CONDITIONS[kind](**rest)
     except TypeError as error:
         raise InputError(f"condition {kind}: {error}") from None

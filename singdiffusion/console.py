@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn, track
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from singdiffusion.diagnose import Diagnosis, Option
+from singdiffusion.printing import printable
 from singdiffusion.sample import Picture
 from singdiffusion.verdict import Finding
 
@@ -23,16 +24,21 @@ Item = TypeVar("Item")
 
 def show(*parts: RenderableType) -> None:
     """Print on stdout, as wide as it needs when no terminal cuts it."""
-    console = Console(highlight=False)
+    console = _console()
     if not console.is_terminal:
-        console = Console(width=200, highlight=False)
+        console = _console(width=200)
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, str))  # a line of code stays whole
 
 
 def _aside() -> Console:
     """On stderr, of the first process alone."""
-    return Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+    return _console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+
+
+def _console(**settings: Any) -> Console:
+    """Takes words as they are: a name in brackets is no markup, one between colons no emoji."""
+    return Console(highlight=False, markup=False, emoji=False, **settings)
 
 
 def doing(what: str) -> Status:
@@ -103,7 +109,7 @@ def pictures_table(pictures: Sequence[Picture], start: str) -> Table:
         table.add_column(name, justify="right")
     for picture in pictures:
         levels = [picture.plain_brightness] if start == "noise" else [picture.plain_brightness, picture.brightness]
-        table.add_row(Text(picture.prompt), str(picture.seed), *(f"{level:.1f}" for level in levels))
+        table.add_row(Text(printable(picture.prompt)), str(picture.seed), *(f"{level:.1f}" for level in levels))
     return table
 
 
@@ -117,7 +123,7 @@ def brightness_table(rows: "Sequence[Brightness]") -> Table:
     for row in rows:
         low, high = row.interval()
         cells = [f"{row.mean:.1f}", f"{low:.1f} to {high:.1f}", f"{row.std:.1f}", str(len(row.levels))]
-        table.add_row(Text(row.prompt), row.start, *cells)
+        table.add_row(Text(printable(row.prompt)), row.start, *cells)
     return table
 
 

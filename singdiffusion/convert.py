@@ -1,12 +1,12 @@
 """The published checkpoints of the paper into modules of this package."""
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -19,6 +19,7 @@ STABLE_DIFFUSION_1 = Space(channels=4, scaling_factor=0.18215, text_width=768)
 """What the published checkpoints were trained beside."""
 
 _NAME = "diffusion_pytorch_model"
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def convert(source: str | Path, target: str | Path, space: Space = STABLE_DIFFUSION_1) -> AverageUNet:
@@ -71,16 +72,49 @@ def _plain_weights(folder: Path) -> dict[str, Tensor]:
             f"{folder}: holds neither {_NAME}.safetensors nor {_NAME}.bin; give the folder with the weights"
         )
     try:
+        if file.suffix != ".safetensors":
+            _check_packed(file)
         weights: Any = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise InputError(
             f"{file}: damaged, or more than plain tensors, which could run code; it is not loaded"
         ) from None
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # damaged files raise what their reader likes
         raise InputError(f"{file}: truncated or damaged ({first_sentence(error)}); copy it again") from None
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
         raise InputError(f"{file}: is not a table of tensors by name; give the U-Net's own state dict")
+    for name, value in weights.items():
+        _check_plain(file, name, value)
+    size = sum(value.numel() * value.element_size() for value in weights.values())
+    if size > file.stat().st_size:
+        raise InputError(f"{file}: its tensors take {size} bytes, more than the file; save copies and no views")
     for name, value in weights.items():
         if not bool(torch.isfinite(value).all()):
             raise InputError(f"{file}: {name} holds NaN or infinity; copy it again")
-    return weights
+    return {name: value.detach().contiguous() for name, value in weights.items()}
+
+
+def _check_plain(file: Path, name: str, value: Tensor) -> None:
+    """Raise `InputError` for a tensor that is more, or less, than numbers in memory, one after another."""
+    if value.is_quantized or value.is_meta or value.layout != torch.strided or value.dtype not in _FLOATS:
+        kind = (
+            "quantised" if value.is_quantized else "without data" if value.is_meta else f"{value.layout}, {value.dtype}"
+        )
+        raise InputError(
+            f"{file}: {name} is {kind}; save the weights as dense tensors of float16, bfloat16, float32 or float64"
+        )
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise InputError(f"{file}: {name} is a view that repeats its values; save a copy of it")
+
+
+def _check_packed(file: Path) -> None:
+    """Raise `InputError` for an archive whose members become larger than the file, which torch never writes."""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise InputError(f"{file}: is a compressed archive, no checkpoint that torch wrote; copy it again")

@@ -57,8 +57,6 @@ class AverageDecoder(AverageNetwork):
         spread_layers: int = 1,
     ) -> None:
         super().__init__()
-        if len(size) != 3 or min(size) < 1:
-            raise InputError(f"size {list(size)}: need channels, height and width")
         if width % 32 or width < 32:
             raise InputError(f"width {width}: need a multiple of 32")
         channels, height, columns = size

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import logging
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,12 +18,17 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from singdiffusion.cache import Encoding, Outline, Tracked, finish, finished, save_part, save_texts, stored_parts
+from singdiffusion.cache import Encoding, Outline, Tracked, finish, save_part, save_texts, stored_parts
+from singdiffusion.cache_files import INDEX, NOTE, drafts, finished, material, strangers
 from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import read_object
 from singdiffusion.latents import encode as encode_latents
 from singdiffusion.latents import latent_size, vae_factor, vae_fingerprint
-from singdiffusion.records import Record, Source
+from singdiffusion.lock import locked
+from singdiffusion.memory import Budget
+from singdiffusion.printing import printable
+from singdiffusion.records import LARGEST, Record, Source
+from singdiffusion.schema import mapping, shown
 from singdiffusion.space import latent_scale
 from singdiffusion.text import PipelineText, PromptEncoder
 from singtheory.errors import InputError
@@ -29,7 +36,9 @@ from singtheory.files import write_json
 from singtheory.picture import HALF_RANGE
 
 _LOG = logging.getLogger(__name__)
-_NOTE, _AHEAD, _FEW = "making.json", 4, 20
+_AHEAD, _FEW = 4, 20
+_DECODING, _STORED = LARGEST, 2**28
+"""Bytes that images may take while they are decoded, all threads together, and as files that wait for it."""
 _SIDE = 512
 """Of images without a pipeline, in pixels."""
 
@@ -153,7 +162,7 @@ class Tally:
 
     def skip(self, key: str, reason: str, share: float) -> None:
         """Count a record that cannot be used, and name it in the log. Raises `InputError` as `check`."""
-        _LOG.warning("skipped %s: %s", key, reason)
+        _LOG.warning("skipped %s: %s", printable(key), printable(reason))
         self.skipped.append((key, reason))
         self.check(share)
 
@@ -193,22 +202,43 @@ def make_cache(
         barrier: waits for all processes.
 
     Raises:
-        InputError: for a source that cannot be read, too many bad records, and a folder of another cache.
+        InputError: for a source that cannot be read, too many bad records, a folder of another cache or of anything else, and one in which
+            another run is making a cache.
     """
-    encoding = encoder.encoding
-    if not is_finished(folder, encoding, source):
+    whole = is_finished(folder, encoder.encoding, source)
+    if not whole:
         source.check()
+    tidy = whole and not [*drafts(folder), *material(folder)]  # such as one on a medium that cannot be written
+    with locked(folder) if process == 0 and not tidy else nullcontext():
+        return _make(source, folder, encoder, batch, bad_share, process, processes, tracked, barrier)
+
+
+def _make(
+    source: Source,
+    folder: Path,
+    encoder: Encoder,
+    batch: int,
+    bad_share: float,
+    process: int,
+    processes: int,
+    tracked: Tracked,
+    barrier: Callable[[], None],
+) -> Tally:
+    """As `make_cache`, in a folder that no other run writes."""
+    encoding = encoder.encoding
     if process == 0:
+        is_finished(folder, encoding, source)  # again: until the lock was ours another run may have been here
         _begin(folder, encoding, source)
     barrier()
     if finished(folder):
-        return Tally(kept=read_object(folder / "index.json")["examples"])
+        return Tally(kept=read_object(folder / INDEX)["examples"])
     parts = stored_parts(folder)
     done = {record["key"] for _, records in parts for record in records}
     number = 1 + max((int(path.stem.split("-")[2]) for path, _ in parts if _rank(path) == process), default=-1)
     tally, records = Tally(kept=len(done)), islice(source, process, None, processes)
     todo = (record for record in tracked(records, "images") if record.key not in done)
-    with ThreadPoolExecutor() as threads:
+    with warnings.catch_warnings(), ThreadPoolExecutor() as threads:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is known from `LARGEST`
         usable = _usable(todo, encoder, threads, tally, bad_share)
         for group, x_0 in _finite(_encoded(_groups(usable, batch), encoder), tally, bad_share):
             told = [{"key": r.key, "caption": str(r.caption), "hash": _hash(r)} for r, _ in group]
@@ -228,45 +258,47 @@ def make_cache(
 
 
 def _sweep(folder: Path) -> None:
-    """Remove drafts that a killed process has left, and of a finished cache all that it was made from; the note goes last."""
-    for draft in folder.glob(".*"):
-        draft.unlink()
-    if finished(folder):
-        for name in ("part-*", "skipped-*", _NOTE):
-            for left in folder.glob(name):
-                left.unlink()
+    """Remove drafts that a killed process has left, and of a finished cache all that it was made from; nothing of any other name."""
+    for left in [*drafts(folder), *(material(folder) if finished(folder) else ())]:
+        left.unlink()
 
 
 def is_finished(folder: Path, encoding: Encoding, source: Source) -> bool:
     """Whether a folder holds the whole cache of a source. Raises `InputError` where it holds, or was begun for, something else."""
-    whole, note = finished(folder), folder / _NOTE
+    whole, note = finished(folder), folder / NOTE
     if whole or note.is_file():
-        made_with, made_from = _noted(folder / "index.json" if whole else note)
+        made_with, made_from = _noted(folder / INDEX if whole else note)
         encoding.check_same(made_with, folder)
         for name, value in _told(source).items():
             if made_from.get(name) != value:
                 raise InputError(
-                    f"{folder}: was made with {name} {made_from.get(name)}, not {value}; take another folder"
+                    f"{folder}: was made with {name} {_brief(made_from.get(name))}, not {value}; take another folder"
                 )
-    elif folder.is_dir() and any(not left.name.startswith(".") for left in folder.iterdir()):  # drafts may be left
-        raise InputError(f"{folder}: exists and is no unfinished cache; take another folder")
+    elif names := strangers(folder):
+        raise InputError(f"{folder}: holds {names[0]} and is no unfinished cache; take another folder")
     return whole
+
+
+def _brief(value: Any) -> str:
+    return value if isinstance(value, str) else shown(value)
 
 
 def _noted(file: Path) -> tuple[Encoding, dict[str, Any]]:
     """What a cache is of and from."""
     stored = read_object(file)
     try:
-        return Encoding(**stored["encoding"]), dict(stored["source"] or {})
-    except (KeyError, TypeError, ValueError) as error:
+        source = stored.get("source")
+        mapping(optional=True).check("source", source)
+        return Encoding.read(stored.get("encoding")), dict(source or {})
+    except InputError as error:
         raise InputError(f"{file}: is of no cache of this version ({error}); take another folder") from None
 
 
 def _begin(folder: Path, encoding: Encoding, source: Source) -> None:
     """Note what the folder is going to hold, and remove what a killed process has left."""
     _sweep(folder)
-    if not finished(folder) and not (folder / _NOTE).is_file():
-        write_json(folder / _NOTE, {"encoding": asdict(encoding), "source": _told(source)})
+    if not finished(folder) and not (folder / NOTE).is_file():
+        write_json(folder / NOTE, {"encoding": asdict(encoding), "source": _told(source)})
 
 
 def _told(source: Source) -> dict[str, str | None]:
@@ -283,27 +315,34 @@ def _usable(
 ) -> Iterator[tuple[Record, np.ndarray]]:
     """Records with their pixels, decoded some way ahead; what cannot be used is counted and named in the log."""
     waiting: deque[tuple[Record, Future[np.ndarray]]] = deque()
+    budget, size = Budget(_DECODING), 0
     for record in records:
-        waiting.append((record, threads.submit(_checked, encoder, record)))
-        if len(waiting) >= _AHEAD * 16:
+        waiting.append((record, threads.submit(_checked, encoder, record, budget)))
+        size += len(record.content)
+        while len(waiting) >= _AHEAD * 16 or size > _STORED:
+            size -= len(waiting[0][0].content)
             yield from _taken(*waiting.popleft(), tally, bad_share)
     while waiting:
         yield from _taken(*waiting.popleft(), tally, bad_share)
 
 
-def _checked(encoder: Encoder, record: Record) -> np.ndarray:
+def _checked(encoder: Encoder, record: Record, budget: Budget) -> np.ndarray:
+    """The pixels of a record that can be used; of what is decoded at once all threads share a budget."""
     if record.caption is None:
-        raise InputError(f"{record.key}: has no caption")
-    return encoder.pixels(record)
+        raise InputError(f"{record.key}: {record.fault}")
+    with budget.taken(record.decoded_bytes()):
+        return encoder.pixels(record)
 
 
 def _taken(
     record: Record, decoding: "Future[np.ndarray]", tally: Tally, bad_share: float
 ) -> Iterator[tuple[Record, np.ndarray]]:
     try:
-        yield record, decoding.result()
+        pixels = decoding.result()
     except InputError as error:
         tally.skip(record.key, str(error).removeprefix(f"{record.key}: "), bad_share)
+    else:
+        yield record, pixels
 
 
 def _groups(items: Iterable[tuple[Record, np.ndarray]], size: int) -> Iterator[list[tuple[Record, np.ndarray]]]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from singdiffusion.average import Average
+from singdiffusion.printing import printable
 from singtheory.picture import to_bytes
 
 _CELL, _TITLE = 1.5, 28
@@ -56,6 +57,7 @@ def _show(axes: Axes, pixels: Tensor, title: str, label: str) -> None:
     axes.imshow(shown.numpy())
     axes.set_xticks([])
     axes.set_yticks([])
+    title = printable(title)
     short = title if len(title) <= _TITLE else title[: _TITLE - 1] + "…"
     axes.set_title(short, fontsize=7, parse_math=False)
     axes.set_ylabel(label, fontsize=7)

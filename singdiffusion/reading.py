@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.latents import Tracked, encode
+from singdiffusion.levels import Levels, warn_of_half_range
 from singtheory.data import Data
 from singtheory.errors import InputError
 from singtheory.law import Atoms
@@ -75,6 +76,9 @@ def read(data: Data, vae: Any = None, tracked: Tracked = iter) -> Reading:
     law = _at_most(data.law)
     if data.image_shape is None:
         return _of_points(law)
+    levels = Levels()
+    levels.see(law.points)
+    warn_of_half_range(levels, f"images of {data.name}", (*data.image_shape, 1)[2], 1, 0)
     if vae is None:
         direction = torch.full((law.dim,), HALF_RANGE / law.dim, dtype=torch.float64)
         moments = Moments.of(law)

@@ -1,8 +1,11 @@
 """A training run from its settings to a folder with weights, card, pictures, log and checkpoints."""
 
 import json
+import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,20 +22,25 @@ from singdiffusion.checkpoint import Checkpoint
 from singdiffusion.files import first_sentence, replaced_folder
 from singdiffusion.gallery import Decode, first_channels, gallery
 from singdiffusion.latents import decode, vae_fingerprint
+from singdiffusion.lock import locked
 from singdiffusion.measure import closed_loss, fixed, frequent, losses, measure
 from singdiffusion.network import AverageNetwork
 from singdiffusion.objective import Losses
 from singdiffusion.processes import joined
 from singdiffusion.settings import TrainSettings
-from singdiffusion.snapshot import Snapshot
+from singdiffusion.snapshot import Snapshot, has_snapshots
 from singdiffusion.train import Trainer, learning_rate
 from singtheory.errors import InputError
-from singtheory.files import check_folder, write_bytes
+from singtheory.files import check_folder, write_bytes, write_json
 
 _SHOWN = 8
 _COPIES = 5
 """Of the weights in memory: themselves, gradients, two moments, the average."""
 _UNKNOWN = "not known before the data are read"
+_NOTE = "run.json"
+"""Says that the folder is a run's."""
+_WRITTEN = ("checkpoints", "model", "log.jsonl", "pictures", "log", _NOTE)
+"""What a run writes in its folder."""
 _KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")
 """Accelerate's ways with many processes of which whole weights can be had."""
 
@@ -41,12 +49,22 @@ Watch = Callable[[int, dict[str, float]], None]
 
 
 def check_out(settings: TrainSettings, resume: bool) -> None:
-    """Raise `InputError` for a folder that holds a run, unless it is taken up again, and for one that is to be but is not there."""
+    """Raise `InputError` for a folder in which a run would write into or replace what is there, unless that run is taken up again.
+
+    A run is known by its checkpoints, or by the note that it writes first: a folder without a checkpoint was killed before its first.
+    """
     out = Path(settings.out)
-    if resume and not out.is_dir():  # a folder without a checkpoint was killed before its first
+    if resume and not out.is_dir():
         raise InputError(f"{out}: is not there, nothing to resume; leave out --resume to begin")
-    if not resume and any((out / name).is_dir() for name in ("checkpoints", "model")):
-        raise InputError(f"{out}: holds a run; add --resume to go on with it, or take another folder")
+    held = [name for name in _WRITTEN if os.path.lexists(out / name)]
+    begun = has_snapshots(out) or (out / _NOTE).is_file()
+    if not resume and held:
+        remedy = "add --resume to go on with it, or take another folder" if begun else "take another folder"
+        raise InputError(f"{out}: holds {'a run' if begun else held[0]}; {remedy}")
+    if resume and held and not begun:
+        raise InputError(f"{out}: holds {held[0]} but no run, nothing to resume; take another folder")
+    if resume and "model" in held and not has_snapshots(out) and settings.model not in CLOSED_FORMS:
+        raise InputError(f"{out}: holds a model but no checkpoint to go on from; take another folder")
 
 
 def plan(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
@@ -115,19 +133,29 @@ def run(
     out = Path(settings.out)
     check_folder(out)
     _shown(settings, cache)  # unknown prompts are told before hours of work
-    if settings.model in CLOSED_FORMS:
-        _write_closed(settings, cache, pixels)
-        return out / "model"
-    accelerator = accelerator or accelerator_of(settings)
-    trainer = Trainer(settings, cache, build_network(settings, cache), accelerator)
-    trainer.resume()
-    if accelerator.log_with:
-        accelerator.init_trackers("log")
-    trainer.fit(_Reporter(trainer, watch, pixels))
-    if accelerator.is_main_process:
-        _write(trainer, pixels)
-    accelerator.end_training()
+    state = joined()
+    state.wait_for_everyone()  # until all have seen that the folder is free
+    with locked(out) if state.is_main_process else nullcontext():
+        if settings.model in CLOSED_FORMS:
+            _write_closed(settings, cache, pixels)
+            return out / "model"
+        accelerator = accelerator or accelerator_of(settings)
+        trainer = Trainer(settings, cache, build_network(settings, cache), accelerator)
+        trainer.resume()
+        if accelerator.is_main_process:
+            _note(settings)
+        if accelerator.log_with:
+            accelerator.init_trackers("log")
+        trainer.fit(_Reporter(trainer, watch, pixels))
+        if accelerator.is_main_process:
+            _write(trainer, pixels)
+        accelerator.end_training()
     return out / "model"
+
+
+def _note(settings: TrainSettings) -> None:
+    """Say that the folder is a run's, once all that could refuse the run has passed."""
+    write_json(Path(settings.out) / _NOTE, {"settings": asdict(settings)})
 
 
 def decoder_of(settings: TrainSettings, cache: Cache) -> Decode:
@@ -263,12 +291,12 @@ def _measured(network: AverageNetwork, data: Data, picture: Path, pixels: Decode
 def _write_closed(settings: TrainSettings, cache: Cache, pixels: Decode) -> None:
     """The closed form with card and picture, by one process for all."""
     state = joined()
-    state.wait_for_everyone()  # until all have seen that the folder is free
     if state.is_main_process:
         module = closed_form(settings, cache)
         measured = {f"loss of the mean, over {len(fixed(cache))} examples": closed_loss(module, cache)}
         names = [cache.captions[row] for row in _shown(settings, cache)]
         average = module(names, torch.zeros(len(names), *cache.encoding.size))
+        _note(settings)
         with replaced_folder(Path(settings.out) / "model") as folder:
             write_bytes(folder / "picture.png", gallery(average, names, pixels))
             _save_into(folder, module)

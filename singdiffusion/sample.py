@@ -16,6 +16,7 @@ from singdiffusion.average import load_average
 from singdiffusion.checkpoint import scheduler_class, variant_of
 from singdiffusion.files import first_sentence
 from singdiffusion.pipeline import SingDiffusion
+from singdiffusion.printing import printable
 from singtheory.device import check_device
 from singtheory.errors import InputError, unknown_name
 
@@ -193,7 +194,7 @@ def draw(
     Raises:
         InputError: for whatever the pipeline raises.
     """
-    pipe.set_progress_bar_config(desc=f"{prompt} ({start})", leave=False)
+    pipe.set_progress_bar_config(desc=f"{printable(prompt)} ({start})", leave=False)
     device = pipe._execution_device
     try:
         with nullcontext() if sing is None else sing.attached(pipe):

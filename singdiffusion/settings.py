@@ -1,6 +1,5 @@
 """The settings of a training run, checked before anything is loaded: one YAML file, the command line over it."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Self
 import yaml
 
 from singdiffusion.files import first_sentence
+from singdiffusion.schema import Kind, line, listed, mapping, shown, word
 from singtheory.errors import InputError, unknown_name
 
 MODELS = ("decoder", "unet", "statistics", "table")
@@ -108,11 +108,13 @@ class TrainSettings:
             _check_type(one.name, getattr(self, one.name), getattr(one.type, "__name__", str(one.type)))
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
-                raise unknown_name(name, getattr(self, name), known)
+                raise unknown_name(name, shown(getattr(self, name)).strip("'"), known)
         for name, (holds, need) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not holds(value):
-                raise InputError(f"{name} {value}: must be {need}")
+                raise InputError(f"{name} {shown(value)}: must be {need}")
+        for name, kind in _WORDS.items():
+            kind.check(name, getattr(self, name))
         if self.model == "unet" and self.base is None and self.unet is None:
             raise InputError("model unet: give base, a pipeline to start from, or unet, a configuration")
         if self.base is not None and self.unet is not None:
@@ -135,7 +137,7 @@ class TrainSettings:
         known = [one.name for one in fields(cls)]
         for name in named:
             if name not in known:
-                raise unknown_name("setting", str(name), known)
+                raise unknown_name("setting", shown(name).strip("'"), known)
         if own_cache and "cache" in named:
             raise InputError(
                 f"cache {named['cache']}: the data are cached in the run's own folder; leave one of the two out"
@@ -152,7 +154,7 @@ class TrainSettings:
         """Raise `InputError` that names the settings which differ from those of the checkpoint, if they matter for the weights."""
         free = {"out", "save_every", "keep", "log_every", "validate_every", "prompts", "tracker", "cache", "license"}
         differing = [
-            f"{name} was {stored.get(name)!r} and is {value!r}"
+            f"{name} was {shown(stored.get(name))} and is {shown(value)}"
             for name, value in asdict(self).items()
             if name not in free and stored.get(name) != value
         ]
@@ -160,56 +162,41 @@ class TrainSettings:
             raise InputError(f"resume: {', '.join(differing)}; restore it, or take another folder for --out")
 
 
-def _is_count(value: float) -> bool:
-    return value >= 1
+def _within(low: float, high: float, words: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: low <= value <= high, words
 
 
-def _is_not_negative(value: float) -> bool:
-    return value >= 0
-
-
-def _is_level(value: float) -> bool:
-    return 0 <= value < math.inf
-
-
-def _is_positive(value: float) -> bool:
-    return 0 < value < math.inf
-
-
-def _is_seed(value: int) -> bool:
-    return 0 <= value <= 2**40
-
-
-def _is_share(value: float) -> bool:
-    return 0 <= value < 1
-
-
+_NEVER = 2**40
+"""A number of steps that no run takes."""
+_HUGE = 1e9
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
-        (
-            "steps",
-            "batch",
-            "accumulate",
-            "save_every",
-            "keep",
-            "log_every",
-            "validate_every",
-            "width",
-            "layers",
-            "grid",
-            "small",
-            "spread_width",
-            "spread_layers",
-        ),
-        (_is_count, "at least 1"),
+        ("steps", "save_every", "keep", "log_every", "validate_every"),
+        _within(1, _NEVER, "at least 1 and at most 2^40"),
     ),
-    **dict.fromkeys(("frequencies", "rank", "warmup", "weight_decay"), (_is_not_negative, "at least 0")),
-    "noise": (_is_level, "at least 0 and finite"),
-    "seed": (_is_seed, "from 0 to 2^40"),
+    **dict.fromkeys(("batch", "accumulate"), _within(1, 2**24, "at least 1 and at most 2^24")),
+    **dict.fromkeys(("width", "spread_width"), _within(1, 2**14, "at least 1 and at most 2^14")),
+    **dict.fromkeys(("layers", "spread_layers"), _within(1, 256, "at least 1 and at most 256")),
+    **dict.fromkeys(("grid", "small"), _within(1, 2**12, "at least 1 and at most 2^12")),
+    "frequencies": _within(0, 1024, "at least 0 and at most 1024"),
+    "rank": _within(0, 2**16, "at least 0 and at most 2^16"),
+    "warmup": _within(0, _NEVER, "at least 0 and at most 2^40"),
+    "weight_decay": _within(0, _HUGE, "at least 0 and finite, at most 1e9"),
+    "noise": _within(0, _HUGE, "at least 0 and finite, at most 1e9"),
+    "seed": _within(0, _NEVER, "from 0 to 2^40"),
     "prompts": (bool, "one or more, or left out"),
-    **dict.fromkeys(("lr", "clip"), (_is_positive, "positive and finite")),
-    **dict.fromkeys(("ema", "dropout"), (_is_share, "at least 0 and below 1")),
+    **dict.fromkeys(("lr", "clip"), (lambda value: 0 < value <= _HUGE, "positive and finite, at most 1e9")),
+    **dict.fromkeys(("ema", "dropout"), (lambda value: 0 <= value < 1, "at least 0 and below 1")),
 }
+_WORDS: dict[str, Kind] = {
+    "cache": word(most=2**12),
+    "out": word(most=2**12),
+    "base": word(optional=True, most=2**12),
+    "unet": mapping(optional=True),
+    "prompts": listed(word(), 1, 2**12, optional=True),
+    "license": line(),
+}
+"""What goes to the system, to the model's card and to a tracker: what these do not take is told before a run, not after it."""
 
 
 def _number(value: Any) -> Any:
@@ -230,15 +217,48 @@ def _check_type(name: str, value: Any, kind: str) -> None:
         return
     if not isinstance(value, types) or (isinstance(value, bool) and wanted != "bool"):
         raise InputError(
-            f"{name} {value!r}: need {kind.replace('dict[str, Any]', 'a mapping').replace('list[str]', 'a list')}"
+            f"{name} {shown(value)}: need {kind.replace('dict[str, Any]', 'a mapping').replace('list[str]', 'a list')}"
         )
+
+
+_BYTES, _DEEP = 2**18, 8
+"""Of a YAML with settings, at most: bytes, and levels of lists and mappings within each other."""
 
 
 def _mapping(file: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        if file.stat().st_size > _BYTES:
+            raise ValueError(f"it has more than {_BYTES} bytes")
+        text = file.read_text(encoding="utf-8")
+        _check_flat(text)
+        found = yaml.safe_load(text)
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read as YAML ({first_sentence(error)})") from None
     if not isinstance(found, dict):
         raise InputError(f"{file}: holds no settings; write lines such as `steps: 2000`")
-    return found
+    # YAML 1.1 takes the word no for false
+    return found | ({"precision": "no"} if found.get("precision") is False else {})
+
+
+def _check_flat(text: str) -> None:
+    """Raise `ValueError` for what no settings need and a reader may choke on: aliases, deep nesting, a name twice.
+
+    Events are looked at one after another: nothing of the document is held.
+    """
+    depth, names, key = 0, set(), False
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"line {event.start_mark.line + 1} refers to another by *; write it out")
+        if depth == 1:  # keys and values take turns in the outermost mapping
+            key = not key
+            if key and isinstance(event, yaml.ScalarEvent):
+                if event.value in names:
+                    raise ValueError(f"{shown(event.value)} is given twice")
+                names.add(event.value)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+            key = key if depth != 1 else False
+        if depth > _DEEP:
+            raise ValueError(f"line {event.start_mark.line + 1} is nested more than {_DEEP} deep")

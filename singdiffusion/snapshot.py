@@ -4,6 +4,7 @@ All random numbers of a step, and the examples that it takes, follow from the se
 state of the generators, of the learning rate and of the data, and nothing of them needs to be stored.
 """
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from singdiffusion.files import first_sentence, new_folder, read_object
+from singdiffusion.files import drafts_of, first_sentence, new_folder, read_object
+from singdiffusion.schema import Kind, check_fields, mapping, whole
 from singtheory.errors import InputError
 from singtheory.files import write_json
 
+_STEP = r"step-\d{8,}"
 _TENSORS = ("weights", "ema", "optimizer")
 _TOLD = ("settings", "data", "param_groups", "scaler")
+_STATE = {
+    "step": whole(0, 2**40),
+    "settings": mapping(),
+    "data": mapping(),
+    "param_groups": Kind("a list of groups", lambda x: isinstance(x, list) and all(isinstance(one, dict) for one in x)),
+    "scaler": mapping(optional=True),
+}
 
 
 @dataclass(frozen=True)
@@ -65,18 +75,25 @@ class Snapshot:
     def _load(cls, folder: Path) -> "Snapshot":
         stored = read_object(folder / "state.json")
         try:
+            check_fields(stored, _STATE, "field of a checkpoint")
             tensors = {name: load_file(folder / f"{name}.safetensors") for name in _TENSORS}
-            return cls(int(stored["step"]), **tensors, told={name: stored[name] for name in _TOLD})
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            return cls(stored["step"], **tensors, told={name: stored[name] for name in _TOLD})
+        except (OSError, SafetensorError, ValueError) as error:
             raise InputError(
                 f"{folder}: damaged ({first_sentence(error)}); remove it to go on from the one before"
             ) from None
 
 
+def has_snapshots(run: Path) -> bool:
+    """Whether a folder holds a checkpoint of a run."""
+    return bool(_stored(run))
+
+
 def clear_drafts(run: Path) -> None:
-    """Remove what a killed process has left half written."""
-    for draft in (*(run / "checkpoints").glob(".step-*"), *run.glob(".model.*")):
-        shutil.rmtree(draft, ignore_errors=True)
+    """Remove what a killed process has left half written, by the names that it gave."""
+    for folder, names in ((run / "checkpoints", _STEP), (run, "model")):
+        for draft in drafts_of(folder, names) if folder.is_dir() else ():
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _folder(run: Path, step: int) -> Path:
@@ -84,4 +101,7 @@ def _folder(run: Path, step: int) -> Path:
 
 
 def _stored(run: Path) -> list[Path]:
-    return sorted((run / "checkpoints").glob("step-*"))
+    """The checkpoints, the newest last; a folder of another name, such as a copy that somebody keeps, is none."""
+    folder = run / "checkpoints"
+    found = [path for path in folder.iterdir() if re.fullmatch(_STEP, path.name)] if folder.is_dir() else []
+    return sorted((path for path in found if path.is_dir()), key=lambda path: int(path.name.split("-")[1]))

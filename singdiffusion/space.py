@@ -9,13 +9,21 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 import singdiffusion.pixels  # noqa: F401 pipelines on pixels name it, and diffusers loads only from what has been imported
 from singdiffusion.files import first_sentence
+from singdiffusion.schema import number, scale
 from singdiffusion.text import encoders_of, fingerprint, same_encoders
 from singtheory.errors import InputError
 
 
 def latent_scale(vae: Any) -> tuple[float, float]:
-    """The scaling factor of a VAE's latents, and what is subtracted before, which older configurations do not hold."""
-    return vae.config["scaling_factor"], vae.config.get("shift_factor") or 0.0
+    """The scaling factor of a VAE's latents, and what is subtracted before, which older configurations do not hold.
+
+    Raises:
+        InputError: for anything but a positive number and a number.
+    """
+    factor, shift = vae.config.get("scaling_factor"), vae.config.get("shift_factor")
+    scale().check("scaling_factor of the VAE", factor)
+    number(-1e9, 1e9, optional=True).check("shift_factor of the VAE", shift)
+    return factor, shift or 0.0
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,15 @@ def cosine_modes(count: int, height: int, width: int) -> Tensor:
     Raises:
         InputError: for more modes than pixels along a side.
     """
-    if not 1 <= count <= min(height, width):
-        raise InputError(f"frequencies {count}: images of {width}×{height} have 1 to {min(height, width)} along a side")
+    check_modes(count, height, width)
     rows, columns = _modes(count, height), _modes(count, width)
     return torch.einsum("ah,bw->abhw", rows, columns).flatten(0, 1).float()
+
+
+def check_modes(count: int, height: int, width: int) -> None:
+    """Raise `InputError` for more modes than pixels along a side."""
+    if not 1 <= count <= min(height, width):
+        raise InputError(f"frequencies {count}: images of {width}×{height} have 1 to {min(height, width)} along a side")
 
 
 def low_frequencies(images: Tensor, count: int) -> Tensor:
@@ -81,7 +86,7 @@ class Spread(nn.Module):
         super().__init__()
         self.channels, self.size = channels, size
         self.rank = channels * frequencies**2
-        cosine_modes(frequencies, *size)  # refuses more modes than there are
+        check_modes(frequencies, *size)
         if self.rank > MOST:
             raise InputError(f"frequencies {frequencies}: {self.rank} directions; take fewer, for at most {MOST}")
         self.register_buffer("mixture", torch.eye(self.rank))

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from singdiffusion.average import Average, ClosedForm, Condition
+from singdiffusion.levels import Levels, warn_of_half_range
 from singdiffusion.spread import directions, low_frequencies
 from singtheory.errors import InputError
 from singtheory.law import Atoms
@@ -66,7 +67,7 @@ class AverageStatistics(ClosedForm):
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
     ) -> Self:
-        """From images or latents, shape (n, channels, height, width).
+        """From images in [−1, 1] or latents, shape (n, channels, height, width); pixels that all lie in [0, 1] are warned of.
 
         Raises:
             InputError: for another shape, values that are not finite, and more directions than the data vary in.
@@ -90,13 +91,15 @@ class AverageStatistics(ClosedForm):
         Raises:
             InputError: as `from_images`.
         """
-        total, points = 0.0, []
+        total, points, levels = 0.0, [], Levels()
         for images in chunks:
             _check_images(images)
+            levels.see(images)
             points.append(low_frequencies(images.double(), frequencies if rank else 1))
             total = total + images.double().sum(dim=0)
         if not isinstance(total, Tensor):
             raise InputError("images: none; give at least one")
+        warn_of_half_range(levels, "images", total.shape[0], scaling_factor, shift_factor)
         law = Atoms(torch.cat(points))
         found = cls(tuple(total.shape), frequencies, rank, scaling_factor, shift_factor)
         found.mean_image.copy_(total / len(law.points))

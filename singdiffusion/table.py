@@ -9,6 +9,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
 from singdiffusion.average import Average, ClosedForm, Condition
+from singdiffusion.levels import Levels, warn_of_half_range
 from singtheory.errors import InputError, unknown_name
 from singtheory.law import Atoms
 from singtheory.start import principal_components
@@ -66,8 +67,8 @@ class AverageTable(ClosedForm):
         deviations every k-th where they are more than memory should hold.
 
         Args:
-            images: for every prompt or class its images or latents, shape (n, channels, height, width); those under "" are
-                images without a prompt.
+            images: for every prompt or class its images in [−1, 1] or latents, shape (n, channels, height, width); those under "" are
+                images without a prompt. Pixels that all lie in [0, 1] are warned of.
             rank: how many directions the spread has; 0 for none.
             scaling_factor: by which the latents were multiplied after encoding.
             shift_factor: what was subtracted before.
@@ -77,6 +78,7 @@ class AverageTable(ClosedForm):
                 the data vary.
         """
         points = _Points(images)
+        warn_of_half_range(points.levels, "images", points.size[0], scaling_factor, shift_factor)
         prompts = list(dict.fromkeys([*images, ""]))
         table = cls(prompts, points.size, rank, scaling_factor, shift_factor)
         means = points.means | {"": points.mean}
@@ -129,10 +131,12 @@ class _Points:
         self._images = images
         self.size: tuple[int, ...] = ()
         self.means: dict[str, Tensor] = {}
+        self.levels = Levels()
         counts = []
         for prompt, batch in images.items():
             self.size = self.size or tuple(batch.shape[1:])
             _check_images(prompt, batch, self.size)
+            self.levels.see(batch)
             counts.append(len(batch))
             self.means[prompt] = batch.double().mean(dim=0).flatten()
         self._count = sum(counts)

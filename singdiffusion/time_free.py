@@ -9,6 +9,7 @@ from diffusers.models.resnet import ResnetBlock2D, ResnetBlockCondNorm2D
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
+from singdiffusion.configs import check_unet
 from singdiffusion.files import first_sentence
 from singdiffusion.network import AverageNetwork
 from singdiffusion.space import Space
@@ -169,9 +170,10 @@ def _of_time(name: str) -> bool:
 
 
 def _build(config: Mapping[str, Any]) -> UNet2DConditionModel:
+    check_unet(config)
     try:
         unet = UNet2DConditionModel(**config)
-    except (TypeError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever arithmetic with a word, a zero or a list of another length raises
         raise InputError(f"configuration of the U-Net: {first_sentence(error)}") from None
     _check_plain(unet)
     return unet

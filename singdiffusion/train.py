@@ -4,6 +4,7 @@ A step is a function of the seed and its number: which examples it takes, their 
 rate. Many processes draw the same numbers for the whole batch, and each takes its share.
 """
 
+import json
 import math
 import signal
 from collections.abc import Callable, Iterator
@@ -28,8 +29,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from singdiffusion.batches import Batch, Data
 from singdiffusion.cache import Cache
+from singdiffusion.files import first_sentence
 from singdiffusion.network import AverageNetwork
 from singdiffusion.objective import Losses, Objective
+from singdiffusion.schema import shown
 from singdiffusion.settings import TrainSettings
 from singdiffusion.snapshot import Snapshot, clear_drafts
 from singtheory.errors import InputError
@@ -264,30 +267,42 @@ class Trainer:
             before = found.told["data"].get(name)
             if before != value:
                 raise InputError(
-                    f"resume: {name} was {before} and is {value}; restore it, or take another folder for --out"
+                    f"resume: {name} was {shown(before).strip(chr(39))} and is {value}; restore it, or take another folder for --out"
                 )
         self._check_fits(found)
+        if found.step > self.settings.steps:
+            raise InputError(
+                f"resume: the checkpoint is of step {found.step}, of {self.settings.steps}; take another folder for --out"
+            )
         optimizer: dict[str, Any] = {"state": {}, "param_groups": found.told["param_groups"]}
         for name, value in found.optimizer.items():
             parameter, key = name.rsplit("/", 1)
             optimizer["state"].setdefault(parameter, {})[key] = value
         weights: dict[str, Any] = dict(found.weights)
-        set_state_dict(
-            self.objective,
-            self.optimizer.optimizer,
-            model_state_dict=weights,
-            optim_state_dict=optimizer,
-            options=StateDictOptions(full_state_dict=True),
-        )
+        try:
+            set_state_dict(
+                self.objective,
+                self.optimizer.optimizer,
+                model_state_dict=weights,
+                optim_state_dict=optimizer,
+                options=StateDictOptions(full_state_dict=True),
+            )
+            if self.accelerator.scaler is not None and found.told["scaler"]:
+                self.accelerator.scaler.load_state_dict(found.told["scaler"])
+        except Exception as error:  # torch raises what it likes for a state that is not whole
+            raise InputError(
+                f"resume: the checkpoint is damaged ({first_sentence(error)}); take another folder for --out"
+            ) from None
         for name, average in zip(self._names(), self.ema.average, strict=True):
             average.copy_(_spread_like(found.ema[name], average))
-        if self.accelerator.scaler is not None and found.told["scaler"]:
-            self.accelerator.scaler.load_state_dict(found.told["scaler"])
         self.step = found.step
         return True
 
     def _check_fits(self, found: Snapshot) -> None:
-        """Raise `InputError` that names the first weight which the network has in another shape, or only one of the two."""
+        """Raise `InputError` that names the first weight which the network has in another shape, or only one of the two.
+
+        The same of their averages and of the optimiser's moments, and of its numbers besides the learning rate, which each step sets.
+        """
         stored = {name: tuple(value.shape) for name, value in found.weights.items()}
         state: dict[str, Any] = get_model_state_dict(self.objective)
         own = {name: tuple(value.shape) for name, value in state.items()}
@@ -297,6 +312,23 @@ class Trainer:
                     f"resume: {name} of the checkpoint has shape {stored.get(name)}, of this version's network {own.get(name)}; "
                     "take another folder for --out"
                 )
+        parameters = dict(zip(self._names(), (tuple(value.shape) for value in self.ema.average), strict=True))
+        kept = {name: tuple(value.shape) for name, value in found.ema.items()}
+        _check_same("average", kept, parameters)
+        moments = {name: tuple(value.shape) for name, value in found.optimizer.items()}
+        _check_same("optimiser's state", moments, _moments(parameters) if moments else {})
+        groups: Any = self.optimizer.optimizer.param_groups
+        own: Any = json.loads(json.dumps([{key: group[key] for key in group if key not in _SET} for group in groups]))
+        stored_groups = found.told["param_groups"]
+        names = [group.get("params") for group in stored_groups] == [self._names()]
+        if not names or any(
+            theirs.get(key, value) != value
+            for mine, theirs in zip(own, stored_groups, strict=True)
+            for key, value in mine.items()
+        ):
+            raise InputError(
+                "resume: the optimiser of the checkpoint has other settings; take another folder for --out"
+            )
 
     def _data(self) -> dict[str, Any]:
         """What besides the settings decides which examples a step takes: a batch left to itself depends on the processes."""
@@ -328,6 +360,26 @@ def _ahead(data: Data, first: int, end: int, thread: ThreadPoolExecutor) -> Iter
         batch = coming.result()
         coming = thread.submit(data.__getitem__, step) if step < end else None
         yield batch
+
+
+_SET = ("params", "lr")
+"""Of an optimiser's group what a step sets, and the names."""
+
+
+def _moments(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The shapes of AdamW's state for parameters of some shapes."""
+    kinds = {"exp_avg": True, "exp_avg_sq": True, "step": False}
+    return {f"{name}/{key}": shape if same else () for name, shape in parameters.items() for key, same in kinds.items()}
+
+
+def _check_same(what: str, stored: dict[str, Any], own: dict[str, Any]) -> None:
+    """Raise `InputError` that names the first tensor of another shape."""
+    for name in sorted(stored.keys() | own.keys()):
+        if stored.get(name) != own.get(name):
+            raise InputError(
+                f"resume: {name} of the checkpoint's {what} has shape {stored.get(name)}, of this run {own.get(name)}; "
+                "take another folder for --out"
+            )
 
 
 def _whole(value: Any) -> Tensor:

@@ -233,7 +233,7 @@ def test_killed_while_it_is_tidied_up_nothing_is_encoded_again(tmp_path, monkeyp
 
 def test_drafts_of_a_killed_write_do_not_block_the_folder(tmp_path):
     (tmp_path / "c").mkdir()
-    for name in (".making.json.abc", ".part-000-0000000.safetensors.xyz"):
+    for name in (".making.json.ab_cd123", ".part-000-0000000.safetensors.xyz98765"):
         (tmp_path / "c" / name).write_bytes(b"half")
     make_cache(Source(str(captioned(tmp_path / "a"))), tmp_path / "c", Encoder(4))
     assert len(list((tmp_path / "c").iterdir())) == 3

@@ -59,6 +59,19 @@ def test_networks_are_read_in_float32_and_none_where_they_are_not(pipeline, tmp_
     assert Checkpoint("sharded", CONFIG, sharded).network("unet") is not None
 
 
+def test_plain_weights_are_taken_where_a_variant_lies_beside_them(tmp_path):
+    """As diffusers' own folders have them; shards of both too."""
+    names = ["diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert variant_of(tmp_path) is None
+    (tmp_path / names[1]).unlink()
+    assert variant_of(tmp_path) == "fp16"
+    (tmp_path / "diffusion_pytorch_model-00001-of-00002.safetensors").touch()
+    assert variant_of(tmp_path) is None
+    assert variant_of(tmp_path / "nowhere") is None
+
+
 def test_pickled_networks_are_not_read(pipeline, tmp_path):
     folder = tmp_path / "pickled"
     tiny.stable_diffusion().save_pretrained(folder, safe_serialization=False)

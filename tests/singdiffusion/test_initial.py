@@ -117,6 +117,25 @@ def test_custom_timesteps_start_where_they_say():
     assert first_point(scheduler).alpha == pytest.approx(float(scheduler.alphas_cumprod[500] ** 0.5), abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", [DDIMScheduler, EulerDiscreteScheduler, UniPCMultistepScheduler])
+@pytest.mark.parametrize("begin", [0, 1, 20])
+def test_a_start_in_the_middle_is_where_it_begins(kind, begin):
+    """As image to image sets it: `(α, σ)` are those of the timestep at which the sampler begins, not of the first."""
+    scheduler = scheduler_of(kind, timestep_spacing="trailing")  # whole timesteps, of which the bars are known
+    if kind is DDIMScheduler:
+        scheduler.begin_index = begin  # it has no setter, and reads none: of others the same name is a property
+    else:
+        scheduler.set_begin_index(begin)
+    bars, timestep = scheduler.alphas_cumprod, int(scheduler.timesteps[begin])
+    alpha, sigma = first_point(scheduler)
+    assert alpha == pytest.approx(float(bars[timestep]) ** 0.5, abs=2e-4)
+    assert sigma == pytest.approx(float(1 - bars[timestep]) ** 0.5, abs=2e-4)
+    mean, noise = pair()
+    latents = initial_latents(mean, noise, scheduler) * scheduler.init_noise_sigma
+    scale = 1.0 if kind is not EulerDiscreteScheduler else (scheduler.sigmas[begin] ** 2 + 1) ** -0.5
+    torch.testing.assert_close(latents * scale, alpha * mean + sigma * noise, rtol=1e-4, atol=1e-4)
+
+
 BAD = {
     "NaN": (lambda m, n: (m * torch.nan, n), "mean: holds NaN"),
     "noise of NaN": (lambda m, n: (m, n * torch.nan), "noise: holds NaN"),

@@ -146,7 +146,7 @@ def test_resume_with_other_data_is_refused(digits_cache, tmp_path):
 
 def test_resume_removes_what_was_half_written(digits_cache, tmp_path):
     trainer(settings(digits_cache, tmp_path, steps=4)).fit()
-    for draft in (tmp_path / "checkpoints" / ".step-00000008.x", tmp_path / ".model.x"):
+    for draft in (tmp_path / "checkpoints" / ".step-00000008.x_1abcde", tmp_path / ".model.k_3jx90a"):
         (draft / "inside").mkdir(parents=True)
     trainer(settings(digits_cache, tmp_path, steps=4)).resume()
     assert not list(tmp_path.rglob("inside"))

@@ -42,6 +42,14 @@ def test_chunks_give_what_the_whole_gives():
         AverageStatistics.from_chunks([])
 
 
+def test_the_mean_of_half_precision_is_summed_in_double():
+    """In their own dtype three values of 0.1 make 0.30005, and 5000 of 0.9 stop growing."""
+    for images in (torch.full((3, 1, 2, 2), 0.1), torch.full((5000, 1, 2, 2), -0.9)):
+        for dtype in (torch.float16, torch.bfloat16):
+            found = AverageStatistics.from_images(images.to(dtype), rank=0).mean_image
+            torch.testing.assert_close(found, images[:1].to(dtype).float(), rtol=1e-7, atol=0)
+
+
 def test_twice_the_size_is_the_same_law():
     images = data()
     module = AverageStatistics.from_images(images, frequencies=2, rank=3)
