@@ -20,6 +20,8 @@ _UNIT = 2.0**-53
 _PLAIN = 1e-10
 """Products in float64 serve where they keep the log weights this well, unless there are few coordinates, which cost nothing."""
 _FEW = 2
+_CHUNK = 2**18
+"""Numbers of a batch that are summed with twice the digits at once."""
 
 
 def log_weights(points: Points, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,26 +32,21 @@ def log_weights(points: Points, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]
         z: shape (batch, d).
         snr: γ, shape (batch,).
     """
-    logits, errors = [], []
     root = snr.sqrt()
     shifted = points.shifted(z, snr)
     sizes = root * shifted.norm(dim=1) * points.radius + snr * points.radius**2
     slack = _UNIT * (points.dim + 8) * (sizes + root * points.reach * root * points.radius)
     plain = (slack < _PLAIN) & (points.dim > _FEW)
-    for query in range(len(z)):
-        if plain[query]:
-            moved = points.whole - points.mean
-            found = root[query] * (moved @ shifted[query]) - snr[query] / 2 * points.norms2
-            error = torch.full_like(found, float(slack[query]))
-        else:
-            found = _exact(points.whole, points.log_weights, z[query], snr[query])
-            error = torch.zeros_like(found)
-        found = torch.where(points.weights > 0, found, 0.0)
-        sizes = found.abs() + points.log_weights.clamp(min=-1e300).abs()
-        joint = found + points.log_weights
-        logits.append(torch.log_softmax(joint, dim=0))
-        errors.append(error + _UNIT * (8 + 2 * sizes + 2 * sizes[joint.argmax()]))
-    return torch.stack(logits), torch.stack(errors)
+    found = torch.empty(len(z), len(points.weights), dtype=z.dtype, device=z.device)
+    if plain.any():
+        moved = points.whole - points.mean
+        products = root[plain, None] * (shifted[plain] @ moved.mT)
+        found[plain] = products - snr[plain, None] / 2 * points.norms2
+    if not plain.all():
+        found[~plain] = _exact(points.whole, points.log_weights, z[~plain], snr[~plain])
+    error = torch.where(plain, slack, 0.0)[:, None]
+    found = torch.where(points.weights > 0, found, 0.0)
+    return _normalised(found + points.log_weights, found.abs() + _finite_sizes(points.log_weights), error)
 
 
 def mixture_weights(
@@ -61,32 +58,47 @@ def mixture_weights(
     """
     log_w = weights.log()
     gains = torch.stack([c.log_gain for c in components], dim=1)
-    logits, errors = [], []
-    for query in range(len(z)):
-        apart = _exact(means, log_w, z[query], snr[query])
-        joint = apart + gains[query, :, 0] + log_w
-        sizes = apart.abs() + log_w.clamp(min=-1e300).abs() + (means.shape[1] + 8) * gains[query, :, 1]
-        # the residual behind a gain is a difference of z and √γ μ, and loses what they cancel
-        residual = z[query].norm() + snr[query].sqrt() * means.norm(dim=1)
-        sizes = sizes + 4 * residual * (2 * gains[query, :, 1]).sqrt()
-        logits.append(torch.log_softmax(joint, dim=0))
-        errors.append(_UNIT * (8 + 2 * sizes + 2 * sizes[joint.argmax()]))
-    return torch.stack(logits), torch.stack(errors)
+    apart = _exact(means, log_w, z, snr)
+    gain, gain_size = gains.unbind(dim=2)
+    # the residual behind a gain is a difference of z and √γ μ, and loses what they cancel
+    residual = z.norm(dim=1, keepdim=True) + snr.sqrt()[:, None] * means.norm(dim=1)
+    sizes = apart.abs() + _finite_sizes(log_w) + (means.shape[1] + 8) * gain_size
+    return _normalised(apart + gain + log_w, sizes + 4 * residual * (2 * gain_size).sqrt(), 0.0)
+
+
+def _normalised(joint: Tensor, sizes: Tensor, error: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Log weights that add up to one and bounds on their errors, from what was summed and how large it was, both (batch, n)."""
+    heaviest = sizes.gather(1, joint.argmax(dim=1, keepdim=True))
+    return torch.log_softmax(joint, dim=1), error + _UNIT * (8 + 2 * sizes + 2 * heaviest)
+
+
+def _finite_sizes(log_w: Tensor) -> Tensor:
+    return log_w.clamp(min=-1e300).abs()
 
 
 def _exact(y: Tensor, log_w: Tensor, z: Tensor, snr: Tensor) -> Tensor:
-    """`√γ⟨ρ, Δ_i⟩ − ½γ‖Δ_i‖²` relative to a point of large weight, each correct to its last digits."""
-    root = Double2.root(snr)
-    first = _relative(y, z, root, 0)
-    reference = int((first + log_w).argmax())
-    return first if reference == 0 else _relative(y, z, root, reference)
+    """`√γ⟨ρ, Δ_i⟩ − ½γ‖Δ_i‖²` relative to a point of large weight, each correct to its last digits; shape (batch, n)."""
+    rows = max(1, _CHUNK // y.numel())
+    return torch.cat([_exact_rows(y, log_w, *part) for part in zip(z.split(rows), snr.split(rows), strict=True)])
 
 
-def _relative(y: Tensor, z: Tensor, root: Double2, reference: int) -> Tensor:
-    """`⟨√γ Δ_i, ρ − ½ √γ Δ_i⟩` about the point `reference`."""
-    origin = y[reference]
+def _exact_rows(y: Tensor, log_w: Tensor, z: Tensor, snr: Tensor) -> Tensor:
+    root = Double2.root(snr[:, None, None])
+    first = _relative(y, z, root, torch.zeros(len(z), dtype=torch.long, device=z.device))
+    reference = (first + log_w).argmax(dim=1)
+    moved = reference != 0
+    if moved.any():
+        some = Double2(root.high[moved], root.low[moved])
+        first[moved] = _relative(y, z[moved], some, reference[moved])
+    return first
+
+
+def _relative(y: Tensor, z: Tensor, root: Double2, reference: Tensor) -> Tensor:
+    """`⟨√γ Δ_i, ρ − ½ √γ Δ_i⟩` about the point `reference` of each query; root of shape (batch, 1, 1)."""
+    origin = y[reference][:, None]
     step = root.times(Double2.difference(y, origin))
-    residual = Double2(z, torch.zeros_like(z)).minus(root.times(Double2(origin, torch.zeros_like(origin))))
+    at = z[:, None]
+    residual = Double2(at, torch.zeros_like(at)).minus(root.times(Double2(origin, torch.zeros_like(origin))))
     half = Double2(step.high / 2, step.low / 2)
     found = step.times(residual.minus(half)).total().value()
     return torch.where(found.isnan(), -torch.inf, found)  # where squares overflow the point is far away
