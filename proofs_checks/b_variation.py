@@ -11,8 +11,10 @@ from proofs_checks.certificates import golden_enclosures
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.laws import GOLDEN, SIGNS, TRI
-from proofs_checks.measure import data_instances, prior_posterior, toy_instances
-from proofs_checks.outcome import at_least, at_most, equal, worst
+from proofs_checks.measure import prior_posterior, toy_instances
+from proofs_checks.outcome import at_least, at_most, equal, rounding, worst, worst_or_none
+from proofs_checks.rounds import at_least_in_rounds, at_most_in_rounds
+from proofs_checks.steps_on_data import NO_STEP, data_instances
 from singtheory import bound, divergence, formula, line, pairwise, variation
 from singtheory.formula import Namespace
 from singtheory.posterior import AtomsPosterior, Posterior
@@ -58,7 +60,9 @@ def _b12_line(sides: Sides, _: Context) -> Outcome:
 
 def _b12_upper(sides: Sides, _: Context) -> Outcome:
     return worst(
-        at_most(i.tv, float(sides["upper"](i.posterior, i.gap)), i.where) for i in toy_instances() if i.tv is not None
+        at_most_in_rounds(i.tv, float(sides["upper"](i.posterior, i.gap)), i.where)
+        for i in toy_instances()
+        if i.tv is not None
     )
 
 
@@ -66,10 +70,13 @@ def _b12_data(sides: Sides, context: Context) -> Outcome:
     """Both sides on the data; the lower one along the leading eigenvector."""
     outcomes = []
     for i in data_instances(context):
-        if i.tv is not None:
-            outcomes.append(at_most(i.tv, float(sides["upper"](i.posterior, i.gap)), f"upper, {i.where}"))
-            outcomes.append(at_least(i.tv, sides["lower"](i.posterior, i.gap), f"lower, {i.where}"))
-    return worst(outcomes) if outcomes else _b12_upper(sides, context)
+        assert i.tv is not None
+        upper, lower = float(sides["upper"](i.posterior, i.gap)), float(sides["lower"](i.posterior, i.gap))
+        # on a line the lower bound is TV; its direction and its roots are found to rounding of the atoms' reach in noise widths
+        reach = math.sqrt(i.gap) * float((i.posterior.points - i.posterior.mean).norm(dim=1).max())
+        outcomes.append(at_most_in_rounds(i.tv, upper, f"upper, {i.where}"))
+        outcomes.append(at_least_in_rounds(i.tv, lower, f"lower, {i.where}", rounding(64, 1.0, reach)))
+    return worst_or_none(outcomes, NO_STEP)
 
 
 def _b12_tight(sides: Sides, _: Context) -> Outcome:
@@ -90,7 +97,7 @@ def _b12_tight(sides: Sides, _: Context) -> Outcome:
 def _b12_lower(sides: Sides, _: Context) -> Outcome:
     """Exact on a line; in the plane at most TV, here by its own quadrature on a grid."""
     outcomes = [
-        equal(sides["lower"](i.posterior, i.gap), float(i.tv.value), 1e-9, f"on a line, {i.where}")
+        equal(sides["lower"](i.posterior, i.gap), float(i.tv.first.value), 1e-9, f"on a line, {i.where}")
         for i in toy_instances()
         if i.tv is not None
     ]
