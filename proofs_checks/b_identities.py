@@ -15,7 +15,6 @@ from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.deviations import deviations
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
-from proofs_checks.leading import Leading
 from proofs_checks.measure import prior_posterior, toy_instances, toy_moment_kl
 from proofs_checks.outcome import (
     at_least,
@@ -237,9 +236,7 @@ def _b6_data(sides: Sides, context: Context) -> Outcome:
     if gap * float(law.cov.norm()) < _DROWNED:
         return no_instance(f"{name}: a far atom of tiny weight: where its next order is small, KL is lost in rounding")
     posterior = prior_posterior(law.to(context.device))
-    kl = Leading(posterior, gap).kl()
-    if kl is None:
-        kl = divergence.kl_monte_carlo(posterior, gap, 10_000, context.generator(), context.confidence)
+    kl = divergence.kl_monte_carlo(posterior, gap, 10_000, context.generator(), context.confidence)
     leading = float(sides["kl"](posterior, gap))
     return equal(kl, leading, 0.01 * leading, f"{name}, γ = 0, g = {gap / unit**2:.3g}")
 

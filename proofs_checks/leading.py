@@ -17,7 +17,7 @@ LINE, NEAR_LINE, NEAR_PLANE = 1e-20, 1e-3, 1e-6
 to be worth its time."""
 REACH = (300.0, 60.0)
 """Noise standard deviations over which atoms may lie for a quadrature, along a line and in a plane."""
-ATOMS = (2000, 300)
+ATOMS = (500, 64)
 """How many they may be."""
 
 
