@@ -24,7 +24,7 @@ from proofs_checks.outcome import (
     worst_or_none,
 )
 from proofs_checks.rounds import at_least_in_rounds, at_most_in_rounds
-from proofs_checks.steps_on_data import NO_STEP, data_instances
+from proofs_checks.steps_on_data import NO_STEP, kl_steps, tv_steps
 from singtheory import Atoms, Gaussian, bound, divergence, formula, line, rung, symbolic
 from singtheory.posterior import AtomsPosterior, Posterior
 
@@ -41,13 +41,15 @@ def _below(instances: tuple[Instance, ...], rung: Rung, quantity: str) -> Iterat
     """The measured KL or TV of each instance against an upper bound."""
     for i in instances:
         measured = i.kl if quantity == "kl" else i.tv
-        if measured is not None:
+        if measured:
             yield at_most_in_rounds(measured, float(rung(i.posterior, i.gap)), f"{quantity.upper()}, {i.where}")
 
 
 def above(instances: tuple[Instance, ...], rung: Rung) -> Iterator[Outcome]:
     """The measured KL of each instance against a lower bound."""
-    return (at_least_in_rounds(i.kl, float(rung(i.posterior, i.gap)), f"KL, {i.where}") for i in instances)
+    for i in instances:
+        if i.kl:
+            yield at_least_in_rounds(i.kl, float(rung(i.posterior, i.gap)), f"KL, {i.where}")
 
 
 def upper_checks(sides_of: Callable[[Sides], list[tuple[Rung, str]]]) -> tuple[Check, Check]:
@@ -57,12 +59,12 @@ def upper_checks(sides_of: Callable[[Sides], list[tuple[Rung, str]]]) -> tuple[C
         return worst(o for rung, quantity in sides_of(sides) for o in _below(toy_instances(), rung, quantity))
 
     def data(sides: Sides, context: Context) -> Outcome:
-        instances = data_instances(context)
+        instances = (*kl_steps(context), *tv_steps(context))
         return worst_or_none((o for rung, q in sides_of(sides) for o in _below(instances, rung, q)), NO_STEP)
 
     return (
         Check("quadrature", "four toy laws, g from 0.01 to 30", toys),
-        Check("monte-carlo", "five steps on the data", data),
+        Check("monte-carlo", "steps on the data", data),
     )
 
 

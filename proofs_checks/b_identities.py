@@ -27,7 +27,7 @@ from proofs_checks.outcome import (
     worst_or_none,
 )
 from proofs_checks.slope import vanishes_at_rate
-from proofs_checks.steps_on_data import NO_STEP, data_instances
+from proofs_checks.steps_on_data import NO_STEP, kl_steps
 from singtheory import bound, divergence, formula, symbolic
 from singtheory.estimate import mean_interval
 from singtheory.information import expected_trace, kl_by_information, kl_information_draws
@@ -54,7 +54,7 @@ def _b4_quadrature(sides: Sides, _: Context) -> Outcome:
 
 def _b4_data(sides: Sides, context: Context) -> Outcome:
     """The two Monte Carlo intervals of KL, from ratios and from traces, must meet."""
-    instances, generator = data_instances(context), context.generator()
+    instances, generator = kl_steps(context), context.generator()
     outcomes = []
     for i in instances:
         draws = sides["draws"](i.posterior, i.gap, 4000, generator)
@@ -121,7 +121,7 @@ def _b5_quadrature(sides: Sides, _: Context) -> Outcome:
 def _b5_mixture(sides: Sides, context: Context) -> Outcome:
     """`E_P log(dM/dQ)` by averaging over the atoms of the data: exact, as log(dM/dQ) is quadratic."""
     outcomes = []
-    for i in data_instances(context):
+    for i in kl_steps(context):
         values, basis = torch.linalg.eigh(i.gap * i.posterior.cov[0])
         values = values.clamp(min=0)
         projected = (i.posterior.points - i.posterior.mean) @ basis

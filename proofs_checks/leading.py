@@ -71,4 +71,5 @@ class Leading:
 
 def estimate(value: float, low: float, high: float, confidence: float, n: int, method: str = "monte-carlo") -> Estimate:
     """Of one query, from numbers."""
-    return Estimate(*(torch.tensor([v], dtype=torch.float64) for v in (value, low, high)), confidence, n, method)
+    value_, low_, high_ = (torch.tensor([v], dtype=torch.float64) for v in (value, low, high))
+    return Estimate(value_, low_, high_, confidence, n, method)

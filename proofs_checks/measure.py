@@ -6,7 +6,7 @@ from functools import cache
 import torch
 
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, SIGNS, TRI
-from proofs_checks.rounds import Rounds
+from proofs_checks.rounds import UNMEASURED, Rounds
 from singtheory import Atoms, divergence
 from singtheory.posterior import AtomsPosterior
 
@@ -25,15 +25,15 @@ class Instance:
         where: names it in the report.
         posterior: of one query.
         gap: g.
-        kl: KL(P‖Q).
-        tv: TV(P, Q); None for a toy in the plane, where quadrature has no exact form for it.
+        kl: KL(P‖Q); `UNMEASURED` where TV alone is looked at.
+        tv: TV(P, Q); `UNMEASURED` where KL alone is looked at, as for a toy in the plane, where quadrature has no exact form for TV.
     """
 
     where: str
     posterior: AtomsPosterior
     gap: float
     kl: Rounds
-    tv: Rounds | None
+    tv: Rounds
 
 
 @cache
@@ -47,7 +47,7 @@ def toy_instances() -> tuple[Instance, ...]:
 
 
 def _toy_instance(where: str, posterior: AtomsPosterior, gap: float) -> Instance:
-    tv = Rounds.of(divergence.tv_exact(posterior, gap)) if posterior.mean.shape[1] == 1 else None
+    tv = Rounds.of(divergence.tv_exact(posterior, gap)) if posterior.mean.shape[1] == 1 else UNMEASURED
     return Instance(where, posterior, gap, Rounds.of(divergence.kl_quadrature(posterior, gap)), tv)
 
 

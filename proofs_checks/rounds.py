@@ -1,10 +1,13 @@
 """Estimates that sharpen round by round, and comparisons that ask for the next round until they are decided."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import torch
+
 from proofs_checks.claim import Outcome
-from proofs_checks.outcome import at_least, at_most
+from proofs_checks.outcome import at_least, at_most, no_instance
 from singtheory import Estimate
 
 
@@ -33,10 +36,17 @@ class Rounds:
                 self._made.append(self._estimate(k))
             yield self._made[k]
 
+    def __bool__(self) -> bool:
+        return self._count > 0
+
     @property
     def first(self) -> Estimate:
         """The estimate of the least effort."""
         return next(iter(self))
+
+
+UNMEASURED = Rounds(lambda _: Estimate.exact(torch.tensor([math.nan])), 0)
+"""No estimate at all."""
 
 
 def at_most_in_rounds(measured: Rounds, bound: float, where: str, slack: float = 0.0) -> Outcome:
@@ -50,12 +60,13 @@ def at_least_in_rounds(measured: Rounds, bound: float, where: str, slack: float 
 
 
 def _decided(measured: Rounds, bound: float, compare: Callable[[Estimate], Outcome]) -> Outcome:
-    outcome = Outcome("undecided")
+    outcome = no_instance("nothing was measured")
     for estimate in measured:
         outcome = compare(estimate)
         if outcome.verdict != "undecided":
             return outcome
-    return replace(outcome, remedy=_remedy(estimate, bound))
+        outcome = replace(outcome, remedy=_remedy(estimate, bound))
+    return outcome
 
 
 def _remedy(estimate: Estimate, bound: float) -> str:

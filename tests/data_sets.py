@@ -41,7 +41,7 @@ def packaged_sets() -> Iterator[Set]:
         datasets.load_diabetes,
         datasets.load_linnerud,
     ):
-        table = np.asarray(load().data, dtype=np.float64)
+        table = np.asarray(load(return_X_y=True)[0], dtype=np.float64)
         name = load.__name__.removeprefix("load_")
         yield name, table, None
         yield f"{name}, standardised", (table - table.mean(axis=0)) / table.std(axis=0), None
@@ -61,7 +61,7 @@ def wild_sets(count: int, first_seed: int) -> Iterator[Set]:
         deadline=None,
         derandomize=False,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow],
     )
     @given(wild_atoms())
     def collect(law: Atoms) -> None:
