@@ -32,13 +32,14 @@ def _deviations(law: Atoms) -> tuple[Atoms, float]:
     support = law.weights > 0
     points, weights = law.points[support].cpu(), law.weights[support].cpu()
     centre = (points - weights @ points).square().sum(dim=1).argmin()
-    moved = (
-        points - points[centre]
-    )  # exact where coordinates are near each other, and to a rounding of the difference elsewhere
+    # exact where coordinates are near each other, and to a rounding of the difference elsewhere
+    moved = points - points[centre]
     largest = float(moved.abs().max())
     unit = 1.0 if largest == 0 else 2.0 ** int(torch.tensor(largest, dtype=torch.float64).frexp().exponent)
-    moved = moved / unit
+    moved, numbers = torch.unique(moved / unit, dim=0, return_inverse=True)  # equal atoms are one
+    weights = torch.zeros(len(moved), dtype=weights.dtype).index_add_(0, numbers, weights)
     if moved.shape[1] >= len(moved) > 1:
-        others = torch.cat([moved[:centre], moved[centre + 1 :]])
+        # the atom that the others are counted from is zero and adds nothing to their span
+        others = moved[moved.abs().amax(dim=1) > 0]
         moved = moved @ torch.linalg.qr(others.mT)[0]
     return Atoms(moved, weights), unit

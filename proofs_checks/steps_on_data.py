@@ -21,10 +21,12 @@ from singtheory import Estimate, bound, divergence, draw, formula, pairwise
 from singtheory.estimate import mean_interval
 from singtheory.posterior import AtomsPosterior
 
-KL_STEPS = ((0.0, 0.3), (0.0, 0.5), (1 / 16, 0.35), (1 / 8, 0.4), (1 / 4, 0.5))
-"""γ as a part of the gap at which half of the atoms' separation is reached, and the separation τ that the step reaches."""
-TV_STEPS = ((0.0, 0.5), (0.0, 0.75), (1 / 16, 0.6))
+KL_STEPS = ((0.0, 0.3), (0.0, 0.5), (0.25, 0.35), (0.5, 0.4), (1.0, 0.5))
+"""γ as a part of the gap at which a component lies `TV = ¾` from Q on average, and the separation τ that the step reaches."""
+TV_STEPS = ((0.0, 0.5), (0.0, 0.75), (0.25, 0.6))
 """γ likewise, and the mean TV of one component from Q, `E[2Φ(√g‖ξ‖/2) − 1]`, that the step reaches: where it is one, so are TV and its bounds."""
+MOST_TRACE = 1e6
+"""Nats of `½ g tr C`, beyond which its rounding could hide what bounds differ by."""
 LEAST_ENTROPY = 0.2
 """Nats. Below, one atom has nearly all the weight, and there is nothing to tell bounds apart by."""
 NO_STEP = "one atom has nearly all of the weight, so no step parts the bounds"
@@ -35,6 +37,8 @@ _WORK, _LEAST, _MOST = 2e9, 4000, 100_000
 """Floating-point operations of the first round, and the draws that it takes at least and at most."""
 _EXP = 30
 """Operations that an exponential costs."""
+_LEAST_PARTED = 0.1
+"""Of the atoms' entropy, that a step must tell apart."""
 _FEW = 256
 """Atoms by which a gap is looked for, before all of them have a say."""
 _BLOCKS = 2**15
@@ -58,7 +62,7 @@ def tv_steps(context: Context) -> tuple[Instance, ...]:
 def _steps(context: Context, quantity: str) -> tuple[Instance, ...]:
     name, law, unit = deviations(context)
     generator = context.within(f"{context.scope}/{quantity}").generator()
-    half = gap_at(prior_posterior(law), 0.5)
+    half = shift_gap(prior_posterior(law), 0.75)
     if half is None:
         return ()
     found, law = [], law.to(context.device)
@@ -93,15 +97,23 @@ def _crossing(rising: Callable[[float], float], target: float) -> float:
 
 
 def gap_at(posterior: AtomsPosterior, separation: float) -> float | None:
-    """A gap at which the atoms have parted about that far; None if one atom has nearly all of the weight."""
+    """A gap at which the atoms have parted about that far; None where there is none.
+
+    That is where one atom has nearly all of the weight, and where `½ g tr C`, from which KL is counted down, would drown the entropies
+    that bounds differ by: for atoms of very different distances, of which the near ones hold the entropy and the far ones the trace.
+    """
     if float(posterior.entropy) < LEAST_ENTROPY:
         return None
     heaviest = posterior.weights[0].topk(min(_FEW, len(posterior.points))).indices
     few = pairwise.core(AtomsPosterior.of(posterior.points[heaviest], posterior.log_weights[0, heaviest]))
-    gap, whole = _crossing(lambda g: float(pairwise.separated(few, g)), separation), pairwise.core(posterior)
-    while len(few.p) < len(whole.p) and float(pairwise.separated(whole, gap)) < separation:
+    highest = 2 * MOST_TRACE / float(posterior.trace_cov)
+    reached = float(pairwise.separated(few, highest))
+    if reached < _LEAST_PARTED:
+        return None
+    gap, whole = _crossing(lambda g: float(pairwise.separated(few, g)), separation * reached), pairwise.core(posterior)
+    while gap < highest and len(few.p) < len(whole.p) and float(pairwise.separated(whole, gap)) < separation * reached:
         gap *= 1.5
-    return gap if float(pairwise.separated(whole, gap)) > separation / 2 else None
+    return min(gap, highest)
 
 
 class _Measured:
