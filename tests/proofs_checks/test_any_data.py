@@ -28,7 +28,7 @@ from tests.strategies import examples, wild_atoms
 CLAIMS = load_claims()
 ERROR = 1e-6 / statistical_checks(CLAIMS.values())
 _RNG = np.random.default_rng(3)
-_NORMAL = _RNG.normal(size=(60, 3))
+_NORMAL = _RNG.normal(size=(40, 3))
 SMALL = {
     "normal": _NORMAL,
     "normal, far off": _NORMAL + 900,
@@ -160,8 +160,15 @@ def test_deviations_keep_distances_and_lose_the_origin():
         _, law, unit = deviations(context_of(points + offset))
         assert law.dim == 4
         kept = points + offset  # as float64 has it
-        expected = torch.pdist(torch.tensor(kept - kept[0]))
-        assert torch.allclose(torch.pdist(law.points) * unit * in_own_units(Data(Atoms(kept), "", None))[1], expected)
+        expected = torch.pdist(torch.tensor(kept - kept[0])).sort().values
+        unit *= in_own_units(Data(Atoms(kept), "", None))[1]
+        assert torch.allclose(torch.pdist(law.points).sort().values * unit, expected, rtol=1e-13)
+
+
+def test_equal_atoms_become_one_with_their_weights():
+    points = np.array([[1.0, 0.0], [0.0, 3.0], [1.0, 0.0], [5.0, 5.0]])
+    _, law, _ = deviations(context_of(points, np.array([0.1, 0.2, 0.3, 0.4])))
+    assert sorted(law.weights.tolist()) == pytest.approx([0.2, 0.4, 0.4])
 
 
 # --- rounds and words ------------------------------------------------------------------------------------------------
