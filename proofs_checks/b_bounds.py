@@ -130,7 +130,7 @@ def _b1_data(sides: Sides, context: Context) -> Outcome:
         gap = strength / float(norms.max())
         expected = float(law.weights @ torch.expm1(gap * inner) @ law.weights)
         # the mean of ⟨ξ, ξ'⟩ is zero, so that terms of mean size g E‖ξ‖² and less cancel; each adds up d products
-        slack = rounding(4 * law.dim + 64, gap * float(law.weights @ norms), gap * float(norms.max()) * 2**-10)
+        slack = rounding(4 * law.dim + 64, 2 * gap * float(law.weights @ norms))
         where = f"{name}, g = {gap / unit**2:.3g}"
         outcomes.append(equal(sides["chi2"](posterior, gap), expected, slack, where))
     return worst(outcomes)

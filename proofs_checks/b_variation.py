@@ -72,10 +72,11 @@ def _b12_data(sides: Sides, context: Context) -> Outcome:
         upper, lower = float(sides["upper"](i.posterior, i.gap)), float(sides["lower"](i.posterior, i.gap))
         # on a line the lower bound is TV; its direction is found to rounding of the atoms' reach in noise widths, and it to its own
         reach = math.sqrt(i.gap) * float((i.posterior.points - i.posterior.mean).norm(dim=1).max())
-        along = Leading(i.posterior, i.gap).tv
-        slack = rounding(64, 1.0, reach) + float(along.high - along.low)
+        along = Leading(i.posterior, i.gap)
+        slack = rounding(64, 1.0, reach) + float(along.tv.high - along.tv.low)
         outcomes.append(at_most_in_rounds(i.tv, upper, f"upper, {i.where}"))
-        outcomes.append(at_least_in_rounds(i.tv, lower, f"lower, {i.where}", slack))
+        if along.tv_is_sharp:
+            outcomes.append(at_least_in_rounds(i.tv, lower, f"lower, {i.where}", slack))
     return worst_or_none(outcomes, NO_STEP)
 
 

@@ -15,6 +15,8 @@ from singtheory.posterior import AtomsPosterior
 LINE, NEAR_LINE, NEAR_PLANE = 1e-20, 1e-3, 1e-6
 """Nats that the directions beside a line or a plane may add to KL: for the posterior to be on a line to rounding, and for a quadrature
 to be worth its time."""
+SHARP = 1e-9
+"""Rounding of a TV that is still a measurement."""
 REACH = (300.0, 60.0)
 """Noise standard deviations over which atoms may lie for a quadrature, along a line and in a plane."""
 ATOMS = (500, 64)
@@ -53,6 +55,11 @@ class Leading:
     def is_line(self) -> bool:
         """Whether all atoms lie on a line to rounding, so that TV along it is TV."""
         return self._lost[0] <= LINE
+
+    @property
+    def tv_is_sharp(self) -> bool:
+        """Whether TV along the leading direction has kept its digits: far atoms of little weight may cost them."""
+        return float(self.tv.high - self.tv.low) <= SHARP
 
     @cached_property
     def tv(self) -> Estimate:

@@ -1,6 +1,7 @@
 """Data of any scale, in a unit of their own: a power of two, so that no digit changes."""
 
 import math
+from dataclasses import replace
 
 import torch
 
@@ -27,7 +28,7 @@ def in_own_units(data: Data) -> tuple[Data, float]:
     if 1 / LARGE <= largest <= LARGE:
         return data, 1.0
     unit = 2.0 ** (math.frexp(largest)[1] - 1)
-    return Data(Atoms(law.points / unit, law.weights), data.name, data.image_shape), unit
+    return replace(data, law=Atoms(law.points / unit, law.weights)), unit
 
 
 def described(unit: float) -> str:

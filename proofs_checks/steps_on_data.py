@@ -136,7 +136,11 @@ class _Measured:
 
     def tv(self) -> Rounds:
         """Exact on a line, else by Monte Carlo."""
-        return Rounds.of(self._near.tv) if self._near.is_line else Rounds(self._tv, self._rounds)
+        return (
+            Rounds.of(self._near.tv)
+            if self._near.is_line and self._near.tv_is_sharp
+            else Rounds(self._tv, self._rounds)
+        )
 
     def _draws(self, k: int) -> int:
         """How many new ones round k takes."""
@@ -161,7 +165,7 @@ class _Measured:
         """`E_Q (1 − r)₊`, between 0 and `1 − exp(−½ g tr C)`; if one direction has nearly all of C, from TV along it."""
         generator = self._context.within(f"{self._context.scope}/tv/{k}").generator()
         u = divergence.draw_plug_in(self._posterior, self._draws(k), generator)
-        if self._near.share < _LEADING:
+        if self._near.share < _LEADING or not self._near.tv_is_sharp:
             highest = -math.expm1(-self._trace)
             self._shortfalls.append(_shortfall(self._posterior.log_ratio(u, self._gap)[0]).clamp(0, highest))
             return self._interval(self._shortfalls, highest, 0.0, rounding(64, 1.0), k)
@@ -178,8 +182,8 @@ class _Measured:
         along, first = self._near.along(1), self._near.basis[:, :1].to(u_q)
         u_p = divergence.draw_kernel(self._posterior, self._gap, u_q.shape[1], generator)
         (r_q, r_p), (line_q, line_p) = (
-            [query.log_ratio(u, self._gap)[0] for u in both]
-            for query, both in ((self._posterior, (u_q, u_p)), (along, (u_q @ first, u_p @ first)))
+            [query.log_ratio(u, self._gap)[0].to(first.device) for u in both]
+            for query, both in ((self._posterior, (u_q, u_p)), (along, [(u @ first).cpu() for u in (u_q, u_p)]))
         )
         return _shortfall(r_q).where(line_q > 0, 0.0) + _shortfall(-r_p).where(line_p <= 0, 0.0)
 

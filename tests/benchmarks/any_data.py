@@ -28,7 +28,10 @@ def verified(folder: Path, number: int, made: Set, claims: str, limit: float) ->
     """One row of the summary."""
     name, points, weights = made
     file, written = folder / f"{number:04d}.npz", folder / f"{number:04d}.json"
-    np.savez(file, points=points, **({} if weights is None else {"weights": weights}))
+    if weights is None:
+        np.savez(file, points=points)
+    else:
+        np.savez(file, points=points, weights=weights)
     command = [sys.executable, "-m", "proofs_checks", "verify", "--data", str(file), "--claims", claims]
     start = time.perf_counter()
     try:
