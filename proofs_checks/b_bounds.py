@@ -10,10 +10,21 @@ from torch import Tensor
 from proofs_checks import certificates
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
-from proofs_checks.excerpt import excerpt
+from proofs_checks.deviations import deviations
 from proofs_checks.laws import GOLDEN, SIGNS, TRI, TRIANGLE
-from proofs_checks.measure import Instance, data_instances, prior_posterior, toy_instances
-from proofs_checks.outcome import at_least, at_most, equal, identically_zero, worst
+from proofs_checks.measure import Instance, prior_posterior, toy_instances
+from proofs_checks.outcome import (
+    at_least,
+    at_most,
+    equal,
+    identically_zero,
+    no_instance,
+    rounding,
+    worst,
+    worst_or_none,
+)
+from proofs_checks.rounds import at_least_in_rounds, at_most_in_rounds
+from proofs_checks.steps_on_data import NO_STEP, kl_steps, tv_steps
 from singtheory import Atoms, Gaussian, bound, divergence, formula, line, rung, symbolic
 from singtheory.posterior import AtomsPosterior, Posterior
 
@@ -30,13 +41,15 @@ def _below(instances: tuple[Instance, ...], rung: Rung, quantity: str) -> Iterat
     """The measured KL or TV of each instance against an upper bound."""
     for i in instances:
         measured = i.kl if quantity == "kl" else i.tv
-        if measured is not None:
-            yield at_most(measured, float(rung(i.posterior, i.gap)), f"{quantity.upper()}, {i.where}")
+        if measured:
+            yield at_most_in_rounds(measured, float(rung(i.posterior, i.gap)), f"{quantity.upper()}, {i.where}")
 
 
 def above(instances: tuple[Instance, ...], rung: Rung) -> Iterator[Outcome]:
     """The measured KL of each instance against a lower bound."""
-    return (at_least(i.kl, float(rung(i.posterior, i.gap)), f"KL, {i.where}") for i in instances)
+    for i in instances:
+        if i.kl:
+            yield at_least_in_rounds(i.kl, float(rung(i.posterior, i.gap)), f"KL, {i.where}")
 
 
 def upper_checks(sides_of: Callable[[Sides], list[tuple[Rung, str]]]) -> tuple[Check, Check]:
@@ -46,11 +59,12 @@ def upper_checks(sides_of: Callable[[Sides], list[tuple[Rung, str]]]) -> tuple[C
         return worst(o for rung, quantity in sides_of(sides) for o in _below(toy_instances(), rung, quantity))
 
     def data(sides: Sides, context: Context) -> Outcome:
-        return worst(o for rung, quantity in sides_of(sides) for o in _below(data_instances(context), rung, quantity))
+        instances = (*kl_steps(context), *tv_steps(context))
+        return worst_or_none((o for rung, q in sides_of(sides) for o in _below(instances, rung, q)), NO_STEP)
 
     return (
         Check("quadrature", "four toy laws, g from 0.01 to 30", toys),
-        Check("monte-carlo", "five steps on the data", data),
+        Check("monte-carlo", "steps on the data", data),
     )
 
 
@@ -105,16 +119,20 @@ def _b1_infinite(sides: Sides, _: Context) -> Outcome:
 
 def _b1_data(sides: Sides, context: Context) -> Outcome:
     """On the data, over all pairs by their distances: `⟨ξ, ξ'⟩ = ½(‖ξ‖² + ‖ξ'‖² − ‖ξ − ξ'‖²)`."""
-    name, law = excerpt(context)
+    name, law, unit = deviations(context)
+    if law.diameter == 0:
+        return no_instance(f"{name}: all points are equal")
     posterior, outcomes = prior_posterior(law), []
     xi = law.points - law.mean
     norms = xi.square().sum(dim=1)
     inner = (norms + norms[:, None] - torch.cdist(xi, xi, compute_mode="donot_use_mm_for_euclid_dist").square()) / 2
     for strength in (0.01, 0.3):
-        gap = strength / max(float(norms.max()), 1e-300)
+        gap = strength / float(norms.max())
         expected = float(law.weights @ torch.expm1(gap * inner) @ law.weights)
-        # the mean of ⟨ξ, ξ'⟩ is zero, so that sums of size `strength` cancel to one of size `strength²`
-        outcomes.append(equal(sides["chi2"](posterior, gap), expected, 1e-12 * strength, f"{name}, g = {gap:.3g}"))
+        # the mean of ⟨ξ, ξ'⟩ is zero, so that terms of mean size g E‖ξ‖² and less cancel; each adds up d products
+        slack = rounding(4 * law.dim + 64, 2 * gap * float(law.weights @ norms))
+        where = f"{name}, g = {gap / unit**2:.3g}"
+        outcomes.append(equal(sides["chi2"](posterior, gap), expected, slack, where))
     return worst(outcomes)
 
 
@@ -244,8 +262,13 @@ def _b3_sharp(sides: Sides, _: Context) -> Outcome:
 
 
 def _b3_data(sides: Sides, context: Context) -> Outcome:
-    _, law = excerpt(context)
-    return at_most(float(law.cov.trace()), sides["trace"](law.diameter, len(law.points), law.dim), "tr Σ of the data")
+    name, law, unit = deviations(context)
+    if law.diameter == 0:
+        return no_instance(f"{name}: all points are equal")
+    trace, bound = float(law.cov.trace()), float(sides["trace"](law.diameter, len(law.points), law.dim))
+    # equal on a simplex; both are sums of squares of coordinates below one
+    slack = rounding(2 * law.dim + 64, trace, bound) * unit**2
+    return at_most(trace * unit**2, bound * unit**2, "tr Σ of the data", slack)
 
 
 def _b3_symbolic(sides: Sides, _: Context) -> Outcome:

@@ -13,6 +13,7 @@ from proofs_checks.context import Context
 Verdict = Literal["proved", "supported", "refuted", "undecided", "vacuous"]
 """Of a check; a claim as a whole is never `vacuous`."""
 Method = Literal["symbolic", "interval", "quadrature", "monte-carlo", "exact"]
+Relation = Literal["≤", "≥", "="]
 Sides = Mapping[str, Any]
 
 
@@ -27,6 +28,8 @@ class Outcome:
         bound: what it is compared with there.
         margin: how far inside: the distance to refutation in the unit that the check states; negative if refuted.
         where: the instance that the three numbers belong to.
+        relation: the statement is `measured relation bound`; None where no two numbers are compared.
+        remedy: of an undecided outcome, what would decide it.
     """
 
     verdict: Verdict
@@ -34,6 +37,8 @@ class Outcome:
     bound: float | None = None
     margin: float | None = None
     where: str = ""
+    relation: Relation | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True)

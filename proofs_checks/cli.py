@@ -19,7 +19,6 @@ from proofs_checks.streams import prepare, say
 if TYPE_CHECKING:
     from proofs_checks.claim import Claim
     from proofs_checks.context import Context
-    from singtheory.data import Data
 
 # Waiting threads must sleep, not spin: beside any other process spinning makes a run several times slower. Read at torch's import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -291,6 +290,7 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     from proofs_checks.context import Context
     from proofs_checks.entry import enter, thinned
     from proofs_checks.harness import statistical_checks
+    from proofs_checks.own_units import described, in_own_units
     from proofs_checks.scale import check_powers
     from singtheory import data as loaders
     from singtheory.device import check_device
@@ -303,22 +303,11 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     error = (1 - confidence) / max(1, statistical_checks(chosen))
     loaded = loaders.load(data)
     _say_notes(loaded.notes)
+    loaded, unit = in_own_units(loaded)
+    if unit != 1:
+        say(f"{data}: checked in {described(unit)}")
     check_powers(loaded)
-    _check_scale(loaded)
     return Context(enter(thinned(loaded)), seed, error, full, device)
-
-
-def _check_scale(data: "Data") -> None:
-    """Raise `InputError` for data on which there is nothing to measure, or whose scale drowns it in rounding."""
-    from singtheory.errors import InputError
-
-    largest = float(data.law.points.abs().max())
-    if float(data.law.points.std(dim=0, correction=0).max()) == 0:
-        raise InputError(f"{data.name}: all points are equal, so there is nothing to measure; give different points")
-    if largest > 1e3:
-        raise InputError(
-            f"{data.name}: values reach {largest:.3g}; the noise has size 1, so scale the data to about that"
-        )
 
 
 if __name__ == "__main__":

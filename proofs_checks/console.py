@@ -67,6 +67,11 @@ def number(value: float | None) -> str:
     return f"{value:.4g}"
 
 
+def related(outcome: Outcome) -> str:
+    """The bound behind the sign that says on which side of it the measured value must lie, such as `≤ 0.5`."""
+    return f"{outcome.relation} {number(outcome.bound)}" if outcome.relation else number(outcome.bound)
+
+
 def tightest(result: ClaimResult) -> CheckResult:
     """The check to show for a claim: one that failed, or else the one with the smallest margin."""
     failed = [check for check in result.checks if check.outcome.verdict in ("refuted", "undecided")]
@@ -82,7 +87,7 @@ def claims_table(results: Sequence[ClaimResult]) -> Sheet:
     table = Sheet("Claims: the tightest instance of each")
     for name in ("id", "statement", "verdict", "methods"):
         table.add_column(name)
-    for name in ("measured", "bound", "margin", "twins", "s"):
+    for name in ("measured", "must be", "margin", "twins", "s"):
         table.add_column(name, justify="right")
     for result in results:
         shown = tightest(result).outcome
@@ -93,7 +98,7 @@ def claims_table(results: Sequence[ClaimResult]) -> Sheet:
             Text(result.verdict, style=_COLOURS[result.verdict]),
             ", ".join(dict.fromkeys(check.check.method for check in result.checks)),
             number(shown.measured),
-            number(shown.bound),
+            related(shown),
             number(shown.margin),
             Text(f"{refuted}/{len(result.twins)}", style="" if refuted == len(result.twins) else "red"),
             f"{result.seconds:.1f}",
@@ -130,7 +135,14 @@ def failures(results: Sequence[ClaimResult]) -> list[str]:
 
 
 def _detail(outcome: Outcome) -> str:
-    return f"measured {number(outcome.measured)}, bound {number(outcome.bound)}, at {outcome.where}"
+    against = f"must be {related(outcome)}" if outcome.relation else f"bound {number(outcome.bound)}"
+    sides = (
+        ""
+        if outcome.measured is None and outcome.bound is None
+        else f"measured {number(outcome.measured)}, {against}, "
+    )
+    remedy = f"; would decide: {outcome.remedy}" if outcome.verdict == "undecided" and outcome.remedy else ""
+    return f"{sides}at {outcome.where}{remedy}"
 
 
 _STEP_COLUMNS = {

@@ -106,7 +106,9 @@ def _run(claim: Claim, check: Check, sides: Sides, context: Context) -> Outcome:
         return check.run(sides, context)
     except Exception as error:  # whatever a claim's code raises must not take the other claims with it
         _LOG.debug("claim %s raised", claim.id, exc_info=True)
-        return Outcome("undecided", where=f"{type(error).__name__}: {error}")
+        return Outcome(
+            "undecided", where=f"{type(error).__name__}: {error}", remedy="a mend of the check: please report it"
+        )
 
 
 def _run_twin(claim: Claim, sides: Sides, context: Context) -> Outcome:

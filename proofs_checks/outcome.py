@@ -5,39 +5,60 @@ from collections.abc import Iterable
 
 import sympy
 
-from proofs_checks.claim import Outcome, Verdict
+from proofs_checks.claim import Outcome, Relation, Verdict
 from singtheory import Estimate
 
+EPS = 2.0**-52
 _ORDER: tuple[Verdict, ...] = ("refuted", "undecided", "supported", "proved", "vacuous")
 
 
-def at_most(measured: Estimate | float, bound: float, where: str) -> Outcome:
-    """`measured ≤ bound`: refuted if the whole interval lies above, undecided if it straddles; margin `1 − high/bound`."""
+def rounding(operations: float, *magnitudes: float) -> float:
+    """What float64 may change in a sum whose terms have these sizes and went through so many operations each: `operations · 2⁻⁵² · Σ|term|`.
+
+    The sizes are those of the terms, not of what is left once they cancel.
+    """
+    return operations * EPS * sum(map(abs, magnitudes))
+
+
+def at_most(measured: Estimate | float, bound: float, where: str, slack: float = 0.0) -> Outcome:
+    """`measured ≤ bound`: refuted if the whole interval lies above, undecided if it straddles; margin `1 − high/bound`.
+
+    Args:
+        measured: a number, or an estimate with its interval.
+        bound: what it is compared with.
+        where: the instance.
+        slack: the rounding of both sides (`rounding`), by which they may miss each other; for a statement that holds with equality.
+    """
     value, low, high = _interval(measured)
     if any(map(math.isnan, (value, low, high, bound))):
-        return Outcome("undecided", value, bound, None, where)
-    margin = _relative_room(high, bound) if low <= bound else _relative_room(low, bound)
-    verdict: Verdict = "refuted" if low > bound else "supported" if high <= bound else "undecided"
-    return Outcome(verdict, value, bound, margin, where)
+        return _no_number(value, bound, where, "≤")
+    room = bound + slack
+    margin = _relative_room(high, room) if low <= room else _relative_room(low, room)
+    verdict: Verdict = "refuted" if low > room else "supported" if high <= room else "undecided"
+    return _compared(verdict, value, bound, margin, where, "≤")
 
 
-def at_least(measured: Estimate | float, bound: float, where: str) -> Outcome:
+def at_least(measured: Estimate | float, bound: float, where: str, slack: float = 0.0) -> Outcome:
     """`measured ≥ bound`: the mirror of `at_most`; margin `1 − bound/low`."""
     value, low, high = _interval(measured)
     if any(map(math.isnan, (value, low, high, bound))):
-        return Outcome("undecided", value, bound, None, where)
-    margin = _relative_room(bound, low) if high >= bound else _relative_room(bound, high)
-    verdict: Verdict = "refuted" if high < bound else "supported" if low >= bound else "undecided"
-    return Outcome(verdict, value, bound, margin, where)
+        return _no_number(value, bound, where, "≥")
+    room = bound - slack
+    margin = _relative_room(room, low) if high >= room else _relative_room(room, high)
+    verdict: Verdict = "refuted" if high < room else "supported" if low >= room else "undecided"
+    return _compared(verdict, value, bound, margin, where, "≥")
 
 
 def equal(measured: Estimate | float, expected: float, tolerance: float, where: str) -> Outcome:
     """`measured = expected` up to the absolute `tolerance` of the arithmetic; margin `1 − |difference|/tolerance`."""
     value, low, high = _interval(measured)
-    if any(map(math.isnan, (value, low, high, expected))):
-        return Outcome("undecided", value, expected, None, where)
+    if any(map(math.isnan, (value, low, high, expected, tolerance))):
+        return _no_number(value, expected, where, "=")
+    if value == expected:  # also where both are infinite, or the tolerance is zero
+        return Outcome("supported", value, expected, 1.0, where, "=")
     off = max(0.0, low - expected, expected - high)
-    return Outcome("supported" if off <= tolerance else "refuted", value, expected, 1 - off / tolerance, where)
+    margin = 1 - off / tolerance if tolerance > 0 else -math.inf if off > 0 else 1.0
+    return Outcome("supported" if off <= tolerance else "refuted", value, expected, margin, where, "=")
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
@@ -48,9 +69,24 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
     return min(found, key=lambda o: (_ORDER.index(o.verdict), math.inf if o.margin is None else o.margin))
 
 
+def worst_or_none(outcomes: Iterable[Outcome], reason: str) -> Outcome:
+    """As `worst`, for a check on data that may have no instance, for the stated reason."""
+    found = list(outcomes)
+    return worst(found) if found else no_instance(reason)
+
+
 def no_instance(reason: str) -> Outcome:
     """The data have no instance of the statement, for the stated reason; nothing is said for or against it."""
     return Outcome("vacuous", where=reason)
+
+
+def _no_number(value: float, bound: float, where: str, relation: Relation) -> Outcome:
+    return Outcome("undecided", value, bound, None, where, relation, "a number on both sides: one of them overflowed")
+
+
+def _compared(verdict: Verdict, value: float, bound: float, margin: float, where: str, relation: Relation) -> Outcome:
+    remedy = "an interval that leaves out the bound" if verdict == "undecided" else ""
+    return Outcome(verdict, value, bound, margin, where, relation, remedy)
 
 
 def _interval(measured: Estimate | float) -> tuple[float, float, float]:
@@ -73,7 +109,7 @@ def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
     The points are positive, so no symbol may stand for negative numbers only; undefined functions must be replaced by symbols first.
     """
     if sympy.simplify(expression) == 0:
-        return Outcome("proved", 0.0, 0.0, 1.0, where)
+        return Outcome("proved", 0.0, 0.0, 1.0, where, "=")
     symbols = sorted(expression.free_symbols, key=str)
     # one point may lie on the zeros of an expression that is not zero
     values = [
@@ -81,5 +117,7 @@ def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
         for point in (lambda k: (3 + 2 * k, 5 + k), lambda k: (11 + 4 * k, 7 + 2 * k))
     ]
     value = max(values, key=abs)
-    verdict: Verdict = "refuted" if abs(value) > 1e-20 else "undecided"
-    return Outcome(verdict, value, 0.0, -abs(value), where)
+    if abs(value) > 1e-20:
+        return Outcome("refuted", value, 0.0, -abs(value), where, "=")
+    remedy = "a form that sympy reduces: it is zero at two points"
+    return Outcome("undecided", value, 0.0, -abs(value), where, "=", remedy)

@@ -24,9 +24,11 @@ def describe_claim(result: ClaimResult) -> dict[str, Any]:
                 "scope": r.check.scope,
                 "verdict": r.outcome.verdict,
                 "measured": r.outcome.measured,
+                "relation": r.outcome.relation,
                 "bound": r.outcome.bound,
                 "margin": r.outcome.margin,
                 "where": r.outcome.where,
+                "remedy": r.outcome.remedy,
             }
             for r in result.checks
         ],
@@ -35,6 +37,7 @@ def describe_claim(result: ClaimResult) -> dict[str, Any]:
                 "name": t.name,
                 "verdict": t.outcome.verdict,
                 "measured": t.outcome.measured,
+                "relation": t.outcome.relation,
                 "bound": t.outcome.bound,
                 "where": t.outcome.where,
             }

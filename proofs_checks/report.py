@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from proofs_checks import console
+from proofs_checks.claim import Outcome
 from proofs_checks.harness import ClaimResult
 from proofs_checks.picture import Picture
 from proofs_checks.streams import visible_lines
@@ -72,6 +73,12 @@ def _without_controls(value: Any) -> Any:
     return visible_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
+def related(outcome: Outcome) -> Markup:
+    """The bound behind the sign that says on which side of it the measured value must lie."""
+    sign = Markup("{}\u00a0").format(outcome.relation) if outcome.relation else Markup("")
+    return sign + humane(outcome.bound)
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("proofs_checks"),
@@ -80,5 +87,5 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    environment.filters |= {"typeset": typeset, "humane": humane}
+    environment.filters |= {"typeset": typeset, "humane": humane, "related": related}
     return environment

@@ -12,7 +12,7 @@ from proofs_checks.claim import Outcome
 from proofs_checks.console import failures
 from proofs_checks.context import Context
 from proofs_checks.harness import ClaimResult, load_claims, run_claim, statistical_checks
-from proofs_checks.report import humane
+from proofs_checks.report import humane, related
 from proofs_checks.typeset import typeset
 from singtheory import data
 
@@ -57,7 +57,7 @@ def table(result: ClaimResult) -> Markup:
     for twin in result.twins:
         fell = twin.outcome.verdict == "refuted"
         rows.append(_row("false twin", twin.name, "refuted" if fell else "NOT REFUTED", twin.outcome, fell))
-    names = ("method", "of", "verdict", "measured", "against")
+    names = ("method", "of", "verdict", "measured", "must be")
     head = Markup("").join(Markup("<th>{}</th>").format(name) for name in names)
     return Markup(
         '<div class="check"><p>Claim {}: <strong class="{}">{}</strong></p><table class="docutils"><thead><tr>{}</tr>'
@@ -70,7 +70,7 @@ def _stands(outcome: Outcome) -> bool:
 
 
 def _row(method: str, scope: str, verdict: str, outcome: Outcome, good: bool) -> Markup:
-    cells = (method, typeset(scope), verdict, humane(outcome.measured), humane(outcome.bound))
+    cells = (method, typeset(scope), verdict, humane(outcome.measured), related(outcome))
     return Markup('<tr class="{}">{}</tr>').format(
         "held" if good else "failed", Markup("").join(Markup("<td>{}</td>").format(cell) for cell in cells)
     )

@@ -58,7 +58,10 @@ def test_verify_writes_its_contract(tmp_path):
     assert written["data"] == {"name": "digits", "points": 1797, "dim": 64}
     a1, a4 = written["claims"]
     assert (a1["id"], a1["verdict"], a4["verdict"]) == ("A1", "proved", "supported")
-    assert {"method", "scope", "verdict", "measured", "bound", "margin"} <= set(a1["methods"][0])
+    assert {"method", "scope", "verdict", "measured", "relation", "bound", "margin", "where", "remedy"} == set(
+        a1["methods"][0]
+    )
+    assert a1["methods"][1]["relation"] == "="
     assert [twin["verdict"] for twin in a4["false_twins"]] == ["refuted", "refuted"]
 
 
@@ -175,12 +178,17 @@ def test_the_first_line_comes_before_heavy_imports():
     assert loaded == "[]"
 
 
-@pytest.mark.parametrize(
-    ("points", "words"), [([[1.0, 2.0], [1.0, 2.0]], ("all points are equal",)), ([[0.0], [2e6]], ("2e+06", "scale"))]
-)
-def test_data_without_measure(points, words, tmp_path):
-    np.save(tmp_path / "x.npy", np.array(points))
-    assert_one_line_error(run("verify", "--data", str(tmp_path / "x.npy")), "x.npy", *words)
+def test_data_without_measure(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[1.0, 2.0], [1.0, 2.0]]))
+    assert_one_line_error(run("verify", "--data", str(tmp_path / "x.npy")), "x.npy", "all points are equal")
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1e-12, "2^-40"), (3e6, "2^21"), (1e300, "2^996")])
+def test_data_of_any_scale_are_checked_in_their_own_unit(scale, unit, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[0.0, 1.0], [1.0, 0.3], [0.2, 0.2]]) * scale)
+    result = run("verify", "--claims", "A4,B3", "--data", str(tmp_path / "x.npy"))
+    assert result.exit_code == 0, result.stderr
+    assert f"checked in units of {unit}" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,16 @@ import sympy
 import torch
 
 from proofs_checks.claim import Outcome
-from proofs_checks.outcome import at_least, at_most, equal, identically_zero, worst
+from proofs_checks.outcome import (
+    at_least,
+    at_most,
+    equal,
+    identically_zero,
+    no_instance,
+    rounding,
+    worst,
+    worst_or_none,
+)
 from proofs_checks.slope import fitted_slope, vanishes_at_rate
 from singtheory import Estimate
 
@@ -45,6 +54,34 @@ def test_equal_within_the_tolerance_only():
     assert equal(1.11, 1.0, 0.1, "").verdict == "refuted"
     assert equal(interval(1.05, 1.2), 1.0, 0.04, "").verdict == "refuted"
     assert equal(interval(0.9, 1.2), 1.0, 0.04, "").margin == 1.0
+
+
+def test_outcomes_say_on_which_side_the_measured_value_must_lie():
+    assert [f(1.0, 2.0, "").relation for f in (at_most, at_least)] == ["≤", "≥"]
+    assert equal(1.0, 2.0, 0.1, "").relation == "=" and no_instance("none").relation is None
+
+
+def test_rounding_is_that_of_the_terms_and_not_of_what_is_left():
+    tie = 0.1 + 0.2  # one rounding above 0.3
+    assert at_most(tie, 0.3, "").verdict == "refuted"
+    assert at_most(tie, 0.3, "", rounding(2, 0.1, 0.2)).verdict == "supported"
+    assert at_least(0.3, tie, "", rounding(2, 0.1, 0.2)).verdict == "supported"
+    assert at_most(0.3 * (1 + 1e-14), 0.3, "", rounding(2, 0.1, 0.2)).verdict == "refuted"
+    assert rounding(3, -4.0, 4.0) == 24 * 2.0**-52
+
+
+def test_equal_without_tolerance_and_at_infinity():
+    assert equal(1.0, 1.0, 0.0, "").verdict == "supported"
+    assert equal(1.0, 1.0 + 1e-15, 0.0, "").verdict == "refuted"
+    assert equal(math.inf, math.inf, 1.0, "").verdict == "supported"
+    assert equal(1.0, math.inf, 1.0, "").verdict == "refuted"
+    assert equal(1.0, 1.0, math.nan, "").verdict == "undecided"
+
+
+def test_undecided_says_what_would_decide():
+    assert at_most(interval(0.1, 1.1), 1.0, "").remedy
+    assert not at_most(interval(0.1, 0.9), 1.0, "").remedy
+    assert worst_or_none([], "none here") == no_instance("none here")
 
 
 def test_worst_puts_failures_first_then_small_margins():
