@@ -29,6 +29,8 @@ _NEAR = 1.0
 _CHUNK = 2**21
 """Numbers in one block of nodes times components."""
 LOG_2PI = math.log(2 * math.pi)
+_FINE = 0.5
+"""Where `|log r|` is below this, `r − 1` may have digits that `log r` has lost."""
 _LARGEST = 30.0
 """Beyond this an exponential is no small excess any more."""
 
@@ -47,6 +49,10 @@ class Exponents(NamedTuple):
     rest: Tensor
     linear_size: Tensor
     rest_size: Tensor
+
+    def rows(self, chosen: Tensor) -> "Exponents":
+        """Of some nodes."""
+        return Exponents(*(part[chosen] for part in self))
 
 
 class Ratio(NamedTuple):
@@ -220,8 +226,10 @@ class Components:
         error_p = self.rounding * sizes
         error = error_p + self.rounding * lift_size
         excess = torch.expm1(log_r)
-        if reference < 0:
-            log_r, excess, error = self._about_origin(n, at, log_r, error)
+        small = log_r.abs() < _FINE
+        if reference < 0 and bool(small.any()):
+            fine = self._about_origin(n[small], at.rows(small), log_r[small], error[small])
+            log_r[small], excess[small], error[small] = fine
         norm = own + self.dim * LOG_2PI / 2
         return Ratio(log_r, excess, error, local - norm, error_p, -norm - lift)
 
