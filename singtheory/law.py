@@ -275,7 +275,8 @@ class Atoms(Law):
         support = self.points[self.weights > 0]
         if len(support) <= 5000:
             return distance.diameter(support)
-        return 2 * float(distance.distances(self.mean[None], support).max()) * (1 + 1e-12)
+        apart = support - support[0]  # any centre gives a bound, and a near one a good one
+        return 2 * float(distance.distances(apart.mean(dim=0, keepdim=True), apart).max()) * (1 + 1e-12)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` points drawn with replacement by weight; of a mapped file these alone are read."""

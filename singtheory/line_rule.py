@@ -75,7 +75,7 @@ class LineRule:
         order = order[weights[order] > 0]
         self._centres, variances, self._log_weights = centres[order], variances[order], weights[order].log()
         self.size = float(self._centres[-1] - self._centres[0])
-        size = max(self.size, float(variances.max()) ** 0.5)
+        self._size = size = max(self.size, float(variances.max()) ** 0.5)
         if size > 0 and not _LEAST < size < _MOST:
             raise InputError(
                 f"data of size {size:.3g}: their fourth powers leave the range of float64; divide them by {size:.1g} and multiply every snr by its square"
@@ -89,7 +89,8 @@ class LineRule:
         run.add(self.cells(run.snr))
         scales = torch.tensor([self._unit**2, self._unit**4, 1.0], dtype=torch.float64)
         level, square, entropy = (run.values * scales).unbind(1)
-        return Integrals(level, square, entropy, (run.errors + _BEYOND) * scales)
+        beyond = _BEYOND if self._size > 0 else 0.0
+        return Integrals(level, square, entropy, (run.errors + beyond) * scales)
 
     def seen(self, panels: Panels, snr: Tensor, which: Tensor) -> Components:
         """Some components, (k,), as panels see them; each distance is rounded once."""

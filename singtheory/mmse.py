@@ -13,6 +13,7 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.errors import InputError
+from singtheory.formula.small import log1p_rest
 from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
 from singtheory.line_rule import Integrals, LineRule
 
@@ -99,10 +100,10 @@ class GaussianCurve(Curve):
         return formula.gaussian_information(snr[:, None], self._eigenvalues, torch).sum(dim=1)
 
     def discretisation(self, snr: Tensor) -> Tensor:
-        """`KL(M‖Q)` of each step (B5), which does not cancel in short ones."""
+        """`½ Σ (x − log(1 + x))` with `x = gλ/(1 + γλ)`, `KL(M‖Q)` of each step (B5), which keeps its digits in short ones."""
         check_snr(snr)
-        eigenvalues = formula.gaussian_mmse(snr[:-1, None], self._eigenvalues)
-        return formula.kl_gauss_term(snr.diff()[:, None], eigenvalues, torch).sum(dim=1)
+        spread = snr.diff()[:, None] * formula.gaussian_mmse(snr[:-1, None], self._eigenvalues)
+        return log1p_rest(spread, torch).sum(dim=1) / 2
 
 
 @final

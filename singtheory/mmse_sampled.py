@@ -97,8 +97,9 @@ class SampledCurve(Curve):
         parts = [[t[k::_GROUPS] for t in draws.traces] for k in range(_GROUPS)]
         self._groups = [smooth_curve(ceiling, draws.snr, part) for part in parts]
         each = 1 - (1 - confidence) / (2 * (len(self.snr) - 1))
-        shares = [mean_interval(t / ceiling.largest, 0.0, 1.0, each) for t in draws.traces[1:]]
-        known = [mean_interval(i, -DEPTH, most, each) for i in draws.information[1:]]
+        # what is proven of draws holds but for their rounding, which may be more than `mean_interval` allows for where γ is large
+        shares = [mean_interval((t / ceiling.largest).clamp(0, 1), 0.0, 1.0, each) for t in draws.traces[1:]]
+        known = [mean_interval(i.clamp(-DEPTH, most), -DEPTH, most, each) for i in draws.information[1:]]
         level = torch.tensor(shares, dtype=torch.float64) * ceiling.largest
         start = ceiling.trace * torch.tensor([[1 - ceiling.rounding, 1 + ceiling.rounding]], dtype=torch.float64)
         self.low, self.high = torch.cat([start, level]).unbind(1)

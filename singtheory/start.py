@@ -189,7 +189,7 @@ def quantile_spread(
         sigma: `σ_t > 0`.
         nodes: of the trapezoidal rule over eight standard deviations either side.
     """
-    u = torch.linspace(-8, 8, nodes, dtype=torch.float64)
+    u = torch.linspace(-8, 8, nodes, dtype=torch.float64, device=values.device)
     density = torch.softmax(-(u**2) / 2, dim=0)
     ends = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)
     return (density @ (ends - density @ ends) ** 2).sqrt() / values.std(correction=0)

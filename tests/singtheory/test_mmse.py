@@ -134,6 +134,46 @@ def test_no_ceiling_is_below_the_exact_curve(weight):
     assert bool((exact.information(snr) <= found.information(snr) * (1 + 1e-9) + 1e-14).all())
 
 
+@pytest.mark.parametrize("small", [1e-5, 1e-8, 1e-11])
+def test_directions_that_hardly_vary_count_where_the_signal_is_strong(small):
+    """Two independent coordinates of scales 1 and `small`: once the first is known, all of the mmse is the second's."""
+    law = Atoms([[a, b] for a in (-1.0, 1.0) for b in (-small, small)])
+    parts = [exact_curve(Atoms([[-1.0], [1.0]])), exact_curve(Atoms([[-small], [small]]))]
+    found = Ceiling(law)
+    assert found.rank == 2
+    for snr in (1.0, 0.1 / small**2, 1 / small**2, 10 / small**2):
+        at = torch.tensor([snr], dtype=torch.float64)
+        level, known = (sum(f(c) for c in parts) for f in (lambda c: float(c(at)[0]), lambda c: float(c.information(at))))
+        assert level * (1 - 1e-9) <= float(found.mmse(at)) and known * (1 - 1e-9) <= float(found.information(at))
+        if snr * small**2 <= 1:
+            curve = sample_curve(law, snr, seeded(), 200, 8, confidence=1 - 1e-6)
+            low, high = curve.interval(at)
+            assert float(low) <= level <= float(high)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1.0, 1e12])
+def test_draws_of_data_of_any_scale_and_offset(scale, offset):
+    """In the plane a product of two pairs of points, whose mmse is the sum of theirs on a line."""
+    sides = torch.tensor([[-1.0, -0.5], [-1.0, 0.5], [1.0, -0.5], [1.0, 0.5]], dtype=torch.float64) * scale
+    law = Atoms(sides + offset * scale)
+    snr = torch.tensor([0.3, 2.0], dtype=torch.float64) / scale**2
+    curve = sample_curve(law, float(snr[-1]), seeded(), 400, 8, confidence=1 - 1e-6)
+    for interval, name in ((curve.interval, "__call__"), (curve.information_interval, "information")):
+        values = [getattr(exact_curve(Atoms([[-s * scale], [s * scale]])), name)(snr) for s in (1.0, 0.5)]
+        truth = sum(v[0] if isinstance(v, tuple) else v for v in values)
+        low, high = interval(snr)
+        room = 1e-6 if offset else 1e-12  # the offset has rounded the points themselves
+        assert bool((low <= truth * (1 + room)).all() and (truth * (1 - room) <= high).all())
+        assert bool((high - low < 0.9 * truth.max() + 0.2 * truth).all())
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-100])
+def test_data_whose_squares_are_no_numbers_are_named_with_a_remedy(size):
+    with pytest.raises(InputError, match=r"data of size .*; divide them by .* and multiply every snr by its square"):
+        sample_curve(Atoms([[0.0, 0.0], [size, 0.0], [0.0, size]]), 1.0, seeded())
+
+
 def test_blocks_of_distances_add_up(monkeypatch):
     law = Atoms(torch.randn(37, 3, generator=seeded()), torch.rand(37, generator=seeded()))
     whole = Ceiling(law).mmse(SNR)
