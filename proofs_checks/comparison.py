@@ -87,7 +87,9 @@ class Comparison:
         if isinstance(self.curve, SampledCurve):
             return self.curve.smooth
         ends = self.curve(torch.tensor([self.snr_start, self.snr_end], dtype=torch.float64))[0]
-        if self.curve.method == "exact" or bool(ends[0] - ends[1] <= 1e-9 * ends[0]):  # through a level curve none is smoother
+        if self.curve.method == "exact" or bool(
+            ends[0] - ends[1] <= 1e-9 * ends[0]
+        ):  # through a level curve none is smoother
             return self.curve
         return Smooth.through(self.curve, self.snr_end, float(self.law.cov.trace()), _SMOOTH_NODES)
 

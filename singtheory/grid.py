@@ -152,7 +152,9 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
     if steps == 1:
         return schedule.time_of_snr(ends)
     if level:  # differences of mmse are rounding, its slope is not
-        return schedule.time_of_snr(_along(steps, torch.linspace(snr_start, snr_end, _SPREAD_NODES, dtype=torch.float64), mmse))
+        return schedule.time_of_snr(
+            _along(steps, torch.linspace(snr_start, snr_end, _SPREAD_NODES, dtype=torch.float64), mmse)
+        )
     found, chosen = (f(steps, snr_start, snr_end, mmse) for f in (_stationary, _chosen))
     best = _cheapest(torch.cat([found, chosen[None]]), mmse)
     return schedule.time_of_snr(_settled(best, mmse) if torch.equal(best, chosen) else best)

@@ -171,7 +171,8 @@ def _ratio(seen: Components, panels: Panels, heavy: Tensor) -> Tensor:
     top = ((off_heavy / spread_heavy - off / spread) / bend).nan_to_num(nan=0.0)
     top = torch.minimum(torch.maximum(torch.where(bend > 0, top, 0.0), -reach), reach)
     heights = [
-        (off_heavy + at).square() / (2 * spread_heavy) - (off + at).square() / (2 * spread) for at in (-reach, top, reach)
+        (off_heavy + at).square() / (2 * spread_heavy) - (off + at).square() / (2 * spread)
+        for at in (-reach, top, reach)
     ]
     highest = torch.stack(heights).amax(dim=0)
     return level - level.gather(1, heavy) + highest + height.square() / (2 * spread)

@@ -262,7 +262,9 @@ def test_every_way_keeps_its_certificate_on_hostile_laws(way, data, law, snr):
     ways = {
         "scan": lambda: scan(engine.points, z, gamma, 1),
         "scan in parts": lambda: scan(engine.points, z, gamma, most_parts(engine.points)),
-        "differences": lambda: engine._rescored(z, gamma, Candidates.everything(1, len(law.points), z.device), DOUBLE_TOL),
+        "differences": lambda: engine._rescored(
+            z, gamma, Candidates.everything(1, len(law.points), z.device), DOUBLE_TOL
+        ),
         "moments": lambda: engine.series.posterior(z, gamma),
     }
     found = ways[way]()
@@ -273,7 +275,9 @@ def test_every_way_keeps_its_certificate_on_hostile_laws(way, data, law, snr):
 
 def test_no_bound_is_given_where_log_weights_are_lost():
     """Beyond z = 10¹⁵ a log weight is off by more than the first order of its exponential covers."""
-    points = Points(torch.tensor([[0.0], [1.0], [1.0 + 1e-7]], dtype=torch.float64), torch.full((3,), 1 / 3, dtype=torch.float64))
+    points = Points(
+        torch.tensor([[0.0], [1.0], [1.0 + 1e-7]], dtype=torch.float64), torch.full((3,), 1 / 3, dtype=torch.float64)
+    )
     z, snr = torch.tensor([[0.5], [1e10], [1e15], [1e18]], dtype=torch.float64), torch.ones(4, dtype=torch.float64)
     bound = scan(points, z, snr, 1).error_bound
     assert bound.isinf().tolist() == [False, False, True, True]

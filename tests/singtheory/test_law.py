@@ -118,3 +118,16 @@ def test_bad_laws_are_one_line(call, words):
     with pytest.raises(InputError, match=words) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Atoms([[0.0], [1.0], [2.0]]),
+        Gaussian([1.0], [[2.0]]),
+        GaussianMixture([0.5, 0.5], [[0.0], [3.0]], [[[1.0]], [[0.1]]]),
+    ],
+)
+def test_draws_are_those_of_the_generator(law):
+    one, other = (law.sample(50, torch.Generator().manual_seed(seed)) for seed in (3, 4))
+    assert torch.equal(one, law.sample(50, torch.Generator().manual_seed(3))) and not torch.equal(one, other)

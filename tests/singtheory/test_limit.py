@@ -52,7 +52,9 @@ def test_an_atom_without_weight_is_nearest_to_nothing():
     law = Atoms([[0.0], [1.0], [3.0]], [0.5, 0.0, 0.5])
     x, one = tensor([1.0], [0.9], [2.9]), torch.tensor(1.0, dtype=torch.float64)
     assert limit.nearest_atom(law, x, one).tolist() == [0, 0, 2]
-    assert limit.nearest_atom_weight(law, x, one, torch.tensor(0.1, dtype=torch.float64))[0] == pytest.approx(1.0, abs=1e-12)
+    assert limit.nearest_atom_weight(law, x, one, torch.tensor(0.1, dtype=torch.float64))[0] == pytest.approx(
+        1.0, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6, 1e12])
@@ -63,7 +65,9 @@ def test_the_denoiser_near_the_end_is_that_of_any_scale(scale):
         t = Cosine().time_of_snr(snr)
         alpha, sigma = Cosine().alpha(t), Cosine().sigma(t)
         found = limit.denoiser(law, Cosine(), x, t)
-        torch.testing.assert_close(found, scale * torch.tanh(alpha * scale * x / sigma**2), rtol=1e-9, atol=1e-12 * scale)
+        torch.testing.assert_close(
+            found, scale * torch.tanh(alpha * scale * x / sigma**2), rtol=1e-9, atol=1e-12 * scale
+        )
 
 
 @given(st.data(), wild_atoms(dims=(1, 2)), wild_snrs())

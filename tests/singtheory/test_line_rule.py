@@ -1,5 +1,6 @@
 """Integrals on a line: their intervals hold what mpmath finds, on laws that a hostile reader would give."""
 
+import itertools
 import math
 
 import pytest
@@ -81,13 +82,21 @@ def test_wide_and_narrow_bumps_side_by_side(snr):
         top = max(logs)
         shares = [math.exp(v - top) for v in logs]
         total = sum(shares)
-        centres = [m + math.sqrt(snr) * v / s * (z - math.sqrt(snr) * m) for m, v, s in zip(means, covs, spread, strict=True)]
+        centres = [
+            m + math.sqrt(snr) * v / s * (z - math.sqrt(snr) * m) for m, v, s in zip(means, covs, spread, strict=True)
+        ]
         mean = sum(p * c for p, c in zip(shares, centres, strict=True)) / total
-        within = sum(p * (v / s + (c - mean) ** 2) for p, v, s, c in zip(shares, covs, spread, centres, strict=True)) / total
+        within = (
+            sum(p * (v / s + (c - mean) ** 2) for p, v, s, c in zip(shares, covs, spread, centres, strict=True)) / total
+        )
         return math.exp(top) * total * within
 
-    ends = sorted(math.sqrt(snr) * m + k * math.sqrt(s) for m, s in zip(means, spread, strict=True) for k in (-9, -6, -3, -1, 0, 1, 3, 6, 9))
-    truth = sum(quad(integrand, a, b, epsrel=1e-12, limit=200)[0] for a, b in zip(ends[:-1], ends[1:], strict=True))
+    ends = sorted(
+        math.sqrt(snr) * m + k * math.sqrt(s)
+        for m, s in zip(means, spread, strict=True)
+        for k in (-9, -6, -3, -1, 0, 1, 3, 6, 9)
+    )
+    truth = sum(quad(integrand, a, b, epsrel=1e-12, limit=200)[0] for a, b in itertools.pairwise(ends))
     assert float(curve(at)[0]) == pytest.approx(truth, rel=1e-9)
     low, high = curve.interval(at)
     assert float(high - low) < 1e-9 * truth
@@ -110,7 +119,10 @@ def test_steps_of_any_length_keep_their_digits(law, gap):
     """`½ ∫_0^g (g − h) E C² dh` from the slope of the curve, which is never negative."""
     curve = LineCurve(law) if isinstance(law, Atoms) else GaussianCurve(law)
     start = 0.5
-    x, w = (torch.tensor(v, dtype=torch.float64) for v in zip((-0.7745966692414834, 5 / 9), (0.0, 8 / 9), (0.7745966692414834, 5 / 9), strict=True))
+    x, w = (
+        torch.tensor(v, dtype=torch.float64)
+        for v in zip((-0.7745966692414834, 5 / 9), (0.0, 8 / 9), (0.7745966692414834, 5 / 9), strict=True)
+    )
     pieces = 16
     edges = torch.linspace(0, gap, pieces + 1, dtype=torch.float64)
     h = (edges[:-1, None] + gap / pieces * (x + 1) / 2).flatten()
@@ -122,7 +134,9 @@ def test_steps_of_any_length_keep_their_digits(law, gap):
         assert found == 0
     else:
         assert found == pytest.approx(truth * exact_gap**2, rel=2e-5)
-        assert 0 < low <= high and low <= truth * exact_gap**2 * (1 + 1e-5) and truth * exact_gap**2 <= high * (1 + 1e-5)
+        assert (
+            0 < low <= high and low <= truth * exact_gap**2 * (1 + 1e-5) and truth * exact_gap**2 <= high * (1 + 1e-5)
+        )
 
 
 @given(wild_atoms(dims=(1,)), st.lists(wild_snrs(), min_size=2, max_size=6, unique=True))
@@ -132,7 +146,9 @@ def test_the_cost_of_a_chain_is_not_negative_and_in_its_interval(law, snr):
     low, high = curve.discretisation_interval(at)
     value = float(curve.discretisation(at).sum())
     assert 0 <= low <= value * (1 + 1e-12) and value <= high * (1 + 1e-12) + 1e-300
-    assert bool((curve(at)[0].diff() <= curve.interval(at)[1][1:] - curve.interval(at)[0][1:] + 1e-9 * curve(at)[0][:-1]).all())
+    assert bool(
+        (curve(at)[0].diff() <= curve.interval(at)[1][1:] - curve.interval(at)[0][1:] + 1e-9 * curve(at)[0][:-1]).all()
+    )
 
 
 def test_one_place_has_no_mmse():
@@ -143,5 +159,7 @@ def test_one_place_has_no_mmse():
 
 @pytest.mark.parametrize("size", [1e300, 1e-200])
 def test_sizes_beyond_float64_are_named_with_a_remedy(size):
-    with pytest.raises(InputError, match=r"data of size .*: their fourth powers leave the range of float64; divide them by"):
+    with pytest.raises(
+        InputError, match=r"data of size .*: their fourth powers leave the range of float64; divide them by"
+    ):
         LineCurve(Atoms([[0.0], [size]]))

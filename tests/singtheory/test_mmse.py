@@ -143,7 +143,7 @@ def test_directions_that_hardly_vary_count_where_the_signal_is_strong(small):
     assert found.rank == 2
     for snr in (1.0, 0.1 / small**2, 1 / small**2, 10 / small**2):
         at = torch.tensor([snr], dtype=torch.float64)
-        level, known = (sum(f(c) for c in parts) for f in (lambda c: float(c(at)[0]), lambda c: float(c.information(at))))
+        level, known = sum(float(c(at)[0]) for c in parts), sum(float(c.information(at)) for c in parts)
         assert level * (1 - 1e-9) <= float(found.mmse(at)) and known * (1 - 1e-9) <= float(found.information(at))
         if snr * small**2 <= 1:
             curve = sample_curve(law, snr, seeded(), 200, 8, confidence=1 - 1e-6)

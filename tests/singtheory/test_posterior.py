@@ -192,7 +192,10 @@ def test_means_of_hostile_laws_lie_within_their_certificate(data, law, snr):
     assert off <= float(found.error_bound) + rounding
     size = float(law.diameter)
     # a trace is a second moment about the mean: off by the error of the mean, and by that of the weights, which is as large
-    assert abs(float(mpmath.mpf(float(found.trace_cov)) - trace)) <= 8 * float(found.error_bound) * size + 1e-12 * float(trace) + 1e-300 + (1e-35 * rounding / 1e-16) ** 2
+    assert (
+        abs(float(mpmath.mpf(float(found.trace_cov)) - trace))
+        <= 8 * float(found.error_bound) * size + 1e-12 * float(trace) + 1e-300 + (1e-35 * rounding / 1e-16) ** 2
+    )
 
 
 @pytest.mark.parametrize(

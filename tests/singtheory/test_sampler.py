@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from singtheory import Atoms, Cosine, Gaussian, InputError, RectifiedFlow, VarianceExploding, draw, schedule_named, start
+from singtheory import (
+    Atoms,
+    Cosine,
+    Gaussian,
+    InputError,
+    RectifiedFlow,
+    VarianceExploding,
+    draw,
+    schedule_named,
+    start,
+)
 from singtheory.draw import normal
 from singtheory.grid import leading, trailing, uniform_log_snr
 from singtheory.kernel import bridge

@@ -179,7 +179,10 @@ def test_quantile_end_beyond_all_tails(sigma):
 def test_a_rare_atom_moves_the_boundary_by_its_weight(sigma):
     """Between 0 and 2, of weights 1 − w and w, the boundary lies where the tails are equal: at `1 − σ² log((1 − w)/w)/2` to leading order; by mpmath."""
     w = 1e-30
-    values, weights = torch.tensor([2.0, 0.0, 7.0], dtype=torch.float64), torch.tensor([w, 1 - w, 0.0], dtype=torch.float64)
+    values, weights = (
+        torch.tensor([2.0, 0.0, 7.0], dtype=torch.float64),
+        torch.tensor([w, 1 - w, 0.0], dtype=torch.float64),
+    )
     with mpmath.workdps(60):
         high = mpmath.findroot(
             lambda x: mpmath.log(1 - mpmath.mpf(w)) + mpmath.log(mpmath.ncdf(-x / sigma)) - mpmath.log(w) - mpmath.log(mpmath.ncdf((x - 2) / sigma)),
@@ -199,13 +202,16 @@ def test_quantile_end_is_the_quantile_of_hostile_laws(law, off, sigma):
     order = values.argsort().tolist()
     with mpmath.workdps(40):
         atoms = [(mpmath.mpf(float(values[i])), mpmath.mpf(float(weights[i]))) for i in order if weights[i] > 0]
-        tail = [(w * mpmath.ncdf(-(mpmath.mpf(float(x)) - y) / sigma), w * mpmath.ncdf((mpmath.mpf(float(x)) - y) / sigma)) for y, w in atoms]
-        for k, (y, _) in enumerate(atoms):
+        tail = [
+            (w * mpmath.ncdf(-(mpmath.mpf(float(x)) - y) / sigma), w * mpmath.ncdf((mpmath.mpf(float(x)) - y) / sigma))
+            for y, w in atoms
+        ]
+        for k in range(len(atoms)):
             above, below = mpmath.fsum(a for a, _ in tail[: k + 1]), mpmath.fsum(b for _, b in tail[k + 1 :])
             if above >= below:
                 break
     if abs(above - below) > 1e-9 * (above + below):
-        assert float(found) == float(y)
+        assert float(found) == float(atoms[k][0])
 
 
 def test_quantile_spread_of_normal_data_is_the_law():
