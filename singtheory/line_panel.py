@@ -54,12 +54,16 @@ class Components:
     Attributes:
         snr: γ of each panel, shape (p, 1).
         apart: `m_k − m_origin`, shape (p, k).
+        centres: `m_k` as they are given, shape (k,).
+        unit: of all other lengths.
         variances: `v_k`, shape (k,).
         log_weights: `log w_k`, shape (k,).
     """
 
     snr: Tensor
     apart: Tensor
+    centres: Tensor
+    unit: float
     variances: Tensor
     log_weights: Tensor
 
@@ -84,7 +88,13 @@ class Components:
 
     def of(self, panels: Tensor) -> "Components":
         """As some of the panels see them."""
-        return Components(self.snr[panels], self.apart[panels], self.variances, self.log_weights)
+        return Components(
+            self.snr[panels], self.apart[panels], self.centres, self.unit, self.variances, self.log_weights
+        )
+
+    def means(self, off: Tensor, heavy: Tensor) -> Tensor:
+        """Means of `x_0` in each component less the centre of the heaviest one, (p, k): from the origin, near ones might look equal."""
+        return (self.centres - self.centres[heavy]) / self.unit + self.slope * off
 
 
 def weighed(seen: Components, place: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +104,7 @@ def weighed(seen: Components, place: Tensor) -> tuple[Tensor, Tensor]:
     logits = seen.level - exponent
     log_density = torch.logsumexp(logits, dim=1)
     share = (logits - log_density[:, None]).exp()
-    means = seen.apart + seen.slope * off
+    means = seen.means(off, logits.argmax(dim=1, keepdim=True))
     mean = (share * means).sum(dim=1, keepdim=True)
     parts = share * ((means - mean).square() + seen.variances / spread)
     variance, density = parts.sum(dim=1), log_density.exp()
@@ -129,7 +139,7 @@ def largest(seen: Components, panels: Panels) -> Tensor:
     reach, height = _REACH * panels.half[:, None], _HEIGHT * panels.half[:, None]
     mass = most(seen, panels).exp().sum(dim=1)
     share = _ratio(seen, panels, heavy).clamp(max=0).exp()
-    means, slope = seen.apart + seen.slope * off, seen.slope
+    means, slope = seen.means(off, heavy), seen.slope
     distance = (means - means.gather(1, heavy)).abs() + (slope - slope.gather(1, heavy)).abs() * (reach + height)
     # a mean of squared distances is at most their sum and, but for what hardly weighs, at most the largest
     rare = share < _RARE

@@ -95,7 +95,14 @@ class LineRule:
     def seen(self, panels: Panels, snr: Tensor, which: Tensor) -> Components:
         """Some components, (k,), as panels see them; each distance is rounded once."""
         apart = (self._centres[which] - self._centres[panels.origin, None]) / self._unit
-        return Components(snr[panels.row, None], apart, self._variances[which], self._log_weights[which])
+        return Components(
+            snr[panels.row, None],
+            apart,
+            self._centres[which],
+            self._unit,
+            self._variances[which],
+            self._log_weights[which],
+        )
 
     @property
     def count(self) -> int:

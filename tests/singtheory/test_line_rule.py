@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -40,6 +41,14 @@ def test_far_rare_atoms_alias_nothing(m):
     assert float(high - low) < 1e-10 * float(truth)
 
 
+def test_near_atoms_keep_their_distance_beside_a_far_one():
+    """At γ = 0 all are in one panel, whose places are told from the far one: the variance is that of the two others, to its last digits."""
+    law = Atoms([[10000.546377075312], [9998.60416927772], [-791971.4455786755]], [0.5, 0.5, 5.2e-101])
+    truth = (Fraction(10000.546377075312) - Fraction(9998.60416927772)) ** 2 / 4
+    low, high = LineCurve(law).interval(tensor(0.0))
+    assert Fraction(float(low)) <= truth <= Fraction(float(high)) and float(high - low) < 1e-12
+
+
 def test_no_number_depends_on_what_else_is_asked_for():
     law = rare(6)
     alone = [LineCurve(law)(tensor(g))[0] for g in (1e-3, 36.0, 1e4)]
@@ -51,9 +60,9 @@ def test_no_number_depends_on_what_else_is_asked_for():
 
 
 @given(wild_atoms(dims=(1,)), wild_snrs())
-@settings(deadline=None, max_examples=examples(12))
+@settings(deadline=None, max_examples=examples(6))
 def test_intervals_hold_the_reference(law, snr):
-    law = Atoms(law.points[:4], law.weights[:4].clamp(min=1e-290))
+    law = Atoms(law.points[-3:], law.weights[-3:].clamp(min=1e-290))
     curve, at = LineCurve(law), tensor(snr)
     size = max(float(law.points.max() - law.points.min()), 1e-300)
     truth = reference_posterior.mmse(law, snr)
