@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from singtheory import Atoms, Gaussian, GaussianMixture, InputError, line_rule
+from singtheory import Atoms, Gaussian, GaussianMixture, InputError, line_panel, line_rule
 from singtheory.mmse import GaussianCurve, LineCurve
 from tests import reference_posterior
 from tests.strategies import examples, wild_atoms, wild_snrs
@@ -146,6 +146,56 @@ def test_steps_of_any_length_keep_their_digits(law, gap):
         assert (
             0 < low <= high and low <= truth * exact_gap**2 * (1 + 1e-5) and truth * exact_gap**2 <= high * (1 + 1e-5)
         )
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1e-4, 1e-3])
+def test_a_rare_atom_makes_a_short_step_as_dear_as_it_can_be(gap):
+    """With a weight w → 0 at distance D `E C²` grows like `e^{D²h}` (B11), and a step costs `w² D⁴ (e^x − 1 − x)/2D⁴ …`, `x = D²g`, to order w."""
+    weight, apart = 1e-6, 3.0
+    curve = LineCurve(Atoms([[0.0], [apart]], [1 - weight, weight]))
+    x = apart**2 * gap
+    truth = weight**2 * (x**2 / 2 + x**3 / 6 + x**4 / 24) / 2
+    low, high = curve.discretisation_interval(tensor(0.0, gap))
+    assert low <= truth * (1 + 10 * weight) and truth * (1 - 10 * weight) <= high
+    assert float(curve.discretisation(tensor(0.0, gap))) == pytest.approx(truth, rel=x)
+
+
+@given(
+    st.integers(0, 10**6),
+    st.floats(-2, 2.5).map(lambda e: 10.0**e),
+    st.floats(-2, 1).map(lambda e: 10.0**e),
+    st.floats(-4, 4),
+)
+@settings(deadline=None, max_examples=examples(60))
+def test_the_bounds_hold_on_the_ellipse(seed, snr, half, middle):
+    """Where a panel is called regular: the density against the sum of sizes, and the three integrands against their bounds, at complex places."""
+    generator = torch.Generator().manual_seed(seed)
+    count = 1 + seed % 4
+    centres = torch.randn(count, generator=generator, dtype=torch.float64)
+    variances = torch.rand(count, generator=generator, dtype=torch.float64) * (seed % 3)
+    weights = torch.rand(count, generator=generator, dtype=torch.float64) ** 6 + 1e-9
+    rule = line_rule.LineRule(centres, variances, weights / weights.sum())
+    gamma = tensor(snr) * rule._unit**2
+    panels = line_panel.Panels(torch.tensor([0]), torch.tensor([0]), tensor(middle * (1 + snr**0.5)), tensor(half))
+    seen = rule.seen(panels, gamma, torch.arange(rule.count))
+    bound = line_panel.largest(seen, panels)[0] * (1 + 1e-9)
+    angle = torch.linspace(0, 2 * math.pi, 240, dtype=torch.float64)
+    rho = line_panel.RHO
+    around = half * torch.complex((rho + 1 / rho) / 2 * angle.cos(), (rho - 1 / rho) / 2 * angle.sin())
+    straight = torch.linspace(-half, half, 50, dtype=torch.float64) + 0j
+    places = torch.cat([around, straight]) if bool(line_panel.regular(seen, panels)) else straight
+    off = panels.middle + places[:, None] - gamma.sqrt() * seen.apart
+    parts = (seen.level - off.square() / (2 * seen.spread)).exp()
+    density = parts.sum(dim=1)
+    assume(float(parts.abs().sum(dim=1).min()) > 1e-250)
+    assert bool((parts.abs().sum(dim=1) <= 3 * density.abs() * (1 + 1e-9)).all())
+    shares, means = parts / density[:, None], seen.apart + seen.slope * off
+    mean = (shares * means).sum(dim=1, keepdim=True)
+    variance = (shares * ((means - mean).square() + seen.variances / seen.spread)).sum(dim=1)
+    room = 1e-12 * bound.max()
+    assert bool(((density * variance).abs() <= bound[0] + room).all())
+    assert bool(((density * variance.square()).abs() <= bound[1] + room).all())
+    assert bool((density.abs() * density.abs().log().abs() <= bound[2] + room).all())
 
 
 @given(wild_atoms(dims=(1,)), st.lists(wild_snrs(), min_size=2, max_size=6, unique=True))
