@@ -279,13 +279,9 @@ class Discrete(VariancePreserving):
 
     def _segment(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The node at the left of `t`, and how far t lies towards the next, in (0, 1]."""
-        steps = torch.tensor(float(self.train_steps), dtype=torch.float64)
-        # the product of a node's time and T may miss the integer by a rounding, and that of another time may hit the last one
-        node = (t * steps).round()
-        position = torch.where(node / steps == t, node, t * steps)
-        position = torch.where(
-            t < 1, position.clamp(max=float(torch.nextafter(steps, torch.zeros_like(steps)))), position
-        )
+        # the product of a node's time and T may miss the integer by a rounding, that of another time never hits the last one
+        node = (t * self.train_steps).round()
+        position = torch.where(node / self.train_steps == t, node, t * self.train_steps)
         left = (position.ceil() - 1).clamp(min=0).long()
         return left, position - left
 

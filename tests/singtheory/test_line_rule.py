@@ -173,16 +173,21 @@ def test_the_bounds_hold_on_the_ellipse(seed, snr, half, middle):
     count = 1 + seed % 4
     centres = torch.randn(count, generator=generator, dtype=torch.float64)
     variances = torch.rand(count, generator=generator, dtype=torch.float64) * (seed % 3)
-    weights = torch.rand(count, generator=generator, dtype=torch.float64) ** 6 + 1e-9
+    weights = torch.rand(count, generator=generator, dtype=torch.float64) ** (6 * (seed % 2)) + 1e-9
     rule = line_rule.LineRule(centres, variances, weights / weights.sum())
     gamma = tensor(snr) * rule._unit**2
-    panels = line_panel.Panels(torch.tensor([0]), torch.tensor([0]), tensor(middle * (1 + snr**0.5)), tensor(half))
+    panels = line_panel.Panels(torch.tensor([0]), torch.tensor([0]), tensor(0.0), tensor(half))
+    ordered = (rule._centres - rule._centres[0]) / rule._unit
+    # between two components the density has its zeros nearest to the line
+    between = float(gamma.sqrt() * (ordered[0] + ordered[-1]) / 2)
+    panels = line_panel.Panels(panels.row, panels.origin, tensor(between + middle), tensor(half))
     seen = rule.seen(panels, gamma, torch.arange(rule.count))
     bound = line_panel.largest(seen, panels)[0] * (1 + 1e-9)
     angle = torch.linspace(0, 2 * math.pi, 240, dtype=torch.float64)
     rho = line_panel.RHO
     around = half * torch.complex((rho + 1 / rho) / 2 * angle.cos(), (rho - 1 / rho) / 2 * angle.sin())
     straight = torch.linspace(-half, half, 50, dtype=torch.float64) + 0j
+    around = torch.cat([height * around for height in (0.25, 0.5, 0.75, 1.0)])
     places = torch.cat([around, straight]) if bool(line_panel.regular(seen, panels)) else straight
     off = panels.middle + places[:, None] - gamma.sqrt() * seen.apart
     parts = (seen.level - off.square() / (2 * seen.spread)).exp()
