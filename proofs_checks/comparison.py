@@ -97,7 +97,10 @@ class Comparison:
         """What the best grid is searched on: many thousand γ."""
         if isinstance(self.curve, SampledCurve):
             return self.curve.smooth
-        if self.curve.method == "exact":
+        ends = self.curve(torch.tensor([self.snr_start, self.snr_end], dtype=torch.float64))[0]
+        if self.curve.method == "exact" or bool(
+            ends[0] - ends[1] <= 1e-9 * ends[0]
+        ):  # through a level curve none is smoother
             return self.curve
         return Smooth.through(self.curve, self.snr_end, float(self.law.cov.trace()), _SMOOTH_NODES)
 
@@ -109,7 +112,7 @@ class Comparison:
 
     def best(self, steps: int, snr_start: float, snr_end: float) -> Tensor:
         """The best grid between two ends."""
-        key = (steps, snr_start, snr_end)
+        key = (steps, float(f"{snr_start:.12g}"), float(f"{snr_end:.12g}"))  # the same ends may differ by a rounding
         if key not in self._best:
             self._best[key] = grid.optimal(self.schedule, steps, snr_start, snr_end, self.smooth)
         return self._best[key]
@@ -153,7 +156,8 @@ class Comparison:
         row |= describe_budget(found) | {"discretisation_error": self.curve.discretisation_error(snr)}
         least = self.best(len(snr) - 1, float(snr[0]), float(snr[-1])) if spacing != "optimal" else times
         best = float(self.curve.discretisation(self.schedule.snr(least)).sum())
-        return row | {"optimal": best, "gain": found.discretisation.value / best}
+        # both are zero where mmse is level but for rounding
+        return row | {"optimal": best, "gain": found.discretisation.value / best if best > 0 else 1.0}
 
     def limit(self) -> float:
         """`R²/4`, to which N times the cost of the best grid tends (E2)."""

@@ -163,13 +163,16 @@ def denoiser_errors(
     """
     if samples < 1:
         raise InputError(f"samples {samples}: need at least one")
+    if not 0 < largest < math.inf:
+        raise InputError(f"largest {largest}: must be positive and finite, a proven bound of ‖x̂ − m_θ‖²")
     each = 1 - (1 - confidence) / (len(times) - 1)
     values, intervals = [], []
     for t in times[:-1].tolist():
         error2 = torch.cat([_error2(law, schedule, t, denoiser, n, generator) for n in _batches(samples)])
         values.append(float(error2.mean()))
-        intervals.append(mean_interval(error2, 0.0, largest, each))
-    low, high = torch.tensor(intervals, dtype=torch.float64).unbind(1)
+        # as shares of the largest, so that the data's unit does not matter
+        intervals.append(mean_interval(error2 / largest, 0.0, 1.0, each))
+    low, high = (largest * torch.tensor(intervals, dtype=torch.float64)).unbind(1)
     return Estimate(torch.tensor(values, dtype=torch.float64), low, high, confidence, samples, "monte-carlo")
 
 

@@ -15,6 +15,17 @@ _NEAREST = 1e-12
 """Of the largest squared distance: what lies nearer is one bin, and costs nothing that could be seen."""
 _CHUNK = 2**24
 """Distances in one block."""
+_LEAST, _MOST = 1e-70, 1e70
+"""Sizes of data whose fourth powers float64 holds, with room for sums."""
+
+
+def check_size(law: Atoms) -> None:
+    """Raise `InputError` where the data are so small or large that products of their squares leave the range of float64."""
+    size = float((law.points.amax(dim=0) - law.points.amin(dim=0)).max())
+    if not (_LEAST < size < _MOST or size == 0):
+        raise InputError(
+            f"data of size {size:.3g}: their squares leave the range of float64; divide them by {size:.1g} and multiply every snr by its square"
+        )
 
 
 class Ceiling:
@@ -25,24 +36,29 @@ class Ceiling:
 
     Attributes:
         trace: tr Σ, the mmse at γ = 0.
-        rank: of Σ.
+        rounding: of the trace, relative.
+        rank: at least that of Σ, from the coordinates that vary and the number of points: small eigenvalues do not tell it.
         largest: R², at least tr C at every x_t.
         entropy: of the weights, which no information exceeds.
 
     Raises:
-        InputError: for points that are all equal.
+        InputError: for points that are all equal, and where their squares leave the range of float64.
     """
 
     def __init__(self, law: Atoms) -> None:
-        eigenvalues = torch.linalg.eigvalsh(law.cov.cpu()).clamp(min=0)
-        self._eigenvalues = eigenvalues[eigenvalues > 1e-12 * eigenvalues[-1]]
-        self.trace = float(eigenvalues.sum())
-        if not self.trace > 0:
+        varies = (law.points != law.points[0]).any(dim=0)
+        if not bool(varies.any()):
             raise InputError("all points are equal, so there is nothing to measure; give different points")
-        self.rank = min(len(self._eigenvalues), len(law.points) - 1)
+        check_size(law)
+        self.rank = min(int(varies.sum()), len(law.points) - 1)
+        eigenvalues = torch.linalg.eigvalsh(law.cov.cpu()).clamp(min=0)
+        self.trace = float(law.cov.diagonal().sum())
+        # sums over points and over the width, and the eigenvalues of what they give; small ones may be nothing but that
+        self.rounding = 4 * formula.accumulation(len(law.points) + 4 * law.dim + 16, formula.DOUBLE)
+        self._eigenvalues = eigenvalues[-self.rank :] + self.rounding * self.trace
         radius = float((law.points - law.mean).square().sum(dim=1).max())
         simplex = float(formula.trace_diameter_bound(law.diameter, len(law.points), law.dim))
-        self.largest = min(radius, simplex)
+        self.largest = min(radius, simplex) * (1 + self.rounding)
         self.entropy = float(torch.special.entr(law.weights).sum())
         self._bins = _distances(law, radius) if len(law.points) <= _PAIRS else None
 

@@ -24,6 +24,8 @@ _CANDIDATES, _ROUNDS = 129, 13
 _PIECES, _PIECE_NODES = 128, 8
 _SPREAD_NODES, _CHOICES, _MOST_CHOSEN = 2049, 768, 256
 """Between which a grid is spread by the bends of mmse; γ to choose from, for so many steps at most."""
+_LEVEL = 1e-9
+"""A relative fall of mmse below which its differences have lost most of their digits."""
 _SWEEPS, _PLACES, _ZOOMS = 100, 9, 8
 """A grid settles in so many sweeps at most; each step looks at so many places between its neighbours, nearer every time."""
 
@@ -157,7 +159,8 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
     Its times satisfy `mmse(γ_{k−1}) − mmse(γ_k) = −mmse′(γ_k)(γ_{k+1} − γ_k)`, which makes every `γ_k` a function of `γ_1`; that
     one is found by dividing intervals. Where mmse is not convex several grids may satisfy it, and the cheapest is taken. Where mmse
     is nearly level somewhere, as a curve from draws can be, `γ_k` jumps with `γ_1`, and what is found may be dear or nothing: then
-    the best choice from a fixed set of γ is cheaper, and settles from there, one γ_k at a time.
+    the best choice from a fixed set of γ is cheaper, and settles from there, one γ_k at a time. Where it is level between the ends but for
+    rounding, γ_k are spread as those of very many steps, by the slope alone.
 
     Args:
         schedule: the forward process.
@@ -174,10 +177,17 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
     ends = torch.tensor([snr_start, snr_end], dtype=torch.float64)
     levels, slopes = mmse(ends)
-    if not bool((levels[0] > levels[1]) & (slopes < 0).all()):
-        raise InputError(f"mmse must decrease from snr {snr_start} to {snr_end}, with a negative derivative at both")
+    level = bool(levels[0] - levels[1] <= _LEVEL * levels[0])
+    if not (bool((slopes < 0).all()) and (level or bool(levels[0] > levels[1]))):
+        raise InputError(
+            f"mmse must decrease from snr {snr_start} to {snr_end}, with a negative derivative at both; take ends between which it does"
+        )
     if steps == 1:
         return schedule.time_of_snr(ends)
+    if level:  # differences of mmse are rounding, its slope is not
+        return schedule.time_of_snr(
+            _along(steps, torch.linspace(snr_start, snr_end, _SPREAD_NODES, dtype=torch.float64), mmse)
+        )
     found, chosen = (f(steps, snr_start, snr_end, mmse) for f in (_stationary, _chosen))
     best = _cheapest(torch.cat([found, chosen[None]]), mmse)
     return schedule.time_of_snr(_settled(best, mmse) if torch.equal(best, chosen) else best)
@@ -252,12 +262,17 @@ def _chosen(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
 
 def _spread(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
     """Equal steps of `∫√|mmse′|dγ`, the best grid of very many steps; shape (steps + 1,)."""
-    fine = formula.geometric_snr(_level(mmse), start, end, torch.linspace(0, 1, _SPREAD_NODES, dtype=torch.float64))
+    fraction = torch.linspace(0, 1, _SPREAD_NODES, dtype=torch.float64)
+    return _along(steps, formula.geometric_snr(_level(mmse), start, end, fraction), mmse)
+
+
+def _along(steps: int, fine: Tensor, mmse: Mmse) -> Tensor:
+    """The same from places between the ends, (n,), between which `√|mmse′|` is taken to be linear."""
     root = (-mmse(fine)[1]).clamp(min=0).sqrt()
     bent = torch.cat([root.new_zeros(1), ((root[1:] + root[:-1]) / 2 * fine.diff()).cumsum(0)])
     even = torch.linspace(0, float(bent[-1]), steps + 1, dtype=torch.float64)
     found = torch.from_numpy(np.interp(even.numpy(), bent.numpy(), fine.numpy()))
-    found[0], found[-1] = start, end
+    found[0], found[-1] = fine[0], fine[-1]
     return found
 
 

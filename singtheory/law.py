@@ -16,7 +16,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from singtheory import draw
+from singtheory import distance, draw
 from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, check_reached
 from singtheory.errors import InputError
 from singtheory.fused_engine import engine_of
@@ -271,15 +271,16 @@ class Atoms(Law):
 
     @cached_property
     def diameter(self) -> float:
-        """D, the largest distance between two points of positive weight: exact up to 5,000 of them, an upper bound beyond."""
+        """D, the largest distance between two points of positive weight: exact up to 5,000 of them but for rounding, an upper bound beyond."""
         support = self.points[self.weights > 0]
         if len(support) <= 5000:
-            return float(torch.cdist(support, support).max())
-        return 2 * float((support - self.mean).norm(dim=1).max())
+            return distance.diameter(support)
+        apart = support - support[0]  # any centre gives a bound, and a near one a good one
+        return 2 * float(distance.distances(apart.mean(dim=0, keepdim=True), apart).max()) * (1 + 1e-12)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """`n` points drawn with replacement by weight."""
-        return self.points[draw.choose(self.weights, n, generator)]
+        """`n` points drawn with replacement by weight; of a mapped file these alone are read."""
+        return self._points.take(draw.choose(self.weights, n, generator))
 
     def _posterior(self, z: Tensor, snr: Tensor) -> AtomsPosterior:
         return AtomsPosterior(self._engine, z, snr, SINGLE_TOL if self.device.type == "cuda" else DOUBLE_TOL)

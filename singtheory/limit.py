@@ -4,7 +4,8 @@ At t = 1 with `α_1 = 0` the singularity is removable: `ε*(x, 1) = x/σ_1` make
 denoiser is `μ + (α/σ²) Σ x + O(α²)` (C1). At t = 0 it is inherent for atoms: the denoiser becomes the nearest atom (D1) and the score
 diverges like `dist/σ²` (D2).
 
-Functions of time switch between a direct formula and a series at an explicit `switch`; both branches are tested against each other.
+The exact posterior is regular at γ = 0 and takes moments alone where their proven remainder allows it (`engine`), so that no function of time
+here switches between formulas.
 """
 
 from dataclasses import dataclass
@@ -12,24 +13,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from singtheory import formula
+from singtheory import distance, formula
 from singtheory.errors import InputError
 from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
 from singtheory.posterior import AtomsPosterior
 from singtheory.schedule import Schedule, Time, VariancePreserving, as_time
 
-SERIES_SNR = 1e-12
-"""Below this γ the series C1 replaces the posterior: its remainder, of order γ, is then below the rounding of the mean."""
 
-
-def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time, switch: float = SERIES_SNR) -> Tensor:
-    """`x̂(x_t, t) = E[x_0 | x_t]`, shape (batch, d), for t in [0, 1]; series C1 for `γ_t < switch`, `x_t` itself at t = 0."""
+def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
+    """`x̂(x_t, t) = E[x_0 | x_t]`, shape (batch, d), for t in [0, 1]; `x_t` itself at t = 0."""
     t = as_time(t)
-    snr = schedule.snr(t)
-    if bool(torch.isinf(snr)):
+    if bool(torch.isinf(schedule.snr(t))):
         return x_t.clone()
-    if float(snr) < switch:
-        return denoiser_series(law, x_t, schedule.alpha(t), schedule.sigma(t))
     return denoiser_direct(law, x_t, schedule.alpha(t), schedule.sigma(t))
 
 
@@ -144,8 +139,7 @@ def kl_terminal_leading(law: Law, snr_s: Time) -> Tensor:
 
 def nearest_atom(law: Atoms, x_t: Tensor, alpha: Tensor) -> Tensor:
     """The index of the atom of positive weight whose `α y_i` is nearest to each `x_t`, shape (batch,)."""
-    distance = torch.cdist(x_t, alpha * law.points, compute_mode="donot_use_mm_for_euclid_dist")
-    return distance.masked_fill(law.weights == 0, torch.inf).argmin(dim=1)
+    return distance.distances(x_t, alpha * law.points).masked_fill(law.weights == 0, torch.inf).argmin(dim=1)
 
 
 @dataclass(frozen=True)
@@ -166,7 +160,7 @@ class Rivals:
 def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
     """The margins of D1 at each `x_t`."""
     nearest = nearest_atom(law, x_t, alpha)
-    distance2 = torch.cdist(x_t, alpha * law.points, compute_mode="donot_use_mm_for_euclid_dist").square()
+    distance2 = distance.distances(x_t, alpha * law.points).square()
     margins = distance2 - distance2.gather(1, nearest[:, None])
     return Rivals(nearest, margins, law.weights / law.weights[nearest][:, None])
 
@@ -205,7 +199,7 @@ def tv_to_gaussian(posterior: AtomsPosterior, reference: Gaussian) -> float:
 def data_score(law: Gaussian | GaussianMixture, x: Tensor) -> Tensor:
     """`∇ log π(x)`, the limit of the score at t = 0 for a smooth positive density (D4); shape (batch, d)."""
     parts = law.components if isinstance(law, GaussianMixture) else [law]
-    weights = law.weights if isinstance(law, GaussianMixture) else torch.ones(1, dtype=torch.float64)
+    weights = law.weights if isinstance(law, GaussianMixture) else torch.ones(1, dtype=torch.float64, device=law.device)
     x = x.detach().requires_grad_()
     log_prob = torch.logsumexp(torch.stack([part.log_prob(x) for part in parts], dim=-1) + weights.log(), dim=-1)
     return torch.autograd.grad(log_prob.sum(), x)[0]

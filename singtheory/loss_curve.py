@@ -62,6 +62,9 @@ class LossCurve:
     def error2(self, curve: Curve, snr: Tensor) -> Estimate:
         """`E‖x̂ − m_θ‖² = mse − mmse(γ)` at the nodes, linear in log γ between them (in γ from γ = 0 on); shape of `snr` (n,).
 
+        At nodes the interval is that of the mmse. Between two nodes nothing was measured: there it reaches over both of theirs, which holds where the
+        error lies between those at the nodes. That is an assumption on the network, so that the confidence is then 0 and the method says `interpolated`.
+
         Raises:
             InputError: where the nodes do not reach as far as `snr`, and for a loss below every denoiser's, with the curve's confidence.
         """
@@ -70,11 +73,16 @@ class LossCurve:
         nodes, mse = self.snr[inside], self.mse[inside]
         low, high = curve.interval(nodes)
         self._check_possible(nodes, mse, low)
-        parts = (mse - curve(nodes)[0], mse - high, mse - low)
-        value, least, most = (_between(nodes, part.clamp(min=0), snr) for part in parts)
-        return Estimate(
-            value, torch.minimum(least, value), torch.maximum(most, value), curve.confidence, len(nodes), curve.method
-        )
+        left, fraction = _place(nodes, snr)
+        right = torch.where(fraction > 0, (left + 1).clamp(max=len(nodes) - 1), left)
+        left = torch.where(fraction < 1, left, right)
+        error, least, most = ((mse - part).clamp(min=0) for part in (curve(nodes)[0], high, low))
+        value = torch.lerp(error[left], error[right], fraction)
+        value_low = torch.minimum(torch.minimum(least[left], least[right]), value)
+        value_high = torch.maximum(torch.maximum(most[left], most[right]), value)
+        if bool((left == right).all()):
+            return Estimate(value, value_low, value_high, curve.confidence, len(nodes), curve.method)
+        return Estimate(value, value_low, value_high, 0.0, len(nodes), f"{curve.method} (interpolated)")
 
     def _needed(self, snr: Tensor) -> Tensor:
         """The nodes between which `snr` lies, a slice of indices."""
@@ -93,18 +101,17 @@ class LossCurve:
             )
 
 
-def _between(nodes: Tensor, values: Tensor, snr: Tensor) -> Tensor:
-    """Linear in log γ, and in γ between γ = 0 and the node after it."""
-    right = (
-        torch.searchsorted(nodes, snr.contiguous()).clamp(1, len(nodes) - 1)
-        if len(nodes) > 1
-        else torch.zeros_like(snr, dtype=torch.long)
-    )
-    left = (right - 1).clamp(min=0)
-    low, high = nodes[left], nodes[right]
+def _place(nodes: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """The node at the left of each γ, and how far it lies towards the next in log γ, in γ between γ = 0 and the node after it; in [0, 1]."""
+    if len(nodes) == 1:
+        return torch.zeros_like(snr, dtype=torch.long), torch.zeros_like(snr)
+    left = (torch.searchsorted(nodes, snr.contiguous()) - 1).clamp(0, len(nodes) - 2)
+    low, high = nodes[left], nodes[left + 1]
     in_log = torch.log(snr / low) / torch.log(high / low)
     fraction = torch.where(low > 0, in_log, snr / high).nan_to_num(nan=0.0).clamp(0, 1)
-    return torch.lerp(values[left], values[right], fraction)
+    for node, at in ((low, 0.0), (high, 1.0)):  # what misses a node by a rounding is at it
+        fraction = torch.where((snr - node).abs() <= _ROUNDING * node, at, fraction)
+    return left, fraction
 
 
 def read_loss_curve(path: Path) -> LossCurve:

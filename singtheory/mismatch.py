@@ -106,7 +106,7 @@ def _kl_gauss(moments: Moments, start: Start, alpha: float, sigma: float) -> flo
     """`KL(G_q‖S) = ½ Σ (x − log(1 + x)) + ½ ‖αμ − m‖²` with `x = v/s² − 1`, the norm in units of S."""
     basis, dim = moments.components.basis, len(moments.mean)
     widened = formula.marginal_var(alpha, sigma, moments.eigenvalues) / start.std**2 - 1
-    other = torch.tensor(sigma**2 / start.rest**2 - 1, dtype=torch.float64)
+    other = torch.tensor(sigma**2 / start.rest**2 - 1, dtype=torch.float64, device=widened.device)
     spread = formula.kl_gauss_term(1.0, widened, torch).sum()
     spread = spread + (dim - len(basis)) * formula.kl_gauss_term(1.0, other, torch)
     apart = alpha * moments.mean - start.mean

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.errors import InputError
+from singtheory.formula.small import log1p_rest
 from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
+from singtheory.line_rule import Integrals, LineRule
 
-_TAIL = 9.0
-"""A Gaussian has 1e-19 of its mass beyond nine standard deviations."""
-_LINE_NODES, _COARSEST = 600, 0.5
-"""Of the trapezoidal rule: so many nodes, and more where they would lie farther apart than this, in units of the noise."""
-_CHUNK = 2**20
-"""Numbers in one block of queries times components."""
+_NOISE_ENTROPY = math.log(2 * math.pi * math.e) / 2
+_SUM = 1e-14
+"""At least the rounding of a few operations and of a sum over steps, relative."""
+_KEPT, _TOGETHER = 200_000, 512
+"""γ of which a curve on a line keeps what it computed, and those computed at once."""
 
 Interval = tuple[Tensor, Tensor]
 """The lowest and the highest that a number can be."""
@@ -31,7 +32,7 @@ class Curve(ABC):
 
     Attributes:
         method: `exact`, `quadrature` or `monte-carlo`.
-        confidence: with which all intervals of the curve hold at once; 1 for closed forms and quadrature.
+        confidence: with which all intervals of the curve hold at once; 1 for closed forms, and for quadrature, whose intervals are its error.
     """
 
     method: str
@@ -98,12 +99,21 @@ class GaussianCurve(Curve):
         """`½ Σ_i log(1 + γλ_i)`."""
         return formula.gaussian_information(snr[:, None], self._eigenvalues, torch).sum(dim=1)
 
+    def discretisation(self, snr: Tensor) -> Tensor:
+        """`½ Σ (x − log(1 + x))` with `x = gλ/(1 + γλ)`, `KL(M‖Q)` of each step (B5), which keeps its digits in short ones."""
+        check_snr(snr)
+        spread = snr.diff()[:, None] * formula.gaussian_mmse(snr[:-1, None], self._eigenvalues)
+        return log1p_rest(spread, torch).sum(dim=1) / 2
+
 
 @final
 class LineCurve(Curve):
-    """Of atoms or a Gaussian mixture on a line, by the trapezoidal rule over `z = √γ x_0 + n`.
+    """Of atoms or a Gaussian mixture on a line, by quadrature over `z = √γ x_0 + n` (`singtheory.line_rule`), each number with its error.
 
     The information is the entropy of z less that of the noise, so that no rule over γ adds an error.
+
+    Raises:
+        InputError: for data off a line, and where their squares leave the range of float64.
     """
 
     method = "quadrature"
@@ -111,44 +121,107 @@ class LineCurve(Curve):
     def __init__(self, law: Atoms | GaussianMixture) -> None:
         if law.dim != 1:
             raise InputError(f"data in {law.dim} dimensions: quadrature is for data on a line")
-        self._law = law
-        self._centre, self._var = _bumps(law)
+        self._rule = LineRule(*_bumps(law))
+        self._trace = float(law.cov)
+        self._atoms = isinstance(law, Atoms)
+        self._known: dict[float, tuple[float, ...]] = {}
 
     def __call__(self, snr: Tensor) -> Interval:
         """`E C` and `−E C²`."""
-        level, square, _ = self._expectations(snr)
-        return level, -square
+        found = self._integrals(snr)
+        return found.level, -found.square
 
     def information(self, snr: Tensor) -> Tensor:
-        """`−E log q(z) − ½ log 2πe`."""
-        return self._expectations(snr)[2] - math.log(2 * math.pi * math.e) / 2
+        """`−E log q(z) − ½ log 2πe`, and between `½γ mmse(γ)` and that of a Gaussian where rounding leaves these: so near γ = 0."""
+        found = self._integrals(snr)
+        least, most = self._information_between(snr, found)
+        return torch.minimum(torch.maximum(found.entropy - _NOISE_ENTROPY, least), most)
 
-    def _expectations(self, snr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`E C`, `E C²` and the entropy of z, each (n,)."""
-        rows = max(1, _CHUNK // (_LINE_NODES * len(self._centre)))
-        parts = [self._block(part) for part in snr.split(rows)]
-        level, square, entropy = (torch.cat(values) for values in zip(*parts, strict=True))
-        return level, square, entropy
+    def interval(self, snr: Tensor) -> Interval:
+        """Of `mmse(γ)`: truncation of the rule and rounding."""
+        found = self._integrals(snr)
+        return (found.level - found.errors[:, 0]).clamp(min=0), found.level + found.errors[:, 0]
 
-    def _block(self, snr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        middle = snr.sqrt()[:, None] * self._centre
-        reach = _TAIL * formula.marginal_var(snr.sqrt()[:, None], 1.0, self._var) ** 0.5
-        low, high = (middle - reach).amin(dim=1), (middle + reach).amax(dim=1)
-        count = max(_LINE_NODES, math.ceil(float((high - low).max()) / _COARSEST))
-        z = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, count, dtype=torch.float64)
-        posterior = self._law.posterior(z.reshape(-1, 1), snr.repeat_interleave(count))
-        log_density, variance = posterior.log_evidence.view_as(z), posterior.trace_cov.view_as(z)
-        mass = log_density.exp() * ((high - low) / (count - 1))[:, None]
-        return (mass * variance).sum(1), (mass * variance.square()).sum(1), -(mass * log_density).sum(1)
+    def information_interval(self, snr: Tensor) -> Interval:
+        """Of `½∫_0^γ mmse`."""
+        found = self._integrals(snr)
+        least, most = self._information_between(snr, found)
+        value, error = found.entropy - _NOISE_ENTROPY, found.errors[:, 2]
+        return torch.maximum(value - error, least), torch.minimum(value + error, most)
+
+    def discretisation(self, snr: Tensor) -> Tensor:
+        """As a difference; where that has lost its digits in a short step, from `mmse′` at its start."""
+        least, most = self._step_intervals(snr)
+        found = self._integrals(snr)
+        gap = snr.diff()
+        parted = formula.discretisation(gap, found.level[:-1], 2 * self.information(snr).diff())
+        early = formula.kl_small_gap(gap, found.square[:-1])
+        value = torch.where(most - least < _step_errors(gap, found), early, parted)
+        return torch.minimum(torch.maximum(value, least), most)
+
+    def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
+        """Of the sum, from those of the steps."""
+        least, most = self._step_intervals(snr)
+        return float(least.sum()) * (1 - _SUM), float(most.sum()) * (1 + _SUM)
+
+    def _step_intervals(self, snr: Tensor) -> Interval:
+        """Of each step, (steps,): from the difference, from mmse that decreases, and for short steps of atoms from `mmse′` (B11)."""
+        check_snr(snr)
+        found, gap = self._integrals(snr), snr.diff()
+        level, information = found.level, self.information(snr)
+        value = formula.discretisation(gap, level[:-1], 2 * information.diff())
+        error = _step_errors(gap, found)
+        fall = level[:-1] - level[1:] + found.errors[:-1, 0] + found.errors[1:, 0]
+        least, most = (value - error).clamp(min=0), torch.minimum(value + error, gap / 2 * fall.clamp(min=0))
+        if self._atoms:
+            low, high = _short_step(self._rule.size**2 * gap)
+            square, off = found.square[:-1], found.errors[:-1, 1]
+            least = torch.maximum(least, low * formula.kl_small_gap(gap, (square - off).clamp(min=0)))
+            most = torch.minimum(most, high * formula.kl_small_gap(gap, square + off))
+        return torch.minimum(least, most), most
+
+    def _information_between(self, snr: Tensor, found: Integrals) -> Interval:
+        """What is known of the information without an entropy: mmse decreases, and a Gaussian of the same variance has the most."""
+        least = snr / 2 * (found.level - found.errors[:, 0]).clamp(min=0)
+        return least, torch.maximum(least, formula.gaussian_information(snr, self._trace, torch) * (1 + _SUM))
+
+    def _integrals(self, snr: Tensor) -> Integrals:
+        """Each γ is computed once, alone: no number depends on what else is asked for."""
+        asked = snr.tolist()
+        fresh = torch.tensor(sorted(set(asked) - self._known.keys()), dtype=torch.float64)
+        if len(self._known) + len(fresh) > _KEPT:
+            self._known.clear()
+            fresh = torch.tensor(sorted(set(asked)), dtype=torch.float64)
+        for part in fresh.split(_TOGETHER):
+            new = self._rule(part)
+            rows = torch.stack([new.level, new.square, new.entropy, *new.errors.unbind(1)], dim=1)
+            self._known.update(zip(part.tolist(), rows.tolist(), strict=True))
+        level, square, entropy, *errors = torch.tensor([self._known[g] for g in asked], dtype=torch.float64).unbind(1)
+        return Integrals(level, square, entropy, torch.stack(errors, dim=1))
 
 
-def _bumps(law: Atoms | GaussianMixture) -> tuple[Tensor, Tensor]:
-    """Where the mass of a law on a line is: centres and variances, each (k,)."""
+def _step_errors(gap: Tensor, found: Integrals) -> Tensor:
+    """Of the difference by which a step's cost is computed, (steps,)."""
+    level, entropy = found.errors[:, 0], found.errors[:, 2]
+    rounding = _SUM * (gap * found.level[:-1] + found.entropy[1:].abs() + found.entropy[:-1].abs() + 2)
+    return gap / 2 * level[:-1] + entropy[1:] + entropy[:-1] + rounding
+
+
+def _short_step(x: Tensor) -> Interval:
+    """Between what multiples of `(g²/4) E C²` a step's cost lies, `x = D²g`: within `kl_ratio_low` and `kl_ratio_high` (B11), without their cancellation.
+
+    `mmse″ = 2 E C³ − E κ²` lies between `−D² E C²` and `D²/2 E C²`, for `C ≤ D²/4` and the third cumulant `κ ≤ D C`.
+    """
+    return 1 - x / 6, torch.where(x <= 1, 1 + x / 3 + x * x / 9, torch.inf)
+
+
+def _bumps(law: Atoms | GaussianMixture) -> tuple[Tensor, Tensor, Tensor]:
+    """Centres, variances and weights of a law on a line, each (k,)."""
+    weights = law.weights.cpu()
     if isinstance(law, Atoms):
-        ends = torch.stack([law.points.min(), law.points.max()])
-        return ends, torch.zeros_like(ends)
-    components = law.components
-    return torch.cat([c.mean for c in components]), torch.cat([c.cov.flatten() for c in components])
+        return law.points[:, 0].cpu(), torch.zeros_like(weights), weights
+    means, covs = (torch.cat([getattr(c, name).flatten() for c in law.components]).cpu() for name in ("mean", "cov"))
+    return means, covs.clamp(min=0), weights
 
 
 def exact_curve(law: Law) -> Curve:

@@ -59,10 +59,17 @@ def sample_curve(
         raise InputError(f"nodes {nodes}: need at least 3")
     if not 0 < snr_end < math.inf:
         raise InputError(f"snr {snr_end}: the curve must end at a positive and finite one")
-    law = Atoms(law.points[law.weights > 0], law.weights[law.weights > 0])
+    law = _about_an_atom(law)
     ceiling = Ceiling(law)
     draws = draw_curve(law, ceiling, snr_end, nodes, queries, generator, progress)
     return SampledCurve(ceiling, draws, -math.log(float(law.weights.min())), confidence)
+
+
+def _about_an_atom(law: Atoms) -> Atoms:
+    """The atoms of positive weight less one of them: the mmse is the same, and a distant origin costs no digits."""
+    support = law.weights > 0
+    points, weights = law.points[support], law.weights[support]
+    return Atoms(points - points[weights.argmax()], weights)
 
 
 @final
@@ -90,9 +97,12 @@ class SampledCurve(Curve):
         parts = [[t[k::_GROUPS] for t in draws.traces] for k in range(_GROUPS)]
         self._groups = [smooth_curve(ceiling, draws.snr, part) for part in parts]
         each = 1 - (1 - confidence) / (2 * (len(self.snr) - 1))
-        level = [mean_interval(t, 0.0, ceiling.largest, each) for t in draws.traces[1:]]
-        known = [mean_interval(i, -DEPTH, most, each) for i in draws.information[1:]]
-        self.low, self.high = torch.tensor([(ceiling.trace, ceiling.trace), *level], dtype=torch.float64).unbind(1)
+        # what is proven of draws holds but for their rounding, which may be more than `mean_interval` allows for where γ is large
+        shares = [mean_interval((t / ceiling.largest).clamp(0, 1), 0.0, 1.0, each) for t in draws.traces[1:]]
+        known = [mean_interval(i.clamp(-DEPTH, most), -DEPTH, most, each) for i in draws.information[1:]]
+        level = torch.tensor(shares, dtype=torch.float64) * ceiling.largest
+        start = ceiling.trace * torch.tensor([[1 - ceiling.rounding, 1 + ceiling.rounding]], dtype=torch.float64)
+        self.low, self.high = torch.cat([start, level]).unbind(1)
         self._known_low, self._known_high = torch.tensor([(0.0, 0.0), *known], dtype=torch.float64).unbind(1)
         self._known_low = (self._known_low - math.exp(-DEPTH)).clamp(min=0)
         for _ in range(_ROUNDS):
@@ -139,7 +149,7 @@ class SampledCurve(Curve):
 
     def _before(self, level: Tensor, distance: Tensor) -> Tensor:
         """What mmse is at least, `distance` before it is `level`."""
-        return self._after(level, -distance).clamp(max=self._ceiling.trace)
+        return self._after(level, -distance).clamp(max=self._ceiling.trace * (1 + self._ceiling.rounding))
 
     def _left(self, snr: Tensor) -> Tensor:
         if bool((snr > self.snr[-1] * (1 + 1e-9)).any()):

@@ -185,7 +185,7 @@ class AtomsPosterior(Posterior):
             yield moved - weights @ moved
 
     def __getitem__(self, query: int) -> Self:
-        rows = slice(query, query + 1) if query != -1 else slice(query, None)
+        rows = _row(query, len(self))
         one = type(self)(self.engine, self.z[rows], self.snr[rows], self.tol)
         one._whole = (self, rows)
         return one
@@ -222,6 +222,13 @@ class AtomsPosterior(Posterior):
             scaled = (g.sqrt() * xi).mT
             values.append(torch.cat([reduce((part @ scaled).add_(offset)) for part in u_query.split(rows)]))
         return torch.stack(values)
+
+
+def _row(query: int, count: int) -> slice:
+    """One query as a batch of one. Raises `IndexError` where there is none, which also ends a loop over a posterior."""
+    if not -count <= query < count:
+        raise IndexError(f"query {query} of {count}")
+    return slice(query % count, query % count + 1)
 
 
 @final
@@ -265,7 +272,7 @@ class GaussianPosterior(Posterior):
         return (self.basis * self.spectrum[:, None]) @ self.basis.mT
 
     def __getitem__(self, query: int) -> Self:
-        rows = slice(query, query + 1) if query != -1 else slice(query, None)
+        rows = _row(query, len(self))
         return type(self)(
             self.mean[rows], self.spectrum[rows], self.basis, self.log_evidence[rows], self.log_gain[rows]
         )
@@ -345,7 +352,7 @@ class MixturePosterior(Posterior):
         return (self.weights[:, :, None, None] * (within + shifts[..., None] * shifts[..., None, :])).sum(dim=1)
 
     def __getitem__(self, query: int) -> Self:
-        rows = slice(query, query + 1) if query != -1 else slice(query, None)
+        rows = _row(query, len(self))
         return type(self)(
             self.log_weights[rows],
             [c[query] for c in self.components],

@@ -23,13 +23,15 @@ from singtheory.reading import naming, read_json
 from singtheory.scheduler_config import check_config
 
 Time = Tensor | float
+_LAST_BEFORE_ONE = 1 - 2.0**-53
 
 
 def as_time(t: Time) -> Tensor:
     """`t` as a float64 tensor. Raises `InputError` outside [0, 1] and for NaN."""
     t = torch.as_tensor(t, dtype=torch.float64)
-    if not bool(((t >= 0) & (t <= 1)).all()):
-        raise InputError(f"time {float(t.flatten()[0])} is outside [0, 1]: the ends of time are t = 0 and t = 1")
+    outside = ~((t >= 0) & (t <= 1))
+    if bool(outside.any()):
+        raise InputError(f"time {float(t[outside][0])} is outside [0, 1]: the ends of time are t = 0 and t = 1")
     return t
 
 
@@ -66,8 +68,11 @@ class Schedule(ABC):
         lowest = self.snr(1.0)
         # the last rounding of γ_1 itself must not be refused
         if not bool((snr >= lowest * (1 - 1e-12)).all()):
-            raise InputError(f"snr {float(snr.min())} is below the schedule's smallest, {float(lowest)} at t = 1")
-        return self._time_of_snr(snr)
+            low = snr[~(snr >= lowest * (1 - 1e-12))].flatten()[0]
+            raise InputError(f"snr {float(low)} is below the schedule's smallest, {float(lowest)} at t = 1")
+        times = self._time_of_snr(snr)
+        # a positive ratio is not that of t = 1 with α_1 = 0, though no float64 may lie between
+        return torch.where((snr > 0) & (lowest == 0), times.clamp(max=_LAST_BEFORE_ONE), times)
 
 
 class VariancePreserving(Schedule):
@@ -162,6 +167,10 @@ class Power(VariancePreserving):
     def alpha_dot(self, t: Time) -> Tensor:
         """`−p (1 − t)^{p−1}`."""
         return -self.p * (1 - as_time(t)) ** (self.p - 1)
+
+    def sigma_dot(self, t: Time) -> Tensor:
+        """`p (1 − t)^{2p−1}/σ`; at t = 1 infinite, ½ or 0 as p is below, at or above ½, where `α α̇` is 0·∞."""
+        return self.p * (1 - as_time(t)) ** (2 * self.p - 1) / self.sigma(t)
 
     def _time_of_snr(self, snr: Tensor) -> Tensor:
         return -torch.expm1(_log_alpha_of_snr(snr) / self.p)
@@ -271,9 +280,9 @@ class Discrete(VariancePreserving):
 
     def _segment(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The node at the left of `t`, and how far t lies towards the next, in (0, 1]."""
-        position = t * self.train_steps
-        # the product of a node's time and T may miss the integer by a rounding
-        position = torch.where((position - position.round()).abs() < 1e-9, position.round(), position)
+        # the product of a node's time and T may miss the integer by a rounding, that of another time never hits the last one
+        node = (t * self.train_steps).round()
+        position = torch.where(node / self.train_steps == t, node, t * self.train_steps)
         left = (position.ceil() - 1).clamp(min=0).long()
         return left, position - left
 

@@ -167,11 +167,12 @@ def _quantile_ranks(distance: Tensor, weights: Tensor) -> Tensor:
     """The first i with `F_t(x) ≤ Σ_{j≤i} w_j`, from distances `(x − α y_j)/σ` (batch, n) to atoms in increasing order.
 
     The two sides are compared without what they share, as the mass above x of the atoms up to i with the mass below x of the
-    others: between far clusters `F_t` is flat to the last digit, and these tails are not.
+    others: between far clusters `F_t` is flat to the last digit, and these tails are not. They are compared by their logarithms, for beyond 38
+    standard deviations the tails themselves are zero.
     """
-    unit = distance / 2**0.5  # 2Φ(−u) = erfc(u/√2), which keeps its digits in both tails; ndtr does not
-    above = (torch.erfc(unit) * weights).cumsum(dim=1)
-    below = (torch.erfc(-unit) * weights).flip(1).cumsum(dim=1).flip(1)
+    log_weights = weights.log()
+    above = (torch.special.log_ndtr(-distance) + log_weights).logcumsumexp(dim=1)
+    below = (torch.special.log_ndtr(distance) + log_weights).flip(1).logcumsumexp(dim=1).flip(1)
     return (above[:, :-1] < below[:, 1:]).sum(dim=1)
 
 
@@ -188,7 +189,7 @@ def quantile_spread(
         sigma: `σ_t > 0`.
         nodes: of the trapezoidal rule over eight standard deviations either side.
     """
-    u = torch.linspace(-8, 8, nodes, dtype=torch.float64)
+    u = torch.linspace(-8, 8, nodes, dtype=torch.float64, device=values.device)
     density = torch.softmax(-(u**2) / 2, dim=0)
     ends = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)
     return (density @ (ends - density @ ends) ** 2).sqrt() / values.std(correction=0)

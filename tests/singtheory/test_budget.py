@@ -21,6 +21,7 @@ from singtheory import (
     formula,
     grid,
 )
+from singtheory.estimate import mean_interval
 from singtheory.kernel import bridge
 from singtheory.mismatch import Mismatch, Start, from_matched, from_mean, from_noise
 from singtheory.mmse import exact_curve
@@ -178,7 +179,8 @@ def test_the_start_term_of_a_sampled_curve_holds_the_exact_one():
     moments, (alpha, sigma) = budget.moments_of(law), (float(schedule.alpha(t)), float(schedule.sigma(t)))
     found = budget.start_term(curve, moments, from_matched(moments, 1, alpha, sigma), alpha, sigma)
     exact = budget.start_term(exact_curve(law), moments, from_matched(moments, 1, alpha, sigma), alpha, sigma)
-    assert found.low < exact.low == exact.high < found.high < 10 * exact.high
+    assert exact.low <= exact.high < exact.low + 1e-13
+    assert found.low < exact.low and exact.high < found.high < 10 * exact.high
 
 
 def test_moments_of_a_mixture_are_those_of_its_points():
@@ -204,9 +206,33 @@ def test_errors_of_a_denoiser_hold_the_exact_ones():
     assert found.n == 4000 and found.value.tolist() == pytest.approx(exact.tolist(), rel=0.1)
 
 
+def test_the_error_probability_is_split_over_the_steps(monkeypatch):
+    """And draws are shares of the stated bound, so that no unit of the data is too small."""
+    spent, schedule = [], Cosine()
+
+    def spy(samples, lowest, highest, confidence):
+        spent.append(1 - confidence)
+        assert (lowest, highest) == (0.0, 1.0)
+        return mean_interval(samples, lowest, highest, confidence)
+
+    monkeypatch.setattr(budget, "mean_interval", spy)
+    times = torch.tensor([0.9, 0.7, 0.5, 0.3, 0.1], dtype=torch.float64)
+    found = budget.denoiser_errors(GOLDEN, schedule, times, _wrong(GOLDEN, schedule), 8, 4.0, confidence=0.9)
+    assert spent == pytest.approx([0.1 / 4] * 4) and found.confidence == 0.9
+
+
+def test_tiny_data_have_intervals_of_their_size():
+    law, schedule = Atoms(GOLDEN.points * 1e-12, GOLDEN.weights), Cosine()
+    times = torch.tensor([0.9, 0.5], dtype=torch.float64)
+    found = budget.denoiser_errors(law, schedule, times, lambda x, _: torch.full_like(x, 1e-12), 2000, 4e-24)
+    truth = budget.denoiser_error(law, schedule, 0.9, lambda x, _: torch.full_like(x, 1e-12))
+    assert float(found.low) <= float(truth) <= float(found.high) and float(found.high - found.low) < 1e-24
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda s, t: budget.denoiser_errors(GOLDEN, s, t, lambda x, _: x, 8, 0.0), "largest 0.0"),
         (lambda s, t: budget.denoiser_errors(GOLDEN, s, t, lambda x, _: x, 0, 4.0), "samples 0"),
         (lambda s, t: budget.denoiser_errors(GOLDEN, s, t, lambda x, _: x + 9, 8, 4.0), "leave the stated range"),
         (

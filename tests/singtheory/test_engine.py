@@ -5,7 +5,7 @@ import math
 import flint
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -15,6 +15,8 @@ from singtheory.points import Points
 from singtheory.rescore import Candidates, rescore
 from singtheory.scan import Found, most_parts, scan
 from singtheory.screen import TILE, left_out_below
+from tests import reference_posterior
+from tests.strategies import examples, queries, wild_atoms, wild_snrs
 
 GAMMAS = (0.0, 1e-12, 1e-6, 1e-3, 0.05, 0.5, 5.0, 200.0, 1e6)
 
@@ -247,3 +249,35 @@ def _low(product):
         return product(left, right)
 
     return of
+
+
+@pytest.mark.parametrize("way", ["scan", "scan in parts", "differences", "moments"])
+@given(st.data(), wild_atoms(dims=(1, 2)), wild_snrs())
+@settings(deadline=None, max_examples=examples(30))
+def test_every_way_keeps_its_certificate_on_hostile_laws(way, data, law, snr):
+    """Against mpmath; a bound may be infinite, but not wrong."""
+    engine, gamma = Engine(Points(law.points, law.weights)), torch.tensor([snr], dtype=torch.float64)
+    row = data.draw(st.integers(0, len(law.points) - 1))
+    z = math.sqrt(snr) * law.points[row : row + 1] + data.draw(queries(law.dim)) * 10 ** data.draw(st.floats(0, 2))
+    ways = {
+        "scan": lambda: scan(engine.points, z, gamma, 1),
+        "scan in parts": lambda: scan(engine.points, z, gamma, most_parts(engine.points)),
+        "differences": lambda: engine._rescored(
+            z, gamma, Candidates.everything(1, len(law.points), z.device), DOUBLE_TOL
+        ),
+        "moments": lambda: engine.series.posterior(z, gamma),
+    }
+    found = ways[way]()
+    mean, _, _ = reference_posterior.posterior(law, z[0].tolist(), snr)
+    off = math.sqrt(sum(float(v - m) ** 2 for v, m in zip(found.mean[0].tolist(), mean, strict=True)))
+    assert not off > float(found.error_bound) + 3e-16 * float(law.points.norm(dim=1).max())
+
+
+def test_no_bound_is_given_where_log_weights_are_lost():
+    """Beyond z = 10¹⁵ a log weight is off by more than the first order of its exponential covers."""
+    points = Points(
+        torch.tensor([[0.0], [1.0], [1.0 + 1e-7]], dtype=torch.float64), torch.full((3,), 1 / 3, dtype=torch.float64)
+    )
+    z, snr = torch.tensor([[0.5], [1e10], [1e15], [1e18]], dtype=torch.float64), torch.ones(4, dtype=torch.float64)
+    bound = scan(points, z, snr, 1).error_bound
+    assert bound.isinf().tolist() == [False, False, True, True]

@@ -22,6 +22,7 @@ from singtheory.grid import (
     uniform_log_snr,
 )
 from singtheory.information import gaussian_mmse, line_mmse
+from singtheory.mmse import exact_curve
 from singtheory.schedule import STABLE_DIFFUSION, Discrete
 from singtheory.smooth import Smooth
 from tests.strategies import atoms
@@ -234,3 +235,19 @@ def test_the_slope_of_the_mmse_is_its_derivative():
 def test_bad_input(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-60])
+def test_where_the_mmse_is_level_the_best_grid_follows_its_slope(scale):
+    """Data of that size are hardly seen: mmse falls by less than its rounding, at a constant rate, so that equal steps of γ cost least."""
+    curve = exact_curve(Gaussian([0.0], [[scale**2]]))
+    snr = RectifiedFlow().snr(optimal(RectifiedFlow(), 8, 0.5, 100.5, curve))
+    torch.testing.assert_close(snr.diff(), torch.full((8,), 12.5, dtype=torch.float64), rtol=1e-9, atol=0)
+    two = exact_curve(Atoms([[-scale], [scale]]))
+    snr = RectifiedFlow().snr(optimal(RectifiedFlow(), 4, 0.5, 100.5, two))
+    torch.testing.assert_close(snr.diff(), torch.full((4,), 25.0, dtype=torch.float64), rtol=1e-9, atol=0)
+
+
+def test_a_curve_that_does_not_fall_is_refused_with_a_remedy():
+    with pytest.raises(InputError, match="take ends between which it does"):
+        optimal(RectifiedFlow(), 4, 0.5, 2.0, lambda snr: (torch.ones_like(snr), torch.zeros_like(snr)))

@@ -1,13 +1,16 @@
 """Laws: moments, draws, and every input they refuse."""
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 
-from singtheory import Atoms, Gaussian, GaussianMixture, InputError
-from tests.strategies import atoms
+from singtheory import Atoms, Gaussian, GaussianMixture, InputError, data, distance
+from singtheory.points import Points
+from tests.strategies import atoms, examples, wild_atoms
 
 
 @given(atoms())
@@ -19,6 +22,45 @@ def test_moments_are_weighted_sums(law):
     torch.testing.assert_close(law.cov, cov, rtol=1e-10, atol=1e-13)
     support = law.points[law.weights > 0]
     assert law.diameter == pytest.approx(max(float((a - b).norm()) for a in support for b in support), abs=1e-7)
+
+
+CLUSTERS = torch.tensor([[1e8, 1e8], [1e8 + 1, 1e8]], dtype=torch.float64).repeat(30, 1)
+"""Two places one apart, where products of rows say 0 or 2."""
+
+
+def test_the_diameter_of_clusters_far_from_the_origin():
+    assert Atoms(CLUSTERS).diameter == 1.0
+    corners = Atoms(torch.cat([CLUSTERS, torch.tensor([[1e8 + 1, 1e8 - 1]], dtype=torch.float64)]))
+    assert corners.diameter == pytest.approx(2**0.5, rel=1e-15)
+    assert Atoms(CLUSTERS, [1.0, 0.0] * 30).diameter == 0.0  # what has no weight is not there
+
+
+@pytest.mark.parametrize("direct", [2**30, 0])
+@given(wild_atoms())
+@settings(max_examples=examples(25))
+def test_no_two_points_are_farther_apart_than_the_diameter(direct, law):
+    """Against exact rationals; from products it is an upper bound, and by little."""
+    support = law.points[law.weights > 0]
+    rows = [[Fraction(v) for v in row] for row in support.tolist()]
+    truth = max(sum((a - b) ** 2 for a, b in zip(x, y, strict=True)) for x in rows for y in rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distance, "_DIRECT", direct)
+        found = Fraction(distance.diameter(support)) ** 2
+    assert truth * (1 - Fraction(1, 10**14)) <= found <= truth * (1 + Fraction(1, 10**12))
+
+
+def test_beyond_five_thousand_points_the_diameter_is_a_bound():
+    law = Atoms(CLUSTERS.repeat(100, 1))
+    assert 1.0 <= law.diameter <= 1.0 + 1e-6
+
+
+def test_draws_of_a_mapped_file_read_those_rows_alone(tmp_path, monkeypatch):
+    array = np.random.default_rng(0).standard_normal((500, 3))
+    np.save(tmp_path / "points.npy", array)
+    law = data.mapped(tmp_path / "points.npy").law
+    monkeypatch.setattr(Points, "whole", property(lambda _: pytest.fail("the file was read whole")))
+    draws = law.sample(20, torch.Generator().manual_seed(0))
+    assert draws.shape == (20, 3) and all(any(np.array_equal(row, point) for point in array) for row in draws.numpy())
 
 
 def test_huge_weights_do_not_overflow():
@@ -76,3 +118,16 @@ def test_bad_laws_are_one_line(call, words):
     with pytest.raises(InputError, match=words) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Atoms([[0.0], [1.0], [2.0]]),
+        Gaussian([1.0], [[2.0]]),
+        GaussianMixture([0.5, 0.5], [[0.0], [3.0]], [[[1.0]], [[0.1]]]),
+    ],
+)
+def test_draws_are_those_of_the_generator(law):
+    one, other = (law.sample(50, torch.Generator().manual_seed(seed)) for seed in (3, 4))
+    assert torch.equal(one, law.sample(50, torch.Generator().manual_seed(3))) and not torch.equal(one, other)

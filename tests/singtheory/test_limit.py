@@ -1,8 +1,14 @@
 """The limits at both ends, query by query: D1, D3, D4."""
 
+import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from singtheory import Atoms, GaussianMixture, limit
+from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, RectifiedFlow, limit, mismatch, start
+from tests import reference_posterior
+from tests.devices import DevicesGiven
+from tests.strategies import examples, queries, wild_atoms, wild_snrs
 
 
 def test_nearest_weights_are_per_query():
@@ -23,3 +29,92 @@ def test_score_of_a_mixture_is_that_of_its_density():
 
     expected = (log_density(x + step) - log_density(x - step)) / (2 * step)
     torch.testing.assert_close(limit.data_score(law, x)[:, 0], expected, rtol=1e-7, atol=1e-7)
+
+
+def tensor(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+FAR = Atoms([[1e8, 1e8], [1e8 + 1, 1e8], [1e8, 1e8 + 3]], [0.5, 0.25, 0.25])
+"""Products of rows know nothing of distances of one here."""
+
+
+def test_atoms_far_from_the_origin_are_told_apart():
+    x, one = tensor([1e8 + 0.9, 1e8], [1e8, 1e8 + 2.0], [1e8 + 0.1, 1e8 + 0.1]), torch.tensor(1.0, dtype=torch.float64)
+    many = Atoms(FAR.points.repeat(20, 1))  # from 25 rows on torch takes products where it may choose
+    assert (limit.nearest_atom(many, x, one) % 3).tolist() == [1, 2, 0]
+    found = limit.rivals(FAR, x, one)
+    torch.testing.assert_close(found.margins[0], tensor(0.81 - 0.01, 0.0, 9.81 - 0.01), rtol=1e-6, atol=0)
+    assert found.nearest.tolist() == [1, 2, 0] and found.prior_ratios[0].tolist() == [2.0, 1.0, 1.0]
+
+
+def test_an_atom_without_weight_is_nearest_to_nothing():
+    law = Atoms([[0.0], [1.0], [3.0]], [0.5, 0.0, 0.5])
+    x, one = tensor([1.0], [0.9], [2.9]), torch.tensor(1.0, dtype=torch.float64)
+    assert limit.nearest_atom(law, x, one).tolist() == [0, 0, 2]
+    assert limit.nearest_atom_weight(law, x, one, torch.tensor(0.1, dtype=torch.float64))[0] == pytest.approx(
+        1.0, abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6, 1e12])
+def test_the_denoiser_near_the_end_is_that_of_any_scale(scale):
+    """Atoms ±s with weights ½ have the denoiser s tanh(αsx/σ²): at γ = 10⁻¹³ and s = 10⁶ it is far from its series."""
+    law, x = Atoms([[-scale], [scale]]), tensor([1.0], [-2.5])
+    for snr in (1e-30, 1e-20, 0.99e-12, 1e-8):
+        t = Cosine().time_of_snr(snr)
+        alpha, sigma = Cosine().alpha(t), Cosine().sigma(t)
+        found = limit.denoiser(law, Cosine(), x, t)
+        torch.testing.assert_close(
+            found, scale * torch.tanh(alpha * scale * x / sigma**2), rtol=1e-9, atol=1e-12 * scale
+        )
+
+
+@given(st.data(), wild_atoms(dims=(1, 2)), wild_snrs())
+@settings(deadline=None, max_examples=examples(30))
+def test_the_denoiser_is_the_posterior_mean(data, law, snr):
+    """Against mpmath, within the certificate; z is rounded once."""
+    t = RectifiedFlow().time_of_snr(snr)
+    alpha, sigma = RectifiedFlow().alpha(t), RectifiedFlow().sigma(t)
+    assume(float(sigma) > 0)
+    row = data.draw(st.integers(0, len(law.points) - 1))
+    x = alpha * law.points[row : row + 1] + sigma * data.draw(queries(law.dim))
+    posterior = law.posterior(x / sigma, (alpha / sigma) ** 2)
+    mean, _, _ = reference_posterior.posterior(law, (x / sigma)[0].tolist(), float((alpha / sigma) ** 2))
+    off = limit.denoiser(law, RectifiedFlow(), x, t)[0] - reference_posterior.as_tensor(mean)
+    rounding = 4e-16 * float(law.points.abs().max()) * law.dim
+    assert float(off.norm()) <= float(posterior.error_bound) + rounding
+
+
+def test_tensors_are_made_where_the_law_is():
+    """Every factory of torch that is called by a function of the law is told the device."""
+    law = GaussianMixture([0.3, 0.7], [[-1.0], [0.8]], [[[0.05]], [[0.2]]])
+    gaussian = Gaussian([0.0], [[1.0]])
+    moments = mismatch.Moments.of(Atoms([[0.0, 1.0], [1.0, 0.0]]))
+    values = tensor(0.0, 1.0, 2.0)
+    with DevicesGiven():
+        for one in (law, gaussian):
+            limit.data_score(one, torch.zeros(2, 1, dtype=torch.float64, device=one.device))
+        mismatch.initial_mismatch(moments, mismatch.from_noise(moments), 0.6, 0.8)
+        start.quantile_spread(0.0, 1.0, values, 0.6, 0.8, nodes=33)
+
+
+def test_the_watch_over_devices_sees_a_tensor_without_one():
+    with pytest.raises(AssertionError, match="zeros"), DevicesGiven():
+        torch.zeros(3)
+
+
+@pytest.mark.gpu
+def test_limits_and_starts_on_a_gpu():
+    device = torch.device("cuda")
+    law = Gaussian(torch.tensor([0.3], device=device), torch.tensor([[0.7]], device=device))
+    x = torch.zeros(2, 1, dtype=torch.float64, device=device)
+    assert limit.data_score(law, x).device.type == "cuda"
+    atoms = Atoms(torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64, device=device))
+    moments = mismatch.Moments.of(atoms)
+    on_cpu = mismatch.Moments.of(atoms.to("cpu"))
+    assert mismatch.initial_mismatch(moments, mismatch.from_noise(moments), 0.6, 0.8).high == pytest.approx(
+        mismatch.initial_mismatch(on_cpu, mismatch.from_noise(on_cpu), 0.6, 0.8).high
+    )
+    values = torch.arange(3, dtype=torch.float64, device=device)
+    assert start.quantile_spread(0.0, 1.0, values, 0.6, 0.8, nodes=33).device.type == "cuda"

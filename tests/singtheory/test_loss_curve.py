@@ -33,7 +33,20 @@ def test_the_error_is_what_the_loss_has_above_the_mmse_and_linear_in_log_snr(snr
     fraction = np.log(snr / 0.01) / np.log(20 / 0.01)
     found = loss.error2(CURVE, tensor(snr))
     assert float(found.value) == pytest.approx(low + fraction * (high - low), abs=1e-12)
-    assert torch.equal(found.low, found.value) and torch.equal(found.high, found.value)
+    between = snr not in (0.01, 20.0)
+    least, most = sorted((low, high)) if between else (float(found.value),) * 2
+    assert float(found.low) == pytest.approx(least, abs=1e-12) and float(found.high) == pytest.approx(most, abs=1e-12)
+    assert found.confidence == (0.0 if between else 1.0) and ("interpolated" in found.method) == between
+
+
+def test_nothing_is_claimed_of_an_error_between_nodes():
+    """An error that rises and falls between two nodes is not seen: the interval is that of an assumption, and says so; at the nodes it is the mmse's."""
+    loss = loss_above(tensor(0.1, 4.0), tensor(0.3, 0.2))
+    found = loss.error2(CURVE, tensor(0.1, 1.0, 4.0))
+    assert found.confidence == 0 and found.low[1] == pytest.approx(0.2) and found.high[1] == pytest.approx(0.3)
+    at_nodes = loss.error2(CURVE, tensor(0.1, 4.0))
+    assert at_nodes.confidence == 1 and bool((at_nodes.high - at_nodes.low < 1e-12).all())
+    assert at_nodes.value.tolist() == pytest.approx([0.3, 0.2], rel=1e-12)
 
 
 def test_from_no_signal_on_it_is_linear_in_snr():

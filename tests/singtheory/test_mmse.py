@@ -1,6 +1,8 @@
 """The mmse curve: closed forms, quadrature, and draws whose intervals hold the truth."""
 
+import itertools
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -132,6 +134,66 @@ def test_no_ceiling_is_below_the_exact_curve(weight):
     by_entropy = exact(snr)[0] * snr / (2 * found.entropy)
     assert float(by_entropy.max()) > (0.55 if weight < 1e-6 else 0.2)
     assert bool((exact.information(snr) <= found.information(snr) * (1 + 1e-9) + 1e-14).all())
+
+
+@pytest.mark.parametrize("small", [1e-5, 1e-8, 1e-11])
+def test_directions_that_hardly_vary_count_where_the_signal_is_strong(small):
+    """Five independent coordinates, one of scale 1 and four of scale `small`: once the first is known, all of the mmse is the others'."""
+    scales = (1.0, small, small, small, small)
+    law = Atoms(list(itertools.product(*((-s, s) for s in scales))))
+    parts = [exact_curve(Atoms([[-s], [s]])) for s in scales]
+    found = Ceiling(law)
+    assert found.rank == 5
+    for snr in (1.0, 0.1 / small**2, 1 / small**2, 10 / small**2):
+        at = torch.tensor([snr], dtype=torch.float64)
+        level, known = sum(float(c(at)[0]) for c in parts), sum(float(c.information(at)) for c in parts)
+        assert level * (1 - 1e-9) <= float(found.mmse(at)) and known * (1 - 1e-9) <= float(found.information(at))
+        if snr * small**2 <= 1:
+            curve = sample_curve(law, snr, seeded(), 200, 8, confidence=1 - 1e-6)
+            low, high = curve.interval(at)
+            assert float(low) <= level <= float(high)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1.0, 1e12])
+def test_draws_of_data_of_any_scale_and_offset(scale, offset):
+    """In the plane a product of two pairs of points, whose mmse is the sum of theirs on a line."""
+    sides = torch.tensor([[-1.0, -0.5], [-1.0, 0.5], [1.0, -0.5], [1.0, 0.5]], dtype=torch.float64) * scale
+    law = Atoms(sides + offset * scale)
+    snr = torch.tensor([0.3, 2.0], dtype=torch.float64) / scale**2
+    curve = sample_curve(law, float(snr[-1]), seeded(), 400, 8, confidence=1 - 1e-6)
+    for interval, name in ((curve.interval, "__call__"), (curve.information_interval, "information")):
+        values = [getattr(exact_curve(Atoms([[-s * scale], [s * scale]])), name)(snr) for s in (1.0, 0.5)]
+        truth = sum(v[0] if isinstance(v, tuple) else v for v in values)
+        low, high = interval(snr)
+        room = 1e-6 if offset else 1e-12  # the offset has rounded the points themselves
+        assert bool((low <= truth * (1 + room)).all() and (truth * (1 - room) <= high).all())
+        assert bool((high - low < 0.9 * truth.max() + 0.2 * truth).all())
+
+
+def test_the_variance_of_data_far_from_the_origin_is_that_of_their_differences():
+    """10¹² away a mean is off by 10⁻⁴, and a sum of squares about it by 10⁻⁸."""
+    points, weights = [0.0, 1.0, 3.0], [0.1, 0.2, 0.7]
+    law = Atoms([[2.0**40 + y, 2.0**40] for y in points], weights)
+    exact = [Fraction(w) for w in law.weights.tolist()]
+    mean = sum(w * Fraction(y) for w, y in zip(exact, points, strict=True)) / sum(exact)
+    truth = float(sum(w * (Fraction(y) - mean) ** 2 for w, y in zip(exact, points, strict=True)) / sum(exact))
+    low, high = sample_curve(law, 1.0, seeded(), 64, 6).interval(torch.zeros(1, dtype=torch.float64))
+    assert float(low) <= truth <= float(high) <= truth * (1 + 1e-11)
+
+
+def test_draws_keep_what_is_proven_of_them_at_any_signal():
+    """At γ = 10³ and data of 10¹² the information of a draw is the entropy but for a rounding of 10⁻³."""
+    law = Atoms(1e12 * torch.randn(60, 3, generator=seeded(), dtype=torch.float64))
+    curve = sample_curve(law, 1e3, seeded(), 64, 8)
+    low, high = curve.information_interval(torch.tensor([1e3], dtype=torch.float64))
+    assert float(low) <= math.log(60) * (1 + 1e-12) and float(high) >= math.log(60) * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-100])
+def test_data_whose_squares_are_no_numbers_are_named_with_a_remedy(size):
+    with pytest.raises(InputError, match=r"data of size .*; divide them by .* and multiply every snr by its square"):
+        sample_curve(Atoms([[0.0, 0.0], [size, 0.0], [0.0, size]]), 1.0, seeded())
 
 
 def test_blocks_of_distances_add_up(monkeypatch):

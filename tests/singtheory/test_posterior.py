@@ -7,11 +7,12 @@ import sys
 import mpmath
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from singtheory import Atoms, Gaussian, GaussianMixture, InputError, posterior
-from tests.strategies import atoms, gaps, queries, snrs
+from tests import reference_posterior
+from tests.strategies import atoms, examples, gaps, queries, snrs, wild_atoms, wild_snrs
 
 COV = [[0.7, 0.3], [0.3, 0.4]]
 
@@ -146,6 +147,43 @@ def test_samples_have_the_posteriors_moments():
         # five standard errors
         assert (draws.mean(dim=0) - found.mean[0]).abs().max() < 5 * float(found.trace_cov.sqrt()) / 200
         torch.testing.assert_close(draws.T.cov(), found.cov[0], rtol=0.06, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Atoms([[-1.0], [0.5]], [0.3, 0.7]),
+        Gaussian([0.5], [[1.0]]),
+        GaussianMixture([0.3, 0.7], [[-1.0], [0.5]], [[[0.1]], [[0.2]]]),
+    ],
+)
+def test_queries_are_counted_as_a_list_counts(law):
+    found = law.posterior([[0.1], [0.9]], 1.0)
+    assert [float(q.mean) for q in found] == found.mean[:, 0].tolist()
+    assert float(found[-1].mean) == float(found[1].mean) == float(found.mean[1])
+    assert float(found[-2].mean) == float(found.mean[0]) and len(found[-2]) == 1
+    for query in (2, 5, -3):
+        with pytest.raises(IndexError, match=f"query {query} of 2"):
+            found[query]
+
+
+@given(st.data(), wild_atoms(dims=(1, 2)), wild_snrs())
+@settings(deadline=None, max_examples=examples(60))
+def test_means_of_hostile_laws_lie_within_their_certificate(data, law, snr):
+    """For the z that was asked, whatever the law: against digits enough for everything that cancels."""
+    row = data.draw(st.integers(0, len(law.points) - 1))
+    z = math.sqrt(snr) * law.points[row : row + 1] + data.draw(queries(law.dim)) * 10 ** data.draw(st.floats(0, 3))
+    found = law.posterior(z, snr)
+    mean, trace, _ = reference_posterior.posterior(law, z[0].tolist(), snr)
+    off = math.sqrt(sum(float(mpmath.mpf(a) - b) ** 2 for a, b in zip(found.mean[0].tolist(), mean, strict=True)))
+    rounding = 3e-16 * float(law.points.norm(dim=1).max())  # of the number that is returned
+    assert off <= float(found.error_bound) + rounding
+    size = float(law.diameter)
+    # a trace is a second moment about the mean: off by the error of the mean, and by that of the weights, which is as large
+    assert (
+        abs(float(mpmath.mpf(float(found.trace_cov)) - trace))
+        <= 8 * float(found.error_bound) * size + 1e-12 * float(trace) + 1e-300 + (1e-35 * rounding / 1e-16) ** 2
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from singtheory import Atoms, Cosine, Gaussian, InputError, RectifiedFlow, VarianceExploding, schedule_named, start
+from singtheory import (
+    Atoms,
+    Cosine,
+    Gaussian,
+    InputError,
+    RectifiedFlow,
+    VarianceExploding,
+    draw,
+    schedule_named,
+    start,
+)
+from singtheory.draw import normal
 from singtheory.grid import leading, trailing, uniform_log_snr
 from singtheory.kernel import bridge
 from singtheory.sampler import DDIM, DDPM, ODE, exact_denoiser
@@ -214,3 +225,26 @@ def test_bad_input():
         ODE(Cosine()).step(denoiser, x, 1.5, 0.5)
     with pytest.raises(InputError, match="a start and an end"):
         DDPM(Cosine()).sample(denoiser, x, torch.tensor([0.5]))
+
+
+def test_fresh_noise_is_drawn_where_the_generator_is(monkeypatch):
+    """As everywhere (`draw`), so that a generator on the CPU serves a state on a GPU, with the same numbers."""
+    asked = []
+
+    def spy(shape, device, generator):
+        asked.append((tuple(shape), device, generator))
+        return normal(shape, device, generator)
+
+    monkeypatch.setattr(draw, "normal", spy)
+    generator, x = _generator(), torch.zeros(3, 2, dtype=torch.float64)
+    DDPM(Cosine()).step(_constant(x), x, 0.9, 0.5, generator)
+    assert asked == [((3, 2), x.device, generator)]
+
+
+@pytest.mark.gpu
+def test_a_generator_on_the_cpu_serves_a_state_on_a_gpu():
+    x = torch.ones(3, 2, dtype=torch.float64)
+    on_cpu = DDPM(Cosine()).step(_constant(x), x, 0.9, 0.5, _generator())
+    on_gpu = DDPM(Cosine()).step(_constant(x.cuda()), x.cuda(), 0.9, 0.5, _generator())
+    assert on_gpu.device.type == "cuda"
+    torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-14, atol=0)

@@ -64,6 +64,74 @@ def test_derivatives_at_the_ends(schedule, alpha_dot_1, sigma_dot_0):
     assert float(schedule.sigma_dot(0.0)) == pytest.approx(sigma_dot_0, rel=1e-12)
 
 
+@pytest.mark.parametrize(("p", "rate"), [(0.2, math.inf), (0.5, 0.5), (0.7, 0.0), (1.0, 0.0), (3.0, 0.0)])
+def test_sigma_of_a_power_at_its_end(p, rate):
+    """`σ² = 1 − (1−t)^{2p}`: its rate at t = 1 is `p (1−t)^{2p−1}/σ`."""
+    assert float(Power(p).sigma_dot(1.0)) == rate
+    near = Power(p).sigma_dot(1 - 1e-9)
+    assert float(near) == pytest.approx(p * (1e-9) ** (2 * p - 1) / (1 - 1e-9 ** (2 * p)) ** 0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sd", "sd-zero-snr"])
+@pytest.mark.parametrize("snr", [1e4, 1e9, 1e13, 1e16, 1e30, 1e100])
+def test_no_signal_is_so_strong_that_its_time_is_zero(name, snr):
+    schedule = schedule_named(name)
+    assert float(schedule.snr(schedule.time_of_snr(snr))) == pytest.approx(snr, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", REACHES_ZERO)
+@pytest.mark.parametrize("snr", [1e-12, 1e-16, 1e-20, 1e-30, 1e-300])
+def test_no_signal_is_so_weak_that_its_time_is_one(name, snr):
+    """The last float64 below t = 1 bounds what a time can say; none but γ = 0 is t = 1."""
+    schedule = schedule_named(name)
+    found = schedule.time_of_snr(snr)
+    assert float(found) < 1 and float(schedule.snr(found)) > 0
+    assert (
+        float(schedule.snr(min(float(found) + 2.0**-51, 1.0)))
+        <= 1.01 * snr
+        <= 1.03 * float(schedule.snr(found - 2.0**-51))
+    )
+    assert float(schedule.time_of_snr(0.0)) == 1.0
+
+
+@pytest.mark.parametrize("name", ["sd", "sd-zero-snr"])
+@pytest.mark.parametrize("t", [1e-15, 0.05, 0.5, 0.9])
+def test_the_shortest_steps_are_steps(name, t):
+    """Two times that differ are not moved to one node: `σ²` is linear between nodes, whose times are those of `(k + 1)/T`."""
+    schedule = schedule_named(name)
+    for later in (t * (1 + 1e-13), t + 1e-12):
+        assert float(schedule.sigma(later) ** 2 - schedule.sigma(t) ** 2) == pytest.approx(
+            float(schedule.sigma_dot(later) * schedule.sigma(later) * 2) * (later - t), rel=0.05, abs=4e-16
+        )
+    nodes = (torch.arange(1000, dtype=torch.float64) + 1) / 1000
+    left, fraction = schedule._segment(nodes)
+    assert left.tolist() == list(range(1000)) and bool((fraction == 1).all())
+
+
+@pytest.mark.parametrize("t", [2e-6, 1e-4, 0.0004, 0.0123, 0.4321, 0.9990001])
+def test_times_of_strong_and_weak_signals_keep_their_digits(t):
+    """Near t = 0 `ᾱ` is 1 but for its last digits, and near t = 1 `1 − ᾱ` is: each inverse takes the one that has them."""
+    schedule = schedule_named("sd-zero-snr")
+    assert float(schedule.time_of_snr(schedule.snr(t))) == pytest.approx(t, rel=3e-15, abs=1e-16)
+    late = schedule.snr(1 - 1e-12)
+    assert 1 - float(schedule.time_of_snr(late)) == pytest.approx(1e-12, rel=1e-3)
+
+
+def test_fields_that_a_config_leaves_out_are_diffusers_defaults():
+    betas = {"beta_start": 0.1, "beta_end": 0.2, "num_train_timesteps": 4}
+    schedule = Discrete.from_config(betas)
+    assert schedule.set_alpha_to_one and schedule.steps_offset == 0
+    assert not Discrete.from_config({**betas, "set_alpha_to_one": False, "steps_offset": 1}).set_alpha_to_one
+    assert Discrete.from_config({**betas, "steps_offset": 1}).steps_offset == 1
+
+
+def test_the_time_and_the_ratio_that_are_wrong_are_named():
+    with pytest.raises(InputError, match=r"time 2\.0 is outside"):
+        Cosine().alpha(torch.tensor([[0.5, 0.2], [2.0, 0.1]]))
+    with pytest.raises(InputError, match=r"snr 0\.001 is below"):
+        schedule_named("sd").time_of_snr(torch.tensor([1.0, 0.001, 3.0], dtype=torch.float64))
+
+
 @given(schedules(), times())
 def test_variance_preserving(schedule, t):
     total = float(schedule.alpha(t)) ** 2 + float(schedule.sigma(t)) ** 2

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from singtheory import Atoms, Cosine, Discrete, Gaussian, GaussianMixture, Input
 from singtheory.grid import uniform_log_snr
 from singtheory.sampler import ODE, exact_denoiser
 from singtheory.schedule import STABLE_DIFFUSION
-from tests.strategies import examples
+from tests.strategies import examples, wild_atoms
 
 ALPHA, SIGMA = 0.6, 0.8
 POSITIVE = st.floats(0.05, 50.0)
@@ -164,6 +165,53 @@ def test_quantile_end_finds_the_middle_between_far_clusters():
     values, weights = torch.tensor([0.0, 40.0], dtype=torch.float64), torch.full((2,), 0.5, dtype=torch.float64)
     ends = start.quantile_end(torch.tensor([11.9, 12.1], dtype=torch.float64), values, weights, ALPHA, SIGMA)
     assert ends.tolist() == [0.0, 40.0]
+
+
+@pytest.mark.parametrize("sigma", [1.0, 0.1, 0.01, 1e-3, 1e-6])
+def test_quantile_end_beyond_all_tails(sigma):
+    """Half-way between two atoms of weights ½ the flow parts, however little noise there is: x = 1.4 ends at 2, at 38σ as at 38,000σ."""
+    x = torch.tensor([-5.0, 0.6, 0.999, 1.001, 1.4, 2.0, 9.0], dtype=torch.float64)
+    values, half = torch.tensor([0.0, 2.0], dtype=torch.float64), torch.full((2,), 0.5, dtype=torch.float64)
+    assert start.quantile_end(x, values, half, 1.0, sigma).tolist() == [0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("sigma", [0.05, 1e-3])
+def test_a_rare_atom_moves_the_boundary_by_its_weight(sigma):
+    """Between 0 and 2, of weights 1 − w and w, the boundary lies where the tails are equal: at `1 − σ² log((1 − w)/w)/2` to leading order; by mpmath."""
+    w = 1e-30
+    values, weights = (
+        torch.tensor([2.0, 0.0, 7.0], dtype=torch.float64),
+        torch.tensor([w, 1 - w, 0.0], dtype=torch.float64),
+    )
+    with mpmath.workdps(60):
+        high = mpmath.findroot(
+            lambda x: mpmath.log(1 - mpmath.mpf(w)) + mpmath.log(mpmath.ncdf(-x / sigma)) - mpmath.log(w) - mpmath.log(mpmath.ncdf((x - 2) / sigma)),
+            (0.9, 1.1), solver="anderson",
+        )  # fmt: skip
+    x = torch.tensor([float(high) - 1e-6, float(high) + 1e-6], dtype=torch.float64)
+    assert start.quantile_end(x, values, weights, 1.0, sigma).tolist() == [0.0, 2.0]
+
+
+@given(wild_atoms(dims=(1,)), st.floats(-3, 3), st.floats(-8, 1).map(lambda e: 10.0**e))
+@settings(deadline=None, max_examples=examples(40))
+def test_quantile_end_is_the_quantile_of_hostile_laws(law, off, sigma):
+    """`F_0⁻¹(F_t(x))` by mpmath: mass above x of the atoms up to the answer against mass below x of the others."""
+    values, weights = law.points[:, 0], law.weights
+    x = values[0] + off * sigma
+    found = start.quantile_end(x[None], values, weights, 1.0, sigma)
+    order = values.argsort().tolist()
+    with mpmath.workdps(40):
+        atoms = [(mpmath.mpf(float(values[i])), mpmath.mpf(float(weights[i]))) for i in order if weights[i] > 0]
+        tail = [
+            (w * mpmath.ncdf(-(mpmath.mpf(float(x)) - y) / sigma), w * mpmath.ncdf((mpmath.mpf(float(x)) - y) / sigma))
+            for y, w in atoms
+        ]
+        for k in range(len(atoms)):
+            above, below = mpmath.fsum(a for a, _ in tail[: k + 1]), mpmath.fsum(b for _, b in tail[k + 1 :])
+            if above >= below:
+                break
+    if abs(above - below) > 1e-9 * (above + below):
+        assert float(found) == float(atoms[k][0])
 
 
 def test_quantile_spread_of_normal_data_is_the_law():
