@@ -227,3 +227,15 @@ def test_sizes_beyond_float64_are_named_with_a_remedy(size):
         InputError, match=r"data of size .*: their fourth powers leave the range of float64; divide them by"
     ):
         LineCurve(Atoms([[0.0], [size]]))
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_panels_between_two_atoms_are_as_narrow_as_their_phases_ask(side):
+    """Four standard deviations apart the phases differ by `4η`: at most 2.4, with `η = 4/3` of the half-width."""
+    rule = line_rule.LineRule(tensor(0.0, 4.0), tensor(0.0, 0.0), tensor(0.5, 0.5))
+    gamma = tensor(1.0) * rule._unit**2
+    for half, allowed in ((0.449, True), (0.451, False)):
+        origin = torch.tensor([0 if side > 0 else 1])
+        panels = line_panel.Panels(torch.tensor([0]), origin, tensor(2.0 * side), tensor(half))
+        seen = rule.seen(panels, gamma, torch.arange(2))
+        assert bool(line_panel.regular(seen, panels)) == allowed
