@@ -133,7 +133,7 @@ def _seen(scheduler: Scheduler, factors: Point) -> Point:
 def _check_seen(scheduler: Scheduler, factors: Point) -> None:
     """Refuses a scheduler whose noised data are not, for the network, those of the schedule."""
     seen, told = _seen(scheduler, factors), float(_first_timestep(scheduler))
-    expected = _scheduled(scheduler, told)
+    expected = scheduled(scheduler, told)
     if any(not abs(a - b) <= TOLERANCE for a, b in zip(seen, expected, strict=True)):
         raise InputError(
             f"{type(scheduler).__name__}: the network would see {seen.alpha:.4g} y + {seen.sigma:.4g} n at timestep "
@@ -141,7 +141,7 @@ def _check_seen(scheduler: Scheduler, factors: Point) -> None:
         )
 
 
-def _scheduled(scheduler: Scheduler, told: float) -> Point:
+def scheduled(scheduler: Scheduler, told: float) -> Point:
     """What the schedule has at the timestep that the network is told."""
     schedule = schedule_of(scheduler)
     if is_discrete(scheduler):

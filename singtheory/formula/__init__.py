@@ -7,7 +7,7 @@ arithmetic). So one formula serves tensors, symbols and certificates, and a plan
 Names follow theory.md: `alpha_t`, `sigma_t` of the forward process, `snr = alpha²/sigma²`, `gap = snr_s - snr_t` (theory.md: g),
 `trace = tr C` and `eigenvalue = λ` of the posterior covariance at time t, always with 0 ≤ s < t ≤ 1.
 
-The files are the groups of the theory, A to E, and the rounding of what is computed; all names are to be had here, as `formula.gap`.
+The files are the groups of the theory, A to F, and the rounding of what is computed; all names are to be had here, as `formula.gap`.
 """
 
 from singtheory.formula.gaussian_error import *  # noqa: F403
@@ -17,4 +17,5 @@ from singtheory.formula.origin import *  # noqa: F403
 from singtheory.formula.rounding import *  # noqa: F403
 from singtheory.formula.samplers import *  # noqa: F403
 from singtheory.formula.small import *  # noqa: F403
+from singtheory.formula.steps import *  # noqa: F403
 from singtheory.formula.terminal import *  # noqa: F403

@@ -1,0 +1,260 @@
+r"""What a scheduler of diffusers keeps of the data's spread: the scheduler itself, run on the denoiser of Gaussian data (F10).
+
+    scheduler_response(EulerDiscreteScheduler.from_config(config), [900.0, 1.0], steps=10)
+
+On Gaussian data of one eigenvalue λ the exact denoiser is linear, `x̂ = αλx/(α²λ + σ²)` about the mean, and so is every sampler without
+thresholds: in its start and in every noise that it draws. One run answers for all eigenvalues and all noises at once, an entry of the batch each, and
+the variances add up. Nothing is listed: noise is caught where it is drawn, and a scheduler that is not linear is refused.
+"""
+
+import copy
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from singdiffusion.files import first_sentence
+from singdiffusion.initial import scheduled
+from singdiffusion.schedule import Scheduler, matches_flow
+from singtheory import formula
+from singtheory.errors import InputError
+from singtheory.response import check_eigenvalues
+
+_NONE = 1e-12
+"""An eigenvalue so small that what arrives along it is the noise that is left."""
+_LOUD = 1e3
+"""How much larger the run is that tells clipping from linear steps: what is clipped reaches the bounds of pictures."""
+_LINEAR = 1e-3
+"""Relative; schedulers step in float32."""
+
+
+class SchedulerResponse(NamedTuple):
+    """What is kept along each eigenvalue, as shares of the data's standard deviation; all of shape (k,), and `kept = start · solver · end`.
+
+    Attributes:
+        kept: at the end.
+        start: of the start alone: what the pipeline begins with beside what the network expects there.
+        solver: of the steps between, for a start that is right.
+        end: of where the sampler stops: noise that is left, and α below 1.
+        first: after the start, or after the first step where the start has α = 0, for there the step is the start (F2).
+        noises: how often the sampler draws noise.
+    """
+
+    kept: Tensor
+    start: Tensor
+    solver: Tensor
+    end: Tensor
+    first: Tensor
+    noises: int
+
+
+def scheduler_response(scheduler: Scheduler, eigenvalues: Any, steps: int | None, **set_timesteps: Any) -> Tensor:
+    """The standard deviation at the end over the data's, along each eigenvalue; shape (k,), float64.
+
+    Args:
+        scheduler: of diffusers, of any prediction type, flow or not, deterministic or random; it is not changed.
+        eigenvalues: λ of the covariance of what the network models (latents, or pixels in [−1, 1]), positive, shape (k,).
+        steps: N; None where `timesteps=` or `sigmas=` say it.
+        set_timesteps: what else the scheduler's `set_timesteps` takes.
+
+    Raises:
+        InputError: for a scheduler that thresholds, clips or is otherwise not linear, for one that cannot be run, and for eigenvalues that are
+            not positive.
+    """
+    return respond(scheduler, eigenvalues, steps, **set_timesteps).kept
+
+
+def respond(scheduler: Scheduler, eigenvalues: Any, steps: int | None, **set_timesteps: Any) -> SchedulerResponse:
+    """`scheduler_response` with its parts; arguments and errors are the same."""
+    lam = check_eigenvalues(eigenvalues)
+    run = _Run(_prepared(scheduler, steps, set_timesteps))
+    run.check_linear()
+    stds = run.stds(torch.cat([lam, lam.new_tensor([_NONE])]))
+    begin, end = run.levels[0], run.end(float(stds[-1, -1]))
+    start, ended = stds[0, :-1] / begin.std(lam), end.std(lam) / lam.sqrt()
+    kept = stds[-1, :-1] / lam.sqrt()
+    after = run.levels[1] if len(run.levels) > 1 else end
+    first = stds[1, :-1] / after.std(lam) if begin.alpha == 0 else start
+    return SchedulerResponse(kept, start, kept / (start * ended), ended, first, run.noises)
+
+
+class _Level(NamedTuple):
+    """`(α, σ)` of latents `α y + σ n`, in the scheduler's units."""
+
+    alpha: float
+    sigma: float
+
+    def std(self, eigenvalue: Tensor) -> Tensor:
+        """`√(α²λ + σ²)`, as it should be."""
+        return formula.marginal_var(self.alpha, self.sigma, eigenvalue).sqrt()
+
+
+class _Pulses(TorchFunctionMode):
+    """Every draw of normal noise becomes `amounts[:, k]`, k the number of the draw from 1 on; draws beyond are counted and zero."""
+
+    def __init__(self, amounts: Tensor) -> None:
+        super().__init__()
+        self.amounts, self.draws = amounts, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What torch calls in the place of its functions."""
+        if func not in (torch.randn, torch.randn_like):
+            return func(*args, **(kwargs or {}))
+        self.draws += 1
+        drawn = self.draws < self.amounts.shape[1]
+        return _as_images(self.amounts[:, self.draws] if drawn else torch.zeros(len(self.amounts), dtype=torch.float64))
+
+
+class _Run:
+    """A scheduler on the denoiser of Gaussian data, as often as asked.
+
+    Attributes:
+        levels: of the latents at each timestep.
+        noises: how often it draws noise.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.timesteps = list(scheduler.timesteps)
+        seen = [_seen_level(scheduler, t) for t in self.timesteps]
+        self._scales = [_input_scale(scheduler, t) for t in self.timesteps]
+        self.levels = [_Level(*(x / scale for x in level)) for level, scale in zip(seen, self._scales, strict=True)]
+        one = torch.ones(1, dtype=torch.float64)
+        self.noises = self._trace(one, one[:, None])[1]
+
+    def stds(self, lam: Tensor) -> Tensor:
+        """Standard deviations of the latents at the start and after each step, over start and noises; shape (steps + 1, k)."""
+        sources = self.noises + 1
+        amounts = torch.eye(sources, dtype=torch.float64).repeat_interleave(len(lam), dim=0)
+        states, _ = self._trace(lam.repeat(sources), amounts)
+        return states.view(-1, sources, len(lam)).square().sum(dim=1).sqrt()
+
+    def check_linear(self) -> None:
+        """Raises `InputError` unless start and noises add up, and a larger start gives a larger end."""
+        lam = torch.tensor([0.5, 50.0], dtype=torch.float64)
+        parts = torch.eye(self.noises + 1, dtype=torch.float64)
+        mixed = _LOUD * torch.cos(torch.arange(self.noises + 1, dtype=torch.float64))
+        for value in lam.tolist():
+            single, _ = self._trace(torch.full((len(parts),), value, dtype=torch.float64), parts)
+            whole, _ = self._trace(lam.new_tensor([value]), mixed[None])
+            expected, size = single[-1] @ mixed, single[-1].abs() @ mixed.abs()
+            if not bool(torch.isfinite(whole).all() and torch.isfinite(single).all()):
+                raise InputError(f"{self._name}: its steps give NaN or infinity; `singdiffusion diagnose` says why")
+            if not float((whole[-1, 0] - expected).abs()) <= _LINEAR * float(size):
+                raise InputError(
+                    f"{self._name}: its steps are not linear, so it has no response; {_why(self.scheduler)}"
+                )
+
+    def end(self, sigma: float) -> _Level:
+        """Where the sampler stops, by the noise that is left: α follows from the units in which α and σ go together until then."""
+        alpha_of = {
+            "data scale": lambda s: 1.0,
+            "flow": lambda s: 1 - s,
+            "variance preserving": lambda s: math.sqrt(max(0.0, 1 - s**2)),
+        }
+        off = {name: max(abs(f(level.sigma) - level.alpha) for level in self.levels) for name, f in alpha_of.items()}
+        return _Level(alpha_of[min(off, key=lambda name: off[name])](sigma), sigma)
+
+    @property
+    def _name(self) -> str:
+        return type(self.scheduler).__name__
+
+    def _trace(self, lam: Tensor, amounts: Tensor) -> tuple[Tensor, int]:
+        """The latents at the start and after each step, shape (steps + 1, batch), and how often noise was drawn.
+
+        Args:
+            lam: an eigenvalue an entry, shape (batch,).
+            amounts: of the start, and of each noise, shape (batch, 1 + noises).
+        """
+        scheduler = copy.deepcopy(self.scheduler)
+        x = _as_images(amounts[:, 0] * float(getattr(scheduler, "init_noise_sigma", 1.0)))
+        states = [x]
+        with _Pulses(amounts) as pulses:
+            for t, level, scale in zip(self.timesteps, self.levels, self._scales, strict=True):
+                seen = _scaled(scheduler, x, t)
+                answer = _answer(scheduler, x, seen, _as_images(lam), _Level(level.alpha * scale, level.sigma * scale))
+                try:
+                    x = scheduler.step(answer, t, x).prev_sample.double()
+                except Exception as error:  # whatever a scheduler raises that is not meant to be stepped so
+                    raise InputError(f"{self._name}: cannot be stepped ({first_sentence(error)})") from error
+                states.append(x)
+        return torch.stack(states).flatten(1), pulses.draws
+
+
+def _prepared(scheduler: Scheduler, steps: int | None, set_timesteps: dict[str, Any]) -> Scheduler:
+    """A copy after `set_timesteps`."""
+    name = type(scheduler).__name__
+    flag = next((f for f in ("thresholding", "clip_sample") if scheduler.config.get(f)), None)
+    if flag is not None:
+        raise InputError(
+            f"{name}: {flag} cuts pictures off, so its steps are not linear and have no response; set {flag} to false"
+        )
+    prepared = copy.deepcopy(scheduler)
+    try:
+        prepared.set_timesteps(*(() if steps is None else (steps,)), **set_timesteps)
+    except Exception as error:  # whatever a scheduler raises for steps that it cannot take
+        raise InputError(f"{name}: set_timesteps refuses {steps} steps ({first_sentence(error)})") from error
+    if prepared.timesteps[0] < prepared.timesteps[-1]:
+        raise InputError(f"{name}: runs from data to noise, so it keeps nothing; use a scheduler that samples")
+    return prepared
+
+
+def _seen_level(scheduler: Scheduler, timestep: Tensor) -> _Level:
+    """`(α, σ)` of what the network sees at a timestep: the schedule's at what it is told, of a flow what the scheduler itself mixes."""
+    if not matches_flow(scheduler):
+        return _Level(*scheduled(scheduler, float(timestep)))
+    mix = scheduler.scale_noise if hasattr(scheduler, "scale_noise") else None
+    data, noise = (torch.tensor([v], dtype=torch.float64) for v in (1.0, 0.0))
+
+    def factor(y: Tensor, n: Tensor) -> float:
+        probe = copy.deepcopy(scheduler)
+        told = timestep[None]
+        return float(probe.scale_noise(y, told, n) if mix else probe.add_noise(y, n, told))
+
+    return _Level(factor(data, noise), factor(noise, data))
+
+
+def _input_scale(scheduler: Scheduler, timestep: Tensor) -> float:
+    return float(_scaled(copy.deepcopy(scheduler), torch.ones(1, dtype=torch.float64), timestep))
+
+
+def _scaled(scheduler: Scheduler, x: Tensor, timestep: Tensor) -> Tensor:
+    """What the network is given of the latents."""
+    return scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
+
+
+def _answer(scheduler: Scheduler, x: Tensor, seen: Tensor, lam: Tensor, level: _Level) -> Tensor:
+    """What a network that knows the law predicts, in the scheduler's kind of prediction, shape of x."""
+    alpha, sigma = level
+    x_hat = formula.posterior_slope(alpha, sigma, lam) * seen
+    if hasattr(
+        scheduler, "precondition_outputs"
+    ):  # EDM's networks give neither ε nor x̂ but a mixture, which is measured
+        now = scheduler.sigmas[scheduler.step_index or 0]
+        rest, unit = (scheduler.precondition_outputs(*pair, now) for pair in ((x, 0 * x), (0 * x, torch.ones_like(x))))
+        return (x_hat - rest) / unit
+    noise = formula.epsilon_of(seen, x_hat, alpha, sigma)
+    kinds = {
+        "epsilon": noise,
+        "v_prediction": formula.v_of(noise, x_hat, alpha, sigma),
+        "sample": x_hat,
+        "flow_prediction": noise - x_hat,
+    }
+    kind = scheduler.config.get("prediction_type", "flow_prediction" if matches_flow(scheduler) else "epsilon")
+    if kind not in kinds:
+        raise InputError(
+            f"{type(scheduler).__name__}: prediction_type {kind!r} is not known; use one of {', '.join(kinds)}"
+        )
+    return kinds[kind]
+
+
+def _as_images(values: Tensor) -> Tensor:
+    """Shape (batch, 1, 1, 1): some schedulers read the number of channels."""
+    return values.view(-1, 1, 1, 1)
+
+
+def _why(scheduler: Scheduler) -> str:
+    flags = [f for f in ("thresholding", "clip_sample", "dynamic_thresholding_ratio") if scheduler.config.get(f)]
+    return f"set {', '.join(flags)} to false" if flags else "use another scheduler"

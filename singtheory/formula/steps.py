@@ -1,0 +1,105 @@
+"""Group F: what each step keeps of the data's spread, along one eigenvalue λ of Σ.
+
+With `v = α²λ + σ²` (`marginal_var`) and `θ = arctan √(γλ)`: `cos θ = σ/√v`, `sin θ = α√λ/√v`; θ runs from 0 where α = 0 to π/2 where σ = 0.
+"""
+
+from singtheory.formula.kernels import snr
+from singtheory.formula.number import Namespace, Number
+from singtheory.formula.terminal import marginal_var, noise_start_gain, posterior_slope
+
+
+def spread_angle(alpha: Number, sigma: Number, eigenvalue: Number, xp: Namespace) -> Number:
+    """`θ = arctan √(γλ)`, from 0 at α = 0 to π/2 at σ = 0 (F1)."""
+    return xp.atan2(alpha * xp.sqrt(eigenvalue), sigma)
+
+
+def ddim_spread_factor(
+    alpha_t: Number, alpha_s: Number, sigma_t: Number, kept_std: Number, eigenvalue: Number
+) -> Number:
+    """`(α_sα_tλ + kept_std σ_t)/v_t`, by which a DDIM step multiplies the deviation of `x_t` from `α_t μ` (F1, F9).
+
+    `kept_std = √(σ_s² − σ_η²)` is what the step keeps of the old noise, `σ_s` for DDIM(0).
+    """
+    slope = posterior_slope(alpha_t, sigma_t, eigenvalue)  # of x̂
+    return alpha_s * slope + kept_std * sigma_t / marginal_var(alpha_t, sigma_t, eigenvalue)
+
+
+def flow_spread_factor(
+    alpha_t: Number, sigma_t: Number, alpha_s: Number, sigma_s: Number, eigenvalue: Number, xp: Namespace
+) -> Number:
+    """`√(v_s/v_t)`, by which the exact flow multiplies the deviation from the mean (C7, F1)."""
+    return xp.sqrt(marginal_var(alpha_s, sigma_s, eigenvalue) / marginal_var(alpha_t, sigma_t, eigenvalue))
+
+
+def step_kept(
+    alpha_t: Number, sigma_t: Number, alpha_s: Number, sigma_s: Number, eigenvalue: Number, xp: Namespace
+) -> Number:
+    """`cos(θ_s − θ_t) = (α_sα_tλ + σ_sσ_t)/√(v_s v_t)`, the share of the standard deviation that a DDIM(0) step keeps (F1).
+
+    A sum of two positive terms: no digit is lost where the angles are near.
+    """
+    product = marginal_var(alpha_t, sigma_t, eigenvalue) * marginal_var(alpha_s, sigma_s, eigenvalue)
+    return (alpha_s * alpha_t * eigenvalue + sigma_s * sigma_t) / xp.sqrt(product)
+
+
+def first_step_kept(snr_s: Number, eigenvalue: Number, xp: Namespace) -> Number:
+    """`cos θ_s = 1/√(1 + γ_s λ)`, what the mean start at s keeps, which is the first step from `α_1 = 0` (F2)."""
+    return 1 / xp.sqrt(1 + snr_s * eigenvalue)
+
+
+def kept_var_after(
+    kept_var: Number,
+    alpha_t: Number,
+    alpha_s: Number,
+    sigma_t: Number,
+    sigma_s: Number,
+    noise_var: Number,
+    kept_std: Number,
+    eigenvalue: Number,
+) -> Number:
+    """`r_s = [f² v_t r_t + σ_η²]/v_s`, the share of the variance kept after a DDIM(η) step, f its factor (F9)."""
+    factor = ddim_spread_factor(alpha_t, alpha_s, sigma_t, kept_std, eigenvalue)
+    moved = factor**2 * marginal_var(alpha_t, sigma_t, eigenvalue) * kept_var
+    return (moved + noise_var) / marginal_var(alpha_s, sigma_s, eigenvalue)
+
+
+def ancestral_loss(b: Number, alpha_t: Number, sigma_t: Number, eigenvalue: Number) -> Number:
+    """`b²λσ_t²/v_t`, the variance that one ancestral step (η = 1) misses, b the bridge's (B7, F9)."""
+    return b**2 * eigenvalue * sigma_t**2 / marginal_var(alpha_t, sigma_t, eigenvalue)
+
+
+def shifted_time(t: Number, shift: Number) -> Number:
+    """`t' = st/(1 + (s − 1)t)`, the timestep shift of flow models; it divides √γ by s (F3)."""
+    return shift * t / (1 + (shift - 1) * t)
+
+
+def resolution_shift(dim: Number, reference_dim: Number, xp: Namespace) -> Number:
+    """`√(d/d_0)`: with λ ∝ d this shift leaves what each step keeps as it is at `d_0` (F6)."""
+    return xp.sqrt(dim / reference_dim)
+
+
+def matched_gain(snr_s: Number, eigenvalue: Number, xp: Namespace) -> Number:
+    """`½(γλ − log(1 + γλ))`, the nats that matching one direction of the start takes away (B5, F5)."""
+    return (snr_s * eigenvalue - xp.log1p(snr_s * eigenvalue)) / 2
+
+
+def zero_init_cost(
+    alpha: Number, sigma: Number, mean_norm2: Number, mean_error2: Number, trace: Number, dim: int, xp: Namespace
+) -> Number:
+    """`½{α²‖μ‖² − γ‖μ − μ̂‖² + (α² − γ) tr Σ + d(σ² − 1 − log σ²)}`: nats by which `x_1` itself is farther than a mean start with `μ̂` (F7)."""
+    return noise_start_gain(alpha, sigma, mean_norm2, trace, dim, xp) - snr(alpha, sigma) * mean_error2 / 2
+
+
+def even_angles_kept(steps: Number, angle: Number, xp: Namespace) -> Number:
+    """`cos(Θ/N)^N`, what N steps of equal angle keep of one λ, `Θ = π/2` from noise to data: the most that N steps can (F8)."""
+    return xp.cos(angle / steps) ** steps
+
+
+def even_angles_loss(steps: Number, angle: Number) -> Number:
+    """`Θ²/2N + Θ⁴/12N³`, to which `−log` of that tends for many steps (F8)."""
+    return angle**2 / (2 * steps) + angle**4 / (12 * steps**3)
+
+
+def angle_rate(snr: Number, eigenvalue: Number, xp: Namespace) -> Number:
+    """`dθ/d log γ = ½ √(γλ)/(1 + γλ)` (F8)."""
+    return xp.sqrt(snr * eigenvalue) / (2 * (1 + snr * eigenvalue))
