@@ -11,7 +11,7 @@ from proofs_checks.claim import REGISTRY, Check, Claim, Outcome, Sides, Verdict
 from proofs_checks.context import Context
 from singtheory.errors import unknown_name
 
-GROUPS = ("a_kernels", "b_gaussian_error", "c_terminal", "d_origin", "e_samplers")
+GROUPS = ("a_kernels", "b_gaussian_error", "c_terminal", "d_origin", "e_samplers", "f_steps")
 """The modules that register claims, one for each group of the theory."""
 
 _LOG = logging.getLogger(__name__)

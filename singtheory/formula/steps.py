@@ -78,11 +78,6 @@ def resolution_shift(dim: Number, reference_dim: Number, xp: Namespace) -> Numbe
     return xp.sqrt(dim / reference_dim)
 
 
-def matched_gain(snr_s: Number, eigenvalue: Number, xp: Namespace) -> Number:
-    """`½(γλ − log(1 + γλ))`, the nats that matching one direction of the start takes away (B5, F5)."""
-    return (snr_s * eigenvalue - xp.log1p(snr_s * eigenvalue)) / 2
-
-
 def zero_init_cost(
     alpha: Number, sigma: Number, mean_norm2: Number, mean_error2: Number, trace: Number, dim: int, xp: Namespace
 ) -> Number:
