@@ -1,5 +1,5 @@
 """Group F: what each step keeps; importing it registers its claims."""
 
-from proofs_checks import f_cosine
+from proofs_checks import f_cosine, f_ends, f_grids, f_samplers
 
-__all__ = ["f_cosine"]
+__all__ = ["f_cosine", "f_ends", "f_grids", "f_samplers"]
