@@ -285,6 +285,54 @@ def _check_targets(data: str, json_file: Path | None, report: Path | None) -> No
     files.check_distinct([("--json", json_file), *(("--report", file) for file in of_report)], [("--data", data)])
 
 
+@app.command()
+def response(
+    schedule: ScheduleOption = "rectified-flow",
+    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 10,
+    spacing: Annotated[str, typer.Option(help="leading, trailing or linspace.")] = "trailing",
+    shift: Annotated[float, typer.Option(help="Timestep shift of flow models; 1 is none.")] = 1.0,
+    eta: Annotated[float, typer.Option(help="Of DDIM: 0 is deterministic, 1 ancestral.")] = 0.0,
+    start: Annotated[str, typer.Option(help="noise, mean or matched.")] = "mean",
+    corrected: Annotated[
+        bool, typer.Option("--corrected", help="Divide the steps between the first and the last by their cosine.")
+    ] = False,
+    data: Annotated[
+        str | None, typer.Option("--data", help="The eigenvalues of these data, read as by the other commands.")
+    ] = None,
+    eigenvalues: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Eigenvalues of the data's covariance.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the curve, the data and the quarter circle.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results.")] = None,
+) -> None:
+    """What a sampler keeps of the data's spread along each eigenvalue: the cosine law (F1, F9)."""
+    typer.echo(f"singtheory response: {steps} {spacing} steps of {schedule} (loading)")
+    sys.stdout.flush()
+    with _one_line_errors():
+        from proofs_checks import console, response_run
+        from proofs_checks.console_response import response_table
+        from singtheory import files
+        from singtheory.provenance import command_line, provenance
+
+        for file in (picture, json_file):
+            if file is not None:
+                files.check_file(file)
+        request = response_run.Request(schedule, steps, spacing, shift, eta, start, corrected, data, eigenvalues)
+        found = provenance(command_line("singtheory"), 0, "cpu") | response_run.run(request)
+        if json_file is not None:
+            files.write_json(json_file, found)
+        if picture is not None:
+            from proofs_checks.picture_response import response_picture
+
+            files.write_bytes(picture, response_picture(found).png())
+        console.show(response_table(found))
+        for file in (picture, json_file):
+            if file is not None:
+                typer.echo(f"written to {file}")
+
+
 def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, full: bool, device: str) -> "Context":
     """The circumstances of the run; the error probability is split evenly over its statistical checks."""
     from proofs_checks.context import Context

@@ -32,10 +32,10 @@ def shifted_times(steps: int, shift: float) -> Tensor:
     return formula.shifted_time(torch.linspace(1, 0, steps + 1, dtype=torch.float64), shift)
 
 
-def _symbols() -> tuple[sympy.Symbol, ...]:
+def _symbols() -> tuple[sympy.Symbol, sympy.Symbol, sympy.Symbol, sympy.Symbol, sympy.Symbol]:
     """`α_t, σ_t, α_s, σ_s ≥ 0` and λ > 0: the ends of time are inside."""
-    names = sympy.symbols("alpha_t sigma_t alpha_s sigma_s", nonnegative=True)
-    return *names, sympy.Symbol("lam", positive=True)
+    a_t, s_t, a_s, s_s = sympy.symbols("alpha_t sigma_t alpha_s sigma_s", nonnegative=True)
+    return a_t, s_t, a_s, s_s, sympy.Symbol("lam", positive=True)
 
 
 def _law_of_cosines(a_t: Any, s_t: Any, a_s: Any, s_s: Any, lam: Any) -> Any:
@@ -46,8 +46,8 @@ def _law_of_cosines(a_t: Any, s_t: Any, a_s: Any, s_s: Any, lam: Any) -> Any:
 
 def _f1_symbolic(sides: Sides, _: Context) -> Outcome:
     """A step of DDIM(0) on the denoiser that Bayes' rule gives, over the flow's factor."""
-    *ends, lam = _symbols()
-    a_t, s_t, a_s, s_s = ends
+    a_t, s_t, a_s, s_s, lam = _symbols()
+    ends = a_t, s_t, a_s, s_s
     x, mean = sympy.symbols("x mu", real=True)
     x_hat = mean + formula.posterior_slope(a_t, s_t, lam) * (x - a_t * mean)
     bayes = symbolic.gaussian_denoiser(x, mean, lam, a_t, sympy.Symbol("s", positive=True))
@@ -170,7 +170,7 @@ register(
 
 def _f2_symbolic(sides: Sides, _: Context) -> Outcome:
     """From α = 0 with the exact denoiser, and the starts at s by the brightness law."""
-    _, _, a_s, _, lam = _symbols()
+    *_ends, a_s, _s_s, lam = _symbols()
     s_s, s_1 = sympy.symbols("sigma_s sigma_1", positive=True)
     v_s = formula.marginal_var(a_s, s_s, lam)
     first = sides["first"](formula.snr(a_s, s_s), lam, NAMES)
@@ -226,8 +226,8 @@ register(
 
 def _f3_symbolic(sides: Sides, _: Context) -> Outcome:
     """A step reversed, and a shift on rectified flow."""
-    *ends, lam = _symbols()
-    a_t, s_t, a_s, s_s = ends
+    a_t, s_t, a_s, s_s, lam = _symbols()
+    ends = a_t, s_t, a_s, s_s
     t, shift, scale, q_t, q_s = sympy.symbols("t shift k q_t q_s", positive=True)
     mirrored = formula.step_kept(s_s, a_s, s_t, a_t, sides["mirror"](lam), NAMES)
     rescaled = formula.step_kept(scale * a_t, scale * s_t, a_s, s_s, lam, NAMES)

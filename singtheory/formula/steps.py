@@ -69,8 +69,8 @@ def ancestral_loss(b: Number, alpha_t: Number, sigma_t: Number, eigenvalue: Numb
 
 
 def shifted_time(t: Number, shift: Number) -> Number:
-    """`t' = st/(1 + (s − 1)t)`, the timestep shift of flow models; it divides √γ by s (F3)."""
-    return shift * t / (1 + (shift - 1) * t)
+    """`t' = st/(st + 1 − t)`, the timestep shift of flow models, exact at both ends; it divides √γ by s (F3)."""
+    return shift * t / (shift * t + (1 - t))
 
 
 def resolution_shift(dim: Number, reference_dim: Number, xp: Namespace) -> Number:

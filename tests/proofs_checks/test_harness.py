@@ -141,5 +141,11 @@ def test_statistical_checks_share_the_error():
 
 def test_registry_holds_the_statements_of_this_release():
     expected = [*(f"A{k}" for k in range(1, 6)), *(f"B{k}" for k in range(1, 13))]
-    expected += [*(f"C{k}" for k in range(1, 10)), *(f"D{k}" for k in range(1, 7)), "E1", "E2"]
+    expected += [
+        *(f"C{k}" for k in range(1, 10)),
+        *(f"D{k}" for k in range(1, 7)),
+        "E1",
+        "E2",
+        *(f"F{k}" for k in range(1, 11)),
+    ]
     assert sorted(load_claims()) == sorted(expected)
