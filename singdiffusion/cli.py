@@ -16,6 +16,7 @@ import typer  # noqa: E402
 from singdiffusion import cli_evaluate  # noqa: E402
 from singdiffusion.cli_convert import convert  # noqa: E402
 from singdiffusion.cli_diagnose import diagnose  # noqa: E402
+from singdiffusion.cli_response import response  # noqa: E402
 from singdiffusion.cli_sample import sample  # noqa: E402
 from singdiffusion.cli_train import cache, train  # noqa: E402
 from singdiffusion.printing import replace_what_cannot_be_printed  # noqa: E402
@@ -29,7 +30,7 @@ def main() -> None:
     replace_what_cannot_be_printed()
 
 
-for _command in (convert, sample, diagnose, cache, train):
+for _command in (convert, sample, diagnose, response, cache, train):
     app.command()(_command)
 app.add_typer(cli_evaluate.app, name="evaluate")
 

@@ -130,3 +130,15 @@ def brightness_table(rows: "Sequence[Brightness]") -> Table:
 def findings(found: Sequence[Finding]) -> str:
     """The sentences, each with the code that mends it below."""
     return "\n".join("\n".join([finding.sentence, *(f"    {line}" for line in finding.code)]) for finding in found)
+
+
+def response_table(found: dict[str, Any]) -> Table:
+    """What a scheduler keeps, a row an eigenvalue, the largest first and at most twenty."""
+    table = Table(title=f"{found['scheduler']}: standard deviation at the end over the data's (F10)")
+    for name in ("eigenvalue", "kept", "start", "steps", "end"):
+        table.add_column(name, justify="right")
+    rows = sorted(found["rows"], key=lambda row: -row["eigenvalue"])
+    for row in rows[:: max(1, len(rows) // 20)]:
+        cells = (f"{row[part]:.3f}" for part in ("kept", "start", "solver", "end"))
+        table.add_row(f"{row['eigenvalue']:.4g}", *cells)
+    return table

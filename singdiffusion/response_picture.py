@@ -1,0 +1,47 @@
+"""What a scheduler keeps, in a picture: the curve over the eigenvalues, its parts, and the data beneath."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+_PARTS = (
+    ("kept", "whole sampler", "#0072B2", "-", 2.2),
+    ("start", "start", "#D55E00", "--", 1.4),
+    ("solver", "steps", "#009E73", "--", 1.4),
+    ("end", "end", "0.5", ":", 1.4),
+)
+
+
+def draw(found: Mapping[str, Any]) -> bytes:
+    """A PNG from the JSON of `singdiffusion response`."""
+    figure = Figure(figsize=(8, 4.6), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    curve, spectrum = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
+    lam = [row["eigenvalue"] for row in found["curve"]]
+    for part, label, colour, style, width in _PARTS:
+        curve.plot(lam, [row[part] for row in found["curve"]], style, color=colour, linewidth=width, label=label)
+    curve.axhline(1, color="0.8", linewidth=0.8)
+    curve.set(
+        xscale="log",
+        ylabel="kept standard deviation",
+        ylim=(0, min(3.0, 1.05 * max(1.0, *(r["kept"] for r in found["curve"])))),
+    )
+    curve.set_title(
+        f"{found['scheduler']}, {len(found['sigmas']) if found['sigmas'] else found['steps']} steps", parse_math=False
+    )
+    curve.grid(alpha=0.25, linewidth=0.6)
+    curve.legend(fontsize=8)
+    if found["marked"]:
+        curve.axvline(found["marked"]["eigenvalue"], color="0.4", linestyle=":")
+        curve.annotate(
+            found["reading"]["name"], (found["marked"]["eigenvalue"], 0.03), rotation=90, ha="right", fontsize=8
+        )
+    spectrum.eventplot([[row["eigenvalue"] for row in found["rows"]]], colors=["#009E73"], linewidths=1)
+    spectrum.set(xlabel="eigenvalue λ", yticks=[])
+    spectrum.set_ylabel("data" if found["data"] else "asked", rotation=0, ha="right", va="center")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

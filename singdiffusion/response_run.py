@@ -1,0 +1,122 @@
+"""A run of `singdiffusion response`: the eigenvalues, the scheduler that was asked for, and what it keeps."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from singdiffusion.checkpoint import Checkpoint
+from singdiffusion.latents import Tracked
+from singdiffusion.reading import Reading, read
+from singdiffusion.response import SchedulerResponse, respond
+from singtheory import data as loaders
+from singtheory.errors import InputError
+from singtheory.response import check_eigenvalues
+
+_PARTS = ("kept", "first", "start", "solver", "end")
+_CURVE, _STEPS, _MOST_ROWS = 60, 50, 400
+"""Eigenvalues of the curve between, steps where none are asked for, and most eigenvalues of data, the largest."""
+_DECADES = -2.0, 4.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of the command, by their names there."""
+
+    source: str
+    steps: int | None
+    sigmas: str | None
+    spacing: str | None
+    data: str | None
+    eigenvalues: str | None
+
+
+def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
+    """What is kept along each eigenvalue that was asked for, and between.
+
+    Raises:
+        InputError: for bad input, and for schedulers that have no response.
+    """
+    if request.data is not None and request.eigenvalues is not None:
+        raise InputError("--data and --eigenvalues: give one of them; eigenvalues come from the data")
+    checkpoint = Checkpoint.find(request.source)
+    scheduler = checkpoint.scheduler(**({} if request.spacing is None else {"timestep_spacing": request.spacing}))
+    steps, options = _steps(request)
+    asked = None if request.eigenvalues is None else check_eigenvalues(numbers("eigenvalues", request.eigenvalues))
+    respond(scheduler, [1.0], steps, **options)  # refuses what it cannot run before data are read
+    reading = None if request.data is None else _reading(checkpoint, request.data, tracked)
+    lam = asked if reading is None else reading.moments.eigenvalues
+    lam = (
+        torch.logspace(*_DECADES, 13, dtype=torch.float64)
+        if lam is None
+        else lam.sort(descending=True).values[:_MOST_ROWS]
+    )
+    marked = None if reading is None else _eigenvalue_along(reading)
+    curve = torch.logspace(
+        min(_DECADES[0], float(lam.min().log10())),
+        max(_DECADES[1], float(lam.max().log10())),
+        _CURVE,
+        dtype=torch.float64,
+    )
+    every = torch.cat([lam, curve, lam.new_tensor([] if marked is None else [marked])])
+    rows = _rows(every, respond(scheduler, every, steps, **options))
+    return {
+        "scheduler": type(scheduler).__name__,
+        "source": request.source,
+        "steps": steps,
+        "sigmas": options.get("sigmas"),
+        "spacing": request.spacing or scheduler.config.get("timestep_spacing"),
+        "data": request.data,
+        "reading": None if reading is None else reading.to_json(),
+        "rows": rows[: len(lam)],
+        "curve": rows[len(lam) : len(lam) + _CURVE],
+        "marked": rows[-1] if marked is not None else None,
+    }
+
+
+def sentence(found: dict[str, Any]) -> str:
+    """The result in one line: of the brightness, if data say which direction that is."""
+    row = found["marked"] or max(found["rows"], key=lambda r: r["eigenvalue"])
+    name = found["reading"]["name"] if found["reading"] else f"the direction of λ = {row['eigenvalue']:.4g}"
+    return (
+        f"Of the spread of {name} {row['kept']:.0%} arrives: {row['start']:.0%} by the start, {row['solver']:.0%} by the steps "
+        f"and {row['end']:.0%} by the end."
+    )
+
+
+def numbers(name: str, text: str) -> list[float]:
+    """Numbers separated by commas. Raises `InputError` for anything else."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{name} {text!r}: give numbers separated by commas, as 900,1,0.01") from None
+
+
+def _steps(request: Request) -> tuple[int | None, dict[str, Any]]:
+    if request.sigmas is None:
+        return request.steps or _STEPS if request.steps != 0 else 0, {}
+    if request.steps is not None:
+        raise InputError("--steps and --sigmas: give one of them; the noise levels say how many steps there are")
+    return None, {"sigmas": numbers("sigmas", request.sigmas)}
+
+
+def _reading(checkpoint: Checkpoint, data: str, tracked: Tracked) -> Reading:
+    loaded = loaders.load(data)
+    vae = checkpoint.autoencoder()
+    if vae is None and checkpoint.has("vae") and loaded.image_shape is not None:
+        raise InputError(
+            f"{checkpoint.name}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
+            "give flattened latents as a two-dimensional .npy with --data"
+        )
+    return read(loaded, vae, tracked)
+
+
+def _eigenvalue_along(reading: Reading) -> float:
+    """The variance along the direction of the reading."""
+    return (reading.data[1] / float(reading.direction.norm())) ** 2
+
+
+def _rows(lam: Tensor, found: SchedulerResponse) -> list[dict[str, float]]:
+    columns = [lam.tolist(), *(getattr(found, part).tolist() for part in _PARTS)]
+    return [dict(zip(("eigenvalue", *_PARTS), row, strict=True)) for row in zip(*columns, strict=True)]
