@@ -308,29 +308,32 @@ def response(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results.")] = None,
 ) -> None:
     """What a sampler keeps of the data's spread along each eigenvalue: the cosine law (F1, F9)."""
-    typer.echo(f"singtheory response: {steps} {spacing} steps of {schedule} (loading)")
-    sys.stdout.flush()
-    with _one_line_errors():
+    with _one_line_errors(f"singtheory response: {steps} {spacing} steps of {schedule} (loading)"):
         from proofs_checks import console, response_run
         from proofs_checks.console_response import response_table
         from singtheory import files
         from singtheory.provenance import command_line, provenance
 
-        for file in (picture, json_file):
+        targets = [("--json", json_file), ("--picture", picture)]
+        for _, file in targets:
             if file is not None:
                 files.check_file(file)
+        files.check_distinct(targets, [("--data", data), ("--schedule", schedule)])
         request = response_run.Request(schedule, steps, spacing, shift, eta, start, corrected, data, eigenvalues)
-        found = provenance(command_line("singtheory"), 0, "cpu") | response_run.run(request)
-        if json_file is not None:
-            files.write_json(json_file, found)
-        if picture is not None:
-            from proofs_checks.picture_response import response_picture
+        found = response_run.run(request, _say_notes)
+        found = provenance(command_line("singtheory"), 0, "cpu") | found
+        try:
+            if json_file is not None:
+                files.write_json(json_file, found)
+            if picture is not None:
+                from proofs_checks.picture_response import response_picture
 
-            files.write_bytes(picture, response_picture(found).png())
-        console.show(response_table(found))
-        for file in (picture, json_file):
+                files.write_bytes(picture, response_picture(found).png())
+        finally:  # what cannot be written can still be read
+            console.show(response_table(found))
+        for _, file in targets:
             if file is not None:
-                typer.echo(f"written to {file}")
+                say(f"written to {file}")
 
 
 def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, full: bool, device: str) -> "Context":

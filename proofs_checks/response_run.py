@@ -1,5 +1,6 @@
 """A run of `singtheory response`: what a grid of DDIM steps keeps along each eigenvalue, from named eigenvalues or from data."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from proofs_checks.record import describe_data
+from proofs_checks.scale import check_powers
 from singtheory import Atoms, InputError, RectifiedFlow, Schedule, formula, response
 from singtheory import data as loaders
 from singtheory.grid import grid_named
@@ -36,7 +38,7 @@ class Request:
     eigenvalues: str | None
 
 
-def run(request: Request) -> dict[str, Any]:
+def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None) -> dict[str, Any]:
     """The rows that were asked for, the curve between, and the angles of the grid.
 
     Raises:
@@ -45,7 +47,8 @@ def run(request: Request) -> dict[str, Any]:
     schedule, times = _grid(request)
     options: dict[str, Any] = {"eta": request.eta, "start": request.start, "corrected": request.corrected}
     response.respond(schedule, times, [1.0], **options)  # refuses wrong options before data are read
-    lam, about, brightness = _spectrum(request)
+    lam, about, brightness, notes = _spectrum(request)
+    tell(notes)
     found = response.respond(schedule, times, lam, **options)
     curve = _curve(lam)
     drawn = response.respond(schedule, times, curve, **options)
@@ -81,20 +84,25 @@ def _grid(request: Request) -> tuple[Schedule, Tensor]:
     return schedule, formula.shifted_time(times, request.shift)
 
 
-def _spectrum(request: Request) -> tuple[Tensor, dict[str, Any] | None, float | None]:
-    """The eigenvalues, what they are of, and that of the brightness where data are pictures."""
+_Spectrum = tuple[Tensor, dict[str, Any] | None, float | None, Sequence[str]]
+
+
+def _spectrum(request: Request) -> _Spectrum:
+    """The eigenvalues, what they are of, that of the brightness where data are pictures, and what of their file is not used."""
     if request.data is not None and request.eigenvalues is not None:
         raise InputError("--data and --eigenvalues: give one of them; eigenvalues come from the data")
     if request.eigenvalues is not None:
-        return response.check_eigenvalues(_parsed(request.eigenvalues)), None, None
+        return response.check_eigenvalues(_parsed(request.eigenvalues)), None, None, ()
     if request.data is None:
-        return torch.logspace(*_DECADES, 15, dtype=torch.float64), None, None
+        return torch.logspace(*_DECADES, 15, dtype=torch.float64), None, None, ()
     loaded = loaders.load(request.data)
+    check_powers(loaded)
     lam = all_components(loaded.law).std.square()
     lam = lam[lam > 1e-12 * lam.max()] if len(lam) else lam
     if len(lam) == 0 or float(lam.max()) == 0:
         raise InputError(f"{loaded.name}: all points are equal, so there is no spread to keep; give different points")
-    return lam.sort(descending=True).values[:_MOST_ROWS], describe_data(loaded), _brightness(loaded.law)
+    brightness = None if loaded.image_shape is None else _brightness(loaded.law)
+    return lam.sort(descending=True).values[:_MOST_ROWS], describe_data(loaded), brightness, loaded.notes
 
 
 def _brightness(law: Atoms) -> float | None:

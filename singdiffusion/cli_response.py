@@ -1,13 +1,13 @@
 """The command `singdiffusion response`."""
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from singdiffusion.cli_shared import one_line_errors
+from singdiffusion.cli_shared import check_output, one_line_errors
+from singdiffusion.printing import say
 
 
 def response(
@@ -35,17 +35,16 @@ def response(
 
     The scheduler itself runs, on the denoiser of Gaussian data; no network is needed. Data are read as by `diagnose`.
     """
-    typer.echo(f"singdiffusion response: {source} (loading)")
-    sys.stdout.flush()
     with one_line_errors():
+        say(f"singdiffusion response: {source} (loading)")
         from singdiffusion import console, response_run
         from singdiffusion.response_run import Request
-        from singtheory.files import check_file, write_bytes, write_json
+        from singtheory.files import check_distinct, write_bytes, write_json
         from singtheory.provenance import command_line, provenance
 
         for file in (json_file, picture):
-            if file is not None:
-                check_file(file)
+            check_output(file, source, data)
+        check_distinct([("--json", json_file), ("--picture", picture)], [])
         request = Request(source, steps, sigmas, spacing, data, eigenvalues)
         found = response_run.run(request, partial(console.tracked, what="encoding"))
         found = provenance(command_line("singdiffusion"), 0, "cpu") | found
@@ -56,7 +55,7 @@ def response(
 
             write_bytes(picture, draw(found))
         console.show(console.response_table(found))
-        typer.echo(response_run.sentence(found))
+        say(response_run.sentence(found))
         for file in (json_file, picture):
             if file is not None:
-                typer.echo(f"written to {file}")
+                say(f"written to {file}")
