@@ -130,7 +130,7 @@ register(
         statement=r"Gaussian data, an eigenvector of $\Sigma$ of eigenvalue $\lambda$, $\theta_t = \arctan\sqrt{\gamma_t\lambda}$. A DDIM(0) step from $t$ to $s$ multiplies the "
         r"deviation from $\alpha\mu$ by $(\alpha_s\alpha_t\lambda + \sigma_s\sigma_t)/v_t$, $v_t = \alpha_t^2\lambda + \sigma_t^2$; the flow by $\sqrt{v_s/v_t}$; their ratio is "
         r"$\cos(\theta_s - \theta_t)$. A grid keeps $\prod_k\cos\Delta\theta_k \le 1$ of the standard deviation along $\lambda$.",
-        source="new here; the product without its angles is in Benita, Elad and Keshet 2025 (arXiv 2502.00180)",
+        source="derived on its page; the product without its angles is in Benita, Elad and Keshet 2025 (arXiv 2502.00180)",
         assumptions=r"Gaussian data, the exact denoiser, $\lambda > 0$, $0 \le s < t \le 1$; any schedule.",
         derivation=r"$\hat{x} - \mu = \frac{\alpha\lambda}{v}(x - \alpha\mu)$ and $\epsilon^* = \frac{\sigma}{v}(x - \alpha\mu)$, so the step "
         r"$\alpha_s\hat{x} + \sigma_s\epsilon^*$ has the factor $(\alpha_s\alpha_t\lambda + \sigma_s\sigma_t)/v_t$. With $\cos\theta = \sigma/\sqrt{v}$ and "
@@ -204,7 +204,7 @@ register(
         statement=r"Where $\alpha_1 = 0$ the first DDIM(0) step to $s$ on the exact denoiser is the mean start $\alpha_s\mu + \sigma_s x_1/\sigma_1$ and keeps "
         r"$\cos\theta_s = 1/\sqrt{1 + \gamma_s\lambda}$ of the standard deviation. A sampler that starts at $s$ from $N(0, I)$ keeps $\cos\theta_s/\sigma_s$ (C7): "
         r"the same step with the average image set to zero and too wide a $\sigma$.",
-        source="new here; the brightness of ε-models and the first step of flow models are one formula",
+        source="derived on its page",
         assumptions=r"Gaussian data, the exact denoiser, $\sigma_1 > 0$, $0 < s < 1$ with $\sigma_s > 0$.",
         derivation=r"At $\alpha_1 = 0$ the denoiser is $\mu$ (C1), so $\theta_1 = 0$ and F1's cosine is $\cos\theta_s = \sigma_s/\sqrt{v_s}$, what C7 has for the mean start. "
         r"The noise start is wider by $1/\sigma_s$.",
@@ -278,7 +278,7 @@ register(
         statement=r"$\theta(1/\gamma\lambda) = \pi/2 - \theta(\gamma\lambda)$: a grid reversed by $\gamma \to 1/\gamma$ keeps along $1/\lambda$ what it kept along $\lambda$; on rectified flow "
         r"$t \to 1 - t$ does it. A timestep shift $t' = st/(1 + (s-1)t)$ divides $\sqrt\gamma$ by $s$, so what is kept along $\lambda$ with shift $s$ is what is kept along "
         r"$\lambda/s^2$ without.",
-        source="new here",
+        source="derived on its page",
         assumptions=r"Gaussian data, the exact denoiser, DDIM(0), $\lambda > 0$; the shift on rectified flow.",
         derivation=r"$\arctan(1/x) = \pi/2 - \arctan x$ for $x > 0$, and differences of angles only change their sign. With $\sqrt\gamma = (1-t)/t$: "
         r"$1 - t' = (1-t)/(1 + (s-1)t)$, so $\sqrt{\gamma'} = \sqrt\gamma/s$ and $\gamma'\lambda = \gamma\lambda/s^2$.",

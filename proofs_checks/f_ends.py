@@ -102,7 +102,7 @@ register(
         r"that end is removable. The last step $\hat{x}$ of DDIM(0) has $W_2^2 \le mmse(\gamma)$, exponentially small for atoms, while divided by its cosine "
         r"$\sqrt{\gamma\lambda/(1+\gamma\lambda)}$ it is off by $W_2 \ge \sqrt\lambda\,(\sqrt{1 + 1/\gamma\lambda} - 1) - \sqrt{1 + 1/\gamma\lambda}\,\sqrt{mmse(\gamma)}$, which falls like $1/\gamma$ alone: "
         r"that end is inherent.",
-        source="new here, from C5, B6 and D3",
+        source="derived on its page, from C5, B6 and D3",
         assumptions=r"Bounded support for the first part; atoms on a line for the second.",
         derivation=r"The first part is B6's order for the posterior at $\gamma = 0$, which is the law itself (C5). For the second, with $c = \sqrt{1 + 1/\gamma\lambda}$ the end is "
         r"$\mu + c(\hat{x} - \mu)$; $W_2$ from $\mu + c(x_0 - \mu)$ is at most $c\sqrt{mmse}$ in the coupling by $x_t$, and that law is $(c - 1)\sqrt\lambda$ from the data, "
@@ -165,7 +165,7 @@ register(
         title="The first step in nats",
         statement=r"The first step leaves $KL(q_s\|N(\alpha_s\mu, \sigma_s^2I)) = \frac12\int_0^{\gamma_s}(mmse(0) - mmse(\gamma))d\gamma$ (C5). The exact flow carries it to the end unreduced. "
         r"Matching the direction of eigenvalue $\lambda_i$ takes $\frac12(\gamma_s\lambda_i - \log(1 + \gamma_s\lambda_i))$ of it away, whatever the law.",
-        source="new here, from B5 and C5",
+        source="derived on its page, from B5 and C5",
         assumptions=r"Finite second moments, $0 < s < 1$ with $\sigma_s > 0$; the flow's map from s to any later time is a diffeomorphism (C3, D5).",
         derivation=r"KL does not change under a map that has an inverse. By B5 the KL from a Gaussian of the law's own mean splits into that of the Gaussian with its moments and "
         r"the rest; the first is the sum over eigenvalues.",
@@ -223,7 +223,7 @@ register(
         statement=r"Leaving $x_1$ as it is at s (the first velocity set to zero, CFG-Zero*) instead of the mean start with an estimate $\hat\mu$ of the mean costs "
         r"$\frac12\{\alpha^2\|\mu\|^2 - \gamma\|\mu - \hat\mu\|^2 + (\alpha^2 - \gamma)tr\,\Sigma + d(\sigma^2 - 1 - \log\sigma^2)\}$ nats more: it is better only where "
         r"$\hat\mu$ is worse than nothing.",
-        source="new here, for arXiv 2503.18886",
+        source="derived on its page, for zero-init as in CFG-Zero* (arXiv 2503.18886)",
         assumptions=r"Finite second moments, $0 < s < 1$, $\sigma_s > 0$, $\gamma = \alpha_s^2/\sigma_s^2$.",
         derivation=r"$KL(q_s\|N(0, I)) - KL(q_s\|N(\alpha\hat\mu, \sigma^2I)) = E_{q_s}[\log N(x; \alpha\hat\mu, \sigma^2I) - \log N(x; 0, I)]$, which reads only mean and trace of the covariance of $x_s$.",
         sides={"cost": formula.zero_init_cost},

@@ -50,7 +50,7 @@ register(
         title="Resolution",
         statement=r"If pictures of d pixels keep their low frequencies, their $\lambda$ grow like d. On rectified flow a timestep shift $\sqrt{d/d_0}$ then keeps along each of them what "
         r"was kept at $d_0$ pixels: $\sqrt{\gamma_1} \propto 1/\sqrt d$. With a matched first step the large $\lambda$ need no shift.",
-        source="new here; the rule is that of Esser et al. 2024 (arXiv 2403.03206), which shifts by √(m/n)",
+        source="derived on its page; the rule is that of Esser et al. 2024 (arXiv 2403.03206), which shifts by √(m/n)",
         assumptions=r"Gaussian data, the exact denoiser, DDIM(0) on rectified flow; $\lambda = c\,d$, exact for pictures enlarged by repeating pixels.",
         derivation=r"Repeating each pixel m times multiplies the covariance along a picture by m, for its unit vector is $1/\sqrt m$ of each. By F3 a shift s makes "
         r"$\gamma\lambda$ into $\gamma\lambda/s^2$, so $s^2 = d/d_0$ undoes the growth.",
@@ -147,7 +147,7 @@ register(
         statement=r"For one $\lambda$ equal steps of $\theta$ are best: N steps over an angle $\Theta$ keep $\cos(\Theta/N)^N$, and $-\log$ of it is "
         r"$\Theta^2/2N + \Theta^4/12N^3 + \dots$; from noise to data $\Theta = \pi/2$. For $\sum_i w_i(-\log\prod\cos\Delta\theta_i)$, N times the least cost tends to "
         r"$\frac12R^2$, $R = \int\sqrt{\sum_i w_i(d\theta_i/d\log\gamma)^2}\,d\log\gamma$, on nodes at equal parts of R.",
-        source="new here",
+        source="derived on its page",
         assumptions=r"Gaussian data, the exact denoiser, DDIM(0), $w_i \ge 0$; ends given.",
         derivation=r"$(\log\cos)'' = -1/\cos^2 < 0$, so by Jensen's inequality the sum over steps of a given total is largest for equal ones. For many steps "
         r"$-\log\cos\Delta\theta = \Delta\theta^2/2 + \dots$; with n(u) nodes a unit of any parameter the cost is $\frac12\int\sum_i w_i\dot\theta_i^2/n\,du$, least by Cauchy and Schwarz for "

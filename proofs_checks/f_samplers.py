@@ -64,7 +64,7 @@ register(
         statement=r"Let r be the share of the variance that is kept. A step of DDIM(η): "
         r"$r_s = [(\alpha_s\alpha_t\lambda + \sqrt{\sigma_s^2 - \sigma_\eta^2}\,\sigma_t)^2 r_t/v_t + \sigma_\eta^2]/v_s$. At $\eta = 1$ one step from the right law misses exactly "
         r"$b^2\lambda\sigma_t^2/v_t$ of the variance.",
-        source="new here, with B7",
+        source="derived on its page, with B7",
         assumptions=r"Gaussian data, the exact denoiser, $\lambda > 0$, $0 \le s < t \le 1$, $\sigma_t > 0$, fresh noise independent of $x_t$.",
         derivation=r"The deterministic part multiplies the deviation by F1's factor with what is kept of the old noise in the place of $\sigma_s$, and independent variances add. At $\eta = 1$ the step is the bridge with "
         r"$\hat{x}$ for $x_0$, so it misses the variance of $b(x_0 - \hat{x})$, and $Var(x_0|x_t) = \lambda\sigma_t^2/v_t$.",
@@ -165,7 +165,7 @@ register(
         title="The response of a sampler",
         statement=r"On Gaussian data every sampler without thresholds is linear in its start and its noises, so the variance that arrives along $\lambda$ is the sum of the squared "
         r"responses to each of them, run one at a time on $\hat{x} = \mu + \frac{\alpha\lambda}{v}(x - \alpha\mu)$.",
-        source="new here",
+        source="derived on its page",
         assumptions=r"Gaussian data, the exact denoiser; a sampler whose steps are linear in $x_t$, in $\hat{x}$ and in its noises, the noises independent of unit variance.",
         derivation=r"$\hat{x} - \mu$ is linear in $x - \alpha\mu$ along each eigenvector, and a composition of linear maps is linear. Variances of independent terms add.",
         sides={"total": lambda responses: responses.square().sum(dim=0).sqrt(), "denoiser": _linear},

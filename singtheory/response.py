@@ -72,7 +72,7 @@ def respond(
     matched: int = 0,
     corrected: bool = False,
 ) -> Response:
-    """`spread_kept` with what the start alone keeps; arguments and errors are the same."""
+    """`spread_kept` with what the start alone keeps, the response of DDIM (F10); arguments and errors are the same."""
     lam, grid = check_eigenvalues(eigenvalues), _check_times(times)
     _check_choices(lam, eta, start, matched, corrected)
     mended = _largest(lam, matched or len(lam))

@@ -93,7 +93,7 @@ class Components:
 
 
 def matched_start(noise: Tensor, mean: Tensor, components: Components, alpha: Number, sigma: Number) -> Tensor:
-    """`α μ + σ x_1 + Σ_k (√(α² s_k² + σ²) − σ) ⟨x_1, φ_k⟩ φ_k`: mean and variance exact along every `φ_k` (C7).
+    """`α μ + σ x_1 + Σ_k (√(α² s_k² + σ²) − σ) ⟨x_1, φ_k⟩ φ_k`: mean and variance exact along every `φ_k` (C7); right for every law (F4).
 
     Args:
         noise: `x_1`, shape (batch, ...).

@@ -42,7 +42,7 @@ def trace_diameter_bound(diameter: Number, atoms: int, dim: int) -> Number:
 
 
 def kl_gauss_term(gap: Number, eigenvalue: Number, xp: Namespace) -> Number:
-    """`½ (gλ − log(1 + gλ))`, one eigenvalue's part of `KL(M‖Q)` (B5)."""
+    """`½ (gλ − log(1 + gλ))`, one eigenvalue's part of `KL(M‖Q)` (B5); what matching it at the first step takes away (F5)."""
     return (gap * eigenvalue - xp.log1p(gap * eigenvalue)) / 2
 
 
