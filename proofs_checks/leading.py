@@ -19,7 +19,7 @@ SHARP = 1e-9
 """Rounding of a TV that is still a measurement."""
 REACH = (300.0, 60.0)
 """Noise standard deviations over which atoms may lie for a quadrature, along a line and in a plane."""
-ATOMS = (500, 64)
+ATOMS = (500, 12)
 """How many they may be."""
 
 
