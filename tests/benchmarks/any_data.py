@@ -6,7 +6,7 @@ on where it stopped: sets that the summary holds are not done again. The summary
     {"sets": [{"set", "points", "dim", "exit", "seconds", "refuted": [ids], "undecided": [ids], "standing_twins": [[id, twin]],
     "message"}, …], "count", "with_refuted", "with_two_undecided", "with_standing_twins", "slowest"}
 
-with exit status 2 and its message where the data hold nothing to measure, and -1 where the time ran out.
+with exit status 2 and its message where the data hold nothing to measure, -1 where the time ran out, and -2 where it ended without a result.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ import numpy as np
 from tests.data_sets import Set, all_sets
 
 
-def verified(folder: Path, number: int, made: Set, claims: str, limit: float) -> dict[str, Any]:
+def verified(folder: Path, number: int, made: Set, options: list[str], limit: float) -> dict[str, Any]:
     """One row of the summary."""
     name, points, weights = made
     file, written = folder / f"{number:04d}.npz", folder / f"{number:04d}.json"
@@ -32,7 +33,7 @@ def verified(folder: Path, number: int, made: Set, claims: str, limit: float) ->
         np.savez(file, points=points)
     else:
         np.savez(file, points=points, weights=weights)
-    command = [sys.executable, "-m", "proofs_checks", "verify", "--data", str(file), "--claims", claims]
+    command = [sys.executable, "-m", "proofs_checks", "verify", "--data", str(file), *options]
     start = time.perf_counter()
     try:
         done = subprocess.run(
@@ -47,7 +48,9 @@ def verified(folder: Path, number: int, made: Set, claims: str, limit: float) ->
         status, words = -1, [f"not done in {limit} s"]
     row = {"set": name, "points": len(points), "dim": int(np.prod(points.shape[1:])), "exit": status}
     row["seconds"] = round(time.perf_counter() - start, 1)
-    found = json.loads(written.read_text())["claims"] if status in (0, 1, 3) and written.exists() else []
+    found = json.loads(written.read_text())["claims"] if written.exists() else []
+    if status in (0, 1, 3) and not found:  # it ended like a verdict and left none
+        status = -2
     for verdict in ("refuted", "undecided"):
         row[verdict] = [claim["id"] for claim in found if claim["verdict"] == verdict]
     row["standing_twins"] = [
@@ -75,6 +78,7 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="of the sets; another seed gives other sets")
     parser.add_argument("--claims", default="*")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--limit", type=float, default=600.0, help="seconds a set")
     parser.add_argument("--out", type=Path, required=True)
@@ -82,14 +86,16 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "summary.json"
     rows: list[dict[str, Any]] = json.loads(file.read_text())["sets"] if file.exists() else []
-    known = {row["set"] for row in rows}
+    known, options, saving = {row["set"] for row in rows}, ["--claims", arguments.claims], Lock()
+    options += ["--device", arguments.device]
 
     def one(numbered: tuple[int, Set]) -> None:
-        row = verified(arguments.out, *numbered, arguments.claims, arguments.limit)
-        rows.append(row)
-        partial = file.with_suffix(".part")
-        partial.write_text(json.dumps(summary(sorted(rows, key=lambda r: r["set"])), indent=1, ensure_ascii=False))
-        partial.replace(file)
+        row = verified(arguments.out, *numbered, options, arguments.limit)
+        with saving:
+            rows.append(row)
+            partial = file.with_suffix(".part")
+            partial.write_text(json.dumps(summary(sorted(rows, key=lambda r: r["set"])), indent=1, ensure_ascii=False))
+            partial.replace(file)
         print({k: v for k, v in row.items() if k != "message"}, flush=True)
 
     left = [(k, made) for k, made in enumerate(all_sets(arguments.sets, arguments.seed)) if made[0] not in known]
