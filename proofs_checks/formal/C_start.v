@@ -112,6 +112,21 @@ Proof.
   replace (s ^ 2 / s ^ 2) with 1 by (field; lra). rewrite ln_1. unfold Rdiv at 2. rewrite Rmult_1_l, ln_Rinv by auto.
   unfold snr_of. field. lra.
 Qed.
+(** F7: the zero-init's start is the noise itself; what it costs against a mean start from an estimate of the average *)
+Lemma tie_zero_init_cost m e t dim : Formulas.zero_init_cost a s m e t dim
+  = (a ^ 2 * m - snr_of a s * e + (a ^ 2 - snr_of a s) * t + dim * (s ^ 2 - 1 - ln (s ^ 2))) / 2.
+Proof. unfold Formulas.zero_init_cost, snr_of. field. lra. Qed.
+
+Theorem F7_cost (est : vec) : KL_start (fun _ => 0) 1 - KL_start (vscal a est) (s ^ 2)
+  = Formulas.zero_init_cost a s (sq d mu) (dist2 d mu est) trS (INR d).
+Proof.
+  assert (Hs2 : 0 < s ^ 2) by (apply pow_lt; auto). rewrite !kl_start_value by (auto; lra). rewrite tie_zero_init_cost.
+  assert (Z : forall v, dot d (fun _ => 0) v = 0) by (intros; unfold dot; apply sumn_zero; intros; ring).
+  unfold dist2. rewrite sq_minus, (dot_comm d mu est), sq_scal, dot_scal_l.
+  replace (sq d (fun _ : nat => 0)) with 0 by (unfold sq; rewrite Z; auto). rewrite Z.
+  replace (s ^ 2 / s ^ 2) with 1 by (field; lra). rewrite ln_1. unfold Rdiv at 2. rewrite Rmult_1_l, ln_Rinv by auto.
+  unfold snr_of. field. lra.
+Qed.
 End Starts.
 
 (** C5: from alpha_1 = 0 the posterior is the law itself (A5), so that B3 at [g = snr_s] is about [q_s] and [N(alpha_s mu, sigma_s^2 I)]. *)

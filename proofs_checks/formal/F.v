@@ -25,6 +25,17 @@ Proof. reflexivity. Qed.
 Lemma tie_posterior_slope a s lam : Formulas.posterior_slope a s lam = a * lam / var_t a s lam.
 Proof. reflexivity. Qed.
 
+Lemma tie_ddim_spread_factor a_t a_s s_t s_s l : Formulas.ddim_spread_factor a_t a_s s_t s_s l = step_factor a_t s_t a_s s_s l.
+Proof. unfold Formulas.ddim_spread_factor, step_factor, var_t, Rdiv. ring. Qed.
+Lemma tie_flow_spread_factor a_t s_t a_s s_s l : Formulas.flow_spread_factor a_t s_t a_s s_s l = flow_factor a_t s_t a_s s_s l.
+Proof. reflexivity. Qed.
+Lemma tie_step_kept a_t s_t a_s s_s l : Formulas.step_kept a_t s_t a_s s_s l = (a_s * a_t * l + s_s * s_t) / sqrt (var_t a_s s_s l * var_t a_t s_t l).
+Proof. reflexivity. Qed.
+Lemma tie_first_step_kept g l : Formulas.first_step_kept g l = 1 / sqrt (1 + g * l).
+Proof. unfold Formulas.first_step_kept, Rdiv. rewrite Rmult_1_l. do 2 f_equal. ring. Qed.
+Lemma tie_ancestral_loss b a s l : Formulas.ancestral_loss b a s l = b ^ 2 * l * s ^ 2 / var_t a s l.
+Proof. reflexivity. Qed.
+
 Section One_eigenvalue.
 Variable lam : R.
 Hypothesis Hlam : 0 <= lam.
@@ -102,6 +113,16 @@ Proof.
   assert (0 < sqrt (var_t a_t s_t lam)) by (apply sqrt_lt_R0; auto).
   assert (0 < sqrt (var_t a_s s_s lam)) by (apply sqrt_lt_R0; auto).
   rewrite <- (sqrt_sqrt (var_t a_t s_t lam)) at 1 by lra.
+  rewrite <- (sqrt_sqrt lam) at 1 by auto. field. lra.
+Qed.
+
+(** The formula that is run for this cosine *)
+Theorem F1_step_kept a_t s_t a_s s_s :
+  0 <= a_t -> 0 <= s_t -> 0 <= a_s -> 0 <= s_s -> 0 < var_t a_t s_t lam -> 0 < var_t a_s s_s lam ->
+  Formulas.step_kept a_t s_t a_s s_s lam = cos (angle a_s s_s lam - angle a_t s_t lam).
+Proof.
+  intros Hat Hst Has Hss Hvt Hvs. rewrite tie_step_kept, cos_minus, !cos_angle, !sin_angle by auto. rewrite sqrt_mult by lra.
+  assert (0 < sqrt (var_t a_t s_t lam)) by (apply sqrt_lt_R0; auto). assert (0 < sqrt (var_t a_s s_s lam)) by (apply sqrt_lt_R0; auto).
   rewrite <- (sqrt_sqrt lam) at 1 by auto. field. lra.
 Qed.
 
@@ -189,6 +210,12 @@ Theorem F9_step mu a_t s_t a_s k x : s_t <> 0 -> 0 < var_t a_t s_t lam ->
   = (a_s * a_t * lam + k * s_t) / var_t a_t s_t lam * (x - a_t * mu).
 Proof. intros Hs Hv. exact (F1_step mu a_t s_t a_s k x Hs Hv). Qed.
 
+Lemma tie_kept_var_after r a_t a_s s_t s_s f k : 0 < var_t a_t s_t lam ->
+  Formulas.kept_var_after r a_t a_s s_t s_s f k lam = eta_var a_t s_t a_s k f r / var_t a_s s_s lam.
+Proof.
+  intros Hv. unfold Formulas.kept_var_after, eta_var. fold (var_t a_t s_t lam) (var_t a_s s_s lam). unfold Rdiv. f_equal. ring.
+Qed.
+
 Theorem F9_recursion a_t s_t a_s s_s k f r : 0 < var_t a_t s_t lam -> 0 < var_t a_s s_s lam ->
   eta_var a_t s_t a_s k f r / var_t a_s s_s lam
   = ((a_s * a_t * lam + k * s_t) ^ 2 * r / var_t a_t s_t lam + f) / var_t a_s s_s lam.
@@ -231,6 +258,9 @@ Qed.
 
 (** A shift [S] of rectified flow's times divides the root of the ratio by [S]: what is kept is that of [lam / S^2] unshifted. *)
 Definition shifted (S t : R) : R := S * t / (1 + (S - 1) * t).
+
+Lemma tie_shifted_time t S : Formulas.shifted_time t S = shifted S t.
+Proof. unfold Formulas.shifted_time, shifted. f_equal. ring. Qed.
 
 Theorem F3_shift n (t : nat -> R) S lam : 0 < S -> 0 < lam -> (forall k, (k <= n)%nat -> 0 < t k <= 1) ->
   kept lam n (fun k => 1 - shifted S (t k)) (fun k => shifted S (t k))
@@ -320,4 +350,13 @@ Proof.
   intros Hn. split.
   - rewrite sumn_const. field. apply not_0_INR. lia.
   - generalize (cos (PI / (2 * INR n))). intros c. clear Hn. induction n; simpl; [auto|]. rewrite IHn. ring.
+Qed.
+
+(** The formula that is run for it *)
+Theorem F8_formula n : (2 <= n)%nat -> Formulas.even_angles_kept (INR n) (PI / 2) = cos (PI / (2 * INR n)) ^ n.
+Proof.
+  intros Hn. assert (Hn' : 2 <= INR n) by (replace 2 with (INR 2) by reflexivity; apply le_INR; auto). assert (HPI := PI_RGT_0).
+  unfold Formulas.even_angles_kept. replace (PI / 2 / INR n) with (PI / (2 * INR n)) by (field; lra). apply Rpower_pow.
+  assert (0 < PI / (2 * INR n) < PI / 2); [|apply cos_gt_0; lra]. split; [apply Rdiv_lt_0_compat; lra|].
+  apply Rmult_lt_reg_r with (2 * INR n); [lra|]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l by lra. nra.
 Qed.

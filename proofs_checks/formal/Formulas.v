@@ -9,394 +9,338 @@ Local Open Scope R_scope.
 
 Definition erf (x : R) : R := 2 / sqrt PI * RInt (fun y => exp (- (y * y))) 0 x.
 
-(** α_{t|s} = α_t/α_s, the mean factor of x_t given x_s (notation). *)
 Definition alpha_ratio (alpha_t alpha_s : R) : R :=
   (alpha_t / alpha_s).
 
-(** r log(1 + hm/r), the integral of mmse_ahead from 0 to h (B8). *)
+Definition ancestral_loss (b alpha_t sigma_t eigenvalue : R) : R :=
+  ((((b ^ 2) * eigenvalue) * (sigma_t ^ 2)) / (((alpha_t ^ 2) * eigenvalue) + (sigma_t ^ 2))).
+
+Definition angle_rate (snr eigenvalue : R) : R :=
+  ((sqrt (eigenvalue * snr)) / (((2 * eigenvalue) * snr) + 2)).
+
 Definition area_ahead (mmse ahead rank : R) : R :=
   (rank * (ln (((ahead * mmse) / rank) + 1))).
 
-(** −p − 1: off the atoms ∂_t ε* behaves like σ̇/σ² ~ t^{−p−1} where σ ~ t^p (D6). *)
 Definition atom_epsilon_exponent (p : R) : R :=
   (((- 1) * p) + (- 1)).
 
-(** −σ̇(x − αy)/σ² − α̇y/σ, ∂_t ε* where x̂ has become the point y (D6). *)
 Definition atom_epsilon_rate (x_t atom alpha sigma alpha_dot sigma_dot : R) : R :=
   (((((- 1) * alpha_dot) * atom) / sigma) + ((((- 1) * sigma_dot) * ((((- 1) * alpha) * atom) + x_t)) / (sigma ^ 2))).
 
-(** a = α_{t|s} σ_s²/σ_t², the factor of x_t in the bridge (A2). *)
 Definition bridge_a (alpha_t sigma_t alpha_s sigma_s : R) : R :=
   ((alpha_t * (sigma_s ^ 2)) / (alpha_s * (sigma_t ^ 2))).
 
-(** b = α_s σ²_{t|s}/σ_t², the factor of x_0 in the bridge (A2). *)
 Definition bridge_b (alpha_t sigma_t alpha_s sigma_s : R) : R :=
   ((alpha_s * ((sigma_t ^ 2) + ((((- 1) * (alpha_t ^ 2)) * (sigma_s ^ 2)) / (alpha_s ^ 2)))) / (sigma_t ^ 2)).
 
-(** c² = σ_s² σ²_{t|s}/σ_t², the variance of the bridge (A2). *)
 Definition bridge_var (alpha_t sigma_t alpha_s sigma_s : R) : R :=
   (((sigma_s ^ 2) * ((sigma_t ^ 2) + ((((- 1) * (alpha_t ^ 2)) * (sigma_s ^ 2)) / (alpha_s ^ 2)))) / (sigma_t ^ 2)).
 
-(** λ = d Var(brightness), the variance along the constant image (1, …, 1)/√d (C7). *)
 Definition brightness_eigenvalue (brightness_var dim : R) : R :=
   (brightness_var * dim).
 
-(** 2p − 1: the same with μ = 0 and Σx ≠ x (C3). *)
 Definition centred_drift_exponent (p : R) : R :=
   ((2 * p) + (- 1)).
 
-(** σ²_{u|s} = σ²_{u|t} + α²_{u|t} σ²_{t|s} (A1). *)
 Definition composed_var (alpha_u_given_t var_u_given_t var_t_given_s : R) : R :=
   (((alpha_u_given_t ^ 2) * var_t_given_s) + var_u_given_t).
 
-(** σ_s² − σ_η² = a²σ_t² + (1 − η²)c², what a DDIM step keeps of the old noise; this form does not cancel (E1). *)
 Definition ddim_kept_var (eta a bridge_var sigma_t : R) : R :=
   (((a ^ 2) * (sigma_t ^ 2)) + (bridge_var * (1 + ((- 1) * (eta ^ 2))))).
 
-(** α_s x̂ + √(σ_s² − σ_η²) ε*, a DDIM step but for its fresh noise (E1). *)
 Definition ddim_mean (x_hat epsilon alpha_s kept_std : R) : R :=
   ((alpha_s * x_hat) + (epsilon * kept_std)).
 
-(** σ_η² = η² c², the variance of the fresh noise of a DDIM step (E1). *)
 Definition ddim_noise_var (eta bridge_var : R) : R :=
   (bridge_var * (eta ^ 2)).
 
-(** x̂ = (x − σε)/α, 0/0 at α = 0 (C2). *)
+Definition ddim_spread_factor (alpha_t alpha_s sigma_t kept_std eigenvalue : R) : R :=
+  ((((alpha_s * alpha_t) * eigenvalue) / (((alpha_t ^ 2) * eigenvalue) + (sigma_t ^ 2))) + ((kept_std * sigma_t) / (((alpha_t ^ 2) * eigenvalue) + (sigma_t ^ 2)))).
+
 Definition denoiser_of_epsilon (epsilon x_t alpha sigma : R) : R :=
   (((((- 1) * epsilon) * sigma) + x_t) / alpha).
 
-(** x̂ = (αx − σv)/(α² + σ²), regular at both ends and on every schedule (C2). *)
 Definition denoiser_of_v (v x_t alpha sigma : R) : R :=
   (((alpha * x_t) + (((- 1) * sigma) * v)) / ((alpha ^ 2) + (sigma ^ 2))).
 
-(** μ + (α/σ²) Σx, spread = Σx: the denoiser near α = 0 (C1). *)
 Definition denoiser_series (mean spread alpha sigma : R) : R :=
   (((alpha * spread) / (sigma ^ 2)) + mean).
 
-(** (α²D²/8σ²)[2R + D(‖x‖ + 2αR)²/σ²], at least the error of the series if ‖y‖ ≤ R and the diameter is D (C1). *)
 Definition denoiser_series_error (alpha sigma diameter radius x_norm : R) : R :=
   ((((alpha ^ 2) * (diameter ^ 2)) * (((diameter * ((((2 * alpha) * radius) + x_norm) ^ 2)) / (sigma ^ 2)) + (2 * radius))) / (8 * (sigma ^ 2))).
 
-(** ‖E f − μ‖² + tr Var f, the squared error that a predictor f of x_1 has beyond the best constant's where α_1 = 0 (C9). *)
 Definition dependence_excess (bias2 var : R) : R :=
   (bias2 + var).
 
-(** ½(g mmse(γ_t) − ∫ mmse dγ), the mean KL of a step of gap g, information the integral over it (B8). *)
 Definition discretisation (gap mmse information : R) : R :=
   (((gap * mmse) / 2) + (((- 1) * information) / 2)).
 
-(** p − 1: for α = (1−t)^p in VP and μ ≠ 0 the drift behaves like (1−t)^{p−1} (C3). *)
 Definition drift_exponent (p : R) : R :=
   (p + (- 1)).
 
-(** −σ/α, by which an error in ε enters x̂ (C2). *)
 Definition epsilon_error_gain (alpha sigma : R) : R :=
   (((- 1) * sigma) / alpha).
 
-(** dist(x, data)/σ, the leading order of ‖ε*‖ at t = 0 off finite data (D2). *)
 Definition epsilon_norm (distance sigma : R) : R :=
   (distance / sigma).
 
-(** E‖ε*‖² = d − γ mmse(γ) (D2). *)
 Definition epsilon_norm2 (dim snr mmse : R) : R :=
   (dim + (((- 1) * mmse) * snr)).
 
-(** ε = (x − α x̂)/σ, the noise that a denoiser implies (notation). *)
 Definition epsilon_of (x_t x_hat alpha sigma : R) : R :=
   (((((- 1) * alpha) * x_hat) + x_t) / sigma).
 
-(** R² = 1 − mmse(γ)/tr Σ, the share of the data's variance that x_t explains (C9). *)
+Definition even_angles_kept (steps angle : R) : R :=
+  (Rpower (cos (angle / steps)) steps).
+
+Definition even_angles_loss (steps angle : R) : R :=
+  (((angle ^ 4) / (12 * (steps ^ 3))) + ((angle ^ 2) / (2 * steps))).
+
 Definition explained_share (mmse trace : R) : R :=
   ((((- 1) * mmse) / trace) + 1).
 
-(** ½[s + gλ s − log(1 + s)], one eigenvector's part of ½[tr S + g tr(SC) − log det(I+S)] (B10). *)
 Definition family_gauss_part (s spread : R) : R :=
   ((((s * spread) / 2) + (s / 2)) + (((- 1) * (ln (s + 1))) / 2)).
 
-(** s = 1 − 1/(1 + (2β−1)² gλ), the choice of S along an eigenvector of C, spread = gλ (B10). *)
 Definition family_shrinkage (beta spread : R) : R :=
   (1 + ((- 1) / ((spread * (((2 * beta) + (- 1)) ^ 2)) + 1))).
 
-(** (σ_s/σ_t) (x_t − α_t y), to where the flow towards an atom y takes the deviation from it (D5). *)
+Definition first_step_kept (snr_s eigenvalue : R) : R :=
+  (/ (sqrt ((eigenvalue * snr_s) + 1))).
+
 Definition flow_deviation (deviation sigma_t sigma_s : R) : R :=
   ((deviation * sigma_s) / sigma_t).
 
-(** μ + √(λ/(α²λ+σ²)) (m − αμ), where the flow takes the mean of a start N(m, s²) (C7). *)
 Definition flow_end_mean (mean eigenvalue start_mean alpha sigma : R) : R :=
   (mean + ((sqrt (eigenvalue / (((alpha ^ 2) * eigenvalue) + (sigma ^ 2)))) * ((((- 1) * alpha) * mean) + start_mean))).
 
-(** λ s²/(α²λ + σ²), the variance that the flow makes of a start's s² (C7). *)
 Definition flow_end_var (eigenvalue start_var alpha sigma : R) : R :=
   ((eigenvalue * start_var) / (((alpha ^ 2) * eigenvalue) + (sigma ^ 2))).
 
-(** g = γ_s − γ_t = b²/c² (A3). *)
+Definition flow_spread_factor (alpha_t sigma_t alpha_s sigma_s eigenvalue : R) : R :=
+  (sqrt ((((alpha_s ^ 2) * eigenvalue) + (sigma_s ^ 2)) / (((alpha_t ^ 2) * eigenvalue) + (sigma_t ^ 2)))).
+
 Definition gap (snr_t snr_s : R) : R :=
   (snr_s + ((- 1) * snr_t)).
 
-(** ε* = σ(x − αμ)/(α²λ + σ²) for data N(μ, λ) on a line (D6). *)
 Definition gaussian_epsilon (x_t mean eigenvalue alpha sigma : R) : R :=
   ((sigma * ((((- 1) * alpha) * mean) + x_t)) / (((alpha ^ 2) * eigenvalue) + (sigma ^ 2))).
 
-(** ½ log(1 + γλ), one eigenvalue's part of I(x_0; z) = ½∫_0^γ mmse of Gaussian data; of all data of that covariance the most (B4). *)
 Definition gaussian_information (snr eigenvalue : R) : R :=
   ((ln ((eigenvalue * snr) + 1)) / 2).
 
-(** λ/(1 + γλ), one eigenvalue's part of the mmse of Gaussian data; of all data of that covariance the most (B8). *)
 Definition gaussian_mmse (snr eigenvalue : R) : R :=
   (eigenvalue / ((eigenvalue * snr) + 1)).
 
-(** ½N(r − 1 − log r), its discretisation term, r the ratio of 1 + λγ over a step; one eigenvalue's part (E2). *)
 Definition geometric_cost (ratio steps : R) : R :=
   ((steps * ((ratio + ((- 1) * (ln ratio))) + (- 1))) / 2).
 
-(** The γ_k, fraction = k/N, of the grid geometric in 1 + λγ, the best one for Gaussian data (E2). *)
 Definition geometric_snr (eigenvalue snr_start snr_end fraction : R) : R :=
   ((((Rpower (((eigenvalue * snr_end) + 1) / ((eigenvalue * snr_start) + 1)) fraction) * ((eigenvalue * snr_start) + 1)) + (- 1)) / eigenvalue).
 
-(** ‖c‖ + (1 − 1/w)‖u‖, at least ‖ȳ_w‖ for w ≥ 1 (C8). *)
 Definition guidance_bound (cond_norm uncond_norm guidance : R) : R :=
   (cond_norm + (uncond_norm * (1 + ((- 1) / guidance)))).
 
-(** ‖c‖/w + (1 − 1/w)‖c − u‖, for ȳ_w lies between c and c − u: at most guidance_bound (C8). *)
 Definition guidance_segment_bound (cond_norm difference_norm guidance : R) : R :=
   ((cond_norm / guidance) + (difference_norm * (1 + ((- 1) / guidance)))).
 
-(** ½[g tr C − d log(1 + g tr C/d)], what the best isotropic variance saves in KL (B7). *)
 Definition isotropic_gain (gap trace dim : R) : R :=
   (((((- 1) * dim) * (ln (1 + ((gap * trace) / dim)))) / 2) + ((gap * trace) / 2)).
 
-(** c²(1 + g tr C/d), the best isotropic variance of a Gaussian reverse step (B7). *)
 Definition isotropic_var (var gap trace dim : R) : R :=
   (var * (1 + ((gap * trace) / dim))).
 
-(** ½ log(1 + gλ): summed over λ, less the entropy of the weights, at most the KL from P to any Gaussian (D3). *)
+Definition kept_var_after (kept_var alpha_t alpha_s sigma_t sigma_s noise_var kept_std eigenvalue : R) : R :=
+  ((((kept_var * (((alpha_t ^ 2) * eigenvalue) + (sigma_t ^ 2))) * (((((alpha_s * alpha_t) * eigenvalue) / (((alpha_t ^ 2) * eigenvalue) + (sigma_t ^ 2))) + ((kept_std * sigma_t) / (((alpha_t ^ 2) * eigenvalue) + (sigma_t ^ 2)))) ^ 2)) + noise_var) / (((alpha_s ^ 2) * eigenvalue) + (sigma_s ^ 2))).
+
 Definition kl_atoms_lower (gap eigenvalue : R) : R :=
   ((ln ((eigenvalue * gap) + 1)) / 2).
 
-(** KL ≤ log(1 + χ²) (B2). *)
 Definition kl_chi2_bound (chi2 : R) : R :=
   (ln (chi2 + 1)).
 
-(** ½ (gλ − log(1 + gλ)), one eigenvalue's part of KL(M‖Q) (B5). *)
 Definition kl_gauss_term (gap eigenvalue : R) : R :=
   (((eigenvalue * gap) / 2) + (((- 1) * (ln ((eigenvalue * gap) + 1))) / 2)).
 
-(** (g³/12)‖κ‖², the leading order of KL(P‖M) (B6). *)
 Definition kl_moment_small_gap (gap skewness2 : R) : R :=
   (((gap ^ 3) * skewness2) / 12).
 
-(** 2(eˣ − 1 − x)/x², x = D²g: the most that KL can be of its leading order (B11). *)
+Definition kl_moment_small_gap_error (gap frobenius2 diameter : R) : R :=
+  ((((((7 * (diameter ^ 4)) * frobenius2) * (gap ^ 4)) * (exp ((diameter ^ 2) * gap))) / 48) + ((((diameter ^ 4) * frobenius2) * (gap ^ 4)) / 128)).
+
 Definition kl_ratio_high (x : R) : R :=
   ((((((- 1) * 2) * x) + (2 * (exp x))) + (- 2)) / (x ^ 2)).
 
-(** 2(e^{−x/2} − 1 + x/2)/(x/2)², x = D²g: the least that KL can be of its leading order (B11). *)
 Definition kl_ratio_low (x : R) : R :=
   ((((4 * x) + (- 8)) + (8 / (exp (x / 2)))) / (x ^ 2)).
 
-(** (g²/4)‖C‖_F², the leading order of KL(P‖Q) (B6). *)
 Definition kl_small_gap (gap frobenius2 : R) : R :=
   ((frobenius2 * (gap ^ 2)) / 4).
 
-(** ‖κ‖²/12 − tr C³/6, the coefficient of g³ in KL(P‖Q) (B6). *)
 Definition kl_small_gap_cubic (skewness2 trace_cube : R) : R :=
   ((skewness2 / 12) + (((- 1) * trace_cube) / 6)).
 
-(** KL(q_s‖N(α_s μ, σ_s² I)) ≤ ½ γ_s tr Σ, trace = tr Σ (C5). *)
+Definition kl_small_gap_error (gap frobenius2 diameter : R) : R :=
+  (((((7 * (diameter ^ 4)) * frobenius2) * (gap ^ 4)) * (exp ((diameter ^ 2) * gap))) / 48).
+
 Definition kl_terminal_bound (snr_s trace : R) : R :=
   ((snr_s * trace) / 2).
 
-(** KL ≤ ½ g tr C (B3). *)
 Definition kl_trace_bound (gap trace : R) : R :=
   ((gap * trace) / 2).
 
-(** mmse(γ_s), at least W₂²(law of x̂(x_s), π): what a last x-prediction step costs (D3, B8). *)
 Definition last_step_w2 (mmse : R) : R :=
   mmse.
 
-(** mmse(γ_s) + E‖x̂ − m_θ‖², at least W₂²(law of m_θ(x_s), π): what the last x-prediction of any denoiser costs (B8). *)
 Definition learned_last_step_w2 (mmse error2 : R) : R :=
   (error2 + mmse).
 
-(** α²λ + σ², the variance of x_t along an eigenvector of Σ (C7). *)
 Definition marginal_var (alpha sigma eigenvalue : R) : R :=
   (((alpha ^ 2) * eigenvalue) + (sigma ^ 2)).
 
-(** ½ γ_s ‖μ‖², the nats that the mean buys over a centred start of the same variance (C6). *)
 Definition mean_gain (snr_s mean_norm2 : R) : R :=
   ((mean_norm2 * snr_s) / 2).
 
-(** λσ²/(α²λ + σ²), what is left of λ from the start N(αμ, σ²) (C7). *)
 Definition mean_start_end_var (eigenvalue alpha sigma : R) : R :=
   ((eigenvalue * (sigma ^ 2)) / (((alpha ^ 2) * eigenvalue) + (sigma ^ 2))).
 
-(** m/(1 + hm/r): at most this is left of mmse(γ) = m at γ + h, and at least this at γ + h for h < 0; r the rank of Σ (B8). *)
 Definition mmse_ahead (mmse ahead rank : R) : R :=
   (mmse / (((ahead * mmse) / rank) + 1)).
 
-(** 1/(1 + S), the posterior weight of an atom whose rivals weigh S against it (D1). *)
 Definition nearest_weight (others : R) : R :=
   (/ (others + 1)).
 
-(** ½ g E‖x̂ − m_θ‖², what a denoiser's error adds to the KL of a step (B8). *)
 Definition network_error (gap error2 : R) : R :=
   ((error2 * gap) / 2).
 
-(** γ_{k+1} = γ_k + (mmse(γ_{k−1}) − mmse(γ_k))/(−mmse′(γ_k)), where moving γ_k changes nothing (E2). *)
 Definition next_optimal_snr (snr mmse_before mmse mmse_slope : R) : R :=
   (snr + ((mmse + ((- 1) * mmse_before)) / mmse_slope)).
 
-(** ½[α²‖μ‖² + (α² − γ) tr Σ + d(σ² − 1 − log σ²)], what the mean start buys over N(0, I) (C6). *)
 Definition noise_start_gain (alpha sigma mean_norm2 trace dim : R) : R :=
   (((((alpha ^ 2) * mean_norm2) / 2) + ((dim * (((sigma ^ 2) + ((- 1) * (ln (sigma ^ 2)))) + (- 1))) / 2)) + ((trace * ((alpha ^ 2) + (((- 1) * (alpha ^ 2)) / (sigma ^ 2)))) / 2)).
 
-(** −(n − αf)/σ², the score along a direction in which all data are f, at the coordinate n of x (D4). *)
 Definition normal_score (offset foot alpha sigma : R) : R :=
   (((alpha * foot) + ((- 1) * offset)) / (sigma ^ 2)).
 
-(** ȳ_w = [u + w(c − u)]/w = c − (1 − 1/w) u (C8). *)
 Definition normalised_guidance (cond uncond guidance : R) : R :=
   (cond + (((- 1) * uncond) * (1 + ((- 1) / guidance)))).
 
-(** α̇ x̂ + σ̇ ε*, the drift of the probability flow (C3). *)
 Definition ode_drift (alpha_dot sigma_dot x_hat epsilon : R) : R :=
   ((alpha_dot * x_hat) + (epsilon * sigma_dot)).
 
-(** √(λ/(α²λ + σ²)), by which the flow carries deviations at t to t = 0 for Gaussian data (C7). *)
 Definition ode_slope (alpha sigma eigenvalue : R) : R :=
   (sqrt (eigenvalue / (((alpha ^ 2) * eigenvalue) + (sigma ^ 2)))).
 
-(** (R²/4N)(1 + log ρ/6N), R = ∫√|mmse′|dγ, ρ = mmse′(γ_0)/mmse′(γ_N): the least discretisation for many steps (E2). *)
 Definition optimal_cost (root_integral slope_ratio steps : R) : R :=
   (((root_integral ^ 2) * (1 + ((ln slope_ratio) / (6 * steps)))) / (4 * steps)).
 
-(** u + w(c − u), classifier-free guidance of an average image, which grows like w‖c − u‖ (C8). *)
 Definition plain_guidance (cond uncond guidance : R) : R :=
   ((guidance * (cond + ((- 1) * uncond))) + uncond).
 
-(** αλ/(α²λ + σ²), by which the posterior mean of Gaussian data follows deviations at t (C1, C7). *)
 Definition posterior_slope (alpha sigma eigenvalue : R) : R :=
   ((alpha * eigenvalue) / (((alpha ^ 2) * eigenvalue) + (sigma ^ 2))).
 
-(** f x − g² ∇log q, the drift of the reverse SDE (D5). *)
+Definition resolution_shift (dim reference_dim : R) : R :=
+  (sqrt (dim / reference_dim)).
+
 Definition reverse_drift (x_t score rate diffusion2 : R) : R :=
   ((((- 1) * diffusion2) * score) + (rate * x_t)).
 
-(** log(γ_s/γ_t), the integral from s to t of the factor of x − αx̂ in the reverse drift: infinite at s = 0 (D5). *)
 Definition reverse_rate_integral (snr_t snr_s : R) : R :=
   (ln (snr_s / snr_t)).
 
-(** (w_j/w_i) exp(−m_j/2σ²), a rival's weight at margin m_j = ‖x−αy_j‖² − ‖x−αy_i‖² (D1). *)
 Definition rival_weight (prior_ratio margin sigma : R) : R :=
   (prior_ratio / (exp (margin / (2 * (sigma ^ 2))))).
 
-(** dist(x, data)/σ², the leading order of ‖score‖ at t = 0 off finite data (D2). *)
 Definition score_norm (distance sigma : R) : R :=
   (distance / (sigma ^ 2)).
 
-(** 2σσ̇ − 2σ²α̇/α = −σ² d log γ/dt, the squared diffusion of the forward SDE on any schedule (D5). *)
 Definition sde_diffusion2 (alpha sigma alpha_dot sigma_dot : R) : R :=
   (((2 * sigma) * sigma_dot) + (((((- 1) * 2) * alpha_dot) * (sigma ^ 2)) / alpha)).
 
-(** μ + αλ/(α²λ+σ²) (m − αμ), where the reverse SDE takes the mean of a start N(m, s²): it draws x_0 | x_t (C7, D5). *)
 Definition sde_end_mean (mean eigenvalue start_mean alpha sigma : R) : R :=
   ((((alpha * eigenvalue) * ((((- 1) * alpha) * mean) + start_mean)) / (((alpha ^ 2) * eigenvalue) + (sigma ^ 2))) + mean).
 
-(** λσ²/(α²λ+σ²) + (αλ/(α²λ+σ²))² s², the variance that the reverse SDE makes of a start's s² (C7, D5). *)
 Definition sde_end_var (eigenvalue start_var alpha sigma : R) : R :=
   (((((alpha ^ 2) * (eigenvalue ^ 2)) * start_var) / ((((alpha ^ 2) * eigenvalue) + (sigma ^ 2)) ^ 2)) + ((eigenvalue * (sigma ^ 2)) / (((alpha ^ 2) * eigenvalue) + (sigma ^ 2)))).
 
-(** f = α̇/α, the linear coefficient of the forward SDE (C4). *)
 Definition sde_rate (alpha alpha_dot : R) : R :=
   (alpha_dot / alpha).
 
-(** ∫_s^r |α̇/α| dt = log(α_s/α_r) (C4). *)
 Definition sde_rate_integral (alpha_s alpha_r : R) : R :=
   (ln (alpha_s / alpha_r)).
 
-(** α_s μ + σ_s x_1/σ_1, the step from α_1 = 0 (E1). *)
+Definition shifted_time (t shift : R) : R :=
+  ((shift * t) / (((shift * t) + ((- 1) * t)) + 1)).
+
 Definition singular_step (mean x_1 alpha_s sigma_s sigma_1 : R) : R :=
   ((alpha_s * mean) + ((sigma_s * x_1) / sigma_1)).
 
-(** −σ̇ ∇log π(x), the leading order of ∂_t ε* at t = 0 for a smooth positive density (D6). *)
 Definition smooth_epsilon_rate (data_score sigma_dot : R) : R :=
   (((- 1) * data_score) * sigma_dot).
 
-(** γ = α²/σ², the signal-to-noise ratio (notation). *)
 Definition snr (alpha sigma : R) : R :=
   ((alpha ^ 2) / (sigma ^ 2)).
 
-(** α̇(1) μ + σ̇(1) x/σ_1, its limit where α_1 = 0 and α̇(1) is finite (C3). *)
+Definition step_kept (alpha_t sigma_t alpha_s sigma_s eigenvalue : R) : R :=
+  ((((alpha_s * alpha_t) * eigenvalue) + (sigma_s * sigma_t)) / (sqrt ((((alpha_s ^ 2) * eigenvalue) + (sigma_s ^ 2)) * (((alpha_t ^ 2) * eigenvalue) + (sigma_t ^ 2))))).
+
 Definition terminal_drift (alpha_dot sigma_dot mean x_1 sigma_1 : R) : R :=
   ((alpha_dot * mean) + ((sigma_dot * x_1) / sigma_1)).
 
-(** ε*(x, 1) = x/σ_1 where α_1 = 0 (C2). *)
 Definition terminal_epsilon (x_1 sigma_1 : R) : R :=
   (x_1 / sigma_1).
 
-(** v*(x, 1) = −σ_1 μ where α_1 = 0 (C2). *)
 Definition terminal_v (mean sigma_1 : R) : R :=
   (((- 1) * mean) * sigma_1).
 
-(** α(1−α)/(2σ²) (‖y_j‖² − ‖y_i‖²), what t adds to a log weight ratio at x with ‖x−y_j‖ = ‖x−y_i‖ (D1). *)
 Definition tie_exponent (alpha sigma norm2_difference : R) : R :=
   (((alpha * norm2_difference) * (1 + ((- 1) * alpha))) / (2 * (sigma ^ 2))).
 
-(** σ²_{t|s} = σ_t² − α²_{t|s} σ_s², the variance of x_t given x_s (notation). *)
 Definition transition_var (alpha_t sigma_t alpha_s sigma_s : R) : R :=
   ((sigma_t ^ 2) + ((((- 1) * (alpha_t ^ 2)) * (sigma_s ^ 2)) / (alpha_s ^ 2))).
 
-(** TV ≤ √(1 − e^{−KL}) (Bretagnolle and Huber; B12). *)
 Definition tv_bretagnolle_huber (kl : R) : R :=
   (sqrt (1 + ((- 1) / (exp kl)))).
 
-(** TV ≤ ½ √χ² (B2). *)
 Definition tv_chi2_bound (chi2 : R) : R :=
   ((sqrt chi2) / 2).
 
-(** TV ≤ √(KL/2) (Pinsker; B12). *)
 Definition tv_pinsker (kl : R) : R :=
   (((sqrt 2) * (sqrt kl)) / 2).
 
-(** TV ≤ ½ √(g tr C), B3 through Pinsker's inequality. *)
 Definition tv_pinsker_bound (gap trace : R) : R :=
   ((sqrt (gap * trace)) / 2).
 
-(** 2Φ(m/2) − 1, the TV distance of two unit Gaussians whose means are m apart (B3). *)
 Definition tv_shift (distance : R) : R :=
   (erf (((sqrt 2) * (Rabs distance)) / 4)).
 
-(** TV ≤ √(g tr C/2π), the sharper form of B3. *)
 Definition tv_trace_bound (gap trace : R) : R :=
   (((sqrt 2) * (sqrt (gap * trace))) / (2 * (sqrt PI))).
 
-(** TV(N(0, 1+gλ), N(0, 1)) = erf(u/√2) − erf(u/√(2(1+gλ))), u² = (1 + 1/gλ) log(1+gλ), spread = gλ > 0 (B12). *)
 Definition tv_widening (spread : R) : R :=
   ((erf (((sqrt 2) * (sqrt ((1 + (/ spread)) * (ln (spread + 1))))) / 2)) + ((- 1) * (erf (sqrt (((1 + (/ spread)) * (ln (spread + 1))) / ((2 * spread) + 2)))))).
 
-(** −σ/(α² + σ²), by which an error in v enters x̂ (C2). *)
 Definition v_error_gain (alpha sigma : R) : R :=
   (((- 1) * sigma) / ((alpha ^ 2) + (sigma ^ 2))).
 
-(** v = α ε − σ x̂ (notation). *)
 Definition v_of (epsilon x_hat alpha sigma : R) : R :=
   ((alpha * epsilon) + (((- 1) * sigma) * x_hat)).
 
-(** ½ σ̇ y, its leading order in VP at x = y (D6). *)
 Definition vp_atom_epsilon_rate (atom sigma_dot : R) : R :=
   ((atom * sigma_dot) / 2).
 
-(** −f/2, its limit at t = 0 in VP on the subspace itself, n = f (D4). *)
 Definition vp_foot_score (foot : R) : R :=
   (((- 1) * foot) / 2).
 
-(** α̇ (x̂ − αx)/σ², the same drift where α² + σ² = 1 (C3). *)
 Definition vp_ode_drift (x_t x_hat alpha sigma alpha_dot : R) : R :=
   ((alpha_dot * ((((- 1) * alpha) * x_t) + x_hat)) / (sigma ^ 2)).
 
-(** −2α̇/α, the squared diffusion of the forward SDE in VP (C4). *)
 Definition vp_sde_diffusion2 (alpha alpha_dot : R) : R :=
   ((((- 1) * 2) * alpha_dot) / alpha).
 
-(** (w_j/w_i) e^{(‖y_j‖² − ‖y_i‖²)/4}, the ratio of the weights of tied points at t = 0 in VP, at a fixed x (D1). *)
 Definition vp_tie_ratio (prior_ratio norm2_difference : R) : R :=
   (prior_ratio * (exp (norm2_difference / 4))).
+
+Definition zero_init_cost (alpha sigma mean_norm2 mean_error2 trace dim : R) : R :=
+  (((((((- 1) * (alpha ^ 2)) * mean_error2) / (2 * (sigma ^ 2))) + (((alpha ^ 2) * mean_norm2) / 2)) + ((dim * (((sigma ^ 2) + ((- 1) * (ln (sigma ^ 2)))) + (- 1))) / 2)) + ((trace * ((alpha ^ 2) + (((- 1) * (alpha ^ 2)) / (sigma ^ 2)))) / 2)).

@@ -137,3 +137,14 @@ Proof. exists (1 / 2), (1 / 2), (-1), 1. repeat split; try lra. rewrite tie_sde_
 (** D6 with sigma' y at the atom *)
 Theorem D6_twin_half : exists y s', Formulas.vp_atom_epsilon_rate y s' <> s' * y.
 Proof. exists 1, 1. rewrite tie_vp_atom_epsilon_rate. lra. Qed.
+
+(** F7 without the estimate's error: an estimate of the average that is off by 1 *)
+Theorem F7_twin_exact : exists y est, let mu := mean 1 one_p y in
+  KL_start 1 1 one_p y (1 / 2) (1 / 2) (fun _ => 0) 1 - KL_start 1 1 one_p y (1 / 2) (1 / 2) (vscal (1 / 2) est) ((1 / 2) ^ 2)
+  <> Formulas.noise_start_gain (1 / 2) (1 / 2) (sq 1 mu) (trC 1 1 one_p y) 1.
+Proof.
+  exists (fun _ _ => 1), (fun _ => 0). intros mu. unfold mu. replace 1 with (INR 1) at 15 by reflexivity.
+  rewrite (F7_cost 1 1 one_p (fun _ _ => 1) (1 / 2) (1 / 2) one_weights) by lra. rewrite (tie_zero_init_cost (1 / 2) (1 / 2)), tie_noise_start_gain by lra.
+  assert (D : dist2 1 (mean 1 one_p (fun _ _ => 1)) (fun _ => 0) = 1) by (unfold dist2, sq, dot, vminus, mean, vsum, vscal, one_p; simpl; field).
+  rewrite D. unfold snr_of. simpl INR. intros H. field_simplify in H. lra.
+Qed.

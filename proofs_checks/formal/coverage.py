@@ -119,6 +119,7 @@ COVERAGE: dict[str, Coverage] = {
     "F1": Coverage("a step, a grid, no gain, that only γ enters; ends of time included", whole=True),
     "F2": Coverage("the first step, what it keeps, and what a noise start keeps", whole=True),
     "F3": Coverage("the mirror of angles and of grids, and the shift", whole=True),
+    "F7": Coverage("what zero-init costs against a mean start from any estimate", whole=True, laws=True),
     "F8": Coverage("one eigenvalue: equal angles are the best of all grids", missing="several eigenvalues"),
     "F9": Coverage("a step's variance, the recursion, and what one step misses at η = 1", whole=True),
     "Golden": Coverage("KL at three gaps to 1e-8 with tails, χ² exactly", whole=True),
