@@ -2,7 +2,7 @@
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
 
-.PHONY: verify full test lint readme docs clean
+.PHONY: verify full test lint prove readme docs clean
 
 verify: .venv/.installed
 	$(BIN)/singtheory verify --report report
@@ -20,6 +20,10 @@ lint: .venv/.installed
 	$(BIN)/ruff format --check
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+
+# Coq checks every formal proof, and proofs_checks/formal/proved.json is written; the last line says how to get Coq if it is missing.
+prove: .venv/.installed
+	$(BIN)/python -m proofs_checks.formal.prove
 
 # The README shows measurements of this run; a run that refutes something stops here.
 readme: verify

@@ -1,0 +1,126 @@
+"""What the formal theorems cover of each statement, in words, and what they leave out.
+
+`whole` means every part of the statement; where it is about laws, for all finite laws (any number of points, any weights, any dimension),
+since a law here is a finite list of weighted points. Where a statement speaks of eigenvectors, coordinates are along them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What is proved of one statement.
+
+    Attributes:
+        covers: what the theorems say.
+        whole: whether that is all of the statement.
+        laws: whether the theorems are about all finite laws in all dimensions.
+        missing: what they leave out.
+    """
+
+    covers: str
+    whole: bool = False
+    laws: bool = False
+    missing: str = ""
+
+
+COVERAGE: dict[str, Coverage] = {
+    "A1": Coverage("both identities, for all real numbers with α ≠ 0", whole=True),
+    "A2": Coverage("Bayes' rule as an identity of densities in R^d, and its degenerate end σ_s = 0", whole=True),
+    "A3": Coverage("the identity; that errors depend on g alone is A4's coordinate", whole=True),
+    "A4": Coverage(
+        "the kernel by Bayes' rule is the mixture of bridges, as densities in R^d; the coordinate u",
+        whole=True,
+        laws=True,
+    ),
+    "A5": Coverage("coefficients, and the kernel as a density, whatever x_1", whole=True, laws=True),
+    "B1": Coverage("the closed form of the integral over R^d", whole=True, laws=True),
+    "B2": Coverage("both bounds, and that the first is twice the truth as g → 0", whole=True, laws=True),
+    "B3": Coverage(
+        "KL ≤ ½ g tr C; TV ≤ ½√(g tr C); tr C ≤ D²(n−1)/2n for n points",
+        laws=True,
+        missing="the two sharper bounds on TV; the diameter bound where d < n − 1 (Jung's theorem)",
+    ),
+    "B5": Coverage("the equality, and that KL(P‖M) is not negative", whole=True, laws=True),
+    "B6": Coverage(
+        "the leading order of KL(P‖Q), with a rest of O(g³); that KL is half of χ² to this order",
+        laws=True,
+        missing="the coefficient of g³, KL(P‖M) and TV",
+    ),
+    "B7": Coverage("the least KL among all isotropic Gaussians of any mean, and the gain", whole=True, laws=True),
+    "B8": Coverage("one step with a wrong denoiser", laws=True, missing="the chain of steps and the last step"),
+    "B9": Coverage("both bounds", whole=True, laws=True),
+    "B10": Coverage(
+        "every β and every diagonal S ≥ 0 in coordinates along the eigenvectors, which contains the S that is run",
+        laws=True,
+        missing="S with a negative eigenvalue, or with other eigenvectors than the covariance's",
+    ),
+    "B12": Coverage(
+        "TV ≤ √(U/2) and TV ≤ √(1 − e^−U) for every upper bound U of KL",
+        laws=True,
+        missing="the exact value on a line, its projection, and the bound over M",
+    ),
+    "C1": Coverage(
+        "the error of the series is o(α), on every schedule",
+        laws=True,
+        missing="O(α²), uniformly in x, and the explicit remainder",
+    ),
+    "C2": Coverage("values at the end, limits on every schedule, and what errors become", whole=True, laws=True),
+    "C3": Coverage(
+        "the limit on every schedule, the form in VP, both orders for α = (1−t)^p, their integrals",
+        whole=True,
+        laws=True,
+    ),
+    "C4": Coverage(
+        "coefficients, the integral for continuously differentiable α, its divergence, the start's variance, the regular kernel",
+        missing="α that is only absolutely continuous",
+    ),
+    "C5": Coverage(
+        "the bound, the leading order, that no constant below ½ serves all laws, the slack of the Gaussian closed form",
+        laws=True,
+        missing="that the closed form is the divergence of Gaussian data, as an integral",
+    ),
+    "C6": Coverage("both gains", whole=True, laws=True),
+    "C7": Coverage(
+        "the flow as a differential equation, ends of time and λ = 0 included; the three starts; brightness", whole=True
+    ),
+    "C8": Coverage(
+        "in R^d: the rule, both bounds, where they are attained, the plain rule's growth, where the rule is exact",
+        whole=True,
+    ),
+    "C9": Coverage(
+        "the excess of every predictor that is smooth of exponential growth, the best constant, what samples gain, R² at Stable Diffusion's end",
+        whole=True,
+        laws=True,
+    ),
+    "D1": Coverage(
+        "weights, the denoiser's distance, the limit where the nearest point is unique, ties on three paths",
+        whole=True,
+        laws=True,
+    ),
+    "D2": Coverage("Tweedie's formula, the divergence with its remainder, the mean square", whole=True, laws=True),
+    "D3": Coverage(
+        "KL ≥ ½ log det(I + gC) − H(p) for M, and that it is unbounded; the distance to a point",
+        laws=True,
+        missing="the kernel at s = 0, other Gaussians than M, the meeting as g → ∞, the law of the denoiser",
+    ),
+    "D4": Coverage(
+        "the normal score of data on a subspace; its value on it in VP and rectified flow",
+        laws=True,
+        missing="smooth densities, edges",
+    ),
+    "D5": Coverage(
+        "coefficients, both drifts, what flow and SDE keep near an atom, the divergence of the rate integral",
+        missing="the powers of t in σ",
+    ),
+    "D6": Coverage("Gaussian data; where the denoiser is an atom; at the atom", missing="smooth densities; ties"),
+    "E1": Coverage("all of it, Euler's rule by true derivatives in every chart", whole=True),
+    "E2": Coverage("the recursion, and the grid of Gaussian data with its cost", missing="the cost for many steps"),
+    "F1": Coverage("a step, a grid, no gain, that only γ enters; ends of time included", whole=True),
+    "F2": Coverage("the first step, what it keeps, and what a noise start keeps", whole=True),
+    "F3": Coverage("the mirror of angles and of grids, and the shift", whole=True),
+    "F7": Coverage("what zero-init costs against a mean start from any estimate", whole=True, laws=True),
+    "F8": Coverage("one eigenvalue: equal angles are the best of all grids", missing="several eigenvalues"),
+    "F9": Coverage("a step's variance, the recursion, and what one step misses at η = 1", whole=True),
+    "Golden": Coverage("KL at three gaps to 1e-8 with tails, χ² exactly", whole=True),
+}

@@ -1,0 +1,252 @@
+"""`make prove`: Coq checks every proof, the axioms of every statement's theorems are printed, and `proved.json` is written.
+
+The sources are copied to a temporary folder beside the formulas as they are now, so that nothing stale can pass.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from proofs_checks.formal import FOLDER, RECORD, digests, sources
+from proofs_checks.formal.coverage import COVERAGE, Coverage
+from proofs_checks.formal.ties import PATH, definitions
+from singtheory.files import write_bytes, write_json
+
+INSTALL = "Coq is missing; on Debian or Ubuntu: apt-get install coq libcoq-coquelicot libcoq-interval"
+LIBRARY = "Singdiffusion"
+FLAGS = ("-w", "-ambiguous-paths", "-Q", ".", LIBRARY)
+PROCESSES = 2
+
+ALLOWED = (
+    "ClassicalDedekindReals.sig_forall_dec",
+    "ClassicalDedekindReals.sig_not_dec",
+    "FunctionalExtensionality.functional_extensionality_dep",
+    "Classical_Prop.classic",
+    "ClassicalEpsilon.constructive_indefinite_description",
+    "PropExtensionality.propositional_extensionality",
+)
+"""The axioms of the classical real numbers and of functions that are equal where their values are, which Coquelicot uses."""
+PRIMITIVE = re.compile(r"^(PrimInt63|Uint63|PrimFloat|FloatAxioms)\.")
+MACHINE = "machine integers"
+"""What Interval computes with: Coq's kernel has them built in and states their laws as axioms (`PrimInt63`, `Uint63`)."""
+
+TWIN = "_twin"
+"""Marks, in a theorem's name, that it disproves a near falsehood."""
+TWINS = "twins"
+NUMBERS = "Golden"
+"""Theorems on numbers, which belong to no statement."""
+THEOREM = re.compile(r"^\s*Theorem\s+([A-F]\d+|Golden)_(\w+)", re.MULTILINE)
+FORBIDDEN = re.compile(r"\b(Admitted|admit|Axiom|Axioms|Parameter|Parameters|Conjecture|give_up)\b")
+
+
+class ProofError(Exception):
+    """A proof that Coq does not accept, or an axiom that is not allowed."""
+
+
+def without_comments(text: str) -> str:
+    """The Coq source without its comments, which may be nested."""
+    kept, depth, place = [], 0, 0
+    while place < len(text):
+        pair = text[place : place + 2]
+        if pair in ("(*", "*)"):
+            depth += 1 if pair == "(*" else -1
+            place += 2
+            continue
+        if depth == 0:
+            kept.append(text[place])
+        place += 1
+    return "".join(kept)
+
+
+def left_open(folder: Path = FOLDER) -> list[str]:
+    """Where a proof is left open or an axiom is stated, as `file: word`."""
+    return [
+        f"{path.name}: {word}"
+        for path in sources(folder)
+        for word in FORBIDDEN.findall(without_comments(path.read_text(encoding="utf-8")))
+    ]
+
+
+def theorems(folder: Path = FOLDER) -> dict[str, list[tuple[str, str]]]:
+    """By statement id, the `(file, theorem)` whose name starts with it, in the order of the sources."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in sources(folder):
+        for statement, rest in THEOREM.findall(without_comments(path.read_text(encoding="utf-8"))):
+            found.setdefault(statement, []).append((path.stem, f"{statement}_{rest}"))
+    return found
+
+
+def coq(folder: Path, name: str, *flags: str) -> str:
+    """What coqc prints for one file. Raises `ProofError` with its message if it fails."""
+    done = subprocess.run(["coqc", *FLAGS, *flags, name], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ProofError(f"{name}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def dependencies(folder: Path) -> dict[str, set[str]]:
+    """By file, the files of the development that it requires."""
+    names = {path.stem for path in sources(folder)}
+    pattern = re.compile(rf"From\s+{LIBRARY}\s+Require\s+Import\s+([\w\s]+)\.")
+    return {
+        path.stem: {word for line in pattern.findall(path.read_text(encoding="utf-8")) for word in line.split()} & names
+        for path in sources(folder)
+    }
+
+
+def build(folder: Path, processes: int = PROCESSES) -> None:
+    """Check every file, those that others need first. Raises `ProofError` at the first that fails."""
+    needs, done = dependencies(folder), set[str]()
+    with ThreadPoolExecutor(processes) as pool:
+        while len(done) < len(needs):
+            ready = [name for name in needs if name not in done and needs[name] <= done]
+            if not ready:
+                raise ProofError("the files require each other in a circle")
+            for name, _ in zip(ready, pool.map(lambda stem: coq(folder, f"{stem}.v"), ready), strict=True):
+                print(f"checked {name}.v", flush=True)
+                done.add(name)
+
+
+def grouped(names: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
+    """The theorems of each statement, and all disproved twins as one group `TWINS`, since most rest on the same arithmetic."""
+    groups = {statement: [pair for pair in pairs if TWIN not in pair[1]] for statement, pairs in names.items()}
+    return groups | {TWINS: [pair for pairs in names.values() for pair in pairs if TWIN in pair[1]]}
+
+
+def assumptions(
+    folder: Path, names: dict[str, list[tuple[str, str]]], processes: int = PROCESSES
+) -> dict[str, list[str]]:
+    """The axioms that the theorems of each group rest on together, as Coq's kernel counts them."""
+    shares = [dict(list(names.items())[start::processes]) for start in range(processes)]
+    with ThreadPoolExecutor(processes) as pool:
+        printed = pool.map(lambda part: coq(folder, _assumptions_file(folder, *part)), enumerate(shares))
+    parts = [part for text in printed for part in re.split(r"^== (\w+)$", text, flags=re.MULTILINE)[1:]]
+    found = {statement: axioms(text) for statement, text in zip(parts[::2], parts[1::2], strict=True)}
+    return {statement: found[statement] for statement in names}
+
+
+def _assumptions_file(folder: Path, number: int, names: dict[str, list[tuple[str, str]]]) -> str:
+    """Write a file that prints the axioms of each statement's theorems at once: counting them a theorem at a time takes minutes."""
+    lines = ["From Coq Require Import Reals."]
+    lines += [
+        f"From {LIBRARY} Require {stem}." for stem in sorted({stem for pairs in names.values() for stem, _ in pairs})
+    ]
+    for statement, pairs in names.items():
+        together = ", ".join(f"@{LIBRARY}.{stem}.{theorem}" for stem, theorem in pairs)
+        lines += [
+            f"Definition all_{statement} := ({together}, tt).",
+            f'Goal True. idtac "== {statement}". Abort.',
+            f"Print Assumptions all_{statement}.",
+        ]
+    (folder / f"Assumptions_{number}.v").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return f"Assumptions_{number}.v"
+
+
+def axioms(printed: str) -> list[str]:
+    """The names in what `Print Assumptions` prints: each starts a line, and its type follows on this line or indented.
+
+    The many laws of machine integers count as one, `MACHINE`.
+    """
+    if "Closed under the global context" in printed:
+        return []
+    names = {
+        line.split(":")[0].strip()
+        for line in printed.splitlines()
+        if line and line[0] not in " \t" and line != "Axioms:"
+    }
+    return sorted({MACHINE if PRIMITIVE.match(name) else name for name in names})
+
+
+def record(folder: Path, found: dict[str, list[tuple[str, str]]], rests: dict[str, list[str]]) -> dict[str, Any]:
+    """The content of `proved.json`."""
+    statements = {}
+    for statement, covered in COVERAGE.items():
+        names = [theorem for _, theorem in found.get(statement, ())]
+        true, twins = ([n for n in names if (TWIN in n) is twin] for twin in (False, True))
+        statements[statement] = {
+            "whole": covered.whole,
+            "laws": covered.laws,
+            "covers": covered.covers,
+            "missing": covered.missing,
+            "theorems": true,
+            "twins": twins,
+            "axioms": rests[statement],
+        }
+    return {"sha256": digests(folder), "twins_axioms": rests[TWINS], "statements": statements}
+
+
+def table(content: dict[str, Any]) -> str:
+    """The record in words, a statement a paragraph."""
+    lines, statements = [], content["statements"]
+    for statement, entry in statements.items():
+        lines.append(f"{statement}: {'whole' if entry['whole'] else 'part'}: {entry['covers']}")
+        if entry["missing"]:
+            lines.append(f"    not proved here: {entry['missing']}")
+        lines.append(f"    theorems: {', '.join(entry['theorems'])}")
+        if entry["twins"]:
+            lines.append(f"    false, and disproved: {', '.join(entry['twins'])}")
+        lines.append(f"    axioms: {', '.join(entry['axioms']) or 'none'}")
+    lines.append(f"axioms of what disproves the false twins: {', '.join(content['twins_axioms'])}")
+    named = [entry for statement, entry in statements.items() if statement != NUMBERS]
+    whole = [entry for entry in named if entry["whole"]]
+    lines.append(
+        f"{len(whole)} statements whole ({sum(entry['laws'] for entry in whole)} of them over all finite laws), "
+        f"{len(named) - len(whole)} in part, {sum(len(entry['theorems']) for entry in statements.values())} theorems, "
+        f"{sum(len(entry['twins']) for entry in statements.values())} false twins disproved"
+    )
+    return "\n".join(lines)
+
+
+def check_names(found: dict[str, list[tuple[str, str]]], coverage: dict[str, Coverage]) -> None:
+    """Raise `ProofError` if a theorem has no entry in the coverage, or an entry no theorem."""
+    if missing := sorted(set(found) ^ set(coverage)):
+        raise ProofError(f"coverage.py and the theorems differ at {', '.join(missing)}")
+
+
+def prove(folder: Path = FOLDER, formulas: str | None = None) -> dict[str, Any]:
+    """Check all proofs against the formulas as they are now (or `formulas`) and return the record.
+
+    Raises:
+        ProofError: a proof fails, is left open, or rests on an axiom that is not allowed.
+    """
+    if found := left_open(folder):
+        raise ProofError(f"left open: {', '.join(found)}")
+    names = theorems(folder)
+    check_names(names, COVERAGE)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        for path in sources(folder):
+            shutil.copy(path, work)
+        (work / PATH.name).write_text(definitions() if formulas is None else formulas, encoding="utf-8")
+        build(work)
+        rests = assumptions(work, grouped(names))
+    for statement, used in rests.items():
+        if wrong := [axiom for axiom in used if axiom not in (*ALLOWED, MACHINE)]:
+            raise ProofError(f"{statement} rests on {', '.join(wrong)}")
+    return record(folder, names, rests)
+
+
+def main() -> int:
+    """Prove, print and write. Returns the exit status: 0, 1 if something is not proved, 2 without Coq."""
+    if shutil.which("coqc") is None:
+        print(INSTALL, file=sys.stderr)
+        return 2
+    try:
+        write_bytes(PATH, definitions().encode())
+        content = prove()
+    except ProofError as error:
+        without = re.search(r"Cannot find a physical path.*(Coquelicot|Interval)", str(error), re.DOTALL)
+        print(INSTALL if without else error, file=sys.stderr)
+        return 2 if without else 1
+    print(table(content))
+    write_json(RECORD, content)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

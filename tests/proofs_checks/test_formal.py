@@ -1,0 +1,180 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import sympy
+
+from proofs_checks import formal
+from proofs_checks.formal import prove, ties
+from singtheory import formula
+
+needs_coq = pytest.mark.skipif(shutil.which("coqc") is None, reason="Coq is not installed")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the development, to be tampered with."""
+    for path in formal.sources():
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+# --- the formulas ----------------------------------------------------------------------------------------------------
+
+
+def test_the_committed_formulas_are_those_that_are_run():
+    assert ties.PATH.read_text(encoding="utf-8") == ties.definitions()
+
+
+def test_every_public_formula_is_translated_or_said_to_be_left_out():
+    translated = {name for name, _ in ties.functions()}
+    assert not translated & set(ties.LEFT_OUT)
+    assert set(ties.LEFT_OUT) <= set(vars(formula))
+    assert len(translated) > 70
+
+
+def test_a_changed_constant_changes_the_formulas(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(formula, "kl_trace_bound", lambda gap, trace: gap * trace / 3)
+    monkeypatch.setattr(formula.kl_trace_bound, "__module__", "singtheory.formula.gaussian_error")
+    monkeypatch.setattr(formula.kl_trace_bound, "__doc__", "planted")
+    assert "((gap * trace) / 3)" in ties.definitions()
+    assert formal.formal_proofs() == {}
+
+
+x, y = sympy.symbols("x y", real=True)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (x - y, "(x + ((- 1) * y))"),
+        (x / y, "(x / y)"),
+        (-x / (2 * y**2), "(((- 1) * x) / (2 * (y ^ 2)))"),
+        (sympy.Rational(-2, 3) * x, "((((- 1) * 2) * x) / 3)"),
+        (sympy.Rational(1, 2), "(1 / 2)"),
+        (1 / x, "(/ x)"),
+        (sympy.sqrt(x), "(sqrt x)"),
+        (1 / sympy.sqrt(x), "(/ (sqrt x))"),
+        (x ** (y / 2), "(Rpower x (y / 2))"),
+        (sympy.log(x) + sympy.exp(y), "((exp y) + (ln x))"),
+        (sympy.erf(x) * sympy.pi, "(PI * (erf x))"),
+        (abs(x), "(Rabs x)"),
+    ],
+)
+def test_expressions_in_the_syntax_of_coq(expression: sympy.Expr, expected: str):
+    assert ties.coq(expression) == expected
+
+
+def test_what_has_no_translation_is_an_error():
+    with pytest.raises(TypeError, match="no Coq for"):
+        ties.coq(sympy.sin(x))
+    with pytest.raises(TypeError, match="no Coq for"):
+        ties.coq(sympy.Float(0.1))
+
+
+# --- the sources -----------------------------------------------------------------------------------------------------
+
+
+def test_no_proof_is_left_open():
+    assert prove.left_open() == []
+
+
+@pytest.mark.parametrize("word", ["Admitted.", "Axiom easy : False.", "admit."])
+def test_an_open_proof_is_found_and_a_comment_is_none(folder: Path, word: str):
+    (folder / "Planted.v").write_text(f"(* no Axiom (* nor Admitted *) here *)\n{word}\n")
+    assert prove.left_open(folder) == [f"Planted.v: {word.split()[0].rstrip('.')}"]
+    with pytest.raises(prove.ProofError, match="left open"):
+        prove.prove(folder)
+
+
+def test_theorems_and_coverage_name_the_same_statements(folder: Path):
+    prove.check_names(prove.theorems(), prove.COVERAGE)
+    (folder / "Planted.v").write_text("Theorem F99_new : True. Proof. exact I. Qed.\n")
+    with pytest.raises(prove.ProofError, match="F99"):
+        prove.check_names(prove.theorems(folder), prove.COVERAGE)
+
+
+def test_what_is_not_whole_says_what_is_missing():
+    for covered in prove.COVERAGE.values():
+        assert covered.covers
+        assert covered.whole or covered.missing
+
+
+def test_every_formal_statement_has_a_disproved_twin():
+    without = {
+        statement for statement, names in prove.theorems().items() if not any("_twin" in name for _, name in names)
+    }
+    assert without == {prove.NUMBERS}
+
+
+def test_files_are_checked_after_those_that_they_need():
+    needs = prove.dependencies(formal.FOLDER)
+    assert needs["Base"] == set() and {"Base", "Formulas"} <= needs["A"]
+
+
+def test_axioms_are_read_from_what_coq_prints():
+    printed = "Axioms:\nUint63.sub_spec\n  : forall x y, True\nPrimInt63.int : Set\nClassical_Prop.classic : forall P : Prop, P \\/ ~ P\n"
+    assert prove.axioms(printed) == ["Classical_Prop.classic", prove.MACHINE]
+    assert prove.axioms("Closed under the global context\n") == []
+
+
+# --- the record ------------------------------------------------------------------------------------------------------
+
+
+def test_the_committed_record_belongs_to_the_sources():
+    found = formal.formal_proofs()
+    assert set(found) == set(prove.COVERAGE)
+    assert sum(entry["whole"] for statement, entry in found.items() if statement != prove.NUMBERS) >= 22
+    assert sum(entry["whole"] and entry["laws"] for entry in found.values()) >= 12
+    for statement, entry in found.items():
+        assert entry["theorems"], statement
+        assert set(entry["axioms"]) <= {*prove.ALLOWED, prove.MACHINE}
+
+
+def test_a_changed_proof_makes_the_record_void(folder: Path):
+    assert formal.formal_proofs(folder=folder)
+    with (folder / "A.v").open("a") as file:
+        file.write("\n")
+    assert formal.formal_proofs(folder=folder) == {}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "not JSON"])
+def test_a_missing_or_broken_record_proves_nothing(tmp_path: Path, content: str):
+    assert formal.formal_proofs(tmp_path / "none.json") == {}
+    (tmp_path / "record.json").write_text(content)
+    assert formal.formal_proofs(tmp_path / "record.json") == {}
+
+
+def test_without_coq_one_line_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert prove.main() == 2
+    assert capsys.readouterr().err == prove.INSTALL + "\n"
+
+
+# --- Coq itself ------------------------------------------------------------------------------------------------------
+
+
+@needs_coq
+@pytest.mark.slow
+def test_coq_proves_what_the_record_says():
+    assert prove.prove() == json.loads(formal.RECORD.read_text(encoding="utf-8"))
+
+
+@needs_coq
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("((gap * trace) / 2)", "((gap * trace) / 3)"),
+        ("((sqrt chi2) / 2)", "((sqrt chi2) / 3)"),
+        ("(prior_ratio * (exp (norm2_difference / 4)))", "(prior_ratio * (exp (norm2_difference / 2)))"),
+    ],
+)
+def test_a_planted_constant_fails_the_proof(right: str, wrong: str):
+    text = ties.definitions()
+    assert right in text
+    with pytest.raises(prove.ProofError, match=r"\.v"):
+        prove.prove(formulas=text.replace(right, wrong))
