@@ -13,3 +13,6 @@ settings.load_profile("ci")
 # One worker a core: threads on top of that only take turns.
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
+
+# xdist gives its workers a terminal's width, which the commands would take for that of the user's.
+os.environ.pop("COLUMNS", None)

@@ -138,17 +138,25 @@ app(["diagnose", "x"])
 """
 
 
+def heeds_interrupts() -> None:
+    """Of a child: a shell's background job ignores them, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("module", ["typer", "singdiffusion.cli_train", "singdiffusion.console"])
 def test_an_interrupt_while_it_loads_shows_no_traceback(module):
     """Wherever it comes: while the program itself is read, and once a command runs."""
-    found = subprocess.run([sys.executable, "-c", INTERRUPTED, module], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", INTERRUPTED, module]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=heeds_interrupts)
     assert found.returncode in (-signal.SIGINT, 1, 130) and "Traceback" not in found.stderr
     assert "KeyboardInterrupt" not in found.stderr
 
 
 def test_loading_the_command_leaves_the_handler_of_interrupts():
     program = "import signal, singdiffusion.cli; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout.strip() == b"True"
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(command, capture_output=True, check=True, preexec_fn=heeds_interrupts)
+    assert found.stdout.strip() == b"True"
 
 
 @pytest.mark.slow
