@@ -231,3 +231,14 @@ def test_a_strange_scale_becomes_a_power_of_two(scale, unit):
 def test_one_distinct_point_is_refused_whatever_has_no_weight():
     with pytest.raises(InputError, match="all points are equal"):
         in_own_units(Data(Atoms([[1.0], [1.0], [5.0]], [0.5, 0.5, 0.0]), "set", None))
+
+
+def test_a_far_origin_costs_no_digits_of_a_density(context):
+    """Points that differ by thousandths beside an offset of thousands: the marginals of A4 and A5 are those of their deviations."""
+    generator = torch.Generator().manual_seed(25)
+    points = 1e-3 * torch.randn(193, 10, dtype=torch.float64, generator=generator) + 2e3
+    far = replace(context, data=Data(Atoms(points), "far", None))
+    for id in ("A4", "A5"):
+        claim = load_claims()[id]
+        for check in (c for c in claim.checks if c.scope == "the same on the data"):
+            assert check.run(claim.sides, far).verdict == "supported"

@@ -153,3 +153,15 @@ def test_w2_of_equal_laws_is_zero_and_of_two_atoms_is_known():
 def test_bad_input(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("points", [[[-1.0], [1.0]], [[0.0, 0.0], [1.0, 0.2], [-0.3, 1.4]]])
+@pytest.mark.parametrize("gap", [0.01, 3.0])
+def test_draws_on_a_gpu_are_measured_there(points, gap):
+    law = Atoms(points).to("cuda")
+    posterior = law.posterior(torch.zeros(law.dim, dtype=torch.float64, device="cuda"), 0.0)
+    for measure in (divergence.kl_monte_carlo, divergence.tv_monte_carlo):
+        found = measure(posterior, gap, 2000, torch.Generator().manual_seed(0), 0.99)
+        assert float(found.low) <= float(found.value) <= float(found.high)
