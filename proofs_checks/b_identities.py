@@ -15,7 +15,7 @@ from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.deviations import deviations
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
-from proofs_checks.measure import prior_posterior, toy_instances, toy_moment_kl
+from proofs_checks.measure import kl_of, moment_kl_of, prior_posterior, toy_instances, toy_moment_kl, tv_of
 from proofs_checks.outcome import (
     at_least,
     at_most,
@@ -187,7 +187,7 @@ def _b6_kl(sides: Sides, _: Context) -> Outcome:
     """What remains of KL after its first order is of order g³, and after the second of order g⁴."""
 
     def remainder(posterior: AtomsPosterior, orders: tuple[_Leading, ...]) -> Callable[[float], float]:
-        return lambda g: float(divergence.kl_quadrature(posterior, g).value - sum(f(posterior, g) for f in orders))
+        return lambda g: kl_of(posterior, g) - float(sum(f(posterior, g) for f in orders))
 
     outcomes = []
     for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "three atoms in the plane": TRI}.items():
@@ -204,7 +204,7 @@ def _b6_moment(sides: Sides, _: Context) -> Outcome:
         posterior = prior_posterior(law)
         outcomes.append(
             vanishes_at_rate(
-                lambda g, p=posterior: float(divergence.kl_moment_quadrature(p, g).value - sides["moment"](p, g)),
+                lambda g, p=posterior: moment_kl_of(p, g) - float(sides["moment"](p, g)),
                 _SMALL_GAPS,
                 4.0,
                 f"KL(P‖M) − leading order, {name}",
@@ -218,7 +218,7 @@ def _b6_tv(sides: Sides, _: Context) -> Outcome:
         for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE}.items():
             posterior = prior_posterior(law)
             yield vanishes_at_rate(
-                lambda g, p=posterior: float(divergence.tv_exact(p, g).value - sides["tv"](p, g)),
+                lambda g, p=posterior: tv_of(p, g) - float(sides["tv"](p, g)),
                 _SMALL_GAPS,
                 2.0,
                 f"TV − leading order, {name}",

@@ -9,7 +9,7 @@ from proofs_checks import b_symbolic
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
-from proofs_checks.measure import Instance, prior_posterior, toy_instances
+from proofs_checks.measure import Instance, kl_of, prior_posterior, toy_instances
 from proofs_checks.outcome import at_most, equal, identically_zero, worst, worst_or_none
 from proofs_checks.rounds import at_least_in_rounds, at_most_in_rounds
 from proofs_checks.steps_on_data import NO_STEP, kl_steps
@@ -42,7 +42,7 @@ def _b7_quadrature(sides: Sides, _: Context) -> Outcome:
             posterior = prior_posterior(law)
             for gap in (0.3, 2.0):
                 where = f"{name}, g = {gap:g}"
-                var, kl = sides["var"](posterior, gap), float(divergence.kl_quadrature(posterior, gap).value)
+                var, kl = sides["var"](posterior, gap), kl_of(posterior, gap)
                 at = float(divergence.kl_isotropic_quadrature(posterior, gap, var).value)
                 yield equal(kl - at, sides["gain"](posterior, gap), QUADRATURE * kl, f"gain, {where}")
                 for factor in (0.995, 1.005):

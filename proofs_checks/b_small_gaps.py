@@ -7,7 +7,7 @@ import torch
 from proofs_checks.claim import Outcome, Sides
 from proofs_checks.context import Context
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
-from proofs_checks.measure import prior_posterior
+from proofs_checks.measure import kl_of, moment_kl_of, prior_posterior
 from proofs_checks.outcome import at_most, worst
 from singtheory import Atoms, divergence, formula
 
@@ -30,8 +30,8 @@ def law_remainders(sides: Sides, law: Atoms, x: float, name: str) -> Iterator[Ou
     posterior, diameter = prior_posterior(law), law.diameter
     gap = x / diameter**2
     frobenius2, where = float(posterior.eigenvalues.square().sum()), f"{name}, D²g = {x:g}"
-    kl = float(divergence.kl_quadrature(posterior, gap).value)
-    moment = float(divergence.kl_moment_quadrature(posterior, gap).value)
+    kl = kl_of(posterior, gap)
+    moment = moment_kl_of(posterior, gap)
     size = torch.tensor(diameter, dtype=torch.float64)
     both = float(sides["kl"](posterior, gap) + sides["cubic"](posterior, gap))
     most = float(formula.kl_small_gap_error(gap, frobenius2, size, torch))

@@ -11,10 +11,10 @@ from torch import Tensor
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, SIGNS, TRI
-from proofs_checks.measure import prior_posterior
+from proofs_checks.measure import kl_of, moment_kl_of, prior_posterior
 from proofs_checks.outcome import at_most, equal, identically_zero, worst
 from proofs_checks.slope import vanishes_at_rate
-from singtheory import Atoms, bound, divergence, formula, symbolic
+from singtheory import Atoms, bound, formula, symbolic
 from singtheory.information import line_mmse
 
 NAMES = symbolic.NAMESPACE
@@ -91,7 +91,7 @@ def _f4_last(sides: Sides, _: Context) -> Outcome:
 
 
 def _matched_kl(law: Atoms, gap: float) -> float:
-    return float(divergence.kl_moment_quadrature(prior_posterior(law), gap).value)
+    return moment_kl_of(prior_posterior(law), gap)
 
 
 def _corrected(x_hat: Tensor, mean: Tensor, snr: float, eigenvalue: float) -> Tensor:
@@ -123,9 +123,7 @@ register(
         ),
         false_twins={
             "the last step may be corrected for atoms too": {"last": _corrected},
-            "the mean alone leaves no more": {
-                "first": lambda law, gap: float(divergence.kl_quadrature(prior_posterior(law), gap).value)
-            },
+            "the mean alone leaves no more": {"first": lambda law, gap: kl_of(prior_posterior(law), gap)},
             r"matched, $\frac{\gamma^3}{6}\|\kappa\|^2$ is left": {
                 "left": lambda gap, skewness2: 2 * formula.kl_moment_small_gap(gap, skewness2)
             },
@@ -164,9 +162,9 @@ def _f5_laws(sides: Sides, _: Context) -> Outcome:
         eigenvalues = torch.linalg.eigvalsh(law.cov)
         for gap in (0.1, 1.0, 5.0):
             posterior = prior_posterior(law)
-            plain, matched = (f(posterior, gap) for f in (divergence.kl_quadrature, divergence.kl_moment_quadrature))
+            plain, matched = kl_of(posterior, gap), moment_kl_of(posterior, gap)
             gain = float(sides["gain"](gap, eigenvalues, torch).sum())
-            outcomes.append(equal(float(plain.value) - float(matched.value), gain, 1e-8, f"{name}, γ = {gap:g}"))
+            outcomes.append(equal(plain - matched, gain, 1e-8, f"{name}, γ = {gap:g}"))
     return worst(outcomes)
 
 

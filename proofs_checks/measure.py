@@ -1,14 +1,14 @@
 """The measurements that several claims are compared with: KL and TV of the steps of toy laws, by quadrature."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, SIGNS, TRI
 from proofs_checks.rounds import UNMEASURED, Rounds
 from singtheory import Atoms, divergence
-from singtheory.posterior import AtomsPosterior
+from singtheory.posterior import AtomsPosterior, Posterior
 
 PRIORS = {"golden": GOLDEN, "9:1": NINE_TO_ONE, "±1": SIGNS, "three atoms in the plane": TRI}
 """Atoms whose posterior at γ = 0, the law itself, is the posterior of the step."""
@@ -51,6 +51,7 @@ def _toy_instance(where: str, posterior: AtomsPosterior, gap: float) -> Instance
     return Instance(where, posterior, gap, Rounds.of(divergence.kl_quadrature(posterior, gap)), tv)
 
 
+@lru_cache(maxsize=16)
 def prior_posterior(law: Atoms) -> AtomsPosterior:
     """The posterior at γ = 0, which is the law itself."""
     posterior = law.posterior(torch.zeros(law.dim, dtype=torch.float64), 0.0)
@@ -58,7 +59,25 @@ def prior_posterior(law: Atoms) -> AtomsPosterior:
     return posterior
 
 
+@lru_cache(maxsize=4096)
+def kl_of(posterior: Posterior, gap: float) -> float:
+    """KL(P‖Q) of one query by quadrature, once for a claim and all of its twins."""
+    return float(divergence.kl_quadrature(posterior, gap).value)
+
+
+@lru_cache(maxsize=4096)
+def moment_kl_of(posterior: Posterior, gap: float) -> float:
+    """KL(P‖M), likewise."""
+    return float(divergence.kl_moment_quadrature(posterior, gap).value)
+
+
+@lru_cache(maxsize=4096)
+def tv_of(posterior: Posterior, gap: float) -> float:
+    """TV(P, Q) on a line, likewise."""
+    return float(divergence.tv_exact(posterior, gap).value)
+
+
 @cache
 def toy_moment_kl(instance: Instance) -> float:
     """KL(P‖M) of a toy instance."""
-    return float(divergence.kl_moment_quadrature(instance.posterior, instance.gap).value)
+    return moment_kl_of(instance.posterior, instance.gap)
