@@ -144,7 +144,7 @@ class _Run:
                 raise InputError(f"{self._name}: its steps give NaN or infinity; `singdiffusion diagnose` says why")
             if not float((whole[-1, 0] - expected).abs()) <= _LINEAR * float(size):
                 raise InputError(
-                    f"{self._name}: its steps are not linear, so it has no response; {_why(self.scheduler)}"
+                    f"{self._name}: its steps are not linear, so it has no response; use another scheduler"
                 )
 
     def end(self, sigma: float) -> _Level:
@@ -205,13 +205,13 @@ def _seen_level(scheduler: Scheduler, timestep: Tensor) -> _Level:
     """`(α, σ)` of what the network sees at a timestep: the schedule's at what it is told, of a flow what the scheduler itself mixes."""
     if not matches_flow(scheduler):
         return _Level(*scheduled(scheduler, float(timestep)))
-    mix = scheduler.scale_noise if hasattr(scheduler, "scale_noise") else None
+    scales = hasattr(scheduler, "scale_noise")
     data, noise = (torch.tensor([v], dtype=torch.float64) for v in (1.0, 0.0))
 
     def factor(y: Tensor, n: Tensor) -> float:
         probe = copy.deepcopy(scheduler)
         told = timestep[None]
-        return float(probe.scale_noise(y, told, n) if mix else probe.add_noise(y, n, told))
+        return float(probe.scale_noise(y, told, n) if scales else probe.add_noise(y, n, told))
 
     return _Level(factor(data, noise), factor(noise, data))
 
@@ -253,8 +253,3 @@ def _answer(scheduler: Scheduler, x: Tensor, seen: Tensor, lam: Tensor, level: _
 def _as_images(values: Tensor) -> Tensor:
     """Shape (batch, 1, 1, 1): some schedulers read the number of channels."""
     return values.view(-1, 1, 1, 1)
-
-
-def _why(scheduler: Scheduler) -> str:
-    flags = [f for f in ("thresholding", "clip_sample", "dynamic_thresholding_ratio") if scheduler.config.get(f)]
-    return f"set {', '.join(flags)} to false" if flags else "use another scheduler"

@@ -95,7 +95,7 @@ def numbers(name: str, text: str) -> list[float]:
 
 def _steps(request: Request) -> tuple[int | None, dict[str, Any]]:
     if request.sigmas is None:
-        return request.steps or _STEPS if request.steps != 0 else 0, {}
+        return _STEPS if request.steps is None else request.steps, {}
     if request.steps is not None:
         raise InputError("--steps and --sigmas: give one of them; the noise levels say how many steps there are")
     return None, {"sigmas": numbers("sigmas", request.sigmas)}
