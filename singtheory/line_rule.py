@@ -127,12 +127,23 @@ class LineRule:
         between = root[row[1:], 0] * (self._centres[first[1:]] - self._centres[first[1:] - 1]) / (2 * self._unit)
         between, edge = torch.where(same, between, torch.inf), tail.new_full((1,), torch.inf)
         low, high = -torch.minimum(tail, torch.cat([edge, between])), torch.minimum(tail, torch.cat([between, edge]))
-        length = high + width - low
-        count = (length / _WIDEST).ceil().clamp(1, _PIECES).long()
-        which = torch.arange(len(row)).repeat_interleave(count)
-        number = torch.arange(len(which)) - (count.cumsum(0) - count)[which]
-        half = (length / count / 2)[which]
-        return Panels(row[which], first[which], low[which] + (2 * number + 1) * half, half)
+        return _cut(row, first, low, high + width)
+
+
+def _cut(row: Tensor, origin: Tensor, low: Tensor, high: Tensor) -> Panels:
+    """Cells from `low` to `high`, cut at multiples of a power of two.
+
+    These and their halves are exact. Cuts that are rounded at the size of the cell would leave gaps between panels or let them overlap, by far more
+    than a digit of a narrow component in a wide cell.
+    """
+    pieces = ((high - low) / _WIDEST).ceil().clamp(1, _PIECES)
+    step = torch.exp2(((high - low) / pieces).log2().floor())
+    start = (low / step).floor()
+    count = ((high / step).ceil() - start).long()
+    which = torch.arange(len(row)).repeat_interleave(count)
+    number = start[which] + (torch.arange(len(which)) - (count.cumsum(0) - count)[which])
+    left, right = torch.maximum(number * step[which], low[which]), torch.minimum((number + 1) * step[which], high[which])
+    return Panels(row[which], origin[which], (left + right) / 2, (right - left) / 2)
 
 
 class _Run:
