@@ -142,7 +142,10 @@ def _cut(row: Tensor, origin: Tensor, low: Tensor, high: Tensor) -> Panels:
     count = ((high / step).ceil() - start).long()
     which = torch.arange(len(row)).repeat_interleave(count)
     number = start[which] + (torch.arange(len(which)) - (count.cumsum(0) - count)[which])
-    left, right = torch.maximum(number * step[which], low[which]), torch.minimum((number + 1) * step[which], high[which])
+    left, right = (
+        torch.maximum(number * step[which], low[which]),
+        torch.minimum((number + 1) * step[which], high[which]),
+    )
     return Panels(row[which], origin[which], (left + right) / 2, (right - left) / 2)
 
 

@@ -81,13 +81,16 @@ class Points:
             self.file.check()
 
     def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, Tensor]]:
-        """All `y′` in order, float64, each block with the number of its first."""
+        """All `y′` in order, float64, each block with the number of its first; 0 for atoms without weight."""
         if not self.resident:
             # what is decoded is a copy, and fewer of them leave less of a process's memory in pieces
             yield from ((first, block.sub_(self.mean)) for first, block in self._blocks(size))
             return
         if self._centred is None:
-            self._centred = self.stored - self.mean
+            centred = self.stored - self.mean
+            nothing = self.weights == 0
+            # what has no weight may lie anywhere: there it widens no bound, and 0 · ∞ meets no sum
+            self._centred = centred.masked_fill(nothing[:, None], 0.0) if bool(nothing.any()) else centred
         yield from zip(range(0, self.count, size), self._centred.split(size), strict=True)
 
     def _blocks(self, size: int) -> Iterator[tuple[int, Tensor]]:
@@ -133,18 +136,27 @@ class Points:
 
     @cached_property
     def radius(self) -> float:
-        """The largest `‖y′_i‖`, rounded up."""
+        """The largest `‖y′_i‖` of atoms that have weight, rounded up."""
         return float(self.norms2.max().sqrt()) * (1 + 1e-12)
 
     @cached_property
     def reach(self) -> float:
-        """At least the largest `‖y_i‖`."""
+        """At least the largest `‖y_i‖` of atoms that have weight."""
         return self.radius + float(self.mean.norm()) * (1 + 1e-12)
 
     @cached_property
     def scale(self) -> float:
-        """`√Σ w_i‖y_i‖²`, to which tolerances are relative; 1 where all atoms are 0."""
-        return math.sqrt(self.variance + float(self.mean.square().sum())) or 1.0
+        """`√Σ w_i‖y_i‖²`, to which tolerances are relative; 1 where all atoms are 0.
+
+        Raises:
+            InputError: where squares leave the range of float64.
+        """
+        square = self.variance + float(self.mean.square().sum())
+        if not square + self.reach * self.reach < math.inf:
+            raise InputError(
+                "points: their squares leave the range of float64; divide them by a number s, multiply every snr by s² and the means that are found by s"
+            )
+        return math.sqrt(square) or 1.0
 
     @cached_property
     def variance(self) -> float:

@@ -241,25 +241,28 @@ class GaussianPosterior(Posterior):
         basis: eigenvectors as columns, shape (d, d).
         log_evidence: shape (batch,).
         log_gain: what the spread adds to it, `½ Σ [γλ/(1 + γλ) ρ² − log(1 + γλ)]`, `ρ = z − √γ μ`, and the sizes summed; shape (batch, 2).
+        moved: from the prior mean to `mean`, whose own digits may be those of a distant origin; shape (batch, d).
     """
 
-    def __init__(self, mean: Tensor, spectrum: Tensor, basis: Tensor, log_evidence: Tensor, log_gain: Tensor) -> None:
+    def __init__(
+        self, mean: Tensor, spectrum: Tensor, basis: Tensor, log_evidence: Tensor, log_gain: Tensor, moved: Tensor
+    ) -> None:
         self.mean, self.spectrum, self.basis = mean, spectrum, basis
-        self.log_evidence, self.log_gain = log_evidence, log_gain
+        self.log_evidence, self.log_gain, self.moved = log_evidence, log_gain, moved
 
     @classmethod
     def of(cls, mean: Tensor, eigenvalues: Tensor, basis: Tensor, z: Tensor, snr: Tensor) -> "GaussianPosterior":
         """`x̂ = μ + √γ Σ(γΣ + I)⁻¹(z − √γ μ)`, `C = Σ(γΣ + I)⁻¹`: no division by α, so regular at γ = 0."""
         root = snr.sqrt()[:, None]
         precision = 1 + snr[:, None] * eigenvalues
-        residual = (z - root * mean) @ basis
-        posterior_mean = mean + (root * eigenvalues / precision * residual) @ basis.mT
+        residual = logits.residual(z, snr, mean) @ basis
+        moved = (root * eigenvalues / precision * residual) @ basis.mT
         log_norm = precision.log().sum(dim=1) + len(mean) * math.log(2 * math.pi)
         log_evidence = -((residual.square() / precision).sum(dim=1) + log_norm) / 2
         widened = snr[:, None] * eigenvalues / precision * residual.square()
         narrowed = torch.log1p(snr[:, None] * eigenvalues)
         gain = torch.stack([(widened - narrowed).sum(dim=1), (widened + narrowed).sum(dim=1)], dim=1) / 2
-        return cls(posterior_mean, eigenvalues / precision, basis, log_evidence, gain)
+        return cls(mean + moved, eigenvalues / precision, basis, log_evidence, gain, moved)
 
     @property
     def trace_cov(self) -> Tensor:
@@ -273,9 +276,9 @@ class GaussianPosterior(Posterior):
 
     def __getitem__(self, query: int) -> Self:
         rows = _row(query, len(self))
-        return type(self)(
-            self.mean[rows], self.spectrum[rows], self.basis, self.log_evidence[rows], self.log_gain[rows]
-        )
+        found = self.mean, self.spectrum, self.log_evidence, self.log_gain, self.moved
+        mean, spectrum, log_evidence, log_gain, moved = (values[rows] for values in found)
+        return type(self)(mean, spectrum, self.basis, log_evidence, log_gain, moved)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws a query."""
@@ -305,6 +308,7 @@ class MixturePosterior(Posterior):
         components: k posteriors of `batch` queries each.
         log_evidence: shape (batch,).
         log_weight_error: bounds on the errors of the log weights, shape (batch, k).
+        priors: means of the components of the law, shape (k, d).
     """
 
     def __init__(
@@ -313,11 +317,15 @@ class MixturePosterior(Posterior):
         components: Sequence[GaussianPosterior],
         log_evidence: Tensor,
         log_weight_error: Tensor,
+        priors: Tensor,
     ) -> None:
         self.log_weights, self.components, self.log_evidence = log_weights, components, log_evidence
-        self.log_weight_error = log_weight_error
-        self._means = torch.stack([c.mean for c in components], dim=1)
-        self.mean = (self.weights[:, :, None] * self._means).sum(dim=1)
+        self.log_weight_error, self.priors = log_weight_error, priors
+        heaviest = priors[log_weights.argmax(dim=1)]
+        self.apart = (priors - heaviest[:, None]) + torch.stack([c.moved for c in components], dim=1)
+        """Means of the components less the prior mean of the heaviest one, of whose digits a distant origin takes none; shape (batch, k, d)."""
+        self._centre = (self.weights[:, :, None] * self.apart).sum(dim=1)
+        self.mean = heaviest + self._centre
 
     @classmethod
     def of(
@@ -326,7 +334,7 @@ class MixturePosterior(Posterior):
         """Bayes' rule over components of prior means (k, d), from what their evidences differ by."""
         log_joint = torch.stack([c.log_evidence for c in components], dim=1) + weights.log()
         log_weights, errors = logits.mixture_weights(weights, means, components, z, snr)
-        return cls(log_weights, components, torch.logsumexp(log_joint, dim=1), errors)
+        return cls(log_weights, components, torch.logsumexp(log_joint, dim=1), errors, means)
 
     @cached_property
     def weights(self) -> Tensor:
@@ -336,7 +344,7 @@ class MixturePosterior(Posterior):
     @property
     def _shifts(self) -> Tensor:
         """Component means less the posterior mean, shape (batch, k, d)."""
-        return self._means - self.mean[:, None]
+        return self.apart - self._centre[:, None]
 
     @property
     def trace_cov(self) -> Tensor:
@@ -358,6 +366,7 @@ class MixturePosterior(Posterior):
             [c[query] for c in self.components],
             self.log_evidence[rows],
             self.log_weight_error[rows],
+            self.priors,
         )
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:

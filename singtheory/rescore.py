@@ -20,6 +20,8 @@ _NUMBERS = {"cpu": 2**22, "cuda": 2**27}
 _FEW = 64
 """Atoms of which none are left out: sorting them would take longer."""
 _SAFE = 1.01
+_LEAST = 2.3e-162
+"""A number below it has a square that underflows."""
 _SLACK = 1e-9
 """Of squared distances, far above their rounding: what is left out is left out for sure."""
 
@@ -123,6 +125,7 @@ class _Near:
 def _near(points: Points, z: Tensor, snr: Tensor, atoms: Tensor, real: Tensor, below: float) -> _Near:
     real = real & (atoms < points.count)
     atoms = atoms.clamp(max=points.count - 1)
+    real = real & (points.weights[atoms] > 0)
     apart = z[:, None] - snr.sqrt()[:, None, None] * points.take(atoms.flatten()).unflatten(0, atoms.shape)
     distance2 = pairwise_sum(apart.square())
     log_norm = points.dim / 2 * math.log(2 * math.pi)
@@ -139,30 +142,39 @@ def _weighed(points: Points, z: Tensor, snr: Tensor, near: _Near, below: float) 
     """What is known of the queries, and the log weights relative to the best atom, (b, m)."""
     atoms, root = points.take(near.atoms.flatten()).unflatten(0, near.atoms.shape), snr.sqrt()[:, None]
     y_best, log_weights = atoms.take_along_dim(near.best[:, :, None], 1)[:, 0], points.log_weights[near.atoms]
-    apart = atoms - y_best[:, None]
+    # what has no weight may lie so far away that its square is infinite, and 0 · ∞ is no number
+    apart = (atoms - y_best[:, None]).where(near.real[:, :, None], 0.0)
+    distance = pairwise_sum(apart.square()).sqrt()
     half_way = z[:, None] - root[:, :, None] * (y_best[:, None] + apart / 2)
     logits = root * pairwise_sum(half_way * apart) + (log_weights - log_weights.gather(1, near.best))
     logits = logits.where(near.real, -torch.inf)
-    weights, distance = logits.exp(), pairwise_sum(apart.square()).sqrt()
+    delta = _logit_error(points, z, root, half_way.norm(dim=2), distance, logits)
+    # far from all atoms rounding decides which one seems best, and another may outweigh it by more than an exponential can hold
+    top = logits.amax(dim=1, keepdim=True)
+    logits = logits - top
+    weights = logits.exp()
     total = weights.sum(dim=1)
-    eta = weights * formula.tilt(_logit_error(points, z, root, half_way.norm(dim=2), distance, logits), torch)
+    eta = weights * formula.tilt(delta, torch)
     mass, moved = eta.sum(dim=1) / total, (eta * distance).sum(dim=1) / total
     offset = (weights[:, None] @ apart)[:, 0] / total[:, None]
     square, shift = (weights * distance.square()).sum(dim=1) / total, offset.norm(dim=1)
-    tilted = formula.tilt_error(moved + mass * shift, mass).where(mass < 0.5, torch.inf)
+    least = _LEAST * math.sqrt(points.dim)
+    tilted = formula.tilt_error(moved + mass * (shift + 2 * least), mass).where(mass < 0.5, torch.inf)
     sums = formula.accumulation(weights.shape[1] + 8, formula.DOUBLE)
-    rounded = 2 * sums * square.sqrt() + 3 * formula.DOUBLE * (y_best.norm(dim=1) + shift)
+    rounded = 2 * sums * (square.sqrt() + least) + 3 * formula.DOUBLE * (y_best.norm(dim=1) + shift + 2 * least)
     left_out = formula.truncation_error(points.count * math.exp(-below), 2 * points.radius)
     variance = (square - shift.square()).clamp(min=0)
     error = _SAFE * (tilted + rounded + left_out)
-    return Found(y_best + offset, variance, near.score + total.log(), error), logits
+    return Found(y_best + offset, variance, near.score + top[:, 0] + total.log(), error), logits
 
 
 def _logit_error(points: Points, z: Tensor, root: Tensor, half_way: Tensor, apart: Tensor, logits: Tensor) -> Tensor:
     """`δ` of each atom: rounding of the differences, of their product, of the logarithms and of the exponential; (b, m)."""
     products = (sum_roundings(points.dim) + 6) * root * half_way * apart
     inputs = root * apart * (2 * z.norm(dim=1, keepdim=True) + 6 * root * points.reach)
-    others = 4 * (logits.abs().clamp(max=800.0) - points.least_log_weight) + 8
+    # what lies 800 below the largest weighs nothing, however it is rounded
+    top = logits.amax(dim=1, keepdim=True)
+    others = 4 * (torch.minimum(logits.abs(), top + 800.0) - points.least_log_weight) + 8
     return _SAFE * formula.logit_error(formula.DOUBLE, products, inputs, others)
 
 

@@ -112,7 +112,7 @@ class Components:
         kept = query.log_weights[0] > -torch.inf
         parts = [part for part, keep in zip(query.components, kept.tolist(), strict=True) if keep]
         log_p = query.log_weights[0, kept]
-        means, spread = torch.cat([part.mean for part in parts]), torch.cat([gap * part.spectrum for part in parts])
+        means, spread = query.apart[0, kept], torch.cat([gap * part.spectrum for part in parts])
         error = query.log_weight_error[0, kept]
         return cls(log_p, error, _from_heaviest(means, log_p), gap, spread, torch.stack([part.basis for part in parts]))
 

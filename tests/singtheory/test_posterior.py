@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from singtheory import Atoms, Gaussian, GaussianMixture, InputError, posterior
+from singtheory import Atoms, Gaussian, GaussianMixture, InputError, divergence, posterior
 from tests import reference_posterior
 from tests.strategies import atoms, examples, gaps, queries, snrs, wild_atoms, wild_snrs
 
@@ -217,3 +217,122 @@ def test_sixty_thousand_images_stay_below_two_gigabytes():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert int(run.stdout) * 1024 < 2e9
+
+
+@pytest.mark.parametrize("snr", [1e18, 1e20, 1e24])
+def test_points_of_one_norm_as_seen_from_their_centre(snr):
+    """All are equally far but for rounding, which is then far more than one in a log weight: the one that seems best may be outweighed by e^1000."""
+    points = torch.randn(5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    law = Atoms(points / points.norm(dim=1, keepdim=True))
+    found = law.posterior(torch.zeros(40, 3), snr * torch.linspace(1, 2, 40, dtype=torch.float64))
+    assert bool(
+        found.mean.isfinite().all() and found.trace_cov.isfinite().all() and found.log_evidence.isfinite().all()
+    )
+    assert bool((found.error_bound > 0).all())  # and no NaN
+    mean, _, _ = reference_posterior.posterior(law, [0.0, 0.0, 0.0], snr)
+    error = (found.mean[0] - reference_posterior.as_tensor(mean)).norm()
+    assert float(error) <= float(found.error_bound[0])
+
+
+def test_queries_so_far_away_that_no_log_weight_has_digits():
+    law = Atoms([[-7.9e-4, 7.1e-4, -2.0e-3], [5.2e-4, 1.8e-3, -9.7e-4], [-1.7e-3, -6.0e-4, -1.3e-3]])
+    queries = 1e14 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = law.posterior(queries, 1.0)
+    assert not bool(found.mean.isnan().any() or found.error_bound.isnan().any())
+    with pytest.raises(InputError, match="take at least"):
+        law.posterior(queries, 1.0, tol=1e-6)
+
+
+@pytest.mark.parametrize("far", [1e20, 1e155, 1e300])
+@pytest.mark.parametrize("copies", [1, 40])
+def test_a_point_without_weight_widens_no_bound(far, copies):
+    near = [[0.0, 0.0], [2.0, 1.0]] * copies
+    law, without = Atoms([*near, [far, -far]], [*[1.0] * len(near), 0.0]), Atoms(near)
+    found, plain = law.posterior([0.1, 0.1], 0.2), without.posterior([0.1, 0.1], 0.2)
+    assert float(found.error_bound) <= 2 * float(plain.error_bound) < 1e-11
+    assert torch.allclose(found.mean, plain.mean, rtol=1e-14) and torch.allclose(found.trace_cov, plain.trace_cov)
+
+
+def test_scales_at_the_ends_of_float64():
+    """Squares that underflow are in the bound, squares that overflow are refused with a remedy."""
+    small = Atoms([[3e-167, 2e-167], [-1e-166, 5e-167]])
+    mean, _, _ = reference_posterior.posterior(small, [0.3, 0.4], 0.1)
+    found = small.posterior([0.3, 0.4], 0.1)
+    assert max(abs(mpmath.mpf(a) - b) for a, b in zip(found.mean[0].tolist(), mean, strict=True)) <= float(
+        found.error_bound
+    )
+    for size in (1e155, 1e200, 1e300):
+        with pytest.raises(InputError, match="divide them"):
+            _ = Atoms([[size], [-size / 2]]).posterior([0.0], 0.0).mean
+
+
+@pytest.mark.parametrize("snr", [1.1e20, 1.7e24, 3e31])
+@pytest.mark.parametrize("z", [1e-6, 3e-3])
+def test_log_weights_lie_within_their_bounds_where_106_bits_cancel(snr, z):
+    """`2√γ⟨z, y⟩` between two opposite points, from products of the size of γ."""
+    law = Atoms([[1.0, 1.1] * 10, [-1.0, -1.1] * 10], [1.0, 1e-159])
+    found = law.posterior([z] * 20, snr)
+    with mpmath.workdps(120):
+        first, second = (mpmath.log(mpmath.mpf(w)) for w in law.weights.tolist())
+        apart = (
+            2
+            * mpmath.sqrt(mpmath.mpf(snr))
+            * mpmath.mpf(z)
+            * mpmath.fsum(mpmath.mpf(v) for v in law.points[0].tolist())
+        )
+        truths = [-mpmath.log1p(mpmath.exp(second - first - apart)), -mpmath.log1p(mpmath.exp(first - second + apart))]
+        for value, bound, truth in zip(
+            found.log_weights[0].tolist(), found.log_weight_error[0].tolist(), truths, strict=True
+        ):
+            assert abs(mpmath.mpf(value) - truth) <= bound < 1e-2 * max(1, abs(truth))
+
+
+def test_the_normaliser_of_a_mixture_is_as_wrong_as_all_its_components():
+    """The heaviest one has a log weight of few roundings, the second one, of a fifth of the mass, of many."""
+    means = [
+        -2.3424631549190998e-06,
+        -4.62231308089419e-07,
+        7.628469593898973e-07,
+        -8.173700227706615e-07,
+        3.8732734785186725e-06,
+    ]
+    variances = [
+        6.525091112940041e-19,
+        1.0959032812516748e-17,
+        3.037998569247435e-19,
+        2.854863471368091e-12,
+        7.571609074404714e-18,
+    ]
+    weights = [0.2622582082803875, 0.7091469301134957, 0.3890109807526386, 0.9044899040847031, 0.7821918829858927]
+    snr, z = 33830987464881.28, 25.84986995903377
+    law = GaussianMixture(weights, [[m] for m in means], [[[v]] for v in variances])
+    found = law.posterior([z], snr)
+    assert isinstance(found, posterior.MixturePosterior)
+    with mpmath.workdps(60):
+        root = mpmath.sqrt(mpmath.mpf(snr))
+        joint = [
+            mpmath.log(mpmath.mpf(w))
+            - (z - root * mpmath.mpf(m)) ** 2 / 2 / (1 + snr * mpmath.mpf(v))
+            - mpmath.log(1 + snr * mpmath.mpf(v)) / 2
+            for w, m, v in zip(law.weights.tolist(), means, variances, strict=True)
+        ]
+        total = mpmath.log(mpmath.fsum(mpmath.exp(v) for v in joint))
+        for value, bound, truth in zip(
+            found.log_weights[0].tolist(), found.log_weight_error[0].tolist(), joint, strict=True
+        ):
+            assert abs(mpmath.mpf(value) - (truth - total)) <= bound
+
+
+def test_a_mixture_far_from_the_origin_keeps_the_distances_of_its_components():
+    """Data moved by 1e8, with the query, have the same KL; each component's mean alone would be rounded to 1e-8."""
+    means, variances, snr, gap = [0.98, -0.3], [0.018, 0.377], 2.0**-11, 0.0807
+    at = [1e8 + m for m in means]
+    moved = GaussianMixture([0.22, 0.73], [[m] for m in at], [[[v]] for v in variances])
+    near = GaussianMixture([0.22, 0.73], [[m - 1e8] for m in at], [[[v]] for v in variances])
+    snr = 2.0**-12  # of an exact root
+    z = 0.75
+    far, here = moved.posterior([z + 1e8 * 2.0**-6], snr), near.posterior([z], snr)
+    one, other = divergence.kl_quadrature(far, gap), divergence.kl_quadrature(here, gap)
+    assert float(one.low) <= float(other.high) and float(other.low) <= float(one.high)
+    assert float(one.high - one.low) < 1e-10 * float(one)
+    assert torch.allclose(far.trace_cov, here.trace_cov, rtol=1e-13) and torch.allclose(far.cov, here.cov, rtol=1e-13)
