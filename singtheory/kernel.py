@@ -47,10 +47,20 @@ def check_step(t: Time, s: Time) -> tuple[float, float]:
     return t, s
 
 
+def _positive_alpha(schedule: Schedule, s: float) -> Tensor:
+    """`α_s`, by which steps divide. Raises `InputError` where it underflows."""
+    alpha = schedule.alpha(s)
+    if float(alpha) == 0:
+        raise InputError(
+            f"s = {s}: alpha is below the least number of float64 there; take s nearer to 0, or a schedule that falls less steeply"
+        )
+    return alpha
+
+
 def forward(schedule: Schedule, t: Time, s: Time) -> tuple[float, float]:
     """`α_{t|s}` and `σ_{t|s}` of `x_t | x_s ~ N(α_{t|s} x_s, σ²_{t|s} I)` for 0 ≤ s < t ≤ 1 (notation)."""
     t, s = check_step(t, s)
-    alpha_t, alpha_s = schedule.alpha(t), schedule.alpha(s)
+    alpha_t, alpha_s = schedule.alpha(t), _positive_alpha(schedule, s)
     var = formula.transition_var(alpha_t, schedule.sigma(t), alpha_s, schedule.sigma(s))
     return float(formula.alpha_ratio(alpha_t, alpha_s)), math.sqrt(float(var))
 
@@ -58,7 +68,7 @@ def forward(schedule: Schedule, t: Time, s: Time) -> tuple[float, float]:
 def bridge(schedule: Schedule, t: Time, s: Time) -> Bridge:
     """The bridge from t to s, 0 ≤ s < t ≤ 1; at t = 1 with `α_1 = 0` it is `a = 0, b = α_s, c = σ_s` (A5)."""
     t, s = check_step(t, s)
-    ends = schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s)
+    ends = schedule.alpha(t), schedule.sigma(t), _positive_alpha(schedule, s), schedule.sigma(s)
     gap = formula.gap(schedule.snr(t), schedule.snr(s))
     coefficients = (formula.bridge_a, formula.bridge_b, formula.bridge_var)
     return Bridge(*(float(coefficient(*ends)) for coefficient in coefficients), gap=float(gap))

@@ -26,6 +26,8 @@ _TAIL = 38.0
 """Beyond so many standard deviations a density is below the least number of float64."""
 _BEYOND = 1e-300
 """At least what lies there, in units of the data."""
+_LEAST_ERROR = 5e-324
+"""That of what underflows in the units of the data."""
 _DIGITS = 1e-18
 """Of the sum: what is below is left out."""
 _WIDEST, _PIECES = 1.5, 64
@@ -90,7 +92,8 @@ class LineRule:
         scales = torch.tensor([self._unit**2, self._unit**4, 1.0], dtype=torch.float64)
         level, square, entropy = (run.values * scales).unbind(1)
         beyond = _BEYOND if self._size > 0 else 0.0
-        return Integrals(level, square, entropy, (run.errors + beyond) * scales)
+        errors = ((run.errors + beyond) * scales).clamp(min=_LEAST_ERROR if self._size > 0 else 0.0)
+        return Integrals(level, square, entropy, errors)
 
     def seen(self, panels: Panels, snr: Tensor, which: Tensor) -> Components:
         """Some components, (k,), as panels see them; each distance is rounded once."""

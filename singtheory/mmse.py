@@ -6,6 +6,7 @@ All that the error budget B8 needs of the data. A curve says what it knows with 
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import final
 
 import torch
@@ -102,8 +103,31 @@ class GaussianCurve(Curve):
     def discretisation(self, snr: Tensor) -> Tensor:
         """`½ Σ (x − log(1 + x))` with `x = gλ/(1 + γλ)`, `KL(M‖Q)` of each step (B5), which keeps its digits in short ones."""
         check_snr(snr)
-        spread = snr.diff()[:, None] * formula.gaussian_mmse(snr[:-1, None], self._eigenvalues)
+        return self._discretisation(snr, self._eigenvalues)
+
+    def interval(self, snr: Tensor) -> Interval:
+        """Of `mmse(γ)`: all that is asked for here increases with every eigenvalue, and small ones may have lost their digits."""
+        return self._between(lambda found: formula.gaussian_mmse(snr[:, None], found).sum(dim=1))
+
+    def information_interval(self, snr: Tensor) -> Interval:
+        """Of `½∫_0^γ mmse`."""
+        return self._between(lambda found: formula.gaussian_information(snr[:, None], found, torch).sum(dim=1))
+
+    def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
+        """Of the sum of `discretisation`."""
+        check_snr(snr)
+        low, high = self._between(lambda found: self._discretisation(snr, found).sum())
+        return float(low), float(high)
+
+    def _discretisation(self, snr: Tensor, eigenvalues: Tensor) -> Tensor:
+        spread = snr.diff()[:, None] * formula.gaussian_mmse(snr[:-1, None], eigenvalues)
         return log1p_rest(spread, torch).sum(dim=1) / 2
+
+    def _between(self, value: Callable[[Tensor], Tensor]) -> Interval:
+        """Of what increases with the eigenvalues, each of which is off by some u‖Σ‖ (Golub and Van Loan 2013, 8.1)."""
+        found, count = self._eigenvalues, len(self._eigenvalues)
+        lost = 4 * count * formula.DOUBLE * float(found.max()) if count > 1 else 0.0
+        return value((found - lost).clamp(min=0)) * (1 - _SUM), value(found + lost) * (1 + _SUM)
 
 
 @final
@@ -177,7 +201,8 @@ class LineCurve(Curve):
             low, high = _short_step(self._rule.size**2 * gap)
             square, off = found.square[:-1], found.errors[:-1, 1]
             least = torch.maximum(least, low * formula.kl_small_gap(gap, (square - off).clamp(min=0)))
-            most = torch.minimum(most, high * formula.kl_small_gap(gap, square + off))
+            early = high * formula.kl_small_gap(gap, square + off)
+            most = torch.where(high < torch.inf, torch.minimum(most, early), most)  # ∞ · 0 says nothing
         return torch.minimum(least, most), most
 
     def _information_between(self, snr: Tensor, found: Integrals) -> Interval:

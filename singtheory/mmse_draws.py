@@ -124,7 +124,9 @@ def _pairs(snr: Tensor, pilot: Draws, average: int) -> Tensor:
     at = torch.searchsorted(pilot.snr, snr).clamp(max=len(spread) - 1)
     spread = torch.maximum(spread[at], spread[(at - 1).clamp(min=0)])
     wish = (spread * torch.gradient(snr)[0]) ** (2 / 3)
-    share = (1 - _EVEN) * wish / wish.sum() + _EVEN / len(snr)
+    even = torch.full_like(wish, 1 / len(snr))
+    # a pilot run that has drawn no rare atom has seen no spread
+    share = (1 - _EVEN) * wish / wish.sum() + _EVEN * even if float(wish.sum()) > 0 else even
     return (share * average * len(snr)).round().clamp(min=LEAST_PAIRS).long()
 
 

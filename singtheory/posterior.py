@@ -14,7 +14,7 @@ from typing import Self, final
 import torch
 from torch import Tensor
 
-from singtheory import draw, logits
+from singtheory import draw, formula, logits
 from singtheory.engine import DOUBLE_TOL, Engine
 from singtheory.points import Points
 from singtheory.scan import Found
@@ -242,12 +242,20 @@ class GaussianPosterior(Posterior):
         log_evidence: shape (batch,).
         log_gain: what the spread adds to it, `½ Σ [γλ/(1 + γλ) ρ² − log(1 + γλ)]`, `ρ = z − √γ μ`, and the sizes summed; shape (batch, 2).
         moved: from the prior mean to `mean`, whose own digits may be those of a distant origin; shape (batch, d).
+        spectrum_error: at least the errors of `spectrum`, small ones of which may have lost their digits to the largest of Σ; shape (batch, d).
     """
 
     def __init__(
-        self, mean: Tensor, spectrum: Tensor, basis: Tensor, log_evidence: Tensor, log_gain: Tensor, moved: Tensor
+        self,
+        mean: Tensor,
+        spectrum: Tensor,
+        basis: Tensor,
+        log_evidence: Tensor,
+        log_gain: Tensor,
+        moved: Tensor,
+        spectrum_error: Tensor,
     ) -> None:
-        self.mean, self.spectrum, self.basis = mean, spectrum, basis
+        self.mean, self.spectrum, self.basis, self.spectrum_error = mean, spectrum, basis, spectrum_error
         self.log_evidence, self.log_gain, self.moved = log_evidence, log_gain, moved
 
     @classmethod
@@ -262,7 +270,10 @@ class GaussianPosterior(Posterior):
         widened = snr[:, None] * eigenvalues / precision * residual.square()
         narrowed = torch.log1p(snr[:, None] * eigenvalues)
         gain = torch.stack([(widened - narrowed).sum(dim=1), (widened + narrowed).sum(dim=1)], dim=1) / 2
-        return cls(mean + moved, eigenvalues / precision, basis, log_evidence, gain, moved)
+        # an eigenvalue is off by some u‖Σ‖ (Golub and Van Loan 2013, 8.1), but for the one of a number
+        lost = 4 * len(mean) * formula.DOUBLE * eigenvalues.max() if len(mean) > 1 else torch.zeros_like(eigenvalues)
+        error = lost / (1 + snr[:, None] * (eigenvalues - lost).clamp(min=0)) / precision
+        return cls(mean + moved, eigenvalues / precision, basis, log_evidence, gain, moved, error)
 
     @property
     def trace_cov(self) -> Tensor:
@@ -276,9 +287,9 @@ class GaussianPosterior(Posterior):
 
     def __getitem__(self, query: int) -> Self:
         rows = _row(query, len(self))
-        found = self.mean, self.spectrum, self.log_evidence, self.log_gain, self.moved
-        mean, spectrum, log_evidence, log_gain, moved = (values[rows] for values in found)
-        return type(self)(mean, spectrum, self.basis, log_evidence, log_gain, moved)
+        found = self.mean, self.spectrum, self.log_evidence, self.log_gain, self.moved, self.spectrum_error
+        mean, spectrum, *others = (values[rows] for values in found)
+        return type(self)(mean, spectrum, self.basis, *others)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws a query."""

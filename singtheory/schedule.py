@@ -139,6 +139,7 @@ class LinearVP(VariancePreserving):
 
     def _time_of_snr(self, snr: Tensor) -> Tensor:
         log_alpha = _log_alpha_of_snr(snr)
+        log_alpha = log_alpha.clamp(min=-1e300)  # at γ = 0, which α reaches only where it underflows
         root = (self.beta_min**2 - 4 * (self.beta_max - self.beta_min) * log_alpha).sqrt()
         return (-4 * log_alpha / (self.beta_min + root)).clamp(max=1.0)
 
@@ -157,8 +158,8 @@ class Power(VariancePreserving):
         self.p = p
 
     def alpha(self, t: Time) -> Tensor:
-        """`(1 − t)^p`."""
-        return (1 - as_time(t)) ** self.p
+        """`(1 − t)^p`, from `log(1 − t)`: p multiplies what `1 − t` rounds."""
+        return (self.p * torch.log1p(-as_time(t))).exp()
 
     def sigma(self, t: Time) -> Tensor:
         """`√(1 − (1 − t)^{2p})`, without cancellation near t = 0."""

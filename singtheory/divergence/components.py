@@ -87,6 +87,7 @@ class Components:
         gap: g.
         spread: `gλ` along each eigenvector, shape (k, d); None for atoms.
         basis: eigenvectors as columns, shape (k, d, d); None for atoms.
+        spread_error: at least the error of each `gλ` of a single component, shape (d,); None where it is rounding alone.
     """
 
     log_p: Tensor
@@ -95,6 +96,7 @@ class Components:
     gap: float
     spread: Tensor | None
     basis: Tensor | None
+    spread_error: Tensor | None = None
 
     @classmethod
     def of(cls, query: Posterior, gap: float) -> "Components":
@@ -107,7 +109,8 @@ class Components:
             return cls(log_p, error, _from_heaviest(query.points, log_p), gap, None, None)
         if isinstance(query, GaussianPosterior):
             zero = torch.zeros(1, dtype=torch.float64, device=query.mean.device)
-            return cls(zero, zero, torch.zeros_like(query.mean), gap, gap * query.spectrum, query.basis[None])
+            centre, error = torch.zeros_like(query.mean), gap * query.spectrum_error[0]
+            return cls(zero, zero, centre, gap, gap * query.spectrum, query.basis[None], error)
         assert isinstance(query, MixturePosterior)
         kept = query.log_weights[0] > -torch.inf
         parts = [part for part, keep in zip(query.components, kept.tolist(), strict=True) if keep]
@@ -156,13 +159,21 @@ class Components:
             return self.spread[0].sort().values
         return torch.linalg.eigvalsh(self.cov).clamp(min=0)
 
-    @cached_property
+    @property
     def eigenvalue_error(self) -> float:
-        """At least the error of each eigenvalue, through rounding and that of the weights."""
+        """At least the error of each eigenvalue."""
+        return float(self.eigenvalue_errors.max())
+
+    @cached_property
+    def eigenvalue_errors(self) -> Tensor:
+        """At least their errors, through rounding and that of the weights, shape (d,)."""
         if len(self.p) == 1:
-            return self.rounding * float(self.eigenvalues[-1])
+            own = self.rounding * self.eigenvalues[-1]
+            if self.spread is None or self.spread_error is None:
+                return own.expand(self.dim)
+            return own + self.spread_error[self.spread[0].argsort()]
         moved = float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
-        return self.rounding * self.dim * float(self.eigenvalues.sum()) + moved
+        return (self.rounding * self.dim * self.eigenvalues.sum() + moved).expand(self.dim)
 
     @cached_property
     def trace(self) -> float:
@@ -172,7 +183,8 @@ class Components:
     @property
     def trace_error(self) -> float:
         """At least the error of the trace."""
-        return 2 * self.rounding * self.trace + float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
+        own = 0.0 if self.spread_error is None else float(self.spread_error.sum())
+        return own + 2 * self.rounding * self.trace + float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
 
     @cached_property
     def tilt(self) -> Tensor:
@@ -182,7 +194,7 @@ class Components:
 
     def on_host(self) -> "Components":
         """On the CPU, where cubature works."""
-        tensors = [None if x is None else x.cpu() for x in (self.spread, self.basis)]
+        tensors = [None if x is None else x.cpu() for x in (self.spread, self.basis, self.spread_error)]
         return Components(self.log_p.cpu(), self.log_p_error.cpu(), self.points.cpu(), self.gap, *tensors)
 
     def rotated(self) -> "Components":
@@ -191,7 +203,9 @@ class Components:
             return self
         axes = torch.linalg.eigh(self.cov)[1]
         basis = None if self.basis is None else axes.mT @ self.basis
-        return Components(self.log_p, self.log_p_error, self.points @ axes, self.gap, self.spread, basis)
+        return Components(
+            self.log_p, self.log_p_error, self.points @ axes, self.gap, self.spread, basis, self.spread_error
+        )
 
     def stds(self) -> Tensor:
         """Standard deviations along the coordinate axes, shape (k, d)."""

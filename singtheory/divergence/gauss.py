@@ -41,8 +41,9 @@ def kl_gauss_exact(posterior: Posterior, gap: float) -> Estimate:
 def moments_kl(of: Components) -> Enclosure:
     """`½ Σ (λ_i − log(1 + λ_i))` over the eigenvalues of gC, of slope `½ λ/(1 + λ)`."""
     value = float(log1p_rest(of.eigenvalues, torch).sum()) / 2
-    moved = of.eigenvalues + of.eigenvalue_error
-    lost = of.eigenvalue_error * float((moved / (1 + moved)).sum()) / 2 + of.rounding * value
+    errors = of.eigenvalue_errors
+    moved = of.eigenvalues + errors
+    lost = float((errors * moved / (1 + moved)).sum()) / 2 + of.rounding * value
     return Enclosure(max(0.0, value - lost), value, value + lost)
 
 

@@ -2,12 +2,14 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given, settings
 from scipy.stats import binom
 
 from singtheory import Atoms, Gaussian, GaussianMixture, InputError, data, divergence, schedule_named
+from singtheory.mmse import exact_curve
 from tests.strategies import atoms, examples, gaps
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]).posterior([0.0], 0.0)
@@ -165,3 +167,25 @@ def test_draws_on_a_gpu_are_measured_there(points, gap):
     for measure in (divergence.kl_monte_carlo, divergence.tv_monte_carlo):
         found = measure(posterior, gap, 2000, torch.Generator().manual_seed(0), 0.99)
         assert float(found.low) <= float(found.value) <= float(found.high)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_gaussian_whose_small_eigenvalues_have_lost_digits_to_its_largest(seed):
+    """KL of the posterior at s and its mmse, from the eigenvalues of the same matrix by mpmath."""
+    generator = torch.Generator().manual_seed(seed)
+    turned, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))
+    small = 10.0 ** (-12 * torch.rand(3, generator=generator, dtype=torch.float64))
+    cov = (turned * small) @ turned.mT
+    law = Gaussian(torch.zeros(3), (cov + cov.mT) / 2)
+    snr, gap = 10.0 ** (seed % 7), 10.0 ** (seed % 5 + 7)
+    with mpmath.workdps(60):
+        exact = mpmath.eigsy(mpmath.matrix(law.cov.tolist()), eigvals_only=True)
+        spread = [gap * v / (1 + snr * v) for v in exact]
+        kl = mpmath.fsum(v - mpmath.log1p(v) for v in spread) / 2
+        mmse = mpmath.fsum(v / (1 + snr * v) for v in exact)
+    posterior = law.posterior(torch.zeros(3), snr)
+    found = divergence.kl_gauss_exact(posterior, gap)
+    assert float(found.low) <= kl <= float(found.high)
+    assert float(divergence.kl_gauss_low(posterior, gap)) <= kl
+    low, high = exact_curve(law).interval(torch.tensor([snr], dtype=torch.float64))
+    assert float(low) <= mmse <= float(high) < float(low) * (1 + 1e-2)

@@ -12,6 +12,8 @@ from singtheory import (
     Gaussian,
     GaussianMixture,
     InputError,
+    LinearVP,
+    Power,
     RectifiedFlow,
     ReverseKernel,
     VarianceExploding,
@@ -166,3 +168,11 @@ def test_mixtures_of_bumps_in_space_are_sampled_from_the_generator():
     assert values[0] == values[1] != values[2]
     direct = divergence.kl_monte_carlo(step.posterior, step.bridge.gap, 500, torch.Generator().manual_seed(1), 0.99)
     assert values[0] == float(direct.value)
+
+
+@pytest.mark.parametrize(("schedule", "t", "s"), [(Power(1e6), 0.002, 0.001), (LinearVP(1e-8, 1e4), 0.9, 0.8)])
+def test_steps_where_alpha_has_underflowed_are_refused(schedule, t, s):
+    """`α_t/α_s` is then 0/0, and means and variances were no numbers."""
+    for step in (bridge, forward):
+        with pytest.raises(InputError, match="nearer to 0"):
+            step(schedule, t, s)

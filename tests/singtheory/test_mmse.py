@@ -314,3 +314,20 @@ def test_the_same_seed_gives_the_same_curve_and_progress_is_told():
 def test_bad_input(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def test_a_pilot_run_that_draws_no_rare_atom_still_shares_out_the_draws():
+    curve = sample_curve(Atoms([[0.0, 0.0], [-0.7, 0.1]], [1.0, 1e-10]), 10.0, seeded(), queries=64, nodes=5)
+    low, high = curve.interval(SNR[:4])
+    trace = 1e-10 * 0.5
+    assert bool((low <= trace).all() and (high >= 0).all()) and float(high[0]) == pytest.approx(trace, rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e-8, 1.0])
+def test_steps_after_the_mmse_has_underflowed_cost_numbers(scale):
+    """At γ where the mmse is below the least float; between 0 and the entropy of what the first step left."""
+    curve = LineCurve(Atoms([[0.0], [scale], [2.5 * scale]], [0.2, 0.5, 0.3]))
+    snr = torch.tensor([0.0, 1.0, 1e5, 3e6, 1e7], dtype=torch.float64) / scale**2
+    low, high = curve.discretisation_interval(snr)
+    assert math.isfinite(low) and math.isfinite(high) and 0 <= low <= high < low * (1 + 1e-6)
+    assert bool((curve.interval(snr)[1] > 0).all())  # for it is not 0

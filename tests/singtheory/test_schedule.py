@@ -3,6 +3,7 @@
 import json
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given
@@ -220,3 +221,18 @@ def test_config_files(tmp_path):
     bad.write_text("{")
     with pytest.raises(InputError, match=r"list\.json: cannot be read"):
         schedule_named(str(bad))
+
+
+@pytest.mark.parametrize("p", [1e-6, 0.5, 3.0, 1e6])
+@pytest.mark.parametrize("t", [1e-16, 1e-9, 1e-4, 0.3])
+def test_a_power_keeps_its_digits_near_the_start(p, t):
+    """`1 − t` has lost digits of t, and p multiplies them."""
+    with mpmath.workdps(60):
+        alpha = mpmath.exp(p * mpmath.log1p(-mpmath.mpf(t)))
+        snr = alpha**2 / (1 - alpha**2)
+    assert float(Power(p).alpha(t)) == pytest.approx(float(alpha), rel=1e-15 * max(1.0, p * t), abs=1e-300)
+    assert float(Power(p).snr(t)) == pytest.approx(float(snr), rel=1e-14 * max(1.0, p * t), abs=1e-300)
+
+
+def test_the_time_of_no_signal_where_alpha_underflows():
+    assert float(LinearVP(1e-8, 1e4).time_of_snr(0.0)) == 1.0
