@@ -80,6 +80,42 @@ def respond(scheduler: Scheduler, eigenvalues: Any, steps: int | None, **set_tim
     return SchedulerResponse(kept, start, kept / (start * ended), ended, first, run.noises)
 
 
+def mended_kept(
+    scheduler: Scheduler,
+    eigenvalues: Any,
+    steps: int | None,
+    matched: Tensor,
+    *,
+    corrected: bool = False,
+    **set_timesteps: Any,
+) -> Tensor:
+    """`scheduler_response` with the start matched along some directions, or the first step where the start has α = 0; shape (k,).
+
+    Args:
+        scheduler: as there.
+        eigenvalues: as there.
+        steps: as there.
+        matched: along which of them, shape (k,), bool.
+        corrected: whether the later steps but the last are divided by their cosine along these directions too (F1).
+        set_timesteps: as there.
+
+    Raises:
+        InputError: as there.
+    """
+    lam = check_eigenvalues(eigenvalues)
+    run = _Run(_prepared(scheduler, steps, set_timesteps))
+    run.check_linear()
+    first = 1 if run.levels[0].alpha == 0 else 0
+    factors = torch.ones(len(run.levels) + 1, len(lam), dtype=torch.float64)
+    if first < len(run.levels):  # a single step from α = 0 is the last
+        right = run.levels[first].std(lam) / run.stds(lam)[first]
+        factors[first] = torch.where(matched, right, factors[first])
+    for k in range(first + 1, len(run.levels)) if corrected else ():
+        cosine = formula.step_kept(*run.levels[k - 1], *run.levels[k], lam, torch)
+        factors[k] = torch.where(matched, 1 / cosine, factors[k])
+    return run.stds(lam, factors)[-1] / lam.sqrt()
+
+
 class _Level(NamedTuple):
     """`(α, σ)` of latents `α y + σ n`, in the scheduler's units."""
 
@@ -124,11 +160,14 @@ class _Run:
         one = torch.ones(1, dtype=torch.float64)
         self.noises = self._trace(one, one[:, None])[1]
 
-    def stds(self, lam: Tensor) -> Tensor:
-        """Standard deviations of the latents at the start and after each step, over start and noises; shape (steps + 1, k)."""
+    def stds(self, lam: Tensor, factors: Tensor | None = None) -> Tensor:
+        """Standard deviations of the latents at the start and after each step, over start and noises; shape (steps + 1, k).
+
+        `factors` (steps + 1, k), if given, multiply the latents there and are carried on.
+        """
         sources = self.noises + 1
         amounts = torch.eye(sources, dtype=torch.float64).repeat_interleave(len(lam), dim=0)
-        states, _ = self._trace(lam.repeat(sources), amounts)
+        states, _ = self._trace(lam.repeat(sources), amounts, None if factors is None else factors.repeat(1, sources))
         return states.view(-1, sources, len(lam)).square().sum(dim=1).sqrt()
 
     def check_linear(self) -> None:
@@ -161,24 +200,29 @@ class _Run:
     def _name(self) -> str:
         return type(self.scheduler).__name__
 
-    def _trace(self, lam: Tensor, amounts: Tensor) -> tuple[Tensor, int]:
+    def _trace(self, lam: Tensor, amounts: Tensor, factors: Tensor | None = None) -> tuple[Tensor, int]:
         """The latents at the start and after each step, shape (steps + 1, batch), and how often noise was drawn.
 
         Args:
             lam: an eigenvalue an entry, shape (batch,).
             amounts: of the start, and of each noise, shape (batch, 1 + noises).
+            factors: by which the latents are multiplied at the start and after each step, shape (steps + 1, batch); None for 1.
         """
         scheduler = copy.deepcopy(self.scheduler)
         x = _as_images(amounts[:, 0] * float(getattr(scheduler, "init_noise_sigma", 1.0)))
+        if factors is not None:
+            x = x * _as_images(factors[0])
         states = [x]
         with _Pulses(amounts) as pulses:
-            for t, level, scale in zip(self.timesteps, self.levels, self._scales, strict=True):
+            for k, (t, level, scale) in enumerate(zip(self.timesteps, self.levels, self._scales, strict=True)):
                 seen = _scaled(scheduler, x, t)
                 answer = _answer(scheduler, x, seen, _as_images(lam), _Level(level.alpha * scale, level.sigma * scale))
                 try:
                     x = scheduler.step(answer, t, x).prev_sample.double()
                 except Exception as error:  # whatever a scheduler raises that is not meant to be stepped so
                     raise InputError(f"{self._name}: cannot be stepped ({first_sentence(error)})") from error
+                if factors is not None:
+                    x = x * _as_images(factors[k + 1])
                 states.append(x)
         return torch.stack(states).flatten(1), pulses.draws
 
