@@ -7,18 +7,20 @@ would change it. Directions are the reading's own, such as brightness, and group
 """
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from singdiffusion.checkpoint import Checkpoint
+from singdiffusion.checkpoint import Checkpoint, scheduler_class
 from singdiffusion.reading import Reading
 from singdiffusion.response import mended_kept, respond
-from singdiffusion.schedule import Scheduler, matches_flow, reads
+from singdiffusion.schedule import Scheduler, is_discrete, matches_flow, reads
 from singtheory.errors import InputError
 from singtheory.response import check_eigenvalues
 
@@ -30,6 +32,10 @@ _NONE = 1e-9
 """Share of the largest eigenvalue below which a direction is rounding."""
 _MATCHED = 8
 _SOLVERS = {"DPM++": "DPMSolverMultistepScheduler", "UniPC": "UniPCMultistepScheduler"}
+_EDM_SOLVERS = {"DPM++": "EDMDPMSolverMultistepScheduler"}
+"""By the family of networks: those that are told a noise level instead of a step of training have their own."""
+ENOUGH, _GAIN = 0.9, 0.01
+"""From this share of the spread on nothing is to mend; and what a remedy must bring to be named."""
 _MODULE = [
     "from singdiffusion import AverageTable, SingDiffusion",
     'module = AverageTable.from_images({{"": latents}}, rank={rank}, scaling_factor=pipe.vae.config.scaling_factor)',
@@ -91,8 +97,52 @@ class Expected:
     refusal: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
-        return asdict(self)
+        """In plain values; what each remedy keeps by the name of the direction."""
+        names = [arrival.name for arrival in self.arrivals]
+        remedies = [
+            {"name": r.name, "calls": r.calls, "kept": dict(zip(names, r.kept, strict=True)), "code": r.code}
+            for r in self.remedies
+        ]
+        return {
+            "arrivals": [asdict(arrival) for arrival in self.arrivals],
+            "calls": self.calls,
+            "remedies": remedies,
+            "refusal": self.refusal,
+        }
+
+    def sentence(self) -> str:
+        """What arrives, where the rest is lost, and what mends it best with no more calls of the network."""
+        if self.refusal is not None:
+            return f"What arrives of the spread cannot be computed: {self.refusal}."
+        told, worst = self.arrivals[0], self.worst
+        parts = f"{worst.start:.0%} by the start, {worst.solver:.0%} by the steps, {worst.end:.0%} by the end"
+        about = f"Of the spread of {worst.name} {worst.kept:.0%} arrives ({parts})"
+        if worst.kept >= ENOUGH:
+            return f"{about}, and no less of any other direction: nothing is to mend."
+        if worst is not told:
+            about = f"Of the spread of {told.name} {told.kept:.0%} arrives; of {worst.name} {worst.kept:.0%} ({parts})"
+        lost = min(("start", "solver", "end"), key=lambda part: getattr(worst, part))
+        where = {"start": "the start", "solver": "the steps", "end": "where the sampler stops"}[lost]
+        best = self.best
+        if best is None:
+            return f"{about}: most is lost by {where}. None of the remedies tried brings more with {self.calls} calls of the network."
+        brings = best.kept[self.arrivals.index(worst)]
+        return f"{about}: most is lost by {where}. {best.name[0].upper() + best.name[1:]} brings {brings:.0%} with no more calls of the network."
+
+    @property
+    def worst(self) -> Arrival:
+        """The direction of which the least arrives; the reading's own if it is below `ENOUGH`."""
+        return self.arrivals[0] if self.arrivals[0].kept < ENOUGH else min(self.arrivals, key=lambda a: a.kept)
+
+    @property
+    def best(self) -> Remedy | None:
+        """With no more calls of the network the remedy that leaves the worst direction nearest to 1, the simplest of those that are as good."""
+        at = self.arrivals.index(self.worst)
+        cheap = [remedy for remedy in self.remedies if remedy.calls <= self.calls]
+        off = [abs(1 - remedy.kept[at]) for remedy in cheap]
+        if not cheap or min(off) > abs(1 - self.worst.kept) - _GAIN:
+            return None
+        return next(remedy for remedy, far in zip(cheap, off, strict=True) if far <= min(off) + _GAIN)
 
 
 @dataclass(frozen=True)
@@ -109,9 +159,10 @@ class _Directions:
         lam = reading.moments.eigenvalues
         lam = check_eigenvalues(lam[lam > _NONE * lam.max()])
         along = (reading.moments.components.basis[: len(lam)].double() @ reading.direction.double()).square() * lam
-        spreads = {reading.name: along / reading.direction.double().square().sum()}
+        along = along / reading.direction.double().square().sum()
+        spreads = {reading.name: along} if float(along.sum()) > _NONE * float(lam.max()) else {}
         edges = [0, *(g for g in GROUPS if g < len(lam)), len(lam)]
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in pairwise(edges):
             part = torch.zeros_like(lam)
             part[low:high] = lam[low:high]
             spreads[_group(low, high)] = part
@@ -148,6 +199,8 @@ def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], re
         settings: what is put over the scheduler's configuration.
         reading: of the data.
     """
+    if not len(reading.moments.eigenvalues):
+        return Expected(refusal="the data do not vary, so there is no spread to keep; give different ones")
     scheduler, directions = checkpoint.scheduler(**settings), _Directions.of(reading)
     try:
         found = respond(scheduler, directions.nodes, steps)
@@ -185,16 +238,13 @@ def _changes(checkpoint: Checkpoint, now: Scheduler, steps: int, settings: dict[
     if 2 * steps <= most:
         yield _run(f"{2 * steps} steps", now, 2 * steps, [f"pipe(prompt, num_inference_steps={2 * steps})"])
     for name, changed in _settings(now):
-        words = ", ".join(f"{key}={value!r}" for key, value in changed.items())
-        yield _made(name, checkpoint, settings, steps, {}, changed, words)
+        yield _made(name, checkpoint, settings, steps, {}, changed)
     flow = matches_flow(now)
-    if not bool(getattr(now, "alphas_cumprod", None) is None and not flow):
+    if flow or is_discrete(now):
         yield from _starts(now, steps, flow)
-    for name, kind in _SOLVERS.items():
+    for name, kind in (_SOLVERS if flow or is_discrete(now) else _EDM_SOLVERS).items():
         if kind != type(now).__name__:
-            changed = _as_flow(now) if flow else {}
-            words = ", ".join(f"{key}={value!r}" for key, value in changed.items())
-            yield _made(name, checkpoint, settings, steps, {"_class_name": kind}, changed, words)
+            yield _made(name, checkpoint, settings, steps, {"_class_name": kind}, _as_flow(now) if flow else {})
 
 
 def _settings(now: Scheduler) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -241,14 +291,16 @@ def _made(
     steps: int,
     kind: dict[str, str],
     changed: dict[str, Any],
-    words: str,
 ) -> _Change:
     """A scheduler of another class or configuration, made when it is tried: from what is configured, as `from_config` does."""
-    other = Checkpoint(checkpoint.name, checkpoint.config | kind, checkpoint.folder)
     told = kind.get("_class_name", str(checkpoint.config.get("_class_name")))
+    known = inspect.signature(scheduler_class(told).__init__).parameters  # diffusers warns of each other field
+    config = {key: value for key, value in checkpoint.config.items() if not kind or key in known}
+    other = Checkpoint(checkpoint.name, config | {"_class_name": told}, checkpoint.folder)
+    words = "".join(f", {key}={value!r}".replace("'", '"') for key, value in changed.items())
     code = [
         f"from diffusers import {told}",
-        f"pipe.scheduler = {told}.from_config(pipe.scheduler.config{', ' * bool(words)}{words})",
+        f"pipe.scheduler = {told}.from_config(pipe.scheduler.config{words})",
     ]
 
     def kept(directions: _Directions) -> Tensor:
