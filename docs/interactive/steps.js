@@ -4,12 +4,13 @@ const steps = slider("steps", NUMBERS.steps, (n) => String(n), 2);
 const shift = slider("timestep shift", NUMBERS.shifts, (s) => String(s), 0);
 const eta = slider("η, fresh noise", NUMBERS.etas, (e) => String(e), 0);
 const lambda = slider("eigenvalue λ", NUMBERS.eigenvalues, (l) => digits(l), 30);
-const RADIUS = 180, ABOVE = RADIUS + 44, SIDE = 16, SHOWN = 8;
+const RADIUS = 180, ABOVE = RADIUS + 44;
 const chart = new Chart(BOX, ABOVE + 290, 44);
 chart.margin.top = ABOVE + 20;
 legend([
   ["var(--one)", "first step"],
-  ["var(--exact)", "the other steps; whole sampler"],
+  ["var(--exact)", "the other steps"],
+  ["var(--five)", "whole sampler"],
   ["var(--middle)", "dotted: the chosen λ; dashed: brightness of these pictures"],
 ]);
 const words = paragraph();
@@ -27,14 +28,14 @@ function quarter(theta) {
   chart.text(chart.margin.left, ABOVE - RADIUS - 20, "data", "middle");
 }
 
-function strip(address) {
+function strip(addresses) {
   const left = chart.margin.left + RADIUS + 22, room = chart.width - left - chart.margin.right;
-  const columns = room > 300 ? 4 : 2, size = Math.min((room - 4 * (columns - 1)) / columns, (RADIUS - 12) / (SHOWN / columns));
-  for (let k = 0; k < SHOWN; k++) {
-    const [x, y] = [left + (k % columns) * (size + 4), 14 + Math.floor(k / columns) * (size + 4)];
-    const frame = element("svg", { x, y, viewBox: `${k * SIDE} 0 ${SIDE} ${SIDE}`, style: `width: ${size}px; height: ${size}px; overflow: hidden` }, chart.svg);
-    element("image", { href: address, width: SIDE * SHOWN, height: SIDE, style: "image-rendering: pixelated" }, frame);
-  }
+  const columns = room > 300 ? 4 : 2, rows = addresses.length / columns;
+  const size = Math.min((room - 4 * (columns - 1)) / columns, (RADIUS - 4 * (rows - 1)) / rows);
+  addresses.forEach((href, k) => {
+    const x = left + (k % columns) * (size + 4), y = ABOVE - 14 - RADIUS + Math.floor(k / columns) * (size + 4);
+    element("image", { href, x, y, width: size, height: size, style: "image-rendering: pixelated" }, chart.svg);
+  });
 }
 
 function draw() {
@@ -49,7 +50,7 @@ function draw() {
     `Of the brightness spread of these pictures ${percent(state.drawn)} was drawn (${NUMBERS.samples} samples).`;
   chart.begin({ low: 0.01, high: 10000, log: true, label: "eigenvalue λ" }, { low: 0, high: 1.1, label: "kept" }, told);
   quarter(theta);
-  strip(state.strip);
+  strip(state.pictures);
   chart.line([[value, 0], [value, 1.1]], "var(--middle)", "2 3");
   chart.line([[NUMBERS.brightness, 0], [NUMBERS.brightness, 1.1]], "var(--middle)", "7 5");
   chart.line(first, "var(--one)");

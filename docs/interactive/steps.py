@@ -24,7 +24,7 @@ _SCALE = 1.5
 
 
 def numbers() -> dict[str, Any]:
-    """Of all steps and shifts the angles along each λ, and with every η what is kept and a strip of pictures."""
+    """Of all steps and shifts the angles along each λ, and with every η what is kept and some pictures."""
     pictures = digit_pictures(digits_images()[::_EVERY], 32, 3)
     data = pictures.brightness(pictures.law.points)
     eigenvalue = formula.brightness_eigenvalue((data / HALF_RANGE).var(correction=0), pictures.dim)
@@ -43,7 +43,6 @@ def numbers() -> dict[str, Any]:
             _state(pictures, float(data.std(correction=0)), noise, steps, shift, eta)
             for steps, shift, eta in product(STEPS, SHIFTS, ETAS)
         ],
-        "data": png_strip(_small(pictures, pictures.law.sample(SHOWN, generator))),
     }
 
 
@@ -69,7 +68,7 @@ def _state(pictures: Pictures, spread: float, noise: Tensor, steps: int, shift: 
         "kept": packed(found.kept, _SCALE),
         "first": packed(found.first, _SCALE),
         "drawn": float(pictures.brightness(ends).std(correction=0)) / spread,
-        "strip": png_strip(_small(pictures, ends[:SHOWN])),
+        "pictures": [png_strip(picture[None]) for picture in _small(pictures, ends[:SHOWN])],
     }
 
 
