@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proofs_checks.budget_kept import kept_on_grids
 from proofs_checks.comparison import (
     SPACINGS,
     SWEEP,
@@ -93,7 +94,9 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         )  # fmt: skip
         compared = Comparison(law, schedule, curve, request.start, snr_start, snr_end, loss, moments)
         chosen = compared.row(request.spacing, request.steps)
-        steps = compared.steps(compared.times(request.spacing, request.steps))
+        times = compared.times(request.spacing, request.steps)
+        steps = compared.steps(times)
+        kept = kept_on_grids(schedule, request.spacing, times, compared.eigenvalues, request.start)
         counts = tuple(sorted({*SWEEP, request.steps}))
         task = bar.add_task("grids", total=len(SPACINGS) * len(counts))
         rows = list(compared.rows(counts, lambda name: bar.update(task, advance=1, description=name)))
@@ -113,6 +116,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         "grids": rows,
         "nodes": compared.nodes(request.steps),
         "mmse": compared.mmse(),
+        "kept": kept,
     }
 
 

@@ -224,7 +224,8 @@ def budget(
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the curve, the steps and the costs.")
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw the curve, the steps, the costs and what DDIM(0) keeps."),
     ] = None,
     json_file: Annotated[Path, typer.Option("--json", metavar="FILE", help="Where the results are written.")] = Path(
         "budget.json"
@@ -258,7 +259,11 @@ def budget(
         finally:
             title = f"{steps} {spacing} steps of {schedule} on {data}"
             grids = [row for row in found["grids"] if row["steps"] == steps]
-            console.show(console_budget.budget_table(found["budget"], title), console_budget.grids_table(grids, steps))
+            console.show(
+                console_budget.budget_table(found["budget"], title),
+                console_budget.grids_table(grids, steps),
+                console_budget.kept_table(found["kept"]),
+            )
         say(f"written to {json_file}")
         if picture is not None:
             say(f"drawn in {picture}")

@@ -93,6 +93,11 @@ class Comparison:
         self._moments: Moments = moments_of(self.law) if self.moments is None else self.moments
         self.smooth = self._smooth()
 
+    @property
+    def eigenvalues(self) -> Tensor:
+        """`λ_i > 0` of the data's covariance, decreasing."""
+        return self._moments.eigenvalues
+
     def _smooth(self) -> grid.Mmse:
         """What the best grid is searched on: many thousand γ."""
         if isinstance(self.curve, SampledCurve):

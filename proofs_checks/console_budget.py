@@ -14,6 +14,9 @@ _TERMS = {
     "total": "total, at least KL(data at the end ‖ samples)",
 }
 
+_MOST_ROWS = 8
+"""Eigenvalues of the table of what is kept; the JSON has more."""
+
 
 def budget_table(row: Mapping[str, Any], title: str) -> Sheet:
     """The three terms of one grid, with their sum."""
@@ -46,6 +49,23 @@ def grids_table(rows: Sequence[Mapping[str, Any]], steps: int) -> Sheet:
     )
     for row in rows:
         table.add_row(row["spacing"], *(number(_finite(row[name])) for name in names))
+    return table
+
+
+def kept_table(kept: Mapping[str, Any]) -> Sheet:
+    """What DDIM(0) keeps on the budget's grid and on the two that keep the most, along some eigenvalues, the largest first."""
+    lam, grids = kept["eigenvalues"], kept["grids"]
+    table = Sheet(
+        f"DDIM(0), {kept['start']} start: standard deviation kept along eigenvalues (F1), beside the best grids for that (F8)"
+    )
+    table.add_column("eigenvalue λ")
+    for row in grids:
+        table.add_column(row["grid"], justify="right")
+    last = len(lam) - 1
+    for k in sorted({round(j * last / (_MOST_ROWS - 1)) for j in range(_MOST_ROWS)}):
+        table.add_row(f"{lam[k]:.4g}", *(f"{row['kept'][k]:.4f}" for row in grids))
+    table.add_row("−Σ log kept, nats", *(number(row["nats"]) for row in grids))
+    table.add_row("W₂", *(number(row["w2"]) for row in grids))
     return table
 
 

@@ -36,7 +36,7 @@ def line_w2(law: Atoms, denoised: Callable[[Tensor], Tensor], snr: float) -> flo
     centres = snr**0.5 * points
     edges = torch.stack([centres - 9, centres + 9]).flatten()
     cuts = _quantiles(centres, weights, weights.cumsum(0)[:-1])
-    nodes, rule = _pieces(torch.cat([edges, centres, cuts]))
+    nodes, rule = pieces(torch.cat([edges, centres, cuts]))
     density = (weights * torch.exp(-((nodes[:, None] - centres) ** 2) / 2)).sum(dim=1) / (2 * np.pi) ** 0.5
     taken = points[torch.bucketize(nodes, cuts)]
     return float(rule @ (density * (denoised(nodes[:, None])[:, 0] - taken) ** 2))
@@ -52,7 +52,7 @@ def _quantiles(centres: Tensor, weights: Tensor, levels: Tensor) -> Tensor:
     return (low + high) / 2
 
 
-def _pieces(edges: Tensor) -> tuple[Tensor, Tensor]:
+def pieces(edges: Tensor) -> tuple[Tensor, Tensor]:
     """Nodes and weights of Gauss and Legendre's rule, in pieces of at most ½ between the edges."""
     fine = torch.cat([edges, torch.arange(float(edges.min()), float(edges.max()), 0.5, dtype=torch.float64)]).unique()
     x, w = (torch.as_tensor(v) for v in np.polynomial.legendre.leggauss(16))

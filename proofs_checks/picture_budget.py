@@ -25,15 +25,18 @@ def budget_picture(found: Mapping[str, Any]) -> Picture:
     """From the JSON of `singtheory budget`."""
     name, steps = found["data"]["name"], found["budget"]["steps"]
     name = name.partition(":")[0].rsplit("/", 1)[-1]
-    figure = new_figure(5.6)
-    panels = figure.subplot_mosaic(
-        [["curve", "costs"], ["steps", "costs"]], width_ratios=(1.25, 1), height_ratios=(1.5, 1)
-    )
+    kept = found.get("kept")  # results of version 0.1 have none
+    layout: list[Any] = [["curve", "costs"], ["steps", "costs"], ["kept", "kept"]]
+    rows = 3 if kept else 2
+    figure = new_figure(5.6 if kept is None else 8.2)
+    panels = figure.subplot_mosaic(layout[:rows], width_ratios=(1.25, 1), height_ratios=(1.5, 1, 1.3)[:rows])
     _draw_curve(panels["curve"], found["mmse"], found["confidence"])
     panels["curve"].set_title(f"mmse of {name}", parse_math=False)
     _draw_steps(panels["steps"], found)
     panels["curve"].set_xlim(panels["steps"].get_xlim())
     _draw_costs(panels["costs"], found)
+    if kept:
+        _draw_kept(panels["kept"], kept)
     band = (
         "by quadrature or closed form"
         if found["confidence"] == 1
@@ -44,7 +47,12 @@ def budget_picture(found: Mapping[str, Any]) -> Picture:
         "The error budget of a sampler",
         f"Data: {name}, schedule {found['schedule']}. Above left: the mmse over the signal-to-noise ratio γ, {band}. Below left: where grids of "
         f"{steps} steps lie. Right: what the steps cost in nats, Σ ½∫(mmse(γ_k) − mmse(γ))dγ (B8), over their number; the dashed line is the "
-        "limit R²/4N of the best grid (E2).",
+        "limit R²/4N of the best grid (E2)."
+        + (
+            " Below: what DDIM(0) keeps of the standard deviation along each eigenvalue (F1) on this grid, and on the two that keep the most (F8)."
+            if kept
+            else ""
+        ),
         "A falling curve of the mmse, rows of ticks for the grids, and costs that fall with the number of steps, lowest for the best grid.",
         figure,
     )
@@ -60,6 +68,19 @@ def _draw_curve(axes: Axes, mmse: Mapping[str, Sequence[float]], confidence: flo
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.tick_params(labelbottom=False)
     axes.legend(fontsize=8, loc="lower left")
+
+
+def _draw_kept(axes: Axes, kept: Mapping[str, Any]) -> None:
+    """What DDIM(0) keeps on the budget's grid, and on F8's."""
+    for row, colour in zip(kept["grids"], (BLUE, ORANGE, GREEN), strict=False):
+        axes.plot(kept["eigenvalues"], row["kept"], ".-", color=colour, linewidth=1.3, markersize=4, label=row["grid"])
+    most = max(1.0, *(value for row in kept["grids"] for value in row["kept"]))
+    axes.set(
+        xscale="log", ylim=(0, 1.05 * most), xlabel="eigenvalue λ of the data's covariance", ylabel="kept deviation"
+    )
+    axes.set_title(f"what as many steps of DDIM(0) keep, {kept['start']} start (F1, F8)", fontsize=10)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.legend(fontsize=8)
 
 
 def _draw_steps(axes: Axes, found: Mapping[str, Any]) -> None:

@@ -30,7 +30,8 @@ def write_report(
     Args:
         results: of all claims of the run.
         pictures: in the order shown.
-        meta: `version`, `seed`, `command`, `device`, `confidence` and `data` of the run, and `brightness`, a list of rows, if measured.
+        meta: `version`, `seed`, `command`, `device`, `confidence` and `data` of the run, and `brightness` and `few_steps`, rows with what was
+            measured, if it was.
         folder: is made if needed.
         beside: other files of the folder, by name.
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from proofs_checks import brightness
+from proofs_checks import brightness, few_steps
 from proofs_checks.claim import Claim
 from proofs_checks.console import progress
 from proofs_checks.context import Context
@@ -72,6 +72,7 @@ def run_report(
         step("brightness law C7")
         measured = measure(digit_pictures(digits_images(), 32, 3), QUICK_SAMPLES, context.seed)
         swept = _sweep(context, step)
+        few = _few_steps(context, step)
         pictures = [
             _brightness_picture(swept),
             least_picture(step),
@@ -84,7 +85,7 @@ def run_report(
         "rows": [arrival.to_json() for arrival in measured.arrivals],
         "reading": measured.reading(),
     }
-    return write_report(results, pictures, {**meta, "brightness": quick}, folder, beside)
+    return write_report(results, pictures, {**meta, "brightness": quick, "few_steps": few}, folder, beside)
 
 
 def _sweep(context: Context, step: Callable[[str], None]) -> dict[str, Any]:
@@ -100,6 +101,14 @@ def _sweep(context: Context, step: Callable[[str], None]) -> dict[str, Any]:
         raise InputError(
             f"{brightness.RESULT}: missing or damaged; make it with python -m proofs_checks.brightness"
         ) from None
+
+
+def _few_steps(context: Context, step: Callable[[str], None]) -> dict[str, Any]:
+    """What few Euler steps keep of real data: the committed result, or a new one in a full run."""
+    if not context.full:
+        return few_steps.committed()
+    step("few steps F1, all grids")
+    return few_steps.measured(FULL_SAMPLES, context.seed, "singtheory verify --full")
 
 
 def _brightness_picture(swept: Mapping[str, Any]) -> Picture:

@@ -25,7 +25,7 @@ def diagnose(
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 2, help="Of the noise with which the network is asked.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found.")] = None,
 ) -> None:
-    """What is wrong with a pipeline's start, what it costs, and the line that mends it; exit 2 on bad input.
+    """What is wrong with a pipeline's start, what arrives of the data's spread, and the line that mends it; exit 2 on bad input.
 
     Two-dimensional arrays given with --data are taken for points in the model's own space, such as flattened latents; images are
     encoded by the pipeline's VAE if it is there.
@@ -46,10 +46,10 @@ def diagnose(
         checkpoint = Checkpoint.find(source)
         # bad settings are told before anything large is read
         found = room.diagnose(checkpoint, steps, spacing, seed=seed)
-        if not found.flow:
+        if not found.flow or data is not None:
             loaded = None if data is None else loaders.load(data)
             with console.doing("reading the networks"):
-                vae, unet = checkpoint.autoencoder(), checkpoint.network("unet")
+                vae, unet = checkpoint.autoencoder(), None if found.flow else checkpoint.network("unet")
             if vae is None and checkpoint.has("vae") and loaded is not None and loaded.image_shape is not None:
                 raise InputError(
                     f"{source}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
@@ -68,6 +68,8 @@ def diagnose(
         # files first: what cannot be printed must not lose them
         if found.options:
             console.show(console.diagnosis_table(found))
+        if found.expected is not None and found.expected.arrivals:
+            console.show(console.remedies_table(found.expected))
         console.show(console.findings(findings))
         if json_file is not None:
             say(f"written to {json_file}")

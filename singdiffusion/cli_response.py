@@ -25,6 +25,12 @@ def response(
         str | None,
         typer.Option(help="What the model makes: digits, fashion-mnist, FILE.npy, FILE.npz or a FOLDER of images."),
     ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH_OR_ID", help="A stored average image with a spread, whose variances are the eigenvalues."
+        ),
+    ] = None,
     eigenvalues: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Eigenvalues of the covariance of what the network models.")
     ] = None,
@@ -43,9 +49,9 @@ def response(
         from singtheory.provenance import command_line, provenance
 
         for file in (json_file, picture):
-            check_output(file, source, data)
+            check_output(file, source, data, module)
         check_distinct([("--json", json_file), ("--picture", picture)], [])
-        request = Request(source, steps, sigmas, spacing, data, eigenvalues)
+        request = Request(source, steps, sigmas, spacing, data, eigenvalues, module)
         found = response_run.run(request, partial(console.tracked, what="encoding"))
         found = provenance(command_line("singdiffusion"), 0, "cpu") | found
         if json_file is not None:

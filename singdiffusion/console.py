@@ -13,6 +13,7 @@ from rich.text import Text
 
 from singdiffusion.diagnose import Diagnosis, Option
 from singdiffusion.printing import printable
+from singdiffusion.remedies import Expected
 from singdiffusion.sample import Picture
 from singdiffusion.verdict import Finding
 
@@ -86,6 +87,28 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
     if reading is not None:
         mean, std = reading.data
         table.caption = f"data: {reading.name} {mean:.4g} ± {std:.4g}, {reading.points} in {reading.space}; zero SNR is for models trained with it"
+    return table
+
+
+def remedies_table(expected: Expected) -> Table:
+    """What arrives as it is, with its parts for each direction, and with each remedy; a row each."""
+    names = [arrival.name for arrival in expected.arrivals]
+    table = Table(title="Standard deviation that arrives over the data's, for Gaussian data of their covariance (F10)")
+    table.add_column("change", overflow="fold")
+    for name in ("calls", *names):
+        table.add_column(name, justify="right")
+    table.add_column("code", overflow="fold")
+    for part, label in (
+        ("kept", "as it is"),
+        ("start", "by the start"),
+        ("solver", "by the steps"),
+        ("end", "by the end"),
+    ):
+        cells = [f"{getattr(arrival, part):.2f}" for arrival in expected.arrivals]
+        table.add_row(label, str(expected.calls) if part == "kept" else "", *cells, "")
+    table.add_section()
+    for remedy in expected.remedies:
+        table.add_row(remedy.name, str(remedy.calls), *(f"{kept:.2f}" for kept in remedy.kept), remedy.code[-1])
     return table
 
 

@@ -19,6 +19,7 @@ from singdiffusion.initial import Point, first_point, start_std
 from singdiffusion.latents import vae_floor
 from singdiffusion.prediction import Implied, implied_prediction
 from singdiffusion.reading import Reading
+from singdiffusion.remedies import Expected, expected
 from singdiffusion.schedule import Scheduler, is_discrete, matches_flow, reaches_zero_snr, reads, schedule_of
 from singtheory import formula, mismatch
 from singtheory.errors import InputError, unknown_name
@@ -86,7 +87,7 @@ class Diagnosis:
     Attributes:
         source: what was diagnosed.
         scheduler: name of its class.
-        flow: whether it matches flows; then there is nothing else.
+        flow: whether it matches flows; then there are no options, for noise is the right start.
         prediction: as configured.
         implied: the prediction that the network's answer implies, None without a network.
         terminal_snr: of the schedule as configured, or None where it has no betas.
@@ -95,6 +96,7 @@ class Diagnosis:
         options: the first is what the pipeline does now.
         reading: what `mean` and `std` of the options are of; None without data.
         vae: brightness of black, grey and white after the VAE, None without one.
+        expected: what arrives of the data's spread, and what remedies bring; None without data.
     """
 
     source: str
@@ -108,6 +110,7 @@ class Diagnosis:
     options: tuple[Option, ...] = ()
     reading: Reading | None = None
     vae: dict[str, float] | None = None
+    expected: Expected | None = None
 
     @property
     def now(self) -> Option:
@@ -130,6 +133,7 @@ class Diagnosis:
             "options": [asdict(option) for option in self.options],
             "reading": self.reading and self.reading.to_json(),
             "vae": self.vae,
+            "expected": self.expected and self.expected.to_json(),
         }
 
 
@@ -160,8 +164,9 @@ def diagnose(
     settings = _settings(checkpoint, spacing)
     scheduler = checkpoint.scheduler(**settings)
     name, prediction = type(scheduler).__name__, str(scheduler.config.get("prediction_type", "epsilon"))
+    arrives = None if reading is None else expected(checkpoint, steps, settings, reading)
     if matches_flow(scheduler):
-        return Diagnosis(checkpoint.name, name, True, prediction, steps)
+        return Diagnosis(checkpoint.name, name, True, prediction, steps, reading=reading, expected=arrives)
     schedule = _named(checkpoint, lambda: schedule_of(scheduler))
     train_steps = int(scheduler.config.num_train_timesteps)
     return Diagnosis(
@@ -176,6 +181,7 @@ def diagnose(
         options=tuple(_options(checkpoint, settings, steps, reading, seed)),
         reading=reading,
         vae=None if vae is None else vae_floor(vae),
+        expected=arrives,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from singdiffusion.diagnose import Diagnosis, Option
+from singdiffusion.remedies import ENOUGH
 
 NARROWED = 0.9
 """Below this share of the data's spread the advice is a matched start."""
@@ -38,11 +39,10 @@ class Finding:
 def verdict(diagnosis: Diagnosis) -> list[Finding]:
     """What to tell the person who asked, the gravest first."""
     if diagnosis.flow:
-        return [
-            Finding(
-                "Flow matching starts at alpha = 0, where noise is the right start: there is no gap and nothing to mend."
-            )
-        ]
+        start = "Flow matching starts at alpha = 0, where noise is the right start: there is no gap."
+        if diagnosis.expected is None:
+            start += " What its steps keep of the spread depends on the data: give --data."
+        return [Finding(start), *_arrives(diagnosis)]
     return [finding for look in _LOOKS for finding in look(diagnosis)]
 
 
@@ -180,6 +180,14 @@ def _savings(diagnosis: Diagnosis) -> str:
     return f": {', '.join(parts)}" if parts else ""
 
 
+def _arrives(diagnosis: Diagnosis) -> Iterator[Finding]:
+    """What the scheduler itself, start, steps and end, keeps of the spread (F10)."""
+    if diagnosis.expected is not None:
+        best = None if diagnosis.expected.refusal else diagnosis.expected.best
+        mends = best is not None and diagnosis.expected.worst.kept < ENOUGH
+        yield Finding(diagnosis.expected.sentence(), best.code if best is not None and mends else [])
+
+
 def _vae(diagnosis: Diagnosis) -> Iterator[Finding]:
     if diagnosis.vae is None:
         return
@@ -196,5 +204,6 @@ _LOOKS: tuple[Callable[[Diagnosis], Iterator[Finding]], ...] = (
     _other_prediction,
     _gap,
     _cost,
+    _arrives,
     _vae,
 )

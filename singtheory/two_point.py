@@ -107,8 +107,9 @@ def information(gap: Fraction, p: Fraction) -> arb:
     return (1 - ball(p)) * first + ball(p) * second
 
 
-def _mmse(gap: Fraction, p: Fraction) -> arb:
-    """Twice the slope of `I(g, p)` along g."""
+@cache
+def mmse(gap: Fraction, p: Fraction) -> arb:
+    """`E Var(y|z)` at a rational point, twice the slope of `I(g, p)` along g; it falls with g, and grows with p up to ½."""
     return interval.mmse(*_noisy(gap, p)) / ball(gap)
 
 
@@ -144,7 +145,7 @@ def _tangent(cell: Box) -> Callable[[Number, Number], Number]:
     """A plane above I on the cell."""
     (g1, _), (p1, p2) = cell
     first, second = _components(g1, p1)
-    start, slope_p, slope_g = information(g1, p1), second - first, _mmse(g1, p2) / 2
+    start, slope_p, slope_g = information(g1, p1), second - first, mmse(g1, p2) / 2
     return lambda g, p: start + slope_p * (p - ball(p1)) + slope_g * (g - ball(g1))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("singtheory", "proofs_checks", "singdiffusion")
 STATEMENT = re.compile(r"(?<![\w./\\‘'-])([A-F][1-9][0-9]?)(?![\w/\\]|-[a-z])")
-"""An id, A1 to F10, in prose; whether there is such a statement is for the registry to say."""
+"""An id, A1 to F11, in prose; whether there is such a statement is for the registry to say."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""`python -m docs.interactive.build FOLDER`: the figures as three pages that open from their files."""
+"""`python -m docs.interactive.build FOLDER`: the figures as pages that open from their files."""
 
 import argparse
 from pathlib import Path
 
-from docs.interactive import kernel, ladder, starts
+from docs.interactive import kernel, ladder, starts, steps
 from docs.interactive.figure import Figure
 
-NUMBERS = {"kernel": kernel.numbers, "starts": starts.numbers, "ladder": ladder.numbers}
+NUMBERS = {"kernel": kernel.numbers, "starts": starts.numbers, "ladder": ladder.numbers, "steps": steps.numbers}
 
 
 def build(folder: Path) -> list[Figure]:

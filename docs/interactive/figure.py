@@ -21,6 +21,7 @@ TITLES = {
     "kernel": "A reverse step and its Gaussian",
     "starts": "Brightness under four starts",
     "ladder": "The ladder of bounds",
+    "steps": "What each step keeps",
 }
 """Of the figures by name."""
 

@@ -27,6 +27,9 @@ LEFT_OUT = {
     "tv_small_gap": "its constant is a floating-point number",
     "family_beta": "it is a choice of β, and the bound holds at every β",
     "mistake_chance": "no theorem is about it",
+    "denoiser_weight": "no theorem is about F11",
+    "step_lost_var": "no theorem is about F11",
+    "step_w2_low": "no theorem is about F11",
     "spread_angle": "Coq has no arctangent of two arguments; F.v states the angle by its cosine and by arctan",
     "tv_small_gap_error": "its constant is a floating-point number",
 }

@@ -98,3 +98,21 @@ def even_angles_loss(steps: Number, angle: Number) -> Number:
 def angle_rate(snr: Number, eigenvalue: Number, xp: Namespace) -> Number:
     """`dθ/d log γ = ½ √(γλ)/(1 + γλ)` (F8)."""
     return xp.sqrt(snr * eigenvalue) / (2 * (1 + snr * eigenvalue))
+
+
+def denoiser_weight(alpha_t: Number, sigma_t: Number, alpha_s: Number, kept_std: Number) -> Number:
+    """`B = α_s − α_t kept_std/σ_t`, the weight of `x̂` in a DDIM step `(kept_std/σ_t) x_t + B x̂ + σ_η n` (F11).
+
+    `kept_std = √(σ_s² − σ_η²)`: `σ_s` for DDIM(0); at η = 1, B is the bridge's b.
+    """
+    return alpha_s - alpha_t * kept_std / sigma_t
+
+
+def step_lost_var(weight: Number, mmse: Number) -> Number:
+    """`B² m`, the variance that one DDIM step from the right law loses, whatever the law; m is `E Var(⟨u, x_0⟩|x_t)` along u (F11)."""
+    return weight**2 * mmse
+
+
+def step_w2_low(var: Number, lost: Number, xp: Namespace) -> Number:
+    """`(√v − √(v − lost))²`: `W₂²` of two laws on a line whose variances are v and `v − lost` is at least this, and is this for Gaussians (F11)."""
+    return (xp.sqrt(var) - xp.sqrt(var - lost)) ** 2

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,12 @@ import pytest
 import torch
 from PIL import Image
 
-from docs.interactive import kernel
+from docs.interactive import kernel, steps
 from docs.interactive.build import NUMBERS, build
 from docs.interactive.figure import Figure, packed
 from docs.interactive.laws import offered
-from singtheory import Cosine, ReverseKernel
+from singtheory import Cosine, RectifiedFlow, ReverseKernel
+from singtheory.response import spread_kept
 from tests.docs.conftest import DOCS, SITE
 from tests.docs.test_figures import THUMBNAILS, TOLERANCE, difference
 
@@ -219,6 +221,10 @@ def moved(name, numbers):
     elif name == "ladder":  # B3, up; the axis has three decades
         curves = numbers["laws"][2]["curves"]
         curves["kl_trace_bound"] = [value * 10**0.03 for value in curves["kl_trace_bound"]]
+    elif name == "steps":  # what the whole sampler keeps, down; the chart is 514 pixels high, its curve 230 for 1.1
+        state = numbers["states"][2 * len(steps.SHIFTS) * len(steps.ETAS)]
+        kept = unpacked(state["kept"]) * numbers["scale"]
+        state["kept"] = packed(torch.tensor(kept - 0.025).clamp(min=0), numbers["scale"])
     else:  # the samples from noise, to the right
         cell = numbers["prompts"][4]["cells"][0]["noise"][0]
         cell["mean"] += 2.55
@@ -370,6 +376,29 @@ def test_starts_are_the_committed_samples(numbers):
 
 def test_numbers_cannot_end_the_script():
     assert "</script><b>" not in Figure("kernel", {"name": "</script><b>"})._repr_html_()
+
+
+def test_the_steps_of_the_figure_are_the_law(numbers):
+    told = numbers["steps"]
+    for k, (count, shift, eta) in enumerate(product(steps.STEPS, steps.SHIFTS, steps.ETAS)):
+        times = steps.shifted(count, shift)
+        kept = spread_kept(RectifiedFlow(), times, steps.EIGENVALUES, eta=eta)
+        assert unpacked(told["states"][k]["kept"]) * told["scale"] == pytest.approx(kept.numpy(), abs=2e-5)
+        theta = unpacked(told["grids"][k // len(steps.ETAS)]["theta"]).reshape(len(steps.EIGENVALUES), count + 1)
+        assert theta[:, 0] == pytest.approx(0) and theta[:, -1] == pytest.approx(1)
+        if eta == 0:
+            cosines = np.cos(np.diff(theta) * np.pi / 2).prod(axis=1)
+            assert cosines == pytest.approx(kept.numpy(), abs=5e-4)
+
+
+def test_the_pictures_spread_as_the_page_says(numbers):
+    """Below the curve at the brightness of the pictures for few steps, above it for many."""
+    told = numbers["steps"]
+    drawn = {n: told["states"][k * len(steps.SHIFTS) * len(steps.ETAS)]["drawn"] for k, n in enumerate(steps.STEPS)}
+    law = {n: float(spread_kept(RectifiedFlow(), steps.shifted(n, 1.0), [told["brightness"]])) for n in steps.STEPS}
+    assert drawn[4] < law[4] and drawn[10] < law[10]
+    assert drawn[50] > law[50]
+    assert all(len(state["pictures"]) == steps.SHOWN for state in told["states"])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from proofs_checks.laws import GOLDEN
 from proofs_checks.picture_budget import budget_picture
 from singtheory import schedule_named
 from singtheory.mmse import exact_curve
+from singtheory.response import spread_kept
 from tests.proofs_checks.test_cli import assert_one_line_error, run
 
 TERMS = ("start", "discretisation", "network", "total")
@@ -115,13 +116,36 @@ def test_the_picture_shows_curve_steps_and_costs(tmp_path, points):
         assert image.size[0] == 1100
     found = json.loads(out.read_text())
     drawn = budget_picture(found)
-    curve, costs, steps = drawn.figure.axes
+    curve, costs, steps, kept = drawn.figure.axes
+    assert [line.get_label() for line in kept.get_lines()] == [row["grid"] for row in found["kept"]["grids"]]
     assert curve.get_legend() and costs.get_legend() and drawn.caption and drawn.alt
     assert [label.get_text() for label in steps.get_yticklabels()] == list(comparison.SPACINGS)
     lines = {line.get_label(): line for line in costs.get_lines()}
     assert set(comparison.SPACINGS) < set(lines)
     assert lines["optimal"].get_ydata()[0] == min(row["discretisation"] for row in found["grids"] if row["steps"] == 5)
     assert lines["R²/4N (E2)"].get_ydata()[0] == pytest.approx(found["limit"] / 5)
+
+
+def test_the_kept_curve_is_the_law_and_the_best_grids_keep_more(tmp_path, points):
+    out = tmp_path / "b.json"
+    result = run(
+        "budget", "--data", str(points), "--steps", "12", "--queries", "32", "--json", str(out), "--start", "mean"
+    )
+    assert result.exit_code == 0, result.output
+    assert "standard deviation kept" in result.output
+    found = json.loads(out.read_text())
+    kept, schedule = found["kept"], schedule_named("sd")
+    chosen, nats, w2 = kept["grids"]
+    assert [row["grid"] for row in kept["grids"]] == ["leading", "best in nats", "best in W₂"]
+    law = torch.as_tensor(np.cov(np.load(points).T, ddof=0))
+    lam = torch.linalg.eigvalsh(law).flip(0)
+    assert kept["eigenvalues"] == pytest.approx(lam.tolist())
+    times = torch.tensor([step["t"] for step in found["steps"]] + [found["steps"][-1]["s"]], dtype=torch.float64)
+    assert chosen["kept"] == pytest.approx(spread_kept(schedule, times, lam).tolist(), rel=1e-9)
+    for row in kept["grids"]:
+        assert row["nats"] == pytest.approx(-sum(math.log(value) for value in row["kept"]))
+        assert row["snr"][0] == pytest.approx(chosen["snr"][0]) and row["snr"][-1] == pytest.approx(chosen["snr"][-1])
+        assert nats["nats"] <= row["nats"] * 1.01 and w2["w2"] <= row["w2"] * 1.01
 
 
 @pytest.mark.parametrize("spacing", ["karras", "uniform-log-snr", "cosine", "optimal"])

@@ -13,7 +13,7 @@ from singtheory import Atoms, formula, symbolic
 from tests.strategies import examples
 
 CLAIMS = load_claims()
-WHOLE = ["A1", "A2", "A3", "C4", "C6", "C7", "C8", "D1", "E1", "F1", "F2", "F3", "F7", "F9"]
+WHOLE = ["A1", "A2", "A3", "C4", "C6", "C7", "C8", "D1", "E1", "F1", "F2", "F3", "F7", "F9", "F11"]
 """Kept apart from the registry: a claim becomes `proved` by a decision, not by a flag that slipped in."""
 
 

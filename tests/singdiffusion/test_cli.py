@@ -110,12 +110,28 @@ def test_diagnose_of_a_pipeline_writes_what_it_shows(folders):
     for finding in told["findings"]:
         assert "\n".join([finding["sentence"], *(f"    {line}" for line in finding["remedy"])]) in result.stdout
     rows = [line for line in result.stdout.splitlines() if "│" in line]
-    for option, row in zip(told["options"], rows, strict=True):
+    starts, arriving = rows[: len(told["options"])], rows[len(told["options"]) :]
+    for option, row in zip(told["options"], starts, strict=True):
         cells = [cell.strip() for cell in row.strip("│").split("│")]
         assert cells[0].startswith(f"{option['start']}, {option['spacing']}")
         assert cells[0].endswith("zero SNR") == option["zero_snr"]
         assert cells[1] == f"{option['first']['timestep']:.4g}"
         assert float(cells[-1]) == pytest.approx(option["std"] / told["reading"]["std"], abs=0.005)
+    assert_remedies(told["expected"], arriving)
+
+
+def assert_remedies(expected, rows):
+    """The second table: what arrives as it is and by its parts, then a row a remedy; long code goes on in further rows."""
+    table = [[cell.strip() for cell in row.strip("│").split("│")] for row in rows]
+    table = [cells for cells in table if cells[0]]
+    assert [cells[0] for cells in table[:4]] == ["as it is", "by the start", "by the steps", "by the end"]
+    assert [float(cell) for cell in table[0][2:-1]] == pytest.approx(
+        [a["kept"] for a in expected["arrivals"]], abs=0.005
+    )
+    assert [cells[0] for cells in table[4:]] == [remedy["name"] for remedy in expected["remedies"]]
+    for cells, remedy in zip(table[4:], expected["remedies"], strict=True):
+        assert int(cells[1]) == remedy["calls"]
+        assert [float(cell) for cell in cells[2:-1]] == pytest.approx(list(remedy["kept"].values()), abs=0.005)
 
 
 def test_diagnose_has_null_for_infinity(tmp_path):

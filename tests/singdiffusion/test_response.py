@@ -1,22 +1,29 @@
 """What schedulers keep: measured values of real ones, parts, random ones, and refusals."""
 
 import json
+from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
+    EDMDPMSolverMultistepScheduler,
     EDMEulerScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FlowMatchHeunDiscreteScheduler,
+    LTXEulerAncestralRFScheduler,
+    PNDMScheduler,
     UniPCMultistepScheduler,
 )
+from PIL import Image
 from typer.testing import CliRunner
 
+from singdiffusion import AverageTable
 from singdiffusion.cli import app
 from singdiffusion.response import respond, scheduler_response
 from singtheory import InputError, RectifiedFlow, formula, schedule_named
@@ -156,3 +163,98 @@ def test_bad_input_is_one_line(tmp_path, options, message):
     result = CliRunner().invoke(app, ["response", str(tmp_path / "scheduler_config.json"), *options])
     assert result.exit_code == 2
     assert message in result.stderr and len(result.stderr.strip().splitlines()) == 1
+
+
+class Hidden(EulerAncestralDiscreteScheduler):
+    """Draws with numpy, which no one sees."""
+
+    def step(self, model_output, timestep, sample, generator=None, return_dict=True):
+        noise = torch.from_numpy(np.random.standard_normal(sample.shape))  # noqa: NPY002
+        with mock.patch("diffusers.schedulers.scheduling_euler_ancestral_discrete.randn_tensor", lambda *a, **k: noise):
+            return super().step(model_output, timestep, sample, generator, return_dict)
+
+
+class Bent(EulerDiscreteScheduler):
+    """Bends what it returns, as a soft threshold does."""
+
+    def step(self, *args, **kwargs):
+        found = super().step(*args, **kwargs)
+        found.prev_sample = 40 * torch.tanh(found.prev_sample / 40)
+        return found
+
+
+def test_hidden_noise_is_drawn_and_the_interval_holds_what_is_right():
+    exact, found = (respond(kind(**SD), EIGENVALUES, 8) for kind in (EulerAncestralDiscreteScheduler, Hidden))
+    assert exact.draws == 0 and torch.equal(exact.low, exact.kept) and torch.equal(exact.high, exact.kept)
+    assert found.draws > 0 and found.noises == 0
+    assert bool((found.low < found.kept).all() and (found.kept < found.high).all())
+    wide = 2 * (found.high - found.low)  # eight intervals at once, far beyond 99 %
+    assert bool(((found.kept - exact.kept).abs() < wide).all())
+    assert float(((found.high - found.low) / found.kept).max()) < 0.15
+    torch.testing.assert_close(found.start * found.solver * found.end, found.kept)
+
+
+def test_steps_that_are_not_linear_are_drawn():
+    found, linear = respond(Bent(**SD), [0.01, 400.0], 8), respond(EulerDiscreteScheduler(**SD), [0.01, 400.0], 8)
+    assert found.draws > 0
+    assert float(found.high[1]) < float(linear.kept[1])  # 20 of 40 bends visibly
+    assert float(found.low[0]) * 0.8 < float(linear.kept[0]) < float(found.high[0]) * 1.2
+
+
+def test_draws_are_the_same_each_time_and_leave_the_generators_alone():
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    before = torch.random.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    found = [respond(Bent(**SD), [1.0], 4).kept for _ in range(2)]
+    assert torch.equal(*found)
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert before[1] == np.random.get_state()[1].tolist()  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "message"),
+    [
+        (EDMEulerScheduler(prediction_type="sample"), "EDMEulerScheduler: cannot be stepped"),
+        (EDMDPMSolverMultistepScheduler(prediction_type="sample"), "EDMDPMSolverMultistepScheduler: cannot be stepped"),
+        (LTXEulerAncestralRFScheduler(), "mixes no data with noise"),
+        (PNDMScheduler(prediction_type="sample"), "cannot be stepped"),
+    ],
+)
+def test_what_cannot_be_run_is_an_input_error(scheduler, message):
+    with pytest.raises(InputError, match=message) as found:
+        respond(scheduler, [1.0], 10)
+    assert "\n" not in str(found.value)
+
+
+def test_a_modules_spread_gives_the_eigenvalues(tmp_path):
+    images = torch.randn(40, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 20
+    table = AverageTable.from_images({"": images}, rank=3)
+    table.save_pretrained(tmp_path / "module")
+    DDIMScheduler(**DDIM).save_config(tmp_path)
+    arguments = [
+        "response",
+        str(tmp_path / "scheduler_config.json"),
+        "--steps",
+        "10",
+        "--json",
+        str(tmp_path / "r.json"),
+    ]
+    result = CliRunner().invoke(app, [*arguments, "--module", str(tmp_path / "module")])
+    assert result.exit_code == 0, result.output
+    written = json.loads((tmp_path / "r.json").read_text())
+    assert [row["eigenvalue"] for row in written["rows"]] == pytest.approx((table.stds[0].double() ** 2).tolist())
+    AverageTable.from_images({"": images}).save_pretrained(tmp_path / "plain")
+    result = CliRunner().invoke(app, [*arguments, "--module", str(tmp_path / "plain")])
+    assert result.exit_code == 2 and "no spread" in result.output
+    result = CliRunner().invoke(app, [*arguments, "--module", str(tmp_path / "module"), "--eigenvalues", "1"])
+    assert result.exit_code == 2 and "give one of them" in result.output
+
+
+def test_data_of_one_picture_are_refused_in_one_line(tmp_path):
+    DDIMScheduler(**DDIM).save_config(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (8, 8), (90, 30, 200)).save(tmp_path / "pictures" / "one.png")
+    arguments = ["response", str(tmp_path / "scheduler_config.json"), "--data", str(tmp_path / "pictures")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2, result.output
+    assert "error" in result.output and "Traceback" not in result.output
