@@ -180,7 +180,8 @@ def _mean_kl_interval(
     side = 1 - (1 - confidence) / 2
     max_entropy, max_trace = math.log(len(law.points)), law.diameter**2 / 2
     entropies = _in_chunks(draws, lambda n: _entropy_draws(law, snr_t, gap, n, generator))
-    first = mean_interval(entropies, -max_entropy, gap * max_trace / 2 + max_entropy, side)
+    lowest, highest = -max_entropy, gap * max_trace / 2 + max_entropy
+    first = mean_interval(entropies.clamp(lowest, highest), lowest, highest, side)
     products = _in_chunks(draws, lambda n: _product_draws(law, snr_t, gap, n, generator))
     largest = law.diameter**4 * (1 + 1e-12)
     second = mean_interval((products / largest).clamp(0, 1), 0.0, 1.0, side) if largest > 0 else (0.0, 0.0)
@@ -221,4 +222,4 @@ def _mean_tv_interval(
         return -torch.expm1(posterior.log_ratio(u, gap)[:, 0]).clamp(max=0)
 
     highest = -math.expm1(-formula.kl_trace_bound(gap, law.diameter**2 / 2))
-    return mean_interval(_in_chunks(draws, overlaps), 0.0, highest, confidence)
+    return mean_interval(_in_chunks(draws, overlaps).clamp(0, highest), 0.0, highest, confidence)
