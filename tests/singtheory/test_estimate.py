@@ -105,7 +105,7 @@ def test_the_end_is_where_the_bets_reach_their_goal(share):
     """Against 60 halvings of all of [0, mean]: the search from the standard error loses at most a thousandth of the half-width."""
     generator = torch.Generator().manual_seed(3)
     x = (torch.rand(20_000, generator=generator) < share).double() * torch.rand(20_000, generator=generator).double()
-    low, high = mean_interval(x, 0.0, 1.0, 0.99)
+    low, _ = mean_interval(x, 0.0, 1.0, 0.99)
     bets = estimate._predictable_bets(x, goal := math.log(200))
     a, b = 0.0, float(x.mean())
     for _ in range(60):
