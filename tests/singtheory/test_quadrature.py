@@ -57,3 +57,12 @@ def test_another_variance_moves_kl_by_a_closed_form(var):
     expected = (torch.log(torch.tensor(var, dtype=torch.float64)) + spread * (1 / var - 1)) / 2
     assert float(at.value - unit.value) == pytest.approx(float(expected), abs=1e-12)
     assert float(at.low) <= float(unit.value + expected) <= float(at.high) + 1e-13
+
+
+@pytest.mark.parametrize("off", [1e-3, 1e-2, 0.5])
+@pytest.mark.parametrize("gap", [1e-3, 0.3, 20.0])
+def test_a_gap_that_is_off_moves_kl_by_its_part_of_half_the_trace(gap, off):
+    """`0 ≤ dKL/dg ≤ ½ tr C` (B4): what a schedule's rounding can make of an interval."""
+    query = GOLDEN.posterior([0.0], 0.0)
+    moved = float(divergence.kl_quadrature(query, gap * (1 + off))) - float(divergence.kl_quadrature(query, gap))
+    assert 0 < moved < gap * off * float(query.trace_cov) / 2
