@@ -14,7 +14,7 @@ from proofs_checks.measure import Instance, prior_posterior, toy_instances
 from proofs_checks.outcome import at_most, equal, worst, worst_or_none
 from proofs_checks.rounds import at_most_in_rounds
 from proofs_checks.steps_on_data import NO_STEP, kl_steps
-from singtheory import bound, divergence, formula, line, pairwise, rung
+from singtheory import bound, distance, divergence, formula, line, pairwise, rung
 from singtheory.posterior import AtomsPosterior, Posterior
 
 TIGHTNESS = 1.036
@@ -46,7 +46,7 @@ def _b9_separated(sides: Sides, _: Context) -> Outcome:
 def _pair(posterior: Posterior, gap: float, rate: float) -> Tensor:
     """B9 with another rate in the exponent."""
     assert isinstance(posterior, AtomsPosterior)
-    distance2 = torch.cdist(posterior.points, posterior.points).square()
+    distance2 = distance.distances(posterior.points, posterior.points).square()
     inner = torch.logsumexp(posterior.log_weights[0] - gap * rate * distance2, dim=1)
     return bound.kl_trace(posterior, gap) + posterior.weights @ inner
 

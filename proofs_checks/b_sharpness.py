@@ -13,7 +13,7 @@ from proofs_checks.measure import Instance, kl_of, prior_posterior, toy_instance
 from proofs_checks.outcome import at_most, equal, identically_zero, worst, worst_or_none
 from proofs_checks.rounds import at_least_in_rounds, at_most_in_rounds
 from proofs_checks.steps_on_data import NO_STEP, kl_steps
-from singtheory import bound, divergence, formula, symbolic
+from singtheory import bound, distance, divergence, formula, symbolic
 from singtheory.information import kl_by_covariance
 from singtheory.posterior import Posterior
 
@@ -115,9 +115,7 @@ def _ratio_sides(posterior: Posterior, diameter: float, gap: float, sides: Sides
 
 def _b11_ratios(instances: tuple[Instance, ...], sides: Sides) -> Iterator[Outcome]:
     for i in instances:
-        points = i.posterior.points
-        diameter = float(torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").max())
-        least, most = _ratio_sides(i.posterior, diameter, i.gap, sides)
+        least, most = _ratio_sides(i.posterior, distance.diameter(i.posterior.points), i.gap, sides)
         yield at_least_in_rounds(i.kl, least, f"least, {i.where}")
         yield at_most_in_rounds(i.kl, most, f"most, {i.where}")
 

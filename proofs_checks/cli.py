@@ -178,7 +178,7 @@ def bounds(
         check_powers(loaded)
         law = entry.enter(loaded)
         check_queries(queries, law.law.dim)
-        rows = run.run_steps(law.law.to(device), process, times, queries, seed)
+        rows = run.run_steps(law.law.to(device), process, times, queries, seed, lambda words: _say_notes([words]))
         meta = provenance(command_line("singtheory"), seed, device)
         meta |= {
             "schedule": schedule,

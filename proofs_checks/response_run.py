@@ -98,7 +98,6 @@ def _spectrum(request: Request) -> _Spectrum:
     loaded = loaders.load(request.data)
     check_powers(loaded)
     lam = all_components(loaded.law).std.square()
-    lam = lam[lam > 1e-12 * lam.max()] if len(lam) else lam
     if len(lam) == 0 or float(lam.max()) == 0:
         raise InputError(f"{loaded.name}: all points are equal, so there is no spread to keep; give different points")
     brightness = None if loaded.image_shape is None else _brightness(loaded.law)

@@ -1,6 +1,7 @@
 """A run: claims, pictures and step tables, each under a progress bar."""
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from proofs_checks.report import write_report
 from singtheory import Atoms, InputError, Schedule
 from singtheory.brightness import measure, sweep
 from singtheory.data import digits_images
+from singtheory.pairwise import MAX_ATOMS
 from singtheory.picture import digit_pictures
 from singtheory.table import Row, step_rows
 
@@ -31,6 +33,8 @@ QUICK_SAMPLES = 64
 FULL_SAMPLES = 256
 """Of each start and size in a full run's own sweep."""
 _GRID_STEPS = 50
+_LONG = 60.0
+"""Seconds, of which one is told."""
 
 
 def run_claims(claims: Sequence[Claim], context: Context) -> list[ClaimResult]:
@@ -44,14 +48,30 @@ def run_claims(claims: Sequence[Claim], context: Context) -> list[ClaimResult]:
         return [run_claim(claim, context, step) for claim in claims]
 
 
-def run_steps(law: Atoms, schedule: Schedule, times: Tensor, queries: int, seed: int) -> list[Row]:
-    """The step table of a grid."""
+def run_steps(
+    law: Atoms,
+    schedule: Schedule,
+    times: Tensor,
+    queries: int,
+    seed: int,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Row]:
+    """The step table of a grid; `note` is told before the work what of many points is bounded instead of summed, and after the first step how long the rest takes."""
+    count, steps, start = len(law.points), len(times) - 1, time.monotonic()
+    if count > MAX_ATOMS:
+        note(
+            f"{queries} x_t in each of {steps} steps: of its {count} points the {MAX_ATOMS} heaviest are summed in pairs, "
+            "what the others add is bounded, so that B2, B9, B10 and B12 are a little looser"
+        )
     with progress() as bar:
-        task = bar.add_task("steps", total=len(times) - 1)
+        task = bar.add_task("steps", total=steps)
         rows = []
         for row in step_rows(law, schedule, times, queries, torch.Generator().manual_seed(seed)):
             rows.append(row)
             bar.advance(task)
+            left = (time.monotonic() - start) * (steps - 1)
+            if len(rows) == 1 and left > _LONG:
+                note(f"the first step is done: about {left / 60:.0f} minutes for all others; fewer --queries take less")
         return rows
 
 

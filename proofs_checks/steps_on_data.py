@@ -41,8 +41,9 @@ _LEAST_PARTED = 0.1
 """Of the atoms' entropy, that a step must tell apart."""
 _FEW = 256
 """Atoms by which a gap is looked for, before all of them have a say."""
-_BLOCKS = 2**15
-"""Above this draws are averaged in groups, which are bounded alike: the interval costs the same for any number of draws."""
+_BLOCKS = 2**21
+"""Above this draws are averaged in groups, which are bounded alike, so that the interval costs the same for any number of draws. What the
+range of a variable adds to its interval falls with the number of groups, not of draws: where most draws are zero it is nearly all of it."""
 
 _LEADING = 0.8
 """From this part of tr C on, TV along the leading direction is a control variate for TV."""

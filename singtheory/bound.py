@@ -47,15 +47,26 @@ class Bound:
 def kl_chi2(posterior: Posterior, gap: float) -> Tensor:
     """`KL ≤ log(1 + χ²)` (B2)."""
     if isinstance(posterior, AtomsPosterior):
-        return _each(posterior, lambda core: core.kl_upper(pairwise.log1p_chi2(core, gap), gap))
+        return _each(posterior, lambda core: _least_kl(core, pairwise.log1p_chi2(core, gap), gap))
     return _of_components(posterior, gap, lambda of: chi_square(of).high)
 
 
 def tv_chi2(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ ½ √χ²` (B2)."""
     if isinstance(posterior, AtomsPosterior):
-        return _each(posterior, lambda core: core.tv_upper(_half_root_chi2(pairwise.log1p_chi2(core, gap), core, gap)))
+        return _each(posterior, lambda core: _tv_chi2(core, gap))
     return formula.tv_chi2_bound(torch.expm1(kl_chi2(posterior, gap)), torch) * _UP
+
+
+def _least_kl(core: pairwise.Core, core_bound: Tensor, gap: float) -> Tensor:
+    """From a bound on the core's KL one on all of it, or B2 for all atoms by their moments, whichever is less."""
+    return torch.minimum(core.kl_upper(core_bound, gap), pairwise.log1p_chi2_of_all(core, gap))
+
+
+def _tv_chi2(core: pairwise.Core, gap: float) -> Tensor:
+    of_core = core.tv_upper(_half_root_chi2(pairwise.log1p_chi2(core, gap), core, gap))
+    of_all = formula.tv_chi2_bound(torch.expm1(pairwise.log1p_chi2_of_all(core, gap)), torch) * _UP
+    return torch.minimum(of_core, of_all)
 
 
 def _half_root_chi2(log1p_chi2: Tensor, core: pairwise.Core, gap: float) -> Tensor:
@@ -130,7 +141,7 @@ def kl_pair_lower(posterior: Posterior, gap: float) -> Tensor:
 def kl_family(posterior: Posterior, gap: float) -> Tensor:
     """B10 with `S = I − (I + (2β−1)² gC)⁻¹` and the best of `pairwise.BETAS`; for many atoms three β, one by rule, are tried."""
     assert isinstance(posterior, AtomsPosterior)
-    return _each(posterior, lambda core: core.kl_upper(pairwise.family(core, gap), gap))
+    return _each(posterior, lambda core: _least_kl(core, pairwise.family(core, gap), gap))
 
 
 def kl_family_at(posterior: AtomsPosterior, gap: float, beta: float) -> Tensor:

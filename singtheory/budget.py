@@ -116,7 +116,7 @@ def moments_of(law: Law) -> Moments:
     if isinstance(law, Atoms):
         return Moments(law.mean, all_components(law))
     variances, basis = torch.linalg.eigh(law.cov)
-    varies = variances > 1e-12 * variances[-1]
+    varies = variances > law.dim * 2.0**-52 * variances[-1]  # the rest is rounding of the largest
     return Moments(law.mean, Components(basis.mT[varies].flip(0), variances[varies].sqrt().flip(0)))
 
 

@@ -76,6 +76,10 @@ def check_run_confidence(confidence: float) -> None:
         )
 
 
+_HALVINGS = 12
+"""Of a bracket that is about as wide as what is looked for."""
+
+
 def mean_interval(samples: Tensor, lowest: float, highest: float, confidence: float) -> tuple[float, float]:
     """An interval for the mean of independent draws of a variable in [lowest, highest].
 
@@ -90,7 +94,7 @@ def mean_interval(samples: Tensor, lowest: float, highest: float, confidence: fl
     """
     check_confidence(confidence)
     span = highest - lowest
-    slack = 1e-9 * max(abs(lowest), abs(highest)) + 1e-14  # rounding of the samples themselves
+    slack = 1e-9 * max(abs(lowest), abs(highest))  # rounding of the samples themselves, which knows their unit
     if len(samples) == 0 or not bool(((samples >= lowest - slack) & (samples <= highest + slack)).all()):
         raise InputError(f"samples leave the stated range [{lowest}, {highest}], so no interval can be given")
     if span <= slack:
@@ -100,14 +104,26 @@ def mean_interval(samples: Tensor, lowest: float, highest: float, confidence: fl
 
 
 def _mean_below(x: Tensor, confidence: float) -> float:
-    """The largest m that a gambler who bets on a mean above m has ruled out, with half of the error each side."""
+    """The largest m that a gambler who bets on a mean above m has ruled out, with half of the error each side.
+
+    What is ruled out ends below the mean by about its standard error: it is looked for from there, to a thousandth of that.
+    """
     goal = math.log(2 / (1 - confidence))
     bets = _predictable_bets(x, goal)
-    low, high = 0.0, float(x.mean())
-    for _ in range(50):
+
+    def ruled_out(m: float) -> bool:
+        wealth = torch.log1p(bets.clamp(max=0.75 / max(m, 1e-300)) * (x - m)).cumsum(0)
+        return float(wealth.max()) >= goal
+
+    high = float(x.mean())
+    step = math.sqrt(2 * goal * float(x.var(correction=0)) / len(x)) + 1e-12 * high
+    low = max(0.0, high - step)
+    while low > 0 and not ruled_out(low):
+        high, step = low, 2 * step
+        low = max(0.0, low - step)
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        wealth = torch.log1p(torch.minimum(bets, torch.as_tensor(0.75 / max(middle, 1e-300))) * (x - middle)).cumsum(0)
-        low, high = (middle, high) if float(wealth.max()) >= goal else (low, middle)
+        low, high = (middle, high) if ruled_out(middle) else (low, middle)
     return low
 
 

@@ -170,8 +170,9 @@ class ReverseStep:
     def kl(self, samples: int = 10_000, generator: torch.Generator | None = None, confidence: float = 0.99) -> Estimate:
         """`KL(P‖Q)` in nats: closed form for Gaussian posteriors, quadrature for d ≤ 2, Monte Carlo beyond; infinite at s = 0.
 
-        The interval holds for the posterior and the gap as they are, for any number of samples and any law; at s = 0 KL is 0 where the posterior is a
-        single point.
+        The interval holds for the posterior at `z = x_t/σ_t` and `γ_t` and for the gap, as these floats are, for any number of samples and any law. What
+        it does not cover is their own rounding: `schedule.ROUNDING` of γ, that part of `γ_s + γ_t` for the gap, and four units of 2⁻⁵³ of z. KL rises with
+        the gap, by at most `½ tr C` times what the gap is off (B4). At s = 0 KL is 0 where the posterior is a single point.
         """
         gap = self.bridge.gap
         if math.isinf(gap):

@@ -7,7 +7,8 @@ rest is not dropped but bounded, by the convexity of divergences. With `P = m P'
 - `KL(P‖Q) ≥ m (KL(P'‖Q') + ½ g ‖δ‖²) − h(m)`, h the entropy of the split into core and rest;
 - `TV(P, Q) ≤ m TV(P', Q) + Σ'' p_i`.
 
-So every bound stays a bound; for few atoms the core is everything.
+So every bound stays a bound; for few atoms the core is everything. Where it is not, B2 has a second form that takes in all atoms by their second moments
+(`chi2.log1p_chi2_by_moments`), which is the better one where the weight lies on very many.
 """
 
 import math
@@ -18,12 +19,12 @@ import torch
 from torch import Tensor
 
 from singtheory import formula
-from singtheory.divergence.chi2 import chi_square
+from singtheory.divergence.chi2 import chi_square, log1p_chi2_by_moments
 from singtheory.divergence.components import Components
 from singtheory.posterior import AtomsPosterior
 
-MAX_ATOMS = 4096
-"""Beyond this many atoms the pairs of the lighter ones are bounded instead of summed."""
+MAX_ATOMS = 2048
+"""Beyond this many atoms the pairs of the lighter ones are bounded instead of summed: a second of one processor for all bounds on one query."""
 NEGLIGIBLE = 1e-20
 """Posterior weights below this are left to the bound on the rest."""
 BETAS = tuple(0.5 + 0.05 * k for k in range(11))
@@ -51,6 +52,8 @@ class Core:
             kept = torch.zeros_like(kept).index_fill(0, weights.topk(MAX_ATOMS).indices, True)
         (deviations,) = query.deviations()
         deviations = torch.where(query.log_weights[0, :, None] > -torch.inf, deviations, 0.0)
+        self.query = query
+        self.is_all = bool((kept | (query.log_weights[0] == -torch.inf)).all())
         self.log_p = torch.log_softmax(query.log_weights[0, kept], 0)
         self.log_p_error = errors[kept]
         self.p = self.log_p.exp()
@@ -134,6 +137,13 @@ def core(query: AtomsPosterior) -> Core:
 def log1p_chi2(core: Core, gap: float) -> Tensor:
     """At least `log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone; the last one is kept, for KL's rung and TV's."""
     return torch.tensor(chi_square(core.at(gap)).high, dtype=torch.float64, device=core.p.device)
+
+
+@lru_cache(maxsize=1)
+def log1p_chi2_of_all(core: Core, gap: float) -> Tensor:
+    """At least `log(1 + χ²)` of all atoms, where the core is not all of them, else infinite; the last one is kept likewise."""
+    found = math.inf if core.is_all else log1p_chi2_by_moments(Components.of(core.query, gap))
+    return torch.tensor(found, dtype=torch.float64, device=core.p.device)
 
 
 def separation(core: Core, rate: float) -> Tensor:

@@ -18,11 +18,14 @@ import torch
 from torch import Tensor
 
 from singtheory import formula
+from singtheory.double_double import two_product
 from singtheory.errors import InputError, unknown_name
 from singtheory.reading import naming, read_json
 from singtheory.scheduler_config import check_config
 
 Time = Tensor | float
+ROUNDING = 32 * 2.0**-53
+"""Of a signal-to-noise ratio, relative (`Schedule.snr`)."""
 _LAST_BEFORE_ONE = 1 - 2.0**-53
 
 
@@ -59,7 +62,11 @@ class Schedule(ABC):
         """The inverse of `snr` for values that the schedule reaches."""
 
     def snr(self, t: Time) -> Tensor:
-        """`γ_t = α_t²/σ_t²`, from ∞ at t = 0 down to `γ_1`."""
+        """`γ_t = α_t²/σ_t²`, from ∞ at t = 0 down to `γ_1`.
+
+        Off by at most `ROUNDING` of itself at the float t that is given, for `Power` by `2p` units of 2⁻⁵³ more. A gap `γ_s − γ_t` is then off by that part
+        of `γ_s + γ_t`, which is a larger part of the gap where the step is short.
+        """
         return formula.snr(self.alpha(t), self.sigma(t))
 
     def time_of_snr(self, snr: Time) -> Tensor:
@@ -279,33 +286,35 @@ class Discrete(VariancePreserving):
                 bars = zero_terminal_snr(bars)
             return cls(bars, checked.steps_offset, checked.set_alpha_to_one)
 
-    def _segment(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """The node at the left of `t`, and how far t lies towards the next, in (0, 1]."""
+    def _segment(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The node at the left of `t`, how far t lies towards the next, and how far that one is off: two parts of 1, each to its own last digits."""
         # the product of a node's time and T may miss the integer by a rounding, that of another time never hits the last one
         node = (t * self.train_steps).round()
-        position = torch.where(node / self.train_steps == t, node, t * self.train_steps)
+        high, low = two_product(t, torch.full_like(t, self.train_steps))
+        on_node = node / self.train_steps == t
+        position, low = torch.where(on_node, node, high), torch.where(on_node, 0.0, low)
         left = (position.ceil() - 1).clamp(min=0).long()
-        return left, position - left
+        return left, (position - left) + low, (left + 1 - position) - low
 
     def alpha(self, t: Time) -> Tensor:
         """`√ᾱ_t`."""
-        left, fraction = self._segment(as_time(t))
-        return torch.lerp(self._bars[left], self._bars[left + 1], fraction).sqrt()
+        left, fraction, rest = self._segment(as_time(t))
+        return (self._bars[left] * rest + self._bars[left + 1] * fraction).sqrt()
 
     def sigma(self, t: Time) -> Tensor:
         """`√(1 − ᾱ_t)`."""
-        left, fraction = self._segment(as_time(t))
-        return torch.lerp(1 - self._bars[left], 1 - self._bars[left + 1], fraction).sqrt()
+        left, fraction, rest = self._segment(as_time(t))
+        return ((1 - self._bars[left]) * rest + (1 - self._bars[left + 1]) * fraction).sqrt()
 
     def alpha_dot(self, t: Time) -> Tensor:
         """`ᾱ′/2α` of the segment that ends at or after t; infinite at t = 1 with zero terminal SNR."""
-        left, _ = self._segment(as_time(t))
+        left, _, _ = self._segment(as_time(t))
         slope = (self._bars[left + 1] - self._bars[left]) * self.train_steps
         return slope / (2 * self.alpha(t))
 
     def sigma_dot(self, t: Time) -> Tensor:
         """`−ᾱ′/2σ`; infinite at t = 0. Unlike `−α α̇/σ` it is regular where α = 0."""
-        left, _ = self._segment(as_time(t))
+        left, _, _ = self._segment(as_time(t))
         slope = (self._bars[left + 1] - self._bars[left]) * self.train_steps
         return -slope / (2 * self.sigma(t))
 

@@ -25,6 +25,9 @@ Number = Tensor | float
 
 DENSE = 2048
 """Up to this many points or dimensions, whichever is fewer, principal components come from all eigenvalues."""
+_BY_SINGULAR_VALUES = 1024
+"""Up to this many they come from singular values, which keep the small ones: beyond, from a Gram matrix in a third of the time."""
+_EPS = 2.0**-52
 _OVERSAMPLING, _POWER_STEPS = 24, 12
 _CHUNK = 256
 
@@ -212,10 +215,12 @@ def principal_components(law: Law, rank: int, dense: int = DENSE) -> Components:
     if isinstance(law, Atoms):
         deviations = _deviations(law)
         find = _dense_components if min(deviations.shape) <= dense else _randomised_components
-        basis, variances = find(deviations, min(rank, min(deviations.shape)))
+        basis, variances, least = find(deviations, min(rank, min(deviations.shape)))
+        least = max(least, _rounding(law))
     else:
         basis, variances = _top_eigenpairs(law.cov, rank)
-    found = _varying(variances)
+        least = law.dim * _EPS * float(variances[0])
+    found = int((variances > least).sum())
     if found < rank:
         raise InputError(f"rank {rank}: the data vary in {found} directions only")
     return Components(basis, variances.sqrt())
@@ -232,9 +237,8 @@ def all_components(law: Atoms) -> Components:
     The time grows with the cube of the smaller of the two: 4,000 take half a minute on two cores.
     """
     deviations = _deviations(law)
-    basis, variances = _dense_components(deviations, min(deviations.shape))
-    rounding = len(law.points) * (4 * torch.finfo(torch.float64).eps) ** 2 * float(law.points.square().sum(dim=1).max())
-    found = min(_varying(variances), int((variances > rounding).sum()))  # of equal points all variance is rounding
+    basis, variances, least = _dense_components(deviations, min(deviations.shape))
+    found = int((variances > max(least, _rounding(law))).sum())
     return Components(basis[:found], variances[:found].sqrt())
 
 
@@ -243,9 +247,9 @@ def _deviations(law: Atoms) -> Tensor:
     return law.weights.sqrt()[:, None] * (law.points - law.mean)
 
 
-def _varying(variances: Tensor) -> int:
-    """How many of the variances, in decreasing order, are not zero but for rounding."""
-    return int(((variances > 1e-12 * variances[:1]) & (variances > 0)).sum())
+def _rounding(law: Atoms) -> float:
+    """What the rounding of deviations from a mean may add to a variance: of equal points all variance is that."""
+    return len(law.points) * (4 * _EPS) ** 2 * float(law.points.square().sum(dim=1).max())
 
 
 def _top_eigenpairs(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
@@ -254,18 +258,37 @@ def _top_eigenpairs(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     return columns.mT.flip(0)[:rank], eigenvalues.flip(0)[:rank].clamp(min=0)
 
 
-def _dense_components(deviations: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """From the smaller of the Gram matrices `AᵀA` and `AAᵀ`, which share their eigenvalues but zero; A is (n, d)."""
+def _dense_components(deviations: Tensor, rank: int) -> tuple[Tensor, Tensor, float]:
+    """Directions (rank, d) and variances (rank,) of A (n, d), largest first, and what rounding may have made of a variance that is zero."""
+    find = _by_singular_values if min(deviations.shape) <= _BY_SINGULAR_VALUES else _by_gram_matrix
+    return find(deviations, rank)
+
+
+def _by_singular_values(deviations: Tensor, rank: int) -> tuple[Tensor, Tensor, float]:
+    """From the triangle of A or Aᵀ: standard deviations are off by `(n + d) ε` of the largest, so that columns of very different units keep theirs."""
+    tall = deviations if deviations.shape[0] >= deviations.shape[1] else deviations.mT
+    q, r = torch.linalg.qr(tall, mode="r" if tall is deviations else "reduced")
+    _, singular, rows = torch.linalg.svd(r if tall is deviations else r.mT, full_matrices=False)
+    rows = rows if tall is deviations else rows @ q.mT
+    variances = singular.square()
+    return rows[:rank], variances[:rank], (sum(deviations.shape) * _EPS) ** 2 * float(variances[0])
+
+
+def _by_gram_matrix(deviations: Tensor, rank: int) -> tuple[Tensor, Tensor, float]:
+    """From the smaller of `AᵀA` and `AAᵀ`, which share their eigenvalues but zero: variances are off by `(n + d) ε` of the largest."""
     if deviations.shape[1] <= deviations.shape[0]:
-        return _top_eigenpairs(deviations.mT @ deviations, rank)
-    rows, variances = _top_eigenpairs(deviations @ deviations.mT, rank)
-    return torch.nn.functional.normalize(rows @ deviations), variances
+        rows, variances = _top_eigenpairs(deviations.mT @ deviations, rank)
+    else:
+        left, variances = _top_eigenpairs(deviations @ deviations.mT, rank)
+        rows = torch.nn.functional.normalize(left @ deviations)
+    return rows, variances, sum(deviations.shape) * _EPS * float(variances[0])
 
 
-def _randomised_components(deviations: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """From a randomised low-rank factorisation of A (n, d), the same for every call."""
+def _randomised_components(deviations: Tensor, rank: int) -> tuple[Tensor, Tensor, float]:
+    """From a randomised low-rank factorisation of A (n, d), the same for every call; otherwise as `_dense_components`."""
     sketch = min(rank + _OVERSAMPLING, *deviations.shape)
     with torch.random.fork_rng(devices=[deviations.device] if deviations.is_cuda else []):
         torch.manual_seed(0)
         _, singular, columns = torch.svd_lowrank(deviations, q=sketch, niter=_POWER_STEPS)
-    return columns.mT[:rank], singular[:rank] ** 2
+    variances = singular[:rank] ** 2
+    return columns.mT[:rank], variances, (sum(deviations.shape) * _EPS) ** 2 * float(variances[0])

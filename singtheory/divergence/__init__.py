@@ -2,7 +2,8 @@ r"""Divergences between the exact reverse kernel P and Gaussians: KL, TV, χ² a
 
 All live in the coordinate `u = (x_s − a x_t − b x̂)/c` of A4, where P is the law of `√g ξ + n` and the plug-in Gaussian Q is
 `N(0, I)`; KL, TV and χ² do not change with the coordinate. Closed forms where they exist, cubature in one and two dimensions,
-Monte Carlo elsewhere. Every interval holds for the posterior and the gap that are given, with the rounding of its own computation.
+Monte Carlo elsewhere. Every interval holds for the posterior and the gap that are given, with the rounding of its own computation; what
+the schedule's own rounding makes of a gap is said at `ReverseKernel`'s `kl` and `Schedule.snr`, and is not in it.
 """
 
 from singtheory.divergence.chi2 import log1p_chi2

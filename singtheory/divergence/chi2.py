@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from singtheory.divergence.components import Components
+from singtheory.divergence.components import UNIT, Components
 from singtheory.formula.small import expm1_rest
 from singtheory.posterior import Posterior
 
@@ -54,6 +54,28 @@ def chi_square(of: Components) -> ChiSquare:
     if math.isinf(highest):
         return ChiSquare(math.inf, 0.0, math.inf)
     return _by_logarithms(of, blocks) if highest > _LARGEST else _by_excess(of, blocks)
+
+
+def log1p_chi2_by_moments(of: Components) -> float:
+    """At least `log(1 + χ²)` of atoms, from second moments: the cost of a covariance where the pairs of many atoms would cost n².
+
+    `e^x − 1 − x ≤ ½ x² h(M)` for `x ≤ M = max ‖m_j‖²`, `h(M) = 2(e^M − 1 − M)/M²`, and `E⟨m, m'⟩² = ‖gC‖_F²`: so `χ² ≤ ½ h(M) ‖gC‖_F²`. Infinite where it says
+    nothing. Of small gaps it is B2's bound but for terms of higher order.
+    """
+    norms, tilt = of.norms2.sqrt(), float(of.tilt.max())
+    # the mean moves with the weights' errors and by its own rounding, in units of the distance to the heaviest atom
+    moved = float(((of.tilt + 64 * UNIT) * of.p) @ norms) + 64 * UNIT * float(norms[of.log_p.argmax()])
+    furthest = (float(norms.max()) + moved) * (1 + 64 * UNIT)
+    most = max(furthest**2, 1e-300)
+    if of.spread is not None or not (most < _LARGEST and tilt < 1):
+        return math.inf
+    summed = (len(of.p) + of.dim + 20) * UNIT * of.trace
+    frobenius = float(of.cov.norm()) + summed + moved * (2 * moved + furthest)
+    # the quotient is at most 1 + M where M is small
+    rest = float(expm1_rest(torch.tensor(most, dtype=torch.float64), torch))
+    largest = 2 * rest / most**2 if most > 1e-8 else 1 + most
+    # atoms whose squares underflow are apart all the same
+    return math.log1p((1 + tilt) ** 2 * largest * frobenius**2 / 2 * (1 + 64 * UNIT) + 1e-300)
 
 
 def _by_excess(of: Components, blocks: tuple[Tensor, ...]) -> ChiSquare:

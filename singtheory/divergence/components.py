@@ -221,8 +221,8 @@ class Components:
 
     def ratio(self, n: Tensor, reference: int = -1) -> Ratio:
         """`dP/dQ` at `u = m_k + n` (nodes, d), k the reference, or at `u = n` for −1."""
-        rows = max(1, _CHUNK // (len(self.p) * self.dim))
-        parts = [self._ratio(part, reference) for part in n.split(rows)]
+        width = 1 if self.spread is None else self.dim  # numbers that a node and a component take at once
+        parts = [self._ratio(part, reference) for part in n.split(max(1, _CHUNK // (len(self.p) * width)))]
         return Ratio(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _ratio(self, n: Tensor, reference: int) -> Ratio:

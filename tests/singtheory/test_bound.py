@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from proofs_checks.slope import fitted_slope
 from singtheory import Atoms, Gaussian, InputError, bound, divergence, formula, limit, pairwise
 from singtheory.bound import LADDER
-from tests.strategies import atoms, examples, gaps
+from singtheory.divergence.chi2 import chi_square, log1p_chi2_by_moments
+from singtheory.divergence.components import Components
+from tests.strategies import atoms, examples, gaps, wild_atoms, wild_gaps
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]).posterior([0.0], 0.0)
 NINE_TO_ONE = Atoms([[-1.0], [1.0]], [0.9, 0.1]).posterior([0.0], 0.0)
@@ -86,6 +88,38 @@ def test_bounds_survive_the_split_into_core_and_rest(most, gap, monkeypatch):
     assert split["kl_pair_lower"] <= kl
     tv = divergence.tv_monte_carlo(posterior, gap, 20_000, torch.Generator().manual_seed(1), 1 - 1e-6)
     assert split["tv_chi2_bound"] >= float(tv.low)
+
+
+@settings(max_examples=examples(100))
+@given(wild_atoms(), wild_gaps())
+def test_chi2_by_moments_is_at_least_chi2(law, gap):
+    """Against the sum over all pairs less its own error, at any distance, scale and weight."""
+    of = Components.of(law.posterior([0.0] * law.dim, 0.0), gap)
+    pairs = chi_square(of)
+    assert log1p_chi2_by_moments(of) >= pairs.log1p - pairs.error
+
+
+@pytest.mark.parametrize("dim", [1, 3, 20])
+def test_chi2_by_moments_has_the_order_of_chi2(dim):
+    """Its ratio to χ² tends to 1, as `h(M) = 1 + M/3 + …` does and χ² loses a part of the order of g."""
+    law = Atoms(torch.randn(400, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    query = law.posterior([0.0] * dim, 0.0)
+    furthest = float((law.points - law.points.mean(dim=0)).square().sum(dim=1).max())
+    for most in (1e-12, 1e-6, 1e-2):
+        of = Components.of(query, most / furthest)
+        assert 1 <= log1p_chi2_by_moments(of) / chi_square(of).log1p < 1 + 2 * most + 1e-11
+
+
+def test_a_posterior_on_very_many_atoms_keeps_its_bounds():
+    """Twenty thousand atoms of nearly equal weight: the core holds a tenth of it, and by the core alone KL's bound was 30 times the moments'."""
+    law = Atoms(torch.randn(20_000, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(4)))
+    query, gap = law.posterior([0.0] * 5, 0.0), 0.03
+    core = pairwise.core(query)
+    assert not core.is_all and float(core.mass) < 0.2
+    least = float(bound.kl_gauss_lower(query, gap))
+    by_core = float(core.kl_upper(pairwise.family(core, gap), gap))
+    assert least < float(bound.kl_family(query, gap)) < by_core / 5
+    assert float(bound.tv_family(query, gap)) <= float(bound.tv_chi2(query, gap)) < 0.1
 
 
 def test_a_core_of_nearly_all_is_nearly_everything(monkeypatch):

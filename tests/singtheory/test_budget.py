@@ -306,3 +306,9 @@ def test_start_mismatch_at_little_noise_is_that_of_separate_bumps(law):
 def test_bad_chains_are_refused(law, times, message):
     with pytest.raises(InputError, match=message):
         budget.snr_along(law, Cosine(), torch.tensor(times, dtype=torch.float64))
+
+
+def test_moments_of_a_gaussian_keep_small_variances():
+    """A variance of 1e-13 of the largest is one: it was cut at 1e-12, and the start taken for right along it."""
+    law = Gaussian([0.0, 0.0, 0.0], torch.diag(torch.tensor([1.0, 1e-13, 0.0], dtype=torch.float64)))
+    assert budget.moments_of(law).components.std.tolist() == pytest.approx([1.0, 1e-13**0.5], rel=1e-9)

@@ -1,10 +1,12 @@
 """The confidence interval: it must cover, must not be absurdly wide, and must refuse what would void it."""
 
+import math
+
 import pytest
 import torch
 from scipy.stats import binom
 
-from singtheory import Estimate, InputError
+from singtheory import Estimate, InputError, estimate
 from singtheory.estimate import mean_interval
 
 REPETITIONS, CONFIDENCE = 300, 0.9
@@ -86,3 +88,34 @@ def test_estimates_stack():
     stacked = Estimate.stack(parts)
     assert stacked.value.tolist() == [1.0, 2.0]
     assert float(parts[1]) == 2.0
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-20, 1e-14, 1e9, 1e200])
+def test_the_unit_of_the_samples_does_not_matter(unit):
+    """An interval of samples below 1e-14 was their whole range, and samples far outside of such a range were taken."""
+    x = torch.rand(500, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    low, high = mean_interval(x, 0.0, 1.0, 0.95)
+    assert mean_interval(unit * x, 0.0, unit, 0.95) == pytest.approx((unit * low, unit * high), rel=1e-9, abs=0)
+    with pytest.raises(InputError, match="leave the stated range"):
+        mean_interval(unit * (x + 1), 0.0, unit, 0.95)
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-4, 0.3, 1.0])
+def test_the_end_is_where_the_bets_reach_their_goal(share):
+    """Against 60 halvings of all of [0, mean]: the search from the standard error loses at most a thousandth of the half-width."""
+    generator = torch.Generator().manual_seed(3)
+    x = (torch.rand(20_000, generator=generator) < share).double() * torch.rand(20_000, generator=generator).double()
+    low, _ = mean_interval(x, 0.0, 1.0, 0.99)
+    bets = estimate._predictable_bets(x, goal := math.log(200))
+    a, b = 0.0, float(x.mean())
+    for _ in range(60):
+        m = (a + b) / 2
+        wealth = torch.log1p(bets.clamp(max=0.75 / m if m else math.inf) * (x - m)).cumsum(0).max()
+        a, b = (m, b) if float(wealth) >= goal else (a, m)
+    assert a - 1e-3 * (float(x.mean()) - a) <= low <= a + 1e-12
+
+
+def test_a_rare_variable_is_known_by_its_draws():
+    """Of a million draws that are nearly all zero the end lies within `log(2/δ)/0.75` of n⁻¹ and the mean."""
+    x = torch.zeros(1_000_000, dtype=torch.float64)
+    assert mean_interval(x, 0.0, 1.0, 1 - 1e-9)[1] < 2 * math.log(2e9) / 0.75 / 1e6

@@ -115,3 +115,15 @@ def test_files_that_are_none_are_refused(content, tmp_path):
         read_loss_curve(tmp_path / "loss.npz")
     with pytest.raises(InputError, match="missing"):
         read_loss_curve(tmp_path / "missing.npz")
+
+
+@pytest.mark.parametrize("miss", [1 - 1e-12, 1.0, 1 + 1e-12])
+def test_a_node_that_is_missed_by_a_rounding_needs_no_other(miss):
+    """The nodes on either side hold losses that no denoiser has, and are not looked at."""
+    nodes = tensor(0.5, 2.0, 8.0)
+    loss = LossCurve(nodes, CURVE(nodes)[0] * tensor(0.5, 1.25, 0.5))
+    found = loss.error2(CURVE, tensor(2.0 * miss))
+    assert float(found.value) == pytest.approx(float(CURVE(tensor(2.0))[0]) / 4, rel=1e-9)
+    assert found.confidence == 1
+    with pytest.raises(InputError, match="impossible"):
+        loss.error2(CURVE, tensor(2.1))

@@ -331,3 +331,32 @@ def test_steps_after_the_mmse_has_underflowed_cost_numbers(scale):
     low, high = curve.discretisation_interval(snr)
     assert math.isfinite(low) and math.isfinite(high) and 0 <= low <= high < low * (1 + 1e-6)
     assert bool((curve.interval(snr)[1] > 0).all())  # for it is not 0
+
+
+def test_draws_come_in_pairs_of_opposite_noise():
+    """`√γ x_0 ± n`: the mean over both, which the sign of the noise does not change, at the clip of the information too."""
+    law = Atoms([[-1.0, 0.0], [2.0, 0.5], [0.0, -1.0]], [0.5, 0.3, 0.2])
+    x_0 = torch.tensor([[2.0, 0.5], [-1.0, 0.0]], dtype=torch.float64)
+    noise = torch.tensor([[0.7, -1.2], [9.0, 8.0]], dtype=torch.float64)
+    trace, information = mmse_draws._batch(law, 0.8, x_0, noise)
+    other, same = mmse_draws._batch(law, 0.8, x_0, -noise)
+    torch.testing.assert_close(trace, other, rtol=1e-12, atol=0)
+    torch.testing.assert_close(information, same, rtol=1e-12, atol=0)
+    log_forward = -noise.square().sum(dim=1) / 2 - math.log(2 * math.pi)
+    ends = [law.posterior(0.8**0.5 * x_0 + sign * noise, 0.8) for sign in (1, -1)]
+    torch.testing.assert_close(trace, (ends[0].trace_cov + ends[1].trace_cov) / 2, rtol=1e-12, atol=0)
+    parts = [(log_forward - end.log_evidence).clamp(min=-8.0) for end in ends]
+    assert bool((parts[0] == -8.0).any() | (parts[1] == -8.0).any())
+    torch.testing.assert_close(information, (parts[0] + parts[1]) / 2, rtol=1e-12, atol=1e-12)
+
+
+def test_a_smooth_curve_falls_at_its_ends_too():
+    """Where the levels bend much beside an end, three-point slopes are 0 there, and E2's measure `√|mmse′|` with them."""
+    curve = Smooth(
+        torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64), torch.tensor([1.0, 0.99, 0.01], dtype=torch.float64), 1.0
+    )
+    ends = torch.tensor([0.0, 3.0], dtype=torch.float64)
+    level, slope = curve(ends)
+    assert level.tolist() == pytest.approx([1.0, 0.01], rel=1e-12)
+    chords = [math.log(0.99) / math.log(2), math.log(0.01 / 0.99) / math.log(2)]
+    assert slope.tolist() == pytest.approx([chords[0], 0.01 * chords[1] / 4], rel=1e-9)

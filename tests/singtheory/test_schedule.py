@@ -9,8 +9,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from singtheory import Cosine, Discrete, InputError, LinearVP, Power, RectifiedFlow, VarianceExploding, schedule_named
-from singtheory.schedule import STABLE_DIFFUSION, VariancePreserving, zero_terminal_snr
+from singtheory import (
+    Cosine,
+    Discrete,
+    InputError,
+    LinearVP,
+    Power,
+    RectifiedFlow,
+    Schedule,
+    VarianceExploding,
+    schedule_named,
+)
+from singtheory.schedule import ROUNDING, STABLE_DIFFUSION, VariancePreserving, zero_terminal_snr
 from tests.strategies import SCHEDULE_NAMES, schedules, times
 
 REACHES_ZERO = ("cosine", "rectified-flow", "power:0.5", "power:1", "power:3", "sd-zero-snr")
@@ -105,8 +115,8 @@ def test_the_shortest_steps_are_steps(name, t):
             float(schedule.sigma_dot(later) * schedule.sigma(later) * 2) * (later - t), rel=0.05, abs=4e-16
         )
     nodes = (torch.arange(1000, dtype=torch.float64) + 1) / 1000
-    left, fraction = schedule._segment(nodes)
-    assert left.tolist() == list(range(1000)) and bool((fraction == 1).all())
+    left, fraction, rest = schedule._segment(nodes)
+    assert left.tolist() == list(range(1000)) and bool((fraction == 1).all() and (rest == 0).all())
 
 
 @pytest.mark.parametrize("t", [2e-6, 1e-4, 0.0004, 0.0123, 0.4321, 0.9990001])
@@ -236,3 +246,48 @@ def test_a_power_keeps_its_digits_near_the_start(p, t):
 
 def test_the_time_of_no_signal_where_alpha_underflows():
     assert float(LinearVP(1e-8, 1e4).time_of_snr(0.0)) == 1.0
+
+
+def _exactly(name: str, process: Schedule, t: float) -> tuple[mpmath.mpf, mpmath.mpf]:
+    """α² and σ² at a float, from the parameters as they are."""
+    t, one = mpmath.mpf(t), mpmath.mpf(1)
+    if name == "cosine":
+        return mpmath.cos(mpmath.pi * t / 2) ** 2, mpmath.sin(mpmath.pi * t / 2) ** 2
+    if name == "rectified-flow":
+        return (1 - t) ** 2, t**2
+    if isinstance(process, VarianceExploding):
+        return one, (process.sigma_max * t) ** 2
+    if isinstance(process, LinearVP):
+        low, high = mpmath.mpf(process.beta_min), mpmath.mpf(process.beta_max)
+        log_bar = -t * low - t**2 * (high - low) / 2
+        return mpmath.exp(log_bar), -mpmath.expm1(log_bar)
+    if isinstance(process, Power):
+        bar = (1 - t) ** (2 * mpmath.mpf(process.p))
+        return bar, 1 - bar
+    assert isinstance(process, Discrete)
+    bars, steps = [mpmath.mpf(v) for v in process._bars.tolist()], process.train_steps
+    node = round(float(t) * steps)
+    if node / steps == float(t):
+        return bars[node], 1 - bars[node]
+    left = int(mpmath.floor(t * steps))
+    bar = bars[left] + (t * steps - left) * (bars[left + 1] - bars[left])
+    return bar, 1 - bar
+
+
+@pytest.mark.parametrize("name", [*SCHEDULE_NAMES, "power:100"])
+def test_snr_is_within_its_stated_rounding(name):
+    """At ends, at nodes and beside them, and anywhere; sd-zero-snr was off by 1e-4 beside t = 1, where `ᾱ` is what is left of 1 − t."""
+    process, generator = schedule_named(name), torch.Generator().manual_seed(0)
+    near = [10.0**-k for k in range(1, 15)]
+    times = [*near, *(1 - t for t in near), *(k / 1000 for k in range(1, 1000, 37)), 0.5 + 2.0**-52, 0.3 + 1e-16]
+    times += torch.rand(60, dtype=torch.float64, generator=generator).tolist()
+    allowed = ROUNDING + (2 * process.p * 2.0**-53 if isinstance(process, Power) else 0.0)
+    with mpmath.workdps(60):
+        for t in times:
+            alpha2, sigma2 = _exactly(name, process, t)
+            snr = alpha2 / sigma2
+            if snr > 1e-290:
+                assert abs(mpmath.mpf(float(process.snr(t))) - snr) <= allowed * snr, t
+            for found, square in ((process.alpha(t), alpha2), (process.sigma(t), sigma2)):
+                off = abs(mpmath.mpf(float(found)) ** 2 - square)
+                assert square < 1e-290 or off <= allowed * square, t

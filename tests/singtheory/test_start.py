@@ -317,3 +317,49 @@ def test_normalised_guidance_keeps_the_condition_without_an_unconditional_averag
 def test_normalised_guidance_needs_a_weight_of_at_least_one(guidance):
     with pytest.raises(InputError, match="weight of at least 1"):
         start.guided_mean(torch.ones(2), torch.ones(2), guidance)
+
+
+@pytest.mark.parametrize("shape", [(40, 3), (3, 40)])
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1e9])
+def test_directions_of_very_different_units_are_found(shape, unit):
+    """Standard deviations 1 and 1e-9: a Gram matrix knows variances to 1e-16 of the largest, and a cut at 1e-12 of it lost the second."""
+    n, d = shape
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.linalg.qr(torch.randn(k, 2, dtype=torch.float64, generator=generator))[0] for k in (n, d))
+    left = torch.linalg.qr(left - left.mean(dim=0))[0]
+    points = left * torch.tensor([1.0, 1e-9], dtype=torch.float64) * unit @ right.mT * n**0.5
+    for found in (start.all_components(Atoms(points)), start.principal_components(Atoms(points), 2)):
+        assert found.std.tolist() == pytest.approx([unit, 1e-9 * unit], rel=1e-5)
+        assert (found.basis @ right).abs().diagonal().tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
+
+
+def test_equal_points_vary_in_no_direction():
+    """Far from the origin, where the mean itself is rounded."""
+    law = Atoms(torch.full((7, 4), 1e8 / 3, dtype=torch.float64))
+    assert len(start.all_components(law).std) == 0
+    with pytest.raises(InputError, match="vary in 0 directions only"):
+        start.principal_components(law, 1)
+
+
+def test_many_dimensions_take_a_gram_matrix(monkeypatch):
+    """The two ways agree on what is far above the rounding of the lesser one."""
+    law = Atoms(torch.randn(30, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
+    exact = start.all_components(law)
+    monkeypatch.setattr(start, "_BY_SINGULAR_VALUES", 2)
+    other = start.all_components(law)
+    torch.testing.assert_close(other.std, exact.std, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        (other.basis @ exact.basis.mT).abs(), torch.eye(6, dtype=torch.float64), rtol=0, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize(("skew", "fits"), [(5e-4, True), (2e-3, False), (0.1, False)])
+def test_directions_are_orthonormal_to_three_digits(skew, fits):
+    """As many as half-precision checkpoints keep, and no fewer."""
+    basis = torch.tensor([[1.0, 0.0], [skew, (1 - skew**2) ** 0.5]], dtype=torch.float64)
+    std = torch.ones(2, dtype=torch.float64)
+    if fits:
+        assert start.Components(basis, std).std is std
+    else:
+        with pytest.raises(InputError, match="orthonormal"):
+            start.Components(basis, std)

@@ -4,10 +4,13 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from singtheory import Atoms, Cosine, InputError, data, divergence, schedule_named
+from singtheory import Atoms, Cosine, InputError, data, divergence, schedule_named, table
 from singtheory.grid import leading
 from singtheory.table import step_rows
+from tests.strategies import examples, wild_atoms, wild_gaps, wild_snrs
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
 
@@ -96,3 +99,30 @@ def test_same_seed_same_rows():
 def test_bad_input(queries, confidence, words):
     with pytest.raises(InputError, match=words):
         rows(GOLDEN, [0.9, 0.8], queries=queries, confidence=confidence)
+
+
+@settings(max_examples=examples(60))
+@given(wild_atoms(), wild_snrs(), wild_gaps(), st.integers(0, 2**31))
+def test_log_ratios_by_products_are_within_their_error(law, snr, gap, seed):
+    """Of those from differences, on any law: where products say that they hold to 1e-6 they do, and both ways give one value."""
+    generator = torch.Generator().manual_seed(seed)
+    posterior = table._draw_posterior(law, snr, 3, generator)
+    u = divergence.draw_plug_in(posterior, 1, generator)
+    exact = posterior.log_ratio(u, gap)[:, 0]
+    values, error = table._log_ratio_by_products(posterior, u[:, 0], gap)
+    size = 1e-13 * (1 + exact.abs())  # of the differences themselves
+    told = error <= 1e-6
+    assert bool(((values - exact).abs() <= error + size)[told].all())
+    found = table._log_ratio_at_one(posterior, u, gap)
+    assert bool((((found - exact).abs() <= table._LOST + size) | (found == exact)).all())
+
+
+def test_log_ratios_by_products_serve_ordinary_data():
+    """The error is a tenth of what is allowed where nothing is far, so that draws over many points take one product."""
+    law = Atoms(torch.randn(500, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    generator = torch.Generator().manual_seed(1)
+    posterior = table._draw_posterior(law, 0.1, 5, generator)
+    u = divergence.draw_plug_in(posterior, 1, generator)
+    values, error = table._log_ratio_by_products(posterior, u[:, 0], 0.3)
+    assert float(error.max()) < table._LOST / 10
+    assert float((values - posterior.log_ratio(u, 0.3)[:, 0]).abs().max()) < 1e-12
