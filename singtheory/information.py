@@ -28,10 +28,9 @@ def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor
     """`tr C` of one query once `u = √g ξ + n` is known too; `u` (n, d) and `gap` (n,) give shape (n,)."""
     xi = posterior.points - posterior.mean
     norms = xi.square().sum(dim=1)
-    # an atom's numbers lie together: sums over a few atoms are slow along short rows
-    logits = (xi @ u.mT) * gap.sqrt() - gap / 2 * norms[:, None] + posterior.log_weights.mT
-    weights = torch.softmax(logits, dim=0)
-    return (norms @ weights - (xi.mT @ weights).square().sum(dim=0)).clamp(min=0)
+    logits = gap.sqrt()[:, None] * (u @ xi.mT) - gap[:, None] / 2 * norms + posterior.log_weights
+    weights = torch.softmax(logits, dim=1)
+    return (weights @ norms - (weights @ xi).square().sum(dim=1)).clamp(min=0)
 
 
 def expected_trace(posterior: AtomsPosterior, gap: float, nodes: int = _MEAN_NODES) -> float:
@@ -49,10 +48,25 @@ def _means(posterior: AtomsPosterior, gaps: Tensor, nodes: int, function: Callab
     centres = gaps.sqrt() * (posterior.points - posterior.mean)
     low, high = centres.amin(dim=0) - 12, centres.amax(dim=0) + 12
     u = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, nodes, dtype=torch.float64)
-    joint = (u - centres[:, :, None]).square_().div_(-2).exp_() * posterior.weights[0, :, None, None]
-    density = joint.sum(dim=0) / math.sqrt(2 * math.pi)
-    variance = posterior_trace(posterior, u.flatten()[:, None], gaps.repeat_interleave(nodes)).view_as(u)
+    density, variance = _seen(u, centres, posterior.weights[0], posterior.points[:, 0])
     return (density * function(variance)).sum(dim=1) * (high - low) / (nodes - 1)
+
+
+def _seen(z: Tensor, centres: Tensor, weights: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Density of `Σ w_k N(c_k, 1)` and variance of the atom at places on a line, both of the shape (n, nodes) of z.
+
+    Args:
+        z: places, shape (n, nodes).
+        centres: `c_k`, shape (k, n).
+        weights: `w_k`, shape (k,).
+        points: the atoms, shape (k,).
+    """
+    # one plane of places for each atom: sums over a few neighbouring numbers are slow
+    joint = (z - centres[:, :, None]).square_().div_(-2).exp_() * weights[:, None, None]
+    density = joint.sum(dim=0)
+    shares = joint.div_(density)
+    off = points[:, None, None] - (shares * points[:, None, None]).sum(dim=0)
+    return density / math.sqrt(2 * math.pi), (shares * off.square_()).sum(dim=0)
 
 
 def expected_square(posterior: AtomsPosterior, gap: float, nodes: int = _MEAN_NODES) -> float:
@@ -92,13 +106,8 @@ def line_mmse(law: Atoms, snr: Tensor) -> tuple[Tensor, Tensor]:
     centres = snr.sqrt()[:, None] * (law.points - law.mean)[:, 0]
     low, high = centres.amin(dim=1) - _TAIL, centres.amax(dim=1) + _TAIL
     z = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, _LINE_NODES, dtype=torch.float64)
-    # one plane of nodes for each atom: sums over a few neighbouring numbers are slow
-    joint = (z - centres.mT[:, :, None]).square_().div_(-2).exp_() * law.weights[:, None, None]
-    density = joint.sum(dim=0)
-    weights = joint.div_(density)
-    points = law.points[:, 0, None, None]
-    variance = (weights * (points - (weights * points).sum(dim=0)).square_()).sum(dim=0)
-    mass = density * ((high - low) / (_LINE_NODES - 1))[:, None] / math.sqrt(2 * math.pi)
+    density, variance = _seen(z, centres.mT, law.weights, law.points[:, 0])
+    mass = density * ((high - low) / (_LINE_NODES - 1))[:, None]
     return (mass * variance).sum(dim=1), -(mass * variance.square()).sum(dim=1)
 
 

@@ -53,7 +53,13 @@ class Exponents(NamedTuple):
 
     def rows(self, chosen: Tensor) -> "Exponents":
         """Of some nodes."""
-        return Exponents(*(part.mT[:, chosen].mT for part in self))  # in memory as they were
+        if bool(chosen.all()):
+            return self
+        # in memory as they were: of what is the same at all nodes there is one row
+        count = int(chosen.sum())
+        return Exponents(
+            *(part[:1].expand(count, -1) if part.stride(0) == 0 else part.mT[:, chosen].mT for part in self)
+        )
 
 
 class Ratio(NamedTuple):
