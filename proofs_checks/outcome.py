@@ -109,11 +109,11 @@ def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
 
     The points are positive, so no symbol may stand for negative numbers only; undefined functions must be replaced by symbols first.
     """
-    if _reduces_to_zero(expression):
-        return Outcome("proved", 0.0, 0.0, 1.0, where, "=")
     value = _largest_value(expression)
     if abs(value) > 1e-20:
         return Outcome("refuted", value, 0.0, -abs(value), where, "=")
+    if _reduces_to_zero(expression):
+        return Outcome("proved", 0.0, 0.0, 1.0, where, "=")
     remedy = "a form that sympy reduces: it is zero at two points"
     return Outcome("undecided", value, 0.0, -abs(value), where, "=", remedy)
 

@@ -305,10 +305,6 @@ class Components:
             torch.where(better, finer, error),
         )
 
-    def shares(self, n: Tensor, reference: int) -> Tensor:
-        """Weights of the components once u is known, shape (nodes, k)."""
-        return torch.softmax(self.log_p + self.exponents(n, self.places(reference)).value, dim=1)
-
 
 def _from_heaviest(points: Tensor, log_p: Tensor) -> Tensor:
     """Relative to the heaviest component: of one rounding each, however far from the origin the data lie."""
