@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from functools import cache
 
 import sympy
 import torch
@@ -12,6 +13,7 @@ from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.d_atoms import EPS
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE
+from proofs_checks.measure import kl_of, prior_posterior
 from proofs_checks.outcome import at_most, equal, identically_zero, worst
 from singtheory import Atoms, Cosine, RectifiedFlow, Schedule, budget, divergence, formula, symbolic
 from singtheory.information import line_mmse
@@ -56,15 +58,22 @@ def _b8_discretisation(sides: Sides, _: Context) -> Outcome:
     outcomes, schedule = [], Cosine()
     for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE}.items():
         t, s = 0.9, 0.6
-        x_t, mass = budget.marginal(law, schedule, t)
-        nodes = slice(0, None, _THINNED)  # still two a standard deviation, for a smooth integrand
-        posterior = law.posterior(x_t[nodes] / schedule.sigma(t), schedule.snr(t))
-        gap = float(schedule.snr(s) - schedule.snr(t))
-        expected = float(_THINNED * mass[nodes] @ divergence.kl_quadrature(posterior, gap).value)
+        gap, expected = float(schedule.snr(s) - schedule.snr(t)), _mean_kl(law, t, s)
         stated = float(sides["discretisation"](law, schedule.snr(torch.tensor([t, s], dtype=torch.float64))).sum())
         room = TERMS * formula.kl_trace_bound(gap, float(law.cov))  # of the two terms that cancel
         outcomes.append(equal(stated, expected, room, f"{name}, {t} → {s}"))
     return worst(outcomes)
+
+
+@cache
+def _mean_kl(law: Atoms, t: float, s: float) -> float:
+    """The mean of `KL(P‖Q)` over `q_t` on the cosine schedule."""
+    schedule = Cosine()
+    x_t, mass = budget.marginal(law, schedule, t)
+    nodes = slice(0, None, _THINNED)  # still two a standard deviation, for a smooth integrand
+    posterior = law.posterior(x_t[nodes] / schedule.sigma(t), schedule.snr(t))
+    gap = float(schedule.snr(s) - schedule.snr(t))
+    return float(_THINNED * mass[nodes] @ divergence.kl_quadrature(posterior, gap).value)
 
 
 def _b8_start(sides: Sides, _: Context) -> Outcome:
@@ -74,7 +83,7 @@ def _b8_start(sides: Sides, _: Context) -> Outcome:
         for t in (0.5, 0.9):
             alpha, sigma = schedule.alpha(t), schedule.sigma(t)
             mean, trace = float(law.mean), law.cov.trace()
-            step = float(divergence.kl_quadrature(law.posterior([0.0], 0.0), float(schedule.snr(t))).value)
+            step = kl_of(prior_posterior(law), float(schedule.snr(t)))
             gain = float(formula.noise_start_gain(alpha, sigma, mean**2, trace, 1, torch))
             for kind, at, var, expected in (
                 ("mean", float(alpha) * mean, float(sigma) ** 2, step),

@@ -15,7 +15,15 @@ from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.deviations import deviations
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
-from proofs_checks.measure import kl_of, moment_kl_of, prior_posterior, toy_instances, toy_moment_kl, tv_of
+from proofs_checks.measure import (
+    kl_of,
+    moment_kl_of,
+    posterior_at,
+    prior_posterior,
+    toy_instances,
+    toy_moment_kl,
+    tv_of,
+)
 from proofs_checks.outcome import (
     at_least,
     at_most,
@@ -44,9 +52,9 @@ def _b4_quadrature(sides: Sides, _: Context) -> Outcome:
     """At γ = 0 and inside, where the measure dγ and its twins differ."""
     outcomes = []
     for (name, law), snr in itertools.product({"golden": GOLDEN, "9:1": NINE_TO_ONE}.items(), (0.0, 0.5)):
-        posterior = law.posterior([0.3], snr)
+        posterior = posterior_at(law, (0.3,), snr)
         for gap in (0.3, 3.0):
-            kl = float(divergence.kl_quadrature(posterior, gap).value)
+            kl = kl_of(posterior, gap)
             found = sides["kl"](posterior, gap)
             outcomes.append(equal(found, kl, QUADRATURE * kl, f"{name}, γ = {snr:g}, g = {gap:g}"))
     return worst(outcomes)

@@ -9,11 +9,11 @@ from proofs_checks import b_symbolic
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.laws import GOLDEN, NINE_TO_ONE, TRI
-from proofs_checks.measure import Instance, kl_of, prior_posterior, toy_instances
+from proofs_checks.measure import Instance, isotropic_kl_of, kl_of, posterior_at, prior_posterior, toy_instances
 from proofs_checks.outcome import at_most, equal, identically_zero, worst, worst_or_none
 from proofs_checks.rounds import at_least_in_rounds, at_most_in_rounds
 from proofs_checks.steps_on_data import NO_STEP, kl_steps
-from singtheory import bound, distance, divergence, formula, symbolic
+from singtheory import bound, distance, formula, symbolic
 from singtheory.information import kl_by_covariance
 from singtheory.posterior import Posterior
 
@@ -43,10 +43,10 @@ def _b7_quadrature(sides: Sides, _: Context) -> Outcome:
             for gap in (0.3, 2.0):
                 where = f"{name}, g = {gap:g}"
                 var, kl = sides["var"](posterior, gap), kl_of(posterior, gap)
-                at = float(divergence.kl_isotropic_quadrature(posterior, gap, var).value)
+                at = isotropic_kl_of(posterior, gap, var)
                 yield equal(kl - at, sides["gain"](posterior, gap), QUADRATURE * kl, f"gain, {where}")
                 for factor in (0.995, 1.005):
-                    near = float(divergence.kl_isotropic_quadrature(posterior, gap, factor * var).value)
+                    near = isotropic_kl_of(posterior, gap, factor * var)
                     yield at_most(at, near, f"minimum, {where}")
 
     return worst(outcomes())
@@ -98,9 +98,9 @@ def _b11_identity(sides: Sides, _: Context) -> Outcome:
     outcomes = []
     for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE}.items():
         for snr in (0.0, 0.5):
-            posterior = law.posterior([0.3], snr)
+            posterior = posterior_at(law, (0.3,), snr)
             for gap in (0.3, 3.0):
-                kl = float(divergence.kl_quadrature(posterior, gap).value)
+                kl = kl_of(posterior, gap)
                 outcomes.append(
                     equal(sides["kl"](posterior, gap), kl, QUADRATURE * kl, f"{name}, γ = {snr:g}, g = {gap:g}")
                 )

@@ -11,7 +11,7 @@ from proofs_checks.certificates import golden_enclosures
 from proofs_checks.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.context import Context
 from proofs_checks.laws import GOLDEN, SIGNS, TRI
-from proofs_checks.leading import Leading
+from proofs_checks.leading import leading
 from proofs_checks.measure import prior_posterior, toy_instances
 from proofs_checks.outcome import at_least, at_most, equal, rounding, worst, worst_or_none
 from proofs_checks.rounds import at_least_in_rounds, at_most_in_rounds
@@ -72,7 +72,7 @@ def _b12_data(sides: Sides, context: Context) -> Outcome:
         upper, lower = float(sides["upper"](i.posterior, i.gap)), float(sides["lower"](i.posterior, i.gap))
         # on a line the lower bound is TV; its direction is found to rounding of the atoms' reach in noise widths, and it to its own
         reach = math.sqrt(i.gap) * float((i.posterior.points - i.posterior.mean).norm(dim=1).max())
-        along = Leading(i.posterior, i.gap)
+        along = leading(i.posterior, i.gap)
         slack = rounding(64, 1.0, reach) + float(along.tv.high - along.tv.low)
         outcomes.append(at_most_in_rounds(i.tv, upper, f"upper, {i.where}"))
         if along.tv_is_sharp:

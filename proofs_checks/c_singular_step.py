@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, lru_cache, partial
 
 import sympy
 import torch
@@ -17,6 +17,7 @@ from proofs_checks.excerpt import excerpt, with_normal
 from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, SIGNS, TRI
 from proofs_checks.measure import prior_posterior
 from proofs_checks.outcome import at_least, at_most, equal, identically_zero, no_instance, worst
+from proofs_checks.rounds import Rounds
 from proofs_checks.scales import EPS
 from proofs_checks.slope import vanishes_at_rate
 from singtheory import (
@@ -39,6 +40,7 @@ LINE = Gaussian([0.8], [[1.7]])
 """A Gaussian on the line, off the origin."""
 
 
+@cache
 def _kl_from_end(law: Law, snr: float) -> float:
     """`KL(q(x_s|x_1)‖N(α_s μ, σ_s² I))` with `α_1 = 0` by quadrature or in closed form, through the kernel at t = 1."""
     schedule = Cosine()
@@ -131,13 +133,19 @@ def _c5_leading_of(value: float, where: str, scaled: float, kl: Estimate) -> Out
 
 def _decided(prior: AtomsPosterior, snr: float, context: Context, compare: Callable[[Estimate], Outcome]) -> Outcome:
     """By more and more draws until they decide; the error is split over three steps and as many tries, so that stopping costs nothing."""
-    generator, confidence = context.generator(), 1 - context.error / (3 * len(_SAMPLES))
     found = no_instance("no draws")
-    for samples in _SAMPLES:
-        found = compare(divergence.kl_monte_carlo(prior, snr, samples, generator, confidence))
+    for kl in _drawn(prior, snr, context):
+        found = compare(kl)
         if found.verdict != "undecided":
             return found
     return replace(found, where=f"{found.where}: not decided by {_SAMPLES[-1]:,} draws, more would")
+
+
+@lru_cache(maxsize=64)
+def _drawn(prior: AtomsPosterior, snr: float, context: Context) -> Rounds:
+    """KL by ever more draws, made once for the claim and all of its twins."""
+    generator, confidence = context.generator(), 1 - context.error / (3 * len(_SAMPLES))
+    return Rounds(lambda k: divergence.kl_monte_carlo(prior, snr, _SAMPLES[k], generator, confidence), len(_SAMPLES))
 
 
 def _sum_rounding(law: Atoms) -> float:

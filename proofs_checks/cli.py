@@ -129,7 +129,9 @@ def verify(
             if json_file is not None:
                 files.write_json(json_file, entries)
             if report is not None:
-                run.run_report(results, context, meta, report, {"verify.json": files.json_bytes(entries)})
+                from proofs_checks.report_run import run_report
+
+                run_report(results, context, meta, report, {"verify.json": files.json_bytes(entries)})
         finally:  # what cannot be written can still be read
             console.show(console.claims_table(results))
         if report is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import sympy
 import torch
-from scipy.stats import chi2
+from scipy.special import chdtri
 from torch import Tensor
 
 from proofs_checks import d_symbolic
@@ -278,7 +278,7 @@ def _d2_data(sides: Sides, context: Context) -> Outcome:
     posterior = law.posterior(z, snr)
     square = (z - math.sqrt(snr) * posterior.mean).square().sum(dim=1)
     predicted = sides["norm2"](law.dim, snr, posterior.trace_cov)
-    cut = math.sqrt(chi2.isf(1e-16, law.dim + 2)) + math.sqrt(snr) * law.diameter
+    cut = math.sqrt(chdtri(law.dim + 2, 1e-16)) + math.sqrt(snr) * law.diameter
     highest = cut**2 - law.dim + snr * law.diameter**2 / 2
     low, high = mean_interval(square.clamp(max=cut**2) - predicted, -law.dim, highest, context.confidence)
     value = float((square - predicted).mean())

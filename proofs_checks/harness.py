@@ -4,8 +4,9 @@ import fnmatch
 import importlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from proofs_checks.claim import REGISTRY, Check, Claim, Outcome, Sides, Verdict
 from proofs_checks.context import Context
@@ -17,12 +18,32 @@ GROUPS = ("a_kernels", "b_gaussian_error", "c_terminal", "d_origin", "e_samplers
 _LOG = logging.getLogger(__name__)
 
 
+class _Read(Mapping[str, Any]):
+    """The sides of a statement, which note what a check takes of them."""
+
+    def __init__(self, sides: Sides) -> None:
+        self._sides = sides
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.names.add(name)
+        return self._sides[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self.names.update(self._sides)
+        return iter(self._sides)
+
+    def __len__(self) -> int:
+        return len(self._sides)
+
+
 @dataclass(frozen=True)
 class CheckResult:
-    """One check's outcome."""
+    """One check's outcome, and the names of the sides that it has read."""
 
     check: Check
     outcome: Outcome
+    read: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -87,11 +108,13 @@ def run_claim(claim: Claim, context: Context, step: Callable[[str], None] = lamb
     results = []
     for index, check in enumerate(claim.checks):
         step(f"{claim.id} {check.method}")
-        results.append(CheckResult(check, _run(claim, check, claim.sides, context.within(f"{claim.id}/{index}"))))
+        sides = _Read(claim.sides)
+        outcome = _run(claim, check, sides, context.within(f"{claim.id}/{index}"))
+        results.append(CheckResult(check, outcome, frozenset(sides.names)))
     twins = []
     for name, replaced in claim.false_twins.items():
         step(f"{claim.id} twin: {name}")
-        twins.append(TwinResult(name, _run_twin(claim, {**claim.sides, **replaced}, context)))
+        twins.append(TwinResult(name, _run_twin(claim, results, replaced, context)))
     return ClaimResult(claim, _verdict(results), tuple(results), tuple(twins), time.perf_counter() - start)
 
 
@@ -111,10 +134,14 @@ def _run(claim: Claim, check: Check, sides: Sides, context: Context) -> Outcome:
         )
 
 
-def _run_twin(claim: Claim, sides: Sides, context: Context) -> Outcome:
+def _run_twin(claim: Claim, results: list[CheckResult], replaced: Sides, context: Context) -> Outcome:
+    """Every check until one refutes the twin; a check that read none of the sides that the twin replaces finds what it found before."""
     outcome = Outcome("undecided", where="no check")
-    for index, check in enumerate(claim.checks):
-        outcome = _run(claim, check, sides, context.within(f"{claim.id}/{index}"))
+    for index, result in enumerate(results):
+        if result.read.isdisjoint(replaced):
+            outcome = result.outcome
+        else:
+            outcome = _run(claim, result.check, {**claim.sides, **replaced}, context.within(f"{claim.id}/{index}"))
         if outcome.verdict == "refuted":
             break
     return outcome

@@ -5,7 +5,7 @@ covariance beside V, `KL(P‖Q) ≤ KL(VᵀP‖VᵀQ) + ½ g tr C⊥`. So KL of 
 """
 
 import math
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 
@@ -74,6 +74,12 @@ class Leading:
                 high = float(found.high) + self._lost[k - 1]
                 return estimate(float(found.value), float(found.low), high, 1.0, found.n, found.method)
         return None
+
+
+@lru_cache(maxsize=32)
+def leading(posterior: AtomsPosterior, gap: float) -> Leading:
+    """The same for all claims that look at one step."""
+    return Leading(posterior, gap)
 
 
 def estimate(value: float, low: float, high: float, confidence: float, n: int, method: str = "monte-carlo") -> Estimate:

@@ -59,6 +59,14 @@ def prior_posterior(law: Atoms) -> AtomsPosterior:
     return posterior
 
 
+@lru_cache(maxsize=256)
+def posterior_at(law: Atoms, z: tuple[float, ...], snr: float) -> AtomsPosterior:
+    """The posterior of one query, the same object for a claim and all of its twins, so that they share what is measured of it."""
+    posterior = law.posterior(list(z), snr)
+    assert isinstance(posterior, AtomsPosterior)
+    return posterior
+
+
 @lru_cache(maxsize=4096)
 def kl_of(posterior: Posterior, gap: float) -> float:
     """KL(P‖Q) of one query by quadrature, once for a claim and all of its twins."""
@@ -69,6 +77,12 @@ def kl_of(posterior: Posterior, gap: float) -> float:
 def moment_kl_of(posterior: Posterior, gap: float) -> float:
     """KL(P‖M), likewise."""
     return float(divergence.kl_moment_quadrature(posterior, gap).value)
+
+
+@lru_cache(maxsize=4096)
+def isotropic_kl_of(posterior: Posterior, gap: float, var: float) -> float:
+    """KL(P‖N(0, var·I)), likewise."""
+    return float(divergence.kl_isotropic_quadrature(posterior, gap, var).value)
 
 
 @lru_cache(maxsize=4096)

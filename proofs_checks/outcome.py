@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 import sympy
 
@@ -108,16 +109,27 @@ def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
 
     The points are positive, so no symbol may stand for negative numbers only; undefined functions must be replaced by symbols first.
     """
-    if sympy.simplify(expression) == 0:
+    value = _largest_value(expression)
+    if abs(value) > 1e-20:
+        return Outcome("refuted", value, 0.0, -abs(value), where, "=")
+    if _reduces_to_zero(expression):
         return Outcome("proved", 0.0, 0.0, 1.0, where, "=")
+    remedy = "a form that sympy reduces: it is zero at two points"
+    return Outcome("undecided", value, 0.0, -abs(value), where, "=", remedy)
+
+
+@lru_cache(maxsize=4096)
+def _reduces_to_zero(expression: sympy.Expr) -> bool:
+    """Asked once for a claim and all of its twins, which share most of their expressions."""
+    return sympy.simplify(expression) == 0
+
+
+@lru_cache(maxsize=4096)
+def _largest_value(expression: sympy.Expr) -> float:
+    """Of those at the two points: one may lie on the zeros of an expression that is not zero."""
     symbols = sorted(expression.free_symbols, key=str)
-    # one point may lie on the zeros of an expression that is not zero
     values = [
         float(expression.subs({symbol: sympy.Rational(*point(k)) for k, symbol in enumerate(symbols)}).evalf(30))
         for point in (lambda k: (3 + 2 * k, 5 + k), lambda k: (11 + 4 * k, 7 + 2 * k))
     ]
-    value = max(values, key=abs)
-    if abs(value) > 1e-20:
-        return Outcome("refuted", value, 0.0, -abs(value), where, "=")
-    remedy = "a form that sympy reduces: it is zero at two points"
-    return Outcome("undecided", value, 0.0, -abs(value), where, "=", remedy)
+    return max(values, key=abs)

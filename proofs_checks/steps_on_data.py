@@ -13,7 +13,7 @@ from torch import Tensor
 
 from proofs_checks.context import Context
 from proofs_checks.deviations import deviations
-from proofs_checks.leading import Leading, estimate
+from proofs_checks.leading import estimate, leading
 from proofs_checks.measure import Instance, prior_posterior
 from proofs_checks.outcome import rounding
 from proofs_checks.rounds import UNMEASURED, Rounds
@@ -127,7 +127,7 @@ class _Measured:
         self._entropy = float(torch.special.entr(p).sum())
         self._entropies: list[Tensor] = []
         self._shortfalls: list[Tensor] = []
-        self._near = Leading(posterior, gap)
+        self._near = leading(posterior, gap)
         self._rounds = _FULL_ROUNDS if context.full else _ROUNDS
 
     def kl(self) -> Rounds:

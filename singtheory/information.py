@@ -16,6 +16,10 @@ from singtheory.law import Atoms, Gaussian
 from singtheory.posterior import AtomsPosterior
 
 _NODES = 64
+_MEAN_NODES = 2001
+"""Of the trapezoidal rule over u."""
+_NUMBERS = 2**19
+"""Nodes times atoms in one block."""
 _LINE_NODES, _TAIL = 600, 9.0
 """The trapezoidal rule's nodes; a Gaussian has 1e-19 of its mass beyond nine standard deviations."""
 
@@ -29,38 +33,64 @@ def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor
     return (weights @ norms - (weights @ xi).square().sum(dim=1)).clamp(min=0)
 
 
-def expected_trace(posterior: AtomsPosterior, gap: float, nodes: int = 2001) -> float:
+def expected_trace(posterior: AtomsPosterior, gap: float, nodes: int = _MEAN_NODES) -> float:
     """`E[tr C_h | x_t]` at `h = gap` by quadrature, for one query in one dimension."""
-    return _expectation(posterior, gap, nodes, lambda variance: variance)
+    return float(_expectations(posterior, torch.tensor([gap], dtype=torch.float64), nodes, lambda variance: variance))
 
 
-def _expectation(posterior: AtomsPosterior, gap: float, nodes: int, function: Callable[[Tensor], Tensor]) -> float:
-    """The mean over u of a function of the variance that remains."""
-    centres = math.sqrt(gap) * (posterior.points - posterior.mean)[:, 0]
-    u = torch.linspace(float(centres.min()) - 12, float(centres.max()) + 12, nodes, dtype=torch.float64)
-    density = torch.exp(-(u[:, None] - centres).square() / 2) @ posterior.weights[0] / math.sqrt(2 * math.pi)
-    variance = posterior_trace(posterior, u[:, None], torch.full_like(u, gap))
-    return float((density * function(variance)).sum() * (u[1] - u[0]))
+def _expectations(posterior: AtomsPosterior, gaps: Tensor, nodes: int, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """The means over u of a function of the variance that remains at each gap, both of shape (h,)."""
+    rows = max(1, _NUMBERS // (nodes * len(posterior.points)))
+    return torch.cat([_means(posterior, part, nodes, function) for part in gaps.split(rows)])
 
 
-def expected_square(posterior: AtomsPosterior, gap: float, nodes: int = 2001) -> float:
+def _means(posterior: AtomsPosterior, gaps: Tensor, nodes: int, function: Callable[[Tensor], Tensor]) -> Tensor:
+    centres = gaps.sqrt() * (posterior.points - posterior.mean)
+    low, high = centres.amin(dim=0) - 12, centres.amax(dim=0) + 12
+    u = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, nodes, dtype=torch.float64)
+    density, variance = _seen(u, centres, posterior.weights[0], posterior.points[:, 0])
+    return (density * function(variance)).sum(dim=1) * (high - low) / (nodes - 1)
+
+
+def _seen(z: Tensor, centres: Tensor, weights: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Density of `Σ w_k N(c_k, 1)` and variance of the atom at places on a line, both of the shape (n, nodes) of z.
+
+    Args:
+        z: places, shape (n, nodes).
+        centres: `c_k`, shape (k, n).
+        weights: `w_k`, shape (k,).
+        points: the atoms, shape (k,).
+    """
+    # one plane of places for each atom: sums over a few neighbouring numbers are slow
+    joint = (z - centres[:, :, None]).square_().div_(-2).exp_() * weights[:, None, None]
+    density = joint.sum(dim=0)
+    shares = joint.div_(density)
+    off = points[:, None, None] - (shares * points[:, None, None]).sum(dim=0)
+    return density / math.sqrt(2 * math.pi), (shares * off.square_()).sum(dim=0)
+
+
+def expected_square(posterior: AtomsPosterior, gap: float, nodes: int = _MEAN_NODES) -> float:
     """`E[‖C_h‖_F² | x_t]` at `h = gap` by quadrature, for one query in one dimension (B11)."""
-    return _expectation(posterior, gap, nodes, lambda variance: variance.square())
+    return float(_expectations(posterior, torch.tensor([gap], dtype=torch.float64), nodes, torch.square))
 
 
 def kl_by_covariance(posterior: AtomsPosterior, gap: float) -> float:
     """`KL(P‖Q) = ½ ∫_0^g (g − h) E[‖C_h‖_F² | x_t] dh` (B11) by Gauss and Legendre's rule, for one query in one dimension."""
-    x, w = np.polynomial.legendre.leggauss(_NODES)
-    steps = zip(gap * (x + 1) / 2, gap * w / 2, strict=True)
-    return sum(weight * (gap - h) * expected_square(posterior, h) for h, weight in steps) / 2
+    h, weights = _legendre(gap)
+    return float(weights * (gap - h) @ _expectations(posterior, h, _MEAN_NODES, torch.square)) / 2
 
 
 def kl_by_information(posterior: AtomsPosterior, gap: float) -> float:
     """`KL(P‖Q) = ½ ∫_0^g (tr C − E[tr C_h | x_t]) dh` (B4) by Gauss and Legendre's rule, for one query in one dimension."""
-    x, w = np.polynomial.legendre.leggauss(_NODES)
-    trace = float(posterior.trace_cov)
-    steps = zip(gap * (x + 1) / 2, gap * w / 2, strict=True)
-    return sum(weight * (trace - expected_trace(posterior, h)) for h, weight in steps) / 2
+    h, weights = _legendre(gap)
+    left = float(posterior.trace_cov) - _expectations(posterior, h, _MEAN_NODES, lambda variance: variance)
+    return float(weights @ left) / 2
+
+
+def _legendre(gap: float) -> tuple[Tensor, Tensor]:
+    """Gauss and Legendre's nodes and weights on [0, g]."""
+    x, w = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(_NODES))
+    return gap * (x + 1) / 2, gap * w / 2
 
 
 def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, generator: torch.Generator) -> Tensor:
@@ -76,12 +106,8 @@ def line_mmse(law: Atoms, snr: Tensor) -> tuple[Tensor, Tensor]:
     centres = snr.sqrt()[:, None] * (law.points - law.mean)[:, 0]
     low, high = centres.amin(dim=1) - _TAIL, centres.amax(dim=1) + _TAIL
     z = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, _LINE_NODES, dtype=torch.float64)
-    joint = torch.exp(-(z[..., None] - centres[:, None]).square() / 2) * law.weights
-    density = joint.sum(dim=-1)
-    weights = joint / density[..., None]
-    off = law.points[:, 0] - (weights @ law.points[:, 0])[..., None]
-    variance = (weights * off.square()).sum(dim=-1)
-    mass = density * ((high - low) / (_LINE_NODES - 1))[:, None] / math.sqrt(2 * math.pi)
+    density, variance = _seen(z, centres.mT, law.weights, law.points[:, 0])
+    mass = density * ((high - low) / (_LINE_NODES - 1))[:, None]
     return (mass * variance).sum(dim=1), -(mass * variance.square()).sum(dim=1)
 
 

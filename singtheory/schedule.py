@@ -32,6 +32,10 @@ _LAST_BEFORE_ONE = 1 - 2.0**-53
 def as_time(t: Time) -> Tensor:
     """`t` as a float64 tensor. Raises `InputError` outside [0, 1] and for NaN."""
     t = torch.as_tensor(t, dtype=torch.float64)
+    if (
+        t.ndim == 0 and 0 <= t.item() <= 1
+    ):  # most times are one number, and a few operations on tensors are most of its cost
+        return t
     outside = ~((t >= 0) & (t <= 1))
     if bool(outside.any()):
         raise InputError(f"time {float(t[outside][0])} is outside [0, 1]: the ends of time are t = 0 and t = 1")

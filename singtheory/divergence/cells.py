@@ -108,25 +108,29 @@ def first_cells(windows: Windows, members: list[int], reference: int) -> tuple[T
     chosen = torch.tensor(members)
     middle, stds = windows.places(reference)[chosen], windows.stds[chosen]
     low, high = middle - windows.reach * stds, middle + windows.reach * stds
-    boxes = [(low.amin(dim=0)[None], high.amax(dim=0)[None])]
+    a, b = low.amin(dim=0)[None], high.amax(dim=0)[None]
     done: list[tuple[Tensor, Tensor]] = []
     count = 0
-    while boxes:
-        a, b = boxes.pop()
-        touched = torch.ones(len(a), len(chosen), dtype=torch.bool)
-        for axis in range(a.shape[1]):
-            touched &= (a[:, axis, None] < high[:, axis]) & (b[:, axis, None] > low[:, axis])
-        kept = touched.any(dim=1)
-        a, b, touched = a[kept], b[kept], touched[kept]
-        narrowest = torch.where(touched[:, :, None], stds, torch.inf).amin(dim=1)
-        width, axis = ((b - a) / narrowest).max(dim=1)
+    while len(a):
+        looks = [_look(*part, low, high, stds) for part in zip(a.split(4096), b.split(4096), strict=True)]
+        kept, width, axis = (torch.cat(column) for column in zip(*looks, strict=True))
+        a, b = a[kept], b[kept]
         fine = (width <= _WIDTH) | torch.tensor(count + len(a) > _MOST_CELLS)
         done.append((a[fine], b[fine]))
         count += int(fine.sum())
-        a, b, axis = a[~fine], b[~fine], axis[~fine]
-        if len(a):
-            boxes += [part for half in halves(a, b, axis) for part in zip(*(x.split(4096) for x in half), strict=True)]
+        a, b = (torch.cat(half) for half in zip(*halves(a[~fine], b[~fine], axis[~fine]), strict=True))
     return torch.cat([a for a, _ in done]), torch.cat([b for _, b in done])
+
+
+def _look(a: Tensor, b: Tensor, low: Tensor, high: Tensor, stds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which cells meet a window; of those the width in the narrowest standard deviation that they meet, and the axis along which they are widest."""
+    touched = torch.ones(len(a), len(stds), dtype=torch.bool)
+    for axis in range(a.shape[1]):
+        touched &= (a[:, axis, None] < high[:, axis]) & (b[:, axis, None] > low[:, axis])
+    kept = touched.any(dim=1)
+    narrowest = torch.where(touched[kept, :, None], stds, torch.inf).amin(dim=1)
+    width, axis = ((b - a)[kept] / narrowest).max(dim=1)
+    return kept, width, axis
 
 
 def halves(a: Tensor, b: Tensor, axis: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -214,7 +218,10 @@ def refine(integrand: Integrand, queue: list[tuple[int, Tensor, Tensor]]) -> Val
 def _halved(integrand: Integrand, cells: _Open, axis: int, total: float, found: Value) -> tuple[Value, list[_Open]]:
     """What is settled, added to `found`, and the halves of the other cells."""
     axes = torch.full((len(cells.own),), axis)
-    parts = [(*half, *on_cells(integrand, cells.reference, *half)) for half in halves(cells.low, cells.high, axes)]
+    lower, upper = halves(cells.low, cells.high, axes)
+    both = on_cells(integrand, cells.reference, *(torch.cat(corner) for corner in zip(lower, upper, strict=True)))
+    integrals = zip(*(column.chunk(2) for column in both), strict=True)
+    parts = [(*half, *integral) for half, integral in zip((lower, upper), integrals, strict=True)]
     finer, lost = parts[0][2] + parts[1][2], parts[0][3] + parts[1][3]
     difference = (finer - cells.own).abs()
     allowed = torch.maximum(_AGREES * finer, lost).clamp(min=_NEGLIGIBLE * total)

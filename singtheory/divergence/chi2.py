@@ -5,6 +5,7 @@ r"""`χ²(P‖Q)` in closed form (B1), with its rounding.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,9 @@ _LARGEST = 500.0
 """Exponents beyond this are summed by logarithms."""
 _ROWS = 2**23
 """Pairs in one block."""
+
+
+_Pairs = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,15 @@ def chi_square(of: Components) -> ChiSquare:
     """Over all pairs of components, a block of rows at a time."""
     rows = max(1, _ROWS // (len(of.p) * of.dim))
     blocks = torch.arange(len(of.p), device=of.p.device).split(rows)
-    highest = max(float(_pairs(of, block)[0].max()) for block in blocks)
+    single = _pairs(of, blocks[0]) if len(blocks) == 1 else None
+
+    def pairs(block: Tensor) -> _Pairs:
+        return _pairs(of, block) if single is None else single
+
+    highest = max(float(pairs(block)[0].max()) for block in blocks)
     if math.isinf(highest):
         return ChiSquare(math.inf, 0.0, math.inf)
-    return _by_logarithms(of, blocks) if highest > _LARGEST else _by_excess(of, blocks)
+    return (_by_logarithms if highest > _LARGEST else _by_excess)(of, blocks, pairs)
 
 
 def log1p_chi2_by_moments(of: Components) -> float:
@@ -78,10 +87,10 @@ def log1p_chi2_by_moments(of: Components) -> float:
     return math.log1p((1 + tilt) ** 2 * largest * frobenius**2 / 2 * (1 + 64 * UNIT) + 1e-300)
 
 
-def _by_excess(of: Components, blocks: tuple[Tensor, ...]) -> ChiSquare:
+def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tensor], _Pairs]) -> ChiSquare:
     excess, lost, by_component = 0.0, 0.0, 0.0
     for block in blocks:
-        value, rest, size = _pairs(of, block)
+        value, rest, size = pairs(block)
         curved = expm1_rest(value, torch)
         p = of.p[block]
         sums = (curved + rest) @ of.p
@@ -94,10 +103,10 @@ def _by_excess(of: Components, blocks: tuple[Tensor, ...]) -> ChiSquare:
     return ChiSquare(math.log1p(excess), lost / (1 + excess), by_component + lost)
 
 
-def _by_logarithms(of: Components, blocks: tuple[Tensor, ...]) -> ChiSquare:
+def _by_logarithms(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tensor], _Pairs]) -> ChiSquare:
     sums, sizes = [], []
     for block in blocks:
-        value, _, size = _pairs(of, block)
+        value, _, size = pairs(block)
         joint = of.log_p + value
         sums.append(torch.logsumexp(joint, dim=1) + of.log_p[block])
         sizes.append((torch.softmax(joint, dim=1) * (size + of.log_p.abs() + of.tilt / of.rounding)).sum(dim=1))
@@ -107,7 +116,7 @@ def _by_logarithms(of: Components, blocks: tuple[Tensor, ...]) -> ChiSquare:
     return ChiSquare(max(float(total), 0.0), lost, math.inf)
 
 
-def _pairs(of: Components, block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _pairs(of: Components, block: Tensor) -> _Pairs:
     """`L_jk`, `L_jk − ⟨m_j, m_k⟩` and the sizes that make them, for j of the block; each of shape (block, k)."""
     linear = of.centres[block] @ of.centres.mT
     size = of.centres[block].abs() @ of.centres.abs().mT

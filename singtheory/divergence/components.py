@@ -11,6 +11,7 @@ all but Q, the terms of first order have the sum zero and are left out:
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, final
@@ -26,8 +27,8 @@ _LOST = 20
 """Roundings in an exponent and in what it is made of, and as many to spare."""
 _NEAR = 1.0
 """Components whose centre and spread are below this are summed without their terms of first order."""
-_CHUNK = 2**21
-"""Numbers in one block of nodes times components."""
+_CHUNK = {"cpu": 2**15, "cuda": 2**21}
+"""Numbers in one block of nodes times components, by device: on a CPU as many as its caches hold."""
 LOG_2PI = math.log(2 * math.pi)
 _FINE = 0.5
 """Where `|log r|` is below this, `r − 1` may have digits that `log r` has lost."""
@@ -52,7 +53,13 @@ class Exponents(NamedTuple):
 
     def rows(self, chosen: Tensor) -> "Exponents":
         """Of some nodes."""
-        return Exponents(*(part[chosen] for part in self))
+        if bool(chosen.all()):
+            return self
+        # in memory as they were: of what is the same at all nodes there is one row
+        count = int(chosen.sum())
+        return Exponents(
+            *(part[:1].expand(count, -1) if part.stride(0) == 0 else part.mT[:, chosen].mT for part in self)
+        )
 
 
 class Ratio(NamedTuple):
@@ -221,11 +228,21 @@ class Components:
 
     def ratio(self, n: Tensor, reference: int = -1) -> Ratio:
         """`dP/dQ` at `u = m_k + n` (nodes, d), k the reference, or at `u = n` for −1."""
-        width = 1 if self.spread is None else self.dim  # numbers that a node and a component take at once
-        parts = [self._ratio(part, reference) for part in n.split(max(1, _CHUNK // (len(self.p) * width)))]
-        return Ratio(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        parts = [self._ratio(part, reference)[0] for part in self._blocks(n)]
+        return parts[0] if len(parts) == 1 else Ratio(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _ratio(self, n: Tensor, reference: int) -> Ratio:
+    def weighed(self, n: Tensor, reference: int) -> Iterator[tuple[slice, Ratio, Tensor]]:
+        """Block by block of the nodes: which they are, their `ratio`, and the weights of the components once u is known, (nodes, k)."""
+        start = 0
+        for part in self._blocks(n):
+            yield slice(start, start + len(part)), *self._ratio(part, reference)
+            start += len(part)
+
+    def _blocks(self, n: Tensor) -> tuple[Tensor, ...]:
+        numbers = len(self.p) * (1 if self.spread is None else self.dim)
+        return n.split(max(1, _CHUNK[n.device.type] // numbers))
+
+    def _ratio(self, n: Tensor, reference: int) -> tuple[Ratio, Tensor]:
         at = self.exponents(n, self.places(reference))
         joint = self.log_p + at.value
         local = torch.logsumexp(joint, dim=1)
@@ -245,7 +262,7 @@ class Components:
             fine = self._about_origin(n[small], at.rows(small), log_r[small], error[small])
             log_r[small], excess[small], error[small] = fine
         norm = own + self.dim * LOG_2PI / 2
-        return Ratio(log_r, excess, error, local - norm, error_p, -norm - lift)
+        return Ratio(log_r, excess, error, local - norm, error_p, -norm - lift), shares
 
     @property
     def rounding(self) -> float:
@@ -254,7 +271,8 @@ class Components:
 
     def exponents(self, n: Tensor, places: Tensor) -> Exponents:
         """`l_j(n)` for components at `places` (k, d)."""
-        linear, linear_size = n @ places.mT, n.abs() @ places.abs().mT
+        # a component's numbers lie together: sums over a few components are slow along short rows
+        linear, linear_size = (places @ n.mT).mT, (places.abs() @ n.abs().mT).mT
         if self.spread is None or self.basis is None:
             half = places.square().sum(dim=1) / 2
             return Exponents(linear - half, (-half).expand_as(linear), linear_size, half.expand_as(linear))
@@ -274,32 +292,32 @@ class Components:
         )
 
     @cached_property
-    def _near(self) -> Tensor:
-        return (self.norms2.sqrt() <= _NEAR) & (self.spread_trace <= _NEAR)
+    def _parted(self) -> tuple[Tensor | None, Tensor | None]:
+        """Weights of the near and of the far components, 0 for the others, each of shape (k,), or None where there are none."""
+        near = (self.norms2.sqrt() <= _NEAR) & (self.spread_trace <= _NEAR)
+        return (self.p * near if bool(near.any()) else None), (None if bool(near.all()) else self.p * ~near)
 
     def _about_origin(self, n: Tensor, at: Exponents, log_r: Tensor, error: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`log r`, `r − 1` and the error of `log r`, the better of two ways at each node."""
-        near, p = self._near, self.p
         capped = at.value.clamp(max=_LARGEST)
-        grown = torch.expm1(capped)
-        curved = expm1_rest(capped, torch)
-        far_mass = p[~near] @ self.centres[~near]
-        excess = torch.where(near, curved + at.rest, grown) @ p - n @ far_mass
-        # e^l − 1 − l has the slope e^l − 1; the other terms lose what their own sizes are
-        size = at.linear_size + at.rest_size
-        slopes = torch.where(near, grown.abs() * size + curved + at.rest_size, grown.abs() + (grown + 1) * size)
-        lost = self.rounding * (slopes @ p + n.abs() @ (p[~near] @ self.centres[~near].abs()))
-        finer = lost / (1 + excess).clamp(min=0.01)
+        grown, size = torch.expm1(capped), at.linear_size + at.rest_size
+        excess, lost = torch.zeros_like(log_r), torch.zeros_like(log_r)
+        near, far = self._parted
+        if near is not None:
+            curved = expm1_rest(capped, torch)
+            excess += (curved + at.rest) @ near
+            # e^l − 1 − l has the slope e^l − 1; the other terms lose what their own sizes are
+            lost += (grown.abs() * size + curved + at.rest_size) @ near
+        if far is not None:
+            excess += grown @ far - n @ (far @ self.centres)
+            lost += (grown.abs() + (grown + 1) * size) @ far + n.abs() @ (far @ self.centres.abs())
+        finer = self.rounding * lost / (1 + excess).clamp(min=0.01)
         better = (at.value.amax(dim=1) < _LARGEST) & (excess > -0.9) & (excess < 10) & (finer < error)
         return (
             torch.where(better, torch.log1p(excess.clamp(min=-0.99)), log_r),
             torch.where(better, excess, torch.expm1(log_r)),
             torch.where(better, finer, error),
         )
-
-    def shares(self, n: Tensor, reference: int) -> Tensor:
-        """Weights of the components once u is known, shape (nodes, k)."""
-        return torch.softmax(self.log_p + self.exponents(n, self.places(reference)).value, dim=1)
 
 
 def _from_heaviest(points: Tensor, log_p: Tensor) -> Tensor:

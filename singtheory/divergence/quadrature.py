@@ -167,7 +167,7 @@ def _slopes(of: Components, reference: Reference, found: Value) -> Tensor:
     """`p_j E_j log r`, what a relative change of each weight moves KL by, shape (k,)."""
     total = torch.zeros_like(of.p)
     for n, weights, k in nodes_of(found):
-        at = of.ratio(n, k)
-        y = at.log_r - reference.log_over_q(of, n, k)[0]
-        total += (weights * at.log_p.exp() * y) @ of.shares(n, k)
+        over_q = reference.log_over_q(of, n, k)[0]
+        for block, at, shares in of.weighed(n, k):
+            total += (weights[block] * at.log_p.exp() * (at.log_r - over_q[block])) @ shares
     return total

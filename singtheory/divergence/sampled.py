@@ -15,13 +15,13 @@ import math
 from typing import NamedTuple
 
 import torch
-from scipy.stats import chi2 as chi2_law
+from scipy.special import chdtrc
 from torch import Tensor
 
 from singtheory import draw
 from singtheory.divergence import gauss
 from singtheory.divergence.chi2 import ChiSquare, chi_square
-from singtheory.divergence.components import UNIT, Components
+from singtheory.divergence.components import UNIT, Components, Ratio
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate, check_confidence, mean_interval
 from singtheory.formula.small import expm1_rest
@@ -117,7 +117,8 @@ def _kl(query: Posterior, gap: float, half: int, generator: torch.Generator | No
     u_p, u_q = _draw_kernel(query, of, half, generator), draw_plug_in(query, half, generator)[0]
     chi2 = chi_square(of)
     side = _split(confidence, 2)
-    forms = (_by_ratio(of, u_p, u_q, chi2, side), _by_entropy(of, u_p, side))
+    at_p, entropies = _under_p(of, u_p)
+    forms = (_by_ratio(of, at_p, of.ratio(u_q), chi2, side), _by_entropy(of, at_p, entropies, side))
     known_low, known_high = gauss.kl_between(of, chi2)
     lost = _weights_error(of, chi2)
     value = min(forms, key=lambda form: form.high - form.low).value
@@ -139,9 +140,15 @@ def _weights_error(of: Components, chi2: ChiSquare) -> float:
     return min(first, float(of.tilt.max()) * 2 * chi2.by_component)
 
 
-def _by_ratio(of: Components, u_p: Tensor, u_q: Tensor, chi2: ChiSquare, confidence: float) -> Form:
+def _under_p(of: Components, u: Tensor) -> tuple[Ratio, Tensor]:
+    """`dP/dQ` at draws of P, and the entropy `H(j | u)` of the components there, shape (nodes,)."""
+    seen = [(at, torch.special.entr(shares).sum(dim=1)) for _, at, shares in of.weighed(u, -1)]
+    ratios, entropies = zip(*seen, strict=True)
+    return Ratio(*(torch.cat(column) for column in zip(*ratios, strict=True))), torch.cat(entropies)
+
+
+def _by_ratio(of: Components, at_p: Ratio, at_q: Ratio, chi2: ChiSquare, confidence: float) -> Form:
     """From `f(r)` above one under P and `φ(r)` below one under Q."""
-    at_p, at_q = of.ratio(u_p), of.ratio(u_q)
     log_p, log_q = at_p.log_r, at_q.log_r
     above = torch.where(log_p > 0, excess(log_p), 0.0)
     below = torch.where(log_q < 0, _phi(log_q), 0.0)
@@ -153,7 +160,7 @@ def _by_ratio(of: Components, u_p: Tensor, u_q: Tensor, chi2: ChiSquare, confide
         (log_p.clamp(min=0).clamp(max=1) * at_p.error).mean() + (log_q.exp() * log_q.abs() * at_q.error).mean()
     )
     lost += 64 * UNIT * value
-    cost = math.log(2 / (1 - each)) / len(u_p)  # what a mean's interval loses by the range of its variable
+    cost = math.log(2 / (1 - each)) / len(log_p)  # what a mean's interval loses by the range of its variable
     cut = _cut(of, cost) or _chi2_cut(chi2)
     if cut is None:
         return Form(value, max(0.0, below_low - lost), math.inf)
@@ -201,7 +208,7 @@ def _cut(of: Components, cost: float) -> Cut | None:
         return None
     largest = float(of.eigenvalues[-1]) + of.eigenvalue_error
     reach = math.sqrt(of.dim) + torch.linspace(0, 12, 121, dtype=torch.float64)
-    beyond = [torch.from_numpy(chi2_law.sf(reach.square().numpy(), of.dim + extra)) for extra in (0, 2)]
+    beyond = [torch.from_numpy(chdtrc(of.dim + extra, reach.square().numpy())) for extra in (0, 2)]
     tails = 1.001 * furthest**2 * (of.dim * beyond[1] + furthest**2 * beyond[0])
     radius = reach + furthest
     x = furthest * radius
@@ -224,17 +231,15 @@ def _excess_at(log_r: float) -> float:
     return float(excess(torch.tensor(log_r, dtype=torch.float64)))
 
 
-def _by_entropy(of: Components, u: Tensor, confidence: float) -> Form:
+def _by_entropy(of: Components, at: Ratio, entropies: Tensor, confidence: float) -> Form:
     """From `Σ p_j KL(N_j‖Q) − H(p) + E_P H(j | u)`."""
-    rows = max(1, 2**21 // len(of.p))
-    entropies = torch.cat([torch.special.entr(of.shares(part, -1)).sum(dim=1) for part in u.split(rows)])
     own = float(torch.special.entr(of.p).sum())
     most = math.log(len(of.p))
     low, high = _scaled_interval(entropies, most, confidence)
     convex = gauss.components_kl(of)
     known = convex - own
     lost = of.trace_error + 256 * UNIT * (1 + own + most)
-    lost += 2 * float(of.ratio(u).error_p.mean()) * (1 + most)  # what an exponent's rounding moves an entropy by
+    lost += 2 * float(at.error_p.mean()) * (1 + most)  # what an exponent's rounding moves an entropy by
     return Form(known + float(entropies.mean()), known + low - lost, known + high + lost)
 
 

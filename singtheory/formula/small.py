@@ -1,19 +1,24 @@
 """Functions that vanish to second order, with all their digits there."""
 
+import math
+
 from singtheory.formula.number import Namespace, Number
 
 _SMALL = 0.5
-_TERMS = 18
-"""Of the power series up to a half: the next is below 2⁻⁵³ of the first."""
+_FACTORIALS = tuple(2 / math.factorial(k + 2) for k in range(15))
+"""Of `2 (eˣ − 1 − x)/x²` up to a half: the next term is below 2⁻⁵³ of the first."""
+_ODD = tuple(1 / (2 * k + 1) for k in range(1, 18))
+"""Of `(artanh y − y)/y³` up to `|y| = 1/3`: likewise."""
 
 
 def expm1_rest(x: Number, xp: Namespace) -> Number:
     """`eˣ − 1 − x ≥ 0`, to relative rounding also near 0, where the difference would lose everything."""
     near = xp.clip(x, -_SMALL, _SMALL)
-    series = 1 + near / _TERMS
-    for k in range(_TERMS - 1, 2, -1):
-        series = 1 + near / k * series
-    return xp.where(xp.abs(x) < _SMALL, near * near / 2 * series, xp.expm1(x) - x)
+    series = _horner(near, _FACTORIALS)
+    series *= near
+    series *= near
+    series /= 2
+    return xp.where(xp.abs(x) < _SMALL, series, xp.expm1(x) - x)
 
 
 def log1p_rest(x: Number, xp: Namespace) -> Number:
@@ -21,7 +26,15 @@ def log1p_rest(x: Number, xp: Namespace) -> Number:
     near = xp.clip(x, -_SMALL, _SMALL)
     y = near / (2 + near)  # log(1 + x) = 2 artanh y, and x = 2y/(1 − y)
     square = y * y
-    series = 1 / (2 * _TERMS + 3) + 0 * y
-    for k in range(_TERMS, 0, -1):
-        series = 1 / (2 * k + 1) + square * series
+    series = _horner(square, _ODD)
     return xp.where(xp.abs(x) < _SMALL, y * near - 2 * y * square * series, x - xp.log1p(x))
+
+
+def _horner(x: Number, coefficients: tuple[float, ...]) -> Number:
+    """`Σ c_k x^k`, in one block of memory where x is a tensor."""
+    series = x * coefficients[-1]
+    for coefficient in coefficients[-2:0:-1]:
+        series += coefficient
+        series *= x
+    series += coefficients[0]
+    return series

@@ -149,3 +149,35 @@ def test_registry_holds_the_statements_of_this_release():
         *(f"F{k}" for k in range(1, 11)),
     ]
     assert sorted(load_claims()) == sorted(expected)
+
+
+def test_a_twin_shares_the_checks_that_read_none_of_its_sides(context):
+    """The first check reads `other` alone: it is run for the claim, and again for the twin that replaces what it reads."""
+    runs: list[float] = []
+
+    def reads_other(sides, _):
+        runs.append(sides["other"])
+        return at_most(1.0, sides["other"], "other")
+
+    claim = claim_with(at_most_side)
+    claim = dataclasses.replace(
+        claim,
+        sides={**claim.sides, "other": 2.0},
+        checks=(Check("exact", "other", reads_other), *claim.checks),
+        false_twins={"bound": {"bound": lambda: 0.5}, "other": {"other": 0.5}},
+    )
+    result = run_claim(claim, context)
+    assert result.holds
+    assert runs == [2.0, 0.5]
+    assert [check.read for check in result.checks] == [{"other"}, {"bound"}]
+
+
+def test_a_check_that_goes_through_all_sides_is_run_again(context):
+    runs: list[dict] = []
+
+    def reads_all(sides, _):
+        runs.append(dict(sides))
+        return at_most(1.0, sides["bound"](), "all")
+
+    assert run_claim(claim_with(reads_all), context).holds
+    assert len(runs) == 3

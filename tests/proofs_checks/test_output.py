@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from proofs_checks import comparison, console, run
+from proofs_checks import comparison, console, report_run
 from proofs_checks.cli import app
 
 SMALL = ("--steps", "2", "--queries", "2")
@@ -142,7 +142,7 @@ def test_the_report_has_all_its_files_or_none(tmp_path, monkeypatch):
         assert not (tmp_path / "report").exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "measure", drawn)
+    monkeypatch.setattr(report_run, "measure", drawn)
     result = CliRunner().invoke(app, ["verify", "--claims", "A1", "--report", "report"])
     assert result.exit_code == 130
     assert "│ A1" in result.stdout  # what was found can still be read
