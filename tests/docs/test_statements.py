@@ -40,6 +40,7 @@ def test_page_has_all_parts(statement):
     for part in (
         f":::{{statement}} {statement}\n",
         "**Proof.**",
+        f":::{{formal}} {statement}\n",
         f'check("{statement}")',
         "**Where it stops",
         "drawing(",
