@@ -3,7 +3,7 @@
 From Coq Require Import Reals Lra Lia Psatz.
 From Coquelicot Require Import Coquelicot.
 From Interval Require Import Tactic.
-From Singdiffusion Require Import Base Gaussian Space Mixture Divergence Formulas A B Posterior D_time Info Golden C_start Twins_B.
+From Singdiffusion Require Import Base Gaussian Space Mixture Divergence Formulas A B Posterior D_time Info Info_rate Golden C_start Twins_B.
 Local Open Scope R_scope.
 
 (** B4: without the half *)
@@ -19,6 +19,18 @@ Proof.
   { transitivity (RInt (fun h => / 2 * (trC 1 2 signs_p signs_y - mmse 1 2 signs_p (xi 2 signs_p signs_y) (sqrt h))) 0 4).
     - symmetry. apply (is_RInt_unique (V := R_CompleteNormedModule)). exact H.
     - apply (is_RInt_unique (V := R_CompleteNormedModule)). exact B'. }
+  pose proof B3_twin_quarter as P. assert (0 <= trC 1 2 signs_p signs_y) by (apply trC_nonneg; auto). lra.
+Qed.
+
+(** B11: without the half *)
+Theorem B11_twin_no_half : ~ is_RInt (fun s => 2 * (s * (4 - s ^ 2) * frob 1 2 signs_p signs_y s)) 0 (sqrt 4) (KL 1 2 signs_p (shift 2 signs_p signs_y 4)).
+Proof.
+  intros H. assert (Hw : weights 2 signs_p) by (split; [intros; unfold signs_p; lra|unfold signs_p; simpl; lra]).
+  pose proof (B11_integral 1 2 signs_p signs_y Hw 4 ltac:(lra)) as B. apply (is_RInt_scal _ _ _ 2) in B.
+  assert (U : KL 1 2 signs_p (shift 2 signs_p signs_y 4) = 2 * KL 1 2 signs_p (shift 2 signs_p signs_y 4)).
+  { transitivity (RInt (fun s => 2 * (s * (4 - s ^ 2) * frob 1 2 signs_p signs_y s)) 0 (sqrt 4)).
+    - symmetry. apply (is_RInt_unique (V := R_CompleteNormedModule)). exact H.
+    - apply (is_RInt_unique (V := R_CompleteNormedModule)). exact B. }
   pose proof B3_twin_quarter as P. assert (0 <= trC 1 2 signs_p signs_y) by (apply trC_nonneg; auto). lra.
 Qed.
 

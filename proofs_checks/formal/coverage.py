@@ -64,6 +64,11 @@ COVERAGE: dict[str, Coverage] = {
         laws=True,
         missing="S with a negative eigenvalue, or with other eigenvectors than the covariance's",
     ),
+    "B11": Coverage(
+        "the integral, and that the mean of tr C falls at the mean of ‖C‖_F²",
+        laws=True,
+        missing="the two bounds by the diameter",
+    ),
     "B12": Coverage(
         "TV ≤ √(U/2) and TV ≤ √(1 − e^−U) for every upper bound U of KL",
         laws=True,

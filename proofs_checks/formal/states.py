@@ -149,6 +149,7 @@ def record(folder: Path = FOLDER, processes: int = PROCESSES) -> dict[str, Any]:
         work = Path(temporary)
         for path in sources(folder):
             shutil.copy(path, work)
+        checked = digests(work)
         build(work, processes)
         stems = [
             stem for stem in dependencies(work) if THEOREM.search((work / f"{stem}.v").read_text(encoding="utf-8"))
@@ -156,7 +157,7 @@ def record(folder: Path = FOLDER, processes: int = PROCESSES) -> dict[str, Any]:
         with ThreadPoolExecutor(processes) as pool:
             parts = list(pool.map(lambda stem: recorded(work, stem), stems))
     theorems = {name: entry for part in parts for name, entry in part.items()}
-    return {"sha256": digests(folder), "theorems": dict(sorted(theorems.items()))}
+    return {"sha256": checked, "theorems": dict(sorted(theorems.items()))}
 
 
 def states(path: Path = STATES, folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
