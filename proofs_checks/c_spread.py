@@ -136,9 +136,8 @@ register(
             Check("exact", "variance along the constant image of the data", _c7_brightness),
             Check(
                 "symbolic",
-                "whole: along an eigenvector in any dimension: prediction, flow, ends, the three starts, brightness; λ = 0 included",
+                "along an eigenvector in any dimension: prediction, flow, the three starts, brightness, λ = 0; not the limit at t = 0",
                 c_symbolic.brightness_law,
-                whole=True,
             ),
         ),
         false_twins={

@@ -49,7 +49,7 @@ class Check:
         method: how.
         scope: which part of the statement, on which laws; `whole` only if it covers every part.
         run: maps the sides and the context of a run to an outcome.
-        whole: whether a `proved` outcome proves the whole statement.
+        whole: whether a `proved` outcome proves the whole statement: every part, limit and dimension, any number of points and of steps.
     """
 
     method: Method
@@ -91,7 +91,7 @@ class Claim:
 
     @property
     def whole(self) -> bool:
-        """Whether a check covers the whole statement, so that it can be `proved`; else `supported` is the most that it can be."""
+        """Whether a check covers the whole statement; else only a formal proof can make the verdict `proved` (`proofs_checks.proof`)."""
         return any(check.whole for check in self.checks)
 
     def __post_init__(self) -> None:

@@ -95,7 +95,7 @@ def claims_table(results: Sequence[ClaimResult]) -> Sheet:
         table.add_row(
             result.claim.id,
             result.claim.title,
-            Text(result.verdict, style=_COLOURS[result.verdict]),
+            Text(result.stated, style=_COLOURS[result.verdict]),
             ", ".join(dict.fromkeys(check.check.method for check in result.checks)),
             number(shown.measured),
             related(shown),

@@ -164,9 +164,8 @@ register(
             Check("interval", "the denoiser, golden atoms: x in [.8, 1.2], α in [.8, 1], σ in [.4, .6]", nearest_point),
             Check(
                 "symbolic",
-                "whole: Bayes' rule, the denoiser, limits and ties for any number of atoms in any dimension",
+                "Bayes' rule, the denoiser and ties for any number of atoms in any dimension; limits of one rival at a fixed margin",
                 d_symbolic.nearest_point,
-                whole=True,
             ),
         ),
         false_twins={

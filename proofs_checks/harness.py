@@ -10,6 +10,7 @@ from typing import Any
 
 from proofs_checks.claim import REGISTRY, Check, Claim, Outcome, Sides, Verdict
 from proofs_checks.context import Context
+from proofs_checks.proof import Proof, proof_of, stated
 from singtheory.errors import unknown_name
 
 GROUPS = ("a_kernels", "b_gaussian_error", "c_terminal", "d_origin", "e_samplers", "f_steps")
@@ -56,13 +57,19 @@ class TwinResult:
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim after its run."""
+    """A claim after its run; `proof` says what proves the whole statement where the verdict is `proved`."""
 
     claim: Claim
     verdict: Verdict
     checks: tuple[CheckResult, ...]
     twins: tuple[TwinResult, ...]
     seconds: float
+    proof: Proof | None = None
+
+    @property
+    def stated(self) -> str:
+        """The verdict in the words of tables and pages: `proved: formal`, `proved: symbolic`, `supported`, …"""
+        return stated(self.verdict, self.proof)
 
     @property
     def holds(self) -> bool:
@@ -115,7 +122,10 @@ def run_claim(claim: Claim, context: Context, step: Callable[[str], None] = lamb
     for name, replaced in claim.false_twins.items():
         step(f"{claim.id} twin: {name}")
         twins.append(TwinResult(name, _run_twin(claim, results, replaced, context)))
-    return ClaimResult(claim, _verdict(results), tuple(results), tuple(twins), time.perf_counter() - start)
+    proof = proof_of(claim, any(r.check.whole and r.outcome.verdict == "proved" for r in results))
+    verdict = _verdict(results, proof)
+    seconds = time.perf_counter() - start
+    return ClaimResult(claim, verdict, tuple(results), tuple(twins), seconds, proof if verdict == "proved" else None)
 
 
 def steps(claim: Claim) -> int:
@@ -147,13 +157,12 @@ def _run_twin(claim: Claim, results: list[CheckResult], replaced: Sides, context
     return outcome
 
 
-def _verdict(results: list[CheckResult]) -> Verdict:
-    """Refuted or undecided if any check is, undecided if all are vacuous; proved if a check that covers the whole statement proves it."""
+def _verdict(results: list[CheckResult], proof: Proof | None) -> Verdict:
+    """Refuted or undecided if any check is, undecided if all are vacuous; proved if there is a proof of the whole statement."""
     verdicts = [result.outcome.verdict for result in results]
     for failure in ("refuted", "undecided"):
         if failure in verdicts:
             return failure
     if set(verdicts) == {"vacuous"}:
         return "undecided"
-    proved = any(result.check.whole and result.outcome.verdict == "proved" for result in results)
-    return "proved" if proved else "supported"
+    return "proved" if proof else "supported"

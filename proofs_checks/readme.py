@@ -14,6 +14,7 @@ import typer
 from proofs_checks import brightness
 from proofs_checks.marked import with_tables
 from proofs_checks.picture_brightness import draw
+from proofs_checks.proof import counted, stated
 from singtheory import InputError
 from singtheory.files import write_bytes
 
@@ -22,20 +23,19 @@ OPEN, CLOSE = "<!-- claims -->", "<!-- /claims -->"
 
 def claims_table(verified: dict[str, Any]) -> str:
     """The claims of a `verify.json` as a Markdown table."""
+    verdicts = [stated(claim["verdict"], claim.get("proof")) for claim in verified["claims"]]
     lines = ["| id | statement | verdict | methods | false twins refuted |", "| --- | --- | --- | --- | --- |"]
-    for claim in verified["claims"]:
+    for claim, verdict in zip(verified["claims"], verdicts, strict=True):
         methods = ", ".join(dict.fromkeys(method["method"] for method in claim["methods"]))
         fell = sum(twin["verdict"] == "refuted" for twin in claim["false_twins"])
         lines.append(
-            f"| {_cell(claim['id'])} | {_cell(claim['title'])} | {_cell(claim['verdict'])} | {_cell(methods)} | "
+            f"| {_cell(claim['id'])} | {_cell(claim['title'])} | {_cell(verdict)} | {_cell(methods)} | "
             f"{fell} of {len(claim['false_twins'])} |"
         )
-    verdicts = [claim["verdict"] for claim in verified["claims"]]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
     data = verified["data"]
     lines += [
         "",
-        f"{len(verdicts)} claims: {_cell(counts)}.",
+        f"{len(verdicts)} claims: {_cell(counted(verdicts))}.",
         "",
         f"*{_code(verified['command'])}: {int(data['points'])} points of {_cell(data['name'])} in {int(data['dim'])} dimensions, "
         f"seed {int(verified['seed'])}.*",

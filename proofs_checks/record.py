@@ -3,6 +3,7 @@
 from typing import Any
 
 from proofs_checks.harness import ClaimResult
+from proofs_checks.proof import formal_statements
 from singtheory.data import Data
 
 
@@ -13,11 +14,16 @@ def describe_data(data: Data) -> dict[str, Any]:
 
 
 def describe_claim(result: ClaimResult) -> dict[str, Any]:
-    """One entry of the list `claims` of `singtheory verify --json`."""
+    """One entry of the list `claims` of `singtheory verify --json`.
+
+    `proof` is `formal` or `symbolic` where the verdict is `proved`, else null; `formal` says what Coq has proved of the statement, all or part.
+    """
     return {
         "id": result.claim.id,
         "title": result.claim.title,
         "verdict": result.verdict,
+        "proof": result.proof,
+        "formal": _formal(result.claim.id),
         "methods": [
             {
                 "method": r.check.method,
@@ -45,3 +51,9 @@ def describe_claim(result: ClaimResult) -> dict[str, Any]:
         ],
         "seconds": round(result.seconds, 3),
     }
+
+
+def _formal(statement: str) -> dict[str, Any] | None:
+    """What Coq has proved of a statement, or None."""
+    found = formal_statements().get(statement)
+    return found and {name: found[name] for name in ("whole", "laws", "covers", "missing", "theorems")}

@@ -13,6 +13,7 @@ from proofs_checks import console
 from proofs_checks.claim import Outcome
 from proofs_checks.harness import ClaimResult
 from proofs_checks.picture import Picture
+from proofs_checks.proof import counted, formal_statements
 from proofs_checks.streams import visible_lines
 from proofs_checks.typeset import typeset
 from singtheory import files
@@ -48,6 +49,8 @@ def write_report(
             pictures=pictures,
             meta=meta,
             tightest=console.tightest,
+            counts=counted([result.stated for result in results]),
+            formal=formal_statements(),
             today=datetime.datetime.now(datetime.UTC).date(),
         )
     )

@@ -62,7 +62,7 @@ def table(result: ClaimResult) -> Markup:
     return Markup(
         '<div class="check"><p>Claim {}: <strong class="{}">{}</strong></p><table class="docutils"><thead><tr>{}</tr>'
         "</thead><tbody>{}</tbody></table></div>"
-    ).format(result.claim.id, "held" if result.holds else "failed", result.verdict, head, Markup("").join(rows))
+    ).format(result.claim.id, "held" if result.holds else "failed", result.stated, head, Markup("").join(rows))
 
 
 def _stands(outcome: Outcome) -> bool:

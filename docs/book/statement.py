@@ -15,6 +15,8 @@ from sphinx.util.docutils import SphinxDirective
 from docs.book.source import ROOT, STATEMENT, naming
 from proofs_checks.claim import Claim
 from proofs_checks.harness import load_claims
+from proofs_checks.proof import WORDS, formal_statements, proof_of, stated
+from proofs_checks.proof import counted as count
 
 _CODE = re.compile(r"(`+[^`]*`+)")
 
@@ -48,26 +50,39 @@ class Claims(SphinxDirective):
     """A table of all claims, with links to their derivations and to the modules that register them."""
 
     def run(self) -> list[nodes.Node]:
-        """How many are proved whole, and one row a claim, in the order of the theory."""
-        lines = [f"{counted()}\n", "| claim | registered in | checked by | covers | false twins |"]
-        lines.append("| --- | --- | --- | --- | ---: |")
+        """How many are proved and by what, and one row a claim, in the order of the theory."""
+        lines = [f"{counted()}\n", "| claim | registered in | verdict | proved by Coq | checked by | false twins |"]
+        lines.append("| --- | --- | --- | --- | --- | ---: |")
         for claim in load_claims().values():
             methods = ", ".join(dict.fromkeys(check.method for check in claim.checks))
             link = f"{{ref}}`{claim.id} {claim.title} <{claim.id.lower()}>`"
-            covers = "all of it" if claim.whole else "parts"
             lines.append(
-                f"| {link} | {{py:mod}}`{claim_module(claim.id)}` | {methods} | {covers} | {len(claim.false_twins)} |"
+                f"| {link} | {{py:mod}}`{claim_module(claim.id)}` | {verdict(claim)} | {formal_part(claim.id)} | {methods} | {len(claim.false_twins)} |"
             )
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+def verdict(claim: Claim) -> str:
+    """The verdict of a claim that holds: `proved: formal`, `proved: symbolic` or `supported`."""
+    proof = proof_of(claim)
+    return stated("proved", proof) if proof else "supported"
+
+
+def formal_part(statement: str) -> str:
+    """How much of a statement Coq proves, in a few words."""
+    found = formal_statements().get(statement)
+    if found is None:
+        return "nothing"
+    return "all of it" if found["whole"] else f"a part; not {found['missing']}"
+
+
 def counted() -> str:
-    """How many claims a machine proves whole, in one sentence for every page that says it."""
+    """How many claims a machine proves whole, and by what, in one sentence for every page that says it."""
     claims = load_claims().values()
-    proved = sum(claim.whole for claim in claims)
+    counts = count([verdict(claim) for claim in claims])
     return (
-        f"Of the {len(claims)} claims {proved} are *proved*: a symbolic derivation covers the whole statement. The other {len(claims) - proved} are *supported*: "
-        "their proofs stand on their pages, step by step, and the checks cover parts or try them on many laws."
+        f"Of the {len(claims)} claims {counts}. *{WORDS[0]}*: Coq checks every part of the statement, for every finite law where it is about laws. "
+        f"*{WORDS[1]}*: sympy derives every part of it. *{WORDS[2]}*: its proof stands on its page, step by step, and the checks cover parts or try it on many laws."
     )
 
 

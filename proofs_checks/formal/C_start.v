@@ -287,6 +287,14 @@ Proof.
   rewrite !norm_scal, Rabs_right, Rabs_left in T by lra. lra.
 Qed.
 
+(** like [w |c - u|] exactly, *)
+Theorem C8_plain_most d w c u : 1 <= w -> vnorm d (fun k => Formulas.plain_guidance (c k) (u k) w) <= (w - 1) * vnorm d (vminus c u) + vnorm d c.
+Proof.
+  intros Hw. rewrite (norm_ext d _ (vplus (vscal (w - 1) (vminus c u)) c)).
+  - eapply Rle_trans; [apply norm_triang|]. rewrite norm_scal, Rabs_right by lra. lra.
+  - intros k _. unfold Formulas.plain_guidance, vplus, vscal, vminus. ring.
+Qed.
+
 (** and the rule is c itself only if w = 1 or u = 0; where c = u it shrinks by 1/w. *)
 Theorem C8_exact w (c u : vec) k : w <> 0 -> guided w c u k = c k <-> w = 1 \/ u k = 0.
 Proof.

@@ -147,6 +147,33 @@ Proof.
   rewrite Rminus_0_r in H2. eapply Rle_lt_trans; [apply Rle_abs|exact H2].
 Qed.
 
+(** At a tie the same holds with the limit of the denoiser, whatever it is, in the place of the nearest point … *)
+Theorem D2_tie {T : Type} (F : (T -> Prop) -> Prop) {FF : Filter F} d n w y (al si : T -> R) x (lim : vec) :
+  filterlim al F (locally 1) -> (forall k, (k < d)%nat -> filterlim (fun t => denoiser d n w y (al t) (si t) x k) F (locally (lim k))) ->
+  filterlim (fun t => vnorm d (vminus (vscal (al t) (denoiser d n w y (al t) (si t) x)) x)) F (locally (vnorm d (vminus lim x))).
+Proof.
+  intros Hal HL. unfold vnorm. apply (flim_comp F (fun t => sq d (vminus (vscal (al t) (denoiser d n w y (al t) (si t) x)) x)) sqrt).
+  - unfold sq, dot. apply (flim_sum F d (fun k t => vminus (vscal (al t) (denoiser d n w y (al t) (si t) x)) x k * vminus (vscal (al t) (denoiser d n w y (al t) (si t) x)) x k)).
+    intros k Hk. specialize (HL k Hk). unfold vminus, vscal.
+    replace ((lim k - x k) * (lim k - x k)) with ((1 * lim k - x k) * (1 * lim k - x k)) by ring. flim.
+  - apply continuity_pt_filterlim, continuity_pt_sqrt, sq_nonneg.
+Qed.
+
+(** … and it may be 0: for the two points -1 and 1 of equal weight the score at 0 is 0 at every time. *)
+Theorem D2_tie_zero a s : 0 < s ->
+  is_derive (log_density 1 2 (fun _ => 1 / 2) (fun i _ => match i with O => -1 | _ => 1 end) a s (fun _ => 0) 0) 0 0.
+Proof.
+  intros Hs. assert (Hw : weights 2 (fun _ => 1 / 2)) by (split; [intros; lra|simpl; lra]).
+  set (y := fun i (_ : nat) => match i with O => -1 | _ => 1 end : R).
+  assert (D := D2_score 1 2 (fun _ => 1 / 2) y a s (fun _ => 0) 0 Hw Hs ltac:(lia)).
+  assert (Z : denoiser 1 2 (fun _ => 1 / 2) y a s (fun _ => 0) 0%nat = 0).
+  { rewrite denoiser_logit by lra.
+    assert (L : forall i, logit 1 a s (fun _ => 0) (y i) = logit 1 a s (fun _ => 0) (y 0%nat)).
+    { intros i. unfold logit, sq, dot. simpl. destruct i; simpl; field; lra. }
+    cbn [sumn]. rewrite (L 1%nat). unfold y. unfold Rdiv at 1. apply Rmult_eq_0_compat_r. ring. }
+  rewrite Z in D. replace ((a * 0 - 0) / s ^ 2) with 0 in D by (field; lra). exact D.
+Qed.
+
 Theorem D2_diverges {T : Type} (F : (T -> Prop) -> Prop) {FF : Filter F} (q si : T -> R) r k M : 0 < r -> (0 < k)%nat ->
   filterlim q F (locally r) -> filterlim si F (locally 0) -> F (fun t => 0 < si t) -> F (fun t => M < q t / si t ^ k).
 Proof.

@@ -71,6 +71,23 @@ Proof.
   unfold k, tau, ddim in *. field. auto.
 Qed.
 
+(** The slope in it is [(p eps - q xhat)/(p^2 + q^2)]: with both frozen, [x/k] is a straight line in the clock [tau]. *)
+Theorem E1_slope a s p q m e : p * a + q * s <> 0 -> p <> 0 \/ q <> 0 ->
+  (a * m + s * e) / (p * a + q * s) = (p * m + q * e) / (p ^ 2 + q ^ 2) + (p * e - q * m) / (p ^ 2 + q ^ 2) * ((p * s - q * a) / (p * a + q * s)).
+Proof. intros Hk Hpq. assert (p ^ 2 + q ^ 2 <> 0) by (destruct Hpq; nra). field. auto. Qed.
+
+(** With [p, q > 0] the chart is regular at both ends of time, [x/alpha] at the data and [x/sigma] at the noise. *)
+Theorem E1_regular a s p q : 0 <= a -> 0 <= s -> 0 <= p -> 0 <= q ->
+  (0 < p /\ 0 < q /\ 0 < a + s) \/ (0 < p /\ 0 < a) \/ (0 < q /\ 0 < s) -> 0 < p * a + q * s.
+Proof.
+  intros Ha Hs Hp Hq H. assert (0 <= p * a) by (apply Rmult_le_pos; auto). assert (0 <= q * s) by (apply Rmult_le_pos; auto).
+  destruct H as [[? [? ?]]|[[? ?]|[? ?]]].
+  - destruct Ha as [Ha| <-]; [assert (0 < p * a) by (apply Rmult_lt_0_compat; auto); lra|].
+    assert (0 < q * s) by (apply Rmult_lt_0_compat; lra). lra.
+  - assert (0 < p * a) by (apply Rmult_lt_0_compat; auto). lra.
+  - assert (0 < q * s) by (apply Rmult_lt_0_compat; auto). lra.
+Qed.
+
 (** From alpha_1 = 0 with the exact denoiser, which is the mean there: SingDiffusion's step. *)
 Theorem E1_singular mu x_1 a_s s_s s_1 : s_1 <> 0 ->
   ddim mu (eps_of x_1 mu 0 s_1) a_s s_s = Formulas.singular_step mu x_1 a_s s_s s_1.

@@ -244,14 +244,24 @@ Proof.
   rewrite sqrt_inv. apply atan_inv. apply sqrt_lt_R0; auto.
 Qed.
 
+(** Ends of time included *)
+Theorem F3_angle_ends a s lam : 0 <= a -> 0 <= s -> 0 < a + s -> 0 < lam -> angle s a (/ lam) = PI / 2 - angle a s lam.
+Proof.
+  intros Ha Hs Hp Hl. assert (0 < / lam) by (apply Rinv_0_lt_compat; auto).
+  destruct Ha as [Ha|<-]; [destruct Hs as [Hs|<-]|].
+  - apply F3_angle; auto.
+  - rewrite (proj1 (F1_angle_ends (/ lam) 1 a Rlt_0_1 H Ha)), (proj2 (F1_angle_ends lam a 1 Ha Hl Rlt_0_1)). ring.
+  - assert (0 < s) by lra. rewrite (proj2 (F1_angle_ends (/ lam) s 1 H0 H Rlt_0_1)), (proj1 (F1_angle_ends lam 1 s Rlt_0_1 Hl H0)). ring.
+Qed.
+
 (** Rectified flow from [t] to [1 - t] swaps its two numbers, and a grid that is run backwards at [1/lam] keeps the same. *)
-Theorem F3_mirror n al si lam : 0 < lam -> (forall k, (k <= n)%nat -> 0 < al k /\ 0 < si k) ->
+Theorem F3_mirror n al si lam : 0 < lam -> (forall k, (k <= n)%nat -> 0 <= al k /\ 0 <= si k /\ 0 < al k + si k) ->
   kept (/ lam) n (fun k => si (n - k)%nat) (fun k => al (n - k)%nat) = kept lam n al si.
 Proof.
   intros Hl H. unfold kept. rewrite (prodn_rev n (fun k => cos (angle (al (S k)) _ lam - _))).
   apply prodn_ext. intros k Hk.
-  destruct (H (n - k)%nat) as [? ?]; [lia|]. destruct (H (n - S k)%nat) as [? ?]; [lia|].
-  rewrite !F3_angle by auto.
+  destruct (H (n - k)%nat) as [? [? ?]]; [lia|]. destruct (H (n - S k)%nat) as [? [? ?]]; [lia|].
+  rewrite !F3_angle_ends by auto.
   replace (S (n - 1 - k))%nat with (n - k)%nat by lia. replace (n - 1 - k)%nat with (n - S k)%nat by lia.
   f_equal. ring.
 Qed.
@@ -262,14 +272,18 @@ Definition shifted (S t : R) : R := S * t / (1 + (S - 1) * t).
 Lemma tie_shifted_time t S : Formulas.shifted_time t S = shifted S t.
 Proof. unfold Formulas.shifted_time, shifted. f_equal. ring. Qed.
 
-Theorem F3_shift n (t : nat -> R) S lam : 0 < S -> 0 < lam -> (forall k, (k <= n)%nat -> 0 < t k <= 1) ->
+Theorem F3_shift n (t : nat -> R) S lam : 0 < S -> 0 < lam -> (forall k, (k <= n)%nat -> 0 <= t k <= 1) ->
   kept lam n (fun k => 1 - shifted S (t k)) (fun k => shifted S (t k))
   = kept (lam / S ^ 2) n (fun k => 1 - t k) (fun k => t k).
 Proof.
   intros HS Hl H. unfold kept. apply prodn_ext. intros k Hk.
   assert (HS2 : 0 < S ^ 2) by (apply pow_lt; auto).
-  assert (Q : forall u, 0 < u <= 1 -> angle (1 - shifted S u) (shifted S u) lam = angle (1 - u) u (lam / S ^ 2)).
-  { intros u [Hu Hu1]. assert (D : 0 < 1 + (S - 1) * u) by nra.
+  assert (Q : forall u, 0 <= u <= 1 -> angle (1 - shifted S u) (shifted S u) lam = angle (1 - u) u (lam / S ^ 2)).
+  { intros u [[Hu|<-] Hu1].
+    2:{ replace (shifted S 0) with 0 by (unfold shifted; field; lra). rewrite Rminus_0_r.
+        rewrite (proj2 (F1_angle_ends lam 1 1 Rlt_0_1 Hl Rlt_0_1)).
+        symmetry. apply (F1_angle_ends (lam / S ^ 2) 1 1); try lra. apply Rdiv_lt_0_compat; auto. }
+    assert (D : 0 < 1 + (S - 1) * u) by nra.
     assert (E1 : 1 - shifted S u = (1 - u) / (1 + (S - 1) * u)) by (unfold shifted; field; lra).
     assert (0 < shifted S u) by (unfold shifted; apply Rdiv_lt_0_compat; nra).
     assert (0 < lam / S ^ 2) by (apply Rdiv_lt_0_compat; auto).

@@ -27,7 +27,11 @@ class Coverage:
 COVERAGE: dict[str, Coverage] = {
     "A1": Coverage("both identities, for all real numbers with α ≠ 0", whole=True),
     "A2": Coverage("Bayes' rule as an identity of densities in R^d, and its degenerate end σ_s = 0", whole=True),
-    "A3": Coverage("the identity; that errors depend on g alone is A4's coordinate", whole=True),
+    "A3": Coverage(
+        "the identity; the kernel's density over the plug-in's in u, so that every divergence depends on g alone; W₂'s factor c",
+        whole=True,
+        laws=True,
+    ),
     "A4": Coverage(
         "the kernel by Bayes' rule is the mixture of bridges, as densities in R^d; the coordinate u",
         whole=True,
@@ -40,6 +44,11 @@ COVERAGE: dict[str, Coverage] = {
         "KL ≤ ½ g tr C; TV ≤ ½√(g tr C); tr C ≤ D²(n−1)/2n for n points",
         laws=True,
         missing="the two sharper bounds on TV; the diameter bound where d < n − 1 (Jung's theorem)",
+    ),
+    "B4": Coverage(
+        "the integral and the rate, with mmse the mean of the posterior's own trace, and that the posterior at s is Bayes' of that at t",
+        whole=True,
+        laws=True,
     ),
     "B5": Coverage("the equality, and that KL(P‖M) is not negative", whole=True, laws=True),
     "B6": Coverage(
@@ -54,6 +63,11 @@ COVERAGE: dict[str, Coverage] = {
         "every β and every diagonal S ≥ 0 in coordinates along the eigenvectors, which contains the S that is run",
         laws=True,
         missing="S with a negative eigenvalue, or with other eigenvectors than the covariance's",
+    ),
+    "B11": Coverage(
+        "the integral, and that the mean of tr C falls at the mean of ‖C‖_F²",
+        laws=True,
+        missing="the two bounds by the diameter",
     ),
     "B12": Coverage(
         "TV ≤ √(U/2) and TV ≤ √(1 − e^−U) for every upper bound U of KL",
@@ -80,7 +94,7 @@ COVERAGE: dict[str, Coverage] = {
         laws=True,
         missing="that the closed form is the divergence of Gaussian data, as an integral",
     ),
-    "C6": Coverage("both gains", whole=True, laws=True),
+    "C6": Coverage("both gains, and the negative example", whole=True, laws=True),
     "C7": Coverage(
         "the flow as a differential equation, ends of time and λ = 0 included; the three starts; brightness", whole=True
     ),
@@ -98,11 +112,13 @@ COVERAGE: dict[str, Coverage] = {
         whole=True,
         laws=True,
     ),
-    "D2": Coverage("Tweedie's formula, the divergence with its remainder, the mean square", whole=True, laws=True),
+    "D2": Coverage(
+        "Tweedie's formula, the divergence with its remainder, ties, the mean square", whole=True, laws=True
+    ),
     "D3": Coverage(
         "KL ≥ ½ log det(I + gC) − H(p) for M, and that it is unbounded; the distance to a point",
         laws=True,
-        missing="the kernel at s = 0, other Gaussians than M, the meeting as g → ∞, the law of the denoiser",
+        missing="the kernel at s = 0, other Gaussians than M, the meeting as g → ∞; W₂ of the denoiser's law is F4's, on a line",
     ),
     "D4": Coverage(
         "the normal score of data on a subspace; its value on it in VP and rectified flow",
@@ -119,8 +135,30 @@ COVERAGE: dict[str, Coverage] = {
     "F1": Coverage("a step, a grid, no gain, that only γ enters; ends of time included", whole=True),
     "F2": Coverage("the first step, what it keeps, and what a noise start keeps", whole=True),
     "F3": Coverage("the mirror of angles and of grids, and the shift", whole=True),
-    "F7": Coverage("what zero-init costs against a mean start from any estimate", whole=True, laws=True),
+    "F4": Coverage(
+        "the last step: mmse is the cost of a coupling, and what every coupling costs once the step is divided by its cosine",
+        laws=True,
+        missing="the first step's γ³ (B6), that mmse is exponentially small, more than one dimension",
+    ),
+    "F5": Coverage(
+        "the integral, what matching any choice of directions takes away, the affine flow of Gaussian data",
+        laws=True,
+        missing="that the flow of other data keeps KL",
+    ),
+    "F6": Coverage(
+        "the shift, the eigenvalues of enlarged pictures of any law, the limit of the matched sampler",
+        whole=True,
+        laws=True,
+    ),
+    "F7": Coverage(
+        "what zero-init costs against a mean start from any estimate, and that a right mean may lose",
+        whole=True,
+        laws=True,
+    ),
     "F8": Coverage("one eigenvalue: equal angles are the best of all grids", missing="several eigenvalues"),
     "F9": Coverage("a step's variance, the recursion, and what one step misses at η = 1", whole=True),
+    "F10": Coverage(
+        "any rule that is linear in all states before it, in the denoiser's answers and in the noises", whole=True
+    ),
     "Golden": Coverage("KL at three gaps to 1e-8 with tails, χ² exactly", whole=True),
 }

@@ -162,8 +162,10 @@ def axioms(printed: str) -> list[str]:
     return sorted({MACHINE if PRIMITIVE.match(name) else name for name in names})
 
 
-def record(folder: Path, found: dict[str, list[tuple[str, str]]], rests: dict[str, list[str]]) -> dict[str, Any]:
-    """The content of `proved.json`."""
+def record(
+    checked: dict[str, str], found: dict[str, list[tuple[str, str]]], rests: dict[str, list[str]]
+) -> dict[str, Any]:
+    """The content of `proved.json`, with the digests of the files that were checked."""
     statements = {}
     for statement, covered in COVERAGE.items():
         names = [theorem for _, theorem in found.get(statement, ())]
@@ -177,7 +179,7 @@ def record(folder: Path, found: dict[str, list[tuple[str, str]]], rests: dict[st
             "twins": twins,
             "axioms": rests[statement],
         }
-    return {"sha256": digests(folder), "twins_axioms": rests[TWINS], "statements": statements}
+    return {"sha256": checked, "twins_axioms": rests[TWINS], "statements": statements}
 
 
 def table(content: dict[str, Any]) -> str:
@@ -223,12 +225,13 @@ def prove(folder: Path = FOLDER, formulas: str | None = None) -> dict[str, Any]:
         for path in sources(folder):
             shutil.copy(path, work)
         (work / PATH.name).write_text(definitions() if formulas is None else formulas, encoding="utf-8")
+        checked = digests(work)  # a file that is changed while Coq is at work has not been checked
         build(work)
         rests = assumptions(work, grouped(names))
     for statement, used in rests.items():
         if wrong := [axiom for axiom in used if axiom not in (*ALLOWED, MACHINE)]:
             raise ProofError(f"{statement} rests on {', '.join(wrong)}")
-    return record(folder, names, rests)
+    return record(checked, names, rests)
 
 
 def main() -> int:

@@ -6,9 +6,11 @@ import re
 
 import pytest
 
+from docs.book.formal import summary, theorem
 from docs.book.source import STATEMENT, definitions, naming
-from docs.book.statement import claim_module, counted, linked
+from docs.book.statement import claim_module, counted, linked, verdict
 from proofs_checks.harness import load_claims
+from proofs_checks.proof import formal_statements
 from tests.docs.conftest import CELL, DOCS, ROOT
 
 STATEMENTS = [
@@ -40,6 +42,7 @@ def test_page_has_all_parts(statement):
     for part in (
         f":::{{statement}} {statement}\n",
         "**Proof.**",
+        f":::{{formal}} {statement}\n",
         f'check("{statement}")',
         "**Where it stops",
         "drawing(",
@@ -110,9 +113,11 @@ def test_sources_are_papers_or_the_page():
 def test_counts_are_of_the_claims():
     """One sentence for every page, so that no page can contradict another."""
     claims = load_claims().values()
-    whole = sum(claim.whole for claim in claims)
-    assert f"Of the {len(claims)} claims {whole} are *proved*" in counted()
-    assert f"The other {len(claims) - whole} are *supported*" in counted()
+    verdicts = [verdict(claim) for claim in claims]
+    assert counted().startswith(f"Of the {len(claims)} claims ")
+    assert set(verdicts) == {"proved: formal", "proved: symbolic", "supported"}
+    for word in set(verdicts):
+        assert f"{verdicts.count(word)} {word}" in counted()
     for page in ("index.md", "open.md", "claims.md"):
         text = (DOCS / page).read_text(encoding="utf-8")
         assert not re.search(r"\b\d+ (of \d+ )?claims|prove every", text), page
@@ -128,3 +133,15 @@ def test_ids_become_links_outside_of_code():
     line = linked("`B3` and B3, E*x, B99, B3-like (A1 to A5)", {"B3", "A1", "A5"})
     assert line == r"``B3`` and :ref:`B3 <b3>`, E\*x, B99, B3-like (:ref:`A1 <a1>` to :ref:`A5 <a5>`)"
     assert STATEMENT.findall("SD1, B12, A1:, C2/x, xB3") == ["B12", "A1"]
+
+
+def test_pages_say_what_coq_proves_and_what_not():
+    """From the committed records, so that no page can claim more than the record."""
+    whole, part = formal_statements()["B1"], formal_statements()["B3"]
+    assert summary(whole, {"B.v"}).startswith(
+        "**In Coq** all of the statement is proved, for every finite law in every dimension"
+    )
+    assert part["missing"] in summary(part, {"B.v"}) and "a part of the statement" in summary(part, {"B.v"})
+    code, steps = theorem("A3_gap", {"statement": "a < b", "steps": [["lra.", "⊢ a < b", 2]]})
+    assert code.astext() == "Theorem A3_gap :\n  a < b."
+    assert "a &lt; b" in steps.astext() and "2 goals" in steps.astext()

@@ -57,7 +57,8 @@ def test_verify_writes_its_contract(tmp_path):
     assert written["seed"] == 3 and written["version"] and written["device"] and written["command"]
     assert written["data"] == {"name": "digits", "points": 1797, "dim": 64}
     a1, a4 = written["claims"]
-    assert (a1["id"], a1["verdict"], a4["verdict"]) == ("A1", "proved", "supported")
+    assert (a1["id"], a1["verdict"], a1["proof"]) == ("A1", "proved", "formal")
+    assert (a4["verdict"], a4["proof"], a4["formal"]["whole"]) == ("proved", "formal", True)
     assert {"method", "scope", "verdict", "measured", "relation", "bound", "margin", "where", "remedy"} == set(
         a1["methods"][0]
     )

@@ -4,11 +4,12 @@ import dataclasses
 
 import pytest
 
+from proofs_checks import proof
 from proofs_checks.claim import Check, Claim, Outcome
 from proofs_checks.context import Context
 from proofs_checks.harness import exit_status, load_claims, run_claim, select, statistical_checks, steps
 from proofs_checks.outcome import at_most
-from singtheory import InputError
+from singtheory import InputError, formula
 
 
 def at_most_side(sides, _: Context) -> Outcome:
@@ -102,8 +103,46 @@ def test_proved_only_by_a_check_of_the_whole_statement(context):
         outcome = at_most_side(sides, context)
         return dataclasses.replace(outcome, verdict="proved") if outcome.verdict == "supported" else outcome
 
-    assert run_claim(claim_with(proves, whole=True), context).verdict == "proved"
-    assert run_claim(claim_with(proves, whole=False), context).verdict == "supported"
+    found = run_claim(claim_with(proves, whole=True), context)
+    assert (found.verdict, found.proof, found.stated) == ("proved", "symbolic", "proved: symbolic")
+    found = run_claim(claim_with(proves, whole=False), context)
+    assert (found.verdict, found.proof, found.stated) == ("supported", None, "supported")
+
+
+def test_a_formal_proof_of_the_whole_statement_is_the_strongest_word(context, monkeypatch):
+    monkeypatch.setattr(proof, "formal_statements", lambda: {"T1": {"whole": True}})
+    found = run_claim(claim_with(at_most_side), context)
+    assert (found.verdict, found.proof, found.stated) == ("proved", "formal", "proved: formal")
+    assert found.holds
+    for verdict in ("refuted", "undecided", "vacuous"):  # a proof does not outvote a check
+        found = run_claim(claim_with(always(verdict)), context)
+        assert found.verdict == found.stated == ("refuted" if verdict == "refuted" else "undecided")
+        assert found.proof is None
+    monkeypatch.setattr(proof, "formal_statements", lambda: {"T1": {"whole": False}})
+    assert run_claim(claim_with(at_most_side), context).stated == "supported"
+
+
+@pytest.fixture
+def planted_constant(monkeypatch):
+    """The bound of B3 with another constant than the one that Coq proves."""
+    proof.formal_statements.cache_clear()
+    monkeypatch.setattr(formula, "kl_trace_bound", lambda gap, trace: gap * trace / 3)
+    monkeypatch.setattr(formula.kl_trace_bound, "__module__", "singtheory.formula.gaussian_error")
+    yield
+    proof.formal_statements.cache_clear()
+
+
+def test_verify_says_formal_only_where_the_record_belongs_to_the_formulas(context, planted_constant):
+    """D2 is proved by Coq and has no symbolic check; with a constant changed that no proof has seen nothing is formal any more."""
+    claims = load_claims()
+    assert proof.formal_statements() == {}
+    assert {proof.proof_of(claim) for claim in claims.values()} == {"symbolic", None}
+    assert run_claim(claims["A1"], context).stated == "proved: symbolic"
+
+
+def test_counts_of_verdicts_stand_in_the_order_of_their_strength():
+    said = ["supported", "proved: symbolic", "proved: formal", "supported", "refuted"]
+    assert proof.counted(said) == "1 proved: formal, 1 proved: symbolic, 2 supported, 1 refuted"
 
 
 def test_steps_are_announced(context):

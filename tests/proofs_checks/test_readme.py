@@ -38,6 +38,18 @@ def test_counts_come_from_the_verdicts():
     assert "3 claims: 1 proved, 2 supported." in readme.claims_table({**VERIFIED, "claims": claims})
 
 
+def test_what_proves_a_claim_is_said_and_counted():
+    claim = VERIFIED["claims"][0]
+    claims = [
+        claim | {"proof": "formal"},
+        claim | {"proof": "symbolic"},
+        claim | {"verdict": "supported", "proof": None},
+    ]
+    table = readme.claims_table({**VERIFIED, "claims": claims})
+    assert "| A1 | Composition | proved: formal |" in table and "| A1 | Composition | proved: symbolic |" in table
+    assert "3 claims: 1 proved: formal, 1 proved: symbolic, 1 supported." in table
+
+
 def test_table_replaces_the_old_one():
     text = f"head\n{readme.OPEN}\nold\n{readme.CLOSE}\ntail"
     assert readme.with_table(text, "new") == f"head\n{readme.OPEN}\nnew\n{readme.CLOSE}\ntail"

@@ -1,5 +1,8 @@
 """What statements once said too widely, each with the example that shows it, and what they said too narrowly."""
 
+import math
+from fractions import Fraction
+
 import pytest
 import torch
 
@@ -63,6 +66,22 @@ def test_e1_no_kept_noise_beyond_eta_one():
     assert formula.ddim_kept_var(1.0, a, var, 0.9) > 0
     assert formula.ddim_kept_var(1.5, a, var, 0.9) < 0
     assert "0 \\le \\eta \\le 1" in CLAIMS["E1"].statement
+
+
+def test_f7_zero_init_may_be_better_than_the_right_mean():
+    """The golden law at α = .6, by exact fractions: `½[(α² − γ) tr Σ + α²μ² + σ² − 1 − log σ²]` is negative."""
+    points, weights = (
+        (Fraction(-13, 10), Fraction(1, 5), Fraction(11, 10)),
+        (Fraction(1, 5), Fraction(1, 2), Fraction(3, 10)),
+    )
+    mean = sum(w * y for w, y in zip(weights, points, strict=True))
+    var = sum(w * y**2 for w, y in zip(weights, points, strict=True)) - mean**2
+    alpha2, sigma2 = Fraction(9, 25), Fraction(16, 25)
+    rational = (alpha2 - alpha2 / sigma2) * var + alpha2 * mean**2 + sigma2 - 1
+    expected = (float(rational) - math.log(sigma2)) / 2
+    found = CLAIMS["F7"].sides["cost"](0.6, 0.8, float(mean**2), 0.0, float(var), 1, math)
+    assert found == pytest.approx(expected, rel=1e-12) and found < 0
+    assert "golden law" in CLAIMS["F7"].statement
 
 
 def test_what_is_conditional_is_not_called_proved():
