@@ -53,6 +53,7 @@ class FirstStep(NamedTuple):
         of_output: the factor of the model's output.
         sign: the model's output is `sign (x − x̂)/σ`.
         stages: how many calls of `step` make the first step; 2 for Heun's.
+        rising: whether the scheduler's sigmas run from 0 to 1, as 1 − σ.
     """
 
     alpha: float
@@ -64,6 +65,11 @@ class FirstStep(NamedTuple):
     of_output: float
     sign: int
     stages: int
+    rising: bool
+
+    def sigma_at(self, sigma: float) -> float:
+        """σ for one of the scheduler's sigmas."""
+        return 1 - sigma if self.rising else sigma
 
     def x_hat(self, sample: Tensor, model_output: Tensor) -> Tensor:
         """The image that the network means, of the shape of both."""
@@ -123,7 +129,7 @@ def first_step(
     check_start(found, scheduler)
     components = checked(x_1, model_output, mean, spread)
     began = Began.of(scheduler)
-    told = scheduler.timesteps[began.index] if timestep is None else timestep
+    told = scheduler.timesteps[began.begin] if timestep is None else timestep
     result = scheduler.step(model_output, told, x_1, **step)
     plain = result[0] if isinstance(result, tuple) else result.prev_sample
     began.at_second(scheduler, found.stages)
@@ -208,7 +214,7 @@ def measured(scheduler: Scheduler) -> FirstStep:
     name = type(scheduler).__name__
     if not matches_flow(scheduler):
         raise InputError(f"{name}: matches no flow; its start is mended by initial_latents")
-    index = Began.of(scheduler).index
+    index = Began.of(scheduler).begin
     sigmas = getattr(scheduler, "sigmas", None)
     if not isinstance(sigmas, Tensor) or sigmas.ndim != 1 or len(sigmas) < index + 2:
         raise InputError(f"{name}: holds no grid of sigmas, so its first step is not known; use another scheduler")
@@ -216,15 +222,15 @@ def measured(scheduler: Scheduler) -> FirstStep:
     now, after = (float(s) for s in sigmas[index : index + 2].double().cpu())
     stages = _stages(scheduler, index)
     # a network gives (x − x̂)/σ or its negative, and sigmas run from 1 to 0 or from 0 to 1: what is measured fits one pair
-    for sign, (sigma, sigma_s) in itertools.product((1, -1), ((now, after), (1 - now, 1 - after))):
+    for sign, rising in itertools.product((1, -1), (False, True)):
+        sigma, sigma_s = (1 - now, 1 - after) if rising else (now, after)
         if sigma <= 0:
             continue
-        keeps = kept + sign * given / sigma
-        x_hat = -sign * given / sigma
-        alpha = max(0.0, 1 - sigma)
-        found = FirstStep(alpha, sigma, keeps * alpha + x_hat, sigma_s, keeps * sigma, kept, given, sign, stages)
-        off = (found.alpha_s + sigma_s - 1, math.hypot(found.kept_std, drawn) - sigma_s)
-        if max(map(abs, off)) <= FIT and found.alpha_s >= 0:
+        keeps, alpha = kept + sign * given / sigma, max(0.0, 1 - sigma)
+        alpha_s = keeps * alpha - sign * given / sigma
+        found = FirstStep(alpha, sigma, alpha_s, sigma_s, keeps * sigma, kept, given, sign, stages, rising)
+        off = (alpha_s + sigma_s - 1, math.hypot(found.kept_std, drawn) - sigma_s)
+        if max(map(abs, off)) <= FIT and alpha_s >= 0:
             return found
     raise InputError(
         f"{name}: its first step gives {kept:.4g} of the latents and {given:.4g} of the model's output from sigma {now:.4g} to {after:.4g}, "
@@ -236,11 +242,11 @@ class Began(NamedTuple):
     """A scheduler before its first step.
 
     Attributes:
-        index: of its first timestep.
+        begin: index of its first timestep.
         state: its attributes.
     """
 
-    index: int
+    begin: int
     state: dict[str, Any]
 
     @classmethod
@@ -261,7 +267,7 @@ class Began(NamedTuple):
     def at_second(self, scheduler: Scheduler, stages: int) -> None:
         """Let the scheduler be as it was, but at the timestep after the first step."""
         vars(scheduler).update(self.state)
-        scheduler._step_index = self.index + stages
+        scheduler._step_index = self.begin + stages
 
 
 def _stages(scheduler: Scheduler, index: int) -> int:

@@ -22,6 +22,7 @@ from torch import Tensor
 from singdiffusion import flow_layout
 from singdiffusion.distilled import refuse_distilled
 from singdiffusion.flow import HOOKED, START_GAP, Began, FirstStep, checked, components_of, measured, mended
+from singdiffusion.flow_corrected import Corrections, factors
 from singdiffusion.flow_layout import Layout
 from singdiffusion.flow_sources import Asked, Sources
 from singdiffusion.schedule import Scheduler
@@ -74,7 +75,7 @@ class FlowHook:
             refuse_distilled(pipe)
         self.sing, self.pipe = sing, pipe
         self.scheduler: Any = None
-        self._sources = Sources(asked, pipe)
+        self._sources, self._asked = Sources(asked, pipe), asked
         self._check(pipe.scheduler)
         self._own = {name: getattr(pipe, name) for name in LISTENED if hasattr(pipe, name)}
         self._layouts: dict[tuple[Any, ...], Layout | None] = {}
@@ -83,6 +84,7 @@ class FlowHook:
         self._x_1: Tensor | None = None
         self._timed = False
         self._still = 0
+        self._corrections: Corrections | None = None
 
     def install(self) -> None:
         """Put the methods in their places."""
@@ -131,7 +133,7 @@ class FlowHook:
     def set_timesteps(self, *args: Any, **kwargs: Any) -> Any:
         """The scheduler's own; where it starts is seen once there are latents too."""
         found = self._set_timesteps(*args, **kwargs)
-        self._timed, self._still = True, 0
+        self._timed, self._still, self._corrections = True, 0, None
         if self._made is not None:
             self._begin()
         return found
@@ -143,7 +145,7 @@ class FlowHook:
             self._still -= 1
             return _like(self._step_result, bound["sample"])
         if not self._starts(bound["timestep"]):
-            return self._step(*args, **kwargs)
+            return self._later(lambda: self._step(*args, **kwargs))
         return self._first(bound, lambda: self._step(*args, **kwargs))
 
     def _first(self, bound: Any, step: Callable[[], Any]) -> Any:
@@ -159,7 +161,19 @@ class FlowHook:
         plain = result[0] if isinstance(result, tuple) else result.prev_sample
         began.at_second(self.scheduler, first.stages)
         self._still, self._step_result = first.stages - 1, result
+        if self._asked.corrected and components is not None:
+            centre = first.x_hat(sample, output) if mean is None else mean.expand_as(sample)
+            self._corrections = Corrections.of(self.scheduler, first, components, centre)
         return _like(result, mended(plain, sample, output, first, mean, components))
+
+    def _later(self, step: Callable[[], Any]) -> Any:
+        """A step that is not the first, corrected where that is asked for."""
+        index = getattr(self.scheduler, "step_index", None)
+        result = step()
+        if self._corrections is None or index is None:
+            return result
+        plain = result[0] if isinstance(result, tuple) else result.prev_sample
+        return _like(result, self._corrections.applied(index, plain))
 
     def _starts(self, timestep: Any) -> bool:
         """Whether the scheduler is at its first timestep."""
@@ -224,7 +238,11 @@ class FlowHook:
                 raise InputError(
                     f"{type(scheduler).__name__}: a singular step is attached to it already; detach it first"
                 )
-        measured(stepping(scheduler))
+        probe = stepping(scheduler)
+        first = measured(probe)
+        if self._asked.corrected:
+            Began.of(probe).at_second(probe, first.stages)
+            factors(probe, first, torch.ones(1))
 
     def _follow(self) -> None:
         """Hook the scheduler that the pipeline has now."""
