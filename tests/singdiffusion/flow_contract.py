@@ -1,0 +1,271 @@
+"""What `SingDiffusion` must do to every flow pipeline of diffusers, and whether it does: right, or refused at attach.
+
+A run is listened to from outside, where the pipeline calls `scheduler.step`. Every step that starts at σ = 1 must give
+`α_s m + σ_s x_1 + Σ_k (√(α_s² λ_k + σ_s²) − σ_s) ⟨x_1, φ_k⟩ φ_k` with m the network's own mean image, here in float64 from what the pipeline
+gave to that step. `python -m tests.singdiffusion.flow_contract` runs all pipelines and writes the counts to `flow_pipelines.json` beside it.
+"""
+
+import collections
+import functools
+import json
+import logging
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from singdiffusion import SingDiffusion
+from singtheory.errors import InputError
+from tests.singdiffusion import flow_families
+
+RECORD = Path(__file__).with_name("flow_pipelines.json")
+"""What was found for each pipeline."""
+
+TOLERANCE = 1e-3
+"""Of the state after the first step, against its size."""
+
+STD = (20.0, 5.0)
+"""Deviations along the known directions: so wide that a step which is not mended is far from the formula."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of `scheduler.step`: what it was given and gave, and the sigmas before it."""
+
+    output: Tensor
+    sample: Tensor
+    result: Tensor
+    index: int
+    sigmas: Tensor
+
+
+@dataclass
+class Found:
+    """What a pipeline does with the singular step.
+
+    Args:
+        verdict: `right`, `refused`, `wrong` or `not built`.
+        reason: why, in one line; empty for `right`.
+        stepped: shape of what the scheduler steps.
+        directions: how directions were given: as `pictures`, or as what is `stepped`.
+        error: largest error of a first step, of its size.
+        unmended: the same of the step as it was, which must be far.
+        first_steps: how many steps started at σ = 1.
+        below: what happens below full strength; empty where a pipeline has no strength.
+    """
+
+    verdict: str
+    reason: str = ""
+    stepped: list[int] | None = None
+    directions: str = ""
+    error: float | None = None
+    unmended: float | None = None
+    first_steps: int = 0
+    below: str = ""
+
+
+class Spy:
+    """In the place of `scheduler.step`: keeps what goes in and out. A copy of the scheduler has its own step again."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler, self.inner, self.steps = scheduler, scheduler.step, []
+        functools.update_wrapper(self, scheduler.step)
+        scheduler.step = self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        made = memo.get(id(self.scheduler))
+        return self if made is None else MethodType(type(made).step, made)
+
+    def __call__(self, model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """The scheduler's own."""
+        scheduler = self.scheduler
+        before, given = sample.double(), model_output.double()
+        found = self.inner(model_output, timestep, sample, *args, **kwargs)
+        after = found[0] if isinstance(found, tuple) else found.prev_sample
+        index = 0 if getattr(scheduler, "step_index", None) is None else scheduler.step_index - 1
+        self.steps.append(Step(given, before, after.double(), index, scheduler.sigmas.double()))
+        return found
+
+
+class Drawn(TorchFunctionMode):
+    """Keeps every tensor of normal noise that is drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noises: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What torch calls in the place of its functions."""
+        found = func(*args, **(kwargs or {}))
+        if func in (torch.randn, torch.randn_like):
+            self.noises.append(found)
+        return found
+
+
+def plain_run(name: str, **call: Any) -> tuple[list[Step], list[Tensor], Any]:
+    """Steps of a pipeline as it is, the noise that it drew, and its result."""
+    pipe = flow_families.build(name)
+    spy, drawn = Spy(pipe.scheduler), Drawn()
+    with torch.no_grad(), drawn:
+        result = pipe(**flow_families.arguments(pipe, **call))
+    return spy.steps, drawn.noises, _first_of(result)
+
+
+def _first_of(result: Any) -> Any:
+    return result[0] if isinstance(result, tuple) else next(iter(result.values()))
+
+
+def orthonormal(shape: tuple[int, ...], count: int = len(STD)) -> Tensor:
+    """Orthonormal directions, shape (count, *shape), float64."""
+    rows = torch.randn(math.prod(shape), count, dtype=torch.float64, generator=torch.Generator().manual_seed(11))
+    return torch.linalg.qr(rows).Q.mT.reshape(count, *shape)
+
+
+def order_of(stepped: Tensor, noises: list[Tensor]) -> tuple[tuple[int, ...], Tensor] | None:
+    """Shape of the noise that was drawn, and the entry of it for each entry of what is stepped, by equal values; None if it is not it."""
+    values, order = stepped.flatten().sort()
+    for noise in reversed(noises):
+        if noise[0].numel() == stepped.numel() and noise[0].ndim in (3, 4):
+            drawn, entries = noise[0].double().flatten().sort()
+            if torch.equal(drawn, values):
+                return tuple(noise.shape[1:]), torch.empty_like(order).index_copy_(0, order, entries)
+    return None
+
+
+def directions(first: Step, noises: list[Tensor]) -> tuple[str, Tensor, Tensor]:
+    """How directions are given, as they are given, and as they lie in what is stepped.
+
+    Pictures (channels, height, width) where the noise is drawn so, or with frames after the channels, which share them. Else as stepped.
+    """
+    shape = tuple(first.sample.shape[1:])
+    found = order_of(first.sample[0], noises)
+    if found is None or len(found[0]) not in (3, 4):
+        basis = orthonormal(shape)
+        return "stepped", basis, basis
+    drawn, order = found
+    picture = drawn if len(drawn) == 3 else (drawn[0], *drawn[2:])
+    basis = orthonormal(picture)
+    whole = basis if len(drawn) == 3 else basis[:, :, None].expand(-1, *drawn) / drawn[1] ** 0.5
+    return "pictures", basis, whole.flatten(1)[:, order].reshape(-1, *shape)
+
+
+def formula(step: Step, basis: Tensor, std: Tensor) -> Tensor:
+    """The state after a step from σ = 1, in float64."""
+    now, after = (float(sigma) for sigma in step.sigmas[step.index : step.index + 2])
+    sign = 1.0 if now > after else -1.0
+    sigma_s = after if sign > 0 else 1 - after
+    alpha_s = 1 - sigma_s
+    x_1, rows = step.sample.flatten(1), basis.flatten(1)
+    mean = x_1 - sign * step.output.flatten(1)
+    wider = (alpha_s**2 * std**2 + sigma_s**2).sqrt() - sigma_s
+    return (alpha_s * mean + sigma_s * x_1 + (wider * (x_1 @ rows.mT)) @ rows).reshape(step.sample.shape)
+
+
+def starts_at_one(step: Step) -> bool:
+    """Whether a step starts at σ = 1."""
+    now, after = (float(sigma) for sigma in step.sigmas[step.index : step.index + 2])
+    return (now if now > after else 1 - now) > 1 - 2.5e-3
+
+
+def off(got: Tensor, want: Tensor) -> float:
+    """The error of a state, of its size."""
+    return float((got - want).norm() / want.norm())
+
+
+def contract(name: str, **call: Any) -> Found:
+    """Attach to a tiny pipeline of that class, run it, and compare."""
+    if name in flow_families.NOT_BUILT:
+        return Found("not built", flow_families.NOT_BUILT[name])
+    steps, noises, _ = plain_run(name, **call)
+    kind, basis, laid = ("stepped", *[torch.eye(1)] * 2) if not steps else directions(steps[0], noises)
+    std = torch.tensor(STD, dtype=torch.float64)
+    if kind == "pictures" and len(noises) and laid.ndim > 1 and order_of(steps[0].sample[0], noises)[0].__len__() == 4:
+        frames = order_of(steps[0].sample[0], noises)[0][1]
+    else:
+        frames = 1
+    pipe = flow_families.build(name)
+    sing = SingDiffusion(spread=(basis.float(), std.float()), mean="network")
+    try:
+        sing.attach(pipe)
+    except InputError as refusal:
+        return Found("refused", str(refusal), below="")
+    shape = list(steps[0].sample.shape[1:]) if steps else None
+    found = Found("wrong", stepped=shape, directions=kind)
+    spy = Spy(pipe.scheduler)
+    try:
+        with torch.no_grad():
+            pipe(**flow_families.arguments(pipe, **call))
+    except Exception as error:
+        found.reason = f"raised at the call: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return found
+    firsts = [step for step in spy.steps if starts_at_one(step)]
+    found.first_steps = len(firsts)
+    if not firsts:
+        found.reason = "no step of its scheduler starts at sigma 1, and nothing was said"
+        return found
+    wide = std * frames**0.5
+    found.error = max(off(step.result, formula(step, laid, wide)) for step in firsts)
+    found.unmended = min(off(formula(step, laid, 0 * wide), formula(step, laid, wide)) for step in firsts)
+    if found.error <= TOLERANCE < found.unmended:
+        found.verdict = "right"
+    else:
+        found.reason = "the first step is not that of the formula"
+    return found
+
+
+class Lines(logging.Handler):
+    """Keeps the log lines of the package."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        self.lines.append(f"{record.levelname}: {record.getMessage()}")
+
+
+def below_full_strength(name: str, strength: str = "strength") -> str:
+    """What happens at strength 0.5: must be `left alone and said`."""
+    call = {strength: 0.5, "num_inference_steps": 4}
+    plain, _, result = plain_run(name, **call)
+    pipe = flow_families.build(name)
+    basis = orthonormal(tuple(plain[0].sample.shape[1:])).float()
+    SingDiffusion(spread=(basis, torch.tensor(STD)), mean="network").attach(pipe)
+    heard = Lines()
+    logger = logging.getLogger("singdiffusion")
+    logger.addHandler(heard)
+    try:
+        with torch.no_grad():
+            mine = _first_of(pipe(**flow_families.arguments(pipe, **call)))
+    finally:
+        logger.removeHandler(heard)
+    said = any(line.startswith("WARNING") and "left as it is" in line for line in heard.lines)
+    same = torch.equal(torch.as_tensor(mine), torch.as_tensor(result))
+    return f"{'left alone' if same else 'changed'} and {'said' if said else 'not said'}"
+
+
+def record(found: dict[str, Found]) -> dict[str, Any]:
+    """The counts and each pipeline's line, for the file."""
+    counts = collections.Counter(one.verdict for one in found.values())
+    kept = {
+        name: {key: value for key, value in asdict(one).items() if value not in (None, "", 0)} for name, one in found.items()
+    }
+    return {"counts": dict(sorted(counts.items())), "pipelines": kept}
+
+
+def main() -> None:
+    """Run all, print the counts, write the file."""
+    found = {name: contract(name) for name in flow_families.flow_pipelines()}
+    made = record(found)
+    RECORD.write_text(json.dumps(made, indent=1) + "\n")
+    print(made["counts"])
+
+
+if __name__ == "__main__":
+    main()
