@@ -24,32 +24,36 @@ class Layout:
         drawn: shape of the noise as it is drawn, without the batch.
         stepped: shape of what is stepped, without the batch.
         order: entry of the drawn noise for each entry of what is stepped, flattened; None where they are the same.
-        channel_axis: of `drawn`.
+        axes: the axes of `drawn` that are channels, [frames,] height and width; None for those in this order.
     """
 
     drawn: tuple[int, ...]
     stepped: tuple[int, ...]
     order: Tensor | None
-    channel_axis: int = 0
-
-    @property
-    def channels(self) -> int:
-        """Of the noise."""
-        return self.drawn[self.channel_axis]
+    axes: tuple[int, ...] | None = None
 
     @property
     def frames(self) -> int | None:
         """Of the noise; None for pictures."""
-        return None if len(self.drawn) == 3 else self.drawn[1 - self.channel_axis]
+        return None if len(self.drawn) != 4 else self.drawn[1 if self.axes is None else self.axes[1]]
 
-    def of_channels(self, channels: int) -> "Layout":
-        """With the channels found among the axes of videos. Raises `InputError` where there are none of that number."""
-        for axis in range(len(self.drawn) - 2):
-            if self.drawn[axis] == channels:
-                return Layout(self.drawn, self.stepped, self.order, axis)
+    def of_pictures(self, channels: int, *sizes: int) -> "Layout":
+        """With the axes found by the channels, and by height and width where they are told.
+
+        Raises:
+            InputError: where no axes are of those sizes.
+        """
+        for axes in _AXES.get(len(self.drawn), ()):
+            if self.drawn[axes[0]] == channels and (not sizes or tuple(self.drawn[axis] for axis in axes[-2:]) == sizes):
+                return Layout(self.drawn, self.stepped, self.order, axes)
+        of = (channels, *sizes) if sizes else f"{channels} channels"
         raise InputError(
-            f"average image or spread of {channels} channels: the pipeline's latents are of shape {self.drawn}; use one made for them"
+            f"average image or spread of {of}: the pipeline's latents are of shape {self.drawn}; use one made for them, of that size"
         )
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether latents of that shape are stepped in this order: axes of one entry may come and go."""
+        return _long(shape) == _long(self.stepped)
 
     def unpacked(self, latents: Tensor) -> Tensor:
         """Stepped latents (batch, *stepped) as (batch, channels, [frames,] height, width)."""
@@ -57,13 +61,16 @@ class Layout:
         if self.order is not None:
             order = self.order.to(flat.device)
             flat = torch.empty_like(flat).index_copy_(1, order, flat)
-        return self._front(flat.unflatten(1, self.drawn))
+        whole = flat.unflatten(1, self.drawn)
+        return whole if self.axes is None else whole.permute(0, *(axis + 1 for axis in self.axes))
 
     def packed(self, images: Tensor) -> Tensor:
         """Images (n, channels, height, width), or of videos one for all frames, as the pipeline steps them, (n, *stepped)."""
         if self.frames is not None and images.ndim == 4:
             images = images[:, :, None].expand(-1, -1, self.frames, -1, -1)
-        flat = self._front(images).flatten(1)
+        axes = range(images.ndim - 1) if self.axes is None else self.axes
+        back = sorted(range(len(axes)), key=lambda axis: axes[axis])
+        flat = images.permute(0, *(axis + 1 for axis in back)).flatten(1)
         if flat.shape[1] != math.prod(self.drawn):
             raise InputError(
                 f"average image or spread of shape {tuple(images.shape[1:])}: the pipeline's latents are of shape {self.drawn}; "
@@ -73,9 +80,15 @@ class Layout:
             flat = flat[:, self.order.to(flat.device)]
         return flat.unflatten(1, self.stepped)
 
-    def _front(self, videos: Tensor) -> Tensor:
-        """Channels to the front, or back: the two axes change places."""
-        return videos.transpose(1, 2) if self.channel_axis == 1 else videos
+_AXES: dict[int, tuple[tuple[int, ...], ...]] = {
+    3: ((0, 1, 2), (2, 0, 1)),
+    4: ((0, 1, 2, 3), (1, 0, 2, 3), (3, 0, 1, 2)),
+}
+"""Where channels, [frames,] height and width lie in noise of three axes and of four: channels first, after the frames, or last."""
+
+
+def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size != 1)
 
 
 def same(shape: torch.Size) -> Layout:

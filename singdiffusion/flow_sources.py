@@ -118,7 +118,7 @@ class Sources:
 
     def _average(self, module: AverageImage, layout: Layout, x_1: Tensor) -> Average:
         """Of a module, for the prompt of this call."""
-        unpacked = layout.of_channels(module.space.channels).unpacked(x_1)
+        unpacked = layout.of_pictures(module.space.channels).unpacked(x_1)
         frame = unpacked if unpacked.ndim == 4 else unpacked[:, :, 0]
         if isinstance(module, nn.Module):
             if a_tensor_of(module).device != frame.device:  # the pipeline may have moved since the last call
@@ -162,7 +162,8 @@ def _repeated(values: Any, batch: int) -> Any:
 
 
 def _laid_out(layout: Layout, images: Tensor) -> Tensor:
-    return layout.of_channels(images.shape[1]).packed(images.to(torch.promote_types(images.dtype, torch.float32)))
+    found = layout.of_pictures(images.shape[1], *images.shape[-2:])
+    return found.packed(images.to(torch.promote_types(images.dtype, torch.float32)))
 
 
 def _spread_laid_out(layout: Layout, spread: Any) -> Spread:
@@ -177,7 +178,8 @@ def _spread_laid_out(layout: Layout, spread: Any) -> Spread:
         raise InputError(
             f"basis of shape {tuple(basis.shape)}: need (k, channels, height, width), as the pipeline's latents of shape {layout.drawn}"
         )
-    root = layout.frames**0.5 if layout.frames is not None and basis.ndim == 4 else 1.0
+    found = layout.of_pictures(basis.shape[1], *basis.shape[-2:])
+    root = found.frames**0.5 if found.frames is not None and basis.ndim == 4 else 1.0
     return _laid_out(layout, basis) / root, std * root
 
 
