@@ -32,8 +32,8 @@ from singtheory.start import Components
 
 FIT = 2e-3
 """How far a measured step may be from that of a flow: schedulers step in float32."""
-START_GAP = 2.5e-3
-"""Below this α a start counts as one at σ = 1: the grids of some schedulers begin one step of 1000 later."""
+START_GAP = 0.01
+"""Up to this α a start counts as one at σ = 1: the grids of some schedulers begin a step of 1000 later, or at Karras' largest σ."""
 HOOKED = ("step", "set_timesteps")
 """The methods of a scheduler in whose place `SingDiffusion` puts its own."""
 _PROBES = ((1.0, 0.0), (0.0, 1.0), (0.75, -1.25), (600.0, -800.0))
@@ -287,6 +287,8 @@ def _factors(scheduler: Scheduler, index: int) -> tuple[float, float, float]:
     )
     found = _stepped(scheduler, index, sample, output, 0.0)
     kept, given, mixed, loud = found.flatten().tolist()
+    if not all(map(math.isfinite, (kept, given))):
+        raise InputError(f"{name}: its first step gives NaN or infinity; take more steps, or another scheduler")
     for value, (x, u) in ((mixed, _PROBES[2]), (loud, _PROBES[3])):
         if not abs(value - kept * x - given * u) <= 1e-4 * (abs(kept * x) + abs(given * u) + 1e-3):
             raise InputError(f"{name}: its first step is not linear, as where it clips; use another scheduler")

@@ -32,27 +32,38 @@ from singtheory.start import Components, matched_start, mean_start
 _LOG = logging.getLogger(__name__)
 LISTENED = ("check_inputs", "encode_prompt", "prepare_latents")
 """The methods of a pipeline in whose place `SingDiffusion` puts its own."""
-_GRIDS: tuple[dict[str, Any], ...] = (
-    {"num_inference_steps": 4},
-    {"num_inference_steps": 4, "mu": 1.0},
-    {"num_inference_steps": 4, "sigmas": [1.0, 0.75, 0.5, 0.25]},
-    {"sigmas": [1.0, 0.75, 0.5, 0.25], "mu": 1.0},
-)
-"""With which a scheduler is asked before it is hooked; pipelines give more or less."""
+_STEPS = (4, 1)
+"""Numbers of steps with which a scheduler is asked before it is hooked."""
 
 
-def stepping(scheduler: Scheduler) -> Scheduler:
-    """A copy with a grid of four steps, as it is asked at `attach`. Raises `InputError` for one that takes none."""
-    reason: Exception | None = None
-    for grid in _GRIDS:
-        probe = copy.deepcopy(scheduler)
-        try:
-            probe.set_timesteps(**grid)
-        except Exception as error:  # schedulers raise what they like for what they do not take
-            reason = reason or error
-        else:
-            return probe
-    raise InputError(f"{type(scheduler).__name__}: sets no timesteps that are known ({reason}); use another scheduler")
+_PICTURE = torch.ones(1, 4, 8, 8)
+
+
+def _grids(steps: int) -> tuple[dict[str, Any], ...]:
+    """What pipelines give to `set_timesteps`: some no more than a number, some a shift or the sigmas."""
+    sigmas = [1 - k / steps for k in range(steps)]
+    number = {"num_inference_steps": steps}
+    return number, number | {"mu": 1.0}, number | {"sigmas": sigmas}, {"sigmas": sigmas, "mu": 1.0}
+
+
+def stepping(scheduler: Scheduler) -> list[Scheduler]:
+    """Copies with few steps, as a scheduler is asked at `attach`, of which it takes at least one itself. Raises `InputError` for one that takes none."""
+    found, reason = [], None
+    for steps in _STEPS:
+        for grid in _grids(steps):
+            probe = copy.deepcopy(scheduler)
+            try:
+                probe.set_timesteps(**grid)
+                stepped = copy.deepcopy(probe).step(_PICTURE, probe.timesteps[0], _PICTURE)
+                finite = bool(torch.isfinite(stepped.prev_sample).all())
+            except Exception as error:  # schedulers raise what they like for what they do not take
+                reason = reason or error
+            else:
+                found += [probe] if finite else []
+                break
+    if not found:
+        raise InputError(f"{type(scheduler).__name__}: cannot be stepped ({reason}); use another scheduler")
+    return found
 
 
 class FlowHook:
@@ -230,19 +241,19 @@ class FlowHook:
         index, timesteps = getattr(scheduler, "step_index", None), getattr(scheduler, "timesteps", ())
         if index is not None and 0 < index < len(timesteps):
             raise InputError(
-                f"{type(scheduler).__name__}: is at step {index} of {len(timesteps)}, at sigma < 1; attach before the pipeline runs, "
-                "or call pipe.scheduler.set_timesteps"
+                f"{type(scheduler).__name__}: is at step {index} of {len(timesteps)}, at sigma < 1; attach before the pipeline "
+                "runs, or after an interrupted run call pipe.scheduler.set_timesteps"
             )
         for name in HOOKED:
             if name in vars(scheduler):
                 raise InputError(
                     f"{type(scheduler).__name__}: a singular step is attached to it already; detach it first"
                 )
-        probe = stepping(scheduler)
-        first = measured(probe)
-        if self._asked.corrected:
-            Began.of(probe).at_second(probe, first.stages)
-            factors(probe, first, torch.ones(1))
+        for probe in stepping(scheduler):
+            first = measured(probe)
+            if self._asked.corrected:
+                Began.of(probe).at_second(probe, first.stages)
+                factors(probe, first, torch.ones(1))
 
     def _follow(self) -> None:
         """Hook the scheduler that the pipeline has now."""
