@@ -9,6 +9,7 @@ by the matched start (C7), before the network sees it. Below full strength nothi
 """
 
 import copy
+import dataclasses
 import functools
 import inspect
 import logging
@@ -80,8 +81,7 @@ class FlowHook:
     """
 
     def __init__(self, sing: Any, asked: Asked, pipe: Any, force: bool) -> None:
-        if not hasattr(pipe, "prepare_latents"):
-            raise InputError(f"{type(pipe).__name__}: has no prepare_latents; call first_step yourself")
+        _refuse_own_loop(pipe)
         if not force:
             refuse_distilled(pipe)
         self.sing, self.pipe = sing, pipe
@@ -99,7 +99,8 @@ class FlowHook:
 
     def install(self) -> None:
         """Put the methods in their places."""
-        self.pipe.prepare_latents = self.prepare_latents
+        if "prepare_latents" in self._own:  # without it, latents are stepped as they are drawn
+            self.pipe.prepare_latents = self.prepare_latents
         if self._sources.asks_prompt:
             self.pipe.encode_prompt = self.encode_prompt
             if "check_inputs" in self._own:
@@ -155,7 +156,8 @@ class FlowHook:
         if self._still:  # a second stage of the first step, which is done
             self._still -= 1
             return _like(self._step_result, bound["sample"])
-        if not self._starts(bound["timestep"]):
+        each = bound.get("per_token_timesteps")
+        if not self._starts(bound["timestep"] if each is None else each):
             return self._later(lambda: self._step(*args, **kwargs))
         return self._first(bound, lambda: self._step(*args, **kwargs))
 
@@ -163,10 +165,18 @@ class FlowHook:
         sample, output = bound["sample"], bound["model_output"]
         first = measured(self.scheduler)
         self._made, self._timed = None, False
+        if bound.get("per_token_timesteps") is not None:  # with these a scheduler of diffusers takes the velocity the other way round
+            first = first._replace(sign=-first.sign, of_output=-first.of_output)
+        layout = self._layout_for(sample)
         if first.alpha > START_GAP:  # its start was mended before the network saw it
+            if "prepare_latents" not in self._own:
+                self._say_left_alone()
+            return step()
+        if layout is None:
+            self._say_left_alone("a part of its latents is given, or packed in an order that is not known")
             return step()
         began = Began.of(self.scheduler)
-        mean, spread = self._sources.at(self._layout_for(sample), sample)
+        mean, spread = self._sources.at(layout, sample)
         components = checked(sample, output, mean, spread)
         result = step()
         plain = result[0] if isinstance(result, tuple) else result.prev_sample
@@ -208,7 +218,11 @@ class FlowHook:
             self._made.copy_(x_1)
             return
         self._x_1 = x_1.clone()
-        mean, spread = self._sources.at(self._layout_for(x_1), x_1)
+        layout = self._layout_for(x_1)
+        if layout is None:
+            self._say_left_alone("a part of its latents is given, or packed in an order that is not known")
+            return
+        mean, spread = self._sources.at(layout, x_1)
         components = None if spread is None else components_of(spread, x_1)
         self._made.copy_(_older_start(self._x_1, mean, components, first))
         lacks = "" if mean is not None else "; of that mean network knows nothing, and only the spread is mended"
@@ -226,15 +240,11 @@ class FlowHook:
             self._layouts[key] = flow_layout.found(lambda: own(**again), latents)
         return self._layouts[key]
 
-    def _layout_for(self, sample: Tensor) -> Layout:
-        layout = self._layout
-        if layout is None and sample.ndim in (4, 5):
-            layout = flow_layout.same(sample.shape)
-        if layout is None or tuple(sample.shape[1:]) != layout.stepped:
-            raise InputError(
-                f"{type(self.pipe).__name__}: steps latents of shape {tuple(sample.shape)}, whose order is not known; call first_step yourself"
-            )
-        return layout
+    def _layout_for(self, sample: Tensor) -> Layout | None:
+        """That of what is stepped; None where it is not known, as where a part of it is a picture that is given."""
+        shape = tuple(sample.shape[1:])
+        layout = flow_layout.same(sample.shape) if self._layout is None else self._layout
+        return dataclasses.replace(layout, stepped=shape) if layout.fits(shape) else None
 
     def _check(self, scheduler: Scheduler) -> None:
         """Raise `InputError` for a scheduler whose first step is not known, or that is in the midst of a run."""
@@ -270,8 +280,30 @@ class FlowHook:
             delattr(self.scheduler, name)
         self.scheduler = None
 
-    def _say_left_alone(self) -> None:
-        _LOG.warning("%s: starts from a noised image and not from noise; left as it is", type(self.pipe).__name__)
+    def _say_left_alone(self, why: str = "starts from a noised image and not from noise") -> None:
+        _LOG.warning("%s: %s; left as it is", type(self.pipe).__name__, why)
+
+
+_OWN_ORDER = {
+    "JoyImageEditPlusPipeline": "steps patches of several pictures, of which a spread of one picture knows nothing",
+    "LTXI2VLongMultiPromptPipeline": "samples a video in windows, and packs each by itself",
+}
+"""Pipelines whose latents are stepped in an order that their `prepare_latents` does not show."""
+
+
+def _refuse_own_loop(pipe: Any) -> None:
+    """Raise `InputError` for a pipeline whose latents do not go through `pipe.scheduler.step`, by its source."""
+    kind = type(pipe)
+    if kind.__name__ in _OWN_ORDER:
+        raise InputError(f"{kind.__name__}: {_OWN_ORDER[kind.__name__]}; call first_step yourself")
+    try:
+        source = "".join(inspect.getsource(part) for part in kind.__mro__ if part.__module__.startswith("diffusers.pipelines."))
+    except OSError:  # without its source
+        return
+    if source and "self.scheduler.step(" not in source:
+        raise InputError(
+            f"{kind.__name__}: steps its latents by copies of its scheduler or in pipelines of its own; call first_step yourself"
+        )
 
 
 class _Method:

@@ -29,7 +29,7 @@ RECORD = Path(__file__).with_name("flow_pipelines.json")
 TOLERANCE = 1e-3
 """Of the state after the first step, against its size."""
 
-STD = (20.0, 5.0)
+STD = (200.0, 50.0)
 """Deviations along the known directions: so wide that a step which is not mended is far from the formula."""
 
 
@@ -42,6 +42,7 @@ class Step:
     result: Tensor
     index: int
     sigmas: Tensor
+    reversed: bool
 
 
 @dataclass
@@ -88,7 +89,8 @@ class Spy:
         found = self.inner(model_output, timestep, sample, *args, **kwargs)
         after = found[0] if isinstance(found, tuple) else found.prev_sample
         index = 0 if getattr(scheduler, "step_index", None) is None else scheduler.step_index - 1
-        self.steps.append(Step(given, before, after.double(), index, scheduler.sigmas.double()))
+        each = kwargs.get("per_token_timesteps") is not None  # with these the velocity is taken the other way round
+        self.steps.append(Step(given, before, after.double(), index, scheduler.sigmas.double(), each))
         return found
 
 
@@ -126,6 +128,10 @@ def orthonormal(shape: tuple[int, ...], count: int = len(STD)) -> Tensor:
     return torch.linalg.qr(rows).Q.mT.reshape(count, *shape)
 
 
+_PICTURES = {3: ((0, 1, 2), (2, 0, 1)), 4: ((0, 2, 3), (1, 2, 3), (3, 1, 2))}
+"""Axes of channels, height and width in noise of three axes, or of four with frames: channels first, after the frames, or last."""
+
+
 def order_of(stepped: Tensor, noises: list[Tensor]) -> tuple[tuple[int, ...], Tensor] | None:
     """Shape of the noise that was drawn, and the entry of it for each entry of what is stepped, by equal values; None if it is not it."""
     values, order = stepped.flatten().sort()
@@ -137,21 +143,27 @@ def order_of(stepped: Tensor, noises: list[Tensor]) -> tuple[tuple[int, ...], Te
     return None
 
 
-def directions(first: Step, noises: list[Tensor]) -> tuple[str, Tensor, Tensor]:
-    """How directions are given, as they are given, and as they lie in what is stepped.
+def directions(first: Step, noises: list[Tensor], height_to_width: float) -> tuple[str, Tensor, Tensor, int]:
+    """How directions are given, as they are given, as they lie in what is stepped, and how many frames share one.
 
-    Pictures (channels, height, width) where the noise is drawn so, or with frames after the channels, which share them. Else as stepped.
+    As pictures (channels, height, width) where what is stepped is noise that was drawn as such, or with frames, or has that shape. Else as stepped.
     """
     shape = tuple(first.sample.shape[1:])
     found = order_of(first.sample[0], noises)
-    if found is None or len(found[0]) not in (3, 4):
-        basis = orthonormal(shape)
-        return "stepped", basis, basis
-    drawn, order = found
-    picture = drawn if len(drawn) == 3 else (drawn[0], *drawn[2:])
-    basis = orthonormal(picture)
-    whole = basis if len(drawn) == 3 else basis[:, :, None].expand(-1, *drawn) / drawn[1] ** 0.5
-    return "pictures", basis, whole.flatten(1)[:, order].reshape(-1, *shape)
+    drawn, order = found or (shape, torch.arange(first.sample[0].numel()))
+    for axes in _PICTURES.get(len(drawn), ()):
+        channels, height, width = (drawn[axis] for axis in axes)
+        if height * height_to_width == width and (channels, height, width) != shape[1:]:
+            basis = orthonormal((channels, height, width))
+            frames = math.prod(drawn) // basis[0].numel()
+            places = torch.arange(math.prod(drawn)).reshape(drawn)
+            free = [axis for axis in range(len(drawn)) if axis not in axes]
+            shared = places.permute(*free, *axes).reshape(frames, -1)  # entry of the drawn noise, by frame and entry of the picture
+            whole = torch.zeros(len(basis), math.prod(drawn), dtype=torch.float64)
+            whole[:, shared.flatten()] = basis.flatten(1).repeat(1, frames) / frames**0.5
+            return "pictures", basis, whole[:, order].reshape(-1, *shape), frames
+    basis = orthonormal(shape)
+    return "stepped", basis, basis, 1
 
 
 def formula(step: Step, basis: Tensor, std: Tensor) -> Tensor:
@@ -161,7 +173,7 @@ def formula(step: Step, basis: Tensor, std: Tensor) -> Tensor:
     sigma_s = after if sign > 0 else 1 - after
     alpha_s = 1 - sigma_s
     x_1, rows = step.sample.flatten(1), basis.flatten(1)
-    mean = x_1 - sign * step.output.flatten(1)
+    mean = x_1 - (-sign if step.reversed else sign) * step.output.flatten(1)
     wider = (alpha_s**2 * std**2 + sigma_s**2).sqrt() - sigma_s
     return (alpha_s * mean + sigma_s * x_1 + (wider * (x_1 @ rows.mT)) @ rows).reshape(step.sample.shape)
 
@@ -182,12 +194,11 @@ def contract(name: str, **call: Any) -> Found:
     if name in flow_families.NOT_BUILT:
         return Found("not built", flow_families.NOT_BUILT[name])
     steps, noises, _ = plain_run(name, **call)
-    kind, basis, laid = ("stepped", *[torch.eye(1)] * 2) if not steps else directions(steps[0], noises)
-    std = torch.tensor(STD, dtype=torch.float64)
-    if kind == "pictures" and len(noises) and laid.ndim > 1 and order_of(steps[0].sample[0], noises)[0].__len__() == 4:
-        frames = order_of(steps[0].sample[0], noises)[0][1]
+    if not steps:
+        kind, basis, laid, frames = "stepped", *[orthonormal((1, 1, 4))] * 2, 1
     else:
-        frames = 1
+        kind, basis, laid, frames = directions(steps[0], noises, flow_families.WIDE / flow_families.SIDE)
+    std = torch.tensor(STD, dtype=torch.float64)
     pipe = flow_families.build(name)
     sing = SingDiffusion(spread=(basis.float(), std.float()), mean="network")
     try:

@@ -3,11 +3,11 @@
 A denoiser reads latents of the autoencoder beside it and tokens of `flow_texts`: 16 wide from language models and CLIP, 32 from T5.
 """
 
-from functools import cache
 from typing import Any
 
 import diffusers
 import torch
+from diffusers.pipelines import ltx2
 from torch import nn
 
 from tests.singdiffusion.flow_texts import T5_WIDTH, WIDTH
@@ -131,8 +131,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
         **_FLUX, "attention_head_dim": 16, "axes_dims_rope": (4, 4, 4, 4), "timestep_guidance_channels": 32,
         "joint_attention_dim": WIDTH,
     },
-    "FluxTransformer2DModel": {**_FLUX, "pooled_projection_dim": WIDTH},
-    "FluxControlNetModel": {**_FLUX, "pooled_projection_dim": WIDTH},
+    "FluxTransformer2DModel": {**_FLUX, "guidance_embeds": True, "pooled_projection_dim": WIDTH},
+    "FluxControlNetModel": {**_FLUX, "guidance_embeds": True, "pooled_projection_dim": WIDTH},
     "GlmImageTransformer2DModel": {
         **_HEADS, "patch_size": 2, "in_channels": 4, "out_channels": 4, "num_layers": 1, "text_embed_dim": T5_WIDTH,
         "time_embed_dim": 16, "condition_dim": 8, "prior_vq_quantizer_codebook_size": 32,
@@ -399,25 +399,18 @@ def options(name: str, **changes: Any) -> dict[str, Any]:
     return {**CONFIGS[name], **changes}
 
 
-@cache
-def _made(name: str, changes: tuple[tuple[str, Any], ...]) -> nn.Module:
-    import importlib
-
-    kind = getattr(diffusers, name, None)
-    if kind is None:  # a connector or a vocoder that lives beside its pipeline
-        kind = getattr(importlib.import_module("diffusers.pipelines.ltx2"), name)
-    torch.manual_seed(2)
-    model = kind(**options(name, **dict(changes))).eval()
-    for parameter in model.parameters():  # gates and last layers that start at zero would hide what is fed to them
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.1)
-    return model
+_MADE: dict[str, nn.Module] = {}
 
 
 def model(name: str, **changes: Any) -> nn.Module:
     """A model by the name of its class in diffusers, with arguments changed; made once."""
-    return _made(name, tuple(sorted((key, _frozen(value)) for key, value in changes.items())))
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(part) for part in value) if isinstance(value, list | tuple) else value
+    key = f"{name} {sorted(changes.items())}"
+    if key not in _MADE:
+        kind = getattr(diffusers, name, None) or getattr(ltx2, name)
+        torch.manual_seed(2)
+        made = kind(**options(name, **changes)).eval()
+        for parameter in made.parameters():  # gates and last layers that start at zero would hide what is fed to them
+            if not parameter.any():
+                nn.init.normal_(parameter, std=0.1)
+        _MADE[key] = made
+    return _MADE[key]

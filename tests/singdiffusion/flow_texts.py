@@ -74,7 +74,7 @@ class TextProcessor(transformers.ProcessorMixin):
     def __init__(self) -> None:
         self.tokenizer = tokenizer()
         self.image_processor = None
-        self.image_token = "<|image_pad|>"
+        self.image_token, self.image_token_id = "<|image_pad|>", 8
         self.chat_template = _CHAT
 
     def __call__(self, text: Any = None, images: Any = None, videos: Any = None, **options: Any) -> Any:
