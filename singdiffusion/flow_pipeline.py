@@ -236,7 +236,7 @@ class FlowHook:
         sizes = (value for value in given.values() if isinstance(value, int | str))
         key = (tuple(latents.shape[1:]), *sizes)
         if key not in self._layouts:
-            again = {name: value for name, value in given.items() if name != "latents"}
+            again = given | ({"latents": None} if "latents" in given else {})  # the caller's own would come back
             self._layouts[key] = flow_layout.found(lambda: own(**again), latents)
         return self._layouts[key]
 
