@@ -285,6 +285,7 @@ class FlowHook:
 
 
 _OWN_ORDER = {
+    "JoyImageEditPipeline": "steps the pictures that it edits beside the one that it makes",
     "JoyImageEditPlusPipeline": "steps patches of several pictures, of which a spread of one picture knows nothing",
     "LTXI2VLongMultiPromptPipeline": "samples a video in windows, and packs each by itself",
 }

@@ -114,7 +114,7 @@ def plain_run(name: str, **call: Any) -> tuple[list[Step], list[Tensor], Any]:
     pipe = flow_families.build(name)
     spy, drawn = Spy(pipe.scheduler), Drawn()
     with torch.no_grad(), drawn:
-        result = pipe(**flow_families.arguments(pipe, **call))
+        result = flow_families.run(pipe, **call)
     return spy.steps, drawn.noises, _first_of(result)
 
 
@@ -193,6 +193,11 @@ def contract(name: str, **call: Any) -> Found:
     """Attach to a tiny pipeline of that class, run it, and compare."""
     if name in flow_families.NOT_BUILT:
         return Found("not built", flow_families.NOT_BUILT[name])
+    try:
+        refused = SingDiffusion(spread=(orthonormal((1, 1, 4)), torch.tensor(STD)), mean="network")
+        refused.attach(flow_families.build(name))
+    except InputError as refusal:
+        return Found("refused", str(refusal))
     steps, noises, _ = plain_run(name, **call)
     if not steps:
         kind, basis, laid, frames = "stepped", *[orthonormal((1, 1, 4))] * 2, 1
@@ -201,16 +206,13 @@ def contract(name: str, **call: Any) -> Found:
     std = torch.tensor(STD, dtype=torch.float64)
     pipe = flow_families.build(name)
     sing = SingDiffusion(spread=(basis.float(), std.float()), mean="network")
-    try:
-        sing.attach(pipe)
-    except InputError as refusal:
-        return Found("refused", str(refusal), below="")
+    sing.attach(pipe)
     shape = list(steps[0].sample.shape[1:]) if steps else None
     found = Found("wrong", stepped=shape, directions=kind)
     spy = Spy(pipe.scheduler)
     try:
         with torch.no_grad():
-            pipe(**flow_families.arguments(pipe, **call))
+            flow_families.run(pipe, **call)
     except Exception as error:
         found.reason = f"raised at the call: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         return found
@@ -253,7 +255,7 @@ def below_full_strength(name: str, strength: str = "strength") -> str:
     logger.addHandler(heard)
     try:
         with torch.no_grad():
-            mine = _first_of(pipe(**flow_families.arguments(pipe, **call)))
+            mine = _first_of(flow_families.run(pipe, **call))
     finally:
         logger.removeHandler(heard)
     said = any(line.startswith("WARNING") and "left as it is" in line for line in heard.lines)

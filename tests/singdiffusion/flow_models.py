@@ -106,7 +106,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     # Denoisers of pictures.
     "AuraFlowTransformer2DModel": {
         **_HEADS, "sample_size": 8, "patch_size": 2, "in_channels": 4, "num_mmdit_layers": 1, "num_single_dit_layers": 1,
-        "caption_projection_dim": 16, "joint_attention_dim": T5_WIDTH, "out_channels": 4, "pos_embed_max_size": 64,
+        "caption_projection_dim": 16, "joint_attention_dim": T5_WIDTH, "out_channels": 4, "pos_embed_max_size": 256,
     },
     "BriaTransformer2DModel": {**_FLUX, "axes_dims_rope": (0, 4, 4), "pooled_projection_dim": None},
     "BriaFiboTransformer2DModel": {

@@ -83,8 +83,9 @@ class TextProcessor(transformers.ProcessorMixin):
         return self.tokenizer(text, **options)
 
     def apply_chat_template(self, messages: Any, **options: Any) -> Any:
-        """As the tokenizer's."""
-        return self.tokenizer.apply_chat_template(messages, **options)
+        """As the tokenizer's, with one list of tokens a chat."""
+        found = self.tokenizer.apply_chat_template(messages, **options)
+        return [found] if options.get("tokenize") and isinstance(found, list) and isinstance(found[0], int) else found
 
     def batch_decode(self, *args: Any, **options: Any) -> Any:
         """As the tokenizer's."""
