@@ -67,6 +67,13 @@ def stepping(scheduler: Scheduler) -> list[Scheduler]:
     return found
 
 
+def hook_of(pipe: Any) -> Any:
+    """The `FlowHook` of a pipeline; None for none."""
+    step = vars(pipe.scheduler).get("step") if getattr(pipe, "scheduler", None) is not None else None
+    found = getattr(step.call, "__self__", None) if isinstance(step, _Method) else None
+    return found if isinstance(found, FlowHook) else getattr(vars(pipe).get("prepare_latents"), "__self__", None)
+
+
 class FlowHook:
     """What stands in for methods of one pipeline and its scheduler.
 
@@ -244,6 +251,8 @@ class FlowHook:
         """That of what is stepped; None where it is not known, as where a part of it is a picture that is given."""
         shape = tuple(sample.shape[1:])
         layout = flow_layout.same(sample.shape) if self._layout is None else self._layout
+        if len(layout.drawn) not in (3, 4) and not self._sources.as_stepped(shape):
+            return None
         return dataclasses.replace(layout, stepped=shape) if layout.fits(shape) else None
 
     def _check(self, scheduler: Scheduler) -> None:

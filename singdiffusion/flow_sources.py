@@ -89,6 +89,11 @@ class Sources:
             )
         self._calls: list[_Heard] = []
 
+    def as_stepped(self, shape: tuple[int, ...]) -> bool:
+        """Whether all that is given is of the shape, without the batch, in which latents are stepped."""
+        spread = self.asked.spread
+        return self.asked.module is None and isinstance(spread, tuple | list) and tuple(spread[0].shape[1:]) == shape
+
     def forget(self) -> None:
         """What was heard in an earlier call of the pipeline."""
         self._calls = []

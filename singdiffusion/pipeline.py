@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from singdiffusion.average import Average, AverageImage, Condition, a_tensor_of, load_average
-from singdiffusion.flow_pipeline import LISTENED, FlowHook
+from singdiffusion.flow_pipeline import LISTENED, FlowHook, hook_of
 from singdiffusion.flow_sources import asked
 from singdiffusion.guidance import guidance_rule, guided_average
 from singdiffusion.initial import initial_latents
@@ -88,6 +88,8 @@ class SingDiffusion:
         """
         if any(name in vars(pipe) for name in LISTENED):
             raise InputError(f"{type(pipe).__name__}: a singular step is attached already; detach it first")
+        if getattr(pipe, "scheduler", None) is None:
+            raise InputError(f"{type(pipe).__name__}: has no scheduler; give it one first")
         if matches_flow(pipe.scheduler):
             FlowHook(self, self._flow, pipe, self.force).install()
             return
@@ -105,7 +107,7 @@ class SingDiffusion:
         Raises:
             InputError: for a pipeline to which this was not attached.
         """
-        flow = getattr(vars(pipe).get("prepare_latents"), "__self__", None)
+        flow = hook_of(pipe)
         if isinstance(flow, FlowHook) and flow.sing is self:
             flow.remove()
             return

@@ -132,7 +132,6 @@ CASES: dict[str, Case] = {
     "AnyFlowFARPipeline": Case(
         {"transformer": {"chunk_partition": (1, 1, 1)}}, scheduler=lambda: diffusers.FlowMapEulerDiscreteScheduler(shift=5.0)
     ),
-    "BriaFibo2Pipeline": Case({"text_encoder": None, "processor": None}, _embeds(3 * flow_texts.WIDTH, prompt_embeds_mask=torch.ones(1, 8, dtype=torch.long), negative_prompt_embeds_mask=torch.ones(1, 8, dtype=torch.long), image=...)),
     "BriaFiboPipeline": Case(call={"prompt": flow_texts.as_json()}),
     "BriaFiboEditPipeline": Case(call={"prompt": '{"short_description": "a cat", "edit_instruction": "blue"}', "_auto_resize": False}),
     "ChronoEditPipeline": Case({"image_encoder": "CLIPVisionModelWithProjection"}, _embeds(num_frames=5)),
@@ -140,10 +139,6 @@ CASES: dict[str, Case] = {
     "Cosmos2TextToImagePipeline": Case({**_COSMOS, "transformer": {"concat_padding_mask": False}}, scheduler=lambda: euler(use_karras_sigmas=True, shift=1.0)),
     "Cosmos2VideoToWorldPipeline": Case({**_COSMOS, "transformer": {"in_channels": 17, "concat_padding_mask": False}}, scheduler=lambda: euler(use_karras_sigmas=True, shift=1.0)),
     "Cosmos2_5_PredictBasePipeline": Case({**_COSMOS, "transformer": {"in_channels": 17, "text_embed_dim": 32, "concat_padding_mask": False}}, {**_NO_IMAGE}, unipc),
-    "Cosmos2_5_TransferPipeline": Case(
-        {**_COSMOS, "transformer": {"in_channels": 17, "text_embed_dim": 32, "controlnet_block_every_n": 1, "img_context_dim_in": 32, "img_context_num_tokens": 4, "img_context_dim_out": 32}},
-        {"controls": [torch.rand(3, SIDE, WIDE) for _ in range(5)], "num_frames": 3, "num_frames_per_chunk": 16, "image": ...}, unipc,
-    ),
     "Cosmos3OmniPipeline": Case({"safety_checker": None, "enable_safety_checker": False}, {"num_frames": 1, "image": ..., "guidance_scale": 1.0, "use_system_prompt": False, "add_resolution_template": False, "add_duration_template": False}, unipc),
     "EasyAnimateInpaintPipeline": Case({"transformer": {"in_channels": 9}}, {"video": torch.rand(1, 3, FRAMES, SIDE, WIDE), "mask_video": torch.ones(1, 1, FRAMES, SIDE, WIDE) * 255}),
     "DreamLitePipeline": Case(call={"image": ...}),
@@ -163,10 +158,9 @@ CASES: dict[str, Case] = {
     "HeliosPipeline": Case(scheduler=lambda: diffusers.HeliosScheduler(stages=1, stage_range=[0, 1], gamma=0.33), call={**_embeds(), "image": ...}),
     "HeliosPyramidPipeline": Case(scheduler=lambda: diffusers.HeliosScheduler(), call={**_embeds(), "image": ..., "height": 64, "width": 128, "pyramid_num_inference_steps_list": [2, 2, 2]}),
     "HiDreamImagePipeline": Case(attributes={"default_sample_size": 16}),
-    "Kandinsky5I2IPipeline": Case({"transformer": {"in_visual_dim": 4, "visual_cond": True}}, attributes={"resolutions": [(WIDE, SIDE)]}),
+    "Kandinsky5I2IPipeline": Case({"transformer": {"in_visual_dim": 4, "visual_cond": True}, "vae": {"latent_channels": 4, "scaling_factor": 0.3611, "down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4, "block_out_channels": (4, 4, 4, 4)}}, attributes={"resolutions": [(WIDE, SIDE)]}),
     "Kandinsky5T2IPipeline": Case(attributes={"resolutions": [(WIDE, SIDE)]}),
     "Kandinsky6TI2VAPipeline": Case(call={"sample_audio": False, "image": ...}),
-    "HunyuanImageRefinerPipeline": Case({"vae": {"latent_channels": 4}, "transformer": {"in_channels": 8, "out_channels": 4, "patch_size": (1, 1, 1), "rope_axes_dim": (2, 2, 4), "text_embed_2_dim": None}}),
     "HunyuanSkyreelsImageToVideoPipeline": Case({"transformer": {"in_channels": 8}}),
     "HunyuanVideoImageToVideoPipeline": Case(
         {"text_encoder": None, "tokenizer": None, "text_encoder_2": None, "tokenizer_2": None, "image_processor": None, "transformer": {"in_channels": 9, "image_condition_type": "latent_concat", "guidance_embeds": False}},
@@ -174,7 +168,6 @@ CASES: dict[str, Case] = {
     ),
     "HunyuanVideo15Pipeline": Case(),
     "HunyuanVideo15ImageToVideoPipeline": Case(),
-    "Ideogram4Pipeline": Case({"text_encoder": "Qwen3VLModel"}, {"guidance_schedule": None, "guidance_scale": 3.0}),
     "Krea2Pipeline": Case({"text_encoder_select_layers": (0, 1)}),
     "LTX2Pipeline": Case(call=_LTX2_CALL),
     "LTX2ImageToVideoPipeline": Case(call={**_LTX2_CALL, "image_crf": 0}),
@@ -185,7 +178,6 @@ CASES: dict[str, Case] = {
     "LTXI2VLongMultiPromptPipeline": Case(scheduler=diffusers.LTXEulerAncestralRFScheduler),
     "LTXConditionPipeline": Case(call={"image": ..., "strength": ...}),
     "LongCatImagePipeline": Case({"vae": {"latent_channels": 16}, "transformer": {"in_channels": 64}}, {"enable_prompt_rewrite": False}),
-    "LongCatImageEditPipeline": Case({"vae": {"latent_channels": 16}, "transformer": {"in_channels": 64}}, {**_embeds(flow_texts.WIDTH), "prompt": "a cat", "negative_prompt": "grey"}, patches=_SMALL),
     "LucyEditPipeline": Case({"transformer": {"of": "WanTransformer3DModel", "in_channels": 32}}, _embeds(video=video())),
     "MochiPipeline": Case(scheduler=lambda: euler(invert_sigmas=True, shift=1.0)),
     "MotifVideoPipeline": Case(),
@@ -197,7 +189,6 @@ CASES: dict[str, Case] = {
     "QwenImageEditPipeline": Case(_NO_TEXT, _embeds(flow_texts.WIDTH, **_MASKS), patches=_SMALL_3),
     "QwenImageEditPlusPipeline": Case(_NO_TEXT, _embeds(flow_texts.WIDTH, **_MASKS), patches=_SMALL),
     "QwenImageEditInpaintPipeline": Case(_NO_TEXT, _embeds(flow_texts.WIDTH, **_MASKS), patches=_SMALL_3),
-    "QwenImageLayeredPipeline": Case({"vae": {"input_channels": 4}, "transformer": {"use_additional_t_cond": True}, "processor": None}, _embeds(flow_texts.WIDTH, **_MASKS, prompt="a cat", image=picture().convert("RGBA"), layers=2), patches=_SMALL),
     "QwenImage21Pipeline": Case(call={"image": ...}),
     "SanaPipeline": Case(call=_SANA_CALL),
     "SanaPAGPipeline": Case({**_PAG, "pag_applied_layers": ["transformer_blocks.0"]}, _SANA_CALL),
@@ -224,8 +215,13 @@ CASES: dict[str, Case] = {
     "ZImageOmniPipeline": Case({"siglip": None, "siglip_processor": None}, {"image": ...}),
 }  # fmt: skip
 _SOUND = "makes sound, no pictures or videos"
+_NOT_FOUND = "no tiny components were found with which diffusers 0.42.1 runs it"
 _OWN_START = "starts from a video or latents that it is given, not from noise"
 NOT_BUILT: dict[str, str] = {
+    "BriaFibo2Pipeline": _NOT_FOUND,
+    "LongCatImageEditPipeline": _NOT_FOUND,
+    "QwenImageLayeredPipeline": _NOT_FOUND,
+    "HunyuanImageRefinerPipeline": _NOT_FOUND,
     "AceStepPipeline": _SOUND,
     "LongCatAudioDiTPipeline": _SOUND,
     "StableAudio3Pipeline": _SOUND,
