@@ -44,7 +44,9 @@ class Layout:
             InputError: where no axes are of those sizes.
         """
         for axes in _AXES.get(len(self.drawn), ()):
-            if self.drawn[axes[0]] == channels and (not sizes or tuple(self.drawn[axis] for axis in axes[-2:]) == sizes):
+            if self.drawn[axes[0]] == channels and (
+                not sizes or tuple(self.drawn[axis] for axis in axes[-2:]) == sizes
+            ):
                 return Layout(self.drawn, self.stepped, self.order, axes)
         of = (channels, *sizes) if sizes else f"{channels} channels"
         raise InputError(
@@ -79,6 +81,7 @@ class Layout:
         if self.order is not None:
             flat = flat[:, self.order.to(flat.device)]
         return flat.unflatten(1, self.stepped)
+
 
 _AXES: dict[int, tuple[tuple[int, ...], ...]] = {
     3: ((0, 1, 2), (2, 0, 1)),

@@ -172,7 +172,9 @@ class FlowHook:
         sample, output = bound["sample"], bound["model_output"]
         first = measured(self.scheduler)
         self._made, self._timed = None, False
-        if bound.get("per_token_timesteps") is not None:  # with these a scheduler of diffusers takes the velocity the other way round
+        if (
+            bound.get("per_token_timesteps") is not None
+        ):  # with these a scheduler of diffusers takes the velocity the other way round
             first = first._replace(sign=-first.sign, of_output=-first.of_output)
         layout = self._layout_for(sample)
         if first.alpha > START_GAP:  # its start was mended before the network saw it
@@ -307,7 +309,9 @@ def _refuse_own_loop(pipe: Any) -> None:
     if kind.__name__ in _OWN_ORDER:
         raise InputError(f"{kind.__name__}: {_OWN_ORDER[kind.__name__]}; call first_step yourself")
     try:
-        source = "".join(inspect.getsource(part) for part in kind.__mro__ if part.__module__.startswith("diffusers.pipelines."))
+        source = "".join(
+            inspect.getsource(part) for part in kind.__mro__ if part.__module__.startswith("diffusers.pipelines.")
+        )
     except OSError:  # without its source
         return
     if source and "self.scheduler.step(" not in source:

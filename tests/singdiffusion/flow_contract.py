@@ -2,7 +2,7 @@
 
 A run is listened to from outside, where the pipeline calls `scheduler.step`. Every step that starts at σ = 1 must give
 `α_s m + σ_s x_1 + Σ_k (√(α_s² λ_k + σ_s²) − σ_s) ⟨x_1, φ_k⟩ φ_k` with m the network's own mean image, here in float64 from what the pipeline
-gave to that step. `python -m tests.singdiffusion.flow_contract` runs all pipelines and writes the counts to `flow_pipelines.json` beside it.
+gave to that step. `python -m tests.singdiffusion.flow_contract` runs all pipelines, or those that are named, and writes the counts to `flow_pipelines.json` beside it.
 """
 
 import collections
@@ -11,6 +11,7 @@ import inspect
 import json
 import logging
 import math
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MethodType
@@ -159,7 +160,9 @@ def directions(first: Step, noises: list[Tensor], height_to_width: float) -> tup
             frames = math.prod(drawn) // basis[0].numel()
             places = torch.arange(math.prod(drawn)).reshape(drawn)
             free = [axis for axis in range(len(drawn)) if axis not in axes]
-            shared = places.permute(*free, *axes).reshape(frames, -1)  # entry of the drawn noise, by frame and entry of the picture
+            shared = places.permute(*free, *axes).reshape(
+                frames, -1
+            )  # entry of the drawn noise, by frame and entry of the picture
             whole = torch.zeros(len(basis), math.prod(drawn), dtype=torch.float64)
             whole[:, shared.flatten()] = basis.flatten(1).repeat(1, frames) / frames**0.5
             return "pictures", basis, whole[:, order].reshape(-1, *shape), frames
@@ -300,18 +303,22 @@ def record(found: dict[str, Found]) -> dict[str, Any]:
     return {"counts": dict(sorted(counts.items())), "pipelines": kept}
 
 
-def main() -> None:
-    """Run all, print the counts, write the file."""
-    found: dict[str, Found] = {}
-    for name in flow_families.flow_pipelines():
-        found[name] = contract(name)
+def main(names: list[str]) -> None:
+    """Run those pipelines, or all, print the counts, and write them to the file beside those that it has."""
+    pipelines = flow_families.flow_pipelines()
+    made: dict[str, Found] = {}
+    for name in names or pipelines:
+        made[name] = contract(name)
         strength = strength_of(name)
-        if found[name].verdict == "right" and strength is not None:
-            found[name].below = below_full_strength(name, strength)
-    made = record(found)
-    RECORD.write_text(json.dumps(made, indent=1) + "\n")
-    print(made["counts"])
+        if made[name].verdict == "right" and strength is not None:
+            made[name].below = below_full_strength(name, strength)
+        print(name, made[name], flush=True)
+    had = json.loads(RECORD.read_text())["pipelines"] if RECORD.exists() else {}
+    found = {name: Found(**one) for name, one in had.items() if name in pipelines} | made
+    written = record(dict(sorted(found.items())))
+    RECORD.write_text(json.dumps(written, indent=1) + "\n")
+    print(written["counts"])
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -6,6 +6,7 @@ that needs more than a prompt. A class in `NOT_BUILT` is not made here, with the
 """
 
 import contextlib
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -28,10 +29,18 @@ SIDE, WIDE = 32, 64
 FRAMES = 9
 """Frames of a video."""
 
-FLOW_SCHEDULERS = re.compile(r"FlowM\w+Scheduler|Helios\w*Scheduler|LTXEulerAncestralRFScheduler|UniPCMultistepScheduler")
+FLOW_SCHEDULERS = re.compile(
+    r"FlowM\w+Scheduler|Helios\w*Scheduler|LTXEulerAncestralRFScheduler|UniPCMultistepScheduler"
+)
 """Schedulers by which a pipeline's `__init__` shows that its model matches flows."""
 
-_ALSO_FLOW = ("SanaPipeline", "SanaControlNetPipeline", "SanaVideoPipeline", "MotifVideoPipeline", "MotifVideoImage2VideoPipeline")
+_ALSO_FLOW = (
+    "SanaPipeline",
+    "SanaControlNetPipeline",
+    "SanaVideoPipeline",
+    "MotifVideoPipeline",
+    "MotifVideoImage2VideoPipeline",
+)
 """Flow pipelines whose `__init__` names another scheduler, with `use_flow_sigmas` in the published configs, or any."""
 
 
@@ -106,7 +115,10 @@ def _embeds(size: int = flow_texts.T5_WIDTH, **more: Any) -> dict[str, Any]:
 
 _GUIDED = {"guidance_embeds": True}
 _CONTROL_FLUX = {"transformer": {"in_channels": 32, "out_channels": 16}}
-_MASKS = {"prompt_embeds_mask": torch.ones(1, 8, dtype=torch.long), "negative_prompt_embeds_mask": torch.ones(1, 8, dtype=torch.long)}
+_MASKS = {
+    "prompt_embeds_mask": torch.ones(1, 8, dtype=torch.long),
+    "negative_prompt_embeds_mask": torch.ones(1, 8, dtype=torch.long),
+}
 _NO_TEXT = {"text_encoder": None, "tokenizer": None, "processor": None}
 _SMALL = {"calculate_dimensions": lambda area, ratio: (WIDE, SIDE)}
 _SMALL_3 = {"calculate_dimensions": lambda area, ratio: (WIDE, SIDE, None)}
@@ -239,9 +251,10 @@ NOT_BUILT: dict[str, str] = {
 }
 
 
+@functools.cache
 def flow_pipelines() -> dict[str, type[DiffusionPipeline]]:
     """All pipelines of the installed diffusers whose model matches flows, by name: found by reading their `__init__`."""
-    found: dict[str, type[DiffusionPipeline]] = {}
+    found: dict[str, Any] = {}
     for module in pkgutil.walk_packages(diffusers.pipelines.__path__, "diffusers.pipelines."):
         if ".deprecated" in module.name or not re.search(r"pipeline_|refiner", module.name):
             continue

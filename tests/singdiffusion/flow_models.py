@@ -314,18 +314,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "num_decoder_blocks": (1, 1), "latent_channels": 4,
     },
     # Those of single pipelines.
-    "BriaFibo2Transformer2DModel": {
-        "in_channels": 4, "patch_size": 2, "dim": 32, "n_layers": 2, "n_refiner_layers": 1, "n_heads": 2, "cap_feat_dim": 3 * WIDTH,
-        "injection_layer_ids": (1,), "perceiver_num_layers": 1, "min_num_gist_tokens": 4, "max_num_gist_tokens": 8,
-        "gist_step": 4, "gist_min_text_len": 4, "gist_max_text_len": 32, "axes_dims": (8, 4, 4), "axes_lens": (2048, 32, 32),
-    },
     "ErnieImageTransformer2DModel": {
         "hidden_size": 32, "num_attention_heads": 2, "num_layers": 1, "ffn_hidden_size": 32, "in_channels": 16,
         "out_channels": 16, "text_in_dim": WIDTH, "rope_axes_dim": (8, 4, 4),
-    },
-    "Ideogram4Transformer2DModel": {
-        "in_channels": 16, "num_layers": 1, "attention_head_dim": 16, "num_attention_heads": 2, "intermediate_size": 32,
-        "adaln_dim": 16, "llm_features_dim": WIDTH, "mrope_section": (4, 2, 2),
     },
     "QwenImage21Transformer2DModel": {
         "in_channels": 4, "out_channels": 4, "num_layers": 1, "attention_head_dim": 8, "num_attention_heads": 2,
@@ -339,16 +330,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ZImageControlNetModel": {
         "control_layers_places": [0], "control_refiner_layers_places": [0], "control_in_dim": 4,
         "add_control_noise_refiner": "control_noise_refiner", "dim": 32, "n_refiner_layers": 1, "n_heads": 2, "n_kv_heads": 2,
-    },
-    "CosmosControlNetModel": {
-        "n_controlnet_blocks": 1, "in_channels": 18, "latent_channels": 18, "model_channels": 32, "num_attention_heads": 2,
-        "attention_head_dim": 16, "mlp_ratio": 2, "text_embed_dim": T5_WIDTH, "adaln_lora_dim": 4, "patch_size": (1, 2, 2),
-        "max_size": (4, 32, 32), "rope_scale": (2.0, 1.0, 1.0), "extra_pos_embed_type": "learnable",
-        "img_context_dim_in": 32, "img_context_dim_out": 32, "use_crossattn_projection": False,
-    },
-    "AutoencoderKLHunyuanImageRefiner": {
-        "latent_channels": 4, "block_out_channels": (16, 16), "layers_per_block": 1, "spatial_compression_ratio": 4,
-        "temporal_compression_ratio": 2, "downsample_match_channel": False, "upsample_match_channel": False,
     },
     "Cosmos3OmniTransformer": {
         "head_dim": 6, "hidden_act": "relu2", "hidden_size": 6, "intermediate_size": 12, "latent_channel": 16,

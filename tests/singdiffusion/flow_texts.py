@@ -68,7 +68,7 @@ def tokenizer(**options: Any) -> PreTrainedTokenizerFast:
     )
 
 
-class TextProcessor(transformers.ProcessorMixin):
+class TextProcessor:
     """The text side of a vision-language processor, for prompts without pictures."""
 
     def __init__(self) -> None:
@@ -120,7 +120,14 @@ def _of(name: str, config: Any) -> nn.Module:
 
 def _t5(name: str) -> nn.Module:
     config = {"T5EncoderModel": transformers.T5Config, "UMT5EncoderModel": transformers.UMT5Config}[name](
-        vocab_size=320, d_model=T5_WIDTH, d_kv=8, d_ff=T5_WIDTH, num_layers=1, num_heads=2, pad_token_id=0, eos_token_id=1
+        vocab_size=320,
+        d_model=T5_WIDTH,
+        d_kv=8,
+        d_ff=T5_WIDTH,
+        num_layers=1,
+        num_heads=2,
+        pad_token_id=0,
+        eos_token_id=1,
     )
     return _of(name, config)
 
@@ -149,7 +156,9 @@ def _qwen3_vl(name: str) -> nn.Module:
 def _t5gemma(name: str) -> nn.Module:
     layer = {**_LAYERS, "head_dim": 8, "sliding_window": 64, "layer_types": ["full_attention"] * 2}
     module = transformers.T5GemmaModuleConfig(**layer)
-    return _of(name, transformers.T5GemmaConfig(encoder=module, decoder=module, is_encoder_decoder=False, vocab_size=320))
+    return _of(
+        name, transformers.T5GemmaConfig(encoder=module, decoder=module, is_encoder_decoder=False, vocab_size=320)
+    )
 
 
 def _t5gemma2(name: str) -> nn.Module:
@@ -176,18 +185,32 @@ def _siglip_vision(name: str) -> nn.Module:
 
 
 def _gemma3(name: str) -> nn.Module:
-    vision = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 16, "patch_size": 4}
+    vision = {
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 16,
+        "patch_size": 4,
+    }
     text = {**_LAYERS, "head_dim": 8, "sliding_window": 64, "layer_types": ["full_attention"] * 2}
     return _of(name, transformers.Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4))
 
 
 def _t5gemma_part(name: str) -> nn.Module:
-    return _t5gemma("T5GemmaEncoderModel").encoder
+    return _t5gemma("T5GemmaEncoderModel").get_submodule("encoder")
 
 
 def _glm_image(name: str) -> nn.Module:
     text = {**_LAYERS, "vision_vocab_size": 32, "rope_parameters": {"rope_type": "default", "mrope_section": (1, 1, 2)}}
-    vision = {"depth": 1, "hidden_size": WIDTH, "num_heads": 2, "image_size": 32, "patch_size": 8, "intermediate_size": WIDTH}
+    vision = {
+        "depth": 1,
+        "hidden_size": WIDTH,
+        "num_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+        "intermediate_size": WIDTH,
+    }
     codes = {"embed_dim": WIDTH, "num_embeddings": 32, "latent_channels": WIDTH}
     return _of(name, transformers.GlmImageConfig(text_config=text, vision_config=vision, vq_config=codes))
 
@@ -204,7 +227,9 @@ _ENCODERS = {
     "T5EncoderModel": _t5,
     "UMT5EncoderModel": _t5,
     "Qwen2_5_VLForConditionalGeneration": lambda name: _vision_language(name, "Qwen2_5_VLConfig", _VISION),
-    "Qwen2VLForConditionalGeneration": lambda name: _vision_language(name, "Qwen2VLConfig", {**_VISION, "embed_dim": WIDTH}),
+    "Qwen2VLForConditionalGeneration": lambda name: _vision_language(
+        name, "Qwen2VLConfig", {**_VISION, "embed_dim": WIDTH}
+    ),
     "Qwen2_5_VLTextModel": lambda name: _language(name, "Qwen2_5_VLTextConfig", **_MROPE),
     "Qwen3VLForConditionalGeneration": _qwen3_vl,
     "Qwen3VLModel": _qwen3_vl,

@@ -74,7 +74,9 @@ def sd3(**more):
 def test_the_record_has_every_flow_pipeline_of_the_installed_diffusers():
     assert set(flow_families.flow_pipelines()) == set(RECORD)
     assert not [name for name, one in RECORD.items() if one["verdict"] == "wrong"]
-    assert not [name for name, one in RECORD.items() if one.get("below", "left alone and said") != "left alone and said"]
+    assert not [
+        name for name, one in RECORD.items() if one.get("below", "left alone and said") != "left alone and said"
+    ]
 
 
 def test_a_pipeline_that_is_not_built_has_a_reason():
@@ -131,7 +133,9 @@ def test_a_lora_that_is_loaded(monkeypatch):
 def modular():
     pipe = StableDiffusion3ModularPipeline()
     parts = flow_families.components(flow_families.flow_pipelines()["StableDiffusion3Pipeline"])
-    pipe.update_components(**{name: part for name, part in parts.items() if part is not None and name in pipe.component_names})
+    pipe.update_components(
+        **{name: part for name, part in parts.items() if part is not None and name in pipe.component_names}
+    )
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -143,13 +147,21 @@ def test_a_modular_pipeline_of_pictures_is_mended():
     SingDiffusion(spread=(basis.float(), std.float()), mean="network").attach(pipe)
     spy = flow_contract.Spy(pipe.scheduler)
     with torch.no_grad():
-        pipe(prompt="a cat", height=flow_families.SIDE, width=flow_families.WIDE, num_inference_steps=2, output="latents")
+        pipe(
+            prompt="a cat", height=flow_families.SIDE, width=flow_families.WIDE, num_inference_steps=2, output="latents"
+        )
     first = spy.steps[0]
     assert flow_contract.is_first(first)
     want = flow_contract.formula(first, basis, std)
-    assert flow_contract.off(first.result, want) <= flow_contract.TOLERANCE < flow_contract.off(flow_contract.plain(first), want)
+    assert (
+        flow_contract.off(first.result, want)
+        <= flow_contract.TOLERANCE
+        < flow_contract.off(flow_contract.plain(first), want)
+    )
 
 
 def test_a_modular_pipeline_without_its_scheduler_is_refused():
     with pytest.raises(InputError, match="has no scheduler"):
-        SingDiffusion(spread=(torch.ones(1, 1, 1, 1), torch.ones(1)), mean="network").attach(StableDiffusion3ModularPipeline())
+        SingDiffusion(spread=(torch.ones(1, 1, 1, 1), torch.ones(1)), mean="network").attach(
+            StableDiffusion3ModularPipeline()
+        )
