@@ -35,7 +35,11 @@ def _reasons(pipe: Any) -> Iterator[str]:
         found = _NAMES.search(name.rstrip("/").rsplit("/", 1)[-1])
         if found:
             yield f"is named {found.group()!r}"
-    if network is not None and type(network).__name__ == "FluxTransformer2DModel" and not network.config.get("guidance_embeds"):
+    if (
+        network is not None
+        and type(network).__name__ == "FluxTransformer2DModel"
+        and not network.config.get("guidance_embeds")
+    ):
         yield "is a Flux without an embedding of guidance, as schnell"
     for adapter in getattr(network, "peft_config", None) or ():
         if _NAMES.search(str(adapter)):

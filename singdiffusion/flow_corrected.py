@@ -54,7 +54,9 @@ def factors(scheduler: Scheduler, first: FirstStep, std: Tensor) -> dict[int, Te
                 factor = torch.where(x > LOST * target, target / x, 1.0)
                 found[i], x = factor.view(std.shape), x * factor
     if pulses.draws:
-        raise InputError(f"{name}: draws noise in its steps, which no factor corrects; leave corrected out, or take another scheduler")
+        raise InputError(
+            f"{name}: draws noise in its steps, which no factor corrects; leave corrected out, or take another scheduler"
+        )
     return found
 
 

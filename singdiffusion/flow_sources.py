@@ -53,7 +53,9 @@ def asked(module: AverageImage | None, rule: Rule, start: str, mean: str | None,
             "mean network without a spread: changes nothing; give spread=(basis, std), or a module with a spread"
         )
     if corrected and not wide:
-        raise InputError("corrected without a spread: changes nothing; give spread=(basis, std), or a module with a spread")
+        raise InputError(
+            "corrected without a spread: changes nothing; give spread=(basis, std), or a module with a spread"
+        )
     return Asked(module if by_module else None, source if wide else None, rule, corrected)
 
 
