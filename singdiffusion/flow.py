@@ -270,6 +270,13 @@ class Began(NamedTuple):
         scheduler._step_index = self.begin + stages
 
 
+def on_cpu(scheduler: Scheduler) -> Scheduler:
+    """A copy of a scheduler on the CPU, to be stepped there; without the methods that `SingDiffusion` puts into it."""
+    probe = copy.deepcopy(scheduler)
+    probe.timesteps, probe.sigmas = probe.timesteps.cpu(), probe.sigmas.cpu()
+    return probe
+
+
 def _stages(scheduler: Scheduler, index: int) -> int:
     """How many timesteps belong to the first step: a timestep that comes twice is a second stage."""
     timesteps = scheduler.timesteps[index : index + 4].tolist()
@@ -298,9 +305,7 @@ def _factors(scheduler: Scheduler, index: int) -> tuple[float, float, float]:
 
 def _stepped(scheduler: Scheduler, index: int, sample: Tensor, output: Tensor, noise: float) -> Tensor:
     """The result of a first step of a copy, with every drawn noise replaced by a number; nothing is drawn."""
-    probe = copy.deepcopy(scheduler)  # hooks are left behind
-    probe.timesteps = probe.timesteps.cpu()
-    probe.sigmas = probe.sigmas.cpu()
+    probe = on_cpu(scheduler)
     amounts = torch.full((len(sample), 2), noise, dtype=torch.float64)
     try:
         with torch.no_grad(), Pulses(amounts):
