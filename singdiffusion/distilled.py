@@ -10,7 +10,8 @@ _NAMES = re.compile(
     r"schnell|turbo|lightning|lcm|hyper|distill|dmd|flash|klein|piflow|flow.?map|sprint|tcd|pcm|few.?step",
     re.IGNORECASE,
 )
-_SCHEDULERS = re.compile(r"LCM|FlowMap|Piflow|SCM|DMD|TCD")
+LEARNED = re.compile(r"LCM|FlowMap|Piflow|SCM|DMD|TCD")
+"""In the names of schedulers of such models."""
 
 
 def refuse_distilled(pipe: Any) -> None:
@@ -26,7 +27,7 @@ def refuse_distilled(pipe: Any) -> None:
 def _reasons(pipe: Any) -> Iterator[str]:
     """What tells that a model is distilled."""
     kind = type(pipe.scheduler).__name__
-    if _SCHEDULERS.search(kind):
+    if LEARNED.search(kind):
         yield f"steps with {kind}"
     network = getattr(pipe, "transformer", None)
     network = getattr(network, "_orig_mod", network)  # of a compiled one
@@ -35,7 +36,11 @@ def _reasons(pipe: Any) -> Iterator[str]:
         found = _NAMES.search(name.rstrip("/").rsplit("/", 1)[-1])
         if found:
             yield f"is named {found.group()!r}"
-    if network is not None and type(network).__name__ == "FluxTransformer2DModel" and not network.config.get("guidance_embeds"):
+    if (
+        network is not None
+        and type(network).__name__ == "FluxTransformer2DModel"
+        and not network.config.get("guidance_embeds")
+    ):
         yield "is a Flux without an embedding of guidance, as schnell"
     for adapter in getattr(network, "peft_config", None) or ():
         if _NAMES.search(str(adapter)):

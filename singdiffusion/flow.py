@@ -36,8 +36,8 @@ START_GAP = 0.01
 """Up to this α a start counts as one at σ = 1: the grids of some schedulers begin a step of 1000 later, or at Karras' largest σ."""
 HOOKED = ("step", "set_timesteps")
 """The methods of a scheduler in whose place `SingDiffusion` puts its own."""
-_PROBES = ((1.0, 0.0), (0.0, 1.0), (0.75, -1.25), (600.0, -800.0))
-"""Latents and model outputs with which a step is measured; the last two tell whether it is linear."""
+_PROBES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.75, -1.25, 0.0), (600.0, -800.0, 0.0))
+"""Latents, model outputs and drawn noise with which a step is measured; the last two tell whether it is linear."""
 
 
 class FirstStep(NamedTuple):
@@ -270,6 +270,13 @@ class Began(NamedTuple):
         scheduler._step_index = self.begin + stages
 
 
+def on_cpu(scheduler: Scheduler) -> Scheduler:
+    """A copy of a scheduler on the CPU, to be stepped there; without the methods that `SingDiffusion` puts into it."""
+    probe = copy.deepcopy(scheduler)
+    probe.timesteps, probe.sigmas = probe.timesteps.cpu(), probe.sigmas.cpu()
+    return probe
+
+
 def _stages(scheduler: Scheduler, index: int) -> int:
     """How many timesteps belong to the first step: a timestep that comes twice is a second stage."""
     timesteps = scheduler.timesteps[index : index + 4].tolist()
@@ -282,33 +289,28 @@ def _stages(scheduler: Scheduler, index: int) -> int:
 def _factors(scheduler: Scheduler, index: int) -> tuple[float, float, float]:
     """The factors of the latents, of the model's output, and of the noise that is drawn, in what the first step gives."""
     name = type(scheduler).__name__
-    sample, output = (
-        torch.tensor(column, dtype=torch.float64).view(-1, 1, 1, 1) for column in zip(*_PROBES, strict=True)
-    )
-    found = _stepped(scheduler, index, sample, output, 0.0)
-    kept, given, mixed, loud = found.flatten().tolist()
-    if not all(map(math.isfinite, (kept, given))):
+    kept, given, drawn, *others = _stepped(scheduler, index)
+    if not all(map(math.isfinite, (kept, given, drawn))):
         raise InputError(f"{name}: its first step gives NaN or infinity; take more steps, or another scheduler")
-    for value, (x, u) in ((mixed, _PROBES[2]), (loud, _PROBES[3])):
+    for value, (x, u, _) in zip(others, _PROBES[3:], strict=True):
         if not abs(value - kept * x - given * u) <= 1e-4 * (abs(kept * x) + abs(given * u) + 1e-3):
             raise InputError(f"{name}: its first step is not linear, as where it clips; use another scheduler")
-    drawn = float(_stepped(scheduler, index, 0 * sample, 0 * output, 1.0).flatten()[0])
     return kept, given, drawn
 
 
-def _stepped(scheduler: Scheduler, index: int, sample: Tensor, output: Tensor, noise: float) -> Tensor:
-    """The result of a first step of a copy, with every drawn noise replaced by a number; nothing is drawn."""
-    probe = copy.deepcopy(scheduler)  # hooks are left behind
-    probe.timesteps = probe.timesteps.cpu()
-    probe.sigmas = probe.sigmas.cpu()
-    amounts = torch.full((len(sample), 2), noise, dtype=torch.float64)
+def _stepped(scheduler: Scheduler, index: int) -> list[float]:
+    """What a first step of a copy gives for each of the probes, an entry of the batch each; nothing is drawn."""
+    probe = on_cpu(scheduler)
+    sample, output, noise = torch.tensor(_PROBES, dtype=torch.float64).mT.contiguous()
+    amounts = torch.stack([torch.zeros_like(noise), noise], dim=1)
     try:
         with torch.no_grad(), Pulses(amounts):
-            return probe.step(output, probe.timesteps[index], sample).prev_sample
+            found = probe.step(output.view(-1, 1, 1, 1), probe.timesteps[index], sample.view(-1, 1, 1, 1)).prev_sample
     except Exception as error:  # whatever a scheduler raises that is not meant to be stepped so
         raise InputError(
             f"{type(scheduler).__name__}: cannot be stepped ({first_sentence(error)}); use another scheduler"
         ) from error
+    return found.flatten().tolist()
 
 
 def _fits(values: Tensor, x_1: Tensor) -> bool:

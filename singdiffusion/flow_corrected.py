@@ -5,14 +5,13 @@ same grid on the exact denoiser of Gaussian data, corrected as the latents are, 
 is: near t = 0 data are not Gaussian, and what is lost there is not to be had back by a factor (F4).
 """
 
-import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from singdiffusion.files import first_sentence
-from singdiffusion.flow import FirstStep
+from singdiffusion.flow import FirstStep, on_cpu
 from singdiffusion.response import Pulses
 from singdiffusion.schedule import Scheduler
 from singtheory import formula
@@ -35,8 +34,7 @@ def factors(scheduler: Scheduler, first: FirstStep, std: Tensor) -> dict[int, Te
         InputError: for a scheduler that draws noise in later steps, which no factor of the result corrects.
     """
     name = type(scheduler).__name__
-    probe = copy.deepcopy(scheduler)
-    probe.timesteps, probe.sigmas = probe.timesteps.cpu(), probe.sigmas.cpu()
+    probe = on_cpu(scheduler)
     sigmas = [first.sigma_at(float(sigma)) for sigma in probe.sigmas.double()]
     lam = std.detach().double().cpu().flatten().square().view(-1, 1, 1, 1)
     index, found = int(probe.step_index), {}
@@ -54,7 +52,9 @@ def factors(scheduler: Scheduler, first: FirstStep, std: Tensor) -> dict[int, Te
                 factor = torch.where(x > LOST * target, target / x, 1.0)
                 found[i], x = factor.view(std.shape), x * factor
     if pulses.draws:
-        raise InputError(f"{name}: draws noise in its steps, which no factor corrects; leave corrected out, or take another scheduler")
+        raise InputError(
+            f"{name}: draws noise in its steps, which no factor corrects; leave corrected out, or take another scheduler"
+        )
     return found
 
 

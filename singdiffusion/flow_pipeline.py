@@ -270,6 +270,13 @@ class FlowHook:
                 raise InputError(
                     f"{type(scheduler).__name__}: a singular step is attached to it already; detach it first"
                 )
+        for method in (self.pipe.prepare_latents, type(self.pipe).__call__):
+            wanted = {"init_noise_sigma", "scale_model_input"} & set(_names_in(method))
+            missing = sorted(name for name in wanted if not hasattr(scheduler, name))
+            if missing:
+                raise InputError(
+                    f"{type(self.pipe).__name__}: cannot run with {type(scheduler).__name__}, which has no {missing[0]}; give it its own scheduler"
+                )
         for probe in stepping(scheduler):
             first = measured(probe)
             if self._asked.corrected:
@@ -333,6 +340,11 @@ class _Method:
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         made = memo.get(id(self.scheduler))
         return self if made is None else MethodType(getattr(type(made), self.name), made)
+
+
+def _names_in(method: Any) -> tuple[str, ...]:
+    """The names that the code of a function or method uses."""
+    return getattr(inspect.unwrap(getattr(method, "__func__", method)), "__code__", _names_in.__code__).co_names
 
 
 def _like(result: Any, sample: Tensor) -> Any:

@@ -85,9 +85,8 @@ def schedulers() -> dict[str, list[Any]]:
             _FLOW | {"flow_shift": 3.0, "shift_terminal": 0.1},
         ],
         "DPMSolverMultistepScheduler": [
-            one | {"algorithm_type": kind}
-            for one in solvers
-            for kind in ("dpmsolver++", "dpmsolver", "sde-dpmsolver++", "sde-dpmsolver")
+            *(one | {"algorithm_type": kind} for one in solvers for kind in ("dpmsolver++", "sde-dpmsolver++")),
+            *(one | {"algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min"} for one in solvers),
         ],
         "DPMSolverSinglestepScheduler": [
             one | {"algorithm_type": kind} for one in solvers for kind in ("dpmsolver++", "sde-dpmsolver++")

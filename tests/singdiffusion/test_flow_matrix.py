@@ -14,7 +14,7 @@ FULL = settings.get_current_profile_name() == "full"
 
 @pytest.mark.parametrize("name", flow_matrix.names())
 def test_no_first_step_is_wrong(name):
-    steps, every = (flow_matrix.STEPS, 1) if FULL else ((4,), 5)
+    steps, every = (flow_matrix.STEPS, 1) if FULL else ((4,), 8)
     found = flow_matrix.tally(name, steps, every)
     assert found.wrong == []
     assert found.right > 0

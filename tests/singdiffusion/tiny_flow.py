@@ -93,8 +93,8 @@ def sd3(scheduler: SchedulerMixin | None = None, kind: type = StableDiffusion3Pi
         tokenizer=tiny._tokenizer(),
         text_encoder_2=copy.deepcopy(clip),
         tokenizer_2=tiny._tokenizer(),
-        text_encoder_3=None,
-        tokenizer_3=None,
+        text_encoder_3=copy.deepcopy(_t5()),
+        tokenizer_3=tiny._tokenizer(),
     )
     return _quiet(pipe)
 
