@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.checkpoint import Checkpoint
+from singdiffusion.diagnose_flow import FlowDiagnosis, diagnose_flow
 from singdiffusion.files import first_sentence
 from singdiffusion.initial import Point, first_point, start_std
 from singdiffusion.latents import vae_floor
@@ -87,7 +88,7 @@ class Diagnosis:
     Attributes:
         source: what was diagnosed.
         scheduler: name of its class.
-        flow: whether it matches flows; then there are no options, for noise is the right start.
+        flow: whether it matches flows; then `options` are those of `flows`.
         prediction: as configured.
         implied: the prediction that the network's answer implies, None without a network.
         terminal_snr: of the schedule as configured, or None where it has no betas.
@@ -97,6 +98,7 @@ class Diagnosis:
         reading: what `mean` and `std` of the options are of; None without data.
         vae: brightness of black, grey and white after the VAE, None without one.
         expected: what arrives of the data's spread, and what remedies bring; None without data.
+        flows: what was found of a flow.
     """
 
     source: str
@@ -111,6 +113,7 @@ class Diagnosis:
     reading: Reading | None = None
     vae: dict[str, float] | None = None
     expected: Expected | None = None
+    flows: FlowDiagnosis | None = None
 
     @property
     def now(self) -> Option:
@@ -134,6 +137,7 @@ class Diagnosis:
             "reading": self.reading and self.reading.to_json(),
             "vae": self.vae,
             "expected": self.expected and self.expected.to_json(),
+            "flow": self.flows and self.flows.to_json(),
         }
 
 
@@ -166,7 +170,7 @@ def diagnose(
     name, prediction = type(scheduler).__name__, str(scheduler.config.get("prediction_type", "epsilon"))
     arrives = None if reading is None else expected(checkpoint, steps, settings, reading)
     if matches_flow(scheduler):
-        return Diagnosis(checkpoint.name, name, True, prediction, steps, reading=reading, expected=arrives)
+        return _of_flow(checkpoint, name, steps, reading, vae, arrives)
     schedule = _named(checkpoint, lambda: schedule_of(scheduler))
     train_steps = int(scheduler.config.num_train_timesteps)
     return Diagnosis(
@@ -182,6 +186,25 @@ def diagnose(
         reading=reading,
         vae=None if vae is None else vae_floor(vae),
         expected=arrives,
+    )
+
+
+def _of_flow(
+    checkpoint: Checkpoint, name: str, steps: int, reading: Reading | None, vae: Any, arrives: Expected | None
+) -> Diagnosis:
+    """Of a flow: its prediction is the velocity, and its grid has no spacing."""
+    if steps < 1:
+        raise InputError(f"steps {steps}: take at least 1")
+    return Diagnosis(
+        checkpoint.name,
+        name,
+        flow=True,
+        prediction="flow_prediction",
+        steps=steps,
+        reading=reading,
+        vae=None if vae is None else vae_floor(vae),
+        expected=arrives,
+        flows=diagnose_flow(checkpoint, steps, reading),
     )
 
 

@@ -142,7 +142,7 @@ class _Level(NamedTuple):
         return formula.marginal_var(self.alpha, self.sigma, eigenvalue).sqrt()
 
 
-class _Pulses(TorchFunctionMode):
+class Pulses(TorchFunctionMode):
     """Every draw of normal noise becomes `amounts[:, k]`, k the number of the draw from 1 on; draws beyond are counted and zero."""
 
     def __init__(self, amounts: Tensor) -> None:
@@ -250,7 +250,7 @@ class _Run:
             amounts: of the start, and of each noise, shape (batch, 1 + noises).
             factors: by which the latents are multiplied at the start and after each step, shape (steps + 1, batch); None for 1.
         """
-        with _Pulses(amounts) as pulses:
+        with Pulses(amounts) as pulses:
             return self._steps(lam, amounts[:, 0], factors), pulses.draws
 
     def _steps(self, lam: Tensor, start: Tensor, factors: Tensor | None) -> Tensor:

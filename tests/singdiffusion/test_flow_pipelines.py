@@ -1,0 +1,167 @@
+"""Every flow pipeline of diffusers for pictures and video: its first step is right, or it is refused at attach with the reason.
+
+The default run takes a third of them, one or two of a family; `--hypothesis-profile=full` takes all.
+"""
+
+import json
+import warnings
+
+import pytest
+import torch
+from diffusers import StableDiffusion3ModularPipeline
+from peft import LoraConfig
+
+from singdiffusion import SingDiffusion
+from singtheory.errors import InputError
+from tests.singdiffusion import flow_contract, flow_families
+from tests.strategies import examples
+
+RECORD = json.loads(flow_contract.RECORD.read_text())["pipelines"]
+FEW = (
+    "AnyFlowPipeline",
+    "AuraFlowPipeline",
+    "BriaPipeline",
+    "ChromaPipeline",
+    "CogView4Pipeline",
+    "Cosmos2TextToImagePipeline",
+    "Cosmos3OmniPipeline",
+    "ErnieImagePipeline",
+    "Flux2KleinPipeline",
+    "FluxControlNetPipeline",
+    "FluxFillPipeline",
+    "FluxInpaintPipeline",
+    "FluxKontextPipeline",
+    "HunyuanVideoPipeline",
+    "Kandinsky5T2VPipeline",
+    "LTXConditionPipeline",
+    "LTXImageToVideoPipeline",
+    "LTXPipeline",
+    "Lumina2Pipeline",
+    "MochiPipeline",
+    "MotifVideoPipeline",
+    "QwenImageImg2ImgPipeline",
+    "QwenImagePipeline",
+    "SanaPipeline",
+    "SanaVideoPipeline",
+    "SkyReelsV2DiffusionForcingPipeline",
+    "SkyReelsV2Pipeline",
+    "StableDiffusion3ControlNetPipeline",
+    "StableDiffusion3Img2ImgPipeline",
+    "StableDiffusion3Pipeline",
+    "VisualClozePipeline",
+    "WanImageToVideoPipeline",
+    "WanPipeline",
+    "ZImagePipeline",
+)
+ALL = tuple(RECORD)
+PIPELINES = ALL if examples(1) >= 1000 else FEW
+WITH_STRENGTH = [name for name in PIPELINES if RECORD[name].get("below")]
+
+
+@pytest.fixture(autouse=True)
+def _diffusers_may_warn():
+    """What the installed diffusers warns of in its own pipelines is not ours."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"diffusers|transformers|torch|PIL|tests\.singdiffusion\.flow")
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        yield
+
+
+def sd3(**more):
+    return flow_families.build("StableDiffusion3Pipeline"), more
+
+
+def test_the_record_has_every_flow_pipeline_of_the_installed_diffusers():
+    assert set(flow_families.flow_pipelines()) == set(RECORD)
+    assert not [name for name, one in RECORD.items() if one["verdict"] == "wrong"]
+    assert not [
+        name for name, one in RECORD.items() if one.get("below", "left alone and said") != "left alone and said"
+    ]
+
+
+def test_a_pipeline_that_is_not_built_has_a_reason():
+    assert {name for name, one in RECORD.items() if one["verdict"] == "not built"} == set(flow_families.NOT_BUILT)
+    assert all(flow_families.NOT_BUILT.values())
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_first_step_is_right_or_refused_at_attach(name):
+    found = flow_contract.contract(name)
+    assert found.verdict == RECORD[name]["verdict"], found.reason
+    assert found.verdict != "refused" or found.reason == RECORD[name]["reason"]
+    assert "\n" not in found.reason
+
+
+@pytest.mark.parametrize("name", WITH_STRENGTH)
+def test_below_full_strength_it_is_left_alone_and_said(name):
+    assert flow_contract.below_full_strength(name, flow_contract.strength_of(name)) == "left alone and said"
+
+
+def test_true_guidance_and_distilled_guidance_are_in_the_mean():
+    """The formula's m is of the guided output: a scale changes it, and the step stays right."""
+    for name, call in (
+        ("QwenImagePipeline", {"true_cfg_scale": 7.0}),
+        ("FluxPipeline", {"true_cfg_scale": 3.0, "guidance_scale": 9.0}),
+        ("StableDiffusion3Pipeline", {"guidance_scale": 1.0}),
+    ):
+        assert flow_contract.contract(name, **call).verdict == "right"
+
+
+def test_a_guider_of_the_pipeline_is_in_the_mean():
+    """A pipeline with a guider of `diffusers.guiders` steps what the guider gives."""
+    assert flow_contract.contract("HunyuanVideo15Pipeline", num_frames=5).verdict == "right"
+
+
+def test_several_pictures_of_a_prompt():
+    assert flow_contract.contract("FluxPipeline", num_images_per_prompt=3).verdict == "right"
+
+
+def test_a_lora_that_is_loaded(monkeypatch):
+    built = flow_families.build
+
+    def with_lora(name):
+        pipe = built(name)
+        pipe.transformer = type(pipe.transformer).from_config(pipe.transformer.config)
+        torch.manual_seed(4)
+        pipe.transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+        return pipe
+
+    monkeypatch.setattr(flow_families, "build", with_lora)
+    assert flow_contract.contract("StableDiffusion3Pipeline").verdict == "right"
+
+
+def modular():
+    pipe = StableDiffusion3ModularPipeline()
+    parts = flow_families.components(flow_families.flow_pipelines()["StableDiffusion3Pipeline"])
+    pipe.update_components(
+        **{name: part for name, part in parts.items() if part is not None and name in pipe.component_names}
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def test_a_modular_pipeline_of_pictures_is_mended():
+    pipe = modular()
+    shape = (4, flow_families.SIDE // 2, flow_families.WIDE // 2)
+    basis, std = flow_contract.orthonormal(shape), torch.tensor(flow_contract.STD, dtype=torch.float64)
+    SingDiffusion(spread=(basis.float(), std.float()), mean="network").attach(pipe)
+    spy = flow_contract.Spy(pipe.scheduler)
+    with torch.no_grad():
+        pipe(
+            prompt="a cat", height=flow_families.SIDE, width=flow_families.WIDE, num_inference_steps=2, output="latents"
+        )
+    first = spy.steps[0]
+    assert flow_contract.is_first(first)
+    want = flow_contract.formula(first, basis, std)
+    assert (
+        flow_contract.off(first.result, want)
+        <= flow_contract.TOLERANCE
+        < flow_contract.off(flow_contract.plain(first), want)
+    )
+
+
+def test_a_modular_pipeline_without_its_scheduler_is_refused():
+    with pytest.raises(InputError, match="has no scheduler"):
+        SingDiffusion(spread=(torch.ones(1, 1, 1, 1), torch.ones(1)), mean="network").attach(
+            StableDiffusion3ModularPipeline()
+        )
