@@ -61,7 +61,7 @@ def furnish(folder):
     published.write(folder / "PUBLISHED", pipe.unet)
     flow = tiny_flow.sd3()
     flow.save_pretrained(folder / "FLOW_MODEL")
-    latents = torch.randn(20, tiny_flow.CHANNELS, 32, 32, generator=torch.Generator().manual_seed(0))
+    latents = torch.randn(20, tiny_flow.CHANNELS, 8, 8, generator=torch.Generator().manual_seed(0))
     config = flow.vae.config
     scale = {"scaling_factor": config.scaling_factor, "shift_factor": config.shift_factor}
     AverageStatistics.from_images(latents, frequencies=2, **scale).save_pretrained(folder / "SPREAD")

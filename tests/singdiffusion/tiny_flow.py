@@ -52,7 +52,7 @@ def _vae() -> AutoencoderKL:
 def _sd3_network() -> SD3Transformer2DModel:
     torch.manual_seed(0)
     return SD3Transformer2DModel(
-        sample_size=32,
+        sample_size=8,
         patch_size=1,
         in_channels=CHANNELS,
         num_layers=1,
