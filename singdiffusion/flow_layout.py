@@ -48,9 +48,13 @@ class Layout:
                 not sizes or tuple(self.drawn[axis] for axis in axes[-2:]) == sizes
             ):
                 return Layout(self.drawn, self.stepped, self.order, axes)
-        of = (channels, *sizes) if sizes else f"{channels} channels"
+        known = any(self.drawn[axes[0]] == channels for axes in _AXES.get(len(self.drawn), ()))
+        if not known:
+            raise InputError(
+                f"average image or spread of {channels} channels: the pipeline's latents are of shape {self.drawn}; use one made for them"
+            )
         raise InputError(
-            f"average image or spread of {of}: the pipeline's latents are of shape {self.drawn}; use one made for them, of that size"
+            f"average image or spread of shape {(channels, *sizes)}: the pipeline's latents are of shape {self.drawn}; make it for that size"
         )
 
     def fits(self, shape: tuple[int, ...]) -> bool:

@@ -270,8 +270,11 @@ class FlowHook:
                 raise InputError(
                     f"{type(scheduler).__name__}: a singular step is attached to it already; detach it first"
                 )
-        for method in (self.pipe.prepare_latents, type(self.pipe).__call__):
-            wanted = {"init_noise_sigma", "scale_model_input"} & set(_names_in(method))
+        for method in (getattr(self.pipe, "prepare_latents", None), type(self.pipe).__call__):
+            names = set() if method is None else set(_names_in(method))
+            if type(scheduler).__name__ in names:  # it tells this scheduler from the others by itself
+                continue
+            wanted = {"init_noise_sigma", "scale_model_input"} & names
             missing = sorted(name for name in wanted if not hasattr(scheduler, name))
             if missing:
                 raise InputError(
