@@ -144,7 +144,7 @@ class _Recorded:
             raise InputError(
                 f"{type(self.pipe).__name__}: steps latents in an order that is not known; make the statistics from data"
             )
-        layout = self.layout.of_channels(channels) if channels in self.layout.drawn[:-2] else self.layout
+        layout = self.layout.of_pictures(channels) if channels in self.layout.drawn[:-2] else self.layout
         found = layout.unpacked(self.last.detach().float().cpu())
         return found if found.ndim == 4 else found.mean(dim=2)
 
