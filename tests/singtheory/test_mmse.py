@@ -335,7 +335,9 @@ def test_draws_come_in_pairs_of_opposite_noise():
 
 def test_a_smooth_curve_falls_at_its_ends_too():
     """Where the levels bend much beside an end, three-point slopes are 0 there, and E2's measure `√|mmse′|` with them."""
-    curve = Smooth(torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64), torch.tensor([1.0, 0.99, 0.01], dtype=torch.float64), 1.0)
+    curve = Smooth(
+        torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64), torch.tensor([1.0, 0.99, 0.01], dtype=torch.float64), 1.0
+    )
     ends = torch.tensor([0.0, 3.0], dtype=torch.float64)
     level, slope = curve(ends)
     assert level.tolist() == pytest.approx([1.0, 0.01], rel=1e-12)
