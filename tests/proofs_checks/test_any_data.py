@@ -20,7 +20,7 @@ from proofs_checks.measure import prior_posterior
 from proofs_checks.own_units import described, in_own_units
 from proofs_checks.rounds import UNMEASURED, Rounds, at_least_in_rounds, at_most_in_rounds
 from proofs_checks.steps_on_data import _Measured, gap_at, kl_steps, shift_gap, tv_steps
-from singtheory import Atoms, InputError, divergence, pairwise
+from singtheory import Atoms, InputError, bound, divergence, pairwise
 from singtheory.data import Data
 from tests.data_sets import Set, all_sets
 from tests.strategies import examples, wild_atoms
@@ -242,3 +242,19 @@ def test_a_far_origin_costs_no_digits_of_a_density(context):
         claim = load_claims()[id]
         for check in (c for c in claim.checks if c.scope == "the same on the data"):
             assert check.run(claim.sides, far).verdict == "supported"
+
+
+@pytest.mark.parametrize(("share", "distance"), [(1 / 337, 1e5), (1e-6, 1e9)])
+def test_a_far_atom_leaves_steps_that_draws_decide(share, distance):
+    """B3 misses TV by a quarter of its weight where all others are one to it: 7e-4, for which draws were averaged away, and 2.5e-7, which no draws tell."""
+    points = np.random.default_rng(5).normal(size=(60, 3))
+    points[-1] *= distance
+    weights = np.full(60, (1 - share) / 59)
+    weights[-1] = share
+    steps = tv_steps(context_of(points, weights))
+    assert len(steps) == 3
+    for step in steps:
+        upper = float(bound.tv_norm(step.posterior, step.gap))
+        assert at_most_in_rounds(step.tv, upper, step.where).verdict == "supported"
+        assert at_most_in_rounds(step.tv, upper * 0.99, step.where).verdict in ("supported", "refuted")
+        assert 0.4 < upper < 0.8

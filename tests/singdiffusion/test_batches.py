@@ -1,5 +1,8 @@
 """Batches: every example in its turn, shared by processes, conditions left out as their kind does."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 import torch
 
@@ -90,3 +93,15 @@ def test_batches_that_cannot_be_made(tmp_path, other, processes, words):
     told = settings(cached(tmp_path / "c", 40), tmp_path / "o", **other)
     with pytest.raises(InputError, match=words):
         Data(Cache.open(told.cache), told, torch.device("cpu"), 0, processes)
+
+
+def test_no_two_draws_of_a_run_share_a_seed():
+    """Order, noise and what is left out, at every step and epoch: a purpose of one step is not another of the next."""
+    runs = [SimpleNamespace(settings=SimpleNamespace(seed=seed)) for seed in (0, 1, 7)]
+    seeds = [
+        Data._generator(cast(Data, run), number, purpose).initial_seed()
+        for run in runs
+        for number in range(50)
+        for purpose in range(3)
+    ]
+    assert len(set(seeds)) == len(seeds)

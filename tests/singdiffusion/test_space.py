@@ -103,3 +103,22 @@ def test_offloaded_weights_are_known_by_their_kind(encoder):
     offloaded = fingerprint(encoder.to("meta"))
     assert offloaded == "CLIPTextModel-16-2-"
     assert same_encoders(original, offloaded) and not same_encoders(original, "CLIPTextModel-16-3-")
+
+
+@pytest.mark.parametrize(
+    ("other", "fits"),
+    [
+        ((4, 0.13, 0.25), True),
+        ((4, 0.13, 0.250001), True),
+        ((4, 0.13, 0.26), False),
+        ((4, 0.14, 0.25), False),
+        ((8, 0.13, 0.25), False),
+    ],
+)
+def test_latents_agree_in_channels_scale_and_shift(other, fits):
+    """Each of the three alone tells them apart."""
+    if fits:
+        Space(4, 0.13, 0.25).check_latents(Space(*other))
+    else:
+        with pytest.raises(InputError, match="use one made with its VAE"):
+            Space(4, 0.13, 0.25).check_latents(Space(*other))
