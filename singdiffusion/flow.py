@@ -82,7 +82,7 @@ class FirstStep(NamedTuple):
         the exact denoiser keeps (F1).
         """
         if not x_hat_from_network or self.alpha == 0:
-            return formula.widening(self.alpha_s, self.kept_std, eigenvalue)
+            return formula.widening(self.alpha_s, self.kept_std, eigenvalue, torch)
         keeps = formula.ddim_spread_factor(self.alpha, self.alpha_s, self.sigma, self.kept_std, eigenvalue)
         return formula.marginal_var(self.alpha_s, self.kept_std, eigenvalue) ** 0.5 - keeps
 

@@ -109,12 +109,12 @@ def marginal_var(alpha: Number, sigma: Number, eigenvalue: Number) -> Number:
     return alpha**2 * eigenvalue + sigma**2
 
 
-def widening(alpha: Number, kept_std: Number, eigenvalue: Number) -> Number:
+def widening(alpha: Number, kept_std: Number, eigenvalue: Number, xp: Namespace) -> Number:
     """`√(α²λ + σ²) − σ`: by how much a start `σ x_1` is widened along a direction to have the variance of the noised data there (C7, F4).
 
     `kept_std` is σ, or where a step draws fresh noise what it keeps of `x_1`: independent noise adds its variance to both sides.
     """
-    return marginal_var(alpha, kept_std, eigenvalue) ** 0.5 - kept_std
+    return xp.sqrt(marginal_var(alpha, kept_std, eigenvalue)) - kept_std
 
 
 def ode_slope(alpha: Number, sigma: Number, eigenvalue: Number, xp: Namespace) -> Number:
