@@ -37,30 +37,34 @@ LARGE_GAP = 1e4
 # --- comparisons that the claims share -------------------------------------------------------------------------------
 
 
-def _below(instances: tuple[Instance, ...], rung: Rung, quantity: str) -> Iterator[Outcome]:
+def _below(instances: tuple[Instance, ...], inequality: Rung, quantity: str) -> Iterator[Outcome]:
     """The measured KL or TV of each instance against an upper bound."""
     for i in instances:
         measured = i.kl if quantity == "kl" else i.tv
         if measured:
-            yield at_most_in_rounds(measured, float(rung(i.posterior, i.gap)), f"{quantity.upper()}, {i.where}")
+            yield at_most_in_rounds(measured, float(inequality(i.posterior, i.gap)), f"{quantity.upper()}, {i.where}")
 
 
-def above(instances: tuple[Instance, ...], rung: Rung) -> Iterator[Outcome]:
+def above(instances: tuple[Instance, ...], inequality: Rung) -> Iterator[Outcome]:
     """The measured KL of each instance against a lower bound."""
     for i in instances:
         if i.kl:
-            yield at_least_in_rounds(i.kl, float(rung(i.posterior, i.gap)), f"KL, {i.where}")
+            yield at_least_in_rounds(i.kl, float(inequality(i.posterior, i.gap)), f"KL, {i.where}")
 
 
 def upper_checks(sides_of: Callable[[Sides], list[tuple[Rung, str]]]) -> tuple[Check, Check]:
     """The two checks of an upper bound: toys by quadrature, data by Monte Carlo."""
 
     def toys(sides: Sides, _: Context) -> Outcome:
-        return worst(o for rung, quantity in sides_of(sides) for o in _below(toy_instances(), rung, quantity))
+        return worst(
+            o for inequality, quantity in sides_of(sides) for o in _below(toy_instances(), inequality, quantity)
+        )
 
     def data(sides: Sides, context: Context) -> Outcome:
         instances = (*kl_steps(context), *tv_steps(context))
-        return worst_or_none((o for rung, q in sides_of(sides) for o in _below(instances, rung, q)), NO_STEP)
+        return worst_or_none(
+            (o for inequality, q in sides_of(sides) for o in _below(instances, inequality, q)), NO_STEP
+        )
 
     return (
         Check("quadrature", "four toy laws, g from 0.01 to 30", toys),
@@ -68,9 +72,9 @@ def upper_checks(sides_of: Callable[[Sides], list[tuple[Rung, str]]]) -> tuple[C
     )
 
 
-def in_torch(rung: Callable[..., Tensor]) -> certificates.OnLine:
+def in_torch(inequality: Callable[..., Tensor]) -> certificates.OnLine:
     """A formula on a line, on tensors."""
-    return lambda points, weights, gap: rung(points, weights, gap, torch)
+    return lambda points, weights, gap: inequality(points, weights, gap, torch)
 
 
 # --- B1 --------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def checks(rung_of: RungOf, what: str) -> tuple[Check, Check]:
 
     def two_points(sides: Sides, context: Context) -> Outcome:
         box = two_point.WHOLE if context.full else two_point.QUICK
-        return outcome(two_point.certify(rung_of(sides), box), box)
+        return outcome(two_point.certify_two_points(rung_of(sides), box), box)
 
     def golden(sides: Sides, context: Context) -> Outcome:
         gaps = GOLDEN_GAPS if context.full else QUICK_GAPS

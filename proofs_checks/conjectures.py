@@ -31,10 +31,12 @@ def main(out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT)
         check_folder(out.parent)
         found = {}
         with progress() as bar:
-            for name, rung in CONJECTURES.items():
+            for name, conjecture in CONJECTURES.items():
                 task = bar.add_task(name, total=1.0)
-                whole = two_point.certify(rung, two_point.WHOLE, lambda share, t=task: bar.update(t, completed=share))
-                golden = GapRange(*GOLDEN_ATOMS).certify(rung, GOLDEN_GAPS)
+                whole = two_point.certify_two_points(
+                    conjecture, two_point.WHOLE, lambda share, t=task: bar.update(t, completed=share)
+                )
+                golden = GapRange(*GOLDEN_ATOMS).certify(conjecture, GOLDEN_GAPS)
                 found[name] = {"two points": asdict(whole), "golden atoms": asdict(golden)}
         boxes = {
             "two points (e^2, p)": interval.describe(two_point.WHOLE),

@@ -77,8 +77,8 @@ def _e2_symbolic(sides: Sides, _: Context) -> Outcome:
     end = (ratio**steps - 1) / eigenvalue
     nodes = [sides["geometric"](eigenvalue, 0, end, (k + j) / steps) for j in range(3)]
     gaussian = [1 / (1 / eigenvalue + node) for node in nodes]
-    information = sympy.log((1 + eigenvalue * nodes[1]) / (1 + eigenvalue * nodes[0]))  # ∫λ/(1 + λγ)
-    one_step = sides["cost"](nodes[1] - nodes[0], gaussian[0], information)
+    nats = sympy.log((1 + eigenvalue * nodes[1]) / (1 + eigenvalue * nodes[0]))  # ∫λ/(1 + λγ)
+    one_step = sides["cost"](nodes[1] - nodes[0], gaussian[0], nats)
     gap, cost = symbolic.root_step(epsilon, height, tilt)
     many = symbolic.coefficients(sides["asymptote"](epsilon, height / (height + tilt * gap), 1, xp), epsilon, 3)
     closed = sides["gaussian_cost"](sympy.exp(total * h), 1, xp) / h**2  # N times the cost of N = 1/h steps

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from proofs_checks.excerpt import ATOMS, COORDINATES, spaced
 from singtheory import InputError
-from singtheory import data as loaders
 from singtheory.data import Data
+from singtheory.memory import available_memory
 from singtheory.span import in_span
 
 SQUARES = 8
@@ -27,7 +27,7 @@ def enter(data: Data, available: float | None = None) -> Data:
     count, dim = len(data.law.points), data.law.dim
     span = in_span(data.law) if min(count, dim) ** 2 * max(count, dim) <= _MOST_WORK else None
     entered = data if span is None else replace(data, law=span.law, span=span)
-    available = loaders._available_memory() if available is None else available
+    available = available_memory() if available is None else available
     needs = 8 * SQUARES * entered.law.dim**2
     if needs > available:
         fits = min(int((available / (8 * SQUARES)) ** 0.5), int((_MOST_WORK / dim) ** 0.5), dim // 2)

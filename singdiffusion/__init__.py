@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from singdiffusion.time_free import AverageUNet
 
 __version__: str
-_ROOMS = {
+_FOLDERS = {
     "Average": "average",
     "AverageDecoder": "decoder",
     "AverageImage": "average",
@@ -53,6 +53,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("singdiffusion")
-    if name not in _ROOMS:
+    if name not in _FOLDERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_FOLDERS[name]}"), name)

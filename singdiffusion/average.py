@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from singdiffusion.configs import MODULES, check_module
 from singdiffusion.files import find_folder, first_sentence, new_folder, read_config
+from singdiffusion.latents import a_tensor_of
 from singdiffusion.memory import check_fits
 from singdiffusion.schema import shown
 from singdiffusion.space import Space
@@ -32,7 +33,7 @@ Condition = Sequence[str] | Tensor
 STORED = ("*.json", "*.safetensors", "*.txt", "*.model")
 """The files of a stored module: weights, configurations, and what tokenizers read."""
 
-_ROOMS = {
+_CLASSES = {
     "AverageDecoder": "singdiffusion.decoder",
     "AverageStatistics": "singdiffusion.statistics",
     "AverageTable": "singdiffusion.table",
@@ -86,11 +87,6 @@ class Average:
 def _check_finite(name: str, values: Tensor) -> None:
     if not bool(torch.isfinite(values).all()):
         raise InputError(f"{name}: holds NaN or infinity; check the weights, and float16 for overflow")
-
-
-def a_tensor_of(module: nn.Module) -> Tensor:
-    """One of its weights or buffers, for dtype and device: diffusers' properties of these names walk a large network for milliseconds."""
-    return next(chain(module.parameters(), module.buffers()))
 
 
 class AverageImage(Protocol):
@@ -333,6 +329,6 @@ def load_average(path: str | Path, **kwargs: Any) -> AverageModel:
     stored = shown(read_config(folder).get("_class_name")).strip("'")
     if stored == "UNet2DConditionModel":
         raise InputError(f"{folder}: holds an ordinary U-Net; try `singdiffusion convert {folder} NEW_FOLDER`")
-    if stored not in _ROOMS:
-        raise unknown_name("average image", stored, _ROOMS)
-    return getattr(importlib.import_module(_ROOMS[stored]), stored).from_pretrained(folder, **kwargs)
+    if stored not in _CLASSES:
+        raise unknown_name("average image", stored, _CLASSES)
+    return getattr(importlib.import_module(_CLASSES[stored]), stored).from_pretrained(folder, **kwargs)

@@ -22,8 +22,9 @@ from singdiffusion.prediction import Implied, implied_prediction
 from singdiffusion.reading import Reading
 from singdiffusion.remedies import Expected, expected
 from singdiffusion.schedule import Scheduler, is_discrete, matches_flow, reaches_zero_snr, reads, schedule_of
-from singtheory import formula, mismatch
+from singtheory import formula
 from singtheory.errors import InputError, unknown_name
+from singtheory.mismatch import arrival, from_matched, from_noise, initial_mismatch
 from singtheory.schedule import Discrete
 from singtheory.start import flow_end, sde_end
 
@@ -328,10 +329,10 @@ def _option(
         return plain
     moments, alpha, sigma = reading.moments, first.alpha, first.sigma
     if start == "noise":
-        begin = mismatch.from_noise(moments, first.start_std)
+        begin = from_noise(moments, first.start_std)
     else:
-        begin = mismatch.from_matched(moments, rank, alpha, sigma)
-    nats = mismatch.initial_mismatch(moments, begin, alpha, sigma)
+        begin = from_matched(moments, rank, alpha, sigma)
+    nats = initial_mismatch(moments, begin, alpha, sigma)
     end = sde_end if first.stochastic else flow_end
-    mean, std = mismatch.arrival(moments, begin, alpha, sigma, reading.direction, reading.offset, end)
+    mean, std = arrival(moments, begin, alpha, sigma, reading.direction, reading.offset, end)
     return Option(start, spacing, zero_snr, first, nats.low, nats.high, mean, std)

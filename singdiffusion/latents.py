@@ -1,12 +1,12 @@
 """Images and their latents: what a VAE makes of pixels, and what it cannot give back."""
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from singdiffusion.average import a_tensor_of
 from singdiffusion.space import latent_scale
 from singtheory.errors import InputError
 from singtheory.picture import HALF_RANGE
@@ -19,6 +19,11 @@ Tracked = Callable[[Iterable[Tensor]], Iterable[Tensor]]
 
 
 @torch.no_grad()
+def a_tensor_of(module: nn.Module) -> Tensor:
+    """One of its weights or buffers, for dtype and device: diffusers' properties of these names walk a large network for milliseconds."""
+    return next(chain(module.parameters(), module.buffers()))
+
+
 def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
     """The latents of images as a U-Net sees them: the mode of the encoder's law, shifted and scaled.
 

@@ -19,11 +19,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from singdiffusion.average import Average, AverageImage, Condition, a_tensor_of, load_average
+from singdiffusion.average import Average, AverageImage, Condition, load_average
 from singdiffusion.flow_pipeline import LISTENED, FlowHook, hook_of
 from singdiffusion.flow_sources import asked
 from singdiffusion.guidance import guidance_rule, guided_average
 from singdiffusion.initial import initial_latents
+from singdiffusion.latents import a_tensor_of
 from singdiffusion.schedule import matches_flow
 from singdiffusion.space import Space
 from singtheory.errors import InputError, unknown_name

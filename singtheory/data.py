@@ -21,6 +21,7 @@ from torch import Tensor
 
 from singtheory.errors import InputError, unknown_name
 from singtheory.law import Atoms
+from singtheory.memory import available_memory
 from singtheory.points import BLOCK, Points
 from singtheory.reading import (
     Shape,
@@ -208,7 +209,7 @@ def check_memory(count: int, dim: int, available: float | None = None) -> None:
         dim: their dimension.
         available: bytes; asked from the system when not given.
     """
-    available = _available_memory() if available is None else available
+    available = available_memory() if available is None else available
     each = dim * 8 * WORKING_COPIES
     if count * each > available:
         raise InputError(
@@ -222,20 +223,6 @@ def _sklearn_digits() -> Any:
     from sklearn.datasets import load_digits
 
     return load_digits()
-
-
-def _available_memory() -> float:
-    """Bytes that can be used without swapping; infinite where the system does not tell (Windows), so that nothing is refused."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return math.inf
 
 
 def _missing(name: str) -> InputError:

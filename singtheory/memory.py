@@ -1,7 +1,24 @@
-"""How many draws fit into memory, known before any is made."""
+"""How much memory is free, and how many draws fit into it, known before any is made."""
 
-from singtheory.data import _available_memory
+import math
+import os
+from pathlib import Path
+
 from singtheory.errors import InputError
+
+
+def available_memory() -> float:
+    """Bytes that can be used without swapping; infinite where the system does not tell (Windows), so that nothing is refused."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def check_queries(queries: int, least: int, each: int, dim: int, available: float | None = None) -> None:
@@ -16,7 +33,7 @@ def check_queries(queries: int, least: int, each: int, dim: int, available: floa
     """
     if queries < least:
         raise InputError(f"queries {queries}: need at least {least}")
-    available = _available_memory() if available is None else available
+    available = available_memory() if available is None else available
     if queries * each * 8 > available:
         wanted = queries * each * 8 / 2**30
         raise InputError(

@@ -53,7 +53,7 @@ def law(gap: Number, p: Number) -> tuple[list[Number], list[Number], Number]:
     return [p * 0, p * 0 + 1], [1 - p, p], gap
 
 
-def certify(rung: Rung, box: Box, progress: Callable[[float], None] = lambda _: None) -> Certificate:
+def certify_two_points(rung: Rung, box: Box, progress: Callable[[float], None] = lambda _: None) -> Certificate:
     """The rung on a box of (e², p); margins are relative to B2's bound where e² ≥ ¼, and to KL's leading order below.
 
     Args:

@@ -290,7 +290,7 @@ def test_a_header_alone_is_enough_to_refuse_too_much(tmp_path, name, shape):
 @pytest.mark.parametrize("kind", LOSSLESS)
 def test_every_loader_asks_for_memory_before_it_scales(tmp_path, monkeypatch, kind):
     name, path = save(tmp_path, kind, np.zeros((5, 3, 4), np.uint8))
-    monkeypatch.setattr(data, "_available_memory", lambda: 3 * 12 * 8 * data.WORKING_COPIES)
+    monkeypatch.setattr(data, "available_memory", lambda: 3 * 12 * 8 * data.WORKING_COPIES)
     monkeypatch.setattr(data, "_rows", lambda *_: pytest.fail("scaled before memory was asked for"))
     refused(name, "5 atoms of dimension 12", "3 atoms fit", file=tmp_path if name == str(tmp_path) else path)
 

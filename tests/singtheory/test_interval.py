@@ -80,7 +80,7 @@ def test_relu_across_its_kink_keeps_both_sides():
 @pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.name)
 @pytest.mark.parametrize("box", [SMALL, SMALL_NEAR], ids=["far", "near"])
 def test_rungs_are_certified(rung, box):
-    assert two_point.certify(rung, box).verdict == "proved"
+    assert two_point.certify_two_points(rung, box).verdict == "proved"
 
 
 WRONG = {"kl_chi2_bound": 0.1, "kl_pair_bound": 0.01, "kl_family_bound": 0.95}
@@ -93,7 +93,7 @@ def test_rungs_that_are_off_are_refuted(rung):
         return lambda *args: value(*args) * arb(WRONG[rung.name]) if rung.upper else value(*args) + 1
 
     wrong = Rung(rung.name, rung.upper, rung.near, lambda *law: [off(value) for value in rung.far(*law)])
-    assert two_point.certify(wrong, SMALL).verdict == "refuted"
+    assert two_point.certify_two_points(wrong, SMALL).verdict == "refuted"
     law = GapRange(("-1.3", "0.2", "1.1"), ("0.2", "0.5", "0.3"))
     assert law.certify(wrong, (Fraction(1, 10), Fraction(1, 5))).verdict == "refuted"
 

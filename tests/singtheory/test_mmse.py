@@ -215,13 +215,13 @@ LAWS = {"golden": GOLDEN, "9:1": NINE_TO_ONE, "two scales": TWO_SCALES}
 
 
 @pytest.fixture(scope="module", params=LAWS)
-def sampled(request):
+def both_curves(request):
     law = LAWS[request.param]
     return exact_curve(law), sample_curve(law, 300.0, seeded(), queries=4000, nodes=24, confidence=1 - 1e-6)
 
 
-def test_bands_hold_the_truth_at_and_between_nodes(sampled):
-    exact, curve = sampled
+def test_bands_hold_the_truth_at_and_between_nodes(both_curves):
+    exact, curve = both_curves
     snr = torch.cat([curve.snr, torch.logspace(-3, math.log10(300), 200, dtype=torch.float64)])
     for interval, truth in ((curve.interval, exact(snr)[0]), (curve.information_interval, exact.information(snr))):
         low, high = interval(snr)
@@ -229,8 +229,8 @@ def test_bands_hold_the_truth_at_and_between_nodes(sampled):
         assert bool((high - low < 0.3 * float(truth.max())).all())
 
 
-def test_the_cost_of_a_grid_lies_in_its_interval(sampled):
-    exact, curve = sampled
+def test_the_cost_of_a_grid_lies_in_its_interval(both_curves):
+    exact, curve = both_curves
     for steps in (1, 4, 40):
         snr = RectifiedFlow().snr(grid.cosine(RectifiedFlow(), steps, 0.0, 300.0))
         low, high = curve.discretisation_interval(snr)

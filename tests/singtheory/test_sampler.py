@@ -173,11 +173,11 @@ def test_gaussian_samples_of_a_start_have_the_moments_of_the_brightness_law(name
     times = leading(schedule, 250)
     alpha, sigma = float(schedule.alpha(times[0])), float(schedule.sigma(times[0]))
     components, unit = start.principal_components(law, 1), torch.cat([torch.zeros(1, 2), torch.eye(2)]).double()
-    starts = {
+    images = {
         "mean": start.mean_start(unit, law.mean, alpha, sigma),
         "matched": start.matched_start(unit, law.mean, components, alpha, sigma),
     }
-    ends = DDIM(schedule).sample(exact_denoiser(law, schedule), starts[name], times)
+    ends = DDIM(schedule).sample(exact_denoiser(law, schedule), images[name], times)
     stds = (ends[1:] - ends[0]).diagonal()
     eigenvalues = torch.tensor([400.0, 9.0], dtype=torch.float64)
     contraction = sigma / (alpha**2 * eigenvalues + sigma**2).sqrt()
