@@ -116,7 +116,7 @@ def _tv_step(law: Atoms, snr: float, target: float, generator: torch.Generator) 
 
 def _is_decidable(posterior: AtomsPosterior, gap: float) -> bool:
     """Whether draws can tell TV from B3, as far as TV along the leading direction says: beside it their range alone costs `_RESOLVED`."""
-    along = Leading(posterior, gap)
+    along = leading(posterior, gap)
     if along.share < _LEADING or not along.tv_is_sharp or along.is_line:
         return True
     room = float(bound.tv_norm(posterior, gap)) - float(along.tv)

@@ -342,5 +342,8 @@ Definition vp_sde_diffusion2 (alpha alpha_dot : R) : R :=
 Definition vp_tie_ratio (prior_ratio norm2_difference : R) : R :=
   (prior_ratio * (exp (norm2_difference / 4))).
 
+Definition widening (alpha kept_std eigenvalue : R) : R :=
+  (((- 1) * kept_std) + (sqrt (((alpha ^ 2) * eigenvalue) + (kept_std ^ 2)))).
+
 Definition zero_init_cost (alpha sigma mean_norm2 mean_error2 trace dim : R) : R :=
   (((((((- 1) * (alpha ^ 2)) * mean_error2) / (2 * (sigma ^ 2))) + (((alpha ^ 2) * mean_norm2) / 2)) + ((dim * (((sigma ^ 2) + ((- 1) * (ln (sigma ^ 2)))) + (- 1))) / 2)) + ((trace * ((alpha ^ 2) + (((- 1) * (alpha ^ 2)) / (sigma ^ 2)))) / 2)).
