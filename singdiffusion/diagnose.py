@@ -328,10 +328,7 @@ def _option(
     if reading is None:
         return plain
     moments, alpha, sigma = reading.moments, first.alpha, first.sigma
-    if start == "noise":
-        begin = from_noise(moments, first.start_std)
-    else:
-        begin = from_matched(moments, rank, alpha, sigma)
+    begin = from_noise(moments, first.start_std) if start == "noise" else from_matched(moments, rank, alpha, sigma)
     nats = initial_mismatch(moments, begin, alpha, sigma)
     end = sde_end if first.stochastic else flow_end
     mean, std = arrival(moments, begin, alpha, sigma, reading.direction, reading.offset, end)
