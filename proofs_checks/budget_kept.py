@@ -30,9 +30,9 @@ def kept_on_grids(schedule: Schedule, name: str, times: Tensor, eigenvalues: Ten
     lam = _chosen(eigenvalues)
     first, last = (float(schedule.snr(times[k])) for k in (0, -1))
     grids = {name: times}
-    for grid, best in GRIDS.items():
+    for name, best in GRIDS.items():
         try:
-            grids[grid] = best(schedule, len(times) - 1, first, last, lam)
+            grids[name] = best(schedule, len(times) - 1, first, last, lam)
         except InputError:  # a schedule of discrete steps has no time for every γ
             continue
     rows = [_row(schedule, grid, at, lam, start) for grid, at in grids.items()]

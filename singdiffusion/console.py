@@ -16,7 +16,7 @@ from singdiffusion.diagnose_flow import FlowDiagnosis
 from singdiffusion.printing import printable
 from singdiffusion.remedies import Expected
 from singdiffusion.sample import Picture
-from singdiffusion.verdict import Finding
+from singdiffusion.verdict_flow import Finding
 
 if TYPE_CHECKING:  # no other command needs what it imports
     from singdiffusion.evaluate import Brightness

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.files import first_sentence
-from singdiffusion.response import Pulses
+from singdiffusion.pulses import Pulses
 from singdiffusion.schedule import Scheduler, matches_flow
 from singtheory import formula
 from singtheory.errors import InputError

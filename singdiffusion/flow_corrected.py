@@ -12,7 +12,7 @@ from torch import Tensor
 
 from singdiffusion.files import first_sentence
 from singdiffusion.flow import FirstStep, on_cpu
-from singdiffusion.response import Pulses
+from singdiffusion.pulses import Pulses
 from singdiffusion.schedule import Scheduler
 from singtheory import formula
 from singtheory.errors import InputError

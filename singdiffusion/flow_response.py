@@ -8,7 +8,7 @@ from torch import Tensor
 from singdiffusion.files import first_sentence
 from singdiffusion.flow import START_GAP, Began, FirstStep, measured, mended, on_cpu
 from singdiffusion.flow_corrected import Corrections
-from singdiffusion.response import Pulses
+from singdiffusion.pulses import Pulses
 from singdiffusion.schedule import Scheduler
 from singtheory import formula
 from singtheory.errors import InputError

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from singdiffusion.average import Average, AverageImage, Condition, a_tensor_of
+from singdiffusion.average import Average, AverageImage, Condition
 from singdiffusion.flow_layout import Layout
 from singdiffusion.guidance import Rule, guided_average
+from singdiffusion.latents import a_tensor_of
 from singdiffusion.space import Space
 from singtheory.errors import InputError, unknown_name
 

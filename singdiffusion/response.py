@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from singdiffusion.files import first_sentence
 from singdiffusion.initial import scheduled
+from singdiffusion.pulses import Pulses, as_images
 from singdiffusion.schedule import Scheduler, matches_flow
 from singtheory import formula
 from singtheory.errors import InputError
@@ -142,22 +142,6 @@ class _Level(NamedTuple):
         return formula.marginal_var(self.alpha, self.sigma, eigenvalue).sqrt()
 
 
-class Pulses(TorchFunctionMode):
-    """Every draw of normal noise becomes `amounts[:, k]`, k the number of the draw from 1 on; draws beyond are counted and zero."""
-
-    def __init__(self, amounts: Tensor) -> None:
-        super().__init__()
-        self.amounts, self.draws = amounts, 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """What torch calls in the place of its functions."""
-        if func not in (torch.randn, torch.randn_like):
-            return func(*args, **(kwargs or {}))
-        self.draws += 1
-        drawn = self.draws < self.amounts.shape[1]
-        return _as_images(self.amounts[:, self.draws] if drawn else torch.zeros(len(self.amounts), dtype=torch.float64))
-
-
 class _Run:
     """A scheduler on the denoiser of Gaussian data, as often as asked.
 
@@ -256,16 +240,16 @@ class _Run:
     def _steps(self, lam: Tensor, start: Tensor, factors: Tensor | None) -> Tensor:
         """The latents at the start and after each step, shape (steps + 1, batch), from starts of that many units."""
         scheduler = copy.deepcopy(self.scheduler)
-        x = _as_images(start * float(getattr(scheduler, "init_noise_sigma", 1.0)))
+        x = as_images(start * float(getattr(scheduler, "init_noise_sigma", 1.0)))
         factors = torch.ones(len(self.timesteps) + 1, 1, dtype=torch.float64) if factors is None else factors
-        states = [x * _as_images(factors[0])]
+        states = [x * as_images(factors[0])]
         for t, level, scale, factor in zip(self.timesteps, self.levels, self._scales, factors[1:], strict=True):
             x = states[-1]
             with _one_error(self._name, "cannot be stepped"):
                 seen = _scaled(scheduler, x, t)
-                answer = _answer(scheduler, x, seen, _as_images(lam), _Level(level.alpha * scale, level.sigma * scale))
+                answer = _answer(scheduler, x, seen, as_images(lam), _Level(level.alpha * scale, level.sigma * scale))
                 x = scheduler.step(answer, t, x).prev_sample.double()
-            states.append(x * _as_images(factor))
+            states.append(x * as_images(factor))
         return torch.stack(states).flatten(1)
 
 
@@ -364,8 +348,3 @@ def _answer(scheduler: Scheduler, x: Tensor, seen: Tensor, lam: Tensor, level: _
             f"{type(scheduler).__name__}: prediction_type {kind!r} is not known; use one of {', '.join(kinds)}"
         )
     return kinds[kind]
-
-
-def _as_images(values: Tensor) -> Tensor:
-    """Shape (batch, 1, 1, 1): some schedulers read the number of channels."""
-    return values.view(-1, 1, 1, 1)

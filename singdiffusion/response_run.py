@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from singdiffusion.average import a_tensor_of, load_average
+from singdiffusion.average import load_average
 from singdiffusion.checkpoint import Checkpoint
-from singdiffusion.latents import Tracked
+from singdiffusion.latents import Tracked, a_tensor_of
 from singdiffusion.reading import Reading, read
 from singdiffusion.response import CONFIDENCE, SchedulerResponse, respond
 from singtheory import data as loaders
