@@ -10,7 +10,7 @@ verify: .venv/.installed
 # Whole boxes, the brightness law at every size, and 1000 random laws a property of the ladder.
 full: .venv/.installed
 	$(BIN)/singtheory verify --full --report report
-	$(BIN)/pytest --hypothesis-profile=full tests/singtheory/test_bound.py tests/singtheory/test_divergence.py tests/singtheory/test_kernel.py tests/singtheory/test_mutations.py
+	$(BIN)/pytest --hypothesis-profile=full tests/singtheory/bound/test_ladder.py tests/singtheory/divergence/test_divergence.py tests/singtheory/test_kernel.py tests/singtheory/test_mutations.py
 
 test: .venv/.installed
 	$(BIN)/pytest
@@ -27,7 +27,7 @@ prove: .venv/.installed
 
 # The README shows measurements of this run; a run that refutes something stops here.
 readme: verify
-	$(BIN)/python -m proofs_checks.readme
+	$(BIN)/python -m proofs_checks.report.readme
 
 # The site, docs/_build/html/index.html: every page is executed, two at a time, and a warning is an error. -E: pages that have not changed
 # too, for what they show depends on code and results.

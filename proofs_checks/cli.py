@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from proofs_checks.streams import prepare, say
+from proofs_checks.terminal.streams import prepare, say
 
 if TYPE_CHECKING:
-    from proofs_checks.claim import Claim
-    from proofs_checks.context import Context
+    from proofs_checks.harness.claim import Claim
+    from proofs_checks.harness.context import Context
 
 # Waiting threads must sleep, not spin: beside any other process spinning makes a run several times slower. Read at torch's import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -90,7 +90,8 @@ def _one_line_errors(first: str) -> Iterator[None]:
 def list_claims(claims: ClaimsOption = "*") -> None:
     """The claims with their methods, number of false twins and sources; nothing is checked."""
     with _one_line_errors(f"singtheory list: claims {claims} (loading)"):
-        from proofs_checks import console, harness
+        from proofs_checks.harness import harness
+        from proofs_checks.terminal import console
 
         console.show(console.claims_list(harness.select(harness.load_claims().values(), claims)))
 
@@ -112,14 +113,16 @@ def verify(
     """
     start = time.perf_counter()
     with _one_line_errors(f"singtheory verify: claims {claims} on {data}, seed {seed} (loading)"):
-        from proofs_checks import console, harness, record, run
-        from singtheory import files
-        from singtheory.provenance import command_line, provenance
+        from proofs_checks.commands import verify
+        from proofs_checks.harness import harness, record
+        from proofs_checks.terminal import console
+        from singtheory import system
+        from singtheory.system import command_line, provenance
 
         _check_targets(data, json_file, report)
         chosen = harness.select(harness.load_claims().values(), claims)
         context = _context(data, chosen, seed, confidence, full, device)
-        results = run.run_claims(chosen, context)
+        results = verify.run_claims(chosen, context)
         meta = provenance(command_line("singtheory"), seed, device) | {
             "confidence": confidence,
             "data": record.describe_data(context.data),
@@ -127,11 +130,11 @@ def verify(
         entries = meta | {"claims": [record.describe_claim(result) for result in results]}
         try:
             if json_file is not None:
-                files.write_json(json_file, entries)
+                system.write_json(json_file, entries)
             if report is not None:
-                from proofs_checks.report_run import run_report
+                from proofs_checks.report.run import run_report
 
-                run_report(results, context, meta, report, {"verify.json": files.json_bytes(entries)})
+                run_report(results, context, meta, report, {"verify.json": system.json_bytes(entries)})
         finally:  # what cannot be written can still be read
             console.show(console.claims_table(results))
         if report is not None:
@@ -158,19 +161,20 @@ def bounds(
 ) -> None:
     """The Gaussian reverse-process error of a sampler's steps beside its bounds, as a table and as JSON."""
     with _one_line_errors(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)"):
-        from proofs_checks import console, entry, record, run
-        from proofs_checks.scale import check_powers
+        from proofs_checks.commands import entry, verify
+        from proofs_checks.harness import record
+        from proofs_checks.instances.fourth_powers import check_powers
+        from proofs_checks.terminal import console
         from singtheory import data as loaders
-        from singtheory import files
-        from singtheory.device import check_device
-        from singtheory.draw import check_seed
+        from singtheory import system
+        from singtheory.bound import check_queries
         from singtheory.grid import grid_named
-        from singtheory.provenance import command_line, provenance
+        from singtheory.numerics import check_seed
         from singtheory.schedule import schedule_named
-        from singtheory.table import check_queries
+        from singtheory.system import check_device, command_line, provenance
 
-        files.check_file(json_file)
-        files.check_distinct([("--json", json_file)], [("--data", data), ("--schedule", schedule)])
+        system.check_file(json_file)
+        system.check_distinct([("--json", json_file)], [("--data", data), ("--schedule", schedule)])
         check_device(device)
         check_seed(seed)
         process = schedule_named(schedule)
@@ -180,7 +184,7 @@ def bounds(
         check_powers(loaded)
         law = entry.enter(loaded)
         check_queries(queries, law.law.dim)
-        rows = run.run_steps(law.law.to(device), process, times, queries, seed, lambda words: _say_notes([words]))
+        rows = verify.run_steps(law.law.to(device), process, times, queries, seed, lambda words: _say_notes([words]))
         meta = provenance(command_line("singtheory"), seed, device)
         meta |= {
             "schedule": schedule,
@@ -189,7 +193,7 @@ def bounds(
             "queries": queries,
         }
         try:
-            files.write_json(json_file, meta | {"steps": rows})
+            system.write_json(json_file, meta | {"steps": rows})
         finally:
             console.show(console.steps_table(rows))
         say(f"written to {json_file}")
@@ -235,36 +239,36 @@ def budget(
 ) -> None:
     """The error budget of a sampler (B8) in nats: start, discretisation and network, for its grid, for all others and for the best."""
     with _one_line_errors(f"singtheory budget: {steps} {spacing} steps of {schedule} on {data} (loading)"):
-        from proofs_checks import budget_run, console, console_budget
-        from singtheory import files
-        from singtheory.device import check_device
-        from singtheory.provenance import command_line, provenance
+        from proofs_checks.commands import budget
+        from proofs_checks.terminal import budget_table, console
+        from singtheory import system
+        from singtheory.system import check_device, command_line, provenance
 
         for file in (picture, json_file):
             if file is not None:
-                files.check_file(file)
-        files.check_distinct(
+                system.check_file(file)
+        system.check_distinct(
             [("--json", json_file), ("--picture", picture)],
             [("--data", data), ("--schedule", schedule), ("--loss-curve", loss_curve)],
         )
         check_device(device)
-        request = budget_run.Request(
+        request = budget.Request(
             schedule, steps, spacing, data, queries, start, loss_curve, snr_start, snr_end, confidence, seed, device
         )
-        found = provenance(command_line("singtheory"), seed, device) | budget_run.run(request, _say_notes)
+        found = provenance(command_line("singtheory"), seed, device) | budget.run(request, _say_notes)
         try:
-            files.write_json(json_file, found)
+            system.write_json(json_file, found)
             if picture is not None:
-                from proofs_checks.picture_budget import budget_picture
+                from proofs_checks.report.picture_budget import budget_picture
 
-                files.write_bytes(picture, budget_picture(found).png())
+                system.write_bytes(picture, budget_picture(found).png())
         finally:
             title = f"{steps} {spacing} steps of {schedule} on {data}"
             grids = [row for row in found["grids"] if row["steps"] == steps]
             console.show(
-                console_budget.budget_table(found["budget"], title),
-                console_budget.grids_table(grids, steps),
-                console_budget.kept_table(found["kept"]),
+                budget_table.budget_table(found["budget"], title),
+                budget_table.grids_table(grids, steps),
+                budget_table.kept_table(found["kept"]),
             )
         say(f"written to {json_file}")
         if picture is not None:
@@ -279,17 +283,17 @@ def _say_notes(notes: Iterable[str]) -> None:
 
 def _check_targets(data: str, json_file: Path | None, report: Path | None) -> None:
     """Raise `InputError` before the work for what could not be written after it, or only over something else."""
-    from singtheory import files
+    from singtheory import system
 
     if json_file is not None:
-        files.check_file(json_file)
+        system.check_file(json_file)
     of_report = []
     if report is not None:
-        files.check_new_folder(report)
+        system.check_new_folder(report)
         of_report = [report / name for name in ("index.html", "verify.json")]
         for file in of_report:
-            files.check_file(file)
-    files.check_distinct([("--json", json_file), *(("--report", file) for file in of_report)], [("--data", data)])
+            system.check_file(file)
+    system.check_distinct([("--json", json_file), *(("--report", file) for file in of_report)], [("--data", data)])
 
 
 @app.command()
@@ -316,26 +320,27 @@ def response(
 ) -> None:
     """What a sampler keeps of the data's spread along each eigenvalue: the cosine law (F1, F9)."""
     with _one_line_errors(f"singtheory response: {steps} {spacing} steps of {schedule} (loading)"):
-        from proofs_checks import console, response_run
-        from proofs_checks.console_response import response_table
-        from singtheory import files
-        from singtheory.provenance import command_line, provenance
+        from proofs_checks.commands import response
+        from proofs_checks.terminal import console
+        from proofs_checks.terminal.response_table import response_table
+        from singtheory import system
+        from singtheory.system import command_line, provenance
 
         targets = [("--json", json_file), ("--picture", picture)]
         for _, file in targets:
             if file is not None:
-                files.check_file(file)
-        files.check_distinct(targets, [("--data", data), ("--schedule", schedule)])
-        request = response_run.Request(schedule, steps, spacing, shift, eta, start, corrected, data, eigenvalues)
-        found = response_run.run(request, _say_notes)
+                system.check_file(file)
+        system.check_distinct(targets, [("--data", data), ("--schedule", schedule)])
+        request = response.Request(schedule, steps, spacing, shift, eta, start, corrected, data, eigenvalues)
+        found = response.run(request, _say_notes)
         found = provenance(command_line("singtheory"), 0, "cpu") | found
         try:
             if json_file is not None:
-                files.write_json(json_file, found)
+                system.write_json(json_file, found)
             if picture is not None:
-                from proofs_checks.picture_response import response_picture
+                from proofs_checks.report.picture_response import response_picture
 
-                files.write_bytes(picture, response_picture(found).png())
+                system.write_bytes(picture, response_picture(found).png())
         finally:  # what cannot be written can still be read
             console.show(response_table(found))
         for _, file in targets:
@@ -345,15 +350,15 @@ def response(
 
 def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, full: bool, device: str) -> "Context":
     """The circumstances of the run; the error probability is split evenly over its statistical checks."""
-    from proofs_checks.context import Context
-    from proofs_checks.entry import enter, thinned
-    from proofs_checks.harness import statistical_checks
-    from proofs_checks.own_units import described, in_own_units
-    from proofs_checks.scale import check_powers
+    from proofs_checks.commands.entry import enter, thinned
+    from proofs_checks.harness.context import Context
+    from proofs_checks.harness.harness import statistical_checks
+    from proofs_checks.instances.fourth_powers import check_powers
+    from proofs_checks.instances.own_units import described, in_own_units
     from singtheory import data as loaders
-    from singtheory.device import check_device
-    from singtheory.draw import check_seed
     from singtheory.estimate import check_run_confidence
+    from singtheory.numerics import check_seed
+    from singtheory.system import check_device
 
     check_run_confidence(confidence)
     check_device(device)

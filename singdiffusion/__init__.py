@@ -9,30 +9,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from singdiffusion.average import Average, AverageImage, load_average
-    from singdiffusion.decoder import AverageDecoder
-    from singdiffusion.flow import first_step
-    from singdiffusion.initial import first_point, initial_latents
-    from singdiffusion.pipeline import SingDiffusion
-    from singdiffusion.schedule import schedule_of
-    from singdiffusion.statistics import AverageStatistics
-    from singdiffusion.table import AverageTable
-    from singdiffusion.time_free import AverageUNet
+    from singdiffusion.average import (
+        Average,
+        AverageDecoder,
+        AverageImage,
+        AverageStatistics,
+        AverageTable,
+        AverageUNet,
+        load_average,
+    )
+    from singdiffusion.base import schedule_of
+    from singdiffusion.start import SingDiffusion, first_point, first_step, initial_latents
 
 __version__: str
 _FOLDERS = {
     "Average": "average",
-    "AverageDecoder": "decoder",
+    "AverageDecoder": "average",
     "AverageImage": "average",
-    "AverageStatistics": "statistics",
-    "AverageTable": "table",
-    "AverageUNet": "time_free",
-    "SingDiffusion": "pipeline",
-    "first_point": "initial",
+    "AverageStatistics": "average",
+    "AverageTable": "average",
+    "AverageUNet": "average",
+    "SingDiffusion": "start",
+    "first_point": "start",
     "first_step": "flow",
-    "initial_latents": "initial",
+    "initial_latents": "start",
     "load_average": "average",
-    "schedule_of": "schedule",
+    "schedule_of": "base",
 }
 __all__ = [
     "Average",

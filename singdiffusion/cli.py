@@ -13,14 +13,14 @@ if _BY_US:  # an interrupt while this loads ends it without a traceback; a comma
 
 import typer  # noqa: E402
 
-from singdiffusion import cli_evaluate  # noqa: E402
-from singdiffusion.cli_calibrate import calibrate  # noqa: E402
-from singdiffusion.cli_convert import convert  # noqa: E402
-from singdiffusion.cli_diagnose import diagnose  # noqa: E402
-from singdiffusion.cli_response import response  # noqa: E402
-from singdiffusion.cli_sample import sample  # noqa: E402
-from singdiffusion.cli_train import cache, train  # noqa: E402
-from singdiffusion.printing import replace_what_cannot_be_printed  # noqa: E402
+from singdiffusion.commands import evaluate  # noqa: E402
+from singdiffusion.commands.calibrate import calibrate  # noqa: E402
+from singdiffusion.commands.convert import convert  # noqa: E402
+from singdiffusion.commands.diagnose import diagnose  # noqa: E402
+from singdiffusion.commands.response import response  # noqa: E402
+from singdiffusion.commands.sample import sample  # noqa: E402
+from singdiffusion.commands.train import cache, train  # noqa: E402
+from singdiffusion.system import replace_what_cannot_be_printed  # noqa: E402
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 for _command in (convert, sample, diagnose, response, calibrate, cache, train):
     app.command()(_command)
-app.add_typer(cli_evaluate.app, name="evaluate")
+app.add_typer(evaluate.app, name="evaluate")
 
 if _BY_US:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -19,14 +19,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from singtheory import draw, formula
+from singtheory import formula, numerics
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate, mean_interval
 from singtheory.law import Atoms, Law
-from singtheory.mismatch import Mismatch, Moments, Start, initial_mismatch
 from singtheory.mmse import Curve, exact_curve
 from singtheory.schedule import Schedule
-from singtheory.start import Components, all_components
+from singtheory.start import Components, Mismatch, Moments, Start, all_components, initial_mismatch
 
 _PER_STD, _REACH = 20, 12
 """Nodes of the trapezoidal rule in a standard deviation of the noise, and how many of these it goes beyond the atoms."""
@@ -190,7 +189,7 @@ def _error2(
 ) -> Tensor:
     """`‖x̂ − m_θ‖²` at n draws of `x_t`, shape (n,)."""
     x_0 = law.sample(n, generator)
-    x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * draw.normal(x_0.shape, law.device, generator)
+    x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * numerics.normal(x_0.shape, law.device, generator)
     exact = law.posterior(x_t / schedule.sigma(t), schedule.snr(t)).mean
     return (exact - denoiser(x_t, t)).square().sum(dim=1)
 

@@ -14,11 +14,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from singtheory import bound, divergence, draw, formula
+from singtheory import bound, divergence, formula, numerics
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate
-from singtheory.law import Array, Gaussian, Law
-from singtheory.posterior import GaussianPosterior, Posterior
+from singtheory.law import Array, Gaussian, GaussianPosterior, Law, Posterior
 from singtheory.schedule import Schedule, Time, as_time
 
 
@@ -126,7 +125,7 @@ class ReverseStep:
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws of `x_s` a query: `a x_t + b x_0 + c n`, `x_0` from the posterior (A4); shape (batch, n, d)."""
         x_0 = self.posterior.sample(n, generator)
-        noise = draw.normal(x_0.shape, x_0.device, generator)
+        noise = numerics.normal(x_0.shape, x_0.device, generator)
         return self.bridge.a * self.x_t[:, None] + self.bridge.b * x_0 + math.sqrt(self.bridge.var) * noise
 
     def log_prob(self, x_s: Tensor) -> Tensor:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from singtheory import distance, formula
+from singtheory import formula, numerics
 from singtheory.errors import InputError
-from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
-from singtheory.posterior import AtomsPosterior
+from singtheory.law import Atoms, AtomsPosterior, Gaussian, GaussianMixture, Law
 from singtheory.schedule import Schedule, Time, VariancePreserving, as_time
 
 
@@ -139,7 +138,7 @@ def kl_terminal_leading(law: Law, snr_s: Time) -> Tensor:
 
 def nearest_atom(law: Atoms, x_t: Tensor, alpha: Tensor) -> Tensor:
     """The index of the atom of positive weight whose `α y_i` is nearest to each `x_t`, shape (batch,)."""
-    return distance.distances(x_t, alpha * law.points).masked_fill(law.weights == 0, torch.inf).argmin(dim=1)
+    return numerics.distances(x_t, alpha * law.points).masked_fill(law.weights == 0, torch.inf).argmin(dim=1)
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ class Rivals:
 def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
     """The margins of D1 at each `x_t`."""
     nearest = nearest_atom(law, x_t, alpha)
-    distance2 = distance.distances(x_t, alpha * law.points).square()
+    distance2 = numerics.distances(x_t, alpha * law.points).square()
     margins = distance2 - distance2.gather(1, nearest[:, None])
     return Rivals(nearest, margins, law.weights / law.weights[nearest][:, None])
 

@@ -15,7 +15,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from singtheory import draw, formula, limit
+from singtheory import formula, limit, numerics
 from singtheory.errors import InputError
 from singtheory.kernel import bridge, check_step
 from singtheory.law import Law
@@ -125,7 +125,7 @@ class DDIM(Sampler):
         x_s = formula.ddim_mean(mean, noise, alpha_s, kept_var.sqrt())
         if noise_var == 0:
             return x_s
-        return x_s + noise_var**0.5 * draw.normal(x_t.shape, x_t.device, generator)
+        return x_s + noise_var**0.5 * numerics.normal(x_t.shape, x_t.device, generator)
 
 
 def DDPM(schedule: Schedule) -> DDIM:

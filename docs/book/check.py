@@ -8,12 +8,12 @@ from functools import lru_cache
 from IPython.display import HTML, display
 from markupsafe import Markup
 
-from proofs_checks.claim import Outcome
-from proofs_checks.console import failures
-from proofs_checks.context import Context
-from proofs_checks.harness import ClaimResult, load_claims, run_claim, statistical_checks
-from proofs_checks.report import humane, related
-from proofs_checks.typeset import typeset
+from proofs_checks.harness.claim import Outcome
+from proofs_checks.harness.context import Context
+from proofs_checks.harness.harness import ClaimResult, load_claims, run_claim, statistical_checks
+from proofs_checks.report.report import humane, related
+from proofs_checks.report.typeset import typeset
+from proofs_checks.terminal.console import failures
 from singtheory import data
 
 ERROR = 1e-6

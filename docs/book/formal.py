@@ -12,8 +12,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from proofs_checks.formal.prove import MACHINE
 from proofs_checks.formal.states import states
-from proofs_checks.harness import load_claims
-from proofs_checks.proof import formal_statements
+from proofs_checks.harness.harness import load_claims
+from proofs_checks.harness.proof import formal_statements
 
 SOURCE = "../../proofs_checks/formal"
 """Of the .v files, relative to the pages that have the directive."""

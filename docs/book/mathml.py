@@ -6,7 +6,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
-from proofs_checks.typeset import mathml
+from proofs_checks.report.typeset import mathml
 
 
 def inline(translator: HTML5Translator, node: nodes.Element) -> None:

@@ -13,10 +13,10 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from docs.book.source import ROOT, STATEMENT, naming
-from proofs_checks.claim import Claim
-from proofs_checks.harness import load_claims
-from proofs_checks.proof import WORDS, formal_statements, proof_of, stated
-from proofs_checks.proof import counted as count
+from proofs_checks.harness.claim import Claim
+from proofs_checks.harness.harness import load_claims
+from proofs_checks.harness.proof import WORDS, formal_statements, proof_of, stated
+from proofs_checks.harness.proof import counted as count
 
 _CODE = re.compile(r"(`+[^`]*`+)")
 

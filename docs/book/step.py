@@ -4,7 +4,7 @@ import sympy
 from IPython.display import Math, display
 from sympy import Expr
 
-from proofs_checks.outcome import identically_zero
+from proofs_checks.harness.outcome import identically_zero
 
 
 class StepError(Exception):

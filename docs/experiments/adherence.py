@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from docs.experiments.captioned import Captioned
 from docs.experiments.openmoji import BACKGROUNDS
-from singtheory.picture import HALF_RANGE
+from singtheory.data import HALF_RANGE
 
 NOTHING, ANY = "nothing", "any"
 """The object of a background alone; the background of a caption that names none."""

@@ -8,11 +8,8 @@ from torch import Tensor
 
 from docs.experiments.captioned import Captioned
 from docs.experiments.model import Denoiser
-from singdiffusion.cache import Cache, Encoding, finish, save_part, save_texts
-from singdiffusion.run import run
-from singdiffusion.settings import TrainSettings
-from singdiffusion.statistics import AverageStatistics
-from singdiffusion.table import AverageTable
+from singdiffusion.average import AverageStatistics, AverageTable
+from singdiffusion.training import Cache, Encoding, TrainSettings, finish, run, save_part, save_texts
 
 FREQUENCIES = 4
 """Along each side, of the spread."""

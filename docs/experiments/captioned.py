@@ -19,9 +19,9 @@ import typer
 from torch import Tensor
 
 from singtheory import data as loaders
+from singtheory.data import HALF_RANGE, digit_pictures, to_bytes
 from singtheory.errors import InputError
-from singtheory.files import check_folder, write_bytes
-from singtheory.picture import HALF_RANGE, digit_pictures, to_bytes
+from singtheory.system import check_folder, write_bytes
 
 FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 """Fashion-MNIST's classes, as captions."""
@@ -123,7 +123,7 @@ def read(source: str) -> Captioned:
         return fashion(source)
     if source.endswith(".xz"):
         return Captioned.load(Path(source))
-    from singdiffusion.records import Source
+    from singdiffusion.training import Source
 
     records = Source(source)
     records.check()

@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from docs.experiments.captioned import brightness_of
-from singtheory.files import write_bytes
-from singtheory.picture import to_bytes
+from singtheory.data import to_bytes
+from singtheory.system import write_bytes
 
 SHOWN = 8
 """Pictures of a cell that are kept."""

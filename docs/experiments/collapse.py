@@ -26,10 +26,10 @@ from docs.experiments.model import Denoiser
 from docs.experiments.prompts import OPENMOJI
 from docs.experiments.results import Result, origin, quiet
 from singdiffusion.demonstrator import PIPELINE
-from singdiffusion.initial import initial_latents
+from singdiffusion.start import initial_latents
+from singtheory.data import to_bytes
 from singtheory.errors import InputError
-from singtheory.files import write_bytes
-from singtheory.picture import to_bytes
+from singtheory.system import write_bytes
 
 FOLDER = Path(__file__).parent / "ladder"
 SHOWN_STEPS = (0, 15, 30, 40, 45, 49)

@@ -26,14 +26,13 @@ from docs.experiments.model import Denoiser
 from docs.experiments.prompts import OPENMOJI
 from docs.experiments.results import Result, origin, quiet
 from docs.experiments.summary import CORE_STEPS, FOLDER
-from singdiffusion.average import load_average
+from singdiffusion.average import directions, load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
-from singdiffusion.initial import initial_latents
-from singdiffusion.spread import directions
-from singtheory.device import check_device
+from singdiffusion.start import initial_latents
 from singtheory.errors import InputError
 from singtheory.law import Atoms
 from singtheory.start import principal_axes
+from singtheory.system import check_device
 
 FEW = 10
 """Pictures; prompts with more are learned well."""

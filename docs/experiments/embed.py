@@ -16,7 +16,7 @@ from docs.experiments.evaluate import extracted
 from docs.experiments.results import quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import FOLDER
-from singtheory.files import write_bytes
+from singtheory.system import write_bytes
 
 FASHION = Path(__file__).parent / "ladder" / "fashion"
 _DATA = "docs/experiments/openmoji.py"

@@ -42,8 +42,8 @@ from docs.experiments.starts import STARTS, Starts
 from docs.experiments.train import TWINS
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
-from singtheory.device import check_device
 from singtheory.errors import InputError
+from singtheory.system import check_device
 
 GUIDANCES = (1.0, 1.5, 3.0, 7.5)
 PICTURED = 1.5

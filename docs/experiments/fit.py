@@ -16,8 +16,8 @@ from torch.nn.functional import mse_loss
 
 from docs.experiments.captioned import Captioned
 from docs.experiments.model import Denoiser
+from singtheory.data import HALF_RANGE
 from singtheory.errors import InputError
-from singtheory.picture import HALF_RANGE
 
 _WARM, _CLIP, _FALL, _EVERY = 5, 1.0, 0.35, 20
 

@@ -10,9 +10,9 @@ from docs.experiments.captioned import Captioned, brightness_of
 from docs.experiments.draw import Drawer, sampler
 from docs.experiments.fit import say
 from docs.experiments.predict import moments_of
-from singdiffusion.initial import initial_latents
+from singdiffusion.start import initial_latents
 from singtheory import formula
-from singtheory.mismatch import Start, arrival
+from singtheory.start import Start, arrival
 
 _HALF = 127.5
 

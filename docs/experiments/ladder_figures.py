@@ -13,7 +13,7 @@ from PIL import Image
 from docs.experiments.cells import SHOWN, Cells
 from docs.experiments.evaluate import GUIDANCES
 from docs.experiments.starts import STARTS
-from singtheory.files import write_bytes
+from singtheory.system import write_bytes
 
 COLOURS = {
     "noise": "#8a8a8a",

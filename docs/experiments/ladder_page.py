@@ -18,8 +18,8 @@ from docs.experiments.small_rung import STARTS as SMALL_STARTS
 from docs.experiments.starts import STARTS
 from docs.experiments.summary import CORE_STEPS
 from docs.experiments.train import MARKS
-from singdiffusion.evaluate_coco import COCO
-from singtheory.files import write_bytes
+from singdiffusion.evaluation import COCO
+from singtheory.system import write_bytes
 
 FOLDER = Path(__file__).parent / "ladder"
 PAGE = Path(__file__).parent / "ladder.md"

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from docs.experiments.captioned import Captioned
 from docs.experiments.vocabulary import encoder_of
+from singdiffusion.base import TextEncoder
 from singdiffusion.pixels import PixelSpace
-from singdiffusion.text import TextEncoder
 from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.schedule import STABLE_DIFFUSION, Discrete

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.progress import track
 
 from singtheory.errors import InputError
-from singtheory.files import check_folder, write_bytes
+from singtheory.system import check_folder, write_bytes
 
 BACKGROUNDS = {
     "black": "#000000",

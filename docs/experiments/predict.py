@@ -27,18 +27,22 @@ from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.grid import leading
 from singtheory.law import Atoms
-from singtheory.mismatch import (
+from singtheory.sampler import DDIM, exact_denoiser
+from singtheory.schedule import Discrete
+from singtheory.start import (
+    Components,
     Moments,
     arrival,
+    exact_start,
     from_matched,
     from_mean,
     from_noise,
     initial_mismatch,
+    matched_start,
+    mean_start,
+    principal_components,
     reading_moments,
 )
-from singtheory.sampler import DDIM, exact_denoiser
-from singtheory.schedule import Discrete
-from singtheory.start import Components, exact_start, matched_start, mean_start, principal_components
 
 STEPS, RANK = 50, 16
 _HALF = 127.5

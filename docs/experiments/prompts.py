@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from singdiffusion.evaluate import PROMPTS as PAPER
+from singdiffusion.evaluation import PROMPTS as PAPER
 
 
 @dataclass(frozen=True)

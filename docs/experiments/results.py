@@ -8,8 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-from singtheory.files import write_json
-from singtheory.provenance import device_name
+from singtheory.system import device_name, write_json
 
 HEAD = ("version", "command", "device", "versions", "seed")
 """What every result carries of the run that made it."""

@@ -17,10 +17,18 @@ from docs.experiments.fit import say
 from docs.experiments.prompts import STABLE_DIFFUSION
 from docs.experiments.results import Result, origin, quiet
 from singdiffusion.average import load_average
-from singdiffusion.evaluate import brightness, control_of
-from singdiffusion.evaluate_coco import COCO, GUIDANCES, Metrics, captioned, curve
-from singdiffusion.pipeline import SingDiffusion
-from singdiffusion.sample import load_pipeline, place
+from singdiffusion.evaluation import (
+    COCO,
+    GUIDANCES,
+    Metrics,
+    brightness,
+    captioned,
+    control_of,
+    curve,
+    load_pipeline,
+    place,
+)
+from singdiffusion.start import SingDiffusion
 from singtheory.errors import InputError, unknown_name
 
 CORE, FACTOR = (1.5, 3.0, 7.5), 3.0

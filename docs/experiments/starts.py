@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.average import Average, AverageImage
-from singdiffusion.guidance import guidance_rule, guided_average
-from singdiffusion.initial import initial_latents
+from singdiffusion.start import guidance_rule, guided_average, initial_latents
 from singtheory.errors import unknown_name
 
 STARTS = ("noise", "mean", "mean closed", "matched", "matched closed", "statistics", "exact")

@@ -36,9 +36,9 @@ from docs.experiments.model import LARGE, PLAIN, SMALL, TINY, Denoiser, Sizes, w
 from docs.experiments.prompts import OPENMOJI
 from docs.experiments.results import Result, origin, quiet
 from singdiffusion.demonstrator import PIPELINE
-from singdiffusion.pipeline import SingDiffusion
-from singtheory.device import check_device
+from singdiffusion.start import SingDiffusion
 from singtheory.errors import InputError, unknown_name
+from singtheory.system import check_device
 
 MARKS = (0.08, 0.3)
 """Shares of the time at which the demonstrator is kept; the end is one more."""

@@ -6,7 +6,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
-from singdiffusion.text import TextEncoder
+from singdiffusion.base import TextEncoder
 
 _PAD, _UNKNOWN, _START, _END = "<|pad|>", "<|unknown|>", "<|startoftext|>", "<|endoftext|>"
 

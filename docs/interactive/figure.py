@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from singtheory.files import write_bytes
+from singtheory.system import write_bytes
 
 FOLDER = Path(__file__).parent
 TITLES = {

@@ -11,7 +11,7 @@ from docs.interactive.laws import Offered, offered
 from singtheory import Cosine, ReverseKernel, Schedule
 from singtheory.bound import bound_named
 from singtheory.kernel import ReverseStep
-from singtheory.posterior import AtomsPosterior
+from singtheory.law import AtomsPosterior
 
 TIMES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 GAPS = tuple(10 ** (-2 + k / 3) for k in range(11))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, SIGNS
+from proofs_checks.instances.laws import BUMPS, GOLDEN, NINE_TO_ONE, SIGNS
 from singtheory import Atoms, Law, data
 from singtheory.start import principal_components
 

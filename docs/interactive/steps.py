@@ -8,8 +8,7 @@ from torch import Tensor
 
 from docs.interactive.figure import packed
 from singtheory import RectifiedFlow, formula, response
-from singtheory.data import digits_images
-from singtheory.picture import HALF_RANGE, Pictures, digit_pictures, png_strip, to_bytes
+from singtheory.data import HALF_RANGE, Pictures, digit_pictures, digits_images, png_strip, to_bytes
 from singtheory.sampler import DDIM, exact_denoiser
 
 STEPS = (4, 6, 10, 20, 50)

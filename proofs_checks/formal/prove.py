@@ -15,7 +15,7 @@ from typing import Any
 from proofs_checks.formal import FOLDER, RECORD, digests, sources
 from proofs_checks.formal.coverage import COVERAGE, Coverage
 from proofs_checks.formal.ties import PATH, definitions
-from singtheory.files import write_bytes, write_json
+from singtheory.system import write_bytes, write_json
 
 INSTALL = "Coq is missing; on Debian or Ubuntu: apt-get install coq libcoq-coquelicot libcoq-interval"
 LIBRARY = "Singdiffusion"

@@ -28,7 +28,7 @@ from proofs_checks.formal.prove import (
     dependencies,
     sources,
 )
-from singtheory.files import write_bytes
+from singtheory.system import write_bytes
 
 STATES = Path(__file__).with_name("states.json")
 MARK = "No object of basename recorded_"

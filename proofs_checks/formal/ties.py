@@ -16,8 +16,8 @@ from typing import Any
 import sympy
 
 from singtheory import formula
-from singtheory.files import write_bytes
-from singtheory.symbolic import NAMESPACE
+from singtheory.formula.symbolic import NAMESPACE
+from singtheory.system import write_bytes
 
 PATH = Path(__file__).with_name("Formulas.v")
 

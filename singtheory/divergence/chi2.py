@@ -13,7 +13,7 @@ from torch import Tensor
 
 from singtheory.divergence.components import UNIT, Components
 from singtheory.formula.small import expm1_rest
-from singtheory.posterior import Posterior
+from singtheory.law import Posterior
 
 _LARGEST = 500.0
 """Exponents beyond this are summed by logarithms."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from singtheory.formula.small import expm1_rest
-from singtheory.posterior import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
+from singtheory.law import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
 
 UNIT = 2.0**-53
 _LOST = 20

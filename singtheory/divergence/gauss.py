@@ -10,7 +10,7 @@ from singtheory.divergence.chi2 import ChiSquare
 from singtheory.divergence.components import Components
 from singtheory.estimate import Estimate
 from singtheory.formula.small import log1p_rest
-from singtheory.posterior import Posterior
+from singtheory.law import Posterior
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from singtheory.divergence.components import UNIT, Components
 from singtheory.estimate import Estimate
-from singtheory.posterior import AtomsPosterior, Posterior
+from singtheory.law import AtomsPosterior, Posterior
 
 
 def is_point(posterior: Posterior) -> Tensor:

@@ -17,7 +17,7 @@ from singtheory.divergence.chi2 import chi_square
 from singtheory.divergence.components import UNIT, Components
 from singtheory.estimate import Estimate
 from singtheory.formula.small import expm1_rest
-from singtheory.posterior import Posterior
+from singtheory.law import Posterior
 
 _LEAST, _MOST = 9.0, 38.0
 """Standard deviations that the windows reach: what lies beyond is bounded, and made small against KL."""

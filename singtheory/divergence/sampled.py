@@ -18,14 +18,14 @@ import torch
 from scipy.special import chdtrc
 from torch import Tensor
 
-from singtheory import draw
+from singtheory import numerics
 from singtheory.divergence import gauss
 from singtheory.divergence.chi2 import ChiSquare, chi_square
 from singtheory.divergence.components import UNIT, Components, Ratio
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate, check_confidence, mean_interval
 from singtheory.formula.small import expm1_rest
-from singtheory.posterior import Posterior
+from singtheory.law import Posterior
 
 _PEAK = 3.162581587064609835
 """Where `f(r)/(r − 1)` is largest."""
@@ -87,7 +87,7 @@ def excess(log_r: Tensor) -> Tensor:
 
 def draw_plug_in(posterior: Posterior, n: int, generator: torch.Generator | None) -> Tensor:
     """`u ~ N(0, I)`, shape (batch, n, d)."""
-    return draw.normal((len(posterior), n, posterior.mean.shape[1]), posterior.mean.device, generator)
+    return numerics.normal((len(posterior), n, posterior.mean.shape[1]), posterior.mean.device, generator)
 
 
 def draw_kernel(posterior: Posterior, gap: float, n: int, generator: torch.Generator | None) -> Tensor:
@@ -98,7 +98,7 @@ def draw_kernel(posterior: Posterior, gap: float, n: int, generator: torch.Gener
 
 def _draw_kernel(query: Posterior, of: Components, n: int, generator: torch.Generator | None) -> Tensor:
     """Of one query, from its components."""
-    chosen = draw.choose(of.p, n, generator)
+    chosen = numerics.choose(of.p, n, generator)
     noise = draw_plug_in(query, n, generator)[0]
     if of.spread is not None and of.basis is not None:
         noise = torch.einsum("nde,ne->nd", of.basis[chosen], (1 + of.spread[chosen]).sqrt() * noise)

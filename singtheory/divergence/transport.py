@@ -9,7 +9,7 @@ from singtheory.divergence.cells import integrate
 from singtheory.divergence.components import UNIT, Components
 from singtheory.divergence.quadrature import plug_in, windows
 from singtheory.estimate import Estimate
-from singtheory.posterior import Posterior
+from singtheory.law import Posterior
 
 _REACH = 16.0
 """Beyond, a component has 1e-56 of its mass; what lies there is moved by at most u itself and the root of −2 log of that."""

@@ -11,7 +11,7 @@ from singtheory.divergence.cells import Value, nodes_of, refine
 from singtheory.divergence.components import UNIT, Components
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate
-from singtheory.posterior import Posterior
+from singtheory.law import Posterior
 
 _REACH = 38.0
 """Q has less than 1e-314 of its mass beyond."""

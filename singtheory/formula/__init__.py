@@ -1,7 +1,7 @@
 r"""The scalar formulas of the theory, each written once.
 
 Every function uses plain operators only, and takes the functions it needs (`log`, `log1p`, `exp`, `sqrt`, `pi`) from a
-namespace `xp`: the module `torch`, or `singtheory.symbolic.NAMESPACE` (sympy), or `singtheory.interval.NAMESPACE` (ball
+namespace `xp`: the module `torch`, or `singtheory.formula.symbolic.NAMESPACE` (sympy), or `singtheory.certify.interval.NAMESPACE` (ball
 arithmetic). So one formula serves tensors, symbols and certificates, and a planted error shows in all of them.
 
 Names follow theory.md: `alpha_t`, `sigma_t` of the forward process, `snr = alpha²/sigma²`, `gap = snr_s - snr_t` (theory.md: g),

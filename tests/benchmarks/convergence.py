@@ -13,11 +13,11 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from singdiffusion.build import build_network
-from singdiffusion.cache import Cache
-from singdiffusion.measure import frequent, measure
-from singdiffusion.train import Trainer
-from singtheory.provenance import device_name
+from singdiffusion.training.build import build_network
+from singdiffusion.training.cache import Cache
+from singdiffusion.training.diagnostics import frequent, measure
+from singdiffusion.training.train import Trainer
+from singtheory.system.result_origin import device_name
 from tests.singdiffusion.runs import CONVERGENCE, cached, settings
 
 RESULT = Path(__file__).parent / "convergence.json"

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 
 from docs.experiments.vocabulary import encoder_of
-from singdiffusion.cache import Cache, finished
-from singdiffusion.encode import Encoder, make_cache
-from singdiffusion.objective import Objective
-from singdiffusion.records import Source
-from singdiffusion.train import NotFiniteError, Trainer
-from singtheory.device import check_device
+from singdiffusion.training.cache import Cache, finished
+from singdiffusion.training.encode import Encoder, make_cache
+from singdiffusion.training.objective import Objective
+from singdiffusion.training.records import Source
+from singdiffusion.training.train import NotFiniteError, Trainer
 from singtheory.errors import InputError
-from singtheory.files import write_json
+from singtheory.system.device import check_device
+from singtheory.system.files import write_json
 from tests.benchmarks.origin import origin
 from tests.benchmarks.training import EnoughError, say, settings, trainer, wait
 

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from singtheory import data
-from singtheory.law import Atoms
-from singtheory.provenance import device_name
+from singtheory.data import sources
+from singtheory.law.laws import Atoms
+from singtheory.system.result_origin import device_name
 from tests.benchmarks.posterior import versions
 
 RESULT = Path(__file__).parent / "growth.json"
@@ -97,7 +97,7 @@ def _answer(law: Atoms, z: Tensor, gamma: float) -> None:
 def at(path: Path, queries: int) -> dict[str, Any]:
     """One size."""
     with peak() as memory:
-        law = data.mapped(path).law
+        law = sources.mapped(path).law
         start = time.perf_counter()
         for gamma in REGIMES.values():
             _answer(law, asked(law, gamma, 1), gamma)  # what is computed once
@@ -134,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="fashion-mnist")
     told = parser.parse_args()
-    known = data.load(told.data)
+    known = sources.load(told.data)
     assert known.image_shape is not None
     images = ((known.law.points + 1) * 127.5).round().to(torch.uint8).unflatten(1, known.image_shape).numpy()
     result = {

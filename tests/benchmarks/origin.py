@@ -5,7 +5,7 @@ import sys
 from importlib.metadata import version
 from typing import Any
 
-from singtheory.provenance import device_name
+from singtheory.system.result_origin import device_name
 
 
 def origin(module: str, device: str, seed: int = 0) -> dict[str, Any]:

@@ -21,11 +21,11 @@ from torch import Tensor
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from singtheory import data
-from singtheory.fused_engine import FusedEngine
-from singtheory.law import Atoms
-from singtheory.provenance import device_name
-from singtheory.scan import most_parts, scan
+from singtheory.data import sources
+from singtheory.engine.gpu import FusedEngine
+from singtheory.engine.scan import most_parts, scan
+from singtheory.law.laws import Atoms
+from singtheory.system.result_origin import device_name
 from tests.benchmarks.golden import Golden
 
 RESULT = Path(__file__).parent
@@ -230,7 +230,7 @@ def main() -> None:
     told = parser.parse_args()
     device = "cuda" if told.kind == "gpu" else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = False
-    law = data.load(told.data).law.to(device)
+    law = sources.load(told.data).law.to(device)
     result = {
         "command": f"python -m tests.benchmarks.posterior {told.kind} --data fashion-mnist",
         "device": device_name(device),

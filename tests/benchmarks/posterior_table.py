@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from proofs_checks.marked import with_tables
-from singtheory.files import write_bytes
+from proofs_checks.report.generated_tables import with_tables
+from singtheory.system.files import write_bytes
 
 FOLDER = Path(__file__).parent
 

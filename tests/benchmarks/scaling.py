@@ -22,10 +22,10 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
-from singdiffusion.cache import Cache, Encoding, finish, save_part, save_texts
-from singdiffusion.processes import joined
-from singdiffusion.snapshot import Snapshot
-from singtheory.files import write_json
+from singdiffusion.system.processes import joined
+from singdiffusion.training.cache import Cache, Encoding, finish, save_part, save_texts
+from singdiffusion.training.snapshot import Snapshot
+from singtheory.system.files import write_json
 from tests.benchmarks.origin import origin
 from tests.benchmarks.singular_step import SD_15
 from tests.benchmarks.training import settings, trainer, training_rates

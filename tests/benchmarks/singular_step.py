@@ -15,11 +15,11 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from singdiffusion.initial import initial_latents
-from singdiffusion.pipeline import SingDiffusion
-from singdiffusion.table import AverageTable
-from singdiffusion.time_free import AverageUNet
-from singtheory.schedule import STABLE_DIFFUSION
+from singdiffusion.average.table import AverageTable
+from singdiffusion.average.time_free import AverageUNet
+from singdiffusion.start.initial import initial_latents
+from singdiffusion.start.pipeline import SingDiffusion
+from singtheory.schedule.schedules import STABLE_DIFFUSION
 
 RESULT = Path(__file__).parent / "singular_step.json"
 SD_15 = {

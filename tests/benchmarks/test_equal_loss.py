@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from singdiffusion.cache import Cache
+from singdiffusion.training.cache import Cache
 from singtheory import InputError
-from singtheory.files import write_json
+from singtheory.system.files import write_json
 from tests.benchmarks import equal_loss
 from tests.benchmarks.training import settings, trainer
 from tests.singdiffusion.runs import TINY_UNET

@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from singtheory import bound, data, pairwise
+from singtheory.bound import ladder, pairwise
+from singtheory.data import sources
 
-DIGITS = data.load("digits").law
+DIGITS = sources.load("digits").law
 
 
-@pytest.mark.parametrize("rung", bound.LADDER, ids=lambda rung: rung.name)
+@pytest.mark.parametrize("rung", ladder.LADDER, ids=lambda rung: rung.name)
 def test_rung(benchmark, rung):
     posterior = DIGITS.posterior(torch.zeros(DIGITS.dim, dtype=torch.float64), 0.0)
 

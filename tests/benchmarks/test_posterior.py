@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from proofs_checks.marked import with_tables
-from singtheory import Atoms, data
+from proofs_checks.report.generated_tables import with_tables
+from singtheory import Atoms
+from singtheory.data import sources
 from tests.benchmarks import growth, posterior, posterior_table
 from tests.benchmarks.golden import Golden
 
 
 @pytest.fixture(scope="module")
 def law() -> Atoms:
-    return data.digits().law
+    return sources.digits().law
 
 
 def test_every_row_is_measured(law, monkeypatch):
@@ -39,7 +40,7 @@ def test_the_screen_is_exact_where_few_atoms_matter(law):
 
 
 def test_growth_is_fitted(tmp_path):
-    images = data.digits_images().numpy()
+    images = sources.digits_images().numpy()
     images = (images / images.max() * 255).astype(np.uint8)
     growth.grown(images, 500, tmp_path / "a.npy")
     assert np.load(tmp_path / "a.npy", mmap_mode="r").shape == (500, 8, 8)

@@ -26,13 +26,13 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from singdiffusion.build import build_network
-from singdiffusion.cache import Cache
-from singdiffusion.encode import Encoder, make_cache
-from singdiffusion.records import Record
-from singdiffusion.settings import TrainSettings
-from singdiffusion.text import TextEncoder
-from singdiffusion.train import Trainer
+from singdiffusion.base.text import TextEncoder
+from singdiffusion.training.build import build_network
+from singdiffusion.training.cache import Cache
+from singdiffusion.training.encode import Encoder, make_cache
+from singdiffusion.training.records import Record
+from singdiffusion.training.settings import TrainSettings
+from singdiffusion.training.train import Trainer
 from tests.benchmarks.singular_step import CLIP_L, SD_15
 from tests.singdiffusion.tiny import _tokenizer
 

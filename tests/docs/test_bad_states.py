@@ -12,9 +12,9 @@ from docs.book import equal, result
 from docs.book.check import ClaimError, shown
 from docs.book.result import ResultError
 from docs.book.step import StepError
-from proofs_checks.context import Context
-from proofs_checks.harness import load_claims, run_claim
-from singtheory import data
+from proofs_checks.harness.context import Context
+from proofs_checks.harness.harness import load_claims, run_claim
+from singtheory.data import sources
 from tests.docs.conftest import ROOT
 
 HEAD = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n\n# A page\n\n```{code-cell}\n"
@@ -56,7 +56,7 @@ def test_failing_claim_is_shown_and_stops_the_page(capsys):
     claim = load_claims()["A3"]
     planted = replace(claim, sides={**claim.sides, **next(iter(claim.false_twins.values()))})
     with pytest.raises(ClaimError, match="A3 refuted"):
-        shown(run_claim(planted, Context(data.load("digits"), seed=0, error=1e-6)))
+        shown(run_claim(planted, Context(sources.load("digits"), seed=0, error=1e-6)))
     assert "HTML object" in capsys.readouterr().out  # the table came before the error
 
 
@@ -64,7 +64,7 @@ def test_surviving_twin_is_named():
     claim = load_claims()["A3"]
     tame = replace(claim, false_twins={"the truth itself": claim.sides, **claim.false_twins})
     with pytest.raises(ClaimError, match="A3 false twin not refuted: the truth itself"):
-        shown(run_claim(tame, Context(data.load("digits"), seed=0, error=1e-6)))
+        shown(run_claim(tame, Context(sources.load("digits"), seed=0, error=1e-6)))
 
 
 @pytest.mark.slow

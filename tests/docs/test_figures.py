@@ -18,9 +18,9 @@ from PIL import Image
 
 from docs.book.drawing import Drawing, drawing
 from docs.experiments import ladder_page
-from proofs_checks import brightness
-from proofs_checks.picture_brightness import draw
-from proofs_checks.picture_budget import budget_picture
+from proofs_checks.report import brightness
+from proofs_checks.report.picture_brightness import draw
+from proofs_checks.report.picture_budget import budget_picture
 from tests.docs.conftest import DOCS, shown
 
 PAGES = [

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from singtheory import data
+from singtheory.data import sources
 from tests.docs import reader
 from tests.docs.conftest import DOCS, ROOT
 
@@ -56,7 +56,7 @@ COMMANDS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("line", COMMANDS, ids=[line.partition("/bin/")[2].replace("/", ".") for line in COMMANDS])
 def test_a_command_of_the_readme_runs_as_written(line, tmp_path):
-    if "fashion-mnist" in line and not data.FASHION_FOLDER.is_dir():
+    if "fashion-mnist" in line and not sources.FASHION_FOLDER.is_dir():
         pytest.skip("needs Fashion-MNIST, Debian's package dataset-fashion-mnist")
     reader.furnish_for_readme(tmp_path)
     reader.shell(reader.Block("sh", line, 0), ROOT / "README.md", tmp_path)

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from docs.book.statement import claim_module
-from proofs_checks.harness import load_claims
+from proofs_checks.harness.harness import load_claims
 from tests.docs.conftest import DOCS, ROOT, SITE
 
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)

@@ -9,8 +9,8 @@ import pytest
 from docs.book.formal import summary, theorem
 from docs.book.source import STATEMENT, definitions, naming
 from docs.book.statement import claim_module, counted, linked, verdict
-from proofs_checks.harness import load_claims
-from proofs_checks.proof import formal_statements
+from proofs_checks.harness.harness import load_claims
+from proofs_checks.harness.proof import formal_statements
 from tests.docs.conftest import CELL, DOCS, ROOT
 
 STATEMENTS = [

@@ -13,7 +13,7 @@ from docs.experiments.ladder_tables import directions_reading, gaussian_distance
 from docs.experiments.learned import learned, promised
 from docs.experiments.predict import _discretisation, budget_of, exact_of, law_of
 from docs.experiments.summary import summary
-from singdiffusion.average import Average
+from singdiffusion.average.model import Average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singtheory import formula
 

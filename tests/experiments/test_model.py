@@ -10,7 +10,7 @@ from docs.experiments.draw import SAMPLERS, Drawer, sampler
 from docs.experiments.fit import Fit, denoising_loss
 from docs.experiments.model import PREDICTIONS, Denoiser, Sizes, scheduler_config
 from docs.experiments.starts import STARTS, Starts
-from singdiffusion.pipeline import SingDiffusion
+from singdiffusion.start.pipeline import SingDiffusion
 from singtheory import Atoms, InputError
 
 LITTLE = Sizes((8, 16), (1, 1), 4, 64)

@@ -12,9 +12,9 @@ from docs.experiments import rung_4
 from docs.experiments.prompts import PAPER, STABLE_DIFFUSION
 from docs.experiments.results import Result
 from docs.experiments.rung_4 import Amounts, coco, factors, main, starts_of
-from singdiffusion.evaluate_coco import Metrics, clip_score
-from singdiffusion.statistics import AverageStatistics
-from singdiffusion.table import AverageTable
+from singdiffusion.average.statistics import AverageStatistics
+from singdiffusion.average.table import AverageTable
+from singdiffusion.evaluation.coco import Metrics, clip_score
 from tests.singdiffusion import tiny
 
 QUICK = ["--images", "1", "--steps", "2", "--batch", "2", "--device", "cpu"]

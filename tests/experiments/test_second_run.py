@@ -22,7 +22,7 @@ from docs.experiments.prompts import OPENMOJI
 from docs.experiments.results import HEAD, Result, origin, run_of, runs_of
 from docs.experiments.small_rung import STARTS, measured, verdicts
 from docs.experiments.summary import FOLDER, joined, rerun
-from singdiffusion.average import Average
+from singdiffusion.average.model import Average
 from singtheory import InputError
 
 LITTLE = Sizes((8, 16), (1, 1), 4, 64)

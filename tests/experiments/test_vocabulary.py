@@ -3,7 +3,7 @@
 import torch
 
 from docs.experiments.vocabulary import encoder_of, tokenizer_of
-from singdiffusion.text import TextEncoder
+from singdiffusion.base.text import TextEncoder
 
 CAPTIONS = ["a red apple on a black background", "cat", "Twelve o’clock", "apple a"]
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from proofs_checks.context import Context
-from proofs_checks.harness import load_claims, statistical_checks
-from singtheory import data
+from proofs_checks.harness.context import Context
+from proofs_checks.harness.harness import load_claims, statistical_checks
+from singtheory.data import sources
 
 
 @pytest.fixture(scope="session")
 def context() -> Context:
-    return Context(data.load("digits"), seed=0, error=1e-6 / statistical_checks(load_claims().values()))
+    return Context(sources.load("digits"), seed=0, error=1e-6 / statistical_checks(load_claims().values()))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from PIL import Image
 
-from singtheory.schedule import STABLE_DIFFUSION
+from singtheory.schedule.schedules import STABLE_DIFFUSION
 
 POINTS = np.random.default_rng(0).normal(size=(12, 2))
 LOSS = {"snr": np.geomspace(1e-3, 2000, 12), "mse": np.full(12, 5.0)}

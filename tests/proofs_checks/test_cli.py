@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from proofs_checks import harness
-from proofs_checks.claim import REGISTRY, Outcome
 from proofs_checks.cli import app
+from proofs_checks.harness import harness
+from proofs_checks.harness.claim import REGISTRY, Outcome
 
 ROW_FIELDS = [
     "t",

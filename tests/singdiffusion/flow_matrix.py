@@ -168,7 +168,7 @@ class _Given:
 
     @property
     def space(self) -> Any:
-        from singdiffusion.space import Space
+        from singdiffusion.base.space import Space
 
         return Space(tiny_flow.CHANNELS)
 
@@ -176,7 +176,7 @@ class _Given:
         return "prompts"
 
     def __call__(self, condition: Any, x_1: Tensor) -> Any:
-        from singdiffusion.average import Average
+        from singdiffusion.average.model import Average
 
         return Average(self.mean.expand(len(x_1), -1, -1, -1))
 

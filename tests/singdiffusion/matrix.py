@@ -21,7 +21,7 @@ import torch
 from diffusers import schedulers
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from singdiffusion.initial import initial_latents
+from singdiffusion.start.initial import initial_latents
 from singtheory import InputError
 from tests.singdiffusion import tiny
 

@@ -6,7 +6,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from singdiffusion.time_free import AverageUNet
+from singdiffusion.average.time_free import AverageUNet
 
 
 def state(unet: UNet2DConditionModel) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ import diffusers
 import torch
 from diffusers import schedulers
 
-from singdiffusion.response import respond
+from singdiffusion.response.response import respond
 from singtheory import InputError
 from tests.singdiffusion.matrix import BASE, PREDICTIONS, SPACINGS, names
 

@@ -10,12 +10,12 @@ import yaml
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from singdiffusion.build import build_network
-from singdiffusion.cache import Cache, Encoding, finish, save_part, save_texts
 from singdiffusion.cli import app
-from singdiffusion.settings import TrainSettings
-from singdiffusion.train import Trainer
-from singtheory.data import digits_images, digits_labels
+from singdiffusion.training.build import build_network
+from singdiffusion.training.cache import Cache, Encoding, finish, save_part, save_texts
+from singdiffusion.training.settings import TrainSettings
+from singdiffusion.training.train import Trainer
+from singtheory.data.sources import digits_images, digits_labels
 
 TINY_UNET = {
     "sample_size": 8,
@@ -38,7 +38,7 @@ ENVIRONMENT = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1
 
 FORKS = multiprocessing.get_context("forkserver")
 """Processes that start at once, for one has imported everything before."""
-FORKS.set_forkserver_preload(["singdiffusion.console", "singdiffusion.run", __name__])
+FORKS.set_forkserver_preload(["singdiffusion.commands.console", "singdiffusion.training.run", __name__])
 
 
 def untracked(items, _):

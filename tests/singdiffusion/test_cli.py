@@ -9,19 +9,19 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from singdiffusion.average import load_average
-from singdiffusion.cache import Cache
+from singdiffusion.average.decoder import AverageDecoder
+from singdiffusion.average.model import load_average
+from singdiffusion.base.space import Space
 from singdiffusion.cli import app
-from singdiffusion.decoder import AverageDecoder
 from singdiffusion.demonstrator import PIPELINE
-from singdiffusion.encode import Encoder
-from singdiffusion.pipeline import SingDiffusion
-from singdiffusion.space import Space
-from singtheory.provenance import command_line
-from singtheory.schedule import STABLE_DIFFUSION
+from singdiffusion.start.pipeline import SingDiffusion
+from singdiffusion.training.cache import Cache
+from singdiffusion.training.encode import Encoder
+from singtheory.schedule.schedules import STABLE_DIFFUSION
+from singtheory.system.result_origin import command_line
 from tests.singdiffusion import published, tiny
-from tests.singdiffusion.test_records import captioned
-from tests.singdiffusion.test_space import changed
+from tests.singdiffusion.base.test_space import changed
+from tests.singdiffusion.training.test_records import captioned
 
 
 @pytest.fixture

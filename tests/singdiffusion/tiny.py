@@ -27,7 +27,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from singtheory.schedule import STABLE_DIFFUSION
+from singtheory.schedule.schedules import STABLE_DIFFUSION
 
 LATENTS = (4, 8, 8)
 """Channels, height and width of one sample's latents."""

@@ -8,25 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proofs_checks.laws import BUMPS, GOLDEN, NINE_TO_ONE, TRI
-from singtheory import (
-    Atoms,
-    Cosine,
-    Estimate,
-    Gaussian,
-    GaussianMixture,
-    InputError,
-    RectifiedFlow,
-    budget,
-    formula,
-    grid,
-)
+from proofs_checks.instances.laws import BUMPS, GOLDEN, NINE_TO_ONE, TRI
+from singtheory import Atoms, Cosine, Estimate, Gaussian, GaussianMixture, InputError, RectifiedFlow, budget, formula
 from singtheory.estimate import mean_interval
+from singtheory.grid import grids
 from singtheory.kernel import bridge
-from singtheory.mismatch import Mismatch, Start, from_matched, from_mean, from_noise
-from singtheory.mmse import exact_curve
-from singtheory.mmse_sampled import sample_curve
+from singtheory.mmse.exact import exact_curve
+from singtheory.mmse.sampled import sample_curve
 from singtheory.sampler import exact_denoiser
+from singtheory.start.mismatch import Mismatch, Start, from_matched, from_mean, from_noise
 
 SCHEDULES = [Cosine(), RectifiedFlow()]
 
@@ -251,7 +241,7 @@ def test_bad_input(call, words):
 def test_finer_grids_cost_less_and_like_one_over_their_steps():
     schedule, costs = Cosine(), []
     for steps in (8, 16, 32, 64):
-        times = torch.cat([grid.trailing(schedule, steps)[:-1], torch.tensor([0.01], dtype=torch.float64)])
+        times = torch.cat([grids.trailing(schedule, steps)[:-1], torch.tensor([0.01], dtype=torch.float64)])
         costs.append(float(budget.discretisation(NINE_TO_ONE, budget.snr_along(NINE_TO_ONE, schedule, times)).sum()))
     assert costs == sorted(costs, reverse=True)
 

@@ -5,7 +5,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, RectifiedFlow, limit, mismatch, start
+from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, RectifiedFlow, limit
+from singtheory.start import mismatch, starts
 from tests import reference_posterior
 from tests.devices import DevicesGiven
 from tests.strategies import examples, queries, wild_atoms, wild_snrs
@@ -96,7 +97,7 @@ def test_tensors_are_made_where_the_law_is():
         for one in (law, gaussian):
             limit.data_score(one, torch.zeros(2, 1, dtype=torch.float64, device=one.device))
         mismatch.initial_mismatch(moments, mismatch.from_noise(moments), 0.6, 0.8)
-        start.quantile_spread(0.0, 1.0, values, 0.6, 0.8, nodes=33)
+        starts.quantile_spread(0.0, 1.0, values, 0.6, 0.8, nodes=33)
 
 
 def test_the_watch_over_devices_sees_a_tensor_without_one():
@@ -117,4 +118,4 @@ def test_limits_and_starts_on_a_gpu():
         mismatch.initial_mismatch(on_cpu, mismatch.from_noise(on_cpu), 0.6, 0.8).high
     )
     values = torch.arange(3, dtype=torch.float64, device=device)
-    assert start.quantile_spread(0.0, 1.0, values, 0.6, 0.8, nodes=33).device.type == "cuda"
+    assert starts.quantile_spread(0.0, 1.0, values, 0.6, 0.8, nodes=33).device.type == "cuda"

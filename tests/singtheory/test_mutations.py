@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from singtheory import InputError, data, schedule_named
-from singtheory.loss_curve import read_loss_curve
-from singtheory.schedule import STABLE_DIFFUSION
+from singtheory import InputError, schedule_named
+from singtheory.data import sources
+from singtheory.mmse.loss_curve import read_loss_curve
+from singtheory.schedule.schedules import STABLE_DIFFUSION
 from tests.strategies import json_values, mutated, mutations
 
 MOST_BYTES, MOST_SECONDS = 48 * 2**20, 20.0
@@ -89,7 +90,7 @@ def read_or_refused(read: Callable[[Path], object], name: str, content: bytes) -
 
 
 def load(path: Path) -> None:
-    law = data.load(str(path)).law
+    law = sources.load(str(path)).law
     assert law.points.isfinite().all() and abs(float(law.weights.sum()) - 1) < 1e-9
 
 

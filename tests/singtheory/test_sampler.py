@@ -8,21 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from singtheory import (
-    Atoms,
-    Cosine,
-    Gaussian,
-    InputError,
-    RectifiedFlow,
-    VarianceExploding,
-    draw,
-    schedule_named,
-    start,
-)
-from singtheory.draw import normal
-from singtheory.grid import leading, trailing, uniform_log_snr
+from singtheory import Atoms, Cosine, Gaussian, InputError, RectifiedFlow, VarianceExploding, schedule_named
+from singtheory.grid.grids import leading, trailing, uniform_log_snr
 from singtheory.kernel import bridge
+from singtheory.numerics import draw
+from singtheory.numerics.draw import normal
 from singtheory.sampler import DDIM, DDPM, ODE, exact_denoiser
+from singtheory.start import starts
 
 SCHEDULES = [Cosine(), RectifiedFlow(), VarianceExploding(3.0), schedule_named("sd")]
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
@@ -172,10 +164,10 @@ def test_gaussian_samples_of_a_start_have_the_moments_of_the_brightness_law(name
     schedule, law = schedule_named("sd"), Gaussian([1.0, -0.5], [[400.0, 0.0], [0.0, 9.0]])
     times = leading(schedule, 250)
     alpha, sigma = float(schedule.alpha(times[0])), float(schedule.sigma(times[0]))
-    components, unit = start.principal_components(law, 1), torch.cat([torch.zeros(1, 2), torch.eye(2)]).double()
+    components, unit = starts.principal_components(law, 1), torch.cat([torch.zeros(1, 2), torch.eye(2)]).double()
     images = {
-        "mean": start.mean_start(unit, law.mean, alpha, sigma),
-        "matched": start.matched_start(unit, law.mean, components, alpha, sigma),
+        "mean": starts.mean_start(unit, law.mean, alpha, sigma),
+        "matched": starts.matched_start(unit, law.mean, components, alpha, sigma),
     }
     ends = DDIM(schedule).sample(exact_denoiser(law, schedule), images[name], times)
     stds = (ends[1:] - ends[0]).diagonal()

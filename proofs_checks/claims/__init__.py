@@ -1,0 +1,1 @@
+"""Every statement as a claim, a folder a group; importing a group registers its claims."""

@@ -1,0 +1,213 @@
+r"""Claim F11: what one step keeps of the spread of any law.
+
+Used beyond the algebra: `x_0 − x̂` has no covariance with any function of `x_t`, its variance is the mean of the posterior's, fresh noise is independent of
+the rest, Cauchy's and Schwarz's inequality, and that `W_2` of projections is at most `W_2`.
+"""
+
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import sympy
+import torch
+from flint import arb
+from torch import Tensor
+
+from proofs_checks.claims.f.f4_f5_f7_ends import line_w2, pieces
+from proofs_checks.harness.claim import Check, Claim, Outcome, Sides, register
+from proofs_checks.harness.context import Context
+from proofs_checks.harness.outcome import at_least, at_most, equal, identically_zero, worst
+from proofs_checks.instances.laws import GOLDEN, NINE_TO_ONE, SIGNS, TRI
+from proofs_checks.measurements.certificates import outcome
+from singtheory import Atoms, certify, formula, schedule_named
+from singtheory.certify import Box
+from singtheory.formula import symbolic
+from singtheory.sampler import DDIM, exact_denoiser
+
+NAMES = symbolic.NAMESPACE
+LINES = {"golden": GOLDEN, "9:1": NINE_TO_ONE, "±1": SIGNS}
+STEPS = ((0.9, 0.6), (0.6, 0.3), (0.4, 0.0))
+"""Ends t and s of the steps that are tried."""
+QUICK: Box = ((Fraction(2), Fraction(9, 4)), (Fraction(2, 5), Fraction(1, 2)))
+"""Of `(e², p)`: two points e apart in units of the noise, with weights p and 1 − p; for a quick run."""
+WHOLE: Box = ((Fraction(1), Fraction(36)), (Fraction(1, 10), Fraction(1, 2)))
+
+
+def _f11_symbolic(sides: Sides, _: Context) -> Outcome:
+    """Second moments of `x̂`, of `r = x_0 − x̂` and of the two noises, along one direction; r has no covariance with x̂ and `x_t`."""
+    a_t, s_t, a_s, k, lam, m, fresh = sympy.symbols("alpha_t sigma_t alpha_s k lam m sigma_eta", positive=True)
+    x_hat, rest, noise, new = vectors = sympy.symbols("xhat r n w", real=True)
+    crossed = a_t * m / s_t  # Cov(x̂, n) = −Cov(r, n), for x_0 and n have none, and r and x_t have none
+    gram = sympy.Matrix([[lam - m, 0, crossed, 0], [0, m, -crossed, 0], [crossed, -crossed, 1, 0], [0, 0, 0, 1]])
+
+    def covariance(x: Any, y: Any) -> Any:
+        return symbolic.inner(x, y, vectors, gram)
+
+    x_0 = x_hat + rest
+    x_t = a_t * x_0 + s_t * noise
+    x_s = a_s * x_0 + k * noise + fresh * new  # σ_s² = k² + σ_η²
+    step = formula.ddim_mean(x_hat, formula.epsilon_of(x_t, x_hat, a_t, s_t), a_s, k) + fresh * new
+    weight = sides["weight"](a_t, s_t, a_s, k)
+    v_s, lost = covariance(x_s, x_s), sides["lost"](weight, m)
+    linear = x_hat - formula.posterior_slope(a_t, s_t, lam) * x_t
+    most = sides["most"](formula.snr(a_t, s_t), lam)
+    var, share, rho = sympy.symbols("V c rho", positive=True)
+    apart = sides["apart"](var, var * (1 - share**2), NAMES)
+    gaussian = v_s * formula.step_kept(a_t, s_t, a_s, k, lam, NAMES) ** 2  # of DDIM(0)
+    any_eta = v_s * formula.kept_var_after(1, a_t, a_s, s_t, sympy.sqrt(k**2 + fresh**2), fresh**2, k, lam)
+    z = sympy.Symbol("sigma_s", positive=True)
+    residuals = {
+        "the rest knows nothing of x_t": covariance(rest, x_t),
+        "variance of x_s": v_s - formula.marginal_var(a_s, sympy.sqrt(k**2 + fresh**2), lam),
+        "what the step loses": v_s - covariance(step, step) - lost,
+        "the coupling by x_0 and the noises": covariance(x_s - step, x_s - step) - lost,
+        "mmse below the linear one": most - m - covariance(linear, linear),
+        "Gaussian data keep F1's cosine": (v_s - sides["lost"](weight, most) - gaussian).subs(fresh, 0),
+        "Gaussian data keep F9's share": v_s - sides["lost"](weight, most) - any_eta,
+        "W₂ of Gaussians": apart - var * (1 - share) ** 2,
+        "any coupling, ρ its correlation": var * (1 + share**2 - 2 * rho * share) - apart - 2 * (1 - rho) * var * share,
+        "η = 1": weight.subs(k, formula.bridge_a(a_t, s_t, a_s, z) * s_t) - formula.bridge_b(a_t, s_t, a_s, z),
+    }
+    return worst(identically_zero(sympy.cancel(sympy.expand(residual)), where) for where, residual in residuals.items())
+
+
+def _f11_two_points(sides: Sides, context: Context) -> Outcome:
+    """Two points at distance one: mmse falls with γ and grows with p ≤ ½, the linear one falls with γ and grows with the variance; so corners decide."""
+
+    def margin(box: Box) -> arb:
+        (low, high), (rare, even) = box
+        variance = certify.ball(rare) * (1 - certify.ball(rare))
+        return (sides["most"](certify.ball(high), variance) - certify.mmse(low, even)) / variance
+
+    box = WHOLE if context.full else QUICK
+    with certify.precision():
+        return outcome(certify.certify(margin, box, margin), box)
+
+
+def _steps() -> Iterator[tuple[str, float, tuple[float, float, float, float, float]]]:
+    """Name, γ_t and `(α_t, σ_t, α_s, √(σ_s² − σ_η²), σ_η²)` of steps of two schedules at three η."""
+    for name, (t, s), eta in itertools.product(("rectified-flow", "cosine"), STEPS, (0.0, 0.5, 1.0)):
+        schedule = schedule_named(name)
+        a_t, s_t, a_s, s_s = (float(f(u)) for u in (t, s) for f in (schedule.alpha, schedule.sigma))
+        fresh = formula.bridge_var(a_t, s_t, a_s, s_s)
+        kept = formula.ddim_kept_var(eta, formula.bridge_a(a_t, s_t, a_s, s_s), fresh, s_t) ** 0.5
+        ends = (a_t, s_t, a_s, kept, formula.ddim_noise_var(eta, fresh))
+        yield f"{name}, {t:g} to {s:g}, η = {eta:g}", formula.snr(a_t, s_t), ends
+
+
+@cache
+def _noised(law: Atoms, snr: float) -> tuple[Tensor, Tensor, Tensor]:
+    """`z = √γ x_0 + n` on a line or in the plane: nodes (n, d), their probabilities (n,), and the posterior's weights (n, atoms)."""
+    centres = snr**0.5 * law.points
+    if law.dim == 1:
+        z, mass = pieces(torch.cat([centres[:, 0] - 9, centres[:, 0], centres[:, 0] + 9]))
+        z = z[:, None]
+    else:
+        axes = [torch.linspace(float(c.min()) - 9, float(c.max()) + 9, 120, dtype=torch.float64) for c in centres.mT]
+        z = torch.cartesian_prod(*axes)
+        mass = torch.full((len(z),), float(axes[0].diff()[0] * axes[1].diff()[0]), dtype=torch.float64)
+    joint = torch.exp(-((z[:, None] - centres).square().sum(dim=2)) / 2) * law.weights
+    density = joint.sum(dim=1)
+    return z, mass * density / (2 * torch.pi) ** (law.dim / 2), joint / density[:, None]
+
+
+def _along(law: Atoms, snr: float, u: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Along a unit vector u: probabilities of the nodes, z, `x̂`, and `m = E Var(⟨u, x_0⟩|z)`."""
+    z, mass, weights = _noised(law, snr)
+    points = (law.points - law.mean) @ u
+    x_hat = weights @ points
+    mmse = float(mass @ (weights @ points.square() - x_hat.square()))
+    return mass, (z - snr**0.5 * law.mean) @ u, x_hat, mmse
+
+
+def _f11_laws(sides: Sides, _: Context) -> Outcome:
+    """Atoms on a line and in the plane, along the eigenvectors of their covariance: the variance after a step, beside what F9 says for Gaussian data."""
+    outcomes = []
+    for law_name, law in (LINES | {"three atoms in the plane": TRI}).items():
+        values, basis = torch.linalg.eigh(law.cov)
+        for (name, snr, (a_t, s_t, a_s, kept, fresh)), (lam, u) in itertools.product(
+            _steps(), zip(values, basis.mT, strict=True)
+        ):
+            mass, z, x_hat, mmse = _along(law, snr, u)
+            step = formula.ddim_mean(x_hat, formula.epsilon_of(s_t * z, x_hat, a_t, s_t), a_s, kept)
+            found = float(mass @ step.square()) + fresh
+            v_s = float(a_s**2 * lam + kept**2 + fresh)
+            lost = float(sides["lost"](sides["weight"](a_t, s_t, a_s, kept), mmse))
+            where = f"{law_name}, λ = {float(lam):.3g}, {name}"
+            outcomes.append(equal(found, v_s - lost, 1e-12, where))
+            outcomes.append(at_most(mmse, float(sides["most"](snr, lam)), where, slack=1e-12))
+    return worst(outcomes)
+
+
+def _f11_last_step(sides: Sides, _: Context) -> Outcome:
+    """W₂ of DDIM's last step, to s = 0, from atoms on a line, between both bounds."""
+    outcomes, schedule = [], schedule_named("rectified-flow")
+    for (name, law), t in itertools.product(LINES.items(), (0.8, 0.5, 0.35)):
+        snr, sigma = float(schedule.snr(t)), schedule.sigma(t)
+        sampler, denoiser = DDIM(schedule), exact_denoiser(law, schedule)
+
+        def end(
+            z: Tensor, t: float = t, sigma: Tensor = sigma, sampler: DDIM = sampler, denoiser: Any = denoiser
+        ) -> Tensor:
+            return sampler.step(denoiser, sigma * z, t, 0.0)
+
+        squared = line_w2(law, end, snr)
+        mmse = _along(law, snr, torch.ones(1, dtype=torch.float64))[-1]
+        lost = float(sides["lost"](sides["weight"](float(schedule.alpha(t)), float(sigma), 1.0, 0.0), mmse))
+        low = float(sides["apart"](law.cov[0, 0], torch.tensor(lost, dtype=torch.float64), torch))
+        # the cuts between atoms carry roundings of the distribution function, each worth D²
+        rounding = 8 * torch.finfo(torch.float64).eps * law.diameter**2
+        where = f"{name}, t = {t:g}"
+        outcomes += [at_most(squared, lost, where, slack=rounding), at_least(squared, low, where, slack=rounding)]
+    return worst(outcomes)
+
+
+register(
+    Claim(
+        id="F11",
+        title="One step of any law",
+        statement=r"A step of DDIM(η) from the right law of $x_t$, any law of $x_0$, any unit vector $u$: $\lambda = Var\langle u, x_0\rangle$, $m = E\,Var(\langle u, x_0\rangle|x_t)$, "
+        r"$v = \alpha^2\lambda + \sigma^2$, $B = \alpha_s - \alpha_t\sqrt{\sigma_s^2 - \sigma_\eta^2}/\sigma_t$. Along $u$ its variance is $v_s - B^2m$, and $m = \frac{\lambda}{1+\gamma_t\lambda} - Var(\langle u, \hat{x}\rangle - k\langle u, x_t\rangle)$, "
+        r"$k = \alpha_t\lambda/v_t$: a step keeps at least what F1 and F9 say, with equality only where $\hat{x}$ is linear along $u$, as for Gaussian data. From the law of $x_s$ it is "
+        r"$\sqrt{v_s} - \sqrt{v_s - B^2m} \le W_2 \le |B|\sqrt{mmse(\gamma_t)}$, the first with equality for Gaussian data on a line.",
+        source="derived on its page",
+        assumptions=r"Finite second moments, the exact denoiser, $0 \le s < t \le 1$, $\sigma_t > 0$, fresh noise independent of $x_t$; one step, from the right law.",
+        derivation=r"$x_0 = \hat{x} + r$, and $r$ has no covariance with $x_t$ and $\hat{x}$. The step is $(\sqrt{\sigma_s^2 - \sigma_\eta^2}/\sigma_t)x_t + B\hat{x} + \sigma_\eta w$; with $x_0$ for $\hat{x}$ it has the law of $x_s$, "
+        r"so $x_s$ is the step and $Br$, which has no covariance with it. $kx_t$ is the best linear guess of $x_0$, off by $\lambda/(1+\gamma\lambda)$, and $\hat{x}$ is better by the "
+        r"variance of what lies between. $Br$ is a coupling; no coupling brings two standard deviations nearer than their difference.",
+        sides={
+            "weight": formula.denoiser_weight,
+            "lost": formula.step_lost_var,
+            "most": formula.gaussian_mmse,
+            "apart": formula.step_w2_low,
+        },
+        checks=(
+            Check(
+                "symbolic",
+                "whole: second moments along u, both bounds in W₂, equality for Gaussian data, every η",
+                _f11_symbolic,
+                whole=True,
+            ),
+            Check("interval", "mmse at most λ/(1 + γλ): every law on two points, (e², p) in a box", _f11_two_points),
+            Check(
+                "quadrature",
+                "the variance after a step: four laws on a line and in the plane, two schedules, three η",
+                _f11_laws,
+            ),
+            Check("quadrature", "W₂ of the last step: three laws on a line", _f11_last_step),
+        ),
+        false_twins={
+            r"it loses $B^2m^2$": {"lost": lambda weight, mmse: (weight * mmse) ** 2},
+            r"it loses $Bm$": {"lost": lambda weight, mmse: weight * mmse},
+            r"$B$ of the bridge at every η": {"weight": formula.bridge_b},
+            r"Gaussian data lose less: $m \le \lambda/(1+2\gamma\lambda)$": {
+                "most": lambda snr, lam: formula.gaussian_mmse(2 * snr, lam)
+            },
+            r"$W_2 \ge B^2m/2\sqrt{v_s}$ for Gaussian data with equality": {
+                "apart": lambda var, lost, xp: lost**2 / (4 * var)
+            },
+        },
+    )
+)

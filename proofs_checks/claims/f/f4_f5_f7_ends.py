@@ -1,0 +1,266 @@
+"""Claims F4, F5 and F7: what may be corrected at the two ends, in spread and in nats."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import sympy
+import torch
+from torch import Tensor
+
+from proofs_checks.harness.claim import Check, Claim, Outcome, Sides, register
+from proofs_checks.harness.context import Context
+from proofs_checks.harness.outcome import at_most, equal, identically_zero, worst
+from proofs_checks.harness.slope import vanishes_at_rate
+from proofs_checks.instances.laws import GOLDEN, NINE_TO_ONE, SIGNS, TRI
+from proofs_checks.measurements.toy_steps import kl_of, moment_kl_of, prior_posterior
+from singtheory import Atoms, bound, formula
+from singtheory.formula import symbolic
+from singtheory.mmse import line_mmse
+
+NAMES = symbolic.NAMESPACE
+_SMALL_GAPS = (0.002, 0.004, 0.008, 0.016)
+_LAST_SNR = (20.0, 60.0, 200.0)
+"""Where sampling makes its last step: the atoms are told apart, mmse is below 1e-2 and falls exponentially."""
+
+
+def line_w2(law: Atoms, denoised: Callable[[Tensor], Tensor], snr: float) -> float:
+    """`W₂²(law of f(z), law)` on a line for an increasing f of `z ~ Σ w_i N(√γ y_i, 1)`, by quantiles.
+
+    Args:
+        law: atoms on a line.
+        denoised: f, maps z (n, 1) to (n, 1).
+        snr: γ.
+    """
+    order = law.points[:, 0].argsort()
+    points, weights = law.points[order, 0], law.weights[order]
+    centres = snr**0.5 * points
+    edges = torch.stack([centres - 9, centres + 9]).flatten()
+    cuts = _quantiles(centres, weights, weights.cumsum(0)[:-1])
+    nodes, rule = pieces(torch.cat([edges, centres, cuts]))
+    density = (weights * torch.exp(-((nodes[:, None] - centres) ** 2) / 2)).sum(dim=1) / (2 * np.pi) ** 0.5
+    taken = points[torch.bucketize(nodes, cuts)]
+    return float(rule @ (density * (denoised(nodes[:, None])[:, 0] - taken) ** 2))
+
+
+def _quantiles(centres: Tensor, weights: Tensor, levels: Tensor) -> Tensor:
+    """z at which the distribution function of `Σ w_i N(c_i, 1)` reaches each level, by halving."""
+    low, high = torch.full_like(levels, float(centres.min()) - 40), torch.full_like(levels, float(centres.max()) + 40)
+    for _ in range(80):
+        middle = (low + high) / 2
+        below = (weights * torch.special.ndtr(middle[:, None] - centres)).sum(dim=1) < levels
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low + high) / 2
+
+
+def pieces(edges: Tensor) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of Gauss and Legendre's rule, in pieces of at most ½ between the edges."""
+    fine = torch.cat([edges, torch.arange(float(edges.min()), float(edges.max()), 0.5, dtype=torch.float64)]).unique()
+    x, w = (torch.as_tensor(v) for v in np.polynomial.legendre.leggauss(16))
+    half = fine.diff()[:, None] / 2
+    return (fine[:-1, None] + half * (x + 1)).flatten(), (half * w).flatten()
+
+
+def _f4_first(sides: Sides, _: Context) -> Outcome:
+    """KL of the noised data from the first step with its mean and covariance matched, less its leading order, on skewed laws."""
+    outcomes = []
+    for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "three atoms in the plane": TRI}.items():
+        skewness2 = float(bound.skewness2(prior_posterior(law)))
+
+        def rest(gap: float, law: Atoms = law, skewness2: float = skewness2) -> float:
+            return sides["first"](law, gap) - sides["left"](gap, skewness2)
+
+        outcomes.append(vanishes_at_rate(rest, _SMALL_GAPS, 4.0, name))
+    return worst(outcomes)
+
+
+def _f4_last(sides: Sides, _: Context) -> Outcome:
+    """The last step on atoms of a line, beside D3's bound."""
+    outcomes = []
+    for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "±1": SIGNS}.items():
+        for snr in _LAST_SNR:
+            eigenvalue = float(law.cov[0, 0])
+
+            def end(z: Tensor, law: Atoms = law, snr: float = snr, eigenvalue: float = eigenvalue) -> Tensor:
+                return sides["last"](law.posterior(z, snr).mean, law.mean, snr, eigenvalue)
+
+            bound = float(line_mmse(law, torch.tensor([snr], dtype=torch.float64))[0])
+            # the cuts between atoms carry roundings of the distribution function, each worth D²
+            rounding = 8 * torch.finfo(torch.float64).eps * law.diameter**2
+            outcomes.append(at_most(line_w2(law, end, snr), bound * (1 + 1e-9) + rounding, f"{name}, γ = {snr:g}"))
+    return worst(outcomes)
+
+
+def _matched_kl(law: Atoms, gap: float) -> float:
+    return moment_kl_of(prior_posterior(law), gap)
+
+
+def _corrected(x_hat: Tensor, mean: Tensor, snr: float, eigenvalue: float) -> Tensor:
+    """The last step divided by its cosine, `sin θ = √(γλ/(1 + γλ))`."""
+    return mean + (x_hat - mean) * ((1 + snr * eigenvalue) / (snr * eigenvalue)) ** 0.5
+
+
+register(
+    Claim(
+        id="F4",
+        title="The mirror is broken by the data",
+        statement=r"Matching mean and covariance after the first step from $\alpha_1 = 0$, which is dividing it by its cosine, leaves $\frac{\gamma_s^3}{12}\|\kappa\|^2 + O(\gamma_s^4)$ nats for every law of bounded support: "
+        r"that end is removable. The last step $\hat{x}$ of DDIM(0) has $W_2^2 \le mmse(\gamma)$, exponentially small for atoms, while divided by its cosine "
+        r"$\sqrt{\gamma\lambda/(1+\gamma\lambda)}$ it is off by $W_2 \ge \sqrt\lambda\,(\sqrt{1 + 1/\gamma\lambda} - 1) - \sqrt{1 + 1/\gamma\lambda}\,\sqrt{mmse(\gamma)}$, which falls like $1/\gamma$ alone: "
+        r"that end is inherent.",
+        source="derived on its page, from C5, B6 and D3",
+        assumptions=r"Bounded support for the first part; atoms on a line for the second.",
+        derivation=r"The first part is B6's order for the posterior at $\gamma = 0$, which is the law itself (C5). For the second, with $c = \sqrt{1 + 1/\gamma\lambda}$ the end is "
+        r"$\mu + c(\hat{x} - \mu)$; $W_2$ from $\mu + c(x_0 - \mu)$ is at most $c\sqrt{mmse}$ in the coupling by $x_t$, and that law is $(c - 1)\sqrt\lambda$ from the data, "
+        r"for on a line the increasing map is optimal. The triangle inequality gives the bound.",
+        sides={
+            "first": _matched_kl,
+            "left": formula.kl_moment_small_gap,
+            "last": lambda x_hat, mean, snr, eigenvalue: x_hat,
+        },
+        checks=(
+            Check("quadrature", "the first step matched: order of the rest in γ, three skewed laws", _f4_first),
+            Check("quadrature", "the last step: W₂² beside mmse on three laws", _f4_last),
+        ),
+        false_twins={
+            "the last step may be corrected for atoms too": {"last": _corrected},
+            "the mean alone leaves no more": {"first": lambda law, gap: kl_of(prior_posterior(law), gap)},
+            r"matched, $\frac{\gamma^3}{6}\|\kappa\|^2$ is left": {
+                "left": lambda gap, skewness2: 2 * formula.kl_moment_small_gap(gap, skewness2)
+            },
+        },
+    )
+)
+
+
+def _gaussian_kl(mean: Any, var: Any, other_mean: Any, other_var: Any) -> Any:
+    """`KL(N(mean, var)‖N(other_mean, other_var))` on a line."""
+    return ((var + (mean - other_mean) ** 2) / other_var - 1 - sympy.log(var / other_var)) / 2
+
+
+def _f5_symbolic(sides: Sides, _: Context) -> Outcome:
+    """Gaussian data: KL of data from the start at s, and of where the flow takes both."""
+    lam, alpha, sigma, var = sympy.symbols("lam a s v", positive=True)
+    mean, start = sympy.symbols("mu m", real=True)
+    there = formula.marginal_var(alpha, sigma, lam)
+    here = _gaussian_kl(alpha * mean, there, start, var)
+    end_mean = formula.flow_end_mean(mean, lam, start, alpha, sigma, NAMES)
+    end = _gaussian_kl(mean, lam, end_mean, formula.flow_end_var(lam, var, alpha, sigma))
+    gain = here.subs({start: alpha * mean, var: sigma**2}) - here.subs({start: alpha * mean, var: there})
+    snr = formula.snr(alpha, sigma)
+    residuals = {
+        "unreduced": sides["carried"](here, alpha, sigma, lam) - end,
+        "gain along one direction": sympy.expand_log(sympy.simplify(gain), force=True)
+        - sympy.expand_log(sympy.log(1 / sigma**2) * 0 + sides["gain"](snr, lam, NAMES), force=True),
+    }
+    return worst(identically_zero(sympy.simplify(r), where) for where, r in residuals.items())
+
+
+def _f5_laws(sides: Sides, _: Context) -> Outcome:
+    """Any law: what matching all directions takes away is the same sum, whatever is left."""
+    outcomes = []
+    for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "three atoms in the plane": TRI}.items():
+        eigenvalues = torch.linalg.eigvalsh(law.cov)
+        for gap in (0.1, 1.0, 5.0):
+            posterior = prior_posterior(law)
+            plain, matched = kl_of(posterior, gap), moment_kl_of(posterior, gap)
+            gain = float(sides["gain"](gap, eigenvalues, torch).sum())
+            outcomes.append(equal(plain - matched, gain, 1e-8, f"{name}, γ = {gap:g}"))
+    return worst(outcomes)
+
+
+register(
+    Claim(
+        id="F5",
+        title="The first step in nats",
+        statement=r"The first step leaves $KL(q_s\|N(\alpha_s\mu, \sigma_s^2I)) = \frac12\int_0^{\gamma_s}(mmse(0) - mmse(\gamma))d\gamma$ (C5). The exact flow carries it to the end unreduced. "
+        r"Matching the direction of eigenvalue $\lambda_i$ takes $\frac12(\gamma_s\lambda_i - \log(1 + \gamma_s\lambda_i))$ of it away, whatever the law.",
+        source="derived on its page, from B5 and C5",
+        assumptions=r"Finite second moments, $0 < s < 1$ with $\sigma_s > 0$; the flow's map from s to any later time is a diffeomorphism (C3, D5).",
+        derivation=r"KL does not change under a map that has an inverse. By B5 the KL from a Gaussian of the law's own mean splits into that of the Gaussian with its moments and "
+        r"the rest; the first is the sum over eigenvalues.",
+        sides={"carried": lambda kl, alpha, sigma, lam: kl, "gain": formula.kl_gauss_term},
+        checks=(
+            Check("symbolic", "Gaussian data, one direction: KL at s and at the end, and the gain", _f5_symbolic),
+            Check("quadrature", "the gain on three laws, γ from 0.1 to 5", _f5_laws),
+        ),
+        false_twins={
+            "the flow loses part of it later": {
+                "carried": lambda kl, alpha, sigma, lam: kl * sigma**2 / formula.marginal_var(alpha, sigma, lam)
+            },
+            r"$\frac12\log(1 + \gamma\lambda)$": {"gain": lambda snr, lam, xp: xp.log1p(snr * lam) / 2},
+            r"without the $\frac12$": {"gain": lambda snr, lam, xp: snr * lam - xp.log1p(snr * lam)},
+        },
+    )
+)
+
+
+def _f7_symbolic(sides: Sides, _: Context) -> Outcome:
+    """One coordinate of any law, by its two moments: the log densities of both starts under the noised data; d = 1."""
+    alpha, sigma, lam = sympy.symbols("a s lam", positive=True)
+    mean, guess = sympy.symbols("mu muhat", real=True)
+    first = alpha * mean
+    second = alpha**2 * (mean**2 + lam) + sigma**2
+    cost = symbolic.expected_log_normal(alpha * guess, sigma**2, first, second) - symbolic.expected_log_normal(
+        sympy.Integer(0), sympy.Integer(1), first, second
+    )
+    claimed = sides["cost"](alpha, sigma, mean**2, (mean - guess) ** 2, lam, 1, NAMES)
+    return identically_zero(sympy.expand_log(sympy.expand(cost - claimed), force=True), "one coordinate; they add up")
+
+
+def _f7_sign(sides: Sides, context: Context) -> Outcome:
+    """Gaussians in five dimensions: the difference of the two KL, with good and with bad estimates of the mean."""
+    generator, outcomes = context.generator(), []
+    for scale in (0.0, 0.3, 3.0):
+        mean, error, lam = torch.randn(3, 5, dtype=torch.float64, generator=generator)
+        lam = lam.square()
+        alpha, sigma = torch.tensor(0.3, dtype=torch.float64), torch.tensor(0.7, dtype=torch.float64)
+        var = formula.marginal_var(alpha, sigma, lam)
+        near = torch.distributions.Normal(alpha * (mean + scale * error), sigma)
+        kls = [
+            float(torch.distributions.kl_divergence(torch.distributions.Normal(alpha * mean, var.sqrt()), other).sum())
+            for other in (torch.distributions.Normal(0 * mean, 1 + 0 * mean), near)
+        ]
+        claimed = sides["cost"](alpha, sigma, mean.square().sum(), (scale * error).square().sum(), lam.sum(), 5, torch)
+        outcomes.append(equal(float(claimed), kls[0] - kls[1], 1e-12, f"an estimate {scale:g} off"))
+    return worst(outcomes)
+
+
+register(
+    Claim(
+        id="F7",
+        title="Zero-init",
+        statement=r"Leaving $x_1$ as it is at s (the first velocity set to zero, CFG-Zero*) instead of the mean start with an estimate $\hat\mu$ of the mean costs "
+        r"$\frac12\{\alpha^2\|\mu\|^2 - \gamma\|\mu - \hat\mu\|^2 + (\alpha^2 - \gamma)tr\,\Sigma + d(\sigma^2 - 1 - \log\sigma^2)\}$ nats more: it is better where that is "
+        r"negative, because $\hat\mu$ is far off, or, even with $\hat\mu = \mu$, because the data are wide (golden law, $\alpha = .6$): too wide a start hides some spread.",
+        source="derived on its page, for zero-init as in CFG-Zero* (arXiv 2503.18886)",
+        assumptions=r"Finite second moments, $0 < s < 1$, $\sigma_s > 0$, $\gamma = \alpha_s^2/\sigma_s^2$.",
+        derivation=r"$KL(q_s\|N(0, I)) - KL(q_s\|N(\alpha\hat\mu, \sigma^2I)) = E_{q_s}[\log N(x; \alpha\hat\mu, \sigma^2I) - \log N(x; 0, I)]$, which reads only mean and trace of the covariance of $x_s$.",
+        sides={"cost": formula.zero_init_cost},
+        checks=(
+            Check(
+                "symbolic",
+                "one coordinate of any law, by its two moments",
+                _f7_symbolic,
+            ),
+            Check("exact", "Gaussians in five dimensions, the mean known, near and far", _f7_sign),
+        ),
+        false_twins={
+            r"as if $\hat\mu = \mu$": {
+                "cost": lambda a, s, mean2, error2, trace, dim, xp: formula.zero_init_cost(
+                    a, s, mean2, 0 * error2, trace, dim, xp
+                )
+            },
+            r"$\alpha^2\|\mu - \hat\mu\|^2$": {
+                "cost": lambda a, s, mean2, error2, trace, dim, xp: formula.zero_init_cost(
+                    a, s, mean2, s**2 * error2, trace, dim, xp
+                )
+            },
+            r"without the term of the dimension": {
+                "cost": lambda a, s, mean2, error2, trace, dim, xp: formula.zero_init_cost(
+                    a, s, mean2, error2, trace, 0, xp
+                )
+            },
+        },
+    )
+)

@@ -1,0 +1,129 @@
+"""A run of `singtheory response`: what a grid of DDIM steps keeps along each eigenvalue, from named eigenvalues or from data."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from proofs_checks.harness.record import describe_data
+from proofs_checks.instances.fourth_powers import check_powers
+from singtheory import Atoms, InputError, RectifiedFlow, Schedule, formula, response
+from singtheory import data as loaders
+from singtheory.grid import grid_named
+from singtheory.schedule import schedule_named
+from singtheory.start import all_components
+
+_CURVE = 200
+"""Eigenvalues of the curve that is drawn."""
+_DECADES = -3.0, 4.0
+"""Of the curve at least."""
+_MOST_ROWS = 1000
+"""A limit on how many eigenvalues of data are listed; the largest come first."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of the command, by their names there."""
+
+    schedule: str
+    steps: int
+    spacing: str
+    shift: float
+    eta: float
+    start: str
+    corrected: bool
+    data: str | None
+    eigenvalues: str | None
+
+
+def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None) -> dict[str, Any]:
+    """The rows that were asked for, the curve between, and the angles of the grid.
+
+    Raises:
+        InputError: for bad input, before data are read.
+    """
+    schedule, times = _grid(request)
+    options: dict[str, Any] = {"eta": request.eta, "start": request.start, "corrected": request.corrected}
+    response.respond(schedule, times, [1.0], **options)  # refuses wrong options before data are read
+    lam, about, brightness, notes = _spectrum(request)
+    tell(notes)
+    found = response.respond(schedule, times, lam, **options)
+    curve = _curve(lam)
+    drawn = response.respond(schedule, times, curve, **options)
+    shown = brightness or float(lam.max())
+    alpha, sigma = schedule.alpha(times), schedule.sigma(times)
+    return {
+        "schedule": request.schedule,
+        "steps": len(times) - 1,
+        "spacing": request.spacing,
+        "shift": request.shift,
+        **options,
+        "data": about,
+        "brightness": brightness,
+        "times": times.tolist(),
+        "rows": _rows(lam, found),
+        "curve": _rows(curve, drawn),
+        "angles": {
+            "eigenvalue": shown,
+            "theta": formula.spread_angle(alpha, sigma, torch.tensor(shown), torch).tolist(),
+        },
+    }
+
+
+def _grid(request: Request) -> tuple[Schedule, Tensor]:
+    schedule = schedule_named(request.schedule)
+    times = grid_named(request.spacing, schedule, request.steps)
+    if not 0 < request.shift < float("inf"):
+        raise InputError(f"shift {request.shift:g}: must be positive and finite; 1 is none")
+    if request.shift != 1 and not isinstance(schedule, RectifiedFlow):
+        raise InputError(
+            f"shift {request.shift:g} on {request.schedule}: a timestep shift is of flow models; take --schedule rectified-flow"
+        )
+    return schedule, formula.shifted_time(times, request.shift)
+
+
+_Spectrum = tuple[Tensor, dict[str, Any] | None, float | None, Sequence[str]]
+
+
+def _spectrum(request: Request) -> _Spectrum:
+    """The eigenvalues, what they are of, that of the brightness where data are pictures, and what of their file is not used."""
+    if request.data is not None and request.eigenvalues is not None:
+        raise InputError("--data and --eigenvalues: give one of them; eigenvalues come from the data")
+    if request.eigenvalues is not None:
+        return response.check_eigenvalues(_parsed(request.eigenvalues)), None, None, ()
+    if request.data is None:
+        return torch.logspace(*_DECADES, 15, dtype=torch.float64), None, None, ()
+    loaded = loaders.load(request.data)
+    check_powers(loaded)
+    lam = all_components(loaded.law).std.square()
+    if len(lam) == 0 or float(lam.max()) == 0:
+        raise InputError(f"{loaded.name}: all points are equal, so there is no spread to keep; give different points")
+    brightness = None if loaded.image_shape is None else _brightness(loaded.law)
+    return lam.sort(descending=True).values[:_MOST_ROWS], describe_data(loaded), brightness, loaded.notes
+
+
+def _brightness(law: Atoms) -> float | None:
+    """`d Var(brightness)`, the variance along the constant picture (C7); None where it does not vary."""
+    means = law.points.mean(dim=1)
+    var = float(law.weights @ (means - law.weights @ means).square())
+    return float(formula.brightness_eigenvalue(var, law.dim)) if var > 0 else None
+
+
+def _parsed(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"eigenvalues {text!r}: give numbers separated by commas, as 900,1,0.01") from None
+
+
+def _curve(lam: Tensor) -> Tensor:
+    low = min(_DECADES[0], float(lam.min().log10()))
+    high = max(_DECADES[1], float(lam.max().log10()))
+    return torch.logspace(low, high, _CURVE, dtype=torch.float64)
+
+
+def _rows(lam: Tensor, found: response.Response) -> list[dict[str, float]]:
+    columns = zip(lam.tolist(), found.kept.tolist(), found.first.tolist(), strict=True)
+    return [{"eigenvalue": e, "kept": k, "first": f} for e, k, f in columns]

@@ -1,0 +1,55 @@
+"""A run: claims and step tables, each under a progress bar."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from proofs_checks.harness.claim import Claim
+from proofs_checks.harness.context import Context
+from proofs_checks.harness.harness import ClaimResult, run_claim, steps
+from proofs_checks.terminal.console import progress
+from singtheory import Atoms, Schedule
+from singtheory.bound import MAX_ATOMS, Row, step_rows
+
+_LONG = 60.0
+"""Seconds, of which one is told."""
+
+
+def run_claims(claims: Sequence[Claim], context: Context) -> list[ClaimResult]:
+    """Every claim with its twins, in order."""
+    with progress() as bar:
+        task = bar.add_task("claims", total=sum(steps(claim) for claim in claims))
+
+        def step(name: str) -> None:
+            bar.update(task, advance=1, description=name[:40])
+
+        return [run_claim(claim, context, step) for claim in claims]
+
+
+def run_steps(
+    law: Atoms,
+    schedule: Schedule,
+    times: Tensor,
+    queries: int,
+    seed: int,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Row]:
+    """The step table of a grid; `note` is told before the work what of many points is bounded instead of summed, and after the first step how long the rest takes."""
+    count, steps, start = len(law.points), len(times) - 1, time.monotonic()
+    if count > MAX_ATOMS:
+        note(
+            f"{queries} x_t in each of {steps} steps: of its {count} points the {MAX_ATOMS} heaviest are summed in pairs, "
+            "what the others add is bounded, so that B2, B9, B10 and B12 are a little looser"
+        )
+    with progress() as bar:
+        task = bar.add_task("steps", total=steps)
+        rows = []
+        for row in step_rows(law, schedule, times, queries, torch.Generator().manual_seed(seed)):
+            rows.append(row)
+            bar.advance(task)
+            left = (time.monotonic() - start) * (steps - 1)
+            if len(rows) == 1 and left > _LONG:
+                note(f"the first step is done: about {left / 60:.0f} minutes for all others; fewer --queries take less")
+        return rows

@@ -1,0 +1,1 @@
+"""A claim and what runs it: its checks, its false twins, and how measured numbers become outcomes."""

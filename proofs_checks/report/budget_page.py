@@ -1,0 +1,98 @@
+"""`python -m proofs_checks.report.budget_page`: the tables of docs/budget.md, from the results in docs/budget/."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from proofs_checks.measurements.grid_costs import SPACINGS
+from proofs_checks.report.generated_tables import with_tables
+from singtheory import InputError
+from singtheory.system import write_bytes
+
+RESULTS = ("digits", "fashion-mnist", "golden", "bumps")
+"""Files docs/budget/NAME.json, and the markers of their tables."""
+_FEW, _MANY = 50, 1000
+"""Numbers of steps in the table of gains."""
+
+
+def costs_table(found: Mapping[str, Any]) -> str:
+    """The discretisation term of every grid over the number of steps, as a Markdown table with its command."""
+    costs = {(row["spacing"], row["steps"]): row for row in found["grids"]}
+    counts = sorted({steps for _, steps in costs})
+    lines = [
+        f"| N | {' | '.join(SPACINGS)} | R²/4N | leading / its best | least named / best |",
+        f"|{' ---: |' * (len(SPACINGS) + 4)}",
+    ]
+    for steps in counts:
+        rows = [costs.get((spacing, steps)) for spacing in SPACINGS]
+        values = " | ".join("–" if row is None else f"{row['discretisation']:.3g}" for row in rows)
+        gains = [row["gain"] for row in rows[:-1] if row is not None]
+        leading = "–" if rows[0] is None else f"{rows[0]['gain']:.2f}"
+        lines.append(f"| {steps} | {values} | {found['limit'] / steps:.3g} | {leading} | {min(gains):.2f} |")
+    return "\n".join([*lines, "", _reading(found)])
+
+
+def gains_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the best grid gains on each law, and how near it is to its limit, as a Markdown table."""
+    lines = [
+        f"| data | leading / its best, N = {_FEW} | least named / best, N = {_FEW} | which | best · 4N/R², N = {_FEW} | N = {_MANY} |",
+        "| --- | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for name, found in results.items():
+        rows = {(row["spacing"], row["steps"]): row for row in found["grids"]}
+        named = [rows[spacing, _FEW] for spacing in SPACINGS[:-1] if (spacing, _FEW) in rows]
+        least = min(named, key=lambda row: row["gain"])
+        above = [n * rows["optimal", n]["discretisation"] / found["limit"] for n in (_FEW, _MANY)]
+        leading, nearest = rows["leading", _FEW]["gain"], least["gain"]
+        lines.append(
+            f"| {name} | {leading:.2f} | {nearest:.2f} | {least['spacing']} | {above[0]:.3f} | {above[1]:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def _reading(found: Mapping[str, Any]) -> str:
+    """The three terms of the grid that was asked for, and where the numbers come from."""
+    row = found["budget"]
+    where = f"{row['steps']} {row['spacing']} steps of {found['schedule']}, {found['start']} start"
+    cost = f"discretisation {row['discretisation']:.3g}"
+    if found["confidence"] < 1:
+        cost += (
+            f" ± {row['discretisation_error']:.2g} (one standard error), at {found['confidence']:.0%} from "
+            f"{row['discretisation_low']:.3g} to {row['discretisation_high']:.3g}"
+        )
+    start = _between(row["start_low"], row["start_high"])
+    ends = f"γ from {found['snr_start']:.3g} to {found['snr_end']:.4g}"
+    return f"*{where}, in nats: initial mismatch {start}, {cost}. {ends}. {found['device']}: `{found['command']}`*"
+
+
+def _between(low: float, high: float) -> str:
+    return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+
+
+def tables(root: Path) -> dict[str, str]:
+    """The tables of all results below `root`. Raises `InputError` if one is missing."""
+    found = {}
+    for name in RESULTS:
+        path = root / "docs" / "budget" / f"{name}.json"
+        try:
+            found[name] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise InputError(f"{path}: missing or damaged; make it with the command below its table") from None
+    return {name: costs_table(result) for name, result in found.items()} | {"gains": gains_table(found)}
+
+
+def main(root: Path = Path()) -> None:
+    """Rewrite docs/budget.md below `root`."""
+    page = root / "docs" / "budget.md"
+    try:
+        write_bytes(page, with_tables(page.read_text(encoding="utf-8"), tables(root), "docs/budget.md").encode())
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)

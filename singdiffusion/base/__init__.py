@@ -1,0 +1,60 @@
+"""The base model: what lies at a path or hub id, and the spaces in which it works."""
+
+from singdiffusion.base.checkpoint import Checkpoint, scheduler_class, variant_of
+from singdiffusion.base.latents import (
+    Tracked,
+    a_tensor_of,
+    decode,
+    encode,
+    latent_size,
+    vae_factor,
+    vae_fingerprint,
+    vae_floor,
+)
+from singdiffusion.base.prediction import Implied, implied_prediction
+from singdiffusion.base.pulses import Pulses, as_images
+from singdiffusion.base.scheduler import (
+    Scheduler,
+    is_discrete,
+    matches_flow,
+    reaches_zero_snr,
+    reads,
+    refuse_flow,
+    schedule_of,
+)
+from singdiffusion.base.space import Space, latent_scale
+from singdiffusion.base.text import PipelineText, PromptEncoder, TextEncoder, same_encoders
+from singdiffusion.base.value_range import Levels, warn_of_half_range
+
+__all__ = [
+    "Checkpoint",
+    "Implied",
+    "Levels",
+    "PipelineText",
+    "PromptEncoder",
+    "Pulses",
+    "Scheduler",
+    "Space",
+    "TextEncoder",
+    "Tracked",
+    "a_tensor_of",
+    "as_images",
+    "decode",
+    "encode",
+    "implied_prediction",
+    "is_discrete",
+    "latent_scale",
+    "latent_size",
+    "matches_flow",
+    "reaches_zero_snr",
+    "reads",
+    "refuse_flow",
+    "same_encoders",
+    "schedule_of",
+    "scheduler_class",
+    "vae_factor",
+    "vae_fingerprint",
+    "vae_floor",
+    "variant_of",
+    "warn_of_half_range",
+]

@@ -1,0 +1,196 @@
+"""Text encoders: prompts to token states, and telling one encoder from another."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import torch
+import transformers
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from torch import Tensor, nn
+
+from singdiffusion.base.checkpoint import variant_of
+from singdiffusion.system import find_folder, first_sentence, read_config, read_object
+from singtheory.errors import InputError
+
+_PROBE = 16
+_LONGEST = 512
+"""Tokens of a prompt where neither the model nor its tokenizer sets a limit, as with T5's relative places."""
+_TOLERANCE = 0.1
+_ENCODERS = ("text_encoder", "text_encoder_2")
+_TEXT = ("text_encoder", "tokenizer")
+_WANTED = ("model_index.json", "text_encoder*/*.json", "text_encoder*/*.safetensors", "tokenizer*/*")
+
+
+class PromptEncoder(Protocol):
+    """What turns prompts into token states."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its text encoders."""
+        ...
+
+    def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Token states, shape (batch, tokens, width)."""
+        ...
+
+
+def encoders_of(pipeline: Any) -> list[nn.Module]:
+    """The text encoders of a diffusers pipeline, side by side."""
+    found = [getattr(pipeline, name, None) for name in _ENCODERS]
+    return [encoder for encoder in found if encoder is not None]
+
+
+def fingerprint(*encoders: nn.Module) -> str:
+    """What identifies text encoders used side by side: class, width, depth and the signs of some token embeddings.
+
+    Signs are the same in float32, float16 and bfloat16; other entries than those of the first tokens may change through LoRA and
+    textual inversion, which leave the meaning of the token states as it was. Offloaded weights give a fingerprint without signs.
+    """
+    return "+".join(_fingerprint(getattr(encoder, "_orig_mod", encoder)) for encoder in encoders)  # compiled ones too
+
+
+def _fingerprint(encoder: Any) -> str:
+    config, probe = encoder.config, encoder.get_input_embeddings().weight[:_PROBE, :_PROBE]
+    signs = "" if probe.is_meta else f"{int(''.join('01'[s] for s in probe.signbit().flatten().tolist()), 2):x}"
+    return f"{type(encoder).__name__}-{config.hidden_size}-{config.num_hidden_layers}-{signs}"
+
+
+def same_encoders(first: str, second: str) -> bool:
+    """Whether two fingerprints are of the same encoders, or of one fine-tuned from the other.
+
+    Fine-tuning flips few of the 256 signs; independent encoders agree in half of them. Up to a tenth may differ.
+    """
+    pairs = [(a.rsplit("-", 1), b.rsplit("-", 1)) for a, b in zip(first.split("+"), second.split("+"), strict=False)]
+    return first.count("+") == second.count("+") and all(
+        kind_a == kind_b and (not signs_a or not signs_b or _differing(signs_a, signs_b) <= _TOLERANCE)
+        for (kind_a, signs_a), (kind_b, signs_b) in pairs
+    )
+
+
+def _differing(first: str, second: str) -> float:
+    return (int(first, 16) ^ int(second, 16)).bit_count() / _PROBE**2
+
+
+class TextEncoder:
+    """A transformers text encoder with its tokenizer, loaded when it is first needed.
+
+    Args:
+        load: gives the model, of which the last hidden states are used, and its tokenizer.
+    """
+
+    def __init__(self, load: Callable[[], tuple[Any, Any]]) -> None:
+        self._load = load
+
+    @classmethod
+    def of(cls, model: nn.Module, tokenizer: Any) -> "TextEncoder":
+        """Around a model and a tokenizer that are already there, such as a pipeline's."""
+        return cls(lambda: (model, tokenizer))
+
+    @classmethod
+    def stored(cls, folder: Path) -> "TextEncoder":
+        """Of the folders `text_encoder` and `tokenizer` in `folder`; nothing is loaded yet."""
+        return cls(lambda: _load_stored(folder))
+
+    @cached_property
+    def parts(self) -> tuple[Any, Any]:
+        """The model and its tokenizer."""
+        return self._load()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model."""
+        return fingerprint(self.parts[0])
+
+    def save(self, folder: Path) -> None:
+        """Write the folders `text_encoder` and `tokenizer` into `folder`."""
+        model, tokenizer = self.parts
+        model.save_pretrained(folder / "text_encoder")
+        tokenizer.save_pretrained(folder / "tokenizer")
+
+    def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Token states as diffusers computes them, padded or cut to the encoder's length: (batch, tokens, width)."""
+        model, tokenizer = self.parts
+        length = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", _LONGEST))
+        tokens = tokenizer(
+            list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+        ).to(device)
+        mask = tokens.attention_mask if getattr(model.config, "use_attention_mask", False) else None
+        with torch.no_grad():
+            return model.to(device, dtype)(tokens.input_ids, attention_mask=mask).last_hidden_state
+
+
+class PipelineText:
+    """Token states as a pipeline hands them to its U-Net, by its own `encode_prompt`: of SDXL's two encoders side by side, for instance.
+
+    The prompt "" stands for none: its states are those that the pipeline takes where no negative prompt is given, such as SDXL's zeros.
+
+    Args:
+        pipeline: of diffusers, with text encoders and tokenizers; it needs no U-Net and no VAE.
+        name: of it, for errors.
+
+    Raises:
+        InputError: for a pipeline without text encoders, or that does not encode its prompts as Stable Diffusion does.
+    """
+
+    def __init__(self, pipeline: Any, name: str) -> None:
+        self.pipeline, self.name = pipeline, name
+        parts = [part for part in pipeline.components if part.startswith("text_encoder")]
+        if not hasattr(pipeline, "encode_prompt") or not encoders_of(pipeline) or set(parts) - set(_ENCODERS):
+            raise InputError(
+                f"{name}: {type(pipeline).__name__} does not encode prompts as Stable Diffusion 1.x, 2.x or XL; take such a base"
+            )
+
+    @classmethod
+    def stored(cls, base: str) -> Self:
+        """Of a pipeline in a folder or under a hub id, from safetensors alone.
+
+        Raises:
+            InputError: for one that cannot be loaded, and as for `PipelineText`.
+        """
+        folder = find_folder(base, _WANTED)
+        parts = read_object(folder / "model_index.json")
+        others = [name for name, kind in parts.items() if isinstance(kind, list) and not name.startswith(_TEXT)]
+        variant = next(filter(None, (variant_of(folder / name, "model") for name in _ENCODERS)), None)
+        try:
+            pipeline = DiffusionPipeline.from_pretrained(
+                folder, use_safetensors=True, variant=variant, **dict.fromkeys(others)
+            )
+        except Exception as error:  # the many readers behind it raise what they like
+            raise InputError(f"{base}: its text encoders cannot be loaded ({first_sentence(error)})") from None
+        return cls(pipeline, base)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all encoders."""
+        return fingerprint(*encoders_of(self.pipeline))
+
+    @torch.no_grad()
+    def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
+        """The states of prompts, shape (batch, tokens, width). Raises `InputError` for a pipeline that gives none of that shape."""
+        self.pipeline.to(device, dtype)
+        states = self._encoded(list(prompts), device)[0]
+        if "" in prompts:
+            empty = torch.tensor([prompt == "" for prompt in prompts], device=device)
+            states = torch.where(empty[:, None, None], self._encoded([""], device, True)[1], states)
+        return states
+
+    def _encoded(self, prompts: list[str], device: torch.device, guidance: bool = False) -> Any:
+        given = {"device": device, "num_images_per_prompt": 1, "do_classifier_free_guidance": guidance}
+        try:
+            found = self.pipeline.encode_prompt(prompts, **given)
+        except (TypeError, AttributeError) as error:  # such as of a pipeline that wants an image too
+            raise InputError(f"{self.name}: its prompts cannot be encoded alone ({first_sentence(error)})") from None
+        if not isinstance(found, tuple) or found[0].ndim != 3:
+            raise InputError(f"{self.name}: {type(self.pipeline).__name__} gives no token states; take another base")
+        return found
+
+
+def _load_stored(folder: Path) -> tuple[Any, Any]:
+    architecture = read_config(folder / "text_encoder").get("architectures", ["AutoModel"])[0]
+    try:
+        model = getattr(transformers, architecture).from_pretrained(folder / "text_encoder", use_safetensors=True)
+        return model.eval(), transformers.AutoTokenizer.from_pretrained(folder / "tokenizer")
+    except (AttributeError, OSError, ValueError) as error:
+        raise InputError(f"{folder}: its text encoder cannot be loaded ({first_sentence(error)})") from None

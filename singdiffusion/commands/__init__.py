@@ -1,0 +1,1 @@
+"""One file a command of `singdiffusion`; heavy imports wait until a command runs."""

@@ -1,0 +1,179 @@
+"""What the command shows in a terminal: what it is doing on stderr, by the first process for all, tables and findings on stdout."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn, track
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from singdiffusion.evaluation import Diagnosis, Expected, Finding, FlowDiagnosis, Option, Picture
+from singdiffusion.system import printable
+
+if TYPE_CHECKING:  # no other command needs what it imports
+    from singdiffusion.evaluation import Brightness
+
+Item = TypeVar("Item")
+
+
+def show(*parts: RenderableType) -> None:
+    """Print on stdout, as wide as it needs when no terminal cuts it."""
+    console = _console()
+    if not console.is_terminal:
+        console = _console(width=200)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))  # a line of code stays whole
+
+
+def _aside() -> Console:
+    """On stderr, of the first process alone."""
+    return _console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+
+
+def _console(**settings: Any) -> Console:
+    """Takes words as they are: a name in brackets is no markup, one between colons no emoji."""
+    return Console(highlight=False, markup=False, emoji=False, **settings)
+
+
+def doing(what: str) -> Status:
+    """A line on stderr while something takes its time."""
+    return _aside().status(what)
+
+
+def tracked(items: Iterable[Item], what: str) -> Iterable[Item]:
+    """Shows on stderr how far a loop is, where that is a terminal."""
+    console = _aside()
+    return track(items, what, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def watching(steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """A bar over the steps of a training run, on stderr, with its loss, rate and time left."""
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=_aside())
+    task = bar.add_task("training", total=steps)
+
+    def watch(step: int, told: dict[str, float]) -> None:
+        bar.start()  # with the first step, so that what is refused before stands alone
+        loss, rate = told.get("loss"), told.get("examples_per_second")
+        shown = "" if loss is None or rate is None else f", loss {loss:.4g}, {rate:.0f} examples/s"
+        bar.update(task, completed=step, description=f"training{shown}")
+
+    try:
+        yield watch
+    finally:
+        if bar.live.is_started:  # or else it prints an empty line
+            bar.stop()
+
+
+def diagnosis_table(diagnosis: Diagnosis) -> Table:
+    """The start as it is, and others; one row each."""
+    reading = diagnosis.reading
+    table = Table(title=f"{diagnosis.scheduler}, {diagnosis.steps} steps: the start as it is, and others")
+    table.add_column("start", overflow="fold")
+    names = ["timestep", "SNR"] if reading is None else ["timestep", "SNR", "nats", reading.name, "spread kept"]
+    for name in names:
+        table.add_column(name, justify="right", overflow="fold")
+    for option in diagnosis.options:
+        cells = [_start(option), f"{option.first.timestep:.4g}", f"{option.first.snr:.3g}"]
+        table.add_row(*cells, *([] if reading is None else _expected(option, reading.data)))
+    if reading is not None:
+        mean, std = reading.data
+        table.caption = f"data: {reading.name} {mean:.4g} ± {std:.4g}, {reading.points} in {reading.space}; zero SNR is for models trained with it"
+    return table
+
+
+def remedies_table(expected: Expected) -> Table:
+    """What arrives as it is, with its parts for each direction, and with each remedy; a row each."""
+    names = [arrival.name for arrival in expected.arrivals]
+    table = Table(title="Standard deviation that arrives over the data's, for Gaussian data of their covariance (F10)")
+    table.add_column("change", overflow="fold")
+    for name in ("calls", *names):
+        table.add_column(name, justify="right")
+    table.add_column("code", overflow="fold")
+    for part, label in (
+        ("kept", "as it is"),
+        ("start", "by the start"),
+        ("solver", "by the steps"),
+        ("end", "by the end"),
+    ):
+        cells = [f"{getattr(arrival, part):.2f}" for arrival in expected.arrivals]
+        table.add_row(label, str(expected.calls) if part == "kept" else "", *cells, "")
+    table.add_section()
+    for remedy in expected.remedies:
+        table.add_row(remedy.name, str(remedy.calls), *(f"{kept:.2f}" for kept in remedy.kept), remedy.code[-1])
+    return table
+
+
+def flow_table(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Table:
+    """What ways to sample a flow keep of the spread; one row each."""
+    table = Table(title=f"{diagnosis.scheduler}, {diagnosis.steps} steps: share of the standard deviation that arrives")
+    table.add_column("sampling", overflow="fold")
+    names = [f"{value:.4g}" for value in flow.eigenvalues]
+    if diagnosis.reading is not None:
+        names[0] = diagnosis.reading.name
+    for name in ["steps", *names]:
+        table.add_column(name, justify="right", overflow="fold")
+    for option in flow.options:
+        table.add_row(option.name, str(option.steps), *(f"{share:.3f}" for share in option.end))
+    table.caption = "columns: variance of the data along a direction; exact for Gaussian data (F1, F10)"
+    return table
+
+
+def _start(option: Option) -> str:
+    parts = [option.start, *([option.spacing] if option.spacing else []), *(["zero SNR"] if option.zero_snr else [])]
+    return ", ".join(parts)
+
+
+def _expected(option: Option, data: tuple[float, float]) -> list[str]:
+    assert option.nats_low is not None and option.mean is not None and option.std is not None
+    low, high = f"{option.nats_low:.3g}", f"{option.nats_high:.3g}"
+    kept = f"{option.std / data[1]:.2f}" if data[1] > 0 else "–"
+    return [low if low == high else f"{low} to {high}", f"{option.mean:.4g} ± {option.std:.4g}", kept]
+
+
+def pictures_table(pictures: Sequence[Picture], start: str) -> Table:
+    """The brightness of each, from noise and from another start."""
+    table = Table(title="Brightness, 0 to 255")
+    table.add_column("prompt")
+    for name in ("seed", "noise", *([] if start == "noise" else [start])):
+        table.add_column(name, justify="right")
+    for picture in pictures:
+        levels = [picture.plain_brightness] if start == "noise" else [picture.plain_brightness, picture.brightness]
+        table.add_row(Text(printable(picture.prompt)), str(picture.seed), *(f"{level:.1f}" for level in levels))
+    return table
+
+
+def brightness_table(rows: "Sequence[Brightness]") -> Table:
+    """Mean with its interval and spread, a row a prompt and start."""
+    table = Table(title="Brightness, 0 to 255")
+    table.add_column("prompt", overflow="fold")
+    table.add_column("start")
+    for name in ("mean", "99 % interval", "std", "images"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        low, high = row.interval()
+        cells = [f"{row.mean:.1f}", f"{low:.1f} to {high:.1f}", f"{row.std:.1f}", str(len(row.levels))]
+        table.add_row(Text(printable(row.prompt)), row.start, *cells)
+    return table
+
+
+def findings(found: Sequence[Finding]) -> str:
+    """The sentences, each with the code that mends it below."""
+    return "\n".join("\n".join([finding.sentence, *(f"    {line}" for line in finding.code)]) for finding in found)
+
+
+def response_table(found: dict[str, Any]) -> Table:
+    """What a scheduler keeps, a row an eigenvalue, the largest first and at most twenty."""
+    table = Table(title=f"{found['scheduler']}: standard deviation at the end over the data's (F10)")
+    for name in ("eigenvalue", "kept", "start", "steps", "end"):
+        table.add_column(name, justify="right")
+    rows = sorted(found["rows"], key=lambda row: -row["eigenvalue"])
+    for row in rows[:: max(1, len(rows) // 20)]:
+        cells = (f"{row[part]:.3f}" for part in ("kept", "start", "solver", "end"))
+        table.add_row(f"{row['eigenvalue']:.4g}", *cells)
+    return table

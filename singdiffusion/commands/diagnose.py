@@ -1,0 +1,74 @@
+"""The command `singdiffusion diagnose`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from singdiffusion.commands.shared import check_output, one_line_errors
+from singdiffusion.system import say
+
+
+def diagnose(
+    source: Annotated[
+        str, typer.Argument(metavar="PATH_OR_ID", help="Folder or hub id of a pipeline, or a scheduler_config.json.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="What the model makes: digits, fashion-mnist, FILE.npy, FILE.npz or a FOLDER of images."),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
+    spacing: Annotated[
+        str | None, typer.Option(help="leading, trailing or linspace; the scheduler's own if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 2, help="Of the noise with which the network is asked.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found.")] = None,
+) -> None:
+    """What is wrong with a pipeline's start, what arrives of the data's spread, and the line that mends it; exit 2 on bad input.
+
+    Two-dimensional arrays given with --data are taken for points in the model's own space, such as flattened latents; images are
+    encoded by the pipeline's VAE if it is there.
+    """
+    with one_line_errors():
+        say(f"singdiffusion diagnose: {source} (loading)")
+        from singdiffusion import evaluation
+        from singdiffusion.base import Checkpoint
+        from singdiffusion.commands import console
+        from singdiffusion.evaluation import read, verdict
+        from singtheory import data as loaders
+        from singtheory.errors import InputError
+        from singtheory.system import command_line, provenance, write_json
+
+        check_output(json_file, source, data)
+        checkpoint = Checkpoint.find(source)
+        # bad settings are told before anything large is read
+        found = evaluation.diagnose(checkpoint, steps, spacing, seed=seed)
+        loaded = None if data is None else loaders.load(data)
+        with console.doing("reading the networks"):
+            vae, unet = checkpoint.autoencoder(), checkpoint.network("unet")
+        if vae is None and checkpoint.has("vae") and loaded is not None and loaded.image_shape is not None:
+            raise InputError(
+                f"{source}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
+                "give flattened latents as a two-dimensional .npy with --data"
+            )
+        reading = None if loaded is None else read(loaded, vae, partial(console.tracked, what="encoding"))
+        with console.doing("measuring"):
+            found = evaluation.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
+        findings = verdict(found)
+        if json_file is not None:
+            told = {
+                "data": data,
+                "findings": [{"sentence": finding.sentence, "remedy": finding.code} for finding in findings],
+            }
+            write_json(json_file, provenance(command_line("singdiffusion"), seed, "cpu") | found.to_json() | told)
+        # files first: what cannot be printed must not lose them
+        if found.options:
+            console.show(console.diagnosis_table(found))
+        if found.expected is not None and found.expected.arrivals:
+            console.show(console.remedies_table(found.expected))
+        if found.flows is not None:
+            console.show(console.flow_table(found, found.flows))
+        console.show(console.findings(findings))
+        if json_file is not None:
+            say(f"written to {json_file}")

@@ -1,0 +1,73 @@
+"""The command `singdiffusion sample`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from singdiffusion.commands.shared import models, one_line_errors
+from singdiffusion.system import say
+
+
+def sample(
+    prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="What to draw.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH_OR_ID",
+            help="A text-to-image pipeline; the package's own small one if neither it nor a module is given, with a module Stable Diffusion 1.5.",
+        ),
+    ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(metavar="PATH_OR_ID", help="The average image; needed with --base unless the start is noise."),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="noise, mean or matched; matched if the module has a spread, else mean.")
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="A scheduler of diffusers.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of the sampler; 50, or 25 of the package's own model, if not given.")
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Guidance weight, 1 for none; 7.5, or 1.5 of the package's own model, if not given."),
+    ] = None,
+    images: Annotated[int, typer.Option(help="Images a prompt.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first image; the next ones count on.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New folder, written whole or not at all.")] = Path(
+        "samples"
+    ),
+) -> None:
+    """Draw prompts with the singular step, beside what comes out without it, and measure the brightness of both.
+
+    Writes 0000.png and so on, contact-sheet.png and result.json. Exit 2 on bad input.
+    """
+    given = models(base, module)
+    steps = given.steps if steps is None else steps
+    guidance = given.guidance if guidance is None else guidance
+    with one_line_errors():
+        say(f"singdiffusion sample: {len(prompts)} prompts from {given.base} (loading)")
+        from singdiffusion import evaluation
+        from singdiffusion.commands import console
+        from singdiffusion.evaluation import write_album
+        from singdiffusion.system import new_folder
+        from singtheory.system import command_line, provenance
+
+        place, dtype = evaluation.place(device)
+        with new_folder(out) as folder:
+            with console.doing("loading"):
+                sing, chosen = evaluation.load_start(given.module, start, dtype)
+                pipe = evaluation.load_pipeline(given.base, scheduler, place, dtype)
+            pictures = list(evaluation.sample(pipe, sing, prompts, images, steps, guidance, seed))
+            told = {
+                "base": given.base,
+                "module": given.module,
+                "scheduler": type(pipe.scheduler).__name__,
+                "steps": steps,
+                "guidance": guidance,
+            }
+            write_album(folder, pictures, chosen, provenance(command_line("singdiffusion"), seed, place) | told)
+        console.show(console.pictures_table(pictures, chosen))
+        say(f"written to {out}")

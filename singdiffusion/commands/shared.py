@@ -1,0 +1,102 @@
+"""What the commands share: errors of one line, and which models are meant where none are named. Nothing heavy is imported before a command runs."""
+
+import contextlib
+import errno
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import typer
+
+from singdiffusion.system import printable, say
+
+_QUIET = {
+    "TQDM_DISABLE": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DIFFUSERS_VERBOSITY": "error",
+    "DATASETS_VERBOSITY": "error",
+    "HF_HUB_VERBOSITY": "error",
+}
+"""Read by libraries when they are imported: their bars and remarks would stand around the one line of an error, and fill logs."""
+
+_STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Bad input becomes one line on stderr and exit status 2; a warning one line too."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        with _one_line_warnings():
+            yield
+    except (ValueError, OSError) as error:
+        line = _line_of(error)
+        if line is None:
+            raise
+        say(f"error: {line}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _line_of(error: ValueError | OSError) -> str | None:
+    """What to tell of bad input, and of an output that cannot be written; None for a fault of the program, and where nobody reads."""
+    if isinstance(error, OSError):
+        return None if error.errno == errno.EPIPE else f"{error.filename or 'output'}: {error.strerror or error}"
+    from singtheory.errors import InputError  # it takes a while to load, and was by now
+
+    return str(error) if isinstance(error, InputError) else None
+
+
+@contextlib.contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Without the file and the line of code, which say nothing to who typed a command."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {printable(' '.join(str(message).splitlines()))}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+def check_output(file: Path | None, *inputs: str | Path | None) -> None:
+    """Raise `InputError`, before the work, for a file that cannot be written or is one of those that are read; None for no file."""
+    from singtheory.errors import InputError
+    from singtheory.system import check_file
+
+    if file is None:
+        return
+    for given in inputs:
+        if given is not None and os.path.exists(given) and file.exists() and os.path.samefile(file, given):
+            raise InputError(f"--json {file}: is what is read; give another name")
+    check_file(file)
+
+
+class Models(NamedTuple):
+    """What a command draws with.
+
+    Attributes:
+        base: pipeline.
+        module: average image, or None.
+        steps: of the sampler, where none are asked for.
+        guidance: its weight, where none is asked for.
+        own: whether they are the package's own.
+    """
+
+    base: str
+    module: str | None
+    steps: int
+    guidance: float
+    own: bool
+
+
+def models(base: str | None, module: str | None) -> Models:
+    """The package's own where neither is named."""
+    from singdiffusion.demonstrator import AVERAGE, GUIDANCE, PIPELINE, STEPS
+
+    if base is None and module is None:
+        return Models(str(PIPELINE), str(AVERAGE), STEPS, GUIDANCE, True)
+    return Models(base or _STABLE_DIFFUSION, module, 50, 7.5, False)

@@ -1,0 +1,171 @@
+"""The commands `singdiffusion cache` and `train`, of which the second may begin with the first."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from singdiffusion.commands.shared import one_line_errors
+from singdiffusion.system import say
+
+if TYPE_CHECKING:  # what is heavy waits for its command
+    from singdiffusion.training import Encoder, Source, TrainSettings
+
+_RESOLUTION = "Side of the images in pixels; that at which the base draws if not given, 512 without a base."
+
+
+def cache(
+    source: Annotated[str, typer.Argument(help="Folder of images with captions, of .tar shards, a .tar, or a hub id.")],
+    target: Annotated[Path, typer.Argument(help="Folder of the cache; an unfinished one is gone on with.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH_OR_ID", help="Pipeline whose VAE and text encoder are used; pixels and words if not given."
+        ),
+    ] = None,
+    resolution: Annotated[int | None, typer.Option(min=1, help=_RESOLUTION)] = None,
+    grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three, without a base.")] = False,
+    caption: Annotated[str | None, typer.Option(help="Column of the captions.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images encoded at once.")] = 16,
+    bad_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the records that may be unusable.")] = 0.05,
+) -> None:
+    """Encode images and captions once, for training; a killed run goes on where it was. Exit 2 on bad input."""
+    with one_line_errors():
+        say(f"singdiffusion cache: {source} (loading)")
+        from singdiffusion.training import Source
+
+        _fill(Source(source, caption), target, _encoder(base, resolution, 1 if grey else 3), batch, bad_share)
+
+
+def _encoder(base: str | None, resolution: int | None, channels: int) -> "Encoder":
+    """On the device of this process."""
+    from singdiffusion.commands import console
+    from singdiffusion.system import joined
+    from singdiffusion.training import encoder_for
+
+    state = joined()
+    with console.doing("loading"):
+        return encoder_for(base, resolution, channels, str(state.device))
+
+
+def _fill(source: "Source", target: Path, encoder: "Encoder", batch: int = 16, bad_share: float = 0.05) -> None:
+    """Make a cache, or finish one that was begun, on all processes."""
+    from singdiffusion.commands import console
+    from singdiffusion.system import joined, read_object
+    from singdiffusion.training import make_cache
+
+    state = joined()
+    many = state.process_index, state.num_processes
+    tally = make_cache(
+        source, target, encoder, batch, bad_share, *many, console.tracked, barrier=state.wait_for_everyone
+    )
+    if state.is_main_process:
+        say(f"{tally.encoded} encoded, {tally.kept} kept from before, {len(tally.skipped)} skipped")
+        index = read_object(target / "index.json")
+        say(
+            f"{index['examples']} examples in all, {index['duplicates']} of them twice, {len(index['skipped'])} skipped"
+        )
+        say(f"written to {target}")
+
+
+def train(
+    config: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="Settings; options go over it.")] = None,
+    cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Made by singdiffusion cache.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run.")] = None,
+    model: Annotated[str | None, typer.Option(help="decoder, unet, statistics or table.")] = None,
+    condition: Annotated[str | None, typer.Option(help="text, classes, image or none.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Images with captions, cached in OUT/cache first; instead of --cache."),
+    ] = None,
+    resolution: Annotated[int | None, typer.Option(min=1, help=_RESOLUTION)] = None,
+    caption: Annotated[str | None, typer.Option(help="Column of the captions of --data.")] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="PATH_OR_ID", help="Pipeline that encodes --data, and whose U-Net a U-Net starts from."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of the optimiser.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    frequencies: Annotated[int | None, typer.Option(help="Of the spread along each side; 0 for none.")] = None,
+    precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the run.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen, and stop.")] = False,
+) -> None:
+    """Train an average image and its spread; killed, it goes on with --resume. All settings can stand in the YAML. Exit 2 on bad input."""
+    with one_line_errors():
+        say("singdiffusion train (loading)")
+        from singdiffusion.training import TrainSettings
+        from singtheory.errors import InputError
+
+        if resolution is not None and data is None:
+            raise InputError(f"resolution {resolution}: goes with --data; images in a cache have their size already")
+        given = {
+            "cache": None if cache is None else str(cache),
+            "out": None if out is None else str(out),
+            "model": model,
+            "condition": condition,
+            "base": base,
+            "steps": steps,
+            "batch": batch,
+            "lr": lr,
+            "frequencies": frequencies,
+            "precision": precision,
+            "seed": seed,
+        }
+        settings = TrainSettings.read(config, given, own_cache=data is not None)
+        from singdiffusion import training
+        from singdiffusion.commands import console
+        from singdiffusion.system import joined
+        from singdiffusion.training import Cache, Stopped
+
+        training.check_out(settings, resume)
+        if data is not None and not _cached(settings, data, caption, resolution, dry_run):
+            return
+        stored = Cache.open(settings.cache, console.tracked)
+        if dry_run:
+            _show(training.plan(settings, stored))
+            return
+        try:
+            with console.watching(settings.steps) as watch:
+                folder = training.run(settings, stored, resume, watch, training.decoder_of(settings, stored))
+            end = f"written to {folder}"
+        except Stopped:
+            end = f"stopped; go on with --resume and the same settings, in {settings.out}"
+        if joined().is_main_process:
+            say(end)
+
+
+def _cached(settings: "TrainSettings", data: str, caption: str | None, resolution: int | None, dry_run: bool) -> bool:
+    """Whether the data of a run are in its cache: always but in a dry run, which shows what would be cached.
+
+    What would stop the run later is told before anything is encoded.
+    """
+    from singdiffusion import training
+    from singdiffusion.training import Source, is_finished
+
+    folder, source, encoder = Path(settings.cache), Source(data, caption), _encoder(settings.base, resolution, 3)
+    outline = encoder.outline(folder)
+    if is_finished(folder, outline.encoding, source):
+        return True
+    source.check()
+    plan = training.plan(settings, outline)
+    if dry_run:
+        _show(
+            {
+                "to cache": data,
+                "in": folder,
+                "resolution": encoder.resolution,
+                "base": settings.base or "none, pixels and words",
+            }
+            | plan
+        )
+        return False
+    _fill(source, folder, encoder)
+    return True
+
+
+def _show(plan: dict[str, Any]) -> None:
+    for name, value in plan.items():
+        say(f"{name}: {value}")

@@ -1,0 +1,48 @@
+"""What a model draws, and what is wrong with its start."""
+
+from singdiffusion.evaluation.album import write_album
+from singdiffusion.evaluation.brightness import OWN, PROMPTS, Brightness, brightness, committed, control_of, fingerprint
+from singdiffusion.evaluation.calibrate import calibrate, read_prompts
+from singdiffusion.evaluation.coco import COCO, GUIDANCES, Metrics, captioned, curve
+from singdiffusion.evaluation.data_statistics import read
+from singdiffusion.evaluation.diagnose import Diagnosis, Option, diagnose
+from singdiffusion.evaluation.diagnose_flow import FlowDiagnosis
+from singdiffusion.evaluation.findings import verdict
+from singdiffusion.evaluation.findings_flow import Finding
+from singdiffusion.evaluation.remedies import Expected
+from singdiffusion.evaluation.response_run import Request, run, sentence
+from singdiffusion.evaluation.sample import Picture, load_pipeline, load_start, place, sample
+
+__all__ = [
+    "COCO",
+    "GUIDANCES",
+    "OWN",
+    "PROMPTS",
+    "Brightness",
+    "Diagnosis",
+    "Expected",
+    "Finding",
+    "FlowDiagnosis",
+    "Metrics",
+    "Option",
+    "Picture",
+    "Request",
+    "brightness",
+    "calibrate",
+    "captioned",
+    "committed",
+    "control_of",
+    "curve",
+    "diagnose",
+    "fingerprint",
+    "load_pipeline",
+    "load_start",
+    "place",
+    "read",
+    "read_prompts",
+    "run",
+    "sample",
+    "sentence",
+    "verdict",
+    "write_album",
+]

@@ -1,0 +1,319 @@
+"""What arrives of the data's spread with a scheduler, its steps and the data, and what each remedy would bring (F10).
+
+    found = expected(checkpoint, steps=20, settings={}, reading=reading)
+
+The scheduler itself runs on the denoiser of Gaussian data of the same covariance (`singdiffusion.response.response`), as it is and changed as a line of code
+would change it. Directions are the reading's own, such as brightness, and groups of principal components.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from singdiffusion.base import Checkpoint, Scheduler, is_discrete, matches_flow, reads, scheduler_class
+from singdiffusion.evaluation.data_statistics import Reading
+from singdiffusion.response import mended_kept, respond
+from singtheory.errors import InputError
+from singtheory.response import check_eigenvalues
+
+GROUPS = (1, 8, 64)
+"""Principal components are shown up to each of these, and the rest."""
+_EXACT, _NODES = 96, 64
+"""Up to so many eigenvalues the scheduler runs on each; beyond, on so many and what is kept is read off between them."""
+_NONE = 1e-9
+"""Share of the largest eigenvalue below which a direction is rounding."""
+_MATCHED = 8
+_SOLVERS = {"DPM++": "DPMSolverMultistepScheduler", "UniPC": "UniPCMultistepScheduler"}
+_EDM_SOLVERS = {"DPM++": "EDMDPMSolverMultistepScheduler"}
+"""By the family of networks: those that are told a noise level instead of a step of training have their own."""
+ENOUGH, _GAIN = 0.9, 0.01
+"""From this share of the spread on nothing is to mend; and what a remedy must bring to be named."""
+_MODULE = [
+    "from singdiffusion import AverageTable, SingDiffusion",
+    'module = AverageTable.from_images({{"": latents}}, rank={rank}, scaling_factor=pipe.vae.config.scaling_factor)',
+]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What arrives of the spread along one direction, as shares of the standard deviation; `kept = start · solver · end`.
+
+    Attributes:
+        name: of the direction.
+        share: of all variance of the data that lies along it.
+        kept: at the end.
+        start: by the start alone.
+        solver: by the steps.
+        end: by where the sampler stops.
+    """
+
+    name: str
+    share: float
+    kept: float
+    start: float
+    solver: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change, and what it would bring.
+
+    Attributes:
+        name: of the change.
+        calls: of the network.
+        kept: along each direction, in the order of the arrivals.
+        code: the lines, with `pipe` for the pipeline and `latents` for encoded data.
+    """
+
+    name: str
+    calls: int
+    kept: tuple[float, ...]
+    code: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What arrives, and the remedies.
+
+    Attributes:
+        arrivals: with the scheduler as it is, the reading's own direction first.
+        calls: of the network, as it is.
+        remedies: those that the scheduler and the data allow.
+        refusal: why the scheduler has no response; None if it has one.
+    """
+
+    arrivals: tuple[Arrival, ...] = ()
+    calls: int = 0
+    remedies: tuple[Remedy, ...] = ()
+    refusal: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """In plain values; what each remedy keeps by the name of the direction."""
+        names = [arrival.name for arrival in self.arrivals]
+        remedies = [
+            {"name": r.name, "calls": r.calls, "kept": dict(zip(names, r.kept, strict=True)), "code": r.code}
+            for r in self.remedies
+        ]
+        return {
+            "arrivals": [asdict(arrival) for arrival in self.arrivals],
+            "calls": self.calls,
+            "remedies": remedies,
+            "refusal": self.refusal,
+        }
+
+    def sentence(self) -> str:
+        """What arrives, where the rest is lost, and what mends it best with no more calls of the network."""
+        if self.refusal is not None:
+            return f"What arrives of the spread cannot be computed: {self.refusal}."
+        told, worst = self.arrivals[0], self.worst
+        parts = f"{worst.start:.0%} by the start, {worst.solver:.0%} by the steps, {worst.end:.0%} by the end"
+        about = f"Of the spread of {worst.name} {worst.kept:.0%} arrives ({parts})"
+        if worst.kept >= ENOUGH:
+            return f"{about}, and no less of any other direction: nothing is to mend."
+        if worst is not told:
+            about = f"Of the spread of {told.name} {told.kept:.0%} arrives; of {worst.name} {worst.kept:.0%} ({parts})"
+        lost = min(("start", "solver", "end"), key=lambda part: getattr(worst, part))
+        where = {"start": "the start", "solver": "the steps", "end": "where the sampler stops"}[lost]
+        best = self.best
+        if best is None:
+            return f"{about}: most is lost by {where}. None of the remedies tried brings more with {self.calls} calls of the network."
+        brings = best.kept[self.arrivals.index(worst)]
+        return f"{about}: most is lost by {where}. {best.name[0].upper() + best.name[1:]} brings {brings:.0%} with no more calls of the network."
+
+    @property
+    def worst(self) -> Arrival:
+        """The direction of which the least arrives; the reading's own if it is below `ENOUGH`."""
+        return self.arrivals[0] if self.arrivals[0].kept < ENOUGH else min(self.arrivals, key=lambda a: a.kept)
+
+    @property
+    def best(self) -> Remedy | None:
+        """With no more calls of the network the remedy that leaves the worst direction nearest to 1, the simplest of those that are as good."""
+        at = self.arrivals.index(self.worst)
+        cheap = [remedy for remedy in self.remedies if remedy.calls <= self.calls]
+        off = [abs(1 - remedy.kept[at]) for remedy in cheap]
+        if not cheap or min(off) > abs(1 - self.worst.kept) - _GAIN:
+            return None
+        return next(remedy for remedy, far in zip(cheap, off, strict=True) if far <= min(off) + _GAIN)
+
+
+@dataclass(frozen=True)
+class _Directions:
+    """Named weights over the data's eigenvectors, and the eigenvalues on which a scheduler is run for them."""
+
+    eigenvalues: Tensor
+    nodes: Tensor
+    spreads: Mapping[str, Tensor]
+    """By name the variance that each eigenvector gives to the direction, shape (k,)."""
+
+    @classmethod
+    def of(cls, reading: Reading) -> "_Directions":
+        lam = reading.moments.eigenvalues
+        lam = check_eigenvalues(lam[lam > _NONE * lam.max()])
+        along = (reading.moments.components.basis[: len(lam)].double() @ reading.direction.double()).square() * lam
+        along = along / reading.direction.double().square().sum()
+        spreads = {reading.name: along} if float(along.sum()) > _NONE * float(lam.max()) else {}
+        edges = [0, *(g for g in GROUPS if g < len(lam)), len(lam)]
+        for low, high in pairwise(edges):
+            part = torch.zeros_like(lam)
+            part[low:high] = lam[low:high]
+            spreads[_group(low, high)] = part
+        many = len(lam) > _EXACT
+        nodes = torch.logspace(float(lam.min().log10()), float(lam.max().log10()), _NODES, dtype=torch.float64)
+        return cls(lam, nodes if many else lam, spreads)
+
+    def along(self, kept: Tensor) -> list[float]:
+        """The share of the standard deviation along each direction, from what is kept at the nodes."""
+        squared = self._everywhere(kept.square())
+        return [float((spread @ squared / spread.sum()).sqrt()) for spread in self.spreads.values()]
+
+    def largest(self, count: int) -> Tensor:
+        """Which nodes stand for the `count` largest eigenvalues."""
+        return self.nodes >= self.eigenvalues[min(count, len(self.eigenvalues)) - 1] * (1 - 1e-12)
+
+    def _everywhere(self, values: Tensor) -> Tensor:
+        if len(self.nodes) == len(self.eigenvalues):
+            return values
+        at, known = self.eigenvalues.log().numpy(), self.nodes.log().numpy()
+        return torch.from_numpy(np.interp(at, known, values.numpy()))
+
+
+def _group(low: int, high: int) -> str:
+    return "component 1" if (low, high) == (0, 1) else f"components {low + 1} to {high}"
+
+
+def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], reading: Reading) -> Expected:
+    """What arrives with the scheduler as it is, and with each remedy that it allows.
+
+    Args:
+        checkpoint: with the scheduler.
+        steps: N of the sampler.
+        settings: what is put over the scheduler's configuration.
+        reading: of the data.
+    """
+    if not len(reading.moments.eigenvalues):
+        return Expected(refusal="the data do not vary, so there is no spread to keep; give different ones")
+    scheduler, directions = checkpoint.scheduler(**settings), _Directions.of(reading)
+    try:
+        found = respond(scheduler, directions.nodes, steps)
+    except InputError as error:  # clipping, thresholds, infinities: what is refused is told with its reason
+        return Expected(refusal=str(error))
+    parts = [directions.along(part) for part in (found.kept, found.start, found.start * found.solver)]
+    total = float(directions.eigenvalues.sum())
+    arrivals = [
+        Arrival(name, float(spread.sum()) / total, kept, start, upto / start, kept / upto)
+        for (name, spread), kept, start, upto in zip(directions.spreads.items(), *parts, strict=True)
+    ]
+    remedies = []
+    for change in _changes(checkpoint, scheduler, steps, dict(settings)):
+        try:
+            kept = directions.along(change.kept(directions))
+        except InputError:  # what cannot be run here is no remedy
+            continue
+        remedies.append(Remedy(change.name, change.calls, tuple(kept), change.code))
+    return Expected(tuple(arrivals), _calls(scheduler, steps), tuple(remedies))
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A remedy before it is tried."""
+
+    name: str
+    calls: int
+    code: list[str]
+    kept: Callable[[_Directions], Tensor]
+
+
+def _changes(checkpoint: Checkpoint, now: Scheduler, steps: int, settings: dict[str, Any]) -> Iterator[_Change]:
+    """Every remedy that fits the scheduler: one change each."""
+    most = int(now.config.num_train_timesteps)
+    if 2 * steps <= most:
+        yield _run(f"{2 * steps} steps", now, 2 * steps, [f"pipe(prompt, num_inference_steps={2 * steps})"])
+    for name, changed in _settings(now):
+        yield _made(name, checkpoint, settings, steps, {}, changed)
+    flow = matches_flow(now)
+    if flow or is_discrete(now):
+        yield from _starts(now, steps, flow)
+    for name, kind in (_SOLVERS if flow or is_discrete(now) else _EDM_SOLVERS).items():
+        if kind != type(now).__name__:
+            yield _made(name, checkpoint, settings, steps, {"_class_name": kind}, _as_flow(now) if flow else {})
+
+
+def _settings(now: Scheduler) -> Iterator[tuple[str, dict[str, Any]]]:
+    if reads(now, "timestep_spacing") and not matches_flow(now) and now.config.get("timestep_spacing") != "trailing":
+        yield "trailing spacing", {"timestep_spacing": "trailing"}
+    if reads(now, "use_karras_sigmas") and not matches_flow(now) and not now.config.get("use_karras_sigmas"):
+        yield "Karras's noise levels", {"use_karras_sigmas": True}
+    name = next((name for name in ("shift", "flow_shift") if reads(now, name)), None)
+    if name is not None and matches_flow(now) and not now.config.get("use_dynamic_shifting"):
+        shift = 3.0 * float(now.config.get(name) or 1.0)
+        yield f"shift {shift:g}", {name: shift}
+
+
+def _starts(now: Scheduler, steps: int, flow: bool) -> Iterator[_Change]:
+    """Starts, or first steps, matched along few directions; of flows corrected steps too."""
+    calls = _calls(now, steps)
+    attach = "SingDiffusion(module).attach(pipe)"
+    mends = [(1, False), (_MATCHED, False)]
+    if flow:
+        attach = 'SingDiffusion(module, mean="network").attach(pipe)'
+        mends.append((_MATCHED, True))
+    for rank, corrected in mends:
+        code = [_MODULE[0], _MODULE[1].format(rank=rank), attach]
+        if corrected:
+            code[-1] = 'SingDiffusion(module, mean="network", corrected=True).attach(pipe)'
+        name = f"{'steps corrected' if corrected else 'first step matched' if flow else 'matched start'}, rank {rank}"
+
+        def kept(directions: _Directions, rank: int = rank, corrected: bool = corrected) -> Tensor:
+            return mended_kept(now, directions.nodes, steps, directions.largest(rank), corrected=corrected)
+
+        yield _Change(name, calls, code, kept)
+
+
+def _as_flow(now: Scheduler) -> dict[str, Any]:
+    """What makes a multistep solver of flows take over from a scheduler of flows."""
+    shift = float(now.config.get("shift") or now.config.get("flow_shift") or 1.0)
+    return {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": shift}
+
+
+def _made(
+    name: str,
+    checkpoint: Checkpoint,
+    settings: dict[str, Any],
+    steps: int,
+    kind: dict[str, str],
+    changed: dict[str, Any],
+) -> _Change:
+    """A scheduler of another class or configuration, made when it is tried: from what is configured, as `from_config` does."""
+    told = kind.get("_class_name", str(checkpoint.config.get("_class_name")))
+    known = inspect.signature(scheduler_class(told).__init__).parameters  # diffusers warns of each other field
+    config = {key: value for key, value in checkpoint.config.items() if not kind or key in known}
+    other = Checkpoint(checkpoint.name, config | {"_class_name": told}, checkpoint.folder)
+    words = "".join(f", {key}={value!r}".replace("'", '"') for key, value in changed.items())
+    code = [
+        f"from diffusers import {told}",
+        f"pipe.scheduler = {told}.from_config(pipe.scheduler.config{words})",
+    ]
+
+    def kept(directions: _Directions) -> Tensor:
+        return respond(other.scheduler(**settings, **changed), directions.nodes, steps).kept
+
+    return _Change(name, steps, code, kept)
+
+
+def _run(name: str, scheduler: Scheduler, steps: int, code: list[str]) -> _Change:
+    return _Change(name, _calls(scheduler, steps), code, lambda found: respond(scheduler, found.nodes, steps).kept)
+
+
+def _calls(scheduler: Scheduler, steps: int) -> int:
+    """Calls of the network: solvers of second order make more than one a step."""
+    probe = copy.deepcopy(scheduler)
+    probe.set_timesteps(steps)
+    return len(probe.timesteps)

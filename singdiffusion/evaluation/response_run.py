@@ -1,0 +1,156 @@
+"""A run of `singdiffusion response`: the eigenvalues, the scheduler that was asked for, and what it keeps."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from singdiffusion.average import load_average
+from singdiffusion.base import Checkpoint, Tracked, a_tensor_of
+from singdiffusion.evaluation.data_statistics import Reading, read
+from singdiffusion.response import CONFIDENCE, SchedulerResponse, respond
+from singtheory import data as loaders
+from singtheory.errors import InputError
+from singtheory.response import check_eigenvalues
+
+_PARTS = ("kept", "first", "start", "solver", "end", "low", "high")
+_CURVE, _STEPS, _MOST_ROWS = 60, 50, 400
+"""Eigenvalues of the curve between, steps where none are asked for, and most eigenvalues of data, the largest."""
+_DECADES = -2.0, 4.0
+_SIDE = 64
+"""Of latents for which a network's spread is asked where it names no size of its own."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of the command, by their names there."""
+
+    source: str
+    steps: int | None
+    sigmas: str | None
+    spacing: str | None
+    data: str | None
+    eigenvalues: str | None
+    module: str | None = None
+
+
+def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
+    """What is kept along each eigenvalue that was asked for, and between.
+
+    Raises:
+        InputError: for bad input, and for schedulers that have no response.
+    """
+    given = [f"--{name}" for name in ("data", "module", "eigenvalues") if getattr(request, name) is not None]
+    if len(given) > 1:
+        raise InputError(
+            f"{' and '.join(given)}: give one of them; eigenvalues come from data or from a module's spread"
+        )
+    checkpoint = Checkpoint.find(request.source)
+    scheduler = checkpoint.scheduler(**({} if request.spacing is None else {"timestep_spacing": request.spacing}))
+    steps, options = _steps(request)
+    asked = None if request.eigenvalues is None else check_eigenvalues(numbers("eigenvalues", request.eigenvalues))
+    asked = asked if request.module is None else module_eigenvalues(request.module)
+    respond(scheduler, [1.0], steps, **options)  # refuses what it cannot run before data are read
+    reading = None if request.data is None else _reading(checkpoint, request.data, tracked)
+    lam = asked if reading is None else reading.moments.eigenvalues
+    lam = (
+        torch.logspace(*_DECADES, 13, dtype=torch.float64)
+        if lam is None
+        else lam.sort(descending=True).values[:_MOST_ROWS]
+    )
+    if not len(lam):
+        raise InputError(
+            f"{request.data}: all of the data are equal, so there is no spread to keep; give different ones"
+        )
+    marked = None if reading is None else reading.eigenvalue
+    curve = torch.logspace(
+        min(_DECADES[0], float(lam.min().log10())),
+        max(_DECADES[1], float(lam.max().log10())),
+        _CURVE,
+        dtype=torch.float64,
+    )
+    every = torch.cat([lam, curve, lam.new_tensor([] if marked is None else [marked])])
+    found = respond(scheduler, every, steps, **options)
+    rows = _rows(every, found)
+    return {
+        "scheduler": type(scheduler).__name__,
+        "source": request.source,
+        "steps": steps,
+        "sigmas": options.get("sigmas"),
+        "spacing": request.spacing or scheduler.config.get("timestep_spacing"),
+        "data": request.data,
+        "module": request.module,
+        "draws": found.draws,
+        "confidence": CONFIDENCE if found.draws else 1.0,
+        "reading": None if reading is None else reading.to_json(),
+        "rows": rows[: len(lam)],
+        "curve": rows[len(lam) : len(lam) + _CURVE],
+        "marked": rows[-1] if marked is not None else None,
+    }
+
+
+def sentence(found: dict[str, Any]) -> str:
+    """The result in one line: of the brightness, if data say which direction that is."""
+    row = found["marked"] or max(found["rows"], key=lambda r: r["eigenvalue"])
+    name = found["reading"]["name"] if found["reading"] else f"the direction of λ = {row['eigenvalue']:.4g}"
+    parts = f"{row['start']:.0%} by the start, {row['solver']:.0%} by the steps and {row['end']:.0%} by the end."
+    if not found["draws"]:
+        return f"Of the spread of {name} {row['kept']:.0%} arrives: {parts}"
+    return (
+        f"Of the spread of {name} {row['kept']:.1%} arrives ({row['low']:.1%} to {row['high']:.1%} at {found['confidence']:.0%}, for this scheduler is not "
+        f"linear or hides its noise: {found['draws']} draws): {parts}"
+    )
+
+
+def module_eigenvalues(path: str) -> Tensor:
+    """The variances `s_k²` along the spread of a stored average image, for no prompt.
+
+    Raises:
+        InputError: for a module without a spread, one that needs token states, and one that cannot be read.
+    """
+    module = load_average(path).eval()
+    if module.rank == 0:
+        raise InputError(f"{path}: this average image has no spread; train or make one with a rank, or give --data")
+    if not module.takes_prompts:
+        raise InputError(f"{path}: its spread needs token states of a text encoder; give --data or --eigenvalues")
+    size = module.config.get("size")
+    side = () if size is None else tuple(size[-2:])
+    shape = (1, module.space.channels, *(side or (_SIDE, _SIDE)))
+    with torch.no_grad():
+        found = module([""], torch.zeros(shape, dtype=a_tensor_of(module).dtype))
+    assert found.std is not None
+    lam = found.std[0].double().square()
+    return check_eigenvalues(lam[lam > 0])
+
+
+def numbers(name: str, text: str) -> list[float]:
+    """Numbers separated by commas. Raises `InputError` for anything else."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{name} {text!r}: give numbers separated by commas, as 900,1,0.01") from None
+
+
+def _steps(request: Request) -> tuple[int | None, dict[str, Any]]:
+    if request.sigmas is None:
+        return _STEPS if request.steps is None else request.steps, {}
+    if request.steps is not None:
+        raise InputError("--steps and --sigmas: give one of them; the noise levels say how many steps there are")
+    return None, {"sigmas": numbers("sigmas", request.sigmas)}
+
+
+def _reading(checkpoint: Checkpoint, data: str, tracked: Tracked) -> Reading:
+    loaded = loaders.load(data)
+    vae = checkpoint.autoencoder()
+    if vae is None and checkpoint.has("vae") and loaded.image_shape is not None:
+        raise InputError(
+            f"{checkpoint.name}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
+            "give flattened latents as a two-dimensional .npy with --data"
+        )
+    return read(loaded, vae, tracked)
+
+
+def _rows(lam: Tensor, found: SchedulerResponse) -> list[dict[str, float]]:
+    columns = [lam.tolist(), *(getattr(found, part).tolist() for part in _PARTS)]
+    return [dict(zip(("eigenvalue", *_PARTS), row, strict=True)) for row in zip(*columns, strict=True)]

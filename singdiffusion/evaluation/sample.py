@@ -1,0 +1,218 @@
+"""Pictures of prompts with the singular step and without it, from the same noise."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.pipelines.auto_pipeline import AutoPipelineForText2Image
+from PIL.Image import Image
+
+from singdiffusion.average import load_average
+from singdiffusion.base import matches_flow, scheduler_class, variant_of
+from singdiffusion.start import SingDiffusion
+from singdiffusion.system import first_sentence, printable
+from singtheory.errors import InputError, unknown_name
+from singtheory.system import check_device
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image, with and without the singular step.
+
+    Attributes:
+        prompt: of both.
+        seed: of the generator of both.
+        image: with it; without, if there is none.
+        plain: without it.
+        flagged: whether the pipeline's safety checker has blacked one out, so that its brightness says nothing.
+    """
+
+    prompt: str
+    seed: int
+    image: Image
+    plain: Image
+    flagged: bool = False
+
+    @property
+    def brightness(self) -> float:
+        """Of the image: the mean over pixels and colours, in 0..255."""
+        return _brightness(self.image)
+
+    @property
+    def plain_brightness(self) -> float:
+        """Of the image without the singular step."""
+        return _brightness(self.plain)
+
+
+def _brightness(image: Image) -> float:
+    return float(np.asarray(image.convert("RGB"), dtype=np.float64).mean())
+
+
+def place(device: str | None) -> tuple[str, torch.dtype]:
+    """The device, `cuda` if there is one and none is asked for, and the precision for it: half on a GPU.
+
+    Raises:
+        InputError: for a device that is not there.
+    """
+    if device is not None:
+        check_device(device)
+    if device == "cpu" or not torch.cuda.is_available():
+        return "cpu", torch.float32
+    return "cuda", torch.float16
+
+
+def _precision(pipe: Any, dtype: torch.dtype) -> torch.dtype:
+    """The precision for a pipeline where half is meant: networks of flows are trained in bfloat16, and float16 overflows in some of them."""
+    return torch.bfloat16 if dtype == torch.float16 and matches_flow(pipe.scheduler) else dtype
+
+
+def load_start(module: str | None, start: str | None, dtype: torch.dtype) -> tuple[SingDiffusion | None, str]:
+    """The singular step and the name of its start.
+
+    Args:
+        module: folder or hub id of an average image.
+        start: `noise`, `mean` or `matched`; None for the best that the module has.
+        dtype: of its weights.
+
+    Raises:
+        InputError: for an unknown start, without a module for one that needs it, and as `load_average`.
+    """
+    if start not in (None, "noise", "mean", "matched"):
+        raise unknown_name("start", start, ["noise", "mean", "matched"])
+    if start == "noise":
+        return None, start
+    if module is None:
+        raise InputError("module: none; give the average image with --module, or --start noise to do without")
+    average = load_average(module, dtype=dtype)
+    chosen = start or ("matched" if average.rank else "mean")
+    if chosen == "matched" and not average.rank:
+        raise InputError(f"start matched: {module} has no spread; use --start mean, or a table of rank 1")
+    return SingDiffusion(average, start=chosen), chosen
+
+
+def load_pipeline(base: str, scheduler: str | None, device: str, dtype: torch.dtype, **parts: Any) -> Any:
+    """A text-to-image pipeline from a folder or hub id, from safetensors alone.
+
+    Args:
+        base: folder or hub id.
+        scheduler: the name of a class of diffusers, made from the pipeline's own configuration; its own if None.
+        device: where it goes.
+        dtype: of its weights.
+        parts: besides those that are stored, such as a ControlNet.
+
+    Raises:
+        InputError: if it cannot be loaded, and for an unknown scheduler.
+    """
+    kind = None if scheduler is None else scheduler_class(scheduler)
+    variant = variant_of(Path(base) / "unet") if os.path.isdir(base) else None
+    try:
+        pipe = AutoPipelineForText2Image.from_pretrained(
+            base, dtype=dtype, use_safetensors=True, variant=variant, **parts
+        )
+    except Exception as error:  # the many readers behind it raise what they like
+        raise InputError(f"{base}: no text-to-image pipeline can be loaded ({first_sentence(error)})") from None
+    if kind is not None:
+        try:
+            pipe.scheduler = kind.from_config(pipe.scheduler.config)
+        except Exception as error:
+            raise InputError(
+                f"{scheduler}: cannot be made from the pipeline's scheduler ({first_sentence(error)})"
+            ) from None
+    return pipe.to(device, _precision(pipe, dtype))
+
+
+def sample(
+    pipe: Any,
+    sing: SingDiffusion | None,
+    prompts: Sequence[str],
+    images: int = 1,
+    steps: int = 50,
+    guidance: float = 7.5,
+    seed: int = 0,
+) -> Iterator[Picture]:
+    """One picture after another; the k-th is drawn with seed + k.
+
+    Args:
+        pipe: a text-to-image pipeline.
+        sing: the singular step; None to start from noise alone.
+        prompts: what to draw.
+        images: how many a prompt.
+        steps: N.
+        guidance: w.
+        seed: of the first picture.
+
+    Raises:
+        InputError: for numbers out of range, and as `SingDiffusion.attach`.
+    """
+    check(pipe, steps, images, guidance)
+    if sing is not None:
+        with sing.attached(pipe):  # what does not fit is told before anything is drawn
+            pass
+    for index, prompt in enumerate(prompts):
+        seeds = [seed + index * images + k for k in range(images)]
+        name = "noise" if sing is None else "singular step"
+        started, flagged = draw(pipe, sing, prompt, seeds, steps, guidance, name)
+        plain, also = (started, flagged) if sing is None else draw(pipe, None, prompt, seeds, steps, guidance, "noise")
+        for k, one in enumerate(seeds):
+            yield Picture(prompt, one, started[k], plain[k], flagged[k] or also[k])
+
+
+def check(pipe: Any, steps: int, images: int, guidance: float) -> None:
+    """Raise `InputError` for numbers out of range."""
+    train_steps = int(pipe.scheduler.config.num_train_timesteps)
+    if not 1 <= steps <= train_steps:
+        raise InputError(f"steps {steps}: the model was trained with {train_steps}; take 1 to {train_steps}")
+    if images < 1:
+        raise InputError(f"images {images}: draw at least one a prompt")
+    if not 0 <= guidance < float("inf"):
+        raise InputError(f"guidance {guidance}: must be finite and not negative; 1 is none")
+
+
+def draw(
+    pipe: Any,
+    sing: SingDiffusion | None,
+    prompt: str,
+    seeds: list[int],
+    steps: int,
+    guidance: float,
+    start: str,
+    **given: Any,
+) -> tuple[list[Image], list[bool]]:
+    """The images of a prompt, one a seed, and which of them were blacked out; progress on stderr.
+
+    Args:
+        pipe: a pipeline that takes a prompt.
+        sing: the singular step; None to start from noise alone.
+        prompt: what to draw.
+        seeds: of the images' generators.
+        steps: N.
+        guidance: w.
+        start: its name, for the progress.
+        given: to the pipeline besides.
+
+    Raises:
+        InputError: for whatever the pipeline raises.
+    """
+    pipe.set_progress_bar_config(desc=f"{printable(prompt)} ({start})", leave=False)
+    device = pipe._execution_device
+    try:
+        with nullcontext() if sing is None else sing.attached(pipe):
+            found = pipe(
+                prompt,
+                num_images_per_prompt=len(seeds),
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                generator=[torch.Generator(device).manual_seed(one) for one in seeds],
+                **given,
+            )
+    except InputError:
+        raise
+    except Exception as error:  # pipelines, schedulers and the device's memory raise what they like
+        pair = f"{type(pipe).__name__} with {type(pipe.scheduler).__name__}, {steps} steps"
+        raise InputError(f"{pair}: cannot draw {len(seeds)} images of {prompt!r} ({first_sentence(error)})") from error
+    return found.images, list(getattr(found, "nsfw_content_detected", None) or [False] * len(seeds))

@@ -1,0 +1,7 @@
+"""What a scheduler of diffusers keeps of the data's spread (F10)."""
+
+from singdiffusion.response.flow import Kept, kept
+from singdiffusion.response.picture import draw
+from singdiffusion.response.response import CONFIDENCE, SchedulerResponse, mended_kept, respond
+
+__all__ = ["CONFIDENCE", "Kept", "SchedulerResponse", "draw", "kept", "mended_kept", "respond"]

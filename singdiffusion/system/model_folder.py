@@ -1,0 +1,148 @@
+"""Model folders: found on this machine or on the hub, written whole or not at all."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
+
+from singdiffusion.system.printing import printable
+from singtheory.errors import InputError
+
+_LOG = logging.getLogger(__name__)
+_LARGEST = 2**28
+"""Bytes of JSON that are read: an index names millions of records."""
+_DRAFT = "[a-z0-9_]{8}"
+"""What `tempfile` puts behind the name of a file or folder that is half written."""
+
+
+def find_folder(source: str | Path, patterns: Sequence[str]) -> Path:
+    """The local folder `source`, or the files of the hub's model `source` that match `patterns`.
+
+    Raises:
+        InputError: where there is neither; with `HF_HUB_OFFLINE` set, also for what the hub's cache does not hold.
+    """
+    if os.path.isdir(source):  # which, unlike Path, is false for names that no system accepts
+        return Path(source)
+    if os.path.exists(source):
+        raise InputError(f"{source}: is a file; give the folder that holds it")
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=list(patterns)))
+    except (OSError, ValueError) as error:  # the hub's errors are one or the other
+        raise InputError(
+            f"{source}: no such folder, and not to be had from the hub ({first_sentence(error)})"
+        ) from None
+
+
+def sha256_of(file: Path) -> str:
+    """Of a file's content, in hexadecimal."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a model's folder. Raises `InputError` where it is missing or no JSON object."""
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: no config.json; give the folder of a model that was saved whole")
+    return read_object(folder / "config.json")
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises `InputError` where there is none, and for one of more than `_LARGEST` bytes."""
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise ValueError(f"it has more than {_LARGEST} bytes")
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file}: cannot be read as JSON ({first_sentence(error)}); copy it again") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: holds no JSON object; copy it again")
+    return found
+
+
+@contextlib.contextmanager
+def new_folder(target: str | Path) -> Iterator[Path]:
+    """Yield a folder beside `target` that becomes `target` at the end; if anything fails before, nothing is left of it.
+
+    Raises:
+        InputError: if `target` already holds something, or if it cannot be written.
+    """
+    target = Path(target).absolute()
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise InputError(f"{target}: exists and is not empty; remove it or choose another folder")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+            draft = Path(temporary) / target.name
+            draft.mkdir()
+            yield draft
+            draft.replace(target)
+    except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
+        reason = getattr(error, "strerror", None) or first_sentence(error)
+        raise InputError(f"{target}: cannot be written ({reason})") from None
+
+
+@contextlib.contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """Yield a folder that takes the place of `target` at the end; if anything fails before, that stays as it was.
+
+    What was there is removed only if the new folder holds the same, byte for byte; or else it is kept beside it as `target.1` or the
+    first such name that is free.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    target = target.absolute()
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+        draft = Path(temporary) / target.name
+        with new_folder(draft) as folder:
+            yield folder
+        if _same_content(target, draft):
+            target.replace(Path(temporary) / "before")
+        elif os.path.lexists(target):
+            aside = _free_name(target)
+            target.replace(aside)
+            _LOG.warning("%s: held something else, which is kept in %s", printable(target), aside.name)
+        draft.replace(target)
+
+
+def drafts_of(folder: Path, names: str) -> list[Path]:
+    """The drafts in a folder of files or folders whose whole name is of the regular expression `names`, as this program calls them; no links."""
+    found = (path for path in folder.iterdir() if re.fullmatch(rf"\.(?:{names})\.{_DRAFT}", path.name))
+    return sorted(path for path in found if not path.is_symlink())
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same files with the same bytes."""
+    if not (one.is_dir() and other.is_dir()):
+        return False
+    first, second = ({path.relative_to(root): path for path in root.rglob("*")} for root in (one, other))
+    return first.keys() == second.keys() and all(
+        second[name].is_dir()
+        if path.is_dir()
+        else path.is_file() and second[name].is_file() and sha256_of(path) == sha256_of(second[name])
+        for name, path in first.items()
+    )
+
+
+def _free_name(target: Path) -> Path:
+    names = (target.with_name(f"{target.name}.{k}") for k in itertools.count(1))
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def first_sentence(error: Exception) -> str:
+    """The first sentence of an error's message, or its class where it has none: other libraries go on with advice.
+
+    Without addresses of objects, which differ from run to run.
+    """
+    message = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", message)

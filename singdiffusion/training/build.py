@@ -1,0 +1,190 @@
+"""From settings and a cache to the average image that is going to be trained, or that needs no training."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor
+
+from singdiffusion.average import (
+    AverageDecoder,
+    AverageModel,
+    AverageNetwork,
+    AverageStatistics,
+    AverageTable,
+    AverageUNet,
+    low_frequencies,
+)
+from singdiffusion.base import Checkpoint, PipelineText, Space, same_encoders, vae_fingerprint
+from singdiffusion.system import find_folder, first_sentence
+from singdiffusion.training.batches import check_condition, class_names
+from singdiffusion.training.cache import Cache, Outline
+from singdiffusion.training.settings import TrainSettings
+from singtheory.errors import InputError
+
+_SAMPLE, _FEW = 4096, 512
+
+
+def build_network(settings: TrainSettings, cache: Cache) -> AverageNetwork:
+    """The untrained network of a run, the same for the same seed.
+
+    Raises:
+        InputError: as `untrained`, and for data that are not finite.
+    """
+    network = untrained(settings, cache)
+    if network.spread is not None:
+        chunks = cache.chunks(cache.sample(_SAMPLE))
+        points = torch.cat([low_frequencies(some.double(), settings.frequencies) for some in chunks])
+        _check_finite(points, cache)
+        network.spread.fit(points)
+    return network.train()
+
+
+def untrained(settings: TrainSettings, cache: Outline) -> AverageNetwork:
+    """The network for what a cache is going to hold, before anything of the data is known to it.
+
+    Raises:
+        InputError: for settings that make none, and for a base of other latents or another text encoder than the cache's.
+    """
+    check_condition(settings, cache)
+    torch.manual_seed(settings.seed)
+    return {"decoder": _decoder, "unet": _unet}[settings.model](settings, cache)
+
+
+def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
+    """The statistics or the table of a cache, which need no training; their rank is at most what the data vary in."""
+    scale: dict[str, Any] = {
+        "scaling_factor": cache.encoding.scaling_factor,
+        "shift_factor": cache.encoding.shift_factor,
+    }
+    everything, sample = torch.arange(len(cache)), cache.sample(_FEW)
+    x_0 = cache.x_0(sample)
+    _check_finite(x_0, cache)
+    if settings.model == "statistics":
+        frequencies = max(1, settings.frequencies)
+        rank = min(settings.rank, _directions(x_0 - x_0.mean(dim=0)), cache.encoding.channels * frequencies**2)
+        return AverageStatistics.from_chunks(cache.chunks(everything), frequencies=frequencies, rank=rank, **scale)
+    groups = cache.groups()
+    means = {row: cache.mean(groups[row]) for row in cache.caption[sample].tolist()}
+    own = x_0 - torch.stack([means[row] for row in cache.caption[sample].tolist()])
+    return AverageTable.from_images(_Images(cache, groups), rank=min(settings.rank, _directions(own)), **scale)
+
+
+def _check_finite(values: Tensor, cache: Cache) -> None:
+    """Raise `InputError` for values of a cache of which no algebra can be done."""
+    if not bool(torch.isfinite(values).all()):
+        raise InputError(f"{cache.folder}: holds NaN or infinity; make the cache anew")
+
+
+class _Images(Mapping[str, Tensor]):
+    """The examples of each caption, read when they are asked for."""
+
+    def __init__(self, cache: Cache, groups: Sequence[Tensor]) -> None:
+        self._cache = cache
+        self._rows = {caption: rows for caption, rows in zip(cache.captions, groups, strict=True) if len(rows)}
+
+    def __getitem__(self, caption: str) -> Tensor:
+        return self._cache.x_0(self._rows[caption])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def _directions(deviations: Tensor) -> int:
+    """In how many directions they vary."""
+    return int(torch.linalg.matrix_rank(deviations.flatten(1).double(), rtol=1e-5))
+
+
+CLOSED_FORMS = ("statistics", "table")
+"""The models that need no training."""
+
+
+def _condition(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
+    kinds: dict[str, Callable[[], dict[str, Any]]] = {
+        "text": lambda: {"width": cache.token_width},
+        "classes": lambda: {"names": class_names(cache), "width": settings.width},
+        "image": lambda: {"size": [cache.encoding.channels, settings.small, settings.small], "width": settings.width},
+        "none": lambda: {"width": settings.width},
+    }
+    return {"kind": settings.condition} | kinds[settings.condition]()
+
+
+def _shared(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
+    return {
+        "frequencies": settings.frequencies,
+        "spread_width": settings.spread_width,
+        "spread_layers": settings.spread_layers,
+        "condition": _condition(settings, cache),
+    }
+
+
+def _space(settings: TrainSettings, cache: Outline) -> Space:
+    encoding, text = cache.encoding, settings.condition == "text"
+    width, encoder = (cache.token_width, cache.encoding.text_encoder) if text else (None, None)
+    return Space(encoding.channels, encoding.scaling_factor, encoding.shift_factor, width, encoder)
+
+
+def _decoder(settings: TrainSettings, cache: Outline) -> AverageNetwork:
+    space = _space(settings, cache)
+    return AverageDecoder(
+        cache.encoding.size,
+        width=settings.width,
+        layers=settings.layers,
+        grid=settings.grid,
+        scaling_factor=space.scaling_factor,
+        shift_factor=space.shift_factor,
+        text_encoder=space.text_encoder,
+        **_shared(settings, cache),
+    )
+
+
+def _unet(settings: TrainSettings, cache: Outline) -> AverageNetwork:
+    space = _space(settings, cache)
+    shared: dict[str, Any] = _shared(settings, cache) | {"size": cache.encoding.size[1:]}
+    if settings.base is None:
+        width = shared["condition"]["width"]
+        network = AverageUNet(
+            dict(settings.unet or {}) | {"cross_attention_dim": width},
+            space.scaling_factor,
+            space.shift_factor,
+            space.text_encoder,
+            **shared,
+        )
+    else:
+        network = AverageUNet.from_unet(_pretrained(settings.base), space=space, **shared)
+        _check_base(settings.base, network, space, cache)
+    if network.channels != space.channels:
+        raise InputError(f"U-Net of {network.channels} channels: the cache's images have {space.channels}")
+    return network
+
+
+def _pretrained(base: str) -> UNet2DConditionModel:
+    folder = find_folder(base, ["unet/*.json", "unet/*.safetensors"])
+    try:
+        return UNet2DConditionModel.from_pretrained(Path(folder) / "unet", use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{base}: no U-Net can be loaded from it ({first_sentence(error)})") from None
+
+
+def _check_base(base: str, network: AverageNetwork, space: Space, cache: Outline) -> None:
+    """Raise `InputError` unless the pretrained U-Net reads what the cache holds."""
+    if space.text_width is not None and network.conditioning.width != space.text_width:
+        raise InputError(
+            f"{base}: reads token states of width {network.conditioning.width}, the cache holds {space.text_width}; "
+            "make the cache with its text encoder"
+        )
+    if space.text_encoder is not None and not same_encoders(PipelineText.stored(base).fingerprint, space.text_encoder):
+        raise InputError(f"{base}: its text encoder is not the one that made {cache.folder}; make the cache with it")
+    if cache.encoding.vae is None:
+        return
+    vae = Checkpoint.find(base).autoencoder()
+    if vae is not None and (vae_fingerprint(vae), vae.config["scaling_factor"]) != (
+        cache.encoding.vae,
+        cache.encoding.scaling_factor,
+    ):
+        raise InputError(f"{base}: its VAE is not the one that made {cache.folder}; make the cache with it")

@@ -1,0 +1,232 @@
+r"""The ladder of bounds on the Gaussian reverse-process error: B2, B3, B5, B6, B9, B10 and B12.
+
+Each rung is an object that declares what it bounds, from which side, under which assumptions, and the power of the gap g at which it
+vanishes as g → 0; a test fits the slope and compares. Everything is a function of the posterior at t and of g alone (A3).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from singtheory import divergence, formula
+from singtheory.bound import pairwise, variation
+from singtheory.divergence.chi2 import chi_square
+from singtheory.divergence.components import Components
+from singtheory.errors import unknown_name
+from singtheory.law import AtomsPosterior, Posterior
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One rung.
+
+    Attributes:
+        name: the name in tables and JSON.
+        statement: the statement id of theory.md.
+        quantity: `kl` for KL(P‖Q), `kl_moment` for KL(P‖M), `tv` for TV(P, Q).
+        side: `upper` or `lower`; `leading` for the small-gap value that is exact to first order.
+        rate: the power of g at which it vanishes as g → 0; None for a bound that is negative there.
+        assumptions: under which it holds.
+        finite_only: whether it needs finite data.
+        evaluate: maps (posterior, gap) to values of shape (batch,).
+    """
+
+    name: str
+    statement: str
+    quantity: Literal["kl", "kl_moment", "tv"]
+    side: Literal["upper", "lower", "leading"]
+    rate: float | None
+    assumptions: str
+    finite_only: bool
+    evaluate: Callable[[Posterior, float], Tensor]
+
+
+def kl_chi2(posterior: Posterior, gap: float) -> Tensor:
+    """`KL ≤ log(1 + χ²)` (B2)."""
+    if isinstance(posterior, AtomsPosterior):
+        return _each(posterior, lambda core: _least_kl(core, pairwise.log1p_chi2(core, gap), gap))
+    return _of_components(posterior, gap, lambda of: chi_square(of).high)
+
+
+def tv_chi2(posterior: Posterior, gap: float) -> Tensor:
+    """`TV ≤ ½ √χ²` (B2)."""
+    if isinstance(posterior, AtomsPosterior):
+        return _each(posterior, lambda core: _tv_chi2(core, gap))
+    return formula.tv_chi2_bound(torch.expm1(kl_chi2(posterior, gap)), torch) * _UP
+
+
+def _least_kl(core: pairwise.Core, core_bound: Tensor, gap: float) -> Tensor:
+    """From a bound on the core's KL one on all of it, or B2 for all atoms by their moments, whichever is less."""
+    return torch.minimum(core.kl_upper(core_bound, gap), pairwise.log1p_chi2_of_all(core, gap))
+
+
+def _tv_chi2(core: pairwise.Core, gap: float) -> Tensor:
+    of_core = core.tv_upper(_half_root_chi2(pairwise.log1p_chi2(core, gap), core, gap))
+    of_all = formula.tv_chi2_bound(torch.expm1(pairwise.log1p_chi2_of_all(core, gap)), torch) * _UP
+    return torch.minimum(of_core, of_all)
+
+
+def _half_root_chi2(log1p_chi2: Tensor, core: pairwise.Core, gap: float) -> Tensor:
+    """`½ √χ²` of the core, and the TV between the Gaussians at its mean and at the posterior's, `√g δ` apart."""
+    return formula.tv_chi2_bound(torch.expm1(log1p_chi2), torch) + _moved(core, gap)
+
+
+def _moved(core: pairwise.Core, gap: float) -> Tensor:
+    """At least the TV between unit Gaussians at the core's mean and at the posterior's: B3 for a distance."""
+    distance = math.sqrt(gap) * core.shift
+    return formula.tv_trace_bound(1.0, torch.where(distance > 0, distance.clamp(min=1e-150), 0.0).square(), torch)
+
+
+def kl_trace(posterior: Posterior, gap: float) -> Tensor:
+    """`KL ≤ ½ g tr C` (B3)."""
+    return formula.kl_trace_bound(gap, _trace(posterior)) * _UP
+
+
+def tv_trace(posterior: Posterior, gap: float) -> Tensor:
+    """`TV ≤ √(g tr C/2π)` (B3)."""
+    return formula.tv_trace_bound(gap, _trace(posterior), torch) * _UP
+
+
+def _trace(posterior: Posterior) -> Tensor:
+    """At least `tr C`, shape (batch,)."""
+    if isinstance(posterior, AtomsPosterior):
+        return _each(posterior, lambda core: core.all_trace + (5e-300 if core.apart else 0.0))
+    return _of_components(posterior, 1.0, lambda of: of.trace + of.trace_error)
+
+
+def tv_norm(posterior: Posterior, gap: float) -> Tensor:
+    """`TV ≤ E[2Φ(√g‖ξ‖/2) − 1]`, the TV distances of the components averaged (B3)."""
+    assert isinstance(posterior, AtomsPosterior)
+    columns = zip(posterior.deviations(), posterior.weights, posterior.log_weight_error, strict=True)
+    return torch.stack([_tv_norm(*column, gap) for column in columns])
+
+
+def _tv_norm(xi: Tensor, weights: Tensor, errors: Tensor, gap: float) -> Tensor:
+    distances = math.sqrt(gap) * pairwise.length(xi)
+    apart = formula.tv_shift(torch.where(distances > 0, distances.clamp(min=1e-150), 0.0), torch)
+    return (weights * (1 + 2 * torch.expm1(errors.clamp(max=700.0))) * _UP) @ apart
+
+
+def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:
+    """`(g²/4)‖C‖_F²`, the leading order of KL(P‖Q) (B6)."""
+    return formula.kl_small_gap(gap, posterior.eigenvalues.square().sum(dim=1))
+
+
+def kl_moment_small_gap(posterior: Posterior, gap: float) -> Tensor:
+    """`(g³/12)‖κ‖²`, the leading order of KL(P‖M) (B6)."""
+    assert isinstance(posterior, AtomsPosterior)
+    return formula.kl_moment_small_gap(gap, skewness2(posterior))
+
+
+def skewness2(posterior: AtomsPosterior) -> Tensor:
+    """`‖κ‖² = E⟨ξ, ξ'⟩³` for independent ξ, ξ' (B6), shape (batch,)."""
+    return _each(posterior, lambda core: core.p @ core.gram.pow(3) @ core.p)
+
+
+def kl_pair_upper(posterior: Posterior, gap: float) -> Tensor:
+    """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/8)` (B9, upper)."""
+    assert isinstance(posterior, AtomsPosterior)
+    return _each(posterior, lambda core: core.kl_upper(pairwise.pair_upper(core, gap), gap))
+
+
+def kl_pair_lower(posterior: Posterior, gap: float) -> Tensor:
+    """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/2)` (B9, lower)."""
+    assert isinstance(posterior, AtomsPosterior)
+    return _each(posterior, lambda core: core.kl_lower(pairwise.pair_lower(core, gap), gap))
+
+
+def kl_family(posterior: Posterior, gap: float) -> Tensor:
+    """B10 with `S = I − (I + (2β−1)² gC)⁻¹` and the best of `pairwise.BETAS`; for many atoms three β, one by rule, are tried."""
+    assert isinstance(posterior, AtomsPosterior)
+    return _each(posterior, lambda core: _least_kl(core, pairwise.family(core, gap), gap))
+
+
+def kl_family_at(posterior: AtomsPosterior, gap: float, beta: float) -> Tensor:
+    """B10 at one β (`pairwise.family_at`), shape (batch,)."""
+    return _each(posterior, lambda core: core.kl_upper(pairwise.family_at(core, gap, beta) + core.rounding(gap), gap))
+
+
+def tv_family(posterior: Posterior, gap: float) -> Tensor:
+    """The least of what B10 implies for TV, through KL alone and over M (B12), of B2, of B3 and of 1."""
+    assert isinstance(posterior, AtomsPosterior)
+
+    def value(core: pairwise.Core) -> Tensor:
+        return core.tv_upper(variation.upper(core, gap) + _moved(core, gap))
+
+    others = torch.minimum(tv_norm(posterior, gap), tv_chi2(posterior, gap))
+    return torch.minimum(_each(posterior, value), others).clamp(max=1)
+
+
+def _each(posterior: AtomsPosterior, value: Callable[[pairwise.Core], Tensor]) -> Tensor:
+    """A value of each query's core, shape (batch,)."""
+    queries = [posterior] if len(posterior) == 1 else posterior  # the same object finds its core again
+    return torch.stack([value(pairwise.core(query)) for query in queries])
+
+
+def _of_components(posterior: Posterior, gap: float, value: Callable[[Components], float]) -> Tensor:
+    """A value of each query's components, shape (batch,)."""
+    values = [value(Components.of(query, gap)) for query in posterior]
+    return torch.tensor(values, dtype=torch.float64, device=posterior.mean.device)
+
+
+def kl_gauss_lower(posterior: Posterior, gap: float) -> Tensor:
+    """`½ Σ (gλ − log(1 + gλ)) ≤ KL` (B5)."""
+    return divergence.kl_gauss_low(posterior, gap)
+
+
+_UP = 1 + 2.0**-47
+"""Lifts a closed form of a few roundings above its exact value."""
+_FINITE = "finite data"
+_MOMENTS = "finite second moment of the posterior"
+_BOUNDED = "posterior of bounded support"
+
+LADDER: tuple[Bound, ...] = (
+    Bound("kl_chi2_bound", "B2", "kl", "upper", 2.0, "none (it may be infinite)", False, kl_chi2),
+    Bound("tv_chi2_bound", "B2", "tv", "upper", 1.0, "none (it may be infinite)", False, tv_chi2),
+    Bound("kl_trace_bound", "B3", "kl", "upper", 1.0, _MOMENTS, False, kl_trace),
+    Bound("tv_trace_bound", "B3", "tv", "upper", 0.5, _MOMENTS, False, tv_trace),
+    Bound("tv_norm_bound", "B3", "tv", "upper", 0.5, _FINITE, True, tv_norm),
+    Bound("kl_gauss_lower", "B5", "kl", "lower", 2.0, _MOMENTS, False, kl_gauss_lower),
+    Bound("kl_small_gap", "B6", "kl", "leading", 2.0, _BOUNDED, False, kl_small_gap),
+    Bound("kl_moment_small_gap", "B6", "kl_moment", "leading", 3.0, _BOUNDED, True, kl_moment_small_gap),
+    Bound("kl_pair_bound", "B9", "kl", "upper", 1.0, _FINITE, True, kl_pair_upper),
+    Bound("kl_pair_lower", "B9", "kl", "lower", None, _FINITE, True, kl_pair_lower),
+    Bound("kl_family_bound", "B10", "kl", "upper", 2.0, _FINITE, True, kl_family),
+    Bound("tv_family_bound", "B12", "tv", "upper", 1.0, _FINITE, True, tv_family),
+)
+"""All rungs, in the order of their statements."""
+
+
+def bound_named(name: str) -> Bound:
+    """The rung of that name. Raises `InputError` for an unknown one."""
+    for rung in LADDER:
+        if rung.name == name:
+            return rung
+    raise unknown_name("bound", name, [rung.name for rung in LADDER])
+
+
+def evaluate_ladder(posterior: Posterior, gap: float) -> dict[str, Tensor]:
+    """Every rung that applies to the posterior, by name, each of shape (batch,); for g = ∞ its limit.
+
+    There KL is infinite, and so are its rungs, unless the posterior is a single point.
+    """
+    rungs = [rung for rung in LADDER if isinstance(posterior, AtomsPosterior) or not rung.finite_only]
+    if math.isinf(gap):
+        spread = posterior.trace_cov > 0
+        if isinstance(posterior, AtomsPosterior):
+            spread = torch.stack(
+                [xi[p > 0].any() for xi, p in zip(posterior.deviations(), posterior.weights, strict=True)]
+            )
+        return {rung.name: _at_infinity(rung, posterior, spread) for rung in rungs}
+    columns = [{rung.name: rung.evaluate(query, gap) for rung in rungs} for query in posterior]
+    return {rung.name: torch.cat([column[rung.name] for column in columns]) for rung in rungs}
+
+
+def _at_infinity(rung: Bound, posterior: Posterior, spread: Tensor) -> Tensor:
+    """0 for a single point; else TV's own bounds are 1, all others infinite."""
+    most = 1.0 if rung.name in ("tv_norm_bound", "tv_family_bound") else math.inf
+    return torch.where(spread, most, 0.0).to(torch.float64)

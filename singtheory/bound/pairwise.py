@@ -1,0 +1,207 @@
+r"""Sums over pairs of atoms, behind the bounds B2, B9 and B10.
+
+All that bounds adds what its rounding may have taken. They cost n² a query, so they run on the posterior's *core*: the atoms whose weight matters, at most `MAX_ATOMS` of the heaviest. The
+rest is not dropped but bounded, by the convexity of divergences. With `P = m P' + P''`, P' the core of mass m whose mean lies `√g δ` off:
+
+- `KL(P‖Q) ≤ m (KL(P'‖Q') + ½ g ‖δ‖²) + ½ g Σ'' p_i ‖ξ_i‖²`, Q' centred at the mean of P';
+- `KL(P‖Q) ≥ m (KL(P'‖Q') + ½ g ‖δ‖²) − h(m)`, h the entropy of the split into core and rest;
+- `TV(P, Q) ≤ m TV(P', Q) + Σ'' p_i`.
+
+So every bound stays a bound; for few atoms the core is everything. Where it is not, B2 has a second form that takes in all atoms by their second moments
+(`chi2.log1p_chi2_by_moments`), which is the better one where the weight lies on very many.
+"""
+
+import math
+from functools import cached_property, lru_cache
+from typing import final
+
+import torch
+from torch import Tensor
+
+from singtheory import formula
+from singtheory.divergence.chi2 import chi_square, log1p_chi2_by_moments
+from singtheory.divergence.components import Components
+from singtheory.law import AtomsPosterior
+
+MAX_ATOMS = 2048
+"""Beyond this many atoms the pairs of the lighter ones are bounded instead of summed: a second of one processor for all bounds on one query."""
+NEGLIGIBLE = 1e-20
+"""Posterior weights below this are left to the bound on the rest."""
+BETAS = tuple(0.5 + 0.05 * k for k in range(11))
+"""The β of B10 that are tried on few atoms: ½ is B9's, 1 is the pairwise form of B2."""
+_FEW = 256
+_UNIT = 2.0**-53
+_UP = 1 + 64 * _UNIT
+"""Makes a sum of positive terms an upper bound, for each of them has a few roundings and they are added in a tree."""
+_ROUNDINGS = 4
+"""Sums of size g tr C that cancel to a bound."""
+
+
+@final
+class Core:
+    """The heaviest atoms of one query's posterior, renormalised and centred at their own mean.
+
+    Args:
+        query: a posterior of one query.
+    """
+
+    def __init__(self, query: AtomsPosterior) -> None:
+        weights, errors = query.weights[0], query.log_weight_error[0]
+        kept = weights > NEGLIGIBLE
+        if int(kept.sum()) > MAX_ATOMS:
+            kept = torch.zeros_like(kept).index_fill(0, weights.topk(MAX_ATOMS).indices, True)
+        (deviations,) = query.deviations()
+        deviations = torch.where(query.log_weights[0, :, None] > -torch.inf, deviations, 0.0)
+        self.query = query
+        self.is_all = bool((kept | (query.log_weights[0] == -torch.inf)).all())
+        self.log_p = torch.log_softmax(query.log_weights[0, kept], 0)
+        self.log_p_error = errors[kept]
+        self.p = self.log_p.exp()
+        self.points = deviations[kept]
+        shift = self.p @ self.points
+        self.xi = self.points - shift
+        self.mass = (weights[kept].sum() * _UP).clamp(max=1)
+        self.shift2 = shift.square().sum()
+        self.shift = length(shift)
+        self.apart = bool((deviations[query.log_weights[0] > -torch.inf] != 0).any())
+        # of atoms whose weight underflows the least float is more than enough
+        supported = ~kept & (query.log_weights[0] > -torch.inf)
+        light = (weights[supported] * torch.exp(errors[supported].clamp(max=700.0))).clamp(min=5e-324, max=1.0)
+        self.light = light.sum() * _UP
+        self.rest = light @ deviations[supported].square().sum(dim=1) * _UP
+        self.all_trace = weights @ deviations.square().sum(dim=1) + self.rest
+        self.all_trace = self.all_trace * _UP + self.moved(errors, weights, deviations)
+
+    @staticmethod
+    def moved(errors: Tensor, weights: Tensor, deviations: Tensor) -> Tensor:
+        """At least what the errors of log weights move a sum over squared deviations by."""
+        return (weights * torch.expm1(errors.clamp(max=700.0))) @ deviations.square().sum(dim=1)
+
+    def at(self, gap: float) -> Components:
+        """The core in the coordinate u of a gap."""
+        return Components(self.log_p, self.log_p_error, self.points, gap, None, None)
+
+    def rounding(self, gap: float) -> Tensor:
+        """At least what rounding, of weights too, takes from a sum of terms of the size of `g‖ξ_i‖²`, weighted by p."""
+        tilt = self.at(gap).tilt
+        size = self.p @ self.norms2
+        return gap * (
+            _ROUNDINGS * (self.xi.shape[1] + 20) * _UNIT * size + 4 * ((self.p * tilt) @ (self.norms2 + size))
+        )
+
+    @cached_property
+    def norms2(self) -> Tensor:
+        """`‖ξ_i‖²`, shape (n,)."""
+        return self.xi.square().sum(dim=1)
+
+    @cached_property
+    def gram(self) -> Tensor:
+        """`⟨ξ_i, ξ_j⟩`, shape (n, n)."""
+        return self.xi @ self.xi.mT
+
+    @cached_property
+    def principal(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues (not negative) and eigenvectors of the core's covariance."""
+        values, basis = torch.linalg.eigh((self.xi * self.p[:, None]).mT @ self.xi)
+        return values.clamp(min=0), basis
+
+    def kl_upper(self, core_bound: Tensor, gap: float) -> Tensor:
+        """From a bound on `KL(P'‖Q')` one on `KL(P‖Q)`."""
+        own = self.mass * (core_bound.clamp(min=0) + formula.kl_trace_bound(gap, self.shift2))
+        least = 5e-324 if self.apart else 0.0  # where squares underflow
+        return (own + formula.kl_trace_bound(gap, self.rest)) * _UP + least
+
+    def kl_lower(self, core_bound: Tensor, gap: float) -> Tensor:
+        """From a lower bound on `KL(P'‖Q')` one on `KL(P‖Q)`; of the split's entropy the core's part is at most the mass of the rest."""
+        found = core_bound + formula.kl_trace_bound(gap, self.shift2) / _UP
+        least = torch.where(found > 0, (1 - self.light).clamp(min=0) * found / _UP, found * _UP)
+        return least - (torch.special.entr(self.light) + self.light) * _UP
+
+    def tv_upper(self, core_bound: Tensor) -> Tensor:
+        """From a bound on `TV(P', Q)` one on `TV(P, Q)`."""
+        return (self.mass * core_bound + self.light) * _UP
+
+
+def length(x: Tensor) -> Tensor:
+    """At least the norm over the last dimension, where squares underflow too; 0 for 0."""
+    return torch.where((x != 0).any(dim=-1), (x.norm(dim=-1) * _UP).clamp(min=1e-150), 0.0)
+
+
+@lru_cache(maxsize=1)
+def core(query: AtomsPosterior) -> Core:
+    """The core of a posterior of one query; the last one is kept, for the rungs ask for the same in turn."""
+    return Core(query)
+
+
+@lru_cache(maxsize=1)
+def log1p_chi2(core: Core, gap: float) -> Tensor:
+    """At least `log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone; the last one is kept, for KL's rung and TV's."""
+    return torch.tensor(chi_square(core.at(gap)).high, dtype=torch.float64, device=core.p.device)
+
+
+@lru_cache(maxsize=1)
+def log1p_chi2_of_all(core: Core, gap: float) -> Tensor:
+    """At least `log(1 + χ²)` of all atoms, where the core is not all of them, else infinite; the last one is kept likewise."""
+    found = math.inf if core.is_all else log1p_chi2_by_moments(Components.of(core.query, gap))
+    return torch.tensor(found, dtype=torch.float64, device=core.p.device)
+
+
+def separation(core: Core, rate: float) -> Tensor:
+    """`Σ_i p_i log Σ_j p_j exp(−rate ‖ξ_i − ξ_j‖²)` (B9)."""
+    exponents = (2 * rate * core.gram).sub_(rate * core.norms2).sub_(rate * core.norms2[:, None]).clamp_(max=0)
+    # expm1 keeps the digits of the sum, near one at small gaps; the term j = i alone is p_i, which rounding must not lose
+    inner = torch.log1p((exponents.expm1_() @ core.p).clamp(min=-1))
+    return core.p @ torch.maximum(inner, core.log_p)
+
+
+def separated(core: Core, gap: float) -> Tensor:
+    """`τ = −Σ p_i log Σ p_j exp(−g d_ij²/8)/H(p)`: 0 where the atoms coincide, 1 where they are far apart (B10)."""
+    entropy = torch.special.entr(core.p).sum()
+    return torch.where(entropy > 0, -separation(core, gap / 8) / entropy, 0.0).clamp(0, 1)
+
+
+def pair_upper(core: Core, gap: float) -> Tensor:
+    """B9's upper bound on `KL(P'‖Q')`, its rounding added."""
+    return formula.kl_trace_bound(gap, core.p @ core.norms2) + separation(core, gap / 8) + core.rounding(gap)
+
+
+def pair_lower(core: Core, gap: float) -> Tensor:
+    """B9's lower bound on `KL(P'‖Q')`, less its rounding."""
+    return formula.kl_trace_bound(gap, core.p @ core.norms2) + separation(core, gap / 2) - core.rounding(gap)
+
+
+@lru_cache(maxsize=1)
+def family(core: Core, gap: float) -> Tensor:
+    """B10, its rounding added, at the β of the rule `formula.family_beta`, and at `BETAS` for few atoms or ½ and 1 for many: the least.
+
+    With B2 and B9, which it contains and which are rounded otherwise: B2 keeps its digits at small gaps. The last one is kept.
+    """
+    rule = float(formula.family_beta(separated(core, gap), torch))
+    betas = (*BETAS, rule) if len(core.p) <= _FEW else (0.5, rule, 1.0)
+    least = torch.stack([family_at(core, gap, beta) for beta in betas]).amin() + core.rounding(gap)
+    return torch.minimum(least, torch.minimum(log1p_chi2(core, gap), pair_upper(core, gap))).clamp(min=0)
+
+
+def family_at(core: Core, gap: float, beta: float) -> Tensor:
+    """B10 at one β with `S = I − (I + (2β−1)² gC)⁻¹`.
+
+    `(1−β) g tr C + ½[tr S + g tr(SC) − log det(I+S)] + Σ p_i log Σ p_j exp{½β²(m_i+m_j)ᵀ(I+S)⁻¹(m_i+m_j) − ½β(‖m_i‖²+‖m_j‖²)}`,
+    `m_i = √g ξ_i`.
+    """
+    variances, basis = core.principal
+    spread = gap * variances
+    s = formula.family_shrinkage(beta, spread)
+    gauss_part = formula.family_gauss_part(s, spread, torch).sum()
+    white = math.sqrt(gap) * (core.xi @ basis) / (1 + s).sqrt()
+    own = beta**2 / 2 * white.square().sum(dim=1) - beta / 2 * gap * core.norms2
+    exponents = (white @ (beta**2 * white).mT).add_(own).add_(own[:, None])
+    return (1 - beta) * spread.sum() + gauss_part + core.p @ _log_mean_exp(core.p, exponents)
+
+
+def _log_mean_exp(p: Tensor, exponents: Tensor) -> Tensor:
+    """`log Σ_j p_j exp(a_ij)` for weights that sum to one; overwrites `exponents` (n, n)."""
+    low, high = (float(v) for v in torch.aminmax(exponents))
+    if low > -30 and high < 30:
+        return torch.log1p(exponents.expm1_() @ p)
+    top = exponents.amax(dim=1)
+    return top + (exponents.sub_(top[:, None]).exp_() @ p).log()

@@ -1,0 +1,250 @@
+r"""The Gaussian reverse-process error along a sampler's grid: one row a step, averaged over `x_t ~ q_t`.
+
+The values of KL, TV and of every rung are means over the same `queries` draws of `x_t`, so that a row compares like with like: what is exact is
+exact, and what is drawn is moved between the bounds of its own `x_t` before the mean is taken. The intervals of KL and TV are for the mean over all `x_t`; they come from `DRAWS_PER_QUERY × queries` independent draws of variables with known
+bounds, so that they hold at every sample size:
+
+- `E KL = ½ g mmse(γ_t) − E H(x_0|x_t) + E H(x_0|x_s)` (B4 through entropies), and
+- `E KL = (g²/4) E ⟨ξ, ξ'⟩²`, ξ and ξ' independent under the posterior at SNR `γ_t + h`, h of density `2(g − h)/g²` (B11).
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from singtheory import divergence, formula, numerics, system
+from singtheory.bound import ladder
+from singtheory.errors import InputError
+from singtheory.estimate import check_confidence, mean_interval
+from singtheory.law import Atoms, AtomsPosterior
+from singtheory.schedule import Schedule
+
+DRAWS_PER_QUERY = 64
+_VALUE_DRAWS = 256
+_PAIR_DRAWS = 16
+_CHUNK = 256
+_LOST = 1e-9
+"""Of a TV: what products may take from `log r`, and so from a draw; the interval is wider by it."""
+_PLANE = 2
+"""Up to so many dimensions there is a quadrature."""
+
+Row = dict[str, float]
+
+
+def check_queries(queries: int, dim: int) -> None:
+    """Raise `InputError` for fewer queries a step than one, or more than fit into memory in `dim` dimensions."""
+    # draws of the kernel at every query, and about three temporaries of their size
+    system.check_queries(queries, 1, 4 * _VALUE_DRAWS * dim, dim)
+
+
+def step_rows(
+    law: Atoms,
+    schedule: Schedule,
+    times: Tensor,
+    queries: int,
+    generator: torch.Generator,
+    confidence: float = 0.99,
+) -> Iterator[Row]:
+    """One row a step of the grid `times` (steps + 1,), in the grid's order, with the fields of design.md.
+
+    Args:
+        law: finite data.
+        schedule: the forward process.
+        times: decreasing times.
+        queries: how many `x_t` a step; the pair bounds cost n² each.
+        generator: for the draws.
+        confidence: of each interval alone.
+
+    Raises:
+        InputError: as `check_queries`, and for a step that changes nothing.
+    """
+    check_confidence(confidence)
+    check_queries(queries, law.dim)
+    _check_gaps(schedule, times)
+    for t, s in itertools.pairwise(times.tolist()):
+        yield _row(law, schedule, t, s, queries, generator, confidence)
+
+
+def _check_gaps(schedule: Schedule, times: Tensor) -> None:
+    """Raise `InputError` where float64 knows no difference between the signal-to-noise ratios of a step's ends."""
+    snr = schedule.snr(times)
+    still = (snr[1:] <= snr[:-1]).nonzero()[:, 0]
+    if len(still):
+        k = int(still[0])
+        raise InputError(
+            f"step from t = {float(times[k]):.6g} to {float(times[k + 1]):.6g}: the signal-to-noise ratio is {float(snr[k]):.3g} at both; "
+            "take fewer steps or another schedule"
+        )
+
+
+def _row(
+    law: Atoms,
+    schedule: Schedule,
+    t: float,
+    s: float,
+    queries: int,
+    generator: torch.Generator,
+    confidence: float,
+) -> Row:
+    snr_t, snr_s = float(schedule.snr(t)), float(schedule.snr(s))
+    gap = float(formula.gap(snr_t, snr_s))
+    row = {"t": t, "s": s, "snr_t": snr_t, "snr_s": snr_s, "gap": gap}
+    posterior = _draw_posterior(law, snr_t, queries, generator)
+    rungs = ladder.evaluate_ladder(posterior, gap)
+    if math.isinf(gap):
+        return row | _at_zero(posterior) | {name: float(values.mean()) for name, values in rungs.items()}
+    draws = DRAWS_PER_QUERY * queries
+    kl = _within(_kl_values(posterior, gap, rungs, generator), rungs, "kl")
+    tv = _within(_tv_values(posterior, gap, generator), rungs, "tv")
+    row |= _widened("kl", float(kl.mean()), _mean_kl_interval(law, snr_t, gap, draws, generator, confidence))
+    row |= _widened("tv", float(tv.mean()), _mean_tv_interval(law, snr_t, gap, draws, generator, confidence))
+    row |= {"chi2": float(torch.expm1(rungs["kl_chi2_bound"]).mean())}
+    row |= {"kl_moment_matched": float(divergence.kl_moment_draws(posterior, gap, DRAWS_PER_QUERY, generator).mean())}
+    return row | {name: float(values.mean()) for name, values in rungs.items()}
+
+
+def _at_zero(posterior: AtomsPosterior) -> Row:
+    """A step that ends at s = 0: its kernel is the posterior itself, singular to every Gaussian unless both are one point (D3)."""
+    kl, tv = float(divergence.to_point(posterior).value.mean()), divergence.tv_to_point(posterior)
+    row = dict.fromkeys(("kl", "kl_low", "kl_high", "chi2", "kl_moment_matched"), kl)
+    return row | {"tv": float(tv.value.mean()), "tv_low": float(tv.low.min()), "tv_high": float(tv.high.max())}
+
+
+def _kl_values(posterior: AtomsPosterior, gap: float, rungs: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    """`KL(P‖Q)` at each query: by quadrature where there is one; else without bias, by entropies where the atoms are separated, by ratios
+    where they overlap.
+
+    Separated atoms of small weight make KL a matter of rare draws, which the closed-form part of the entropy form holds.
+    """
+    if posterior.points.shape[1] <= _PLANE:
+        return divergence.kl_quadrature(posterior, gap).value
+    separated = rungs["kl_pair_lower"] > rungs["kl_gauss_lower"]
+    u = divergence.draw_kernel(posterior, gap, _VALUE_DRAWS, generator)
+    by_entropy = formula.kl_trace_bound(gap, posterior.trace_cov) - posterior.entropy
+    by_entropy += posterior.conditional_entropy(u, gap).mean(dim=1)
+    return torch.where(separated, by_entropy, divergence.excess(posterior.log_ratio(u, gap)).mean(dim=1))
+
+
+def _tv_values(posterior: AtomsPosterior, gap: float, generator: torch.Generator) -> Tensor:
+    """`TV(P, Q)` at each query, exact on a line, else the mean over draws from Q."""
+    if posterior.points.shape[1] == 1:
+        return divergence.tv_exact(posterior, gap).value
+    means = [-torch.expm1(log_r).clamp(max=0).mean() for log_r in _log_ratios(posterior, gap, generator)]
+    return torch.stack(means)
+
+
+def _within(values: Tensor, rungs: dict[str, Tensor], quantity: str) -> Tensor:
+    """Each query's value moved between what bounds it from below and from above at the same `x_t`."""
+    sides = {
+        side: [rungs[of.name] for of in ladder.LADDER if (of.quantity, of.side) == (quantity, side)]
+        for side in ("lower", "upper")
+    }
+    lowest = torch.stack([torch.zeros_like(values), *sides["lower"]]).amax(dim=0)
+    return torch.minimum(torch.maximum(values, lowest), torch.stack(sides["upper"]).amin(dim=0))
+
+
+def _widened(name: str, value: float, interval: tuple[float, float]) -> Row:
+    """A row's own mean differs from the mean over all `x_t` by sampling; an interval may always be widened to hold it."""
+    low, high = interval
+    return {name: value, f"{name}_low": min(low, value), f"{name}_high": max(high, value)}
+
+
+def _draw_posterior(law: Atoms, snr: float, queries: int, generator: torch.Generator) -> AtomsPosterior:
+    """Posteriors at `queries` draws of `z = √γ x_0 + n`."""
+    return _posterior_at(law, law.sample(queries, generator), snr, generator)
+
+
+def _posterior_at(law: Atoms, x_0: Tensor, snr: Tensor | float, generator: torch.Generator) -> AtomsPosterior:
+    snr = torch.as_tensor(snr, dtype=torch.float64, device=x_0.device).expand(len(x_0))
+    noise = numerics.normal(x_0.shape, x_0.device, generator)
+    posterior = law.posterior(snr.sqrt()[:, None] * x_0 + noise, snr)
+    assert isinstance(posterior, AtomsPosterior)
+    return posterior
+
+
+def _log_ratios(posterior: AtomsPosterior, gap: float, generator: torch.Generator) -> Iterator[Tensor]:
+    """`log r` at draws from Q, query by query."""
+    for query in posterior:
+        yield query.log_ratio(divergence.draw_plug_in(query, DRAWS_PER_QUERY, generator), gap)[0]
+
+
+def _in_chunks(draws: int, values: Callable[[int], Tensor]) -> Tensor:
+    return torch.cat([values(min(_CHUNK, draws - start)) for start in range(0, draws, _CHUNK)])
+
+
+def _mean_kl_interval(
+    law: Atoms, snr_t: float, gap: float, draws: int, generator: torch.Generator, confidence: float
+) -> tuple[float, float]:
+    """The intersection of the two forms' intervals (module docstring), each at half of the error."""
+    side = 1 - (1 - confidence) / 2
+    max_entropy, max_trace = math.log(len(law.points)), law.diameter**2 / 2
+    entropies = _in_chunks(draws, lambda n: _entropy_draws(law, snr_t, gap, n, generator))
+    lowest, highest = -max_entropy, gap * max_trace / 2 + max_entropy
+    first = mean_interval(entropies.clamp(lowest, highest), lowest, highest, side)
+    products = _in_chunks(draws, lambda n: _product_draws(law, snr_t, gap, n, generator))
+    largest = law.diameter**4 * (1 + 1e-12)
+    second = mean_interval((products / largest).clamp(0, 1), 0.0, 1.0, side) if largest > 0 else (0.0, 0.0)
+    scaled = tuple(float(formula.kl_small_gap(gap, value * largest)) for value in second)
+    return max(0.0, first[0], scaled[0]), min(first[1], scaled[1])
+
+
+def _entropy_draws(law: Atoms, snr_t: float, gap: float, n: int, generator: torch.Generator) -> Tensor:
+    """Draws of `½ g tr C − H(x_0|x_t) + H(x_0|x_s)`, shape (n,): `√γ_s z_s = √γ_t z_t + √g z'` joins two measurements of one `x_0`."""
+    x_0 = law.sample(n, generator)
+    noise = numerics.normal((2, *x_0.shape), x_0.device, generator)
+    snr_s = snr_t + gap
+    at_t = law.posterior(math.sqrt(snr_t) * x_0 + noise[0], snr_t)
+    joint = (math.sqrt(snr_t) * noise[0] + math.sqrt(gap) * noise[1]) / math.sqrt(snr_s)
+    at_s = law.posterior(math.sqrt(snr_s) * x_0 + joint, snr_s)
+    assert isinstance(at_t, AtomsPosterior) and isinstance(at_s, AtomsPosterior)
+    return formula.kl_trace_bound(gap, at_t.trace_cov) - at_t.entropy + at_s.entropy
+
+
+def _product_draws(law: Atoms, snr_t: float, gap: float, n: int, generator: torch.Generator) -> Tensor:
+    """Draws of the mean of `⟨ξ, ξ'⟩²` over pairs of independent posterior draws, shape (n,)."""
+    uniform = numerics.uniform(n, law.device, generator)
+    posterior = _posterior_at(law, law.sample(n, generator), snr_t + gap * (1 - uniform.sqrt()), generator)
+    xi = posterior.sample(_PAIR_DRAWS, generator) - posterior.mean[:, None]
+    gram2 = (xi @ xi.mT).square()
+    off_diagonal = gram2.sum(dim=(1, 2)) - gram2.diagonal(dim1=1, dim2=2).sum(dim=1)
+    return off_diagonal / (_PAIR_DRAWS * (_PAIR_DRAWS - 1))
+
+
+def _mean_tv_interval(
+    law: Atoms, snr_t: float, gap: float, draws: int, generator: torch.Generator, confidence: float
+) -> tuple[float, float]:
+    """One draw of `(1 − r)₊` under Q for each draw of `x_t`."""
+
+    def overlaps(n: int) -> Tensor:
+        posterior = _draw_posterior(law, snr_t, n, generator)
+        u = divergence.draw_plug_in(posterior, 1, generator)
+        return -torch.expm1(_log_ratio_at_one(posterior, u, gap)).clamp(max=0)
+
+    highest = -math.expm1(-formula.kl_trace_bound(gap, law.diameter**2 / 2))
+    low, high = mean_interval(_in_chunks(draws, overlaps).clamp(0, highest), 0.0, highest, confidence)
+    return max(0.0, low - _LOST), min(1.0, high + _LOST)
+
+
+def _log_ratio_at_one(posterior: AtomsPosterior, u: Tensor, gap: float) -> Tensor:
+    """`log r` at one u for each query, (batch, 1, d), shape (batch,): by one product for all queries where that keeps it to `_LOST`, else from differences."""
+    values, error = _log_ratio_by_products(posterior, u[:, 0], gap)
+    for k in (~(error <= _LOST)).nonzero()[:, 0].tolist():
+        values[k] = posterior[k].log_ratio(u[k : k + 1], gap)[0, 0]
+    return values
+
+
+def _log_ratio_by_products(posterior: AtomsPosterior, u: Tensor, gap: float) -> tuple[Tensor, Tensor]:
+    """`log Σ_j p_j e^{⟨y'_j, √g u + g x̂'⟩ − ½g‖y'_j‖²} − √g⟨x̂', u⟩ − ½g‖x̂'‖²` about the centre of the data, and at least its error; both (batch,)."""
+    points = posterior.engine.points
+    mean, root = posterior.mean - points.mean, math.sqrt(gap)
+    logits = (root * u + gap * mean) @ (points.whole - points.mean).mT
+    logits += posterior.log_weights - gap / 2 * points.norms2
+    values = torch.logsumexp(logits, dim=1) - (mean * (root * u + gap / 2 * mean)).sum(dim=1)
+    reach = points.radius + mean.norm(dim=1)
+    sizes = 1 + reach * (root * u.norm(dim=1) + gap * reach)
+    # the mean's error moves Q, and a coordinate far from the origin is rounded as such
+    moved = (posterior.error_bound + 4 * formula.DOUBLE * points.reach) * (root * u.norm(dim=1) + gap * reach)
+    return values, 2 * formula.accumulation(u.shape[1] + 16, formula.DOUBLE) * sizes + 2 * moved

@@ -1,0 +1,355 @@
+"""Real data as laws: digits, Fashion-MNIST, `.npy` and `.npz` files, folders of images.
+
+uint8 images become `x/127.5 − 1`; float images must lie in [−1, 1]; two-dimensional arrays are points and are taken as they are.
+Nothing is ever unpickled, and nothing is read whole before its header says that it fits into memory.
+"""
+
+import gzip
+import math
+import os
+import struct
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from singtheory.engine import BLOCK, Points
+from singtheory.errors import InputError, unknown_name
+from singtheory.law import Atoms, Span
+from singtheory.system import (
+    Shape,
+    available_memory,
+    check_ordinary,
+    naming,
+    npy_member,
+    npz_members,
+    parsing,
+    read_array,
+    read_header,
+    shown_names,
+    unused,
+)
+
+FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package dataset-fashion-mnist puts its files."""
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+WORKING_COPIES = 3
+"""What loading holds at its peak, in float64 copies of the points: the points, one temporary of their size, and masks or the array as stored."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A law with its name.
+
+    Attributes:
+        law: the points as rows.
+        name: as given on the command line.
+        image_shape: (h, w) or (h, w, c) if the points are images, else None.
+        notes: what of the file or folder was not used, a line each.
+        span: of the points, if `law` is that of their coordinates in it.
+    """
+
+    law: Atoms
+    name: str
+    image_shape: Shape | None
+    notes: tuple[str, ...] = ()
+    span: Span | None = None
+
+    @property
+    def dim(self) -> int:
+        """Of the points, whatever their span."""
+        return self.law.dim if self.span is None else self.span.dim
+
+    def lift(self, points: Tensor) -> Tensor:
+        """Points of the law, shape (…, law.dim), in the dimensions of the data."""
+        return points if self.span is None else self.span.lift(points)
+
+
+def load(name: str) -> Data:
+    """Data by name (`digits`, `fashion-mnist`, `fashion-mnist:FOLDER`) or from a `.npy` or `.npz` file or a folder of images.
+
+    A folder called like a name is reached as `./digits`.
+
+    Raises:
+        InputError: one line that names the input and the remedy.
+    """
+    if name == "digits":
+        return digits()
+    known, _, folder = name.partition(":")
+    if known == "fashion-mnist":
+        # os.path leaves a home that it does not know as it is, where Path raises
+        return fashion_mnist(Path(os.path.expanduser(folder)) if folder else None)
+    # os.path answers false for names that no system accepts, where Path raises
+    if not os.path.exists(name):
+        raise _missing(name)
+    path = Path(name)
+    if path.suffix.lower() == ".npy":
+        return npy_file(path)
+    if path.suffix.lower() == ".npz":
+        return npz_file(path)
+    if path.is_dir():
+        return image_folder(path)
+    with naming(path):
+        check_ordinary(path)
+    raise InputError(f"{name}: not a .npy file, .npz file or folder of images; convert it to one of these")
+
+
+def digits() -> Data:
+    """scikit-learn's 1797 handwritten digits, 8×8, scaled to [−1, 1]."""
+    return Data(Atoms(digits_images().reshape(-1, 64)), "digits", (8, 8))
+
+
+def digits_images() -> Tensor:
+    """The images behind `digits`, shape (1797, 8, 8), in [−1, 1]."""
+    return torch.as_tensor(_sklearn_digits().images, dtype=torch.float64) / 8 - 1
+
+
+def digits_labels() -> Tensor:
+    """The classes of `digits_images`, shape (1797,)."""
+    return torch.as_tensor(_sklearn_digits().target)
+
+
+def fashion_mnist(folder: Path | None = None, split: str = "train") -> Data:
+    """Fashion-MNIST, 28×28, from its idx files, compressed or not.
+
+    Args:
+        folder: where the files lie; Debian's folder when not given.
+        split: `train` (60,000 images) or `t10k` (10,000), as the files are called.
+    """
+    if split not in ("train", "t10k"):
+        raise unknown_name("split", split, ["train", "t10k"])
+    name = "fashion-mnist" if folder is None else f"fashion-mnist:{folder}"
+    folder = FASHION_FOLDER if folder is None else folder
+    stem = f"{split}-images-idx3-ubyte"
+    for path in (folder / f"{stem}.gz", folder / stem):
+        if os.path.isfile(path):
+            with naming(path):
+                rows, image_shape = _rows(_read_idx(path))
+                return Data(Atoms(rows), name, image_shape)
+    with naming(folder):
+        raise InputError(
+            f"holds no {stem}[.gz]; Debian's package dataset-fashion-mnist provides it, or give fashion-mnist:FOLDER"
+        )
+
+
+def npy_file(path: Path) -> Data:
+    """Points (n, d) or images (n, h, w[, c]) from a `.npy` file."""
+    with naming(path):
+        rows, image_shape = _rows(read_array(npy_member(path), _check_points))
+        return Data(Atoms(rows), str(path), image_shape)
+
+
+def mapped(path: Path, device: torch.device | str = "cpu") -> Data:
+    """Points (n, d) or images (n, h, w[, c]) of a `.npy` file that stay there: they are read block by block whenever they are needed.
+
+    Args:
+        path: an array of float32, float64 or, for images, uint8, in C order.
+        device: where posteriors are computed.
+
+    Raises:
+        InputError: one line, also for data that are not finite: all of them are looked at once.
+    """
+    with naming(path):
+        shape, dtype = read_header(npy_member(path))
+        _check_shape(shape, dtype)
+        if dtype.str not in ("|u1", "<f4", "<f8") or (dtype == np.uint8 and len(shape) == 2):
+            raise InputError(
+                f"holds {dtype.name} of shape {shape}; to be mapped, save float32, float64 or images of uint8"
+            )
+        with parsing("a .npy array", "save it in C order with np.save(FILE, array)"):
+            # copy on write: torch takes no array that cannot be written
+            array = np.load(path, mmap_mode="c", allow_pickle=False)
+            rows = array.view()
+            rows.shape = (len(array), math.prod(shape[1:]))  # which never copies
+        points = Points.mapped(path, rows, torch.device(device))
+        if dtype != np.uint8:
+            _check_rows(rows, images=len(shape) > 2)
+        return Data(Atoms.stored(points), str(path), shape[1:] if len(shape) > 2 else None)
+
+
+def npz_file(path: Path) -> Data:
+    """`points` (or images), and `weights` if there are any, from a `.npz` file."""
+    with naming(path), npz_members(path, "points=...") as members:
+        if "points" not in members:
+            raise InputError(f"holds {shown_names(members)} but no 'points'; save it with np.savez(FILE, points=...)")
+        rows, image_shape = _rows(read_array(members["points"], _check_points))
+        weights = None
+        if "weights" in members:
+            weights = _float64(read_array(members["weights"], partial(_check_weights, count=len(rows))))
+        notes = unused(str(path), set(members) - {"points", "weights"})
+        return Data(Atoms(rows, weights), str(path), image_shape, notes)
+
+
+def image_folder(folder: Path) -> Data:
+    """All images of a folder, in the order of their names, of one size and one mode (grey or RGB); what else it holds is noted."""
+    paths, others = _image_paths(folder)
+    first = _read_image(paths[0])
+    with naming(folder):
+        _check_points((len(paths), *first.shape), first.dtype)
+    images = np.empty((len(paths), *first.shape), dtype=np.uint8)
+    for index, path in enumerate(paths):
+        images[index] = _read_image(path, (paths[0].name, first.shape))
+    with naming(folder):
+        rows, image_shape = _rows(images)
+        return Data(Atoms(rows), str(folder), image_shape, unused(str(folder), others))
+
+
+def check_memory(count: int, dim: int, available: float | None = None) -> None:
+    """Raise `InputError`, saying how many atoms fit, if `count` atoms of dimension `dim` exceed the memory.
+
+    Args:
+        count: how many points.
+        dim: their dimension.
+        available: bytes; asked from the system when not given.
+    """
+    available = available_memory() if available is None else available
+    each = dim * 8 * WORKING_COPIES
+    if count * each > available:
+        raise InputError(
+            f"{count} atoms of dimension {dim} need {count * each / 2**30:.3g} GiB, {available / 2**30:.3g} GiB are free: "
+            f"{int(available // each)} atoms fit, take a part of the data"
+        )
+
+
+def _sklearn_digits() -> Any:
+    # here and not above: importing singtheory must not import scikit-learn
+    from sklearn.datasets import load_digits
+
+    return load_digits()
+
+
+def _missing(name: str) -> InputError:
+    """The error for a name that is neither known nor there: a path is missing, anything else is misspelt."""
+    if os.path.basename(name) != name or name.endswith((".npy", ".npz")):
+        return InputError(f"{name!r} does not exist; give a .npy file, a .npz file or a folder of images")
+    return unknown_name(
+        "data", name, ["digits", "fashion-mnist", "fashion-mnist:FOLDER", "FILE.npy", "FILE.npz", "FOLDER"]
+    )
+
+
+def _check_points(shape: Shape, dtype: np.dtype) -> None:
+    """Refuse what cannot be points or images, or does not fit into memory."""
+    _check_shape(shape, dtype)
+    check_memory(shape[0], math.prod(shape[1:]))
+
+
+def _check_shape(shape: Shape, dtype: np.dtype) -> None:
+    """Refuse what cannot be points or images."""
+    ndim = len(shape)
+    if ndim not in (2, 3, 4):
+        raise InputError(f"has shape {shape}; need points (n, d) or images (n, h, w) or (n, h, w, c)")
+    if min(shape) < 1:
+        raise InputError(f"has shape {shape}, so it is empty; give at least one point")
+    if ndim > 2 and dtype != np.uint8 and dtype.kind != "f":
+        raise InputError(f"holds images of {dtype}; save uint8 from 0 to 255, or floats in [-1, 1]")
+
+
+def _check_weights(shape: Shape, _: np.dtype, count: int) -> None:
+    if shape != (count,):
+        raise InputError(f"weights of shape {shape} for {count} points; give one weight a point")
+
+
+def _rows(array: np.ndarray) -> tuple[np.ndarray, Shape | None]:
+    """Points or images as float64 rows (n, d), images in [−1, 1]; and the shape of one image."""
+    rows = array.reshape(len(array), -1)
+    if array.ndim == 2:
+        return _float64(rows), None
+    if array.dtype == np.uint8:
+        scaled = rows / 127.5
+        scaled -= 1
+        return scaled, array.shape[1:]
+    low, high = float(array.min()), float(array.max())
+    # NaN and infinity are left to Atoms, which names them
+    if math.isfinite(low) and math.isfinite(high):
+        _check_range(low, high)
+    return _float64(rows), array.shape[1:]
+
+
+def _check_range(low: float, high: float) -> None:
+    """Refuse float images that were not scaled."""
+    if low < -1 or high > 1:
+        raise InputError(
+            f"float images lie in [{low:.9g}, {high:.9g}]; scale them to [-1, 1] or save uint8 from 0 to 255"
+        )
+
+
+def _check_rows(rows: np.ndarray, *, images: bool) -> None:
+    """Refuse mapped numbers that are not finite, and float images that were not scaled, block by block."""
+    for first in range(0, len(rows), BLOCK):
+        block = rows[first : first + BLOCK]
+        low, high = float(block.min()), float(block.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise InputError("points: holds NaN or infinity; remove those entries")
+        if images:
+            _check_range(low, high)
+
+
+def _float64(array: np.ndarray) -> np.ndarray:
+    """In the machine's byte order, as torch wants it; a long double beyond float64 becomes infinite, which Atoms refuses."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """The images (count, h, w) of an idx3 file of unsigned bytes, gzipped if its name says so."""
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    remedy = "fetch the file again"
+    with parsing("an idx file", remedy), opener(path, "rb") as file:
+        magic, count, height, width = struct.unpack(">4I", file.read(16))
+    if magic != 0x803:
+        raise InputError(f"starts with {magic:#x}, not with the 0x803 of idx images; is it the right file?")
+    shape = (count, height, width)
+    _check_points(shape, np.dtype(np.uint8))
+    end = 16 + math.prod(shape)
+    with parsing("an idx file", remedy), opener(path, "rb") as file:
+        raw = file.read(end + 1)
+        if len(raw) != end:
+            raise ValueError(f"{'fewer' if len(raw) < end else 'more'} bytes than {count} images of {height}×{width}")
+    return np.frombuffer(raw, dtype=np.uint8, offset=16).reshape(shape)
+
+
+def _image_paths(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files with the suffix of an image, sorted, and the names of everything else."""
+    with naming(folder):
+        with parsing("a folder of images", "check its permissions"):
+            found = sorted(folder.iterdir())
+            paths = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+        if not paths:
+            raise InputError(f"holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    taken = set(paths)
+    return paths, [path.name for path in found if path not in taken]
+
+
+def _read_image(path: Path, beside: tuple[str, Shape] | None = None) -> np.ndarray:
+    """One grey or RGB image, uint8, (h, w) or (h, w, 3), of the name and shape of the one `beside`; one of another size is not decoded."""
+    with naming(path):
+        with parsing("an image", "remove or repair it"):
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                shape = (image.height, image.width, *((3,) if image.mode == "RGB" else ()))
+                if beside is not None and image.mode in ("L", "RGB"):
+                    _check_beside(shape, beside)
+                pixels, mode = np.asarray(image), image.mode
+        if mode not in ("L", "RGB"):
+            raise InputError(
+                f'has mode {mode}; convert it to grey or colour, with pillow: image.convert("L") or image.convert("RGB")'
+            )
+        if beside is not None:  # what is decoded may be another frame than the header's
+            _check_beside(pixels.shape, beside)
+    return pixels
+
+
+def _check_beside(shape: Shape, beside: tuple[str, Shape]) -> None:
+    if shape != beside[1]:
+        raise InputError(f"{_size(shape)} beside {beside[0]}: {_size(beside[1])}; images must share one size and mode")
+
+
+def _size(shape: Shape) -> str:
+    height, width, *channels = shape
+    return f"{width}×{height} {'RGB' if channels else 'grey'}"

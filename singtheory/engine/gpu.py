@@ -1,0 +1,245 @@
+"""The engine's ways on a GPU: one product in float16 screens all atoms, and exact products of 8-bit digits stand for float64.
+
+Where few atoms can matter they are weighed from differences in float64 at once. Where many do and the data lie on levels, as images of
+8 bits do, log weights are summed from as many digits as the tolerance asks for, and the weights, rounded to whole numbers, meet the
+data in exact products again: the rounding of queries and weights to digits is known, and little else is left to be bounded. All other
+queries take the ways of `engine`, in float64.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
+from types import ModuleType
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from singtheory.engine import reference
+from singtheory.engine.graphs import Replayed
+from singtheory.engine.host import QUERIES, Engine, out_of_memory
+from singtheory.engine.levels import levels_of
+from singtheory.engine.points import Points
+from singtheory.engine.rounding import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, SAFE, Asking, Nearness, Sizes, Weighing
+from singtheory.engine.scan import Found
+from singtheory.engine.screen import left_out_below
+
+TILE = 8
+"""Atoms of which only the largest log weight is kept."""
+MOST_TILES, FEW_TILES = 64, 8
+"""Beyond them all atoms are weighed; the latter, where half of a batch is weighed so anyway."""
+_PADDED, _WIDTH = 256, 64
+"""Atoms come in multiples of the one and coordinates of the other, by which kernels read them; what their blocks have beyond is 0."""
+_WIDEST = 65536
+"""Coordinates that the kernels hold at once."""
+_CHUNK = 65536
+"""Atoms whose weights lie in memory at once; their products with data stay below 2^31 in all."""
+_LEAST = -1e30
+"""Stands for the logarithm of no weight in float32."""
+
+
+Looked = tuple[Tensor, Tensor, Tensor]
+"""Means (batch, d), then as `unfused.Certified`."""
+
+
+def engine_of(points: Points) -> Engine:
+    """The engine for atoms as they lie: that of GPUs for those that lie on one."""
+    if points.device.type != "cuda" or not points.resident or not points.stored.is_contiguous() or points.dim > _WIDEST:
+        return Engine(points)
+    try:
+        from singtheory.engine import launch
+    except ImportError:  # no Triton, which comes with builds of torch for GPUs, or one without descriptors
+        return Engine(points)
+    return FusedEngine(points, launch)
+
+
+class FusedEngine(Engine):
+    """As `Engine`.
+
+    Args:
+        points: the atoms, which lie on the device.
+        kernels: the module `fused`, or `unfused`.
+    """
+
+    def __init__(self, points: Points, kernels: ModuleType = reference) -> None:
+        super().__init__(points)
+        self._kernels, self._set_up = kernels, False
+        self._first, self._near_zero, self._all = Replayed(self._look), Replayed(self._moments), Replayed(self._weigh)
+
+    def _prepare(self) -> None:
+        """Hold the atoms in float16 and, if they lie on levels, their numbers."""
+        points = self.points
+        self.levels = levels_of(points.whole)
+        if self.levels is None:
+            centred = points.whole - points.mean
+            unit = float(centred.abs().max()) or 1.0
+            half = (centred / unit).half()
+            rest, step, base, levels_rest = SAFE * _largest_norm(centred - half.double() * unit), 0.0, 0.0, 0.0
+        else:
+            half, unit, rest = self.levels.numbers.half(), self.levels.step, self.levels.rest
+            step, base, levels_rest = self.levels.step, self.levels.base, self.levels.rest
+            self._numbers = _whole_blocks(self.levels.numbers)
+            self._columns = self._numbers[:, : points.dim].mT.contiguous()
+        self._sizes = Sizes(
+            points.count, points.dim, points.radius, points.reach, points.variance, points.scale,
+            float(points.mean.norm()), points.least_log_weight, unit, SAFE * unit * _largest_norm(half), rest,
+            step, base, levels_rest,
+        )  # fmt: skip
+        self._halves = _whole_blocks(half)
+        more = len(self._halves) - points.count
+        self._norms = pad(points.norms2 / 2, (0, more))
+        self._log_weights = pad(points.log_weights, (0, more), value=-math.inf)
+        self._single = self._norms.float(), self._log_weights.clamp(min=_LEAST).float()
+        self._set_up = True
+
+    @property
+    def needs(self) -> float:
+        """As `Engine.needs`; the atoms are held in float16 and, if they lie on levels, twice in bytes."""
+        return super().needs + 4 * self.points.count * self.points.dim
+
+    def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], Found]:
+        """As `Engine.start`; all atoms are screened meanwhile."""
+        if not 0 < len(z) <= QUERIES or self._trivial:
+            return super().start(z, snr, tol)
+        try:
+            looked = self._looked(z, snr, tol)
+            # the queries may be changed before the answer is asked for
+            return partial(self._finish, z.clone(), snr.clone(), tol, looked)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            return super().start(z, snr, tol)
+
+    def _finish(self, z: Tensor, snr: Tensor, tol: float, looked: Looked) -> Found:
+        try:
+            return self._found(z, snr, tol, *looked)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            return self.find(z, snr, tol)
+
+    @property
+    def _trivial(self) -> bool:
+        """Whether nothing need be screened."""
+        return self.small or not self.points.radius
+
+    def _group(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+        if self._trivial or not len(z):
+            return super()._group(z, snr, tol)
+        return self._found(z, snr, tol, *self._looked(z, snr, tol))
+
+    def _looked(self, z: Tensor, snr: Tensor, tol: float) -> Looked:
+        """What a screen and the best tiles tell, not yet waited for."""
+        if not self._set_up:
+            self._prepare()
+        # kernels read numbers one after another, and run on the device that is current
+        with torch.cuda.device_of(z):
+            mean, numbers, plan = self._first(z.contiguous(), snr.contiguous(), goal=tol * self.points.scale)
+            return mean.clone(), numbers.clone(), plan.clone()
+
+    def _found(self, z: Tensor, snr: Tensor, tol: float, mean: Tensor, numbers: Tensor, plan: Tensor) -> Found:
+        """With what is left to do after a look."""
+        with torch.cuda.device_of(z):
+            return self._done(z.contiguous(), snr.contiguous(), tol * self.points.scale, mean, numbers, plan.tolist())
+
+    def _done(self, z: Tensor, snr: Tensor, goal: float, mean: Tensor, numbers: Tensor, plan: Sequence[int]) -> Found:
+        series, rest, digits, weight_digits = plan
+        if series == len(z):
+            return _own(*self._near_zero(z, snr))
+        top, tol = numbers[3], goal / self.points.scale
+
+        def by_digits(rows: Tensor | slice) -> Found:
+            return _own(*self._all(z[rows], snr[rows], top[rows], digits=digits, weight_digits=weight_digits))
+
+        def by_all_digits(rows: Tensor) -> Found:
+            return _own(*self._weigh(z[rows], snr[rows], top[rows], MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS))
+
+        dense = rest > 0 and self.levels is not None
+        # where all bounds are too large, none of these answers is kept
+        found = by_digits(slice(None)) if dense and rest == len(z) else Found(mean, *numbers[:3])
+        if series:
+            _answer(found, numbers[4] > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
+        if dense and 2 * rest < len(z):
+            _answer(found, numbers[5] > 0, by_digits)
+        elif dense and rest < len(z):
+            # most of a batch is answered sooner as a whole, for that is recorded
+            found = _better(found, by_digits(slice(None)))
+        if not rest:
+            return found
+        # the few that fall short get all digits that there are
+        in_float64 = [lambda rows: self._weighed(z[rows], snr[rows], tol)]
+        return self._mended(found, goal, [by_all_digits, *in_float64] if dense else in_float64)
+
+    @staticmethod
+    def _mended(found: Found, goal: float, ways: Sequence[Callable[[Tensor], Found]]) -> Found:
+        """With each way in turn for the queries whose bounds are above the goal, as long as there are any."""
+        for way in ways:
+            poor = ~(found.error_bound <= goal)
+            if not bool(poor.any()):
+                break
+            _answer(found, poor, way)
+        return found
+
+    def _moments(self, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+        """By the series."""
+        return _packed(self.series.posterior(z, snr))
+
+    def _look(self, z: Tensor, snr: Tensor, goal: float) -> Looked:
+        """Screen all atoms, and weigh those of the best tiles."""
+        points, below, kernels = self.points, left_out_below(self.points, goal), self._kernels
+        asking = Asking.of(self._sizes, goal, self.series.rounding, self.series.constant)
+        queries = kernels.asked(z, snr, points.mean, self._halves.shape[1], asking)
+        largest = kernels.screen(queries, self._halves, *self._single, snr, TILE)
+        tiles = kernels.tiles(largest, queries.error, below, MOST_TILES)
+        near = kernels.near(z, points.whole, points.log_weights, tiles, snr, TILE, FEW_TILES)
+        known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
+        found = kernels.certified(near, tiles, queries, snr, known)
+        return near.mean, found.numbers, found.plan
+
+    def _weigh(self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int) -> tuple[Tensor, Tensor]:
+        """From all atoms."""
+        mean, kernels, blocks = self.points.mean, self._kernels, range(0, len(self._numbers), _CHUNK)
+        known = Weighing.of(self._sizes, weight_digits, len(blocks))
+        queries = kernels.digits(z, snr, mean, self._numbers.shape[1], digits, known)
+        products = sums = 0
+        for part in (slice(start, start + _CHUNK) for start in blocks):
+            weighed = kernels.weigh(
+                queries, self._numbers[part], self._norms[part], self._log_weights[part], snr, top, weight_digits
+            )
+            sums = sums + weighed.sums
+            products = products + kernels.product(weighed.digits, self._columns[:, part])
+        return kernels.weighted(products, sums, queries, snr, top, mean, known)
+
+
+def _packed(found: Found) -> tuple[Tensor, Tensor]:
+    """Means (batch, d); trace, log evidence and error bound (3, batch)."""
+    return found.mean, torch.stack([found.trace_cov, found.log_evidence, found.error_bound])
+
+
+def _own(mean: Tensor, numbers: Tensor) -> Found:
+    """From what may be overwritten, in the order of `_packed`."""
+    return Found(mean.clone(), *numbers[:3].clone())
+
+
+def _answer(found: Found, chosen: Tensor, way: Callable[[Tensor], Found]) -> None:
+    """Put the answers of another way in place of the chosen queries' where its bounds are smaller."""
+    rows = chosen.nonzero()[:, 0]
+    better = _better(found.of(rows), way(rows))
+    for field in fields(Found):
+        getattr(found, field.name)[rows] = getattr(better, field.name)
+
+
+def _better(found: Found, other: Found) -> Found:
+    """Each query's answer with the smaller bound; where nothing is certified the other's, which comes later and is the better estimate."""
+    chosen = (other.error_bound < found.error_bound) | ~found.error_bound.isfinite()
+    pairs = ((getattr(other, field.name), getattr(found, field.name)) for field in fields(Found))
+    return Found(*(more.where(chosen.view(-1, *[1] * (more.ndim - 1)), values) for more, values in pairs))
+
+
+def _whole_blocks(rows: Tensor) -> Tensor:
+    return pad(rows, (0, -rows.shape[1] % _WIDTH, 0, -len(rows) % _PADDED)).contiguous()
+
+
+def _largest_norm(rows: Tensor) -> float:
+    return max(float(torch.linalg.vector_norm(part.double(), dim=1).max()) for part in rows.split(4096))

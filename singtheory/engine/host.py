@@ -1,0 +1,208 @@
+"""Exact posteriors of queries over all atoms to a stated tolerance: each query takes the cheapest way that its bounds allow.
+
+Near γ = 0 the moments of the data suffice (`series`); at low noise few atoms matter, which are found in low precision and weighed
+from differences (`screen`, `rescore`); in between all atoms are weighed by products (`scan`). Every way ends with a bound on its own
+error, and a query whose bound is above the tolerance takes the next, more careful one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor
+
+from singtheory.engine.points import BLOCK, Points
+from singtheory.engine.rescore import Candidates, rescore
+from singtheory.engine.scan import Found, most_parts, parts_for, scan
+from singtheory.engine.screen import TILE, Screen, SingleScreen, left_out_below
+from singtheory.engine.series import Series
+from singtheory.engine.statistic import Statistic
+from singtheory.errors import InputError
+
+DOUBLE_TOL, SINGLE_TOL = 1e-12, 1e-6
+"""What is aimed at on a CPU and on a GPU where nothing else is asked for."""
+_PILOT = 1024
+"""Atoms from which the number of those that matter is foretold."""
+_PAIR_COST = 48
+"""An atom weighed from differences costs as much as that many by products: it is gathered, and nothing of it is reused."""
+_MANY = 8
+"""Times as many are still weighed from differences where nothing else reaches the tolerance."""
+QUERIES = 1024
+"""Queries that are answered together."""
+_SMALL_TRACE = 1e-9
+"""Of that of the prior: below it a difference of moments keeps fewer than six digits."""
+
+
+class Engine:
+    """The ways to the posteriors of one law, with what they keep.
+
+    Args:
+        points: the atoms.
+    """
+
+    def __init__(self, points: Points) -> None:
+        self.points, self.series = points, Series(points)
+
+    @cached_property
+    def screen(self) -> Screen:
+        """Low-precision log weights."""
+        return SingleScreen(self.points)
+
+    @cached_property
+    def _pilot(self) -> tuple[Tensor, Tensor]:
+        """Some atoms, evenly chosen, with `½‖y‖²` and `log w`."""
+        rows = torch.linspace(0, self.points.count - 1, min(_PILOT, self.points.count)).round().long()
+        rows = rows.to(self.points.device)
+        atoms = self.points.take(rows) - self.points.mean
+        return atoms, torch.stack([-self.points.norms2[rows] / 2, self.points.log_weights[rows]])
+
+    def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], Found]:
+        """As `find`, for what is returned; a device may begin at once, and its numbers are waited for only then."""
+        return partial(self.find, z, snr, tol)
+
+    def find(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+        """The posteriors of queries, shape (batch, d) and (batch,), each as far below `tol` times the data's scale as can be."""
+        self.points.check()
+        parts = zip(z.split(QUERIES), snr.split(QUERIES), strict=True)
+        return joined([self._fitted(*part, tol) for part in parts])
+
+    def _fitted(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+        """In halves where the device has no memory for all at once. Raises `InputError` where one query is too many."""
+        try:
+            return self._group(z, snr, tol)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            if len(z) == 1:
+                raise InputError(
+                    f"device {self.points.device}: no memory for one query over {self.points.count:,} points of width {self.points.dim}; "
+                    f"{self.needs / 1e9:.2g} GB are needed beside the data: free them, take a larger device, or data.mapped(FILE)"
+                ) from None
+        half = -(-len(z) // 2)
+        return joined([self._fitted(z[:half], snr[:half], tol), self._fitted(z[half:], snr[half:], tol)])
+
+    @property
+    def needs(self) -> float:
+        """Bytes that one query takes beside the points: what is kept of each and a few blocks."""
+        return 8 * (6 * self.points.count + 6 * BLOCK * self.points.dim + 2 * self.points.dim**2)
+
+    def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> Found:
+        """As `find` by one way for all queries, and the statistics are told of all atoms that matter."""
+        self.points.check()
+        if self.small or (len(z) and bool(self._few(self._foretold(z, snr, tol)).all())):
+            return self._rescored(z, snr, self._candidates(z, snr, tol), tol, statistics)
+        return scan(self.points, z, snr, most_parts(self.points), statistics)
+
+    @property
+    def small(self) -> bool:
+        """Whether there are so few atoms that all of them are weighed from differences."""
+        return self.points.count <= 4 * TILE
+
+    def _group(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+        if self.small:
+            return self._rescored(z, snr, self._candidates(z, snr, tol), tol)
+        near_zero = self.series.remainder(z, snr) <= tol * self.points.scale
+        return _parted(near_zero, self.series.posterior, partial(self._weighed, tol=tol), z, snr)
+
+    def _weighed(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+        few = self._few(self._foretold(z, snr, tol))
+        if not bool(few.any()):
+            return self._dense(z, snr, tol)
+        candidates = self._candidates(z[few], snr[few], tol)
+        # more of them may matter than was foretold
+        few[few.clone()] = kept = self._few(candidates.counts)
+        candidates = candidates.of(kept)
+        return _parted(
+            few, partial(self._rescored, candidates=candidates, tol=tol), partial(self._dense, tol=tol), z, snr
+        )
+
+    def _foretold(self, z: Tensor, snr: Tensor, tol: float) -> Tensor:
+        """About how many atoms of each query matter, judged by some; too many where the best ones are not among them."""
+        atoms, (half_norms2, log_weights) = self._pilot
+        shifted = self.points.shifted(z, snr)
+        logits = snr.sqrt()[:, None] * (shifted @ atoms.mT) + snr[:, None] * half_norms2 + log_weights
+        below = left_out_below(self.points, tol * self.points.scale)
+        near = logits >= logits.amax(dim=1, keepdim=True) - below
+        return near.sum(dim=1) * (self.points.count / len(atoms))
+
+    def _few(self, atoms: Tensor) -> Tensor:
+        """Whether so many atoms are weighed from differences sooner than all by products."""
+        return atoms * _PAIR_COST < self.points.count
+
+    def _dense(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+        """By products; where these certify too few digits, from differences if few atoms matter, else in more parts, else from many differences."""
+        parts, most = parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol), most_parts(self.points)
+        found = scan(self.points, z, snr, parts)
+        poor = self._short(found, tol) | (found.trace_cov < _SMALL_TRACE * self.points.variance)
+        found = self._near(poor, found, z, snr, tol, 1)
+        short = self._short(found, tol)
+        if not bool(short.any()):
+            return found
+        if parts < most:
+            found = _merged(short, scan(self.points, z[short], snr[short], most), found.of(~short))
+        return self._near(self._short(found, tol), found, z, snr, tol, _MANY)
+
+    def _short(self, found: Found, tol: float) -> Tensor:
+        """Which queries do not reach the tolerance."""
+        return found.error_bound > tol * self.points.scale
+
+    def _near(self, chosen: Tensor, found: Found, z: Tensor, snr: Tensor, tol: float, times: int) -> Found:
+        """From differences for those of the chosen queries in which few atoms matter, or so many times as many."""
+        if not bool(chosen.any()):
+            return found
+        candidates = self._candidates(z[chosen], snr[chosen], tol)
+        few = chosen.clone()
+        few[chosen] = kept = self._few(candidates.counts / times)
+        if not bool(few.any()):
+            return found
+        return _merged(few, self._rescored(z[few], snr[few], candidates.of(kept), tol), found.of(~few))
+
+    def _candidates(self, z: Tensor, snr: Tensor, tol: float) -> Candidates:
+        if self.small:
+            return Candidates.everything(len(z), self.points.count, z.device)
+        screened = self.screen(z, snr)
+        return Candidates(screened.kept(self.points, tol * self.points.scale), screened.tile)
+
+    def _rescored(
+        self, z: Tensor, snr: Tensor, candidates: Candidates, tol: float, statistics: Sequence[Statistic] = ()
+    ) -> Found:
+        below = left_out_below(self.points, tol * self.points.scale)
+        return rescore(self.points, z, snr, candidates, below, statistics)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Of which torch's errors of GPU memory are a kind."""
+    return "memory" in str(error).lower()
+
+
+Way = Callable[[Tensor, Tensor], Found]
+
+
+def _parted(chosen: Tensor, way: Way, other: Way, z: Tensor, snr: Tensor) -> Found:
+    """One way for the chosen queries, another for the rest."""
+    if bool(chosen.all()):
+        return way(z, snr)
+    if not bool(chosen.any()):
+        return other(z, snr)
+    return _merged(chosen, way(z[chosen], snr[chosen]), other(z[~chosen], snr[~chosen]))
+
+
+def _merged(chosen: Tensor, first: Found, second: Found) -> Found:
+    """In the order of the queries."""
+    order = torch.cat([chosen.nonzero()[:, 0], (~chosen).nonzero()[:, 0]]).argsort()
+    return joined([first, second]).of(order)
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    """Of all parts in order."""
+    if len(parts) == 1:
+        return parts[0]
+    return Found(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Found)))
+
+
+def check_reached(error_bound: Tensor, points: Points, tol: float) -> None:
+    """Raise `InputError` where an error cannot be certified to be below `tol` times the data's scale."""
+    least = float(error_bound.max()) / points.scale
+    if not least <= tol:
+        raise InputError(f"tol {tol:g}: for these queries the arithmetic certifies {least:.2g}; take at least that")

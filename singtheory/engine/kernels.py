@@ -1,0 +1,366 @@
+"""The Triton functions of `fused`, which launches them: products with what follows them in one pass, so that no log weight is ever stored.
+
+A program answers one query, or a block of rows and columns. What is computed stands with the functions of `unfused` of the same names.
+"""
+
+# ruff: noqa: ANN001, ANN003, ANN201, ANN202
+# pyright: reportMissingImports=false, reportIndexIssue=false, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
+
+from types import FunctionType
+
+import triton
+import triton.language as tl
+
+from singtheory.engine import rounding
+from singtheory.formula import logit_error, series_error, tilt_error
+
+_GROUP = tl.constexpr(8)
+"""Blocks of rows that are next to each other in time, so that columns are read from the cache."""
+
+
+def _in_triton(function, **known):
+    """A formula that kernels call: the same lines, where `xp` is Triton's language."""
+    given = {
+        name: tl.constexpr(value) if isinstance(value, (int, float)) else value
+        for name, value in function.__globals__.items()
+    }
+    given |= {"xp": tl, "Number": tl.tensor, **known}
+    return triton.jit(FunctionType(function.__code__, given, function.__name__))
+
+
+_series_error, _logit_error, _tilt_error = map(_in_triton, (series_error, logit_error, tilt_error))
+_screen_error = _in_triton(rounding.screen_error)
+_series_remainder = _in_triton(rounding.series_remainder, series_error=_series_error)
+_near_bound = _in_triton(rounding.near_bound, logit_error=_logit_error, tilt_error=_tilt_error)
+_query_digits, _weight_digits = _in_triton(rounding.query_digits), _in_triton(rounding.weight_digits)
+_delta = _in_triton(rounding.digits_delta, logit_error=_logit_error)
+_digits_bound = _in_triton(rounding.digits_bound, digits_delta=_delta, tilt_error=_tilt_error)
+
+
+@triton.jit
+def _place(blocks_across, blocks_down):
+    """Which block of rows and of columns is this program's."""
+    program = tl.program_id(0)
+    first = program // (_GROUP * blocks_across) * _GROUP
+    size = min(blocks_down - first, _GROUP)
+    inside = program % (_GROUP * blocks_across)
+    return first + inside % size, inside // size
+
+
+@triton.jit
+def asked_kernel(
+    z, snr, mean, known, halves, unit, numbers, others, batch, dim, width, padded: tl.constexpr,
+):  # fmt: skip
+    """One query: scaled halves, and what its bounds need."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    inside = place < dim
+    gamma = tl.load(snr + query)
+    root = tl.sqrt(gamma)
+    shifted = tl.load(z + query * dim + place, mask=inside, other=0.0)
+    shifted -= root * tl.load(mean + place, mask=inside, other=0.0)
+    scaled, norm2 = shifted * root, tl.sum(shifted * shifted)
+    size = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64))
+    tl.store(halves + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
+    tl.store(unit + query, (size * tl.load(known + 7)).to(tl.float32))
+    norm = tl.sqrt(norm2)
+    error = _screen_error(norm, root, gamma, tl.load(known), tl.load(known + 1), tl.load(known + 2))
+    remainder = _series_remainder(
+        norm2, gamma, tl.load(known + 3), tl.load(known + 4), tl.load(known + 5), tl.load(known + 6)
+    )
+    series = remainder <= tl.load(known + 8)
+    tl.store(numbers + query, size)
+    tl.store(numbers + batch + query, norm)
+    tl.store(numbers + 2 * batch + query, error)
+    tl.store(numbers + 3 * batch + query, series.to(tl.float64))
+    if series == 0:
+        tl.atomic_add(others, 1)
+
+
+@triton.jit
+def screen_kernel(
+    queries, atoms, half, log_weights, unit, snr, others, out, batch, count, width,
+    tile: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr,
+):  # fmt: skip
+    """A block of queries and atoms: the largest log weight of each tile."""
+    if tl.load(others) == 0:
+        return
+    down, across = _place(tl.cdiv(count, columns), tl.cdiv(batch, rows))
+    row, column = down * rows + tl.arange(0, rows), across * columns + tl.arange(0, columns)
+    safe, inner = tl.minimum(row, batch - 1), tl.arange(0, depth)
+    sums = tl.zeros((rows, columns), dtype=tl.float32)
+    left = queries + safe[:, None].to(tl.int64) * width + inner[None, :]
+    right = atoms + column[None, :].to(tl.int64) * width + inner[:, None]
+    for first in range(0, width, depth):
+        sums = tl.dot(tl.load(left + first), tl.load(right + first), sums)
+    gamma = tl.load(snr + safe).to(tl.float32)
+    logits = sums * tl.load(unit + safe)[:, None] - gamma[:, None] * tl.load(half + column)[None, :]
+    logits += tl.load(log_weights + column)[None, :]
+    largest = tl.max(tl.reshape(logits, (rows, columns // tile, tile)), axis=2)
+    place = across * (columns // tile) + tl.arange(0, columns // tile)
+    tl.store(out + row[:, None].to(tl.int64) * (count // tile) + place[None, :], largest, mask=row[:, None] < batch)
+
+
+@triton.jit
+def weigh_kernel(
+    queries, atoms, half, log_weights, unit, snr, top, out, sums, batch, count, blocks, width, places,
+    rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr, weight_digits: tl.constexpr,
+):  # fmt: skip
+    """A block of queries and atoms: digits of their weights, and sums of them."""
+    down, across = _place(blocks, tl.cdiv(batch, rows))
+    row, column = down * rows + tl.arange(0, rows), across * columns + tl.arange(0, columns)
+    safe, inside = tl.minimum(row, batch - 1), row < batch
+    logits = tl.zeros((rows, columns), dtype=tl.float64)
+    # rows beyond the last query read those of the next digit, and are not kept
+    for digit in tl.range(places, flatten=True):
+        product = tl.zeros((rows, columns), dtype=tl.int32)
+        for first in range(0, width, depth):
+            query = queries.load([digit * batch + down * rows, first])
+            product = tl.dot(query, atoms.load([across * columns, first]).T, product, out_dtype=tl.int32)
+        logits = logits * 256.0 + product.to(tl.float64)
+    logits = logits * tl.load(unit + safe)[:, None] - tl.load(snr + safe)[:, None] * tl.load(half + column)[None, :]
+    logits += tl.load(log_weights + column)[None, :] - tl.load(top + safe)[:, None]
+    full = 127.0
+    for _ in tl.static_range(weight_digits - 1):
+        full = full * 256.0
+    exact = tl.exp(logits) * full
+    whole = tl.minimum(tl.floor(exact + 0.5), full)
+    place, step = row * blocks + across, batch * blocks
+    tl.store(sums + place, tl.sum(whole, axis=1), mask=inside)
+    tl.store(sums + step + place, tl.sum(whole * (2.0 * tl.load(half + column))[None, :], axis=1), mask=inside)
+    tl.store(sums + 2 * step + place, tl.sum(tl.abs(exact - whole), axis=1), mask=inside)
+    # the low byte of a whole number, read with its sign, is its last balanced digit
+    where = (
+        out
+        + (weight_digits - 1) * tl.cast(batch, tl.int64) * count
+        + row[:, None].to(tl.int64) * count
+        + column[None, :]
+    )
+    if weight_digits > 4:
+        long = whole.to(tl.int64)
+        for _ in tl.static_range(weight_digits - 4):
+            tl.store(where, long.to(tl.int8), mask=inside[:, None])
+            long = (long + 128) >> 8
+            where -= tl.cast(batch, tl.int64) * count
+        rest = long.to(tl.int32)
+    else:
+        rest = whole.to(tl.int32)
+    for _ in tl.static_range(min(weight_digits, 4)):
+        tl.store(where, rest.to(tl.int8), mask=inside[:, None])
+        rest = (rest + 128) >> 8
+        where -= tl.cast(batch, tl.int64) * count
+
+
+@triton.jit
+def certified_kernel(
+    snr, size, norm, error, series, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
+    known, numbers, plan, batch, padded: tl.constexpr,
+):  # fmt: skip
+    """All queries: bounds of what few atoms give."""
+    query = tl.arange(0, padded)
+    real = query < batch
+    gamma = tl.load(snr + query, mask=real, other=1.0)
+    bound = _near_bound(
+        tl.load(norm + query, mask=real, other=0.0), tl.sqrt(gamma), gamma,
+        tl.load(distance + query, mask=real, other=0.0), tl.load(apart + query, mask=real, other=0.0),
+        tl.load(shift + query, mask=real, other=0.0), tl.load(log_weight + query, mask=real, other=0.0),
+        tl.load(known), tl.load(known + 1), tl.load(known + 2), tl.load(known + 3), tl.load(known + 4),
+        tl.load(known + 5),
+    )  # fmt: skip
+    moments = real & (tl.load(series + query, mask=real, other=0.0) > 0)
+    rest = real & ((bound <= tl.load(known + 10)) == 0) & (moments == 0)
+    digits = _query_digits(
+        tl.load(size + query, mask=real, other=1.0), gamma, tl.load(known + 6), tl.load(known + 7), tl.load(known + 8)
+    )
+    weight_digits = _weight_digits(
+        tl.load(tiles + query, mask=real, other=1.0), tl.load(mass + query, mask=real, other=1.0), tl.load(known + 9)
+    )
+    tl.store(plan, tl.sum(moments.to(tl.int64)))
+    tl.store(plan + 1, tl.sum(rest.to(tl.int64)))
+    tl.store(plan + 2, tl.max(tl.where(rest, digits, 0.0)).to(tl.int64))
+    tl.store(plan + 3, tl.max(tl.where(rest, weight_digits, 0.0)).to(tl.int64))
+    evidence = tl.load(log_sum + query, mask=real) - tl.load(known + 6) / 2 * tl.log(
+        tl.full((), 6.283185307179586, tl.float64)
+    )
+    tl.store(numbers + query, tl.load(variance + query, mask=real), mask=real)
+    tl.store(numbers + batch + query, evidence, mask=real)
+    tl.store(numbers + 2 * batch + query, bound, mask=real)
+    top = tl.load(best + query, mask=real) + tl.load(error + query, mask=real) / 8
+    tl.store(numbers + 3 * batch + query, top, mask=real)
+    tl.store(numbers + 4 * batch + query, moments.to(tl.float64), mask=real)
+    tl.store(numbers + 5 * batch + query, rest.to(tl.float64), mask=real)
+
+
+@triton.jit
+def digits_kernel(
+    z, snr, mean, known, out, numbers, batch, dim, width, places: tl.constexpr, padded: tl.constexpr,
+):  # fmt: skip
+    """One query: the digits of its difference from the mean."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    inside = place < dim
+    root = tl.sqrt(tl.load(snr + query))
+    centre = tl.load(mean + place, mask=inside, other=0.0)
+    shifted = tl.load(z + query * dim + place, mask=inside, other=0.0) - root * centre
+    scaled = shifted * root
+    largest, full = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64)), 127.0
+    for _ in tl.static_range(places - 1):
+        full = full * 256.0
+    scale = largest / full
+    exact = scaled / scale
+    whole = tl.where(exact < 0, -tl.floor(0.5 - exact), tl.floor(exact + 0.5))
+    missing = scaled - whole * scale
+    size = tl.sqrt(tl.sum(scaled * scaled))
+    off_centre = tl.sum(tl.where(inside, scaled * (tl.load(known + 7) - centre), 0.0))
+    tl.store(numbers + query, scale * tl.load(known + 6))
+    tl.store(numbers + batch + query, tl.sqrt(tl.sum(missing * missing)) * 1.01)
+    tl.store(numbers + 2 * batch + query, size)
+    tl.store(numbers + 3 * batch + query, off_centre)
+    tl.store(numbers + 4 * batch + query, tl.sum(shifted * shifted))
+    rest, step = whole.to(tl.int64), tl.cast(batch, tl.int64) * width
+    where = out + (places - 1) * step + query * width + place
+    for _ in tl.static_range(places):
+        tl.store(where, rest.to(tl.int8), mask=place < width)
+        rest = (rest + 128) >> 8
+        where -= step
+
+
+@triton.jit
+def product_kernel(
+    digits, atoms, sums, batch, width, count, steps,
+    rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr,
+):  # fmt: skip
+    """A block of rows and columns, over a part of the steps: sums of products of digits."""
+    across = tl.cdiv(width, columns)
+    first_row, first_column = tl.program_id(0) // across * rows, tl.program_id(0) % across * columns
+    start = tl.program_id(1) * steps * depth
+    total = tl.zeros((rows, columns), dtype=tl.int32)
+    for first in range(start, min(count, start + steps * depth), depth):
+        digit = digits.load([first_row, first])
+        total = tl.dot(digit, atoms.load([first_column, first]).T, total, out_dtype=tl.int32)
+    row, column = first_row + tl.arange(0, rows), first_column + tl.arange(0, columns)
+    inside = (row[:, None] < batch) & (column[None, :] < width)
+    tl.atomic_add(sums + row[:, None].to(tl.int64) * width + column[None, :], total, mask=inside, sem="relaxed")
+
+
+@triton.jit
+def together_kernel(sums, found, batch, width, places: tl.constexpr, padded: tl.constexpr):
+    """One query: its sums of all places as one number."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    where, total = sums + query * width + place, tl.zeros((padded,), dtype=tl.float64)
+    for _ in tl.static_range(places):
+        total = total * 256.0 + tl.load(where, mask=place < width, other=0).to(tl.float64)
+        where += tl.cast(batch, tl.int64) * width
+    tl.store(found + query * width + place, total, mask=place < width)
+
+
+@triton.jit
+def weighted_kernel(
+    products, sums, rest, size, off_centre, norm2, snr, top, mean, known, found, numbers, batch, dim, width,
+    padded: tl.constexpr,
+):  # fmt: skip
+    """One query: its mean from the products, and what its bound needs."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    inside = place < dim
+    total, square = tl.load(sums + query), tl.load(sums + batch + query)
+    value = tl.load(products + query * width + place, mask=inside, other=0.0) * (tl.load(known + 6) / total)
+    value += tl.load(known + 7)
+    away = tl.where(inside, value - tl.load(mean + place, mask=inside, other=0.0), 0.0)
+    shift2 = tl.sum(away * away)
+    bound = _digits_bound(
+        total, square, tl.load(sums + 2 * batch + query), shift2, tl.load(size + query), tl.load(rest + query),
+        tl.load(snr + query), tl.load(known), tl.load(known + 1), tl.load(known + 2), tl.load(known + 3),
+        tl.load(known + 4), tl.load(known + 5),
+    )  # fmt: skip
+    log_total = tl.load(top + query) + tl.log(total / tl.load(known + 8)) + tl.load(off_centre + query)
+    tl.store(found + query * dim + place, value, mask=inside)
+    tl.store(numbers + query, tl.maximum(square / total - shift2, 0.0, propagate_nan=tl.PropagateNan.ALL))
+    tl.store(numbers + batch + query, log_total - tl.load(norm2 + query) / 2 - tl.load(known + 9))
+    tl.store(numbers + 2 * batch + query, bound)
+
+
+@triton.jit
+def tiles_kernel(
+    largest, error, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
+):  # fmt: skip
+    """One query: which tiles matter."""
+    query, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk)
+    best, best_tile = tl.cast(-float("inf"), tl.float32), 0
+    for first in range(0, tiles, chunk):
+        values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
+        value, place = tl.max(values, axis=0, return_indices=True)
+        if value > best:
+            best, best_tile = value, first + place
+    limit = best.to(tl.float64) - 2 * tl.load(error + query) - below
+    # the best tile comes first
+    tl.store(index + query * most, best_tile)
+    counted, mass = 1, tl.cast(0.0, tl.float32)
+    for first in range(0, tiles, chunk):
+        values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
+        hit = ((values < limit) == 0) & (first + inside != best_tile) & (first + inside < tiles)
+        place = counted + tl.cumsum(hit.to(tl.int32), axis=0) - 1
+        tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
+        counted += tl.sum(hit.to(tl.int32))
+        mass += tl.sum(tl.exp(values - best))
+    tl.store(numbers + query, best.to(tl.float64))
+    tl.store(numbers + batch + query, mass.to(tl.float64))
+    tl.store(numbers + 2 * batch + query, counted.to(tl.float64))
+    if counted > most:
+        tl.atomic_add(crowded, 1)
+
+
+@triton.jit
+def near_kernel(
+    queries, atoms, log_weights, counted, index, crowded, snr, mean, numbers, batch, count, most, few,
+    width: tl.constexpr, padded: tl.constexpr, tile: tl.constexpr,
+):  # fmt: skip
+    """One query: moments of the atoms in its tiles, from differences."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    for unknown in tl.static_range(6):
+        tl.store(numbers + unknown * batch + query, tl.cast(float("inf"), tl.float64))
+    hits = tl.load(counted + query).to(tl.int32)
+    if hits <= tl.where(2 * tl.load(crowded) < batch, most, few):
+        z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
+        root = tl.sqrt(tl.load(snr + query))
+        # the atom of the best tile with the largest log density is what the others are told from
+        row = tl.load(index + query * most) * tile + tl.arange(0, tile)
+        away = z[None, :] - root * _rows(atoms, row, place, count, width)
+        distance2 = tl.sum(away * away, axis=1)
+        density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - distance2 / 2
+        score, inside = tl.max(density, axis=0, return_indices=True)
+        # the screen may take padding for the best where all log weights are off its scale
+        reference = tl.minimum(tl.load(index + query * most) * tile + inside, count - 1)
+        base = tl.load(atoms + tl.cast(reference, tl.int64) * width + place, mask=place < width, other=0.0)
+        base_weight = tl.load(log_weights + reference)
+        top, total = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
+        second, square = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
+        sums = tl.zeros((padded,), dtype=tl.float64)
+        for hit in range(hits):
+            row = tl.load(index + query * most + hit) * tile + tl.arange(0, tile)
+            real = (row[:, None] < count) & (place[None, :] < width)
+            apart = tl.where(real, _rows(atoms, row, place, count, width) - base[None, :], 0.0)
+            half_way = z[None, :] - root * (base[None, :] + apart / 2)
+            prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
+            logit = tl.maximum(root * tl.sum(half_way * apart, axis=1) + prior, -800.0)
+            distance2 = tl.sum(apart * apart, axis=1)
+            higher = tl.maximum(top, tl.max(logit))
+            decay, weight = tl.exp(top - higher), tl.where(logit > -800.0, tl.exp(logit - higher), 0.0)
+            sums = sums * decay + tl.sum(apart * weight[:, None], axis=0)
+            total = total * decay + tl.sum(weight)
+            second = second * decay + tl.sum(weight * distance2)
+            square = square * decay + tl.sum(weight * logit * logit)
+            top = higher
+        sums = sums / total
+        tl.store(mean + query * width + place, base + sums, mask=place < width)
+        shift2, second = tl.sum(sums * sums), second / total
+        tl.store(numbers + query, tl.sqrt(tl.maximum(2 * (base_weight - score), 0.0)))
+        tl.store(numbers + batch + query, score + top + tl.log(total))
+        tl.store(numbers + 2 * batch + query, tl.sqrt(second))
+        tl.store(numbers + 3 * batch + query, tl.maximum(second - shift2, 0.0))
+        tl.store(numbers + 4 * batch + query, tl.sqrt(shift2))
+        tl.store(numbers + 5 * batch + query, tl.sqrt(square / total))
+
+
+@triton.jit
+def _rows(atoms, row, place, count, width: tl.constexpr):
+    """Some atoms; those beyond the last are 0."""
+    inside = (row[:, None] < count) & (place[None, :] < width)
+    return tl.load(atoms + row[:, None].to(tl.int64) * width + place[None, :], mask=inside, other=0.0)

@@ -1,0 +1,177 @@
+"""The engine on a GPU: launches the kernels of `fused_kernels` with blocks and parts that fit the card.
+
+The same as `unfused`, whose docstrings say what each computes.
+"""
+
+# pyright: reportMissingImports=false, reportIndexIssue=false, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
+
+from functools import cache
+
+import torch
+import triton
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from singtheory.engine import kernels
+from singtheory.engine.reference import Asked, Certified, Digits, Near, Tiles, Weighed
+from singtheory.engine.rounding import Asking, Nearness, Weighing
+
+SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
+WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
+PRODUCT = {"rows": 256, "columns": 128, "depth": 128, "num_warps": 8, "num_stages": 4}
+_ENDS, _MOST_PARTS = 25, 16
+"""Steps of a product that the start and the end of a program last, as measured on an H100; parts that a product has at most."""
+_RESERVED = 1024
+"""Bytes beside a processor that stages leave to the rest of a kernel."""
+NEAR = {"num_warps": 16}
+TILES = {"chunk": 2048, "num_warps": 4}
+
+
+@cache
+def _held(known: Asking | Nearness | Weighing, device: torch.device) -> Tensor:
+    """Constants on a device, in float64, which numbers given to a kernel are not; never freed, for recorded kernels read them."""
+    return torch.tensor(known, dtype=torch.float64, device=device)
+
+
+def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
+    """As `unfused.asked`."""
+    halves = torch.empty(len(z), width, dtype=torch.float16, device=z.device)
+    unit, numbers = (
+        torch.empty_like(snr, dtype=torch.float32),
+        torch.empty(4, len(z), dtype=torch.float64, device=z.device),
+    )
+    others = torch.zeros(1, dtype=torch.int32, device=z.device)
+    kernels.asked_kernel[(len(z),)](
+        z, snr, mean, _held(known, z.device), halves, unit, numbers, others, len(z), z.shape[1], width,
+        padded=triton.next_power_of_2(width),
+    )  # fmt: skip
+    size, norm, error, series = numbers
+    return Asked(halves, unit, size, norm, error, series, others)
+
+
+def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
+    """As `unfused.screen`; not set where no query needs it."""
+    batch, count = len(snr), len(atoms)
+    out = torch.empty(batch, count // tile, dtype=torch.float32, device=snr.device)
+    blocks = triton.cdiv(batch, SCREEN["rows"]) * triton.cdiv(count, SCREEN["columns"])
+    kernels.screen_kernel[(blocks,)](
+        queries.halves, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
+        tile=tile, **_staged(SCREEN, torch.float16, snr.device),
+    )  # fmt: skip
+    return out
+
+
+def certified(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Certified:
+    """As `unfused.certified`; a few thousand queries at most."""
+    numbers = torch.empty(6, len(snr), dtype=torch.float64, device=snr.device)
+    plan = torch.empty(4, dtype=torch.int64, device=snr.device)
+    kernels.certified_kernel[(1,)](
+        snr, queries.size, queries.norm, queries.error, queries.series, tiles.best, tiles.mass, tiles.count, near.distance,
+        near.log_sum, near.apart, near.variance, near.shift, near.log_weight, _held(known, snr.device), numbers, plan,
+        len(snr), padded=triton.next_power_of_2(len(snr)), num_warps=8,
+    )  # fmt: skip
+    return Certified(numbers, plan)
+
+
+def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
+    """As `unfused.digits`."""
+    held = torch.empty(places, len(z), width, dtype=torch.int8, device=z.device)
+    numbers = torch.empty(5, len(z), dtype=torch.float64, device=z.device)
+    kernels.digits_kernel[(len(z),)](
+        z, snr, mean, _held(known, z.device), held, numbers, len(z), z.shape[1], width,
+        places=places, padded=triton.next_power_of_2(width),
+    )  # fmt: skip
+    return Digits(held, *numbers)
+
+
+def weigh(
+    queries: Digits, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, top: Tensor, places: int
+) -> Weighed:
+    """As `unfused.weigh`."""
+    (query_places, batch, width), count = queries.digits.shape, len(atoms)
+    across = triton.cdiv(count, WEIGH["columns"])
+    left, right = _blocks(queries.digits.flatten(0, 1), "rows", WEIGH), _blocks(atoms, "columns", WEIGH)
+    out = torch.empty(places, batch, count, dtype=torch.int8, device=snr.device)
+    sums = torch.empty(3, batch, across, dtype=torch.float64, device=snr.device)
+    kernels.weigh_kernel[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
+        left, right, half, log_weights, queries.unit, snr, top, out, sums, batch, count, across, width, query_places,
+        weight_digits=places, **_staged(WEIGH, torch.int8, snr.device),
+    )  # fmt: skip
+    return Weighed(out, sums.sum(dim=2))
+
+
+def product(digits: Tensor, columns: Tensor) -> Tensor:
+    """As `unfused.product`, n a multiple of 16; sums of whole numbers are the same in any order."""
+    (places, batch, count), width = digits.shape, len(columns)
+    rows, steps = digits.flatten(0, 1), triton.cdiv(count, PRODUCT["depth"])
+    blocks = triton.cdiv(len(rows), PRODUCT["rows"]) * triton.cdiv(width, PRODUCT["columns"])
+    parts = _parts(blocks, steps, digits.device)
+    sums = torch.zeros(len(rows), width, dtype=torch.int32, device=digits.device)
+    kernels.product_kernel[(blocks, parts)](
+        _blocks(rows, "rows", PRODUCT), _blocks(columns, "columns", PRODUCT), sums, len(rows), width, count,
+        triton.cdiv(steps, parts), **_staged(PRODUCT, torch.int8, digits.device),
+    )  # fmt: skip
+    found = torch.empty(batch, width, dtype=torch.float64, device=digits.device)
+    kernels.together_kernel[(batch,)](sums, found, batch, width, places=places, padded=triton.next_power_of_2(width))
+    return found
+
+
+def weighted(
+    products: Tensor, sums: Tensor, queries: Digits, snr: Tensor, top: Tensor, mean: Tensor, known: Weighing
+) -> tuple[Tensor, Tensor]:
+    """As `unfused.weighted`."""
+    batch, dim = len(snr), len(mean)
+    found = torch.empty(batch, dim, dtype=torch.float64, device=snr.device)
+    numbers = torch.empty(3, batch, dtype=torch.float64, device=snr.device)
+    kernels.weighted_kernel[(batch,)](
+        products, sums, queries.rest, queries.size, queries.off_centre, queries.norm2, snr, top, mean,
+        _held(known, snr.device), found, numbers, batch, dim, products.shape[1], padded=triton.next_power_of_2(dim),
+    )  # fmt: skip
+    return found, numbers
+
+
+def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
+    """As `unfused.tiles`."""
+    batch, count = largest.shape
+    numbers = torch.empty(3, batch, dtype=torch.float64, device=error.device)
+    index = torch.empty(batch, most, dtype=torch.int32, device=error.device)
+    crowded = torch.zeros(1, dtype=torch.int32, device=error.device)
+    kernels.tiles_kernel[(batch,)](
+        largest, error, below, numbers, index, crowded, batch, count, most,
+        chunk=min(TILES["chunk"], triton.next_power_of_2(count)), num_warps=TILES["num_warps"],
+    )  # fmt: skip
+    best, mass, counted = numbers
+    return Tiles(best, mass, counted, index, crowded)
+
+
+def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
+    """As `unfused.near`."""
+    (batch, dim), most = z.shape, tiles.index.shape[1]
+    mean = torch.empty_like(z)
+    numbers = torch.empty(6, batch, dtype=torch.float64, device=z.device)
+    kernels.near_kernel[(batch,)](
+        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, mean, numbers, batch, len(points), most, few,
+        width=dim, padded=triton.next_power_of_2(dim), tile=tile, **NEAR,
+    )  # fmt: skip
+    return Near(mean, *numbers)
+
+
+def _blocks(rows: Tensor, side: str, sizes: dict[str, int]) -> TensorDescriptor:
+    """Rows as a kernel reads them, in blocks; what lies beyond them is 0."""
+    return TensorDescriptor.from_tensor(rows, [sizes[side], sizes["depth"]])
+
+
+def _parts(blocks: int, steps: int, device: torch.device) -> int:
+    """Into how many parts the steps of every block are cut, so that no processor is idle for long."""
+    at_once = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
+    most = min(steps, _MOST_PARTS)
+    return min(range(1, most + 1), key=lambda parts: -(-blocks * parts // at_once) * (-(-steps // parts) + _ENDS))
+
+
+def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:
+    """With as many stages as the memory beside a processor has room for."""
+    if device.type != "cuda":
+        return sizes
+    stage = (sizes["rows"] + sizes["columns"]) * sizes["depth"] * kind.itemsize
+    room = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    return sizes | {"num_stages": max(1, min(sizes["num_stages"], (room - _RESERVED) // stage))}

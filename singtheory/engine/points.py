@@ -1,0 +1,189 @@
+"""Atoms as they lie, on a device, in RAM or in a file that is mapped, and what certificates need to know of them."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from singtheory.errors import InputError
+
+if TYPE_CHECKING:
+    from singtheory.engine.scan import Sums
+
+BLOCK = 4096
+"""Atoms that are looked at together."""
+
+
+@dataclass(frozen=True)
+class MappedFile:
+    """The file behind a memory map, with its size when it was mapped."""
+
+    path: Path
+    size: int
+
+    def check(self) -> None:
+        """Raise `InputError` where the file is gone or has another size: reading it would end the process."""
+        size = self.path.stat().st_size if self.path.is_file() else -1
+        if size != self.size:
+            raise InputError(
+                f"{self.path}: had {self.size} bytes when it was mapped and has {max(size, 0)}; load it again"
+            )
+
+
+class Points:
+    """`n` atoms in `d` dimensions with prior weights, told about their centre: `y′ = y − μ` keeps products and their rounding small.
+
+    Args:
+        stored: shape (n, d): in float64, in float32, or in uint8 standing for `x/127.5 − 1`.
+        weights: prior weights, float64, shape (n,), on the device where posteriors are computed.
+        file: behind `stored` if it is a memory map.
+    """
+
+    def __init__(self, stored: Tensor, weights: Tensor, file: MappedFile | None = None) -> None:
+        self.stored, self.weights, self.file = stored, weights, file
+        self.count, self.dim = stored.shape
+        self._centred: Tensor | None = None
+
+    @classmethod
+    def mapped(cls, path: Path, array: np.ndarray, device: torch.device) -> Self:
+        """Of a memory-mapped array (n, d), read block by block and never whole; uniform weights."""
+        weights = torch.full((len(array),), 1 / len(array), dtype=torch.float64, device=device)
+        return cls(torch.from_numpy(array), weights, MappedFile(path, path.stat().st_size))
+
+    @property
+    def device(self) -> torch.device:
+        """Where posteriors are computed; a mapped file is brought there block by block."""
+        return self.weights.device
+
+    @property
+    def resident(self) -> bool:
+        """Whether all atoms lie there in float64."""
+        return self.stored.dtype == torch.float64 and self.stored.device == self.device
+
+    @cached_property
+    def total(self) -> int:
+        """Atoms of the law, of which these may be a part (`shard`)."""
+        return self.count
+
+    def gathered(self, sums: "Sums") -> "Sums":
+        """Sums over the atoms of the law from those over these."""
+        return sums
+
+    def check(self) -> None:
+        """Raise `InputError` for a mapped file that has changed its size."""
+        if self.file is not None:
+            self.file.check()
+
+    def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, Tensor]]:
+        """All `y′` in order, float64, each block with the number of its first; 0 for atoms without weight."""
+        if not self.resident:
+            # what is decoded is a copy, and fewer of them leave less of a process's memory in pieces
+            yield from ((first, block.sub_(self.mean)) for first, block in self._blocks(size))
+            return
+        if self._centred is None:
+            centred = self.stored - self.mean
+            nothing = self.weights == 0
+            # what has no weight may lie anywhere: there it widens no bound, and 0 · ∞ meets no sum
+            self._centred = centred.masked_fill(nothing[:, None], 0.0) if bool(nothing.any()) else centred
+        yield from zip(range(0, self.count, size), self._centred.split(size), strict=True)
+
+    def _blocks(self, size: int) -> Iterator[tuple[int, Tensor]]:
+        """All atoms as they are."""
+        self.check()
+        for first in range(0, self.count, size):
+            yield first, _decoded(self.stored[first : first + size].to(self.device, non_blocking=True))
+
+    def take(self, rows: Tensor) -> Tensor:
+        """The atoms `y` of some numbers, float64, shape (len(rows), d)."""
+        return _decoded(self.stored[rows.to(self.stored.device)].to(self.device, non_blocking=True))
+
+    @cached_property
+    def whole(self) -> Tensor:
+        """All atoms in float64 on the device, for those who need them at once; shape (n, d)."""
+        return self.stored if self.resident else torch.cat([block for _, block in self._blocks(BLOCK)])
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """`μ`, summed block by block, shape (d,)."""
+        # what is kept lies in one piece: small ones between blocks would leave memory in pieces that no block fits into
+        sums = torch.empty(-(-self.count // BLOCK), self.dim, dtype=torch.float64, device=self.device)
+        for first, block in self._blocks(BLOCK):
+            torch.mv(block.mT, self.weights[first : first + BLOCK], out=sums[first // BLOCK])
+        return sums.sum(dim=0)
+
+    def shifted(self, z: Tensor, snr: Tensor) -> Tensor:
+        """`z′ = z − √γ μ` of queries (batch, d) at `snr` (batch,), which is to y′ what z is to y."""
+        return z - snr.sqrt()[:, None] * self.mean
+
+    @cached_property
+    def log_weights(self) -> Tensor:
+        """−∞ for atoms without weight, shape (n,)."""
+        return self.weights.log()
+
+    @cached_property
+    def norms2(self) -> Tensor:
+        """`‖y′_i‖²`, shape (n,)."""
+        found = torch.empty(self.count, dtype=torch.float64, device=self.device)
+        for first, block in self.blocks():
+            found[first : first + len(block)] = pairwise_sum(block.square())
+        return found
+
+    @cached_property
+    def radius(self) -> float:
+        """The largest `‖y′_i‖` of atoms that have weight, rounded up."""
+        return float(self.norms2.max().sqrt()) * (1 + 1e-12)
+
+    @cached_property
+    def reach(self) -> float:
+        """At least the largest `‖y_i‖` of atoms that have weight."""
+        return self.radius + float(self.mean.norm()) * (1 + 1e-12)
+
+    @cached_property
+    def scale(self) -> float:
+        """`√Σ w_i‖y_i‖²`, to which tolerances are relative; 1 where all atoms are 0.
+
+        Raises:
+            InputError: where squares leave the range of float64.
+        """
+        square = self.variance + float(self.mean.square().sum())
+        if not square + self.reach * self.reach < math.inf:
+            raise InputError(
+                "points: their squares leave the range of float64; divide them by a number s, multiply every snr by s² and the means that are found by s"
+            )
+        return math.sqrt(square) or 1.0
+
+    @cached_property
+    def variance(self) -> float:
+        """`tr Σ = Σ w_i‖y′_i‖²`."""
+        return float(self.weights @ self.norms2)
+
+    @cached_property
+    def least_log_weight(self) -> float:
+        """The logarithm of the least positive weight: rounding of log weights is relative to it."""
+        return float(self.log_weights[self.weights > 0].min())
+
+
+def _decoded(rows: Tensor) -> Tensor:
+    """A copy in float64; bytes are `x/127.5 − 1`, as the loaders scale them."""
+    copy = rows.to(torch.float64, copy=True)
+    return copy.div_(127.5).sub_(1) if rows.dtype == torch.uint8 else copy
+
+
+def sum_roundings(dim: int) -> int:
+    """Roundings on every path of `pairwise_sum` over products."""
+    return 1 + math.ceil(math.log2(dim))
+
+
+def pairwise_sum(values: Tensor) -> Tensor:
+    """The sum over the last dimension as a binary tree, so that few roundings meet on a path."""
+    while (width := values.shape[-1]) > 1:
+        half = width // 2
+        sums = values[..., :half] + values[..., half : 2 * half]
+        values = torch.cat([sums, values[..., -1:]], dim=-1) if width % 2 else sums
+    return values[..., 0]

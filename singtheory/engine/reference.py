@@ -1,0 +1,338 @@
+"""What the engine asks of a GPU, in plain torch: for processors without Triton, and what `fused` is measured against.
+
+A log weight is `√γ⟨z′, y⟩ − ½γ‖y′‖² + log w`, up to a constant of the query, with `y′ = y − μ`, `z′ = z − √γ μ`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from singtheory.engine import rounding
+from singtheory.engine.levels import digits_of, rounded
+from singtheory.engine.rounding import Asking, Nearness, Weighing
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries as the screen takes them, and what certificates need to know of them; shape (batch,) but for the first and the last.
+
+    Attributes:
+        halves: `√γ z′/size`, float16, shape (batch, width).
+        unit: of their products with the atoms in float16, float32.
+        size: the largest number of `√γ z′`.
+        norm: `‖z′‖`.
+        error: at least that of every screened log weight.
+        series: whether the moments suffice: 1, else 0.
+        others: how many of them do not; where there are none no kernel need screen anything; shape (1,).
+    """
+
+    halves: Tensor
+    unit: Tensor
+    size: Tensor
+    norm: Tensor
+    error: Tensor
+    series: Tensor
+    others: Tensor
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Which tiles of atoms can matter to a query; shape (batch,) but for the last two.
+
+    Attributes:
+        best: the largest log weight by the screen.
+        mass: `Σ exp(largest log weight − best)` over all tiles.
+        count: how many reach the threshold.
+        index: these tiles, the best one first, as many as there is room for, int32, shape (batch, most).
+        crowded: for how many queries there is no room, shape (1,).
+    """
+
+    best: Tensor
+    mass: Tensor
+    count: Tensor
+    index: Tensor
+    crowded: Tensor
+
+
+@dataclass(frozen=True)
+class Near:
+    """What the atoms of the tiles that reach a threshold tell, some of it relative to a reference y_b among them; shape (batch,).
+
+    All but the mean is infinite, and that not set, where a query has too many tiles.
+
+    Attributes:
+        mean: shape (batch, d).
+        distance: `‖z − √γ y_b‖`.
+        log_sum: of weights times densities, without the constant of the Gaussian.
+        apart: the root mean square of `‖y − y_b‖`.
+        variance: the trace.
+        shift: from y_b to the mean.
+        log_weight: the root mean square of log weights relative to that of y_b.
+    """
+
+    mean: Tensor
+    distance: Tensor
+    log_sum: Tensor
+    apart: Tensor
+    variance: Tensor
+    shift: Tensor
+    log_weight: Tensor
+
+
+@dataclass(frozen=True)
+class Certified:
+    """What is known after few atoms were weighed, and what is left to do.
+
+    Attributes:
+        numbers: trace, log evidence, error bound, about the largest log weight, whether the moments suffice and whether more must be
+            done, shape (6, batch).
+        plan: how many queries there are of the one and of the other, and how many digits of queries and of weights the latter want,
+            shape (4,).
+    """
+
+    numbers: Tensor
+    plan: Tensor
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Queries in digits of base 256; shape (batch,) but for the first.
+
+    Attributes:
+        digits: of `√γ z′`, most significant first, int8, shape (digits, batch, width).
+        unit: of the last digit of their products with levels.
+        rest: at least the norm of what is missing in them.
+        size: `√γ‖z′‖`.
+        off_centre: `√γ⟨z′, base − μ⟩`: what is multiplied is y − base, not y′.
+        norm2: `‖z′‖²`.
+    """
+
+    digits: Tensor
+    unit: Tensor
+    rest: Tensor
+    size: Tensor
+    off_centre: Tensor
+    norm2: Tensor
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Weights of all atoms as whole numbers.
+
+    Attributes:
+        digits: of base 256, most significant first, int8, shape (digits, batch, n).
+        sums: of the weights, of them with `‖y′‖²`, and of what rounding took, shape (3, batch).
+    """
+
+    digits: Tensor
+    sums: Tensor
+
+
+def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
+    """Queries, rounded for the screen.
+
+    Args:
+        z: shape (batch, d).
+        snr: shape (batch,).
+        mean: μ, shape (d,).
+        width: of the atoms in float16.
+        known: constants.
+    """
+    root = snr.sqrt()
+    shifted = z - root[:, None] * mean
+    norm2, scaled = shifted.square().sum(dim=1), shifted * root[:, None]
+    size = torch.linalg.vector_norm(scaled, ord=math.inf, dim=1).clamp(min=1e-300)
+    halves = torch.zeros(len(z), width, dtype=torch.float16, device=z.device)
+    halves[:, : z.shape[1]] = scaled / size[:, None]
+    error = rounding.screen_error(norm2.sqrt(), root, snr, known.per_norm, known.per_snr, known.weights)
+    series = rounding.series_remainder(
+        norm2, snr, known.radius, known.variance, known.rounding, known.constant
+    ) <= known.goal  # fmt: skip
+    unit = (size * known.half_unit).float()
+    return Asked(halves, unit, size, norm2.sqrt(), error, series.double(), (~series).sum(dim=0, keepdim=True).int())
+
+
+def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
+    """The largest log weight in every tile of atoms, shape (batch, n/tile), float32.
+
+    Args:
+        queries: rounded.
+        atoms: float16, shape (n, width).
+        half: `½‖y′‖²`, float32, shape (n,).
+        log_weights: float32, shape (n,).
+        snr: shape (batch,).
+        tile: atoms in a tile.
+    """
+    products = (queries.halves.float() @ atoms.float().mT) * queries.unit[:, None]
+    logits = products - snr.float()[:, None] * half + log_weights
+    return logits.unflatten(1, (-1, tile)).amax(dim=2)
+
+
+def certified(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Certified:
+    """What few atoms tell, with a bound, and what must be done where it is too large.
+
+    Args:
+        near: what the tiles that matter tell.
+        tiles: these.
+        queries: what is known of them.
+        snr: shape (batch,).
+        known: constants.
+    """
+    bound = rounding.near_bound(
+        queries.norm, snr.sqrt(), snr, near.distance, near.apart, near.shift, near.log_weight,
+        known.roundings, known.per_snr, known.others, known.sums, known.far, known.constant,
+    )  # fmt: skip
+    series = queries.series > 0
+    rest = ~(bound <= known.goal) & ~series
+    digits = rounding.query_digits(queries.size, snr, known.dim, known.variance, known.per_step)
+    weight_digits = rounding.weight_digits(tiles.count, tiles.mass, known.per_tile)
+    counts = torch.stack([series, rest]).sum(dim=1)
+    plan = torch.cat([counts, torch.stack([digits, weight_digits]).where(rest, 0.0).amax(dim=1).long()])
+    evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
+    top = tiles.best + queries.error / 8
+    return Certified(torch.stack([near.variance, evidence, bound, top, queries.series, rest.double()]), plan)
+
+
+def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
+    """Queries in so many digits.
+
+    Args:
+        z: shape (batch, d).
+        snr: shape (batch,).
+        mean: μ, shape (d,).
+        width: of the atoms' levels.
+        places: seven at most.
+        known: constants.
+    """
+    shifted = z - snr.sqrt()[:, None] * mean
+    scaled = shifted * snr.sqrt()[:, None]
+    rows = rounded(scaled, places)
+    held = torch.nn.functional.pad(rows.digits, (0, width - z.shape[1]))
+    off_centre = scaled.sum(dim=1) * known.base - scaled @ mean
+    size = torch.linalg.vector_norm(scaled, dim=1)
+    return Digits(held, rows.scale * known.step, rows.rest, size, off_centre, shifted.square().sum(dim=1))
+
+
+def weigh(
+    queries: Digits, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, top: Tensor, places: int
+) -> Weighed:
+    """`exp(log weight − top)` as whole numbers of some digits, at most `127 · 256^(places − 1)`.
+
+    Args:
+        queries: in digits.
+        atoms: numbers of levels, int8, shape (n, width).
+        half: `½‖y′‖²`, float64, shape (n,).
+        log_weights: float64, shape (n,).
+        snr: float64, shape (batch,).
+        top: float64, shape (batch,).
+        places: of the weights.
+    """
+    products = torch.zeros(len(snr), len(atoms), dtype=torch.float64, device=snr.device)
+    for digit in queries.digits:
+        products.mul_(256).add_(digit.double() @ atoms.double().mT)
+    logits = products * queries.unit[:, None] - snr[:, None] * half + (log_weights - top[:, None])
+    full = 127 * 256.0 ** (places - 1)
+    exact = logits.exp() * full
+    whole = (exact + 0.5).floor().clamp(max=full)
+    sums = torch.stack([whole.sum(dim=1), whole @ (2 * half), (exact - whole).abs().sum(dim=1)])
+    return Weighed(digits_of(whole.long(), places), sums)
+
+
+def product(digits: Tensor, columns: Tensor) -> Tensor:
+    """`Σ_i W_i K_i`, each digit's exact, put together in float64, shape (batch, width).
+
+    Args:
+        digits: of the weights W, int8, shape (places, batch, n), n at most 65,536.
+        columns: the atoms' numbers K, each coordinate's together, int8, shape (width, n).
+    """
+    found = torch.zeros(digits.shape[1], len(columns), dtype=torch.float64, device=digits.device)
+    for digit in digits:
+        found.mul_(256).add_(digit.double() @ columns.double().mT)
+    return found
+
+
+def weighted(
+    products: Tensor, sums: Tensor, queries: Digits, snr: Tensor, top: Tensor, mean: Tensor, known: Weighing
+) -> tuple[Tensor, Tensor]:
+    """Means (batch, d); trace, log evidence and error bound (3, batch).
+
+    Args:
+        products: of `product`, shape (batch, at least d).
+        sums: of `Weighed`, shape (3, batch).
+        queries: in digits.
+        snr: shape (batch,).
+        top: what log weights were relative to, shape (batch,).
+        mean: μ, shape (d,).
+        known: constants.
+    """
+    total, square, lost = sums
+    found = products[:, : len(mean)] * (known.step / total)[:, None] + known.base
+    shift2 = (found - mean).square().sum(dim=1)
+    bound = rounding.digits_bound(
+        total, square, lost, shift2, queries.size, queries.rest, snr,
+        known.radius, known.mean_norm, known.half_reach, known.others, known.levels_rest, known.rounding,
+    )  # fmt: skip
+    log_total = top + (total / known.full).log() + queries.off_centre
+    evidence = log_total - queries.norm2 / 2 - known.log_norm
+    return found, torch.stack([(square / total - shift2).clamp(min=0), evidence, bound])
+
+
+def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
+    """The tiles that can matter.
+
+    Args:
+        largest: of every tile, as `screen` gives them, shape (batch, tiles).
+        error: of these, shape (batch,); tiles matter that are not more than `below` and twice the error under the best.
+        below: see there.
+        most: tiles that a query may have.
+    """
+    best = largest.amax(dim=1).double()
+    mass = (largest - best[:, None].float()).exp().sum(dim=1).double()
+    hits = ~(largest < (best - 2 * error - below)[:, None])
+    order = hits.float().scatter_(1, largest.argmax(dim=1, keepdim=True), 2.0)
+    index = order.sort(dim=1, descending=True, stable=True).indices[:, :most].int()
+    index = torch.nn.functional.pad(index, (0, max(0, most - index.shape[1])))
+    count = hits.sum(dim=1)
+    return Tiles(best, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
+
+
+def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
+    """Mean and trace from the atoms of the tiles that can matter, by differences to one of the best tile, in float64.
+
+    Args:
+        z: shape (batch, d).
+        points: shape (n, d).
+        log_weights: shape (n,).
+        tiles: these.
+        snr: shape (batch,).
+        tile: atoms in a tile.
+        few: tiles that a query may have where half of the batch has too many, for it is then weighed by all atoms anyway.
+    """
+    most = tiles.index.shape[1] if 2 * int(tiles.crowded) < len(z) else few
+    queries = zip(z, tiles.index, tiles.count, snr.sqrt(), strict=True)
+    means, numbers = zip(*(_near(*query, points, log_weights, tile, most) for query in queries), strict=True)
+    return Near(torch.stack(means), *torch.stack(numbers, dim=1))
+
+
+def _near(
+    z: Tensor, index: Tensor, count: Tensor, root: Tensor, points: Tensor, log_weights: Tensor, tile: int, most: int
+) -> tuple[Tensor, Tensor]:
+    """One query's mean and numbers, in the order of `Near`."""
+    if int(count) > most:
+        return torch.zeros_like(z), torch.full((6,), torch.inf, dtype=torch.float64, device=z.device)
+    atoms = (index[: int(count), None] * tile + torch.arange(tile, device=z.device)).flatten()
+    # the screen may take padding for the best where all log weights are off its scale
+    best, atoms = atoms[:tile].clamp(max=len(points) - 1), atoms[atoms < len(points)]
+    density = log_weights[best] - (z - root * points[best]).square().sum(dim=1) / 2
+    score, reference = density.max(), best[density.argmax()]
+    base, apart = points[reference], points[atoms] - points[reference]
+    logits = root * ((z - root * (base + apart / 2)) * apart).sum(dim=1) + (log_weights[atoms] - log_weights[reference])
+    logits = logits[kept := logits > -800]
+    apart, log_total = apart[kept], logits.logsumexp(dim=0)
+    weights = (logits - log_total).exp()
+    offset, second = weights @ apart, weights @ apart.square().sum(dim=1)
+    shift2, distance = offset.square().sum(), (2 * (log_weights[reference] - score)).clamp(min=0).sqrt()
+    variance, log_weight = (second - shift2).clamp(min=0), (weights @ logits.square()).sqrt()
+    return base + offset, torch.stack([distance, score + log_total, second.sqrt(), variance, shift2.sqrt(), log_weight])

@@ -1,0 +1,189 @@
+"""Posterior means from differences to a query's best atom, for the atoms that can matter, with a certificate of the rounding.
+
+`log p_i − log p_b = √γ⟨z − √γ(y_i + y_b)/2, y_i − y_b⟩ + log w_i/w_b`: at low noise no digits cancel, and a tiny trace keeps its own.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from singtheory import formula
+from singtheory.engine.points import Points, pairwise_sum, sum_roundings
+from singtheory.engine.scan import Found
+from singtheory.engine.statistic import Statistic
+
+_NUMBERS = {"cpu": 2**22, "cuda": 2**27}
+"""In one block of queries times atoms times width: 32 MB and 1 GB."""
+_FEW = 64
+"""Atoms of which none are left out: sorting them would take longer."""
+_SAFE = 1.01
+_LEAST = 2.3e-162
+"""A number below it has a square that underflows."""
+_SLACK = 1e-9
+"""Of squared distances, far above their rounding: what is left out is left out for sure."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Which atoms are looked at for which query.
+
+    Attributes:
+        tiles: of `tile` atoms each, those of every query, shape (batch, tiles).
+        tile: atoms in a tile.
+    """
+
+    tiles: Tensor
+    tile: int
+
+    @classmethod
+    def everything(cls, batch: int, count: int, device: torch.device) -> "Candidates":
+        """All atoms for every query."""
+        return cls(torch.ones(batch, 1, dtype=torch.bool, device=device), count)
+
+    @property
+    def counts(self) -> Tensor:
+        """Atoms a query, shape (batch,)."""
+        return self.tiles.sum(dim=1) * self.tile
+
+    def of(self, queries: Tensor) -> "Candidates":
+        """Those of some queries."""
+        return Candidates(self.tiles[queries], self.tile)
+
+    def groups(self, numbers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Queries that have about as many atoms, (b,), these atoms, (b, m), and which of them are no padding, (b, m).
+
+        Args:
+            numbers: how many atoms a group may have.
+        """
+        if self.tiles.shape[1] == 1:
+            yield from self._groups_of_everything(numbers)
+            return
+        tiles = self.tiles.sum(dim=1)
+        order = tiles.argsort(descending=True, stable=True)
+        inside = torch.arange(self.tile, device=tiles.device)
+        first, sizes = 0, tiles[order].tolist()
+        while first < len(order):
+            most = max(1, int(sizes[first]))
+            queries = order[first : first + max(1, numbers // (most * self.tile))]
+            chosen, index = self.tiles[queries].float().topk(most, dim=1)
+            atoms = (index[:, :, None] * self.tile + inside).flatten(1)
+            yield queries, atoms, (chosen > 0)[:, :, None].expand(-1, -1, self.tile).flatten(1)
+            first += len(queries)
+
+    def _groups_of_everything(self, numbers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        atoms = torch.arange(self.tile, device=self.tiles.device)
+        for queries in torch.arange(len(self.tiles), device=atoms.device).split(max(1, numbers // self.tile)):
+            yield queries, atoms.expand(len(queries), -1), self.tiles[queries].expand(-1, self.tile)
+
+
+def rescore(
+    points: Points, z: Tensor, snr: Tensor, candidates: Candidates, below: float, statistics: Sequence[Statistic] = ()
+) -> Found:
+    """The posteriors of some queries, from differences.
+
+    Args:
+        points: the atoms.
+        z: shape (batch, d).
+        snr: shape (batch,).
+        candidates: all atoms whose log weights lie less than `below` under the largest of their query, and any others.
+        below: how far under it atoms are left out.
+        statistics: told of every query's atoms.
+    """
+    order, parts, seen = [], [], []
+    for queries, atoms, real in candidates.groups(_NUMBERS[z.device.type] // points.dim):
+        near = _near(points, z[queries], snr[queries], atoms, real, below)
+        found, logits = _weighed(points, z[queries], snr[queries], near, below)
+        order.append(queries)
+        parts.append(found)
+        seen.append((near.atoms, logits))
+    back = torch.cat(order).argsort()
+    if statistics:
+        _tell(statistics, seen, back)
+    return Found(*(torch.cat([getattr(part, field.name) for part in parts])[back] for field in fields(Found)))
+
+
+@dataclass(frozen=True)
+class _Near:
+    """The atoms that matter.
+
+    Attributes:
+        atoms: shape (b, m).
+        real: which of them are no padding, shape (b, m).
+        best: the place of each query's best atom among them, shape (b, 1).
+        score: the log density of `z` and the best atom together, shape (b,).
+    """
+
+    atoms: Tensor
+    real: Tensor
+    best: Tensor
+    score: Tensor
+
+
+def _near(points: Points, z: Tensor, snr: Tensor, atoms: Tensor, real: Tensor, below: float) -> _Near:
+    real = real & (atoms < points.count)
+    atoms = atoms.clamp(max=points.count - 1)
+    real = real & (points.weights[atoms] > 0)
+    apart = z[:, None] - snr.sqrt()[:, None, None] * points.take(atoms.flatten()).unflatten(0, atoms.shape)
+    distance2 = pairwise_sum(apart.square())
+    log_norm = points.dim / 2 * math.log(2 * math.pi)
+    value = (points.log_weights[atoms] - distance2 / 2 - log_norm).where(real, -torch.inf)
+    score, best = value.max(dim=1)
+    if atoms.shape[1] <= _FEW:
+        return _Near(atoms, real, best[:, None], score)
+    matters = real & (value >= (score - below)[:, None] - _SLACK * (1 + distance2))
+    index = value.topk(max(1, int(matters.sum(dim=1).max())), dim=1).indices
+    return _Near(atoms.gather(1, index), matters.gather(1, index), torch.zeros_like(best)[:, None], score)
+
+
+def _weighed(points: Points, z: Tensor, snr: Tensor, near: _Near, below: float) -> tuple[Found, Tensor]:
+    """What is known of the queries, and the log weights relative to the best atom, (b, m)."""
+    atoms, root = points.take(near.atoms.flatten()).unflatten(0, near.atoms.shape), snr.sqrt()[:, None]
+    y_best, log_weights = atoms.take_along_dim(near.best[:, :, None], 1)[:, 0], points.log_weights[near.atoms]
+    # what has no weight may lie so far away that its square is infinite, and 0 · ∞ is no number
+    apart = (atoms - y_best[:, None]).where(near.real[:, :, None], 0.0)
+    distance = pairwise_sum(apart.square()).sqrt()
+    half_way = z[:, None] - root[:, :, None] * (y_best[:, None] + apart / 2)
+    logits = root * pairwise_sum(half_way * apart) + (log_weights - log_weights.gather(1, near.best))
+    logits = logits.where(near.real, -torch.inf)
+    delta = _logit_error(points, z, root, half_way.norm(dim=2), distance, logits)
+    # far from all atoms rounding decides which one seems best, and another may outweigh it by more than an exponential can hold
+    top = logits.amax(dim=1, keepdim=True)
+    logits = logits - top
+    weights = logits.exp()
+    total = weights.sum(dim=1)
+    eta = weights * formula.tilt(delta, torch)
+    mass, moved = eta.sum(dim=1) / total, (eta * distance).sum(dim=1) / total
+    offset = (weights[:, None] @ apart)[:, 0] / total[:, None]
+    square, shift = (weights * distance.square()).sum(dim=1) / total, offset.norm(dim=1)
+    least = _LEAST * math.sqrt(points.dim)
+    tilted = formula.tilt_error(moved + mass * (shift + 2 * least), mass).where(mass < 0.5, torch.inf)
+    sums = formula.accumulation(weights.shape[1] + 8, formula.DOUBLE)
+    rounded = 2 * sums * (square.sqrt() + least) + 3 * formula.DOUBLE * (y_best.norm(dim=1) + shift + 2 * least)
+    left_out = formula.truncation_error(points.count * math.exp(-below), 2 * points.radius)
+    variance = (square - shift.square()).clamp(min=0)
+    error = _SAFE * (tilted + rounded + left_out)
+    return Found(y_best + offset, variance, near.score + top[:, 0] + total.log(), error), logits
+
+
+def _logit_error(points: Points, z: Tensor, root: Tensor, half_way: Tensor, apart: Tensor, logits: Tensor) -> Tensor:
+    """`δ` of each atom: rounding of the differences, of their product, of the logarithms and of the exponential; (b, m)."""
+    products = (sum_roundings(points.dim) + 6) * root * half_way * apart
+    inputs = root * apart * (2 * z.norm(dim=1, keepdim=True) + 6 * root * points.reach)
+    # what lies 800 below the largest weighs nothing, however it is rounded
+    top = logits.amax(dim=1, keepdim=True)
+    others = 4 * (torch.minimum(logits.abs(), top + 800.0) - points.least_log_weight) + 8
+    return _SAFE * formula.logit_error(formula.DOUBLE, products, inputs, others)
+
+
+def _tell(statistics: Sequence[Statistic], seen: list[tuple[Tensor, Tensor]], back: Tensor) -> None:
+    """All queries as one block, a row as long as the longest."""
+    longest = max(atoms.shape[1] for atoms, _ in seen)
+    widen = [(0, longest - atoms.shape[1]) for atoms, _ in seen]
+    pad = torch.nn.functional.pad
+    atoms = torch.cat([pad(one, by) for (one, _), by in zip(seen, widen, strict=True)])[back]
+    logits = torch.cat([pad(one, by, value=-torch.inf) for (_, one), by in zip(seen, widen, strict=True)])[back]
+    for statistic in statistics:
+        statistic.update(atoms, logits)

@@ -1,0 +1,34 @@
+"""Time grids of samplers."""
+
+from singtheory.grid.grids import (
+    BETWEEN,
+    Mmse,
+    _stationary,
+    cosine,
+    ended,
+    grid_named,
+    karras,
+    leading,
+    optimal,
+    root_integral,
+    uniform_log_snr,
+)
+from singtheory.grid.spread_grid import even_angles, least_loss, nats_grid, w2_grid
+
+__all__ = [
+    "BETWEEN",
+    "Mmse",
+    "_stationary",
+    "cosine",
+    "ended",
+    "even_angles",
+    "grid_named",
+    "karras",
+    "leading",
+    "least_loss",
+    "nats_grid",
+    "optimal",
+    "root_integral",
+    "uniform_log_snr",
+    "w2_grid",
+]

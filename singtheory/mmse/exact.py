@@ -1,0 +1,257 @@
+r"""The mmse curve of a law, `mmse(γ) = E tr C(x_t, t)`, and the information `I(x_0; z) = ½∫_0^γ mmse` under it (B4).
+
+All that the error budget B8 needs of the data. A curve says what it knows with certainty: for Gaussian data (closed form) and on a line
+(quadrature) the numbers themselves, for many atoms in many dimensions an interval (`singtheory.mmse.sampled`).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import final
+
+import torch
+from torch import Tensor
+
+from singtheory import formula
+from singtheory.errors import InputError
+from singtheory.formula.small import log1p_rest
+from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
+from singtheory.mmse.line_rule import Integrals, LineRule
+
+_NOISE_ENTROPY = math.log(2 * math.pi * math.e) / 2
+_SUM = 1e-14
+"""At least the rounding of a few operations and of a sum over steps, relative."""
+_KEPT, _TOGETHER = 200_000, 512
+"""γ of which a curve on a line keeps what it computed, and those computed at once."""
+
+Interval = tuple[Tensor, Tensor]
+"""The lowest and the highest that a number can be."""
+
+
+class Curve(ABC):
+    """`mmse(γ)` of a law, a function of γ of shape (n,).
+
+    Attributes:
+        method: `exact`, `quadrature` or `monte-carlo`.
+        confidence: with which all intervals of the curve hold at once; 1 for closed forms, and for quadrature, whose intervals are its error.
+    """
+
+    method: str
+    confidence: float = 1.0
+
+    @abstractmethod
+    def __call__(self, snr: Tensor) -> Interval:
+        """`mmse(γ)` and `mmse′(γ) = −E‖C‖_F²` (B11), each (n,)."""
+
+    @abstractmethod
+    def information(self, snr: Tensor) -> Tensor:
+        """`½∫_0^γ mmse` in nats, shape (n,)."""
+
+    def interval(self, snr: Tensor) -> Interval:
+        """Of `mmse(γ)`, each (n,)."""
+        level = self(snr)[0]
+        return level, level
+
+    def information_interval(self, snr: Tensor) -> Interval:
+        """Of `½∫_0^γ mmse`, each (n,)."""
+        value = self.information(snr)
+        return value, value
+
+    def discretisation(self, snr: Tensor) -> Tensor:
+        """`½(g mmse(γ_k) − ∫ mmse dγ)` of each step between increasing `snr` (steps + 1,), shape (steps,) (B8)."""
+        check_snr(snr)
+        return formula.discretisation(snr.diff(), self(snr[:-1])[0], 2 * self.information(snr).diff())
+
+    def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
+        """Of the sum of `discretisation`."""
+        total = float(self.discretisation(snr).sum())
+        return total, total
+
+    def discretisation_error(self, snr: Tensor) -> float:
+        """The standard error of the sum of `discretisation`."""
+        return 0.0
+
+
+def check_snr(snr: Tensor) -> None:
+    """Raise `InputError` unless `snr` (n,) is not negative, finite and does not decrease."""
+    if snr.ndim != 1 or len(snr) < 2:
+        raise InputError(f"snr of shape {tuple(snr.shape)}: need a start and an end")
+    if not bool(((snr >= 0) & torch.isfinite(snr)).all()):
+        raise InputError("snr: must be finite and at least 0; end where σ > 0")
+    if bool((snr.diff() < 0).any()):
+        raise InputError("snr: must increase from step to step, from the start of sampling to its end")
+
+
+@final
+class GaussianCurve(Curve):
+    """Of `N(μ, Σ)`: `Σ_i λ_i/(1 + γλ_i)` in closed form."""
+
+    method = "exact"
+
+    def __init__(self, law: Gaussian) -> None:
+        self._eigenvalues = torch.linalg.eigvalsh(law.cov).clamp(min=0)
+
+    def __call__(self, snr: Tensor) -> Interval:
+        """`Σ_i λ_i/(1 + γλ_i)` and `−Σ_i (λ_i/(1 + γλ_i))²`."""
+        parts = formula.gaussian_mmse(snr[:, None], self._eigenvalues)
+        return parts.sum(dim=1), -parts.square().sum(dim=1)
+
+    def information(self, snr: Tensor) -> Tensor:
+        """`½ Σ_i log(1 + γλ_i)`."""
+        return formula.gaussian_information(snr[:, None], self._eigenvalues, torch).sum(dim=1)
+
+    def discretisation(self, snr: Tensor) -> Tensor:
+        """`½ Σ (x − log(1 + x))` with `x = gλ/(1 + γλ)`, `KL(M‖Q)` of each step (B5), which keeps its digits in short ones."""
+        check_snr(snr)
+        return self._discretisation(snr, self._eigenvalues)
+
+    def interval(self, snr: Tensor) -> Interval:
+        """Of `mmse(γ)`: all that is asked for here increases with every eigenvalue, and small ones may have lost their digits."""
+        return self._between(lambda found: formula.gaussian_mmse(snr[:, None], found).sum(dim=1))
+
+    def information_interval(self, snr: Tensor) -> Interval:
+        """Of `½∫_0^γ mmse`."""
+        return self._between(lambda found: formula.gaussian_information(snr[:, None], found, torch).sum(dim=1))
+
+    def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
+        """Of the sum of `discretisation`."""
+        check_snr(snr)
+        low, high = self._between(lambda found: self._discretisation(snr, found).sum())
+        return float(low), float(high)
+
+    def _discretisation(self, snr: Tensor, eigenvalues: Tensor) -> Tensor:
+        spread = snr.diff()[:, None] * formula.gaussian_mmse(snr[:-1, None], eigenvalues)
+        return log1p_rest(spread, torch).sum(dim=1) / 2
+
+    def _between(self, value: Callable[[Tensor], Tensor]) -> Interval:
+        """Of what increases with the eigenvalues, each of which is off by some u‖Σ‖ (Golub and Van Loan 2013, 8.1)."""
+        found, count = self._eigenvalues, len(self._eigenvalues)
+        lost = 4 * count * formula.DOUBLE * float(found.max()) if count > 1 else 0.0
+        return value((found - lost).clamp(min=0)) * (1 - _SUM), value(found + lost) * (1 + _SUM)
+
+
+@final
+class LineCurve(Curve):
+    """Of atoms or a Gaussian mixture on a line, by quadrature over `z = √γ x_0 + n` (`singtheory.mmse.line_rule`), each number with its error.
+
+    The information is the entropy of z less that of the noise, so that no rule over γ adds an error.
+
+    Raises:
+        InputError: for data off a line, and where their squares leave the range of float64.
+    """
+
+    method = "quadrature"
+
+    def __init__(self, law: Atoms | GaussianMixture) -> None:
+        if law.dim != 1:
+            raise InputError(f"data in {law.dim} dimensions: quadrature is for data on a line")
+        self._rule = LineRule(*_bumps(law))
+        self._trace = float(law.cov)
+        self._atoms = isinstance(law, Atoms)
+        self._known: dict[float, tuple[float, ...]] = {}
+
+    def __call__(self, snr: Tensor) -> Interval:
+        """`E C` and `−E C²`."""
+        found = self._integrals(snr)
+        return found.level, -found.square
+
+    def information(self, snr: Tensor) -> Tensor:
+        """`−E log q(z) − ½ log 2πe`, and between `½γ mmse(γ)` and that of a Gaussian where rounding leaves these: so near γ = 0."""
+        found = self._integrals(snr)
+        least, most = self._information_between(snr, found)
+        return torch.minimum(torch.maximum(found.entropy - _NOISE_ENTROPY, least), most)
+
+    def interval(self, snr: Tensor) -> Interval:
+        """Of `mmse(γ)`: truncation of the rule and rounding."""
+        found = self._integrals(snr)
+        return (found.level - found.errors[:, 0]).clamp(min=0), found.level + found.errors[:, 0]
+
+    def information_interval(self, snr: Tensor) -> Interval:
+        """Of `½∫_0^γ mmse`."""
+        found = self._integrals(snr)
+        least, most = self._information_between(snr, found)
+        value, error = found.entropy - _NOISE_ENTROPY, found.errors[:, 2]
+        return torch.maximum(value - error, least), torch.minimum(value + error, most)
+
+    def discretisation(self, snr: Tensor) -> Tensor:
+        """As a difference; where that has lost its digits in a short step, from `mmse′` at its start."""
+        least, most = self._step_intervals(snr)
+        found = self._integrals(snr)
+        gap = snr.diff()
+        parted = formula.discretisation(gap, found.level[:-1], 2 * self.information(snr).diff())
+        early = formula.kl_small_gap(gap, found.square[:-1])
+        value = torch.where(most - least < _step_errors(gap, found), early, parted)
+        return torch.minimum(torch.maximum(value, least), most)
+
+    def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
+        """Of the sum, from those of the steps."""
+        least, most = self._step_intervals(snr)
+        return float(least.sum()) * (1 - _SUM), float(most.sum()) * (1 + _SUM)
+
+    def _step_intervals(self, snr: Tensor) -> Interval:
+        """Of each step, (steps,): from the difference, from mmse that decreases, and for short steps of atoms from `mmse′` (B11)."""
+        check_snr(snr)
+        found, gap = self._integrals(snr), snr.diff()
+        level, information = found.level, self.information(snr)
+        value = formula.discretisation(gap, level[:-1], 2 * information.diff())
+        error = _step_errors(gap, found)
+        fall = level[:-1] - level[1:] + found.errors[:-1, 0] + found.errors[1:, 0]
+        least, most = (value - error).clamp(min=0), torch.minimum(value + error, gap / 2 * fall.clamp(min=0))
+        if self._atoms:
+            low, high = _short_step(self._rule.size**2 * gap)
+            square, off = found.square[:-1], found.errors[:-1, 1]
+            least = torch.maximum(least, low * formula.kl_small_gap(gap, (square - off).clamp(min=0)))
+            early = high * formula.kl_small_gap(gap, square + off)
+            most = torch.where(high < torch.inf, torch.minimum(most, early), most)  # ∞ · 0 says nothing
+        return torch.minimum(least, most), most
+
+    def _information_between(self, snr: Tensor, found: Integrals) -> Interval:
+        """What is known of the information without an entropy: mmse decreases, and a Gaussian of the same variance has the most."""
+        least = snr / 2 * (found.level - found.errors[:, 0]).clamp(min=0)
+        return least, torch.maximum(least, formula.gaussian_information(snr, self._trace, torch) * (1 + _SUM))
+
+    def _integrals(self, snr: Tensor) -> Integrals:
+        """Each γ is computed once, alone: no number depends on what else is asked for."""
+        asked = snr.tolist()
+        fresh = torch.tensor(sorted(set(asked) - self._known.keys()), dtype=torch.float64)
+        if len(self._known) + len(fresh) > _KEPT:
+            self._known.clear()
+            fresh = torch.tensor(sorted(set(asked)), dtype=torch.float64)
+        for part in fresh.split(_TOGETHER):
+            new = self._rule(part)
+            rows = torch.stack([new.level, new.square, new.entropy, *new.errors.unbind(1)], dim=1)
+            self._known.update(zip(part.tolist(), rows.tolist(), strict=True))
+        level, square, entropy, *errors = torch.tensor([self._known[g] for g in asked], dtype=torch.float64).unbind(1)
+        return Integrals(level, square, entropy, torch.stack(errors, dim=1))
+
+
+def _step_errors(gap: Tensor, found: Integrals) -> Tensor:
+    """Of the difference by which a step's cost is computed, (steps,)."""
+    level, entropy = found.errors[:, 0], found.errors[:, 2]
+    rounding = _SUM * (gap * found.level[:-1] + found.entropy[1:].abs() + found.entropy[:-1].abs() + 2)
+    return gap / 2 * level[:-1] + entropy[1:] + entropy[:-1] + rounding
+
+
+def _short_step(x: Tensor) -> Interval:
+    """Between what multiples of `(g²/4) E C²` a step's cost lies, `x = D²g`: within `kl_ratio_low` and `kl_ratio_high` (B11), without their cancellation.
+
+    `mmse″ = 2 E C³ − E κ²` lies between `−D² E C²` and `D²/2 E C²`, for `C ≤ D²/4` and the third cumulant `κ ≤ D C`.
+    """
+    return 1 - x / 6, torch.where(x <= 1, 1 + x / 3 + x * x / 9, torch.inf)
+
+
+def _bumps(law: Atoms | GaussianMixture) -> tuple[Tensor, Tensor, Tensor]:
+    """Centres, variances and weights of a law on a line, each (k,)."""
+    weights = law.weights.cpu()
+    if isinstance(law, Atoms):
+        return law.points[:, 0].cpu(), torch.zeros_like(weights), weights
+    means, covs = (torch.cat([getattr(c, name).flatten() for c in law.components]).cpu() for name in ("mean", "cov"))
+    return means, covs.clamp(min=0), weights
+
+
+def exact_curve(law: Law) -> Curve:
+    """The curve of a law for which no draws are needed. Raises `InputError` for atoms and mixtures off a line."""
+    if isinstance(law, Gaussian):
+        return GaussianCurve(law)
+    assert isinstance(law, Atoms | GaussianMixture)
+    return LineCurve(law)

@@ -1,0 +1,148 @@
+r"""How far a sampler's start is from the noised data `q_t`, in nats, and where it arrives (C5 to C7).
+
+**Two-sided for every law.** Let the start be a Gaussian S and `G_q = N(αμ, α²Σ + σ²I)` have the moments of `q_t`. Since `log(G_q/S)` is
+quadratic, `KL(q_t‖S) = KL(G_q‖S) + J` with `J = KL(q_t‖G_q) ≥ 0` the same for every start (B5). C5 bounds J: the mean start's KL is at
+most `½ γ tr Σ`. So what one start is better than another is exact (C6), and each KL lies between two numbers that need moments alone.
+
+The arrival is C7's, of the flow or of the reverse SDE, exact for Gaussian data, for any linear reading `⟨b, x_0⟩` such as the brightness.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from singtheory import formula
+from singtheory.errors import InputError
+from singtheory.law import Atoms
+from singtheory.start.starts import Components, all_components, flow_end
+
+End = Callable[[Tensor, Tensor, float, float, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""`start.flow_end` or `start.sde_end`."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and covariance of the data.
+
+    Attributes:
+        mean: `μ`, shape (d,).
+        components: all directions `φ_i` in which the data vary, with their standard deviations `√λ_i`; basis of shape (k, d).
+    """
+
+    mean: Tensor
+    components: Components
+
+    @classmethod
+    def of(cls, law: Atoms) -> "Moments":
+        """Those of finitely many points."""
+        return cls(law.mean, all_components(law))
+
+    @property
+    def eigenvalues(self) -> Tensor:
+        """`λ_i > 0`, decreasing, shape (k,)."""
+        return self.components.std**2
+
+
+@dataclass(frozen=True)
+class Start:
+    """A Gaussian start whose covariance has the eigenvectors of Σ.
+
+    Attributes:
+        mean: m, shape (d,).
+        std: standard deviation along each `φ_i`, shape (k,).
+        rest: standard deviation in all other directions.
+    """
+
+    mean: Tensor
+    std: Tensor
+    rest: float
+
+
+def from_noise(moments: Moments, std: float = 1.0) -> Start:
+    """`s x_1`, what samplers start from."""
+    return Start(torch.zeros_like(moments.mean), torch.full_like(moments.components.std, std), std)
+
+
+def from_mean(moments: Moments, alpha: float, sigma: float) -> Start:
+    """`α μ + σ x_1` (C6)."""
+    return from_matched(moments, 0, alpha, sigma)
+
+
+def from_matched(moments: Moments, rank: int, alpha: float, sigma: float) -> Start:
+    """The moment-matched start along the first `rank` directions (C7)."""
+    std = torch.full_like(moments.components.std, sigma)
+    std[:rank] = formula.marginal_var(alpha, sigma, moments.eigenvalues[:rank]) ** 0.5
+    return Start(alpha * moments.mean, std, sigma)
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """`low ≤ KL(q_t‖S) ≤ high`, in nats; low is exact for Gaussian data."""
+
+    low: float
+    high: float
+
+
+def initial_mismatch(moments: Moments, start: Start, alpha: float, sigma: float) -> Mismatch:
+    """Of a start at `(α_t, σ_t)`; see the module.
+
+    Raises:
+        InputError: for `σ = 0`, where `q_t` is the data themselves and infinitely far from any Gaussian.
+    """
+    if not sigma > 0:
+        raise InputError(f"sigma {sigma}: the data without noise are infinitely far from a Gaussian start")
+    snr = float(formula.snr(alpha, sigma))
+    low = _kl_gauss(moments, start, alpha, sigma)
+    trace = float(moments.eigenvalues.sum())
+    beyond = float(formula.kl_terminal_bound(snr, trace)) - _kl_gauss(
+        moments, from_mean(moments, alpha, sigma), alpha, sigma
+    )
+    return Mismatch(low, low + max(0.0, beyond))
+
+
+def _kl_gauss(moments: Moments, start: Start, alpha: float, sigma: float) -> float:
+    """`KL(G_q‖S) = ½ Σ (x − log(1 + x)) + ½ ‖αμ − m‖²` with `x = v/s² − 1`, the norm in units of S."""
+    basis, dim = moments.components.basis, len(moments.mean)
+    widened = formula.marginal_var(alpha, sigma, moments.eigenvalues) / start.std**2 - 1
+    other = torch.tensor(sigma**2 / start.rest**2 - 1, dtype=torch.float64, device=widened.device)
+    spread = formula.kl_gauss_term(1.0, widened, torch).sum()
+    spread = spread + (dim - len(basis)) * formula.kl_gauss_term(1.0, other, torch)
+    apart = alpha * moments.mean - start.mean
+    along = basis @ apart
+    off = apart - along @ basis
+    return float(spread + ((along / start.std).square().sum() + off.square().sum() / start.rest**2) / 2)
+
+
+def arrival(
+    moments: Moments,
+    start: Start,
+    alpha: float,
+    sigma: float,
+    reading: Tensor,
+    offset: float = 0.0,
+    end: End = flow_end,
+) -> tuple[float, float]:
+    """Mean and standard deviation of `⟨b, x_0⟩ + offset` where a sampler takes the start, for Gaussian data and many steps (C7).
+
+    Args:
+        moments: of the data.
+        start: at `(α_t, σ_t)`.
+        alpha: `α_t`.
+        sigma: `σ_t > 0`.
+        reading: b, shape (d,); that of brightness is `(1, …, 1)/d`.
+        offset: added to the mean.
+        end: where the sampler carries means and variances: the flow's, or that of the reverse SDE.
+    """
+    basis = moments.components.basis
+    along = basis @ reading
+    end_mean, end_var = end(basis @ start.mean, start.std**2, alpha, sigma, basis @ moments.mean, moments.eigenvalues)
+    still = reading - along @ basis  # where the data do not vary, a sampler ends at their mean
+    return float(along @ end_mean + still @ moments.mean + offset), float((along**2 @ end_var).sqrt())
+
+
+def reading_moments(moments: Moments, reading: Tensor, offset: float = 0.0) -> tuple[float, float]:
+    """Mean and standard deviation of `⟨b, x_0⟩ + offset` in the data."""
+    along = moments.components.basis @ reading
+    return float(reading @ moments.mean + offset), float((along**2 @ moments.eigenvalues).sqrt())

@@ -1,0 +1,80 @@
+"""The prediction that a network's answer implies, on networks trained for a moment."""
+
+import pytest
+import torch
+from diffusers import UNet2DModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+
+from singdiffusion.base.prediction import implied_prediction
+from tests.singdiffusion import tiny
+
+
+def trained(unet, target):
+    """To answer noise at the last timestep with `target(x)`."""
+    torch.manual_seed(0)
+    optimiser = torch.optim.Adam(unet.parameters(), lr=1e-2)
+    for _ in range(120):
+        x = torch.randn(8, *tiny.LATENTS)
+        states = torch.zeros(8, 77, unet.config.cross_attention_dim)
+        added = {"text_embeds": torch.zeros(8, tiny.TEXT_WIDTH), "time_ids": torch.zeros(8, 6)}
+        answer = unet(x, 999, encoder_hidden_states=states, added_cond_kwargs=added).sample
+        optimiser.zero_grad()
+        (answer - target(x)).square().mean().backward()
+        optimiser.step()
+    return unet.eval()
+
+
+@pytest.mark.parametrize("make", [tiny.stable_diffusion, tiny.stable_diffusion_xl])
+def test_a_network_of_epsilon_gives_its_input_back(make):
+    found = implied_prediction(trained(make().unet, lambda x: x), 1000)
+    assert found is not None and found.prediction == "epsilon" and found.correlation > 0.9
+
+
+def test_a_network_of_v_does_not():
+    picture = torch.linspace(-1, 1, 256).reshape(tiny.LATENTS)
+    found = implied_prediction(trained(tiny.stable_diffusion().unet, lambda x: 0.068 * x - picture), 1000)
+    assert found is not None and found.prediction == "v_prediction or sample"
+
+
+def test_networks_that_take_more_are_not_asked():
+    assert implied_prediction(tiny.stable_diffusion_inpaint(in_channels=9).unet, 1000) is None
+    assert implied_prediction(tiny.animatediff().unet, 1000) is None
+    assert (
+        implied_prediction(
+            UNet2DModel(
+                sample_size=8,
+                block_out_channels=(32, 32),
+                down_block_types=("DownBlock2D",) * 2,
+                up_block_types=("UpBlock2D",) * 2,
+            ),
+            1000,
+        )
+        is None
+    )
+
+
+def test_it_is_asked_at_the_last_step_of_training():
+    unet, told = tiny.stable_diffusion().unet, []
+    unet.register_forward_pre_hook(lambda _, args: told.append(args[1]))
+    implied_prediction(unet, 500)
+    assert told == [499]
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.95, "epsilon"), (0.7, None), (0.3, "v_prediction or sample")])
+def test_answers_between_are_left_open(share, expected):
+    """A network that gives back a share of its input and noise of its own for the rest."""
+    unet = tiny.stable_diffusion().unet
+
+    def answer(_, args, __):
+        own = torch.randn(args[0].shape, generator=torch.Generator().manual_seed(5))
+        return UNet2DConditionOutput(sample=share * args[0] + (1 - share**2) ** 0.5 * own)
+
+    unet.register_forward_hook(answer)
+    assert implied_prediction(unet, 1000).prediction == expected
+
+
+def test_the_network_is_not_changed_and_the_answer_repeats():
+    unet = tiny.stable_diffusion().unet
+    before = {name: weight.clone() for name, weight in unet.state_dict().items()}
+    assert implied_prediction(unet, 1000) == implied_prediction(unet, 1000)
+    assert all(torch.equal(weight, before[name]) for name, weight in unet.state_dict().items())

@@ -1,0 +1,188 @@
+"""Brightness of what pipelines draw, on tiny models of the real classes and on the package's own model."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from singdiffusion import SingDiffusion, demonstrator, load_average
+from singdiffusion.average.table import AverageTable
+from singdiffusion.cli import app
+from singdiffusion.evaluation import brightness as room
+from singdiffusion.evaluation.brightness import Brightness, brightness, committed, control_of
+from singdiffusion.evaluation.coco import Metrics, captioned, curve
+from singtheory import InputError
+from tests.singdiffusion import tiny
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def table(prompt="a"):
+    images = torch.randn(4, *tiny.LATENTS, generator=torch.Generator().manual_seed(0))
+    return AverageTable.from_images({prompt: images}, rank=1, scaling_factor=0.18215)
+
+
+def given(pipe):
+    return {"image": Image.new("RGB", (16, 16))} if "ControlNet" in type(pipe).__name__ else {}
+
+
+@pytest.mark.parametrize("make", [tiny.stable_diffusion, tiny.stable_diffusion_xl, tiny.stable_diffusion_controlnet])
+def test_every_prompt_and_start_of_the_classes(make):
+    pipe = make()
+    average = (
+        table()
+        if "XL" not in type(pipe).__name__
+        else AverageTable.from_images(
+            {"a": torch.randn(4, *tiny.LATENTS)}, rank=1, scaling_factor=pipe.vae.config.scaling_factor
+        )
+    )
+    starts = {"noise": None, "matched": SingDiffusion(average, start="matched")}
+    rows = list(brightness(pipe, starts, ["a"], images=3, steps=2, guidance=2.0, batch=2, **given(pipe)))
+    assert [(row.prompt, row.start, len(row.levels)) for row in rows] == [("a", "noise", 3), ("a", "matched", 3)]
+    assert rows[0].levels != rows[1].levels
+    again = list(brightness(pipe, {"noise": None}, ["a"], images=3, steps=2, guidance=2.0, batch=3, **given(pipe)))
+    assert again[0].levels == pytest.approx(rows[0].levels, abs=0.2)  # whatever the batch
+
+
+def test_intervals_cover_the_mean_of_new_images():
+    chance, hits = torch.Generator().manual_seed(0), 0
+    for _ in range(300):
+        levels = 100 + 20 * torch.randn(32, generator=chance)
+        low, high = Brightness("a", "noise", tuple(levels[:16].tolist())).interval(0.9, again=16)
+        hits += low <= float(levels[16:].mean()) <= high
+    assert 255 <= hits <= 292  # 0.9 of 300 and a little for rounding
+
+
+def test_the_committed_table_is_compared(tmp_path):
+    told = {"steps": 25, "guidance": 1.0, "scheduler": "DDIMScheduler"}
+    row = Brightness("a", "noise", (10.0, 12.0, 11.0, 9.0))
+    (tmp_path / "table.json").write_text(json.dumps(told | {"rows": [row.to_json()]}))
+    assert committed([row], told, tmp_path / "table.json") == []
+    [odd] = committed([Brightness("a", "noise", (90.0, 92.0))], told, tmp_path / "table.json") or [""]
+    assert "91.0, not within" in odd
+    assert committed([row], told | {"steps": 50}, tmp_path / "table.json") is None
+    assert committed([Brightness("b", "noise", (1.0, 2.0))], told, tmp_path / "table.json") is None
+    assert committed([row], told, tmp_path / "none.json") is None
+
+
+def test_a_control_needs_its_image(tmp_path):
+    assert control_of(None, None, torch.float32).parts == {}
+    with pytest.raises(InputError, match="give both"):
+        control_of("somewhere", None, torch.float32)
+    with pytest.raises(InputError, match="cannot be loaded"):
+        control_of(str(tmp_path), tmp_path / "missing.png", torch.float32)
+
+
+def test_the_command_on_stored_models(tmp_path):
+    tiny.stable_diffusion().save_pretrained(tmp_path / "base")
+    tiny._controlnet().save_pretrained(tmp_path / "controlnet")
+    table(room.PROMPTS[0]).save_pretrained(tmp_path / "module")
+    Image.new("RGB", (16, 16)).save(tmp_path / "control.png")
+    found = run(
+        "evaluate", "brightness", room.PROMPTS[0], "--base", tmp_path / "base", "--module", tmp_path / "module",
+        "--controlnet", tmp_path / "controlnet", "--control", tmp_path / "control.png", "--starts", "noise,mean,matched",
+        "--images", 2, "--steps", 2, "--json", tmp_path / "found.json",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    told = json.loads((tmp_path / "found.json").read_text())
+    assert {"version", "seed", "command", "device"} <= set(told)
+    assert [row["start"] for row in told["rows"]] == ["noise", "mean", "matched"]
+    assert f"{told['rows'][0]['mean']:.1f}" in found.stdout
+
+
+def test_the_packages_own_model_is_as_small_as_it_says():
+    def count(folder):
+        from safetensors import safe_open
+
+        with safe_open(next(folder.glob("*.safetensors")), framework="pt") as file:
+            assert {str(file.get_slice(name).get_dtype()) for name in file.keys()} <= {"F16", "F32"}  # noqa: SIM118
+            return sum(torch.Size(file.get_slice(name).get_shape()).numel() for name in file.keys())  # noqa: SIM118
+
+    assert count(demonstrator.PIPELINE / "unet") <= 7_000_000
+    assert count(demonstrator.PIPELINE / "text_encoder") <= 1_500_000
+    assert count(demonstrator.AVERAGE) <= 1_000_000
+    assert sum(file.stat().st_size for file in demonstrator.FOLDER.rglob("*") if file.is_file()) <= 20e6
+    for card in (demonstrator.PIPELINE, demonstrator.AVERAGE):
+        words = (card / "README.md").read_text(encoding="utf-8")
+        assert "cc-by-sa-4.0" in words and "OpenMoji" in words and "/tmp" not in words
+    assert load_average(demonstrator.AVERAGE).rank == 48
+
+
+def test_black_is_black_with_the_packages_own_model(tmp_path):
+    found = run(
+        "sample",
+        "solid black background",
+        "--steps",
+        4,
+        "--out",
+        tmp_path / "album",
+        "--device",
+        "cpu",
+    )
+    assert found.exit_code == 0, found.output
+    told = json.loads((tmp_path / "album" / "result.json").read_text())
+    [row] = told["images"]
+    assert (told["start"], told["guidance"]) == ("matched", 1.5)
+    assert row["brightness"] < 8 < 12 < row["brightness_from_noise"]
+
+
+class Counting:
+    """Has what torchmetrics' metrics have, and counts."""
+
+    def __init__(self):
+        self.real, self.images, self.texts = [], [], []
+
+    def update(self, images, texts=None, real=None):
+        (self.real if real else self.images).append(images.float().mean())
+        self.texts.append(texts)
+
+    def compute(self):
+        return torch.stack(self.images).mean()
+
+    def reset(self):
+        self.images, self.texts = [], []
+
+
+@pytest.mark.parametrize("make", [tiny.stable_diffusion, tiny.stable_diffusion_xl])
+def test_the_coco_protocol_draws_every_caption_at_every_weight(make):
+    pipe, metrics = make(), Metrics(Counting(), Counting())
+    average = AverageTable.from_images(
+        {"a": torch.randn(4, *tiny.LATENTS), "b": torch.randn(4, *tiny.LATENTS)},
+        scaling_factor=pipe.vae.config.scaling_factor,
+    )
+    starts = {"noise": None, "mean": SingDiffusion(average)}
+    real = [torch.zeros(3, 16, 16, dtype=torch.uint8)] * 2
+    points = list(curve(pipe, starts, ["a", "b"], real, metrics, (1.0, 3.0), steps=2))
+    assert [(point.start, point.guidance, point.n) for point in points] == [
+        ("noise", 1.0, 2), ("mean", 1.0, 2), ("noise", 3.0, 2), ("mean", 3.0, 2)
+    ]  # fmt: skip
+    assert len(metrics.fid.real) == 2 and len({point.fid for point in points}) == 4
+
+
+def test_captioned_photographs(tmp_path):
+    for k in range(3):
+        Image.new("RGB", (4, 6), (k, 0, 0)).save(tmp_path / f"{k}.png")
+    lines = [json.dumps({"file_name": f"{k}.png", "text": f"picture {k}"}) for k in range(3)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    captions, images = captioned(str(tmp_path), 2)
+    real = list(images)
+    assert captions == ["picture 0", "picture 1"] and [image.shape for image in real] == [(3, 6, 4)] * 2
+    assert int(real[1][0, 0, 0]) == 1
+
+
+def test_missing_metrics_are_one_line(tmp_path):
+    try:
+        import torchvision  # noqa: F401
+        from torchmetrics.image.fid import FrechetInceptionDistance  # noqa: F401
+    except (ImportError, RuntimeError):
+        found = run("evaluate", "coco", tmp_path, "--base", tmp_path)
+        assert found.exit_code == 2 and "[eval]" in found.stderr.splitlines()[-1]
+
+
+def test_the_committed_table_is_that_of_the_packages_weights():
+    """Weights that are trained again need it drawn again."""
+    assert json.loads(room.TABLE.read_text(encoding="utf-8"))["weights"] == room.fingerprint()

@@ -1,0 +1,416 @@
+"""Diagnoses against what real pipelines do, and advice that mends what it names."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from singdiffusion.base.checkpoint import Checkpoint
+from singdiffusion.base.prediction import Implied
+from singdiffusion.evaluation.data_statistics import read
+from singdiffusion.evaluation.diagnose import diagnose
+from singdiffusion.evaluation.findings import verdict
+from singtheory import Atoms, InputError
+from singtheory.data.images import digit_pictures
+from singtheory.data.sources import Data, digits, digits_images
+from singtheory.schedule.schedules import STABLE_DIFFUSION
+from singtheory.start.mismatch import Moments, arrival, from_matched, reading_moments
+from singtheory.start.starts import sde_end
+from tests.singdiffusion import tiny
+
+ZERO, TRAILING = {"rescale_betas_zero_snr": True}, {"timestep_spacing": "trailing"}
+
+
+def checkpoint(kind="DDIMScheduler", **settings):
+    return Checkpoint("config", {"_class_name": kind, "clip_sample": False} | STABLE_DIFFUSION | settings, None)
+
+
+def pictures():
+    found = digit_pictures(digits_images()[::20], 16, 3)
+    images = found.images(found.law.points).permute(0, 2, 3, 1)
+    return Data(Atoms(images.flatten(1)), "pictures", (16, 16, 3))
+
+
+@pytest.mark.parametrize(
+    "kind", ["DDIMScheduler", "DDPMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler", "LCMScheduler"]
+)
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("zero", [True, False])
+def test_inf_is_foretold(kind, prediction, zero):
+    """Against the latents after the first step of a real pipeline."""
+    settings = TRAILING | {"prediction_type": prediction, "rescale_betas_zero_snr": zero}
+    found = diagnose(checkpoint(kind, **settings), steps=4)
+    pipe, after = tiny.stable_diffusion(checkpoint(kind, **settings).scheduler()), []
+
+    def keep(_, step, __, given):
+        after.append(given["latents"].clone())
+        return given
+
+    pipe(
+        "a cat",
+        num_inference_steps=4,
+        height=16,
+        width=16,
+        output_type="latent",
+        generator=torch.Generator().manual_seed(0),
+        callback_on_step_end=keep,
+    )
+    assert found.now.first.finite == bool(torch.isfinite(after[0]).all())
+    told = " ".join(finding.sentence for finding in verdict(found))
+    assert ("pairs epsilon-prediction with zero terminal SNR" in told) == (zero and prediction == "epsilon")
+
+
+def test_ddim_with_epsilon_and_zero_snr_divides_by_zero_and_the_advice_mends_it():
+    lying = checkpoint(**ZERO, **TRAILING)
+    found = diagnose(lying)
+    assert not found.now.first.finite and found.now.first.epsilon_gain == math.inf
+    assert "Inf or NaN" in verdict(found)[0].sentence
+
+
+MENDABLE = [
+    *(
+        {
+            "_class_name": kind,
+            "prediction_type": prediction,
+            "timestep_spacing": spacing,
+            "rescale_betas_zero_snr": zero,
+        }
+        for kind in (
+            "DDIMScheduler",
+            "EulerDiscreteScheduler",
+            "DPMSolverMultistepScheduler",
+            "HeunDiscreteScheduler",
+            "PNDMScheduler",
+        )
+        for prediction in ("epsilon", "v_prediction")
+        for spacing in ("leading", "trailing")
+        for zero in (True, False)
+    ),
+    {"_class_name": "DDPMScheduler", "beta_schedule": "squaredcos_cap_v2", "timestep_spacing": "trailing"},
+]
+
+
+@pytest.mark.parametrize("config", MENDABLE, ids=lambda config: "-".join(str(value) for value in config.values()))
+def test_advice_mends_what_it_names(config):
+    """Each line that is advised, run on a pipeline and diagnosed again: what it was for is gone, and nothing breaks."""
+    broken = checkpoint(**config)
+    for finding in verdict(diagnose(broken)):
+        if not any("pipe.scheduler" in line for line in finding.code):
+            continue
+        pipe = tiny.stable_diffusion(broken.scheduler())
+        exec("\n".join(finding.code), {"pipe": pipe})
+        kind = type(pipe.scheduler).__name__
+        again = diagnose(Checkpoint("mended", {**pipe.scheduler.config, "_class_name": kind}, None))
+        assert again.now.first.finite
+        assert finding.sentence not in [other.sentence for other in verdict(again)]
+        if again.prediction == "epsilon":
+            assert not again.now.zero_snr
+
+
+def test_no_model_of_epsilon_is_sent_to_zero_snr():
+    for config in MENDABLE:
+        if config.get("prediction_type", "epsilon") == "epsilon":
+            code = [line for finding in verdict(diagnose(checkpoint(**config))) for line in finding.code]
+            assert not any("rescale_betas_zero_snr=True" in line for line in code)
+
+
+def test_cosine_betas_are_not_taken_for_zero_snr():
+    found = diagnose(checkpoint("DDPMScheduler", beta_schedule="squaredcos_cap_v2", **TRAILING))
+    assert not found.now.zero_snr and found.now.first.epsilon_gain > 1e4
+    assert [finding.code for finding in verdict(found)] == [[], []]
+    assert "hardly a gap" in verdict(found)[0].sentence
+    lying = diagnose(checkpoint("HeunDiscreteScheduler", beta_schedule="squaredcos_cap_v2", **ZERO))
+    assert not lying.now.zero_snr and lying.implied_terminal_snr > 0
+
+
+def test_a_start_in_the_middle_is_told():
+    found = diagnose(checkpoint(), steps=1)
+    assert found.now.first.snr > 100
+    assert "nearly done" in verdict(found)[0].sentence and "trailing" in verdict(found)[0].code[-1]
+
+
+def test_first_step_of_stable_diffusion():
+    found = diagnose(checkpoint())
+    first = found.now.first
+    assert (first.timestep, found.now.spacing, found.now.zero_snr) == (981, "leading", False)
+    assert (first.alpha, first.sigma) == pytest.approx((0.0760, 0.9971), abs=1e-4)  # facts
+    assert first.epsilon_gain == pytest.approx(first.sigma / first.alpha)
+    assert found.terminal_snr == pytest.approx(0.00468, abs=1e-5) == found.implied_terminal_snr
+    assert [(o.start, o.spacing, o.zero_snr) for o in found.options] == [
+        ("noise", "leading", False),
+        ("noise", "trailing", False),
+        ("noise", "trailing", True),
+    ]
+    assert diagnose(checkpoint(), spacing="linspace").now.first.timestep == 999
+    assert diagnose(checkpoint(), steps=10).now.first.timestep == 901
+
+
+def test_sigma_schedulers_start_from_what_the_network_sees():
+    """Leading Euler draws its noise for √(σ² + 1), trailing for σ: the network sees N(0, 1) or N(0, σ_t²)."""
+    assert diagnose(checkpoint("EulerDiscreteScheduler"), spacing="leading").now.first.start_std == pytest.approx(1)
+    trailing = diagnose(checkpoint("EulerDiscreteScheduler", **TRAILING)).now.first
+    assert trailing.start_std == pytest.approx(trailing.sigma, abs=1e-6) and trailing.sigma < 0.998
+
+
+def test_zero_snr_that_is_skipped_and_zero_snr_that_is_reached():
+    skipped = diagnose(checkpoint(**ZERO, prediction_type="v_prediction"))
+    assert skipped.terminal_snr == 0 and skipped.now.first.alpha > 0
+    [finding] = [finding for finding in verdict(skipped) if "skipped" in finding.sentence]
+    assert 'timestep_spacing="trailing"' in finding.code[-1]
+    reached = diagnose(checkpoint(**ZERO, **TRAILING, prediction_type="v_prediction"))
+    assert reached.now.first.snr == 0 and [f.code for f in verdict(reached)] == [[]]
+    euler = diagnose(checkpoint("EulerDiscreteScheduler", **ZERO, **TRAILING, prediction_type="v_prediction"))
+    assert euler.now.first.snr == 0  # though it holds 2⁻²⁴
+
+
+def test_a_class_that_does_not_read_the_field_is_told():
+    found = diagnose(checkpoint("HeunDiscreteScheduler", **ZERO))
+    assert (found.terminal_snr, found.implied_terminal_snr) == (0, pytest.approx(0.00468, abs=1e-5))
+    assert any("does not read rescale_betas_zero_snr" in finding.sentence for finding in verdict(found))
+
+
+def flow_of(steps, name="FlowMatchEulerDiscreteScheduler", **config):
+    found = diagnose(Checkpoint("flow", {"_class_name": name, **config}, None), steps)
+    assert found.flow and not found.options and found.flows is not None
+    return found, found.flows
+
+
+def test_a_flow_has_no_gap_and_a_first_step_that_narrows():
+    """By hand: shift 1 and 4 steps go from σ = 1 to .667, where the first step keeps `1/√(1 + γλ)`, of λ = 1700 .0485 (F2)."""
+    found, flow = flow_of(4)
+    gap, grid, kept = verdict(found)
+    assert "no gap" in gap.sentence and not gap.code
+    assert "sigma 1 to 0.667" in grid.sentence
+    assert flow.now.first[0] == pytest.approx((1 + (0.333 / 0.667) ** 2 * 1700) ** -0.5, rel=1e-4)
+    assert "first step matched 100%" in kept.sentence and "attach(pipe)" in kept.code[-1]
+
+
+def test_the_options_of_a_flow_are_the_cosine_law():
+    """Euler: a product of cosines; matched without the first; corrected only the last step is short (F1)."""
+    _, flow = flow_of(10, shift=3.0)
+    scheduler = Checkpoint("flow", {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}, None).scheduler()
+    scheduler.set_timesteps(10)
+    lam = torch.tensor(flow.eigenvalues, dtype=torch.float64)
+    sigmas = scheduler.sigmas.double()[:, None]
+    angles = torch.atan2((1 - sigmas) * lam.sqrt(), sigmas)
+    cosines = torch.cos(angles.diff(dim=0))
+    by_name = {option.name: torch.tensor(option.end, dtype=torch.float64) for option in flow.options}
+    torch.testing.assert_close(by_name["as it is"], cosines.prod(dim=0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(by_name["first step matched"], cosines[1:].prod(dim=0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(by_name["all but the last corrected"], cosines[-1], rtol=1e-4, atol=1e-5)
+    assert by_name.keys() == {*by_name} | {"twice the steps", "twice the shift"}
+
+
+def test_a_flow_that_shifts_by_tokens_and_one_that_draws_noise():
+    _, flow = flow_of(4, use_dynamic_shifting=True)
+    assert flow.mu == pytest.approx(1.15) and flow.configured_shift is None
+    _, flow = flow_of(4, stochastic_sampling=True)
+    assert all("corrected" not in option.name for option in flow.options)
+    assert flow.options[1].first == pytest.approx([1.0] * len(flow.eigenvalues), rel=1e-4)
+
+
+def test_a_flow_of_distilled_models_gets_no_advice():
+    found, _ = flow_of(4, "FlowMatchLCMScheduler")
+    assert "learned their steps" in verdict(found)[-1].sentence
+    assert not any(finding.code for finding in verdict(found))
+
+
+def test_edm_has_no_betas_and_no_spacing():
+    found = diagnose(Checkpoint("edm", {"_class_name": "EDMEulerScheduler"}, None))
+    assert found.terminal_snr is None and found.now.spacing is None
+    assert found.now.first.snr == pytest.approx(1 / 80**2, rel=1e-3)
+    assert found.now.first.epsilon_gain is None
+    unet = tiny.stable_diffusion().unet
+    assert diagnose(Checkpoint("edm", {"_class_name": "EDMEulerScheduler"}, None), unet=unet).implied is None
+    with pytest.raises(InputError, match="grid of its own"):
+        diagnose(Checkpoint("edm", {"_class_name": "EDMEulerScheduler"}, None), spacing="leading")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"steps": 0}, "steps 0: the model was trained with 1000"),
+        ({"steps": -1}, "take 1 to 1000"),
+        ({"steps": 1001}, "take 1 to 1000"),
+        ({"spacing": "trialing"}, "did you mean trailing"),
+    ],
+)
+def test_settings_out_of_range(options, words):
+    with pytest.raises(InputError, match=words):
+        diagnose(checkpoint(), **options)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"trained_betas": [math.nan] * 1000}, "config: alpha_bars must decrease"),
+        ({"beta_end": 2.0}, "config: alpha_bars must decrease"),
+        ({"beta_start": -0.1, "beta_schedule": "linear"}, "config: alpha_bars must decrease"),
+        ({"prediction_type": "noise"}, "first step fails"),
+        ({"steps_offset": "a"}, "config"),
+        ({"steps_offset": None}, "config"),
+        ({"beta_start": [0.1]}, "config"),
+    ],
+)
+def test_lying_configs(settings, words):
+    with pytest.raises(InputError, match=words):
+        diagnose(checkpoint(**settings))
+
+
+def test_a_scheduler_that_is_not_known_to_start_at_noise():
+    with pytest.raises(InputError, match="config: IPNDMScheduler"):
+        diagnose(checkpoint("IPNDMScheduler"))
+
+
+def test_brightness_of_pixels_is_pulled_and_narrowed_as_c7_says():
+    """32×32 RGB would give .31 (facts: .32 by the law for the constant image alone); 16×16 is milder by d."""
+    found = diagnose(checkpoint(), reading=read(pictures()))
+    by_name = {option.start: option for option in reversed(found.options)}
+    mean, std = found.reading.data
+    brightness = (pictures().law.points.mean(dim=1) + 1) * 127.5
+    assert (mean, std) == pytest.approx((float(brightness.mean()), float(brightness.std(correction=0))))
+    assert by_name["noise"].std / std < 0.65 and by_name["mean"].std / std < 0.65
+    assert by_name["mean"].mean == pytest.approx(mean) and 127.5 < by_name["noise"].mean < mean - 0.5
+    assert by_name["matched (rank 1)"].std == pytest.approx(std, rel=0.02)
+    nats = [by_name[name].nats_low for name in ("noise", "mean", "matched (rank 1)", "matched (rank 8)")]
+    assert nats == sorted(nats, reverse=True)
+    assert all(option.nats_low <= option.nats_high for option in found.options)
+    [narrowed] = [f for f in verdict(found) if "of the spread" in f.sentence]
+    assert "rank=1" in narrowed.code[-1]
+    assert f"{by_name['noise'].std / std:.0%} of the spread" in narrowed.sentence
+    assert f"takes noise to {by_name['noise'].mean:.1f} ± {by_name['noise'].std:.1f}" in narrowed.sentence
+    [nearer] = [f for f in verdict(found) if "nearer" in f.sentence]
+    assert f"the matched (rank 1) start is {nats[0] - nats[2]:.3g} nearer" in nearer.sentence
+
+
+def test_a_start_that_is_farther_is_called_so():
+    """C6 can be negative: of centred data the widened noise hides some spread."""
+    centred = torch.randn(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    reading = read(Data(Atoms(centred - centred.mean(dim=0)), "centred", None))
+    found = diagnose(checkpoint(), reading=reading)
+    assert found.now.nats_low < found.options[1].nats_low
+    told = verdict(found)
+    assert any("the mean start is" in f.sentence and "farther" in f.sentence for f in told)
+    assert not any(f.code for f in told)
+
+
+@pytest.mark.parametrize(("kind", "stochastic"), [("DDIMScheduler", False), ("DDPMScheduler", True)])
+def test_arrival_of_samplers_on_gaussian_data(kind, stochastic):
+    """A real scheduler with the exact denoiser of N(μ, λ), 500 trailing steps; the flow keeps less of the spread than an ancestral sampler."""
+    mean, eigenvalue, count = -12.0, 900.0, 4000
+    points = torch.tensor([[mean - 30.0], [mean + 30.0]], dtype=torch.float64)  # of that mean and variance
+    found = diagnose(
+        checkpoint(kind, **TRAILING, variance_type="fixed_small"), 500, reading=read(Data(Atoms(points), "two", None))
+    )
+    assert found.now.first.stochastic == stochastic
+    scheduler = checkpoint(kind, **TRAILING, variance_type="fixed_small").scheduler()
+    scheduler.set_timesteps(500)
+    torch.manual_seed(0)
+    x = torch.randn(count, 1, dtype=torch.float64)
+    for t in scheduler.timesteps:
+        bar = float(scheduler.alphas_cumprod[t])
+        x_hat = mean + bar**0.5 * eigenvalue / (bar * eigenvalue + 1 - bar) * (x - bar**0.5 * mean)
+        x = scheduler.step((x - bar**0.5 * x_hat) / (1 - bar) ** 0.5, t, x).prev_sample
+    sign = float(torch.sign(found.reading.direction[0]))
+    assert found.now.mean * sign == pytest.approx(float(x.mean()), abs=0.06 * 30)
+    assert found.now.std == pytest.approx(float(x.std()), rel=0.05)
+
+
+def test_arrival_of_an_ancestral_sampler_is_the_posterior_draw():
+    """From the exact law of x_t its end is the data's own."""
+    law = digits().law
+    moments = Moments.of(law)
+    reading = torch.linspace(-1, 1, 64, dtype=torch.float64)
+    whole = from_matched(moments, 64, 0.3, 0.954)
+    assert arrival(moments, whole, 0.3, 0.954, reading, 0.0, sde_end) == pytest.approx(
+        reading_moments(moments, reading)
+    )
+
+
+def test_points_are_read_along_their_first_direction():
+    found = read(Data(Atoms(torch.randn(50, 3, dtype=torch.float64) * torch.tensor([1.0, 9.0, 1.0])), "points", None))
+    assert (found.name, found.space) == ("first principal direction", "points")
+    assert abs(float(found.direction[1])) > 0.9
+    for count, value in [(4, 1.0), (5, 0.1), (7, -1.0), (9, 1e3 / 3)]:
+        with pytest.raises(InputError, match="all points are equal"):
+            read(Data(Atoms(torch.full((count, 3), value, dtype=torch.float64)), "points", None))
+
+
+def test_of_too_many_points_an_even_choice_is_read(monkeypatch):
+    monkeypatch.setattr("singdiffusion.evaluation.data_statistics.LARGEST", 10)
+    points = torch.arange(100, dtype=torch.float64)[:, None] + torch.randn(100, 20, dtype=torch.float64)
+    found = read(Data(Atoms(points), "points", None))
+    assert found.points == 10 and float(found.moments.mean.mean()) == pytest.approx(49.5, abs=2)
+
+
+def test_latents_read_brightness_by_their_channel_means():
+    """Moments are those of the encoded images, and the reading gives their brightness back."""
+    vae, data = tiny.stable_diffusion().vae, pictures()
+    found = read(data, vae)
+    assert (found.space, found.points, len(found.moments.mean)) == ("latents", len(data.law.points), 256)
+    brightness = (data.law.points.mean(dim=1) + 1) * 127.5
+    assert found.data[0] == pytest.approx(float(brightness.mean()), rel=1e-4)
+    assert 0.9 < found.explained < 0.999
+    assert found.spread == pytest.approx(float(brightness.std(correction=0)), rel=1e-4)
+    assert found.data[1] == pytest.approx(found.spread * found.explained**0.5, rel=1e-3)
+    told = [finding.sentence for finding in verdict(diagnose(checkpoint(), reading=found))]
+    assert any(f"R² {found.explained:.2f}; as it is, ± {found.spread:.1f}" in sentence for sentence in told)
+
+
+def test_weights_are_those_of_the_fit():
+    """Two kinds of pictures, one of them weighed down to nothing: the fit is that of the other."""
+    vae, data = tiny.stable_diffusion().vae, pictures()
+    count = len(data.law.points)
+    first = torch.arange(count) < count // 3
+    weighted = Atoms(data.law.points, torch.where(first, 1.0, 1e-9).double())
+    alone = read(Data(Atoms(data.law.points[first]), "some", (16, 16, 3)), vae)
+    found = read(Data(weighted, "weighted", (16, 16, 3)), vae)
+    torch.testing.assert_close(
+        found.direction, alone.direction, rtol=1e-2, atol=1e-2 * float(alone.direction.abs().max())
+    )
+
+
+def test_black_images_through_a_vae():
+    data = Data(Atoms(torch.full((5, 768), -1.0, dtype=torch.float64)), "black", (16, 16, 3))
+    found = diagnose(checkpoint(), reading=read(data, tiny.stable_diffusion().vae))
+    assert len(found.reading.moments.eigenvalues) == 0 and found.now.nats_low > 0
+
+
+def test_one_black_image():
+    data = Data(Atoms(torch.full((1, 64), -1.0, dtype=torch.float64)), "black", (8, 8))
+    found = diagnose(checkpoint(), reading=read(data))
+    assert found.now.mean == pytest.approx(0, abs=1e-9) and found.now.std == 0
+    assert found.now.nats_low == pytest.approx(found.now.nats_high)
+    assert [option.start for option in found.options[:2]] == ["noise", "mean"]
+    assert any("brightness is 0.0" in finding.sentence for finding in verdict(found))
+
+
+def test_the_networks_word_is_set_against_the_config():
+    for implied, prediction, wanted in [
+        (Implied("epsilon", 0.99), "v_prediction", 'prediction_type="epsilon"'),
+        (Implied("v_prediction or sample", 0.1), "epsilon", 'prediction_type="v_prediction"'),
+        (Implied("v_prediction or sample", 0.1), "sample", None),
+        (Implied("epsilon", 0.99), "epsilon", None),
+        (Implied(None, 0.7), "epsilon", None),
+    ]:
+        plain = diagnose(checkpoint(prediction_type=prediction))
+        found = [f for f in verdict(type(plain)(**(vars(plain) | {"implied": implied}))) if "answers" in f.sentence]
+        assert [f.code[-1].split("config, ")[1].rstrip(")") for f in found] == ([wanted] if wanted else [])
+
+
+def test_of_a_pipeline_vae_and_network_are_asked():
+    pipe = tiny.stable_diffusion()
+    found = diagnose(checkpoint(), vae=pipe.vae, unet=pipe.unet)
+    assert found.implied is not None and set(found.vae) == {"black", "grey", "white"}
+    assert any(f"The VAE gives black as {found.vae['black']:.1f}" in finding.sentence for finding in verdict(found))
+    good = type(found)(**(vars(found) | {"vae": {"black": 1.9, "grey": 60.0, "white": 253.1}}))
+    assert not any("VAE" in finding.sentence for finding in verdict(good))
+
+
+def test_json_is_plain(tmp_path):
+    found = diagnose(checkpoint(**ZERO, **TRAILING), reading=read(digits()))
+    told = json.loads(json.dumps(found.to_json()))
+    assert told["terminal_snr"] == {"configured": 0.0, "implied": 0.0}
+    assert told["reading"]["points"] == 1797 and np.isclose(told["options"][0]["nats_low"], 0)

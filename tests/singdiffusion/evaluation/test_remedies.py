@@ -1,0 +1,156 @@
+"""What diagnose expects to arrive, beside the law of the steps, and remedies that bring what they say."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from singdiffusion.base.checkpoint import Checkpoint
+from singdiffusion.cli import app
+from singdiffusion.evaluation.data_statistics import read
+from singdiffusion.evaluation.diagnose import diagnose
+from singdiffusion.evaluation.findings import verdict
+from singdiffusion.evaluation.remedies import ENOUGH, expected
+from singdiffusion.response.response import mended_kept, respond
+from singtheory import Atoms, RectifiedFlow
+from singtheory.data.sources import Data
+from singtheory.response import spread_kept
+from singtheory.schedule.schedules import STABLE_DIFFUSION
+
+FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
+DDIM = {"_class_name": "DDIMScheduler", "clip_sample": False} | STABLE_DIFFUSION
+STDS = [30.0, 10.0, 1.0, 0.1]
+
+
+def points():
+    """Points whose covariance has the squares of `STDS` for eigenvalues."""
+    rows = torch.diag(torch.tensor(STDS, dtype=torch.float64)) * (2 * len(STDS)) ** 0.5 / 2**0.5
+    return Data(Atoms(torch.cat([rows, -rows])), "points", None)
+
+
+def found(config, steps=10, data=None):
+    return expected(Checkpoint("config", config, None), steps, {}, read(data or points()))
+
+
+def live(config):
+    return Checkpoint("config", config, None).scheduler()
+
+
+LAM = [std**2 for std in STDS]
+
+
+def test_what_arrives_is_the_response_along_each_direction():
+    told = found(DDIM)
+    response = respond(live(DDIM), LAM, 10)
+    assert told.arrivals[0].kept == pytest.approx(float(response.kept[0]))
+    assert told.arrivals[1].start == pytest.approx(float(response.start[0]))
+    rest = torch.tensor(LAM[1:], dtype=torch.float64)
+    kept = float((rest @ response.kept[1:].square() / rest.sum()).sqrt())
+    assert told.arrivals[2].kept == pytest.approx(kept)
+    assert sum(arrival.share for arrival in told.arrivals[1:]) == pytest.approx(1)
+    for arrival in told.arrivals:
+        assert arrival.start * arrival.solver * arrival.end == pytest.approx(arrival.kept)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_matched_and_corrected_steps_of_a_flow_are_the_law(corrected, count):
+    scheduler = live(FLOW)
+    scheduler.set_timesteps(10)
+    matched = torch.arange(4) < count
+    law = spread_kept(RectifiedFlow(), scheduler.sigmas.double(), LAM, start="mean")
+    if count:
+        law = spread_kept(
+            RectifiedFlow(), scheduler.sigmas.double(), LAM, start="matched", matched=count, corrected=corrected
+        )
+    kept = mended_kept(scheduler, LAM, 10, matched, corrected=corrected)
+    torch.testing.assert_close(kept, law, rtol=1e-5, atol=0)
+
+
+def test_a_matched_start_mends_the_start_alone():
+    response = respond(live(DDIM), LAM, 10)
+    kept = mended_kept(live(DDIM), LAM, 10, torch.ones(4, dtype=torch.bool))
+    torch.testing.assert_close(kept, response.kept / response.start, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [DDIM, FLOW, {"_class_name": "EDMEulerScheduler"}, DDIM | {"_class_name": "EulerAncestralDiscreteScheduler"}],
+    ids=lambda config: config["_class_name"],
+)
+def test_every_remedy_brings_what_its_code_brings(config):
+    """The last line of code is carried out on a scheduler in a pipeline's place, which then runs."""
+    told = found(config)
+    tried = 0
+    for remedy in told.remedies:
+        *imports, line = remedy.code
+        if not line.startswith("pipe.scheduler"):
+            continue
+
+        class pipe:  # noqa: N801
+            scheduler = live(config)
+
+        exec("\n".join([*imports, line]), {"pipe": pipe})
+        kept = respond(pipe.scheduler, LAM, 10).kept
+        assert remedy.kept[1] == pytest.approx(float(kept[0]), rel=1e-4)
+        tried += 1
+    assert tried
+    names = [remedy.name for remedy in told.remedies]
+    assert "20 steps" in names
+    assert ("steps corrected, rank 8" in names) == (config is FLOW)
+
+
+def test_the_verdict_names_the_start_and_what_mends_it():
+    sentence = found(DDIM).sentence()
+    assert "most is lost by the start" in sentence
+    assert "Matched start, rank 1 brings" in sentence
+    assert found(DDIM).worst.kept < ENOUGH
+
+
+def test_the_verdict_says_where_nothing_is_to_mend():
+    small = Data(Atoms(torch.tensor([[-1.0], [1.0]], dtype=torch.float64)), "points", None)
+    assert "nothing is to mend" in found(DDIM, 100, small).sentence()
+
+
+def test_a_scheduler_that_clips_is_told_with_the_reason():
+    told = found(DDIM | {"clip_sample": True})
+    assert told.arrivals == () and "clip_sample cuts" in told.sentence()
+
+
+def test_many_eigenvalues_are_read_off_between_nodes():
+    stds = torch.logspace(1, -1, 150, dtype=torch.float64)
+    rows = torch.diag(stds) * 150**0.5
+    told = found(FLOW, 10, Data(Atoms(torch.cat([rows, -rows])), "points", None))
+    lam = stds.square()
+    kept = respond(live(FLOW), lam, 10).kept
+    for arrival, part in zip(told.arrivals[1:], (slice(0, 1), slice(1, 8), slice(8, 64), slice(64, 150)), strict=True):
+        exact = float((lam[part] @ kept[part].square() / lam[part].sum()).sqrt())
+        assert arrival.kept == pytest.approx(exact, abs=1e-3)
+
+
+def test_a_diagnosis_of_a_flow_says_what_its_steps_lose():
+    diagnosis = diagnose(Checkpoint("config", FLOW, None), 4, reading=read(points()))
+    sentences = " ".join(finding.sentence for finding in verdict(diagnosis))
+    assert "most is lost by the steps" in sentences
+    assert diagnosis.to_json()["expected"]["remedies"][0]["name"] == "8 steps"
+
+
+def test_without_data_a_flow_is_asked_for_them():
+    diagnosis = diagnose(Checkpoint("config", FLOW, None), 4)
+    assert diagnosis.expected is None
+    assert any("give --data" in finding.sentence for finding in verdict(diagnosis))
+
+
+def test_the_command_shows_the_table_and_writes_it(tmp_path):
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(FLOW))
+    np.save(tmp_path / "points.npy", points().law.points.numpy())
+    out = tmp_path / "out.json"
+    arguments = ["diagnose", str(tmp_path / "scheduler_config.json"), "--data", str(tmp_path / "points.npy")]
+    result = CliRunner().invoke(app, [*arguments, "--steps", "4", "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "first step matched" in result.output and "by the steps" in result.output
+    written = json.loads(out.read_text())
+    assert {"arrivals", "remedies", "calls", "refusal"} == set(written["expected"])
+    assert any("Of the spread" in finding["sentence"] for finding in written["findings"])

@@ -1,0 +1,218 @@
+"""Pictures with and without the singular step: those of the pipeline itself, and files that say what they are."""
+
+import json
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import torch
+from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
+from PIL import Image
+
+from singdiffusion.average.table import AverageTable
+from singdiffusion.evaluation import album
+from singdiffusion.evaluation.sample import Picture, load_pipeline, load_start, place, sample
+from singdiffusion.start.pipeline import SingDiffusion
+from singtheory import InputError
+from tests.docs.reader import blocks
+from tests.singdiffusion import tiny
+from tests.singdiffusion.test_cli import assert_one_line_error, run
+
+PROMPTS = ["solid black", "solid white"]
+
+
+def table(rank=0):
+    generator = torch.Generator().manual_seed(5)
+    images = {p: 3 * torch.randn(6, *tiny.LATENTS, generator=generator) + i for i, p in enumerate(PROMPTS)}
+    return AverageTable.from_images(images, rank=rank, scaling_factor=0.18215)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A pipeline, and tables with and without a spread."""
+    folder = tmp_path_factory.mktemp("stored")
+    tiny.stable_diffusion().save_pretrained(folder / "base")
+    table().save_pretrained(folder / "table")
+    table(rank=1).save_pretrained(folder / "wide")
+    return folder
+
+
+def grey(level):
+    return Image.new("RGB", (16, 16), (level, level, level))
+
+
+def test_pictures_are_those_of_the_pipeline_by_seed():
+    pipe, sing = tiny.stable_diffusion(), SingDiffusion(table())
+    found = list(sample(pipe, sing, PROMPTS, images=2, steps=3, guidance=4.0, seed=7))
+    assert [(p.prompt, p.seed) for p in found] == [(PROMPTS[0], 7), (PROMPTS[0], 8), (PROMPTS[1], 9), (PROMPTS[1], 10)]
+
+    def alone(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return pipe(PROMPTS[1], num_inference_steps=3, guidance_scale=4.0, generator=generator).images[0]
+
+    np.testing.assert_allclose(np.asarray(alone(10), float), np.asarray(found[3].plain, float), atol=1)
+    with sing.attached(pipe):
+        np.testing.assert_allclose(np.asarray(alone(10), float), np.asarray(found[3].image, float), atol=1)
+    assert not np.array_equal(np.asarray(found[3].image), np.asarray(found[3].plain))
+    assert not {"encode_prompt", "prepare_latents"} & set(vars(pipe))
+
+
+def test_noise_alone_is_drawn_once():
+    pipe, calls = tiny.stable_diffusion(), []
+    pipe.unet.register_forward_hook(lambda *_: calls.append(1))
+    [picture] = sample(pipe, None, ["a"], steps=3, guidance=1.0)
+    assert len(calls) == 3 and picture.image is picture.plain
+
+
+def test_brightness_is_the_mean_of_the_pixels():
+    picture = Picture("a", 0, grey(255), grey(40))
+    assert (picture.brightness, picture.plain_brightness) == (255, 40)
+
+
+def test_album_holds_what_it_says(tmp_path):
+    pictures = [Picture(f"prompt {k} {'long ' * 20}$x$", k, grey(10 * k), grey(200)) for k in range(5)]
+    album.write_album(tmp_path, pictures, "mean", {"steps": 3})
+    told = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert told["steps"] == 3 and told["start"] == "mean"
+    for row in told["images"]:
+        assert row["brightness"] == np.asarray(Image.open(tmp_path / row["file"])).mean()
+        assert row["brightness_from_noise"] == 200
+    pair = np.asarray(Image.open(tmp_path / "contact-sheet.png").convert("L"))
+    album.write_album(tmp_path, pictures[:1], "noise", {})
+    single = np.asarray(Image.open(tmp_path / "contact-sheet.png").convert("L"))
+    assert pair.shape[1] > 5 * single.shape[1] and (pair == 200).sum() > 3 * (single == 200).sum() > 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"steps": 0}, "steps 0"),
+        ({"steps": 1001}, "steps 1001"),
+        ({"images": 0}, "images 0"),
+        ({"guidance": float("nan")}, "guidance nan"),
+        ({"guidance": -1.0}, "guidance -1"),
+    ],
+)
+def test_numbers_out_of_range(options, words):
+    with pytest.raises(InputError, match=words):
+        list(sample(tiny.stable_diffusion(), None, ["a"], **options))
+
+
+def test_flow_matching_is_refused_before_anything_is_drawn():
+    pipe = tiny.stable_diffusion(FlowMatchEulerDiscreteScheduler())
+    with pytest.raises(InputError, match="no init_noise_sigma"):
+        next(sample(pipe, SingDiffusion(table()), PROMPTS, steps=2))
+
+
+def test_what_a_scheduler_does_not_take_is_one_line(stored):
+    pipe = load_pipeline(str(stored / "base"), "LCMScheduler", "cpu", torch.float32)
+    with pytest.raises(InputError, match="with LCMScheduler, 60 steps"):
+        list(sample(pipe, None, ["a"], steps=60))
+
+
+@pytest.mark.parametrize("kind", ["FlowMatchEulerDiscreteScheduler", "ScoreSdeVeScheduler"])
+def test_schedulers_that_do_not_draw_are_one_line(stored, kind):
+    pipe = load_pipeline(str(stored / "base"), kind, "cpu", torch.float32)
+    with pytest.raises(InputError, match=f"with {kind}, 2 steps: cannot draw") as caught:
+        list(sample(pipe, None, ["a"], steps=2))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_safety_checker_blacks_out_is_flagged():
+    pipe = tiny.stable_diffusion()
+    pipe.run_safety_checker = lambda image, *_: (image, [True])
+    for sing in (None, SingDiffusion(table())):
+        assert [picture.flagged for picture in sample(pipe, sing, PROMPTS[:1], steps=1)] == [True]
+
+
+def test_a_pipeline_in_half_precision_files_is_loaded(tmp_path):
+    tiny.stable_diffusion().to(torch.float16).save_pretrained(tmp_path / "half", variant="fp16")
+    assert load_pipeline(str(tmp_path / "half"), None, "cpu", torch.float32).unet.dtype == torch.float32
+
+
+def test_starts_by_name(stored):
+    assert load_start(None, "noise", torch.float32) == (None, "noise")
+    assert load_start(str(stored / "wide"), None, torch.float32)[1] == "matched"
+    assert load_start(str(stored / "table"), None, torch.float32)[1] == "mean"
+    sing, name = load_start(str(stored / "wide"), "mean", torch.float16)
+    assert name == "mean" and sing is not None and sing.module.dtype == torch.float16
+    for module, start, words in [
+        ("table", "matched", "has no spread"),
+        (None, "mean", "--module"),
+        ("table", "meen", "did you mean mean"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            load_start(module and str(stored / module), start, torch.float32)
+
+
+def test_scheduler_is_made_from_the_pipelines_own(stored):
+    pipe = load_pipeline(str(stored / "base"), "EulerDiscreteScheduler", "cpu", torch.float32)
+    assert isinstance(pipe.scheduler, EulerDiscreteScheduler) and pipe.scheduler.config.beta_end == 0.012
+    with pytest.raises(InputError, match="did you mean EulerDiscreteScheduler"):
+        load_pipeline(str(stored / "base"), "EulerDiscrete", "cpu", torch.float32)
+
+
+def test_pickled_pipelines_are_not_loaded(tmp_path):
+    tiny.stable_diffusion().save_pretrained(tmp_path / "pickled", safe_serialization=False)
+    with pytest.raises(InputError, match="no text-to-image pipeline") as caught:
+        load_pipeline(str(tmp_path / "pickled"), None, "cpu", torch.float32)
+    assert "\n" not in str(caught.value)
+
+
+def test_place():
+    assert place("cpu") == ("cpu", torch.float32)
+    with pytest.raises(InputError, match="unknown device"):
+        place("tpu")
+    if not torch.cuda.is_available():
+        assert place(None)[0] == "cpu"
+        with pytest.raises(InputError, match="no CUDA device"):
+            place("cuda")
+
+
+def test_the_command_writes_an_album_of_both(stored, tmp_path):
+    out = tmp_path / "album"
+    options = ["--base", stored / "base", "--module", stored / "wide", "--steps", 2, "--seed", 3, "--out", out]
+    result = run("sample", *PROMPTS, *options)
+    assert result.exit_code == 0, result.output
+    assert {file.name for file in out.iterdir()} == {"0000.png", "0001.png", "contact-sheet.png", "result.json"}
+    told = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert {"version", "seed", "command", "device"} <= set(told)
+    assert (told["start"], told["scheduler"], told["seed"]) == ("matched", "DDIMScheduler", 3)
+    assert [row["prompt"] for row in told["images"]] == PROMPTS
+    assert all(f"{row['brightness']:.1f}" in result.stdout for row in told["images"])
+    again = run("sample", *PROMPTS, *options)
+    assert again.exit_code == 2
+    assert_one_line_error(again.stderr, "exists and is not empty")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--module", "nobody/nothing"], "nobody/nothing"),
+        (["--start", "noise", "--steps", 0], "steps 0"),
+        ([], "--module"),
+    ],
+)
+def test_the_command_refuses_and_leaves_nothing(stored, tmp_path, monkeypatch, options, words):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    result = run("sample", "a cat", "--base", stored / "base", "--out", tmp_path / "album", *options)
+    assert result.exit_code == 2
+    assert words in result.stderr.strip().splitlines()[-1] and "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_prompt_that_the_table_does_not_know(stored, tmp_path):
+    options = ["--base", stored / "base", "--module", stored / "table", "--steps", 2, "--out", tmp_path / "album"]
+    result = run("sample", "solid blak", *options)
+    assert result.exit_code == 2 and "did you mean solid black" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lines_of_the_demonstrators_card_load_it_and_it_draws():
+    """As they are written there, with the package's own folder in the place of the reader's."""
+    folder = files("singdiffusion") / "demonstrator" / "pipeline"
+    lines = next(block.code for block in blocks((folder / "README.md").read_text(encoding="utf-8")))
+    names = {"FOLDER": str(folder)}
+    exec(lines, names)
+    image = names["pipe"]("solid black background", num_inference_steps=2, output_type="np").images
+    assert image.shape == (1, 32, 32, 3) and np.isfinite(image).all()

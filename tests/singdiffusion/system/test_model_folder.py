@@ -1,0 +1,67 @@
+"""Folders appear whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from singdiffusion.system.model_folder import find_folder, new_folder
+from singtheory import InputError
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_new_folder_appears_at_the_end(tmp_path, existing):
+    target = tmp_path / "deep" / "target"
+    if existing:
+        target.mkdir(parents=True)
+    with new_folder(target) as draft:
+        (draft / "a").write_text("1")
+        assert not (target / "a").exists() and draft.name == "target"
+    assert (target / "a").read_text() == "1"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_failure_leaves_nothing(tmp_path, error):
+    with pytest.raises(error), new_folder(tmp_path / "target") as draft:
+        (draft / "a").write_text("1")
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match="No space left") as error, new_folder(tmp_path / "target"):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == [] and "\n" not in str(error.value)
+
+
+def test_a_stop_before_the_last_step_leaves_the_target_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "target").mkdir()
+    seen = []
+
+    def stop(draft, _):
+        seen.extend(draft.iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", stop)
+    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "target") as draft:
+        (draft / "a").write_text("1")
+    assert [file.name for file in seen] == ["a"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "target"] and list((tmp_path / "target").iterdir()) == []
+
+
+def test_what_is_there_is_kept(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a").write_text("old")
+    (tmp_path / "file").write_text("old")
+    for name in ("full", "file"):
+        with pytest.raises(InputError, match="not empty"), new_folder(tmp_path / name):
+            raise AssertionError
+    assert (tmp_path / "full" / "a").read_text() == (tmp_path / "file").read_text() == "old"
+
+
+def test_a_file_in_the_way_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"), new_folder(tmp_path / "file" / "target"):
+        raise AssertionError
+    with pytest.raises(InputError, match="give the folder that holds it"):
+        find_folder(tmp_path / "file", [])

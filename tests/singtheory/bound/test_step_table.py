@@ -1,0 +1,130 @@
+"""The step table: its fields, its order, and intervals for the mean over all x_t."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from singtheory import Atoms, Cosine, InputError, divergence, schedule_named
+from singtheory.bound import step_table
+from singtheory.bound.step_table import step_rows
+from singtheory.data import sources
+from singtheory.grid.grids import leading
+from tests.strategies import examples, wild_atoms, wild_gaps, wild_snrs
+
+GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
+
+
+def rows(law, times, queries=16, seed=0, confidence=0.99):
+    generator = torch.Generator().manual_seed(seed)
+    return list(step_rows(law, Cosine(), torch.tensor(times), queries, generator, confidence))
+
+
+def mean_over_x(function, snr: float) -> float:
+    """The mean of a function of the posterior over z at that SNR, by quadrature."""
+    z = torch.linspace(-12 - 2 * snr**0.5, 12 + 2 * snr**0.5, 241, dtype=torch.float64)[:, None]
+    posterior = GOLDEN.posterior(z, snr)
+    density = posterior.log_evidence.exp() * (z[1] - z[0])
+    return float(density @ function(posterior))
+
+
+@pytest.mark.parametrize(("t", "s"), [(0.9, 0.8), (0.6, 0.5), (0.5, 0.2)])
+def test_intervals_hold_the_mean_over_all_x(t, s):
+    schedule = Cosine()
+    snr, gap = float(schedule.snr(t)), float(schedule.snr(s) - schedule.snr(t))
+    (row,) = rows(GOLDEN, [t, s], queries=64)
+    kl = mean_over_x(lambda p: divergence.kl_quadrature(p, gap).value, snr)
+    tv = mean_over_x(lambda p: divergence.tv_exact(p, gap).value, snr)
+    assert row["kl_low"] <= kl <= row["kl_high"]
+    assert row["tv_low"] <= tv <= row["tv_high"]
+    assert row["kl_high"] < 3 * kl + 0.05 and row["tv_high"] < 1.5 * tv
+    assert row["kl"] == pytest.approx(kl, rel=0.35)
+
+
+def test_values_lie_between_the_rungs_of_their_own_queries():
+    law, sd = sources.load("digits").law, schedule_named("sd")
+    times = leading(sd, 50)[[0, 1, 20, 21]]
+    found = list(step_rows(law, sd, times[:2], 2, torch.Generator().manual_seed(0)))
+    found += list(step_rows(law, sd, times[2:], 2, torch.Generator().manual_seed(0)))
+    for row in found:
+        assert row["kl_low"] <= row["kl"] <= row["kl_high"]
+        assert row["tv_low"] <= row["tv"] <= row["tv_high"]
+        # 512 draws behind each value
+        assert 0.7 * row["kl_gauss_lower"] <= row["kl"] <= 1.3 * row["kl_family_bound"]
+        assert row["kl_family_bound"] <= min(row["kl_chi2_bound"], row["kl_pair_bound"]) * (1 + 1e-9)
+        assert row["kl_moment_matched"] < 0.3 * row["kl"]
+
+
+def laws_of_few_dimensions():
+    generator = torch.Generator().manual_seed(3)
+    return {
+        "line": Atoms(torch.linspace(-1, 1, 20, dtype=torch.float64)[:, None]),
+        "rare and far": Atoms([[0.0], [0.1], [300.0]], [1, 1, 1e-6]),
+        "plane": Atoms(torch.randn(12, 2, dtype=torch.float64, generator=generator)),
+        "space": Atoms(torch.randn(40, 5, dtype=torch.float64, generator=generator)),
+    }
+
+
+@pytest.mark.parametrize("name", laws_of_few_dimensions())
+def test_values_lie_between_the_bounds_beside_them(name):
+    """KL and TV are means of what lies between the bounds at each x_t, so they lie between the means of the bounds."""
+    found = rows(laws_of_few_dimensions()[name], [0.999, 0.9, 0.5, 0.3], queries=4)
+    for row in found:
+        assert max(row["kl_gauss_lower"], row["kl_pair_lower"]) <= row["kl"] * (1 + 1e-12)
+        upper = ("kl_chi2_bound", "kl_trace_bound", "kl_pair_bound", "kl_family_bound")
+        assert row["kl"] <= min(row[key] for key in upper) * (1 + 1e-12)
+        assert 0 <= row["tv"] <= min(row[key] for key in ("tv_family_bound", "tv_norm_bound", "tv_trace_bound"))
+        assert row["kl_low"] <= row["kl"] <= row["kl_high"] and row["tv_low"] <= row["tv"] <= row["tv_high"]
+
+
+def test_a_step_to_zero_of_a_single_point_costs_nothing():
+    row = rows(Atoms([[0.3], [0.3]]), [0.1, 0.0])[0]
+    assert row["kl"] == row["tv"] == row["kl_family_bound"] == row["tv_norm_bound"] == row["chi2"] == 0
+    row = rows(Atoms([[-1.0], [0.0], [1.0]]), [1.0, 0.0])[0]
+    assert row["tv"] == pytest.approx(2 / 3) and row["kl"] == math.inf
+
+
+def test_a_step_to_zero_is_singular():
+    row = rows(GOLDEN, [0.1, 0.0])[0]
+    assert row["kl"] == row["kl_family_bound"] == row["gap"] == math.inf
+    assert row["tv"] == 1
+
+
+def test_same_seed_same_rows():
+    assert rows(GOLDEN, [0.9, 0.8, 0.5], seed=4) == rows(GOLDEN, [0.9, 0.8, 0.5], seed=4)
+    assert rows(GOLDEN, [0.9, 0.8], seed=4) != rows(GOLDEN, [0.9, 0.8], seed=5)
+
+
+@pytest.mark.parametrize(("queries", "confidence", "words"), [(0, 0.99, "queries 0"), (1, 1.5, "confidence")])
+def test_bad_input(queries, confidence, words):
+    with pytest.raises(InputError, match=words):
+        rows(GOLDEN, [0.9, 0.8], queries=queries, confidence=confidence)
+
+
+@settings(max_examples=examples(60))
+@given(wild_atoms(), wild_snrs(), wild_gaps(), st.integers(0, 2**31))
+def test_log_ratios_by_products_are_within_their_error(law, snr, gap, seed):
+    """Of those from differences, on any law: where products say that they hold to 1e-6 they do, and both ways give one value."""
+    generator = torch.Generator().manual_seed(seed)
+    posterior = step_table._draw_posterior(law, snr, 3, generator)
+    u = divergence.draw_plug_in(posterior, 1, generator)
+    exact = posterior.log_ratio(u, gap)[:, 0]
+    values, error = step_table._log_ratio_by_products(posterior, u[:, 0], gap)
+    size = 1e-13 * (1 + exact.abs())  # of the differences themselves
+    told = error <= 1e-6
+    assert bool(((values - exact).abs() <= error + size)[told].all())
+    found = step_table._log_ratio_at_one(posterior, u, gap)
+    assert bool((((found - exact).abs() <= step_table._LOST + size) | (found == exact)).all())
+
+
+def test_log_ratios_by_products_serve_ordinary_data():
+    """The error is a tenth of what is allowed where nothing is far, so that draws over many points take one product."""
+    law = Atoms(torch.randn(500, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    generator = torch.Generator().manual_seed(1)
+    posterior = step_table._draw_posterior(law, 0.1, 5, generator)
+    u = divergence.draw_plug_in(posterior, 1, generator)
+    values, error = step_table._log_ratio_by_products(posterior, u[:, 0], 0.3)
+    assert float(error.max()) < step_table._LOST / 10
+    assert float((values - posterior.log_ratio(u, 0.3)[:, 0]).abs().max()) < 1e-12

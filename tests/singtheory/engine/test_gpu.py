@@ -1,0 +1,256 @@
+"""The engine of GPUs, with its kernels in plain torch: as `test_engine`, for every way that it has of its own."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from singtheory.engine import gpu, reference
+from singtheory.engine.gpu import FusedEngine, engine_of
+from singtheory.engine.host import DOUBLE_TOL, SINGLE_TOL, Engine
+from singtheory.engine.points import Points
+from singtheory.engine.rounding import Asking
+from singtheory.engine.scan import Found
+from singtheory.law.posterior import AtomsPosterior
+from tests.singtheory.engine.test_engine import asked, ball_means, clouds
+
+
+def prepared(points: Points) -> FusedEngine:
+    engine = FusedEngine(points)
+    engine._prepare()
+    return engine
+
+
+def near(engine: FusedEngine, z: Tensor, snr: Tensor, tol: float) -> Found:
+    """From few tiles; infinitely far off where there are more."""
+    mean, numbers, _ = engine._look(z, snr, goal=tol * engine.points.scale)
+    return Found(mean, *numbers[:3])
+
+
+def weighed(engine: FusedEngine, z: Tensor, snr: Tensor, digits: int, weight_digits: int) -> Found:
+    """From all atoms."""
+    _, numbers, _ = engine._look(z, snr, goal=engine.points.scale)
+    mean, numbers = engine._weigh(z, snr, numbers[3], digits, weight_digits)
+    return Found(mean, *numbers)
+
+
+WAYS = {
+    "near, tol 1e-2": lambda engine, z, snr: near(engine, z, snr, 1e-2),
+    "near, tol 1e-12": lambda engine, z, snr: near(engine, z, snr, DOUBLE_TOL),
+    "found, tol 1e-6": lambda engine, z, snr: engine.find(z, snr, SINGLE_TOL),
+    "found, tol 1e-12": lambda engine, z, snr: engine.find(z, snr, DOUBLE_TOL),
+}
+DIGITS = [(1, 3), (2, 2), (7, 8)]
+
+
+def within_its_bound(points: Points, z: Tensor, snr: Tensor, found: Found) -> None:
+    mean, off = ball_means(points, z, snr)
+    error = (found.mean - mean).norm(dim=1)
+    assert bool(((error <= found.error_bound + off) | found.error_bound.isinf()).all()), (error, found.error_bound)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(st.data())
+def test_no_way_is_further_off_than_its_bound(way, data):
+    points = data.draw(clouds())
+    z, snr = data.draw(asked(points))
+    within_its_bound(points, z, snr, WAYS[way](prepared(points), z, snr))
+
+
+@pytest.mark.parametrize(("digits", "weight_digits"), DIGITS)
+@given(st.data())
+def test_few_digits_are_not_further_off_than_their_bound(digits, weight_digits, data):
+    points = data.draw(clouds(("levels",)))
+    z, snr = data.draw(asked(points))
+    within_its_bound(points, z, snr, weighed(prepared(points), z, snr, digits, weight_digits))
+
+
+@given(st.data())
+def test_no_tile_is_left_out_that_holds_a_log_weight_above_the_threshold(data):
+    """The screen's error is an error."""
+    points = data.draw(clouds())
+    z, snr = data.draw(asked(points))
+    engine = prepared(points)
+    scaled = snr.sqrt()[:, None] * points.shifted(z, snr)
+    known = Asking.of(engine._sizes, 1e-9 * points.scale, engine.series.rounding, engine.series.constant)
+    queries = reference.asked(z, snr, points.mean, engine._halves.shape[1], known)
+    largest = reference.screen(queries, engine._halves, *engine._single, snr, gpu.TILE)
+    error = queries.error
+    atoms = points.whole - points.mean
+    exact = scaled @ atoms.mT - snr[:, None] * atoms.square().sum(dim=1) / 2 + points.log_weights
+    exact = torch.nn.functional.pad(exact, (0, -points.count % gpu.TILE), value=-math.inf)
+    exact = exact.unflatten(1, (-1, gpu.TILE)).amax(dim=2)
+    # what is screened may be off by a number common to a query's atoms
+    off = (largest[:, : exact.shape[1]].double() - exact).where(exact > -1e6, torch.nan)
+    spread = off.nan_to_num(-math.inf).amax(dim=1) - off.nan_to_num(math.inf).amin(dim=1)
+    assert bool((spread <= 2 * error * (1 + 1e-9) + 1e-9 * exact.abs().where(exact > -1e6, 0).amax(dim=1)).all())
+
+
+@given(st.data())
+def test_what_is_asked_for_is_reached_for_data_like_ours(data):
+    points = data.draw(clouds().filter(lambda p: p.reach < 100 * p.variance**0.5))
+    z, snr = data.draw(asked(points, ("noised", "nowhere")))
+    engine = FusedEngine(points)
+    assert float(engine.find(z, snr, 1e-10).error_bound.max()) <= 1e-10 * points.scale
+
+
+@given(st.data())
+def test_trace_and_evidence_by_digits_are_those_of_the_engine_of_cpus(data):
+    points = data.draw(clouds(("levels",)))
+    z, snr = data.draw(asked(points, ("noised", "nowhere")))
+    found, other = weighed(prepared(points), z, snr, 7, 8), Engine(points).find(z, snr, DOUBLE_TOL)
+    # the digits of a log weight are those of a number as large as this
+    size = 2.0**-50 * (1 + z.square().sum(dim=1) + snr * points.reach**2)
+    known = (found.error_bound <= 1e-9 * points.scale) & (size < 1e-6)
+    off = (found.log_evidence - other.log_evidence).abs()
+    assert bool((off <= 1e-9 + 8 * size)[known].all())
+    torch.testing.assert_close(found.trace_cov[known], other.trace_cov[known], rtol=1e-6, atol=1e-9 * points.variance)
+
+
+@given(st.data())
+def test_trace_and_evidence_are_those_of_the_engine_of_cpus(data):
+    points = data.draw(clouds().filter(lambda p: p.reach < 100 * p.variance**0.5))
+    z, snr = data.draw(asked(points))
+    found, other = FusedEngine(points).find(z, snr, DOUBLE_TOL), Engine(points).find(z, snr, DOUBLE_TOL)
+    torch.testing.assert_close(found.trace_cov, other.trace_cov, rtol=1e-7, atol=1e-9 * points.variance)
+    torch.testing.assert_close(found.log_evidence, other.log_evidence, rtol=1e-9, atol=1e-8)
+
+
+def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
+    """Moments, all atoms, and few, each for the queries that want it, in one call."""
+    generator = torch.Generator().manual_seed(0)
+    atoms = torch.randint(0, 256, (4000, 8), generator=generator).double() / 127.5 - 1
+    points = Points(atoms, torch.full((4000,), 1 / 4000, dtype=torch.float64))
+    engine, taken = FusedEngine(points), {}
+    for name in ("posterior", "_all", "_weighed"):
+        owner = engine.series if name == "posterior" else engine
+        way = getattr(owner, name)
+        monkeypatch.setattr(
+            owner, name, lambda z, *a, way=way, name=name, **k: taken.update({name: len(z)}) or way(z, *a, **k)
+        )
+    snr = torch.tensor([1e-17, 1.0, 2.0, 1e5, 1e5], dtype=torch.float64)
+    z = torch.randn(5, 8, generator=generator, dtype=torch.float64) + snr.sqrt()[:, None] * atoms[:5]
+    found = engine.find(z, snr, DOUBLE_TOL)
+    assert taken == {"posterior": 1, "_all": 2}
+    within_its_bound(points, z, snr, found)
+
+
+def test_data_off_levels_and_in_the_middle_take_the_ways_in_float64(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    points = Points(
+        torch.randn(4000, 8, generator=generator).double(), torch.full((4000,), 1 / 4000, dtype=torch.float64)
+    )
+    engine, asked_for = FusedEngine(points), []
+    way = engine._weighed
+    monkeypatch.setattr(engine, "_weighed", lambda z, snr, tol: asked_for.append(len(z)) or way(z, snr, tol))
+    engine.find(torch.randn(3, 8, generator=generator).double(), torch.tensor([0.5, 1.0, 1e5]).double(), SINGLE_TOL)
+    assert asked_for == [2]
+
+
+def test_without_a_gpu_the_engine_is_that_of_cpus():
+    assert (
+        type(engine_of(Points(torch.randn(100, 2).double(), torch.full((100,), 0.01, dtype=torch.float64)))) is Engine
+    )
+
+
+def test_blocks_of_atoms_add_up(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    atoms = torch.randint(0, 256, (1500, 10), generator=generator).double() / 127.5 - 1
+    points = Points(atoms, torch.full((1500,), 1 / 1500, dtype=torch.float64))
+    snr = torch.tensor([0.1, 1.0, 3.0]).double()
+    z = snr.sqrt()[:, None] * atoms[:3] + torch.randn(3, 10, generator=generator).double()
+    monkeypatch.setattr(gpu, "_CHUNK", 256)
+    found = weighed(prepared(points), z, snr, 6, 7)
+    within_its_bound(points, z, snr, found)
+    assert float(found.error_bound.max()) < 1e-10
+
+
+def test_a_weight_that_rounding_doubles_is_within_the_bound():
+    """Half the atoms at +1, half at −1 with weights that round up from a half of the last digit."""
+    atoms = torch.cat([torch.ones(200, 1), -torch.ones(200, 1)]).double()
+    weights = torch.cat([torch.full((200,), 2.0), torch.full((200,), 1.0)]).double() / 600
+    points = Points(atoms, weights)
+    engine = prepared(points)
+    z, snr = torch.zeros(1, 1).double(), torch.full((1,), 1e-9, dtype=torch.float64)
+    top = points.log_weights[:1] + math.log(127)
+    mean, numbers = engine._weigh(z, snr, top, 2, 1)
+    within_its_bound(points, z, snr, Found(mean, *numbers))
+
+
+def pixels(count: int = 1500, dim: int = 8) -> Points:
+    """On levels, of one weight."""
+    atoms = torch.randint(0, 256, (count, dim), generator=torch.Generator().manual_seed(0)).double() / 127.5 - 1
+    return Points(atoms, torch.full((count,), 1 / count, dtype=torch.float64))
+
+
+def noised(points: Points, snr: list[float]) -> tuple[Tensor, Tensor]:
+    levels = torch.tensor(snr, dtype=torch.float64)
+    noise = torch.randn(len(snr), points.dim, generator=torch.Generator().manual_seed(1)).double()
+    return levels.sqrt()[:, None] * points.whole[: len(snr)] + noise, levels
+
+
+def test_an_answer_that_was_started_is_that_of_its_queries_as_they_were():
+    """Few atoms, all atoms and moments, which are looked at at different times."""
+    points = pixels()
+    z, snr = noised(points, [1e-17, 1.0, 2.0, 1e5])
+    expected = FusedEngine(points).find(z.clone(), snr, SINGLE_TOL)
+    finish = FusedEngine(points).start(z, snr, SINGLE_TOL)
+    z.neg_()
+    found = finish()
+    assert bool(((found.mean - expected.mean).norm(dim=1) <= found.error_bound + expected.error_bound).all())
+
+
+def test_atoms_are_screened_once_for_a_posterior_and_those_of_its_queries(monkeypatch):
+    points, looks = pixels(), []
+    engine = FusedEngine(points)
+    look = engine._look
+    engine._first.function = lambda *given, **more: looks.append(len(given[0])) or look(*given, **more)
+    posterior = AtomsPosterior(engine, *noised(points, [1.0, 2.0, 1e5]), SINGLE_TOL)
+    posterior.start()
+    assert [one.mean.shape for one in posterior] == [(1, points.dim)] * 3
+    assert looks == [3]
+
+
+@pytest.mark.parametrize("at", ["_first", "_all"])
+def test_without_memory_for_all_queries_at_once_they_are_answered_in_halves(monkeypatch, at):
+    points = pixels()
+    z, snr = noised(points, [0.5, 1.0, 1.5, 2.0])
+    engine, refused = FusedEngine(points), []
+    way = getattr(engine, at)
+
+    def short(z: Tensor, *given, **more):
+        if len(z) > 2:
+            refused.append(len(z))
+            raise RuntimeError("CUDA out of memory")
+        return way(z, *given, **more)
+
+    monkeypatch.setattr(engine, at, short)
+    found, expected = engine.start(z, snr, SINGLE_TOL)(), Engine(points).find(z, snr, DOUBLE_TOL)
+    assert refused == [4, 4]
+    assert bool(((found.mean - expected.mean).norm(dim=1) <= found.error_bound + expected.error_bound).all())
+
+
+def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch):
+    engine = FusedEngine(pixels())
+    monkeypatch.setattr(engine, "_first", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("wrong")))
+    with pytest.raises(RuntimeError, match="wrong"):
+        engine.start(*noised(engine.points, [1.0]), SINGLE_TOL)
+
+
+def test_padding_may_be_the_best_that_the_screen_finds():
+    """Log weights so low that float32 has no room between them and no weight."""
+    points = pixels(1000, 4)
+    engine, z, snr = prepared(points), torch.zeros(1, 4).double(), torch.tensor([1e33]).double()
+    assert float(near(engine, z, snr, DOUBLE_TOL).error_bound) == math.inf
+    assert bool(engine.find(z, snr, DOUBLE_TOL).mean.isfinite().all())
+
+
+def test_atoms_that_are_all_one_and_one_query_and_none_are_answered():
+    points = Points(torch.full((300, 4), 0.25).double(), torch.full((300,), 1 / 300, dtype=torch.float64))
+    engine = FusedEngine(points)
+    found = engine.find(torch.randn(1, 4).double(), torch.ones(1).double(), DOUBLE_TOL)
+    assert float((found.mean - 0.25).norm()) <= float(found.error_bound) <= 1e-12
+    assert engine.find(torch.empty(0, 4).double(), torch.empty(0).double(), DOUBLE_TOL).mean.shape == (0, 4)

@@ -1,0 +1,246 @@
+"""The Triton kernels against their twins in plain torch: on a GPU, or anywhere with TRITON_INTERPRET=1 and Triton."""
+
+import os
+from dataclasses import fields
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from singtheory.engine import reference
+from singtheory.engine.gpu import FusedEngine
+from singtheory.engine.host import Engine
+from singtheory.engine.points import Points
+from singtheory.engine.rounding import Asking, Nearness, Weighing
+
+pytest.importorskip("triton", reason="comes with builds of torch for GPUs")
+from singtheory.engine import launch
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(
+        DEVICE == "cpu" and not os.environ.get("TRITON_INTERPRET"), reason="needs a GPU, or TRITON_INTERPRET=1"
+    ),
+    # kernels compute with infinities, of which numpy warns
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+]
+COUNT, BATCH = 1100, 9
+"""Neither is a whole number of blocks."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("levels", 50), ("levels", 64), ("levels", 200), ("normal", 50)],
+    ids=lambda told: f"{told[0]}-{told[1]}",
+)
+def engine(request) -> FusedEngine:
+    generator, (kind, dim) = torch.Generator().manual_seed(0), request.param
+    points = torch.randint(0, 256, (COUNT, dim), generator=generator).double() / 127.5 - 1
+    if kind == "normal":
+        points = torch.randn(COUNT, dim, generator=generator).double()
+    weights = torch.rand(COUNT, generator=generator).double()
+    weights[::7] = 0
+    engine = FusedEngine(Points(points.to(DEVICE), (weights / weights.sum()).to(DEVICE)), launch)
+    engine._prepare()
+    return engine
+
+
+def asked(engine: FusedEngine, gamma: float) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    snr = torch.full((BATCH,), gamma, dtype=torch.float64, device=DEVICE)
+    noise = torch.randn(BATCH, engine.points.dim, generator=generator).double().to(DEVICE)
+    return snr.sqrt()[:, None] * engine.points.whole[:BATCH] + noise, snr
+
+
+def same(found: object, other: object, skipped: tuple[str, ...] = ()) -> None:
+    """In every number, up to rounding."""
+    for field in fields(other):
+        if field.name not in skipped:
+            values = (getattr(one, field.name) for one in (found, other))
+            torch.testing.assert_close(
+                *values, rtol=1e-9, atol=1e-12, msg=lambda told, name=field.name: f"{name}: {told}"
+            )
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1e-12, 1e-3, 0.3, 20.0])
+def test_queries_are_prepared_as_in_plain_torch(engine, gamma):
+    z, snr = asked(engine, gamma)
+    snr[::2] *= 0.1
+    given = (
+        z,
+        snr,
+        engine.points.mean,
+        engine._halves.shape[1],
+        Asking.of(engine._sizes, 1e-6, engine.series.rounding, engine.series.constant),
+    )
+    found, other = launch.asked(*given), reference.asked(*given)
+    same(found, other, ("halves", "unit"))
+    torch.testing.assert_close(found.unit, other.unit, rtol=1e-6, atol=0)
+    torch.testing.assert_close(found.halves, other.halves, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("gamma", [1e-3, 0.3, 20.0])
+def test_the_screen_is_that_of_plain_torch(engine, gamma):
+    z, snr = asked(engine, gamma)
+    known = Asking.of(engine._sizes, 1e-9, engine.series.rounding, engine.series.constant)
+    queries = reference.asked(z, snr, engine.points.mean, engine._halves.shape[1], known)
+    given = queries, engine._halves, *engine._single, snr, 8
+    torch.testing.assert_close(launch.screen(*given), reference.screen(*given), rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1e-3, 0.3, 3.0, 100.0])
+@pytest.mark.parametrize("goal", [1e-1, 1e-6, 1e-11])
+def test_few_atoms_are_certified_as_in_plain_torch(engine, gamma, goal):
+    z, snr = asked(engine, gamma)
+    snr[::2] *= 1e-9
+    points, below = engine.points, 20.0
+    queries = reference.asked(
+        z, snr, points.mean, engine._halves.shape[1], Asking.of(engine._sizes, goal, 1e-12, 1e-12)
+    )
+    largest = reference.screen(queries, engine._halves, *engine._single, snr, 8)
+    tiles = reference.tiles(largest, queries.error, below, 30)
+    near = reference.near(z, points.whole, points.log_weights, tiles, snr, 8, 4)
+    given = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
+    same(launch.certified(*given), reference.certified(*given))
+
+
+@pytest.mark.parametrize(("places", "digits"), [(1, 1), (2, 3), (3, 4), (4, 5), (6, 7), (7, 8)])
+@pytest.mark.parametrize("gamma", [1e-3, 0.3])
+def test_all_atoms_are_weighed_as_in_plain_torch(engine, places, digits, gamma):
+    if engine.levels is None:
+        pytest.skip("these data lie on no levels")
+    z, snr = asked(engine, gamma)
+    known, mean = Weighing.of(engine._sizes, digits, 1), engine.points.mean
+    given = z, snr, mean, engine._numbers.shape[1], places, known
+    found, queries = launch.digits(*given), reference.digits(*given)
+    powers = 256.0 ** torch.arange(places - 1, -1, -1, dtype=torch.float64, device=DEVICE)
+    whole, expected = (torch.einsum("kbn,k->bn", one.digits.double(), powers) for one in (found, queries))
+    # where a number is within its rounding of a half the whole number may differ by one
+    assert float((whole - expected).abs().max()) <= 1 + 2.0**-51 * 128 * float(powers[0])
+    same(found, queries, ("digits", "rest"))
+    # that of seven digits is below the rounding of float64
+    torch.testing.assert_close(found.rest, queries.rest, rtol=1e-3, atol=float(queries.size.max()) * 2.0**-51)
+    top = 0.1 + (snr.sqrt()[:, None] * (z - snr.sqrt()[:, None] * mean) @ (engine.points.whole - mean).mT).amax(dim=1)
+    given = queries, engine._numbers, engine._norms, engine._log_weights, snr, top, digits
+    found, weighed = launch.weigh(*given), reference.weigh(*given)
+    powers = 256.0 ** torch.arange(digits - 1, -1, -1, dtype=torch.float64, device=DEVICE)
+    whole, expected = (torch.einsum("kbn,k->bn", one.digits.double(), powers) for one in (found, weighed))
+    assert float((whole - expected).abs().max()) <= 1 + 1e-13 * float(powers[0])
+    torch.testing.assert_close(found.sums[:2], weighed.sums[:2], rtol=1e-12, atol=8)
+    # the last of seven digits is below the rounding of float64
+    torch.testing.assert_close(
+        found.sums[2], weighed.sums[2], rtol=1e-3, atol=2.0 ** (8 * digits - 53) * COUNT if digits >= 7 else 1
+    )
+    products = launch.product(weighed.digits, engine._columns)
+    torch.testing.assert_close(products, reference.product(weighed.digits, engine._columns), rtol=1e-15, atol=0)
+    given = products, weighed.sums, queries, snr, top, mean, known
+    for one, other in zip(launch.weighted(*given), reference.weighted(*given), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)  # no weight may be left
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 24])
+def test_a_product_is_the_same_in_any_number_of_parts(monkeypatch, parts):
+    """Some of which may be empty."""
+    generator = torch.Generator().manual_seed(0)
+    digits, columns = (
+        torch.randint(-128, 128, shape, generator=generator, dtype=torch.int8).to(DEVICE)
+        for shape in ((5, 70, 1280), (200, 2560))
+    )
+    monkeypatch.setattr(launch, "_parts", lambda *_: parts)
+    for chosen in (slice(0, 1280), slice(256, 1536)):
+        found, expected = launch.product(digits, columns[:, chosen]), reference.product(digits, columns[:, chosen])
+        assert torch.equal(found, expected)
+
+
+def test_a_product_is_cut_where_processors_would_be_idle(monkeypatch):
+    """One block of work for two processors in two parts, two blocks in one each."""
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(multi_processor_count=2))
+    card = torch.device("cuda")
+    assert [launch._parts(blocks, 1000, card) for blocks in (1, 2, 3)] == [2, 1, 2]
+
+
+@pytest.mark.parametrize(("room", "stages"), [(232448, 4), (166912, 3), (101376, 2), (1000, 1)])
+def test_stages_fit_beside_the_processor(monkeypatch, room, stages):
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(shared_memory_per_block_optin=room)
+    )
+    assert launch._staged(launch.SCREEN, torch.float16, torch.device("cuda")) == launch.SCREEN | {"num_stages": stages}
+    assert launch._staged(launch.SCREEN, torch.float16, torch.device("cpu")) == launch.SCREEN
+
+
+@pytest.mark.parametrize("width", [0.0, 6.0, 30.0])
+def test_the_tiles_that_matter_are_those_of_plain_torch(width):
+    """Fewer than there is room for, all, and where float32 overflowed."""
+    generator = torch.Generator().manual_seed(0)
+    largest = (20 * torch.randn(BATCH, 9000, generator=generator)).to(DEVICE)
+    largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
+    largest[3] = 1.0
+    error = torch.linspace(0, width, BATCH).double().to(DEVICE)
+    found, other = launch.tiles(largest, error, 5.0, 30), reference.tiles(largest, error, 5.0, 30)
+    for name in ("best", "count", "crowded"):
+        assert torch.equal(getattr(found, name), getattr(other, name)), name
+    torch.testing.assert_close(found.mass, other.mass, rtol=1e-5, atol=1e-6, equal_nan=True)
+    assert int(other.crowded) >= 1 and 1 <= int(other.count.min()) < 30
+    for mine, theirs, count in zip(found.index, other.index, other.count.int(), strict=True):
+        if int(count) <= 30:
+            assert torch.equal(mine[:count], theirs[:count])
+
+
+@pytest.mark.parametrize("gamma", [0.3, 3.0, 100.0])
+@pytest.mark.parametrize("crowded", [0, BATCH])
+def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
+    z, snr = asked(engine, gamma)
+    points, tiles = engine.points, -(-COUNT // 8)
+    largest = torch.linspace(-60, 0, tiles).expand(BATCH, -1).to(DEVICE).contiguous().roll(3, dims=1)
+    error = torch.linspace(0, 6, BATCH).double().to(DEVICE)
+    chosen = reference.tiles(largest, error, 5.0, 30)
+    chosen.crowded.fill_(crowded)
+    given = z, points.whole, points.log_weights, chosen, snr, 8, 20
+    found, other = launch.near(*given), reference.near(*given)
+    known = other.distance.isfinite()
+    assert 0 < int(known.sum()) < BATCH
+    torch.testing.assert_close(found.mean[known], other.mean[known], rtol=1e-11, atol=1e-12)
+    for name in ("distance", "log_sum", "apart", "variance", "shift", "log_weight"):
+        torch.testing.assert_close(getattr(found, name), getattr(other, name), rtol=1e-9, atol=1e-10, msg=name)
+
+
+def test_what_is_replayed_is_what_was_recorded(engine):
+    """The third call of a shape replays the second, and no call disturbs what the ones before it gave."""
+    answers = []
+    for gamma in (0.3, 3.0, 0.3, 100.0, 1e-9, 0.3):
+        z, snr = asked(engine, gamma)
+        answers.append((gamma, engine.find(z, snr, 1e-9)))
+    for gamma, found in answers:
+        z, snr = asked(engine, gamma)
+        other = FusedEngine(engine.points).find(z, snr, 1e-9)
+        error = (found.mean - other.mean).norm(dim=1)
+        assert bool((error <= found.error_bound + other.error_bound).all())
+
+
+@pytest.mark.parametrize("gamma", [1e-3, 0.3, 20.0])
+@pytest.mark.parametrize("tol", [1e-6, 1e-12])
+def test_queries_as_they_lie_in_memory_are_answered_from_the_first_call(engine, gamma, tol):
+    """A transposed batch, and one snr that is no more than expanded."""
+    z, snr = asked(engine, gamma)
+    lying = z.mT.contiguous().mT, snr[:1].expand(BATCH)
+    found, other = FusedEngine(engine.points, launch).find(*lying, tol), Engine(engine.points).find(z, snr, 1e-12)
+    assert bool(((found.mean - other.mean).norm(dim=1) <= found.error_bound + other.error_bound).all())
+
+
+@pytest.mark.parametrize("batch", [1, 150])
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 20.0])
+def test_one_query_and_more_than_a_block_of_them_are_answered(engine, batch, gamma):
+    z, snr = (one[:1].expand(batch, *one.shape[1:]).clone() for one in asked(engine, gamma))
+    z += torch.randn(z.shape, generator=torch.Generator().manual_seed(2)).double().to(DEVICE)
+    found, other = FusedEngine(engine.points, launch).find(z, snr, 1e-9), Engine(engine.points).find(z, snr, 1e-12)
+    assert bool(((found.mean - other.mean).norm(dim=1) <= found.error_bound + other.error_bound).all())
+    assert float(found.error_bound.max()) <= 1e-9 * engine.points.scale
+
+
+def test_padding_may_be_the_best_that_the_screen_finds(engine):
+    """As in `test_fused_engine`: nothing is read beyond the atoms, and nothing is certified."""
+    z, snr = torch.zeros(2, engine.points.dim).double().to(DEVICE), torch.full((2,), 1e33).double().to(DEVICE)
+    _, numbers, _ = engine._look(z, snr, 1e-9)
+    assert bool(numbers[2].isinf().all())

@@ -1,0 +1,81 @@
+"""The bounds of `certificate` in cases that come close to them; `test_fused_engine` holds engines against ball arithmetic."""
+
+import math
+from inspect import signature
+
+import pytest
+import torch
+
+from singtheory.engine.rounding import (
+    MOST_QUERY_DIGITS,
+    MOST_WEIGHT_DIGITS,
+    Asking,
+    Nearness,
+    Sizes,
+    Weighing,
+    digits_bound,
+    digits_delta,
+    near_bound,
+    query_digits,
+    screen_error,
+    series_remainder,
+    weight_digits,
+)
+from singtheory.formula import DOUBLE
+
+SIZES = Sizes(1000, 50, 3.0, 4.0, 2.0, 2.5, 1.0, -7.0, 0.1, 3.0, 1e-3, 0.01, 0.5, 1e-15)
+
+
+def number(value: float) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def test_constants_stand_in_the_order_in_which_kernels_read_them():
+    """By their place: those of every formula as its last arguments, and the others where `fused` says."""
+    asking = [*signature(screen_error).parameters][3:] + [*signature(series_remainder).parameters][2:]
+    assert [*Asking._fields] == [*asking, "half_unit", "goal"]
+    nearness = [*signature(near_bound).parameters][7:] + [*signature(query_digits).parameters][2:]
+    assert [*Nearness._fields] == [*nearness, *[*signature(weight_digits).parameters][2:], "goal"]
+    assert [*Weighing._fields] == [*[*signature(digits_bound).parameters][7:], "step", "base", "full", "log_norm"]
+
+
+def test_a_sum_that_loses_all_but_its_first_term_comes_close_to_the_bound():
+    """One atom at 1 and 512 of weight u at −1: one after another both sums stay at 1, and the mean is off by 2 · 512 u."""
+    known = Nearness.of(SIZES, 1e-6, 800.0, 512)
+    numerator = denominator = number(1.0)
+    for _ in range(512):
+        numerator, denominator = numerator - DOUBLE / 4, denominator + DOUBLE / 2
+    assert float(numerator) == float(denominator) == 1
+    nothing = number(0.0)
+    bound = float(near_bound(*[nothing] * 4, number(1.0), *[nothing] * 2, *known[:2], 0.0, *known[3:5], 0.0))
+    assert 512 * (DOUBLE / 2 + DOUBLE / 4) < bound < 2.2 * 512 * DOUBLE
+
+
+def test_products_of_float64_that_round_come_close_to_their_error():
+    """`√γ⟨z′, y⟩` put together from a rounded unit: three roundings of half a unit each."""
+    size, reach = 1 / 3, 3.0
+    off = 3 * DOUBLE * size * reach
+    delta = float(digits_delta(number(size), number(0.0), number(1.0), 1.0, 0.0, reach, 0.0))
+    assert off < delta < 4 * off
+
+
+def test_where_nothing_is_known_the_bound_is_infinite():
+    known = Nearness.of(SIZES, 1e-6, 20.0, 512)
+    one = number(1.0)
+    for distance in (math.inf, math.nan, 1e18):
+        assert float(near_bound(one, one, one, number(distance), one, one, one, *known[:6])) == math.inf
+    assert float(near_bound(one, one, one, one, one, one, one, *known[:6])) < math.inf
+
+
+@pytest.mark.parametrize("over", [1e-3, 0.99, 1.01, 255.0, 257.0, 256.0**4 * 1.01])
+def test_there_are_as_many_digits_as_the_goal_needs(over):
+    """The last digit of so many is at most as large as what is over the goal with one."""
+    wanted = 1 + max(0, math.ceil(math.log(over, 256)))
+    assert int(query_digits(number(over), number(1e-9), 1e9, 1.0, 1.0)) == min(wanted, MOST_QUERY_DIGITS)
+    assert int(weight_digits(number(over), number(1.0), 1.0)) == min(wanted, MOST_WEIGHT_DIGITS)
+
+
+def test_no_more_digits_are_asked_for_than_there_are():
+    assert int(query_digits(number(1e300), number(0.0), 1.0, 1.0, 1.0)) == MOST_QUERY_DIGITS
+    assert int(weight_digits(number(1e300), number(1.0), 1.0)) == MOST_WEIGHT_DIGITS
+    assert int(weight_digits(number(math.nan), number(1.0), 1.0)) == 1

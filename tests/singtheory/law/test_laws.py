@@ -1,0 +1,135 @@
+"""Laws: moments, draws, and every input they refuse."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+
+from singtheory import Atoms, Gaussian, GaussianMixture, InputError
+from singtheory.data import sources
+from singtheory.engine.points import Points
+from singtheory.numerics import distance
+from tests.strategies import atoms, examples, wild_atoms
+
+
+@given(atoms())
+def test_moments_are_weighted_sums(law):
+    mean = sum(w * p for w, p in zip(law.weights, law.points, strict=True))
+    cov = sum(w * torch.outer(p - mean, p - mean) for w, p in zip(law.weights, law.points, strict=True))
+    assert float(law.weights.sum()) == pytest.approx(1, rel=1e-15)
+    torch.testing.assert_close(law.mean, mean, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(law.cov, cov, rtol=1e-10, atol=1e-13)
+    support = law.points[law.weights > 0]
+    assert law.diameter == pytest.approx(max(float((a - b).norm()) for a in support for b in support), abs=1e-7)
+
+
+CLUSTERS = torch.tensor([[1e8, 1e8], [1e8 + 1, 1e8]], dtype=torch.float64).repeat(30, 1)
+"""Two places one apart, where products of rows say 0 or 2."""
+
+
+def test_the_diameter_of_clusters_far_from_the_origin():
+    assert Atoms(CLUSTERS).diameter == 1.0
+    corners = Atoms(torch.cat([CLUSTERS, torch.tensor([[1e8 + 1, 1e8 - 1]], dtype=torch.float64)]))
+    assert corners.diameter == pytest.approx(2**0.5, rel=1e-15)
+    assert Atoms(CLUSTERS, [1.0, 0.0] * 30).diameter == 0.0  # what has no weight is not there
+
+
+@pytest.mark.parametrize("direct", [2**30, 0])
+@given(wild_atoms())
+@settings(max_examples=examples(25))
+def test_no_two_points_are_farther_apart_than_the_diameter(direct, law):
+    """Against exact rationals; from products it is an upper bound, and by little."""
+    support = law.points[law.weights > 0]
+    rows = [[Fraction(v) for v in row] for row in support.tolist()]
+    truth = max(sum((a - b) ** 2 for a, b in zip(x, y, strict=True)) for x in rows for y in rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distance, "_DIRECT", direct)
+        found = Fraction(distance.diameter(support)) ** 2
+    assert truth * (1 - Fraction(1, 10**14)) <= found <= truth * (1 + Fraction(1, 10**12))
+
+
+def test_beyond_five_thousand_points_the_diameter_is_a_bound():
+    law = Atoms(CLUSTERS.repeat(100, 1))
+    assert 1.0 <= law.diameter <= 1.0 + 1e-6
+
+
+def test_draws_of_a_mapped_file_read_those_rows_alone(tmp_path, monkeypatch):
+    array = np.random.default_rng(0).standard_normal((500, 3))
+    np.save(tmp_path / "points.npy", array)
+    law = sources.mapped(tmp_path / "points.npy").law
+    monkeypatch.setattr(Points, "whole", property(lambda _: pytest.fail("the file was read whole")))
+    draws = law.sample(20, torch.Generator().manual_seed(0))
+    assert draws.shape == (20, 3) and all(any(np.array_equal(row, point) for point in array) for row in draws.numpy())
+
+
+def test_huge_weights_do_not_overflow():
+    assert Atoms([[0.0], [1.0]], [1e308, 1e308]).weights.tolist() == [0.5, 0.5]
+
+
+def test_mixture_moments():
+    law = GaussianMixture([1.0, 3.0], [[0.0, 0.0], [4.0, 0.0]], [torch.eye(2).tolist(), (2 * torch.eye(2)).tolist()])
+    assert law.mean.tolist() == [3.0, 0.0]
+    assert law.cov.tolist() == [[0.25 + 1.5 + 3.0, 0.0], [0.0, 0.25 + 1.5]]
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Atoms([[-1.0, 0.0], [2.0, 1.0]], [0.25, 0.75]),
+        Gaussian([1.0, -1.0], [[2.0, 0.5], [0.5, 1.0]]),
+        GaussianMixture([0.25, 0.75], [[-1.0, 0.0], [2.0, 1.0]], [[[1.0, 0.2], [0.2, 0.5]]] * 2),
+    ],
+)
+def test_draws_have_the_moments(law):
+    draws = law.sample(40_000, torch.Generator().manual_seed(0))
+    # five standard errors of the mean
+    assert float((draws.mean(dim=0) - law.mean).abs().max()) < 5 * float(law.cov.diagonal().max().sqrt()) / 200
+    torch.testing.assert_close(draws.T.cov(), law.cov, rtol=0.05, atol=0.03)
+
+
+def test_gaussian_density():
+    law = Gaussian([1.0, -1.0], [[2.0, 0.5], [0.5, 1.0]])
+    x = torch.tensor([[0.3, 0.4], [2.0, -3.0]], dtype=torch.float64)
+    torch.testing.assert_close(law.log_prob(x), torch.distributions.MultivariateNormal(law.mean, law.cov).log_prob(x))
+    with pytest.raises(InputError, match="no density"):
+        Gaussian([0.0], [[0.0]]).log_prob(x[:, :1])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Atoms([]), "points"),
+        (lambda: Atoms([1.0, 2.0]), "2 dimensions"),
+        (lambda: Atoms(torch.zeros(0, 3)), "empty"),
+        (lambda: Atoms([[math.nan]]), "NaN"),
+        (lambda: Atoms([[math.inf]]), "infinity"),
+        (lambda: Atoms([["a"]]), "not an array of numbers"),
+        (lambda: Atoms([[0.0], [1.0]], [1.0]), "1 for 2 points"),
+        (lambda: Atoms([[0.0], [1.0]], [-1.0, 2.0]), "negative"),
+        (lambda: Atoms([[0.0], [1.0]], [0.0, 0.0]), "sum to zero"),
+        (lambda: Gaussian([0.0, 0.0], [[1.0, 0.5], [0.2, 1.0]]), "symmetric"),
+        (lambda: Gaussian([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]]), "negative eigenvalue"),
+        (lambda: Gaussian([0.0], [[1.0, 0.0], [0.0, 1.0]]), "need"),
+        (lambda: GaussianMixture([1.0], [[0.0], [1.0]], torch.ones(2, 1, 1)), "1 for 2"),
+    ],
+)
+def test_bad_laws_are_one_line(call, words):
+    with pytest.raises(InputError, match=words) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Atoms([[0.0], [1.0], [2.0]]),
+        Gaussian([1.0], [[2.0]]),
+        GaussianMixture([0.5, 0.5], [[0.0], [3.0]], [[[1.0]], [[0.1]]]),
+    ],
+)
+def test_draws_are_those_of_the_generator(law):
+    one, other = (law.sample(50, torch.Generator().manual_seed(seed)) for seed in (3, 4))
+    assert torch.equal(one, law.sample(50, torch.Generator().manual_seed(3))) and not torch.equal(one, other)

@@ -1,0 +1,123 @@
+"""The mismatch of starts against densities integrated without any of its formulas, and against C6 and C7."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from singtheory import Atoms, InputError, formula
+from singtheory.data.sources import digits
+from singtheory.start.mismatch import (
+    Moments,
+    arrival,
+    from_matched,
+    from_mean,
+    from_noise,
+    initial_mismatch,
+    reading_moments,
+)
+from tests import strategies
+
+ALPHAS = st.floats(0.01, 0.95)
+
+
+@pytest.fixture(scope="module")
+def moments():
+    return Moments.of(digits().law)
+
+
+def kl_on_a_line(law: Atoms, alpha: float, sigma: float, mean: float, std: float) -> float:
+    """`∫ q log(q/N(m, s²))` by the trapezoidal rule."""
+    points, weights = alpha * law.points[:, 0], law.weights
+    reach = 12 * sigma + float((points - points.mean()).abs().max())
+    x = torch.linspace(float(points.mean()) - reach, float(points.mean()) + reach, 40001, dtype=torch.float64)
+    log_q = torch.logsumexp(-((x[:, None] - points) ** 2) / (2 * sigma**2) + weights.log(), dim=1) - math.log(sigma)
+    log_s = -((x - mean) ** 2) / (2 * std**2) - math.log(std)
+    return float(torch.trapezoid(log_q.exp() * (log_q - log_s), x) / math.sqrt(2 * math.pi))
+
+
+@given(law=strategies.atoms(dims=(1,)), alpha=ALPHAS)
+def test_brackets_hold_the_integral_on_a_line(law, alpha):
+    sigma = math.sqrt(1 - alpha**2)
+    moments = Moments.of(law)
+    for start in (from_noise(moments), from_noise(moments, 0.9), from_mean(moments, alpha, sigma)):
+        found = initial_mismatch(moments, start, alpha, sigma)
+        std = float(start.std[0]) if len(start.std) else start.rest
+        truth = kl_on_a_line(law, alpha, sigma, float(start.mean[0]), std)
+        slack = 1e-7 * (1 + found.high)
+        assert found.low - slack <= truth <= found.high + slack
+
+
+@pytest.mark.parametrize("alpha", [0.068, 0.3, 0.9])
+def test_differences_are_c6(moments, alpha):
+    sigma = math.sqrt(1 - alpha**2)
+    noise, mean, wide = (
+        initial_mismatch(moments, start, alpha, sigma)
+        for start in (from_noise(moments), from_mean(moments, alpha, sigma), from_noise(moments, sigma))
+    )
+    norm2, trace = float(moments.mean @ moments.mean), float(moments.eigenvalues.sum())
+    gain = formula.noise_start_gain(alpha, sigma, norm2, trace, 64, math)
+    assert noise.low - mean.low == pytest.approx(gain, rel=1e-9)
+    assert noise.high - mean.high == pytest.approx(gain, rel=1e-9)
+    assert wide.low - mean.low == pytest.approx(formula.mean_gain(alpha**2 / sigma**2, norm2), rel=1e-9)
+    assert mean.high == pytest.approx(formula.kl_terminal_bound(alpha**2 / sigma**2, trace))
+
+
+def test_matching_every_direction_leaves_nothing_of_the_gaussian_part(moments):
+    found = [initial_mismatch(moments, from_matched(moments, k, 0.3, 0.954), 0.3, 0.954).low for k in (0, 1, 8, 64)]
+    assert found == sorted(found, reverse=True) and found[0] > 0.05
+    assert found[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_at_the_very_end_noise_is_right(moments):
+    found = initial_mismatch(moments, from_noise(moments), 0.0, 1.0)
+    assert (found.low, found.high) == (0.0, 0.0)
+
+
+def test_without_noise_is_refused(moments):
+    with pytest.raises(InputError, match="without noise"):
+        initial_mismatch(moments, from_noise(moments), 1.0, 0.0)
+
+
+@pytest.mark.parametrize("alpha", [0.076, 0.4])
+def test_arrival_is_the_flow_of_the_gaussian(moments, alpha):
+    """Against `x_0 = μ + Σ^½(α²Σ + σ²I)^{−½}(x − αμ)`, computed with the matrix root of a covariance of full rank."""
+    sigma = math.sqrt(1 - alpha**2)
+    law = digits().law
+    cov = law.cov
+    inverse_root = torch.linalg.inv(_root(alpha**2 * cov + sigma**2 * torch.eye(64, dtype=torch.float64)))
+    flow = _root(cov) @ inverse_root
+    reading = torch.linspace(-1, 2, 64, dtype=torch.float64)
+    for start in (from_noise(moments), from_mean(moments, alpha, sigma), from_matched(moments, 3, alpha, sigma)):
+        basis = moments.components.basis
+        cov_start = start.rest**2 * torch.eye(64, dtype=torch.float64)
+        cov_start += basis.mT @ ((start.std**2 - start.rest**2)[:, None] * basis)
+        mean, std = arrival(moments, start, alpha, sigma, reading, 0.5)
+        assert mean == pytest.approx(float(reading @ (law.mean + flow @ (start.mean - alpha * law.mean)) + 0.5))
+        assert std == pytest.approx(float(reading @ flow @ cov_start @ flow.mT @ reading) ** 0.5, rel=1e-6)
+
+
+def _root(matrix):
+    values, basis = torch.linalg.eigh(matrix)
+    return basis @ (values.clamp(min=0).sqrt()[:, None] * basis.mT)
+
+
+def test_full_match_arrives_at_the_data(moments):
+    reading = torch.full((64,), 1 / 64, dtype=torch.float64)
+    start = from_matched(moments, 64, 0.2, 0.98)
+    assert arrival(moments, start, 0.2, 0.98, reading) == pytest.approx(reading_moments(moments, reading))
+    brightness = digits().law.points.mean(dim=1)
+    assert reading_moments(moments, reading) == pytest.approx(
+        (float(brightness.mean()), float(brightness.std(correction=0)))
+    )
+
+
+def test_one_point_has_no_spread():
+    moments = Moments.of(Atoms(torch.tensor([[0.5, -1.0]], dtype=torch.float64)))
+    assert len(moments.eigenvalues) == 0
+    found = initial_mismatch(moments, from_noise(moments), 0.6, 0.8)
+    expected = (0.36 * 1.25 + 2 * (0.64 - 1 - math.log(0.64))) / 2
+    assert (found.low, found.high) == pytest.approx((expected, expected))
+    assert arrival(moments, from_noise(moments), 0.6, 0.8, torch.ones(2, dtype=torch.float64)) == (-0.5, 0.0)
