@@ -14,8 +14,7 @@ from torch import Tensor
 
 from singtheory import divergence, formula
 from singtheory.bound import pairwise, variation
-from singtheory.divergence.chi2 import chi_square
-from singtheory.divergence.components import Components
+from singtheory.divergence import Components, chi_square
 from singtheory.errors import unknown_name
 from singtheory.law import AtomsPosterior, Posterior
 

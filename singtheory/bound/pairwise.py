@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from singtheory import formula
-from singtheory.divergence.chi2 import chi_square, log1p_chi2_by_moments
-from singtheory.divergence.components import Components
+from singtheory.divergence import Components, chi_square, log1p_chi2_by_moments
 from singtheory.law import AtomsPosterior
 
 MAX_ATOMS = 2048

@@ -13,7 +13,7 @@ from torch import Tensor
 from singtheory import divergence, formula
 from singtheory.bound import pairwise
 from singtheory.bound.pairwise import Core
-from singtheory.divergence.gauss import moments_kl
+from singtheory.divergence import moments_kl
 from singtheory.law import AtomsPosterior
 
 _UNIT = 2.0**-53

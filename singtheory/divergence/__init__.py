@@ -6,8 +6,9 @@ Monte Carlo elsewhere. Every interval holds for the posterior and the gap that a
 the schedule's own rounding makes of a gap is said at `ReverseKernel`'s `kl` and `Schedule.snr`, and is not in it.
 """
 
-from singtheory.divergence.chi2 import log1p_chi2
-from singtheory.divergence.gauss import kl_gauss, kl_gauss_exact, kl_gauss_low
+from singtheory.divergence.chi2 import chi_square, log1p_chi2, log1p_chi2_by_moments
+from singtheory.divergence.components import Components
+from singtheory.divergence.gauss import kl_gauss, kl_gauss_exact, kl_gauss_low, moments_kl
 from singtheory.divergence.point import is_point, to_point, tv_to_point, w2_to_point
 from singtheory.divergence.quadrature import kl_isotropic_quadrature, kl_moment_quadrature, kl_quadrature
 from singtheory.divergence.sampled import (
@@ -23,7 +24,9 @@ from singtheory.divergence.variation import tv_exact
 from singtheory.estimate import Estimate
 
 __all__ = [
+    "Components",
     "Estimate",
+    "chi_square",
     "draw_kernel",
     "draw_plug_in",
     "excess",
@@ -37,6 +40,8 @@ __all__ = [
     "kl_monte_carlo",
     "kl_quadrature",
     "log1p_chi2",
+    "log1p_chi2_by_moments",
+    "moments_kl",
     "to_point",
     "tv_exact",
     "tv_monte_carlo",

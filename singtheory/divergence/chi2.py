@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from singtheory.divergence.components import UNIT, Components
-from singtheory.formula.small import expm1_rest
+from singtheory.formula import expm1_rest
 from singtheory.law import Posterior
 
 _LARGEST = 500.0

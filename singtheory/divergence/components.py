@@ -19,7 +19,7 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from singtheory.formula.small import expm1_rest
+from singtheory.formula import expm1_rest
 from singtheory.law import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
 
 UNIT = 2.0**-53

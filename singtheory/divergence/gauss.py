@@ -9,7 +9,7 @@ from torch import Tensor
 from singtheory.divergence.chi2 import ChiSquare
 from singtheory.divergence.components import Components
 from singtheory.estimate import Estimate
-from singtheory.formula.small import log1p_rest
+from singtheory.formula import log1p_rest
 from singtheory.law import Posterior
 
 

@@ -16,7 +16,7 @@ from singtheory.divergence.cells import Value, Windows, integrate, nodes_of
 from singtheory.divergence.chi2 import chi_square
 from singtheory.divergence.components import UNIT, Components
 from singtheory.estimate import Estimate
-from singtheory.formula.small import expm1_rest
+from singtheory.formula import expm1_rest
 from singtheory.law import Posterior
 
 _LEAST, _MOST = 9.0, 38.0

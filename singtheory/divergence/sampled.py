@@ -24,7 +24,7 @@ from singtheory.divergence.chi2 import ChiSquare, chi_square
 from singtheory.divergence.components import UNIT, Components, Ratio
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate, check_confidence, mean_interval
-from singtheory.formula.small import expm1_rest
+from singtheory.formula import expm1_rest
 from singtheory.law import Posterior
 
 _PEAK = 3.162581587064609835

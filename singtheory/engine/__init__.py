@@ -3,7 +3,7 @@
 from singtheory.engine.gpu import engine_of
 from singtheory.engine.host import DOUBLE_TOL, SINGLE_TOL, Engine, check_reached
 from singtheory.engine.points import BLOCK, Points
-from singtheory.engine.scan import Found
+from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.shard import Shard, ShardEngine, agree
 from singtheory.engine.statistic import CovarianceAlong, Draws, Entropy, Nearest, Statistic
 
@@ -15,9 +15,9 @@ __all__ = [
     "Draws",
     "Engine",
     "Entropy",
-    "Found",
     "Nearest",
     "Points",
+    "PosteriorMoments",
     "Shard",
     "ShardEngine",
     "Statistic",

@@ -21,8 +21,8 @@ from singtheory.engine.graphs import Replayed
 from singtheory.engine.host import QUERIES, Engine, out_of_memory
 from singtheory.engine.levels import levels_of
 from singtheory.engine.points import Points
+from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, SAFE, Asking, Nearness, Sizes, Weighing
-from singtheory.engine.scan import Found
 from singtheory.engine.screen import left_out_below
 
 TILE = 8
@@ -98,7 +98,7 @@ class FusedEngine(Engine):
         """As `Engine.needs`; the atoms are held in float16 and, if they lie on levels, twice in bytes."""
         return super().needs + 4 * self.points.count * self.points.dim
 
-    def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], Found]:
+    def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], PosteriorMoments]:
         """As `Engine.start`; all atoms are screened meanwhile."""
         if not 0 < len(z) <= QUERIES or self._trivial:
             return super().start(z, snr, tol)
@@ -111,7 +111,7 @@ class FusedEngine(Engine):
                 raise
             return super().start(z, snr, tol)
 
-    def _finish(self, z: Tensor, snr: Tensor, tol: float, looked: Looked) -> Found:
+    def _finish(self, z: Tensor, snr: Tensor, tol: float, looked: Looked) -> PosteriorMoments:
         try:
             return self._found(z, snr, tol, *looked)
         except RuntimeError as error:
@@ -124,7 +124,7 @@ class FusedEngine(Engine):
         """Whether nothing need be screened."""
         return self.small or not self.points.radius
 
-    def _group(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+    def _group(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         if self._trivial or not len(z):
             return super()._group(z, snr, tol)
         return self._found(z, snr, tol, *self._looked(z, snr, tol))
@@ -138,26 +138,30 @@ class FusedEngine(Engine):
             mean, numbers, plan = self._first(z.contiguous(), snr.contiguous(), goal=tol * self.points.scale)
             return mean.clone(), numbers.clone(), plan.clone()
 
-    def _found(self, z: Tensor, snr: Tensor, tol: float, mean: Tensor, numbers: Tensor, plan: Tensor) -> Found:
+    def _found(
+        self, z: Tensor, snr: Tensor, tol: float, mean: Tensor, numbers: Tensor, plan: Tensor
+    ) -> PosteriorMoments:
         """With what is left to do after a look."""
         with torch.cuda.device_of(z):
             return self._done(z.contiguous(), snr.contiguous(), tol * self.points.scale, mean, numbers, plan.tolist())
 
-    def _done(self, z: Tensor, snr: Tensor, goal: float, mean: Tensor, numbers: Tensor, plan: Sequence[int]) -> Found:
+    def _done(
+        self, z: Tensor, snr: Tensor, goal: float, mean: Tensor, numbers: Tensor, plan: Sequence[int]
+    ) -> PosteriorMoments:
         series, rest, digits, weight_digits = plan
         if series == len(z):
             return _own(*self._near_zero(z, snr))
         top, tol = numbers[3], goal / self.points.scale
 
-        def by_digits(rows: Tensor | slice) -> Found:
+        def by_digits(rows: Tensor | slice) -> PosteriorMoments:
             return _own(*self._all(z[rows], snr[rows], top[rows], digits=digits, weight_digits=weight_digits))
 
-        def by_all_digits(rows: Tensor) -> Found:
+        def by_all_digits(rows: Tensor) -> PosteriorMoments:
             return _own(*self._weigh(z[rows], snr[rows], top[rows], MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS))
 
         dense = rest > 0 and self.levels is not None
         # where all bounds are too large, none of these answers is kept
-        found = by_digits(slice(None)) if dense and rest == len(z) else Found(mean, *numbers[:3])
+        found = by_digits(slice(None)) if dense and rest == len(z) else PosteriorMoments(mean, *numbers[:3])
         if series:
             _answer(found, numbers[4] > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
         if dense and 2 * rest < len(z):
@@ -172,7 +176,9 @@ class FusedEngine(Engine):
         return self._mended(found, goal, [by_all_digits, *in_float64] if dense else in_float64)
 
     @staticmethod
-    def _mended(found: Found, goal: float, ways: Sequence[Callable[[Tensor], Found]]) -> Found:
+    def _mended(
+        found: PosteriorMoments, goal: float, ways: Sequence[Callable[[Tensor], PosteriorMoments]]
+    ) -> PosteriorMoments:
         """With each way in turn for the queries whose bounds are above the goal, as long as there are any."""
         for way in ways:
             poor = ~(found.error_bound <= goal)
@@ -212,29 +218,29 @@ class FusedEngine(Engine):
         return kernels.weighted(products, sums, queries, snr, top, mean, known)
 
 
-def _packed(found: Found) -> tuple[Tensor, Tensor]:
+def _packed(found: PosteriorMoments) -> tuple[Tensor, Tensor]:
     """Means (batch, d); trace, log evidence and error bound (3, batch)."""
     return found.mean, torch.stack([found.trace_cov, found.log_evidence, found.error_bound])
 
 
-def _own(mean: Tensor, numbers: Tensor) -> Found:
+def _own(mean: Tensor, numbers: Tensor) -> PosteriorMoments:
     """From what may be overwritten, in the order of `_packed`."""
-    return Found(mean.clone(), *numbers[:3].clone())
+    return PosteriorMoments(mean.clone(), *numbers[:3].clone())
 
 
-def _answer(found: Found, chosen: Tensor, way: Callable[[Tensor], Found]) -> None:
+def _answer(found: PosteriorMoments, chosen: Tensor, way: Callable[[Tensor], PosteriorMoments]) -> None:
     """Put the answers of another way in place of the chosen queries' where its bounds are smaller."""
     rows = chosen.nonzero()[:, 0]
     better = _better(found.of(rows), way(rows))
-    for field in fields(Found):
+    for field in fields(PosteriorMoments):
         getattr(found, field.name)[rows] = getattr(better, field.name)
 
 
-def _better(found: Found, other: Found) -> Found:
+def _better(found: PosteriorMoments, other: PosteriorMoments) -> PosteriorMoments:
     """Each query's answer with the smaller bound; where nothing is certified the other's, which comes later and is the better estimate."""
     chosen = (other.error_bound < found.error_bound) | ~found.error_bound.isfinite()
-    pairs = ((getattr(other, field.name), getattr(found, field.name)) for field in fields(Found))
-    return Found(*(more.where(chosen.view(-1, *[1] * (more.ndim - 1)), values) for more, values in pairs))
+    pairs = ((getattr(other, field.name), getattr(found, field.name)) for field in fields(PosteriorMoments))
+    return PosteriorMoments(*(more.where(chosen.view(-1, *[1] * (more.ndim - 1)), values) for more, values in pairs))
 
 
 def _whole_blocks(rows: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from singtheory.engine.points import BLOCK, Points
 from singtheory.engine.rescore import Candidates, rescore
-from singtheory.engine.scan import Found, most_parts, parts_for, scan
+from singtheory.engine.results import PosteriorMoments
+from singtheory.engine.scan import most_parts, parts_for, scan
 from singtheory.engine.screen import TILE, Screen, SingleScreen, left_out_below
 from singtheory.engine.series import Series
 from singtheory.engine.statistic import Statistic
@@ -57,17 +58,17 @@ class Engine:
         atoms = self.points.take(rows) - self.points.mean
         return atoms, torch.stack([-self.points.norms2[rows] / 2, self.points.log_weights[rows]])
 
-    def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], Found]:
+    def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], PosteriorMoments]:
         """As `find`, for what is returned; a device may begin at once, and its numbers are waited for only then."""
         return partial(self.find, z, snr, tol)
 
-    def find(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+    def find(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         """The posteriors of queries, shape (batch, d) and (batch,), each as far below `tol` times the data's scale as can be."""
         self.points.check()
         parts = zip(z.split(QUERIES), snr.split(QUERIES), strict=True)
         return joined([self._fitted(*part, tol) for part in parts])
 
-    def _fitted(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+    def _fitted(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         """In halves where the device has no memory for all at once. Raises `InputError` where one query is too many."""
         try:
             return self._group(z, snr, tol)
@@ -87,7 +88,7 @@ class Engine:
         """Bytes that one query takes beside the points: what is kept of each and a few blocks."""
         return 8 * (6 * self.points.count + 6 * BLOCK * self.points.dim + 2 * self.points.dim**2)
 
-    def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> Found:
+    def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> PosteriorMoments:
         """As `find` by one way for all queries, and the statistics are told of all atoms that matter."""
         self.points.check()
         if self.small or (len(z) and bool(self._few(self._foretold(z, snr, tol)).all())):
@@ -99,13 +100,13 @@ class Engine:
         """Whether there are so few atoms that all of them are weighed from differences."""
         return self.points.count <= 4 * TILE
 
-    def _group(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+    def _group(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         if self.small:
             return self._rescored(z, snr, self._candidates(z, snr, tol), tol)
         near_zero = self.series.remainder(z, snr) <= tol * self.points.scale
         return _parted(near_zero, self.series.posterior, partial(self._weighed, tol=tol), z, snr)
 
-    def _weighed(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+    def _weighed(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         few = self._few(self._foretold(z, snr, tol))
         if not bool(few.any()):
             return self._dense(z, snr, tol)
@@ -130,7 +131,7 @@ class Engine:
         """Whether so many atoms are weighed from differences sooner than all by products."""
         return atoms * _PAIR_COST < self.points.count
 
-    def _dense(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+    def _dense(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         """By products; where these certify too few digits, from differences if few atoms matter, else in more parts, else from many differences."""
         parts, most = parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol), most_parts(self.points)
         found = scan(self.points, z, snr, parts)
@@ -143,11 +144,13 @@ class Engine:
             found = _merged(short, scan(self.points, z[short], snr[short], most), found.of(~short))
         return self._near(self._short(found, tol), found, z, snr, tol, _MANY)
 
-    def _short(self, found: Found, tol: float) -> Tensor:
+    def _short(self, found: PosteriorMoments, tol: float) -> Tensor:
         """Which queries do not reach the tolerance."""
         return found.error_bound > tol * self.points.scale
 
-    def _near(self, chosen: Tensor, found: Found, z: Tensor, snr: Tensor, tol: float, times: int) -> Found:
+    def _near(
+        self, chosen: Tensor, found: PosteriorMoments, z: Tensor, snr: Tensor, tol: float, times: int
+    ) -> PosteriorMoments:
         """From differences for those of the chosen queries in which few atoms matter, or so many times as many."""
         if not bool(chosen.any()):
             return found
@@ -166,7 +169,7 @@ class Engine:
 
     def _rescored(
         self, z: Tensor, snr: Tensor, candidates: Candidates, tol: float, statistics: Sequence[Statistic] = ()
-    ) -> Found:
+    ) -> PosteriorMoments:
         below = left_out_below(self.points, tol * self.points.scale)
         return rescore(self.points, z, snr, candidates, below, statistics)
 
@@ -176,10 +179,10 @@ def out_of_memory(error: RuntimeError) -> bool:
     return "memory" in str(error).lower()
 
 
-Way = Callable[[Tensor, Tensor], Found]
+Way = Callable[[Tensor, Tensor], PosteriorMoments]
 
 
-def _parted(chosen: Tensor, way: Way, other: Way, z: Tensor, snr: Tensor) -> Found:
+def _parted(chosen: Tensor, way: Way, other: Way, z: Tensor, snr: Tensor) -> PosteriorMoments:
     """One way for the chosen queries, another for the rest."""
     if bool(chosen.all()):
         return way(z, snr)
@@ -188,17 +191,19 @@ def _parted(chosen: Tensor, way: Way, other: Way, z: Tensor, snr: Tensor) -> Fou
     return _merged(chosen, way(z[chosen], snr[chosen]), other(z[~chosen], snr[~chosen]))
 
 
-def _merged(chosen: Tensor, first: Found, second: Found) -> Found:
+def _merged(chosen: Tensor, first: PosteriorMoments, second: PosteriorMoments) -> PosteriorMoments:
     """In the order of the queries."""
     order = torch.cat([chosen.nonzero()[:, 0], (~chosen).nonzero()[:, 0]]).argsort()
     return joined([first, second]).of(order)
 
 
-def joined(parts: Sequence[Found]) -> Found:
+def joined(parts: Sequence[PosteriorMoments]) -> PosteriorMoments:
     """Of all parts in order."""
     if len(parts) == 1:
         return parts[0]
-    return Found(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Found)))
+    return PosteriorMoments(
+        *(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(PosteriorMoments))
+    )
 
 
 def check_reached(error_bound: Tensor, points: Points, tol: float) -> None:

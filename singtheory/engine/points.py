@@ -5,16 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from singtheory.engine.results import Sums
 from singtheory.errors import InputError
-
-if TYPE_CHECKING:
-    from singtheory.engine.scan import Sums
 
 BLOCK = 4096
 """Atoms that are looked at together."""
@@ -71,7 +69,7 @@ class Points:
         """Atoms of the law, of which these may be a part (`shard`)."""
         return self.count
 
-    def gathered(self, sums: "Sums") -> "Sums":
+    def gathered(self, sums: Sums) -> Sums:
         """Sums over the atoms of the law from those over these."""
         return sums
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.engine.points import Points, pairwise_sum, sum_roundings
-from singtheory.engine.scan import Found
+from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.statistic import Statistic
 
 _NUMBERS = {"cpu": 2**22, "cuda": 2**27}
@@ -81,7 +81,7 @@ class Candidates:
 
 def rescore(
     points: Points, z: Tensor, snr: Tensor, candidates: Candidates, below: float, statistics: Sequence[Statistic] = ()
-) -> Found:
+) -> PosteriorMoments:
     """The posteriors of some queries, from differences.
 
     Args:
@@ -102,7 +102,9 @@ def rescore(
     back = torch.cat(order).argsort()
     if statistics:
         _tell(statistics, seen, back)
-    return Found(*(torch.cat([getattr(part, field.name) for part in parts])[back] for field in fields(Found)))
+    return PosteriorMoments(
+        *(torch.cat([getattr(part, field.name) for part in parts])[back] for field in fields(PosteriorMoments))
+    )
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _near(points: Points, z: Tensor, snr: Tensor, atoms: Tensor, real: Tensor, b
     return _Near(atoms.gather(1, index), matters.gather(1, index), torch.zeros_like(best)[:, None], score)
 
 
-def _weighed(points: Points, z: Tensor, snr: Tensor, near: _Near, below: float) -> tuple[Found, Tensor]:
+def _weighed(points: Points, z: Tensor, snr: Tensor, near: _Near, below: float) -> tuple[PosteriorMoments, Tensor]:
     """What is known of the queries, and the log weights relative to the best atom, (b, m)."""
     atoms, root = points.take(near.atoms.flatten()).unflatten(0, near.atoms.shape), snr.sqrt()[:, None]
     y_best, log_weights = atoms.take_along_dim(near.best[:, :, None], 1)[:, 0], points.log_weights[near.atoms]
@@ -165,7 +167,7 @@ def _weighed(points: Points, z: Tensor, snr: Tensor, near: _Near, below: float) 
     left_out = formula.truncation_error(points.count * math.exp(-below), 2 * points.radius)
     variance = (square - shift.square()).clamp(min=0)
     error = _SAFE * (tilted + rounded + left_out)
-    return Found(y_best + offset, variance, near.score + top[:, 0] + total.log(), error), logits
+    return PosteriorMoments(y_best + offset, variance, near.score + top[:, 0] + total.log(), error), logits
 
 
 def _logit_error(points: Points, z: Tensor, root: Tensor, half_way: Tensor, apart: Tensor, logits: Tensor) -> Tensor:

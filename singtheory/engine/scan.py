@@ -6,13 +6,13 @@ parts of the width, so that few roundings meet on a path.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from singtheory import formula
 from singtheory.engine.points import BLOCK, Points, sum_roundings
+from singtheory.engine.results import PosteriorMoments, Sums
 from singtheory.engine.statistic import Statistic
 
 _INNER = 512
@@ -22,44 +22,6 @@ _SAFE = 1.01
 _LOWEST = -1e300
 _LARGEST_DELTA = 1e-2
 """Of log weights: `e^δ − 1` is below `1.01 δ` for all up to it."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is known of the posteriors of some queries.
-
-    Attributes:
-        mean: shape (batch, d).
-        trace_cov: shape (batch,).
-        log_evidence: shape (batch,).
-        error_bound: at least the Euclidean error of `mean`, shape (batch,).
-    """
-
-    mean: Tensor
-    trace_cov: Tensor
-    log_evidence: Tensor
-    error_bound: Tensor
-
-    def of(self, queries: Tensor | slice) -> "Found":
-        """What is known of some of them."""
-        return Found(*(getattr(self, field.name)[queries] for field in fields(self)))
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Over atoms, relative to the largest log weight.
-
-    Attributes:
-        top: that one, shape (batch,).
-        total: of weights, shape (batch,).
-        square: with `‖y′‖²`, shape (batch,).
-        first_moment: with `y′`, shape (batch, d).
-    """
-
-    top: Tensor
-    total: Tensor
-    square: Tensor
-    first_moment: Tensor
 
 
 def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float) -> int:
@@ -104,7 +66,7 @@ def logit_error(points: Points, shifted: Tensor, snr: Tensor, parts: int, norm: 
     return _SAFE * formula.logit_error(formula.DOUBLE, product * root * norm, squares * norm, others)
 
 
-def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequence[Statistic] = ()) -> Found:
+def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequence[Statistic] = ()) -> PosteriorMoments:
     """The posteriors of some queries, from all atoms.
 
     Args:
@@ -156,7 +118,7 @@ def _sum_of_products(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     return found
 
 
-def _certified(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sums) -> Found:
+def _certified(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sums) -> PosteriorMoments:
     """With bounds on mean and trace from the moments of `y′` themselves."""
     mean, second = sums.first_moment / sums.total[:, None], sums.square / sums.total
     log_norm = shifted.square().sum(dim=1) / 2 + points.dim / 2 * math.log(2 * math.pi)
@@ -172,4 +134,4 @@ def _certified(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: S
     tilted = formula.tilt_error(eta * (variance + 2 * slack).sqrt(), eta).where(small, torch.inf)
     # both sums of the ratio, and the division
     error = tilted + (2 * inner + 3 * formula.DOUBLE) * norm + formula.DOUBLE * points.mean.norm()
-    return Found(mean + points.mean, variance, sums.top + sums.total.log() - log_norm, error)
+    return PosteriorMoments(mean + points.mean, variance, sums.top + sums.total.log() - log_norm, error)

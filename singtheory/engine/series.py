@@ -8,8 +8,8 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.engine.points import BLOCK, Points
+from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import series_remainder
-from singtheory.engine.scan import Found
 
 
 class Series:
@@ -62,7 +62,7 @@ class Series:
         norm2 = points.shifted(z, snr).square().sum(dim=1)
         return series_remainder(norm2, snr, points.radius, points.variance, self.rounding, self.constant)
 
-    def posterior(self, z: Tensor, snr: Tensor) -> Found:
+    def posterior(self, z: Tensor, snr: Tensor) -> PosteriorMoments:
         """The posteriors of queries whose remainder is small."""
         points, (rest, cov, skew, square) = self.points, self._moments
         root = snr.sqrt()[:, None]
@@ -70,4 +70,4 @@ class Series:
         shift = root * (shifted @ cov) - snr[:, None] / 2 * skew
         trace = points.variance + root[:, 0] * (shifted @ skew) - snr / 2 * square - shift.square().sum(dim=1)
         log_norm = shifted.square().sum(dim=1) + snr * points.variance + points.dim * math.log(2 * math.pi)
-        return Found(points.mean + (rest + shift), trace.clamp(min=0), -log_norm / 2, self.remainder(z, snr))
+        return PosteriorMoments(points.mean + (rest + shift), trace.clamp(min=0), -log_norm / 2, self.remainder(z, snr))

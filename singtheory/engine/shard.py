@@ -9,7 +9,8 @@ from torch import Tensor
 
 from singtheory.engine.host import QUERIES, Engine, joined
 from singtheory.engine.points import Points
-from singtheory.engine.scan import Found, Sums, most_parts, scan
+from singtheory.engine.results import PosteriorMoments, Sums
+from singtheory.engine.scan import most_parts, scan
 from singtheory.engine.statistic import Statistic
 from singtheory.errors import InputError
 
@@ -110,7 +111,7 @@ class ShardEngine(Engine):
         points: this process's part.
     """
 
-    def find(self, z: Tensor, snr: Tensor, tol: float) -> Found:
+    def find(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         """As `Engine.find`; every process asks the same queries and gets the same answers, or waits for those that do not ask."""
         self.points.check()
         parts = most_parts(self.points)
@@ -118,7 +119,7 @@ class ShardEngine(Engine):
             [scan(self.points, *part, parts) for part in zip(z.split(QUERIES), snr.split(QUERIES), strict=True)]
         )
 
-    def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> Found:
+    def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> PosteriorMoments:
         """Raise `InputError`: statistics are told of one process's atoms alone."""
         raise InputError(
             "shards: mean, trace and evidence are those of all parts; ask a law of all points for the rest"

@@ -5,16 +5,13 @@ points' common offset are gone before anything is rounded. Where what is left is
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from singtheory.engine import Points
 from singtheory.numerics import Double2
-
-if TYPE_CHECKING:
-    from singtheory.law.posterior import GaussianPosterior
 
 _UNIT = 2.0**-53
 _DOUBLED = 2.0**-100
@@ -25,6 +22,15 @@ _PLAIN = 1e-10
 _FEW = 2
 _CHUNK = 2**18
 """Numbers of a batch that are summed with twice the digits at once."""
+
+
+class Component(Protocol):
+    """What is asked of a component of a mixture."""
+
+    @property
+    def log_gain(self) -> Tensor:
+        """What its spread adds to its log evidence, shape (batch,)."""
+        ...
 
 
 def log_weights(points: Points, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,7 +60,7 @@ def log_weights(points: Points, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]
 
 
 def mixture_weights(
-    weights: Tensor, means: Tensor, components: "Sequence[GaussianPosterior]", z: Tensor, snr: Tensor
+    weights: Tensor, means: Tensor, components: Sequence[Component], z: Tensor, snr: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Normalised log weights of the components of a mixture and bounds on their errors, both of shape (batch, k).
 

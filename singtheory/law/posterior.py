@@ -15,7 +15,17 @@ import torch
 from torch import Tensor
 
 from singtheory import formula, numerics
-from singtheory.engine import DOUBLE_TOL, CovarianceAlong, Draws, Engine, Entropy, Found, Nearest, Points, Statistic
+from singtheory.engine import (
+    DOUBLE_TOL,
+    CovarianceAlong,
+    Draws,
+    Engine,
+    Entropy,
+    Nearest,
+    Points,
+    PosteriorMoments,
+    Statistic,
+)
 from singtheory.law import logits
 
 _CHUNK = 2**24
@@ -80,7 +90,7 @@ class AtomsPosterior(Posterior):
 
     def __init__(self, engine: Engine, z: Tensor, snr: Tensor, tol: float) -> None:
         self.engine, self.z, self.snr, self.tol = engine, z, snr, tol
-        self._started: Callable[[], Found] | None = None
+        self._started: Callable[[], PosteriorMoments] | None = None
         self._whole: tuple[AtomsPosterior, slice] | None = None
 
     @classmethod
@@ -94,7 +104,7 @@ class AtomsPosterior(Posterior):
         self._started = self.engine.start(self.z, self.snr, self.tol)
 
     @cached_property
-    def _found(self) -> Found:
+    def _found(self) -> PosteriorMoments:
         if self._whole is not None:
             posterior, rows = self._whole
             return posterior._found.of(rows)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.errors import InputError
-from singtheory.formula.small import log1p_rest
+from singtheory.formula import log1p_rest
 from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
 from singtheory.mmse.line_rule import Integrals, LineRule
 

@@ -13,7 +13,8 @@ from singtheory import Atoms, InputError
 from singtheory.engine.host import DOUBLE_TOL, Engine
 from singtheory.engine.points import Points
 from singtheory.engine.rescore import Candidates, rescore
-from singtheory.engine.scan import Found, most_parts, scan
+from singtheory.engine.results import PosteriorMoments
+from singtheory.engine.scan import most_parts, scan
 from singtheory.engine.screen import TILE, left_out_below
 from tests import reference_posterior
 from tests.strategies import examples, queries, wild_atoms, wild_snrs
@@ -93,7 +94,7 @@ WAYS = {
 }
 
 
-def _screened(engine: Engine, z: Tensor, snr: Tensor, tol: float) -> Found:
+def _screened(engine: Engine, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
     points = engine.points
     kept = engine.screen(z, snr).kept(points, tol * points.scale)
     return rescore(points, z, snr, Candidates(kept, TILE), left_out_below(points, tol * points.scale))
@@ -211,7 +212,7 @@ def test_a_device_without_memory_answers_fewer_queries_at_once_and_then_says_wha
     z, group, sizes = torch.randn(11, 6, generator=generator, dtype=torch.float64), law._engine._group, []
     expected, most = law.posterior(z, 0.5).mean, 2
 
-    def short(z: Tensor, snr: Tensor, tol: float) -> Found:
+    def short(z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         if len(z) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         sizes.append(len(z))

@@ -12,8 +12,8 @@ from singtheory.engine import gpu, reference
 from singtheory.engine.gpu import FusedEngine, engine_of
 from singtheory.engine.host import DOUBLE_TOL, SINGLE_TOL, Engine
 from singtheory.engine.points import Points
+from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import Asking
-from singtheory.engine.scan import Found
 from singtheory.law.posterior import AtomsPosterior
 from tests.singtheory.engine.test_engine import asked, ball_means, clouds
 
@@ -24,17 +24,17 @@ def prepared(points: Points) -> FusedEngine:
     return engine
 
 
-def near(engine: FusedEngine, z: Tensor, snr: Tensor, tol: float) -> Found:
+def near(engine: FusedEngine, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
     """From few tiles; infinitely far off where there are more."""
     mean, numbers, _ = engine._look(z, snr, goal=tol * engine.points.scale)
-    return Found(mean, *numbers[:3])
+    return PosteriorMoments(mean, *numbers[:3])
 
 
-def weighed(engine: FusedEngine, z: Tensor, snr: Tensor, digits: int, weight_digits: int) -> Found:
+def weighed(engine: FusedEngine, z: Tensor, snr: Tensor, digits: int, weight_digits: int) -> PosteriorMoments:
     """From all atoms."""
     _, numbers, _ = engine._look(z, snr, goal=engine.points.scale)
     mean, numbers = engine._weigh(z, snr, numbers[3], digits, weight_digits)
-    return Found(mean, *numbers)
+    return PosteriorMoments(mean, *numbers)
 
 
 WAYS = {
@@ -46,7 +46,7 @@ WAYS = {
 DIGITS = [(1, 3), (2, 2), (7, 8)]
 
 
-def within_its_bound(points: Points, z: Tensor, snr: Tensor, found: Found) -> None:
+def within_its_bound(points: Points, z: Tensor, snr: Tensor, found: PosteriorMoments) -> None:
     mean, off = ball_means(points, z, snr)
     error = (found.mean - mean).norm(dim=1)
     assert bool(((error <= found.error_bound + off) | found.error_bound.isinf()).all()), (error, found.error_bound)
@@ -177,7 +177,7 @@ def test_a_weight_that_rounding_doubles_is_within_the_bound():
     z, snr = torch.zeros(1, 1).double(), torch.full((1,), 1e-9, dtype=torch.float64)
     top = points.log_weights[:1] + math.log(127)
     mean, numbers = engine._weigh(z, snr, top, 2, 1)
-    within_its_bound(points, z, snr, Found(mean, *numbers))
+    within_its_bound(points, z, snr, PosteriorMoments(mean, *numbers))
 
 
 def pixels(count: int = 1500, dim: int = 8) -> Points:

@@ -1,0 +1,43 @@
+"""What the ways of the engine give: posteriors of queries with their error bounds, and the sums over atoms behind them."""
+
+from dataclasses import dataclass, fields
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PosteriorMoments:
+    """What is known of the posteriors of some queries.
+
+    Attributes:
+        mean: shape (batch, d).
+        trace_cov: shape (batch,).
+        log_evidence: shape (batch,).
+        error_bound: at least the Euclidean error of `mean`, shape (batch,).
+    """
+
+    mean: Tensor
+    trace_cov: Tensor
+    log_evidence: Tensor
+    error_bound: Tensor
+
+    def of(self, queries: Tensor | slice) -> "PosteriorMoments":
+        """What is known of some of them."""
+        return PosteriorMoments(*(getattr(self, field.name)[queries] for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Over atoms, relative to the largest log weight.
+
+    Attributes:
+        top: that one, shape (batch,).
+        total: of weights, shape (batch,).
+        square: with `‖y′‖²`, shape (batch,).
+        first_moment: with `y′`, shape (batch, d).
+    """
+
+    top: Tensor
+    total: Tensor
+    square: Tensor
+    first_moment: Tensor
