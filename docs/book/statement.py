@@ -100,9 +100,9 @@ def _with_links(source: str) -> str:
 @lru_cache
 def claim_module(statement: str) -> str:
     """The module of proofs_checks that registers the claim. Raises `LookupError` if there is none."""
-    for path in sorted((ROOT / "proofs_checks").glob("[a-f]_*.py")):
+    for path in sorted((ROOT / "proofs_checks" / "claims").glob("[a-f]/*.py")):
         if f'id="{statement}",' in path.read_text(encoding="utf-8"):
-            return f"proofs_checks.{path.stem}"
+            return f"proofs_checks.claims.{path.parent.name}.{path.stem}"
     raise LookupError(f"claim {statement}: no module of proofs_checks registers it")
 
 

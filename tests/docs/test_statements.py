@@ -99,7 +99,7 @@ def test_claim_names_page_and_module(statement):
     claim = load_claims()[statement]
     path, anchor = claim.page.split("#")
     assert f"({anchor})=\n" in (ROOT / path).read_text(encoding="utf-8")
-    assert claim_module(statement).startswith(f"proofs_checks.{statement[0].lower()}_")
+    assert claim_module(statement).startswith(f"proofs_checks.claims.{statement[0].lower()}.{statement[0].lower()}")
 
 
 def test_sources_are_papers_or_the_page():
