@@ -1,4 +1,4 @@
-"""The small named laws that the checks and the false twins are decided on (twins.md)."""
+"""The small named laws that the checks and the false twins are decided on."""
 
 from singtheory import Atoms, GaussianMixture
 

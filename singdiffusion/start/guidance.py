@@ -7,7 +7,7 @@ r"""Guidance at the singular step: from the average with the prompt, c, and with
 | convex     | u + min(w, cap)(c − u)| ‖c‖ + (cap − 1)‖c − u‖         | u far from 0, or a prompt that says little         |
 | none       | c                     | ‖c‖                            | the average of the data for the prompt is wanted   |
 
-`normalised` is the paper's rule and the default. All agree at w = 1. See theory.md C8 for the bounds and the failure cases.
+`normalised` is the paper's rule and the default. All agree at w = 1. The bounds and the failure cases are in C8 (docs/derivations/c.md#c8).
 """
 
 from collections.abc import Callable

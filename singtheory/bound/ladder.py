@@ -25,7 +25,7 @@ class Bound:
 
     Attributes:
         name: the name in tables and JSON.
-        statement: the statement id of theory.md.
+        statement: the statement id, as on docs/derivations/b.md.
         quantity: `kl` for KL(P‖Q), `kl_moment` for KL(P‖M), `tv` for TV(P, Q).
         side: `upper` or `lower`; `leading` for the small-gap value that is exact to first order.
         rate: the power of g at which it vanishes as g → 0; None for a bound that is negative there.

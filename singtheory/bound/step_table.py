@@ -48,7 +48,7 @@ def step_rows(
     generator: torch.Generator,
     confidence: float = 0.99,
 ) -> Iterator[Row]:
-    """One row a step of the grid `times` (steps + 1,), in the grid's order, with the fields of design.md.
+    """One row a step of the grid `times` (steps + 1,), in the grid's order, with the fields that `singtheory bounds --json` writes.
 
     Args:
         law: finite data.

@@ -1,7 +1,7 @@
 r"""Laws of the data `x_0`: weighted atoms, Gaussian mixtures, Gaussians, each with its exact posterior.
 
 Every law answers one question exactly: given `z = x_t/σ_t = √γ x_0 + n` and `γ`, what is the law of `x_0`? `law.posterior(z, snr)`
-is that law, and its mean is the denoiser `x̂(x_t, t) = E[x_0 | x_t]`. The posterior depends on `(z, γ)` alone (theory.md,
+is that law, and its mean is the denoiser `x̂(x_t, t) = E[x_0 | x_t]`. The posterior depends on `(z, γ)` alone (docs/derivations/a.md,
 notation), which is why no schedule appears here.
 
 All tensors are float64 on one device; `d` is the dimension of the data.

@@ -1,4 +1,4 @@
-"""Claims C1 to C9 on data that no claim was tuned on, and the numbers of twins.md."""
+"""Claims C1 to C9 on data that no claim was tuned on, and the numbers of their false twins."""
 
 import math
 
@@ -77,7 +77,7 @@ def test_sde_growth(name, growth):
 
 
 def test_gain_against_standard_noise_can_be_negative():
-    """C6, the number of theory.md."""
+    """C6, the golden value."""
     alpha, sigma = torch.tensor(0.6, dtype=torch.float64), torch.tensor(0.8, dtype=torch.float64)
     gain = formula.noise_start_gain(alpha, sigma, GOLDEN.mean**2, GOLDEN.cov[0, 0], 1, torch)
     assert float(gain) == pytest.approx(-0.02172957368579)

@@ -1,4 +1,4 @@
-"""Claims D1 to D4 on data that no claim was tuned on, the numbers of twins.md, and the small laws against their use."""
+"""Claims D1 to D4 on data that no claim was tuned on, the numbers of their false twins, and the small laws against their use."""
 
 import math
 

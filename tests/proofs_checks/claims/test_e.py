@@ -1,4 +1,4 @@
-"""What the checks of E1 and E2 rest on: derivations, the numbers of theory.md, and the laws they need to decide."""
+"""What the checks of E1 and E2 rest on: derivations, the golden values, and the laws they need to decide."""
 
 import pytest
 import sympy
@@ -18,7 +18,7 @@ def test_the_golden_law_costs_2055_up_to_25_and_2764_in_all(end, limit):
 
 
 def test_uniform_t_on_the_cosine_is_dearer():
-    """The numbers of twins.md: four steps from γ = 0 to 25."""
+    """The twin's numbers: four steps from γ = 0 to 25."""
     snr, mmse, schedule = _optimal(GOLDEN, 4, 0.0, 25.0), _mmse(GOLDEN), Cosine()
     uniform = schedule.snr(torch.linspace(1, float(schedule.time_of_snr(25.0)), 5, dtype=torch.float64))
     areas = [float((mmse(of[:-1])[0] * of.diff()).sum()) for of in (snr, uniform)]

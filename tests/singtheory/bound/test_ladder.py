@@ -52,7 +52,7 @@ def test_rungs_without_a_rate_are_negative_for_small_gaps():
 
 @pytest.mark.parametrize("gap", [0.001, 0.01, 0.1, 0.683, 1.0, 3.0, 10.0, 100.0, 1000.0])
 def test_family_is_within_its_factor_on_golden(gap):
-    """theory.md: B10 within 1.036, min(B2, B9) within 2.842 (printed there as 2.84)."""
+    """The golden values: B10 within 1.036, min(B2, B9) within 2.842 (printed there as 2.84)."""
     kl = float(divergence.kl_quadrature(GOLDEN, gap))
     assert kl * (1 - 1e-9) <= float(ladder.kl_family(GOLDEN, gap)) <= 1.036 * kl
     least = min(float(ladder.kl_chi2(GOLDEN, gap)), float(ladder.kl_pair_upper(GOLDEN, gap)))

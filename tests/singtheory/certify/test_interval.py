@@ -102,7 +102,7 @@ def test_rungs_that_are_off_are_refuted(rung):
 
 @pytest.mark.parametrize("gap", ["0.3", "0.1", "0.01"])
 def test_golden_values_as_enclosures(gap):
-    """theory.md's table, to 1e-10 and to the digits printed there."""
+    """The table of golden values, to 1e-10 and to the digits printed there."""
     golden = {
         "0.3": ("0.00970277191999561", "2.17652522548e-4", "0.0467947972", "0.02273920408"),
         "0.1": ("0.00115578318093944", "1.08121939496e-5", "0.0163482291", "0.00242659288"),

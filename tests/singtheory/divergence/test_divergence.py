@@ -22,7 +22,7 @@ GOLDEN_VALUES = [
     (0.1, 0.00115578318093944, 1.08121939496e-5, 0.0163482291, 0.00242659288),
     (0.01, 1.19327801676056e-5, 1.26876203356217e-8, 0.001670619464906, 2.39765512393362e-5),
 ]
-"""theory.md: gap, KL(P‖Q), KL(P‖M), TV(P, Q), χ²."""
+"""The golden values: gap, KL(P‖Q), KL(P‖M), TV(P, Q), χ²."""
 
 
 def near(value: float, printed: float, digits: int) -> bool:
