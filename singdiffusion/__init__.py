@@ -31,7 +31,7 @@ _FOLDERS = {
     "AverageUNet": "average",
     "SingDiffusion": "start",
     "first_point": "start",
-    "first_step": "flow",
+    "first_step": "start",
     "initial_latents": "start",
     "load_average": "average",
     "schedule_of": "base",

@@ -21,7 +21,7 @@ from singtheory.bound.ladder import (
 )
 from singtheory.bound.pairwise import BETAS, MAX_ATOMS, core, separated
 from singtheory.bound.step_table import Row, check_queries, step_rows
-from singtheory.bound.variation import lower, moments_tv
+from singtheory.bound.variation import lower, moments_tv, projected
 
 __all__ = [
     "BETAS",
@@ -43,6 +43,7 @@ __all__ = [
     "kl_trace",
     "lower",
     "moments_tv",
+    "projected",
     "separated",
     "skewness2",
     "step_rows",

@@ -3,7 +3,6 @@
 from singtheory.grid.grids import (
     BETWEEN,
     Mmse,
-    _stationary,
     cosine,
     ended,
     grid_named,
@@ -11,6 +10,7 @@ from singtheory.grid.grids import (
     leading,
     optimal,
     root_integral,
+    stationary,
     uniform_log_snr,
 )
 from singtheory.grid.spread_grid import even_angles, least_loss, nats_grid, w2_grid
@@ -18,7 +18,6 @@ from singtheory.grid.spread_grid import even_angles, least_loss, nats_grid, w2_g
 __all__ = [
     "BETWEEN",
     "Mmse",
-    "_stationary",
     "cosine",
     "ended",
     "even_angles",
@@ -29,6 +28,7 @@ __all__ = [
     "nats_grid",
     "optimal",
     "root_integral",
+    "stationary",
     "uniform_log_snr",
     "w2_grid",
 ]

@@ -188,7 +188,7 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
         return schedule.time_of_snr(
             _along(steps, torch.linspace(snr_start, snr_end, _SPREAD_NODES, dtype=torch.float64), mmse)
         )
-    found, chosen = (f(steps, snr_start, snr_end, mmse) for f in (_stationary, _chosen))
+    found, chosen = (f(steps, snr_start, snr_end, mmse) for f in (stationary, _chosen))
     best = _cheapest(torch.cat([found, chosen[None]]), mmse)
     return schedule.time_of_snr(_settled(best, mmse) if torch.equal(best, chosen) else best)
 
@@ -204,7 +204,7 @@ def root_integral(mmse: Mmse, snr_start: float, snr_end: float) -> float:
     return float((half * w).flatten() @ (root * place.exp()) / scale)
 
 
-def _stationary(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
+def stationary(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
     """Grids in γ that satisfy E2 and end at `end`, one for each crossing found, perhaps none; shape (crossings, steps + 1)."""
     first = start + (end - start) * torch.logspace(-64, 0, _CANDIDATES, base=2, dtype=torch.float64)
     beyond = _shoot(first, steps, start, end, mmse)[:, -1] >= end

@@ -190,7 +190,7 @@ def _dearest(law: Law, steps: int, snr_start: float, snr_end: float) -> Tensor:
     first = _optimal(law, steps, snr_start, snr_end)
     if law is not _TWO_SCALES:
         return first
-    found = grid._stationary(steps, snr_start, snr_end, _mmse(law))
+    found = grid.stationary(steps, snr_start, snr_end, _mmse(law))
     return max(found, key=lambda snr: float((_mmse(law)(snr[:-1])[0] * snr.diff()).sum()))
 
 

@@ -28,7 +28,7 @@ def test_uniform_t_on_the_cosine_is_dearer():
 
 def test_two_scales_have_three_stationary_grids():
     mmse = _mmse(_TWO_SCALES)
-    for snr in (found := grids._stationary(3, 0.0, 1000.0, mmse)):
+    for snr in (found := grids.stationary(3, 0.0, 1000.0, mmse)):
         level, slope = mmse(snr)
         for k in (1, 2):
             after = formula.next_optimal_snr(snr[k], level[k - 1], level[k], slope[k])
