@@ -15,13 +15,11 @@ import torch
 from torch import Tensor
 
 from singtheory import draw, formula, logits
+from singtheory.block import block_rows
 from singtheory.engine import DOUBLE_TOL, Engine
 from singtheory.points import Points
 from singtheory.scan import Found
 from singtheory.statistic import CovarianceAlong, Draws, Entropy, Nearest, Statistic
-
-_CHUNK = 2**24
-"""Numbers in one block of rows times points: 128 MB."""
 
 
 class Posterior(ABC):
@@ -215,7 +213,7 @@ class AtomsPosterior(Posterior):
     def _reduce(self, u: Tensor, gap: Tensor | float, reduce: Callable[[Tensor], Tensor]) -> Tensor:
         """`reduce` over the points of `log p_j + √g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²`, a bounded number of rows at a time."""
         gap = torch.as_tensor(gap, dtype=torch.float64, device=u.device).expand(len(self))
-        rows = max(1, _CHUNK // len(self.points))
+        rows = block_rows(len(self.points), u.device)
         values = []
         for xi, log_p, u_query, g in zip(self.deviations(), self.log_weights, u, gap, strict=True):
             offset = log_p - g / 2 * xi.square().sum(dim=1)
