@@ -14,11 +14,10 @@ from torch import Tensor
 from singtheory.divergence.components import UNIT, Components
 from singtheory.formula import expm1_rest
 from singtheory.law import Posterior
+from singtheory.numerics import block_rows
 
 _LARGEST = 500.0
 """Exponents beyond this are summed by logarithms."""
-_ROWS = 2**23
-"""Pairs in one block."""
 
 
 _Pairs = tuple[Tensor, Tensor, Tensor]
@@ -52,14 +51,15 @@ def log1p_chi2(posterior: Posterior, gap: float) -> Tensor:
 
 def chi_square(of: Components) -> ChiSquare:
     """Over all pairs of components, a block of rows at a time."""
-    rows = max(1, _ROWS // (len(of.p) * of.dim))
-    blocks = torch.arange(len(of.p), device=of.p.device).split(rows)
+    blocks = torch.arange(len(of.p), device=of.p.device).split(block_rows(len(of.p), of.p.device))
     single = _pairs(of, blocks[0]) if len(blocks) == 1 else None
 
     def pairs(block: Tensor) -> _Pairs:
         return _pairs(of, block) if single is None else single
 
-    highest = max(float(pairs(block)[0].max()) for block in blocks)
+    # of atoms the largest `⟨m_j, m_k⟩` is a `‖m_j‖²`
+    largest = [of.norms2] if of.spread is None else [pairs(block)[0] for block in blocks]
+    highest = max(float(part.max()) for part in largest)
     if math.isinf(highest):
         return ChiSquare(math.inf, 0.0, math.inf)
     return (_by_logarithms if highest > _LARGEST else _by_excess)(of, blocks, pairs)

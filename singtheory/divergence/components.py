@@ -21,14 +21,13 @@ from torch import Tensor
 
 from singtheory.formula import expm1_rest
 from singtheory.law import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
+from singtheory.numerics import block_rows
 
 UNIT = 2.0**-53
 _LOST = 20
 """Roundings in an exponent and in what it is made of, and as many to spare."""
 _NEAR = 1.0
 """Components whose centre and spread are below this are summed without their terms of first order."""
-_CHUNK = {"cpu": 2**15, "cuda": 2**21}
-"""Numbers in one block of nodes times components, by device: on a CPU as many as its caches hold."""
 LOG_2PI = math.log(2 * math.pi)
 _FINE = 0.5
 """Where `|log r|` is below this, `r − 1` may have digits that `log r` has lost."""
@@ -240,7 +239,7 @@ class Components:
 
     def _blocks(self, n: Tensor) -> tuple[Tensor, ...]:
         numbers = len(self.p) * (1 if self.spread is None else self.dim)
-        return n.split(max(1, _CHUNK[n.device.type] // numbers))
+        return n.split(block_rows(numbers, n.device))
 
     def _ratio(self, n: Tensor, reference: int) -> tuple[Ratio, Tensor]:
         at = self.exponents(n, self.places(reference))

@@ -51,6 +51,8 @@ def _root(of: Components, sign: float) -> Tensor:
         if first == _POINTS:
             return high
         low, high = at[max(first - 1, 0)], at[first]
+        if float(high - low) <= 2 * UNIT * float(high):  # neighbours among the numbers of float64
+            break
     return (low + high) / 2
 
 

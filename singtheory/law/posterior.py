@@ -27,9 +27,7 @@ from singtheory.engine import (
     Statistic,
 )
 from singtheory.law import logits
-
-_CHUNK = 2**24
-"""Numbers in one block of rows times points: 128 MB."""
+from singtheory.numerics import block_rows
 
 
 class Posterior(ABC):
@@ -223,7 +221,7 @@ class AtomsPosterior(Posterior):
     def _reduce(self, u: Tensor, gap: Tensor | float, reduce: Callable[[Tensor], Tensor]) -> Tensor:
         """`reduce` over the points of `log p_j + √g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²`, a bounded number of rows at a time."""
         gap = torch.as_tensor(gap, dtype=torch.float64, device=u.device).expand(len(self))
-        rows = max(1, _CHUNK // len(self.points))
+        rows = block_rows(len(self.points), u.device)
         values = []
         for xi, log_p, u_query, g in zip(self.deviations(), self.log_weights, u, gap, strict=True):
             offset = log_p - g / 2 * xi.square().sum(dim=1)

@@ -1,7 +1,8 @@
 """Draws, distances and sums that keep their digits."""
 
+from singtheory.numerics.block import block_rows
 from singtheory.numerics.distance import diameter, distances
 from singtheory.numerics.double_double import Double2, two_product
 from singtheory.numerics.draw import check_seed, choose, normal, uniform
 
-__all__ = ["Double2", "check_seed", "choose", "diameter", "distances", "normal", "two_product", "uniform"]
+__all__ = ["Double2", "block_rows", "check_seed", "choose", "diameter", "distances", "normal", "two_product", "uniform"]

@@ -302,3 +302,17 @@ def test_moments_of_a_gaussian_keep_small_variances():
     """A variance of 1e-13 of the largest is one: it was cut at 1e-12, and the start taken for right along it."""
     law = Gaussian([0.0, 0.0, 0.0], torch.diag(torch.tensor([1.0, 1e-13, 0.0], dtype=torch.float64)))
     assert budget.moments_of(law).components.std.tolist() == pytest.approx([1.0, 1e-13**0.5], rel=1e-9)
+
+
+@pytest.mark.parametrize("samples", [1, 63, 64, 65, 200])
+def test_as_many_draws_are_made_as_are_named(samples):
+    """The interval is for that many: each batch but the last is full."""
+    made = []
+
+    def denoiser(x_t, t):
+        made.append(len(x_t))
+        return x_t * 0
+
+    times = torch.tensor([0.9, 0.6], dtype=torch.float64)
+    found = budget.denoiser_errors(GOLDEN, Cosine(), times, denoiser, samples, 4.0, torch.Generator().manual_seed(0))
+    assert sum(made) == samples == found.n and max(made) <= 64

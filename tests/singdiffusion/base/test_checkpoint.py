@@ -3,13 +3,14 @@
 import importlib.util
 import json
 import pickle
+from types import SimpleNamespace
 
 import pytest
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler
 from safetensors.torch import load_file, save_file
 
-from singdiffusion.base.checkpoint import Checkpoint, scheduler_class, variant_of
+from singdiffusion.base.checkpoint import Checkpoint, _check_length, scheduler_class, variant_of
 from singdiffusion.demonstrator import PIPELINE
 from singtheory import InputError
 from singtheory.schedule.schedules import STABLE_DIFFUSION
@@ -156,3 +157,14 @@ def test_pixel_space_counts_as_no_vae():
     found = Checkpoint.find(str(PIPELINE))
     assert found.network("vae") is None and found.autoencoder() is None and not found.has("vae")
     assert found.network("unet").config["in_channels"] == 3 and found.has("unet")
+
+
+@pytest.mark.parametrize(("betas", "fits"), [(3, False), (4, True), (5, False)])
+def test_fewer_and_more_betas_than_steps_are_refused(betas, fits):
+    """More of them would be read from the wrong end: the last step that is told is not the last that there is."""
+    scheduler = SimpleNamespace(alphas_cumprod=torch.linspace(0.9, 0.1, betas), config={"num_train_timesteps": 4})
+    if fits:
+        _check_length("config", scheduler)
+    else:
+        with pytest.raises(InputError, match=f"num_train_timesteps is 4, but there are {betas} betas"):
+            _check_length("config", scheduler)

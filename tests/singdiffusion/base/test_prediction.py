@@ -5,7 +5,7 @@ import torch
 from diffusers import UNet2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
-from singdiffusion.base.prediction import implied_prediction
+from singdiffusion.base.prediction import _in_words, implied_prediction
 from tests.singdiffusion import tiny
 
 
@@ -78,3 +78,20 @@ def test_the_network_is_not_changed_and_the_answer_repeats():
     before = {name: weight.clone() for name, weight in unet.state_dict().items()}
     assert implied_prediction(unet, 1000) == implied_prediction(unet, 1000)
     assert all(torch.equal(weight, before[name]) for name, weight in unet.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("correlation", "word"),
+    [
+        (0.95, "epsilon"),
+        (0.9, "epsilon"),
+        (0.7, None),
+        (0.5, "v_prediction or sample"),
+        (-0.3, "v_prediction or sample"),
+        (-0.5, "v_prediction or sample"),
+        (-0.95, None),
+    ],
+)
+def test_a_correlation_in_words(correlation, word):
+    """An answer that is the input turned about is neither: noise of the other sign is no picture."""
+    assert _in_words(correlation) == word

@@ -125,7 +125,7 @@ def test_batch_equals_one_by_one_and_blocks_do_not_show(monkeypatch):
     batch = law.posterior(z, snr)
     u = torch.randn(5, 11, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     whole, entropy = batch.log_ratio(u, 0.4), batch.conditional_entropy(u, 0.4)
-    monkeypatch.setattr(posterior, "_CHUNK", 20)
+    monkeypatch.setattr(posterior, "block_rows", lambda *_: 2)
     torch.testing.assert_close(batch.log_ratio(u, 0.4), whole)
     for i, query in enumerate(batch):
         alone = law.posterior(z[i], float(snr[i]))

@@ -1,0 +1,25 @@
+"""Blocks of rows: no number depends on how many are worked on together, but for rounding."""
+
+import pytest
+import torch
+
+from singtheory import Atoms, divergence
+from singtheory.divergence import chi2, components
+
+
+@pytest.mark.parametrize("gap", [1e-6, 0.3, 40.0])
+def test_blocks_do_not_show(gap, monkeypatch):
+    law = Atoms(torch.randn(9, 2, generator=torch.Generator().manual_seed(1)), torch.arange(1.0, 10.0))
+    posterior = law.posterior([0.2, -0.1], 0.3)
+
+    def numbers() -> list[float]:
+        generator = torch.Generator().manual_seed(2)
+        sampled = divergence.kl_monte_carlo(posterior, gap, 64, generator, 0.99)
+        exact = divergence.kl_quadrature(posterior, gap)
+        return [float(v) for v in (sampled.value, sampled.low, sampled.high, exact.value, exact.low, exact.high)]
+
+    whole, pairs = numbers(), float(divergence.log1p_chi2(posterior, gap))
+    monkeypatch.setattr(chi2, "block_rows", lambda *_: 2)
+    assert float(divergence.log1p_chi2(posterior, gap)) == pytest.approx(pairs, rel=1e-12)
+    monkeypatch.setattr(components, "block_rows", lambda *_: 31)
+    assert numbers() == pytest.approx(whole, rel=1e-12)
