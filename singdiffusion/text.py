@@ -1,6 +1,8 @@
 """Text encoders: prompts to token states, and telling one encoder from another."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -33,6 +35,10 @@ class PromptEncoder(Protocol):
 
     def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
         """Token states, shape (batch, tokens, width)."""
+        ...
+
+    def is_cut(self, prompt: str) -> bool:
+        """Whether a prompt is longer than what is read of it."""
         ...
 
 
@@ -112,13 +118,49 @@ class TextEncoder:
     def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
         """Token states as diffusers computes them, padded or cut to the encoder's length: (batch, tokens, width)."""
         model, tokenizer = self.parts
-        length = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", _LONGEST))
+        length = self._length
         tokens = tokenizer(
             list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
         ).to(device)
         mask = tokens.attention_mask if getattr(model.config, "use_attention_mask", False) else None
         with torch.no_grad():
             return model.to(device, dtype)(tokens.input_ids, attention_mask=mask).last_hidden_state
+
+    @property
+    def _length(self) -> int:
+        """Tokens of a prompt."""
+        model, tokenizer = self.parts
+        return min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", _LONGEST))
+
+    def is_cut(self, prompt: str) -> bool:
+        """Whether a prompt has more tokens than the encoder takes."""
+        return _tokens(self.parts[1], prompt) > self._length
+
+
+def _tokens(tokenizer: Any, prompt: str) -> int:
+    """How many a prompt has, with those at its ends; the tokenizer's own warning is left out."""
+    return len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+
+
+class _Quiet(logging.Filter):
+    """Leaves out that a prompt was cut: of many captions that is a line each, with all that was cut off; they are counted instead."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "truncated" not in str(record.msg)
+
+
+@contextmanager
+def _without_cut_prompts(pipeline: Any) -> Iterator[None]:
+    """The loggers of a pipeline's classes say nothing of prompts that are cut."""
+    quiet = _Quiet()
+    loggers = [logging.getLogger(kind.__module__) for kind in type(pipeline).__mro__]
+    for logger in loggers:
+        logger.addFilter(quiet)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(quiet)
 
 
 class PipelineText:
@@ -176,10 +218,16 @@ class PipelineText:
             states = torch.where(empty[:, None, None], self._encoded([""], device, True)[1], states)
         return states
 
+    def is_cut(self, prompt: str) -> bool:
+        """Whether a prompt has more tokens than one of the encoders takes."""
+        tokenizers = (getattr(self.pipeline, name, None) for name in ("tokenizer", "tokenizer_2"))
+        return any(_tokens(one, prompt) > one.model_max_length for one in tokenizers if one is not None)
+
     def _encoded(self, prompts: list[str], device: torch.device, guidance: bool = False) -> Any:
         given = {"device": device, "num_images_per_prompt": 1, "do_classifier_free_guidance": guidance}
         try:
-            found = self.pipeline.encode_prompt(prompts, **given)
+            with _without_cut_prompts(self.pipeline):
+                found = self.pipeline.encode_prompt(prompts, **given)
         except (TypeError, AttributeError) as error:  # such as of a pipeline that wants an image too
             raise InputError(f"{self.name}: its prompts cannot be encoded alone ({first_sentence(error)})") from None
         if not isinstance(found, tuple) or found[0].ndim != 3:
