@@ -160,7 +160,9 @@ def _image_shard(folder: Path, number: int, group: list[Part], rows: dict[str, i
     path = folder / f"images-{number:05}.safetensors"
     times = torch.tensor([_repeats(record) // unit for _, records in group for record in records])
     x_0 = torch.cat([load_file(part)["x_0"] for part, _ in group]).repeat_interleave(times, dim=0)
-    caption = torch.tensor([rows[record["caption"]] for _, records in group for record in records]).repeat_interleave(times)
+    caption = torch.tensor([rows[record["caption"]] for _, records in group for record in records]).repeat_interleave(
+        times
+    )
     write_bytes(path, save({"x_0": x_0, "caption": caption}))
     return _entry(path, len(caption))
 

@@ -49,7 +49,9 @@ _RECORDS = Kind(
         )
     ),
 )
-_SOURCE_FIELDS = dict.fromkeys(("source", "caption", "background", "captions", "seed"), word(optional=True))
+_SOURCE_FIELDS: dict[str, Kind] = dict.fromkeys(
+    ("source", "caption", "background", "captions", "seed"), word(optional=True)
+)
 
 
 @dataclass(frozen=True)

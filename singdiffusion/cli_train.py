@@ -22,7 +22,9 @@ _RESOLUTION = "Side of the images in pixels; that at which the base draws if not
 def cache(
     source: Annotated[
         str,
-        typer.Argument(help="Folder of images with captions, of .tar shards, of .parquet or of save_to_disk; or a hub id."),
+        typer.Argument(
+            help="Folder of images with captions, of .tar shards, of .parquet or of save_to_disk; or a hub id."
+        ),
     ],
     target: Annotated[Path, typer.Argument(help="Folder of the cache; an unfinished one is gone on with.")],
     base: Annotated[

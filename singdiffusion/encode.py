@@ -27,7 +27,7 @@ from singdiffusion.latents import latent_size, vae_factor, vae_fingerprint
 from singdiffusion.lock import locked
 from singdiffusion.memory import Budget
 from singdiffusion.printing import printable
-from singdiffusion.records import LARGEST, Record, Source
+from singdiffusion.records import LARGEST, USUAL, Record, Source
 from singdiffusion.schema import mapping, shown
 from singdiffusion.space import latent_scale
 from singdiffusion.text import PipelineText, PromptEncoder
@@ -288,7 +288,7 @@ def is_finished(folder: Path, encoding: Encoding, source: Source) -> bool:
         told = source.told()
         for name in told | made_from:
             if made_from.get(name) != told.get(name):
-                before, now = (_brief(one.get(name)) for one in (made_from, told))
+                before, now = (_brief((USUAL | one).get(name)) for one in (made_from, told))
                 raise InputError(f"{folder}: was made with {name} {before}, not {now}; take another folder")
     elif names := strangers(folder):
         raise InputError(f"{folder}: holds {names[0]} and is no unfinished cache; take another folder")
@@ -296,7 +296,7 @@ def is_finished(folder: Path, encoding: Encoding, source: Source) -> bool:
 
 
 def _brief(value: Any) -> str:
-    return value if isinstance(value, str) else shown(value) if value is not None else "as usual"
+    return value if isinstance(value, str) else shown(value)
 
 
 def _noted(file: Path) -> tuple[Encoding, dict[str, Any]]:

@@ -71,9 +71,9 @@ class FolderImages:
             yield from self._of_file(name, named)
         rest = [image for image in self.tree.images if image not in named]
         beside = self._count_files(named)
-        classes = {class_of(image) for image in rest} - {None}
         by_class = self.column == FOLDER_NAME or (self.column is None and not with_rows and not beside)
-        if rest and not with_rows and not beside and not (len(classes) > 1 or (by_class and self.column and classes)):
+        names = {self._class_of(image) for image in rest} - {None}
+        if rest and not with_rows and not beside and not (by_class and len(names) > (self.column is None)):
             raise InputError(f"{self.folder}: no captions; {_REMEDY}")
         for image in rest:
             found = self._of_image(image, by_class)
@@ -110,7 +110,7 @@ class FolderImages:
             value = row.values.get(column_of([name for name, one in row.values.items() if one is not None]) or "")
         captions, fault = usable(value, self.notes, row.where, (row.labels or {}).get(column))
         if not captions and fault == NO_CAPTION:
-            captions, fault = self._beside(image)
+            captions, fault = self._beside(image, self.notes)
         return self._with_content(image, captions, fault)
 
     def _named(self, where: str, told: str) -> str | None:
@@ -122,32 +122,36 @@ class FolderImages:
         return None
 
     def _of_image(self, image: str, by_class: bool) -> Found:
-        captions, fault = ([], NO_CAPTION) if self.column == FOLDER_NAME else self._beside(image)
-        name = class_of(image) if self.column is None else image.split("/")[-2:-1] and image.split("/")[-2]
-        if not captions and fault == NO_CAPTION and by_class and name:
+        captions, fault = ([], NO_CAPTION) if self.column == FOLDER_NAME else self._beside(image, self.notes)
+        name = self._class_of(image)
+        if not captions and fault == NO_CAPTION and by_class and name is not None:
             captions, fault = usable(name, self.notes, image)
             return self._with_content(image, captions, fault)
         return self._with_content(image, captions, fault, repeats(image))
 
-    def _beside(self, image: str) -> tuple[list[str], str]:
+    def _class_of(self, image: str) -> str | None:
+        """The name of its folder; of one such as `10_name` only where that is asked for."""
+        return class_of(image) if self.column is None else next(iter(image.split("/")[-2:-1]), None)
+
+    def _beside(self, image: str, notes: Notes) -> tuple[list[str], str]:
         """The captions in the files beside an image, of the first that has any."""
         fault = NO_CAPTION
         for ending, path in self.tree.beside(image).items():
             if self.column in ("txt", "caption", "json") and ending[1:] != self.column:
                 continue
-            captions, told = self._of_sidecar(ending, path)
+            captions, told = self._of_sidecar(ending, path, notes)
             if captions:
                 return captions, ""
             fault = told if fault == NO_CAPTION else fault
         return [], fault
 
-    def _of_sidecar(self, ending: str, path: str) -> tuple[list[str], str]:
+    def _of_sidecar(self, ending: str, path: str, notes: Notes) -> tuple[list[str], str]:
         content = _read(self.folder / path)
         if content is None:
             return [], f"its {ending} cannot be read"
         if ending == ".json":
-            return in_json(content, None, self.notes, path)
-        return usable(content, self.notes, path)
+            return in_json(content, None, notes, path)
+        return usable(content, notes, path)
 
     def _with_content(self, image: str, captions: list[str], fault: str, times: int = 1) -> Found:
         content = _read(self.folder / image)
@@ -172,7 +176,7 @@ class FolderImages:
         for image in self.tree.images:
             if image not in named and repeats(image) != 1:
                 self.notes.count("{} images count as often as the number of their folder says", image)
-        return bool(texts)
+        return bool(texts) or any(self._beside(image, Notes())[0] for image, found in owned.items() if found)
 
 
 def _file_column(columns: list[str]) -> str | None:

@@ -15,7 +15,35 @@ from singdiffusion.notes import Notes
 from singtheory.errors import InputError
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .heic .heif .hif .jxl .jp2 .j2k .ppm .pgm .pbm .pnm .tga .pcx .qoi".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".apng",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".avif",
+        ".avifs",
+        ".heic",
+        ".heif",
+        ".hif",
+        ".jxl",
+        ".jp2",
+        ".j2k",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".tga",
+        ".pcx",
+        ".qoi",
+    ]
 )
 """Of files that are taken for pictures, in whatever case."""
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "PCX", "QOI")
@@ -195,7 +223,7 @@ def _in_srgb(image: Pillow.Image, profile: bytes | None, key: str, notes: Notes)
     """In RGB, from the colours of a profile if there is one that can be used; alpha is left out."""
     if profile:
         try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            source: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if _is_srgb(source):
                 return _converted(image)
             plain = _converted(image) if image.mode in ("P", "PA", "RGBA", "1", "RGBX") else image
@@ -213,5 +241,5 @@ def _converted(image: Pillow.Image) -> Pillow.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+def _is_srgb(profile: Any) -> bool:
     return "srgb" in (profile.profile.profile_description or "").lower()

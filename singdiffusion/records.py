@@ -32,11 +32,12 @@ from singdiffusion.tables import (
 from singdiffusion.tar_samples import TEXTS, Reader, Sample, Shard
 from singtheory.errors import InputError, unknown_name
 
-__all__ = ["CHOICES", "LARGEST", "Record", "Source"]
+__all__ = ["CHOICES", "LARGEST", "USUAL", "Record", "Source"]
 
 CHOICES = ("one", "all")
 """What is done with a list of captions: one is drawn, or each is a record."""
-BACKGROUND = "white"
+USUAL = {"background": "white", "captions": "one", "seed": "0"}
+"""What a cache notes of the options only where they are other ones: older caches, without the options, are known."""
 _KINDS = "give a folder of images, of .tar shards or of .parquet files, one such file, or a hub id"
 
 Row = TypeVar("Row")
@@ -89,8 +90,8 @@ class Source:
 
     name: str
     caption: str | None = None
-    background: str = BACKGROUND
-    choice: str = "one"
+    background: str = USUAL["background"]
+    choice: str = USUAL["captions"]
     seed: int = 0
     notes: Notes = field(default_factory=Notes, repr=False, compare=False)
 
@@ -113,14 +114,10 @@ class Source:
             raise InputError(f"{self.name}: holds no records; give images with captions")
 
     def told(self) -> dict[str, str | None]:
-        """What makes records the same ones; of the later options only what is not usual, so that older caches are known."""
-        others = {
-            "background": (self.background, BACKGROUND),
-            "captions": (self.choice, "one"),
-            "seed": (str(self.seed), "0"),
-        }
-        rare = {name: value for name, (value, usual) in others.items() if value != usual}
-        return {"source": str(Path(self.name)), "caption": self.caption} | rare
+        """What makes records the same ones, but for what is `USUAL`."""
+        options = {"background": self.background, "captions": self.choice, "seed": str(self.seed)}
+        unusual = dict(options.items() - USUAL.items())
+        return {"source": str(Path(self.name)), "caption": self.caption} | unusual
 
     def __iter__(self) -> Iterator[Record]:
         self.notes.clear()
@@ -136,7 +133,9 @@ class Source:
     def _chosen(self, found: Found, number: int) -> Sequence[str | None]:
         if len(found.captions) > 1:
             self.notes.count(f"{{}} images have a list of captions; {self.choice} of each is taken", found.key)
-            return found.captions if self.choice == "all" else [drawn(found.captions, f"{found.key}#{number}", self.seed)]
+            return (
+                found.captions if self.choice == "all" else [drawn(found.captions, f"{found.key}#{number}", self.seed)]
+            )
         return found.captions or [None]
 
     def _parts(self) -> Iterator[Iterable[Found]]:
@@ -176,7 +175,9 @@ class Source:
         for name in files(Path(self.name)) if Path(self.name).is_dir() else ():
             ending = os.path.splitext(name)[1].lower()
             if ending in SUFFIXES or (ending in (".tar", ".parquet") and Path(self.name) / name not in read):
-                self.notes.count(f"{{}} files beside the {read[0].suffix} files are not read; give their folder alone", name)
+                self.notes.count(
+                    f"{{}} files beside the {read[0].suffix} files are not read; give their folder alone", name
+                )
 
     def _of_shard(self, path: Path) -> Iterator[Found]:
         shard = Shard(path, self.notes)
@@ -219,7 +220,9 @@ class Source:
             if (content := reader.read(sample, ending)) is not None:
                 of_json = self.caption if self.caption != "json" else None
                 captions, fault = (
-                    in_json(content, of_json, self.notes, key) if ending == ".json" else usable(content, self.notes, key)
+                    in_json(content, of_json, self.notes, key)
+                    if ending == ".json"
+                    else usable(content, self.notes, key)
                 )
             if captions:
                 return captions, ""

@@ -134,26 +134,27 @@ class TextEncoder:
 
     def is_cut(self, prompt: str) -> bool:
         """Whether a prompt has more tokens than the encoder takes."""
-        return _tokens(self.parts[1], prompt) > self._length
+        return _is_longer(self.parts[1], prompt, self._length)
 
 
-def _tokens(tokenizer: Any, prompt: str) -> int:
-    """How many a prompt has, with those at its ends; the tokenizer's own warning is left out."""
-    return len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+def _is_longer(tokenizer: Any, prompt: str, length: int) -> bool:
+    """Whether a prompt has more tokens, with those at its ends; it is cut just behind them, of which no tokenizer warns."""
+    return len(tokenizer(prompt, truncation=True, max_length=length + 1).input_ids) > length
 
 
 class _Quiet(logging.Filter):
     """Leaves out that a prompt was cut: of many captions that is a line each, with all that was cut off; they are counted instead."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "truncated" not in str(record.msg)
+        return not any(words in str(record.msg) for words in ("was truncated because", "sequence length is longer"))
 
 
 @contextmanager
 def _without_cut_prompts(pipeline: Any) -> Iterator[None]:
-    """The loggers of a pipeline's classes say nothing of prompts that are cut."""
+    """The loggers of a pipeline's classes and of its tokenizers say nothing of prompts that are cut."""
     quiet = _Quiet()
-    loggers = [logging.getLogger(kind.__module__) for kind in type(pipeline).__mro__]
+    names = [*(kind.__module__ for kind in type(pipeline).__mro__), "transformers.tokenization_utils_base"]
+    loggers = [logging.getLogger(name) for name in names]
     for logger in loggers:
         logger.addFilter(quiet)
     try:
@@ -221,7 +222,7 @@ class PipelineText:
     def is_cut(self, prompt: str) -> bool:
         """Whether a prompt has more tokens than one of the encoders takes."""
         tokenizers = (getattr(self.pipeline, name, None) for name in ("tokenizer", "tokenizer_2"))
-        return any(_tokens(one, prompt) > one.model_max_length for one in tokenizers if one is not None)
+        return any(_is_longer(one, prompt, one.model_max_length) for one in tokenizers if one is not None)
 
     def _encoded(self, prompts: list[str], device: torch.device, guidance: bool = False) -> Any:
         given = {"device": device, "num_images_per_prompt": 1, "do_classifier_free_guidance": guidance}

@@ -169,7 +169,9 @@ def profiled():
         yield Picture(f"swapped.{kind}", content, (0, 0, 255), near=6)
         grey = saved(Image.new("L", (8, 8), 128), real, icc_profile=LINEAR_GREY, **options)
         yield Picture(f"linear.{kind}", grey, (188, 188, 188), near=2)
-        yield Picture(f"damaged-profile.{kind}", saved(image, real, icc_profile=b"none", **options), (255, 0, 0), near=6)
+        yield Picture(
+            f"damaged-profile.{kind}", saved(image, real, icc_profile=b"none", **options), (255, 0, 0), near=6
+        )
     clear = Image.new("RGBA", (8, 8), (255, 0, 0, 255))
     yield Picture("swapped-alpha.png", saved(clear, "png", icc_profile=SWAPPED), (0, 0, 255), near=6)
 

@@ -122,7 +122,7 @@ def test_pixels_without_a_range_are_refused(level):
     """Pillow cuts what is above 255 and what is not whole; nobody knows what was white."""
     buffer = io.BytesIO()
     Image.new("F", (4, 4), level).save(buffer, format="TIFF")
-    with pytest.raises(InputError, match="floating-point pixels in .* have no known range"):
+    with pytest.raises(InputError, match=r"floating-point pixels in .* have no known range"):
         Record("k", buffer.getvalue(), "a").image()
 
 

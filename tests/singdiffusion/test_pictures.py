@@ -49,7 +49,10 @@ def test_a_folder_of_all_kinds_loses_none_in_silence(tmp_path):
     assert sorted(key.split("#")[0] for key, _ in tally.skipped) == sorted(bad)
     assert tally.encoded == len(EVERY) - len(bad)
     stored = Cache.open(tmp_path / ".cache")
-    by_caption = {stored.captions[row]: stored.x_0(at[None])[0] for at, row in zip(stored.sample(10**6), stored.caption)}
+    by_caption = {
+        stored.captions[row]: stored.x_0(at[None])[0]
+        for at, row in zip(stored.sample(10**6), stored.caption, strict=True)
+    }
     for one in (one for one in EVERY if one.seen is not None):
         level = ((by_caption[one.name].mean(dim=(1, 2)) + 1) * 127.5).numpy()
         assert np.abs(level - one.seen).max() <= one.near + 1, one.name
@@ -130,7 +133,7 @@ def test_a_transparent_bomb_is_known_by_its_header(mode, monkeypatch):
     assert taken >= 1600 * 13  # RGB, RGBA, alpha and page beside what is stored
     monkeypatch.setattr(pictures, "LARGEST", taken - 1)
     monkeypatch.setattr(Image.Image, "load", None)  # no pixel is asked for
-    with pytest.raises(InputError, match="40×40 pixels take .* to decode"):
+    with pytest.raises(InputError, match=r"40×40 pixels take .* to decode"):
         record.decoded_bytes()
 
 
