@@ -30,7 +30,7 @@ from singdiffusion.printing import printable
 from singdiffusion.records import LARGEST, USUAL, Record, Source
 from singdiffusion.schema import mapping, shown
 from singdiffusion.space import latent_scale
-from singdiffusion.text import PipelineText, PromptEncoder
+from singdiffusion.text import PipelineText, PromptEncoder, cut_captions
 from singtheory.errors import InputError
 from singtheory.files import write_json
 from singtheory.picture import HALF_RANGE
@@ -254,23 +254,11 @@ def _make(
         skipped = [one for k in range(processes) for one in _skipped(folder, k)]
         finish(folder, encoding, skipped, tracked, source.told())
         _sweep(folder)
-        tally.notes = [*source.notes.lines(), *_of_long_captions(encoder, captions)]
+        tally.notes = [*source.notes.lines(), *cut_captions(encoder.text, captions)]
         for line in tally.notes:
-            _LOG.warning("%s: %s", printable(source.name), printable(line))
+            _LOG.info("%s: %s", printable(source.name), printable(line))
     barrier()
     return tally
-
-
-def _of_long_captions(encoder: Encoder, captions: list[str]) -> list[str]:
-    """A line where the text encoder does not read all of some captions."""
-    if encoder.text is None:
-        return []
-    long = [caption for caption in captions if encoder.text.is_cut(caption)]
-    if not long:
-        return []
-    return [
-        f"{len(long)} of {len(captions)} captions are longer than the text encoder reads, and are cut; the first is {long[0][:60]!r}"
-    ]
 
 
 def _sweep(folder: Path) -> None:

@@ -42,6 +42,17 @@ class PromptEncoder(Protocol):
         ...
 
 
+def cut_captions(encoder: PromptEncoder | None, captions: Sequence[str]) -> list[str]:
+    """A line where an encoder does not read all of some captions, none otherwise."""
+    long = [] if encoder is None else [caption for caption in captions if encoder.is_cut(caption)]
+    if not long:
+        return []
+    return [
+        f"{len(long)} of {len(captions)} captions are longer than the text encoder reads, and are cut; "
+        f"the first is {long[0][:60]!r}"
+    ]
+
+
 def encoders_of(pipeline: Any) -> list[nn.Module]:
     """The text encoders of a diffusers pipeline, side by side."""
     found = [getattr(pipeline, name, None) for name in _ENCODERS]

@@ -68,24 +68,27 @@ def _tag(content):
     return content + bytes(-len(content) % 4)
 
 
+def _fixed(values):
+    return struct.pack(f">{len(values)}i", *(round(value * 65_536) for value in values))
+
+
 def profile(space, curves, columns=()):
     """A minimal ICC profile of version 2: `curves` are exponents, `columns` the XYZ of the primaries."""
-    fixed = lambda values: struct.pack(f">{len(values)}i", *(round(value * 65_536) for value in values))
     white = (0.9642, 1.0, 0.8249)
-    tags = {b"wtpt": b"XYZ " + bytes(4) + fixed(white), b"cprt": _tag(b"text" + bytes(4) + b"none\0")}
+    tags = {b"wtpt": b"XYZ " + bytes(4) + _fixed(white), b"cprt": _tag(b"text" + bytes(4) + b"none\0")}
     tags[b"desc"] = _tag(b"desc" + bytes(4) + struct.pack(">I", 5) + b"mine\0" + bytes(78))
     names = (b"kTRC",) if space == b"GRAY" else (b"rTRC", b"gTRC", b"bTRC")
     for name, exponent in zip(names, curves, strict=True):
         tags[name] = _tag(b"curv" + bytes(4) + struct.pack(">IH", 1, round(exponent * 256)))
     for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=False):
-        tags[name] = b"XYZ " + bytes(4) + fixed(column)
+        tags[name] = b"XYZ " + bytes(4) + _fixed(column)
     table, body, place = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for name, content in tags.items():
         table += struct.pack(">4sII", name, place + len(body), len(content))
         body += content
     size = 128 + len(table) + len(body)
     head = struct.pack(">I4sI4s4s4s", size, bytes(4), 0x02400000, b"mntr", space, b"XYZ ") + bytes(12) + b"acsp"
-    return (head + bytes(28) + fixed(white)).ljust(128, b"\0") + table + body
+    return (head + bytes(28) + _fixed(white)).ljust(128, b"\0") + table + body
 
 
 _PRIMARIES = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
