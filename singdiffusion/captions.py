@@ -87,6 +87,8 @@ def _one(value: Any, notes: Notes, name: str, labels: Sequence[str] | None) -> t
         size = len(text.encode("utf-8"))  # which JSON's halves of characters have none of
     except UnicodeError:
         return None, "its caption is neither UTF-8 nor cp1252"
+    if "\0" in text:  # such as of UTF-16 without its mark
+        return None, "its caption holds NUL; save it as UTF-8"
     if size > LONGEST:
         return None, f"its caption has {size} bytes, more than {LONGEST}"
     return text or None, NO_CAPTION

@@ -22,6 +22,7 @@ FOLDER_NAME = "label"
 """The column that stands for the name of an image's folder."""
 _FEW = 100
 """Rows that decide which columns there are."""
+_OTHERS = "{} files are neither images nor captions; not read"
 _ORDER = (
     "where an image has several captions, its row in a metadata file comes first, then .txt, .caption and .json; "
     "the rest are not read"
@@ -81,6 +82,13 @@ class FolderImages:
                 self.notes.count("{} images have no row in the metadata and no caption beside them; left out", image)
             else:
                 yield found
+
+    def pictures(self) -> Iterator[Found]:
+        """The images by their paths, whether they have captions or not."""
+        for path in self.tree.others:
+            self.notes.count(_OTHERS, path)
+        for image in self.tree.images:
+            yield self._with_content(image, [], NO_CAPTION)
 
     def _caption_among(self, columns: list[str]) -> str | None:
         if self.column is not None:
@@ -172,7 +180,7 @@ class FolderImages:
             for path in set(found.values()) - used:
                 self.notes.count("{} files with the ending of captions belong to no image; not read", path)
         for path in self.tree.others:
-            self.notes.count("{} files are neither images nor captions; not read", path)
+            self.notes.count(_OTHERS, path)
         for image in self.tree.images:
             if image not in named and repeats(image) != 1:
                 self.notes.count("{} images count as often as the number of their folder says", image)

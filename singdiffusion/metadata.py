@@ -99,6 +99,8 @@ def _csv_rows(path: Path, name: str, notes: Notes) -> Iterator[Row]:
             return
         if columns is None:
             columns = [cell.strip() for cell in cells]
+        elif len(cells) > len(columns):
+            yield Row(f"{name} line {reader.line_num}", {}, "has more cells than columns; quote text with commas")
         elif cells:
             yield Row(f"{name} line {reader.line_num}", dict(zip(columns, cells, strict=False)))
 

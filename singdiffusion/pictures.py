@@ -81,6 +81,12 @@ def decoded_bytes(content: bytes, key: str) -> int:
         return _checked_size(stored, key)
 
 
+def is_grey(content: bytes, key: str) -> bool:
+    """Whether a picture is stored in levels of grey, by its header. Raises `InputError` as `rgb`."""
+    with _opened(content, key) as stored:
+        return stored.mode in ("1", "L") or stored.mode.startswith(("I", "F"))
+
+
 def rgb(content: bytes, key: str, background: tuple[int, int, int], notes: Notes) -> Pillow.Image:
     """The first frame, turned as EXIF says, in sRGB, before a background where it is transparent.
 

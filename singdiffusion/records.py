@@ -18,7 +18,7 @@ from singdiffusion.folder_files import files
 from singdiffusion.folder_images import FolderImages
 from singdiffusion.metadata import NAMES
 from singdiffusion.notes import Notes
-from singdiffusion.pictures import LARGEST, SUFFIXES, colour, decoded_bytes, rgb
+from singdiffusion.pictures import LARGEST, SUFFIXES, colour, decoded_bytes, is_grey, rgb
 from singdiffusion.schema import one_of, whole, word
 from singdiffusion.tables import (
     TableRow,
@@ -38,6 +38,7 @@ CHOICES = ("one", "all")
 """What is done with a list of captions: one is drawn, or each is a record."""
 USUAL = {"background": "white", "captions": "one", "seed": "0"}
 """What a cache notes of the options only where they are other ones: older caches, without the options, are known."""
+_LONGEST_FAULT = 300
 _KINDS = "give a folder of images, of .tar shards or of .parquet files, one such file, or a hub id"
 
 Row = TypeVar("Row")
@@ -72,6 +73,10 @@ class Record:
     def image(self) -> Pillow.Image:
         """Decoded, in RGB. Raises `InputError` as `pictures.rgb`."""
         return rgb(self.content, self.key, self.background, self.notes)
+
+    def is_grey(self) -> bool:
+        """Whether it is stored without colours. Raises `InputError` as `image`."""
+        return is_grey(self.content, self.key)
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,20 @@ class Source:
             for found in part:
                 for caption in self._chosen(found, number):
                     key = _printable(f"{found.key}#{number}")
-                    yield Record(key, found.content, caption, found.fault, found.repeats, behind, self.notes)
+                    fault = _printable(found.fault[:_LONGEST_FAULT])
+                    yield Record(key, found.content, caption, fault, found.repeats, behind, self.notes)
                     number += 1
+
+    def pictures(self) -> Iterator[Record]:
+        """All images, whether they have captions or not, in the order of their paths where they lie in a folder."""
+        path = Path(self.name)
+        if not path.is_dir() or is_saved(path) or self._files(".tar") or self._files(".parquet"):
+            yield from self
+            return
+        self.notes.clear()
+        for found in FolderImages(path, self.caption, self.notes).pictures():
+            behind = colour(self.background)
+            yield Record(_printable(found.key), found.content, None, found.fault, 1, behind, self.notes)
 
     def _chosen(self, found: Found, number: int) -> Sequence[str | None]:
         if len(found.captions) > 1:
@@ -303,5 +320,5 @@ def _relative(path: str | None, folder: str) -> str | None:
 
 
 def _printable(key: str) -> str:
-    """Of a file name that is not UTF-8 the bytes are written out."""
-    return key.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Of a file name that is not UTF-8 the bytes are written out, and NUL is."""
+    return key.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

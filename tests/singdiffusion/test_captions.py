@@ -231,6 +231,31 @@ def test_one_bad_line_does_not_end_a_folder(tmp_path):
     ]
 
 
+def test_text_with_commas_that_are_not_quoted_is_not_cut_in_silence(tmp_path):
+    for k in range(3):
+        (tmp_path / f"{k}.png").write_bytes(png(k))
+    (tmp_path / "metadata.csv").write_text('file_name,text\n0.png,a cat, sitting\n1.png,"a cat, lying"\n2.png\n')
+    assert [(r.key, r.caption, r.fault) for r in Source(str(tmp_path))][:2] == [
+        ("metadata.csv line 2#0", None, "has more cells than columns; quote text with commas"),
+        ("1.png#1", "a cat, lying", ""),
+    ]
+
+
+def test_what_cannot_stand_in_a_cache_is_a_fault(tmp_path):
+    """NUL, of UTF-16 without its mark, and halves of characters: a run goes on, and the cache can be read."""
+    for k in range(5):
+        (tmp_path / f"{k}.png").write_bytes(png(k))
+    names = ["0.png", "1.png", "2.png", "a\0\ud800" * 1000, "4.png"]
+    texts = ["a\0b", "\ud800", "good", "x", ["", None, 3.5, {"raw": "of a list"}]]
+    lines = (json.dumps({"file_name": name, "text": text}) for name, text in zip(names, texts, strict=True))
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    tally = make_cache(Source(str(tmp_path)), tmp_path / ".c", Encoder(4), bad_share=0.9)
+    reasons = [reason for _, reason in tally.skipped]
+    assert reasons[:2] == ["its caption holds NUL; save it as UTF-8", "its caption is neither UTF-8 nor cp1252"]
+    assert reasons[2].startswith("its image a\\x00\\ud800a") and len(reasons) == 3
+    assert Cache.open(tmp_path / ".c").captions == ["", "good", "of a list"]
+
+
 def test_names_are_found_however_they_are_written(tmp_path):
     """With the slashes of Windows, and é as one character or two."""
     (tmp_path / "sub").mkdir()

@@ -137,5 +137,12 @@ def test_a_transparent_bomb_is_known_by_its_header(mode, monkeypatch):
         record.decoded_bytes()
 
 
+def test_a_picture_of_a_camera_with_several_in_it_is_its_first():
+    """MPO: a JPEG that others follow."""
+    first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), (0, 0, 255))
+    content = saved(first, "MPO", save_all=True, append_images=[second], quality=95)
+    assert np.abs(seen(content).astype(int) - RED).max() <= 6
+
+
 def test_no_format_starts_another_program():
     assert not {"EPS", "WMF", "MSP", "FPX"} & {*pictures._formats()}
