@@ -120,6 +120,10 @@ def train(
 
         if resolution is not None and data is None:
             raise InputError(f"resolution {resolution}: goes with --data; images in a cache have their size already")
+        of_data = {"caption": (caption, None), "background": (background, "white"), "captions": (captions, "one")}
+        for name, (value, usual) in of_data.items():
+            if data is None and value != usual:
+                raise InputError(f"{name} {value}: goes with --data; a cache has its captions and pictures already")
         given = {
             "cache": None if cache is None else str(cache),
             "out": None if out is None else str(out),
