@@ -373,3 +373,24 @@ def test_words_of_splits_in_names_mean_nothing(tmp_path):
         Image.new("RGB", (4, 4)).save(tmp_path / name)
         (tmp_path / name).with_suffix(".txt").write_text(name)
     assert len(list(Source(str(tmp_path)))) == 5
+
+
+def test_a_hub_id_is_streamed_with_its_images_as_they_are_stored(tmp_path, monkeypatch):
+    """Through datasets' own reader, here of a folder: what is damaged does not end it, and classes have their names."""
+    import datasets
+
+    data = tables(tmp_path, [1, 0]).cast_column("text", datasets.ClassLabel(names=["cat", "dog"]))
+    data = data.rename_columns({"text": "label"})
+    data.to_parquet(str(tmp_path / "train.parquet"))
+    asked = []
+    read = datasets.load_dataset
+
+    def of_hub(name, **options):
+        asked.append(name)
+        return read("parquet", data_files=[str(tmp_path / "train.parquet")], **options)
+
+    monkeypatch.setattr(datasets, "load_dataset", of_hub)
+    found = list(Source("somebody/something"))
+    assert asked == ["somebody/something"]
+    assert [(record.key, record.caption) for record in found] == [("0.png#0", "dog"), ("1.png#1", "cat")]
+    assert [record.image().getpixel((0, 0))[0] for record in found] == [0, 1]
