@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from singdiffusion.captions import NO_CAPTION, Found, column_of, in_json, usable
-from singdiffusion.folder_files import SIDECARS, Tree, class_of, repeats
+from singdiffusion.folder_files import Tree, class_of, repeats
 from singdiffusion.metadata import FILE_COLUMNS, Row, rows
 from singdiffusion.notes import Notes
 from singdiffusion.tar_samples import MOST
@@ -198,6 +198,3 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes() if path.stat().st_size <= MOST else None
     except OSError:
         return None
-
-
-__all__ = ["FOLDER_NAME", "SIDECARS", "FolderImages"]
