@@ -16,7 +16,9 @@ def diagnose(
     ],
     data: Annotated[
         str | None,
-        typer.Option(help="What the model makes: digits, fashion-mnist, FILE.npy, FILE.npz or a FOLDER of images."),
+        typer.Option(
+            help="What the model makes: digits, fashion-mnist, FILE.npy, FILE.npz or a FOLDER of images of any size."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
     spacing: Annotated[
@@ -35,9 +37,9 @@ def diagnose(
         from singdiffusion import console
         from singdiffusion import diagnose as room
         from singdiffusion.checkpoint import Checkpoint
+        from singdiffusion.picture_data import load
         from singdiffusion.reading import read
         from singdiffusion.verdict import verdict
-        from singtheory import data as loaders
         from singtheory.errors import InputError
         from singtheory.files import write_json
         from singtheory.provenance import command_line, provenance
@@ -46,7 +48,9 @@ def diagnose(
         checkpoint = Checkpoint.find(source)
         # bad settings are told before anything large is read
         found = room.diagnose(checkpoint, steps, spacing, seed=seed)
-        loaded = None if data is None else loaders.load(data)
+        loaded = None if data is None else load(data, checkpoint)
+        for line in () if loaded is None else loaded.notes:
+            say(line)
         with console.doing("reading the networks"):
             vae, unet = checkpoint.autoencoder(), checkpoint.network("unet")
         if vae is None and checkpoint.has("vae") and loaded is not None and loaded.image_shape is not None:
