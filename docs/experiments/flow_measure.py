@@ -2,13 +2,12 @@
 
 DIR holds `flow.tar` and, if wanted, `average.tar`, `classifier.safetensors` and `efficientnet.safetensors`. The parts, each noted as it comes:
 
-    prediction   standard deviation along principal components without a prompt, beside the cosine law and the exact denoiser
     zero         zero-init beside the mean start at the stages of training (F7)
+    prediction   standard deviation along principal components without a prompt, beside the cosine law and the exact denoiser
     rivals       ways of drawing at equal evaluations, guidance 1 and 3: distances, brightness, adherence, the most important cells first
     matched      guidance rivals once more at the plain weight that guides as much
-    pictures     of the prompts, for a figure
 
-Written again after each cell: `flow.json`, and the influences and brightness of its samples in `flow-N.npz`, by which any two cells can be compared.
+Written again after each cell: `flow.json`, and the influences and brightness of its samples in `flow-CELLS.npz`, by which any two cells can be compared.
 A cell that is there already is not drawn again.
 """
 
@@ -44,7 +43,7 @@ from singtheory.errors import InputError
 from singtheory.files import write_bytes
 from singtheory.picture import to_bytes
 
-PARTS = ("prediction", "zero", "rivals", "matched", "pictures")
+PARTS = ("zero", "prediction", "rivals", "matched")
 GUIDANCES = (1.0, 3.0)
 ZERO_STEPS, ZERO_SHIFT = (4, 10, 28), 3.0
 SHOWN = (
@@ -56,7 +55,7 @@ SHOWN = (
     "Euler, shift 1",
 )
 """Ways whose pictures are kept."""
-_PROBED, _PICTURES, _A_FILE = 1024, 8, 150
+_PROBED, _PICTURES, _A_FILE = 1024, 8, 250
 
 
 class OutOfTimeError(Exception):
@@ -74,6 +73,9 @@ class Measured:
         deadline: on the clock of `time.perf_counter`.
         amounts: samples of captions, of a prompt, and without a prompt.
         seed: of the noise.
+
+    Attributes:
+        share: which of how many parts of the rivals' cells are drawn.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Measured:
         self.kinds = {prompt: known.kind(prompt) for prompt in self.prompts}
         self.cells: list[dict[str, Any]] = result.content.get("cells", [])
         self.arrays: dict[str, dict[str, np.ndarray]] = {}
+        self.share = (0, 1)
 
     def check_time(self) -> None:
         """Raise `OutOfTimeError` once the minutes are over."""
@@ -115,6 +118,8 @@ class Measured:
         """Draw and judge one."""
         since = time.perf_counter()
         images, told = self.flows(way, x_1, prompts, guidance, evaluations)
+        if not bool(torch.isfinite(images).all()):
+            raise InputError("pictures: hold NaN or infinity")
         n, each, _ = self.amounts
         found, arrays = self.judge.captions(images[:n], prompts[:n])
         cell: dict[str, Any] = {"way": way.name, "guidance": guidance, "budget": evaluations} | told | found
@@ -142,9 +147,15 @@ class Measured:
             if (way.name, guidance, evaluations) in done:
                 continue
             self.check_time()
-            self.cells.append(self.cell(way, guidance, evaluations, x_1, prompts))
-            self.result.add("cells", self.cells)
             done.add((way.name, guidance, evaluations))
+            try:
+                self.cells.append(self.cell(way, guidance, evaluations, x_1, prompts))
+            except (InputError, RuntimeError) as error:  # one cell must not take the others with it
+                say(way.name, f"w {guidance:g}, {evaluations} failed:", type(error).__name__, error)
+                failed = self.result.content.get("failed", [])
+                self.result.add("failed", [*failed, [way.name, guidance, evaluations, str(error).splitlines()[0]]])
+                continue
+            self.result.add("cells", self.cells)
             cell = self.cells[-1]
             figures = {name: round(cell[name], 1) for name in self.judge.laws}
             say(f"{number + 1}/{len(plan)} {way.name}, w {guidance:g}, {evaluations}: {figures}, {cell['seconds']} s")
@@ -158,13 +169,14 @@ class Measured:
         packed = io.BytesIO()
         flat = {f"{key}/{name}": one for key, arrays in self.arrays.items() for name, one in arrays.items()}
         np.savez_compressed(packed, **flat)  # pyright: ignore[reportArgumentType]
-        taken = len(list(self.result.path.parent.glob(f"{self.result.path.stem}-*.npz")))
-        write_bytes(self.result.path.with_name(f"{self.result.path.stem}-{taken}.npz"), packed.getvalue())
+        path = self.result.path
+        write_bytes(path.with_name(f"{path.stem}-{len(self.cells)}.npz"), packed.getvalue())
         self.arrays = {}
 
     def rivals(self) -> None:
         """All ways, in the order of `plan`."""
-        self.draw(plan(self.flows.trained is not None))
+        number, of = self.share
+        self.draw(plan(self.flows.trained is not None)[number::of])
 
     def matched(self) -> None:
         """Plain guidance at the effective weights of the guidance rivals; it needs their cells."""
@@ -306,6 +318,14 @@ def floor(one: Measured) -> dict[str, float]:
     return {name: distance.value for name, distance in found.items()}
 
 
+def share_of(words: str) -> tuple[int, int]:
+    """`0/2` is the first of two. Raises `InputError` for another form."""
+    number, _, of = words.partition("/")
+    if not (number.isdigit() and of.isdigit() and int(number) < int(of)):
+        raise InputError(f"share {words}: give K/N with K below N, such as 0/2")
+    return int(number), int(of)
+
+
 def parts_of(one: Measured, given: argparse.Namespace) -> Iterator[str]:
     """Go through the parts; yields the name of each when it is done."""
     names = given.parts.split(",")
@@ -329,12 +349,15 @@ def main() -> None:
     asked.add_argument("--stages", type=Path, help="folder of the stages of training, for zero-init")
     asked.add_argument("--out", type=Path, required=True, help="folder")
     asked.add_argument("--minutes", type=float, default=8, help="after which no further cell is begun")
-    asked.add_argument("--parts", default="prediction,zero,rivals,matched")
+    asked.add_argument("--parts", default=",".join(PARTS))
     asked.add_argument("--samples", type=int, default=4096, help="captions drawn from the data, a cell")
     asked.add_argument("--each", type=int, default=256, help="samples of each prompt, a cell")
     asked.add_argument("--without", type=int, default=8192, help="samples without a prompt")
-    asked.add_argument("--batch", type=int, default=2048, help="images that the network sees at once")
+    asked.add_argument("--batch", type=int, default=1024, help="images that the network sees at once")
     asked.add_argument("--compile", action="store_true")
+    asked.add_argument(
+        "--share", default="0/1", help="K/N: every N-th cell of the rivals from the K-th on, for one of N GPUs"
+    )
     asked.add_argument("--name", default="flow", help="of the result")
     asked.add_argument("--device", default="cuda")
     asked.add_argument("--seed", type=int, default=0)
@@ -348,6 +371,7 @@ def main() -> None:
         result = Result.continued(given.out / f"{given.name}.json", told)
         with TemporaryDirectory() as folder:
             one = measured(given, read(given.data), Path(folder), result, since)
+            one.share = share_of(given.share)
             result.add("amounts", dict(zip(("captions", "each prompt", "no prompt"), one.amounts, strict=True)))
             result.add("floor", floor(one))
             result.add("kinds", one.kinds)
