@@ -12,6 +12,7 @@ r"""Grids of times for a flow: shifts, the two of F8, and those of three papers,
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -24,9 +25,9 @@ from singtheory.errors import unknown_name
 from singtheory.schedule import RectifiedFlow
 from singtheory.spread_grid import nats_grid, w2_grid
 
-KEPT, EVERY = 512, 12
+KEPT, EVERY = 256, 12
 """Eigenvalues for W₂, of which the first count, and for nats, of which all count alike, every so many."""
-_LAST, _NODES, _SMOOTH = 1e-3, 48, 3
+_LAST, _NODES, _SMOOTH, _FINE = 1e-3, 48, 3, 4200
 REFERENCE = 192
 """Dimension at which the shift of F6 is 1: 8×8 pixels in three colours."""
 
@@ -109,7 +110,7 @@ def sharp(profile: Profile, steps: int) -> list[float]:
 def spectral(profile: Profile, steps: int, rounds: int = 300) -> list[float]:
     """The least `Σ λ (1 − Π cos Δθ)²` by descent over the steps' logarithms, from the W₂ grid of many steps."""
     lam = profile.eigenvalues[:KEPT]
-    start = w2_grid(RectifiedFlow(), steps, 0.0, float("inf"), lam)
+    start = torch.tensor(_w2(profile, steps), dtype=torch.float64)
     lengths = (-start.diff()).clamp(min=1e-9).log().requires_grad_()
     optimizer = torch.optim.LBFGS([lengths], max_iter=rounds, line_search_fn="strong_wolfe", tolerance_change=1e-12)
 
@@ -134,12 +135,24 @@ def lost_w2(times: Tensor, eigenvalues: Tensor) -> Tensor:
     return (eigenvalues * (1 - angles.diff(dim=0).cos().prod(dim=0)).square()).sum()
 
 
+@cache
+def _dense(make: Callable[..., Tensor], eigenvalues: tuple[float, ...]) -> list[float]:
+    """A grid of F8 with so many steps that those of most numbers of steps are among its nodes: both divide one integral evenly."""
+    return make(RectifiedFlow(), _FINE, 0.0, float("inf"), eigenvalues).tolist()
+
+
+def _thinned(make: Callable[..., Tensor], eigenvalues: Tensor, steps: int) -> list[float]:
+    if _FINE % steps:
+        return make(RectifiedFlow(), steps, 0.0, float("inf"), eigenvalues).tolist()
+    return _dense(make, tuple(eigenvalues.tolist()))[:: _FINE // steps]
+
+
 def _w2(profile: Profile, steps: int) -> list[float]:
-    return w2_grid(RectifiedFlow(), steps, 0.0, float("inf"), profile.eigenvalues[:KEPT]).tolist()
+    return _thinned(w2_grid, profile.eigenvalues[:KEPT], steps)
 
 
 def _nats(profile: Profile, steps: int) -> list[float]:
-    return nats_grid(RectifiedFlow(), steps, 0.0, float("inf"), profile.eigenvalues[::EVERY]).tolist()
+    return _thinned(nats_grid, profile.eigenvalues[::EVERY], steps)
 
 
 GRIDS: dict[str, Callable[[Profile, int], list[float]]] = {

@@ -4,8 +4,9 @@ DIR holds `flow.tar` and, if wanted, `average.tar`, `classifier.safetensors` and
 
     zero         zero-init beside the mean start at the stages of training (F7)
     prediction   standard deviation along principal components without a prompt, beside the cosine law and the exact denoiser
-    rivals       ways of drawing at equal evaluations, guidance 1 and 3: distances, brightness, adherence, the most important cells first
-    matched      guidance rivals once more at the plain weight that guides as much
+    first        ways of drawing at equal evaluations, guidance 1 and 3: distances, brightness, adherence, of the most important cells
+    matched      guidance rivals beside the plain weight that guides as much
+    rivals       the other cells
 
 Written again after each cell: `flow.json`, and the influences and brightness of its samples in `flow-CELLS.npz`, by which any two cells can be compared.
 A cell that is there already is not drawn again.
@@ -43,7 +44,7 @@ from singtheory.errors import InputError
 from singtheory.files import write_bytes
 from singtheory.picture import to_bytes
 
-PARTS = ("zero", "prediction", "rivals", "matched")
+PARTS = ("zero", "prediction", "first", "matched", "rivals")
 GUIDANCES = (1.0, 3.0)
 ZERO_STEPS, ZERO_SHIFT = (4, 10, 28), 3.0
 SHOWN = (
@@ -55,6 +56,19 @@ SHOWN = (
     "Euler, shift 1",
 )
 """Ways whose pictures are kept."""
+FIRST: tuple[tuple[Sequence[Way], tuple[int, ...]], ...] = ((CORE, (4, 6, 10)), ((*RIVALS, *OURS[:8]), (4, 6)))
+"""What counts most: ways, and numbers of evaluations."""
+BLOCKS = (
+    *FIRST,
+    (CORE, (20, 8)),
+    (RIVALS, (10,)),
+    (OURS[8:], (4, 6)),
+    (CORE, (28, 50)),
+    (OURS, (10,)),
+    ((*RIVALS, *OURS), (8,)),
+    ((*RIVALS, *OURS), (20, 28, 50)),
+)
+"""All of it, in the order of its importance."""
 _PROBED, _PICTURES, _A_FILE = 1024, 8, 250
 
 
@@ -173,10 +187,10 @@ class Measured:
         write_bytes(path.with_name(f"{path.stem}-{len(self.cells)}.npz"), packed.getvalue())
         self.arrays = {}
 
-    def rivals(self) -> None:
-        """All ways, in the order of `plan`."""
+    def rivals(self, blocks: Sequence[tuple[Sequence[Way], tuple[int, ...]]]) -> None:
+        """Ways in the order of blocks."""
         number, of = self.share
-        self.draw(plan(self.flows.trained is not None)[number::of])
+        self.draw(plan(self.flows.trained is not None, blocks)[number::of])
 
     def matched(self) -> None:
         """Plain guidance at the effective weights of the guidance rivals; it needs their cells."""
@@ -203,8 +217,9 @@ class Measured:
             if any(one["steps"] == steps and one["shift"] == shift for one in found["exact"]):
                 continue
             self.check_time()
-            found["network"].append(flow_predict.compared(self.flows, x_1, steps, shift, lam))
             few = x_1[: n // 4]
+            shown = few if steps == flow_predict.MANY else x_1
+            found["network"].append(flow_predict.compared(self.flows, shown, steps, shift, lam))
             found["exact"].append(flow_predict.exact(points, few, self.flows.moments, steps, shift, lam))
             self.result.add("prediction", found)
             one = found["network"][-1]
@@ -232,19 +247,8 @@ def key_of(cell: dict[str, Any]) -> str:
     return f"{cell['way']}|{cell['guidance']:g}|{cell['budget']}"
 
 
-def plan(trained: bool) -> list[tuple[Way, float, int]]:
-    """Ways, weights of guidance and evaluations, the most important first."""
-    blocks: list[tuple[Sequence[Way], tuple[int, ...]]] = [
-        (CORE, (4, 6, 10)),
-        ((*RIVALS, *OURS[:8]), (4, 6)),
-        (CORE, (8, 20)),
-        (RIVALS, (10,)),
-        (OURS[8:], (4, 6)),
-        (CORE, (28, 50)),
-        (OURS, (10,)),
-        ((*RIVALS, *OURS), (8,)),
-        ((*RIVALS, *OURS), (20, 28, 50)),
-    ]
+def plan(trained: bool, blocks: Sequence[tuple[Sequence[Way], tuple[int, ...]]]) -> list[tuple[Way, float, int]]:
+    """Cells of blocks, each ways with numbers of evaluations, in their order; none twice."""
     found: dict[tuple[str, float, int], tuple[Way, float, int]] = {}
     for ways, budgets in blocks:
         for budget in budgets:
@@ -334,8 +338,10 @@ def parts_of(one: Measured, given: argparse.Namespace) -> Iterator[str]:
             one.prediction()
         elif name == "zero" and given.stages is not None:
             one.zero(sorted(given.stages.iterdir(), key=lambda folder: folder.stat().st_mtime))
+        elif name == "first":
+            one.rivals(FIRST)
         elif name == "rivals":
-            one.rivals()
+            one.rivals(BLOCKS)
         elif name == "matched":
             one.matched()
         yield name

@@ -8,7 +8,7 @@ import torch
 
 from docs.experiments.flow_draw import Flows, Moments, Spread, projection
 from docs.experiments.flow_grids import Profile
-from docs.experiments.flow_measure import is_drawn, plan
+from docs.experiments.flow_measure import BLOCKS, is_drawn, plan
 from docs.experiments.flow_model import TRAIN_STEPS
 from docs.experiments.flow_ways import CORE, WAYS, Way
 from singdiffusion.average import Average
@@ -135,8 +135,8 @@ def test_every_way_draws(way, guidance):
 
 
 def test_the_plan_begins_with_what_counts_and_draws_nothing_twice():
-    found = plan(trained=True)
+    found = plan(True, BLOCKS)
     assert len({(way.name, w, n) for way, w, n in found}) == len(found)
     assert {way.name for way, _, _ in found[: 2 * 3 * len(CORE) - 6]} <= {way.name for way in CORE}
-    assert not any(way.spread == "trained" or way.mean.startswith("trained") for way, _, _ in plan(trained=False))
+    assert not any(way.spread == "trained" or way.mean.startswith("trained") for way, _, _ in plan(False, BLOCKS))
     assert not is_drawn(WAYS["scaled"], 1.0, True) and is_drawn(WAYS["scaled"], 3.0, True)

@@ -9,6 +9,7 @@ from docs.experiments.flow_grids import GRIDS, divided, grid_of, lost_w2, profil
 from singtheory import InputError
 from singtheory.response import spread_kept
 from singtheory.schedule import RectifiedFlow
+from singtheory.spread_grid import nats_grid, w2_grid
 
 LAM = torch.tensor([900.0, 90.0, 9.0, 1.0, 0.1, 0.01], dtype=torch.float64)
 
@@ -46,6 +47,15 @@ def test_the_spectral_grid_loses_the_least(profile):
     assert min(losses, key=losses.__getitem__) == "spectral"
     kept = spread_kept(RectifiedFlow(), grid_of("spectral", 6, profile), LAM)
     assert losses["spectral"] == pytest.approx(float((LAM * (1 - kept) ** 2).sum()))
+
+
+@pytest.mark.parametrize("name", ["W2", "nats"])
+def test_thinned_grids_are_those_of_f8(profile, name):
+    make = {"W2": w2_grid, "nats": nats_grid}[name]
+    thin = LAM if name == "W2" else LAM[:1]  # every twelfth
+    for steps in (6, 9):
+        expected = make(RectifiedFlow(), steps, 0.0, float("inf"), thin).tolist()
+        assert grid_of(name, steps, profile) == pytest.approx(expected, abs=1e-9)
 
 
 def test_divided_evenly():
