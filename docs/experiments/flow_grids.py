@@ -6,7 +6,7 @@ r"""Grids of times for a flow: shifts, the two of F8, and those of three papers,
 | W2, nats  | F8's for the data's eigenvalues                                                                       |
 | spectral  | the least `Σ λ (1 − kept)²` of exactly so many steps on Gaussian data (arXiv 2502.00180), by descent    |
 | entropic  | equal parts of the information `½ ∫ mmse dγ` that the network's own errors tell (arXiv 2504.13612)      |
-| rescaled  | the same with the rate `√(σ dH/dσ)`: its square root, which the paper found to serve better             |
+| rescaled  | the same with the root of the rate in `log σ/α`, a milder one; the paper rescales too, by a rule that this is not copied from        |
 | sharp     | equal parts of the root of the velocity's change along the network's own paths (arXiv 2605.11547)       |
 """
 
