@@ -109,7 +109,7 @@ class Measured:
         self.kinds = {prompt: known.kind(prompt) for prompt in self.prompts}
         self.cells: list[dict[str, Any]] = result.content.get("cells", [])
         self.arrays: dict[str, dict[str, np.ndarray]] = {}
-        self.share = (0, 1)
+        self.share: tuple[int, int] = (0, 1)
 
     def check_time(self) -> None:
         """Raise `OutOfTimeError` once the minutes are over."""

@@ -55,7 +55,8 @@ def flow(
         name = STAGES[number].replace(" ", "-")
         about = told(fit, model, batch) if fit.log else {}
         model.save(stages / name, card(name, about))
-        model.unet.train(), model.text.train()
+        model.unet.train()
+        model.text.train()
         say(name, "written")
     with TemporaryDirectory() as folder:
         (stages / "end").rename(Path(folder) / "flow")
