@@ -1,6 +1,6 @@
 """The production side of the toolkit: the singular initial step on diffusers, and average images for it.
 
-`SingDiffusion` attaches the singular step to a pipeline, `initial_latents` gives it for any scheduler of diffusers; `AverageTable`,
+`SingDiffusion` attaches the singular step to a pipeline, `initial_latents` gives it for any scheduler of diffusers, `first_step` for those that match flows; `AverageTable`,
 `AverageUNet`, `AverageDecoder` and `AverageStatistics` are average images, `load_average` loads either. The mathematics is in `singtheory`, the checked claims are in
 `proofs_checks`. Names are imported when they are first used, so that a command answers at once.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from singdiffusion.average import Average, AverageImage, load_average
     from singdiffusion.decoder import AverageDecoder
+    from singdiffusion.flow import first_step
     from singdiffusion.initial import first_point, initial_latents
     from singdiffusion.pipeline import SingDiffusion
     from singdiffusion.schedule import schedule_of
@@ -28,6 +29,7 @@ _ROOMS = {
     "AverageUNet": "time_free",
     "SingDiffusion": "pipeline",
     "first_point": "initial",
+    "first_step": "flow",
     "initial_latents": "initial",
     "load_average": "average",
     "schedule_of": "schedule",
@@ -41,6 +43,7 @@ __all__ = [
     "AverageUNet",
     "SingDiffusion",
     "first_point",
+    "first_step",
     "initial_latents",
     "load_average",
     "schedule_of",

@@ -14,6 +14,7 @@ if _BY_US:  # an interrupt while this loads ends it without a traceback; a comma
 import typer  # noqa: E402
 
 from singdiffusion import cli_evaluate  # noqa: E402
+from singdiffusion.cli_calibrate import calibrate  # noqa: E402
 from singdiffusion.cli_convert import convert  # noqa: E402
 from singdiffusion.cli_diagnose import diagnose  # noqa: E402
 from singdiffusion.cli_response import response  # noqa: E402
@@ -30,7 +31,7 @@ def main() -> None:
     replace_what_cannot_be_printed()
 
 
-for _command in (convert, sample, diagnose, response, cache, train):
+for _command in (convert, sample, diagnose, response, calibrate, cache, train):
     app.command()(_command)
 app.add_typer(cli_evaluate.app, name="evaluate")
 

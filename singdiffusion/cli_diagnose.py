@@ -46,18 +46,17 @@ def diagnose(
         checkpoint = Checkpoint.find(source)
         # bad settings are told before anything large is read
         found = room.diagnose(checkpoint, steps, spacing, seed=seed)
-        if not found.flow:
-            loaded = None if data is None else loaders.load(data)
-            with console.doing("reading the networks"):
-                vae, unet = checkpoint.autoencoder(), checkpoint.network("unet")
-            if vae is None and checkpoint.has("vae") and loaded is not None and loaded.image_shape is not None:
-                raise InputError(
-                    f"{source}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
-                    "give flattened latents as a two-dimensional .npy with --data"
-                )
-            reading = None if loaded is None else read(loaded, vae, partial(console.tracked, what="encoding"))
-            with console.doing("measuring"):
-                found = room.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
+        loaded = None if data is None else loaders.load(data)
+        with console.doing("reading the networks"):
+            vae, unet = checkpoint.autoencoder(), checkpoint.network("unet")
+        if vae is None and checkpoint.has("vae") and loaded is not None and loaded.image_shape is not None:
+            raise InputError(
+                f"{source}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
+                "give flattened latents as a two-dimensional .npy with --data"
+            )
+        reading = None if loaded is None else read(loaded, vae, partial(console.tracked, what="encoding"))
+        with console.doing("measuring"):
+            found = room.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
         findings = verdict(found)
         if json_file is not None:
             told = {
@@ -68,6 +67,8 @@ def diagnose(
         # files first: what cannot be printed must not lose them
         if found.options:
             console.show(console.diagnosis_table(found))
+        if found.flows is not None:
+            console.show(console.flow_table(found, found.flows))
         console.show(console.findings(findings))
         if json_file is not None:
             say(f"written to {json_file}")

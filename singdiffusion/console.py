@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from singdiffusion.diagnose import Diagnosis, Option
+from singdiffusion.diagnose_flow import FlowDiagnosis
 from singdiffusion.printing import printable
 from singdiffusion.sample import Picture
 from singdiffusion.verdict import Finding
@@ -86,6 +87,21 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
     if reading is not None:
         mean, std = reading.data
         table.caption = f"data: {reading.name} {mean:.4g} ± {std:.4g}, {reading.points} in {reading.space}; zero SNR is for models trained with it"
+    return table
+
+
+def flow_table(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Table:
+    """What ways to sample a flow keep of the spread; one row each."""
+    table = Table(title=f"{diagnosis.scheduler}, {diagnosis.steps} steps: share of the standard deviation that arrives")
+    table.add_column("sampling", overflow="fold")
+    names = [f"{value:.4g}" for value in flow.eigenvalues]
+    if diagnosis.reading is not None:
+        names[0] = diagnosis.reading.name
+    for name in ["steps", *names]:
+        table.add_column(name, justify="right", overflow="fold")
+    for option in flow.options:
+        table.add_row(option.name, str(option.steps), *(f"{share:.3f}" for share in option.end))
+    table.caption = "columns: variance of the data along a direction; exact for Gaussian data (F1, F10)"
     return table
 
 

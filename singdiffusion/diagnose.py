@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.checkpoint import Checkpoint
+from singdiffusion.diagnose_flow import FlowDiagnosis, diagnose_flow
 from singdiffusion.files import first_sentence
 from singdiffusion.initial import Point, first_point, start_std
 from singdiffusion.latents import vae_floor
@@ -86,7 +87,7 @@ class Diagnosis:
     Attributes:
         source: what was diagnosed.
         scheduler: name of its class.
-        flow: whether it matches flows; then there is nothing else.
+        flow: whether it matches flows; then `options` are those of `flows`.
         prediction: as configured.
         implied: the prediction that the network's answer implies, None without a network.
         terminal_snr: of the schedule as configured, or None where it has no betas.
@@ -95,6 +96,7 @@ class Diagnosis:
         options: the first is what the pipeline does now.
         reading: what `mean` and `std` of the options are of; None without data.
         vae: brightness of black, grey and white after the VAE, None without one.
+        flows: what was found of a flow.
     """
 
     source: str
@@ -108,6 +110,7 @@ class Diagnosis:
     options: tuple[Option, ...] = ()
     reading: Reading | None = None
     vae: dict[str, float] | None = None
+    flows: FlowDiagnosis | None = None
 
     @property
     def now(self) -> Option:
@@ -130,6 +133,7 @@ class Diagnosis:
             "options": [asdict(option) for option in self.options],
             "reading": self.reading and self.reading.to_json(),
             "vae": self.vae,
+            "flow": self.flows and self.flows.to_json(),
         }
 
 
@@ -161,7 +165,7 @@ def diagnose(
     scheduler = checkpoint.scheduler(**settings)
     name, prediction = type(scheduler).__name__, str(scheduler.config.get("prediction_type", "epsilon"))
     if matches_flow(scheduler):
-        return Diagnosis(checkpoint.name, name, True, prediction, steps)
+        return _of_flow(checkpoint, name, steps, reading, vae)
     schedule = _named(checkpoint, lambda: schedule_of(scheduler))
     train_steps = int(scheduler.config.num_train_timesteps)
     return Diagnosis(
@@ -176,6 +180,22 @@ def diagnose(
         options=tuple(_options(checkpoint, settings, steps, reading, seed)),
         reading=reading,
         vae=None if vae is None else vae_floor(vae),
+    )
+
+
+def _of_flow(checkpoint: Checkpoint, name: str, steps: int, reading: Reading | None, vae: Any) -> Diagnosis:
+    """Of a flow: its prediction is the velocity, and its grid has no spacing."""
+    if steps < 1:
+        raise InputError(f"steps {steps}: take at least 1")
+    return Diagnosis(
+        checkpoint.name,
+        name,
+        flow=True,
+        prediction="flow_prediction",
+        steps=steps,
+        reading=reading,
+        vae=None if vae is None else vae_floor(vae),
+        flows=diagnose_flow(checkpoint, steps, reading),
     )
 
 

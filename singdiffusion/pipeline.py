@@ -20,9 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from singdiffusion.average import Average, AverageImage, Condition, a_tensor_of, load_average
+from singdiffusion.flow_pipeline import LISTENED, FlowHook
+from singdiffusion.flow_sources import asked
 from singdiffusion.guidance import guidance_rule, guided_average
 from singdiffusion.initial import initial_latents
-from singdiffusion.schedule import refuse_flow
+from singdiffusion.schedule import matches_flow
 from singdiffusion.space import Space
 from singtheory.errors import InputError, unknown_name
 
@@ -31,24 +33,43 @@ _HOOKED = ("encode_prompt", "prepare_latents")
 
 
 class SingDiffusion:
-    """The singular step, ready to attach to pipelines of Stable Diffusion 1.x, 2.x and XL and their kin.
+    """The singular step, ready to attach to pipelines of Stable Diffusion 1.x, 2.x and XL and their kin, and to those that match flows.
 
     Text to image starts from the average image. Inpainting and image to image do so at strength 1; below, they start from a noised
     image, where nothing is to mend, and are left alone. Latents that a caller gives are taken for the noise `x_1`.
 
+    Flows start from noise, which is right, and their first step is mended (`singdiffusion.flow`). They need no module: the network's own
+    mean image serves, and a spread widens the step around it.
+
     Args:
-        module: gives the average images.
+        module: gives the average images, and the spread unless there is another; None for flows alone.
         guidance: the rule by which guidance acts on them, a name of `guidance.GUIDANCE`; the weight is the pipeline's own.
         start: `mean`, `matched` (which needs a module with a spread), or `widest`: matched where there is a spread.
+        mean: of flows: `module`, or `network` for the network's own, which costs nothing; `module` if None where a module knows prompts.
+        spread: of flows: `(basis, std)` with orthonormal directions (k, channels, height, width) and deviations (k,) or (batch, k), or a
+            module with a spread; the module's own if None.
+        corrected: of flows: whether the steps after the first, but the last, are corrected too (F1).
+        force: of flows: whether models that are distilled for a few steps are taken.
 
     Raises:
-        InputError: for an unknown rule or start.
+        InputError: for an unknown rule, start or mean, and for a mean of the network without a spread, which changes nothing.
     """
 
-    def __init__(self, module: AverageImage, guidance: str = "normalised", start: str = "widest") -> None:
+    def __init__(
+        self,
+        module: AverageImage | None = None,
+        guidance: str = "normalised",
+        start: str = "widest",
+        *,
+        mean: str | None = None,
+        spread: Any = None,
+        corrected: bool = False,
+        force: bool = False,
+    ) -> None:
         if start not in _STARTS:
             raise unknown_name("start", start, _STARTS)
         self.module, self.rule, self._chosen = module, guidance_rule(guidance), _STARTS[start]
+        self.force, self._flow = force, asked(module, self.rule, start, mean, spread, corrected)
 
     @classmethod
     def from_pretrained(
@@ -61,12 +82,19 @@ class SingDiffusion:
         """Let a pipeline start from the singular step. It is not changed if this raises.
 
         Raises:
-            InputError: for a pipeline that has one attached, matches flows, has other latents or another text encoder, or makes its
-                latents in a way that is not known.
+            InputError: for a pipeline that has one attached, has other latents or another text encoder, or makes its latents in a way that is
+                not known; of flows, for a scheduler whose first step is not known, a run that is under way, and a distilled model
+                without `force`.
         """
-        if any(name in vars(pipe) for name in _HOOKED):
+        if any(name in vars(pipe) for name in LISTENED):
             raise InputError(f"{type(pipe).__name__}: a singular step is attached already; detach it first")
-        refuse_flow(pipe.scheduler)
+        if matches_flow(pipe.scheduler):
+            FlowHook(self, self._flow, pipe, self.force).install()
+            return
+        if self.module is None:
+            raise InputError(
+                f"{type(pipe).__name__}: matches no flow, and its start needs an average image; give a module"
+            )
         condition = self.module.condition_for(Space.of(pipe))
         hook = _Hook(self, pipe, condition, _kind_of(pipe))
         pipe.encode_prompt, pipe.prepare_latents = hook.encode_prompt, hook.prepare_latents
@@ -77,6 +105,10 @@ class SingDiffusion:
         Raises:
             InputError: for a pipeline to which this was not attached.
         """
+        flow = getattr(vars(pipe).get("prepare_latents"), "__self__", None)
+        if isinstance(flow, FlowHook) and flow.sing is self:
+            flow.remove()
+            return
         hooks = [getattr(vars(pipe).get(name), "__self__", None) for name in _HOOKED]
         if not all(isinstance(hook, _Hook) and hook.sing is self for hook in hooks):
             raise InputError(f"{type(pipe).__name__}: this singular step is not attached to it")
@@ -105,6 +137,8 @@ class SingDiffusion:
         Raises:
             InputError: as the module, for NaN in the average, and for a matched start without a spread.
         """
+        if self.module is None:
+            raise InputError("module: none, so there is no average image; give one")
         frame = x_1 if x_1.ndim == 4 else x_1[:, :, 0]
         if isinstance(self.module, nn.Module):
             if a_tensor_of(self.module).device != frame.device:  # the pipeline may have moved since the last call

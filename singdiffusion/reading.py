@@ -47,6 +47,11 @@ class Reading:
         """Mean and standard deviation of the reading in the data, to which those at the end of sampling compare."""
         return reading_moments(self.moments, self.direction, self.offset)
 
+    @property
+    def eigenvalue(self) -> float:
+        """The variance of the data along the direction that is read."""
+        return (self.data[1] / float(self.direction.norm())) ** 2
+
     def to_json(self) -> dict[str, Any]:
         """In plain values."""
         mean, std = self.data

@@ -91,7 +91,7 @@ class _Level(NamedTuple):
         return formula.marginal_var(self.alpha, self.sigma, eigenvalue).sqrt()
 
 
-class _Pulses(TorchFunctionMode):
+class Pulses(TorchFunctionMode):
     """Every draw of normal noise becomes `amounts[:, k]`, k the number of the draw from 1 on; draws beyond are counted and zero."""
 
     def __init__(self, amounts: Tensor) -> None:
@@ -171,7 +171,7 @@ class _Run:
         scheduler = copy.deepcopy(self.scheduler)
         x = _as_images(amounts[:, 0] * float(getattr(scheduler, "init_noise_sigma", 1.0)))
         states = [x]
-        with _Pulses(amounts) as pulses:
+        with Pulses(amounts) as pulses:
             for t, level, scale in zip(self.timesteps, self.levels, self._scales, strict=True):
                 seen = _scaled(scheduler, x, t)
                 answer = _answer(scheduler, x, seen, _as_images(lam), _Level(level.alpha * scale, level.sigma * scale))

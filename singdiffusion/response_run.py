@@ -52,7 +52,7 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         if lam is None
         else lam.sort(descending=True).values[:_MOST_ROWS]
     )
-    marked = None if reading is None else _eigenvalue_along(reading)
+    marked = None if reading is None else reading.eigenvalue
     curve = torch.logspace(
         min(_DECADES[0], float(lam.min().log10())),
         max(_DECADES[1], float(lam.max().log10())),
@@ -110,11 +110,6 @@ def _reading(checkpoint: Checkpoint, data: str, tracked: Tracked) -> Reading:
             "give flattened latents as a two-dimensional .npy with --data"
         )
     return read(loaded, vae, tracked)
-
-
-def _eigenvalue_along(reading: Reading) -> float:
-    """The variance along the direction of the reading."""
-    return (reading.data[1] / float(reading.direction.norm())) ** 2
 
 
 def _rows(lam: Tensor, found: SchedulerResponse) -> list[dict[str, float]]:

@@ -17,6 +17,7 @@ from singdiffusion.checkpoint import scheduler_class, variant_of
 from singdiffusion.files import first_sentence
 from singdiffusion.pipeline import SingDiffusion
 from singdiffusion.printing import printable
+from singdiffusion.schedule import matches_flow
 from singtheory.device import check_device
 from singtheory.errors import InputError, unknown_name
 
@@ -65,6 +66,11 @@ def place(device: str | None) -> tuple[str, torch.dtype]:
     if device == "cpu" or not torch.cuda.is_available():
         return "cpu", torch.float32
     return "cuda", torch.float16
+
+
+def _precision(pipe: Any, dtype: torch.dtype) -> torch.dtype:
+    """The precision for a pipeline where half is meant: networks of flows are trained in bfloat16, and float16 overflows in some of them."""
+    return torch.bfloat16 if dtype == torch.float16 and matches_flow(pipe.scheduler) else dtype
 
 
 def load_start(module: str | None, start: str | None, dtype: torch.dtype) -> tuple[SingDiffusion | None, str]:
@@ -119,7 +125,7 @@ def load_pipeline(base: str, scheduler: str | None, device: str, dtype: torch.dt
             raise InputError(
                 f"{scheduler}: cannot be made from the pipeline's scheduler ({first_sentence(error)})"
             ) from None
-    return pipe.to(device)
+    return pipe.to(device, _precision(pipe, dtype))
 
 
 def sample(

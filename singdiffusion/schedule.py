@@ -1,7 +1,7 @@
 r"""What a diffusers scheduler says of its noise: a `Schedule` of singtheory, and the point at which its sampler starts.
 
 Three families drive a U-Net. *Discrete* schedulers carry `alphas_cumprod`, `ᾱ_k = α²` at the steps of training. *Variance exploding* ones
-(EDM) carry `sigmas` alone, with `α = 1`. *Flow matching* starts at `α = 0`, where there is no gap to close.
+(EDM) carry `sigmas` alone, with `α = 1`. *Flow matching* starts at `α = 0`, where there is no gap to close: `singdiffusion.flow` is of those.
 """
 
 import inspect
@@ -52,7 +52,8 @@ def refuse_flow(scheduler: Scheduler) -> None:
     """Raises `InputError` for flow matching."""
     if matches_flow(scheduler):
         raise InputError(
-            f"{type(scheduler).__name__}: flow matching starts at alpha = 0, where noise is right: no gap, nothing to mend"
+            f"{type(scheduler).__name__}: flow matching starts at alpha = 0, where noise is right: no gap; "
+            "its first step is mended by first_step, or by SingDiffusion on a pipeline"
         )
 
 

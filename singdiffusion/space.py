@@ -26,6 +26,31 @@ def latent_scale(vae: Any) -> tuple[float, float]:
     return factor, shift or 0.0
 
 
+_CHANNELS = ("latent_channels", "z_dim")
+_TEXT_WIDTHS = (
+    "cross_attention_dim",
+    "joint_attention_dim",
+    "text_dim",
+    "caption_channels",
+    "text_embed_dim",
+    "cap_feat_dim",
+)
+"""Names under which VAEs hold the channels of latents, and networks the width of token states."""
+
+
+def _first(config: Any, names: tuple[str, ...]) -> int | None:
+    """The first of the fields that a configuration holds."""
+    return next((config[name] for name in names if config.get(name)), None)
+
+
+def _pipeline_scale(vae: Any) -> tuple[float, float]:
+    """`latent_scale`; of a VAE that scales each channel by itself, the mean of the channels."""
+    means, stds = vae.config.get("latents_mean"), vae.config.get("latents_std")
+    if means is None or stds is None or vae.config.get("scaling_factor") is not None:
+        return latent_scale(vae)
+    return len(stds) / sum(stds), sum(means) / len(means)
+
+
 @dataclass(frozen=True)
 class Space:
     """What an average image must have in common with the pipeline whose start it gives.
@@ -46,14 +71,21 @@ class Space:
 
     @classmethod
     def of(cls, pipeline: Any) -> "Space":
-        """That of a diffusers pipeline with a VAE, a U-Net and text encoders; nothing of it is changed."""
-        scaling_factor, shift_factor = latent_scale(pipeline.vae)
+        """That of a diffusers pipeline with a VAE, a network and text encoders; nothing of it is changed. Raises `InputError` for one that says none."""
+        vae = getattr(pipeline, "vae", None)
+        network = getattr(pipeline, "unet", None)
+        network = getattr(pipeline, "transformer", None) if network is None else network
+        latents, config = ({} if part is None else part.config for part in (vae, network))
+        channels = _first(latents, _CHANNELS) or _first(config, ("in_channels",))
+        if channels is None:
+            raise InputError(f"{type(pipeline).__name__}: says nowhere how many channels its latents have")
+        scaling_factor, shift_factor = (1.0, 0.0) if vae is None else _pipeline_scale(vae)
         encoders = encoders_of(pipeline)
         return cls(
-            channels=pipeline.vae.config.latent_channels,
+            channels=channels,
             scaling_factor=scaling_factor,
             shift_factor=shift_factor,
-            text_width=pipeline.unet.config.cross_attention_dim,
+            text_width=_first(config, _TEXT_WIDTHS),
             text_encoder=fingerprint(*encoders) if encoders else None,
         )
 

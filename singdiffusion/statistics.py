@@ -34,6 +34,9 @@ class AverageStatistics(ClosedForm):
         InputError: for more directions than frequencies give.
     """
 
+    conditional = False
+    """Whether the answer depends on the condition."""
+
     mean_image: Tensor
     mixture: Tensor
     std: Tensor

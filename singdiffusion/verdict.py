@@ -1,12 +1,10 @@
 """A diagnosis in plain sentences, and the lines of code that mend what it finds."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from singdiffusion.diagnose import Diagnosis, Option
+from singdiffusion.verdict_flow import NARROWED, Finding, flow_findings
 
-NARROWED = 0.9
-"""Below this share of the data's spread the advice is a matched start."""
 WORTH = 1e-3
 """Nats that a start must save to be advised."""
 VISIBLE = 2.0
@@ -22,27 +20,10 @@ _WIDE = [
 ]
 
 
-@dataclass
-class Finding:
-    """One thing that was found.
-
-    Attributes:
-        sentence: what.
-        code: the lines that mend it, with `pipe` for the pipeline; empty where nothing is to mend.
-    """
-
-    sentence: str
-    code: list[str] = field(default_factory=list)
-
-
 def verdict(diagnosis: Diagnosis) -> list[Finding]:
     """What to tell the person who asked, the gravest first."""
-    if diagnosis.flow:
-        return [
-            Finding(
-                "Flow matching starts at alpha = 0, where noise is the right start: there is no gap and nothing to mend."
-            )
-        ]
+    if diagnosis.flows is not None:
+        return [*flow_findings(diagnosis, diagnosis.flows), *_vae(diagnosis)]
     return [finding for look in _LOOKS for finding in look(diagnosis)]
 
 

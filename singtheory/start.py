@@ -105,8 +105,8 @@ def matched_start(noise: Tensor, mean: Tensor, components: Components, alpha: Nu
     rows = components.basis.flatten(1)
     if rows.shape[1] != noise[0].numel():
         raise InputError(f"basis of {rows.shape[1]} entries a direction: the noise has {noise[0].numel()} a sample")
-    widening = formula.marginal_var(alpha, sigma, components.std**2) ** 0.5 - sigma
-    spread = (widening * (noise.flatten(1) @ rows.mT)) @ rows
+    wider = formula.widening(alpha, sigma, components.std**2)
+    spread = (wider * (noise.flatten(1) @ rows.mT)) @ rows
     return mean_start(noise, mean, alpha, sigma) + spread.reshape(noise.shape)
 
 

@@ -109,6 +109,14 @@ def marginal_var(alpha: Number, sigma: Number, eigenvalue: Number) -> Number:
     return alpha**2 * eigenvalue + sigma**2
 
 
+def widening(alpha: Number, kept_std: Number, eigenvalue: Number) -> Number:
+    """`√(α²λ + σ²) − σ`: by how much a start `σ x_1` is widened along a direction to have the variance of the noised data there (C7, F4).
+
+    `kept_std` is σ, or where a step draws fresh noise what it keeps of `x_1`: independent noise adds its variance to both sides.
+    """
+    return marginal_var(alpha, kept_std, eigenvalue) ** 0.5 - kept_std
+
+
 def ode_slope(alpha: Number, sigma: Number, eigenvalue: Number, xp: Namespace) -> Number:
     """`√(λ/(α²λ + σ²))`, by which the flow carries deviations at t to t = 0 for Gaussian data (C7)."""
     return xp.sqrt(eigenvalue / marginal_var(alpha, sigma, eigenvalue))

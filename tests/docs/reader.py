@@ -16,9 +16,9 @@ import typer
 from PIL import Image
 
 from proofs_checks import cli as theory
-from singdiffusion import AverageTable
+from singdiffusion import AverageStatistics, AverageTable
 from singdiffusion import cli as diffusion
-from tests.singdiffusion import published, tiny
+from tests.singdiffusion import published, tiny, tiny_flow
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 PROMPTS = ("solid black background", "a cat", "a caption")
@@ -59,6 +59,12 @@ def furnish(folder):
     pipe.save_pretrained(folder / "PATH_OR_ID")
     module(pipe, folder / "MODULE")
     published.write(folder / "PUBLISHED", pipe.unet)
+    flow = tiny_flow.sd3()
+    flow.save_pretrained(folder / "FLOW_MODEL")
+    latents = torch.randn(20, tiny_flow.CHANNELS, 32, 32, generator=torch.Generator().manual_seed(0))
+    config = flow.vae.config
+    scale = {"scaling_factor": config.scaling_factor, "shift_factor": config.shift_factor}
+    AverageStatistics.from_images(latents, frequencies=2, **scale).save_pretrained(folder / "SPREAD")
 
 
 def furnish_for_readme(folder):

@@ -85,8 +85,8 @@ def test_a_command_that_is_wrong_is_noticed():
             reader.understood(["singtheory", *wrong])
 
 
-def test_there_are_six_guides():
-    assert len(PAGES) == 6
+def test_there_are_seven_guides():
+    assert len(PAGES) == 7
 
 
 def test_blocks_are_found_with_their_lines():

@@ -11,7 +11,6 @@ from diffusers import (
     DDPMScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler,
 )
 from PIL import Image
 
@@ -311,7 +310,6 @@ BAD = {
         "scaling",
     ),
     "other text width": (tiny.stable_diffusion_xl, lambda: unet_module(tiny.stable_diffusion()), "width"),
-    "flow matching": (lambda: tiny.stable_diffusion(FlowMatchEulerDiscreteScheduler()), table, "no gap"),
 }
 
 

@@ -100,7 +100,7 @@ def test_numbers_out_of_range(options, words):
 
 def test_flow_matching_is_refused_before_anything_is_drawn():
     pipe = tiny.stable_diffusion(FlowMatchEulerDiscreteScheduler())
-    with pytest.raises(InputError, match="no gap"):
+    with pytest.raises(InputError, match="no init_noise_sigma"):
         next(sample(pipe, SingDiffusion(table()), PROMPTS, steps=2))
 
 

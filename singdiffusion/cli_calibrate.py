@@ -1,0 +1,61 @@
+"""The command `singdiffusion calibrate`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from singdiffusion.cli_shared import one_line_errors
+from singdiffusion.printing import say
+
+
+def calibrate(
+    base: Annotated[str, typer.Option(metavar="PATH_OR_ID", help="The pipeline whose pictures are measured.")],
+    prompts: Annotated[Path, typer.Option(metavar="FILE", help="Text, a prompt a line, as people ask the model.")],
+    images: Annotated[int, typer.Option(help="How many pictures; more than the rank.")] = 64,
+    steps: Annotated[int, typer.Option(help="Steps of the sampler; many, for few lose what is measured.")] = 50,
+    rank: Annotated[int, typer.Option(min=1, help="Directions of the spread.")] = 16,
+    frequencies: Annotated[int, typer.Option(min=1, help="Along each side, within which the directions lie.")] = 4,
+    guidance: Annotated[float | None, typer.Option(help="Its weight; the pipeline's own if not given.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Height and width in pixels; the pipeline's own if not given.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures drawn together.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first picture; the next ones count on.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New folder, written whole or not at all.")] = Path("spread"),
+) -> None:
+    """Measure the spread of a model's own pictures, with which its first step is mended; no data is needed. Exit 2 on bad input."""
+    with one_line_errors():
+        say(f"singdiffusion calibrate: {images} pictures of {base} (loading)")
+        from singdiffusion import calibrate as room
+        from singdiffusion import console
+        from singdiffusion.files import new_folder
+        from singdiffusion.sample import load_pipeline, place
+        from singtheory.files import write_json
+        from singtheory.provenance import command_line, provenance
+
+        lines = room.read_prompts(prompts)
+        where, dtype = place(device)
+        call = {"guidance_scale": guidance, "height": size, "width": size}
+        with new_folder(out) as folder:
+            with console.doing("loading"):
+                pipe = load_pipeline(base, None, where, dtype)
+            found = room.calibrate(
+                pipe,
+                lines,
+                images,
+                steps,
+                frequencies=frequencies,
+                rank=rank,
+                seed=seed,
+                batch=batch,
+                tracked=partial(console.tracked, what="drawing"),
+                **{name: value for name, value in call.items() if value is not None},
+            )
+            found.save_pretrained(folder)
+            told = {"base": base, "images": images, "steps": steps, "prompts": lines, "std": found.std.tolist()}
+            write_json(folder / "calibration.json", provenance(command_line("singdiffusion"), seed, where) | told)
+        widest, narrowest = float(found.std.max()), float(found.std.min())
+        say(f"written to {out}: {rank} directions, standard deviations {narrowest:.3g} to {widest:.3g}")

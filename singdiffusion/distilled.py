@@ -1,0 +1,47 @@
+"""Models that were distilled for a few steps: they have learned their steps, first step and all."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from singtheory.errors import InputError
+
+_NAMES = re.compile(
+    r"schnell|turbo|lightning|lcm|hyper|distill|dmd|flash|klein|piflow|flow.?map|sprint|tcd|pcm|few.?step",
+    re.IGNORECASE,
+)
+LEARNED = re.compile(r"LCM|FlowMap|Piflow|SCM|DMD|TCD")
+"""In the names of schedulers of such models."""
+
+
+def refuse_distilled(pipe: Any) -> None:
+    """Raise `InputError` for a pipeline of a model that seems to be distilled."""
+    reason = next(_reasons(pipe), None)
+    if reason is not None:
+        raise InputError(
+            f"{type(pipe).__name__}: {reason}; a model distilled for a few steps has learned them, and a mended first step is not what it "
+            "learned; give force=True to attach all the same"
+        )
+
+
+def _reasons(pipe: Any) -> Iterator[str]:
+    """What tells that a model is distilled."""
+    kind = type(pipe.scheduler).__name__
+    if LEARNED.search(kind):
+        yield f"steps with {kind}"
+    network = getattr(pipe, "transformer", None)
+    network = getattr(network, "_orig_mod", network)  # of a compiled one
+    for part in (pipe, network):
+        name = str(getattr(getattr(part, "config", None), "_name_or_path", "") or "")
+        found = _NAMES.search(name.rstrip("/").rsplit("/", 1)[-1])
+        if found:
+            yield f"is named {found.group()!r}"
+    if (
+        network is not None
+        and type(network).__name__ == "FluxTransformer2DModel"
+        and not network.config.get("guidance_embeds")
+    ):
+        yield "is a Flux without an embedding of guidance, as schnell"
+    for adapter in getattr(network, "peft_config", None) or ():
+        if _NAMES.search(str(adapter)):
+            yield f"has the adapter {adapter!r}"

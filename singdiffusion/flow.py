@@ -1,0 +1,323 @@
+r"""The singular step of flow matching: the first step from σ = 1, widened to the spread of the noised data (C7, F2, F4).
+
+A flow starts at `α = 0`, where noise is right. Its first step from there to s gives `α_s x̂ + σ_s x_1` with the network's mean image `x̂`, which is
+the mean start at s and as narrow: along an eigenvalue λ it keeps `1/√(1 + γ_s λ)` of the spread. The mended step gives instead
+
+    α_s m + σ_s x_1 + Σ_k (√(α_s² λ_k + σ_s²) − σ_s) ⟨x_1, φ_k⟩ φ_k
+
+with m the network's own x̂ or a given average image. No scheduler is listed. What the first step does is measured on a copy of the scheduler: how
+much it keeps of the latents, of the model's output, and how much noise it draws. From these follow `α_s`, and the part κ of `x_1` that is kept; if
+they do not fit a flow whose network gives a velocity, the scheduler is refused. Where the step draws noise of variance η², `κ² + η² = σ_s²`,
+and κ stands in the place of `σ_s` in the widening (`formula.widening`).
+
+Multistep solvers reuse outputs of the network, and two-stage ones the first stage. None of these knows of the widening, and what they
+extrapolate from the first output takes up to a half of it back. So after the mended step the solver is put back to how it would begin at s: it
+starts there, from the right start. Of a two-stage step from σ = 1 the second stage moves nothing.
+"""
+
+import copy
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from singdiffusion.files import first_sentence
+from singdiffusion.response import Pulses
+from singdiffusion.schedule import Scheduler, matches_flow
+from singtheory import formula
+from singtheory.errors import InputError
+from singtheory.start import Components
+
+FIT = 2e-3
+"""How far a measured step may be from that of a flow: schedulers step in float32."""
+START_GAP = 0.01
+"""Up to this α a start counts as one at σ = 1: the grids of some schedulers begin a step of 1000 later, or at Karras' largest σ."""
+HOOKED = ("step", "set_timesteps")
+"""The methods of a scheduler in whose place `SingDiffusion` puts its own."""
+_PROBES = ((1.0, 0.0), (0.0, 1.0), (0.75, -1.25), (600.0, -800.0))
+"""Latents and model outputs with which a step is measured; the last two tell whether it is linear."""
+
+
+class FirstStep(NamedTuple):
+    """What a scheduler's first step does, measured: from `(α, σ)` it gives `α_s x̂ + κ x_1`, and noise where it draws some.
+
+    Attributes:
+        alpha: α where it starts, 0 or nearly.
+        sigma: σ there.
+        alpha_s: α where it arrives.
+        sigma_s: σ there.
+        kept_std: κ, what is kept of `x_1`; `σ_s` for a step that draws no noise.
+        of_sample: the factor of the latents in the result.
+        of_output: the factor of the model's output.
+        sign: the model's output is `sign (x − x̂)/σ`.
+        stages: how many calls of `step` make the first step; 2 for Heun's.
+        rising: whether the scheduler's sigmas run from 0 to 1, as 1 − σ.
+    """
+
+    alpha: float
+    sigma: float
+    alpha_s: float
+    sigma_s: float
+    kept_std: float
+    of_sample: float
+    of_output: float
+    sign: int
+    stages: int
+    rising: bool
+
+    def sigma_at(self, sigma: float) -> float:
+        """σ for one of the scheduler's sigmas."""
+        return 1 - sigma if self.rising else sigma
+
+    def x_hat(self, sample: Tensor, model_output: Tensor) -> Tensor:
+        """The image that the network means, of the shape of both."""
+        return sample - self.sign * self.sigma * model_output
+
+    def widening(self, eigenvalue: Tensor, x_hat_from_network: bool) -> Tensor:
+        """By how much of `x_1` the result is widened along directions of eigenvalue λ, of the shape of λ.
+
+        A network that starts a little below σ = 1 has part of the deviation in its x̂ already: what is missing is `√v_s` less what the step of
+        the exact denoiser keeps (F1).
+        """
+        if not x_hat_from_network or self.alpha == 0:
+            return formula.widening(self.alpha_s, self.kept_std, eigenvalue)
+        keeps = formula.ddim_spread_factor(self.alpha, self.alpha_s, self.sigma, self.kept_std, eigenvalue)
+        return formula.marginal_var(self.alpha_s, self.kept_std, eigenvalue) ** 0.5 - keeps
+
+
+def first_step(
+    x_1: Tensor,
+    model_output: Tensor,
+    scheduler: Scheduler,
+    *,
+    mean: Tensor | None = None,
+    spread: Any = None,
+    timestep: Any = None,
+    **step: Any,
+) -> Tensor:
+    """The latents after the first step of a flow, mended; use it in the place of `scheduler.step` at the first timestep.
+
+        for i, t in enumerate(scheduler.timesteps):
+            v = network(x, t)
+            x = first_step(x, v, scheduler, spread=spread) if i == 0 else scheduler.step(v, t, x).prev_sample
+
+    The scheduler is left as if it began at its second timestep (see above). Nothing is drawn beside what its own step draws.
+
+    Args:
+        x_1: the noise from which sampling starts, shape (batch, channels, ...).
+        model_output: of the network for it, with guidance in it, of the same shape.
+        scheduler: of diffusers, after `set_timesteps` and before its first step.
+        mean: the average image m, of the shape of `x_1` or one that broadcasts to it; the network's own x̂ if None, which costs nothing.
+        spread: `(basis, std)`: orthonormal `φ_k`, shape (k, *x_1.shape[1:]), and `√λ_k`, shape (k,) or (batch, k).
+        timestep: what `step` is given; the scheduler's first if None.
+        step: to `scheduler.step` besides, such as a generator.
+
+    Returns:
+        Shape and dtype of what the scheduler's own step gives. Computed in float32 or better.
+
+    Raises:
+        InputError: for neither mean nor spread; for a spread that is not orthonormal or does not fit; for NaN and infinities; for a scheduler that
+            is not of flow matching, has begun, starts elsewhere than at σ = 1, or steps in two stages, for which use `SingDiffusion`.
+    """
+    found = measured(scheduler)
+    if found.stages > 1:
+        raise InputError(
+            f"{type(scheduler).__name__}: takes its first step in two stages; attach SingDiffusion instead"
+        )
+    check_start(found, scheduler)
+    components = checked(x_1, model_output, mean, spread)
+    began = Began.of(scheduler)
+    told = scheduler.timesteps[began.begin] if timestep is None else timestep
+    result = scheduler.step(model_output, told, x_1, **step)
+    plain = result[0] if isinstance(result, tuple) else result.prev_sample
+    began.at_second(scheduler, found.stages)
+    return mended(plain, x_1, model_output, found, mean, components)
+
+
+def mended(
+    plain: Tensor,
+    x_1: Tensor,
+    model_output: Tensor,
+    first: FirstStep,
+    mean: Tensor | None,
+    components: Components | None,
+) -> Tensor:
+    """What a scheduler's first step gave, mended; all of the shape of `x_1`, checked before."""
+    dtype = torch.promote_types(plain.dtype, torch.float32)
+    noise, result = x_1.to(dtype), plain.to(dtype)
+    if mean is not None:
+        x_hat = first.x_hat(noise, model_output.to(dtype))
+        keeps = first.kept_std / first.sigma  # of the latents, and then the rest is of x̂
+        result = result - (first.alpha_s - keeps * first.alpha) * x_hat + first.alpha_s * mean.to(dtype)
+        result = result + (first.kept_std - keeps) * noise
+    if components is not None:
+        rows = components.basis.flatten(1).to(dtype)
+        wider = first.widening(components.std.to(dtype) ** 2, mean is None)
+        result = result + ((wider * (noise.flatten(1) @ rows.mT)) @ rows).reshape(noise.shape)
+    return result.to(plain.dtype)
+
+
+def checked(x_1: Tensor, model_output: Tensor, mean: Tensor | None, spread: Any) -> Components | None:
+    """The spread, once all is known to fit. Raises `InputError` as `first_step`."""
+    if mean is None and spread is None:
+        raise InputError("mean network without a spread: changes nothing; give spread=(basis, std), or a mean")
+    if x_1.shape != model_output.shape:
+        raise InputError(
+            f"model_output of shape {tuple(model_output.shape)}: x_1 has {tuple(x_1.shape)}; give that of the network for it"
+        )
+    named = {"x_1": x_1, "model_output": model_output, "mean": mean}
+    for name, values in named.items():
+        if values is not None and not bool(torch.isfinite(values).all()):
+            raise InputError(
+                f"{name} at the first step: holds NaN or infinity; check the network, and float16 for overflow"
+            )
+    if mean is not None and not _fits(mean, x_1):
+        raise InputError(f"mean of shape {tuple(mean.shape)}: does not fit x_1 of shape {tuple(x_1.shape)}")
+    return None if spread is None else components_of(spread, x_1)
+
+
+def components_of(spread: Any, x_1: Tensor) -> Components:
+    """`(basis, std)` as `Components` on the device of `x_1`. Raises `InputError` for one that is not orthonormal or does not fit."""
+    try:
+        basis, std = spread
+    except (TypeError, ValueError):
+        raise InputError("spread: need (basis, std), orthonormal directions and deviations along them") from None
+    if basis.shape[1:] != x_1.shape[1:] or std.shape not in ((len(basis),), (len(x_1), len(basis))):
+        raise InputError(
+            f"spread with basis {tuple(basis.shape)} and std {tuple(std.shape)}: does not fit x_1 of shape {tuple(x_1.shape)}; "
+            "make it for these latents"
+        )
+    for name, values in (("basis", basis), ("std", std)):
+        if not bool(torch.isfinite(values).all()):
+            raise InputError(f"{name} of the spread: holds NaN or infinity; make it again")
+    return Components(basis.to(x_1.device), std.to(x_1.device))
+
+
+def check_start(first: FirstStep, scheduler: Scheduler) -> None:
+    """Raise `InputError` unless the first step starts at σ = 1."""
+    if first.alpha > START_GAP:
+        raise InputError(
+            f"{type(scheduler).__name__}: starts at sigma {first.sigma:.4g}, where the start from noise lacks {first.alpha:.4g} of the "
+            "average image; give sigmas that start at 1, or the matched start of singtheory.start"
+        )
+
+
+def measured(scheduler: Scheduler) -> FirstStep:
+    """What the first step does, on a copy.
+
+    Raises:
+        InputError: for a scheduler that is not of flow matching, has no timesteps, has begun, or whose step is not that of a flow
+            for a network that gives a velocity.
+    """
+    name = type(scheduler).__name__
+    if not matches_flow(scheduler):
+        raise InputError(f"{name}: matches no flow; its start is mended by initial_latents")
+    index = Began.of(scheduler).begin
+    sigmas = getattr(scheduler, "sigmas", None)
+    if not isinstance(sigmas, Tensor) or sigmas.ndim != 1 or len(sigmas) < index + 2:
+        raise InputError(f"{name}: holds no grid of sigmas, so its first step is not known; use another scheduler")
+    kept, given, drawn = _factors(scheduler, index)
+    now, after = (float(s) for s in sigmas[index : index + 2].double().cpu())
+    stages = _stages(scheduler, index)
+    # a network gives (x − x̂)/σ or its negative, and sigmas run from 1 to 0 or from 0 to 1: what is measured fits one pair
+    for sign, rising in itertools.product((1, -1), (False, True)):
+        sigma, sigma_s = (1 - now, 1 - after) if rising else (now, after)
+        if sigma <= 0:
+            continue
+        keeps, alpha = kept + sign * given / sigma, max(0.0, 1 - sigma)
+        alpha_s = keeps * alpha - sign * given / sigma
+        found = FirstStep(alpha, sigma, alpha_s, sigma_s, keeps * sigma, kept, given, sign, stages, rising)
+        off = (alpha_s + sigma_s - 1, math.hypot(found.kept_std, drawn) - sigma_s)
+        if max(map(abs, off)) <= FIT and alpha_s >= 0:
+            return found
+    raise InputError(
+        f"{name}: its first step gives {kept:.4g} of the latents and {given:.4g} of the model's output from sigma {now:.4g} to {after:.4g}, "
+        "which is no flow with a network that gives its velocity; use another scheduler"
+    )
+
+
+class Began(NamedTuple):
+    """A scheduler before its first step.
+
+    Attributes:
+        begin: index of its first timestep.
+        state: its attributes.
+    """
+
+    begin: int
+    state: dict[str, Any]
+
+    @classmethod
+    def of(cls, scheduler: Scheduler) -> "Began":
+        """Raises `InputError` for a scheduler before `set_timesteps`, and for one that has begun."""
+        name = type(scheduler).__name__
+        if getattr(scheduler, "num_inference_steps", 0) is None or not len(getattr(scheduler, "timesteps", ())):
+            raise InputError(f"{name}: call set_timesteps first; before it the first step is not known")
+        if getattr(scheduler, "step_index", None) is not None:
+            raise InputError(
+                f"{name}: has stepped already, and is at sigma < 1; call set_timesteps again to start anew"
+            )
+        index = getattr(scheduler, "begin_index", None) or 0
+        kept = {key: value for key, value in vars(scheduler).items() if key not in HOOKED}
+        # solvers write into their lists, and put new tensors in the place of old ones
+        return cls(index, {key: list(value) if isinstance(value, list) else value for key, value in kept.items()})
+
+    def at_second(self, scheduler: Scheduler, stages: int) -> None:
+        """Let the scheduler be as it was, but at the timestep after the first step."""
+        vars(scheduler).update(self.state)
+        scheduler._step_index = self.begin + stages
+
+
+def on_cpu(scheduler: Scheduler) -> Scheduler:
+    """A copy of a scheduler on the CPU, to be stepped there; without the methods that `SingDiffusion` puts into it."""
+    probe = copy.deepcopy(scheduler)
+    probe.timesteps, probe.sigmas = probe.timesteps.cpu(), probe.sigmas.cpu()
+    return probe
+
+
+def _stages(scheduler: Scheduler, index: int) -> int:
+    """How many timesteps belong to the first step: a timestep that comes twice is a second stage."""
+    timesteps = scheduler.timesteps[index : index + 4].tolist()
+    stages = 1
+    while stages + 1 < len(timesteps) and timesteps[stages] == timesteps[stages + 1]:
+        stages += 1
+    return stages
+
+
+def _factors(scheduler: Scheduler, index: int) -> tuple[float, float, float]:
+    """The factors of the latents, of the model's output, and of the noise that is drawn, in what the first step gives."""
+    name = type(scheduler).__name__
+    sample, output = (
+        torch.tensor(column, dtype=torch.float64).view(-1, 1, 1, 1) for column in zip(*_PROBES, strict=True)
+    )
+    found = _stepped(scheduler, index, sample, output, 0.0)
+    kept, given, mixed, loud = found.flatten().tolist()
+    if not all(map(math.isfinite, (kept, given))):
+        raise InputError(f"{name}: its first step gives NaN or infinity; take more steps, or another scheduler")
+    for value, (x, u) in ((mixed, _PROBES[2]), (loud, _PROBES[3])):
+        if not abs(value - kept * x - given * u) <= 1e-4 * (abs(kept * x) + abs(given * u) + 1e-3):
+            raise InputError(f"{name}: its first step is not linear, as where it clips; use another scheduler")
+    drawn = float(_stepped(scheduler, index, 0 * sample, 0 * output, 1.0).flatten()[0])
+    return kept, given, drawn
+
+
+def _stepped(scheduler: Scheduler, index: int, sample: Tensor, output: Tensor, noise: float) -> Tensor:
+    """The result of a first step of a copy, with every drawn noise replaced by a number; nothing is drawn."""
+    probe = on_cpu(scheduler)
+    amounts = torch.full((len(sample), 2), noise, dtype=torch.float64)
+    try:
+        with torch.no_grad(), Pulses(amounts):
+            return probe.step(output, probe.timesteps[index], sample).prev_sample
+    except Exception as error:  # whatever a scheduler raises that is not meant to be stepped so
+        raise InputError(
+            f"{type(scheduler).__name__}: cannot be stepped ({first_sentence(error)}); use another scheduler"
+        ) from error
+
+
+def _fits(values: Tensor, x_1: Tensor) -> bool:
+    try:
+        return torch.broadcast_shapes(values.shape, x_1.shape) == x_1.shape
+    except RuntimeError:
+        return False

@@ -1,0 +1,326 @@
+r"""The singular step inside a diffusers pipeline that matches flows: its first step is mended where all schedulers meet, in `scheduler.step`.
+
+On this one pipeline and its scheduler some methods are listened to. `prepare_latents` tells how latents are laid out, `set_timesteps` where
+the grid starts, `encode_prompt` what the prompt is, where an average image or a spread depends on it; and the result of the first `step` is
+exchanged for the mended one (`singdiffusion.flow`). Nothing is drawn, so that a generator gives the steps the same noise as without.
+
+A grid that starts below σ = 1 lacks α of the average image at its start, as samplers of older models do; then the start itself is mended,
+by the matched start (C7), before the network sees it. Below full strength nothing is changed.
+"""
+
+import copy
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from singdiffusion import flow_layout
+from singdiffusion.distilled import refuse_distilled
+from singdiffusion.flow import HOOKED, START_GAP, Began, FirstStep, checked, components_of, measured, mended
+from singdiffusion.flow_corrected import Corrections, factors
+from singdiffusion.flow_layout import Layout
+from singdiffusion.flow_sources import Asked, Sources
+from singdiffusion.schedule import Scheduler
+from singtheory.errors import InputError
+from singtheory.start import Components, matched_start, mean_start
+
+_LOG = logging.getLogger(__name__)
+LISTENED = ("check_inputs", "encode_prompt", "prepare_latents")
+"""The methods of a pipeline in whose place `SingDiffusion` puts its own."""
+_STEPS = (4, 1)
+"""Numbers of steps with which a scheduler is asked before it is hooked."""
+
+
+_PICTURE = torch.ones(1, 4, 8, 8)
+
+
+def _grids(steps: int) -> tuple[dict[str, Any], ...]:
+    """What pipelines give to `set_timesteps`: some no more than a number, some a shift or the sigmas."""
+    sigmas = [1 - k / steps for k in range(steps)]
+    number = {"num_inference_steps": steps}
+    return number, number | {"mu": 1.0}, number | {"sigmas": sigmas}, {"sigmas": sigmas, "mu": 1.0}
+
+
+def stepping(scheduler: Scheduler) -> list[Scheduler]:
+    """Copies with few steps, as a scheduler is asked at `attach`, of which it takes at least one itself. Raises `InputError` for one that takes none."""
+    found, reason = [], None
+    for steps in _STEPS:
+        for grid in _grids(steps):
+            probe = copy.deepcopy(scheduler)
+            try:
+                probe.set_timesteps(**grid)
+                stepped = copy.deepcopy(probe).step(_PICTURE, probe.timesteps[0], _PICTURE)
+                finite = bool(torch.isfinite(stepped.prev_sample).all())
+            except Exception as error:  # schedulers raise what they like for what they do not take
+                reason = reason or error
+            else:
+                found += [probe] if finite else []
+                break
+    if not found:
+        raise InputError(f"{type(scheduler).__name__}: cannot be stepped ({reason}); use another scheduler")
+    return found
+
+
+class FlowHook:
+    """What stands in for methods of one pipeline and its scheduler.
+
+    Args:
+        sing: whose hook it is.
+        asked: what is to be done.
+        force: whether distilled models are taken.
+        pipe: of diffusers; changed by `install` alone.
+
+    Raises:
+        InputError: as `SingDiffusion.attach`.
+    """
+
+    def __init__(self, sing: Any, asked: Asked, pipe: Any, force: bool) -> None:
+        if not hasattr(pipe, "prepare_latents"):
+            raise InputError(f"{type(pipe).__name__}: has no prepare_latents; call first_step yourself")
+        if not force:
+            refuse_distilled(pipe)
+        self.sing, self.pipe = sing, pipe
+        self.scheduler: Any = None
+        self._sources, self._asked = Sources(asked, pipe), asked
+        self._check(pipe.scheduler)
+        self._own = {name: getattr(pipe, name) for name in LISTENED if hasattr(pipe, name)}
+        self._layouts: dict[tuple[Any, ...], Layout | None] = {}
+        self._layout: Layout | None = None
+        self._made: Tensor | None = None
+        self._x_1: Tensor | None = None
+        self._timed = False
+        self._still = 0
+        self._corrections: Corrections | None = None
+
+    def install(self) -> None:
+        """Put the methods in their places."""
+        self.pipe.prepare_latents = self.prepare_latents
+        if self._sources.asks_prompt:
+            self.pipe.encode_prompt = self.encode_prompt
+            if "check_inputs" in self._own:
+                self.pipe.check_inputs = self.check_inputs
+        self._follow()
+
+    def remove(self) -> None:
+        """Give pipeline and scheduler back as they were."""
+        for name in [name for name in LISTENED if name in vars(self.pipe)]:
+            delattr(self.pipe, name)
+        self._leave()
+
+    def check_inputs(self, *args: Any, **kwargs: Any) -> Any:
+        """The pipeline's own, with which a call begins."""
+        self._sources.forget()
+        return self._own["check_inputs"](*args, **kwargs)
+
+    def encode_prompt(self, *args: Any, **kwargs: Any) -> Any:
+        """The pipeline's own, listened to."""
+        own = self._own["encode_prompt"]
+        bound = inspect.signature(own).bind(*args, **kwargs)
+        bound.apply_defaults()
+        found = own(*args, **kwargs)
+        self._sources.heard(bound.arguments, found)
+        return found
+
+    def prepare_latents(self, *args: Any, **kwargs: Any) -> Any:
+        """The pipeline's own; the latents in what it returns are its own values in memory that may be written to."""
+        self._follow()
+        own = self._own["prepare_latents"]
+        made = own(*args, **kwargs)
+        latents = flow_layout.first_tensor(made)
+        given = inspect.signature(own).bind(*args, **kwargs).arguments
+        self._layout = self._layout_of(own, given, latents)
+        self._made, self._x_1 = latents.clone(), None
+        if self._timed:
+            self._begin()
+        if made is latents:
+            return self._made
+        return type(made)(self._made if part is latents else part for part in made)
+
+    def set_timesteps(self, *args: Any, **kwargs: Any) -> Any:
+        """The scheduler's own; where it starts is seen once there are latents too."""
+        found = self._set_timesteps(*args, **kwargs)
+        self._timed, self._still, self._corrections = True, 0, None
+        if self._made is not None:
+            self._begin()
+        return found
+
+    def step(self, *args: Any, **kwargs: Any) -> Any:
+        """The scheduler's own, its first result mended."""
+        bound = inspect.signature(self._step).bind(*args, **kwargs).arguments
+        if self._still:  # a second stage of the first step, which is done
+            self._still -= 1
+            return _like(self._step_result, bound["sample"])
+        if not self._starts(bound["timestep"]):
+            return self._later(lambda: self._step(*args, **kwargs))
+        return self._first(bound, lambda: self._step(*args, **kwargs))
+
+    def _first(self, bound: Any, step: Callable[[], Any]) -> Any:
+        sample, output = bound["sample"], bound["model_output"]
+        first = measured(self.scheduler)
+        self._made, self._timed = None, False
+        if first.alpha > START_GAP:  # its start was mended before the network saw it
+            return step()
+        began = Began.of(self.scheduler)
+        mean, spread = self._sources.at(self._layout_for(sample), sample)
+        components = checked(sample, output, mean, spread)
+        result = step()
+        plain = result[0] if isinstance(result, tuple) else result.prev_sample
+        began.at_second(self.scheduler, first.stages)
+        self._still, self._step_result = first.stages - 1, result
+        if self._asked.corrected and components is not None:
+            centre = first.x_hat(sample, output) if mean is None else mean.expand_as(sample)
+            self._corrections = Corrections.of(self.scheduler, first, components, centre)
+        return _like(result, mended(plain, sample, output, first, mean, components))
+
+    def _later(self, step: Callable[[], Any]) -> Any:
+        """A step that is not the first, corrected where that is asked for."""
+        index = getattr(self.scheduler, "step_index", None)
+        result = step()
+        if self._corrections is None or index is None:
+            return result
+        plain = result[0] if isinstance(result, tuple) else result.prev_sample
+        return _like(result, self._corrections.applied(index, plain))
+
+    def _starts(self, timestep: Any) -> bool:
+        """Whether the scheduler is at its first timestep."""
+        scheduler = self.scheduler
+        if getattr(scheduler, "step_index", None) is not None:
+            return False
+        if (getattr(scheduler, "begin_index", None) or 0) == 0 and _equal(timestep, scheduler.timesteps[0]):
+            return True
+        self._say_left_alone()
+        return False
+
+    def _begin(self) -> None:
+        """Mend the start where the grid begins below σ = 1; else leave the latents as they are."""
+        assert self._made is not None
+        if (getattr(self.scheduler, "begin_index", None) or 0) > 0:
+            self._say_left_alone()
+            return
+        first = measured(self.scheduler)
+        x_1 = self._made if self._x_1 is None else self._x_1
+        if first.alpha <= START_GAP:
+            self._made.copy_(x_1)
+            return
+        self._x_1 = x_1.clone()
+        mean, spread = self._sources.at(self._layout_for(x_1), x_1)
+        components = None if spread is None else components_of(spread, x_1)
+        self._made.copy_(_older_start(self._x_1, mean, components, first))
+        lacks = "" if mean is not None else "; of that mean network knows nothing, and only the spread is mended"
+        _LOG.warning(
+            "%s: starts at sigma %.4g, where noise lacks %.4g of the average image: its start is mended in the place of its first step%s",
+            type(self.pipe).__name__, first.sigma, first.alpha, lacks,
+        )  # fmt: skip
+
+    def _layout_of(self, own: Callable[..., Any], given: dict[str, Any], latents: Tensor) -> Layout | None:
+        """How the latents are laid out, asked once for each shape."""
+        sizes = (value for value in given.values() if isinstance(value, int | str))
+        key = (tuple(latents.shape[1:]), *sizes)
+        if key not in self._layouts:
+            again = given | ({"latents": None} if "latents" in given else {})  # the caller's own would come back
+            self._layouts[key] = flow_layout.found(lambda: own(**again), latents)
+        return self._layouts[key]
+
+    def _layout_for(self, sample: Tensor) -> Layout:
+        layout = self._layout
+        if layout is None and sample.ndim in (4, 5):
+            layout = flow_layout.same(sample.shape)
+        if layout is None or tuple(sample.shape[1:]) != layout.stepped:
+            raise InputError(
+                f"{type(self.pipe).__name__}: steps latents of shape {tuple(sample.shape)}, whose order is not known; call first_step yourself"
+            )
+        return layout
+
+    def _check(self, scheduler: Scheduler) -> None:
+        """Raise `InputError` for a scheduler whose first step is not known, or that is in the midst of a run."""
+        index, timesteps = getattr(scheduler, "step_index", None), getattr(scheduler, "timesteps", ())
+        if index is not None and 0 < index < len(timesteps):
+            raise InputError(
+                f"{type(scheduler).__name__}: is at step {index} of {len(timesteps)}, at sigma < 1; attach before the pipeline "
+                "runs, or after an interrupted run call pipe.scheduler.set_timesteps"
+            )
+        for name in HOOKED:
+            if name in vars(scheduler):
+                raise InputError(
+                    f"{type(scheduler).__name__}: a singular step is attached to it already; detach it first"
+                )
+        for method in (self.pipe.prepare_latents, type(self.pipe).__call__):
+            wanted = {"init_noise_sigma", "scale_model_input"} & set(_names_in(method))
+            missing = sorted(name for name in wanted if not hasattr(scheduler, name))
+            if missing:
+                raise InputError(
+                    f"{type(self.pipe).__name__}: cannot run with {type(scheduler).__name__}, which has no {missing[0]}; give it its own scheduler"
+                )
+        for probe in stepping(scheduler):
+            first = measured(probe)
+            if self._asked.corrected:
+                Began.of(probe).at_second(probe, first.stages)
+                factors(probe, first, torch.ones(1))
+
+    def _follow(self) -> None:
+        """Hook the scheduler that the pipeline has now."""
+        now = self.pipe.scheduler
+        if now is self.scheduler:
+            return
+        self._check(now)
+        self._leave()
+        self.scheduler, self._step, self._set_timesteps = now, now.step, now.set_timesteps
+        now.step, now.set_timesteps = _Method(now, "step", self.step), _Method(now, "set_timesteps", self.set_timesteps)
+
+    def _leave(self) -> None:
+        for name in HOOKED if self.scheduler is not None else ():
+            delattr(self.scheduler, name)
+        self.scheduler = None
+
+    def _say_left_alone(self) -> None:
+        _LOG.warning("%s: starts from a noised image and not from noise; left as it is", type(self.pipe).__name__)
+
+
+class _Method:
+    """A method of one scheduler, exchanged: a copy of the scheduler has its own again."""
+
+    def __init__(self, scheduler: Scheduler, name: str, call: Callable[..., Any]) -> None:
+        self.scheduler, self.name, self.call = scheduler, name, call
+        functools.update_wrapper(self, getattr(scheduler, name))  # pipelines ask what it takes
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.call(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        made = memo.get(id(self.scheduler))
+        return self if made is None else MethodType(getattr(type(made), self.name), made)
+
+
+def _names_in(method: Any) -> tuple[str, ...]:
+    """The names that the code of a function or method uses."""
+    return getattr(inspect.unwrap(getattr(method, "__func__", method)), "__code__", _names_in.__code__).co_names
+
+
+def _like(result: Any, sample: Tensor) -> Any:
+    """A result of `step` with other latents in it."""
+    if isinstance(result, tuple):
+        return (sample, *result[1:])
+    result.prev_sample = sample
+    return result
+
+
+def _equal(timestep: Any, first: Tensor) -> bool:
+    """Whether a pipeline's timestep, a number or the same for each entry of the batch, is the first."""
+    told = torch.as_tensor(timestep).flatten()
+    return bool((told.to(first) == first).all())
+
+
+def _older_start(x_1: Tensor, mean: Tensor | None, components: Components | None, first: FirstStep) -> Tensor:
+    """The start at σ < 1, like `x_1`: mean or matched (C6, C7)."""
+    dtype = torch.promote_types(x_1.dtype, torch.float32)
+    noise = x_1.to(dtype)
+    y = torch.zeros_like(noise) if mean is None else mean.to(dtype)
+    if components is None:
+        return mean_start(noise, y, first.alpha, first.sigma).to(x_1.dtype)
+    exact = Components(components.basis.to(dtype), components.std.to(dtype))
+    return matched_start(noise, y, exact, first.alpha, first.sigma).to(x_1.dtype)

@@ -1,0 +1,188 @@
+"""Where a flow's average image and spread come from, and for which prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from singdiffusion.average import Average, AverageImage, Condition, a_tensor_of
+from singdiffusion.flow_layout import Layout
+from singdiffusion.guidance import Rule, guided_average
+from singdiffusion.space import Space
+from singtheory.errors import InputError, unknown_name
+
+Spread = tuple[Tensor, Tensor]
+"""`(basis, std)`: directions (k, ...) and deviations (k,) or (batch, k)."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be done with a flow.
+
+    Attributes:
+        module: gives average images for `mean`; None for the network's own.
+        spread: `(basis, std)`, or what gives average images with a spread; None for none.
+        rule: by which guidance acts on the average image.
+        corrected: whether later steps are corrected too.
+    """
+
+    module: AverageImage | None
+    spread: Any
+    rule: Rule
+    corrected: bool = False
+
+
+def asked(module: AverageImage | None, rule: Rule, start: str, mean: str | None, spread: Any, corrected: bool) -> Asked:
+    """What `SingDiffusion` is to do with flows, by its arguments.
+
+    Raises:
+        InputError: for an unknown mean, one of a module that is not there, and the network's without a spread.
+    """
+    if mean not in (None, "module", "network"):
+        raise unknown_name("mean", mean, ["module", "network"])
+    if mean == "module" and module is None:
+        raise InputError("mean module: no module is given; give one, or mean='network' with a spread")
+    source = module if spread is None and start != "mean" else spread
+    wide = source is not None and (isinstance(source, tuple | list) or getattr(source, "rank", 1) != 0)
+    known = module is not None and (getattr(module, "conditional", True) or not wide)
+    by_module = mean == "module" or (mean is None and known)
+    if not by_module and not wide:
+        raise InputError(
+            "mean network without a spread: changes nothing; give spread=(basis, std), or a module with a spread"
+        )
+    if corrected and not wide:
+        raise InputError(
+            "corrected without a spread: changes nothing; give spread=(basis, std), or a module with a spread"
+        )
+    return Asked(module if by_module else None, source if wide else None, rule, corrected)
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A call of `encode_prompt`: prompts, negative prompts where it takes them, and what it returned."""
+
+    prompts: list[str] | None
+    negative: list[str] | None
+    takes_negative: bool
+    states: tuple[Any, ...]
+
+
+class Sources:
+    """Average image and spread for a pipeline, in its order of latents.
+
+    Args:
+        asked: what is to be done.
+        pipe: of diffusers; it is not changed.
+
+    Raises:
+        InputError: for modules of other latents, and for those that depend on a prompt that they cannot be told.
+    """
+
+    def __init__(self, asked: Asked, pipe: Any) -> None:
+        self.asked, self.pipe = asked, pipe
+        modules = [one for one in (asked.module, asked.spread) if one is not None and not isinstance(one, tuple | list)]
+        self._kinds = {id(module): module.condition_for(Space.of(pipe)) for module in modules}
+        self.asks_prompt = any(getattr(module, "conditional", True) for module in modules)
+        if self.asks_prompt and not hasattr(pipe, "encode_prompt"):
+            raise InputError(
+                f"{type(pipe).__name__}: has no encode_prompt, and this module depends on the prompt; use statistics"
+            )
+        self._calls: list[_Heard] = []
+
+    def forget(self) -> None:
+        """What was heard in an earlier call of the pipeline."""
+        self._calls = []
+
+    def heard(self, given: dict[str, Any], found: Any) -> None:
+        """Of a call of `encode_prompt`: its arguments by name and what it returned."""
+        states = tuple(found) if isinstance(found, tuple | list) else (found,)
+        prompts, negative = (_texts(given.get(name)) for name in ("prompt", "negative_prompt"))
+        self._calls.append(_Heard(prompts, negative, "negative_prompt" in given, states))
+
+    @torch.no_grad()
+    def at(self, layout: Layout, x_1: Tensor) -> tuple[Tensor | None, Spread | None]:
+        """The mean, of the shape of `x_1` or None, and the spread `(basis, std)`, in the order of latents that are stepped, in float32 or better.
+
+        Raises:
+            InputError: as the modules, and for shapes that do not fit.
+        """
+        mean, spread = None, self.asked.spread
+        if self.asked.module is not None:
+            average = self._average(self.asked.module, layout, x_1)
+            mean = _laid_out(layout, average.mean)
+            spread = average.spread if spread is self.asked.module else spread
+        if spread is None or isinstance(spread, tuple | list):
+            return mean, None if spread is None else _spread_laid_out(layout, spread)
+        found = self._average(spread, layout, x_1).spread
+        return mean, None if found is None else _spread_laid_out(layout, found)
+
+    def _average(self, module: AverageImage, layout: Layout, x_1: Tensor) -> Average:
+        """Of a module, for the prompt of this call."""
+        unpacked = layout.of_channels(module.space.channels).unpacked(x_1)
+        frame = unpacked if unpacked.ndim == 4 else unpacked[:, :, 0]
+        if isinstance(module, nn.Module):
+            if a_tensor_of(module).device != frame.device:  # the pipeline may have moved since the last call
+                module.to(frame.device)
+            frame = frame.to(a_tensor_of(module).dtype)
+        if not getattr(module, "conditional", True):
+            return module([""] * len(frame), frame)
+        cond, uncond, weight = self._condition(self._kinds[id(module)], len(frame))
+        cond = cond.to(frame) if isinstance(cond, Tensor) else cond
+        uncond = uncond.to(frame) if isinstance(uncond, Tensor) else uncond
+        return guided_average(module, cond, uncond, frame, weight, self.asked.rule)
+
+    def _condition(self, kind: str, batch: int) -> tuple[Condition, Condition | None, float]:
+        """Condition with and without the prompt for each entry of the batch, and the weight of guidance."""
+        if not self._calls:
+            raise InputError(
+                f"{type(self.pipe).__name__}: steps before it encodes its prompt; call first_step yourself"
+            )
+        first, *later = self._calls
+        guided = bool(getattr(self.pipe, "do_classifier_free_guidance", False))
+        weight = max(1.0, float(self.pipe.guidance_scale)) if guided else 1.0
+        if kind == "embeddings":
+            cond = first.states[0]
+            uncond = first.states[1] if first.takes_negative and len(first.states) > 1 else None
+            uncond = later[0].states[0] if uncond is None and later else uncond
+            return _repeated(cond, batch), None if uncond is None else _repeated(uncond, batch), weight
+        if first.prompts is None:
+            raise InputError("prompt_embeds: this average image knows prompts alone; give prompt=")
+        uncond = first.negative or (later[0].prompts if later else None) or [""]
+        return _repeated(first.prompts, batch), _repeated(uncond, batch), weight
+
+
+def _repeated(values: Any, batch: int) -> Any:
+    """One an entry of the batch, each repeated for its images."""
+    if batch % len(values):
+        raise InputError(f"prompt: {len(values)} for a batch of {batch}; give as many, or one for all")
+    times = batch // len(values)
+    if isinstance(values, Tensor):
+        return values.repeat_interleave(times, dim=0)
+    return [text for text in values for _ in range(times)]
+
+
+def _laid_out(layout: Layout, images: Tensor) -> Tensor:
+    return layout.of_channels(images.shape[1]).packed(images.to(torch.promote_types(images.dtype, torch.float32)))
+
+
+def _spread_laid_out(layout: Layout, spread: Any) -> Spread:
+    """Directions of pictures as those of what is stepped; frames share a deviation: along φ in each of F frames, φ/√F in all."""
+    try:
+        basis, std = spread
+    except (TypeError, ValueError):
+        raise InputError("spread: need (basis, std), orthonormal directions and deviations along them") from None
+    if tuple(basis.shape[1:]) == layout.stepped:
+        return basis, std
+    if basis.ndim not in (4, 5):
+        raise InputError(
+            f"basis of shape {tuple(basis.shape)}: need (k, channels, height, width), as the pipeline's latents of shape {layout.drawn}"
+        )
+    root = layout.frames**0.5 if layout.frames is not None and basis.ndim == 4 else 1.0
+    return _laid_out(layout, basis) / root, std * root
+
+
+def _texts(prompt: str | Sequence[str] | None) -> list[str] | None:
+    """As a list; None for none."""
+    return None if prompt is None else [prompt] if isinstance(prompt, str) else list(prompt)

@@ -1,0 +1,335 @@
+"""The singular step on whole flow pipelines: what it gives, what it leaves alone, and what it refuses."""
+
+import copy
+import logging
+import math
+
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    FlowMatchLCMScheduler,
+    LTXEulerAncestralRFScheduler,
+    UniPCMultistepScheduler,
+)
+
+from singdiffusion import AverageStatistics, AverageTable, SingDiffusion
+from singdiffusion.flow_layout import Layout
+from singtheory import InputError
+from tests.singdiffusion import tiny, tiny_flow
+
+SHAPE = (tiny_flow.CHANNELS, 8, 8)
+CALL = {"num_inference_steps": 4, "height": 16, "width": 16, "output_type": "latent", "guidance_scale": 1.0}
+FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+
+
+def spread(shape=SHAPE):
+    rows = torch.randn(math.prod(shape), 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return torch.linalg.qr(rows)[0].mT.reshape(3, *shape).float(), torch.tensor([30.0, 5.0, 0.2])
+
+
+def states(pipe, prompt="a", **call):
+    """The latents after each step."""
+    found = []
+
+    def seen(pipe, index, timestep, given):
+        found.append(given["latents"].clone())
+        return given
+
+    given = CALL | {"generator": torch.Generator().manual_seed(2)} | call
+    torch.manual_seed(3)
+    pipe(prompt, callback_on_step_end=seen, **given)
+    return found
+
+
+def widened(pipe, x_1, basis, std):
+    """What the first step adds to the plain one's result."""
+    sigma = float(pipe.scheduler.sigmas[1])
+    wider = ((1 - sigma) ** 2 * std**2 + sigma**2).sqrt() - sigma
+    return ((wider * (x_1.flatten(1) @ basis.flatten(1).mT)) @ basis.flatten(1)).view(x_1.shape)
+
+
+def packed(images):
+    return tiny_flow.FluxPipeline._pack_latents(images, len(images), *SHAPE)
+
+
+@pytest.mark.parametrize(("make", "packing"), [(tiny_flow.sd3, lambda x: x), (tiny_flow.flux, packed)])
+def test_the_first_step_is_widened_and_later_noise_is_the_same(make, packing):
+    pipe, (basis, std) = make(), spread()
+    plain = states(pipe, num_images_per_prompt=2)
+    after_plain = torch.get_rng_state()
+    before = dict(vars(pipe.scheduler))
+    sing = SingDiffusion(spread=(basis, std))
+    with sing.attached(pipe):
+        found = states(pipe, num_images_per_prompt=2)
+    assert torch.equal(torch.get_rng_state(), after_plain)
+    x_1 = packing(torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(2)))
+    torch.testing.assert_close(found[0], plain[0] + widened(pipe, x_1, packing(basis), std), rtol=1e-4, atol=1e-4)
+    assert vars(pipe.scheduler).keys() == before.keys()
+    assert all(torch.equal(a, b) for a, b in zip(states(pipe, num_images_per_prompt=2), plain, strict=True))
+
+
+def test_a_generator_draws_the_same_noise_in_later_steps():
+    """Of a sampler that draws at every step: where the widening is nothing, nothing changes."""
+    pipe = tiny_flow.sd3(LTXEulerAncestralRFScheduler())
+    plain = states(pipe)
+    with SingDiffusion(spread=(spread()[0], torch.zeros(3))).attached(pipe):
+        found = states(pipe)
+    for a, b in zip(found, plain, strict=True):
+        assert float((a - b).norm() / b.norm()) < 0.3  # κ stands for σ along three of 256 directions
+    rest = [
+        state - (state.flatten(1) @ spread()[0].flatten(1).mT @ spread()[0].flatten(1)).view(state.shape)
+        for state in (found[0], plain[0])
+    ]
+    torch.testing.assert_close(*rest, rtol=1e-4, atol=1e-4)
+
+
+def test_a_second_stage_moves_nothing():
+    pipe, (basis, std) = tiny_flow.sd3(FlowMatchHeunDiscreteScheduler()), spread()
+    with SingDiffusion(spread=(basis, std)).attached(pipe):
+        found = states(pipe)
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[1], found[2])
+
+
+def test_statistics_give_a_spread_and_the_network_the_mean():
+    data = 3 * torch.randn(50, *SHAPE, generator=torch.Generator().manual_seed(5)).cumsum(3)
+    module = AverageStatistics.from_images(data, frequencies=2, rank=3, scaling_factor=1.5, shift_factor=0.06)
+    pipe = tiny_flow.sd3()
+    plain = states(pipe)
+    with SingDiffusion(module).attached(pipe):
+        found = states(pipe)
+    x_1 = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(2))
+    given = module([""], x_1)
+    torch.testing.assert_close(found[0], plain[0] + widened(pipe, x_1, given.basis, given.std), rtol=1e-4, atol=1e-4)
+
+
+def table():
+    images = {name: torch.full((2, *SHAPE), level) for name, level in (("black", -1.0), ("white", 1.0), ("grey", 0.5))}
+    return AverageTable.from_images(images, scaling_factor=1.5, shift_factor=0.06)
+
+
+@pytest.mark.parametrize("make", [tiny_flow.sd3, tiny_flow.flux])
+def test_a_table_gives_the_mean_of_each_prompt(make):
+    pipe = make()
+    with SingDiffusion(table()).attached(pipe):
+        found = states(pipe, ["black", "white"], num_images_per_prompt=2)
+    sigma = float(pipe.scheduler.sigmas[1])
+    x_1 = torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(2))
+    mean = torch.tensor([-1.0, -1.0, 1.0, 1.0]).view(4, 1, 1, 1).expand(4, *SHAPE)
+    expected = (1 - sigma) * mean + sigma * x_1
+    torch.testing.assert_close(found[0], packed(expected) if make is tiny_flow.flux else expected, rtol=1e-4, atol=1e-4)
+
+
+def test_guidance_acts_on_the_mean_by_its_rule():
+    pipe = tiny_flow.sd3()
+    with SingDiffusion(table(), guidance="plain").attached(pipe):
+        found = states(pipe, "black", guidance_scale=2.0)
+        other = states(pipe, "black", guidance_scale=2.0, negative_prompt="white")
+    sigma = float(pipe.scheduler.sigmas[1])
+    x_1 = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(2))
+    for state, level in ((found[0], -13 / 6), (other[0], -3.0)):  # u + 2(c − u), u the mean of all and of "white"
+        torch.testing.assert_close(state, (1 - sigma) * level + sigma * x_1, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("make", [tiny_flow.sd3_img2img, tiny_flow.flux_img2img])
+def test_image_to_image_is_mended_at_full_strength_alone(make, caplog):
+    pipe, image = make(), torch.full((1, 3, 16, 16), 0.5)
+    call = {"image": image, "num_inference_steps": 4}
+    for strength, same in ((1.0, False), (0.6, True)):
+        caplog.clear()
+        plain = states(pipe, strength=strength, **call)
+        with SingDiffusion(spread=spread()).attached(pipe), caplog.at_level(logging.WARNING):
+            found = states(pipe, strength=strength, **call)
+        assert torch.equal(found[0], plain[0]) == same
+        assert ("left as it is" in caplog.text) == same
+
+
+@pytest.mark.parametrize(("mean", "level"), [("network", 0.0), ("module", 0.3)])
+def test_sigmas_below_one_get_the_older_start(mean, level, caplog):
+    """`α ȳ + σ x_1` widened, before the network sees it; what the start lacks is said."""
+    pipe, (basis, std) = tiny_flow.sd3(FlowMatchEulerDiscreteScheduler()), spread()
+    data = torch.full((9, *SHAPE), 0.3)
+    module = AverageStatistics.from_images(data, rank=0, scaling_factor=1.5, shift_factor=0.06)
+    seen = []
+    pipe.transformer.register_forward_pre_hook(
+        lambda _, args, given: seen.append(given["hidden_states"]), with_kwargs=True
+    )
+    sing = SingDiffusion(module, mean=mean, spread=(basis, std))
+    with sing.attached(pipe), caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            seen.clear()
+            states(pipe, num_inference_steps=2, sigmas=[0.7, 0.3])
+    assert "lacks 0.3 of the average image" in caplog.text
+    x_1 = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(2))
+    wider = (0.09 * std**2 + 0.49).sqrt() - 0.7
+    along = ((wider * (x_1.flatten(1) @ basis.flatten(1).mT)) @ basis.flatten(1)).view(x_1.shape)
+    torch.testing.assert_close(seen[0], 0.3 * level + 0.7 * x_1 + along, rtol=1e-4, atol=1e-4)
+
+
+def test_a_scheduler_exchanged_later_is_followed():
+    pipe, sing = tiny_flow.sd3(), SingDiffusion(spread=spread())
+    sing.attach(pipe)
+    first, pipe.scheduler = pipe.scheduler, UniPCMultistepScheduler(**FLOW, flow_shift=3.0)
+    plain_pipe = tiny_flow.sd3(UniPCMultistepScheduler(**FLOW, flow_shift=3.0))
+    assert not torch.equal(states(pipe)[0], states(plain_pipe)[0])
+    assert "step" not in vars(first)
+    pipe.scheduler = DDIMScheduler()
+    with pytest.raises(InputError, match="matches no flow"):
+        states(pipe)
+    sing.detach(pipe)
+
+
+def test_a_copy_of_the_scheduler_is_not_mended():
+    pipe = tiny_flow.sd3()
+    with SingDiffusion(spread=spread()).attached(pipe):
+        other = copy.deepcopy(pipe.scheduler)
+        other.set_timesteps(4)
+        x_1 = torch.randn(1, *SHAPE)
+        found = other.step(torch.zeros_like(x_1), other.timesteps[0], x_1, return_dict=False)[0]
+        assert torch.equal(found, x_1)
+        assert "step" not in type(pipe.scheduler).from_config(pipe.scheduler.config).__dict__
+
+
+def test_latents_that_a_caller_gives_are_the_noise():
+    pipe, (basis, std) = tiny_flow.flux(), spread()
+    x_1 = packed(torch.randn(1, *SHAPE))
+    plain = states(pipe, latents=x_1)
+    with SingDiffusion(spread=(basis, std)).attached(pipe):
+        found = states(pipe, latents=x_1)
+    torch.testing.assert_close(found[0], plain[0] + widened(pipe, x_1, packed(basis), std), rtol=1e-4, atol=1e-4)
+
+
+def test_half_precision():
+    pipe = tiny_flow.sd3().to(torch.bfloat16)
+    with SingDiffusion(spread=spread()).attached(pipe):
+        found = states(pipe)
+    assert found[0].dtype == torch.bfloat16
+    assert bool(torch.isfinite(found[-1]).all())
+
+
+def named(pipe, name):
+    pipe.transformer.register_to_config(_name_or_path=name)
+    return pipe
+
+
+def interrupted():
+    pipe = tiny_flow.sd3()
+    pipe.scheduler.set_timesteps(4)
+    pipe.scheduler.step(torch.zeros(1, *SHAPE), pipe.scheduler.timesteps[0], torch.zeros(1, *SHAPE))
+    return pipe
+
+
+def other_latents():
+    return SingDiffusion(AverageStatistics.from_images(torch.randn(99, 16, 8, 8), frequencies=2))
+
+
+BAD = {
+    "schnell": (lambda: tiny_flow.flux(guidance_embeds=False), None, "force=True"),
+    "turbo": (lambda: named(tiny_flow.sd3(), "some/model-large-turbo"), None, "'turbo'"),
+    "a scheduler of distilled models": (lambda: tiny_flow.sd3(FlowMatchLCMScheduler()), None, "FlowMatchLCMScheduler"),
+    "sigma below one already": (interrupted, None, "is at step 1 of 4, at sigma < 1"),
+    "a module of other latents": (tiny_flow.sd3, other_latents, "channels"),
+    "a network of noise": (
+        lambda: tiny_flow.sd3(UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="epsilon")),
+        None,
+        "no flow with a network",
+    ),
+    "corrected steps that draw noise": (
+        lambda: tiny_flow.sd3(LTXEulerAncestralRFScheduler()),
+        lambda: SingDiffusion(spread=spread(), corrected=True),
+        "draws noise",
+    ),
+    "no flow and no module": (tiny.stable_diffusion, None, "needs an average image"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_refused_and_the_pipeline_untouched(name):
+    make, sing, message = BAD[name]
+    pipe = make()
+    before, scheduler = dict(vars(pipe)), dict(vars(pipe.scheduler))
+    with pytest.raises(InputError, match=message) as caught:
+        (sing or (lambda: SingDiffusion(spread=spread())))().attach(pipe)
+    assert "\n" not in str(caught.value)
+    assert vars(pipe) == before
+    assert vars(pipe.scheduler).keys() == scheduler.keys()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: tiny_flow.flux(guidance_embeds=False), lambda: tiny_flow.sd3(FlowMatchLCMScheduler())]
+)
+def test_distilled_models_by_force(make):
+    pipe = make()
+    plain = states(pipe)
+    with SingDiffusion(spread=spread(), force=True).attached(pipe):
+        assert not torch.equal(states(pipe)[0], plain[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "mean network without a spread"),
+        ({"mean": "network"}, "mean network without a spread"),
+        ({"mean": "module"}, "no module is given"),
+        ({"mean": "average"}, "mean"),
+        ({"module": AverageStatistics.from_images(torch.randn(9, *SHAPE), rank=0), "corrected": True}, "corrected without a spread"),
+    ],
+)  # fmt: skip
+def test_settings_that_change_nothing_are_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        SingDiffusion(**given)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (spread((16, 8, 8)), "16 channels: the pipeline's latents are of shape \\(4, 8, 8\\)"),
+        (spread((4, 4, 4)), "make it for that size"),
+        ((2 * spread()[0], spread()[1]), "orthonormal"),
+    ],
+)
+def test_a_spread_that_does_not_fit_is_told_in_the_call_and_detached(wrong, message):
+    pipe = tiny_flow.flux()
+    with pytest.raises(InputError, match=message), SingDiffusion(spread=wrong).attached(pipe):
+        states(pipe)
+    assert "prepare_latents" not in vars(pipe)
+    assert "step" not in vars(pipe.scheduler)
+
+
+def test_nan_from_the_network_at_the_first_step():
+    pipe = tiny_flow.sd3()
+    pipe.transformer.proj_out.bias.data.fill_(float("nan"))
+    with pytest.raises(InputError, match="model_output at the first step: holds NaN"), SingDiffusion(spread=spread()).attached(pipe):  # fmt: skip
+        states(pipe)
+
+
+def test_attach_twice_and_detach_what_is_not_attached():
+    pipe, sing = tiny_flow.sd3(), SingDiffusion(spread=spread())
+    with pytest.raises(InputError, match="not attached"):
+        sing.detach(pipe)
+    sing.attach(pipe)
+    with pytest.raises(InputError, match="attached already"):
+        SingDiffusion(spread=spread()).attach(pipe)
+    other = tiny_flow.sd3(pipe.scheduler)
+    with pytest.raises(InputError, match="attached to it already"):
+        sing.attach(other)
+    with pytest.raises(InputError, match="not attached"):
+        SingDiffusion(spread=spread()).detach(pipe)
+    sing.detach(pipe)
+
+
+@pytest.mark.parametrize("drawn", [(4, 6, 8), (4, 3, 6, 8), (3, 4, 6, 8)])
+def test_a_layout_packs_and_unpacks(drawn):
+    order = torch.randperm(math.prod(drawn), generator=torch.Generator().manual_seed(0))
+    layout = Layout(drawn, (2, math.prod(drawn) // 2), order).of_channels(4)
+    noise = torch.randn(5, *drawn)
+    stepped = noise.flatten(1)[:, order].view(5, *layout.stepped)
+    back = layout.unpacked(stepped)
+    assert torch.equal(back.transpose(1, 2) if drawn[0] == 3 else back, noise)
+    assert torch.equal(layout.packed(back), stepped)
+    if layout.frames:
+        one = torch.randn(5, 4, 6, 8)
+        assert torch.equal(layout.unpacked(layout.packed(one)), one[:, :, None].expand(-1, -1, 3, -1, -1))
