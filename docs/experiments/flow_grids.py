@@ -27,7 +27,7 @@ from singtheory.spread_grid import nats_grid, w2_grid
 
 KEPT, EVERY = 256, 12
 """Eigenvalues for W₂, of which the first count, and for nats, of which all count alike, every so many."""
-_LAST, _NODES, _SMOOTH, _FINE = 1e-3, 48, 3, 4200
+_LAST, _NODES, _SMOOTH, _FINE, _FINE_LOG = 1e-3, 48, 3, 4200, 4001
 REFERENCE = 192
 """Dimension at which the shift of F6 is 1: 8×8 pixels in three colours."""
 
@@ -85,21 +85,33 @@ def divided(times: Tensor, density: Tensor, steps: int) -> list[float]:
     return [1.0, *nodes[1:-1].tolist(), 0.0]
 
 
-def _entropy_rate(profile: Profile) -> Tensor:
-    """`−½ mmse dγ/dt`, `dγ/dt = −2 (1 − t)/t³`."""
-    return profile.errors * (1 - profile.times) / profile.times**3
+def in_log_odds(profile: Profile) -> tuple[Tensor, Tensor]:
+    """`l = log t/(1 − t)` in fine even steps over the probed times below 1, and the information per l, `mmse (1 − t)²/t²` (`−½ mmse dγ/dl`).
+
+    Near t = 0 the rate in t itself goes as 1/t or faster: between two probed times most of the integral would be the chord's and not the
+    rate's. In l it is flat, and errors, which go as powers of t there, are interpolated as powers.
+    """
+    times, errors = profile.times[:-1], profile.errors[:-1]
+    known = (times / (1 - times)).log()
+    fine = torch.linspace(float(known[0]), float(known[-1]), _FINE_LOG, dtype=torch.float64)
+    logs = np.interp(fine.numpy(), known.numpy(), errors.clamp(min=1e-30).log().numpy())
+    return fine, torch.from_numpy(logs).exp() * torch.exp(-2 * fine)
+
+
+def _divided_in_log(fine: Tensor, density: Tensor, steps: int) -> list[float]:
+    inner = torch.tensor(divided(fine, density, steps)[1:-1], dtype=torch.float64)
+    return [1.0, *torch.sigmoid(inner).tolist(), 0.0]
 
 
 def entropic(profile: Profile, steps: int) -> list[float]:
     """Equal information a step."""
-    return divided(profile.times, _entropy_rate(profile), steps)
+    return _divided_in_log(*in_log_odds(profile), steps)
 
 
 def rescaled(profile: Profile, steps: int) -> list[float]:
-    """Equal parts of `∫ √(dH/dlog σ) dlog σ`, σ the noise over the signal."""
-    in_log = profile.times * (1 - profile.times)  # dt/d log(t/(1 − t))
-    rate = (_entropy_rate(profile) * in_log).sqrt()[:-1] / in_log[:-1]
-    return divided(profile.times, torch.cat([rate, rate[-1:]]), steps)
+    """Equal parts of `∫ √(dH/dlog σ) dlog σ`, σ the noise over the signal, whose log is that of the odds of t."""
+    fine, rate = in_log_odds(profile)
+    return _divided_in_log(fine, rate.sqrt(), steps)
 
 
 def sharp(profile: Profile, steps: int) -> list[float]:

@@ -1,6 +1,7 @@
 """Grids for a flow: each divides what it says evenly, and none is worse than its rivals at what it minimises."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -56,6 +57,27 @@ def test_thinned_grids_are_those_of_f8(profile, name):
     for steps in (6, 9):
         expected = make(RectifiedFlow(), steps, 0.0, float("inf"), thin).tolist()
         assert grid_of(name, steps, profile) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("steps", [4, 7])
+def test_entropic_steps_are_equal_in_information(profile, steps):
+    """`½ Σ log(1 + γλ)` between the nodes, in closed form; the last node stands for the least time that is probed."""
+    told = torch.tensor([*grid_of("entropic", steps, profile)[:-1], float(profile.times[0])], dtype=torch.float64)
+    gamma = (1 / told - 1) ** 2
+    passed = torch.log1p(gamma[:, None] * LAM).sum(dim=1).diff() / 2
+    assert passed.tolist() == pytest.approx([float(passed.mean())] * steps, rel=0.1)
+
+
+def test_rescaled_steps_are_equal_in_the_root_of_the_rate(profile):
+    told = grid_of("rescaled", 5, profile)[1:-1]
+
+    def passed(t, s):
+        odds = torch.linspace(math.log(s / (1 - s)), math.log(t / (1 - t)), 2001, dtype=torch.float64)
+        gamma = torch.exp(-2 * odds)[:, None]
+        return float(torch.trapezoid((gamma * LAM / (1 + gamma * LAM)).sum(dim=1).sqrt(), odds))
+
+    parts = [passed(t, s) for t, s in itertools.pairwise(told)]
+    assert parts == pytest.approx([sum(parts) / len(parts)] * len(parts), rel=0.1)
 
 
 def test_divided_evenly():
