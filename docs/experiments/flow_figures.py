@@ -44,11 +44,15 @@ def one_curve(found: Found, path: Path) -> None:
 
 def _curve(found: Found, axes: Any, metric: str, guidance: float) -> None:
     budgets = found.budgets(guidance)
-    groups = {"Euler, best shift": (EULERS, EULER), "best rival": (None, RIVAL), "ours": (None, OURS)}
+    groups = {"Euler, best shift": (EULERS, EULER), "best rival": (None, RIVAL), "best of ours": (None, OURS)}
     for name, (ways, colour) in groups.items():
-        best = [found.best(ways or found.drawn(guidance, n, name == "ours"), guidance, n, metric) for n in budgets]
+        best = [
+            found.best(ways or found.drawn(guidance, n, name == "best of ours"), guidance, n, metric) for n in budgets
+        ]
         there = [(n, one.value) for n, one in zip(budgets, best, strict=True) if one]
-        axes.plot(*zip(*there, strict=True), marker="o", color=colour, label=name, lw=2 if name == "ours" else 1.4)
+        axes.plot(
+            *zip(*there, strict=True), marker="o", color=colour, label=name, lw=2 if name == "best of ours" else 1.4
+        )
     axes.set_yscale("log")
     axes.set_xscale("log")
     axes.minorticks_off()
