@@ -98,7 +98,7 @@ def _card(text: str) -> str:
 
 def main() -> None:
     """From a folder of tars."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--models", type=Path, required=True)
     asked.add_argument("--fashion", action="store_true", help="Fashion-MNIST's model alone")
     asked.add_argument("--flow", action="store_true", help="the flow alone")
