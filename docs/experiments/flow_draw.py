@@ -106,7 +106,7 @@ class Flows:
         drawer: of the network.
         trained: an average image with a spread on its token states, on the device; None to do without.
         moments: of all pictures.
-        profile: for the grids; may be given later.
+        profile: for the grids but the shifts, which need none; may be given later.
     """
 
     def __init__(self, drawer: Drawer, trained: Any, moments: Moments, profile: Profile | None = None) -> None:
@@ -137,7 +137,6 @@ class Flows:
         steps = steps_for(way.solver, evaluations) + way.spare
         key = (way.grid, steps, way.solver, way.teleport)
         if key not in self.grids:
-            assert self.profile is not None
             self.grids[key] = grid_of(way.grid, steps, self.profile, way.solver, way.teleport)
         return self.grids[key]
 

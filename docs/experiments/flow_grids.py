@@ -21,7 +21,7 @@ from torch import Tensor
 
 from docs.experiments.flow_solvers import STARTS, moved, shifted_grid
 from singtheory import formula
-from singtheory.errors import unknown_name
+from singtheory.errors import InputError, unknown_name
 from singtheory.schedule import RectifiedFlow
 from singtheory.spread_grid import nats_grid, w2_grid
 
@@ -177,16 +177,20 @@ GRIDS: dict[str, Callable[[Profile, int], list[float]]] = {
 }
 
 
-def grid_of(name: str, steps: int, profile: Profile, solver: str = "Euler", start: float | None = None) -> list[float]:
+def grid_of(
+    name: str, steps: int, profile: Profile | None, solver: str = "Euler", start: float | None = None
+) -> list[float]:
     """Times from 1, or where a solver starts, to 0; `start` is where a path that is known so far is taken up, for shifts alone.
 
     Raises:
-        InputError: for an unknown name.
+        InputError: for an unknown name, and without a profile for one that needs it.
     """
     if name.startswith("shift "):
         shift = float(name.removeprefix("shift "))
         return shifted_grid(steps, shift, solver, 1.0 if start is None else start / (shift - (shift - 1) * start))
     if name not in GRIDS:
         raise unknown_name("grid", name, ["shift S", *GRIDS])
+    if profile is None:
+        raise InputError(f"grid {name}: needs a probed network; probe it with profile_of, or take shift S")
     found = GRIDS[name](profile, steps)
     return [float(formula.shifted_time(STARTS.get(solver, 1.0), 3.0)), *found[1:]]

@@ -71,6 +71,10 @@ CFG-Zero*'s scale, beside plain guidance with the same effective weight:
 
 {zero}
 
+## The same on a processor: digits
+
+{digits}
+
 ## The defaults, and why
 
 {defaults}
@@ -87,7 +91,7 @@ CFG-Zero*'s scale, beside plain guidance with the same effective weight:
 """
 
 
-def text(found: Found, train: dict[str, Any]) -> str:
+def text(found: Found, train: dict[str, Any], small: dict[str, Any]) -> str:
     """The page."""
     made = train["flow-train"]
     amounts = found.told["amounts"]
@@ -109,22 +113,26 @@ def text(found: Found, train: dict[str, Any]) -> str:
         prediction_reading=flow_tables.prediction_reading(found),
         prediction=flow_tables.prediction_text(found),
         zero=flow_tables.zero_text(found),
+        digits=flow_tables.digits_text(small),
         defaults=flow_tables.defaults_text(found),
         runs=flow_tables.runs_text(found),
         missing=flow_tables.missing_text(found),
     )
 
 
-def train_told() -> dict[str, Any]:
-    """Of the training."""
-    return json.loads((FOLDER / "train.json").read_text(encoding="utf-8"))
+def page(folder: Path = FOLDER) -> str:
+    """That of the committed results."""
+
+    def told(name: str) -> dict[str, Any]:
+        return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+    return text(Found.read(folder), told("train"), told("digits"))
 
 
 def main() -> None:
     """Figures and page."""
-    found = Found.read()
-    flow_figures.draw(found, FOLDER)
-    write_bytes(PAGE, text(found, train_told()).encode())
+    flow_figures.draw(Found.read(), FOLDER)
+    write_bytes(PAGE, page().encode())
 
 
 if __name__ == "__main__":

@@ -90,3 +90,6 @@ def test_taken_up_on_the_way_and_unknown_names(profile):
     assert found[0] == pytest.approx(0.8) and found[-1] == 0
     with pytest.raises(InputError, match="grid"):
         grid_of("shfit", 4, profile)
+    assert grid_of("shift 3", 4, None) == grid_of("shift 3", 4, profile)
+    with pytest.raises(InputError, match="profile_of"):
+        grid_of("W2", 4, None)
