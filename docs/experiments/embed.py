@@ -14,7 +14,7 @@ from typing import Any
 
 from docs.experiments.card import flow
 from docs.experiments.evaluate import extracted
-from docs.experiments.flow_keep import FOLDER as RESULTS
+from docs.experiments.flow_committed import FOLDER as RESULTS
 from docs.experiments.results import quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import FOLDER

@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
-from docs.experiments.flow_keep import FOLDER, ours
+from docs.experiments.flow_committed import FOLDER
+from docs.experiments.flow_keep import ours
 from docs.experiments.flow_ways import WAYS, Way
 
 METRICS = ("64 components", "256 components", "the classifier", "EfficientNet-Lite0")

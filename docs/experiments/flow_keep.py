@@ -21,12 +21,12 @@ import numpy as np
 import torch
 
 from docs.experiments.captioned import Captioned, read
+from docs.experiments.flow_committed import FOLDER
 from docs.experiments.flow_measure import key_of
 from docs.experiments.flow_ways import WAYS
 from singtheory.errors import InputError
 from singtheory.files import write_bytes
 
-FOLDER = Path(__file__).parent / "flow"
 COMPONENTS = (*range(1, 65), 96, 128, 192, 256, 384, 512, 768, 1024)
 """Numbers, from 1, of the principal components whose prediction is kept."""
 SHOWN = ("Euler, shift 3", "UniPC", "UniPC matched, trained mean")

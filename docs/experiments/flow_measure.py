@@ -1,6 +1,6 @@
-"""`python -m docs.experiments.flow_measure --models DIR --data openmoji.npz.xz --out DIR --minutes M`: the flow demonstrator, measured on one GPU.
+"""`python -m docs.experiments.flow_measure --data openmoji.npz.xz --out DIR --minutes M`: the flow demonstrator, measured on one GPU.
 
-DIR holds `flow.tar` and, if wanted, `average.tar`, `classifier.safetensors` and `efficientnet.safetensors`. The parts, each noted as it comes:
+The models are the committed ones, or `flow.tar` in the folder `--models` and, if wanted, `average.tar`, `classifier.safetensors` and `efficientnet.safetensors`. The parts, each noted as it comes:
 
     zero         zero-init beside the mean start at the stages of training (F7)
     prediction   standard deviation along principal components without a prompt, beside the cosine law and the exact denoiser
@@ -30,6 +30,7 @@ from docs.experiments.captioned import Captioned, read
 from docs.experiments.distances import Features, efficientnet, of_classifier
 from docs.experiments.draw import Drawer
 from docs.experiments.fit import say
+from docs.experiments.flow_committed import committed
 from docs.experiments.flow_draw import Flows, Moments
 from docs.experiments.flow_grids import profile_of
 from docs.experiments.flow_metrics import Judge
@@ -287,7 +288,7 @@ def _halved(features: Features, device: str) -> Features:
 
 def measured(given: argparse.Namespace, data: Captioned, folder: Path, result: Result, since: float) -> Measured:
     """Everything loaded and probed."""
-    models: Path = given.models
+    models: Path = given.models or committed(folder)
     drawer = Drawer(Flow.load(unpacked(models / "flow.tar", folder)), given.device, given.batch, given.compile)
     trained: Any = None
     if (models / "average.tar").exists():
@@ -350,7 +351,7 @@ def parts_of(one: Measured, given: argparse.Namespace) -> Iterator[str]:
 def main() -> None:
     """On one GPU, or tiny on a CPU."""
     asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--models", type=Path, required=True, help="folder")
+    asked.add_argument("--models", type=Path, help="folder; the committed models if not given")
     asked.add_argument("--data", required=True, help="as docs.experiments.captioned packs it, or digits")
     asked.add_argument("--stages", type=Path, help="folder of the stages of training, for zero-init")
     asked.add_argument("--out", type=Path, required=True, help="folder")

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from docs.experiments import flow_figures, flow_tables
+from docs.experiments.flow_committed import FOLDER
 from docs.experiments.flow_found import ERROR, Found
-from docs.experiments.flow_keep import FOLDER
 from singtheory.files import write_bytes
 
 PAGE = Path(__file__).parent / "flow.md"
@@ -84,7 +84,8 @@ CFG-Zero*'s scale, beside plain guidance with the same effective weight:
 {runs}
 
 {missing}
-- A second run with another seed of samples: `python -m docs.experiments.flow_measure --seed 1` with the same arguments. Verdicts on this page are of one seed.
+- A second run with another seed of samples, from the committed models: `python -m docs.experiments.flow_measure --data openmoji.npz.xz --out out --parts first --seed 1`. Verdicts on this page are of one seed.
+- The stages of training, from which F7's part was measured, are not kept; `python -m docs.experiments.flow_train` makes them again.
 - The grids of entropic time: the cells named “not counted” were drawn on grids whose integral was too coarse near t = 0. It is mended, and they have to be drawn again.
 - SharpEuler's, the spectral and the entropic schedules are written from the papers' descriptions; the authors' code may do better.
 - 64×64, latents, a second data set, and the corrected steps of the ε demonstrator.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from docs.experiments.flow_keep import FOLDER
+from docs.experiments.flow_committed import FOLDER
 from docs.experiments.ladder_figures import saved
 from docs.experiments.results import quiet
 from singdiffusion import SingDiffusion, load_average

@@ -18,8 +18,9 @@ from docs.experiments.captioned import Captioned, brightness_of, digits
 from docs.experiments.distances import wasserstein
 from docs.experiments.draw import Drawer
 from docs.experiments.fit import Fit, say
+from docs.experiments.flow_committed import FOLDER
 from docs.experiments.flow_draw import Flows, Moments
-from docs.experiments.flow_keep import FOLDER, brightness_errors, rounded
+from docs.experiments.flow_keep import brightness_errors, rounded
 from docs.experiments.flow_model import Flow, flow_loss
 from docs.experiments.flow_solvers import shifted_grid
 from docs.experiments.flow_ways import Way

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from docs.experiments import flow_small
+from docs.experiments.flow_committed import FOLDER
 from docs.experiments.flow_draw import Moments
-from docs.experiments.flow_keep import FOLDER
 from docs.experiments.results import HEAD, Result, origin
 
 
