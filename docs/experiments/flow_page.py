@@ -105,7 +105,7 @@ def text(found: Found, train: dict[str, Any], small: dict[str, Any]) -> str:
         device=made["device"],
         compared=found.compared,
         error=ERROR,
-        targets=flow_tables.targets_table(found),
+        targets=flow_tables.targets_table(found, small),
         brightness=flow_tables.brightness_tables(found),
         wins=flow_tables.wins_text(found),
         cells=flow_tables.cells_tables(found),

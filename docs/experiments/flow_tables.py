@@ -102,10 +102,11 @@ def _grid(found: Found) -> str:
 # --- targets, wins, cells ---------------------------------------------------------------------------------------------
 
 
-def targets_table(found: Found) -> str:
+def targets_table(found: Found, small: dict[str, Any]) -> str:
     """Asked, found, verdict."""
     return table(
-        ["asked for", "found", "verdict"], [[one.asked, one.told, f"**{one.verdict}**"] for one in targets(found)]
+        ["asked for", "found", "verdict"],
+        [[one.asked, one.told, f"**{one.verdict}**"] for one in targets(found, small)],
     )
 
 
