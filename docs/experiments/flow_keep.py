@@ -5,13 +5,11 @@ DIRs hold what `flow_train` and `flow_measure` wrote, the newest last. Kept are
     train.json       what each part of the training told
     measured.json    every cell, with five digits, the standard errors of its brightness, and some components of the prediction
     pairs.json       standard errors of the differences between our ways and rivals, from the influences of the same noise
-    pictures.npz     first samples of some ways
 
 The influences themselves, 13 MB, are not kept.
 """
 
 import argparse
-import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,8 +27,6 @@ from singtheory.files import write_bytes
 
 COMPONENTS = (*range(1, 65), 96, 128, 192, 256, 384, 512, 768, 1024)
 """Numbers, from 1, of the principal components whose prediction is kept."""
-SHOWN = ("Euler, shift 3", "UniPC", "UniPC matched, trained mean")
-_KEPT = 4
 _DIGITS = 5
 
 
@@ -161,19 +157,6 @@ def keep(runs: list[Path], data: Captioned, target: Path = FOLDER) -> None:
         path.stem: json.loads(path.read_text(encoding="utf-8")) for run in runs for path in run.glob("flow-train*.json")
     }
     write_bytes(target / "train.json", (json.dumps(rounded(trained), indent=1, ensure_ascii=False) + "\n").encode())
-    _pictures(arrays, target / "pictures.npz")
-
-
-def _pictures(arrays: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> None:
-    """The first samples of each prompt, (prompts, samples, 3, side, side), named `WAY|GUIDANCE|EVALUATIONS`."""
-    shown = {
-        key: told["pictures"][:, :_KEPT]
-        for key, told in arrays.items()
-        if "pictures" in told and key.split("|")[0] in SHOWN and key.endswith("|4")
-    }
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **shown)  # pyright: ignore[reportArgumentType]
-    write_bytes(path, packed.getvalue())
 
 
 def main() -> None:

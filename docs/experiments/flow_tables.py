@@ -36,13 +36,13 @@ def first_paragraph(found: Found) -> str:
 
 
 def _buys(found: Found) -> str:
-    best = [max(min(found.of_prompts(way, 1.0, 4, "open", "ratio") or [0.0]) for way in (*EULERS, "UniPC"))]
+    best = max(min(found.of_prompts(way, 1.0, 4, "open", "ratio") or [0.0]) for way in (*EULERS, "UniPC"))
     ours = found.of_prompts(DEFAULT, 1.0, 4, "open", "ratio") or []
     mine, rival = (found.best(found.drawn(1.0, 4, who), 1.0, 4, MAIN[0]) for who in (True, False))
     assert mine and rival
     return (
-        f"With 4 evaluations and no guidance, a flow that is asked for a picture whose brightness the prompt leaves open keeps at worst {best[0]:.2f} of its spread "
-        f"with the best of Euler and UniPC, and {min(ours):.2f} to {max(ours):.2f} with the first step matched; the Fréchet distance in {MAIN[0]} is {mine.value:.1f} for "
+        f"Where a prompt leaves the brightness open, 4 evaluations without guidance keep at most {best:.2f} of the data's spread by Euler or UniPC in the worst of {len(ours)} prompts, and "
+        f"{min(ours):.2f} to {max(ours):.2f} with the first step matched. The Fréchet distance in {MAIN[0]} is {mine.value:.1f} for "
         f"the best of ours and {rival.value:.1f} for the best rival ({rival.way})."
     )
 

@@ -1,6 +1,7 @@
 """The flow page is that of the committed results, and its verdicts follow what is planted in them."""
 
 import dataclasses
+import json
 from copy import deepcopy
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 import torch
 
 from docs.experiments import flow_page
+from docs.experiments.captioned import Captioned
 from docs.experiments.distances import wasserstein
 from docs.experiments.flow_found import DEFAULT, MAIN, METRICS, Found, changes, plain_of, wins
-from docs.experiments.flow_keep import brightness_errors, pair_errors
+from docs.experiments.flow_keep import COMPONENTS, brightness_errors, keep, pair_errors
 from docs.experiments.flow_targets import (
     beats_all,
     bias,
@@ -22,6 +24,7 @@ from docs.experiments.flow_targets import (
     zero_init,
 )
 from docs.experiments.flow_ways import WAYS
+from singtheory import InputError
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +131,36 @@ def test_standard_errors_of_brightness_are_those_of_repeated_draws():
 def test_no_cell_is_told_twice(found):
     keys = [(cell["way"], cell["guidance"], cell["budget"]) for cell in found.told["cells"]]
     assert len(set(keys)) == len(keys)
+
+
+def test_runs_are_kept_and_read_again(tmp_path):
+    """Two cells of a run, their differences and their brightness; the later of two runs counts."""
+    data = Captioned.of(torch.arange(48, dtype=torch.uint8).repeat(4, 1)[:, None, None, :12].contiguous(), ["a"] * 4)
+    chance, cells, arrays = np.random.default_rng(2), [], {}
+    for way in ("UniPC", DEFAULT):
+        prompts = {"a": {"bias": 1 / 3, "ratio": None, "w1": 2.0}}
+        cell = {"way": way, "guidance": 1.0, "budget": 4, "d": 1 / 3, "d std": 1.0, "prompts": prompts}
+        cells.append(cell)
+        arrays |= {f"{way}|1|4/d": chance.standard_normal(50), f"{way}|1|4/brightness of a": chance.uniform(0, 255, 50)}
+    network = {"steps": 4, "shift": 3.0, "network": [1 / 3] * 2000, "law": [1.0] * 2000}
+    shown = {
+        "eigenvalues": [1.0] * 2000,
+        "network": [network],
+        "exact": [{"steps": 4, "shift": 3.0, "exact": [1.0] * 2000}],
+    }
+    for name, kept in (("old", cells[:1]), ("new", cells)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "flow.json").write_text(
+            json.dumps({"cells": kept, "prediction": shown, "kinds": {"a": "open"}})
+        )
+        np.savez(tmp_path / name / "flow-2.npz", **arrays)
+    (tmp_path / "new" / "flow-train.json").write_text(json.dumps({"flow": {"steps": 1}}))
+    keep([tmp_path / "old", tmp_path / "new"], data, tmp_path / "kept")
+    found = Found.read(tmp_path / "kept")
+    assert len(found.cells) == 2 and found.value("UniPC", 1.0, 4, "d") == 0.33333
+    apart = arrays[f"{DEFAULT}|1|4/d"] - arrays["UniPC|1|4/d"]
+    assert found.half(DEFAULT, "UniPC", 1.0, 4, "d") == pytest.approx(found.z * apart.std() / 50**0.5, rel=1e-4)
+    assert found.cells[DEFAULT, 1.0, 4]["prompts"]["a"]["w1 error"] > 0
+    assert len(found.told["prediction"]["network"][0]["law"]) == len(COMPONENTS)
+    with pytest.raises(InputError, match="flow_measure"):
+        keep([tmp_path], data, tmp_path / "kept")
