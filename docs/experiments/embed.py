@@ -1,6 +1,6 @@
 """`python -m docs.experiments.embed --models DIR`: the trained demonstrator as the package's own model, in singdiffusion/demonstrator/.
 
-With `--fashion`, Fashion-MNIST's model goes to docs/experiments/ladder/fashion/, from which the second rung is sampled.
+With `--flow`, the flow goes to singdiffusion/flow_demonstrator/, with a card from docs/experiments/flow/train.json. With `--fashion`, Fashion-MNIST's model goes to docs/experiments/ladder/fashion/, from which the second rung is sampled.
 
 `pipeline/` is a text-to-image pipeline of diffusers and `average/` its average image with its spread; both are float16 safetensors with cards.
 """
@@ -12,11 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from docs.experiments.card import flow
 from docs.experiments.evaluate import extracted
+from docs.experiments.flow_committed import FOLDER as RESULTS
 from docs.experiments.results import quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import FOLDER
-from singtheory.system import write_bytes
+from singdiffusion.flow_demonstrator import FOLDER as FLOW
+from singtheory.files import write_bytes
 
 FASHION = Path(__file__).parent / "ladder" / "fashion"
 _DATA = "docs/experiments/openmoji.py"
@@ -27,19 +30,27 @@ recoloured where they would not show.
 """
 
 
-def embed(models: Path, target: Path = FOLDER) -> dict[str, int]:
-    """Copy what runs; returns bytes by part."""
+def embed(models: Path, target: Path = FOLDER, pipeline: str = "end") -> dict[str, int]:
+    """Copy what runs, the pipeline from the folder of models of that name; returns bytes by part."""
     for name in ("pipeline", "average"):
         shutil.rmtree(target / name, ignore_errors=True)
-    for file in sorted(models.joinpath("end").rglob("*")):
+    for file in sorted(models.joinpath(pipeline).rglob("*")):
         if file.is_file():
-            write_bytes(target / "pipeline" / file.relative_to(models / "end"), _cleaned(file))
+            write_bytes(target / "pipeline" / file.relative_to(models / pipeline), _cleaned(file))
     for file in sorted(models.joinpath("average").iterdir()):
         write_bytes(target / "average" / file.name, _cleaned(file))
     write_bytes(target / "LICENSE.txt", _LICENCE.encode())
     load_average(target / "average")
     parts = ("pipeline", "average")
     return {part: sum(file.stat().st_size for file in (target / part).rglob("*") if file.is_file()) for part in parts}
+
+
+def embed_flow(models: Path, target: Path = FLOW) -> dict[str, int]:
+    """Copy the flow; returns bytes by part."""
+    made: dict[str, Any] = json.loads((RESULTS / "train.json").read_text(encoding="utf-8"))["flow-train"]
+    sizes = embed(models, target, "flow")
+    write_bytes(target / "pipeline" / "README.md", flow(made["flow"], made["device"]).encode())
+    return sizes
 
 
 def embed_fashion(models: Path, target: Path = FASHION) -> int:
@@ -87,13 +98,15 @@ def _card(text: str) -> str:
 
 def main() -> None:
     """From a folder of tars."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--models", type=Path, required=True)
     asked.add_argument("--fashion", action="store_true", help="Fashion-MNIST's model alone")
+    asked.add_argument("--flow", action="store_true", help="the flow alone")
     given = asked.parse_args()
     quiet()
+    made = embed_fashion if given.fashion else embed_flow if given.flow else embed
     with TemporaryDirectory() as folder:
-        print((embed_fashion if given.fashion else embed)(extracted(given.models, Path(folder))))
+        print(made(extracted(given.models, Path(folder))))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Text encoders: prompts to token states, and telling one encoder from another."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -34,6 +36,21 @@ class PromptEncoder(Protocol):
     def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
         """Token states, shape (batch, tokens, width)."""
         ...
+
+    def is_cut(self, prompt: str) -> bool:
+        """Whether a prompt is longer than what is read of it."""
+        ...
+
+
+def cut_captions(encoder: PromptEncoder | None, captions: Sequence[str]) -> list[str]:
+    """A line where an encoder does not read all of some captions, none otherwise."""
+    long = [] if encoder is None else [caption for caption in captions if encoder.is_cut(caption)]
+    if not long:
+        return []
+    return [
+        f"{len(long)} of {len(captions)} captions are longer than the text encoder reads, and are cut; "
+        f"the first is {long[0][:60]!r}"
+    ]
 
 
 def encoders_of(pipeline: Any) -> list[nn.Module]:
@@ -112,13 +129,50 @@ class TextEncoder:
     def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
         """Token states as diffusers computes them, padded or cut to the encoder's length: (batch, tokens, width)."""
         model, tokenizer = self.parts
-        length = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", _LONGEST))
+        length = self._length
         tokens = tokenizer(
             list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
         ).to(device)
         mask = tokens.attention_mask if getattr(model.config, "use_attention_mask", False) else None
         with torch.no_grad():
             return model.to(device, dtype)(tokens.input_ids, attention_mask=mask).last_hidden_state
+
+    @property
+    def _length(self) -> int:
+        """Tokens of a prompt."""
+        model, tokenizer = self.parts
+        return min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", _LONGEST))
+
+    def is_cut(self, prompt: str) -> bool:
+        """Whether a prompt has more tokens than the encoder takes."""
+        return _is_longer(self.parts[1], prompt, self._length)
+
+
+def _is_longer(tokenizer: Any, prompt: str, length: int) -> bool:
+    """Whether a prompt has more tokens, with those at its ends; it is cut just behind them, of which no tokenizer warns."""
+    return len(tokenizer(prompt, truncation=True, max_length=length + 1).input_ids) > length
+
+
+class _Quiet(logging.Filter):
+    """Leaves out that a prompt was cut: of many captions that is a line each, with all that was cut off; they are counted instead."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not any(words in str(record.msg) for words in ("was truncated because", "sequence length is longer"))
+
+
+@contextmanager
+def _without_cut_prompts(pipeline: Any) -> Iterator[None]:
+    """The loggers of a pipeline's classes and of its tokenizers say nothing of prompts that are cut."""
+    quiet = _Quiet()
+    names = [*(kind.__module__ for kind in type(pipeline).__mro__), "transformers.tokenization_utils_base"]
+    loggers = [logging.getLogger(name) for name in names]
+    for logger in loggers:
+        logger.addFilter(quiet)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(quiet)
 
 
 class PipelineText:
@@ -176,10 +230,16 @@ class PipelineText:
             states = torch.where(empty[:, None, None], self._encoded([""], device, True)[1], states)
         return states
 
+    def is_cut(self, prompt: str) -> bool:
+        """Whether a prompt has more tokens than one of the encoders takes."""
+        tokenizers = (getattr(self.pipeline, name, None) for name in ("tokenizer", "tokenizer_2"))
+        return any(_is_longer(one, prompt, one.model_max_length) for one in tokenizers if one is not None)
+
     def _encoded(self, prompts: list[str], device: torch.device, guidance: bool = False) -> Any:
         given = {"device": device, "num_images_per_prompt": 1, "do_classifier_free_guidance": guidance}
         try:
-            found = self.pipeline.encode_prompt(prompts, **given)
+            with _without_cut_prompts(self.pipeline):
+                found = self.pipeline.encode_prompt(prompts, **given)
         except (TypeError, AttributeError) as error:  # such as of a pipeline that wants an image too
             raise InputError(f"{self.name}: its prompts cannot be encoded alone ({first_sentence(error)})") from None
         if not isinstance(found, tuple) or found[0].ndim != 3:

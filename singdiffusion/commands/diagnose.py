@@ -16,7 +16,9 @@ def diagnose(
     ],
     data: Annotated[
         str | None,
-        typer.Option(help="What the model makes: digits, fashion-mnist, FILE.npy, FILE.npz or a FOLDER of images."),
+        typer.Option(
+            help="What the model makes: digits, fashion-mnist, FILE.npy, FILE.npz or a FOLDER of images of any size."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of the sampler.")] = 50,
     spacing: Annotated[
@@ -32,19 +34,22 @@ def diagnose(
     """
     with one_line_errors():
         say(f"singdiffusion diagnose: {source} (loading)")
-        from singdiffusion import evaluation
-        from singdiffusion.base import Checkpoint
-        from singdiffusion.commands import console
-        from singdiffusion.evaluation import read, verdict
-        from singtheory import data as loaders
+        from singdiffusion import console
+        from singdiffusion import diagnose as room
+        from singdiffusion.checkpoint import Checkpoint
+        from singdiffusion.picture_data import load
+        from singdiffusion.reading import read
+        from singdiffusion.verdict import verdict
         from singtheory.errors import InputError
         from singtheory.system import command_line, provenance, write_json
 
         check_output(json_file, source, data)
         checkpoint = Checkpoint.find(source)
         # bad settings are told before anything large is read
-        found = evaluation.diagnose(checkpoint, steps, spacing, seed=seed)
-        loaded = None if data is None else loaders.load(data)
+        found = room.diagnose(checkpoint, steps, spacing, seed=seed)
+        loaded = None if data is None else load(data, checkpoint)
+        for line in () if loaded is None else loaded.notes:
+            say(line)
         with console.doing("reading the networks"):
             vae, unet = checkpoint.autoencoder(), checkpoint.network("unet")
         if vae is None and checkpoint.has("vae") and loaded is not None and loaded.image_shape is not None:

@@ -22,16 +22,26 @@ def sample(
         str | None,
         typer.Option(metavar="PATH_OR_ID", help="The average image; needed with --base unless the start is noise."),
     ] = None,
+    own: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Which of the package's own models, where no other is given: diffusion, or flow, its twin that matches flows; diffusion if not given.",
+        ),
+    ] = None,
     start: Annotated[
         str | None, typer.Option(help="noise, mean or matched; matched if the module has a spread, else mean.")
     ] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="A scheduler of diffusers.")] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Steps of the sampler; 50, or 25 of the package's own model, if not given.")
+        int | None,
+        typer.Option(
+            help="Steps of the sampler; 50, or 25 of the package's own model and 4 of its flow, if not given."
+        ),
     ] = None,
     guidance: Annotated[
         float | None,
-        typer.Option(help="Guidance weight, 1 for none; 7.5, or 1.5 of the package's own model, if not given."),
+        typer.Option(help="Guidance weight, 1 for none; 7.5, or 1.5 of the package's own models, if not given."),
     ] = None,
     images: Annotated[int, typer.Option(help="Images a prompt.")] = 1,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first image; the next ones count on.")] = 0,
@@ -44,10 +54,10 @@ def sample(
 
     Writes 0000.png and so on, contact-sheet.png and result.json. Exit 2 on bad input.
     """
-    given = models(base, module)
-    steps = given.steps if steps is None else steps
-    guidance = given.guidance if guidance is None else guidance
     with one_line_errors():
+        given = models(base, module, own)
+        steps = given.steps if steps is None else steps
+        guidance = given.guidance if guidance is None else guidance
         say(f"singdiffusion sample: {len(prompts)} prompts from {given.base} (loading)")
         from singdiffusion import evaluation
         from singdiffusion.commands import console

@@ -75,6 +75,10 @@ def check_output(file: Path | None, *inputs: str | Path | None) -> None:
     check_file(file)
 
 
+OWN = ("diffusion", "flow")
+"""The models that come with the package; the first is drawn from where none is named."""
+
+
 class Models(NamedTuple):
     """What a command draws with.
 
@@ -93,10 +97,20 @@ class Models(NamedTuple):
     own: bool
 
 
-def models(base: str | None, module: str | None) -> Models:
-    """The package's own where neither is named."""
-    from singdiffusion.demonstrator import AVERAGE, GUIDANCE, PIPELINE, STEPS
+def models(base: str | None, module: str | None, own: str | None = None) -> Models:
+    """The package's own where neither is named: `diffusion`, with Stable Diffusion's betas, or `flow`, its twin that matches flows.
 
-    if base is None and module is None:
-        return Models(str(PIPELINE), str(AVERAGE), STEPS, GUIDANCE, True)
-    return Models(base or _STABLE_DIFFUSION, module, 50, 7.5, False)
+    Raises:
+        InputError: for an unknown name, and for one beside a base or module of the caller's.
+    """
+    from singdiffusion import demonstrator, flow_demonstrator
+    from singtheory.errors import InputError, unknown_name
+
+    if own not in (None, *OWN):
+        raise unknown_name("own", own, OWN)
+    if base is not None or module is not None:
+        if own is not None:
+            raise InputError(f"own {own}: another model is given; leave out --own, or --base and --module")
+        return Models(base or _STABLE_DIFFUSION, module, 50, 7.5, False)
+    chosen = flow_demonstrator if own == "flow" else demonstrator
+    return Models(str(chosen.PIPELINE), str(chosen.AVERAGE), chosen.STEPS, chosen.GUIDANCE, True)

@@ -11,11 +11,19 @@ from singdiffusion.system import say
 if TYPE_CHECKING:  # what is heavy waits for its command
     from singdiffusion.training import Encoder, Source, TrainSettings
 
+_CAPTION = "Column of the captions, or txt, caption, json or label (the folder's name)."
+_BACKGROUND = "Colour behind transparent images: a name or #rrggbb."
+_CAPTIONS = "Of a list of captions: one, drawn, or all, a record each."
 _RESOLUTION = "Side of the images in pixels; that at which the base draws if not given, 512 without a base."
 
 
 def cache(
-    source: Annotated[str, typer.Argument(help="Folder of images with captions, of .tar shards, a .tar, or a hub id.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of images with captions, of .tar shards, of .parquet or of save_to_disk; or a hub id."
+        ),
+    ],
     target: Annotated[Path, typer.Argument(help="Folder of the cache; an unfinished one is gone on with.")],
     base: Annotated[
         str | None,
@@ -25,7 +33,10 @@ def cache(
     ] = None,
     resolution: Annotated[int | None, typer.Option(min=1, help=_RESOLUTION)] = None,
     grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three, without a base.")] = False,
-    caption: Annotated[str | None, typer.Option(help="Column of the captions.")] = None,
+    caption: Annotated[str | None, typer.Option(help=_CAPTION)] = None,
+    background: Annotated[str, typer.Option(metavar="COLOUR", help=_BACKGROUND)] = "white",
+    captions: Annotated[str, typer.Option(metavar="one|all", help=_CAPTIONS)] = "one",
+    seed: Annotated[int, typer.Option(min=0, help="Of the captions that are drawn.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Images encoded at once.")] = 16,
     bad_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the records that may be unusable.")] = 0.05,
 ) -> None:
@@ -34,7 +45,8 @@ def cache(
         say(f"singdiffusion cache: {source} (loading)")
         from singdiffusion.training import Source
 
-        _fill(Source(source, caption), target, _encoder(base, resolution, 1 if grey else 3), batch, bad_share)
+        images = Source(source, caption, background, captions, seed)
+        _fill(images, target, _encoder(base, resolution, 1 if grey else 3), batch, bad_share)
 
 
 def _encoder(base: str | None, resolution: int | None, channels: int) -> "Encoder":
@@ -61,6 +73,8 @@ def _fill(source: "Source", target: Path, encoder: "Encoder", batch: int = 16, b
     )
     if state.is_main_process:
         say(f"{tally.encoded} encoded, {tally.kept} kept from before, {len(tally.skipped)} skipped")
+        for line in tally.notes:
+            say(line)
         index = read_object(target / "index.json")
         say(
             f"{index['examples']} examples in all, {index['duplicates']} of them twice, {len(index['skipped'])} skipped"
@@ -79,7 +93,9 @@ def train(
         typer.Option(metavar="SOURCE", help="Images with captions, cached in OUT/cache first; instead of --cache."),
     ] = None,
     resolution: Annotated[int | None, typer.Option(min=1, help=_RESOLUTION)] = None,
-    caption: Annotated[str | None, typer.Option(help="Column of the captions of --data.")] = None,
+    caption: Annotated[str | None, typer.Option(help=f"Of --data. {_CAPTION}")] = None,
+    background: Annotated[str, typer.Option(metavar="COLOUR", help=f"Of --data. {_BACKGROUND}")] = "white",
+    captions: Annotated[str, typer.Option(metavar="one|all", help=f"Of --data. {_CAPTIONS}")] = "one",
     base: Annotated[
         str | None,
         typer.Option(metavar="PATH_OR_ID", help="Pipeline that encodes --data, and whose U-Net a U-Net starts from."),
@@ -101,6 +117,10 @@ def train(
 
         if resolution is not None and data is None:
             raise InputError(f"resolution {resolution}: goes with --data; images in a cache have their size already")
+        of_data = {"caption": (caption, None), "background": (background, "white"), "captions": (captions, "one")}
+        for name, (value, usual) in of_data.items():
+            if data is None and value != usual:
+                raise InputError(f"{name} {value}: goes with --data; a cache has its captions and pictures already")
         given = {
             "cache": None if cache is None else str(cache),
             "out": None if out is None else str(out),
@@ -115,13 +135,16 @@ def train(
             "seed": seed,
         }
         settings = TrainSettings.read(config, given, own_cache=data is not None)
-        from singdiffusion import training
-        from singdiffusion.commands import console
-        from singdiffusion.system import joined
-        from singdiffusion.training import Cache, Stopped
+        from singdiffusion import console
+        from singdiffusion import run as room
+        from singdiffusion.cache import Cache
+        from singdiffusion.processes import joined
+        from singdiffusion.records import Source
+        from singdiffusion.train import Stopped
 
-        training.check_out(settings, resume)
-        if data is not None and not _cached(settings, data, caption, resolution, dry_run):
+        room.check_out(settings, resume)
+        source = None if data is None else Source(data, caption, background, captions)
+        if source is not None and not _cached(settings, source, resolution, dry_run):
             return
         stored = Cache.open(settings.cache, console.tracked)
         if dry_run:
@@ -137,15 +160,15 @@ def train(
             say(end)
 
 
-def _cached(settings: "TrainSettings", data: str, caption: str | None, resolution: int | None, dry_run: bool) -> bool:
+def _cached(settings: "TrainSettings", source: "Source", resolution: int | None, dry_run: bool) -> bool:
     """Whether the data of a run are in its cache: always but in a dry run, which shows what would be cached.
 
     What would stop the run later is told before anything is encoded.
     """
-    from singdiffusion import training
-    from singdiffusion.training import Source, is_finished
+    from singdiffusion import run as room
+    from singdiffusion.encode import is_finished
 
-    folder, source, encoder = Path(settings.cache), Source(data, caption), _encoder(settings.base, resolution, 3)
+    folder, encoder = Path(settings.cache), _encoder(settings.base, resolution, 3)
     outline = encoder.outline(folder)
     if is_finished(folder, outline.encoding, source):
         return True
@@ -154,7 +177,7 @@ def _cached(settings: "TrainSettings", data: str, caption: str | None, resolutio
     if dry_run:
         _show(
             {
-                "to cache": data,
+                "to cache": source.name,
                 "in": folder,
                 "resolution": encoder.resolution,
                 "base": settings.base or "none, pixels and words",

@@ -6,11 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from singdiffusion.average import load_average
-from singdiffusion.base import Checkpoint, Tracked, a_tensor_of
-from singdiffusion.evaluation.data_statistics import Reading, read
+from singdiffusion.average import a_tensor_of, load_average
+from singdiffusion.checkpoint import Checkpoint
+from singdiffusion.latents import Tracked
+from singdiffusion.picture_data import load
+from singdiffusion.printing import say
+from singdiffusion.reading import Reading, read
 from singdiffusion.response import CONFIDENCE, SchedulerResponse, respond
-from singtheory import data as loaders
 from singtheory.errors import InputError
 from singtheory.response import check_eigenvalues
 
@@ -141,7 +143,9 @@ def _steps(request: Request) -> tuple[int | None, dict[str, Any]]:
 
 
 def _reading(checkpoint: Checkpoint, data: str, tracked: Tracked) -> Reading:
-    loaded = loaders.load(data)
+    loaded = load(data, checkpoint)
+    for line in loaded.notes:
+        say(line)
     vae = checkpoint.autoencoder()
     if vae is None and checkpoint.has("vae") and loaded.image_shape is not None:
         raise InputError(

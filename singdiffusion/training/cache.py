@@ -12,6 +12,7 @@ Rows of both are read where they are wanted, so that a cache may be larger than 
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -59,7 +60,7 @@ def save_texts(
     tracked: Tracked,
     process: int = 0,
     processes: int = 1,
-) -> None:
+) -> list[str]:
     """Encode the captions of all parts; killed in between, it is run again, and captions that are encoded stay so.
 
     Args:
@@ -69,13 +70,18 @@ def save_texts(
         process: number of this one; it encodes every `processes`-th file from there on.
         processes: how many there are.
 
+    Returns:
+        All captions, distinct, "" the first.
+
     Raises:
         InputError: if a file cannot be written.
     """
-    groups = _text_files(folder, _captions(stored_parts(folder)))
+    captions = _captions(stored_parts(folder))
+    groups = _text_files(folder, captions)
     for path, group in tracked(groups[process::processes], "captions"):
         if not path.exists() or captions_of(path) != group:
             write_bytes(path, save({"states": encode_texts(group).contiguous()}, {"captions": json.dumps(group)}))
+    return captions
 
 
 def finish(
@@ -103,12 +109,14 @@ def finish(
         raise InputError(f"{folder}: no image could be used, {len(skipped)} skipped; see the log for the reasons")
     captions = _captions(parts)
     rows = {caption: row for row, caption in enumerate(captions)}
-    images = [_image_shard(folder, k, group, rows) for k, group in enumerate(tracked([*_grouped(parts)], "shards"))]
+    unit = math.gcd(*map(_repeats, records))
+    groups = [*_grouped(parts, unit)]
+    images = [_image_shard(folder, k, group, rows, unit) for k, group in enumerate(tracked(groups, "shards"))]
     texts = [_entry(path, len(group)) for path, group in tracked(_text_files(folder, captions), "checksums")]
     content = {
         "encoding": asdict(encoding),
         "source": source,
-        "examples": len(records),
+        "examples": sum(_repeats(record) for record in records) // unit,
         "captions": len(captions),
         "duplicates": len(records) - len({record["hash"] for record in records}),
         "skipped": skipped,
@@ -129,13 +137,18 @@ def _text_files(folder: Path, captions: list[str]) -> list[tuple[Path, list[str]
     return [(folder / f"texts-{k:05}.safetensors", captions[i : i + _TEXTS]) for k, i in enumerate(firsts)]
 
 
-def _grouped(parts: list[Part]) -> Iterator[list[Part]]:
-    """Parts that make a shard together."""
+def _repeats(record: dict[str, str]) -> int:
+    """How often a record counts, beside the others."""
+    return int(record.get("repeats", "1"))
+
+
+def _grouped(parts: list[Part], unit: int) -> Iterator[list[Part]]:
+    """Parts that make a shard together, records that count `unit` times once."""
     group: list[Part] = []
     size = 0
     for part in parts:
         group.append(part)
-        size += part[0].stat().st_size
+        size += part[0].stat().st_size * max(map(_repeats, part[1]), default=1) // unit
         if size >= _SHARD:
             yield group
             group, size = [], 0
@@ -143,10 +156,13 @@ def _grouped(parts: list[Part]) -> Iterator[list[Part]]:
         yield group
 
 
-def _image_shard(folder: Path, number: int, group: list[Part], rows: dict[str, int]) -> dict[str, Any]:
+def _image_shard(folder: Path, number: int, group: list[Part], rows: dict[str, int], unit: int) -> dict[str, Any]:
     path = folder / f"images-{number:05}.safetensors"
-    x_0 = torch.cat([load_file(part)["x_0"] for part, _ in group])
-    caption = torch.tensor([rows[record["caption"]] for _, records in group for record in records])
+    times = torch.tensor([_repeats(record) // unit for _, records in group for record in records])
+    x_0 = torch.cat([load_file(part)["x_0"] for part, _ in group]).repeat_interleave(times, dim=0)
+    caption = torch.tensor([rows[record["caption"]] for _, records in group for record in records]).repeat_interleave(
+        times
+    )
     write_bytes(path, save({"x_0": x_0, "caption": caption}))
     return _entry(path, len(caption))
 

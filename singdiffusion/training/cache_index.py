@@ -47,18 +47,23 @@ _INDEX_FIELDS = {
     "images": listed(mapping(), 1, 2**20),
     "texts": listed(mapping(), 1, 2**24),
 }
-_RECORD_FIELDS = ("key", "caption", "hash")
+_RECORD_FIELDS, _REPEATS = ("key", "caption", "hash"), "repeats"
 _RECORDS = Kind(
     "a list of records",
     lambda found: (
         isinstance(found, list)
         and all(
-            isinstance(one, dict) and one.keys() == {*_RECORD_FIELDS} and all(map(word().holds, one.values()))
+            isinstance(one, dict)
+            and one.keys() - {_REPEATS} == {*_RECORD_FIELDS}
+            and all(map(word().holds, one.values()))
+            and matching("[1-9][0-9]{0,2}", "a number").holds(one.get(_REPEATS, "1"))
             for one in found
         )
     ),
 )
-_SOURCE_FIELDS = {"source": word(optional=True), "caption": word(optional=True)}
+_SOURCE_FIELDS: dict[str, Kind] = dict.fromkeys(
+    ("source", "caption", "background", "captions", "seed"), word(optional=True)
+)
 
 
 @dataclass(frozen=True)

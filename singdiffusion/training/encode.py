@@ -18,21 +18,19 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from singdiffusion.base import (
-    Checkpoint,
-    PipelineText,
-    PromptEncoder,
-    latent_scale,
-    latent_size,
-    vae_factor,
-    vae_fingerprint,
-)
-from singdiffusion.base import encode as encode_latents
-from singdiffusion.system import Budget, locked, mapping, printable, read_object, shown
-from singdiffusion.training.cache import Encoding, Outline, Tracked, finish, save_part, save_texts, stored_parts
-from singdiffusion.training.cache_files import INDEX, NOTE, drafts, finished, material, strangers
-from singdiffusion.training.records import LARGEST, Record, Source
-from singtheory.data import HALF_RANGE
+from singdiffusion.cache import Encoding, Outline, Tracked, finish, save_part, save_texts, stored_parts
+from singdiffusion.cache_files import INDEX, NOTE, drafts, finished, material, strangers
+from singdiffusion.checkpoint import Checkpoint
+from singdiffusion.files import read_object
+from singdiffusion.latents import encode as encode_latents
+from singdiffusion.latents import latent_size, vae_factor, vae_fingerprint
+from singdiffusion.lock import locked
+from singdiffusion.memory import Budget
+from singdiffusion.printing import printable
+from singdiffusion.records import LARGEST, USUAL, Record, Source
+from singdiffusion.schema import mapping, shown
+from singdiffusion.space import latent_scale
+from singdiffusion.text import PipelineText, PromptEncoder, cut_captions
 from singtheory.errors import InputError
 from singtheory.system import write_json
 
@@ -155,11 +153,13 @@ class Tally:
         encoded: in this run.
         kept: from earlier runs.
         skipped: keys with reasons.
+        notes: what is unusual in the data, a line each.
     """
 
     encoded: int = 0
     kept: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def skip(self, key: str, reason: str, share: float) -> None:
         """Count a record that cannot be used, and name it in the log. Raises `InputError` as `check`."""
@@ -242,18 +242,20 @@ def _make(
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is known from `LARGEST`
         usable = _usable(todo, encoder, threads, tally, bad_share)
         for group, x_0 in _finite(_encoded(_groups(usable, batch), encoder), tally, bad_share):
-            told = [{"key": r.key, "caption": str(r.caption), "hash": _hash(r)} for r, _ in group]
-            save_part(folder, f"part-{process:03}-{number:07}", x_0, told)
+            save_part(folder, f"part-{process:03}-{number:07}", x_0, [_record(r) for r, _ in group])
             tally.encoded, number = tally.encoded + len(group), number + 1
     tally.check(bad_share, final=True)
     write_json(folder / f"skipped-{process:03}.json", tally.skipped)
     barrier()
-    save_texts(folder, encoder.texts, tracked, process, processes)
+    captions = save_texts(folder, encoder.texts, tracked, process, processes)
     barrier()
     if process == 0:
         skipped = [one for k in range(processes) for one in _skipped(folder, k)]
-        finish(folder, encoding, skipped, tracked, _told(source))
+        finish(folder, encoding, skipped, tracked, source.told())
         _sweep(folder)
+        tally.notes = [*source.notes.lines(), *cut_captions(encoder.text, captions)]
+        for line in tally.notes:
+            _LOG.info("%s: %s", printable(source.name), printable(line))
     barrier()
     return tally
 
@@ -270,11 +272,11 @@ def is_finished(folder: Path, encoding: Encoding, source: Source) -> bool:
     if whole or note.is_file():
         made_with, made_from = _noted(folder / INDEX if whole else note)
         encoding.check_same(made_with, folder)
-        for name, value in _told(source).items():
-            if made_from.get(name) != value:
-                raise InputError(
-                    f"{folder}: was made with {name} {_brief(made_from.get(name))}, not {value}; take another folder"
-                )
+        told = source.told()
+        for name in told | made_from:
+            if made_from.get(name) != told.get(name):
+                before, now = (_brief((USUAL | one).get(name)) for one in (made_from, told))
+                raise InputError(f"{folder}: was made with {name} {before}, not {now}; take another folder")
     elif names := strangers(folder):
         raise InputError(f"{folder}: holds {names[0]} and is no unfinished cache; take another folder")
     return whole
@@ -299,12 +301,7 @@ def _begin(folder: Path, encoding: Encoding, source: Source) -> None:
     """Note what the folder is going to hold, and remove what a killed process has left."""
     _sweep(folder)
     if not finished(folder) and not (folder / NOTE).is_file():
-        write_json(folder / NOTE, {"encoding": asdict(encoding), "source": _told(source)})
-
-
-def _told(source: Source) -> dict[str, str | None]:
-    """What makes records the same ones."""
-    return {"source": str(Path(source.name)), "caption": source.caption}
+        write_json(folder / NOTE, {"encoding": asdict(encoding), "source": source.told()})
 
 
 def _rank(part: Path) -> int:
@@ -379,6 +376,12 @@ def _finite(
                 tally.skip(record.key, "its latents are not finite", bad_share)
         if bool(whole.any()):
             yield [one for one, good in zip(group, whole.tolist(), strict=True) if good], x_0[whole]
+
+
+def _record(record: Record) -> dict[str, str]:
+    """What a part tells of a record."""
+    told = {"key": record.key, "caption": str(record.caption), "hash": _hash(record)}
+    return told | ({} if record.repeats == 1 else {"repeats": str(record.repeats)})
 
 
 def _hash(record: Record) -> str:

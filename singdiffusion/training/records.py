@@ -1,35 +1,45 @@
-"""Images with captions from a folder, from tar shards or from the hub, one after another; nothing is unpickled.
+"""Images with captions from a folder, from tar shards, from tables or from the hub, one after another; nothing is unpickled.
 
 A record has a key that names it for good: a run that is taken up again skips what it has.
 """
 
-import io
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps
 
-from singdiffusion.system import first_sentence, word
-from singdiffusion.training.tar_samples import fields, samples
+from singdiffusion.captions import NO_CAPTION, Found, column_of, drawn, in_json, usable
+from singdiffusion.files import first_sentence
+from singdiffusion.folder_files import files
+from singdiffusion.folder_images import FolderImages
+from singdiffusion.metadata import NAMES
+from singdiffusion.notes import Notes
+from singdiffusion.pictures import LARGEST, SUFFIXES, colour, decoded_bytes, is_grey, rgb
+from singdiffusion.schema import one_of, whole, word
+from singdiffusion.tables import (
+    TableRow,
+    content_of,
+    image_columns,
+    is_saved,
+    rows_of_hub,
+    rows_of_parquet,
+    rows_of_saved,
+)
+from singdiffusion.tar_samples import TEXTS, Reader, Sample, Shard
 from singtheory.errors import InputError, unknown_name
 
-CAPTIONS = ("text", "caption", "txt", "prompt", "label")
-"""Columns that may hold the caption, in this order, where none is named."""
-_IMAGES = ("image", "jpg", "jpeg", "png", "webp")
-_LONGEST = 2**14
-"""Bytes of a caption: many together stand in the header of a file of the cache, which may not be large."""
-_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "LA": 4, "PA": 4}
-"""Bytes of a pixel in memory, by pillow's mode; four of others."""
-LARGEST = 2**30
-"""Bytes that decoding one image may take: 134 million pixels in RGB."""
+__all__ = ["CHOICES", "LARGEST", "USUAL", "Record", "Source"]
 
+CHOICES = ("one", "all")
+"""What is done with a list of captions: one is drawn, or each is a record."""
+USUAL = {"background": "white", "captions": "one", "seed": "0"}
+"""What a cache notes of the options only where they are other ones: older caches, without the options, are known."""
+_LONGEST_FAULT = 300
+_KINDS = "give a folder of images, of .tar shards or of .parquet files, one such file, or a hub id"
 
 Row = TypeVar("Row")
 
@@ -43,58 +53,30 @@ class Record:
         content: the file's bytes, not decoded.
         caption: as it is; None where it is missing or cannot be used.
         fault: why it cannot be used, in words.
+        repeats: how often it counts.
+        background: red, green and blue of what is transparent.
+        notes: count what is unusual in it.
     """
 
     key: str
     content: bytes
     caption: str | None
-    fault: str = "has no caption"
+    fault: str = NO_CAPTION
+    repeats: int = 1
+    background: tuple[int, int, int] = (255, 255, 255)
+    notes: Notes = field(default_factory=Notes, repr=False, compare=False)
 
     def decoded_bytes(self) -> int:
         """What `image` holds at its peak, from the header alone. Raises `InputError` for more than `LARGEST`, and as `image`."""
-        with self._opened() as stored:
-            count = stored.width * stored.height * _pixel_bytes(stored.mode)
-            if count > LARGEST:
-                raise InputError(
-                    f"{self.key}: {stored.width}×{stored.height} pixels take {count / 2**30:.1f} GiB to decode, more than "
-                    f"{LARGEST / 2**30:.3g}; make it smaller"
-                )
-            return count
+        return decoded_bytes(self.content, self.key)
 
     def image(self) -> Pillow.Image:
-        """Decoded, in RGB. Raises `InputError` for bytes that are no whole image, and as `decoded_bytes`."""
-        self.decoded_bytes()
-        with self._opened() as stored:
-            if stored.mode == "F":
-                raise InputError(f"{self.key}: floating-point pixels have no known range; save 8 or 16 bits")
-            image = ImageOps.exif_transpose(stored)
-            if image.mode.startswith("I"):  # 16 bits, of which pillow would cut what is above 255
-                image = Pillow.fromarray(_of_16_bits(np.asarray(image)))
-            return image if image.mode == "RGB" else image.convert("RGB")
+        """Decoded, in RGB. Raises `InputError` as `pictures.rgb`."""
+        return rgb(self.content, self.key, self.background, self.notes)
 
-    @contextmanager
-    def _opened(self) -> Iterator[Pillow.Image]:
-        """Its header is read, its pixels where they are asked for inside."""
-        try:
-            with Pillow.open(io.BytesIO(self.content)) as stored:
-                yield stored
-        except InputError:
-            raise
-        except Exception as error:  # damaged files raise whatever their decoder likes
-            raise InputError(f"{self.key}: no image that can be decoded ({first_sentence(error)})") from None
-
-
-def _pixel_bytes(mode: str) -> int:
-    """Of an image as it is stored, turned, and in RGB."""
-    return 2 * _STORED.get(mode, 4) + (0 if mode == "RGB" else 4) + (1 if mode.startswith("I") else 0)
-
-
-def _of_16_bits(levels: np.ndarray) -> np.ndarray:
-    """The nearest of 8 bits, a few rows at a time: a whole image of floats would be eight times as large as its file."""
-    found = np.empty(levels.shape, np.uint8)
-    for some, row in zip(found, levels, strict=True):
-        some[...] = ((row.astype(np.int64) + 128) // 257).clip(0, 255)
-    return found
+    def is_grey(self) -> bool:
+        """Whether it is stored without colours. Raises `InputError` as `image`."""
+        return is_grey(self.content, self.key)
 
 
 @dataclass(frozen=True)
@@ -102,100 +84,206 @@ class Source:
     """Where records come from.
 
     Attributes:
-        name: a folder of images in the imagefolder layout, one of tar shards in LAION's, a tar, or a hub id.
+        name: a folder of images, of tar shards in LAION's layout, of parquet files or as `save_to_disk` writes it; a tar or parquet file; or
+            a hub id.
         caption: the column of the captions; found by its name if None.
+        background: the colour behind what is transparent.
+        choice: `one` to draw one of a list of captions, `all` for a record of each.
+        seed: of what is drawn.
+        notes: what was unusual, complete once all records have been read.
     """
 
     name: str
     caption: str | None = None
+    background: str = USUAL["background"]
+    choice: str = USUAL["captions"]
+    seed: int = 0
+    notes: Notes = field(default_factory=Notes, repr=False, compare=False)
 
     def check(self) -> None:
         """Raise `InputError` before work starts for what the shards' members and the first record show."""
         word(most=2**12).check("source", self.name)  # it is noted in the cache
         word(optional=True).check("caption column", self.caption)
-        if Path(self.name).is_file() and not self._shards():
-            raise InputError(
-                f"{self.name}: is a file and no .tar; give a folder of images or of .tar shards, or a hub id"
-            )
-        for shard in self._shards():
+        word(most=64).check("background", self.background)
+        one_of(CHOICES).check("captions", self.choice)
+        whole(0, 2**40).check("seed", self.seed)
+        colour(self.background)
+        path = Path(self.name)
+        if path.is_file() and path.suffix.lower() not in (".tar", ".parquet"):
+            raise InputError(f"{self.name}: is a file and no .tar or .parquet; {_KINDS}")
+        if path.is_dir() and next(files(path), None) is None:
+            raise InputError(f"{self.name}: is empty; {_KINDS}")
+        for shard in self._files(".tar"):
             _check_tar(shard)
-        if not self._shards() and Path(self.name).is_dir() and not any(p.is_file() for p in Path(self.name).rglob("*")):
-            raise InputError(f"{self.name}: is empty; give a folder of images or of .tar shards")
         if next(iter(self), None) is None:
             raise InputError(f"{self.name}: holds no records; give images with captions")
 
+    def told(self) -> dict[str, str | None]:
+        """What makes records the same ones, but for what is `USUAL`."""
+        options = {"background": self.background, "captions": self.choice, "seed": str(self.seed)}
+        unusual = dict(options.items() - USUAL.items())
+        return {"source": str(Path(self.name)), "caption": self.caption} | unusual
+
     def __iter__(self) -> Iterator[Record]:
-        shards = self._shards()
-        for shard in shards:
-            yield from _whole(f"{self.name} {shard.name}:", self._of_shard(shard))
-        if not shards and Path(self.name).is_dir():
-            yield from self._of("imagefolder", data_dir=self.name)
-        elif not shards:
-            yield from self._of(self.name)
+        self.notes.clear()
+        behind = colour(self.background)
+        for part in self._parts():
+            number = 0  # within its file, so that a key does not depend on the files before
+            for found in part:
+                for caption in self._chosen(found, number):
+                    key = _printable(f"{found.key}#{number}")
+                    fault = _printable(found.fault[:_LONGEST_FAULT])
+                    yield Record(key, found.content, caption, fault, found.repeats, behind, self.notes)
+                    number += 1
 
-    def _shards(self) -> list[Path]:
+    def pictures(self) -> Iterator[Record]:
+        """All images, whether they have captions or not, in the order of their paths where they lie in a folder."""
         path = Path(self.name)
-        if path.suffix == ".tar" and path.is_file():
-            return [path]
-        return sorted(path.glob("*.tar")) if path.is_dir() else []
+        if not path.is_dir() or is_saved(path) or self._files(".tar") or self._files(".parquet"):
+            yield from self
+            return
+        self.notes.clear()
+        for found in FolderImages(path, self.caption, self.notes).pictures():
+            behind = colour(self.background)
+            yield Record(_printable(found.key), found.content, None, found.fault, 1, behind, self.notes)
 
-    def _of_shard(self, shard: Path) -> Iterator[Record]:
-        columns = fields(shard)
-        images, caption = self._images(columns), self._caption(columns)
-        for number, sample in enumerate(samples(shard)):
-            image = next((name for name in images if name in sample.members), "")
-            words, fault = _text(sample.read(caption), sample.faults.get(caption))
-            fault = sample.faults.get(image) or fault
-            key = _printable(f"{shard.name}:{sample.key}#{number}")
-            yield Record(key, sample.read(image) or b"", None if image in sample.faults else words, fault)
+    def _chosen(self, found: Found, number: int) -> Sequence[str | None]:
+        if len(found.captions) > 1:
+            self.notes.count(f"{{}} images have a list of captions; {self.choice} of each is taken", found.key)
+            return (
+                found.captions if self.choice == "all" else [drawn(found.captions, f"{found.key}#{number}", self.seed)]
+            )
+        return found.captions or [None]
 
-    def _images(self, columns: Sequence[str]) -> list[str]:
-        images = [name for name in _IMAGES if name in columns]
-        if not images:
-            raise InputError(f"{self.name}: no column of images among {', '.join(columns)}")
-        return images
+    def _parts(self) -> Iterator[Iterable[Found]]:
+        path = Path(self.name)
+        shards, tables = self._files(".tar"), self._files(".parquet")
+        if path.is_dir() and is_saved(path):
+            yield self._of_table(self.name, rows_of_saved(path, self.notes))
+        elif shards:
+            self._count_left(shards)
+            for shard in shards:
+                yield _whole(f"{self.name} {shard.name}:", self._of_shard(shard))
+        elif tables:
+            self._count_left(tables)
+            for table in tables:
+                yield self._of_table(str(table), rows_of_parquet(table), f"{self._within(table)}:")
+        elif path.is_dir():
+            yield FolderImages(path, self.caption, self.notes)
+        elif path.is_file():
+            raise InputError(f"{self.name}: is a file and no .tar or .parquet; {_KINDS}")
+        else:
+            yield self._of_table(self.name, _whole(self.name, rows_of_hub(self.name)))
 
-    def _of(self, builder: str, **files: Any) -> Iterator[Record]:
-        rows = _opened(self.name, builder, **files)
-        columns = [str(name) for name in rows.column_names or ()]
-        images, caption = self._images(columns), self._caption(columns)
-        labels = getattr((rows.features or {}).get(caption), "names", None)
-        for number, row in enumerate(_whole(self.name, _undecoded(rows, images))):
-            stored = next((row[name] for name in images if row.get(name)), {})
-            key = row.get("__key__") or _relative(stored.get("path"), self.name) or "row"
-            words, fault = _text(_words(row[caption], labels))
-            yield Record(_printable(f"{key}#{number}"), _content(stored), words, fault)
+    def _files(self, ending: str) -> list[Path]:
+        """The shards or tables that the source is, in order."""
+        path = Path(self.name)
+        if path.is_dir():
+            inside = (path / name for name in files(path) if name.lower().endswith(ending))
+            return sorted(one for one in inside if one.name.lower() not in NAMES)
+        return [path] if path.suffix.lower() == ending and path.is_file() else []
 
-    def _caption(self, columns: Sequence[str]) -> str:
+    def _within(self, path: Path) -> str:
+        folder = Path(self.name)
+        return path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+
+    def _count_left(self, read: list[Path]) -> None:
+        """Note what lies beside shards or tables and is not read."""
+        for name in files(Path(self.name)) if Path(self.name).is_dir() else ():
+            ending = os.path.splitext(name)[1].lower()
+            if ending in SUFFIXES or (ending in (".tar", ".parquet") and Path(self.name) / name not in read):
+                self.notes.count(
+                    f"{{}} files beside the {read[0].suffix} files are not read; give their folder alone", name
+                )
+
+    def _of_shard(self, path: Path) -> Iterator[Found]:
+        shard = Shard(path, self.notes)
+        if not any(sample.image for sample in shard.samples):
+            raise InputError(f"{self.name} {path.name}: holds no images")
+        wanted = self._endings(shard)
+        with shard.opened() as reader:
+            for sample in shard.samples:
+                yield self._of_sample(f"{self._within(path)}:{sample.key}", sample, reader, wanted)
+
+    def _endings(self, shard: Shard) -> Sequence[str]:
+        """Those that may hold the caption, in order. Raises `InputError` where there is none."""
+        if self.caption is None:
+            if not shard.endings & {*TEXTS}:
+                raise InputError(f"{self.name}: no captions; give a .txt, .caption or .json with each image of a shard")
+            return TEXTS
+        if f".{self.caption.lower()}" in shard.endings:
+            return [f".{self.caption.lower()}"]
+        if ".json" not in shard.endings:
+            raise unknown_name("caption column", self.caption, (ending[1:] for ending in shard.endings))
+        return [".json"]
+
+    def _of_sample(self, key: str, sample: Sample, reader: Reader, wanted: Sequence[str]) -> Found:
+        if sample.image is None:
+            fault = next(iter(sample.faults.values()), "has text and no image")
+            return Found(key, b"", fault=fault)
+        if sum(ending in SUFFIXES for ending in sample.members) > 1:
+            self.notes.count("{} samples have several images; the first of .jpg, .jpeg, .png, .webp is taken", key)
+        if sample.image in sample.faults:
+            return Found(key, b"", fault=sample.faults[sample.image])
+        captions, fault = self._words(key, sample, reader, wanted)
+        return Found(key, reader.read(sample, sample.image) or b"", captions, fault)
+
+    def _words(self, key: str, sample: Sample, reader: Reader, wanted: Sequence[str]) -> tuple[list[str], str]:
+        """Of the first member that has any."""
+        told = NO_CAPTION
+        for ending in wanted:
+            fault = sample.faults.get(ending, NO_CAPTION)
+            captions: list[str] = []
+            if (content := reader.read(sample, ending)) is not None:
+                of_json = self.caption if self.caption != "json" else None
+                captions, fault = (
+                    in_json(content, of_json, self.notes, key)
+                    if ending == ".json"
+                    else usable(content, self.notes, key)
+                )
+            if captions:
+                return captions, ""
+            told = fault if told == NO_CAPTION else told
+        return [], told
+
+    def _of_table(self, name: str, rows: Iterable[TableRow], prefix: str = "") -> Iterator[Found]:
+        images: list[str] | None = None
+        caption = ""
+        for values, labels in rows:
+            if images is None:
+                images = _image_columns(name, values)
+                caption = self._column(name, values)
+            held = next((values[one] for one in images if values.get(one)), None)
+            if isinstance(held, list) and len(held) > 1:
+                self.notes.count("{} rows have several images; the first is taken", name)
+            stored, path = content_of(held)
+            words = _value(values, caption)
+            key = values.get("__key__") or _relative(path, self.name) or "row"
+            yield Found(f"{prefix}{key}", stored, *usable(words, self.notes, f"{prefix}{key}", labels.get(caption)))
+
+    def _column(self, name: str, values: Mapping[str, Any]) -> str:
+        columns = [*values, *(values["json"] if isinstance(values.get("json"), dict) else ())]
         if self.caption is not None and self.caption not in columns:
             raise unknown_name("caption column", self.caption, columns)
-        found = self.caption or next((name for name in CAPTIONS if name in columns), None)
+        found = self.caption or column_of(columns)
         if found is None:
-            raise InputError(
-                f"{self.name}: no captions; give metadata.jsonl with file_name and text, one folder a class, or name a column with --caption"
-            )
+            raise InputError(f"{name}: no captions among the columns {', '.join(columns)}; name one with --caption")
         return found
 
 
-def _opened(name: str, builder: str, **files: Any) -> Any:
-    """A streaming dataset."""
-    try:
-        from datasets import load_dataset  # the extra [train]; only what reads images needs it
-    except ImportError as error:
-        raise InputError(f"{name}: {error}; pip install -c constraints.txt -e '.[train]'") from None
-    try:
-        return load_dataset(builder, split="train", streaming=True, **files)
-    except Exception as error:  # its readers raise what they like
-        raise InputError(f"{name}: cannot be read as images with captions ({first_sentence(error)})") from None
+def _image_columns(name: str, values: Mapping[str, Any]) -> list[str]:
+    found = image_columns(list(values))
+    if not found:
+        found = [one for one, value in values.items() if isinstance(value, Mapping) and "bytes" in value]
+    if not found:
+        raise InputError(f"{name}: no column of images among {', '.join(values)}; call it image")
+    return found
 
 
-def _undecoded(rows: Any, images: Sequence[str]) -> Any:
-    """With the images' bytes as stored: a damaged one must not end the stream."""
-    from datasets import Image
-
-    for name in images:
-        rows = rows.cast_column(name, Image(decode=False))
-    return rows
+def _value(values: Mapping[str, Any], column: str) -> Any:
+    """Of a column, or of a field of the column json."""
+    inner = values.get("json")
+    return inner.get(column) if column not in values and isinstance(inner, Mapping) else values.get(column)
 
 
 def _whole(name: str, rows: Iterable[Row]) -> Iterator[Row]:
@@ -223,16 +311,6 @@ def _check_tar(shard: Path) -> None:
         raise InputError(f"{shard}: is no whole shard ({first_sentence(error)}); fetch it again") from None
 
 
-def _content(stored: dict[str, Any]) -> bytes:
-    """The bytes of an image; none where they cannot be had, which decoding names later."""
-    if stored.get("bytes") is not None:
-        return stored["bytes"]
-    try:
-        return Path(stored.get("path") or "").read_bytes()
-    except OSError:
-        return b""
-
-
 def _relative(path: str | None, folder: str) -> str | None:
     """Within the folder, so that a folder may be moved."""
     whole = os.path.realpath(folder)  # as the reader names files
@@ -241,29 +319,6 @@ def _relative(path: str | None, folder: str) -> str | None:
     return str(Path(path).relative_to(whole))
 
 
-def _words(value: Any, labels: Sequence[str] | None) -> str | bytes | None:
-    """A caption, or the name of a class; None where there is none."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return labels[value] if labels and 0 <= value < len(labels) else str(value)
-    return value if isinstance(value, str | bytes) else None
-
-
-def _text(value: str | bytes | None, fault: str | None = None) -> tuple[str | None, str]:
-    """A caption, or None and why it cannot be used."""
-    if fault is not None or value is None:
-        return None, fault or "has no caption"
-    try:
-        words = (value if isinstance(value, str) else value.decode("utf-8")).strip()
-        size = len(words.encode("utf-8"))  # which JSON's halves of characters have none of
-    except UnicodeError:
-        return None, "its caption is not UTF-8"
-    if size > _LONGEST:
-        return None, f"its caption has {size} bytes, more than {_LONGEST}"
-    return words or None, "has no caption"
-
-
 def _printable(key: str) -> str:
-    """Of a file name that is not UTF-8 the bytes are written out."""
-    return key.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Of a file name that is not UTF-8 the bytes are written out, and NUL is."""
+    return key.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from singdiffusion.average.decoder import AverageDecoder
@@ -330,6 +331,32 @@ def test_what_would_stop_a_run_is_told_before_anything_is_encoded(folders, monke
     assert refused.exit_code == 2, refused.output
     assert "error: " in refused.stderr.splitlines()[-1] and all(word in refused.stderr for word in words)
     assert not (folders / "run").exists()
+
+
+def test_a_folder_as_people_have_it_and_what_is_said_of_it(folders):
+    """Said once; options of the data go with data."""
+    for k, name in enumerate(("10_cat", "5_dog")):
+        (folders / "images" / name).mkdir(parents=True)
+        Image.new("RGBA", (8, 8)).save(folders / "images" / name / f"{k}.png")
+        (folders / "images" / name / f"{k}.txt").write_bytes(b"caf\xe9 %d" % k)
+    result = run("cache", folders / "images", folders / "c", "--resolution", 8, "--background", "#ff0000")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines.count("2 texts are not UTF-8 and were read as cp1252; the first is 10_cat/0.txt") == 1
+    assert "3 examples in all, 0 of them twice, 0 skipped" in lines
+    red = torch.tensor([1.0, -1, -1])[:, None, None].expand(3, 8, 8)
+    assert torch.equal(Cache.open(folders / "c").x_0(torch.arange(3)), red.expand(3, 3, 8, 8))
+    for option, value, words in (
+        ("--captions", "some", ("captions 'some'", "one, all")),
+        ("--background", "reddish", ("background 'reddish': is no colour",)),
+        ("--caption", "nothing", ("unknown caption column 'nothing'",)),
+    ):
+        refused = run("cache", folders / "images", folders / "d", "--resolution", 8, option, value)
+        assert refused.exit_code == 2
+        assert_one_line_error(refused.stderr, *words)
+    refused = run("train", "--cache", folders / "c", "--out", folders / "run", "--background", "black")
+    assert refused.exit_code == 2
+    assert_one_line_error(refused.stderr, "background black: goes with --data")
 
 
 def test_a_run_takes_no_cache_of_other_data(folders):

@@ -1,14 +1,18 @@
 """Brightness of what pipelines draw, on tiny models of the real classes and on the package's own model."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from singdiffusion import SingDiffusion, demonstrator, load_average
-from singdiffusion.average.table import AverageTable
+import proofs_checks
+import singdiffusion
+import singtheory
+from singdiffusion import SingDiffusion, demonstrator, flow_demonstrator, load_average
+from singdiffusion import evaluate as room
 from singdiffusion.cli import app
 from singdiffusion.evaluation import brightness as room
 from singdiffusion.evaluation.brightness import Brightness, brightness, committed, control_of
@@ -94,7 +98,8 @@ def test_the_command_on_stored_models(tmp_path):
     assert f"{told['rows'][0]['mean']:.1f}" in found.stdout
 
 
-def test_the_packages_own_model_is_as_small_as_it_says():
+@pytest.mark.parametrize("own", [demonstrator, flow_demonstrator])
+def test_the_packages_own_models_are_as_small_as_they_say(own):
     def count(folder):
         from safetensors import safe_open
 
@@ -102,14 +107,22 @@ def test_the_packages_own_model_is_as_small_as_it_says():
             assert {str(file.get_slice(name).get_dtype()) for name in file.keys()} <= {"F16", "F32"}  # noqa: SIM118
             return sum(torch.Size(file.get_slice(name).get_shape()).numel() for name in file.keys())  # noqa: SIM118
 
-    assert count(demonstrator.PIPELINE / "unet") <= 7_000_000
-    assert count(demonstrator.PIPELINE / "text_encoder") <= 1_500_000
-    assert count(demonstrator.AVERAGE) <= 1_000_000
-    assert sum(file.stat().st_size for file in demonstrator.FOLDER.rglob("*") if file.is_file()) <= 20e6
-    for card in (demonstrator.PIPELINE, demonstrator.AVERAGE):
+    assert count(own.PIPELINE / "unet") <= 7_000_000
+    assert count(own.PIPELINE / "text_encoder") <= 1_500_000
+    assert count(own.AVERAGE) <= 1_000_000
+    assert sum(file.stat().st_size for file in own.FOLDER.rglob("*") if file.is_file()) <= 20e6
+    for card in (own.PIPELINE, own.AVERAGE):
         words = (card / "README.md").read_text(encoding="utf-8")
         assert "cc-by-sa-4.0" in words and "OpenMoji" in words and "/tmp" not in words
-    assert load_average(demonstrator.AVERAGE).rank == 48
+    assert load_average(own.AVERAGE).rank == 48
+
+
+def test_the_wheel_stays_under_40_mb():
+    """Of what the packages hold, before it is packed; of what is built beside it, `.vo` files are no part."""
+    folders = [Path(package.__file__).parent for package in (singdiffusion, singtheory, proofs_checks)]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    files = [file for file in files if "__pycache__" not in file.parts and ".vo" not in file.suffix]
+    assert sum(file.stat().st_size for file in files) <= 40e6
 
 
 def test_black_is_black_with_the_packages_own_model(tmp_path):

@@ -208,11 +208,45 @@ def test_a_prompt_that_the_table_does_not_know(stored, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_lines_of_the_demonstrators_card_load_it_and_it_draws():
+@pytest.mark.parametrize("own", ["demonstrator", "flow_demonstrator"])
+def test_the_lines_of_the_demonstrators_cards_load_them_and_they_draw(own):
     """As they are written there, with the package's own folder in the place of the reader's."""
-    folder = files("singdiffusion") / "demonstrator" / "pipeline"
+    folder = files("singdiffusion") / own / "pipeline"
     lines = next(block.code for block in blocks((folder / "README.md").read_text(encoding="utf-8")))
     names = {"FOLDER": str(folder)}
     exec(lines, names)
     image = names["pipe"]("solid black background", num_inference_steps=2, output_type="np").images
     assert image.shape == (1, 32, 32, 3) and np.isfinite(image).all()
+
+
+def test_the_packages_own_flow_keeps_its_spread_in_few_steps(tmp_path):
+    options = [
+        "--own",
+        "flow",
+        "--images",
+        6,
+        "--steps",
+        3,
+        "--guidance",
+        1,
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path / "album",
+    ]
+    found = run("sample", "house", *options)
+    assert found.exit_code == 0, found.output
+    told = json.loads((tmp_path / "album" / "result.json").read_text())
+    assert (told["start"], told["scheduler"]) == ("matched", "UniPCMultistepScheduler")
+    levels = {name: np.std([row[name] for row in told["images"]]) for name in ("brightness", "brightness_from_noise")}
+    assert levels["brightness"] > 1.4 * levels["brightness_from_noise"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [(["--own", "flwo"], "flow"), (["--own", "flow", "--base", "somewhere"], "leave out --own")]
+)
+def test_own_models_are_named_right_and_alone(tmp_path, options, words):
+    result = run("sample", "house", *options, "--out", tmp_path / "album")
+    assert result.exit_code == 2
+    assert_one_line_error(result.stderr, words)
+    assert list(tmp_path.iterdir()) == []

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from singdiffusion.system.memory import Budget
-from singdiffusion.training import encode as room
-from singdiffusion.training import records, tar_samples
-from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder, make_cache
-from singdiffusion.training.records import Record, Source
+from singdiffusion import encode as room
+from singdiffusion import pictures, tar_samples
+from singdiffusion.cache import Cache
+from singdiffusion.encode import Encoder, make_cache
+from singdiffusion.memory import Budget
+from singdiffusion.records import Record, Source
 from singtheory import InputError
 from tests.singdiffusion.training.test_records import captioned, laion, png, tar_of
 
@@ -102,7 +102,7 @@ def test_files_that_wait_are_few_where_they_are_large(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("mode", "each"), [("1", 6), ("L", 6), ("P", 6), ("I;16", 9), ("RGB", 8), ("RGBA", 12), ("CMYK", 12)]
+    ("mode", "each"), [("1", 6), ("L", 6), ("P", 6), ("I;16", 9), ("RGB", 8), ("RGBA", 21), ("CMYK", 12)]
 )
 def test_the_size_is_that_of_the_mode(mode, each):
     buffer = io.BytesIO()
@@ -113,26 +113,31 @@ def test_the_size_is_that_of_the_mode(mode, each):
 
 def test_16_bits_are_the_nearest_of_8():
     levels = np.arange(65_536).reshape(256, 256)
-    assert np.array_equal(records._of_16_bits(levels), (levels / 257).round())
-    assert records._of_16_bits(np.array([[-5, 70_000]])).tolist() == [[0, 255]]
+    assert np.array_equal(pictures.of_range(levels, 65_535), (levels / 257).round())
+    assert pictures.of_range(np.array([[-5, 70_000]]), 65_535).tolist() == [[0, 255]]
 
 
-def test_pixels_without_a_range_are_refused():
-    """Pillow cuts what is above 255: images in [0, 1] would be black, in silence."""
+@pytest.mark.parametrize("level", [-0.1, 1.5, 200.0, float("nan"), float("inf")])
+def test_pixels_without_a_range_are_refused(level):
+    """Pillow cuts what is above 255 and what is not whole; nobody knows what was white."""
     buffer = io.BytesIO()
-    Image.new("F", (4, 4), 0.7).save(buffer, format="TIFF")
-    with pytest.raises(InputError, match="floating-point pixels have no known range"):
+    Image.new("F", (4, 4), level).save(buffer, format="TIFF")
+    with pytest.raises(InputError, match=r"floating-point pixels in .* have no known range"):
         Record("k", buffer.getvalue(), "a").image()
 
 
 def test_captions_that_are_not_utf_8_are_counted(tmp_path):
+    """They are read as cp1252 where that gives text, and left out where it does not."""
     entries = {}
     for k in range(10):
-        entries |= {f"{k}.jpg": png(k), f"{k}.txt": b"caf\xe9" if k in (3, 4) else f"words {k}".encode()}
+        odd = {3: b"caf\x81", 4: b"\x9d", 5: b"caf\xe9 \x80", 6: b"\x93a\x94"}.get(k, f"words {k}".encode())
+        entries |= {f"{k}.jpg": png(k), f"{k}.txt": odd}
     source = Source(str(tar_of(tmp_path / "0.tar", entries)))
     tally = make_cache(source, tmp_path / "c", Encoder(4), bad_share=0.9)
-    assert tally.skipped == [(f"0.tar:{k}#{k}", "its caption is not UTF-8") for k in (3, 4)]
+    assert tally.skipped == [(f"0.tar:{k}#{k}", "its caption is neither UTF-8 nor cp1252") for k in (3, 4)]
+    assert tally.notes == ["2 texts are not UTF-8 and were read as cp1252; the first is 0.tar:5"]
     assert len(Cache.open(tmp_path / "c")) == 8
+    assert {"café €", "\u201ca\u201d"} <= set(Cache.open(tmp_path / "c").captions)
 
 
 ODD = {

@@ -118,21 +118,16 @@ def test_images_are_seen_as_they_are_meant(tmp_path):
     assert np.unique(deep).tolist() == [round(20_000 / 257)]
 
 
-def test_shards_that_mix_formats_are_refused_or_counted(tmp_path):
-    """The reader takes the formats of the first five for those of all."""
-    for mixed, first in ((2, None), (6, "jpg")):
+@pytest.mark.parametrize("ending", ["JPG", "jpeg", "PNG", "webp"])
+def test_shards_may_mix_formats(tmp_path, ending):
+    """Of every sample its own image is read, whatever the first ones are."""
+    for mixed in (2, 6):
         entries = {}
         for k in range(8):
-            entries |= {f"{k}.{'png' if k >= mixed else 'jpg'}": png(k), f"{k}.txt": f"words {k}".encode()}
-        source = Source(str(tar_of(tmp_path / f"{mixed}.tar", entries)))
-        if first is None:
-            with pytest.raises(InputError, match="cannot be read as images"):
-                list(source)
-        else:
-            found = list(source)
-            assert [bool(record.content) for record in found] == [True] * 6 + [False] * 2
-            with pytest.raises(InputError, match="no image that can be decoded"):
-                found[7].image()
+            entries |= {f"{k}.{ending if k >= mixed else 'jpg'}": png(k), f"{k}.txt": f"words {k}".encode()}
+        found = list(Source(str(tar_of(tmp_path / f"{mixed}.tar", entries))))
+        assert [record.caption for record in found] == [f"words {k}" for k in range(8)]
+        assert [record.image().getpixel((0, 0)) for record in found] == [(k, k, k) for k in range(8)]
 
 
 def test_pickles_in_shards_are_not_run(tmp_path, planted):
@@ -180,12 +175,14 @@ def test_images_without_captions(tmp_path):
         list(Source(str(tmp_path)))
 
 
-def test_images_without_the_extra_that_reads_them(tmp_path, monkeypatch):
-    (tmp_path / "metadata.jsonl").write_text('{"file_name": "0.png", "text": "a"}\n')
-    (tmp_path / "0.png").write_bytes(png())
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(InputError, match=r"datasets.*; pip install -c constraints\.txt -e '\.\[train\]'$"):
-        list(Source(str(tmp_path)))
+def test_what_needs_the_extra_says_so_and_folders_do_not(tmp_path, monkeypatch):
+    (tmp_path / "0.parquet").touch()
+    for module in ("datasets", "pyarrow"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for name, module in ((tmp_path / "0.parquet", "pyarrow"), ("nobody/nothing", "datasets")):
+        with pytest.raises(InputError, match=rf"{module}.*; pip install -c constraints\.txt -e '\.\[train\]'$"):
+            list(Source(str(name)))
+    assert len(list(Source(str(captioned(tmp_path / "a"))))) == 4
 
 
 def test_a_hub_id_without_a_hub(monkeypatch):

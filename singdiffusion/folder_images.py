@@ -1,0 +1,200 @@
+"""Folders of images in whatever depth, with their captions.
+
+The caption of an image is the first that there is of: its row in a metadata file of its folder or of one above; the file of its name
+with the ending .txt, .caption or .json; and, where no image has any of these, the name of its folder. A folder such as `10_name` is
+kohya's: each of its images counts ten times, and the name is no caption.
+"""
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from singdiffusion.captions import NO_CAPTION, Found, column_of, in_json, usable
+from singdiffusion.folder_files import Tree, class_of, repeats
+from singdiffusion.metadata import FILE_COLUMNS, Row, rows
+from singdiffusion.notes import Notes
+from singdiffusion.tar_samples import MOST
+from singtheory.errors import InputError, unknown_name
+
+FOLDER_NAME = "label"
+"""The column that stands for the name of an image's folder."""
+_FEW = 100
+"""Rows that decide which columns there are."""
+_OTHERS = "{} files are neither images nor captions; not read"
+_ORDER = (
+    "where an image has several captions, its row in a metadata file comes first, then .txt, .caption and .json; "
+    "the rest are not read"
+)
+_REMEDY = (
+    "give metadata.jsonl with file_name and text, a .txt beside each image, one folder a class, or name a column with "
+    "--caption"
+)
+
+
+class FolderImages:
+    """The images of a folder.
+
+    Args:
+        folder: of the images.
+        column: of the captions, an ending of the files that hold them, or `label` for the name of the folder; found if None.
+        notes: count what is left out or converted.
+    """
+
+    def __init__(self, folder: Path, column: str | None, notes: Notes) -> None:
+        self.folder, self.column, self.notes = folder, column, notes
+        self.tree = Tree.of(folder, notes)
+        self._images = self.tree.by_name()
+        self._columns = self._columns_of_metadata()
+        self._check_column()
+
+    def _columns_of_metadata(self) -> dict[str, list[str]]:
+        """By file, those of its first rows."""
+        found: dict[str, list[str]] = {}
+        for name in self.tree.metadata:
+            first = islice(rows(self.folder / name, name, Notes()), _FEW)
+            found[name] = list(dict.fromkeys(str(column) for row in first for column in row.values))
+        return found
+
+    def _check_column(self) -> None:
+        """Raise `InputError` for a column that there is not."""
+        known = {column for columns in self._columns.values() for column in columns}
+        endings = {ending[1:] for found in self.tree.sidecars.values() for ending in found}
+        if self.column is not None and self.column not in known | endings | {FOLDER_NAME}:
+            raise unknown_name("caption column", self.column, known or endings | {FOLDER_NAME})
+
+    def __iter__(self) -> Iterator[Found]:
+        """First those that metadata name, in the order of their rows, then the others by their paths. Raises `InputError` where none has a caption."""
+        named: set[str] = set()
+        with_rows = [name for name, columns in self._columns.items() if self._caption_among(columns)]
+        for name in with_rows:
+            yield from self._of_file(name, named)
+        rest = [image for image in self.tree.images if image not in named]
+        beside = self._count_files(named)
+        by_class = self.column == FOLDER_NAME or (self.column is None and not with_rows and not beside)
+        names = {self._class_of(image) for image in rest} - {None}
+        if rest and not with_rows and not beside and not (by_class and len(names) > (self.column is None)):
+            raise InputError(f"{self.folder}: no captions; {_REMEDY}")
+        for image in rest:
+            found = self._of_image(image, by_class)
+            if with_rows and not found.captions and found.fault == NO_CAPTION:
+                self.notes.count("{} images have no row in the metadata and no caption beside them; left out", image)
+            else:
+                yield found
+
+    def pictures(self) -> Iterator[Found]:
+        """The images by their paths, whether they have captions or not."""
+        for path in self.tree.others:
+            self.notes.count(_OTHERS, path)
+        for image in self.tree.images:
+            yield self._with_content(image, [], NO_CAPTION)
+
+    def _caption_among(self, columns: list[str]) -> str | None:
+        if self.column is not None:
+            return self.column if self.column in columns else None
+        return column_of(columns)
+
+    def _of_file(self, name: str, named: set[str]) -> Iterator[Found]:
+        columns = self._columns[name]
+        column, file_column = self._caption_among(columns), _file_column(columns)
+        if file_column is None:
+            raise InputError(
+                f"{self.folder / name}: has no column with the names of files among {', '.join(columns)}; call it file_name"
+            )
+        for row in rows(self.folder / name, name, self.notes):
+            yield self._of_row(row, os.path.dirname(name), file_column, column or "", named)
+
+    def _of_row(self, row: Row, where: str, file_column: str, column: str, named: set[str]) -> Found:
+        told = row.values.get(file_column)
+        if row.fault or not isinstance(told, str):
+            return Found(row.where, b"", fault=row.fault or f"has no {file_column}")
+        image = self._named(where, told)
+        if image is None:
+            return Found(row.where, b"", fault=f"its image {told} is not there")
+        named.add(image)
+        value = row.values.get(column)
+        if value is None and self.column is None:
+            value = row.values.get(column_of([name for name, one in row.values.items() if one is not None]) or "")
+        captions, fault = usable(value, self.notes, row.where, (row.labels or {}).get(column))
+        if not captions and fault == NO_CAPTION:
+            captions, fault = self._beside(image, self.notes)
+        return self._with_content(image, captions, fault)
+
+    def _named(self, where: str, told: str) -> str | None:
+        """The image that a row in a folder names, whose slashes may be those of Windows; None where there is none in the folder."""
+        for name in (told, told.replace("\\", "/")):
+            path = os.path.normpath(os.path.join(where, name)).replace(os.sep, "/")
+            if (found := self._images.get(unicodedata.normalize("NFC", path))) is not None:
+                return found
+        return None
+
+    def _of_image(self, image: str, by_class: bool) -> Found:
+        captions, fault = ([], NO_CAPTION) if self.column == FOLDER_NAME else self._beside(image, self.notes)
+        name = self._class_of(image)
+        if not captions and fault == NO_CAPTION and by_class and name is not None:
+            captions, fault = usable(name, self.notes, image)
+            return self._with_content(image, captions, fault)
+        return self._with_content(image, captions, fault, repeats(image))
+
+    def _class_of(self, image: str) -> str | None:
+        """The name of its folder; of one such as `10_name` only where that is asked for."""
+        return class_of(image) if self.column is None else next(iter(image.split("/")[-2:-1]), None)
+
+    def _beside(self, image: str, notes: Notes) -> tuple[list[str], str]:
+        """The captions in the files beside an image, of the first that has any."""
+        fault = NO_CAPTION
+        for ending, path in self.tree.beside(image).items():
+            if self.column in ("txt", "caption", "json") and ending[1:] != self.column:
+                continue
+            captions, told = self._of_sidecar(ending, path, notes)
+            if captions:
+                return captions, ""
+            fault = told if fault == NO_CAPTION else fault
+        return [], fault
+
+    def _of_sidecar(self, ending: str, path: str, notes: Notes) -> tuple[list[str], str]:
+        content = _read(self.folder / path)
+        if content is None:
+            return [], f"its {ending} cannot be read"
+        if ending == ".json":
+            return in_json(content, None, notes, path)
+        return usable(content, notes, path)
+
+    def _with_content(self, image: str, captions: list[str], fault: str, times: int = 1) -> Found:
+        content = _read(self.folder / image)
+        if content is None:
+            return Found(image, b"", fault=f"cannot be read, or has more than {MOST} bytes")
+        if times == 0:
+            return Found(image, content, fault="its folder's name begins with 0, so it counts no time")
+        return Found(image, content, captions, fault, times)
+
+    def _count_files(self, named: set[str]) -> bool:
+        """Whether there is text beside images; and note what is said of the files once."""
+        owned = {image: self.tree.beside(image) for image in self.tree.images}
+        texts = [found for found in owned.values() if ".txt" in found or ".caption" in found]
+        if any(len(found) > 1 for found in owned.values()) or any(owned[image] for image in named):
+            self.notes.say(_ORDER)
+        used = {path for found in owned.values() for path in found.values()}
+        for found in self.tree.sidecars.values():
+            for path in set(found.values()) - used:
+                self.notes.count("{} files with the ending of captions belong to no image; not read", path)
+        for path in self.tree.others:
+            self.notes.count(_OTHERS, path)
+        for image in self.tree.images:
+            if image not in named and repeats(image) != 1:
+                self.notes.count("{} images count as often as the number of their folder says", image)
+        return bool(texts) or any(self._beside(image, Notes())[0] for image, found in owned.items() if found)
+
+
+def _file_column(columns: list[str]) -> str | None:
+    by_name = {name.lower(): name for name in reversed(columns)}
+    return next((by_name[name] for name in FILE_COLUMNS if name in by_name), None)
+
+
+def _read(path: Path) -> bytes | None:
+    """None where it cannot be read, or is too large to be an image that could be decoded within memory."""
+    try:
+        return path.read_bytes() if path.stat().st_size <= MOST else None
+    except OSError:
+        return None

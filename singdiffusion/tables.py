@@ -1,0 +1,165 @@
+"""Rows with images of parquet files, of folders that datasets' `save_to_disk` wrote, and of the hub; nothing is unpickled.
+
+The words train and test in a file's name mean nothing: all files of a folder are read, in the order of their names.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from singdiffusion.files import first_sentence, read_object
+from singdiffusion.notes import Notes
+from singtheory.errors import InputError
+
+IMAGES = ("image", "jpg", "jpeg", "png", "webp", "img", "picture", "images")
+"""Columns that may hold the image, in this order, where none is declared to be one."""
+_ROWS = 16
+"""Of a table held at once: their images may be large."""
+_SAVED, _SPLITS = "state.json", "dataset_dict.json"
+
+TableRow = tuple[dict[str, Any], dict[str, list[str]]]
+"""Values by column, and the names of classes by column."""
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` of datasets wrote a folder."""
+    return (folder / _SAVED).is_file() or (folder / _SPLITS).is_file()
+
+
+def rows_of_saved(folder: Path, notes: Notes) -> Iterator[TableRow]:
+    """Of a folder that `save_to_disk` wrote: of a data set, or of the split train, else the first, of several.
+
+    Raises:
+        InputError: for a folder that is not whole.
+    """
+    if (folder / _SPLITS).is_file():
+        splits = read_object(folder / _SPLITS).get("splits")
+        if not isinstance(splits, list) or not all(isinstance(one, str) for one in splits) or not splits:
+            raise InputError(f"{folder / _SPLITS}: names no splits; save the data set again")
+        chosen = "train" if "train" in splits else splits[0]
+        if len(splits) > 1:
+            notes.say(f"of the splits {', '.join(splits)} {chosen} is read; give the folder of another to read that")
+        folder = folder / os.path.basename(chosen)
+    listed = read_object(folder / _SAVED).get("_data_files")
+    names = [one.get("filename") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    if not names:
+        raise InputError(f"{folder / _SAVED}: names no files; save the data set again")
+    for name in names:
+        yield from _rows_of_arrow(folder / os.path.basename(str(name)))
+
+
+def _rows_of_arrow(path: Path) -> Iterator[TableRow]:
+    arrow = _arrow(path)
+    try:
+        with arrow.memory_map(str(path)) as file, arrow.ipc.open_stream(file) as reader:
+            labels = _labels(reader.schema)
+            for batch in reader:
+                for first in range(0, batch.num_rows, _ROWS):
+                    yield from ((row, labels) for row in _plain(batch.slice(first, _ROWS)))
+    except (arrow.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def rows_of_parquet(path: Path) -> Iterator[TableRow]:
+    """Of a file, a few at a time. Raises `InputError` for a damaged one, and without pyarrow."""
+    arrow = _arrow(path)
+    import pyarrow.parquet as parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            labels = _labels(file.schema_arrow)
+            for batch in file.iter_batches(batch_size=_ROWS):
+                yield from ((row, labels) for row in _plain(batch))
+    except (arrow.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def _plain(batch: Any) -> Iterator[dict[str, Any]]:
+    """Its rows; text that is not UTF-8 is given as bytes."""
+    try:
+        yield from batch.to_pylist()
+    except UnicodeDecodeError:
+        for number in range(batch.num_rows):
+            yield {name: _cell(batch.column(name)[number]) for name in batch.schema.names}
+
+
+def _cell(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return value.as_buffer().to_pybytes() if hasattr(value, "as_buffer") else None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: is damaged ({first_sentence(error)}); fetch or save it again")
+
+
+def _arrow(name: Path | str) -> Any:
+    try:
+        import pyarrow  # with the extra [train]; only tables need it
+    except ImportError as error:
+        raise _missing(name, error) from None
+    return pyarrow
+
+
+def _missing(name: Path | str, error: ImportError) -> InputError:
+    return InputError(f"{name}: {error}; pip install -c constraints.txt -e '.[train]'")
+
+
+def _labels(schema: Any) -> dict[str, list[str]]:
+    """The names of classes that datasets notes in a file, by column."""
+    try:
+        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = told.get("info", {}).get("features", {})
+        return {
+            name: [str(one) for one in kind["names"]]
+            for name, kind in features.items()
+            if isinstance(kind, dict) and isinstance(kind.get("names"), list)
+        }
+    except (ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def rows_of_hub(name: str) -> Iterator[TableRow]:
+    """Of the split train of a data set on the hub, streamed, its images not decoded: a damaged one must not end the stream."""
+    try:
+        from datasets import Image, load_dataset  # the extra [train]; only the hub needs it
+    except ImportError as error:
+        raise _missing(name, error) from None
+    try:
+        rows: Any = load_dataset(name, split="train", streaming=True)
+    except Exception as error:  # its readers raise what they like
+        raise InputError(f"{name}: cannot be read as images with captions ({first_sentence(error)})") from None
+    features = rows.features or {}
+    for column in image_columns([str(one) for one in rows.column_names or features]):
+        rows = rows.cast_column(column, Image(decode=False))
+    labels = {str(one): kind.names for one, kind in features.items() if getattr(kind, "names", None)}
+    return ((row, labels) for row in rows)
+
+
+def image_columns(columns: Sequence[str]) -> list[str]:
+    """Those that may hold images, by their name in whatever case."""
+    by_name = {name.lower(): name for name in reversed(columns)}
+    return [by_name[name] for name in IMAGES if name in by_name]
+
+
+def content_of(stored: Any) -> tuple[bytes, str | None]:
+    """The bytes of a stored image, none where they cannot be had, which decoding names later; and its path if there is one."""
+    if isinstance(stored, list | tuple):
+        stored = stored[0] if stored else None
+    if isinstance(stored, bytes):
+        return stored, None
+    if isinstance(stored, str):
+        stored = {"path": stored}
+    if not isinstance(stored, Mapping):
+        return b"", None
+    path, content = stored.get("path"), stored.get("bytes")
+    path = path if isinstance(path, str) and path else None
+    if isinstance(content, bytes):
+        return content, path
+    try:
+        return Path(path or "").read_bytes(), path
+    except (OSError, ValueError):
+        return b"", path
