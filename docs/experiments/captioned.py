@@ -123,7 +123,7 @@ def read(source: str) -> Captioned:
         return fashion(source)
     if source.endswith(".xz"):
         return Captioned.load(Path(source))
-    from singdiffusion.training import Source
+    from singdiffusion.source import Source
 
     records = Source(source)
     records.check()

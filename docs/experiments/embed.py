@@ -19,7 +19,7 @@ from docs.experiments.results import quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import FOLDER
 from singdiffusion.flow_demonstrator import FOLDER as FLOW
-from singtheory.files import write_bytes
+from singtheory.system import write_bytes
 
 FASHION = Path(__file__).parent / "ladder" / "fashion"
 _DATA = "docs/experiments/openmoji.py"

@@ -17,7 +17,7 @@ from docs.experiments.flow_grids import Profile, grid_of
 from docs.experiments.flow_model import TRAIN_STEPS
 from docs.experiments.flow_solvers import SOLVERS, evaluations_of, steps_for
 from docs.experiments.flow_ways import ALL, Way
-from singdiffusion.guidance import guidance_rule, guided_average
+from singdiffusion.start import guidance_rule, guided_average
 from singtheory import formula
 
 RULE = "normalised"

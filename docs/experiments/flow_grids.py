@@ -22,8 +22,8 @@ from torch import Tensor
 from docs.experiments.flow_solvers import STARTS, moved, shifted_grid
 from singtheory import formula
 from singtheory.errors import InputError, unknown_name
+from singtheory.grid import nats_grid, w2_grid
 from singtheory.schedule import RectifiedFlow
-from singtheory.spread_grid import nats_grid, w2_grid
 
 KEPT, EVERY = 256, 12
 """Eigenvalues for W₂, of which the first count, and for nats, of which all count alike, every so many."""

@@ -23,7 +23,7 @@ from docs.experiments.flow_committed import FOLDER
 from docs.experiments.flow_measure import key_of
 from docs.experiments.flow_ways import WAYS
 from singtheory.errors import InputError
-from singtheory.files import write_bytes
+from singtheory.system import write_bytes
 
 COMPONENTS = (*range(1, 65), 96, 128, 192, 256, 384, 512, 768, 1024)
 """Numbers, from 1, of the principal components whose prediction is kept."""

@@ -40,10 +40,9 @@ from docs.experiments.flow_ways import CORE, OURS, RIVALS, WAYS, Way
 from docs.experiments.prompts import DIGITS, OPENMOJI
 from docs.experiments.results import Result, origin, quiet
 from singdiffusion.average import load_average
-from singtheory.device import check_device
+from singtheory.data import to_bytes
 from singtheory.errors import InputError
-from singtheory.files import write_bytes
-from singtheory.picture import to_bytes
+from singtheory.system import check_device, write_bytes
 
 PARTS = ("zero", "prediction", "first", "matched", "rivals")
 GUIDANCES = (1.0, 3.0)

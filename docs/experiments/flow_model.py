@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss
 
 from docs.experiments.captioned import Captioned
 from docs.experiments.model import Denoiser
-from singtheory.picture import HALF_RANGE
+from singtheory.data import HALF_RANGE
 
 TRAIN_STEPS = 1000
 """The network is told `1000 t`, as the flow schedulers of diffusers tell it."""

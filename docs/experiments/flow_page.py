@@ -7,7 +7,7 @@ from typing import Any
 from docs.experiments import flow_figures, flow_tables
 from docs.experiments.flow_committed import FOLDER
 from docs.experiments.flow_found import ERROR, Found
-from singtheory.files import write_bytes
+from singtheory.system import write_bytes
 
 PAGE = Path(__file__).parent / "flow.md"
 

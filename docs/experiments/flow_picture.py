@@ -15,8 +15,8 @@ from docs.experiments.flow_committed import FOLDER
 from docs.experiments.ladder_figures import saved
 from docs.experiments.results import quiet
 from singdiffusion import SingDiffusion, load_average
+from singdiffusion.evaluation import load_pipeline
 from singdiffusion.flow_demonstrator import AVERAGE, PIPELINE
-from singdiffusion.sample import load_pipeline
 
 PROMPTS = ("red apple", "cat", "house")
 EACH, STEPS, GUIDANCE = 6, 4, 1.0

@@ -24,8 +24,8 @@ from docs.experiments.flow_model import Flow, flow_loss
 from docs.experiments.model import DIGITS, LARGE, TINY, Sizes
 from docs.experiments.results import Result, origin, quiet
 from docs.experiments.train import Plan, average, classifier, packed, told
-from singtheory.device import check_device
 from singtheory.errors import InputError
+from singtheory.system import check_device
 
 STEPS, BATCH, AVERAGE_STEPS = 2734, 512, 2400
 MARKS = (0.004, 0.02, 0.08, 0.3)

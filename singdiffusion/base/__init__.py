@@ -23,7 +23,7 @@ from singdiffusion.base.scheduler import (
     schedule_of,
 )
 from singdiffusion.base.space import Space, latent_scale
-from singdiffusion.base.text import PipelineText, PromptEncoder, TextEncoder, same_encoders
+from singdiffusion.base.text import PipelineText, PromptEncoder, TextEncoder, cut_captions, same_encoders
 from singdiffusion.base.value_range import Levels, warn_of_half_range
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Tracked",
     "a_tensor_of",
     "as_images",
+    "cut_captions",
     "decode",
     "encode",
     "implied_prediction",

@@ -34,19 +34,17 @@ def diagnose(
     """
     with one_line_errors():
         say(f"singdiffusion diagnose: {source} (loading)")
-        from singdiffusion import console
-        from singdiffusion import diagnose as room
-        from singdiffusion.checkpoint import Checkpoint
-        from singdiffusion.picture_data import load
-        from singdiffusion.reading import read
-        from singdiffusion.verdict import verdict
+        from singdiffusion import evaluation
+        from singdiffusion.base import Checkpoint
+        from singdiffusion.commands import console
+        from singdiffusion.evaluation import load, read, verdict
         from singtheory.errors import InputError
         from singtheory.system import command_line, provenance, write_json
 
         check_output(json_file, source, data)
         checkpoint = Checkpoint.find(source)
         # bad settings are told before anything large is read
-        found = room.diagnose(checkpoint, steps, spacing, seed=seed)
+        found = evaluation.diagnose(checkpoint, steps, spacing, seed=seed)
         loaded = None if data is None else load(data, checkpoint)
         for line in () if loaded is None else loaded.notes:
             say(line)

@@ -9,7 +9,8 @@ from singdiffusion.commands.shared import one_line_errors
 from singdiffusion.system import say
 
 if TYPE_CHECKING:  # what is heavy waits for its command
-    from singdiffusion.training import Encoder, Source, TrainSettings
+    from singdiffusion.source import Source
+    from singdiffusion.training import Encoder, TrainSettings
 
 _CAPTION = "Column of the captions, or txt, caption, json or label (the folder's name)."
 _BACKGROUND = "Colour behind transparent images: a name or #rrggbb."
@@ -43,7 +44,7 @@ def cache(
     """Encode images and captions once, for training; a killed run goes on where it was. Exit 2 on bad input."""
     with one_line_errors():
         say(f"singdiffusion cache: {source} (loading)")
-        from singdiffusion.training import Source
+        from singdiffusion.source import Source
 
         images = Source(source, caption, background, captions, seed)
         _fill(images, target, _encoder(base, resolution, 1 if grey else 3), batch, bad_share)
@@ -135,14 +136,13 @@ def train(
             "seed": seed,
         }
         settings = TrainSettings.read(config, given, own_cache=data is not None)
-        from singdiffusion import console
-        from singdiffusion import run as room
-        from singdiffusion.cache import Cache
-        from singdiffusion.processes import joined
-        from singdiffusion.records import Source
-        from singdiffusion.train import Stopped
+        from singdiffusion import training
+        from singdiffusion.commands import console
+        from singdiffusion.source import Source
+        from singdiffusion.system import joined
+        from singdiffusion.training import Cache, Stopped
 
-        room.check_out(settings, resume)
+        training.check_out(settings, resume)
         source = None if data is None else Source(data, caption, background, captions)
         if source is not None and not _cached(settings, source, resolution, dry_run):
             return
@@ -165,8 +165,8 @@ def _cached(settings: "TrainSettings", source: "Source", resolution: int | None,
 
     What would stop the run later is told before anything is encoded.
     """
-    from singdiffusion import run as room
-    from singdiffusion.encode import is_finished
+    from singdiffusion import training
+    from singdiffusion.training import is_finished
 
     folder, encoder = Path(settings.cache), _encoder(settings.base, resolution, 3)
     outline = encoder.outline(folder)

@@ -9,6 +9,7 @@ from singdiffusion.evaluation.diagnose import Diagnosis, Option, diagnose
 from singdiffusion.evaluation.diagnose_flow import FlowDiagnosis
 from singdiffusion.evaluation.findings import verdict
 from singdiffusion.evaluation.findings_flow import Finding
+from singdiffusion.evaluation.picture_data import load
 from singdiffusion.evaluation.remedies import Expected
 from singdiffusion.evaluation.response_run import Request, run, sentence
 from singdiffusion.evaluation.sample import Picture, load_pipeline, load_start, place, sample
@@ -35,6 +36,7 @@ __all__ = [
     "curve",
     "diagnose",
     "fingerprint",
+    "load",
     "load_pipeline",
     "load_start",
     "place",

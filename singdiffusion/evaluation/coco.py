@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from singdiffusion.evaluation.sample import check, draw
+from singdiffusion.source import Record, Source
 from singdiffusion.start import SingDiffusion
-from singdiffusion.training import Record, Source
 from singtheory.errors import InputError
 
 COCO = 30_000

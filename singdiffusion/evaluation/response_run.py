@@ -6,13 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from singdiffusion.average import a_tensor_of, load_average
-from singdiffusion.checkpoint import Checkpoint
-from singdiffusion.latents import Tracked
-from singdiffusion.picture_data import load
-from singdiffusion.printing import say
-from singdiffusion.reading import Reading, read
+from singdiffusion.average import load_average
+from singdiffusion.base import Checkpoint, Tracked, a_tensor_of
+from singdiffusion.evaluation.data_statistics import Reading, read
+from singdiffusion.evaluation.picture_data import load
 from singdiffusion.response import CONFIDENCE, SchedulerResponse, respond
+from singdiffusion.system import say
 from singtheory.errors import InputError
 from singtheory.response import check_eigenvalues
 

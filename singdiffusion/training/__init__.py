@@ -3,7 +3,6 @@
 from singdiffusion.training.cache import Cache, finish, save_part, save_texts
 from singdiffusion.training.cache_index import Encoding
 from singdiffusion.training.encode import Encoder, encoder_for, is_finished, make_cache
-from singdiffusion.training.records import Record, Source
 from singdiffusion.training.run import check_out, decoder_of, plan, run
 from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.train import Stopped
@@ -12,8 +11,6 @@ __all__ = [
     "Cache",
     "Encoder",
     "Encoding",
-    "Record",
-    "Source",
     "Stopped",
     "TrainSettings",
     "check_out",

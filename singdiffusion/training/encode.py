@@ -18,19 +18,22 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from singdiffusion.cache import Encoding, Outline, Tracked, finish, save_part, save_texts, stored_parts
-from singdiffusion.cache_files import INDEX, NOTE, drafts, finished, material, strangers
-from singdiffusion.checkpoint import Checkpoint
-from singdiffusion.files import read_object
-from singdiffusion.latents import encode as encode_latents
-from singdiffusion.latents import latent_size, vae_factor, vae_fingerprint
-from singdiffusion.lock import locked
-from singdiffusion.memory import Budget
-from singdiffusion.printing import printable
-from singdiffusion.records import LARGEST, USUAL, Record, Source
-from singdiffusion.schema import mapping, shown
-from singdiffusion.space import latent_scale
-from singdiffusion.text import PipelineText, PromptEncoder, cut_captions
+from singdiffusion.base import (
+    Checkpoint,
+    PipelineText,
+    PromptEncoder,
+    cut_captions,
+    latent_scale,
+    latent_size,
+    vae_factor,
+    vae_fingerprint,
+)
+from singdiffusion.base import encode as encode_latents
+from singdiffusion.source import LARGEST, USUAL, Record, Source
+from singdiffusion.system import Budget, locked, mapping, printable, read_object, shown
+from singdiffusion.training.cache import Encoding, Outline, Tracked, finish, save_part, save_texts, stored_parts
+from singdiffusion.training.cache_files import INDEX, NOTE, drafts, finished, material, strangers
+from singtheory.data import HALF_RANGE
 from singtheory.errors import InputError
 from singtheory.system import write_json
 

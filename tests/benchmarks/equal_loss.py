@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from docs.experiments.vocabulary import encoder_of
+from singdiffusion.source.records import Source
 from singdiffusion.training.cache import Cache, finished
 from singdiffusion.training.encode import Encoder, make_cache
 from singdiffusion.training.objective import Objective
-from singdiffusion.training.records import Source
 from singdiffusion.training.train import NotFiniteError, Trainer
 from singtheory.errors import InputError
 from singtheory.system.device import check_device

@@ -27,10 +27,10 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from singdiffusion.base.text import TextEncoder
+from singdiffusion.source.records import Record
 from singdiffusion.training.build import build_network
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import Encoder, make_cache
-from singdiffusion.training.records import Record
 from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.train import Trainer
 from tests.benchmarks.singular_step import CLIP_L, SD_15

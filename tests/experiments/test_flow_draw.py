@@ -11,9 +11,9 @@ from docs.experiments.flow_grids import Profile
 from docs.experiments.flow_measure import BLOCKS, is_drawn, plan
 from docs.experiments.flow_model import TRAIN_STEPS
 from docs.experiments.flow_ways import CORE, WAYS, Way
-from singdiffusion.average import Average
+from singdiffusion.average.model import Average
 from singtheory.response import spread_kept
-from singtheory.schedule import RectifiedFlow
+from singtheory.schedule.schedules import RectifiedFlow
 
 SIZE = (1, 2, 3)
 LAM = torch.tensor([900.0, 90.0, 9.0, 1.0, 0.5, 0.1])

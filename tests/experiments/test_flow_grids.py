@@ -8,9 +8,9 @@ import torch
 
 from docs.experiments.flow_grids import GRIDS, divided, grid_of, lost_w2, profile_of
 from singtheory import InputError
+from singtheory.grid.spread_grid import nats_grid, w2_grid
 from singtheory.response import spread_kept
-from singtheory.schedule import RectifiedFlow
-from singtheory.spread_grid import nats_grid, w2_grid
+from singtheory.schedule.schedules import RectifiedFlow
 
 LAM = torch.tensor([900.0, 90.0, 9.0, 1.0, 0.1, 0.01], dtype=torch.float64)
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from docs.experiments import openmoji
 from docs.experiments.openmoji import BACKGROUNDS, Emoji, Item, installed, is_plain, items, name_of, shard
-from singdiffusion.training.records import Source
+from singdiffusion.source.records import Source
 from singtheory import InputError
 
 DISC = Emoji(

@@ -22,7 +22,7 @@ from singtheory.schedule.schedules import STABLE_DIFFUSION
 from singtheory.system.result_origin import command_line
 from tests.singdiffusion import published, tiny
 from tests.singdiffusion.base.test_space import changed
-from tests.singdiffusion.training.test_records import captioned
+from tests.singdiffusion.source.test_records import captioned
 
 
 @pytest.fixture

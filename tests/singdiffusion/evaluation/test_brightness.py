@@ -12,7 +12,7 @@ import proofs_checks
 import singdiffusion
 import singtheory
 from singdiffusion import SingDiffusion, demonstrator, flow_demonstrator, load_average
-from singdiffusion import evaluate as room
+from singdiffusion.average.table import AverageTable
 from singdiffusion.cli import app
 from singdiffusion.evaluation import brightness as room
 from singdiffusion.evaluation.brightness import Brightness, brightness, committed, control_of

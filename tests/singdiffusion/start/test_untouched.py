@@ -11,18 +11,18 @@ from typer.testing import CliRunner
 
 from singdiffusion.average.model import load_average
 from singdiffusion.cli import app
+from singdiffusion.source.records import Source
 from singdiffusion.system.lock import locked
 from singdiffusion.system.model_folder import replaced_folder
 from singdiffusion.training import cache as room
 from singdiffusion.training import snapshot
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import Encoder, make_cache
-from singdiffusion.training.records import Source
 from singdiffusion.training.run import check_out, run
 from singtheory import InputError
 from singtheory.system import files as written
 from tests.singdiffusion.runs import settings, trainer
-from tests.singdiffusion.training.test_records import captioned
+from tests.singdiffusion.source.test_records import captioned
 
 
 def content(folder):

@@ -19,11 +19,11 @@ from singdiffusion.average.statistics import AverageStatistics
 from singdiffusion.average.table import AverageTable
 from singdiffusion.average.time_free import AverageUNet
 from singdiffusion.base.space import Space
+from singdiffusion.source.records import Source
 from singdiffusion.system import memory
 from singdiffusion.system.schema import is_small, shown
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import Encoder, is_finished, make_cache
-from singdiffusion.training.records import Source
 from singdiffusion.training.settings import TrainSettings
 from singtheory import InputError
 from tests.singdiffusion import published, tiny

@@ -23,14 +23,14 @@ from singdiffusion.base.latents import encode as encode_latents
 from singdiffusion.base.space import Space
 from singdiffusion.base.text import TextEncoder
 from singdiffusion.demonstrator import PIPELINE
+from singdiffusion.source.records import Source
 from singdiffusion.training import cache as room
 from singdiffusion.training import shards
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import Encoder, encoder_for, make_cache
-from singdiffusion.training.records import Source
 from singtheory import InputError
 from tests.singdiffusion import tiny
-from tests.singdiffusion.training.test_records import captioned, laion, png
+from tests.singdiffusion.source.test_records import captioned, laion, png
 
 
 def text():

@@ -7,14 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from singdiffusion.checkpoint import Checkpoint
-from singdiffusion.latents import vae_factor
-from singdiffusion.records import Record, Source
+from singdiffusion.base import Checkpoint, vae_factor
+from singdiffusion.source import Record, Source
 from singtheory import data as loaders
-from singtheory.data import Data, check_memory
+from singtheory.data import HALF_RANGE, Data, check_memory
 from singtheory.errors import InputError
 from singtheory.law import Atoms
-from singtheory.picture import HALF_RANGE
 
 _BAD_SHARE = 0.05
 """Of the images that may be unusable, as in training."""
@@ -28,11 +26,11 @@ def load(name: str, checkpoint: Checkpoint) -> Data:
 
     Args:
         name: a folder of images, of .tar shards, of .parquet files or as `save_to_disk` writes it, one such file, or what
-            `singtheory.data.load` takes.
+            `singtheory.data.sources.load` takes.
         checkpoint: of the pipeline.
 
     Raises:
-        InputError: where too many cannot be used, where sizes differ and the pipeline names none, and as `singtheory.data.load`.
+        InputError: where too many cannot be used, where sizes differ and the pipeline names none, and as `singtheory.data.sources.load`.
     """
     path = Path(name)
     if not path.is_dir() and not (path.is_file() and path.suffix.lower() in (".tar", ".parquet")):

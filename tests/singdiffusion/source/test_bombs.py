@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from singdiffusion import encode as room
-from singdiffusion import pictures, tar_samples
-from singdiffusion.cache import Cache
-from singdiffusion.encode import Encoder, make_cache
-from singdiffusion.memory import Budget
-from singdiffusion.records import Record, Source
+from singdiffusion.source import pictures, tar_samples
+from singdiffusion.source.records import Record, Source
+from singdiffusion.system.memory import Budget
+from singdiffusion.training import encode as room
+from singdiffusion.training.cache import Cache
+from singdiffusion.training.encode import Encoder, make_cache
 from singtheory import InputError
-from tests.singdiffusion.training.test_records import captioned, laion, png, tar_of
+from tests.singdiffusion.source.test_records import captioned, laion, png, tar_of
 
 
 def bomb(side, bits, rows=0):

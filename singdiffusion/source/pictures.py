@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageCms, ImageColor, ImageOps, features
 
-from singdiffusion.files import first_sentence
-from singdiffusion.notes import Notes
+from singdiffusion.source.notes import Notes
+from singdiffusion.system import first_sentence
 from singtheory.errors import InputError
 
 SUFFIXES = frozenset(

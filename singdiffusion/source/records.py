@@ -12,15 +12,13 @@ from typing import Any, TypeVar
 
 from PIL import Image as Pillow
 
-from singdiffusion.captions import NO_CAPTION, Found, column_of, drawn, in_json, usable
-from singdiffusion.files import first_sentence
-from singdiffusion.folder_files import files
-from singdiffusion.folder_images import FolderImages
-from singdiffusion.metadata import NAMES
-from singdiffusion.notes import Notes
-from singdiffusion.pictures import LARGEST, SUFFIXES, colour, decoded_bytes, is_grey, rgb
-from singdiffusion.schema import one_of, whole, word
-from singdiffusion.tables import (
+from singdiffusion.source.captions import NO_CAPTION, Found, column_of, drawn, in_json, usable
+from singdiffusion.source.folder_files import files
+from singdiffusion.source.folder_images import FolderImages
+from singdiffusion.source.metadata import NAMES
+from singdiffusion.source.notes import Notes
+from singdiffusion.source.pictures import LARGEST, SUFFIXES, colour, decoded_bytes, is_grey, rgb
+from singdiffusion.source.tables import (
     TableRow,
     content_of,
     image_columns,
@@ -29,7 +27,8 @@ from singdiffusion.tables import (
     rows_of_parquet,
     rows_of_saved,
 )
-from singdiffusion.tar_samples import TEXTS, Reader, Sample, Shard
+from singdiffusion.source.tar_samples import TEXTS, Reader, Sample, Shard
+from singdiffusion.system import first_sentence, one_of, whole, word
 from singtheory.errors import InputError, unknown_name
 
 __all__ = ["CHOICES", "LARGEST", "USUAL", "Record", "Source"]

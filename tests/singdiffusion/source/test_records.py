@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from singdiffusion.training.records import Source
+from singdiffusion.source.records import Source
 from singtheory import InputError
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from singdiffusion.picture_data import load
-from singtheory import InputError, data
-from tests.singdiffusion.test_records import laion, png
+from singdiffusion.evaluation.picture_data import load
+from singtheory import InputError
+from singtheory.data import sources
+from tests.singdiffusion.source.test_records import laion, png
 
 
 def pipeline(side):
@@ -25,7 +26,7 @@ def test_what_already_fits_is_as_it_was(tmp_path):
         for k in range(3):
             Image.new(mode, (6, 4), colour).save(folder / f"{k}.png")
         for side in (6, 32, None):
-            found, known = load(str(folder), pipeline(side)), data.load(str(folder))
+            found, known = load(str(folder), pipeline(side)), sources.load(str(folder))
             assert found.image_shape == known.image_shape and not found.notes
             torch.testing.assert_close(found.law.points, known.law.points)
 

@@ -8,10 +8,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from singdiffusion.captions import decoded
-from singdiffusion.files import first_sentence
-from singdiffusion.notes import Notes
-from singdiffusion.tables import rows_of_parquet
+from singdiffusion.source.captions import decoded
+from singdiffusion.source.notes import Notes
+from singdiffusion.source.tables import rows_of_parquet
+from singdiffusion.system import first_sentence
 from singtheory.errors import InputError
 
 NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from singdiffusion import pictures
-from singdiffusion.cache import Cache
-from singdiffusion.encode import Encoder, make_cache
-from singdiffusion.notes import Notes
-from singdiffusion.records import Record, Source
+from singdiffusion.source import pictures
+from singdiffusion.source.notes import Notes
+from singdiffusion.source.records import Record, Source
+from singdiffusion.training.cache import Cache
+from singdiffusion.training.encode import Encoder, make_cache
 from singtheory import InputError
 from tests.singdiffusion import odd_pictures
 from tests.singdiffusion.odd_pictures import RED, every, saved

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from singdiffusion.notes import Notes
-from singdiffusion.pictures import SUFFIXES
+from singdiffusion.source.notes import Notes
+from singdiffusion.source.pictures import SUFFIXES
 
 MOST = 2**28
 """Bytes of a member that are read; a larger one is no image that could be decoded within memory."""

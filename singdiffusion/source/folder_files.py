@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from singdiffusion.metadata import NAMES
-from singdiffusion.notes import Notes
-from singdiffusion.pictures import SUFFIXES
+from singdiffusion.source.metadata import NAMES
+from singdiffusion.source.notes import Notes
+from singdiffusion.source.pictures import SUFFIXES
 
 SIDECARS = (".txt", ".caption", ".json")
 """Endings of the files with an image's caption, in this order."""

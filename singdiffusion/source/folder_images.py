@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from singdiffusion.captions import NO_CAPTION, Found, column_of, in_json, usable
-from singdiffusion.folder_files import Tree, class_of, repeats
-from singdiffusion.metadata import FILE_COLUMNS, Row, rows
-from singdiffusion.notes import Notes
-from singdiffusion.tar_samples import MOST
+from singdiffusion.source.captions import NO_CAPTION, Found, column_of, in_json, usable
+from singdiffusion.source.folder_files import Tree, class_of, repeats
+from singdiffusion.source.metadata import FILE_COLUMNS, Row, rows
+from singdiffusion.source.notes import Notes
+from singdiffusion.source.tar_samples import MOST
 from singtheory.errors import InputError, unknown_name
 
 FOLDER_NAME = "label"

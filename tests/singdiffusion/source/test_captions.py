@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from singdiffusion.cache import Cache
-from singdiffusion.captions import drawn
-from singdiffusion.encode import Encoder, make_cache
-from singdiffusion.records import Source
-from singdiffusion.text import PipelineText, TextEncoder
+from singdiffusion.base.text import PipelineText, TextEncoder
+from singdiffusion.source.captions import drawn
+from singdiffusion.source.records import Source
+from singdiffusion.training.cache import Cache
+from singdiffusion.training.encode import Encoder, make_cache
 from singtheory import InputError
 from tests.singdiffusion import tiny
-from tests.singdiffusion.test_records import png, tar_of
+from tests.singdiffusion.source.test_records import png, tar_of
 
 WORDS = ["crème brûlée, “sweet”", "a dog; in the rain", "naïve façade"]
 ENCODINGS = ("utf-8", "utf-8-sig", "cp1252", "utf-16")
