@@ -88,8 +88,8 @@ def test_a_command_that_is_wrong_is_noticed():
             reader.understood(["singtheory", *wrong])
 
 
-def test_there_are_ten_guides():
-    assert len(PAGES) == 10
+def test_there_are_eleven_guides():
+    assert len(PAGES) == 11
 
 
 def test_blocks_are_found_with_their_lines():
