@@ -1,6 +1,6 @@
 """Average images: the models that give them, their conditions and their spread."""
 
-from singdiffusion.average.convert import STABLE_DIFFUSION_1, convert
+from singdiffusion.average.conversion import STABLE_DIFFUSION_1, convert
 from singdiffusion.average.decoder import AverageDecoder
 from singdiffusion.average.model import Average, AverageImage, AverageModel, ClosedForm, Condition, load_average
 from singdiffusion.average.network import AverageNetwork

@@ -18,12 +18,12 @@ Tracked = Callable[[Iterable[Tensor]], Iterable[Tensor]]
 """Goes through batches and shows how far it is."""
 
 
-@torch.no_grad()
 def a_tensor_of(module: nn.Module) -> Tensor:
     """One of its weights or buffers, for dtype and device: diffusers' properties of these names walk a large network for milliseconds."""
     return next(chain(module.parameters(), module.buffers()))
 
 
+@torch.no_grad()
 def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
     """The latents of images as a U-Net sees them: the mode of the encoder's law, shifted and scaled.
 

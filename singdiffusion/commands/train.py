@@ -53,8 +53,7 @@ def cache(
 def _encoder(base: str | None, resolution: int | None, channels: int) -> "Encoder":
     """On the device of this process."""
     from singdiffusion.commands import console
-    from singdiffusion.system import joined
-    from singdiffusion.training import encoder_for
+    from singdiffusion.training import encoder_for, joined
 
     state = joined()
     with console.doing("loading"):
@@ -64,8 +63,8 @@ def _encoder(base: str | None, resolution: int | None, channels: int) -> "Encode
 def _fill(source: "Source", target: Path, encoder: "Encoder", batch: int = 16, bad_share: float = 0.05) -> None:
     """Make a cache, or finish one that was begun, on all processes."""
     from singdiffusion.commands import console
-    from singdiffusion.system import joined, read_object
-    from singdiffusion.training import make_cache
+    from singdiffusion.system import read_object
+    from singdiffusion.training import joined, make_cache
 
     state = joined()
     many = state.process_index, state.num_processes
@@ -139,8 +138,7 @@ def train(
         from singdiffusion import training
         from singdiffusion.commands import console
         from singdiffusion.source import Source
-        from singdiffusion.system import joined
-        from singdiffusion.training import Cache, Stopped
+        from singdiffusion.training import Cache, Stopped, joined
 
         training.check_out(settings, resume)
         source = None if data is None else Source(data, caption, background, captions)

@@ -1,18 +1,26 @@
 """What a model draws, and what is wrong with its start."""
 
 from singdiffusion.evaluation.album import write_album
-from singdiffusion.evaluation.brightness import OWN, PROMPTS, Brightness, brightness, committed, control_of, fingerprint
-from singdiffusion.evaluation.calibrate import calibrate, read_prompts
+from singdiffusion.evaluation.brightness_rows import (
+    OWN,
+    PROMPTS,
+    Brightness,
+    brightness,
+    committed,
+    control_of,
+    fingerprint,
+)
+from singdiffusion.evaluation.calibration import calibrate, read_prompts
 from singdiffusion.evaluation.coco import COCO, GUIDANCES, Metrics, captioned, curve
 from singdiffusion.evaluation.data_statistics import read
-from singdiffusion.evaluation.diagnose import Diagnosis, Option, diagnose
 from singdiffusion.evaluation.diagnose_flow import FlowDiagnosis
+from singdiffusion.evaluation.diagnosis import Diagnosis, Option, diagnose
 from singdiffusion.evaluation.findings import verdict
 from singdiffusion.evaluation.findings_flow import Finding
 from singdiffusion.evaluation.picture_data import load
 from singdiffusion.evaluation.remedies import Expected
 from singdiffusion.evaluation.response_run import Request, run, sentence
-from singdiffusion.evaluation.sample import Picture, load_pipeline, load_start, place, sample
+from singdiffusion.evaluation.sampling import Picture, load_pipeline, load_start, place, sample
 
 __all__ = [
     "COCO",

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from singdiffusion.evaluation.sample import Picture
+from singdiffusion.evaluation.sampling import Picture
 from singdiffusion.system import printable
 from singtheory.system import write_json
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from singdiffusion.evaluation.sample import check, draw
+from singdiffusion.evaluation.sampling import check, draw
 from singdiffusion.source import Record, Source
 from singdiffusion.start import SingDiffusion
 from singtheory.errors import InputError

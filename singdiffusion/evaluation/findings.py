@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from singdiffusion.evaluation.diagnose import Diagnosis, Option
+from singdiffusion.evaluation.diagnosis import Diagnosis, Option
 from singdiffusion.evaluation.findings_flow import NARROWED, Finding, flow_findings
 from singdiffusion.evaluation.remedies import ENOUGH
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from singdiffusion.evaluation.diagnose import Diagnosis
 from singdiffusion.evaluation.diagnose_flow import TOKENS, FlowDiagnosis
+from singdiffusion.evaluation.diagnosis import Diagnosis
 
 NARROWED = 0.9
 """Below this share of the data's spread the advice is a matched start."""

@@ -13,7 +13,6 @@ from singdiffusion.system.model_folder import (
     sha256_of,
 )
 from singdiffusion.system.printing import printable, replace_what_cannot_be_printed, say
-from singdiffusion.system.processes import joined
 from singdiffusion.system.schema import (
     Kind,
     at_most,
@@ -42,7 +41,6 @@ __all__ = [
     "find_folder",
     "first_sentence",
     "is_small",
-    "joined",
     "line",
     "listed",
     "locked",

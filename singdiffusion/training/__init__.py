@@ -1,12 +1,38 @@
-"""Training of average images, from records to a folder with weights and card."""
+"""Training of average images, from settings and a cache to a folder with weights and card.
 
-from singdiffusion.training.cache import Cache, finish, save_part, save_texts
-from singdiffusion.training.cache_index import Encoding
-from singdiffusion.training.encode import Encoder, encoder_for, is_finished, make_cache
-from singdiffusion.training.run import check_out, decoder_of, plan, run
-from singdiffusion.training.settings import TrainSettings
-from singdiffusion.training.train import Stopped
+Names are imported when they are first used, so that settings are checked before anything heavy is loaded.
+"""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from singdiffusion.training.cache import Cache, finish, save_part, save_texts
+    from singdiffusion.training.cache_index import Encoding
+    from singdiffusion.training.encode import Encoder, encoder_for, is_finished, make_cache
+    from singdiffusion.training.processes import joined
+    from singdiffusion.training.settings import TrainSettings
+    from singdiffusion.training.train import Stopped
+    from singdiffusion.training.training_run import check_out, decoder_of, plan, run
+
+_FILES = {
+    "Cache": "cache",
+    "Encoder": "encode",
+    "Encoding": "cache_index",
+    "Stopped": "train",
+    "TrainSettings": "settings",
+    "check_out": "training_run",
+    "decoder_of": "training_run",
+    "encoder_for": "encode",
+    "finish": "cache",
+    "is_finished": "encode",
+    "joined": "processes",
+    "make_cache": "encode",
+    "plan": "training_run",
+    "run": "training_run",
+    "save_part": "cache",
+    "save_texts": "cache",
+}
 __all__ = [
     "Cache",
     "Encoder",
@@ -18,9 +44,16 @@ __all__ = [
     "encoder_for",
     "finish",
     "is_finished",
+    "joined",
     "make_cache",
     "plan",
     "run",
     "save_part",
     "save_texts",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_FILES[name]}"), name)

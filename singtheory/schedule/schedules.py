@@ -169,8 +169,9 @@ class Power(VariancePreserving):
         self.p = p
 
     def alpha(self, t: Time) -> Tensor:
-        """`(1 − t)^p`, from `log(1 − t)`: p multiplies what `1 − t` rounds."""
-        return (self.p * torch.log1p(-as_time(t))).exp()
+        """`(1 − t)^p`; below t = ½ from `log(1 − t)`, for p multiplies what `1 − t` rounds, and above it nothing is rounded."""
+        t = as_time(t)
+        return torch.where(t < 0.5, (self.p * torch.log1p(-t)).exp(), (1 - t) ** self.p)
 
     def sigma(self, t: Time) -> Tensor:
         """`√(1 − (1 − t)^{2p})`, without cancellation near t = 0."""

@@ -22,8 +22,8 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
-from singdiffusion.system.processes import joined
 from singdiffusion.training.cache import Cache, Encoding, finish, save_part, save_texts
+from singdiffusion.training.processes import joined
 from singdiffusion.training.snapshot import Snapshot
 from singtheory.system.files import write_json
 from tests.benchmarks.origin import origin

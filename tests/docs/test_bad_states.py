@@ -23,7 +23,7 @@ from dataclasses import replace
 
 from docs.book import check
 from proofs_checks.claim import REGISTRY
-from proofs_checks.harness import load_claims
+from proofs_checks.harness.harness import load_claims
 
 claim = load_claims()["A3"]
 twin = next(iter(claim.false_twins.values()))

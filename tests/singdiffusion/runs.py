@@ -38,7 +38,7 @@ ENVIRONMENT = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1
 
 FORKS = multiprocessing.get_context("forkserver")
 """Processes that start at once, for one has imported everything before."""
-FORKS.set_forkserver_preload(["singdiffusion.commands.console", "singdiffusion.training.run", __name__])
+FORKS.set_forkserver_preload(["singdiffusion.commands.console", "singdiffusion.training.training_run", __name__])
 
 
 def untracked(items, _):

@@ -42,7 +42,7 @@ def test_a_stored_pipeline_is_loaded_by_another_process(tmp_path):
     pipe = pipeline()
     pipe.save_pretrained(tmp_path / "stored")
     code = (
-        "import sys; from singdiffusion.evaluation.sample import load_pipeline; import torch; "
+        "import sys; from singdiffusion.evaluation.sampling import load_pipeline; import torch; "
         "print(type(load_pipeline(sys.argv[1], None, 'cpu', torch.float32).vae).__name__)"
     )
     done = subprocess.run(

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from singtheory import Atoms, Cosine, Gaussian, InputError, RectifiedFlow, VarianceExploding, schedule_named
+from singtheory import Atoms, Cosine, Gaussian, InputError, RectifiedFlow, VarianceExploding, numerics, schedule_named
 from singtheory.grid.grids import leading, trailing, uniform_log_snr
 from singtheory.kernel import bridge
-from singtheory.numerics import draw
 from singtheory.numerics.draw import normal
 from singtheory.sampler import DDIM, DDPM, ODE, exact_denoiser
 from singtheory.start import starts
@@ -227,7 +226,7 @@ def test_fresh_noise_is_drawn_where_the_generator_is(monkeypatch):
         asked.append((tuple(shape), device, generator))
         return normal(shape, device, generator)
 
-    monkeypatch.setattr(draw, "normal", spy)
+    monkeypatch.setattr(numerics, "normal", spy)
     generator, x = _generator(), torch.zeros(3, 2, dtype=torch.float64)
     DDPM(Cosine()).step(_constant(x), x, 0.9, 0.5, generator)
     assert asked == [((3, 2), x.device, generator)]

@@ -38,7 +38,7 @@ COMMANDS = {
 
 
 def process(*arguments: str, **options) -> subprocess.Popen:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root), **options.pop("env", {})}
     return subprocess.Popen([sys.executable, "-m", "proofs_checks", *arguments], env=environment, text=True, **options)
 

@@ -8,7 +8,7 @@ import pytest
 from proofs_checks.report import budget_page
 from singtheory import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROW = {"steps": 5, "start_low": 0.1, "start_high": 0.2, "discretisation": 2.0, "discretisation_error": 0.1}
 FOUND = {
     "budget": ROW | {"spacing": "leading", "discretisation_low": 1.0, "discretisation_high": 3.0},

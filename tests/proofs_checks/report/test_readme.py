@@ -103,7 +103,7 @@ def test_missing_result_names_the_command(tmp_path, capsys):
 
 
 def test_code_in_the_readme_runs(capsys, tmp_path):
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     blocks = [block.code for block in reader.blocks(text) if block.language == "python"]
     assert blocks
     pipe = tiny.stable_diffusion()

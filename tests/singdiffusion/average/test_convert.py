@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from singdiffusion.average.convert import STABLE_DIFFUSION_1, convert
+from singdiffusion.average.conversion import STABLE_DIFFUSION_1, convert
 from singdiffusion.average.model import load_average
 from singdiffusion.base.space import Space
 from singtheory import InputError

@@ -14,8 +14,8 @@ import singtheory
 from singdiffusion import SingDiffusion, demonstrator, flow_demonstrator, load_average
 from singdiffusion.average.table import AverageTable
 from singdiffusion.cli import app
-from singdiffusion.evaluation import brightness as room
-from singdiffusion.evaluation.brightness import Brightness, brightness, committed, control_of
+from singdiffusion.evaluation import brightness_rows as room
+from singdiffusion.evaluation.brightness_rows import Brightness, brightness, committed, control_of
 from singdiffusion.evaluation.coco import Metrics, captioned, curve
 from singtheory import InputError
 from tests.singdiffusion import tiny

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from singdiffusion import SingDiffusion, load_average
-from singdiffusion.evaluation.calibrate import calibrate, read_prompts
+from singdiffusion.evaluation.calibration import calibrate, read_prompts
 from singtheory import InputError
 from tests.singdiffusion import tiny, tiny_flow
 from tests.singdiffusion.test_cli import run

@@ -10,7 +10,7 @@ import torch
 from singdiffusion.base.checkpoint import Checkpoint
 from singdiffusion.base.prediction import Implied
 from singdiffusion.evaluation.data_statistics import read
-from singdiffusion.evaluation.diagnose import diagnose
+from singdiffusion.evaluation.diagnosis import diagnose
 from singdiffusion.evaluation.findings import verdict
 from singtheory import Atoms, InputError
 from singtheory.data.images import digit_pictures

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from singdiffusion.base.checkpoint import Checkpoint
 from singdiffusion.cli import app
 from singdiffusion.evaluation.data_statistics import read
-from singdiffusion.evaluation.diagnose import diagnose
+from singdiffusion.evaluation.diagnosis import diagnose
 from singdiffusion.evaluation.findings import verdict
 from singdiffusion.evaluation.remedies import ENOUGH, expected
 from singdiffusion.response.response import mended_kept, respond

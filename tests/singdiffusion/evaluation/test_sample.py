@@ -11,7 +11,7 @@ from PIL import Image
 
 from singdiffusion.average.table import AverageTable
 from singdiffusion.evaluation import album
-from singdiffusion.evaluation.sample import Picture, load_pipeline, load_start, place, sample
+from singdiffusion.evaluation.sampling import Picture, load_pipeline, load_start, place, sample
 from singdiffusion.start.pipeline import SingDiffusion
 from singtheory import InputError
 from tests.docs.reader import blocks

@@ -18,7 +18,7 @@ from singdiffusion.training import cache as room
 from singdiffusion.training import snapshot
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import Encoder, make_cache
-from singdiffusion.training.run import check_out, run
+from singdiffusion.training.training_run import check_out, run
 from singtheory import InputError
 from singtheory.system import files as written
 from tests.singdiffusion.runs import settings, trainer

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from singdiffusion.cli import app
 from singdiffusion.commands import console
-from singdiffusion.evaluation.brightness import Brightness
-from singdiffusion.evaluation.sample import Picture
+from singdiffusion.evaluation.brightness_rows import Brightness
+from singdiffusion.evaluation.sampling import Picture
 from singdiffusion.system.printing import printable
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.card import card

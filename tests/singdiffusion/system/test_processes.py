@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from singdiffusion.training import snapshot
-from singdiffusion.training.run import accelerator_of
+from singdiffusion.training.training_run import accelerator_of
 from singtheory import InputError
 from tests.singdiffusion.runs import command, done, settings, trainer
 
@@ -41,7 +41,7 @@ def test_two_processes_are_one_with_the_doubled_batch(digits_cache, tmp_path):
 
 def test_processes_that_do_not_join_are_refused(digits_cache, tmp_path, monkeypatch):
     """As accelerate leaves them for FSDP without a GPU: each believes that it is alone."""
-    monkeypatch.setattr("singdiffusion.system.processes.PartialState", lambda **_: SimpleNamespace(num_processes=1))
+    monkeypatch.setattr("singdiffusion.training.processes.PartialState", lambda **_: SimpleNamespace(num_processes=1))
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="2 processes were started, accelerate joins 1"):
         accelerator_of(settings(digits_cache, tmp_path))
@@ -51,7 +51,7 @@ def test_processes_that_do_not_join_are_refused(digits_cache, tmp_path, monkeypa
 def test_weights_that_cannot_be_had_whole_are_refused(digits_cache, tmp_path, monkeypatch, kind):
     """FSDP in its first version among them."""
     found = SimpleNamespace(distributed_type=SimpleNamespace(value=kind), is_fsdp2=False)
-    monkeypatch.setattr("singdiffusion.training.run.Accelerator", lambda **_: found)
+    monkeypatch.setattr("singdiffusion.training.training_run.Accelerator", lambda **_: found)
     with pytest.raises(InputError, match=f"{kind} is not supported"):
         accelerator_of(settings(digits_cache, tmp_path))
 

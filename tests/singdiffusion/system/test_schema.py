@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from singdiffusion.average.convert import convert
+from singdiffusion.average.conversion import convert
 from singdiffusion.average.decoder import AverageDecoder
 from singdiffusion.average.model import _bytes_of, load_average
 from singdiffusion.average.statistics import AverageStatistics

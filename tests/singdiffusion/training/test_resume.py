@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from singdiffusion.training import snapshot
-from singdiffusion.training.run import check_out
 from singdiffusion.training.train import Stopped
+from singdiffusion.training.training_run import check_out
 from singtheory import InputError
 from tests.singdiffusion.runs import Dying, assert_same, cached, command, forked, settings, trainer
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from singdiffusion.average.model import load_average
-from singdiffusion.training import run as room
+from singdiffusion.training import training_run as room
 from singdiffusion.training.batches import Data
 from singdiffusion.training.cache import Cache, Encoding, finish, save_part, save_texts
-from singdiffusion.training.run import check_out, run
 from singdiffusion.training.snapshot import Snapshot
 from singdiffusion.training.train import learning_rate
+from singdiffusion.training.training_run import check_out, run
 from singtheory import InputError
 from singtheory.data.sources import digits_images, digits_labels
 from tests.singdiffusion.runs import TINY_UNET, cached, settings, untracked
@@ -52,7 +52,9 @@ def test_closed_forms_need_no_training(digits_cache, tmp_path, model):
 def test_pictures_are_of_the_prompts(digits_cache, tmp_path, monkeypatch, model):
     """The prompt of no words among them; what is no caption is refused before anything is written."""
     drawn = []
-    monkeypatch.setattr("singdiffusion.training.run.gallery", lambda average, names, _: drawn.append(names) or b"png")
+    monkeypatch.setattr(
+        "singdiffusion.training.training_run.gallery", lambda average, names, _: drawn.append(names) or b"png"
+    )
     told = settings(digits_cache, tmp_path / "o", model=model, rank=2, steps=1, prompts=["7", ""])
     run(told, Cache.open(digits_cache))
     assert drawn == [["7", ""]] and (tmp_path / "o" / "model" / "picture.png").read_bytes() == b"png"

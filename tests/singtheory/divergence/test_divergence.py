@@ -65,7 +65,8 @@ def test_relative_error_at_the_gaps_of_a_thousand_steps(t):
     for _ in range(8):
         u_p = divergence.draw_kernel(posterior, gap, 313, generator)[0]
         u_q = divergence.draw_plug_in(posterior, 312, generator)[0]
-        forms = sampled._by_ratio(of, u_p, u_q, chi2, 0.9), sampled._by_entropy(of, u_p, 0.9)
+        at_p, entropies = sampled._under_p(of, u_p)
+        forms = sampled._by_ratio(of, at_p, of.ratio(u_q), chi2, 0.9), sampled._by_entropy(of, at_p, entropies, 0.9)
         values.append(min(forms, key=lambda form: form.high - form.low).value)
     found = torch.tensor(values)
     low, high = gauss.kl_between(of, chi2)

@@ -15,13 +15,14 @@ from accelerate import Accelerator
 
 from singdiffusion.average import AverageModel, AverageNetwork, Decode, first_channels, gallery
 from singdiffusion.base import Checkpoint, decode, vae_fingerprint
-from singdiffusion.system import first_sentence, joined, locked, replaced_folder
+from singdiffusion.system import first_sentence, locked, replaced_folder
 from singdiffusion.training.batches import DEFAULT_BATCH, Data, batch_of, class_names
 from singdiffusion.training.build import CLOSED_FORMS, build_network, closed_form, untrained
 from singdiffusion.training.cache import Cache, Outline
 from singdiffusion.training.card import card
 from singdiffusion.training.diagnostics import closed_loss, fixed, frequent, losses, measure
 from singdiffusion.training.objective import Losses
+from singdiffusion.training.processes import joined
 from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.snapshot import Snapshot, has_snapshots
 from singdiffusion.training.train import Trainer, learning_rate

@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from scipy.stats import t as student
 
 from singdiffusion.demonstrator import FOLDER
-from singdiffusion.evaluation.sample import check, draw
+from singdiffusion.evaluation.sampling import check, draw
 from singdiffusion.start import SingDiffusion
 from singdiffusion.system import first_sentence, sha256_of
 from singtheory.errors import InputError
