@@ -1,36 +1,74 @@
-"""Model folders, locks, memory and what is printed."""
+"""Model folders, locks, memory and what is printed.
 
-from singdiffusion.system.lock import locked
-from singdiffusion.system.memory import Budget, check_fits
-from singdiffusion.system.model_folder import (
-    drafts_of,
-    find_folder,
-    first_sentence,
-    new_folder,
-    read_config,
-    read_object,
-    replaced_folder,
-    sha256_of,
-)
-from singdiffusion.system.printing import printable, replace_what_cannot_be_printed, say
-from singdiffusion.system.schema import (
-    Kind,
-    at_most,
-    check_fields,
-    is_small,
-    line,
-    listed,
-    mapping,
-    matching,
-    number,
-    one_of,
-    scale,
-    shown,
-    size,
-    whole,
-    word,
-)
+Names are imported when they are first used, so that a command answers at once.
+"""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from singdiffusion.system.lock import locked
+    from singdiffusion.system.memory import Budget, check_fits
+    from singdiffusion.system.model_folder import (
+        drafts_of,
+        find_folder,
+        first_sentence,
+        new_folder,
+        read_config,
+        read_object,
+        replaced_folder,
+        sha256_of,
+    )
+    from singdiffusion.system.printing import printable, replace_what_cannot_be_printed, say
+    from singdiffusion.system.schema import (
+        Kind,
+        at_most,
+        check_fields,
+        is_small,
+        line,
+        listed,
+        mapping,
+        matching,
+        number,
+        one_of,
+        scale,
+        shown,
+        size,
+        whole,
+        word,
+    )
+
+_FILES = {
+    "Budget": "memory",
+    "Kind": "schema",
+    "at_most": "schema",
+    "check_fields": "schema",
+    "check_fits": "memory",
+    "drafts_of": "model_folder",
+    "find_folder": "model_folder",
+    "first_sentence": "model_folder",
+    "is_small": "schema",
+    "line": "schema",
+    "listed": "schema",
+    "locked": "lock",
+    "mapping": "schema",
+    "matching": "schema",
+    "new_folder": "model_folder",
+    "number": "schema",
+    "one_of": "schema",
+    "printable": "printing",
+    "read_config": "model_folder",
+    "read_object": "model_folder",
+    "replace_what_cannot_be_printed": "printing",
+    "replaced_folder": "model_folder",
+    "say": "printing",
+    "scale": "schema",
+    "sha256_of": "model_folder",
+    "shown": "schema",
+    "size": "schema",
+    "whole": "schema",
+    "word": "schema",
+}
 __all__ = [
     "Budget",
     "Kind",
@@ -62,3 +100,9 @@ __all__ = [
     "whole",
     "word",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_FILES[name]}"), name)

@@ -21,7 +21,7 @@ MEASURE = """
 import resource, sys
 from typer.testing import CliRunner
 from proofs_checks.cli import app
-from proofs_checks.harness import load_claims
+from proofs_checks.harness.harness import load_claims
 load_claims()  # whatever is imported counts before
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 found = CliRunner().invoke(app, sys.argv[1:])
