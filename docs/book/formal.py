@@ -15,7 +15,7 @@ from proofs_checks.formal.states import states
 from proofs_checks.harness.harness import load_claims
 from proofs_checks.harness.proof import formal_statements
 
-SOURCE = "../../proofs_checks/formal"
+SOURCE = "../../proofs_checks/formal/coq"
 """Of the .v files, relative to the pages that have the directive."""
 
 

@@ -1,7 +1,7 @@
 """Machine-checked proofs: a Coq development, what ties it to the formulas that are run, and what it proves.
 
 `make prove` checks all proofs and writes `proved.json`. Nothing else needs Coq: `formal_proofs` reads that file, and believes it only if
-it belongs to the .v files that are here and to the formulas of `singtheory.formula` as they are now.
+it belongs to the .v files in `coq` and to the formulas of `singtheory.formula` as they are now.
 
 The development, in the order in which it is read: `Base` (sums, vectors), `Gaussian` and `Space` (the expectation under N(0, I_d) as an
 iterated improper integral, with its moment generating function), `Scale`, `GaussianValue` (√2π), `Mixture` and `Divergence` (finite
@@ -16,8 +16,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent
-RECORD = FOLDER / "proved.json"
+FOLDER = Path(__file__).parent / "coq"
+RECORD = Path(__file__).parent / "proved.json"
 
 
 def sources(folder: Path = FOLDER) -> list[Path]:
