@@ -103,7 +103,7 @@ class Claim:
 
 
 REGISTRY: dict[str, Claim] = {}
-"""Every claim by id, filled by the modules `a_kernels`, `b_gaussian_error`, …"""
+"""Every claim by id, filled by the modules `proofs_checks.claims.a`, `claims.b`, …"""
 
 
 def register(claim: Claim) -> Claim:

@@ -1,4 +1,4 @@
-r"""What a diffusers scheduler says of its noise: a `Schedule` of singtheory, and the point at which its sampler starts.
+r"""What a diffusers scheduler says of its noise: a `Schedule` of singtheory.
 
 Three families drive a U-Net. *Discrete* schedulers carry `alphas_cumprod`, `ᾱ_k = α²` at the steps of training. *Variance exploding* ones
 (EDM) carry `sigmas` alone, with `α = 1`. *Flow matching* starts at `α = 0`, where there is no gap to close: `singdiffusion.start.flow` is of those.

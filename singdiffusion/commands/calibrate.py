@@ -29,19 +29,19 @@ def calibrate(
     """Measure the spread of a model's own pictures, with which its first step is mended; no data is needed. Exit 2 on bad input."""
     with one_line_errors():
         say(f"singdiffusion calibrate: {images} pictures of {base} (loading)")
-        from singdiffusion import evaluation as room
+        from singdiffusion import evaluation
         from singdiffusion.commands import console
         from singdiffusion.evaluation import load_pipeline, place
         from singdiffusion.system import new_folder
         from singtheory.system import command_line, provenance, write_json
 
-        lines = room.read_prompts(prompts)
+        lines = evaluation.read_prompts(prompts)
         where, dtype = place(device)
         call = {"guidance_scale": guidance, "height": size, "width": size}
         with new_folder(out) as folder:
             with console.doing("loading"):
                 pipe = load_pipeline(base, None, where, dtype)
-            found = room.calibrate(
+            found = evaluation.calibrate(
                 pipe,
                 lines,
                 images,

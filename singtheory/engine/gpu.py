@@ -3,7 +3,7 @@
 Where few atoms can matter they are weighed from differences in float64 at once. Where many do and the data lie on levels, as images of
 8 bits do, log weights are summed from as many digits as the tolerance asks for, and the weights, rounded to whole numbers, meet the
 data in exact products again: the rounding of queries and weights to digits is known, and little else is left to be bounded. All other
-queries take the ways of `engine`, in float64.
+queries take the ways of `host`, in float64.
 """
 
 import math
@@ -40,7 +40,7 @@ _LEAST = -1e30
 
 
 Looked = tuple[Tensor, Tensor, Tensor]
-"""Means (batch, d), then as `unfused.Certified`."""
+"""Means (batch, d), then as `reference.Certified`."""
 
 
 def engine_of(points: Points) -> Engine:
@@ -59,7 +59,7 @@ class FusedEngine(Engine):
 
     Args:
         points: the atoms, which lie on the device.
-        kernels: the module `fused`, or `unfused`.
+        kernels: the module `launch`, or `reference`.
     """
 
     def __init__(self, points: Points, kernels: ModuleType = reference) -> None:

@@ -1,6 +1,6 @@
-"""The Triton functions of `fused`, which launches them: products with what follows them in one pass, so that no log weight is ever stored.
+"""The Triton functions of `launch`, which launches them: products with what follows them in one pass, so that no log weight is ever stored.
 
-A program answers one query, or a block of rows and columns. What is computed stands with the functions of `unfused` of the same names.
+A program answers one query, or a block of rows and columns. What is computed stands with the functions of `reference` of the same names.
 """
 
 # ruff: noqa: ANN001, ANN003, ANN201, ANN202

@@ -1,6 +1,6 @@
-"""The engine on a GPU: launches the kernels of `fused_kernels` with blocks and parts that fit the card.
+"""The engine on a GPU: launches the kernels of `kernels` with blocks and parts that fit the card.
 
-The same as `unfused`, whose docstrings say what each computes.
+The same as `reference`, whose docstrings say what each computes.
 """
 
 # pyright: reportMissingImports=false, reportIndexIssue=false, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
@@ -34,7 +34,7 @@ def _held(known: Asking | Nearness | Weighing, device: torch.device) -> Tensor:
 
 
 def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
-    """As `unfused.asked`."""
+    """As `reference.asked`."""
     halves = torch.empty(len(z), width, dtype=torch.float16, device=z.device)
     unit, numbers = (
         torch.empty_like(snr, dtype=torch.float32),
@@ -50,7 +50,7 @@ def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> As
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
-    """As `unfused.screen`; not set where no query needs it."""
+    """As `reference.screen`; not set where no query needs it."""
     batch, count = len(snr), len(atoms)
     out = torch.empty(batch, count // tile, dtype=torch.float32, device=snr.device)
     blocks = triton.cdiv(batch, SCREEN["rows"]) * triton.cdiv(count, SCREEN["columns"])
@@ -62,7 +62,7 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
 
 
 def certified(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Certified:
-    """As `unfused.certified`; a few thousand queries at most."""
+    """As `reference.certified`; a few thousand queries at most."""
     numbers = torch.empty(6, len(snr), dtype=torch.float64, device=snr.device)
     plan = torch.empty(4, dtype=torch.int64, device=snr.device)
     kernels.certified_kernel[(1,)](
@@ -74,7 +74,7 @@ def certified(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Near
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
-    """As `unfused.digits`."""
+    """As `reference.digits`."""
     held = torch.empty(places, len(z), width, dtype=torch.int8, device=z.device)
     numbers = torch.empty(5, len(z), dtype=torch.float64, device=z.device)
     kernels.digits_kernel[(len(z),)](
@@ -87,7 +87,7 @@ def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known:
 def weigh(
     queries: Digits, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, top: Tensor, places: int
 ) -> Weighed:
-    """As `unfused.weigh`."""
+    """As `reference.weigh`."""
     (query_places, batch, width), count = queries.digits.shape, len(atoms)
     across = triton.cdiv(count, WEIGH["columns"])
     left, right = _blocks(queries.digits.flatten(0, 1), "rows", WEIGH), _blocks(atoms, "columns", WEIGH)
@@ -101,7 +101,7 @@ def weigh(
 
 
 def product(digits: Tensor, columns: Tensor) -> Tensor:
-    """As `unfused.product`, n a multiple of 16; sums of whole numbers are the same in any order."""
+    """As `reference.product`, n a multiple of 16; sums of whole numbers are the same in any order."""
     (places, batch, count), width = digits.shape, len(columns)
     rows, steps = digits.flatten(0, 1), triton.cdiv(count, PRODUCT["depth"])
     blocks = triton.cdiv(len(rows), PRODUCT["rows"]) * triton.cdiv(width, PRODUCT["columns"])
@@ -119,7 +119,7 @@ def product(digits: Tensor, columns: Tensor) -> Tensor:
 def weighted(
     products: Tensor, sums: Tensor, queries: Digits, snr: Tensor, top: Tensor, mean: Tensor, known: Weighing
 ) -> tuple[Tensor, Tensor]:
-    """As `unfused.weighted`."""
+    """As `reference.weighted`."""
     batch, dim = len(snr), len(mean)
     found = torch.empty(batch, dim, dtype=torch.float64, device=snr.device)
     numbers = torch.empty(3, batch, dtype=torch.float64, device=snr.device)
@@ -131,7 +131,7 @@ def weighted(
 
 
 def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
-    """As `unfused.tiles`."""
+    """As `reference.tiles`."""
     batch, count = largest.shape
     numbers = torch.empty(3, batch, dtype=torch.float64, device=error.device)
     index = torch.empty(batch, most, dtype=torch.int32, device=error.device)
@@ -145,7 +145,7 @@ def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
 
 
 def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
-    """As `unfused.near`."""
+    """As `reference.near`."""
     (batch, dim), most = z.shape, tiles.index.shape[1]
     mean = torch.empty_like(z)
     numbers = torch.empty(6, batch, dtype=torch.float64, device=z.device)

@@ -1,4 +1,4 @@
-"""What the engine asks of a GPU, in plain torch: for processors without Triton, and what `fused` is measured against.
+"""What the engine asks of a GPU, in plain torch: for processors without Triton, and what `launch` is measured against.
 
 A log weight is `√γ⟨z′, y⟩ − ½γ‖y′‖² + log w`, up to a constant of the query, with `y′ = y − μ`, `z′ = z − √γ μ`.
 """

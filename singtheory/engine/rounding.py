@@ -1,7 +1,7 @@
 """Bounds on what an engine leaves out and rounds, as formulas of numbers that are known of a query; most are those of GPUs.
 
-Each is written once, with plain operators and with functions of `xp`: here they take tensors, and `fused` compiles the same lines into
-its kernels with Triton's language in the place of torch. `unfused` says what the numbers are.
+Each is written once, with plain operators and with functions of `xp`: here they take tensors, and `kernels` compiles the same lines into
+its kernels with Triton's language in the place of torch. `reference` says what the numbers are.
 """
 
 import math
@@ -178,7 +178,7 @@ def near_bound(
         norm: `‖z′‖`.
         root: `√γ`.
         snr: γ.
-        distance: of `unfused.Near`, as the three that follow; infinite where nothing is known.
+        distance: of `reference.Near`, as the three that follow; infinite where nothing is known.
         apart: there.
         shift: there.
         log_weight: there.
@@ -252,7 +252,7 @@ def digits_bound(
     """At least the error of a mean from exact products of digits; infinite where no weight may be left or a log weight is far off.
 
     Args:
-        total: of `unfused.Weighed`, as the two that follow.
+        total: of `reference.Weighed`, as the two that follow.
         square: there.
         lost: there.
         shift2: `‖mean − μ‖²`.

@@ -282,7 +282,7 @@ class Discrete(VariancePreserving):
             source: named in front of what is wrong with it.
 
         Raises:
-            InputError: when the config has no betas, and for a field that is no such thing (`scheduler_config.check_config`).
+            InputError: when the config has no betas, and for a field that is no such thing (`diffusers_config.check_config`).
         """
         with naming(source):
             checked = check_config(config)

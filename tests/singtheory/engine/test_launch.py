@@ -240,7 +240,7 @@ def test_one_query_and_more_than_a_block_of_them_are_answered(engine, batch, gam
 
 
 def test_padding_may_be_the_best_that_the_screen_finds(engine):
-    """As in `test_fused_engine`: nothing is read beyond the atoms, and nothing is certified."""
+    """As in `test_gpu`: nothing is read beyond the atoms, and nothing is certified."""
     z, snr = torch.zeros(2, engine.points.dim).double().to(DEVICE), torch.full((2,), 1e33).double().to(DEVICE)
     _, numbers, _ = engine._look(z, snr, 1e-9)
     assert bool(numbers[2].isinf().all())

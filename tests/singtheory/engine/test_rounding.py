@@ -1,4 +1,4 @@
-"""The bounds of `certificate` in cases that come close to them; `test_fused_engine` holds engines against ball arithmetic."""
+"""The bounds of `rounding` in cases that come close to them; `test_gpu` holds engines against ball arithmetic."""
 
 import math
 from inspect import signature
@@ -31,7 +31,7 @@ def number(value: float) -> torch.Tensor:
 
 
 def test_constants_stand_in_the_order_in_which_kernels_read_them():
-    """By their place: those of every formula as its last arguments, and the others where `fused` says."""
+    """By their place: those of every formula as its last arguments, and the others where `kernels` says."""
     asking = [*signature(screen_error).parameters][3:] + [*signature(series_remainder).parameters][2:]
     assert [*Asking._fields] == [*asking, "half_unit", "goal"]
     nearness = [*signature(near_bound).parameters][7:] + [*signature(query_digits).parameters][2:]
