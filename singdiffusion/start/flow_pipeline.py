@@ -137,6 +137,7 @@ class FlowHook:
     def prepare_latents(self, *args: Any, **kwargs: Any) -> Any:
         """The pipeline's own; the latents in what it returns are its own values in memory that may be written to."""
         self._follow()
+        self._sources.use()
         own = self._own["prepare_latents"]
         made = own(*args, **kwargs)
         latents = flow_layout.first_tensor(made)
@@ -159,6 +160,7 @@ class FlowHook:
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
         """The scheduler's own, its first result mended."""
+        self._sources.use()
         bound = inspect.signature(self._step).bind(*args, **kwargs).arguments
         if self._still:  # a second stage of the first step, which is done
             self._still -= 1
@@ -171,6 +173,8 @@ class FlowHook:
     def _first(self, bound: Any, step: Callable[[], Any]) -> Any:
         sample, output = bound["sample"], bound["model_output"]
         first = measured(self.scheduler)
+        if self._made is None and "prepare_latents" in self._own:  # of another pipeline with the same scheduler
+            self._sources.forget()
         self._made, self._timed = None, False
         if (
             bound.get("per_token_timesteps") is not None
@@ -194,11 +198,13 @@ class FlowHook:
         if self._asked.corrected and components is not None:
             centre = first.x_hat(sample, output) if mean is None else mean.expand_as(sample)
             self._corrections = Corrections.of(self.scheduler, first, components, centre)
+        if "prepare_latents" not in self._own:  # by which another pipeline's steps would be told apart
+            self._sources.forget()
         return _like(result, mended(plain, sample, output, first, mean, components))
 
     def _later(self, step: Callable[[], Any]) -> Any:
         """A step that is not the first, corrected where that is asked for."""
-        index = getattr(self.scheduler, "step_index", None)
+        self._made, index = None, getattr(self.scheduler, "step_index", None)
         result = step()
         if self._corrections is None or index is None:
             return result

@@ -90,6 +90,7 @@ class Sources:
                 f"{type(pipe).__name__}: has no encode_prompt, and this module depends on the prompt; use statistics"
             )
         self._calls: list[_Heard] = []
+        self._used = False
 
     def as_stepped(self, shape: tuple[int, ...]) -> bool:
         """Whether all that is given is of the shape, without the batch, in which latents are stepped."""
@@ -98,10 +99,16 @@ class Sources:
 
     def forget(self) -> None:
         """What was heard in an earlier call of the pipeline."""
-        self._calls = []
+        self._calls, self._used = [], False
+
+    def use(self) -> None:
+        """The prompts are all heard: what is heard next is of another call of the pipeline."""
+        self._used = True
 
     def heard(self, given: dict[str, Any], found: Any) -> None:
         """Of a call of `encode_prompt`: its arguments by name and what it returned."""
+        if self._used:
+            self.forget()
         states = tuple(found) if isinstance(found, tuple | list) else (found,)
         prompts, negative = (_texts(given.get(name)) for name in ("prompt", "negative_prompt"))
         self._calls.append(_Heard(prompts, negative, "negative_prompt" in given, states))
@@ -142,7 +149,8 @@ class Sources:
         """Condition with and without the prompt for each entry of the batch, and the weight of guidance."""
         if not self._calls:
             raise InputError(
-                f"{type(self.pipe).__name__}: steps before it encodes its prompt; call first_step yourself"
+                f"{type(self.pipe).__name__}: its scheduler steps before it encodes its prompt, or for another pipeline; "
+                "detach for that one, or call first_step yourself"
             )
         first, *later = self._calls
         guided = bool(getattr(self.pipe, "do_classifier_free_guidance", False))

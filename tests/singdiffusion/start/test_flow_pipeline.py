@@ -12,6 +12,7 @@ from diffusers import (
     FlowMatchHeunDiscreteScheduler,
     FlowMatchLCMScheduler,
     LTXEulerAncestralRFScheduler,
+    StableDiffusion3Pipeline,
     UniPCMultistepScheduler,
 )
 
@@ -121,6 +122,16 @@ def test_a_table_gives_the_mean_of_each_prompt(make):
     mean = torch.tensor([-1.0, -1.0, 1.0, 1.0]).view(4, 1, 1, 1).expand(4, *SHAPE)
     expected = (1 - sigma) * mean + sigma * x_1
     torch.testing.assert_close(found[0], packed(expected) if make is tiny_flow.flux else expected, rtol=1e-4, atol=1e-4)
+
+
+def test_another_pipeline_with_the_same_scheduler_has_no_stale_prompt():
+    pipe = tiny_flow.sd3()
+    other = StableDiffusion3Pipeline.from_pipe(pipe)
+    with SingDiffusion(table()).attached(pipe):
+        states(pipe, "black")
+        with pytest.raises(InputError, match="for another pipeline"):
+            states(other, "white")
+        states(pipe, "white")
 
 
 def test_guidance_acts_on_the_mean_by_its_rule():

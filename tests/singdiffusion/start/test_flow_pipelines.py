@@ -11,7 +11,8 @@ import torch
 from diffusers import StableDiffusion3ModularPipeline
 from peft import LoraConfig
 
-from singdiffusion import SingDiffusion
+from singdiffusion import AverageTable, SingDiffusion
+from singdiffusion.start import flow_sources
 from singtheory.errors import InputError
 from tests.singdiffusion import flow_contract, flow_families
 from tests.strategies import examples
@@ -114,6 +115,35 @@ def test_a_guider_of_the_pipeline_is_in_the_mean():
 
 def test_several_pictures_of_a_prompt():
     assert flow_contract.contract("FluxPipeline", num_images_per_prompt=3).verdict == "right"
+
+
+@pytest.fixture
+def conditions(monkeypatch):
+    """With which condition an average image was asked for."""
+    found, own = [], flow_sources.guided_average
+
+    def listening(module, cond, *rest):
+        found.append(cond)
+        return own(module, cond, *rest)
+
+    monkeypatch.setattr(flow_sources, "guided_average", listening)
+    return found
+
+
+def test_each_call_has_its_own_prompt_where_a_pipeline_checks_no_inputs(conditions):
+    """As Z-Image, also after a call that was interrupted before its first step."""
+    pipe = flow_families.build("ZImagePipeline")
+    images = {name: torch.randn(3, 4, 16, 32) for name in ("grey", "a cat", "a dog")}
+    module = AverageTable.from_images(images, scaling_factor=pipe.vae.config.scaling_factor, shift_factor=pipe.vae.config.shift_factor)  # fmt: skip
+    with SingDiffusion(module, mean="module").attached(pipe):
+        for prompt in ("a cat", "a dog"):
+            flow_families.run(pipe, prompt=prompt)
+        own, pipe.transformer.forward = pipe.transformer.forward, None
+        with pytest.raises(TypeError):
+            flow_families.run(pipe, prompt="a dog")
+        pipe.transformer.forward = own
+        flow_families.run(pipe, prompt="a cat")
+    assert conditions == [["a cat"], ["a dog"], ["a cat"]]
 
 
 def test_a_lora_that_is_loaded(monkeypatch):
