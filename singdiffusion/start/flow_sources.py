@@ -157,13 +157,24 @@ class Sources:
         weight = max(1.0, float(self.pipe.guidance_scale)) if guided else 1.0
         if kind == "embeddings":
             cond = first.states[0]
-            uncond = first.states[1] if first.takes_negative and len(first.states) > 1 else None
+            uncond = next((other for other in first.states[1:] if _alike(other, cond)), None)
+            uncond = uncond if first.takes_negative else None
             uncond = later[0].states[0] if uncond is None and later else uncond
             return _repeated(cond, batch), None if uncond is None else _repeated(uncond, batch), weight
         if first.prompts is None:
             raise InputError("prompt_embeds: this average image knows prompts alone; give prompt=")
         uncond = first.negative or (later[0].prompts if later else None) or [""]
         return _repeated(first.prompts, batch), _repeated(uncond, batch), weight
+
+
+def _alike(other: Any, cond: Tensor) -> bool:
+    """Whether these are embeddings as the prompt's, and no mask of attention."""
+    return (
+        isinstance(other, Tensor)
+        and other.is_floating_point()
+        and other.shape[2:] == cond.shape[2:]
+        and other.ndim == cond.ndim
+    )
 
 
 def _repeated(values: Any, batch: int) -> Any:

@@ -13,6 +13,7 @@ from peft import LoraConfig
 
 from singdiffusion import AverageTable, SingDiffusion
 from singdiffusion.start import flow_sources
+from singdiffusion.start.guidance import plain
 from singtheory.errors import InputError
 from tests.singdiffusion import flow_contract, flow_families
 from tests.strategies import examples
@@ -144,6 +145,19 @@ def test_each_call_has_its_own_prompt_where_a_pipeline_checks_no_inputs(conditio
         pipe.transformer.forward = own
         flow_families.run(pipe, prompt="a cat")
     assert conditions == [["a cat"], ["a dog"], ["a cat"]]
+
+
+@pytest.mark.parametrize("name", ["Lumina2Pipeline", "LTXPipeline", "StableDiffusion3Pipeline"])
+def test_the_negative_embedding_is_no_mask(name):
+    pipe = flow_families.build(name)
+    sources = flow_sources.Sources(flow_sources.Asked(None, None, plain), pipe)
+    pipe._guidance_scale = 4.0
+    more = {"prompt_2": None, "prompt_3": None} if name.startswith("Stable") else {}
+    given = {"prompt": "a cat", "negative_prompt": "a dog"} | more
+    sources.heard(given, pipe.encode_prompt(**given))
+    cond, uncond, _ = sources._condition("embeddings", 1)
+    assert uncond.shape == cond.shape
+    assert uncond.is_floating_point()
 
 
 def test_a_lora_that_is_loaded(monkeypatch):
