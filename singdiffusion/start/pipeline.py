@@ -72,10 +72,20 @@ class SingDiffusion:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, guidance: str = "normalised", start: str = "widest", **kwargs: Any
+        cls,
+        path: str | Path,
+        guidance: str = "normalised",
+        start: str = "widest",
+        *,
+        mean: str | None = None,
+        spread: Any = None,
+        corrected: bool = False,
+        force: bool = False,
+        **kwargs: Any,
     ) -> Self:
         """From a stored average image: a folder or hub id; `kwargs` as `load_average`."""
-        return cls(load_average(path, **kwargs), guidance, start)
+        module = load_average(path, **kwargs)
+        return cls(module, guidance, start, mean=mean, spread=spread, corrected=corrected, force=force)
 
     def attach(self, pipe: Any) -> None:
         """Let a pipeline start from the singular step. It is not changed if this raises.

@@ -365,6 +365,18 @@ def test_from_pretrained(tmp_path):
         SingDiffusion(module, guidance="normalized")
 
 
+def test_from_pretrained_passes_on_what_is_asked_of_flows(tmp_path):
+    table(rank=2).save_pretrained(tmp_path / "table")
+    basis = torch.zeros(1, *tiny.LATENTS)
+    basis[0, 0, 0, 0] = 1
+    spread = (basis, torch.ones(1))
+    found = SingDiffusion.from_pretrained(tmp_path / "table", mean="network", spread=spread, corrected=True, force=True)
+    assert found.force
+    assert found._flow.corrected
+    assert found._flow.module is None
+    assert found._flow.spread is spread
+
+
 def test_start_is_chosen_by_name():
     wide, narrow, noise = table(rank=2), table(), torch.randn(1, *tiny.LATENTS)
     for start, module, spread in [("mean", wide, False), ("matched", wide, True), ("widest", wide, True)]:
