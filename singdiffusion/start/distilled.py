@@ -7,9 +7,10 @@ from typing import Any
 from singtheory.errors import InputError
 
 _NAMES = re.compile(
-    r"schnell|turbo|lightning|lcm|hyper|distill|dmd|flash|klein|piflow|flow.?map|sprint|tcd|pcm|few.?step",
-    re.IGNORECASE,
+    r"(?:(?<![a-z])|(?=[A-Z]))(?i:schnell|turbo|lightning|lcm|hyper(?:sd|flux)?|distill(?:ed|ation)?|dmd|flash|klein|pi-?flow|flow.?map|sprint"
+    r"|tcd|pcm|few.?steps?)(?![a-z]{3})"
 )
+"""Words in the names of such models: begun after another letter by a capital, as in `SDXLTurbo`; two letters may follow, as in `TurboV2`."""
 LEARNED = re.compile(r"LCM|FlowMap|Piflow|SCM|DMD|TCD")
 """In the names of schedulers of such models."""
 
@@ -33,7 +34,7 @@ def _reasons(pipe: Any) -> Iterator[str]:
     network = getattr(network, "_orig_mod", network)  # of a compiled one
     for part in (pipe, network):
         name = str(getattr(getattr(part, "config", None), "_name_or_path", "") or "")
-        found = _NAMES.search(name.rstrip("/").rsplit("/", 1)[-1])
+        found = _NAMES.search(name)  # in all of a path: a hub's cache ends with a hash
         if found:
             yield f"is named {found.group()!r}"
     if (

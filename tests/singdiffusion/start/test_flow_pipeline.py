@@ -280,6 +280,30 @@ def test_distilled_models_by_force(make):
 
 
 @pytest.mark.parametrize(
+    ("name", "distilled"),
+    [
+        ("/cache/models--stabilityai--stable-diffusion-3.5-large-turbo/snapshots/0a1b", True),
+        ("D:\\models\\sd3-turbo\\x", True),
+        ("ByteDance/Hyper-SD", True),
+        ("lodestones/some_LCM", True),
+        ("me/Z-Image-TurboV2", True),
+        ("me/HyperFlux", True),
+        ("me/SDXLTurbo", True),
+        ("me/hyperrealistic-sd3", False),
+        ("me/flashlight", False),
+        ("/home/dmdavis/sd3", False),
+    ],
+)
+def test_a_distilled_model_is_found_by_a_whole_word_of_its_path(name, distilled):
+    pipe, sing = named(tiny_flow.sd3(), name), SingDiffusion(spread=spread())
+    if not distilled:
+        with sing.attached(pipe):
+            return
+    with pytest.raises(InputError, match="force=True"):
+        sing.attach(pipe)
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({}, "mean network without a spread"),
