@@ -12,6 +12,7 @@ from singdiffusion.base import Space, a_tensor_of
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.guidance import Rule, guided_average
 from singtheory.errors import InputError, unknown_name
+from singtheory.start import Components
 
 Spread = tuple[Tensor, Tensor]
 """`(basis, std)`: directions (k, ...) and deviations (k,) or (batch, k)."""
@@ -38,8 +39,9 @@ def asked(module: AverageImage | None, rule: Rule, start: str, mean: str | None,
     """What `SingDiffusion` is to do with flows, by its arguments.
 
     Raises:
-        InputError: for an unknown mean, one of a module that is not there, and the network's without a spread.
+        InputError: for an unknown mean, one of a module that is not there, and the network's without a spread; for a spread that is none.
     """
+    _check_spread(spread)
     if mean not in (None, "module", "network"):
         raise unknown_name("mean", mean, ["module", "network"])
     if mean == "module" and module is None:
@@ -207,6 +209,26 @@ def _spread_laid_out(layout: Layout, spread: Any) -> Spread:
     found = layout.of_pictures(basis.shape[1], *basis.shape[-2:])
     root = found.frames**0.5 if found.frames is not None and basis.ndim == 4 else 1.0
     return _laid_out(layout, basis) / root, std * root
+
+
+def _check_spread(spread: Any) -> None:
+    """Raise `InputError` for what is neither None nor a module nor `(basis, std)` as it should be."""
+    if spread is None or hasattr(spread, "condition_for"):
+        return
+    parts = tuple(spread) if isinstance(spread, tuple | list) else ()
+    if len(parts) != 2 or not all(isinstance(part, Tensor) and part.is_floating_point() for part in parts):
+        raise InputError(
+            "spread: need (basis, std), orthonormal directions and deviations along them, both tensors of floats, or a module"
+        )
+    basis, std = parts
+    if basis.ndim < 2 or std.ndim not in (1, 2):
+        raise InputError(
+            f"spread with basis {tuple(basis.shape)} and std {tuple(std.shape)}: need (k, ...) and (k,) or (batch, k)"
+        )
+    for name, values in (("basis", basis), ("std", std)):
+        if not bool(torch.isfinite(values).all()):
+            raise InputError(f"{name} of the spread: holds NaN or infinity; make it again")
+    Components(basis, std)
 
 
 def _texts(prompt: str | Sequence[str] | None) -> list[str] | None:

@@ -310,10 +310,19 @@ def test_a_distilled_model_is_found_by_a_whole_word_of_its_path(name, distilled)
         ({"mean": "network"}, "mean network without a spread"),
         ({"mean": "module"}, "no module is given"),
         ({"mean": "average"}, "mean"),
+        ({"spread": (2 * spread()[0], spread()[1])}, "orthonormal"),
+        ({"spread": (spread()[0], -spread()[1])}, "not negative"),
+        ({"spread": (spread()[0] * math.nan, spread()[1])}, "basis of the spread: holds NaN"),
+        ({"spread": (spread()[0], spread()[1] * math.inf)}, "std of the spread: holds NaN"),
+        ({"spread": (spread()[0], 5.0)}, "need \\(basis, std\\)"),
+        ({"spread": (spread()[0], torch.tensor(5.0))}, "std \\(\\)"),
+        ({"spread": tuple(part.numpy() for part in spread())}, "tensors of floats"),
+        ({"spread": {}}, "need \\(basis, std\\)"),
+        ({"spread": spread() * 2}, "need \\(basis, std\\)"),
         ({"module": AverageStatistics.from_images(torch.randn(9, *SHAPE), rank=0), "corrected": True}, "corrected without a spread"),
     ],
 )  # fmt: skip
-def test_settings_that_change_nothing_are_refused(given, message):
+def test_settings_that_change_nothing_or_fit_nothing_are_refused(given, message):
     with pytest.raises(InputError, match=message):
         SingDiffusion(**given)
 
@@ -323,7 +332,6 @@ def test_settings_that_change_nothing_are_refused(given, message):
     [
         (spread((16, 8, 8)), "16 channels: the pipeline's latents are of shape \\(4, 8, 8\\)"),
         (spread((4, 4, 4)), "make it for that size"),
-        ((2 * spread()[0], spread()[1]), "orthonormal"),
     ],
 )
 def test_a_spread_that_does_not_fit_is_told_in_the_call_and_detached(wrong, message):
