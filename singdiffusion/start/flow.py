@@ -118,8 +118,13 @@ def first_step(
 
     Raises:
         InputError: for neither mean nor spread; for a spread that is not orthonormal or does not fit; for NaN and infinities; for a scheduler that
-            is not of flow matching, has begun, starts elsewhere than at σ = 1, or steps in two stages, for which use `SingDiffusion`.
+            is not of flow matching, has begun, starts elsewhere than at σ = 1, or steps in two stages, for which use `SingDiffusion`;
+            and for one to which `SingDiffusion` is attached already.
     """
+    if "step" in vars(scheduler):
+        raise InputError(
+            f"{type(scheduler).__name__}: a singular step is attached to it, and mends its first step; detach it first"
+        )
     found = measured(scheduler)
     if found.stages > 1:
         raise InputError(

@@ -39,7 +39,8 @@ def asked(module: AverageImage | None, rule: Rule, start: str, mean: str | None,
     """What `SingDiffusion` is to do with flows, by its arguments.
 
     Raises:
-        InputError: for an unknown mean, one of a module that is not there, and the network's without a spread; for a spread that is none.
+        InputError: for an unknown mean, one of a module that is not there, and the network's without a spread; for a spread that is none, and for
+            a matched start without one.
     """
     _check_spread(spread)
     if mean not in (None, "module", "network"):
@@ -48,6 +49,8 @@ def asked(module: AverageImage | None, rule: Rule, start: str, mean: str | None,
         raise InputError("mean module: no module is given; give one, or mean='network' with a spread")
     source = module if spread is None and start != "mean" else spread
     wide = source is not None and (isinstance(source, tuple | list) or getattr(source, "rank", 1) != 0)
+    if start == "matched" and not wide:
+        raise InputError("start matched: there is no spread; use the start mean, or give a spread or a module with one")
     known = module is not None and (getattr(module, "conditional", True) or not wide)
     by_module = mean == "module" or (mean is None and known)
     if not by_module and not wide:

@@ -17,6 +17,7 @@ from diffusers import (
 )
 
 from singdiffusion import AverageStatistics, AverageTable, SingDiffusion
+from singdiffusion.start.flow import first_step
 from singdiffusion.start.flow_layout import Layout
 from singtheory import InputError
 from tests.singdiffusion import tiny, tiny_flow
@@ -310,6 +311,7 @@ def test_a_distilled_model_is_found_by_a_whole_word_of_its_path(name, distilled)
         ({"mean": "network"}, "mean network without a spread"),
         ({"mean": "module"}, "no module is given"),
         ({"mean": "average"}, "mean"),
+        ({"module": AverageStatistics.from_images(torch.randn(9, *SHAPE), rank=0), "start": "matched"}, "no spread"),
         ({"spread": (2 * spread()[0], spread()[1])}, "orthonormal"),
         ({"spread": (spread()[0], -spread()[1])}, "not negative"),
         ({"spread": (spread()[0] * math.nan, spread()[1])}, "basis of the spread: holds NaN"),
@@ -340,6 +342,15 @@ def test_a_spread_that_does_not_fit_is_told_in_the_call_and_detached(wrong, mess
         states(pipe)
     assert "prepare_latents" not in vars(pipe)
     assert "step" not in vars(pipe.scheduler)
+
+
+def test_a_first_step_is_not_mended_twice():
+    pipe, x_1 = tiny_flow.sd3(), torch.randn(1, *SHAPE)
+    with SingDiffusion(spread=spread()).attached(pipe):
+        pipe.scheduler.set_timesteps(4)
+        with pytest.raises(InputError, match="detach it first"):
+            first_step(x_1, x_1, pipe.scheduler, spread=spread())
+    first_step(x_1, x_1, pipe.scheduler, spread=spread())
 
 
 def test_nan_from_the_network_at_the_first_step():
