@@ -298,9 +298,12 @@ class FlowHook:
         if now is self.scheduler:
             return
         self._check(now)
+        exchanged = self.scheduler is not None
         self._leave()
         self.scheduler, self._step, self._set_timesteps = now, now.step, now.set_timesteps
         now.step, now.set_timesteps = _Method(now, "step", self.step), _Method(now, "set_timesteps", self.set_timesteps)
+        if exchanged:  # its timesteps may have been set before it was seen
+            self._timed = bool(getattr(now, "num_inference_steps", None)) and now.step_index is None
 
     def _leave(self) -> None:
         for name in HOOKED if self.scheduler is not None else ():

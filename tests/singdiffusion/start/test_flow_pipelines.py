@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 import torch
-from diffusers import StableDiffusion3ModularPipeline
+from diffusers import DPMSolverMultistepScheduler, StableDiffusion3ModularPipeline
 from peft import LoraConfig
 
 from singdiffusion import AverageTable, SingDiffusion
@@ -158,6 +158,19 @@ def test_the_negative_embedding_is_no_mask(name):
     cond, uncond, _ = sources._condition("embeddings", 1)
     assert uncond.shape == cond.shape
     assert uncond.is_floating_point()
+
+
+def test_a_scheduler_exchanged_for_one_that_starts_below_one_is_mended_in_its_first_call(caplog):
+    """Wan sets its timesteps before it makes its latents, by which the exchange is seen."""
+    pipe = flow_families.build("WanPipeline")
+    channels = pipe.vae.config.z_dim
+    basis = torch.full((1, channels, flow_families.SIDE // 8, flow_families.WIDE // 8), 1.0)
+    with SingDiffusion(spread=(basis / basis.norm(), torch.tensor([50.0]))).attached(pipe):
+        pipe.scheduler = DPMSolverMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", num_train_timesteps=20)  # fmt: skip
+        for _ in range(2):
+            caplog.clear()
+            flow_families.run(pipe)
+            assert "its start is mended" in caplog.text
 
 
 def test_a_lora_that_is_loaded(monkeypatch):
