@@ -92,7 +92,7 @@ def diagnose_flow(checkpoint: Checkpoint, steps: int, reading: Reading | None = 
         InputError: for schedulers whose first step is not that of a flow, and for steps that they do not take.
     """
     scheduler = checkpoint.scheduler()
-    live, mu = _timed(scheduler, steps)
+    live, mu = timed(scheduler, steps)
     try:
         first = measured(live)
     except InputError as error:
@@ -121,17 +121,17 @@ def _options(
     yield _option("first step matched", steps, shift, kept(live, lam, matched=True))
     with contextlib.suppress(InputError):  # a sampler that draws noise cannot be corrected
         yield _option("all but the last corrected", steps, shift, kept(live, lam, matched=True, corrected=True))
-    yield _option("twice the steps", 2 * steps, shift, kept(_timed(checkpoint.scheduler(), 2 * steps)[0], lam))
+    yield _option("twice the steps", 2 * steps, shift, kept(timed(checkpoint.scheduler(), 2 * steps)[0], lam))
     if name is not None and shift is not None:
         shifted = checkpoint.scheduler(**{name: 2 * shift})
-        yield _option("twice the shift", steps, 2 * shift, kept(_timed(shifted, steps)[0], lam))
+        yield _option("twice the shift", steps, 2 * shift, kept(timed(shifted, steps)[0], lam))
 
 
 def _option(name: str, steps: int, shift: float | None, found: Kept) -> FlowOption:
     return FlowOption(name, steps, shift, tuple(found.first.tolist()), tuple(found.end.tolist()))
 
 
-def _timed(scheduler: Scheduler, steps: int) -> tuple[Scheduler, float | None]:
+def timed(scheduler: Scheduler, steps: int) -> tuple[Scheduler, float | None]:
     """The scheduler after `set_timesteps`, and the mu that its shift by tokens took."""
     mu = _mu(scheduler.config) if scheduler.config.get("use_dynamic_shifting") else None
     try:

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from singdiffusion.base import Checkpoint, Scheduler, is_discrete, matches_flow, reads, scheduler_class
 from singdiffusion.evaluation.data_statistics import Reading
-from singdiffusion.response import mended_kept, respond
+from singdiffusion.evaluation.diagnose_flow import timed
+from singdiffusion.response import kept, mended_kept, respond
 from singtheory.errors import InputError
 from singtheory.response import check_eigenvalues
 
@@ -208,16 +209,16 @@ def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], re
     parts = [directions.along(part) for part in (found.kept, found.start, found.start * found.solver)]
     total = float(directions.eigenvalues.sum())
     arrivals = [
-        Arrival(name, float(spread.sum()) / total, kept, start, upto / start, kept / upto)
-        for (name, spread), kept, start, upto in zip(directions.spreads.items(), *parts, strict=True)
+        Arrival(name, float(spread.sum()) / total, share, start, upto / start, share / upto)
+        for (name, spread), share, start, upto in zip(directions.spreads.items(), *parts, strict=True)
     ]
     remedies = []
     for change in _changes(checkpoint, scheduler, steps, dict(settings)):
         try:
-            kept = directions.along(change.kept(directions))
+            brings = directions.along(change.kept(directions))
         except InputError:  # what cannot be run here is no remedy
             continue
-        remedies.append(Remedy(change.name, change.calls, tuple(kept), change.code))
+        remedies.append(Remedy(change.name, change.calls, tuple(brings), change.code))
     return Expected(tuple(arrivals), _calls(scheduler, steps), tuple(remedies))
 
 
@@ -271,10 +272,14 @@ def _starts(now: Scheduler, steps: int, flow: bool) -> Iterator[_Change]:
             code[-1] = 'SingDiffusion(module, mean="network", corrected=True).attach(pipe)'
         name = f"{'steps corrected' if corrected else 'first step matched' if flow else 'matched start'}, rank {rank}"
 
-        def kept(directions: _Directions, rank: int = rank, corrected: bool = corrected) -> Tensor:
-            return mended_kept(now, directions.nodes, steps, directions.largest(rank), corrected=corrected)
+        def brings(directions: _Directions, rank: int = rank, corrected: bool = corrected) -> Tensor:
+            matched = directions.largest(rank)
+            if not flow:
+                return mended_kept(now, directions.nodes, steps, matched)
+            live = timed(copy.deepcopy(now), steps)[0]
+            return kept(live, directions.nodes, matched=matched, corrected=corrected).end
 
-        yield _Change(name, calls, code, kept)
+        yield _Change(name, calls, code, brings)
 
 
 def _as_flow(now: Scheduler) -> dict[str, Any]:
@@ -302,10 +307,10 @@ def _made(
         f"pipe.scheduler = {told}.from_config(pipe.scheduler.config{words})",
     ]
 
-    def kept(directions: _Directions) -> Tensor:
+    def brings(directions: _Directions) -> Tensor:
         return respond(other.scheduler(**settings, **changed), directions.nodes, steps).kept
 
-    return _Change(name, steps, code, kept)
+    return _Change(name, steps, code, brings)
 
 
 def _run(name: str, scheduler: Scheduler, steps: int, code: list[str]) -> _Change:

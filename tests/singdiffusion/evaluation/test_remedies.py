@@ -13,7 +13,7 @@ from singdiffusion.evaluation.data_statistics import read
 from singdiffusion.evaluation.diagnosis import diagnose
 from singdiffusion.evaluation.findings import verdict
 from singdiffusion.evaluation.remedies import ENOUGH, expected
-from singdiffusion.response.response import mended_kept, respond
+from singdiffusion.response import kept, mended_kept, respond
 from singtheory import Atoms, RectifiedFlow
 from singtheory.data.sources import Data
 from singtheory.response import spread_kept
@@ -65,14 +65,31 @@ def test_matched_and_corrected_steps_of_a_flow_are_the_law(corrected, count):
         law = spread_kept(
             RectifiedFlow(), scheduler.sigmas.double(), LAM, start="matched", matched=count, corrected=corrected
         )
-    kept = mended_kept(scheduler, LAM, 10, matched, corrected=corrected)
-    torch.testing.assert_close(kept, law, rtol=1e-5, atol=0)
+    brought = kept(scheduler, torch.tensor(LAM), matched=matched, corrected=corrected).end
+    torch.testing.assert_close(brought, law, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(
+    "kind", ["UniPCMultistepScheduler", "DPMSolverMultistepScheduler", "FlowMatchHeunDiscreteScheduler"]
+)
+def test_remedies_of_a_flow_are_those_of_its_own_table(kind):
+    """Both run the scheduler with the first step that an attached module mends."""
+    shift = {"shift": 3.0} if "Heun" in kind else {"flow_shift": 3.0}
+    config = {"_class_name": kind, "use_flow_sigmas": True, "prediction_type": "flow_prediction"} | shift
+    data = read(points())
+    told = diagnose(Checkpoint("config", config, None), 6, reading=data)
+    assert told.flows is not None and told.expected is not None
+    shown = {option.name: option.end[0] for option in told.flows.options}
+    brought = {remedy.name: remedy.kept[0] for remedy in told.expected.remedies}
+    assert brought["first step matched, rank 8"] == pytest.approx(shown["first step matched"], rel=1e-6)
+    assert brought["steps corrected, rank 8"] == pytest.approx(shown["all but the last corrected"], rel=1e-6)
+    assert brought["12 steps"] == pytest.approx(shown["twice the steps"], rel=1e-4)
 
 
 def test_a_matched_start_mends_the_start_alone():
     response = respond(live(DDIM), LAM, 10)
-    kept = mended_kept(live(DDIM), LAM, 10, torch.ones(4, dtype=torch.bool))
-    torch.testing.assert_close(kept, response.kept / response.start, rtol=1e-9, atol=0)
+    brought = mended_kept(live(DDIM), LAM, 10, torch.ones(4, dtype=torch.bool))
+    torch.testing.assert_close(brought, response.kept / response.start, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize(
