@@ -12,9 +12,6 @@ from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.start import Components
 
-_MOST_NOISES = 64
-"""Steps that draw noise whose noises are followed one by one."""
-
 
 class Kept(NamedTuple):
     """Standard deviations over the data's, along each eigenvalue; shape (k,), float64.
@@ -45,10 +42,8 @@ def kept(scheduler: Scheduler, eigenvalues: Tensor, *, matched: bool | Tensor = 
         raise InputError(f"{type(scheduler).__name__}: starts at sigma {first.sigma:.4g}; give sigmas that start at 1")
     lam = eigenvalues.double()
     where = torch.as_tensor(matched).expand(len(lam))
-    draws = _run(scheduler, first, lam, torch.ones(len(lam), 1 + _MOST_NOISES, dtype=torch.float64), where, corrected)[
-        1
-    ]
-    sources = 1 + min(draws, _MOST_NOISES)
+    draws = _run(scheduler, first, lam[:1], torch.ones(1, 1, dtype=torch.float64), where.any()[None], corrected)[1]
+    sources = 1 + draws
     amounts = torch.eye(sources, dtype=torch.float64).repeat_interleave(len(lam), dim=0)
     states, _ = _run(scheduler, first, lam.repeat(sources), amounts, where.repeat(sources), corrected)
     stds = states.view(-1, sources, len(lam)).square().sum(dim=1).sqrt()
