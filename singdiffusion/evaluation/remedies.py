@@ -36,10 +36,15 @@ _EDM_SOLVERS = {"DPM++": "EDMDPMSolverMultistepScheduler"}
 """By the family of networks: those that are told a noise level instead of a step of training have their own."""
 ENOUGH, _GAIN = 0.9, 0.01
 """From this share of the spread on nothing is to mend; and what a remedy must bring to be named."""
-_MODULE = [
-    "from singdiffusion import AverageTable, SingDiffusion",
-    'module = AverageTable.from_images({{"": latents}}, rank={rank}, scaling_factor=pipe.vae.config.scaling_factor)',
-]
+
+
+def table_code(rank: int) -> list[str]:
+    """The lines that make a table of `latents` in the space of the pipeline's VAE; many have no shift."""
+    return [
+        "from singdiffusion import AverageTable, SingDiffusion",
+        f'module = AverageTable.from_images({{"": latents}}, rank={rank}, scaling_factor=pipe.vae.config.scaling_factor, '
+        'shift_factor=pipe.vae.config.get("shift_factor") or 0)',
+    ]
 
 
 @dataclass(frozen=True)
@@ -267,7 +272,7 @@ def _starts(now: Scheduler, steps: int, flow: bool) -> Iterator[_Change]:
         attach = 'SingDiffusion(module, mean="network").attach(pipe)'
         mends.append((_MATCHED, True))
     for rank, corrected in mends:
-        code = [_MODULE[0], _MODULE[1].format(rank=rank), attach]
+        code = [*table_code(rank), attach]
         if corrected:
             code[-1] = 'SingDiffusion(module, mean="network", corrected=True).attach(pipe)'
         name = f"{'steps corrected' if corrected else 'first step matched' if flow else 'matched start'}, rank {rank}"

@@ -1,6 +1,7 @@
 """What diagnose expects to arrive, beside the law of the steps, and remedies that bring what they say."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from singtheory import Atoms, RectifiedFlow
 from singtheory.data.sources import Data
 from singtheory.response import spread_kept
 from singtheory.schedule.schedules import STABLE_DIFFUSION
+from tests.singdiffusion import tiny_flow
 
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
 DDIM = {"_class_name": "DDIMScheduler", "clip_sample": False} | STABLE_DIFFUSION
@@ -117,6 +119,18 @@ def test_every_remedy_brings_what_its_code_brings(config):
     names = [remedy.name for remedy in told.remedies]
     assert "20 steps" in names
     assert ("steps corrected, rank 8" in names) == (config is FLOW)
+
+
+@pytest.mark.parametrize("shift", [None, 0.06])
+def test_modules_that_are_advised_fit_a_vae_with_and_without_a_shift(shift):
+    latents = torch.randn(20, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    advised = [remedy.code for remedy in found(FLOW).remedies if "attach" in remedy.code[-1]]
+    assert len(advised) == 3
+    for code in advised:
+        names: dict[str, Any] = {"pipe": tiny_flow.sd3(), "latents": latents}
+        names["pipe"].vae.register_to_config(shift_factor=shift)
+        exec("\n".join(code), names)
+        assert names["module"].space.shift_factor == (shift or 0)
 
 
 def test_the_verdict_names_the_start_and_what_mends_it():
