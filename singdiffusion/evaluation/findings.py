@@ -20,7 +20,8 @@ _ATTACH = ["from singdiffusion import SingDiffusion", "SingDiffusion.from_pretra
 def verdict(diagnosis: Diagnosis) -> list[Finding]:
     """What to tell the person who asked, the gravest first."""
     if diagnosis.flows is not None:
-        return [*flow_findings(diagnosis, diagnosis.flows), *_arrives(diagnosis), *_vae(diagnosis)]
+        arrives = () if diagnosis.flows.learned else _arrives(diagnosis)
+        return [*flow_findings(diagnosis, diagnosis.flows), *arrives, *_vae(diagnosis)]
     return [finding for look in _LOOKS for finding in look(diagnosis)]
 
 

@@ -168,6 +168,14 @@ def test_a_diagnosis_of_a_flow_says_what_its_steps_lose():
     assert diagnosis.to_json()["expected"]["remedies"][0]["name"] == "8 steps"
 
 
+def test_distilled_models_get_no_advice_from_data_either():
+    diagnosis = diagnose(
+        Checkpoint("config", {"_class_name": "FlowMatchLCMScheduler"}, None), 4, reading=read(points())
+    )
+    assert "learned their steps" in verdict(diagnosis)[-1].sentence
+    assert not any(finding.code for finding in verdict(diagnosis))
+
+
 def test_without_data_a_flow_is_asked_for_them():
     diagnosis = diagnose(Checkpoint("config", FLOW, None), 4)
     assert diagnosis.expected is None
