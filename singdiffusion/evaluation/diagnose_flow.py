@@ -118,7 +118,8 @@ def _options(
     checkpoint: Checkpoint, live: Scheduler, steps: int, lam: Tensor, name: str | None, shift: float | None
 ) -> Iterator[FlowOption]:
     yield _option("as it is", steps, shift, kept(live, lam))
-    yield _option("first step matched", steps, shift, kept(live, lam, matched=True))
+    with contextlib.suppress(InputError):  # a start below σ = 1 has another first step
+        yield _option("first step matched", steps, shift, kept(live, lam, matched=True))
     with contextlib.suppress(InputError):  # a sampler that draws noise cannot be corrected
         yield _option("all but the last corrected", steps, shift, kept(live, lam, matched=True, corrected=True))
     yield _option("twice the steps", 2 * steps, shift, kept(timed(checkpoint.scheduler(), 2 * steps)[0], lam))

@@ -35,13 +35,13 @@ def kept(scheduler: Scheduler, eigenvalues: Tensor, *, matched: bool | Tensor = 
         corrected: whether later steps are, too.
 
     Raises:
-        InputError: as `flow.measured`; for a start below σ = 1, and for corrections of a sampler that draws noise.
+        InputError: as `flow.measured`; for a first step to mend that starts below σ = 1, and for corrections of a sampler that draws noise.
     """
     first = measured(scheduler)
-    if first.alpha > START_GAP:
-        raise InputError(f"{type(scheduler).__name__}: starts at sigma {first.sigma:.4g}; give sigmas that start at 1")
     lam = eigenvalues.double()
     where = torch.as_tensor(matched).expand(len(lam))
+    if bool(where.any()) and first.alpha > START_GAP:
+        raise InputError(f"{type(scheduler).__name__}: starts at sigma {first.sigma:.4g}; give sigmas that start at 1")
     draws = _run(scheduler, first, lam[:1], torch.ones(1, 1, dtype=torch.float64), where.any()[None], corrected)[1]
     sources = 1 + draws
     amounts = torch.eye(sources, dtype=torch.float64).repeat_interleave(len(lam), dim=0)
