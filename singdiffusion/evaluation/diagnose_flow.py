@@ -134,12 +134,17 @@ def _option(name: str, steps: int, shift: float | None, found: Kept) -> FlowOpti
 
 def timed(scheduler: Scheduler, steps: int) -> tuple[Scheduler, float | None]:
     """The scheduler after `set_timesteps`, and the mu that its shift by tokens took."""
-    mu = _mu(scheduler.config) if scheduler.config.get("use_dynamic_shifting") else None
+    options = by_tokens(scheduler)
     try:
-        scheduler.set_timesteps(steps, **({} if mu is None else {"mu": mu}))
+        scheduler.set_timesteps(steps, **options)
     except Exception as error:  # schedulers raise what they like for numbers that they do not take
         raise InputError(f"steps {steps}: {type(scheduler).__name__} refuses ({first_sentence(error)})") from None
-    return scheduler, mu
+    return scheduler, options.get("mu")
+
+
+def by_tokens(scheduler: Scheduler, told: Any = None) -> dict[str, float]:
+    """The mu that `set_timesteps` needs of a scheduler that shifts by the number of tokens, from another configuration if told; empty for others."""
+    return {"mu": _mu(told or scheduler.config)} if scheduler.config.get("use_dynamic_shifting") else {}
 
 
 def _mu(config: Any) -> float:

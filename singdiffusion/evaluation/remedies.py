@@ -19,7 +19,7 @@ from torch import Tensor
 
 from singdiffusion.base import Checkpoint, Scheduler, is_discrete, matches_flow, reads, scheduler_class
 from singdiffusion.evaluation.data_statistics import Reading
-from singdiffusion.evaluation.diagnose_flow import timed
+from singdiffusion.evaluation.diagnose_flow import by_tokens, timed
 from singdiffusion.response import kept, mended_kept, respond
 from singtheory.errors import InputError
 from singtheory.response import check_eigenvalues
@@ -208,7 +208,7 @@ def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], re
         return Expected(refusal="the data do not vary, so there is no spread to keep; give different ones")
     scheduler, directions = checkpoint.scheduler(**settings), _Directions.of(reading)
     try:
-        found = respond(scheduler, directions.nodes, steps)
+        found = respond(scheduler, directions.nodes, steps, **by_tokens(scheduler))
     except InputError as error:  # clipping, thresholds, infinities: what is refused is told with its reason
         return Expected(refusal=str(error))
     parts = [directions.along(part) for part in (found.kept, found.start, found.start * found.solver)]
@@ -313,17 +313,19 @@ def _made(
     ]
 
     def brings(directions: _Directions) -> Tensor:
-        return respond(other.scheduler(**settings, **changed), directions.nodes, steps).kept
+        made = other.scheduler(**settings, **changed)
+        return respond(made, directions.nodes, steps, **by_tokens(made, checkpoint.config)).kept
 
     return _Change(name, steps, code, brings)
 
 
 def _run(name: str, scheduler: Scheduler, steps: int, code: list[str]) -> _Change:
-    return _Change(name, _calls(scheduler, steps), code, lambda found: respond(scheduler, found.nodes, steps).kept)
+    def brings(directions: _Directions) -> Tensor:
+        return respond(scheduler, directions.nodes, steps, **by_tokens(scheduler)).kept
+
+    return _Change(name, _calls(scheduler, steps), code, brings)
 
 
 def _calls(scheduler: Scheduler, steps: int) -> int:
     """Calls of the network: solvers of second order make more than one a step."""
-    probe = copy.deepcopy(scheduler)
-    probe.set_timesteps(steps)
-    return len(probe.timesteps)
+    return len(timed(copy.deepcopy(scheduler), steps)[0].timesteps)

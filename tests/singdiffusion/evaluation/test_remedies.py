@@ -23,6 +23,7 @@ from tests.singdiffusion import tiny_flow
 
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
 DDIM = {"_class_name": "DDIMScheduler", "clip_sample": False} | STABLE_DIFFUSION
+SOLVED = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 STDS = [30.0, 10.0, 1.0, 0.1]
 
 
@@ -166,6 +167,26 @@ def test_a_diagnosis_of_a_flow_says_what_its_steps_lose():
     sentences = " ".join(finding.sentence for finding in verdict(diagnosis))
     assert "most is lost by the steps" in sentences
     assert diagnosis.to_json()["expected"]["remedies"][0]["name"] == "8 steps"
+
+
+def test_a_flow_that_shifts_by_tokens_has_a_response_and_remedies(tmp_path):
+    config = {"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True, "max_shift": 1.3}
+    diagnosis = diagnose(Checkpoint("config", config, None), 6, reading=read(points()))
+    told = diagnosis.expected
+    assert told is not None and told.refusal is None and diagnosis.flows is not None
+    response = respond(live(config), LAM, 6, mu=1.3).kept
+    assert told.arrivals[1].kept == pytest.approx(float(response[0]))
+    shown = {option.name: option.end[0] for option in diagnosis.flows.options}
+    brought = {remedy.name: remedy.kept for remedy in told.remedies}
+    assert brought["first step matched, rank 8"][0] == pytest.approx(shown["first step matched"], rel=1e-6)
+    assert brought["12 steps"][0] == pytest.approx(shown["twice the steps"], rel=1e-4)
+    solver = Checkpoint("config", config | {"_class_name": "DPMSolverMultistepScheduler"} | SOLVED, None).scheduler()
+    assert brought["DPM++"][1] == pytest.approx(float(respond(solver, LAM, 6, mu=1.3).kept[0]))
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(config))
+    arguments = ["response", str(tmp_path / "scheduler_config.json"), "--eigenvalues", "900", "--steps", "6"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert f"{float(response[0]):.0%} arrives" in result.output
 
 
 def test_distilled_models_get_no_advice_from_data_either():
