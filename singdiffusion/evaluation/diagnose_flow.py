@@ -92,7 +92,7 @@ def diagnose_flow(checkpoint: Checkpoint, steps: int, reading: Reading | None = 
         InputError: for schedulers whose first step is not that of a flow, and for steps that they do not take.
     """
     scheduler = checkpoint.scheduler()
-    live, mu = _timed(scheduler, steps)
+    live, mu = timed(scheduler, steps)
     try:
         first = measured(live)
     except InputError as error:
@@ -118,27 +118,33 @@ def _options(
     checkpoint: Checkpoint, live: Scheduler, steps: int, lam: Tensor, name: str | None, shift: float | None
 ) -> Iterator[FlowOption]:
     yield _option("as it is", steps, shift, kept(live, lam))
-    yield _option("first step matched", steps, shift, kept(live, lam, matched=True))
+    with contextlib.suppress(InputError):  # a start below σ = 1 has another first step
+        yield _option("first step matched", steps, shift, kept(live, lam, matched=True))
     with contextlib.suppress(InputError):  # a sampler that draws noise cannot be corrected
         yield _option("all but the last corrected", steps, shift, kept(live, lam, matched=True, corrected=True))
-    yield _option("twice the steps", 2 * steps, shift, kept(_timed(checkpoint.scheduler(), 2 * steps)[0], lam))
+    yield _option("twice the steps", 2 * steps, shift, kept(timed(checkpoint.scheduler(), 2 * steps)[0], lam))
     if name is not None and shift is not None:
         shifted = checkpoint.scheduler(**{name: 2 * shift})
-        yield _option("twice the shift", steps, 2 * shift, kept(_timed(shifted, steps)[0], lam))
+        yield _option("twice the shift", steps, 2 * shift, kept(timed(shifted, steps)[0], lam))
 
 
 def _option(name: str, steps: int, shift: float | None, found: Kept) -> FlowOption:
     return FlowOption(name, steps, shift, tuple(found.first.tolist()), tuple(found.end.tolist()))
 
 
-def _timed(scheduler: Scheduler, steps: int) -> tuple[Scheduler, float | None]:
+def timed(scheduler: Scheduler, steps: int) -> tuple[Scheduler, float | None]:
     """The scheduler after `set_timesteps`, and the mu that its shift by tokens took."""
-    mu = _mu(scheduler.config) if scheduler.config.get("use_dynamic_shifting") else None
+    options = by_tokens(scheduler)
     try:
-        scheduler.set_timesteps(steps, **({} if mu is None else {"mu": mu}))
+        scheduler.set_timesteps(steps, **options)
     except Exception as error:  # schedulers raise what they like for numbers that they do not take
         raise InputError(f"steps {steps}: {type(scheduler).__name__} refuses ({first_sentence(error)})") from None
-    return scheduler, mu
+    return scheduler, options.get("mu")
+
+
+def by_tokens(scheduler: Scheduler, told: Any = None) -> dict[str, float]:
+    """The mu that `set_timesteps` needs of a scheduler that shifts by the number of tokens, from another configuration if told; empty for others."""
+    return {"mu": _mu(told or scheduler.config)} if scheduler.config.get("use_dynamic_shifting") else {}
 
 
 def _mu(config: Any) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from singdiffusion.evaluation.diagnosis import Diagnosis, Option
 from singdiffusion.evaluation.findings_flow import NARROWED, Finding, flow_findings
-from singdiffusion.evaluation.remedies import ENOUGH
+from singdiffusion.evaluation.remedies import ENOUGH, table_code
 
 WORTH = 1e-3
 """Nats that a start must save to be advised."""
@@ -15,16 +15,13 @@ _NO_SIGNAL = 1e-6
 _HUGE = 1000.0
 
 _ATTACH = ["from singdiffusion import SingDiffusion", "SingDiffusion.from_pretrained(MODULE).attach(pipe)"]
-_WIDE = [
-    "from singdiffusion import AverageTable",
-    'module = AverageTable.from_images({"": latents}, rank=1, scaling_factor=pipe.vae.config.scaling_factor)',
-]
 
 
 def verdict(diagnosis: Diagnosis) -> list[Finding]:
     """What to tell the person who asked, the gravest first."""
     if diagnosis.flows is not None:
-        return [*flow_findings(diagnosis, diagnosis.flows), *_arrives(diagnosis), *_vae(diagnosis)]
+        arrives = () if diagnosis.flows.learned else _arrives(diagnosis)
+        return [*flow_findings(diagnosis, diagnosis.flows), *arrives, *_vae(diagnosis)]
     return [finding for look in _LOOKS for finding in look(diagnosis)]
 
 
@@ -135,7 +132,8 @@ def _cost(diagnosis: Diagnosis) -> Iterator[Finding]:
         yield Finding(f"{about}.")
     else:
         yield Finding(
-            f"{about}, {kept:.0%} of the spread. The mean start does not widen it: take a module with a spread.", _WIDE
+            f"{about}, {kept:.0%} of the spread. The mean start does not widen it: take a module with a spread.",
+            table_code(1),
         )
 
 

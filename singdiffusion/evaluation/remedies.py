@@ -19,7 +19,8 @@ from torch import Tensor
 
 from singdiffusion.base import Checkpoint, Scheduler, is_discrete, matches_flow, reads, scheduler_class
 from singdiffusion.evaluation.data_statistics import Reading
-from singdiffusion.response import mended_kept, respond
+from singdiffusion.evaluation.diagnose_flow import by_tokens, timed
+from singdiffusion.response import kept, mended_kept, respond
 from singtheory.errors import InputError
 from singtheory.response import check_eigenvalues
 
@@ -35,10 +36,15 @@ _EDM_SOLVERS = {"DPM++": "EDMDPMSolverMultistepScheduler"}
 """By the family of networks: those that are told a noise level instead of a step of training have their own."""
 ENOUGH, _GAIN = 0.9, 0.01
 """From this share of the spread on nothing is to mend; and what a remedy must bring to be named."""
-_MODULE = [
-    "from singdiffusion import AverageTable, SingDiffusion",
-    'module = AverageTable.from_images({{"": latents}}, rank={rank}, scaling_factor=pipe.vae.config.scaling_factor)',
-]
+
+
+def table_code(rank: int) -> list[str]:
+    """The lines that make a table of `latents` in the space of the pipeline's VAE; many have no shift."""
+    return [
+        "from singdiffusion import AverageTable, SingDiffusion",
+        f'module = AverageTable.from_images({{"": latents}}, rank={rank}, scaling_factor=pipe.vae.config.scaling_factor, '
+        'shift_factor=pipe.vae.config.get("shift_factor") or 0)',
+    ]
 
 
 @dataclass(frozen=True)
@@ -202,22 +208,22 @@ def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], re
         return Expected(refusal="the data do not vary, so there is no spread to keep; give different ones")
     scheduler, directions = checkpoint.scheduler(**settings), _Directions.of(reading)
     try:
-        found = respond(scheduler, directions.nodes, steps)
+        found = respond(scheduler, directions.nodes, steps, **by_tokens(scheduler))
     except InputError as error:  # clipping, thresholds, infinities: what is refused is told with its reason
         return Expected(refusal=str(error))
     parts = [directions.along(part) for part in (found.kept, found.start, found.start * found.solver)]
     total = float(directions.eigenvalues.sum())
     arrivals = [
-        Arrival(name, float(spread.sum()) / total, kept, start, upto / start, kept / upto)
-        for (name, spread), kept, start, upto in zip(directions.spreads.items(), *parts, strict=True)
+        Arrival(name, float(spread.sum()) / total, share, start, upto / start, share / upto)
+        for (name, spread), share, start, upto in zip(directions.spreads.items(), *parts, strict=True)
     ]
     remedies = []
     for change in _changes(checkpoint, scheduler, steps, dict(settings)):
         try:
-            kept = directions.along(change.kept(directions))
+            brings = directions.along(change.kept(directions))
         except InputError:  # what cannot be run here is no remedy
             continue
-        remedies.append(Remedy(change.name, change.calls, tuple(kept), change.code))
+        remedies.append(Remedy(change.name, change.calls, tuple(brings), change.code))
     return Expected(tuple(arrivals), _calls(scheduler, steps), tuple(remedies))
 
 
@@ -266,15 +272,19 @@ def _starts(now: Scheduler, steps: int, flow: bool) -> Iterator[_Change]:
         attach = 'SingDiffusion(module, mean="network").attach(pipe)'
         mends.append((_MATCHED, True))
     for rank, corrected in mends:
-        code = [_MODULE[0], _MODULE[1].format(rank=rank), attach]
+        code = [*table_code(rank), attach]
         if corrected:
             code[-1] = 'SingDiffusion(module, mean="network", corrected=True).attach(pipe)'
         name = f"{'steps corrected' if corrected else 'first step matched' if flow else 'matched start'}, rank {rank}"
 
-        def kept(directions: _Directions, rank: int = rank, corrected: bool = corrected) -> Tensor:
-            return mended_kept(now, directions.nodes, steps, directions.largest(rank), corrected=corrected)
+        def brings(directions: _Directions, rank: int = rank, corrected: bool = corrected) -> Tensor:
+            matched = directions.largest(rank)
+            if not flow:
+                return mended_kept(now, directions.nodes, steps, matched)
+            live = timed(copy.deepcopy(now), steps)[0]
+            return kept(live, directions.nodes, matched=matched, corrected=corrected).end
 
-        yield _Change(name, calls, code, kept)
+        yield _Change(name, calls, code, brings)
 
 
 def _as_flow(now: Scheduler) -> dict[str, Any]:
@@ -302,18 +312,20 @@ def _made(
         f"pipe.scheduler = {told}.from_config(pipe.scheduler.config{words})",
     ]
 
-    def kept(directions: _Directions) -> Tensor:
-        return respond(other.scheduler(**settings, **changed), directions.nodes, steps).kept
+    def brings(directions: _Directions) -> Tensor:
+        made = other.scheduler(**settings, **changed)
+        return respond(made, directions.nodes, steps, **by_tokens(made, checkpoint.config)).kept
 
-    return _Change(name, steps, code, kept)
+    return _Change(name, steps, code, brings)
 
 
 def _run(name: str, scheduler: Scheduler, steps: int, code: list[str]) -> _Change:
-    return _Change(name, _calls(scheduler, steps), code, lambda found: respond(scheduler, found.nodes, steps).kept)
+    def brings(directions: _Directions) -> Tensor:
+        return respond(scheduler, directions.nodes, steps, **by_tokens(scheduler)).kept
+
+    return _Change(name, _calls(scheduler, steps), code, brings)
 
 
 def _calls(scheduler: Scheduler, steps: int) -> int:
     """Calls of the network: solvers of second order make more than one a step."""
-    probe = copy.deepcopy(scheduler)
-    probe.set_timesteps(steps)
-    return len(probe.timesteps)
+    return len(timed(copy.deepcopy(scheduler), steps)[0].timesteps)

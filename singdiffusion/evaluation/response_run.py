@@ -9,6 +9,7 @@ from torch import Tensor
 from singdiffusion.average import load_average
 from singdiffusion.base import Checkpoint, Tracked, a_tensor_of
 from singdiffusion.evaluation.data_statistics import Reading, read
+from singdiffusion.evaluation.diagnose_flow import by_tokens
 from singdiffusion.evaluation.picture_data import load
 from singdiffusion.response import CONFIDENCE, SchedulerResponse, respond
 from singdiffusion.system import say
@@ -50,6 +51,7 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
     checkpoint = Checkpoint.find(request.source)
     scheduler = checkpoint.scheduler(**({} if request.spacing is None else {"timestep_spacing": request.spacing}))
     steps, options = _steps(request)
+    options |= by_tokens(scheduler)
     asked = None if request.eigenvalues is None else check_eigenvalues(numbers("eigenvalues", request.eigenvalues))
     asked = asked if request.module is None else module_eigenvalues(request.module)
     respond(scheduler, [1.0], steps, **options)  # refuses what it cannot run before data are read

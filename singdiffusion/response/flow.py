@@ -12,9 +12,6 @@ from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.start import Components
 
-_MOST_NOISES = 64
-"""Steps that draw noise whose noises are followed one by one."""
-
 
 class Kept(NamedTuple):
     """Standard deviations over the data's, along each eigenvalue; shape (k,), float64.
@@ -28,43 +25,45 @@ class Kept(NamedTuple):
     end: Tensor
 
 
-def kept(scheduler: Scheduler, eigenvalues: Tensor, *, matched: bool = False, corrected: bool = False) -> Kept:
+def kept(scheduler: Scheduler, eigenvalues: Tensor, *, matched: bool | Tensor = False, corrected: bool = False) -> Kept:
     """What the scheduler itself, run on the exact denoiser of Gaussian data, keeps.
 
     Args:
         scheduler: of flows, after `set_timesteps`; it is not changed.
         eigenvalues: λ along each direction, positive, shape (k,).
-        matched: whether the first step is mended along them.
+        matched: whether the first step is mended along them, or along which of them, shape (k,), bool. What begins anew after it does so for all.
         corrected: whether later steps are, too.
 
     Raises:
-        InputError: as `flow.measured`; for a start below σ = 1, and for corrections of a sampler that draws noise.
+        InputError: as `flow.measured`; for a first step to mend that starts below σ = 1, and for corrections of a sampler that draws noise.
     """
     first = measured(scheduler)
-    if first.alpha > START_GAP:
-        raise InputError(f"{type(scheduler).__name__}: starts at sigma {first.sigma:.4g}; give sigmas that start at 1")
     lam = eigenvalues.double()
-    draws = _run(
-        scheduler, first, lam, torch.ones(len(lam), 1 + _MOST_NOISES, dtype=torch.float64), matched, corrected
-    )[1]
-    sources = 1 + min(draws, _MOST_NOISES)
+    where = torch.as_tensor(matched).expand(len(lam))
+    if bool(where.any()) and first.alpha > START_GAP:
+        raise InputError(f"{type(scheduler).__name__}: starts at sigma {first.sigma:.4g}; give sigmas that start at 1")
+    draws = _run(scheduler, first, lam[:1], torch.ones(1, 1, dtype=torch.float64), where.any()[None], corrected)[1]
+    sources = 1 + draws
     amounts = torch.eye(sources, dtype=torch.float64).repeat_interleave(len(lam), dim=0)
-    states, _ = _run(scheduler, first, lam.repeat(sources), amounts, matched, corrected)
+    states, _ = _run(scheduler, first, lam.repeat(sources), amounts, where.repeat(sources), corrected)
     stds = states.view(-1, sources, len(lam)).square().sum(dim=1).sqrt()
     after = formula.marginal_var(1 - first.sigma_s, first.sigma_s, lam).sqrt()
     return Kept(stds[first.stages - 1] / after, stds[-1] / lam.sqrt())
 
 
 def _run(
-    scheduler: Scheduler, first: FirstStep, lam: Tensor, amounts: Tensor, matched: bool, corrected: bool
+    scheduler: Scheduler, first: FirstStep, lam: Tensor, amounts: Tensor, matched: Tensor, corrected: bool
 ) -> tuple[Tensor, int]:
-    """The latents after each step, shape (steps, batch), for amounts of the start and of each noise, (batch, 1 + noises); and how often noise is drawn."""
+    """The latents after each step, shape (steps, batch), for amounts of the start and of each noise, (batch, 1 + noises); and how often noise is drawn.
+
+    Mended where `matched`, shape (batch,).
+    """
     probe = on_cpu(scheduler)
     began = Began.of(probe)
     sigmas = [first.sigma_at(float(sigma)) for sigma in probe.sigmas.double()]
     along = Components(torch.ones(1, 1, 1, 1, dtype=torch.float64), lam.sqrt()[:, None])
     x, images = amounts[:, 0].view(-1, 1, 1, 1), lam.view(-1, 1, 1, 1)
-    states, corrections, still = [], None, 0
+    where, states, corrections, still = matched.view(-1, 1, 1, 1), [], None, 0
     with torch.no_grad(), Pulses(amounts) as pulses:
         for i, timestep in enumerate(probe.timesteps):
             if still:  # a second stage of a mended first step moves nothing
@@ -77,12 +76,13 @@ def _run(
                 after = probe.step(output, timestep, x).prev_sample.double()
             except Exception as error:  # whatever a scheduler raises that is not meant to be stepped so
                 raise InputError(f"{type(scheduler).__name__}: cannot be stepped ({first_sentence(error)})") from error
-            if i == 0 and matched:
-                after, still = mended(after, x, output, first, None, along), first.stages - 1
+            if i == 0 and bool(matched.any()):
+                after = torch.where(where, mended(after, x, output, first, None, along), after)
+                still = first.stages - 1
                 began.at_second(probe, first.stages)
                 corrections = Corrections.of(probe, first, along, 0 * x_hat) if corrected else None
             elif corrections is not None:
-                after = corrections.applied(i, after)
+                after = torch.where(where, corrections.applied(i, after), after)
             x = after
             states.append(x)
     return torch.stack(states).flatten(1), pulses.draws

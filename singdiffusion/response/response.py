@@ -99,18 +99,17 @@ def mended_kept(
     eigenvalues: Any,
     steps: int | None,
     matched: Tensor,
-    *,
-    corrected: bool = False,
     **set_timesteps: Any,
 ) -> Tensor:
     """`scheduler_response` with the start matched along some directions, or the first step where the start has α = 0; shape (k,).
+
+    Of a flow `response.flow.kept` runs what is attached to a pipeline.
 
     Args:
         scheduler: as there.
         eigenvalues: as there.
         steps: as there.
         matched: along which of them, shape (k,), bool.
-        corrected: whether the later steps but the last are divided by their cosine along these directions too (F1).
         set_timesteps: as there.
 
     Raises:
@@ -124,9 +123,6 @@ def mended_kept(
     if first < len(run.levels):  # a single step from α = 0 is the last
         right = run.levels[first].std(lam) / run.stds(lam)[first]
         factors[first] = torch.where(matched, right, factors[first])
-    for k in range(first + 1, len(run.levels)) if corrected else ():
-        cosine = formula.step_kept(*run.levels[k - 1], *run.levels[k], lam, torch)
-        factors[k] = torch.where(matched, 1 / cosine, factors[k])
     return run.stds(lam, factors)[-1] / lam.sqrt()
 
 

@@ -12,6 +12,7 @@ from singdiffusion.base.prediction import Implied
 from singdiffusion.evaluation.data_statistics import read
 from singdiffusion.evaluation.diagnosis import diagnose
 from singdiffusion.evaluation.findings import verdict
+from singdiffusion.response import respond
 from singtheory import Atoms, InputError
 from singtheory.data.images import digit_pictures
 from singtheory.data.sources import Data, digits, digits_images
@@ -209,6 +210,17 @@ def test_a_flow_that_shifts_by_tokens_and_one_that_draws_noise():
     _, flow = flow_of(4, stochastic_sampling=True)
     assert all("corrected" not in option.name for option in flow.options)
     assert flow.options[1].first == pytest.approx([1.0] * len(flow.eigenvalues), rel=1e-4)
+
+
+def test_a_flow_that_starts_below_1_is_told():
+    solver = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "num_train_timesteps": 20}
+    found, flow = flow_of(10, "DPMSolverMultistepScheduler", **solver)
+    assert flow.sigma == pytest.approx(0.95)
+    assert [option.name for option in flow.options] == ["as it is", "twice the steps", "twice the shift"]
+    scheduler = Checkpoint("flow", {"_class_name": "DPMSolverMultistepScheduler", **solver}, None).scheduler()
+    expected = respond(scheduler, flow.eigenvalues, 10).kept.tolist()
+    assert flow.now.end == pytest.approx(expected, rel=1e-4)
+    assert "starts at sigma 0.95, where noise lacks 0.05" in verdict(found)[0].sentence
 
 
 def test_a_flow_of_distilled_models_gets_no_advice():

@@ -1,6 +1,7 @@
 """What diagnose expects to arrive, beside the law of the steps, and remedies that bring what they say."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,16 @@ from singdiffusion.evaluation.data_statistics import read
 from singdiffusion.evaluation.diagnosis import diagnose
 from singdiffusion.evaluation.findings import verdict
 from singdiffusion.evaluation.remedies import ENOUGH, expected
-from singdiffusion.response.response import mended_kept, respond
+from singdiffusion.response import kept, mended_kept, respond
 from singtheory import Atoms, RectifiedFlow
 from singtheory.data.sources import Data
 from singtheory.response import spread_kept
 from singtheory.schedule.schedules import STABLE_DIFFUSION
+from tests.singdiffusion import tiny_flow
 
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
 DDIM = {"_class_name": "DDIMScheduler", "clip_sample": False} | STABLE_DIFFUSION
+SOLVED = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 STDS = [30.0, 10.0, 1.0, 0.1]
 
 
@@ -65,14 +68,31 @@ def test_matched_and_corrected_steps_of_a_flow_are_the_law(corrected, count):
         law = spread_kept(
             RectifiedFlow(), scheduler.sigmas.double(), LAM, start="matched", matched=count, corrected=corrected
         )
-    kept = mended_kept(scheduler, LAM, 10, matched, corrected=corrected)
-    torch.testing.assert_close(kept, law, rtol=1e-5, atol=0)
+    brought = kept(scheduler, torch.tensor(LAM), matched=matched, corrected=corrected).end
+    torch.testing.assert_close(brought, law, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(
+    "kind", ["UniPCMultistepScheduler", "DPMSolverMultistepScheduler", "FlowMatchHeunDiscreteScheduler"]
+)
+def test_remedies_of_a_flow_are_those_of_its_own_table(kind):
+    """Both run the scheduler with the first step that an attached module mends."""
+    shift = {"shift": 3.0} if "Heun" in kind else {"flow_shift": 3.0}
+    config = {"_class_name": kind, "use_flow_sigmas": True, "prediction_type": "flow_prediction"} | shift
+    data = read(points())
+    told = diagnose(Checkpoint("config", config, None), 6, reading=data)
+    assert told.flows is not None and told.expected is not None
+    shown = {option.name: option.end[0] for option in told.flows.options}
+    brought = {remedy.name: remedy.kept[0] for remedy in told.expected.remedies}
+    assert brought["first step matched, rank 8"] == pytest.approx(shown["first step matched"], rel=1e-6)
+    assert brought["steps corrected, rank 8"] == pytest.approx(shown["all but the last corrected"], rel=1e-6)
+    assert brought["12 steps"] == pytest.approx(shown["twice the steps"], rel=1e-4)
 
 
 def test_a_matched_start_mends_the_start_alone():
     response = respond(live(DDIM), LAM, 10)
-    kept = mended_kept(live(DDIM), LAM, 10, torch.ones(4, dtype=torch.bool))
-    torch.testing.assert_close(kept, response.kept / response.start, rtol=1e-9, atol=0)
+    brought = mended_kept(live(DDIM), LAM, 10, torch.ones(4, dtype=torch.bool))
+    torch.testing.assert_close(brought, response.kept / response.start, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +120,18 @@ def test_every_remedy_brings_what_its_code_brings(config):
     names = [remedy.name for remedy in told.remedies]
     assert "20 steps" in names
     assert ("steps corrected, rank 8" in names) == (config is FLOW)
+
+
+@pytest.mark.parametrize("shift", [None, 0.06])
+def test_modules_that_are_advised_fit_a_vae_with_and_without_a_shift(shift):
+    latents = torch.randn(20, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    advised = [remedy.code for remedy in found(FLOW).remedies if "attach" in remedy.code[-1]]
+    assert len(advised) == 3
+    for code in advised:
+        names: dict[str, Any] = {"pipe": tiny_flow.sd3(), "latents": latents}
+        names["pipe"].vae.register_to_config(shift_factor=shift)
+        exec("\n".join(code), names)
+        assert names["module"].space.shift_factor == (shift or 0)
 
 
 def test_the_verdict_names_the_start_and_what_mends_it():
@@ -135,6 +167,34 @@ def test_a_diagnosis_of_a_flow_says_what_its_steps_lose():
     sentences = " ".join(finding.sentence for finding in verdict(diagnosis))
     assert "most is lost by the steps" in sentences
     assert diagnosis.to_json()["expected"]["remedies"][0]["name"] == "8 steps"
+
+
+def test_a_flow_that_shifts_by_tokens_has_a_response_and_remedies(tmp_path):
+    config = {"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True, "max_shift": 1.3}
+    diagnosis = diagnose(Checkpoint("config", config, None), 6, reading=read(points()))
+    told = diagnosis.expected
+    assert told is not None and told.refusal is None and diagnosis.flows is not None
+    response = respond(live(config), LAM, 6, mu=1.3).kept
+    assert told.arrivals[1].kept == pytest.approx(float(response[0]))
+    shown = {option.name: option.end[0] for option in diagnosis.flows.options}
+    brought = {remedy.name: remedy.kept for remedy in told.remedies}
+    assert brought["first step matched, rank 8"][0] == pytest.approx(shown["first step matched"], rel=1e-6)
+    assert brought["12 steps"][0] == pytest.approx(shown["twice the steps"], rel=1e-4)
+    solver = Checkpoint("config", config | {"_class_name": "DPMSolverMultistepScheduler"} | SOLVED, None).scheduler()
+    assert brought["DPM++"][1] == pytest.approx(float(respond(solver, LAM, 6, mu=1.3).kept[0]))
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(config))
+    arguments = ["response", str(tmp_path / "scheduler_config.json"), "--eigenvalues", "900", "--steps", "6"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert f"{float(response[0]):.0%} arrives" in result.output
+
+
+def test_distilled_models_get_no_advice_from_data_either():
+    diagnosis = diagnose(
+        Checkpoint("config", {"_class_name": "FlowMatchLCMScheduler"}, None), 4, reading=read(points())
+    )
+    assert "learned their steps" in verdict(diagnosis)[-1].sentence
+    assert not any(finding.code for finding in verdict(diagnosis))
 
 
 def test_without_data_a_flow_is_asked_for_them():

@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 from singdiffusion import AverageTable
 from singdiffusion.cli import app
+from singdiffusion.response import kept
 from singdiffusion.response.response import respond, scheduler_response
 from singtheory import InputError, RectifiedFlow, formula, schedule_named
 from singtheory.grid.grids import leading
@@ -98,6 +99,14 @@ def test_the_scheduler_is_left_as_it_was():
     before = scheduler.timesteps.clone()
     scheduler_response(scheduler, [1.0], 20)
     assert torch.equal(scheduler.timesteps, before) and scheduler.step_index is None
+
+
+def test_a_flow_that_draws_noise_often_loses_none_of_it():
+    scheduler = FlowMatchEulerDiscreteScheduler(stochastic_sampling=True)
+    expected = respond(scheduler, EIGENVALUES, 100).kept
+    scheduler.set_timesteps(100)
+    found = kept(scheduler, torch.tensor(EIGENVALUES, dtype=torch.float64)).end
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
 
 
 def test_flow_euler_is_the_law_on_its_own_sigmas():
