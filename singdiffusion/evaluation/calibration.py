@@ -4,6 +4,7 @@ The model draws pictures of prompts with many steps, so that its first step is s
 out of the last step, in the order in which the pipeline drew its noise; of videos the mean over frames, for frames share a deviation.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,7 +122,8 @@ class _Recorded:
     """What a pipeline's `prepare_latents` and `step` gave last."""
 
     def __init__(self, pipe: Any) -> None:
-        self.pipe, self.prepare, self.own_step = pipe, pipe.prepare_latents, pipe.scheduler.step
+        self.pipe, self.prepare = pipe, pipe.prepare_latents
+        self.step = self._listening(pipe.scheduler.step)
         self.layout: Layout | None = None
         self.last: Tensor | None = None
 
@@ -132,11 +134,16 @@ class _Recorded:
             self.layout = start.found(lambda: self.prepare(*args, **kwargs), start.first_tensor(made))
         return made
 
-    def step(self, *args: Any, **kwargs: Any) -> Any:
-        """The scheduler's own."""
-        result = self.own_step(*args, **kwargs)
-        self.last = result[0] if isinstance(result, tuple) else result.prev_sample
-        return result
+    def _listening(self, own: Callable[..., Any]) -> Callable[..., Any]:
+        """The scheduler's own `step`, with its signature: pipelines ask whether it takes a generator."""
+
+        @functools.wraps(own)
+        def step(*args: Any, **kwargs: Any) -> Any:
+            result = own(*args, **kwargs)
+            self.last = result[0] if isinstance(result, tuple) else result.prev_sample
+            return result
+
+        return step
 
     def latents(self, channels: int) -> Tensor:
         """Of the last step, one picture for all frames of a video."""
@@ -144,7 +151,7 @@ class _Recorded:
             raise InputError(
                 f"{type(self.pipe).__name__}: steps latents in an order that is not known; make the statistics from data"
             )
-        layout = self.layout.of_pictures(channels) if channels in self.layout.drawn[:-2] else self.layout
+        layout = self.layout.of_pictures(channels) if channels in self.layout.drawn else self.layout
         found = layout.unpacked(self.last.detach().float().cpu())
         return found if found.ndim == 4 else found.mean(dim=2)
 

@@ -123,10 +123,11 @@ class Sources:
         """The mean, of the shape of `x_1` or None, and the spread `(basis, std)`, in the order of latents that are stepped, in float32 or better.
 
         Raises:
-            InputError: as the modules, and for shapes that do not fit.
+            InputError: as the modules, for shapes that do not fit, and for guidance of a weight that is not known.
         """
         mean, spread = None, self.asked.spread
         if self.asked.module is not None:
+            self._refuse_true_guidance()
             average = self._average(self.asked.module, layout, x_1)
             mean = _laid_out(layout, average.mean)
             spread = average.spread if spread is self.asked.module else spread
@@ -149,6 +150,18 @@ class Sources:
         cond = cond.to(frame) if isinstance(cond, Tensor) else cond
         uncond = uncond.to(frame) if isinstance(uncond, Tensor) else uncond
         return guided_average(module, cond, uncond, frame, weight, self.asked.rule)
+
+    def _refuse_true_guidance(self) -> None:
+        """Raise `InputError` where a pipeline guides by a negative prompt, with a weight that it shows to no one."""
+        if not getattr(self.asked.module, "conditional", True) or hasattr(
+            type(self.pipe), "do_classifier_free_guidance"
+        ):
+            return
+        if len(self._calls) > 1 or any(call.takes_negative and call.negative for call in self._calls):
+            raise InputError(
+                f"{type(self.pipe).__name__}: guides by a negative prompt with a weight that it does not show; give mean='network', or "
+                "true_cfg_scale=1 to the call"
+            )
 
     def _condition(self, kind: str, batch: int) -> tuple[Condition, Condition | None, float]:
         """Condition with and without the prompt for each entry of the batch, and the weight of guidance."""

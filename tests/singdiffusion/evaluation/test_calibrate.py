@@ -1,10 +1,13 @@
 """Statistics of a model's own pictures: what they are of, what is left of the pipeline, and what is refused."""
 
+import inspect
+
 import pytest
 import torch
 
 from singdiffusion import SingDiffusion, load_average
-from singdiffusion.evaluation.calibration import calibrate, read_prompts
+from singdiffusion.evaluation.calibration import _Recorded, _recording, calibrate, read_prompts
+from singdiffusion.start import Layout
 from singtheory import InputError
 from tests.singdiffusion import tiny, tiny_flow
 from tests.singdiffusion.test_cli import run
@@ -39,6 +42,19 @@ def test_statistics_are_those_of_the_pictures(make, unpacked):
     torch.testing.assert_close(average.std[0], along.std(dim=0, correction=0), rtol=1e-3, atol=1e-3)
     assert "prepare_latents" not in vars(pipe)
     assert "step" not in vars(pipe.scheduler)
+
+
+@pytest.mark.parametrize("drawn", [(8, 6, 4), (5, 8, 6, 4), (5, 4, 8, 6), (4, 8, 6)])
+def test_channels_are_found_wherever_they_lie(drawn):
+    recorded = _Recorded(tiny_flow.sd3())
+    recorded.layout, recorded.last = Layout(drawn, drawn, None), torch.zeros(2, *drawn)
+    assert recorded.latents(4).shape == (2, 4, 8, 6)
+
+
+def test_pipelines_see_that_the_sampler_takes_a_generator():
+    pipe = tiny_flow.sd3()
+    with _recording(pipe):
+        assert "generator" in inspect.signature(pipe.scheduler.step).parameters
 
 
 def test_the_command_writes_what_mends_the_pipeline(tmp_path):

@@ -125,6 +125,16 @@ def test_a_table_gives_the_mean_of_each_prompt(make):
     torch.testing.assert_close(found[0], packed(expected) if make is tiny_flow.flux else expected, rtol=1e-4, atol=1e-4)
 
 
+def test_true_guidance_of_unknown_weight_is_refused():
+    pipe = tiny_flow.flux()
+    with SingDiffusion(table()).attached(pipe):
+        with pytest.raises(InputError, match="true_cfg_scale=1"):
+            states(pipe, "black", negative_prompt="white", true_cfg_scale=4.0)
+        states(pipe, "black", negative_prompt="white", true_cfg_scale=1.0)
+    with SingDiffusion(table(), mean="network", spread=spread()).attached(pipe):
+        states(pipe, "black", negative_prompt="white", true_cfg_scale=4.0)
+
+
 def test_another_pipeline_with_the_same_scheduler_has_no_stale_prompt():
     pipe = tiny_flow.sd3()
     other = StableDiffusion3Pipeline.from_pipe(pipe)
