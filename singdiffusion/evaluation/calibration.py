@@ -140,7 +140,7 @@ class _Recorded:
         @functools.wraps(own)
         def step(*args: Any, **kwargs: Any) -> Any:
             result = own(*args, **kwargs)
-            self.last = result[0] if isinstance(result, tuple) else result.prev_sample
+            self.last = start.sample_of(result)
             return result
 
         return step

@@ -1,7 +1,7 @@
 """The singular step: in a scheduler, in a pipeline, under guidance."""
 
 from singdiffusion.start.distilled import LEARNED
-from singdiffusion.start.flow import START_GAP, Began, FirstStep, first_step, measured, mended, on_cpu
+from singdiffusion.start.flow import START_GAP, Began, FirstStep, first_step, measured, mended, on_cpu, sample_of
 from singdiffusion.start.flow_corrected import Corrections
 from singdiffusion.start.flow_layout import Layout, first_tensor, found
 from singdiffusion.start.guidance import GUIDANCE, guidance_rule, guided_average
@@ -28,6 +28,7 @@ __all__ = [
     "measured",
     "mended",
     "on_cpu",
+    "sample_of",
     "scheduled",
     "start_std",
 ]

@@ -86,6 +86,11 @@ class FirstStep(NamedTuple):
         return formula.marginal_var(self.alpha_s, self.kept_std, eigenvalue) ** 0.5 - keeps
 
 
+def sample_of(result: Any) -> Tensor:
+    """The latents that a scheduler's `step` gives, as a tuple or by name."""
+    return result[0] if isinstance(result, tuple) else result.prev_sample
+
+
 def first_step(
     x_1: Tensor,
     model_output: Tensor,
@@ -135,9 +140,8 @@ def first_step(
     began = Began.of(scheduler)
     told = scheduler.timesteps[began.begin] if timestep is None else timestep
     result = scheduler.step(model_output, told, x_1, **step)
-    plain = result[0] if isinstance(result, tuple) else result.prev_sample
     began.at_second(scheduler, found.stages)
-    return mended(plain, x_1, model_output, found, mean, components)
+    return mended(sample_of(result), x_1, model_output, found, mean, components)
 
 
 def mended(

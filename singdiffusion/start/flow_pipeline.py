@@ -23,7 +23,17 @@ from torch import Tensor
 from singdiffusion.base import Scheduler
 from singdiffusion.start import flow_layout
 from singdiffusion.start.distilled import refuse_distilled
-from singdiffusion.start.flow import HOOKED, START_GAP, Began, FirstStep, checked, components_of, measured, mended
+from singdiffusion.start.flow import (
+    HOOKED,
+    START_GAP,
+    Began,
+    FirstStep,
+    checked,
+    components_of,
+    measured,
+    mended,
+    sample_of,
+)
 from singdiffusion.start.flow_corrected import Corrections, factors
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.flow_sources import Asked, Sources
@@ -192,7 +202,6 @@ class FlowHook:
         mean, spread = self._sources.at(layout, sample)
         components = checked(sample, output, mean, spread)
         result = step()
-        plain = result[0] if isinstance(result, tuple) else result.prev_sample
         began.at_second(self.scheduler, first.stages)
         self._still, self._step_result = first.stages - 1, result
         if self._asked.corrected and components is not None:
@@ -200,7 +209,7 @@ class FlowHook:
             self._corrections = Corrections.of(self.scheduler, first, components, centre)
         if "prepare_latents" not in self._own:  # by which another pipeline's steps would be told apart
             self._sources.forget()
-        return _like(result, mended(plain, sample, output, first, mean, components))
+        return _like(result, mended(sample_of(result), sample, output, first, mean, components))
 
     def _later(self, step: Callable[[], Any]) -> Any:
         """A step that is not the first, corrected where that is asked for."""
@@ -208,8 +217,7 @@ class FlowHook:
         result = step()
         if self._corrections is None or index is None:
             return result
-        plain = result[0] if isinstance(result, tuple) else result.prev_sample
-        return _like(result, self._corrections.applied(index, plain))
+        return _like(result, self._corrections.applied(index, sample_of(result)))
 
     def _starts(self, timestep: Any) -> bool:
         """Whether the scheduler is at its first timestep."""

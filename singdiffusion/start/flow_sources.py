@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from singdiffusion.average import Average, AverageImage, Condition
-from singdiffusion.base import Space, a_tensor_of
+from singdiffusion.base import Space
 from singdiffusion.start.flow_layout import Layout
-from singdiffusion.start.guidance import Rule, guided_average
+from singdiffusion.start.guidance import Rule, frame_for, guided_average
 from singtheory.errors import InputError, unknown_name
 from singtheory.start import Components
 
@@ -115,7 +115,7 @@ class Sources:
         if self._used:
             self.forget()
         states = tuple(found) if isinstance(found, tuple | list) else (found,)
-        prompts, negative = (_texts(given.get(name)) for name in ("prompt", "negative_prompt"))
+        prompts, negative = (texts(given.get(name)) for name in ("prompt", "negative_prompt"))
         self._calls.append(_Heard(prompts, negative, "negative_prompt" in given, states))
 
     @torch.no_grad()
@@ -138,12 +138,7 @@ class Sources:
 
     def _average(self, module: AverageImage, layout: Layout, x_1: Tensor) -> Average:
         """Of a module, for the prompt of this call."""
-        unpacked = layout.of_pictures(module.space.channels).unpacked(x_1)
-        frame = unpacked if unpacked.ndim == 4 else unpacked[:, :, 0]
-        if isinstance(module, nn.Module):
-            if a_tensor_of(module).device != frame.device:  # the pipeline may have moved since the last call
-                module.to(frame.device)
-            frame = frame.to(a_tensor_of(module).dtype)
+        frame = frame_for(module, layout.of_pictures(module.space.channels).unpacked(x_1))
         if not getattr(module, "conditional", True):
             return module([""] * len(frame), frame)
         cond, uncond, weight = self._condition(self._kinds[id(module)], len(frame))
@@ -247,6 +242,6 @@ def _check_spread(spread: Any) -> None:
     Components(basis, std)
 
 
-def _texts(prompt: str | Sequence[str] | None) -> list[str] | None:
+def texts(prompt: str | Sequence[str] | None) -> list[str] | None:
     """As a list; None for none."""
     return None if prompt is None else [prompt] if isinstance(prompt, str) else list(prompt)

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from singdiffusion.average import Average, AverageImage, Condition
+from singdiffusion.base import a_tensor_of
 from singtheory import formula
 from singtheory.errors import InputError, unknown_name
 from singtheory.start import guided_mean
@@ -75,6 +76,21 @@ def guidance_rule(name: str) -> Rule:
     if name not in GUIDANCE:
         raise unknown_name("guidance rule", name, GUIDANCE)
     return GUIDANCE[name]
+
+
+def frame_for(module: AverageImage, x_1: Tensor) -> Tensor:
+    """The noise that a module reads: of videos the first frame, in the module's dtype; the module goes to where the noise is.
+
+    Args:
+        module: gives the average image.
+        x_1: shape (batch, channels, height, width) or (batch, channels, frames, height, width).
+    """
+    frame = x_1 if x_1.ndim == 4 else x_1[:, :, 0]
+    if not isinstance(module, nn.Module):
+        return frame
+    if a_tensor_of(module).device != frame.device:  # the pipeline may have moved since the last call
+        module.to(frame.device)
+    return frame.to(a_tensor_of(module).dtype)
 
 
 def guided_average(

@@ -10,20 +10,20 @@ with `x_1` the noise that the pipeline drew itself. Nothing else is drawn, so th
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from singdiffusion.average import Average, AverageImage, Condition, load_average
-from singdiffusion.base import Space, a_tensor_of, matches_flow
+from singdiffusion.base import Space, matches_flow
 from singdiffusion.start.flow_pipeline import LISTENED, FlowHook, hook_of
-from singdiffusion.start.flow_sources import asked
-from singdiffusion.start.guidance import guidance_rule, guided_average
+from singdiffusion.start.flow_sources import asked, texts
+from singdiffusion.start.guidance import frame_for, guidance_rule, guided_average
 from singdiffusion.start.initial import initial_latents
 from singtheory.errors import InputError, unknown_name
 
@@ -150,11 +150,7 @@ class SingDiffusion:
         """
         if self.module is None:
             raise InputError("module: none, so there is no average image; give one")
-        frame = x_1 if x_1.ndim == 4 else x_1[:, :, 0]
-        if isinstance(self.module, nn.Module):
-            if a_tensor_of(self.module).device != frame.device:  # the pipeline may have moved since the last call
-                self.module.to(frame.device)
-            frame = frame.to(a_tensor_of(self.module).dtype)
+        frame = frame_for(self.module, x_1)
         cond = cond.to(frame) if isinstance(cond, Tensor) else cond
         uncond = uncond.to(frame) if isinstance(uncond, Tensor) else uncond
         found = self._chosen(guided_average(self.module, cond, uncond, frame, guidance, self.rule))
@@ -227,7 +223,7 @@ class _Hook:
         """The pipeline's own, listened to."""
         bound = inspect.signature(self._encode).bind(*args, **kwargs)
         bound.apply_defaults()
-        prompt, negative = (_texts(bound.arguments.get(name)) for name in ("prompt", "negative_prompt"))
+        prompt, negative = (texts(bound.arguments.get(name)) for name in ("prompt", "negative_prompt"))
         if prompt and negative and len(negative) not in (1, len(prompt)):
             raise InputError(
                 f"negative_prompt: {len(negative)} for {len(prompt)} prompts; give one a prompt, or one for all"
@@ -306,8 +302,3 @@ def _noise_added(scheduler: Any) -> Iterator[list[Tensor]]:
         yield caught
     finally:
         del scheduler.add_noise
-
-
-def _texts(prompt: str | Sequence[str] | None) -> list[str] | None:
-    """As a list; None for none."""
-    return None if prompt is None else [prompt] if isinstance(prompt, str) else list(prompt)
