@@ -3,7 +3,7 @@
 Each set is written to the folder and verified by a process of its own, whose JSON and output stay there. A run that was interrupted goes
 on where it stopped: sets that the summary holds are not done again. The summary is
 
-    {"sets": [{"set", "points", "dim", "exit", "seconds", "refuted": [ids], "undecided": [ids], "standing_twins": [[id, twin]],
+    {"command", "versions", "processor", "jobs", "sets": [{"set", "points", "dim", "exit", "seconds", "refuted": [ids], "undecided": [ids], "standing_twins": [[id, twin]],
     "message"}, …], "count", "with_refuted", "with_two_undecided", "with_standing_twins", "slowest"}
 
 with exit status 2 and its message where the data hold nothing to measure, -1 where the time ran out, and -2 where it ended without a result.
@@ -12,10 +12,12 @@ with exit status 2 and its message where the data hold nothing to measure, -1 wh
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -59,9 +61,13 @@ def verified(folder: Path, number: int, made: Set, options: list[str], limit: fl
     return row | {"message": " | ".join(words)[-2000:]}
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The rows and their counts."""
+def summary(rows: list[dict[str, Any]], jobs: int) -> dict[str, Any]:
+    """The rows and their counts, and how they were made; seconds are those of a process beside `jobs − 1` others."""
     return {
+        "command": " ".join(["python -m tests.benchmarks.any_data", *sys.argv[1:]]),
+        "versions": {name: version(name) for name in ("numpy", "torch", "scikit-learn", "hypothesis")},
+        "processor": _processor(),
+        "jobs": jobs,
         "count": len(rows),
         "with_refuted": [row["set"] for row in rows if row["refuted"]],
         "with_two_undecided": [row["set"] for row in rows if len(row["undecided"]) > 1],
@@ -70,6 +76,17 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "slowest": max((row["seconds"] for row in rows), default=0.0),
         "sets": rows,
     }
+
+
+def _processor() -> str:
+    """The model and the number of its cores, as far as the system says."""
+    file = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":")[1].strip() for line in file.read_text().splitlines() if line.startswith("model name")]
+        if file.exists()
+        else []
+    )
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
 def main() -> None:
@@ -94,7 +111,9 @@ def main() -> None:
         with saving:
             rows.append(row)
             partial = file.with_suffix(".part")
-            partial.write_text(json.dumps(summary(sorted(rows, key=lambda r: r["set"])), indent=1, ensure_ascii=False))
+            partial.write_text(
+                json.dumps(summary(sorted(rows, key=lambda r: r["set"]), arguments.jobs), indent=1, ensure_ascii=False)
+            )
             partial.replace(file)
         print({k: v for k, v in row.items() if k != "message"}, flush=True)
 
