@@ -37,7 +37,8 @@ class Leading:
 
     def __init__(self, posterior: AtomsPosterior, gap: float) -> None:
         self._gap, self._log_p, p = gap, posterior.log_weights[0].cpu(), posterior.weights[0].cpu()
-        self._xi = (posterior.points - posterior.mean).cpu()
+        (xi,) = posterior.deviations()
+        self._xi = xi.cpu()
         values, vectors = torch.linalg.eigh((self._xi * p[:, None]).mT @ self._xi)
         self.basis = vectors.flip(1)
         self.share = float(values[-1]) / max(float(values.clamp(min=0).sum()), 1e-300)

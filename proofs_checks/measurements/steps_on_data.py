@@ -164,7 +164,7 @@ class _Measured:
 
     def __init__(self, posterior: AtomsPosterior, gap: float, context: Context) -> None:
         self._posterior, self._gap, self._context = posterior, gap, context
-        p, xi = posterior.weights[0], posterior.points - posterior.mean
+        p, (xi,) = posterior.weights[0], posterior.deviations()
         self._trace = formula.kl_trace_bound(gap, float(p @ xi.square().sum(dim=1)))
         self._entropy = float(torch.special.entr(p).sum())
         self._entropies: list[Tensor] = []

@@ -263,8 +263,13 @@ class Atoms(Law):
     @cached_property
     def cov(self) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """`Σ = Σ_i w_i (y_i − μ)(y_i − μ)ᵀ`, shape (d, d)."""
-        centred = self.points - self.mean
+        centred = self.deviations()
         return (centred * self.weights[:, None]).mT @ centred
+
+    def deviations(self) -> Tensor:
+        """`y_i − μ`, shape (n, d): from differences to the heaviest point, for the mean itself is rounded to the digits of where the data lie."""
+        moved = self.points - self.points[int(self.weights.argmax())]
+        return moved - self.weights @ moved
 
     @cached_property
     def diameter(self) -> float:

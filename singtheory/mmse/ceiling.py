@@ -56,7 +56,7 @@ class Ceiling:
         # sums over points and over the width, and the eigenvalues of what they give; small ones may be nothing but that
         self.rounding = 4 * formula.accumulation(len(law.points) + 4 * law.dim + 16, formula.DOUBLE)
         self._eigenvalues = eigenvalues[-self.rank :] + self.rounding * self.trace
-        radius = float((law.points - law.mean).square().sum(dim=1).max())
+        radius = float(law.deviations().square().sum(dim=1).max())
         simplex = float(formula.trace_diameter_bound(law.diameter, len(law.points), law.dim))
         self.largest = min(radius, simplex) * (1 + self.rounding)
         self.entropy = float(torch.special.entr(law.weights).sum())
@@ -84,7 +84,7 @@ def _distances(law: Atoms, radius2: float) -> tuple[Tensor, Tensor, Tensor]:
 
     They come from inner products of centred points, and the edges are moved by more than the rounding of these.
     """
-    points, weights = law.points - law.mean, law.weights
+    points, weights = law.deviations(), law.weights
     norm2, slack = points.square().sum(dim=1), 16 * law.dim * torch.finfo(torch.float64).eps * radius2
     edges = torch.cat([torch.zeros(1), torch.logspace(math.log10(_NEAREST), 0, _BINS, dtype=torch.float64)])
     edges = (4 * radius2 * edges).to(law.device)  # no two points are farther apart than twice the radius

@@ -25,7 +25,7 @@ _LINE_NODES, _TAIL = 600, 9.0
 
 def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor:
     """`tr C` of one query once `u = √g ξ + n` is known too; `u` (n, d) and `gap` (n,) give shape (n,)."""
-    xi = posterior.points - posterior.mean
+    (xi,) = posterior.deviations()
     norms = xi.square().sum(dim=1)
     logits = gap.sqrt()[:, None] * (u @ xi.mT) - gap[:, None] / 2 * norms + posterior.log_weights
     weights = torch.softmax(logits, dim=1)
@@ -44,7 +44,8 @@ def _expectations(posterior: AtomsPosterior, gaps: Tensor, nodes: int, function:
 
 
 def _means(posterior: AtomsPosterior, gaps: Tensor, nodes: int, function: Callable[[Tensor], Tensor]) -> Tensor:
-    centres = gaps.sqrt() * (posterior.points - posterior.mean)
+    (xi,) = posterior.deviations()
+    centres = gaps.sqrt() * xi
     low, high = centres.amin(dim=0) - 12, centres.amax(dim=0) + 12
     u = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, nodes, dtype=torch.float64)
     density, variance = _seen(u, centres, posterior.weights[0], posterior.points[:, 0])
@@ -102,7 +103,7 @@ def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, ge
 
 def line_mmse(law: Atoms, snr: Tensor) -> tuple[Tensor, Tensor]:
     """`mmse(γ)` and `mmse′(γ) = −E‖C‖_F²` of finite data on a line by quadrature, `snr` and results of shape (n,)."""
-    centres = snr.sqrt()[:, None] * (law.points - law.mean)[:, 0]
+    centres = snr.sqrt()[:, None] * law.deviations()[:, 0]
     low, high = centres.amin(dim=1) - _TAIL, centres.amax(dim=1) + _TAIL
     z = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, _LINE_NODES, dtype=torch.float64)
     density, variance = _seen(z, centres.mT, law.weights, law.points[:, 0])

@@ -244,7 +244,7 @@ def all_components(law: Atoms) -> Components:
 
 def _deviations(law: Atoms) -> Tensor:
     """A of shape (n, d) with `Σ = AᵀA`."""
-    return law.weights.sqrt()[:, None] * (law.points - law.mean)
+    return law.weights.sqrt()[:, None] * law.deviations()
 
 
 def _rounding(law: Atoms) -> float:

@@ -15,7 +15,8 @@ from proofs_checks.harness.context import Context
 from proofs_checks.harness.outcome import at_least, at_most, equal, identically_zero, no_instance, worst
 from proofs_checks.harness.rounds import Rounds
 from proofs_checks.harness.slope import vanishes_at_rate
-from proofs_checks.instances.excerpt import excerpt, with_normal
+from proofs_checks.instances.deviations import deviations
+from proofs_checks.instances.excerpt import with_normal
 from proofs_checks.instances.laws import BUMPS, GOLDEN, NINE_TO_ONE, SIGNS, TRI
 from proofs_checks.instances.near_ends import TILTED, number
 from proofs_checks.instances.scales import EPS
@@ -90,7 +91,7 @@ _SAMPLES = (2_000, 10_000, 50_000)
 
 def _c5_data(sides: Sides, context: Context) -> Outcome:
     """Bound and leading order on the data; what leading order leaves is bracketed by B11 with the diameter."""
-    name, law = excerpt(context)
+    name, law, _ = deviations(context)
     if law.diameter == 0:
         return no_instance(f"{name}: all points are equal, the kernel is Gaussian")
     prior = prior_posterior(law)

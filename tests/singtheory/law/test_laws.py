@@ -133,3 +133,16 @@ def test_bad_laws_are_one_line(call, words):
 def test_draws_are_those_of_the_generator(law):
     one, other = (law.sample(50, torch.Generator().manual_seed(seed)) for seed in (3, 4))
     assert torch.equal(one, law.sample(50, torch.Generator().manual_seed(3))) and not torch.equal(one, other)
+
+
+def test_moments_keep_their_digits_where_points_differ_in_their_last_one():
+    """The mean of such points is no number of float64, so what is left after it is taken away has a mean of its own."""
+    points = 7e-4 + 1e-19 * torch.randn(40, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    law, exact = Atoms(points), [[Fraction(x) for x in row] for row in points.tolist()]
+    weights = [Fraction(w) for w in law.weights.tolist()]
+    total = sum(weights)
+    mean = [sum(w * row[k] for w, row in zip(weights, exact, strict=True)) / total for k in range(2)]
+    for i in range(2):
+        for j in range(2):
+            terms = (w * (row[i] - mean[i]) * (row[j] - mean[j]) for w, row in zip(weights, exact, strict=True))
+            assert float(law.cov[i, j]) == pytest.approx(float(sum(terms) / total), rel=1e-12)
