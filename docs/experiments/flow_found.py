@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -38,22 +38,29 @@ class Found:
         cells: by way, guidance and number of evaluations.
         pairs: standard errors of differences, by guidance and number of evaluations.
         z: half the width of an interval in standard errors, with `ERROR` over all differences at once.
+        uncounted: rivals whose cells here are no fault of theirs.
     """
 
     told: dict[str, Any]
     cells: dict[tuple[str, float, int], dict[str, Any]]
     pairs: dict[tuple[float, int], dict[str, Any]]
     z: float
+    uncounted: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, folder: Path = FOLDER) -> "Found":
+    def read(cls, folder: Path = FOLDER, uncounted: tuple[str, ...] = UNCOUNTED) -> "Found":
         """From a folder of `flow_keep`."""
         told = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
         cells = {(cell["way"], cell["guidance"], cell["budget"]): cell for cell in told["cells"]}
         pairs = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))["pairs"]
-        count = sum(len(one["ours"]) * len(one["rivals"]) * len(one["errors"]) for one in pairs)
-        z = NormalDist().inv_cdf(1 - ERROR / (2 * max(count, 1)))
-        return cls(told, cells, {(one["guidance"], one["budget"]): one for one in pairs}, z)
+        found = cls(told, cells, {(one["guidance"], one["budget"]): one for one in pairs}, 0.0, uncounted)
+        return replace(found, z=NormalDist().inv_cdf(1 - ERROR / (2 * max(found.compared, 1))))
+
+    def only(self, cells: Iterable[tuple[str, float, int]]) -> "Found":
+        """These cells and the differences between them; intervals stay as wide as they are."""
+        kept = {key: self.cells[key] for key in cells}
+        places = {key: pair for key, pair in self.pairs.items() if any(cell[1:] == key for cell in kept)}
+        return replace(self, cells=kept, pairs=places)
 
     @property
     def compared(self) -> int:
@@ -74,7 +81,7 @@ class Found:
         return [
             way
             for way, weight, number in self.cells
-            if (weight, number) == (guidance, budget) and ours(way) == mine and way not in UNCOUNTED
+            if (weight, number) == (guidance, budget) and ours(way) == mine and way not in self.uncounted
         ]
 
     def best(self, ways: Iterable[str], guidance: float, budget: int, metric: str) -> Value | None:
@@ -161,7 +168,8 @@ def changes(found: Found, ways: Sequence[str], metrics: Sequence[str] = MAIN) ->
                 if plain is None or half is None:
                     continue
                 before, after = (found.value(way, guidance, budget, metric) for way in (plain, mine))
-                assert before is not None and after is not None
+                if before is None or after is None:
+                    continue
                 told.append(Change(mine, plain, guidance, budget, metric, before, after, half))
     return told
 

@@ -1,12 +1,13 @@
 """`python -m docs.experiments.flow_keep --runs DIR... --data openmoji.npz.xz`: the flow demonstrator's results, in docs/experiments/flow/.
 
-DIRs hold what `flow_train` and `flow_measure` wrote, the newest last. Kept are
+DIRs hold what `flow_train` and `flow_measure` wrote, the newest last, one file a share of the cells. A run with another seed is kept
+beside with `--target docs/experiments/flow/second`. Kept are
 
     train.json       what each part of the training told
     measured.json    every cell, with five digits, the standard errors of its brightness, and some components of the prediction
     pairs.json       standard errors of the differences between our ways and rivals, from the influences of the same noise
 
-The influences themselves, 13 MB, are not kept.
+where there are any. The influences themselves, 13 MB, are not kept.
 """
 
 import argparse
@@ -146,17 +147,20 @@ def keep(runs: list[Path], data: Captioned, target: Path = FOLDER) -> None:
     measured = [path for run in runs for path in sorted(run.glob("flow*.json")) if "train" not in path.name]
     if not measured:
         raise InputError(f"{runs[-1]}: holds no flow*.json; run docs.experiments.flow_measure first")
-    content = json.loads(measured[-1].read_text(encoding="utf-8"))
-    arrays = arrays_of(runs)
-    content["cells"] = [with_errors(cell, arrays.get(key_of(cell), {}), data) for cell in content["cells"]]
-    content["prediction"] = thinned(content["prediction"])
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in measured]
+    content, arrays = files[-1], arrays_of(runs)
+    cells = {key_of(cell): cell for file in files for cell in file["cells"]}
+    content["cells"] = [with_errors(cell, arrays.get(key, {}), data) for key, cell in cells.items()]
+    if "prediction" in content:
+        content["prediction"] = thinned(content["prediction"])
     write_bytes(target / "measured.json", lines(rounded(content)))
     pairs = pair_errors(content["cells"], arrays)
     write_bytes(target / "pairs.json", lines({"pairs": rounded(pairs)}))
     trained = {
         path.stem: json.loads(path.read_text(encoding="utf-8")) for run in runs for path in run.glob("flow-train*.json")
     }
-    write_bytes(target / "train.json", (json.dumps(rounded(trained), indent=1, ensure_ascii=False) + "\n").encode())
+    if trained:
+        write_bytes(target / "train.json", (json.dumps(rounded(trained), indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def main() -> None:
@@ -164,10 +168,11 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--runs", type=Path, nargs="+", required=True, help="folders, the newest last")
     asked.add_argument("--data", required=True, help="as docs.experiments.captioned packs it")
+    asked.add_argument("--target", type=Path, default=FOLDER, help="folder of the results")
     given = asked.parse_args()
     torch.set_num_threads(1)
     try:
-        keep(given.runs, read(given.data))
+        keep(given.runs, read(given.data), given.target)
     except InputError as error:
         asked.error(str(error))
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from docs.experiments import flow_figures, flow_tables
+from docs.experiments import flow_figures, flow_runs, flow_tables
 from docs.experiments.flow_committed import FOLDER
 from docs.experiments.flow_found import ERROR, Found
 from singtheory.system import write_bytes
@@ -84,15 +84,14 @@ CFG-Zero*'s scale, beside plain guidance with the same effective weight:
 {runs}
 
 {missing}
-- A second run with another seed of samples, from the committed models: `python -m docs.experiments.flow_measure --data openmoji.npz.xz --out out --parts first --seed 1`. Verdicts on this page are of one seed.
 - The stages of training, from which F7's part was measured, are not kept; `python -m docs.experiments.flow_train` makes them again.
-- The grids of entropic time: the cells named “not counted” were drawn on grids whose integral was too coarse near t = 0. It is mended, and they have to be drawn again.
+- The grids of entropic time: the cells named “not counted” were drawn on grids whose integral was too coarse near t = 0. It is mended; in the second run they count. {redrawn}
 - SharpEuler's, the spectral and the entropic schedules are written from the papers' descriptions; the authors' code may do better.
 - 64×64, latents, a second data set, and the corrected steps of the ε demonstrator.
 """
 
 
-def text(found: Found, train: dict[str, Any], small: dict[str, Any]) -> str:
+def text(found: Found, second: Found, train: dict[str, Any], small: dict[str, Any]) -> str:
     """The page."""
     made = train["flow-train"]
     amounts = found.told["amounts"]
@@ -106,7 +105,7 @@ def text(found: Found, train: dict[str, Any], small: dict[str, Any]) -> str:
         device=made["device"],
         compared=found.compared,
         error=ERROR,
-        targets=flow_tables.targets_table(found, small),
+        targets=flow_tables.targets_table(found, second, small),
         brightness=flow_tables.brightness_tables(found),
         wins=flow_tables.wins_text(found),
         cells=flow_tables.cells_tables(found),
@@ -117,8 +116,9 @@ def text(found: Found, train: dict[str, Any], small: dict[str, Any]) -> str:
         zero=flow_tables.zero_text(found),
         digits=flow_tables.digits_text(small),
         defaults=flow_tables.defaults_text(found),
-        runs=flow_tables.runs_text(found),
-        missing=flow_tables.missing_text(found),
+        runs=flow_runs.runs_text(found) + "\n" + flow_runs.runs_text(second),
+        redrawn=flow_runs.redrawn_text(second),
+        missing=flow_runs.missing_text(found),
     )
 
 
@@ -128,7 +128,7 @@ def page(folder: Path = FOLDER) -> str:
     def told(name: str) -> dict[str, Any]:
         return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
-    return text(Found.read(folder), told("train"), told("digits"))
+    return text(Found.read(folder), Found.read(folder / "second", ()), told("train"), told("digits"))
 
 
 def main() -> None:

@@ -102,11 +102,11 @@ def _grid(found: Found) -> str:
 # --- targets, wins, cells ---------------------------------------------------------------------------------------------
 
 
-def targets_table(found: Found, small: dict[str, Any]) -> str:
+def targets_table(found: Found, second: Found, small: dict[str, Any]) -> str:
     """Asked, found, verdict."""
     return table(
         ["asked for", "found", "verdict"],
-        [[one.asked, one.told, f"**{one.verdict}**"] for one in targets(found, small)],
+        [[one.asked, one.told, f"**{one.verdict}**"] for one in targets(found, second, small)],
     )
 
 
@@ -395,25 +395,3 @@ def digits_text(small: dict[str, Any]) -> str:
 
 
 # --- runs, missing ----------------------------------------------------------------------------------------------------
-
-
-def runs_text(found: Found) -> str:
-    """Device, versions and commands."""
-    runs = [*found.told.get("earlier", []), found.told]
-    return "\n".join(
-        f"- `{one['command']}`, seed {one['seed']}, on one {one['device']}; {', '.join(f'{name} {version}' for name, version in one['versions'].items())}"
-        for one in runs
-    )
-
-
-def missing_text(found: Found) -> str:
-    """Cells and parts that were not reached."""
-    wanted = {
-        (way.name, w, n) for w in (1.0, 3.0) for way in (*CORE, *RIVALS, *OURS) for n in (4, 6, 8, 10, 20, 28, 50)
-    }
-    there = {(way, w, n) for way, w, n in found.cells if w in (1.0, 3.0)}
-    lines = [f"{len(there)} cells were drawn of {len(wanted)} (some of which are none: guidance rivals at guidance 1)."]
-    for guidance in (1.0, 3.0):
-        counts = [f"{sum((w, n) == (guidance, b) for _, w, n in there)} at {b}" for b in (4, 6, 8, 10, 20, 28, 50)]
-        lines.append(f"At guidance {guidance:g}, ways by number of evaluations: {', '.join(counts)}.")
-    return "\n".join(f"- {line}" for line in lines)

@@ -1,5 +1,6 @@
 """What the flow demonstrator was to reach, with verdicts from its committed results."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,8 +33,19 @@ class Target(NamedTuple):
         return "not decided" if self.met is None else "met" if self.met else "not met"
 
 
-def targets(found: Found, small: dict[str, Any]) -> list[Target]:
-    """All of them."""
+def targets(found: Found, second: Found, small: dict[str, Any]) -> list[Target]:
+    """All of them; `second` is a run with another seed."""
+    return [
+        *of_samples(found),
+        prediction(found),
+        zero_init(found),
+        processor(small),
+        again(found, second),
+    ]
+
+
+def of_samples(found: Found) -> list[Target]:
+    """Those that samples decide, and so their seed."""
     return [
         spread(found),
         bias(found),
@@ -43,11 +55,47 @@ def targets(found: Found, small: dict[str, Any]) -> list[Target]:
         never_worse(found, MAIN[1:], "in the classifier's features"),
         never_worse(found, [one for one in METRICS if one not in MAIN[1:]], "in the other features"),
         beats_all(found),
-        prediction(found),
-        zero_init(found),
-        processor(small),
-        Target("a second run with another seed gives the same verdicts", "it was not run", None),
     ]
+
+
+def in_common(first: Found, second: Found) -> tuple[Found, Found]:
+    """Two runs without the cells that only one of them drew, and without those that do not count in the first."""
+    keys = [key for key in first.cells if key in second.cells and key[0] not in first.uncounted]
+    return first.only(keys), second.only(keys)
+
+
+def reversals(first: Found, second: Found) -> tuple[int, int, int]:
+    """Differences between ours and a rival beyond their interval in a run: all, so in both, and of opposite signs in the two."""
+    either = both = opposite = 0
+    for (guidance, budget), pair in first.pairs.items():
+        for metric in METRICS:
+            for mine, rival in itertools.product(pair["ours"], pair["rivals"]):
+                signs = [_sign(run, mine, rival, guidance, budget, metric) for run in (first, second)]
+                either += any(signs)
+                both += all(signs)
+                opposite += signs[0] * signs[1] < 0
+    return either, both, opposite
+
+
+def _sign(found: Found, mine: str, rival: str, guidance: float, budget: int, metric: str) -> int:
+    """−1 where ours is nearer, 1 where the rival is, 0 within the interval or where it is not known."""
+    values = [found.value(way, guidance, budget, metric) for way in (mine, rival)]
+    half = found.half(mine, rival, guidance, budget, metric)
+    if half is None or values[0] is None or values[1] is None or abs(values[0] - values[1]) <= half:
+        return 0
+    return -1 if values[0] < values[1] else 1
+
+
+def again(found: Found, second: Found) -> Target:
+    """The verdicts above that samples decide, from the cells that both runs drew."""
+    runs = in_common(found, second)
+    pairs = list(zip(*(of_samples(run) for run in runs), strict=True))
+    apart = [first for first, other in pairs if first.verdict != other.verdict]
+    either, both, opposite = reversals(*runs)
+    told = f"seed {second.told['seed']}, {len(runs[0].cells)} cells of both runs: {len(pairs) - len(apart)} of {len(pairs)} verdicts are the same"
+    told += "".join(f"; not so: {one.asked}" for one in apart)
+    told += f"; of {either} differences between ours and a rival beyond their interval in a run {both} are so in both, and {opposite} have opposite signs"
+    return Target("a second run with another seed gives the same verdicts", told, not apart and not opposite)
 
 
 def spread(found: Found) -> Target:

@@ -26,11 +26,16 @@ def origin(module: str, device: str, seed: int) -> dict[str, Any]:
     versions = {name: _version(name) for name in _PACKAGES}
     return {
         "version": versions.pop("singdiffusion"),
-        "command": shlex.join(["python", "-m", module, *(Path(word).name or word for word in sys.argv[1:])]),
+        "command": shlex.join(["python", "-m", module, *map(_shown, sys.argv[1:])]),
         "device": device_name(device),
         "versions": versions,
         "seed": seed,
     }
+
+
+def _shown(word: str) -> str:
+    """A word of the command; where a folder of this machine lies is nobody's business."""
+    return Path(word).name if word.startswith(("/", "~", ".")) else word
 
 
 def _version(name: str) -> str:

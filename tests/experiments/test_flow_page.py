@@ -11,14 +11,18 @@ import torch
 from docs.experiments import flow_page
 from docs.experiments.captioned import Captioned
 from docs.experiments.distances import wasserstein
+from docs.experiments.flow_committed import FOLDER
 from docs.experiments.flow_found import DEFAULT, MAIN, METRICS, Found, changes, plain_of, wins
 from docs.experiments.flow_keep import COMPONENTS, brightness_errors, keep, pair_errors
 from docs.experiments.flow_targets import (
+    again,
     beats_all,
     bias,
+    in_common,
     never_worse,
     prediction,
     processor,
+    reversals,
     spread,
     targets,
     zero_init,
@@ -30,6 +34,11 @@ from singtheory import InputError
 @pytest.fixture(scope="module")
 def found():
     return Found.read()
+
+
+@pytest.fixture(scope="module")
+def second():
+    return Found.read(FOLDER / "second", ())
 
 
 def replaced(found, **changed):
@@ -45,10 +54,10 @@ def test_the_page_is_that_of_the_committed_results():
     assert flow_page.PAGE.read_text(encoding="utf-8") == flow_page.page()
 
 
-def test_every_target_has_a_verdict(found):
+def test_every_target_has_a_verdict(found, second):
     small = {"processor seconds": 61.0, "device": "slow"}
     assert processor(small).met is False
-    assert {one.verdict for one in targets(found, small)} <= {"met", "not met", "not decided"}
+    assert {one.verdict for one in targets(found, second, small)} <= {"met", "not met", "not decided"}
 
 
 def test_a_default_that_is_worse_is_found(found):
@@ -164,3 +173,20 @@ def test_runs_are_kept_and_read_again(tmp_path):
     assert len(found.told["prediction"]["network"][0]["law"]) == len(COMPONENTS)
     with pytest.raises(InputError, match="flow_measure"):
         keep([tmp_path], data, tmp_path / "kept")
+
+
+def test_a_second_run_must_give_the_verdicts_again(found, second):
+    told = again(found, second)
+    assert told.met and "8 of 8 verdicts are the same" in told.told
+    assert not again(found, replaced(second, **{"64 components": 1e3, "the classifier": 1e3})).met
+    ours, other = in_common(found, second)
+    assert set(ours.cells) == set(other.cells) and not any(key[0] in found.uncounted for key in ours.cells)
+
+
+def test_a_difference_that_turns_is_counted(found, second):
+    """The default made far worse in one run alone turns all that it wins beyond the interval."""
+    first, other = in_common(found, second)
+    either, both, opposite = reversals(first, other)
+    assert opposite == 0 < both <= either
+    worse = replaced(other, **{"64 components": 1e3})
+    assert reversals(first, worse)[2] > 0
