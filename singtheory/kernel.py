@@ -200,5 +200,5 @@ class ReverseStep:
         return Estimate(scale * unit.value, scale * unit.low, scale * unit.high, unit.confidence, unit.n, unit.method)
 
     def bounds(self) -> dict[str, Tensor]:
-        """Every rung of the ladder that applies to this posterior, by name, each of shape (batch,)."""
+        """Every bound of the ladder that applies to this posterior, by name, each of shape (batch,)."""
         return bound.evaluate_ladder(self.posterior, self.bridge.gap)

@@ -128,13 +128,13 @@ def length(x: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def core(query: AtomsPosterior) -> Core:
-    """The core of a posterior of one query; the last one is kept, for the rungs ask for the same in turn."""
+    """The core of a posterior of one query; the last one is kept, for the bounds ask for the same in turn."""
     return Core(query)
 
 
 @lru_cache(maxsize=1)
 def log1p_chi2(core: Core, gap: float) -> Tensor:
-    """At least `log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone; the last one is kept, for KL's rung and TV's."""
+    """At least `log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone; the last one is kept, for KL's bound and TV's."""
     return torch.tensor(chi_square(core.at(gap)).high, dtype=torch.float64, device=core.p.device)
 
 

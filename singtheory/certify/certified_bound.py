@@ -24,8 +24,8 @@ _MOST_BETAS = 3
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A bound on KL.
+class CertifiedBound:
+    """A bound on KL, in the form that ball arithmetic takes.
 
     Attributes:
         name: as in the ladder (`bound.LADDER`).
@@ -61,12 +61,12 @@ class Rung:
         return room if self.upper else -room
 
 
-def plain(name: str, upper: bool, value: Value) -> Rung:
-    """A rung given by one formula."""
-    return Rung(name, upper, value, lambda *_: (value,))
+def plain(name: str, upper: bool, value: Value) -> CertifiedBound:
+    """A bound given by one formula."""
+    return CertifiedBound(name, upper, value, lambda *_: (value,))
 
 
-def family(at_beta: Value) -> Rung:
+def family(at_beta: Value) -> CertifiedBound:
     """B10 with β by the rule `formula.family_beta`, rounded; `at_beta` takes β before the namespace."""
 
     def at(beta: Number) -> Value:
@@ -85,13 +85,13 @@ def family(at_beta: Value) -> Rung:
         steps = range(first, last + 1)
         return [at(arb(k) / BETA_STEPS) for k in steps] if len(steps) <= _MOST_BETAS else ()
 
-    return Rung("kl_family_bound", True, at(1), far)
+    return CertifiedBound("kl_family_bound", True, at(1), far)
 
 
-RUNGS = (
+CERTIFIED = (
     plain("kl_chi2_bound", True, line.kl_chi2),
     plain("kl_pair_bound", True, line.kl_pair_upper),
     plain("kl_pair_lower", False, line.kl_pair_lower),
     family(line.kl_family_at),
 )
-"""The rungs that are certified."""
+"""The bounds that are certified."""

@@ -1,4 +1,4 @@
-"""What the first two rungs share: samples of a small model from every start on the CPU, beside C7's law and the exact denoiser."""
+"""What digits and Fashion-MNIST share: samples of a small model from every start on the CPU, beside C7's law and the exact denoiser."""
 
 from collections.abc import Sequence
 from pathlib import Path
