@@ -93,7 +93,7 @@ def nearest_point(sides: Sides, _: Context) -> Outcome:
         points, priors = ([certify.ball(v) for v in values] for values in GOLDEN_ATOMS)
         nearest, prior = points.pop(), priors.pop()
 
-        def room(x: Number, alpha: Number, sigma: Number) -> Number:
+        def difference(x: Number, alpha: Number, sigma: Number) -> Number:
             likelihoods = [((alpha * y - x) * (x - alpha * y) / (2 * sigma * sigma)).exp() for y in (*points, nearest)]
             *joint, own = (w * likelihood for w, likelihood in zip((*priors, prior), likelihoods, strict=True))
             off = sum(p * (nearest - y) for p, y in zip(joint, points, strict=True)) / (sum(joint, own * 0) + own)
@@ -102,7 +102,7 @@ def nearest_point(sides: Sides, _: Context) -> Outcome:
             return sum(r * (nearest - y) for r, y in zip(rivals, points, strict=True)) - off
 
         def margin(box: Box) -> arb:
-            return certify.enclose(room, box)
+            return certify.enclose(difference, box)
 
         found = certify.certify(margin, NEAREST_BOX, margin)
         return outcome(found, NEAREST_BOX)

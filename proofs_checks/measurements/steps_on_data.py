@@ -119,8 +119,8 @@ def _is_decidable(posterior: AtomsPosterior, gap: float) -> bool:
     along = leading(posterior, gap)
     if along.share < _LEADING or not along.tv_is_sharp or along.is_line:
         return True
-    room = float(bound.tv_norm(posterior, gap)) - float(along.tv)
-    return not 0 <= room < _RESOLVED
+    distance = float(bound.tv_norm(posterior, gap)) - float(along.tv)
+    return not 0 <= distance < _RESOLVED
 
 
 def shift_gap(posterior: AtomsPosterior, target: float) -> float | None:

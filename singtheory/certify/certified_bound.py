@@ -49,16 +49,16 @@ class CertifiedBound:
             box: where.
         """
         values = self.far(*law(*map(interval_ball, box)))
-        found = [interval.enclose(partial(self._room, value, law, information), box) for value in values]
+        found = [interval.enclose(partial(self._excess, value, law, information), box) for value in values]
         unit = line.kl_chi2(*law(*map(ball, interval.middle(box))), NAMESPACE)
         least = reduce(arb.min, found) if found else arb("nan")  # not a number if any is none
         return least / abs(unit).mid()
 
-    def _room(self, value: Value, law: Law, information: Callable[..., Number], *at: Number) -> Number:
+    def _excess(self, value: Value, law: Law, information: Callable[..., Number], *at: Number) -> Number:
         points, weights, gap = law(*at)
         kl = formula.kl_trace_bound(gap, line.variance(points, weights)) - information(*at)
-        room = value(points, weights, gap, NAMESPACE) - kl
-        return room if self.upper else -room
+        excess = value(points, weights, gap, NAMESPACE) - kl
+        return excess if self.upper else -excess
 
 
 def plain(name: str, upper: bool, value: Value) -> CertifiedBound:

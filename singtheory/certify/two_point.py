@@ -125,7 +125,7 @@ def certify_cell(bound: CertifiedBound, cell: Box) -> Certificate | None:
     margin = partial(bound.margin, law, _interpolation(cell) if bound.upper else _tangent(cell))
     enclosed, small = margin(at_centre), interval.volume(cell) < _SMALLEST
     if not small and not exact - enclosed < enclosed:
-        return None  # the enclosure of I takes more than half of the room
+        return None  # the enclosure of I takes more than half of the margin
     found = interval.certify(margin, cell, exact=None, max_boxes=_MOST)
     return None if found.verdict == "undecided" and not small else found
 

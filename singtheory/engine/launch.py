@@ -169,9 +169,9 @@ def _parts(blocks: int, steps: int, device: torch.device) -> int:
 
 
 def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:
-    """With as many stages as the memory beside a processor has room for."""
+    """With as many stages as fit into the shared memory of a processor."""
     if device.type != "cuda":
         return sizes
     stage = (sizes["rows"] + sizes["columns"]) * sizes["depth"] * kind.itemsize
-    room = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-    return sizes | {"num_stages": max(1, min(sizes["num_stages"], (room - _RESERVED) // stage))}
+    shared_memory = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    return sizes | {"num_stages": max(1, min(sizes["num_stages"], (shared_memory - _RESERVED) // stage))}

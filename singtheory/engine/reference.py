@@ -45,8 +45,8 @@ class Tiles:
         best: the largest log weight by the screen.
         mass: `Σ exp(largest log weight − best)` over all tiles.
         count: how many reach the threshold.
-        index: these tiles, the best one first, as many as there is room for, int32, shape (batch, most).
-        crowded: for how many queries there is no room, shape (1,).
+        index: these tiles, the best one first, as many as fit, int32, shape (batch, most).
+        crowded: for how many queries they do not fit, shape (1,).
     """
 
     best: Tensor

@@ -53,8 +53,8 @@ def _b12_line(sides: Sides, _: Context) -> Outcome:
             density = (-u.square() / 2).exp() / math.sqrt(2 * math.pi)
             step, log_r = float(u[1] - u[0]), i.posterior.log_ratio(u[None, :, None], i.gap)[0]
             expected = float((density * -torch.expm1(log_r.clamp(max=0))).sum() * step)
-            room = step**2 * math.sqrt(i.gap) * float(i.posterior.points.abs().max()) * 2
-            yield equal(sides["on_line"](i.posterior, i.gap), expected, room, i.where)
+            tolerance = step**2 * math.sqrt(i.gap) * float(i.posterior.points.abs().max()) * 2
+            yield equal(sides["on_line"](i.posterior, i.gap), expected, tolerance, i.where)
 
     return worst(outcomes())
 

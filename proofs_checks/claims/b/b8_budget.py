@@ -48,8 +48,8 @@ def _b8_step(sides: Sides, _: Context) -> Outcome:
                 shift = math.sqrt(gap) * miss
                 added = float(mass @ ((u - shift).square() - u.square())) / 2
                 stated = float(sides["network"](gap, miss**2))
-                room = TERMS * float(mass @ ((u - shift).square() + u.square()))
-                yield equal(added, stated, room, f"{name}, g = {gap:g}, error {miss:g}")
+                tolerance = TERMS * float(mass @ ((u - shift).square() + u.square()))
+                yield equal(added, stated, tolerance, f"{name}, g = {gap:g}, error {miss:g}")
 
     return worst(outcomes())
 
@@ -61,8 +61,8 @@ def _b8_discretisation(sides: Sides, _: Context) -> Outcome:
         t, s = 0.9, 0.6
         gap, expected = float(schedule.snr(s) - schedule.snr(t)), _mean_kl(law, t, s)
         stated = float(sides["discretisation"](law, schedule.snr(torch.tensor([t, s], dtype=torch.float64))).sum())
-        room = TERMS * formula.kl_trace_bound(gap, float(law.cov))  # of the two terms that cancel
-        outcomes.append(equal(stated, expected, room, f"{name}, {t} → {s}"))
+        tolerance = TERMS * formula.kl_trace_bound(gap, float(law.cov))  # of the two terms that cancel
+        outcomes.append(equal(stated, expected, tolerance, f"{name}, {t} → {s}"))
     return worst(outcomes)
 
 
@@ -91,11 +91,11 @@ def _b8_start(sides: Sides, _: Context) -> Outcome:
                 ("noise", 0.0, 1.0, step + gain),
             ):
                 stated = sides["start"](law, schedule, t, at, var)
-                outcomes.append(equal(stated, expected, _entropy_room(law, var), f"{kind} start, {name}, t = {t}"))
+                outcomes.append(equal(stated, expected, _entropy_rounding(law, var), f"{kind} start, {name}, t = {t}"))
     return worst(outcomes)
 
 
-def _entropy_room(law: Atoms, var: float) -> float:
+def _entropy_rounding(law: Atoms, var: float) -> float:
     """The rounding of `E log q − E log N(·, var)`, where `E|log q|` is at most 3 and x of second moment at most `D² + 1`."""
     return TERMS * (4 + (law.diameter**2 + 1) / var)
 
@@ -152,8 +152,8 @@ def _b8_equality(sides: Sides, _: Context) -> Outcome:
         snr = budget.snr_along(law, schedule, times)
         error2 = float((law.mean - constant).square())
         stated = float(sides["discretisation"](law, snr).sum() + sides["network"](snr.diff(), error2).sum())
-        room = _entropy_room(law, float(schedule.sigma(0.6)) ** 2)
-        outcomes.append(equal(stated, kl, room, f"{name}, 1 → 0.6"))
+        tolerance = _entropy_rounding(law, float(schedule.sigma(0.6)) ** 2)
+        outcomes.append(equal(stated, kl, tolerance, f"{name}, 1 → 0.6"))
     return worst(outcomes)
 
 
@@ -168,9 +168,9 @@ def _b8_last_step(sides: Sides, _: Context) -> Outcome:
         cost = float(mass @ (posterior.weights * (made[:, None] - law.points[:, 0]).square()).sum(dim=1))
         error2 = float(mass @ (made - posterior.mean[:, 0]).square())
         stated, where = float(sides["last_step"](mass @ posterior.trace_cov, error2)), f"{name}, s = {s}"
-        room = TERMS * (cost + error2)
-        outcomes.append(equal(cost, stated, room, f"E‖x_0 − m‖², {where}"))
-        outcomes.append(at_most(_w2_squared(law, made, mass), stated + room, f"W₂²(m, π), {where}"))
+        tolerance = TERMS * (cost + error2)
+        outcomes.append(equal(cost, stated, tolerance, f"E‖x_0 − m‖², {where}"))
+        outcomes.append(at_most(_w2_squared(law, made, mass), stated + tolerance, f"W₂²(m, π), {where}"))
     return worst(outcomes)
 
 

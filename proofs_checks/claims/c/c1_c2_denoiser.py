@@ -77,8 +77,8 @@ def _c1_remainder(sides: Sides, context: Context) -> Outcome:
         for kind, pair, x, top in ends(context, law):
             for alpha in (0.5, 0.05, top):
                 gap = limit.denoiser_direct(law, x, *pair(alpha)) - sides["series"](law, x, *pair(alpha))
-                room = sides["error"](law, x, *pair(alpha)) + series_rounding(law, x, *pair(alpha))
-                ratio = gap.norm(dim=1) / room
+                tolerance = sides["error"](law, x, *pair(alpha)) + series_rounding(law, x, *pair(alpha))
+                ratio = gap.norm(dim=1) / tolerance
                 outcomes.append(at_most(float(ratio.max()), 1.0, f"error/bound, {label}, {kind}, α = {alpha:.2g}"))
     return worst(outcomes)
 
@@ -171,10 +171,10 @@ def _c2_end(sides: Sides, context: Context) -> Outcome:
             v = formula.v_of(epsilon, x_hat, alpha, sigma)
             off_epsilon = float((epsilon - sides["terminal_epsilon"](x, sigma)).abs().max())
             off_v = float((v - sides["terminal_v"](law.mean, sigma)).abs().max())
-            room = float(denoiser_rounding(law, x, number(alpha), number(sigma)).max())
-            room = sigma * (room + moment_rounding(law) * radius(law))
+            tolerance = float(denoiser_rounding(law, x, number(alpha), number(sigma)).max())
+            tolerance = sigma * (tolerance + moment_rounding(law) * radius(law))
             outcomes += [equal(off_epsilon, 0.0, 8 * EPS * float(x.abs().max()), f"ε*, {name}, {kind}")]
-            outcomes += [equal(off_v, 0.0, room, f"v*, {name}, {kind}")]
+            outcomes += [equal(off_v, 0.0, tolerance, f"v*, {name}, {kind}")]
     return worst(outcomes)
 
 
@@ -192,8 +192,10 @@ def _c2_round_trip(sides: Sides, context: Context) -> Outcome:
                 ):
                     for delta in (0.0, 0.01):
                         off = sides[side](value + delta, x, *pair) - at.x - delta * sides[gain](*pair)
-                        room = _round_trip_rounding(pair, x, at.x, delta)
-                        outcomes.append(equal(float(off.abs().max()), 0.0, room, f"{side}, {name}, {kind}, t = {t}"))
+                        tolerance = _round_trip_rounding(pair, x, at.x, delta)
+                        outcomes.append(
+                            equal(float(off.abs().max()), 0.0, tolerance, f"{side}, {name}, {kind}, t = {t}")
+                        )
     return worst(outcomes)
 
 
@@ -219,9 +221,9 @@ def _c2_removable(sides: Sides, context: Context) -> Outcome:
     name, law = excerpt(context)
     for kind, pair, x, top in ends(context, law):
         for alpha in (0.5, 0.05, top):
-            room = float(series_rounding(law, x, *pair(alpha)).max())
-            room += _round_trip_rounding(pair(alpha), x, law.points[law.weights > 0], 0.0)
-            bound = float(series_bound(law, x, *pair(alpha)).max()) + room
+            tolerance = float(series_rounding(law, x, *pair(alpha)).max())
+            tolerance += _round_trip_rounding(pair(alpha), x, law.points[law.weights > 0], 0.0)
+            bound = float(series_bound(law, x, *pair(alpha)).max()) + tolerance
             off = _off_mean(sides["of_epsilon"], law, pair, x, alpha)
             outcomes.append(at_most(off, bound, f"{name}, {kind}, α = {alpha:.2g}"))
     return worst(outcomes)

@@ -248,8 +248,8 @@ def _c6_data(sides: Sides, context: Context) -> Outcome:
         noise_gain = sides["noise_gain"](alpha, sigma, mean_norm2, law.cov.trace(), dim, torch)
         for against, var, value in (("N(0, σ² I)", sigma**2, gain), ("N(0, I)", one, noise_gain)):
             found = float(_cross_entropy(law, dim, alpha, sigma, zero, var) - with_mean)
-            room = _cross_entropy_rounding(law, dim, alpha, sigma)
-            outcomes.append(equal(found, float(value), room, f"{name}, {label}, s = {s}, {against}"))
+            tolerance = _cross_entropy_rounding(law, dim, alpha, sigma)
+            outcomes.append(equal(found, float(value), tolerance, f"{name}, {label}, s = {s}, {against}"))
     return worst(outcomes)
 
 

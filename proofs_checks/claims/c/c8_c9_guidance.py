@@ -138,8 +138,10 @@ def _c9_constant(sides: Sides, context: Context) -> Outcome:
     for name, law in with_data(context).items():
         x_1 = 3 * torch.randn(8, law.dim, dtype=torch.float64, generator=context.generator())
         off = float((law.posterior(x_1, 0.0).mean - law.mean).norm(dim=1).max())
-        room = float(denoiser_rounding(law, x_1, number(0.0), number(1.0)).max()) + moment_rounding(law) * radius(law)
-        outcomes.append(at_most(off, room, f"E[x_0|x_1] − μ, {name}"))
+        tolerance = float(denoiser_rounding(law, x_1, number(0.0), number(1.0)).max()) + moment_rounding(law) * radius(
+            law
+        )
+        outcomes.append(at_most(off, tolerance, f"E[x_0|x_1] − μ, {name}"))
     for name, law in NAMED.items():
         if isinstance(law, Atoms) and law.dim == 1:
             mmse = float(line_mmse(law, torch.zeros(1, dtype=torch.float64))[0])

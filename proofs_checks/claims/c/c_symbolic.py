@@ -133,15 +133,18 @@ def guidance(sides: Sides, _: Context) -> Outcome:
     norm2 = symbolic.inner(guided, guided, vectors, gram)
     bound, nearer = sides["bound"](cond, uncond, w), sides["segment"](cond, apart, w)
     factor = sympy.simplify(1 - 1 / w)
-    # by Cauchy and Schwarz both rooms are products of numbers that are not negative
-    room, nearer_room = 2 * factor * (cond * uncond + product), 2 * factor / w * (cond * apart - (cond**2 - product))
+    # by Cauchy and Schwarz both remainders are products of numbers that are not negative
+    remainder, nearer_remainder = (
+        2 * factor * (cond * uncond + product),
+        2 * factor / w * (cond * apart - (cond**2 - product)),
+    )
     residuals = {
         "plain over w": guided - sides["plain"](c, u, w) / w,
         "c − (1 − 1/w)u": guided - (c - factor * u),
         "between c and c − u": guided - c / w - factor * (c - u),
-        "bound² − ‖ȳ_w‖²": bound**2 - norm2 - room,
+        "bound² − ‖ȳ_w‖²": bound**2 - norm2 - remainder,
         "‖c − u‖²": (symbolic.inner(c - u, c - u, vectors, gram) - apart**2).subs(polar),
-        "sharper bound² − ‖ȳ_w‖²": (nearer**2 - norm2 - nearer_room).subs(polar),
+        "sharper bound² − ‖ȳ_w‖²": (nearer**2 - norm2 - nearer_remainder).subs(polar),
         "the sharper bound at its most, ‖c − u‖ = ‖c‖ + ‖u‖": nearer.subs(apart, cond + uncond) - bound,
         "attained where c and u are opposite": (bound**2 - norm2).subs(product, -cond * uncond),
         "c = u": guided.subs(u, c) - c / w,

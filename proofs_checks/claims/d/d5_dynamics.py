@@ -159,11 +159,11 @@ def _d5_data(sides: Sides, context: Context) -> Outcome:
             deviation, rates = x_t - alpha * y, (schedule.alpha_dot(t), schedule.sigma_dot(t))
             found = _mean_drift(sides, law, schedule, x_t[None], t)[0]
             factor = sides["rate"](alpha, rates[0]) + sides["diffusion2"](alpha, sigma, *rates) / sigma**2
-            expected, room = rates[0] * y + factor * deviation, _drift_rounding(law, schedule, x_t, i, t)
-            if room > RESOLVED * float((factor * deviation).norm()):
+            expected, tolerance = rates[0] * y + factor * deviation, _drift_rounding(law, schedule, x_t, i, t)
+            if tolerance > RESOLVED * float((factor * deviation).norm()):
                 outcomes.append(no_instance(f"{name}, {kind}: rounding hides how far x is from its atom"))
                 continue
-            outcomes.append(equal(float((found - expected).norm()), 0.0, room, f"{name}, {kind}"))
+            outcomes.append(equal(float((found - expected).norm()), 0.0, tolerance, f"{name}, {kind}"))
     return worst(outcomes)
 
 

@@ -48,15 +48,15 @@ def test_family_of_too_wide_a_ball_is_left_to_smaller_ones():
 
 
 @pytest.mark.parametrize("bound", CERTIFIED, ids=lambda bound: bound.name)
-def test_margin_at_a_point_is_the_room_over_b2(bound):
+def test_margin_at_a_point_is_the_excess_over_b2(bound):
     at = (Fraction(2), Fraction(3, 10))
     with interval.precision():
         law = two_point.law(*map(ball, at))
         (value,) = bound.far(*law)
         kl = formula.kl_trace_bound(law[2], line.variance(law[0], law[1])) - two_point.information(*at)
-        room = (value(*law, NAMESPACE) - kl) * (1 if bound.upper else -1) / line.kl_chi2(*law, NAMESPACE)
+        excess = (value(*law, NAMESPACE) - kl) * (1 if bound.upper else -1) / line.kl_chi2(*law, NAMESPACE)
         found = bound.margin(two_point.law, lambda *_: two_point.information(*at), interval.point(at))
-    assert float(found) == pytest.approx(float(room), rel=1e-12)
+    assert float(found) == pytest.approx(float(excess), rel=1e-12)
     assert found > 0
 
 

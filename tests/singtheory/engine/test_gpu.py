@@ -241,7 +241,7 @@ def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch):
 
 
 def test_padding_may_be_the_best_that_the_screen_finds():
-    """Log weights so low that float32 has no room between them and no weight."""
+    """Log weights so low that float32 cannot tell them apart and has no weight."""
     points = pixels(1000, 4)
     engine, z, snr = prepared(points), torch.zeros(1, 4).double(), torch.tensor([1e33]).double()
     assert float(near(engine, z, snr, DOUBLE_TOL).error_bound) == math.inf

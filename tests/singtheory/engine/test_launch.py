@@ -161,10 +161,10 @@ def test_a_product_is_cut_where_processors_would_be_idle(monkeypatch):
     assert [launch._parts(blocks, 1000, card) for blocks in (1, 2, 3)] == [2, 1, 2]
 
 
-@pytest.mark.parametrize(("room", "stages"), [(232448, 4), (166912, 3), (101376, 2), (1000, 1)])
-def test_stages_fit_beside_the_processor(monkeypatch, room, stages):
+@pytest.mark.parametrize(("shared_memory", "stages"), [(232448, 4), (166912, 3), (101376, 2), (1000, 1)])
+def test_stages_fit_beside_the_processor(monkeypatch, shared_memory, stages):
     monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(shared_memory_per_block_optin=room)
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(shared_memory_per_block_optin=shared_memory)
     )
     assert launch._staged(launch.SCREEN, torch.float16, torch.device("cuda")) == launch.SCREEN | {"num_stages": stages}
     assert launch._staged(launch.SCREEN, torch.float16, torch.device("cpu")) == launch.SCREEN
@@ -172,7 +172,7 @@ def test_stages_fit_beside_the_processor(monkeypatch, room, stages):
 
 @pytest.mark.parametrize("width", [0.0, 6.0, 30.0])
 def test_the_tiles_that_matter_are_those_of_plain_torch(width):
-    """Fewer than there is room for, all, and where float32 overflowed."""
+    """Fewer than fit, all, and where float32 overflowed."""
     generator = torch.Generator().manual_seed(0)
     largest = (20 * torch.randn(BATCH, 9000, generator=generator)).to(DEVICE)
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
