@@ -226,7 +226,7 @@ def marginal(law: Atoms, schedule: Schedule, t: float) -> tuple[Tensor, Tensor]:
 
     They are as fine as the noise and near the atoms only, so that they resolve the law at every σ > 0 and at any distance of atoms.
     """
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    alpha, sigma = schedule(t)
     centres = alpha * law.points[:, 0]
     near = torch.arange(-_REACH * _PER_STD, _REACH * _PER_STD + 1)
     cells = torch.unique((centres * _PER_STD / sigma).round()[:, None] + near)

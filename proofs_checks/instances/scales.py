@@ -108,7 +108,7 @@ def settled_time(
     snr = max(snr, 2 * float(schedule.snr(1.0)))
     for k in range(tries):
         t = float(schedule.time_of_snr(snr * 4.0**k))
-        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        alpha, sigma = schedule(t)
         x = (alpha if along else 1.0) * towards
         if pull_of_rivals(law, x, alpha, sigma, i) <= SETTLED * apart:
             return t

@@ -97,8 +97,8 @@ def diagnose_flow(checkpoint: Checkpoint, steps: int, reading: Reading | None = 
         first = measured(live)
     except InputError as error:
         raise InputError(f"{checkpoint.name}: {error}") from None
-    marked = () if reading is None else (reading.eigenvalue,)
-    lam = torch.tensor([*marked, *LAMBDAS], dtype=torch.float64)
+    measured_lam = () if reading is None else (reading.eigenvalue,)
+    lam = torch.tensor([*measured_lam, *LAMBDAS], dtype=torch.float64)
     name = _shift_field(scheduler)
     configured = None if name is None or mu is not None else float(scheduler.config[name])
     return FlowDiagnosis(

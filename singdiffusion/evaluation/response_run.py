@@ -66,14 +66,14 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         raise InputError(
             f"{request.data}: all of the data are equal, so there is no spread to keep; give different ones"
         )
-    marked = None if reading is None else reading.eigenvalue
+    measured = [] if reading is None else [reading.eigenvalue]
     curve = torch.logspace(
         min(_DECADES[0], float(lam.min().log10())),
         max(_DECADES[1], float(lam.max().log10())),
         _CURVE,
         dtype=torch.float64,
     )
-    every = torch.cat([lam, curve, lam.new_tensor([] if marked is None else [marked])])
+    every = torch.cat([lam, curve, lam.new_tensor(measured)])
     found = respond(scheduler, every, steps, **options)
     rows = _rows(every, found)
     return {
@@ -89,13 +89,13 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         "reading": None if reading is None else reading.to_json(),
         "rows": rows[: len(lam)],
         "curve": rows[len(lam) : len(lam) + _CURVE],
-        "marked": rows[-1] if marked is not None else None,
+        "reading_row": rows[-1] if measured else None,
     }
 
 
 def sentence(found: dict[str, Any]) -> str:
     """The result in one line: of the brightness, if data say which direction that is."""
-    row = found["marked"] or max(found["rows"], key=lambda r: r["eigenvalue"])
+    row = found["reading_row"] or max(found["rows"], key=lambda r: r["eigenvalue"])
     name = found["reading"]["name"] if found["reading"] else f"the direction of λ = {row['eigenvalue']:.4g}"
     parts = f"{row['start']:.0%} by the start, {row['solver']:.0%} by the steps and {row['end']:.0%} by the end."
     if not found["draws"]:

@@ -34,10 +34,10 @@ def draw(found: Mapping[str, Any]) -> bytes:
     )
     curve.grid(alpha=0.25, linewidth=0.6)
     curve.legend(fontsize=8)
-    if found["marked"]:
-        curve.axvline(found["marked"]["eigenvalue"], color="0.4", linestyle=":")
+    if found["reading_row"]:
+        curve.axvline(found["reading_row"]["eigenvalue"], color="0.4", linestyle=":")
         curve.annotate(
-            found["reading"]["name"], (found["marked"]["eigenvalue"], 0.03), rotation=90, ha="right", fontsize=8
+            found["reading"]["name"], (found["reading_row"]["eigenvalue"], 0.03), rotation=90, ha="right", fontsize=8
         )
     spectrum.eventplot([[row["eigenvalue"] for row in found["rows"]]], colors=["#009E73"], linewidths=1)
     spectrum.set(xlabel="eigenvalue λ", yticks=[])

@@ -215,8 +215,8 @@ def _cut(of: Components, cost: float) -> Cut | None:
     bounds = torch.log1p(1.001 * largest * radius.square() * expm1_rest(x, torch) / x.square())
     bounds = torch.minimum(bounds, x)
     if of.dim == 1:  # r is convex: the larger of its values at both ends
-        ends = of.ratio(torch.cat([-radius, radius])[:, None].to(of.points.device))
-        bounds = (ends.log_r + ends.error).unflatten(0, (2, -1)).amax(dim=0).clamp(min=0).cpu()
+        outermost = of.ratio(torch.cat([-radius, radius])[:, None].to(of.points.device))
+        bounds = (outermost.log_r + outermost.error).unflatten(0, (2, -1)).amax(dim=0).clamp(min=0).cpu()
     best = int((tails + cost * excess(bounds)).argmin())
     return Cut(float(bounds[best]), 0.0, float(tails[best]))
 

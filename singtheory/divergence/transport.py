@@ -24,8 +24,8 @@ def w2_exact(posterior: Posterior, gap: float) -> Estimate:
 
 def w2_bracket(posterior: Posterior, gap: float) -> Estimate:
     """`W₂(P, Q)` in units of c between Gelbrich's bound from the first two moments and the coupling by one noise, `√(g tr C)`."""
-    ends = [_bracket(Components.of(query, gap)) for query in posterior]
-    low, high = torch.tensor(ends, dtype=torch.float64).unbind(dim=1)
+    brackets = [_bracket(Components.of(query, gap)) for query in posterior]
+    low, high = torch.tensor(brackets, dtype=torch.float64).unbind(dim=1)
     return Estimate((low + high) / 2, low, high, 1.0, 0, "exact")
 
 

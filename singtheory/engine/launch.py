@@ -19,7 +19,7 @@ from singtheory.engine.rounding import Asking, Nearness, Weighing
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
 PRODUCT = {"rows": 256, "columns": 128, "depth": 128, "num_warps": 8, "num_stages": 4}
-_ENDS, _MOST_PARTS = 25, 16
+_OVERHEAD, _MOST_PARTS = 25, 16
 """Steps of a product that the start and the end of a program last, as measured on an H100; parts that a product has at most."""
 _RESERVED = 1024
 """Bytes beside a processor that stages leave to the rest of a kernel."""
@@ -165,7 +165,7 @@ def _parts(blocks: int, steps: int, device: torch.device) -> int:
     """Into how many parts the steps of every block are cut, so that no processor is idle for long."""
     at_once = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
     most = min(steps, _MOST_PARTS)
-    return min(range(1, most + 1), key=lambda parts: -(-blocks * parts // at_once) * (-(-steps // parts) + _ENDS))
+    return min(range(1, most + 1), key=lambda parts: -(-blocks * parts // at_once) * (-(-steps // parts) + _OVERHEAD))
 
 
 def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:

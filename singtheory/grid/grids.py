@@ -175,15 +175,15 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
     check_steps(steps)
     if not 0 <= snr_start < snr_end < math.inf:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
-    ends = torch.tensor([snr_start, snr_end], dtype=torch.float64)
-    levels, slopes = mmse(ends)
+    snr_range = torch.tensor([snr_start, snr_end], dtype=torch.float64)
+    levels, slopes = mmse(snr_range)
     level = bool(levels[0] - levels[1] <= _LEVEL * levels[0])
     if not (bool((slopes < 0).all()) and (level or bool(levels[0] > levels[1]))):
         raise InputError(
             f"mmse must decrease from snr {snr_start} to {snr_end}, with a negative derivative at both; take ends between which it does"
         )
     if steps == 1:
-        return schedule.time_of_snr(ends)
+        return schedule.time_of_snr(snr_range)
     if level:  # differences of mmse are rounding, its slope is not
         return schedule.time_of_snr(
             _along(steps, torch.linspace(snr_start, snr_end, _SPREAD_NODES, dtype=torch.float64), mmse)

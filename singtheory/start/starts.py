@@ -194,8 +194,8 @@ def quantile_spread(
     """
     u = torch.linspace(-8, 8, nodes, dtype=torch.float64, device=values.device)
     density = torch.softmax(-(u**2) / 2, dim=0)
-    ends = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)
-    return (density @ (ends - density @ ends) ** 2).sqrt() / values.std(correction=0)
+    quantiles = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)
+    return (density @ (quantiles - density @ quantiles) ** 2).sqrt() / values.std(correction=0)
 
 
 def principal_components(law: Law, rank: int, dense: int = DENSE) -> Components:

@@ -40,8 +40,8 @@ def _between(formula_of: Callable[..., Tensor], posterior: AtomsPosterior, gap: 
 
     reach = 2 * float(max(abs(m) for m in shifts)) + 20
     low, high = brentq(log_ratio, -reach, 0.0, xtol=1e-14), brentq(log_ratio, 0.0, reach, xtol=1e-14)
-    ends = (torch.tensor(end, dtype=torch.float64) for end in (low, high))
-    return float(formula_of(shifts, weights, *ends, torch.special))
+    limits = (torch.tensor(end, dtype=torch.float64) for end in (low, high))
+    return float(formula_of(shifts, weights, *limits, torch.special))
 
 
 def _b12_line(sides: Sides, _: Context) -> Outcome:

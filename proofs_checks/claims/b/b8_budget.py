@@ -82,7 +82,7 @@ def _b8_start(sides: Sides, _: Context) -> Outcome:
     outcomes, schedule = [], Cosine()
     for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE}.items():
         for t in (0.5, 0.9):
-            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            alpha, sigma = schedule(t)
             mean, trace = float(law.mean), law.cov.trace()
             step = kl_of(prior_posterior(law), float(schedule.snr(t)))
             gain = float(formula.noise_start_gain(alpha, sigma, mean**2, trace, 1, torch))
@@ -187,13 +187,13 @@ def _w2_squared(law: Atoms, made: Tensor, mass: Tensor) -> float:
 
 def _b8_symbolic(sides: Sides, _: Context) -> Outcome:
     """`E_P log Q − E_P log N(a x + b m, c²)` from the bridge's coefficients; P enters with its mean alone."""
-    ends = sympy.symbols("alpha_t sigma_t alpha_s sigma_s", positive=True)
+    coefficients = sympy.symbols("alpha_t sigma_t alpha_s sigma_s", positive=True)
     x, x_hat, miss, second = sympy.symbols("x x_hat e m_2", positive=True)
-    a, b, var = (f(*ends) for f in (formula.bridge_a, formula.bridge_b, formula.bridge_var))
+    a, b, var = (f(*coefficients) for f in (formula.bridge_a, formula.bridge_b, formula.bridge_var))
     mean = a * x + b * x_hat
     plug_in = symbolic.expected_log_normal(mean, var, mean, second)
     added = plug_in - symbolic.expected_log_normal(mean + b * miss, var, mean, second)
-    gap = formula.gap(formula.snr(*ends[:2]), formula.snr(*ends[2:]))
+    gap = formula.gap(formula.snr(*coefficients[:2]), formula.snr(*coefficients[2:]))
     return identically_zero(added - sides["network"](gap, miss**2), "network error of a step")
 
 

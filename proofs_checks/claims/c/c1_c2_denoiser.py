@@ -13,7 +13,7 @@ from proofs_checks.harness.outcome import at_most, equal, identically_zero, wors
 from proofs_checks.harness.slope import vanishes_at_rate
 from proofs_checks.instances.excerpt import excerpt
 from proofs_checks.instances.laws import GOLDEN, SIGNS, TRI
-from proofs_checks.instances.near_ends import NAMED, ROUNDING, Pair, ends, halvings, number, queries, with_data
+from proofs_checks.instances.near_ends import NAMED, ROUNDING, Pair, halvings, near_one, number, queries, with_data
 from proofs_checks.instances.scales import (
     EPS,
     denoiser_rounding,
@@ -63,7 +63,7 @@ def _series_error(series: Callable[..., Tensor], law: Law, pair: Pair, x: Tensor
 def _c1_rate(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for label, law in NAMED.items():
-        for kind, pair, x, top in ends(context, law):
+        for kind, pair, x, top in near_one(context, law):
             error = partial(_series_error, sides["series"], law, pair, x)
             outcomes.append(vanishes_at_rate(error, halvings(top), 2.0, f"{label}, {kind}"))
     return worst(outcomes)
@@ -74,7 +74,7 @@ def _c1_remainder(sides: Sides, context: Context) -> Outcome:
     name, data = excerpt(context)
     outcomes = []
     for label, law in {"golden": GOLDEN, "±1": SIGNS, "tri": TRI, name: data}.items():
-        for kind, pair, x, top in ends(context, law):
+        for kind, pair, x, top in near_one(context, law):
             for alpha in (0.5, 0.05, top):
                 gap = limit.denoiser_direct(law, x, *pair(alpha)) - sides["series"](law, x, *pair(alpha))
                 tolerance = sides["error"](law, x, *pair(alpha)) + series_rounding(law, x, *pair(alpha))
@@ -185,7 +185,7 @@ def _c2_round_trip(sides: Sides, context: Context) -> Outcome:
         x = queries(law, context)
         for kind, schedule in {"cosine": Cosine(), "rectified flow": RectifiedFlow()}.items():
             for t in (0.5, 0.99):
-                at, pair = limit.predictions(law, schedule, x, t), (schedule.alpha(t), schedule.sigma(t))
+                at, pair = limit.predictions(law, schedule, x, t), schedule(t)
                 for side, gain, value in (
                     ("of_epsilon", "epsilon_gain", at.epsilon),
                     ("of_v", "v_gain", at.v),
@@ -215,11 +215,11 @@ def _c2_removable(sides: Sides, context: Context) -> Outcome:
     """`(x − σε*)/α − μ` vanishes like α; on data it stays below the linear term of C1 and its remainder, which are O(α)."""
     outcomes = []
     for name, law in NAMED.items():
-        for kind, pair, x, top in ends(context, law):
+        for kind, pair, x, top in near_one(context, law):
             off = partial(_off_mean, sides["of_epsilon"], law, pair, x)
             outcomes.append(vanishes_at_rate(off, halvings(top), 1.0, f"{name}, {kind}"))
     name, law = excerpt(context)
-    for kind, pair, x, top in ends(context, law):
+    for kind, pair, x, top in near_one(context, law):
         for alpha in (0.5, 0.05, top):
             tolerance = float(series_rounding(law, x, *pair(alpha)).max())
             tolerance += _round_trip_rounding(pair(alpha), x, law.points[law.weights > 0], 0.0)

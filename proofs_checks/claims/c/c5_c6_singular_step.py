@@ -241,7 +241,7 @@ def _c6_data(sides: Sides, context: Context) -> Outcome:
         dim = law.dim
     outcomes = []
     for label, schedule, s in (("cosine", Cosine(), 0.95), ("rectified flow", RectifiedFlow(), 0.8)):
-        alpha, sigma, zero, one = schedule.alpha(s), schedule.sigma(s), torch.zeros(law.dim), number(1.0)
+        alpha, sigma, zero, one = *schedule(s), torch.zeros(law.dim), number(1.0)
         with_mean = _cross_entropy(law, dim, alpha, sigma, alpha * law.mean, sigma**2)
         mean_norm2 = law.mean.square().sum()
         gain = sides["gain"](formula.snr(alpha, sigma), mean_norm2)

@@ -24,7 +24,7 @@ def reverse_sde(sides: Sides, _: Context) -> Outcome:
     alpha, dim = sympy.Function("alpha", positive=True), sympy.Symbol("d", positive=True, integer=True)
     rate = sides["rate"](alpha(t), alpha(t).diff(t))
     diffusion2 = sides["diffusion2"](alpha(t), alpha(t).diff(t))
-    integral, ends = sides["integral_formula"], (sympy.Integer(0), sigma_1, alpha_s, sigma_s)
+    integral, coefficients = sides["integral_formula"], (sympy.Integer(0), sigma_1, alpha_s, sigma_s)
     mean, noise = vectors = sympy.symbols("mu n", real=True)
     sigma, eye = sympy.MatrixSymbol("Sigma", dim, dim), sympy.Identity(dim)
     # Cov(αx_0 + σn) = α²Σ + σ²I, against that of N(0, I)
@@ -37,9 +37,9 @@ def reverse_sde(sides: Sides, _: Context) -> Outcome:
         "empty integral": integral(alpha_s, alpha_s, XP),
         "divergence": sympy.limit(sympy.exp(-integral(alpha_s, alpha_r, XP)), alpha_r, 0),
         "mean of x_1": symbolic.coordinates(alpha_r * mean + sigma_1 * noise, vectors)[0] - alpha_r,
-        "a at the end": formula.bridge_a(*ends),
-        "b at the end": formula.bridge_b(*ends) - alpha_s,
-        "c² at the end": formula.bridge_var(*ends) - sigma_s**2,
+        "a at the end": formula.bridge_a(*coefficients),
+        "b at the end": formula.bridge_b(*coefficients) - alpha_s,
+        "c² at the end": formula.bridge_var(*coefficients) - sigma_s**2,
     }
     same = sympy.expand(mismatch.doit()) == sympy.ZeroMatrix(dim, dim)
     return worst(

@@ -58,7 +58,7 @@ def _d1_weight(sides: Sides, context: Context) -> Outcome:
         for (i, j), (kind, schedule) in itertools.product(neighbours(law), SCHEDULES.items()):
             apart2 = float((law.points[i] - law.points[j]).square().sum())
             t = schedule.time_of_snr(500 / apart2)
-            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            alpha, sigma = schedule(t)
             x = alpha * torch.lerp(law.points[i], law.points[j], 0.498)[None]
             found = limit.rivals(law, x, alpha)
             weights = sides["rival"](found.prior_ratios, found.margins, sigma, torch)
@@ -83,7 +83,7 @@ def _d1_denoiser(sides: Sides, context: Context) -> Outcome:
         for (i, j), (kind, schedule) in itertools.product(neighbours(law), SCHEDULES.items()):
             apart2 = float((law.points[i] - law.points[j]).square().sum())
             t = schedule.time_of_snr(200 / apart2)
-            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            alpha, sigma = schedule(t)
             x = alpha * torch.lerp(law.points[i], law.points[j], 0.2)[None]
             found = limit.rivals(law, x, alpha)
             weights = sides["rival"](found.prior_ratios, found.margins, sigma, torch)[0]
@@ -110,7 +110,7 @@ def _d1_ties(sides: Sides, context: Context) -> Outcome:
     for name, law in {**finite_laws(context), "±1": SIGNS}.items():
         for (i, j, x), (kind, schedule) in itertools.product(_ties(law), SCHEDULES.items()):
             t = schedule.time_of_snr(1e6)
-            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            alpha, sigma = schedule(t)
             tolerance = log_weight_rounding(law, x, alpha, sigma)
             log_prior = float((law.weights[j] / law.weights[i]).log())
             difference = float(law.points[j].square().sum() - law.points[i].square().sum())
@@ -221,7 +221,7 @@ def _d2_divergence(sides: Sides, context: Context) -> Outcome:
                 at = limit.predictions(law, schedule, x, t)
                 score, (alpha, sigma) = (
                     limit.score(law, schedule, x, t),
-                    (float(schedule.alpha(t)), float(schedule.sigma(t))),
+                    tuple(map(float, schedule(t))),
                 )
                 # x − αx̂ cancels, x − y beside it
                 tolerance = float((at.x - law.points[i]).norm()) + (1 - alpha) * radius(law)

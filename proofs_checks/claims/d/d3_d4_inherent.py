@@ -33,7 +33,7 @@ def _end_steps(law: Atoms) -> Iterator[tuple[str, ReverseStep, float]]:
     for (i, j), (kind, schedule) in itertools.product(neighbours(law), SCHEDULES.items()):
         t = schedule.time_of_snr(20 / float((law.points[i] - law.points[j]).square().sum()))
         x = schedule.alpha(t) * torch.lerp(law.points[i], law.points[j], 0.45)[None]
-        rounding = log_weight_rounding(law, x, schedule.alpha(t), schedule.sigma(t))
+        rounding = log_weight_rounding(law, x, *schedule(t))
         yield kind, ReverseKernel(law, schedule, t, 0.0).at(x), rounding
 
 
@@ -284,7 +284,7 @@ def _d4_data(sides: Sides, context: Context) -> Outcome:
             found = limit.score(law, schedule, x, t)[0, constant]
             expected = sides["normal"](x[0, constant], foot, schedule.alpha(t), sigma)
             terms = 32 * EPS * float(x.abs().max() + foot.abs().max())
-            tolerance = (terms + float(denoiser_rounding(law, x, schedule.alpha(t), schedule.sigma(t)))) / sigma**2
+            tolerance = (terms + float(denoiser_rounding(law, x, *schedule(t)))) / sigma**2
             outcomes.append(
                 equal(float((found - expected).abs().max()), 0.0, tolerance, f"{name}, {kind}, σ = {sigma}")
             )

@@ -82,7 +82,7 @@ def _d6_gaussian(sides: Sides, _: Context) -> Outcome:
     outcomes = []
     for (kind, schedule), t in itertools.product(_ROUGH.items(), (1e-4, 0.1, 0.9)):
         found = sides["epsilon"](law, schedule, x, t)
-        expected = sides["gaussian"](x, 0.7, 1.5, schedule.alpha(t), schedule.sigma(t))
+        expected = sides["gaussian"](x, 0.7, 1.5, *schedule(t))
         tolerance = 1e-14 / float(schedule.sigma(t))  # (x − αx̂)/σ cancels
         outcomes.append(equal(float((found - expected).abs().max()), 0.0, tolerance, f"N(0.7, 1.5), {kind}, t = {t:g}"))
     return worst(outcomes)
@@ -104,7 +104,7 @@ def _d6_atoms(sides: Sides, context: Context) -> Outcome:
                 outcomes.append(no_instance(f"{name}, {kind}: rounding hides how far x is from its atom"))
                 continue
             for t, of, tolerance in zip(times, found, tolerances, strict=True):
-                here, rates = (schedule.alpha(t), schedule.sigma(t)), (schedule.alpha_dot(t), schedule.sigma_dot(t))
+                here, rates = schedule(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
                 off = float((of - sides["atom"](x, law.points[i], *here, *rates)).norm())
                 outcomes.append(equal(off, 0.0, tolerance, f"{name}, {kind}, t = {t:.2g}"))
             growth = fitted_slope(times, [float(of.norm()) for of in found])
@@ -124,7 +124,7 @@ def _settled(law: Atoms, schedule: Schedule, x: Tensor, i: int) -> list[float]:
 def _rate_rounding(law: Atoms, schedule: Schedule, x: Tensor, i: int, t: float, found: Tensor) -> float:
     """Of the five-point rule on `ε* = (x − αx̂)/σ`, which cancels, with what rivals of the atom and rounding add to x̂; and its remainder."""
     after = t * (1 + 2 * _STEP)
-    alpha, sigma = schedule.alpha(after), schedule.sigma(after)
+    alpha, sigma = schedule(after)
     moved = pull_of_rivals(law, x, alpha, sigma, i) + float(denoiser_rounding(law, x[None], alpha, sigma))
     each = (moved + 8 * EPS * float(x.norm() + law.points[i].norm())) / float(schedule.sigma(t * (1 - 2 * _STEP)))
     return 1.5 * each / (_STEP * t) + 1e-9 * float(found.norm())

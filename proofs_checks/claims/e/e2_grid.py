@@ -178,9 +178,9 @@ def _spaced(value: Callable[[Tensor], Tensor], inverse: Callable[[Tensor], Tenso
     """A grid of equal steps in `value(γ)`, whatever the law."""
 
     def snr(_law: Law, steps: int, low: float, high: float) -> Tensor:
-        ends = value(torch.tensor([low, high], dtype=torch.float64))
+        low_and_high = value(torch.tensor([low, high], dtype=torch.float64))
         fractions = torch.arange(steps + 1, dtype=torch.float64) / steps
-        return inverse(torch.lerp(ends[0], ends[1], fractions))
+        return inverse(torch.lerp(*low_and_high, fractions))
 
     return snr
 
