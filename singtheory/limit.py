@@ -166,9 +166,9 @@ def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """The posterior weight of the nearest atom from its margins, `1/(1 + S)` (D1); shape (batch,)."""
-    found = rivals(law, x_t, alpha)
-    weights = formula.rival_weight(found.prior_ratios, found.margins, sigma, torch)
-    weights.scatter_(1, found.nearest[:, None], 0.0)
+    others = rivals(law, x_t, alpha)
+    weights = formula.rival_weight(others.prior_ratios, others.margins, sigma, torch)
+    weights.scatter_(1, others.nearest[:, None], 0.0)
     return formula.nearest_weight(weights.sum(dim=1))
 
 

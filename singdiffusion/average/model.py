@@ -230,8 +230,8 @@ class AverageModel(ModelMixin, ConfigMixin):
             raise
         except Exception as error:  # the many readers behind it raise what they like
             raise InputError(f"{folder}: cannot be loaded ({first_sentence(error)})") from None
-        model, found = loaded
-        odd = [*found["missing_keys"], *found["unexpected_keys"]]
+        model, info = loaded
+        odd = [*info["missing_keys"], *info["unexpected_keys"]]
         if odd:
             raise InputError(f"{folder}: the weights do not fit config.json in {len(odd)} tensors, first {odd[0]}")
         return model
@@ -239,16 +239,16 @@ class AverageModel(ModelMixin, ConfigMixin):
     @classmethod
     def _check_stored(cls, folder: Path, config: Mapping[str, Any], variant: str | None) -> None:
         """Raise `InputError` unless the configuration is one of this class, and the tensors of the files those of its weights."""
-        found = _stored_weights(folder, variant)
+        stored = _stored_weights(folder, variant)
         try:
             if cls.__name__ in MODULES:
                 check_module(cls.__name__, config)
             expected = {name: tuple(value.shape) for name, value in cls._outline(config).state_dict().items()}
         except InputError as error:
             raise InputError(f"{folder}: cannot be loaded (config.json: {error})") from None
-        odd = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
+        odd = [name for name in sorted(expected.keys() | stored.keys()) if expected.get(name) != stored.get(name)]
         if odd:
-            shapes = f"{odd[0]} expected shape {expected.get(odd[0])}, has {found.get(odd[0])}"
+            shapes = f"{odd[0]} expected shape {expected.get(odd[0])}, has {stored.get(odd[0])}"
             raise InputError(f"{folder}: the weights do not fit config.json in {len(odd)} tensors, first {shapes}")
 
 

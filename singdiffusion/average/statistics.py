@@ -104,13 +104,13 @@ class AverageStatistics(ClosedForm):
             raise InputError("images: none; give at least one")
         warn_of_half_range(levels, "images", total.shape[0], scaling_factor, shift_factor)
         law = Atoms(torch.cat(points))
-        found = cls(tuple(total.shape), frequencies, rank, scaling_factor, shift_factor)
-        found.mean_image.copy_(total / len(law.points))
+        statistics = cls(tuple(total.shape), frequencies, rank, scaling_factor, shift_factor)
+        statistics.mean_image.copy_(total / len(law.points))
         if rank:
             components = principal_components(law, rank)
-            found.mixture.copy_(components.basis)
-            found.std.copy_(components.std)
-        return found.eval()
+            statistics.mixture.copy_(components.basis)
+            statistics.std.copy_(components.std)
+        return statistics.eval()
 
     def forward(self, condition: Condition, x_1: Tensor) -> Average:
         """The same for every condition, in the size of `x_1`.

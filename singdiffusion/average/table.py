@@ -151,13 +151,13 @@ class _Points:
 
     def variances(self, basis: Tensor) -> dict[str, Tensor]:
         """Along orthonormal directions (k, d): each prompt's own, and under "" that of all images around the mean of all."""
-        found = {
+        within = {
             prompt: ((batch.double().flatten(1) - self.means[prompt]) @ basis.mT).square().mean(dim=0)
             for prompt, batch in self._images.items()
         }
         between = {prompt: ((mean - self.mean) @ basis.mT).square() for prompt, mean in self.means.items()}
-        whole = [self._shares[prompt] * (found[prompt] + between[prompt]) for prompt in found]
-        return found | {"": torch.stack(whole).sum(dim=0)}
+        whole = [self._shares[prompt] * (within[prompt] + between[prompt]) for prompt in within]
+        return within | {"": torch.stack(whole).sum(dim=0)}
 
 
 def _check_images(prompt: str, batch: Tensor, size: tuple[int, ...]) -> None:

@@ -34,5 +34,5 @@ class Shards:
             return self._whole[rows]
         shards = torch.searchsorted(self._stops, rows, right=True)
         firsts = torch.cat([torch.zeros(1, dtype=torch.long), self._stops])[shards]
-        found = [self._slices[shard][row] for shard, row in zip(shards.tolist(), (rows - firsts).tolist(), strict=True)]
-        return torch.stack(found)
+        items = [self._slices[shard][row] for shard, row in zip(shards.tolist(), (rows - firsts).tolist(), strict=True)]
+        return torch.stack(items)

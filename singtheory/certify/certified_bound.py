@@ -49,9 +49,9 @@ class CertifiedBound:
             box: where.
         """
         values = self.far(*law(*map(interval_ball, box)))
-        found = [interval.enclose(partial(self._excess, value, law, information), box) for value in values]
+        margins = [interval.enclose(partial(self._excess, value, law, information), box) for value in values]
         unit = line.kl_chi2(*law(*map(ball, interval.middle(box))), NAMESPACE)
-        least = reduce(arb.min, found) if found else arb("nan")  # not a number if any is none
+        least = reduce(arb.min, margins) if margins else arb("nan")  # not a number if any is none
         return least / abs(unit).mid()
 
     def _excess(self, value: Value, law: Law, information: Callable[..., Number], *at: Number) -> Number:

@@ -74,15 +74,15 @@ def certify_two_points(
         cells: list[Box] = [((max(low, NEAR), high), weights)] if high > NEAR else []
         while cells:
             cell = cells.pop()
-            found = certify_cell(bound, cell)
-            if found is None:
+            certificate = certify_cell(bound, cell)
+            if certificate is None:
                 cells += interval.halves(cell)
                 continue
-            parts.append(found)
+            parts.append(certificate)
             shares.append(float(interval.volume(cell)))
             progress(sum(shares) / float(interval.volume(box)))
-            if found.verdict == "refuted":
-                return found
+            if certificate.verdict == "refuted":
+                return certificate
     return interval.merged(parts, shares)
 
 
@@ -126,8 +126,8 @@ def certify_cell(bound: CertifiedBound, cell: Box) -> Certificate | None:
     enclosed, small = margin(at_centre), interval.volume(cell) < _SMALLEST
     if not small and not exact - enclosed < enclosed:
         return None  # the enclosure of I takes more than half of the margin
-    found = interval.certify(margin, cell, exact=None, max_boxes=_MOST)
-    return None if found.verdict == "undecided" and not small else found
+    certificate = interval.certify(margin, cell, exact=None, max_boxes=_MOST)
+    return None if certificate.verdict == "undecided" and not small else certificate
 
 
 def _interpolation(cell: Box) -> Callable[[Number, Number], Number]:
@@ -206,7 +206,7 @@ class Near:
         nodes = [fmpq(k + 1, count + 3) for k in range(count + 2)]
         rows = [self.bound.near(*law(fmpq_series([0, 1]), p), NAMESPACE) for p in nodes]
         powers = fmpq_mat(count, count, [p**k for p in nodes[:count] for k in range(count)])
-        found = []
+        polynomials = []
         for k in range(1, TERMS):
             values = [row[k] for row in rows]
             solution = powers.solve(fmpq_mat(count, 1, values[:count]))
@@ -215,8 +215,8 @@ class Near:
                 raise ArithmeticError(
                     f"{self.bound.name}: the coefficient of g^{k} is no polynomial of degree {count - 1}"
                 )
-            found.append(polynomial)
-        return found
+            polynomials.append(polynomial)
+        return polynomials
 
     @cached_property
     def unit(self) -> fmpq_poly:
@@ -244,15 +244,15 @@ class Near:
         cuts = [interval.hull(arb(k) / pieces, arb(k + 1) / pieces) for k in range(-pieces, pieces)]
         low, high = WHOLE[1]
         weights = [ball(low + (high - low) * k / pieces) for k in range(pieces + 1)]
-        found = [
+        values = [
             abs(self.bound.near(*law(acb(x, y), acb(interval.hull(p, q))), interval.COMPLEX)).upper()
             for p, q in pairwise(weights)
             for x, y in product(cuts, cuts)
             if (x * x + y * y).lower() <= 1
         ]
-        if not all(value.is_finite() for value in found):
+        if not all(value.is_finite() for value in values):
             raise ArithmeticError(f"{self.bound.name}: not shown analytic for |g| ≤ 1")
-        return reduce(arb.max, found)
+        return reduce(arb.max, values)
 
 
 @cache

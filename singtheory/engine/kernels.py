@@ -20,12 +20,12 @@ _GROUP = tl.constexpr(8)
 
 def _in_triton(function, **known):
     """A formula that kernels call: the same lines, where `xp` is Triton's language."""
-    given = {
+    names = {
         name: tl.constexpr(value) if isinstance(value, (int, float)) else value
         for name, value in function.__globals__.items()
     }
-    given |= {"xp": tl, "Number": tl.tensor, **known}
-    return triton.jit(FunctionType(function.__code__, given, function.__name__))
+    names |= {"xp": tl, "Number": tl.tensor, **known}
+    return triton.jit(FunctionType(function.__code__, names, function.__name__))
 
 
 _series_error, _logit_error, _tilt_error = map(_in_triton, (series_error, logit_error, tilt_error))
@@ -242,19 +242,19 @@ def product_kernel(
 
 
 @triton.jit
-def together_kernel(sums, found, batch, width, places: tl.constexpr, padded: tl.constexpr):
+def together_kernel(sums, totals, batch, width, places: tl.constexpr, padded: tl.constexpr):
     """One query: its sums of all places as one number."""
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
     where, total = sums + query * width + place, tl.zeros((padded,), dtype=tl.float64)
     for _ in tl.static_range(places):
         total = total * 256.0 + tl.load(where, mask=place < width, other=0).to(tl.float64)
         where += tl.cast(batch, tl.int64) * width
-    tl.store(found + query * width + place, total, mask=place < width)
+    tl.store(totals + query * width + place, total, mask=place < width)
 
 
 @triton.jit
 def weighted_kernel(
-    products, sums, rest, size, off_centre, norm2, snr, top, mean, known, found, numbers, batch, dim, width,
+    products, sums, rest, size, off_centre, norm2, snr, top, mean, known, means, numbers, batch, dim, width,
     padded: tl.constexpr,
 ):  # fmt: skip
     """One query: its mean from the products, and what its bound needs."""
@@ -271,7 +271,7 @@ def weighted_kernel(
         tl.load(known + 4), tl.load(known + 5),
     )  # fmt: skip
     log_total = tl.load(top + query) + tl.log(total / tl.load(known + 8)) + tl.load(off_centre + query)
-    tl.store(found + query * dim + place, value, mask=inside)
+    tl.store(means + query * dim + place, value, mask=inside)
     tl.store(numbers + query, tl.maximum(square / total - shift2, 0.0, propagate_nan=tl.PropagateNan.ALL))
     tl.store(numbers + batch + query, log_total - tl.load(norm2 + query) / 2 - tl.load(known + 9))
     tl.store(numbers + 2 * batch + query, bound)

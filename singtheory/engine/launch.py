@@ -111,9 +111,9 @@ def product(digits: Tensor, columns: Tensor) -> Tensor:
         _blocks(rows, "rows", PRODUCT), _blocks(columns, "columns", PRODUCT), sums, len(rows), width, count,
         triton.cdiv(steps, parts), **_staged(PRODUCT, torch.int8, digits.device),
     )  # fmt: skip
-    found = torch.empty(batch, width, dtype=torch.float64, device=digits.device)
-    kernels.together_kernel[(batch,)](sums, found, batch, width, places=places, padded=triton.next_power_of_2(width))
-    return found
+    totals = torch.empty(batch, width, dtype=torch.float64, device=digits.device)
+    kernels.together_kernel[(batch,)](sums, totals, batch, width, places=places, padded=triton.next_power_of_2(width))
+    return totals
 
 
 def weighted(
@@ -121,13 +121,13 @@ def weighted(
 ) -> tuple[Tensor, Tensor]:
     """As `reference.weighted`."""
     batch, dim = len(snr), len(mean)
-    found = torch.empty(batch, dim, dtype=torch.float64, device=snr.device)
+    means = torch.empty(batch, dim, dtype=torch.float64, device=snr.device)
     numbers = torch.empty(3, batch, dtype=torch.float64, device=snr.device)
     kernels.weighted_kernel[(batch,)](
         products, sums, queries.rest, queries.size, queries.off_centre, queries.norm2, snr, top, mean,
-        _held(known, snr.device), found, numbers, batch, dim, products.shape[1], padded=triton.next_power_of_2(dim),
+        _held(known, snr.device), means, numbers, batch, dim, products.shape[1], padded=triton.next_power_of_2(dim),
     )  # fmt: skip
-    return found, numbers
+    return means, numbers
 
 
 def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:

@@ -247,10 +247,10 @@ def product(digits: Tensor, columns: Tensor) -> Tensor:
         digits: of the weights W, int8, shape (places, batch, n), n at most 65,536.
         columns: the atoms' numbers K, each coordinate's together, int8, shape (width, n).
     """
-    found = torch.zeros(digits.shape[1], len(columns), dtype=torch.float64, device=digits.device)
+    totals = torch.zeros(digits.shape[1], len(columns), dtype=torch.float64, device=digits.device)
     for digit in digits:
-        found.mul_(256).add_(digit.double() @ columns.double().mT)
-    return found
+        totals.mul_(256).add_(digit.double() @ columns.double().mT)
+    return totals
 
 
 def weighted(
@@ -268,15 +268,15 @@ def weighted(
         known: constants.
     """
     total, square, lost = sums
-    found = products[:, : len(mean)] * (known.step / total)[:, None] + known.base
-    shift2 = (found - mean).square().sum(dim=1)
+    means = products[:, : len(mean)] * (known.step / total)[:, None] + known.base
+    shift2 = (means - mean).square().sum(dim=1)
     bound = rounding.digits_bound(
         total, square, lost, shift2, queries.size, queries.rest, snr,
         known.radius, known.mean_norm, known.half_reach, known.others, known.levels_rest, known.rounding,
     )  # fmt: skip
     log_total = top + (total / known.full).log() + queries.off_centre
     evidence = log_total - queries.norm2 / 2 - known.log_norm
-    return found, torch.stack([(square / total - shift2).clamp(min=0), evidence, bound])
+    return means, torch.stack([(square / total - shift2).clamp(min=0), evidence, bound])
 
 
 def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:

@@ -95,9 +95,9 @@ def rescore(
     order, parts, seen = [], [], []
     for queries, atoms, real in candidates.groups(_NUMBERS[z.device.type] // points.dim):
         near = _near(points, z[queries], snr[queries], atoms, real, below)
-        found, logits = _weighed(points, z[queries], snr[queries], near, below)
+        moments, logits = _weighed(points, z[queries], snr[queries], near, below)
         order.append(queries)
-        parts.append(found)
+        parts.append(moments)
         seen.append((near.atoms, logits))
     back = torch.cat(order).argsort()
     if statistics:

@@ -100,10 +100,10 @@ def _products(z: Tensor, block: Tensor, parts: int) -> Tensor:
     """`⟨z, y_i⟩`, summed part by part, and these in groups, shape (batch, atoms)."""
     width, group = -(-z.shape[1] // parts), _group(parts)
     pairs = list(zip(z.split(width, dim=1), block.split(width, dim=1), strict=True))
-    found = _sum_of_products(pairs[:group])
+    total = _sum_of_products(pairs[:group])
     for first in range(group, len(pairs), group):
-        found.add_(_sum_of_products(pairs[first : first + group]))
-    return found
+        total.add_(_sum_of_products(pairs[first : first + group]))
+    return total
 
 
 def _group(parts: int) -> int:
@@ -112,10 +112,10 @@ def _group(parts: int) -> int:
 
 
 def _sum_of_products(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    found = pairs[0][0] @ pairs[0][1].mT
+    total = pairs[0][0] @ pairs[0][1].mT
     for left, right in pairs[1:]:
-        found.addmm_(left, right.mT)
-    return found
+        total.addmm_(left, right.mT)
+    return total
 
 
 def _certified(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sums) -> PosteriorMoments:

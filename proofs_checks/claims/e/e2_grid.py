@@ -180,7 +180,7 @@ def _spaced(value: Callable[[Tensor], Tensor], inverse: Callable[[Tensor], Tenso
     def snr(_law: Law, steps: int, low: float, high: float) -> Tensor:
         low_and_high = value(torch.tensor([low, high], dtype=torch.float64))
         fractions = torch.arange(steps + 1, dtype=torch.float64) / steps
-        return inverse(torch.lerp(*low_and_high, fractions))
+        return inverse(torch.lerp(low_and_high[0], low_and_high[1], fractions))
 
     return snr
 
