@@ -40,7 +40,7 @@ _LEAST = -1e30
 
 
 Looked = tuple[Tensor, Tensor, Tensor]
-"""Means (batch, d), then as `reference.Certified`."""
+"""Means (batch, d), then as `reference.Bounded`."""
 
 
 def engine_of(points: Points) -> Engine:
@@ -200,7 +200,7 @@ class FusedEngine(Engine):
         tiles = kernels.tiles(largest, queries.error, below, MOST_TILES)
         near = kernels.near(z, points.whole, points.log_weights, tiles, snr, TILE, FEW_TILES)
         known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
-        bounded = kernels.certified(near, tiles, queries, snr, known)
+        bounded = kernels.bounded(near, tiles, queries, snr, known)
         return near.mean, bounded.numbers, bounded.plan
 
     def _weigh(self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int) -> tuple[Tensor, Tensor]:
@@ -237,7 +237,7 @@ def _answer(moments: PosteriorMoments, chosen: Tensor, way: Callable[[Tensor], P
 
 
 def _better(moments: PosteriorMoments, other: PosteriorMoments) -> PosteriorMoments:
-    """Each query's answer with the smaller bound; where nothing is certified the other's, which comes later and is the better estimate."""
+    """Each query's answer with the smaller bound; where neither is bounded the other's, which comes later and is the better estimate."""
     chosen = (other.error_bound < moments.error_bound) | ~moments.error_bound.isfinite()
     pairs = ((getattr(other, field.name), getattr(moments, field.name)) for field in fields(PosteriorMoments))
     return PosteriorMoments(*(more.where(chosen.view(-1, *[1] * (more.ndim - 1)), values) for more, values in pairs))

@@ -132,7 +132,7 @@ class Engine:
         return atoms * _PAIR_COST < self.points.count
 
     def _dense(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
-        """By products; where these certify too few digits, from differences if few atoms matter, else in more parts, else from many differences."""
+        """By products; where their bound is too large, from differences if few atoms matter, else in more parts, else from many differences."""
         parts, most = parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol), most_parts(self.points)
         moments = scan(self.points, z, snr, parts)
         poor = self._short(moments, tol) | (moments.trace_cov < _SMALL_TRACE * self.points.variance)
@@ -207,7 +207,7 @@ def joined(parts: Sequence[PosteriorMoments]) -> PosteriorMoments:
 
 
 def check_reached(error_bound: Tensor, points: Points, tol: float) -> None:
-    """Raise `InputError` where an error cannot be certified to be below `tol` times the data's scale."""
+    """Raise `InputError` where an error cannot be bounded below `tol` times the data's scale."""
     least = float(error_bound.max()) / points.scale
     if not least <= tol:
         raise InputError(f"tol {tol:g}: for these queries the arithmetic certifies {least:.2g}; take at least that")

@@ -151,7 +151,7 @@ def weigh_kernel(
 
 
 @triton.jit
-def certified_kernel(
+def bounded_kernel(
     snr, size, norm, error, series, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
     known, numbers, plan, batch, padded: tl.constexpr,
 ):  # fmt: skip

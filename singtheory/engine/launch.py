@@ -13,7 +13,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from singtheory.engine import kernels
-from singtheory.engine.reference import Asked, Certified, Digits, Near, Tiles, Weighed
+from singtheory.engine.reference import Asked, Bounded, Digits, Near, Tiles, Weighed
 from singtheory.engine.rounding import Asking, Nearness, Weighing
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
@@ -61,16 +61,16 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
     return out
 
 
-def certified(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Certified:
-    """As `reference.certified`; a few thousand queries at most."""
+def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:
+    """As `reference.bounded`; a few thousand queries at most."""
     numbers = torch.empty(6, len(snr), dtype=torch.float64, device=snr.device)
     plan = torch.empty(4, dtype=torch.int64, device=snr.device)
-    kernels.certified_kernel[(1,)](
+    kernels.bounded_kernel[(1,)](
         snr, queries.size, queries.norm, queries.error, queries.series, tiles.best, tiles.mass, tiles.count, near.distance,
         near.log_sum, near.apart, near.variance, near.shift, near.log_weight, _held(known, snr.device), numbers, plan,
         len(snr), padded=triton.next_power_of_2(len(snr)), num_warps=8,
     )  # fmt: skip
-    return Certified(numbers, plan)
+    return Bounded(numbers, plan)
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:

@@ -1,4 +1,4 @@
-"""Atoms as they lie, on a device, in RAM or in a file that is mapped, and what certificates need to know of them."""
+"""Atoms as they lie, on a device, in RAM or in a file that is mapped, and what bounds on errors need to know of them."""
 
 import math
 from collections.abc import Iterator

@@ -16,7 +16,7 @@ from singtheory.engine.rounding import Asking, Nearness, Weighing
 
 @dataclass(frozen=True)
 class Asked:
-    """Queries as the screen takes them, and what certificates need to know of them; shape (batch,) but for the first and the last.
+    """Queries as the screen takes them, and what bounds on errors need to know of them; shape (batch,) but for the first and the last.
 
     Attributes:
         halves: `√γ z′/size`, float16, shape (batch, width).
@@ -82,7 +82,7 @@ class Near:
 
 
 @dataclass(frozen=True)
-class Certified:
+class Bounded:
     """What is known after few atoms were weighed, and what is left to do.
 
     Attributes:
@@ -170,7 +170,7 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
     return logits.unflatten(1, (-1, tile)).amax(dim=2)
 
 
-def certified(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Certified:
+def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:
     """What few atoms tell, with a bound, and what must be done where it is too large.
 
     Args:
@@ -192,7 +192,7 @@ def certified(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Near
     plan = torch.cat([counts, torch.stack([digits, weight_digits]).where(rest, 0.0).amax(dim=1).long()])
     evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
     top = tiles.best + queries.error / 8
-    return Certified(torch.stack([near.variance, evidence, bound, top, queries.series, rest.double()]), plan)
+    return Bounded(torch.stack([near.variance, evidence, bound, top, queries.series, rest.double()]), plan)
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:

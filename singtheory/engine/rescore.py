@@ -1,4 +1,4 @@
-"""Posterior means from differences to a query's best atom, for the atoms that can matter, with a certificate of the rounding.
+"""Posterior means from differences to a query's best atom, for the atoms that can matter, with a bound on the rounding.
 
 `log p_i − log p_b = √γ⟨z − √γ(y_i + y_b)/2, y_i − y_b⟩ + log w_i/w_b`: at low noise no digits cancel, and a tiny trace keeps its own.
 """

@@ -1,4 +1,4 @@
-"""Posterior means by products in float64 over all atoms, one pass, block by block, with a certificate of the rounding.
+"""Posterior means by products in float64 over all atoms, one pass, block by block, with a bound on the rounding.
 
 A log weight is `√γ⟨z′, y′_i⟩ − ½γ‖y′_i‖² + log w_i`, up to a constant, with `y′ = y − μ` and `z′ = z − √γ μ`. Products are summed over
 parts of the width, so that few roundings meet on a path.
@@ -93,7 +93,7 @@ def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequenc
             first_moment.addmm_(part, atoms)
         total.mul_(decay).add_(weights.sum(dim=1))
         square.mul_(decay).add_(weights @ points.norms2[rows])
-    return _certified(points, z, snr, parts, points.gathered(Sums(top, total, square, first_moment)))
+    return _bounded(points, z, snr, parts, points.gathered(Sums(top, total, square, first_moment)))
 
 
 def _products(z: Tensor, block: Tensor, parts: int) -> Tensor:
@@ -118,7 +118,7 @@ def _sum_of_products(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     return total
 
 
-def _certified(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sums) -> PosteriorMoments:
+def _bounded(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sums) -> PosteriorMoments:
     """With bounds on mean and trace from the moments of `y′` themselves."""
     mean, second = sums.first_moment / sums.total[:, None], sums.square / sums.total
     log_norm = shifted.square().sum(dim=1) / 2 + points.dim / 2 * math.log(2 * math.pi)

@@ -243,7 +243,7 @@ class Atoms(Law):
                 and `error_bound` tells what was reached.
 
         Raises:
-            InputError: as `Law.posterior`, and for a `tol` that is not positive or below what the arithmetic can certify.
+            InputError: as `Law.posterior`, and for a `tol` that is not positive or below the least bound of the arithmetic.
         """
         if tol is not None and not tol > 0:
             raise InputError(f"tol {tol}: must be positive; it is relative to the size of the data")

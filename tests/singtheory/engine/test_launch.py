@@ -92,7 +92,7 @@ def test_the_screen_is_that_of_plain_torch(engine, gamma):
 
 @pytest.mark.parametrize("gamma", [0.0, 1e-3, 0.3, 3.0, 100.0])
 @pytest.mark.parametrize("goal", [1e-1, 1e-6, 1e-11])
-def test_few_atoms_are_certified_as_in_plain_torch(engine, gamma, goal):
+def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
     z, snr = asked(engine, gamma)
     snr[::2] *= 1e-9
     points, below = engine.points, 20.0
@@ -103,7 +103,7 @@ def test_few_atoms_are_certified_as_in_plain_torch(engine, gamma, goal):
     tiles = reference.tiles(largest, queries.error, below, 30)
     near = reference.near(z, points.whole, points.log_weights, tiles, snr, 8, 4)
     given = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
-    same(launch.certified(*given), reference.certified(*given))
+    same(launch.bounded(*given), reference.bounded(*given))
 
 
 @pytest.mark.parametrize(("places", "digits"), [(1, 1), (2, 3), (3, 4), (4, 5), (6, 7), (7, 8)])
@@ -240,7 +240,7 @@ def test_one_query_and_more_than_a_block_of_them_are_answered(engine, batch, gam
 
 
 def test_padding_may_be_the_best_that_the_screen_finds(engine):
-    """As in `test_gpu`: nothing is read beyond the atoms, and nothing is certified."""
+    """As in `test_gpu`: nothing is read beyond the atoms, and nothing is bounded."""
     z, snr = torch.zeros(2, engine.points.dim).double().to(DEVICE), torch.full((2,), 1e33).double().to(DEVICE)
     _, numbers, _ = engine._look(z, snr, 1e-9)
     assert bool(numbers[2].isinf().all())
