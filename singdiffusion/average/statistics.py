@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 from torch.nn import functional
 
+from singdiffusion.average.configs import LATENTS
 from singdiffusion.average.model import Average, ClosedForm, Condition
 from singdiffusion.average.spread import directions, low_frequencies
 from singdiffusion.base import Levels, warn_of_half_range
+from singdiffusion.system import at_most, size, whole
 from singtheory.errors import InputError
 from singtheory.law import Atoms
 from singtheory.start import principal_components
@@ -34,6 +36,7 @@ class AverageStatistics(ClosedForm):
         InputError: for more directions than frequencies give.
     """
 
+    config_fields: ClassVar = LATENTS | {"size": size(), "frequencies": whole(0, 1024), "rank": at_most(2**20)}
     conditional = False
     """Whether the answer depends on the condition."""
 

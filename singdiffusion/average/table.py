@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
+from singdiffusion.average.configs import LATENTS, MANY
 from singdiffusion.average.model import Average, ClosedForm, Condition
 from singdiffusion.base import Levels, warn_of_half_range
+from singdiffusion.system import at_most, listed, size, word
 from singtheory.errors import InputError, unknown_name
 from singtheory.law import Atoms
 from singtheory.start import principal_components
@@ -33,6 +35,8 @@ class AverageTable(ClosedForm):
     Raises:
         InputError: for a negative rank.
     """
+
+    config_fields: ClassVar = LATENTS | {"prompts": listed(word(), 0, MANY), "size": size(), "rank": at_most(2**20)}
 
     @register_to_config
     def __init__(

@@ -7,13 +7,13 @@ from typing import Any, Self
 
 import yaml
 
+from singdiffusion.average import MODELS
 from singdiffusion.system import Kind, first_sentence, line, listed, mapping, shown, word
 from singtheory.errors import InputError, unknown_name
 
-MODELS = ("decoder", "unet", "statistics", "table")
 CONDITIONS = ("text", "classes", "image", "none")
 _CHOICES = {
-    "model": MODELS,
+    "model": tuple(MODELS),
     "condition": CONDITIONS,
     "schedule": ("cosine", "constant"),
     "precision": ("no", "bf16", "fp16"),

@@ -17,7 +17,7 @@ from singdiffusion.average import AverageModel, AverageNetwork, Decode, first_ch
 from singdiffusion.base import Checkpoint, decode, vae_fingerprint
 from singdiffusion.system import first_sentence, locked, replaced_folder
 from singdiffusion.training.batches import DEFAULT_BATCH, Data, batch_of, class_names
-from singdiffusion.training.build import CLOSED_FORMS, build_network, closed_form, untrained
+from singdiffusion.training.build import build_network, closed_form, needs_training, untrained
 from singdiffusion.training.cache import Cache, Outline
 from singdiffusion.training.card import card
 from singdiffusion.training.diagnostics import closed_loss, fixed, frequent, losses, measure
@@ -59,7 +59,7 @@ def check_out(settings: TrainSettings, resume: bool) -> None:
         raise InputError(f"{out}: holds {'a run' if begun else held[0]}; {remedy}")
     if resume and held and not begun:
         raise InputError(f"{out}: holds {held[0]} but no run, nothing to resume; take another folder")
-    if resume and "model" in held and not has_snapshots(out) and settings.model not in CLOSED_FORMS:
+    if resume and "model" in held and not has_snapshots(out) and needs_training(settings):
         raise InputError(f"{out}: holds a model but no checkpoint to go on from; take another folder")
 
 
@@ -80,7 +80,7 @@ def plan(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
         "x_0": list(cache.encoding.size),
         "model": settings.model,
     }
-    if settings.model in CLOSED_FORMS:
+    if not needs_training(settings):
         return about
     network = untrained(settings, cache)
     weights = sum(weight.numel() for weight in network.parameters())
@@ -132,7 +132,7 @@ def run(
     state = joined()
     state.wait_for_everyone()  # until all have seen that the folder is free
     with locked(out) if state.is_main_process else nullcontext():
-        if settings.model in CLOSED_FORMS:
+        if not needs_training(settings):
             _write_closed(settings, cache, pixels)
             return out / "model"
         accelerator = accelerator or accelerator_of(settings)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 from singdiffusion.cli import app
 from singdiffusion.source.records import Source
 from singdiffusion.system.lock import locked

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 from singdiffusion.average.table import AverageTable
 from singdiffusion.base.space import Space
 from singtheory import InputError

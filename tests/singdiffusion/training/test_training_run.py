@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 from singdiffusion.training import training_run
 from singdiffusion.training.batches import Data
 from singdiffusion.training.cache import Cache, Encoding, finish, save_part, save_texts
