@@ -23,7 +23,8 @@ On a GPU, `gpu` takes the same decisions; the work itself is asked of one of two
     └ levels                       data on at most 256 levels, as rows of 8-bit digits for exact integer products
 
 `rounding` holds every bound on what a GPU leaves out or rounds, as formulas of named constants (`Sizes`, `Asking`, `Nearness`,
-`Weighing`), read by `gpu`, `launch`, `reference` and `kernels`. The bounds of the CPU's ways stand in `singtheory.formula.rounding`. To change a constant, see docs/guides/change-the-engine.md.
+`Weighing`), read by `gpu`, `launch`, `reference` and `kernels`. `rows` names the numbers that go back to the host; `places` says where
+a kernel finds each of both. The bounds of the CPU's ways stand in `singtheory.formula.rounding`. To change a constant, see docs/guides/change-the-engine.md.
 """
 
 from singtheory.engine.gpu import engine_of

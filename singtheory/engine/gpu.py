@@ -23,6 +23,7 @@ from singtheory.engine.levels import levels_of
 from singtheory.engine.points import Points
 from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, SAFE, Asking, Nearness, Sizes, Weighing
+from singtheory.engine.rows import Look, MomentRows, Plan
 from singtheory.engine.screen import left_out_below
 
 TILE = 8
@@ -148,24 +149,28 @@ class FusedEngine(Engine):
     def _done(
         self, z: Tensor, snr: Tensor, goal: float, mean: Tensor, numbers: Tensor, plan: Sequence[int]
     ) -> PosteriorMoments:
-        series, rest, digits, weight_digits = plan
+        series, rest, digits, weight_digits = Plan(*plan)
         if series == len(z):
             return _own(*self._near_zero(z, snr))
-        top, tol = numbers[3], goal / self.points.scale
+        look, tol = Look(*numbers), goal / self.points.scale
 
         def by_digits(rows: Tensor | slice) -> PosteriorMoments:
-            return _own(*self._all(z[rows], snr[rows], top[rows], digits=digits, weight_digits=weight_digits))
+            return _own(*self._all(z[rows], snr[rows], look.top[rows], digits=digits, weight_digits=weight_digits))
 
         def by_all_digits(rows: Tensor) -> PosteriorMoments:
-            return _own(*self._weigh(z[rows], snr[rows], top[rows], MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS))
+            return _own(*self._weigh(z[rows], snr[rows], look.top[rows], MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS))
 
         dense = rest > 0 and self.levels is not None
         # where all bounds are too large, none of these answers is kept
-        moments = by_digits(slice(None)) if dense and rest == len(z) else PosteriorMoments(mean, *numbers[:3])
+        moments = (
+            by_digits(slice(None))
+            if dense and rest == len(z)
+            else PosteriorMoments(mean, look.trace, look.evidence, look.bound)
+        )
         if series:
-            _answer(moments, numbers[4] > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
+            _answer(moments, look.series > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
         if dense and 2 * rest < len(z):
-            _answer(moments, numbers[5] > 0, by_digits)
+            _answer(moments, look.rest > 0, by_digits)
         elif dense and rest < len(z):
             # most of a batch is answered sooner as a whole, for that is recorded
             moments = _better(moments, by_digits(slice(None)))
@@ -219,13 +224,15 @@ class FusedEngine(Engine):
 
 
 def _packed(moments: PosteriorMoments) -> tuple[Tensor, Tensor]:
-    """Means (batch, d); trace, log evidence and error bound (3, batch)."""
-    return moments.mean, torch.stack([moments.trace_cov, moments.log_evidence, moments.error_bound])
+    """Means (batch, d), and the rows of `MomentRows` (3, batch)."""
+    rows = MomentRows(trace=moments.trace_cov, evidence=moments.log_evidence, bound=moments.error_bound)
+    return moments.mean, torch.stack(rows)
 
 
 def _own(mean: Tensor, numbers: Tensor) -> PosteriorMoments:
     """From what may be overwritten, in the order of `_packed`."""
-    return PosteriorMoments(mean.clone(), *numbers[:3].clone())
+    rows = MomentRows(*numbers.clone())
+    return PosteriorMoments(mean.clone(), rows.trace, rows.evidence, rows.bound)
 
 
 def _answer(moments: PosteriorMoments, chosen: Tensor, way: Callable[[Tensor], PosteriorMoments]) -> None:

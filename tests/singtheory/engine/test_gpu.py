@@ -14,6 +14,7 @@ from singtheory.engine.host import DOUBLE_TOL, SINGLE_TOL, Engine
 from singtheory.engine.points import Points
 from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import Asking
+from singtheory.engine.rows import Look
 from singtheory.law.posterior import AtomsPosterior
 from tests.singtheory.engine.test_engine import asked, ball_means, clouds
 
@@ -27,13 +28,14 @@ def prepared(points: Points) -> FusedEngine:
 def near(engine: FusedEngine, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
     """From few tiles; infinitely far off where there are more."""
     mean, numbers, _ = engine._look(z, snr, goal=tol * engine.points.scale)
-    return PosteriorMoments(mean, *numbers[:3])
+    look = Look(*numbers)
+    return PosteriorMoments(mean, look.trace, look.evidence, look.bound)
 
 
 def weighed(engine: FusedEngine, z: Tensor, snr: Tensor, digits: int, weight_digits: int) -> PosteriorMoments:
     """From all atoms."""
     _, numbers, _ = engine._look(z, snr, goal=engine.points.scale)
-    mean, numbers = engine._weigh(z, snr, numbers[3], digits, weight_digits)
+    mean, numbers = engine._weigh(z, snr, Look(*numbers).top, digits, weight_digits)
     return PosteriorMoments(mean, *numbers)
 
 
