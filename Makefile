@@ -10,7 +10,7 @@ verify: .venv/.installed
 # Whole boxes, the brightness law at every size, and 1000 random laws a property of the ladder.
 full: .venv/.installed
 	$(BIN)/singtheory verify --full --report report
-	$(BIN)/pytest --hypothesis-profile=full tests/singtheory/bound/test_ladder.py tests/singtheory/divergence/test_divergence.py tests/singtheory/test_kernel.py tests/singtheory/test_mutations.py
+	$(BIN)/pytest --hypothesis-profile=full tests/singtheory/bound/test_ladder.py tests/singtheory/divergence/test_divergence.py tests/singtheory/test_kernel.py tests/singtheory/system/test_reading.py
 
 test: .venv/.installed
 	$(BIN)/pytest

@@ -22,20 +22,8 @@ if TYPE_CHECKING:
     from singdiffusion.start import SingDiffusion, first_point, first_step, initial_latents
 
 __version__: str
-_FOLDERS = {
-    "Average": "average",
-    "AverageDecoder": "average",
-    "AverageImage": "average",
-    "AverageStatistics": "average",
-    "AverageTable": "average",
-    "AverageUNet": "average",
-    "SingDiffusion": "start",
-    "first_point": "start",
-    "first_step": "start",
-    "initial_latents": "start",
-    "load_average": "average",
-    "schedule_of": "base",
-}
+_FOLDERS = ("average", "start", "base")
+"""Whose doors export what stands in `__all__`."""
 __all__ = [
     "Average",
     "AverageDecoder",
@@ -55,6 +43,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("singdiffusion")
-    if name not in _FOLDERS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_FOLDERS[name]}"), name)
+    if name in __all__:
+        for folder in _FOLDERS:
+            door = importlib.import_module(f"{__name__}.{folder}")
+            if name in door.__all__:
+                return getattr(door, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

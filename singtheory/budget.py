@@ -89,12 +89,12 @@ def budget(curve: Curve, snr: Tensor, start: Mismatch, error2: Estimate | None =
     Raises:
         InputError: for a chain that does not increase or ends at σ = 0, and for errors that are not one a step.
     """
-    found = Term(curve.discretisation(snr), *curve.discretisation_interval(snr))
+    discretisation = Term(curve.discretisation(snr), *curve.discretisation_interval(snr))
     error2 = Estimate.exact(torch.zeros(len(snr) - 1, dtype=torch.float64)) if error2 is None else error2
     if error2.value.shape != (len(snr) - 1,):
         raise InputError(f"errors of shape {tuple(error2.value.shape)}: need one for each of {len(snr) - 1} steps")
     value, low, high = (formula.network_error(snr.diff(), v) for v in (error2.value, error2.low, error2.high))
-    return Budget(start, found, Term(value, float(low.sum()), float(high.sum())))
+    return Budget(start, discretisation, Term(value, float(low.sum()), float(high.sum())))
 
 
 def chain_snr(schedule: Schedule, times: Tensor) -> Tensor:
@@ -226,7 +226,7 @@ def marginal(law: Atoms, schedule: Schedule, t: float) -> tuple[Tensor, Tensor]:
 
     They are as fine as the noise and near the atoms only, so that they resolve the law at every σ > 0 and at any distance of atoms.
     """
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    alpha, sigma = schedule(t)
     centres = alpha * law.points[:, 0]
     near = torch.arange(-_REACH * _PER_STD, _REACH * _PER_STD + 1)
     cells = torch.unique((centres * _PER_STD / sigma).round()[:, None] + near)

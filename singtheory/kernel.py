@@ -67,10 +67,10 @@ def forward(schedule: Schedule, t: Time, s: Time) -> tuple[float, float]:
 def bridge(schedule: Schedule, t: Time, s: Time) -> Bridge:
     """The bridge from t to s, 0 ≤ s < t ≤ 1; at t = 1 with `α_1 = 0` it is `a = 0, b = α_s, c = σ_s` (A5)."""
     t, s = check_step(t, s)
-    ends = schedule.alpha(t), schedule.sigma(t), _positive_alpha(schedule, s), schedule.sigma(s)
+    arguments = *schedule(t), _positive_alpha(schedule, s), schedule.sigma(s)
     gap = formula.gap(schedule.snr(t), schedule.snr(s))
     coefficients = (formula.bridge_a, formula.bridge_b, formula.bridge_var)
-    return Bridge(*(float(coefficient(*ends)) for coefficient in coefficients), gap=float(gap))
+    return Bridge(*(float(coefficient(*arguments)) for coefficient in coefficients), gap=float(gap))
 
 
 @final
@@ -200,5 +200,5 @@ class ReverseStep:
         return Estimate(scale * unit.value, scale * unit.low, scale * unit.high, unit.confidence, unit.n, unit.method)
 
     def bounds(self) -> dict[str, Tensor]:
-        """Every rung of the ladder that applies to this posterior, by name, each of shape (batch,)."""
+        """Every bound of the ladder that applies to this posterior, by name, each of shape (batch,)."""
         return bound.evaluate_ladder(self.posterior, self.bridge.gap)

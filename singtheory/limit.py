@@ -24,7 +24,7 @@ def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
     t = as_time(t)
     if bool(torch.isinf(schedule.snr(t))):
         return x_t.clone()
-    return denoiser_direct(law, x_t, schedule.alpha(t), schedule.sigma(t))
+    return denoiser_direct(law, x_t, *schedule(t))
 
 
 def denoiser_direct(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class Predictions:
 def predictions(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Predictions:
     """The three optimal predictions at t > 0 (notation, C2); regular at t = 1: `μ`, `x/σ_1`, `−σ_1 μ` where `α_1 = 0`."""
     t = as_time(t)
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    alpha, sigma = schedule(t)
     if float(sigma) == 0:
         raise InputError("t = 0: epsilon is 0/0 there, ask for t > 0")
     x_hat = denoiser(law, schedule, x_t, t)
@@ -81,7 +81,7 @@ def denoiser_of_v(v: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tenso
 
 def conditioning(schedule: Schedule, t: Time) -> dict[str, Tensor]:
     """`|dx̂/dδ|` for an error δ in each prediction at t: σ/α for ε (infinite at α = 0), 1 for x, σ/(α²+σ²) for v (C2)."""
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    alpha, sigma = schedule(t)
     gains = {"epsilon": formula.epsilon_error_gain(alpha, sigma), "v": formula.v_error_gain(alpha, sigma)}
     return {name: gain.abs() for name, gain in gains.items()} | {"x": torch.ones_like(alpha)}
 
@@ -166,9 +166,9 @@ def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """The posterior weight of the nearest atom from its margins, `1/(1 + S)` (D1); shape (batch,)."""
-    found = rivals(law, x_t, alpha)
-    weights = formula.rival_weight(found.prior_ratios, found.margins, sigma, torch)
-    weights.scatter_(1, found.nearest[:, None], 0.0)
+    others = rivals(law, x_t, alpha)
+    weights = formula.rival_weight(others.prior_ratios, others.margins, sigma, torch)
+    weights.scatter_(1, others.nearest[:, None], 0.0)
     return formula.nearest_weight(weights.sum(dim=1))
 
 

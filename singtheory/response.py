@@ -130,7 +130,7 @@ def _largest(lam: Tensor, count: int) -> Tensor:
 
 def _start_var(schedule: Schedule, t: float, lam: Tensor, start: str, mended: Tensor) -> Tensor:
     """The variance of the start over that of `x_t`, shape (k,)."""
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    alpha, sigma = schedule(t)
     marginal = formula.marginal_var(alpha, sigma, lam)
     if start == "noise":
         return max(1.0, float(schedule.sigma(1.0))) ** 2 / marginal
@@ -140,8 +140,10 @@ def _start_var(schedule: Schedule, t: float, lam: Tensor, start: str, mended: Te
 
 def _step(schedule: Schedule, t: float, s: float, lam: Tensor, kept: Tensor, eta: float) -> Tensor:
     """The variance kept after a step of DDIM(η) (F9)."""
-    ends = schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s)
-    a, fresh = formula.bridge_a(*ends), formula.bridge_var(*ends)
+    coefficients = *schedule(t), *schedule(s)
+    a, fresh = formula.bridge_a(*coefficients), formula.bridge_var(*coefficients)
     noise_var = formula.ddim_noise_var(eta, fresh)
-    kept_std = formula.ddim_kept_var(eta, a, fresh, ends[1]).sqrt()
-    return formula.kept_var_after(kept, ends[0], ends[2], ends[1], ends[3], noise_var, kept_std, lam)
+    kept_std = formula.ddim_kept_var(eta, a, fresh, coefficients[1]).sqrt()
+    return formula.kept_var_after(
+        kept, coefficients[0], coefficients[2], coefficients[1], coefficients[3], noise_var, kept_std, lam
+    )

@@ -115,7 +115,7 @@ class DDIM(Sampler):
     ) -> Tensor:
         """One step (E1)."""
         t, s = check_step(t, s)
-        alpha_t, sigma_t = self.schedule.alpha(t), self.schedule.sigma(t)
+        alpha_t, sigma_t = self.schedule(t)
         alpha_s = self.schedule.alpha(s)
         kernel = bridge(self.schedule, t, s)
         noise_var = formula.ddim_noise_var(self.eta, kernel.var)

@@ -1,20 +1,26 @@
-"""`python tests/mutation.py`: a random sample of mutants of the formulas, and how many the tests kill.
+"""`python tests/mutation.py`: a random sample of mutants of formulas, schedules, divergences and bounds, and how many the tests kill.
 
 Run it in a clean clone, for it leaves a folder `mutants/`; it takes about a quarter of an hour on two cores. mutmut makes the mutants and
 chooses for each the tests that reach it. Mutants that change nothing but a message are not drawn. The last result is `mutation.json`.
+With `--only schedule/schedules.py` mutants of that file alone are drawn, and with `--out FILE` the result goes elsewhere.
 """
 
+import argparse
 import json
 import random
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from scipy.stats import beta
 
 FOLDER = Path("mutants/singtheory")
-FILES = ("formula/*.py.meta", "kernel.py.meta", "bound.py.meta", "limit.py.meta")
+FILES = (
+    "formula/*.py", "kernel.py", "bound/ladder.py", "limit.py", "schedule/schedules.py", "divergence/*.py", "engine/rounding.py",
+)  # fmt: skip
+"""As `only_mutate` in pyproject.toml."""
 SEED, COUNT = 20261124, 400
 RESULT = Path(__file__).parent / "mutation.json"
 KILLED = (1, 36, -24)
@@ -27,12 +33,12 @@ def mutmut(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def exit_codes() -> dict[str, int | None]:
-    """Of every mutant, None if it has not run."""
-    found = {}
-    for meta in (path for pattern in FILES for path in sorted(FOLDER.glob(pattern))):
-        found |= json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
-    return found
+def exit_codes(patterns: Sequence[str] = FILES) -> dict[str, int | None]:
+    """Of every mutant of these files, None if it has not run."""
+    codes = {}
+    for meta in (path for pattern in patterns for path in sorted(FOLDER.glob(f"{pattern}.meta"))):
+        codes |= json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
+    return codes
 
 
 def changes_a_message(diff: str) -> bool:
@@ -48,18 +54,27 @@ def changes_a_message(diff: str) -> bool:
 
 def main() -> None:
     """Draw, run, tally."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", default=FILES, metavar="PATTERN", help="files, below singtheory/")
+    parser.add_argument("--count", type=int, default=COUNT, help="mutants to draw")
+    parser.add_argument("--out", type=Path, default=RESULT, help="the result, JSON")
+    arguments = parser.parse_args()
     mutmut(
         "run", "--max-children", "1", "singtheory.formula.kernels.x_snr__mutmut_1"
     )  # makes all mutants, and maps tests to them
-    names, drawn = sorted(exit_codes()), []
+    names, drawn = sorted(exit_codes(arguments.only)), []
+    if not names:
+        sys.exit(
+            f"{' '.join(arguments.only)}: no mutants; take some of {' '.join(FILES)}, and see what `mutmut run` says"
+        )
     random.Random(SEED).shuffle(names)
     for name in names:
-        if len(drawn) == COUNT:
+        if len(drawn) == arguments.count:
             break
         if not changes_a_message(mutmut("show", name)):
             drawn.append(name)
     mutmut("run", "--max-children", "1", *drawn)
-    codes = {name: code for name, code in exit_codes().items() if name in set(drawn)}
+    codes = {name: code for name, code in exit_codes(arguments.only).items() if name in set(drawn)}
     survivors = {
         name: [line for line in mutmut("show", name).splitlines() if re.match(r"[-+][^-+]", line)]
         for name, code in codes.items()
@@ -71,10 +86,17 @@ def main() -> None:
         float(beta.ppf(0.995, killed + 1, len(codes) - killed)),
     ]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    result = {"commit": commit, "seed": SEED, "of": len(names), "drawn": len(codes), "killed": killed}
+    result = {
+        "commit": commit,
+        "seed": SEED,
+        "files": [*arguments.only],
+        "of": len(names),
+        "drawn": len(codes),
+        "killed": killed,
+    }
     result |= {"rate": killed / len(codes), "exact interval at 99 %": interval, "survivors": survivors}
-    RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{killed} of {len(codes)} killed, {len(survivors)} survive; {RESULT}")
+    arguments.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{killed} of {len(codes)} killed, {len(survivors)} survive; {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""`python -m docs.experiments.again FIRST.json SECOND.json --out FILE.json`: whether a rerun of a small rung gives the same verdicts; exit 1 if not."""
+"""`python -m docs.experiments.again FIRST.json SECOND.json --out FILE.json`: whether a rerun of the digits gives the same verdicts; exit 1 if not."""
 
 import argparse
 import json
 from pathlib import Path
 from typing import Any
 
+from docs.experiments.ladder_small import verdicts
 from docs.experiments.results import Result, origin
-from docs.experiments.small_rung import verdicts
 from singtheory.errors import InputError
 
 

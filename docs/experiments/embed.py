@@ -1,6 +1,6 @@
 """`python -m docs.experiments.embed --models DIR`: the trained demonstrator as the package's own model, in singdiffusion/demonstrator/.
 
-With `--flow`, the flow goes to singdiffusion/flow_demonstrator/, with a card from docs/experiments/flow/train.json. With `--fashion`, Fashion-MNIST's model goes to docs/experiments/ladder/fashion/, from which the second rung is sampled.
+With `--flow`, the flow goes to singdiffusion/flow_demonstrator/, with a card from docs/experiments/flow/train.json. With `--fashion`, Fashion-MNIST's model goes to docs/experiments/ladder/fashion/, from which the second stage is sampled.
 
 `pipeline/` is a text-to-image pipeline of diffusers and `average/` its average image with its spread; both are float16 safetensors with cards.
 """

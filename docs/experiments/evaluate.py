@@ -1,4 +1,4 @@
-"""`python -m docs.experiments.evaluate --models DIR --data openmoji.npz.xz --out DIR`: the ladder's third rung, measured on one GPU in minutes.
+"""`python -m docs.experiments.evaluate --models DIR --data openmoji.npz.xz --out DIR`: the ladder on OpenMoji, measured on one GPU in minutes.
 
 What is evaluated is the package's own model, `singdiffusion/demonstrator/`, or another one in DIR (`end/`, `average/`). DIR holds
 `classifier.safetensors` and, if wanted, `early/`, `middle/` and `twins/`, or tars of them. In this order, as far as the time reaches:

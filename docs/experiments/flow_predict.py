@@ -108,12 +108,12 @@ def zero_cells(
         means = _rest(drawer, moved(x_1, first, 1.0, s), states, grid[1:]).split(n)
         zeros = _rest(drawer, x_1, states, grid[1:]).split(n)
         for one, mean, zero in zip(told, means, zeros, strict=True):
-            ends = {"mean": mean, "zero": zero}
+            images = {"mean": mean, "zero": zero}
             nats = formula.zero_init_cost(
                 1 - s, s, one["mean norm2"], one["error2"], one["trace"], mean[0].numel(), math
             )
             cell = {"steps": count, "shift": shift, "predicted": float(nats)}
-            found.append(one | cell | _apart(ends, data, one["prompt"], moments))
+            found.append(one | cell | _apart(images, data, one["prompt"], moments))
     return found
 
 
@@ -143,14 +143,14 @@ def _rest(drawer: Drawer, x: Tensor, states: Tensor, grid: Sequence[float]) -> T
     return euler(x, grid, denoise, lambda x, _t, _s: x).clamp(-1, 1)
 
 
-def _apart(ends: dict[str, Tensor], data: Captioned, prompt: str, moments: Moments) -> dict[str, Any]:
+def _apart(samples: dict[str, Tensor], data: Captioned, prompt: str, moments: Moments) -> dict[str, Any]:
     """How far each end is from the prompt's own pictures; of a single picture the covariance is zero."""
     basis = moments.basis[: min(64, len(moments.eigenvalues))]
     points = data.x_0(data.rows(prompt)).to(basis).flatten(1) @ basis.mT
     law = Law.of(points if len(points) > 1 else points.expand(2, -1))
     truth, told = data.brightness[data.rows(prompt)], {}
-    distances = {name: law.distance(images.flatten(1) @ basis.mT) for name, images in ends.items()}
-    for name, images in ends.items():
+    distances = {name: law.distance(images.flatten(1) @ basis.mT) for name, images in samples.items()}
+    for name, images in samples.items():
         levels = brightness_of(images).cpu()
         told |= {
             f"{name} distance": distances[name].value,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from docs.experiments import ladder_figures as figures
-from docs.experiments import ladder_more as more
 from docs.experiments import ladder_pictures as pictures
+from docs.experiments import ladder_sections as sections
 from docs.experiments import ladder_tables as tables
 from docs.experiments.cells import Cells
 from docs.experiments.ladder_pictures import Sheet, named
+from docs.experiments.ladder_small import STARTS as SMALL_STARTS
 from docs.experiments.results import run_of
-from docs.experiments.small_rung import STARTS as SMALL_STARTS
 from docs.experiments.starts import STARTS
 from docs.experiments.summary import CORE_STEPS
 from docs.experiments.train import MARKS
@@ -142,9 +142,9 @@ left, the narrow spread where the brightness is open, all three share, for that 
 
 {predicted}
 
-## 10. The rungs below
+## 10. Digits and Fashion-MNIST
 
-**Digits** of {digits_side}×{digits_side} on black, grey and white, trained from scratch on a processor (`python -m docs.experiments.rung_1`).
+**Digits** of {digits_side}×{digits_side} on black, grey and white, trained from scratch on a processor (`python -m docs.experiments.ladder_digits`).
 
 ![Samples of the digits](ladder/digits-named.png)
 
@@ -154,7 +154,7 @@ left, the narrow spread where the brightness is open, all three share, for that 
 
 {digits_budget}
 
-**Fashion-MNIST**, {fashion_weights:,} weights in `docs/experiments/ladder/fashion/`, sampled on a processor (`python -m docs.experiments.rung_2`). No prompt names a background; the pictures are darker than grey, so noise is too bright.
+**Fashion-MNIST**, {fashion_weights:,} weights in `docs/experiments/ladder/fashion/`, sampled on a processor (`python -m docs.experiments.ladder_fashion`). No prompt names a background; the pictures are darker than grey, so noise is too bright.
 
 ![Samples of Fashion-MNIST](ladder/fashion-named.png)
 
@@ -168,7 +168,7 @@ left, the narrow spread where the brightness is open, all three share, for that 
 
 ## 11. Stable Diffusion itself
 
-`python -m docs.experiments.rung_4 PATH_OR_ID --module MODULE` is the same ladder for Stable Diffusion 1.x, 2.x and XL, alone or through a ControlNet: the paper's prompts and open ones from every start over guidance, the
+`python -m docs.experiments.ladder_stable_diffusion PATH_OR_ID --module MODULE` is the same ladder for Stable Diffusion 1.x, 2.x and XL, alone or through a ControlNet: the paper's prompts and open ones from every start over guidance, the
 factors, and with `--coco` the paper's protocol, FID and CLIP score of {coco:,} captions over guidance. It runs in the tests from stored pipelines of each class, with tiny weights. Its weights and COCO are
 not to be had here, so it has no results.
 
@@ -176,7 +176,7 @@ not to be had here, so it has no results.
 
 {reruns}
 
-What made the third rung's results:
+What made the results on OpenMoji:
 
 {runs}
 
@@ -250,7 +250,7 @@ def draw(found: Results) -> None:
         shown = stored["pictures"]
     prompts, timesteps = list(found.collapse["prompts"]), found.collapse["timesteps"]
     pictures.collapse(shown, timesteps, prompts, FOLDER / "collapse-pictures.png")
-    for name, tile, told in (("digits", 2 * more.SIDE, found.digits), ("fashion", 64, found.fashion)):
+    for name, tile, told in (("digits", 2 * sections.SIDE, found.digits), ("fashion", 64, found.fashion)):
         rows = list(dict.fromkeys(cell["prompt"] for cell in told["cells"]))
         pictures.sheet(Sheet(FOLDER / f"{name}.png", tile, named(SMALL_STARTS), rows), FOLDER / f"{name}-named.png")
 
@@ -293,8 +293,8 @@ def text(found: Results) -> str:
         distance_trained=tables.holding(by["matched"], "distance holds"),
         open_reading=tables.open_reading(summary, found.learned["prompts"], found.directions),
         worse=tables.worse_text(summary),
-        factors=more.factors_text(summary),
-        rules=more.rules_text(summary),
+        factors=sections.factors_text(summary),
+        rules=sections.rules_text(summary),
         quality_n=quality["n"],
         features=quality["features"],
         directions=quality["directions"],
@@ -307,20 +307,20 @@ def text(found: Results) -> str:
         budget=tables.budget_text(found.predicted, found.second, summary["verdicts"]["stages"]),
         twin_steps=found.second_train["twins"]["epsilon"]["steps"],
         ends=tables.ends_text(found.second["curves"]),
-        twins=more.twins_text(summary["rows"]),
-        collapse=more.collapse_text(found.collapse, summary["rows"]),
+        twins=sections.twins_text(summary["rows"]),
+        collapse=sections.collapse_text(found.collapse, summary["rows"]),
         predicted=tables.predicted_text(found.predicted, summary),
-        digits_side=more.SIDE,
-        digits_table=more.small_rung_table(found.digits["cells"], found.digits["predicted"]),
-        digits=more.digits_text(found.digits),
-        digits_budget=more.small_budget_text(found.digits),
+        digits_side=sections.SIDE,
+        digits_table=sections.small_table(found.digits["cells"], found.digits["predicted"]),
+        digits=sections.digits_text(found.digits),
+        digits_budget=sections.small_budget_text(found.digits),
         fashion_weights=found.train["fashion"]["weights of the U-Net"],
-        fashion_table=more.small_rung_table(found.fashion["cells"], found.fashion["predicted"]),
-        fashion_budget=more.small_budget_text(found.fashion),
-        foreign=more.foreign_text(found.fashion["foreign"], found.fashion["cells"]),
+        fashion_table=sections.small_table(found.fashion["cells"], found.fashion["predicted"]),
+        fashion_budget=sections.small_budget_text(found.fashion),
+        foreign=sections.foreign_text(found.fashion["foreign"], found.fashion["cells"]),
         coco=COCO,
-        reruns=more.reruns_text(found.digits_again, summary["rerun"]),
-        runs=more.runs_table({"training": found.train, "first run": found.core, "second run": found.second}),
+        reruns=sections.reruns_text(found.digits_again, summary["rerun"]),
+        runs=sections.runs_table({"training": found.train, "first run": found.core, "second run": found.second}),
         missing=_MISSING,
     )
 

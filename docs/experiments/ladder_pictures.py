@@ -12,7 +12,7 @@ from PIL import Image
 from docs.experiments.cells import SHOWN
 from docs.experiments.collapse import SHOWN_STEPS
 from docs.experiments.ladder_figures import COLOURS, NAMES, plain, saved, short
-from docs.experiments.ladder_more import VARIANTS, factor_prompts, factor_rows
+from docs.experiments.ladder_sections import VARIANTS, factor_prompts, factor_rows
 
 
 @dataclass(frozen=True)

@@ -288,7 +288,7 @@ def budget_table(
 
 
 def budget_text(predicted: Mapping[str, Any], second: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> str:
-    """The third rung's budget and what it says."""
+    """The budget on OpenMoji and what it says."""
     every = budgets(predicted, second)
     return (
         "The error budget B8 of ancestral steps on the same grid, in nats: initial mismatch of each start (Gaussian fit to C5's bound), discretisation (B4) by the exact denoiser's curve and by the trained model's own loss in its place, and the network by "

@@ -90,7 +90,7 @@ def exact_of(data: Captioned, prompt: str, samples: int, seed: int) -> dict[str,
         Discrete.from_config(scheduler_config()),
     )
     times = leading(schedule, STEPS)
-    alpha, sigma = float(schedule.alpha(times[0])), float(schedule.sigma(times[0]))
+    alpha, sigma = map(float, schedule(times[0]))
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(samples, points.shape[1], generator=generator, dtype=torch.float64)
     pictures = points[torch.randint(len(points), (samples,), generator=generator)]
@@ -100,10 +100,10 @@ def exact_of(data: Captioned, prompt: str, samples: int, seed: int) -> dict[str,
         components = principal_components(Atoms(points), rank)
         starts["matched"] = matched_start(noise, law.mean, components, alpha, sigma)
     starts["exact"] = exact_start(noise, pictures, alpha, sigma)
-    ends = DDIM(schedule).sample(exact_denoiser(law, schedule), torch.cat(list(starts.values())), times)
+    x_0 = DDIM(schedule).sample(exact_denoiser(law, schedule), torch.cat(list(starts.values())), times)
     truth = data.brightness[rows]
     found: dict[str, Any] = {}
-    for name, end in zip(starts, ends.split(samples), strict=True):
+    for name, end in zip(starts, x_0.split(samples), strict=True):
         levels = brightness_of(end)
         std = float(levels.std(correction=0))
         found[name] = {
@@ -160,7 +160,7 @@ def main() -> None:
         data = read(given.data)
         schedule = Discrete.from_config(scheduler_config())
         first = leading(schedule, STEPS)[0]
-        alpha, sigma = float(schedule.alpha(first)), float(schedule.sigma(first))
+        alpha, sigma = map(float, schedule(first))
         result = Result(given.out, origin("docs.experiments.predict", "cpu", given.seed))
         result.add("start", {"alpha": alpha, "sigma": sigma, "rank": RANK, "steps": STEPS, "samples": given.samples})
         curves = None if given.result is None else json.loads(given.result.read_text())["curves"]

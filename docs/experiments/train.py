@@ -252,12 +252,12 @@ def train(data: Captioned, others: Captioned | None, plan: Plan, out: Path, want
         if plan.stop_at is None:
             with tarfile.open(out / "end.tar") as archive:
                 archive.extractall(folder, filter="data")
-        model, room = Denoiser.load(PIPELINE if plan.stop_at else Path(folder) / "end"), Path(extras)
+        model, workspace = Denoiser.load(PIPELINE if plan.stop_at else Path(folder) / "end"), Path(extras)
         parts = {
-            "average": lambda: average(data, plan, room, model),
-            "classifier": lambda: classifier(data, plan, room),
-            "twins": lambda: twins(data, plan, room, model),
-            "fashion": lambda: {} if others is None else fashion(others, plan, room),
+            "average": lambda: average(data, plan, workspace, model),
+            "classifier": lambda: classifier(data, plan, workspace),
+            "twins": lambda: twins(data, plan, workspace, model),
+            "fashion": lambda: {} if others is None else fashion(others, plan, workspace),
         }
         for name in wanted:
             make, since = parts[name], time.perf_counter()
@@ -269,7 +269,7 @@ def train(data: Captioned, others: Captioned | None, plan: Plan, out: Path, want
                 result.add(name, {"failed": f"{type(error).__name__}: {error}"})
             for tar, names in _TARS.items():
                 if name in {Path(one).stem for one in names}:
-                    packed(out / tar, room, names)
+                    packed(out / tar, workspace, names)
             say(f"{name}: {time.perf_counter() - since:.0f} s")
             if plan.device == "cuda":
                 torch.cuda.empty_cache()

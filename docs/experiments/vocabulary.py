@@ -19,11 +19,11 @@ def tokenizer_of(captions: Iterable[str]) -> PreTrainedTokenizerFast:
     rows = {word: row for row, word in enumerate(known)}
     tokenizer = Tokenizer(models.WordLevel(rows, unk_token=_UNKNOWN))
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
-    ends = [(word, rows[word]) for word in (_START, _END)]
-    tokenizer.post_processor = processors.TemplateProcessing(single=f"{_START} $A {_END}", special_tokens=ends)
+    special = [(word, rows[word]) for word in (_START, _END)]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{_START} $A {_END}", special_tokens=special)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        model_max_length=max((len(caption) for caption in words), default=0) + len(ends),
+        model_max_length=max((len(caption) for caption in words), default=0) + len(special),
         pad_token=_PAD,
         unk_token=_UNKNOWN,
         bos_token=_START,

@@ -68,7 +68,7 @@ def _measured(step: ReverseStep) -> dict[str, float | None]:
     """KL and TV against the plug-in, and bounds on KL; None where there is none."""
     found = {"kl": float(step.kl()), "tv": float(step.tv())}
     for short, name in (("b10", "kl_family_bound"), ("b3", "kl_trace_bound"), ("b2", "kl_chi2_bound")):
-        rung = bound_named(name)
-        applies = isinstance(step.posterior, AtomsPosterior) or not rung.finite_only
-        found[short] = float(rung.evaluate(step.posterior, step.bridge.gap)) if applies else math.inf
+        bound = bound_named(name)
+        applies = isinstance(step.posterior, AtomsPosterior) or not bound.finite_only
+        found[short] = float(bound.evaluate(step.posterior, step.bridge.gap)) if applies else math.inf
     return {name: value if math.isfinite(value) else None for name, value in found.items()}

@@ -1,4 +1,4 @@
-// Every rung over the gap, in units of the truth: 1 is the truth, above it upper bounds, below it lower ones.
+// Every bound over the gap, in units of the truth: 1 is the truth, above it upper bounds, below it lower ones.
 
 const QUANTITIES = { kl: "KL(P‖Q)", tv: "TV(P, Q)" };
 const law = slider("data", NUMBERS.laws, (one) => one.name, 2);
@@ -12,8 +12,8 @@ const words = paragraph();
 
 function shown() {
   const name = Object.keys(QUANTITIES)[quantity()], curves = NUMBERS.laws[law()].curves;
-  const rungs = Object.keys(NUMBERS.rungs).filter((rung) => NUMBERS.rungs[rung].quantity === name && curves[rung].some((v) => v !== null));
-  return { truth: curves[name], rungs, curves, name };
+  const bounds = Object.keys(NUMBERS.bounds).filter((bound) => NUMBERS.bounds[bound].quantity === name && curves[bound].some((v) => v !== null));
+  return { truth: curves[name], bounds, curves, name };
 }
 
 // [low, high] of decades around positive values
@@ -24,25 +24,25 @@ function decades(values, least, most) {
 }
 
 function draw() {
-  const { truth, rungs, curves, name } = shown(), relative = scale() === 0, at = gap();
-  const value = (rung, k) => (curves[rung][k] === null ? null : relative ? curves[rung][k] / truth[k] : curves[rung][k]);
-  const points = (rung) => NUMBERS.gaps.map((g, k) => [g, value(rung, k)]);
-  const all = [...rungs.flatMap((rung) => points(rung).map(([, v]) => v)), ...(relative ? [1] : truth)];
+  const { truth, bounds, curves, name } = shown(), relative = scale() === 0, at = gap();
+  const value = (bound, k) => (curves[bound][k] === null ? null : relative ? curves[bound][k] / truth[k] : curves[bound][k]);
+  const points = (bound) => NUMBERS.gaps.map((g, k) => [g, value(bound, k)]);
+  const all = [...bounds.flatMap((bound) => points(bound).map(([, v]) => v)), ...(relative ? [1] : truth)];
   const x = { low: NUMBERS.gaps[0], high: NUMBERS.gaps[NUMBERS.gaps.length - 1], log: true, label: "gap g" };
   const told =
     `At g = ${digits(NUMBERS.gaps[at])} ${QUANTITIES[name]} is ${digits(truth[at])}${name === "kl" ? " nats" : ""}. ` +
-    rungs.map((rung) => `${NUMBERS.rungs[rung].statement} (${NUMBERS.rungs[rung].side}) ${digits(curves[rung][at])}`).join(", ") + ".";
+    bounds.map((bound) => `${NUMBERS.bounds[bound].statement} (${NUMBERS.bounds[bound].side}) ${digits(curves[bound][at])}`).join(", ") + ".";
   chart.begin(x, { ...decades(all, relative ? 0.1 : 1e-6, relative ? 100 : 1e4), label: "" }, told);
   chart.line(NUMBERS.gaps.map((g, k) => [g, relative ? 1 : truth[k]]), "var(--ink)");
-  rungs.forEach((rung, k) => chart.line(points(rung), PALETTE[k], NUMBERS.rungs[rung].side === "upper" ? "" : "5 4"));
+  bounds.forEach((bound, k) => chart.line(points(bound), PALETTE[k], NUMBERS.bounds[bound].side === "upper" ? "" : "5 4"));
   chart.line([[NUMBERS.gaps[at], chart.y.low], [NUMBERS.gaps[at], chart.y.high]], "var(--middle)", "2 3");
-  rungs.forEach((rung, k) => {
-    const y = value(rung, at);
+  bounds.forEach((bound, k) => {
+    const y = value(bound, at);
     if (y === null || y < chart.y.low || y > chart.y.high) return;
     const [cx, cy] = chart.at(NUMBERS.gaps[at], y);
     element("circle", { cx, cy, r: 4, style: `fill: ${PALETTE[k]}` }, chart.svg);
   });
-  const next = legend([["var(--ink)", "the truth"], ...rungs.map((rung, k) => [PALETTE[k], `${NUMBERS.rungs[rung].statement} ${NUMBERS.rungs[rung].side}`])]);
+  const next = legend([["var(--ink)", "the truth"], ...bounds.map((bound, k) => [PALETTE[k], `${NUMBERS.bounds[bound].statement} ${NUMBERS.bounds[bound].side}`])]);
   key.replaceWith(next);
   key = next;
   words.textContent = told;

@@ -1,4 +1,4 @@
-"""What the figure of the bounds shows: KL and TV over the gap, and every rung."""
+"""What the figure of the bounds shows: KL, TV and every bound on them over the gap."""
 
 import math
 from typing import Any
@@ -15,17 +15,17 @@ GAPS = tuple(10 ** (-2 + k / 8) for k in range(37))
 
 
 def numbers() -> dict[str, Any]:
-    """Of every law: the truth and every rung at every gap, from t = 1, where the posterior is the law of the data."""
-    rungs = [rung for rung in LADDER if rung.quantity in ("kl", "tv")]
+    """Of every law: the truth and every bound at every gap, from t = 1, where the posterior is the law of the data."""
+    bounds = [bound for bound in LADDER if bound.quantity in ("kl", "tv")]
     return {
         "gaps": GAPS,
-        "rungs": {rung.name: _described(rung) for rung in rungs},
-        "laws": [{"name": one.name} | _curves(one.law, [rung.name for rung in rungs]) for one in offered()],
+        "bounds": {bound.name: _described(bound) for bound in bounds},
+        "laws": [{"name": one.name} | _curves(one.law, [bound.name for bound in bounds]) for one in offered()],
     }
 
 
-def _described(rung: Bound) -> dict[str, str]:
-    return {"statement": rung.statement, "quantity": rung.quantity, "side": rung.side}
+def _described(bound: Bound) -> dict[str, str]:
+    return {"statement": bound.statement, "quantity": bound.quantity, "side": bound.side}
 
 
 def _curves(law: Law, names: list[str]) -> dict[str, Any]:

@@ -29,9 +29,9 @@ function quarter(theta) {
 }
 
 function strip(addresses) {
-  const left = chart.margin.left + RADIUS + 22, room = chart.width - left - chart.margin.right;
-  const columns = room > 300 ? 4 : 2, rows = addresses.length / columns;
-  const size = Math.min((room - 4 * (columns - 1)) / columns, (RADIUS - 4 * (rows - 1)) / rows);
+  const left = chart.margin.left + RADIUS + 22, across = chart.width - left - chart.margin.right;
+  const columns = across > 300 ? 4 : 2, rows = addresses.length / columns;
+  const size = Math.min((across - 4 * (columns - 1)) / columns, (RADIUS - 4 * (rows - 1)) / rows);
   addresses.forEach((href, k) => {
     const x = left + (k % columns) * (size + 4), y = ABOVE - 14 - RADIUS + Math.floor(k / columns) * (size + 4);
     element("image", { href, x, y, width: size, height: size, style: "image-rendering: pixelated" }, chart.svg);

@@ -53,21 +53,21 @@ def shifted(steps: int, shift: float) -> Tensor:
 def _angles(times: Tensor) -> dict[str, str]:
     """θ of every λ at each time, as a share of the quarter circle."""
     flow, lam = RectifiedFlow(), torch.tensor(EIGENVALUES, dtype=torch.float64)[:, None]
-    theta = formula.spread_angle(flow.alpha(times), flow.sigma(times), lam, torch)
+    theta = formula.spread_angle(*flow(times), lam, torch)
     return {"theta": packed(theta * 2 / torch.pi, 1.0)}
 
 
 def _state(pictures: Pictures, spread: float, noise: Tensor, steps: int, shift: float, eta: float) -> dict[str, Any]:
     flow, times = RectifiedFlow(), shifted(steps, shift)
     found = response.respond(flow, times, EIGENVALUES, eta=eta)
-    ends = DDIM(flow, eta).sample(
+    samples = DDIM(flow, eta).sample(
         exact_denoiser(pictures.law, flow), noise, times, generator=torch.Generator().manual_seed(1)
     )
     return {
         "kept": packed(found.kept, _SCALE),
         "first": packed(found.first, _SCALE),
-        "drawn": float(pictures.brightness(ends).std(correction=0)) / spread,
-        "pictures": [png_strip(picture[None]) for picture in _small(pictures, ends[:SHOWN])],
+        "drawn": float(pictures.brightness(samples).std(correction=0)) / spread,
+        "pictures": [png_strip(picture[None]) for picture in _small(pictures, samples[:SHOWN])],
     }
 
 

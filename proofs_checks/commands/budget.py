@@ -75,7 +75,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
     if request.spacing not in SPACINGS:
         raise unknown_name("spacing", request.spacing, SPACINGS)
     schedule = schedule_named(request.schedule)
-    snr_start, snr_end = _ends(request, schedule)
+    snr_start, snr_end = _snr_range(request, schedule)
     loss = None if request.loss_curve is None else read_loss_curve(request.loss_curve)
     law, about, moments, notes = _load(request)
     check_queries(request.queries, law.dim)
@@ -120,7 +120,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
     }
 
 
-def _ends(request: Request, schedule: Schedule) -> tuple[float, float]:
+def _snr_range(request: Request, schedule: Schedule) -> tuple[float, float]:
     """The ends of the grids that are not spaced in time; all end at the second."""
     snr_start = float(schedule.snr(1.0)) if request.snr_start is None else request.snr_start
     if not 0 <= snr_start < math.inf:

@@ -53,7 +53,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
     curve = _curve(lam)
     drawn = response.respond(schedule, times, curve, **options)
     shown = brightness or float(lam.max())
-    alpha, sigma = schedule.alpha(times), schedule.sigma(times)
+    alpha, sigma = schedule(times)
     return {
         "schedule": request.schedule,
         "steps": len(times) - 1,

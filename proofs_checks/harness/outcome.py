@@ -33,9 +33,9 @@ def at_most(measured: Estimate | float, bound: float, where: str, slack: float =
     value, low, high = _interval(measured)
     if any(map(math.isnan, (value, low, high, bound))):
         return _no_number(value, bound, where, "≤")
-    room = bound + slack
-    margin = _relative_room(high, room) if low <= room else _relative_room(low, room)
-    verdict: Verdict = "refuted" if low > room else "supported" if high <= room else "undecided"
+    limit = bound + slack
+    margin = _relative_margin(high, limit) if low <= limit else _relative_margin(low, limit)
+    verdict: Verdict = "refuted" if low > limit else "supported" if high <= limit else "undecided"
     return _compared(verdict, value, bound, margin, where, "≤")
 
 
@@ -44,9 +44,9 @@ def at_least(measured: Estimate | float, bound: float, where: str, slack: float 
     value, low, high = _interval(measured)
     if any(map(math.isnan, (value, low, high, bound))):
         return _no_number(value, bound, where, "≥")
-    room = bound - slack
-    margin = _relative_room(room, low) if high >= room else _relative_room(room, high)
-    verdict: Verdict = "refuted" if high < room else "supported" if low >= room else "undecided"
+    limit = bound - slack
+    margin = _relative_margin(limit, low) if high >= limit else _relative_margin(limit, high)
+    verdict: Verdict = "refuted" if high < limit else "supported" if low >= limit else "undecided"
     return _compared(verdict, value, bound, margin, where, "≥")
 
 
@@ -96,7 +96,7 @@ def _interval(measured: Estimate | float) -> tuple[float, float, float]:
     return float(measured), float(measured), float(measured)
 
 
-def _relative_room(inner: float, outer: float) -> float:
+def _relative_margin(inner: float, outer: float) -> float:
     """`1 − inner/outer`, of the sign of `outer − inner`; 1 against an infinite bound."""
     if math.isinf(outer):
         return 1.0 if outer >= inner else -1.0

@@ -43,7 +43,7 @@ Pair = Callable[[float], tuple[Tensor, Tensor]]
 """`(α, σ)` for a given α."""
 
 
-def ends(context: Context, law: Law) -> Iterator[tuple[str, Pair, Tensor, float]]:
+def near_one(context: Context, law: Law) -> Iterator[tuple[str, Pair, Tensor, float]]:
     """Each kind of end, its pair `(α, σ)` for a given α, some queries, and an α small enough for leading orders there."""
     x = queries(law, context)
     size = law.diameter if isinstance(law, Atoms) else 6 * float(law.cov.trace()) ** 0.5

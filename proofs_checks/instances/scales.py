@@ -51,7 +51,7 @@ def log_weight_rounding(law: Atoms, x: Tensor, alpha: Tensor, sigma: Tensor) -> 
 
 
 def denoiser_rounding(law: Law, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """At least the error of `x̂` at each x through rounding, of `x/σ` and γ too; shape (batch,). Certified for atoms."""
+    """At least the error of `x̂` at each x through rounding, of `x/σ` and γ too; shape (batch,). A proven bound for atoms."""
     posterior = law.posterior(x / sigma, formula.snr(alpha, sigma))
     own = 8 * EPS * (radius(law) + x.norm(dim=1))
     if isinstance(posterior, AtomsPosterior):
@@ -108,7 +108,7 @@ def settled_time(
     snr = max(snr, 2 * float(schedule.snr(1.0)))
     for k in range(tries):
         t = float(schedule.time_of_snr(snr * 4.0**k))
-        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        alpha, sigma = schedule(t)
         x = (alpha if along else 1.0) * towards
         if pull_of_rivals(law, x, alpha, sigma, i) <= SETTLED * apart:
             return t

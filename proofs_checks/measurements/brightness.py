@@ -197,12 +197,12 @@ class Experiment:
 
     def starts(self, noise: Tensor, data: Tensor) -> dict[str, Tensor]:
         """The four starts from the same noise, each (batch, k); `data` (batch, k) is for the exact one."""
-        mean, ends = self.pictures.law.mean, (self.alpha, self.sigma)
+        mean, pair = self.pictures.law.mean, (self.alpha, self.sigma)
         return {
             "noise": start.noise_start(noise),
-            "mean": start.mean_start(noise, mean, *ends),
-            "matched": start.matched_start(noise, mean, self.components, *ends),
-            "exact": start.exact_start(noise, data, *ends),
+            "mean": start.mean_start(noise, mean, *pair),
+            "matched": start.matched_start(noise, mean, self.components, *pair),
+            "exact": start.exact_start(noise, data, *pair),
         }
 
     def sample(self, law: Law, x: Tensor, progress: Progress | None = None) -> Tensor:
@@ -227,24 +227,24 @@ class Experiment:
             "matched": (self.alpha * mean, torch.cat([narrow[:-rank], marginal[-rank:]])),
             "exact": (self.alpha * mean, marginal),
         }
-        ends = {}
+        moments = {}
         for name, (start_mean, start_var) in start_laws.items():
             end_mean, end_var = start.flow_end(start_mean, start_var, self.alpha, self.sigma, mean, eigenvalues)
             end_vars = torch.stack([mode**2 @ end_var, response**2 @ start_var]) / (mode**2 @ eigenvalues)
-            ends[name] = (float(self.pictures.brightness_of_mode(mode @ end_mean)), *end_vars.sqrt().tolist())
-        return ends
+            moments[name] = (float(self.pictures.brightness_of_mode(mode @ end_mean)), *end_vars.sqrt().tolist())
+        return moments
 
     def _sampler_response(self, columns: Tensor) -> Tensor:
         """How far the sampler moves the constant mode for a unit step along each column (k, k), on Gaussian data; (k,)."""
         law = Gaussian(self.pictures.law.mean, self.pictures.law.cov)
-        ends = self.sample(law, torch.cat([torch.zeros_like(columns[:1]), columns.mT]))
-        return (ends[1:] - ends[0]) @ self.pictures.constant_mode
+        samples = self.sample(law, torch.cat([torch.zeros_like(columns[:1]), columns.mT]))
+        return (samples[1:] - samples[0]) @ self.pictures.constant_mode
 
     def quantile_ends(self, x: Tensor) -> Tensor:
         """Brightness at t = 0 of starts (batch, k) if the flow kept its quantiles, in 0..255; shape (batch,)."""
         law, mode = self.pictures.law, self.pictures.constant_mode
-        ends = start.quantile_end(x @ mode, law.points @ mode, law.weights, self.alpha, self.sigma)
-        return self.pictures.brightness_of_mode(ends)
+        quantiles = start.quantile_end(x @ mode, law.points @ mode, law.weights, self.alpha, self.sigma)
+        return self.pictures.brightness_of_mode(quantiles)
 
     def ratio(self, brightness: Tensor) -> float:
         """Standard deviation of brightness (batch,) over the data's."""

@@ -12,7 +12,7 @@ from proofs_checks.harness.outcome import equal, worst
 from proofs_checks.instances.laws import GOLDEN
 from proofs_checks.measurements.toy_steps import prior_posterior, toy_instances
 from singtheory import certify
-from singtheory.certify import NAMESPACE, Box, Certificate, GapRange, Rung
+from singtheory.certify import NAMESPACE, Box, Certificate, CertifiedBound, GapRange
 from singtheory.formula import Number
 from singtheory.law import AtomsPosterior
 
@@ -23,21 +23,21 @@ GOLDEN_GAPS, QUICK_GAPS = (Fraction(1, 100), Fraction(100)), (Fraction(1), Fract
 NEAREST_BOX: Box = ((Fraction(4, 5), Fraction(6, 5)), (Fraction(4, 5), Fraction(1)), (Fraction(2, 5), Fraction(3, 5)))
 """x, α and σ where the golden atom 1.1 is nearest to x."""
 
-RungOf = Callable[[Sides], Rung]
+BoundOf = Callable[[Sides], CertifiedBound]
 OnLine = Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor], Number]
 OfPosterior = Callable[[AtomsPosterior, float], Number]
 
 
-def checks(rung_of: RungOf, what: str) -> tuple[Check, Check]:
-    """The two certificates of a rung built from the sides of its claim."""
+def checks(bound_of: BoundOf, what: str) -> tuple[Check, Check]:
+    """The two certificates of a bound that is built from the sides of its claim."""
 
     def two_points(sides: Sides, context: Context) -> Outcome:
         box = certify.WHOLE if context.full else certify.QUICK
-        return outcome(certify.certify_two_points(rung_of(sides), box), box)
+        return outcome(certify.certify_two_points(bound_of(sides), box), box)
 
     def golden(sides: Sides, context: Context) -> Outcome:
         gaps = GOLDEN_GAPS if context.full else QUICK_GAPS
-        return outcome(GapRange(*GOLDEN_ATOMS).certify(rung_of(sides), gaps), (gaps,))
+        return outcome(GapRange(*GOLDEN_ATOMS).certify(bound_of(sides), gaps), (gaps,))
 
     return (
         Check("interval", f"{what}: every law on two points, (e², p) in a box", two_points),
@@ -71,7 +71,7 @@ def outcome(certificate: Certificate, box: Box) -> Outcome:
 
 
 def agreement(pairs: Callable[[Sides], list[tuple[OnLine, OfPosterior]]]) -> Check:
-    """Ties what is certified to what is used: the formula on a line against the rung of the ladder, on toy atoms."""
+    """Ties what is certified to what is used: the formula on a line against the ladder's bound, on toy atoms."""
 
     def run(sides: Sides, _: Context) -> Outcome:
         outcomes = []
@@ -93,7 +93,7 @@ def nearest_point(sides: Sides, _: Context) -> Outcome:
         points, priors = ([certify.ball(v) for v in values] for values in GOLDEN_ATOMS)
         nearest, prior = points.pop(), priors.pop()
 
-        def room(x: Number, alpha: Number, sigma: Number) -> Number:
+        def difference(x: Number, alpha: Number, sigma: Number) -> Number:
             likelihoods = [((alpha * y - x) * (x - alpha * y) / (2 * sigma * sigma)).exp() for y in (*points, nearest)]
             *joint, own = (w * likelihood for w, likelihood in zip((*priors, prior), likelihoods, strict=True))
             off = sum(p * (nearest - y) for p, y in zip(joint, points, strict=True)) / (sum(joint, own * 0) + own)
@@ -102,7 +102,7 @@ def nearest_point(sides: Sides, _: Context) -> Outcome:
             return sum(r * (nearest - y) for r, y in zip(rivals, points, strict=True)) - off
 
         def margin(box: Box) -> arb:
-            return certify.enclose(room, box)
+            return certify.enclose(difference, box)
 
         found = certify.certify(margin, NEAREST_BOX, margin)
         return outcome(found, NEAREST_BOX)

@@ -75,8 +75,9 @@ class _Runs:
 
     def after_matched_step(self, noise: Tensor, s: float) -> Tensor:
         """The first step from noise to s with its deviation along the first principal component divided by its cosine (F2)."""
-        ends = self.schedule.alpha(s), self.schedule.sigma(s)
-        return start.matched_start(noise, self.pictures.law.mean, self.experiment.components, *map(float, ends))
+        return start.matched_start(
+            noise, self.pictures.law.mean, self.experiment.components, *map(float, self.schedule(s))
+        )
 
     def gaussian(self, times: Tensor, start_name: response.StartName) -> float:
         """What the same steps keep of the brightness of Gaussian data of the same covariance (F1)."""

@@ -98,9 +98,9 @@ class Comparison:
         """What the best grid is searched on: many thousand γ."""
         if isinstance(self.curve, SampledCurve):
             return self.curve.smooth
-        ends = self.curve(torch.tensor([self.snr_start, self.snr_end], dtype=torch.float64))[0]
+        levels = self.curve(torch.tensor([self.snr_start, self.snr_end], dtype=torch.float64))[0]
         if self.curve.method == "exact" or bool(
-            ends[0] - ends[1] <= 1e-9 * ends[0]
+            levels[0] - levels[1] <= 1e-9 * levels[0]
         ):  # through a level curve none is smoother
             return self.curve
         return Smooth.through(self.curve, self.snr_end, float(self.law.cov.trace()), _SMOOTH_NODES)
@@ -129,7 +129,7 @@ class Comparison:
 
     def mismatch(self, t: float) -> Mismatch:
         """Of the start at t."""
-        alpha, sigma = float(self.schedule.alpha(t)), float(self.schedule.sigma(t))
+        alpha, sigma = map(float, self.schedule(t))
         return start_term(self.curve, self._moments, self._started(alpha, sigma), alpha, sigma)
 
     def _started(self, alpha: float, sigma: float) -> Start:

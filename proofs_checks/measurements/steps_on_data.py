@@ -1,4 +1,4 @@
-"""Large steps on the data: KL and TV of each, certified where the data are nearly a line or a plane, else by Monte Carlo in rounds.
+"""Large steps on the data: KL and TV of each, by quadrature with a bound on its error where the data are nearly a line or a plane, else by Monte Carlo in rounds.
 
 The gap of a step is set by how far the atoms have parted, `τ(g) = −Σ p_i log Σ p_j e^{−g d_ij²/8}/H(p)`: between coincidence (τ = 0)
 and separation (τ = 1) the bounds differ from each other and from the truth, whatever the scale of the data and however rare a far atom.
@@ -119,8 +119,8 @@ def _is_decidable(posterior: AtomsPosterior, gap: float) -> bool:
     along = leading(posterior, gap)
     if along.share < _LEADING or not along.tv_is_sharp or along.is_line:
         return True
-    room = float(bound.tv_norm(posterior, gap)) - float(along.tv)
-    return not 0 <= room < _RESOLVED
+    distance = float(bound.tv_norm(posterior, gap)) - float(along.tv)
+    return not 0 <= distance < _RESOLVED
 
 
 def shift_gap(posterior: AtomsPosterior, target: float) -> float | None:
@@ -173,7 +173,7 @@ class _Measured:
         self._rounds = _FULL_ROUNDS if context.full else _ROUNDS
 
     def kl(self) -> Rounds:
-        """Certified near a line or a plane, else by Monte Carlo."""
+        """By quadrature near a line or a plane, else by Monte Carlo."""
         kl = self._near.kl()
         return Rounds(self._kl, self._rounds) if kl is None else Rounds.of(kl)
 

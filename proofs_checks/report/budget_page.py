@@ -64,8 +64,8 @@ def _reading(found: Mapping[str, Any]) -> str:
             f"{row['discretisation_low']:.3g} to {row['discretisation_high']:.3g}"
         )
     start = _between(row["start_low"], row["start_high"])
-    ends = f"γ from {found['snr_start']:.3g} to {found['snr_end']:.4g}"
-    return f"*{where}, in nats: initial mismatch {start}, {cost}. {ends}. {found['device']}: `{found['command']}`*"
+    snr_range = f"γ from {found['snr_start']:.3g} to {found['snr_end']:.4g}"
+    return f"*{where}, in nats: initial mismatch {start}, {cost}. {snr_range}. {found['device']}: `{found['command']}`*"
 
 
 def _between(low: float, high: float) -> str:

@@ -30,7 +30,7 @@ _STYLES = {
     "tv_chi2_bound": ("B2  ½ √χ²", BLUE, "-"),
     "tv_family_bound": ("B12  through B10", PURPLE, "-"),
 }
-"""Label, colour and line of each rung, in the order of the legend."""
+"""Label, colour and line of each bound, in the order of the legend."""
 _ORDINATES = {"kl": "KL(P‖Q), nats", "tv": "TV(P, Q), from 0 to 1"}
 _TOY_GAPS = tuple(10 ** (-3 + k / 4) for k in range(25))
 _DATA_NATS = tuple(10 ** (-3 + k / 2) for k in range(10))
@@ -41,16 +41,16 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class _Curves:
-    """Measured KL and TV and every rung over the gap, for one posterior."""
+    """Measured KL and TV and every bound over the gap, for one posterior."""
 
     title: str
     gaps: Sequence[float]
     measured: Mapping[str, Sequence[tuple[float, float, float]]]
-    rungs: Mapping[str, Sequence[float]]
+    bounds: Mapping[str, Sequence[float]]
 
 
 def ladder_picture(context: Context, step: Step) -> Picture:
-    """Measured KL and TV against every rung over the gap, log-log, for the golden law and for one posterior of the data."""
+    """Measured KL and TV against every bound over the gap, log-log, for the golden law and for one posterior of the data."""
     curves = [_toy_curves(step), _data_curves(context, step)]
     figure = new_figure(9.4)
     panels = figure.subplots(2, 2)
@@ -61,7 +61,7 @@ def ladder_picture(context: Context, step: Step) -> Picture:
         "ladder",
         "The ladder of bounds over the gap",
         "KL (nats) and total variation between the exact reverse kernel P and the plug-in Gaussian Q over the gap "
-        "g = γₛ − γₜ between the signal-to-noise ratios of a step, with every rung that bounds them: solid ones from above, dashed ones "
+        "g = γₛ − γₜ between the signal-to-noise ratios of a step, with every inequality that bounds them: solid ones from above, dashed ones "
         "from below; the dotted one is the leading order at small gaps. "
         f"The slope of each curve is fitted over its {_SLOPE_POINTS} smallest gaps and stands beside the declared rate. Above: three "
         "atoms on a line, by quadrature. Below: one posterior of the data, by Monte Carlo, the same draws at every gap, with "
@@ -77,7 +77,7 @@ def _toy_curves(step: Step) -> _Curves:
     kl = [divergence.kl_quadrature(posterior, g) for g in _TOY_GAPS]
     tv = [divergence.tv_exact(posterior, g) for g in _TOY_GAPS]
     measured = {"kl": [_triple(e) for e in kl], "tv": [_triple(e) for e in tv]}
-    return _Curves("golden law (3 atoms, d = 1)", _TOY_GAPS, measured, _rungs(posterior, _TOY_GAPS))
+    return _Curves("golden law (3 atoms, d = 1)", _TOY_GAPS, measured, _bounds(posterior, _TOY_GAPS))
 
 
 def _data_curves(context: Context, step: Step) -> _Curves:
@@ -96,14 +96,14 @@ def _data_curves(context: Context, step: Step) -> _Curves:
         kl.append(_triple(divergence.kl_monte_carlo(posterior, gap, 3000, generator, 0.99)))
         tv.append(_triple(divergence.tv_monte_carlo(posterior, gap, 1500, generator, 0.99)))
     title = f"{name} ({len(law.points)} atoms, d = {law.dim}), one xₜ at γ = {snr:.2g}"
-    return _Curves(title, gaps, {"kl": kl, "tv": tv}, _rungs(posterior, gaps))
+    return _Curves(title, gaps, {"kl": kl, "tv": tv}, _bounds(posterior, gaps))
 
 
 def _triple(estimate: divergence.Estimate) -> tuple[float, float, float]:
     return float(estimate.low), float(estimate.value), float(estimate.high)
 
 
-def _rungs(posterior: AtomsPosterior, gaps: Sequence[float]) -> dict[str, list[float]]:
+def _bounds(posterior: AtomsPosterior, gaps: Sequence[float]) -> dict[str, list[float]]:
     ladders = [bound.evaluate_ladder(posterior, gap) for gap in gaps]
     return {name: [float(ladder[name]) for ladder in ladders] for name in ladders[0]}
 
@@ -124,11 +124,11 @@ def _draw_curves(axes: Axes, curve: _Curves, quantity: str) -> None:
         zorder=5,
         label=f"measured: slope {_slope(curve.gaps, value)}",
     )
-    for name in _drawn(curve.rungs, quantity):
+    for name in _drawn(curve.bounds, quantity):
         _, colour, line = _STYLES[name]
         axes.plot(
             curve.gaps,
-            _positive(curve.rungs[name]),
+            _positive(curve.bounds[name]),
             color=colour,
             linestyle=line,
             linewidth=1.5,
@@ -142,9 +142,9 @@ def _draw_curves(axes: Axes, curve: _Curves, quantity: str) -> None:
     axes.legend(fontsize=7.5, loc="lower right")
 
 
-def _drawn(rungs: Iterable[str], quantity: str) -> list[str]:
-    """The rungs of a quantity that were evaluated, in the order of the legend."""
-    return [name for name in _STYLES if name in set(rungs) and name.startswith(quantity)]
+def _drawn(bounds: Iterable[str], quantity: str) -> list[str]:
+    """The bounds of a quantity that were evaluated, in the order of the legend."""
+    return [name for name in _STYLES if name in set(bounds) and name.startswith(quantity)]
 
 
 def _positive(values: Iterable[float]) -> list[float]:
@@ -153,11 +153,11 @@ def _positive(values: Iterable[float]) -> list[float]:
 
 
 def _label(name: str, curve: _Curves) -> str:
-    """A rung's name, its fitted slope and the declared rate."""
+    """A bound's name, its fitted slope and the declared rate."""
     rate, label = bound.bound_named(name).rate, _STYLES[name][0]
     if rate is None:
         return f"{label}: negative for small g"
-    return f"{label}: slope {_slope(curve.gaps, curve.rungs[name])} (declared {rate:g})"
+    return f"{label}: slope {_slope(curve.gaps, curve.bounds[name])} (declared {rate:g})"
 
 
 def _slope(gaps: Sequence[float], values: Sequence[float]) -> str:
@@ -180,7 +180,7 @@ def grid_picture(context: Context, step: Step, queries: int = 1, steps: int = 50
         "grid",
         f"The same along a {steps}-step sampler",
         f"Each step of DDIM's leading grid with Stable Diffusion's schedule on {name}: dots are KL (nats) and TV at {_draws(queries)} of "
-        "xₜ, from the same x₀ and the same noise at every step, KL as B5's Gaussian part and the measured rest; lines are the rungs at the "
+        "xₜ, from the same x₀ and the same noise at every step, KL as B5's Gaussian part and the measured rest; lines are the bounds at the "
         "same xₜ. "
         "The grey band is the 99 % interval for the mean over all xₜ, valid at every sample size and therefore wide where rare xₜ could "
         "decide, as at small t: there most xₜ have a single atom near them and almost no error. A sampler runs from right to left.",

@@ -41,13 +41,13 @@ def least_picture(step: Callable[[str], None]) -> Picture:
 
 
 def _draw(axes: Axes, quantity: str) -> None:
-    rungs = [rung for rung in LADDER if rung.quantity == quantity and rung.side == "upper"]
+    bounds = [bound for bound in LADDER if bound.quantity == quantity and bound.side == "upper"]
     for name, (law, colour) in LAWS.items():
         posterior = prior_posterior(law)
         factors = []
         for gap in GAPS:
             truth = float(_TRUTH[quantity](posterior, gap).value)
-            factors.append(min(float(rung.evaluate(posterior, gap)) for rung in rungs) / truth)
+            factors.append(min(float(bound.evaluate(posterior, gap)) for bound in bounds) / truth)
         axes.semilogx(GAPS, factors, color=colour, label=f"{name}: at most {max(factors):.2f}")
     axes.axhline(1.0, color="0.6", linewidth=0.8)
     axes.set(xlabel="gap g (no unit)", ylabel=_AXIS[quantity], ylim=(0.9, None))

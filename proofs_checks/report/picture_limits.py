@@ -106,7 +106,7 @@ def _draw_to_atom(axes: Axes, law: Atoms, noise: Tensor) -> None:
     for name in _TO_ZERO:
         schedule, (label, colour) = schedule_named(name), _SCHEDULES[name]
         times = torch.linspace(0.02, 0.6, 40, dtype=torch.float64)
-        values = [_distance_to_atom(law, noise, float(schedule.alpha(t)), float(schedule.sigma(t))) for t in times]
+        values = [_distance_to_atom(law, noise, *map(float, schedule(t))) for t in times]
         axes.plot(times.tolist(), values, color=colour, label=label)
     axes.set(yscale="log", ylim=(1e-16, None), xlabel=_TIME, ylabel="‖x̂ − nearest atom‖, units of the data")
     axes.set_title("t → 0: denoiser to nearest atom")

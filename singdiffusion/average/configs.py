@@ -1,4 +1,4 @@
-"""The fields of a module's `config.json`, and of the configurations within it, with what each may be."""
+"""The fields that the `config.json` of several modules share, and those of the configurations within it, with what each may be."""
 
 import math
 from collections.abc import Mapping
@@ -7,10 +7,8 @@ from typing import Any
 from singdiffusion.system import (
     Kind,
     at_most,
-    check_fields,
     is_small,
     listed,
-    mapping,
     number,
     one_of,
     scale,
@@ -21,49 +19,27 @@ from singdiffusion.system import (
 )
 from singtheory.errors import InputError
 
-_MANY = 2**24
+MANY = 2**24
 """Rows of a table, classes: names at most."""
 _SHIFT = number(-1e9, 1e9)
-_LATENTS: dict[str, Kind] = {"scaling_factor": scale(), "shift_factor": _SHIFT}
-_NETWORK: dict[str, Kind] = _LATENTS | {
+LATENTS: dict[str, Kind] = {"scaling_factor": scale(), "shift_factor": _SHIFT}
+"""Of every module."""
+NETWORK: dict[str, Kind] = LATENTS | {
     "text_encoder": word(optional=True),
     "frequencies": whole(0, 1024),
     "spread_width": at_most(2**16),
     "spread_layers": at_most(256),
 }
-MODULES: dict[str, dict[str, Kind]] = {
-    "AverageStatistics": _LATENTS | {"size": size(), "frequencies": whole(0, 1024), "rank": at_most(2**20)},
-    "AverageTable": _LATENTS | {"prompts": listed(word(), 0, _MANY), "size": size(), "rank": at_most(2**20)},
-    "AverageDecoder": _NETWORK
-    | {
-        "size": size(),
-        "condition": mapping(),
-        "width": at_most(2**15),
-        "layers": whole(0, 256),
-        "grid": whole(1, 2**12),
-    },
-    "AverageUNet": _NETWORK
-    | {
-        "unet": mapping(),
-        "condition": mapping(optional=True),
-        "size": listed(whole(1, 2**16), 0, 3, optional=True),
-    },
-}
-"""By the name of the class."""
+"""Of every network."""
 CONDITION: dict[str, Kind] = {
     "kind": one_of(("text", "classes", "image", "none")),
     "width": whole(1, 2**16),
-    "names": listed(word(), 0, _MANY),
+    "names": listed(word(), 0, MANY),
     "size": size(),
 }
 """Of the condition of a network."""
 
 _WIDEST, _LAYERS, _BLOCKS, _PARTS = 2**20, 32, 8, 512
-
-
-def check_module(name: str, config: Mapping[str, Any]) -> None:
-    """Raise `InputError` for the configuration of a module, without diffusers' notes in it, of which no such module can be made."""
-    check_fields(config, MODULES[name], f"field of {name}", partial=True)
 
 
 def check_unet(config: Mapping[str, Any]) -> None:

@@ -3,14 +3,16 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional
 
+from singdiffusion.average.configs import NETWORK
 from singdiffusion.average.network import AverageNetwork
+from singdiffusion.system import at_most, mapping, size, whole
 from singtheory.errors import InputError
 
 _GROUPS = 8
@@ -38,6 +40,13 @@ class AverageDecoder(AverageNetwork):
         InputError: for sizes and widths that do not fit.
     """
 
+    config_fields: ClassVar = NETWORK | {
+        "size": size(),
+        "condition": mapping(),
+        "width": at_most(2**15),
+        "layers": whole(0, 256),
+        "grid": whole(1, 2**12),
+    }
     _supports_gradient_checkpointing = False
     _no_split_modules = ("TransformerDecoderLayer", "_Enlarge")
 

@@ -5,13 +5,12 @@ the mean (C6). A low-rank spread around it makes the start right in the variance
 `module(condition, x_1) -> Average`, in the latent space that its `space` names.
 """
 
-import importlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from diffusers.configuration_utils import ConfigMixin
@@ -19,23 +18,24 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from singdiffusion.average.configs import MODULES, check_module
 from singdiffusion.base import Space, a_tensor_of
-from singdiffusion.system import check_fits, find_folder, first_sentence, new_folder, read_config, shown
-from singtheory.errors import InputError, unknown_name
+from singdiffusion.system import (
+    Kind,
+    check_fields,
+    check_fits,
+    find_folder,
+    first_sentence,
+    new_folder,
+    read_config,
+    shown,
+)
+from singtheory.errors import InputError
 
 Condition = Sequence[str] | Tensor
 """Prompts, or token states of shape (batch, tokens, width)."""
 
 STORED = ("*.json", "*.safetensors", "*.txt", "*.model")
 """The files of a stored module: weights, configurations, and what tokenizers read."""
-
-_CLASSES = {
-    "AverageDecoder": "singdiffusion.average.decoder",
-    "AverageStatistics": "singdiffusion.average.statistics",
-    "AverageTable": "singdiffusion.average.table",
-    "AverageUNet": "singdiffusion.average.time_free",
-}
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,22 @@ class AverageModel(ModelMixin, ConfigMixin):
     """An `AverageImage` with weights, stored as `config.json` and safetensors."""
 
     config_name = "config.json"
+    config_fields: ClassVar[Mapping[str, Kind]] = {}
+    """What the configuration may hold, by the names of the arguments; where it is empty nothing is checked."""
 
     def __init__(self) -> None:
         """Check the configuration, which `register_to_config` has noted, and that its weights fit into memory."""
         super().__init__()
         config = _plain(self.config)
-        name = next((kind.__name__ for kind in type(self).__mro__ if kind.__name__ in MODULES), None)
-        if name is not None:
-            check_module(name, config)
+        self._check_config(config)
         if not torch.empty(0).is_meta:
             check_fits(type(self).__name__, _bytes_of(type(self)._outline(config)))
+
+    @classmethod
+    def _check_config(cls, config: Mapping[str, Any]) -> None:
+        """Raise `InputError` for a configuration, without diffusers' notes in it, of which no such module can be made."""
+        if cls.config_fields:
+            check_fields(config, cls.config_fields, f"field of {cls.__name__}", partial=True)
 
     @classmethod
     def _outline(cls, config: Mapping[str, Any]) -> Self:
@@ -230,8 +236,8 @@ class AverageModel(ModelMixin, ConfigMixin):
             raise
         except Exception as error:  # the many readers behind it raise what they like
             raise InputError(f"{folder}: cannot be loaded ({first_sentence(error)})") from None
-        model, found = loaded
-        odd = [*found["missing_keys"], *found["unexpected_keys"]]
+        model, info = loaded
+        odd = [*info["missing_keys"], *info["unexpected_keys"]]
         if odd:
             raise InputError(f"{folder}: the weights do not fit config.json in {len(odd)} tensors, first {odd[0]}")
         return model
@@ -239,16 +245,15 @@ class AverageModel(ModelMixin, ConfigMixin):
     @classmethod
     def _check_stored(cls, folder: Path, config: Mapping[str, Any], variant: str | None) -> None:
         """Raise `InputError` unless the configuration is one of this class, and the tensors of the files those of its weights."""
-        found = _stored_weights(folder, variant)
+        stored = _stored_weights(folder, variant)
         try:
-            if cls.__name__ in MODULES:
-                check_module(cls.__name__, config)
+            cls._check_config(config)
             expected = {name: tuple(value.shape) for name, value in cls._outline(config).state_dict().items()}
         except InputError as error:
             raise InputError(f"{folder}: cannot be loaded (config.json: {error})") from None
-        odd = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
+        odd = [name for name in sorted(expected.keys() | stored.keys()) if expected.get(name) != stored.get(name)]
         if odd:
-            shapes = f"{odd[0]} expected shape {expected.get(odd[0])}, has {found.get(odd[0])}"
+            shapes = f"{odd[0]} expected shape {expected.get(odd[0])}, has {stored.get(odd[0])}"
             raise InputError(f"{folder}: the weights do not fit config.json in {len(odd)} tensors, first {shapes}")
 
 
@@ -310,22 +315,3 @@ def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
     part = r"-\d+-of-\d+"
     wanted = re.compile(rf"diffusion_pytorch_model(?:{end}|{end}{part}|{part}{end})\.safetensors")
     return sorted(file for file in folder.glob("diffusion_pytorch_model*.safetensors") if wanted.fullmatch(file.name))
-
-
-def load_average(path: str | Path, **kwargs: Any) -> AverageModel:
-    """Load the average-image module in a local folder or under a hub id.
-
-    Args:
-        path: folder or hub id; `HF_HUB_OFFLINE` is honoured.
-        kwargs: those of diffusers' `ModelMixin.from_pretrained`, such as `dtype`.
-
-    Raises:
-        InputError: as `from_pretrained`, and for a model that gives no average image.
-    """
-    folder = find_folder(path, STORED)
-    stored = shown(read_config(folder).get("_class_name")).strip("'")
-    if stored == "UNet2DConditionModel":
-        raise InputError(f"{folder}: holds an ordinary U-Net; try `singdiffusion convert {folder} NEW_FOLDER`")
-    if stored not in _CLASSES:
-        raise unknown_name("average image", stored, _CLASSES)
-    return getattr(importlib.import_module(_CLASSES[stored]), stored).from_pretrained(folder, **kwargs)

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 from torch.nn import functional
 
+from singdiffusion.average.configs import LATENTS
 from singdiffusion.average.model import Average, ClosedForm, Condition
 from singdiffusion.average.spread import directions, low_frequencies
 from singdiffusion.base import Levels, warn_of_half_range
+from singdiffusion.system import at_most, size, whole
 from singtheory.errors import InputError
 from singtheory.law import Atoms
 from singtheory.start import principal_components
@@ -34,6 +36,7 @@ class AverageStatistics(ClosedForm):
         InputError: for more directions than frequencies give.
     """
 
+    config_fields: ClassVar = LATENTS | {"size": size(), "frequencies": whole(0, 1024), "rank": at_most(2**20)}
     conditional = False
     """Whether the answer depends on the condition."""
 
@@ -104,13 +107,13 @@ class AverageStatistics(ClosedForm):
             raise InputError("images: none; give at least one")
         warn_of_half_range(levels, "images", total.shape[0], scaling_factor, shift_factor)
         law = Atoms(torch.cat(points))
-        found = cls(tuple(total.shape), frequencies, rank, scaling_factor, shift_factor)
-        found.mean_image.copy_(total / len(law.points))
+        statistics = cls(tuple(total.shape), frequencies, rank, scaling_factor, shift_factor)
+        statistics.mean_image.copy_(total / len(law.points))
         if rank:
             components = principal_components(law, rank)
-            found.mixture.copy_(components.basis)
-            found.std.copy_(components.std)
-        return found.eval()
+            statistics.mixture.copy_(components.basis)
+            statistics.std.copy_(components.std)
+        return statistics.eval()
 
     def forward(self, condition: Condition, x_1: Tensor) -> Average:
         """The same for every condition, in the size of `x_1`.

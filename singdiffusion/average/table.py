@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
+from singdiffusion.average.configs import LATENTS, MANY
 from singdiffusion.average.model import Average, ClosedForm, Condition
 from singdiffusion.base import Levels, warn_of_half_range
+from singdiffusion.system import at_most, listed, size, word
 from singtheory.errors import InputError, unknown_name
 from singtheory.law import Atoms
 from singtheory.start import principal_components
@@ -33,6 +35,8 @@ class AverageTable(ClosedForm):
     Raises:
         InputError: for a negative rank.
     """
+
+    config_fields: ClassVar = LATENTS | {"prompts": listed(word(), 0, MANY), "size": size(), "rank": at_most(2**20)}
 
     @register_to_config
     def __init__(
@@ -151,13 +155,13 @@ class _Points:
 
     def variances(self, basis: Tensor) -> dict[str, Tensor]:
         """Along orthonormal directions (k, d): each prompt's own, and under "" that of all images around the mean of all."""
-        found = {
+        within = {
             prompt: ((batch.double().flatten(1) - self.means[prompt]) @ basis.mT).square().mean(dim=0)
             for prompt, batch in self._images.items()
         }
         between = {prompt: ((mean - self.mean) @ basis.mT).square() for prompt, mean in self.means.items()}
-        whole = [self._shares[prompt] * (found[prompt] + between[prompt]) for prompt in found]
-        return found | {"": torch.stack(whole).sum(dim=0)}
+        whole = [self._shares[prompt] * (within[prompt] + between[prompt]) for prompt in within]
+        return within | {"": torch.stack(whole).sum(dim=0)}
 
 
 def _check_images(prompt: str, batch: Tensor, size: tuple[int, ...]) -> None:

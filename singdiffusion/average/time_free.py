@@ -1,7 +1,7 @@
 """The paper's average image: a U-Net without time, fed with the noise and the prompt."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from diffusers.configuration_utils import register_to_config
@@ -9,10 +9,10 @@ from diffusers.models.resnet import ResnetBlock2D, ResnetBlockCondNorm2D
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from singdiffusion.average.configs import check_unet
+from singdiffusion.average.configs import NETWORK, check_unet
 from singdiffusion.average.network import AverageNetwork
 from singdiffusion.base import Space
-from singdiffusion.system import first_sentence
+from singdiffusion.system import first_sentence, listed, mapping, whole
 from singtheory.errors import InputError
 
 _PLAIN = {
@@ -50,6 +50,11 @@ class AverageUNet(AverageNetwork):
             conditions enter the blocks together with time and could not be taken apart from it.
     """
 
+    config_fields: ClassVar = NETWORK | {
+        "unet": mapping(),
+        "condition": mapping(optional=True),
+        "size": listed(whole(1, 2**16), 0, 3, optional=True),
+    }
     _supports_gradient_checkpointing = True
     _no_split_modules = UNet2DConditionModel._no_split_modules
     _repeated_blocks = UNet2DConditionModel._repeated_blocks

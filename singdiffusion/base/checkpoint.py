@@ -53,13 +53,13 @@ class Checkpoint:
         if not isinstance(name, str):
             raise InputError(f"{self.name}: has no _class_name; give the scheduler_config.json that diffusers saved")
         try:
-            found = scheduler_class(name).from_config(self.config | settings)
+            scheduler = scheduler_class(name).from_config(self.config | settings)
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from None
         except Exception as error:  # whatever arithmetic with a string or a missing number raises
             raise InputError(f"{self.name}: {name} cannot be made of it ({first_sentence(error)})") from None
-        _check_length(self.name, found)
-        return found
+        _check_length(self.name, scheduler)
+        return scheduler
 
     def autoencoder(self) -> Any:
         """The pipeline's `AutoencoderKL` of RGB images in float32, or None where there is none or its weights are no safetensors."""

@@ -83,8 +83,8 @@ def vae_fingerprint(vae: Any) -> str:
 @torch.no_grad()
 def vae_floor(vae: Any) -> dict[str, float]:
     """The brightness, in 0..255, of black, grey and white images after encoding and decoding."""
-    found = {}
+    floor = {}
     for name, value in _COLOURS.items():
         latents = vae.encode(torch.full((1, 3, _SIDE, _SIDE), value)).latent_dist.mode()
-        found[name] = float(((vae.decode(latents).sample.clamp(-1, 1) + 1) * HALF_RANGE).mean())
-    return found
+        floor[name] = float(((vae.decode(latents).sample.clamp(-1, 1) + 1) * HALF_RANGE).mean())
+    return floor

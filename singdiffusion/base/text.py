@@ -55,8 +55,8 @@ def cut_captions(encoder: PromptEncoder | None, captions: Sequence[str]) -> list
 
 def encoders_of(pipeline: Any) -> list[nn.Module]:
     """The text encoders of a diffusers pipeline, side by side."""
-    found = [getattr(pipeline, name, None) for name in _ENCODERS]
-    return [encoder for encoder in found if encoder is not None]
+    encoders = [getattr(pipeline, name, None) for name in _ENCODERS]
+    return [encoder for encoder in encoders if encoder is not None]
 
 
 def fingerprint(*encoders: nn.Module) -> str:
@@ -236,15 +236,15 @@ class PipelineText:
         return any(_is_longer(one, prompt, one.model_max_length) for one in tokenizers if one is not None)
 
     def _encoded(self, prompts: list[str], device: torch.device, guidance: bool = False) -> Any:
-        given = {"device": device, "num_images_per_prompt": 1, "do_classifier_free_guidance": guidance}
+        arguments = {"device": device, "num_images_per_prompt": 1, "do_classifier_free_guidance": guidance}
         try:
             with _without_cut_prompts(self.pipeline):
-                found = self.pipeline.encode_prompt(prompts, **given)
+                encoded = self.pipeline.encode_prompt(prompts, **arguments)
         except (TypeError, AttributeError) as error:  # such as of a pipeline that wants an image too
             raise InputError(f"{self.name}: its prompts cannot be encoded alone ({first_sentence(error)})") from None
-        if not isinstance(found, tuple) or found[0].ndim != 3:
+        if not isinstance(encoded, tuple) or encoded[0].ndim != 3:
             raise InputError(f"{self.name}: {type(self.pipeline).__name__} gives no token states; take another base")
-        return found
+        return encoded
 
 
 def _load_stored(folder: Path) -> tuple[Any, Any]:

@@ -41,7 +41,7 @@ def calibrate(
         with new_folder(out) as folder:
             with console.doing("loading"):
                 pipe = load_pipeline(base, None, where, dtype)
-            found = evaluation.calibrate(
+            spread = evaluation.calibrate(
                 pipe,
                 lines,
                 images,
@@ -53,8 +53,8 @@ def calibrate(
                 tracked=partial(console.tracked, what="drawing"),
                 **{name: value for name, value in call.items() if value is not None},
             )
-            found.save_pretrained(folder)
-            told = {"base": base, "images": images, "steps": steps, "prompts": lines, "std": found.std.tolist()}
-            write_json(folder / "calibration.json", provenance(command_line("singdiffusion"), seed, where) | told)
-        widest, narrowest = float(found.std.max()), float(found.std.min())
+            spread.save_pretrained(folder)
+            settings = {"base": base, "images": images, "steps": steps, "prompts": lines, "std": spread.std.tolist()}
+            write_json(folder / "calibration.json", provenance(command_line("singdiffusion"), seed, where) | settings)
+        widest, narrowest = float(spread.std.max()), float(spread.std.min())
         say(f"written to {out}: {rank} directions, standard deviations {narrowest:.3g} to {widest:.3g}")

@@ -57,9 +57,9 @@ def watching(steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
     bar = Progress(*columns, console=_aside())
     task = bar.add_task("training", total=steps)
 
-    def watch(step: int, told: dict[str, float]) -> None:
+    def watch(step: int, entry: dict[str, float]) -> None:
         bar.start()  # with the first step, so that what is refused before stands alone
-        loss, rate = told.get("loss"), told.get("examples_per_second")
+        loss, rate = entry.get("loss"), entry.get("examples_per_second")
         shown = "" if loss is None or rate is None else f", loss {loss:.4g}, {rate:.0f} examples/s"
         bar.update(task, completed=step, description=f"training{shown}")
 
@@ -162,17 +162,17 @@ def brightness_table(rows: "Sequence[Brightness]") -> Table:
     return table
 
 
-def findings(found: Sequence[Finding]) -> str:
+def findings(verdicts: Sequence[Finding]) -> str:
     """The sentences, each with the code that mends it below."""
-    return "\n".join("\n".join([finding.sentence, *(f"    {line}" for line in finding.code)]) for finding in found)
+    return "\n".join("\n".join([finding.sentence, *(f"    {line}" for line in finding.code)]) for finding in verdicts)
 
 
-def response_table(found: dict[str, Any]) -> Table:
+def response_table(result: dict[str, Any]) -> Table:
     """What a scheduler keeps, a row an eigenvalue, the largest first and at most twenty."""
-    table = Table(title=f"{found['scheduler']}: standard deviation at the end over the data's (F10)")
+    table = Table(title=f"{result['scheduler']}: standard deviation at the end over the data's (F10)")
     for name in ("eigenvalue", "kept", "start", "steps", "end"):
         table.add_column(name, justify="right")
-    rows = sorted(found["rows"], key=lambda row: -row["eigenvalue"])
+    rows = sorted(result["rows"], key=lambda row: -row["eigenvalue"])
     for row in rows[:: max(1, len(rows) // 20)]:
         cells = (f"{row[part]:.3f}" for part in ("kept", "start", "solver", "end"))
         table.add_row(f"{row['eigenvalue']:.4g}", *cells)

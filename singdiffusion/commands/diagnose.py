@@ -44,7 +44,7 @@ def diagnose(
         check_output(json_file, source, data)
         checkpoint = Checkpoint.find(source)
         # bad settings are told before anything large is read
-        found = evaluation.diagnose(checkpoint, steps, spacing, seed=seed)
+        diagnosis = evaluation.diagnose(checkpoint, steps, spacing, seed=seed)
         loaded = None if data is None else load(data, checkpoint)
         for line in () if loaded is None else loaded.notes:
             say(line)
@@ -57,21 +57,21 @@ def diagnose(
             )
         reading = None if loaded is None else read(loaded, vae, partial(console.tracked, what="encoding"))
         with console.doing("measuring"):
-            found = evaluation.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
-        findings = verdict(found)
+            diagnosis = evaluation.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
+        findings = verdict(diagnosis)
         if json_file is not None:
-            told = {
+            record = {
                 "data": data,
                 "findings": [{"sentence": finding.sentence, "remedy": finding.code} for finding in findings],
             }
-            write_json(json_file, provenance(command_line("singdiffusion"), seed, "cpu") | found.to_json() | told)
+            write_json(json_file, provenance(command_line("singdiffusion"), seed, "cpu") | diagnosis.to_json() | record)
         # files first: what cannot be printed must not lose them
-        if found.options:
-            console.show(console.diagnosis_table(found))
-        if found.expected is not None and found.expected.arrivals:
-            console.show(console.remedies_table(found.expected))
-        if found.flows is not None:
-            console.show(console.flow_table(found, found.flows))
+        if diagnosis.options:
+            console.show(console.diagnosis_table(diagnosis))
+        if diagnosis.expected is not None and diagnosis.expected.arrivals:
+            console.show(console.remedies_table(diagnosis.expected))
+        if diagnosis.flows is not None:
+            console.show(console.flow_table(diagnosis, diagnosis.flows))
         console.show(console.findings(findings))
         if json_file is not None:
             say(f"written to {json_file}")

@@ -55,13 +55,13 @@ def evaluate_brightness(
         check_output(json_file, base, module, controlnet, control)
         where, dtype = place(device)
         with console.doing("loading"):
-            given = evaluation.control_of(controlnet, control, dtype)
+            controlled = evaluation.control_of(controlnet, control, dtype)
             asked = [None if name == "best" else name for name in (starts or "noise,best").split(",")]
             if module is None and starts is None:
                 asked = ["noise"]
-            found = {chosen: sing for sing, chosen in (load_start(module, name, dtype) for name in asked)}
-            pipe = load_pipeline(base, scheduler, where, dtype, **given.parts)
-        told = {
+            attached = {chosen: sing for sing, chosen in (load_start(module, name, dtype) for name in asked)}
+            pipe = load_pipeline(base, scheduler, where, dtype, **controlled.parts)
+        settings = {
             "base": "singdiffusion/demonstrator" if own else base,
             "module": "singdiffusion/demonstrator" if own else module,
             "weights": evaluation.fingerprint() if own else None,
@@ -71,14 +71,16 @@ def evaluate_brightness(
             "images": images,
         }
         texts = prompts or list(evaluation.OWN if own else evaluation.PROMPTS)
-        rows = list(evaluation.brightness(pipe, found, texts, images, steps, guidance, seed, batch, **given.call))
+        rows = list(
+            evaluation.brightness(pipe, attached, texts, images, steps, guidance, seed, batch, **controlled.call)
+        )
         if json_file is not None:  # first: what cannot be printed must not lose it
             origin = provenance(command_line("singdiffusion"), seed, where)
-            write_json(json_file, origin | told | {"rows": [row.to_json() for row in rows]})
+            write_json(json_file, origin | settings | {"rows": [row.to_json() for row in rows]})
         console.show(console.brightness_table(rows))
         if json_file is not None:
             say(f"written to {json_file}")
-        odd = evaluation.committed(rows, told) if own else None
+        odd = evaluation.committed(rows, settings) if own else None
         if odd is not None:
             say(*(odd or ["the committed table comes out again"]))
         if odd:
@@ -122,18 +124,18 @@ def evaluate_coco(
         asked = (starts or ("noise" if module is None else "noise,best")).split(",")
         with console.doing("loading"):
             metrics = evaluation.Metrics.of_torchmetrics(clip, where)
-            found = {
+            attached = {
                 chosen: sing
                 for sing, chosen in (load_start(module, None if name == "best" else name, dtype) for name in asked)
             }
             pipe = load_pipeline(base, scheduler, where, dtype)
             captions, real = evaluation.captioned(data, count)
         points = []
-        for point in evaluation.curve(pipe, found, captions, real, metrics, weights, steps, seed):
+        for point in evaluation.curve(pipe, attached, captions, real, metrics, weights, steps, seed):
             points.append(asdict(point))
             if json_file is not None:
-                told = {"base": base, "module": module, "data": data, "steps": steps, "points": points}
-                write_json(json_file, provenance(command_line("singdiffusion"), seed, where) | told)
+                record = {"base": base, "module": module, "data": data, "steps": steps, "points": points}
+                write_json(json_file, provenance(command_line("singdiffusion"), seed, where) | record)
             say(
                 f"{point.start} at {point.guidance:g}: FID {point.fid:.2f}, CLIP score {point.clip:.2f}, {point.n} images"
             )

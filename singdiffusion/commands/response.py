@@ -52,16 +52,16 @@ def response(
             check_output(file, source, data, module)
         check_distinct([("--json", json_file), ("--picture", picture)], [])
         request = Request(source, steps, sigmas, spacing, data, eigenvalues, module)
-        found = evaluation.run(request, partial(console.tracked, what="encoding"))
-        found = provenance(command_line("singdiffusion"), 0, "cpu") | found
+        result = evaluation.run(request, partial(console.tracked, what="encoding"))
+        result = provenance(command_line("singdiffusion"), 0, "cpu") | result
         if json_file is not None:
-            write_json(json_file, found)
+            write_json(json_file, result)
         if picture is not None:
             from singdiffusion.response import draw
 
-            write_bytes(picture, draw(found))
-        console.show(console.response_table(found))
-        say(evaluation.sentence(found))
+            write_bytes(picture, draw(result))
+        console.show(console.response_table(result))
+        say(evaluation.sentence(result))
         for file in (json_file, picture):
             if file is not None:
                 say(f"written to {file}")

@@ -55,10 +55,10 @@ def sample(
     Writes 0000.png and so on, contact-sheet.png and result.json. Exit 2 on bad input.
     """
     with one_line_errors():
-        given = models(base, module, own)
-        steps = given.steps if steps is None else steps
-        guidance = given.guidance if guidance is None else guidance
-        say(f"singdiffusion sample: {len(prompts)} prompts from {given.base} (loading)")
+        sources = models(base, module, own)
+        steps = sources.steps if steps is None else steps
+        guidance = sources.guidance if guidance is None else guidance
+        say(f"singdiffusion sample: {len(prompts)} prompts from {sources.base} (loading)")
         from singdiffusion import evaluation
         from singdiffusion.commands import console
         from singdiffusion.evaluation import write_album
@@ -68,16 +68,16 @@ def sample(
         place, dtype = evaluation.place(device)
         with new_folder(out) as folder:
             with console.doing("loading"):
-                sing, chosen = evaluation.load_start(given.module, start, dtype)
-                pipe = evaluation.load_pipeline(given.base, scheduler, place, dtype)
+                sing, chosen = evaluation.load_start(sources.module, start, dtype)
+                pipe = evaluation.load_pipeline(sources.base, scheduler, place, dtype)
             pictures = list(evaluation.sample(pipe, sing, prompts, images, steps, guidance, seed))
-            told = {
-                "base": given.base,
-                "module": given.module,
+            settings = {
+                "base": sources.base,
+                "module": sources.module,
                 "scheduler": type(pipe.scheduler).__name__,
                 "steps": steps,
                 "guidance": guidance,
             }
-            write_album(folder, pictures, chosen, provenance(command_line("singdiffusion"), seed, place) | told)
+            write_album(folder, pictures, chosen, provenance(command_line("singdiffusion"), seed, place) | settings)
         console.show(console.pictures_table(pictures, chosen))
         say(f"written to {out}")

@@ -69,8 +69,8 @@ def check_output(file: Path | None, *inputs: str | Path | None) -> None:
 
     if file is None:
         return
-    for given in inputs:
-        if given is not None and os.path.exists(given) and file.exists() and os.path.samefile(file, given):
+    for source in inputs:
+        if source is not None and os.path.exists(source) and file.exists() and os.path.samefile(file, source):
             raise InputError(f"--json {file}: is what is read; give another name")
     check_file(file)
 

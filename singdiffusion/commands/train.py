@@ -121,7 +121,7 @@ def train(
         for name, (value, usual) in of_data.items():
             if data is None and value != usual:
                 raise InputError(f"{name} {value}: goes with --data; a cache has its captions and pictures already")
-        given = {
+        options = {
             "cache": None if cache is None else str(cache),
             "out": None if out is None else str(out),
             "model": model,
@@ -134,7 +134,7 @@ def train(
             "precision": precision,
             "seed": seed,
         }
-        settings = TrainSettings.read(config, given, own_cache=data is not None)
+        settings = TrainSettings.read(config, options, own_cache=data is not None)
         from singdiffusion import training
         from singdiffusion.commands import console
         from singdiffusion.source import Source

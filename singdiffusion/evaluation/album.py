@@ -17,14 +17,14 @@ _CELL, _ROWS_HEAD, _PAIRS = 2.2, 0.5, 3
 _TITLE_LENGTH = 34
 
 
-def write_album(folder: Path, pictures: Sequence[Picture], start: str, told: dict[str, Any]) -> None:
+def write_album(folder: Path, pictures: Sequence[Picture], start: str, origin: dict[str, Any]) -> None:
     """Write `0000.png` and so on, `contact-sheet.png` and `result.json`.
 
     Args:
         folder: that is there.
         pictures: at least one.
         start: of the pictures, as `contact_sheet`.
-        told: how they were made.
+        origin: how they were made.
     """
     rows = []
     for index, picture in enumerate(pictures):
@@ -41,7 +41,7 @@ def write_album(folder: Path, pictures: Sequence[Picture], start: str, told: dic
             }
         )
     (folder / "contact-sheet.png").write_bytes(contact_sheet(pictures, start))
-    write_json(folder / "result.json", told | {"start": start, "images": rows})
+    write_json(folder / "result.json", origin | {"start": start, "images": rows})
 
 
 def contact_sheet(pictures: Sequence[Picture], start: str) -> bytes:

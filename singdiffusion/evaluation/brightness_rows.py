@@ -99,7 +99,7 @@ def brightness(
     guidance: float = 1.0,
     seed: int = 0,
     batch: int = 16,
-    **given: Any,
+    **call: Any,
 ) -> Iterator[Brightness]:
     """One prompt and start after another; image k of every prompt and start is drawn with seed + k.
 
@@ -112,7 +112,7 @@ def brightness(
         guidance: w.
         seed: of the first image.
         batch: images at once.
-        given: to the pipeline besides, such as a ControlNet's `image`.
+        call: to the pipeline besides, such as a ControlNet's `image`.
 
     Raises:
         InputError: as `sample`.
@@ -127,8 +127,8 @@ def brightness(
             levels, flagged = [], 0
             for first in range(0, images, batch):
                 seeds = [seed + k for k in range(first, min(first + batch, images))]
-                found, flags = draw(pipe, sing, prompt, seeds, steps, guidance, name, **given)
-                levels += [float(np.asarray(one.convert("RGB"), dtype=np.float64).mean()) for one in found]
+                drawn, flags = draw(pipe, sing, prompt, seeds, steps, guidance, name, **call)
+                levels += [float(np.asarray(one.convert("RGB"), dtype=np.float64).mean()) for one in drawn]
                 flagged += sum(flags)
             yield Brightness(prompt, name, tuple(levels), flagged)
 
@@ -171,18 +171,18 @@ def fingerprint() -> str:
     return hashlib.sha256(bytes.fromhex("".join(digests))).hexdigest()[:16]
 
 
-def committed(rows: Sequence[Brightness], told: Mapping[str, Any], table: Path = TABLE) -> list[str] | None:
+def committed(rows: Sequence[Brightness], settings: Mapping[str, Any], table: Path = TABLE) -> list[str] | None:
     """What does not agree with the committed table, in words; None if that was made with other settings.
 
     Args:
         rows: of a run.
-        told: its `steps`, `guidance` and `scheduler`.
+        settings: its `steps`, `guidance` and `scheduler`.
         table: the committed one.
     """
     if not table.is_file():
         return None
     stored = json.loads(table.read_text(encoding="utf-8"))
-    if any(stored[name] != told[name] for name in ("steps", "guidance", "scheduler")):
+    if any(stored[name] != settings[name] for name in ("steps", "guidance", "scheduler")):
         return None
     expected = {
         (row["prompt"], row["start"]): Brightness(row["prompt"], row["start"], tuple(row["levels"]))

@@ -35,10 +35,10 @@ def read_prompts(file: Path) -> list[str]:
         raise InputError(
             f"prompts {file}: cannot be read as text ({first_sentence(error)}); give a file with a prompt a line"
         ) from None
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
+    prompts = [line.strip() for line in lines if line.strip()]
+    if not prompts:
         raise InputError(f"prompts {file}: holds none; give a file with a prompt a line")
-    return found
+    return prompts
 
 
 def calibrate(
@@ -131,7 +131,7 @@ class _Recorded:
         """The pipeline's own, the first time with the layout of its latents."""
         made = self.prepare(*args, **kwargs)
         if self.layout is None:
-            self.layout = start.found(lambda: self.prepare(*args, **kwargs), start.first_tensor(made))
+            self.layout = start.layout_of(lambda: self.prepare(*args, **kwargs), start.first_tensor(made))
         return made
 
     def _listening(self, own: Callable[..., Any]) -> Callable[..., Any]:
@@ -152,8 +152,8 @@ class _Recorded:
                 f"{type(self.pipe).__name__}: steps latents in an order that is not known; make the statistics from data"
             )
         layout = self.layout.of_pictures(channels) if channels in self.layout.drawn else self.layout
-        found = layout.unpacked(self.last.detach().float().cpu())
-        return found if found.ndim == 4 else found.mean(dim=2)
+        unpacked = layout.unpacked(self.last.detach().float().cpu())
+        return unpacked if unpacked.ndim == 4 else unpacked.mean(dim=2)
 
 
 @contextmanager

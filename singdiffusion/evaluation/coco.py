@@ -58,13 +58,13 @@ def clip_score(clip: str) -> Any:
     from transformers import CLIPModel, CLIPProcessor
 
     class Features(CLIPModel):
-        def get_image_features(self, *given: Any, **named: Any) -> Any:
-            found: Any = super().get_image_features(*given, **named)
-            return getattr(found, "pooler_output", found)
+        def get_image_features(self, *args: Any, **named: Any) -> Any:
+            features: Any = super().get_image_features(*args, **named)
+            return getattr(features, "pooler_output", features)
 
-        def get_text_features(self, *given: Any, **named: Any) -> Any:
-            found: Any = super().get_text_features(*given, **named)
-            return getattr(found, "pooler_output", found)
+        def get_text_features(self, *args: Any, **named: Any) -> Any:
+            features: Any = super().get_text_features(*args, **named)
+            return getattr(features, "pooler_output", features)
 
     return CLIPScore(lambda: (Features.from_pretrained(clip).eval(), CLIPProcessor.from_pretrained(clip)))
 
@@ -94,11 +94,11 @@ def captioned(source: str, count: int) -> tuple[list[str], Iterator[Tensor]]:
     Raises:
         InputError: for fewer than two.
     """
-    found = Source(source)
-    found.check()
+    source_records = Source(source)
+    source_records.check()
 
     def records() -> Iterator[Record]:
-        return itertools.islice((record for record in found if record.caption), count)
+        return itertools.islice((record for record in source_records if record.caption), count)
 
     captions = [str(record.caption) for record in records()]
     if len(captions) < 2:
@@ -115,7 +115,7 @@ def curve(
     guidances: Sequence[float] = GUIDANCES,
     steps: int = 50,
     seed: int = 0,
-    **given: Any,
+    **call: Any,
 ) -> Iterator[Point]:
     """One point after another; caption k is drawn with seed + k, from every start and at every weight.
 
@@ -128,7 +128,7 @@ def curve(
         guidances: weights.
         steps: N.
         seed: of the first image.
-        given: to the pipeline besides.
+        call: to the pipeline besides.
 
     Raises:
         InputError: as `sample`.
@@ -139,7 +139,7 @@ def curve(
         metrics.fid.update(image[None], real=True)
     for guidance, (name, sing) in itertools.product(guidances, starts.items()):
         for k, caption in enumerate(captions):
-            [image], _ = draw(pipe, sing, caption, [seed + k], steps, guidance, name, **given)
+            [image], _ = draw(pipe, sing, caption, [seed + k], steps, guidance, name, **call)
             pixels = torch.from_numpy(np.array(image.convert("RGB"))).movedim(2, 0)
             metrics.fid.update(pixels[None], real=False)
             metrics.clip.update(pixels, caption)

@@ -97,8 +97,8 @@ def diagnose_flow(checkpoint: Checkpoint, steps: int, reading: Reading | None = 
         first = measured(live)
     except InputError as error:
         raise InputError(f"{checkpoint.name}: {error}") from None
-    marked = () if reading is None else (reading.eigenvalue,)
-    lam = torch.tensor([*marked, *LAMBDAS], dtype=torch.float64)
+    measured_lam = () if reading is None else (reading.eigenvalue,)
+    lam = torch.tensor([*measured_lam, *LAMBDAS], dtype=torch.float64)
     name = _shift_field(scheduler)
     configured = None if name is None or mu is not None else float(scheduler.config[name])
     return FlowDiagnosis(
@@ -128,8 +128,8 @@ def _options(
         yield _option("twice the shift", steps, 2 * shift, kept(timed(shifted, steps)[0], lam))
 
 
-def _option(name: str, steps: int, shift: float | None, found: Kept) -> FlowOption:
-    return FlowOption(name, steps, shift, tuple(found.first.tolist()), tuple(found.end.tolist()))
+def _option(name: str, steps: int, shift: float | None, kept: Kept) -> FlowOption:
+    return FlowOption(name, steps, shift, tuple(kept.first.tolist()), tuple(kept.end.tolist()))
 
 
 def timed(scheduler: Scheduler, steps: int) -> tuple[Scheduler, float | None]:
@@ -142,9 +142,9 @@ def timed(scheduler: Scheduler, steps: int) -> tuple[Scheduler, float | None]:
     return scheduler, options.get("mu")
 
 
-def by_tokens(scheduler: Scheduler, told: Any = None) -> dict[str, float]:
-    """The mu that `set_timesteps` needs of a scheduler that shifts by the number of tokens, from another configuration if told; empty for others."""
-    return {"mu": _mu(told or scheduler.config)} if scheduler.config.get("use_dynamic_shifting") else {}
+def by_tokens(scheduler: Scheduler, config: Any = None) -> dict[str, float]:
+    """The mu that `set_timesteps` needs of a scheduler that shifts by the number of tokens, from another configuration where one is passed; empty for others."""
+    return {"mu": _mu(config or scheduler.config)} if scheduler.config.get("use_dynamic_shifting") else {}
 
 
 def _mu(config: Any) -> float:

@@ -311,8 +311,8 @@ def _step(scheduler: Scheduler, seed: int) -> tuple[bool, bool]:
     """Whether the first step gives numbers, for a network that answers with its input and for one that does not; and whether it draws."""
     generator = torch.Generator().manual_seed(seed)
     x, other = (torch.randn(1, 4, 8, 8, generator=generator) for _ in range(2))
-    found = [_stepped(scheduler, answer, x, seed + draw) for answer, draw in ((x, 0), (other, 0), (other, 1))]
-    return all(bool(torch.isfinite(one).all()) for one in found), not torch.equal(found[1], found[2])
+    outputs = [_stepped(scheduler, answer, x, seed + draw) for answer, draw in ((x, 0), (other, 0), (other, 1))]
+    return all(bool(torch.isfinite(one).all()) for one in outputs), not torch.equal(outputs[1], outputs[2])
 
 
 def _stepped(scheduler: Scheduler, answer: Tensor, x: Tensor, seed: int) -> Tensor:

@@ -54,15 +54,16 @@ def _infinite(diagnosis: Diagnosis) -> Iterator[Finding]:
 def _ignored_field(diagnosis: Diagnosis) -> Iterator[Finding]:
     if diagnosis.terminal_snr != 0 or not diagnosis.implied_terminal_snr:
         return
-    told = (
+    sentence = (
         f"{diagnosis.scheduler} does not read rescale_betas_zero_snr, which its config holds: the terminal SNR is "
         f"{diagnosis.implied_terminal_snr:.3g}, not 0."
     )
     if diagnosis.prediction == "epsilon":
-        yield Finding(f"{told} For a model that predicts epsilon that is as well.")
+        yield Finding(f"{sentence} For a model that predicts epsilon that is as well.")
     else:
         yield Finding(
-            told, _reset("DDIMScheduler", 'rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False')
+            sentence,
+            _reset("DDIMScheduler", 'rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False'),
         )
 
 
@@ -174,8 +175,8 @@ def _vae(diagnosis: Diagnosis) -> Iterator[Finding]:
     meant = {"black": 0.0, "white": 255.0}
     off = {name: level for name, level in diagnosis.vae.items() if abs(level - meant.get(name, level)) > VISIBLE}
     if off:
-        given = " and ".join(f"{name} as {level:.1f}" for name, level in off.items())
-        yield Finding(f"The VAE gives {given} of 0 to 255 back, which a better start does not mend.")
+        levels = " and ".join(f"{name} as {level:.1f}" for name, level in off.items())
+        yield Finding(f"The VAE gives {levels} of 0 to 255 back, which a better start does not mend.")
 
 
 _LOOKS: tuple[Callable[[Diagnosis], Iterator[Finding]], ...] = (

@@ -62,10 +62,10 @@ def _kept(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Finding:
         diagnosis.reading.name if diagnosis.reading is not None else f"a direction of variance {flow.eigenvalues[0]:g}"
     )
     parts = [f"{option.name} {option.end[0]:.0%}" for option in flow.options[1:]]
-    told = (
+    sentence = (
         f"Of the spread of {named} the first step keeps {flow.now.first[0]:.0%} and all {flow.now.steps} keep {flow.now.end[0]:.0%}; "
         f"{', '.join(parts)}."
     )
     if diagnosis.reading is None:
-        told += " For what your own pictures keep, give --data."
-    return Finding(told, _ATTACH if flow.now.end[0] < NARROWED else [])
+        sentence += " For what your own pictures keep, give --data."
+    return Finding(sentence, _ATTACH if flow.now.end[0] < NARROWED else [])

@@ -1,6 +1,6 @@
 """What arrives of the data's spread with a scheduler, its steps and the data, and what each remedy would bring (F10).
 
-    found = expected(checkpoint, steps=20, settings={}, reading=reading)
+    remedies = expected(checkpoint, steps=20, settings={}, reading=reading)
 
 The scheduler itself runs on the denoiser of Gaussian data of the same covariance (`singdiffusion.response.response`), as it is and changed as a line of code
 would change it. Directions are the reading's own, such as brightness, and groups of principal components.
@@ -119,13 +119,15 @@ class Expected:
         """What arrives, where the rest is lost, and what mends it best with no more calls of the network."""
         if self.refusal is not None:
             return f"What arrives of the spread cannot be computed: {self.refusal}."
-        told, worst = self.arrivals[0], self.worst
+        first, worst = self.arrivals[0], self.worst
         parts = f"{worst.start:.0%} by the start, {worst.solver:.0%} by the steps, {worst.end:.0%} by the end"
         about = f"Of the spread of {worst.name} {worst.kept:.0%} arrives ({parts})"
         if worst.kept >= ENOUGH:
             return f"{about}, and no less of any other direction: nothing is to mend."
-        if worst is not told:
-            about = f"Of the spread of {told.name} {told.kept:.0%} arrives; of {worst.name} {worst.kept:.0%} ({parts})"
+        if worst is not first:
+            about = (
+                f"Of the spread of {first.name} {first.kept:.0%} arrives; of {worst.name} {worst.kept:.0%} ({parts})"
+            )
         lost = min(("start", "solver", "end"), key=lambda part: getattr(worst, part))
         where = {"start": "the start", "solver": "the steps", "end": "where the sampler stops"}[lost]
         best = self.best
@@ -208,10 +210,10 @@ def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], re
         return Expected(refusal="the data do not vary, so there is no spread to keep; give different ones")
     scheduler, directions = checkpoint.scheduler(**settings), _Directions.of(reading)
     try:
-        found = respond(scheduler, directions.nodes, steps, **by_tokens(scheduler))
+        response = respond(scheduler, directions.nodes, steps, **by_tokens(scheduler))
     except InputError as error:  # clipping, thresholds, infinities: what is refused is told with its reason
         return Expected(refusal=str(error))
-    parts = [directions.along(part) for part in (found.kept, found.start, found.start * found.solver)]
+    parts = [directions.along(part) for part in (response.kept, response.start, response.start * response.solver)]
     total = float(directions.eigenvalues.sum())
     arrivals = [
         Arrival(name, float(spread.sum()) / total, share, start, upto / start, share / upto)
@@ -302,14 +304,14 @@ def _made(
     changed: dict[str, Any],
 ) -> _Change:
     """A scheduler of another class or configuration, made when it is tried: from what is configured, as `from_config` does."""
-    told = kind.get("_class_name", str(checkpoint.config.get("_class_name")))
-    known = inspect.signature(scheduler_class(told).__init__).parameters  # diffusers warns of each other field
+    class_name = kind.get("_class_name", str(checkpoint.config.get("_class_name")))
+    known = inspect.signature(scheduler_class(class_name).__init__).parameters  # diffusers warns of each other field
     config = {key: value for key, value in checkpoint.config.items() if not kind or key in known}
-    other = Checkpoint(checkpoint.name, config | {"_class_name": told}, checkpoint.folder)
+    other = Checkpoint(checkpoint.name, config | {"_class_name": class_name}, checkpoint.folder)
     words = "".join(f", {key}={value!r}".replace("'", '"') for key, value in changed.items())
     code = [
-        f"from diffusers import {told}",
-        f"pipe.scheduler = {told}.from_config(pipe.scheduler.config{words})",
+        f"from diffusers import {class_name}",
+        f"pipe.scheduler = {class_name}.from_config(pipe.scheduler.config{words})",
     ]
 
     def brings(directions: _Directions) -> Tensor:

@@ -43,10 +43,10 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
     Raises:
         InputError: for bad input, and for schedulers that have no response.
     """
-    given = [f"--{name}" for name in ("data", "module", "eigenvalues") if getattr(request, name) is not None]
-    if len(given) > 1:
+    sources = [f"--{name}" for name in ("data", "module", "eigenvalues") if getattr(request, name) is not None]
+    if len(sources) > 1:
         raise InputError(
-            f"{' and '.join(given)}: give one of them; eigenvalues come from data or from a module's spread"
+            f"{' and '.join(sources)}: give one of them; eigenvalues come from data or from a module's spread"
         )
     checkpoint = Checkpoint.find(request.source)
     scheduler = checkpoint.scheduler(**({} if request.spacing is None else {"timestep_spacing": request.spacing}))
@@ -66,16 +66,16 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         raise InputError(
             f"{request.data}: all of the data are equal, so there is no spread to keep; give different ones"
         )
-    marked = None if reading is None else reading.eigenvalue
+    measured = [] if reading is None else [reading.eigenvalue]
     curve = torch.logspace(
         min(_DECADES[0], float(lam.min().log10())),
         max(_DECADES[1], float(lam.max().log10())),
         _CURVE,
         dtype=torch.float64,
     )
-    every = torch.cat([lam, curve, lam.new_tensor([] if marked is None else [marked])])
-    found = respond(scheduler, every, steps, **options)
-    rows = _rows(every, found)
+    every = torch.cat([lam, curve, lam.new_tensor(measured)])
+    response = respond(scheduler, every, steps, **options)
+    rows = _rows(every, response)
     return {
         "scheduler": type(scheduler).__name__,
         "source": request.source,
@@ -84,25 +84,25 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         "spacing": request.spacing or scheduler.config.get("timestep_spacing"),
         "data": request.data,
         "module": request.module,
-        "draws": found.draws,
-        "confidence": CONFIDENCE if found.draws else 1.0,
+        "draws": response.draws,
+        "confidence": CONFIDENCE if response.draws else 1.0,
         "reading": None if reading is None else reading.to_json(),
         "rows": rows[: len(lam)],
         "curve": rows[len(lam) : len(lam) + _CURVE],
-        "marked": rows[-1] if marked is not None else None,
+        "reading_row": rows[-1] if measured else None,
     }
 
 
-def sentence(found: dict[str, Any]) -> str:
+def sentence(result: dict[str, Any]) -> str:
     """The result in one line: of the brightness, if data say which direction that is."""
-    row = found["marked"] or max(found["rows"], key=lambda r: r["eigenvalue"])
-    name = found["reading"]["name"] if found["reading"] else f"the direction of λ = {row['eigenvalue']:.4g}"
+    row = result["reading_row"] or max(result["rows"], key=lambda r: r["eigenvalue"])
+    name = result["reading"]["name"] if result["reading"] else f"the direction of λ = {row['eigenvalue']:.4g}"
     parts = f"{row['start']:.0%} by the start, {row['solver']:.0%} by the steps and {row['end']:.0%} by the end."
-    if not found["draws"]:
+    if not result["draws"]:
         return f"Of the spread of {name} {row['kept']:.0%} arrives: {parts}"
     return (
-        f"Of the spread of {name} {row['kept']:.1%} arrives ({row['low']:.1%} to {row['high']:.1%} at {found['confidence']:.0%}, for this scheduler is not "
-        f"linear or hides its noise: {found['draws']} draws): {parts}"
+        f"Of the spread of {name} {row['kept']:.1%} arrives ({row['low']:.1%} to {row['high']:.1%} at {result['confidence']:.0%}, for this scheduler is not "
+        f"linear or hides its noise: {result['draws']} draws): {parts}"
     )
 
 
@@ -121,9 +121,9 @@ def module_eigenvalues(path: str) -> Tensor:
     side = () if size is None else tuple(size[-2:])
     shape = (1, module.space.channels, *(side or (_SIDE, _SIDE)))
     with torch.no_grad():
-        found = module([""], torch.zeros(shape, dtype=a_tensor_of(module).dtype))
-    assert found.std is not None
-    lam = found.std[0].double().square()
+        average = module([""], torch.zeros(shape, dtype=a_tensor_of(module).dtype))
+    assert average.std is not None
+    lam = average.std[0].double().square()
     return check_eigenvalues(lam[lam > 0])
 
 
@@ -156,6 +156,6 @@ def _reading(checkpoint: Checkpoint, data: str, tracked: Tracked) -> Reading:
     return read(loaded, vae, tracked)
 
 
-def _rows(lam: Tensor, found: SchedulerResponse) -> list[dict[str, float]]:
-    columns = [lam.tolist(), *(getattr(found, part).tolist() for part in _PARTS)]
+def _rows(lam: Tensor, response: SchedulerResponse) -> list[dict[str, float]]:
+    columns = [lam.tolist(), *(getattr(response, part).tolist() for part in _PARTS)]
     return [dict(zip(("eigenvalue", *_PARTS), row, strict=True)) for row in zip(*columns, strict=True)]

@@ -181,7 +181,7 @@ def draw(
     steps: int,
     guidance: float,
     start: str,
-    **given: Any,
+    **call: Any,
 ) -> tuple[list[Image], list[bool]]:
     """The images of a prompt, one a seed, and which of them were blacked out; progress on stderr.
 
@@ -193,7 +193,7 @@ def draw(
         steps: N.
         guidance: w.
         start: its name, for the progress.
-        given: to the pipeline besides.
+        call: to the pipeline besides.
 
     Raises:
         InputError: for whatever the pipeline raises.
@@ -202,17 +202,17 @@ def draw(
     device = pipe._execution_device
     try:
         with nullcontext() if sing is None else sing.attached(pipe):
-            found = pipe(
+            output = pipe(
                 prompt,
                 num_images_per_prompt=len(seeds),
                 num_inference_steps=steps,
                 guidance_scale=guidance,
                 generator=[torch.Generator(device).manual_seed(one) for one in seeds],
-                **given,
+                **call,
             )
     except InputError:
         raise
     except Exception as error:  # pipelines, schedulers and the device's memory raise what they like
         pair = f"{type(pipe).__name__} with {type(pipe.scheduler).__name__}, {steps} steps"
         raise InputError(f"{pair}: cannot draw {len(seeds)} images of {prompt!r} ({first_sentence(error)})") from error
-    return found.images, list(getattr(found, "nsfw_content_detected", None) or [False] * len(seeds))
+    return output.images, list(getattr(output, "nsfw_content_detected", None) or [False] * len(seeds))

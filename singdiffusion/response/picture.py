@@ -15,33 +15,34 @@ _PARTS = (
 )
 
 
-def draw(found: Mapping[str, Any]) -> bytes:
+def draw(result: Mapping[str, Any]) -> bytes:
     """A PNG from the JSON of `singdiffusion response`."""
     figure = Figure(figsize=(8, 4.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     curve, spectrum = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
-    lam = [row["eigenvalue"] for row in found["curve"]]
+    lam = [row["eigenvalue"] for row in result["curve"]]
     for part, label, colour, style, width in _PARTS:
-        curve.plot(lam, [row[part] for row in found["curve"]], style, color=colour, linewidth=width, label=label)
+        curve.plot(lam, [row[part] for row in result["curve"]], style, color=colour, linewidth=width, label=label)
     curve.axhline(1, color="0.8", linewidth=0.8)
     curve.set(
         xscale="log",
         ylabel="kept standard deviation",
-        ylim=(0, min(3.0, 1.05 * max(1.0, *(r["kept"] for r in found["curve"])))),
+        ylim=(0, min(3.0, 1.05 * max(1.0, *(r["kept"] for r in result["curve"])))),
     )
     curve.set_title(
-        f"{found['scheduler']}, {len(found['sigmas']) if found['sigmas'] else found['steps']} steps", parse_math=False
+        f"{result['scheduler']}, {len(result['sigmas']) if result['sigmas'] else result['steps']} steps",
+        parse_math=False,
     )
     curve.grid(alpha=0.25, linewidth=0.6)
     curve.legend(fontsize=8)
-    if found["marked"]:
-        curve.axvline(found["marked"]["eigenvalue"], color="0.4", linestyle=":")
+    if result["reading_row"]:
+        curve.axvline(result["reading_row"]["eigenvalue"], color="0.4", linestyle=":")
         curve.annotate(
-            found["reading"]["name"], (found["marked"]["eigenvalue"], 0.03), rotation=90, ha="right", fontsize=8
+            result["reading"]["name"], (result["reading_row"]["eigenvalue"], 0.03), rotation=90, ha="right", fontsize=8
         )
-    spectrum.eventplot([[row["eigenvalue"] for row in found["rows"]]], colors=["#009E73"], linewidths=1)
+    spectrum.eventplot([[row["eigenvalue"] for row in result["rows"]]], colors=["#009E73"], linewidths=1)
     spectrum.set(xlabel="eigenvalue λ", yticks=[])
-    spectrum.set_ylabel("data" if found["data"] else "asked", rotation=0, ha="right", va="center")
+    spectrum.set_ylabel("data" if result["data"] else "asked", rotation=0, ha="right", va="center")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -197,15 +197,15 @@ class _Run:
 
         The interval is that of a variance of many draws by their fourth moment, at `CONFIDENCE` for each eigenvalue alone.
         """
-        found, off = [], []
+        stds, off = [], []
         for value in lam.split(max(1, _MOST_ENTRIES // draws)):
             with _seeded(seed):
                 start = torch.randn(draws * len(value), dtype=torch.float64)
                 states = self._steps(value.repeat_interleave(draws), start, None)
             squares = states.view(len(states), len(value), draws).square()
-            found.append(squares.mean(dim=2).sqrt())
-            off.append(_CRITICAL * squares[-1].std(dim=1) / draws**0.5 / (2 * found[-1][-1]))
-        return torch.cat(found, dim=1), torch.cat(off)
+            stds.append(squares.mean(dim=2).sqrt())
+            off.append(_CRITICAL * squares[-1].std(dim=1) / draws**0.5 / (2 * stds[-1][-1]))
+        return torch.cat(stds, dim=1), torch.cat(off)
 
     def end(self, sigma: float) -> _Level:
         """Where the sampler stops, by the noise that is left: α follows from the units in which α and σ go together until then."""
@@ -305,8 +305,8 @@ def _seen_level(scheduler: Scheduler, timestep: Tensor) -> _Level:
 
     def factor(y: Tensor, n: Tensor) -> float:
         probe = copy.deepcopy(scheduler)
-        told = timestep[None]
-        return float(probe.scale_noise(y, told, n) if scales else probe.add_noise(y, n, told))
+        timesteps = timestep[None]
+        return float(probe.scale_noise(y, timesteps, n) if scales else probe.add_noise(y, n, timesteps))
 
     return _Level(factor(data, noise), factor(noise, data))
 

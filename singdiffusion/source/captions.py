@@ -67,12 +67,12 @@ def usable(value: Any, notes: Notes, name: str, labels: Sequence[str] | None = N
         labels: names of classes.
     """
     many = list(value) if isinstance(value, list | tuple) else [value]
-    found, faults = [], []
+    texts, faults = [], []
     for one in many:
         text, fault = _one(one, notes, name, labels)
-        (faults if text is None else found).append(text or fault)
-    told = next((fault for fault in faults if fault != NO_CAPTION), NO_CAPTION)
-    return found, told
+        (faults if text is None else texts).append(text or fault)
+    reason = next((fault for fault in faults if fault != NO_CAPTION), NO_CAPTION)
+    return texts, reason
 
 
 def _one(value: Any, notes: Notes, name: str, labels: Sequence[str] | None) -> tuple[str | None, str]:

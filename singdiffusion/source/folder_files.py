@@ -56,7 +56,7 @@ class Tree:
     @classmethod
     def of(cls, folder: Path, notes: Notes) -> "Tree":
         """Walk over a folder; where one holds several files of rows, the first of `NAMES` is taken and that is said."""
-        found = cls()
+        tree = cls()
         rows: dict[str, list[str]] = {}
         for path in files(folder):
             stem, ending = os.path.splitext(path)
@@ -64,22 +64,22 @@ class Tree:
             if name.lower() in NAMES:
                 rows.setdefault(where, []).append(path)
             elif ending.lower() in SUFFIXES:
-                found.images.append(path)
+                tree.images.append(path)
             elif ending.lower() in SIDECARS:
-                found.sidecars.setdefault(stem, {}).setdefault(ending.lower(), path)
+                tree.sidecars.setdefault(stem, {}).setdefault(ending.lower(), path)
             else:
-                found.others.append(path)
+                tree.others.append(path)
         for several in rows.values():
             several.sort(key=lambda path: NAMES.index(os.path.basename(path).lower()))
-            found.metadata.append(several[0])
+            tree.metadata.append(several[0])
             for path in several[1:]:
                 notes.say(f"{path} is not read, for {several[0]} comes before it")
-        return found
+        return tree
 
     def beside(self, image: str) -> dict[str, str]:
         """The files with an image's caption, by their ending in the order of `SIDECARS`: `a.txt` or `a.png.txt` of `a.png`."""
-        found = self.sidecars.get(image, {}) | self.sidecars.get(os.path.splitext(image)[0], {})
-        return {ending: found[ending] for ending in SIDECARS if ending in found}
+        sidecars = self.sidecars.get(image, {}) | self.sidecars.get(os.path.splitext(image)[0], {})
+        return {ending: sidecars[ending] for ending in SIDECARS if ending in sidecars}
 
     def by_name(self) -> dict[str, str]:
         """The images by their path with composed letters: some systems store é as two characters, and metadata as one."""
@@ -88,8 +88,8 @@ class Tree:
 
 def repeats(image: str) -> int:
     """How often an image counts: the number of the nearest folder such as `10_name` that it lies in, or 1."""
-    found = (_REPEATS.fullmatch(part) for part in reversed(image.split("/")[:-1]))
-    return next((int(part[1]) for part in found if part), 1)
+    matches = (_REPEATS.fullmatch(part) for part in reversed(image.split("/")[:-1]))
+    return next((int(part[1]) for part in matches if part), 1)
 
 
 def class_of(image: str) -> str | None:

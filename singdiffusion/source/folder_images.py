@@ -38,7 +38,7 @@ class FolderImages:
 
     Args:
         folder: of the images.
-        column: of the captions, an ending of the files that hold them, or `label` for the name of the folder; found if None.
+        column: of the captions, an ending of the files that hold them, or `label` for the name of the folder; by its name or the files if None.
         notes: count what is left out or converted.
     """
 
@@ -51,16 +51,16 @@ class FolderImages:
 
     def _columns_of_metadata(self) -> dict[str, list[str]]:
         """By file, those of its first rows."""
-        found: dict[str, list[str]] = {}
+        columns: dict[str, list[str]] = {}
         for name in self.tree.metadata:
             first = islice(rows(self.folder / name, name, Notes()), _FEW)
-            found[name] = list(dict.fromkeys(str(column) for row in first for column in row.values))
-        return found
+            columns[name] = list(dict.fromkeys(str(column) for row in first for column in row.values))
+        return columns
 
     def _check_column(self) -> None:
         """Raise `InputError` for a column that there is not."""
         known = {column for columns in self._columns.values() for column in columns}
-        endings = {ending[1:] for found in self.tree.sidecars.values() for ending in found}
+        endings = {ending[1:] for sidecars in self.tree.sidecars.values() for ending in sidecars}
         if self.column is not None and self.column not in known | endings | {FOLDER_NAME}:
             raise unknown_name("caption column", self.column, known or endings | {FOLDER_NAME})
 
@@ -77,11 +77,11 @@ class FolderImages:
         if rest and not with_rows and not beside and not (by_class and len(names) > (self.column is None)):
             raise InputError(f"{self.folder}: no captions; {_REMEDY}")
         for image in rest:
-            found = self._of_image(image, by_class)
-            if with_rows and not found.captions and found.fault == NO_CAPTION:
+            entry = self._of_image(image, by_class)
+            if with_rows and not entry.captions and entry.fault == NO_CAPTION:
                 self.notes.count("{} images have no row in the metadata and no caption beside them; left out", image)
             else:
-                yield found
+                yield entry
 
     def pictures(self) -> Iterator[Found]:
         """The images by their paths, whether they have captions or not."""
@@ -106,12 +106,12 @@ class FolderImages:
             yield self._of_row(row, os.path.dirname(name), file_column, column or "", named)
 
     def _of_row(self, row: Row, where: str, file_column: str, column: str, named: set[str]) -> Found:
-        told = row.values.get(file_column)
-        if row.fault or not isinstance(told, str):
+        file_name = row.values.get(file_column)
+        if row.fault or not isinstance(file_name, str):
             return Found(row.where, b"", fault=row.fault or f"has no {file_column}")
-        image = self._named(where, told)
+        image = self._named(where, file_name)
         if image is None:
-            return Found(row.where, b"", fault=f"its image {told} is not there")
+            return Found(row.where, b"", fault=f"its image {file_name} is not there")
         named.add(image)
         value = row.values.get(column)
         if value is None and self.column is None:
@@ -121,12 +121,12 @@ class FolderImages:
             captions, fault = self._beside(image, self.notes)
         return self._with_content(image, captions, fault)
 
-    def _named(self, where: str, told: str) -> str | None:
+    def _named(self, where: str, file_name: str) -> str | None:
         """The image that a row in a folder names, whose slashes may be those of Windows; None where there is none in the folder."""
-        for name in (told, told.replace("\\", "/")):
+        for name in (file_name, file_name.replace("\\", "/")):
             path = os.path.normpath(os.path.join(where, name)).replace(os.sep, "/")
-            if (found := self._images.get(unicodedata.normalize("NFC", path))) is not None:
-                return found
+            if (image := self._images.get(unicodedata.normalize("NFC", path))) is not None:
+                return image
         return None
 
     def _of_image(self, image: str, by_class: bool) -> Found:
@@ -147,10 +147,10 @@ class FolderImages:
         for ending, path in self.tree.beside(image).items():
             if self.column in ("txt", "caption", "json") and ending[1:] != self.column:
                 continue
-            captions, told = self._of_sidecar(ending, path, notes)
+            captions, reason = self._of_sidecar(ending, path, notes)
             if captions:
                 return captions, ""
-            fault = told if fault == NO_CAPTION else fault
+            fault = reason if fault == NO_CAPTION else fault
         return [], fault
 
     def _of_sidecar(self, ending: str, path: str, notes: Notes) -> tuple[list[str], str]:
@@ -172,19 +172,19 @@ class FolderImages:
     def _count_files(self, named: set[str]) -> bool:
         """Whether there is text beside images; and note what is said of the files once."""
         owned = {image: self.tree.beside(image) for image in self.tree.images}
-        texts = [found for found in owned.values() if ".txt" in found or ".caption" in found]
-        if any(len(found) > 1 for found in owned.values()) or any(owned[image] for image in named):
+        texts = [sidecars for sidecars in owned.values() if ".txt" in sidecars or ".caption" in sidecars]
+        if any(len(sidecars) > 1 for sidecars in owned.values()) or any(owned[image] for image in named):
             self.notes.say(_ORDER)
-        used = {path for found in owned.values() for path in found.values()}
-        for found in self.tree.sidecars.values():
-            for path in set(found.values()) - used:
+        used = {path for sidecars in owned.values() for path in sidecars.values()}
+        for sidecars in self.tree.sidecars.values():
+            for path in set(sidecars.values()) - used:
                 self.notes.count("{} files with the ending of captions belong to no image; not read", path)
         for path in self.tree.others:
             self.notes.count(_OTHERS, path)
         for image in self.tree.images:
             if image not in named and repeats(image) != 1:
                 self.notes.count("{} images count as often as the number of their folder says", image)
-        return bool(texts) or any(self._beside(image, Notes())[0] for image, found in owned.items() if found)
+        return bool(texts) or any(self._beside(image, Notes())[0] for image, sidecars in owned.items() if sidecars)
 
 
 def _file_column(columns: list[str]) -> str | None:

@@ -64,10 +64,10 @@ def _json_rows(path: Path, name: str, notes: Notes) -> Iterator[Row]:
             yield Row(where, {}, f"is neither UTF-8 nor cp1252, or has more than {_LINE} bytes")
         elif text.strip():
             try:
-                found = json.loads(text)
+                fields = json.loads(text)
             except (ValueError, RecursionError):
-                found = None
-            yield Row(where, found) if isinstance(found, dict) else Row(where, {}, "is no JSON object")
+                fields = None
+            yield Row(where, fields) if isinstance(fields, dict) else Row(where, {}, "is no JSON object")
 
 
 def _csv_rows(path: Path, name: str, notes: Notes) -> Iterator[Row]:

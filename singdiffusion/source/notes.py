@@ -9,16 +9,16 @@ class Notes:
     """Lines with a number in them, each with the first thing that it is about; threads may count at once.
 
     Attributes:
-        found: by line, how often and where first.
+        counts: by line, how often and where first.
     """
 
-    found: dict[str, tuple[int, str]] = field(default_factory=dict)
+    counts: dict[str, tuple[int, str]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def clear(self) -> None:
         """Forget all: data are read from their beginning."""
         with self._lock:
-            self.found.clear()
+            self.counts.clear()
 
     def count(self, line: str, name: str = "", times: int = 1) -> None:
         """Once more, or some more times.
@@ -29,18 +29,18 @@ class Notes:
             times: how many.
         """
         with self._lock:
-            seen, first = self.found.get(line, (0, name))
-            self.found[line] = seen + times, first
+            seen, first = self.counts.get(line, (0, name))
+            self.counts[line] = seen + times, first
 
     def say(self, line: str) -> None:
         """A line without a number, once."""
         with self._lock:
-            self.found[line.replace("{", "{{").replace("}", "}}")] = 1, ""
+            self.counts[line.replace("{", "{{").replace("}", "}}")] = 1, ""
 
     def lines(self) -> list[str]:
         """Each in words, in the order in which they came."""
         with self._lock:
             return [
                 line.format(number) + (f"; the first is {first}" if first else "")
-                for line, (number, first) in self.found.items()
+                for line, (number, first) in self.counts.items()
             ]

@@ -203,8 +203,8 @@ def _deep(levels: np.ndarray, stored: Pillow.Image, key: str) -> np.ndarray:
             if 0 < int(levels.max()) < _RATHER_32:
                 raise InputError(f"{key}: pixels of 32 bits up to {levels.max()} have no known range; save 16 bits")
         white = 2**bits - 1
-    found = of_range(levels, white)
-    return 255 - found if tags.get(_PHOTOMETRIC) == _WHITE_IS_0 else found
+    scaled = of_range(levels, white)
+    return 255 - scaled if tags.get(_PHOTOMETRIC) == _WHITE_IS_0 else scaled
 
 
 def _white_of_floats(levels: np.ndarray, key: str) -> float:
@@ -219,10 +219,10 @@ def _white_of_floats(levels: np.ndarray, key: str) -> float:
 
 def of_range(levels: np.ndarray, white: float) -> np.ndarray:
     """The nearest of 8 bits for levels from 0 to `white`, any shape with rows."""
-    found = np.empty(levels.shape, np.uint8)
-    for some, row in zip(found, levels, strict=True):
+    scaled = np.empty(levels.shape, np.uint8)
+    for some, row in zip(scaled, levels, strict=True):
         some[...] = np.floor(row.astype(np.float64) * (255 / white) + 0.5).clip(0, 255)
-    return found
+    return scaled
 
 
 def _in_srgb(image: Pillow.Image, profile: bytes | None, key: str, notes: Notes) -> Pillow.Image:
@@ -235,9 +235,9 @@ def _in_srgb(image: Pillow.Image, profile: bytes | None, key: str, notes: Notes)
             plain = _converted(image) if image.mode in ("P", "PA", "RGBA", "1", "RGBX") else image
             if source.profile.xcolor_space.strip() == "GRAY" and plain.mode == "RGB":
                 plain = plain.convert("L")
-            found = ImageCms.profileToProfile(plain, source, _RGB, outputMode="RGB")
-            if found is not None:
-                return found
+            converted = ImageCms.profileToProfile(plain, source, _RGB, outputMode="RGB")
+            if converted is not None:
+                return converted
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             notes.count(PROFILE, key)
     return _converted(image)

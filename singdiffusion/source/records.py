@@ -117,7 +117,7 @@ class Source:
         if next(iter(self), None) is None:
             raise InputError(f"{self.name}: holds no records; give images with captions")
 
-    def told(self) -> dict[str, str | None]:
+    def origin(self) -> dict[str, str | None]:
         """What makes records the same ones, but for what is `USUAL`."""
         options = {"background": self.background, "captions": self.choice, "seed": str(self.seed)}
         unusual = dict(options.items() - USUAL.items())
@@ -128,11 +128,11 @@ class Source:
         behind = colour(self.background)
         for part in self._parts():
             number = 0  # within its file, so that a key does not depend on the files before
-            for found in part:
-                for caption in self._chosen(found, number):
-                    key = _printable(f"{found.key}#{number}")
-                    fault = _printable(found.fault[:_LONGEST_FAULT])
-                    yield Record(key, found.content, caption, fault, found.repeats, behind, self.notes)
+            for entry in part:
+                for caption in self._chosen(entry, number):
+                    key = _printable(f"{entry.key}#{number}")
+                    fault = _printable(entry.fault[:_LONGEST_FAULT])
+                    yield Record(key, entry.content, caption, fault, entry.repeats, behind, self.notes)
                     number += 1
 
     def pictures(self) -> Iterator[Record]:
@@ -142,17 +142,17 @@ class Source:
             yield from self
             return
         self.notes.clear()
-        for found in FolderImages(path, self.caption, self.notes).pictures():
+        for entry in FolderImages(path, self.caption, self.notes).pictures():
             behind = colour(self.background)
-            yield Record(_printable(found.key), found.content, None, found.fault, 1, behind, self.notes)
+            yield Record(_printable(entry.key), entry.content, None, entry.fault, 1, behind, self.notes)
 
-    def _chosen(self, found: Found, number: int) -> Sequence[str | None]:
-        if len(found.captions) > 1:
-            self.notes.count(f"{{}} images have a list of captions; {self.choice} of each is taken", found.key)
+    def _chosen(self, entry: Found, number: int) -> Sequence[str | None]:
+        if len(entry.captions) > 1:
+            self.notes.count(f"{{}} images have a list of captions; {self.choice} of each is taken", entry.key)
             return (
-                found.captions if self.choice == "all" else [drawn(found.captions, f"{found.key}#{number}", self.seed)]
+                entry.captions if self.choice == "all" else [drawn(entry.captions, f"{entry.key}#{number}", self.seed)]
             )
-        return found.captions or [None]
+        return entry.captions or [None]
 
     def _parts(self) -> Iterator[Iterable[Found]]:
         path = Path(self.name)
@@ -229,7 +229,7 @@ class Source:
 
     def _words(self, key: str, sample: Sample, reader: Reader, wanted: Sequence[str]) -> tuple[list[str], str]:
         """Of the first member that has any."""
-        told = NO_CAPTION
+        reason = NO_CAPTION
         for ending in wanted:
             fault = sample.faults.get(ending, NO_CAPTION)
             captions: list[str] = []
@@ -242,8 +242,8 @@ class Source:
                 )
             if captions:
                 return captions, ""
-            told = fault if told == NO_CAPTION else told
-        return [], told
+            reason = fault if reason == NO_CAPTION else reason
+        return [], reason
 
     def _of_table(self, name: str, rows: Iterable[TableRow], prefix: str = "") -> Iterator[Found]:
         images: list[str] | None = None
@@ -264,19 +264,19 @@ class Source:
         columns = [*values, *(values["json"] if isinstance(values.get("json"), dict) else ())]
         if self.caption is not None and self.caption not in columns:
             raise unknown_name("caption column", self.caption, columns)
-        found = self.caption or column_of(columns)
-        if found is None:
+        column = self.caption or column_of(columns)
+        if column is None:
             raise InputError(f"{name}: no captions among the columns {', '.join(columns)}; name one with --caption")
-        return found
+        return column
 
 
 def _image_columns(name: str, values: Mapping[str, Any]) -> list[str]:
-    found = image_columns(list(values))
-    if not found:
-        found = [one for one, value in values.items() if isinstance(value, Mapping) and "bytes" in value]
-    if not found:
+    columns = image_columns(list(values))
+    if not columns:
+        columns = [one for one, value in values.items() if isinstance(value, Mapping) and "bytes" in value]
+    if not columns:
         raise InputError(f"{name}: no column of images among {', '.join(values)}; call it image")
-    return found
+    return columns
 
 
 def _value(values: Mapping[str, Any], column: str) -> Any:

@@ -111,8 +111,8 @@ def _missing(name: Path | str, error: ImportError) -> InputError:
 def _labels(schema: Any) -> dict[str, list[str]]:
     """The names of classes that datasets notes in a file, by column."""
     try:
-        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = told.get("info", {}).get("features", {})
+        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = metadata.get("info", {}).get("features", {})
         return {
             name: [str(one) for one in kind["names"]]
             for name, kind in features.items()

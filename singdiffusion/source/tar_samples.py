@@ -81,7 +81,7 @@ class Shard:
 
     def __init__(self, path: Path, notes: Notes) -> None:
         self.path = path
-        found: dict[str, Sample] = {}
+        samples: dict[str, Sample] = {}
         with tarfile.open(path, "r:") as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # pyright: ignore[reportAttributeAccessIssue] or else all stay in memory
@@ -90,8 +90,8 @@ class Shard:
                     continue
                 stem, ending = os.path.splitext(member.name)
                 place = Member(member.offset_data, member.size, member.issparse())
-                found.setdefault(stem, Sample(stem)).add(ending.lower(), place)
-        self.samples = [sample for sample in found.values() if _is_own(sample, found, notes)]
+                samples.setdefault(stem, Sample(stem)).add(ending.lower(), place)
+        self.samples = [sample for sample in samples.values() if _is_own(sample, samples, notes)]
         self.endings = {ending for sample in self.samples for ending in sample.members}
 
     @contextmanager
@@ -119,14 +119,14 @@ class Reader:
         return content
 
 
-def _is_own(sample: Sample, found: dict[str, Sample], notes: Notes) -> bool:
+def _is_own(sample: Sample, samples: dict[str, Sample], notes: Notes) -> bool:
     """Whether it is a sample, and not fields of another one or no image with text at all; those are counted."""
     if sample.is_whole:
         return True
     folder, name = os.path.split(sample.key)
     parts = name.split(".")
     shorter = (os.path.join(folder, ".".join(parts[:count])) for count in range(1, len(parts)))
-    if any(other in found and found[other].image is not None for other in shorter):
+    if any(other in samples and samples[other].image is not None for other in shorter):
         notes.count("{} members such as 0001.mask.png are fields of the sample before the dot; not read", sample.key)
         return False
     if sample.image is None and not any(ending in (".txt", ".caption") for ending in sample.members):

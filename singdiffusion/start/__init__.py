@@ -3,7 +3,7 @@
 from singdiffusion.start.distilled import LEARNED
 from singdiffusion.start.flow import START_GAP, Began, FirstStep, first_step, measured, mended, on_cpu, sample_of
 from singdiffusion.start.flow_corrected import Corrections
-from singdiffusion.start.flow_layout import Layout, first_tensor, found
+from singdiffusion.start.flow_layout import Layout, first_tensor, layout_of
 from singdiffusion.start.guidance import GUIDANCE, guidance_rule, guided_average
 from singdiffusion.start.initial import Point, first_point, initial_latents, scheduled, start_std
 from singdiffusion.start.pipeline import SingDiffusion
@@ -21,10 +21,10 @@ __all__ = [
     "first_point",
     "first_step",
     "first_tensor",
-    "found",
     "guidance_rule",
     "guided_average",
     "initial_latents",
+    "layout_of",
     "measured",
     "mended",
     "on_cpu",

@@ -34,9 +34,9 @@ def _reasons(pipe: Any) -> Iterator[str]:
     network = getattr(network, "_orig_mod", network)  # of a compiled one
     for part in (pipe, network):
         name = str(getattr(getattr(part, "config", None), "_name_or_path", "") or "")
-        found = _NAMES.search(name)  # in all of a path: a hub's cache ends with a hash
-        if found:
-            yield f"is named {found.group()!r}"
+        match = _NAMES.search(name)  # in all of a path: a hub's cache ends with a hash
+        if match:
+            yield f"is named {match.group()!r}"
     if (
         network is not None
         and type(network).__name__ == "FluxTransformer2DModel"

@@ -130,18 +130,18 @@ def first_step(
         raise InputError(
             f"{type(scheduler).__name__}: a singular step is attached to it, and mends its first step; detach it first"
         )
-    found = measured(scheduler)
-    if found.stages > 1:
+    first = measured(scheduler)
+    if first.stages > 1:
         raise InputError(
             f"{type(scheduler).__name__}: takes its first step in two stages; attach SingDiffusion instead"
         )
-    check_start(found, scheduler)
+    check_start(first, scheduler)
     components = checked(x_1, model_output, mean, spread)
     began = Began.of(scheduler)
-    told = scheduler.timesteps[began.begin] if timestep is None else timestep
-    result = scheduler.step(model_output, told, x_1, **step)
-    began.at_second(scheduler, found.stages)
-    return mended(sample_of(result), x_1, model_output, found, mean, components)
+    now = scheduler.timesteps[began.begin] if timestep is None else timestep
+    result = scheduler.step(model_output, now, x_1, **step)
+    began.at_second(scheduler, first.stages)
+    return mended(sample_of(result), x_1, model_output, first, mean, components)
 
 
 def mended(
@@ -226,7 +226,7 @@ def measured(scheduler: Scheduler) -> FirstStep:
     sigmas = getattr(scheduler, "sigmas", None)
     if not isinstance(sigmas, Tensor) or sigmas.ndim != 1 or len(sigmas) < index + 2:
         raise InputError(f"{name}: holds no grid of sigmas, so its first step is not known; use another scheduler")
-    kept, given, drawn = _factors(scheduler, index)
+    kept, gain, drawn = _factors(scheduler, index)
     now, after = (float(s) for s in sigmas[index : index + 2].double().cpu())
     stages = _stages(scheduler, index)
     # a network gives (x − x̂)/σ or its negative, and sigmas run from 1 to 0 or from 0 to 1: what is measured fits one pair
@@ -234,14 +234,14 @@ def measured(scheduler: Scheduler) -> FirstStep:
         sigma, sigma_s = (1 - now, 1 - after) if rising else (now, after)
         if sigma <= 0:
             continue
-        keeps, alpha = kept + sign * given / sigma, max(0.0, 1 - sigma)
-        alpha_s = keeps * alpha - sign * given / sigma
-        found = FirstStep(alpha, sigma, alpha_s, sigma_s, keeps * sigma, kept, given, sign, stages, rising)
-        off = (alpha_s + sigma_s - 1, math.hypot(found.kept_std, drawn) - sigma_s)
+        keeps, alpha = kept + sign * gain / sigma, max(0.0, 1 - sigma)
+        alpha_s = keeps * alpha - sign * gain / sigma
+        first = FirstStep(alpha, sigma, alpha_s, sigma_s, keeps * sigma, kept, gain, sign, stages, rising)
+        off = (alpha_s + sigma_s - 1, math.hypot(first.kept_std, drawn) - sigma_s)
         if max(map(abs, off)) <= FIT and alpha_s >= 0:
-            return found
+            return first
     raise InputError(
-        f"{name}: its first step gives {kept:.4g} of the latents and {given:.4g} of the model's output from sigma {now:.4g} to {after:.4g}, "
+        f"{name}: its first step gives {kept:.4g} of the latents and {gain:.4g} of the model's output from sigma {now:.4g} to {after:.4g}, "
         "which is no flow with a network that gives its velocity; use another scheduler"
     )
 
@@ -297,13 +297,13 @@ def _stages(scheduler: Scheduler, index: int) -> int:
 def _factors(scheduler: Scheduler, index: int) -> tuple[float, float, float]:
     """The factors of the latents, of the model's output, and of the noise that is drawn, in what the first step gives."""
     name = type(scheduler).__name__
-    kept, given, drawn, *others = _stepped(scheduler, index)
-    if not all(map(math.isfinite, (kept, given, drawn))):
+    kept, gain, drawn, *others = _stepped(scheduler, index)
+    if not all(map(math.isfinite, (kept, gain, drawn))):
         raise InputError(f"{name}: its first step gives NaN or infinity; take more steps, or another scheduler")
     for value, (x, u, _) in zip(others, _PROBES[3:], strict=True):
-        if not abs(value - kept * x - given * u) <= 1e-4 * (abs(kept * x) + abs(given * u) + 1e-3):
+        if not abs(value - kept * x - gain * u) <= 1e-4 * (abs(kept * x) + abs(gain * u) + 1e-3):
             raise InputError(f"{name}: its first step is not linear, as where it clips; use another scheduler")
-    return kept, given, drawn
+    return kept, gain, drawn
 
 
 def _stepped(scheduler: Scheduler, index: int) -> list[float]:
@@ -313,12 +313,12 @@ def _stepped(scheduler: Scheduler, index: int) -> list[float]:
     amounts = torch.stack([torch.zeros_like(noise), noise], dim=1)
     try:
         with torch.no_grad(), Pulses(amounts):
-            found = probe.step(output.view(-1, 1, 1, 1), probe.timesteps[index], sample.view(-1, 1, 1, 1)).prev_sample
+            stepped = probe.step(output.view(-1, 1, 1, 1), probe.timesteps[index], sample.view(-1, 1, 1, 1)).prev_sample
     except Exception as error:  # whatever a scheduler raises that is not meant to be stepped so
         raise InputError(
             f"{type(scheduler).__name__}: cannot be stepped ({first_sentence(error)}); use another scheduler"
         ) from error
-    return found.flatten().tolist()
+    return stepped.flatten().tolist()
 
 
 def _fits(values: Tensor, x_1: Tensor) -> bool:

@@ -36,7 +36,7 @@ def factors(scheduler: Scheduler, first: FirstStep, std: Tensor) -> dict[int, Te
     probe = on_cpu(scheduler)
     sigmas = [first.sigma_at(float(sigma)) for sigma in probe.sigmas.double()]
     lam = std.detach().double().cpu().flatten().square().view(-1, 1, 1, 1)
-    index, found = int(probe.step_index), {}
+    index, scales = int(probe.step_index), {}
     x = formula.marginal_var(1 - sigmas[index], sigmas[index], lam).sqrt()
     with torch.no_grad(), Pulses(torch.zeros(len(lam), 1, dtype=torch.float64)) as pulses:
         for i in range(index, len(probe.timesteps)):
@@ -49,12 +49,12 @@ def factors(scheduler: Scheduler, first: FirstStep, std: Tensor) -> dict[int, Te
             target = formula.marginal_var(1 - after, after, lam).sqrt()
             if after > 0:
                 factor = torch.where(x > LOST * target, target / x, 1.0)
-                found[i], x = factor.view(std.shape), x * factor
+                scales[i], x = factor.view(std.shape), x * factor
     if pulses.draws:
         raise InputError(
             f"{name}: draws noise in its steps, which no factor corrects; leave corrected out, or take another scheduler"
         )
-    return found
+    return scales
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Corrections:
     def of(cls, scheduler: Scheduler, first: FirstStep, components: Components, mean: Tensor) -> "Corrections":
         """For a scheduler after its first step, and a mean of the shape of the latents. Raises `InputError` as `factors`."""
         rows = components.basis.flatten(1).to(torch.promote_types(mean.dtype, torch.float32))
-        found = {i: value.to(rows) for i, value in factors(scheduler, first, components.std).items()}
-        alphas = {i: 1 - first.sigma_at(float(scheduler.sigmas[i + 1])) for i in found}
-        return cls(rows, mean.flatten(1).to(rows) @ rows.mT, found, alphas)
+        scales = {i: value.to(rows) for i, value in factors(scheduler, first, components.std).items()}
+        alphas = {i: 1 - first.sigma_at(float(scheduler.sigmas[i + 1])) for i in scales}
+        return cls(rows, mean.flatten(1).to(rows) @ rows.mT, scales, alphas)
 
     def applied(self, index: int, latents: Tensor) -> Tensor:
         """The result of the step of that index, corrected, like `latents`."""

@@ -103,7 +103,7 @@ def same(shape: torch.Size) -> Layout:
     return Layout(tuple(shape[1:]), tuple(shape[1:]), None)
 
 
-def found(make: Callable[[], Any], latents: Tensor) -> Layout | None:
+def layout_of(make: Callable[[], Any], latents: Tensor) -> Layout | None:
     """The layout of the latents that `make` makes; None where they are not the noise alone.
 
     Args:

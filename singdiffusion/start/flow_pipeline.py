@@ -59,7 +59,7 @@ def _grids(steps: int) -> tuple[dict[str, Any], ...]:
 
 def stepping(scheduler: Scheduler) -> list[Scheduler]:
     """Copies with few steps, as a scheduler is asked at `attach`, of which it takes at least one itself. Raises `InputError` for one that takes none."""
-    found, reason = [], None
+    probes, reason = [], None
     for steps in _STEPS:
         for grid in _grids(steps):
             probe = copy.deepcopy(scheduler)
@@ -70,18 +70,18 @@ def stepping(scheduler: Scheduler) -> list[Scheduler]:
             except Exception as error:  # schedulers raise what they like for what they do not take
                 reason = reason or error
             else:
-                found += [probe] if finite else []
+                probes += [probe] if finite else []
                 break
-    if not found:
+    if not probes:
         raise InputError(f"{type(scheduler).__name__}: cannot be stepped ({reason}); use another scheduler")
-    return found
+    return probes
 
 
 def hook_of(pipe: Any) -> Any:
     """The `FlowHook` of a pipeline; None for none."""
     step = vars(pipe.scheduler).get("step") if getattr(pipe, "scheduler", None) is not None else None
-    found = getattr(step.call, "__self__", None) if isinstance(step, _Method) else None
-    return found if isinstance(found, FlowHook) else getattr(vars(pipe).get("prepare_latents"), "__self__", None)
+    owner = getattr(step.call, "__self__", None) if isinstance(step, _Method) else None
+    return owner if isinstance(owner, FlowHook) else getattr(vars(pipe).get("prepare_latents"), "__self__", None)
 
 
 class FlowHook:
@@ -140,9 +140,9 @@ class FlowHook:
         own = self._own["encode_prompt"]
         bound = inspect.signature(own).bind(*args, **kwargs)
         bound.apply_defaults()
-        found = own(*args, **kwargs)
-        self._sources.heard(bound.arguments, found)
-        return found
+        encoded = own(*args, **kwargs)
+        self._sources.heard(bound.arguments, encoded)
+        return encoded
 
     def prepare_latents(self, *args: Any, **kwargs: Any) -> Any:
         """The pipeline's own; the latents in what it returns are its own values in memory that may be written to."""
@@ -151,8 +151,8 @@ class FlowHook:
         own = self._own["prepare_latents"]
         made = own(*args, **kwargs)
         latents = flow_layout.first_tensor(made)
-        given = inspect.signature(own).bind(*args, **kwargs).arguments
-        self._layout = self._layout_of(own, given, latents)
+        arguments = inspect.signature(own).bind(*args, **kwargs).arguments
+        self._layout = self._layout_of(own, arguments, latents)
         self._made, self._x_1 = latents.clone(), None
         if self._timed:
             self._begin()
@@ -162,11 +162,11 @@ class FlowHook:
 
     def set_timesteps(self, *args: Any, **kwargs: Any) -> Any:
         """The scheduler's own; where it starts is seen once there are latents too."""
-        found = self._set_timesteps(*args, **kwargs)
+        result = self._set_timesteps(*args, **kwargs)
         self._timed, self._still, self._corrections = True, 0, None
         if self._made is not None:
             self._begin()
-        return found
+        return result
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
         """The scheduler's own, its first result mended."""
@@ -254,13 +254,15 @@ class FlowHook:
             type(self.pipe).__name__, first.sigma, first.alpha, lacks,
         )  # fmt: skip
 
-    def _layout_of(self, own: Callable[..., Any], given: dict[str, Any], latents: Tensor) -> Layout | None:
+    def _layout_of(self, own: Callable[..., Any], arguments: dict[str, Any], latents: Tensor) -> Layout | None:
         """How the latents are laid out, asked once for each shape."""
-        sizes = (value for value in given.values() if isinstance(value, int | str))
+        sizes = (value for value in arguments.values() if isinstance(value, int | str))
         key = (tuple(latents.shape[1:]), *sizes)
         if key not in self._layouts:
-            again = given | ({"latents": None} if "latents" in given else {})  # the caller's own would come back
-            self._layouts[key] = flow_layout.found(lambda: own(**again), latents)
+            again = arguments | (
+                {"latents": None} if "latents" in arguments else {}
+            )  # the caller's own would come back
+            self._layouts[key] = flow_layout.layout_of(lambda: own(**again), latents)
         return self._layouts[key]
 
     def _layout_for(self, sample: Tensor) -> Layout | None:
@@ -377,8 +379,8 @@ def _like(result: Any, sample: Tensor) -> Any:
 
 def _equal(timestep: Any, first: Tensor) -> bool:
     """Whether a pipeline's timestep, a number or the same for each entry of the batch, is the first."""
-    told = torch.as_tensor(timestep).flatten()
-    return bool((told.to(first) == first).all())
+    timesteps = torch.as_tensor(timestep).flatten()
+    return bool((timesteps.to(first) == first).all())
 
 
 def _older_start(x_1: Tensor, mean: Tensor | None, components: Components | None, first: FirstStep) -> Tensor:

@@ -110,13 +110,13 @@ class Sources:
         """The prompts are all heard: what is heard next is of another call of the pipeline."""
         self._used = True
 
-    def heard(self, given: dict[str, Any], found: Any) -> None:
+    def heard(self, arguments: dict[str, Any], encoded: Any) -> None:
         """Of a call of `encode_prompt`: its arguments by name and what it returned."""
         if self._used:
             self.forget()
-        states = tuple(found) if isinstance(found, tuple | list) else (found,)
-        prompts, negative = (texts(given.get(name)) for name in ("prompt", "negative_prompt"))
-        self._calls.append(_Heard(prompts, negative, "negative_prompt" in given, states))
+        states = tuple(encoded) if isinstance(encoded, tuple | list) else (encoded,)
+        prompts, negative = (texts(arguments.get(name)) for name in ("prompt", "negative_prompt"))
+        self._calls.append(_Heard(prompts, negative, "negative_prompt" in arguments, states))
 
     @torch.no_grad()
     def at(self, layout: Layout, x_1: Tensor) -> tuple[Tensor | None, Spread | None]:
@@ -133,8 +133,8 @@ class Sources:
             spread = average.spread if spread is self.asked.module else spread
         if spread is None or isinstance(spread, tuple | list):
             return mean, None if spread is None else _spread_laid_out(layout, spread)
-        found = self._average(spread, layout, x_1).spread
-        return mean, None if found is None else _spread_laid_out(layout, found)
+        directions = self._average(spread, layout, x_1).spread
+        return mean, None if directions is None else _spread_laid_out(layout, directions)
 
     def _average(self, module: AverageImage, layout: Layout, x_1: Tensor) -> Average:
         """Of a module, for the prompt of this call."""
@@ -201,8 +201,8 @@ def _repeated(values: Any, batch: int) -> Any:
 
 
 def _laid_out(layout: Layout, images: Tensor) -> Tensor:
-    found = layout.of_pictures(images.shape[1], *images.shape[-2:])
-    return found.packed(images.to(torch.promote_types(images.dtype, torch.float32)))
+    pictures = layout.of_pictures(images.shape[1], *images.shape[-2:])
+    return pictures.packed(images.to(torch.promote_types(images.dtype, torch.float32)))
 
 
 def _spread_laid_out(layout: Layout, spread: Any) -> Spread:
@@ -217,8 +217,8 @@ def _spread_laid_out(layout: Layout, spread: Any) -> Spread:
         raise InputError(
             f"basis of shape {tuple(basis.shape)}: need (k, channels, height, width), as the pipeline's latents of shape {layout.drawn}"
         )
-    found = layout.of_pictures(basis.shape[1], *basis.shape[-2:])
-    root = found.frames**0.5 if found.frames is not None and basis.ndim == 4 else 1.0
+    pictures = layout.of_pictures(basis.shape[1], *basis.shape[-2:])
+    root = pictures.frames**0.5 if pictures.frames is not None and basis.ndim == 4 else 1.0
     return _laid_out(layout, basis) / root, std * root
 
 

@@ -132,22 +132,24 @@ def _seen(scheduler: Scheduler, factors: Point) -> Point:
 
 def _check_seen(scheduler: Scheduler, factors: Point) -> None:
     """Refuses a scheduler whose noised data are not, for the network, those of the schedule."""
-    seen, told = _seen(scheduler, factors), float(_first_timestep(scheduler))
-    expected = scheduled(scheduler, told)
+    seen, timestep = _seen(scheduler, factors), float(_first_timestep(scheduler))
+    expected = scheduled(scheduler, timestep)
     if any(not abs(a - b) <= TOLERANCE for a, b in zip(seen, expected, strict=True)):
         raise InputError(
             f"{type(scheduler).__name__}: the network would see {seen.alpha:.4g} y + {seen.sigma:.4g} n at timestep "
-            f"{told:g}, where the schedule has {expected.alpha:.4g} and {expected.sigma:.4g}; use another scheduler"
+            f"{timestep:g}, where the schedule has {expected.alpha:.4g} and {expected.sigma:.4g}; use another scheduler"
         )
 
 
-def scheduled(scheduler: Scheduler, told: float) -> Point:
+def scheduled(scheduler: Scheduler, timestep: float) -> Point:
     """What the schedule has at the timestep that the network is told."""
     schedule = schedule_of(scheduler)
     if is_discrete(scheduler):
-        time = min(1.0, (told + 1) / scheduler.config.num_train_timesteps)
+        time = min(1.0, (timestep + 1) / scheduler.config.num_train_timesteps)
         return Point(float(schedule.alpha(time)), float(schedule.sigma(time)))
-    sigma = math.exp(min(4 * told, 700.0))  # EDM tells the network a quarter of log σ, and divides by √(σ² + σ_data²)
+    sigma = math.exp(
+        min(4 * timestep, 700.0)
+    )  # EDM tells the network a quarter of log σ, and divides by √(σ² + σ_data²)
     norm = math.hypot(sigma, scheduler.config.get("sigma_data", 1.0))
     return Point(1 / norm, sigma / norm)
 

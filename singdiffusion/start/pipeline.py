@@ -153,9 +153,9 @@ class SingDiffusion:
         frame = frame_for(self.module, x_1)
         cond = cond.to(frame) if isinstance(cond, Tensor) else cond
         uncond = uncond.to(frame) if isinstance(uncond, Tensor) else uncond
-        found = self._chosen(guided_average(self.module, cond, uncond, frame, guidance, self.rule))
-        spread = (None, None) if found.spread is None else (part.to(x_1) for part in found.spread)
-        return Average(found.mean.to(x_1), *spread)
+        average = self._chosen(guided_average(self.module, cond, uncond, frame, guidance, self.rule))
+        spread = (None, None) if average.spread is None else (part.to(x_1) for part in average.spread)
+        return Average(average.mean.to(x_1), *spread)
 
 
 def _mean_alone(average: Average) -> Average:
@@ -206,7 +206,7 @@ def _kind_of(pipe: Any) -> Callable[["_Hook", "_Call"], Any]:
 class _Call:
     """A call of `prepare_latents`: what it was given, by name, and the call itself."""
 
-    given: dict[str, Any]
+    arguments: dict[str, Any]
     make: Callable[[], Any]
 
 
@@ -228,27 +228,27 @@ class _Hook:
             raise InputError(
                 f"negative_prompt: {len(negative)} for {len(prompt)} prompts; give one a prompt, or one for all"
             )
-        found = self._encode(*args, **kwargs)
+        encoded = self._encode(*args, **kwargs)
         if self.condition == "embeddings":
-            self._cond, self._uncond = found[0], found[1]
-            return found
+            self._cond, self._uncond = encoded[0], encoded[1]
+            return encoded
         if prompt is None:
             raise InputError("prompt_embeds: this average image knows prompts alone; give prompt=")
         copies = bound.arguments.get("num_images_per_prompt") or 1
         without = negative or [""]
         self._cond = [text for text in prompt for _ in range(copies)]
         self._uncond = [text for text in without * (len(prompt) // len(without)) for _ in range(copies)]
-        return found
+        return encoded
 
     def prepare_latents(self, *args: Any, **kwargs: Any) -> Any:
         """The pipeline's own, its result exchanged."""
-        given = inspect.signature(self._prepare).bind(*args, **kwargs).arguments
-        latents = given.get("latents")
-        if latents is not None and latents.dtype != given["dtype"]:
+        arguments = inspect.signature(self._prepare).bind(*args, **kwargs).arguments
+        latents = arguments.get("latents")
+        if latents is not None and latents.dtype != arguments["dtype"]:
             raise InputError(
-                f"latents in {latents.dtype}: the pipeline works in {given['dtype']}; cast them with .to()"
+                f"latents in {latents.dtype}: the pipeline works in {arguments['dtype']}; cast them with .to()"
             )
-        return self.kind(self, _Call(given, lambda: self._prepare(*args, **kwargs)))
+        return self.kind(self, _Call(arguments, lambda: self._prepare(*args, **kwargs)))
 
     def text_to_image(self, call: _Call) -> Tensor:
         """Latents are noise times `init_noise_sigma`."""
@@ -256,26 +256,26 @@ class _Hook:
 
     def inpaint(self, call: _Call) -> Any:
         """Latents come with the noise that is blended into the background later and stays as it is."""
-        found = call.make()
-        if not call.given.get("is_strength_max", True) or not call.given.get("add_noise", True):
-            return self._left_alone(found)
-        latents, *rest = found
-        x_1 = rest[0] if call.given.get("return_noise") else latents / self.pipe.scheduler.init_noise_sigma
+        made = call.make()
+        if not call.arguments.get("is_strength_max", True) or not call.arguments.get("add_noise", True):
+            return self._left_alone(made)
+        latents, *rest = made
+        x_1 = rest[0] if call.arguments.get("return_noise") else latents / self.pipe.scheduler.init_noise_sigma
         return (self._started(x_1), *rest)
 
     def image_to_image(self, call: _Call) -> Tensor:
         """Latents are the noised image; its noise is caught where the scheduler adds it."""
         scheduler = self.pipe.scheduler
-        first = torch.as_tensor(call.given["timestep"]).flatten()[0].to(scheduler.timesteps)
-        if first != scheduler.timesteps[0] or not call.given.get("add_noise", True):
+        first = torch.as_tensor(call.arguments["timestep"]).flatten()[0].to(scheduler.timesteps)
+        if first != scheduler.timesteps[0] or not call.arguments.get("add_noise", True):
             return self._left_alone(call.make())
         with _noise_added(scheduler) as caught:
             call.make()
         return self._started(caught[-1])
 
-    def _left_alone(self, found: Any) -> Any:
+    def _left_alone(self, made: Any) -> Any:
         _LOG.info("%s: below strength 1 it starts from a noised image; left as it is", type(self.pipe).__name__)
-        return found
+        return made
 
     def _started(self, x_1: Tensor) -> Tensor:
         if self._cond is None:

@@ -61,12 +61,12 @@ def read_object(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > _LARGEST:
             raise ValueError(f"it has more than {_LARGEST} bytes")
-        found = json.loads(file.read_text(encoding="utf-8"))
+        fields = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file}: cannot be read as JSON ({first_sentence(error)}); copy it again") from None
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         raise InputError(f"{file}: holds no JSON object; copy it again")
-    return found
+    return fields
 
 
 @contextlib.contextmanager
@@ -117,8 +117,8 @@ def replaced_folder(target: Path) -> Iterator[Path]:
 
 def drafts_of(folder: Path, names: str) -> list[Path]:
     """The drafts in a folder of files or folders whose whole name is of the regular expression `names`, as this program calls them; no links."""
-    found = (path for path in folder.iterdir() if re.fullmatch(rf"\.(?:{names})\.{_DRAFT}", path.name))
-    return sorted(path for path in found if not path.is_symlink())
+    drafts = (path for path in folder.iterdir() if re.fullmatch(rf"\.(?:{names})\.{_DRAFT}", path.name))
+    return sorted(path for path in drafts if not path.is_symlink())
 
 
 def _same_content(one: Path, other: Path) -> bool:

@@ -119,21 +119,21 @@ def mapping(optional: bool = False) -> Kind:
 
 
 def check_fields(
-    found: Mapping[str, Any], fields: Mapping[str, Kind], what: str = "field", partial: bool = False
+    values: Mapping[str, Any], fields: Mapping[str, Kind], what: str = "field", partial: bool = False
 ) -> None:
     """Raise `InputError` for the first field that is unknown, missing or of another kind.
 
     Args:
-        found: values by name.
+        values: values by name.
         fields: the kind of each.
         what: a field is called in the error.
         partial: whether some may be missing.
     """
-    for name, value in found.items():
+    for name, value in values.items():
         if name not in fields:
             raise unknown_name(what, shown(name).strip("'"), fields)
         fields[name].check(name, value)
-    missing = [name for name in fields if name not in found]
+    missing = [name for name in fields if name not in values]
     if missing and not partial:
         raise InputError(f"{missing[0]}: is missing")
 

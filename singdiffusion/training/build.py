@@ -9,6 +9,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from singdiffusion.average import (
+    MODELS,
     AverageDecoder,
     AverageModel,
     AverageNetwork,
@@ -50,7 +51,7 @@ def untrained(settings: TrainSettings, cache: Outline) -> AverageNetwork:
     """
     check_condition(settings, cache)
     torch.manual_seed(settings.seed)
-    return {"decoder": _decoder, "unet": _unet}[settings.model](settings, cache)
+    return _NETWORKS[MODELS[settings.model]](settings, cache)
 
 
 def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
@@ -62,7 +63,7 @@ def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
     everything, sample = torch.arange(len(cache)), cache.sample(_FEW)
     x_0 = cache.x_0(sample)
     _check_finite(x_0, cache)
-    if settings.model == "statistics":
+    if MODELS[settings.model] is AverageStatistics:
         frequencies = max(1, settings.frequencies)
         rank = min(settings.rank, _directions(x_0 - x_0.mean(dim=0)), cache.encoding.channels * frequencies**2)
         return AverageStatistics.from_chunks(cache.chunks(everything), frequencies=frequencies, rank=rank, **scale)
@@ -100,8 +101,9 @@ def _directions(deviations: Tensor) -> int:
     return int(torch.linalg.matrix_rank(deviations.flatten(1).double(), rtol=1e-5))
 
 
-CLOSED_FORMS = ("statistics", "table")
-"""The models that need no training."""
+def needs_training(settings: TrainSettings) -> bool:
+    """Whether the model is a network, and not a closed form."""
+    return issubclass(MODELS[settings.model], AverageNetwork)
 
 
 def _condition(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
@@ -161,6 +163,13 @@ def _unet(settings: TrainSettings, cache: Outline) -> AverageNetwork:
     if network.channels != space.channels:
         raise InputError(f"U-Net of {network.channels} channels: the cache's images have {space.channels}")
     return network
+
+
+_NETWORKS: dict[type[AverageModel], Callable[[TrainSettings, Outline], AverageNetwork]] = {
+    AverageDecoder: _decoder,
+    AverageUNet: _unet,
+}
+"""How each network is made from settings; the names that they have there are `average.MODELS`."""
 
 
 def _pretrained(base: str) -> UNet2DConditionModel:

@@ -104,7 +104,7 @@ def finish(
         InputError: if there is no image at all, or a file cannot be written.
     """
     parts = stored_parts(folder)
-    records = list(chain.from_iterable(found for _, found in parts))
+    records = list(chain.from_iterable(of_part for _, of_part in parts))
     if not records:
         raise InputError(f"{folder}: no image could be used, {len(skipped)} skipped; see the log for the reasons")
     captions = _captions(parts)

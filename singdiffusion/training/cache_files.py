@@ -43,5 +43,5 @@ def strangers(folder: Path) -> list[str]:
 
 def _named(folder: Path, pattern: str) -> list[Path]:
     """The plain files, no links, whose whole name is of that pattern."""
-    found = (path for path in folder.iterdir() if re.fullmatch(pattern, path.name)) if folder.is_dir() else ()
-    return sorted(path for path in found if path.is_file() and not path.is_symlink())
+    paths = (path for path in folder.iterdir() if re.fullmatch(pattern, path.name)) if folder.is_dir() else ()
+    return sorted(path for path in paths if path.is_file() and not path.is_symlink())

@@ -50,14 +50,14 @@ _INDEX_FIELDS = {
 _RECORD_FIELDS, _REPEATS = ("key", "caption", "hash"), "repeats"
 _RECORDS = Kind(
     "a list of records",
-    lambda found: (
-        isinstance(found, list)
+    lambda value: (
+        isinstance(value, list)
         and all(
             isinstance(one, dict)
             and one.keys() - {_REPEATS} == {*_RECORD_FIELDS}
             and all(map(word().holds, one.values()))
             and matching("[1-9][0-9]{0,2}", "a number").holds(one.get(_REPEATS, "1"))
-            for one in found
+            for one in value
         )
     ),
 )
@@ -201,12 +201,12 @@ def records_of(path: Path) -> list[dict[str, str]]:
 def _words_in(path: Path, name: str, kind: Kind) -> Any:
     """What a file has in its header under a name, of a kind. Raises `InputError` for anything else."""
     try:
-        found = json.loads(_header(path).get(name, "null"))
+        words = json.loads(_header(path).get(name, "null"))
     except (ValueError, RecursionError):
-        found = None
-    if not kind.holds(found):
-        raise InputError(f"{path}: damaged (its {name} are {shown(found)}); remove it and run the cache again")
-    return found
+        words = None
+    if not kind.holds(words):
+        raise InputError(f"{path}: damaged (its {name} are {shown(words)}); remove it and run the cache again")
+    return words
 
 
 def _header(path: Path) -> dict[str, str]:

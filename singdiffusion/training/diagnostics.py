@@ -51,13 +51,13 @@ def measure(network: AverageNetwork, data: Data, rows: Tensor) -> Measured:
     condition = data.condition_of(rows)
     generator = torch.Generator(device).manual_seed(0)
     noises = (torch.randn(len(rows), *size, generator=generator, device=device) for _ in range(_NOISES))
-    found = [network(condition, noise) for noise in noises]
-    means = torch.stack([average.mean.float().cpu() for average in found])
+    averages = [network(condition, noise) for noise in noises]
+    means = torch.stack([average.mean.float().cpu() for average in averages])
     mean = means.mean(dim=0)
     norm2 = mean.square().sum()
     dependence = (means.var(dim=0).sum() / norm2).sqrt()
     gain = formula.mean_gain(_first_snr(), mean.flatten(1).square().sum(dim=1)).mean()
-    std = found[0].std
+    std = averages[0].std
     spread = None if std is None else float(std[:, 0].mean())
     return Measured(_distance(data, rows, mean), float(dependence), float(gain), spread)
 
@@ -71,13 +71,13 @@ def losses(network: AverageNetwork, data: Data) -> Losses:
         data: of the run.
     """
     rows, generator = fixed(data.cache), torch.Generator().manual_seed(1)
-    objective, found = Objective(network, data.settings.noise), []
+    objective, parts = Objective(network, data.settings.noise), []
     for some in rows.split(_AT_ONCE):
         x_0 = data.cache.x_0(some).to(data.device)
         x_1 = torch.randn(x_0.shape, generator=generator).to(data.device)
         condition = data.condition(data.cache.caption[some], x_0, torch.zeros(len(some), dtype=torch.bool))
-        found.append(torch.stack(objective(condition, x_1, x_0)).cpu() * len(some) / len(rows))
-    return Losses(*torch.stack(found).sum(dim=0))
+        parts.append(torch.stack(objective(condition, x_1, x_0)).cpu() * len(some) / len(rows))
+    return Losses(*torch.stack(parts).sum(dim=0))
 
 
 @torch.no_grad()

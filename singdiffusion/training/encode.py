@@ -254,7 +254,7 @@ def _make(
     barrier()
     if process == 0:
         skipped = [one for k in range(processes) for one in _skipped(folder, k)]
-        finish(folder, encoding, skipped, tracked, source.told())
+        finish(folder, encoding, skipped, tracked, source.origin())
         _sweep(folder)
         tally.notes = [*source.notes.lines(), *cut_captions(encoder.text, captions)]
         for line in tally.notes:
@@ -275,10 +275,10 @@ def is_finished(folder: Path, encoding: Encoding, source: Source) -> bool:
     if whole or note.is_file():
         made_with, made_from = _noted(folder / INDEX if whole else note)
         encoding.check_same(made_with, folder)
-        told = source.told()
-        for name in told | made_from:
-            if made_from.get(name) != told.get(name):
-                before, now = (_brief((USUAL | one).get(name)) for one in (made_from, told))
+        origin = source.origin()
+        for name in origin | made_from:
+            if made_from.get(name) != origin.get(name):
+                before, now = (_brief((USUAL | one).get(name)) for one in (made_from, origin))
                 raise InputError(f"{folder}: was made with {name} {before}, not {now}; take another folder")
     elif names := strangers(folder):
         raise InputError(f"{folder}: holds {names[0]} and is no unfinished cache; take another folder")
@@ -304,7 +304,7 @@ def _begin(folder: Path, encoding: Encoding, source: Source) -> None:
     """Note what the folder is going to hold, and remove what a killed process has left."""
     _sweep(folder)
     if not finished(folder) and not (folder / NOTE).is_file():
-        write_json(folder / NOTE, {"encoding": asdict(encoding), "source": source.told()})
+        write_json(folder / NOTE, {"encoding": asdict(encoding), "source": source.origin()})
 
 
 def _rank(part: Path) -> int:
@@ -383,8 +383,8 @@ def _finite(
 
 def _record(record: Record) -> dict[str, str]:
     """What a part tells of a record."""
-    told = {"key": record.key, "caption": str(record.caption), "hash": _hash(record)}
-    return told | ({} if record.repeats == 1 else {"repeats": str(record.repeats)})
+    fields = {"key": record.key, "caption": str(record.caption), "hash": _hash(record)}
+    return fields | ({} if record.repeats == 1 else {"repeats": str(record.repeats)})
 
 
 def _hash(record: Record) -> str:

@@ -7,13 +7,13 @@ from typing import Any, Self
 
 import yaml
 
+from singdiffusion.average import MODELS
 from singdiffusion.system import Kind, first_sentence, line, listed, mapping, shown, word
 from singtheory.errors import InputError, unknown_name
 
-MODELS = ("decoder", "unet", "statistics", "table")
 CONDITIONS = ("text", "classes", "image", "none")
 _CHOICES = {
-    "model": MODELS,
+    "model": tuple(MODELS),
     "condition": CONDITIONS,
     "schedule": ("cosine", "constant"),
     "precision": ("no", "bf16", "fp16"),
@@ -120,19 +120,19 @@ class TrainSettings:
             raise InputError("base and unet: give one of the two, the U-Net starts from one")
 
     @classmethod
-    def read(cls, file: Path | None, given: Mapping[str, Any], own_cache: bool = False) -> Self:
+    def read(cls, file: Path | None, options: Mapping[str, Any], own_cache: bool = False) -> Self:
         """From a YAML file, with what was given besides over it.
 
         Args:
             file: with any of the settings; None for none.
-            given: settings by name, None for those that are not given.
+            options: settings by name, None for those that are not given.
             own_cache: whether the cache is made in `out`, and none is to be named.
 
         Raises:
             InputError: for a file that is no YAML mapping, unknown names and values out of range.
         """
         stored = {} if file is None else _mapping(file)
-        named = stored | {name: value for name, value in given.items() if value is not None}
+        named = stored | {name: value for name, value in options.items() if value is not None}
         known = [one.name for one in fields(cls)]
         for name in named:
             if name not in known:
@@ -230,13 +230,13 @@ def _mapping(file: Path) -> dict[str, Any]:
             raise ValueError(f"it has more than {_BYTES} bytes")
         text = file.read_text(encoding="utf-8")
         _check_flat(text)
-        found = yaml.safe_load(text)
+        mapping = yaml.safe_load(text)
     except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read as YAML ({first_sentence(error)})") from None
-    if not isinstance(found, dict):
+    if not isinstance(mapping, dict):
         raise InputError(f"{file}: holds no settings; write lines such as `steps: 2000`")
     # YAML 1.1 takes the word no for false
-    return found | ({"precision": "no"} if found.get("precision") is False else {})
+    return mapping | ({"precision": "no"} if mapping.get("precision") is False else {})
 
 
 def _check_flat(text: str) -> None:

@@ -23,7 +23,7 @@ class Shards:
     def __init__(self, paths: Sequence[Path], name: str) -> None:
         # a file stays mapped into memory as long as its slice is held
         self._slices: list[Any] = [safe_open(path, framework="pt").__enter__().get_slice(name) for path in paths]
-        self._ends = torch.tensor([part.get_shape()[0] for part in self._slices]).cumsum(0)
+        self._stops = torch.tensor([part.get_shape()[0] for part in self._slices]).cumsum(0)
         self.size = tuple(self._slices[0].get_shape()[1:])
         small = sum(path.stat().st_size for path in paths) <= _IN_MEMORY
         self._whole = torch.cat([load_file(path)[name] for path in paths]) if small else None
@@ -32,7 +32,7 @@ class Shards:
         """Some rows, shape (len(rows), *size)."""
         if self._whole is not None:
             return self._whole[rows]
-        shards = torch.searchsorted(self._ends, rows, right=True)
-        firsts = torch.cat([torch.zeros(1, dtype=torch.long), self._ends])[shards]
-        found = [self._slices[shard][row] for shard, row in zip(shards.tolist(), (rows - firsts).tolist(), strict=True)]
-        return torch.stack(found)
+        shards = torch.searchsorted(self._stops, rows, right=True)
+        firsts = torch.cat([torch.zeros(1, dtype=torch.long), self._stops])[shards]
+        items = [self._slices[shard][row] for shard, row in zip(shards.tolist(), (rows - firsts).tolist(), strict=True)]
+        return torch.stack(items)

@@ -20,7 +20,7 @@ from singtheory.system import write_json
 
 _STEP = r"step-\d{8,}"
 _TENSORS = ("weights", "ema", "optimizer")
-_TOLD = ("settings", "data", "param_groups", "scaler")
+_PLAIN = ("settings", "data", "param_groups", "scaler")
 _STATE = {
     "step": whole(0, 2**40),
     "settings": mapping(),
@@ -39,14 +39,14 @@ class Snapshot:
         weights: of the network, by name.
         ema: their running average, by name.
         optimizer: its tensors by name.
-        told: the rest in plain values: `settings`, the `data` they were for, the optimiser's `param_groups`, the `scaler` of float16.
+        state: the rest in plain values: `settings`, the `data` they were for, the optimiser's `param_groups`, the `scaler` of float16.
     """
 
     step: int
     weights: dict[str, Tensor]
     ema: dict[str, Tensor]
     optimizer: dict[str, Tensor]
-    told: dict[str, Any]
+    state: dict[str, Any]
 
     def save(self, run: Path, keep: int) -> None:
         """Write it, and remove all but the last few.
@@ -60,7 +60,7 @@ class Snapshot:
                     {key: value.contiguous() for key, value in getattr(self, name).items()},
                     draft / f"{name}.safetensors",
                 )
-            write_json(draft / "state.json", {"step": self.step} | self.told)
+            write_json(draft / "state.json", {"step": self.step} | self.state)
         for old in _stored(run)[:-keep]:
             shutil.rmtree(old, ignore_errors=True)  # what cannot be removed is no reason to stop
 
@@ -76,7 +76,7 @@ class Snapshot:
         try:
             check_fields(stored, _STATE, "field of a checkpoint")
             tensors = {name: load_file(folder / f"{name}.safetensors") for name in _TENSORS}
-            return cls(stored["step"], **tensors, told={name: stored[name] for name in _TOLD})
+            return cls(stored["step"], **tensors, state={name: stored[name] for name in _PLAIN})
         except (OSError, SafetensorError, ValueError) as error:
             raise InputError(
                 f"{folder}: damaged ({first_sentence(error)}); remove it to go on from the one before"
@@ -102,5 +102,5 @@ def _folder(run: Path, step: int) -> Path:
 def _stored(run: Path) -> list[Path]:
     """The checkpoints, the newest last; a folder of another name, such as a copy that somebody keeps, is none."""
     folder = run / "checkpoints"
-    found = [path for path in folder.iterdir() if re.fullmatch(_STEP, path.name)] if folder.is_dir() else []
-    return sorted((path for path in found if path.is_dir()), key=lambda path: int(path.name.split("-")[1]))
+    paths = [path for path in folder.iterdir() if re.fullmatch(_STEP, path.name)] if folder.is_dir() else []
+    return sorted((path for path in paths if path.is_dir()), key=lambda path: int(path.name.split("-")[1]))

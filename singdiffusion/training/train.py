@@ -133,18 +133,18 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(settings, self.step)
         self.optimizer.zero_grad()
-        found = []
+        per_part = []
         for index, part in enumerate(_parts(batch, parts)):
             last = index == parts - 1
             with nullcontext() if last else self.accelerator.no_sync(self.objective), self.accelerator.autocast():
                 losses = self.forward(part.condition, part.x_1, part.x_0)
                 self.accelerator.backward(losses.total / parts)
-            found.append(Losses(*(loss.detach() for loss in losses)))
+            per_part.append(Losses(*(loss.detach() for loss in losses)))
         self._clip()
         self.optimizer.step()
         self.ema.update(self.step)
         self.step += 1
-        return Losses(*(torch.stack(losses).mean() for losses in zip(*found, strict=True)))
+        return Losses(*(torch.stack(losses).mean() for losses in zip(*per_part, strict=True)))
 
     def _clip(self) -> None:
         """The gradients of mean and spread apart, so that neither shortens the other's step."""
@@ -241,13 +241,13 @@ class Trainer:
             tensors = {
                 f"{name}/{key}": value for name, held in optimizer["state"].items() for key, value in held.items()
             }
-            told = {
+            state = {
                 "settings": asdict(self.settings),
                 "data": self._data(),
                 "param_groups": optimizer["param_groups"],
                 "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
             }
-            Snapshot(self.step, dict(weights), average, tensors, told).save(self.run, self.settings.keep)
+            Snapshot(self.step, dict(weights), average, tensors, state).save(self.run, self.settings.keep)
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> bool:
@@ -258,26 +258,26 @@ class Trainer:
         """
         if self.accelerator.is_main_process:
             clear_drafts(self.run)
-        found = Snapshot.latest(self.run)
-        if found is None:
+        snapshot = Snapshot.latest(self.run)
+        if snapshot is None:
             return False
-        self.settings.check_resumable(found.told["settings"])
+        self.settings.check_resumable(snapshot.state["settings"])
         for name, value in self._data().items():
-            before = found.told["data"].get(name)
+            before = snapshot.state["data"].get(name)
             if before != value:
                 raise InputError(
                     f"resume: {name} was {shown(before).strip(chr(39))} and is {value}; restore it, or take another folder for --out"
                 )
-        self._check_fits(found)
-        if found.step > self.settings.steps:
+        self._check_fits(snapshot)
+        if snapshot.step > self.settings.steps:
             raise InputError(
-                f"resume: the checkpoint is of step {found.step}, of {self.settings.steps}; take another folder for --out"
+                f"resume: the checkpoint is of step {snapshot.step}, of {self.settings.steps}; take another folder for --out"
             )
-        optimizer: dict[str, Any] = {"state": {}, "param_groups": found.told["param_groups"]}
-        for name, value in found.optimizer.items():
+        optimizer: dict[str, Any] = {"state": {}, "param_groups": snapshot.state["param_groups"]}
+        for name, value in snapshot.optimizer.items():
             parameter, key = name.rsplit("/", 1)
             optimizer["state"].setdefault(parameter, {})[key] = value
-        weights: dict[str, Any] = dict(found.weights)
+        weights: dict[str, Any] = dict(snapshot.weights)
         try:
             set_state_dict(
                 self.objective,
@@ -286,23 +286,23 @@ class Trainer:
                 optim_state_dict=optimizer,
                 options=StateDictOptions(full_state_dict=True),
             )
-            if self.accelerator.scaler is not None and found.told["scaler"]:
-                self.accelerator.scaler.load_state_dict(found.told["scaler"])
+            if self.accelerator.scaler is not None and snapshot.state["scaler"]:
+                self.accelerator.scaler.load_state_dict(snapshot.state["scaler"])
         except Exception as error:  # torch raises what it likes for a state that is not whole
             raise InputError(
                 f"resume: the checkpoint is damaged ({first_sentence(error)}); take another folder for --out"
             ) from None
         for name, average in zip(self._names(), self.ema.average, strict=True):
-            average.copy_(_spread_like(found.ema[name], average))
-        self.step = found.step
+            average.copy_(_spread_like(snapshot.ema[name], average))
+        self.step = snapshot.step
         return True
 
-    def _check_fits(self, found: Snapshot) -> None:
+    def _check_fits(self, snapshot: Snapshot) -> None:
         """Raise `InputError` that names the first weight which the network has in another shape, or only one of the two.
 
         The same of their averages and of the optimiser's moments, and of its numbers besides the learning rate, which each step sets.
         """
-        stored = {name: tuple(value.shape) for name, value in found.weights.items()}
+        stored = {name: tuple(value.shape) for name, value in snapshot.weights.items()}
         state: dict[str, Any] = get_model_state_dict(self.objective)
         own = {name: tuple(value.shape) for name, value in state.items()}
         for name in sorted(stored.keys() | own.keys()):
@@ -312,13 +312,13 @@ class Trainer:
                     "take another folder for --out"
                 )
         parameters = dict(zip(self._names(), (tuple(value.shape) for value in self.ema.average), strict=True))
-        kept = {name: tuple(value.shape) for name, value in found.ema.items()}
+        kept = {name: tuple(value.shape) for name, value in snapshot.ema.items()}
         _check_same("average", kept, parameters)
-        moments = {name: tuple(value.shape) for name, value in found.optimizer.items()}
+        moments = {name: tuple(value.shape) for name, value in snapshot.optimizer.items()}
         _check_same("optimiser's state", moments, _moments(parameters) if moments else {})
         groups: Any = self.optimizer.optimizer.param_groups
         own: Any = json.loads(json.dumps([{key: group[key] for key in group if key not in _SET} for group in groups]))
-        stored_groups = found.told["param_groups"]
+        stored_groups = snapshot.state["param_groups"]
         names = [group.get("params") for group in stored_groups] == [self._names()]
         if not names or any(
             theirs.get(key, value) != value

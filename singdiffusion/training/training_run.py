@@ -17,7 +17,7 @@ from singdiffusion.average import AverageModel, AverageNetwork, Decode, first_ch
 from singdiffusion.base import Checkpoint, decode, vae_fingerprint
 from singdiffusion.system import first_sentence, locked, replaced_folder
 from singdiffusion.training.batches import DEFAULT_BATCH, Data, batch_of, class_names
-from singdiffusion.training.build import CLOSED_FORMS, build_network, closed_form, untrained
+from singdiffusion.training.build import build_network, closed_form, needs_training, untrained
 from singdiffusion.training.cache import Cache, Outline
 from singdiffusion.training.card import card
 from singdiffusion.training.diagnostics import closed_loss, fixed, frequent, losses, measure
@@ -59,7 +59,7 @@ def check_out(settings: TrainSettings, resume: bool) -> None:
         raise InputError(f"{out}: holds {'a run' if begun else held[0]}; {remedy}")
     if resume and held and not begun:
         raise InputError(f"{out}: holds {held[0]} but no run, nothing to resume; take another folder")
-    if resume and "model" in held and not has_snapshots(out) and settings.model not in CLOSED_FORMS:
+    if resume and "model" in held and not has_snapshots(out) and needs_training(settings):
         raise InputError(f"{out}: holds a model but no checkpoint to go on from; take another folder")
 
 
@@ -80,7 +80,7 @@ def plan(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
         "x_0": list(cache.encoding.size),
         "model": settings.model,
     }
-    if settings.model in CLOSED_FORMS:
+    if not needs_training(settings):
         return about
     network = untrained(settings, cache)
     weights = sum(weight.numel() for weight in network.parameters())
@@ -104,7 +104,7 @@ def run(
     settings: TrainSettings,
     cache: Cache,
     resume: bool = False,
-    watch: Watch = lambda step, told: None,
+    watch: Watch = lambda step, entry: None,
     pixels: Decode = first_channels,
     accelerator: Accelerator | None = None,
 ) -> Path:
@@ -132,7 +132,7 @@ def run(
     state = joined()
     state.wait_for_everyone()  # until all have seen that the folder is free
     with locked(out) if state.is_main_process else nullcontext():
-        if settings.model in CLOSED_FORMS:
+        if not needs_training(settings):
             _write_closed(settings, cache, pixels)
             return out / "model"
         accelerator = accelerator or accelerator_of(settings)
@@ -194,7 +194,7 @@ class _Reporter:
 
     def __init__(self, trainer: Trainer, watch: Watch, pixels: Decode) -> None:
         self.watch, self.pixels = watch, pixels
-        self.told: dict[str, float] = {}
+        self.entry: dict[str, float] = {}
         self._since, self._from = time.perf_counter(), trainer.step
 
     def __call__(self, trainer: Trainer, losses: Losses) -> None:
@@ -202,18 +202,18 @@ class _Reporter:
             return
         settings, step = trainer.settings, trainer.step
         if step % settings.log_every == 0 or step == settings.steps:
-            self.told = self._entry(trainer, losses)
-            _append(trainer.run / "log.jsonl", {"step": step} | self.told)
-            trainer.accelerator.log(self.told, step)
+            self.entry = self._entry(trainer, losses)
+            _append(trainer.run / "log.jsonl", {"step": step} | self.entry)
+            trainer.accelerator.log(self.entry, step)
         if step % settings.validate_every == 0 and not trainer.spread_over_processes:
             with trainer.ema.swapped():
-                found = validate(
+                validation = validate(
                     trainer.network, trainer.data, self.pixels, trainer.run / "pictures" / f"{step:08}.png"
                 )
-            _append(trainer.run / "log.jsonl", {"step": step} | found)
-            trainer.accelerator.log({name: value for name, value in found.items() if value is not None}, step)
+            _append(trainer.run / "log.jsonl", {"step": step} | validation)
+            trainer.accelerator.log({name: value for name, value in validation.items() if value is not None}, step)
             self._since, self._from = time.perf_counter(), step
-        self.watch(step, self.told)
+        self.watch(step, self.entry)
 
     def _entry(self, trainer: Trainer, losses: Losses) -> dict[str, float]:
         now, count = time.perf_counter(), trainer.step - self._from
@@ -232,7 +232,7 @@ def validate(network: AverageNetwork, data: Data, pixels: Decode, picture: Path)
     """Measurements, and a picture of the prompts' averages."""
     was = network.training
     network.eval()
-    found = measure(network, data, frequent(data.cache)).to_json()
+    values = measure(network, data, frequent(data.cache)).to_json()
     shown = _shown(data.settings, data.cache)
     noise = torch.randn(len(shown), *data.cache.encoding.size, generator=torch.Generator().manual_seed(0))
     average = network(data.condition_of(shown), noise.to(data.device))
@@ -241,7 +241,7 @@ def validate(network: AverageNetwork, data: Data, pixels: Decode, picture: Path)
     )
     write_bytes(picture, gallery(on_cpu, [data.cache.captions[row] for row in shown], pixels))
     network.train(was)
-    return found
+    return values
 
 
 def _shown(settings: TrainSettings, cache: Cache) -> torch.Tensor:
@@ -257,19 +257,19 @@ def _shown(settings: TrainSettings, cache: Cache) -> torch.Tensor:
 def _write(trainer: Trainer, pixels: Decode) -> None:
     """The averaged weights of the last checkpoint, with card and picture."""
     settings, cache = trainer.settings, trainer.data.cache
-    found = Snapshot.latest(trainer.run)
-    assert found is not None  # every run ends with one
+    snapshot = Snapshot.latest(trainer.run)
+    assert snapshot is not None  # every run ends with one
     network: Any = build_network(settings, cache).eval()
     network.load_state_dict(
-        {name.removeprefix("network."): value for name, value in (found.weights | found.ema).items()}
+        {name.removeprefix("network."): value for name, value in (snapshot.weights | snapshot.ema).items()}
     )
     device = torch.device("cpu") if trainer.spread_over_processes else trainer.data.device  # one may hold less than all
     data = Data(cache, settings, device)
     with replaced_folder(trainer.run / "model") as folder:
         measured = _measured(network.to(device), data, folder / "picture.png", pixels)
-        _append(trainer.run / "log.jsonl", {"step": found.step} | measured)
+        _append(trainer.run / "log.jsonl", {"step": snapshot.step} | measured)
         _save_into(folder, network)
-        steps = f"{found.step} of {trainer.data.batch} examples"
+        steps = f"{snapshot.step} of {trainer.data.batch} examples"
         text = card(settings, cache, type(network).__name__, steps, measured)
         (folder / "README.md").write_text(text, encoding="utf-8")
 
@@ -278,10 +278,10 @@ def _measured(network: AverageNetwork, data: Data, picture: Path, pixels: Decode
     """What the card tells of the averaged weights."""
     mean, spread = losses(network, data)
     over = f"of the averaged weights over {len(fixed(data.cache))} examples"
-    told = {f"loss of the mean, {over}": float(mean)}
+    entry = {f"loss of the mean, {over}": float(mean)}
     if network.spread is not None:
-        told[f"loss of the spread, under noise of {data.settings.noise:g}, {over}"] = float(spread)
-    return told | validate(network, data, pixels, picture)
+        entry[f"loss of the spread, under noise of {data.settings.noise:g}, {over}"] = float(spread)
+    return entry | validate(network, data, pixels, picture)
 
 
 def _write_closed(settings: TrainSettings, cache: Cache, pixels: Decode) -> None:

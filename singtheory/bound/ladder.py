@@ -1,6 +1,6 @@
 r"""The ladder of bounds on the Gaussian reverse-process error: B2, B3, B5, B6, B9, B10 and B12.
 
-Each rung is an object that declares what it bounds, from which side, under which assumptions, and the power of the gap g at which it
+Each bound is an object that declares what it bounds, from which side, under which assumptions, and the power of the gap g at which it
 vanishes as g → 0; a test fits the slope and compares. Everything is a function of the posterior at t and of g alone (A3).
 """
 
@@ -21,7 +21,7 @@ from singtheory.law import AtomsPosterior, Posterior
 
 @dataclass(frozen=True)
 class Bound:
-    """One rung.
+    """One bound of the ladder.
 
     Attributes:
         name: the name in tables and JSON.
@@ -197,35 +197,35 @@ LADDER: tuple[Bound, ...] = (
     Bound("kl_family_bound", "B10", "kl", "upper", 2.0, _FINITE, True, kl_family),
     Bound("tv_family_bound", "B12", "tv", "upper", 1.0, _FINITE, True, tv_family),
 )
-"""All rungs, in the order of their statements."""
+"""All bounds, in the order of their statements."""
 
 
 def bound_named(name: str) -> Bound:
-    """The rung of that name. Raises `InputError` for an unknown one."""
-    for rung in LADDER:
-        if rung.name == name:
-            return rung
-    raise unknown_name("bound", name, [rung.name for rung in LADDER])
+    """The bound of that name. Raises `InputError` for an unknown one."""
+    for bound in LADDER:
+        if bound.name == name:
+            return bound
+    raise unknown_name("bound", name, [bound.name for bound in LADDER])
 
 
 def evaluate_ladder(posterior: Posterior, gap: float) -> dict[str, Tensor]:
-    """Every rung that applies to the posterior, by name, each of shape (batch,); for g = ∞ its limit.
+    """Every bound that applies to the posterior, by name, each of shape (batch,); for g = ∞ its limit.
 
-    There KL is infinite, and so are its rungs, unless the posterior is a single point.
+    There KL is infinite, and so are its bounds, unless the posterior is a single point.
     """
-    rungs = [rung for rung in LADDER if isinstance(posterior, AtomsPosterior) or not rung.finite_only]
+    bounds = [bound for bound in LADDER if isinstance(posterior, AtomsPosterior) or not bound.finite_only]
     if math.isinf(gap):
         spread = posterior.trace_cov > 0
         if isinstance(posterior, AtomsPosterior):
             spread = torch.stack(
                 [xi[p > 0].any() for xi, p in zip(posterior.deviations(), posterior.weights, strict=True)]
             )
-        return {rung.name: _at_infinity(rung, posterior, spread) for rung in rungs}
-    columns = [{rung.name: rung.evaluate(query, gap) for rung in rungs} for query in posterior]
-    return {rung.name: torch.cat([column[rung.name] for column in columns]) for rung in rungs}
+        return {bound.name: _at_infinity(bound, posterior, spread) for bound in bounds}
+    columns = [{bound.name: bound.evaluate(query, gap) for bound in bounds} for query in posterior]
+    return {bound.name: torch.cat([column[bound.name] for column in columns]) for bound in bounds}
 
 
-def _at_infinity(rung: Bound, posterior: Posterior, spread: Tensor) -> Tensor:
+def _at_infinity(bound: Bound, posterior: Posterior, spread: Tensor) -> Tensor:
     """0 for a single point; else TV's own bounds are 1, all others infinite."""
-    most = 1.0 if rung.name in ("tv_norm_bound", "tv_family_bound") else math.inf
+    most = 1.0 if bound.name in ("tv_norm_bound", "tv_family_bound") else math.inf
     return torch.where(spread, most, 0.0).to(torch.float64)

@@ -112,8 +112,8 @@ class Core:
 
     def kl_lower(self, core_bound: Tensor, gap: float) -> Tensor:
         """From a lower bound on `KL(P'‖Q')` one on `KL(P‖Q)`; of the split's entropy the core's part is at most the mass of the rest."""
-        found = core_bound + formula.kl_trace_bound(gap, self.shift2) / _UP
-        least = torch.where(found > 0, (1 - self.light).clamp(min=0) * found / _UP, found * _UP)
+        lower = core_bound + formula.kl_trace_bound(gap, self.shift2) / _UP
+        least = torch.where(lower > 0, (1 - self.light).clamp(min=0) * lower / _UP, lower * _UP)
         return least - (torch.special.entr(self.light) + self.light) * _UP
 
     def tv_upper(self, core_bound: Tensor) -> Tensor:
@@ -128,21 +128,21 @@ def length(x: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def core(query: AtomsPosterior) -> Core:
-    """The core of a posterior of one query; the last one is kept, for the rungs ask for the same in turn."""
+    """The core of a posterior of one query; the last one is kept, for the bounds ask for the same in turn."""
     return Core(query)
 
 
 @lru_cache(maxsize=1)
 def log1p_chi2(core: Core, gap: float) -> Tensor:
-    """At least `log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone; the last one is kept, for KL's rung and TV's."""
+    """At least `log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone; the last one is kept, for KL's bound and TV's."""
     return torch.tensor(chi_square(core.at(gap)).high, dtype=torch.float64, device=core.p.device)
 
 
 @lru_cache(maxsize=1)
 def log1p_chi2_of_all(core: Core, gap: float) -> Tensor:
     """At least `log(1 + χ²)` of all atoms, where the core is not all of them, else infinite; the last one is kept likewise."""
-    found = math.inf if core.is_all else log1p_chi2_by_moments(Components.of(core.query, gap))
-    return torch.tensor(found, dtype=torch.float64, device=core.p.device)
+    value = math.inf if core.is_all else log1p_chi2_by_moments(Components.of(core.query, gap))
+    return torch.tensor(value, dtype=torch.float64, device=core.p.device)
 
 
 def separation(core: Core, rate: float) -> Tensor:

@@ -1,6 +1,6 @@
 r"""The Gaussian reverse-process error along a sampler's grid: one row a step, averaged over `x_t ~ q_t`.
 
-The values of KL, TV and of every rung are means over the same `queries` draws of `x_t`, so that a row compares like with like: what is exact is
+The values of KL, TV and of every bound are means over the same `queries` draws of `x_t`, so that a row compares like with like: what is exact is
 exact, and what is drawn is moved between the bounds of its own `x_t` before the mean is taken. The intervals of KL and TV are for the mean over all `x_t`; they come from `DRAWS_PER_QUERY × queries` independent draws of variables with known
 bounds, so that they hold at every sample size:
 
@@ -93,17 +93,17 @@ def _row(
     gap = float(formula.gap(snr_t, snr_s))
     row = {"t": t, "s": s, "snr_t": snr_t, "snr_s": snr_s, "gap": gap}
     posterior = _draw_posterior(law, snr_t, queries, generator)
-    rungs = ladder.evaluate_ladder(posterior, gap)
+    bounds = ladder.evaluate_ladder(posterior, gap)
     if math.isinf(gap):
-        return row | _at_zero(posterior) | {name: float(values.mean()) for name, values in rungs.items()}
+        return row | _at_zero(posterior) | {name: float(values.mean()) for name, values in bounds.items()}
     draws = DRAWS_PER_QUERY * queries
-    kl = _within(_kl_values(posterior, gap, rungs, generator), rungs, "kl")
-    tv = _within(_tv_values(posterior, gap, generator), rungs, "tv")
+    kl = _within(_kl_values(posterior, gap, bounds, generator), bounds, "kl")
+    tv = _within(_tv_values(posterior, gap, generator), bounds, "tv")
     row |= _widened("kl", float(kl.mean()), _mean_kl_interval(law, snr_t, gap, draws, generator, confidence))
     row |= _widened("tv", float(tv.mean()), _mean_tv_interval(law, snr_t, gap, draws, generator, confidence))
-    row |= {"chi2": float(torch.expm1(rungs["kl_chi2_bound"]).mean())}
+    row |= {"chi2": float(torch.expm1(bounds["kl_chi2_bound"]).mean())}
     row |= {"kl_moment_matched": float(divergence.kl_moment_draws(posterior, gap, DRAWS_PER_QUERY, generator).mean())}
-    return row | {name: float(values.mean()) for name, values in rungs.items()}
+    return row | {name: float(values.mean()) for name, values in bounds.items()}
 
 
 def _at_zero(posterior: AtomsPosterior) -> Row:
@@ -113,7 +113,7 @@ def _at_zero(posterior: AtomsPosterior) -> Row:
     return row | {"tv": float(tv.value.mean()), "tv_low": float(tv.low.min()), "tv_high": float(tv.high.max())}
 
 
-def _kl_values(posterior: AtomsPosterior, gap: float, rungs: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+def _kl_values(posterior: AtomsPosterior, gap: float, bounds: dict[str, Tensor], generator: torch.Generator) -> Tensor:
     """`KL(P‖Q)` at each query: by quadrature where there is one; else without bias, by entropies where the atoms are separated, by ratios
     where they overlap.
 
@@ -121,7 +121,7 @@ def _kl_values(posterior: AtomsPosterior, gap: float, rungs: dict[str, Tensor], 
     """
     if posterior.points.shape[1] <= _PLANE:
         return divergence.kl_quadrature(posterior, gap).value
-    separated = rungs["kl_pair_lower"] > rungs["kl_gauss_lower"]
+    separated = bounds["kl_pair_lower"] > bounds["kl_gauss_lower"]
     u = divergence.draw_kernel(posterior, gap, _VALUE_DRAWS, generator)
     by_entropy = formula.kl_trace_bound(gap, posterior.trace_cov) - posterior.entropy
     by_entropy += posterior.conditional_entropy(u, gap).mean(dim=1)
@@ -136,10 +136,10 @@ def _tv_values(posterior: AtomsPosterior, gap: float, generator: torch.Generator
     return torch.stack(means)
 
 
-def _within(values: Tensor, rungs: dict[str, Tensor], quantity: str) -> Tensor:
+def _within(values: Tensor, bounds: dict[str, Tensor], quantity: str) -> Tensor:
     """Each query's value moved between what bounds it from below and from above at the same `x_t`."""
     sides = {
-        side: [rungs[of.name] for of in ladder.LADDER if (of.quantity, of.side) == (quantity, side)]
+        side: [bounds[of.name] for of in ladder.LADDER if (of.quantity, of.side) == (quantity, side)]
         for side in ("lower", "upper")
     }
     lowest = torch.stack([torch.zeros_like(values), *sides["lower"]]).amax(dim=0)

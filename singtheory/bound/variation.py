@@ -33,8 +33,8 @@ def upper(core: Core, gap: float) -> Tensor:
         + rounding
         + torch.minimum(formula.tv_pinsker(rest, torch), formula.tv_chi2_bound(moments_chi2(core, gap), torch))
     )
-    found = [formula.tv_pinsker(kl, torch), formula.tv_bretagnolle_huber(kl, torch), over_moments]
-    return torch.stack(found).amin() * _UP
+    bounds = [formula.tv_pinsker(kl, torch), formula.tv_bretagnolle_huber(kl, torch), over_moments]
+    return torch.stack(bounds).amin() * _UP
 
 
 def moments_tv(spread: Tensor) -> Tensor:
@@ -60,10 +60,10 @@ def moments_chi2(core: Core, gap: float) -> Tensor:
     if not lost < 0.1:
         return torch.full_like(core.mass, torch.inf)
     if highest < _SMALL:
-        found = (core.p @ exponents.expm1_() @ core.p).clamp(min=0)
+        chi2 = (core.p @ exponents.expm1_() @ core.p).clamp(min=0)
     else:
-        found = torch.expm1(highest + (core.p @ exponents.sub_(highest).exp_() @ core.p).log()).clamp(min=0)
-    return found + (1 + found) * math.expm1(lost)
+        chi2 = torch.expm1(highest + (core.p @ exponents.sub_(highest).exp_() @ core.p).log()).clamp(min=0)
+    return chi2 + (1 + chi2) * math.expm1(lost)
 
 
 def _lost(core: Core, shifts: Tensor) -> float:
@@ -83,8 +83,8 @@ def projected(posterior: AtomsPosterior, gap: float, direction: Tensor) -> float
     (xi,) = posterior.deviations()
     line = (xi @ (direction / direction.norm()))[:, None]
     along = AtomsPosterior.of(line, posterior.log_weights[0])
-    found = divergence.tv_exact(along, gap)
-    return float(found.low)
+    tv = divergence.tv_exact(along, gap)
+    return float(tv.low)
 
 
 def lower(posterior: AtomsPosterior, gap: float) -> float:

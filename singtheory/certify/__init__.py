@@ -1,6 +1,6 @@
 """Certificates in ball arithmetic: an inequality shown on whole boxes of laws and gaps."""
 
-from singtheory.certify.certified_bound import Rung, family, plain
+from singtheory.certify.certified_bound import CertifiedBound, family, plain
 from singtheory.certify.gap_range import GapRange
 from singtheory.certify.interval import NAMESPACE, Box, Certificate, ball, certify, describe, enclose, precision
 from singtheory.certify.two_point import QUICK, WHOLE, certify_two_points, mmse
@@ -11,8 +11,8 @@ __all__ = [
     "WHOLE",
     "Box",
     "Certificate",
+    "CertifiedBound",
     "GapRange",
-    "Rung",
     "ball",
     "certify",
     "certify_two_points",

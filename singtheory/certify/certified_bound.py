@@ -24,8 +24,8 @@ _MOST_BETAS = 3
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A bound on KL.
+class CertifiedBound:
+    """A bound on KL, in the form that ball arithmetic takes.
 
     Attributes:
         name: as in the ladder (`bound.LADDER`).
@@ -49,24 +49,24 @@ class Rung:
             box: where.
         """
         values = self.far(*law(*map(interval_ball, box)))
-        found = [interval.enclose(partial(self._room, value, law, information), box) for value in values]
+        margins = [interval.enclose(partial(self._excess, value, law, information), box) for value in values]
         unit = line.kl_chi2(*law(*map(ball, interval.middle(box))), NAMESPACE)
-        least = reduce(arb.min, found) if found else arb("nan")  # not a number if any is none
+        least = reduce(arb.min, margins) if margins else arb("nan")  # not a number if any is none
         return least / abs(unit).mid()
 
-    def _room(self, value: Value, law: Law, information: Callable[..., Number], *at: Number) -> Number:
+    def _excess(self, value: Value, law: Law, information: Callable[..., Number], *at: Number) -> Number:
         points, weights, gap = law(*at)
         kl = formula.kl_trace_bound(gap, line.variance(points, weights)) - information(*at)
-        room = value(points, weights, gap, NAMESPACE) - kl
-        return room if self.upper else -room
+        excess = value(points, weights, gap, NAMESPACE) - kl
+        return excess if self.upper else -excess
 
 
-def plain(name: str, upper: bool, value: Value) -> Rung:
-    """A rung given by one formula."""
-    return Rung(name, upper, value, lambda *_: (value,))
+def plain(name: str, upper: bool, value: Value) -> CertifiedBound:
+    """A bound given by one formula."""
+    return CertifiedBound(name, upper, value, lambda *_: (value,))
 
 
-def family(at_beta: Value) -> Rung:
+def family(at_beta: Value) -> CertifiedBound:
     """B10 with β by the rule `formula.family_beta`, rounded; `at_beta` takes β before the namespace."""
 
     def at(beta: Number) -> Value:
@@ -85,13 +85,13 @@ def family(at_beta: Value) -> Rung:
         steps = range(first, last + 1)
         return [at(arb(k) / BETA_STEPS) for k in steps] if len(steps) <= _MOST_BETAS else ()
 
-    return Rung("kl_family_bound", True, at(1), far)
+    return CertifiedBound("kl_family_bound", True, at(1), far)
 
 
-RUNGS = (
+CERTIFIED = (
     plain("kl_chi2_bound", True, line.kl_chi2),
     plain("kl_pair_bound", True, line.kl_pair_upper),
     plain("kl_pair_lower", False, line.kl_pair_lower),
     family(line.kl_family_at),
 )
-"""The rungs that are certified."""
+"""The bounds that are certified."""

@@ -1,4 +1,4 @@
-r"""Certificates of the rungs B2, B9 and B10 for given atoms on a line, over a whole range of gaps.
+r"""Certificates of the bounds B2, B9 and B10 for given atoms on a line, over a whole range of gaps.
 
 `KL(P‖Q) = ½ g C − I(g)` and I is concave, for its slope is half the mmse, which falls (I-MMSE). So on an interval of g it lies above its
 chord and below its tangent, and both are tight where the interval is short.
@@ -13,7 +13,7 @@ from flint import arb
 
 from singtheory import formula
 from singtheory.certify import interval
-from singtheory.certify.certified_bound import Rung
+from singtheory.certify.certified_bound import CertifiedBound
 from singtheory.certify.interval import NAMESPACE, Box, Certificate, ball
 from singtheory.formula import Number, line
 
@@ -66,10 +66,10 @@ class GapRange:
         """`log dP/dQ` at u, a convex function that is not positive at zero."""
         return line.ratio(shifts, self.weights, u, NAMESPACE).log()
 
-    def certify(self, rung: Rung, gaps: tuple[Fraction, Fraction]) -> Certificate:
-        """The rung for all gaps between two; margins are relative to the bound."""
+    def certify(self, bound: CertifiedBound, gaps: tuple[Fraction, Fraction]) -> Certificate:
+        """The certificate of a bound for all gaps between two; margins are relative to the bound."""
         with interval.precision():
-            return interval.certify(partial(self._margin, rung), (gaps,), partial(self._exact_margin, rung))
+            return interval.certify(partial(self._margin, bound), (gaps,), partial(self._exact_margin, bound))
 
     def _noisy(self, gap: Fraction) -> list[arb]:
         return [y * ball(gap).sqrt() for y in self.points]
@@ -77,13 +77,13 @@ class GapRange:
     def _law(self, gap: Number) -> tuple[list[arb], list[arb], Number]:
         return self.points, self.weights, gap
 
-    def _margin(self, rung: Rung, box: Box) -> arb:
-        return rung.margin(self._law, self._chord(box) if rung.upper else self._tangent(box), box)
+    def _margin(self, bound: CertifiedBound, box: Box) -> arb:
+        return bound.margin(self._law, self._chord(box) if bound.upper else self._tangent(box), box)
 
-    def _exact_margin(self, rung: Rung, at: Box) -> arb:
+    def _exact_margin(self, bound: CertifiedBound, at: Box) -> arb:
         """The margin at one gap."""
         ((gap, _),) = at
-        return rung.margin(self._law, lambda _: self.information(gap), at)
+        return bound.margin(self._law, lambda _: self.information(gap), at)
 
     def _chord(self, box: Box) -> Callable[[Number], Number]:
         ((low, high),) = box

@@ -1,19 +1,19 @@
-r"""Certificates of the rungs B2, B9 and B10 for every law on two points.
+r"""Certificates of the bounds B2, B9 and B10 for every law on two points.
 
 Two points with weights `p ≤ ½` and `1 − p`, at distance `e = √g Δ` in units of the step's noise; boxes are in `(e², p)`, and g below is
-`e²`, the gap for points at distance one. All rungs are `½ g p(1−p)` less something, and so is `KL(P‖Q) = ½ g p(1−p) − I(g, p)`, where I is the
+`e²`, the gap for points at distance one. All bounds are `½ g p(1−p)` less something, and so is `KL(P‖Q) = ½ g p(1−p) − I(g, p)`, where I is the
 information of the noisy observation on the point. Two enclosures of KL:
 
 *Far* (`g ≥ ¼`): I is concave in g (its derivative is half the mmse, which falls) and concave in p (any information is, in the input's
 law). So on a box it lies above the bilinear interpolation of its four corners, and below its tangents at the lower corner, whose
 slopes are half the mmse (itself concave and symmetric in p, so at most its value at the larger p) and a difference of component KLs.
 
-*Near* (`g ≤ ¼`): every rung and KL have the leading order `g²`, and B10 agrees with KL to higher orders yet, so they are compared
+*Near* (`g ≤ ¼`): every bound and KL have the leading order `g²`, and B10 agrees with KL to higher orders yet, so they are compared
 coefficient by coefficient. Along g the posterior weight π is a martingale with `dπ = π(1−π) dW`, so with `v = π(1−π)` and `L f = ½ v² f''`
 
     d²KL/dg² = ½ E v²,    d^{k+2} KL/dg^{k+2} = ½ E[(L^k v²)(π_g)],    L^k v² = v² R_k(π), R_k a polynomial,
 
-and `E v_g² ≤ v² e^g` (B11) bounds the remainder. The rungs' own coefficients are polynomials in p, found exactly by interpolation of
+and `E v_g² ≤ v² e^g` (B11) bounds the remainder. The bounds' own coefficients are polynomials in p, found exactly by interpolation of
 rational power series; their remainder is bounded by Cauchy's estimate on `|g| ≤ 1`.
 """
 
@@ -27,7 +27,7 @@ from typing import final
 from flint import acb, arb, fmpq, fmpq_mat, fmpq_poly, fmpq_series
 
 from singtheory.certify import interval
-from singtheory.certify.certified_bound import Rung
+from singtheory.certify.certified_bound import CertifiedBound
 from singtheory.certify.interval import NAMESPACE, Box, Certificate, Interval, ball, interval_ball
 from singtheory.formula import Number
 
@@ -53,11 +53,13 @@ def law(gap: Number, p: Number) -> tuple[list[Number], list[Number], Number]:
     return [p * 0, p * 0 + 1], [1 - p, p], gap
 
 
-def certify_two_points(rung: Rung, box: Box, progress: Callable[[float], None] = lambda _: None) -> Certificate:
-    """The rung on a box of (e², p); margins are relative to B2's bound where e² ≥ ¼, and to KL's leading order below.
+def certify_two_points(
+    bound: CertifiedBound, box: Box, progress: Callable[[float], None] = lambda _: None
+) -> Certificate:
+    """The certificate of a bound on a box of (e², p); margins are relative to B2's bound where e² ≥ ¼, and to KL's leading order below.
 
     Args:
-        rung: the bound.
+        bound: on KL, by name and formula.
         box: where, within `WHOLE`.
         progress: told the share of the box that is done.
     """
@@ -66,21 +68,21 @@ def certify_two_points(rung: Rung, box: Box, progress: Callable[[float], None] =
     with interval.precision(terms=TERMS):
         if low < NEAR:
             near = ((low, min(high, NEAR)), weights)
-            series = Near(rung)
+            series = Near(bound)
             parts = [interval.certify(series.margin, near, series.margin)]
             shares = [float(interval.volume(near))]
         cells: list[Box] = [((max(low, NEAR), high), weights)] if high > NEAR else []
         while cells:
             cell = cells.pop()
-            found = certify_cell(rung, cell)
-            if found is None:
+            certificate = certify_cell(bound, cell)
+            if certificate is None:
                 cells += interval.halves(cell)
                 continue
-            parts.append(found)
+            parts.append(certificate)
             shares.append(float(interval.volume(cell)))
             progress(sum(shares) / float(interval.volume(box)))
-            if found.verdict == "refuted":
-                return found
+            if certificate.verdict == "refuted":
+                return certificate
     return interval.merged(parts, shares)
 
 
@@ -113,19 +115,19 @@ def mmse(gap: Fraction, p: Fraction) -> arb:
     return interval.mmse(*_noisy(gap, p)) / ball(gap)
 
 
-def certify_cell(rung: Rung, cell: Box) -> Certificate | None:
+def certify_cell(bound: CertifiedBound, cell: Box) -> Certificate | None:
     """A far cell, on which one enclosure of I serves every smaller box; None if the cell is too large for that."""
     centre = interval.middle(cell)
     at_centre = interval.point(centre)
-    exact = rung.margin(law, lambda *_: information(*centre), at_centre)
+    exact = bound.margin(law, lambda *_: information(*centre), at_centre)
     if exact < 0:
         return Certificate("refuted", 1, 0, 0.0, float(exact.upper()), interval.describe(at_centre))
-    margin = partial(rung.margin, law, _interpolation(cell) if rung.upper else _tangent(cell))
+    margin = partial(bound.margin, law, _interpolation(cell) if bound.upper else _tangent(cell))
     enclosed, small = margin(at_centre), interval.volume(cell) < _SMALLEST
     if not small and not exact - enclosed < enclosed:
-        return None  # the enclosure of I takes more than half of the room
-    found = interval.certify(margin, cell, exact=None, max_boxes=_MOST)
-    return None if found.verdict == "undecided" and not small else found
+        return None  # the enclosure of I takes more than half of the margin
+    certificate = interval.certify(margin, cell, exact=None, max_boxes=_MOST)
+    return None if certificate.verdict == "undecided" and not small else certificate
 
 
 def _interpolation(cell: Box) -> Callable[[Number, Number], Number]:
@@ -181,44 +183,44 @@ def _over(polynomial: fmpq_poly, box: Interval) -> arb:
 
 @final
 class Near:
-    """One rung against KL at small gaps, as power series in g.
+    """One bound against KL at small gaps, as power series in g.
 
     Args:
-        rung: the bound.
+        bound: on KL, by name and formula.
     """
 
-    def __init__(self, rung: Rung) -> None:
-        self.rung = rung
+    def __init__(self, bound: CertifiedBound) -> None:
+        self.bound = bound
 
     @cached_property
     def differences(self) -> list[fmpq_poly]:
         """Coefficients of `g, g², …` in bound less KL, or KL less bound, over the unit."""
-        sign = 1 if self.rung.upper else -1
+        sign = 1 if self.bound.upper else -1
         kl = [fmpq_poly([0]), *(kl_coefficient(k) * _SQUARE for k in range(2, TERMS))]
         return [_quotient(sign * (own - of_kl), self.unit) for own, of_kl in zip(self._own, kl, strict=True)]
 
     @cached_property
     def _own(self) -> list[fmpq_poly]:
-        """The rung's coefficients of `g, …, g^{TERMS−1}`: polynomials in p of degree at most 3k + 1, from that many exact values."""
+        """The bound's coefficients of `g, …, g^{TERMS−1}`: polynomials in p of degree at most 3k + 1, from that many exact values."""
         count = 3 * TERMS + 2
         nodes = [fmpq(k + 1, count + 3) for k in range(count + 2)]
-        rows = [self.rung.near(*law(fmpq_series([0, 1]), p), NAMESPACE) for p in nodes]
+        rows = [self.bound.near(*law(fmpq_series([0, 1]), p), NAMESPACE) for p in nodes]
         powers = fmpq_mat(count, count, [p**k for p in nodes[:count] for k in range(count)])
-        found = []
+        polynomials = []
         for k in range(1, TERMS):
             values = [row[k] for row in rows]
             solution = powers.solve(fmpq_mat(count, 1, values[:count]))
             polynomial = fmpq_poly([solution[j, 0] for j in range(count)])
             if any(polynomial(p) != v for p, v in zip(nodes[count:], values[count:], strict=True)):
                 raise ArithmeticError(
-                    f"{self.rung.name}: the coefficient of g^{k} is no polynomial of degree {count - 1}"
+                    f"{self.bound.name}: the coefficient of g^{k} is no polynomial of degree {count - 1}"
                 )
-            found.append(polynomial)
-        return found
+            polynomials.append(polynomial)
+        return polynomials
 
     @cached_property
     def unit(self) -> fmpq_poly:
-        """`v²` if the rung has KL's order in the smaller weight, else v."""
+        """`v²` if the bound has KL's order in the smaller weight, else v."""
         return _SQUARE if all(divmod(c, _SQUARE)[1] == 0 for c in self._own) else _VARIANCE
 
     @cached_property
@@ -242,15 +244,15 @@ class Near:
         cuts = [interval.hull(arb(k) / pieces, arb(k + 1) / pieces) for k in range(-pieces, pieces)]
         low, high = WHOLE[1]
         weights = [ball(low + (high - low) * k / pieces) for k in range(pieces + 1)]
-        found = [
-            abs(self.rung.near(*law(acb(x, y), acb(interval.hull(p, q))), interval.COMPLEX)).upper()
+        values = [
+            abs(self.bound.near(*law(acb(x, y), acb(interval.hull(p, q))), interval.COMPLEX)).upper()
             for p, q in pairwise(weights)
             for x, y in product(cuts, cuts)
             if (x * x + y * y).lower() <= 1
         ]
-        if not all(value.is_finite() for value in found):
-            raise ArithmeticError(f"{self.rung.name}: not shown analytic for |g| ≤ 1")
-        return reduce(arb.max, found)
+        if not all(value.is_finite() for value in values):
+            raise ArithmeticError(f"{self.bound.name}: not shown analytic for |g| ≤ 1")
+        return reduce(arb.max, values)
 
 
 @cache

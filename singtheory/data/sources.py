@@ -318,12 +318,12 @@ def _image_paths(folder: Path) -> tuple[list[Path], list[str]]:
     """The files with the suffix of an image, sorted, and the names of everything else."""
     with naming(folder):
         with parsing("a folder of images", "check its permissions"):
-            found = sorted(folder.iterdir())
-            paths = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+            entries = sorted(folder.iterdir())
+            paths = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
         if not paths:
             raise InputError(f"holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     taken = set(paths)
-    return paths, [path.name for path in found if path not in taken]
+    return paths, [path.name for path in entries if path not in taken]
 
 
 def _read_image(path: Path, beside: tuple[str, Shape] | None = None) -> np.ndarray:

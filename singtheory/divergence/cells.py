@@ -87,7 +87,7 @@ def clusters(windows: Windows) -> Iterator[list[int]]:
     while open_groups:
         group = open_groups.pop()
         cuts = (_parted(group, axis, windows) for axis in range(windows.stds.shape[1]))
-        parts = next((found for found in cuts if len(found) > 1), None)
+        parts = next((cut for cut in cuts if len(cut) > 1), None)
         if parts is None:
             yield sorted(group)
         else:
@@ -194,29 +194,31 @@ class _Open:
 def refine(integrand: Integrand, queue: list[tuple[int, Tensor, Tensor]]) -> Value:
     """The sum over all cells: each is halved, along its axes in turn, until it agrees with its halves along all or is of no account."""
     dim = queue[0][1].shape[1]
-    found = Value(0.0, 0.0, 0.0, _ORDERS[dim] ** dim * sum(len(low) for _, low, _ in queue), [])
+    integral = Value(0.0, 0.0, 0.0, _ORDERS[dim] ** dim * sum(len(low) for _, low, _ in queue), [])
     waiting = []
     for reference, low, high in queue:
         whole = torch.full((len(low),), dim == 1)
         waiting.append(_Open(reference, low, high, *on_cells(integrand, reference, low, high), whole))
     for depth in range(_DEEPEST):
-        total = found.value + sum(float(cells.own.sum()) for cells in waiting)
+        total = integral.value + sum(float(cells.own.sum()) for cells in waiting)
         following = []
         for cells in waiting:
             tiny = cells.own + cells.rounding <= _NEGLIGIBLE * total
-            found = found.plus(cells.where(tiny), cells.own[tiny])
+            integral = integral.plus(cells.where(tiny), cells.own[tiny])
             cells = cells.where(~tiny)
             if len(cells.own):
-                found, rest = _halved(integrand, cells, depth % dim, total, found)
+                integral, rest = _halved(integrand, cells, depth % dim, total, integral)
                 following += rest
         waiting = following
         if not waiting or not math.isfinite(total):
             break
-    return found
+    return integral
 
 
-def _halved(integrand: Integrand, cells: _Open, axis: int, total: float, found: Value) -> tuple[Value, list[_Open]]:
-    """What is settled, added to `found`, and the halves of the other cells."""
+def _halved(
+    integrand: Integrand, cells: _Open, axis: int, total: float, accumulated: Value
+) -> tuple[Value, list[_Open]]:
+    """What is settled, added to `accumulated`, and the halves of the other cells."""
     axes = torch.full((len(cells.own),), axis)
     lower, upper = halves(cells.low, cells.high, axes)
     both = on_cells(integrand, cells.reference, *(torch.cat(corner) for corner in zip(lower, upper, strict=True)))
@@ -226,24 +228,26 @@ def _halved(integrand: Integrand, cells: _Open, axis: int, total: float, found: 
     difference = (finer - cells.own).abs()
     allowed = torch.maximum(_AGREES * finer, lost).clamp(min=_NEGLIGIBLE * total)
     agrees = difference <= allowed
-    found = found._replace(nodes=found.nodes + 2 * len(finer) * _ORDERS[cells.low.shape[1]] ** cells.low.shape[1])
+    accumulated = accumulated._replace(
+        nodes=accumulated.nodes + 2 * len(finer) * _ORDERS[cells.low.shape[1]] ** cells.low.shape[1]
+    )
     settled = agrees & cells.smooth
-    if found.nodes > _MOST_NODES:
+    if accumulated.nodes > _MOST_NODES:
         settled = torch.ones_like(agrees)
     # along the other axis the cell before was off by no more than what is allowed
     error = difference + (allowed if cells.low.shape[1] > 1 else 0.0)
     rest = []
     for low, high, own, rounding in parts:
         half = _Open(cells.reference, low, high, own, rounding, agrees if low.shape[1] > 1 else cells.smooth)
-        found = found.plus(half.where(settled), error[settled] / 2)
+        accumulated = accumulated.plus(half.where(settled), error[settled] / 2)
         if not bool(settled.all()):
             rest.append(half.where(~settled))
-    return found, rest
+    return accumulated, rest
 
 
-def nodes_of(found: Value) -> Iterator[tuple[Tensor, Tensor, int]]:
+def nodes_of(integral: Value) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Nodes (nodes, d), weights (nodes,) and reference of the rule on the cells of an integral, block by block."""
-    for reference, low, high in found.cells:
+    for reference, low, high in integral.cells:
         x, w = _rule(low.shape[1])
         for a, b in zip(low.split(1024), high.split(1024), strict=True):
             nodes = a[:, None] + (b - a)[:, None] * x

@@ -122,8 +122,8 @@ def _pairs(of: Components, block: Tensor) -> _Pairs:
     size = of.centres[block].abs() @ of.centres.abs().mT
     if of.spread is None or of.basis is None:
         return linear, torch.zeros_like(linear), size
-    found = torch.stack([torch.stack([_gauss_rest(of, int(j), k) for k in range(len(of.p))]) for j in block])
-    return linear + found[..., 0], found[..., 0], size + found[..., 1]
+    rests = torch.stack([torch.stack([_gauss_rest(of, int(j), k) for k in range(len(of.p))]) for j in block])
+    return linear + rests[..., 0], rests[..., 0], size + rests[..., 1]
 
 
 def _gauss_rest(of: Components, j: int, k: int) -> Tensor:

@@ -34,8 +34,8 @@ def kl_gauss_low(posterior: Posterior, gap: float) -> Tensor:
 
 def kl_gauss_exact(posterior: Posterior, gap: float) -> Estimate:
     """`KL(P‖Q)` of Gaussian posteriors in closed form; the interval is its rounding."""
-    found = [moments_kl(Components.of(query, gap)) for query in posterior]
-    return Estimate.stack([Estimate.single(of.value, of.low, of.high, "exact") for of in found])
+    brackets = [moments_kl(Components.of(query, gap)) for query in posterior]
+    return Estimate.stack([Estimate.single(of.value, of.low, of.high, "exact") for of in brackets])
 
 
 def moments_kl(of: Components) -> Enclosure:

@@ -38,9 +38,9 @@ def tv_to_point(posterior: Posterior) -> Estimate:
 
 def w2_to_point(posterior: Posterior) -> Estimate:
     """`√tr C`, in units of the data (D3)."""
-    found = [Components.of(query, 1.0) for query in posterior]
-    ends = [[math.sqrt(max(0.0, of.trace + k * of.trace_error)) for of in found] for k in (0, -1, 1)]
-    value, low, high = torch.tensor(ends, dtype=torch.float64, device=posterior.mean.device)
+    components = [Components.of(query, 1.0) for query in posterior]
+    bracket = [[math.sqrt(max(0.0, of.trace + k * of.trace_error)) for of in components] for k in (0, -1, 1)]
+    value, low, high = torch.tensor(bracket, dtype=torch.float64, device=posterior.mean.device)
     return Estimate(value, low, high, 1.0, 0, "exact")
 
 

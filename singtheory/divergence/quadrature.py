@@ -104,12 +104,12 @@ def plug_in(of: Components) -> Reference:
 
 def _enclosed(of: Components, reference: Reference, low: float, high: float) -> Estimate:
     """The cubature's value and interval, within bounds that are known already."""
-    found, error = _kl(of, reference, low)
+    integral, error = _kl(of, reference, low)
     if not math.isfinite(error):
         error = math.inf
-    value = min(max(found.value, low), high)
-    least, most = max(found.value - error, low), min(found.value + error, high)
-    return Estimate.single(value, min(least, value), max(most, value), "quadrature", found.nodes)
+    value = min(max(integral.value, low), high)
+    least, most = max(integral.value - error, low), min(integral.value + error, high)
+    return Estimate.single(value, min(least, value), max(most, value), "quadrature", integral.nodes)
 
 
 def _kl(of: Components, reference: Reference, low: float) -> tuple[Value, float]:
@@ -122,9 +122,9 @@ def _kl(of: Components, reference: Reference, low: float) -> tuple[Value, float]
     kept = of.p * (1 + sizes) > 10**-_DIGITS * goal / len(of.p)
     light = (of.p[~kept]).clamp(min=_LEAST_WEIGHT)
     left_out = float(light @ (1 + sizes[~kept])) + of.dim * math.exp(gauss.log_tail(reach)) * whole
-    found = integrate(lambda n, k: _integrand(of, reference, n, k), windows(of, reference, kept, reach))
-    moved = float(of.tilt @ _slopes(of, reference, found).abs())
-    return found, found.error + found.rounding + left_out + moved + 64 * UNIT * found.value + (
+    integral = integrate(lambda n, k: _integrand(of, reference, n, k), windows(of, reference, kept, reach))
+    moved = float(of.tilt @ _slopes(of, reference, integral).abs())
+    return integral, integral.error + integral.rounding + left_out + moved + 64 * UNIT * integral.value + (
         _LEAST_WEIGHT if of.trace > 0 or len(of.p) > 1 else 0.0
     )
 
@@ -163,10 +163,10 @@ def _integrand(of: Components, reference: Reference, n: Tensor, k: int) -> tuple
     return value, torch.where(y < 0, moved_below + of_m * value, moved_above + (at.error_p + 8 * UNIT) * value)
 
 
-def _slopes(of: Components, reference: Reference, found: Value) -> Tensor:
+def _slopes(of: Components, reference: Reference, integral: Value) -> Tensor:
     """`p_j E_j log r`, what a relative change of each weight moves KL by, shape (k,)."""
     total = torch.zeros_like(of.p)
-    for n, weights, k in nodes_of(found):
+    for n, weights, k in nodes_of(integral):
         over_q = reference.log_over_q(of, n, k)[0]
         for block, at, shares in of.weighed(n, k):
             total += (weights[block] * at.log_p.exp() * (at.log_r - over_q[block])) @ shares

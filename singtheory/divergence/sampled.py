@@ -70,14 +70,14 @@ def tv_monte_carlo(
 def kl_moment_draws(posterior: Posterior, gap: float, samples: int, generator: torch.Generator | None) -> Tensor:
     """Draws whose mean is `KL(P‖M)`: `f(dP/dM) ≥ 0` under P; shape (batch, samples)."""
     u = draw_kernel(posterior, gap, samples, generator)
-    found = []
+    excesses = []
     for query, nodes in zip(posterior, u, strict=True):
         of = Components.of(query, gap)
         values, basis = torch.linalg.eigh(of.cov)
         spread = values.clamp(min=0)
         log_m_over_q = (spread / (1 + spread) * (nodes @ basis).square() - torch.log1p(spread)).sum(dim=-1) / 2
-        found.append(excess(of.ratio(nodes).log_r - log_m_over_q))
-    return torch.stack(found)
+        excesses.append(excess(of.ratio(nodes).log_r - log_m_over_q))
+    return torch.stack(excesses)
 
 
 def excess(log_r: Tensor) -> Tensor:
@@ -215,8 +215,8 @@ def _cut(of: Components, cost: float) -> Cut | None:
     bounds = torch.log1p(1.001 * largest * radius.square() * expm1_rest(x, torch) / x.square())
     bounds = torch.minimum(bounds, x)
     if of.dim == 1:  # r is convex: the larger of its values at both ends
-        ends = of.ratio(torch.cat([-radius, radius])[:, None].to(of.points.device))
-        bounds = (ends.log_r + ends.error).unflatten(0, (2, -1)).amax(dim=0).clamp(min=0).cpu()
+        outermost = of.ratio(torch.cat([-radius, radius])[:, None].to(of.points.device))
+        bounds = (outermost.log_r + outermost.error).unflatten(0, (2, -1)).amax(dim=0).clamp(min=0).cpu()
     best = int((tails + cost * excess(bounds)).argmin())
     return Cut(float(bounds[best]), 0.0, float(tails[best]))
 

@@ -24,8 +24,8 @@ def w2_exact(posterior: Posterior, gap: float) -> Estimate:
 
 def w2_bracket(posterior: Posterior, gap: float) -> Estimate:
     """`W₂(P, Q)` in units of c between Gelbrich's bound from the first two moments and the coupling by one noise, `√(g tr C)`."""
-    ends = [_bracket(Components.of(query, gap)) for query in posterior]
-    low, high = torch.tensor(ends, dtype=torch.float64).unbind(dim=1)
+    brackets = [_bracket(Components.of(query, gap)) for query in posterior]
+    low, high = torch.tensor(brackets, dtype=torch.float64).unbind(dim=1)
     return Estimate((low + high) / 2, low, high, 1.0, 0, "exact")
 
 
@@ -39,17 +39,17 @@ def _bracket(of: Components) -> tuple[float, float]:
 def _w2(of: Components) -> Estimate:
     low, high = _bracket(of)
     whole = torch.ones_like(of.p, dtype=torch.bool)
-    found = integrate(lambda n, k: _moved(of, n, k), windows(of, plug_in(of), whole, _REACH))
-    root = math.sqrt(found.value)
+    integral = integrate(lambda n, k: _moved(of, n, k), windows(of, plug_in(of), whole, _REACH))
+    root = math.sqrt(integral.value)
     outside = 2 * math.exp(-(_REACH**2) / 4) * math.sqrt(1 + of.trace)  # Cauchy and Schwarz on the tails
     weights = math.sqrt(float((of.p * of.tilt) @ (of.norms2 + of.spread_trace + 1)))
-    error = found.error + found.rounding + 64 * UNIT * found.value
+    error = integral.error + integral.rounding + 64 * UNIT * integral.value
     # W₂ is a norm of the shift: its rounding adds to it
     width = min(error / max(root, 1e-300), math.sqrt(error)) + outside
     width += min(weights, float(of.tilt.max()) * 2 * (root + high))
     value = min(max(root, low), high)
     least, most = min(value, max(low, root - width)), max(value, min(high, root + width))
-    return Estimate.single(value, least, most, "quadrature", found.nodes)
+    return Estimate.single(value, least, most, "quadrature", integral.nodes)
 
 
 def _moved(of: Components, n: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -35,9 +35,15 @@ def _tv_exact(of: Components) -> Estimate:
     edges = torch.cat([low * (1 - shares / 2), low[None] / 2 * 0, high * (1 - shares / 2)])
     edges = torch.cat([low[None], edges, high[None], torch.linspace(float(low), float(high), 9, dtype=torch.float64)])
     edges = edges.unique()
-    found = refine(lambda n, _: _shortfall(of, n), [(-1, edges[:-1, None], edges[1:, None])])
-    error = found.error + found.rounding + float(of.tilt @ _slopes(of, found)) + 64 * UNIT * found.value + 1e-300
-    value = min(found.value, 1.0)
+    integral = refine(lambda n, _: _shortfall(of, n), [(-1, edges[:-1, None], edges[1:, None])])
+    error = (
+        integral.error
+        + integral.rounding
+        + float(of.tilt @ _slopes(of, integral))
+        + 64 * UNIT * integral.value
+        + 1e-300
+    )
+    value = min(integral.value, 1.0)
     return Estimate.single(value, max(0.0, value - error), min(1.0, value + error), "exact")
 
 
@@ -64,13 +70,13 @@ def _shortfall(of: Components, n: Tensor) -> tuple[Tensor, Tensor]:
     return value, (1 + at.excess.clamp(max=0)) * at.error * density + _SPENT * UNIT * (1 + at.log_q.abs()) * value
 
 
-def _slopes(of: Components, found: Value) -> Tensor:
+def _slopes(of: Components, integral: Value) -> Tensor:
     """At least what a relative change of each weight moves TV by, shape (k,); Q moves with the mean.
 
     With `r_j = e^{l_j}` it is `p_j ∫ |r_j − 1 − m_j w| dQ`, `w = u r − r'`, which differs from u by terms of the order of r − 1.
     """
     total = torch.zeros_like(of.p)
-    for n, weights, _ in nodes_of(found):
+    for n, weights, _ in nodes_of(integral):
         at, density = of.exponents(n, of.centres), (-n.square().sum(dim=1) / 2).exp() / (2 * torch.pi) ** 0.5
         ratio = torch.exp(at.value.clamp(max=700.0))
         linear = n @ of.centres.mT

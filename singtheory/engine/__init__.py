@@ -6,7 +6,7 @@ The way of a query, from `law.posterior(z, snr, tol=...)` and back:
     └ engine_of(points)            (gpu) `Engine` on a CPU; `FusedEngine` on a CUDA device with Triton
       └ Engine.start / find        (host) splits queries into groups of 1,024, halves a group that does not fit into memory
         ├ Series                   (series) near γ = 0: moments of the data alone, with the remainder of the series
-        ├ Screen → Candidates      (screen) log weights in float32, certified: which atoms can matter
+        ├ Screen → Candidates      (screen) log weights in float32 with a bound on their error: which atoms can matter
         │ └ rescore                (rescore) few atoms: weighed in float64 from differences to the best one
         └ scan                     (scan) many atoms: products over all of them, block by block
     PosteriorMoments               (results) mean, trace of the covariance, log evidence, error_bound: back to the posterior
@@ -23,7 +23,8 @@ On a GPU, `gpu` takes the same decisions; the work itself is asked of one of two
     └ levels                       data on at most 256 levels, as rows of 8-bit digits for exact integer products
 
 `rounding` holds every bound on what a GPU leaves out or rounds, as formulas of named constants (`Sizes`, `Asking`, `Nearness`,
-`Weighing`), read by `gpu`, `launch`, `reference` and `kernels`. The bounds of the CPU's ways stand in `singtheory.formula.rounding`. To change a constant, see docs/guides/change-the-engine.md.
+`Weighing`), read by `gpu`, `launch`, `reference` and `kernels`. `rows` names the numbers that go back to the host; `places` says where
+a kernel finds each of both. The bounds of the CPU's ways stand in `singtheory.formula.rounding`. To change a constant, see docs/guides/change-the-engine.md.
 """
 
 from singtheory.engine.gpu import engine_of

@@ -23,6 +23,7 @@ from singtheory.engine.levels import levels_of
 from singtheory.engine.points import Points
 from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, SAFE, Asking, Nearness, Sizes, Weighing
+from singtheory.engine.rows import Look, MomentRows, Plan
 from singtheory.engine.screen import left_out_below
 
 TILE = 8
@@ -40,7 +41,7 @@ _LEAST = -1e30
 
 
 Looked = tuple[Tensor, Tensor, Tensor]
-"""Means (batch, d), then as `reference.Certified`."""
+"""Means (batch, d), then as `reference.Bounded`."""
 
 
 def engine_of(points: Points) -> Engine:
@@ -148,44 +149,48 @@ class FusedEngine(Engine):
     def _done(
         self, z: Tensor, snr: Tensor, goal: float, mean: Tensor, numbers: Tensor, plan: Sequence[int]
     ) -> PosteriorMoments:
-        series, rest, digits, weight_digits = plan
+        series, rest, digits, weight_digits = Plan(*plan)
         if series == len(z):
             return _own(*self._near_zero(z, snr))
-        top, tol = numbers[3], goal / self.points.scale
+        look, tol = Look(*numbers), goal / self.points.scale
 
         def by_digits(rows: Tensor | slice) -> PosteriorMoments:
-            return _own(*self._all(z[rows], snr[rows], top[rows], digits=digits, weight_digits=weight_digits))
+            return _own(*self._all(z[rows], snr[rows], look.top[rows], digits=digits, weight_digits=weight_digits))
 
         def by_all_digits(rows: Tensor) -> PosteriorMoments:
-            return _own(*self._weigh(z[rows], snr[rows], top[rows], MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS))
+            return _own(*self._weigh(z[rows], snr[rows], look.top[rows], MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS))
 
         dense = rest > 0 and self.levels is not None
         # where all bounds are too large, none of these answers is kept
-        found = by_digits(slice(None)) if dense and rest == len(z) else PosteriorMoments(mean, *numbers[:3])
+        moments = (
+            by_digits(slice(None))
+            if dense and rest == len(z)
+            else PosteriorMoments(mean, look.trace, look.evidence, look.bound)
+        )
         if series:
-            _answer(found, numbers[4] > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
+            _answer(moments, look.series > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
         if dense and 2 * rest < len(z):
-            _answer(found, numbers[5] > 0, by_digits)
+            _answer(moments, look.rest > 0, by_digits)
         elif dense and rest < len(z):
             # most of a batch is answered sooner as a whole, for that is recorded
-            found = _better(found, by_digits(slice(None)))
+            moments = _better(moments, by_digits(slice(None)))
         if not rest:
-            return found
+            return moments
         # the few that fall short get all digits that there are
         in_float64 = [lambda rows: self._weighed(z[rows], snr[rows], tol)]
-        return self._mended(found, goal, [by_all_digits, *in_float64] if dense else in_float64)
+        return self._mended(moments, goal, [by_all_digits, *in_float64] if dense else in_float64)
 
     @staticmethod
     def _mended(
-        found: PosteriorMoments, goal: float, ways: Sequence[Callable[[Tensor], PosteriorMoments]]
+        moments: PosteriorMoments, goal: float, ways: Sequence[Callable[[Tensor], PosteriorMoments]]
     ) -> PosteriorMoments:
         """With each way in turn for the queries whose bounds are above the goal, as long as there are any."""
         for way in ways:
-            poor = ~(found.error_bound <= goal)
+            poor = ~(moments.error_bound <= goal)
             if not bool(poor.any()):
                 break
-            _answer(found, poor, way)
-        return found
+            _answer(moments, poor, way)
+        return moments
 
     def _moments(self, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
         """By the series."""
@@ -200,8 +205,8 @@ class FusedEngine(Engine):
         tiles = kernels.tiles(largest, queries.error, below, MOST_TILES)
         near = kernels.near(z, points.whole, points.log_weights, tiles, snr, TILE, FEW_TILES)
         known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
-        found = kernels.certified(near, tiles, queries, snr, known)
-        return near.mean, found.numbers, found.plan
+        bounded = kernels.bounded(near, tiles, queries, snr, known)
+        return near.mean, bounded.numbers, bounded.plan
 
     def _weigh(self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int) -> tuple[Tensor, Tensor]:
         """From all atoms."""
@@ -218,28 +223,30 @@ class FusedEngine(Engine):
         return kernels.weighted(products, sums, queries, snr, top, mean, known)
 
 
-def _packed(found: PosteriorMoments) -> tuple[Tensor, Tensor]:
-    """Means (batch, d); trace, log evidence and error bound (3, batch)."""
-    return found.mean, torch.stack([found.trace_cov, found.log_evidence, found.error_bound])
+def _packed(moments: PosteriorMoments) -> tuple[Tensor, Tensor]:
+    """Means (batch, d), and the rows of `MomentRows` (3, batch)."""
+    rows = MomentRows(trace=moments.trace_cov, evidence=moments.log_evidence, bound=moments.error_bound)
+    return moments.mean, torch.stack(rows)
 
 
 def _own(mean: Tensor, numbers: Tensor) -> PosteriorMoments:
     """From what may be overwritten, in the order of `_packed`."""
-    return PosteriorMoments(mean.clone(), *numbers[:3].clone())
+    rows = MomentRows(*numbers.clone())
+    return PosteriorMoments(mean.clone(), rows.trace, rows.evidence, rows.bound)
 
 
-def _answer(found: PosteriorMoments, chosen: Tensor, way: Callable[[Tensor], PosteriorMoments]) -> None:
+def _answer(moments: PosteriorMoments, chosen: Tensor, way: Callable[[Tensor], PosteriorMoments]) -> None:
     """Put the answers of another way in place of the chosen queries' where its bounds are smaller."""
     rows = chosen.nonzero()[:, 0]
-    better = _better(found.of(rows), way(rows))
+    better = _better(moments.of(rows), way(rows))
     for field in fields(PosteriorMoments):
-        getattr(found, field.name)[rows] = getattr(better, field.name)
+        getattr(moments, field.name)[rows] = getattr(better, field.name)
 
 
-def _better(found: PosteriorMoments, other: PosteriorMoments) -> PosteriorMoments:
-    """Each query's answer with the smaller bound; where nothing is certified the other's, which comes later and is the better estimate."""
-    chosen = (other.error_bound < found.error_bound) | ~found.error_bound.isfinite()
-    pairs = ((getattr(other, field.name), getattr(found, field.name)) for field in fields(PosteriorMoments))
+def _better(moments: PosteriorMoments, other: PosteriorMoments) -> PosteriorMoments:
+    """Each query's answer with the smaller bound; where neither is bounded the other's, which comes later and is the better estimate."""
+    chosen = (other.error_bound < moments.error_bound) | ~moments.error_bound.isfinite()
+    pairs = ((getattr(other, field.name), getattr(moments, field.name)) for field in fields(PosteriorMoments))
     return PosteriorMoments(*(more.where(chosen.view(-1, *[1] * (more.ndim - 1)), values) for more, values in pairs))
 
 

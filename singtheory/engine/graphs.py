@@ -31,9 +31,9 @@ class Replayed:
             return self.function(*tensors, **numbers)
         key = (*(tensor.shape for tensor in tensors), *numbers.values())
         if key not in self._seen:
-            found = self.function(*tensors, **numbers)
+            result = self.function(*tensors, **numbers)
             self._seen.add(key)  # what failed has not prepared all that a record needs
-            return found
+            return result
         if key not in self._records:
             if len(self._records) >= _MOST:
                 del self._records[next(iter(self._records))]

@@ -132,34 +132,34 @@ class Engine:
         return atoms * _PAIR_COST < self.points.count
 
     def _dense(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
-        """By products; where these certify too few digits, from differences if few atoms matter, else in more parts, else from many differences."""
+        """By products; where their bound is too large, from differences if few atoms matter, else in more parts, else from many differences."""
         parts, most = parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol), most_parts(self.points)
-        found = scan(self.points, z, snr, parts)
-        poor = self._short(found, tol) | (found.trace_cov < _SMALL_TRACE * self.points.variance)
-        found = self._near(poor, found, z, snr, tol, 1)
-        short = self._short(found, tol)
+        moments = scan(self.points, z, snr, parts)
+        poor = self._short(moments, tol) | (moments.trace_cov < _SMALL_TRACE * self.points.variance)
+        moments = self._near(poor, moments, z, snr, tol, 1)
+        short = self._short(moments, tol)
         if not bool(short.any()):
-            return found
+            return moments
         if parts < most:
-            found = _merged(short, scan(self.points, z[short], snr[short], most), found.of(~short))
-        return self._near(self._short(found, tol), found, z, snr, tol, _MANY)
+            moments = _merged(short, scan(self.points, z[short], snr[short], most), moments.of(~short))
+        return self._near(self._short(moments, tol), moments, z, snr, tol, _MANY)
 
-    def _short(self, found: PosteriorMoments, tol: float) -> Tensor:
+    def _short(self, moments: PosteriorMoments, tol: float) -> Tensor:
         """Which queries do not reach the tolerance."""
-        return found.error_bound > tol * self.points.scale
+        return moments.error_bound > tol * self.points.scale
 
     def _near(
-        self, chosen: Tensor, found: PosteriorMoments, z: Tensor, snr: Tensor, tol: float, times: int
+        self, chosen: Tensor, moments: PosteriorMoments, z: Tensor, snr: Tensor, tol: float, times: int
     ) -> PosteriorMoments:
         """From differences for those of the chosen queries in which few atoms matter, or so many times as many."""
         if not bool(chosen.any()):
-            return found
+            return moments
         candidates = self._candidates(z[chosen], snr[chosen], tol)
         few = chosen.clone()
         few[chosen] = kept = self._few(candidates.counts / times)
         if not bool(few.any()):
-            return found
-        return _merged(few, self._rescored(z[few], snr[few], candidates.of(kept), tol), found.of(~few))
+            return moments
+        return _merged(few, self._rescored(z[few], snr[few], candidates.of(kept), tol), moments.of(~few))
 
     def _candidates(self, z: Tensor, snr: Tensor, tol: float) -> Candidates:
         if self.small:
@@ -207,7 +207,7 @@ def joined(parts: Sequence[PosteriorMoments]) -> PosteriorMoments:
 
 
 def check_reached(error_bound: Tensor, points: Points, tol: float) -> None:
-    """Raise `InputError` where an error cannot be certified to be below `tol` times the data's scale."""
+    """Raise `InputError` where an error cannot be bounded below `tol` times the data's scale."""
     least = float(error_bound.max()) / points.scale
     if not least <= tol:
         raise InputError(f"tol {tol:g}: for these queries the arithmetic certifies {least:.2g}; take at least that")

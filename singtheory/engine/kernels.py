@@ -11,6 +11,7 @@ from types import FunctionType
 import triton
 import triton.language as tl
 
+from singtheory.engine import places as at
 from singtheory.engine import rounding
 from singtheory.formula import logit_error, series_error, tilt_error
 
@@ -20,12 +21,12 @@ _GROUP = tl.constexpr(8)
 
 def _in_triton(function, **known):
     """A formula that kernels call: the same lines, where `xp` is Triton's language."""
-    given = {
+    names = {
         name: tl.constexpr(value) if isinstance(value, (int, float)) else value
         for name, value in function.__globals__.items()
     }
-    given |= {"xp": tl, "Number": tl.tensor, **known}
-    return triton.jit(FunctionType(function.__code__, given, function.__name__))
+    names |= {"xp": tl, "Number": tl.tensor, **known}
+    return triton.jit(FunctionType(function.__code__, names, function.__name__))
 
 
 _series_error, _logit_error, _tilt_error = map(_in_triton, (series_error, logit_error, tilt_error))
@@ -61,17 +62,29 @@ def asked_kernel(
     scaled, norm2 = shifted * root, tl.sum(shifted * shifted)
     size = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64))
     tl.store(halves + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
-    tl.store(unit + query, (size * tl.load(known + 7)).to(tl.float32))
+    tl.store(unit + query, (size * tl.load(known + at.ASKING_HALF_UNIT)).to(tl.float32))
     norm = tl.sqrt(norm2)
-    error = _screen_error(norm, root, gamma, tl.load(known), tl.load(known + 1), tl.load(known + 2))
-    remainder = _series_remainder(
-        norm2, gamma, tl.load(known + 3), tl.load(known + 4), tl.load(known + 5), tl.load(known + 6)
+    error = _screen_error(
+        norm,
+        root,
+        gamma,
+        tl.load(known + at.ASKING_PER_NORM),
+        tl.load(known + at.ASKING_PER_SNR),
+        tl.load(known + at.ASKING_WEIGHTS),
     )
-    series = remainder <= tl.load(known + 8)
-    tl.store(numbers + query, size)
-    tl.store(numbers + batch + query, norm)
-    tl.store(numbers + 2 * batch + query, error)
-    tl.store(numbers + 3 * batch + query, series.to(tl.float64))
+    remainder = _series_remainder(
+        norm2,
+        gamma,
+        tl.load(known + at.ASKING_RADIUS),
+        tl.load(known + at.ASKING_VARIANCE),
+        tl.load(known + at.ASKING_ROUNDING),
+        tl.load(known + at.ASKING_CONSTANT),
+    )
+    series = remainder <= tl.load(known + at.ASKING_GOAL)
+    tl.store(numbers + at.ASKED_SIZE * batch + query, size)
+    tl.store(numbers + at.ASKED_NORM * batch + query, norm)
+    tl.store(numbers + at.ASKED_ERROR * batch + query, error)
+    tl.store(numbers + at.ASKED_SERIES * batch + query, series.to(tl.float64))
     if series == 0:
         tl.atomic_add(others, 1)
 
@@ -125,9 +138,13 @@ def weigh_kernel(
     exact = tl.exp(logits) * full
     whole = tl.minimum(tl.floor(exact + 0.5), full)
     place, step = row * blocks + across, batch * blocks
-    tl.store(sums + place, tl.sum(whole, axis=1), mask=inside)
-    tl.store(sums + step + place, tl.sum(whole * (2.0 * tl.load(half + column))[None, :], axis=1), mask=inside)
-    tl.store(sums + 2 * step + place, tl.sum(tl.abs(exact - whole), axis=1), mask=inside)
+    tl.store(sums + at.SUMS_TOTAL * step + place, tl.sum(whole, axis=1), mask=inside)
+    tl.store(
+        sums + at.SUMS_SQUARE * step + place,
+        tl.sum(whole * (2.0 * tl.load(half + column))[None, :], axis=1),
+        mask=inside,
+    )
+    tl.store(sums + at.SUMS_LOST * step + place, tl.sum(tl.abs(exact - whole), axis=1), mask=inside)
     # the low byte of a whole number, read with its sign, is its last balanced digit
     where = (
         out
@@ -151,7 +168,7 @@ def weigh_kernel(
 
 
 @triton.jit
-def certified_kernel(
+def bounded_kernel(
     snr, size, norm, error, series, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
     known, numbers, plan, batch, padded: tl.constexpr,
 ):  # fmt: skip
@@ -163,31 +180,37 @@ def certified_kernel(
         tl.load(norm + query, mask=real, other=0.0), tl.sqrt(gamma), gamma,
         tl.load(distance + query, mask=real, other=0.0), tl.load(apart + query, mask=real, other=0.0),
         tl.load(shift + query, mask=real, other=0.0), tl.load(log_weight + query, mask=real, other=0.0),
-        tl.load(known), tl.load(known + 1), tl.load(known + 2), tl.load(known + 3), tl.load(known + 4),
-        tl.load(known + 5),
+        tl.load(known + at.NEARNESS_ROUNDINGS), tl.load(known + at.NEARNESS_PER_SNR), tl.load(known + at.NEARNESS_OTHERS),
+        tl.load(known + at.NEARNESS_SUMS), tl.load(known + at.NEARNESS_FAR), tl.load(known + at.NEARNESS_CONSTANT),
     )  # fmt: skip
     moments = real & (tl.load(series + query, mask=real, other=0.0) > 0)
-    rest = real & ((bound <= tl.load(known + 10)) == 0) & (moments == 0)
+    rest = real & ((bound <= tl.load(known + at.NEARNESS_GOAL)) == 0) & (moments == 0)
     digits = _query_digits(
-        tl.load(size + query, mask=real, other=1.0), gamma, tl.load(known + 6), tl.load(known + 7), tl.load(known + 8)
+        tl.load(size + query, mask=real, other=1.0),
+        gamma,
+        tl.load(known + at.NEARNESS_DIM),
+        tl.load(known + at.NEARNESS_VARIANCE),
+        tl.load(known + at.NEARNESS_PER_STEP),
     )
     weight_digits = _weight_digits(
-        tl.load(tiles + query, mask=real, other=1.0), tl.load(mass + query, mask=real, other=1.0), tl.load(known + 9)
+        tl.load(tiles + query, mask=real, other=1.0),
+        tl.load(mass + query, mask=real, other=1.0),
+        tl.load(known + at.NEARNESS_PER_TILE),
     )
-    tl.store(plan, tl.sum(moments.to(tl.int64)))
-    tl.store(plan + 1, tl.sum(rest.to(tl.int64)))
-    tl.store(plan + 2, tl.max(tl.where(rest, digits, 0.0)).to(tl.int64))
-    tl.store(plan + 3, tl.max(tl.where(rest, weight_digits, 0.0)).to(tl.int64))
-    evidence = tl.load(log_sum + query, mask=real) - tl.load(known + 6) / 2 * tl.log(
+    tl.store(plan + at.PLAN_SERIES, tl.sum(moments.to(tl.int64)))
+    tl.store(plan + at.PLAN_REST, tl.sum(rest.to(tl.int64)))
+    tl.store(plan + at.PLAN_DIGITS, tl.max(tl.where(rest, digits, 0.0)).to(tl.int64))
+    tl.store(plan + at.PLAN_WEIGHT_DIGITS, tl.max(tl.where(rest, weight_digits, 0.0)).to(tl.int64))
+    evidence = tl.load(log_sum + query, mask=real) - tl.load(known + at.NEARNESS_DIM) / 2 * tl.log(
         tl.full((), 6.283185307179586, tl.float64)
     )
-    tl.store(numbers + query, tl.load(variance + query, mask=real), mask=real)
-    tl.store(numbers + batch + query, evidence, mask=real)
-    tl.store(numbers + 2 * batch + query, bound, mask=real)
+    tl.store(numbers + at.LOOK_TRACE * batch + query, tl.load(variance + query, mask=real), mask=real)
+    tl.store(numbers + at.LOOK_EVIDENCE * batch + query, evidence, mask=real)
+    tl.store(numbers + at.LOOK_BOUND * batch + query, bound, mask=real)
     top = tl.load(best + query, mask=real) + tl.load(error + query, mask=real) / 8
-    tl.store(numbers + 3 * batch + query, top, mask=real)
-    tl.store(numbers + 4 * batch + query, moments.to(tl.float64), mask=real)
-    tl.store(numbers + 5 * batch + query, rest.to(tl.float64), mask=real)
+    tl.store(numbers + at.LOOK_TOP * batch + query, top, mask=real)
+    tl.store(numbers + at.LOOK_SERIES * batch + query, moments.to(tl.float64), mask=real)
+    tl.store(numbers + at.LOOK_REST * batch + query, rest.to(tl.float64), mask=real)
 
 
 @triton.jit
@@ -209,12 +232,12 @@ def digits_kernel(
     whole = tl.where(exact < 0, -tl.floor(0.5 - exact), tl.floor(exact + 0.5))
     missing = scaled - whole * scale
     size = tl.sqrt(tl.sum(scaled * scaled))
-    off_centre = tl.sum(tl.where(inside, scaled * (tl.load(known + 7) - centre), 0.0))
-    tl.store(numbers + query, scale * tl.load(known + 6))
-    tl.store(numbers + batch + query, tl.sqrt(tl.sum(missing * missing)) * 1.01)
-    tl.store(numbers + 2 * batch + query, size)
-    tl.store(numbers + 3 * batch + query, off_centre)
-    tl.store(numbers + 4 * batch + query, tl.sum(shifted * shifted))
+    off_centre = tl.sum(tl.where(inside, scaled * (tl.load(known + at.WEIGHING_BASE) - centre), 0.0))
+    tl.store(numbers + at.DIGITS_UNIT * batch + query, scale * tl.load(known + at.WEIGHING_STEP))
+    tl.store(numbers + at.DIGITS_REST * batch + query, tl.sqrt(tl.sum(missing * missing)) * 1.01)
+    tl.store(numbers + at.DIGITS_SIZE * batch + query, size)
+    tl.store(numbers + at.DIGITS_OFF_CENTRE * batch + query, off_centre)
+    tl.store(numbers + at.DIGITS_NORM2 * batch + query, tl.sum(shifted * shifted))
     rest, step = whole.to(tl.int64), tl.cast(batch, tl.int64) * width
     where = out + (places - 1) * step + query * width + place
     for _ in tl.static_range(places):
@@ -242,39 +265,48 @@ def product_kernel(
 
 
 @triton.jit
-def together_kernel(sums, found, batch, width, places: tl.constexpr, padded: tl.constexpr):
+def together_kernel(sums, totals, batch, width, places: tl.constexpr, padded: tl.constexpr):
     """One query: its sums of all places as one number."""
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
     where, total = sums + query * width + place, tl.zeros((padded,), dtype=tl.float64)
     for _ in tl.static_range(places):
         total = total * 256.0 + tl.load(where, mask=place < width, other=0).to(tl.float64)
         where += tl.cast(batch, tl.int64) * width
-    tl.store(found + query * width + place, total, mask=place < width)
+    tl.store(totals + query * width + place, total, mask=place < width)
 
 
 @triton.jit
 def weighted_kernel(
-    products, sums, rest, size, off_centre, norm2, snr, top, mean, known, found, numbers, batch, dim, width,
+    products, sums, rest, size, off_centre, norm2, snr, top, mean, known, means, numbers, batch, dim, width,
     padded: tl.constexpr,
 ):  # fmt: skip
     """One query: its mean from the products, and what its bound needs."""
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
     inside = place < dim
-    total, square = tl.load(sums + query), tl.load(sums + batch + query)
-    value = tl.load(products + query * width + place, mask=inside, other=0.0) * (tl.load(known + 6) / total)
-    value += tl.load(known + 7)
+    total, square = tl.load(sums + at.SUMS_TOTAL * batch + query), tl.load(sums + at.SUMS_SQUARE * batch + query)
+    value = tl.load(products + query * width + place, mask=inside, other=0.0) * (
+        tl.load(known + at.WEIGHING_STEP) / total
+    )
+    value += tl.load(known + at.WEIGHING_BASE)
     away = tl.where(inside, value - tl.load(mean + place, mask=inside, other=0.0), 0.0)
     shift2 = tl.sum(away * away)
     bound = _digits_bound(
-        total, square, tl.load(sums + 2 * batch + query), shift2, tl.load(size + query), tl.load(rest + query),
-        tl.load(snr + query), tl.load(known), tl.load(known + 1), tl.load(known + 2), tl.load(known + 3),
-        tl.load(known + 4), tl.load(known + 5),
+        total, square, tl.load(sums + at.SUMS_LOST * batch + query), shift2, tl.load(size + query), tl.load(rest + query),
+        tl.load(snr + query), tl.load(known + at.WEIGHING_RADIUS), tl.load(known + at.WEIGHING_MEAN_NORM),
+        tl.load(known + at.WEIGHING_HALF_REACH), tl.load(known + at.WEIGHING_OTHERS), tl.load(known + at.WEIGHING_LEVELS_REST),
+        tl.load(known + at.WEIGHING_ROUNDING),
     )  # fmt: skip
-    log_total = tl.load(top + query) + tl.log(total / tl.load(known + 8)) + tl.load(off_centre + query)
-    tl.store(found + query * dim + place, value, mask=inside)
-    tl.store(numbers + query, tl.maximum(square / total - shift2, 0.0, propagate_nan=tl.PropagateNan.ALL))
-    tl.store(numbers + batch + query, log_total - tl.load(norm2 + query) / 2 - tl.load(known + 9))
-    tl.store(numbers + 2 * batch + query, bound)
+    log_total = tl.load(top + query) + tl.log(total / tl.load(known + at.WEIGHING_FULL)) + tl.load(off_centre + query)
+    tl.store(means + query * dim + place, value, mask=inside)
+    tl.store(
+        numbers + at.MOMENTS_TRACE * batch + query,
+        tl.maximum(square / total - shift2, 0.0, propagate_nan=tl.PropagateNan.ALL),
+    )
+    tl.store(
+        numbers + at.MOMENTS_EVIDENCE * batch + query,
+        log_total - tl.load(norm2 + query) / 2 - tl.load(known + at.WEIGHING_LOG_NORM),
+    )
+    tl.store(numbers + at.MOMENTS_BOUND * batch + query, bound)
 
 
 @triton.jit
@@ -300,9 +332,9 @@ def tiles_kernel(
         tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
         counted += tl.sum(hit.to(tl.int32))
         mass += tl.sum(tl.exp(values - best))
-    tl.store(numbers + query, best.to(tl.float64))
-    tl.store(numbers + batch + query, mass.to(tl.float64))
-    tl.store(numbers + 2 * batch + query, counted.to(tl.float64))
+    tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64))
+    tl.store(numbers + at.TILES_MASS * batch + query, mass.to(tl.float64))
+    tl.store(numbers + at.TILES_COUNT * batch + query, counted.to(tl.float64))
     if counted > most:
         tl.atomic_add(crowded, 1)
 
@@ -314,7 +346,7 @@ def near_kernel(
 ):  # fmt: skip
     """One query: moments of the atoms in its tiles, from differences."""
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
-    for unknown in tl.static_range(6):
+    for unknown in tl.static_range(at.NEAR_ROWS):
         tl.store(numbers + unknown * batch + query, tl.cast(float("inf"), tl.float64))
     hits = tl.load(counted + query).to(tl.int32)
     if hits <= tl.where(2 * tl.load(crowded) < batch, most, few):
@@ -351,12 +383,12 @@ def near_kernel(
         sums = sums / total
         tl.store(mean + query * width + place, base + sums, mask=place < width)
         shift2, second = tl.sum(sums * sums), second / total
-        tl.store(numbers + query, tl.sqrt(tl.maximum(2 * (base_weight - score), 0.0)))
-        tl.store(numbers + batch + query, score + top + tl.log(total))
-        tl.store(numbers + 2 * batch + query, tl.sqrt(second))
-        tl.store(numbers + 3 * batch + query, tl.maximum(second - shift2, 0.0))
-        tl.store(numbers + 4 * batch + query, tl.sqrt(shift2))
-        tl.store(numbers + 5 * batch + query, tl.sqrt(square / total))
+        tl.store(numbers + at.NEAR_DISTANCE * batch + query, tl.sqrt(tl.maximum(2 * (base_weight - score), 0.0)))
+        tl.store(numbers + at.NEAR_LOG_SUM * batch + query, score + top + tl.log(total))
+        tl.store(numbers + at.NEAR_APART * batch + query, tl.sqrt(second))
+        tl.store(numbers + at.NEAR_VARIANCE * batch + query, tl.maximum(second - shift2, 0.0))
+        tl.store(numbers + at.NEAR_SHIFT * batch + query, tl.sqrt(shift2))
+        tl.store(numbers + at.NEAR_LOG_WEIGHT * batch + query, tl.sqrt(square / total))
 
 
 @triton.jit

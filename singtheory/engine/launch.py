@@ -6,6 +6,7 @@ The same as `reference`, whose docstrings say what each computes.
 # pyright: reportMissingImports=false, reportIndexIssue=false, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
 
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import triton
@@ -13,13 +14,14 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from singtheory.engine import kernels
-from singtheory.engine.reference import Asked, Certified, Digits, Near, Tiles, Weighed
+from singtheory.engine.reference import Asked, Bounded, Digits, Near, Tiles, Weighed
 from singtheory.engine.rounding import Asking, Nearness, Weighing
+from singtheory.engine.rows import AskedRows, DigitRows, Look, MomentRows, NearRows, Plan, SumRows, TileRows
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
 PRODUCT = {"rows": 256, "columns": 128, "depth": 128, "num_warps": 8, "num_stages": 4}
-_ENDS, _MOST_PARTS = 25, 16
+_OVERHEAD, _MOST_PARTS = 25, 16
 """Steps of a product that the start and the end of a program last, as measured on an H100; parts that a product has at most."""
 _RESERVED = 1024
 """Bytes beside a processor that stages leave to the rest of a kernel."""
@@ -36,17 +38,13 @@ def _held(known: Asking | Nearness | Weighing, device: torch.device) -> Tensor:
 def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
     """As `reference.asked`."""
     halves = torch.empty(len(z), width, dtype=torch.float16, device=z.device)
-    unit, numbers = (
-        torch.empty_like(snr, dtype=torch.float32),
-        torch.empty(4, len(z), dtype=torch.float64, device=z.device),
-    )
+    unit, numbers = torch.empty_like(snr, dtype=torch.float32), _table(AskedRows, snr)
     others = torch.zeros(1, dtype=torch.int32, device=z.device)
     kernels.asked_kernel[(len(z),)](
         z, snr, mean, _held(known, z.device), halves, unit, numbers, others, len(z), z.shape[1], width,
         padded=triton.next_power_of_2(width),
     )  # fmt: skip
-    size, norm, error, series = numbers
-    return Asked(halves, unit, size, norm, error, series, others)
+    return Asked(halves, unit, **AskedRows(*numbers)._asdict(), others=others)
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
@@ -61,27 +59,27 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
     return out
 
 
-def certified(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Certified:
-    """As `reference.certified`; a few thousand queries at most."""
-    numbers = torch.empty(6, len(snr), dtype=torch.float64, device=snr.device)
-    plan = torch.empty(4, dtype=torch.int64, device=snr.device)
-    kernels.certified_kernel[(1,)](
+def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:
+    """As `reference.bounded`; a few thousand queries at most."""
+    numbers = _table(Look, snr)
+    plan = torch.empty(len(Plan._fields), dtype=torch.int64, device=snr.device)
+    kernels.bounded_kernel[(1,)](
         snr, queries.size, queries.norm, queries.error, queries.series, tiles.best, tiles.mass, tiles.count, near.distance,
         near.log_sum, near.apart, near.variance, near.shift, near.log_weight, _held(known, snr.device), numbers, plan,
         len(snr), padded=triton.next_power_of_2(len(snr)), num_warps=8,
     )  # fmt: skip
-    return Certified(numbers, plan)
+    return Bounded(numbers, plan)
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
     """As `reference.digits`."""
     held = torch.empty(places, len(z), width, dtype=torch.int8, device=z.device)
-    numbers = torch.empty(5, len(z), dtype=torch.float64, device=z.device)
+    numbers = _table(DigitRows, snr)
     kernels.digits_kernel[(len(z),)](
         z, snr, mean, _held(known, z.device), held, numbers, len(z), z.shape[1], width,
         places=places, padded=triton.next_power_of_2(width),
     )  # fmt: skip
-    return Digits(held, *numbers)
+    return Digits(held, **DigitRows(*numbers)._asdict())
 
 
 def weigh(
@@ -92,7 +90,7 @@ def weigh(
     across = triton.cdiv(count, WEIGH["columns"])
     left, right = _blocks(queries.digits.flatten(0, 1), "rows", WEIGH), _blocks(atoms, "columns", WEIGH)
     out = torch.empty(places, batch, count, dtype=torch.int8, device=snr.device)
-    sums = torch.empty(3, batch, across, dtype=torch.float64, device=snr.device)
+    sums = torch.empty(len(SumRows._fields), batch, across, dtype=torch.float64, device=snr.device)
     kernels.weigh_kernel[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
         left, right, half, log_weights, queries.unit, snr, top, out, sums, batch, count, across, width, query_places,
         weight_digits=places, **_staged(WEIGH, torch.int8, snr.device),
@@ -111,9 +109,9 @@ def product(digits: Tensor, columns: Tensor) -> Tensor:
         _blocks(rows, "rows", PRODUCT), _blocks(columns, "columns", PRODUCT), sums, len(rows), width, count,
         triton.cdiv(steps, parts), **_staged(PRODUCT, torch.int8, digits.device),
     )  # fmt: skip
-    found = torch.empty(batch, width, dtype=torch.float64, device=digits.device)
-    kernels.together_kernel[(batch,)](sums, found, batch, width, places=places, padded=triton.next_power_of_2(width))
-    return found
+    totals = torch.empty(batch, width, dtype=torch.float64, device=digits.device)
+    kernels.together_kernel[(batch,)](sums, totals, batch, width, places=places, padded=triton.next_power_of_2(width))
+    return totals
 
 
 def weighted(
@@ -121,39 +119,43 @@ def weighted(
 ) -> tuple[Tensor, Tensor]:
     """As `reference.weighted`."""
     batch, dim = len(snr), len(mean)
-    found = torch.empty(batch, dim, dtype=torch.float64, device=snr.device)
-    numbers = torch.empty(3, batch, dtype=torch.float64, device=snr.device)
+    means = torch.empty(batch, dim, dtype=torch.float64, device=snr.device)
+    numbers = _table(MomentRows, snr)
     kernels.weighted_kernel[(batch,)](
         products, sums, queries.rest, queries.size, queries.off_centre, queries.norm2, snr, top, mean,
-        _held(known, snr.device), found, numbers, batch, dim, products.shape[1], padded=triton.next_power_of_2(dim),
+        _held(known, snr.device), means, numbers, batch, dim, products.shape[1], padded=triton.next_power_of_2(dim),
     )  # fmt: skip
-    return found, numbers
+    return means, numbers
 
 
 def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
     """As `reference.tiles`."""
     batch, count = largest.shape
-    numbers = torch.empty(3, batch, dtype=torch.float64, device=error.device)
+    numbers = _table(TileRows, error)
     index = torch.empty(batch, most, dtype=torch.int32, device=error.device)
     crowded = torch.zeros(1, dtype=torch.int32, device=error.device)
     kernels.tiles_kernel[(batch,)](
         largest, error, below, numbers, index, crowded, batch, count, most,
         chunk=min(TILES["chunk"], triton.next_power_of_2(count)), num_warps=TILES["num_warps"],
     )  # fmt: skip
-    best, mass, counted = numbers
-    return Tiles(best, mass, counted, index, crowded)
+    return Tiles(**TileRows(*numbers)._asdict(), index=index, crowded=crowded)
 
 
 def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
     """As `reference.near`."""
     (batch, dim), most = z.shape, tiles.index.shape[1]
     mean = torch.empty_like(z)
-    numbers = torch.empty(6, batch, dtype=torch.float64, device=z.device)
+    numbers = _table(NearRows, snr)
     kernels.near_kernel[(batch,)](
         z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, mean, numbers, batch, len(points), most, few,
         width=dim, padded=triton.next_power_of_2(dim), tile=tile, **NEAR,
     )  # fmt: skip
-    return Near(mean, *numbers)
+    return Near(mean, **NearRows(*numbers)._asdict())
+
+
+def _table(rows: type[NamedTuple], queries: Tensor) -> Tensor:
+    """For the kernels to fill: a row for each field and a column for each query, float64."""
+    return torch.empty(len(rows._fields), len(queries), dtype=torch.float64, device=queries.device)
 
 
 def _blocks(rows: Tensor, side: str, sizes: dict[str, int]) -> TensorDescriptor:
@@ -165,13 +167,13 @@ def _parts(blocks: int, steps: int, device: torch.device) -> int:
     """Into how many parts the steps of every block are cut, so that no processor is idle for long."""
     at_once = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
     most = min(steps, _MOST_PARTS)
-    return min(range(1, most + 1), key=lambda parts: -(-blocks * parts // at_once) * (-(-steps // parts) + _ENDS))
+    return min(range(1, most + 1), key=lambda parts: -(-blocks * parts // at_once) * (-(-steps // parts) + _OVERHEAD))
 
 
 def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:
-    """With as many stages as the memory beside a processor has room for."""
+    """With as many stages as fit into the shared memory of a processor."""
     if device.type != "cuda":
         return sizes
     stage = (sizes["rows"] + sizes["columns"]) * sizes["depth"] * kind.itemsize
-    room = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-    return sizes | {"num_stages": max(1, min(sizes["num_stages"], (room - _RESERVED) // stage))}
+    shared_memory = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    return sizes | {"num_stages": max(1, min(sizes["num_stages"], (shared_memory - _RESERVED) // stage))}

@@ -45,9 +45,9 @@ def levels_of(points: Tensor) -> Levels | None:
     zero = (count + 1) // 2
     base, unit = low + zero * step, formula.DOUBLE * max(abs(low), abs(high))
     numbers, largest = torch.empty(points.shape, dtype=torch.int8, device=points.device), 0.0
-    for found, block in zip(numbers.split(BLOCK), points.split(BLOCK), strict=True):
-        found.copy_(((block - low) / step).round() - zero)
-        largest = max(largest, float((block - (base + step * found.double())).abs().max()))
+    for part, block in zip(numbers.split(BLOCK), points.split(BLOCK), strict=True):
+        part.copy_(((block - low) / step).round() - zero)
+        largest = max(largest, float((block - (base + step * part.double())).abs().max()))
     if largest > 32 * unit:
         return None
     # three roundings in what was just compared
@@ -60,9 +60,9 @@ def digits_of(whole: Tensor, digits: int) -> Tensor:
     With 128 added to every digit but the first they are the bytes of a whole number.
     """
     biased = whole + sum(128 * 256**place for place in range(digits - 1))
-    found = biased.view(torch.int8).unflatten(-1, (-1, 8))[..., :digits].movedim(-1, 0).flip(0).contiguous()
-    found[1:] ^= -128
-    return found
+    planes = biased.view(torch.int8).unflatten(-1, (-1, 8))[..., :digits].movedim(-1, 0).flip(0).contiguous()
+    planes[1:] ^= -128
+    return planes
 
 
 @dataclass(frozen=True)

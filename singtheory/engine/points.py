@@ -1,4 +1,4 @@
-"""Atoms as they lie, on a device, in RAM or in a file that is mapped, and what certificates need to know of them."""
+"""Atoms as they lie, on a device, in RAM or in a file that is mapped, and what bounds on errors need to know of them."""
 
 import math
 from collections.abc import Iterator
@@ -127,10 +127,10 @@ class Points:
     @cached_property
     def norms2(self) -> Tensor:
         """`‖y′_i‖²`, shape (n,)."""
-        found = torch.empty(self.count, dtype=torch.float64, device=self.device)
+        norms2 = torch.empty(self.count, dtype=torch.float64, device=self.device)
         for first, block in self.blocks():
-            found[first : first + len(block)] = pairwise_sum(block.square())
-        return found
+            norms2[first : first + len(block)] = pairwise_sum(block.square())
+        return norms2
 
     @cached_property
     def radius(self) -> float:

@@ -12,11 +12,12 @@ from torch import Tensor
 from singtheory.engine import rounding
 from singtheory.engine.levels import digits_of, rounded
 from singtheory.engine.rounding import Asking, Nearness, Weighing
+from singtheory.engine.rows import Look, MomentRows, NearRows, Plan, SumRows
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Queries as the screen takes them, and what certificates need to know of them; shape (batch,) but for the first and the last.
+    """Queries as the screen takes them, and what bounds on errors need to know of them; shape (batch,) but for the first and the last.
 
     Attributes:
         halves: `√γ z′/size`, float16, shape (batch, width).
@@ -45,8 +46,8 @@ class Tiles:
         best: the largest log weight by the screen.
         mass: `Σ exp(largest log weight − best)` over all tiles.
         count: how many reach the threshold.
-        index: these tiles, the best one first, as many as there is room for, int32, shape (batch, most).
-        crowded: for how many queries there is no room, shape (1,).
+        index: these tiles, the best one first, as many as fit, int32, shape (batch, most).
+        crowded: for how many queries they do not fit, shape (1,).
     """
 
     best: Tensor
@@ -82,14 +83,12 @@ class Near:
 
 
 @dataclass(frozen=True)
-class Certified:
+class Bounded:
     """What is known after few atoms were weighed, and what is left to do.
 
     Attributes:
-        numbers: trace, log evidence, error bound, about the largest log weight, whether the moments suffice and whether more must be
-            done, shape (6, batch).
-        plan: how many queries there are of the one and of the other, and how many digits of queries and of weights the latter want,
-            shape (4,).
+        numbers: the rows of `Look`, shape (6, batch).
+        plan: the numbers of `Plan`, shape (4,).
     """
 
     numbers: Tensor
@@ -123,7 +122,7 @@ class Weighed:
 
     Attributes:
         digits: of base 256, most significant first, int8, shape (digits, batch, n).
-        sums: of the weights, of them with `‖y′‖²`, and of what rounding took, shape (3, batch).
+        sums: the rows of `SumRows`, shape (3, batch).
     """
 
     digits: Tensor
@@ -170,7 +169,7 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
     return logits.unflatten(1, (-1, tile)).amax(dim=2)
 
 
-def certified(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Certified:
+def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:
     """What few atoms tell, with a bound, and what must be done where it is too large.
 
     Args:
@@ -188,11 +187,12 @@ def certified(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Near
     rest = ~(bound <= known.goal) & ~series
     digits = rounding.query_digits(queries.size, snr, known.dim, known.variance, known.per_step)
     weight_digits = rounding.weight_digits(tiles.count, tiles.mass, known.per_tile)
-    counts = torch.stack([series, rest]).sum(dim=1)
-    plan = torch.cat([counts, torch.stack([digits, weight_digits]).where(rest, 0.0).amax(dim=1).long()])
+    most, most_of_weights = (wanted.where(rest, 0.0).amax().long() for wanted in (digits, weight_digits))
+    plan = Plan(series=series.sum(), rest=rest.sum(), digits=most, weight_digits=most_of_weights)
     evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
     top = tiles.best + queries.error / 8
-    return Certified(torch.stack([near.variance, evidence, bound, top, queries.series, rest.double()]), plan)
+    look = Look(trace=near.variance, evidence=evidence, bound=bound, top=top, series=queries.series, rest=rest.double())
+    return Bounded(torch.stack(look), torch.stack(plan))
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
@@ -236,8 +236,8 @@ def weigh(
     full = 127 * 256.0 ** (places - 1)
     exact = logits.exp() * full
     whole = (exact + 0.5).floor().clamp(max=full)
-    sums = torch.stack([whole.sum(dim=1), whole @ (2 * half), (exact - whole).abs().sum(dim=1)])
-    return Weighed(digits_of(whole.long(), places), sums)
+    sums = SumRows(total=whole.sum(dim=1), square=whole @ (2 * half), lost=(exact - whole).abs().sum(dim=1))
+    return Weighed(digits_of(whole.long(), places), torch.stack(sums))
 
 
 def product(digits: Tensor, columns: Tensor) -> Tensor:
@@ -247,16 +247,16 @@ def product(digits: Tensor, columns: Tensor) -> Tensor:
         digits: of the weights W, int8, shape (places, batch, n), n at most 65,536.
         columns: the atoms' numbers K, each coordinate's together, int8, shape (width, n).
     """
-    found = torch.zeros(digits.shape[1], len(columns), dtype=torch.float64, device=digits.device)
+    totals = torch.zeros(digits.shape[1], len(columns), dtype=torch.float64, device=digits.device)
     for digit in digits:
-        found.mul_(256).add_(digit.double() @ columns.double().mT)
-    return found
+        totals.mul_(256).add_(digit.double() @ columns.double().mT)
+    return totals
 
 
 def weighted(
     products: Tensor, sums: Tensor, queries: Digits, snr: Tensor, top: Tensor, mean: Tensor, known: Weighing
 ) -> tuple[Tensor, Tensor]:
-    """Means (batch, d); trace, log evidence and error bound (3, batch).
+    """Means (batch, d), and the rows of `MomentRows` (3, batch).
 
     Args:
         products: of `product`, shape (batch, at least d).
@@ -267,16 +267,17 @@ def weighted(
         mean: μ, shape (d,).
         known: constants.
     """
-    total, square, lost = sums
-    found = products[:, : len(mean)] * (known.step / total)[:, None] + known.base
-    shift2 = (found - mean).square().sum(dim=1)
+    total, square, lost = SumRows(*sums)
+    means = products[:, : len(mean)] * (known.step / total)[:, None] + known.base
+    shift2 = (means - mean).square().sum(dim=1)
     bound = rounding.digits_bound(
         total, square, lost, shift2, queries.size, queries.rest, snr,
         known.radius, known.mean_norm, known.half_reach, known.others, known.levels_rest, known.rounding,
     )  # fmt: skip
     log_total = top + (total / known.full).log() + queries.off_centre
     evidence = log_total - queries.norm2 / 2 - known.log_norm
-    return found, torch.stack([(square / total - shift2).clamp(min=0), evidence, bound])
+    moments = MomentRows(trace=(square / total - shift2).clamp(min=0), evidence=evidence, bound=bound)
+    return means, torch.stack(moments)
 
 
 def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
@@ -313,15 +314,17 @@ def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tens
     most = tiles.index.shape[1] if 2 * int(tiles.crowded) < len(z) else few
     queries = zip(z, tiles.index, tiles.count, snr.sqrt(), strict=True)
     means, numbers = zip(*(_near(*query, points, log_weights, tile, most) for query in queries), strict=True)
-    return Near(torch.stack(means), *torch.stack(numbers, dim=1))
+    return Near(torch.stack(means), **NearRows(*torch.stack(numbers, dim=1))._asdict())
 
 
 def _near(
     z: Tensor, index: Tensor, count: Tensor, root: Tensor, points: Tensor, log_weights: Tensor, tile: int, most: int
 ) -> tuple[Tensor, Tensor]:
-    """One query's mean and numbers, in the order of `Near`."""
+    """One query's mean and the numbers of `NearRows`."""
     if int(count) > most:
-        return torch.zeros_like(z), torch.full((6,), torch.inf, dtype=torch.float64, device=z.device)
+        return torch.zeros_like(z), torch.full(
+            (len(NearRows._fields),), torch.inf, dtype=torch.float64, device=z.device
+        )
     atoms = (index[: int(count), None] * tile + torch.arange(tile, device=z.device)).flatten()
     # the screen may take padding for the best where all log weights are off its scale
     best, atoms = atoms[:tile].clamp(max=len(points) - 1), atoms[atoms < len(points)]
@@ -335,4 +338,12 @@ def _near(
     offset, second = weights @ apart, weights @ apart.square().sum(dim=1)
     shift2, distance = offset.square().sum(), (2 * (log_weights[reference] - score)).clamp(min=0).sqrt()
     variance, log_weight = (second - shift2).clamp(min=0), (weights @ logits.square()).sqrt()
-    return base + offset, torch.stack([distance, score + log_total, second.sqrt(), variance, shift2.sqrt(), log_weight])
+    numbers = NearRows(
+        distance=distance,
+        log_sum=score + log_total,
+        apart=second.sqrt(),
+        variance=variance,
+        shift=shift2.sqrt(),
+        log_weight=log_weight,
+    )
+    return base + offset, torch.stack(numbers)

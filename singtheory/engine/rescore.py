@@ -1,4 +1,4 @@
-"""Posterior means from differences to a query's best atom, for the atoms that can matter, with a certificate of the rounding.
+"""Posterior means from differences to a query's best atom, for the atoms that can matter, with a bound on the rounding.
 
 `log p_i − log p_b = √γ⟨z − √γ(y_i + y_b)/2, y_i − y_b⟩ + log w_i/w_b`: at low noise no digits cancel, and a tiny trace keeps its own.
 """
@@ -95,9 +95,9 @@ def rescore(
     order, parts, seen = [], [], []
     for queries, atoms, real in candidates.groups(_NUMBERS[z.device.type] // points.dim):
         near = _near(points, z[queries], snr[queries], atoms, real, below)
-        found, logits = _weighed(points, z[queries], snr[queries], near, below)
+        moments, logits = _weighed(points, z[queries], snr[queries], near, below)
         order.append(queries)
-        parts.append(found)
+        parts.append(moments)
         seen.append((near.atoms, logits))
     back = torch.cat(order).argsort()
     if statistics:

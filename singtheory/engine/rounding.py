@@ -26,7 +26,7 @@ MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS = 7, 8
 
 
 class Sizes(NamedTuple):
-    """What certificates need to know of the atoms, and of what is held of them in low precision.
+    """What bounds on errors need to know of the atoms, and of what is held of them in low precision.
 
     Attributes:
         atoms: how many.
@@ -197,7 +197,7 @@ def near_bound(
 
 
 def query_digits(size: Number, snr: Number, dim: Number, variance: Number, per_step: Number) -> Number:
-    """How many a query wants, so that rounding to them should stay below the goal: a certificate decides afterwards.
+    """How many a query wants, so that rounding to them should stay below the goal: the bound decides afterwards.
 
     Args:
         size: the largest number of `√γ z′`.

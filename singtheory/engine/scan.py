@@ -1,4 +1,4 @@
-"""Posterior means by products in float64 over all atoms, one pass, block by block, with a certificate of the rounding.
+"""Posterior means by products in float64 over all atoms, one pass, block by block, with a bound on the rounding.
 
 A log weight is `√γ⟨z′, y′_i⟩ − ½γ‖y′_i‖² + log w_i`, up to a constant, with `y′ = y − μ` and `z′ = z − √γ μ`. Products are summed over
 parts of the width, so that few roundings meet on a path.
@@ -93,17 +93,17 @@ def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequenc
             first_moment.addmm_(part, atoms)
         total.mul_(decay).add_(weights.sum(dim=1))
         square.mul_(decay).add_(weights @ points.norms2[rows])
-    return _certified(points, z, snr, parts, points.gathered(Sums(top, total, square, first_moment)))
+    return _bounded(points, z, snr, parts, points.gathered(Sums(top, total, square, first_moment)))
 
 
 def _products(z: Tensor, block: Tensor, parts: int) -> Tensor:
     """`⟨z, y_i⟩`, summed part by part, and these in groups, shape (batch, atoms)."""
     width, group = -(-z.shape[1] // parts), _group(parts)
     pairs = list(zip(z.split(width, dim=1), block.split(width, dim=1), strict=True))
-    found = _sum_of_products(pairs[:group])
+    total = _sum_of_products(pairs[:group])
     for first in range(group, len(pairs), group):
-        found.add_(_sum_of_products(pairs[first : first + group]))
-    return found
+        total.add_(_sum_of_products(pairs[first : first + group]))
+    return total
 
 
 def _group(parts: int) -> int:
@@ -112,13 +112,13 @@ def _group(parts: int) -> int:
 
 
 def _sum_of_products(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    found = pairs[0][0] @ pairs[0][1].mT
+    total = pairs[0][0] @ pairs[0][1].mT
     for left, right in pairs[1:]:
-        found.addmm_(left, right.mT)
-    return found
+        total.addmm_(left, right.mT)
+    return total
 
 
-def _certified(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sums) -> PosteriorMoments:
+def _bounded(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sums) -> PosteriorMoments:
     """With bounds on mean and trace from the moments of `y′` themselves."""
     mean, second = sums.first_moment / sums.total[:, None], sums.square / sums.total
     log_norm = shifted.square().sum(dim=1) / 2 + points.dim / 2 * math.log(2 * math.pi)

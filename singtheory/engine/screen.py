@@ -1,4 +1,4 @@
-"""Which atoms can matter to a query: log weights (`scan`) in float32, certified, and only their largest in every few atoms are kept."""
+"""Which atoms can matter to a query: log weights (`scan`) in float32 with a bound on their error; only their largest in every few atoms are kept."""
 
 import math
 from collections.abc import Iterator

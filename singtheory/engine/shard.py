@@ -40,7 +40,7 @@ def agree(count: int, dim: int, device: torch.device | str, group: dist.ProcessG
 
 
 class Shard(Points):
-    """This process's part, which knows of the whole what centring and certificates need.
+    """This process's part, which knows of the whole what centring and bounds on errors need.
 
     Args:
         stored: as `Points`, on all of which `agree` was asked.

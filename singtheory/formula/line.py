@@ -1,4 +1,4 @@
-r"""The rungs B2, B9 and B10 for atoms on a line, in any arithmetic: floats, balls, power series, symbols.
+r"""The bounds B2, B9 and B10 for atoms on a line, in any arithmetic: floats, balls, power series, symbols.
 
 `pairwise` has the same sums as matrix products, for many atoms in any dimension; here they are loops over a few atoms with plain
 operators, so that `interval` can certify them and expand them. Points are `y_i`, weights `p_i` of the posterior (sum one), `gap` is g,

@@ -23,11 +23,11 @@ Rule = Callable[[Expr, Expr], Expr]
 
 def coefficients(expression: Expr, variable: Symbol, order: int) -> list[Expr]:
     """The Taylor coefficients at zero up to `order`, by differentiation."""
-    found = []
+    terms = []
     for k in range(order + 1):
-        found.append(sympy.simplify(expression.subs(variable, 0) / sympy.factorial(k)))
+        terms.append(sympy.simplify(expression.subs(variable, 0) / sympy.factorial(k)))
         expression = sympy.diff(expression, variable)
-    return found
+    return terms
 
 
 def moment(*powers: int) -> Expr:
@@ -76,11 +76,11 @@ def coordinates(combination: Expr, vectors: Sequence[Symbol]) -> Sequence[Expr]:
     Raises:
         ValueError: if the expression is not linear in them, or something is left.
     """
-    found = [sympy.diff(combination, vector) for vector in vectors]
+    slopes = [sympy.diff(combination, vector) for vector in vectors]
     rest = combination.subs(dict.fromkeys(vectors, 0))
-    if any(coefficient.has(*vectors) for coefficient in found) or sympy.simplify(rest) != 0:
+    if any(coefficient.has(*vectors) for coefficient in slopes) or sympy.simplify(rest) != 0:
         raise ValueError(f"{combination}: no linear combination of {', '.join(map(str, vectors))}")
-    return found
+    return slopes
 
 
 def inner(left: Expr, right: Expr, vectors: Sequence[Symbol], gram: sympy.Matrix) -> Expr:
@@ -164,8 +164,8 @@ def root_step(epsilon: Symbol, height: Symbol, tilt: Symbol) -> tuple[Expr, Expr
     root = sympy.Add(*(c * h**k for k, c in enumerate(coefficients(sympy.sqrt(height + tilt * h), h, 1))))
     reached = sympy.integrate(root, (h, 0, gap))
     guess = epsilon / sympy.sqrt(height) + second * epsilon**2
-    found = sympy.solve(coefficients(sympy.expand(reached.subs(gap, guess)), epsilon, 2)[2], second)[0]
+    solution = sympy.solve(coefficients(sympy.expand(reached.subs(gap, guess)), epsilon, 2)[2], second)[0]
     fall = sympy.integrate(height + tilt * h, (h, 0, gap))  # mmse(γ_k) − mmse(γ_k + g)
     cost = sympy.integrate(fall, gap) / 2
-    taken = guess.subs(second, found)
+    taken = guess.subs(second, solution)
     return taken, sympy.Add(*(c * epsilon**k for k, c in enumerate(coefficients(cost.subs(gap, taken), epsilon, 3))))

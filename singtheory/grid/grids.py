@@ -175,21 +175,21 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
     check_steps(steps)
     if not 0 <= snr_start < snr_end < math.inf:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
-    ends = torch.tensor([snr_start, snr_end], dtype=torch.float64)
-    levels, slopes = mmse(ends)
+    snr_range = torch.tensor([snr_start, snr_end], dtype=torch.float64)
+    levels, slopes = mmse(snr_range)
     level = bool(levels[0] - levels[1] <= _LEVEL * levels[0])
     if not (bool((slopes < 0).all()) and (level or bool(levels[0] > levels[1]))):
         raise InputError(
             f"mmse must decrease from snr {snr_start} to {snr_end}, with a negative derivative at both; take ends between which it does"
         )
     if steps == 1:
-        return schedule.time_of_snr(ends)
+        return schedule.time_of_snr(snr_range)
     if level:  # differences of mmse are rounding, its slope is not
         return schedule.time_of_snr(
             _along(steps, torch.linspace(snr_start, snr_end, _SPREAD_NODES, dtype=torch.float64), mmse)
         )
-    found, chosen = (f(steps, snr_start, snr_end, mmse) for f in (stationary, _chosen))
-    best = _cheapest(torch.cat([found, chosen[None]]), mmse)
+    smooth, chosen = (f(steps, snr_start, snr_end, mmse) for f in (stationary, _chosen))
+    best = _cheapest(torch.cat([smooth, chosen[None]]), mmse)
     return schedule.time_of_snr(_settled(best, mmse) if torch.equal(best, chosen) else best)
 
 
@@ -211,8 +211,8 @@ def stationary(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
     crossings = (beyond[1:] != beyond[:-1]).nonzero()[:, 0].tolist()
     if not crossings:
         return first.new_empty(0, steps + 1)
-    found = [_narrowed(first[k], first[k + 1], steps, start, end, mmse) for k in crossings]
-    grids = _shoot(torch.stack(found), steps, start, end, mmse)
+    roots = [_narrowed(first[k], first[k + 1], steps, start, end, mmse) for k in crossings]
+    grids = _shoot(torch.stack(roots), steps, start, end, mmse)
     grids[:, -1] = end
     return grids
 
@@ -271,9 +271,9 @@ def _along(steps: int, fine: Tensor, mmse: Mmse) -> Tensor:
     root = (-mmse(fine)[1]).clamp(min=0).sqrt()
     bent = torch.cat([root.new_zeros(1), ((root[1:] + root[:-1]) / 2 * fine.diff()).cumsum(0)])
     even = torch.linspace(0, float(bent[-1]), steps + 1, dtype=torch.float64)
-    found = torch.from_numpy(np.interp(even.numpy(), bent.numpy(), fine.numpy()))
-    found[0], found[-1] = fine[0], fine[-1]
-    return found
+    nodes = torch.from_numpy(np.interp(even.numpy(), bent.numpy(), fine.numpy()))
+    nodes[0], nodes[-1] = fine[0], fine[-1]
+    return nodes
 
 
 def _level(mmse: Mmse) -> float:

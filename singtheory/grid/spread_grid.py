@@ -98,18 +98,18 @@ class _Path:
 
     def __init__(self, lam: Tensor, snr_start: float, snr_end: float) -> None:
         _check(1, snr_start, snr_end)
-        self.ends = snr_start, snr_end
+        self.snr_range = snr_start, snr_end
         self.centre = float(lam.log().mean().exp())
         between = torch.logspace(math.log10(lam.min()), math.log10(lam.max()), _FAMILIES, dtype=torch.float64)
         places = [self._in_steps_of(value) for value in between.tolist()]
-        first, last = (_angle(snr, self.centre) for snr in self.ends)
+        first, last = (_angle(snr, self.centre) for snr in self.snr_range)
         self.place = torch.cat(places).clamp(first, last).unique()
         ratio = (lam / self.centre).sqrt()[:, None]
         self.rates = ratio / (self.place.cos() ** 2 + (ratio * self.place.sin()) ** 2)
 
     def _in_steps_of(self, eigenvalue: float) -> Tensor:
         """u in equal steps of the angle of one eigenvalue."""
-        first, last = (_angle(snr, eigenvalue) for snr in self.ends)
+        first, last = (_angle(snr, eigenvalue) for snr in self.snr_range)
         own = torch.linspace(first, last, _NODES, dtype=torch.float64)
         root = math.sqrt(self.centre / eigenvalue)
         return torch.atan2(root * own.sin(), own.cos())
@@ -124,12 +124,12 @@ class _Path:
 
     def divided(self, schedule: Schedule, steps: int, weights: Tensor) -> Tensor:
         """The times of nodes at equal parts of the integral of the density; shape (steps + 1,)."""
-        _check(steps, *self.ends)
+        _check(steps, *self.snr_range)
         passed = torch.cumulative_trapezoid(self.density(weights), self.place)
         passed = torch.cat([passed.new_zeros(1), passed])
         even = torch.linspace(0, float(passed[-1]), steps + 1, dtype=torch.float64)
         nodes = torch.from_numpy(np.interp(even.numpy(), passed.numpy(), self.place.numpy()))
-        return _times(schedule, nodes, self.centre, self.ends)
+        return _times(schedule, nodes, self.centre, self.snr_range)
 
 
 def _check(steps: int, snr_start: float, snr_end: float) -> None:
@@ -143,8 +143,8 @@ def _angle(snr: float, eigenvalue: float) -> float:
     return math.atan(math.sqrt(snr * eigenvalue))
 
 
-def _times(schedule: Schedule, angles: Tensor, eigenvalue: float, ends: tuple[float, float]) -> Tensor:
+def _times(schedule: Schedule, angles: Tensor, eigenvalue: float, snr_range: tuple[float, float]) -> Tensor:
     """The times at which `arctan √(γλ)` is what it is; the ends are exact."""
     snr = angles.tan().square() / eigenvalue
-    snr[0], snr[-1] = ends
+    snr[0], snr[-1] = snr_range
     return schedule.time_of_snr(snr)

@@ -243,17 +243,17 @@ class Atoms(Law):
                 and `error_bound` tells what was reached.
 
         Raises:
-            InputError: as `Law.posterior`, and for a `tol` that is not positive or below what the arithmetic can certify.
+            InputError: as `Law.posterior`, and for a `tol` that is not positive or below the least bound of the arithmetic.
         """
         if tol is not None and not tol > 0:
             raise InputError(f"tol {tol}: must be positive; it is relative to the size of the data")
         queries = self._shaped(z, snr)
-        found = self._posterior(*queries) if tol is None else AtomsPosterior(self._engine, *queries, tol)
-        found.start()  # before its numbers are read
+        posterior = self._posterior(*queries) if tol is None else AtomsPosterior(self._engine, *queries, tol)
+        posterior.start()  # before its numbers are read
         _check_numbers(*queries)
         if tol is not None:
-            check_reached(found.error_bound, self._points, tol)
-        return found
+            check_reached(posterior.error_bound, self._points, tol)
+        return posterior
 
     @cached_property
     def mean(self) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -46,17 +46,17 @@ def log_weights(points: Points, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]
     sizes = root * shifted.norm(dim=1) * points.radius + snr * points.radius**2
     slack = _UNIT * (points.dim + 8) * (sizes + root * points.reach * root * points.radius)
     plain = (slack < _PLAIN) & (points.dim > _FEW)
-    found = torch.empty(len(z), len(points.weights), dtype=z.dtype, device=z.device)
-    error = slack[:, None].expand_as(found).clone()
+    logits = torch.empty(len(z), len(points.weights), dtype=z.dtype, device=z.device)
+    error = slack[:, None].expand_as(logits).clone()
     if plain.any():
         moved = points.whole - points.mean
         products = root[plain, None] * (shifted[plain] @ moved.mT)
-        found[plain] = products - snr[plain, None] / 2 * points.norms2
+        logits[plain] = products - snr[plain, None] / 2 * points.norms2
     if not plain.all():
-        found[~plain], error[~plain] = _exact(points.whole, points.log_weights, z[~plain], snr[~plain])
-    found = torch.where(points.weights > 0, found, 0.0)
-    error = error + 2 * _UNIT * (found.abs() + _finite_sizes(points.log_weights))
-    return _normalised(found + points.log_weights, error)
+        logits[~plain], error[~plain] = _exact(points.whole, points.log_weights, z[~plain], snr[~plain])
+    logits = torch.where(points.weights > 0, logits, 0.0)
+    error = error + 2 * _UNIT * (logits.abs() + _finite_sizes(points.log_weights))
+    return _normalised(logits + points.log_weights, error)
 
 
 def mixture_weights(
@@ -88,10 +88,10 @@ def _normalised(joint: Tensor, errors: Tensor) -> tuple[Tensor, Tensor]:
 
     The logarithm of the sum is off by at most `log Σ p_i e^{δ_i}`, to which all count, not only the heaviest.
     """
-    found = torch.log_softmax(joint, dim=1)
-    moved = torch.where(found > -torch.inf, found + errors, -torch.inf).logsumexp(dim=1, keepdim=True)
+    normalised = torch.log_softmax(joint, dim=1)
+    moved = torch.where(normalised > -torch.inf, normalised + errors, -torch.inf).logsumexp(dim=1, keepdim=True)
     top = joint.amax(dim=1, keepdim=True)
-    return found, errors + moved.clamp(min=0) + _UNIT * (8 + 2 * _finite_sizes(found) + 2 * top.abs())
+    return normalised, errors + moved.clamp(min=0) + _UNIT * (8 + 2 * _finite_sizes(normalised) + 2 * top.abs())
 
 
 def _finite_sizes(log_w: Tensor) -> Tensor:
@@ -102,8 +102,8 @@ def _exact(y: Tensor, log_w: Tensor, z: Tensor, snr: Tensor) -> tuple[Tensor, Te
     """`√γ⟨ρ, Δ_i⟩ − ½γ‖Δ_i‖²` relative to a point of large weight, and what is lost beside their last rounding; shape (batch, n)."""
     rows = max(1, _CHUNK // y.numel())
     parts = [_exact_rows(y, log_w, *part) for part in zip(z.split(rows), snr.split(rows), strict=True)]
-    found, errors = zip(*parts, strict=True)
-    return torch.cat(found), torch.cat(errors)
+    exponents, errors = zip(*parts, strict=True)
+    return torch.cat(exponents), torch.cat(errors)
 
 
 def _exact_rows(y: Tensor, log_w: Tensor, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,9 +124,9 @@ def _relative(y: Tensor, z: Tensor, root: Double2, reference: Tensor) -> tuple[T
     at = z[:, None]
     residual = Double2(at, torch.zeros_like(at)).minus(root.times(Double2(origin, torch.zeros_like(origin))))
     half = Double2(step.high / 2, step.low / 2)
-    found = step.times(residual.minus(half)).total().value()
+    exponent = step.times(residual.minus(half)).total().value()
     sizes = step.high.abs() * (at.abs() + root.high * origin.abs() + step.high.abs())
     # of a smaller √γ the low half underflows
     unit = torch.where(root.high[:, 0] < _LEAST_ROOT, 4 * _UNIT, _DOUBLED)
     lost = ((y.shape[1] + 4) * unit * sizes.sum(dim=2)).nan_to_num(nan=torch.inf)
-    return torch.where(found.isnan(), -torch.inf, found), lost  # where squares overflow the point is far away
+    return torch.where(exponent.isnan(), -torch.inf, exponent), lost  # where squares overflow the point is far away

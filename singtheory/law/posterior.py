@@ -293,8 +293,8 @@ class GaussianPosterior(Posterior):
 
     def __getitem__(self, query: int) -> Self:
         rows = _row(query, len(self))
-        found = self.mean, self.spectrum, self.log_evidence, self.log_gain, self.moved, self.spectrum_error
-        mean, spectrum, *others = (values[rows] for values in found)
+        fields = self.mean, self.spectrum, self.log_evidence, self.log_gain, self.moved, self.spectrum_error
+        mean, spectrum, *others = (values[rows] for values in fields)
         return type(self)(mean, spectrum, self.basis, *others)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:

@@ -16,7 +16,7 @@ _NEAREST = 1e-12
 _CHUNK = 2**24
 """Distances in one block."""
 _LEAST, _MOST = 1e-70, 1e70
-"""Sizes of data whose fourth powers float64 holds, with room for sums."""
+"""Sizes of data whose fourth powers float64 holds, and their sums."""
 
 
 def check_size(law: Atoms) -> None:

@@ -135,14 +135,14 @@ def _draws(law: Atoms, snr: Tensor, pairs: Tensor, generator: torch.Generator, t
     x_0 = law.sample(most, generator)
     noise = numerics.normal(x_0.shape, law.device, generator)
     rows = max(1, min(_MOST_PAIRS, _CHUNK[law.device.type] // len(law.points)))
-    found = Draws(snr, [], [])
+    draws = Draws(snr, [], [])
     for g, count in zip(snr.tolist(), pairs.tolist(), strict=True):
         batches = zip(x_0[:count].split(rows), noise[:count].split(rows), strict=True)
         traces, information = zip(*(_batch(law, g, x, n) for x, n in batches), strict=True)
-        found.traces.append(torch.cat(traces))
-        found.information.append(torch.cat(information))
+        draws.traces.append(torch.cat(traces))
+        draws.information.append(torch.cat(information))
         tally.add(2 * count)
-    return found
+    return draws
 
 
 def _batch(law: Atoms, snr: float, x_0: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

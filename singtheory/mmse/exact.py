@@ -107,16 +107,18 @@ class GaussianCurve(Curve):
 
     def interval(self, snr: Tensor) -> Interval:
         """Of `mmse(γ)`: all that is asked for here increases with every eigenvalue, and small ones may have lost their digits."""
-        return self._between(lambda found: formula.gaussian_mmse(snr[:, None], found).sum(dim=1))
+        return self._between(lambda eigenvalues: formula.gaussian_mmse(snr[:, None], eigenvalues).sum(dim=1))
 
     def information_interval(self, snr: Tensor) -> Interval:
         """Of `½∫_0^γ mmse`."""
-        return self._between(lambda found: formula.gaussian_information(snr[:, None], found, torch).sum(dim=1))
+        return self._between(
+            lambda eigenvalues: formula.gaussian_information(snr[:, None], eigenvalues, torch).sum(dim=1)
+        )
 
     def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
         """Of the sum of `discretisation`."""
         check_snr(snr)
-        low, high = self._between(lambda found: self._discretisation(snr, found).sum())
+        low, high = self._between(lambda eigenvalues: self._discretisation(snr, eigenvalues).sum())
         return float(low), float(high)
 
     def _discretisation(self, snr: Tensor, eigenvalues: Tensor) -> Tensor:
@@ -125,9 +127,9 @@ class GaussianCurve(Curve):
 
     def _between(self, value: Callable[[Tensor], Tensor]) -> Interval:
         """Of what increases with the eigenvalues, each of which is off by some u‖Σ‖ (Golub and Van Loan 2013, 8.1)."""
-        found, count = self._eigenvalues, len(self._eigenvalues)
-        lost = 4 * count * formula.DOUBLE * float(found.max()) if count > 1 else 0.0
-        return value((found - lost).clamp(min=0)) * (1 - _SUM), value(found + lost) * (1 + _SUM)
+        eigenvalues, count = self._eigenvalues, len(self._eigenvalues)
+        lost = 4 * count * formula.DOUBLE * float(eigenvalues.max()) if count > 1 else 0.0
+        return value((eigenvalues - lost).clamp(min=0)) * (1 - _SUM), value(eigenvalues + lost) * (1 + _SUM)
 
 
 @final
@@ -152,35 +154,35 @@ class LineCurve(Curve):
 
     def __call__(self, snr: Tensor) -> Interval:
         """`E C` and `−E C²`."""
-        found = self._integrals(snr)
-        return found.level, -found.square
+        integrals = self._integrals(snr)
+        return integrals.level, -integrals.square
 
     def information(self, snr: Tensor) -> Tensor:
         """`−E log q(z) − ½ log 2πe`, and between `½γ mmse(γ)` and that of a Gaussian where rounding leaves these: so near γ = 0."""
-        found = self._integrals(snr)
-        least, most = self._information_between(snr, found)
-        return torch.minimum(torch.maximum(found.entropy - _NOISE_ENTROPY, least), most)
+        integrals = self._integrals(snr)
+        least, most = self._information_between(snr, integrals)
+        return torch.minimum(torch.maximum(integrals.entropy - _NOISE_ENTROPY, least), most)
 
     def interval(self, snr: Tensor) -> Interval:
         """Of `mmse(γ)`: truncation of the rule and rounding."""
-        found = self._integrals(snr)
-        return (found.level - found.errors[:, 0]).clamp(min=0), found.level + found.errors[:, 0]
+        integrals = self._integrals(snr)
+        return (integrals.level - integrals.errors[:, 0]).clamp(min=0), integrals.level + integrals.errors[:, 0]
 
     def information_interval(self, snr: Tensor) -> Interval:
         """Of `½∫_0^γ mmse`."""
-        found = self._integrals(snr)
-        least, most = self._information_between(snr, found)
-        value, error = found.entropy - _NOISE_ENTROPY, found.errors[:, 2]
+        integrals = self._integrals(snr)
+        least, most = self._information_between(snr, integrals)
+        value, error = integrals.entropy - _NOISE_ENTROPY, integrals.errors[:, 2]
         return torch.maximum(value - error, least), torch.minimum(value + error, most)
 
     def discretisation(self, snr: Tensor) -> Tensor:
         """As a difference; where that has lost its digits in a short step, from `mmse′` at its start."""
         least, most = self._step_intervals(snr)
-        found = self._integrals(snr)
+        integrals = self._integrals(snr)
         gap = snr.diff()
-        parted = formula.discretisation(gap, found.level[:-1], 2 * self.information(snr).diff())
-        early = formula.kl_small_gap(gap, found.square[:-1])
-        value = torch.where(most - least < _step_errors(gap, found), early, parted)
+        parted = formula.discretisation(gap, integrals.level[:-1], 2 * self.information(snr).diff())
+        early = formula.kl_small_gap(gap, integrals.square[:-1])
+        value = torch.where(most - least < _step_errors(gap, integrals), early, parted)
         return torch.minimum(torch.maximum(value, least), most)
 
     def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
@@ -191,23 +193,23 @@ class LineCurve(Curve):
     def _step_intervals(self, snr: Tensor) -> Interval:
         """Of each step, (steps,): from the difference, from mmse that decreases, and for short steps of atoms from `mmse′` (B11)."""
         check_snr(snr)
-        found, gap = self._integrals(snr), snr.diff()
-        level, information = found.level, self.information(snr)
+        integrals, gap = self._integrals(snr), snr.diff()
+        level, information = integrals.level, self.information(snr)
         value = formula.discretisation(gap, level[:-1], 2 * information.diff())
-        error = _step_errors(gap, found)
-        fall = level[:-1] - level[1:] + found.errors[:-1, 0] + found.errors[1:, 0]
+        error = _step_errors(gap, integrals)
+        fall = level[:-1] - level[1:] + integrals.errors[:-1, 0] + integrals.errors[1:, 0]
         least, most = (value - error).clamp(min=0), torch.minimum(value + error, gap / 2 * fall.clamp(min=0))
         if self._atoms:
             low, high = _short_step(self._rule.size**2 * gap)
-            square, off = found.square[:-1], found.errors[:-1, 1]
+            square, off = integrals.square[:-1], integrals.errors[:-1, 1]
             least = torch.maximum(least, low * formula.kl_small_gap(gap, (square - off).clamp(min=0)))
             early = high * formula.kl_small_gap(gap, square + off)
             most = torch.where(high < torch.inf, torch.minimum(most, early), most)  # ∞ · 0 says nothing
         return torch.minimum(least, most), most
 
-    def _information_between(self, snr: Tensor, found: Integrals) -> Interval:
+    def _information_between(self, snr: Tensor, integrals: Integrals) -> Interval:
         """What is known of the information without an entropy: mmse decreases, and a Gaussian of the same variance has the most."""
-        least = snr / 2 * (found.level - found.errors[:, 0]).clamp(min=0)
+        least = snr / 2 * (integrals.level - integrals.errors[:, 0]).clamp(min=0)
         return least, torch.maximum(least, formula.gaussian_information(snr, self._trace, torch) * (1 + _SUM))
 
     def _integrals(self, snr: Tensor) -> Integrals:
@@ -225,10 +227,10 @@ class LineCurve(Curve):
         return Integrals(level, square, entropy, torch.stack(errors, dim=1))
 
 
-def _step_errors(gap: Tensor, found: Integrals) -> Tensor:
+def _step_errors(gap: Tensor, integrals: Integrals) -> Tensor:
     """Of the difference by which a step's cost is computed, (steps,)."""
-    level, entropy = found.errors[:, 0], found.errors[:, 2]
-    rounding = _SUM * (gap * found.level[:-1] + found.entropy[1:].abs() + found.entropy[:-1].abs() + 2)
+    level, entropy = integrals.errors[:, 0], integrals.errors[:, 2]
+    rounding = _SUM * (gap * integrals.level[:-1] + integrals.entropy[1:].abs() + integrals.entropy[:-1].abs() + 2)
     return gap / 2 * level[:-1] + entropy[1:] + entropy[:-1] + rounding
 
 

@@ -127,8 +127,8 @@ def regular(seen: Components, panels: Panels) -> Tensor:
     off, spread, heavy = _around(seen, panels)
     reach, height = _REACH * panels.half[:, None], _HEIGHT * panels.half[:, None]
     matters = _ratio(seen, panels, heavy) >= -_FAR - math.log(off.shape[1])
-    ends = torch.stack([(off - reach) / spread, (off + reach) / spread])
-    apart = ends.masked_fill(~matters, -torch.inf).amax(dim=2) - ends.masked_fill(~matters, torch.inf).amin(dim=2)
+    edges = torch.stack([(off - reach) / spread, (off + reach) / spread])
+    apart = edges.masked_fill(~matters, -torch.inf).amax(dim=2) - edges.masked_fill(~matters, torch.inf).amin(dim=2)
     tight = height <= spread.sqrt().gather(1, heavy)  # else the bounds are far above the integrands
     return (height[:, 0] * apart.amax(dim=0) <= _PHASES) & tight[:, 0]
 

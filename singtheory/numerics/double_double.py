@@ -49,10 +49,10 @@ class Double2(NamedTuple):
     def total(self) -> "Double2":
         """The sum over the last dimension."""
         parts = list(zip(self.high.unbind(-1), self.low.unbind(-1), strict=True))
-        found = Double2(*parts[0])
+        total = Double2(*parts[0])
         for part in parts[1:]:
-            found = found.plus(Double2(*part))
-        return found
+            total = total.plus(Double2(*part))
+        return total
 
     def value(self) -> Tensor:
         """The nearest float."""

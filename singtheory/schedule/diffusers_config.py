@@ -66,11 +66,11 @@ def _betas(config: Mapping[str, Any]) -> Tensor:
 
 def _trained(config: Mapping[str, Any]) -> Tensor:
     """`trained_betas`, which are as many as there are steps."""
-    given = config["trained_betas"]
-    given = given.tolist() if hasattr(given, "tolist") else given
-    if not isinstance(given, Sequence) or isinstance(given, str) or not 2 <= len(given) <= MOST_STEPS:
-        raise InputError(f"trained_betas {_shown(given)}: must be a list of 2 to {MOST_STEPS} numbers")
-    betas = [_beta(f"trained_betas[{index}]", value) for index, value in enumerate(given)]
+    listed = config["trained_betas"]
+    listed = listed.tolist() if hasattr(listed, "tolist") else listed
+    if not isinstance(listed, Sequence) or isinstance(listed, str) or not 2 <= len(listed) <= MOST_STEPS:
+        raise InputError(f"trained_betas {_shown(listed)}: must be a list of 2 to {MOST_STEPS} numbers")
+    betas = [_beta(f"trained_betas[{index}]", value) for index, value in enumerate(listed)]
     if "num_train_timesteps" in config:
         steps = _whole(config, "num_train_timesteps", 2, MOST_STEPS)
         if steps != len(betas):

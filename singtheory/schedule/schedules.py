@@ -43,7 +43,16 @@ def as_time(t: Time) -> Tensor:
 
 
 class Schedule(ABC):
-    """`α_t`, `σ_t` and what follows from them. All methods map times of any shape to float64 values of that shape."""
+    """`α_t`, `σ_t` and what follows from them. All methods map times of any shape to float64 values of that shape.
+
+    >>> alpha, sigma = RectifiedFlow()(0.25)
+    >>> float(alpha), float(sigma)
+    (0.75, 0.25)
+    """
+
+    def __call__(self, t: Time) -> tuple[Tensor, Tensor]:
+        """The pair `(α_t, σ_t)`."""
+        return self.alpha(t), self.sigma(t)
 
     @abstractmethod
     def alpha(self, t: Time) -> Tensor:
@@ -71,7 +80,7 @@ class Schedule(ABC):
         Off by at most `ROUNDING` of itself at the float t that is given, for `Power` by `2p` units of 2⁻⁵³ more. A gap `γ_s − γ_t` is then off by that part
         of `γ_s + γ_t`, which is a larger part of the gap where the step is short.
         """
-        return formula.snr(self.alpha(t), self.sigma(t))
+        return formula.snr(*self(t))
 
     def time_of_snr(self, snr: Time) -> Tensor:
         """The time at which the signal-to-noise ratio is `snr`. Raises `InputError` below `γ_1` and for NaN."""

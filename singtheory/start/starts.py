@@ -194,8 +194,8 @@ def quantile_spread(
     """
     u = torch.linspace(-8, 8, nodes, dtype=torch.float64, device=values.device)
     density = torch.softmax(-(u**2) / 2, dim=0)
-    ends = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)
-    return (density @ (ends - density @ ends) ** 2).sqrt() / values.std(correction=0)
+    quantiles = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)
+    return (density @ (quantiles - density @ quantiles) ** 2).sqrt() / values.std(correction=0)
 
 
 def principal_components(law: Law, rank: int, dense: int = DENSE) -> Components:
@@ -220,9 +220,9 @@ def principal_components(law: Law, rank: int, dense: int = DENSE) -> Components:
     else:
         basis, variances = _top_eigenpairs(law.cov, rank)
         least = law.dim * _EPS * float(variances[0])
-    found = int((variances > least).sum())
-    if found < rank:
-        raise InputError(f"rank {rank}: the data vary in {found} directions only")
+    varying = int((variances > least).sum())
+    if varying < rank:
+        raise InputError(f"rank {rank}: the data vary in {varying} directions only")
     return Components(basis, variances.sqrt())
 
 
@@ -238,8 +238,8 @@ def all_components(law: Atoms) -> Components:
     """
     deviations = _deviations(law)
     basis, variances, least = _dense_components(deviations, min(deviations.shape))
-    found = int((variances > max(least, _rounding(law))).sum())
-    return Components(basis[:found], variances[:found].sqrt())
+    varying = int((variances > max(least, _rounding(law))).sum())
+    return Components(basis[:varying], variances[:varying].sqrt())
 
 
 def _deviations(law: Atoms) -> Tensor:

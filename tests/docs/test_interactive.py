@@ -357,11 +357,11 @@ def test_humps_are_counted():
 def test_upper_bounds_lie_above_the_truth_and_lower_ones_below(numbers):
     told = numbers["ladder"]
     for law in told["laws"]:
-        for name, rung in told["rungs"].items():
-            for value, truth in zip(law["curves"][name], law["curves"][rung["quantity"]], strict=True):
-                if value is None or rung["side"] == "leading":
+        for name, bound in told["bounds"].items():
+            for value, truth in zip(law["curves"][name], law["curves"][bound["quantity"]], strict=True):
+                if value is None or bound["side"] == "leading":
                     continue
-                assert value >= truth * (1 - 1e-6) if rung["side"] == "upper" else value <= truth * (1 + 1e-6), name
+                assert value >= truth * (1 - 1e-6) if bound["side"] == "upper" else value <= truth * (1 + 1e-6), name
 
 
 def test_starts_are_the_committed_samples(numbers):

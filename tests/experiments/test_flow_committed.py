@@ -9,7 +9,7 @@ from docs.experiments.flow_draw import Flows, Moments
 from docs.experiments.flow_model import PREDICTION, Flow
 from docs.experiments.flow_train import unpacked
 from docs.experiments.flow_ways import WAYS
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 
 
 def test_the_committed_models_draw_and_are_judged(tmp_path):

@@ -8,7 +8,7 @@ import torch
 from docs.experiments import ladder_page
 from docs.experiments.captioned import Captioned
 from docs.experiments.cells import Cell, Cells
-from docs.experiments.ladder_more import small_budget_text
+from docs.experiments.ladder_sections import small_budget_text
 from docs.experiments.ladder_tables import directions_reading, gaussian_distance, missed
 from docs.experiments.learned import learned, promised
 from docs.experiments.predict import _discretisation, budget_of, exact_of, law_of
@@ -109,7 +109,7 @@ def test_the_budget_counts_the_networks_error():
     assert found["discretisation"] == pytest.approx(0, abs=1e-6)  # a curve that does not fall
 
 
-def budget_of_a_small_rung(nats, exact, noise):
+def budget_of_a_small_model(nats, exact, noise):
     """Of a network that adds less than a nat in its first ten steps, with an initial mismatch and biases of its samples."""
     steps = list(range(1, 1000, 20))
     curve = {"mse": [2.0] * 50, "error2": [1.5] * 50, "mmse": [0.5] * 50, "bias": [0.0] * 50}
@@ -120,12 +120,12 @@ def budget_of_a_small_rung(nats, exact, noise):
     return small_budget_text({"curves": curves, "predicted": {"3": {"law": law}}, "cells": cells})
 
 
-def test_a_small_rungs_budget_says_whose_fault_it_is():
-    assert "9.0: the start is the larger fault." in budget_of_a_small_rung(9.0, 1.0, 30.0)
-    assert "in levels as well the start is the larger fault" in budget_of_a_small_rung(9.0, 1.0, 30.0)
-    assert "0.0: the network is the larger fault." in budget_of_a_small_rung(0.0, 30.0, 31.0)
-    assert "in levels as well the network is the larger fault" in budget_of_a_small_rung(0.0, 30.0, 31.0)
-    assert "in levels the start is the larger fault, for" in budget_of_a_small_rung(0.0, 1.0, 30.0)
+def test_a_small_models_budget_says_whose_fault_it_is():
+    assert "9.0: the start is the larger fault." in budget_of_a_small_model(9.0, 1.0, 30.0)
+    assert "in levels as well the start is the larger fault" in budget_of_a_small_model(9.0, 1.0, 30.0)
+    assert "0.0: the network is the larger fault." in budget_of_a_small_model(0.0, 30.0, 31.0)
+    assert "in levels as well the network is the larger fault" in budget_of_a_small_model(0.0, 30.0, 31.0)
+    assert "in levels the start is the larger fault, for" in budget_of_a_small_model(0.0, 1.0, 30.0)
 
 
 def test_a_gaussians_distance_to_black_and_white():

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from docs.experiments import ladder_more
+from docs.experiments import ladder_sections
 from docs.experiments.again import compared, main
 from docs.experiments.averages import table_of
 from docs.experiments.captioned import Captioned, brightness_of
@@ -16,11 +16,11 @@ from docs.experiments.collapse import collapse, denoisers, path
 from docs.experiments.directions import one_by_one, variants
 from docs.experiments.draw import Drawer, sampler
 from docs.experiments.foreign import foreign
+from docs.experiments.ladder_small import STARTS, measured, verdicts
 from docs.experiments.merge import merge
 from docs.experiments.model import Denoiser, Sizes
 from docs.experiments.prompts import OPENMOJI
 from docs.experiments.results import HEAD, Result, origin, run_of, runs_of
-from docs.experiments.small_rung import STARTS, measured, verdicts
 from docs.experiments.summary import FOLDER, joined, rerun
 from singdiffusion.average.model import Average
 from singtheory import InputError
@@ -72,7 +72,7 @@ def test_a_second_run_adds_cells_and_repeats_some():
 
 
 def small(mean=10.0, spread=55.0):
-    """Cells of a small rung with one prompt of each kind."""
+    """Cells of a small model with one prompt of each kind."""
     starts = {
         "noise": (100.0, 30.0),
         "mean closed": (mean, 30.0),
@@ -89,7 +89,7 @@ def small(mean=10.0, spread=55.0):
     }
 
 
-def test_verdicts_of_a_small_rung_and_of_its_rerun(tmp_path, monkeypatch):
+def test_verdicts_of_a_small_model_and_of_its_rerun(tmp_path, monkeypatch):
     assert all(verdicts(small()["cells"]).values())
     odd = compared(small(), small(mean=60.0, spread=20.0))
     assert odd["same"] == 0 and odd["of"] == 3 and len(odd["otherwise"]) == 3
@@ -125,11 +125,11 @@ def test_starts_drawn_at_once_are_those_drawn_alone(drawer, tmp_path):
     assert cells["cat", 2.0, "exact"]["mean"] != cells["cat", 2.0, "noise"]["mean"]
 
 
-def test_the_first_rungs_time_is_told_as_it_was():
+def test_the_digits_time_stands_as_it_was_measured():
     told = {"seconds": 100.0, "processor seconds": 150.0, "device": "any CPU, 2 threads", "processors": 2, "load": 1.5}
     told["training"] = {"seconds": 40.0}
-    assert "within the 120 s" in ladder_more._time_text(told) and "missed" not in ladder_more._time_text(told)
-    late = ladder_more._time_text(told | {"seconds": 121.0})
+    assert "within the 120 s" in ladder_sections._time_text(told) and "missed" not in ladder_sections._time_text(told)
+    late = ladder_sections._time_text(told | {"seconds": 121.0})
     assert "missed" in late and "75 s on each of two" in late
 
 
@@ -240,12 +240,12 @@ def test_a_path_is_the_samplers(data, drawer):
 
 def test_a_factor_changes_one_thing():
     row = {"model": "end", "sampler": "DDIM", "steps": 50, "guidance": 3.0, "rule": "normalised"}
-    assert ladder_more.variant(row) == ladder_more.VARIANTS[0]
-    assert ladder_more.variant(row | {"sampler": "Euler"}) == "Euler"
-    assert ladder_more.variant(row | {"steps": 10}) == "10 steps"
-    assert ladder_more.variant(row | {"guidance": 10.0}) == "guidance 10"
+    assert ladder_sections.variant(row) == ladder_sections.VARIANTS[0]
+    assert ladder_sections.variant(row | {"sampler": "Euler"}) == "Euler"
+    assert ladder_sections.variant(row | {"steps": 10}) == "10 steps"
+    assert ladder_sections.variant(row | {"guidance": 10.0}) == "guidance 10"
     for other in ({"steps": 10, "guidance": 1.0}, {"rule": "plain"}, {"model": "early"}, {"sampler": "DDIM trailing"}):
-        assert ladder_more.variant(row | other) is None
+        assert ladder_sections.variant(row | other) is None
 
 
 def test_starts_along_other_directions_have_the_datas_mean_and_its_deviations_along_them(drawer):

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from singdiffusion.average.decoder import AverageDecoder
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 from singdiffusion.base.space import Space
 from singdiffusion.cli import app
 from singdiffusion.demonstrator import PIPELINE

@@ -139,7 +139,7 @@ def test_the_budget_of_mixtures_is_the_kl_of_the_paths(law, schedule):
 def test_one_step_from_the_end_is_an_equality(law, s):
     """From t = 1 with a constant denoiser m the sampler makes `N(α_s m, σ_s²)`, and the budget is its KL from q_s."""
     schedule, constant = Cosine(), 0.9
-    alpha, sigma = float(schedule.alpha(s)), float(schedule.sigma(s))
+    alpha, sigma = map(float, schedule(s))
     x = torch.linspace(-6, 6, 4001, dtype=torch.float64)
     true = _density(law, schedule, s, x)
     made = -((x - alpha * constant).square() / sigma**2 + math.log(2 * math.pi * sigma**2)) / 2
@@ -155,7 +155,7 @@ def test_one_step_from_the_end_is_an_equality(law, s):
 @pytest.mark.parametrize("t", [0.4, 0.9, 1.0])
 def test_the_start_term_is_the_kl_of_every_start(law, t):
     schedule = Cosine()
-    alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
+    alpha, sigma = map(float, schedule(t))
     moments = budget.moments_of(law)
     for start in (from_noise(moments), from_mean(moments, alpha, sigma), from_matched(moments, 1, alpha, sigma)):
         found = budget.start_term(exact_curve(law), moments, start, alpha, sigma)
@@ -249,7 +249,7 @@ def test_finer_grids_cost_less_and_like_one_over_their_steps():
 def test_a_start_at_the_law_itself_costs_nothing_more_than_its_gaussian_error():
     """A start with the right mean and variance is nearer than the mean start, and that than noise."""
     schedule, t = Cosine(), 0.6
-    alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
+    alpha, sigma = map(float, schedule(t))
     mean, var = float(GOLDEN.mean), float(GOLDEN.cov)
     matched = budget.start_mismatch(GOLDEN, schedule, t, alpha * mean, alpha**2 * var + sigma**2)
     centred = budget.start_mismatch(GOLDEN, schedule, t, alpha * mean, sigma**2)

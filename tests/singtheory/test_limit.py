@@ -74,7 +74,7 @@ def test_the_denoiser_near_the_end_is_that_of_any_scale(scale):
 @given(st.data(), wild_atoms(dims=(1, 2)), wild_snrs())
 @settings(deadline=None, max_examples=examples(30))
 def test_the_denoiser_is_the_posterior_mean(data, law, snr):
-    """Against mpmath, within the certificate; z is rounded once."""
+    """Against mpmath, within the bound; z is rounded once."""
     t = RectifiedFlow().time_of_snr(snr)
     alpha, sigma = RectifiedFlow().alpha(t), RectifiedFlow().sigma(t)
     assume(float(sigma) > 0)

@@ -52,14 +52,14 @@ def test_golden_ancestral_values(steps, kept):
 @given(schedules(), grids(), st.sampled_from([1e-6, 0.01, 1.0, 900.0, 1e8]))
 def test_one_deviation_is_carried_by_the_sampler_as_said(schedule, times, lam):
     law = Gaussian([0.5], [[lam]])
-    alpha, sigma = schedule.alpha(times[0]), schedule.sigma(times[0])
+    alpha, sigma = schedule(times[0])
     width = formula.marginal_var(alpha, sigma, lam) ** 0.5
     start = alpha * law.mean + torch.tensor([[0.0], [1.0]], dtype=torch.float64) * width
     end = DDIM(schedule).sample(exact_denoiser(law, schedule), start, times)
-    reached = formula.marginal_var(schedule.alpha(times[-1]), schedule.sigma(times[-1]), lam) ** 0.5
+    reached = formula.marginal_var(*schedule(times[-1]), lam) ** 0.5
     kept = torch.ones(1, dtype=torch.float64)
     for t, s in itertools.pairwise(times):
-        ends = (schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s))
+        ends = (*schedule(t), *schedule(s))
         kept = kept * formula.step_kept(*ends, torch.tensor([lam], dtype=torch.float64), torch)
     # the two states differ by the deviation, and each carries a rounding of the mean
     allowed = 1e-12 * (1 + 0.5 / float(reached))
@@ -111,7 +111,7 @@ def test_matched_directions_are_the_largest_eigenvalues():
 
 def test_starts_short_of_the_end_by_the_brightness_law():
     schedule, t, lam = schedule_named("sd"), 0.9, torch.tensor([640.0], dtype=torch.float64)
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    alpha, sigma = schedule(t)
     width = formula.marginal_var(alpha, sigma, lam) ** 0.5
     expected = {"noise": 1 / width, "mean": sigma / width, "matched": width / width}
     for start, value in expected.items():

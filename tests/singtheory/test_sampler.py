@@ -149,7 +149,7 @@ def test_ddim_is_euler_in_the_coordinates_that_are_regular_at_each_end():
     schedule, t, s = Cosine(), 0.8, 0.5
     x_t = torch.tensor([[0.9]], dtype=torch.float64)
     denoiser = exact_denoiser(GOLDEN, schedule)
-    (alpha_t, sigma_t), (alpha_s, sigma_s) = ((schedule.alpha(u), schedule.sigma(u)) for u in (t, s))
+    (alpha_t, sigma_t), (alpha_s, sigma_s) = (schedule(u) for u in (t, s))
     x_hat = denoiser(x_t, t)
     epsilon = (x_t - alpha_t * x_hat) / sigma_t
     x_s = DDIM(schedule).step(denoiser, x_t, t, s)
@@ -162,7 +162,7 @@ def test_gaussian_samples_of_a_start_have_the_moments_of_the_brightness_law(name
     """Two dimensions, one matched: DDIM with many steps ends with C7's variances, exact along the matched direction."""
     schedule, law = schedule_named("sd"), Gaussian([1.0, -0.5], [[400.0, 0.0], [0.0, 9.0]])
     times = leading(schedule, 250)
-    alpha, sigma = float(schedule.alpha(times[0])), float(schedule.sigma(times[0]))
+    alpha, sigma = map(float, schedule(times[0]))
     components, unit = starts.principal_components(law, 1), torch.cat([torch.zeros(1, 2), torch.eye(2)]).double()
     images = {
         "mean": starts.mean_start(unit, law.mean, alpha, sigma),

@@ -11,7 +11,7 @@ from proofs_checks.claims.a import a_symbolic
 from proofs_checks.harness.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.harness.context import Context
 from proofs_checks.harness.outcome import equal, worst
-from singtheory import Schedule, formula, schedule_named
+from singtheory import formula, schedule_named
 
 SCHEDULES = (
     "cosine",
@@ -28,15 +28,11 @@ _ROUNDING = 1e-9
 """A few hundred float64 operations on numbers of order one, with the cancellation of small steps."""
 
 
-def _ends(schedule: Schedule, t: float) -> tuple[float, float]:
-    return float(schedule.alpha(t)), float(schedule.sigma(t))
-
-
 def _triples() -> Iterator[tuple[str, tuple[float, ...]]]:
     """α and σ at three times s < t < u of every schedule; the middle one never at a singular end."""
     for name, times in itertools.product(SCHEDULES, TIMES):
         schedule = schedule_named(name)
-        yield f"{name}, times {times}", tuple(v for t in times for v in _ends(schedule, t))
+        yield f"{name}, times {times}", tuple(float(v) for t in times for v in schedule(t))
 
 
 def composed(alpha_s: Any, sigma_s: Any, alpha_t: Any, sigma_t: Any, alpha_u: Any, sigma_u: Any) -> Any:

@@ -50,10 +50,10 @@ def _density_rounding(law: Law, schedule: Schedule, t: float, x: Tensor) -> floa
 def _step_rounding(law: Law, step: ReverseStep, x_s: Tensor) -> float:
     """Of `log q(x_s|x_t)` by the kernel and by the forward process: differences of coordinates in units of the noise, and `g‖ξ‖²`."""
     noise = step.bridge.var**0.5
-    ends = float(x_s.norm(dim=-1).max() + step.x_t.norm(dim=-1).max() + step.mean.norm(dim=-1).max())
+    radius = float(x_s.norm(dim=-1).max() + step.x_t.norm(dim=-1).max() + step.mean.norm(dim=-1).max())
     off = 1 + float(((x_s - step.mean[:, None]) / noise).norm(dim=-1).max())
     exponents = step.bridge.gap**0.5 * _spread(law)
-    return rounding(_roundings(law), off * ends / noise, (off + exponents) ** 2)
+    return rounding(_roundings(law), off * radius / noise, (off + exponents) ** 2)
 
 
 def _spread(law: Law) -> float:
@@ -95,9 +95,9 @@ def _a4_data(sides: Sides, context: Context) -> Outcome:
 
 def _a4_symbolic(_: Sides, __: Context) -> Outcome:
     """`(a x + b x_0 + c n − a x − b x̂)/c = (b/c) ξ + n` with `x_0 = x̂ + ξ`, and `(b/c)² = g`."""
-    alpha_t, sigma_t, alpha_s, sigma_s = ends = sympy.symbols("alpha_t sigma_t alpha_s sigma_s", positive=True)
+    alpha_t, sigma_t, alpha_s, sigma_s = coefficients = sympy.symbols("alpha_t sigma_t alpha_s sigma_s", positive=True)
     x, x_hat, xi, n, c = sympy.symbols("x xhat xi n c", positive=True)
-    a, b, var = formula.bridge_a(*ends), formula.bridge_b(*ends), formula.bridge_var(*ends)
+    a, b, var = formula.bridge_a(*coefficients), formula.bridge_b(*coefficients), formula.bridge_var(*coefficients)
     u = (a * x + b * (x_hat + xi) + c * n - a * x - b * x_hat) / c
     gap = formula.gap(formula.snr(alpha_t, sigma_t), formula.snr(alpha_s, sigma_s))
     return worst(
@@ -112,14 +112,15 @@ def _a4_symbolic(_: Sides, __: Context) -> Outcome:
 def _a5_symbolic(_: Sides, __: Context) -> Outcome:
     """The bridge A2 at `α_t = 0`."""
     alpha_s, sigma_s, sigma_1 = sympy.symbols("alpha_s sigma_s sigma_1", positive=True)
-    ends = sympy.Integer(0), sigma_1, alpha_s, sigma_s
+    coefficients = sympy.Integer(0), sigma_1, alpha_s, sigma_s
     return worst(
         [
-            identically_zero(formula.bridge_a(*ends), "a"),
-            identically_zero(formula.bridge_b(*ends) - alpha_s, "b"),
-            identically_zero(formula.bridge_var(*ends) - sigma_s**2, "c²"),
+            identically_zero(formula.bridge_a(*coefficients), "a"),
+            identically_zero(formula.bridge_b(*coefficients) - alpha_s, "b"),
+            identically_zero(formula.bridge_var(*coefficients) - sigma_s**2, "c²"),
             identically_zero(
-                formula.gap(formula.snr(ends[0], sigma_1), formula.snr(alpha_s, sigma_s)) - (alpha_s / sigma_s) ** 2,
+                formula.gap(formula.snr(coefficients[0], sigma_1), formula.snr(alpha_s, sigma_s))
+                - (alpha_s / sigma_s) ** 2,
                 "g",
             ),
         ]

@@ -53,10 +53,10 @@ def composition(sides: Sides, _: Context) -> Outcome:
 
 def bridge(sides: Sides, _: Context) -> Outcome:
     """A2: given `x_0`, `x_s − a x_t − b x_0` has mean 0, variance c² and no covariance with `x_t`; then the ends themselves."""
-    ends = ALPHA_T, SIGMA_T, ALPHA_S, SIGMA_S
-    a, b, var = (sides[name](*ends) for name in ("a", "b", "var"))
+    coefficients = ALPHA_T, SIGMA_T, ALPHA_S, SIGMA_S
+    a, b, var = (sides[name](*coefficients) for name in ("a", "b", "var"))
     x_0, first, second = vectors = sympy.symbols("x_0 n_s n", real=True)
-    noises = sympy.diag(0, 1, formula.transition_var(*ends))
+    noises = sympy.diag(0, 1, formula.transition_var(*coefficients))
     x_s = ALPHA_S * x_0 + SIGMA_S * first
     x_t = formula.alpha_ratio(ALPHA_T, ALPHA_S) * x_s + second
     residual = x_s - a * x_t - b * x_0
@@ -84,10 +84,14 @@ def gap_identity(sides: Sides, _: Context) -> Outcome:
     """
     sigma_s, step_var = sympy.symbols("sigma_s V", positive=True)
     sigma_t = sympy.sqrt(step_var + (formula.alpha_ratio(ALPHA_T, ALPHA_S) * sigma_s) ** 2)
-    ends = ALPHA_T, sigma_t, ALPHA_S, sigma_s
+    coefficients = ALPHA_T, sigma_t, ALPHA_S, sigma_s
     a, b, c = (
         sympy.simplify(value)
-        for value in (formula.bridge_a(*ends), formula.bridge_b(*ends), sympy.sqrt(formula.bridge_var(*ends)))
+        for value in (
+            formula.bridge_a(*coefficients),
+            formula.bridge_b(*coefficients),
+            sympy.sqrt(formula.bridge_var(*coefficients)),
+        )
     )
     x_t, x_hat, xi, noise = vectors = sympy.symbols("x_t xhat xi n", real=True)
     kernel, plug_in = a * x_t + b * (x_hat + xi) + c * noise, a * x_t + b * x_hat + c * noise

@@ -40,8 +40,8 @@ def _between(formula_of: Callable[..., Tensor], posterior: AtomsPosterior, gap: 
 
     reach = 2 * float(max(abs(m) for m in shifts)) + 20
     low, high = brentq(log_ratio, -reach, 0.0, xtol=1e-14), brentq(log_ratio, 0.0, reach, xtol=1e-14)
-    ends = (torch.tensor(end, dtype=torch.float64) for end in (low, high))
-    return float(formula_of(shifts, weights, *ends, torch.special))
+    limits = (torch.tensor(end, dtype=torch.float64) for end in (low, high))
+    return float(formula_of(shifts, weights, *limits, torch.special))
 
 
 def _b12_line(sides: Sides, _: Context) -> Outcome:
@@ -53,8 +53,8 @@ def _b12_line(sides: Sides, _: Context) -> Outcome:
             density = (-u.square() / 2).exp() / math.sqrt(2 * math.pi)
             step, log_r = float(u[1] - u[0]), i.posterior.log_ratio(u[None, :, None], i.gap)[0]
             expected = float((density * -torch.expm1(log_r.clamp(max=0))).sum() * step)
-            room = step**2 * math.sqrt(i.gap) * float(i.posterior.points.abs().max()) * 2
-            yield equal(sides["on_line"](i.posterior, i.gap), expected, room, i.where)
+            tolerance = step**2 * math.sqrt(i.gap) * float(i.posterior.points.abs().max()) * 2
+            yield equal(sides["on_line"](i.posterior, i.gap), expected, tolerance, i.where)
 
     return worst(outcomes())
 

@@ -29,7 +29,7 @@ from singtheory import Atoms, Gaussian, bound, certify, divergence, formula
 from singtheory.formula import line, symbolic
 from singtheory.law import AtomsPosterior, Posterior
 
-Rung = Callable[[Posterior, float], Tensor]
+Inequality = Callable[[Posterior, float], Tensor]
 
 LARGE_GAP = 1e4
 """Here the toy atoms are apart by many noise widths, and KL is `½ g tr C` less the entropy of the weights to rounding."""
@@ -38,7 +38,7 @@ LARGE_GAP = 1e4
 # --- comparisons that the claims share -------------------------------------------------------------------------------
 
 
-def _below(instances: tuple[Instance, ...], inequality: Rung, quantity: str) -> Iterator[Outcome]:
+def _below(instances: tuple[Instance, ...], inequality: Inequality, quantity: str) -> Iterator[Outcome]:
     """The measured KL or TV of each instance against an upper bound."""
     for i in instances:
         measured = i.kl if quantity == "kl" else i.tv
@@ -46,14 +46,14 @@ def _below(instances: tuple[Instance, ...], inequality: Rung, quantity: str) -> 
             yield at_most_in_rounds(measured, float(inequality(i.posterior, i.gap)), f"{quantity.upper()}, {i.where}")
 
 
-def above(instances: tuple[Instance, ...], inequality: Rung) -> Iterator[Outcome]:
+def above(instances: tuple[Instance, ...], inequality: Inequality) -> Iterator[Outcome]:
     """The measured KL of each instance against a lower bound."""
     for i in instances:
         if i.kl:
             yield at_least_in_rounds(i.kl, float(inequality(i.posterior, i.gap)), f"KL, {i.where}")
 
 
-def upper_checks(sides_of: Callable[[Sides], list[tuple[Rung, str]]]) -> tuple[Check, Check]:
+def upper_checks(sides_of: Callable[[Sides], list[tuple[Inequality, str]]]) -> tuple[Check, Check]:
     """The two checks of an upper bound: toys by quadrature, data by Monte Carlo."""
 
     def toys(sides: Sides, _: Context) -> Outcome:

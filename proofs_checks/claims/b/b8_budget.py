@@ -48,8 +48,8 @@ def _b8_step(sides: Sides, _: Context) -> Outcome:
                 shift = math.sqrt(gap) * miss
                 added = float(mass @ ((u - shift).square() - u.square())) / 2
                 stated = float(sides["network"](gap, miss**2))
-                room = TERMS * float(mass @ ((u - shift).square() + u.square()))
-                yield equal(added, stated, room, f"{name}, g = {gap:g}, error {miss:g}")
+                tolerance = TERMS * float(mass @ ((u - shift).square() + u.square()))
+                yield equal(added, stated, tolerance, f"{name}, g = {gap:g}, error {miss:g}")
 
     return worst(outcomes())
 
@@ -61,8 +61,8 @@ def _b8_discretisation(sides: Sides, _: Context) -> Outcome:
         t, s = 0.9, 0.6
         gap, expected = float(schedule.snr(s) - schedule.snr(t)), _mean_kl(law, t, s)
         stated = float(sides["discretisation"](law, schedule.snr(torch.tensor([t, s], dtype=torch.float64))).sum())
-        room = TERMS * formula.kl_trace_bound(gap, float(law.cov))  # of the two terms that cancel
-        outcomes.append(equal(stated, expected, room, f"{name}, {t} → {s}"))
+        tolerance = TERMS * formula.kl_trace_bound(gap, float(law.cov))  # of the two terms that cancel
+        outcomes.append(equal(stated, expected, tolerance, f"{name}, {t} → {s}"))
     return worst(outcomes)
 
 
@@ -82,7 +82,7 @@ def _b8_start(sides: Sides, _: Context) -> Outcome:
     outcomes, schedule = [], Cosine()
     for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE}.items():
         for t in (0.5, 0.9):
-            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            alpha, sigma = schedule(t)
             mean, trace = float(law.mean), law.cov.trace()
             step = kl_of(prior_posterior(law), float(schedule.snr(t)))
             gain = float(formula.noise_start_gain(alpha, sigma, mean**2, trace, 1, torch))
@@ -91,11 +91,11 @@ def _b8_start(sides: Sides, _: Context) -> Outcome:
                 ("noise", 0.0, 1.0, step + gain),
             ):
                 stated = sides["start"](law, schedule, t, at, var)
-                outcomes.append(equal(stated, expected, _entropy_room(law, var), f"{kind} start, {name}, t = {t}"))
+                outcomes.append(equal(stated, expected, _entropy_rounding(law, var), f"{kind} start, {name}, t = {t}"))
     return worst(outcomes)
 
 
-def _entropy_room(law: Atoms, var: float) -> float:
+def _entropy_rounding(law: Atoms, var: float) -> float:
     """The rounding of `E log q − E log N(·, var)`, where `E|log q|` is at most 3 and x of second moment at most `D² + 1`."""
     return TERMS * (4 + (law.diameter**2 + 1) / var)
 
@@ -152,8 +152,8 @@ def _b8_equality(sides: Sides, _: Context) -> Outcome:
         snr = budget.snr_along(law, schedule, times)
         error2 = float((law.mean - constant).square())
         stated = float(sides["discretisation"](law, snr).sum() + sides["network"](snr.diff(), error2).sum())
-        room = _entropy_room(law, float(schedule.sigma(0.6)) ** 2)
-        outcomes.append(equal(stated, kl, room, f"{name}, 1 → 0.6"))
+        tolerance = _entropy_rounding(law, float(schedule.sigma(0.6)) ** 2)
+        outcomes.append(equal(stated, kl, tolerance, f"{name}, 1 → 0.6"))
     return worst(outcomes)
 
 
@@ -168,9 +168,9 @@ def _b8_last_step(sides: Sides, _: Context) -> Outcome:
         cost = float(mass @ (posterior.weights * (made[:, None] - law.points[:, 0]).square()).sum(dim=1))
         error2 = float(mass @ (made - posterior.mean[:, 0]).square())
         stated, where = float(sides["last_step"](mass @ posterior.trace_cov, error2)), f"{name}, s = {s}"
-        room = TERMS * (cost + error2)
-        outcomes.append(equal(cost, stated, room, f"E‖x_0 − m‖², {where}"))
-        outcomes.append(at_most(_w2_squared(law, made, mass), stated + room, f"W₂²(m, π), {where}"))
+        tolerance = TERMS * (cost + error2)
+        outcomes.append(equal(cost, stated, tolerance, f"E‖x_0 − m‖², {where}"))
+        outcomes.append(at_most(_w2_squared(law, made, mass), stated + tolerance, f"W₂²(m, π), {where}"))
     return worst(outcomes)
 
 
@@ -187,13 +187,13 @@ def _w2_squared(law: Atoms, made: Tensor, mass: Tensor) -> float:
 
 def _b8_symbolic(sides: Sides, _: Context) -> Outcome:
     """`E_P log Q − E_P log N(a x + b m, c²)` from the bridge's coefficients; P enters with its mean alone."""
-    ends = sympy.symbols("alpha_t sigma_t alpha_s sigma_s", positive=True)
+    coefficients = sympy.symbols("alpha_t sigma_t alpha_s sigma_s", positive=True)
     x, x_hat, miss, second = sympy.symbols("x x_hat e m_2", positive=True)
-    a, b, var = (f(*ends) for f in (formula.bridge_a, formula.bridge_b, formula.bridge_var))
+    a, b, var = (f(*coefficients) for f in (formula.bridge_a, formula.bridge_b, formula.bridge_var))
     mean = a * x + b * x_hat
     plug_in = symbolic.expected_log_normal(mean, var, mean, second)
     added = plug_in - symbolic.expected_log_normal(mean + b * miss, var, mean, second)
-    gap = formula.gap(formula.snr(*ends[:2]), formula.snr(*ends[2:]))
+    gap = formula.gap(formula.snr(*coefficients[:2]), formula.snr(*coefficients[2:]))
     return identically_zero(added - sides["network"](gap, miss**2), "network error of a step")
 
 

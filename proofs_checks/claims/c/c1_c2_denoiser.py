@@ -13,7 +13,7 @@ from proofs_checks.harness.outcome import at_most, equal, identically_zero, wors
 from proofs_checks.harness.slope import vanishes_at_rate
 from proofs_checks.instances.excerpt import excerpt
 from proofs_checks.instances.laws import GOLDEN, SIGNS, TRI
-from proofs_checks.instances.near_ends import NAMED, ROUNDING, Pair, ends, halvings, number, queries, with_data
+from proofs_checks.instances.near_ends import NAMED, ROUNDING, Pair, halvings, near_one, number, queries, with_data
 from proofs_checks.instances.scales import (
     EPS,
     denoiser_rounding,
@@ -63,7 +63,7 @@ def _series_error(series: Callable[..., Tensor], law: Law, pair: Pair, x: Tensor
 def _c1_rate(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for label, law in NAMED.items():
-        for kind, pair, x, top in ends(context, law):
+        for kind, pair, x, top in near_one(context, law):
             error = partial(_series_error, sides["series"], law, pair, x)
             outcomes.append(vanishes_at_rate(error, halvings(top), 2.0, f"{label}, {kind}"))
     return worst(outcomes)
@@ -74,11 +74,11 @@ def _c1_remainder(sides: Sides, context: Context) -> Outcome:
     name, data = excerpt(context)
     outcomes = []
     for label, law in {"golden": GOLDEN, "±1": SIGNS, "tri": TRI, name: data}.items():
-        for kind, pair, x, top in ends(context, law):
+        for kind, pair, x, top in near_one(context, law):
             for alpha in (0.5, 0.05, top):
                 gap = limit.denoiser_direct(law, x, *pair(alpha)) - sides["series"](law, x, *pair(alpha))
-                room = sides["error"](law, x, *pair(alpha)) + series_rounding(law, x, *pair(alpha))
-                ratio = gap.norm(dim=1) / room
+                tolerance = sides["error"](law, x, *pair(alpha)) + series_rounding(law, x, *pair(alpha))
+                ratio = gap.norm(dim=1) / tolerance
                 outcomes.append(at_most(float(ratio.max()), 1.0, f"error/bound, {label}, {kind}, α = {alpha:.2g}"))
     return worst(outcomes)
 
@@ -171,10 +171,10 @@ def _c2_end(sides: Sides, context: Context) -> Outcome:
             v = formula.v_of(epsilon, x_hat, alpha, sigma)
             off_epsilon = float((epsilon - sides["terminal_epsilon"](x, sigma)).abs().max())
             off_v = float((v - sides["terminal_v"](law.mean, sigma)).abs().max())
-            room = float(denoiser_rounding(law, x, number(alpha), number(sigma)).max())
-            room = sigma * (room + moment_rounding(law) * radius(law))
+            tolerance = float(denoiser_rounding(law, x, number(alpha), number(sigma)).max())
+            tolerance = sigma * (tolerance + moment_rounding(law) * radius(law))
             outcomes += [equal(off_epsilon, 0.0, 8 * EPS * float(x.abs().max()), f"ε*, {name}, {kind}")]
-            outcomes += [equal(off_v, 0.0, room, f"v*, {name}, {kind}")]
+            outcomes += [equal(off_v, 0.0, tolerance, f"v*, {name}, {kind}")]
     return worst(outcomes)
 
 
@@ -185,15 +185,17 @@ def _c2_round_trip(sides: Sides, context: Context) -> Outcome:
         x = queries(law, context)
         for kind, schedule in {"cosine": Cosine(), "rectified flow": RectifiedFlow()}.items():
             for t in (0.5, 0.99):
-                at, pair = limit.predictions(law, schedule, x, t), (schedule.alpha(t), schedule.sigma(t))
+                at, pair = limit.predictions(law, schedule, x, t), schedule(t)
                 for side, gain, value in (
                     ("of_epsilon", "epsilon_gain", at.epsilon),
                     ("of_v", "v_gain", at.v),
                 ):
                     for delta in (0.0, 0.01):
                         off = sides[side](value + delta, x, *pair) - at.x - delta * sides[gain](*pair)
-                        room = _round_trip_rounding(pair, x, at.x, delta)
-                        outcomes.append(equal(float(off.abs().max()), 0.0, room, f"{side}, {name}, {kind}, t = {t}"))
+                        tolerance = _round_trip_rounding(pair, x, at.x, delta)
+                        outcomes.append(
+                            equal(float(off.abs().max()), 0.0, tolerance, f"{side}, {name}, {kind}, t = {t}")
+                        )
     return worst(outcomes)
 
 
@@ -213,15 +215,15 @@ def _c2_removable(sides: Sides, context: Context) -> Outcome:
     """`(x − σε*)/α − μ` vanishes like α; on data it stays below the linear term of C1 and its remainder, which are O(α)."""
     outcomes = []
     for name, law in NAMED.items():
-        for kind, pair, x, top in ends(context, law):
+        for kind, pair, x, top in near_one(context, law):
             off = partial(_off_mean, sides["of_epsilon"], law, pair, x)
             outcomes.append(vanishes_at_rate(off, halvings(top), 1.0, f"{name}, {kind}"))
     name, law = excerpt(context)
-    for kind, pair, x, top in ends(context, law):
+    for kind, pair, x, top in near_one(context, law):
         for alpha in (0.5, 0.05, top):
-            room = float(series_rounding(law, x, *pair(alpha)).max())
-            room += _round_trip_rounding(pair(alpha), x, law.points[law.weights > 0], 0.0)
-            bound = float(series_bound(law, x, *pair(alpha)).max()) + room
+            tolerance = float(series_rounding(law, x, *pair(alpha)).max())
+            tolerance += _round_trip_rounding(pair(alpha), x, law.points[law.weights > 0], 0.0)
+            bound = float(series_bound(law, x, *pair(alpha)).max()) + tolerance
             off = _off_mean(sides["of_epsilon"], law, pair, x, alpha)
             outcomes.append(at_most(off, bound, f"{name}, {kind}, α = {alpha:.2g}"))
     return worst(outcomes)

@@ -17,7 +17,7 @@ from proofs_checks.harness.outcome import at_most, equal, identically_zero, wors
 from proofs_checks.harness.slope import fitted_slope, vanishes_at_rate
 from proofs_checks.instances.excerpt import excerpt
 from proofs_checks.instances.laws import GOLDEN, NINE_TO_ONE, TRI
-from proofs_checks.instances.near_ends import NAMED, ends, halvings, queries
+from proofs_checks.instances.near_ends import NAMED, halvings, near_one, queries
 from proofs_checks.instances.scales import EPS, moment_rounding, radius, series_bound, series_rounding
 from singtheory import Atoms, Cosine, Law, Power, RectifiedFlow, Schedule, formula, limit, schedule_named
 
@@ -67,12 +67,12 @@ def _c3_limit(sides: Sides, context: Context) -> Outcome:
     """`drift − limit` vanishes like 1 − t; on data it stays below what C1's remainder leaves."""
     outcomes = []
     for name, law in NAMED.items():
-        _, _, x, top = next(ends(context, law))
+        _, _, x, top = next(near_one(context, law))
         for kind, schedule in _REMOVABLE.items():
             off = partial(_off_limit, sides, law, schedule, x)
             outcomes.append(vanishes_at_rate(off, halvings(top), 1.0, f"{name}, {kind}"))
     name, law = excerpt(context)
-    _, _, x, top = next(ends(context, law))
+    _, _, x, top = next(near_one(context, law))
     for (kind, schedule), remaining in itertools.product(_REMOVABLE.items(), (0.1, 0.01, top)):
         off, bound = _off_limit(sides, law, schedule, x, remaining), _drift_bound(law, schedule, x, 1 - remaining)
         outcomes.append(at_most(off, bound, f"{name}, {kind}, t = 1 − {remaining:.2g}"))
@@ -81,7 +81,7 @@ def _c3_limit(sides: Sides, context: Context) -> Outcome:
 
 def _drift_bound(law: Atoms, schedule: Schedule, x: Tensor, t: float) -> float:
     """At least `‖drift − limit‖`, with its rounding: `(α̇ − σ̇α/σ)x̂ + σ̇x/σ` against `α̇(1)μ + σ̇(1)x/σ_1`, and C1 for `x̂ − μ`."""
-    (alpha, sigma), rates = (schedule.alpha(t), schedule.sigma(t)), (schedule.alpha_dot(t), schedule.sigma_dot(t))
+    (alpha, sigma), rates = schedule(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
     ends_at = schedule.alpha_dot(1.0), schedule.sigma_dot(1.0) / schedule.sigma(1.0)
     of_x_hat, of_x = rates[0] - rates[1] * alpha / sigma, rates[1] / sigma
     norm, mean = float(x.norm(dim=1).max()), float(law.mean.norm())
@@ -114,7 +114,7 @@ def _c3_rates(sides: Sides, context: Context) -> Outcome:
 
 def _vp_everywhere(law: Law, schedule: Schedule, x: Tensor, t: float) -> Tensor:
     x_hat = limit.denoiser(law, schedule, x, t)
-    return formula.vp_ode_drift(x, x_hat, schedule.alpha(t), schedule.sigma(t), schedule.alpha_dot(t))
+    return formula.vp_ode_drift(x, x_hat, *schedule(t), schedule.alpha_dot(t))
 
 
 register(

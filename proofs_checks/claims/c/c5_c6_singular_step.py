@@ -242,15 +242,15 @@ def _c6_data(sides: Sides, context: Context) -> Outcome:
         dim = law.dim
     outcomes = []
     for label, schedule, s in (("cosine", Cosine(), 0.95), ("rectified flow", RectifiedFlow(), 0.8)):
-        alpha, sigma, zero, one = schedule.alpha(s), schedule.sigma(s), torch.zeros(law.dim), number(1.0)
+        alpha, sigma, zero, one = *schedule(s), torch.zeros(law.dim), number(1.0)
         with_mean = _cross_entropy(law, dim, alpha, sigma, alpha * law.mean, sigma**2)
         mean_norm2 = law.mean.square().sum()
         gain = sides["gain"](formula.snr(alpha, sigma), mean_norm2)
         noise_gain = sides["noise_gain"](alpha, sigma, mean_norm2, law.cov.trace(), dim, torch)
         for against, var, value in (("N(0, σ² I)", sigma**2, gain), ("N(0, I)", one, noise_gain)):
             found = float(_cross_entropy(law, dim, alpha, sigma, zero, var) - with_mean)
-            room = _cross_entropy_rounding(law, dim, alpha, sigma)
-            outcomes.append(equal(found, float(value), room, f"{name}, {label}, s = {s}, {against}"))
+            tolerance = _cross_entropy_rounding(law, dim, alpha, sigma)
+            outcomes.append(equal(found, float(value), tolerance, f"{name}, {label}, s = {s}, {against}"))
     return worst(outcomes)
 
 

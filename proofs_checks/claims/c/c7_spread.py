@@ -46,13 +46,13 @@ def _carried() -> tuple[tuple[Tensor, Tensor], ...]:
     """Where each flow takes m, and half the distance of where it takes `m ± s`: mean and standard deviation of the end."""
     starts = torch.stack([_CENTRE, _CENTRE + _SPREAD, _CENTRE - _SPREAD]) @ _BASIS.mT
     carried = (_carry(TILTED, schedule, t, starts) @ _BASIS for _, schedule, t in _FLOWS)
-    return tuple((ends_at[0], (ends_at[1] - ends_at[2]) / 2) for ends_at in carried)
+    return tuple((end[0], (end[1] - end[2]) / 2) for end in carried)
 
 
 def _c7_flow(sides: Sides, _: Context) -> Outcome:
     outcomes = []
     for (name, schedule, t), (mean, std) in zip(_FLOWS, _carried(), strict=True):
-        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        alpha, sigma = schedule(t)
         end_mean = sides["end_mean"](TILTED.mean @ _BASIS, _VALUES, _CENTRE, alpha, sigma, torch)
         end_var = sides["end_var"](_VALUES, _SPREAD**2, alpha, sigma)
         for k, eigenvalue in enumerate(_VALUES.tolist()):

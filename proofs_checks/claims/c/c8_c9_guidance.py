@@ -138,8 +138,10 @@ def _c9_constant(sides: Sides, context: Context) -> Outcome:
     for name, law in with_data(context).items():
         x_1 = 3 * torch.randn(8, law.dim, dtype=torch.float64, generator=context.generator())
         off = float((law.posterior(x_1, 0.0).mean - law.mean).norm(dim=1).max())
-        room = float(denoiser_rounding(law, x_1, number(0.0), number(1.0)).max()) + moment_rounding(law) * radius(law)
-        outcomes.append(at_most(off, room, f"E[x_0|x_1] − μ, {name}"))
+        tolerance = float(denoiser_rounding(law, x_1, number(0.0), number(1.0)).max()) + moment_rounding(law) * radius(
+            law
+        )
+        outcomes.append(at_most(off, tolerance, f"E[x_0|x_1] − μ, {name}"))
     for name, law in NAMED.items():
         if isinstance(law, Atoms) and law.dim == 1:
             mmse = float(line_mmse(law, torch.zeros(1, dtype=torch.float64))[0])
@@ -162,9 +164,11 @@ def _c9_samples(sides: Sides, _: Context) -> Outcome:
     """The end of one ancestral step from `f = μ + κx_1/σ_1`, `κ² = λ`, against that from μ: `N(αμ, α²λ + σ²)` and `N(αμ, σ²)`."""
     outcomes, schedule = [], Cosine()
     for (name, law), s in itertools.product({"golden": GOLDEN, "9:1": NINE_TO_ONE}.items(), (0.6, 0.9)):
-        alpha, sigma, eigenvalue = float(schedule.alpha(s)), float(schedule.sigma(s)), float(law.cov)
-        ends = sigma**2, float(formula.marginal_var(alpha, sigma, eigenvalue))
-        from_mean, from_leaning = (budget.start_mismatch(law, schedule, s, alpha * float(law.mean), v) for v in ends)
+        alpha, sigma, eigenvalue = *map(float, schedule(s)), float(law.cov)
+        variances = sigma**2, float(formula.marginal_var(alpha, sigma, eigenvalue))
+        from_mean, from_leaning = (
+            budget.start_mismatch(law, schedule, s, alpha * float(law.mean), v) for v in variances
+        )
         gain, where = float(sides["gain"](formula.snr(alpha, sigma), law.cov[0, 0], torch)), f"{name}, s = {s}"
         outcomes.append(equal(from_mean - from_leaning, gain, ROUNDING, f"nats gained, {where}"))
     return worst(outcomes)

@@ -24,7 +24,7 @@ def reverse_sde(sides: Sides, _: Context) -> Outcome:
     alpha, dim = sympy.Function("alpha", positive=True), sympy.Symbol("d", positive=True, integer=True)
     rate = sides["rate"](alpha(t), alpha(t).diff(t))
     diffusion2 = sides["diffusion2"](alpha(t), alpha(t).diff(t))
-    integral, ends = sides["integral_formula"], (sympy.Integer(0), sigma_1, alpha_s, sigma_s)
+    integral, coefficients = sides["integral_formula"], (sympy.Integer(0), sigma_1, alpha_s, sigma_s)
     mean, noise = vectors = sympy.symbols("mu n", real=True)
     sigma, eye = sympy.MatrixSymbol("Sigma", dim, dim), sympy.Identity(dim)
     # Cov(αx_0 + σn) = α²Σ + σ²I, against that of N(0, I)
@@ -37,9 +37,9 @@ def reverse_sde(sides: Sides, _: Context) -> Outcome:
         "empty integral": integral(alpha_s, alpha_s, XP),
         "divergence": sympy.limit(sympy.exp(-integral(alpha_s, alpha_r, XP)), alpha_r, 0),
         "mean of x_1": symbolic.coordinates(alpha_r * mean + sigma_1 * noise, vectors)[0] - alpha_r,
-        "a at the end": formula.bridge_a(*ends),
-        "b at the end": formula.bridge_b(*ends) - alpha_s,
-        "c² at the end": formula.bridge_var(*ends) - sigma_s**2,
+        "a at the end": formula.bridge_a(*coefficients),
+        "b at the end": formula.bridge_b(*coefficients) - alpha_s,
+        "c² at the end": formula.bridge_var(*coefficients) - sigma_s**2,
     }
     same = sympy.expand(mismatch.doit()) == sympy.ZeroMatrix(dim, dim)
     return worst(
@@ -133,15 +133,18 @@ def guidance(sides: Sides, _: Context) -> Outcome:
     norm2 = symbolic.inner(guided, guided, vectors, gram)
     bound, nearer = sides["bound"](cond, uncond, w), sides["segment"](cond, apart, w)
     factor = sympy.simplify(1 - 1 / w)
-    # by Cauchy and Schwarz both rooms are products of numbers that are not negative
-    room, nearer_room = 2 * factor * (cond * uncond + product), 2 * factor / w * (cond * apart - (cond**2 - product))
+    # by Cauchy and Schwarz both remainders are products of numbers that are not negative
+    remainder, nearer_remainder = (
+        2 * factor * (cond * uncond + product),
+        2 * factor / w * (cond * apart - (cond**2 - product)),
+    )
     residuals = {
         "plain over w": guided - sides["plain"](c, u, w) / w,
         "c − (1 − 1/w)u": guided - (c - factor * u),
         "between c and c − u": guided - c / w - factor * (c - u),
-        "bound² − ‖ȳ_w‖²": bound**2 - norm2 - room,
+        "bound² − ‖ȳ_w‖²": bound**2 - norm2 - remainder,
         "‖c − u‖²": (symbolic.inner(c - u, c - u, vectors, gram) - apart**2).subs(polar),
-        "sharper bound² − ‖ȳ_w‖²": (nearer**2 - norm2 - nearer_room).subs(polar),
+        "sharper bound² − ‖ȳ_w‖²": (nearer**2 - norm2 - nearer_remainder).subs(polar),
         "the sharper bound at its most, ‖c − u‖ = ‖c‖ + ‖u‖": nearer.subs(apart, cond + uncond) - bound,
         "attained where c and u are opposite": (bound**2 - norm2).subs(product, -cond * uncond),
         "c = u": guided.subs(u, c) - c / w,

@@ -58,21 +58,21 @@ def _d1_weight(sides: Sides, context: Context) -> Outcome:
         for (i, j), (kind, schedule) in itertools.product(neighbours(law), SCHEDULES.items()):
             apart2 = float((law.points[i] - law.points[j]).square().sum())
             t = schedule.time_of_snr(500 / apart2)
-            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            alpha, sigma = schedule(t)
             x = alpha * torch.lerp(law.points[i], law.points[j], 0.498)[None]
             found = limit.rivals(law, x, alpha)
             weights = sides["rival"](found.prior_ratios, found.margins, sigma, torch)
             others = weights.sum() - weights[0, found.nearest[0]]
             truth = float(atoms_posterior(law, x, alpha, sigma).weights[0, found.nearest[0]])
-            where, room = f"{name}, {kind}, γ = {500 / apart2:.3g}", log_weight_rounding(law, x, alpha, sigma)
-            if room > RESOLVED:
+            where, tolerance = f"{name}, {kind}, γ = {500 / apart2:.3g}", log_weight_rounding(law, x, alpha, sigma)
+            if tolerance > RESOLVED:
                 outcomes.append(no_instance(f"{where}: rounding decides which atom is nearer"))
                 continue
             outcomes.append(
-                equal(float(found.margins.min()), 0.0, 2 * room * float(sigma) ** 2, f"least margin, {where}")
+                equal(float(found.margins.min()), 0.0, 2 * tolerance * float(sigma) ** 2, f"least margin, {where}")
             )
-            outcomes.append(equal(float(sides["nearest"](others)), truth, room, where))
-            outcomes.append(equal(float(limit.nearest_atom_weight(law, x, alpha, sigma)), truth, room, where))
+            outcomes.append(equal(float(sides["nearest"](others)), truth, tolerance, where))
+            outcomes.append(equal(float(limit.nearest_atom_weight(law, x, alpha, sigma)), truth, tolerance, where))
     return worst(outcomes)
 
 
@@ -83,7 +83,7 @@ def _d1_denoiser(sides: Sides, context: Context) -> Outcome:
         for (i, j), (kind, schedule) in itertools.product(neighbours(law), SCHEDULES.items()):
             apart2 = float((law.points[i] - law.points[j]).square().sum())
             t = schedule.time_of_snr(200 / apart2)
-            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            alpha, sigma = schedule(t)
             x = alpha * torch.lerp(law.points[i], law.points[j], 0.2)[None]
             found = limit.rivals(law, x, alpha)
             weights = sides["rival"](found.prior_ratios, found.margins, sigma, torch)[0]
@@ -110,25 +110,25 @@ def _d1_ties(sides: Sides, context: Context) -> Outcome:
     for name, law in {**finite_laws(context), "±1": SIGNS}.items():
         for (i, j, x), (kind, schedule) in itertools.product(_ties(law), SCHEDULES.items()):
             t = schedule.time_of_snr(1e6)
-            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-            room = log_weight_rounding(law, x, alpha, sigma)
+            alpha, sigma = schedule(t)
+            tolerance = log_weight_rounding(law, x, alpha, sigma)
             log_prior = float((law.weights[j] / law.weights[i]).log())
             difference = float(law.points[j].square().sum() - law.points[i].square().sum())
             # distances straight from differences: at this σ inner products would lose all digits
             margins = limit.rivals(law, torch.cat([x, alpha * x]), alpha).margins
             fixed, scaled = ((margins[:, i] - margins[:, j]) / (2 * sigma**2) + log_prior).tolist()
             exact = log_prior + float(sides["tie_exponent"](alpha, sigma, difference))
-            outcomes.append(equal(fixed, exact, room, f"fixed x, {name}, {kind}"))
-            outcomes.append(equal(scaled, log_prior, room, f"x_t = αx, {name}, {kind}"))
+            outcomes.append(equal(fixed, exact, tolerance, f"fixed x, {name}, {kind}"))
+            outcomes.append(equal(scaled, log_prior, tolerance, f"x_t = αx, {name}, {kind}"))
             if kind == "cosine":
                 tied = sides["tie"](law, [i, j])
                 remainder = abs(difference) / 4 * float((1 - alpha) / (1 + alpha))
                 where = f"tie at fixed x in VP, {name}"
                 # a share moves by a quarter of its log ratio at most; where one is 0 in float64, the ratio has no logarithm
                 share = float(torch.sigmoid(number(fixed)))
-                outcomes.append(equal(share, float(tied[1]), (room + remainder) / 4, where))
+                outcomes.append(equal(share, float(tied[1]), (tolerance + remainder) / 4, where))
                 if float(tied.min()) > 1e-300:
-                    outcomes.append(equal(fixed, float((tied[1] / tied[0]).log()), room + remainder, where))
+                    outcomes.append(equal(fixed, float((tied[1] / tied[0]).log()), tolerance + remainder, where))
                 outcomes.append(equal(float(tied.sum()), 1.0, 4 * EPS, f"sum, {where}"))
     return worst(outcomes)
 
@@ -221,16 +221,18 @@ def _d2_divergence(sides: Sides, context: Context) -> Outcome:
                 at = limit.predictions(law, schedule, x, t)
                 score, (alpha, sigma) = (
                     limit.score(law, schedule, x, t),
-                    (float(schedule.alpha(t)), float(schedule.sigma(t))),
+                    tuple(map(float, schedule(t))),
                 )
                 # x − αx̂ cancels, x − y beside it
-                room = float((at.x - law.points[i]).norm()) + (1 - alpha) * radius(law)
-                room += 32 * EPS * (float(x.norm()) + radius(law))
+                tolerance = float((at.x - law.points[i]).norm()) + (1 - alpha) * radius(law)
+                tolerance += 32 * EPS * (float(x.norm()) + radius(law))
                 where = f"{name}, {kind}, σ = {sigma:.3g}"
                 found = float(score.norm())
-                outcomes.append(equal(found, sides["score_norm"](distance, sigma), room / sigma**2, f"score, {where}"))
+                outcomes.append(
+                    equal(found, sides["score_norm"](distance, sigma), tolerance / sigma**2, f"score, {where}")
+                )
                 found = float(at.epsilon.norm())
-                outcomes.append(equal(found, sides["epsilon_norm"](distance, sigma), room / sigma, f"ε*, {where}"))
+                outcomes.append(equal(found, sides["epsilon_norm"](distance, sigma), tolerance / sigma, f"ε*, {where}"))
     return worst(outcomes)
 
 
@@ -283,8 +285,8 @@ def _d2_data(sides: Sides, context: Context) -> Outcome:
     value = float((square - predicted).mean())
     interval = Estimate(number(value), number(low), number(high), context.confidence, queries, "monte-carlo")
     size = math.sqrt(law.dim) + math.sqrt(snr) * radius(law)
-    room = 64 * EPS * (law.dim + size) * size + 2 * math.sqrt(snr) * size * float(posterior.error_bound.max())
-    return equal(interval, 0.0, room, f"E‖ε*‖² − (d − γ mmse), {name}, γ = {snr:.3g}, {queries} draws")
+    tolerance = 64 * EPS * (law.dim + size) * size + 2 * math.sqrt(snr) * size * float(posterior.error_bound.max())
+    return equal(interval, 0.0, tolerance, f"E‖ε*‖² − (d − γ mmse), {name}, γ = {snr:.3g}, {queries} draws")
 
 
 register(

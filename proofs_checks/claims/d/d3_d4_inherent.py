@@ -33,7 +33,7 @@ def _end_steps(law: Atoms) -> Iterator[tuple[str, ReverseStep, float]]:
     for (i, j), (kind, schedule) in itertools.product(neighbours(law), SCHEDULES.items()):
         t = schedule.time_of_snr(20 / float((law.points[i] - law.points[j]).square().sum()))
         x = schedule.alpha(t) * torch.lerp(law.points[i], law.points[j], 0.45)[None]
-        rounding = log_weight_rounding(law, x, schedule.alpha(t), schedule.sigma(t))
+        rounding = log_weight_rounding(law, x, *schedule(t))
         yield kind, ReverseKernel(law, schedule, t, 0.0).at(x), rounding
 
 
@@ -54,11 +54,11 @@ def _d3_total_variation(sides: Sides, _: Context) -> Outcome:
             matched, posterior = step.moment_matched()[0], step.posterior
             assert isinstance(posterior, AtomsPosterior)
             point = Gaussian(law.points[posterior.weights[0].argmax()], torch.zeros(1, 1))
-            room = len(law.points) * 2 * radius / math.sqrt(2 * math.pi * float(matched.cov))
+            tolerance = len(law.points) * 2 * radius / math.sqrt(2 * math.pi * float(matched.cov))
             for against, reference in (("moment-matched", matched), ("point", point)):
                 measured = 1 - torch.minimum(posterior.weights[0], _masses_near(law.points, reference, radius)).sum()
                 where = f"TV to {against}, {name}, {kind}"
-                outcomes.append(equal(float(measured), sides["tv"](posterior, reference), room, where))
+                outcomes.append(equal(float(measured), sides["tv"](posterior, reference), tolerance, where))
     return worst(outcomes)
 
 
@@ -87,9 +87,9 @@ def _d3_point(sides: Sides, context: Context) -> Outcome:
             off = law.points - posterior.mean
             cost = float(posterior.weights[0] @ off.square().sum(dim=1))
             trace = float(posterior.trace_cov)
-            room = trace_rounding(law, posterior, rounding)
-            outcomes.append(equal(float(sides["w2"](step)) ** 2, cost, room, f"W₂², {where}"))
-            outcomes.append(equal(trace, cost, room, f"tr C, {where}"))
+            tolerance = trace_rounding(law, posterior, rounding)
+            outcomes.append(equal(float(sides["w2"](step)) ** 2, cost, tolerance, f"W₂², {where}"))
+            outcomes.append(equal(trace, cost, tolerance, f"tr C, {where}"))
             infinite = float(step.kl().value) == math.inf and float(step.tv().value) == 1
             outcomes.append(Outcome("supported" if infinite else "refuted", where=f"KL = ∞ and TV = 1, {where}"))
         outcomes += _d3_vanishing(law, name)
@@ -110,8 +110,8 @@ def _d3_vanishing(law: Atoms, name: str) -> Iterator[Outcome]:
         rivals = limit.rivals(law, x, alpha)
         weights = formula.rival_weight(rivals.prior_ratios, rivals.margins, sigma, torch)[0]
         bound = float(weights @ (law.points - law.points[i]).square().sum(dim=1))
-        room = 2 * rounding * bound + trace_rounding(law, posterior, rounding)
-        yield at_most(trace, bound + room, f"tr C → 0, {name}")
+        tolerance = 2 * rounding * bound + trace_rounding(law, posterior, rounding)
+        yield at_most(trace, bound + tolerance, f"tr C → 0, {name}")
 
 
 def _denoised_w2(law: Atoms, snr: float) -> tuple[float, float]:
@@ -284,8 +284,10 @@ def _d4_data(sides: Sides, context: Context) -> Outcome:
             found = limit.score(law, schedule, x, t)[0, constant]
             expected = sides["normal"](x[0, constant], foot, schedule.alpha(t), sigma)
             terms = 32 * EPS * float(x.abs().max() + foot.abs().max())
-            room = (terms + float(denoiser_rounding(law, x, schedule.alpha(t), schedule.sigma(t)))) / sigma**2
-            outcomes.append(equal(float((found - expected).abs().max()), 0.0, room, f"{name}, {kind}, σ = {sigma}"))
+            tolerance = (terms + float(denoiser_rounding(law, x, *schedule(t)))) / sigma**2
+            outcomes.append(
+                equal(float((found - expected).abs().max()), 0.0, tolerance, f"{name}, {kind}, σ = {sigma}")
+            )
     return worst(outcomes)
 
 

@@ -73,7 +73,7 @@ def _d5_symbolic(sides: Sides, _: Context) -> Outcome:
 
 def _off_start(sides: Sides, schedule: Schedule, t: float) -> float:
     """How far `f` and `g²` are from `α̇(0)` and `−2α̇(0)`."""
-    here, rates = (schedule.alpha(t), schedule.sigma(t)), (schedule.alpha_dot(t), schedule.sigma_dot(t))
+    here, rates = schedule(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
     start = float(schedule.alpha_dot(0.0))
     off_rate = abs(float(sides["rate"](here[0], rates[0])) - start)
     return off_rate + abs(float(sides["diffusion2"](*here, *rates)) + 2 * start)
@@ -94,7 +94,7 @@ def _d5_integral(sides: Sides, _: Context) -> Outcome:
         width = math.log(high / low) / k
         log_t = math.log(low) + width * (torch.arange(k)[:, None] + (1 + nodes) / 2)
         t = log_t.exp().flatten()
-        here, rates = (schedule.alpha(t), schedule.sigma(t)), (schedule.alpha_dot(t), schedule.sigma_dot(t))
+        here, rates = schedule(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
         factor = sides["diffusion2"](*here, *rates) / here[1] ** 2 * t
         found = float((factor * (weights * width / 2).expand(k, -1).flatten()).sum())
         expected = float(sides["integral"](schedule.snr(high), schedule.snr(low), torch))
@@ -123,7 +123,7 @@ def _solved(drift: Callable[[Tensor, float], Tensor], x_t: Tensor, t: float, s: 
 
 def _mean_drift(sides: Sides, law: Law, schedule: Schedule, x: Tensor, t: float) -> Tensor:
     """The drift of the reverse SDE; linear near an atom, so that the mean follows it."""
-    here, rates = (schedule.alpha(t), schedule.sigma(t)), (schedule.alpha_dot(t), schedule.sigma_dot(t))
+    here, rates = schedule(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
     f, g2 = sides["rate"](here[0], rates[0]), sides["diffusion2"](*here, *rates)
     return sides["reverse"](x, limit.score(law, schedule, x, t), f, g2)
 
@@ -136,16 +136,16 @@ def _d5_paths(sides: Sides, _: Context) -> Outcome:
     ):
         for x_t, i, t in _towards(law, schedule, 1):
             y, s = law.points[i], t / 10
-            ends = schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s)
-            deviation = x_t - ends[0] * y
+            coefficients = *schedule(t), *schedule(s)
+            deviation = x_t - coefficients[0] * y
             flow = _solved(lambda x, u, law=law, of=schedule: limit.ode_drift(law, of, x, u), x_t, t, s)
             mean = _solved(partial(_mean_drift, sides, law, schedule), x_t, t, s)
             predicted = {
-                "flow": (flow, sides["flow"](deviation, ends[1], ends[3])),
-                "SDE": (mean, sides["sde"](deviation, *ends)),
+                "flow": (flow, sides["flow"](deviation, coefficients[1], coefficients[3])),
+                "SDE": (mean, sides["sde"](deviation, *coefficients)),
             }
             for what, (found, expected) in predicted.items():
-                off = float((found - ends[2] * y - expected).abs().max())
+                off = float((found - coefficients[2] * y - expected).abs().max())
                 outcomes.append(equal(off, 0.0, 1e3 * _SOLVER * float(x_t.norm()), f"{what}, {name}, {kind}"))
     return worst(outcomes)
 
@@ -155,21 +155,21 @@ def _d5_data(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for (name, law), (kind, schedule) in itertools.product(finite_laws(context).items(), _ALL.items()):
         for x_t, i, t in _towards(law, schedule):
-            y, (alpha, sigma) = law.points[i], (schedule.alpha(t), schedule.sigma(t))
+            y, (alpha, sigma) = law.points[i], schedule(t)
             deviation, rates = x_t - alpha * y, (schedule.alpha_dot(t), schedule.sigma_dot(t))
             found = _mean_drift(sides, law, schedule, x_t[None], t)[0]
             factor = sides["rate"](alpha, rates[0]) + sides["diffusion2"](alpha, sigma, *rates) / sigma**2
-            expected, room = rates[0] * y + factor * deviation, _drift_rounding(law, schedule, x_t, i, t)
-            if room > RESOLVED * float((factor * deviation).norm()):
+            expected, tolerance = rates[0] * y + factor * deviation, _drift_rounding(law, schedule, x_t, i, t)
+            if tolerance > RESOLVED * float((factor * deviation).norm()):
                 outcomes.append(no_instance(f"{name}, {kind}: rounding hides how far x is from its atom"))
                 continue
-            outcomes.append(equal(float((found - expected).norm()), 0.0, room, f"{name}, {kind}"))
+            outcomes.append(equal(float((found - expected).norm()), 0.0, tolerance, f"{name}, {kind}"))
     return worst(outcomes)
 
 
 def _drift_rounding(law: Atoms, schedule: Schedule, x_t: Tensor, i: int, t: float) -> float:
     """Of the drift, where `(αx̂ − x)/σ²` cancels, and what rivals of the atom and the rounding of the denoiser add to it."""
-    alpha, sigma, rates = schedule.alpha(t), schedule.sigma(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
+    alpha, sigma, rates = *schedule(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
     of_score = formula.sde_diffusion2(alpha, sigma, *rates).abs() / sigma**2
     terms = float((of_score + (rates[0] / alpha).abs()) * (x_t.norm() + radius(law)))
     moved = pull_of_rivals(law, x_t, alpha, sigma, i) + float(denoiser_rounding(law, x_t[None], alpha, sigma))

@@ -72,8 +72,8 @@ def _d6_flat(sides: Sides, _: Context) -> Outcome:
     for kind, schedule in _ROUGH.items():
         t = float(schedule.time_of_snr(1e3))
         found = _rate(_uniform_epsilon, BUMPS, schedule, score + 0.3, t)
-        expected, room = sides["smooth"](score, schedule.sigma_dot(t)), math.exp(-100) / (_STEP * t)
-        outcomes.append(equal(float(found), float(expected), room, f"uniform on [−1, 1] at 0.3, {kind}"))
+        expected, tolerance = sides["smooth"](score, schedule.sigma_dot(t)), math.exp(-100) / (_STEP * t)
+        outcomes.append(equal(float(found), float(expected), tolerance, f"uniform on [−1, 1] at 0.3, {kind}"))
     return worst(outcomes)
 
 
@@ -82,9 +82,9 @@ def _d6_gaussian(sides: Sides, _: Context) -> Outcome:
     outcomes = []
     for (kind, schedule), t in itertools.product(_ROUGH.items(), (1e-4, 0.1, 0.9)):
         found = sides["epsilon"](law, schedule, x, t)
-        expected = sides["gaussian"](x, 0.7, 1.5, schedule.alpha(t), schedule.sigma(t))
-        room = 1e-14 / float(schedule.sigma(t))  # (x − αx̂)/σ cancels
-        outcomes.append(equal(float((found - expected).abs().max()), 0.0, room, f"N(0.7, 1.5), {kind}, t = {t:g}"))
+        expected = sides["gaussian"](x, 0.7, 1.5, *schedule(t))
+        tolerance = 1e-14 / float(schedule.sigma(t))  # (x − αx̂)/σ cancels
+        outcomes.append(equal(float((found - expected).abs().max()), 0.0, tolerance, f"N(0.7, 1.5), {kind}, t = {t:g}"))
     return worst(outcomes)
 
 
@@ -99,14 +99,14 @@ def _d6_atoms(sides: Sides, context: Context) -> Outcome:
             )
             times = _settled(law, schedule, x, i)
             found = [_rate(sides["epsilon"], law, schedule, x[None], t)[0] for t in times]
-            rooms = [_rate_rounding(law, schedule, x, i, t, of) for t, of in zip(times, found, strict=True)]
-            if any(room > RESOLVED * float(of.norm()) for room, of in zip(rooms, found, strict=True)):
+            tolerances = [_rate_rounding(law, schedule, x, i, t, of) for t, of in zip(times, found, strict=True)]
+            if any(tolerance > RESOLVED * float(of.norm()) for tolerance, of in zip(tolerances, found, strict=True)):
                 outcomes.append(no_instance(f"{name}, {kind}: rounding hides how far x is from its atom"))
                 continue
-            for t, of, room in zip(times, found, rooms, strict=True):
-                here, rates = (schedule.alpha(t), schedule.sigma(t)), (schedule.alpha_dot(t), schedule.sigma_dot(t))
+            for t, of, tolerance in zip(times, found, tolerances, strict=True):
+                here, rates = schedule(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
                 off = float((of - sides["atom"](x, law.points[i], *here, *rates)).norm())
-                outcomes.append(equal(off, 0.0, room, f"{name}, {kind}, t = {t:.2g}"))
+                outcomes.append(equal(off, 0.0, tolerance, f"{name}, {kind}, t = {t:.2g}"))
             growth = fitted_slope(times, [float(of.norm()) for of in found])
             outcomes.append(equal(growth, order, 0.1, f"growth, {name}, {kind}"))
     return worst(outcomes)
@@ -124,7 +124,7 @@ def _settled(law: Atoms, schedule: Schedule, x: Tensor, i: int) -> list[float]:
 def _rate_rounding(law: Atoms, schedule: Schedule, x: Tensor, i: int, t: float, found: Tensor) -> float:
     """Of the five-point rule on `ε* = (x − αx̂)/σ`, which cancels, with what rivals of the atom and rounding add to x̂; and its remainder."""
     after = t * (1 + 2 * _STEP)
-    alpha, sigma = schedule.alpha(after), schedule.sigma(after)
+    alpha, sigma = schedule(after)
     moved = pull_of_rivals(law, x, alpha, sigma, i) + float(denoiser_rounding(law, x[None], alpha, sigma))
     each = (moved + 8 * EPS * float(x.norm() + law.points[i].norm())) / float(schedule.sigma(t * (1 - 2 * _STEP)))
     return 1.5 * each / (_STEP * t) + 1e-9 * float(found.norm())
@@ -143,8 +143,8 @@ def _d6_exceptions(sides: Sides, _: Context) -> Outcome:
             expected = float(sides["at_atom"](y, schedule.sigma_dot(t))) if vp else 0.0
             sigma = float(schedule.sigma(t))
             # (1 − α)/σ = σ/(1 + α) grows by a relative ¾σ² + O(σ⁴); rounding as off the atoms
-            room = sigma**2 * abs(expected) + 2e-15 / (sigma * _STEP * t)
-            outcomes.append(equal(found, expected, room, f"at the atom {float(y):g}, {name}, {kind}"))
+            tolerance = sigma**2 * abs(expected) + 2e-15 / (sigma * _STEP * t)
+            outcomes.append(equal(found, expected, tolerance, f"at the atom {float(y):g}, {name}, {kind}"))
     for kind, schedule in _ROUGH.items():
         found = _rate(sides["epsilon"], SIGNS, schedule, torch.zeros(1, 1, dtype=torch.float64), 1e-3)
         outcomes.append(equal(float(found), 0.0, 1e-300, f"±1 at 0, {kind}"))

@@ -46,13 +46,13 @@ def _textbook_var(eta: Any, alpha_t: Any, sigma_t: Any, alpha_s: Any, sigma_s: A
     return eta**2 * (1 - alpha_s**2) / (1 - alpha_t**2) * (1 - alpha_t**2 / alpha_s**2)
 
 
-def _noise_var(eta: Any, *ends: Any) -> Any:
-    return formula.ddim_noise_var(eta, formula.bridge_var(*ends))
+def _noise_var(eta: Any, *coefficients: Any) -> Any:
+    return formula.ddim_noise_var(eta, formula.bridge_var(*coefficients))
 
 
 def _kept_var(eta: Any, alpha_t: Any, sigma_t: Any, alpha_s: Any, sigma_s: Any) -> Any:
-    ends = alpha_t, sigma_t, alpha_s, sigma_s
-    return formula.ddim_kept_var(eta, formula.bridge_a(*ends), formula.bridge_var(*ends), sigma_t)
+    coefficients = alpha_t, sigma_t, alpha_s, sigma_s
+    return formula.ddim_kept_var(eta, formula.bridge_a(*coefficients), formula.bridge_var(*coefficients), sigma_t)
 
 
 def _instances(context: Context) -> Iterator[tuple[str, Law, Schedule, Tensor, float, float]]:
@@ -74,7 +74,7 @@ def _e1_ancestral(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for where, law, schedule, x_t, t, s in _instances(context):
         step = ReverseKernel(law, schedule, t, s).at(x_t)
-        (a_t, s_t), (a_s, s_s) = ((float(schedule.alpha(u)), float(schedule.sigma(u))) for u in (t, s))
+        (a_t, s_t), (a_s, s_s) = (map(float, schedule(u)) for u in (t, s))
         noise = torch.randn(x_t.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
         epsilon = formula.epsilon_of(x_t, step.posterior.mean, a_t, s_t)
         # ε* carries the rounding of x_t and of the denoiser, whose weights carry that of z², over σ_t
@@ -92,7 +92,7 @@ def _e1_charts(sides: Sides, context: Context) -> Outcome:
     """Euler's rule on the drift of the flow, with the schedule's own time derivatives."""
     outcomes = []
     for where, law, schedule, x_t, t, s in _instances(context):
-        here, there = ((schedule.alpha(u), schedule.sigma(u)) for u in (t, s))
+        here, there = (schedule(u) for u in (t, s))
         rates = schedule.alpha_dot(t), schedule.sigma_dot(t)
         found = sides["step"](law, schedule, 0.0, x_t, t, s, context.generator())
         drift = limit.ode_drift(law, schedule, x_t, t)
@@ -111,8 +111,8 @@ def _e1_singular(sides: Sides, context: Context) -> Outcome:
         schedule, x_1 = schedule_named(kind), queries(law, context, 3)
         for s in (0.9, 0.3, 0.0):
             found = sides["step"](law, schedule, 0.0, x_1, 1.0, s, context.generator())
-            ends = schedule.alpha(s), schedule.sigma(s), schedule.sigma(1.0)
-            expected, terms = sides["singular"](law.mean, x_1, *ends), float(x_1.norm()) + size(law)
+            coefficients = *schedule(s), schedule.sigma(1.0)
+            expected, terms = sides["singular"](law.mean, x_1, *coefficients), float(x_1.norm()) + size(law)
             outcomes.append(_gap(found, expected, terms, f"{name}, {kind}, 1 to {s}"))
     return worst(outcomes)
 
@@ -164,7 +164,7 @@ register(
                 "euler": lambda x, drift, *ends_and_chart: x + drift * ends_and_chart[-1]
             },
             r"$\sqrt{\sigma_s^2 - \sigma_\eta^2}$ with $\sigma_\eta = \eta\sigma_{t|s}$": {
-                "noise_var": lambda eta, *ends: eta**2 * formula.transition_var(*ends)
+                "noise_var": lambda eta, *coefficients: eta**2 * formula.transition_var(*coefficients)
             },
             r"$\alpha_s\mu + \sigma_s x_1$": {"singular": lambda mean, x_1, a_s, s_s, s_1: a_s * mean + s_s * x_1},
         },

@@ -107,11 +107,11 @@ def _e2_stationary(sides: Sides, _: Context) -> Outcome:
     for (name, law), (low, high), steps in itertools.product(_LAWS.items(), _RANGES, (1, 2, 4, 8)):
         snr, where = sides["optimal"](law, steps, low, high), f"{name}, γ {low:g} to {high:g}, N = {steps}"
         level, slope = _mmse(law)(snr)
-        room = 4096 * EPS * (high + float((level[:-1] / -slope[1:]).max()))
-        outcomes += [equal(float(snr[0]), low, room, where), equal(float(snr[-1]), high, room, where)]
+        tolerance = 4096 * EPS * (high + float((level[:-1] / -slope[1:]).max()))
+        outcomes += [equal(float(snr[0]), low, tolerance, where), equal(float(snr[-1]), high, tolerance, where)]
         for k in range(1, steps):
             follows = float(sides["next"](snr[k], level[k - 1], level[k], slope[k]))
-            outcomes.append(equal(float(snr[k + 1]), follows, room, f"{where}, k = {k}"))
+            outcomes.append(equal(float(snr[k + 1]), follows, tolerance, f"{where}, k = {k}"))
     return worst(outcomes)
 
 
@@ -152,8 +152,8 @@ def _e2_gaussian(sides: Sides, _: Context) -> Outcome:
         outcomes.append(equal(off, 0.0, 4096 * EPS * (high + 1 / eigenvalue), where))
         ratio = torch.tensor((1 + eigenvalue * high) / (1 + eigenvalue * low), dtype=torch.float64) ** (1 / steps)
         closed = _GAUSSIAN.dim * float(sides["gaussian_cost"](ratio, steps, torch))
-        room = 4096 * EPS * _integrals(_GAUSSIAN, low, high)[0]
-        outcomes.append(equal(_cost(sides, _GAUSSIAN, snr), closed, room, f"cost, {where}"))
+        tolerance = 4096 * EPS * _integrals(_GAUSSIAN, low, high)[0]
+        outcomes.append(equal(_cost(sides, _GAUSSIAN, snr), closed, tolerance, f"cost, {where}"))
     return worst(outcomes)
 
 
@@ -178,9 +178,9 @@ def _spaced(value: Callable[[Tensor], Tensor], inverse: Callable[[Tensor], Tenso
     """A grid of equal steps in `value(γ)`, whatever the law."""
 
     def snr(_law: Law, steps: int, low: float, high: float) -> Tensor:
-        ends = value(torch.tensor([low, high], dtype=torch.float64))
+        low_and_high = value(torch.tensor([low, high], dtype=torch.float64))
         fractions = torch.arange(steps + 1, dtype=torch.float64) / steps
-        return inverse(torch.lerp(ends[0], ends[1], fractions))
+        return inverse(torch.lerp(low_and_high[0], low_and_high[1], fractions))
 
     return snr
 

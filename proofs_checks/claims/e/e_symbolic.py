@@ -15,7 +15,7 @@ from singtheory import formula
 from singtheory.formula import symbolic
 
 _HERE, _THERE = (ALPHA_T, SIGMA_T), (ALPHA_S, SIGMA_S)
-_ENDS = (*_HERE, *_THERE)
+_COEFFICIENTS = (*_HERE, *_THERE)
 _X, _X_HAT = sympy.symbols("x xhat", real=True)
 
 
@@ -28,14 +28,14 @@ def _noise(sides: Sides) -> Outcome:
     """Kept and fresh noise make up `σ_s²`, the kept part is not negative for `η ≤ 1`, and η = 1 is the plug-in Gaussian."""
     eta = sympy.Symbol("eta", nonnegative=True)
     spare, a, bridge_var = sympy.symbols("h a V", nonnegative=True)  # 1 − η², a, c²
-    kept_1 = sympy.simplify(sides["kept_var"](1, *_ENDS))
+    kept_1 = sympy.simplify(sides["kept_var"](1, *_COEFFICIENTS))
     epsilon = formula.epsilon_of(_X, _X_HAT, *_HERE)
-    ancestral = formula.bridge_a(*_ENDS) * _X + formula.bridge_b(*_ENDS) * _X_HAT
+    ancestral = formula.bridge_a(*_COEFFICIENTS) * _X + formula.bridge_b(*_COEFFICIENTS) * _X_HAT
     residuals = {
-        "variance": sides["kept_var"](eta, *_ENDS) + sides["noise_var"](eta, *_ENDS) - SIGMA_S**2,
+        "variance": sides["kept_var"](eta, *_COEFFICIENTS) + sides["noise_var"](eta, *_COEFFICIENTS) - SIGMA_S**2,
         "η = 1, mean": sides["mean"](_X_HAT, epsilon, ALPHA_S, sympy.sqrt(kept_1)) - ancestral,
-        "η = 1, variance": sides["noise_var"](1, *_ENDS) - formula.bridge_var(*_ENDS),
-        "η = 0, variance": sides["noise_var"](0, *_ENDS),
+        "η = 1, variance": sides["noise_var"](1, *_COEFFICIENTS) - formula.bridge_var(*_COEFFICIENTS),
+        "η = 0, variance": sides["noise_var"](0, *_COEFFICIENTS),
     }
     kept = formula.ddim_kept_var(sympy.sqrt(1 - spare), a, bridge_var, SIGMA_T)
     return worst([all_zero(residuals), holds(sympy.expand(kept).is_nonnegative, "kept variance, η ≤ 1")])
@@ -68,15 +68,15 @@ def _regular() -> Outcome:
     clock, place = (p * sigma - q * alpha) / scale, (alpha * _X_HAT + sigma * epsilon) / scale
     norm2 = p**2 + q**2
     line = (p * _X_HAT + q * epsilon) / norm2 + (p * epsilon - q * _X_HAT) / norm2 * clock
-    ends = {"t = 0": {alpha: 1, sigma: 0}, "t = 1": {alpha: 0, sigma: some}}
+    times = {"t = 0": {alpha: 1, sigma: 0}, "t = 1": {alpha: 0, sigma: some}}
     facts = [
         holds(scale.subs(at).subs(weights).is_positive, f"k at {name}")
-        for name, at in ends.items()
+        for name, at in times.items()
         for weights in ({p: some, q: some}, {p: some} if name == "t = 0" else {q: some})
     ]
     lost = {
-        "k of x/α at t = 1": (scale, {p: 1, q: 0} | ends["t = 1"]),
-        "k of x/σ at t = 0": (scale, {p: 0, q: 1} | ends["t = 0"]),
+        "k of x/α at t = 1": (scale, {p: 1, q: 0} | times["t = 1"]),
+        "k of x/σ at t = 0": (scale, {p: 0, q: 1} | times["t = 0"]),
     }
     return worst([all_zero({"a line": place - line} | {w: of.subs(at) for w, (of, at) in lost.items()}), *facts])
 
@@ -89,6 +89,6 @@ def _singular(sides: Sides) -> Outcome:
     return all_zero(
         {
             "from α = 0": step - sides["singular"](mean, _X, ALPHA_S, SIGMA_S, SIGMA_T),
-            "η = 1 from α = 0": sides["kept_var"](1, *_ENDS).subs(last),
+            "η = 1 from α = 0": sides["kept_var"](1, *_COEFFICIENTS).subs(last),
         }
     )

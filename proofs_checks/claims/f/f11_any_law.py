@@ -93,8 +93,8 @@ def _steps() -> Iterator[tuple[str, float, tuple[float, float, float, float, flo
         a_t, s_t, a_s, s_s = (float(f(u)) for u in (t, s) for f in (schedule.alpha, schedule.sigma))
         fresh = formula.bridge_var(a_t, s_t, a_s, s_s)
         kept = formula.ddim_kept_var(eta, formula.bridge_a(a_t, s_t, a_s, s_s), fresh, s_t) ** 0.5
-        ends = (a_t, s_t, a_s, kept, formula.ddim_noise_var(eta, fresh))
-        yield f"{name}, {t:g} to {s:g}, η = {eta:g}", formula.snr(a_t, s_t), ends
+        coefficients = (a_t, s_t, a_s, kept, formula.ddim_noise_var(eta, fresh))
+        yield f"{name}, {t:g} to {s:g}, η = {eta:g}", formula.snr(a_t, s_t), coefficients
 
 
 @cache

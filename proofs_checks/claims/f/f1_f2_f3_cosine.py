@@ -48,20 +48,20 @@ def _law_of_cosines(a_t: Any, s_t: Any, a_s: Any, s_s: Any, lam: Any) -> Any:
 def _f1_symbolic(sides: Sides, _: Context) -> Outcome:
     """A step of DDIM(0) on the denoiser that Bayes' rule gives, over the flow's factor."""
     a_t, s_t, a_s, s_s, lam = _symbols()
-    ends = a_t, s_t, a_s, s_s
+    coefficients = a_t, s_t, a_s, s_s
     x, mean = sympy.symbols("x mu", real=True)
     x_hat = mean + formula.posterior_slope(a_t, s_t, lam) * (x - a_t * mean)
     bayes = symbolic.gaussian_denoiser(x, mean, lam, a_t, sympy.Symbol("s", positive=True))
     step = formula.ddim_mean(x_hat, formula.epsilon_of(x, x_hat, a_t, s_t), a_s, s_s)
     deviation = sympy.simplify(step - a_s * mean) / (x - a_t * mean)
     factor = formula.ddim_spread_factor(a_t, a_s, s_t, s_s, lam)
-    kept = sides["kept"](*ends, lam, NAMES)
+    kept = sides["kept"](*coefficients, lam, NAMES)
     v_t, v_s = formula.marginal_var(a_t, s_t, lam), formula.marginal_var(a_s, s_s, lam)
     residuals = {
         "x̂ is Bayes' rule's": (bayes - x_hat).subs(sympy.Symbol("s", positive=True), s_t),
         "factor of a step": deviation - factor,
-        "its share of the flow's": factor - kept * formula.flow_spread_factor(*ends, lam, NAMES),
-        "law of cosines": kept - _law_of_cosines(*ends, lam),
+        "its share of the flow's": factor - kept * formula.flow_spread_factor(*coefficients, lam, NAMES),
+        "law of cosines": kept - _law_of_cosines(*coefficients, lam),
         "nothing is gained": 1 - kept**2 - lam * (a_s * s_t - a_t * s_s) ** 2 / (v_t * v_s),
     }
     return worst(identically_zero(residual, where) for where, residual in residuals.items())
@@ -102,15 +102,15 @@ def _f1_sampler(sides: Sides, context: Context) -> Outcome:
     for dim, (name, grid) in itertools.product((3, 20), _grids()):
         law, lam, basis = _spectrum(dim, context.generator())
         schedule = schedule_named(name)
-        alpha, sigma = schedule.alpha(grid[0]), schedule.sigma(grid[0])
+        alpha, sigma = schedule(grid[0])
         width = formula.marginal_var(alpha, sigma, lam).sqrt()
         start = torch.cat([alpha * law.mean[None], alpha * law.mean + (basis * width).mT])
         end = DDIM(schedule).sample(exact_denoiser(law, schedule), start, grid)
-        alpha, sigma = schedule.alpha(grid[-1]), schedule.sigma(grid[-1])
+        alpha, sigma = schedule(grid[-1])
         found = ((end[1:] - end[:1]) * basis.mT).sum(dim=1) / formula.marginal_var(alpha, sigma, lam).sqrt()
-        ends = [(float(schedule.alpha(t)), float(schedule.sigma(t))) for t in grid]
+        nodes = [tuple(map(float, schedule(t))) for t in grid]
         expected = torch.ones(dim, dtype=torch.float64)
-        for here, there in itertools.pairwise(ends):
+        for here, there in itertools.pairwise(nodes):
             expected = expected * sides["kept"](*here, *there, lam, torch)
         # the deviation is a difference of states of size 1000, along directions whose own size is 0.1 at least
         off = float((found - expected).abs().max())
@@ -119,9 +119,7 @@ def _f1_sampler(sides: Sides, context: Context) -> Outcome:
 
 
 def _angle(schedule: Schedule, times: Tensor, lam: float) -> Tensor:
-    return formula.spread_angle(
-        schedule.alpha(times), schedule.sigma(times), torch.tensor(lam, dtype=torch.float64), torch
-    )
+    return formula.spread_angle(*schedule(times), torch.tensor(lam, dtype=torch.float64), torch)
 
 
 register(
@@ -170,7 +168,7 @@ register(
 
 def _f2_symbolic(sides: Sides, _: Context) -> Outcome:
     """From α = 0 with the exact denoiser, and the starts at s by the brightness law."""
-    *_ends, a_s, _s_s, lam = _symbols()
+    *_before, a_s, _s_s, lam = _symbols()
     s_s, s_1 = sympy.symbols("sigma_s sigma_1", positive=True)
     v_s = formula.marginal_var(a_s, s_s, lam)
     first = sides["first"](formula.snr(a_s, s_s), lam, NAMES)
@@ -227,7 +225,7 @@ register(
 def _f3_symbolic(sides: Sides, _: Context) -> Outcome:
     """A step reversed, and a shift on rectified flow."""
     a_t, s_t, a_s, s_s, lam = _symbols()
-    ends = a_t, s_t, a_s, s_s
+    coefficients = a_t, s_t, a_s, s_s
     t, shift, scale, q_t, q_s = sympy.symbols("t shift k q_t q_s", positive=True)
     mirrored = formula.step_kept(s_s, a_s, s_t, a_t, sides["mirror"](lam), NAMES)
     rescaled = formula.step_kept(scale * a_t, scale * s_t, a_s, s_s, lam, NAMES)
@@ -235,8 +233,8 @@ def _f3_symbolic(sides: Sides, _: Context) -> Outcome:
     later = formula.shifted_time(t, shift)
     # squares, for they are rational: nothing here is negative
     residuals = {
-        "mirror": sympy.cancel(mirrored**2 - formula.step_kept(*ends, lam, NAMES) ** 2),
-        "only √γ = α/σ enters": sympy.cancel(rescaled**2 - formula.step_kept(*ends, lam, NAMES) ** 2),
+        "mirror": sympy.cancel(mirrored**2 - formula.step_kept(*coefficients, lam, NAMES) ** 2),
+        "only √γ = α/σ enters": sympy.cancel(rescaled**2 - formula.step_kept(*coefficients, lam, NAMES) ** 2),
         "√γ after a shift": sympy.cancel((1 - later) / later - (1 - t) / t / shift),
         "kept after a shift": sympy.cancel(
             moved**2 - formula.step_kept(q_t, 1, q_s, 1, sides["shifted"](lam, shift), NAMES) ** 2

@@ -84,7 +84,7 @@ def _f8_symbolic(sides: Sides, _: Context) -> Outcome:
     return worst(identically_zero(residual, where) for where, residual in residuals.items())
 
 
-_ENDS = 1e-5, 1e3
+_SNR_RANGE = 1e-5, 1e3
 _SPECTRUM = (900.0, 100.0, 10.0, 1.0, 0.1, 0.01)
 
 
@@ -92,8 +92,8 @@ def _loss(schedule: Schedule, times: Tensor, eigenvalues: Any, weights: Any) -> 
     """`Σ w_i (−log kept_i)` from a start that is right."""
     lam = torch.as_tensor(eigenvalues, dtype=torch.float64)
     kept = torch.ones_like(lam)
-    ends = [(schedule.alpha(t), schedule.sigma(t)) for t in times]
-    for here, there in itertools.pairwise(ends):
+    nodes = [schedule(t) for t in times]
+    for here, there in itertools.pairwise(nodes):
         kept = kept * formula.step_kept(*here, *there, lam, torch)
     return -float(torch.as_tensor(weights, dtype=torch.float64) @ kept.log())
 
@@ -102,12 +102,12 @@ def _f8_one(sides: Sides, context: Context) -> Outcome:
     """One λ: no grid between the same ends keeps more, among the named ones and random changes of the best."""
     outcomes, generator = [], context.generator()
     for lam in (0.05, 1.0, 300.0):
-        schedule, ends = Cosine(), (_ENDS[0] / lam, _ENDS[1] / lam)
-        best = sides["even"](schedule, 10, *ends, lam)
+        schedule, snr_range = Cosine(), (_SNR_RANGE[0] / lam, _SNR_RANGE[1] / lam)
+        best = sides["even"](schedule, 10, *snr_range, lam)
         rivals = [
-            grid.karras(schedule, 10, *ends),
-            grid.uniform_log_snr(schedule, 10, *ends),
-            grid.cosine(schedule, 10, *ends),
+            grid.karras(schedule, 10, *snr_range),
+            grid.uniform_log_snr(schedule, 10, *snr_range),
+            grid.cosine(schedule, 10, *snr_range),
         ]
         rivals.append(torch.linspace(float(best[0]), float(best[-1]), 11, dtype=torch.float64))
         for _ in range(20):
@@ -117,7 +117,7 @@ def _f8_one(sides: Sides, context: Context) -> Outcome:
         least = _loss(schedule, best, [lam], [1.0])
         others = min(_loss(schedule, times, [lam], [1.0]) for times in rivals)
         outcomes.append(at_least(others, least * (1 - 1e-12), f"λ = {lam:g}: the best rival's loss"))
-        angle = sum(math.atan(math.sqrt(snr * lam)) * sign for snr, sign in zip(ends, (-1, 1), strict=True))
+        angle = sum(math.atan(math.sqrt(snr * lam)) * sign for snr, sign in zip(snr_range, (-1, 1), strict=True))
         outcomes.append(
             equal(least, -math.log(formula.even_angles_kept(10, angle, math)), 1e-11, f"λ = {lam:g}: in closed form")
         )
@@ -127,11 +127,11 @@ def _f8_one(sides: Sides, context: Context) -> Outcome:
 def _f8_many(sides: Sides, _: Context) -> Outcome:
     """Six eigenvalues in nats: N times the cost tends to the limit, its distance like 1/N² for a smooth density."""
     schedule, weights = RectifiedFlow(), [1.0] * len(_SPECTRUM)
-    limit = sides["limit"](*_ENDS, _SPECTRUM, weights)
+    limit = sides["limit"](*_SNR_RANGE, _SPECTRUM, weights)
 
     def off(h: float) -> float:
         steps = round(1 / h)
-        times = sides["nats"](schedule, steps, *_ENDS, _SPECTRUM)
+        times = sides["nats"](schedule, steps, *_SNR_RANGE, _SPECTRUM)
         return steps * _loss(schedule, times, _SPECTRUM, weights) - limit
 
     return vanishes_at_rate(off, [1 / n for n in (16, 32, 64, 128)], 2.0, "six eigenvalues, distance from the limit")

@@ -24,9 +24,9 @@ _GOLDEN = {4: 0.104394, 10: 0.309826, 50: 0.785790}
 def _f9_symbolic(sides: Sides, _: Context) -> Outcome:
     """The variance of a step from its parts: what it keeps of `x_t`, and fresh noise; at η = 1 the bridge's."""
     a_t, s_t, a_s, s_s, lam, kept, eta = sympy.symbols("alpha_t sigma_t alpha_s sigma_s lam r eta", positive=True)
-    ends = a_t, s_t, a_s, s_s
+    coefficients = a_t, s_t, a_s, s_s
     v_t, v_s = formula.marginal_var(a_t, s_t, lam), formula.marginal_var(a_s, s_s, lam)
-    a, b, fresh = (f(*ends) for f in (formula.bridge_a, formula.bridge_b, formula.bridge_var))
+    a, b, fresh = (f(*coefficients) for f in (formula.bridge_a, formula.bridge_b, formula.bridge_var))
     x, mean, old = sympy.symbols("x mu k", positive=True)
     x_hat = mean + formula.posterior_slope(a_t, s_t, lam) * (x - a_t * mean)
     step = formula.ddim_mean(x_hat, formula.epsilon_of(x, x_hat, a_t, s_t), a_s, old)
@@ -49,11 +49,13 @@ def _f9_golden(sides: Sides, _: Context) -> Outcome:
         lam = torch.tensor([900.0], dtype=torch.float64)
         times = torch.linspace(1, 0, steps + 1, dtype=torch.float64).tolist()
         for t, s in itertools.pairwise(times):
-            ends = [float(f(u)) for u in (t, s) for f in (schedule.alpha, schedule.sigma)]
-            fresh = formula.bridge_var(*ends)
-            old = formula.ddim_kept_var(1.0, formula.bridge_a(*ends), fresh, ends[1]) ** 0.5
+            coefficients = [float(value) for u in (t, s) for value in schedule(u)]
+            fresh = formula.bridge_var(*coefficients)
+            old = formula.ddim_kept_var(1.0, formula.bridge_a(*coefficients), fresh, coefficients[1]) ** 0.5
             before = torch.ones_like(kept) if t == 1 else kept
-            kept = sides["after"](before, ends[0], ends[2], ends[1], ends[3], fresh, old, lam)
+            kept = sides["after"](
+                before, coefficients[0], coefficients[2], coefficients[1], coefficients[3], fresh, old, lam
+            )
         outcomes.append(equal(float(kept.sqrt()), expected, 5e-7, f"N = {steps}"))
     return worst(outcomes)
 
@@ -113,7 +115,7 @@ def _pulse_responses(sampler: Sampler, times: Tensor, lam: Tensor, steps: int) -
     """What arrives of the start (row 0) and of each noise, along each λ, shape (1 + steps, k)."""
     schedule = sampler.schedule
     start = torch.zeros(steps + 1, len(lam), dtype=torch.float64)
-    alpha, sigma = schedule.alpha(times[0]), schedule.sigma(times[0])
+    alpha, sigma = schedule(times[0])
     start[0] = formula.marginal_var(alpha, sigma, lam).sqrt()
     with _Pulses():
         return sampler.sample(_linear(schedule, lam), start, times)
@@ -123,7 +125,7 @@ def _linear(schedule: Schedule, lam: Tensor) -> Denoiser:
     """The denoiser of Gaussian data with mean zero, a column an eigenvalue."""
 
     def denoise(x: Tensor, t: float) -> Tensor:
-        return formula.posterior_slope(schedule.alpha(t), schedule.sigma(t), lam) * x
+        return formula.posterior_slope(*schedule(t), lam) * x
 
     return denoise
 
@@ -138,7 +140,7 @@ def _f10_ddim(sides: Sides, _: Context) -> Outcome:
     lam, outcomes = torch.logspace(-2, 3, 9, dtype=torch.float64), []
     for (name, schedule, times), eta in itertools.product(_runs(), (0.0, 0.5, 1.0)):
         found = sides["total"](_pulse_responses(DDIM(schedule, eta), times, lam, len(times) - 1))
-        end = formula.marginal_var(schedule.alpha(times[-1]), schedule.sigma(times[-1]), lam).sqrt()
+        end = formula.marginal_var(*schedule(times[-1]), lam).sqrt()
         expected = response.spread_kept(schedule, times, lam, eta=eta, start="matched")
         outcomes.append(equal(float((found / end - expected).abs().max()), 0.0, 1e-12, f"η = {eta:g}, {name}"))
     return worst(outcomes)
@@ -149,8 +151,8 @@ def _f10_linear(sides: Sides, context: Context) -> Outcome:
     lam, outcomes = torch.logspace(-2, 3, 9, dtype=torch.float64), []
     for name, schedule, times in _runs():
         one, two = torch.randn(2, 1, 9, dtype=torch.float64, generator=context.generator())
-        ends = [ODE(schedule).sample(sides["denoiser"](schedule, lam), x, times) for x in (one, two, one - 3 * two)]
-        off = (ends[2] - ends[0] + 3 * ends[1]).abs() / (ends[0].abs() + 3 * ends[1].abs())
+        samples = [ODE(schedule).sample(sides["denoiser"](schedule, lam), x, times) for x in (one, two, one - 3 * two)]
+        off = (samples[2] - samples[0] + 3 * samples[1]).abs() / (samples[0].abs() + 3 * samples[1].abs())
         outcomes.append(equal(float(off.max()), 0.0, 1e-12, f"Heun, {name}"))
     return worst(outcomes)
 

@@ -134,7 +134,7 @@ def test_tv_by_its_leading_direction_agrees_with_plain_draws():
     assert float(near.high - near.low) < 0.3 * float(wide.high - wide.low)
 
 
-def test_certified_kl_of_a_thin_plane_holds_its_true_value():
+def test_kl_by_quadrature_of_a_thin_plane_holds_its_true_value():
     law = Atoms(_NORMAL[:20, :2] * [1.0, 0.01])
     posterior = prior_posterior(law)
     found = Leading(posterior, 2.0).kl()

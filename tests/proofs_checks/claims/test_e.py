@@ -52,7 +52,7 @@ def test_euler_in_t_is_ddim_on_rectified_flow_alone():
     )
 
     def off(schedule) -> float:
-        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        alpha, sigma = schedule(t)
         rates = schedule.alpha_dot(t), schedule.sigma_dot(t)
         drift = formula.ode_drift(*rates, x_hat, formula.epsilon_of(x_t, x_hat, alpha, sigma))
         return float(DDIM(schedule).step(lambda x, u: x_hat, x_t, t, s) - x_t - (s - t) * drift)

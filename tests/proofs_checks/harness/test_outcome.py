@@ -34,7 +34,7 @@ def test_at_most_and_its_mirror(low, high, verdict):
     assert at_least(interval(-high, -low), -1.0, "").verdict == verdict
 
 
-def test_margins_have_the_sign_of_the_room():
+def test_margins_have_the_sign_of_the_distance():
     assert at_most(0.5, 1.0, "").margin == pytest.approx(0.5)
     assert at_most(2.0, 1.0, "").margin == pytest.approx(-0.5)
     assert at_least(2.0, 1.0, "").margin == pytest.approx(0.5)

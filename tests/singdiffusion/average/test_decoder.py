@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from singdiffusion.average.decoder import AverageDecoder
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 from singdiffusion.base.space import Space
 from singdiffusion.base.text import TextEncoder
 from singdiffusion.start.pipeline import SingDiffusion

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from singdiffusion.average.model import Average, load_average
+from singdiffusion.average.model import Average
+from singdiffusion.average.registry import load_average
 from singdiffusion.average.table import AverageTable
 from singdiffusion.average.time_free import AverageUNet
 from singdiffusion.base.space import Space

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 from singdiffusion.average.statistics import AverageStatistics
 from singdiffusion.start.pipeline import SingDiffusion
 from singtheory import InputError

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from singdiffusion.average import table as table_room
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 from singdiffusion.average.table import AverageTable
 from singdiffusion.base.space import Space
 from singtheory import InputError
@@ -64,7 +63,7 @@ def test_the_directions_are_those_within_prompts_not_between_them():
 def test_of_many_deviations_every_few_are_pooled_and_all_are_measured(images, monkeypatch):
     """The directions are nearly the same, the deviations along them are of all images and not of those alone."""
     whole = AverageTable.from_images(images, rank=1)
-    monkeypatch.setattr(table_room, "_POOL", 18 * 48 // 3)
+    monkeypatch.setattr("singdiffusion.average.table._POOL", 18 * 48 // 3)
     thinned = AverageTable.from_images(images, rank=1)
     cosine = float(thinned.basis.flatten() @ whole.basis.flatten())
     assert 0.98 < abs(cosine) < 1 - 1e-6

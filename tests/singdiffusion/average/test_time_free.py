@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 from singdiffusion.average.time_free import AverageUNet
 from singdiffusion.base.space import Space
 from singdiffusion.base.text import TextEncoder

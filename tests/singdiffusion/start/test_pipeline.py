@@ -131,9 +131,9 @@ def test_noise_of_later_steps_is_that_of_the_unmodified_pipeline(kind, listed, m
     import diffusers.schedulers.scheduling_euler_ancestral_discrete as ancestral
 
     pipe, drawn = tiny.stable_diffusion(kind.from_config(tiny.ddim().config)), []
-    for room in (ddpm, ancestral):
-        draw = room.randn_tensor
-        monkeypatch.setattr(room, "randn_tensor", lambda *a, draw=draw, **k: drawn.append(draw(*a, **k)) or drawn[-1])
+    for module in (ddpm, ancestral):
+        draw = module.randn_tensor
+        monkeypatch.setattr(module, "randn_tensor", lambda *a, draw=draw, **k: drawn.append(draw(*a, **k)) or drawn[-1])
 
     def noises():
         drawn.clear()

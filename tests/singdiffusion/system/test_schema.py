@@ -14,7 +14,8 @@ import yaml
 
 from singdiffusion.average.conversion import convert
 from singdiffusion.average.decoder import AverageDecoder
-from singdiffusion.average.model import _bytes_of, load_average
+from singdiffusion.average.model import _bytes_of
+from singdiffusion.average.registry import load_average
 from singdiffusion.average.statistics import AverageStatistics
 from singdiffusion.average.table import AverageTable
 from singdiffusion.average.time_free import AverageUNet

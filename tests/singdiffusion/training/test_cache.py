@@ -24,8 +24,7 @@ from singdiffusion.base.space import Space
 from singdiffusion.base.text import TextEncoder
 from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.source.records import Source
-from singdiffusion.training import cache as room
-from singdiffusion.training import shards
+from singdiffusion.training import cache, shards
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import Encoder, encoder_for, make_cache
 from singtheory import InputError
@@ -81,7 +80,7 @@ def test_pixels_are_cut_in_the_middle(tmp_path):
 def test_shards_and_slices_give_the_same_examples(tmp_path, monkeypatch):
     """In many shards, in memory and not: example k is record k."""
     laion(tmp_path / "0.tar", 20)
-    monkeypatch.setattr(room, "_SHARD", 1200)
+    monkeypatch.setattr(cache, "_SHARD", 1200)
     make_cache(Source(str(tmp_path / "0.tar")), tmp_path / "c", Encoder(4), batch=3)
     whole = Cache.open(tmp_path / "c")
     monkeypatch.setattr(shards, "_IN_MEMORY", 0)
@@ -96,7 +95,7 @@ def test_shards_and_slices_give_the_same_examples(tmp_path, monkeypatch):
 def test_states_are_read_where_they_are_wanted(tmp_path, monkeypatch):
     """In many files, in memory and not: row k is of caption k."""
     laion(tmp_path / "0.tar", 20)
-    monkeypatch.setattr(room, "_TEXTS", 6)
+    monkeypatch.setattr(cache, "_TEXTS", 6)
     make_cache(Source(str(tmp_path / "0.tar")), tmp_path / "c", Encoder(4, text=text()))
     whole = Cache.open(tmp_path / "c")
     monkeypatch.setattr(shards, "_IN_MEMORY", 0)
@@ -109,7 +108,7 @@ def test_states_are_read_where_they_are_wanted(tmp_path, monkeypatch):
 
 
 def test_the_mean_and_the_groups_of_captions(tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "_CHUNK", 3)
+    monkeypatch.setattr(cache, "_CHUNK", 3)
     make_cache(Source(str(captioned(tmp_path / "a", 8))), tmp_path / "c", Encoder(4))
     found = Cache.open(tmp_path / "c")
     assert [rows.tolist() for rows in found.groups()] == [[], [0, 2, 4, 6], [1, 3, 5, 7]]
@@ -136,7 +135,7 @@ class CountingText(TextEncoder):
 def test_killed_between_captions_none_is_encoded_twice(tmp_path, monkeypatch, processes):
     """Processes share them: what one has encoded, all have."""
     laion(tmp_path / "0.tar", 20)
-    monkeypatch.setattr(room, "_TEXTS", 6)
+    monkeypatch.setattr(cache, "_TEXTS", 6)
     killed, last = CountingText(6), [CountingText(99) for _ in range(processes)]
     with pytest.raises(KeyboardInterrupt):
         make_cache(Source(str(tmp_path / "0.tar")), tmp_path / "c", Encoder(4, text=killed))
@@ -192,7 +191,7 @@ def test_killed_between_batches_nothing_is_encoded_twice(tmp_path, monkeypatch):
 def test_killed_while_it_is_finished_nothing_is_lost(tmp_path, monkeypatch, write):
     laion(tmp_path / "0.tar", 10)
     source, calls = Source(str(tmp_path / "0.tar")), []
-    whole = room.write_bytes
+    whole = cache.write_bytes
 
     def dying(path, content):
         if not path.name.startswith("part-"):
@@ -201,11 +200,11 @@ def test_killed_while_it_is_finished_nothing_is_lost(tmp_path, monkeypatch, writ
                 raise KeyboardInterrupt
         whole(path, content)
 
-    monkeypatch.setattr(room, "_SHARD", 1000)
-    monkeypatch.setattr(room, "write_bytes", dying)
+    monkeypatch.setattr(cache, "_SHARD", 1000)
+    monkeypatch.setattr(cache, "write_bytes", dying)
     with pytest.raises(KeyboardInterrupt):
         make_cache(source, tmp_path / "c", Encoder(4), batch=2)
-    monkeypatch.setattr(room, "write_bytes", whole)
+    monkeypatch.setattr(cache, "write_bytes", whole)
     assert make_cache(source, tmp_path / "c", Encoder(4), batch=2).encoded == 0
     assert Cache.open(tmp_path / "c").x_0(torch.arange(10)).shape == (10, 3, 4, 4)
 
@@ -248,7 +247,7 @@ def test_kill_nine_and_resume(tmp_path):
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    kept = len(room.stored_parts(tmp_path / "c"))
+    kept = len(cache.stored_parts(tmp_path / "c"))
     assert 0 < kept < 60
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert f"{60 - kept} encoded, {kept} kept" in found.stdout

@@ -8,7 +8,7 @@ import torch
 
 from singdiffusion.average.decoder import AverageDecoder
 from singdiffusion.average.model import Average
-from singdiffusion.training import diagnostics as room
+from singdiffusion.training import diagnostics
 from singdiffusion.training.batches import Data
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.diagnostics import frequent, measure
@@ -49,7 +49,7 @@ def test_the_closed_form_is_at_distance_zero(data):
 @pytest.mark.parametrize("most", [4096, 7])
 def test_without_conditions_the_closed_form_is_the_mean_of_all(tmp_path, monkeypatch, most):
     """Or of examples evenly chosen, where there are many: data come in an order."""
-    monkeypatch.setattr(room, "_SAMPLE", most)
+    monkeypatch.setattr(diagnostics, "_SAMPLE", most)
     told = settings(cached(tmp_path / "c", 60), tmp_path / "o", condition="none")
     data = Data(Cache.open(told.cache), told, torch.device("cpu"))
     rows = frequent(data.cache)
@@ -67,12 +67,12 @@ def test_losses_are_those_under_the_noise_of_the_run(data):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
-    x_0 = data.cache.x_0(room.fixed(data.cache))
+    x_0 = data.cache.x_0(diagnostics.fixed(data.cache))
     along2 = torch.einsum("bchw,kchw->bk", x_0, network.spread.basis(*x_0.shape[2:])).square()
     found = {}
     for noise in (0.0, 5.0):
         told = Data(data.cache, replace(data.settings, noise=noise), data.device)
-        found[noise] = room.losses(network, told).spread
+        found[noise] = diagnostics.losses(network, told).spread
         expected = ((along2 + noise**2) / (1 + noise**2) + math.log(1 + noise**2)).mean() / 2
         assert float(found[noise]) == pytest.approx(float(expected), rel=1e-4)
     assert float(found[0.0]) != pytest.approx(float(found[5.0]), rel=0.1)

@@ -1,4 +1,4 @@
-"""The ladder: every rung on its side of the truth, at its declared rate, whole or on a core."""
+"""The ladder: every bound on its side of the truth, at its declared rate, whole or on a core."""
 
 import math
 
@@ -16,38 +16,38 @@ from tests.strategies import atoms, examples, gaps, wild_atoms, wild_gaps
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]).posterior([0.0], 0.0)
 NINE_TO_ONE = Atoms([[-1.0], [1.0]], [0.9, 0.1]).posterior([0.0], 0.0)
-RUNGS = {rung.name: rung for rung in LADDER}
+BOUNDS = {bound.name: bound for bound in LADDER}
 
 
 @settings(max_examples=examples(60))
 @given(atoms(dims=(1, 2), least=2), gaps())
-def test_every_rung_is_on_its_side(law, gap):
+def test_every_bound_is_on_its_side(law, gap):
     posterior = law.posterior([0.0] * law.dim, 0.0)
     truth = {"kl": divergence.kl_quadrature(posterior, gap)}
     if law.dim == 1:
         truth["tv"] = divergence.tv_exact(posterior, gap)
     for name, value in ladder.evaluate_ladder(posterior, gap).items():
-        rung = RUNGS[name]
-        if rung.quantity in truth and rung.side != "leading":
-            exact = truth[rung.quantity]
-            if rung.side == "upper":
+        bound = BOUNDS[name]
+        if bound.quantity in truth and bound.side != "leading":
+            exact = truth[bound.quantity]
+            if bound.side == "upper":
                 assert float(value) >= float(exact.low), name
             else:
                 assert float(value) <= float(exact.high), name
 
 
-@pytest.mark.parametrize("rung", [rung for rung in LADDER if rung.rate is not None], ids=lambda rung: rung.name)
+@pytest.mark.parametrize("bound", [bound for bound in LADDER if bound.rate is not None], ids=lambda bound: bound.name)
 @pytest.mark.parametrize("posterior", [GOLDEN, NINE_TO_ONE], ids=["golden", "9:1"])
-def test_declared_rates(rung, posterior):
+def test_declared_rates(bound, posterior):
     at = [1e-3, 2e-3, 4e-3, 8e-3]
-    slope = fitted_slope(at, [float(rung.evaluate(posterior, g)) for g in at])
-    assert slope == pytest.approx(rung.rate, abs=0.1)
+    slope = fitted_slope(at, [float(bound.evaluate(posterior, g)) for g in at])
+    assert slope == pytest.approx(bound.rate, abs=0.1)
 
 
-def test_rungs_without_a_rate_are_negative_for_small_gaps():
-    for rung in LADDER:
-        if rung.rate is None:
-            assert float(rung.evaluate(GOLDEN, 1e-3)) < 0
+def test_bounds_without_a_rate_are_negative_for_small_gaps():
+    for bound in LADDER:
+        if bound.rate is None:
+            assert float(bound.evaluate(GOLDEN, 1e-3)) < 0
 
 
 @pytest.mark.parametrize("gap", [0.001, 0.01, 0.1, 0.683, 1.0, 3.0, 10.0, 100.0, 1000.0])
@@ -143,10 +143,10 @@ def test_many_atoms_take_few_betas_and_lose_little(count, monkeypatch):
         assert float(ladder.kl_gauss_lower(posterior, gap)) <= few <= 1.05 * every
 
 
-def test_gaussian_posteriors_get_the_rungs_that_apply():
+def test_gaussian_posteriors_get_the_bounds_that_apply():
     posterior = Gaussian([0.0], [[0.5]]).posterior([0.0], 0.0)
     found = ladder.evaluate_ladder(posterior, 0.4)
-    assert set(found) == {rung.name for rung in LADDER if not rung.finite_only}
+    assert set(found) == {bound.name for bound in LADDER if not bound.finite_only}
     assert float(found["kl_trace_bound"]) == pytest.approx(0.5 * 0.4 * 0.5)
     assert float(found["kl_gauss_lower"]) == pytest.approx(0.5 * (0.2 - math.log(1.2)))
     assert float(found["kl_small_gap"]) == pytest.approx(0.4**2 / 4 * 0.25)
@@ -183,9 +183,9 @@ def test_total_variation_inequalities_have_their_constants():
 def test_a_batch_has_the_bounds_of_its_queries():
     law = Atoms([[-1.0, 0.0], [0.5, 2.0], [1.0, -1.0]], [0.5, 0.3, 0.2])
     batch = law.posterior([[0.3, 0.1], [-0.2, 1.0]], 0.7)
-    for rung in LADDER:
-        one_by_one = torch.cat([rung.evaluate(query, 0.8) for query in batch])
-        torch.testing.assert_close(rung.evaluate(batch, 0.8), one_by_one)
+    for bound in LADDER:
+        one_by_one = torch.cat([bound.evaluate(query, 0.8) for query in batch])
+        torch.testing.assert_close(bound.evaluate(batch, 0.8), one_by_one)
     assert limit.kl_atoms_lower(batch, 3.0).shape == (2,)
     assert ladder.evaluate_ladder(batch, math.inf)["kl_trace_bound"].dtype == torch.float64
 

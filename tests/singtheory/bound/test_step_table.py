@@ -43,7 +43,7 @@ def test_intervals_hold_the_mean_over_all_x(t, s):
     assert row["kl"] == pytest.approx(kl, rel=0.35)
 
 
-def test_values_lie_between_the_rungs_of_their_own_queries():
+def test_values_lie_between_the_bounds_of_their_own_queries():
     law, sd = sources.load("digits").law, schedule_named("sd")
     times = leading(sd, 50)[[0, 1, 20, 21]]
     found = list(step_rows(law, sd, times[:2], 2, torch.Generator().manual_seed(0)))

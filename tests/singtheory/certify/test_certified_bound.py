@@ -1,4 +1,4 @@
-"""Rungs as certificates take them: the rule for β rounded, and margins against a known information."""
+"""Bounds as certificates take them: the rule for β rounded, and margins against a known information."""
 
 from fractions import Fraction
 
@@ -7,7 +7,7 @@ from flint import arb
 
 from singtheory import formula
 from singtheory.certify import interval, two_point
-from singtheory.certify.certified_bound import BETA_STEPS, RUNGS, Rung, family
+from singtheory.certify.certified_bound import BETA_STEPS, CERTIFIED, CertifiedBound, family
 from singtheory.certify.interval import NAMESPACE, ball
 from singtheory.formula import line
 
@@ -47,23 +47,23 @@ def test_family_of_too_wide_a_ball_is_left_to_smaller_ones():
     assert family(line.kl_family_at).far(points, weights, g) == ()
 
 
-@pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.name)
-def test_margin_at_a_point_is_the_room_over_b2(rung):
+@pytest.mark.parametrize("bound", CERTIFIED, ids=lambda bound: bound.name)
+def test_margin_at_a_point_is_the_excess_over_b2(bound):
     at = (Fraction(2), Fraction(3, 10))
     with interval.precision():
         law = two_point.law(*map(ball, at))
-        (value,) = rung.far(*law)
+        (value,) = bound.far(*law)
         kl = formula.kl_trace_bound(law[2], line.variance(law[0], law[1])) - two_point.information(*at)
-        room = (value(*law, NAMESPACE) - kl) * (1 if rung.upper else -1) / line.kl_chi2(*law, NAMESPACE)
-        found = rung.margin(two_point.law, lambda *_: two_point.information(*at), interval.point(at))
-    assert float(found) == pytest.approx(float(room), rel=1e-12)
+        excess = (value(*law, NAMESPACE) - kl) * (1 if bound.upper else -1) / line.kl_chi2(*law, NAMESPACE)
+        found = bound.margin(two_point.law, lambda *_: two_point.information(*at), interval.point(at))
+    assert float(found) == pytest.approx(float(excess), rel=1e-12)
     assert found > 0
 
 
 @pytest.mark.parametrize("values", [("0.1", "nan"), ("nan", "0.1")])
 def test_margin_of_several_values_is_none_if_one_cannot_be_enclosed(values):
     bounds = tuple(lambda points, weights, gap, xp, v=v: gap * 0 + arb(v) for v in values)
-    rung = Rung("two", True, bounds[0], lambda *_: bounds)
+    bound = CertifiedBound("two", True, bounds[0], lambda *_: bounds)
     with interval.precision():
-        found = rung.margin(two_point.law, lambda *_: arb(0), interval.point((Fraction(2), Fraction(3, 10))))
+        found = bound.margin(two_point.law, lambda *_: arb(0), interval.point((Fraction(2), Fraction(3, 10))))
     assert not found.is_finite()

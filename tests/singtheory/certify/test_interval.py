@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from singtheory import Atoms, divergence, formula
 from singtheory.certify import interval, two_point
-from singtheory.certify.certified_bound import RUNGS, Rung
+from singtheory.certify.certified_bound import CERTIFIED, CertifiedBound
 from singtheory.certify.gap_range import GapRange
 from singtheory.certify.interval import NAMESPACE, ball
 from singtheory.formula import line
@@ -79,22 +79,22 @@ def test_relu_across_its_kink_keeps_both_sides():
     assert found.contains(arb(0)) and found.contains(arb(1))
 
 
-@pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.name)
+@pytest.mark.parametrize("bound", CERTIFIED, ids=lambda bound: bound.name)
 @pytest.mark.parametrize("box", [SMALL, SMALL_NEAR], ids=["far", "near"])
-def test_rungs_are_certified(rung, box):
-    assert two_point.certify_two_points(rung, box).verdict == "proved"
+def test_bounds_are_certified(bound, box):
+    assert two_point.certify_two_points(bound, box).verdict == "proved"
 
 
 WRONG = {"kl_chi2_bound": 0.1, "kl_pair_bound": 0.01, "kl_family_bound": 0.95}
 """Factors that bring each upper bound below the truth where e² is about 1."""
 
 
-@pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.name)
-def test_rungs_that_are_off_are_refuted(rung):
+@pytest.mark.parametrize("bound", CERTIFIED, ids=lambda bound: bound.name)
+def test_bounds_that_are_off_are_refuted(bound):
     def off(value):
-        return lambda *args: value(*args) * arb(WRONG[rung.name]) if rung.upper else value(*args) + 1
+        return lambda *args: value(*args) * arb(WRONG[bound.name]) if bound.upper else value(*args) + 1
 
-    wrong = Rung(rung.name, rung.upper, rung.near, lambda *law: [off(value) for value in rung.far(*law)])
+    wrong = CertifiedBound(bound.name, bound.upper, bound.near, lambda *law: [off(value) for value in bound.far(*law)])
     assert two_point.certify_two_points(wrong, SMALL).verdict == "refuted"
     law = GapRange(("-1.3", "0.2", "1.1"), ("0.2", "0.5", "0.3"))
     assert law.certify(wrong, (Fraction(1, 10), Fraction(1, 5))).verdict == "refuted"

@@ -165,7 +165,7 @@ def test_queries_at_all_levels_of_noise_in_one_call_are_those_of_one_at_a_time()
         assert float((together[k].mean - together.mean[k]).norm()) == 0
 
 
-def test_a_tolerance_that_cannot_be_certified_names_the_smallest_one():
+def test_a_tolerance_that_cannot_be_reached_names_the_smallest_one():
     law = Atoms(1e6 + torch.randn(200, 3, dtype=torch.float64))
     with pytest.raises(InputError, match=r"tol 1e-16: .*certifies \S+; take at least that"):
         law.posterior([1e6] * 3, 1.0, tol=1e-16)
@@ -255,7 +255,7 @@ def _low(product):
 @pytest.mark.parametrize("way", ["scan", "scan in parts", "differences", "moments"])
 @given(st.data(), wild_atoms(dims=(1, 2)), wild_snrs())
 @settings(deadline=None, max_examples=examples(30))
-def test_every_way_keeps_its_certificate_on_hostile_laws(way, data, law, snr):
+def test_every_way_keeps_its_bound_on_hostile_laws(way, data, law, snr):
     """Against mpmath; a bound may be infinite, but not wrong."""
     engine, gamma = Engine(Points(law.points, law.weights)), torch.tensor([snr], dtype=torch.float64)
     row = data.draw(st.integers(0, len(law.points) - 1))

@@ -14,6 +14,7 @@ from singtheory.engine.host import DOUBLE_TOL, SINGLE_TOL, Engine
 from singtheory.engine.points import Points
 from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import Asking
+from singtheory.engine.rows import Look
 from singtheory.law.posterior import AtomsPosterior
 from tests.singtheory.engine.test_engine import asked, ball_means, clouds
 
@@ -27,13 +28,14 @@ def prepared(points: Points) -> FusedEngine:
 def near(engine: FusedEngine, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
     """From few tiles; infinitely far off where there are more."""
     mean, numbers, _ = engine._look(z, snr, goal=tol * engine.points.scale)
-    return PosteriorMoments(mean, *numbers[:3])
+    look = Look(*numbers)
+    return PosteriorMoments(mean, look.trace, look.evidence, look.bound)
 
 
 def weighed(engine: FusedEngine, z: Tensor, snr: Tensor, digits: int, weight_digits: int) -> PosteriorMoments:
     """From all atoms."""
     _, numbers, _ = engine._look(z, snr, goal=engine.points.scale)
-    mean, numbers = engine._weigh(z, snr, numbers[3], digits, weight_digits)
+    mean, numbers = engine._weigh(z, snr, Look(*numbers).top, digits, weight_digits)
     return PosteriorMoments(mean, *numbers)
 
 
@@ -241,7 +243,7 @@ def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch):
 
 
 def test_padding_may_be_the_best_that_the_screen_finds():
-    """Log weights so low that float32 has no room between them and no weight."""
+    """Log weights so low that float32 cannot tell them apart and has no weight."""
     points = pixels(1000, 4)
     engine, z, snr = prepared(points), torch.zeros(1, 4).double(), torch.tensor([1e33]).double()
     assert float(near(engine, z, snr, DOUBLE_TOL).error_bound) == math.inf

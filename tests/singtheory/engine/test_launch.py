@@ -13,6 +13,7 @@ from singtheory.engine.gpu import FusedEngine
 from singtheory.engine.host import Engine
 from singtheory.engine.points import Points
 from singtheory.engine.rounding import Asking, Nearness, Weighing
+from singtheory.engine.rows import Look
 
 pytest.importorskip("triton", reason="comes with builds of torch for GPUs")
 from singtheory.engine import launch
@@ -92,7 +93,7 @@ def test_the_screen_is_that_of_plain_torch(engine, gamma):
 
 @pytest.mark.parametrize("gamma", [0.0, 1e-3, 0.3, 3.0, 100.0])
 @pytest.mark.parametrize("goal", [1e-1, 1e-6, 1e-11])
-def test_few_atoms_are_certified_as_in_plain_torch(engine, gamma, goal):
+def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
     z, snr = asked(engine, gamma)
     snr[::2] *= 1e-9
     points, below = engine.points, 20.0
@@ -103,7 +104,7 @@ def test_few_atoms_are_certified_as_in_plain_torch(engine, gamma, goal):
     tiles = reference.tiles(largest, queries.error, below, 30)
     near = reference.near(z, points.whole, points.log_weights, tiles, snr, 8, 4)
     given = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
-    same(launch.certified(*given), reference.certified(*given))
+    same(launch.bounded(*given), reference.bounded(*given))
 
 
 @pytest.mark.parametrize(("places", "digits"), [(1, 1), (2, 3), (3, 4), (4, 5), (6, 7), (7, 8)])
@@ -161,10 +162,10 @@ def test_a_product_is_cut_where_processors_would_be_idle(monkeypatch):
     assert [launch._parts(blocks, 1000, card) for blocks in (1, 2, 3)] == [2, 1, 2]
 
 
-@pytest.mark.parametrize(("room", "stages"), [(232448, 4), (166912, 3), (101376, 2), (1000, 1)])
-def test_stages_fit_beside_the_processor(monkeypatch, room, stages):
+@pytest.mark.parametrize(("shared_memory", "stages"), [(232448, 4), (166912, 3), (101376, 2), (1000, 1)])
+def test_stages_fit_beside_the_processor(monkeypatch, shared_memory, stages):
     monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(shared_memory_per_block_optin=room)
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(shared_memory_per_block_optin=shared_memory)
     )
     assert launch._staged(launch.SCREEN, torch.float16, torch.device("cuda")) == launch.SCREEN | {"num_stages": stages}
     assert launch._staged(launch.SCREEN, torch.float16, torch.device("cpu")) == launch.SCREEN
@@ -172,7 +173,7 @@ def test_stages_fit_beside_the_processor(monkeypatch, room, stages):
 
 @pytest.mark.parametrize("width", [0.0, 6.0, 30.0])
 def test_the_tiles_that_matter_are_those_of_plain_torch(width):
-    """Fewer than there is room for, all, and where float32 overflowed."""
+    """Fewer than fit, all, and where float32 overflowed."""
     generator = torch.Generator().manual_seed(0)
     largest = (20 * torch.randn(BATCH, 9000, generator=generator)).to(DEVICE)
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
@@ -240,7 +241,7 @@ def test_one_query_and_more_than_a_block_of_them_are_answered(engine, batch, gam
 
 
 def test_padding_may_be_the_best_that_the_screen_finds(engine):
-    """As in `test_gpu`: nothing is read beyond the atoms, and nothing is certified."""
+    """As in `test_gpu`: nothing is read beyond the atoms, and nothing is bounded."""
     z, snr = torch.zeros(2, engine.points.dim).double().to(DEVICE), torch.full((2,), 1e33).double().to(DEVICE)
     _, numbers, _ = engine._look(z, snr, 1e-9)
-    assert bool(numbers[2].isinf().all())
+    assert bool(Look(*numbers).bound.isinf().all())

@@ -1,7 +1,6 @@
 """The bounds of `rounding` in cases that come close to them; `test_gpu` holds engines against ball arithmetic."""
 
 import math
-from inspect import signature
 
 import pytest
 import torch
@@ -9,16 +8,11 @@ import torch
 from singtheory.engine.rounding import (
     MOST_QUERY_DIGITS,
     MOST_WEIGHT_DIGITS,
-    Asking,
     Nearness,
     Sizes,
-    Weighing,
-    digits_bound,
     digits_delta,
     near_bound,
     query_digits,
-    screen_error,
-    series_remainder,
     weight_digits,
 )
 from singtheory.formula import DOUBLE
@@ -28,15 +22,6 @@ SIZES = Sizes(1000, 50, 3.0, 4.0, 2.0, 2.5, 1.0, -7.0, 0.1, 3.0, 1e-3, 0.01, 0.5
 
 def number(value: float) -> torch.Tensor:
     return torch.tensor(value, dtype=torch.float64)
-
-
-def test_constants_stand_in_the_order_in_which_kernels_read_them():
-    """By their place: those of every formula as its last arguments, and the others where `kernels` says."""
-    asking = [*signature(screen_error).parameters][3:] + [*signature(series_remainder).parameters][2:]
-    assert [*Asking._fields] == [*asking, "half_unit", "goal"]
-    nearness = [*signature(near_bound).parameters][7:] + [*signature(query_digits).parameters][2:]
-    assert [*Nearness._fields] == [*nearness, *[*signature(weight_digits).parameters][2:], "goal"]
-    assert [*Weighing._fields] == [*[*signature(digits_bound).parameters][7:], "step", "base", "full", "log_norm"]
 
 
 def test_a_sum_that_loses_all_but_its_first_term_comes_close_to_the_bound():

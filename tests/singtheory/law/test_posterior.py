@@ -170,7 +170,7 @@ def test_queries_are_counted_as_a_list_counts(law):
 
 @given(st.data(), wild_atoms(dims=(1, 2)), wild_snrs())
 @settings(deadline=None, max_examples=examples(60))
-def test_means_of_hostile_laws_lie_within_their_certificate(data, law, snr):
+def test_means_of_hostile_laws_lie_within_their_bound(data, law, snr):
     """For the z that was asked, whatever the law: against digits enough for everything that cancels."""
     row = data.draw(st.integers(0, len(law.points) - 1))
     z = math.sqrt(snr) * law.points[row : row + 1] + data.draw(queries(law.dim)) * 10 ** data.draw(st.floats(0, 3))

@@ -67,8 +67,8 @@ def test_every_bound_and_divergence_of_a_step_is_the_same(name):
     whole = ReverseKernel(law, schedule, 0.7, 0.5).at(x_t)
     inside = ReverseKernel(span.law, schedule, 0.7, 0.5).at(span.project(x_t))
     bounds = inside.bounds()
-    for rung, value in whole.bounds().items():
-        assert float(bounds[rung]) == pytest.approx(float(value), rel=1e-9, abs=1e-13), rung
+    for name, value in whole.bounds().items():
+        assert float(bounds[name]) == pytest.approx(float(value), rel=1e-9, abs=1e-13), name
     assert float(inside.chi2()) == pytest.approx(float(whole.chi2()), rel=1e-9)
     interval = whole.kl(2_000, torch.Generator().manual_seed(0), 1 - 1e-9)
     exact = inside.kl(2_000, torch.Generator().manual_seed(1), 1 - 1e-9)

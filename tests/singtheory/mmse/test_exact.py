@@ -157,8 +157,8 @@ def test_draws_of_data_of_any_scale_and_offset(scale, offset):
         values = [getattr(exact_curve(Atoms([[-s * scale], [s * scale]])), name)(snr) for s in (1.0, 0.5)]
         truth = sum(v[0] if isinstance(v, tuple) else v for v in values)
         low, high = interval(snr)
-        room = 1e-6 if offset else 1e-12  # the offset has rounded the points themselves
-        assert bool((low <= truth * (1 + room)).all() and (truth * (1 - room) <= high).all())
+        tolerance = 1e-6 if offset else 1e-12  # the offset has rounded the points themselves
+        assert bool((low <= truth * (1 + tolerance)).all() and (truth * (1 - tolerance) <= high).all())
         assert bool((high - low < 0.9 * truth.max() + 0.2 * truth).all())
 
 

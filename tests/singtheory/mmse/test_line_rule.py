@@ -226,10 +226,10 @@ def test_the_bounds_hold_on_the_ellipse(seed, snr, half, middle):
     shares, means = parts / density[:, None], seen.apart + seen.slope * off
     mean = (shares * means).sum(dim=1, keepdim=True)
     variance = (shares * ((means - mean).square() + seen.variances / seen.spread)).sum(dim=1)
-    room = 1e-12 * bound.max()
-    assert bool(((density * variance).abs() <= bound[0] + room).all())
-    assert bool(((density * variance.square()).abs() <= bound[1] + room).all())
-    assert bool((density.abs() * density.abs().log().abs() <= bound[2] + room).all())
+    slack = 1e-12 * bound.max()
+    assert bool(((density * variance).abs() <= bound[0] + slack).all())
+    assert bool(((density * variance.square()).abs() <= bound[1] + slack).all())
+    assert bool((density.abs() * density.abs().log().abs() <= bound[2] + slack).all())
 
 
 @given(wild_atoms(dims=(1,)), st.lists(wild_snrs(), min_size=2, max_size=6, unique=True))

@@ -116,7 +116,7 @@ def test_flow_end_is_where_the_flow_of_gaussian_data_ends(mean, var, start_mean,
 def test_twins_of_the_brightness_law_are_refuted():
     """The near falsehoods of C7: a ratio of variances `1/√` and the posterior mean's slope `αλ/(α²λ+σ²)`."""
     law, schedule = Gaussian([0.0], [[4.0]]), Cosine()
-    alpha, sigma = float(schedule.alpha(0.8)), float(schedule.sigma(0.8))
+    alpha, sigma = map(float, schedule(0.8))
     times = torch.cat([uniform_log_snr(schedule, 400, (alpha / sigma) ** 2, 1e8), torch.zeros(1, dtype=torch.float64)])
     slope = float(ODE(schedule).sample(exact_denoiser(law, schedule), torch.ones(1, 1), times))
     _, var = starts.flow_end(0.0, 1.0, alpha, sigma, 0.0, torch.tensor(4.0, dtype=torch.float64))
@@ -152,7 +152,7 @@ def test_quantile_end_is_where_the_flow_of_atoms_ends(middle, weight):
     """In one dimension the flow keeps quantiles for any law: an ODE sampler must agree, but at the boundaries."""
     law = Atoms([[-2.0], [middle], [3.0]], [weight / 2, 1 - weight, weight / 2])
     schedule = Cosine()
-    alpha, sigma = float(schedule.alpha(0.7)), float(schedule.sigma(0.7))
+    alpha, sigma = map(float, schedule(0.7))
     x = torch.linspace(-4, 4, 81, dtype=torch.float64)
     expected = starts.quantile_end(x, law.points[:, 0], law.weights, alpha, sigma)
     far = (expected.roll(1) == expected) & (expected.roll(-1) == expected)
@@ -297,7 +297,7 @@ def test_bad_input():
 def test_stable_diffusion_leaks_at_its_first_step():
     """The noise start of SD's leading grid shrinks a brightness of variance 1500 (32×32 RGB) to a third (facts.md)."""
     schedule = Discrete.from_config(STABLE_DIFFUSION)
-    alpha, sigma = float(schedule.alpha(0.982)), float(schedule.sigma(0.982))
+    alpha, sigma = map(float, schedule(0.982))
     assert alpha == pytest.approx(0.0760, abs=5e-5)
     assert float(starts.spread_ratio(alpha, sigma, torch.tensor(1500.0))) == pytest.approx(0.323, abs=2e-3)
 

@@ -1,4 +1,4 @@
-"""`python -m docs.experiments.rung_2 --data fashion.npz.xz`: the ladder's second rung, Fashion-MNIST by class name and without.
+"""`python -m docs.experiments.ladder_fashion --data fashion.npz.xz`: the ladder's second stage: Fashion-MNIST by class name and without.
 
 The network was trained on a GPU by `docs.experiments.train`; its weights are in docs/experiments/ladder/fashion/. Here it is sampled on the CPU from
 every start, beside C7's law and the exact denoiser. Nothing names a background: the class alone says how bright a picture is. And from the means of
@@ -14,11 +14,11 @@ import torch
 from docs.experiments.captioned import PAPERS, digits, read
 from docs.experiments.draw import Drawer
 from docs.experiments.foreign import foreign
+from docs.experiments.ladder_small import PARTS as SHARED
+from docs.experiments.ladder_small import measured
 from docs.experiments.model import Denoiser
 from docs.experiments.prompts import FASHION
 from docs.experiments.results import Result, origin, quiet
-from docs.experiments.small_rung import PARTS as SHARED
-from docs.experiments.small_rung import measured
 
 FOLDER = Path(__file__).parent / "ladder"
 PARTS = (*SHARED, "foreign")
@@ -37,7 +37,7 @@ def main() -> None:
     given = asked.parse_args()
     quiet()
     since, data, parts = time.perf_counter(), read(given.data), given.parts.split(",")
-    result = Result.continued(given.out / "fashion.json", origin("docs.experiments.rung_2", "cpu", given.seed))
+    result = Result.continued(given.out / "fashion.json", origin("docs.experiments.ladder_fashion", "cpu", given.seed))
     model, prompts = Denoiser.load(given.model), ["", *FASHION.open]
     measured(model, data, prompts, result, given.samples, given.steps, (1.0,), given.seed, parts)
     if "foreign" in parts:

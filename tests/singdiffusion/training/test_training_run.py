@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from singdiffusion.average.model import load_average
-from singdiffusion.training import training_run as room
+from singdiffusion.average.registry import load_average
+from singdiffusion.training import training_run
 from singdiffusion.training.batches import Data
 from singdiffusion.training.cache import Cache, Encoding, finish, save_part, save_texts
 from singdiffusion.training.snapshot import Snapshot
@@ -89,7 +89,7 @@ def test_what_is_kept_and_drawn_are_the_averaged_weights(digits_cache, tmp_path,
         drawn.append({f"network.{name}": value.clone() for name, value in network.named_parameters()})
         return {}
 
-    monkeypatch.setattr(room, "validate", validate)
+    monkeypatch.setattr(training_run, "validate", validate)
     told = settings(digits_cache, tmp_path, steps=4, lr=0.1, warmup=0, ema=0.5, validate_every=4)
     kept = load_average(run(told, Cache.open(digits_cache)))
     found, (during, after) = Snapshot.latest(tmp_path), drawn
@@ -101,7 +101,7 @@ def test_what_is_kept_and_drawn_are_the_averaged_weights(digits_cache, tmp_path,
 
 def test_the_log_tells_rate_and_learning_rate(digits_cache, tmp_path, monkeypatch):
     """By a clock that counts how often it is asked: at the start and at every entry."""
-    monkeypatch.setattr(room, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    monkeypatch.setattr(training_run, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
     told = settings(digits_cache, tmp_path, steps=5, log_every=2, validate_every=9)
     watched = {}
     run(told, Cache.open(digits_cache), watch=lambda step, entry: watched.update({step: entry}))

@@ -9,13 +9,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 from singdiffusion.cli import app
 from singdiffusion.source.records import Source
 from singdiffusion.system.lock import locked
 from singdiffusion.system.model_folder import replaced_folder
-from singdiffusion.training import cache as room
-from singdiffusion.training import snapshot
+from singdiffusion.training import cache, snapshot
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import Encoder, make_cache
 from singdiffusion.training.training_run import check_out, run
@@ -96,7 +95,7 @@ def test_drafts_that_killed_writes_leave_are_removed(tmp_path, monkeypatch):
 def test_what_somebody_put_beside_a_cache_stays(tmp_path, monkeypatch):
     """While it is unfinished and when it is tidied up: README, notes, what git needs."""
     source, folder = Source(str(captioned(tmp_path / "a", 2))), tmp_path / "c"
-    whole = room.write_bytes
+    whole = cache.write_bytes
 
     def dying(path, some):
         if path.name.startswith("images-"):
@@ -104,7 +103,7 @@ def test_what_somebody_put_beside_a_cache_stays(tmp_path, monkeypatch):
         whole(path, some)
 
     with monkeypatch.context() as broken:
-        broken.setattr(room, "write_bytes", dying)
+        broken.setattr(cache, "write_bytes", dying)
         with pytest.raises(KeyboardInterrupt):
             make_cache(source, folder, Encoder(4))
     theirs = (".env", ".git/HEAD", "part-of-a-list.txt", "skipped-lines.json", "part-notes.safetensors", "README.md")

@@ -1,4 +1,4 @@
-"""The ladder page's sections beside the core: factors, samples of three predictions, the collapse at t → 0, the small rungs, reruns."""
+"""The ladder page's sections beside the core: factors, samples of three predictions, the collapse at t → 0, digits and Fashion-MNIST, reruns."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from docs.experiments.captioned import digits
+from docs.experiments.ladder_small import verdicts
 from docs.experiments.ladder_tables import budget_table, table
 from docs.experiments.predict import budget_of
 from docs.experiments.results import runs_of
-from docs.experiments.small_rung import verdicts
 
 Row = Mapping[str, Any]
 SIDE = inspect.signature(digits).parameters["side"].default
-"""Of the first rung's pictures."""
+"""Side of the digits' pictures, in pixels."""
 _PLAIN = {"sampler": "DDIM", "steps": 50, "guidance": 3.0, "rule": "normalised"}
 """What a factor is changed from."""
 
@@ -176,7 +176,7 @@ def collapse_text(found: Mapping[str, Any], rows: Sequence[Row]) -> str:
     )
 
 
-def small_rung_table(cells: Sequence[Row], predicted: Mapping[str, Any]) -> str:
+def small_table(cells: Sequence[Row], predicted: Mapping[str, Any]) -> str:
     """Brightness from each start, with the data's and C7's."""
     starts = ("noise", "mean closed", "matched closed", "statistics", "exact")
     table_of: dict[tuple[str, float], dict[str, Row]] = {}
@@ -194,7 +194,7 @@ def small_rung_table(cells: Sequence[Row], predicted: Mapping[str, Any]) -> str:
 
 
 def small_budget_text(found: Mapping[str, Any]) -> str:
-    """B8 of a small rung's model from its loss curve, beside its bias in levels."""
+    """B8 of a small model from its loss curve, beside its bias in levels."""
     every = {prompt: budget_of(found["curves"], prompt) for prompt in found["curves"]["prompts"]}
     noise = [found["predicted"][prompt]["law"]["noise"]["nats low"] for prompt in every]
     first, network = (
@@ -225,7 +225,7 @@ def small_budget_text(found: Mapping[str, Any]) -> str:
 
 
 def digits_text(found: Mapping[str, Any]) -> str:
-    """The first rung's reading."""
+    """What the cells of the digits say."""
     held = verdicts(found["cells"])
     parts = {
         name: [value for key, value in held.items() if key.endswith(name)]
@@ -242,7 +242,7 @@ def digits_text(found: Mapping[str, Any]) -> str:
 
 
 def _time_text(found: Mapping[str, Any], asked: int = 120) -> str:
-    """What the first rung took, beside the two minutes on two cores that were asked for."""
+    """The time that the digits took, beside the target of two minutes on two cores."""
     wall, processor = found["seconds"], found["processor seconds"]
     threads = found["device"].rpartition(", ")[2].replace("1 threads", "one thread")
     load = "" if found["load"] is None else f" under a load of {found['load']:.1f} processes"
@@ -297,7 +297,7 @@ def reruns_text(again: Mapping[str, Any], rerun: Mapping[str, Any]) -> str:
     near = f"and means of brightness within {apart:.2g} levels" if apart else "and the same brightness to all digits"
     told = "; ".join(f"{name} {same} of {of}" for name, (same, of) in rerun["same verdicts"].items())
     return (
-        f"The first rung, run again from a clean clone, gives {again['same']} of {again['of']} verdicts again, {near}. "
-        f"Of the third rung {rerun['cells']} cells at guidance 1.5 and 3 were drawn again from the committed weights, by the same program on a device of the same kind: the largest difference of a mean is "
+        f"The digits, run again from a clean clone, give {again['same']} of {again['of']} verdicts again, {near}. "
+        f"On OpenMoji {rerun['cells']} cells at guidance 1.5 and 3 were drawn again from the committed weights, by the same program on a device of the same kind: the largest difference of a mean is "
         f"{rerun['largest difference of a mean']:.1g} levels. With these in the place of the first run's, the same verdicts: {told}."
     )

@@ -1,4 +1,4 @@
-"""`python -m docs.experiments.rung_1`: the ladder's first rung, digits on black, grey and white, on a processor in two minutes.
+"""`python -m docs.experiments.ladder_digits`: the ladder's first stage: digits on black, grey and white, on a processor in two minutes.
 
 A small ε-predicting network with Stable Diffusion's betas is trained from scratch on digits of 16×16, conditioned on captions that name their
 background or do not. Then its samples from every start, beside C7's law and the exact denoiser. Writes docs/experiments/ladder/digits.json.
@@ -14,10 +14,10 @@ import torch
 from docs.experiments import model as models
 from docs.experiments.captioned import digits
 from docs.experiments.fit import Fit, denoising_loss
+from docs.experiments.ladder_small import measured
 from docs.experiments.model import Denoiser, weights
 from docs.experiments.prompts import DIGITS
 from docs.experiments.results import Result, origin, quiet
-from docs.experiments.small_rung import measured
 
 FOLDER = Path(__file__).parent / "ladder"
 PROMPTS = (DIGITS.fixed[1], DIGITS.fixed[3], DIGITS.open[1], DIGITS.open[3])
@@ -51,7 +51,7 @@ def main() -> None:
     asked.add_argument("--seed", type=int, default=0)
     given = asked.parse_args()
     quiet()
-    result = Result(given.out / "digits.json", origin("docs.experiments.rung_1", "cpu", given.seed))
+    result = Result(given.out / "digits.json", origin("docs.experiments.ladder_digits", "cpu", given.seed))
     run(result, given.train_steps, given.steps, given.samples, given.seed)
 
 

@@ -1,4 +1,4 @@
-"""What the first two rungs share: samples of a small model from every start on the CPU, beside C7's law and the exact denoiser."""
+"""What digits and Fashion-MNIST share: samples of a small model from every start on the CPU, beside C7's law and the exact denoiser."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,11 +98,11 @@ def predicted(data: Captioned, prompts: Sequence[str], samples: int, seed: int) 
     """C7's law of each prompt's pictures, and what their exact denoiser draws where there is a prompt."""
     schedule = Discrete.from_config(scheduler_config())
     first = leading(schedule, STEPS)[0]
-    ends = float(schedule.alpha(first)), float(schedule.sigma(first))
+    alpha, sigma = map(float, schedule(first))
     found: dict[str, Any] = {}
     for prompt in prompts:
         points = data.x_0(data.rows(prompt)).flatten(1).double()
-        found[prompt] = {"law": law_of(points, *ends)}
+        found[prompt] = {"law": law_of(points, alpha, sigma)}
         if prompt:  # of all pictures it takes minutes
             found[prompt]["exact"] = exact_of(data, prompt, samples, seed)
         say(repr(prompt), "predicted")

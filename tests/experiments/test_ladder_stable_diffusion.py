@@ -1,4 +1,4 @@
-"""The fourth rung runs from stored pipelines of every class it is for to its results, and its COCO protocol by torchmetrics' own metrics."""
+"""The ladder on Stable Diffusion runs from stored pipelines of every class it is for to its results, and its COCO protocol by torchmetrics' own metrics."""
 
 import json
 
@@ -8,10 +8,10 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTextConfig, CLIPVisionConfig
 
-from docs.experiments import rung_4
+from docs.experiments import ladder_stable_diffusion
+from docs.experiments.ladder_stable_diffusion import Amounts, coco, factors, main, starts_of
 from docs.experiments.prompts import PAPER, STABLE_DIFFUSION
 from docs.experiments.results import Result
-from docs.experiments.rung_4 import Amounts, coco, factors, main, starts_of
 from singdiffusion.average.statistics import AverageStatistics
 from singdiffusion.average.table import AverageTable
 from singdiffusion.evaluation.coco import Metrics, clip_score
@@ -50,11 +50,11 @@ def test_every_class_end_to_end(make, tmp_path):
         Image.new("RGB", (16, 16)).save(tmp_path / "control.png")
         control = ["--controlnet", str(tmp_path / "controlnet"), "--control", str(tmp_path / "control.png")]
     main([str(tmp_path / "base"), *modules, *control, *QUICK, "--parts", "core", "--out", str(tmp_path)])
-    told = json.loads((tmp_path / "rung-4.json").read_text(encoding="utf-8"))
+    told = json.loads((tmp_path / "stable-diffusion.json").read_text(encoding="utf-8"))
     assert {"version", "seed", "command", "device", "versions"} <= set(told)
     seen = {(row["sampler"], row["start"], row["prompt"], row["guidance"]) for row in told["rows"]}
     starts = {("DDIM", start) for start in ("noise", "mean", "matched", "statistics")} | {("DDIM trailing", "noise")}
-    assert seen == {(*s, p, w) for s in starts for p in STABLE_DIFFUSION.all for w in rung_4.CORE}
+    assert seen == {(*s, p, w) for s in starts for p in STABLE_DIFFUSION.all for w in ladder_stable_diffusion.CORE}
     assert {row["prompt"] for row in told["rows"] if row["kind"] == "fixed"} == set(PAPER)
     levels = {row["start"]: row["mean"] for row in told["rows"] if row["prompt"] == PAPER[0] and row["guidance"] == 3}
     assert len(set(levels.values())) == len(levels)  # the starts do act

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from singdiffusion.average.conversion import STABLE_DIFFUSION_1, convert
-from singdiffusion.average.model import load_average
+from singdiffusion.average.registry import load_average
 from singdiffusion.base.space import Space
 from singtheory import InputError
 from tests.singdiffusion import published, tiny

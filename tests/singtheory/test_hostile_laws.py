@@ -63,13 +63,13 @@ def assert_all_hold(posterior, gap, truth, what=""):
     assert_holds(kl, truth["kl"], f"KL {what}")
     assert_holds(tv, truth["tv"], f"TV {what}")
     assert float(tv.low) >= 0 and float(tv.high) <= 1
-    for rung in ladder.LADDER:
-        if rung.side != "leading":
+    for bound in ladder.LADDER:
+        if bound.side != "leading":
             value, exact = (
-                mp.mpf(float(rung.evaluate(posterior, gap))),
-                truth[rung.quantity] if rung.quantity != "kl_moment" else 0,
+                mp.mpf(float(bound.evaluate(posterior, gap))),
+                truth[bound.quantity] if bound.quantity != "kl_moment" else 0,
             )
-            assert value >= exact if rung.side == "upper" else value <= exact, f"{rung.name} {what}"
+            assert value >= exact if bound.side == "upper" else value <= exact, f"{bound.name} {what}"
     w2, bracket = divergence.w2_exact(posterior, gap), divergence.w2_bracket(posterior, gap)
     assert float(bracket.low) <= float(w2.low) <= float(w2.value) <= float(w2.high) <= float(bracket.high)
 
@@ -161,11 +161,13 @@ def test_any_law_in_space_is_between_its_bounds(law, gap, snr):
     assert 0 <= float(kl.low) <= float(kl.value) <= float(kl.high)
     assert 0 <= float(tv.low) <= float(tv.value) <= float(tv.high) <= 1
     for name, value in ladder.evaluate_ladder(posterior, gap).items():
-        rung = ladder.bound_named(name)
+        bound = ladder.bound_named(name)
         assert not bool(value.isnan().any()), name
-        if rung.quantity in ("kl", "tv") and rung.side != "leading":
-            found = {"kl": kl, "tv": tv}[rung.quantity]
-            assert float(value) >= float(found.low) if rung.side == "upper" else float(value) <= float(found.high), name
+        if bound.quantity in ("kl", "tv") and bound.side != "leading":
+            found = {"kl": kl, "tv": tv}[bound.quantity]
+            assert float(value) >= float(found.low) if bound.side == "upper" else float(value) <= float(found.high), (
+                name
+            )
 
 
 def test_the_intervals_behind_one_estimate_share_its_error(monkeypatch):

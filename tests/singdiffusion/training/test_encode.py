@@ -15,7 +15,7 @@ from PIL import Image
 from singdiffusion.source import pictures, tar_samples
 from singdiffusion.source.records import Record, Source
 from singdiffusion.system.memory import Budget
-from singdiffusion.training import encode as room
+from singdiffusion.training import encode
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import Encoder, make_cache
 from singtheory import InputError
@@ -61,11 +61,11 @@ def test_what_is_decoded_at_once_stays_within_the_budget(tmp_path, monkeypatch):
             now.remove(record)
 
     monkeypatch.setattr(Record, "image", counted)
-    monkeypatch.setattr(room, "_DECODING", 2 * each)
+    monkeypatch.setattr(encode, "_DECODING", 2 * each)
     make_cache(Source(str(tmp_path / "0.tar")), tmp_path / "c", Encoder(4))
     assert max(most) == 2
     most.clear()
-    monkeypatch.setattr(room, "_DECODING", each)
+    monkeypatch.setattr(encode, "_DECODING", each)
     make_cache(Source(str(tmp_path / "0.tar")), tmp_path / "d", Encoder(4))
     assert max(most) == 1
 
@@ -86,16 +86,16 @@ def test_a_budget_is_given_back_when_something_fails():
 
 def test_files_that_wait_are_few_where_they_are_large(tmp_path, monkeypatch):
     laion(tmp_path / "0.tar", 30)
-    held, look = [], room._checked
+    held, look = [], encode._checked
 
     def checked(encoder, record, budget):
         held.append(record)
         return look(encoder, record, budget)
 
-    monkeypatch.setattr(room, "_checked", checked)
-    monkeypatch.setattr(room, "_STORED", 1)
-    found = room._usable(
-        iter(Source(str(tmp_path / "0.tar"))), Encoder(4), room.ThreadPoolExecutor(1), room.Tally(), 0.0
+    monkeypatch.setattr(encode, "_checked", checked)
+    monkeypatch.setattr(encode, "_STORED", 1)
+    found = encode._usable(
+        iter(Source(str(tmp_path / "0.tar"))), Encoder(4), encode.ThreadPoolExecutor(1), encode.Tally(), 0.0
     )
     next(found)
     assert len(held) == 1 and len(list(found)) == 29

@@ -1,9 +1,9 @@
-"""`python -m docs.experiments.rung_4 PATH_OR_ID --module MODULE`: the ladder's fourth rung, any Stable Diffusion 1.x, 2.x or XL of diffusers.
+"""`python -m docs.experiments.ladder_stable_diffusion PATH_OR_ID --module MODULE`: the ladder's fourth stage: any Stable Diffusion 1.x, 2.x or XL of diffusers.
 
-The checks of the rungs below on a pipeline of latents: brightness of the paper's prompts and of prompts that leave it open, from noise, from noise on the
+The checks of the first three stages on a pipeline of latents: brightness of the paper's prompts and of prompts that leave it open, from noise, from noise on the
 trailing grid, and from every start that the given average images have, over guidance; then one factor at a time at guidance 3. With
 `--coco DATA` the paper's protocol too: FID and CLIP score of 30,000 captions over guidance. With `--controlnet` and `--control`, through a ControlNet.
-Writes OUT/rung-4.json after every row.
+Writes OUT/stable-diffusion.json after every row.
 """
 
 import argparse
@@ -190,7 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         control = control_of(given.controlnet, given.control, dtype)
         starts = starts_of(given.module, given.statistics, dtype)
         pipe = load_pipeline(given.base, None, where, dtype, **control.parts)
-        result = Result(given.out / "rung-4.json", origin("docs.experiments.rung_4", where, given.seed))
+        result = Result(
+            given.out / "stable-diffusion.json", origin("docs.experiments.ladder_stable_diffusion", where, given.seed)
+        )
         result.add("base", Path(given.base).name)
         amounts = Amounts(given.images, given.steps, given.seed, given.batch, call=control.call)
         for part in filter(None, given.parts.split(",")):

@@ -14,7 +14,7 @@ import singtheory
 from singdiffusion import SingDiffusion, demonstrator, flow_demonstrator, load_average
 from singdiffusion.average.table import AverageTable
 from singdiffusion.cli import app
-from singdiffusion.evaluation import brightness_rows as room
+from singdiffusion.evaluation import brightness_rows
 from singdiffusion.evaluation.brightness_rows import Brightness, brightness, committed, control_of
 from singdiffusion.evaluation.coco import Metrics, captioned, curve
 from singtheory import InputError
@@ -84,10 +84,10 @@ def test_a_control_needs_its_image(tmp_path):
 def test_the_command_on_stored_models(tmp_path):
     tiny.stable_diffusion().save_pretrained(tmp_path / "base")
     tiny._controlnet().save_pretrained(tmp_path / "controlnet")
-    table(room.PROMPTS[0]).save_pretrained(tmp_path / "module")
+    table(brightness_rows.PROMPTS[0]).save_pretrained(tmp_path / "module")
     Image.new("RGB", (16, 16)).save(tmp_path / "control.png")
     found = run(
-        "evaluate", "brightness", room.PROMPTS[0], "--base", tmp_path / "base", "--module", tmp_path / "module",
+        "evaluate", "brightness", brightness_rows.PROMPTS[0], "--base", tmp_path / "base", "--module", tmp_path / "module",
         "--controlnet", tmp_path / "controlnet", "--control", tmp_path / "control.png", "--starts", "noise,mean,matched",
         "--images", 2, "--steps", 2, "--json", tmp_path / "found.json",
     )  # fmt: skip
@@ -198,4 +198,4 @@ def test_missing_metrics_are_one_line(tmp_path):
 
 def test_the_committed_table_is_that_of_the_packages_weights():
     """Weights that are trained again need it drawn again."""
-    assert json.loads(room.TABLE.read_text(encoding="utf-8"))["weights"] == room.fingerprint()
+    assert json.loads(brightness_rows.TABLE.read_text(encoding="utf-8"))["weights"] == brightness_rows.fingerprint()

@@ -1,0 +1,80 @@
+"""Words that mean several things stay out of the code, values carry the field's word, and tests stand where their module does."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("singtheory", "singdiffusion", "proofs_checks")
+WORDS = re.compile(r"(?<![a-z])(rungs?|rooms?|unfused|ladder[ _]more)(?![a-z])", re.IGNORECASE)
+"""A bound, a stage or a data set; a tolerance, a margin or a module; the reference; the page's sections."""
+NAMES = {"told", "found", "given", "marked", "ends"}
+"""What a value is called that has a name in the field: samples, arguments, coefficients."""
+WHOLE = {
+    "any_data", "flow_matrix", "flow_pipelines", "hostile", "hostile_laws", "imports", "initial_matrix", "other_data", "picture",
+    "response_matrix", "statement_ends", "symbolic", "untouched",
+}  # fmt: skip
+"""Tests of a whole package or of several modules together."""
+
+
+def stored(*patterns: str) -> list[Path]:
+    """Files that git holds, but for those that name the words in order to refuse them or tell the history."""
+    listed = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    paths = [Path(line) for line in listed.stdout.splitlines()]
+    return [path for path in paths if path not in (Path("tests/test_names.py"), Path("CHANGELOG.md"))]
+
+
+def lines_with(words: re.Pattern, text: str) -> list[int]:
+    return [number for number, line in enumerate(text.splitlines(), 1) if words.search(line)]
+
+
+def bound_names(text: str) -> set[str]:
+    """Every name that a program assigns to, takes as an argument or declares."""
+    nodes = list(ast.walk(ast.parse(text)))
+    assigned = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return assigned | {node.arg for node in nodes if isinstance(node, ast.arg)}
+
+
+def test_words_of_many_meanings_stay_out():
+    texts = {
+        path: (ROOT / path).read_text(encoding="utf-8")
+        for path in stored("*.py", "*.js", "*.j2", "*.toml", "docs/*.md")
+    }
+    assert len(texts) > 400
+    assert {f"{path}:{line}" for path, text in texts.items() for line in lines_with(WORDS, text)} == set()
+
+
+@pytest.mark.parametrize("package", ["singtheory", "singdiffusion"])
+def test_values_are_named_by_what_they_are(package):
+    texts = {path: (ROOT / path).read_text(encoding="utf-8") for path in stored(f"{package}/*.py")}
+    assert {f"{path}: {name}" for path, text in texts.items() for name in bound_names(text) & NAMES} == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_tests_stand_where_their_module_does(package):
+    """`tests/singtheory/engine/test_rounding.py` is that of `singtheory/engine/rounding.py`; a folder's door has the folder's name."""
+    strange = []
+    for path in stored(f"tests/{package}/*.py"):
+        name, folder = path.stem.removeprefix("test_"), ROOT / path.parent.relative_to("tests")
+        homes = (
+            folder / f"{name}.py",
+            folder / name / "__init__.py",
+            folder / "__init__.py" if name == folder.name else ROOT / "none",
+        )
+        helper = ROOT / path.with_name(f"{name}.py")
+        if path.stem != name and name not in WHOLE and not any(home.is_file() for home in (*homes, helper)):
+            strange.append(str(path))
+    assert strange == []
+
+
+def test_what_is_looked_for_is_found():
+    assert lines_with(WORDS, "a bound\nthe first rung of _ROOMS\nladder_more") == [2, 3]
+    assert lines_with(WORDS, "wrung, bedroom and rungless") == []
+    assert bound_names("def f(given, *, told=0):\n    for found in ends:\n        yield found") == {
+        "given",
+        "told",
+        "found",
+    }
