@@ -113,8 +113,12 @@ def terminal_drift(law: Law, schedule: Schedule, x_1: Tensor) -> Tensor:
 
 
 def sde_rate_integral(schedule: Schedule, s: Time, r: Time) -> Tensor:
-    """`∫_s^r |α̇/α| dt = log(α_s/α_r)`: the total rate of the reverse SDE's coefficients; infinite at r = 1 if `α_1 = 0` (C4)."""
-    return formula.sde_rate_integral(schedule.alpha(s), schedule.alpha(r), torch)
+    """`∫_s^r |α̇/α| dt = log(α_s/α_r)`: the total rate of the reverse SDE's coefficients; infinite at r = 1 if `α_1 = 0`, 0 for r = s (C4).
+
+    From logarithms, for α itself may be below the least number of float64 long before r = 1.
+    """
+    log_s, log_r = schedule.log_alpha(s), schedule.log_alpha(r)
+    return torch.where(log_s == log_r, 0.0, log_s - log_r)
 
 
 def sde_growth(schedule: Schedule, factor: float) -> float:
