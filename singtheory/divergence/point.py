@@ -49,7 +49,7 @@ def _tv(query: Posterior) -> Estimate:
     solid = of.spread_trace == 0
     chance = float(of.tilt.max()) + 64 * UNIT
     sizes = (of.p @ of.points.abs()).sum() + of.points.abs().sum(dim=1)
-    near = solid & (of.centres.abs().sum(dim=1) <= chance * sizes)
+    near = solid & (of.centres.abs().sum(dim=1) <= chance * sizes + of.dim**0.5 * of.centre_errors)
     if not bool(near.any()):
         return Estimate.single(1.0, 1.0, 1.0, "exact")
     # points that are equal to each other are one
