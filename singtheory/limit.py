@@ -186,7 +186,7 @@ def vp_tie_weights(law: Atoms, tied: list[int]) -> Tensor:
 
 def kl_atoms_lower(posterior: AtomsPosterior, gap: Tensor | float) -> Tensor:
     """`½ log det(I + gC) − H(p)`, at most the KL of the reverse kernel of finite data from any Gaussian, and at last equal to
-    that from M; it grows without bound towards s = 0 (D3). Shape (batch,).
+    that from M; it grows without bound towards s = 0 (D3). Shape (batch,); the rounding of both terms is not bounded, so compare with an allowance.
     """
     return formula.kl_atoms_lower(gap, posterior.eigenvalues, torch).sum(dim=1) - posterior.entropy
 

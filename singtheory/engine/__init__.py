@@ -29,7 +29,7 @@ On a GPU, `gpu` takes the same decisions; the work itself is asked of one of two
 from singtheory.engine.gpu import engine_of
 from singtheory.engine.host import DOUBLE_TOL, SINGLE_TOL, Engine, check_reached
 from singtheory.engine.points import BLOCK, Points
-from singtheory.engine.results import PosteriorMoments
+from singtheory.engine.results import PosteriorMoments, Uncertified
 from singtheory.engine.shard import Shard, ShardEngine, agree
 from singtheory.engine.statistic import CovarianceAlong, Draws, Entropy, Nearest, Statistic
 
@@ -47,6 +47,7 @@ __all__ = [
     "Shard",
     "ShardEngine",
     "Statistic",
+    "Uncertified",
     "agree",
     "check_reached",
     "engine_of",

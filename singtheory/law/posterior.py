@@ -23,6 +23,7 @@ from singtheory.engine import (
     Points,
     PosteriorMoments,
     Statistic,
+    Uncertified,
 )
 from singtheory.law import logits
 from singtheory.numerics import block_rows
@@ -33,13 +34,13 @@ class Posterior(ABC):
 
     mean: Tensor
     """The denoiser `x̂ = E[x_0 | z]`, shape (batch, d)."""
-    log_evidence: Tensor
-    """The log density of `z`, shape (batch,)."""
+    log_evidence: Uncertified
+    """The log density of `z`, shape (batch,); its rounding is not bounded."""
 
     @property
     @abstractmethod
-    def trace_cov(self) -> Tensor:
-        """`tr C`, shape (batch,)."""
+    def trace_cov(self) -> Uncertified:
+        """`tr C`, shape (batch,); its rounding is not bounded (`divergence.Components` has a trace whose rounding is)."""
 
     @property
     @abstractmethod
@@ -114,17 +115,17 @@ class AtomsPosterior(Posterior):
 
     @property
     def error_bound(self) -> Tensor:
-        """At least the Euclidean error of the mean, through rounding and what was left out; shape (batch,)."""
+        """At least the Euclidean error of the mean, and of nothing else, through rounding and what was left out; shape (batch,)."""
         return self._found.error_bound
 
     @property
-    def log_evidence(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The log density of `z`, shape (batch,)."""
+    def log_evidence(self) -> Uncertified:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The log density of `z`, shape (batch,); its error is not bounded."""
         return self._found.log_evidence
 
     @property
-    def trace_cov(self) -> Tensor:
-        """`Σ p_i ‖y_i − x̂‖²`, shape (batch,)."""
+    def trace_cov(self) -> Uncertified:
+        """`Σ p_i ‖y_i − x̂‖²`, shape (batch,); its error is not bounded."""
         return self._found.trace_cov
 
     def tell(self, *statistics: Statistic) -> None:
@@ -163,15 +164,15 @@ class AtomsPosterior(Posterior):
         """`Σ p_i ξ_i ξ_iᵀ`, shape (batch, d, d)."""
         return torch.stack([(xi * p[:, None]).mT @ xi for xi, p in zip(self.deviations(), self.weights, strict=True)])
 
-    def cov_along(self, directions: Tensor) -> Tensor:
-        """`Vᵀ C V` along directions V, shape (d, k), such as a few principal components; shape (batch, k, k)."""
+    def cov_along(self, directions: Tensor) -> Uncertified:
+        """`Vᵀ C V` along directions V, shape (d, k), such as a few principal components; shape (batch, k, k); its error is not bounded."""
         covariance = CovarianceAlong(self.engine.points, directions)
         self.tell(covariance)
         return covariance.value()
 
     @cached_property
-    def entropy(self) -> Tensor:
-        """`−Σ p_i log p_i` in nats, shape (batch,)."""
+    def entropy(self) -> Uncertified:
+        """`−Σ p_i log p_i` in nats, shape (batch,); its error is not bounded."""
         entropy = Entropy()
         self.tell(entropy)
         return entropy.value()
