@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from singtheory import formula, numerics
+from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.law import Atoms, AtomsPosterior, Gaussian, GaussianMixture, Law
 from singtheory.schedule import Schedule, Time, VariancePreserving, as_time
@@ -142,7 +142,7 @@ def kl_terminal_leading(law: Law, snr_s: Time) -> Tensor:
 
 def nearest_atom(law: Atoms, x_t: Tensor, alpha: Tensor) -> Tensor:
     """The index of the atom of positive weight whose `α y_i` is nearest to each `x_t`, shape (batch,)."""
-    return numerics.distances(x_t, alpha * law.points).masked_fill(law.weights == 0, torch.inf).argmin(dim=1)
+    return rivals(law, x_t, alpha).nearest
 
 
 @dataclass(frozen=True)
@@ -162,10 +162,21 @@ class Rivals:
 
 def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
     """The margins of D1 at each `x_t`."""
-    nearest = nearest_atom(law, x_t, alpha)
-    distance2 = numerics.distances(x_t, alpha * law.points).square()
-    margins = distance2 - distance2.gather(1, nearest[:, None])
-    return Rivals(nearest, margins, law.weights / law.weights[nearest][:, None])
+    nearest, margins = zip(*(_margins(law, x, alpha) for x in x_t), strict=True)
+    chosen = torch.stack(nearest)
+    return Rivals(chosen, torch.stack(margins), law.weights / law.weights[chosen][:, None])
+
+
+def _margins(law: Atoms, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest atom of one x (d,), and the margins of all, (n,): `α⟨y_i − y_j, (x − αy_i) + (x − αy_j)⟩`, for far from all atoms squares lose them."""
+    off, none = x - alpha * law.points, law.weights == 0
+
+    def about(i: Tensor) -> Tensor:
+        return alpha * ((law.points[i] - law.points) * (off[i] + off)).sum(dim=1)
+
+    first = off.square().sum(dim=1).masked_fill(none, torch.inf).argmin()
+    nearest = about(first).masked_fill(none, torch.inf).argmin()
+    return nearest, about(nearest)
 
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:

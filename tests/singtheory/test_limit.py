@@ -49,6 +49,20 @@ def test_atoms_far_from_the_origin_are_told_apart():
     assert found.nearest.tolist() == [1, 2, 0] and found.prior_ratios[0].tolist() == [2.0, 1.0, 1.0]
 
 
+@pytest.mark.parametrize("x", [1e10, 1e17, 1e200, -1e17])
+def test_the_nearest_atom_far_from_all_of_them(x):
+    """Squares of distances lose what they differ by: `2xy − y²` for an atom y."""
+    law = Atoms([[0.0], [1.0], [0.5]])
+    at, one = torch.tensor([[x]], dtype=torch.float64), torch.ones((), dtype=torch.float64)
+    found = limit.rivals(law, at, one)
+    nearest = 1 if x > 0 else 0
+    assert found.nearest.tolist() == limit.nearest_atom(law, at, one).tolist() == [nearest]
+    y = law.points[:, 0]
+    right = (y[nearest] - y) * (2 * x - y[nearest] - y)
+    assert found.margins[0].tolist() == pytest.approx(right.tolist(), rel=1e-14)
+    assert float(limit.nearest_atom_weight(law, at, one, one)) == 1.0
+
+
 def test_an_atom_without_weight_is_nearest_to_nothing():
     law = Atoms([[0.0], [1.0], [3.0]], [0.5, 0.0, 0.5])
     x, one = tensor([1.0], [0.9], [2.9]), torch.tensor(1.0, dtype=torch.float64)
