@@ -25,7 +25,15 @@ from singtheory.estimate import Estimate, mean_interval
 from singtheory.law import Atoms, Law
 from singtheory.mmse import Curve, exact_curve
 from singtheory.schedule import Schedule
-from singtheory.start import Components, Mismatch, Moments, Start, all_components, initial_mismatch
+from singtheory.start import (
+    Components,
+    Mismatch,
+    Moments,
+    Start,
+    all_components,
+    gaussian_mismatch,
+    initial_mismatch,
+)
 
 _PER_STD, _REACH = 20, 12
 """Nodes of the trapezoidal rule in a standard deviation of the noise, and how many of these it goes beyond the atoms."""
@@ -128,11 +136,13 @@ def start_term(curve: Curve, moments: Moments, start: Start, alpha: float, sigma
     Raises:
         InputError: for `σ = 0`.
     """
-    bounded = initial_mismatch(moments, start, alpha, sigma)
+    bounded, of_gaussian = (find(moments, start, alpha, sigma) for find in (initial_mismatch, gaussian_mismatch))
     snr = torch.tensor([formula.snr(alpha, sigma)], dtype=torch.float64)
     gaussian = float(formula.gaussian_information(snr, moments.eigenvalues, torch).sum())
-    low, high = (max(0.0, gaussian - float(v)) for v in reversed(curve.information_interval(snr)))
-    return Mismatch(bounded.low + low, max(bounded.low + low, min(bounded.low + high, bounded.high)))
+    lost = (len(moments.eigenvalues) + 16) * formula.DOUBLE * gaussian
+    least, most = (float(v) for v in curve.information_interval(snr))
+    low, high = of_gaussian.low + max(0.0, gaussian - lost - most), of_gaussian.high + max(0.0, gaussian + lost - least)
+    return Mismatch(low, max(low, min(high, bounded.high)))
 
 
 def denoiser_errors(

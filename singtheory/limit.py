@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from singtheory import formula, numerics
+from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.law import Atoms, AtomsPosterior, Gaussian, GaussianMixture, Law
 from singtheory.schedule import Schedule, Time, VariancePreserving, as_time
@@ -113,8 +113,12 @@ def terminal_drift(law: Law, schedule: Schedule, x_1: Tensor) -> Tensor:
 
 
 def sde_rate_integral(schedule: Schedule, s: Time, r: Time) -> Tensor:
-    """`∫_s^r |α̇/α| dt = log(α_s/α_r)`: the total rate of the reverse SDE's coefficients; infinite at r = 1 if `α_1 = 0` (C4)."""
-    return formula.sde_rate_integral(schedule.alpha(s), schedule.alpha(r), torch)
+    """`∫_s^r |α̇/α| dt = log(α_s/α_r)`: the total rate of the reverse SDE's coefficients; infinite at r = 1 if `α_1 = 0`, 0 for r = s (C4).
+
+    From logarithms, for α itself may be below the least number of float64 long before r = 1.
+    """
+    log_s, log_r = schedule.log_alpha(s), schedule.log_alpha(r)
+    return torch.where(log_s == log_r, 0.0, log_s - log_r)
 
 
 def sde_growth(schedule: Schedule, factor: float) -> float:
@@ -138,7 +142,7 @@ def kl_terminal_leading(law: Law, snr_s: Time) -> Tensor:
 
 def nearest_atom(law: Atoms, x_t: Tensor, alpha: Tensor) -> Tensor:
     """The index of the atom of positive weight whose `α y_i` is nearest to each `x_t`, shape (batch,)."""
-    return numerics.distances(x_t, alpha * law.points).masked_fill(law.weights == 0, torch.inf).argmin(dim=1)
+    return rivals(law, x_t, alpha).nearest
 
 
 @dataclass(frozen=True)
@@ -158,10 +162,21 @@ class Rivals:
 
 def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
     """The margins of D1 at each `x_t`."""
-    nearest = nearest_atom(law, x_t, alpha)
-    distance2 = numerics.distances(x_t, alpha * law.points).square()
-    margins = distance2 - distance2.gather(1, nearest[:, None])
-    return Rivals(nearest, margins, law.weights / law.weights[nearest][:, None])
+    nearest, margins = zip(*(_margins(law, x, alpha) for x in x_t), strict=True)
+    chosen = torch.stack(nearest)
+    return Rivals(chosen, torch.stack(margins), law.weights / law.weights[chosen][:, None])
+
+
+def _margins(law: Atoms, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest atom of one x (d,), and the margins of all, (n,): `α⟨y_i − y_j, (x − αy_i) + (x − αy_j)⟩`, for far from all atoms squares lose them."""
+    off, none = x - alpha * law.points, law.weights == 0
+
+    def about(i: Tensor) -> Tensor:
+        return alpha * ((law.points[i] - law.points) * (off[i] + off)).sum(dim=1)
+
+    first = off.square().sum(dim=1).masked_fill(none, torch.inf).argmin()
+    nearest = about(first).masked_fill(none, torch.inf).argmin()
+    return nearest, about(nearest)
 
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -182,7 +197,7 @@ def vp_tie_weights(law: Atoms, tied: list[int]) -> Tensor:
 
 def kl_atoms_lower(posterior: AtomsPosterior, gap: Tensor | float) -> Tensor:
     """`½ log det(I + gC) − H(p)`, at most the KL of the reverse kernel of finite data from any Gaussian, and at last equal to
-    that from M; it grows without bound towards s = 0 (D3). Shape (batch,).
+    that from M; it grows without bound towards s = 0 (D3). Shape (batch,); the rounding of both terms is not bounded, so compare with an allowance.
     """
     return formula.kl_atoms_lower(gap, posterior.eigenvalues, torch).sum(dim=1) - posterior.entropy
 

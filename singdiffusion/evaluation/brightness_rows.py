@@ -5,7 +5,6 @@ table, that comes with the package, and a rerun the interval is that of a mean o
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +20,20 @@ from scipy.stats import t as student
 from singdiffusion.demonstrator import FOLDER
 from singdiffusion.evaluation.sampling import check, draw
 from singdiffusion.start import SingDiffusion
-from singdiffusion.system import first_sentence, sha256_of
+from singdiffusion.system import (
+    Kind,
+    check_fields,
+    first_sentence,
+    listed,
+    number,
+    one_of,
+    sha256_of,
+    shown,
+    whole,
+    word,
+)
 from singtheory.errors import InputError
+from singtheory.system import naming, read_json
 
 PROMPTS = (
     "solid black background",
@@ -37,6 +48,10 @@ TABLE = FOLDER / "brightness.json"
 """Its committed table."""
 ROUNDING = 0.5
 """Half a level, by which processors may differ."""
+LEVEL_ROUNDING = 0.002
+"""Of mean and standard deviation of a table against those of its levels, which are stored to a thousandth."""
+MOST_IMAGES = 10**5
+"""Of a row of a table."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +186,73 @@ def fingerprint() -> str:
     return hashlib.sha256(bytes.fromhex("".join(digests))).hexdigest()[:16]
 
 
+_LEVEL = number(0, 255)
+_ROW = {
+    "prompt": word(),
+    "start": one_of(("noise", "mean", "matched")),
+    "n": whole(1, MOST_IMAGES),
+    "mean": _LEVEL,
+    "low": number(-1e6, 1e6),  # Student's interval knows no ends
+    "high": number(-1e6, 1e6),
+    "std": number(0, 255),
+    "flagged": whole(0, MOST_IMAGES),
+    "levels": listed(_LEVEL, 1, MOST_IMAGES),
+}
+_TABLE = {
+    "version": word(),
+    "seed": whole(0, 2**62),
+    "command": word(),
+    "device": word(),
+    "base": word(),
+    "module": word(optional=True),
+    "weights": word(optional=True),
+    "scheduler": word(),
+    "steps": whole(1, 2**20),
+    "guidance": number(-1e6, 1e6),
+    "images": whole(1, MOST_IMAGES),
+    "rows": Kind("a list of 1 to 10000 rows", lambda x: isinstance(x, list) and 1 <= len(x) <= 10_000),
+}
+"""Of the JSON that `singdiffusion evaluate brightness` writes."""
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """A table of brightness as it is stored.
+
+    Raises:
+        InputError: one line that names the file, for a field that is unknown, missing or of another kind, and for a row whose numbers are not those
+            of its own levels.
+    """
+    stored = read_json(path, "table of brightness")
+    with naming(path):
+        check_fields(stored, _TABLE, "field of a table of brightness")
+        for index, row in enumerate(stored["rows"]):
+            with naming(f"row {index}"):
+                _check_row(row)
+        names = [(row["prompt"], row["start"]) for row in stored["rows"]]
+        if len(set(names)) < len(names):
+            raise InputError("holds two rows of one prompt and start; make it again")
+    return stored
+
+
+def _check_row(row: Any) -> None:
+    """Raise `InputError` for what is no row."""
+    if not isinstance(row, dict):
+        raise InputError(f"need an object, not {shown(row)}")
+    check_fields(row, _ROW, "field of a row")
+    found = Brightness(row["prompt"], row["start"], tuple(row["levels"]), row["flagged"])
+    if row["n"] != len(found.levels) or row["flagged"] > row["n"]:
+        raise InputError(
+            f"n {row['n']}, flagged {row['flagged']}: it has {len(found.levels)} levels; make the table again"
+        )
+    for name, value in {"mean": found.mean, "std": found.std}.items():
+        if abs(row[name] - value) > LEVEL_ROUNDING:
+            raise InputError(f"{name} {row[name]:g}: its levels give {value:g}; make the table again")
+    if not row["low"] <= row["mean"] <= row["high"]:
+        raise InputError(
+            f"low {row['low']:g}, high {row['high']:g}: its mean {row['mean']:g} is not between; make the table again"
+        )
+
+
 def committed(rows: Sequence[Brightness], settings: Mapping[str, Any], table: Path = TABLE) -> list[str] | None:
     """What does not agree with the committed table, in words; None if that was made with other settings.
 
@@ -178,10 +260,13 @@ def committed(rows: Sequence[Brightness], settings: Mapping[str, Any], table: Pa
         rows: of a run.
         settings: its `steps`, `guidance` and `scheduler`.
         table: the committed one.
+
+    Raises:
+        InputError: as `read_table`.
     """
     if not table.is_file():
         return None
-    stored = json.loads(table.read_text(encoding="utf-8"))
+    stored = read_table(table)
     if any(stored[name] != settings[name] for name in ("steps", "guidance", "scheduler")):
         return None
     expected = {

@@ -42,7 +42,7 @@ def moments_tv(spread: Tensor) -> Tensor:
     along_each = torch.where(spread > 0, formula.tv_widening(spread.clamp(min=1e-300), torch) + 8 * _UNIT, 0.0)
     if len(spread) == 1:
         return along_each[0]
-    return torch.minimum(along_each.sum(), formula.tv_pinsker(formula.kl_gauss_term(1.0, spread, torch).sum(), torch))
+    return torch.minimum(along_each.sum(), formula.tv_pinsker(formula.log1p_rest(spread, torch).sum() / 2, torch))
 
 
 def moments_chi2(core: Core, gap: float) -> Tensor:

@@ -20,6 +20,11 @@ _LARGEST = 500.0
 """Exponents beyond this are summed by logarithms."""
 
 
+_FIRST_ORDER = 0.1
+"""Of an exponent: beyond it what its parts lose is no small number."""
+_UNKNOWN = 1e250
+"""Stands for what is not known, for a product of infinity and a weight that underflows would be no number."""
+
 _Pairs = tuple[Tensor, Tensor, Tensor]
 
 
@@ -122,15 +127,47 @@ def _pairs(of: Components, block: Tensor) -> _Pairs:
     size = of.centres[block].abs() @ of.centres.abs().mT
     if of.spread is None or of.basis is None:
         return linear, torch.zeros_like(linear), size
-    rests = torch.stack([torch.stack([_gauss_rest(of, int(j), k) for k in range(len(of.p))]) for j in block])
-    return linear + rests[..., 0], rests[..., 0], size + rests[..., 1]
+    found = torch.stack([torch.stack([_gauss_off(of, int(j), k) for k in range(len(of.p))]) for j in block])
+    return linear + found[..., 0], found[..., 0], size + found[..., 1]
 
 
-def _gauss_rest(of: Components, j: int, k: int) -> Tensor:
+def _gauss_off(of: Components, j: int, k: int) -> Tensor:
+    """As `_gauss_rest`; to the sizes is added what the errors of spreads and centres move it by, in units of the rounding.
+
+    `E exp⟨v, v'⟩` increases with both spreads, of which the exponent is a convex function: at most what it rises by where both are as large as they may be
+    is what it falls by, up to the second order, for which there is a factor of two. Where that is no small number nothing is known.
+    """
+    found = _gauss_rest(of, j, k, of.spread)
+    if of.spread is None or of.spread_error is None or not bool(found.isfinite().all()):
+        return found
+    moved = _by_centres(of, j, k)
+    if bool(of.spread_error.any()):
+        wider = _gauss_rest(of, j, k, of.spread + of.spread_error)
+        moved += float(wider[0] - found[0]) + 2 * of.rounding * float(wider[1])
+    lost = 2 * moved if moved < _FIRST_ORDER else _UNKNOWN
+    return torch.stack([found[0], found[1] + lost / of.rounding])
+
+
+def _by_centres(of: Components, j: int, k: int) -> float:
+    """At least what the errors of both centres move `log E exp⟨v, v'⟩` by: `⟨δ, E v'⟩ + ½ δᵀ Cov[v'] δ` under the law of `(v, v')` that it tilts."""
+    assert of.spread is not None and of.basis is not None and of.spread_error is not None
+    unit, found = torch.eye(of.dim, dtype=torch.float64, device=of.p.device), 0.0
+    for one, other in ((j, k), (k, j)):
+        s, r = ((of.basis[i] * (of.spread[i] + of.spread_error[i])) @ of.basis[i].mT for i in (one, other))
+        wanted = torch.cat([(of.centres[other] + r @ of.centres[one])[:, None], r], dim=1)
+        solved, singular = torch.linalg.solve_ex(unit - r @ s, wanted)
+        if int(singular):
+            return math.inf
+        off = float(of.centre_errors[one])
+        found += off * (float(solved[:, 0].norm()) + off * float(solved[:, 1:].norm()))
+    return found
+
+
+def _gauss_rest(of: Components, j: int, k: int, spread: Tensor | None) -> Tensor:
     """`log E exp⟨v, v'⟩ − ⟨m_j, m_k⟩` for independent `v ~ N(m_j, S_j)`, `v' ~ N(m_k, S_k)`, and the sizes that make it; shape (2,)."""
-    assert of.spread is not None and of.basis is not None
-    root = of.basis[j] * of.spread[j].sqrt()
-    other = (of.basis[k] * of.spread[k]) @ of.basis[k].mT
+    assert spread is not None and of.basis is not None
+    root = of.basis[j] * spread[j].sqrt()
+    other = (of.basis[k] * spread[k]) @ of.basis[k].mT
     mean, other_mean = of.centres[j], of.centres[k]
     quadratic = root.mT @ other @ root
     values, axes = torch.linalg.eigh((quadratic + quadratic.mT) / 2)

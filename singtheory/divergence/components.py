@@ -31,6 +31,8 @@ _NEAR = 1.0
 LOG_2PI = math.log(2 * math.pi)
 _FINE = 0.5
 """Where `|log r|` is below this, `r − 1` may have digits that `log r` has lost."""
+_UNKNOWN = 300.0
+"""An exponent of which so much may be lost is not known."""
 _LARGEST = 30.0
 """Beyond this an exponential is no small excess any more."""
 
@@ -93,7 +95,9 @@ class Components:
         gap: g.
         spread: `gλ` along each eigenvector, shape (k, d); None for atoms.
         basis: eigenvectors as columns, shape (k, d, d); None for atoms.
-        spread_error: at least the error of each `gλ` of a single component, shape (d,); None where it is rounding alone.
+        spread_error: of a single component at least the error of each `gλ`; of several `−E ≤ S_j' − S_j ≤ E` for E diagonal in the basis; shape (k, d). None
+            where it is rounding alone, as the next.
+        point_error: at least the Euclidean error of each of `points` but for a common shift, shape (k,).
     """
 
     log_p: Tensor
@@ -103,6 +107,7 @@ class Components:
     spread: Tensor | None
     basis: Tensor | None
     spread_error: Tensor | None = None
+    point_error: Tensor | None = None
 
     @classmethod
     def of(cls, query: Posterior, gap: float) -> "Components":
@@ -115,15 +120,20 @@ class Components:
             return cls(log_p, error, _from_heaviest(query.points, log_p), gap, None, None)
         if isinstance(query, GaussianPosterior):
             zero = torch.zeros(1, dtype=torch.float64, device=query.mean.device)
-            centre, error = torch.zeros_like(query.mean), gap * query.spectrum_error[0]
-            return cls(zero, zero, centre, gap, gap * query.spectrum, query.basis[None], error)
+            centre, error = torch.zeros_like(query.mean), gap * query.lost.eigenvalues
+            return cls(zero, zero, centre, gap, gap * query.spectrum, query.basis[None], error, zero)
         assert isinstance(query, MixturePosterior)
         kept = query.log_weights[0] > -torch.inf
         parts = [part for part, keep in zip(query.components, kept.tolist(), strict=True) if keep]
         log_p = query.log_weights[0, kept]
         means, spread = query.apart[0, kept], torch.cat([gap * part.spectrum for part in parts])
-        error = query.log_weight_error[0, kept]
-        return cls(log_p, error, _from_heaviest(means, log_p), gap, spread, torch.stack([part.basis for part in parts]))
+        error, basis = query.log_weight_error[0, kept], torch.stack([part.basis for part in parts])
+        of_spread, of_points = (
+            gap * torch.cat([part.lost.cov for part in parts]),
+            torch.cat([p.lost.moved for p in parts]),
+        )
+        of_points = of_points + 2 * UNIT * means.norm(dim=1)
+        return cls(log_p, error, _from_heaviest(means, log_p), gap, spread, basis, of_spread, of_points)
 
     @property
     def dim(self) -> int:
@@ -177,9 +187,23 @@ class Components:
             own = self.rounding * self.eigenvalues[-1]
             if self.spread is None or self.spread_error is None:
                 return own.expand(self.dim)
-            return own + self.spread_error[self.spread[0].argsort()]
-        moved = float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
+            return own + self.spread_error[0, self.spread[0].argsort()]
+        moved = float((self.p * self.tilt) @ (self.norms2 + self.spread_trace)) + self._centres_lost
+        if self.spread_error is not None:
+            moved += float(self.p @ self.spread_error.amax(dim=1))
         return (self.rounding * self.dim * self.eigenvalues.sum() + moved).expand(self.dim)
+
+    @cached_property
+    def centre_errors(self) -> Tensor:
+        """At least the Euclidean errors of `m_j` through those of `points`, shape (k,)."""
+        if self.point_error is None:
+            return torch.zeros_like(self.p)
+        return math.sqrt(self.gap) * (self.point_error + self.p @ self.point_error)
+
+    @cached_property
+    def _centres_lost(self) -> float:
+        """At least what they take from `Σ p_j m_j m_jᵀ`, in its trace norm."""
+        return float(self.p @ (self.centre_errors * (2 * self.norms2.sqrt() + self.centre_errors)))
 
     @cached_property
     def trace(self) -> float:
@@ -189,8 +213,13 @@ class Components:
     @property
     def trace_error(self) -> float:
         """At least the error of the trace."""
-        own = 0.0 if self.spread_error is None else float(self.spread_error.sum())
-        return own + 2 * self.rounding * self.trace + float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
+        own = 0.0 if self.spread_error is None else float(self.p @ self.spread_error.sum(dim=1))
+        return (
+            own
+            + self._centres_lost
+            + 2 * self.rounding * self.trace
+            + float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
+        )
 
     @cached_property
     def tilt(self) -> Tensor:
@@ -200,7 +229,8 @@ class Components:
 
     def on_host(self) -> "Components":
         """On the CPU, where cubature works."""
-        tensors = [None if x is None else x.cpu() for x in (self.spread, self.basis, self.spread_error)]
+        others = (self.spread, self.basis, self.spread_error, self.point_error)
+        tensors = [None if x is None else x.cpu() for x in others]
         return Components(self.log_p.cpu(), self.log_p_error.cpu(), self.points.cpu(), self.gap, *tensors)
 
     def rotated(self) -> "Components":
@@ -209,9 +239,8 @@ class Components:
             return self
         axes = torch.linalg.eigh(self.cov)[1]
         basis = None if self.basis is None else axes.mT @ self.basis
-        return Components(
-            self.log_p, self.log_p_error, self.points @ axes, self.gap, self.spread, basis, self.spread_error
-        )
+        errors = self.spread_error, self.point_error
+        return Components(self.log_p, self.log_p_error, self.points @ axes, self.gap, self.spread, basis, *errors)
 
     def stds(self) -> Tensor:
         """Standard deviations along the coordinate axes, shape (k, d)."""
@@ -242,7 +271,7 @@ class Components:
         return n.split(block_rows(numbers, n.device))
 
     def _ratio(self, n: Tensor, reference: int) -> tuple[Ratio, Tensor]:
-        at = self.exponents(n, self.places(reference))
+        at = self.exponents(n, self.places(reference), self._place_errors(reference))
         joint = self.log_p + at.value
         local = torch.logsumexp(joint, dim=1)
         shares = torch.exp(joint - local[:, None])
@@ -251,6 +280,8 @@ class Components:
             centre = self.centres[reference]
             half = centre.square().sum() / 2
             lift, lift_size = n @ centre + half, n.abs() @ centre.abs() + half
+            off = self.centre_errors[reference]
+            lift_size = lift_size + off * (n.norm(dim=1) + centre.norm() + off) / self.rounding
         log_r = lift + local
         sizes = 1 + own + (shares * (at.linear_size + at.rest_size + self.log_p.abs())).sum(dim=1)
         error_p = self.rounding * sizes
@@ -268,8 +299,14 @@ class Components:
         """What rounding takes from an exponent, relative to the sizes that are summed."""
         return (_LOST + self.dim) * UNIT
 
-    def exponents(self, n: Tensor, places: Tensor) -> Exponents:
-        """`l_j(n)` for components at `places` (k, d)."""
+    def _place_errors(self, reference: int) -> Tensor:
+        """At least the Euclidean errors of `places`, shape (k,)."""
+        if reference < 0 or self.point_error is None:
+            return self.centre_errors
+        return math.sqrt(self.gap) * (self.point_error + self.point_error[reference])
+
+    def exponents(self, n: Tensor, places: Tensor, place_errors: Tensor | None = None) -> Exponents:
+        """`l_j(n)` for components at `places` (k, d), which are off by at most `place_errors` (k,)."""
         # a component's numbers lie together: sums over a few components are slow along short rows
         linear, linear_size = (places @ n.mT).mT, (places.abs() @ n.abs().mT).mT
         if self.spread is None or self.basis is None:
@@ -283,12 +320,27 @@ class Components:
         # l_j itself from one quotient: s⟨m, n⟩ of two large terms would cancel
         value = ((s * along.square() + 2 * along * shift - shift.square()) / (1 + s) - torch.log1p(s)).sum(dim=2) / 2
         linear_size = linear_size + (along * shift).abs().sum(dim=2)
-        return Exponents(
-            value,
-            (width - cross - other).sum(dim=2) / 2,
-            linear_size,
-            (width + cross.abs() + other).sum(dim=2) / 2,
-        )
+        rest_size = (width + cross.abs() + other).sum(dim=2) / 2
+        if place_errors is not None and self.spread_error is not None:
+            of_value, of_rest = self._off(along, shift, place_errors)
+            linear_size, rest_size = linear_size + of_value / self.rounding, rest_size + of_rest / self.rounding
+        return Exponents(value, (width - cross - other).sum(dim=2) / 2, linear_size, rest_size)
+
+    def _off(self, along: Tensor, shift: Tensor, place_errors: Tensor) -> tuple[Tensor, Tensor]:
+        """At least what the errors of places and spreads move `l_j` by, beyond what they move its rest by, and that; both of shape (nodes, k).
+
+        `l = ½[‖n‖² − (n − m)ᵀA⁻¹(n − m) − log det A]`, `A = I + S`. A change δ of m moves it by at most `‖w‖‖δ‖ + ½‖δ‖²`, `w = A⁻¹(n − m)`, of which `⟨δ, n⟩` is
+        no part of the rest; a change of S within ±E by at most `½ Σ e/(a − e) (a w² + 1)`, for `A − E ≤ A' ≤ A + E`. Errors of exponentials are no less.
+        """
+        assert self.spread is not None and self.spread_error is not None
+        a, off = 1 + self.spread, place_errors[:, None]
+        w = (along - shift) / a
+        share = torch.where(2 * self.spread_error < a, self.spread_error / (a - self.spread_error), _UNKNOWN)
+        by_spread = (share * (a * (w.abs() + off / a).square() + 1)).sum(dim=2) / 2 + place_errors.square() / 2
+        of_value = by_spread + w.norm(dim=2) * place_errors
+        of_rest = by_spread + ((shift + self.spread * along) / a).norm(dim=2) * place_errors
+        value, rest = (torch.expm1(part.clamp(max=_UNKNOWN)) for part in (of_value, of_rest))
+        return (value - rest).clamp(min=0), rest
 
     @cached_property
     def _parted(self) -> tuple[Tensor | None, Tensor | None]:

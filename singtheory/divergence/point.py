@@ -49,7 +49,7 @@ def _tv(query: Posterior) -> Estimate:
     solid = of.spread_trace == 0
     chance = float(of.tilt.max()) + 64 * UNIT
     sizes = (of.p @ of.points.abs()).sum() + of.points.abs().sum(dim=1)
-    near = solid & (of.centres.abs().sum(dim=1) <= chance * sizes)
+    near = solid & (of.centres.abs().sum(dim=1) <= chance * sizes + of.dim**0.5 * of.centre_errors)
     if not bool(near.any()):
         return Estimate.single(1.0, 1.0, 1.0, "exact")
     # points that are equal to each other are one
@@ -72,6 +72,9 @@ def _original(query: AtomsPosterior, kept: int) -> int:
 
 def mean_is(query: AtomsPosterior, number: int) -> bool:
     """Whether the posterior mean is exactly the point of that number; one query."""
+    # most data are decided by this, and rational numbers of many points take minutes
+    if bool((_alone(query) & (query.points != query.points[number]).any(dim=1)).any()):
+        return False
     snr, z = Fraction(float(query.snr[0])), [Fraction(v) for v in query.z[0].tolist()]
     target = [Fraction(v) for v in query.points[number].tolist()]
     root = _root(snr)
@@ -86,6 +89,24 @@ def mean_is(query: AtomsPosterior, number: int) -> bool:
             moved = [Fraction(weight) * (a - b) for a, b in zip(y, target, strict=True)]
             sums[key] = [a + b for a, b in zip(sums[key], moved, strict=True)]
     return all(value == 0 for total in sums.values() for value in total)
+
+
+def _alone(query: AtomsPosterior) -> Tensor:
+    """Points of positive weight whose exponent is surely no other's: their sums have one term, which is zero for the point itself only; shape (n,)."""
+    snr, z, y = query.snr[0], query.z[0], query.points
+    exponents = snr.sqrt() * (y @ z) - snr / 2 * y.square().sum(dim=1)
+    sizes = snr.sqrt() * (y.abs() @ z.abs()) + snr * y.square().sum(dim=1)
+    errors = 2 * (y.shape[1] + 8) * UNIT * sizes + 1e-300
+    kept = query.engine.points.weights > 0
+    low, high = torch.where(kept, exponents - errors, torch.inf), torch.where(kept, exponents + errors, -torch.inf)
+    order = low.argsort()
+    low, high = low[order], high[order].cummax(dim=0).values
+    ends = torch.full((1,), torch.inf, dtype=low.dtype, device=low.device)
+    # apart from all that begin before it, and from the next
+    apart = (low > torch.cat([-ends, high[:-1]])) & (high < torch.cat([low[1:], ends]))
+    found = torch.zeros_like(kept)
+    found[order] = apart & kept[order]
+    return found
 
 
 def _root(x: Fraction) -> Fraction | None:

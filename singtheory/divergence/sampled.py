@@ -120,7 +120,7 @@ def _kl(query: Posterior, gap: float, half: int, generator: torch.Generator | No
     at_p, entropies = _under_p(of, u_p)
     forms = (_by_ratio(of, at_p, of.ratio(u_q), chi2, side), _by_entropy(of, at_p, entropies, side))
     known_low, known_high = gauss.kl_between(of, chi2)
-    lost = _weights_error(of, chi2)
+    lost = _weights_error(of, chi2) + _components_error(of, at_p)
     value = min(forms, key=lambda form: form.high - form.low).value
     low = max(known_low, *(form.low - lost for form in forms))
     high = min(known_high, *(form.high + lost for form in forms))
@@ -138,6 +138,13 @@ def _weights_error(of: Components, chi2: ChiSquare) -> float:
     own = of.norms2 + of.spread_trace
     first = float((of.p * of.tilt) @ own.clamp(min=of.trace)) / 2
     return min(first, float(of.tilt.max()) * 2 * chi2.by_component)
+
+
+def _components_error(of: Components, at: Ratio) -> float:
+    """At least what the errors of centres and spreads move KL by: the draws are of the components as they are computed, and `∂KL = ∫ ∂p log r`."""
+    if of.spread_error is None:
+        return 0.0
+    return 2 * float(((at.log_r.abs() + at.error) * at.error).mean())
 
 
 def _under_p(of: Components, u: Tensor) -> tuple[Ratio, Tensor]:
@@ -239,7 +246,9 @@ def _by_entropy(of: Components, at: Ratio, entropies: Tensor, confidence: float)
     convex = gauss.components_kl(of)
     known = convex - own
     lost = of.trace_error + 256 * UNIT * (1 + own + most)
-    lost += 2 * float(at.error_p.mean()) * (1 + most)  # what an exponent's rounding moves an entropy by
+    lost += (
+        3 * float(at.error_p.mean()) * (1 + most)
+    )  # what an exponent's rounding moves an entropy by, and a density its mean
     return Form(known + float(entropies.mean()), known + low - lost, known + high + lost)
 
 

@@ -46,6 +46,7 @@ def _w2(of: Components) -> Estimate:
     error = integral.error + integral.rounding + 64 * UNIT * integral.value
     # W₂ is a norm of the shift: its rounding adds to it
     width = min(error / max(root, 1e-300), math.sqrt(error)) + outside
+    width += math.sqrt(float(of.p @ of.centre_errors.square()))  # the coupling that moves each component by its own
     width += min(weights, float(of.tilt.max()) * 2 * (root + high))
     value = min(max(root, low), high)
     least, most = min(value, max(low, root - width)), max(value, min(high, root + width))

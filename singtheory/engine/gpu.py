@@ -36,6 +36,8 @@ _WIDEST = 65536
 """Coordinates that the kernels hold at once."""
 _CHUNK = 65536
 """Atoms whose weights lie in memory at once; their products with data stay below 2^31 in all."""
+_LEAST_RADIUS, _MOST_RADIUS = 1e-15, 1e15
+"""Of atoms whose squared norms the kernels hold in float32."""
 _LEAST = -1e30
 """Stands for the logarithm of no weight in float32."""
 
@@ -122,8 +124,8 @@ class FusedEngine(Engine):
 
     @property
     def _trivial(self) -> bool:
-        """Whether nothing need be screened."""
-        return self.small or not self.points.radius
+        """Whether nothing need be screened, or kernels could not hold the squares of the atoms in float32."""
+        return self.small or not _LEAST_RADIUS < self.points.radius < _MOST_RADIUS
 
     def _group(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         if self._trivial or not len(z):

@@ -1,8 +1,12 @@
 """What the ways of the engine give: posteriors of queries with their error bounds, and the sums over atoms behind them."""
 
 from dataclasses import dataclass, fields
+from typing import Annotated
 
 from torch import Tensor
+
+Uncertified = Annotated[Tensor, "no bound on its error is known"]
+"""A number as it was computed: neither its rounding nor what was left out of it is bounded by `error_bound`, so that no bound may rest on it alone."""
 
 
 @dataclass(frozen=True)
@@ -11,14 +15,14 @@ class PosteriorMoments:
 
     Attributes:
         mean: shape (batch, d).
-        trace_cov: shape (batch,).
-        log_evidence: shape (batch,).
-        error_bound: at least the Euclidean error of `mean`, shape (batch,).
+        trace_cov: shape (batch,); with no bound on its error.
+        log_evidence: shape (batch,); with no bound on its error.
+        error_bound: at least the Euclidean error of `mean` and of nothing else, shape (batch,).
     """
 
     mean: Tensor
-    trace_cov: Tensor
-    log_evidence: Tensor
+    trace_cov: Uncertified
+    log_evidence: Uncertified
     error_bound: Tensor
 
     def of(self, queries: Tensor | slice) -> "PosteriorMoments":

@@ -21,6 +21,8 @@ _DEPTH_ROUNDINGS = 24
 _PRODUCT_ROUNDINGS = 10
 """Of a log weight that is put together from exact products: four of the digits, three of the unit, two of differences, one of the rest."""
 _LOG_256 = math.log(256)
+_MOST_ERROR, _MOST_SNR = 1e20, 1e30
+"""Of a screened log weight, whose parts are at most some 10⁷ times its error, and of γ, which is held in float32."""
 MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS = 7, 8
 """Beyond them whole numbers would not go into 63 bits."""
 
@@ -148,8 +150,9 @@ class Weighing(NamedTuple):
 
 
 def screen_error(norm: Number, root: Number, snr: Number, per_norm: Number, per_snr: Number, weights: Number) -> Number:
-    """At least the error of every screened log weight, from `‖z′‖`, `√γ` and γ; constants of `Asking`."""
-    return SAFE * (norm * root * per_norm + snr * per_snr + weights)
+    """At least the error of every screened log weight, from `‖z′‖`, `√γ` and γ; constants of `Asking`. Infinite where float32 might overflow."""
+    error = SAFE * (norm * root * per_norm + snr * per_snr + weights)
+    return xp.where((error < _MOST_ERROR) & (snr < _MOST_SNR), error, float("inf"))
 
 
 def series_remainder(

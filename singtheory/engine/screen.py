@@ -16,6 +16,8 @@ TILE = 16
 _NEVER = -1e30
 """Stands for the logarithm of no weight in float32."""
 _SAFE = 1.01
+_LARGEST = 1e30
+"""Of the sizes in a log weight: far below the largest number of float32."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Screen(Protocol):
 
 
 class SingleScreen:
-    """In float32 products, of which those with `−½‖y‖²` and `log w` are part.
+    """In float32 products, of which those with `−½‖y‖²` and `log w` are part; atoms are measured by their radius, whose square float32 may not hold.
 
     Args:
         points: the atoms.
@@ -62,6 +64,7 @@ class SingleScreen:
 
     def __init__(self, points: Points) -> None:
         self.points = points
+        self._unit = 2.0 ** math.frexp(points.radius)[1] if points.radius else 1.0
         self._kept = [*self._columns()] if points.resident else None
 
     def _columns(self) -> Iterator[Tensor]:
@@ -69,8 +72,9 @@ class SingleScreen:
         points = self.points
         for first, block in points.blocks():
             rows = slice(first, first + len(block))
-            more = torch.stack([points.norms2[rows] / 2, points.log_weights[rows].clamp(min=_NEVER)], dim=1)
-            columns = torch.cat([block, more], dim=1).float()
+            half = points.norms2[rows] / self._unit / self._unit / 2
+            more = torch.stack([half, points.log_weights[rows].clamp(min=_NEVER)], dim=1)
+            columns = torch.cat([block / self._unit, more], dim=1).float()
             missing = -len(block) % TILE
             yield torch.cat([columns, columns[-1:].expand(missing, -1)]) if missing else columns
 
@@ -78,8 +82,9 @@ class SingleScreen:
         """As the protocol."""
         points = self.points
         shifted = points.shifted(z, snr)
+        scaled = snr.sqrt() * self._unit
         queries = torch.cat(
-            [snr.sqrt()[:, None] * shifted, -snr[:, None], torch.ones_like(snr)[:, None]], dim=1
+            [scaled[:, None] * shifted, -scaled.square()[:, None], torch.ones_like(snr)[:, None]], dim=1
         ).float()
         largest, tiles = torch.empty(-(-points.count // TILE), len(z), dtype=torch.float32, device=z.device), 0
         for columns in self._kept or self._columns():
@@ -87,6 +92,8 @@ class SingleScreen:
             torch.amax(_product(columns, queries).unflatten(0, (-1, TILE)), dim=1, out=largest[part])
         reach = snr.sqrt() * shifted.norm(dim=1) * points.radius + snr * points.radius**2 / 2 - points.least_log_weight
         reach += snr * points.radius * points.mean.norm() * formula.SINGLE  # z′ is rounded in float64
+        # of larger ones a partial sum may overflow
+        reach = reach.where(reach < _LARGEST, math.inf)
         error = _SAFE * formula.accumulation(points.dim + 8, formula.SINGLE) * reach
         return Screened(largest.mT, error, TILE)
 

@@ -1,7 +1,8 @@
 """Laws of the data and their exact posteriors."""
 
+from singtheory.law.gaussian_posterior import GaussianPosterior, MixturePosterior
 from singtheory.law.laws import Array, Atoms, Gaussian, GaussianMixture, Law
-from singtheory.law.posterior import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
+from singtheory.law.posterior import AtomsPosterior, Posterior
 from singtheory.law.span import Span, in_span
 
 __all__ = [

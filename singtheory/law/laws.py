@@ -19,7 +19,8 @@ from torch import Tensor
 from singtheory import numerics
 from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Points, Shard, ShardEngine, agree, check_reached, engine_of
 from singtheory.errors import InputError
-from singtheory.law.posterior import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
+from singtheory.law.gaussian_posterior import GaussianPosterior, MixturePosterior
+from singtheory.law.posterior import AtomsPosterior, Posterior
 
 Array = Any
 """What `torch.as_tensor` accepts: a tensor, a numpy array or nested sequences of numbers."""

@@ -29,7 +29,12 @@ class Component(Protocol):
 
     @property
     def log_gain(self) -> Tensor:
-        """What its spread adds to its log evidence, shape (batch,)."""
+        """What its spread adds to its log evidence and the sizes summed, shape (batch, 2)."""
+        ...
+
+    @property
+    def log_gain_error(self) -> Tensor:
+        """At least what the eigenvalues of its covariance take from that, shape (batch,)."""
         ...
 
 
@@ -74,7 +79,8 @@ def mixture_weights(
     dim = means.shape[1]
     off = torch.stack([residual(z, snr, mean).norm(dim=1) for mean in means], dim=1)
     sizes = apart.abs() + _finite_sizes(log_w) + (dim + 8) * gain_size + (dim**1.5 + 4) * off * (2 * gain_size).sqrt()
-    return _normalised(apart + gain + log_w, error + 2 * _UNIT * sizes)
+    spectral = torch.stack([c.log_gain_error for c in components], dim=1)
+    return _normalised(apart + gain + log_w, error + 2 * _UNIT * sizes + spectral)
 
 
 def residual(z: Tensor, snr: Tensor, mean: Tensor) -> Tensor:

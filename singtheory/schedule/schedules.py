@@ -74,6 +74,10 @@ class Schedule(ABC):
     def _time_of_snr(self, snr: Tensor) -> Tensor:
         """The inverse of `snr` for values that the schedule reaches."""
 
+    def log_alpha(self, t: Time) -> Tensor:
+        """`log α_t`, −∞ where `α_t` is 0; finite too where `α_t > 0` is below the least number of float64."""
+        return self.alpha(t).log()
+
     def snr(self, t: Time) -> Tensor:
         """`γ_t = α_t²/σ_t²`, from ∞ at t = 0 down to `γ_1`.
 
@@ -141,16 +145,18 @@ class LinearVP(VariancePreserving):
             raise InputError(f"betas {beta_min}, {beta_max}: need 0 < beta_min < beta_max")
         self.beta_min, self.beta_max = beta_min, beta_max
 
-    def _log_alpha(self, t: Tensor) -> Tensor:
+    def log_alpha(self, t: Time) -> Tensor:
+        """`−½ β_0 t − ¼ (β_1 − β_0) t²`."""
+        t = as_time(t)
         return -t * (self.beta_min / 2 + t * (self.beta_max - self.beta_min) / 4)
 
     def alpha(self, t: Time) -> Tensor:
         """`exp(−½ β_0 t − ¼ (β_1 − β_0) t²)`."""
-        return self._log_alpha(as_time(t)).exp()
+        return self.log_alpha(t).exp()
 
     def sigma(self, t: Time) -> Tensor:
         """`√(1 − α²)`, without cancellation near t = 0."""
-        return (-torch.expm1(2 * self._log_alpha(as_time(t)))).sqrt()
+        return (-torch.expm1(2 * self.log_alpha(t))).sqrt()
 
     def alpha_dot(self, t: Time) -> Tensor:
         """`−½ β_t α_t`."""
@@ -177,14 +183,18 @@ class Power(VariancePreserving):
             raise InputError(f"power:{p}: the exponent must be positive, from 1e-6 to 1e6")
         self.p = p
 
+    def log_alpha(self, t: Time) -> Tensor:
+        """`p log(1 − t)`."""
+        return self.p * torch.log1p(-as_time(t))
+
     def alpha(self, t: Time) -> Tensor:
         """`(1 − t)^p`; below t = ½ from `log(1 − t)`, for p multiplies what `1 − t` rounds, and above it nothing is rounded."""
         t = as_time(t)
-        return torch.where(t < 0.5, (self.p * torch.log1p(-t)).exp(), (1 - t) ** self.p)
+        return torch.where(t < 0.5, self.log_alpha(t).exp(), (1 - t) ** self.p)
 
     def sigma(self, t: Time) -> Tensor:
         """`√(1 − (1 − t)^{2p})`, without cancellation near t = 0."""
-        return (-torch.expm1(2 * self.p * torch.log1p(-as_time(t)))).sqrt()
+        return (-torch.expm1(2 * self.log_alpha(t))).sqrt()
 
     def alpha_dot(self, t: Time) -> Tensor:
         """`−p (1 − t)^{p−1}`."""

@@ -8,6 +8,7 @@ from singtheory.start.mismatch import (
     from_matched,
     from_mean,
     from_noise,
+    gaussian_mismatch,
     initial_mismatch,
     reading_moments,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "from_matched",
     "from_mean",
     "from_noise",
+    "gaussian_mismatch",
     "guided_mean",
     "initial_mismatch",
     "matched_start",

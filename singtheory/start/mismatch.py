@@ -15,9 +15,12 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.errors import InputError
+from singtheory.formula import DOUBLE, log1p_rest
 from singtheory.law import Atoms
 from singtheory.start.starts import Components, all_components, flow_end
 
+_NEAR = 0.5
+"""Where `|x|` is below this, `x − log(1 + x)` is summed without cancellation."""
 End = Callable[[Tensor, Tensor, float, float, Tensor, Tensor], tuple[Tensor, Tensor]]
 """`start.flow_end` or `start.sde_end`."""
 
@@ -79,7 +82,7 @@ def from_matched(moments: Moments, rank: int, alpha: float, sigma: float) -> Sta
 
 @dataclass(frozen=True)
 class Mismatch:
-    """`low ≤ KL(q_t‖S) ≤ high`, in nats; low is exact for Gaussian data."""
+    """`low ≤ KL(q_t‖S) ≤ high`, in nats, for the moments as they are given; low is exact for Gaussian data but for rounding, which both have."""
 
     low: float
     high: float
@@ -93,26 +96,54 @@ def initial_mismatch(moments: Moments, start: Start, alpha: float, sigma: float)
     """
     if not sigma > 0:
         raise InputError(f"sigma {sigma}: the data without noise are infinitely far from a Gaussian start")
-    snr = float(formula.snr(alpha, sigma))
-    low = _kl_gauss(moments, start, alpha, sigma)
-    trace = float(moments.eigenvalues.sum())
-    beyond = float(formula.kl_terminal_bound(snr, trace)) - _kl_gauss(
-        moments, from_mean(moments, alpha, sigma), alpha, sigma
+    found, mean_start = (
+        gaussian_mismatch(moments, of, alpha, sigma) for of in (start, from_mean(moments, alpha, sigma))
     )
-    return Mismatch(low, low + max(0.0, beyond))
+    trace = float(moments.eigenvalues.sum())
+    most = float(formula.kl_terminal_bound(formula.snr(alpha, sigma), trace)) * (
+        1 + (len(moments.mean) + 8) * 2 * DOUBLE
+    )
+    return Mismatch(found.low, found.high + max(0.0, most - mean_start.low))
 
 
-def _kl_gauss(moments: Moments, start: Start, alpha: float, sigma: float) -> float:
-    """`KL(G_q‖S) = ½ Σ (x − log(1 + x)) + ½ ‖αμ − m‖²` with `x = v/s² − 1`, the norm in units of S."""
+def gaussian_mismatch(moments: Moments, start: Start, alpha: float, sigma: float) -> Mismatch:
+    """`KL(G_q‖S) = ½ Σ (x − log(1 + x)) + ½ ‖αμ − m‖²` with `x = v/s² − 1`, the norm in units of S, between bounds that hold its rounding; σ > 0."""
     basis, dim = moments.components.basis, len(moments.mean)
-    widened = formula.marginal_var(alpha, sigma, moments.eigenvalues) / start.std**2 - 1
-    other = torch.tensor(sigma**2 / start.rest**2 - 1, dtype=torch.float64, device=widened.device)
-    spread = formula.kl_gauss_term(1.0, widened, torch).sum()
-    spread = spread + (dim - len(basis)) * formula.kl_gauss_term(1.0, other, torch)
+    missing = dim - len(basis)
+    std = torch.cat([start.std, start.std.new_full((1,), start.rest)]) if missing else start.std
+    lifted = alpha**2 * moments.eigenvalues
+    lifted = torch.cat([lifted, lifted.new_zeros(1)]) if missing else lifted
+    count = torch.ones_like(std)
+    count[len(basis) :] = missing
+    least, most = _spread_terms(lifted, std, sigma)
     apart = alpha * moments.mean - start.mean
     along = basis @ apart
-    off = apart - along @ basis
-    return float(spread + ((along / start.std).square().sum() + off.square().sum() / start.rest**2) / 2)
+    off = (apart - along @ basis).norm() if missing else torch.zeros_like(apart[0])
+    # what rounding takes of the difference, and of its parts along and across the basis
+    slack = 4 * DOUBLE * (abs(alpha) * moments.mean.norm() + start.mean.norm() + dim * apart.norm())
+    distances = torch.cat([along.abs(), off[None]]) if missing else along.abs()
+    ends = [
+        ((part / std).square() * (count.clamp(max=1))).sum()
+        for part in ((distances - slack).clamp(min=0), distances + slack)
+    ]
+    sums = [float((count * part).sum() + end) / 2 for part, end in zip((least, most), ends, strict=True)]
+    share = (dim + 16) * DOUBLE
+    return Mismatch(sums[0] * (1 - share), sums[1] * (1 + share))
+
+
+def _spread_terms(lifted: Tensor, std: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Bounds on `x − log(1 + x)`, `1 + x = (α²λ + σ²)/s²`, with `α²λ = lifted`; each of shape (k,)."""
+    # σ² − s² from a product, so that nothing cancels where s is σ
+    other = (sigma - std) * (sigma + std)
+    x, error = (lifted + other) / std**2, 8 * DOUBLE * (lifted + other.abs()) / std**2
+    ratio = (lifted + sigma**2) / std**2
+    near = x.abs() + error < _NEAR
+    small, inner = torch.where(near, x, 0.0), torch.where(near, error, 0.0)
+    closest = small.sign() * (small.abs() - inner).clamp(min=0)
+    ends = torch.maximum(log1p_rest(small - inner, torch), log1p_rest(small + inner, torch))
+    far = ratio - 1 - ratio.log()
+    lost = 16 * DOUBLE * (1 + ratio + ratio.log().abs())
+    return torch.where(near, log1p_rest(closest, torch), (far - lost).clamp(min=0)), torch.where(near, ends, far + lost)
 
 
 def arrival(

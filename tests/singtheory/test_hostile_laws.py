@@ -13,7 +13,7 @@ from singtheory import Atoms, GaussianMixture, divergence
 from singtheory.bound import ladder
 from singtheory.divergence import sampled
 from singtheory.estimate import mean_interval
-from singtheory.law.posterior import AtomsPosterior, MixturePosterior
+from singtheory.law import AtomsPosterior, MixturePosterior
 from tests import reference
 from tests.strategies import examples, wild_atoms, wild_gaps, wild_snrs
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, RectifiedFlow, limit
+from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, LinearVP, Power, RectifiedFlow, limit
 from singtheory.start import mismatch, starts
 from tests import reference_posterior
 from tests.devices import DevicesGiven
@@ -49,6 +49,20 @@ def test_atoms_far_from_the_origin_are_told_apart():
     assert found.nearest.tolist() == [1, 2, 0] and found.prior_ratios[0].tolist() == [2.0, 1.0, 1.0]
 
 
+@pytest.mark.parametrize("x", [1e10, 1e17, 1e200, -1e17])
+def test_the_nearest_atom_far_from_all_of_them(x):
+    """Squares of distances lose what they differ by: `2xy − y²` for an atom y."""
+    law = Atoms([[0.0], [1.0], [0.5]])
+    at, one = torch.tensor([[x]], dtype=torch.float64), torch.ones((), dtype=torch.float64)
+    found = limit.rivals(law, at, one)
+    nearest = 1 if x > 0 else 0
+    assert found.nearest.tolist() == limit.nearest_atom(law, at, one).tolist() == [nearest]
+    y = law.points[:, 0]
+    right = (y[nearest] - y) * (2 * x - y[nearest] - y)
+    assert found.margins[0].tolist() == pytest.approx(right.tolist(), rel=1e-14)
+    assert float(limit.nearest_atom_weight(law, at, one, one)) == 1.0
+
+
 def test_an_atom_without_weight_is_nearest_to_nothing():
     law = Atoms([[0.0], [1.0], [3.0]], [0.5, 0.0, 0.5])
     x, one = tensor([1.0], [0.9], [2.9]), torch.tensor(1.0, dtype=torch.float64)
@@ -85,6 +99,27 @@ def test_the_denoiser_is_the_posterior_mean(data, law, snr):
     off = limit.denoiser(law, RectifiedFlow(), x, t)[0] - reference_posterior.as_tensor(mean)
     rounding = 4e-16 * float(law.points.abs().max()) * law.dim
     assert float(off.norm()) <= float(posterior.error_bound) + rounding
+
+
+@pytest.mark.parametrize(
+    ("schedule", "s", "r", "exact"),
+    [
+        (Power(1e4), 0.5, 0.9, 1e4 * 1.6094379124341003),  # p log((1 − s)/(1 − r)), only alpha_r underflows
+        (Power(1e6), 0.5, 0.9, 1e6 * 1.6094379124341003),  # both do
+        (LinearVP(1.0, 1e5), 0.5, 0.75, 0.125 + 99999 / 4 * 0.3125),
+        (Power(1e6), 0.5, 0.5, 0.0),
+        (Cosine(), 1.0, 1.0, 0.0),
+        (Power(1e6), 0.5, 1.0, float("inf")),
+        (LinearVP(1.0, 1e5), 0.75, 1.0, 0.125 + 99999 / 4 * 0.4375),
+    ],
+)
+def test_the_rate_integral_where_alpha_underflows(schedule, s, r, exact):
+    assert float(limit.sde_rate_integral(schedule, s, r)) == pytest.approx(exact, rel=1e-14)
+
+
+def test_a_schedule_that_only_underflows_is_not_singular():
+    assert limit.sde_growth(LinearVP(1.0, 1e5), 16.0) == 1 / 16
+    assert limit.sde_growth(Power(1e6), 16.0) == 1.0
 
 
 def test_tensors_are_made_where_the_law_is():

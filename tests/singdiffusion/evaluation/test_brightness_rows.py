@@ -1,10 +1,14 @@
 """Brightness of what pipelines draw, on tiny models of the real classes and on the package's own model."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given as given_
+from hypothesis import settings
+from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -19,6 +23,7 @@ from singdiffusion.evaluation.brightness_rows import Brightness, brightness, com
 from singdiffusion.evaluation.coco import Metrics, captioned, curve
 from singtheory import InputError
 from tests.singdiffusion import tiny
+from tests.strategies import examples
 
 
 def run(*arguments):
@@ -61,16 +66,86 @@ def test_intervals_cover_the_mean_of_new_images():
     assert 255 <= hits <= 292  # 0.9 of 300 and a little for rounding
 
 
+TOLD = {"steps": 25, "guidance": 1.0, "scheduler": "DDIMScheduler"}
+ROW = Brightness("a", "noise", (10.0, 12.0, 11.0, 9.0))
+
+
+def stored(**changed):
+    origin = {"version": "0", "seed": 0, "command": "made by hand", "device": "cpu"}
+    of = {"base": "base", "module": None, "weights": None, "images": 4, "rows": [ROW.to_json()]}
+    return origin | of | TOLD | changed
+
+
 def test_the_committed_table_is_compared(tmp_path):
-    told = {"steps": 25, "guidance": 1.0, "scheduler": "DDIMScheduler"}
-    row = Brightness("a", "noise", (10.0, 12.0, 11.0, 9.0))
-    (tmp_path / "table.json").write_text(json.dumps(told | {"rows": [row.to_json()]}))
-    assert committed([row], told, tmp_path / "table.json") == []
-    [odd] = committed([Brightness("a", "noise", (90.0, 92.0))], told, tmp_path / "table.json") or [""]
+    (tmp_path / "table.json").write_text(json.dumps(stored()))
+    assert committed([ROW], TOLD, tmp_path / "table.json") == []
+    [odd] = committed([Brightness("a", "noise", (90.0, 92.0))], TOLD, tmp_path / "table.json") or [""]
     assert "91.0, not within" in odd
-    assert committed([row], told | {"steps": 50}, tmp_path / "table.json") is None
-    assert committed([Brightness("b", "noise", (1.0, 2.0))], told, tmp_path / "table.json") is None
-    assert committed([row], told, tmp_path / "none.json") is None
+    assert committed([ROW], TOLD | {"steps": 50}, tmp_path / "table.json") is None
+    assert committed([Brightness("b", "noise", (1.0, 2.0))], TOLD, tmp_path / "table.json") is None
+    assert committed([ROW], TOLD, tmp_path / "none.json") is None
+
+
+def test_the_packages_table_is_one():
+    assert {row["start"] for row in room.read_table(room.TABLE)["rows"]} == {"noise", "matched"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"steps": "25"}, "steps '25'"),
+        ({"guidance": float("nan")}, "guidance nan"),
+        ({"rows": {}}, "rows {}"),
+        ({"rows": ["a"]}, "row 0: need an object"),
+        ({"more": 1}, "more"),
+        ({"rows": [ROW.to_json() | {"levels": [10.0, None]}]}, "row 0: levels"),
+        ({"rows": [ROW.to_json() | {"levels": [10.0, 12.0]}]}, "row 0: n 4, flagged 0: it has 2 levels"),
+        ({"rows": [ROW.to_json() | {"flagged": 5}]}, "row 0: n 4, flagged 5"),
+        ({"rows": [ROW.to_json() | {"mean": 99.0}]}, "row 0: mean 99: its levels give 10.5"),
+        ({"rows": [ROW.to_json() | {"std": 0.0}]}, "row 0: std 0: its levels give 1.29"),
+        ({"rows": [ROW.to_json() | {"low": 11.0}]}, "row 0: low 11, high"),
+        ({"rows": [ROW.to_json(), ROW.to_json()]}, "two rows of one prompt and start"),
+    ],
+)
+def test_a_damaged_table_is_one_line(tmp_path, changed, named):
+    (tmp_path / "table.json").write_text(json.dumps(stored(**changed)))
+    with pytest.raises(InputError) as refused:
+        committed([ROW], TOLD, tmp_path / "table.json")
+    assert str(refused.value).startswith(f"{tmp_path / 'table.json'}: ") and named in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def _parts(value, path=()):
+    """The places of all values within."""
+    yield path
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in pairs:
+        yield from _parts(part, (*path, name))
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given_(st.data())
+def test_no_mutation_of_a_table_is_a_traceback(data):
+    """A field taken away or anything put in its place: one line, or it is a table still."""
+    table = json.loads(json.dumps(stored()))
+    *path, name = data.draw(st.sampled_from([path for path in _parts(table) if path]))
+    holder = table
+    for step in path:
+        holder = holder[step]
+    odd = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    if data.draw(st.booleans()):
+        del holder[name]
+    else:
+        holder[name] = data.draw(
+            odd | st.lists(odd, max_size=3) | st.dictionaries(st.text(max_size=3), odd, max_size=2)
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "table.json"
+        file.write_text(json.dumps(table), encoding="utf-8")
+        try:
+            room.read_table(file)
+        except InputError as error:
+            assert len(str(error).splitlines()) == 1
 
 
 def test_a_control_needs_its_image(tmp_path):
@@ -94,6 +169,7 @@ def test_the_command_on_stored_models(tmp_path):
     assert found.exit_code == 0, found.output
     told = json.loads((tmp_path / "found.json").read_text())
     assert {"version", "seed", "command", "device"} <= set(told)
+    assert room.read_table(tmp_path / "found.json") == told
     assert [row["start"] for row in told["rows"]] == ["noise", "mean", "matched"]
     assert f"{told['rows'][0]['mean']:.1f}" in found.stdout
 

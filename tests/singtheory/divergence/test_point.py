@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, ReverseKernel, divergence
+from singtheory.divergence import point
 from singtheory.divergence.point import mean_is
 
 
@@ -69,3 +70,19 @@ def test_wasserstein_is_the_root_of_the_trace_wherever_the_data_lie():
     assert float(found) == pytest.approx(0.5, rel=1e-12)
     assert float(found.low) <= 0.5 <= float(found.high)
     assert torch.equal(divergence.is_point(law.posterior([[0.0], [1.0]], 0.0)), torch.tensor([False, False]))
+
+
+def test_many_points_need_no_rational_numbers(monkeypatch):
+    """Exponents that are no other's decide; in 100 dimensions rational numbers would take minutes."""
+    points = torch.randn(300, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    step = ReverseKernel(Atoms(points), Cosine(), 0.01, 0.0)
+    monkeypatch.setattr(point, "Fraction", None)
+    assert step.at(step.schedule.alpha(0.01) * points[:3]).tv().value.tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("far", [1e-300, 1.0, 1e100])
+def test_exponents_that_are_alike_are_decided_exactly(far):
+    """Of four points two pairs have one exponent each: no point is alone, and the mean is the middle one."""
+    points = far * torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    posterior = Atoms(points).posterior([0.0, 0.0], 0.5)
+    assert mean_is(posterior, 4) and not mean_is(posterior, 0)

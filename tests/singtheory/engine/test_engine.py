@@ -1,6 +1,7 @@
 """The engine: no mean is ever further off than its bound says, whichever way it was found; bad input is one line."""
 
 import math
+from typing import get_type_hints
 
 import flint
 import pytest
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from singtheory import Atoms, InputError
+from singtheory.engine.gpu import FusedEngine
 from singtheory.engine.host import DOUBLE_TOL, Engine
 from singtheory.engine.points import Points
 from singtheory.engine.rescore import Candidates, rescore
-from singtheory.engine.results import PosteriorMoments
+from singtheory.engine.results import PosteriorMoments, Uncertified
 from singtheory.engine.scan import most_parts, scan
 from singtheory.engine.screen import TILE, left_out_below
+from singtheory.law import AtomsPosterior, Posterior
 from tests import reference_posterior
 from tests.strategies import examples, queries, wild_atoms, wild_snrs
 
@@ -285,3 +288,30 @@ def test_no_bound_is_given_where_log_weights_are_lost():
     z, snr = torch.tensor([[0.5], [1e10], [1e15], [1e18]], dtype=torch.float64), torch.ones(4, dtype=torch.float64)
     bound = scan(points, z, snr, 1).error_bound
     assert bound.isinf().tolist() == [False, False, True, True]
+
+
+def test_what_carries_no_bound_says_so_in_its_type():
+    """`error_bound` is that of the mean alone."""
+    fields_of = get_type_hints(PosteriorMoments, include_extras=True)
+    assert [name for name, kind in fields_of.items() if kind == Uncertified] == ["trace_cov", "log_evidence"]
+    for name in ("trace_cov", "log_evidence"):
+        for kind in (Posterior, AtomsPosterior):
+            of = getattr(kind, name, None)
+            hints = get_type_hints(of.fget if isinstance(of, property) else kind, include_extras=True)
+            assert hints["return" if isinstance(of, property) else name] == Uncertified
+
+
+@pytest.mark.parametrize("make", [Engine, FusedEngine])
+@pytest.mark.parametrize("log_scale", [-120, -30, 14, 15, 19, 20, 120])
+def test_data_whose_squares_float32_cannot_hold(make, log_scale):
+    """One point lies near the centre, where float32 would hold its square, and the query at the one that lies furthest."""
+    y = torch.randn(300, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(log_scale)) * 10.0**log_scale
+    y[0] = 0.0
+    points = Points(y, torch.full((300,), 1 / 300, dtype=torch.float64))
+    snr = torch.tensor([1e-3, 1.0, 1e4, 1e30], dtype=torch.float64) * 10.0 ** (-2 * log_scale)
+    z = snr.sqrt()[:, None] * y[y.norm(dim=1).argmax()]
+    found = make(points).find(z, snr, DOUBLE_TOL)
+    mean, off = ball_means(points, z, snr)
+    assert bool(((found.mean - mean).norm(dim=1) <= found.error_bound + off).all())
+    # of γ r² = 10³⁰ float64 keeps no digits
+    assert bool((found.error_bound[:3] <= 1e-9 * points.scale).all())

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from singtheory import Atoms, Gaussian, GaussianMixture, InputError, divergence
-from singtheory.law import posterior
+from singtheory.law import MixturePosterior, posterior
 from tests import reference_posterior
 from tests.strategies import atoms, examples, gaps, queries, snrs, wild_atoms, wild_snrs
 
@@ -308,7 +308,7 @@ def test_the_normaliser_of_a_mixture_is_as_wrong_as_all_its_components():
     snr, z = 33830987464881.28, 25.84986995903377
     law = GaussianMixture(weights, [[m] for m in means], [[[v]] for v in variances])
     found = law.posterior([z], snr)
-    assert isinstance(found, posterior.MixturePosterior)
+    assert isinstance(found, MixturePosterior)
     with mpmath.workdps(60):
         root = mpmath.sqrt(mpmath.mpf(snr))
         joint = [

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given
@@ -15,9 +16,11 @@ from singtheory.start.mismatch import (
     from_matched,
     from_mean,
     from_noise,
+    gaussian_mismatch,
     initial_mismatch,
     reading_moments,
 )
+from singtheory.start.starts import Components
 from tests import strategies
 
 ALPHAS = st.floats(0.01, 0.95)
@@ -121,3 +124,37 @@ def test_one_point_has_no_spread():
     expected = (0.36 * 1.25 + 2 * (0.64 - 1 - math.log(0.64))) / 2
     assert (found.low, found.high) == pytest.approx((expected, expected))
     assert arrival(moments, from_noise(moments), 0.6, 0.8, torch.ones(2, dtype=torch.float64)) == (-0.5, 0.0)
+
+
+@given(
+    st.floats(-30, 12),
+    st.floats(-12, 3),
+    st.sampled_from(["noise", "mean", "matched", "wide"]),
+    st.floats(-8, 0),
+    st.booleans(),
+)
+def test_the_gaussian_part_holds_with_its_rounding(log_variance, log_alpha, kind, log_sigma, missing):
+    """Of data that vary little against the noise nothing of `x − log(1 + x)` is left in float64 by itself."""
+    dim = 3 if missing else 2
+    std = 10.0 ** (log_variance / 2) * torch.tensor([1.0, 0.3], dtype=torch.float64)
+    mean = torch.tensor([1.0, -3.0, 0.5][:dim], dtype=torch.float64)
+    moments = Moments(mean, Components(torch.eye(2, dim, dtype=torch.float64), std))
+    alpha, sigma = 10.0**log_alpha, 10.0**log_sigma
+    start = {
+        "noise": lambda: from_noise(moments),
+        "mean": lambda: from_mean(moments, alpha, sigma),
+        "matched": lambda: from_matched(moments, 1, alpha, sigma),
+        "wide": lambda: from_noise(moments, 1e8),
+    }[kind]()
+    found = gaussian_mismatch(moments, start, alpha, sigma)
+    with mpmath.workdps(80):
+        a, s = mpmath.mpf(alpha), mpmath.mpf(sigma)
+        lifted = [a**2 * mpmath.mpf(v) for v in moments.eigenvalues.tolist()] + [0] * (dim - 2)
+        stds = start.std.tolist() + [start.rest] * (dim - 2)
+        total = mpmath.mpf(0)
+        for v, of, m, begin in zip(lifted, stds, mean.tolist(), start.mean.tolist(), strict=True):
+            x = (v + s**2) / mpmath.mpf(of) ** 2 - 1
+            total += (x - mpmath.log1p(x)) / 2 + ((a * m - begin) / of) ** 2 / 2
+        assert found.low <= total <= found.high
+        assert initial_mismatch(moments, start, alpha, sigma).low <= total
+    assert found.high - found.low <= 1e-12 * (1 + found.high)

@@ -1,0 +1,128 @@
+"""Mixtures of ill-conditioned Gaussians: what their eigenvalues lose is in every interval, against moments in 60 digits."""
+
+import math
+
+import mpmath
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from singtheory import Gaussian, GaussianMixture
+from singtheory.divergence import Components, chi_square, gauss, kl_monte_carlo, moments_kl, quadrature, w2_bracket
+from singtheory.divergence.transport import w2_exact
+from tests.strategies import examples
+
+
+def exact(law, z, snr):
+    """Posterior weights, and means and covariances of the components, in 60 digits."""
+    parts = []
+    with mpmath.workdps(60):
+        root, one = mpmath.sqrt(snr), mpmath.eye(law.dim)
+        for w, part in zip(law.weights.tolist(), law.components, strict=True):
+            mean, cov = mpmath.matrix(part.mean.tolist()), mpmath.matrix(part.cov.tolist())
+            widened = one + snr * cov
+            inverse = widened**-1
+            residual = mpmath.matrix(z.tolist()) - root * mean
+            log_joint = mpmath.log(w) - (residual.T * inverse * residual)[0] / 2 - mpmath.log(mpmath.det(widened)) / 2
+            posterior = cov * inverse
+            parts.append((log_joint, mean + root * posterior * residual, (posterior + posterior.T) / 2))
+        joint, means, covs = zip(*parts, strict=True)
+        total = mpmath.log(sum(mpmath.exp(one - max(joint)) for one in joint)) + max(joint)
+        return [one - total for one in joint], means, covs
+
+
+def moments(log_p, means, covs, gap):
+    """`g C`."""
+    with mpmath.workdps(60):
+        p = [mpmath.exp(one) for one in log_p]
+        mean = sum((w * m for w, m in zip(p, means, strict=True)), 0 * means[0])
+        shifted = [m - mean for m in means]
+        parts = [w * (c + m * m.T) for w, m, c in zip(p, shifted, covs, strict=True)]
+        return gap * sum(parts[1:], parts[0])
+
+
+def components(log_p, means, covs, gap):
+    """From exact moments: what is left is one rounding of each number."""
+    heavy = max(range(len(log_p)), key=lambda j: log_p[j])
+    spread, basis = [], []
+    with mpmath.workdps(60):
+        for cov in covs:
+            values, vectors = mpmath.eigsy(gap * cov)
+            spread.append([float(v) for v in values])
+            basis.append([[float(vectors[i, j]) for j in range(len(values))] for i in range(len(values))])
+        points = [[float(v) for v in mean - means[heavy]] for mean in means]
+    columns = [torch.tensor(part, dtype=torch.float64) for part in ([float(p) for p in log_p], points, spread, basis)]
+    log_p, points, spread, basis = columns
+    return Components(log_p, torch.zeros_like(log_p), points, gap, spread, basis)
+
+
+def covariance(a, b, c, d):
+    """Whole numbers, so that nothing is rounded and no eigenvalue is negative."""
+    root = torch.tensor([[a, b], [c, d]], dtype=torch.float64)
+    return root @ root.mT
+
+
+def law_of(scale, weights=(0.4, 0.6)):
+    covs = [covariance(scale + 1, 0, scale, 1), covariance(scale, 1, 1 - scale, 3)]
+    return GaussianMixture(weights, [[0.0, 0.0], [1.0, 0.5]], torch.stack(covs))
+
+
+@settings(max_examples=examples(30), deadline=None)
+@given(st.integers(0, 25), st.floats(-6, 6), st.floats(-6, 6), st.floats(-3, 3), st.floats(-3, 3))
+def test_moments_and_weights_of_ill_conditioned_components(power, log_snr, log_gap, x, y):
+    law, z, snr, gap = law_of(2.0**power), torch.tensor([x, y], dtype=torch.float64), 10.0**log_snr, 10.0**log_gap
+    posterior = law.posterior(z, snr)
+    truth = exact(law, z, snr)
+    of, cov = Components.of(posterior[0], gap), moments(*truth, gap)
+    with mpmath.workdps(60):
+        values = mpmath.eigsy(cov, eigvals_only=True)
+        assert abs(of.trace - sum(values)) <= of.trace_error
+        for value, error, right in zip(of.eigenvalues.tolist(), of.eigenvalue_errors.tolist(), values, strict=True):
+            assert abs(value - right) <= error
+        kl = sum(v - mpmath.log1p(v) for v in values) / 2
+        found = moments_kl(of)
+        assert found.low <= kl <= found.high
+        for j, right in enumerate(truth[0]):
+            assert abs(float(posterior.log_weights[0, j]) - right) <= float(posterior.log_weight_error[0, j])
+        bracket = w2_bracket(posterior, gap)
+        gelbrich = mpmath.sqrt(sum((mpmath.sqrt(1 + v) - 1) ** 2 for v in values))
+        assert float(bracket.low) <= gelbrich and float(bracket.high) >= mpmath.sqrt(sum(values))
+
+
+@pytest.mark.parametrize(("scale", "snr", "gap"), [(2.0**12, 4.0, 8.0), (2.0**16, 0.25, 1.0)])
+def test_kl_and_chi2_of_ill_conditioned_components(scale, snr, gap):
+    law, z = law_of(scale), torch.tensor([0.5, 0.25], dtype=torch.float64)
+    posterior = law.posterior(z, snr)
+    of = components(*exact(law, z, snr), gap)
+    known = gauss.kl_between(of, chi_square(of))
+    right = quadrature._enclosed(of.rotated(), quadrature.plug_in(of), *known)
+    found = quadrature.kl_quadrature(posterior, gap)
+    assert float(found.low) <= float(right.high) and float(right.low) <= float(found.high)
+    assert float(found.high - found.low) < 1e-3 * float(found.value)
+    by_draws = kl_monte_carlo(posterior, gap, 2000, torch.Generator().manual_seed(0), 1 - 1e-6)
+    assert float(by_draws.low) <= float(right.high) and float(right.low) <= float(by_draws.high)
+    chi2, of_exact = chi_square(Components.of(posterior[0], gap)), chi_square(of)
+    if math.isfinite(of_exact.log1p):
+        assert abs(chi2.log1p - of_exact.log1p) <= chi2.error + of_exact.error
+    assert chi2.high >= of_exact.log1p - of_exact.error
+
+
+def test_w2_of_components_far_from_their_priors():
+    """Posterior means are told from the priors: of 10⁹ standard deviations the difference of two components keeps seven digits."""
+    law = GaussianMixture([0.5, 0.5], [[0.0], [1e-3]], [[[1.0]], [[1.0]]])
+    z, snr, gap = torch.tensor([1e9], dtype=torch.float64), 1e-12, 1e6
+    posterior = law.posterior(z, snr)
+    log_p, means, covs = exact(law, z, snr)
+    with mpmath.workdps(60):
+        p = [mpmath.exp(one) for one in log_p]
+        trace = sum(w * c[0] for w, c in zip(p, covs, strict=True)) + p[0] * p[1] * (means[1][0] - means[0][0]) ** 2
+    found, of = w2_exact(posterior, gap), Components.of(posterior[0], gap)
+    assert float(found.low) <= math.sqrt(gap * float(trace)) and abs(of.trace - gap * trace) <= of.trace_error
+
+
+def test_a_single_gaussian_is_as_it_was():
+    """Its eigenvalues alone count: the interval stays narrow where a small one loses its digits."""
+    law = Gaussian([0.0, 0.0], covariance(2.0**12, 0, 2.0**12, 1))
+    found = quadrature.kl_quadrature(law.posterior([0.0, 0.0], 1.0), 1.0)
+    assert float(found.high - found.low) < 1e-6 * float(found.value)
