@@ -25,7 +25,7 @@ lint: .venv/.installed
 prove: .venv/.installed
 	$(BIN)/python -m proofs_checks.formal.prove
 
-# The README shows measurements of this run; a run that refutes something stops here.
+# README and docs/claims.md show results of this run; a run that refutes something stops here.
 readme: verify
 	$(BIN)/python -m proofs_checks.report.readme
 
