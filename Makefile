@@ -46,5 +46,5 @@ docs: readme
 
 # The environment stays: it is kept current by its stamp and takes minutes to build.
 clean:
-	rm -rf report dist docs/_build mutants .benchmarks .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	rm -rf report dist docs/_build docs/statements mutants .benchmarks .hypothesis .import_linter_cache .pytest_cache .ruff_cache
 	find singtheory proofs_checks singdiffusion docs tests -name __pycache__ -prune -exec rm -rf {} +
