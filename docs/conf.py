@@ -28,6 +28,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
     "docs.book.formal",
+    "docs.book.hover",
     "docs.book.mathml",
     "docs.book.statement",
     "docs.book.statement_pages",

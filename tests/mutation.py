@@ -13,6 +13,8 @@ from pathlib import Path
 
 from scipy.stats import beta
 
+from tests.out_file import asked
+
 FOLDER = Path("mutants/singtheory")
 FILES = ("formula/*.py.meta", "kernel.py.meta", "bound.py.meta", "limit.py.meta")
 SEED, COUNT = 20261124, 400
@@ -47,7 +49,8 @@ def changes_a_message(diff: str) -> bool:
 
 
 def main() -> None:
-    """Draw, run, tally."""
+    """Draw, run, tally. The result goes to `--out`."""
+    out = asked(__doc__, RESULT)
     mutmut(
         "run", "--max-children", "1", "singtheory.formula.kernels.x_snr__mutmut_1"
     )  # makes all mutants, and maps tests to them
@@ -73,8 +76,8 @@ def main() -> None:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     result = {"commit": commit, "seed": SEED, "of": len(names), "drawn": len(codes), "killed": killed}
     result |= {"rate": killed / len(codes), "exact interval at 99 %": interval, "survivors": survivors}
-    RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{killed} of {len(codes)} killed, {len(survivors)} survive; {RESULT}")
+    out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{killed} of {len(codes)} killed, {len(survivors)} survive; {out}")
 
 
 if __name__ == "__main__":

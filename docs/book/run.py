@@ -13,6 +13,7 @@ import nbformat
 import typer
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import HTML, Markdown, Math
+from traitlets.config import Config
 
 from docs.book import single
 from docs.book.drawing import Drawing
@@ -48,18 +49,20 @@ def script(label: str) -> bytes:
 
 def run(label: str) -> int:
     """Run the cells here and print what each shows; the number of cells. Raises `InputError` naming the first that fails."""
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("colors", "NoColor")
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}), colors="nocolor")
     plain: Any = shell.display_formatter.formatters["text/plain"]
     for kind, shown in _PLAIN.items():
         plain.for_type(kind, lambda value, printer, cycle, shown=shown: printer.text(shown(value)))
     codes = single.code(label)
-    for number, code in enumerate(codes, 1):
-        result = shell.run_cell(code)
-        if result.error_in_exec or result.error_before_exec:
-            raise InputError(
-                f"{label.upper()}: cell {number} of {len(codes)} fails, it begins with {code.strip().splitlines()[0]!r}"
-            )
+    try:
+        for number, code in enumerate(codes, 1):
+            result = shell.run_cell(code)
+            if result.error_in_exec or result.error_before_exec:
+                raise InputError(
+                    f"{label.upper()}: cell {number} of {len(codes)} fails, it begins with {code.strip().splitlines()[0]!r}"
+                )
+    finally:
+        InteractiveShell.clear_instance()
     return len(codes)
 
 

@@ -172,5 +172,9 @@ def _with_headings(text: str, label: str) -> str:
         text = text.replace(f"{lead}\n", f"({label}-{name.lower()})=\n## {name}\n", 1)
     text = text.replace(":::{formal}", f"({label}-coq)=\n## In Coq\n\n:::{{formal}}", 1)
     return re.sub(
-        r"^\*\*(Where it stops[^*]*?)[.:]?\*\*[ \n]?", rf"({label}-stops)=\n## \1\n\n", text, count=1, flags=re.MULTILINE
+        r"^\*\*(Where it stops[^*]*?)[.:]?\*\*[ \n]?",
+        rf"({label}-stops)=\n## \1\n\n",
+        text,
+        count=1,
+        flags=re.MULTILINE,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import typer
 from matplotlib.figure import Figure
 
 from docs.experiments.ladder_figures import saved
@@ -89,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -25,7 +25,15 @@ def numbers() -> dict[str, Any]:
 
 
 def _described(rung: Bound) -> dict[str, str]:
-    return {"statement": rung.statement, "quantity": rung.quantity, "side": rung.side}
+    return {"statement": _label(rung), "quantity": rung.quantity, "side": rung.side}
+
+
+def _label(rung: Bound) -> str:
+    """The statement's id, with a word of the bound's name where the statement has several of one kind."""
+    alike = [
+        one for one in LADDER if (one.statement, one.quantity, one.side) == (rung.statement, rung.quantity, rung.side)
+    ]
+    return rung.statement if len(alike) == 1 else f"{rung.statement} {rung.name.split('_')[1]}"
 
 
 def _curves(law: Law, names: list[str]) -> dict[str, Any]:

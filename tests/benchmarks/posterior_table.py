@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from proofs_checks.report.generated_tables import with_tables
 from singtheory.system.files import write_bytes
 
@@ -47,10 +49,10 @@ def table() -> str:
 
 
 def main(root: Path = Path()) -> None:
-    """Rewrite the guide's table below `root`."""
+    """Rewrite the guide's table of exact posteriors below `root`."""
     page = (root / PAGE).read_text(encoding="utf-8")
     write_bytes(root / PAGE, with_tables(page, {"posteriors": table()}, PAGE).encode())
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
