@@ -27,6 +27,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
+    "docs.book.fold",
     "docs.book.formal",
     "docs.book.hover",
     "docs.book.mathml",
