@@ -25,7 +25,7 @@ lint: .venv/.installed
 prove: .venv/.installed
 	$(BIN)/python -m proofs_checks.formal.prove
 
-# The README shows measurements of this run; a run that refutes something stops here.
+# README and docs/claims.md show results of this run; a run that refutes something stops here.
 readme: verify
 	$(BIN)/python -m proofs_checks.report.readme
 
@@ -46,5 +46,5 @@ docs: readme
 
 # The environment stays: it is kept current by its stamp and takes minutes to build.
 clean:
-	rm -rf report dist docs/_build mutants .benchmarks .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	rm -rf report dist docs/_build docs/statements mutants .benchmarks .hypothesis .import_linter_cache .pytest_cache .ruff_cache
 	find singtheory proofs_checks singdiffusion docs tests -name __pycache__ -prune -exec rm -rf {} +

@@ -27,12 +27,20 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
+    "docs.book.fold",
     "docs.book.formal",
+    "docs.book.hover",
     "docs.book.mathml",
     "docs.book.statement",
+    "docs.book.statement_pages",
 ]
 
-exclude_patterns = ["_build", "jupyter_execute", "experiments/ladder/**"]  # results; the pages are beside them
+exclude_patterns = [
+    "_build",
+    "jupyter_execute",
+    "experiments/ladder/**",  # results; the pages are beside them
+    "statements/*.ipynb",  # for download
+]
 
 # A page whose cell raises is written with the error in its place; the warning then fails the build.
 nb_execution_mode = "force"

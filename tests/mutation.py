@@ -5,7 +5,6 @@ chooses for each the tests that reach it. Mutants that change nothing but a mess
 With `--only schedule/schedules.py` mutants of that file alone are drawn, and with `--out FILE` the result goes elsewhere.
 """
 
-import argparse
 import json
 import random
 import re
@@ -15,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scipy.stats import beta
+
+from tests.out_file import parser
 
 FOLDER = Path("mutants/singtheory")
 FILES = (
@@ -53,12 +54,11 @@ def changes_a_message(diff: str) -> bool:
 
 
 def main() -> None:
-    """Draw, run, tally."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", default=FILES, metavar="PATTERN", help="files, below singtheory/")
-    parser.add_argument("--count", type=int, default=COUNT, help="mutants to draw")
-    parser.add_argument("--out", type=Path, default=RESULT, help="the result, JSON")
-    arguments = parser.parse_args()
+    """Draw, run, tally. The result goes to `--out`."""
+    options = parser(__doc__, RESULT)
+    options.add_argument("--only", nargs="+", default=FILES, metavar="PATTERN", help="files, below singtheory/")
+    options.add_argument("--count", type=int, default=COUNT, help="mutants to draw")
+    arguments = options.parse_args()
     mutmut(
         "run", "--max-children", "1", "singtheory.formula.kernels.x_snr__mutmut_1"
     )  # makes all mutants, and maps tests to them

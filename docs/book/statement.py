@@ -22,7 +22,7 @@ _CODE = re.compile(r"(`+[^`]*`+)")
 
 
 class Statement(SphinxDirective):
-    """A claim's statement, assumptions and source, and links to its claim and its code."""
+    """A claim's statement on lines of its own, its constant, assumptions, verdict and source, and links to what is known of it."""
 
     required_arguments = 1
 
@@ -31,19 +31,47 @@ class Statement(SphinxDirective):
         claims = load_claims()
         if self.arguments[0] not in claims:
             raise self.error(f"statement {self.arguments[0]}: unknown; there are {', '.join(claims)}")
-        claim = claims[self.arguments[0]]
-        code = ", ".join(f"{{py:obj}}`{d.name.removeprefix('singtheory.')} <{d.name}>`" for d in naming(claim.id))
-        lines = {
-            "Statement.": claim.statement,
-            "Assumptions.": claim.assumptions,
-            "Source.": _with_links(credit(claim)) or "derived on this page",
-            "Claim.": f"{{py:mod}}`{claim_module(claim.id)}`, run below; in a terminal `singtheory verify --claims {claim.id}`",
-            "Code.": code,
-        }
-        text = "\n\n".join(f"**{name}** {line}" for name, line in lines.items())
         box = nodes.container(classes=["statement"])
-        box += self.parse_text_to_nodes(text)
+        box += self.parse_text_to_nodes(boxed(claims[self.arguments[0]]))
         return [box]
+
+
+def boxed(claim: Claim) -> str:
+    """What stands at the head of a statement's page, as Markdown."""
+    label = claim.id.lower()
+    parts = {"proof": "proof", "coq": "formal proof", "check": "check", "stops": "counterexample"}
+    links = " · ".join(f"{{ref}}`{name} <{label}-{part}>`" for part, name in parts.items())
+    code = ", ".join(f"{{py:obj}}`{d.name.removeprefix('singtheory.')} <{d.name}>`" for d in naming(claim.id))
+    lines = {
+        "Statement.": displayed(claim.statement),
+        "Constant.": claim.constant,
+        "Assumptions.": claim.assumptions,
+        "Verdict.": f"*{verdict(claim)}* ({{doc}}`what that rests on </trust>`). Proved by Coq: {formal_part(claim.id)}.",
+        "On this page.": links,
+        "Claim.": f"{{py:mod}}`{claim_module(claim.id)}`",
+        "Code.": code,
+        "Source.": _with_links(credit(claim)) or "derived on this page",
+        "Change a line, see what breaks.": f"In a clone `.venv/bin/python -m docs.book.run {claim.id}` runs this page, `.venv/bin/singtheory verify --claims {claim.id}` its checks and twins; "
+        f"{{download}}`this page as a notebook <{label}.ipynb>`.",
+    }
+    return "\n\n".join(f"**{name}** {line}" for name, line in lines.items() if line)
+
+
+_LONG = 40
+"""Characters of LaTeX from which on a relation stands on a line of its own; twice as many for other formulas."""
+
+
+def displayed(statement: str) -> str:
+    """A statement with its long relations on lines of their own, and what follows them as the next paragraph."""
+
+    def block(match: re.Match[str]) -> str:
+        latex, mark = match[1], match[2]
+        relation = re.search(r"=|<|>|\\le\b|\\ge\b|\\to\b", latex)
+        if len(latex) < (_LONG if relation else 2 * _LONG):
+            return match[0]
+        return f"\n\n$$\n{latex}{mark}\n$$\n\n"
+
+    return re.sub(r"\$([^$]+)\$([.,;:]?) ?", block, statement).strip()
 
 
 class Claims(SphinxDirective):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import typer
 from matplotlib.figure import Figure
 
 from docs.experiments.flow_committed import FOLDER
@@ -70,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -17,7 +17,7 @@ function unpacked(text, scale) {
 // three digits, as 0.00123, 12.3, 1,230
 function digits(value) {
   if (value === null) return "∞";
-  if (Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-4)) return value.toExponential(1).replace("e", "·10^");
+  if (Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-4)) return value.toExponential(1).replace(/e\+?/, "·10^");
   return String(Number(value.toPrecision(3)));
 }
 

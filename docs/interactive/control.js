@@ -8,6 +8,7 @@ BOX.append(controls);
 function slider(label, entries, told, start) {
   const made = document.createElement("label"), shown = document.createElement("output"), input = document.createElement("input");
   Object.assign(input, { type: "range", min: 0, max: entries.length - 1, step: 1, value: start });
+  input.setAttribute("aria-label", label);
   const say = () => {
     shown.textContent = told(entries[input.value]);
     input.setAttribute("aria-valuetext", shown.textContent);

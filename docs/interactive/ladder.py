@@ -25,7 +25,17 @@ def numbers() -> dict[str, Any]:
 
 
 def _described(bound: Bound) -> dict[str, str]:
-    return {"statement": bound.statement, "quantity": bound.quantity, "side": bound.side}
+    return {"statement": _label(bound), "quantity": bound.quantity, "side": bound.side}
+
+
+def _label(bound: Bound) -> str:
+    """The statement's id, with a word of the bound's name where the statement has several of one kind."""
+    alike = [
+        one
+        for one in LADDER
+        if (one.statement, one.quantity, one.side) == (bound.statement, bound.quantity, bound.side)
+    ]
+    return bound.statement if len(alike) == 1 else f"{bound.statement} {bound.name.split('_')[1]}"
 
 
 def _curves(law: Law, names: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 The sources are copied to a temporary folder beside the formulas as they are now, so that nothing stale can pass.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -252,4 +253,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     sys.exit(main())

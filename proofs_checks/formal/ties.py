@@ -7,6 +7,7 @@ Python is another `Formulas.v`, and with it the proofs fail.
 `python -m proofs_checks.formal.ties` writes the file again.
 """
 
+import argparse
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,4 +143,5 @@ def definitions() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     write_bytes(PATH, definitions().encode())

@@ -72,6 +72,7 @@ class Claim:
         sides: the true sides of the statement, by name, taken from singtheory.
         checks: independent methods; at least one.
         false_twins: by name, the sides that a twin replaces; at least two.
+        constant: the numbers that the statement stands on and how sharp they are, prose with LaTeX between dollar signs; empty where it has none.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Claim:
     sides: Sides
     checks: tuple[Check, ...]
     false_twins: Mapping[str, Sides] = field(default_factory=dict)
+    constant: str = ""
 
     @property
     def page(self) -> str:

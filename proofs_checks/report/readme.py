@@ -1,4 +1,4 @@
-"""`python -m proofs_checks.report.readme`: the README's table of claims and its picture, from the last report.
+"""`python -m proofs_checks.report.readme`: the site's table of claims, the README's count of them and a picture, from the last report.
 
 Reads `report/verify.json`, which `make verify` writes, and the committed brightness sweep.
 """
@@ -6,6 +6,7 @@ Reads `report/verify.json`, which `make verify` writes, and the committed bright
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from proofs_checks.report.picture_brightness import draw
 from singtheory import InputError
 from singtheory.system import write_bytes
 
-OPEN, CLOSE = "<!-- claims -->", "<!-- /claims -->"
+PAGE = "docs/claims.md"
+"""Where the table stands."""
 
 
 def claims_table(verified: dict[str, Any]) -> str:
@@ -35,7 +37,7 @@ def claims_table(verified: dict[str, Any]) -> str:
     data = verified["data"]
     lines += [
         "",
-        f"{len(verdicts)} claims: {_cell(counted(verdicts))}.",
+        counts(verified),
         "",
         f"*{_code(verified['command'])}: {int(data['points'])} points of {_cell(data['name'])} in {int(data['dim'])} dimensions, "
         f"seed {int(verified['seed'])}.*",
@@ -43,30 +45,41 @@ def claims_table(verified: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def with_table(readme: str, table: str) -> str:
-    """The README with the table between its markers. Raises `InputError` if they are missing."""
-    return with_tables(readme, {"claims": table}, "README.md")
+def counts(verified: dict[str, Any]) -> str:
+    """How many claims of a `verify.json` have which verdict, as one sentence of Markdown."""
+    verdicts = [stated(claim["verdict"], claim.get("proof")) for claim in verified["claims"]]
+    return f"{len(verdicts)} claims: {_cell(counted(verdicts))}."
 
 
 def main(root: Path = Path()) -> None:
-    """Rewrite README.md and docs/picture-brightness.png below `root`."""
+    """Rewrite the tables of docs/claims.md and README.md, and docs/picture-brightness.png, below `root`; all of them or none."""
     try:
         verified = _read(root / "report" / "verify.json", "make verify")
         swept = _read(brightness.RESULT, "python -m proofs_checks.report.brightness")
-        readme = with_table((root / "README.md").read_text(encoding="utf-8"), _table(verified, root))
+        pages = [
+            _page(root, PAGE, "claims", _of(claims_table, verified, root)),
+            _page(root, "README.md", "counts", _of(counts, verified, root)),
+        ]
         buffer = io.BytesIO()
         draw(swept).savefig(buffer, format="png", metadata={"Software": None})
         write_bytes(root / "docs" / "picture-brightness.png", buffer.getvalue())
-        write_bytes(root / "README.md", readme.encode())
+        for path, page in pages:
+            write_bytes(path, page.encode())
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
 
 
-def _table(verified: Any, root: Path) -> str:
-    """The table. Raises `InputError` for a file that `singtheory verify` did not write."""
+def _page(root: Path, name: str, table: str, content: str) -> tuple[Path, str]:
+    """A page's path and its text with the table between its markers. Raises `InputError` if they are missing."""
+    path = root / name
+    return path, with_tables(path.read_text(encoding="utf-8"), {table: content}, name)
+
+
+def _of(made: Callable[[dict[str, Any]], str], verified: Any, root: Path) -> str:
+    """What is made of the result. Raises `InputError` for a file that `singtheory verify` did not write."""
     try:
-        return claims_table(verified)
+        return made(verified)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
             f"{root / 'report' / 'verify.json'}: no result of this version ({error!r}); make it with: make verify"

@@ -49,6 +49,7 @@ def write_report(
             pictures=pictures,
             meta=meta,
             tightest=console.tightest,
+            methods=sorted({item.check.method for result in results for item in result.checks}),
             counts=counted([result.stated for result in results]),
             formal=formal_statements(),
             today=datetime.datetime.now(datetime.UTC).date(),

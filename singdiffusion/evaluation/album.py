@@ -15,6 +15,7 @@ from singtheory.system import write_json
 
 _CELL, _ROWS_HEAD, _PAIRS = 2.2, 0.5, 3
 _TITLE_LENGTH = 34
+_FRAME = "0.55"
 
 
 def write_album(folder: Path, pictures: Sequence[Picture], start: str, origin: dict[str, Any]) -> None:
@@ -62,9 +63,10 @@ def contact_sheet(pictures: Sequence[Picture], start: str) -> bytes:
         cells = [("noise", column)] if single else [("noise", 2 * column), (start, 2 * column + 1)]
         for name, at in cells:
             axes = figure.add_subplot(rows, across, row * across + at + 1)
-            axes.set_axis_off()
             if index < len(pictures):
                 _fill(axes, pictures[index], name)
+            else:
+                axes.set_axis_off()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor="white")
     return buffer.getvalue()
@@ -74,6 +76,10 @@ def _fill(axes: Axes, picture: Picture, name: str) -> None:
     plain = name == "noise"
     shown, level = (picture.plain, picture.plain_brightness) if plain else (picture.image, picture.brightness)
     axes.imshow(shown, vmin=0, vmax=255)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():  # a frame: white pictures end nowhere on white paper
+        side.set(color=_FRAME, linewidth=1)
     prompt = printable(picture.prompt)
     short = prompt if len(prompt) <= _TITLE_LENGTH else prompt[: _TITLE_LENGTH - 1] + "…"
     axes.set_title(f"{short}\n{name}: {level:.0f}", fontsize=8, parse_math=False)

@@ -18,6 +18,7 @@ from singdiffusion.training.cache import Cache
 from singdiffusion.training.diagnostics import frequent, measure
 from singdiffusion.training.train import Trainer
 from singtheory.system.result_origin import device_name
+from tests.out_file import asked
 from tests.singdiffusion.runs import CONVERGENCE, cached, settings
 
 RESULT = Path(__file__).parent / "convergence.json"
@@ -51,7 +52,8 @@ def curve(model: str, other: dict[str, Any], folder: Path, cache: Path) -> list[
 
 
 def main() -> None:
-    """On the CPU."""
+    """On the CPU. The result goes to `--out`."""
+    out = asked(__doc__, RESULT)
     with tempfile.TemporaryDirectory() as folder:
         cache = cached(Path(folder) / "cache")
         curves = {model: curve(model, other, Path(folder), cache) for model, other in CONVERGENCE}
@@ -62,7 +64,7 @@ def main() -> None:
         "seed": 0,
         "curves": curves,
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

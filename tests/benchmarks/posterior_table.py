@@ -1,13 +1,16 @@
-"""`python -m tests.benchmarks.posterior_table`: the README's table of exact posteriors from the committed results."""
+"""`python -m tests.benchmarks.posterior_table`: the table of docs/guides/exact-posteriors.md from the committed results."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from proofs_checks.report.generated_tables import with_tables
 from singtheory.system.files import write_bytes
 
 FOLDER = Path(__file__).parent
+PAGE = "docs/guides/exact-posteriors.md"
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -46,10 +49,10 @@ def table() -> str:
 
 
 def main(root: Path = Path()) -> None:
-    """Rewrite README.md below `root`."""
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    write_bytes(root / "README.md", with_tables(readme, {"posteriors": table()}, "README.md").encode())
+    """Rewrite the guide's table of exact posteriors below `root`."""
+    page = (root / PAGE).read_text(encoding="utf-8")
+    write_bytes(root / PAGE, with_tables(page, {"posteriors": table()}, PAGE).encode())
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

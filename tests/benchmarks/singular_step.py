@@ -20,6 +20,7 @@ from singdiffusion.average.time_free import AverageUNet
 from singdiffusion.start.initial import initial_latents
 from singdiffusion.start.pipeline import SingDiffusion
 from singtheory.schedule.schedules import STABLE_DIFFUSION
+from tests.out_file import asked
 
 RESULT = Path(__file__).parent / "singular_step.json"
 SD_15 = {
@@ -98,7 +99,8 @@ def medians(timed: dict[str, Callable], device: str, repeats: int) -> dict[str, 
 
 
 def main() -> None:
-    """On the GPU, in half precision."""
+    """On the GPU, in half precision. The result goes to `--out`."""
+    out = asked(__doc__, RESULT)
     took = medians(ways(SD_15, CLIP_L, "cuda", torch.float16), "cuda", repeats=60)
     step = took["ordinary guided step"]
     result = {
@@ -110,7 +112,7 @@ def main() -> None:
         "milliseconds": took,
         "of one ordinary guided step": {name: value / step for name, value in took.items()},
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 
 

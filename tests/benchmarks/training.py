@@ -34,6 +34,7 @@ from singdiffusion.training.encode import Encoder, make_cache
 from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.train import Trainer
 from tests.benchmarks.singular_step import CLIP_L, SD_15
+from tests.out_file import asked
 from tests.singdiffusion.tiny import _tokenizer
 
 RESULT = Path(__file__).parent / "training.json"
@@ -250,7 +251,8 @@ def measure(sizes: Sizes, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """On a GPU."""
+    """On a GPU. The result goes to `--out`."""
+    out = asked(__doc__, RESULT)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(STABLE_DIFFUSION, Path(folder))
     result = {
@@ -261,7 +263,7 @@ def main() -> None:
         "setting": "Stable Diffusion 1.5's sizes, random weights, bfloat16 training, float16 encoding, batch 16; examples a second",
         **found,
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 
 

@@ -68,7 +68,7 @@ def furnish(folder):
 
 
 def furnish_for_readme(folder):
-    """The same, by the names of README, with images and their captions."""
+    """The same, by the names of README and of the page of commands, with images, their captions and prompts."""
     furnish(folder)
     (folder / "PATH_OR_ID_OR_scheduler_config.json").symlink_to("PATH_OR_ID")
     (folder / "FOLDER_OF_IMAGES").mkdir()
@@ -77,6 +77,7 @@ def furnish_for_readme(folder):
         Image.new("RGB", (16, 16), (level, level, level)).save(folder / "FOLDER_OF_IMAGES" / f"{level}.png")
     captions = [{"file_name": f"{level}.png", "text": "a caption"} for level in levels]
     (folder / "FOLDER_OF_IMAGES" / "metadata.jsonl").write_text("\n".join(map(json.dumps, captions)))
+    (folder / "prompts.txt").write_text("\n".join(PROMPTS))
 
 
 def read(page: Path, folder: Path, skip=()):

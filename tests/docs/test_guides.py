@@ -11,7 +11,8 @@ from tests.docs import reader
 from tests.docs.conftest import DOCS, ROOT
 
 PAGES = sorted((DOCS / "guides").glob("*.md"))
-TOLD = [ROOT / "README.md", DOCS / "index.md", DOCS / "budget.md", *PAGES]
+COMMANDS_PAGE = DOCS / "commands.md"
+TOLD = [ROOT / "README.md", COMMANDS_PAGE, DOCS / "index.md", DOCS / "budget.md", *PAGES]
 
 
 @pytest.mark.slow  # every command loads the libraries again
@@ -46,7 +47,8 @@ def test_every_command_is_understood(page, tmp_path, monkeypatch):
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
     command
-    for block in reader.blocks(README)
+    for page in (ROOT / "README.md", COMMANDS_PAGE)
+    for block in reader.blocks(page.read_text(encoding="utf-8"))
     # the one that samples with what was trained follows the one that trains
     for command in re.sub(r"\n(.*run/model)", r" && \1", block.code).splitlines()
     if command.startswith(".venv/bin/sing")
@@ -55,20 +57,20 @@ COMMANDS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", COMMANDS, ids=[line.partition("/bin/")[2].replace("/", ".") for line in COMMANDS])
-def test_a_command_of_the_readme_runs_as_written(line, tmp_path):
+def test_a_command_of_the_readme_or_of_the_page_of_commands_runs_as_written(line, tmp_path):
     if "fashion-mnist" in line and not sources.FASHION_FOLDER.is_dir():
         pytest.skip("needs Fashion-MNIST, Debian's package dataset-fashion-mnist")
     reader.furnish_for_readme(tmp_path)
     reader.shell(reader.Block("sh", line, 0), ROOT / "README.md", tmp_path)
 
 
-def test_commands_of_the_readme_are_found():
+def test_commands_are_found():
     assert sum(line.count(".venv/bin/sing") for line in COMMANDS) >= 10
     assert sum(" train " in line and " sample " in line for line in COMMANDS) == 1
 
 
 def test_every_target_of_make_is_there():
-    asked = set(re.findall(r"^make (\w+)", README, flags=re.MULTILINE))
+    asked = set(re.findall(r"`make (\w+)`", README))
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert asked and asked <= set(targets)
 
@@ -88,8 +90,8 @@ def test_a_command_that_is_wrong_is_noticed():
             reader.understood(["singtheory", *wrong])
 
 
-def test_there_are_eleven_guides():
-    assert len(PAGES) == 11
+def test_there_are_twelve_guides():
+    assert len(PAGES) == 12
 
 
 def test_blocks_are_found_with_their_lines():

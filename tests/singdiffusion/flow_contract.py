@@ -2,7 +2,7 @@
 
 A run is listened to from outside, where the pipeline calls `scheduler.step`. Every step that starts at σ = 1 must give
 `α_s m + σ_s x_1 + Σ_k (√(α_s² λ_k + σ_s²) − σ_s) ⟨x_1, φ_k⟩ φ_k` with m the network's own mean image, here in float64 from what the pipeline
-gave to that step. `python -m tests.singdiffusion.flow_contract` runs all pipelines, or those that are named, and writes the counts to `flow_pipelines.json` beside it.
+gave to that step. `python -m tests.singdiffusion.flow_contract --out FILE` runs all pipelines, or those that are named, and writes the counts; the committed ones are in `flow_pipelines.json` beside it.
 """
 
 import collections
@@ -11,7 +11,6 @@ import inspect
 import json
 import logging
 import math
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MethodType
@@ -23,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from singdiffusion import SingDiffusion
 from singtheory.errors import InputError
+from tests.out_file import parser
 from tests.singdiffusion import flow_families
 
 RECORD = Path(__file__).with_name("flow_pipelines.json")
@@ -303,8 +303,12 @@ def record(found: dict[str, Found]) -> dict[str, Any]:
     return {"counts": dict(sorted(counts.items())), "pipelines": kept}
 
 
-def main(names: list[str]) -> None:
-    """Run those pipelines, or all, print the counts, and write them to the file beside those that it has."""
+def main() -> None:
+    """Run the named pipelines, or all, print the counts, and write them to the file of `--out` beside those that it has."""
+    arguments = parser(__doc__, RECORD)
+    arguments.add_argument("names", nargs="*", metavar="PIPELINE")
+    chosen = arguments.parse_args()
+    names, out = chosen.names, chosen.out
     pipelines = flow_families.flow_pipelines()
     made: dict[str, Found] = {}
     for name in names or pipelines:
@@ -313,12 +317,12 @@ def main(names: list[str]) -> None:
         if made[name].verdict == "right" and strength is not None:
             made[name].below = below_full_strength(name, strength)
         print(name, made[name], flush=True)
-    had = json.loads(RECORD.read_text())["pipelines"] if RECORD.exists() else {}
+    had = json.loads(out.read_text())["pipelines"] if out.exists() else {}
     found = {name: Found(**one) for name, one in had.items() if name in pipelines} | made
     written = record(dict(sorted(found.items())))
-    RECORD.write_text(json.dumps(written, indent=1) + "\n")
+    out.write_text(json.dumps(written, indent=1) + "\n")
     print(written["counts"])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from singdiffusion import SingDiffusion
 from singtheory import InputError
+from tests.out_file import asked
 from tests.singdiffusion import tiny_flow
 
 STEPS = (1, 2, 4, 10, 28, 50)
@@ -273,7 +274,8 @@ def lines(found: dict[str, Tally]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Run all, print the counts and write `flow_matrix.json`."""
+    """Run all, print the counts and write `flow_matrix.json`. The result goes to `--out`."""
+    out = asked(__doc__, RESULT)
     found = {name: tally(name) for name in names()}
     print(*lines(found), sep="\n")
     right, wrong = (sum(f(one) for one in found.values()) for f in (lambda one: one.right, lambda one: len(one.wrong)))
@@ -289,7 +291,7 @@ def main() -> None:
         "wrong": wrong,
         "schedulers": told,
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from singdiffusion.start.initial import initial_latents
 from singtheory import InputError
+from tests.out_file import asked
 from tests.singdiffusion import tiny
 
 STEPS = (1, 2, 5, 20, 50, 999, 1000)
@@ -190,7 +191,8 @@ def _step_error(scheduler: Any) -> str | None:
 
 
 def main() -> None:
-    """Count them all."""
+    """Count them all. The result goes to `--out`."""
+    out = asked(__doc__, RESULT)
     found = {}
     for name in names():
         result = tally(name)
@@ -208,7 +210,7 @@ def main() -> None:
     versions = {"diffusers": diffusers.__version__, "torch": torch.__version__}
     command = "python -m tests.singdiffusion.matrix"
     result = {"command": command, "versions": versions, "right": right, "wrong": wrong, "schedulers": found}
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from diffusers import schedulers
 
 from singdiffusion.response.response import respond
 from singtheory import InputError
+from tests.out_file import asked
 from tests.singdiffusion.matrix import BASE, PREDICTIONS, SPACINGS, names
 
 EIGENVALUES = {"texture": 0.01, "middle": 1.0, "brightness": 640.0}
@@ -94,7 +95,8 @@ def worst(found: dict[str, Any], direction: str, count: int = 3) -> list[tuple[s
 
 
 def main() -> None:
-    """Measure every scheduler and write `response_matrix.json`."""
+    """Measure every scheduler and write `response_matrix.json`. The result goes to `--out`."""
+    out = asked(__doc__, RESULT)
     diffusers.utils.logging.set_verbosity_error()
     found = {
         "command": "python -m tests.singdiffusion.response_matrix",
@@ -103,7 +105,7 @@ def main() -> None:
         "eigenvalues": EIGENVALUES,
         "schedulers": {name: measured(name) for name in names()},
     }
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"{len(list(runs(found)))} configurations have a response; beyond: {sorted(beyond(found))}")
     for direction in ("brightness", "texture"):
         print(direction, worst(found, direction))

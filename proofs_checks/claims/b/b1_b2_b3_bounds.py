@@ -207,6 +207,7 @@ register(
     Claim(
         id="B2",
         title="χ² bounds",
+        constant=r"$1$ before $\log(1+\chi^2)$ and $\tfrac{1}{2}$ before $\sqrt{\chi^2}$; for small gaps the first is twice the truth.",
         statement=r"$KL(P\|Q) \le \log(1+\chi^2)$ and $TV(P,Q) \le \tfrac{1}{2}\sqrt{\chi^2}$; the ratio of the first to the truth tends to 2 as $g \to 0$.",
         source="derived on its page; what the last part needs is added here",
         assumptions=r"The posterior has a mean; the bounds may be infinite. For the factor 2 as $g \to 0$, bounded support of more than one point.",
@@ -305,6 +306,7 @@ register(
     Claim(
         id="B3",
         title="Trace bounds: the paper's order with its constant",
+        constant=r"$\tfrac{1}{2}$ for KL; for TV $1/\sqrt{2\pi}$, with $\tfrac{1}{2}$ after Pinsker; $k/(2(k+1))$, Jung's, for the diameter.",
         statement=r"$KL(P\|Q) \le \tfrac{1}{2} g\, tr\, C$ and $TV(P,Q) \le E[2\Phi(\sqrt{g}\|\xi\|/2) - 1] \le \sqrt{g\, tr\, C/2\pi}"
         r" \le \tfrac{1}{2}\sqrt{g\, tr\, C}$; on a support of diameter $D$, $tr\, C \le D^2 k/(2(k+1))$, $k = \min(d, n-1)$ for $n$ points in $d$ dimensions "
         r"and $k = d$ for more.",

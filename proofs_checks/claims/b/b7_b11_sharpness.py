@@ -154,6 +154,7 @@ register(
     Claim(
         id="B11",
         title="Explicit constants for small gaps",
+        constant=r"$\tfrac{1}{4}$ before $g^2\|C\|_F^2$, and the two functions of $D^2 g$, both of which tend to 1.",
         statement=r"$KL(P\|Q) = \tfrac{1}{2}\int_0^g (g-h)\,E\|C_h\|_F^2\,dh$, and on a support of diameter $D$, with $x = D^2 g$: "
         r"$\frac{2(e^{-x/2} - 1 + x/2)}{(x/2)^2} \le \frac{KL(P\|Q)}{\tfrac{1}{4}g^2\|C\|_F^2} \le \frac{2(e^x - 1 - x)}{x^2}$.",
         source="derived on its page",

@@ -153,6 +153,7 @@ register(
     Claim(
         id="C5",
         title="The singular step's Gaussian error",
+        constant=r"$\tfrac{1}{2}$ before $\gamma_s\,tr\,\Sigma$, the best possible; $\tfrac{1}{4}$ before the leading order.",
         statement=r"For $\alpha_1 = 0$: $KL(q(x_s|x_1)\|N(\alpha_s\mu, \sigma_s^2 I)) \le \frac{1}{2}\gamma_s\,tr\,\Sigma$, and the divergence is "
         r"$\frac{\gamma_s^2}{4}\|\Sigma\|_F^2 + O(\gamma_s^3)$. The constant $\frac{1}{2}$ is the best possible: for Gaussian data the "
         r"slack is $\frac{1}{2}\log\det(I + \gamma_s\Sigma)$. Per condition, with $\mu(c)$ and $\Sigma(c)$.",
@@ -258,6 +259,7 @@ register(
     Claim(
         id="C6",
         title="What the mean start buys",
+        constant=r"$\tfrac{1}{2}$, exact.",
         statement=r"$KL(q_s\|N(0, \sigma_s^2 I)) - KL(q_s\|N(\alpha_s\mu, \sigma_s^2 I)) = \frac{1}{2}\gamma_s\|\mu\|^2$ nats (per prompt: "
         r"$\mu(c)$): starting from noise of variance $\sigma_s^2$ at $s = 1 - \epsilon$ is the singular step with the average image set to zero. "
         r"Against the $N(0, I)$ of samplers the gain is $\frac{1}{2}[\alpha^2\|\mu\|^2 + (\alpha^2 - \gamma)\,tr\,\Sigma + d(\sigma^2 - 1 - "

@@ -198,6 +198,7 @@ register(
     Claim(
         id="E2",
         title="The best grid",
+        constant=r"$\tfrac{1}{4}R^2$; on the golden law over all $\gamma$ it is 2.764.",
         statement=r"The N-step grid with given ends that minimises the discretisation term of B8 satisfies $mmse(\gamma_{k-1}) - mmse(\gamma_k) = "
         r"-mmse'(\gamma_k)(\gamma_{k+1} - \gamma_k)$: necessary, but where $mmse$ is not convex several grids may satisfy it. Its cost is "
         r"$\frac{R^2}{4N}\left(1 + \frac{\log\rho}{6N}\right) + O(N^{-3})$ with $R = \int\sqrt{|mmse'|}\,d\gamma$ and "

@@ -1,4 +1,4 @@
-"""The README's table and picture come from results, or not at all."""
+"""The table of claims, the README's count and the picture come from results, or not at all."""
 
 import json
 import re
@@ -8,9 +8,9 @@ import pytest
 import typer
 
 from proofs_checks.report import readme
-from singtheory import InputError
+from proofs_checks.report.generated_tables import with_tables
 from tests.docs import reader
-from tests.singdiffusion import tiny
+from tests.singdiffusion import tiny, tiny_flow
 
 VERIFIED = {
     "command": "singtheory verify",
@@ -50,19 +50,23 @@ def test_what_proves_a_claim_is_said_and_counted():
     assert "3 claims: 1 proved: formal, 1 proved: symbolic, 1 supported." in table
 
 
-def test_table_replaces_the_old_one():
-    text = f"head\n{readme.OPEN}\nold\n{readme.CLOSE}\ntail"
-    assert readme.with_table(text, "new") == f"head\n{readme.OPEN}\nnew\n{readme.CLOSE}\ntail"
-    with pytest.raises(InputError, match="needs one line"):
-        readme.with_table("head", "new")
+def furnish(root, result):
+    """A result, and the pages that it is written into."""
+    (root / "report").mkdir()
+    (root / "report" / "verify.json").write_text(result)
+    (root / "docs").mkdir()
+    (root / readme.PAGE).write_text("head\n<!-- claims -->\nold\n<!-- /claims -->\ntail")
+    (root / "README.md").write_text("head\n<!-- counts -->\nold\n<!-- /counts -->\ntail")
 
 
-def test_main_rewrites_table_and_picture(tmp_path):
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "verify.json").write_text(json.dumps(VERIFIED))
-    (tmp_path / "README.md").write_text(f"{readme.OPEN}\n{readme.CLOSE}\n")
+def test_main_rewrites_tables_and_picture(tmp_path):
+    furnish(tmp_path, json.dumps(VERIFIED))
     readme.main(tmp_path)
-    assert "Composition" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    page = (tmp_path / readme.PAGE).read_text(encoding="utf-8")
+    assert page.startswith("head\n<!-- claims -->\n| id |") and page.endswith("\n<!-- /claims -->\ntail")
+    assert "Composition" in page and "old" not in page
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text == "head\n<!-- counts -->\n1 claims: 1 proved.\n<!-- /counts -->\ntail"
     assert (tmp_path / "docs" / "picture-brightness.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -84,15 +88,26 @@ def test_names_cannot_break_the_table():
     "content", ["{}", "[]", "1", '{"claims": [{}]}', '{"claims": [], "data": 1}', "[" * 100_000, "{"]
 )
 def test_another_file_in_the_place_of_the_result_is_one_line(content, tmp_path, capsys):
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "verify.json").write_text(content)
-    (tmp_path / "README.md").write_text(f"{readme.OPEN}\n{readme.CLOSE}\n")
+    furnish(tmp_path, content)
+    pages = [tmp_path / readme.PAGE, tmp_path / "README.md"]
+    before = [page.read_text() for page in pages]
     with pytest.raises(typer.Exit) as exit:
         readme.main(tmp_path)
     error = capsys.readouterr().err
     assert exit.value.exit_code == 2
     assert "verify.json: " in error and "make verify" in error and len(error.splitlines()) == 1
-    assert (tmp_path / "README.md").read_text() == f"{readme.OPEN}\n{readme.CLOSE}\n"
+    assert [page.read_text() for page in pages] == before
+
+
+def test_a_page_without_its_markers_is_one_line_and_nothing_is_written(tmp_path, capsys):
+    furnish(tmp_path, json.dumps(VERIFIED))
+    (tmp_path / "README.md").write_text("head")
+    with pytest.raises(typer.Exit) as exit:
+        readme.main(tmp_path)
+    error = capsys.readouterr().err
+    assert exit.value.exit_code == 2 and "README.md: needs one line" in error and len(error.splitlines()) == 1
+    assert "old" in (tmp_path / readme.PAGE).read_text()
+    assert not (tmp_path / "docs" / "picture-brightness.png").exists()
 
 
 def test_missing_result_names_the_command(tmp_path, capsys):
@@ -107,8 +122,36 @@ def test_code_in_the_readme_runs(capsys, tmp_path):
     blocks = [block.code for block in reader.blocks(text) if block.language == "python"]
     assert blocks
     pipe = tiny.stable_diffusion()
-    given = {"pipe": pipe, "module": reader.module(pipe, tmp_path / "module")}  # what the text says a reader has
+    reader.furnish(tmp_path)
+    given = {  # what the text says a reader has
+        "pipe": pipe,
+        "module": reader.module(pipe, tmp_path / "module"),
+        "flow": tiny_flow.sd3(),
+        "spread": tmp_path / "SPREAD",
+    }
     for block in blocks:
         exec(compile(block, "README.md", "exec"), dict(given))
     kl, family = capsys.readouterr().out.split("tensor")[1:3]
     assert float(re.search(r"\[([\d.]+)\]", kl)[1]) <= float(re.search(r"\[([\d.]+)\]", family)[1])
+
+
+def test_the_committed_pages_take_the_tables():
+    """Their markers are there, and README is short enough to be read."""
+    root = Path(__file__).parents[3]
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert with_tables(text, {"counts": "new"}).count("new") >= 1
+    assert len(text.splitlines()) <= 110
+    with_tables((root / readme.PAGE).read_text(encoding="utf-8"), {"claims": ""})
+
+
+def test_figures_of_trained_models_are_those_of_the_committed_results():
+    """README's three numbers, from the ladder's and the flow's results."""
+    root = Path(__file__).parents[3]
+    text = (root / "README.md").read_text(encoding="utf-8")
+    ladder = (root / "docs" / "experiments" / "ladder.md").read_text(encoding="utf-8")
+    flow = (root / "docs" / "experiments" / "flow.md").read_text(encoding="utf-8")
+    black = re.search(r"^\| solid black background \| 1\.5 \| \+([\d.]+) \| \+([\d.]+) ", ladder, re.MULTILINE)
+    logo = re.search(r"^\| logo \| 1\.5 \| ([\d.]+) \| [\d.]+ \| [\d.]+ \| ([\d.]+) ", ladder, re.MULTILINE)
+    open_prompts = re.search(r"keep at most ([\d.]+) of the data's spread .*?, and ([\d.]+) to", flow)
+    for found in (black, logo, open_prompts):
+        assert found and f"| {found[1]} | {found[2]} |" in text

@@ -11,6 +11,7 @@ from proofs_checks.harness.harness import load_claims, run_claim
 from proofs_checks.report.figure import Picture, new_figure
 from proofs_checks.report.report import humane, write_report
 from proofs_checks.report.typeset import typeset
+from proofs_checks.terminal import console
 from singtheory import InputError
 from singtheory.system import files
 
@@ -86,8 +87,11 @@ def test_each_claim_names_its_derivation(results, tmp_path):
 def test_page_is_complete_and_stands_alone(results, tmp_path):
     page = written(results, [a_picture()], tmp_path / "new")
     structure = parsed(page)
-    assert "script" not in structure.tags and "link" not in structure.tags
+    assert structure.tags.count("script") == 1 and "<script>" in page and "link" not in structure.tags
+    site = [f"../docs/_build/html/statements/{result.claim.id.lower()}.html" for result in results]
     outside = [a for a in structure.addresses if not a.startswith(("#", "data:image/svg+xml;base64,"))]
+    assert [address for address in outside if address in site] == site
+    outside = [address for address in outside if address not in site]
     assert outside == ["https://arxiv.org/abs/2403.08381"]
     assert "&lt;digits&gt;" in page and "<digits>" not in page
     assert 'alt="a falling line"' in page and "It falls." in page
@@ -96,6 +100,21 @@ def test_page_is_complete_and_stands_alone(results, tmp_path):
         assert page.count("NOT\u00a0REFUTED") == 0
     assert structure.tags.count("math") > 10
     assert "All of them hold" in page
+
+
+def test_the_list_can_be_filtered_and_sorted(results, tmp_path):
+    """By what the script reads: the verdict, the methods and the numbers as they were computed."""
+    page = written(results, [], tmp_path)
+    for result in results:
+        row = page.partition(f'data-claim="{result.claim.id}"')[2].partition("</tr>")[0]
+        assert f'data-verdict="{result.stated}"' in row
+        assert {item.check.method for item in result.checks} <= set(
+            re.findall(r'data-methods="([^"]*)"', row)[0].split()
+        )
+        assert f'data-value="{console.tightest(result).outcome.margin}"' in row
+        assert f"<option>{result.stated}</option>" in page
+    assert 'id="tools" hidden' in page and "<noscript>" in page  # without scripts everything is shown
+    assert '[data-theme="dark"]' in page and "@media print" in page
 
 
 def test_names_with_controls_and_strange_letters_are_shown(results, tmp_path):

@@ -87,7 +87,7 @@ def test_the_committed_table_is_compared(tmp_path):
 
 
 def test_the_packages_table_is_one():
-    assert {row["start"] for row in room.read_table(room.TABLE)["rows"]} == {"noise", "matched"}
+    assert {row["start"] for row in brightness_rows.read_table(room.TABLE)["rows"]} == {"noise", "matched"}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_no_mutation_of_a_table_is_a_traceback(data):
         file = Path(folder) / "table.json"
         file.write_text(json.dumps(table), encoding="utf-8")
         try:
-            room.read_table(file)
+            brightness_rows.read_table(file)
         except InputError as error:
             assert len(str(error).splitlines()) == 1
 
@@ -169,7 +169,7 @@ def test_the_command_on_stored_models(tmp_path):
     assert found.exit_code == 0, found.output
     told = json.loads((tmp_path / "found.json").read_text())
     assert {"version", "seed", "command", "device"} <= set(told)
-    assert room.read_table(tmp_path / "found.json") == told
+    assert brightness_rows.read_table(tmp_path / "found.json") == told
     assert [row["start"] for row in told["rows"]] == ["noise", "mean", "matched"]
     assert f"{told['rows'][0]['mean']:.1f}" in found.stdout
 

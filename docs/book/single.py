@@ -1,0 +1,180 @@
+"""One statement of a derivation as a page, a notebook or a script of its own, with the cells of the page above it that it needs.
+
+The pages `docs/derivations/*.md` hold a group of statements each and are what people edit. Readers want one statement. Which cells above a statement
+define names that it uses is read from the code, so that nothing has to be kept in step by hand.
+"""
+
+import ast
+import re
+import symtable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from docs.book.source import ROOT
+
+GROUPS = "abcdef"
+FOLDER = ROOT / "docs" / "derivations"
+_LABEL = re.compile(r"^\(([a-z][a-z0-9-]*)\)=\n(?=## )", flags=re.MULTILINE)
+_FENCE = re.compile(r"```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)\n?(.*?)```\n", flags=re.DOTALL)
+_PARTS = {"**Proof.**": "Proof", "**Check.**": "Check"}
+FRONT = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n\n"
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A page of several statements.
+
+    Attributes:
+        head: before its first section: title, introduction and the cells that serve all.
+        sections: text by label, each from its heading on, in the order of the page.
+    """
+
+    head: str
+    sections: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        """The line under which the page stands in the column at the left."""
+        found = re.search(r"^# (.*)$", self.head, flags=re.MULTILINE)
+        return found[1] if found else ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The code of one cell.
+
+    Attributes:
+        code: as it stands in the page.
+        binds: names that it gives a value.
+        changes: names whose value it changes in place, by a call or by an assignment to a part.
+        reads: names that it takes from the cells before it.
+    """
+
+    code: str
+    binds: frozenset[str]
+    changes: frozenset[str]
+    reads: frozenset[str]
+
+
+@lru_cache
+def derivation(path: Path) -> Derivation:
+    """The page, in parts."""
+    return parts(path.read_text(encoding="utf-8"))
+
+
+def parts(text: str) -> Derivation:
+    """A page's text, in parts."""
+    pieces = _LABEL.split(text)
+    return Derivation(pieces[0], dict(zip(pieces[1::2], pieces[2::2], strict=True)))
+
+
+def page_of(label: str) -> Derivation:
+    """The derivation that holds a label. Raises `LookupError` if there is none."""
+    for group in GROUPS:
+        found = derivation(FOLDER / f"{group}.md")
+        if label in found.sections:
+            return found
+    raise LookupError(f"{label}: no section of docs/derivations")
+
+
+def pieces(text: str) -> list[str]:
+    """Words and code of a piece of a page in turn, words first and last."""
+    found, end = [], 0
+    for match in _FENCE.finditer(text):
+        found += [text[end : match.start()], match[2]]
+        end = match.end()
+    return [*found, text[end:]]
+
+
+def without_cells(text: str) -> str:
+    """The words of a piece of a page."""
+    return _FENCE.sub("", text)
+
+
+def cells(text: str) -> list[Cell]:
+    """The cells of a piece of a page."""
+    return [_cell(match[2]) for match in _FENCE.finditer(text)]
+
+
+def _cell(code: str) -> Cell:
+    binds: set[str] = set()
+    reads: set[str] = set()
+    tree = ast.parse(code)
+    for statement in tree.body:
+        table = symtable.symtable(ast.unparse(statement), "cell", "exec")
+        reads |= _read(table) - binds - _loop_names(statement)
+        binds |= {name.get_name() for name in table.get_symbols() if name.is_assigned() or name.is_imported()}
+    return Cell(code, frozenset(binds), frozenset(_changed(tree)), frozenset(reads))
+
+
+def _read(table: symtable.SymbolTable) -> set[str]:
+    """Names that the code reads from the outermost level, in functions and comprehensions too."""
+    inner = table.get_type() != "module"
+    own = {name.get_name() for name in table.get_symbols() if name.is_referenced() and (not inner or name.is_global())}
+    return own.union(*(_read(child) for child in table.get_children()))
+
+
+def _loop_names(statement: ast.stmt) -> set[str]:
+    """Names that a loop gives a value before its body reads them."""
+    loops = [statement.target] if isinstance(statement, ast.For) else []
+    return {node.id for target in loops for node in ast.walk(target) if isinstance(node, ast.Name)}
+
+
+def _changed(tree: ast.Module) -> set[str]:
+    """Names whose value is changed in place by a call or an assignment to a part of it."""
+    found = set()
+    for node in ast.walk(tree):
+        target = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+        targets = [target] if target else node.targets if isinstance(node, ast.Assign) else []
+        for one in targets:
+            while isinstance(one, ast.Attribute | ast.Subscript):
+                one = one.value
+                if isinstance(one, ast.Name):
+                    found.add(one.id)
+    return found
+
+
+def needed(label: str) -> list[str]:
+    """The code of the cells above a section that it cannot do without, in their order."""
+    page = page_of(label)
+    before = [page.head, *page.sections.values()][: 1 + list(page.sections).index(label)]
+    own = cells(page.sections[label])
+    wanted: set[str] = set()
+    for cell in reversed(own):
+        wanted = (wanted - cell.binds) | cell.reads
+    kept = []
+    for cell in reversed([cell for piece in before for cell in cells(piece)]):
+        if (cell.binds | cell.changes) & wanted:
+            wanted = (wanted - cell.binds) | cell.reads
+            kept.append(cell.code)
+    return kept[::-1]
+
+
+def code(label: str) -> list[str]:
+    """All code of a section that can run by itself: what it needs from above, then its own cells."""
+    return [*needed(label), *(cell.code for cell in cells(page_of(label).sections[label]))]
+
+
+def single_page(label: str) -> str:
+    """The section as a page of MyST: its proof, check and counterexample as headings with labels such as `b10-proof`."""
+    text = page_of(label).sections[label].replace("## ", "# ", 1)
+    head, _, body = text.partition("\n")
+    above = "\n".join(needed(label))
+    folded = f"\n```{{code-cell}}\n:tags: [hide-input, remove-output]\n\n{above}```\n" if above else ""
+    box, mark, rest = body.partition(":::\n")
+    return f"{FRONT}({label})=\n{head}\n{box}{mark}{folded}{_with_headings(rest, label) if mark else body}"
+
+
+def _with_headings(text: str, label: str) -> str:
+    for lead, name in _PARTS.items():
+        text = text.replace(f"{lead} ", f"({label}-{name.lower()})=\n## {name}\n\n", 1)
+        text = text.replace(f"{lead}\n", f"({label}-{name.lower()})=\n## {name}\n", 1)
+    text = text.replace(":::{formal}", f"({label}-coq)=\n## In Coq\n\n:::{{formal}}", 1)
+    return re.sub(
+        r"^\*\*(Where it stops[^*]*?)[.:]?\*\*[ \n]?",
+        rf"({label}-stops)=\n## \1\n\n",
+        text,
+        count=1,
+        flags=re.MULTILINE,
+    )

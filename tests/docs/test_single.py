@@ -1,0 +1,160 @@
+"""One statement by itself: what it needs from above is found, its page has its parts, and it runs as a script and as a notebook."""
+
+import builtins
+import json
+import re
+
+import pytest
+import typer
+
+from docs.book import run, single
+from docs.book.hover import definitions, marked
+from docs.book.statement import boxed, displayed
+from docs.book.statement_pages import listed
+from proofs_checks.harness.harness import load_claims
+from singtheory import InputError
+from tests.docs.conftest import DOCS
+
+LABELS = [statement.lower() for statement in load_claims()]
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_nothing_is_missing(label):
+    """Every name that a cell reads is bound by a cell before it."""
+    known = set(dir(builtins))
+    for code in single.code(label):
+        cell = single.cells(f"```{{code-cell}}\n\n{code}```\n")[0]
+        assert cell.reads - cell.binds <= known
+        known |= cell.binds
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_page_has_its_parts(label):
+    page = single.single_page(label)
+    for part in ("proof", "coq", "check", "stops"):
+        assert page.count(f"\n({label}-{part})=\n## ") == 1
+    assert page.count(f"\n({label})=\n# {label.upper()} ") == 1
+    assert [cell.code for cell in single.cells(page)][-len(single.cells(single.page_of(label).sections[label])) :] == [
+        cell.code for cell in single.cells(single.page_of(label).sections[label])
+    ]
+
+
+PAGE = """# T
+
+```{code-cell}
+import math
+rows = []
+unused = 1
+```
+
+(a1)=
+## A1 First
+
+```{code-cell}
+for k in (1, 2):
+    rows.append(k)
+figure = 0
+```
+
+(a2)=
+## A2 Second
+
+```{code-cell}
+figure = [math.pi * row for row in rows]
+```
+"""
+
+
+def test_what_is_needed_is_found_and_no_more(monkeypatch):
+    monkeypatch.setattr(single, "page_of", lambda label: single.parts(PAGE))
+    first, second = single.needed("a2")
+    assert "import math" in first and "rows.append" in second  # a list that is filled counts as changed
+    monkeypatch.setattr(
+        single, "page_of", lambda label: single.parts(PAGE.replace("for row in rows", "for row in (1,)"))
+    )
+    assert len(single.needed("a2")) == 1
+
+
+def test_a_group_lists_its_statements_at_the_old_anchors():
+    text = (DOCS / "derivations" / "b.md").read_text(encoding="utf-8")
+    page = listed(text)
+    assert "{code-cell}" not in page and page.startswith(single.FRONT[:20])
+    for label in ("b1", "b10", "golden-values"):
+        assert f'<span id="{label}"></span>{{ref}}`' in page and f"\n/statements/{label}\n" in page
+    assert len(page) < len(text) / 10
+
+
+@pytest.mark.parametrize("claim", load_claims().values(), ids=lambda claim: claim.id)
+def test_the_box_leads_to_all_that_is_known(claim):
+    box = boxed(claim)
+    for part in ("Statement.", "Assumptions.", "Verdict.", "Code.", "Claim.", "Source.", "Change a line"):
+        assert f"**{part}" in box
+    for link in ("proof", "coq", "check", "stops"):
+        assert f"<{claim.id.lower()}-{link}>" in box
+    assert re.sub(r"[\s$]", "", displayed(claim.statement)) == re.sub(r"[\s$]", "", claim.statement)
+
+
+def test_long_relations_stand_alone():
+    long = r"KL(P\|Q) \le \tfrac{1}{2} g\, tr\, C + \log\det(I + S)"
+    assert displayed(f"If $g > 0$: ${long}$, with $S$.") == f"If $g > 0$:\n\n$$\n{long},\n$$\n\nwith $S$.".replace(
+        ":\n", ": \n"
+    )
+
+
+def test_a_statement_runs_by_itself(capsys):
+    assert run.run("a1") == len(single.code("a1"))
+    shown = capsys.readouterr().out
+    assert "Claim A1: proved" in shown and "false twin" in shown and "[figure: " in shown
+
+
+def test_a_broken_line_is_named(monkeypatch):
+    monkeypatch.setattr(
+        single,
+        "code",
+        lambda label: ["from docs.book import equal\nimport sympy\n", "equal(sympy.Integer(1), sympy.Integer(2))\n"],
+    )
+    with pytest.raises(InputError, match="cell 2 of 2 fails"):
+        run.run("a1")
+
+
+def test_files_are_written_and_bad_input_is_one_line(tmp_path, capsys):
+    run.main("B10", tmp_path / "b10.py")
+    compile((tmp_path / "b10.py").read_text(encoding="utf-8"), "b10.py", "exec")
+    run.main("b10", tmp_path / "b10.ipynb")
+    cells = json.loads((tmp_path / "b10.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert sum(cell["cell_type"] == "code" for cell in cells) == len(single.code("b10"))
+    assert run.notebook("b10") == run.notebook("b10")
+    capsys.readouterr()
+    for statement, out in (("B99", None), ("B10", tmp_path / "b10.txt")):
+        with pytest.raises(typer.Exit) as end:
+            run.main(statement, out)
+        error = capsys.readouterr().err
+        assert end.value.exit_code == 2 and len(error.splitlines()) == 1
+
+
+def test_words_of_the_glossary_are_marked_once():
+    assert {
+        "removable",
+        "nats",
+        "VP",
+        "SNR",
+        "gap",
+        "ladder",
+        "false twin",
+        "certificate",
+        "posterior",
+        "flow",
+        "law",
+        "shift",
+    } <= set(definitions())
+    seen: set[str] = set()
+    pieces = marked("A removable one, in nats, and again removable; the law.", seen)
+    shown = "".join(piece.astext() for piece in pieces)
+    assert shown.count("<abbr") == 2 and "tabindex" in shown
+    assert seen == {"removable", "nats"} and not marked("removable nats", seen)
+    assert not marked("nanonats, removable-ish", set())
+
+
+def test_every_word_has_a_definition_of_one_line():
+    text = (DOCS / "glossary.md").read_text(encoding="utf-8").partition("```{glossary}\n")[2].partition("```")[0]
+    assert len(definitions()) == len(re.findall(r"^\S", text, re.MULTILINE)) > 25
