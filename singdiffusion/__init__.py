@@ -57,4 +57,13 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("importlib.metadata").version("singdiffusion")
     if name not in _FOLDERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_FOLDERS[name]}"), name)
+    try:
+        folder = importlib.import_module(f"{__name__}.{_FOLDERS[name]}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing in ("", "singdiffusion", "singtheory"):
+            raise
+        raise ModuleNotFoundError(
+            f"singdiffusion.{name} needs {missing}, which is not installed; pip install singdiffusion", name=error.name
+        ) from None
+    return getattr(folder, name)

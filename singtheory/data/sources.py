@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from singtheory.engine import BLOCK, Points
-from singtheory.errors import InputError, unknown_name
+from singtheory.errors import InputError, not_installed, unknown_name
 from singtheory.law import Atoms, Span
 from singtheory.system import (
     Shape,
@@ -219,8 +219,10 @@ def check_memory(count: int, dim: int, available: float | None = None) -> None:
 
 def _sklearn_digits() -> Any:
     # here and not above: importing singtheory must not import scikit-learn
-    from sklearn.datasets import load_digits
-
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise not_installed("digits", error) from None
     return load_digits()
 
 
