@@ -1,6 +1,7 @@
 """The one error the library raises for bad input, and what is not installed among it."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 _SHOWN, _LONGEST = 30, 200
@@ -44,6 +45,15 @@ def not_installed(what: str, error: Exception, extra: str | None = None) -> Inpu
     is_missing = module and isinstance(error, ModuleNotFoundError)
     reason = f"needs {module}, which is not installed" if is_missing else " ".join(str(error).split())
     return InputError(f"{what}: {reason}; pip install 'singdiffusion{f'[{extra}]' if extra else ''}'")
+
+
+def first_sentence(error: Exception) -> str:
+    """The first sentence of an error's message, or its class where it has none: other libraries go on with advice.
+
+    Without addresses of objects, which differ from run to run.
+    """
+    message = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", message)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from singdiffusion.source.notes import Notes
 from singdiffusion.system import first_sentence, read_object
+from singtheory.data import Notes
 from singtheory.errors import InputError, not_installed
 
 IMAGES = ("image", "jpg", "jpeg", "png", "webp", "img", "picture", "images")
