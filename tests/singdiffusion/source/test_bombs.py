@@ -17,7 +17,8 @@ from singdiffusion.source.records import Record, Source
 from singdiffusion.system.memory import Budget
 from singdiffusion.training import encode as room
 from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder, make_cache
+from singdiffusion.training.encode import make_cache
+from singdiffusion.training.encoder import Encoder
 from singtheory import InputError
 from singtheory.data import decoding
 from tests.singdiffusion.source.test_records import captioned, laion, png, tar_of

@@ -8,7 +8,8 @@ from PIL import Image
 
 from singdiffusion.source.records import Record, Source
 from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder, make_cache
+from singdiffusion.training.encode import make_cache
+from singdiffusion.training.encoder import Encoder
 from singtheory import InputError
 from singtheory.data import decoding
 from tests.odd_pictures import every, saved

@@ -27,7 +27,8 @@ from singdiffusion.source.records import Source
 from singdiffusion.training import cache as room
 from singdiffusion.training import shards
 from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder, encoder_for, make_cache
+from singdiffusion.training.encode import make_cache
+from singdiffusion.training.encoder import Encoder, encoder_for
 from singtheory import InputError
 from tests.singdiffusion import tiny
 from tests.singdiffusion.source.test_records import captioned, laion, png
