@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,8 +37,9 @@ class _OneLine(TyperGroup):
             status = super().main(*args, standalone_mode=False, **extra)
         except _UsageError as error:
             message = str(error.format_message())
-            # without arguments the message is the help
-            say(f"error: {message}" if message.isprintable() else message, err=True)
+            # without arguments the message is the help, in lines
+            for line in [f"error: {message}"] if message.isprintable() else message.split("\n"):
+                say(line, err=True)
             status = 2
         if not standalone_mode:
             return status
@@ -46,12 +48,27 @@ class _OneLine(TyperGroup):
 
 app = typer.Typer(
     cls=_OneLine,
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help=__doc__,
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(f"singtheory {version('singdiffusion')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    pass
+
 
 DataOption = Annotated[
     str,
@@ -62,7 +79,9 @@ ClaimsOption = Annotated[
 ]
 ScheduleOption = Annotated[
     str,
-    typer.Option(help="cosine, linear-vp, sd, sd-zero-snr, rectified-flow, power:P or a scheduler_config.json."),
+    typer.Option(
+        help="cosine, linear-vp, sd, sd-zero-snr, rectified-flow, variance-exploding, power:P or a scheduler_config.json."
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 SeedOption = Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same numbers.")]
@@ -80,6 +99,11 @@ def _one_line_errors(first: str) -> Iterator[None]:
         if not isinstance(error, InputError):
             raise
         say(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+    except ImportError as error:
+        from singtheory.errors import not_installed
+
+        say(f"error: {not_installed('this command', error)}", err=True)
         raise typer.Exit(2) from None
     except MemoryError:
         say("error: not enough memory; take a part of the data or fewer queries", err=True)
@@ -119,6 +143,8 @@ def verify(
         from singtheory import system
         from singtheory.system import command_line, provenance
 
+        if report is not None:
+            _check_drawing()
         _check_targets(data, json_file, report)
         chosen = harness.select(harness.load_claims().values(), claims)
         context = _context(data, chosen, seed, confidence, full, device)
@@ -244,6 +270,8 @@ def budget(
         from singtheory import system
         from singtheory.system import check_device, command_line, provenance
 
+        if picture is not None:
+            _check_drawing()
         for file in (picture, json_file):
             if file is not None:
                 system.check_file(file)
@@ -279,6 +307,13 @@ def _say_notes(notes: Iterable[str]) -> None:
     """What of the input is not used is said, on stderr."""
     for note in notes:
         say(f"note: {note}", err=True)
+
+
+def _check_drawing() -> None:
+    """Load what draws before the work: where it is not installed, no result is lost."""
+    import jinja2  # noqa: F401
+    import latex2mathml.converter  # noqa: F401
+    import matplotlib as mpl  # noqa: F401
 
 
 def _check_targets(data: str, json_file: Path | None, report: Path | None) -> None:
@@ -326,6 +361,8 @@ def response(
         from singtheory import system
         from singtheory.system import command_line, provenance
 
+        if picture is not None:
+            _check_drawing()
         targets = [("--json", json_file), ("--picture", picture)]
         for _, file in targets:
             if file is not None:

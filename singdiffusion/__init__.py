@@ -45,7 +45,20 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("importlib.metadata").version("singdiffusion")
     if name in __all__:
         for folder in _FOLDERS:
-            door = importlib.import_module(f"{__name__}.{folder}")
+            door = _door(folder, name)
             if name in door.__all__:
                 return getattr(door, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _door(folder: str, name: str) -> Any:
+    """A folder of the package; what is not installed is named together with what it was wanted for."""
+    try:
+        return importlib.import_module(f"{__name__}.{folder}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing in ("", "singdiffusion", "singtheory"):
+            raise
+        raise ModuleNotFoundError(
+            f"singdiffusion.{name} needs {missing}, which is not installed; pip install singdiffusion", name=error.name
+        ) from None

@@ -5,6 +5,8 @@ Each command is in the file of its name; nothing heavy is imported before one ru
 
 import signal
 import threading
+from importlib.metadata import version
+from typing import Annotated
 
 _ASKED = signal.getsignal(signal.SIGINT)
 _BY_US = _ASKED is signal.default_int_handler and threading.current_thread() is threading.main_thread()
@@ -20,13 +22,23 @@ from singdiffusion.commands.diagnose import diagnose  # noqa: E402
 from singdiffusion.commands.response import response  # noqa: E402
 from singdiffusion.commands.sample import sample  # noqa: E402
 from singdiffusion.commands.train import cache, train  # noqa: E402
-from singdiffusion.system import replace_what_cannot_be_printed  # noqa: E402
+from singdiffusion.system import replace_what_cannot_be_printed, say  # noqa: E402
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(f"singdiffusion {version('singdiffusion')}")
+        raise typer.Exit
 
 
 @app.callback()
-def main() -> None:
+def main(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
     """Pictures with true black and true white, and what is wrong with a pipeline's start."""
     replace_what_cannot_be_printed()
 

@@ -1,5 +1,7 @@
 """The mathematics of diffusion models at the two ends of time."""
 
+from importlib.metadata import version
+
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate
 from singtheory.kernel import ReverseKernel
@@ -15,6 +17,7 @@ from singtheory.schedule import (
     schedule_named,
 )
 
+__version__: str
 __all__ = [
     "Atoms",
     "Cosine",
@@ -32,3 +35,9 @@ __all__ = [
     "VarianceExploding",
     "schedule_named",
 ]
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return version("singdiffusion")  # asked for when it is wanted: sources that are not installed have none

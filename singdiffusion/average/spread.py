@@ -19,6 +19,8 @@ MOST = 4096
 """Directions at most: their mixtures are as many numbers squared."""
 FLOOR = 1e-6
 """Added to every variance: data without any spread would drive its logarithm to −∞."""
+_LOST = 1e-6
+"""Norm of a direction of which nothing but rounding is left."""
 
 
 def cosine_modes(count: int, height: int, width: int) -> Tensor:
@@ -51,6 +53,35 @@ def directions(mixture: Tensor, channels: int, height: int, width: int) -> Tenso
     axes = (axes * triangle.diagonal().sign()).mT.unflatten(1, (channels, -1))
     modes = cosine_modes(math.isqrt(axes.shape[2]), height, width).to(axes)
     return torch.einsum("kcf,fhw->kchw", axes, modes).to(mixture.dtype)
+
+
+def resampled(basis: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Orthonormal directions as functions on the picture, at another size, where they are orthonormal again.
+
+    A direction is the sum of its cosine modes; at another size the modes are those of the size at hand. At a larger one that keeps every product
+    of two directions. A smaller one does not have the highest frequencies: what is left of the directions is replaced by the nearest
+    orthonormal ones, or where it depends on one another by its principal axes.
+
+    Args:
+        basis: shape (k, channels, h, w), orthonormal.
+        height: wanted.
+        width: wanted.
+
+    Returns:
+        Directions `φ'_j`, shape (m, channels, height, width) with m ≤ k, and `⟨P φ_k, φ'_j⟩²`, shape (k, m), P the change of size: independent
+        deviations `s_k` along `φ_k` have the variance `Σ_k s_k² ⟨P φ_k, φ'_j⟩²` along `φ'_j`.
+    """
+    there = basis.double()
+    for axis, side in ((2, height), (3, width)):
+        before = there.shape[axis]
+        count = min(before, side)
+        change = (_modes(count, side).mT @ _modes(count, before)).to(there)  # (side, before)
+        there = (there.movedim(axis, -1) @ change.mT).movedim(-1, axis)
+    flat = there.flatten(1)
+    left, sizes, axes = torch.linalg.svd(flat, full_matrices=False)
+    axes = axes[sizes > _LOST]
+    nearest = left @ axes if len(axes) == len(flat) else axes
+    return nearest.unflatten(1, there.shape[1:]).to(basis), (flat @ nearest.mT).square().to(basis)
 
 
 def _modes(count: int, side: int) -> Tensor:

@@ -7,9 +7,11 @@ from typing import ClassVar, Self
 import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
+from torch.nn import functional
 
 from singdiffusion.average.configs import LATENTS, MANY
 from singdiffusion.average.model import Average, ClosedForm, Condition
+from singdiffusion.average.spread import resampled
 from singdiffusion.base import Levels, warn_of_half_range
 from singdiffusion.system import at_most, listed, size, word
 from singtheory.errors import InputError, unknown_name
@@ -23,7 +25,8 @@ _POOL = 2**27
 class AverageTable(ClosedForm):
     """`ȳ(c)`, and if wanted `s_k(c)`, for each of finitely many prompts or classes; `x_1` is not looked at (C9).
 
-    The prompt "" stands for no prompt: its row is the mean of all data. Images have the one size of the data.
+    The prompt "" stands for no prompt: its row is the mean of all data. At sizes other than that of the data means are resized, directions
+    are resampled as functions, orthonormal again, and deviations grow with the root of the number of pixels.
 
     Args:
         prompts: the names of the rows.
@@ -99,22 +102,24 @@ class AverageTable(ClosedForm):
 
         Args:
             condition: prompts, one an image.
-            x_1: noise, of which only the shape matters: (batch, channels, height, width) with the size of the table.
+            x_1: noise, of which only the shape matters: (batch, channels, height, width).
 
         Raises:
-            InputError: for embeddings, a prompt without a row, and another size.
+            InputError: for embeddings, a prompt without a row, and noise that does not fit.
         """
         if isinstance(condition, Tensor):
             raise InputError("condition: a table has rows for prompts and understands no embeddings; give the prompts")
         self.check_noise(x_1, len(condition))
-        if x_1.shape[1:] != self.means.shape[1:]:
-            raise InputError(
-                f"x_1 of shape {tuple(x_1.shape)}: the table's images are {tuple(self.means.shape[1:])}; sample at its size"
-            )
         rows = [self._row(prompt) for prompt in condition]
-        if not self.config["rank"]:
-            return Average(self.means[rows])
-        return Average(self.means[rows], self.basis, self.stds[rows])
+        mean, (height, width) = self.means[rows], x_1.shape[2:]
+        if x_1.shape[1:] == self.means.shape[1:]:
+            return Average(mean, self.basis, self.stds[rows]) if self.rank else Average(mean)
+        mean = functional.interpolate(mean, (height, width), mode="bicubic", antialias=True)
+        if not self.rank:
+            return Average(mean)
+        basis, shares = resampled(self.basis, height, width)
+        growth = height * width / math.prod(self.means.shape[2:])
+        return Average(mean, basis, (self.stds[rows].square() @ shares * growth).sqrt())
 
     def _row(self, prompt: str) -> int:
         if prompt not in self._rows:

@@ -34,6 +34,11 @@ def one_line_errors() -> Iterator[None]:
     try:
         with _one_line_warnings():
             yield
+    except ImportError as error:
+        from singtheory.errors import not_installed
+
+        say(f"error: {not_installed('this command', error)}", err=True)
+        raise typer.Exit(2) from None
     except (ValueError, OSError) as error:
         line = _line_of(error)
         if line is None:

@@ -17,6 +17,8 @@ _BACKGROUND = "Colour behind transparent images: a name or #rrggbb."
 _CAPTIONS = "Of a list of captions: one, drawn, or all, a record each."
 _RESOLUTION = "Side of the images in pixels; that at which the base draws if not given, 512 without a base."
 
+_BUCKETS = "Images keep their shape: sides are multiples of 64, the area about that of the resolution. Else they are cut to squares."
+
 
 def cache(
     source: Annotated[
@@ -33,6 +35,7 @@ def cache(
         ),
     ] = None,
     resolution: Annotated[int | None, typer.Option(min=1, help=_RESOLUTION)] = None,
+    buckets: Annotated[bool, typer.Option("--buckets", help=_BUCKETS)] = False,
     grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three, without a base.")] = False,
     caption: Annotated[str | None, typer.Option(help=_CAPTION)] = None,
     background: Annotated[str, typer.Option(metavar="COLOUR", help=_BACKGROUND)] = "white",
@@ -47,17 +50,17 @@ def cache(
         from singdiffusion.source import Source
 
         images = Source(source, caption, background, captions, seed)
-        _fill(images, target, _encoder(base, resolution, 1 if grey else 3), batch, bad_share)
+        _fill(images, target, _encoder(base, resolution, 1 if grey else 3, buckets), batch, bad_share)
 
 
-def _encoder(base: str | None, resolution: int | None, channels: int) -> "Encoder":
+def _encoder(base: str | None, resolution: int | None, channels: int, buckets: bool) -> "Encoder":
     """On the device of this process."""
     from singdiffusion.commands import console
     from singdiffusion.training import encoder_for, joined
 
     state = joined()
     with console.doing("loading"):
-        return encoder_for(base, resolution, channels, str(state.device))
+        return encoder_for(base, resolution, channels, str(state.device), buckets)
 
 
 def _fill(source: "Source", target: Path, encoder: "Encoder", batch: int = 16, bad_share: float = 0.05) -> None:
@@ -93,6 +96,7 @@ def train(
         typer.Option(metavar="SOURCE", help="Images with captions, cached in OUT/cache first; instead of --cache."),
     ] = None,
     resolution: Annotated[int | None, typer.Option(min=1, help=_RESOLUTION)] = None,
+    buckets: Annotated[bool, typer.Option("--buckets", help=f"Of --data. {_BUCKETS}")] = False,
     caption: Annotated[str | None, typer.Option(help=f"Of --data. {_CAPTION}")] = None,
     background: Annotated[str, typer.Option(metavar="COLOUR", help=f"Of --data. {_BACKGROUND}")] = "white",
     captions: Annotated[str, typer.Option(metavar="one|all", help=f"Of --data. {_CAPTIONS}")] = "one",
@@ -117,6 +121,8 @@ def train(
 
         if resolution is not None and data is None:
             raise InputError(f"resolution {resolution}: goes with --data; images in a cache have their size already")
+        if buckets and data is None:
+            raise InputError("buckets: goes with --data; images in a cache have their size already")
         of_data = {"caption": (caption, None), "background": (background, "white"), "captions": (captions, "one")}
         for name, (value, usual) in of_data.items():
             if data is None and value != usual:
@@ -142,7 +148,7 @@ def train(
 
         training.check_out(settings, resume)
         source = None if data is None else Source(data, caption, background, captions)
-        if source is not None and not _cached(settings, source, resolution, dry_run):
+        if source is not None and not _cached(settings, source, resolution, buckets, dry_run):
             return
         stored = Cache.open(settings.cache, console.tracked)
         if dry_run:
@@ -158,7 +164,7 @@ def train(
             say(end)
 
 
-def _cached(settings: "TrainSettings", source: "Source", resolution: int | None, dry_run: bool) -> bool:
+def _cached(settings: "TrainSettings", source: "Source", resolution: int | None, buckets: bool, dry_run: bool) -> bool:
     """Whether the data of a run are in its cache: always but in a dry run, which shows what would be cached.
 
     What would stop the run later is told before anything is encoded.
@@ -166,7 +172,7 @@ def _cached(settings: "TrainSettings", source: "Source", resolution: int | None,
     from singdiffusion import training
     from singdiffusion.training import is_finished
 
-    folder, encoder = Path(settings.cache), _encoder(settings.base, resolution, 3)
+    folder, encoder = Path(settings.cache), _encoder(settings.base, resolution, 3, buckets)
     outline = encoder.outline(folder)
     if is_finished(folder, outline.encoding, source):
         return True
@@ -178,6 +184,7 @@ def _cached(settings: "TrainSettings", source: "Source", resolution: int | None,
                 "to cache": source.name,
                 "in": folder,
                 "resolution": encoder.resolution,
+                "shapes": outline.encoding.shapes,
                 "base": settings.base or "none, pixels and words",
             }
             | plan

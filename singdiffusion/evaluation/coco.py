@@ -16,7 +16,7 @@ from torch import Tensor
 from singdiffusion.evaluation.sampling import check, draw
 from singdiffusion.source import Record, Source
 from singdiffusion.start import SingDiffusion
-from singtheory.errors import InputError
+from singtheory.errors import InputError, not_installed
 
 COCO = 30_000
 """Captions of the paper's protocol."""
@@ -44,9 +44,8 @@ class Metrics:
             fid = FrechetInceptionDistance(reset_real_features=False).to(device)
             return cls(fid, clip_score(clip).to(device))
         except (ImportError, RuntimeError, OSError, ValueError) as error:
-            raise InputError(
-                f"FID and CLIP score: {error}; pip install -c constraints.txt -e '.[eval]' with a torchvision that fits torch"
-            ) from None
+            line = not_installed("FID and CLIP score", error, "eval")
+            raise InputError(f"{line} with a torchvision that fits torch") from None
 
 
 def clip_score(clip: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from singdiffusion.source.notes import Notes
+from singtheory.data import Notes
 
 COLUMNS = ("text", "caption", "txt", "prompt", "captions", "texts", "prompts", "sentences", "description", "label")
 """Columns that may hold the caption, in this order, where none is named."""

@@ -3,38 +3,15 @@
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from singdiffusion.source.metadata import NAMES
-from singdiffusion.source.notes import Notes
-from singdiffusion.source.pictures import SUFFIXES
+from singtheory.data import SUFFIXES, Notes, files
 
 SIDECARS = (".txt", ".caption", ".json")
 """Endings of the files with an image's caption, in this order."""
 _REPEATS = re.compile(r"(\d{1,3})_.+", re.DOTALL)
-_HIDDEN = (".", "__MACOSX")
-
-
-def files(folder: Path) -> Iterator[str]:
-    """The plain files in a folder, in order, by their path within it; hidden ones are left out, and links to folders are followed once."""
-    seen = {os.path.realpath(folder)}
-    for where, inner, names in os.walk(folder, followlinks=True):
-        here = os.path.relpath(where, folder)
-        inner[:] = [name for name in sorted(inner) if _is_shown(name) and _is_new(os.path.join(where, name), seen)]
-        for name in sorted(filter(_is_shown, names)):
-            if os.path.isfile(os.path.join(where, name)):
-                yield name if here == "." else f"{here}/{name}".replace(os.sep, "/")
-
-
-def _is_new(path: str, seen: set[str]) -> bool:
-    real = os.path.realpath(path)
-    return real not in seen and not seen.add(real)
-
-
-def _is_shown(name: str) -> bool:
-    return not name.startswith(_HIDDEN)
 
 
 @dataclass

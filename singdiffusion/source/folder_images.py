@@ -14,8 +14,7 @@ from pathlib import Path
 from singdiffusion.source.captions import NO_CAPTION, Found, column_of, in_json, usable
 from singdiffusion.source.folder_files import Tree, class_of, repeats
 from singdiffusion.source.metadata import FILE_COLUMNS, Row, rows
-from singdiffusion.source.notes import Notes
-from singdiffusion.source.tar_samples import MOST
+from singtheory.data import MOST, Notes, stored_bytes
 from singtheory.errors import InputError, unknown_name
 
 FOLDER_NAME = "label"
@@ -154,7 +153,7 @@ class FolderImages:
         return [], fault
 
     def _of_sidecar(self, ending: str, path: str, notes: Notes) -> tuple[list[str], str]:
-        content = _read(self.folder / path)
+        content = stored_bytes(self.folder / path)
         if content is None:
             return [], f"its {ending} cannot be read"
         if ending == ".json":
@@ -162,7 +161,7 @@ class FolderImages:
         return usable(content, notes, path)
 
     def _with_content(self, image: str, captions: list[str], fault: str, times: int = 1) -> Found:
-        content = _read(self.folder / image)
+        content = stored_bytes(self.folder / image)
         if content is None:
             return Found(image, b"", fault=f"cannot be read, or has more than {MOST} bytes")
         if times == 0:
@@ -190,11 +189,3 @@ class FolderImages:
 def _file_column(columns: list[str]) -> str | None:
     by_name = {name.lower(): name for name in reversed(columns)}
     return next((by_name[name] for name in FILE_COLUMNS if name in by_name), None)
-
-
-def _read(path: Path) -> bytes | None:
-    """None where it cannot be read, or is too large to be an image that could be decoded within memory."""
-    try:
-        return path.read_bytes() if path.stat().st_size <= MOST else None
-    except OSError:
-        return None

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from singdiffusion.source.captions import decoded
-from singdiffusion.source.notes import Notes
 from singdiffusion.source.tables import rows_of_parquet
 from singdiffusion.system import first_sentence
+from singtheory.data import Notes
 from singtheory.errors import InputError
 
 NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")

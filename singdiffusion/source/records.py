@@ -13,11 +13,8 @@ from typing import Any, TypeVar
 from PIL import Image as Pillow
 
 from singdiffusion.source.captions import NO_CAPTION, Found, column_of, drawn, in_json, usable
-from singdiffusion.source.folder_files import files
 from singdiffusion.source.folder_images import FolderImages
 from singdiffusion.source.metadata import NAMES
-from singdiffusion.source.notes import Notes
-from singdiffusion.source.pictures import LARGEST, SUFFIXES, colour, decoded_bytes, is_grey, rgb
 from singdiffusion.source.tables import (
     TableRow,
     content_of,
@@ -29,6 +26,7 @@ from singdiffusion.source.tables import (
 )
 from singdiffusion.source.tar_samples import TEXTS, Reader, Sample, Shard
 from singdiffusion.system import first_sentence, one_of, whole, word
+from singtheory.data import LARGEST, SUFFIXES, Notes, colour, decoded_bytes, files, is_grey, rgb
 from singtheory.errors import InputError, unknown_name
 
 __all__ = ["CHOICES", "LARGEST", "USUAL", "Record", "Source"]

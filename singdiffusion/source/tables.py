@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from singdiffusion.source.notes import Notes
 from singdiffusion.system import first_sentence, read_object
-from singtheory.errors import InputError
+from singtheory.data import Notes
+from singtheory.errors import InputError, not_installed
 
 IMAGES = ("image", "jpg", "jpeg", "png", "webp", "img", "picture", "images")
 """Columns that may hold the image, in this order, where none is declared to be one."""
@@ -100,12 +100,8 @@ def _arrow(name: Path | str) -> Any:
     try:
         import pyarrow  # with the extra [train]; only tables need it
     except ImportError as error:
-        raise _missing(name, error) from None
+        raise not_installed(str(name), error, "train") from None
     return pyarrow
-
-
-def _missing(name: Path | str, error: ImportError) -> InputError:
-    return InputError(f"{name}: {error}; pip install -c constraints.txt -e '.[train]'")
 
 
 def _labels(schema: Any) -> dict[str, list[str]]:
@@ -127,7 +123,7 @@ def rows_of_hub(name: str) -> Iterator[TableRow]:
     try:
         from datasets import Image, load_dataset  # the extra [train]; only the hub needs it
     except ImportError as error:
-        raise _missing(name, error) from None
+        raise not_installed(str(name), error, "train") from None
     try:
         rows: Any = load_dataset(name, split="train", streaming=True)
     except Exception as error:  # its readers raise what they like

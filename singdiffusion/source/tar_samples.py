@@ -13,11 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from singdiffusion.source.notes import Notes
-from singdiffusion.source.pictures import SUFFIXES
+from singtheory.data import MOST, SUFFIXES, Notes
 
-MOST = 2**28
-"""Bytes of a member that are read; a larger one is no image that could be decoded within memory."""
 TEXTS = (".txt", ".caption", ".json")
 """Endings of members with a caption, in this order."""
 _USUAL = (".jpg", ".jpeg", ".png", ".webp")

@@ -16,7 +16,7 @@ from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 
 from singdiffusion.system.printing import printable
-from singtheory.errors import InputError
+from singtheory.errors import InputError, first_sentence
 
 _LOG = logging.getLogger(__name__)
 _LARGEST = 2**28
@@ -137,12 +137,3 @@ def _same_content(one: Path, other: Path) -> bool:
 def _free_name(target: Path) -> Path:
     names = (target.with_name(f"{target.name}.{k}") for k in itertools.count(1))
     return next(name for name in names if not os.path.lexists(name))
-
-
-def first_sentence(error: Exception) -> str:
-    """The first sentence of an error's message, or its class where it has none: other libraries go on with advice.
-
-    Without addresses of objects, which differ from run to run.
-    """
-    message = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", message)

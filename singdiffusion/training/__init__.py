@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from singdiffusion.training.cache import Cache, finish, save_part, save_texts
     from singdiffusion.training.cache_index import Encoding
-    from singdiffusion.training.encode import Encoder, encoder_for, is_finished, make_cache
+    from singdiffusion.training.encode import is_finished, make_cache
+    from singdiffusion.training.encoder import Encoder, encoder_for
     from singdiffusion.training.processes import joined
     from singdiffusion.training.settings import TrainSettings
     from singdiffusion.training.train import Stopped
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 
 _FILES = {
     "Cache": "cache",
-    "Encoder": "encode",
+    "Encoder": "encoder",
     "Encoding": "cache_index",
     "Stopped": "train",
     "TrainSettings": "settings",
     "check_out": "training_run",
     "decoder_of": "training_run",
-    "encoder_for": "encode",
+    "encoder_for": "encoder",
     "finish": "cache",
     "is_finished": "encode",
     "joined": "processes",

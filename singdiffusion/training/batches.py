@@ -1,5 +1,6 @@
 """The batches of a run: each is a function of the seed and the number of its step, and processes take shares of it."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,63 @@ class Batch(NamedTuple):
     condition: Tensor
 
 
+Generators = Callable[[int, int], torch.Generator]
+"""That of a number and a purpose."""
+
+
+class Epochs:
+    """Rows of examples of one size: one order an epoch, the epochs without a seam.
+
+    Args:
+        bounds: first row, and the one after the last.
+        batch: rows a step.
+        generator: of an epoch.
+    """
+
+    def __init__(self, bounds: Sequence[tuple[int, int]], batch: int, generator: Generators) -> None:
+        ((_, self.count),) = bounds
+        self.batch, self.generator = batch, generator
+        self._epoch, self._shuffled = -1, torch.empty(0, dtype=torch.long)
+
+    def rows(self, step: int) -> Tensor:
+        """Of a step, shape (batch,)."""
+        first = step * self.batch
+        epochs = range(first // self.count, (first + self.batch - 1) // self.count + 1)
+        whole = torch.cat([self._order(epoch) for epoch in epochs])
+        return whole[first - epochs[0] * self.count :][: self.batch]
+
+    def _order(self, epoch: int) -> Tensor:
+        if self._epoch != epoch:
+            self._epoch, self._shuffled = epoch, torch.randperm(self.count, generator=self.generator(epoch, 0))
+        return self._shuffled
+
+
+class Draws:
+    """Rows of examples of several sizes: each step draws a size by how many examples have it, and then examples of that size.
+
+    So every example is expected equally often, and a rare size is not weighted up by steps of its own; the mean of the data stays what is
+    learned. Within a step examples are drawn with replacement.
+
+    Args:
+        bounds: of each size its first row, and the one after its last.
+        batch: rows a step.
+        generator: of a step.
+    """
+
+    def __init__(self, bounds: Sequence[tuple[int, int]], batch: int, generator: Generators) -> None:
+        self.batch, self.generator = batch, generator
+        self._bounds = torch.tensor(bounds)
+
+    def rows(self, step: int) -> Tensor:
+        """Of a step, shape (batch,)."""
+        generator = self.generator(step, 3)
+        any_row = torch.randint(int(self._bounds[-1, 1]), (1,), generator=generator)
+        first, end = self._bounds[
+            int(torch.searchsorted(self._bounds[:, 1].contiguous(), any_row, right=True))
+        ].tolist()
+        return torch.randint(first, end, (self.batch,), generator=generator)
+
+
 class Data:
     """The batches of a run.
 
@@ -53,32 +111,24 @@ class Data:
         self.mine = slice(process * share, (process + 1) * share)
         number = {name: k for k, name in enumerate(self.names)}
         self._class = torch.tensor([number.get(caption, len(number)) for caption in cache.captions])
-        self._epoch, self._shuffled = -1, torch.empty(0, dtype=torch.long)
+        order = Epochs if len(cache.buckets) == 1 else Draws
+        self._order = order(cache.buckets, self.batch, self._generator)
 
     def rows(self, step: int) -> Tensor:
-        """The examples of a step, over all processes: one order an epoch, the epochs without a seam; shape (batch,)."""
-        first, count = step * self.batch, len(self.cache)
-        epochs = range(first // count, (first + self.batch - 1) // count + 1)
-        whole = torch.cat([self._order(epoch) for epoch in epochs])
-        return whole[first - epochs[0] * count :][: self.batch]
-
-    def _order(self, epoch: int) -> Tensor:
-        if self._epoch != epoch:
-            self._epoch, self._shuffled = epoch, torch.randperm(len(self.cache), generator=self._generator(epoch, 0))
-        return self._shuffled
+        """The examples of a step, over all processes, all of one size; shape (batch,)."""
+        return self._order.rows(step)
 
     def _generator(self, number: int, purpose: int, device: str | torch.device = "cpu") -> torch.Generator:
         return torch.Generator(device).manual_seed((self.settings.seed * 1_000_003 + number) * 4 + purpose)
 
     def __getitem__(self, step: int) -> Batch:
         rows = self.rows(step)
+        x_0 = self._moved(self.cache.in_own_size(rows[self.mine]))
         x_1 = torch.randn(
-            self.batch, *self.cache.encoding.size, generator=self._generator(step, 1, self.device), device=self.device
+            self.batch, *x_0.shape[1:], generator=self._generator(step, 1, self.device), device=self.device
         )
         left_out = torch.rand(self.batch, generator=self._generator(step, 2)) < self.settings.dropout
-        mine = rows[self.mine]
-        x_0 = self._moved(self.cache.x_0(mine))
-        condition = self.condition(self.cache.caption[mine], x_0, left_out[self.mine])
+        condition = self.condition(self.cache.caption[rows[self.mine]], x_0, left_out[self.mine])
         return Batch(x_0, x_1[self.mine], condition)
 
     def condition(self, captions: Tensor, x_0: Tensor, left_out: Tensor) -> Tensor:

@@ -25,8 +25,17 @@ from torch import Tensor
 
 from singdiffusion.system import sha256_of
 from singdiffusion.training.cache_files import INDEX, finished, part_files
-from singdiffusion.training.cache_index import Encoding, captions_of, check_shards, read_index, records_of, tensor_of
-from singdiffusion.training.shards import Shards
+from singdiffusion.training.cache_index import (
+    Encoding,
+    Shard,
+    captions_of,
+    check_shards,
+    read_index,
+    records_of,
+    size_of,
+    tensor_of,
+)
+from singdiffusion.training.shards import Images, Shards
 from singtheory.errors import InputError
 from singtheory.system import write_bytes, write_json
 
@@ -110,8 +119,11 @@ def finish(
     captions = _captions(parts)
     rows = {caption: row for row, caption in enumerate(captions)}
     unit = math.gcd(*map(_repeats, records))
-    groups = [*_grouped(parts, unit)]
+    of_sizes = _by_size(parts) if encoding.shapes == "buckets" else [parts]
+    groups = [group for of_size in of_sizes for group in _grouped(of_size, unit)]
     images = [_image_shard(folder, k, group, rows, unit) for k, group in enumerate(tracked(groups, "shards"))]
+    if encoding.shapes == "buckets":
+        images = [entry | {"size": [*size_of(folder / entry["file"])]} for entry in images]
     texts = [_entry(path, len(group)) for path, group in tracked(_text_files(folder, captions), "checksums")]
     content = {
         "encoding": asdict(encoding),
@@ -140,6 +152,14 @@ def _text_files(folder: Path, captions: list[str]) -> list[tuple[Path, list[str]
 def _repeats(record: dict[str, str]) -> int:
     """How often a record counts, beside the others."""
     return int(record.get("repeats", "1"))
+
+
+def _by_size(parts: list[Part]) -> list[list[Part]]:
+    """Parts of one size together, in the order in which sizes first come."""
+    found: dict[tuple[int, int], list[Part]] = {}
+    for part in parts:
+        found.setdefault(size_of(part[0]), []).append(part)
+    return list(found.values())
 
 
 def _grouped(parts: list[Part], unit: int) -> Iterator[list[Part]]:
@@ -197,13 +217,13 @@ class Cache(Outline):
     """
 
     def __init__(
-        self, folder: Path, encoding: Encoding, images: list[Path], texts: list[Path], source: str | None = None
+        self, folder: Path, encoding: Encoding, images: list[Shard], texts: list[Path], source: str | None = None
     ) -> None:
-        self._x_0, self._states = Shards(images, "x_0"), Shards(texts, "states")
+        self._x_0, self._states = Images(images, encoding.size[1:]), Shards(texts, "states")
         captions = [caption for path in texts for caption in captions_of(path)]
         super().__init__(folder, encoding, self._states.size[1], captions)
         self.source = source or str(folder)
-        self.caption = torch.cat([tensor_of(path, "caption") for path in images])
+        self.caption = torch.cat([tensor_of(shard.path, "caption") for shard in images])
 
     @classmethod
     def open(cls, folder: str | Path, tracked: Tracked = lambda items, _: items) -> Self:
@@ -223,8 +243,7 @@ class Cache(Outline):
             check_shards(encoding, shards)
         except InputError as error:
             raise InputError(f"{folder}: its index and its shards disagree ({error}); make the cache anew") from None
-        images, texts = ([shard.path for shard in shards[kind]] for kind in ("images", "texts"))
-        return cls(folder, encoding, images, texts, source)
+        return cls(folder, encoding, shards["images"], [shard.path for shard in shards["texts"]], source)
 
     def __len__(self) -> int:
         return len(self.caption)
@@ -235,8 +254,17 @@ class Cache(Outline):
         return sha256_of(self.folder / INDEX)
 
     def x_0(self, rows: Tensor) -> Tensor:
-        """The examples of some rows, float32, shape (len(rows), channels, height, width)."""
-        return self._x_0[rows].float()
+        """The examples of some rows, float32, shape (len(rows), channels, height, width); of buckets those in the size of the square."""
+        return self._x_0.resized(rows)
+
+    def in_own_size(self, rows: Tensor) -> Tensor:
+        """As `x_0`, for rows of one bucket, in its size."""
+        return self._x_0.own(rows)
+
+    @property
+    def buckets(self) -> list[tuple[int, int]]:
+        """The first row of each size, and the one after its last."""
+        return self._x_0.bounds
 
     def states(self, captions: Tensor) -> Tensor:
         """The token states of caption rows, float32, shape (len(captions), tokens, width)."""

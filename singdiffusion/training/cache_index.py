@@ -16,6 +16,7 @@ from singdiffusion.system import (
     mapping,
     matching,
     number,
+    one_of,
     read_object,
     scale,
     shown,
@@ -35,6 +36,7 @@ _ENCODING = {
     "shift_factor": number(-1e9, 1e9),
     "vae": word(optional=True),
     "text_encoder": word(optional=True),
+    "shapes": one_of(("squares", "buckets")),
 }
 _COUNT = whole(0, 2**40)
 _INDEX_FIELDS = {
@@ -79,6 +81,7 @@ class Encoding:
         shift_factor: of the latents.
         vae: its fingerprint, or None in pixel space.
         text_encoder: `text.fingerprint` of what encoded the captions, or None where they are kept as words alone.
+        shapes: `squares`, or `buckets` where images have kept their shape; height and width are then those of the square.
     """
 
     channels: int
@@ -89,6 +92,7 @@ class Encoding:
     shift_factor: float = 0.0
     vae: str | None = None
     text_encoder: str | None = None
+    shapes: str = "squares"
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -100,6 +104,7 @@ class Encoding:
         """From the values of an index or a note. Raises `InputError` for what is no encoding."""
         if not isinstance(stored, dict):
             raise InputError(f"encoding {shown(stored)}: need a mapping")
+        stored = {"shapes": "squares"} | stored  # older caches have no others, and do not say so
         check_fields(stored, _ENCODING, "field of an encoding")
         return cls(**stored)
 
@@ -113,11 +118,12 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Shard:
-    """As an index names it."""
+    """As an index names it; `size` is height and width of its images where they are in buckets."""
 
     path: Path
     count: int
     sha256: str
+    size: tuple[int, int] | None = None
 
 
 def read_index(folder: Path) -> tuple[Encoding, dict[str, list[Shard]], str | None]:
@@ -128,6 +134,7 @@ def read_index(folder: Path) -> tuple[Encoding, dict[str, list[Shard]], str | No
             raise InputError("it names no shards")
         check_fields(index, _INDEX_FIELDS, "field of an index")
         check_fields(index["source"] or {}, _SOURCE_FIELDS, "field of a source", partial=True)
+        encoding = Encoding.read(index["encoding"])
         shards = {}
         for kind in ("images", "texts"):
             fields = {
@@ -135,17 +142,24 @@ def read_index(folder: Path) -> tuple[Encoding, dict[str, list[Shard]], str | No
                 "count": whole(1, 2**40),
                 "sha256": matching("[0-9a-f]{64}", "64 hexadecimal digits"),
             }
+            if kind == "images" and encoding.shapes == "buckets":
+                fields["size"] = listed(whole(1, 2**16), 2, 2)
             for entry in index[kind]:
                 check_fields(entry, fields, "field of a shard")
-            shards[kind] = [Shard(folder / entry["file"], entry["count"], entry["sha256"]) for entry in index[kind]]
+            shards[kind] = [_shard(folder, entry) for entry in index[kind]]
             if len({shard.path for shard in shards[kind]}) != len(shards[kind]):
                 raise InputError(f"{kind}: one file is named twice")
         for kind, name in (("images", "examples"), ("texts", "captions")):
             if index[name] != sum(shard.count for shard in shards[kind]):
                 raise InputError(f"{name} {index[name]}: its {kind} hold another number")
-        return Encoding.read(index["encoding"]), shards, (index["source"] or {}).get("source")
+        return encoding, shards, (index["source"] or {}).get("source")
     except InputError as error:
         raise InputError(f"{folder}/{INDEX}: is no index of this version ({error}); make the cache anew") from None
+
+
+def _shard(folder: Path, entry: dict[str, Any]) -> Shard:
+    size = entry.get("size")
+    return Shard(folder / entry["file"], entry["count"], entry["sha256"], None if size is None else (size[0], size[1]))
 
 
 def check_shards(encoding: Encoding, shards: dict[str, list[Shard]]) -> None:
@@ -167,8 +181,9 @@ def check_shards(encoding: Encoding, shards: dict[str, list[Shard]]) -> None:
         raise InputError("its captions are not distinct, the empty one the first")
     for shard in shards["images"]:
         shape, rows = _shapes(shard, {"x_0": _FLOATS, "caption": ("I64",)})
-        if shape != (shard.count, *encoding.size) or rows != (shard.count,):
-            raise InputError(f"{shard.path.name} holds {shape} and {rows}, not {shard.count} of {encoding.size}")
+        size = (encoding.channels, *(shard.size or encoding.size[1:]))
+        if shape != (shard.count, *size) or rows != (shard.count,):
+            raise InputError(f"{shard.path.name} holds {shape} and {rows}, not {shard.count} of {size}")
         numbers = tensor_of(shard.path, "caption")
         if not 0 <= int(numbers.min()) <= int(numbers.max()) < len(captions):
             raise InputError(f"{shard.path.name} names captions beyond the {len(captions)} that there are")
@@ -215,6 +230,13 @@ def _header(path: Path) -> dict[str, str]:
             return file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: damaged ({first_sentence(error)}); remove it and run the cache again") from None
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width of the images in a file, from its header."""
+    with safe_open(path, framework="pt") as file:
+        _, _, height, width = file.get_slice("x_0").get_shape()
+    return height, width
 
 
 def tensor_of(path: Path, name: str) -> Tensor:

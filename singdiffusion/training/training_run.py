@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -142,6 +143,11 @@ def run(
             _note(settings)
         if accelerator.log_with:
             accelerator.init_trackers("log")
+        elif settings.tracker != "none" and accelerator.is_main_process:  # of which accelerate says nothing
+            warnings.warn(
+                f"tracker {settings.tracker}: is not installed, log.jsonl alone is written; pip install 'singdiffusion[train]'",
+                stacklevel=2,
+            )
         trainer.fit(_Reporter(trainer, watch, pixels))
         if accelerator.is_main_process:
             _write(trainer, pixels)

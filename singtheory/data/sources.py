@@ -1,6 +1,6 @@
 """Real data as laws: digits, Fashion-MNIST, `.npy` and `.npz` files, folders of images.
 
-uint8 images become `x/127.5 − 1`; float images must lie in [−1, 1]; two-dimensional arrays are points and are taken as they are.
+Folders are read by `singtheory.data.folder`. uint8 images become `x/127.5 − 1`; float images must lie in [−1, 1]; two-dimensional arrays are points and are taken as they are.
 Nothing is ever unpickled, and nothing is read whole before its header says that it fits into memory.
 """
 
@@ -8,23 +8,21 @@ import gzip
 import math
 import os
 import struct
-import warnings
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from singtheory.data.folder import image_folder
+from singtheory.data.named_law import Data, check_memory
 from singtheory.engine import BLOCK, Points
-from singtheory.errors import InputError, unknown_name
-from singtheory.law import Atoms, Span
+from singtheory.errors import InputError, not_installed, unknown_name
+from singtheory.law import Atoms
 from singtheory.system import (
     Shape,
-    available_memory,
     check_ordinary,
     naming,
     npy_member,
@@ -38,37 +36,6 @@ from singtheory.system import (
 
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
-WORKING_COPIES = 3
-"""What loading holds at its peak, in float64 copies of the points: the points, one temporary of their size, and masks or the array as stored."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """A law with its name.
-
-    Attributes:
-        law: the points as rows.
-        name: as given on the command line.
-        image_shape: (h, w) or (h, w, c) if the points are images, else None.
-        notes: what of the file or folder was not used, a line each.
-        span: of the points, if `law` is that of their coordinates in it.
-    """
-
-    law: Atoms
-    name: str
-    image_shape: Shape | None
-    notes: tuple[str, ...] = ()
-    span: Span | None = None
-
-    @property
-    def dim(self) -> int:
-        """Of the points, whatever their span."""
-        return self.law.dim if self.span is None else self.span.dim
-
-    def lift(self, points: Tensor) -> Tensor:
-        """Points of the law, shape (…, law.dim), in the dimensions of the data."""
-        return points if self.span is None else self.span.lift(points)
 
 
 def load(name: str) -> Data:
@@ -186,41 +153,12 @@ def npz_file(path: Path) -> Data:
         return Data(Atoms(rows, weights), str(path), image_shape, notes)
 
 
-def image_folder(folder: Path) -> Data:
-    """All images of a folder, in the order of their names, of one size and one mode (grey or RGB); what else it holds is noted."""
-    paths, others = _image_paths(folder)
-    first = _read_image(paths[0])
-    with naming(folder):
-        _check_points((len(paths), *first.shape), first.dtype)
-    images = np.empty((len(paths), *first.shape), dtype=np.uint8)
-    for index, path in enumerate(paths):
-        images[index] = _read_image(path, (paths[0].name, first.shape))
-    with naming(folder):
-        rows, image_shape = _rows(images)
-        return Data(Atoms(rows), str(folder), image_shape, unused(str(folder), others))
-
-
-def check_memory(count: int, dim: int, available: float | None = None) -> None:
-    """Raise `InputError`, saying how many atoms fit, if `count` atoms of dimension `dim` exceed the memory.
-
-    Args:
-        count: how many points.
-        dim: their dimension.
-        available: bytes; asked from the system when not given.
-    """
-    available = available_memory() if available is None else available
-    each = dim * 8 * WORKING_COPIES
-    if count * each > available:
-        raise InputError(
-            f"{count} atoms of dimension {dim} need {count * each / 2**30:.3g} GiB, {available / 2**30:.3g} GiB are free: "
-            f"{int(available // each)} atoms fit, take a part of the data"
-        )
-
-
 def _sklearn_digits() -> Any:
     # here and not above: importing singtheory must not import scikit-learn
-    from sklearn.datasets import load_digits
-
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise not_installed("digits", error) from None
     return load_digits()
 
 
@@ -312,44 +250,3 @@ def _read_idx(path: Path) -> np.ndarray:
         if len(raw) != end:
             raise ValueError(f"{'fewer' if len(raw) < end else 'more'} bytes than {count} images of {height}×{width}")
     return np.frombuffer(raw, dtype=np.uint8, offset=16).reshape(shape)
-
-
-def _image_paths(folder: Path) -> tuple[list[Path], list[str]]:
-    """The files with the suffix of an image, sorted, and the names of everything else."""
-    with naming(folder):
-        with parsing("a folder of images", "check its permissions"):
-            entries = sorted(folder.iterdir())
-            paths = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-        if not paths:
-            raise InputError(f"holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    taken = set(paths)
-    return paths, [path.name for path in entries if path not in taken]
-
-
-def _read_image(path: Path, beside: tuple[str, Shape] | None = None) -> np.ndarray:
-    """One grey or RGB image, uint8, (h, w) or (h, w, 3), of the name and shape of the one `beside`; one of another size is not decoded."""
-    with naming(path):
-        with parsing("an image", "remove or repair it"):
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                shape = (image.height, image.width, *((3,) if image.mode == "RGB" else ()))
-                if beside is not None and image.mode in ("L", "RGB"):
-                    _check_beside(shape, beside)
-                pixels, mode = np.asarray(image), image.mode
-        if mode not in ("L", "RGB"):
-            raise InputError(
-                f'has mode {mode}; convert it to grey or colour, with pillow: image.convert("L") or image.convert("RGB")'
-            )
-        if beside is not None:  # what is decoded may be another frame than the header's
-            _check_beside(pixels.shape, beside)
-    return pixels
-
-
-def _check_beside(shape: Shape, beside: tuple[str, Shape]) -> None:
-    if shape != beside[1]:
-        raise InputError(f"{_size(shape)} beside {beside[0]}: {_size(beside[1])}; images must share one size and mode")
-
-
-def _size(shape: Shape) -> str:
-    height, width, *channels = shape
-    return f"{width}×{height} {'RGB' if channels else 'grey'}"

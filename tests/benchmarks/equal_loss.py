@@ -22,7 +22,8 @@ from torch import Tensor
 from docs.experiments.vocabulary import encoder_of
 from singdiffusion.source.records import Source
 from singdiffusion.training.cache import Cache, finished
-from singdiffusion.training.encode import Encoder, make_cache
+from singdiffusion.training.encode import make_cache
+from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.objective import Objective
 from singdiffusion.training.train import NotFiniteError, Trainer
 from singtheory.errors import InputError

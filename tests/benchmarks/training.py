@@ -30,7 +30,8 @@ from singdiffusion.base.text import TextEncoder
 from singdiffusion.source.records import Record
 from singdiffusion.training.build import build_network
 from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder, make_cache
+from singdiffusion.training.encode import make_cache
+from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.train import Trainer
 from tests.benchmarks.singular_step import CLIP_L, SD_15

@@ -91,6 +91,18 @@ def test_the_package_runs_as_the_command():
     assert result.stdout.startswith("singtheory list: claims A1") and "arXiv 2107.00630" in result.stdout
 
 
+def test_without_a_command_the_help_is_shown_in_lines():
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 2 and "\\n" not in result.stderr
+    assert any(line.split()[:1] == ["verify"] for line in result.stderr.splitlines())
+
+
+def test_every_schedule_is_named_in_the_help():
+    for command in ("bounds", "budget", "response"):
+        shown = " ".join(CliRunner().invoke(app, [command, "--help"]).stdout.split())
+        assert "variance-exploding" in shown.replace("- ", "-")
+
+
 def test_brackets_in_prose_are_no_markup(monkeypatch):
     a1 = harness.load_claims()["A1"]
     monkeypatch.setitem(REGISTRY, "A1", type(a1)(**{**vars(a1), "source": "on [a, b] [bold]"}))

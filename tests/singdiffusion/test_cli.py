@@ -17,7 +17,7 @@ from singdiffusion.cli import app
 from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.start.pipeline import SingDiffusion
 from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder
+from singdiffusion.training.encoder import Encoder
 from singtheory.schedule.schedules import STABLE_DIFFUSION
 from singtheory.system.result_origin import command_line
 from tests.singdiffusion import published, tiny

@@ -16,7 +16,8 @@ from singdiffusion.system.lock import locked
 from singdiffusion.system.model_folder import replaced_folder
 from singdiffusion.training import cache, snapshot
 from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder, make_cache
+from singdiffusion.training.encode import make_cache
+from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.training_run import check_out, run
 from singtheory import InputError
 from singtheory.system import files as written

@@ -87,7 +87,7 @@ def test_the_committed_table_is_compared(tmp_path):
 
 
 def test_the_packages_table_is_one():
-    assert {row["start"] for row in brightness_rows.read_table(room.TABLE)["rows"]} == {"noise", "matched"}
+    assert {row["start"] for row in brightness_rows.read_table(brightness_rows.TABLE)["rows"]} == {"noise", "matched"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from singdiffusion.base.text import PipelineText, TextEncoder
 from singdiffusion.source.captions import drawn
 from singdiffusion.source.records import Source
 from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder, make_cache
+from singdiffusion.training.encode import make_cache
+from singdiffusion.training.encoder import Encoder
 from singtheory import InputError
 from tests.singdiffusion import tiny
 from tests.singdiffusion.source.test_records import png, tar_of

@@ -24,7 +24,8 @@ from singdiffusion.source.records import Source
 from singdiffusion.system import memory
 from singdiffusion.system.schema import is_small, shown
 from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder, is_finished, make_cache
+from singdiffusion.training.encode import is_finished, make_cache
+from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.settings import TrainSettings
 from singtheory import InputError
 from tests.singdiffusion import published, tiny

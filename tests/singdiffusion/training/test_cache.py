@@ -26,7 +26,8 @@ from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.source.records import Source
 from singdiffusion.training import cache, shards
 from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder, encoder_for, make_cache
+from singdiffusion.training.encode import make_cache
+from singdiffusion.training.encoder import Encoder, encoder_for
 from singtheory import InputError
 from tests.singdiffusion import tiny
 from tests.singdiffusion.source.test_records import captioned, laion, png

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from singdiffusion.source import pictures, tar_samples
+from singdiffusion.source import tar_samples
 from singdiffusion.source.records import Record, Source
 from singdiffusion.system.memory import Budget
 from singdiffusion.training import encode
 from singdiffusion.training.cache import Cache
-from singdiffusion.training.encode import Encoder, make_cache
+from singdiffusion.training.encode import make_cache
+from singdiffusion.training.encoder import Encoder
 from singtheory import InputError
+from singtheory.data import decoding
 from tests.singdiffusion.source.test_records import captioned, laion, png, tar_of
 
 
@@ -113,8 +115,8 @@ def test_the_size_is_that_of_the_mode(mode, each):
 
 def test_16_bits_are_the_nearest_of_8():
     levels = np.arange(65_536).reshape(256, 256)
-    assert np.array_equal(pictures.of_range(levels, 65_535), (levels / 257).round())
-    assert pictures.of_range(np.array([[-5, 70_000]]), 65_535).tolist() == [[0, 255]]
+    assert np.array_equal(decoding.of_range(levels, 65_535), (levels / 257).round())
+    assert decoding.of_range(np.array([[-5, 70_000]]), 65_535).tolist() == [[0, 255]]
 
 
 @pytest.mark.parametrize("level", [-0.1, 1.5, 200.0, float("nan"), float("inf")])

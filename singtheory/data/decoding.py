@@ -10,9 +10,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageCms, ImageColor, ImageOps, features
 
-from singdiffusion.source.notes import Notes
-from singdiffusion.system import first_sentence
-from singtheory.errors import InputError
+from singtheory.data.notes import Notes
+from singtheory.errors import InputError, first_sentence
 
 SUFFIXES = frozenset(
     [

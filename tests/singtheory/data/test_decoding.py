@@ -1,0 +1,91 @@
+"""Pictures of every mode, depth, alpha and format: the right colour, or a line that says why not."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from singtheory import InputError
+from singtheory.data import decoding
+from singtheory.data.notes import Notes
+from tests import odd_pictures
+from tests.odd_pictures import RED, every, saved
+
+WHITE = (255, 255, 255)
+EVERY = every()
+TURNED = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a.swapaxes(0, 1), 2),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+def seen(content, background=WHITE, notes=None):
+    return np.asarray(decoding.rgb(content, "k", background, notes or Notes()))
+
+
+def test_there_are_many_kinds_and_each_has_a_name_of_its_own():
+    assert len({one.name for one in EVERY}) == len(EVERY) >= 60
+
+
+@pytest.mark.parametrize("picture", EVERY, ids=[one.name for one in EVERY])
+def test_every_kind_is_seen_or_named(picture):
+    if picture.seen is None:
+        with pytest.raises(InputError, match=f"^k: .*{picture.reason}") as caught:
+            seen(picture.content)
+        assert "\n" not in str(caught.value)
+    else:
+        found = seen(picture.content)
+        middle = found[found.shape[0] // 2, found.shape[1] // 2].astype(int)
+        assert np.abs(middle - picture.seen).max() <= picture.near
+
+
+@pytest.mark.parametrize("turn", TURNED)
+@pytest.mark.parametrize("kind", ["png", "tiff", "webp"])
+def test_pictures_are_turned_as_their_exif_says(turn, kind):
+    levels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    options = {"lossless": True} if kind == "webp" else {}
+    assert np.array_equal(seen(saved(Image.fromarray(levels), kind, exif=exif, **options)), TURNED[turn](levels))
+
+
+def test_every_level_of_a_deep_picture_is_the_nearest():
+    levels = np.arange(65_536, dtype="<u2").reshape(256, 256)
+    for content in (odd_pictures.tiff(levels, 16), odd_pictures.deep_png(levels[..., None], 0)):
+        assert np.array_equal(seen(content)[..., 0], (levels / 257).round())
+    floats = np.linspace(0, 1, 1001, dtype="<f4")[None]
+    found = seen(odd_pictures.tiff(floats, 32, sample_format=3))[..., 0]
+    assert np.abs(found - floats.astype(float) * 255).max() <= 0.5001
+
+
+def test_alpha_between_is_a_mixture():
+    alphas = np.arange(256, dtype=np.uint8)
+    picture = np.concatenate([np.tile(np.uint8(RED), (256, 1)), alphas[:, None]], axis=1)[None]
+    found = seen(saved(Image.fromarray(picture), "png"), (10, 20, 30))[0]
+    share = alphas[:, None] / 255
+    assert np.abs(found - (share * np.array(RED) + (1 - share) * np.array([10, 20, 30]))).max() <= 1
+
+
+def test_damaged_profiles_are_counted():
+    notes = Notes()
+    for name in ("one", "two"):
+        content = saved(Image.new("RGB", (4, 4), RED), "png", icc_profile=b"none")
+        decoding.rgb(content, name, WHITE, notes)
+    (line,) = notes.lines()
+    assert line.startswith("2 pictures have a colour profile") and line.endswith("the first is one")
+
+
+def test_a_picture_of_a_camera_with_several_in_it_is_its_first():
+    """MPO: a JPEG that others follow."""
+    first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), (0, 0, 255))
+    content = saved(first, "MPO", save_all=True, append_images=[second], quality=95)
+    assert np.abs(seen(content).astype(int) - RED).max() <= 6
+
+
+def test_no_format_starts_another_program():
+    assert not {"EPS", "WMF", "MSP", "FPX"} & {*decoding._formats()}
