@@ -245,7 +245,8 @@ def jacobian_product(denoiser: Denoiser, x_t: Tensor, t: float, tangent: Tensor)
         InputError: for a denoiser that has an operation without forward mode, or whose answer does not depend on its input in torch.
     """
     try:
-        return torch.func.jvp(lambda x: denoiser(x, t), (x_t,), (tangent.to(x_t),), strict=True)
+        mean, image = torch.func.jvp(lambda x: denoiser(x, t), (x_t,), (tangent.to(x_t),), strict=True)[:2]
+        return mean, image
     except (NotImplementedError, RuntimeError) as error:
         if not _LACKING.search(str(error)):
             raise
