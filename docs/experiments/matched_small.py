@@ -14,6 +14,7 @@ from torch import Tensor
 
 from docs.experiments.captioned import Captioned
 from docs.experiments.matched_measure import Run
+from docs.experiments.matched_paths import line_paths, paths
 from docs.experiments.matched_profile import Empirical
 from docs.experiments.results import Result, origin
 from singtheory import data as loaders
@@ -84,11 +85,15 @@ def main() -> None:
     asked.add_argument("--out", type=Path, default=FOLDER, help="folder")
     asked.add_argument("--draws", type=int, default=512)
     asked.add_argument("--samples", type=int, default=512, help="a cell")
+    asked.add_argument("--queries", type=int, default=256, help="of the paths in all dimensions")
     asked.add_argument("--seed", type=int, default=0)
     given: Any = asked.parse_args()
     torch.set_num_threads(1)
     result = Result(given.out / "digits.json", origin("docs.experiments.matched_small", "cpu", given.seed))
     run(result, None, (given.draws, given.samples), 20, 16, (24, 96), given.seed)
+    law = loaders.load("digits").law
+    result.add("line", line_paths(law))
+    result.add("paths", paths(law, given.queries, 8, given.seed))
 
 
 if __name__ == "__main__":
