@@ -1,6 +1,7 @@
 """Matched reverse kernels: noise of the posterior's covariance, whatever is known of it (B5, B7, E3)."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -129,7 +130,7 @@ def test_the_error_falls_with_every_product():
         float((Lanczos(schedule, k)(_smooth(law, schedule), x_t, t, noise, 1.0, 9.0)[1] - exact).norm())
         for k in (1, 2, 4, 8)
     ]
-    assert all(after < 0.7 * before for before, after in zip(errors, errors[1:], strict=False))
+    assert all(after < 0.7 * before for before, after in pairwise(errors))
 
 
 def test_finite_differences_serve_if_asked_for():

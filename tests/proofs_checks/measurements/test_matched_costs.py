@@ -82,6 +82,6 @@ def test_bad_input():
         matched_costs.check_kernel("other")
     wide = Atoms(torch.eye(2, 300, dtype=torch.float64))
     matched_costs.check_kernel("isotropic", wide)
-    with pytest.raises(InputError, match="300 dimensions .*principal components"):
+    with pytest.raises(InputError, match=r"300 dimensions .*principal components"):
         matched_costs.check_kernel("matched", wide)
     matched_costs.check_kernel("matched", TRI)
