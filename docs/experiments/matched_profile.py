@@ -20,6 +20,7 @@ from singtheory.schedule import Schedule
 from singtheory.widening import jacobian_product
 
 _PART = 1024
+_NOTHING = 1e-30
 _APART = 0.05
 """Of the noise: how far the two products lie apart whose difference is κ's."""
 KEYS = (
@@ -190,8 +191,8 @@ def spectrum(scene: Scene, t: float, row: int) -> tuple[dict[str, float], dict[s
     told = {
         "t": t,
         "snr": (alpha / sigma) ** 2,
-        "antisymmetric": float(apart.norm() / covariance.norm()),
-        "negative": float(values.clamp(max=0).norm() / values.norm()),
+        "antisymmetric": float(apart.norm() / covariance.norm().clamp(min=_NOTHING)),
+        "negative": float(values.clamp(max=0).norm() / values.norm().clamp(min=_NOTHING)),
         "negative eigenvalues": float((values < 0).double().mean()),
         "exact trace": float(trace),
     }

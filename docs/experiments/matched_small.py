@@ -7,12 +7,14 @@ demonstrator's page calls the network's error is 0 here, and its Jacobian is the
 import argparse
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from docs.experiments.captioned import Captioned
+from docs.experiments.matched_keep import FOLDER, kept
 from docs.experiments.matched_measure import Run
 from docs.experiments.matched_paths import line_paths, paths
 from docs.experiments.matched_profile import Empirical
@@ -20,9 +22,7 @@ from docs.experiments.results import Result, origin
 from singtheory import data as loaders
 from singtheory.data import to_bytes
 from singtheory.schedule import Schedule, schedule_named
-
-FOLDER = Path(__file__).parent / "matched"
-"""Of the committed results."""
+from singtheory.system import write_json
 
 
 class ExactDenoiser:
@@ -89,11 +89,13 @@ def main() -> None:
     asked.add_argument("--seed", type=int, default=0)
     given: Any = asked.parse_args()
     torch.set_num_threads(1)
-    result = Result(given.out / "digits.json", origin("docs.experiments.matched_small", "cpu", given.seed))
-    run(result, None, (given.draws, given.samples), 20, 16, (24, 96), given.seed)
-    law = loaders.load("digits").law
-    result.add("line", line_paths(law))
-    result.add("paths", paths(law, given.queries, 8, given.seed))
+    with TemporaryDirectory() as folder:
+        result = Result(Path(folder) / "digits.json", origin("docs.experiments.matched_small", "cpu", given.seed))
+        run(result, None, (given.draws, given.samples), 20, 16, (24, 96), given.seed)
+        law = loaders.load("digits").law
+        result.add("line", line_paths(law))
+        result.add("paths", paths(law, given.queries, 8, given.seed))
+        write_json(given.out / "digits.json", kept(result.path.parent, "digits"))
 
 
 if __name__ == "__main__":
