@@ -10,7 +10,7 @@ Lanczos's from the Jacobians of a few draws at some noise levels, times the rati
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -23,7 +23,7 @@ from docs.experiments.matched_profile import interpolated
 from docs.experiments.matched_ways import Known
 from singtheory.numerics import Krylov, krylov
 
-_FINE = 4097
+_FINE = 2049
 _MOST = 3.0
 """By which factor many draws may correct few: where more were needed, the few saw nothing of what matters."""
 
@@ -104,6 +104,7 @@ class Nats:
     told: list[dict[str, Any]]
     arrays: dict[str, np.ndarray]
     spectra: Spectra | None
+    _areas: dict[tuple[str, float, float], float] = field(default_factory=dict)
 
     def curve(self, name: str, snr: float) -> float:
         """A number of the profile at γ."""
@@ -111,8 +112,11 @@ class Nats:
 
     def area(self, name: str, low: float, high: float) -> float:
         """`∫ dγ` of a number of the profile."""
-        fine = np.geomspace(low, high, _FINE)
-        return float(np.trapezoid([self.curve(name, snr) for snr in fine], fine))
+        key = (name, low, high)
+        if key not in self._areas:
+            fine = np.geomspace(low, high, _FINE)
+            self._areas[key] = float(np.trapezoid([self.curve(name, snr) for snr in fine], fine))
+        return self._areas[key]
 
     def path(self, name: str, snr: Sequence[float]) -> dict[str, float]:
         """Discretisation, network and total of a kernel on a chain between increasing γ, and `above`, what the total has above its limit of many steps."""
