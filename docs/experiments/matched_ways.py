@@ -82,7 +82,8 @@ def times_of(kind: str, name: str, schedule: Schedule, steps: int, known: Known)
         steps: N.
         known: the profile.
     """
-    start, end = known.snr[0], known.snr[-1]
+    # the betas of a checkpoint may have a few digits of their own
+    start, end = max(known.snr[0], float(schedule.snr(1.0))), known.snr[-1]
     if kind == "angle":
         return grid.cosine(schedule, steps, start, end)
     density = known.densities["matched" if name.startswith("Lanczos") else "isotropic"]
