@@ -242,6 +242,10 @@ def budget(
         int, typer.Option(help="How many x_t a node of the mmse curve, on average; time grows with it.")
     ] = 256,
     start: Annotated[str, typer.Option(help="noise, mean or matched.")] = "noise",
+    kernel: Annotated[
+        str,
+        typer.Option(help="isotropic noise, or matched: of the posterior's covariance (E3), for the grid asked for."),
+    ] = "isotropic",
     loss_curve: Annotated[
         Path | None, typer.Option(metavar="FILE.npz", help="Of a trained denoiser: snr, and mse = E‖x_0 − m‖² there.")
     ] = None,
@@ -281,7 +285,19 @@ def budget(
         )
         check_device(device)
         request = budget.Request(
-            schedule, steps, spacing, data, queries, start, loss_curve, snr_start, snr_end, confidence, seed, device
+            schedule,
+            steps,
+            spacing,
+            data,
+            queries,
+            start,
+            loss_curve,
+            snr_start,
+            snr_end,
+            confidence,
+            seed,
+            device,
+            kernel,
         )
         found = provenance(command_line("singtheory"), seed, device) | budget.run(request, _say_notes)
         try:
@@ -291,10 +307,13 @@ def budget(
 
                 system.write_bytes(picture, budget_picture(found).png())
         finally:
-            title = f"{steps} {spacing} steps of {schedule} on {data}"
+            title = f"{steps} {spacing} steps of {schedule} on {data}" + (
+                ", matched kernel" if found.get("matched") else ""
+            )
             grids = [row for row in found["grids"] if row["steps"] == steps]
             console.show(
                 budget_table.budget_table(found["budget"], title),
+                *([budget_table.matched_table(found["matched"], steps)] if found.get("matched") else []),
                 budget_table.grids_table(grids, steps),
                 budget_table.kept_table(found["kept"]),
             )

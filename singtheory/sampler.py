@@ -20,9 +20,7 @@ from singtheory.errors import InputError
 from singtheory.kernel import bridge, check_step
 from singtheory.law import Law
 from singtheory.schedule import Schedule, Time
-
-Denoiser = Callable[[Tensor, float], Tensor]
-"""Maps `x_t` (batch, ...) and t to `x̂(x_t, t)` of the same shape."""
+from singtheory.widening import Denoiser, Widening
 
 
 def exact_denoiser(law: Law, schedule: Schedule, chunk: int = 256) -> Denoiser:
@@ -131,6 +129,48 @@ class DDIM(Sampler):
 def DDPM(schedule: Schedule) -> DDIM:
     """The ancestral sampler, `N(a x_t + b x̂, c² I)` a step: `DDIM` with η = 1 (E1)."""
     return DDIM(schedule, eta=1.0)
+
+
+@final
+class Matched(Sampler):
+    """DDIM's mean with noise of the exact kernel's covariance, `σ_η² I + B² C`: at η = 1 `c²(I + gC)` (B5), which costs a path `O(1/N²)` nats, not `1/N` (E3).
+
+    Given `x_0` a DDIM(η) step is `(κ/σ_t) x_t + B x_0 + σ_η n`, `κ² = σ_s² − σ_η²`, so that its mean has the weight B of `x̂` and its variance `B² C` besides the
+    noise. At s = 0 the noise is `B² C` alone: the step draws a Gaussian of the posterior's mean and covariance in the place of `x_0`.
+
+    Args:
+        schedule: the forward process.
+        widening: what is known of C.
+        eta: η, in (0, 1].
+
+    Raises:
+        InputError: for η = 0, where there is no noise to be matched.
+    """
+
+    order = None
+
+    def __init__(self, schedule: Schedule, widening: Widening, eta: float = 1.0) -> None:
+        if not 0 < eta <= 1:
+            raise InputError(
+                f"eta {eta}: must lie in (0, 1]; a step without noise has no covariance to match, take DDIM"
+            )
+        super().__init__(schedule)
+        self.widening, self.eta = widening, eta
+
+    def step(
+        self, denoiser: Denoiser, x_t: Tensor, t: Time, s: Time, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """One step (E3)."""
+        t, s = check_step(t, s)
+        alpha_t, sigma_t, alpha_s = self.schedule.alpha(t), self.schedule.sigma(t), self.schedule.alpha(s)
+        kernel = bridge(self.schedule, t, s)
+        noise_var = formula.ddim_noise_var(self.eta, kernel.var)
+        kept_std = formula.ddim_kept_var(self.eta, kernel.a, kernel.var, sigma_t).sqrt()
+        weight = float(formula.denoiser_weight(alpha_t, sigma_t, alpha_s, kept_std))
+        noise = numerics.normal(x_t.shape, x_t.device, generator)
+        mean, drawn = self.widening(denoiser, x_t, t, noise, noise_var, weight**2)
+        epsilon = formula.epsilon_of(x_t, mean, alpha_t, sigma_t)
+        return formula.ddim_mean(mean, epsilon, alpha_s, kept_std) + drawn
 
 
 @final

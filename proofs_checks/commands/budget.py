@@ -22,6 +22,13 @@ from proofs_checks.measurements.grid_costs import (
     curve_of,
     named_times,
 )
+from proofs_checks.measurements.matched_costs import (
+    check_kernel,
+    cube_root_integral,
+    describe,
+    matched_term,
+    with_matched,
+)
 from proofs_checks.terminal.console import progress
 from singtheory import InputError, Law, Schedule, grid
 from singtheory import data as loaders
@@ -57,6 +64,7 @@ class Request:
     confidence: float
     seed: int
     device: str
+    kernel: str = "isotropic"
 
 
 def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None) -> dict[str, Any]:
@@ -70,6 +78,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         InputError: for bad input, before anything that takes long.
     """
     check_start(request.start)
+    check_kernel(request.kernel)
     check_run_confidence(request.confidence)
     check_seed(request.seed)
     if request.spacing not in SPACINGS:
@@ -79,6 +88,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
     loss = None if request.loss_curve is None else read_loss_curve(request.loss_curve)
     law, about, moments, notes = _load(request)
     check_queries(request.queries, law.dim)
+    check_kernel(request.kernel, law)
     _check_end(snr_end, law)
     tell([*notes, *(loss.notes if loss is not None else ())])
     if request.spacing != "optimal":
@@ -100,10 +110,24 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         counts = tuple(sorted({*SWEEP, request.steps}))
         task = bar.add_task("grids", total=len(SPACINGS) * len(counts))
         rows = list(compared.rows(counts, lambda name: bar.update(task, advance=1, description=name)))
+        matched: dict[str, Any] = {}
+        if request.kernel == "matched":
+            task = bar.add_task("matched kernel", total=None)
+            chain = chain_snr(schedule, times)
+            term = matched_term(
+                law, chain, request.queries, request.seed,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+            integral = cube_root_integral(law, float(chain[0]), float(chain[-1]), request.queries, request.seed)
+            matched = {"matched": describe(term, chosen["discretisation"], integral)}
+            chosen = with_matched(chosen, term)
+            for one, cost in zip(steps, term.steps.tolist(), strict=True):
+                one["discretisation"] = cost
     return {
         "schedule": request.schedule,
         "spacing": request.spacing,
         "start": request.start,
+        "kernel": request.kernel,
         "data": about,
         "queries": request.queries,
         "method": curve.method,
@@ -117,6 +141,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         "nodes": compared.nodes(request.steps),
         "mmse": compared.mmse(),
         "kept": kept,
+        **matched,
     }
 
 

@@ -1,6 +1,7 @@
 """The base model: what lies at a path or hub id, and the spaces in which it works."""
 
 from singdiffusion.base.checkpoint import Checkpoint, scheduler_class, variant_of
+from singdiffusion.base.denoiser import NetworkDenoiser
 from singdiffusion.base.latents import (
     Tracked,
     a_tensor_of,
@@ -30,6 +31,7 @@ __all__ = [
     "Checkpoint",
     "Implied",
     "Levels",
+    "NetworkDenoiser",
     "PipelineText",
     "PromptEncoder",
     "Pulses",

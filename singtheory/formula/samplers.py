@@ -103,3 +103,19 @@ def geometric_cost(ratio: Number, steps: Number, xp: Namespace) -> Number:
 def optimal_cost(root_integral: Number, slope_ratio: Number, steps: Number, xp: Namespace) -> Number:
     """`(R²/4N)(1 + log ρ/6N)`, `R = ∫√|mmse′|dγ`, `ρ = mmse′(γ_0)/mmse′(γ_N)`: the least discretisation for many steps (E2)."""
     return root_integral**2 / (4 * steps) * (1 + xp.log(slope_ratio) / (6 * steps))
+
+
+def matched_least_cost(cube_root_integral: Number, steps: Number) -> Number:
+    """`S³/12N²`, `S = ∫(E‖κ‖²)^⅓dγ`: the least discretisation of the matched kernel for many steps (E3)."""
+    return cube_root_integral**3 / (12 * steps**2)
+
+
+def matched_density(skewness2: Number, xp: Namespace) -> Number:
+    """`(E‖κ‖²)^⅓`, the number of steps a unit of γ, up to a factor, of the matched kernel's best grid (E3)."""
+    return xp.exp(xp.log(skewness2) / 3)
+
+
+def wrong_covariance(gap: Number, eigenvalue: Number, other: Number, xp: Namespace) -> Number:
+    """`½[x − log(1 + x)]`, `x = g(λ − v)/(1 + gv)`: one direction's part of `KL(N(0, I + gC)‖N(0, I + gĈ))`, v of Ĉ that has C's eigenvectors (E3)."""
+    x = gap * (eigenvalue - other) / (1 + gap * other)
+    return (x - xp.log1p(x)) / 2

@@ -1,5 +1,6 @@
 """Time grids of samplers."""
 
+from singtheory.grid.density import by_density
 from singtheory.grid.grids import (
     BETWEEN,
     Mmse,
@@ -18,6 +19,7 @@ from singtheory.grid.spread_grid import even_angles, least_loss, nats_grid, w2_g
 __all__ = [
     "BETWEEN",
     "Mmse",
+    "by_density",
     "cosine",
     "ended",
     "even_angles",

@@ -4,5 +4,18 @@ from singtheory.numerics.block import block_rows
 from singtheory.numerics.distance import diameter, distances
 from singtheory.numerics.double_double import Double2, two_product
 from singtheory.numerics.draw import check_seed, choose, normal, uniform
+from singtheory.numerics.krylov import Krylov, krylov
 
-__all__ = ["Double2", "block_rows", "check_seed", "choose", "diameter", "distances", "normal", "two_product", "uniform"]
+__all__ = [
+    "Double2",
+    "Krylov",
+    "block_rows",
+    "check_seed",
+    "choose",
+    "diameter",
+    "distances",
+    "krylov",
+    "normal",
+    "two_product",
+    "uniform",
+]

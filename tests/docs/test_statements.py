@@ -15,7 +15,7 @@ from tests.docs.conftest import CELL, DOCS, ROOT
 
 STATEMENTS = [
     f"{group}{k}"
-    for group, last in (("A", 5), ("B", 12), ("C", 9), ("D", 6), ("E", 2), ("F", 11))
+    for group, last in (("A", 5), ("B", 12), ("C", 9), ("D", 6), ("E", 3), ("F", 11))
     for k in range(1, last + 1)
 ]
 """The ids of the theory, kept apart from the registry so that a lost claim is missed."""

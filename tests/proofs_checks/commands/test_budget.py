@@ -210,3 +210,36 @@ def test_noise_starts_from_the_largest_sigma(tmp_path):
     law = GOLDEN
     compared = grid_costs.Comparison(law, schedule, exact_curve(law), "noise", float(schedule.snr(1.0)), 100.0)
     assert compared.mismatch(1.0).high < 1e-3
+
+
+@pytest.mark.parametrize("data", ["golden", "points"])
+def test_the_matched_kernel_costs_less_and_says_how_much(data, points, tmp_path):
+    """Its discretisation, the plug-in's beside it, and totals that add up (E3)."""
+    out = tmp_path / "b.json"
+    asked = [
+        "--data",
+        str(points) if data == "points" else data,
+        "--steps",
+        "10",
+        "--queries",
+        "64",
+        "--json",
+        str(out),
+    ]
+    result = run("budget", *asked, "--kernel", "matched")
+    assert result.exit_code == 0, result.output
+    found = json.loads(out.read_text())
+    matched, chosen = found["matched"], found["budget"]
+    assert found["kernel"] == "matched" and "matched kernel" in result.output and "S³/12N²" in result.output
+    assert 0 < matched["discretisation"] < matched["isotropic"] and matched["share"] < 1
+    assert chosen["discretisation"] == pytest.approx(sum(step["discretisation"] for step in found["steps"]))
+    assert chosen["discretisation_low"] <= chosen["discretisation"] <= chosen["discretisation_high"]
+    for side in ("low", "high"):
+        assert chosen[f"total_{side}"] == pytest.approx(sum(chosen[f"{term}_{side}"] for term in TERMS[:3]))
+    plain = run("budget", *asked)
+    assert plain.exit_code == 0 and "matched" not in json.loads(out.read_text())
+    assert json.loads(out.read_text())["budget"]["discretisation"] == pytest.approx(matched["isotropic"])
+
+
+def test_an_unknown_kernel_is_one_line():
+    assert_one_line_error(run("budget", "--kernel", "best"), "kernel 'best': unknown; there are isotropic, matched")

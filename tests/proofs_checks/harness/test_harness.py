@@ -185,6 +185,7 @@ def test_registry_holds_the_statements_of_this_release():
         *(f"D{k}" for k in range(1, 7)),
         "E1",
         "E2",
+        "E3",
         *(f"F{k}" for k in range(1, 12)),
     ]
     assert sorted(load_claims()) == sorted(expected)

@@ -1,0 +1,96 @@
+"""`python -m docs.experiments.matched_keep --run DIR --name demonstrator`: a run of `matched_measure` as docs/experiments/matched/NAME.json.
+
+Kept are its numbers with five digits, path nats of every kernel by the number of steps and by work, the standard errors of differences between kernels at equal work, and
+the shares of every Jacobian; the arrays, some megabytes, are not.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from docs.experiments.flow_keep import rounded
+from docs.experiments.matched_nats import Nats, Spectra
+from docs.experiments.matched_ways import NAMES, PASSES, Known, times_of
+from singtheory.schedule import Schedule, schedule_named
+from singtheory.system import write_json
+
+FOLDER = Path(__file__).parent / "matched"
+STEPS = (5, 10, 20, 50, 100, 200)
+WHOLE = "whole Jacobian"
+"""Lanczos's method with as many products as dimensions."""
+
+
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
+    """Of a `.npz` file."""
+    with np.load(path, allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}
+
+
+def nats_of(folder: Path, name: str = "matched") -> Nats:
+    """Of a run's files."""
+    told = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    arrays = arrays_of(folder / f"{name}-profile.npz")
+    known = Known.of(told["profile"], arrays)
+    spectra = None
+    if "spectra" in told:
+        counts = sorted({int(one.rpartition(" ")[2]) for one in NAMES if one.startswith("Lanczos")})
+        spectra = Spectra.of(told["spectra"], arrays_of(folder / f"{name}-spectra.npz"), counts)
+    return Nats(known, told["profile"], arrays, spectra)
+
+
+def tabulated(nats: Nats, schedule: Schedule, kind: str) -> list[dict[str, Any]]:
+    """Path nats of every kernel at every number of steps, with E3's leading orders."""
+    rows = []
+    for name in (*NAMES, WHOLE) if nats.spectra is not None else NAMES[:4]:
+        for steps in STEPS:
+            snr = schedule.snr(
+                times_of(kind, name if name != WHOLE else "Lanczos", schedule, steps, nats.known)
+            ).tolist()
+            row: dict[str, Any] = {"way": name, "grid": kind, "steps": steps, "passes": steps * PASSES.get(name, 1)}
+            rows.append(row | nats.path(name, snr) | nats.predicted(snr))
+    return rows
+
+
+def differences(told: dict[str, Any], influence: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Of Fréchet distances to that of DDPM at about equal passes, same grid, with standard errors from the same noise."""
+    rows = []
+    for cell in told["cells"]:
+        rivals = [one for one in told["cells"] if one["way"] == "DDPM" and one["grid"] == cell["grid"]]
+        near = [one for one in rivals if abs(one["passes"] - cell["passes"]) <= 0.25 * cell["passes"]]
+        if cell["way"] == "DDPM" or not near:
+            continue
+        other = min(near, key=lambda one: abs(one["passes"] - cell["passes"]))
+        key, rival = (f"{one['way']}, {one['grid']}, {one['steps']}" for one in (cell, other))
+        if key in influence and rival in influence:
+            apart = influence[key].astype(np.float64) - influence[rival]
+            error = float(apart.std() / len(apart) ** 0.5)
+            what = {"way": cell["way"], "grid": cell["grid"], "passes": cell["passes"], "rival passes": other["passes"]}
+            rows.append(what | {"difference": cell["frechet"] - other["frechet"], "error": error})
+    return rows
+
+
+def kept(folder: Path, name: str = "matched") -> dict[str, Any]:
+    """All of it."""
+    told = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    nats, schedule = nats_of(folder, name), schedule_named("sd")
+    told["nats"] = [row for kind in ("angle", "own") for row in tabulated(nats, schedule, kind)]
+    influence = folder / f"{name}-influence.npz"
+    if influence.is_file() and told.get("cells"):
+        told["differences"] = differences(told, arrays_of(influence))
+    return rounded(told)
+
+
+def main() -> None:
+    """With its arguments."""
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    asked.add_argument("--run", type=Path, required=True, help="folder of a run")
+    asked.add_argument("--name", default="demonstrator")
+    given = asked.parse_args()
+    write_json(FOLDER / f"{given.name}.json", kept(given.run))
+
+
+if __name__ == "__main__":
+    main()

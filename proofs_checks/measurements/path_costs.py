@@ -1,0 +1,138 @@
+"""What paths of many steps cost laws on a line, by quadrature over `z = √γ x_0 + n` at every γ: of the plug-in, the matched and an averaged kernel.
+
+The sums are those of the kernels' exact divergences, not of their leading orders: with `I = ½∫mmse` the information between the ends,
+
+    plug-in    Σ ½ g E C − I          KL(P‖Q) of every step (B4)
+    matched    Σ E ½ log(1 + gC) − I  KL(P‖M) (B5)
+    averaged   Σ ½ log(1 + g E C) − I KL from the Gaussian of variance 1 + g E C, the same wherever x_t is
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from proofs_checks.harness.outcome import rounding
+from singtheory import Atoms, GaussianMixture
+
+KERNELS = ("plug-in", "matched", "averaged")
+_A_UNIT, _REACH = 16, 10.0
+"""Nodes of the trapezoidal rule in a standard deviation of the noise, and how far they reach beyond the data, in such."""
+_OPERATIONS = 64
+_TOGETHER = 2**22
+"""Numbers held at once."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """Means over z at one γ.
+
+    Attributes:
+        trace: `E C`, the mmse.
+        norm2: `E C²`.
+        skewness2: `E κ²`.
+        apart2: `E(C − E C)²`.
+        information: `I(x_0; z)`, nats.
+        entropy: of the density of z, whose rounding the information has.
+    """
+
+    trace: float
+    norm2: float
+    skewness2: float
+    apart2: float
+    information: float
+    entropy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A law on a line as bumps `N(c, v)`, v = 0 for atoms.
+
+    Attributes:
+        centres: c, shape (k,).
+        variances: v, shape (k,).
+        weights: shape (k,).
+    """
+
+    centres: Tensor
+    variances: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, law: Atoms | GaussianMixture) -> "Line":
+        """A law in one dimension."""
+        weights = law.weights.cpu()
+        if isinstance(law, Atoms):
+            return cls(law.points[:, 0].cpu(), torch.zeros_like(weights), weights)
+        means, covs = (torch.cat([getattr(c, n).flatten() for c in law.components]).cpu() for n in ("mean", "cov"))
+        return cls(means, covs, weights)
+
+    def posterior(self, snr: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Nodes' masses `q(z) dz`, `log q`, C and κ there, each (nodes,)."""
+        root, spread = math.sqrt(snr), 1 + snr * self.variances
+        reach = _REACH * spread.sqrt()
+        low, high = float((root * self.centres - reach).min()), float((root * self.centres + reach).max())
+        z = torch.linspace(low, high, math.ceil((high - low) * _A_UNIT) + 1, dtype=torch.float64)
+        parts = [self._moments(some, root, spread) for some in z.split(max(1, _TOGETHER // len(self.weights)))]
+        log_q, cov, kappa = (torch.cat(columns) for columns in zip(*parts, strict=True))
+        return log_q.exp() * (z[1] - z[0]), log_q, cov, kappa
+
+    def _moments(self, z: Tensor, root: float, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        off = z[:, None] - root * self.centres
+        log_p = self.weights.log() - (off.square() / spread + (2 * math.pi * spread).log()) / 2
+        log_q = log_p.logsumexp(dim=1)
+        p = (log_p - log_q[:, None]).exp()
+        within = self.variances / spread
+        heaviest = self.centres[p.argmax(dim=1)][:, None]  # from there deviations keep their digits
+        place = (self.centres - heaviest) + root * within * off
+        moved = place - (p * place).sum(dim=1, keepdim=True)
+        cov = (p * (within + moved.square())).sum(dim=1)
+        return log_q, cov, (p * (moved**3 + 3 * moved * within)).sum(dim=1)
+
+    @lru_cache(maxsize=2**14)  # noqa: B019 few laws live as long as the process
+    def level(self, snr: float) -> Level:
+        """At one γ."""
+        mass, log_q, cov, kappa = self.posterior(snr)
+        trace, entropy = float(mass @ cov), -float(mass @ log_q)
+        return Level(
+            trace,
+            float(mass @ cov.square()),
+            float(mass @ kappa.square()),
+            float(mass @ (cov - trace).square()),
+            entropy - math.log(2 * math.pi * math.e) / 2,
+            entropy,
+        )
+
+    @lru_cache(maxsize=2**14)  # noqa: B019
+    def log_gain(self, snr: float, gap: float) -> float:
+        """`E ½ log(1 + gC)`."""
+        mass, _, cov, _ = self.posterior(snr)
+        return float(mass @ torch.log1p(gap * cov)) / 2
+
+
+@lru_cache(maxsize=16)
+def line_of(law: Atoms | GaussianMixture) -> Line:
+    """The same object for a claim and all of its twins, so that they share what is computed."""
+    return Line.of(law)
+
+
+def path_cost(line: Line, kernel: str, snr: tuple[float, ...]) -> float:
+    """The sum over the steps of a chain between increasing γ, in nats."""
+    pairs = list(itertools.pairwise(snr))
+    known = line.level(snr[-1]).information - line.level(snr[0]).information
+    if kernel == "plug-in":
+        terms = [(high - low) * line.level(low).trace / 2 for low, high in pairs]
+    elif kernel == "matched":
+        terms = [line.log_gain(low, high - low) for low, high in pairs]
+    else:
+        terms = [math.log1p((high - low) * line.level(low).trace) / 2 for low, high in pairs]
+    return math.fsum(terms) - known
+
+
+def cost_rounding(line: Line, snr: tuple[float, ...]) -> float:
+    """What float64 may change in `path_cost`."""
+    first, last = line.level(snr[0]), line.level(snr[-1])
+    return rounding(_OPERATIONS, first.entropy, last.entropy, 2.0, (snr[-1] - snr[0]) * first.trace / 2)

@@ -1,0 +1,87 @@
+"""What matched steps cost (E3): lines by quadrature, Gaussian data not at all, atoms by draws, beside other ways to the same numbers."""
+
+import math
+
+import pytest
+import torch
+
+from proofs_checks.instances.laws import BUMPS, GOLDEN, TRI
+from proofs_checks.measurements import matched_costs
+from proofs_checks.measurements.path_costs import Line, line_of, path_cost
+from singtheory import Atoms, Gaussian, InputError, divergence
+from singtheory.mmse import exact_curve
+
+CHAIN = torch.tensor([0.2, 0.5, 1.0, 2.5, 6.0], dtype=torch.float64)
+
+
+def test_levels_are_those_of_the_curve():
+    """`E C`, `E C²` and the information of `path_costs` are the mmse curve's, which another rule computes (B4, B11)."""
+    for law in (GOLDEN, BUMPS):
+        curve, line = exact_curve(law), line_of(law)
+        level, slope = curve(CHAIN)
+        for k, snr in enumerate(CHAIN.tolist()):
+            found = line.level(snr)
+            assert found.trace == pytest.approx(float(level[k]), rel=1e-10)
+            assert found.norm2 == pytest.approx(-float(slope[k]), rel=1e-10)
+            assert found.apart2 == pytest.approx(found.norm2 - found.trace**2, abs=1e-12)
+        known = line.level(6.0).information - line.level(0.2).information
+        assert known == pytest.approx(float(curve.information(CHAIN[[0, -1]]).diff()), abs=1e-11)
+        assert path_cost(line, "plug-in", tuple(CHAIN.tolist())) == pytest.approx(
+            float(curve.discretisation(CHAIN).sum()), abs=1e-11
+        )
+
+
+def test_one_matched_step_from_noise_is_the_divergence_from_m():
+    """At γ = 0 the posterior is the law: one step costs `KL(P‖M)`, which cubature computes (B5)."""
+    posterior = GOLDEN.posterior([[0.0]], 0.0)
+    for gap in (0.1, 1.0, 10.0):
+        cost = path_cost(line_of(GOLDEN), "matched", (0.0, gap))
+        assert cost == pytest.approx(float(divergence.kl_moment_quadrature(posterior, gap).value), abs=1e-10)
+
+
+def test_kappa_is_the_slope_of_the_variance():
+    """`dC/dz = √γ κ` at every z."""
+    line, snr = Line.of(BUMPS), 1.7
+    _, _, cov, kappa = line.posterior(snr)
+    spread = 1 + snr * line.variances
+    low = float((math.sqrt(snr) * line.centres - 10 * spread.sqrt()).min())
+    high = float((math.sqrt(snr) * line.centres + 10 * spread.sqrt()).max())
+    z = torch.linspace(low, high, len(cov), dtype=torch.float64)
+    slope = torch.gradient(cov, spacing=(z,))[0]
+    middle = slice(len(z) // 4, 3 * len(z) // 4)
+    assert torch.allclose(slope[middle], math.sqrt(snr) * kappa[middle], atol=2e-3)
+
+
+def test_gaussian_data_cost_nothing():
+    term = matched_costs.matched_term(Gaussian([0.0, 1.0], [[4.0, 1.0], [1.0, 2.0]]), CHAIN, 64, 0)
+    assert term.value == 0 and term.exact and len(term.steps) == 4
+
+
+def test_draws_agree_with_quadrature():
+    """A law on a line, told as one in the plane that does not use its second coordinate: draws on one side, quadrature on the other."""
+    flat = Atoms(torch.cat([GOLDEN.points, torch.zeros(3, 1, dtype=torch.float64)], dim=1), GOLDEN.weights)
+    exact = matched_costs.matched_term(GOLDEN, CHAIN, 64, 0)
+    drawn = matched_costs.matched_term(flat, CHAIN, 8 * 500, 0)
+    assert not drawn.exact and abs(drawn.value - exact.value) < 5 * drawn.error < 0.5 * exact.value
+    snr = torch.tensor([0.5, 2.0], dtype=torch.float64)
+    found, expected = matched_costs.skewness2(flat, snr, 8 * 2000, 0), matched_costs.skewness2(GOLDEN, snr, 64, 0)
+    assert torch.allclose(found, expected, rtol=0.25)
+
+
+def test_the_least_cost_of_many_steps():
+    """`S³/12N²` beside the cost on the grid of equal steps of `(E‖κ‖²)^⅓`, 200 of them."""
+    from proofs_checks.claims.e import e3_matched
+
+    integral = matched_costs.cube_root_integral(GOLDEN, 0.5, 5.0, 64, 0)
+    chain = e3_matched._spread(line_of(GOLDEN), (0.5, 5.0), e3_matched._cube_root, 200)
+    assert 200**2 * path_cost(line_of(GOLDEN), "matched", chain) == pytest.approx(integral**3 / 12, rel=0.02)
+
+
+def test_bad_input():
+    with pytest.raises(InputError, match="kernel 'other': unknown; there are isotropic, matched"):
+        matched_costs.check_kernel("other")
+    wide = Atoms(torch.eye(2, 300, dtype=torch.float64))
+    matched_costs.check_kernel("isotropic", wide)
+    with pytest.raises(InputError, match=r"300 dimensions .*principal components"):
+        matched_costs.check_kernel("matched", wide)
+    matched_costs.check_kernel("matched", TRI)
