@@ -4,6 +4,7 @@ from singdiffusion.start.distilled import LEARNED
 from singdiffusion.start.flow import START_GAP, Began, FirstStep, first_step, measured, mended, on_cpu, sample_of
 from singdiffusion.start.flow_corrected import Corrections
 from singdiffusion.start.flow_layout import Layout, first_tensor, found
+from singdiffusion.start.flow_sources import laid_out, spread_laid_out
 from singdiffusion.start.guidance import GUIDANCE, guidance_rule, guided_average
 from singdiffusion.start.initial import Point, first_point, initial_latents, scheduled, start_std
 from singdiffusion.start.pipeline import SingDiffusion
@@ -25,10 +26,12 @@ __all__ = [
     "guidance_rule",
     "guided_average",
     "initial_latents",
+    "laid_out",
     "measured",
     "mended",
     "on_cpu",
     "sample_of",
     "scheduled",
+    "spread_laid_out",
     "start_std",
 ]
