@@ -42,11 +42,13 @@ def conditions(
     """
     conditional = bool(getattr(module, "conditional", True))
     states = None if told.positive is None or not conditional else token_states(told.positive, "positive")
+    if states is None and conditional and not getattr(module, "takes_prompts", True):
+        raise InputError("positive: this average image reads token states; connect the CONDITIONING of the prompt")
     kind = module.condition_for(space_of(model, None if states is None else states.shape[2]))
     if kind == "prompts":
         return [told.prompt] * batch, [told.negative_prompt] * batch
     if states is None:
-        raise InputError("positive: this average image reads token states; connect the CONDITIONING of the prompt")
+        raise InputError("positive: is not connected, and this average image reads no prompt; connect the CONDITIONING")
     if not guided:
         return _repeated(states, batch), None
     if told.negative is None:

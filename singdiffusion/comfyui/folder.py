@@ -50,7 +50,7 @@ def install(folder: str | Path) -> Path:
     """
     target = _custom_nodes(Path(folder)) / NAME
     written = files()
-    if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
+    if not os.path.lexists(target) or (not target.is_symlink() and target.is_dir() and not any(target.iterdir())):
         with new_folder(target) as draft:
             _write(draft, written)
         return target

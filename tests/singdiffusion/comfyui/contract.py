@@ -85,7 +85,9 @@ def changes(expected: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     ]
     for name, wanted in expected["nodes"].items():
         has = other["nodes"].get(name, {})
-        if not set(wanted["sockets"].items()) <= set(has.get("sockets", {}).items()) or wanted["gives"] != has.get("gives"):
+        if not set(wanted["sockets"].items()) <= set(has.get("sockets", {}).items()) or wanted["gives"] != has.get(
+            "gives"
+        ):
             lines.append(f"node {name}: had {wanted}, has {has}")
     return lines
 

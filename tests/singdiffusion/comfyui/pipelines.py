@@ -21,7 +21,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from singdiffusion.start import SingDiffusion, initial_latents
 
-_BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+_BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
 
 def text_encoder(models: Path, checkout: Path) -> tuple[CLIPTextModel, CLIPTokenizer]:
@@ -32,7 +32,7 @@ def text_encoder(models: Path, checkout: Path) -> tuple[CLIPTextModel, CLIPToken
     found = {key.removeprefix(prefix): value for key, value in weights.items()}
     missing = model.load_state_dict(found, strict=False).missing_keys
     assert all("position_ids" in key for key in missing), missing
-    return model, CLIPTokenizer.from_pretrained(checkout / "comfy" / "sd1_tokenizer")
+    return model, CLIPTokenizer.from_pretrained(checkout / "comfy" / "sd1_tokenizer", model_max_length=77)
 
 
 def _single_file(kind: Any, file: Path, **config: Any) -> Any:
@@ -159,14 +159,13 @@ def flowed(
         seen.append(given["latents"].clone())
         return given
 
-    states, pooled = _states(pipe, prompt)
-    without, pooled_without = _states(pipe, negative)
+    states, pooled = (each.repeat(len(x_1), *[1] * (each.ndim - 1)) for each in _states(pipe, prompt))
+    without, pooled_without = (each.repeat(len(x_1), *[1] * (each.ndim - 1)) for each in _states(pipe, negative))
     pipe(
         prompt_embeds=states,
         negative_prompt_embeds=without,
         pooled_prompt_embeds=pooled,
         negative_pooled_prompt_embeds=pooled_without,
-        num_images_per_prompt=len(x_1),
         sigmas=sigmas[:-1].tolist(),
         num_inference_steps=len(sigmas) - 1,
         guidance_scale=cfg,

@@ -28,9 +28,17 @@ from tests.singdiffusion.comfyui.server import Server
 TARGET = 1e-3
 """How far a latent may be from the library's, in units of their root mean square."""
 SEED, BATCH = 5, 2
+STEPS = 5
+"""A number that divides 1000: with others, ComfyUI's own KSampler and BasicScheduler begin `ddim_uniform` at different sigmas."""
 PROMPT, NEGATIVE = "solid black background", ""
 SD_SCALE, SD3_SCALE, SD3_SHIFT = 0.18215, 1.5305, 0.0609
-LIVELY = {"euler": "normal", "dpmpp_2m": "karras", "dpmpp_2m_sde": "exponential", "uni_pc": "simple", "euler_ancestral": "ddim_uniform"}
+LIVELY = {
+    "euler": "normal",
+    "dpmpp_2m": "karras",
+    "dpmpp_2m_sde": "exponential",
+    "uni_pc": "simple",
+    "euler_ancestral": "ddim_uniform",
+}
 """Samplers, each with a scheduler, that begin at the library's start."""
 FLOWING = ("euler", "heun", "dpmpp_2m", "dpmpp_sde", "uni_pc", "res_multistep")
 
@@ -140,7 +148,9 @@ def of_epsilon(rows: Rows, checkout: Path) -> None:
     told = {"positive": ["positive", 0], "negative": ["negative", 0], "prompt": PROMPT, "negative_prompt": NEGATIVE}
     plain = rows.latents(base | sampled("model", "euler", "normal", 4, cfg, "noise"), SD_SCALE)
     before = pipelines.drawn(pipe, x_1, 4, cfg, PROMPT, NEGATIVE)
-    rows.compare("ε, without the node, beside diffusers' own (the two differ by √(1 + σ²)/σ of the noise)", plain, before)
+    rows.compare(
+        "ε, without the node, beside diffusers' own (the two differ by √(1 + σ²)/σ of the noise)", plain, before
+    )
     for module, rule, start in (
         ("table", "normalised", "widest"),
         ("table", "convex", "mean"),
@@ -156,7 +166,11 @@ def of_epsilon(rows: Rows, checkout: Path) -> None:
             "start": node("SingDiffusionSingularStart", **wired, **settings),
         }
         found = rows.latents(workflow | sampled("model", "euler", "normal", 4, cfg, "start"), SD_SCALE)
-        rows.compare(f"ε, Singular start (noise), {module}, {rule}, {start}, euler: diffusers with SingDiffusion", found, expected)
+        rows.compare(
+            f"ε, Singular start (noise), {module}, {rule}, {start}, euler: diffusers with SingDiffusion",
+            found,
+            expected,
+        )
     _of_every_sampler(rows, pipe, base, wired, {"cfg": cfg, "guidance": "normalised", "start": "widest"} | told)
 
 
@@ -164,14 +178,14 @@ def _of_every_sampler(rows: Rows, pipe: Any, base: Any, wired: Any, settings: An
     """Both nodes with other samplers: they begin at the library's start, which is given to the plain ones as latents."""
     sing = SingDiffusion.from_pretrained(rows.folder / "table")
     for sampler, scheduler in LIVELY.items():
-        start = pipelines.start_of(pipe, sing, noise(4), scheduler, 6, settings["cfg"], PROMPT, NEGATIVE)
+        start = pipelines.start_of(pipe, sing, noise(4), scheduler, STEPS, settings["cfg"], PROMPT, NEGATIVE)
         ends = {
             "model": ["model", 0],
             "positive": ["positive", 0],
             "negative": ["negative", 0],
             "add_noise": "disable",
             "noise_seed": SEED,
-            "steps": 6,
+            "steps": STEPS,
             "cfg": settings["cfg"],
             "sampler_name": sampler,
             "scheduler": scheduler,
@@ -183,15 +197,27 @@ def _of_every_sampler(rows: Rows, pipe: Any, base: Any, wired: Any, settings: An
         plain = base | saved | {"given": rows.given(start / SD_SCALE, f"start-{sampler}")}
         plain["sampled"] = node("KSamplerAdvanced", latent_image=["given", 0], **ends)
         expected = rows.latents(plain, SD_SCALE)
-        grid = {"sigmas": node("BasicScheduler", model=["model", 0], scheduler=scheduler, steps=6, denoise=1.0)}
+        grid = {"sigmas": node("BasicScheduler", model=["model", 0], scheduler=scheduler, steps=STEPS, denoise=1.0)}
         mended = base | saved | grid | {"average": rows.average("table")}
         mended["start"] = node("SingDiffusionSingularStartLatent", latent_image=["empty", 0], **wired, **settings)
         mended["sampled"] = node("KSamplerAdvanced", latent_image=["start", 0], **ends)
-        rows.compare(f"ε, Singular start (latent), {sampler}, {scheduler}: the library's start", rows.latents(mended, SD_SCALE), expected)
-        lazy = base | {"average": rows.average("table")} | sampled("model", sampler, scheduler, 6, settings["cfg"], "start")
+        rows.compare(
+            f"ε, Singular start (latent), {sampler}, {scheduler}: the library's start",
+            rows.latents(mended, SD_SCALE),
+            expected,
+        )
+        lazy = (
+            base
+            | {"average": rows.average("table")}
+            | sampled("model", sampler, scheduler, STEPS, settings["cfg"], "start")
+        )
         lazy["start"] = node("SingDiffusionSingularStart", **wired, **settings)
         if sampler != "uni_pc":  # whose last step BasicScheduler does not leave out
-            rows.compare(f"ε, Singular start (noise), {sampler}, {scheduler}: the library's start", rows.latents(lazy, SD_SCALE), expected)
+            rows.compare(
+                f"ε, Singular start (noise), {sampler}, {scheduler}: the library's start",
+                rows.latents(lazy, SD_SCALE),
+                expected,
+            )
 
 
 def of_flow(rows: Rows, checkout: Path) -> None:
@@ -201,7 +227,9 @@ def of_flow(rows: Rows, checkout: Path) -> None:
     x_1, cfg, sigmas = noise(16), 3.0, pipelines.shifted(4, 3.0)
     words = (PROMPT, NEGATIVE)
     plain = rows.latents(base | sampled("model", "euler", "simple", 4, cfg, "noise"), SD3_SCALE, SD3_SHIFT)
-    rows.compare("flow, without the node, beside diffusers' own", plain, pipelines.flowed(pipe, x_1, sigmas, cfg, *words))
+    rows.compare(
+        "flow, without the node, beside diffusers' own", plain, pipelines.flowed(pipe, x_1, sigmas, cfg, *words)
+    )
     told = {"positive": ["positive", 0], "negative": ["negative", 0], "prompt": "", "negative_prompt": ""}
 
     def patched(mean: str, corrected: bool, sampler: str) -> Tensor:
@@ -224,7 +252,12 @@ def of_flow(rows: Rows, checkout: Path) -> None:
         after = pipelines.flowed(pipe, x_1, sigmas, cfg, *words, steps=1)
     for sampler in FLOWING:
         ends = {"sampler_name": sampler, "scheduler": "simple", "steps": 4, "cfg": cfg, "noise_seed": SEED}
-        ends |= {"add_noise": "disable", "start_at_step": 1, "end_at_step": 1000, "return_with_leftover_noise": "disable"}
+        ends |= {
+            "add_noise": "disable",
+            "start_at_step": 1,
+            "end_at_step": 1000,
+            "return_with_leftover_noise": "disable",
+        }
         ends |= {"model": ["model", 0], "positive": ["positive", 0], "negative": ["negative", 0]}
         saved = {"saved": node("SaveLatent", samples=["sampled", 0], filename_prefix="run")}
         given = after / (1 - sigmas[1]) / SD3_SCALE + SD3_SHIFT
@@ -232,7 +265,11 @@ def of_flow(rows: Rows, checkout: Path) -> None:
         rest["sampled"] = node("KSamplerAdvanced", latent_image=["given", 0], **ends)
         expected = rows.latents(rest, SD3_SCALE, SD3_SHIFT)
         if sampler != "uni_pc":  # whose last step BasicScheduler does not leave out
-            rows.compare(f"flow, Matched first step, {sampler}: from the library's latents after the first step", patched("network", False, sampler), expected)
+            rows.compare(
+                f"flow, Matched first step, {sampler}: from the library's latents after the first step",
+                patched("network", False, sampler),
+                expected,
+            )
 
 
 def of_errors(rows: Rows) -> Iterator[tuple[str, str]]:
@@ -241,10 +278,16 @@ def of_errors(rows: Rows) -> Iterator[tuple[str, str]]:
     wired = {"average": ["average", 0], "model": ["model", 0], "noise": ["noise", 0], "sigmas": ["sigmas", 0]}
     settings = {"cfg": 3.0, "guidance": "normalised", "start": "widest"}
     wrong = base | {"start": node("SingDiffusionSingularStart", **wired, **settings)}
-    yield "an average image of other latents", _refused(rows, wrong | sampled("model", "euler", "normal", 4, 3.0, "start"))
+    yield (
+        "an average image of other latents",
+        _refused(rows, wrong | sampled("model", "euler", "normal", 4, 3.0, "start")),
+    )
     other = {"mean": "network", "corrected": False, "cfg": 3.0, "guidance": "normalised"}
     patch = node("SingDiffusionMatchedFirstStep", model=["model", 0], average=["average", 0], **other)
-    yield "the flow's node on Stable Diffusion", _refused(rows, base | {"patch": patch} | sampled("patch", "euler", "normal", 4, 3.0, "noise"))
+    yield (
+        "the flow's node on Stable Diffusion",
+        _refused(rows, base | {"patch": patch} | sampled("patch", "euler", "normal", 4, 3.0, "noise")),
+    )
 
 
 def _refused(rows: Rows, prompt: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ class Server:
             port = free.getsockname()[1]
         self.base, self.address = base, f"http://127.0.0.1:{port}"
         self._command = [python, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
+        self._command += ["--force-fp32", "--fp32-text-enc"]  # as diffusers computes here
         self._command += ["--base-directory", str(base), "--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
         self._checkout, self._log = checkout, base / "server.log"
 
