@@ -82,7 +82,7 @@ def _of_start(sampled: SampledNoise, found: Any) -> Iterator[str]:
     if found.spread is not None:
         starts["matched"] = from_matched(moments, len(moments.eigenvalues), alpha, sigma)
     nats = {name: initial_mismatch(moments, start, alpha, sigma).low for name, start in starts.items()}
-    costs = ", ".join(f"{name} {value:.3g}" for name, value in nats.items())
+    costs = ", ".join(f"{name} {max(value, 0.0):.3g}" for name, value in nats.items())
     yield f"Distance of each start from the noised pictures, in nats, for Gaussian pictures with these moments: {costs}."
     yield f"Node that mends it: Singular start, with start {min(nats, key=lambda name: nats[name])}."
 

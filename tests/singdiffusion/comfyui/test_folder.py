@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from singdiffusion.cli import app
 from singdiffusion.comfyui import NODE_CLASS_MAPPINGS
 from singdiffusion.comfyui import folder as folders
+from singdiffusion.system import installed
 from singtheory.errors import InputError
 
 
@@ -75,7 +76,7 @@ def test_a_failure_leaves_what_was_there(comfyui, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folders, "_write", full)
+    monkeypatch.setattr(installed, "_write", full)
     with pytest.raises(InputError, match="No space"):
         folders.install(comfyui)
     assert (target / "installed.json").read_bytes() == before

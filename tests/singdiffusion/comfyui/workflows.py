@@ -167,8 +167,10 @@ def as_graph(prompt: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, A
                 continue
             values.append(given)
             values += ["fixed"] if _draws(socket) else []
-        high = 60 + 26 * (len(inputs) + len(values)) + 90 * sum(
-            1 for socket in sockets.values() if socket[0] == "STRING" and socket[1].get("multiline")
+        high = (
+            60
+            + 26 * (len(inputs) + len(values))
+            + 90 * sum(1 for socket in sockets.values() if socket[0] == "STRING" and socket[1].get("multiline"))
         )
         x = depths[name] * (_WIDE + _GAP)
         y = columns.get(depths[name], 0)
@@ -191,7 +193,9 @@ def as_graph(prompt: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, A
     for made, (name, given) in zip(nodes, prompt.items(), strict=True):
         about = known[given["class_type"]]
         for slot, (kind, title) in enumerate(zip(about["output"], about["output_name"], strict=True)):
-            made["outputs"].append({"name": title, "type": kind, "links": outgoing.get((name, slot)), "slot_index": slot})
+            made["outputs"].append(
+                {"name": title, "type": kind, "links": outgoing.get((name, slot)), "slot_index": slot}
+            )
     return {
         "last_node_id": len(nodes),
         "last_link_id": len(links),
