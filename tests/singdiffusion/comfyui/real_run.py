@@ -22,7 +22,7 @@ from torch import Tensor
 
 from singdiffusion.average import AverageDecoder, AverageStatistics, AverageTable
 from singdiffusion.start import SingDiffusion
-from tests.singdiffusion.comfyui import contract, pipelines
+from tests.singdiffusion.comfyui import contract, pipelines, workflows
 from tests.singdiffusion.comfyui.server import Server
 
 TARGET = 1e-3
@@ -272,6 +272,56 @@ def of_flow(rows: Rows, checkout: Path) -> None:
             )
 
 
+EXAMPLES = {
+    "singular-start": {
+        "CheckpointLoaderSimple": {"ckpt_name": "tiny-sd.safetensors"},
+        "EmptyLatentImage": {"width": 64, "height": 64},
+        "BasicScheduler": {"steps": 4},
+        "KSamplerSelect": {"sampler_name": "euler"},
+    },
+    "matched-first-step": {
+        "CheckpointLoaderSimple": {"ckpt_name": "tiny-sd3.safetensors"},
+        "EmptySD3LatentImage": {"width": 64, "height": 64},
+    },
+}
+"""What is set otherwise in the example workflows: the checkpoint, sizes that it takes, and a sampler that diffusers has as well."""
+
+
+def example(rows: Rows, name: str, average: str, kind: str) -> dict[str, Any]:
+    """An example workflow as it is shipped, but for `EXAMPLES`, a text encoder from a file of its own, and latents written in the place of a picture."""
+    graph = json.loads((workflows.FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    prompt = workflows.as_prompt(graph, rows.server.get("/object_info"))
+    loader = next(number for number, made in prompt.items() if made["class_type"] == "CheckpointLoaderSimple")
+    decoder = next(number for number, made in prompt.items() if made["class_type"] == "VAEDecode")
+    prompt["clip"] = node("CLIPLoader", clip_name="clip_l.safetensors", type=kind)
+    prompt["saved"] = node("SaveLatent", samples=prompt.pop(decoder)["inputs"]["samples"], filename_prefix="run")
+    prompt = {number: made for number, made in prompt.items() if made["class_type"] != "SaveImage"}
+    for made in prompt.values():
+        made["inputs"] |= EXAMPLES[name].get(made["class_type"], {})
+        if made["class_type"] == "SingDiffusionLoadAverage":
+            made["inputs"]["path"] = str(rows.folder / average)
+        if made["class_type"] == "CLIPTextEncode":
+            assert made["inputs"]["clip"] == [loader, 1]
+            made["inputs"]["clip"] = ["clip", 0]
+    return prompt
+
+
+def of_examples(rows: Rows, checkout: Path) -> None:
+    """The example workflows, sent through the interface."""
+    x_1 = torch.randn(1, 4, 8, 8, generator=torch.manual_seed(0))
+    pipe = pipelines.stable_diffusion(rows.server.base, checkout, SD_SCALE)
+    with SingDiffusion.from_pretrained(rows.folder / "table").attached(pipe):
+        expected = pipelines.drawn(pipe, x_1, 4, 7.5, PROMPT, NEGATIVE)
+    found = rows.latents(example(rows, "singular-start", "table", "stable_diffusion"), SD_SCALE)
+    rows.compare("example singular-start.json: diffusers with SingDiffusion", found, expected)
+    x_1 = torch.randn(1, 16, 8, 8, generator=torch.manual_seed(0))
+    flow = pipelines.stable_diffusion_3(rows.server.base, checkout, SD3_SCALE, SD3_SHIFT)
+    with SingDiffusion.from_pretrained(rows.folder / "spread", mean="network").attached(flow):
+        expected = pipelines.flowed(flow, x_1, pipelines.shifted(8, 3.0), 4.5, "a street at night", "")
+    found = rows.latents(example(rows, "matched-first-step", "spread", "sd3"), SD3_SCALE, SD3_SHIFT)
+    rows.compare("example matched-first-step.json: diffusers with SingDiffusion", found, expected)
+
+
 def of_errors(rows: Rows) -> Iterator[tuple[str, str]]:
     """What is refused, by the words that a person reads."""
     base = common("tiny-sd", "stable_diffusion", "EmptyLatentImage") | {"average": rows.average("spread")}
@@ -318,7 +368,7 @@ def main() -> int:
     arguments = parser.parse_args()
     checkout = arguments.comfyui.resolve()
     changed = contract.changes(contract.recorded(), contract.found(checkout))
-    print(*changed, sep="\n")
+    print(*changed or ["the classes of this ComfyUI are as recorded"], sep="\n")
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary)
         models = base / "models" if arguments.models is None else arguments.models.resolve()
@@ -335,6 +385,7 @@ def main() -> int:
             rows = Rows(server, base / "averages")
             of_epsilon(rows, checkout)
             of_flow(rows, checkout)
+            of_examples(rows, checkout)
             for what, words in of_errors(rows):
                 print(f"refused: {what}: {words}")
             print(diagnosed(rows, "tiny-sd", "stable_diffusion", "EmptyLatentImage", "table"))

@@ -254,10 +254,11 @@ _FIT = """() => {
   const canvas = window.app.canvas, nodes = window.app.graph._nodes;
   const left = Math.min(...nodes.map(n => n.pos[0])) - 30, top = Math.min(...nodes.map(n => n.pos[1])) - 60;
   const right = Math.max(...nodes.map(n => n.pos[0] + n.size[0])) + 30, end = Math.max(...nodes.map(n => n.pos[1] + n.size[1])) + 30;
-  const place = {x: 120, y: 90, width: 1700, height: 860};
+  const rect = canvas.canvas.getBoundingClientRect();
+  const place = {x: rect.left + 30, y: rect.top + 60, width: 1640, height: 780};
   const scale = Math.min(place.width / (right - left), place.height / (end - top));
   canvas.ds.scale = scale;
-  canvas.ds.offset = [place.x / scale - left, place.y / scale - top];
+  canvas.ds.offset = [(place.x - rect.left) / scale - left, (place.y - rect.top) / scale - top];
   canvas.setDirty(true, true);
   return {x: place.x, y: place.y, width: (right - left) * scale, height: (end - top) * scale};
 }"""

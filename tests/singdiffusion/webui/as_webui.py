@@ -6,6 +6,8 @@
 k-diffusion's steps are the web UI's; the network, the options and the prompts are doubles, for no checkpoint is loaded.
 """
 
+import __future__
+
 import ast
 import dataclasses
 import importlib.util
@@ -30,7 +32,7 @@ def taken(file: Path, names: list[str], space: dict) -> dict:
         if method:
             node = next(part for part in node.body if getattr(part, "name", "") == method)
         chosen.append(node)
-    exec(compile(ast.Module(chosen, []), str(file), "exec"), space)
+    exec(compile(ast.Module(chosen, []), str(file), "exec", __future__.annotations.compiler_flag), space)
     return space
 
 
@@ -62,7 +64,7 @@ class Network(torch.nn.Module):
         sigmas = ((1 - bars) / bars).sqrt()
         outer = SimpleNamespace(alphas_cumprod=bars, forge_objects=SimpleNamespace(unet=None))
         self.inner_model = SimpleNamespace(sigmas=sigmas, inner_model=outer, predictor=predictor)
-        self.first = None
+        self.first, self.padded_cond_uncond, self.padded_cond_uncond_v0 = None, False, False
 
     def forward(self, x, sigma, **_):
         if self.first is None:
@@ -71,11 +73,11 @@ class Network(torch.nn.Module):
 
 
 def k_diffusion_of(folder: Path) -> None:
-    """The files `sampling.py` and `utils.py` of k-diffusion as a package."""
+    """The file `sampling.py` of k-diffusion as a package, with the function of `utils.py` that it uses."""
     package = module("k_diffusion")
     package.__path__ = [str(folder)]
-    for name in ("utils", "sampling"):
-        setattr(package, name, importlib.import_module(f"k_diffusion.{name}"))
+    package.utils = module("k_diffusion.utils", **taken(folder / "utils.py", ["append_dims"], {}))
+    package.sampling = importlib.import_module("k_diffusion.sampling")
 
 
 def scripts_of(webui: Path) -> SimpleNamespace:
@@ -138,7 +140,7 @@ def drawn(webui: Path, script, kinds: dict, name: str, x_1: torch.Tensor, settin
         if name == "DDIM"
         else kinds["KDiffusionSampler"](f"sample_{name}", None)
     )
-    sampler.config = SimpleNamespace(options={"scheduler": "karras"})
+    sampler.config = SimpleNamespace(options={"scheduler": "karras"}, total_steps=lambda steps: steps)
     space = {
         "sd_samplers": SimpleNamespace(create_sampler=lambda *_: sampler),
         "torch": torch,
