@@ -10,6 +10,7 @@ import __future__
 
 import ast
 import dataclasses
+import importlib.machinery
 import importlib.util
 import inspect
 import json
@@ -39,6 +40,7 @@ def taken(file: Path, names: list[str], space: dict) -> dict:
 def module(name: str, **names) -> ModuleType:
     """A module of that name that holds these names."""
     found = ModuleType(name)
+    found.__spec__ = importlib.machinery.ModuleSpec(name, None)  # which diffusers looks at
     vars(found).update(names)
     sys.modules[name] = found
     return found
