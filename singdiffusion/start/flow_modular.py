@@ -1,10 +1,11 @@
 """The matched first step as a block of Modular Diffusers: it stands in the place of the block of a flow's loop that steps the latents."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers.modular_pipelines.modular_pipeline import BlockState, ModularPipelineBlocks
+from diffusers.modular_pipelines.modular_pipeline import ModularPipelineBlocks
 from torch import Tensor
 
 from singdiffusion.start.flow import first_step
@@ -29,7 +30,7 @@ class MatchedFirstStep(ModularPipelineBlocks):
         InputError: for an average image that depends on the prompt, of which a block that steps knows nothing, and for an unknown mean.
     """
 
-    def __init__(self, stepping: ModularPipelineBlocks, average: Any, mean: str = "network") -> None:
+    def __init__(self, stepping: Any, average: Any, mean: str = "network") -> None:
         super().__init__()
         given = isinstance(average, tuple | list)
         if mean not in ("network", "module") or (given and mean == "module"):
@@ -60,7 +61,7 @@ class MatchedFirstStep(ModularPipelineBlocks):
         return self.stepping.intermediate_outputs
 
     @torch.no_grad()
-    def __call__(self, components: Any, block_state: BlockState, i: int, t: Tensor) -> tuple[Any, BlockState]:
+    def __call__(self, components: Any, block_state: Any, i: int, t: Tensor) -> tuple[Any, Any]:
         """A step of the loop. Raises `InputError` as `first_step`, and for a spread of another size."""
         if i > 0 or (getattr(components.scheduler, "begin_index", None) or 0) > 0:  # or from a noised image
             return self.stepping(components, block_state, i=i, t=t)
@@ -83,7 +84,7 @@ class MatchedFirstStep(ModularPipelineBlocks):
 
 
 def with_matched_first_step(blocks: Any, average: Any, mean: str = "network") -> Any:
-    """The blocks of a flow, every one that steps in their loops exchanged for `MatchedFirstStep`; they are changed in their place.
+    """A copy of the blocks of a flow, every one that steps in their loops exchanged for `MatchedFirstStep`.
 
     Args:
         blocks: of a modular pipeline, before `init_pipeline`.
@@ -93,11 +94,12 @@ def with_matched_first_step(blocks: Any, average: Any, mean: str = "network") ->
     Raises:
         InputError: as `MatchedFirstStep`, and for blocks of which none is named `after_denoiser`.
     """
-    if not _exchange(blocks, average, mean):
+    made = copy.deepcopy(blocks)  # diffusers shares blocks between those that are made of them
+    if not _exchange(made, average, mean):
         raise InputError(
             f"{type(blocks).__name__}: none of its blocks is named {STEPPING}; put MatchedFirstStep in yourself"
         )
-    return blocks
+    return made
 
 
 def _exchange(blocks: Any, average: Any, mean: str) -> int:
