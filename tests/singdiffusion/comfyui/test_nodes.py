@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 
 import pytest
 import torch
@@ -337,6 +338,10 @@ def test_a_loaded_average_image_is_the_stored_one(table, tmp_path):
     table.save_pretrained(tmp_path / "table")
     (found,) = LoadAverageImage().load(f" {tmp_path / 'table'} ")
     assert torch.equal(found.means, table.means)
+    before = LoadAverageImage.IS_CHANGED(f"{tmp_path / 'table'}")
+    os.utime(tmp_path / "table" / "config.json", (before + 5, before + 5))
+    assert LoadAverageImage.IS_CHANGED(f"{tmp_path / 'table'}") == before + 5
+    assert LoadAverageImage.IS_CHANGED("owner/name") == 0.0
 
 
 def test_the_latents_of_a_model_are_those_that_diffusers_describes():

@@ -202,6 +202,17 @@ def test_the_script_leaves_alone_what_is_not_to_be_mended(script, table, capsys)
     assert "matches a flow" in capsys.readouterr().out
 
 
+def test_what_is_wrong_is_said_and_the_noise_stays(script, table, capsys, monkeypatch):
+    def refuses(*_):
+        raise RuntimeError("average image: no folder is given")
+
+    monkeypatch.setattr(script.WORKER, "ask", refuses)
+    p, x = processing(Sigmas()), noise()
+    script.SingularStart().process_before_every_sampling(p, True, "", "normalised", "widest", x=x, noise=x)
+    assert torch.equal(x, noise()) and p.extra_generation_params == {}
+    assert "no folder is given; drawn without it" in capsys.readouterr().out
+
+
 def test_conditions_are_found_as_the_web_ui_keeps_them(script):
     states = torch.randn(2, 7, 16)
     scheduled = [[SimpleNamespace(end_at_step=5, cond=one)] for one in states]
