@@ -15,7 +15,7 @@ if _BY_US:  # an interrupt while this loads ends it without a traceback; a comma
 
 import typer  # noqa: E402
 
-from singdiffusion.commands import evaluate  # noqa: E402
+from singdiffusion.commands import comfyui, evaluate, webui  # noqa: E402
 from singdiffusion.commands.calibrate import calibrate  # noqa: E402
 from singdiffusion.commands.convert import convert  # noqa: E402
 from singdiffusion.commands.diagnose import diagnose  # noqa: E402
@@ -46,6 +46,8 @@ def main(
 for _command in (convert, sample, diagnose, response, calibrate, cache, train):
     app.command()(_command)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(comfyui.app, name="comfyui")
+app.add_typer(webui.app, name="webui")
 
 if _BY_US:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,6 +4,8 @@ from singdiffusion.start.distilled import LEARNED
 from singdiffusion.start.flow import START_GAP, Began, FirstStep, first_step, measured, mended, on_cpu, sample_of
 from singdiffusion.start.flow_corrected import Corrections
 from singdiffusion.start.flow_layout import Layout, first_tensor, layout_of
+from singdiffusion.start.flow_modular import MatchedFirstStep, with_matched_first_step
+from singdiffusion.start.flow_sources import laid_out, spread_laid_out
 from singdiffusion.start.guidance import GUIDANCE, guidance_rule, guided_average
 from singdiffusion.start.initial import Point, first_point, initial_latents, scheduled, start_std
 from singdiffusion.start.pipeline import SingDiffusion
@@ -16,6 +18,7 @@ __all__ = [
     "Corrections",
     "FirstStep",
     "Layout",
+    "MatchedFirstStep",
     "Point",
     "SingDiffusion",
     "first_point",
@@ -24,11 +27,14 @@ __all__ = [
     "guidance_rule",
     "guided_average",
     "initial_latents",
+    "laid_out",
     "layout_of",
     "measured",
     "mended",
     "on_cpu",
     "sample_of",
     "scheduled",
+    "spread_laid_out",
     "start_std",
+    "with_matched_first_step",
 ]

@@ -129,12 +129,12 @@ class Sources:
         if self.asked.module is not None:
             self._refuse_true_guidance()
             average = self._average(self.asked.module, layout, x_1)
-            mean = _laid_out(layout, average.mean)
+            mean = laid_out(layout, average.mean)
             spread = average.spread if spread is self.asked.module else spread
         if spread is None or isinstance(spread, tuple | list):
-            return mean, None if spread is None else _spread_laid_out(layout, spread)
+            return mean, None if spread is None else _spreadlaid_out(layout, spread)
         directions = self._average(spread, layout, x_1).spread
-        return mean, None if directions is None else _spread_laid_out(layout, directions)
+        return mean, None if directions is None else _spreadlaid_out(layout, directions)
 
     def _average(self, module: AverageImage, layout: Layout, x_1: Tensor) -> Average:
         """Of a module, for the prompt of this call."""
@@ -200,12 +200,13 @@ def _repeated(values: Any, batch: int) -> Any:
     return [text for text in values for _ in range(times)]
 
 
-def _laid_out(layout: Layout, images: Tensor) -> Tensor:
+def laid_out(layout: Layout, images: Tensor) -> Tensor:
+    """Images (n, channels, height, width) as what is stepped, (n, *stepped), in float32 or better. Raises `InputError` for another size."""
     pictures = layout.of_pictures(images.shape[1], *images.shape[-2:])
     return pictures.packed(images.to(torch.promote_types(images.dtype, torch.float32)))
 
 
-def _spread_laid_out(layout: Layout, spread: Any) -> Spread:
+def spread_laid_out(layout: Layout, spread: Any) -> Spread:
     """Directions of pictures as those of what is stepped; frames share a deviation: along φ in each of F frames, φ/√F in all."""
     try:
         basis, std = spread
@@ -219,7 +220,7 @@ def _spread_laid_out(layout: Layout, spread: Any) -> Spread:
         )
     pictures = layout.of_pictures(basis.shape[1], *basis.shape[-2:])
     root = pictures.frames**0.5 if pictures.frames is not None and basis.ndim == 4 else 1.0
-    return _laid_out(layout, basis) / root, std * root
+    return laid_out(layout, basis) / root, std * root
 
 
 def _check_spread(spread: Any) -> None:

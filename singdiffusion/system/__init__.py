@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from singdiffusion.system.installed import installed_folder
     from singdiffusion.system.lock import locked
     from singdiffusion.system.memory import Budget, check_fits
     from singdiffusion.system.model_folder import (
@@ -47,6 +48,7 @@ _FILES = {
     "drafts_of": "model_folder",
     "find_folder": "model_folder",
     "first_sentence": "model_folder",
+    "installed_folder": "installed",
     "is_small": "schema",
     "line": "schema",
     "listed": "schema",
@@ -78,6 +80,7 @@ __all__ = [
     "drafts_of",
     "find_folder",
     "first_sentence",
+    "installed_folder",
     "is_small",
     "line",
     "listed",
