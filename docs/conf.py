@@ -30,6 +30,7 @@ extensions = [
     "docs.book.formal",
     "docs.book.mathml",
     "docs.book.statement",
+    "docs.vendored.site",
 ]
 
 exclude_patterns = ["_build", "jupyter_execute", "experiments/ladder/**"]  # results; the pages are beside them

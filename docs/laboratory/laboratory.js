@@ -8,8 +8,10 @@ const pool = new Pool(NUMBERS.base, NUMBERS.worker);
 let drawn = {}, busy = false;
 
 function field(label, control) {
-  const made = document.createElement("label");
-  made.append(`${label} `, control);
+  const made = document.createElement("div"), name = document.createElement("label");
+  control.id = name.htmlFor = `laboratory-${label.toLowerCase().replaceAll(" ", "-")}`;
+  name.textContent = label;
+  made.append(name, control);
   controls.append(made);
   return control;
 }

@@ -36,6 +36,10 @@ class Pool {
       if (data.error === undefined) resolve(data.found);
       else reject(new Error(data.error));
     };
+    made.onerror = () => {
+      for (const { reject } of this.waiting.values()) reject(new Error("the browser runs no worker here"));
+      this.waiting.clear();
+    };
     return made;
   }
 
