@@ -67,7 +67,9 @@ def numbers() -> dict[str, Any]:
         "steps": STEPS,
         "guidance": GUIDANCE,
         "starts": STARTS,
-        "prompts": [{"name": name} | {key: round(value, 2) for key, value in one.items()} for name, one in known.items()],
+        "prompts": [
+            {"name": name} | {key: round(value, 2) for key, value in one.items()} for name, one in known.items()
+        ],
         "models": {
             name: {
                 "steps": STEPS.index(own.STEPS),

@@ -4,7 +4,7 @@ The graph takes one picture `x` (1, channels, height, width), its timestep `t` (
 the shape of `x`. Fixed shapes leave nothing to compute about them.
 """
 
-import io
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -56,18 +56,21 @@ def exported(folder: Path, tokens: int) -> bytes:
     network = load(folder)
     network.set_attn_processor(AttnProcessor2_0())  # the older one adds memory that is not set, times zero
     size, width = int(network.config["sample_size"]), int(network.config["cross_attention_dim"])
-    inputs = torch.zeros(1, int(network.config["in_channels"]), size, size), torch.zeros(1), torch.zeros(1, tokens, width)
-    written = io.BytesIO()
-    with torch.no_grad(), warnings.catch_warnings():
+    inputs = (
+        torch.zeros(1, int(network.config["in_channels"]), size, size),
+        torch.zeros(1),
+        torch.zeros(1, tokens, width),
+    )
+    with torch.no_grad(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as written:
         warnings.simplefilter("ignore")  # of the tracer, about shapes, which are fixed here
         torch.onnx.export(
             _Stored(network),
             inputs,
-            written,
+            Path(written) / "network.onnx",
             input_names=["x", "t", "c"],
             output_names=["out"],
             opset_version=OPSET,
             dynamo=False,
             do_constant_folding=False,  # it would store the widened weights
         )
-    return written.getvalue()
+        return (Path(written) / "network.onnx").read_bytes()

