@@ -55,8 +55,8 @@ const strips = document.createElement("div");
 strips.className = "strips";
 BOX.append(strips);
 const chart = new Chart(BOX, HEIGHT * 4 + 56, 12);
-legend([["var(--ink)", "dot: a picture; bar: mean ± standard deviation, from two pictures on; diamond and thin bar: the cosine law, without guidance"]]);
-say(`Nothing is loaded yet. The first drawing loads the model from this folder, about 22 MB; nothing comes from elsewhere.`);
+legend([["var(--ink)", "dot: a picture, or the data's mean; bar: mean ± standard deviation; diamond and thin bar: the cosine law, without guidance"]]);
+say("Nothing is loaded yet. The first drawing loads the model, about 22 MB, from this site alone.");
 
 function starts() {
   const box = document.createElement("fieldset"), title = document.createElement("legend");
@@ -189,16 +189,20 @@ function row(name, number, levels, predicted) {
   const span = (one, y, width) => element("line", { x1: place(one.mean - one.std), x2: place(one.mean + one.std), y1: y, y2: y, style: `stroke: var(--ink); stroke-width: ${width}` }, chart.svg);
   for (const level of levels) element("circle", { cx: place(level), cy: middle, r: 5, style: `fill: ${COLOURS[name]}; opacity: .8` }, chart.svg);
   if (found && levels.length > 1) span(found, middle, 3);
-  if (!predicted) return;
+  if (!predicted) {
+    const one = NUMBERS.prompts[prompt()];
+    span(one, middle, 3);
+    element("circle", { cx: place(one.mean), cy: middle, r: 5, style: `fill: ${COLOURS.data}` }, chart.svg);
+    return;
+  }
   const x = place(predicted.mean), y = middle + 11;
   span(predicted, y, 1);
   element("path", { d: `M${x - 6} ${y}l6 -6l6 6l-6 6Z`, style: "fill: none; stroke: var(--ink); stroke-width: 1.5" }, chart.svg);
 }
 
 function draw() {
-  const one = NUMBERS.prompts[prompt()];
   chart.begin({ low: 0, high: 255, label: "brightness, 0 black to 255 white" }, { low: 0, high: 1 }, `Brightness of the pictures. ${told()}`);
-  row("data", 0, [], one);
+  row("data", 0, [], null);
   NUMBERS.starts.forEach((start, k) => {
     const [mean, std] = law()[k][prompt()];
     row(start, k + 1, drawn[start] ?? [], { mean, std });

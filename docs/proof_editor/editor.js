@@ -56,7 +56,7 @@ class Editor {
     this.said.setAttribute("role", "status");
     this.button.addEventListener("click", () => void this.press());
     box.append(
-      made("p", {}, "Change a sign in a step, or in a formula, and see which step fails: sympy runs here, in your browser. It loads when you ask for it, about 13 MB, from this site alone."),
+      made("p", {}, "Change a sign in a step, or in a formula, and see which step fails: sympy runs here, in your browser. It loads when you ask for it, about 13 MB, from this site alone (Pyodide, MPL 2.0; sympy, BSD)."),
       this.button,
       this.said,
     );

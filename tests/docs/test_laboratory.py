@@ -21,6 +21,7 @@ from singdiffusion.start import first_step, initial_latents
 from singtheory import Discrete
 from singtheory.grid import leading
 from singtheory.response import spread_kept
+from tests.docs.conftest import SITE
 from tests.docs.test_interactive import DESK, PHONE, chromium, contrast, needs_browser
 
 LEVELS = 2
@@ -304,3 +305,16 @@ def test_what_a_first_picture_loads_is_at_most_25_megabytes(site):
     for model in MODELS:
         others = {name for other in MODELS if other != model for name in (other, f"{other}-numbers")}
         assert sum(size for name, size in sizes.items() if name not in others) + site.stat().st_size <= 25e6
+
+
+@pytest.mark.slow
+@needs_browser
+def test_it_draws_in_the_built_site(browser):
+    file = SITE / "interactive" / FILE
+    if not (SITE / "_parts" / "diffusion.js").exists():
+        pytest.skip("no site with its parts; build it where npm can be reached with: make docs")
+    with Tab(browser, file, PHONE) as page:
+        page.choose("Steps", "4")
+        assert "The first picture took" in page.draw()
+        assert page.tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert page.complaints == [] and all(address.startswith(("file:", "blob:")) for address in page.asked)

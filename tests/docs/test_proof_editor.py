@@ -14,7 +14,7 @@ from docs.proof_editor.piece import editor
 from docs.proof_editor.steps import usable
 from docs.vendored import NpmError, write_parts
 from docs.vendored.site import offer
-from tests.docs.conftest import DOCS, cells
+from tests.docs.conftest import DOCS, SITE, cells
 from tests.docs.test_interactive import PHONE, chromium, contrast, needs_browser
 from tests.docs.test_laboratory import Tab, colours_of
 
@@ -191,3 +191,14 @@ def ran(page):
         "document.querySelector('#editor button').textContent === 'Run all steps'", timeout=600_000
     )
     return page.tab.inner_text("#editor .told").strip()
+
+
+@pytest.mark.slow
+@needs_browser
+def test_it_runs_in_the_built_site(browser):
+    if not (SITE / "_parts" / "proofs.js").exists():
+        pytest.skip("no site with its parts; build it where npm can be reached with: make docs")
+    with Tab(browser, SITE / "derivations" / "a.html") as page:
+        page.tab.get_by_role("button", name="Edit and run the proofs").click()
+        assert ran(page).startswith("All 12 steps hold")
+        assert page.complaints == [] and all(address.startswith(("file:", "blob:")) for address in page.asked)
