@@ -1,15 +1,13 @@
-"""`python -m docs.laboratory.page FOLDER`: the laboratory as a page that opens from its file, with its parts beside it."""
+"""The laboratory as a piece of HTML; its parts lie beside the page that holds it."""
 
-import argparse
 from pathlib import Path
 
 from docs.interactive.figure import FOLDER as FIGURES
-from docs.interactive.figure import piece, write_page
-from docs.laboratory.contents import numbers, parts
-from docs.vendored import LOADER, PACKAGES, write_parts
+from docs.interactive.figure import piece
+from docs.laboratory.choices import numbers
+from docs.vendored import LOADER, PACKAGES
 
 FOLDER = Path(__file__).parent
-TITLE = "Laboratory"
 
 
 class Laboratory:
@@ -28,17 +26,3 @@ class Laboratory:
         ]
         told = {"base": self.base, "runtime": runtime, "worker": worker} | numbers()
         return piece("laboratory", told, scripts, [FIGURES / "figure.css", FOLDER / "laboratory.css"])
-
-
-def main() -> None:
-    """On the CPU, a minute."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("folder", type=Path)
-    folder = asked.parse_args().folder
-    write_parts(folder / "parts", parts())
-    write_page(folder / "laboratory.html", TITLE, Laboratory("parts/")._repr_html_())
-    print(folder / "laboratory.html")
-
-
-if __name__ == "__main__":
-    main()

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from docs.interactive.figure import write_page
-from docs.laboratory.contents import DIM, GUIDANCE, MODELS, SAMPLERS, STEPS, numbers, parts, plan, prompts
+from docs.laboratory.build import FILE, build
+from docs.laboratory.choices import DIM, GUIDANCE, MODELS, SAMPLERS, STEPS, numbers, plan, prompts, scheduler_of
+from docs.laboratory.contents import parts
 from docs.laboratory.law import predicted
-from docs.laboratory.page import FOLDER, TITLE, Laboratory
+from docs.laboratory.page import FOLDER
 from docs.vendored import NpmError, write_parts
 from singdiffusion.base import matches_flow, scheduler_class
 from singdiffusion.evaluation import load_pipeline, load_start, sample
@@ -26,7 +27,6 @@ from tests.docs.test_interactive import DESK, PHONE, chromium, contrast, needs_b
 
 LEVELS = 2
 """How far a pixel may be from the command's, of 255."""
-FILE = "laboratory.html"
 SEEDS = (0, 1, 7, 2**31, 2**32 - 1)
 OWN = [(model, name) for model, (_, names) in MODELS.items() for name in names]
 
@@ -46,18 +46,13 @@ def site(tmp_path_factory):
         write_parts(folder / "parts", parts())
     except NpmError as error:
         pytest.skip(str(error))
-    return written(folder)
+    return build(folder)
 
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
     """The page alone, as where there was no npm."""
-    return written(tmp_path_factory.mktemp("bare"))
-
-
-def written(folder):
-    write_page(folder / FILE, TITLE, Laboratory("parts/")._repr_html_())
-    return folder / FILE
+    return build(tmp_path_factory.mktemp("bare"))
 
 
 class Tab:
@@ -114,11 +109,10 @@ def test_the_noise_is_that_of_torch(browser):
 def test_a_plan_is_the_scheduler(model, name):
     """A network that is not linear, stepped by the scheduler itself and by the factors; the noise of its steps comes from the same generator."""
     steps, shape = 4, (1, 3, 4, 4)
-    pipe = load_pipeline(str(MODELS[model][0].PIPELINE), None, "cpu", torch.float32)
     generator = torch.Generator().manual_seed(3)
     noise, mean = torch.randn(shape, generator=generator), torch.full(shape, 0.25)
     for start in ("noise", "mean"):
-        scheduler = scheduler_class(name).from_config(pipe.scheduler.config)
+        scheduler = scheduler_class(name).from_config(scheduler_of(model).config)
         scheduler.set_timesteps(steps)
         stepping = torch.Generator().manual_seed(5)
         given = {"generator": stepping} if "Ancestral" in name else {}
@@ -155,9 +149,7 @@ def ended(one, mean, noise, seed):
 def test_the_prediction_is_what_the_scheduler_keeps(model, name):
     steps, std = 10, 60.0
     lam = torch.tensor([DIM * (std / 127.5) ** 2], dtype=torch.float64)
-    scheduler = scheduler_class(name).from_config(
-        load_pipeline(str(MODELS[model][0].PIPELINE), None, "cpu", torch.float32).scheduler.config
-    )
+    scheduler = scheduler_class(name).from_config(scheduler_of(model).config)
     plain = float(respond(scheduler, lam, steps).kept)
     if matches_flow(scheduler):
         scheduler.set_timesteps(steps)
@@ -171,9 +163,7 @@ def test_the_prediction_is_what_the_scheduler_keeps(model, name):
 
 
 def test_the_prediction_of_ddim_is_the_cosine_law():
-    schedule = Discrete.from_config(
-        load_pipeline(str(MODELS["diffusion"][0].PIPELINE), None, "cpu", torch.float32).scheduler.config
-    )
+    schedule = Discrete.from_config(scheduler_of("diffusion").config)
     times = [*leading(schedule, 25).tolist()]
     for start in ("noise", "mean", "matched"):
         for std in (10.0, 60.0):
