@@ -33,6 +33,7 @@ extensions = [
     "docs.book.mathml",
     "docs.book.statement",
     "docs.book.statement_pages",
+    "docs.vendored.site",
 ]
 
 exclude_patterns = [

@@ -7,6 +7,7 @@ All mathematics is done here, when a page is built; the scripts draw what they a
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,28 +41,44 @@ class Figure:
 
     def _repr_html_(self) -> str:
         """The piece that a page of the site holds."""
-        numbers = json.dumps(self.numbers, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
-        scripts = "\n".join(_text(f"{part}.js") for part in ("chart", "control", self.name))
-        return (
-            f"<style>{_text('figure.css')}</style>\n"
-            f'<div class="interactive" id="{self.name}"><noscript>This figure needs JavaScript.</noscript></div>\n'
-            f'<script>(() => {{\n"use strict";\nconst NUMBERS = {numbers};\n'
-            f'const BOX = document.getElementById("{self.name}");\n{scripts}}})();</script>'
-        )
+        scripts = [FOLDER / f"{part}.js" for part in ("chart", "control", self.name)]
+        return piece(self.name, self.numbers, scripts, [FOLDER / "figure.css"])
 
     def page(self, path: Path) -> None:
         """Write the figure as a page of its own."""
-        title = TITLES[self.name]
-        page = (
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            '<meta name="color-scheme" content="light dark"></head>\n<body><h1>{title}</h1>\n{figure}\n</body></html>\n'
-        )
-        write_bytes(path, page.format(title=title, figure=self._repr_html_()).encode())
+        write_page(path, TITLES[self.name], self._repr_html_())
 
 
-def _text(name: str) -> str:
-    return (FOLDER / name).read_text(encoding="utf-8")
+def piece(name: str, numbers: dict[str, Any], scripts: Sequence[Path], styles: Sequence[Path]) -> str:
+    """HTML with all that it needs: `NUMBERS` and `BOX`, the element to draw in, are there for the scripts.
+
+    Args:
+        name: of the element.
+        numbers: plain values.
+        scripts: in their order, in one scope.
+        styles: in their order.
+    """
+    written = json.dumps(numbers, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    return (
+        f"<style>{_text(styles)}</style>\n"
+        f'<div class="interactive" id="{name}"><noscript>This figure needs JavaScript.</noscript></div>\n'
+        f'<script>(() => {{\n"use strict";\nconst NUMBERS = {written};\n'
+        f'const BOX = document.getElementById("{name}");\n{_text(scripts)}}})();</script>'
+    )
+
+
+def write_page(path: Path, title: str, piece: str) -> None:
+    """Write a piece as a page of its own."""
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"></head>\n<body><h1>{title}</h1>\n{piece}\n</body></html>\n'
+    )
+    write_bytes(path, page.format(title=title, piece=piece).encode())
+
+
+def _text(paths: Sequence[Path]) -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 def packed(values: Tensor, scale: float) -> str:

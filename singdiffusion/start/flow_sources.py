@@ -132,9 +132,9 @@ class Sources:
             mean = laid_out(layout, average.mean)
             spread = average.spread if spread is self.asked.module else spread
         if spread is None or isinstance(spread, tuple | list):
-            return mean, None if spread is None else _spreadlaid_out(layout, spread)
+            return mean, None if spread is None else spread_laid_out(layout, spread)
         directions = self._average(spread, layout, x_1).spread
-        return mean, None if directions is None else _spreadlaid_out(layout, directions)
+        return mean, None if directions is None else spread_laid_out(layout, directions)
 
     def _average(self, module: AverageImage, layout: Layout, x_1: Tensor) -> Average:
         """Of a module, for the prompt of this call."""

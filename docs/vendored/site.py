@@ -1,0 +1,47 @@
+"""Sphinx: the editor of proofs on the pages of derivations, and the parts that they and the laboratory load, in `_parts` of the site.
+
+Where npm cannot be had the site is built without parts, which is said here and, to who presses a button, on the page.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+from docs.laboratory import contents as laboratory
+from docs.proof_editor import contents as proof_editor
+from docs.proof_editor.piece import editor
+from docs.vendored.npm import NpmError
+from docs.vendored.part import write_parts
+
+PARTS = "_parts"
+EDITABLE = "derivations/"
+"""The pages whose steps can be edited."""
+_LOG = logging.getLogger(__name__)
+
+
+def offer(app: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: Any) -> None:
+    """Put the editor below the title of a derivation's page."""
+    if not page.startswith(EDITABLE) or "body" not in context:
+        return
+    title, end, rest = context["body"].partition("</h1>")
+    context["body"] = title + end + editor(f"{'../' * page.count('/')}{PARTS}/") + rest
+
+
+def supply(app: Sphinx, error: Exception | None) -> None:
+    """Write the parts beside a site that was built."""
+    if error is not None or app.builder.format != "html":
+        return
+    for which in (laboratory, proof_editor):
+        try:
+            write_parts(Path(app.outdir) / PARTS, which.parts())
+        except NpmError as missing:
+            _LOG.info("%s is left out of this site: %s", which.__name__, missing)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Listen for pages and for the end of a build."""
+    app.connect("html-page-context", offer)
+    app.connect("build-finished", supply)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
