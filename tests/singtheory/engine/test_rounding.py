@@ -1,6 +1,7 @@
 """The bounds of `rounding` in cases that come close to them; `test_gpu` holds engines against ball arithmetic."""
 
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ import torch
 from singtheory.engine.rounding import (
     MOST_QUERY_DIGITS,
     MOST_WEIGHT_DIGITS,
+    Asking,
     Nearness,
     Sizes,
+    digits_bound,
     digits_delta,
     near_bound,
     query_digits,
@@ -64,3 +67,31 @@ def test_no_more_digits_are_asked_for_than_there_are():
     assert int(query_digits(number(1e300), number(0.0), 1.0, 1.0, 1.0)) == MOST_QUERY_DIGITS
     assert int(weight_digits(number(1e300), number(1.0), 1.0)) == MOST_WEIGHT_DIGITS
     assert int(weight_digits(number(math.nan), number(1.0), 1.0)) == 1
+
+
+def test_constants_of_the_screen_and_of_differences_worked_out_by_hand():
+    """For ‖μ‖ = 2, a radius of 3, a reach of 4, half precision's reach of 3 and a least log weight of −7."""
+    sizes = SIZES._replace(mean_norm=2.0)
+    asking, nearness = Asking.of(sizes, 1e-6, 0.0, 0.0), Nearness.of(sizes, 1e-6, 40.0, 1024)
+    assert Fraction(asking.per_snr) == pytest.approx(45 * Fraction(1, 2**24) + 24 * Fraction(1, 2**53), rel=1e-15)
+    assert Fraction(asking.weights) == pytest.approx(70 * Fraction(1, 2**24), rel=1e-15)
+    assert (nearness.roundings, nearness.per_snr, nearness.others) == (30, 4 + 90 + 24, 36)
+
+
+def weighed_bound(total: float = 2.0, lost: float = 0.0, size: float = 0.0, levels_rest: float = 0.0) -> float:
+    """`digits_bound` of weights about one point: nothing else is rounded."""
+    numbers = (total, 0.0, lost, 0.0, size, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, levels_rest, 0.0)
+    return float(digits_bound(*map(number, numbers)))
+
+
+def test_what_atoms_miss_of_their_levels_is_in_the_bound():
+    """All of it moves the mean, and it counts against the log weights, which may be off by 1e-2 at most."""
+    assert weighed_bound() == pytest.approx(0.0, abs=1e-5)
+    assert 0.05 <= weighed_bound(levels_rest=0.05) <= 0.052
+    assert weighed_bound(size=1.0, levels_rest=0.009) < math.inf
+    assert weighed_bound(size=1.0, levels_rest=0.011) == math.inf
+
+
+def test_no_bound_where_rounding_may_have_taken_half_of_the_weights():
+    assert weighed_bound(total=2.0, lost=0.999) < math.inf
+    assert weighed_bound(total=2.0, lost=1.0) == math.inf

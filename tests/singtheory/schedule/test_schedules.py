@@ -291,3 +291,20 @@ def test_snr_is_within_its_stated_rounding(name):
             for found, square in ((process.alpha(t), alpha2), (process.sigma(t), sigma2)):
                 off = abs(mpmath.mpf(float(found)) ** 2 - square)
                 assert square < 1e-290 or off <= allowed * square, t
+
+
+@pytest.mark.parametrize("p", [1e-6, 1e6])
+def test_exponents_up_to_both_limits_are_taken_and_none_beyond(p):
+    assert Power(p).p == p
+    with pytest.raises(InputError, match="from 1e-6 to 1e6"):
+        Power(p * (1 + math.copysign(1e-7, math.log(p))))
+
+
+def test_samplers_of_a_discrete_schedule_end_at_the_data_unless_it_says_otherwise():
+    assert Discrete([0.9, 0.1]).set_alpha_to_one is True
+    assert Discrete([0.9, 0.1], set_alpha_to_one=False).set_alpha_to_one is False
+
+
+def test_the_pair_is_alpha_and_sigma():
+    alpha, sigma = Power(2.0)(0.5)
+    assert float(alpha) == pytest.approx(0.25) and float(sigma) == pytest.approx(math.sqrt(15) / 4)
