@@ -95,6 +95,7 @@ def test_the_packages_table_is_one():
     [
         ({"steps": "25"}, "steps '25'"),
         ({"guidance": float("nan")}, "guidance nan"),
+        ({"guidance": float("inf")}, "guidance inf"),
         ({"rows": {}}, "rows {}"),
         ({"rows": ["a"]}, "row 0: need an object"),
         ({"more": 1}, "more"),

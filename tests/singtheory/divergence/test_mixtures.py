@@ -126,3 +126,25 @@ def test_a_single_gaussian_is_as_it_was():
     law = Gaussian([0.0, 0.0], covariance(2.0**12, 0, 2.0**12, 1))
     found = quadrature.kl_quadrature(law.posterior([0.0, 0.0], 1.0), 1.0)
     assert float(found.high - found.low) < 1e-6 * float(found.value)
+
+
+@pytest.mark.parametrize("of_spread", [0.0, 1e-5])
+@pytest.mark.parametrize("of_points", [[0.0, 0.0], [1e-5, 0.0], [0.0, 1e-5]])
+def test_components_that_are_off_by_as_much_as_they_may_be(of_spread, of_points):
+    """Each number of P differs by no more than the error that it states."""
+    log_p = torch.tensor([0.3, 0.7], dtype=torch.float64).log()
+    points = torch.tensor([[2.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    spread, basis = torch.tensor([[0.2, 0.4], [0.3, 0.1]], dtype=torch.float64), torch.eye(2).double().expand(2, 2, 2)
+    errors, off = torch.full_like(spread, of_spread), torch.tensor(of_points, dtype=torch.float64)
+    stated = Components(log_p, torch.zeros(2).double(), points, 0.5, spread, basis, errors, off)
+    nodes = torch.randn(50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for sign in (-1.0, 1.0):
+        moved = points + sign * off[:, None] * torch.tensor([0.8, 0.6], dtype=torch.float64)
+        truth = Components(log_p, torch.zeros(2).double(), moved, 0.5, spread + sign * errors, basis)
+        assert abs(stated.trace - truth.trace) <= stated.trace_error
+        assert bool(((stated.eigenvalues - truth.eigenvalues).abs() <= stated.eigenvalue_errors).all())
+        for reference in (-1, 0, 1):
+            found, right = stated.ratio(nodes, reference), truth.ratio(nodes, reference)
+            assert bool(((found.log_r - right.log_r).abs() <= found.error + right.error).all())
+        found, right = chi_square(stated), chi_square(truth)
+        assert abs(found.log1p - right.log1p) <= found.error + right.error

@@ -84,5 +84,7 @@ def test_many_points_need_no_rational_numbers(monkeypatch):
 def test_exponents_that_are_alike_are_decided_exactly(far):
     """Of four points two pairs have one exponent each: no point is alone, and the mean is the middle one."""
     points = far * torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
-    posterior = Atoms(points).posterior([0.0, 0.0], 0.5)
+    nowhere = torch.full((1, 2), 7 * far, dtype=torch.float64)  # has no weight, and no other its exponent
+    law = Atoms(torch.cat([points, nowhere]), [1, 1, 1, 1, 1, 0])
+    posterior = law.posterior([0.0, 0.0], 0.5)
     assert mean_is(posterior, 4) and not mean_is(posterior, 0)
