@@ -172,7 +172,7 @@ def test_what_people_search_for_leads_to_a_guide(words):
 def test_long_tables_of_results_are_folded_once():
     table = nodes.table("", nodes.tgroup("", nodes.thead("", nodes.row("", nodes.entry("", nodes.paragraph("", "N"))))))
     table[0] += nodes.tbody("", *[nodes.row() for _ in range(fold.LONG)])
-    page = nodes.document(None, None, nodes.section("", table))
+    page = nodes.document(None, None, "", nodes.section("", table))
     app = SimpleNamespace(builder=SimpleNamespace(format="html"))
     fold.fold(app, page, "guides/x")
     assert len(page[0]) == 1
