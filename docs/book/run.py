@@ -50,7 +50,8 @@ def script(label: str) -> bytes:
 def run(label: str) -> int:
     """Run the cells here and print what each shows; the number of cells. Raises `InputError` naming the first that fails."""
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}), colors="nocolor")
-    plain: Any = shell.display_formatter.formatters["text/plain"]
+    display: Any = shell.display_formatter
+    plain = display.formatters["text/plain"]
     for kind, shown in _PLAIN.items():
         plain.for_type(kind, lambda value, printer, cycle, shown=shown: printer.text(shown(value)))
     codes = single.code(label)

@@ -3,11 +3,13 @@
 import builtins
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import typer
+from docutils import nodes
 
-from docs.book import run, single
+from docs.book import fold, run, single
 from docs.book.hover import definitions, marked
 from docs.book.statement import boxed, displayed
 from docs.book.statement_pages import listed
@@ -158,3 +160,24 @@ def test_words_of_the_glossary_are_marked_once():
 def test_every_word_has_a_definition_of_one_line():
     text = (DOCS / "glossary.md").read_text(encoding="utf-8").partition("```{glossary}\n")[2].partition("```")[0]
     assert len(definitions()) == len(re.findall(r"^\S", text, re.MULTILINE)) > 25
+
+
+@pytest.mark.parametrize("words", ["grey pictures", "black background", "washed out", "flux", "brightness"])
+def test_what_people_search_for_leads_to_a_guide(words):
+    """A main entry of the index counts a hundred in the site's search, a title fifteen."""
+    pages = [page.stem for page in (DOCS / "guides").glob("*.md") if f"! {words}" in page.read_text(encoding="utf-8")]
+    assert pages
+
+
+def test_long_tables_of_results_are_folded_once():
+    table = nodes.table("", nodes.tgroup("", nodes.thead("", nodes.row("", nodes.entry("", nodes.paragraph("", "N"))))))
+    table[0] += nodes.tbody("", *[nodes.row() for _ in range(fold.LONG)])
+    page = nodes.document(None, None, "", nodes.section("", table))
+    app = SimpleNamespace(builder=SimpleNamespace(format="html"))
+    fold.fold(app, page, "guides/x")
+    assert len(page[0]) == 1
+    fold.fold(app, page, "budget")
+    assert [type(node).__name__ for node in page[0]] == ["raw", "table", "raw"]
+    assert f"Table: N ({fold.LONG} rows)" in page[0][0].astext()
+    fold.fold(app, page, "budget")
+    assert len(page[0]) == 3
