@@ -81,6 +81,14 @@ class Spectra:
         network = gap * (error2 / spread - error2).sum(dim=1) / 2
         return float(disc.mean()), float(network.mean())
 
+    def draw(self, number: int) -> "Spectra":
+        """One draw of every level."""
+        rows = np.concatenate([np.flatnonzero(self.snr == level)[number : number + 1] for level in self.levels])
+        kept = torch.from_numpy(rows)
+        spaces = {k: Krylov(*(part[kept] for part in vars(space).values())) for k, space in self.spaces.items()}
+        values = (self.eigenvalues[kept], self.exact[kept], self.error2[kept], self.noise[kept])
+        return Spectra(self.snr[rows], self.levels, *values, spaces)
+
     def leading(self, level: float) -> float:
         """`½⟨C + δδᵀ, C_θ⟩ − ¼‖C_θ‖_F²`, the mean over a level's draws."""
         rows = torch.from_numpy(np.flatnonzero(self.snr == level))
@@ -105,6 +113,7 @@ class Nats:
     arrays: dict[str, np.ndarray]
     spectra: Spectra | None
     _areas: dict[tuple[str, float, float], float] = field(default_factory=dict)
+    _draws: list["Nats"] = field(default_factory=list)
 
     def curve(self, name: str, snr: float) -> float:
         """A number of the profile at γ."""
@@ -144,6 +153,15 @@ class Nats:
             gains = np.array(self.spectra.gains(name, levels[index], gap * levels[index] / snr))
             found += weight * self.ratios[index] * gains
         return plug_in[0] + float(found[0]), plug_in[1] + float(found[1])
+
+    def each_draw(self) -> list["Nats"]:
+        """The same from one Jacobian a level, of each draw."""
+        if not self._draws:
+            assert self.spectra is not None
+            count = min(int((self.spectra.snr == level).sum()) for level in self.spectra.levels)
+            parts = [self.spectra.draw(number) for number in range(count)]
+            self._draws.extend(Nats(self.known, self.told, self.arrays, one, self._areas) for one in parts)
+        return self._draws
 
     @cached_property
     def ratios(self) -> list[float]:
