@@ -4,7 +4,7 @@ from singtheory.numerics.block import block_rows
 from singtheory.numerics.distance import diameter, distances
 from singtheory.numerics.double_double import Double2, two_product
 from singtheory.numerics.draw import check_seed, choose, normal, uniform
-from singtheory.numerics.krylov import Krylov, krylov
+from singtheory.numerics.lanczos import Krylov, krylov
 
 __all__ = [
     "Double2",
