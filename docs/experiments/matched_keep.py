@@ -50,7 +50,11 @@ def tabulated(nats: Nats, schedule: Schedule, kind: str) -> list[dict[str, Any]]
                 times_of(kind, name if name != WHOLE else "Lanczos", schedule, steps, nats.known)
             ).tolist()
             row: dict[str, Any] = {"way": name, "grid": kind, "steps": steps, "passes": steps * PASSES.get(name, 1)}
-            rows.append(row | nats.path(name, snr) | nats.predicted(snr))
+            row |= nats.path(name, snr) | nats.predicted(snr)
+            if name not in NAMES[:4]:
+                each = [one.path(name, snr)["above"] for one in nats.each_draw()]
+                row["above error"] = float(np.std(each, ddof=1) / len(each) ** 0.5)
+            rows.append(row)
     return rows
 
 
@@ -72,6 +76,32 @@ def differences(told: dict[str, Any], influence: dict[str, np.ndarray]) -> list[
     return rows
 
 
+def again(first: Nats, folder: Path, seed: int, name: str = "matched") -> dict[str, Any]:
+    """What the arrays alone of a second run say, of which no numbers came back: its losses and errors at every level beside the first's, and path nats of both.
+
+    The many draws that correct its few Jacobians are the first run's, for its own did not come back.
+    """
+    arrays = arrays_of(folder / f"{name}-profile.npz")
+    mse, error2 = (arrays[key].sum(axis=1).tolist() for key in ("pixels", "error pixels"))
+    told = [
+        row | {"mse": a, "error2": b, "mmse": max(a - b, 1e-6)}
+        for row, a, b in zip(first.told, mse, error2, strict=True)
+    ]
+    assert first.spectra is not None
+    counts = sorted(first.spectra.spaces)
+    levels = [{"snr": float(snr)} for snr in first.spectra.snr]
+    spectra = Spectra.of(levels, arrays_of(folder / f"{name}-spectra.npz"), counts)
+    pair = {"first": first, "second": Nats(first.known, told, arrays, spectra)}
+    found: dict[str, Any] = {"seed": seed, "snr": first.known.snr, "mse": mse, "error2": error2, "nats": []}
+    schedule = schedule_named("sd")
+    for way in ("DDPM", "diagonal", "low rank", "Lanczos 3", WHOLE):
+        for steps in (20, 50):
+            snr = schedule.snr(times_of("angle", way, schedule, steps, first.known)).tolist()
+            values = {which: nats.path(way, snr)["above"] for which, nats in pair.items()}
+            found["nats"].append({"way": way, "steps": steps} | values)
+    return found
+
+
 def kept(folder: Path, name: str = "matched") -> dict[str, Any]:
     """All of it."""
     told = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
@@ -88,8 +118,12 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--run", type=Path, required=True, help="folder of a run")
     asked.add_argument("--name", default="demonstrator")
+    asked.add_argument("--again", type=Path, help="folder of the arrays of a second run, with seed 1")
     given = asked.parse_args()
-    write_json(FOLDER / f"{given.name}.json", kept(given.run))
+    told = kept(given.run)
+    if given.again is not None:
+        told["again"] = rounded(again(nats_of(given.run), given.again, 1))
+    write_json(FOLDER / f"{given.name}.json", told)
 
 
 if __name__ == "__main__":

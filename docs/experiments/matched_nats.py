@@ -81,6 +81,14 @@ class Spectra:
         network = gap * (error2 / spread - error2).sum(dim=1) / 2
         return float(disc.mean()), float(network.mean())
 
+    def draw(self, number: int) -> "Spectra":
+        """One draw of every level."""
+        rows = np.concatenate([np.flatnonzero(self.snr == level)[number : number + 1] for level in self.levels])
+        kept = torch.from_numpy(rows)
+        spaces = {k: Krylov(*(part[kept] for part in vars(space).values())) for k, space in self.spaces.items()}
+        values = (self.eigenvalues[kept], self.exact[kept], self.error2[kept], self.noise[kept])
+        return Spectra(self.snr[rows], self.levels, *values, spaces)
+
     def leading(self, level: float) -> float:
         """`½⟨C + δδᵀ, C_θ⟩ − ¼‖C_θ‖_F²`, the mean over a level's draws."""
         rows = torch.from_numpy(np.flatnonzero(self.snr == level))
@@ -105,6 +113,7 @@ class Nats:
     arrays: dict[str, np.ndarray]
     spectra: Spectra | None
     _areas: dict[tuple[str, float, float], float] = field(default_factory=dict)
+    _draws: list["Nats"] = field(default_factory=list)
 
     def curve(self, name: str, snr: float) -> float:
         """A number of the profile at γ."""
@@ -145,6 +154,15 @@ class Nats:
             found += weight * self.ratios[index] * gains
         return plug_in[0] + float(found[0]), plug_in[1] + float(found[1])
 
+    def each_draw(self) -> list["Nats"]:
+        """The same from one Jacobian a level, of each draw."""
+        if not self._draws:
+            assert self.spectra is not None
+            count = min(int((self.spectra.snr == level).sum()) for level in self.spectra.levels)
+            parts = [self.spectra.draw(number) for number in range(count)]
+            self._draws.extend(Nats(self.known, self.told, self.arrays, one, self._areas) for one in parts)
+        return self._draws
+
     @cached_property
     def ratios(self) -> list[float]:
         """Of the leading order of what a Jacobian gains, many draws to the few of the spectra, by level, within a factor of three; 1 where one of them is not positive."""
@@ -178,7 +196,8 @@ class Nats:
 
     def predicted(self, snr: Sequence[float]) -> dict[str, float]:
         """The leading orders of E3 on a chain: of the exact law, and of the network's own Jacobian as if that were exact."""
-        found = dict.fromkeys(("exact plug-in", "exact matched", "network plug-in", "network matched"), 0.0)
+        names = ("exact plug-in", "exact matched", "network plug-in", "network matched")
+        found: dict[str, float] = {name: 0.0 for name in names}
         for low, high in pairwise(snr):
             gap = high - low
             for law, prefix in (("exact", "exact "), ("network", "")):

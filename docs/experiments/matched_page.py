@@ -31,9 +31,15 @@ def nats_table(found: Mapping[str, Any], kind: str = "angle", key: str = "above"
     ways = dict.fromkeys(row["way"] for row in rows_of(found, "nats", grid=kind))
     lines = []
     for way in ways:
-        cells = {row["steps"]: row[key] for row in rows_of(found, "nats", grid=kind, way=way)}
-        lines.append([way, *(float(cells[steps]) for steps in counts)])
+        cells = {row["steps"]: row for row in rows_of(found, "nats", grid=kind, way=way)}
+        lines.append([way, *(_with_error(cells[steps], key) for steps in counts)])
     return table(["kernel", *(f"N = {steps}" for steps in counts)], lines)
+
+
+def _with_error(row: Mapping[str, Any], key: str) -> object:
+    """With twice the standard error of a kernel that depends on a few Jacobians."""
+    error = row.get(f"{key} error")
+    return float(row[key]) if error is None else f"{row[key]:.3g} ± {2 * error:.2g}"
 
 
 def split_table(found: Mapping[str, Any], steps: Sequence[int], kind: str = "angle") -> Markdown:

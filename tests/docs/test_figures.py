@@ -26,6 +26,7 @@ from tests.docs.conftest import DOCS, shown
 PAGES = [
     *sorted(page for group in ("derivations", "questions") for page in (DOCS / group).glob("*.md")),
     DOCS / "benchmarks.md",
+    DOCS / "experiments" / "matched.md",
 ]
 THUMBNAILS = Path(__file__).parent / "figures"
 WIDTH = 200
