@@ -5,6 +5,7 @@ Each command is in the file of its name; nothing heavy is imported before one ru
 
 import signal
 import threading
+from typing import Annotated
 
 _ASKED = signal.getsignal(signal.SIGINT)
 _BY_US = _ASKED is signal.default_int_handler and threading.current_thread() is threading.main_thread()
@@ -25,8 +26,21 @@ from singdiffusion.system import replace_what_cannot_be_printed  # noqa: E402
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
+def _version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"singdiffusion {version('singdiffusion')}")
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and stop.")
+    ] = False,
+) -> None:
     """Pictures with true black and true white, and what is wrong with a pipeline's start."""
     replace_what_cannot_be_printed()
 

@@ -112,6 +112,10 @@ class AverageTable(ClosedForm):
             return Average(self.means[rows])
         return Average(self.means[rows], self.basis, self.stds[rows])
 
+    def knows(self, prompt: str) -> bool:
+        """Whether it has a row for a prompt."""
+        return prompt in self._rows
+
     def _row(self, prompt: str) -> int:
         if prompt not in self._rows:
             raise unknown_name("prompt", prompt, self._rows)

@@ -22,6 +22,7 @@ from singdiffusion.base.scheduler import (
     refuse_flow,
     schedule_of,
 )
+from singdiffusion.base.single_file import SingleFile, is_single_file
 from singdiffusion.base.space import Space, latent_scale
 from singdiffusion.base.text import PipelineText, PromptEncoder, TextEncoder, cut_captions, same_encoders
 from singdiffusion.base.value_range import Levels, warn_of_half_range
@@ -34,6 +35,7 @@ __all__ = [
     "PromptEncoder",
     "Pulses",
     "Scheduler",
+    "SingleFile",
     "Space",
     "TextEncoder",
     "Tracked",
@@ -44,6 +46,7 @@ __all__ = [
     "encode",
     "implied_prediction",
     "is_discrete",
+    "is_single_file",
     "latent_scale",
     "latent_size",
     "matches_flow",

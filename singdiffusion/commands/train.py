@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from singdiffusion.commands.shared import one_line_errors
+from singdiffusion.commands.shared import CONFIG, DEVICE, one_line_errors
 from singdiffusion.system import say
 
 if TYPE_CHECKING:  # what is heavy waits for its command
@@ -32,6 +32,11 @@ def cache(
             metavar="PATH_OR_ID", help="Pipeline whose VAE and text encoder are used; pixels and words if not given."
         ),
     ] = None,
+    config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
+    clip_skip: Annotated[
+        int, typer.Option(min=0, max=256, help="Of the text encoder's last layers, how many are left out.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     resolution: Annotated[int | None, typer.Option(min=1, help=_RESOLUTION)] = None,
     grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three, without a base.")] = False,
     caption: Annotated[str | None, typer.Option(help=_CAPTION)] = None,
@@ -45,19 +50,23 @@ def cache(
     with one_line_errors():
         say(f"singdiffusion cache: {source} (loading)")
         from singdiffusion.source import Source
+        from singdiffusion.training import choose
 
         images = Source(source, caption, background, captions, seed)
-        _fill(images, target, _encoder(base, resolution, 1 if grey else 3), batch, bad_share)
+        choose(device)
+        _fill(images, target, _encoder(base, resolution, 1 if grey else 3, config, clip_skip), batch, bad_share)
 
 
-def _encoder(base: str | None, resolution: int | None, channels: int) -> "Encoder":
+def _encoder(
+    base: str | None, resolution: int | None, channels: int, config: str | None, clip_skip: int | None
+) -> "Encoder":
     """On the device of this process."""
     from singdiffusion.commands import console
     from singdiffusion.training import encoder_for, joined
 
     state = joined()
     with console.doing("loading"):
-        return encoder_for(base, resolution, channels, str(state.device))
+        return encoder_for(base, resolution, channels, str(state.device), config, clip_skip or 0)
 
 
 def _fill(source: "Source", target: Path, encoder: "Encoder", batch: int = 16, bad_share: float = 0.05) -> None:
@@ -100,6 +109,11 @@ def train(
         str | None,
         typer.Option(metavar="PATH_OR_ID", help="Pipeline that encodes --data, and whose U-Net a U-Net starts from."),
     ] = None,
+    base_config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
+    clip_skip: Annotated[
+        int | None, typer.Option(min=0, max=256, help="Of the text encoder's last layers, how many are left out.")
+    ] = None,
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     steps: Annotated[int | None, typer.Option(help="Of the optimiser.")] = None,
     batch: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -127,6 +141,8 @@ def train(
             "model": model,
             "condition": condition,
             "base": base,
+            "base_config": base_config,
+            "clip_skip": clip_skip,
             "steps": steps,
             "batch": batch,
             "lr": lr,
@@ -140,6 +156,7 @@ def train(
         from singdiffusion.source import Source
         from singdiffusion.training import Cache, Stopped, joined
 
+        training.choose(device)
         training.check_out(settings, resume)
         source = None if data is None else Source(data, caption, background, captions)
         if source is not None and not _cached(settings, source, resolution, dry_run):
@@ -166,7 +183,10 @@ def _cached(settings: "TrainSettings", source: "Source", resolution: int | None,
     from singdiffusion import training
     from singdiffusion.training import is_finished
 
-    folder, encoder = Path(settings.cache), _encoder(settings.base, resolution, 3)
+    folder, encoder = (
+        Path(settings.cache),
+        _encoder(settings.base, resolution, 3, settings.base_config, settings.clip_skip),
+    )
     outline = encoder.outline(folder)
     if is_finished(folder, outline.encoding, source):
         return True

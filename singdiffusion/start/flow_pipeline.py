@@ -10,11 +10,9 @@ by the matched start (C7), before the network sees it. Below full strength nothi
 
 import copy
 import dataclasses
-import functools
 import inspect
 import logging
 from collections.abc import Callable
-from types import MethodType
 from typing import Any
 
 import torch
@@ -37,6 +35,7 @@ from singdiffusion.start.flow import (
 from singdiffusion.start.flow_corrected import Corrections, factors
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.flow_sources import Asked, Sources
+from singdiffusion.start.method import Method
 from singtheory.errors import InputError
 from singtheory.start import Components, matched_start, mean_start
 
@@ -80,7 +79,7 @@ def stepping(scheduler: Scheduler) -> list[Scheduler]:
 def hook_of(pipe: Any) -> Any:
     """The `FlowHook` of a pipeline; None for none."""
     step = vars(pipe.scheduler).get("step") if getattr(pipe, "scheduler", None) is not None else None
-    found = getattr(step.call, "__self__", None) if isinstance(step, _Method) else None
+    found = getattr(step.call, "__self__", None) if isinstance(step, Method) else None
     return found if isinstance(found, FlowHook) else getattr(vars(pipe).get("prepare_latents"), "__self__", None)
 
 
@@ -309,7 +308,7 @@ class FlowHook:
         exchanged = self.scheduler is not None
         self._leave()
         self.scheduler, self._step, self._set_timesteps = now, now.step, now.set_timesteps
-        now.step, now.set_timesteps = _Method(now, "step", self.step), _Method(now, "set_timesteps", self.set_timesteps)
+        now.step, now.set_timesteps = Method(now, "step", self.step), Method(now, "set_timesteps", self.set_timesteps)
         if exchanged:  # its timesteps may have been set before it was seen
             self._timed = bool(getattr(now, "num_inference_steps", None)) and now.step_index is None
 
@@ -345,21 +344,6 @@ def _refuse_own_loop(pipe: Any) -> None:
         raise InputError(
             f"{kind.__name__}: steps its latents by copies of its scheduler or in pipelines of its own; call first_step yourself"
         )
-
-
-class _Method:
-    """A method of one scheduler, exchanged: a copy of the scheduler has its own again."""
-
-    def __init__(self, scheduler: Scheduler, name: str, call: Callable[..., Any]) -> None:
-        self.scheduler, self.name, self.call = scheduler, name, call
-        functools.update_wrapper(self, getattr(scheduler, name))  # pipelines ask what it takes
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.call(*args, **kwargs)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        made = memo.get(id(self.scheduler))
-        return self if made is None else MethodType(getattr(type(made), self.name), made)
 
 
 def _names_in(method: Any) -> tuple[str, ...]:

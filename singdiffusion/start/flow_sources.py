@@ -1,6 +1,5 @@
 """Where a flow's average image and spread come from, and for which prompt."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from singdiffusion.average import Average, AverageImage, Condition
 from singdiffusion.base import Space
+from singdiffusion.start.call import texts
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.guidance import Rule, frame_for, guided_average
 from singtheory.errors import InputError, unknown_name
@@ -240,8 +240,3 @@ def _check_spread(spread: Any) -> None:
         if not bool(torch.isfinite(values).all()):
             raise InputError(f"{name} of the spread: holds NaN or infinity; make it again")
     Components(basis, std)
-
-
-def texts(prompt: str | Sequence[str] | None) -> list[str] | None:
-    """As a list; None for none."""
-    return None if prompt is None else [prompt] if isinstance(prompt, str) else list(prompt)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from singdiffusion.training.cache import Cache, finish, save_part, save_texts
     from singdiffusion.training.cache_index import Encoding
     from singdiffusion.training.encode import Encoder, encoder_for, is_finished, make_cache
-    from singdiffusion.training.processes import joined
+    from singdiffusion.training.processes import choose, joined
     from singdiffusion.training.settings import TrainSettings
     from singdiffusion.training.train import Stopped
     from singdiffusion.training.training_run import check_out, decoder_of, plan, run
@@ -22,6 +22,7 @@ _FILES = {
     "Stopped": "train",
     "TrainSettings": "settings",
     "check_out": "training_run",
+    "choose": "processes",
     "decoder_of": "training_run",
     "encoder_for": "encode",
     "finish": "cache",
@@ -40,6 +41,7 @@ __all__ = [
     "Stopped",
     "TrainSettings",
     "check_out",
+    "choose",
     "decoder_of",
     "encoder_for",
     "finish",

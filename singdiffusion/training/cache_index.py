@@ -35,6 +35,7 @@ _ENCODING = {
     "shift_factor": number(-1e9, 1e9),
     "vae": word(optional=True),
     "text_encoder": word(optional=True),
+    "clip_skip": whole(0, 256),
 }
 _COUNT = whole(0, 2**40)
 _INDEX_FIELDS = {
@@ -79,6 +80,7 @@ class Encoding:
         shift_factor: of the latents.
         vae: its fingerprint, or None in pixel space.
         text_encoder: `text.fingerprint` of what encoded the captions, or None where they are kept as words alone.
+        clip_skip: how many of its last layers were left out.
     """
 
     channels: int
@@ -89,6 +91,7 @@ class Encoding:
     shift_factor: float = 0.0
     vae: str | None = None
     text_encoder: str | None = None
+    clip_skip: int = 0
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -100,6 +103,7 @@ class Encoding:
         """From the values of an index or a note. Raises `InputError` for what is no encoding."""
         if not isinstance(stored, dict):
             raise InputError(f"encoding {shown(stored)}: need a mapping")
+        stored = {"clip_skip": 0} | stored  # which caches of older versions do not name
         check_fields(stored, _ENCODING, "field of an encoding")
         return cls(**stored)
 

@@ -68,9 +68,12 @@ class Encoder:
     @property
     def encoding(self) -> Encoding:
         """What the cache is of. Raises `InputError` for a resolution that the VAE cannot take."""
-        text = None if self.text is None else self.text.fingerprint
+        text = {
+            "text_encoder": None if self.text is None else self.text.fingerprint,
+            "clip_skip": getattr(self.text, "clip_skip", 0),
+        }
         if self.vae is None:
-            return Encoding(self.channels, self.resolution, self.resolution, self.resolution, text_encoder=text)
+            return Encoding(self.channels, self.resolution, self.resolution, self.resolution, **text)
         scaling_factor, shift_factor = latent_scale(self.vae)
         return Encoding(
             *latent_size(self.vae, self.resolution, self.resolution),
@@ -78,7 +81,7 @@ class Encoder:
             scaling_factor=scaling_factor,
             shift_factor=shift_factor,
             vae=vae_fingerprint(self.vae),
-            text_encoder=text,
+            **text,
         )
 
     def outline(self, folder: Path) -> Outline:
@@ -103,27 +106,47 @@ class Encoder:
         return self.text(captions, torch.device(self.device), self.dtype).cpu()
 
 
-def encoder_for(base: str | None, resolution: int | None, channels: int, device: str) -> Encoder:
-    """That of a pipeline in a folder or under a hub id, or one of pixels and words.
+def encoder_for(
+    base: str | None,
+    resolution: int | None,
+    channels: int,
+    device: str,
+    config: str | None = None,
+    clip_skip: int = 0,
+) -> Encoder:
+    """That of a pipeline in a folder, under a hub id or in one file, or one of pixels and words.
 
     Images get the side `resolution`, or if that is None the one at which the pipeline draws, 512 without a pipeline.
+
+    Args:
+        base: path or hub id of the pipeline; None for none.
+        resolution: side of the images in pixels.
+        channels: 3, or 1 in pixel space.
+        device: where it runs.
+        config: of a base of one file, as `Checkpoint.find`.
+        clip_skip: how many of the text encoder's last layers are left out.
 
     Raises:
         InputError: for a pipeline on latents without an `AutoencoderKL` in safetensors, with text encoders that do not serve, or that
             does not say at which side it draws.
     """
     if base is None:
+        if config is not None or clip_skip:
+            raise InputError(
+                "config and clip_skip: are of a pipeline's text encoder; give one with --base, or leave them out"
+            )
         return Encoder(_SIDE if resolution is None else resolution, channels, device=device)
     if channels != 3:
         raise InputError("grey: latents are of RGB images; leave it out, or leave the base out")
-    checkpoint = Checkpoint.find(base)
+    checkpoint = Checkpoint.find(base, config)
     vae = checkpoint.autoencoder()
     if vae is None and not checkpoint.on_pixels:
-        raise InputError(f"{base}: has no AutoencoderKL in safetensors; give a pipeline with one")
+        raise InputError(f"{base}: has no AutoencoderKL or AutoencoderTiny in safetensors; give a pipeline with one")
+    text = PipelineText.stored(base, config, clip_skip)
     side = _native_side(checkpoint, vae) if resolution is None else resolution
     if vae is None:
-        return Encoder(side, 3, None, PipelineText.stored(base), device)
-    text, half = PipelineText.stored(base), device.startswith("cuda")
+        return Encoder(side, 3, None, text, device)
+    half = device.startswith("cuda")
     if half and not _overflows(text.pipeline, vae):
         vae.half()
     return Encoder(side, 3, vae.to(device), text, device, torch.float16 if half else torch.float32)

@@ -1,6 +1,6 @@
 """The machine that a run has: devices, memory, files, and where a result was computed."""
 
-from singtheory.system.device import check_device
+from singtheory.system.device import check_device, chosen_device
 from singtheory.system.files import (
     check_distinct,
     check_file,
@@ -31,6 +31,7 @@ __all__ = [
     "Shape",
     "available_memory",
     "check_device",
+    "chosen_device",
     "check_distinct",
     "check_file",
     "check_folder",
