@@ -31,7 +31,8 @@ from singdiffusion.start.flow_layout import first_tensor
 from singdiffusion.start.free_noise import KeyFrames, key_frames, one_deviation, over_frames
 from singdiffusion.start.guidance import none
 from singdiffusion.start.initial import initial_latents
-from singdiffusion.start.made import check_kind, made
+from singdiffusion.start.kinds import check_pipeline
+from singdiffusion.start.made import made
 from singdiffusion.start.method import Method, copied_owner, own_methods
 from singtheory.errors import InputError
 
@@ -203,25 +204,6 @@ class Hook:
 def hook_in(pipe: Any) -> Any:
     """The object whose method stands in the place of a pipeline's `prepare_latents`, or None."""
     return getattr(vars(pipe).get("prepare_latents"), "__self__", None)
-
-
-def check_pipeline(pipe: Any, condition: str) -> None:
-    """Raise `InputError` for a pipeline to which the step cannot be attached, with the reason."""
-    name = type(pipe).__name__
-    if getattr(pipe, "vae", None) is None:
-        raise InputError(f"{name}: has no VAE, whose latents an average image is of; call initial_latents yourself")
-    check_kind(pipe)
-    if condition == "embeddings" and not hasattr(pipe, "encode_prompt"):
-        raise InputError(
-            f"{name}: has no encode_prompt, and this average image reads embeddings; use one that reads prompts"
-        )
-    reason = _REFUSED.get(name)
-    if reason is not None:
-        raise InputError(f"{name}: {reason}; call initial_latents yourself")
-
-
-_REFUSED: dict[str, str] = {}
-"""Pipelines whose latents are not what their `prepare_latents` shows."""
 
 
 def _pipeline_that_calls() -> Any:

@@ -40,21 +40,6 @@ class Made:
         return type(self.result)(latents if part is mine else part for part in self.result)
 
 
-def check_kind(pipe: Any) -> None:
-    """Raise `InputError` for a pipeline that makes its latents in a way that is not known, by what its methods take."""
-    name = type(pipe).__name__
-    if not hasattr(pipe, "prepare_latents"):
-        raise InputError(f"{name}: has no prepare_latents, so its start is not known; call initial_latents yourself")
-    takes = inspect.signature(pipe.prepare_latents).parameters
-    pictures = [one for one in PICTURES if one in takes]
-    if "latents" not in takes and not pictures:
-        raise InputError(
-            f"{name}: its prepare_latents takes neither latents nor a picture; call initial_latents yourself"
-        )
-    if pictures and "timestep" not in takes:
-        raise InputError(f"{name}: begins with {pictures[0]} and no timestep; call initial_latents yourself")
-
-
 def made(own: Callable[..., Any], scheduler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Made:
     """Call a pipeline's own `prepare_latents` and tell what came out.
 

@@ -17,7 +17,8 @@ from singdiffusion.base import Space, matches_flow
 from singdiffusion.start.flow_pipeline import LISTENED, FlowHook, hook_of
 from singdiffusion.start.flow_sources import asked
 from singdiffusion.start.guidance import frame_for, guidance_rule, guided_average
-from singdiffusion.start.hook import Hook, check_pipeline
+from singdiffusion.start.hook import Hook
+from singdiffusion.start.kinds import check_pipeline
 from singtheory.errors import InputError, unknown_name
 
 
