@@ -96,6 +96,18 @@ class Checkpoint:
         """Whether the pipeline has a part of that name, readable or not; `PixelSpace` changes nothing and counts as none."""
         return self.folder is not None and (self.folder / part).is_dir() and not _is_pixel_space(self.folder / part)
 
+    def config_of(self, part: str) -> dict[str, Any]:
+        """The configuration of a network of the pipeline, empty where there is none."""
+        folder = None if self.folder is None else self.folder / part
+        return {} if folder is None or not (folder / "config.json").is_file() else read_config(folder)
+
+    @property
+    def pipeline_class(self) -> type[Any] | None:
+        """The class of the pipeline, or None where diffusers knows none of that name or it is not told."""
+        index = None if self.folder is None else self.folder / "model_index.json"
+        name = None if index is None or not index.is_file() else read_object(index).get("_class_name")
+        return getattr(diffusers, name, None) if isinstance(name, str) else None
+
     def network(self, part: str) -> Any:
         """The pipeline's `vae` or `unet` in float32, or None where its weights are not there as safetensors, and for `PixelSpace`.
 

@@ -131,7 +131,8 @@ class _Recorded:
         """The pipeline's own, the first time with the layout of its latents."""
         made = self.prepare(*args, **kwargs)
         if self.layout is None:
-            self.layout = start.found(lambda: self.prepare(*args, **kwargs), start.first_tensor(made))
+            scale = float(getattr(self.pipe.scheduler, "init_noise_sigma", 1.0))
+            self.layout = start.found(lambda: self.prepare(*args, **kwargs), start.first_tensor(made), scale)
         return made
 
     def _listening(self, own: Callable[..., Any]) -> Callable[..., Any]:

@@ -35,7 +35,7 @@ from singdiffusion.start.flow import (
 from singdiffusion.start.flow_corrected import Corrections, factors
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.flow_sources import Asked, Sources
-from singdiffusion.start.method import Method
+from singdiffusion.start.method import Method, copied_owner, own_methods
 from singtheory.errors import InputError
 from singtheory.start import Components, matched_start, mean_start
 
@@ -178,6 +178,17 @@ class FlowHook:
         if not self._starts(bound["timestep"] if each is None else each):
             return self._later(lambda: self._step(*args, **kwargs))
         return self._first(bound, lambda: self._step(*args, **kwargs))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """That of a copy of the pipeline: the same singular step; the copy's scheduler is hooked at its first call."""
+        mine = copy.copy(self)
+        memo[id(self)] = mine
+        mine.pipe = copied_owner(self.pipe, memo)
+        mine._own = own_methods(mine.pipe, self._own)
+        mine._sources = self._sources.of_copy(mine.pipe)
+        mine.scheduler, mine._layouts, mine._layout, mine._made, mine._x_1 = None, {}, None, None, None
+        mine._timed, mine._still, mine._corrections = False, 0, None
+        return mine
 
     def _first(self, bound: Any, step: Callable[[], Any]) -> Any:
         sample, output = bound["sample"], bound["model_output"]

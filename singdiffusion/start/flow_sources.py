@@ -1,5 +1,6 @@
 """Where a flow's average image and spread come from, and for which prompt."""
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,8 @@ class Sources:
             raise InputError(
                 f"{type(pipe).__name__}: has no encode_prompt, and this module depends on the prompt; use statistics"
             )
+        if isinstance(asked.spread, tuple | list):
+            _check_channels(asked.spread[0], pipe)
         self._calls: list[_Heard] = []
         self._used = False
 
@@ -101,6 +104,12 @@ class Sources:
         """Whether all that is given is of the shape, without the batch, in which latents are stepped."""
         spread = self.asked.spread
         return self.asked.module is None and isinstance(spread, tuple | list) and tuple(spread[0].shape[1:]) == shape
+
+    def of_copy(self, pipe: Any) -> "Sources":
+        """The same for a copy of the pipeline."""
+        mine = copy.copy(self)
+        mine.pipe, mine._calls, mine._used = pipe, [], False
+        return mine
 
     def forget(self) -> None:
         """What was heard in an earlier call of the pipeline."""
@@ -220,6 +229,27 @@ def _spread_laid_out(layout: Layout, spread: Any) -> Spread:
     found = layout.of_pictures(basis.shape[1], *basis.shape[-2:])
     root = found.frames**0.5 if found.frames is not None and basis.ndim == 4 else 1.0
     return _laid_out(layout, basis) / root, std * root
+
+
+_PICTURED = {4: (1, 3), 5: (1, 2, 4)}
+"""Axes of directions in which channels may lie: first, last, or after the frames."""
+
+
+def _check_channels(basis: Tensor, pipe: Any) -> None:
+    """Raise `InputError` for directions of pictures with a number of channels that nothing of the pipeline has."""
+    network = getattr(pipe, "transformer", None)
+    network = getattr(pipe, "unet", None) if network is None else network
+    try:
+        known = {Space.of(pipe).channels}
+    except InputError:
+        return
+    config = {} if network is None else network.config
+    known |= {config[name] for name in ("in_channels", "out_channels") if isinstance(config.get(name), int)}
+    axes = _PICTURED.get(basis.ndim, ())
+    if axes and not any(basis.shape[axis] in known for axis in axes):
+        raise InputError(
+            f"basis of shape {tuple(basis.shape)}: {type(pipe).__name__} has latents of {min(known)} channels; make the spread for them"
+        )
 
 
 def _check_spread(spread: Any) -> None:
