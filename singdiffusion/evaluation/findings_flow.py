@@ -39,7 +39,9 @@ def flow_findings(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Iterator[Finding
         yield Finding("Flow matching starts at alpha = 0, where noise is the right start: there is no gap.")
     yield Finding(_grid(flow))
     if flow.learned:
-        yield Finding("This model is distilled for a few steps: such models have learned their steps, and nothing is advised.")
+        yield Finding(
+            "This model is distilled for a few steps: such models have learned their steps, and nothing is advised."
+        )
         return
     if diagnosis.expected is None or not diagnosis.expected.arrivals:  # else the bands of the data say it
         yield _kept(diagnosis, flow)

@@ -290,7 +290,7 @@ class FlowHook:
                 "runs, or after an interrupted run call pipe.scheduler.set_timesteps"
             )
         for name in HOOKED:
-            if name in vars(scheduler):
+            if isinstance(vars(scheduler).get(name), Method):
                 raise InputError(
                     f"{type(scheduler).__name__}: a singular step is attached to it already; detach it first"
                 )

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from singdiffusion.average import Average
+from singdiffusion.base import refuse_flow
 from singdiffusion.start.call import (
     Asked,
     Spoken,
@@ -99,6 +100,7 @@ class Hook:
     def prepare_latents(self, *args: Any, **kwargs: Any) -> Any:
         """The pipeline's own, its result exchanged."""
         own, scheduler = self._own["prepare_latents"], self.pipe.scheduler
+        refuse_flow(scheduler)  # it may have been exchanged
         self._watch()
         given = inspect.signature(own).bind(*args, **kwargs).arguments
         latents = given.get("latents")
@@ -171,7 +173,7 @@ class Hook:
         if self._scheduler is not None:
             vars(self._scheduler).pop("set_timesteps", None)
         self._scheduler = None
-        if "set_timesteps" not in vars(now):
+        if not isinstance(vars(now).get("set_timesteps"), Method):
             own = now.set_timesteps
             now.set_timesteps = Method(now, "set_timesteps", lambda *args, **kwargs: self._timed(own, args, kwargs))
             self._scheduler = now

@@ -17,7 +17,6 @@ from diffusers.utils.torch_utils import randn_tensor
 from singdiffusion import AverageDecoder, AverageStatistics, AverageTable, SingDiffusion
 from singdiffusion.base import PipelineText
 from singtheory import InputError
-from singtheory.schedule.schedules import STABLE_DIFFUSION
 from tests.singdiffusion import tiny
 from tests.singdiffusion.noise_families import alpha, firsts, picture
 
@@ -140,7 +139,7 @@ def firsts_of(pipe, **call):
     return seen[0]
 
 
-@pytest.mark.parametrize("scheduler", [None, EulerDiscreteScheduler(**STABLE_DIFFUSION)])
+@pytest.mark.parametrize("scheduler", [None, EulerDiscreteScheduler.from_config(tiny.ddim().config)])
 def test_prompts_that_travel_have_an_average_for_each_frame(scheduler):
     pipe = tiny.animatediff(scheduler)
     pipe.enable_free_noise(context_length=4, context_stride=1)
@@ -223,7 +222,8 @@ def test_pipelines_with_embeddings_of_their_own(image, module):
         chosen = table(a_cat=-3.0, a_dog=3.0) if module == "table" else flat(-3.0)
     with SingDiffusion(chosen, guidance="plain" if module == "network" else "none").attached(pipe):
         found = firsts_of(pipe, prompt="a cat", image=image)[:1]
-    plain = firsts_of(pipe, prompt="a cat", image=image)[:1]
+    with SingDiffusion(flat(0.0), guidance="none").attached(pipe):
+        plain = firsts_of(pipe, prompt="a cat", image=image)[:1]
     if module == "network":
         assert seen[0].mean(dim=(1, 2)).tolist() == [0.0, 1.0]
     else:
@@ -241,23 +241,21 @@ def test_just_below_strength_one_it_says_that_nothing_was_done_and_how_to_have_i
 
 
 def test_a_scheduler_that_was_exchanged_is_checked_at_the_next_call():
-    pipe = tiny.stable_diffusion()
-    with SingDiffusion(flat(-3.0), guidance="none").attached(pipe):
-        pipe.scheduler = EulerDiscreteScheduler.from_config(pipe.scheduler.config)
-        found = firsts_of(pipe, prompt="a cat")
-        assert "set_timesteps" in vars(pipe.scheduler)
-        pipe.scheduler = FlowMatchEulerDiscreteScheduler()
-        with pytest.raises(InputError, match="flow matching starts at alpha = 0"):
-            pipe("a cat", **CALL)
-        pipe.scheduler = EulerDiscreteScheduler.from_config(tiny.ddim().config)
-    plain = firsts_of(pipe, prompt="a cat")
-    assert float((found - plain).mean()) == pytest.approx(-3.0 * alpha_of(pipe), abs=1e-3)
-    assert "set_timesteps" not in vars(pipe.scheduler)
-
-
-def alpha_of(pipe):
-    """Of the first noise level of a scheduler of sigmas."""
-    return float(1 / (pipe.scheduler.sigmas[0] ** 2 + 1) ** 0.5)
+    pipe, found = tiny.stable_diffusion(), []
+    for level in (-3.0, 0.0):
+        with SingDiffusion(flat(level), guidance="none").attached(pipe):
+            pipe.scheduler = EulerDiscreteScheduler.from_config(tiny.ddim().config)
+            found.append(firsts_of(pipe, prompt="a cat"))
+            assert "set_timesteps" in vars(pipe.scheduler)
+            last = pipe.scheduler
+            pipe.scheduler = FlowMatchEulerDiscreteScheduler()
+            with pytest.raises(InputError, match="flow matching starts at alpha = 0"):
+                pipe("a cat", **CALL)
+        assert "set_timesteps" not in vars(last)
+        pipe.scheduler = tiny.ddim()
+    seen = 1 / (last.sigmas[0] ** 2 + 1) ** 0.5  # α of the first noise level
+    apart = found[0] - found[1]
+    torch.testing.assert_close(apart, torch.full_like(apart, -3.0 * float(seen)), atol=1e-4, rtol=0)
 
 
 def test_a_pipeline_made_from_it_says_that_the_step_is_gone(caplog):
