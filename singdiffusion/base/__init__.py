@@ -23,7 +23,7 @@ from singdiffusion.base.scheduler import (
     schedule_of,
 )
 from singdiffusion.base.single_file import SingleFile, is_single_file
-from singdiffusion.base.space import Space, latent_scale
+from singdiffusion.base.space import Space, channels_of, latent_scale
 from singdiffusion.base.text import PipelineText, PromptEncoder, TextEncoder, cut_captions, same_encoders
 from singdiffusion.base.value_range import Levels, warn_of_half_range
 
@@ -41,6 +41,7 @@ __all__ = [
     "Tracked",
     "a_tensor_of",
     "as_images",
+    "channels_of",
     "cut_captions",
     "decode",
     "encode",

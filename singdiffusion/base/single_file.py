@@ -93,7 +93,7 @@ class SingleFile:
             InputError: for a file that cannot be read, holds another kind of weights, or does not fit the configuration.
         """
         index = read_object(self.folder / "model_index.json")
-        kind = getattr(diffusers, str(index.get("_class_name")), None)
+        kind: Any = getattr(diffusers, str(index.get("_class_name")), None)
         if not hasattr(kind, "from_single_file"):
             raise InputError(
                 f"{self.folder}: {index.get('_class_name')} cannot be loaded from one file; give a folder as its pipeline is stored"

@@ -93,6 +93,20 @@ def _first(config: Any, names: tuple[str, ...]) -> int | None:
     return next((config[name] for name in names if config.get(name)), None)
 
 
+def _parts(pipeline: Any) -> tuple[Any, Any]:
+    """The VAE and the network of a pipeline; None for what it has not."""
+    network = getattr(pipeline, "unet", None)
+    return getattr(pipeline, "vae", None), getattr(pipeline, "transformer", None) if network is None else network
+
+
+def channels_of(pipeline: Any) -> list[int]:
+    """How many channels latents of a pipeline have: by its VAE where there is one, and by what its network takes and gives, packed or not."""
+    vae, network = _parts(pipeline)
+    latents, config = ({} if part is None else part.config for part in (vae, network))
+    found = [_first(latents, _CHANNELS), _first(config, ("in_channels",)), _first(config, ("out_channels",))]
+    return [channels for channels in found if isinstance(channels, int)]
+
+
 @dataclass(frozen=True)
 class Space:
     """What an average image must have in common with the pipeline whose start it gives.
@@ -116,11 +130,9 @@ class Space:
     @classmethod
     def of(cls, pipeline: Any) -> "Space":
         """That of a diffusers pipeline with a VAE, a network and text encoders; nothing of it is changed. Raises `InputError` for one that says none."""
-        vae = getattr(pipeline, "vae", None)
-        network = getattr(pipeline, "unet", None)
-        network = getattr(pipeline, "transformer", None) if network is None else network
-        latents, config = ({} if part is None else part.config for part in (vae, network))
-        channels = _first(latents, _CHANNELS) or _first(config, ("in_channels",))
+        vae, network = _parts(pipeline)
+        channels = next(iter(channels_of(pipeline)), None)
+        config = {} if network is None else network.config
         if channels is None:
             raise InputError(f"{type(pipeline).__name__}: says nowhere how many channels its latents have")
         scaling_factor, shift_factor = (1.0, 0.0) if vae is None else latent_scale(vae)

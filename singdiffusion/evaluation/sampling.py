@@ -173,7 +173,8 @@ def load_vae(source: str, dtype: torch.dtype) -> Any:
     try:
         if is_single_file(source):
             return AutoencoderKL.from_single_file(source, torch_dtype=dtype)
-        kind = AutoencoderKL.load_config(source).get("_class_name")
+        config: Any = AutoencoderKL.load_config(source)
+        kind = config.get("_class_name")
         if kind not in ("AutoencoderKL", "AutoencoderTiny"):
             raise InputError(f"vae {source}: is a {kind}; give an AutoencoderKL or AutoencoderTiny")
         return getattr(diffusers, kind).from_pretrained(source, torch_dtype=dtype, use_safetensors=True)

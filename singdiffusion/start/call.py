@@ -152,13 +152,13 @@ def _repeated(values: dict[str, Any], batch: int) -> tuple[list[str] | None, lis
 
 def _states(calls: Sequence[Spoken], values: dict[str, Any], batch: int) -> tuple[Tensor | None, Tensor | None]:
     """Token states with and without the prompt: of the first call that returned some, or as the pipeline's call holds them."""
-    cond = next((one for call in calls for one in call.states[:1] if _is_states(one)), None)
+    cond: Any = next((one for call in calls for one in call.states[:1] if _is_states(one)), None)
     others = [one for call in calls for one in call.states[1:]]
     if not calls:
         cond, others = values.get("prompt_embeds"), [values.get("negative_prompt_embeds")]
     if not _is_states(cond):
         return None, None
-    uncond = next((one for one in others if _is_states(one) and one.shape[2] == cond.shape[2]), None)
+    uncond: Any = next((one for one in others if _is_states(one) and one.shape[2] == cond.shape[2]), None)
     if uncond is None and not calls and len(cond) == 2 * batch:  # both in one, the negative first, as in diffusers
         uncond, cond = cond.chunk(2)
     return cond, uncond

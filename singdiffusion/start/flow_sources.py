@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from singdiffusion.average import Average, AverageImage, Condition
-from singdiffusion.base import Space
-from singdiffusion.start.call import texts
+from singdiffusion.base import Space, channels_of
+from singdiffusion.start.call import known_negatives, texts
 from singdiffusion.start.flow_layout import Layout
-from singdiffusion.start.guidance import Rule, frame_for, guided_average
+from singdiffusion.start.guidance import Rule, frame_for, guided_average, none
 from singtheory.errors import InputError, unknown_name
 from singtheory.start import Components
 
@@ -99,6 +99,7 @@ class Sources:
             _check_channels(asked.spread[0], pipe)
         self._calls: list[_Heard] = []
         self._used = False
+        self._said: set[str] = set()
 
     def as_stepped(self, shape: tuple[int, ...]) -> bool:
         """Whether all that is given is of the shape, without the batch, in which latents are stepped."""
@@ -108,7 +109,7 @@ class Sources:
     def of_copy(self, pipe: Any) -> "Sources":
         """The same for a copy of the pipeline."""
         mine = copy.copy(self)
-        mine.pipe, mine._calls, mine._used = pipe, [], False
+        mine.pipe, mine._calls, mine._used, mine._said = pipe, [], False, set()
         return mine
 
     def forget(self) -> None:
@@ -150,7 +151,10 @@ class Sources:
         frame = frame_for(module, layout.of_pictures(module.space.channels).unpacked(x_1))
         if not getattr(module, "conditional", True):
             return module([""] * len(frame), frame)
-        cond, uncond, weight = self._condition(self._kinds[id(module)], len(frame))
+        kind = self._kinds[id(module)]
+        cond, uncond, weight = self._condition(kind, len(frame))
+        if kind == "prompts" and uncond is not None and weight != 1 and self.asked.rule is not none:
+            uncond = known_negatives(module, [str(text) for text in uncond], self._said)
         cond = cond.to(frame) if isinstance(cond, Tensor) else cond
         uncond = uncond.to(frame) if isinstance(uncond, Tensor) else uncond
         return guided_average(module, cond, uncond, frame, weight, self.asked.rule)
@@ -237,18 +241,11 @@ _PICTURED = {4: (1, 3), 5: (1, 2, 4)}
 
 def _check_channels(basis: Tensor, pipe: Any) -> None:
     """Raise `InputError` for directions of pictures with a number of channels that nothing of the pipeline has."""
-    network = getattr(pipe, "transformer", None)
-    network = getattr(pipe, "unet", None) if network is None else network
-    try:
-        known = {Space.of(pipe).channels}
-    except InputError:
-        return
-    config = {} if network is None else network.config
-    known |= {config[name] for name in ("in_channels", "out_channels") if isinstance(config.get(name), int)}
+    known = channels_of(pipe)
     axes = _PICTURED.get(basis.ndim, ())
-    if axes and not any(basis.shape[axis] in known for axis in axes):
+    if known and axes and not any(basis.shape[axis] in known for axis in axes):
         raise InputError(
-            f"basis of shape {tuple(basis.shape)}: {type(pipe).__name__} has latents of {min(known)} channels; make the spread for them"
+            f"basis of shape {tuple(basis.shape)}: {type(pipe).__name__} has latents of {known[0]} channels; make the spread for them"
         )
 
 

@@ -145,7 +145,7 @@ class Hook:
         said = asked(self._calls, self.pipe, len(x_1))
         cond, uncond = said.condition(self.condition)
         if self.condition == "prompts" and uncond is not None and said.guidance != 1 and self.sing.rule is not none:
-            uncond = known_negatives(self.sing.module, list(uncond), self._said)
+            uncond = known_negatives(self.sing.module, said.negative, self._said)
         return self.sing.average(_for_batch(cond, len(x_1)), _for_batch(uncond, len(x_1)), x_1, said.guidance)
 
     def _average_of(self, frames: KeyFrames, x_1: Tensor) -> Average:

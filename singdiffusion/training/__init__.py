@@ -7,9 +7,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from singdiffusion.training.base_encoder import encoder_for
     from singdiffusion.training.cache import Cache, finish, save_part, save_texts
     from singdiffusion.training.cache_index import Encoding
-    from singdiffusion.training.encode import Encoder, encoder_for, is_finished, make_cache
+    from singdiffusion.training.encode import Encoder, is_finished, make_cache
     from singdiffusion.training.processes import choose, joined
     from singdiffusion.training.settings import TrainSettings
     from singdiffusion.training.train import Stopped
@@ -24,7 +25,7 @@ _FILES = {
     "check_out": "training_run",
     "choose": "processes",
     "decoder_of": "training_run",
-    "encoder_for": "encode",
+    "encoder_for": "base_encoder",
     "finish": "cache",
     "is_finished": "encode",
     "joined": "processes",

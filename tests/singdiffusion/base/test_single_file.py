@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from singdiffusion.average import AverageStatistics, load_average
 from singdiffusion.base import Checkpoint, PipelineText, SingleFile, Space
 from singdiffusion.evaluation.sampling import load_pipeline
-from singdiffusion.training.encode import Encoder, encoder_for
+from singdiffusion.training.base_encoder import encoder_for
+from singdiffusion.training.encode import Encoder
 from singtheory import InputError
 from tests.singdiffusion import single_files, tiny
 from tests.singdiffusion.test_cli import run

@@ -26,10 +26,11 @@ from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.source.records import Source
 from singdiffusion.training import cache as room
 from singdiffusion.training import shards
+from singdiffusion.training.base_encoder import encoder_for
 from singdiffusion.training.build import untrained
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.cache_index import Encoding
-from singdiffusion.training.encode import Encoder, encoder_for, make_cache
+from singdiffusion.training.encode import Encoder, make_cache
 from singdiffusion.training.settings import TrainSettings
 from singtheory import InputError
 from tests.singdiffusion import tiny
