@@ -251,6 +251,11 @@ class PipelineText:
             with _without_cut_prompts(self.pipeline):
                 found = self.pipeline.encode_prompt(prompts, **given)
         except (TypeError, AttributeError) as error:  # such as of a pipeline that wants an image too
+            if self.clip_skip:
+                raise InputError(
+                    f"clip_skip {self.clip_skip}: {type(self.pipeline).__name__} cannot leave layers of its text encoder out with the versions "
+                    f"of diffusers and transformers that are installed ({first_sentence(error)}); leave clip_skip out"
+                ) from None
             raise InputError(f"{self.name}: its prompts cannot be encoded alone ({first_sentence(error)})") from None
         if not isinstance(found, tuple) or found[0].ndim != 3:
             raise InputError(f"{self.name}: {type(self.pipeline).__name__} gives no token states; take another base")

@@ -448,11 +448,13 @@ def test_a_note_of_another_make_is_refused(tmp_path, note):
         make_cache(Source(str(captioned(tmp_path / "a"))), tmp_path / "c", Encoder(4))
 
 
-def test_layers_that_are_skipped_are_those_of_cache_settings_and_module(tmp_path, base):
+def test_layers_that_are_skipped_are_those_of_cache_settings_and_module(tmp_path):
+    pipe, base = tiny.stable_diffusion_xl(), tmp_path / "base"
+    pipe.save_pretrained(base)
     source, encoder = Source(str(captioned(tmp_path / "a"))), encoder_for(str(base), 16, 3, "cpu", clip_skip=1)
     make_cache(source, tmp_path / "c", encoder)
-    found, pipe = Cache.open(tmp_path / "c"), tiny.stable_diffusion()
-    expected = pipe.encode_prompt("picture 1", "cpu", 1, False, clip_skip=1)[0]
+    found = Cache.open(tmp_path / "c")
+    expected = pipe.encode_prompt("picture 1", device="cpu", do_classifier_free_guidance=False, clip_skip=1)[0]
     torch.testing.assert_close(found.states(torch.tensor([found.captions.index("picture 1")])), expected)
     assert found.encoding.clip_skip == 1
     given = {"cache": str(tmp_path / "c"), "out": str(tmp_path / "out"), "width": 32, "layers": 1}
