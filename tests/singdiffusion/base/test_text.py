@@ -104,6 +104,6 @@ def test_layers_that_a_pipeline_cannot_leave_out_are_one_line(monkeypatch):
 
     monkeypatch.setattr(pipe, "encode_prompt", without, raising=False)
     with pytest.raises(
-        InputError, match="clip_skip 1: StableDiffusionPipeline cannot leave layers .* leave clip_skip out"
+        InputError, match=r"clip_skip 1: StableDiffusionPipeline cannot leave layers .* leave clip_skip out"
     ):
         PipelineText(pipe, "tiny", 1)(["a"], torch.device("cpu"), torch.float32)
