@@ -46,7 +46,7 @@ def find_folder(source: str | Path, patterns: Sequence[str]) -> Path:
 def _folder_around(file: Path) -> Path:
     """The folder of a model by the file of its weights. Raises `InputError` for any other file, and where config.json is missing beside it."""
     if not file.name.startswith("diffusion_pytorch_model"):
-        raise InputError(f"{file}: is a file, and no diffusion_pytorch_model; give the folder of the model")
+        raise InputError(f"{file}: is a file, and no diffusion_pytorch_model; give the folder that holds it")
     if not (file.parent / "config.json").is_file():
         raise InputError(f"{file}: needs the config.json that was beside it, in {file.parent}; copy it there")
     return file.parent

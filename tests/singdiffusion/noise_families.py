@@ -79,6 +79,7 @@ def _unet(kind: str) -> Any:
     }
     more: dict[str, Any] = {
         "inpaint": {"in_channels": 9},
+        "embedded": {"time_cond_proj_dim": 8},
         "adapter": attending,
         "adapter xl": attending | _XL,
         "deep": {"layers_per_block": 2},
@@ -102,6 +103,7 @@ def _unet_of(name: str) -> Any:
         "StableDiffusionUpscale": "upscale",
         "Depth2Img": "depth",
         "PIA": "inpaint",
+        "LatentConsistency": "embedded",
     }
     for word, kind in words.items():
         if word in name:
@@ -268,6 +270,7 @@ def arguments(pipe: Any, strength: float = 1.0) -> dict[str, Any]:
         "sag_scale": 0.5,
         "max_iter_to_alter": 0,
         "attn_res": (4, 4),
+        "original_inference_steps": 50,
     }
     if "LDM3D" in name:
         known["output_type"] = "np"
