@@ -197,7 +197,7 @@ class Nats:
     def predicted(self, snr: Sequence[float]) -> dict[str, float]:
         """The leading orders of E3 on a chain: of the exact law, and of the network's own Jacobian as if that were exact."""
         names = ("exact plug-in", "exact matched", "network plug-in", "network matched")
-        found: dict[str, float] = {name: 0.0 for name in names}
+        found: dict[str, float] = dict.fromkeys(names, 0.0)
         for low, high in pairwise(snr):
             gap = high - low
             for law, prefix in (("exact", "exact "), ("network", "")):

@@ -21,11 +21,12 @@ class Text(nn.Module):
 
     Args:
         width: of the token states.
+        clip_skip: how many of the encoder's last layers are left out, beside those that a pipeline leaves out anyway.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, clip_skip: int = 0) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.clip_skip = width, clip_skip
         self.encoder: TextEncoder | None = None
         """Set to understand prompts too; token states need none."""
 
@@ -74,6 +75,10 @@ class Classes(nn.Module):
                 f"condition of shape {tuple(condition.shape)} in {condition.dtype}: need one class number an image"
             )
         return self.embedding(condition.to(like.device))[:, None].to(like)
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a class of that name."""
+        return name in self.rows
 
     def _row(self, name: str) -> int:
         if name not in self.rows:

@@ -36,6 +36,7 @@ CONDITION: dict[str, Kind] = {
     "width": whole(1, 2**16),
     "names": listed(word(), 0, MANY),
     "size": size(),
+    "clip_skip": whole(0, 256),
 }
 """Of the condition of a network."""
 

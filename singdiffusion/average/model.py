@@ -163,6 +163,10 @@ class AverageModel(ModelMixin, ConfigMixin):
         """How many directions the spread has; 0 for none."""
         return int(self.config.get("rank", 0))
 
+    def knows(self, prompt: str) -> bool:
+        """Whether a prompt can be asked for, where prompts are understood as they are."""
+        return True
+
     def condition_for(self, pipeline: Space) -> Literal["embeddings", "prompts"]:
         """Which condition to hand over when sampling with a pipeline of that space.
 

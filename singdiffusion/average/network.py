@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from singdiffusion.average.condition import Text, condition_of
+from singdiffusion.average.condition import Classes, Nothing, Text, condition_of
 from singdiffusion.average.model import STORED, Average, AverageModel, Condition
 from singdiffusion.average.spread import Spread
 from singdiffusion.base import Space, TextEncoder
@@ -83,6 +83,20 @@ class AverageNetwork(AverageModel):
     def takes_prompts(self) -> bool:
         """Whether prompts are understood as they are: names of classes, or text where there is an encoder."""
         return self.conditioning.takes_prompts
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the answer depends on the condition."""
+        return not isinstance(self.conditioning, Nothing)
+
+    @property
+    def clip_skip(self) -> int:
+        """How many of the last layers of the text encoder are left out of the token states that it reads."""
+        return getattr(self.conditioning, "clip_skip", 0)
+
+    def knows(self, prompt: str) -> bool:
+        """Whether a prompt can be asked for: of classes, whether there is one of that name."""
+        return not isinstance(self.conditioning, Classes) or self.conditioning.knows(prompt)
 
     @property
     def rank(self) -> int:

@@ -121,6 +121,10 @@ class AverageTable(ClosedForm):
         growth = height * width / math.prod(self.means.shape[2:])
         return Average(mean, basis, (self.stds[rows].square() @ shares * growth).sqrt())
 
+    def knows(self, prompt: str) -> bool:
+        """Whether it has a row for a prompt."""
+        return prompt in self._rows
+
     def _row(self, prompt: str) -> int:
         if prompt not in self._rows:
             raise unknown_name("prompt", prompt, self._rows)

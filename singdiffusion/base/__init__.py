@@ -23,7 +23,8 @@ from singdiffusion.base.scheduler import (
     refuse_flow,
     schedule_of,
 )
-from singdiffusion.base.space import Space, latent_scale
+from singdiffusion.base.single_file import SingleFile, is_single_file
+from singdiffusion.base.space import Space, channels_of, latent_scale
 from singdiffusion.base.text import PipelineText, PromptEncoder, TextEncoder, cut_captions, same_encoders
 from singdiffusion.base.value_range import Levels, warn_of_half_range
 
@@ -36,16 +37,19 @@ __all__ = [
     "PromptEncoder",
     "Pulses",
     "Scheduler",
+    "SingleFile",
     "Space",
     "TextEncoder",
     "Tracked",
     "a_tensor_of",
     "as_images",
+    "channels_of",
     "cut_captions",
     "decode",
     "encode",
     "implied_prediction",
     "is_discrete",
+    "is_single_file",
     "latent_scale",
     "latent_size",
     "matches_flow",

@@ -7,9 +7,11 @@ from typing import Any, Self
 
 import diffusers
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from singdiffusion.base.scheduler import Scheduler
+from singdiffusion.base.single_file import SingleFile, is_single_file
 from singdiffusion.system import find_folder, first_sentence, read_config, read_object
 from singtheory.errors import InputError, unknown_name
 
@@ -26,19 +28,30 @@ class Checkpoint:
         name: as given.
         config: of the scheduler.
         folder: of the pipeline, or None for a scheduler alone.
+        single: the one file in which the networks lie, or None.
     """
 
     name: str
     config: dict[str, Any]
     folder: Path | None
+    single: SingleFile | None = None
 
     @classmethod
-    def find(cls, source: str) -> Self:
-        """At a `scheduler_config.json`, in the folder of a scheduler or pipeline, or under a hub id.
+    def find(cls, source: str, config: str | None = None) -> Self:
+        """At a `scheduler_config.json`, in the folder of a scheduler or pipeline, under a hub id, or of a checkpoint of one file.
+
+        Args:
+            source: path or hub id.
+            config: of one file: folder or hub id of a pipeline of the same kind, whose weights are not needed.
 
         Raises:
             InputError: where there is none, or no JSON object in it.
         """
+        if is_single_file(source):
+            single = SingleFile(source, config)
+            return cls(source, single.scheduler_config(), single.folder, single)
+        if config is not None:
+            raise InputError(f"config {config}: goes with a checkpoint of one file; {source} has its own")
         if os.path.isfile(source):  # which, unlike Path, is false for names that no system accepts
             return cls(source, read_object(Path(source)), _pipeline_around(Path(source)))
         folder = find_folder(source, _WANTED)
@@ -62,9 +75,9 @@ class Checkpoint:
         return scheduler
 
     def autoencoder(self) -> Any:
-        """The pipeline's `AutoencoderKL` of RGB images in float32, or None where there is none or its weights are no safetensors."""
+        """The pipeline's `AutoencoderKL` or `AutoencoderTiny` of RGB images in float32, or None where there is none or its weights are no safetensors."""
         vae = self.network("vae")
-        fits = isinstance(vae, AutoencoderKL) and vae.config["in_channels"] == 3
+        fits = isinstance(vae, AutoencoderKL | AutoencoderTiny) and vae.config["in_channels"] == 3
         return vae if fits else None
 
     @property
@@ -83,12 +96,26 @@ class Checkpoint:
         """Whether the pipeline has a part of that name, readable or not; `PixelSpace` changes nothing and counts as none."""
         return self.folder is not None and (self.folder / part).is_dir() and not _is_pixel_space(self.folder / part)
 
+    def config_of(self, part: str) -> dict[str, Any]:
+        """The configuration of a network of the pipeline, empty where there is none."""
+        folder = None if self.folder is None else self.folder / part
+        return {} if folder is None or not (folder / "config.json").is_file() else read_config(folder)
+
+    @property
+    def pipeline_class(self) -> type[Any] | None:
+        """The class of the pipeline, or None where diffusers knows none of that name or it is not told."""
+        index = None if self.folder is None else self.folder / "model_index.json"
+        name = None if index is None or not index.is_file() else read_object(index).get("_class_name")
+        return getattr(diffusers, name, None) if isinstance(name, str) else None
+
     def network(self, part: str) -> Any:
         """The pipeline's `vae` or `unet` in float32, or None where its weights are not there as safetensors, and for `PixelSpace`.
 
         Raises:
             InputError: for weights that are damaged or do not fit their configuration.
         """
+        if self.single is not None:
+            return self.single.network(part)
         folder = None if self.folder is None else self.folder / part
         if folder is None or not any(folder.glob("diffusion_pytorch_model*.safetensors")) or _is_pixel_space(folder):
             return None

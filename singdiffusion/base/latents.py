@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from singdiffusion.base.space import latent_scale
+from singdiffusion.base.space import channel_scale, is_tiny
 from singtheory.data import HALF_RANGE
 from singtheory.errors import InputError
 
@@ -28,7 +28,7 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
     """The latents of images as a U-Net sees them: the mode of the encoder's law, shifted and scaled.
 
     Args:
-        vae: an `AutoencoderKL` of diffusers, of RGB images.
+        vae: an `AutoencoderKL` or `AutoencoderTiny` of diffusers, of RGB images, with tiling and slicing if they are on.
         images: in [−1, 1], shape (n, 1 or 3, height, width); grey ones become RGB.
         tracked: shows the progress over batches of 8.
 
@@ -41,14 +41,15 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
     if images.shape[1] not in (1, 3):
         raise InputError(f"images of {images.shape[1]} channels: the VAE takes grey or RGB; convert them")
     latent_size(vae, *images.shape[-2:])
-    scale, shift = latent_scale(vae)
+    scale, shift = (part.to(a_tensor_of(vae)) for part in channel_scale(vae))
     pixels = images.expand(-1, 3, -1, -1)
-    return torch.cat(
-        [
-            (vae.encode(batch.to(a_tensor_of(vae))).latent_dist.mode() - shift) * scale
-            for batch in tracked(pixels.split(_BATCH))
-        ]
-    )
+    return torch.cat([(_mode(vae, batch) - shift) * scale for batch in tracked(pixels.split(_BATCH))])
+
+
+def _mode(vae: Any, images: Tensor) -> Tensor:
+    """The mode of the encoder's law, before it is scaled; a small approximation of a VAE gives it alone."""
+    found = vae.encode(images.to(a_tensor_of(vae)))
+    return found.latents if is_tiny(vae) else found.latent_dist.mode()
 
 
 def vae_factor(vae: Any) -> int:
@@ -69,14 +70,15 @@ def latent_size(vae: Any, height: int, width: int) -> tuple[int, int, int]:
 @torch.no_grad()
 def decode(vae: Any, latents: Tensor) -> Tensor:
     """The images of latents as a U-Net sees them, in [−1, 1]: `encode` undone as far as the VAE can."""
-    scale, shift = latent_scale(vae)
+    scale, shift = (part.to(a_tensor_of(vae)) for part in channel_scale(vae))
     parts = (latents.to(a_tensor_of(vae)) / scale + shift).split(_BATCH)
     return torch.cat([vae.decode(part).sample.clamp(-1, 1) for part in parts]).to(latents)
 
 
 def vae_fingerprint(vae: Any) -> str:
     """Class and the signs of some weights: the same in every precision."""
-    signs = vae.encoder.conv_in.weight.flatten()[:_PROBE].signbit().tolist()
+    first = vae.encoder.layers[0] if is_tiny(vae) else vae.encoder.conv_in
+    signs = first.weight.flatten()[:_PROBE].signbit().tolist()
     return f"{type(vae).__name__}-{int(''.join('01'[sign] for sign in signs), 2):x}"
 
 
@@ -85,6 +87,6 @@ def vae_floor(vae: Any) -> dict[str, float]:
     """The brightness, in 0..255, of black, grey and white images after encoding and decoding."""
     floor = {}
     for name, value in _COLOURS.items():
-        latents = vae.encode(torch.full((1, 3, _SIDE, _SIDE), value)).latent_dist.mode()
+        latents = _mode(vae, torch.full((1, 3, _SIDE, _SIDE), value))
         floor[name] = float(((vae.decode(latents).sample.clamp(-1, 1) + 1) * HALF_RANGE).mean())
     return floor

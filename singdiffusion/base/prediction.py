@@ -10,6 +10,8 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
+from singdiffusion.base.latents import a_tensor_of
+
 _ALIKE, _UNLIKE = 0.9, 0.5
 _BATCH, _SIDE, _TOKENS = 4, 32, 77
 
@@ -44,8 +46,10 @@ def implied_prediction(unet: Any, train_steps: int, seed: int = 0) -> Implied | 
     added = _added_conditions(config)
     if added is None or config.in_channels != config.out_channels or config.get("class_embed_type") is not None:
         return None
-    x = torch.randn(_BATCH, config.in_channels, _SIDE, _SIDE, generator=torch.Generator().manual_seed(seed))
-    states = torch.zeros(_BATCH, _TOKENS, config.cross_attention_dim)
+    where = a_tensor_of(unet).device
+    noise = torch.randn(_BATCH, config.in_channels, _SIDE, _SIDE, generator=torch.Generator().manual_seed(seed))
+    x, added = noise.to(where), {name: value.to(where) for name, value in added.items()}
+    states = torch.zeros(_BATCH, _TOKENS, config.cross_attention_dim, device=where)
     answer = unet(x, train_steps - 1, encoder_hidden_states=states, added_cond_kwargs=added).sample
     correlation = float(torch.corrcoef(torch.stack([x.flatten(), answer.flatten()]))[0, 1])
     return Implied(_in_words(correlation), correlation)

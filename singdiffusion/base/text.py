@@ -13,6 +13,7 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from torch import Tensor, nn
 
 from singdiffusion.base.checkpoint import variant_of
+from singdiffusion.base.single_file import SingleFile, is_single_file
 from singdiffusion.system import find_folder, first_sentence, read_config, read_object
 from singtheory.errors import InputError
 
@@ -183,13 +184,14 @@ class PipelineText:
     Args:
         pipeline: of diffusers, with text encoders and tokenizers; it needs no U-Net and no VAE.
         name: of it, for errors.
+        clip_skip: how many of the last layers of the encoder are left out, beside those that the pipeline leaves out anyway.
 
     Raises:
         InputError: for a pipeline without text encoders, or that does not encode its prompts as Stable Diffusion does.
     """
 
-    def __init__(self, pipeline: Any, name: str) -> None:
-        self.pipeline, self.name = pipeline, name
+    def __init__(self, pipeline: Any, name: str, clip_skip: int = 0) -> None:
+        self.pipeline, self.name, self.clip_skip = pipeline, name, clip_skip
         parts = [part for part in pipeline.components if part.startswith("text_encoder")]
         if not hasattr(pipeline, "encode_prompt") or not encoders_of(pipeline) or set(parts) - set(_ENCODERS):
             raise InputError(
@@ -197,12 +199,19 @@ class PipelineText:
             )
 
     @classmethod
-    def stored(cls, base: str) -> Self:
-        """Of a pipeline in a folder or under a hub id, from safetensors alone.
+    def stored(cls, base: str, config: str | None = None, clip_skip: int = 0) -> Self:
+        """Of a pipeline in a folder, under a hub id or in one file; nothing is unpickled with code.
+
+        Args:
+            base: path or hub id.
+            config: of one file, as `Checkpoint.find`.
+            clip_skip: as `PipelineText`.
 
         Raises:
             InputError: for one that cannot be loaded, and as for `PipelineText`.
         """
+        if is_single_file(base):
+            return cls(SingleFile(base, config).pipeline(torch.float32, only=_TEXT), base, clip_skip)
         folder = find_folder(base, _WANTED)
         parts = read_object(folder / "model_index.json")
         others = [name for name, kind in parts.items() if isinstance(kind, list) and not name.startswith(_TEXT)]
@@ -213,7 +222,7 @@ class PipelineText:
             )
         except Exception as error:  # the many readers behind it raise what they like
             raise InputError(f"{base}: its text encoders cannot be loaded ({first_sentence(error)})") from None
-        return cls(pipeline, base)
+        return cls(pipeline, base, clip_skip)
 
     @property
     def fingerprint(self) -> str:
@@ -236,11 +245,21 @@ class PipelineText:
         return any(_is_longer(one, prompt, one.model_max_length) for one in tokenizers if one is not None)
 
     def _encoded(self, prompts: list[str], device: torch.device, guidance: bool = False) -> Any:
-        arguments = {"device": device, "num_images_per_prompt": 1, "do_classifier_free_guidance": guidance}
+        arguments: dict[str, Any] = {
+            "device": device,
+            "num_images_per_prompt": 1,
+            "do_classifier_free_guidance": guidance,
+        }
+        arguments |= {"clip_skip": self.clip_skip} if self.clip_skip else {}
         try:
             with _without_cut_prompts(self.pipeline):
                 encoded = self.pipeline.encode_prompt(prompts, **arguments)
         except (TypeError, AttributeError) as error:  # such as of a pipeline that wants an image too
+            if self.clip_skip:
+                raise InputError(
+                    f"clip_skip {self.clip_skip}: {type(self.pipeline).__name__} cannot leave layers of its text encoder out with the versions "
+                    f"of diffusers and transformers that are installed ({first_sentence(error)}); leave clip_skip out"
+                ) from None
             raise InputError(f"{self.name}: its prompts cannot be encoded alone ({first_sentence(error)})") from None
         if not isinstance(encoded, tuple) or encoded[0].ndim != 3:
             raise InputError(f"{self.name}: {type(self.pipeline).__name__} gives no token states; take another base")

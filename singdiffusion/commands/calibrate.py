@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from singdiffusion.commands.shared import one_line_errors
+from singdiffusion.commands.shared import CONFIG, DEVICE, one_line_errors
 from singdiffusion.system import say
 
 
 def calibrate(
     base: Annotated[str, typer.Option(metavar="PATH_OR_ID", help="The pipeline whose pictures are measured.")],
     prompts: Annotated[Path, typer.Option(metavar="FILE", help="Text, a prompt a line, as people ask the model.")],
+    config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
     images: Annotated[int, typer.Option(help="How many pictures; more than the rank.")] = 64,
     steps: Annotated[int, typer.Option(help="Steps of the sampler; many, for few lose what is measured.")] = 50,
     rank: Annotated[int, typer.Option(min=1, help="Directions of the spread.")] = 16,
@@ -23,7 +24,7 @@ def calibrate(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn together.")] = 4,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first picture; the next ones count on.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="New folder, written whole or not at all.")] = Path("spread"),
 ) -> None:
     """Measure the spread of a model's own pictures, with which its first step is mended; no data is needed. Exit 2 on bad input."""
@@ -40,7 +41,7 @@ def calibrate(
         call = {"guidance_scale": guidance, "height": size, "width": size}
         with new_folder(out) as folder:
             with console.doing("loading"):
-                pipe = load_pipeline(base, None, where, dtype)
+                pipe = load_pipeline(base, None, where, dtype, config)
             spread = evaluation.calibrate(
                 pipe,
                 lines,

@@ -6,13 +6,17 @@ from typing import Annotated
 
 import typer
 
-from singdiffusion.commands.shared import check_output, one_line_errors
+from singdiffusion.commands.shared import CONFIG, check_output, one_line_errors
 from singdiffusion.system import say
 
 
 def diagnose(
     source: Annotated[
-        str, typer.Argument(metavar="PATH_OR_ID", help="Folder or hub id of a pipeline, or a scheduler_config.json.")
+        str,
+        typer.Argument(
+            metavar="PATH_OR_ID",
+            help="Folder or hub id of a pipeline, a checkpoint of one file, or a scheduler_config.json.",
+        ),
     ],
     data: Annotated[
         str | None,
@@ -25,6 +29,8 @@ def diagnose(
         str | None, typer.Option(help="leading, trailing or linspace; the scheduler's own if not given.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 2, help="Of the noise with which the network is asked.")] = 0,
+    config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
+    device: Annotated[str, typer.Option(help="Of the networks: auto, cpu, cuda or mps; the CPU if not given.")] = "cpu",
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found.")] = None,
 ) -> None:
     """What is wrong with a pipeline's start, what arrives of the data's spread, and the line that mends it; exit 2 on bad input.
@@ -39,20 +45,22 @@ def diagnose(
         from singdiffusion.commands import console
         from singdiffusion.evaluation import load, read, verdict
         from singtheory.errors import InputError
-        from singtheory.system import command_line, provenance, write_json
+        from singtheory.system import chosen_device, command_line, provenance, write_json
 
         check_output(json_file, source, data)
-        checkpoint = Checkpoint.find(source)
+        where = chosen_device(device)
+        checkpoint = Checkpoint.find(source, config)
         # bad settings are told before anything large is read
         diagnosis = evaluation.diagnose(checkpoint, steps, spacing, seed=seed)
         loaded = None if data is None else load(data, checkpoint)
         for line in () if loaded is None else loaded.notes:
             say(line)
         with console.doing("reading the networks"):
-            vae, unet = checkpoint.autoencoder(), checkpoint.network("unet")
+            networks = checkpoint.autoencoder(), checkpoint.network("unet")
+            vae, unet = (None if network is None else network.to(where) for network in networks)
         if vae is None and checkpoint.has("vae") and loaded is not None and loaded.image_shape is not None:
             raise InputError(
-                f"{source}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
+                f"{source}: its VAE is no AutoencoderKL or AutoencoderTiny in safetensors, and without it images tell nothing of its latents; "
                 "give flattened latents as a two-dimensional .npy with --data"
             )
         reading = None if loaded is None else read(loaded, vae, partial(console.tracked, what="encoding"))
@@ -64,7 +72,7 @@ def diagnose(
                 "data": data,
                 "findings": [{"sentence": finding.sentence, "remedy": finding.code} for finding in findings],
             }
-            write_json(json_file, provenance(command_line("singdiffusion"), seed, "cpu") | diagnosis.to_json() | record)
+            write_json(json_file, provenance(command_line("singdiffusion"), seed, where) | diagnosis.to_json() | record)
         # files first: what cannot be printed must not lose them
         if diagnosis.options:
             console.show(console.diagnosis_table(diagnosis))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from singdiffusion.commands.shared import check_output, models, one_line_errors
+from singdiffusion.commands.shared import CONFIG, DEVICE, check_output, models, one_line_errors
 from singdiffusion.system import say
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what a pipeline draws.")
@@ -25,6 +25,7 @@ def evaluate_brightness(
         str | None,
         typer.Option(metavar="PATH_OR_ID", help="A text-to-image pipeline; the package's own model if not given."),
     ] = None,
+    config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
     module: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help="Its average image.")] = None,
     starts: Annotated[
         str | None, typer.Option(metavar="NAME,NAME", help="Of noise, mean and matched; noise and the module's best.")
@@ -37,7 +38,7 @@ def evaluate_brightness(
     guidance: Annotated[float, typer.Option(help="Guidance weight; 1 for none.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first image; the next ones count on.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 16,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured.")] = None,
 ) -> None:
     """Mean and spread of the brightness, from noise and from the singular step; exit 2 on bad input.
@@ -60,7 +61,7 @@ def evaluate_brightness(
             if module is None and starts is None:
                 asked = ["noise"]
             attached = {chosen: sing for sing, chosen in (load_start(module, name, dtype) for name in asked)}
-            pipe = load_pipeline(base, scheduler, where, dtype, **controlled.parts)
+            pipe = load_pipeline(base, scheduler, where, dtype, config, **controlled.parts)
         settings = {
             "base": "singdiffusion/demonstrator" if own else base,
             "module": "singdiffusion/demonstrator" if own else module,
@@ -91,6 +92,7 @@ def evaluate_brightness(
 def evaluate_coco(
     data: Annotated[str, typer.Argument(help="Captioned photographs: a folder, .tar shards, or a hub id.")],
     base: Annotated[str, typer.Option(metavar="PATH_OR_ID", help="A text-to-image pipeline.")],
+    config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
     module: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help="Its average image.")] = None,
     starts: Annotated[str | None, typer.Option(metavar="NAME,NAME", help="Of noise, mean and matched.")] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="A scheduler of diffusers.")] = None,
@@ -101,7 +103,7 @@ def evaluate_coco(
         str, typer.Option(metavar="PATH_OR_ID", help="The CLIP of the score.")
     ] = "openai/clip-vit-base-patch16",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first image; the next ones count on.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured.")] = None,
 ) -> None:
     """FID against CLIP score over guidance, from noise and from the singular step, as in the paper; needs the extra [eval]. Exit 2 on bad input."""
@@ -128,7 +130,7 @@ def evaluate_coco(
                 chosen: sing
                 for sing, chosen in (load_start(module, None if name == "best" else name, dtype) for name in asked)
             }
-            pipe = load_pipeline(base, scheduler, where, dtype)
+            pipe = load_pipeline(base, scheduler, where, dtype, config)
             captions, real = evaluation.captioned(data, count)
         points = []
         for point in evaluation.curve(pipe, attached, captions, real, metrics, weights, steps, seed):

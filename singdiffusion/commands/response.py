@@ -6,13 +6,17 @@ from typing import Annotated
 
 import typer
 
-from singdiffusion.commands.shared import check_output, one_line_errors
+from singdiffusion.commands.shared import CONFIG, check_output, one_line_errors
 from singdiffusion.system import say
 
 
 def response(
     source: Annotated[
-        str, typer.Argument(metavar="PATH_OR_ID", help="Folder or hub id of a pipeline, or a scheduler_config.json.")
+        str,
+        typer.Argument(
+            metavar="PATH_OR_ID",
+            help="Folder or hub id of a pipeline, a checkpoint of one file, or a scheduler_config.json.",
+        ),
     ],
     steps: Annotated[int | None, typer.Option(help="Steps of the sampler; 50 unless --sigmas says it.")] = None,
     sigmas: Annotated[
@@ -34,6 +38,7 @@ def response(
     eigenvalues: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Eigenvalues of the covariance of what the network models.")
     ] = None,
+    config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results.")] = None,
     picture: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the curve and the data.")] = None,
 ) -> None:
@@ -51,7 +56,7 @@ def response(
         for file in (json_file, picture):
             check_output(file, source, data, module)
         check_distinct([("--json", json_file), ("--picture", picture)], [])
-        request = Request(source, steps, sigmas, spacing, data, eigenvalues, module)
+        request = Request(source, steps, sigmas, spacing, data, eigenvalues, module, config)
         result = evaluation.run(request, partial(console.tracked, what="encoding"))
         result = provenance(command_line("singdiffusion"), 0, "cpu") | result
         if json_file is not None:

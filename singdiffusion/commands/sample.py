@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from singdiffusion.commands.shared import models, one_line_errors
+from singdiffusion.commands.shared import CONFIG, DEVICE, models, one_line_errors
 from singdiffusion.system import say
 
 
@@ -22,6 +22,7 @@ def sample(
         str | None,
         typer.Option(metavar="PATH_OR_ID", help="The average image; needed with --base unless the start is noise."),
     ] = None,
+    config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
     own: Annotated[
         str | None,
         typer.Option(
@@ -43,9 +44,20 @@ def sample(
         float | None,
         typer.Option(help="Guidance weight, 1 for none; 7.5, or 1.5 of the package's own models, if not given."),
     ] = None,
+    negative_prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What not to draw, for all prompts; with a guidance above 1.")
+    ] = None,
+    height: Annotated[int | None, typer.Option(min=8, help="In pixels; the pipeline's own if not given.")] = None,
+    width: Annotated[int | None, typer.Option(min=8, help="In pixels; the pipeline's own if not given.")] = None,
+    lora: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help="A LoRA in safetensors; needs peft.")] = None,
+    vae: Annotated[
+        str | None,
+        typer.Option(metavar="PATH_OR_ID", help="An AutoencoderKL or AutoencoderTiny in the place of the base's."),
+    ] = None,
     images: Annotated[int, typer.Option(help="Images a prompt.")] = 1,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Drawn at once; all of a prompt if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first image; the next ones count on.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda if there is one.")] = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE)] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="New folder, written whole or not at all.")] = Path(
         "samples"
     ),
@@ -66,18 +78,24 @@ def sample(
         from singtheory.system import command_line, provenance
 
         place, dtype = evaluation.place(device)
+        asked = {"negative_prompt": negative_prompt, "height": height, "width": width}
+        call = {name: value for name, value in asked.items() if value is not None}
         with new_folder(out) as folder:
             with console.doing("loading"):
                 sing, chosen = evaluation.load_start(sources.module, start, dtype)
-                pipe = evaluation.load_pipeline(sources.base, scheduler, place, dtype)
-            pictures = list(evaluation.sample(pipe, sing, prompts, images, steps, guidance, seed))
+                parts = {} if vae is None else {"vae": evaluation.load_vae(vae, dtype)}
+                pipe = evaluation.load_pipeline(sources.base, scheduler, place, dtype, config, lora, **parts)
+            drawn = evaluation.sample(pipe, sing, prompts, images, steps, guidance, seed, batch_size, **call)
+            pictures = list(drawn)
             settings = {
                 "base": sources.base,
                 "module": sources.module,
                 "scheduler": type(pipe.scheduler).__name__,
                 "steps": steps,
                 "guidance": guidance,
-            }
+                "lora": lora,
+                "vae": vae,
+            } | call
             write_album(folder, pictures, chosen, provenance(command_line("singdiffusion"), seed, place) | settings)
         console.show(console.pictures_table(pictures, chosen))
         say(f"written to {out}")

@@ -80,6 +80,10 @@ def check_output(file: Path | None, *inputs: str | Path | None) -> None:
     check_file(file)
 
 
+DEVICE = "auto, cpu, cuda or mps; auto, the fastest that is there, if not given."
+CONFIG = "Of a checkpoint of one file: folder or hub id of a pipeline of its kind; its weights are not needed."
+"""The words of options that several commands take."""
+
 OWN = ("diffusion", "flow")
 """The models that come with the package; the first is drawn from where none is named."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from singdiffusion.commands.shared import one_line_errors
+from singdiffusion.commands.shared import CONFIG, DEVICE, one_line_errors
 from singdiffusion.system import say
 
 if TYPE_CHECKING:  # what is heavy waits for its command
@@ -34,6 +34,11 @@ def cache(
             metavar="PATH_OR_ID", help="Pipeline whose VAE and text encoder are used; pixels and words if not given."
         ),
     ] = None,
+    config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
+    clip_skip: Annotated[
+        int, typer.Option(min=0, max=256, help="Of the text encoder's last layers, how many are left out.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     resolution: Annotated[int | None, typer.Option(min=1, help=_RESOLUTION)] = None,
     buckets: Annotated[bool, typer.Option("--buckets", help=_BUCKETS)] = False,
     grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three, without a base.")] = False,
@@ -48,19 +53,25 @@ def cache(
     with one_line_errors():
         say(f"singdiffusion cache: {source} (loading)")
         from singdiffusion.source import Source
+        from singdiffusion.training import choose
 
         images = Source(source, caption, background, captions, seed)
-        _fill(images, target, _encoder(base, resolution, 1 if grey else 3, buckets), batch, bad_share)
+        choose(device)
+        _fill(
+            images, target, _encoder(base, resolution, 1 if grey else 3, buckets, config, clip_skip), batch, bad_share
+        )
 
 
-def _encoder(base: str | None, resolution: int | None, channels: int, buckets: bool) -> "Encoder":
+def _encoder(
+    base: str | None, resolution: int | None, channels: int, buckets: bool, config: str | None, clip_skip: int | None
+) -> "Encoder":
     """On the device of this process."""
     from singdiffusion.commands import console
     from singdiffusion.training import encoder_for, joined
 
     state = joined()
     with console.doing("loading"):
-        return encoder_for(base, resolution, channels, str(state.device), buckets)
+        return encoder_for(base, resolution, channels, str(state.device), buckets, config, clip_skip or 0)
 
 
 def _fill(source: "Source", target: Path, encoder: "Encoder", batch: int = 16, bad_share: float = 0.05) -> None:
@@ -104,6 +115,11 @@ def train(
         str | None,
         typer.Option(metavar="PATH_OR_ID", help="Pipeline that encodes --data, and whose U-Net a U-Net starts from."),
     ] = None,
+    base_config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
+    clip_skip: Annotated[
+        int | None, typer.Option(min=0, max=256, help="Of the text encoder's last layers, how many are left out.")
+    ] = None,
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     steps: Annotated[int | None, typer.Option(help="Of the optimiser.")] = None,
     batch: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -133,6 +149,8 @@ def train(
             "model": model,
             "condition": condition,
             "base": base,
+            "base_config": base_config,
+            "clip_skip": clip_skip,
             "steps": steps,
             "batch": batch,
             "lr": lr,
@@ -146,6 +164,7 @@ def train(
         from singdiffusion.source import Source
         from singdiffusion.training import Cache, Stopped, joined
 
+        training.choose(device)
         training.check_out(settings, resume)
         source = None if data is None else Source(data, caption, background, captions)
         if source is not None and not _cached(settings, source, resolution, buckets, dry_run):
@@ -172,7 +191,8 @@ def _cached(settings: "TrainSettings", source: "Source", resolution: int | None,
     from singdiffusion import training
     from singdiffusion.training import is_finished
 
-    folder, encoder = Path(settings.cache), _encoder(settings.base, resolution, 3, buckets)
+    folder = Path(settings.cache)
+    encoder = _encoder(settings.base, resolution, 3, buckets, settings.base_config, settings.clip_skip)
     outline = encoder.outline(folder)
     if is_finished(folder, outline.encoding, source):
         return True

@@ -20,7 +20,7 @@ from singdiffusion.evaluation.findings_flow import Finding
 from singdiffusion.evaluation.picture_data import load
 from singdiffusion.evaluation.remedies import Expected
 from singdiffusion.evaluation.response_run import Request, run, sentence
-from singdiffusion.evaluation.sampling import Picture, load_pipeline, load_start, place, sample
+from singdiffusion.evaluation.sampling import Picture, load_pipeline, load_start, load_vae, place, sample
 
 __all__ = [
     "COCO",
@@ -47,6 +47,7 @@ __all__ = [
     "load",
     "load_pipeline",
     "load_start",
+    "load_vae",
     "place",
     "read",
     "read_prompts",

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from singdiffusion import start
 from singdiffusion.average import AverageStatistics
 from singdiffusion.base import Space
+from singdiffusion.evaluation.sampling import generators
 from singdiffusion.start import Layout
 from singdiffusion.system import first_sentence
 from singtheory.errors import InputError
@@ -105,7 +105,7 @@ def _drawn(
                 pipe(
                     [prompts[k % len(prompts)] for k in numbers],
                     num_inference_steps=steps,
-                    generator=[torch.Generator(device).manual_seed(seed + k) for k in numbers],
+                    generator=generators(device, [seed + k for k in numbers]),
                     output_type="latent",
                     **call,
                 )
@@ -131,7 +131,8 @@ class _Recorded:
         """The pipeline's own, the first time with the layout of its latents."""
         made = self.prepare(*args, **kwargs)
         if self.layout is None:
-            self.layout = start.layout_of(lambda: self.prepare(*args, **kwargs), start.first_tensor(made))
+            scale = float(getattr(self.pipe.scheduler, "init_noise_sigma", 1.0))
+            self.layout = start.layout_of(lambda: self.prepare(*args, **kwargs), start.first_tensor(made), scale)
         return made
 
     def _listening(self, own: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ by F1. Both are measured on the live scheduler, for the variance of brightness w
 import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from singdiffusion.base import Checkpoint, Scheduler, reads
 from singdiffusion.evaluation.data_statistics import Reading
 from singdiffusion.response import Kept, kept
-from singdiffusion.start import LEARNED, FirstStep, measured
+from singdiffusion.start import FirstStep, measured, stored_reason
 from singdiffusion.system import first_sentence
 from singtheory.errors import InputError
 
@@ -57,7 +58,7 @@ class FlowDiagnosis:
         snr_s: `γ_s` there, None at the end of the grid.
         eigenvalues: for which shares are given; the first is that of the reading, where there is one.
         options: the first is what the pipeline does now.
-        learned: whether the scheduler is one of models that were distilled for a few steps.
+        learned: whether the model was distilled for a few steps.
     """
 
     configured_shift: float | None
@@ -91,7 +92,7 @@ def diagnose_flow(checkpoint: Checkpoint, steps: int, reading: Reading | None = 
     Raises:
         InputError: for schedulers whose first step is not that of a flow, and for steps that they do not take.
     """
-    scheduler = checkpoint.scheduler()
+    scheduler, learned = checkpoint.scheduler(), distilled(checkpoint) is not None
     live, mu = timed(scheduler, steps)
     try:
         first = measured(live)
@@ -109,8 +110,15 @@ def diagnose_flow(checkpoint: Checkpoint, steps: int, reading: Reading | None = 
         sigma_s=first.sigma_s,
         snr_s=_snr(first),
         eigenvalues=tuple(lam.tolist()),
-        options=tuple(_options(checkpoint, live, steps, lam, name, configured)),
-        learned=bool(LEARNED.search(type(scheduler).__name__)),
+        options=tuple(islice(_options(checkpoint, live, steps, lam, name, configured), 1 if learned else None)),
+        learned=learned,
+    )
+
+
+def distilled(checkpoint: Checkpoint) -> str | None:
+    """What tells that a model was distilled for a few steps, which it has learned; None for nothing."""
+    return stored_reason(
+        str(checkpoint.config.get("_class_name")), checkpoint.name, checkpoint.config_of("transformer")
     )
 
 

@@ -40,7 +40,7 @@ def flow_findings(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Iterator[Finding
     yield Finding(_grid(flow))
     if flow.learned:
         yield Finding(
-            "This scheduler is one of models that are distilled for a few steps: they have learned their steps, and nothing is advised."
+            "This model is distilled for a few steps: such models have learned their steps, and nothing is advised."
         )
         return
     if diagnosis.expected is None or not diagnosis.expected.arrivals:  # else the bands of the data say it

@@ -8,6 +8,7 @@ would change it. Directions are the reading's own, such as brightness, and group
 
 import copy
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from singdiffusion.base import Checkpoint, Scheduler, is_discrete, matches_flow, reads, scheduler_class
 from singdiffusion.evaluation.data_statistics import Reading
-from singdiffusion.evaluation.diagnose_flow import by_tokens, timed
+from singdiffusion.evaluation.diagnose_flow import by_tokens, distilled, timed
 from singdiffusion.response import kept, mended_kept, respond
 from singtheory.errors import InputError
 from singtheory.response import check_eigenvalues
@@ -94,12 +95,14 @@ class Expected:
         calls: of the network, as it is.
         remedies: those that the scheduler and the data allow.
         refusal: why the scheduler has no response; None if it has one.
+        learned: whether the model was distilled for a few steps, for which there are no remedies.
     """
 
     arrivals: tuple[Arrival, ...] = ()
     calls: int = 0
     remedies: tuple[Remedy, ...] = ()
     refusal: str | None = None
+    learned: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """In plain values; what each remedy keeps by the name of the direction."""
@@ -128,6 +131,8 @@ class Expected:
             about = (
                 f"Of the spread of {first.name} {first.kept:.0%} arrives; of {worst.name} {worst.kept:.0%} ({parts})"
             )
+        if self.learned:
+            return f"{about}. This model is distilled for a few steps: such models have learned their steps, and nothing is advised."
         lost = min(("start", "solver", "end"), key=lambda part: getattr(worst, part))
         where = {"start": "the start", "solver": "the steps", "end": "where the sampler stops"}[lost]
         best = self.best
@@ -220,13 +225,14 @@ def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], re
         for (name, spread), share, start, upto in zip(directions.spreads.items(), *parts, strict=True)
     ]
     remedies = []
-    for change in _changes(checkpoint, scheduler, steps, dict(settings)):
+    learned = distilled(checkpoint) is not None
+    for change in () if learned else _changes(checkpoint, scheduler, steps, dict(settings)):
         try:
             brings = directions.along(change.kept(directions))
         except InputError:  # what cannot be run here is no remedy
             continue
         remedies.append(Remedy(change.name, change.calls, tuple(brings), change.code))
-    return Expected(tuple(arrivals), _calls(scheduler, steps), tuple(remedies))
+    return Expected(tuple(arrivals), _calls(scheduler, steps), tuple(remedies), learned=learned)
 
 
 @dataclass(frozen=True)
@@ -250,8 +256,23 @@ def _changes(checkpoint: Checkpoint, now: Scheduler, steps: int, settings: dict[
     if flow or is_discrete(now):
         yield from _starts(now, steps, flow)
     for name, kind in (_SOLVERS if flow or is_discrete(now) else _EDM_SOLVERS).items():
-        if kind != type(now).__name__:
+        if kind != type(now).__name__ and _handed(checkpoint, now) <= _taken(kind):
             yield _made(name, checkpoint, settings, steps, {"_class_name": kind}, _as_flow(now) if flow else {})
+
+
+def _handed(checkpoint: Checkpoint, now: Scheduler) -> set[str]:
+    """What the pipeline hands to `set_timesteps` beside the number of steps, as Flux its noise levels; of a scheduler alone, by its configuration."""
+    kind = checkpoint.pipeline_class
+    if kind is None:
+        return {"sigmas", "mu"} if now.config.get("use_dynamic_shifting") else set()
+    source = inspect.getsource(kind.__call__)
+    levels = {"sigmas"} if re.search(r"\bsigmas\s*=\s*\(?\s*np\.linspace", source) else set()
+    return levels | ({"mu"} if "mu=mu" in source else set())
+
+
+def _taken(kind: str) -> set[str]:
+    """What the `set_timesteps` of a class of schedulers takes."""
+    return set(inspect.signature(scheduler_class(kind).set_timesteps).parameters)
 
 
 def _settings(now: Scheduler) -> Iterator[tuple[str, dict[str, Any]]]:

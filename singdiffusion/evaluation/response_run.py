@@ -35,6 +35,7 @@ class Request:
     data: str | None
     eigenvalues: str | None
     module: str | None = None
+    config: str | None = None
 
 
 def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         raise InputError(
             f"{' and '.join(sources)}: give one of them; eigenvalues come from data or from a module's spread"
         )
-    checkpoint = Checkpoint.find(request.source)
+    checkpoint = Checkpoint.find(request.source, request.config)
     scheduler = checkpoint.scheduler(**({} if request.spacing is None else {"timestep_spacing": request.spacing}))
     steps, options = _steps(request)
     options |= by_tokens(scheduler)
@@ -150,7 +151,7 @@ def _reading(checkpoint: Checkpoint, data: str, tracked: Tracked) -> Reading:
     vae = checkpoint.autoencoder()
     if vae is None and checkpoint.has("vae") and loaded.image_shape is not None:
         raise InputError(
-            f"{checkpoint.name}: its VAE is no AutoencoderKL in safetensors, and without it images tell nothing of its latents; "
+            f"{checkpoint.name}: its VAE is no AutoencoderKL or AutoencoderTiny in safetensors, and without it images tell nothing of its latents; "
             "give flattened latents as a two-dimensional .npy with --data"
         )
     return read(loaded, vae, tracked)

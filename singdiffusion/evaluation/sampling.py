@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.pipelines.auto_pipeline import AutoPipelineForText2Image
 from PIL.Image import Image
 
 from singdiffusion.average import load_average
-from singdiffusion.base import matches_flow, scheduler_class, variant_of
+from singdiffusion.base import SingleFile, is_single_file, matches_flow, scheduler_class, variant_of
 from singdiffusion.start import SingDiffusion
 from singdiffusion.system import first_sentence, printable
 from singtheory.errors import InputError, unknown_name
-from singtheory.system import check_device
+from singtheory.system import chosen_device
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,19 @@ def _brightness(image: Image) -> float:
 
 
 def place(device: str | None) -> tuple[str, torch.dtype]:
-    """The device, `cuda` if there is one and none is asked for, and the precision for it: half on a GPU.
+    """The device, the fastest that is there if none or `auto` is asked for, and the precision for it: half on a GPU.
 
     Raises:
         InputError: for a device that is not there.
     """
-    if device is not None:
-        check_device(device)
-    if device == "cpu" or not torch.cuda.is_available():
-        return "cpu", torch.float32
-    return "cuda", torch.float16
+    where = chosen_device(device)
+    return where, torch.float32 if where == "cpu" else torch.float16
+
+
+def generators(device: Any, seeds: Sequence[int]) -> list[torch.Generator]:
+    """One a seed, on the device; on the CPU for Metal, where diffusers draws there and moves the noise."""
+    where = "cpu" if torch.device(device).type == "mps" else device
+    return [torch.Generator(where).manual_seed(one) for one in seeds]
 
 
 def _precision(pipe: Any, dtype: torch.dtype) -> torch.dtype:
@@ -95,27 +100,33 @@ def load_start(module: str | None, start: str | None, dtype: torch.dtype) -> tup
     return SingDiffusion(average, start=chosen), chosen
 
 
-def load_pipeline(base: str, scheduler: str | None, device: str, dtype: torch.dtype, **parts: Any) -> Any:
-    """A text-to-image pipeline from a folder or hub id, from safetensors alone.
+def load_pipeline(
+    base: str,
+    scheduler: str | None,
+    device: str,
+    dtype: torch.dtype,
+    config: str | None = None,
+    lora: str | None = None,
+    **parts: Any,
+) -> Any:
+    """A text-to-image pipeline from a folder, a hub id or one file; nothing is unpickled with code.
 
     Args:
-        base: folder or hub id.
+        base: folder, hub id, or a checkpoint of one file.
         scheduler: the name of a class of diffusers, made from the pipeline's own configuration; its own if None.
         device: where it goes.
         dtype: of its weights.
-        parts: besides those that are stored, such as a ControlNet.
+        config: of one file: folder or hub id of a pipeline of the same kind, whose weights are not needed.
+        lora: file, folder or hub id of a LoRA in safetensors; None for none.
+        parts: besides those that are stored, such as a ControlNet, or in their place, such as a VAE.
 
     Raises:
         InputError: if it cannot be loaded, and for an unknown scheduler.
     """
     kind = None if scheduler is None else scheduler_class(scheduler)
-    variant = variant_of(Path(base) / "unet") if os.path.isdir(base) else None
-    try:
-        pipe = AutoPipelineForText2Image.from_pretrained(
-            base, dtype=dtype, use_safetensors=True, variant=variant, **parts
-        )
-    except Exception as error:  # the many readers behind it raise what they like
-        raise InputError(f"{base}: no text-to-image pipeline can be loaded ({first_sentence(error)})") from None
+    pipe = _stored(base, dtype, config, parts)
+    if lora is not None:
+        _add_lora(pipe, lora)
     if kind is not None:
         try:
             pipe.scheduler = kind.from_config(pipe.scheduler.config)
@@ -126,6 +137,53 @@ def load_pipeline(base: str, scheduler: str | None, device: str, dtype: torch.dt
     return pipe.to(device, _precision(pipe, dtype))
 
 
+def _stored(base: str, dtype: torch.dtype, config: str | None, parts: dict[str, Any]) -> Any:
+    """The pipeline of `load_pipeline`, as it is stored."""
+    if is_single_file(base):
+        return SingleFile(base, config).pipeline(dtype, **parts)
+    if config is not None:
+        raise InputError(f"config {config}: goes with a checkpoint of one file; {base} has its own")
+    variant = variant_of(Path(base) / "unet") if os.path.isdir(base) else None
+    try:
+        return AutoPipelineForText2Image.from_pretrained(
+            base, dtype=dtype, use_safetensors=True, variant=variant, **parts
+        )
+    except Exception as error:  # the many readers behind it raise what they like
+        raise InputError(f"{base}: no text-to-image pipeline can be loaded ({first_sentence(error)})") from None
+
+
+def _add_lora(pipe: Any, lora: str) -> None:
+    """Put a LoRA into a pipeline. Raises `InputError` for what is none, and where peft is missing."""
+    where = {"weight_name": Path(lora).name} if os.path.isfile(lora) else {}
+    folder = str(Path(lora).parent) if where else lora
+    try:
+        pipe.load_lora_weights(folder, use_safetensors=True, **where)
+    except Exception as error:  # the many readers behind it raise what they like
+        raise InputError(f"lora {lora}: cannot be put into {type(pipe).__name__} ({first_sentence(error)})") from None
+    if not any(getattr(part, "peft_config", None) for part in pipe.components.values()):
+        raise InputError(f"lora {lora}: none of it fits {type(pipe).__name__}; give one made for this model")
+
+
+def load_vae(source: str, dtype: torch.dtype) -> Any:
+    """An `AutoencoderKL` or `AutoencoderTiny` from a folder or hub id, or an `AutoencoderKL` from one file.
+
+    Raises:
+        InputError: for what is neither, and for weights that are missing or damaged.
+    """
+    try:
+        if is_single_file(source):
+            return AutoencoderKL.from_single_file(source, torch_dtype=dtype)
+        config: Any = AutoencoderKL.load_config(source)
+        kind = config.get("_class_name")
+        if kind not in ("AutoencoderKL", "AutoencoderTiny"):
+            raise InputError(f"vae {source}: is a {kind}; give an AutoencoderKL or AutoencoderTiny")
+        return getattr(diffusers, kind).from_pretrained(source, torch_dtype=dtype, use_safetensors=True)
+    except InputError:
+        raise
+    except Exception as error:  # the many readers behind it raise what they like
+        raise InputError(f"vae {source}: cannot be loaded ({first_sentence(error)})") from None
+
+
 def sample(
     pipe: Any,
     sing: SingDiffusion | None,
@@ -134,6 +192,8 @@ def sample(
     steps: int = 50,
     guidance: float = 7.5,
     seed: int = 0,
+    batch: int | None = None,
+    **given: Any,
 ) -> Iterator[Picture]:
     """One picture after another; the k-th is drawn with seed + k.
 
@@ -145,21 +205,41 @@ def sample(
         steps: N.
         guidance: w.
         seed: of the first picture.
+        batch: how many are drawn at once; all of a prompt if None.
+        given: to the pipeline besides, such as `negative_prompt` and `height`.
 
     Raises:
         InputError: for numbers out of range, and as `SingDiffusion.attach`.
     """
     check(pipe, steps, images, guidance)
+    if batch is not None and batch < 1:
+        raise InputError(f"batch {batch}: draw at least one at once")
     if sing is not None:
         with sing.attached(pipe):  # what does not fit is told before anything is drawn
             pass
     for index, prompt in enumerate(prompts):
-        seeds = [seed + index * images + k for k in range(images)]
-        name = "noise" if sing is None else "singular step"
-        started, flagged = draw(pipe, sing, prompt, seeds, steps, guidance, name)
-        plain, also = (started, flagged) if sing is None else draw(pipe, None, prompt, seeds, steps, guidance, "noise")
-        for k, one in enumerate(seeds):
-            yield Picture(prompt, one, started[k], plain[k], flagged[k] or also[k])
+        every = [seed + index * images + k for k in range(images)]
+        for first in range(0, images, batch or images):
+            yield from _pair(pipe, sing, prompt, every[first : first + (batch or images)], steps, guidance, given)
+
+
+def _pair(
+    pipe: Any,
+    sing: SingDiffusion | None,
+    prompt: str,
+    seeds: list[int],
+    steps: int,
+    guidance: float,
+    given: dict[str, Any],
+) -> Iterator[Picture]:
+    """The pictures of some seeds, drawn at once, with the singular step and without it."""
+    name = "noise" if sing is None else "singular step"
+    started, flagged = draw(pipe, sing, prompt, seeds, steps, guidance, name, **given)
+    plain, also = started, flagged
+    if sing is not None:
+        plain, also = draw(pipe, None, prompt, seeds, steps, guidance, "noise", **given)
+    for k, one in enumerate(seeds):
+        yield Picture(prompt, one, started[k], plain[k], flagged[k] or also[k])
 
 
 def check(pipe: Any, steps: int, images: int, guidance: float) -> None:
@@ -207,7 +287,7 @@ def draw(
                 num_images_per_prompt=len(seeds),
                 num_inference_steps=steps,
                 guidance_scale=guidance,
-                generator=[torch.Generator(device).manual_seed(one) for one in seeds],
+                generator=generators(device, seeds),
                 **call,
             )
     except InputError:

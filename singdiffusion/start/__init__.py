@@ -1,6 +1,6 @@
 """The singular step: in a scheduler, in a pipeline, under guidance."""
 
-from singdiffusion.start.distilled import LEARNED
+from singdiffusion.start.distilled import stored_reason
 from singdiffusion.start.flow import START_GAP, Began, FirstStep, first_step, measured, mended, on_cpu, sample_of
 from singdiffusion.start.flow_corrected import Corrections
 from singdiffusion.start.flow_layout import Layout, first_tensor, layout_of
@@ -12,7 +12,6 @@ from singdiffusion.start.pipeline import SingDiffusion
 
 __all__ = [
     "GUIDANCE",
-    "LEARNED",
     "START_GAP",
     "Began",
     "Corrections",
@@ -36,5 +35,6 @@ __all__ = [
     "scheduled",
     "spread_laid_out",
     "start_std",
+    "stored_reason",
     "with_matched_first_step",
 ]

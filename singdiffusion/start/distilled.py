@@ -1,7 +1,7 @@
 """Models that were distilled for a few steps: they have learned their steps, first step and all."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from singtheory.errors import InputError
@@ -25,6 +25,28 @@ def refuse_distilled(pipe: Any) -> None:
         )
 
 
+def stored_reason(scheduler: str, name: str, network: Mapping[str, Any]) -> str | None:
+    """What tells of a stored model that it is distilled; None for nothing.
+
+    Args:
+        scheduler: name of its class.
+        name: path or hub id.
+        network: configuration of its transformer, empty for none.
+    """
+    if LEARNED.search(scheduler):
+        return f"steps with {scheduler}"
+    found = _NAMES.search(name)
+    if found:
+        return f"is named {found.group()!r}"
+    return _of_network(str(network.get("_class_name")), network)
+
+
+def _of_network(kind: str, config: Mapping[str, Any]) -> str | None:
+    """A Flux that is not told a weight of guidance has learned one, with its steps."""
+    without = kind == "FluxTransformer2DModel" and not config.get("guidance_embeds")
+    return "is a Flux without an embedding of guidance, as schnell" if without else None
+
+
 def _reasons(pipe: Any) -> Iterator[str]:
     """What tells that a model is distilled."""
     kind = type(pipe.scheduler).__name__
@@ -37,12 +59,9 @@ def _reasons(pipe: Any) -> Iterator[str]:
         match = _NAMES.search(name)  # in all of a path: a hub's cache ends with a hash
         if match:
             yield f"is named {match.group()!r}"
-    if (
-        network is not None
-        and type(network).__name__ == "FluxTransformer2DModel"
-        and not network.config.get("guidance_embeds")
-    ):
-        yield "is a Flux without an embedding of guidance, as schnell"
+    reason = None if network is None else _of_network(type(network).__name__, network.config)
+    if reason is not None:
+        yield reason
     for adapter in getattr(network, "peft_config", None) or ():
         if _NAMES.search(str(adapter)):
             yield f"has the adapter {adapter!r}"

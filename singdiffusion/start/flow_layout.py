@@ -103,12 +103,13 @@ def same(shape: torch.Size) -> Layout:
     return Layout(tuple(shape[1:]), tuple(shape[1:]), None)
 
 
-def layout_of(make: Callable[[], Any], latents: Tensor) -> Layout | None:
+def layout_of(make: Callable[[], Any], latents: Tensor, scale: float = 1.0) -> Layout | None:
     """The layout of the latents that `make` makes; None where they are not the noise alone.
 
     Args:
         make: calls the pipeline's `prepare_latents`, without latents that a caller gave.
         latents: that it has made before, shape (batch, ...).
+        scale: by which the pipeline multiplies its noise, `init_noise_sigma` of a scheduler.
 
     Raises:
         InputError: for latents that are not the noise in another order.
@@ -120,7 +121,7 @@ def layout_of(make: Callable[[], Any], latents: Tensor) -> Layout | None:
     if not drawn:
         return None
     stepped = tuple(latents.shape[1:])
-    order = made[0].flatten().double().round().long().cpu()
+    order = (made[0].flatten().double().cpu() / scale).round().long()
     counted = torch.arange(size)
     if torch.equal(order, counted) and drawn[-1] == stepped:
         return Layout(drawn[-1], stepped, None)

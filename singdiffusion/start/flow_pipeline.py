@@ -10,11 +10,9 @@ by the matched start (C7), before the network sees it. Below full strength nothi
 
 import copy
 import dataclasses
-import functools
 import inspect
 import logging
 from collections.abc import Callable
-from types import MethodType
 from typing import Any
 
 import torch
@@ -37,6 +35,7 @@ from singdiffusion.start.flow import (
 from singdiffusion.start.flow_corrected import Corrections, factors
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.flow_sources import Asked, Sources
+from singdiffusion.start.method import Method, copied_owner, own_methods
 from singtheory.errors import InputError
 from singtheory.start import Components, matched_start, mean_start
 
@@ -80,7 +79,7 @@ def stepping(scheduler: Scheduler) -> list[Scheduler]:
 def hook_of(pipe: Any) -> Any:
     """The `FlowHook` of a pipeline; None for none."""
     step = vars(pipe.scheduler).get("step") if getattr(pipe, "scheduler", None) is not None else None
-    owner = getattr(step.call, "__self__", None) if isinstance(step, _Method) else None
+    owner = getattr(step.call, "__self__", None) if isinstance(step, Method) else None
     return owner if isinstance(owner, FlowHook) else getattr(vars(pipe).get("prepare_latents"), "__self__", None)
 
 
@@ -179,6 +178,17 @@ class FlowHook:
         if not self._starts(bound["timestep"] if each is None else each):
             return self._later(lambda: self._step(*args, **kwargs))
         return self._first(bound, lambda: self._step(*args, **kwargs))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """That of a copy of the pipeline: the same singular step; the copy's scheduler is hooked at its first call."""
+        mine = copy.copy(self)
+        memo[id(self)] = mine
+        mine.pipe = copied_owner(self.pipe, memo)
+        mine._own = own_methods(mine.pipe, self._own)
+        mine._sources = self._sources.of_copy(mine.pipe)
+        mine.scheduler, mine._layouts, mine._layout, mine._made, mine._x_1 = None, {}, None, None, None
+        mine._timed, mine._still, mine._corrections = False, 0, None
+        return mine
 
     def _first(self, bound: Any, step: Callable[[], Any]) -> Any:
         sample, output = bound["sample"], bound["model_output"]
@@ -282,7 +292,7 @@ class FlowHook:
                 "runs, or after an interrupted run call pipe.scheduler.set_timesteps"
             )
         for name in HOOKED:
-            if name in vars(scheduler):
+            if isinstance(vars(scheduler).get(name), Method):
                 raise InputError(
                     f"{type(scheduler).__name__}: a singular step is attached to it already; detach it first"
                 )
@@ -311,7 +321,7 @@ class FlowHook:
         exchanged = self.scheduler is not None
         self._leave()
         self.scheduler, self._step, self._set_timesteps = now, now.step, now.set_timesteps
-        now.step, now.set_timesteps = _Method(now, "step", self.step), _Method(now, "set_timesteps", self.set_timesteps)
+        now.step, now.set_timesteps = Method(now, "step", self.step), Method(now, "set_timesteps", self.set_timesteps)
         if exchanged:  # its timesteps may have been set before it was seen
             self._timed = bool(getattr(now, "num_inference_steps", None)) and now.step_index is None
 
@@ -347,21 +357,6 @@ def _refuse_own_loop(pipe: Any) -> None:
         raise InputError(
             f"{kind.__name__}: steps its latents by copies of its scheduler or in pipelines of its own; call first_step yourself"
         )
-
-
-class _Method:
-    """A method of one scheduler, exchanged: a copy of the scheduler has its own again."""
-
-    def __init__(self, scheduler: Scheduler, name: str, call: Callable[..., Any]) -> None:
-        self.scheduler, self.name, self.call = scheduler, name, call
-        functools.update_wrapper(self, getattr(scheduler, name))  # pipelines ask what it takes
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.call(*args, **kwargs)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        made = memo.get(id(self.scheduler))
-        return self if made is None else MethodType(getattr(type(made), self.name), made)
 
 
 def _names_in(method: Any) -> tuple[str, ...]:

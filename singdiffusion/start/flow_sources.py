@@ -1,6 +1,6 @@
 """Where a flow's average image and spread come from, and for which prompt."""
 
-from collections.abc import Sequence
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from singdiffusion.average import Average, AverageImage, Condition
-from singdiffusion.base import Space
+from singdiffusion.base import Space, channels_of
+from singdiffusion.start.call import known_negatives, texts
 from singdiffusion.start.flow_layout import Layout
-from singdiffusion.start.guidance import Rule, frame_for, guided_average
+from singdiffusion.start.guidance import Rule, frame_for, guided_average, none
 from singtheory.errors import InputError, unknown_name
 from singtheory.start import Components
 
@@ -94,13 +95,22 @@ class Sources:
             raise InputError(
                 f"{type(pipe).__name__}: has no encode_prompt, and this module depends on the prompt; use statistics"
             )
+        if isinstance(asked.spread, tuple | list):
+            _check_channels(asked.spread[0], pipe)
         self._calls: list[_Heard] = []
         self._used = False
+        self._said: set[str] = set()
 
     def as_stepped(self, shape: tuple[int, ...]) -> bool:
         """Whether all that is given is of the shape, without the batch, in which latents are stepped."""
         spread = self.asked.spread
         return self.asked.module is None and isinstance(spread, tuple | list) and tuple(spread[0].shape[1:]) == shape
+
+    def of_copy(self, pipe: Any) -> "Sources":
+        """The same for a copy of the pipeline."""
+        mine = copy.copy(self)
+        mine.pipe, mine._calls, mine._used, mine._said = pipe, [], False, set()
+        return mine
 
     def forget(self) -> None:
         """What was heard in an earlier call of the pipeline."""
@@ -141,7 +151,10 @@ class Sources:
         frame = frame_for(module, layout.of_pictures(module.space.channels).unpacked(x_1))
         if not getattr(module, "conditional", True):
             return module([""] * len(frame), frame)
-        cond, uncond, weight = self._condition(self._kinds[id(module)], len(frame))
+        kind = self._kinds[id(module)]
+        cond, uncond, weight = self._condition(kind, len(frame))
+        if kind == "prompts" and uncond is not None and weight != 1 and self.asked.rule is not none:
+            uncond = known_negatives(module, [str(text) for text in uncond], self._said)
         cond = cond.to(frame) if isinstance(cond, Tensor) else cond
         uncond = uncond.to(frame) if isinstance(uncond, Tensor) else uncond
         return guided_average(module, cond, uncond, frame, weight, self.asked.rule)
@@ -223,6 +236,20 @@ def spread_laid_out(layout: Layout, spread: Any) -> Spread:
     return laid_out(layout, basis) / root, std * root
 
 
+_PICTURED = {4: (1, 3), 5: (1, 2, 4)}
+"""Axes of directions in which channels may lie: first, last, or after the frames."""
+
+
+def _check_channels(basis: Tensor, pipe: Any) -> None:
+    """Raise `InputError` for directions of pictures with a number of channels that nothing of the pipeline has."""
+    known = channels_of(pipe)
+    axes = _PICTURED.get(basis.ndim, ())
+    if known and axes and not any(basis.shape[axis] in known for axis in axes):
+        raise InputError(
+            f"basis of shape {tuple(basis.shape)}: {type(pipe).__name__} has latents of {known[0]} channels; make the spread for them"
+        )
+
+
 def _check_spread(spread: Any) -> None:
     """Raise `InputError` for what is neither None nor a module nor `(basis, std)` as it should be."""
     if spread is None or hasattr(spread, "condition_for"):
@@ -241,8 +268,3 @@ def _check_spread(spread: Any) -> None:
         if not bool(torch.isfinite(values).all()):
             raise InputError(f"{name} of the spread: holds NaN or infinity; make it again")
     Components(basis, std)
-
-
-def texts(prompt: str | Sequence[str] | None) -> list[str] | None:
-    """As a list; None for none."""
-    return None if prompt is None else [prompt] if isinstance(prompt, str) else list(prompt)

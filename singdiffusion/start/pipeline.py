@@ -1,18 +1,11 @@
-r"""The singular step inside a diffusers pipeline: one line to attach, one to detach.
+"""The singular step inside a diffusers pipeline: one line to attach, one to detach.
 
-A pipeline encodes its prompt in `encode_prompt`, sets its timesteps, and makes its first latents in `prepare_latents`, which never sees the
-prompt. So both are wrapped, on this one pipeline object: the first is listened to, and what the second returns is exchanged for
-
-    α ȳ_w + σ x_1    (C6, E1)    or the moment-matched start (C7), if the average image has a spread,
-
-with `x_1` the noise that the pipeline drew itself. Nothing else is drawn, so that a generator gives the steps the same noise as without.
+Pipelines of noise start from the average image (`singdiffusion.start.hook`), those that match flows take another first step
+(`singdiffusion.start.flow_pipeline`).
 """
 
-import inspect
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,13 +15,11 @@ from torch import Tensor
 from singdiffusion.average import Average, AverageImage, Condition, load_average
 from singdiffusion.base import Space, matches_flow
 from singdiffusion.start.flow_pipeline import LISTENED, FlowHook, hook_of
-from singdiffusion.start.flow_sources import asked, texts
+from singdiffusion.start.flow_sources import asked
 from singdiffusion.start.guidance import frame_for, guidance_rule, guided_average
-from singdiffusion.start.initial import initial_latents
+from singdiffusion.start.hook import Hook
+from singdiffusion.start.kinds import check_pipeline
 from singtheory.errors import InputError, unknown_name
-
-_LOG = logging.getLogger(__name__)
-_HOOKED = ("encode_prompt", "prepare_latents")
 
 
 class SingDiffusion:
@@ -106,9 +97,9 @@ class SingDiffusion:
             raise InputError(
                 f"{type(pipe).__name__}: matches no flow, and its start needs an average image; give a module"
             )
+        check_pipeline(pipe, "nothing")
         condition = self.module.condition_for(Space.of(pipe))
-        hook = _Hook(self, pipe, condition, _kind_of(pipe))
-        pipe.encode_prompt, pipe.prepare_latents = hook.encode_prompt, hook.prepare_latents
+        Hook(self, pipe, condition if getattr(self.module, "conditional", True) else "nothing").install()
 
     def detach(self, pipe: Any) -> None:
         """Give the pipeline back as it was.
@@ -116,15 +107,10 @@ class SingDiffusion:
         Raises:
             InputError: for a pipeline to which this was not attached.
         """
-        flow = hook_of(pipe)
-        if isinstance(flow, FlowHook) and flow.sing is self:
-            flow.remove()
-            return
-        hooks = [getattr(vars(pipe).get(name), "__self__", None) for name in _HOOKED]
-        if not all(isinstance(hook, _Hook) and hook.sing is self for hook in hooks):
+        hook = hook_of(pipe)
+        if not isinstance(hook, FlowHook | Hook) or hook.sing is not self:
             raise InputError(f"{type(pipe).__name__}: this singular step is not attached to it")
-        for name in _HOOKED:
-            del vars(pipe)[name]
+        hook.remove()
 
     @contextmanager
     def attached(self, pipe: Any) -> Iterator[Any]:
@@ -173,132 +159,3 @@ def _as_given(average: Average) -> Average:
 
 
 _STARTS = {"mean": _mean_alone, "matched": _with_spread, "widest": _as_given}
-
-
-def _start(average: Average, x_1: Tensor, scheduler: Any) -> Tensor:
-    """The first latents in the scheduler's own units."""
-    mean, spread = average.mean, average.spread
-    if x_1.ndim == 5:  # the frames share one image, and one deviation from it: along φ in each of F frames, φ/√F in all
-        frames = x_1.shape[2]
-        mean = mean[:, :, None]
-        if spread is not None:
-            basis, std = spread
-            spread = basis[:, :, None].expand(-1, -1, frames, -1, -1) / frames**0.5, std * frames**0.5
-    return initial_latents(mean, x_1, scheduler, spread=spread) * scheduler.init_noise_sigma
-
-
-def _kind_of(pipe: Any) -> Callable[["_Hook", "_Call"], Any]:
-    """How this pipeline makes its latents, by what `prepare_latents` takes."""
-    takes = inspect.signature(pipe.prepare_latents).parameters if hasattr(pipe, "prepare_latents") else {}
-    if hasattr(pipe, "encode_prompt"):
-        if "is_strength_max" in takes:
-            return _Hook.inpaint
-        if "latents" in takes and "image" not in takes:
-            return _Hook.text_to_image
-        if "timestep" in takes and "image" in takes and "latents" not in takes:
-            return _Hook.image_to_image
-    raise InputError(
-        f"{type(pipe).__name__}: does not make its latents as Stable Diffusion does; call initial_latents yourself"
-    )
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A call of `prepare_latents`: what it was given, by name, and the call itself."""
-
-    arguments: dict[str, Any]
-    make: Callable[[], Any]
-
-
-class _Hook:
-    """What stands in for two methods of one pipeline."""
-
-    def __init__(self, sing: SingDiffusion, pipe: Any, condition: str, kind: Callable[["_Hook", _Call], Any]) -> None:
-        self.sing, self.pipe, self.kind, self.condition = sing, pipe, kind, condition
-        self._encode, self._prepare = pipe.encode_prompt, pipe.prepare_latents
-        self._cond: Condition | None = None
-        self._uncond: Condition | None = None
-
-    def encode_prompt(self, *args: Any, **kwargs: Any) -> Any:
-        """The pipeline's own, listened to."""
-        bound = inspect.signature(self._encode).bind(*args, **kwargs)
-        bound.apply_defaults()
-        prompt, negative = (texts(bound.arguments.get(name)) for name in ("prompt", "negative_prompt"))
-        if prompt and negative and len(negative) not in (1, len(prompt)):
-            raise InputError(
-                f"negative_prompt: {len(negative)} for {len(prompt)} prompts; give one a prompt, or one for all"
-            )
-        encoded = self._encode(*args, **kwargs)
-        if self.condition == "embeddings":
-            self._cond, self._uncond = encoded[0], encoded[1]
-            return encoded
-        if prompt is None:
-            raise InputError("prompt_embeds: this average image knows prompts alone; give prompt=")
-        copies = bound.arguments.get("num_images_per_prompt") or 1
-        without = negative or [""]
-        self._cond = [text for text in prompt for _ in range(copies)]
-        self._uncond = [text for text in without * (len(prompt) // len(without)) for _ in range(copies)]
-        return encoded
-
-    def prepare_latents(self, *args: Any, **kwargs: Any) -> Any:
-        """The pipeline's own, its result exchanged."""
-        arguments = inspect.signature(self._prepare).bind(*args, **kwargs).arguments
-        latents = arguments.get("latents")
-        if latents is not None and latents.dtype != arguments["dtype"]:
-            raise InputError(
-                f"latents in {latents.dtype}: the pipeline works in {arguments['dtype']}; cast them with .to()"
-            )
-        return self.kind(self, _Call(arguments, lambda: self._prepare(*args, **kwargs)))
-
-    def text_to_image(self, call: _Call) -> Tensor:
-        """Latents are noise times `init_noise_sigma`."""
-        return self._started(call.make() / self.pipe.scheduler.init_noise_sigma)
-
-    def inpaint(self, call: _Call) -> Any:
-        """Latents come with the noise that is blended into the background later and stays as it is."""
-        made = call.make()
-        if not call.arguments.get("is_strength_max", True) or not call.arguments.get("add_noise", True):
-            return self._left_alone(made)
-        latents, *rest = made
-        x_1 = rest[0] if call.arguments.get("return_noise") else latents / self.pipe.scheduler.init_noise_sigma
-        return (self._started(x_1), *rest)
-
-    def image_to_image(self, call: _Call) -> Tensor:
-        """Latents are the noised image; its noise is caught where the scheduler adds it."""
-        scheduler = self.pipe.scheduler
-        first = torch.as_tensor(call.arguments["timestep"]).flatten()[0].to(scheduler.timesteps)
-        if first != scheduler.timesteps[0] or not call.arguments.get("add_noise", True):
-            return self._left_alone(call.make())
-        with _noise_added(scheduler) as caught:
-            call.make()
-        return self._started(caught[-1])
-
-    def _left_alone(self, made: Any) -> Any:
-        _LOG.info("%s: below strength 1 it starts from a noised image; left as it is", type(self.pipe).__name__)
-        return made
-
-    def _started(self, x_1: Tensor) -> Tensor:
-        if self._cond is None:
-            raise InputError(
-                f"{type(self.pipe).__name__}: made its latents before its prompt; call initial_latents yourself"
-            )
-        guidance = float(self.pipe.guidance_scale) if self.pipe.do_classifier_free_guidance else 1.0
-        average = self.sing.average(self._cond, self._uncond, x_1, guidance)
-        return _start(average, x_1, self.pipe.scheduler)
-
-
-@contextmanager
-def _noise_added(scheduler: Any) -> Iterator[list[Tensor]]:
-    """The noise that goes through `scheduler.add_noise` meanwhile."""
-    caught: list[Tensor] = []
-    add_noise = scheduler.add_noise
-
-    def listening(original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        caught.append(noise)
-        return add_noise(original_samples, noise, timesteps)
-
-    scheduler.add_noise = listening
-    try:
-        yield caught
-    finally:
-        del scheduler.add_noise

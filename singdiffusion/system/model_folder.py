@@ -26,21 +26,30 @@ _DRAFT = "[a-z0-9_]{8}"
 
 
 def find_folder(source: str | Path, patterns: Sequence[str]) -> Path:
-    """The local folder `source`, or the files of the hub's model `source` that match `patterns`.
+    """The local folder `source`, that around the file `source` of its weights, or the files of the hub's model `source` that match `patterns`.
 
     Raises:
         InputError: where there is neither; with `HF_HUB_OFFLINE` set, also for what the hub's cache does not hold.
     """
     if os.path.isdir(source):  # which, unlike Path, is false for names that no system accepts
         return Path(source)
-    if os.path.exists(source):
-        raise InputError(f"{source}: is a file; give the folder that holds it")
+    if os.path.isfile(source):
+        return _folder_around(Path(source))
     try:
         return Path(snapshot_download(str(source), allow_patterns=list(patterns)))
     except (OSError, ValueError) as error:  # the hub's errors are one or the other
         raise InputError(
             f"{source}: no such folder, and not to be had from the hub ({first_sentence(error)})"
         ) from None
+
+
+def _folder_around(file: Path) -> Path:
+    """The folder of a model by the file of its weights. Raises `InputError` for any other file, and where config.json is missing beside it."""
+    if not file.name.startswith("diffusion_pytorch_model"):
+        raise InputError(f"{file}: is a file, and no diffusion_pytorch_model; give the folder that holds it")
+    if not (file.parent / "config.json").is_file():
+        raise InputError(f"{file}: needs the config.json that was beside it, in {file.parent}; copy it there")
+    return file.parent
 
 
 def sha256_of(file: Path) -> str:

@@ -7,11 +7,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from singdiffusion.training.base_encoder import encoder_for
     from singdiffusion.training.cache import Cache, finish, save_part, save_texts
     from singdiffusion.training.cache_index import Encoding
     from singdiffusion.training.encode import is_finished, make_cache
-    from singdiffusion.training.encoder import Encoder, encoder_for
-    from singdiffusion.training.processes import joined
+    from singdiffusion.training.encoder import Encoder
+    from singdiffusion.training.processes import choose, joined
     from singdiffusion.training.settings import TrainSettings
     from singdiffusion.training.train import Stopped
     from singdiffusion.training.training_run import check_out, decoder_of, plan, run
@@ -23,8 +24,9 @@ _FILES = {
     "Stopped": "train",
     "TrainSettings": "settings",
     "check_out": "training_run",
+    "choose": "processes",
     "decoder_of": "training_run",
-    "encoder_for": "encoder",
+    "encoder_for": "base_encoder",
     "finish": "cache",
     "is_finished": "encode",
     "joined": "processes",
@@ -41,6 +43,7 @@ __all__ = [
     "Stopped",
     "TrainSettings",
     "check_out",
+    "choose",
     "decoder_of",
     "encoder_for",
     "finish",

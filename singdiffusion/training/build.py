@@ -18,7 +18,16 @@ from singdiffusion.average import (
     AverageUNet,
     low_frequencies,
 )
-from singdiffusion.base import Checkpoint, PipelineText, Space, same_encoders, vae_fingerprint
+from singdiffusion.base import (
+    Checkpoint,
+    PipelineText,
+    SingleFile,
+    Space,
+    is_single_file,
+    latent_scale,
+    same_encoders,
+    vae_fingerprint,
+)
 from singdiffusion.system import find_folder, first_sentence
 from singdiffusion.training.batches import check_condition, class_names
 from singdiffusion.training.cache import Cache, Outline
@@ -108,12 +117,23 @@ def needs_training(settings: TrainSettings) -> bool:
 
 def _condition(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
     kinds: dict[str, Callable[[], dict[str, Any]]] = {
-        "text": lambda: {"width": cache.token_width},
+        "text": lambda: {"width": cache.token_width, **_skipped(settings, cache)},
         "classes": lambda: {"names": class_names(cache), "width": settings.width},
         "image": lambda: {"size": [cache.encoding.channels, settings.small, settings.small], "width": settings.width},
         "none": lambda: {"width": settings.width},
     }
     return {"kind": settings.condition} | kinds[settings.condition]()
+
+
+def _skipped(settings: TrainSettings, cache: Outline) -> dict[str, int]:
+    """The layers of the text encoder that are left out, if any. Raises `InputError` where settings and cache differ."""
+    skip = cache.encoding.clip_skip
+    if settings.clip_skip not in (None, skip):
+        raise InputError(
+            f"clip_skip {settings.clip_skip}: {cache.folder} was made with {skip}; set clip_skip to {skip}, or make the cache with "
+            f"--clip-skip {settings.clip_skip}"
+        )
+    return {"clip_skip": skip} if skip else {}
 
 
 def _shared(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
@@ -158,8 +178,8 @@ def _unet(settings: TrainSettings, cache: Outline) -> AverageNetwork:
             **shared,
         )
     else:
-        network = AverageUNet.from_unet(_pretrained(settings.base), space=space, **shared)
-        _check_base(settings.base, network, space, cache)
+        network = AverageUNet.from_unet(_pretrained(settings.base, settings.base_config), space=space, **shared)
+        _check_base(settings.base, settings.base_config, network, space, cache)
     if network.channels != space.channels:
         raise InputError(f"U-Net of {network.channels} channels: the cache's images have {space.channels}")
     return network
@@ -172,7 +192,9 @@ _NETWORKS: dict[type[AverageModel], Callable[[TrainSettings, Outline], AverageNe
 """How each network is made from settings; the names that they have there are `average.MODELS`."""
 
 
-def _pretrained(base: str) -> UNet2DConditionModel:
+def _pretrained(base: str, config: str | None) -> UNet2DConditionModel:
+    if is_single_file(base):
+        return SingleFile(base, config).network("unet")
     folder = find_folder(base, ["unet/*.json", "unet/*.safetensors"])
     try:
         return UNet2DConditionModel.from_pretrained(Path(folder) / "unet", use_safetensors=True)
@@ -180,19 +202,20 @@ def _pretrained(base: str) -> UNet2DConditionModel:
         raise InputError(f"{base}: no U-Net can be loaded from it ({first_sentence(error)})") from None
 
 
-def _check_base(base: str, network: AverageNetwork, space: Space, cache: Outline) -> None:
+def _check_base(base: str, config: str | None, network: AverageNetwork, space: Space, cache: Outline) -> None:
     """Raise `InputError` unless the pretrained U-Net reads what the cache holds."""
     if space.text_width is not None and network.conditioning.width != space.text_width:
         raise InputError(
             f"{base}: reads token states of width {network.conditioning.width}, the cache holds {space.text_width}; "
             "make the cache with its text encoder"
         )
-    if space.text_encoder is not None and not same_encoders(PipelineText.stored(base).fingerprint, space.text_encoder):
+    encoder = None if space.text_encoder is None else PipelineText.stored(base, config).fingerprint
+    if encoder is not None and not same_encoders(encoder, str(space.text_encoder)):
         raise InputError(f"{base}: its text encoder is not the one that made {cache.folder}; make the cache with it")
     if cache.encoding.vae is None:
         return
-    vae = Checkpoint.find(base).autoencoder()
-    if vae is not None and (vae_fingerprint(vae), vae.config["scaling_factor"]) != (
+    vae = Checkpoint.find(base, config).autoencoder()
+    if vae is not None and (vae_fingerprint(vae), latent_scale(vae)[0]) != (
         cache.encoding.vae,
         cache.encoding.scaling_factor,
     ):

@@ -36,6 +36,7 @@ _ENCODING = {
     "shift_factor": number(-1e9, 1e9),
     "vae": word(optional=True),
     "text_encoder": word(optional=True),
+    "clip_skip": whole(0, 256),
     "shapes": one_of(("squares", "buckets")),
 }
 _COUNT = whole(0, 2**40)
@@ -81,6 +82,7 @@ class Encoding:
         shift_factor: of the latents.
         vae: its fingerprint, or None in pixel space.
         text_encoder: `text.fingerprint` of what encoded the captions, or None where they are kept as words alone.
+        clip_skip: how many of its last layers were left out.
         shapes: `squares`, or `buckets` where images have kept their shape; height and width are then those of the square.
     """
 
@@ -92,6 +94,7 @@ class Encoding:
     shift_factor: float = 0.0
     vae: str | None = None
     text_encoder: str | None = None
+    clip_skip: int = 0
     shapes: str = "squares"
 
     @property
@@ -104,7 +107,7 @@ class Encoding:
         """From the values of an index or a note. Raises `InputError` for what is no encoding."""
         if not isinstance(stored, dict):
             raise InputError(f"encoding {shown(stored)}: need a mapping")
-        stored = {"shapes": "squares"} | stored  # older caches have no others, and do not say so
+        stored = {"clip_skip": 0, "shapes": "squares"} | stored  # which caches of older versions do not name
         check_fields(stored, _ENCODING, "field of an encoding")
         return cls(**stored)
 

@@ -9,24 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from singdiffusion.base import (
-    Checkpoint,
-    PipelineText,
-    PromptEncoder,
-    latent_scale,
-    latent_size,
-    vae_factor,
-    vae_fingerprint,
-)
+from singdiffusion.base import PromptEncoder, latent_scale, latent_size, vae_fingerprint
 from singdiffusion.base import encode as encode_latents
 from singdiffusion.source import Record
 from singdiffusion.training.buckets import bucket_sizes, nearest_bucket
 from singdiffusion.training.cache import Encoding, Outline
 from singtheory.data import HALF_RANGE, Size, fitted
-from singtheory.errors import InputError
-
-_SIDE = 512
-"""Of images without a pipeline, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +48,12 @@ class Encoder:
     def encoding(self) -> Encoding:
         """What the cache is of. Raises `InputError` for a resolution that the VAE or buckets cannot take."""
         shapes = "buckets" if len(self.sizes) > 1 else "squares"
-        text = None if self.text is None else self.text.fingerprint
+        text = {
+            "text_encoder": None if self.text is None else self.text.fingerprint,
+            "clip_skip": getattr(self.text, "clip_skip", 0),
+        }
         if self.vae is None:
-            return Encoding(
-                self.channels, self.resolution, self.resolution, self.resolution, text_encoder=text, shapes=shapes
-            )
+            return Encoding(self.channels, self.resolution, self.resolution, self.resolution, shapes=shapes, **text)
         scaling_factor, shift_factor = latent_scale(self.vae)
         return Encoding(
             *latent_size(self.vae, self.resolution, self.resolution),
@@ -72,8 +61,8 @@ class Encoder:
             scaling_factor=scaling_factor,
             shift_factor=shift_factor,
             vae=vae_fingerprint(self.vae),
-            text_encoder=text,
             shapes=shapes,
+            **text,
         )
 
     def outline(self, folder: Path) -> Outline:
@@ -97,48 +86,3 @@ class Encoder:
         if self.text is None:
             return torch.zeros(len(captions), 0, 0)
         return self.text(captions, torch.device(self.device), self.dtype).cpu()
-
-
-def encoder_for(base: str | None, resolution: int | None, channels: int, device: str, buckets: bool = False) -> Encoder:
-    """That of a pipeline in a folder or under a hub id, or one of pixels and words.
-
-    Images get the side `resolution`, or if that is None the one at which the pipeline draws, 512 without a pipeline.
-
-    Raises:
-        InputError: for a pipeline on latents without an `AutoencoderKL` in safetensors, with text encoders that do not serve, or that
-            does not say at which side it draws.
-    """
-    if base is None:
-        return Encoder(_SIDE if resolution is None else resolution, channels, device=device, buckets=buckets)
-    if channels != 3:
-        raise InputError("grey: latents are of RGB images; leave it out, or leave the base out")
-    checkpoint = Checkpoint.find(base)
-    vae = checkpoint.autoencoder()
-    if vae is None and not checkpoint.on_pixels:
-        raise InputError(f"{base}: has no AutoencoderKL in safetensors; give a pipeline with one")
-    side = _native_side(checkpoint, vae) if resolution is None else resolution
-    if vae is None:
-        return Encoder(side, 3, None, PipelineText.stored(base), device, buckets=buckets)
-    text, half = PipelineText.stored(base), device.startswith("cuda")
-    if half and not _overflows(text.pipeline, vae):
-        vae.half()
-    return Encoder(side, 3, vae.to(device), text, device, torch.float16 if half else torch.float32, buckets)
-
-
-def _native_side(checkpoint: Checkpoint, vae: Any) -> int:
-    """Of the images that the pipeline draws unless told otherwise, in pixels."""
-    size = checkpoint.sample_size
-    if size is None:
-        raise InputError(
-            f"{checkpoint.name}: unet/config.json is not there or names no side of its samples; give --resolution"
-        )
-    return size if vae is None else size * vae_factor(vae)
-
-
-def _overflows(pipeline: Any, vae: Any) -> bool:
-    """Whether the VAE overflows in float16, as the base's own pipeline sees it.
-
-    SDXL's pipelines run their VAE in float32 where its configuration says `force_upcast`; those of Stable Diffusion 1.x and 2.x never
-    do, although diffusers now stores it, as a default, with every VAE.
-    """
-    return "text_encoder_2" in pipeline.components and vae.config.force_upcast

@@ -30,7 +30,9 @@ class TrainSettings:
         out: folder of the run.
         model: `decoder`, `unet`, or the closed forms `statistics` and `table`.
         condition: `text`, `classes` (captions are names), `image` (a small version) or `none`.
-        base: pipeline whose U-Net the U-Net starts from, a folder or hub id; None to start from scratch.
+        base: pipeline whose U-Net the U-Net starts from: a folder, a hub id, or a checkpoint of one file; None to start from scratch.
+        base_config: of a base of one file: folder or hub id of a pipeline of the same kind, whose weights are not needed.
+        clip_skip: how many of the text encoder's last layers are left out; those of the cache if None.
         unet: configuration of a U-Net from scratch.
         width: of the decoder, and of learned tokens.
         layers: of the decoder.
@@ -70,6 +72,8 @@ class TrainSettings:
     model: str = "decoder"
     condition: str = "text"
     base: str | None = None
+    base_config: str | None = None
+    clip_skip: int | None = None
     unet: dict[str, Any] | None = None
     width: int = 256
     layers: int = 3
@@ -183,6 +187,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "weight_decay": _within(0, _HUGE, "at least 0 and finite, at most 1e9"),
     "noise": _within(0, _HUGE, "at least 0 and finite, at most 1e9"),
     "seed": _within(0, _NEVER, "from 0 to 2^40"),
+    "clip_skip": _within(0, 256, "at least 0 and at most 256"),
     "prompts": (bool, "one or more, or left out"),
     **dict.fromkeys(("lr", "clip"), (lambda value: 0 < value <= _HUGE, "positive and finite, at most 1e9")),
     **dict.fromkeys(("ema", "dropout"), (lambda value: 0 <= value < 1, "at least 0 and below 1")),
@@ -191,6 +196,7 @@ _WORDS: dict[str, Kind] = {
     "cache": word(most=2**12),
     "out": word(most=2**12),
     "base": word(optional=True, most=2**12),
+    "base_config": word(optional=True, most=2**12),
     "unet": mapping(optional=True),
     "prompts": listed(word(), 1, 2**12, optional=True),
     "license": line(),

@@ -23,7 +23,7 @@ from singdiffusion.training.cache import Cache, Outline
 from singdiffusion.training.card import card
 from singdiffusion.training.diagnostics import closed_loss, fixed, frequent, losses, measure
 from singdiffusion.training.objective import Losses
-from singdiffusion.training.processes import joined
+from singdiffusion.training.processes import joined, on_cpu
 from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.snapshot import Snapshot, has_snapshots
 from singdiffusion.training.train import Trainer, learning_rate
@@ -164,7 +164,7 @@ def decoder_of(settings: TrainSettings, cache: Cache) -> Decode:
     """Makes pixels of `x_0` for pictures: by the base's VAE if it made the cache, or else as `first_channels`."""
     if settings.base is None or cache.encoding.vae is None:
         return first_channels
-    vae = Checkpoint.find(settings.base).autoencoder()
+    vae = Checkpoint.find(settings.base, settings.base_config).autoencoder()
     if vae is None or vae_fingerprint(vae) != cache.encoding.vae:
         return first_channels
     return partial(decode, vae)
@@ -183,7 +183,7 @@ def accelerator_of(settings: TrainSettings) -> Accelerator:
             mixed_precision=settings.precision,
             log_with=trackers,
             project_dir=settings.out,
-            cpu=not torch.cuda.is_available(),
+            cpu=on_cpu(),
         )
     except ValueError as error:  # such as fp16 without a GPU, or what accelerate holds from an earlier run
         raise InputError(f"precision {settings.precision}: {first_sentence(error)}") from None

@@ -1,6 +1,6 @@
 """The machine that a run has: devices, memory, files, and where a result was computed."""
 
-from singtheory.system.device import check_device
+from singtheory.system.device import check_device, chosen_device
 from singtheory.system.files import (
     check_distinct,
     check_file,
@@ -37,6 +37,7 @@ __all__ = [
     "check_new_folder",
     "check_ordinary",
     "check_queries",
+    "chosen_device",
     "command_line",
     "device_name",
     "json_bytes",

@@ -217,13 +217,13 @@ def contract(name: str, **call: Any) -> Found:
     if name in flow_families.NOT_BUILT:
         return Found("not built", flow_families.NOT_BUILT[name])
     try:
-        refused = SingDiffusion(spread=(orthonormal((1, 1, 4)), torch.tensor(STD)), mean="network")
+        refused = SingDiffusion(spread=(orthonormal((1, 4)), torch.tensor(STD)), mean="network")
         refused.attach(flow_families.build(name))
     except InputError as refusal:
         return Found("refused", str(refusal))
     steps, noises, _ = plain_run(name, **call)
     if not steps:
-        kind, basis, laid, frames = "stepped", *[orthonormal((1, 1, 4))] * 2, 1
+        kind, basis, laid, frames = "stepped", *[orthonormal((1, 4))] * 2, 1
     else:
         kind, basis, laid, frames = directions(steps[0], noises, flow_families.WIDE / flow_families.SIDE)
     std = torch.tensor(STD, dtype=torch.float64) / (1 - levels(steps[0])[1] if steps else 1.0)

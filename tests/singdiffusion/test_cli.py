@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -86,6 +87,11 @@ def test_as_a_process_captions_that_are_missing_are_one_line(folders):
     assert result.returncode == 2
     assert_one_line_error(result.stderr, "images: no captions", "metadata.jsonl")
     assert not (folders / "run").exists()
+
+
+def test_the_version_is_that_of_the_package():
+    result = run("--version")
+    assert result.exit_code == 0 and result.output == f"singdiffusion {version('singdiffusion')}\n"
 
 
 def test_help_loads_nothing_heavy():

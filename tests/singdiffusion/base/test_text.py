@@ -94,3 +94,16 @@ def test_pipelines_that_encode_in_another_way_are_refused(encode, words):
     pipe.encode_prompt = encode
     with pytest.raises(InputError, match=words):
         PipelineText(pipe, "tiny")(["a"], CPU, torch.float32)
+
+
+def test_layers_that_a_pipeline_cannot_leave_out_are_one_line(monkeypatch):
+    pipe = tiny.stable_diffusion()
+
+    def without(*_, clip_skip=None, **__):
+        raise AttributeError("'CLIPTextModel' object has no attribute 'text_model'")
+
+    monkeypatch.setattr(pipe, "encode_prompt", without, raising=False)
+    with pytest.raises(
+        InputError, match=r"clip_skip 1: StableDiffusionPipeline cannot leave layers .* leave clip_skip out"
+    ):
+        PipelineText(pipe, "tiny", 1)(["a"], torch.device("cpu"), torch.float32)

@@ -4,6 +4,7 @@ import inspect
 
 import pytest
 import torch
+from diffusers import EulerDiscreteScheduler
 
 from singdiffusion import SingDiffusion, load_average
 from singdiffusion.evaluation.calibration import _Recorded, _recording, calibrate, read_prompts
@@ -30,6 +31,7 @@ def drawn(pipe, unpacked):
         (tiny_flow.sd3, lambda x: x),
         (tiny_flow.flux, lambda x: tiny_flow.FluxPipeline._unpack_latents(x, 16, 16, 2)),
         (tiny.stable_diffusion, lambda x: x),
+        (lambda: tiny.stable_diffusion(EulerDiscreteScheduler.from_config(tiny.ddim().config)), lambda x: x),
     ],
 )
 def test_statistics_are_those_of_the_pictures(make, unpacked):

@@ -180,8 +180,9 @@ def test_a_flow_that_shifts_by_tokens_has_a_response_and_remedies(tmp_path):
     brought = {remedy.name: remedy.kept for remedy in told.remedies}
     assert brought["first step matched, rank 8"][0] == pytest.approx(shown["first step matched"], rel=1e-6)
     assert brought["12 steps"][0] == pytest.approx(shown["twice the steps"], rel=1e-4)
-    solver = Checkpoint("config", config | {"_class_name": "DPMSolverMultistepScheduler"} | SOLVED, None).scheduler()
-    assert brought["DPM++"][1] == pytest.approx(float(respond(solver, LAM, 6, mu=1.3).kept[0]))
+    solver = Checkpoint("config", config | {"_class_name": "UniPCMultistepScheduler"} | SOLVED, None).scheduler()
+    assert brought["UniPC"][1] == pytest.approx(float(respond(solver, LAM, 6, mu=1.3).kept[0]))
+    assert "DPM++" not in brought  # whose set_timesteps takes no noise levels, which such pipelines hand over
     (tmp_path / "scheduler_config.json").write_text(json.dumps(config))
     arguments = ["response", str(tmp_path / "scheduler_config.json"), "--eigenvalues", "900", "--steps", "6"]
     result = CliRunner().invoke(app, arguments)
@@ -195,6 +196,43 @@ def test_distilled_models_get_no_advice_from_data_either():
     )
     assert "learned their steps" in verdict(diagnosis)[-1].sentence
     assert not any(finding.code for finding in verdict(diagnosis))
+
+
+def stored(folder, pipeline, scheduler, transformer=None):
+    """A folder of a pipeline without weights."""
+    for name, content in {
+        "model_index.json": {"_class_name": pipeline, "scheduler": ["diffusers", scheduler["_class_name"]]},
+        "scheduler/scheduler_config.json": scheduler,
+        "transformer/config.json": transformer or {},
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content))
+    return Checkpoint.find(str(folder))
+
+
+@pytest.mark.parametrize("pipeline, offered", [("FluxPipeline", False), ("WanPipeline", True), (None, True)])
+def test_solvers_are_advised_to_pipelines_that_can_run_them(tmp_path, pipeline, offered):
+    shifted = FLOW | {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+    where = Checkpoint("config", shifted, None) if pipeline is None else stored(tmp_path / "p", pipeline, shifted)
+    told = expected(where, 10, {}, read(points()))
+    assert ("DPM++" in {remedy.name for remedy in told.remedies}) == offered
+
+
+@pytest.mark.parametrize(
+    "name, transformer",
+    [
+        ("sdxl-turbo", {}),
+        ("plain", {"_class_name": "FluxTransformer2DModel", "guidance_embeds": False}),
+    ],
+)
+@pytest.mark.parametrize("scheduler", [FLOW, DDIM])
+def test_models_that_are_distilled_by_name_or_by_network_get_no_remedies(tmp_path, name, transformer, scheduler):
+    checkpoint = stored(tmp_path / name, "FluxPipeline", scheduler, transformer)
+    told = expected(checkpoint, 4, {}, read(points()))
+    assert told.remedies == () and told.learned and "nothing is advised" in told.sentence()
+    diagnosis = diagnose(checkpoint, 4, reading=read(points()))
+    if diagnosis.flows is not None:
+        assert [option.name for option in diagnosis.flows.options] == ["as it is"]
 
 
 def test_without_data_a_flow_is_asked_for_them():

@@ -6,12 +6,13 @@ from importlib.resources import files
 import numpy as np
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers import AutoencoderKL, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, StableDiffusionPipeline
+from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
 
 from singdiffusion.average.table import AverageTable
 from singdiffusion.evaluation import album
-from singdiffusion.evaluation.sampling import Picture, load_pipeline, load_start, place, sample
+from singdiffusion.evaluation.sampling import Picture, generators, load_pipeline, load_start, place, sample
 from singdiffusion.start.pipeline import SingDiffusion
 from singtheory import InputError
 from tests.docs.reader import blocks
@@ -167,6 +168,61 @@ def test_place():
         assert place(None)[0] == "cpu"
         with pytest.raises(InputError, match="no CUDA device"):
             place("cuda")
+
+
+def test_half_precision_is_for_what_is_faster_than_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert place(None) == ("mps", torch.float16) and place("cpu") == ("cpu", torch.float32)
+    [one] = generators("mps", [7])
+    assert one.device.type == "cpu" and one.initial_seed() == 7
+
+
+def test_what_is_asked_of_the_pipeline_reaches_it(stored, tmp_path, monkeypatch):
+    """Negative prompt, size, LoRA, VAE and how many are drawn at once."""
+    pipe, calls = tiny.stable_diffusion(), []
+    pipe.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q"], init_lora_weights=False))
+    lora = get_peft_model_state_dict(pipe.unet)
+    pipe.save_lora_weights(tmp_path / "lora", unet_lora_layers=lora)
+    torch.manual_seed(9)
+    AutoencoderKL.from_config(pipe.vae.config).save_pretrained(tmp_path / "vae")
+    own = StableDiffusionPipeline.__call__
+
+    def seen(self, *args, **named):
+        calls.append((self, named))
+        return own(self, *args, **named)
+
+    monkeypatch.setattr(StableDiffusionPipeline, "__call__", seen)
+    options = ["--negative-prompt", "blurry", "--width", 24, "--height", 16, "--batch-size", 2, "--images", 3]
+    parts = ["--lora", tmp_path / "lora" / "pytorch_lora_weights.safetensors", "--vae", tmp_path / "vae"]
+    base = ["--base", stored / "base", "--start", "noise", "--steps", 1, "--device", "cpu", "--out", tmp_path / "out"]
+    result = run("sample", "a cat", *base, *options, *parts)
+    assert result.exit_code == 0, result.output
+    assert [len(named["generator"]) for _, named in calls] == [2, 1]
+    drawn, named = calls[0]
+    assert (named["negative_prompt"], named["width"], named["height"]) == ("blurry", 24, 16)
+    assert drawn.unet.peft_config
+    assert not torch.equal(drawn.vae.encoder.conv_in.weight, pipe.vae.encoder.conv_in.weight)
+    with Image.open(tmp_path / "out" / "0000.png") as image:
+        assert image.size == (24, 16)
+    told = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
+    assert told["negative_prompt"] == "blurry" and told["lora"].endswith(".safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--lora", "/nowhere/l.safetensors"], "lora"),
+        (["--vae", "/nowhere"], "vae /nowhere"),
+        (["--config", "/nowhere"], "goes with a checkpoint of one file"),
+        (["--device", "gpu"], "unknown device 'gpu'"),
+    ],
+)
+def test_odd_parts_are_one_line(stored, tmp_path, options, words):
+    base = ["--base", stored / "base", "--start", "noise", "--device", "cpu", "--out", tmp_path / "out"]
+    result = run("sample", "a cat", *base, *options)
+    assert result.exit_code == 2 and result.stderr.splitlines()[-1].startswith("error: ") and words in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_writes_an_album_of_both(stored, tmp_path):

@@ -397,3 +397,46 @@ def test_a_layout_packs_and_unpacks(drawn):
     if layout.frames:
         one = torch.randn(5, 4, 6, 8)
         assert torch.equal(layout.unpacked(layout.packed(one)), one[:, :, None].expand(-1, -1, 3, -1, -1))
+
+
+@pytest.mark.parametrize("make", [tiny_flow.sd3, tiny_flow.flux])
+def test_a_copy_of_an_attached_pipeline_has_the_step(make):
+    pipe, basis = make(), spread()
+    plain = states(pipe)
+    sing = SingDiffusion(spread=basis, mean="network")
+    sing.attach(pipe)
+    other = copy.deepcopy(pipe)
+    expected = states(pipe)
+    assert not torch.equal(expected[0], plain[0])
+    for one, two in zip(states(other), expected, strict=True):
+        assert torch.equal(one, two)
+    sing.detach(pipe)
+    assert torch.equal(states(other)[-1], expected[-1]) and torch.equal(states(pipe)[-1], plain[-1])
+    sing.detach(other)
+    assert torch.equal(states(other)[-1], plain[-1])
+    assert not {"step", "set_timesteps"} & (set(vars(other.scheduler)) | set(vars(pipe.scheduler)))
+
+
+def test_a_copy_that_was_never_called_is_detached():
+    pipe, sing = tiny_flow.sd3(), SingDiffusion(spread=spread(), mean="network")
+    sing.attach(pipe)
+    other = copy.deepcopy(pipe)
+    plain = states(tiny_flow.sd3())
+    sing.detach(other)
+    assert torch.equal(states(other)[-1], plain[-1])
+
+
+@pytest.mark.parametrize("make", [tiny_flow.sd3, tiny_flow.flux])
+def test_a_spread_of_other_channels_is_refused_at_attach(make):
+    pipe = make()
+    with pytest.raises(InputError, match=r"basis of shape \(3, 6, 8, 8\): .* latents of 4 channels"):
+        SingDiffusion(spread=spread((6, 8, 8)), mean="network").attach(pipe)
+    assert not {"step", "set_timesteps"} & set(vars(pipe.scheduler))
+
+
+def test_a_scheduler_of_noise_put_into_an_attached_flow_is_refused_at_the_call():
+    pipe = tiny_flow.sd3()
+    with SingDiffusion(spread=spread(), mean="network").attached(pipe):
+        pipe.scheduler = DDIMScheduler()
+        with pytest.raises(InputError, match="DDIMScheduler"):
+            pipe("a", **CALL)

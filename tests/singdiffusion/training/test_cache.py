@@ -25,9 +25,13 @@ from singdiffusion.base.text import TextEncoder
 from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.source.records import Source
 from singdiffusion.training import cache, shards
+from singdiffusion.training.base_encoder import encoder_for
+from singdiffusion.training.build import untrained
 from singdiffusion.training.cache import Cache
+from singdiffusion.training.cache_index import Encoding
 from singdiffusion.training.encode import make_cache
-from singdiffusion.training.encoder import Encoder, encoder_for
+from singdiffusion.training.encoder import Encoder
+from singdiffusion.training.settings import TrainSettings
 from singtheory import InputError
 from tests.singdiffusion import tiny
 from tests.singdiffusion.source.test_records import captioned, laion, png
@@ -362,7 +366,7 @@ def test_a_base_on_pixels_encodes_its_text_and_leaves_pixels_as_they_are(tmp_pat
 
 def test_bases_that_do_not_serve(tmp_path, base):
     tiny.stable_diffusion().save_pretrained(tmp_path / "pickled", safe_serialization=False)
-    with pytest.raises(InputError, match="no AutoencoderKL in safetensors"):
+    with pytest.raises(InputError, match="no AutoencoderKL or AutoencoderTiny in safetensors"):
         encoder_for(str(tmp_path / "pickled"), None, 3, "cpu")
     with pytest.raises(InputError, match="latents are of RGB"):
         encoder_for(str(base), 16, 1, "cpu")
@@ -442,3 +446,30 @@ def test_a_note_of_another_make_is_refused(tmp_path, note):
     (tmp_path / "c" / "making.json").write_text(json.dumps(note))
     with pytest.raises(InputError, match="of no cache of this version"):
         make_cache(Source(str(captioned(tmp_path / "a"))), tmp_path / "c", Encoder(4))
+
+
+def test_layers_that_are_skipped_are_those_of_cache_settings_and_module(tmp_path):
+    pipe, base = tiny.stable_diffusion_xl(), tmp_path / "base"
+    pipe.save_pretrained(base)
+    source, encoder = Source(str(captioned(tmp_path / "a"))), encoder_for(str(base), 16, 3, "cpu", clip_skip=1)
+    make_cache(source, tmp_path / "c", encoder)
+    found = Cache.open(tmp_path / "c")
+    expected = pipe.encode_prompt("picture 1", device="cpu", do_classifier_free_guidance=False, clip_skip=1)[0]
+    torch.testing.assert_close(found.states(torch.tensor([found.captions.index("picture 1")])), expected)
+    assert found.encoding.clip_skip == 1
+    given = {"cache": str(tmp_path / "c"), "out": str(tmp_path / "out"), "width": 32, "layers": 1}
+    for skip in (None, 1):
+        assert untrained(TrainSettings(**given, clip_skip=skip), found).clip_skip == 1
+    with pytest.raises(
+        InputError, match=r"clip_skip 0: .* was made with 1; set clip_skip to 1, or make the cache with --clip-skip 0"
+    ):
+        untrained(TrainSettings(**given, clip_skip=0), found)
+    with pytest.raises(InputError, match="was made with clip_skip = 1, not 0"):
+        make_cache(source, tmp_path / "c", encoder_for(str(base), 16, 3, "cpu"))
+    with pytest.raises(InputError, match="config and clip_skip"):
+        encoder_for(None, 16, 3, "cpu", clip_skip=1)
+
+
+def test_a_cache_of_an_older_version_skips_no_layers():
+    stored = {"channels": 4, "height": 8, "width": 8, "resolution": 16, "scaling_factor": 1.0, "shift_factor": 0.0}
+    assert Encoding.read(stored | {"vae": None, "text_encoder": None}).clip_skip == 0

@@ -5,7 +5,7 @@ import torch
 
 from singtheory.errors import InputError
 from singtheory.numerics import draw
-from singtheory.system.device import check_device
+from singtheory.system.device import check_device, chosen_device
 
 
 def test_a_device_that_is_not_there_is_refused():
@@ -15,6 +15,22 @@ def test_a_device_that_is_not_there_is_refused():
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="leave --device out"):
             check_device("cuda")
+
+
+@pytest.mark.parametrize("there", [(), ("mps",), ("cuda",), ("cuda", "mps")])
+def test_the_fastest_device_is_chosen_unless_one_is_named(monkeypatch, there):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in there)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in there)
+    fastest = there[0] if there else "cpu"
+    assert chosen_device(None) == chosen_device("auto") == fastest
+    for name in ("cpu", "cuda", "mps"):
+        if name in (*there, "cpu"):
+            assert chosen_device(name) == name
+        else:
+            with pytest.raises(InputError, match=f"device {name}: torch sees no .* leave --device out"):
+                chosen_device(name)
+    with pytest.raises(InputError, match="unknown device 'gpu'"):
+        chosen_device("gpu")
 
 
 @pytest.mark.parametrize("name", ["normal", "uniform"])

@@ -1,0 +1,53 @@
+"""Every pipeline class of diffusers with a U-Net and a VAE: called with the singular step, or refused at attach with the reason."""
+
+import collections
+
+import pytest
+
+from tests.singdiffusion.noise_families import classes, outcome
+
+CALLED, REFUSED = 59, 110
+"""Of the classes that take a scheduler of noise, in the version of diffusers that `constraints.txt` names."""
+KNOWN = {kind.__name__: kind for kind in classes()}
+USUAL = [
+    "AnimateDiffPAGPipeline",
+    "AnimateDiffSparseControlNetPipeline",
+    "AnimateDiffVideoToVideoPipeline",
+    "StableDiffusionGLIGENPipeline",
+    "StableDiffusionInstructPix2PixPipeline",
+    "StableDiffusionSAGPipeline",
+    "StableDiffusionXLControlNetUnionPipeline",
+    "StableDiffusionXLInstructPix2PixPipeline",
+    "StableDiffusionXLPAGPipeline",
+    "TextToVideoSDPipeline",
+    "TextToVideoZeroPipeline",
+    "VideoToVideoSDPipeline",
+]
+WITHOUT = {
+    "AudioLDM2Pipeline": "draws sound",
+    "CogVideoXPipeline": "has no U-Net",
+    "DDPMPipeline": "has no VAE",
+    "IFPipeline": "has no VAE",
+    "PixArtAlphaPipeline": "has no U-Net",
+    "StableDiffusionDiffEditPipeline": "begins with the inverted noise",
+    "StableDiffusionParadigmsPipeline": "copies of its scheduler or all at once",
+    "StableVideoDiffusionPipeline": "draws from no prompt",
+}
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_a_class_starts_from_the_average_image_when_it_is_called(name):
+    found = outcome(KNOWN[name])
+    assert found.verdict == "called", found.reason
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_a_class_is_refused_with_the_reason(name):
+    found = outcome(KNOWN[name])
+    assert found.verdict == "refused" and WITHOUT[name] in found.reason
+
+
+@pytest.mark.slow
+def test_all_classes():
+    counts = collections.Counter(found.verdict for found in map(outcome, classes()))
+    assert counts == {"called": CALLED, "refused": REFUSED}
