@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from singdiffusion.source.metadata import NAMES
-from singtheory.data import SUFFIXES, Notes, files
+from singtheory.data import SUFFIXES, Notes, files, irregular
 
 SIDECARS = (".txt", ".caption", ".json")
 """Endings of the files with an image's caption, in this order."""
@@ -46,6 +46,7 @@ class Tree:
                 tree.sidecars.setdefault(stem, {}).setdefault(ending.lower(), path)
             else:
                 tree.others.append(path)
+        tree.others += irregular(folder)
         for several in rows.values():
             several.sort(key=lambda path: NAMES.index(os.path.basename(path).lower()))
             tree.metadata.append(several[0])

@@ -36,13 +36,23 @@ def files(folder: Path) -> Iterator[str]:
     Raises:
         InputError: for a folder within that cannot be read: what it holds must not be lost in silence.
     """
+    return (name for name, plain in _entries(folder) if plain)
+
+
+def irregular(folder: Path) -> Iterator[str]:
+    """What is neither a plain file nor a folder there, such as a pipe or a link to nothing, as `files`."""
+    return (name for name, plain in _entries(folder) if not plain)
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
+    """By path, and whether it is a plain file."""
     seen = {os.path.realpath(folder)}
     for where, inner, names in os.walk(folder, followlinks=True, onerror=_refuse):
         here = os.path.relpath(where, folder)
         inner[:] = [name for name in sorted(inner) if _is_shown(name) and _is_new(os.path.join(where, name), seen)]
         for name in sorted(filter(_is_shown, names)):
-            if os.path.isfile(os.path.join(where, name)):
-                yield name if here == "." else f"{here}/{name}".replace(os.sep, "/")
+            shown = name if here == "." else f"{here}/{name}".replace(os.sep, "/")
+            yield shown, os.path.isfile(os.path.join(where, name))
 
 
 def _refuse(error: OSError) -> None:
@@ -183,5 +193,5 @@ def image_folder(folder: Path) -> Data:
         if len(sizes) > 1:
             shown = " and ".join(f"{width}×{height}" for width, height in sorted(sizes)[:2])
             raise InputError(f"images must share one size, and some have {shown}; cut and scale them to one")
-        others = unused(str(folder), {*found} - {*named})
+        others = unused(str(folder), {*found, *irregular(folder)} - {*named})
         return as_law(str(folder), pictures, pictures[0].stored, (*others, *notes.lines(), *skipped))

@@ -173,10 +173,10 @@ def test_an_asymmetric_jacobian_is_made_symmetric_in_its_space():
 def test_a_space_that_ends_early_is_exact():
     """A Jacobian of one direction: two products span all that it does, and further ones add nothing."""
     along = torch.tensor([0.6, 0.8, 0.0], dtype=torch.float64)
-    found = numerics.lanczos(lambda v: (v @ along)[:, None] * along, torch.ones(2, 3, dtype=torch.float64), 3)
+    found = numerics.krylov(lambda v: (v @ along)[:, None] * along, torch.ones(2, 3, dtype=torch.float64), 3)
     root = torch.eye(3, dtype=torch.float64) + (2**0.5 - 1) * along[:, None] * along
     assert torch.allclose(found.apply(lambda ritz: (1 + ritz).sqrt()), torch.ones(2, 3, dtype=torch.float64) @ root)
-    zero = numerics.lanczos(lambda v: v, torch.zeros(1, 3, dtype=torch.float64), 2)
+    zero = numerics.krylov(lambda v: v, torch.zeros(1, 3, dtype=torch.float64), 2)
     assert torch.equal(zero.apply(lambda ritz: (1 + ritz).sqrt()), torch.zeros(1, 3, dtype=torch.float64))
 
 

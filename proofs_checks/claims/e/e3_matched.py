@@ -26,8 +26,9 @@ _LAWS: dict[str, tuple[Atoms | GaussianMixture, tuple[float, float]]] = {
     "two bumps": (BUMPS, (0.0, 20.0)),
 }
 _STEPS = (64, 128, 256)
-_SLOPE, _CONSTANT = 0.05, 0.02
-"""How far a slope may lie from the order, and a constant from its limit at the most steps, relative: what is left falls like 1/N."""
+_SLOPE, _CONSTANT, _LIMIT = 0.05, 0.02, 1e-3
+"""How far a slope may lie from the order, a constant from its limit at the most steps, relative, as what is left falls like 1/N, and what
+three numbers of steps say of the limit once 1/N and 1/N² are taken out."""
 _SMALL_GAPS = (0.003, 0.006, 0.012, 0.024)
 _DATA_STEPS, _DATA_END = (8, 16, 32), 2.0
 """Of the data along their widest direction; the last γ in units of 1/D²."""
@@ -78,9 +79,19 @@ def _e3_lines(sides: Sides, _: Context) -> Outcome:
             costs = [path_cost(line, kernel, tuple(path(k / n) for k in range(n + 1))) for n in _STEPS]
             outcomes.append(equal(fitted_slope(_STEPS, costs), -order, _SLOPE, f"{where}, slope"))
             limit = _limit(sides, kernel, line, path, speed)
-            last = _STEPS[-1] ** order * costs[-1]
-            outcomes.append(equal(last, limit, _CONSTANT * limit, f"{where}, N^{order} · cost at N = {_STEPS[-1]}"))
+            scaled = [n**order * cost for n, cost in zip(_STEPS, costs, strict=True)]
+            outcomes.append(
+                equal(scaled[-1], limit, _CONSTANT * limit, f"{where}, N^{order} · cost at N = {_STEPS[-1]}")
+            )
+            outcomes.append(
+                equal(_extrapolated(*scaled), limit, _LIMIT * limit, f"{where}, N^{order} · cost in the limit")
+            )
     return worst(outcomes)
+
+
+def _extrapolated(first: float, second: float, third: float) -> float:
+    """The limit of `a + b/N + c/N²` from its values at N, 2N and 4N."""
+    return (8 * third - 6 * second + first) / 3
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,8 @@ NOT_NUMBERS = {
     ("A5", "step"),
     ("A5", "schedule"),
     ("B4", "draws"),  # an estimator whose interval is wider than one per cent
+    ("E3", "orders"),  # nor are orders, and a density's scale says nothing
+    ("E3", "density"),
     ("F8", "even"),  # grids and denoisers are no numbers either
     ("F8", "nats"),
     ("F10", "denoiser"),

@@ -153,7 +153,7 @@ def test_the_kept_curve_is_the_law_and_the_best_grids_keep_more(tmp_path, points
 def test_grids_that_are_not_spaced_in_time_may_have_more_steps_than_the_schedule(spacing):
     schedule = schedule_named("sd")
     request = budget.Request("sd", 5000, spacing, "golden", 64, "noise", None, None, None, 0.99, 0, "cpu")
-    assert budget._ends(request, schedule) == (float(schedule.snr(1.0)), float(schedule.snr(0.001)))
+    assert budget._snr_range(request, schedule) == (float(schedule.snr(1.0)), float(schedule.snr(0.001)))
 
 
 @pytest.mark.parametrize(
