@@ -127,8 +127,8 @@ class Diagonal(Widening):
 
     def widened(self, x_t: Tensor, t: float, noise: Tensor, base: float, gain: float) -> Tensor:
         """`√(base + gain v_i) n_i`."""
-        found = _not_negative(self.variances(float(self.schedule.snr(t)))).to(noise)
-        return (base + gain * found).sqrt() * noise
+        variances = _not_negative(self.variances(float(self.schedule.snr(t)))).to(noise)
+        return (base + gain * variances).sqrt() * noise
 
 
 @final
@@ -160,12 +160,12 @@ class LowRank(Widening):
 
     def widened(self, x_t: Tensor, t: float, noise: Tensor, base: float, gain: float) -> Tensor:
         """`√(base + gain v_⊥) n + Σ_k (√(base + gain v_k) − √(base + gain v_⊥)) ⟨n, φ_k⟩ φ_k`."""
-        found = _not_negative(self.variances(float(self.schedule.snr(t)))).to(noise)
-        if found.shape != (len(self.basis) + 1,) or noise.shape[1] != self.basis.shape[1]:
+        variances = _not_negative(self.variances(float(self.schedule.snr(t)))).to(noise)
+        if variances.shape != (len(self.basis) + 1,) or noise.shape[1] != self.basis.shape[1]:
             raise InputError(
-                f"basis {tuple(self.basis.shape)}, variances {tuple(found.shape)}, noise {noise.shape[1]}: need k + 1 variances for k directions of the noise"
+                f"basis {tuple(self.basis.shape)}, variances {tuple(variances.shape)}, noise {noise.shape[1]}: need k + 1 variances for k directions of the noise"
             )
-        std, basis = (base + gain * found).sqrt(), self.basis.to(noise)
+        std, basis = (base + gain * variances).sqrt(), self.basis.to(noise)
         return std[-1] * noise + ((std[:-1] - std[-1]) * (noise @ basis.mT)) @ basis
 
 
@@ -256,8 +256,8 @@ def jacobian_product(denoiser: Denoiser, x_t: Tensor, t: float, tangent: Tensor)
         ) from error
 
 
-def _not_negative(found: Tensor) -> Tensor:
-    found = torch.as_tensor(found)
-    if not bool((found >= 0).all()):
+def _not_negative(variances: Tensor) -> Tensor:
+    variances = torch.as_tensor(variances)
+    if not bool((variances >= 0).all()):
         raise InputError("variances: hold negative numbers or NaN; clamp them at 0")
-    return found
+    return variances

@@ -14,8 +14,9 @@ WORDS = re.compile(r"(?<![a-z])(rungs?|rooms?|unfused|ladder[ _]more)(?![a-z])",
 NAMES = {"told", "found", "given", "marked", "ends"}
 """What a value is called that has a name in the field: samples, arguments, coefficients."""
 WHOLE = {
-    "any_data", "flow_matrix", "flow_pipelines", "hostile", "hostile_laws", "imports", "initial_matrix", "other_data", "picture",
-    "response_matrix", "statement_ends", "symbolic", "untouched",
+    "any_data", "flow_matrix", "flow_pipelines", "hostile", "hostile_laws", "imports", "initial_matrix",
+    "input_matrix", "mixtures", "nodes", "noise_families", "other_data", "picture", "pictures", "response_matrix",
+    "sizes", "statement_ends", "symbolic", "untouched",
 }  # fmt: skip
 """Tests of a whole package or of several modules together."""
 

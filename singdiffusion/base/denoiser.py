@@ -51,10 +51,10 @@ class NetworkDenoiser:
         """
         alpha, sigma = float(self.schedule.alpha(t)), float(self.schedule.sigma(t))
         weights = a_tensor_of(self.unet)
-        told = torch.full((len(x_t),), t * self.train_steps - 1, dtype=torch.float32, device=x_t.device)
+        steps = torch.full((len(x_t),), t * self.train_steps - 1, dtype=torch.float32, device=x_t.device)
         states = self.states.to(weights).expand(len(x_t), *self.states.shape[1:])
         with sdpa_kernel(SDPBackend.MATH):
-            output = self.unet(x_t.to(weights.dtype), told, states).sample.to(x_t.dtype)
+            output = self.unet(x_t.to(weights.dtype), steps, states).sample.to(x_t.dtype)
         if self.prediction == "sample":
             return output
         if self.prediction == "v_prediction":

@@ -48,8 +48,8 @@ def encode(vae: Any, images: Tensor, tracked: Tracked = iter) -> Tensor:
 
 def _mode(vae: Any, images: Tensor) -> Tensor:
     """The mode of the encoder's law, before it is scaled; a small approximation of a VAE gives it alone."""
-    found = vae.encode(images.to(a_tensor_of(vae)))
-    return found.latents if is_tiny(vae) else found.latent_dist.mode()
+    encoded = vae.encode(images.to(a_tensor_of(vae)))
+    return encoded.latents if is_tiny(vae) else encoded.latent_dist.mode()
 
 
 def vae_factor(vae: Any) -> int:

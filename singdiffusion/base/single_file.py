@@ -101,9 +101,9 @@ class SingleFile:
         names = [name for name, value in index.items() if isinstance(value, list)]
         left_out = [name for name in names if only is not None and not name.startswith((*only, "scheduler"))]
         left_out += [name for name in ("safety_checker", "feature_extractor", "image_encoder") if name in names]
-        given: dict[str, Any] = dict.fromkeys(left_out) | parts
+        components: dict[str, Any] = dict.fromkeys(left_out) | parts
         try:
-            pipe = kind.from_single_file(self.file, config=str(self.folder), torch_dtype=dtype, **given)
+            pipe = kind.from_single_file(self.file, config=str(self.folder), torch_dtype=dtype, **components)
         except Exception as error:  # the many readers behind it raise what they like
             raise InputError(
                 f"{self.file}: does not fit the configuration in {self.folder} ({first_sentence(error)}); give its own with --config or config="

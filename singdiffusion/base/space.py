@@ -103,8 +103,8 @@ def channels_of(pipeline: Any) -> list[int]:
     """How many channels latents of a pipeline have: by its VAE where there is one, and by what its network takes and gives, packed or not."""
     vae, network = _parts(pipeline)
     latents, config = ({} if part is None else part.config for part in (vae, network))
-    found = [_first(latents, _CHANNELS), _first(config, ("in_channels",)), _first(config, ("out_channels",))]
-    return [channels for channels in found if isinstance(channels, int)]
+    declared = [_first(latents, _CHANNELS), _first(config, ("in_channels",)), _first(config, ("out_channels",))]
+    return [channels for channels in declared if isinstance(channels, int)]
 
 
 @dataclass(frozen=True)

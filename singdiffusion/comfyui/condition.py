@@ -26,14 +26,14 @@ class Told(NamedTuple):
 
 
 def conditions(
-    module: AverageImage, model: Any, told: Told, batch: int, guided: bool
+    module: AverageImage, model: Any, prompt: Told, batch: int, guided: bool
 ) -> tuple[Condition, Condition | None]:
     """Conditions with the prompt and without it, an entry each for the batch.
 
     Args:
         module: the average image.
         model: MODEL of ComfyUI.
-        told: the prompt.
+        prompt: what the pictures are to show.
         batch: number of latents.
         guided: whether the one without is needed.
 
@@ -41,21 +41,21 @@ def conditions(
         InputError: for a module of other latents, and for token states that it needs and is not given.
     """
     conditional = bool(getattr(module, "conditional", True))
-    states = None if told.positive is None or not conditional else token_states(told.positive, "positive")
+    states = None if prompt.positive is None or not conditional else token_states(prompt.positive, "positive")
     if states is None and conditional and not getattr(module, "takes_prompts", True):
         raise InputError("positive: this average image reads token states; connect the CONDITIONING of the prompt")
     kind = module.condition_for(space_of(model, None if states is None else states.shape[2]))
     if kind == "prompts":
-        return [told.prompt] * batch, [told.negative_prompt] * batch
+        return [prompt.prompt] * batch, [prompt.negative_prompt] * batch
     if states is None:
         raise InputError("positive: is not connected, and this average image reads no prompt; connect the CONDITIONING")
     if not guided:
         return _repeated(states, batch), None
-    if told.negative is None:
+    if prompt.negative is None:
         raise InputError(
             "negative: cfg above 1 needs the token states without the prompt; connect the negative CONDITIONING"
         )
-    return _repeated(states, batch), _repeated(token_states(told.negative, "negative"), batch)
+    return _repeated(states, batch), _repeated(token_states(prompt.negative, "negative"), batch)
 
 
 def token_states(conditioning: Any, name: str) -> Tensor:

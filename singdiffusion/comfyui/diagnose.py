@@ -46,15 +46,17 @@ class Diagnose:
         guidance: str,
         average: AverageImage | None = None,
         latent_image: dict[str, Any] | None = None,
-        **told: Any,
+        **prompt: Any,
     ) -> dict[str, Any]:
         """What runs: the text as the output, and shown in the node."""
-        found = None
+        at_prompt = None
         if average is not None:
             x_1 = _shaped(model, latent_image)
-            found = average_for(SingDiffusion(average, guidance), model, Told(**told), x_1, cfg)
+            at_prompt = average_for(SingDiffusion(average, guidance), model, Told(**prompt), x_1, cfg)
         sampling = model.get_model_object("model_sampling")
-        lines = _of_flow(sigmas, found) if is_flow(sampling) else _of_start(SampledNoise(sampling, sigmas), found)
+        lines = (
+            _of_flow(sigmas, at_prompt) if is_flow(sampling) else _of_start(SampledNoise(sampling, sigmas), at_prompt)
+        )
         text = "\n".join(lines)
         return {"ui": {"text": [text]}, "result": (text,)}
 
@@ -66,20 +68,20 @@ def _shaped(model: Any, latent: dict[str, Any] | None) -> Tensor:
     return torch.zeros(1, space_of(model).channels, _SIDE, _SIDE)
 
 
-def _of_start(sampled: SampledNoise, found: Any) -> Iterator[str]:
+def _of_start(sampled: SampledNoise, average: Any) -> Iterator[str]:
     """Of a model that predicts ε or v (C5 to C7)."""
     alpha, sigma = first_point(sampled)
-    noise, told = start_std(sampled), float(sampled.timesteps[0])
+    noise, timestep = start_std(sampled), float(sampled.timesteps[0])
     yield (
-        f"At timestep {told:.4g} the network expects {alpha:.3g} of the image and {sigma:.4g} of noise "
+        f"At timestep {timestep:.4g} the network expects {alpha:.3g} of the image and {sigma:.4g} of noise "
         f"(SNR {float(formula.snr(alpha, sigma)):.3g}), and is given noise of {noise:.4g} alone."
     )
-    if found is None:
+    if average is None:
         yield "What that costs depends on the pictures: connect an average image."
         return
-    moments = _moments(found)
+    moments = _moments(average)
     starts = {"noise": from_noise(moments, noise), "mean": from_matched(moments, 0, alpha, sigma)}
-    if found.spread is not None:
+    if average.spread is not None:
         starts["matched"] = from_matched(moments, len(moments.eigenvalues), alpha, sigma)
     nats = {name: initial_mismatch(moments, start, alpha, sigma).low for name, start in starts.items()}
     costs = ", ".join(f"{name} {max(value, 0.0):.3g}" for name, value in nats.items())
@@ -87,15 +89,15 @@ def _of_start(sampled: SampledNoise, found: Any) -> Iterator[str]:
     yield f"Node that mends it: Singular start, with start {min(nats, key=lambda name: nats[name])}."
 
 
-def _of_flow(sigmas: Tensor, found: Any) -> Iterator[str]:
+def _of_flow(sigmas: Tensor, average: Any) -> Iterator[str]:
     """Of a model that matches flows (F1, F2)."""
     if not starts_from_noise(sigmas):
         yield f"Sampling begins at sigma {float(sigmas[0]):.4g}, at a noised image and not at noise: there is nothing to mend."
         return
     scheduler = flow_scheduler(sigmas)
     lam = torch.tensor(_LAMBDAS, dtype=torch.float64)
-    if found is not None and found.std is not None:
-        lam = found.std[0].double().square().sort(descending=True).values[: len(_LAMBDAS)]
+    if average is not None and average.std is not None:
+        lam = average.std[0].double().square().sort(descending=True).values[: len(_LAMBDAS)]
     first = measured(scheduler)
     yield f"The start is right. The first step, to sigma {first.sigma_s:.4g}, keeps only a part of the spread of the pictures."
     now, matched = kept(scheduler, lam), kept(scheduler, lam, matched=True)
@@ -109,10 +111,10 @@ def _of_flow(sigmas: Tensor, found: Any) -> Iterator[str]:
     yield "Shares are Euler's. Node that mends it: Matched first step."
 
 
-def _moments(found: Any) -> Moments:
+def _moments(average: Any) -> Moments:
     """Mean and spread of an average image for one prompt."""
-    mean = found.mean[0].flatten().double()
-    if found.spread is None:
+    mean = average.mean[0].flatten().double()
+    if average.spread is None:
         return Moments(mean, Components(mean.new_zeros(0, len(mean)), mean.new_zeros(0)))
-    basis, std = found.spread
+    basis, std = average.spread
     return Moments(mean, Components(basis.flatten(1).double(), std[0].double()))

@@ -44,12 +44,12 @@ class FirstStepPatch:
         mean: `network` or `module`.
         corrected: whether later steps but the last are corrected too (F1).
         cfg: the weight of guidance.
-        told: the prompt.
+        prompt: what the pictures are to show.
     """
 
-    def __init__(self, average: SingDiffusion, mean: str, corrected: bool, cfg: float, told: Told) -> None:
+    def __init__(self, average: SingDiffusion, mean: str, corrected: bool, cfg: float, prompt: Told) -> None:
         self._average, self._mean, self._corrected = average, mean, corrected
-        self._cfg, self._told = cfg, told
+        self._cfg, self._told = cfg, prompt
 
     def __call__(
         self,
@@ -87,10 +87,10 @@ class FirstStepPatch:
     def _of(self, model: Any, x_1: Tensor) -> tuple[Tensor | None, Any]:
         """Average image, or None for the network's own, and spread, in the shape of the latents."""
         cfg = self._cfg if self._mean == "module" else 1.0  # guidance changes no spread
-        found = average_for(self._average, model, self._told, x_1, cfg)
+        at_prompt = average_for(self._average, model, self._told, x_1, cfg)
         layout = Layout(tuple(x_1.shape[1:]), tuple(x_1.shape[1:]), None)
-        mean = laid_out(layout, found.mean) if self._mean == "module" else None
-        return mean, None if found.spread is None else spread_laid_out(layout, found.spread)
+        mean = laid_out(layout, at_prompt.mean) if self._mean == "module" else None
+        return mean, None if at_prompt.spread is None else spread_laid_out(layout, at_prompt.spread)
 
 
 class _Run:
@@ -202,7 +202,7 @@ class MatchedFirstStep:
         corrected: bool,
         cfg: float,
         guidance: str,
-        **told: Any,
+        **prompt: Any,
     ) -> tuple[Any]:
         """What runs. Raises `InputError` for a model that matches no flow, and for an average image that changes nothing."""
         if not is_flow(model.get_model_object("model_sampling")):
@@ -210,5 +210,5 @@ class MatchedFirstStep:
         sing = SingDiffusion(average, guidance, mean=mean, corrected=corrected)
         patched = model.clone()
         patched.remove_wrappers_with_key(WRAPPED, KEY)
-        patched.add_wrapper_with_key(WRAPPED, KEY, FirstStepPatch(sing, mean, corrected, cfg, Told(**told)))
+        patched.add_wrapper_with_key(WRAPPED, KEY, FirstStepPatch(sing, mean, corrected, cfg, Told(**prompt)))
         return (patched,)

@@ -19,12 +19,12 @@ __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]
 def files() -> dict[str, bytes]:
     """What is written, by the path within the folder."""
     examples = resources.files("singdiffusion.comfyui") / "workflows"
-    found = {
+    files = {
         f"{EXAMPLES}/{file.name}": file.read_bytes()
         for file in sorted(examples.iterdir(), key=lambda file: file.name)
         if file.name.endswith((".json", ".jpg"))
     }
-    return {"__init__.py": _IMPORTS.encode()} | found
+    return {"__init__.py": _IMPORTS.encode()} | files
 
 
 def install(folder: str | Path) -> Path:

@@ -99,8 +99,8 @@ class SampledNoise:
 
 def is_told_log_sigma(model_sampling: Any, sigma: float) -> bool:
     """Whether the network is told `¼ log σ`, as EDM's are."""
-    told = float(model_sampling.timestep(torch.tensor(sigma, dtype=torch.float64)))
-    return math.isclose(told, 0.25 * math.log(sigma), rel_tol=1e-3, abs_tol=1e-6)
+    timestep = float(model_sampling.timestep(torch.tensor(sigma, dtype=torch.float64)))
+    return math.isclose(timestep, 0.25 * math.log(sigma), rel_tol=1e-3, abs_tol=1e-6)
 
 
 def flow_scheduler(sigmas: Tensor) -> Scheduler:

@@ -29,15 +29,17 @@ class StartNoise:
         model: MODEL.
         sigmas: SIGMAS of the sampler.
         cfg: the weight of guidance.
-        told: the prompt.
+        prompt: what the pictures are to show.
 
     Raises:
         InputError: for a model that matches flows, and for sigmas that are no grid.
     """
 
-    def __init__(self, noise: Any, average: SingDiffusion, model: Any, sigmas: Tensor, cfg: float, told: Told) -> None:
+    def __init__(
+        self, noise: Any, average: SingDiffusion, model: Any, sigmas: Tensor, cfg: float, prompt: Told
+    ) -> None:
         self.noise, self.seed = noise, noise.seed
-        self._average, self._model, self._cfg, self._told = average, model, cfg, told
+        self._average, self._model, self._cfg, self._told = average, model, cfg, prompt
         self._sampled = SampledNoise(model.get_model_object("model_sampling"), sigmas)
 
     def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
@@ -74,17 +76,17 @@ class StartNoise:
         """The start for noise `x_1`, over the factor by which ComfyUI multiplies noise."""
         if x_1.ndim != 4:
             raise InputError(f"latents of shape {tuple(x_1.shape)}: need (batch, channels, height, width), of pictures")
-        found = average_for(self._average, self._model, self._told, x_1, self._cfg)
-        return initial_latents(found.mean, x_1, self._sampled, spread=found.spread)
+        at_prompt = average_for(self._average, self._model, self._told, x_1, self._cfg)
+        return initial_latents(at_prompt.mean, x_1, self._sampled, spread=at_prompt.spread)
 
 
-def average_for(average: SingDiffusion, model: Any, told: Told, x_1: Tensor, cfg: float) -> Any:
+def average_for(average: SingDiffusion, model: Any, prompt: Told, x_1: Tensor, cfg: float) -> Any:
     """The guided `Average` for noise `x_1` of shape (batch, channels, [frames,] height, width). Raises `InputError` as `SingDiffusion.average`."""
     module: AverageImage | None = average.module
     if module is None:
         raise InputError("average: is none; connect Load average image")
     guided = cfg != 1 and getattr(module, "conditional", True)
-    cond, uncond = conditions(module, model, told, len(x_1), bool(guided))
+    cond, uncond = conditions(module, model, prompt, len(x_1), bool(guided))
     return average.average(cond, uncond, x_1, cfg if guided else 1.0)
 
 
@@ -121,10 +123,10 @@ class SingularStart:
         cfg: float,
         guidance: str,
         start: str,
-        **told: Any,
+        **prompt: Any,
     ) -> tuple[StartNoise]:
         """What runs."""
-        return (StartNoise(noise, SingDiffusion(average, guidance, start), model, sigmas, cfg, Told(**told)),)
+        return (StartNoise(noise, SingDiffusion(average, guidance, start), model, sigmas, cfg, Told(**prompt)),)
 
 
 class SingularStartLatent(SingularStart):
@@ -140,10 +142,10 @@ class SingularStartLatent(SingularStart):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The sockets."""
-        given = super().INPUT_TYPES()
-        return given | {"required": {"latent_image": ("LATENT",)} | given["required"]}
+        inputs = super().INPUT_TYPES()
+        return inputs | {"required": {"latent_image": ("LATENT",)} | inputs["required"]}
 
-    def latent(self, latent_image: dict[str, Any], **given: Any) -> tuple[dict[str, Any]]:
+    def latent(self, latent_image: dict[str, Any], **options: Any) -> tuple[dict[str, Any]]:
         """What runs."""
-        (noise,) = self.start(**given)
+        (noise,) = self.start(**options)
         return (noise.as_latent(latent_image),)

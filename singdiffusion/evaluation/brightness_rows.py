@@ -239,12 +239,12 @@ def _check_row(row: Any) -> None:
     if not isinstance(row, dict):
         raise InputError(f"need an object, not {shown(row)}")
     check_fields(row, _ROW, "field of a row")
-    found = Brightness(row["prompt"], row["start"], tuple(row["levels"]), row["flagged"])
-    if row["n"] != len(found.levels) or row["flagged"] > row["n"]:
+    measured = Brightness(row["prompt"], row["start"], tuple(row["levels"]), row["flagged"])
+    if row["n"] != len(measured.levels) or row["flagged"] > row["n"]:
         raise InputError(
-            f"n {row['n']}, flagged {row['flagged']}: it has {len(found.levels)} levels; make the table again"
+            f"n {row['n']}, flagged {row['flagged']}: it has {len(measured.levels)} levels; make the table again"
         )
-    for name, value in {"mean": found.mean, "std": found.std}.items():
+    for name, value in {"mean": measured.mean, "std": measured.std}.items():
         if abs(row[name] - value) > LEVEL_ROUNDING:
             raise InputError(f"{name} {row[name]:g}: its levels give {value:g}; make the table again")
     if not row["low"] <= row["mean"] <= row["high"]:

@@ -193,7 +193,7 @@ def sample(
     guidance: float = 7.5,
     seed: int = 0,
     batch: int | None = None,
-    **given: Any,
+    **call: Any,
 ) -> Iterator[Picture]:
     """One picture after another; the k-th is drawn with seed + k.
 
@@ -206,7 +206,7 @@ def sample(
         guidance: w.
         seed: of the first picture.
         batch: how many are drawn at once; all of a prompt if None.
-        given: to the pipeline besides, such as `negative_prompt` and `height`.
+        call: to the pipeline besides, such as `negative_prompt` and `height`.
 
     Raises:
         InputError: for numbers out of range, and as `SingDiffusion.attach`.
@@ -220,7 +220,7 @@ def sample(
     for index, prompt in enumerate(prompts):
         every = [seed + index * images + k for k in range(images)]
         for first in range(0, images, batch or images):
-            yield from _pair(pipe, sing, prompt, every[first : first + (batch or images)], steps, guidance, given)
+            yield from _pair(pipe, sing, prompt, every[first : first + (batch or images)], steps, guidance, call)
 
 
 def _pair(
@@ -230,14 +230,14 @@ def _pair(
     seeds: list[int],
     steps: int,
     guidance: float,
-    given: dict[str, Any],
+    call: dict[str, Any],
 ) -> Iterator[Picture]:
     """The pictures of some seeds, drawn at once, with the singular step and without it."""
     name = "noise" if sing is None else "singular step"
-    started, flagged = draw(pipe, sing, prompt, seeds, steps, guidance, name, **given)
+    started, flagged = draw(pipe, sing, prompt, seeds, steps, guidance, name, **call)
     plain, also = started, flagged
     if sing is not None:
-        plain, also = draw(pipe, None, prompt, seeds, steps, guidance, "noise", **given)
+        plain, also = draw(pipe, None, prompt, seeds, steps, guidance, "noise", **call)
     for k, one in enumerate(seeds):
         yield Picture(prompt, one, started[k], plain[k], flagged[k] or also[k])
 

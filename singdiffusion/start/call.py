@@ -101,19 +101,19 @@ def check_numbers(bound: inspect.BoundArguments) -> None:
         )
 
 
-def spoken(bound: inspect.BoundArguments, found: Any) -> Spoken:
+def spoken(bound: inspect.BoundArguments, states: Any) -> Spoken:
     """What a call of `encode_prompt` was given, and what it returned."""
-    given = bound.arguments
-    prompts, negative = (texts(given.get(name)) for name in ("prompt", "negative_prompt"))
-    copies = given.get("num_images_per_prompt") or given.get("num_videos_per_prompt") or 1
-    found = tuple(found) if isinstance(found, tuple | list) else (found,)
+    arguments = bound.arguments
+    prompts, negative = (texts(arguments.get(name)) for name in ("prompt", "negative_prompt"))
+    copies = arguments.get("num_images_per_prompt") or arguments.get("num_videos_per_prompt") or 1
+    states = tuple(states) if isinstance(states, tuple | list) else (states,)
     if prompts is None:
-        return Spoken(None, None, found)
+        return Spoken(None, None, states)
     without = negative or [""]
     return Spoken(
         [text for text in prompts for _ in range(copies)],
         [text for text in without * (len(prompts) // len(without)) for _ in range(copies)],
-        found,
+        states,
     )
 
 
@@ -172,10 +172,10 @@ def _is_states(one: Any) -> bool:
 
 def check_clip_skip(module: AverageImage, bound: inspect.BoundArguments) -> None:
     """Raise `InputError` where the pipeline encodes its prompt with other layers than those that the module was trained with."""
-    given = bound.arguments
-    if given.get("prompt") is None or "clip_skip" not in bound.signature.parameters:
+    arguments = bound.arguments
+    if arguments.get("prompt") is None or "clip_skip" not in bound.signature.parameters:
         return  # embeddings, of which nobody can tell
-    wanted, now = int(getattr(module, "clip_skip", 0) or 0), int(given.get("clip_skip") or 0)
+    wanted, now = int(getattr(module, "clip_skip", 0) or 0), int(arguments.get("clip_skip") or 0)
     if wanted != now:
         call = "leave clip_skip out" if wanted == 0 else f"call the pipeline with clip_skip={wanted}"
         raise InputError(

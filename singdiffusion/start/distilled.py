@@ -35,9 +35,9 @@ def stored_reason(scheduler: str, name: str, network: Mapping[str, Any]) -> str 
     """
     if LEARNED.search(scheduler):
         return f"steps with {scheduler}"
-    found = _NAMES.search(name)
-    if found:
-        return f"is named {found.group()!r}"
+    match = _NAMES.search(name)
+    if match:
+        return f"is named {match.group()!r}"
     return _of_network(str(network.get("_class_name")), network)
 
 

@@ -32,10 +32,10 @@ class MatchedFirstStep(ModularPipelineBlocks):
 
     def __init__(self, stepping: Any, average: Any, mean: str = "network") -> None:
         super().__init__()
-        given = isinstance(average, tuple | list)
-        if mean not in ("network", "module") or (given and mean == "module"):
+        is_spread = isinstance(average, tuple | list)
+        if mean not in ("network", "module") or (is_spread and mean == "module"):
             raise InputError(f"mean {mean}: need network, or module with an average image")
-        if not given and getattr(average, "conditional", True):
+        if not is_spread and getattr(average, "conditional", True):
             raise InputError("average: depends on the prompt, of which this block knows nothing; use statistics")
         self.stepping, self._average, self._mean = stepping, average, mean
         self.model_name = stepping.model_name
@@ -78,9 +78,9 @@ class MatchedFirstStep(ModularPipelineBlocks):
             return None, spread_laid_out(layout, self._average)
         layout.of_pictures(self._average.space.channels)
         frame = frame_for(self._average, x_1)
-        found = self._average([""] * len(frame), frame)
-        mean = laid_out(layout, found.mean) if self._mean == "module" else None
-        return mean, None if found.spread is None else spread_laid_out(layout, found.spread)
+        at_prompt = self._average([""] * len(frame), frame)
+        mean = laid_out(layout, at_prompt.mean) if self._mean == "module" else None
+        return mean, None if at_prompt.spread is None else spread_laid_out(layout, at_prompt.spread)
 
 
 def with_matched_first_step(blocks: Any, average: Any, mean: str = "network") -> Any:
@@ -105,8 +105,8 @@ def with_matched_first_step(blocks: Any, average: Any, mean: str = "network") ->
 def _exchange(blocks: Any, average: Any, mean: str) -> int:
     """How many were exchanged."""
     parts: Mapping[str, Any] = getattr(blocks, "sub_blocks", None) or {}
-    found = sum(_exchange(part, average, mean) for name, part in parts.items() if name != STEPPING)
+    count = sum(_exchange(part, average, mean) for name, part in parts.items() if name != STEPPING)
     if STEPPING in parts and not isinstance(parts[STEPPING], MatchedFirstStep):
         blocks.sub_blocks[STEPPING] = MatchedFirstStep(parts[STEPPING], average, mean)
-        found += 1
-    return found
+        count += 1
+    return count

@@ -35,13 +35,13 @@ class KeyFrames:
 
     def over_all(self, values: Tensor, keys: tuple[int, ...]) -> Tensor:
         """What lies at the key frames, shape (keys, …), for all frames, shape (frames, …)."""
-        found = values.new_zeros(self.count, *values.shape[1:])
-        found[keys[0]] = values[0]
+        frames = values.new_zeros(self.count, *values.shape[1:])
+        frames[keys[0]] = values[0]
         for k in range(len(keys) - 1):
-            found[keys[k] : keys[k + 1] + 1] = self.between(
+            frames[keys[k] : keys[k + 1] + 1] = self.between(
                 keys[k], keys[k + 1], values[k : k + 1], values[k + 1 : k + 2]
             )
-        return found
+        return frames
 
 
 def key_frames(pipe: Any, values: dict[str, Any], x_1: Tensor) -> KeyFrames | None:
@@ -66,14 +66,14 @@ def over_frames(frames: KeyFrames, of_rows: Callable[[int, bool], tuple[Average,
         of_rows: gives the averages of so many key frames, of the negative prompts if true, and the weight of guidance.
         rule: by which guidance acts.
     """
-    found, guidance = of_rows(len(frames.cond), False)
-    mean = frames.over_all(found.mean, frames.cond)
+    at_keys, guidance = of_rows(len(frames.cond), False)
+    mean = frames.over_all(at_keys.mean, frames.cond)
     if guidance != 1 and rule is not none:
         without, _ = of_rows(len(frames.uncond), True)
         mean = rule(mean, frames.over_all(without.mean, frames.uncond), guidance)
-    if found.spread is None:
+    if at_keys.spread is None:
         return Average(mean)
-    basis, std = found.spread
+    basis, std = at_keys.spread
     return Average(mean, basis, frames.over_all(std, frames.cond))
 
 

@@ -93,32 +93,34 @@ class Hook:
             check_clip_skip(self.sing.module, bound)
         if self._used:  # what is heard now is of another call
             self._calls, self._used = [], False
-        found = own(*args, **kwargs)
-        self._calls.append(spoken(bound, found))
-        return found
+        encoded = own(*args, **kwargs)
+        self._calls.append(spoken(bound, encoded))
+        return encoded
 
     def prepare_latents(self, *args: Any, **kwargs: Any) -> Any:
         """The pipeline's own, its result exchanged."""
         own, scheduler = self._own["prepare_latents"], self.pipe.scheduler
         refuse_flow(scheduler)  # it may have been exchanged
         self._watch()
-        given = inspect.signature(own).bind(*args, **kwargs).arguments
-        latents = given.get("latents")
-        if latents is not None and given.get("dtype", latents.dtype) != latents.dtype:
+        arguments = inspect.signature(own).bind(*args, **kwargs).arguments
+        latents = arguments.get("latents")
+        if latents is not None and arguments.get("dtype", latents.dtype) != latents.dtype:
             raise InputError(
-                f"latents in {latents.dtype}: the pipeline works in {given['dtype']}; cast them with .to()"
+                f"latents in {latents.dtype}: the pipeline works in {arguments['dtype']}; cast them with .to()"
             )
-        found = made(own, scheduler, args, kwargs)
-        self._used, self._noise = True, first_tensor(found.result)
-        if found.x_1 is None:
+        latents_made = made(own, scheduler, args, kwargs)
+        self._used, self._noise = True, first_tensor(latents_made.result)
+        if latents_made.x_1 is None:
             self._say_left_alone()
-            return found.result
-        frames = key_frames(self.pipe, arguments_of(self.pipe), found.x_1) if self.condition != "nothing" else None
+            return latents_made.result
+        frames = (
+            key_frames(self.pipe, arguments_of(self.pipe), latents_made.x_1) if self.condition != "nothing" else None
+        )
         if frames is None:
-            start = start_of(self._average(found.x_1), found.x_1, scheduler)
+            start = start_of(self._average(latents_made.x_1), latents_made.x_1, scheduler)
         else:
-            start = start_of_frames(self._average_of(frames, found.x_1), found.x_1, scheduler)
-        return found.exchanged(start.to(self._noise))
+            start = start_of_frames(self._average_of(frames, latents_made.x_1), latents_made.x_1, scheduler)
+        return latents_made.exchanged(start.to(self._noise))
 
     def _apply_free_init(self, *args: Any, **kwargs: Any) -> Any:
         """The pipeline's own: FreeInit keeps the first latents for the noise of its later rounds, and they must be noise."""

@@ -46,17 +46,17 @@ def made(own: Callable[..., Any], scheduler: Any, args: tuple[Any, ...], kwargs:
     Raises:
         InputError: where a picture is noised and its latents come out in an order that is not known.
     """
-    given = inspect.signature(own).bind(*args, **kwargs).arguments
+    arguments = inspect.signature(own).bind(*args, **kwargs).arguments
     with _listening(scheduler) as noised:
         result = own(*args, **kwargs)
     latents = first_tensor(result)
-    pictured = any(given.get(name) is not None for name in PICTURES)
+    pictured = any(arguments.get(name) is not None for name in PICTURES)
     if not pictured:
         return Made(result, latents / scheduler.init_noise_sigma)
-    if "is_strength_max" in given and given.get("mask", given) is not None:  # inpainting
-        whole = given["is_strength_max"] and given.get("add_noise", True)
+    if "is_strength_max" in arguments and arguments.get("mask", arguments) is not None:  # inpainting
+        whole = arguments["is_strength_max"] and arguments.get("add_noise", True)
         rest = result[1:] if isinstance(result, tuple | list) else ()
-        x_1 = rest[0] if given.get("return_noise") and rest else latents / scheduler.init_noise_sigma
+        x_1 = rest[0] if arguments.get("return_noise") and rest else latents / scheduler.init_noise_sigma
         return Made(result, x_1 if whole else None)
     if not noised or not _at_first(scheduler, noised[-1].timesteps):
         return Made(result, None)

@@ -156,10 +156,10 @@ def _repeats(record: dict[str, str]) -> int:
 
 def _by_size(parts: list[Part]) -> list[list[Part]]:
     """Parts of one size together, in the order in which sizes first come."""
-    found: dict[tuple[int, int], list[Part]] = {}
+    by_size: dict[tuple[int, int], list[Part]] = {}
     for part in parts:
-        found.setdefault(size_of(part[0]), []).append(part)
-    return list(found.values())
+        by_size.setdefault(size_of(part[0]), []).append(part)
+    return list(by_size.values())
 
 
 def _grouped(parts: list[Part], unit: int) -> Iterator[list[Part]]:

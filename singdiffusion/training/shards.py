@@ -47,8 +47,8 @@ class Shards:
             return self._whole[rows]
         shards = torch.searchsorted(self._stops, rows, right=True)
         firsts = torch.cat([torch.zeros(1, dtype=torch.long), self._stops])[shards]
-        found = [self._slices[shard][row] for shard, row in zip(shards.tolist(), (rows - firsts).tolist(), strict=True)]
-        return torch.stack(found)
+        items = [self._slices[shard][row] for shard, row in zip(shards.tolist(), (rows - firsts).tolist(), strict=True)]
+        return torch.stack(items)
 
 
 class Images:
@@ -80,15 +80,15 @@ class Images:
     def resized(self, rows: Tensor) -> Tensor:
         """Images of whatever sizes in that of the square, as functions on it, shape (len(rows), channels, *square)."""
         numbers = self._numbers(rows)
-        found: Tensor | None = None
+        batch: Tensor | None = None
         for number in numbers.unique().tolist():
             at = (numbers == number).nonzero()[:, 0]
             images = self.own(rows[at])
             if images.shape[2:] != self.square:
                 images = functional.interpolate(images, self.square, mode="bicubic", antialias=True)
-            found = images.new_empty(len(rows), *images.shape[1:]) if found is None else found
-            found[at] = images
-        return torch.empty(0, self._parts[0].size[0], *self.square) if found is None else found
+            batch = images.new_empty(len(rows), *images.shape[1:]) if batch is None else batch
+            batch[at] = images
+        return torch.empty(0, self._parts[0].size[0], *self.square) if batch is None else batch
 
     def _numbers(self, rows: Tensor) -> Tensor:
         """Of the sizes of rows."""

@@ -24,9 +24,9 @@ def answer(request: Path, target: Path) -> None:
     Raises:
         InputError: as `started`.
     """
-    with safe_open(request, framework="pt") as given:
-        tensors = {name: given.get_tensor(name) for name in given.keys()}  # noqa: SIM118 it is no mapping
-        settings = json.loads(given.metadata()["settings"])
+    with safe_open(request, framework="pt") as stored:
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 it is no mapping
+        settings = json.loads(stored.metadata()["settings"])
     save_file({"start": started(tensors, settings).contiguous()}, target)
 
 

@@ -136,7 +136,7 @@ def usable(pictures: Iterable[Readable], most: int | None = None) -> tuple[list[
     Raises:
         InputError: where more than `BAD_SHARE` cannot be used, where there are none, and where they do not fit into memory.
     """
-    found: list[Picture] = []
+    decoded: list[Picture] = []
     skipped: list[str] = []
     expected = len(pictures) if isinstance(pictures, Sized) else 0
     held = 0
@@ -151,16 +151,16 @@ def usable(pictures: Iterable[Readable], most: int | None = None) -> tuple[list[
             size = image.size
             if most is not None and max(size) > most:
                 image = fitted(image, (most, most))
-            found.append(Picture(image, size, grey))
+            decoded.append(Picture(image, size, grey))
             held += image.width * image.height * (1 if grey else 3)
             # what is left of memory must hold the law besides
-            check_memory(max(expected, len(found)), math.ceil(held / len(found)))
-    seen = len(found) + len(skipped)
+            check_memory(max(expected, len(decoded)), math.ceil(held / len(decoded)))
+    seen = len(decoded) + len(skipped)
     if len(skipped) > BAD_SHARE * seen:
         raise InputError(
             f"{len(skipped)} of {seen} images cannot be used; the first is {skipped[0]}; mend or remove them"
         )
-    return found, (f"{len(skipped)} images cannot be used; the first is {skipped[0]}",) if skipped else ()
+    return decoded, (f"{len(skipped)} images cannot be used; the first is {skipped[0]}",) if skipped else ()
 
 
 def fitted(image: Image.Image, size: Size) -> Image.Image:
@@ -183,9 +183,9 @@ def as_law(name: str, pictures: list[Picture], size: Size, notes: tuple[str, ...
 
 def image_folder(folder: Path) -> Data:
     """All pictures of a folder in the order of their paths, of one size, in RGB or, where all are, in grey; what else it holds is noted."""
-    notes, found = Notes(), list(files(folder))
+    notes, present = Notes(), list(files(folder))
     with naming(folder):
-        named = [name for name in found if os.path.splitext(name)[1].lower() in SUFFIXES]
+        named = [name for name in present if os.path.splitext(name)[1].lower() in SUFFIXES]
         if not named:
             raise InputError(f"holds no images ({', '.join(sorted(SUFFIXES))})")
         pictures, skipped = usable([StoredFile(folder / name, name, notes) for name in named])
@@ -193,5 +193,5 @@ def image_folder(folder: Path) -> Data:
         if len(sizes) > 1:
             shown = " and ".join(f"{width}×{height}" for width, height in sorted(sizes)[:2])
             raise InputError(f"images must share one size, and some have {shown}; cut and scale them to one")
-        others = unused(str(folder), {*found, *irregular(folder)} - {*named})
+        others = unused(str(folder), {*present, *irregular(folder)} - {*named})
         return as_law(str(folder), pictures, pictures[0].stored, (*others, *notes.lines(), *skipped))

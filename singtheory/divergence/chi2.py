@@ -127,8 +127,8 @@ def _pairs(of: Components, block: Tensor) -> _Pairs:
     size = of.centres[block].abs() @ of.centres.abs().mT
     if of.spread is None or of.basis is None:
         return linear, torch.zeros_like(linear), size
-    found = torch.stack([torch.stack([_gauss_off(of, int(j), k) for k in range(len(of.p))]) for j in block])
-    return linear + found[..., 0], found[..., 0], size + found[..., 1]
+    rests = torch.stack([torch.stack([_gauss_off(of, int(j), k) for k in range(len(of.p))]) for j in block])
+    return linear + rests[..., 0], rests[..., 0], size + rests[..., 1]
 
 
 def _gauss_off(of: Components, j: int, k: int) -> Tensor:
@@ -137,21 +137,21 @@ def _gauss_off(of: Components, j: int, k: int) -> Tensor:
     `E exp⟨v, v'⟩` increases with both spreads, of which the exponent is a convex function: at most what it rises by where both are as large as they may be
     is what it falls by, up to the second order, for which there is a factor of two. Where that is no small number nothing is known.
     """
-    found = _gauss_rest(of, j, k, of.spread)
-    if of.spread is None or of.spread_error is None or not bool(found.isfinite().all()):
-        return found
+    rest = _gauss_rest(of, j, k, of.spread)
+    if of.spread is None or of.spread_error is None or not bool(rest.isfinite().all()):
+        return rest
     moved = _by_centres(of, j, k)
     if bool(of.spread_error.any()):
         wider = _gauss_rest(of, j, k, of.spread + of.spread_error)
-        moved += float(wider[0] - found[0]) + 2 * of.rounding * float(wider[1])
+        moved += float(wider[0] - rest[0]) + 2 * of.rounding * float(wider[1])
     lost = 2 * moved if moved < _FIRST_ORDER else _UNKNOWN
-    return torch.stack([found[0], found[1] + lost / of.rounding])
+    return torch.stack([rest[0], rest[1] + lost / of.rounding])
 
 
 def _by_centres(of: Components, j: int, k: int) -> float:
     """At least what the errors of both centres move `log E exp⟨v, v'⟩` by: `⟨δ, E v'⟩ + ½ δᵀ Cov[v'] δ` under the law of `(v, v')` that it tilts."""
     assert of.spread is not None and of.basis is not None and of.spread_error is not None
-    unit, found = torch.eye(of.dim, dtype=torch.float64, device=of.p.device), 0.0
+    unit, off_by = torch.eye(of.dim, dtype=torch.float64, device=of.p.device), 0.0
     for one, other in ((j, k), (k, j)):
         s, r = ((of.basis[i] * (of.spread[i] + of.spread_error[i])) @ of.basis[i].mT for i in (one, other))
         wanted = torch.cat([(of.centres[other] + r @ of.centres[one])[:, None], r], dim=1)
@@ -159,8 +159,8 @@ def _by_centres(of: Components, j: int, k: int) -> float:
         if int(singular):
             return math.inf
         off = float(of.centre_errors[one])
-        found += off * (float(solved[:, 0].norm()) + off * float(solved[:, 1:].norm()))
-    return found
+        off_by += off * (float(solved[:, 0].norm()) + off * float(solved[:, 1:].norm()))
+    return off_by
 
 
 def _gauss_rest(of: Components, j: int, k: int, spread: Tensor | None) -> Tensor:

@@ -101,12 +101,12 @@ def _alone(query: AtomsPosterior) -> Tensor:
     low, high = torch.where(kept, exponents - errors, torch.inf), torch.where(kept, exponents + errors, -torch.inf)
     order = low.argsort()
     low, high = low[order], high[order].cummax(dim=0).values
-    ends = torch.full((1,), torch.inf, dtype=low.dtype, device=low.device)
+    beyond = torch.full((1,), torch.inf, dtype=low.dtype, device=low.device)
     # apart from all that begin before it, and from the next
-    apart = (low > torch.cat([-ends, high[:-1]])) & (high < torch.cat([low[1:], ends]))
-    found = torch.zeros_like(kept)
-    found[order] = apart & kept[order]
-    return found
+    apart = (low > torch.cat([-beyond, high[:-1]])) & (high < torch.cat([low[1:], beyond]))
+    alone = torch.zeros_like(kept)
+    alone[order] = apart & kept[order]
+    return alone
 
 
 def _root(x: Fraction) -> Fraction | None:

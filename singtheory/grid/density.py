@@ -32,6 +32,6 @@ def by_density(schedule: Schedule, steps: int, snr: Tensor, density: Tensor) -> 
         raise InputError("density: must be finite, not negative, and positive somewhere")
     area = torch.cat([density.new_zeros(1), ((density[1:] + density[:-1]) / 2 * snr.diff()).cumsum(0)])
     even = torch.linspace(0, float(area[-1]), steps + 1, dtype=torch.float64)
-    found = torch.from_numpy(np.interp(even.numpy(), area.double().numpy(), snr.double().numpy()))
-    found[0], found[-1] = snr[0], snr[-1]
-    return schedule.time_of_snr(found)
+    nodes = torch.from_numpy(np.interp(even.numpy(), area.double().numpy(), snr.double().numpy()))
+    nodes[0], nodes[-1] = snr[0], snr[-1]
+    return schedule.time_of_snr(nodes)

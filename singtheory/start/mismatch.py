@@ -96,14 +96,14 @@ def initial_mismatch(moments: Moments, start: Start, alpha: float, sigma: float)
     """
     if not sigma > 0:
         raise InputError(f"sigma {sigma}: the data without noise are infinitely far from a Gaussian start")
-    found, mean_start = (
+    matched, mean_start = (
         gaussian_mismatch(moments, of, alpha, sigma) for of in (start, from_mean(moments, alpha, sigma))
     )
     trace = float(moments.eigenvalues.sum())
     most = float(formula.kl_terminal_bound(formula.snr(alpha, sigma), trace)) * (
         1 + (len(moments.mean) + 8) * 2 * DOUBLE
     )
-    return Mismatch(found.low, found.high + max(0.0, most - mean_start.low))
+    return Mismatch(matched.low, matched.high + max(0.0, most - mean_start.low))
 
 
 def gaussian_mismatch(moments: Moments, start: Start, alpha: float, sigma: float) -> Mismatch:
@@ -122,11 +122,11 @@ def gaussian_mismatch(moments: Moments, start: Start, alpha: float, sigma: float
     # what rounding takes of the difference, and of its parts along and across the basis
     slack = 4 * DOUBLE * (abs(alpha) * moments.mean.norm() + start.mean.norm() + dim * apart.norm())
     distances = torch.cat([along.abs(), off[None]]) if missing else along.abs()
-    ends = [
+    rests = [
         ((part / std).square() * (count.clamp(max=1))).sum()
         for part in ((distances - slack).clamp(min=0), distances + slack)
     ]
-    sums = [float((count * part).sum() + end) / 2 for part, end in zip((least, most), ends, strict=True)]
+    sums = [float((count * part).sum() + end) / 2 for part, end in zip((least, most), rests, strict=True)]
     share = (dim + 16) * DOUBLE
     return Mismatch(sums[0] * (1 - share), sums[1] * (1 + share))
 
@@ -140,10 +140,12 @@ def _spread_terms(lifted: Tensor, std: Tensor, sigma: float) -> tuple[Tensor, Te
     near = x.abs() + error < _NEAR
     small, inner = torch.where(near, x, 0.0), torch.where(near, error, 0.0)
     closest = small.sign() * (small.abs() - inner).clamp(min=0)
-    ends = torch.maximum(log1p_rest(small - inner, torch), log1p_rest(small + inner, torch))
+    largest = torch.maximum(log1p_rest(small - inner, torch), log1p_rest(small + inner, torch))
     far = ratio - 1 - ratio.log()
     lost = 16 * DOUBLE * (1 + ratio + ratio.log().abs())
-    return torch.where(near, log1p_rest(closest, torch), (far - lost).clamp(min=0)), torch.where(near, ends, far + lost)
+    return torch.where(near, log1p_rest(closest, torch), (far - lost).clamp(min=0)), torch.where(
+        near, largest, far + lost
+    )
 
 
 def arrival(

@@ -358,8 +358,10 @@ def outcomes() -> Iterator[Outcome]:
 
 
 if __name__ == "__main__":
+    import argparse
     import collections
 
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     counts = collections.Counter()
     for found in outcomes():
         counts[found.verdict] += 1

@@ -121,9 +121,9 @@ def sigmas_of(p):
     return sigma, trained.detach(), (1 + sigma**2) ** 0.5 if full else sigma
 
 
-def token_states(given):
+def token_states(conditioning):
     """What the prompts were encoded to, (batch, tokens, width); None where it is not one condition for each."""
-    batch = getattr(given, "batch", given)
+    batch = getattr(conditioning, "batch", conditioning)
     try:
         first = [each[0].schedules[0].cond if hasattr(each[0], "schedules") else each[0].cond for each in batch]
         first = [each["crossattn"] if isinstance(each, dict) else each for each in first]

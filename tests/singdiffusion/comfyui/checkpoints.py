@@ -6,6 +6,7 @@ Stable Diffusion 1.x is known by its 320 channels and its tokens of 768, Stable 
 are enough. The text encoder is CLIP's large one, whole, for ComfyUI builds no other; all three are of random weights.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -92,4 +93,8 @@ def main(comfyui: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("comfyui", type=Path, help="ComfyUI's checkout")
+    parser.add_argument("out", type=Path, help="folder of the models")
+    arguments = parser.parse_args()
+    main(arguments.comfyui.resolve(), arguments.out)

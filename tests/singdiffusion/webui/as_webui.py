@@ -8,6 +8,7 @@ k-diffusion's steps are the web UI's; the network, the options and the prompts a
 
 import __future__
 
+import argparse
 import ast
 import dataclasses
 import importlib.machinery
@@ -220,4 +221,7 @@ def main(webui: Path, k_diffusion: Path, file: Path, out: Path, settings: dict) 
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:5]), json.loads(sys.argv[5]))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name in inspect.signature(main).parameters:
+        parser.add_argument(name, type=json.loads if name == "settings" else Path)
+    main(**vars(parser.parse_args()))
