@@ -180,11 +180,12 @@ class Nats:
             variance = self.known.at("along")(snr).numpy()
             count = np.append(np.ones(len(variance) - 1), self.arrays["pixels"].shape[1] - len(variance) + 1)
             error = self._with_rest(self.arrays["error along"], "error2", snr) / count
+            residual = self._with_rest(self.arrays["along"], "mse", snr) / count
         else:
-            pixels = interpolated(snr, self.known.snr, self.arrays["pixels"])
-            variance = pixels if name == "diagonal" else np.full_like(pixels, float(self.known.at("isotropic")(snr)))
-            error, count = interpolated(snr, self.known.snr, self.arrays["error pixels"]), np.ones_like(pixels)
-        residual = self._with_rest(self.arrays["along"], "mse", snr) / count if name == "low rank" else pixels
+            residual = interpolated(snr, self.known.snr, self.arrays["pixels"])
+            same = np.full_like(residual, float(self.known.at("isotropic")(snr)))
+            variance = residual if name == "diagonal" else same
+            error, count = interpolated(snr, self.known.snr, self.arrays["error pixels"]), np.ones_like(residual)
         exact = np.maximum(residual - error, 0)
         spread = 1 + gap * variance
         disc = count @ (np.log(spread) + (1 + gap * exact) / spread - 1 - gap * exact) / 2
@@ -197,7 +198,7 @@ class Nats:
     def predicted(self, snr: Sequence[float]) -> dict[str, float]:
         """The leading orders of E3 on a chain: of the exact law, and of the network's own Jacobian as if that were exact."""
         names = ("exact plug-in", "exact matched", "network plug-in", "network matched")
-        found: dict[str, float] = {name: 0.0 for name in names}
+        found: dict[str, float] = dict.fromkeys(names, 0.0)
         for low, high in pairwise(snr):
             gap = high - low
             for law, prefix in (("exact", "exact "), ("network", "")):
