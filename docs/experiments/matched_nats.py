@@ -180,11 +180,12 @@ class Nats:
             variance = self.known.at("along")(snr).numpy()
             count = np.append(np.ones(len(variance) - 1), self.arrays["pixels"].shape[1] - len(variance) + 1)
             error = self._with_rest(self.arrays["error along"], "error2", snr) / count
+            residual = self._with_rest(self.arrays["along"], "mse", snr) / count
         else:
-            pixels = interpolated(snr, self.known.snr, self.arrays["pixels"])
-            variance = pixels if name == "diagonal" else np.full_like(pixels, float(self.known.at("isotropic")(snr)))
-            error, count = interpolated(snr, self.known.snr, self.arrays["error pixels"]), np.ones_like(pixels)
-        residual = self._with_rest(self.arrays["along"], "mse", snr) / count if name == "low rank" else pixels
+            residual = interpolated(snr, self.known.snr, self.arrays["pixels"])
+            same = np.full_like(residual, float(self.known.at("isotropic")(snr)))
+            variance = residual if name == "diagonal" else same
+            error, count = interpolated(snr, self.known.snr, self.arrays["error pixels"]), np.ones_like(residual)
         exact = np.maximum(residual - error, 0)
         spread = 1 + gap * variance
         disc = count @ (np.log(spread) + (1 + gap * exact) / spread - 1 - gap * exact) / 2
