@@ -7,6 +7,7 @@ r"""`χ²(P‖Q)` in closed form (B1), with its rounding.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,7 +26,23 @@ _FIRST_ORDER = 0.1
 _UNKNOWN = 1e250
 """Stands for what is not known, for a product of infinity and a weight that underflows would be no number."""
 
-_Pairs = tuple[Tensor, Tensor, Tensor]
+
+class _Pairs(NamedTuple):
+    """Of pairs of components, each of shape (block, k).
+
+    Attributes:
+        value: `L_jk`.
+        rest: `L_jk − ⟨m_j, m_k⟩`.
+        size: the sizes that make them.
+        off: at least what the errors of spreads and centres move the value by.
+        off_rest: and the rest.
+    """
+
+    value: Tensor
+    rest: Tensor
+    size: Tensor
+    off: Tensor
+    off_rest: Tensor
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ def chi_square(of: Components) -> ChiSquare:
         return _pairs(of, block) if single is None else single
 
     # of atoms the largest `⟨m_j, m_k⟩` is a `‖m_j‖²`
-    largest = [of.norms2] if of.spread is None else [pairs(block)[0] for block in blocks]
+    largest = [of.norms2] if of.spread is None else [pairs(block).value for block in blocks]
     highest = max(float(part.max()) for part in largest)
     if math.isinf(highest):
         return ChiSquare(math.inf, 0.0, math.inf)
@@ -95,7 +112,7 @@ def log1p_chi2_by_moments(of: Components) -> float:
 def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tensor], _Pairs]) -> ChiSquare:
     excess, lost, by_component = 0.0, 0.0, 0.0
     for block in blocks:
-        value, rest, size = pairs(block)
+        value, rest, size, off, off_rest = pairs(block)
         curved = expm1_rest(value, torch)
         p = of.p[block]
         sums = (curved + rest) @ of.p
@@ -103,6 +120,9 @@ def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tens
         # of e^L − 1 − L the derivative is e^L − 1
         terms = torch.expm1(value).abs() * size + curved + rest.abs()
         lost += float(of.rounding * (p @ (terms @ of.p)) + 2 * ((p * of.tilt[block]) @ sums.abs()))
+        # what the rest is off does not add up to nothing as ⟨m_j, m_k⟩ does: its derivative is e^L, and the curvature counts where e^L − 1 is small
+        moved = torch.expm1(value).abs() * off + off_rest + torch.exp(value) * off * off.clamp(max=1)
+        lost += float(p @ (moved @ of.p))
         by_component += float(p @ sums.abs())
     excess = max(excess, 0.0)
     return ChiSquare(math.log1p(excess), lost / (1 + excess), by_component + lost)
@@ -111,7 +131,8 @@ def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tens
 def _by_logarithms(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tensor], _Pairs]) -> ChiSquare:
     sums, sizes = [], []
     for block in blocks:
-        value, _, size = pairs(block)
+        value, _, size, off, _ = pairs(block)
+        size = size + off / of.rounding
         joint = of.log_p + value
         sums.append(torch.logsumexp(joint, dim=1) + of.log_p[block])
         sizes.append((torch.softmax(joint, dim=1) * (size + of.log_p.abs() + of.tilt / of.rounding)).sum(dim=1))
@@ -122,45 +143,54 @@ def _by_logarithms(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[
 
 
 def _pairs(of: Components, block: Tensor) -> _Pairs:
-    """`L_jk`, `L_jk − ⟨m_j, m_k⟩` and the sizes that make them, for j of the block; each of shape (block, k)."""
+    """For j of the block and all k."""
     linear = of.centres[block] @ of.centres.mT
     size = of.centres[block].abs() @ of.centres.abs().mT
     if of.spread is None or of.basis is None:
-        return linear, torch.zeros_like(linear), size
-    rests = torch.stack([torch.stack([_gauss_off(of, int(j), k) for k in range(len(of.p))]) for j in block])
-    return linear + rests[..., 0], rests[..., 0], size + rests[..., 1]
+        nothing = torch.zeros_like(linear)
+        return _Pairs(linear, nothing, size, nothing, nothing)
+    terms = torch.stack([torch.stack([_gauss_off(of, int(j), k) for k in range(len(of.p))]) for j in block])
+    rest, more, off, off_rest = terms.unbind(dim=2)
+    return _Pairs(linear + rest, rest, size + more, off, off_rest)
 
 
 def _gauss_off(of: Components, j: int, k: int) -> Tensor:
-    """As `_gauss_rest`; to the sizes is added what the errors of spreads and centres move it by, in units of the rounding.
+    """As `_gauss_rest`, and what the errors of spreads and centres move `L_jk` and its rest by; shape (4,).
 
     `E exp⟨v, v'⟩` increases with both spreads, of which the exponent is a convex function: at most what it rises by where both are as large as they may be
     is what it falls by, up to the second order, for which there is a factor of two. Where that is no small number nothing is known.
     """
     rest = _gauss_rest(of, j, k, of.spread)
     if of.spread is None or of.spread_error is None or not bool(rest.isfinite().all()):
-        return rest
-    moved = _by_centres(of, j, k)
+        return torch.cat([rest, torch.zeros_like(rest)])
+    moved, moved_rest = _by_centres(of, j, k)
     if bool(of.spread_error.any()):
         wider = _gauss_rest(of, j, k, of.spread + of.spread_error)
-        moved += float(wider[0] - rest[0]) + 2 * of.rounding * float(wider[1])
-    lost = 2 * moved if moved < _FIRST_ORDER else _UNKNOWN
-    return torch.stack([rest[0], rest[1] + lost / of.rounding])
+        rise = float(wider[0] - rest[0]) + 2 * of.rounding * float(wider[1])
+        moved, moved_rest = moved + rise, moved_rest + rise
+    off = (2 * moved, 2 * moved_rest) if moved < _FIRST_ORDER else (_UNKNOWN, _UNKNOWN)
+    return torch.cat([rest, rest.new_tensor(off)])
 
 
-def _by_centres(of: Components, j: int, k: int) -> float:
-    """At least what the errors of both centres move `log E exp⟨v, v'⟩` by: `⟨δ, E v'⟩ + ½ δᵀ Cov[v'] δ` under the law of `(v, v')` that it tilts."""
+def _by_centres(of: Components, j: int, k: int) -> tuple[float, float]:
+    """At least what the errors of both centres move `L_jk = log E exp⟨v, v'⟩` and its rest by.
+
+    It is quadratic in the centres: a change δ of m and δ' of m' moves it by `⟨δ, E v'⟩ + ½ δᵀ Cov[v'] δ`, the same of δ', and `δᵀ(I − SS')⁻¹δ'`, under the law
+    of `(v, v')` that it tilts, of which `⟨δ, m'⟩ + ⟨δ', m⟩ + ⟨δ, δ'⟩` is no part of the rest.
+    """
     assert of.spread is not None and of.basis is not None and of.spread_error is not None
-    unit, off_by = torch.eye(of.dim, dtype=torch.float64, device=of.p.device), 0.0
+    unit, linear, rest = torch.eye(of.dim, dtype=torch.float64, device=of.p.device), 0.0, 0.0
+    both = float(of.centre_errors[j] * of.centre_errors[k])
     for one, other in ((j, k), (k, j)):
         s, r = ((of.basis[i] * (of.spread[i] + of.spread_error[i])) @ of.basis[i].mT for i in (one, other))
-        wanted = torch.cat([(of.centres[other] + r @ of.centres[one])[:, None], r], dim=1)
-        solved, singular = torch.linalg.solve_ex(unit - r @ s, wanted)
+        drift = r @ (of.centres[one] + s @ of.centres[other])
+        solved, singular = torch.linalg.solve_ex(unit - r @ s, torch.cat([drift[:, None], r], dim=1))
         if int(singular):
-            return math.inf
-        off = float(of.centre_errors[one])
-        off_by += off * (float(solved[:, 0].norm()) + off * float(solved[:, 1:].norm()))
-    return off_by
+            return math.inf, math.inf
+        off, cov = float(of.centre_errors[one]), solved[:, 1:]
+        linear += off * float(of.centres[other].norm())
+        rest += off * (float(solved[:, 0].norm()) + off * float(cov.norm())) + both * float((cov @ s).norm())
+    return linear + both + rest, rest
 
 
 def _gauss_rest(of: Components, j: int, k: int, spread: Tensor | None) -> Tensor:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from singtheory import divergence
+from singtheory.divergence import chi2
 from singtheory.divergence.chi2 import chi_square
 from singtheory.divergence.components import Components
 from singtheory.law.posterior import AtomsPosterior
@@ -51,3 +52,86 @@ def test_gelbrichs_bound_is_rounded_down(gap):
         least, most = mpmath.sqrt(1 + mpmath.mpf(gap)) - 1, mpmath.sqrt(mpmath.mpf(gap))
         assert least * (1 - 1e-13) <= float(found.low) <= least
         assert most <= float(found.high) <= most * (1 + 1e-13)
+
+
+def on_a_line(points, spreads, of_spreads=None, of_points=None, gap=1.0, p=(0.5, 0.5)) -> Components:
+    """Components with spreads, and what both may be off."""
+    columns = [None if part is None else torch.tensor(part, dtype=F64) for part in (spreads, of_spreads)]
+    spread, error = [None if part is None else part[:, None] for part in columns]
+    places, count = torch.tensor(points, dtype=F64)[:, None], len(points)
+    off = None if of_points is None else torch.tensor(of_points, dtype=F64)
+    basis, known = torch.ones(count, 1, 1, dtype=F64), torch.zeros(count, dtype=F64)
+    return Components(torch.tensor(p, dtype=F64).log(), known, places, gap, spread, basis, error, off)
+
+
+def pair(m, n, s, r):
+    """`log E exp(v v')` for `v ~ N(m, s)`, `v' ~ N(n, r)`: v is integrated out, then v'."""
+    m, n, s, r = map(mpmath.mpf, (m, n, s, r))
+    return (m * n + (s * n**2 + r * m**2) / 2) / (1 - s * r) - mpmath.log(1 - s * r) / 2
+
+
+def log1p_chi2(points, spreads, p=(0.5, 0.5)):
+    """`log Σ p_j p_k e^{L_jk}` about the mean."""
+    w, y = [mpmath.mpf(v) for v in p], [mpmath.mpf(v) for v in points]
+    mean = mpmath.fsum(a * b for a, b in zip(w, y, strict=True))
+    both = list(zip(w, [v - mean for v in y], spreads, strict=True))
+    return mpmath.log(mpmath.fsum(a * b * mpmath.exp(pair(m, n, s, r)) for a, m, s in both for b, n, r in both))
+
+
+@pytest.mark.parametrize(
+    ("places", "spreads", "of_spreads", "of_points"),
+    [
+        # of one place all is in the rest of the exponent, of slope e^L and not e^L − 1
+        ([0.0, 0.0], [1e-2, 1e-2], [1e-4, 1e-4], [0.0, 0.0]),
+        ([0.0, 0.0], [1e-8, 3e-8], [1e-8, 0.0], [0.0, 0.0]),
+        ([0.0, 0.0], [0.1, 0.3], [0.01, 0.02], [0.0, 0.0]),
+        ([1.0, -1.0], [0.1, 0.3], [0.01, 0.02], [0.0, 0.0]),
+        # centres that are as far from each other as they may be off
+        ([1e-3, -1e-3], [1e-6, 1e-6], [0.0, 0.0], [1e-3, 1e-3]),
+        ([0.0, 0.0], [1e-6, 1e-6], [0.0, 0.0], [1e-3, 1e-3]),
+        ([0.0, 0.0], [1e-6, 0.2], [1e-6, 0.0], [0.1, 0.0]),
+        ([0.09, -0.09], [1e-6, 1e-6], [0.0, 0.0], [0.5, 0.5]),
+        ([0.15, -0.15], [1e-6, 1e-6], [0.0, 0.0], [0.5, 0.5]),
+        # what is no small number of the exponent is an exponential of it in χ²
+        ([0.0, 0.0], [0.5, 0.5], [0.49, 0.49], [0.0, 0.0]),
+        ([0.0, 0.0], [0.9, 0.9], [0.09, 0.09], [0.0, 0.0]),
+    ],
+)
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_error_holds_all_that_spreads_and_centres_may_be_off(places, spreads, of_spreads, of_points, sign):
+    found = chi_square(on_a_line(places, spreads, of_spreads, of_points))
+    with mpmath.workdps(60):
+        moved = [mpmath.mpf(y) + sign * side * off for y, off, side in zip(places, of_points, (1, -1), strict=True)]
+        right = log1p_chi2(moved, [mpmath.mpf(s) + sign * e for s, e in zip(spreads, of_spreads, strict=True)])
+        assert abs(mpmath.mpf(found.log1p) - right) <= found.error
+        assert found.by_component >= mpmath.expm1(right)
+
+
+def test_the_error_of_a_chi2_far_from_zero():
+    """Summed by logarithms: of centres ±30 the exponent is 900 and its error 60 times that of the centres."""
+    found = chi_square(on_a_line([30.0, -30.0], [1e-3, 1e-3], [1e-6, 1e-6], [1e-5, 1e-5]))
+    with mpmath.workdps(60):
+        for sign in (-1, 1):
+            right = log1p_chi2(
+                [30 + sign * mpmath.mpf(1e-5), -30 - sign * mpmath.mpf(1e-5)], [1e-3 + sign * mpmath.mpf(1e-6)] * 2
+            )
+            assert abs(mpmath.mpf(found.log1p) - right) <= found.error <= 5e-3
+
+
+@pytest.mark.parametrize("off", [[1e-3, 0.0], [0.0, 1e-3], [1e-3, 2e-3]])
+def test_each_pair_states_what_either_of_its_centres_may_be_off(off):
+    """The law of one centre is not that of the other: where the first alone is off, the pair moves as far as the pair of the other order."""
+    of, p = on_a_line([2.0, -1.0], [0.1, 0.4], [0.0, 0.0], off, p=(0.2, 0.8)), (0.2, 0.8)
+    found = chi2._pairs(of, torch.arange(2))
+    centres, errors = of.centres[:, 0].tolist(), of.centre_errors.tolist()
+    assert p[0] * centres[0] + p[1] * centres[1] == pytest.approx(0, abs=1e-15)
+    spreads = [0.1, 0.4]
+    with mpmath.workdps(60):
+        for j in range(2):
+            for k in range(2):
+                for sign in (-1, 1):
+                    m, n = (mpmath.mpf(centres[i]) + sign * errors[i] * (1 if centres[i] > 0 else -1) for i in (j, k))
+                    moved = pair(m, n, spreads[j], spreads[k]) - pair(centres[j], centres[k], spreads[j], spreads[k])
+                    of_rest = moved - (m * n - mpmath.mpf(centres[j]) * centres[k])
+                    assert abs(moved) <= float(found.off[j, k]) and abs(of_rest) <= float(found.off_rest[j, k])
+                assert float(found.off[j, k]) <= 0.2

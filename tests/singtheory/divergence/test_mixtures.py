@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from singtheory import Gaussian, GaussianMixture
 from singtheory.divergence import Components, chi_square, gauss, kl_monte_carlo, moments_kl, quadrature, w2_bracket
-from singtheory.divergence.transport import w2_exact
+from singtheory.divergence.transport import _w2, w2_exact
 from tests.strategies import examples
 
 
@@ -148,3 +148,30 @@ def test_components_that_are_off_by_as_much_as_they_may_be(of_spread, of_points)
             assert bool(((found.log_r - right.log_r).abs() <= found.error + right.error).all())
         found, right = chi_square(stated), chi_square(truth)
         assert abs(found.log1p - right.log1p) <= found.error + right.error
+
+
+def w2_of_two(m: float, s: float) -> mpmath.mpf:
+    """`W₂(P, N(0, 1))` for `P = ½N(−m, 1 + s) + ½N(m, 1 + s)`: `∫ (u − T(u))² dP` with the monotone map `T = Φ⁻¹ ∘ F_P`, odd as P is even."""
+    m, std = mpmath.mpf(m), mpmath.sqrt(1 + mpmath.mpf(s))
+
+    def moved(u):
+        # F_P − ½ from the error function, so that Φ⁻¹ is that of erf itself
+        half = (mpmath.erf((u - m) / std / mpmath.sqrt(2)) + mpmath.erf((u + m) / std / mpmath.sqrt(2))) / 2
+        density = (mpmath.npdf(u, m, std) + mpmath.npdf(u, -m, std)) / 2
+        return (u - mpmath.sqrt(2) * mpmath.erfinv(half)) ** 2 * density
+
+    return mpmath.sqrt(2 * mpmath.quad(moved, [0, 1, 2.5, 5, 9]))
+
+
+@pytest.mark.parametrize("m", [0.3, 1.0])
+def test_w2_holds_what_the_centres_may_be_off(m):
+    """Where both are as far apart, or as near, as they may be; of small shifts the density of P alone moves by less than the centres do."""
+    off, spread = 1e-4, torch.full((2, 1), 0.01, dtype=torch.float64)
+    log_p, points = torch.full((2,), 0.5, dtype=torch.float64).log(), torch.tensor([[m], [-m]], dtype=torch.float64)
+    basis, errors = torch.ones(2, 1, 1, dtype=torch.float64), torch.full((2,), off, dtype=torch.float64)
+    of = Components(log_p, 0 * log_p, points, 1.0, spread, basis, 0 * spread, errors)
+    found = _w2(of)
+    with mpmath.workdps(30):
+        assert abs(w2_of_two(m, 0.01) - float(found)) < 1e-9
+        assert float(found.low) <= w2_of_two(m - off, 0.01) <= w2_of_two(m + off, 0.01) <= float(found.high)
+    assert float(found.high - found.low) < 10 * off

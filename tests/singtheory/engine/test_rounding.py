@@ -16,6 +16,7 @@ from singtheory.engine.rounding import (
     digits_delta,
     near_bound,
     query_digits,
+    screen_error,
     weight_digits,
 )
 from singtheory.formula import DOUBLE
@@ -95,3 +96,19 @@ def test_what_atoms_miss_of_their_levels_is_in_the_bound():
 def test_no_bound_where_rounding_may_have_taken_half_of_the_weights():
     assert weighed_bound(total=2.0, lost=0.999) < math.inf
     assert weighed_bound(total=2.0, lost=1.0) == math.inf
+
+
+@pytest.mark.parametrize(("snr", "known"), [(0.0, True), (1e29, True), (3.5e38, False), (1e39, False), (1e300, False)])
+def test_a_screen_knows_nothing_where_float32_cannot_hold_gamma(snr, known):
+    """Of points near 0 the error may be small all the same: γ itself, and what it is multiplied with, is infinite there."""
+    gamma = number(snr)
+    error = screen_error(number(0.0), gamma.sqrt(), gamma, number(1e-3), number(1e-310), number(0.0))
+    assert bool(gamma.float().isfinite()) == known
+    assert bool(error.isfinite()) == known
+
+
+def test_a_screen_knows_nothing_where_its_error_is_no_small_number():
+    zero, one = number(0.0), number(1.0)
+    assert float(screen_error(zero, zero, zero, zero, zero, number(1e19))) == pytest.approx(1.02e19)
+    assert float(screen_error(one, number(3.0), one, number(2.0), number(5.0), number(7.0))) == pytest.approx(1.02 * 18)
+    assert float(screen_error(zero, zero, zero, zero, zero, number(1e21))) == math.inf

@@ -1,6 +1,7 @@
 """The mismatch of starts against densities integrated without any of its formulas, and against C6 and C7."""
 
 import math
+from fractions import Fraction
 
 import mpmath
 import pytest
@@ -12,6 +13,7 @@ from singtheory import Atoms, InputError, formula
 from singtheory.data.sources import digits
 from singtheory.start.mismatch import (
     Moments,
+    Start,
     arrival,
     from_matched,
     from_mean,
@@ -158,3 +160,23 @@ def test_the_gaussian_part_holds_with_its_rounding(log_variance, log_alpha, kind
         assert found.low <= total <= found.high
         assert initial_mismatch(moments, start, alpha, sigma).low <= total
     assert found.high - found.low <= 1e-12 * (1 + found.high)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+@pytest.mark.parametrize("share", [0.0, 1.0, 1 - 2.0**-20, 1 - 2.0**-40, 1 - 2.0**-50])
+def test_the_distance_of_the_means_holds_with_its_rounding(dim, share):
+    """Data of one point and a start of the right variance: `½‖αμ − m‖²/σ²` and no more, an exact rational, of means that agree to some digits."""
+    alpha, sigma = 0.3, 0.7
+    mean = torch.tensor([1.1, -3.3, 0.7, 2.9, -0.1][:dim], dtype=torch.float64)
+    moments = Moments.of(Atoms(mean[None]))
+    start = Start(share * (alpha * mean), torch.empty(0, dtype=torch.float64), sigma)
+    found = gaussian_mismatch(moments, start, alpha, sigma)
+    apart = [
+        Fraction(alpha) * Fraction(a) - Fraction(b) for a, b in zip(mean.tolist(), start.mean.tolist(), strict=True)
+    ]
+    exact = sum(v**2 for v in apart) / Fraction(sigma) ** 2 / 2
+    assert 0 <= Fraction(found.low) <= exact <= Fraction(found.high)
+    # a relative error of the distance counts twice
+    distance = math.sqrt(float(exact))
+    lost = 50 * dim * 2.0**-53 * float(alpha * mean.norm()) / sigma
+    assert found.high - found.low <= 4 * lost * (distance + lost) + 1e-14 * found.high

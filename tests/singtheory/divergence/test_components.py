@@ -1,0 +1,85 @@
+"""What the components of P state about their errors, against components that differ by all of it."""
+
+import mpmath
+import pytest
+import torch
+
+from singtheory import GaussianMixture
+from singtheory.divergence import Components
+from singtheory.formula import DOUBLE
+
+F64 = torch.float64
+LOST = 8 * DOUBLE
+"""What eigenvalues of a covariance of norm 1 in two dimensions may be off, as a norm."""
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.49])
+@pytest.mark.parametrize("change", [(0.0, 0.0, LOST), (0.0, LOST, LOST**2), (-LOST / 4, LOST / 2, LOST**2)])
+def test_spreads_of_turned_covariances_lie_within_their_errors(share, change):
+    """Of `diag(1, 0)`, computed, and `Σ + F`, meant, with `‖F‖ ≤ ε` and γε the share: `−E ≤ C' − C ≤ E` as matrices, not eigenvalue by eigenvalue.
+
+    Where F turns the axis along which Σ is 0, the lower bound along that axis is `f(0 − ε) = −ε/(1 − γε)`: with ε alone the matrix `C' − C + E` is negative
+    along some direction.
+    """
+    snr, gap = share / LOST, 0.5
+    law = GaussianMixture([0.5, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[[1.0, 0.0], [0.0, 0.0]]] * 2)
+    of = Components.of(law.posterior([0.3, 0.2], snr)[0], gap)
+    assert of.spread is not None and of.basis is not None and of.spread_error is not None
+    first, turned, least = change
+    with mpmath.workdps(60):
+        meant = mpmath.matrix([[1 + mpmath.mpf(first), turned], [turned, least]])
+        assert min(mpmath.eigsy(meant, eigvals_only=True)) >= 0
+        right = gap * meant * (mpmath.eye(2) + snr * meant) ** -1
+        for basis, spread, error in zip(of.basis, of.spread, of.spread_error, strict=True):
+            axes = mpmath.matrix(basis.tolist())
+            off = axes.T * right * axes - mpmath.diag([mpmath.mpf(v) for v in spread.tolist()])
+            off = (off + off.T) / 2
+            stated = mpmath.diag([mpmath.mpf(v) * (1 + mpmath.mpf(2) ** -40) for v in error.tolist()])
+            stated += mpmath.diag([8 * DOUBLE * mpmath.mpf(v) for v in spread.tolist()])
+            for sign in (-1, 1):
+                assert min(mpmath.eigsy(stated + sign * off, eigvals_only=True)) >= 0
+
+
+def log_ratio(p, means, spreads, u):
+    """`log Σ p_j N(u; m_j, I + S_j)/N(u; 0, I)` of spreads along the axes, in 60 digits."""
+    with mpmath.workdps(60):
+        terms = []
+        for weight, mean, spread in zip(p, means, spreads, strict=True):
+            parts = [
+                (v**2 - (v - m) ** 2 / (1 + s) - mpmath.log1p(s)) / 2 for v, m, s in zip(u, mean, spread, strict=True)
+            ]
+            terms.append(weight * mpmath.exp(mpmath.fsum(parts)))
+        return mpmath.log(mpmath.fsum(terms))
+
+
+@pytest.mark.parametrize("far", [0.5, 8.0, 40.0])
+@pytest.mark.parametrize("off", [[1e-6, 0.0], [0.0, 1e-6], [1e-6, 1e-6]])
+@pytest.mark.parametrize("reference", [-1, 0, 1])
+def test_what_a_distant_centre_is_off_is_in_the_ratio_at_it(far, off, reference):
+    """At `u = m_k + n` the ratio is `½‖m_k‖² + ⟨m_k, n⟩` and more: an error of m_k moves it by `‖m_k‖` times that, at n = 0 too."""
+    gap, p, spreads = 0.25, [0.25, 0.75], [[0.2, 0.4], [0.3, 0.1]]
+    points = [[2 * far, 0.0], [0.0, 0.0]]
+    of = Components(
+        torch.tensor(p, dtype=F64).log(),
+        torch.zeros(2, dtype=F64),
+        torch.tensor(points, dtype=F64),
+        gap,
+        torch.tensor(spreads, dtype=F64),
+        torch.eye(2, dtype=F64).expand(2, 2, 2),
+        torch.zeros(2, 2, dtype=F64),
+        torch.tensor(off, dtype=F64),
+    )
+    nodes = torch.tensor([[0.0, 0.0], [0.5, -1.0], [-2.0, 0.25]], dtype=F64)
+    found = of.ratio(nodes, reference)
+    for sign in (-1, 1):
+        with mpmath.workdps(60):
+            # apart from each other by what both may be off
+            moved = [
+                [mpmath.mpf(x) + sign * s * o, mpmath.mpf(y)] for (x, y), s, o in zip(points, (1, -1), off, strict=True)
+            ]
+            mean = [mpmath.fsum(w * m[i] for w, m in zip(p, moved, strict=True)) for i in range(2)]
+            centres = [[mpmath.sqrt(gap) * (a - b) for a, b in zip(m, mean, strict=True)] for m in moved]
+            at = centres[reference] if reference >= 0 else [mpmath.mpf(0)] * 2
+            for n, value, error in zip(nodes.tolist(), found.log_r.tolist(), found.error.tolist(), strict=True):
+                right = log_ratio(p, centres, spreads, [a + b for a, b in zip(at, n, strict=True)])
+                assert abs(mpmath.mpf(value) - right) <= error
