@@ -164,8 +164,8 @@ def train(
         from singdiffusion.source import Source
         from singdiffusion.training import Cache, Stopped, joined
 
-        training.choose(device)
         training.check_out(settings, resume)
+        training.choose(device)
         source = None if data is None else Source(data, caption, background, captions)
         if source is not None and not _cached(settings, source, resolution, buckets, dry_run):
             return

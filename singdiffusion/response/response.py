@@ -149,8 +149,8 @@ class _Run:
         self.scheduler = scheduler
         self.timesteps = list(scheduler.timesteps)
         with _one_error(self._name, "its levels of noise cannot be read"):
-            seen = [_seen_level(scheduler, t) for t in self.timesteps]
-            self._scales = [_input_scale(scheduler, t) for t in self.timesteps]
+            seen = [_seen_level(scheduler, k, t) for k, t in enumerate(self.timesteps)]
+            self._scales = [_input_scale(scheduler, k, t) for k, t in enumerate(self.timesteps)]
         self.levels = [_Level(*(x / scale for x in level)) for level, scale in zip(seen, self._scales, strict=True)]
         one = torch.ones(1, dtype=torch.float64)
         self.noises = self._trace(one, one[:, None])[1]
@@ -234,7 +234,7 @@ class _Run:
 
     def _steps(self, lam: Tensor, start: Tensor, factors: Tensor | None) -> Tensor:
         """The latents at the start and after each step, shape (steps + 1, batch), from starts of that many units."""
-        scheduler = copy.deepcopy(self.scheduler)
+        scheduler = _begun(self.scheduler, 0)
         x = as_images(start * float(getattr(scheduler, "init_noise_sigma", 1.0)))
         factors = torch.ones(len(self.timesteps) + 1, 1, dtype=torch.float64) if factors is None else factors
         states = [x * as_images(factors[0])]
@@ -292,7 +292,15 @@ def _prepared(scheduler: Scheduler, steps: int | None, set_timesteps: dict[str, 
     return prepared
 
 
-def _seen_level(scheduler: Scheduler, timestep: Tensor) -> _Level:
+def _begun(scheduler: Scheduler, index: int) -> Scheduler:
+    """A copy that stands at a step, as pipelines tell it: by its timestep it may not know which, for many steps share rounded ones."""
+    copied: Any = copy.deepcopy(scheduler)
+    if hasattr(copied, "set_begin_index"):
+        copied.set_begin_index(index)
+    return copied
+
+
+def _seen_level(scheduler: Scheduler, index: int, timestep: Tensor) -> _Level:
     """`(α, σ)` of what the network sees at a timestep: the schedule's at what it is told, of a flow what the scheduler itself mixes."""
     if not matches_flow(scheduler):
         return _Level(*scheduled(scheduler, float(timestep)))
@@ -304,15 +312,15 @@ def _seen_level(scheduler: Scheduler, timestep: Tensor) -> _Level:
     data, noise = (torch.tensor([v], dtype=torch.float64) for v in (1.0, 0.0))
 
     def factor(y: Tensor, n: Tensor) -> float:
-        probe = copy.deepcopy(scheduler)
+        probe = _begun(scheduler, index)
         timesteps = timestep[None]
         return float(probe.scale_noise(y, timesteps, n) if scales else probe.add_noise(y, n, timesteps))
 
     return _Level(factor(data, noise), factor(noise, data))
 
 
-def _input_scale(scheduler: Scheduler, timestep: Tensor) -> float:
-    return float(_scaled(copy.deepcopy(scheduler), torch.ones(1, dtype=torch.float64), timestep))
+def _input_scale(scheduler: Scheduler, index: int, timestep: Tensor) -> float:
+    return float(_scaled(_begun(scheduler, index), torch.ones(1, dtype=torch.float64), timestep))
 
 
 def _scaled(scheduler: Scheduler, x: Tensor, timestep: Tensor) -> Tensor:

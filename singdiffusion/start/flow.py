@@ -286,10 +286,11 @@ def on_cpu(scheduler: Scheduler) -> Scheduler:
 
 
 def _stages(scheduler: Scheduler, index: int) -> int:
-    """How many timesteps belong to the first step: a timestep that comes twice is a second stage."""
+    """How many timesteps belong to the first step: one that comes twice is a second stage, of solvers that have one; others round many to one."""
     timesteps = scheduler.timesteps[index : index + 4].tolist()
     stages = 1
-    while stages + 1 < len(timesteps) and timesteps[stages] == timesteps[stages + 1]:
+    most = getattr(scheduler, "order", 1)
+    while stages < most and stages + 1 < len(timesteps) and timesteps[stages] == timesteps[stages + 1]:
         stages += 1
     return stages
 
@@ -308,7 +309,11 @@ def _factors(scheduler: Scheduler, index: int) -> tuple[float, float, float]:
 
 def _stepped(scheduler: Scheduler, index: int) -> list[float]:
     """What a first step of a copy gives for each of the probes, an entry of the batch each; nothing is drawn."""
-    probe = on_cpu(scheduler)
+    probe: Any = on_cpu(scheduler)
+    if hasattr(
+        probe, "set_begin_index"
+    ):  # as pipelines do: of timesteps that are rounded to one it would take the second
+        probe.set_begin_index(index)
     sample, output, noise = torch.tensor(_PROBES, dtype=torch.float64).mT.contiguous()
     amounts = torch.stack([torch.zeros_like(noise), noise], dim=1)
     try:

@@ -50,8 +50,8 @@ def encoder_for(
     vae = checkpoint.autoencoder()
     if vae is None and not checkpoint.on_pixels:
         raise InputError(f"{base}: has no AutoencoderKL or AutoencoderTiny in safetensors; give a pipeline with one")
-    text = PipelineText.stored(base, config, clip_skip)
     side = _native_side(checkpoint, vae) if resolution is None else resolution
+    text = PipelineText.stored(base, config, clip_skip)
     if vae is None:
         return Encoder(side, 3, None, text, device, buckets=buckets)
     half = device.startswith("cuda")

@@ -90,8 +90,8 @@ def test_a_command_that_is_wrong_is_noticed():
             reader.understood(["singtheory", *wrong])
 
 
-def test_there_are_twelve_guides():
-    assert len(PAGES) == 12
+def test_there_are_thirteen_guides():
+    assert len(PAGES) == 13
 
 
 def test_blocks_are_found_with_their_lines():

@@ -119,7 +119,9 @@ def test_counts_are_of_the_claims():
     for word in set(verdicts):
         assert f"{verdicts.count(word)} {word}" in counted()
     for page in ("index.md", "open.md", "claims.md"):
-        text = (DOCS / page).read_text(encoding="utf-8")
+        text = re.sub(
+            "<!-- claims -->.*<!-- /claims -->", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL
+        )
         assert not re.search(r"\b\d+ (of \d+ )?claims|prove every", text), page
 
 

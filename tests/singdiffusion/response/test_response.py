@@ -9,7 +9,9 @@ import torch
 from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
+    DEISMultistepScheduler,
     DPMSolverMultistepScheduler,
+    DPMSolverSinglestepScheduler,
     EDMDPMSolverMultistepScheduler,
     EDMEulerScheduler,
     EulerAncestralDiscreteScheduler,
@@ -107,6 +109,19 @@ def test_a_flow_that_draws_noise_often_loses_none_of_it():
     scheduler.set_timesteps(100)
     found = kept(scheduler, torch.tensor(EIGENVALUES, dtype=torch.float64)).end
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("steps", [400, 600, 1000])
+@pytest.mark.parametrize(
+    "kind", [UniPCMultistepScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, DEISMultistepScheduler]
+)
+def test_many_steps_of_a_flow_keep_what_the_flow_keeps(kind, steps):
+    """All of it (F1's limit), though from 400 steps on these solvers round several steps to one timestep."""
+    scheduler = kind(**FLOW | ({"lower_order_final": True} if kind is DPMSolverSinglestepScheduler else {}))
+    scheduler.set_timesteps(steps)
+    assert len(scheduler.timesteps.unique()) < len(scheduler.timesteps)
+    kept = scheduler_response(scheduler, [100.0, 0.1], steps)
+    assert float((kept - 1).abs().max()) < 4 / steps
 
 
 def test_flow_euler_is_the_law_on_its_own_sigmas():

@@ -70,6 +70,20 @@ def test_a_mean_alone_needs_no_spread():
     torch.testing.assert_close(found, (1 - sigma) * mean + sigma * x_1)
 
 
+@pytest.mark.parametrize("steps", [400, 1000])
+@pytest.mark.parametrize("name", ["UniPC", "DPM++ 2M"])
+def test_steps_that_share_a_rounded_timestep_are_steps_of_their_own(name, steps):
+    scheduler = SOLVERS[name]()
+    scheduler.set_timesteps(steps)
+    assert len(scheduler.timesteps.unique()) < steps
+    found = measured(scheduler)
+    assert (found.sigma, found.sigma_s, found.stages) == (float(scheduler.sigmas[0]), float(scheduler.sigmas[1]), 1)
+    # of x − σu: what a flow's Euler step has, which is the first of these solvers
+    assert found.of_sample == pytest.approx(1, abs=1e-3) and found.of_output == pytest.approx(
+        found.sigma_s - found.sigma, abs=1e-5
+    )
+
+
 @pytest.mark.parametrize("steps", [4, 10])
 @pytest.mark.parametrize("corrected", [False, True])
 @pytest.mark.parametrize("name", SOLVERS)
