@@ -7,13 +7,11 @@ from typing import Any, Self
 
 import yaml
 
-from singdiffusion.average import MODELS
 from singdiffusion.system import Kind, first_sentence, line, listed, mapping, shown, word
 from singtheory.errors import InputError, unknown_name
 
 CONDITIONS = ("text", "classes", "image", "none")
 _CHOICES = {
-    "model": tuple(MODELS),
     "condition": CONDITIONS,
     "schedule": ("cosine", "constant"),
     "precision": ("no", "bf16", "fp16"),
@@ -116,6 +114,7 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and not holds(value):
                 raise InputError(f"{name} {shown(value)}: must be {need}")
+        _check_model(self.model)
         for name, kind in _WORDS.items():
             kind.check(name, getattr(self, name))
         if self.model == "unet" and self.base is None and self.unet is None:
@@ -210,6 +209,14 @@ def _number(value: Any) -> Any:
         return float(value) if isinstance(value, str) and "e" in value.lower() else value
     except ValueError:
         return value
+
+
+def _check_model(name: str) -> None:
+    """Raise `InputError` for a model that there is not; last, for the models come with a library that takes seconds to load."""
+    from singdiffusion.average import MODELS
+
+    if name not in MODELS:
+        raise unknown_name("model", shown(name).strip("'"), tuple(MODELS))
 
 
 def _check_type(name: str, value: Any, kind: str) -> None:

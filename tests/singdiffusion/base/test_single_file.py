@@ -138,7 +138,7 @@ def test_the_commands_take_a_file(stored, tmp_path):
 
 def test_training_encodes_with_a_file_as_with_its_pipeline(stored):
     pipe, file, config = stored
-    encoder = encoder_for(str(file), None, 3, "cpu", str(config))
+    encoder = encoder_for(str(file), None, 3, "cpu", config=str(config))
     images = torch.rand(2, 16, 16, 3).mul(255).byte().numpy()
     own = Encoder(16, 3, pipe.vae, PipelineText(pipe, "own"))
     assert encoder.encoding == own.encoding and encoder.resolution == 16
