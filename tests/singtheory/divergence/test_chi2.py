@@ -95,6 +95,7 @@ def log1p_chi2(points, spreads, p=(0.5, 0.5)):
         # what is no small number of the exponent is an exponential of it in χ²
         ([0.0, 0.0], [0.5, 0.5], [0.49, 0.49], [0.0, 0.0]),
         ([0.0, 0.0], [0.9, 0.9], [0.09, 0.09], [0.0, 0.0]),
+        ([0.0, 0.0], [0.5, 0.5], [0.49999, 0.49999], [0.0, 0.0]),
     ],
 )
 @pytest.mark.parametrize("sign", [-1, 1])

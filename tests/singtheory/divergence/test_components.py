@@ -29,15 +29,15 @@ def test_spreads_of_turned_covariances_lie_within_their_errors(share, change):
     with mpmath.workdps(60):
         meant = mpmath.matrix([[1 + mpmath.mpf(first), turned], [turned, least]])
         assert min(mpmath.eigsy(meant, eigvals_only=True)) >= 0
-        right = gap * meant * (mpmath.eye(2) + snr * meant) ** -1
+        moved = [gap * cov * (mpmath.eye(2) + snr * cov) ** -1 for cov in (mpmath.diag([1, 0]), meant)]
         for basis, spread, error in zip(of.basis, of.spread, of.spread_error, strict=True):
+            assert spread.tolist() == pytest.approx([0.0, gap / (1 + snr)], rel=1e-15)
+            # the rounding of the spread itself is counted elsewhere
             axes = mpmath.matrix(basis.tolist())
-            off = axes.T * right * axes - mpmath.diag([mpmath.mpf(v) for v in spread.tolist()])
-            off = (off + off.T) / 2
+            off = axes.T * (moved[1] - moved[0]) * axes
             stated = mpmath.diag([mpmath.mpf(v) * (1 + mpmath.mpf(2) ** -40) for v in error.tolist()])
-            stated += mpmath.diag([8 * DOUBLE * mpmath.mpf(v) for v in spread.tolist()])
             for sign in (-1, 1):
-                assert min(mpmath.eigsy(stated + sign * off, eigvals_only=True)) >= 0
+                assert min(mpmath.eigsy(stated + sign * (off + off.T) / 2, eigvals_only=True)) >= 0
 
 
 def log_ratio(p, means, spreads, u):

@@ -180,3 +180,21 @@ def test_the_distance_of_the_means_holds_with_its_rounding(dim, share):
     distance = math.sqrt(float(exact))
     lost = 50 * dim * 2.0**-53 * float(alpha * mean.norm()) / sigma
     assert found.high - found.low <= 4 * lost * (distance + lost) + 1e-14 * found.high
+
+
+@pytest.mark.parametrize("sigma", [1e-2, 1e-6, 1e-9, 1e-10, 1e-13])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_upper_end_holds_where_two_large_numbers_cancel(sigma, rank):
+    """Of ±1 with little noise: the matched start misses `½ log(1 + γ) − log 2`, a difference of numbers of the size of γ, the mean start `½γ − log 2`.
+
+    The entropy of `q_t` is that of its noise and log 2, but for what two peaks at a distance of 2/σ share, which is below `e^{−1/(2σ²)}`.
+    """
+    one = torch.ones(1, dtype=torch.float64)
+    moments = Moments(0 * one, Components(one[None], one))
+    found = initial_mismatch(moments, from_matched(moments, rank, 1.0, sigma), 1.0, sigma)
+    with mpmath.workdps(60):
+        snr = 1 / mpmath.mpf(sigma) ** 2
+        exact = (mpmath.log1p(snr) if rank else snr) / 2 - mpmath.log(2)
+        # the standard deviation of the matched start is the nearest number to the right one
+        assert found.low <= exact * (1 + mpmath.mpf(2) ** -50) and exact <= found.high
+        assert found.high <= exact + 1 + 100 * 2.0**-53 * snr
