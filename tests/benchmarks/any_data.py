@@ -3,7 +3,7 @@
 Each set is written to the folder and verified by a process of its own, whose JSON and output stay there. A run that was interrupted goes
 on where it stopped: sets that the summary holds are not done again. The summary is
 
-    {"command", "versions", "processor", "jobs", "sets": [{"set", "points", "dim", "exit", "seconds", "refuted": [ids], "undecided": [ids], "standing_twins": [[id, twin]],
+    {"command", "device", "versions", "seed", "jobs", "sets": [{"set", "points", "dim", "exit", "seconds", "refuted": [ids], "undecided": [ids], "standing_twins": [[id, twin]],
     "message"}, …], "count", "with_refuted", "with_two_undecided", "with_standing_twins", "slowest"}
 
 with exit status 2 and its message where the data hold nothing to measure, -1 where the time ran out, and -2 where it ended without a result.
@@ -61,12 +61,13 @@ def verified(folder: Path, number: int, made: Set, options: list[str], limit: fl
     return row | {"message": " | ".join(words)[-2000:]}
 
 
-def summary(rows: list[dict[str, Any]], jobs: int) -> dict[str, Any]:
+def summary(rows: list[dict[str, Any]], jobs: int, seed: int) -> dict[str, Any]:
     """The rows and their counts, and how they were made; seconds are those of a process beside `jobs − 1` others."""
     return {
         "command": " ".join(["python -m tests.benchmarks.any_data", *sys.argv[1:]]),
+        "device": _processor(),
         "versions": {name: version(name) for name in ("numpy", "torch", "scikit-learn", "hypothesis")},
-        "processor": _processor(),
+        "seed": seed,
         "jobs": jobs,
         "count": len(rows),
         "with_refuted": [row["set"] for row in rows if row["refuted"]],
@@ -112,7 +113,11 @@ def main() -> None:
             rows.append(row)
             partial = file.with_suffix(".part")
             partial.write_text(
-                json.dumps(summary(sorted(rows, key=lambda r: r["set"]), arguments.jobs), indent=1, ensure_ascii=False)
+                json.dumps(
+                    summary(sorted(rows, key=lambda r: r["set"]), arguments.jobs, arguments.seed),
+                    indent=1,
+                    ensure_ascii=False,
+                )
             )
             partial.replace(file)
         print({k: v for k, v in row.items() if k != "message"}, flush=True)
