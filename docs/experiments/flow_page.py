@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from docs.experiments import flow_figures, flow_runs, flow_tables
+from docs.experiments import flow_figures, flow_guide, flow_runs, flow_tables
 from docs.experiments.flow_committed import FOLDER
 from docs.experiments.flow_found import ERROR, Found
 from singtheory.system import write_bytes
@@ -134,8 +134,9 @@ def page(folder: Path = FOLDER) -> str:
 
 
 def main() -> None:
-    """Figures and page."""
+    """Figures, page, and the guide's table."""
     flow_figures.draw(Found.read(), FOLDER)
+    write_bytes(flow_guide.GUIDE, flow_guide.guide(Found.read()).encode())
     write_bytes(PAGE, page().encode())
 
 

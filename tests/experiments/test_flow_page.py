@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from docs.experiments import flow_page
+from docs.experiments import flow_guide, flow_page
 from docs.experiments.captioned import Captioned
 from docs.experiments.distances import wasserstein
 from docs.experiments.flow_committed import FOLDER
@@ -52,6 +52,13 @@ def replaced(found, **changed):
 
 def test_the_page_is_that_of_the_committed_results():
     assert flow_page.PAGE.read_text(encoding="utf-8") == flow_page.page()
+
+
+def test_the_guides_table_is_that_of_the_committed_results(found):
+    written = flow_guide.GUIDE.read_text(encoding="utf-8")
+    assert written == flow_guide.guide(found)
+    row = next(line for line in written.splitlines() if line.startswith("| zero-init |"))
+    assert row.split("|")[2].strip().startswith(f"{found.value('zero-init', 1.0, 4, '64 components'):.1f} / ")
 
 
 def test_every_target_has_a_verdict(found, second):
