@@ -87,7 +87,10 @@ def test_the_reader_takes_the_shard(tmp_path, monkeypatch):
 
 def test_missing_packages_are_one_line(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "resvg_py", None)
-    with pytest.raises(InputError, match=r"OpenMoji: needs resvg_py, which is not installed; pip install 'singdiffusion\[experiments\]'"):
+    with pytest.raises(
+        InputError,
+        match=r"OpenMoji: needs resvg_py, which is not installed; pip install 'singdiffusion\[experiments\]'",
+    ):
         installed()
 
 
