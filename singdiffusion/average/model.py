@@ -28,6 +28,7 @@ from singdiffusion.system import (
     new_folder,
     read_config,
     shown,
+    told_in_one_line,
 )
 from singtheory.errors import InputError
 
@@ -140,13 +141,8 @@ class AverageModel(ModelMixin, ConfigMixin):
     @classmethod
     def _outline(cls, config: Mapping[str, Any]) -> Self:
         """The module without any memory behind its weights. Raises `InputError` for a configuration of which none can be made."""
-        try:
-            with torch.device("meta"):
-                return cls(**config)
-        except InputError:
-            raise
-        except Exception as error:  # layers raise what they like for numbers that they do not take
-            raise InputError(f"{cls.__name__}: cannot be made of its configuration ({first_sentence(error)})") from None
+        with told_in_one_line(f"{cls.__name__}: cannot be made of its configuration"), torch.device("meta"):
+            return cls(**config)
 
     @property
     def space(self) -> Space:
@@ -234,12 +230,8 @@ class AverageModel(ModelMixin, ConfigMixin):
                 f"{folder}: holds a {shown(stored).strip(chr(39))}, not a {cls.__name__}; load_average finds the right class"
             )
         cls._check_stored(folder, _plain(config), kwargs.get("variant"))
-        try:
+        with told_in_one_line(f"{folder}: cannot be loaded"):
             loaded: Any = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
-        except InputError:
-            raise
-        except Exception as error:  # the many readers behind it raise what they like
-            raise InputError(f"{folder}: cannot be loaded ({first_sentence(error)})") from None
         model, info = loaded
         odd = [*info["missing_keys"], *info["unexpected_keys"]]
         if odd:

@@ -16,6 +16,7 @@ from singdiffusion.base.prediction import Implied, implied_prediction
 from singdiffusion.base.pulses import Pulses, as_images
 from singdiffusion.base.scheduler import (
     Scheduler,
+    begun_at,
     is_discrete,
     matches_flow,
     reaches_zero_snr,
@@ -43,6 +44,7 @@ __all__ = [
     "Tracked",
     "a_tensor_of",
     "as_images",
+    "begun_at",
     "channels_of",
     "cut_captions",
     "decode",

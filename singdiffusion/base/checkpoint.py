@@ -12,7 +12,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from singdiffusion.base.scheduler import Scheduler
 from singdiffusion.base.single_file import SingleFile, is_single_file
-from singdiffusion.system import find_folder, first_sentence, read_config, read_object
+from singdiffusion.system import find_folder, first_sentence, read_config, read_object, told_in_one_line
 from singtheory.errors import InputError, unknown_name
 
 _CONFIG = "scheduler_config.json"
@@ -123,10 +123,8 @@ class Checkpoint:
         kind = getattr(diffusers, str(read_config(folder).get("_class_name")), None)
         if kind is None:
             raise InputError(f"{folder}/config.json: its _class_name is no model of diffusers; copy it again")
-        try:
+        with told_in_one_line(f"{folder}: cannot be loaded", "copy it again"):
             return kind.from_pretrained(folder, use_safetensors=True, variant=variant).float().eval()
-        except Exception as error:  # truncated files raise what their reader likes
-            raise InputError(f"{folder}: cannot be loaded ({first_sentence(error)}); copy it again") from None
 
 
 def scheduler_class(name: str) -> type[Any]:

@@ -67,6 +67,13 @@ def reaches_zero_snr(scheduler: Scheduler) -> bool:
     return bool(scheduler.config.get("rescale_betas_zero_snr")) and reads(scheduler, "rescale_betas_zero_snr")
 
 
+def begun_at(scheduler: Scheduler, index: int) -> Scheduler:
+    """The scheduler, told at which step it stands as pipelines tell it: by a timestep that several steps share once it is rounded it would not know."""
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(index)
+    return scheduler
+
+
 def _alpha_bars(scheduler: Scheduler) -> Tensor:
     """`ᾱ` as meant: some schedulers that cannot hold an ᾱ of zero replace it."""
     bars = scheduler.alphas_cumprod.detach().cpu().double()

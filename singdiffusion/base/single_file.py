@@ -17,7 +17,7 @@ from diffusers.loaders.single_file_utils import fetch_diffusers_config
 from huggingface_hub import snapshot_download
 from safetensors import safe_open
 
-from singdiffusion.system import first_sentence, read_object
+from singdiffusion.system import first_sentence, read_object, told_in_one_line
 from singtheory.errors import InputError
 
 ENDS = (".safetensors", ".ckpt")
@@ -102,12 +102,9 @@ class SingleFile:
         left_out = [name for name in names if only is not None and not name.startswith((*only, "scheduler"))]
         left_out += [name for name in ("safety_checker", "feature_extractor", "image_encoder") if name in names]
         components: dict[str, Any] = dict.fromkeys(left_out) | parts
-        try:
+        misfit = f"{self.file}: does not fit the configuration in {self.folder}"
+        with told_in_one_line(misfit, "give its own with --config or config="):
             pipe = kind.from_single_file(self.file, config=str(self.folder), torch_dtype=dtype, **components)
-        except Exception as error:  # the many readers behind it raise what they like
-            raise InputError(
-                f"{self.file}: does not fit the configuration in {self.folder} ({first_sentence(error)}); give its own with --config or config="
-            ) from None
         if getattr(pipe, "scheduler", None) is not None:
             pipe.scheduler = type(pipe.scheduler).from_config(self.scheduler_config())
         return pipe

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from singdiffusion.base.checkpoint import variant_of
 from singdiffusion.base.single_file import SingleFile, is_single_file
-from singdiffusion.system import find_folder, first_sentence, read_config, read_object
+from singdiffusion.system import find_folder, first_sentence, read_config, read_object, told_in_one_line
 from singtheory.errors import InputError
 
 _PROBE = 16
@@ -216,12 +216,10 @@ class PipelineText:
         parts = read_object(folder / "model_index.json")
         others = [name for name, kind in parts.items() if isinstance(kind, list) and not name.startswith(_TEXT)]
         variant = next(filter(None, (variant_of(folder / name, "model") for name in _ENCODERS)), None)
-        try:
+        with told_in_one_line(f"{base}: its text encoders cannot be loaded"):
             pipeline = DiffusionPipeline.from_pretrained(
                 folder, use_safetensors=True, variant=variant, **dict.fromkeys(others)
             )
-        except Exception as error:  # the many readers behind it raise what they like
-            raise InputError(f"{base}: its text encoders cannot be loaded ({first_sentence(error)})") from None
         return cls(pipeline, base, clip_skip)
 
     @property

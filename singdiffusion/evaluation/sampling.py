@@ -17,7 +17,7 @@ from PIL.Image import Image
 from singdiffusion.average import load_average
 from singdiffusion.base import SingleFile, is_single_file, matches_flow, scheduler_class, variant_of
 from singdiffusion.start import SingDiffusion
-from singdiffusion.system import first_sentence, printable
+from singdiffusion.system import printable, told_in_one_line
 from singtheory.errors import InputError, unknown_name
 from singtheory.system import chosen_device
 
@@ -128,12 +128,8 @@ def load_pipeline(
     if lora is not None:
         _add_lora(pipe, lora)
     if kind is not None:
-        try:
+        with told_in_one_line(f"{scheduler}: cannot be made from the pipeline's scheduler"):
             pipe.scheduler = kind.from_config(pipe.scheduler.config)
-        except Exception as error:
-            raise InputError(
-                f"{scheduler}: cannot be made from the pipeline's scheduler ({first_sentence(error)})"
-            ) from None
     return pipe.to(device, _precision(pipe, dtype))
 
 
@@ -144,22 +140,18 @@ def _stored(base: str, dtype: torch.dtype, config: str | None, parts: dict[str, 
     if config is not None:
         raise InputError(f"config {config}: goes with a checkpoint of one file; {base} has its own")
     variant = variant_of(Path(base) / "unet") if os.path.isdir(base) else None
-    try:
+    with told_in_one_line(f"{base}: no text-to-image pipeline can be loaded"):
         return AutoPipelineForText2Image.from_pretrained(
             base, dtype=dtype, use_safetensors=True, variant=variant, **parts
         )
-    except Exception as error:  # the many readers behind it raise what they like
-        raise InputError(f"{base}: no text-to-image pipeline can be loaded ({first_sentence(error)})") from None
 
 
 def _add_lora(pipe: Any, lora: str) -> None:
     """Put a LoRA into a pipeline. Raises `InputError` for what is none, and where peft is missing."""
     where = {"weight_name": Path(lora).name} if os.path.isfile(lora) else {}
     folder = str(Path(lora).parent) if where else lora
-    try:
+    with told_in_one_line(f"lora {lora}: cannot be put into {type(pipe).__name__}"):
         pipe.load_lora_weights(folder, use_safetensors=True, **where)
-    except Exception as error:  # the many readers behind it raise what they like
-        raise InputError(f"lora {lora}: cannot be put into {type(pipe).__name__} ({first_sentence(error)})") from None
     if not any(getattr(part, "peft_config", None) for part in pipe.components.values()):
         raise InputError(f"lora {lora}: none of it fits {type(pipe).__name__}; give one made for this model")
 
@@ -170,7 +162,7 @@ def load_vae(source: str, dtype: torch.dtype) -> Any:
     Raises:
         InputError: for what is neither, and for weights that are missing or damaged.
     """
-    try:
+    with told_in_one_line(f"vae {source}: cannot be loaded"):
         if is_single_file(source):
             return AutoencoderKL.from_single_file(source, torch_dtype=dtype)
         config: Any = AutoencoderKL.load_config(source)
@@ -178,10 +170,6 @@ def load_vae(source: str, dtype: torch.dtype) -> Any:
         if kind not in ("AutoencoderKL", "AutoencoderTiny"):
             raise InputError(f"vae {source}: is a {kind}; give an AutoencoderKL or AutoencoderTiny")
         return getattr(diffusers, kind).from_pretrained(source, torch_dtype=dtype, use_safetensors=True)
-    except InputError:
-        raise
-    except Exception as error:  # the many readers behind it raise what they like
-        raise InputError(f"vae {source}: cannot be loaded ({first_sentence(error)})") from None
 
 
 def sample(
@@ -280,19 +268,17 @@ def draw(
     """
     pipe.set_progress_bar_config(desc=f"{printable(prompt)} ({start})", leave=False)
     device = pipe._execution_device
-    try:
-        with nullcontext() if sing is None else sing.attached(pipe):
-            output = pipe(
-                prompt,
-                num_images_per_prompt=len(seeds),
-                num_inference_steps=steps,
-                guidance_scale=guidance,
-                generator=generators(device, seeds),
-                **call,
-            )
-    except InputError:
-        raise
-    except Exception as error:  # pipelines, schedulers and the device's memory raise what they like
-        pair = f"{type(pipe).__name__} with {type(pipe.scheduler).__name__}, {steps} steps"
-        raise InputError(f"{pair}: cannot draw {len(seeds)} images of {prompt!r} ({first_sentence(error)})") from error
+    pair = f"{type(pipe).__name__} with {type(pipe.scheduler).__name__}, {steps} steps"
+    with (
+        told_in_one_line(f"{pair}: cannot draw {len(seeds)} images of {prompt!r}"),
+        nullcontext() if sing is None else sing.attached(pipe),
+    ):
+        output = pipe(
+            prompt,
+            num_images_per_prompt=len(seeds),
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            generator=generators(device, seeds),
+            **call,
+        )
     return output.images, list(getattr(output, "nsfw_content_detected", None) or [False] * len(seeds))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from singdiffusion.base import Pulses, Scheduler
 from singdiffusion.start import START_GAP, Began, Corrections, FirstStep, measured, mended, on_cpu
-from singdiffusion.system import first_sentence
+from singdiffusion.system import told_in_one_line
 from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.start import Components
@@ -72,10 +72,8 @@ def _run(
                 continue
             x_hat = formula.posterior_slope(1 - sigmas[i], sigmas[i], images) * x
             output = first.sign * (x - x_hat) / sigmas[i]
-            try:
+            with told_in_one_line(f"{type(scheduler).__name__}: cannot be stepped"):
                 after = probe.step(output, timestep, x).prev_sample.double()
-            except Exception as error:  # whatever a scheduler raises that is not meant to be stepped so
-                raise InputError(f"{type(scheduler).__name__}: cannot be stepped ({first_sentence(error)})") from error
             if i == 0 and bool(matched.any()):
                 after = torch.where(where, mended(after, x, output, first, None, along), after)
                 still = first.stages - 1

@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from singdiffusion.base import Pulses, Scheduler, as_images, matches_flow
+from singdiffusion.base import Pulses, Scheduler, as_images, begun_at, matches_flow
 from singdiffusion.start import scheduled
-from singdiffusion.system import first_sentence
+from singdiffusion.system import first_sentence, told_in_one_line
 from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.response import check_eigenvalues
 
+_REMEDY = "use another scheduler or prediction_type"
 _NONE = 1e-12
 """An eigenvalue so small that what arrives along it is the noise that is left."""
 _LOUD = 1e3
@@ -148,7 +149,7 @@ class _Run:
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
         self.timesteps = list(scheduler.timesteps)
-        with _one_error(self._name, "its levels of noise cannot be read"):
+        with told_in_one_line(f"{self._name}: its levels of noise cannot be read", _REMEDY):
             seen = [_seen_level(scheduler, k, t) for k, t in enumerate(self.timesteps)]
             self._scales = [_input_scale(scheduler, k, t) for k, t in enumerate(self.timesteps)]
         self.levels = [_Level(*(x / scale for x in level)) for level, scale in zip(seen, self._scales, strict=True)]
@@ -234,31 +235,18 @@ class _Run:
 
     def _steps(self, lam: Tensor, start: Tensor, factors: Tensor | None) -> Tensor:
         """The latents at the start and after each step, shape (steps + 1, batch), from starts of that many units."""
-        scheduler = _begun(self.scheduler, 0)
+        scheduler = begun_at(copy.deepcopy(self.scheduler), 0)
         x = as_images(start * float(getattr(scheduler, "init_noise_sigma", 1.0)))
         factors = torch.ones(len(self.timesteps) + 1, 1, dtype=torch.float64) if factors is None else factors
         states = [x * as_images(factors[0])]
         for t, level, scale, factor in zip(self.timesteps, self.levels, self._scales, factors[1:], strict=True):
             x = states[-1]
-            with _one_error(self._name, "cannot be stepped"):
+            with told_in_one_line(f"{self._name}: cannot be stepped", _REMEDY):
                 seen = _scaled(scheduler, x, t)
                 answer = _answer(scheduler, x, seen, as_images(lam), _Level(level.alpha * scale, level.sigma * scale))
                 x = scheduler.step(answer, t, x).prev_sample.double()
             states.append(x * as_images(factor))
         return torch.stack(states).flatten(1)
-
-
-@contextmanager
-def _one_error(name: str, what: str) -> Iterator[None]:
-    """Whatever a scheduler raises that is not meant to be used so, as an `InputError`."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{name}: {what} ({first_sentence(error)}); use another scheduler or prediction_type"
-        ) from error
 
 
 @contextmanager
@@ -292,14 +280,6 @@ def _prepared(scheduler: Scheduler, steps: int | None, set_timesteps: dict[str, 
     return prepared
 
 
-def _begun(scheduler: Scheduler, index: int) -> Scheduler:
-    """A copy that stands at a step, as pipelines tell it: by its timestep it may not know which, for many steps share rounded ones."""
-    copied: Any = copy.deepcopy(scheduler)
-    if hasattr(copied, "set_begin_index"):
-        copied.set_begin_index(index)
-    return copied
-
-
 def _seen_level(scheduler: Scheduler, index: int, timestep: Tensor) -> _Level:
     """`(α, σ)` of what the network sees at a timestep: the schedule's at what it is told, of a flow what the scheduler itself mixes."""
     if not matches_flow(scheduler):
@@ -312,7 +292,7 @@ def _seen_level(scheduler: Scheduler, index: int, timestep: Tensor) -> _Level:
     data, noise = (torch.tensor([v], dtype=torch.float64) for v in (1.0, 0.0))
 
     def factor(y: Tensor, n: Tensor) -> float:
-        probe = _begun(scheduler, index)
+        probe = begun_at(copy.deepcopy(scheduler), index)
         timesteps = timestep[None]
         return float(probe.scale_noise(y, timesteps, n) if scales else probe.add_noise(y, n, timesteps))
 
@@ -320,7 +300,7 @@ def _seen_level(scheduler: Scheduler, index: int, timestep: Tensor) -> _Level:
 
 
 def _input_scale(scheduler: Scheduler, index: int, timestep: Tensor) -> float:
-    return float(_scaled(_begun(scheduler, index), torch.ones(1, dtype=torch.float64), timestep))
+    return float(_scaled(begun_at(copy.deepcopy(scheduler), index), torch.ones(1, dtype=torch.float64), timestep))
 
 
 def _scaled(scheduler: Scheduler, x: Tensor, timestep: Tensor) -> Tensor:

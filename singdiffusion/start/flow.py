@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from singdiffusion.base import Pulses, Scheduler, matches_flow
-from singdiffusion.system import first_sentence
+from singdiffusion.base import Pulses, Scheduler, begun_at, matches_flow
+from singdiffusion.system import told_in_one_line
 from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.start import Components
@@ -309,20 +309,12 @@ def _factors(scheduler: Scheduler, index: int) -> tuple[float, float, float]:
 
 def _stepped(scheduler: Scheduler, index: int) -> list[float]:
     """What a first step of a copy gives for each of the probes, an entry of the batch each; nothing is drawn."""
-    probe: Any = on_cpu(scheduler)
-    if hasattr(
-        probe, "set_begin_index"
-    ):  # as pipelines do: of timesteps that are rounded to one it would take the second
-        probe.set_begin_index(index)
+    probe = begun_at(on_cpu(scheduler), index)
     sample, output, noise = torch.tensor(_PROBES, dtype=torch.float64).mT.contiguous()
     amounts = torch.stack([torch.zeros_like(noise), noise], dim=1)
-    try:
-        with torch.no_grad(), Pulses(amounts):
-            stepped = probe.step(output.view(-1, 1, 1, 1), probe.timesteps[index], sample.view(-1, 1, 1, 1)).prev_sample
-    except Exception as error:  # whatever a scheduler raises that is not meant to be stepped so
-        raise InputError(
-            f"{type(scheduler).__name__}: cannot be stepped ({first_sentence(error)}); use another scheduler"
-        ) from error
+    failure = f"{type(scheduler).__name__}: cannot be stepped"
+    with told_in_one_line(failure, "use another scheduler"), torch.no_grad(), Pulses(amounts):
+        stepped = probe.step(output.view(-1, 1, 1, 1), probe.timesteps[index], sample.view(-1, 1, 1, 1)).prev_sample
     return stepped.flatten().tolist()
 
 

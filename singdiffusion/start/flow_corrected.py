@@ -12,7 +12,7 @@ from torch import Tensor
 
 from singdiffusion.base import Pulses, Scheduler
 from singdiffusion.start.flow import FirstStep, on_cpu
-from singdiffusion.system import first_sentence
+from singdiffusion.system import told_in_one_line
 from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.start import Components
@@ -42,10 +42,8 @@ def factors(scheduler: Scheduler, first: FirstStep, std: Tensor) -> dict[int, Te
         for i in range(index, len(probe.timesteps)):
             sigma, after = sigmas[i : i + 2]
             x_hat = formula.posterior_slope(1 - sigma, sigma, lam) * x
-            try:
+            with told_in_one_line(f"{name}: cannot be stepped", "leave corrected out"):
                 x = probe.step(first.sign * (x - x_hat) / sigma, probe.timesteps[i], x).prev_sample.double()
-            except Exception as error:  # whatever a scheduler raises that is not meant to be stepped so
-                raise InputError(f"{name}: cannot be stepped ({first_sentence(error)}); leave corrected out") from error
             target = formula.marginal_var(1 - after, after, lam).sqrt()
             if after > 0:
                 factor = torch.where(x > LOST * target, target / x, 1.0)

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from singdiffusion.system.failing import told_in_one_line
     from singdiffusion.system.installed import installed_folder
     from singdiffusion.system.lock import locked
     from singdiffusion.system.memory import Budget, check_fits
@@ -68,6 +69,7 @@ _FILES = {
     "sha256_of": "model_folder",
     "shown": "schema",
     "size": "schema",
+    "told_in_one_line": "failing",
     "whole": "schema",
     "word": "schema",
 }
@@ -100,6 +102,7 @@ __all__ = [
     "sha256_of",
     "shown",
     "size",
+    "told_in_one_line",
     "whole",
     "word",
 ]
