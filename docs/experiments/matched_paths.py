@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from proofs_checks.measurements.path_costs import KERNELS, line_of, path_cost
+from proofs_checks.measurements.path_costs import KERNELS, along_widest, line_of, path_cost
 from singtheory import Atoms, divergence, formula, numerics
 from singtheory.law import AtomsPosterior
 
@@ -73,8 +73,7 @@ def paths(law: Atoms, queries: int, draws: int, seed: int) -> dict[str, Any]:
 
 def line_paths(law: Atoms) -> dict[str, Any]:
     """The same along the direction of largest variance, from γ = 0 in equal steps of √γ, without draws."""
-    _, vectors = torch.linalg.eigh(law.cov)
-    line = line_of(Atoms(((law.points - law.mean) @ vectors[:, -1])[:, None], law.weights))
+    line = line_of(along_widest(law))
     root = math.sqrt(LINE_END)
     x, w = np.polynomial.legendre.leggauss(40)
     limits = dict.fromkeys(KERNELS, 0.0)

@@ -113,6 +113,13 @@ class Line:
         return float(mass @ torch.log1p(gap * cov)) / 2
 
 
+@lru_cache(maxsize=4)
+def along_widest(law: Atoms) -> Atoms:
+    """The law along its direction of largest variance."""
+    _, vectors = torch.linalg.eigh(law.cov)
+    return Atoms((law.deviations() @ vectors[:, -1])[:, None], law.weights)
+
+
 @lru_cache(maxsize=16)
 def line_of(law: Atoms | GaussianMixture) -> Line:
     """The same object for a claim and all of its twins, so that they share what is computed."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from singdiffusion.source.metadata import NAMES
-from singtheory.data import SUFFIXES, Notes, files, irregular
+from singtheory.data import SUFFIXES, Notes, entries
 
 SIDECARS = (".txt", ".caption", ".json")
 """Endings of the files with an image's caption, in this order."""
@@ -35,10 +35,12 @@ class Tree:
         """Walk over a folder; where one holds several files of rows, the first of `NAMES` is taken and that is said."""
         tree = cls()
         rows: dict[str, list[str]] = {}
-        for path in files(folder):
+        for path, plain in entries(folder):
             stem, ending = os.path.splitext(path)
             where, name = os.path.split(path)
-            if name.lower() in NAMES:
+            if not plain:
+                tree.others.append(path)
+            elif name.lower() in NAMES:
                 rows.setdefault(where, []).append(path)
             elif ending.lower() in SUFFIXES:
                 tree.images.append(path)
@@ -46,7 +48,6 @@ class Tree:
                 tree.sidecars.setdefault(stem, {}).setdefault(ending.lower(), path)
             else:
                 tree.others.append(path)
-        tree.others += irregular(folder)
         for several in rows.values():
             several.sort(key=lambda path: NAMES.index(os.path.basename(path).lower()))
             tree.metadata.append(several[0])

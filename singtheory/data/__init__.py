@@ -1,7 +1,7 @@
 """Real data as laws."""
 
 from singtheory.data.decoding import LARGEST, SUFFIXES, colour, decoded_bytes, is_grey, rgb
-from singtheory.data.folder import MOST, Size, as_law, files, fitted, irregular, stored_bytes, usable
+from singtheory.data.folder import MOST, Size, as_law, entries, files, fitted, stored_bytes, usable
 from singtheory.data.images import HALF_RANGE, Pictures, digit_pictures, png_strip, to_bytes
 from singtheory.data.named_law import Data, check_memory
 from singtheory.data.notes import Notes
@@ -24,9 +24,9 @@ __all__ = [
     "digit_pictures",
     "digits_images",
     "digits_labels",
+    "entries",
     "files",
     "fitted",
-    "irregular",
     "is_grey",
     "load",
     "png_strip",

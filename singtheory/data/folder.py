@@ -36,16 +36,11 @@ def files(folder: Path) -> Iterator[str]:
     Raises:
         InputError: for a folder within that cannot be read: what it holds must not be lost in silence.
     """
-    return (name for name, plain in _entries(folder) if plain)
+    return (name for name, plain in entries(folder) if plain)
 
 
-def irregular(folder: Path) -> Iterator[str]:
-    """What is neither a plain file nor a folder there, such as a pipe or a link to nothing, as `files`."""
-    return (name for name, plain in _entries(folder) if not plain)
-
-
-def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
-    """By path, and whether it is a plain file."""
+def entries(folder: Path) -> Iterator[tuple[str, bool]]:
+    """What is no folder, as `files`, and whether it is a plain file: not a pipe, or a link to nothing."""
     seen = {os.path.realpath(folder)}
     for where, inner, names in os.walk(folder, followlinks=True, onerror=_refuse):
         here = os.path.relpath(where, folder)
@@ -183,9 +178,9 @@ def as_law(name: str, pictures: list[Picture], size: Size, notes: tuple[str, ...
 
 def image_folder(folder: Path) -> Data:
     """All pictures of a folder in the order of their paths, of one size, in RGB or, where all are, in grey; what else it holds is noted."""
-    notes, present = Notes(), list(files(folder))
+    notes, present = Notes(), dict(entries(folder))
     with naming(folder):
-        named = [name for name in present if os.path.splitext(name)[1].lower() in SUFFIXES]
+        named = [name for name, plain in present.items() if plain and os.path.splitext(name)[1].lower() in SUFFIXES]
         if not named:
             raise InputError(f"holds no images ({', '.join(sorted(SUFFIXES))})")
         pictures, skipped = usable([StoredFile(folder / name, name, notes) for name in named])
@@ -193,5 +188,5 @@ def image_folder(folder: Path) -> Data:
         if len(sizes) > 1:
             shown = " and ".join(f"{width}×{height}" for width, height in sorted(sizes)[:2])
             raise InputError(f"images must share one size, and some have {shown}; cut and scale them to one")
-        others = unused(str(folder), {*present, *irregular(folder)} - {*named})
+        others = unused(str(folder), {*present} - {*named})
         return as_law(str(folder), pictures, pictures[0].stored, (*others, *notes.lines(), *skipped))

@@ -3,7 +3,7 @@
 Each set is written to the folder and verified by a process of its own, whose JSON and output stay there. A run that was interrupted goes
 on where it stopped: sets that the summary holds are not done again. The summary is
 
-    {"command", "device", "versions", "seed", "jobs", "sets": [{"set", "points", "dim", "exit", "seconds", "refuted": [ids], "undecided": [ids], "standing_twins": [[id, twin]],
+    {"command", "device", "versions", "seed", "setting", "sets": [{"set", "points", "dim", "exit", "seconds", "refuted": [ids], "undecided": [ids], "standing_twins": [[id, twin]],
     "message"}, …], "count", "with_refuted", "with_two_undecided", "with_standing_twins", "slowest"}
 
 with exit status 2 and its message where the data hold nothing to measure, -1 where the time ran out, and -2 where it ended without a result.
@@ -17,13 +17,14 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from singtheory.system import write_json
+from tests.benchmarks.origin import origin
 from tests.data_sets import Set, all_sets
 
 
@@ -61,14 +62,9 @@ def verified(folder: Path, number: int, made: Set, options: list[str], limit: fl
     return row | {"message": " | ".join(words)[-2000:]}
 
 
-def summary(rows: list[dict[str, Any]], jobs: int, seed: int) -> dict[str, Any]:
-    """The rows and their counts, and how they were made; seconds are those of a process beside `jobs − 1` others."""
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The rows and their counts."""
     return {
-        "command": " ".join(["python -m tests.benchmarks.any_data", *sys.argv[1:]]),
-        "device": _processor(),
-        "versions": {name: version(name) for name in ("numpy", "torch", "scikit-learn", "hypothesis")},
-        "seed": seed,
-        "jobs": jobs,
         "count": len(rows),
         "with_refuted": [row["set"] for row in rows if row["refuted"]],
         "with_two_undecided": [row["set"] for row in rows if len(row["undecided"]) > 1],
@@ -106,20 +102,15 @@ def main() -> None:
     rows: list[dict[str, Any]] = json.loads(file.read_text())["sets"] if file.exists() else []
     known, options, saving = {row["set"] for row in rows}, ["--claims", arguments.claims], Lock()
     options += ["--device", arguments.device]
+    libraries = ("numpy", "torch", "scikit-learn", "hypothesis")
+    made = origin("tests.benchmarks.any_data", arguments.device, arguments.seed, libraries)
+    made["setting"] = f"{arguments.jobs} processes side by side on {_processor()}"
 
     def one(numbered: tuple[int, Set]) -> None:
         row = verified(arguments.out, *numbered, options, arguments.limit)
         with saving:
             rows.append(row)
-            partial = file.with_suffix(".part")
-            partial.write_text(
-                json.dumps(
-                    summary(sorted(rows, key=lambda r: r["set"]), arguments.jobs, arguments.seed),
-                    indent=1,
-                    ensure_ascii=False,
-                )
-            )
-            partial.replace(file)
+            write_json(file, made | summary(sorted(rows, key=lambda r: r["set"])))
         print({k: v for k, v in row.items() if k != "message"}, flush=True)
 
     left = [(k, made) for k, made in enumerate(all_sets(arguments.sets, arguments.seed)) if made[0] not in known]

@@ -59,7 +59,7 @@ def _step_rounding(law: Law, step: ReverseStep, x_s: Tensor) -> float:
 def _spread(law: Law) -> float:
     """How far atoms lie from the mean at most; of a smooth law six standard deviations."""
     if isinstance(law, Atoms):
-        return float((law.points - law.mean).norm(dim=1).max())
+        return float(law.deviations().norm(dim=1).max())
     return 6 * float(law.cov.trace()) ** 0.5
 
 

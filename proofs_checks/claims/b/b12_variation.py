@@ -32,7 +32,8 @@ def on_line(posterior: AtomsPosterior, gap: float) -> float:
 
 def _between(formula_of: Callable[..., Tensor], posterior: AtomsPosterior, gap: float) -> float:
     weights = list(posterior.weights[0])
-    shifts = list(math.sqrt(gap) * (posterior.points - posterior.mean)[:, 0])
+    (xi,) = posterior.deviations()
+    shifts = list(math.sqrt(gap) * xi[:, 0])
 
     def log_ratio(u: float) -> float:
         at = torch.tensor([[[u]]], dtype=torch.float64)
@@ -71,7 +72,8 @@ def _b12_data(sides: Sides, context: Context) -> Outcome:
     for i in tv_steps(context):
         upper, lower = float(sides["upper"](i.posterior, i.gap)), float(sides["lower"](i.posterior, i.gap))
         # on a line the lower bound is TV; its direction is found to rounding of the atoms' reach in noise widths, and it to its own
-        reach = math.sqrt(i.gap) * float((i.posterior.points - i.posterior.mean).norm(dim=1).max())
+        (xi,) = i.posterior.deviations()
+        reach = math.sqrt(i.gap) * float(xi.norm(dim=1).max())
         along = leading(i.posterior, i.gap)
         slack = rounding(64, 1.0, reach) + float(along.tv.high - along.tv.low)
         outcomes.append(at_most_in_rounds(i.tv, upper, f"upper, {i.where}"))

@@ -92,7 +92,7 @@ def _drift_bound(law: Atoms, schedule: Schedule, x: Tensor, t: float) -> float:
 
 
 def _centred(law: Atoms) -> Atoms:
-    return Atoms(law.points - law.mean, law.weights)
+    return Atoms(law.deviations(), law.weights)
 
 
 def _c3_rates(sides: Sides, context: Context) -> Outcome:

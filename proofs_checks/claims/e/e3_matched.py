@@ -15,7 +15,7 @@ from proofs_checks.harness.outcome import at_least, at_most, equal, identically_
 from proofs_checks.harness.slope import fitted_slope, vanishes_at_rate
 from proofs_checks.instances.deviations import deviations
 from proofs_checks.instances.laws import BUMPS, GOLDEN, NINE_TO_ONE, TRI
-from proofs_checks.measurements.path_costs import KERNELS, Level, Line, cost_rounding, line_of, path_cost
+from proofs_checks.measurements.path_costs import KERNELS, Level, Line, along_widest, cost_rounding, line_of, path_cost
 from proofs_checks.measurements.toy_steps import isotropic_kl_of, prior_posterior
 from singtheory import Atoms, GaussianMixture, RectifiedFlow, formula, grid
 from singtheory.formula import symbolic
@@ -176,20 +176,12 @@ def _e3_symbolic(sides: Sides, _: Context) -> Outcome:
     )
 
 
-@lru_cache(maxsize=4)
-def _widest(law: Atoms) -> Atoms:
-    """The law along its direction of largest variance."""
-    moved = law.points - law.mean
-    _, vectors = torch.linalg.eigh(law.cov)
-    return Atoms((moved @ vectors[:, -1])[:, None], law.weights)
-
-
 def _e3_data(sides: Sides, context: Context) -> Outcome:
     """Both sums within the explicit remainders of B6 at every number of steps, whatever the data along their widest direction."""
     name, whole, unit = deviations(context)
     if whole.diameter == 0:
         return no_instance(f"{name}: all points are equal")
-    law = _widest(whole)
+    law = along_widest(whole)
     line, diameter = line_of(law), law.diameter
     end = _DATA_END / diameter**2
     outcomes = []
