@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.docs.browser import chromium
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SITE = DOCS / "_build" / "html"
@@ -30,6 +32,13 @@ def shown(path: Path, skip: str) -> Iterator[Any]:
         exec(compile(tree, f"{path.name}, cell {number}", "exec"), namespace)
         if last is not None:
             yield eval(compile(ast.Expression(last.value), f"{path.name}, cell {number}", "eval"), namespace)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """For the tests of a module; those that need it carry `needs_browser`."""
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -5,12 +5,9 @@
 
 import base64
 import io
-import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from itertools import product
 from pathlib import Path
@@ -26,13 +23,11 @@ from docs.interactive.figure import Figure, packed
 from docs.interactive.laws import offered
 from singtheory import Cosine, RectifiedFlow, ReverseKernel
 from singtheory.response import spread_kept
+from tests.docs.browser import DESK, PHONE, Tab, chromium, contrast, needs_browser
 from tests.docs.conftest import DOCS, SITE
 from tests.docs.test_figures import THUMBNAILS, TOLERANCE, difference
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1000, "height": 800}
 SCHEMES = ("light", "dark")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; Debian's package chromium has it")
 
 
 @pytest.fixture(scope="module")
@@ -52,40 +47,12 @@ def numbers(built):
     return built[1]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
-
-
-@contextmanager
-def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright; it is in the extra [dev]")
-    with sync_api.sync_playwright() as driver:
-        # a root user, as in containers, has no sandbox
-        options = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield opened
-        opened.close()
-
-
-class Page:
-    """A figure in a tab, with all that it complained about or asked for."""
+class Page(Tab):
+    """A figure in a tab."""
 
     def __init__(self, browser, file, viewport=DESK, scheme="light"):
-        self.tab = browser.new_page(viewport=viewport, color_scheme=scheme)
-        self.complaints, self.asked = [], []
-        self.tab.on("console", lambda message: self.complaints.append(message.text))
-        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.tab.on("request", lambda request: self.asked.append(request.url))
-        self.tab.goto(file.as_uri())
+        super().__init__(browser, file, viewport, scheme)
         self.tab.wait_for_selector(".interactive svg :is(.line, circle)", state="attached")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.tab.close()
 
     def picture(self):
         return self.tab.inner_html(".interactive svg")
@@ -117,18 +84,6 @@ class Page:
     def background(self):
         pixels = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB"))
         return pixels[-3, -3]
-
-
-def contrast(one, other):
-    """Of two colours, as WCAG 2 defines it."""
-
-    def luminance(colour):
-        parts = np.asarray(colour, dtype=float) / 255
-        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-        return float(linear @ [0.2126, 0.7152, 0.0722])
-
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
 
 
 def test_contrast_knows_its_ends():

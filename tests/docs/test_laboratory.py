@@ -3,8 +3,6 @@
 What draws in a browser is slow: the networks are exported first, and onnxruntime-web comes from npm, or from `docs/_build/npm`.
 """
 
-import re
-
 import numpy as np
 import pytest
 import torch
@@ -22,19 +20,13 @@ from singdiffusion.start import first_step, initial_latents
 from singtheory import Discrete
 from singtheory.grid import leading
 from singtheory.response import spread_kept
+from tests.docs.browser import DESK, PHONE, Tab, colours_of, contrast, needs_browser
 from tests.docs.conftest import SITE
-from tests.docs.test_interactive import DESK, PHONE, chromium, contrast, needs_browser
 
 LEVELS = 2
 """How far a pixel may be from the command's, of 255."""
 SEEDS = (0, 1, 7, 2**31, 2**32 - 1)
 OWN = [(model, name) for model, (_, names) in MODELS.items() for name in names]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +47,8 @@ def bare(tmp_path_factory):
     return build(tmp_path_factory.mktemp("bare"))
 
 
-class Tab:
-    """The page, with all that it complained about or asked for."""
-
-    def __init__(self, browser, file, viewport=DESK, scheme="light"):
-        self.tab = browser.new_page(viewport=viewport, color_scheme=scheme)
-        self.complaints, self.asked = [], []
-        self.tab.on("console", lambda message: self.complaints.append(message.text))
-        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.tab.on("request", lambda request: self.asked.append(request.url))
-        self.tab.goto(file.as_uri())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.tab.close()
+class Laboratory(Tab):
+    """The page in a tab."""
 
     def choose(self, label, words):
         self.tab.get_by_label(label, exact=True).select_option(label=words)
@@ -183,7 +161,7 @@ def test_each_choice_has_a_prediction():
 
 @needs_browser
 def test_without_its_parts_it_says_why(browser, bare):
-    with Tab(browser, bare) as page:
+    with Laboratory(browser, bare) as page:
         assert "made without npm" in page.draw()
         assert page.tab.get_by_role("button", name="Draw").is_enabled()
         assert all(address.startswith("file:") for address in page.asked)
@@ -191,7 +169,7 @@ def test_without_its_parts_it_says_why(browser, bare):
 
 @needs_browser
 def test_a_seed_that_is_none_is_refused(browser, bare):
-    with Tab(browser, bare) as page:
+    with Laboratory(browser, bare) as page:
         for wrong in ("", "-1", "1.5", "4294967296"):
             page.tab.get_by_label("Seed of the first").fill(wrong)
             assert "The seed is a whole number" in page.draw()
@@ -200,7 +178,7 @@ def test_a_seed_that_is_none_is_refused(browser, bare):
 
 @needs_browser
 def test_every_control_has_a_name_and_is_reached_by_keys(browser, bare):
-    with Tab(browser, bare) as page:
+    with Laboratory(browser, bare) as page:
         controls = page.tab.locator("#laboratory :is(select, input, button)").all()
         for control in controls:
             name = control.evaluate("one => (one.labels?.[0] ?? one).textContent.trim()")
@@ -214,27 +192,11 @@ def test_every_control_has_a_name_and_is_reached_by_keys(browser, bare):
 @needs_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_readable_on_a_phone(browser, bare, scheme):
-    with Tab(browser, bare, PHONE, scheme) as page:
+    with Laboratory(browser, bare, PHONE, scheme) as page:
         assert page.tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         for selector in ("label", "legend", "select", "input[type=number]", "button", "p", "li", "svg text"):
             for ink, paper in colours_of(page.tab, f"#laboratory {selector}"):
                 assert contrast(ink, paper) >= 4.5, selector
-
-
-COLOURS = """all => all.map(one => {
-    const clear = "rgba(0, 0, 0, 0)", dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    let under = one;
-    while (under && getComputedStyle(under).backgroundColor === clear) under = under.parentElement;
-    const style = getComputedStyle(one);
-    const paper = under ? getComputedStyle(under).backgroundColor : dark ? "rgb(18, 18, 18)" : "rgb(255, 255, 255)";
-    return [one.closest("svg") ? style.fill : style.color, paper];
-})"""
-
-
-def colours_of(tab, selector):
-    """Of the text and of what lies under it, for all elements that are shown."""
-    for pair in tab.eval_on_selector_all(selector, COLOURS):
-        yield tuple([int(part) for part in re.findall(r"\d+", one)[:3]] for one in pair)
 
 
 CASES = [
@@ -254,7 +216,7 @@ CASES = [
 @needs_browser
 def test_its_pictures_are_those_of_the_command(browser, site):
     """Two seeds and the three starts of each case."""
-    with Tab(browser, site) as page:
+    with Laboratory(browser, site) as page:
         page.tab.get_by_label("the mean").check()
         for model, prompt, sampler, steps, guidance in CASES:
             page.tab.get_by_label("Model").select_option(index=list(MODELS).index(model))
@@ -303,7 +265,7 @@ def test_it_draws_in_the_built_site(browser):
     file = SITE / "interactive" / FILE
     if not (SITE / "_parts" / "diffusion.js").exists():
         pytest.skip("no site with its parts; build it where npm can be reached with: make docs")
-    with Tab(browser, file, PHONE) as page:
+    with Laboratory(browser, file, PHONE) as page:
         page.choose("Steps", "4")
         assert "The first picture took" in page.draw()
         assert page.tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

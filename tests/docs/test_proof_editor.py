@@ -14,9 +14,8 @@ from docs.proof_editor.piece import editor
 from docs.proof_editor.steps import usable
 from docs.vendored import NpmError, write_parts
 from docs.vendored.site import offer
+from tests.docs.browser import PHONE, Tab, colours_of, contrast, needs_browser
 from tests.docs.conftest import DOCS, SITE, cells
-from tests.docs.test_interactive import PHONE, chromium, contrast, needs_browser
-from tests.docs.test_laboratory import Tab, colours_of
 
 GROUPS = sorted(path.stem for path in (DOCS / "derivations").glob("*.md"))
 LEFT_OUT = {"a": 0, "b": 1, "c": 2, "d": 0, "e": 0, "f": 0}
@@ -36,12 +35,6 @@ found = [list(ran) for ran in steps.run(cells, {int(number): text for number, te
 torch = getattr(sys.modules.get("torch"), "__file__", None)
 print("\\n" + json.dumps([[cell.step for cell in known], found, torch]))
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

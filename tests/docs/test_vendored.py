@@ -9,7 +9,7 @@ import tarfile
 import pytest
 
 from docs.vendored import LOADER, NpmError, files, npm, part_script, write_parts
-from tests.docs.test_interactive import chromium, needs_browser
+from tests.docs.browser import chromium, needs_browser
 
 NAME = "onnxruntime-web"
 
