@@ -3,19 +3,25 @@
 The first line is printed before anything heavy is imported, so that a run is seen to have started.
 """
 
-import contextlib
 import os
-import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from proofs_checks.terminal.streams import prepare, say
+from proofs_checks.terminal.arguments import (
+    ClaimsOption,
+    DataOption,
+    DeviceOption,
+    OneLine,
+    ScheduleOption,
+    SeedOption,
+    one_line_errors,
+)
+from proofs_checks.terminal.streams import say
 
 if TYPE_CHECKING:
     from proofs_checks.harness.claim import Claim
@@ -24,30 +30,8 @@ if TYPE_CHECKING:
 # Waiting threads must sleep, not spin: beside any other process spinning makes a run several times slower. Read at torch's import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_UsageError: Any = typer.BadParameter.__mro__[1]  # typer brings a click of its own in some versions
-
-
-class _OneLine(TyperGroup):
-    """Says what is wrong with the arguments in one line too."""
-
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """As click's; `standalone_mode` ends the process."""
-        prepare()
-        try:
-            status = super().main(*args, standalone_mode=False, **extra)
-        except _UsageError as error:
-            message = str(error.format_message())
-            # without arguments the message is the help, in lines
-            for line in [f"error: {message}"] if message.isprintable() else message.split("\n"):
-                say(line, err=True)
-            status = 2
-        if not standalone_mode:
-            return status
-        sys.exit(status or 0)
-
-
 app = typer.Typer(
-    cls=_OneLine,
+    cls=OneLine,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -70,50 +54,10 @@ def _options(
     pass
 
 
-DataOption = Annotated[
-    str,
-    typer.Option("--data", help="digits, fashion-mnist[:FOLDER], FILE.npy, FILE.npz or a FOLDER of images."),
-]
-ClaimsOption = Annotated[
-    str, typer.Option("--claims", help="Which claims: shell patterns such as 'B*', separated by commas.")
-]
-ScheduleOption = Annotated[
-    str,
-    typer.Option(
-        help="cosine, linear-vp, sd, sd-zero-snr, rectified-flow, variance-exploding, power:P or a scheduler_config.json."
-    ),
-]
-DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
-SeedOption = Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same numbers.")]
-
-
-@contextlib.contextmanager
-def _one_line_errors(first: str) -> Iterator[None]:
-    """Print the first line, before anything heavy is loaded; bad input inside becomes one line on stderr and exit status 2."""
-    try:
-        say(first)
-        yield
-    except ValueError as error:
-        from singtheory.errors import InputError
-
-        if not isinstance(error, InputError):
-            raise
-        say(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    except ImportError as error:
-        from singtheory.errors import not_installed
-
-        say(f"error: {not_installed('this command', error)}", err=True)
-        raise typer.Exit(2) from None
-    except MemoryError:
-        say("error: not enough memory; take a part of the data or fewer queries", err=True)
-        raise typer.Exit(2) from None
-
-
 @app.command(name="list")
 def list_claims(claims: ClaimsOption = "*") -> None:
     """The claims with their methods, number of false twins and sources; nothing is checked."""
-    with _one_line_errors(f"singtheory list: claims {claims} (loading)"):
+    with one_line_errors(f"singtheory list: claims {claims} (loading)"):
         from proofs_checks.harness import harness
         from proofs_checks.terminal import console
 
@@ -136,7 +80,7 @@ def verify(
     Exit status: 0 if all hold, 1 if something is refuted, 2 on bad input, 3 if something is undecided and nothing refuted.
     """
     start = time.perf_counter()
-    with _one_line_errors(f"singtheory verify: claims {claims} on {data}, seed {seed} (loading)"):
+    with one_line_errors(f"singtheory verify: claims {claims} on {data}, seed {seed} (loading)"):
         from proofs_checks.commands import verify
         from proofs_checks.harness import harness, record
         from proofs_checks.terminal import console
@@ -186,7 +130,7 @@ def bounds(
     ),
 ) -> None:
     """The Gaussian reverse-process error of a sampler's steps beside its bounds, as a table and as JSON."""
-    with _one_line_errors(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)"):
+    with one_line_errors(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)"):
         from proofs_checks.commands import entry, verify
         from proofs_checks.harness import record
         from proofs_checks.instances.fourth_powers import check_powers
@@ -268,7 +212,7 @@ def budget(
     ),
 ) -> None:
     """The error budget of a sampler (B8) in nats: start, discretisation and network, for its grid, for all others and for the best."""
-    with _one_line_errors(f"singtheory budget: {steps} {spacing} steps of {schedule} on {data} (loading)"):
+    with one_line_errors(f"singtheory budget: {steps} {spacing} steps of {schedule} on {data} (loading)"):
         from proofs_checks.commands import budget
         from proofs_checks.terminal import budget_table, console
         from singtheory import system
@@ -373,7 +317,7 @@ def response(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results.")] = None,
 ) -> None:
     """What a sampler keeps of the data's spread along each eigenvalue: the cosine law (F1, F9)."""
-    with _one_line_errors(f"singtheory response: {steps} {spacing} steps of {schedule} (loading)"):
+    with one_line_errors(f"singtheory response: {steps} {spacing} steps of {schedule} (loading)"):
         from proofs_checks.commands import response
         from proofs_checks.terminal import console
         from proofs_checks.terminal.response_table import response_table

@@ -38,22 +38,17 @@ def loss_file(path, snr, mse) -> str:
     return str(path)
 
 
+def ten_steps(data, out):
+    """The budget of ten steps on data, from few draws, as JSON in a file."""
+    return ["budget", "--data", str(data), "--steps", "10", "--queries", "64", "--json", str(out)]
+
+
 @pytest.mark.parametrize(
     ("data", "method"), [("bumps", "quadrature"), ("golden", "quadrature"), ("points", "monte-carlo")]
 )
 def test_the_json_adds_up(data, method, points, tmp_path):
     out = tmp_path / "b.json"
-    result = run(
-        "budget",
-        "--data",
-        str(points) if data == "points" else data,
-        "--steps",
-        "10",
-        "--queries",
-        "64",
-        "--json",
-        str(out),
-    )
+    result = run(*ten_steps(points if data == "points" else data, out))
     assert result.exit_code == 0, result.output
     found = json.loads(out.read_text())
     assert {"version", "seed", "command", "device"} <= set(found) and found["method"] == method
@@ -216,17 +211,8 @@ def test_noise_starts_from_the_largest_sigma(tmp_path):
 def test_the_matched_kernel_costs_less_and_says_how_much(data, points, tmp_path):
     """Its discretisation, the plug-in's beside it, and totals that add up (E3)."""
     out = tmp_path / "b.json"
-    asked = [
-        "--data",
-        str(points) if data == "points" else data,
-        "--steps",
-        "10",
-        "--queries",
-        "64",
-        "--json",
-        str(out),
-    ]
-    result = run("budget", *asked, "--kernel", "matched")
+    asked = ten_steps(points if data == "points" else data, out)
+    result = run(*asked, "--kernel", "matched")
     assert result.exit_code == 0, result.output
     found = json.loads(out.read_text())
     matched, chosen = found["matched"], found["budget"]
@@ -236,7 +222,7 @@ def test_the_matched_kernel_costs_less_and_says_how_much(data, points, tmp_path)
     assert chosen["discretisation_low"] <= chosen["discretisation"] <= chosen["discretisation_high"]
     for side in ("low", "high"):
         assert chosen[f"total_{side}"] == pytest.approx(sum(chosen[f"{term}_{side}"] for term in TERMS[:3]))
-    plain = run("budget", *asked)
+    plain = run(*asked)
     assert plain.exit_code == 0 and "matched" not in json.loads(out.read_text())
     assert json.loads(out.read_text())["budget"]["discretisation"] == pytest.approx(matched["isotropic"])
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 import sys
 import tarfile
@@ -192,3 +193,12 @@ def test_a_hub_id_without_a_hub(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="nobody/nothing: cannot be read"):
         list(Source("nobody/nothing"))
+
+
+def test_what_is_no_plain_file_is_said_and_not_opened(tmp_path):
+    folder = captioned(tmp_path / "a", 2)
+    os.mkfifo(folder / "pipe.png")
+    (folder / "lost.png").symlink_to(folder / "nowhere.png")
+    source = Source(str(folder))
+    assert len(list(source)) == 2
+    assert any(line.startswith("2 files are neither images nor captions") for line in source.notes.lines())
