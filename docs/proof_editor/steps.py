@@ -184,7 +184,7 @@ def run(cells: Sequence[str], texts: dict[int, str]) -> Iterator[Ran]:
         told.clear()
         try:
             exec(compile(texts.get(number, cell.code), f"cell {number + 1}", "exec"), namespace)
-        except Exception as error:
+        except Exception as error:  # what a reader has written raises what it likes
             if cell.step:
                 yield Ran(number, False, _said(error))
         else:

@@ -53,7 +53,9 @@ def test_a_network_that_was_trained_without_a_condition_takes_embeddings():
     pipe = tiny.stable_diffusion()
     states = pipe.encode_prompt("solid black", "cpu", 1, False)[0]
     with SingDiffusion(module).attached(pipe):
-        pipe(prompt_embeds=states, guidance_scale=1.0, **CALL)
+        by_states = firsts_of(pipe, prompt_embeds=states, guidance_scale=1.0)
+        torch.testing.assert_close(by_states, firsts_of(pipe, prompt="solid black", guidance_scale=1.0))
+    assert not torch.equal(by_states, firsts_of(pipe, prompt="solid black", guidance_scale=1.0))
 
 
 def test_embeddings_of_long_prompts_reach_a_network():
