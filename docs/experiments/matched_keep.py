@@ -1,4 +1,4 @@
-"""`python -m docs.experiments.matched_keep --run DIR --name demonstrator`: a run of `matched_measure` as docs/experiments/matched/NAME.json.
+"""`python -m docs.experiments.matched_keep --run DIR [LATER …] --name demonstrator`: a run of `matched_measure` as docs/experiments/matched/NAME.json.
 
 Kept are its numbers with five digits, path nats of every kernel by the number of steps and by work, the standard errors of differences between kernels at equal work, and
 the shares of every Jacobian; the arrays, some megabytes, are not.
@@ -6,6 +6,7 @@ the shares of every Jacobian; the arrays, some megabytes, are not.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from docs.experiments.flow_keep import rounded
 from docs.experiments.matched_nats import Nats, Spectra
 from docs.experiments.matched_ways import NAMES, PASSES, Known, times_of
+from singtheory.errors import InputError
 from singtheory.schedule import Schedule, schedule_named
 from singtheory.system import write_json
 
@@ -76,54 +78,37 @@ def differences(told: dict[str, Any], influence: dict[str, np.ndarray]) -> list[
     return rows
 
 
-def again(first: Nats, folder: Path, seed: int, name: str = "matched") -> dict[str, Any]:
-    """What the arrays alone of a second run say, of which no numbers came back: its losses and errors at every level beside the first's, and path nats of both.
+def kept(folder: Path, later: Sequence[Path] = (), name: str = "matched") -> dict[str, Any]:
+    """All of it.
 
-    The many draws that correct its few Jacobians are the first run's, for its own did not come back.
+    Args:
+        folder: of a run.
+        later: of runs with the same seed after it, for the cells that it had no time for; nothing else of them is taken.
+        name: of their files.
     """
-    arrays = arrays_of(folder / f"{name}-profile.npz")
-    mse, error2 = (arrays[key].sum(axis=1).tolist() for key in ("pixels", "error pixels"))
-    told = [
-        row | {"mse": a, "error2": b, "mmse": max(a - b, 1e-6)}
-        for row, a, b in zip(first.told, mse, error2, strict=True)
-    ]
-    assert first.spectra is not None
-    counts = sorted(first.spectra.spaces)
-    levels = [{"snr": float(snr)} for snr in first.spectra.snr]
-    spectra = Spectra.of(levels, arrays_of(folder / f"{name}-spectra.npz"), counts)
-    pair = {"first": first, "second": Nats(first.known, told, arrays, spectra)}
-    found: dict[str, Any] = {"seed": seed, "snr": first.known.snr, "mse": mse, "error2": error2, "nats": []}
-    schedule = schedule_named("sd")
-    for way in ("DDPM", "diagonal", "low rank", "Lanczos 3", WHOLE):
-        for steps in (20, 50):
-            snr = schedule.snr(times_of("angle", way, schedule, steps, first.known)).tolist()
-            values = {which: nats.path(way, snr)["above"] for which, nats in pair.items()}
-            found["nats"].append({"way": way, "steps": steps} | values)
-    return found
-
-
-def kept(folder: Path, name: str = "matched") -> dict[str, Any]:
-    """All of it."""
-    told = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    runs = [json.loads((one / f"{name}.json").read_text(encoding="utf-8")) for one in (folder, *later)]
+    whole = runs[0]
+    if any(one["seed"] != whole["seed"] for one in runs):
+        raise InputError(f"--run: {', '.join(map(str, (folder, *later)))} have different seeds; give runs of one seed")
+    whole["cells"] = [cell for one in runs for cell in one.get("cells", [])]
+    if later:
+        whole["later commands"] = [one["command"] for one in runs[1:]]
     nats, schedule = nats_of(folder, name), schedule_named("sd")
-    told["nats"] = [row for kind in ("angle", "own") for row in tabulated(nats, schedule, kind)]
-    influence = folder / f"{name}-influence.npz"
-    if influence.is_file() and told.get("cells"):
-        told["differences"] = differences(told, arrays_of(influence))
-    return rounded(told)
+    whole["nats"] = [row for kind in ("angle", "own") for row in tabulated(nats, schedule, kind)]
+    files = [one / f"{name}-influence.npz" for one in (folder, *later)]
+    influence = {key: row for file in files if file.is_file() for key, row in arrays_of(file).items()}
+    if influence:
+        whole["differences"] = differences(whole, influence)
+    return rounded(whole)
 
 
 def main() -> None:
     """With its arguments."""
     asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--run", type=Path, required=True, help="folder of a run")
+    asked.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run, and of runs after it")
     asked.add_argument("--name", default="demonstrator")
-    asked.add_argument("--again", type=Path, help="folder of the arrays of a second run, with seed 1")
     given = asked.parse_args()
-    told = kept(given.run)
-    if given.again is not None:
-        told["again"] = rounded(again(nats_of(given.run), given.again, 1))
-    write_json(FOLDER / f"{given.name}.json", told)
+    write_json(FOLDER / f"{given.name}.json", kept(given.run[0], given.run[1:]))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ Written again after each: `matched.json`, `matched-profile.npz`, `matched-spectr
 
 import argparse
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -157,13 +158,13 @@ class Run:
             self._save("spectra", {name: np.stack(rows) for name, rows in arrays.items()})
             say(f"spectra, draw {row + 1}")
 
-    def cells(self, known: Known, works: tuple[int, ...], most: int) -> None:
-        """Samples of every way, as far as the time reaches."""
+    def cells(self, known: Known, planned: list[tuple[str, str, int]]) -> None:
+        """Samples of every way, kind of grid and N, as far as the time reaches."""
         self.result.add("floor", self.judged(self.scene.x_0[: self.samples])[0])
         told: list[dict[str, Any]] = []
         influences: dict[str, np.ndarray] = {}
         spent = 0.0  # seconds a pass
-        for name, kind, steps in plan(works, most):
+        for name, kind, steps in planned:
             passes = steps * PASSES.get(name, 1) + 1
             if self.late(1.1 * spent * passes):
                 say(f"{name}, {kind}, {steps}: no time")
@@ -249,6 +250,7 @@ def main() -> None:
     asked.add_argument("--works", type=int, nargs="+", default=WORKS, help="passes at which ways are compared")
     asked.add_argument("--most", type=int, default=200, help="steps of the longest chains")
     asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--after", type=Path, help="an earlier result of this seed; its cells are not drawn again")
     given = asked.parse_args()
     since = time.perf_counter()
     check_device(given.device)
@@ -267,7 +269,9 @@ def main() -> None:
     # of sampling, three digits of the network are enough: C enters by gC, beside the identity
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     result.add("speed of sampling", run.speed())
-    run.cells(known, tuple(given.works), given.most)
+    drawn = json.loads(given.after.read_text(encoding="utf-8"))["cells"] if given.after else []
+    earlier = {(cell["way"], cell["grid"], cell["steps"]) for cell in drawn}
+    run.cells(known, [cell for cell in plan(tuple(given.works), given.most) if cell not in earlier])
     result.add("seconds", round(time.perf_counter() - since, 1))
 
 

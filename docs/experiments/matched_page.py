@@ -181,6 +181,47 @@ def differences_table(found: Mapping[str, Any], kind: str = "angle") -> Markdown
     return table(["kernel", "passes", "DDPM's passes", "Fréchet distance less DDPM's"], lines)
 
 
+def pooled(first: Mapping[str, Any], second: Mapping[str, Any], **which: Any) -> dict[str, float]:
+    """A difference to DDPM, the mean of two runs with other seeds, and its standard error."""
+    rows = [rows_of(one, "differences", **which)[0] for one in (first, second)]
+    error = math.hypot(*(row["error"] for row in rows)) / 2
+    return {"difference": sum(row["difference"] for row in rows) / 2, "error": error}
+
+
+def _judged(row: Mapping[str, Any]) -> str:
+    """A difference with twice its standard error, and what it says."""
+    word = "apart by less than the error"
+    if abs(row["difference"]) > 2 * row["error"]:
+        word = "ahead" if row["difference"] < 0 else "behind"
+    return f"{row['difference']:+.2f} ± {2 * row['error']:.2f}, {word}"
+
+
+def second_table(first: Mapping[str, Any], second: Mapping[str, Any], kind: str = "angle") -> Markdown:
+    """Differences to DDPM in two runs, and of both together; those that both have."""
+    lines = []
+    for row in sorted(
+        rows_of(second, "differences", grid=kind), key=lambda row: (WAYS.index(row["way"]), row["passes"])
+    ):
+        which = {name: row[name] for name in ("way", "grid", "passes")}
+        earlier = rows_of(first, "differences", **which)
+        if earlier:
+            both = _judged(pooled(first, second, **which))
+            lines.append([row["way"], row["passes"] - 1, _judged(earlier[0]), _judged(row), both])
+    return table(["kernel", "passes", "seed 0", "seed 1", "together"], lines)
+
+
+def second_nats_table(
+    first: Mapping[str, Any], second: Mapping[str, Any], ways: Sequence[str], counts: Sequence[int]
+) -> Markdown:
+    """Nats above the limit, in equal angles, in two runs."""
+    lines = []
+    for way in ways:
+        for steps in counts:
+            rows = [rows_of(one, "nats", grid="angle", way=way, steps=steps)[0] for one in (first, second)]
+            lines.append([way, steps, *(_with_error(row, "above") for row in rows)])
+    return table(["kernel", "N", "nats above the limit, seed 0", "seed 1"], lines)
+
+
 def agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[int, int, list[str]]:
     """Of all differences beyond twice their standard error in one of two runs: how many have the same sign in both, how many there are, and the others."""
     of_second = {(row["way"], row["grid"], row["passes"]): row for row in second.get("differences", [])}

@@ -18,6 +18,7 @@ from docs.experiments.matched_keep import FOLDER, kept
 from docs.experiments.matched_measure import Run
 from docs.experiments.matched_paths import line_paths, paths
 from docs.experiments.matched_profile import Empirical
+from docs.experiments.matched_ways import plan
 from docs.experiments.results import Result, origin
 from singtheory import data as loaders
 from singtheory.data import to_bytes
@@ -76,7 +77,7 @@ def run(
     result.add("amounts", {"pictures": len(data), "draws": draws[0], "samples": draws[1]})
     known = found.profile(levels)
     found.spectra(known, 1, spectra)
-    found.cells(known, works, 2 * max(works))
+    found.cells(known, plan(works, 2 * max(works)))
 
 
 def main() -> None:
@@ -95,7 +96,7 @@ def main() -> None:
         law = loaders.load("digits").law
         result.add("line", line_paths(law))
         result.add("paths", paths(law, given.queries, 8, given.seed))
-        write_json(given.out / "digits.json", kept(result.path.parent, "digits"))
+        write_json(given.out / "digits.json", kept(result.path.parent, name="digits"))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("matched")
     result = Result(folder / "digits.json", origin("docs.experiments.matched_small", "cpu", 0))
     matched_small.run(result, 100, (48, 16), 9, 3, (16,), 0)
-    return kept(folder, "digits"), folder
+    return kept(folder, name="digits"), folder
 
 
 def test_every_cell_is_drawn_and_told(run):
