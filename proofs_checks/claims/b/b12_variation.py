@@ -133,6 +133,7 @@ register(
     Claim(
         id="B12",
         title="Total variation, two-sided",
+        constant=r"On a line the value is exact; in the bounds Pinsker's $\tfrac{1}{2}$ under the root and the 1 of Bretagnolle and Huber.",
         statement=r"On a line $\{r \le 1\}$, $r = dP/dQ$, is an interval $[a, b]$ (all of the line if the atoms are one, with TV 0) and $TV(P,Q) = \Phi(b) - \Phi(a) - \sum_i p_i[\Phi(b-m_i) - "
         r"\Phi(a-m_i)]$, $m_i = \sqrt{g}\,\xi_i$; in more dimensions that along any direction is a lower bound. With $U$ the bound of B10, "
         r"$TV \le \min\{\sqrt{U/2},\ \sqrt{1-e^{-U}},\ TV(M,Q) + \min(\tfrac{1}{2}\sqrt{\chi^2(P\|M)},\ \sqrt{(U-B_5)/2})\}$, "

@@ -152,6 +152,7 @@ register(
     Claim(
         id="B1",
         title="χ² in closed form",
+        constant=r"1 before $g$ in the exponent, exact.",
         statement=r"$\chi^2(P\|Q) = E\exp(g\langle\xi,\xi'\rangle) - 1$ with $\xi'$ an independent copy of $\xi$.",
         source="derived on its page",
         assumptions="The posterior has a mean, which it has at every γ > 0; χ² may be infinite, as for a Gaussian posterior with gλ ≥ 1.",

@@ -94,6 +94,7 @@ register(
     Claim(
         id="B4",
         title="KL through information (I-MMSE)",
+        constant=r"$\tfrac{1}{2}$, exact.",
         statement=r"$KL(P\|Q) = \tfrac{1}{2}\int_{\gamma_t}^{\gamma_s} (tr\,C(x_t,t) - E[tr\,C(x_u,u)|x_t])\, d\gamma_u$.",
         source="Guo, Shamai and Verdú 2005 (doi 10.1109/TIT.2005.844072)",
         assumptions=r"The posterior has finite second moments; $s > 0$.",
@@ -147,6 +148,7 @@ register(
     Claim(
         id="B5",
         title="Pythagoras",
+        constant=r"$\tfrac{1}{2}$, exact.",
         statement=r"$KL(P\|Q) = KL(P\|M) + \tfrac{1}{2}\sum_i (g\lambda_i - \log(1 + g\lambda_i))$ with $\lambda_i$ the eigenvalues of $C$.",
         source="derived on its page",
         assumptions="The posterior has finite second moments.",
@@ -272,6 +274,7 @@ register(
     Claim(
         id="B6",
         title="Small gaps",
+        constant=r"$\tfrac{1}{4}$ before $g^2\|C\|_F^2$ and $\tfrac{1}{12}$ before $g^3\|\kappa\|^2$, exact as limits; the $\tfrac{7}{48}$ of the remainders is not said to be the best.",
         statement=r"$KL(P\|Q) = \tfrac{g^2}{4}\|C\|_F^2 + (\|\kappa\|^2/12 - tr\,C^3/6)\,g^3 + O(g^4)$, "
         r"$KL(P\|M) = \tfrac{g^3}{12}\|\kappa\|^2 + O(g^4)$, $TV(P,Q) = \tfrac{g}{4}E|n^TCn - tr\,C| + O(g^2)$, "
         r"$\kappa = E\,\xi\otimes\xi\otimes\xi$. On a support of diameter $D$, with $x = D^2g$, the first remainder is at most $\tfrac{7}{48}x^2e^xg^2\|C\|_F^2$, the "

@@ -79,6 +79,7 @@ register(
     Claim(
         id="B7",
         title="The best isotropic variance",
+        constant=r"$\tfrac{1}{2}$, exact.",
         statement=r"For fixed $x_t$ the isotropic Gaussian nearest to P in $KL(P\|\cdot)$ has variance $c^2(1 + g\,tr\,C/d)$, a gain of "
         r"$\tfrac{1}{2}[g\,tr\,C - d\log(1 + g\,tr\,C/d)]$ over the plug-in.",
         source="Bao et al. 2022 (arXiv 2201.06503), for the mean over $x_t$",

@@ -207,6 +207,7 @@ register(
     Claim(
         id="B8",
         title="The error budget of a sampler",
+        constant=r"$\tfrac{1}{2}$ before every $g_k$; one step is an equality.",
         statement=r"Ancestral steps of variance exactly $c^2$ with any denoiser $m_\theta$: $KL(P\|N(ax_t + b m_\theta, c^2 I)) = KL(P\|Q) + "
         r"\tfrac{1}{2} g\|\hat{x} - m_\theta\|^2$, and $KL(q_{end}\|p_{end}) \le KL(q_{start}\|p_{start}) + \sum_k \tfrac{1}{2}(g_k\, mmse(\gamma_k) - "
         r"\int mmse\, d\gamma) + \sum_k \tfrac{1}{2} g_k E\|\hat{x} - m_\theta\|^2$: just the KL of the two paths. A last x-prediction step "

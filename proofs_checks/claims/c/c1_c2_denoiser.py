@@ -99,6 +99,7 @@ register(
     Claim(
         id="C1",
         title="The denoiser near t = 1",
+        constant=r"1 before $\frac{\alpha}{\sigma^2}\Sigma x$, exact as a limit; the $\tfrac{1}{8}$ of the remainder is not said to be the best.",
         statement=r"On every schedule with $\sigma_1 > 0$, locally uniformly in $x$, as $\alpha \to 0$: $\hat{x}(x,t) = \mu + \frac{\alpha}{\sigma^2}\Sigma x + "
         r"O(\alpha^2)$ if third moments are finite, with $o(\alpha)$ for $O(\alpha^2)$ if second moments are, and $\hat{x} \to \mu$ if the mean is. On a support of "
         r"diameter $D$ with $\|y\| \le R$ the error of the first two terms is at most $\frac{\alpha^2 D^2}{8\sigma^2}[2R + \frac{D}{\sigma^2}(\|x\| + 2\alpha R)^2]$, at "
@@ -233,6 +234,7 @@ register(
     Claim(
         id="C2",
         title="Three predictions at t = 1",
+        constant=r"$\sigma/\alpha$ for $\epsilon$, without bound, and $1/\sigma_1$ for $v$ at the end; both exact.",
         statement=r"Where $\alpha_1 = 0$: $\epsilon^*(x,1) = x/\sigma_1$, so $(x - \sigma\epsilon^*)/\alpha$ is $0/0$ with the removable limit "
         r"$\mu$, and an error $\delta$ in $\epsilon$ becomes $-\frac{\sigma}{\alpha}\delta$ in $\hat{x}$, without bound. x- and v-prediction "
         r"are well conditioned: $v^*(x,1) = -\sigma_1\mu$, $\hat{x} = (\alpha x - \sigma v)/(\alpha^2 + \sigma^2)$, and an error $\delta$ in $v$ "

@@ -70,6 +70,7 @@ register(
     Claim(
         id="C8",
         title="Guidance at the singular step",
+        constant=r"$1 - 1/w$, attained.",
         statement=r"Normalised guidance $\bar{y}_w = [u + w(c-u)]/w = c - (1 - 1/w)u$ is bounded by $\|c\| + (1 - 1/w)\|u\|$ for all $w \ge 1$, "
         r"attained where c and u are opposite, and by the sharper $\frac{1}{w}\|c\| + (1 - \frac{1}{w})\|c-u\|$; the plain rule grows like $w\|c-u\|$. $\bar{y}_w$ is c if and only if "
         r"$u = 0$ or $w = 1$, and where $c = u$ it shrinks the image by $1/w$.",
@@ -185,6 +186,7 @@ register(
     Claim(
         id="C9",
         title="Noise carries no information",
+        constant=r"$\tfrac{1}{2}$, exact.",
         statement=r"If $\alpha_1 = 0$, $x_1$ is independent of $x_0$: $E[x_0|x_1] = \mu$, the best $\bar{y}_\theta(x_1)$ is constant, and any other "
         r"$f(x_1)$ has the excess squared error $\|E f - \mu\|^2 + tr\,Var f(x_1)$: its dependence on $x_1$ is pure error of a prediction. "
         r"Of samples it need not be: one ancestral step to $s$ from $f = \mu + \sqrt{\lambda}\,x_1/\sigma_1$ ends nearer to $q_s$ in KL than one "

@@ -137,6 +137,7 @@ register(
     Claim(
         id="D1",
         title="The nearest point",
+        constant=r"1 before every ratio of weights: exact for the weight, and for the denoiser the best possible as $S \to 0$ (two atoms).",
         statement=r"Atoms $y_i$ with prior weights $w_i$, margins $m_j = \|x-\alpha y_j\|^2 - \|x-\alpha y_{i*}\|^2$: the posterior weight of "
         r"$y_{i*}$ is exactly $1/(1+S)$, $S = \sum_{j\ne i*} \frac{w_j}{w_{i*}} e^{-m_j/2\sigma^2}$, and $\|\hat{x} - y_{i*}\| \le \sum_{j\ne i*} "
         r"\frac{w_j}{w_{i*}} e^{-m_j/2\sigma^2}\|y_j - y_{i*}\|$: as $t \to 0$ the denoiser becomes the nearest point where one point is nearest. At a tie "

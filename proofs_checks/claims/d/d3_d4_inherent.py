@@ -162,6 +162,7 @@ register(
     Claim(
         id="D3",
         title="Inherent, yet harmless",
+        constant=r"$\tfrac{1}{2}$ before the log determinant and 1 before the entropy; the two sides meet as $g \to \infty$.",
         statement=r"Finite data: $q(x_0|x_t)$ has TV 1 and infinite KL to every non-degenerate Gaussian, so the singularity is inherent; on the way, "
         r"$KL(q(x_s|x_t)\|N) \ge \frac{1}{2}\log\det(I + gC) - H(p) \to \infty$ for every Gaussian $N$, $p$ the posterior weights, and for the "
         r"moment-matched one the two sides meet as $g \to \infty$. Yet $W_2^2(q(x_0|x_t), \delta_{\hat{x}}) = tr\,C \to 0$ off ties, and "

@@ -208,6 +208,7 @@ register(
     Claim(
         id="E3",
         title="Matched reverse kernels",
+        constant=r"$\tfrac{1}{4}$ and $\tfrac{1}{12}$, exact as limits.",
         statement=r"Let $\gamma_k = \gamma(k/N)$ be a grid with $\gamma(\tau)$ increasing and continuously differentiable, $C$ and $\kappa$ the second and third cumulant of the posterior at "
         r"$x_t \sim q_t$. The plug-in kernel costs a path $\sum_k E\,KL(P\|Q)$ with $N \cdot cost \to \frac{1}{4}\int_0^1 E\|C\|_F^2\,\gamma'^2 d\tau$, the kernel with the posterior's "
         r"covariance $c^2(I + gC)$ costs $\sum_k E\,KL(P\|M)$ with $N^2 \cdot cost \to \frac{1}{12}\int_0^1 E\|\kappa\|^2\,\gamma'^3 d\tau$, and one with any other covariance "

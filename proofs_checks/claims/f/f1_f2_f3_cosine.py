@@ -126,6 +126,7 @@ register(
     Claim(
         id="F1",
         title="The cosine law",
+        constant=r"The cosine itself, exact.",
         statement=r"Gaussian data, an eigenvector of $\Sigma$ of eigenvalue $\lambda$, $\theta_t = \arctan\sqrt{\gamma_t\lambda}$. A DDIM(0) step from $t$ to $s$ multiplies the "
         r"deviation from $\alpha\mu$ by $(\alpha_s\alpha_t\lambda + \sigma_s\sigma_t)/v_t$, $v_t = \alpha_t^2\lambda + \sigma_t^2$; the flow by $\sqrt{v_s/v_t}$; their ratio is "
         r"$\cos(\theta_s - \theta_t)$. A grid keeps $\prod_k\cos\Delta\theta_k \le 1$ of the standard deviation along $\lambda$.",

@@ -104,6 +104,7 @@ register(
     Claim(
         id="F4",
         title="The mirror is broken by the data",
+        constant=r"$\tfrac{1}{12}$, exact as a limit.",
         statement=r"Matching mean and covariance after the first step from $\alpha_1 = 0$, which is dividing it by its cosine, leaves $\frac{\gamma_s^3}{12}\|\kappa\|^2 + O(\gamma_s^4)$ nats for every law of bounded support: "
         r"that end is removable. The last step $\hat{x}$ of DDIM(0) has $W_2^2 \le mmse(\gamma)$, exponentially small for atoms, while divided by its cosine "
         r"$\sqrt{\gamma\lambda/(1+\gamma\lambda)}$ it is off by $W_2 \ge \sqrt\lambda\,(\sqrt{1 + 1/\gamma\lambda} - 1) - \sqrt{1 + 1/\gamma\lambda}\,\sqrt{mmse(\gamma)}$, which falls like $1/\gamma$ alone: "
@@ -173,6 +174,7 @@ register(
     Claim(
         id="F5",
         title="The first step in nats",
+        constant=r"$\tfrac{1}{2}$, exact.",
         statement=r"The first step leaves $KL(q_s\|N(\alpha_s\mu, \sigma_s^2I)) = \frac12\int_0^{\gamma_s}(mmse(0) - mmse(\gamma))d\gamma$ (C5). The exact flow carries it to the end unreduced. "
         r"Matching the direction of eigenvalue $\lambda_i$ takes $\frac12(\gamma_s\lambda_i - \log(1 + \gamma_s\lambda_i))$ of it away, whatever the law.",
         source="derived on its page, from B5 and C5",
@@ -230,6 +232,7 @@ register(
     Claim(
         id="F7",
         title="Zero-init",
+        constant=r"$\tfrac{1}{2}$, exact.",
         statement=r"Leaving $x_1$ as it is at s (the first velocity set to zero, CFG-Zero*) instead of the mean start with an estimate $\hat\mu$ of the mean costs "
         r"$\frac12\{\alpha^2\|\mu\|^2 - \gamma\|\mu - \hat\mu\|^2 + (\alpha^2 - \gamma)tr\,\Sigma + d(\sigma^2 - 1 - \log\sigma^2)\}$ nats more: it is better where that is "
         r"negative, because $\hat\mu$ is far off, or, even with $\hat\mu = \mu$, because the data are wide (golden law, $\alpha = .6$): too wide a start hides some spread.",

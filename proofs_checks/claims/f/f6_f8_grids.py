@@ -49,6 +49,7 @@ register(
     Claim(
         id="F6",
         title="Resolution",
+        constant=r"The exponent $\tfrac{1}{2}$ of $d/d_0$, exact.",
         statement=r"If pictures of d pixels keep their low frequencies, their $\lambda$ grow like d. On rectified flow a timestep shift $\sqrt{d/d_0}$ then keeps along each of them what "
         r"was kept at $d_0$ pixels: $\sqrt{\gamma_1} \propto 1/\sqrt d$. With a matched first step the large $\lambda$ need no shift.",
         source="derived on its page; the rule is that of Esser et al. 2024 (arXiv 2403.03206), which shifts by √(m/n)",
@@ -145,6 +146,7 @@ register(
     Claim(
         id="F8",
         title="The grid that keeps the most",
+        constant=r"$\tfrac{1}{2}$ before $\Theta^2/N$ and $\tfrac{1}{12}$ before $\Theta^4/N^3$, exact; $\tfrac{1}{2}R^2$, exact as a limit.",
         statement=r"For one $\lambda$ equal steps of $\theta$ are best: N steps over an angle $\Theta$ keep $\cos(\Theta/N)^N$, and $-\log$ of it is "
         r"$\Theta^2/2N + \Theta^4/12N^3 + \dots$; from noise to data $\Theta = \pi/2$. For $\sum_i w_i(-\log\prod\cos\Delta\theta_i)$, N times the least cost tends to "
         r"$\frac12R^2$, $R = \int\sqrt{\sum_i w_i(d\theta_i/d\log\gamma)^2}\,d\log\gamma$, on nodes at equal parts of R.",
