@@ -163,7 +163,9 @@ def single_page(label: str) -> str:
     above = "\n".join(needed(label))
     folded = f"\n```{{code-cell}}\n:tags: [hide-input, remove-output]\n\n{above}```\n" if above else ""
     box, mark, rest = body.partition(":::\n")
-    return f"{FRONT}({label})=\n{head}\n{box}{mark}{folded}{_with_headings(rest, label) if mark else body}"
+    if not mark:  # no claim: the section has no box under which to fold
+        box, rest = "", body
+    return f"{FRONT}({label})=\n{head}\n{box}{mark}{folded}{_with_headings(rest, label)}"
 
 
 def _with_headings(text: str, label: str) -> str:

@@ -20,14 +20,26 @@ from tests.docs.conftest import DOCS
 LABELS = [statement.lower() for statement in load_claims()]
 
 
-@pytest.mark.parametrize("label", LABELS)
+SECTIONS = [label for group in single.GROUPS for label in single.derivation(single.FOLDER / f"{group}.md").sections]
+
+
+@pytest.mark.parametrize("label", SECTIONS)
 def test_nothing_is_missing(label):
-    """Every name that a cell reads is bound by a cell before it."""
-    known = set(dir(builtins))
-    for code in single.code(label):
-        cell = single.cells(f"```{{code-cell}}\n\n{code}```\n")[0]
-        assert cell.reads - cell.binds <= known
-        known |= cell.binds
+    """Every name that a cell reads is bound by a cell before it, in the script and on the page."""
+    script = [single.cells(f"```{{code-cell}}\n\n{code}```\n")[0] for code in single.code(label)]
+    for cells in (script, single.cells(single.single_page(label))):
+        known = set(dir(builtins))
+        for cell in cells:
+            assert cell.reads - cell.binds <= known
+            known |= cell.binds
+
+
+@pytest.mark.parametrize("label", SECTIONS)
+def test_a_page_says_everything_once(label):
+    text = single.page_of(label).sections[label]
+    page = single.single_page(label)
+    for cell in single.cells(text):
+        assert page.count(cell.code) == 1
 
 
 @pytest.mark.parametrize("label", LABELS)
