@@ -160,33 +160,6 @@ Proof.
       rewrite E_plus, E_scal, E_ratio_ln; auto; [|apply tame_scal; auto]. unfold sq. field.
 Qed.
 
-(** Jensen under a component, with a tilt l: E_i ln W <= E_i l + ln E_i (W exp(-l)) *)
-Lemma jensen_tilt b i (l : vec -> R) : tame d l -> tame d (fun u => exp (- l u) * W b u * ratio d (m i) u) ->
-  E d (fun u => ratio d (m i) u * ln (W b u))
-  <= E d (fun u => ratio d (m i) u * l u) + ln (E d (fun u => exp (- l u) * W b u * ratio d (m i) u)).
-Proof.
-  intros Tl' Te. set (c := E d (fun u => exp (- l u) * W b u * ratio d (m i) u)).
-  assert (H : forall k, 0 < k -> E d (fun u => ratio d (m i) u * ln (W b u)) <= E d (fun u => ratio d (m i) u * l u) + (ln k - 1 + c / k)).
-  { intros k Hk. apply Rle_trans with (E d (fun u => ratio d (m i) u * l u + ((ln k - 1) * ratio d (m i) u + / k * (exp (- l u) * W b u * ratio d (m i) u)))).
-    - apply E_le; [apply tame_mult; [apply tame_ratio|apply tame_ln_W]| |].
-      + apply tame_plus; [apply tame_mult; [apply tame_ratio|auto]|]. apply tame_plus; apply tame_scal; auto. apply tame_ratio.
-      + intros u. pose proof (ratio_pos d (m i) u). pose proof (W_pos b u). pose proof (exp_pos (- l u)).
-        assert (L : ln (exp (- l u) * W b u / k) <= exp (- l u) * W b u / k - 1) by (apply ln_le_sub, Rdiv_lt_0_compat; auto; apply Rmult_lt_0_compat; auto).
-        rewrite ln_div, ln_mult, ln_exp in L; auto; [|apply Rmult_lt_0_compat; auto]. unfold Rdiv in L. nra.
-    - rewrite E_plus, E_plus, !E_scal, E_ratio; auto; try (apply tame_scal; auto); try apply tame_ratio.
-      + fold c. right. field. lra.
-      + apply tame_mult; [apply tame_ratio|auto].
-      + apply tame_plus; apply tame_scal; auto; apply tame_ratio. }
-  assert (Hc : 0 <= c).
-  { unfold c. rewrite <- (E_const d 0). apply E_le; auto; [apply tame_const|]. intros u. left.
-    apply Rmult_lt_0_compat; [apply Rmult_lt_0_compat; [apply exp_pos|apply W_pos]|apply ratio_pos]. }
-  destruct Hc as [Hc|Hc].
-  - specialize (H c Hc). replace (c / c) with 1 in H by (field; lra). lra.
-  - (* c = 0 is impossible: the bound would fall below every number *)
-    exfalso. set (A := E d (fun u => ratio d (m i) u * ln (W b u))) in *. set (B := E d (fun u => ratio d (m i) u * l u)) in *.
-    specialize (H (exp (A - B)) (exp_pos _)). rewrite ln_exp in H. rewrite <- Hc in H. unfold Rdiv in H. lra.
-Qed.
-
 (** *** Pinsker, and Bretagnolle and Huber (B12's upper bounds) *)
 
 Lemma pinsker_pointwise x : 0 < x -> (x - 1) ^ 2 <= 2 / 3 * (x + 2) * (x * ln x - x + 1).
