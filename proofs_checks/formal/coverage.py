@@ -70,9 +70,9 @@ COVERAGE: dict[str, Coverage] = {
         missing="the two bounds by the diameter",
     ),
     "B12": Coverage(
-        "TV ≤ √(U/2) and TV ≤ √(1 − e^−U) for every upper bound U of KL",
+        "the interval and the exact value on a line, the lower bound along a direction, and the least of the four upper bounds",
+        whole=True,
         laws=True,
-        missing="the exact value on a line, its projection, and the bound over M",
     ),
     "C1": Coverage(
         "the explicit remainder at every α, so O(α²) uniformly for x in a ball; the limit on every schedule",

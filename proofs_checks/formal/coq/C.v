@@ -249,6 +249,18 @@ Proof.
     + apply sigma_nonzero.
     + apply filter_forall. intros u. apply Rgt_not_eq, exp_pos.
 Qed.
+(** So near the end the drift at a fixed x lies below a power of u above -1, which can be integrated down to 0 (C3_integrable). *)
+Theorem C3_dominated k : -1 < Formulas.drift_exponent p /\
+  exists K b, 0 < b /\ forall u, 0 < u < b -> Rabs (vp_drift d n w y x p u k) <= K * Rpower u (Formulas.drift_exponent p).
+Proof.
+  split; [unfold Formulas.drift_exponent; lra|]. set (l := - p * mean_of n w y k).
+  pose proof (flim_near (at_right 0) _ l 1 (C3_order k) Rlt_0_1) as [b Hb]. exists (Rabs l + 1), b. split; [apply cond_pos|]. intros u Hu.
+  assert (B : ball 0 b u) by (change (Rabs (u - 0) < b); rewrite Rminus_0_r, Rabs_right; lra).
+  specialize (Hb u B (proj1 Hu)). cbv beta in Hb. set (v := vp_drift d n w y x p u k) in *. set (r := Rpower u (Formulas.drift_exponent p)) in *.
+  assert (Hr : 0 < r) by apply exp_pos. replace v with (v / r * r) by (field; lra). rewrite Rabs_mult, (Rabs_right r) by lra. apply Rmult_le_compat_r; [lra|].
+  replace (v / r) with ((v / r - l) + l) by ring. eapply Rle_trans; [apply Rabs_triang|]. lra.
+Qed.
+
 End Power.
 
 (** Both powers of u can be integrated down to 0: the integral from [e] to [b] is bounded whatever [e] is. *)

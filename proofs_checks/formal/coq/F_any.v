@@ -19,7 +19,7 @@ Proof. unfold Formulas.denoiser_weight, weight, Rdiv. ring. Qed.
 Lemma tie_step_lost_var b m : Formulas.step_lost_var b m = lost_var b m.
 Proof. unfold Formulas.step_lost_var, lost_var. ring. Qed.
 Lemma tie_step_w2_low v l : Formulas.step_w2_low v l = spreads_apart v l.
-Proof. unfold Formulas.step_w2_low, spreads_apart. replace (v - l) with (- l + v) by ring. first [reflexivity | f_equal; f_equal; f_equal; ring | ring]. Qed.
+Proof. unfold Formulas.step_w2_low, spreads_apart. replace ((- 1) * l + v) with (v - l) by ring. ring. Qed.
 
 Section Any_law.
 Variables (d n : nat) (w : nat -> R) (y : nat -> vec) (a_t s_t : R).
