@@ -81,7 +81,7 @@ COVERAGE: dict[str, Coverage] = {
     ),
     "C2": Coverage("values at the end, limits on every schedule, and what errors become", whole=True, laws=True),
     "C3": Coverage(
-        "the limit on every schedule, the form in VP, both orders for α = (1−t)^p, their integrals",
+        "the limit on every schedule, the form in VP, both orders for α = (1−t)^p, and that what they are below can be integrated",
         whole=True,
         laws=True,
     ),
@@ -116,9 +116,10 @@ COVERAGE: dict[str, Coverage] = {
         "Tweedie's formula, the divergence with its remainder, ties, the mean square", whole=True, laws=True
     ),
     "D3": Coverage(
-        "KL ≥ ½ log det(I + gC) − H(p) for M, and that it is unbounded; the distance to a point",
+        "the kernel at s = 0 against every Gaussian, by the variational forms of TV and KL; the lower bound for every Gaussian on the way, its divergence, "
+        "the meeting at a rate; both distances W₂",
+        whole=True,
         laws=True,
-        missing="the kernel at s = 0, other Gaussians than M, the meeting as g → ∞; W₂ of the denoiser's law is F4's, on a line",
     ),
     "D4": Coverage(
         "the normal score of data on a subspace; its value on it in VP and rectified flow",
