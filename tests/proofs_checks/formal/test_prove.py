@@ -189,3 +189,16 @@ def test_a_planted_constant_fails_the_proof(right: str, wrong: str):
     assert right in text
     with pytest.raises(prove.ProofError, match=r"\.v"):
         prove.prove(formulas=text.replace(right, wrong))
+
+
+@needs_coq
+def test_a_planted_constant_in_the_bridge_fails_its_file(tmp_path: Path):
+    for name in ("Base.v", "A.v"):
+        shutil.copy(formal.FOLDER / name, tmp_path)
+    text = ties.definitions()
+    right = text[text.index("Definition transition_var") :].split("\n\n")[0]
+    wrong = right.replace("^ 2", "^ 3")
+    assert right != wrong
+    (tmp_path / "Formulas.v").write_text(text.replace(right, wrong), encoding="utf-8")
+    with pytest.raises(prove.ProofError, match=r"^A\.v"):
+        prove.build(tmp_path)
