@@ -116,8 +116,8 @@ COVERAGE: dict[str, Coverage] = {
         "Tweedie's formula, the divergence with its remainder, ties, the mean square", whole=True, laws=True
     ),
     "D3": Coverage(
-        "the kernel at s = 0 against every Gaussian, by the variational forms of TV and KL; the lower bound for every Gaussian on the way, its divergence, "
-        "the meeting at a rate; both distances W₂",
+        "the kernel at s = 0 against every Gaussian, by the variational forms of TV and KL; the lower bound for every Gaussian on the way with the product "
+        "of 1 + gC_kk along its axes, which by Hadamard's inequality is at least the determinant; its divergence, the meeting at a rate; both distances W₂",
         whole=True,
         laws=True,
     ),
