@@ -116,10 +116,10 @@ COVERAGE: dict[str, Coverage] = {
         "Tweedie's formula, the divergence with its remainder, ties, the mean square", whole=True, laws=True
     ),
     "D3": Coverage(
-        "the kernel at s = 0 against every Gaussian, by the variational forms of TV and KL; the lower bound for every Gaussian on the way with the product "
-        "of 1 + gC_kk along its axes, which by Hadamard's inequality is at least the determinant; its divergence, the meeting at a rate; both distances W₂",
-        whole=True,
+        "the kernel at s = 0 against every Gaussian, by the variational forms of TV and KL; the lower bound for every Gaussian on the way, with the product "
+        "of 1 + gC_kk along its axes for the determinant; its divergence, the meeting at a rate; both distances W₂",
         laws=True,
+        missing="Hadamard's inequality, that this product is at least the determinant, for Gaussians whose axes are not the covariance's",
     ),
     "D4": Coverage(
         "the normal score of data on a subspace; its value on it in VP and rectified flow",
