@@ -60,9 +60,9 @@ COVERAGE: dict[str, Coverage] = {
     "B8": Coverage("one step with a wrong denoiser", laws=True, missing="the chain of steps and the last step"),
     "B9": Coverage("both bounds", whole=True, laws=True),
     "B10": Coverage(
-        "every β and every diagonal S ≥ 0 in coordinates along the eigenvectors, which contains the S that is run",
+        "every β and every symmetric S > −I, in coordinates along its eigenvectors; the S that is run is one of these",
+        whole=True,
         laws=True,
-        missing="S with a negative eigenvalue, or with other eigenvectors than the covariance's",
     ),
     "B11": Coverage(
         "the integral, and that the mean of tr C falls at the mean of ‖C‖_F²",
@@ -70,29 +70,29 @@ COVERAGE: dict[str, Coverage] = {
         missing="the two bounds by the diameter",
     ),
     "B12": Coverage(
-        "TV ≤ √(U/2) and TV ≤ √(1 − e^−U) for every upper bound U of KL",
+        "the interval and the exact value on a line, the lower bound along a direction, and the least of the four upper bounds",
+        whole=True,
         laws=True,
-        missing="the exact value on a line, its projection, and the bound over M",
     ),
     "C1": Coverage(
-        "the error of the series is o(α), on every schedule",
+        "the explicit remainder at every α, so O(α²) uniformly for x in a ball; the limit on every schedule",
+        whole=True,
         laws=True,
-        missing="O(α²), uniformly in x, and the explicit remainder",
     ),
     "C2": Coverage("values at the end, limits on every schedule, and what errors become", whole=True, laws=True),
     "C3": Coverage(
-        "the limit on every schedule, the form in VP, both orders for α = (1−t)^p, their integrals",
+        "the limit on every schedule, the form in VP, both orders for α = (1−t)^p, and that what they are below can be integrated",
         whole=True,
         laws=True,
     ),
     "C4": Coverage(
-        "coefficients, the integral for continuously differentiable α, its divergence, the start's variance, the regular kernel",
-        missing="α that is only absolutely continuous",
+        "coefficients, the integral for α that is piecewise continuously differentiable, its divergence, the start's mean and variance, the regular kernel",
+        whole=True,
     ),
     "C5": Coverage(
-        "the bound, the leading order, that no constant below ½ serves all laws, the slack of the Gaussian closed form",
+        "the bound, the leading order, that no constant below ½ serves all laws, the divergence of Gaussian data as an integral and its slack",
+        whole=True,
         laws=True,
-        missing="that the closed form is the divergence of Gaussian data, as an integral",
     ),
     "C6": Coverage("both gains, and the negative example", whole=True, laws=True),
     "C7": Coverage(
@@ -116,9 +116,10 @@ COVERAGE: dict[str, Coverage] = {
         "Tweedie's formula, the divergence with its remainder, ties, the mean square", whole=True, laws=True
     ),
     "D3": Coverage(
-        "KL ≥ ½ log det(I + gC) − H(p) for M, and that it is unbounded; the distance to a point",
+        "the kernel at s = 0 against every Gaussian, by the variational forms of TV and KL; the lower bound for every Gaussian on the way, with the product "
+        "of 1 + gC_kk along its axes for the determinant; its divergence, the meeting at a rate; both distances W₂",
         laws=True,
-        missing="the kernel at s = 0, other Gaussians than M, the meeting as g → ∞; W₂ of the denoiser's law is F4's, on a line",
+        missing="Hadamard's inequality, that this product is at least the determinant, for Gaussians whose axes are not the covariance's",
     ),
     "D4": Coverage(
         "the normal score of data on a subspace; its value on it in VP and rectified flow",
@@ -159,6 +160,12 @@ COVERAGE: dict[str, Coverage] = {
     "F9": Coverage("a step's variance, the recursion, and what one step misses at η = 1", whole=True),
     "F10": Coverage(
         "any rule that is linear in all states before it, in the denoiser's answers and in the noises", whole=True
+    ),
+    "F11": Coverage(
+        "the variance that a step keeps, that Gaussian data keep the least, that finite laws with a spread keep more, both bounds of W₂, "
+        "where the lower one is attained",
+        laws=True,
+        missing="for η > 0 the law of the coupling's end, of which the moment generating function is given",
     ),
     "Golden": Coverage("KL at three gaps to 1e-8 with tails, χ² exactly", whole=True),
 }

@@ -228,7 +228,7 @@ register(
         r"start $N(0, I)$ has the wrong mean unless $\mu = 0$ and the wrong covariance, by $\alpha_1^2(\Sigma - I)$, unless $\Sigma = I$. The "
         r"transition kernel stays regular: $a = 0$, $b = \alpha_s$, $c = \sigma_s$ at $\alpha_1 = 0$ (A5).",
         source="derived on its page; the mismatch is made explicit here",
-        assumptions=r"VP, $\alpha$ decreasing, positive before $t = 1$, and absolutely continuous on $[s, r]$, $r < 1$; for mean and covariance finite second moments.",
+        assumptions=r"VP, $\alpha$ decreasing, positive before $t = 1$, and piecewise continuously differentiable on $[s, r]$, $r < 1$; for mean and covariance finite second moments.",
         derivation=r"The mean of $dx = fx\,dt + g\,dw$ obeys $\dot\alpha = f\alpha$ and its variance $\frac{d}{dt}(1-\alpha^2) = 2f(1-\alpha^2) + g^2$: "
         r"both fix $f$ and $g$. $-\dot\alpha/\alpha$ has the antiderivative $-\log\alpha$. At $t = 1$ the covariance of $q_1$ is "
         r"$\alpha_1^2\Sigma + (1-\alpha_1^2)I$, its mean $\alpha_1\mu$. For the kernel set $\alpha_t = 0$ in A2.",

@@ -214,42 +214,68 @@ Proof.
   pose proof (spread_pos k). field. lra.
 Qed.
 
-(** No divergence is negative: with [u = k v], [k^2 = 1 + g lam], M is N(0, I) in v. *)
+(** With [u = k v], [k^2 = 1 + g lam], M is N(0, I) in v. *)
+Definition roots (j : nat) : R := sqrt (1 + g * lam n p y j).
+
+Lemma roots_ge j : 1 <= roots j.
+Proof. unfold roots. apply Rle_trans with (sqrt 1); [rewrite sqrt_1; lra|apply sqrt_le_1_alt, spread_pos]. Qed.
+
+Lemma roots_sq j : roots j ^ 2 = 1 + g * lam n p y j.
+Proof. unfold roots. rewrite pow2_sqrt; auto. pose proof (spread_pos j). lra. Qed.
+
+Lemma jac_pos v : 0 < jac d roots v.
+Proof. apply Rmult_lt_0_compat; [|apply exp_pos]. apply prodn_pos. intros i _. pose proof (roots_ge i). lra. Qed.
+
+Lemma gauss_log_stretch v : - gauss_log (stretch roots v) = ln (jac d roots v).
+Proof.
+  assert (Pk : 0 < prodn d roots) by (apply prodn_pos; intros i _; pose proof (roots_ge i); lra).
+  unfold jac. rewrite ln_mult, ln_exp; auto; [|apply exp_pos]. unfold gauss_log.
+  assert (L : ln (prodn d roots) = - sumn d (fun j => - ln (1 + g * lam n p y j) / 2)).
+  { rewrite <- sumn_opp. rewrite (prodn_ext d roots (fun j => exp (- (- ln (1 + g * lam n p y j) / 2)))).
+    - rewrite prodn_exp, ln_exp. auto.
+    - intros j _. pose proof (roots_ge j). rewrite <- (exp_ln (roots j)) by lra. f_equal. rewrite <- roots_sq.
+      rewrite ln_pow by lra. simpl INR. field. }
+  rewrite L. rewrite Ropp_plus_distr. f_equal. unfold quad. unfold Rdiv at 2. rewrite <- sumn_scal_r. f_equal.
+  apply sumn_ext. intros j _. unfold stretch. rewrite <- roots_sq. pose proof (roots_ge j). field. lra.
+Qed.
+
+(** The density of P over that of M, in v *)
+Definition over_M (v : vec) : R := mix d n p m (stretch roots v) * jac d roots v.
+
+Lemma tame_over_M : tame d over_M.
+Proof. apply tame_mult; [apply (tame_stretch d roots (mix d n p m)), tame_mix|apply tame_jac; intros; apply roots_ge]. Qed.
+
+Lemma over_M_pos v : 0 < over_M v.
+Proof. apply Rmult_lt_0_compat; [apply (mix_pos d n p m (stretch roots v) Hw)|apply jac_pos]. Qed.
+
+Lemma E_over_M : E d over_M = 1.
+Proof. unfold over_M. rewrite (E_stretch d roots (mix d n p m)); [apply E_mix_1; auto|intros; apply roots_ge|apply tame_mix]. Qed.
+
+Lemma ln_over_M v : ln (over_M v) = ln (mix d n p m (stretch roots v)) - gauss_log (stretch roots v).
+Proof. unfold over_M. rewrite ln_mult; [|apply (mix_pos d n p m (stretch roots v) Hw)|apply jac_pos]. pose proof (gauss_log_stretch v). lra. Qed.
+
+Lemma tame_ln_over_M : tame d (fun v => over_M v * ln (over_M v)).
+Proof.
+  apply tame_mult; [apply tame_over_M|]. rewrite (functional_extensionality (fun v => ln (over_M v)) (fun v => ln (mix d n p m (stretch roots v)) - gauss_log (stretch roots v))) by apply ln_over_M.
+  apply (tame_stretch d roots (fun u => ln (mix d n p m u) - gauss_log u)), tame_minus; [apply tame_ln_mix; auto|apply tame_gauss_log].
+Qed.
+
+Lemma kl_to_gauss_value : KL_to d n p m gauss_log = E d (fun v => over_M v * ln (over_M v)).
+Proof.
+  unfold KL_to. rewrite <- (E_stretch d roots).
+  - apply E_ext. intros v. rewrite ln_over_M. unfold over_M. ring.
+  - intros; apply roots_ge.
+  - apply tame_mult; [apply tame_mix|apply tame_minus; [apply tame_ln_mix; auto|apply tame_gauss_log]].
+Qed.
+
+(** No divergence is negative. *)
 Lemma kl_to_gauss_nonneg : 0 <= KL_to d n p m gauss_log.
 Proof.
-  set (k := fun j => sqrt (1 + g * lam n p y j)).
-  assert (Hk : forall j, 1 <= k j). { intros j. unfold k. apply Rle_trans with (sqrt 1); [rewrite sqrt_1; lra|apply sqrt_le_1_alt, spread_pos]. }
-  assert (Hk2 : forall j, k j ^ 2 = 1 + g * lam n p y j). { intros j. unfold k. rewrite pow2_sqrt; auto. pose proof (spread_pos j). lra. }
-  set (R := fun v => mix d n p m (stretch k v) * jac d k v).
-  assert (TR : tame d R). { apply tame_mult; [apply (tame_stretch d k (mix d n p m)), tame_mix|apply tame_jac; auto]. }
-  assert (ER : E d R = 1). { unfold R. rewrite (E_stretch d k (mix d n p m)); [apply E_mix_1; auto|auto|apply tame_mix]. }
-  assert (TK : tame d (fun u => mix d n p m u * (ln (mix d n p m u) - gauss_log u))).
-  { apply tame_mult; [apply tame_mix|apply tame_minus; [apply tame_ln_mix; auto|apply tame_gauss_log]]. }
-  unfold KL_to. rewrite <- (E_stretch d k) by auto. replace 0 with (E d (fun v => R v - 1)).
-  - apply E_le.
-    + apply tame_minus; auto. apply tame_const.
-    + apply (tame_mult d (fun v => mix d n p m (stretch k v) * (ln (mix d n p m (stretch k v)) - gauss_log (stretch k v)))); [|apply tame_jac; auto].
-      apply (tame_stretch d k (fun u => mix d n p m u * (ln (mix d n p m u) - gauss_log u))). auto.
-    + intros v. unfold R. pose proof (mix_pos d n p m (stretch k v) Hw) as Hm.
-      assert (Pk : 0 < prodn d k) by (apply prodn_pos; intros; specialize (Hk i); lra).
-      assert (J : - gauss_log (stretch k v) = ln (jac d k v)).
-      { unfold jac. rewrite ln_mult, ln_exp; auto; [|apply exp_pos]. unfold gauss_log.
-        assert (L : ln (prodn d k) = - sumn d (fun j => - ln (1 + g * lam n p y j) / 2)).
-        { rewrite <- sumn_opp. rewrite (prodn_ext d k (fun j => exp (- (- ln (1 + g * lam n p y j) / 2)))).
-          - rewrite prodn_exp, ln_exp. auto.
-          - intros j _. rewrite <- (exp_ln (k j)) by (specialize (Hk j); lra). f_equal. rewrite <- Hk2.
-            rewrite ln_pow by (specialize (Hk j); lra). simpl INR. field. }
-        rewrite L. rewrite Ropp_plus_distr. f_equal. unfold quad. unfold Rdiv at 2. rewrite <- sumn_scal_r. f_equal.
-        apply sumn_ext. intros j _. unfold stretch. rewrite <- Hk2. specialize (Hk j). field. lra. }
-      assert (Jp : 0 < jac d k v) by (apply Rmult_lt_0_compat; auto; apply exp_pos).
-      assert (Q : ln (mix d n p m (stretch k v)) - gauss_log (stretch k v) = ln (mix d n p m (stretch k v) * jac d k v)).
-      { rewrite ln_mult by auto. lra. }
-      rewrite Q. set (z := mix d n p m (stretch k v) * jac d k v).
-      assert (0 < z) by (apply Rmult_lt_0_compat; auto).
-      replace (mix d n p m (stretch k v) * ln z * jac d k v) with (z * ln z) by (unfold z; ring). clearbody z.
-      assert (ln (/ z) <= / z - 1) by (apply ln_le_sub, Rinv_0_lt_compat; auto). rewrite ln_Rinv in H0 by auto.
-      apply Rmult_le_compat_l with (r := z) in H0; [|lra]. replace (z * (/ z - 1)) with (1 - z) in H0 by (field; lra). lra.
-  - rewrite E_minus, ER, E_const; auto; [ring|apply tame_const].
+  rewrite kl_to_gauss_value. replace 0 with (E d (fun v => over_M v - 1)).
+  - apply E_le; [apply tame_minus; [apply tame_over_M|apply tame_const]|apply tame_ln_over_M|]. intros v. pose proof (over_M_pos v). set (z := over_M v) in *. clearbody z.
+    assert (ln (/ z) <= / z - 1) by (apply ln_le_sub, Rinv_0_lt_compat; auto). rewrite ln_Rinv in H0 by auto.
+    apply Rmult_le_compat_l with (r := z) in H0; [|lra]. replace (z * (/ z - 1)) with (1 - z) in H0 by (field; lra). lra.
+  - rewrite E_minus, E_over_M, E_const; [ring|apply tame_over_M|apply tame_const].
 Qed.
 
 Theorem B5_lower : sumn d (fun k => Formulas.kl_gauss_term g (lam n p y k)) <= P_KL.

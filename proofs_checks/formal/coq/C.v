@@ -249,6 +249,18 @@ Proof.
     + apply sigma_nonzero.
     + apply filter_forall. intros u. apply Rgt_not_eq, exp_pos.
 Qed.
+(** So near the end the drift at a fixed x lies below a power of u above -1, which can be integrated down to 0 (C3_integrable). *)
+Theorem C3_dominated k : -1 < Formulas.drift_exponent p /\
+  exists K b, 0 < b /\ forall u, 0 < u < b -> Rabs (vp_drift d n w y x p u k) <= K * Rpower u (Formulas.drift_exponent p).
+Proof.
+  split; [unfold Formulas.drift_exponent; lra|]. set (l := - p * mean_of n w y k).
+  pose proof (flim_near (at_right 0) _ l 1 (C3_order k) Rlt_0_1) as [b Hb]. exists (Rabs l + 1), b. split; [apply cond_pos|]. intros u Hu.
+  assert (B : ball 0 b u) by (change (Rabs (u - 0) < b); rewrite Rminus_0_r, Rabs_right; lra).
+  specialize (Hb u B (proj1 Hu)). cbv beta in Hb. set (v := vp_drift d n w y x p u k) in *. set (r := Rpower u (Formulas.drift_exponent p)) in *.
+  assert (Hr : 0 < r) by apply exp_pos. replace v with (v / r * r) by (field; lra). rewrite Rabs_mult, (Rabs_right r) by lra. apply Rmult_le_compat_r; [lra|].
+  replace (v / r) with ((v / r - l) + l) by ring. eapply Rle_trans; [apply Rabs_triang|]. lra.
+Qed.
+
 End Power.
 
 (** Both powers of u can be integrated down to 0: the integral from [e] to [b] is bounded whatever [e] is. *)
@@ -294,6 +306,26 @@ Proof.
         apply (ex_derive_continuous Rinv). auto_derive. lra.
 Qed.
 
+(** The same where the derivative may jump at finitely many nodes: [al] is one such function [alk k] after the other. *)
+Theorem C4_pieces (al rate : R -> R) (alk adk : nat -> R -> R) (node : nat -> R) N :
+  (forall k, (k < N)%nat -> node k <= node (S k) /\ (forall u, node k <= u <= node (S k) ->
+    is_derive (alk k) u (adk k u) /\ continuous (adk k) u /\ 0 < alk k u /\ adk k u <= 0 /\ al u = alk k u) /\
+    (forall u, node k < u < node (S k) -> rate u = Rabs (adk k u / alk k u))) ->
+  0 < al (node 0%nat) -> is_RInt rate (node 0%nat) (node N) (Formulas.sde_rate_integral (al (node 0%nat)) (al (node N))).
+Proof.
+  intros H H0. rewrite tie_sde_rate_integral. induction N as [|N IH].
+  - unfold Rdiv. rewrite Rinv_r, ln_1 by lra. apply (is_RInt_point (V := R_NormedModule)).
+  - destruct (H N ltac:(lia)) as (Hle & Hk & Hr).
+    assert (HN : 0 < al (node N)) by (destruct (Hk (node N) ltac:(lra)) as (_ & _ & P & _ & ->); exact P).
+    assert (HS : 0 < al (node (S N))) by (destruct (Hk (node (S N)) ltac:(lra)) as (_ & _ & P & _ & ->); exact P).
+    replace (ln (al (node 0%nat) / al (node (S N)))) with (plus (ln (al (node 0%nat) / al (node N))) (ln (al (node N) / al (node (S N)))))
+      by (rewrite !ln_div by auto; unfold plus; simpl; ring).
+    apply (is_RInt_Chasles (V := R_NormedModule)) with (node N); [apply IH; intros k Hkk; apply H; lia|].
+    apply (is_RInt_ext (fun u => Rabs (adk N u / alk N u))); [intros u Hu; rewrite Rmin_left, Rmax_right in Hu by lra; symmetry; apply Hr; lra|].
+    destruct (Hk (node N) ltac:(lra)) as (_ & _ & _ & _ & ->). destruct (Hk (node (S N)) ltac:(lra)) as (_ & _ & _ & _ & ->).
+    rewrite <- tie_sde_rate_integral. apply C4_integral; auto. intros u Hu. destruct (Hk u Hu) as (A1 & A2 & A3 & A4 & _). auto.
+Qed.
+
 (** It passes every level as alpha_r tends to 0 from above: not integrable on any schedule with alpha_1 = 0. *)
 Theorem C4_divergence {T : Type} (F : (T -> Prop) -> Prop) {FF : Filter F} (al : T -> R) a_s M :
   0 < a_s -> filterlim al F (locally 0) -> F (fun t => 0 < al t) -> F (fun t => M < Formulas.sde_rate_integral a_s (al t)).
@@ -305,9 +337,15 @@ Proof.
   apply ln_increasing in H1; auto. rewrite ln_mult, ln_exp in H1; auto; [lra|apply exp_pos].
 Qed.
 
-(** With alpha_1 > 0 it is finite, and the start N(0, I) has the wrong variance, by [alpha_1^2 (lam - 1)] along an eigenvector. *)
-Theorem C4_start a s lam : a ^ 2 + s ^ 2 = 1 -> Formulas.marginal_var a s lam - 1 = a ^ 2 * (lam - 1).
-Proof. intros H. rewrite tie_marginal_var. unfold var_t. replace (s ^ 2) with (1 - a ^ 2) by lra. ring. Qed.
+(** With alpha_1 > 0 it is finite, and the start N(0, I) has the wrong mean unless mu = 0, and the wrong variance, by [alpha_1^2 (lam - 1)] along an
+    eigenvector, unless lam = 1. *)
+Theorem C4_start a s mu lam : a ^ 2 + s ^ 2 = 1 -> 0 < a ->
+  (a * mu = 0 <-> mu = 0) /\ Formulas.marginal_var a s lam - 1 = a ^ 2 * (lam - 1) /\ (Formulas.marginal_var a s lam = 1 <-> lam = 1).
+Proof.
+  intros H Ha. assert (0 < a ^ 2) by (apply pow_lt; auto).
+  assert (V : Formulas.marginal_var a s lam - 1 = a ^ 2 * (lam - 1)) by (rewrite tie_marginal_var; unfold var_t; replace (s ^ 2) with (1 - a ^ 2) by lra; ring).
+  split; [|split; auto; split; nra]. split; [|intros ->; ring]. intros E. apply Rmult_integral in E. lra.
+Qed.
 
 (** The kernel of the same step is regular. *)
 Theorem C4_kernel s_t a_s s_s : a_s <> 0 -> s_t <> 0 ->

@@ -136,6 +136,33 @@ Proof.
   unfold snr_of. apply Rdiv_le_0_compat; [apply pow2_ge_0|apply pow_lt; auto].
 Qed.
 
+(** For Gaussian data [q_s] is, in [u = (x - alpha_s mu)/sigma_s] and along the eigenvectors, N(0, diag(1 + snr l_k)). Its expectation of f is
+    [E (f o stretch)] with the roots of these variances, and KL is its expectation of the logarithm of the density over that of N(0, I). *)
+Theorem C5_gaussian d (l : nat -> R) snr : 0 <= snr -> (forall k, (k < d)%nat -> 0 <= l k) ->
+  let v := fun k => 1 + snr * l k in
+  E d (fun z => let u := stretch (fun k => sqrt (v k)) z in ln (prodn d (fun k => normal 0 (v k) (u k) / normal 0 1 (u k))))
+  = sumn d (fun k => Formulas.kl_gauss_term snr (l k)).
+Proof.
+  intros Hg Hl v. assert (Hv : forall k, (k < d)%nat -> 1 <= v k) by (intros k Hk; unfold v; specialize (Hl k Hk); nra).
+  set (c := sumn d (fun k => - (ln (v k) / 2))).
+  rewrite (E_ext d _ (fun z => c + ratio d (fun _ => 0) z * quad d (fun k => (v k - 1) / 2) z)).
+  - rewrite E_plus, E_const, E_ratio_quad; [|apply tame_const|apply tame_mult; [apply tame_ratio|apply tame_quad]].
+    unfold c. rewrite <- sumn_plus. apply sumn_ext. intros k _. rewrite tie_kl_gauss_term. unfold kl_gauss, v. field.
+  - intros z. cbv zeta. rewrite (prodn_ext d _ (fun k => exp (- (ln (v k) / 2) + (v k - 1) / 2 * z k ^ 2))).
+    + rewrite prodn_exp, ln_exp, sumn_plus. fold c. unfold quad. f_equal. unfold ratio.
+      replace (dot d (fun _ => 0) z) with 0 by (unfold dot; symmetry; apply sumn_zero; intros; ring).
+      replace (sq d (fun _ => 0)) with 0 by (unfold sq, dot; symmetry; apply sumn_zero; intros; ring).
+      rewrite (exp_zero (0 - 0 / 2)) by field. ring.
+    + intros k Hk. specialize (Hv k Hk). pose proof PI_RGT_0 as HP. unfold normal, stretch.
+      rewrite exp_plus, exp_Ropp. replace (ln (v k) / 2) with (/ 2 * ln (v k)) by field. rewrite exp_half_ln by lra.
+      replace (2 * PI * 1) with (2 * PI) by ring. rewrite (sqrt_mult (2 * PI) (v k)) by lra.
+      assert (S1 : 0 < sqrt (2 * PI)) by (apply sqrt_lt_R0; lra). assert (S2 : 0 < sqrt (v k)) by (apply sqrt_lt_R0; lra).
+      set (x := sqrt (v k) * z k). assert (X : x ^ 2 = v k * z k ^ 2) by (unfold x; rewrite Rpow_mult_distr, pow2_sqrt; lra).
+      replace (exp ((v k - 1) / 2 * z k ^ 2)) with (exp (- (x - 0) ^ 2 / (2 * v k)) / exp (- (x - 0) ^ 2 / (2 * 1))).
+      * field. repeat split; try lra. apply Rgt_not_eq, exp_pos.
+      * unfold Rdiv at 1. rewrite <- exp_Ropp, <- exp_plus. f_equal. rewrite Rminus_0_r, X. field. lra.
+Qed.
+
 (** ** C7. The brightness law: the flow for Gaussian data, along an eigenvector, ends of time included *)
 
 Section Flow.

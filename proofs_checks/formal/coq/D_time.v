@@ -188,6 +188,18 @@ Proof.
   apply Rmult_lt_compat_r with (r := Rabs M + 1) in B; [|lra]. unfold Rdiv in B at 1. rewrite Rmult_assoc, Rinv_l in B by lra. nra.
 Qed.
 
+(** So the two norms are asymptotically [dist/sigma^2] and [dist/sigma]: [q] is [sigma^2 |score| = sigma |eps|] of D2_distance. *)
+Theorem D2_norms {T : Type} (F : (T -> Prop) -> Prop) {FF : Filter F} (q si : T -> R) r : 0 < r ->
+  filterlim q F (locally r) -> F (fun t => 0 < si t) ->
+  filterlim (fun t => q t / si t ^ 2 / Formulas.score_norm r (si t)) F (locally 1) /\
+  filterlim (fun t => q t / si t / Formulas.epsilon_norm r (si t)) F (locally 1).
+Proof.
+  intros Hr Hq Hs. assert (L : filterlim (fun t => q t * / r) F (locally 1)).
+  { apply (filterlim_comp _ _ _ q (fun z => z * / r) F (locally r)); auto. rewrite <- (Rinv_r r) by lra.
+    apply (ex_derive_continuous (fun z => z * / r)). auto_derive. auto. }
+  split; (eapply filterlim_ext_loc; [|exact L]); eapply filter_imp; try exact Hs; intros t Ht; unfold Formulas.score_norm, Formulas.epsilon_norm; field; lra.
+Qed.
+
 (** ** D5. SDE and flow at t = 0, on any differentiable schedule *)
 
 Section Schedule.

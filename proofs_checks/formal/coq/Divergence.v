@@ -160,33 +160,6 @@ Proof.
       rewrite E_plus, E_scal, E_ratio_ln; auto; [|apply tame_scal; auto]. unfold sq. field.
 Qed.
 
-(** Jensen under a component, with a tilt l: E_i ln W <= E_i l + ln E_i (W exp(-l)) *)
-Lemma jensen_tilt b i (l : vec -> R) : tame d l -> tame d (fun u => exp (- l u) * W b u * ratio d (m i) u) ->
-  E d (fun u => ratio d (m i) u * ln (W b u))
-  <= E d (fun u => ratio d (m i) u * l u) + ln (E d (fun u => exp (- l u) * W b u * ratio d (m i) u)).
-Proof.
-  intros Tl' Te. set (c := E d (fun u => exp (- l u) * W b u * ratio d (m i) u)).
-  assert (H : forall k, 0 < k -> E d (fun u => ratio d (m i) u * ln (W b u)) <= E d (fun u => ratio d (m i) u * l u) + (ln k - 1 + c / k)).
-  { intros k Hk. apply Rle_trans with (E d (fun u => ratio d (m i) u * l u + ((ln k - 1) * ratio d (m i) u + / k * (exp (- l u) * W b u * ratio d (m i) u)))).
-    - apply E_le; [apply tame_mult; [apply tame_ratio|apply tame_ln_W]| |].
-      + apply tame_plus; [apply tame_mult; [apply tame_ratio|auto]|]. apply tame_plus; apply tame_scal; auto. apply tame_ratio.
-      + intros u. pose proof (ratio_pos d (m i) u). pose proof (W_pos b u). pose proof (exp_pos (- l u)).
-        assert (L : ln (exp (- l u) * W b u / k) <= exp (- l u) * W b u / k - 1) by (apply ln_le_sub, Rdiv_lt_0_compat; auto; apply Rmult_lt_0_compat; auto).
-        rewrite ln_div, ln_mult, ln_exp in L; auto; [|apply Rmult_lt_0_compat; auto]. unfold Rdiv in L. nra.
-    - rewrite E_plus, E_plus, !E_scal, E_ratio; auto; try (apply tame_scal; auto); try apply tame_ratio.
-      + fold c. right. field. lra.
-      + apply tame_mult; [apply tame_ratio|auto].
-      + apply tame_plus; apply tame_scal; auto; apply tame_ratio. }
-  assert (Hc : 0 <= c).
-  { unfold c. rewrite <- (E_const d 0). apply E_le; auto; [apply tame_const|]. intros u. left.
-    apply Rmult_lt_0_compat; [apply Rmult_lt_0_compat; [apply exp_pos|apply W_pos]|apply ratio_pos]. }
-  destruct Hc as [Hc|Hc].
-  - specialize (H c Hc). replace (c / c) with 1 in H by (field; lra). lra.
-  - (* c = 0 is impossible: the bound would fall below every number *)
-    exfalso. set (A := E d (fun u => ratio d (m i) u * ln (W b u))) in *. set (B := E d (fun u => ratio d (m i) u * l u)) in *.
-    specialize (H (exp (A - B)) (exp_pos _)). rewrite ln_exp in H. rewrite <- Hc in H. unfold Rdiv in H. lra.
-Qed.
-
 (** *** Pinsker, and Bretagnolle and Huber (B12's upper bounds) *)
 
 Lemma pinsker_pointwise x : 0 < x -> (x - 1) ^ 2 <= 2 / 3 * (x + 2) * (x * ln x - x + 1).
@@ -234,35 +207,42 @@ Proof.
   - rewrite E_minus, Er, E_const; auto; [ring|apply tame_const].
 Qed.
 
-Lemma tv_pinsker_kl : TV d n p m <= sqrt (KL d n p m / 2).
+(** Pinsker's inequality for any density ratio that is tame *)
+Lemma pinsker_ratio (q : vec -> R) : (forall u, 0 < q u) -> tame d q -> tame d (fun u => q u * ln (q u)) -> E d q = 1 ->
+  E d (fun u => Rabs (q u - 1)) / 2 <= sqrt (E d (fun u => q u * ln (q u)) / 2).
 Proof.
-  pose proof kl_nonneg as HK. set (K := KL d n p m) in *.
-  assert (H : forall s, 0 < s -> E d (fun u => Rabs (r u - 1)) <= (2 * s + K / s) / 2).
-  { intros s Hs. apply Rle_trans with (E d (fun u => s / 3 * r u + 2 * s / 3 + / (2 * s) * (r u * ln (r u) - r u + 1))).
-    - assert (T : tame d (fun u => r u * ln (r u) - r u + 1)) by (apply tame_plus; [apply tame_minus; auto|apply tame_const]).
-      apply E_le; [apply tame_dev|apply tame_plus; [apply tame_plus; [apply tame_scal; auto|apply tame_const]|apply tame_scal; auto]|].
-      intros u. pose proof (Pr u) as Hu. pose proof (pinsker_pointwise (r u) Hu) as Hq.
-      set (A := 2 / 3 * (r u + 2)) in *. set (B := r u * ln (r u) - r u + 1) in *.
-      assert (HA : 0 < A) by (unfold A; lra).
-      assert (HB : 0 <= B). { apply Rnot_lt_le. intros HB. assert (A * B < 0) by nra. pose proof (pow2_ge_0 (r u - 1)). lra. }
-      assert (Rabs (r u - 1) <= (s * A + B / s) / 2).
+  intros Pq Tq Tql Eq. set (K := E d (fun u => q u * ln (q u))).
+  assert (T : tame d (fun u => q u * ln (q u) - q u)) by (apply tame_minus; auto).
+  assert (T1 : tame d (fun u => q u * ln (q u) - q u + 1)) by (apply tame_plus; auto; apply tame_const).
+  assert (Td : tame d (fun u => Rabs (q u - 1))) by (apply tame_abs, tame_minus; auto; apply tame_const).
+  assert (HB : forall u, 0 <= q u * ln (q u) - q u + 1).
+  { intros u. pose proof (Pq u). pose proof (pinsker_pointwise (q u) (Pq u)) as Hq. apply Rnot_lt_le. intros HB. pose proof (pow2_ge_0 (q u - 1)).
+    assert (2 / 3 * (q u + 2) * (q u * ln (q u) - q u + 1) < 0) by nra. lra. }
+  assert (EB : E d (fun u => q u * ln (q u) - q u + 1) = K).
+  { rewrite E_plus, E_minus, E_const, Eq; auto; [fold K; ring|apply tame_const]. }
+  assert (HK : 0 <= K) by (rewrite <- EB, <- (E_const d 0); apply E_le; auto; apply tame_const).
+  assert (H : forall s, 0 < s -> E d (fun u => Rabs (q u - 1)) <= (2 * s + K / s) / 2).
+  { intros s Hs. apply Rle_trans with (E d (fun u => s / 3 * q u + 2 * s / 3 + / (2 * s) * (q u * ln (q u) - q u + 1))).
+    - apply E_le; auto; [apply tame_plus; [apply tame_plus; [apply tame_scal; auto|apply tame_const]|apply tame_scal; auto]|].
+      intros u. pose proof (Pq u) as Hu. pose proof (pinsker_pointwise (q u) Hu) as Hq. pose proof (HB u) as Hb.
+      set (A := 2 / 3 * (q u + 2)) in *. set (B := q u * ln (q u) - q u + 1) in *. assert (HA : 0 < A) by (unfold A; lra).
+      assert (Rabs (q u - 1) <= (s * A + B / s) / 2).
       { apply Rsqr_incr_0_var.
         - rewrite <- Rsqr_abs. unfold Rsqr. assert (0 <= (s * A - B / s) ^ 2) by apply pow2_ge_0.
           replace ((s * A + B / s) / 2 * ((s * A + B / s) / 2)) with (A * B + (s * A - B / s) ^ 2 / 4) by (field; lra). nra.
         - assert (0 <= B / s) by (apply Rdiv_le_0_compat; auto). assert (0 <= s * A) by (apply Rmult_le_pos; lra). lra. }
-      replace (s / 3 * r u + 2 * s / 3 + / (2 * s) * B) with ((s * A + B / s) / 2) by (unfold A; field; lra). auto.
-    - right. assert (T : tame d (fun u => r u * ln (r u) - r u)) by (apply tame_minus; auto).
-      rewrite E_plus, E_plus, !E_scal, E_plus, E_minus, !E_const, Er; auto; try apply tame_const; try (apply tame_scal; auto).
-      + fold (KL d n p m) K. field. lra.
-      + apply tame_plus; auto. apply tame_const.
-      + apply tame_plus; [apply tame_scal; auto|apply tame_const].
-      + apply tame_plus; auto. apply tame_const. }
-  unfold TV. destruct HK as [HK|HK].
+      replace (s / 3 * q u + 2 * s / 3 + / (2 * s) * B) with ((s * A + B / s) / 2) by (unfold A; field; lra). auto.
+    - right. rewrite E_plus, E_plus, !E_scal, EB, E_const, Eq; auto; try (apply tame_scal; auto); try apply tame_const; [field; lra|].
+      apply tame_plus; [apply tame_scal; auto|apply tame_const]. }
+  destruct HK as [HK|HK].
   - set (s := sqrt (K / 2)). assert (Hs : 0 < s) by (apply sqrt_lt_R0; lra). assert (Es : s * s = K / 2) by (apply sqrt_sqrt; lra).
     specialize (H s Hs). replace (K / s) with (2 * s) in H; [lra|]. replace K with (2 * (s * s)) by lra. field. lra.
   - rewrite <- HK in *. replace (0 / 2) with 0 by field. rewrite sqrt_0. apply Rnot_lt_le. intros Hlt.
-    set (a := E d (fun u => Rabs (r u - 1))) in *. specialize (H (a / 2) ltac:(lra)). unfold Rdiv in H at 2. lra.
+    set (a := E d (fun u => Rabs (q u - 1))) in *. specialize (H (a / 2) ltac:(lra)). unfold Rdiv in H at 2. lra.
 Qed.
+
+Lemma tv_pinsker_kl : TV d n p m <= sqrt (KL d n p m / 2).
+Proof. apply pinsker_ratio; auto. Qed.
 
 Lemma tv_bh_kl : TV d n p m <= sqrt (1 - exp (- KL d n p m)).
 Proof.

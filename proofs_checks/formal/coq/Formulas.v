@@ -69,6 +69,9 @@ Definition denoiser_series (mean spread alpha sigma : R) : R :=
 Definition denoiser_series_error (alpha sigma diameter radius x_norm : R) : R :=
   ((((alpha ^ 2) * (diameter ^ 2)) * (((diameter * ((((2 * alpha) * radius) + x_norm) ^ 2)) / (sigma ^ 2)) + (2 * radius))) / (8 * (sigma ^ 2))).
 
+Definition denoiser_weight (alpha_t sigma_t alpha_s kept_std : R) : R :=
+  (alpha_s + ((((- 1) * alpha_t) * kept_std) / sigma_t)).
+
 Definition dependence_excess (bias2 var : R) : R :=
   (bias2 + var).
 
@@ -284,6 +287,12 @@ Definition snr (alpha sigma : R) : R :=
 
 Definition step_kept (alpha_t sigma_t alpha_s sigma_s eigenvalue : R) : R :=
   ((((alpha_s * alpha_t) * eigenvalue) + (sigma_s * sigma_t)) / (sqrt ((((alpha_s ^ 2) * eigenvalue) + (sigma_s ^ 2)) * (((alpha_t ^ 2) * eigenvalue) + (sigma_t ^ 2))))).
+
+Definition step_lost_var (weight mmse : R) : R :=
+  (mmse * (weight ^ 2)).
+
+Definition step_w2_low (var lost : R) : R :=
+  (((sqrt var) + ((- 1) * (sqrt (((- 1) * lost) + var)))) ^ 2).
 
 Definition terminal_drift (alpha_dot sigma_dot mean x_1 sigma_1 : R) : R :=
   ((alpha_dot * mean) + ((sigma_dot * x_1) / sigma_1)).
