@@ -8,7 +8,6 @@
 import io
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pytest
 from PIL import Image
 
 from docs.book.drawing import Drawing, drawing
-from docs.experiments import ladder_page
+from docs.experiments.ladder.page import write as ladder_page
 from proofs_checks.report import brightness
 from proofs_checks.report.picture_brightness import draw
 from proofs_checks.report.picture_budget import budget_picture
@@ -79,11 +78,10 @@ def test_picture_of_the_first_page_regenerates():
 
 @pytest.mark.slow
 def test_pictures_of_the_ladder_regenerate(tmp_path, monkeypatch):
-    results, folder = ladder_page.FOLDER, tmp_path / "ladder"
-    names = re.findall(r"\(ladder/([\w.-]+\.png)\)", ladder_page.PAGE.read_text(encoding="utf-8"))
+    results, folder = ladder_page.FIGURES, tmp_path
+    names = re.findall(r"\(results/ladder/figures/([\w.-]+\.png)\)", ladder_page.PAGE.read_text(encoding="utf-8"))
     assert len(names) > 10
-    shutil.copytree(results, folder, ignore=shutil.ignore_patterns(*names))
-    monkeypatch.setattr(ladder_page, "FOLDER", folder)
+    monkeypatch.setattr(ladder_page, "FIGURES", folder)
     ladder_page.draw(ladder_page.Results.read())
     for name in names:
         drawn_now, committed = (thumbnail((where / name).read_bytes()) for where in (folder, results))

@@ -1,0 +1,130 @@
+"""`python -m docs.experiments.matched.keep --run DIR --name demonstrator`: a run of `measure` as docs/experiments/results/matched/NAME.json.
+
+Kept are its numbers with five digits, path nats of every kernel by the number of steps and by work, the standard errors of differences between kernels at equal work, and
+the shares of every Jacobian; the arrays, some megabytes, are not.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from docs.experiments.flow.keep import rounded
+from docs.experiments.matched.nats import Nats, Spectra
+from docs.experiments.matched.ways import NAMES, PASSES, Known, times_of
+from singtheory.schedule import Schedule, schedule_named
+from singtheory.system import write_json
+
+FOLDER = Path(__file__).parents[1] / "results" / "matched"
+STEPS = (5, 10, 20, 50, 100, 200)
+WHOLE = "whole Jacobian"
+"""Lanczos's method with as many products as dimensions."""
+
+
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
+    """Of a `.npz` file."""
+    with np.load(path, allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}
+
+
+def nats_of(folder: Path, name: str = "matched") -> Nats:
+    """Of a run's files."""
+    told = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    arrays = arrays_of(folder / f"{name}-profile.npz")
+    known = Known.of(told["profile"], arrays)
+    spectra = None
+    if "spectra" in told:
+        counts = sorted({int(one.rpartition(" ")[2]) for one in NAMES if one.startswith("Lanczos")})
+        spectra = Spectra.of(told["spectra"], arrays_of(folder / f"{name}-spectra.npz"), counts)
+    return Nats(known, told["profile"], arrays, spectra)
+
+
+def tabulated(nats: Nats, schedule: Schedule, kind: str) -> list[dict[str, Any]]:
+    """Path nats of every kernel at every number of steps, with E3's leading orders."""
+    rows = []
+    for name in (*NAMES, WHOLE) if nats.spectra is not None else NAMES[:4]:
+        for steps in STEPS:
+            snr = schedule.snr(
+                times_of(kind, name if name != WHOLE else "Lanczos", schedule, steps, nats.known)
+            ).tolist()
+            row: dict[str, Any] = {"way": name, "grid": kind, "steps": steps, "passes": steps * PASSES.get(name, 1)}
+            row |= nats.path(name, snr) | nats.predicted(snr)
+            if name not in NAMES[:4]:
+                each = [one.path(name, snr)["above"] for one in nats.each_draw()]
+                row["above error"] = float(np.std(each, ddof=1) / len(each) ** 0.5)
+            rows.append(row)
+    return rows
+
+
+def differences(told: dict[str, Any], influence: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Of Fréchet distances to that of DDPM at about equal passes, same grid, with standard errors from the same noise."""
+    rows = []
+    for cell in told["cells"]:
+        rivals = [one for one in told["cells"] if one["way"] == "DDPM" and one["grid"] == cell["grid"]]
+        near = [one for one in rivals if abs(one["passes"] - cell["passes"]) <= 0.25 * cell["passes"]]
+        if cell["way"] == "DDPM" or not near:
+            continue
+        other = min(near, key=lambda one: abs(one["passes"] - cell["passes"]))
+        key, rival = (f"{one['way']}, {one['grid']}, {one['steps']}" for one in (cell, other))
+        if key in influence and rival in influence:
+            apart = influence[key].astype(np.float64) - influence[rival]
+            error = float(apart.std() / len(apart) ** 0.5)
+            what = {"way": cell["way"], "grid": cell["grid"], "passes": cell["passes"], "rival passes": other["passes"]}
+            rows.append(what | {"difference": cell["frechet"] - other["frechet"], "error": error})
+    return rows
+
+
+def again(first: Nats, folder: Path, seed: int, name: str = "matched") -> dict[str, Any]:
+    """What the arrays alone of a second run say, of which no numbers came back: its losses and errors at every level beside the first's, and path nats of both.
+
+    The many draws that correct its few Jacobians are the first run's, for its own did not come back.
+    """
+    arrays = arrays_of(folder / f"{name}-profile.npz")
+    mse, error2 = (arrays[key].sum(axis=1).tolist() for key in ("pixels", "error pixels"))
+    told = [
+        row | {"mse": a, "error2": b, "mmse": max(a - b, 1e-6)}
+        for row, a, b in zip(first.told, mse, error2, strict=True)
+    ]
+    assert first.spectra is not None
+    counts = sorted(first.spectra.spaces)
+    levels = [{"snr": float(snr)} for snr in first.spectra.snr]
+    spectra = Spectra.of(levels, arrays_of(folder / f"{name}-spectra.npz"), counts)
+    pair = {"first": first, "second": Nats(first.known, told, arrays, spectra)}
+    found: dict[str, Any] = {"seed": seed, "snr": first.known.snr, "mse": mse, "error2": error2, "nats": []}
+    schedule = schedule_named("sd")
+    for way in ("DDPM", "diagonal", "low rank", "Lanczos 3", WHOLE):
+        for steps in (20, 50):
+            snr = schedule.snr(times_of("angle", way, schedule, steps, first.known)).tolist()
+            values = {which: nats.path(way, snr)["above"] for which, nats in pair.items()}
+            found["nats"].append({"way": way, "steps": steps} | values)
+    return found
+
+
+def kept(folder: Path, name: str = "matched") -> dict[str, Any]:
+    """All of it."""
+    told = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    nats, schedule = nats_of(folder, name), schedule_named("sd")
+    told["nats"] = [row for kind in ("angle", "own") for row in tabulated(nats, schedule, kind)]
+    influence = folder / f"{name}-influence.npz"
+    if influence.is_file() and told.get("cells"):
+        told["differences"] = differences(told, arrays_of(influence))
+    return rounded(told)
+
+
+def main() -> None:
+    """With its arguments."""
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    asked.add_argument("--run", type=Path, required=True, help="folder of a run")
+    asked.add_argument("--name", default="demonstrator")
+    asked.add_argument("--again", type=Path, help="folder of the arrays of a second run, with seed 1")
+    given = asked.parse_args()
+    told = kept(given.run)
+    if given.again is not None:
+        told["again"] = rounded(again(nats_of(given.run), given.again, 1))
+    write_json(FOLDER / f"{given.name}.json", told)
+
+
+if __name__ == "__main__":
+    main()
