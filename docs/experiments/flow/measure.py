@@ -32,12 +32,12 @@ from docs.experiments.flow.draw import Flows, Moments
 from docs.experiments.flow.grids import profile_of
 from docs.experiments.flow.metrics import Judge
 from docs.experiments.flow.model import TRAIN_STEPS, Flow
-from docs.experiments.flow.train import unpacked
 from docs.experiments.flow.ways import CORE, OURS, RIVALS, WAYS, Way
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.metric.distances import Features, efficientnet, of_classifier
 from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import say
+from docs.experiments.model.tars import unpacked
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singtheory.data import to_bytes

@@ -9,7 +9,6 @@ In order, each written as soon as it is there, and left as it is where it is the
 """
 
 import argparse
-import tarfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +19,10 @@ import torch
 
 from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.flow.model import Flow, flow_loss
-from docs.experiments.ladder.train import Plan, average, classifier, packed, told
+from docs.experiments.ladder.train import Plan, average, classifier, told
 from docs.experiments.model.denoiser import DIGITS, LARGE, TINY, Sizes
 from docs.experiments.model.fit import Fit, say
+from docs.experiments.model.tars import packed, unpacked
 from docs.experiments.script.result import Result, origin, quiet
 from singtheory.errors import InputError
 from singtheory.system import check_device
@@ -119,18 +119,6 @@ def train(data: Captioned, given: argparse.Namespace, parts: Sequence[str], resu
                 result.add("average", average(data, plan_of(given), Path(folder), model))
                 packed(out / "average.tar", Path(folder), ["average"])
         say(f"{part}: {time.perf_counter() - since:.0f} s")
-
-
-def unpacked(path: Path, folder: Path) -> Path:
-    """The folder in a tar of the same name, or a folder itself. Raises `InputError` where there is neither."""
-    if path.is_dir():
-        return path
-    try:
-        with tarfile.open(path) as archive:
-            archive.extractall(folder, filter="data")
-    except (OSError, tarfile.TarError) as error:
-        raise InputError(f"{path}: holds no model ({error}); train it first") from None
-    return folder / path.stem
 
 
 def main() -> None:

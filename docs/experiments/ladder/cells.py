@@ -74,9 +74,11 @@ class Cells:
     def save(self, path: Path) -> None:
         """Brightness and pictures as a compressed .npz, in the order of `told`, which goes into the JSON."""
         packed = io.BytesIO()
-        arrays = {"n": np.array([len(one) for one in self.brightness], np.int32)}
-        arrays["brightness"] = torch.cat([torch.empty(0), *self.brightness]).numpy().astype(np.float32)
-        np.savez_compressed(packed, **arrays)  # pyright: ignore[reportArgumentType]
+        np.savez_compressed(
+            packed,
+            n=np.array([len(one) for one in self.brightness], np.int32),
+            brightness=torch.cat([torch.empty(0), *self.brightness]).numpy().astype(np.float32),
+        )
         write_bytes(path, packed.getvalue())
 
     @classmethod

@@ -43,7 +43,7 @@ def run(result: Result, train_steps: int, steps: int, samples: int, seed: int) -
 
 def main() -> None:
     """With its arguments."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--out", type=Path, default=FOLDER, help="folder")
     asked.add_argument("--train-steps", type=int, default=360, help="of training")
     asked.add_argument("--steps", type=int, default=16, help="of the sampler")

@@ -14,7 +14,6 @@ Written again after each: `evaluation.json` and `evaluation.npz` (brightness, sa
 """
 
 import argparse
-import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from docs.experiments.data.captioned import Captioned, read
@@ -35,10 +34,11 @@ from docs.experiments.ladder.train import TWINS
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.metric.curves import loss_curves
 from docs.experiments.metric.distances import Reduced, features_for, frechet, kernel_distance, nearest
-from docs.experiments.model.averages import statistics_of, table_of
+from docs.experiments.model.averages import placed, statistics_of, table_of
 from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.draw import Drawer, sampler
 from docs.experiments.model.fit import say
+from docs.experiments.model.tars import extracted
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
@@ -114,13 +114,9 @@ class Evaluation:
         self.classifier = Classifier.load(folder / "classifier.safetensors")
         self.classifier.network.to(device)
         prompts = [prompt for prompt in OPENMOJI.all if prompt in data.captions]
-        trained: Any = (
-            load_average(folder / "average" if (folder / "average").is_dir() else AVERAGE, dtype=torch.float32)
-            .to(device)
-            .eval()
-        )
-        closed: Any = table_of(data, prompts, RANK).to(device)
-        statistics: Any = statistics_of(data).to(device)
+        own = folder / "average" if (folder / "average").is_dir() else AVERAGE
+        trained = placed(load_average(own, dtype=torch.float32), device)
+        closed, statistics = placed(table_of(data, prompts, RANK), device), placed(statistics_of(data), device)
         self.prompts = prompts
         self.starts = Starts(trained, closed, statistics, self.drawer.encode)
         self.points = data.images.flatten(1).to(device).float() / 127.5 - 1
@@ -324,17 +320,6 @@ class Evaluation:
         return told()
 
 
-def extracted(folder: Path, into: Path) -> Path:
-    """The folder itself, or what its tars hold."""
-    tars = sorted(folder.glob("*.tar*"))
-    if not tars:
-        return folder
-    for tar in tars:
-        with tarfile.open(tar) as archive:
-            archive.extractall(into, filter="data")
-    return into
-
-
 def compare_speed(found: Evaluation) -> None:
     """Keep the compiled network if it runs and is faster."""
     eager = Drawer(found.model, found.device, found.batch)
@@ -388,7 +373,7 @@ def evaluate(found: Evaluation, out: Path, parts: Sequence[str], seconds: float)
 
 def main() -> None:
     """On one GPU."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--models", type=Path, required=True, help="folder of the tars, or of what they hold")
     asked.add_argument("--data", required=True, help="the demonstrator's pictures, packed")
     asked.add_argument("--out", type=Path, required=True, help="folder")

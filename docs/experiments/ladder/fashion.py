@@ -26,7 +26,7 @@ PARTS = (*SHARED, "foreign")
 
 def main() -> None:
     """With its arguments."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--data", default="fashion-mnist", help="packed, or fashion-mnist[:FOLDER]")
     asked.add_argument("--model", type=Path, default=FOLDER / "fashion")
     asked.add_argument("--out", type=Path, default=FOLDER, help="folder")

@@ -149,7 +149,7 @@ def _discretisation(snr: Tensor, mmse: Tensor) -> Tensor:
 
 def main() -> None:
     """On the CPU, minutes."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--data", required=True)
     asked.add_argument(
         "--result", type=Path, help="of docs.experiments.ladder.evaluate; the budget is left out if not given"

@@ -199,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if part not in PARTS:
                 raise unknown_name("part", part, PARTS)
             PARTS[part](pipe, starts, amounts, result)
-        if metrics is not None:
+        if metrics is not None and given.coco is not None:
             coco(pipe, starts, given.coco, given.count, metrics, amounts, result)
     except InputError as error:
         asked.error(str(error))

@@ -251,7 +251,7 @@ class Verdicts:
 
 def main() -> None:
     """On the CPU, a minute."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--data", required=True)
     asked.add_argument("--folder", type=Path, default=FOLDER)
     given = asked.parse_args()

@@ -15,7 +15,6 @@ broken off there and kept as early.tar; what else is trained then reads the pack
 """
 
 import argparse
-import tarfile
 import tempfile
 import time
 from collections.abc import Sequence
@@ -31,9 +30,10 @@ from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.data.prompts import OPENMOJI
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.model import card
-from docs.experiments.model.averages import cache_of, table_of, train_average
+from docs.experiments.model.averages import cache_of, placed, table_of, train_average
 from docs.experiments.model.denoiser import LARGE, PLAIN, SMALL, TINY, Denoiser, Sizes, weights
 from docs.experiments.model.fit import Fit, denoising_loss, say
+from docs.experiments.model.tars import packed
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.start import SingDiffusion
@@ -132,7 +132,8 @@ def demonstrator(data: Captioned, plan: Plan, out: Path, result: Result) -> Deno
         about = told(fit, model, plan.batch) if fit.log else {}
         with tempfile.TemporaryDirectory() as folder:
             model.save(Path(folder) / stage, card.demonstrator(data, model, stage, about))
-            unet.train(), model.text.train()
+            unet.train()
+            model.text.train()
             packed(out / f"{stage}.tar", Path(folder), [stage])
         say(stage, "written,", f"{(out / f'{stage}.tar').stat().st_size:,} bytes")
         if stage == "end":
@@ -148,7 +149,7 @@ def preview(model: Denoiser, data: Captioned, path: Path, device: str, steps: in
     """A row a prompt: half from noise, half from the closed-form mean, the same noise; brightness on stderr."""
     prompts = [prompt for prompt in OPENMOJI.all if prompt in data.captions] or data.captions[:2]
     pipe: Any = model.pipeline().to(device)
-    sing = SingDiffusion(table_of(data, prompts, 0).to(device), start="mean")
+    sing = SingDiffusion(placed(table_of(data, prompts, 0), device), start="mean")
     rows = []
     for prompt in prompts:
         row: list[np.ndarray] = []
@@ -217,6 +218,7 @@ def classifier(data: Captioned, plan: Plan, out: Path) -> dict[str, Any]:
     torch.manual_seed(plan.seed)
     batch = min(plan.batch, len(data))
     fit = Fit(one.loss(data, plan.device, batch), list(one.network.parameters()), plan.device, 2e-3, 0.99, plan.graphed)
+    accuracy: dict[str, Any] = {}
     for _ in fit.run(plan.classifier_seconds):
         accuracy = one.judge(data)
         one.save(out / "classifier.safetensors")
@@ -228,18 +230,11 @@ def fashion(data: Captioned, plan: Plan, out: Path) -> dict[str, Any]:
     """Fashion-MNIST's model: class names as captions, and none."""
     model = Denoiser.new(data, plan.plain, seed=plan.seed)
     fit, _ = fitted(model, data, plan)
+    about: dict[str, Any] = {}
     for _ in fit.run(plan.fashion_seconds):
         about = told(fit, model, plan.batch)
         model.save(out / "fashion", card.fashion(data, model, about))
     return about
-
-
-def packed(path: Path, folder: Path, names: list[str]) -> None:
-    """A tar of some of a folder."""
-    with tarfile.open(path, "w") as archive:
-        for name in names:
-            if (folder / name).exists():
-                archive.add(folder / name, name)
 
 
 def train(data: Captioned, others: Captioned | None, plan: Plan, out: Path, wanted: Sequence[str] = PARTS) -> None:
@@ -277,7 +272,7 @@ def train(data: Captioned, others: Captioned | None, plan: Plan, out: Path, want
 
 def main() -> None:
     """On one GPU."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument(
         "--data", required=True, help="the demonstrator's pictures, as docs.experiments.data.captioned packs them"
     )

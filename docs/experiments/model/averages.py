@@ -16,6 +16,11 @@ FREQUENCIES = 4
 _PART, _POOLED = 4096, 4096
 
 
+def placed(module: Any, device: str) -> Any:
+    """An average image on a device, in evaluation; a decorator of diffusers hides from type checkers what `to` takes."""
+    return module.to(device).eval()
+
+
 def cache_of(data: Captioned, model: Denoiser, folder: Path, device: str) -> Cache:
     """The data with token states of the model's text encoder, as `singdiffusion cache` lays them down."""
     folder.mkdir(parents=True)

@@ -19,7 +19,7 @@ place of the VAE and passes everything through. Its scheduler lands on t = 0 (`s
 
 ```python
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 import singdiffusion.pixels
 
 pipe = StableDiffusionPipeline.from_pretrained(FOLDER, dtype=torch.float32)
@@ -47,7 +47,7 @@ The twin of the OpenMoji demonstrator as a flow: the same `UNet2DConditionModel`
 
 ```python
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 import singdiffusion.pixels
 
 pipe = StableDiffusionPipeline.from_pretrained(FOLDER, dtype=torch.float32)

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor, nn
 
 from docs.experiments.data.captioned import Captioned
@@ -111,7 +113,7 @@ class Denoiser:
                 block_out_channels=sizes.blocks,
                 layers_per_block=1,
                 cross_attention_dim=sizes.text,
-                attention_head_dim=sizes.heads,
+                attention_head_dim=sizes.heads,  # pyright: ignore[reportArgumentType] annotated for one
                 norm_num_groups=sizes.groups,
                 down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attention),
                 up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
@@ -138,7 +140,8 @@ class Denoiser:
 
     def alphas_sigmas(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """`α` and `σ` at the timesteps of training, each (T,), float32."""
-        bars = DDIMScheduler.from_config(scheduler_config(self.prediction, self.zero_snr)).alphas_cumprod.double()
+        scheduler: Any = DDIMScheduler.from_config(scheduler_config(self.prediction, self.zero_snr))
+        bars = scheduler.alphas_cumprod.double()
         return bars.sqrt().float().to(device), (1 - bars).sqrt().float().to(device)
 
     def target(self, x_0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -156,16 +159,16 @@ class Denoiser:
     def pipeline(self, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
         """A copy as a pipeline of diffusers, whose latents are pixels."""
         unet, text = (copy.deepcopy(part).to("cpu", dtype).eval() for part in (self.unet, self.text))
-        pipe: Any = StableDiffusionPipeline(
-            vae=PixelSpace(unet.config.in_channels).to(dtype),
-            text_encoder=text,
-            tokenizer=self.encoder.parts[1],
-            unet=unet,
-            scheduler=DDIMScheduler.from_config(scheduler_config(self.prediction, self.zero_snr)),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
+        space: Any = PixelSpace(self.unet.config.in_channels)
+        parts: dict[str, Any] = {
+            "vae": space.to(dtype),
+            "text_encoder": text,
+            "unet": unet,
+            "scheduler": DDIMScheduler.from_config(scheduler_config(self.prediction, self.zero_snr)),
+            "safety_checker": None,
+            "feature_extractor": None,
+        }
+        pipe: Any = StableDiffusionPipeline(tokenizer=self.encoder.parts[1], requires_safety_checker=False, **parts)
         pipe.set_progress_bar_config(disable=True)
         return pipe
 

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from docs.experiments.flow.committed import FOLDER as RESULTS
-from docs.experiments.ladder.evaluate import extracted
 from docs.experiments.model.card import flow
+from docs.experiments.model.tars import extracted
 from docs.experiments.script.result import quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import FOLDER

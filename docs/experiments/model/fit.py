@@ -124,7 +124,9 @@ class Fit:
     @torch.no_grad()
     def _keep_average(self, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.average, [parameter.detach() for parameter in self.parameters], 1 - decay)
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            self.average, [parameter.detach() for parameter in self.parameters], 1 - decay
+        )
 
     def run(self, seconds: float, steps: int | None = None, marks: Sequence[float] = ()) -> Iterator[int]:
         """Train; yields the number of each mark when it is reached, with the averaged weights in place.

@@ -1,6 +1,7 @@
 """A text encoder of `CLIPTextModel`'s class with a vocabulary of its own: the words of the captions, and no others."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -41,6 +42,9 @@ def encoder_of(captions: Iterable[str], width: int = 256, layers: int = 2, seed:
         seed: of the weights.
     """
     tokenizer = tokenizer_of(captions)
+    tokens: dict[str, Any] = {
+        f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")
+    }
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,
@@ -48,9 +52,7 @@ def encoder_of(captions: Iterable[str], width: int = 256, layers: int = 2, seed:
         num_hidden_layers=layers,
         num_attention_heads=max(1, width // 64),
         max_position_embeddings=tokenizer.model_max_length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        **tokens,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

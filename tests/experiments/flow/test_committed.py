@@ -5,10 +5,10 @@ import torch
 from docs.experiments.flow.committed import committed
 from docs.experiments.flow.draw import Flows, Moments
 from docs.experiments.flow.model import PREDICTION, Flow
-from docs.experiments.flow.train import unpacked
 from docs.experiments.flow.ways import WAYS
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.model.draw import Drawer
+from docs.experiments.model.tars import unpacked
 from singdiffusion.average.registry import load_average
 
 

@@ -284,7 +284,12 @@ _UNTOLD = ("cells", "plan")
 def runs_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Which command made what, and on which device, of results by name."""
     lines = [
-        [name, ", ".join(part for part in run["parts"] if part not in _UNTOLD), run["device"], f"`{present(run['command'])}`"]
+        [
+            name,
+            ", ".join(part for part in run["parts"] if part not in _UNTOLD),
+            run["device"],
+            f"`{present(run['command'])}`",
+        ]
         for name, result in results.items()
         for run in runs_of(result)
     ]
