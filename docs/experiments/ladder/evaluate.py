@@ -36,7 +36,7 @@ from docs.experiments.metric.curves import loss_curves
 from docs.experiments.metric.distances import Reduced, features_for, frechet, kernel_distance, nearest
 from docs.experiments.model.averages import placed, statistics_of, table_of
 from docs.experiments.model.denoiser import Denoiser
-from docs.experiments.model.draw import Drawer, sampler
+from docs.experiments.model.draw import Drawer, faster, sampler
 from docs.experiments.model.fit import say
 from docs.experiments.model.tars import extracted
 from docs.experiments.script.result import Result, origin, quiet
@@ -320,31 +320,6 @@ class Evaluation:
         return told()
 
 
-def compare_speed(found: Evaluation) -> None:
-    """Keep the compiled network if it runs and is faster."""
-    eager = Drawer(found.model, found.device, found.batch)
-    took: dict[str, float] = {}
-    x = torch.randn(found.batch, *found.data.size, device=found.device)
-    states = eager.encode([""] * found.batch)
-    answers = {}
-    for name, drawer in {"eager": eager, "compiled": found.drawer}.items():
-        try:
-            answers[name] = drawer.predict(x, 500, states)
-            since = time.perf_counter()
-            for _ in range(3):
-                answers[name] = drawer.predict(x, 500, states)
-            float(answers[name].sum())
-            took[name] = (time.perf_counter() - since) / 3
-        except Exception as error:  # compilers raise what they like
-            say(name, "failed:", type(error).__name__, str(error).splitlines()[:1])
-            took[name] = float("inf")
-    off = float((answers["eager"] - answers.get("compiled", answers["eager"])).abs().max())
-    say("seconds a batch:", took, "largest difference", off)
-    if took["compiled"] >= took["eager"] or not off < 0.1:
-        found.drawer = eager
-        found.starts = replace(found.starts, encode=eager.encode)
-
-
 PARTS = ("core", "curves", "stages", "quality", "factors", "twins")
 
 
@@ -402,7 +377,8 @@ def main() -> None:
             found.features = given.features
             found.guidances = [float(w) for w in given.guidances.split(",")]
             if given.compile:
-                compare_speed(found)
+                found.drawer = faster(Drawer(found.model, found.device, found.batch), found.drawer)
+                found.starts = replace(found.starts, encode=found.drawer.encode)
             found.prompts = found.prompts[: given.prompts]
             say("loaded")
             evaluate(found, given.out, given.parts.split(","), given.seconds)

@@ -33,7 +33,7 @@ from docs.experiments.model import card
 from docs.experiments.model.averages import cache_of, placed, table_of, train_average
 from docs.experiments.model.denoiser import LARGE, PLAIN, SMALL, TINY, Denoiser, Sizes, weights
 from docs.experiments.model.fit import Fit, denoising_loss, say
-from docs.experiments.model.tars import packed
+from docs.experiments.model.tars import packed, unpacked
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.start import SingDiffusion
@@ -245,8 +245,7 @@ def train(data: Captioned, others: Captioned | None, plan: Plan, out: Path, want
     demonstrator(data, plan, out, result)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as extras:
         if plan.stop_at is None:
-            with tarfile.open(out / "end.tar") as archive:
-                archive.extractall(folder, filter="data")
+            unpacked(out / "end.tar", Path(folder))
         model, workspace = Denoiser.load(PIPELINE if plan.stop_at else Path(folder) / "end"), Path(extras)
         parts = {
             "average": lambda: average(data, plan, workspace, model),

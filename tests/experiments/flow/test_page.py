@@ -179,7 +179,7 @@ def test_runs_are_kept_and_read_again(tmp_path):
     assert found.half(DEFAULT, "UniPC", 1.0, 4, "d") == pytest.approx(found.z * apart.std() / 50**0.5, rel=1e-4)
     assert found.cells[DEFAULT, 1.0, 4]["prompts"]["a"]["w1 error"] > 0
     assert len(found.told["prediction"]["network"][0]["law"]) == len(COMPONENTS)
-    with pytest.raises(InputError, match="flow.measure"):
+    with pytest.raises(InputError, match=r"flow\.measure"):
         keep([tmp_path], data, tmp_path / "kept")
 
 
