@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from docs.book.result import ResultError
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.keep import COMPONENTS, brightness_errors, keep, pair_errors
 from docs.experiments.flow.page import guide as flow_guide
-from docs.experiments.flow.page import write as flow_page
 from docs.experiments.flow.page.results import DEFAULT, MAIN, METRICS, Found, changes, plain_of, wins
 from docs.experiments.flow.page.targets import (
     again,
@@ -51,8 +51,11 @@ def replaced(found, **changed):
     return dataclasses.replace(found, cells=cells)
 
 
-def test_the_page_is_that_of_the_committed_results():
-    assert flow_page.PAGE.read_text(encoding="utf-8") == flow_page.page()
+def test_a_missing_result_is_named_with_its_command(tmp_path):
+    with pytest.raises(
+        ResultError, match=r"measured\.json: missing or damaged; make it with: python -m docs\.experiments\.flow\.keep"
+    ):
+        Found.read(tmp_path)
 
 
 def test_the_guides_table_is_that_of_the_committed_results(found):

@@ -1,15 +1,14 @@
 """Figures of the flow page, from the committed results."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from docs.experiments.flow.page.results import DEFAULT, EULERS, MAIN, Found
+from docs.book.drawing import Drawing
+from docs.experiments.flow.page.results import DEFAULT, EULERS, Found
 from docs.experiments.flow.page.tables import NETWORK, STAGES
-from docs.experiments.ladder.page.figures import plain, saved
+from docs.experiments.ladder.page.figures import blank, plain
 
 OURS, RIVAL, EULER, LAW = "#d8582a", "#3b7dd8", "#8a8a8a", "#222222"
 _CURVES = (
@@ -20,26 +19,16 @@ _CURVES = (
 )
 
 
-def curve(found: Found, path: Path) -> None:
+def curve(found: Found) -> Drawing:
     """Quality over evaluations: the best of ours, the best rival, and Euler with its best shift."""
-    figure = Figure(figsize=(9, 6.4), layout="constrained")
+    figure = blank(9, 6.4)
     for place, (metric, title) in enumerate(_CURVES):
         axes: Any = figure.add_subplot(2, 2, place + 1)
         _curve(found, axes, metric, 1.0 if title.endswith("1") else 3.0)
         axes.set_title(f"{metric}, {title}", fontsize=10)
     figure.supxlabel("evaluations of the network", fontsize=10)
     figure.supylabel("Fréchet distance to the data", fontsize=10)
-    saved(figure, path)
-
-
-def one_curve(found: Found, path: Path) -> None:
-    """The same of the first metric without guidance, for a reader in a hurry."""
-    figure = Figure(figsize=(5.4, 3.4), layout="constrained")
-    axes: Any = figure.add_subplot()
-    _curve(found, axes, MAIN[0], 1.0)
-    axes.set_xlabel("evaluations of the network")
-    axes.set_ylabel("distance to the data")
-    saved(figure, path)
+    return figure
 
 
 def _curve(found: Found, axes: Any, metric: str, guidance: float) -> None:
@@ -65,9 +54,9 @@ def _curve(found: Found, axes: Any, metric: str, guidance: float) -> None:
     plain(axes)
 
 
-def spread(found: Found, path: Path) -> None:
+def spread(found: Found) -> Drawing:
     """Spread ratios of brightness of open prompts."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = blank(9, 3.4)
     shown = {"Euler, shift 3": EULER, "UniPC": RIVAL, NETWORK: "#b08a2a", DEFAULT: OURS}
     for place, guidance in enumerate((1.0, 3.0)):
         axes: Any = figure.add_subplot(1, 2, place + 1)
@@ -87,12 +76,12 @@ def spread(found: Found, path: Path) -> None:
         if place == 0:
             axes.set_ylabel("spread of brightness over the data's")
             axes.legend(frameon=False, fontsize=8, loc="lower right")
-    saved(figure, path)
+    return figure
 
 
-def prediction(found: Found, path: Path) -> None:
+def prediction(found: Found) -> Drawing:
     """What is kept along principal components."""
-    told, figure = found.told["prediction"], Figure(figsize=(10, 3.3), layout="constrained")
+    told, figure = found.told["prediction"], blank(10, 3.3)
     for place, steps in enumerate((4, 10, 28, 250)):
         axes: Any = figure.add_subplot(1, 4, place + 1)
         rows = [
@@ -109,12 +98,12 @@ def prediction(found: Found, path: Path) -> None:
             axes.set_ylabel("standard deviation over the data's")
             axes.legend(frameon=False, fontsize=8, loc="lower left")
     figure.supxlabel("principal component", fontsize=10)
-    saved(figure, path)
+    return figure
 
 
-def zero_init(found: Found, path: Path) -> None:
+def zero_init(found: Found) -> Drawing:
     """Predicted nats beside the measured difference."""
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    figure = blank(7, 3.6)
     axes: Any = figure.add_subplot()
     colours = ("#8a8a8a", "#b08a2a", "#2a8a57", "#3b7dd8", "#d8582a")
     for stage, colour in zip(STAGES, colours, strict=True):
@@ -138,13 +127,4 @@ def zero_init(found: Found, path: Path) -> None:
         frameon=False, fontsize=8, title="training", title_fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5)
     )
     plain(axes)
-    saved(figure, path)
-
-
-def draw(found: Found, folder: Path) -> None:
-    """All of them."""
-    curve(found, folder / "curve.png")
-    one_curve(found, folder / "steps.png")
-    spread(found, folder / "spread.png")
-    prediction(found, folder / "prediction.png")
-    zero_init(found, folder / "zero-init.png")
+    return figure

@@ -1,10 +1,13 @@
-"""The table of the guide "Mend my flow model": zero-init beside the matched first step, from the committed results."""
+"""`python -m docs.experiments.flow.page.guide`: the table of the guide "Mend my flow model": zero-init beside the matched first step, from the committed results."""
 
 import re
 from pathlib import Path
 
+import typer
+
 from docs.experiments.flow.page.results import DEFAULT, MAIN, Found
 from docs.experiments.flow.page.tables import table
+from singtheory.system import write_bytes
 
 GUIDE = Path(__file__).parents[3] / "guides" / "mend-my-flow-model.md"
 WAYS = (
@@ -33,3 +36,12 @@ def zero_init_table(found: Found) -> str:
 def guide(found: Found) -> str:
     """The guide with its table as the results have it."""
     return _BLOCK.sub(lambda match: match[1] + zero_init_table(found) + match[2], GUIDE.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    """Write it."""
+    write_bytes(GUIDE, guide(Found.read()).encode())
+
+
+if __name__ == "__main__":
+    typer.run(main)

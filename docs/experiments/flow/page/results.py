@@ -1,12 +1,12 @@
 """The committed results of the flow demonstrator, and what can be read from them."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
+from docs.book.result import result
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.keep import ours
 from docs.experiments.flow.ways import WAYS, Way
@@ -20,6 +20,15 @@ EULERS = ("Euler, shift 1", "Euler, shift 3", "Euler, shift 4")
 UNCOUNTED = ("Euler, entropic", "Euler, rescaled")
 """Drawn on grids whose integral of the entropy rate was too coarse near t = 0: all nodes fell there, which is no rival's fault."""
 ERROR = 0.05
+
+
+_COMMANDS = {"digits": "small", "train": "train --data openmoji.npz.xz --out DIR --stages DIR"}
+_KEEP = "keep --runs DIR... --data openmoji.npz.xz"
+
+
+def committed(name: str, folder: Path = FOLDER) -> Any:
+    """One of the committed results. Raises `docs.book.result.ResultError` where it is missing or damaged."""
+    return result(str(folder / f"{name}.json"), f"python -m docs.experiments.flow.{_COMMANDS.get(name, _KEEP)}")
 
 
 class Value(NamedTuple):
@@ -50,9 +59,9 @@ class Found:
     @classmethod
     def read(cls, folder: Path = FOLDER, uncounted: tuple[str, ...] = UNCOUNTED) -> "Found":
         """From a folder of `keep`."""
-        told = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
+        told = committed("measured", folder)
         cells = {(cell["way"], cell["guidance"], cell["budget"]): cell for cell in told["cells"]}
-        pairs = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))["pairs"]
+        pairs = committed("pairs", folder)["pairs"]
         found = cls(told, cells, {(one["guidance"], one["budget"]): one for one in pairs}, 0.0, uncounted)
         return replace(found, z=NormalDist().inv_cdf(1 - ERROR / (2 * max(found.compared, 1))))
 

@@ -1,18 +1,17 @@
-"""The ladder's figures, from committed results alone."""
+"""The ladder's figures, from committed results alone; their captions stand on the page."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
-from docs.experiments.ladder.cells import SHOWN, Cells
+from docs.book.drawing import Drawing
+from docs.experiments.ladder.cells import Cells
 from docs.experiments.ladder.evaluate import GUIDANCES
-from docs.experiments.ladder.starts import STARTS
 from singtheory.system import write_bytes
 
 COLOURS = {
@@ -32,13 +31,25 @@ _SHORT = {
     "monochrome line-art logo on a black background": "line art on black",
     "monochrome line-art logo on a white background": "line art on white",
 }
-_TILE = 64
 _PREDICTIONS = {"twin epsilon": ("ε", "#3b7dd8"), "twin v": ("v", "#d8582a"), "twin x": ("x", "#2a8a57")}
 
 
 def short(prompt: str) -> str:
     """For a title."""
     return _SHORT.get(prompt, prompt)
+
+
+def blank(width: float, height: float) -> Drawing:
+    """An empty figure of a page, in inches."""
+    figure = Drawing(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def captioned(figure: Drawing, caption: str) -> Drawing:
+    """The figure with one or two sentences on what is seen."""
+    figure.caption = caption
+    return figure
 
 
 def saved(figure: Figure, path: Path) -> None:
@@ -55,34 +66,11 @@ def plain(axes: Any) -> None:
         axes.spines[side].set_visible(False)
 
 
-def pictures(sheet: Path, prompts: Sequence[str], path: Path, starts: Sequence[str], rows: Sequence[str]) -> None:
-    """A part of a sheet of the core, with names: the starts side by side, a row a prompt.
-
-    Args:
-        sheet: `sheets/core-1.5.png`, a row a prompt of the core, a block of `SHOWN` a start.
-        prompts: of the core, in order.
-        path: of the PNG.
-        starts: that are shown.
-        rows: prompts that are shown.
-    """
-    pixels = np.asarray(Image.open(sheet).convert("RGB"))
-    width = SHOWN * _TILE
-    figure = Figure(figsize=(12, 12 * len(rows) / (len(starts) * SHOWN) + 0.3), layout="constrained")
-    for column, start in enumerate(starts):
-        axes = figure.add_subplot(1, len(starts), column + 1)
-        left = STARTS.index(start) * width
-        blocks = [pixels[_TILE * prompts.index(p) : _TILE * (prompts.index(p) + 1), left : left + width] for p in rows]
-        axes.imshow(np.concatenate(blocks), interpolation="nearest")
-        axes.set_axis_off()
-        axes.set_title(NAMES.get(start, start), fontsize=11, color=COLOURS[start], fontweight="bold")
-    saved(figure, path)
-
-
-def open_prompts(found: Mapping[str, Any], cells: Cells, path: Path, guidance: float) -> None:
+def open_prompts(found: Mapping[str, Any], cells: Cells, guidance: float) -> Drawing:
     """Brightness of every sample where the prompt leaves it open, beside the data's."""
     prompts = [prompt for prompt, told in found["data"].items() if told["kind"] == "open"]
     shown = ("noise", "mean closed", "matched closed", "matched", "exact")
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    figure = blank(11, 3.4)
     chance = np.random.default_rng(0)
     for index, prompt in enumerate(prompts):
         axes = figure.add_subplot(1, len(prompts), index + 1)
@@ -105,13 +93,13 @@ def open_prompts(found: Mapping[str, Any], cells: Cells, path: Path, guidance: f
         if index == 0:
             axes.set_ylabel("brightness")
         plain(axes)
-    saved(figure, path)
+    return figure
 
 
-def fixed_prompts(found: Mapping[str, Any], path: Path) -> None:
+def fixed_prompts(found: Mapping[str, Any]) -> Drawing:
     """Mean brightness over guidance where the prompt fixes it, with intervals."""
     prompts = [prompt for prompt, told in found["data"].items() if told["kind"] == "fixed"]
-    figure = Figure(figsize=(11, 2.9), layout="constrained")
+    figure = blank(11, 2.9)
     for index, prompt in enumerate(prompts):
         axes = figure.add_subplot(1, len(prompts), index + 1)
         axes.axhline(found["data"][prompt]["mean"], color=COLOURS["data"], lw=1, ls=":", label="data")
@@ -142,12 +130,12 @@ def fixed_prompts(found: Mapping[str, Any], path: Path) -> None:
         if index == 0:
             axes.set_ylabel("brightness")
             axes.legend(fontsize=8, frameon=False)
-    saved(figure, path)
+    return figure
 
 
-def quality(found: Mapping[str, Any], path: Path) -> None:
+def quality(found: Mapping[str, Any]) -> Drawing:
     """Fréchet distance against adherence over guidance, a curve a start."""
-    figure = Figure(figsize=(6.2, 3.8), layout="constrained")
+    figure = blank(6.2, 3.8)
     axes = figure.add_subplot()
     for start in ("noise", "mean", "matched", "exact"):
         rows = [row for row in found["rows"] if row["start"] == start]
@@ -163,12 +151,12 @@ def quality(found: Mapping[str, Any], path: Path) -> None:
     axes.set_ylabel("Fréchet distance to the data")
     axes.legend(frameon=False, fontsize=9)
     plain(axes)
-    saved(figure, path)
+    return figure
 
 
-def ends(found: Mapping[str, Any], path: Path) -> None:
+def ends(found: Mapping[str, Any]) -> Drawing:
     """The error of three predictions over the timestep, mean over the prompts."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = blank(9, 3.4)
     timesteps = np.asarray(found["timesteps"])
     for index, (title, window) in enumerate({"t → 0": timesteps <= 201, "t → 1": timesteps >= 401}.items()):
         axes = figure.add_subplot(1, 2, index + 1)
@@ -183,4 +171,4 @@ def ends(found: Mapping[str, Any], path: Path) -> None:
         axes.set_ylabel("E‖x̂ − m‖²" if index == 0 else "")
         plain(axes)
     figure.axes[0].legend(frameon=False, fontsize=9)
-    saved(figure, path)
+    return figure

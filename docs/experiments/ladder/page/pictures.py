@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
+from docs.book.drawing import Drawing
 from docs.experiments.ladder.cells import SHOWN
 from docs.experiments.ladder.collapse import SHOWN_STEPS
-from docs.experiments.ladder.page.figures import COLOURS, NAMES, plain, saved, short
+from docs.experiments.ladder.page.figures import COLOURS, NAMES, blank, plain, short
 from docs.experiments.ladder.page.sections import VARIANTS, factor_prompts, factor_rows
+from docs.experiments.ladder.small import STARTS as SMALL_STARTS
+from docs.experiments.ladder.starts import STARTS
+from docs.experiments.ladder.summary import FOLDER
 
 
 @dataclass(frozen=True)
@@ -32,35 +35,33 @@ class Sheet:
     rows: Sequence[str]
 
 
-def sheet(found: Sheet, path: Path, kept: int = SHOWN, rows: Sequence[str] | None = None, width: float = 12) -> None:
+def sheet(found: Sheet, kept: int = SHOWN, columns: Sequence[int] | None = None, width: float = 12) -> Drawing:
     """The first pictures of each block side by side, with titles above and prompts on the left.
 
     Args:
         found: the sheet.
-        path: of the PNG.
         kept: pictures a block.
-        rows: prompts that are shown; all if None.
+        columns: numbers of the blocks that are shown; all if None.
         width: of the figure, in inches.
     """
-    pixels, shown = np.asarray(Image.open(found.path).convert("RGB")), list(rows or found.rows)
-    side = 0.9 * width / (len(found.blocks) * kept)
-    figure = Figure(figsize=(width, side * len(shown) + 0.25), layout="constrained")
-    for column, (title, colour) in enumerate(found.blocks):
-        axes = figure.add_subplot(1, len(found.blocks), column + 1)
-        left = column * SHOWN * found.tile
-        tops = [found.rows.index(row) * found.tile for row in shown]
-        parts = [pixels[top : top + found.tile, left : left + kept * found.tile] for top in tops]
-        axes.imshow(np.concatenate(parts), interpolation="nearest")
+    pixels, shown = np.asarray(Image.open(found.path).convert("RGB")), columns or range(len(found.blocks))
+    side = 0.9 * width / (len(shown) * kept)
+    figure = blank(width, side * len(found.rows) + 0.25)
+    for column, number in enumerate(shown):
+        title, colour = found.blocks[number]
+        axes = figure.add_subplot(1, len(shown), column + 1)
+        left = number * SHOWN * found.tile
+        axes.imshow(pixels[: len(found.rows) * found.tile, left : left + kept * found.tile], interpolation="nearest")
         axes.set_xticks([])
         axes.set_yticks([])
         if column == 0:
-            labels = [short(row) or "(none)" for row in shown]
-            axes.set_yticks([(k + 0.5) * found.tile for k in range(len(shown))], labels, fontsize=7)
+            labels = [short(row) or "(none)" for row in found.rows]
+            axes.set_yticks([(k + 0.5) * found.tile for k in range(len(labels))], labels, fontsize=7)
         for spine in axes.spines.values():
             spine.set_visible(False)
         axes.tick_params(length=0)
         axes.set_title(title, fontsize=9, color=colour, fontweight="bold")
-    saved(figure, path)
+    return figure
 
 
 def named(starts: Sequence[str]) -> list[tuple[str, str]]:
@@ -68,16 +69,43 @@ def named(starts: Sequence[str]) -> list[tuple[str, str]]:
     return [(NAMES.get(start, start), COLOURS[start]) for start in starts]
 
 
-def collapse(pictures: np.ndarray, timesteps: Sequence[int], prompts: Sequence[str], path: Path) -> None:
+def core(
+    prompts: Sequence[str], starts: Sequence[str] = ("noise", "mean closed", "matched closed", "exact")
+) -> Drawing:
+    """Samples of the core at guidance 1.5 from some of its starts."""
+    whole = Sheet(FOLDER / "sheets" / "core-1.5.png", 64, named(STARTS), prompts)
+    return sheet(whole, columns=[STARTS.index(start) for start in starts])
+
+
+def early(prompts: Sequence[str]) -> Drawing:
+    """Samples after the early stage of training."""
+    starts = ("noise", "mean closed", "matched closed", "exact")
+    return sheet(Sheet(FOLDER / "sheets" / "early.png", 64, named(starts), prompts))
+
+
+def twins(prompts: Sequence[str]) -> Drawing:
+    """Samples of the networks that differ in what they predict."""
+    blocks = [(f"{p}: {start}", colour) for p in ("ε", "v", "x") for start, colour in named(("noise", "matched"))]
+    blocks.append(("v, zero SNR: noise", COLOURS["noise"]))
+    return sheet(Sheet(FOLDER / "sheets" / "twins.png", 64, blocks, prompts), kept=4)
+
+
+def small(name: str, cells: Sequence[Mapping[str, Any]], tile: int) -> Drawing:
+    """Samples of a small model: the sheet of `name`, with the prompts of its cells."""
+    rows = list(dict.fromkeys(cell["prompt"] for cell in cells))
+    return sheet(Sheet(FOLDER / f"{name}.png", tile, named(SMALL_STARTS), rows))
+
+
+def collapse(found: Mapping[str, Any]) -> Drawing:
     """`x̂` along a path, exact denoiser above, trained model below, and at the right the nearest training picture.
 
     Args:
-        pictures: as `collapse` keeps them.
-        timesteps: of all steps.
-        prompts: in the order of the pictures.
-        path: of the PNG.
+        found: `collapse.json`, whose pictures are in `collapse.npz`.
     """
-    figure = Figure(figsize=(11, 1.75), layout="constrained")
+    with np.load(FOLDER / "collapse.npz", allow_pickle=False) as stored:
+        pictures = stored["pictures"]
+    prompts, timesteps = list(found["prompts"]), found["timesteps"]
+    figure = blank(11, 1.75)
     titles = [*(str(timesteps[step]) for step in SHOWN_STEPS), "nearest"]
     for column, prompt in enumerate(prompts):
         axes = figure.add_subplot(1, len(prompts), column + 1)
@@ -90,12 +118,12 @@ def collapse(pictures: np.ndarray, timesteps: Sequence[int], prompts: Sequence[s
         axes.tick_params(length=0, labelsize=7)
         for spine in axes.spines.values():
             spine.set_visible(False)
-    saved(figure, path)
+    return figure
 
 
-def nearest(found: Mapping[str, Any], path: Path) -> None:
+def nearest(found: Mapping[str, Any]) -> Drawing:
     """Distance of `x̂` to the nearest training picture over the timestep."""
-    figure = Figure(figsize=(11, 2.6), layout="constrained")
+    figure = blank(11, 2.6)
     for index, (prompt, told) in enumerate(found["prompts"].items()):
         axes = figure.add_subplot(1, len(found["prompts"]), index + 1)
         for name, colour in (("exact denoiser", COLOURS["data"]), ("trained model", COLOURS["matched"])):
@@ -109,14 +137,14 @@ def nearest(found: Mapping[str, Any], path: Path) -> None:
         plain(axes)
     figure.axes[0].set_ylabel("distance to the nearest")
     figure.axes[0].legend(frameon=False, fontsize=8)
-    saved(figure, path)
+    return figure
 
 
-def factors(found: Mapping[str, Any], path: Path) -> None:
+def factors(found: Mapping[str, Any]) -> Drawing:
     """Brightness of each variant from three starts, mean and standard deviation, beside the data's."""
     prompts = factor_prompts(found["rows"])
     by = factor_rows(found["rows"], prompts)
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    figure = blank(11, 4.6)
     places = np.arange(len(VARIANTS))
     for index, prompt in enumerate(prompts):
         axes = figure.add_subplot(2, 2, index + 1)
@@ -142,19 +170,18 @@ def factors(found: Mapping[str, Any], path: Path) -> None:
         axes.set_title(f"“{prompt}”", fontsize=9)
         plain(axes)
     figure.axes[0].legend(frameon=False, fontsize=8, ncols=4)
-    saved(figure, path)
+    return figure
 
 
-def stages(rows: Sequence[Mapping[str, Any]], path: Path, steps: Mapping[str, int]) -> None:
+def stages(rows: Sequence[Mapping[str, Any]], steps: Mapping[str, int]) -> Drawing:
     """The bias on prompts that fix the brightness, from noise and from the exact start, over the steps of training.
 
     Args:
         rows: of the summary's stages.
-        path: of the PNG.
         steps: of training by stage.
     """
     prompts = list(dict.fromkeys(row["prompt"] for row in rows if "background" in row["prompt"]))
-    figure = Figure(figsize=(11, 2.5), layout="constrained")
+    figure = blank(11, 2.5)
     for index, prompt in enumerate(prompts):
         axes = figure.add_subplot(1, len(prompts), index + 1)
         some = {row["model"]: row for row in rows if row["prompt"] == prompt}
@@ -175,4 +202,4 @@ def stages(rows: Sequence[Mapping[str, Any]], path: Path, steps: Mapping[str, in
         plain(axes)
     figure.axes[0].set_ylabel("|bias| in levels")
     figure.axes[0].legend(frameon=False, fontsize=8)
-    saved(figure, path)
+    return figure
