@@ -15,25 +15,15 @@ HEAD = ("version", "command", "device", "versions", "seed")
 _PACKAGES = ("singdiffusion", "torch", "diffusers", "transformers", "accelerate")
 
 
-MOVED = {
-    "evaluate": "ladder.evaluate",
-    "train": "ladder.train",
-    "rung_1": "ladder.digits",
-    "rung_2": "ladder.fashion",
-    "flow_measure": "flow.measure",
-    "flow_small": "flow.small",
-    "flow_train": "flow.train",
-    "matched_measure": "matched.measure",
-    "matched_small": "matched.small",
-}
-"""Where the modules stand today that made committed results under another name."""
+_MOVED = json.loads((Path(__file__).parents[1] / "results" / "modules.json").read_text(encoding="utf-8"))
+"""Where the modules stand today that made committed results under another name: by that name, below this package."""
 
 
 def present(command: str) -> str:
     """The command of a result by today's name of its module; a result keeps the command that was run."""
     python, flag, module, *arguments = command.split(" ")
     package, name = module.rsplit(".", 1)
-    name = MOVED.get(name, name) if package == "docs.experiments" else name
+    name = _MOVED.get(name, name) if package == "docs.experiments" else name
     return " ".join([python, flag, f"{package}.{name}", *arguments])
 
 

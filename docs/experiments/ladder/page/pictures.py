@@ -46,7 +46,7 @@ def sheet(found: Sheet, kept: int = SHOWN, columns: Sequence[int] | None = None,
     """
     pixels, shown = np.asarray(Image.open(found.path).convert("RGB")), columns or range(len(found.blocks))
     side = 0.9 * width / (len(shown) * kept)
-    figure = blank(width, side * len(found.rows) + 0.25)
+    figure = blank(width, side * len(found.rows) + 0.4)
     for column, number in enumerate(shown):
         title, colour = found.blocks[number]
         axes = figure.add_subplot(1, len(shown), column + 1)
