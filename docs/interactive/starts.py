@@ -23,7 +23,9 @@ STARTS = {
 def numbers() -> dict[str, Any]:
     """Brightness of every sample by prompt, guidance and start; the data's; and what C7 predicts without guidance."""
     found = result("docs/experiments/results/ladder/openmoji.json", "python -m docs.experiments.ladder.evaluate")
-    summary = result("docs/experiments/results/ladder/summary.json", "python -m docs.experiments.ladder.summary")
+    summary = result(
+        "docs/experiments/results/ladder/summary.json", "python -m docs.experiments.ladder.summary --out FILE.json"
+    )
     predicted = result("docs/experiments/results/ladder/predicted.json", "python -m docs.experiments.ladder.predict")
     cells = Cells.load(LADDER / "openmoji.npz", found["cells"])
     return {

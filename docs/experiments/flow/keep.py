@@ -1,7 +1,7 @@
-"""`python -m docs.experiments.flow.keep --runs DIR... --data openmoji.npz.xz`: the flow demonstrator's results, in docs/experiments/results/flow/.
+"""`python -m docs.experiments.flow.keep --runs DIR... --data openmoji.npz.xz --out DIR`: the flow demonstrator's results, in docs/experiments/results/flow/.
 
 DIRs hold what `train` and `measure` wrote, the newest last, one file a share of the cells. A run with another seed is kept
-beside with `--target docs/experiments/results/flow/second`. Kept are
+beside with `--out docs/experiments/results/flow/second`. Kept are
 
     train.json       what each part of the training told
     measured.json    every cell, with five digits, the standard errors of its brightness, and some components of the prediction
@@ -10,7 +10,6 @@ beside with `--target docs/experiments/results/flow/second`. Kept are
 where there are any. The influences themselves, 13 MB, are not kept.
 """
 
-import argparse
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.measure import key_of
 from docs.experiments.flow.ways import WAYS
+from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
 from singtheory.errors import InputError
 from singtheory.system import write_bytes
 
@@ -165,16 +165,14 @@ def keep(runs: list[Path], data: Captioned, target: Path = FOLDER) -> None:
 
 def main() -> None:
     """From the folders of runs."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--runs", type=Path, nargs="+", required=True, help="folders, the newest last")
-    asked.add_argument("--data", required=True, help="as docs.experiments.data.captioned packs it")
-    asked.add_argument("--target", type=Path, default=FOLDER, help="folder of the results")
-    given = asked.parse_args()
+    parser = command(__doc__)
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders, the newest last")
+    add_data(parser)
+    add_out(parser, "folder of the results")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    try:
-        keep(given.runs, read(given.data), given.target)
-    except InputError as error:
-        asked.error(str(error))
+    with one_line_errors(parser):
+        keep(arguments.runs, read(arguments.data), arguments.out)
 
 
 if __name__ == "__main__":

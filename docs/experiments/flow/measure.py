@@ -38,6 +38,7 @@ from docs.experiments.metric.distances import Features, efficientnet, of_classif
 from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import say
 from docs.experiments.model.tars import unpacked
+from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singtheory.data import to_bytes
@@ -285,33 +286,40 @@ def _halved(features: Features, device: str) -> Features:
     return extract
 
 
-def measured(given: argparse.Namespace, data: Captioned, folder: Path, result: Result, since: float) -> Measured:
+def measured(arguments: argparse.Namespace, data: Captioned, folder: Path, result: Result, since: float) -> Measured:
     """Everything loaded and probed."""
-    models: Path = given.models or committed(folder)
-    drawer = Drawer(Flow.load(unpacked(models / "flow.tar", folder)), given.device, given.batch, given.compile)
+    models: Path = arguments.models or committed(folder)
+    drawer = Drawer(
+        Flow.load(unpacked(models / "flow.tar", folder)), arguments.device, arguments.batch, arguments.compile
+    )
     trained: Any = None
     if (models / "average.tar").exists():
-        trained = load_average(unpacked(models / "average.tar", folder), dtype=torch.float32).to(given.device).eval()
+        trained = (
+            load_average(unpacked(models / "average.tar", folder), dtype=torch.float32).to(arguments.device).eval()
+        )
     classifier = None
     if (models / "classifier.safetensors").exists():
         classifier = Classifier.load(models / "classifier.safetensors")
-        classifier.network.to(given.device)
-    moments = Moments.of(data, given.device)
+        classifier.network.to(arguments.device)
+    moments = Moments.of(data, arguments.device)
     flows = Flows(drawer, trained, moments)
-    probed = min(_PROBED, given.batch, len(data))
-    rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(given.seed))[:probed]
-    x_0, states = data.x_0(rows).to(given.device), drawer.encode([data.captions[int(k)] for k in data.caption[rows]])
+    probed = min(_PROBED, arguments.batch, len(data))
+    rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(arguments.seed))[:probed]
+    x_0, states = (
+        data.x_0(rows).to(arguments.device),
+        drawer.encode([data.captions[int(k)] for k in data.caption[rows]]),
+    )
     flows.profile = profile_of(
-        lambda x, t: drawer.predict(x, TRAIN_STEPS * t, states), x_0, moments.eigenvalues, given.seed
+        lambda x, t: drawer.predict(x, TRAIN_STEPS * t, states), x_0, moments.eigenvalues, arguments.seed
     )
     profile = flows.profile
     result.add(
         "profile", {name: flow_predict.rounded(getattr(profile, name)) for name in ("times", "errors", "sharpness")}
     )
-    judge = Judge(data, moments, classifier, features_of(models, classifier, given.device), given.device)
+    judge = Judge(data, moments, classifier, features_of(models, classifier, arguments.device), arguments.device)
     say(f"loaded and probed, {time.perf_counter() - since:.0f} s")
-    amounts = (given.samples, given.each, given.without)
-    return Measured(flows, judge, data, result, since + 60 * given.minutes, amounts, given.seed)
+    amounts = (arguments.samples, arguments.each, arguments.without)
+    return Measured(flows, judge, data, result, since + 60 * arguments.minutes, amounts, arguments.seed)
 
 
 def floor(one: Measured) -> dict[str, float]:
@@ -330,14 +338,14 @@ def share_of(words: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
-def parts_of(one: Measured, given: argparse.Namespace) -> Iterator[str]:
+def parts_of(one: Measured, arguments: argparse.Namespace) -> Iterator[str]:
     """Go through the parts; yields the name of each when it is done."""
-    names = given.parts.split(",")
+    names = arguments.parts.split(",")
     for name in names:
         if name == "prediction":
             one.prediction()
-        elif name == "zero" and given.stages is not None:
-            one.zero(sorted(given.stages.iterdir(), key=lambda folder: folder.stat().st_mtime))
+        elif name == "zero" and arguments.stages is not None:
+            one.zero(sorted(arguments.stages.iterdir(), key=lambda folder: folder.stat().st_mtime))
         elif name == "first":
             one.rivals(FIRST)
         elif name == "rivals":
@@ -349,46 +357,44 @@ def parts_of(one: Measured, given: argparse.Namespace) -> Iterator[str]:
 
 def main() -> None:
     """On one GPU, or tiny on a CPU."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--models", type=Path, help="folder; the committed models if not given")
-    asked.add_argument("--data", required=True, help="as docs.experiments.data.captioned packs it, or digits")
-    asked.add_argument("--stages", type=Path, help="folder of the stages of training, for zero-init")
-    asked.add_argument("--out", type=Path, required=True, help="folder")
-    asked.add_argument("--minutes", type=float, default=8, help="after which no further cell is begun")
-    asked.add_argument("--parts", default=",".join(PARTS))
-    asked.add_argument("--samples", type=int, default=4096, help="captions drawn from the data, a cell")
-    asked.add_argument("--each", type=int, default=256, help="samples of each prompt, a cell")
-    asked.add_argument("--without", type=int, default=8192, help="samples without a prompt")
-    asked.add_argument("--batch", type=int, default=1024, help="images that the network sees at once")
-    asked.add_argument("--compile", action="store_true")
-    asked.add_argument(
+    parser = command(__doc__)
+    parser.add_argument("--models", type=Path, help="folder; the committed models if not given")
+    add_data(parser)
+    parser.add_argument("--stages", type=Path, help="folder of the stages of training, for zero-init")
+    add_out(parser)
+    parser.add_argument("--minutes", type=float, default=8, help="after which no further cell is begun")
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--samples", type=int, default=4096, help="captions drawn from the data, a cell")
+    parser.add_argument("--each", type=int, default=256, help="samples of each prompt, a cell")
+    parser.add_argument("--without", type=int, default=8192, help="samples without a prompt")
+    parser.add_argument("--batch", type=int, default=1024, help="images that the network sees at once")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument(
         "--share", default="0/1", help="K/N: every N-th cell of the rivals from the K-th on, for one of N GPUs"
     )
-    asked.add_argument("--name", default="flow", help="of the result")
-    asked.add_argument("--device", default="cuda")
-    asked.add_argument("--seed", type=int, default=0)
-    given, since = asked.parse_args(), time.perf_counter()
+    parser.add_argument("--name", default="flow", help="of the result")
+    parser.add_argument("--device", default="cuda")
+    add_seed(parser)
+    arguments, since = parser.parse_args(), time.perf_counter()
     quiet()
-    try:
-        check_device(given.device)
-        given.out.mkdir(parents=True, exist_ok=True)
+    with one_line_errors(parser):
+        check_device(arguments.device)
+        arguments.out.mkdir(parents=True, exist_ok=True)
         torch.backends.cudnn.benchmark = True
-        told = origin("docs.experiments.flow.measure", given.device, given.seed)
-        result = Result.continued(given.out / f"{given.name}.json", told)
+        told = origin("docs.experiments.flow.measure", arguments.device, arguments.seed)
+        result = Result.continued(arguments.out / f"{arguments.name}.json", told)
         with TemporaryDirectory() as folder:
-            one = measured(given, read(given.data), Path(folder), result, since)
-            one.share = share_of(given.share)
+            one = measured(arguments, read(arguments.data), Path(folder), result, since)
+            one.share = share_of(arguments.share)
             result.add("amounts", dict(zip(("captions", "each prompt", "no prompt"), one.amounts, strict=True)))
             result.add("floor", floor(one))
             result.add("kinds", one.kinds)
             try:
-                for name in parts_of(one, given):
+                for name in parts_of(one, arguments):
                     say(name, f"done, {time.perf_counter() - since:.0f} s")
             except OutOfTimeError:
                 say("the minutes are over")
             one.save()
-    except InputError as error:
-        asked.error(str(error))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,17 @@
-"""`python -m docs.experiments.flow.picture`: docs/experiments/results/flow/first-step.png, drawn by the package's own flow on a processor in a minute.
+"""`python -m docs.experiments.flow.picture --out FILE.png`: docs/experiments/results/flow/first-step.png, drawn by the package's own flow on a processor in a minute.
 
 A row a way, a column a noise: Euler's steps as diffusers takes them, and the same with the first step matched.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
 from matplotlib.figure import Figure
 
-from docs.experiments.flow.committed import FOLDER
 from docs.experiments.ladder.page.figures import saved
 from docs.experiments.script.result import quiet
 from singdiffusion import SingDiffusion, load_average
@@ -64,10 +63,10 @@ def sheet(images: np.ndarray, prompts: Sequence[str], path: Path) -> None:
     saved(figure, path)
 
 
-def main() -> None:
+def main(out: Annotated[Path, typer.Option(help="The .png to write.")]) -> None:
     """Draw it."""
     quiet()
-    sheet(drawn(), PROMPTS, FOLDER / "first-step.png")
+    sheet(drawn(), PROMPTS, out)
 
 
 if __name__ == "__main__":

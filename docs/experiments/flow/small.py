@@ -1,20 +1,17 @@
-"""`python -m docs.experiments.flow.small`: digits as a flow, trained and measured on a processor in under a minute of one idle core.
+"""`python -m docs.experiments.flow.small --out DIR`: digits as a flow, trained and measured on a processor in under a minute of one idle core.
 
 A small network is trained from scratch on digits of 16×16, whose captions name their background, or do not: which digit it is, they leave open. Then each prompt is drawn with few steps, as it is and
 with the first step matched to the prompt's own pictures, around the network's own mean. The exact denoiser of a prompt's pictures is drawn alike, and the cosine law
 stands beside it. Writes docs/experiments/results/flow/digits.json.
 """
 
-import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from docs.experiments.data.captioned import Captioned, brightness_of, digits
 from docs.experiments.flow import predict as flow_predict
-from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.draw import Flows, Moments
 from docs.experiments.flow.keep import brightness_errors, rounded
 from docs.experiments.flow.model import Flow, flow_loss
@@ -24,6 +21,7 @@ from docs.experiments.metric.distances import wasserstein
 from docs.experiments.model import denoiser as models
 from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import Fit, say
+from docs.experiments.script.arguments import add_out, add_seed, command
 from docs.experiments.script.result import Result, origin, quiet
 from singtheory.response import spread_kept
 from singtheory.schedule import RectifiedFlow
@@ -103,16 +101,16 @@ def run(result: Result, train_steps: int, samples: int, budgets: tuple[int, ...]
 
 def main() -> None:
     """With its arguments."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--out", type=Path, default=FOLDER, help="folder")
-    asked.add_argument("--train-steps", type=int, default=300)
-    asked.add_argument("--samples", type=int, default=64, help="a cell")
-    asked.add_argument("--seed", type=int, default=0)
-    given = asked.parse_args()
+    parser = command(__doc__)
+    add_out(parser)
+    parser.add_argument("--train-steps", type=int, default=300)
+    parser.add_argument("--samples", type=int, default=64, help="a cell")
+    add_seed(parser)
+    arguments = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
-    result = Result(given.out / "digits.json", origin("docs.experiments.flow.small", "cpu", given.seed))
-    run(result, given.train_steps, given.samples, (4, 8), given.seed)
+    result = Result(arguments.out / "digits.json", origin("docs.experiments.flow.small", "cpu", arguments.seed))
+    run(result, arguments.train_steps, arguments.samples, (4, 8), arguments.seed)
 
 
 if __name__ == "__main__":

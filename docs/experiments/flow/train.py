@@ -23,8 +23,8 @@ from docs.experiments.ladder.train import Plan, average, classifier, told
 from docs.experiments.model.denoiser import DIGITS, LARGE, TINY, Sizes
 from docs.experiments.model.fit import Fit, say
 from docs.experiments.model.tars import packed, unpacked
+from docs.experiments.script.arguments import add_data, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
-from singtheory.errors import InputError
 from singtheory.system import check_device
 
 STEPS, BATCH, AVERAGE_STEPS = 2734, 512, 2400
@@ -76,79 +76,86 @@ def card(stage: str, about: dict[str, Any]) -> str:
     )
 
 
-def plan_of(given: argparse.Namespace) -> Plan:
+def plan_of(arguments: argparse.Namespace) -> Plan:
     """For the parts that the first demonstrator's training has too."""
     return Plan(
         seconds=0.0,
-        steps=given.steps,
+        steps=arguments.steps,
         stop_at=None,
         twin_seconds=0.0,
         twin_steps=None,
-        classifier_seconds=given.classifier_seconds,
+        classifier_seconds=arguments.classifier_seconds,
         fashion_seconds=0.0,
-        average_steps=given.average_steps,
-        batch=given.batch,
-        large=sizes_of(given),
+        average_steps=arguments.average_steps,
+        batch=arguments.batch,
+        large=sizes_of(arguments),
         small=TINY,
         plain=TINY,
-        device=given.device,
+        device=arguments.device,
         compiled=False,
         graphed=True,
-        seed=given.seed,
+        seed=arguments.seed,
     )
 
 
-def sizes_of(given: argparse.Namespace) -> Sizes:
+def sizes_of(arguments: argparse.Namespace) -> Sizes:
     """Of the flow."""
-    return TINY if given.tiny else DIGITS if given.data == "digits" else LARGE
+    return TINY if arguments.tiny else DIGITS if arguments.data == "digits" else LARGE
 
 
-def train(data: Captioned, given: argparse.Namespace, parts: Sequence[str], result: Result) -> None:
+def train(data: Captioned, arguments: argparse.Namespace, parts: Sequence[str], result: Result) -> None:
     """What is not there yet of the parts, in their order."""
-    out: Path = given.out
+    out: Path = arguments.out
     for part in parts:
         since = time.perf_counter()
         if part == "flow" and not (out / "flow.tar").exists():
-            about = flow(data, sizes_of(given), given.steps, given.batch, given.device, given.seed, out, given.stages)
+            about = flow(
+                data,
+                sizes_of(arguments),
+                arguments.steps,
+                arguments.batch,
+                arguments.device,
+                arguments.seed,
+                out,
+                arguments.stages,
+            )
             result.add("flow", about)
         if part == "classifier" and not (out / "classifier.safetensors").exists():
-            result.add("classifier", classifier(data, plan_of(given), out))
+            result.add("classifier", classifier(data, plan_of(arguments), out))
         if part == "average" and not (out / "average.tar").exists():
             with TemporaryDirectory() as folder:
                 model = Flow.load(unpacked(out / "flow.tar", Path(folder)))
-                result.add("average", average(data, plan_of(given), Path(folder), model))
+                result.add("average", average(data, plan_of(arguments), Path(folder), model))
                 packed(out / "average.tar", Path(folder), ["average"])
         say(f"{part}: {time.perf_counter() - since:.0f} s")
 
 
 def main() -> None:
     """On one GPU, or tiny on a CPU."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--data", required=True, help="as docs.experiments.data.captioned packs it, or digits")
-    asked.add_argument("--out", type=Path, required=True, help="folder of what is kept")
-    asked.add_argument("--stages", type=Path, required=True, help="folder of the stages of training")
-    asked.add_argument("--parts", default=",".join(PARTS))
-    asked.add_argument("--steps", type=int, default=STEPS)
-    asked.add_argument("--batch", type=int, default=BATCH)
-    asked.add_argument("--average-steps", type=int, default=AVERAGE_STEPS)
-    asked.add_argument("--classifier-seconds", type=float, default=25)
-    asked.add_argument("--tiny", action="store_true", help="a tiny network, to try the script out")
-    asked.add_argument("--device", default="cuda")
-    asked.add_argument("--seed", type=int, default=0)
-    given = asked.parse_args()
+    parser = command(__doc__)
+    add_data(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder of what is kept")
+    parser.add_argument("--stages", type=Path, required=True, help="folder of the stages of training")
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--average-steps", type=int, default=AVERAGE_STEPS)
+    parser.add_argument("--classifier-seconds", type=float, default=25)
+    parser.add_argument("--tiny", action="store_true", help="a tiny network, to try the script out")
+    parser.add_argument("--device", default="cuda")
+    add_seed(parser)
+    arguments = parser.parse_args()
     quiet()
-    try:
-        check_device(given.device)
+    with one_line_errors(parser):
+        check_device(arguments.device)
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        for folder in (given.out, given.stages):
+        for folder in (arguments.out, arguments.stages):
             folder.mkdir(parents=True, exist_ok=True)
-        parts = given.parts.split(",")
+        parts = arguments.parts.split(",")
         name = "flow-train.json" if "flow" in parts else f"flow-train-{parts[0]}.json"
-        result = Result(given.out / name, origin("docs.experiments.flow.train", given.device, given.seed))
-        train(read(given.data), given, parts, result)
-    except InputError as error:
-        asked.error(str(error))
+        result = Result(arguments.out / name, origin("docs.experiments.flow.train", arguments.device, arguments.seed))
+        train(read(arguments.data), arguments, parts, result)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """`python -m docs.experiments.ladder.again FIRST.json SECOND.json --out FILE.json`: whether a rerun of the digits gives the same verdicts; exit 1 if not."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 from docs.experiments.ladder.small import verdicts
+from docs.experiments.script.arguments import add_out, command
 from docs.experiments.script.result import Result, origin
 from singtheory.errors import InputError
 
@@ -27,17 +27,17 @@ def compared(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """With its arguments."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("first", type=Path)
-    asked.add_argument("second", type=Path)
-    asked.add_argument("--out", type=Path, required=True)
-    given = asked.parse_args()
+    parser = command(__doc__)
+    parser.add_argument("first", type=Path)
+    parser.add_argument("second", type=Path)
+    add_out(parser, "FILE.json")
+    arguments = parser.parse_args()
     try:
-        first, second = (json.loads(path.read_text(encoding="utf-8")) for path in (given.first, given.second))
+        first, second = (json.loads(path.read_text(encoding="utf-8")) for path in (arguments.first, arguments.second))
         found = compared(first, second)
     except (OSError, ValueError, KeyError) as error:
-        asked.error(str(error))
-    result = Result(given.out, origin("docs.experiments.ladder.again", "cpu", first["seed"]))
+        parser.error(str(error))
+    result = Result(arguments.out, origin("docs.experiments.ladder.again", "cpu", first["seed"]))
     for name, value in found.items():
         result.add(name, value)
     print(f"{found['same']} of {found['of']} verdicts are the same")

@@ -1,11 +1,10 @@
-"""`python -m docs.experiments.ladder.collapse --data openmoji.npz.xz`: the pull to the nearest training picture as t → 0, exact denoiser against trained model.
+"""`python -m docs.experiments.ladder.collapse --data openmoji.npz.xz --out DIR`: the pull to the nearest training picture as t → 0, exact denoiser against trained model.
 
 Both draw the same prompts from the same noised pictures (DDIM-50, no guidance), and of every step's denoised picture `x̂` the distance to the nearest
 of all training pictures is taken. By D1 the exact one ends on one of them; what a network learns is to stop short. Writes
 docs/experiments/results/ladder/collapse.json and collapse.npz with some of the pictures.
 """
 
-import argparse
 import io
 import time
 from collections.abc import Callable
@@ -24,11 +23,11 @@ from docs.experiments.metric.distances import nearest
 from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.draw import Drawer, sampler
 from docs.experiments.model.fit import say
+from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.start import initial_latents
 from singtheory.data import to_bytes
-from singtheory.errors import InputError
 from singtheory.system import write_bytes
 
 FOLDER = Path(__file__).parents[1] / "results" / "ladder"
@@ -105,27 +104,27 @@ def collapse(drawer: Drawer, data: Captioned, samples: int, steps: int, seed: in
 
 def main() -> None:
     """On the CPU, minutes."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--data", required=True)
-    asked.add_argument("--out", type=Path, default=FOLDER, help="folder")
-    asked.add_argument("--samples", type=int, default=16, help="a prompt")
-    asked.add_argument("--steps", type=int, default=50)
-    asked.add_argument("--seed", type=int, default=0)
-    given = asked.parse_args()
+    parser = command(__doc__)
+    add_data(parser)
+    add_out(parser)
+    parser.add_argument("--samples", type=int, default=16, help="a prompt")
+    parser.add_argument("--steps", type=int, default=50)
+    add_seed(parser)
+    arguments = parser.parse_args()
     quiet()
-    try:
-        since, data = time.perf_counter(), read(given.data)
-        result = Result(given.out / "collapse.json", origin("docs.experiments.ladder.collapse", "cpu", given.seed))
+    with one_line_errors(parser):
+        since, data = time.perf_counter(), read(arguments.data)
+        result = Result(
+            arguments.out / "collapse.json", origin("docs.experiments.ladder.collapse", "cpu", arguments.seed)
+        )
         drawer = Drawer(Denoiser.load(PIPELINE), "cpu", 256)
-        told, pictures = collapse(drawer, data, given.samples, given.steps, given.seed)
+        told, pictures = collapse(drawer, data, arguments.samples, arguments.steps, arguments.seed)
         for name, value in told.items():
             result.add(name, value)
         result.add("seconds", time.perf_counter() - since)
         packed = io.BytesIO()
         np.savez_compressed(packed, pictures=pictures)
-        write_bytes(given.out / "collapse.npz", packed.getvalue())
-    except InputError as error:
-        asked.error(str(error))
+        write_bytes(arguments.out / "collapse.npz", packed.getvalue())
 
 
 if __name__ == "__main__":

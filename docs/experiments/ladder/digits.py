@@ -1,10 +1,9 @@
-"""`python -m docs.experiments.ladder.digits`: the ladder's first stage: digits on black, grey and white, on a processor in two minutes.
+"""`python -m docs.experiments.ladder.digits --out DIR`: the ladder's first stage: digits on black, grey and white, on a processor in two minutes.
 
 A small ε-predicting network with Stable Diffusion's betas is trained from scratch on digits of 16×16, conditioned on captions that name their
 background or do not. Then its samples from every start, beside C7's law and the exact denoiser. Writes docs/experiments/results/ladder/digits.json.
 """
 
-import argparse
 import os
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from docs.experiments.ladder.small import measured
 from docs.experiments.model import denoiser as models
 from docs.experiments.model.denoiser import Denoiser, weights
 from docs.experiments.model.fit import Fit, denoising_loss
+from docs.experiments.script.arguments import add_out, add_seed, command
 from docs.experiments.script.result import Result, origin, quiet
 
 FOLDER = Path(__file__).parents[1] / "results" / "ladder"
@@ -43,16 +43,16 @@ def run(result: Result, train_steps: int, steps: int, samples: int, seed: int) -
 
 def main() -> None:
     """With its arguments."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--out", type=Path, default=FOLDER, help="folder")
-    asked.add_argument("--train-steps", type=int, default=360, help="of training")
-    asked.add_argument("--steps", type=int, default=16, help="of the sampler")
-    asked.add_argument("--samples", type=int, default=64, help="a cell")
-    asked.add_argument("--seed", type=int, default=0)
-    given = asked.parse_args()
+    parser = command(__doc__)
+    add_out(parser)
+    parser.add_argument("--train-steps", type=int, default=360, help="of training")
+    parser.add_argument("--steps", type=int, default=16, help="of the sampler")
+    parser.add_argument("--samples", type=int, default=64, help="a cell")
+    add_seed(parser)
+    arguments = parser.parse_args()
     quiet()
-    result = Result(given.out / "digits.json", origin("docs.experiments.ladder.digits", "cpu", given.seed))
-    run(result, given.train_steps, given.steps, given.samples, given.seed)
+    result = Result(arguments.out / "digits.json", origin("docs.experiments.ladder.digits", "cpu", arguments.seed))
+    run(result, arguments.train_steps, arguments.steps, arguments.samples, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m docs.experiments.ladder.directions --data openmoji.npz.xz`: what the directions of the matched start are worth.
+"""`python -m docs.experiments.ladder.directions --data openmoji.npz.xz --out FILE.json`: what the directions of the matched start are worth.
 
 Where a prompt leaves the brightness open and has few pictures, with the data's own mean but for the trained start:
 
@@ -10,8 +10,6 @@ Where a prompt leaves the brightness open and has few pictures, with the data's 
 Spread ratio of the brightness at guidance 1, DDIM-50, from the same noise; a minute on a GPU, half an hour on the CPU. Writes docs/experiments/results/ladder/directions.json.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,16 +18,16 @@ from torch import Tensor
 from docs.experiments.data.captioned import Captioned, brightness_of, read
 from docs.experiments.data.prompts import OPENMOJI
 from docs.experiments.ladder.evaluate import RANK
-from docs.experiments.ladder.summary import CORE_STEPS, FOLDER
+from docs.experiments.ladder.summary import CORE_STEPS
 from docs.experiments.model.averages import FREQUENCIES, table_of
 from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.draw import Drawer, sampler
 from docs.experiments.model.fit import say
+from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import directions, load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singdiffusion.start import initial_latents
-from singtheory.errors import InputError
 from singtheory.law import Atoms
 from singtheory.start import principal_axes
 from singtheory.system import check_device
@@ -90,26 +88,24 @@ def compared(
 
 def main() -> None:
     """On the CPU or a GPU."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--data", required=True)
-    asked.add_argument("--samples", type=int, default=256, help="a variant")
-    asked.add_argument("--device", default="cpu")
-    asked.add_argument("--out", type=Path, default=FOLDER / "directions.json")
-    given = asked.parse_args()
+    parser = command(__doc__)
+    add_data(parser)
+    parser.add_argument("--samples", type=int, default=256, help="a variant")
+    parser.add_argument("--device", default="cpu")
+    add_out(parser, "FILE.json")
+    arguments = parser.parse_args()
     quiet()
-    try:
-        check_device(given.device)
-        data = read(given.data)
+    with one_line_errors(parser):
+        check_device(arguments.device)
+        data = read(arguments.data)
         prompts = [prompt for prompt in OPENMOJI.all if prompt in data.captions]
-        drawer = Drawer(Denoiser.load(PIPELINE), given.device, given.samples)
+        drawer = Drawer(Denoiser.load(PIPELINE), arguments.device, arguments.samples)
         trained, closed = load_average(AVERAGE, dtype=torch.float32).eval(), table_of(data, prompts, RANK)
-        result = Result(given.out, origin("docs.experiments.ladder.directions", given.device, 0))
-        result.add("samples", given.samples)
+        result = Result(arguments.out, origin("docs.experiments.ladder.directions", arguments.device, 0))
+        result.add("samples", arguments.samples)
         few = [prompt for prompt in OPENMOJI.open if prompt in prompts and len(data.rows(prompt)) < FEW]
         single = one_by_one(data.x_0())
-        result.add("ratios", {p: compared(data, p, single, trained, closed, drawer, given.samples) for p in few})
-    except InputError as error:
-        asked.error(str(error))
+        result.add("ratios", {p: compared(data, p, single, trained, closed, drawer, arguments.samples) for p in few})
 
 
 if __name__ == "__main__":

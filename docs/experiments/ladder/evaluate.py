@@ -13,7 +13,6 @@ What is evaluated is the package's own model, `singdiffusion/demonstrator/`, or 
 Written again after each: `evaluation.json` and `evaluation.npz` (brightness, sample by sample); after some, pictures, of the core `core-1.5.png`.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,10 +38,10 @@ from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.draw import Drawer, faster, sampler
 from docs.experiments.model.fit import say
 from docs.experiments.model.tars import extracted
+from docs.experiments.script.arguments import add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
-from singtheory.errors import InputError
 from singtheory.system import check_device
 
 GUIDANCES = (1.0, 1.5, 3.0, 7.5)
@@ -348,42 +347,44 @@ def evaluate(found: Evaluation, out: Path, parts: Sequence[str], seconds: float)
 
 def main() -> None:
     """On one GPU."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--models", type=Path, required=True, help="folder of the tars, or of what they hold")
-    asked.add_argument("--data", required=True, help="the demonstrator's pictures, packed")
-    asked.add_argument("--out", type=Path, required=True, help="folder")
-    asked.add_argument("--parts", default=",".join(PARTS), help="in this order")
-    asked.add_argument("--seconds", type=float, default=400, help="after which no other part is begun")
-    asked.add_argument("--device", default="cuda")
-    asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--samples", type=int, default=256, help="a cell")
-    asked.add_argument("--quality", type=int, default=4096, help="samples of a Fréchet distance")
-    asked.add_argument("--steps", type=int, default=50)
-    asked.add_argument("--batch", type=int, default=4096, help="images that a network sees at once")
-    asked.add_argument("--features", type=Path, help="safetensors of EfficientNet-Lite0; of its package if not given")
-    asked.add_argument("--compile", action="store_true", help="compile the demonstrator, and use it where it is faster")
-    asked.add_argument("--guidances", default=",".join(f"{w:g}" for w in GUIDANCES), help="of the core")
-    asked.add_argument("--prompts", type=int, help="that many of the eight, to try the script out")
-    given = asked.parse_args()
+    parser = command(__doc__)
+    parser.add_argument("--models", type=Path, required=True, help="folder of the tars, or of what they hold")
+    parser.add_argument("--data", required=True, help="the demonstrator's pictures, packed")
+    add_out(parser)
+    parser.add_argument("--parts", default=",".join(PARTS), help="in this order")
+    parser.add_argument("--seconds", type=float, default=400, help="after which no other part is begun")
+    parser.add_argument("--device", default="cuda")
+    add_seed(parser)
+    parser.add_argument("--samples", type=int, default=256, help="a cell")
+    parser.add_argument("--quality", type=int, default=4096, help="samples of a Fréchet distance")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=4096, help="images that a network sees at once")
+    parser.add_argument("--features", type=Path, help="safetensors of EfficientNet-Lite0; of its package if not given")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the demonstrator, and use it where it is faster"
+    )
+    parser.add_argument("--guidances", default=",".join(f"{w:g}" for w in GUIDANCES), help="of the core")
+    parser.add_argument("--prompts", type=int, help="that many of the eight, to try the script out")
+    arguments = parser.parse_args()
     quiet()
-    try:
-        check_device(given.device)
+    with one_line_errors(parser):
+        check_device(arguments.device)
         torch.backends.cudnn.benchmark = True
-        data = read(given.data)
-        amounts = Amounts(given.samples, given.quality, given.samples, given.steps)
+        data = read(arguments.data)
+        amounts = Amounts(arguments.samples, arguments.quality, arguments.samples, arguments.steps)
         with TemporaryDirectory() as folder:
-            models = extracted(given.models, Path(folder))
-            found = Evaluation(models, data, given.device, amounts, given.seed, given.batch, given.compile)
-            found.features = given.features
-            found.guidances = [float(w) for w in given.guidances.split(",")]
-            if given.compile:
+            models = extracted(arguments.models, Path(folder))
+            found = Evaluation(
+                models, data, arguments.device, amounts, arguments.seed, arguments.batch, arguments.compile
+            )
+            found.features = arguments.features
+            found.guidances = [float(w) for w in arguments.guidances.split(",")]
+            if arguments.compile:
                 found.drawer = faster(Drawer(found.model, found.device, found.batch), found.drawer)
                 found.starts = replace(found.starts, encode=found.drawer.encode)
-            found.prompts = found.prompts[: given.prompts]
+            found.prompts = found.prompts[: arguments.prompts]
             say("loaded")
-            evaluate(found, given.out, given.parts.split(","), given.seconds)
-    except InputError as error:
-        asked.error(str(error))
+            evaluate(found, arguments.out, arguments.parts.split(","), arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""`python -m docs.experiments.ladder.first_picture`: docs/first-picture.png, drawn by the package's own model on a processor in a minute.
+"""`python -m docs.experiments.ladder.first_picture --out FILE.png`: docs/first-picture.png, drawn by the package's own model on a processor in a minute.
 
 A row a prompt, a column a way: as everyone samples, and with the first step mended; the same model and the same noise.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -83,10 +83,10 @@ def _framed(axes: Any, image: np.ndarray) -> None:
         line.set(color=_FRAME, linewidth=1)
 
 
-def main() -> None:
+def main(out: Annotated[Path, typer.Option(help="The .png to write.")]) -> None:
     """Draw it."""
     quiet()
-    sheet(drawn(), list(PROMPTS.values()), PICTURE)
+    sheet(drawn(), list(PROMPTS.values()), out)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""`python -m docs.experiments.ladder.learned`: what the package's trained average image says of the brightness, prompt by prompt.
+"""`python -m docs.experiments.ladder.learned --out DIR`: what the package's trained average image says of the brightness, prompt by prompt.
 
 Mean and standard deviation of the brightness that its mean and its spread promise, before anything is drawn. On the page beside the data's: where the
 deviation is too small, so are the samples of the matched start. Writes docs/experiments/results/ladder/learned.json.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +12,10 @@ from torch import Tensor
 
 from docs.experiments.data.prompts import OPENMOJI
 from docs.experiments.model.denoiser import Denoiser
+from docs.experiments.script.arguments import add_out, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import Average, load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
-from singtheory.errors import InputError
 
 FOLDER = Path(__file__).parents[1] / "results" / "ladder"
 _HALF = 127.5
@@ -46,17 +45,15 @@ def learned(pipeline: Path, average: Path, prompts: Sequence[str]) -> dict[str, 
 
 def main() -> None:
     """On the CPU, seconds."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--pipeline", type=Path, default=PIPELINE, help="folder")
-    asked.add_argument("--average", type=Path, default=AVERAGE, help="folder")
-    asked.add_argument("--out", type=Path, default=FOLDER, help="folder")
-    given = asked.parse_args()
+    parser = command(__doc__)
+    parser.add_argument("--pipeline", type=Path, default=PIPELINE, help="folder")
+    parser.add_argument("--average", type=Path, default=AVERAGE, help="folder")
+    add_out(parser)
+    arguments = parser.parse_args()
     quiet()
-    try:
-        result = Result(given.out / "learned.json", origin("docs.experiments.ladder.learned", "cpu", 0))
-        result.add("prompts", learned(given.pipeline, given.average, OPENMOJI.all))
-    except InputError as error:
-        asked.error(str(error))
+    with one_line_errors(parser):
+        result = Result(arguments.out / "learned.json", origin("docs.experiments.ladder.learned", "cpu", 0))
+        result.add("prompts", learned(arguments.pipeline, arguments.average, OPENMOJI.all))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ A part of the new run takes the place of the old one, and so does a cell, with i
 told with their commands and devices, under `earlier`.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from docs.experiments.ladder.cells import Cells
 from docs.experiments.ladder.summary import joined
+from docs.experiments.script.arguments import command
 from docs.experiments.script.result import HEAD, Result, runs_of
 from singtheory.errors import InputError
 
@@ -47,17 +47,17 @@ def merge(new: Path, old: Path, parts: Sequence[str] | None = None) -> None:
 
 def main() -> None:
     """Of files."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("new", type=Path)
-    asked.add_argument("old", type=Path)
-    asked.add_argument("--parts", help="of the new one; all if not given")
-    given = asked.parse_args()
+    parser = command(__doc__)
+    parser.add_argument("new", type=Path)
+    parser.add_argument("old", type=Path)
+    parser.add_argument("--parts", help="of the new one; all if not given")
+    arguments = parser.parse_args()
     try:
-        merge(given.new, given.old, given.parts.split(",") if given.parts else None)
+        merge(arguments.new, arguments.old, arguments.parts.split(",") if arguments.parts else None)
     except (InputError, OSError, ValueError) as error:
-        asked.error(str(error))
+        parser.error(str(error))
     except KeyError as error:
-        asked.error(f"{given.new} and {given.old} must be results with {', '.join(HEAD)}: {error} is missing")
+        parser.error(f"{arguments.new} and {arguments.old} must be results with {', '.join(HEAD)}: {error} is missing")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ For each prompt, from its pictures alone:
 The last reads the loss curves of `--result`, that `docs.experiments.ladder.evaluate` has written.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from docs.experiments.data.prompts import OPENMOJI
 from docs.experiments.metric.distances import wasserstein
 from docs.experiments.model.denoiser import scheduler_config
 from docs.experiments.model.fit import say
+from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin
 from singtheory import formula
-from singtheory.errors import InputError
 from singtheory.grid import leading
 from singtheory.law import Atoms
 from singtheory.sampler import DDIM, exact_denoiser
@@ -149,23 +148,25 @@ def _discretisation(snr: Tensor, mmse: Tensor) -> Tensor:
 
 def main() -> None:
     """On the CPU, minutes."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--data", required=True)
-    asked.add_argument(
+    parser = command(__doc__)
+    add_data(parser)
+    parser.add_argument(
         "--result", type=Path, help="of docs.experiments.ladder.evaluate; the budget is left out if not given"
     )
-    asked.add_argument("--out", type=Path, required=True)
-    asked.add_argument("--samples", type=int, default=256, help="a start")
-    asked.add_argument("--seed", type=int, default=0)
-    given = asked.parse_args()
-    try:
-        data = read(given.data)
+    add_out(parser, "FILE.json")
+    parser.add_argument("--samples", type=int, default=256, help="a start")
+    add_seed(parser)
+    arguments = parser.parse_args()
+    with one_line_errors(parser):
+        data = read(arguments.data)
         schedule = Discrete.from_config(scheduler_config())
         first = leading(schedule, STEPS)[0]
         alpha, sigma = map(float, schedule(first))
-        result = Result(given.out, origin("docs.experiments.ladder.predict", "cpu", given.seed))
-        result.add("start", {"alpha": alpha, "sigma": sigma, "rank": RANK, "steps": STEPS, "samples": given.samples})
-        curves = None if given.result is None else json.loads(given.result.read_text())["curves"]
+        result = Result(arguments.out, origin("docs.experiments.ladder.predict", "cpu", arguments.seed))
+        result.add(
+            "start", {"alpha": alpha, "sigma": sigma, "rank": RANK, "steps": STEPS, "samples": arguments.samples}
+        )
+        curves = None if arguments.result is None else json.loads(arguments.result.read_text())["curves"]
         prompts: dict[str, Any] = {}
         for prompt in OPENMOJI.all:
             if prompt not in data.captions:
@@ -173,13 +174,11 @@ def main() -> None:
             points = data.x_0(data.rows(prompt)).flatten(1).double()
             prompts[prompt] = {"law": law_of(points, alpha, sigma)}
             say(prompt, "law")
-            prompts[prompt]["exact"] = exact_of(data, prompt, given.samples, given.seed)
+            prompts[prompt]["exact"] = exact_of(data, prompt, arguments.samples, arguments.seed)
             if curves is not None:
                 prompts[prompt]["budget"] = budget_of(curves, prompt)
             result.add("prompts", prompts)
             say(prompt, "exact")
-    except InputError as error:
-        asked.error(str(error))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ trailing grid, and from every start that the given average images have, over gui
 Writes OUT/stable-diffusion.json after every row.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from docs.experiments.data.prompts import STABLE_DIFFUSION
 from docs.experiments.model.draw import SAMPLERS
 from docs.experiments.model.fit import say
+from docs.experiments.script.arguments import add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singdiffusion.evaluation import (
@@ -29,7 +29,7 @@ from singdiffusion.evaluation import (
     place,
 )
 from singdiffusion.start import SingDiffusion
-from singtheory.errors import InputError, unknown_name
+from singtheory.errors import unknown_name
 
 CORE, FACTOR = (1.5, 3.0, 7.5), 3.0
 """Weights of guidance: of the core, and of the factors."""
@@ -165,7 +165,7 @@ PARTS = {"core": core, "factors": factors}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """With its arguments."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    asked = command(__doc__)
     asked.add_argument("base", help="folder or hub id of a text-to-image pipeline")
     asked.add_argument("--module", help="folder or hub id of its average image")
     asked.add_argument("--statistics", help="of a prompt-free one")
@@ -181,10 +181,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked.add_argument("--steps", type=int, default=50)
     asked.add_argument("--batch", type=int, default=16)
     asked.add_argument("--device", help="cpu or cuda; cuda if there is one")
-    asked.add_argument("--seed", type=int, default=0)
+    add_seed(asked)
     given = asked.parse_args(arguments)
     quiet()
-    try:
+    with one_line_errors(asked):
         where, dtype = place(given.device)
         metrics = None if given.coco is None else Metrics.of_torchmetrics(device=where)
         control = control_of(given.controlnet, given.control, dtype)
@@ -201,8 +201,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             PARTS[part](pipe, starts, amounts, result)
         if metrics is not None and given.coco is not None:
             coco(pipe, starts, given.coco, given.count, metrics, amounts, result)
-    except InputError as error:
-        asked.error(str(error))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m docs.experiments.ladder.summary --data openmoji.npz.xz`: intervals, distances and verdicts from what was drawn.
+"""`python -m docs.experiments.ladder.summary --data openmoji.npz.xz --out FILE.json`: intervals, distances and verdicts from what was drawn.
 
 From docs/experiments/results/ladder/openmoji.json and .npz, and those in second/ of a second run, with the brightness of the data's own pictures:
 
@@ -12,7 +12,6 @@ The intervals of means are betting intervals (`singtheory.estimate`). Whether on
 of their difference in W₁, normal, with the error split over all comparisons.
 """
 
-import argparse
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -26,6 +25,7 @@ from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.ladder.cells import Cell, Cells
 from docs.experiments.ladder.evaluate import GUIDANCES
 from docs.experiments.metric.distances import cured, wasserstein
+from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
 from docs.experiments.script.result import Result, origin
 from singtheory.errors import InputError
 from singtheory.estimate import mean_interval
@@ -251,28 +251,27 @@ class Verdicts:
 
 def main() -> None:
     """On the CPU, a minute."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--data", required=True)
-    asked.add_argument("--folder", type=Path, default=FOLDER)
-    given = asked.parse_args()
-    try:
+    parser = command(__doc__)
+    add_data(parser)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the runs")
+    add_out(parser, "FILE.json")
+    arguments = parser.parse_args()
+    with one_line_errors(parser):
         found, second = (
-            json.loads((given.folder / f"{name}.json").read_text(encoding="utf-8"))
+            json.loads((arguments.folder / f"{name}.json").read_text(encoding="utf-8"))
             for name in ("openmoji", "second/openmoji")
         )
-        first = Cells.load(given.folder / "openmoji.npz", found["cells"])
-        every, again = joined(first, Cells.load(given.folder / "second" / "openmoji.npz", second["cells"]))
+        first = Cells.load(arguments.folder / "openmoji.npz", found["cells"])
+        every, again = joined(first, Cells.load(arguments.folder / "second" / "openmoji.npz", second["cells"]))
         result, data = (
-            Result(given.folder / "summary.json", origin("docs.experiments.ladder.summary", "cpu", 0)),
-            read(given.data),
+            Result(arguments.out, origin("docs.experiments.ladder.summary", "cpu", 0)),
+            read(arguments.data),
         )
         told = summary(data, every, found["core"])
         other = summary(data, again, found["core"])
         told["rerun"] = rerun(first, again, told["verdicts"], other["verdicts"])
         for name, value in told.items():
             result.add(name, value)
-    except InputError as error:
-        asked.error(str(error))
 
 
 if __name__ == "__main__":

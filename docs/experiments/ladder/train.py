@@ -14,7 +14,6 @@ In order, each written as soon as it is there:
 broken off there and kept as early.tar; what else is trained then reads the package's own model.
 """
 
-import argparse
 import tempfile
 import time
 from collections.abc import Sequence
@@ -34,6 +33,7 @@ from docs.experiments.model.averages import cache_of, placed, table_of, train_av
 from docs.experiments.model.denoiser import LARGE, PLAIN, SMALL, TINY, Denoiser, Sizes, weights
 from docs.experiments.model.fit import Fit, denoising_loss, say
 from docs.experiments.model.tars import packed, unpacked
+from docs.experiments.script.arguments import add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.start import SingDiffusion
@@ -271,61 +271,61 @@ def train(data: Captioned, others: Captioned | None, plan: Plan, out: Path, want
 
 def main() -> None:
     """On one GPU."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument(
+    parser = command(__doc__)
+    parser.add_argument(
         "--data", required=True, help="the demonstrator's pictures, as docs.experiments.data.captioned packs them"
     )
-    asked.add_argument("--fashion", help="Fashion-MNIST, packed; left out if not given")
-    asked.add_argument("--out", type=Path, required=True, help="folder")
-    asked.add_argument("--seconds", type=float, default=240, help="of the demonstrator's training")
-    asked.add_argument("--steps", type=int, help="of it, in the place of seconds")
-    asked.add_argument("--stop-at", type=int, help="the step of these at which it is broken off")
-    asked.add_argument("--parts", default=",".join(PARTS), help="trained after it, in this order")
-    asked.add_argument("--twin-seconds", type=float, default=22, help="of a twin's")
-    asked.add_argument("--twin-steps", type=int, help="of each twin, in the place of seconds")
-    asked.add_argument("--classifier-seconds", type=float, default=25)
-    asked.add_argument("--fashion-seconds", type=float, default=35)
-    asked.add_argument("--average-steps", type=int, default=8000)
-    asked.add_argument("--batch", type=int, default=512)
-    asked.add_argument("--compile", action="store_true", help="compile the networks first")
-    asked.add_argument("--no-graph", action="store_true", help="without CUDA graphs")
-    asked.add_argument("--tiny", action="store_true", help="tiny networks, to try the script out")
-    asked.add_argument("--device", default="cuda")
-    asked.add_argument("--seed", type=int, default=0)
-    given = asked.parse_args()
+    parser.add_argument("--fashion", help="Fashion-MNIST, packed; left out if not given")
+    add_out(parser)
+    parser.add_argument("--seconds", type=float, default=240, help="of the demonstrator's training")
+    parser.add_argument("--steps", type=int, help="of it, in the place of seconds")
+    parser.add_argument("--stop-at", type=int, help="the step of these at which it is broken off")
+    parser.add_argument("--parts", default=",".join(PARTS), help="trained after it, in this order")
+    parser.add_argument("--twin-seconds", type=float, default=22, help="of a twin's")
+    parser.add_argument("--twin-steps", type=int, help="of each twin, in the place of seconds")
+    parser.add_argument("--classifier-seconds", type=float, default=25)
+    parser.add_argument("--fashion-seconds", type=float, default=35)
+    parser.add_argument("--average-steps", type=int, default=8000)
+    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--compile", action="store_true", help="compile the networks first")
+    parser.add_argument("--no-graph", action="store_true", help="without CUDA graphs")
+    parser.add_argument("--tiny", action="store_true", help="tiny networks, to try the script out")
+    parser.add_argument("--device", default="cuda")
+    add_seed(parser)
+    arguments = parser.parse_args()
     quiet()
-    try:
-        check_device(given.device)
+    with one_line_errors(parser):
+        check_device(arguments.device)
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        data, others = read(given.data), None if given.fashion is None else read(given.fashion)
+        data, others = read(arguments.data), None if arguments.fashion is None else read(arguments.fashion)
         say(f"{len(data)} pictures, {len(data.captions)} captions")
         plan = Plan(
-            seconds=given.seconds,
-            steps=given.steps,
-            stop_at=given.stop_at,
-            twin_steps=given.twin_steps,
-            twin_seconds=given.twin_seconds,
-            classifier_seconds=given.classifier_seconds,
-            fashion_seconds=given.fashion_seconds,
-            average_steps=given.average_steps,
-            batch=given.batch,
-            large=TINY if given.tiny else LARGE,
-            small=TINY if given.tiny and given.stop_at is None else SMALL,  # the package's token states are as wide
-            plain=TINY if given.tiny else PLAIN,
-            device=given.device,
-            compiled=given.compile,
-            graphed=not given.no_graph,
-            seed=given.seed,
+            seconds=arguments.seconds,
+            steps=arguments.steps,
+            stop_at=arguments.stop_at,
+            twin_steps=arguments.twin_steps,
+            twin_seconds=arguments.twin_seconds,
+            classifier_seconds=arguments.classifier_seconds,
+            fashion_seconds=arguments.fashion_seconds,
+            average_steps=arguments.average_steps,
+            batch=arguments.batch,
+            large=TINY if arguments.tiny else LARGE,
+            small=TINY
+            if arguments.tiny and arguments.stop_at is None
+            else SMALL,  # the package's token states are as wide
+            plain=TINY if arguments.tiny else PLAIN,
+            device=arguments.device,
+            compiled=arguments.compile,
+            graphed=not arguments.no_graph,
+            seed=arguments.seed,
         )
-        parts = [part for part in given.parts.split(",") if part]
+        parts = [part for part in arguments.parts.split(",") if part]
         for unknown in sorted(set(parts) - set(PARTS)):
             raise unknown_name("part", unknown, PARTS)
-        if given.stop_at is not None and not (given.steps and 0 < given.stop_at < given.steps):
-            raise InputError(f"stop-at {given.stop_at}: give --steps, of which it is one")
-        train(data, others, plan, given.out, parts)
-    except InputError as error:
-        asked.error(str(error))
+        if arguments.stop_at is not None and not (arguments.steps and 0 < arguments.stop_at < arguments.steps):
+            raise InputError(f"stop-at {arguments.stop_at}: give --steps, of which it is one")
+        train(data, others, plan, arguments.out, parts)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""`python -m docs.experiments.matched.keep --run DIR --name demonstrator`: a run of `measure` as docs/experiments/results/matched/NAME.json.
+"""`python -m docs.experiments.matched.keep --run DIR --out FILE.json`: a run of `measure`, kept.
 
 Kept are its numbers with five digits, path nats of every kernel by the number of steps and by work, the standard errors of differences between kernels at equal work, and
 the shares of every Jacobian; the arrays, some megabytes, are not.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from docs.experiments.flow.keep import rounded
 from docs.experiments.matched.nats import Nats, Spectra
 from docs.experiments.matched.ways import NAMES, PASSES, Known, times_of
+from docs.experiments.script.arguments import add_out, command
 from singtheory.schedule import Schedule, schedule_named
 from singtheory.system import write_json
 
@@ -115,15 +115,15 @@ def kept(folder: Path, name: str = "matched") -> dict[str, Any]:
 
 def main() -> None:
     """With its arguments."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--run", type=Path, required=True, help="folder of a run")
-    asked.add_argument("--name", default="demonstrator")
-    asked.add_argument("--again", type=Path, help="folder of the arrays of a second run, with seed 1")
-    given = asked.parse_args()
-    told = kept(given.run)
-    if given.again is not None:
-        told["again"] = rounded(again(nats_of(given.run), given.again, 1))
-    write_json(FOLDER / f"{given.name}.json", told)
+    parser = command(__doc__)
+    parser.add_argument("--run", type=Path, required=True, help="folder of a run")
+    add_out(parser, "FILE.json")
+    parser.add_argument("--again", type=Path, help="folder of the arrays of a second run, with seed 1")
+    arguments = parser.parse_args()
+    told = kept(arguments.run)
+    if arguments.again is not None:
+        told["again"] = rounded(again(nats_of(arguments.run), arguments.again, 1))
+    write_json(arguments.out, told)
 
 
 if __name__ == "__main__":

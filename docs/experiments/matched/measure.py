@@ -10,10 +10,8 @@ The network is the package's own ε demonstrator with an empty prompt and no gui
 Written again after each: `matched.json`, `matched-profile.npz`, `matched-spectra.npz`, and `matched-influence.npz` for intervals of differences.
 """
 
-import argparse
 import io
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +25,7 @@ from docs.experiments.matched.profile import Empirical, Scene, Scheduled, measur
 from docs.experiments.matched.ways import PASSES, WORKS, Known, plan, times_of, widening_of
 from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.fit import say
+from docs.experiments.script.arguments import add_data, add_out, add_seed, command
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.base import NetworkDenoiser
 from singdiffusion.demonstrator import PIPELINE
@@ -237,37 +236,39 @@ class Run:
 
 def main() -> None:
     """With its arguments."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--data", required=True, help="as docs.experiments.data.captioned reads it")
-    asked.add_argument("--out", type=Path, required=True, help="folder")
-    asked.add_argument("--minutes", type=float, default=7.2)
-    asked.add_argument("--device", default="cuda")
-    asked.add_argument("--draws", type=int, default=2048, help="a level of the profile")
-    asked.add_argument("--samples", type=int, default=2048, help="a cell")
-    asked.add_argument("--levels", type=int, default=LEVELS)
-    asked.add_argument("--spectra", type=int, default=3, help="whole Jacobians a level; 0 for none")
-    asked.add_argument("--works", type=int, nargs="+", default=WORKS, help="passes at which ways are compared")
-    asked.add_argument("--most", type=int, default=200, help="steps of the longest chains")
-    asked.add_argument("--seed", type=int, default=0)
-    given = asked.parse_args()
+    parser = command(__doc__)
+    add_data(parser)
+    add_out(parser)
+    parser.add_argument("--minutes", type=float, default=7.2)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--draws", type=int, default=2048, help="a level of the profile")
+    parser.add_argument("--samples", type=int, default=2048, help="a cell")
+    parser.add_argument("--levels", type=int, default=LEVELS)
+    parser.add_argument("--spectra", type=int, default=3, help="whole Jacobians a level; 0 for none")
+    parser.add_argument("--works", type=int, nargs="+", default=WORKS, help="passes at which ways are compared")
+    parser.add_argument("--most", type=int, default=200, help="steps of the longest chains")
+    add_seed(parser)
+    arguments = parser.parse_args()
     since = time.perf_counter()
-    check_device(given.device)
+    check_device(arguments.device)
     quiet()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    given.out.mkdir(parents=True, exist_ok=True)
-    result = Result(given.out / "matched.json", origin("docs.experiments.matched.measure", given.device, given.seed))
-    deadline = since + 60 * given.minutes
-    data = read(given.data)
-    network = demonstrator(given.device)
-    run = Run(network, data, given.device, result, deadline, (given.draws, given.samples), given.seed)
-    result.add("amounts", {"pictures": len(data), "draws": given.draws, "samples": given.samples})
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    result = Result(
+        arguments.out / "matched.json", origin("docs.experiments.matched.measure", arguments.device, arguments.seed)
+    )
+    deadline = since + 60 * arguments.minutes
+    data = read(arguments.data)
+    network = demonstrator(arguments.device)
+    run = Run(network, data, arguments.device, result, deadline, (arguments.draws, arguments.samples), arguments.seed)
+    result.add("amounts", {"pictures": len(data), "draws": arguments.draws, "samples": arguments.samples})
     result.add("speed", run.speed())
-    known = run.profile(given.levels)
-    run.spectra(known, SPECTRA, given.spectra)
+    known = run.profile(arguments.levels)
+    run.spectra(known, SPECTRA, arguments.spectra)
     # of sampling, three digits of the network are enough: C enters by gC, beside the identity
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     result.add("speed of sampling", run.speed())
-    run.cells(known, tuple(given.works), given.most)
+    run.cells(known, tuple(arguments.works), arguments.most)
     result.add("seconds", round(time.perf_counter() - since, 1))
 
 

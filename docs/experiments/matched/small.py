@@ -1,10 +1,9 @@
-"""`python -m docs.experiments.matched.small`: the same measurements on digits, with the exact denoiser in the place of a network, on a processor in seconds.
+"""`python -m docs.experiments.matched.small --out DIR`: the same measurements on digits, with the exact denoiser in the place of a network, on a processor in seconds.
 
 The 1797 digits of 8×8 are the data, their exact denoiser is written in torch alone and differentiated in forward mode, as a network is. So what the
 demonstrator's page calls the network's error is 0 here, and its Jacobian is the posterior covariance. Writes docs/experiments/results/matched/digits.json.
 """
 
-import argparse
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +13,11 @@ import torch
 from torch import Tensor
 
 from docs.experiments.data.captioned import Captioned
-from docs.experiments.matched.keep import FOLDER, kept
+from docs.experiments.matched.keep import kept
 from docs.experiments.matched.measure import Run
 from docs.experiments.matched.paths import line_paths, paths
 from docs.experiments.matched.profile import Empirical
+from docs.experiments.script.arguments import add_out, add_seed, command
 from docs.experiments.script.result import Result, origin
 from singtheory import data as loaders
 from singtheory.data import to_bytes
@@ -81,21 +81,21 @@ def run(
 
 def main() -> None:
     """With its arguments."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--out", type=Path, default=FOLDER, help="folder")
-    asked.add_argument("--draws", type=int, default=512)
-    asked.add_argument("--samples", type=int, default=512, help="a cell")
-    asked.add_argument("--queries", type=int, default=256, help="of the paths in all dimensions")
-    asked.add_argument("--seed", type=int, default=0)
-    given: Any = asked.parse_args()
+    parser = command(__doc__)
+    add_out(parser)
+    parser.add_argument("--draws", type=int, default=512)
+    parser.add_argument("--samples", type=int, default=512, help="a cell")
+    parser.add_argument("--queries", type=int, default=256, help="of the paths in all dimensions")
+    add_seed(parser)
+    arguments: Any = parser.parse_args()
     torch.set_num_threads(1)
     with TemporaryDirectory() as folder:
-        result = Result(Path(folder) / "digits.json", origin("docs.experiments.matched.small", "cpu", given.seed))
-        run(result, None, (given.draws, given.samples), 20, 16, (24, 96), given.seed)
+        result = Result(Path(folder) / "digits.json", origin("docs.experiments.matched.small", "cpu", arguments.seed))
+        run(result, None, (arguments.draws, arguments.samples), 20, 16, (24, 96), arguments.seed)
         law = loaders.load("digits").law
         result.add("line", line_paths(law))
-        result.add("paths", paths(law, given.queries, 8, given.seed))
-        write_json(given.out / "digits.json", kept(result.path.parent, "digits"))
+        result.add("paths", paths(law, arguments.queries, 8, arguments.seed))
+        write_json(arguments.out / "digits.json", kept(result.path.parent, "digits"))
 
 
 if __name__ == "__main__":

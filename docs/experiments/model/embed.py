@@ -5,7 +5,6 @@ With `--flow`, the flow goes to singdiffusion/flow_demonstrator/, with a card fr
 `pipeline/` is a text-to-image pipeline of diffusers and `average/` its average image with its spread; both are float16 safetensors with cards.
 """
 
-import argparse
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from docs.experiments.flow.committed import FOLDER as RESULTS
 from docs.experiments.model.card import flow
 from docs.experiments.model.tars import extracted
+from docs.experiments.script.arguments import command
 from docs.experiments.script.result import quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import FOLDER
@@ -98,15 +98,15 @@ def _card(text: str) -> str:
 
 def main() -> None:
     """From a folder of tars."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--models", type=Path, required=True)
-    asked.add_argument("--fashion", action="store_true", help="Fashion-MNIST's model alone")
-    asked.add_argument("--flow", action="store_true", help="the flow alone")
-    given = asked.parse_args()
+    parser = command(__doc__)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--fashion", action="store_true", help="Fashion-MNIST's model alone")
+    parser.add_argument("--flow", action="store_true", help="the flow alone")
+    arguments = parser.parse_args()
     quiet()
-    made = embed_fashion if given.fashion else embed_flow if given.flow else embed
+    made = embed_fashion if arguments.fashion else embed_flow if arguments.flow else embed
     with TemporaryDirectory() as folder:
-        print(made(extracted(given.models, Path(folder))))
+        print(made(extracted(arguments.models, Path(folder))))
 
 
 if __name__ == "__main__":

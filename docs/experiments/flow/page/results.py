@@ -22,8 +22,8 @@ UNCOUNTED = ("Euler, entropic", "Euler, rescaled")
 ERROR = 0.05
 
 
-_COMMANDS = {"digits": "small", "train": "train --data openmoji.npz.xz --out DIR --stages DIR"}
-_KEEP = "keep --runs DIR... --data openmoji.npz.xz"
+_COMMANDS = {"digits": "small --out DIR", "train": "train --data openmoji.npz.xz --out DIR --stages DIR"}
+_KEEP = "keep --runs DIR... --data openmoji.npz.xz --out DIR"
 
 
 def committed(name: str, folder: Path = FOLDER) -> Any:

@@ -11,18 +11,18 @@ from docs.experiments.ladder.summary import FOLDER
 from docs.experiments.ladder.train import MARKS
 
 _COMMANDS = {
-    "summary": "summary --data openmoji.npz.xz",
-    "learned": "learned",
-    "directions": "directions --data openmoji.npz.xz",
+    "summary": "summary --data openmoji.npz.xz --out FILE",
+    "learned": "learned --out DIR",
+    "directions": "directions --data openmoji.npz.xz --out FILE",
     "openmoji": "evaluate --models DIR --data openmoji.npz.xz --out DIR",
     "second/openmoji": "evaluate --models DIR --data openmoji.npz.xz --out DIR",
     "train": "train --data openmoji.npz.xz --out DIR",
     "second/train": "train --data openmoji.npz.xz --out DIR --stop-at STEP",
     "predicted": "predict --data openmoji.npz.xz --result FILE --out FILE",
-    "collapse": "collapse --data openmoji.npz.xz",
-    "digits": "digits",
+    "collapse": "collapse --data openmoji.npz.xz --out DIR",
+    "digits": "digits --out DIR",
     "second/digits": "again FIRST.json SECOND.json --out FILE",
-    "fashion": "fashion",
+    "fashion": "fashion --out DIR",
 }
 """Files by name, in the order of `Results`, and what makes each."""
 
