@@ -39,7 +39,7 @@ extensions = [
 exclude_patterns = [
     "_build",
     "jupyter_execute",
-    "experiments/ladder/**",  # results; the pages are beside them
+    "experiments/results/**",  # the pages are beside them
     "statements/*.ipynb",  # for download
 ]
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from docs.book import result
-from docs.experiments.cells import Cells
+from docs.experiments.ladder.cells import Cells
 from docs.interactive.figure import FOLDER, packed
 
-LADDER = FOLDER.parent / "experiments" / "ladder"
+LADDER = FOLDER.parent / "experiments" / "results" / "ladder"
 GUIDANCE = (1.0, 1.5, 3.0, 7.5)
 STARTS = {
     "noise": ("noise", "noise"),
@@ -22,9 +22,11 @@ STARTS = {
 
 def numbers() -> dict[str, Any]:
     """Brightness of every sample by prompt, guidance and start; the data's; and what C7 predicts without guidance."""
-    found = result("docs/experiments/ladder/openmoji.json", "python -m docs.experiments.evaluate")
-    summary = result("docs/experiments/ladder/summary.json", "python -m docs.experiments.summary")
-    predicted = result("docs/experiments/ladder/predicted.json", "python -m docs.experiments.predict")
+    found = result("docs/experiments/results/ladder/openmoji.json", "python -m docs.experiments.ladder.evaluate")
+    summary = result(
+        "docs/experiments/results/ladder/summary.json", "python -m docs.experiments.ladder.summary --out FILE.json"
+    )
+    predicted = result("docs/experiments/results/ladder/predicted.json", "python -m docs.experiments.ladder.predict")
     cells = Cells.load(LADDER / "openmoji.npz", found["cells"])
     return {
         "guidance": GUIDANCE,

@@ -48,7 +48,9 @@ def plan(model: str, scheduler: str, steps: int, start: str) -> Plan:
 
 def prompts() -> dict[str, dict[str, float]]:
     """Brightness of the data for each prompt."""
-    told = result("docs/experiments/ladder/summary.json", "python -m docs.experiments.summary")["data"]
+    told = result(
+        "docs/experiments/results/ladder/summary.json", "python -m docs.experiments.ladder.summary --out FILE.json"
+    )["data"]
     return {name: {"mean": one["mean"], "std": one["std"]} for name, one in told.items()}
 
 

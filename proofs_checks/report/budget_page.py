@@ -1,19 +1,12 @@
-"""`python -m proofs_checks.report.budget_page`: the tables of docs/budget.md, from the results in docs/budget/."""
+"""The tables that docs/budget.md shows of its results in docs/budget/."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import typer
-
 from proofs_checks.measurements.grid_costs import SPACINGS
-from proofs_checks.report.generated_tables import with_tables
-from singtheory import InputError
-from singtheory.system import write_bytes
 
 RESULTS = ("digits", "fashion-mnist", "golden", "bumps")
-"""Files docs/budget/NAME.json, and the markers of their tables."""
+"""Files docs/budget/NAME.json, in the order of the page."""
 _FEW, _MANY = 50, 1000
 """Numbers of steps in the table of gains."""
 
@@ -70,29 +63,3 @@ def _reading(found: Mapping[str, Any]) -> str:
 
 def _between(low: float, high: float) -> str:
     return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
-
-
-def tables(root: Path) -> dict[str, str]:
-    """The tables of all results below `root`. Raises `InputError` if one is missing."""
-    found = {}
-    for name in RESULTS:
-        path = root / "docs" / "budget" / f"{name}.json"
-        try:
-            found[name] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise InputError(f"{path}: missing or damaged; make it with the command below its table") from None
-    return {name: costs_table(result) for name, result in found.items()} | {"gains": gains_table(found)}
-
-
-def main(root: Path = Path()) -> None:
-    """Rewrite docs/budget.md below `root`."""
-    page = root / "docs" / "budget.md"
-    try:
-        write_bytes(page, with_tables(page.read_text(encoding="utf-8"), tables(root), "docs/budget.md").encode())
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-
-
-if __name__ == "__main__":
-    typer.run(main)

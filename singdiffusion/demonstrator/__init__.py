@@ -1,6 +1,6 @@
 """The model that comes with the package: small pictures of OpenMoji by text, with their average image and its spread (CC BY-SA 4.0).
 
-Trained from scratch by `python -m docs.experiments.train` with Stable Diffusion's betas, it shows the average-brightness issue and its
+Trained from scratch by `python -m docs.experiments.ladder.train` with Stable Diffusion's betas, it shows the average-brightness issue and its
 cures on any machine. It is of no other use.
 """
 

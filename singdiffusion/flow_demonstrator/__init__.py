@@ -1,6 +1,6 @@
 """The flow that comes with the package: the demonstrator's twin, trained to match flows, with its average image and spread (CC BY-SA 4.0).
 
-Trained from scratch by `python -m docs.experiments.flow_train`, it shows what few steps lose and what the matched first step gives back.
+Trained from scratch by `python -m docs.experiments.flow.train`, it shows what few steps lose and what the matched first step gives back.
 It is of no other use.
 """
 

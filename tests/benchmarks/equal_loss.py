@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from docs.experiments.vocabulary import encoder_of
+from docs.experiments.model.vocabulary import encoder_of
 from singdiffusion.source.records import Source
 from singdiffusion.training.cache import Cache, finished
 from singdiffusion.training.encode import make_cache

@@ -8,7 +8,6 @@
 import io
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import pytest
 from PIL import Image
 
 from docs.book.drawing import Drawing, drawing
-from docs.experiments import ladder_page
 from proofs_checks.report import brightness
 from proofs_checks.report.picture_brightness import draw
 from proofs_checks.report.picture_budget import budget_picture
@@ -26,7 +24,7 @@ from tests.docs.conftest import DOCS, shown
 PAGES = [
     *sorted(page for group in ("derivations", "questions") for page in (DOCS / group).glob("*.md")),
     DOCS / "benchmarks.md",
-    DOCS / "experiments" / "matched.md",
+    *(DOCS / "experiments" / f"{name}.md" for name in ("flow", "ladder", "matched")),
 ]
 THUMBNAILS = Path(__file__).parent / "figures"
 WIDTH = 200
@@ -75,19 +73,6 @@ def test_picture_of_the_first_page_regenerates():
     draw(json.loads(brightness.RESULT.read_text(encoding="utf-8"))).savefig(buffer, format="png")
     committed = (DOCS / "picture-brightness.png").read_bytes()
     assert difference(thumbnail(buffer.getvalue()), thumbnail(committed)) < TOLERANCE
-
-
-@pytest.mark.slow
-def test_pictures_of_the_ladder_regenerate(tmp_path, monkeypatch):
-    results, folder = ladder_page.FOLDER, tmp_path / "ladder"
-    names = re.findall(r"\(ladder/([\w.-]+\.png)\)", ladder_page.PAGE.read_text(encoding="utf-8"))
-    assert len(names) > 10
-    shutil.copytree(results, folder, ignore=shutil.ignore_patterns(*names))
-    monkeypatch.setattr(ladder_page, "FOLDER", folder)
-    ladder_page.draw(ladder_page.Results.read())
-    for name in names:
-        drawn_now, committed = (thumbnail((where / name).read_bytes()) for where in (folder, results))
-        assert difference(drawn_now, committed) < TOLERANCE, name
 
 
 def line(shift: float) -> Image.Image:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proofs_checks.report import budget_page
-from singtheory import InputError
+from tests.docs.conftest import shown as shown_on
 
 ROOT = Path(__file__).parents[3]
 ROW = {"steps": 5, "start_low": 0.1, "start_high": 0.2, "discretisation": 2.0, "discretisation_error": 0.1}
@@ -49,18 +49,6 @@ def test_exact_curves_have_no_interval():
     assert "±" not in budget_page.costs_table(FOUND | {"confidence": 1.0})
 
 
-def test_tables_replace_the_old_ones():
-    page = "a\n<!-- digits -->\nold\n<!-- /digits -->\nb"
-    assert budget_page.with_tables(page, {"digits": "new"}) == "a\n<!-- digits -->\nnew\n<!-- /digits -->\nb"
-    with pytest.raises(InputError, match="needs one line <!-- bumps -->"):
-        budget_page.with_tables(page, {"bumps": "new"})
-
-
-def test_missing_results_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"digits\.json: missing or damaged"):
-        budget_page.tables(tmp_path)
-
-
 @pytest.mark.parametrize("name", budget_page.RESULTS)
 def test_the_best_grid_is_never_worse_and_nears_its_limit(name):
     found = json.loads((ROOT / "docs" / "budget" / f"{name}.json").read_text(encoding="utf-8"))
@@ -71,6 +59,11 @@ def test_the_best_grid_is_never_worse_and_nears_its_limit(name):
     assert "/tmp" not in found["command"]
 
 
-def test_the_page_is_up_to_date():
-    page = (ROOT / "docs" / "budget.md").read_text(encoding="utf-8")
-    assert budget_page.with_tables(page, budget_page.tables(ROOT)) == page
+def test_the_page_shows_every_result_once():
+    *shown, gains = shown_on(ROOT / "docs" / "budget.md", skip="check(")
+    results = {
+        name: json.loads((ROOT / "docs" / "budget" / f"{name}.json").read_text(encoding="utf-8"))
+        for name in budget_page.RESULTS
+    }
+    assert [table.data for table in shown] == [budget_page.costs_table(found) for found in results.values()]
+    assert gains.data == budget_page.gains_table(results)

@@ -1,0 +1,1 @@
+"""The pictures that experiments train on and compare with, and their prompts."""

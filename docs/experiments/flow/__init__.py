@@ -1,0 +1,1 @@
+"""The flow demonstrator: its training, its ways of drawing in few steps, and their measurement."""

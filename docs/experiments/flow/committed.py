@@ -1,0 +1,17 @@
+"""The committed models of the flow demonstrator, laid out as `train` leaves them, for a second run without training."""
+
+from pathlib import Path
+
+from singdiffusion.flow_demonstrator import AVERAGE, PIPELINE
+
+FOLDER = Path(__file__).parents[1] / "results" / "flow"
+"""Of the committed results."""
+CLASSIFIER = FOLDER / "classifier.safetensors"
+"""By which adherence and the classifier's features were measured (CC BY-SA 4.0, trained on the same pictures)."""
+
+
+def committed(into: Path) -> Path:
+    """The folder itself, with links to the models by the names that `measure` reads; folders stand for tars."""
+    for name, source in {"flow.tar": PIPELINE, "average.tar": AVERAGE, CLASSIFIER.name: CLASSIFIER}.items():
+        (into / name).symlink_to(source)
+    return into

@@ -1,0 +1,69 @@
+"""The demonstrator's twin as a flow: the same U-Net, text encoder and data, trained to give `n − x_0` for `(1 − t) x_0 + t n`, t uniform."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from docs.experiments.data.captioned import Captioned
+from docs.experiments.model.denoiser import Denoiser
+from singtheory.data import HALF_RANGE
+
+TRAIN_STEPS = 1000
+"""The network is told `1000 t`, as the flow schedulers of diffusers tell it."""
+SHIFT = 3.0
+"""Of the stored pipeline's scheduler."""
+PREDICTION = "flow_prediction"
+
+
+class Flow(Denoiser):
+    """A flow with the text encoder whose states it reads; stored as a pipeline of diffusers whose scheduler steps along flows."""
+
+    def pipeline(self, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
+        """A copy as a pipeline of diffusers, whose latents are pixels."""
+        pipe: Any = super().pipeline(dtype)
+        scheduler = UniPCMultistepScheduler(
+            num_train_timesteps=TRAIN_STEPS,
+            prediction_type=PREDICTION,
+            use_flow_sigmas=True,
+            flow_shift=SHIFT,
+            steps_offset=1,  # means nothing here; Stable Diffusion's pipeline warns of 0
+        )
+        pipe.register_modules(scheduler=scheduler)
+        return pipe
+
+
+def flow_loss(
+    model: Denoiser, data: Captioned, device: str, batch: int, dropout: float = 0.1, unet: Any = None
+) -> Callable[[], Tensor]:
+    """`E‖(n − x_0) − network‖²/d` at uniform times; some captions are left out, for guidance.
+
+    Args:
+        model: on the device; its text encoder is trained along where its weights ask for gradients.
+        data: on the CPU.
+        device: `cpu` or `cuda`.
+        batch: examples a step.
+        dropout: share of the captions that are left out.
+        unet: called in the model's place, such as compiled.
+    """
+    images, caption = data.images.to(device), data.caption.to(device)
+    tokens, empty = model.ids(data.captions).to(device), model.ids([""]).to(device)
+    text, called = model.text, unet or model.unet
+
+    def loss() -> Tensor:
+        rows = torch.randint(len(images), (batch,), device=device)
+        x_0 = images[rows].float() / HALF_RANGE - 1
+        left_out = torch.rand(batch, 1, device=device) < dropout
+        ids = torch.where(left_out, empty, tokens[caption[rows]])
+        t = torch.rand(batch, device=device)
+        noise, sigma = torch.randn_like(x_0), t[:, None, None, None]
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False):
+            states = text(ids).last_hidden_state
+            output = called((1 - sigma) * x_0 + sigma * noise, TRAIN_STEPS * t, states).sample
+        return mse_loss(output.float(), noise - x_0)
+
+    return loss

@@ -1,0 +1,1 @@
+"""The flow's page: its tables, texts and figures, from committed results."""

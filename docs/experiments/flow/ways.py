@@ -1,0 +1,111 @@
+"""The ways of drawing from a flow that are compared, in the order of their importance."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+MeanName = Literal["network", "unguided", "trained", "trained unguided"]
+SpreadName = Literal["none", "trained", "statistics"]
+CorrectedName = Literal["no", "all but the last", "all"]
+GuideName = Literal["plain", "scaled"]
+
+ALL = 0
+"""As a rank: every direction."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a flow is drawn from.
+
+    Attributes:
+        name: of it.
+        solver: one of `solvers.SOLVERS`.
+        grid: as `grids.grid_of` reads it.
+        mean: of the first step; `network` is the network's own guided output, `unguided` its output for the prompt alone.
+        spread: by which the first step is widened (C7).
+        rank: of the spread's directions, `ALL` for all.
+        corrected: which later steps have deviations from the mean divided by their cosine.
+        pixels: whether deviations are corrected pixel by pixel in the place of directions.
+        guide: `scaled` is CFG-Zero*'s, the output without the prompt scaled towards the one with it.
+        zero: whether the first velocity is set to zero.
+        teleport: time to which the Gaussian solution of all data goes without the network; None for none.
+        spare: whether the evaluation that a trained mean saves is spent on one more step.
+    """
+
+    name: str
+    solver: str = "Euler"
+    grid: str = "shift 3"
+    mean: MeanName = "network"
+    spread: SpreadName = "none"
+    rank: int = ALL
+    corrected: CorrectedName = "no"
+    pixels: bool = False
+    guide: GuideName = "plain"
+    zero: bool = False
+    teleport: float | None = None
+    spare: bool = False
+
+    @property
+    def matched(self) -> bool:
+        """Whether it is one of ours."""
+        return self.spread != "none" or self.corrected != "no"
+
+    @property
+    def saves_first(self) -> bool:
+        """Whether the network is not asked at t = 1."""
+        return self.mean.startswith("trained") or self.zero
+
+
+def _joined(solver: str, name: str, **given: object) -> tuple[Way, ...]:
+    """The ways of one solver with the trained spread, by mean."""
+    one = Way(f"{name}", solver=solver, spread="trained", **given)  # pyright: ignore[reportArgumentType]
+    means: tuple[MeanName, ...] = ("network", "trained", "unguided", "trained unguided")
+    return tuple(replace(one, name=f"{name}, {mean} mean", mean=mean) for mean in means)
+
+
+EULER = (Way("Euler, shift 1", grid="shift 1"), Way("Euler, shift 3"), Way("Euler, shift 4", grid="shift 4"))
+_CORRECTED = Way("Euler corrected, trained mean", mean="trained", spread="trained", corrected="all but the last")
+
+CORE = (
+    *EULER,
+    Way("UniPC", solver="UniPC"),
+    Way("DPM++ 2M", solver="DPM++ 2M"),
+    *_joined("UniPC", "UniPC matched")[:2],
+    *_joined("Euler", "Euler matched")[:2],
+    *_joined("DPM++ 2M", "DPM++ 2M matched")[:2],
+    _CORRECTED,
+    Way("Heun", solver="Heun"),
+)
+"""Drawn at every number of evaluations."""
+
+RIVALS = (
+    Way("zero-init, scaled (CFG-Zero*)", guide="scaled", zero=True),
+    Way("scaled", guide="scaled"),
+    Way("zero-init", zero=True),
+    *(Way(f"teleported to {t:g}", teleport=t) for t in (0.95, 0.9, 0.8, 0.7)),
+    *(Way(f"Euler, {grid}", grid=grid) for grid in ("W2", "nats", "spectral", "entropic", "rescaled", "sharp")),
+    Way("Euler, shift 8", grid="shift 8"),
+    Way("UniPC, shift 1", solver="UniPC", grid="shift 1"),
+    Way("UniPC, shift 4", solver="UniPC", grid="shift 4"),
+)
+
+OURS = (
+    *_joined("UniPC", "UniPC matched")[2:],
+    *_joined("Euler", "Euler matched")[2:],
+    replace(_CORRECTED, name="Euler corrected, network mean", mean="network"),
+    Way("Heun matched, network mean", solver="Heun after the first", spread="trained"),
+    Way("UniPC matched, shift 1", solver="UniPC", grid="shift 1", spread="trained"),
+    Way("Euler matched, shift 1", grid="shift 1", spread="trained"),
+    Way("UniPC matched, trained mean, one more step", solver="UniPC", mean="trained", spread="trained", spare=True),
+    *(Way(f"UniPC matched, rank {k}", solver="UniPC", spread="trained", rank=k) for k in (1, 16)),
+    *(Way(f"UniPC matched, statistics, rank {k}", solver="UniPC", spread="statistics", rank=k) for k in (64, 1, 16)),
+    Way("Euler matched, W2", grid="W2", spread="trained"),
+    Way("Euler matched, spectral", grid="spectral", spread="trained"),
+    Way("UniPC matched, spectral", solver="UniPC", grid="spectral", spread="trained"),
+    replace(_CORRECTED, name="Euler corrected, statistics, rank 64", spread="statistics", rank=64),
+    replace(_CORRECTED, name="Euler corrected, statistics, all directions", spread="statistics"),
+    replace(_CORRECTED, name="Euler corrected, pixels", pixels=True),
+    replace(_CORRECTED, name="Euler corrected to the end, trained mean", corrected="all"),
+    replace(_CORRECTED, name="Euler corrected, shift 1", grid="shift 1"),
+)
+
+WAYS = {way.name: way for way in (*CORE, *RIVALS, *OURS)}

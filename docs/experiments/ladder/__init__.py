@@ -1,0 +1,1 @@
+"""The ladder: average brightness on digits, Fashion-MNIST, OpenMoji and Stable Diffusion."""

@@ -1,0 +1,48 @@
+"""`python -m docs.experiments.ladder.again FIRST.json SECOND.json --out FILE.json`: whether a rerun of the digits gives the same verdicts; exit 1 if not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from docs.experiments.ladder.small import verdicts
+from docs.experiments.script.arguments import add_out, command
+from docs.experiments.script.result import Result, origin
+from singtheory.errors import InputError
+
+
+def compared(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Verdicts that agree, of how many, those that do not, and the largest difference of a mean brightness.
+
+    Raises:
+        InputError: for results of other cells.
+    """
+    one, two = verdicts(first["cells"]), verdicts(second["cells"])
+    if one.keys() != two.keys():
+        raise InputError("two results of other prompts or weights of guidance; rerun with the command of the first")
+    odd = [name for name, held in one.items() if two[name] != held]
+    apart = max(abs(a["mean"] - b["mean"]) for a, b in zip(first["cells"], second["cells"], strict=True))
+    told = {"same": len(one) - len(odd), "of": len(one), "otherwise": odd, "verdicts": one}
+    return told | {"largest difference of a mean": apart}
+
+
+def main() -> None:
+    """With its arguments."""
+    parser = command(__doc__)
+    parser.add_argument("first", type=Path)
+    parser.add_argument("second", type=Path)
+    add_out(parser, "FILE.json")
+    arguments = parser.parse_args()
+    try:
+        first, second = (json.loads(path.read_text(encoding="utf-8")) for path in (arguments.first, arguments.second))
+        found = compared(first, second)
+    except (OSError, ValueError, KeyError) as error:
+        parser.error(str(error))
+    result = Result(arguments.out, origin("docs.experiments.ladder.again", "cpu", first["seed"]))
+    for name, value in found.items():
+        result.add(name, value)
+    print(f"{found['same']} of {found['of']} verdicts are the same")
+    raise SystemExit(bool(found["otherwise"]))
+
+
+if __name__ == "__main__":
+    main()

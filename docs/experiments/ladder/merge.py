@@ -1,0 +1,64 @@
+"""`python -m docs.experiments.ladder.merge NEW.json OLD.json`: the parts of a run into a result that has others besides.
+
+A part of the new run takes the place of the old one, and so does a cell, with its brightness in the `.npz` of the same name. What is left of runs before is
+told with their commands and devices, under `earlier`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from docs.experiments.ladder.cells import Cells
+from docs.experiments.ladder.summary import joined
+from docs.experiments.script.arguments import command
+from docs.experiments.script.result import HEAD, Result, runs_of
+from singtheory.errors import InputError
+
+
+def merge(new: Path, old: Path, parts: Sequence[str] | None = None) -> None:
+    """Into `old`.
+
+    Args:
+        new: a result; if several runs made it, the last one counts.
+        old: the result that it goes into.
+        parts: of the new one; all if None.
+
+    Raises:
+        InputError: for a part that the new one has not; nothing is written then.
+    """
+    told, before = (json.loads(path.read_text(encoding="utf-8")) for path in (new, old))
+    found = [name for name in runs_of(told)[-1]["parts"] if name != "cells"]
+    for name in parts or ():
+        if name not in found:
+            raise InputError(f"{name}: {new} has no such part, but {', '.join(found)}")
+    every = None
+    if "cells" in told:
+        mine, others = (
+            Cells.load(path.with_suffix(".npz"), one["cells"]) for path, one in ((new, told), (old, before))
+        )
+        every, _ = joined(mine, others)
+    result = Result.continued(old, {name: told[name] for name in HEAD})
+    for name in parts or found:
+        result.add(name, told[name])
+    if every is not None:
+        every.save(old.with_suffix(".npz"))
+        result.add("cells", every.told)
+
+
+def main() -> None:
+    """Of files."""
+    parser = command(__doc__)
+    parser.add_argument("new", type=Path)
+    parser.add_argument("old", type=Path)
+    parser.add_argument("--parts", help="of the new one; all if not given")
+    arguments = parser.parse_args()
+    try:
+        merge(arguments.new, arguments.old, arguments.parts.split(",") if arguments.parts else None)
+    except (InputError, OSError, ValueError) as error:
+        parser.error(str(error))
+    except KeyError as error:
+        parser.error(f"{arguments.new} and {arguments.old} must be results with {', '.join(HEAD)}: {error} is missing")
+
+
+if __name__ == "__main__":
+    main()

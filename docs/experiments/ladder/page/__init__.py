@@ -1,0 +1,1 @@
+"""The ladder's page: its tables, texts and figures, from committed results."""

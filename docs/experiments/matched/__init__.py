@@ -1,0 +1,1 @@
+"""Matched reverse kernels: their measurement on the demonstrator and on digits."""

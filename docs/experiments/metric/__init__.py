@@ -1,0 +1,1 @@
+"""What is measured of pictures and of denoisers: distances, adherence to a prompt, loss curves."""

@@ -1,0 +1,1 @@
+"""Small text-to-image models: their networks, training, sampling, average images and cards."""

@@ -1,0 +1,203 @@
+"""The flow page is that of the committed results, and its verdicts follow what is planted in them."""
+
+import dataclasses
+import json
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+
+from docs.book.result import ResultError
+from docs.experiments.data.captioned import Captioned
+from docs.experiments.flow.committed import FOLDER
+from docs.experiments.flow.keep import COMPONENTS, brightness_errors, keep, pair_errors
+from docs.experiments.flow.page import guide as flow_guide
+from docs.experiments.flow.page.results import DEFAULT, MAIN, METRICS, Found, changes, plain_of, wins
+from docs.experiments.flow.page.targets import (
+    again,
+    beats_all,
+    bias,
+    in_common,
+    never_worse,
+    prediction,
+    processor,
+    reversals,
+    spread,
+    targets,
+    zero_init,
+)
+from docs.experiments.flow.ways import WAYS
+from docs.experiments.metric.distances import wasserstein
+from singtheory import InputError
+
+
+@pytest.fixture(scope="module")
+def found():
+    return Found.read()
+
+
+@pytest.fixture(scope="module")
+def second():
+    return Found.read(FOLDER / "second", ())
+
+
+def replaced(found, **changed):
+    """With values of the default's cells replaced; the committed results stay as they are."""
+    cells = deepcopy(found.cells)
+    for (way, _, _), cell in cells.items():
+        if way == DEFAULT:
+            cell |= changed
+    return dataclasses.replace(found, cells=cells)
+
+
+def test_a_missing_result_is_named_with_its_command(tmp_path):
+    with pytest.raises(
+        ResultError, match=r"measured\.json: missing or damaged; make it with: python -m docs\.experiments\.flow\.keep"
+    ):
+        Found.read(tmp_path)
+
+
+def test_the_guides_table_is_that_of_the_committed_results(found):
+    written = flow_guide.GUIDE.read_text(encoding="utf-8")
+    assert written == flow_guide.guide(found)
+    row = next(line for line in written.splitlines() if line.startswith("| zero-init |"))
+    assert row.split("|")[2].strip().startswith(f"{found.value('zero-init', 1.0, 4, '64 components'):.1f} / ")
+
+
+def test_every_target_has_a_verdict(found, second):
+    small = {"processor seconds": 61.0, "device": "slow"}
+    assert processor(small).met is False
+    assert {one.verdict for one in targets(found, second, small)} <= {"met", "not met", "not decided"}
+
+
+def test_a_default_that_is_worse_is_found(found):
+    planted = replaced(found, **dict.fromkeys(METRICS, 500.0))
+    assert never_worse(planted, MAIN, "anywhere").met is False
+    assert all(one.verdict == "worse" for one in changes(planted, [DEFAULT]))
+    ahead = wins(planted, DEFAULT)
+    assert {(one.guidance, one.budget, one.metric) for one in ahead} == {
+        (w, n, m) for w, n in found.pairs for m in METRICS
+    }
+    assert sum(one.sure for one in ahead) > len(ahead) / 2
+
+
+def test_a_default_that_is_far_ahead_is_found(found):
+    planted = replaced(found, **dict.fromkeys(METRICS, 0.01))
+    assert never_worse(planted, MAIN, "anywhere").met
+    assert beats_all(planted).met
+    assert not wins(planted, DEFAULT)
+
+
+def test_brightness_verdicts_follow_the_cells(found):
+    def with_prompts(**numbers):
+        cells = deepcopy(found.cells)
+        for (way, _, _), cell in cells.items():
+            if way == DEFAULT:
+                cell["prompts"] = {prompt: told | numbers for prompt, told in cell["prompts"].items()}
+        return dataclasses.replace(found, cells=cells)
+
+    assert spread(with_prompts(ratio=1.0)).met and not spread(with_prompts(ratio=1.2)).met
+    assert bias(with_prompts(bias=0.0)).met and not bias(with_prompts(bias=-20.0)).met
+
+
+def test_prediction_and_zero_init_verdicts_follow_what_was_measured(found):
+    told = deepcopy(found.told)
+    for row in told["prediction"]["network"]:
+        row["network"] = row["law"]
+    for cells in told["zero"].values():
+        for one in cells:
+            one["measured"] = one["predicted"]
+    planted = dataclasses.replace(found, told=told)
+    assert prediction(planted).met and zero_init(planted).met
+    told["zero"]["end"][0] |= {"measured": -9.0, "measured error": 0.1}
+    assert not zero_init(planted).met
+
+
+def test_plain_twins_have_the_same_solver_and_grid():
+    for name, way in WAYS.items():
+        plain = plain_of(name)
+        if plain is not None:
+            assert WAYS[plain].grid == way.grid and way.solver.startswith(WAYS[plain].solver)
+    assert plain_of(DEFAULT) == "UniPC"
+
+
+def test_standard_errors_of_differences_from_the_same_noise():
+    chance = np.random.default_rng(0)
+    noise = chance.standard_normal((3, 4000))
+    rows = {"UniPC": noise[0], DEFAULT: 0.6 * noise[0] + 0.8 * noise[1]}
+    cells = [{"way": way, "guidance": 1.0, "budget": 4, "d": 1.0, "d std": 2.0} for way in rows]
+    arrays = {f"{way}|1|4": {"d": row} for way, row in rows.items()}
+    [told] = pair_errors(cells, arrays)
+    expected = (2 * (rows[DEFAULT] - rows["UniPC"])).std() / 4000**0.5
+    assert told["errors"]["d"] == [[pytest.approx(expected, rel=1e-6)]]
+    assert (told["ours"], told["rivals"]) == ([DEFAULT], ["UniPC"])
+
+
+def test_standard_errors_of_brightness_are_those_of_repeated_draws():
+    chance = np.random.default_rng(1)
+    truth = chance.normal(120, 40, 900)
+    draws = [chance.normal(130, 30, 200) for _ in range(400)]
+    told = [brightness_errors(one, truth) for one in draws]
+    seen = {
+        "bias error": np.std([one.mean() for one in draws]),
+        "ratio error": np.std([one.std() / truth.std() for one in draws]),
+        "w1 error": np.std([wasserstein(torch.tensor(one), torch.tensor(truth)) for one in draws]),
+    }
+    for name, expected in seen.items():
+        assert np.mean([one[name] for one in told]) == pytest.approx(expected, rel=0.15)
+
+
+def test_no_cell_is_told_twice(found):
+    keys = [(cell["way"], cell["guidance"], cell["budget"]) for cell in found.told["cells"]]
+    assert len(set(keys)) == len(keys)
+
+
+def test_runs_are_kept_and_read_again(tmp_path):
+    """Two cells of a run, their differences and their brightness; the later of two runs counts."""
+    data = Captioned.of(torch.arange(48, dtype=torch.uint8).repeat(4, 1)[:, None, None, :12].contiguous(), ["a"] * 4)
+    chance, cells, arrays = np.random.default_rng(2), [], {}
+    for way in ("UniPC", DEFAULT):
+        prompts = {"a": {"bias": 1 / 3, "ratio": None, "w1": 2.0}}
+        cell = {"way": way, "guidance": 1.0, "budget": 4, "d": 1 / 3, "d std": 1.0, "prompts": prompts}
+        cells.append(cell)
+        arrays |= {f"{way}|1|4/d": chance.standard_normal(50), f"{way}|1|4/brightness of a": chance.uniform(0, 255, 50)}
+    network = {"steps": 4, "shift": 3.0, "network": [1 / 3] * 2000, "law": [1.0] * 2000}
+    shown = {
+        "eigenvalues": [1.0] * 2000,
+        "network": [network],
+        "exact": [{"steps": 4, "shift": 3.0, "exact": [1.0] * 2000}],
+    }
+    for name, kept in (("old", cells[:1]), ("new", cells)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "flow.json").write_text(
+            json.dumps({"cells": kept, "prediction": shown, "kinds": {"a": "open"}})
+        )
+        np.savez(tmp_path / name / "flow-2.npz", **arrays)
+    (tmp_path / "new" / "flow-train.json").write_text(json.dumps({"flow": {"steps": 1}}))
+    keep([tmp_path / "old", tmp_path / "new"], data, tmp_path / "kept")
+    found = Found.read(tmp_path / "kept")
+    assert len(found.cells) == 2 and found.value("UniPC", 1.0, 4, "d") == 0.33333
+    apart = arrays[f"{DEFAULT}|1|4/d"] - arrays["UniPC|1|4/d"]
+    assert found.half(DEFAULT, "UniPC", 1.0, 4, "d") == pytest.approx(found.z * apart.std() / 50**0.5, rel=1e-4)
+    assert found.cells[DEFAULT, 1.0, 4]["prompts"]["a"]["w1 error"] > 0
+    assert len(found.told["prediction"]["network"][0]["law"]) == len(COMPONENTS)
+    with pytest.raises(InputError, match=r"flow\.measure"):
+        keep([tmp_path], data, tmp_path / "kept")
+
+
+def test_a_second_run_must_give_the_verdicts_again(found, second):
+    told = again(found, second)
+    assert told.met and "8 of 8 verdicts are the same" in told.told
+    assert not again(found, replaced(second, **{"64 components": 1e3, "the classifier": 1e3})).met
+    ours, other = in_common(found, second)
+    assert set(ours.cells) == set(other.cells) and not any(key[0] in found.uncounted for key in ours.cells)
+
+
+def test_a_difference_that_turns_is_counted(found, second):
+    """The default made far worse in one run alone turns all that it wins beyond the interval."""
+    first, other = in_common(found, second)
+    either, both, opposite = reversals(first, other)
+    assert opposite == 0 < both <= either
+    worse = replaced(other, **{"64 components": 1e3})
+    assert reversals(first, worse)[2] > 0
