@@ -19,7 +19,8 @@ from tests.out_file import parser
 
 FOLDER = Path("mutants/singtheory")
 FILES = (
-    "formula/*.py", "kernel.py", "bound/ladder.py", "limit.py", "schedule/schedules.py", "divergence/*.py", "engine/rounding.py",
+    "formula/*.py", "kernel.py", "bound/ladder.py", "limit.py", "schedule/registry.py", "schedule/schedules.py",
+    "divergence/*.py", "engine/rounding.py",
 )  # fmt: skip
 """As `only_mutate` in pyproject.toml."""
 SEED, COUNT = 20261124, 400

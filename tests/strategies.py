@@ -7,18 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from singtheory import Atoms, Schedule, schedule_named
+from singtheory.schedule import SCHEDULES
 
-SCHEDULE_NAMES = (
-    "cosine",
-    "linear-vp",
-    "rectified-flow",
-    "variance-exploding",
-    "power:0.5",
-    "power:1",
-    "power:3",
-    "sd",
-    "sd-zero-snr",
-)
+SCHEDULE_NAMES = (*SCHEDULES, "power:0.5", "power:1", "power:3")
 
 
 def examples(quick: int) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from proofs_checks.harness.record import describe_data
 from proofs_checks.instances.fourth_powers import check_powers
-from singtheory import Atoms, InputError, RectifiedFlow, Schedule, formula, response
+from singtheory import Atoms, InputError, Schedule, formula, response
 from singtheory import data as loaders
 from singtheory.grid import grid_named
 from singtheory.schedule import schedule_named
@@ -77,7 +77,7 @@ def _grid(request: Request) -> tuple[Schedule, Tensor]:
     times = grid_named(request.spacing, schedule, request.steps)
     if not 0 < request.shift < float("inf"):
         raise InputError(f"shift {request.shift:g}: must be positive and finite; 1 is none")
-    if request.shift != 1 and not isinstance(schedule, RectifiedFlow):
+    if request.shift != 1 and not schedule.shiftable:
         raise InputError(
             f"shift {request.shift:g} on {request.schedule}: a timestep shift is of flow models; take --schedule rectified-flow"
         )

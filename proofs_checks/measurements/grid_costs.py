@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from singtheory import Atoms, Gaussian, GaussianMixture, InputError, Law, Schedule, formula, grid
+from singtheory import InputError, Law, Schedule, formula, grid
 from singtheory.budget import Budget, budget, chain_snr, moments_of, start_term
 from singtheory.errors import unknown_name
 from singtheory.estimate import Estimate
-from singtheory.mmse import LEAST_PAIRS, NODES, Curve, LossCurve, SampledCurve, Smooth, exact_curve, sample_curve
+from singtheory.mmse import LEAST_PAIRS, NODES, Curve, LossCurve, Smooth, exact_curve, sample_curve
 from singtheory.start import Mismatch, Moments, Start, from_matched, from_mean, from_noise
 from singtheory.system import check_queries as check_queries_fit
 
@@ -32,16 +32,15 @@ def curve_of(
     law: Law, snr_end: float, seed: int, queries: int, confidence: float, device: str, progress: Progress
 ) -> Curve:
     """The law's mmse: exact for Gaussian data and on a line, else from draws on the device."""
-    if isinstance(law, Gaussian) or law.dim == 1:
+    if law.gaussian or law.dim == 1:
         return exact_curve(law)
-    if isinstance(law, GaussianMixture):
+    if not law.finite:
         raise InputError(
             f"a Gaussian mixture in {law.dim} dimensions: its mmse has no interval; give points drawn from it"
         )
-    assert isinstance(law, Atoms)
     check_queries(queries, law.dim)
     generator = torch.Generator().manual_seed(seed)
-    return sample_curve(law.to(device), snr_end, generator, queries, confidence=confidence, progress=progress)
+    return sample_curve(law.atoms().to(device), snr_end, generator, queries, confidence=confidence, progress=progress)
 
 
 def check_queries(queries: int, dim: int) -> None:
@@ -96,8 +95,8 @@ class Comparison:
 
     def _smooth(self) -> grid.Mmse:
         """What the best grid is searched on: many thousand γ."""
-        if isinstance(self.curve, SampledCurve):
-            return self.curve.smooth
+        if self.curve.smoothed is not None:
+            return self.curve.smoothed
         levels = self.curve(torch.tensor([self.snr_start, self.snr_end], dtype=torch.float64))[0]
         if self.curve.method == "exact" or bool(
             levels[0] - levels[1] <= 1e-9 * levels[0]
@@ -198,7 +197,7 @@ class Comparison:
 
     def mmse(self) -> dict[str, list[float]]:
         """The curve with its band, at the nodes of the draws or evenly in log γ."""
-        snr = self.curve.snr if isinstance(self.curve, SampledCurve) else self._evenly()
+        snr = self._evenly() if self.curve.nodes is None else self.curve.nodes
         low, high = self.curve.interval(snr)
         return {"snr": snr.tolist(), "value": self.curve(snr)[0].tolist(), "low": low.tolist(), "high": high.tolist()}
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from proofs_checks.measurements.path_costs import cost_rounding, line_of, path_cost
-from singtheory import Atoms, Gaussian, GaussianMixture, InputError, Law, divergence, formula, numerics
+from singtheory import Atoms, InputError, Law, divergence, formula, numerics
 from singtheory.law import AtomsPosterior
 
 KERNELS = ("isotropic", "matched")
@@ -47,7 +47,7 @@ def check_kernel(kernel: str, law: Law | None = None) -> None:
     """Raise `InputError` for an unknown kernel, and for a matched one in more dimensions than whole covariances are held in."""
     if kernel not in KERNELS:
         raise InputError(f"kernel {kernel!r}: unknown; there are {', '.join(KERNELS)}")
-    if kernel == "matched" and law is not None and not isinstance(law, Gaussian) and law.dim > MOST_DIM:
+    if kernel == "matched" and law is not None and not law.gaussian and law.dim > MOST_DIM:
         raise InputError(
             f"kernel matched: in {law.dim} dimensions whole covariances are too large, at most {MOST_DIM}; give principal components of the data, or --kernel isotropic"
         )
@@ -66,18 +66,16 @@ def matched_term(
         step: called with the steps done and their total.
     """
     pairs = list(zip(snr[:-1].tolist(), snr[1:].tolist(), strict=True))
-    if isinstance(law, Gaussian):  # every step is exact
+    if law.gaussian:  # every step is exact
         return MatchedTerm(torch.zeros(len(pairs), dtype=torch.float64), 0.0, 0.0, True)
     if law.dim == 1:
-        assert isinstance(law, Atoms | GaussianMixture)
         line = line_of(law)
         costs = [max(0.0, path_cost(line, "matched", pair)) for pair in pairs]
         lost = sum(cost_rounding(line, pair) for pair in pairs)
         return MatchedTerm(torch.tensor(costs, dtype=torch.float64), 0.0, lost, True)
-    assert isinstance(law, Atoms)
-    generator, found, squared = torch.Generator().manual_seed(seed), [], 0.0
+    atoms, generator, found, squared = law.atoms(), torch.Generator().manual_seed(seed), [], 0.0
     for done, (low, high) in enumerate(pairs, start=1):
-        draws = divergence.kl_moment_draws(_posterior(law, low, queries, generator), high - low, _EACH, generator)
+        draws = divergence.kl_moment_draws(_posterior(atoms, low, queries, generator), high - low, _EACH, generator)
         means = draws.mean(dim=1)
         found.append(means.mean())
         squared += float(means.var()) / len(means)
@@ -89,21 +87,17 @@ def _posterior(law: Atoms, snr: float, queries: int, generator: torch.Generator)
     """Of draws of `x_t`."""
     x_0 = law.sample(max(_LEAST, queries // _SHARE), generator)
     z = math.sqrt(snr) * x_0 + numerics.normal(x_0.shape, law.device, generator)
-    posterior = law.posterior(z, snr)
-    assert isinstance(posterior, AtomsPosterior)
-    return posterior
+    return law.posterior(z, snr)
 
 
 def skewness2(law: Law, snr: Tensor, queries: int, seed: int) -> Tensor:
     """`E‖κ‖²` at each γ, (n,): by quadrature on a line, from draws for atoms; 0 for Gaussian data."""
-    if isinstance(law, Gaussian):
+    if law.gaussian:
         return torch.zeros_like(snr)
     if law.dim == 1:
-        assert isinstance(law, Atoms | GaussianMixture)
         return torch.tensor([line_of(law).level(g).skewness2 for g in snr.tolist()], dtype=torch.float64)
-    assert isinstance(law, Atoms)
-    generator = torch.Generator().manual_seed(seed)
-    return torch.stack([_skewness2(_posterior(law, g, queries, generator), generator) for g in snr.tolist()]).cpu()
+    atoms, generator = law.atoms(), torch.Generator().manual_seed(seed)
+    return torch.stack([_skewness2(_posterior(atoms, g, queries, generator), generator) for g in snr.tolist()]).cpu()
 
 
 def _skewness2(posterior: AtomsPosterior, generator: torch.Generator) -> Tensor:

@@ -89,9 +89,7 @@ def _steps(context: Context, quantity: str) -> tuple[Instance, ...]:
 def _posterior(law: Atoms, snr: float, generator: torch.Generator) -> AtomsPosterior:
     """At a draw of `z = √γ x_0 + n`."""
     z = snr**0.5 * law.sample(1, generator) + numerics.normal((1, law.dim), law.device, generator)
-    posterior = law.posterior(z, snr)
-    assert isinstance(posterior, AtomsPosterior)
-    return posterior
+    return law.posterior(z, snr)
 
 
 def _kl_step(law: Atoms, snr: float, target: float, generator: torch.Generator) -> Step | None:

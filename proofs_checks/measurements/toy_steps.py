@@ -54,17 +54,13 @@ def _toy_instance(where: str, posterior: AtomsPosterior, gap: float) -> Instance
 @lru_cache(maxsize=16)
 def prior_posterior(law: Atoms) -> AtomsPosterior:
     """The posterior at γ = 0, which is the law itself."""
-    posterior = law.posterior(torch.zeros(law.dim, dtype=torch.float64), 0.0)
-    assert isinstance(posterior, AtomsPosterior)
-    return posterior
+    return law.posterior(torch.zeros(law.dim, dtype=torch.float64), 0.0)
 
 
 @lru_cache(maxsize=256)
 def posterior_at(law: Atoms, z: tuple[float, ...], snr: float) -> AtomsPosterior:
     """The posterior of one query, the same object for a claim and all of its twins, so that they share what is measured of it."""
-    posterior = law.posterior(list(z), snr)
-    assert isinstance(posterior, AtomsPosterior)
-    return posterior
+    return law.posterior(list(z), snr)
 
 
 @lru_cache(maxsize=4096)

@@ -39,12 +39,11 @@ DataOption = Annotated[
 ClaimsOption = Annotated[
     str, typer.Option("--claims", help="Which claims: shell patterns such as 'B*', separated by commas.")
 ]
-ScheduleOption = Annotated[
-    str,
-    typer.Option(
-        help="cosine, linear-vp, sd, sd-zero-snr, rectified-flow, variance-exploding, power:P or a scheduler_config.json."
-    ),
-]
+SCHEDULE_HELP = (
+    "cosine, linear-vp, rectified-flow, variance-exploding, sd, sd-zero-snr, power:P or a scheduler_config.json."
+)
+"""The registry of schedules in words, which loads torch; a test compares the two."""
+ScheduleOption = Annotated[str, typer.Option(help=SCHEDULE_HELP)]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 SeedOption = Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same numbers.")]
 

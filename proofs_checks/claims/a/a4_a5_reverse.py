@@ -12,7 +12,7 @@ from proofs_checks.harness.context import Context
 from proofs_checks.harness.outcome import equal, identically_zero, rounding, worst
 from proofs_checks.instances.deviations import deviations
 from proofs_checks.instances.laws import BUMPS, GOLDEN, TRI
-from singtheory import Atoms, Law, ReverseKernel, Schedule, formula, schedule_named
+from singtheory import Law, ReverseKernel, Schedule, formula, schedule_named
 from singtheory.kernel import Bridge, ReverseStep, forward
 
 
@@ -58,8 +58,8 @@ def _step_rounding(law: Law, step: ReverseStep, x_s: Tensor) -> float:
 
 def _spread(law: Law) -> float:
     """How far atoms lie from the mean at most; of a smooth law six standard deviations."""
-    if isinstance(law, Atoms):
-        return float(law.deviations().norm(dim=1).max())
+    if law.finite:
+        return float(law.atoms().deviations().norm(dim=1).max())
     return 6 * float(law.cov.trace()) ** 0.5
 
 
@@ -130,7 +130,7 @@ def _a5_symbolic(_: Sides, __: Context) -> Outcome:
 def _prior_step(law: Law, schedule: Schedule, t: float, s: float, x_t: Tensor) -> ReverseStep:
     """The twin that keeps the prior's weights."""
     step = reverse_step(law, schedule, t, s, x_t)
-    if not isinstance(law, Atoms):
+    if not law.finite:
         return step
     prior = law.posterior(torch.zeros_like(x_t), 0.0)
     return ReverseStep(x_t, prior, step.bridge)

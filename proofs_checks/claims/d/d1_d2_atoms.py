@@ -43,9 +43,7 @@ def finite_laws(context: Context) -> dict[str, Atoms]:
 
 def atoms_posterior(law: Atoms, x: Tensor, alpha: Tensor, sigma: Tensor) -> AtomsPosterior:
     """The posterior of `x_0` at `x_t = x`."""
-    found = law.posterior(x / sigma, formula.snr(alpha, sigma))
-    assert isinstance(found, AtomsPosterior)
-    return found
+    return law.posterior(x / sigma, formula.snr(alpha, sigma))
 
 
 # --- D1 --------------------------------------------------------------------------------------------------------------
@@ -238,7 +236,7 @@ def _d2_divergence(sides: Sides, context: Context) -> Outcome:
 
 def _snr_at(schedule: Schedule, sigma: float) -> float:
     """The signal-to-noise ratio where the noise is σ."""
-    alpha = math.sqrt(1 - sigma**2) if isinstance(schedule, Cosine) else 1 - sigma
+    alpha = math.sqrt(1 - sigma**2) if schedule.variance_preserving else 1 - sigma
     return (alpha / sigma) ** 2
 
 

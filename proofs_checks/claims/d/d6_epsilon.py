@@ -20,13 +20,14 @@ from proofs_checks.instances.near_ends import TILTED
 from proofs_checks.instances.scales import EPS, RESOLVED, denoiser_rounding, pull_of_rivals, settled_time
 from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, Law, Power, RectifiedFlow, Schedule, formula, limit
 from singtheory.formula import symbolic
-from singtheory.schedule import VariancePreserving
 
 _SMOOTH: dict[str, GaussianMixture | Gaussian] = {"two bumps": BUMPS, "Gaussian": TILTED}
 _HALF = Power(1.0)
 _ROUGH: dict[str, Schedule] = {"α = 1 − t": _HALF, "cosine": Cosine(), "rectified flow": RectifiedFlow()}
 """Near t = 0 σ behaves like √t, t and t; only the first has an unbounded σ̇."""
 _LATEST = {"α = 1 − t": 2e-4, "cosine": 0.016, "rectified flow": 0.004}
+_ORDER = {"α = 1 − t": 1.0, "cosine": 2.0, "rectified flow": 1.0}
+"""The power of t with which the limit at a smooth density is approached."""
 _POINTS = torch.tensor([[-0.9], [0.1], [0.8]], dtype=torch.float64)
 _STEP = 1e-3
 """Relative step of the five-point rule below: it leaves the derivative to a few times 1e-12, half remainder, half rounding."""
@@ -59,7 +60,7 @@ def _d6_smooth(sides: Sides, _: Context) -> Outcome:
     """The limit is approached like t for `σ ~ √t` and in rectified flow, like t² for the cosine."""
     outcomes = []
     for (name, law), (kind, schedule) in itertools.product(_SMOOTH.items(), _ROUGH.items()):
-        x, order = law.mean + _POINTS, 2.0 if isinstance(schedule, Cosine) else 1.0
+        x, order = law.mean + _POINTS, _ORDER[kind]
         at = [_LATEST[kind] / 2**k for k in range(3)]
         off = partial(_off_smooth, sides, law, schedule, x)
         outcomes.append(vanishes_at_rate(off, at, order, f"∂ε*/σ̇ + ∇log π, {name}, {kind}"))
@@ -139,8 +140,8 @@ def _d6_exceptions(sides: Sides, _: Context) -> Outcome:
         for y in law.points:
             t = float(schedule.time_of_snr(1e4))
             found = float(_rate(sides["epsilon"], law, schedule, y[None], t))
-            vp = isinstance(schedule, VariancePreserving)
-            expected = float(sides["at_atom"](y, schedule.sigma_dot(t))) if vp else 0.0
+            rate = float(sides["at_atom"](y, schedule.sigma_dot(t)))
+            expected = rate if schedule.variance_preserving else 0.0
             sigma = float(schedule.sigma(t))
             # (1 − α)/σ = σ/(1 + α) grows by a relative ¾σ² + O(σ⁴); rounding as off the atoms
             tolerance = sigma**2 * abs(expected) + 2e-15 / (sigma * _STEP * t)

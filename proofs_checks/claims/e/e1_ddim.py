@@ -22,8 +22,8 @@ from singtheory import (
     schedule_named,
 )
 from singtheory.sampler import DDIM, exact_denoiser
+from singtheory.schedule import SCHEDULES
 
-SCHEDULES = ("cosine", "linear-vp", "rectified-flow", "variance-exploding", "sd", "sd-zero-snr")
 _SINGULAR = ("cosine", "rectified-flow", "power:0.5", "sd-zero-snr")
 _STEPS = ((0.9, 0.6), (0.5, 0.05), (0.02, 0.01))
 _CHARTS = {"(x/α, σ/α)": (1, 0), "(x/σ, α/σ)": (0, 1), "(x/(α+σ), …)": (1, 1), "(x/(2α+σ), …)": (2, 1)}

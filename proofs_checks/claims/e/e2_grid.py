@@ -29,10 +29,7 @@ _FLOW = RectifiedFlow()
 
 
 def _mmse(law: Law) -> grid.Mmse:
-    if isinstance(law, Gaussian):
-        return partial(mmse.gaussian_mmse, law)
-    assert isinstance(law, Atoms)
-    return partial(mmse.line_mmse, law)
+    return partial(mmse.gaussian_mmse, law) if law.gaussian else partial(mmse.line_mmse, law.atoms())
 
 
 @cache
@@ -85,8 +82,7 @@ def _e2_symbolic(sides: Sides, _: Context) -> Outcome:
 
 @cache
 def _kl(law: Law, gap: float) -> Estimate:
-    assert isinstance(law, Atoms)
-    return divergence.kl_quadrature(prior_posterior(law), gap)
+    return divergence.kl_quadrature(prior_posterior(law.atoms()), gap)
 
 
 def _e2_kl(sides: Sides, _: Context) -> Outcome:

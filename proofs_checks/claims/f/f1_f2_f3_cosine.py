@@ -14,9 +14,10 @@ from proofs_checks.harness.outcome import equal, identically_zero, worst
 from singtheory import Gaussian, RectifiedFlow, Schedule, formula, response, schedule_named
 from singtheory.formula import symbolic
 from singtheory.sampler import DDIM, exact_denoiser
+from singtheory.schedule import SCHEDULES
 
 NAMES = symbolic.NAMESPACE
-SCHEDULES = ("cosine", "linear-vp", "rectified-flow", "variance-exploding", "power:0.5", "power:3", "sd", "sd-zero-snr")
+NAMED = (*SCHEDULES, "power:0.5", "power:3")
 _GOLDEN = {
     (900.0, 4, 1.0): (0.099254176926, 0.099503719021),
     (900.0, 10, 1.0): (0.283115744545, 0.287347885566),
@@ -83,7 +84,7 @@ def _f1_angles(sides: Sides, _: Context) -> Outcome:
 
 def _grids() -> Iterator[tuple[str, Tensor]]:
     generator = torch.Generator().manual_seed(1)
-    for name in SCHEDULES:
+    for name in NAMED:
         times = torch.rand(7, dtype=torch.float64, generator=generator).sort(descending=True).values
         yield name, torch.cat([torch.ones(1, dtype=torch.float64), times])
 
