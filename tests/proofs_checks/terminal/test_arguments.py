@@ -5,4 +5,4 @@ from singtheory.schedule import SCHEDULES
 
 
 def test_the_help_names_every_schedule():
-    assert SCHEDULE_HELP == f"{', '.join(SCHEDULES)}, power:P or a scheduler_config.json."
+    assert f"{', '.join(SCHEDULES)}, power:P or a scheduler_config.json." == SCHEDULE_HELP

@@ -18,32 +18,11 @@ from diffusers import (
 
 from singdiffusion import AverageStatistics, AverageTable, SingDiffusion
 from singdiffusion.start.flow import first_step
-from singdiffusion.start.flow_layout import Layout
 from singtheory import InputError
 from tests.singdiffusion import tiny, tiny_flow
+from tests.singdiffusion.start.flow_calls import CALL, SHAPE, named, spread, states
 
-SHAPE = (tiny_flow.CHANNELS, 8, 8)
-CALL = {"num_inference_steps": 4, "height": 16, "width": 16, "output_type": "latent", "guidance_scale": 1.0}
 FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
-
-
-def spread(shape=SHAPE):
-    rows = torch.randn(math.prod(shape), 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return torch.linalg.qr(rows)[0].mT.reshape(3, *shape).float(), torch.tensor([30.0, 5.0, 0.2])
-
-
-def states(pipe, prompt="a", **call):
-    """The latents after each step."""
-    found = []
-
-    def seen(pipe, index, timestep, given):
-        found.append(given["latents"].clone())
-        return given
-
-    given = CALL | {"generator": torch.Generator().manual_seed(2)} | call
-    torch.manual_seed(3)
-    pipe(prompt, callback_on_step_end=seen, **given)
-    return found
 
 
 def widened(pipe, x_1, basis, std):
@@ -232,11 +211,6 @@ def test_half_precision():
     assert bool(torch.isfinite(found[-1]).all())
 
 
-def named(pipe, name):
-    pipe.transformer.register_to_config(_name_or_path=name)
-    return pipe
-
-
 def interrupted():
     pipe = tiny_flow.sd3()
     pipe.scheduler.set_timesteps(4)
@@ -278,40 +252,6 @@ def test_what_does_not_fit_is_refused_and_the_pipeline_untouched(name):
     assert "\n" not in str(caught.value)
     assert vars(pipe) == before
     assert vars(pipe.scheduler).keys() == scheduler.keys()
-
-
-@pytest.mark.parametrize(
-    "make", [lambda: tiny_flow.flux(guidance_embeds=False), lambda: tiny_flow.sd3(FlowMatchLCMScheduler())]
-)
-def test_distilled_models_by_force(make):
-    pipe = make()
-    plain = states(pipe)
-    with SingDiffusion(spread=spread(), force=True).attached(pipe):
-        assert not torch.equal(states(pipe)[0], plain[0])
-
-
-@pytest.mark.parametrize(
-    ("name", "distilled"),
-    [
-        ("/cache/models--stabilityai--stable-diffusion-3.5-large-turbo/snapshots/0a1b", True),
-        ("D:\\models\\sd3-turbo\\x", True),
-        ("ByteDance/Hyper-SD", True),
-        ("lodestones/some_LCM", True),
-        ("me/Z-Image-TurboV2", True),
-        ("me/HyperFlux", True),
-        ("me/SDXLTurbo", True),
-        ("me/hyperrealistic-sd3", False),
-        ("me/flashlight", False),
-        ("/home/dmdavis/sd3", False),
-    ],
-)
-def test_a_distilled_model_is_found_by_a_whole_word_of_its_path(name, distilled):
-    pipe, sing = named(tiny_flow.sd3(), name), SingDiffusion(spread=spread())
-    if not distilled:
-        with sing.attached(pipe):
-            return
-    with pytest.raises(InputError, match="force=True"):
-        sing.attach(pipe)
 
 
 @pytest.mark.parametrize(
@@ -383,20 +323,6 @@ def test_attach_twice_and_detach_what_is_not_attached():
     with pytest.raises(InputError, match="not attached"):
         SingDiffusion(spread=spread()).detach(pipe)
     sing.detach(pipe)
-
-
-@pytest.mark.parametrize("drawn", [(4, 6, 8), (6, 8, 4), (4, 3, 6, 8), (3, 4, 6, 8), (3, 6, 8, 4)])
-def test_a_layout_packs_and_unpacks(drawn):
-    order = torch.randperm(math.prod(drawn), generator=torch.Generator().manual_seed(0))
-    layout = Layout(drawn, (2, math.prod(drawn) // 2), order).of_pictures(4)
-    noise = torch.randn(5, *drawn)
-    stepped = noise.flatten(1)[:, order].view(5, *layout.stepped)
-    back = layout.unpacked(stepped)
-    assert torch.equal(back, noise.movedim(1 + drawn.index(4), 1))
-    assert torch.equal(layout.packed(back), stepped)
-    if layout.frames:
-        one = torch.randn(5, 4, 6, 8)
-        assert torch.equal(layout.unpacked(layout.packed(one)), one[:, :, None].expand(-1, -1, 3, -1, -1))
 
 
 @pytest.mark.parametrize("make", [tiny_flow.sd3, tiny_flow.flux])
