@@ -49,7 +49,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
     response.respond(schedule, times, [1.0], **options)  # refuses wrong options before data are read
     lam, about, brightness, notes = _spectrum(request)
     tell(notes)
-    found = response.respond(schedule, times, lam, **options)
+    kept = response.respond(schedule, times, lam, **options)
     curve = _curve(lam)
     drawn = response.respond(schedule, times, curve, **options)
     shown = brightness or float(lam.max())
@@ -63,7 +63,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         "data": about,
         "brightness": brightness,
         "times": times.tolist(),
-        "rows": _rows(lam, found),
+        "rows": _rows(lam, kept),
         "curve": _rows(curve, drawn),
         "angles": {
             "eigenvalue": shown,
@@ -124,6 +124,6 @@ def _curve(lam: Tensor) -> Tensor:
     return torch.logspace(low, high, _CURVE, dtype=torch.float64)
 
 
-def _rows(lam: Tensor, found: response.Response) -> list[dict[str, float]]:
-    columns = zip(lam.tolist(), found.kept.tolist(), found.first.tolist(), strict=True)
+def _rows(lam: Tensor, kept: response.Response) -> list[dict[str, float]]:
+    columns = zip(lam.tolist(), kept.kept.tolist(), kept.first.tolist(), strict=True)
     return [{"eigenvalue": e, "kept": k, "first": f} for e, k, f in columns]

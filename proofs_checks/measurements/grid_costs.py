@@ -151,13 +151,13 @@ class Comparison:
         """The budget of a grid and what the best grid of as many steps between the same ends costs."""
         times = self.times(spacing, steps)
         snr = chain_snr(self.schedule, times)
-        found = self.budget(times)
+        budget = self.budget(times)
         row = {"spacing": spacing, "steps": steps, "chain_steps": len(snr) - 1, "snr_start": float(snr[0])}
-        row |= describe_budget(found) | {"discretisation_error": self.curve.discretisation_error(snr)}
+        row |= describe_budget(budget) | {"discretisation_error": self.curve.discretisation_error(snr)}
         least = self.best(len(snr) - 1, float(snr[0]), float(snr[-1])) if spacing != "optimal" else times
         best = float(self.curve.discretisation(self.schedule.snr(least)).sum())
         # both are zero where mmse is level but for rounding
-        return row | {"optimal": best, "gain": found.discretisation.value / best if best > 0 else 1.0}
+        return row | {"optimal": best, "gain": budget.discretisation.value / best if best > 0 else 1.0}
 
     def limit(self) -> float:
         """`R²/4`, to which N times the cost of the best grid tends (E2)."""
@@ -169,7 +169,7 @@ class Comparison:
 
     def steps(self, times: Tensor) -> list[dict[str, float]]:
         """One row a step."""
-        snr, found = chain_snr(self.schedule, times), self.budget(times)
+        snr, budget = chain_snr(self.schedule, times), self.budget(times)
         level, (low, high) = self.curve(snr[:-1])[0], self.curve.interval(snr[:-1])
         columns = {
             "t": times[:-1],
@@ -180,8 +180,8 @@ class Comparison:
             "mmse": level,
             "mmse_low": low,
             "mmse_high": high,
-            "discretisation": found.discretisation.steps,
-            "network": found.network.steps,
+            "discretisation": budget.discretisation.steps,
+            "network": budget.network.steps,
         }
         return [
             dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in columns.values()), strict=True)
@@ -189,11 +189,11 @@ class Comparison:
 
     def nodes(self, steps: int) -> dict[str, list[float]]:
         """γ of every spacing's grid of that many steps, for those that have one."""
-        found = {}
+        by_spacing = {}
         for spacing in SPACINGS:
             with contextlib.suppress(InputError):
-                found[spacing] = self.schedule.snr(self.times(spacing, steps)).tolist()
-        return found
+                by_spacing[spacing] = self.schedule.snr(self.times(spacing, steps)).tolist()
+        return by_spacing
 
     def mmse(self) -> dict[str, list[float]]:
         """The curve with its band, at the nodes of the draws or evenly in log γ."""
@@ -214,9 +214,9 @@ def check_start(start: str) -> None:
         raise unknown_name("start", start, STARTS)
 
 
-def describe_budget(found: Budget) -> dict[str, float]:
+def describe_budget(budget: Budget) -> dict[str, float]:
     """The three terms and their sum in plain values."""
-    row = {"start_low": found.start.low, "start_high": found.start.high}
-    for name, term in (("discretisation", found.discretisation), ("network", found.network)):
+    row = {"start_low": budget.start.low, "start_high": budget.start.high}
+    for name, term in (("discretisation", budget.discretisation), ("network", budget.network)):
         row |= {name: term.value, f"{name}_low": term.low, f"{name}_high": term.high}
-    return row | {"total_low": found.low, "total_high": found.high}
+    return row | {"total_low": budget.low, "total_high": budget.high}

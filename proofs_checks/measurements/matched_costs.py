@@ -73,14 +73,14 @@ def matched_term(
         costs = [max(0.0, path_cost(line, "matched", pair)) for pair in pairs]
         lost = sum(cost_rounding(line, pair) for pair in pairs)
         return MatchedTerm(torch.tensor(costs, dtype=torch.float64), 0.0, lost, True)
-    atoms, generator, found, squared = law.atoms(), torch.Generator().manual_seed(seed), [], 0.0
+    atoms, generator, averages, squared = law.atoms(), torch.Generator().manual_seed(seed), [], 0.0
     for done, (low, high) in enumerate(pairs, start=1):
         draws = divergence.kl_moment_draws(_posterior(atoms, low, queries, generator), high - low, _EACH, generator)
         means = draws.mean(dim=1)
-        found.append(means.mean())
+        averages.append(means.mean())
         squared += float(means.var()) / len(means)
         step(done, len(pairs))
-    return MatchedTerm(torch.stack(found).cpu(), math.sqrt(squared), 0.0, False)
+    return MatchedTerm(torch.stack(averages).cpu(), math.sqrt(squared), 0.0, False)
 
 
 def _posterior(law: Atoms, snr: float, queries: int, generator: torch.Generator) -> AtomsPosterior:
@@ -102,11 +102,11 @@ def skewness2(law: Law, snr: Tensor, queries: int, seed: int) -> Tensor:
 
 def _skewness2(posterior: AtomsPosterior, generator: torch.Generator) -> Tensor:
     """`E‖κ(v, w, ·)‖²` over standard normal v and w, and over the queries."""
-    found = []
+    squares = []
     for xi, p in zip(posterior.deviations(), posterior.weights, strict=True):
         v, w = (numerics.normal((xi.shape[1], _PROBES), xi.device, generator) for _ in range(2))
-        found.append((((xi @ v) * (xi @ w) * p[:, None]).mT @ xi).square().sum(dim=1).mean())
-    return torch.stack(found).mean()
+        squares.append((((xi @ v) * (xi @ w) * p[:, None]).mT @ xi).square().sum(dim=1).mean())
+    return torch.stack(squares).mean()
 
 
 def cube_root_integral(law: Law, snr_start: float, snr_end: float, queries: int, seed: int) -> float:
@@ -136,11 +136,11 @@ def with_matched(row: dict[str, float], term: MatchedTerm) -> dict[str, float]:
 
     For certain is only `0 ≤ KL(P‖M) ≤ KL(P‖Q)` where draws were made (B5). The network's error weighs at most what it does beside the plug-in kernel's noise.
     """
-    found = dict(row)
+    matched = dict(row)
     high = row["discretisation_high"]
-    ends = (term.value - term.rounding, term.value + term.rounding) if term.exact else (0.0, max(high, term.value))
-    found |= {"discretisation": term.value, "discretisation_error": term.error}
-    found |= {"discretisation_low": max(0.0, ends[0]), "discretisation_high": ends[1], "network_low": 0.0}
+    interval = (term.value - term.rounding, term.value + term.rounding) if term.exact else (0.0, max(high, term.value))
+    matched |= {"discretisation": term.value, "discretisation_error": term.error}
+    matched |= {"discretisation_low": max(0.0, interval[0]), "discretisation_high": interval[1], "network_low": 0.0}
     for side in ("low", "high"):
-        found[f"total_{side}"] = sum(found[f"{name}_{side}"] for name in ("start", "discretisation", "network"))
-    return found
+        matched[f"total_{side}"] = sum(matched[f"{name}_{side}"] for name in ("start", "discretisation", "network"))
+    return matched

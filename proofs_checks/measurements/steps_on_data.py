@@ -73,7 +73,7 @@ def _steps(context: Context, quantity: str) -> tuple[Instance, ...]:
     half = shift_gap(prior_posterior(law), 0.75)
     if half is None:
         return ()
-    found, law = [], law.to(context.device)
+    instances, law = [], law.to(context.device)
     step_of = _kl_step if quantity == "kl" else _tv_step
     for k, (part, target) in enumerate(KL_STEPS if quantity == "kl" else TV_STEPS):
         step = step_of(law, part * half, target, generator)
@@ -82,8 +82,8 @@ def _steps(context: Context, quantity: str) -> tuple[Instance, ...]:
             where = f"{name}, γ = {snr / unit**2:.3g}, g = {gap / unit**2:.3g}"
             measured = _Measured(posterior, gap, context.within(f"{context.scope}/{quantity}/{k}"))
             kl, tv = (measured.kl(), UNMEASURED) if quantity == "kl" else (UNMEASURED, measured.tv())
-            found.append(Instance(where, posterior, gap, kl, tv))
-    return tuple(found)
+            instances.append(Instance(where, posterior, gap, kl, tv))
+    return tuple(instances)
 
 
 def _posterior(law: Atoms, snr: float, generator: torch.Generator) -> AtomsPosterior:

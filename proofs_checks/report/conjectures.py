@@ -29,7 +29,7 @@ def main(out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT)
     """Certify both on the whole box of two-point laws and on the golden atoms."""
     try:
         check_folder(out.parent)
-        found = {}
+        results = {}
         with progress() as bar:
             for name, conjecture in CONJECTURES.items():
                 task = bar.add_task(name, total=1.0)
@@ -37,17 +37,17 @@ def main(out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT)
                     conjecture, certify.WHOLE, lambda share, t=task: bar.update(t, completed=share)
                 )
                 golden = GapRange(*GOLDEN_ATOMS).certify(conjecture, GOLDEN_GAPS)
-                found[name] = {"two points": asdict(whole), "golden atoms": asdict(golden)}
+                results[name] = {"two points": asdict(whole), "golden atoms": asdict(golden)}
         boxes = {
             "two points (e^2, p)": certify.describe(certify.WHOLE),
             "golden gaps": certify.describe((GOLDEN_GAPS,)),
         }
         command = "python -m proofs_checks.report.conjectures"
-        write_json(out, provenance(command, 0, "cpu") | {"boxes": boxes, "conjectures": found})
+        write_json(out, provenance(command, 0, "cpu") | {"boxes": boxes, "conjectures": results})
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
-    for name, parts in found.items():
+    for name, parts in results.items():
         for where, certificate in parts.items():
             typer.echo(f"{name} on {where}: {certificate['verdict']}, {certificate['boxes']} boxes")
 

@@ -54,17 +54,17 @@ def main(
         check_folder(out.parent)
         with progress() as bar:
             task = bar.add_task("few steps F1", total=None)
-            found = measured(
+            results = measured(
                 samples,
                 seed,
                 f"python -m proofs_checks.report.few_steps --samples {samples} --seed {seed}",
                 lambda done, total: bar.update(task, completed=done, total=total),
             )
-        write_json(out, found)
+        write_json(out, results)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
-    for row in found["rows"]:
+    for row in results["rows"]:
         typer.echo(
             f"{row['steps']} steps, shift {row['shift']:g}: Euler keeps {row['euler']:.2f} (Gaussian data {row['euler_gaussian']:.2f}), "
             f"first step matched {row['matched']:.2f} ({row['matched_gaussian']:.2f})"

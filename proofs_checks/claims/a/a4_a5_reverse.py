@@ -73,13 +73,13 @@ def _bayes_outcomes(law: Law, name: str, sides: Sides, context: Context) -> Iter
         )
         exact = reverse_step(law, schedule, t, s, x_t)
         x_s = exact.sample(8, generator)
-        found = sides["step"](law, schedule, t, s, x_t).log_prob(x_s)[0]
+        log_density = sides["step"](law, schedule, t, s, x_t).log_prob(x_s)[0]
         expected = _log_bayes(law, schedule, t, s, x_t, x_s[0])
         where = f"{name}, {schedule_name}, {t} → {s}"
         slack = _step_rounding(law, exact, x_s) + sum(
             _density_rounding(law, schedule, at, x) for at, x in ((t, x_t), (s, x_s[0]))
         )
-        for f, e in zip(found.tolist(), expected.tolist(), strict=True):
+        for f, e in zip(log_density.tolist(), expected.tolist(), strict=True):
             yield equal(f, e, slack, where)
 
 

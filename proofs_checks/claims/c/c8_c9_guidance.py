@@ -39,9 +39,9 @@ def _c8_rule(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for w in WEIGHTS:
         for name, c, u in _pairs(context):
-            found = sides["normalised"](c, u, w)
+            guided = sides["normalised"](c, u, w)
             expected = {"u = 0": c, "c = u": c / w}.get(name, sides["plain"](c, u, w) / w)
-            for value, truth in ((found, expected), (sides["normalised"](c, u, 1.0), c)):
+            for value, truth in ((guided, expected), (sides["normalised"](c, u, 1.0), c)):
                 scale = float(c.norm() + u.norm())
                 outcomes.append(equal(float((value - truth).norm()), 0.0, ROUNDING * scale, f"{name}, w = {w:g}"))
     return worst(outcomes)

@@ -217,8 +217,8 @@ def _order(schedule: Schedule) -> float:
 
 
 def _off_score(sides: Sides, law: Law, schedule: Schedule, x: Tensor, sigma: float) -> float:
-    found = sides["score"](law, schedule, x, _time_of_sigma(schedule, sigma))
-    return float((found - sides["data_score"](law, x)).norm())
+    score = sides["score"](law, schedule, x, _time_of_sigma(schedule, sigma))
+    return float((score - sides["data_score"](law, x)).norm())
 
 
 def _d4_smooth(sides: Sides, _: Context) -> Outcome:
@@ -230,8 +230,8 @@ def _d4_smooth(sides: Sides, _: Context) -> Outcome:
 
 
 def _off_tangent(schedule: Schedule, x: Tensor, sigma: float) -> float:
-    found = limit.score(LINE, schedule, x, _time_of_sigma(schedule, sigma))[:, :1]
-    return float((found - limit.data_score(_ALONG, x[:, :1])).norm())
+    score = limit.score(LINE, schedule, x, _time_of_sigma(schedule, sigma))[:, :1]
+    return float((score - limit.data_score(_ALONG, x[:, :1])).norm())
 
 
 def _d4_subspace(sides: Sides, _: Context) -> Outcome:
@@ -242,10 +242,10 @@ def _d4_subspace(sides: Sides, _: Context) -> Outcome:
             x = torch.tensor([[0.9, height]], dtype=torch.float64)
             for sigma in _SIGMAS:
                 t = _time_of_sigma(schedule, sigma)
-                found = limit.score(LINE, schedule, x, t)
+                score = limit.score(LINE, schedule, x, t)
                 expected = sides["normal"](height, _FOOT, float(schedule.alpha(t)), sigma)
                 # the score divides a difference of two numbers near 1 by σ²
-                outcomes.append(equal(float(found[0, 1]), expected, 1e-14 / sigma**2, f"normal, {kind}, σ = {sigma}"))
+                outcomes.append(equal(float(score[0, 1]), expected, 1e-14 / sigma**2, f"normal, {kind}, σ = {sigma}"))
             along = partial(_off_tangent, schedule, x)
             outcomes.append(vanishes_at_rate(along, _SIGMAS, _order(schedule), f"tangential, {kind}, height {height}"))
     return worst(outcomes)
@@ -278,12 +278,12 @@ def _d4_data(sides: Sides, context: Context) -> Outcome:
     for kind, schedule in SCHEDULES.items():
         for sigma in (0.1, 0.001):
             t = _time_of_sigma(schedule, sigma)
-            found = limit.score(law, schedule, x, t)[0, constant]
+            score = limit.score(law, schedule, x, t)[0, constant]
             expected = sides["normal"](x[0, constant], foot, schedule.alpha(t), sigma)
             terms = 32 * EPS * float(x.abs().max() + foot.abs().max())
             tolerance = (terms + float(denoiser_rounding(law, x, *schedule(t)))) / sigma**2
             outcomes.append(
-                equal(float((found - expected).abs().max()), 0.0, tolerance, f"{name}, {kind}, σ = {sigma}")
+                equal(float((score - expected).abs().max()), 0.0, tolerance, f"{name}, {kind}, σ = {sigma}")
             )
     return worst(outcomes)
 
