@@ -61,7 +61,7 @@ def main() -> None:
     options.add_argument("--count", type=int, default=COUNT, help="mutants to draw")
     arguments = options.parse_args()
     mutmut(
-        "run", "--max-children", "1", "singtheory.formula.kernels.x_snr__mutmut_1"
+        "run", "--max-children", "1", "singtheory.formula.transitions.x_snr__mutmut_1"
     )  # makes all mutants, and maps tests to them
     names, drawn = sorted(exit_codes(arguments.only)), []
     if not names:

@@ -138,8 +138,8 @@ def mutated(draw: st.DrawFn, original: bytes) -> bytes:
             content[place:place] = draw(st.binary(min_size=1, max_size=12))
         elif kind == "end":
             del content[place:]
-        elif found := list(re.finditer(rb"\d[\d.e+-]*", bytes(content[:3000]))):
-            one = draw(st.sampled_from(found))
+        elif results := list(re.finditer(rb"\d[\d.e+-]*", bytes(content[:3000]))):
+            one = draw(st.sampled_from(results))
             content[one.start() : one.end()] = draw(st.sampled_from(_NUMBERS))
     return bytes(content)
 

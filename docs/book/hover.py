@@ -33,7 +33,7 @@ def _pattern() -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, words))})(s?)(?![\w-])", flags=re.IGNORECASE)
 
 
-def marked(text: str, seen: set[str]) -> list[nodes.Node]:
+def underlined(text: str, seen: set[str]) -> list[nodes.Node]:
     """A piece of prose with the words that are not in `seen` marked, which are then added to it."""
     known = {word.lower(): word for word in definitions()}
     spans: list[nodes.Node] = []
@@ -64,7 +64,7 @@ def mark(app: Sphinx, doctree: nodes.document, name: str) -> None:
             isinstance(parent, nodes.paragraph) for parent in parents
         ):
             continue
-        if pieces := marked(text.astext(), seen):
+        if pieces := underlined(text.astext(), seen):
             text.parent.replace(text, pieces)
 
 

@@ -151,7 +151,7 @@ def _prose(part: str, known: set[str]) -> str:
 
 
 def link_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Sphinx's hook on every docstring of the API, before its sections are parsed: linked_lines, and examples as code."""
+    """Sphinx's hook on every docstring of the API, before its sections are parsed: links, and examples as code."""
     known = set(load_claims())
     linked_lines: list[str] = []
     example = doctest = False

@@ -1,8 +1,8 @@
 """Laws of the data and their exact posteriors."""
 
+from singtheory.law.checks import Array
 from singtheory.law.gaussian_posterior import GaussianPosterior, MixturePosterior
 from singtheory.law.gaussians import Gaussian, GaussianMixture
-from singtheory.law.inputs import Array
 from singtheory.law.laws import Atoms, Law, LineParts
 from singtheory.law.posterior import AtomsPosterior, Parts, Posterior
 from singtheory.law.span import Span, in_span

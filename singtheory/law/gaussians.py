@@ -8,8 +8,8 @@ from torch import Tensor
 
 from singtheory import numerics
 from singtheory.errors import InputError
+from singtheory.law.checks import Array, as_cov, as_finite, as_weights
 from singtheory.law.gaussian_posterior import GaussianPosterior, MixturePosterior
-from singtheory.law.inputs import Array, as_cov, as_finite, as_weights
 from singtheory.law.laws import Law, LineParts
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from singtheory import numerics
 from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Points, Shard, ShardEngine, agree, check_reached, engine_of
 from singtheory.errors import InputError
-from singtheory.law.inputs import Array, as_finite, as_nonnegative, as_weights, check_numbers
+from singtheory.law.checks import Array, as_finite, as_nonnegative, as_weights, check_numbers
 from singtheory.law.posterior import AtomsPosterior, Posterior
 
 

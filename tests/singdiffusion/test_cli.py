@@ -92,22 +92,22 @@ def test_diagnose_of_a_pipeline_writes_what_it_shows(folders):
     out = folders / "new" / "found.json"
     result = run("diagnose", folders / "base", "--data", "digits", "--steps", 20, "--json", out)
     assert result.exit_code == 0, result.output
-    told = json.loads(out.read_text(encoding="utf-8"))
-    assert {"version", "seed", "command", "device"} <= set(told)
-    assert told["steps"] == 20 and told["options"][0]["first"]["timestep"] == 951
-    assert told["reading"]["space"] == "latents" and set(told["vae"]) == {"black", "grey", "white"}
-    assert any(finding["remedy"] for finding in told["findings"])
-    for finding in told["findings"]:
+    stored = json.loads(out.read_text(encoding="utf-8"))
+    assert {"version", "seed", "command", "device"} <= set(stored)
+    assert stored["steps"] == 20 and stored["options"][0]["first"]["timestep"] == 951
+    assert stored["reading"]["space"] == "latents" and set(stored["vae"]) == {"black", "grey", "white"}
+    assert any(finding["remedy"] for finding in stored["findings"])
+    for finding in stored["findings"]:
         assert "\n".join([finding["sentence"], *(f"    {line}" for line in finding["remedy"])]) in result.stdout
     rows = [line for line in result.stdout.splitlines() if "│" in line]
-    starts, arriving = rows[: len(told["options"])], rows[len(told["options"]) :]
-    for option, row in zip(told["options"], starts, strict=True):
+    starts, arriving = rows[: len(stored["options"])], rows[len(stored["options"]) :]
+    for option, row in zip(stored["options"], starts, strict=True):
         cells = [cell.strip() for cell in row.strip("│").split("│")]
         assert cells[0].startswith(f"{option['start']}, {option['spacing']}")
         assert cells[0].endswith("zero SNR") == option["zero_snr"]
         assert cells[1] == f"{option['first']['timestep']:.4g}"
-        assert float(cells[-1]) == pytest.approx(option["std"] / told["reading"]["std"], abs=0.005)
-    assert_remedies(told["expected"], arriving)
+        assert float(cells[-1]) == pytest.approx(option["std"] / stored["reading"]["std"], abs=0.005)
+    assert_remedies(stored["expected"], arriving)
 
 
 def assert_remedies(expected, rows):

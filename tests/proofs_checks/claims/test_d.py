@@ -74,9 +74,9 @@ def test_three_tied_atoms():
     y = TRI.points
     centre = torch.linalg.solve(2 * (y[1:] - y[0]), y[1:].square().sum(dim=1) - y[0].square().sum())
     schedule, t = Cosine(), Cosine().time_of_snr(1e5)
-    found = TRI.posterior(centre[None] / schedule.sigma(t), schedule.snr(t)).weights[0]
-    assert found.tolist() == pytest.approx(limit.vp_tie_weights(TRI, [0, 1, 2]).tolist(), rel=1e-5)
-    assert float((found - TRI.weights).abs().max()) > 0.02
+    actual = TRI.posterior(centre[None] / schedule.sigma(t), schedule.snr(t)).weights[0]
+    assert actual.tolist() == pytest.approx(limit.vp_tie_weights(TRI, [0, 1, 2]).tolist(), rel=1e-5)
+    assert float((actual - TRI.weights).abs().max()) > 0.02
 
 
 def test_noise_is_unbounded_at_a_point():

@@ -53,8 +53,8 @@ def test_a_unet_starts_from_its_base_and_from_no_other(folders):
     pipe, noise = tiny.stable_diffusion(), torch.randn(1, *tiny.LATENTS)
     states = torch.randn(1, 77, tiny.TEXT_WIDTH)
     with torch.no_grad():
-        found = load_average(folders / "run" / "model")(states, noise).mean
-        torch.testing.assert_close(found, pipe.unet(noise, 999, states).sample, rtol=1e-4, atol=1e-5)
+        actual = load_average(folders / "run" / "model")(states, noise).mean
+        torch.testing.assert_close(actual, pipe.unet(noise, 999, states).sample, rtol=1e-4, atol=1e-5)
     torch.manual_seed(9)
     pipe.vae = type(pipe.vae).from_config(pipe.vae.config)
     pipe.save_pretrained(folders / "other")
@@ -68,9 +68,9 @@ def test_two_processes_make_one_cache(tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
     launch += ["--rdzv-endpoint", "localhost:0", "-m", "singdiffusion.cli"]
     command = [*launch, "cache", folder, tmp_path / "c", "--resolution", "8", "--bad-share", "0.5", "--batch", "2"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr[-2000:]
-    assert found.stdout.count("8 examples in all, 0 of them twice, 1 skipped") == 1
+    actual = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert actual.returncode == 0, actual.stderr[-2000:]
+    assert actual.stdout.count("8 examples in all, 0 of them twice, 1 skipped") == 1
     assert len(Cache.open(tmp_path / "c")) == 8
 
 
@@ -162,8 +162,10 @@ def test_what_would_stop_a_run_is_told_before_anything_is_encoded(folders, monke
     other.save_pretrained(folders / "other")
     (folders / "unknown.yaml").write_text("stepz: 3\n")
     plain = {"--base": "base", "--resolution": 16, "--out": "run", "--steps": 2}
-    given = dict(zip(options[::2], options[1::2], strict=False)) if "--resume" not in options else {"--data": "images"}
-    flat = [part for pair in (plain | given).items() for part in pair]
+    arguments = (
+        dict(zip(options[::2], options[1::2], strict=False)) if "--resume" not in options else {"--data": "images"}
+    )
+    flat = [part for pair in (plain | arguments).items() for part in pair]
     refused = run("train", *flat, *(["--resume"] if "--resume" in options else []))
     assert refused.exit_code == 2, refused.output
     assert "error: " in refused.stderr.splitlines()[-1] and all(word in refused.stderr for word in words)
@@ -206,8 +208,8 @@ def test_a_run_takes_no_cache_of_other_data(folders):
     options = {"--data": folders / "images", "--base": folders / "base", "--resolution": 16, "--steps": 2}
 
     def train(*more, **other):
-        given = options | {f"--{name}": value for name, value in other.items()}
-        return run("train", *(part for pair in given.items() for part in pair), "--out", folders / "run", *more)
+        arguments = options | {f"--{name}": value for name, value in other.items()}
+        return run("train", *(part for pair in arguments.items() for part in pair), "--out", folders / "run", *more)
 
     assert train().exit_code == 0
     assert train("--resume", data=f"{folders / 'images'}/").exit_code == 0

@@ -10,15 +10,15 @@ from singdiffusion.response import respond
 
 
 def flow_of(steps, name="FlowMatchEulerDiscreteScheduler", **config):
-    found = diagnose(Checkpoint("flow", {"_class_name": name, **config}, None), steps)
-    assert found.flow and not found.options and found.flows is not None
-    return found, found.flows
+    actual = diagnose(Checkpoint("flow", {"_class_name": name, **config}, None), steps)
+    assert actual.flow and not actual.options and actual.flows is not None
+    return actual, actual.flows
 
 
 def test_a_flow_has_no_gap_and_a_first_step_that_narrows():
     """By hand: shift 1 and 4 steps go from σ = 1 to .667, where the first step keeps `1/√(1 + γλ)`, of λ = 1700 .0485 (F2)."""
-    found, flow = flow_of(4)
-    gap, grid, kept = verdict(found)
+    actual, flow = flow_of(4)
+    gap, grid, kept = verdict(actual)
     assert "no gap" in gap.sentence and not gap.code
     assert "sigma 1 to 0.667" in grid.sentence
     assert flow.now.first[0] == pytest.approx((1 + (0.333 / 0.667) ** 2 * 1700) ** -0.5, rel=1e-4)
@@ -51,16 +51,16 @@ def test_a_flow_that_shifts_by_tokens_and_one_that_draws_noise():
 
 def test_a_flow_that_starts_below_1_is_told():
     solver = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "num_train_timesteps": 20}
-    found, flow = flow_of(10, "DPMSolverMultistepScheduler", **solver)
+    actual, flow = flow_of(10, "DPMSolverMultistepScheduler", **solver)
     assert flow.sigma == pytest.approx(0.95)
     assert [option.name for option in flow.options] == ["as it is", "twice the steps", "twice the shift"]
     scheduler = Checkpoint("flow", {"_class_name": "DPMSolverMultistepScheduler", **solver}, None).scheduler()
     expected = respond(scheduler, flow.eigenvalues, 10).kept.tolist()
     assert flow.now.end == pytest.approx(expected, rel=1e-4)
-    assert "starts at sigma 0.95, where noise lacks 0.05" in verdict(found)[0].sentence
+    assert "starts at sigma 0.95, where noise lacks 0.05" in verdict(actual)[0].sentence
 
 
 def test_a_flow_of_distilled_models_gets_no_advice():
-    found, _ = flow_of(4, "FlowMatchLCMScheduler")
-    assert "learned their steps" in verdict(found)[-1].sentence
-    assert not any(finding.code for finding in verdict(found))
+    actual, _ = flow_of(4, "FlowMatchLCMScheduler")
+    assert "learned their steps" in verdict(actual)[-1].sentence
+    assert not any(finding.code for finding in verdict(actual))

@@ -19,16 +19,16 @@ def spread(shape=SHAPE):
 
 def states(pipe, prompt="a", **call):
     """The latents after each step."""
-    found = []
+    results = []
 
-    def seen(pipe, index, timestep, given):
-        found.append(given["latents"].clone())
-        return given
+    def seen(pipe, index, timestep, arguments):
+        results.append(arguments["latents"].clone())
+        return arguments
 
-    given = CALL | {"generator": torch.Generator().manual_seed(2)} | call
+    arguments = CALL | {"generator": torch.Generator().manual_seed(2)} | call
     torch.manual_seed(3)
-    pipe(prompt, callback_on_step_end=seen, **given)
-    return found
+    pipe(prompt, callback_on_step_end=seen, **arguments)
+    return results
 
 
 def named(pipe, name):

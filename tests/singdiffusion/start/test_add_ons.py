@@ -15,8 +15,8 @@ def test_a_compiled_network_and_rescaled_guidance():
     pipe = tiny.stable_diffusion()
     pipe.unet = torch.compile(pipe.unet, backend="eager")
     with SingDiffusion(table()).attached(pipe):
-        found = pipe("solid black", guidance_rescale=0.7, height=16, width=16, num_inference_steps=2, output_type="np")
-    assert np.isfinite(found.images).all()
+        actual = pipe("solid black", guidance_rescale=0.7, height=16, width=16, num_inference_steps=2, output_type="np")
+    assert np.isfinite(actual.images).all()
 
 
 def assert_singular(pipe, arguments, weight=4.0):
@@ -35,12 +35,12 @@ def lora_of(unet):
     """Weights of rank 2 on every attention, as `save_lora_weights` keeps them."""
     names = [f"{name}.{part}" for name, _ in _attentions(unet) for part in ("to_q", "to_v")]
     modules, generator = dict(unet.named_modules()), torch.Generator().manual_seed(0)
-    found = {}
+    results = {}
     for name in names:
         width, fed = modules[name].weight.shape
-        found[f"unet.{name}.lora_A.weight"] = torch.randn(2, fed, generator=generator)
-        found[f"unet.{name}.lora_B.weight"] = torch.randn(width, 2, generator=generator)
-    return found
+        results[f"unet.{name}.lora_A.weight"] = torch.randn(2, fed, generator=generator)
+        results[f"unet.{name}.lora_B.weight"] = torch.randn(width, 2, generator=generator)
+    return results
 
 
 def _attentions(unet):
@@ -97,12 +97,12 @@ def test_weights_that_are_offloaded():
     """The same as without, with a table and with a network that shares the text encoder."""
     size = {"height": 16, "width": 16}
     for module in (table(), unet_module(tiny.stable_diffusion())):
-        found = []
+        results = []
         for pipe in (tiny.stable_diffusion(), offload(tiny.stable_diffusion())):
             with SingDiffusion(module).attached(pipe):
-                found.append(Watched(pipe, size))
-        assert torch.equal(found[0].inputs[0], found[1].inputs[0])
-        np.testing.assert_allclose(found[0].images, found[1].images, atol=1e-5)
+                results.append(Watched(pipe, size))
+        assert torch.equal(results[0].inputs[0], results[1].inputs[0])
+        np.testing.assert_allclose(results[0].images, results[1].images, atol=1e-5)
 
 
 @pytest.mark.gpu
@@ -111,15 +111,15 @@ def test_weights_that_are_offloaded():
 def test_offload_on_a_gpu(way, dtype):
     size = {"height": 16, "width": 16}
     for make in (table, lambda: unet_module(tiny.stable_diffusion())):
-        found = []
+        results = []
         for offloaded in (False, True):
             pipe = tiny.stable_diffusion().to(dtype)
             pipe = pipe if offloaded else pipe.to("cuda")
             if offloaded:
                 getattr(pipe, way)()
             with SingDiffusion(make()).attached(pipe):
-                found.append(Watched(pipe, size))
-        assert torch.equal(found[0].inputs[0], found[1].inputs[0])
+                results.append(Watched(pipe, size))
+        assert torch.equal(results[0].inputs[0], results[1].inputs[0])
 
 
 def test_second_prompt_of_sdxl_leaves_the_average_to_the_first():

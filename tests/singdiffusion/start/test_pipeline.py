@@ -157,30 +157,30 @@ def test_below_strength_one_it_is_left_alone_with_one_line(name, caplog):
 def test_batches_of_prompts_with_several_images_each():
     module, pipe = table(), tiny.stable_diffusion()
     with SingDiffusion(module, "none").attached(pipe):
-        found = Watched(
+        actual = Watched(
             pipe, {"num_images_per_prompt": 2, "height": 16, "width": 16, "negative_prompt": None}, prompt=list(PROMPTS)
         )
     noise = torch.randn(4, *tiny.LATENTS, generator=torch.Generator().manual_seed(0))
     alpha, sigma = first_point(pipe.scheduler)
     mean = module([PROMPTS[0], PROMPTS[0], PROMPTS[1], PROMPTS[1]], noise).mean
-    torch.testing.assert_close(found.inputs[0][4:], alpha * mean + sigma * noise, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.inputs[0][4:], alpha * mean + sigma * noise, rtol=1e-4, atol=1e-4)
 
 
 def test_spread_gives_the_matched_start():
     module, pipe = table(rank=2), tiny.stable_diffusion()
     with SingDiffusion(module).attached(pipe):
-        found = Watched(pipe, {"height": 16, "width": 16, "guidance_scale": 1.0})
+        actual = Watched(pipe, {"height": 16, "width": 16, "guidance_scale": 1.0})
     noise = torch.randn(1, *tiny.LATENTS, generator=torch.Generator().manual_seed(0))
     average = module(["solid black"], noise)
     expected = matched_start(noise, average.mean, Components(*average.spread), *first_point(pipe.scheduler))
-    torch.testing.assert_close(found.inputs[0], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.inputs[0], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_spread_of_a_video_is_one_for_all_frames():
     """Along φ in every frame: the sum over frames over √F is standard normal, and it widens to √(α² F s² + σ²)."""
     module, pipe = table(rank=1), tiny.animatediff()
     with SingDiffusion(module).attached(pipe):
-        found = Watched(pipe, {"num_frames": 2, "height": 16, "width": 16, "guidance_scale": 1.0})
+        actual = Watched(pipe, {"num_frames": 2, "height": 16, "width": 16, "guidance_scale": 1.0})
     noise = torch.randn(1, 4, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     average = module(["solid black"], noise[:, :, 0])
     alpha, sigma = first_point(pipe.scheduler)
@@ -188,7 +188,7 @@ def test_spread_of_a_video_is_one_for_all_frames():
     along = (noise * phi[:, None]).sum() / 2**0.5
     widened = ((alpha * s) ** 2 * 2 + sigma**2) ** 0.5 - sigma
     expected = alpha * average.mean[:, :, None] + sigma * noise + widened * along * phi[:, None] / 2**0.5
-    seen = found.inputs[0] if found.inputs[0].ndim == 5 else found.inputs[0].unflatten(0, (1, 2)).transpose(1, 2)
+    seen = actual.inputs[0] if actual.inputs[0].ndim == 5 else actual.inputs[0].unflatten(0, (1, 2)).transpose(1, 2)
     torch.testing.assert_close(seen, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -218,7 +218,7 @@ def test_the_network_reads_the_pipelines_embeddings(dtype):
     pipe = tiny.stable_diffusion().to(dtype)
     module = unet_module(pipe)
     with SingDiffusion(module).attached(pipe):
-        found = Watched(pipe, {"height": 16, "width": 16, "guidance_scale": 1.0})
+        actual = Watched(pipe, {"height": 16, "width": 16, "guidance_scale": 1.0})
     noise = torch.randn(1, *tiny.LATENTS, generator=torch.Generator().manual_seed(0), dtype=dtype)
     tokens = pipe.encode_prompt(["solid black"], "cpu", 1, False)[0]
     with torch.no_grad():
@@ -226,7 +226,7 @@ def test_the_network_reads_the_pipelines_embeddings(dtype):
     alpha, sigma = first_point(pipe.scheduler)
     expected = alpha * mean.float() + sigma * noise.float()
     torch.testing.assert_close(
-        found.inputs[0].float(), expected, rtol=2e-2 if dtype is torch.bfloat16 else 1e-4, atol=1e-4
+        actual.inputs[0].float(), expected, rtol=2e-2 if dtype is torch.bfloat16 else 1e-4, atol=1e-4
     )
 
 
@@ -246,9 +246,9 @@ def test_given_latents_are_the_noise():
     module, pipe = table(), tiny.stable_diffusion()
     noise = torch.randn(1, *tiny.LATENTS, generator=torch.Generator().manual_seed(9))
     with SingDiffusion(module).attached(pipe):
-        found = Watched(pipe, {"height": 16, "width": 16, "latents": noise})
+        actual = Watched(pipe, {"height": 16, "width": 16, "latents": noise})
     alpha, sigma = first_point(pipe.scheduler)
-    torch.testing.assert_close(found.inputs[0][:1], alpha * guided(module, 4.0) + sigma * noise, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.inputs[0][:1], alpha * guided(module, 4.0) + sigma * noise, rtol=1e-4, atol=1e-4)
 
 
 def test_given_latents_of_another_precision_are_refused():
@@ -329,18 +329,20 @@ def test_from_pretrained_passes_on_what_is_asked_of_flows(tmp_path):
     basis = torch.zeros(1, *tiny.LATENTS)
     basis[0, 0, 0, 0] = 1
     spread = (basis, torch.ones(1))
-    found = SingDiffusion.from_pretrained(tmp_path / "table", mean="network", spread=spread, corrected=True, force=True)
-    assert found.force
-    assert found._flow.corrected
-    assert found._flow.module is None
-    assert found._flow.spread is spread
+    actual = SingDiffusion.from_pretrained(
+        tmp_path / "table", mean="network", spread=spread, corrected=True, force=True
+    )
+    assert actual.force
+    assert actual._flow.corrected
+    assert actual._flow.module is None
+    assert actual._flow.spread is spread
 
 
 def test_start_is_chosen_by_name():
     wide, narrow, noise = table(rank=2), table(), torch.randn(1, *tiny.LATENTS)
     for start, module, spread in [("mean", wide, False), ("matched", wide, True), ("widest", wide, True)]:
-        found = SingDiffusion(module, start=start).average(["solid black"], None, noise, 1.0)
-        assert (found.spread is not None) == spread
+        actual = SingDiffusion(module, start=start).average(["solid black"], None, noise, 1.0)
+        assert (actual.spread is not None) == spread
     assert SingDiffusion(narrow).average(["solid black"], None, noise, 1.0).spread is None
     with pytest.raises(InputError, match="no spread"):
         SingDiffusion(narrow, start="matched").average(["solid black"], None, noise, 1.0)

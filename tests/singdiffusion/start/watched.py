@@ -26,9 +26,9 @@ class Watched:
         self.inputs = []
         handle = pipe.unet.register_forward_pre_hook(lambda _, args: self.inputs.append(args[0].clone()))
         generator = torch.Generator().manual_seed(seed)
-        found = pipe(prompt, generator=generator, **(STEPS | arguments))
+        actual = pipe(prompt, generator=generator, **(STEPS | arguments))
         handle.remove()
-        self.images = np.asarray(found.frames if hasattr(found, "frames") else found.images)
+        self.images = np.asarray(actual.frames if hasattr(actual, "frames") else actual.images)
         self.after = torch.randn(3, generator=generator)
 
 

@@ -146,10 +146,10 @@ def test_configurations_of_modules(tmp_path, name, count):
 def test_modules_of_nonsense_are_not_built(name, count):
     """By who calls the class and stores nothing."""
     config = json.loads(MODULES[name]().to_json_string())
-    given = {key: value for key, value in config.items() if not key.startswith("_")}
+    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
     kind, draw = type(MODULES[name]()), random.Random(1)
     for _ in range(count):
-        changed = given | {draw.choice(list(given)): draw.choice(HOSTILE[:-7])}
+        changed = arguments | {draw.choice(list(arguments)): draw.choice(HOSTILE[:-7])}
         try:
             assert _bytes_of(kind(**changed)) <= STATED
         except InputError as error:
@@ -175,9 +175,9 @@ def test_indexes_of_caches(tmp_path, count):
     folder = cached(tmp_path / "c", 20, states=4)
 
     def load():
-        found = Cache.open(folder)
-        found.x_0(torch.arange(len(found)))
-        found.states(found.caption)
+        actual = Cache.open(folder)
+        actual.x_0(torch.arange(len(actual)))
+        actual.states(actual.caption)
 
     load()
     check(folder / "index.json", load, count)

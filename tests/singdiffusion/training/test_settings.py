@@ -13,20 +13,20 @@ from tests.singdiffusion.system.test_schema import BOMB
 def test_the_command_line_goes_over_the_yaml(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("cache: here\nout: there\nsteps: 7\nlr: 1\nprompts: [a, b]\n")
-    found = TrainSettings.read(file, {"steps": 9, "batch": None})
-    assert (found.steps, found.batch, found.lr, found.prompts) == (9, None, 1, ["a", "b"])
+    actual = TrainSettings.read(file, {"steps": 9, "batch": None})
+    assert (actual.steps, actual.batch, actual.lr, actual.prompts) == (9, None, 1, ["a", "b"])
 
 
 def test_words_that_look_like_numbers_stay_words(tmp_path):
     """YAML 1.1 reads 1e-3 as a word, which a learning rate is not; a folder may be called so."""
     file = tmp_path / "run.yaml"
     file.write_text("lr: 1e-3\nout: 1e-3\n")
-    found = TrainSettings.read(file, {"cache": "1e5"})
-    assert (found.lr, found.out, found.cache) == (1e-3, "1e-3", "1e5")
+    actual = TrainSettings.read(file, {"cache": "1e5"})
+    assert (actual.lr, actual.out, actual.cache) == (1e-3, "1e-3", "1e5")
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("arguments", "words"),
     [
         ({"step": 5}, "did you mean steps"),
         ({"steps": 0}, "steps 0: must be at least 1"),
@@ -48,9 +48,9 @@ def test_words_that_look_like_numbers_stay_words(tmp_path):
         ({"prompts": "a cat"}, "need a list"),
     ],
 )
-def test_what_makes_no_run(given, words):
+def test_what_makes_no_run(arguments, words):
     with pytest.raises(InputError, match=words):
-        TrainSettings.read(None, {"cache": "c", "out": "o"} | given)
+        TrainSettings.read(None, {"cache": "c", "out": "o"} | arguments)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_a_resume_names_what_differs():
 def test_settings_that_make_no_run(tmp_path, text, words):
     file = tmp_path / "run.yaml"
     file.write_text(text)
-    given = {name: value for name, value in {"cache": "c", "out": "o"}.items() if f"{name}:" not in text}
+    arguments = {name: value for name, value in {"cache": "c", "out": "o"}.items() if f"{name}:" not in text}
     with pytest.raises(InputError, match=words) as caught:
-        TrainSettings.read(file, given)
+        TrainSettings.read(file, arguments)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
 
 

@@ -50,8 +50,8 @@ def test_no_two_points_are_farther_apart_than_the_diameter(direct, law):
     truth = max(sum((a - b) ** 2 for a, b in zip(x, y, strict=True)) for x in rows for y in rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distance, "_DIRECT", direct)
-        found = Fraction(distance.diameter(support)) ** 2
-    assert truth * (1 - Fraction(1, 10**14)) <= found <= truth * (1 + Fraction(1, 10**12))
+        actual = Fraction(distance.diameter(support)) ** 2
+    assert truth * (1 - Fraction(1, 10**14)) <= actual <= truth * (1 + Fraction(1, 10**12))
 
 
 def test_beyond_five_thousand_points_the_diameter_is_a_bound():

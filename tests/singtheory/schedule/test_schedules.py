@@ -95,12 +95,12 @@ def test_no_signal_is_so_strong_that_its_time_is_zero(name, snr):
 def test_no_signal_is_so_weak_that_its_time_is_one(name, snr):
     """The last float64 below t = 1 bounds what a time can say; none but γ = 0 is t = 1."""
     schedule = schedule_named(name)
-    found = schedule.time_of_snr(snr)
-    assert float(found) < 1 and float(schedule.snr(found)) > 0
+    actual = schedule.time_of_snr(snr)
+    assert float(actual) < 1 and float(schedule.snr(actual)) > 0
     assert (
-        float(schedule.snr(min(float(found) + 2.0**-51, 1.0)))
+        float(schedule.snr(min(float(actual) + 2.0**-51, 1.0)))
         <= 1.01 * snr
-        <= 1.03 * float(schedule.snr(found - 2.0**-51))
+        <= 1.03 * float(schedule.snr(actual - 2.0**-51))
     )
     assert float(schedule.time_of_snr(0.0)) == 1.0
 
@@ -288,8 +288,8 @@ def test_snr_is_within_its_stated_rounding(name):
             snr = alpha2 / sigma2
             if snr > 1e-290:
                 assert abs(mpmath.mpf(float(process.snr(t))) - snr) <= allowed * snr, t
-            for found, square in ((process.alpha(t), alpha2), (process.sigma(t), sigma2)):
-                off = abs(mpmath.mpf(float(found)) ** 2 - square)
+            for actual, square in ((process.alpha(t), alpha2), (process.sigma(t), sigma2)):
+                off = abs(mpmath.mpf(float(actual)) ** 2 - square)
                 assert square < 1e-290 or off <= allowed * square, t
 
 
