@@ -15,6 +15,8 @@ PRIORS = {"golden": GOLDEN, "9:1": NINE_TO_ONE, "±1": SIGNS, "three atoms in th
 GAPS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Beyond 30 the bounds agree with the truth to the last digit, and nothing can be decided."""
 PLANE_GAPS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
+QUADRATURE = 1e-9
+"""Relative agreement asked of two quadratures; each refines to 1e-12."""
 
 
 @dataclass(frozen=True, eq=False)

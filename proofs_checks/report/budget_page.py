@@ -9,6 +9,7 @@ import typer
 
 from proofs_checks.measurements.grid_costs import SPACINGS
 from proofs_checks.report.generated_tables import with_tables
+from proofs_checks.terminal.arguments import errors_in_one_line
 from singtheory import InputError
 from singtheory.system import write_bytes
 
@@ -87,11 +88,8 @@ def tables(root: Path) -> dict[str, str]:
 def main(root: Path = Path()) -> None:
     """Rewrite docs/budget.md below `root`."""
     page = root / "docs" / "budget.md"
-    try:
+    with errors_in_one_line():
         write_bytes(page, with_tables(page.read_text(encoding="utf-8"), tables(root), "docs/budget.md").encode())
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
 
 
 if __name__ == "__main__":

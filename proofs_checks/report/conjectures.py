@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from proofs_checks.measurements.certificates import GOLDEN_ATOMS, GOLDEN_GAPS
+from proofs_checks.terminal.arguments import errors_in_one_line
 from proofs_checks.terminal.console import progress
-from singtheory import InputError, certify
+from singtheory import certify
 from singtheory.certify import GapRange
 from singtheory.formula import line
 from singtheory.system import check_folder, provenance, write_json
@@ -27,7 +28,7 @@ CONJECTURES = {
 
 def main(out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT) -> None:
     """Certify both on the whole box of two-point laws and on the golden atoms."""
-    try:
+    with errors_in_one_line():
         check_folder(out.parent)
         results = {}
         with progress() as bar:
@@ -44,9 +45,6 @@ def main(out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT)
         }
         command = "python -m proofs_checks.report.conjectures"
         write_json(out, provenance(command, 0, "cpu") | {"boxes": boxes, "conjectures": results})
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
     for name, parts in results.items():
         for where, certificate in parts.items():
             typer.echo(f"{name} on {where}: {certificate['verdict']}, {certificate['boxes']} boxes")

@@ -50,9 +50,16 @@ SeedOption = Annotated[int, typer.Option(help="Of all random draws; the same see
 
 @contextlib.contextmanager
 def one_line_errors(first: str) -> Iterator[None]:
-    """Print the first line, before anything heavy is loaded; bad input inside becomes one line on stderr and exit status 2."""
-    try:
+    """Print the first line, before anything heavy is loaded; otherwise as `errors_in_one_line`."""
+    with errors_in_one_line():
         say(first)
+        yield
+
+
+@contextlib.contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Bad input inside, a library or memory that is missing become one line on stderr and exit status 2."""
+    try:
         yield
     except ValueError as error:
         from singtheory.errors import InputError

@@ -8,9 +8,7 @@ result is `flow_matrix.json`.
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from singdiffusion import SingDiffusion
 from singtheory import InputError
 from tests.out_file import asked
 from tests.singdiffusion import tiny_flow
+from tests.singdiffusion.matrix import Reached, Tally
 
 STEPS = (1, 2, 4, 10, 28, 50)
 SHIFTS = (1.0, 3.0, 0.5, 12.0)
@@ -35,27 +34,6 @@ _SHAPE = (tiny_flow.CHANNELS, 8, 8)
 _FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 
 diffusers.utils.logging.set_verbosity_error()
-
-
-class Reached(Exception):  # noqa: N818 - not an error: the pipeline has come as far as it should
-    """The end of the first step."""
-
-
-@dataclass
-class Tally:
-    """What became of a scheduler's configurations.
-
-    Attributes:
-        right: how many are within the tolerance.
-        wrong: a line for each that is not, or that raised what it should not.
-        refused: how many are refused at `attach` although diffusers can run them, by message.
-        not_run: how many diffusers itself cannot run, by error.
-    """
-
-    right: int = 0
-    wrong: list[str] = field(default_factory=list)
-    refused: Counter[str] = field(default_factory=Counter)
-    not_run: Counter[str] = field(default_factory=Counter)
 
 
 def schedulers() -> dict[str, list[Any]]:

@@ -39,7 +39,7 @@ diffusers.utils.logging.set_verbosity_error()  # several schedulers report each 
 
 
 class Reached(Exception):  # noqa: N818 - not an error: the pipeline has come as far as it should
-    """The first U-Net call."""
+    """The first call of the network, or the end of the first step."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Tally:
     Attributes:
         right: how many are within the tolerance.
         wrong: a line for each that is not, or that raised what it should not.
-        refused: how many `initial_latents` refuses although diffusers can run them, by message.
+        refused: how many are refused although diffusers can run them, by message.
         not_run: how many diffusers itself cannot run, by error.
     """
 

@@ -28,6 +28,7 @@ from proofs_checks.instances.laws import GOLDEN, NINE_TO_ONE, TRI
 from proofs_checks.measurements.certificates import golden_enclosures
 from proofs_checks.measurements.steps_on_data import NO_STEP, kl_steps
 from proofs_checks.measurements.toy_steps import (
+    QUADRATURE,
     kl_of,
     moment_kl_of,
     posterior_at,
@@ -41,10 +42,6 @@ from singtheory.estimate import mean_interval
 from singtheory.formula import symbolic
 from singtheory.law import AtomsPosterior, Posterior
 from singtheory.mmse import expected_trace, kl_by_information, kl_information_draws
-
-QUADRATURE = 1e-9
-"""Relative agreement asked of two quadratures; each refines to 1e-12."""
-
 
 # --- B4 --------------------------------------------------------------------------------------------------------------
 

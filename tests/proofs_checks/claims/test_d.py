@@ -7,13 +7,13 @@ import torch
 
 from proofs_checks.claims.d import __init__
 from proofs_checks.claims.d.d1_d2_atoms import neighbours
-from proofs_checks.harness.claim import REGISTRY
 from proofs_checks.harness.context import Context
 from proofs_checks.instances.counterexample import uniform_score
 from proofs_checks.instances.excerpt import ATOMS, COORDINATES, excerpt
 from proofs_checks.instances.laws import BUMPS, GOLDEN, TRI
 from singtheory import Atoms, Cosine, Gaussian, RectifiedFlow, VarianceExploding, limit
 from singtheory.data.sources import Data
+from tests.proofs_checks.claims.holding import assert_holds
 
 assert __init__
 IDS = [f"D{k}" for k in range(1, 5)]
@@ -38,11 +38,7 @@ DATA = {
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("id", IDS)
 def test_claim_holds_on_other_data(id, data):
-    context = Context(Data(DATA[data], data, None), seed=3, error=1e-8)
-    for k, check in enumerate(REGISTRY[id].checks):
-        if check.method != "symbolic":
-            outcome = check.run(REGISTRY[id].sides, context.within(f"{id}/{k}"))
-            assert outcome.verdict in ("supported", "proved", "vacuous"), outcome
+    assert_holds(id, DATA[data], data)
 
 
 def test_neighbours_skip_duplicates_and_weightless_points():
