@@ -103,25 +103,20 @@ def test_modules_of_one_name_are_of_one_thing():
     assert {name for name, count in homes.items() if count > 1} == SAME.keys()
 
 
+def has_module(path: Path) -> bool:
+    """Whether a test, or what tests share, stands where its module does: a folder's door has the folder's name."""
+    name, folder = path.stem.removeprefix("test_"), ROOT / path.parent.relative_to("tests")
+    homes = [folder / f"{name}.py", folder / name / "__init__.py", ROOT / path.with_name(f"{name}.py")]
+    homes += [folder / "__init__.py"] if name == folder.name else []
+    return path.stem == name or any(home.is_file() for home in homes)
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_tests_stand_where_their_module_does(package):
-    """`tests/singtheory/engine/test_rounding.py` is that of `singtheory/engine/rounding.py`; a folder's door has the folder's name."""
-    strange = []
-    for path in stored(f"tests/{package}/*.py"):
-        name, folder = path.stem.removeprefix("test_"), ROOT / path.parent.relative_to("tests")
-        homes = (
-            folder / f"{name}.py",
-            folder / name / "__init__.py",
-            folder / "__init__.py" if name == folder.name else ROOT / "none",
-        )
-        helper = ROOT / path.with_name(f"{name}.py")
-        if (
-            path.stem != name
-            and path.relative_to("tests").as_posix() not in WHOLE
-            and not any(home.is_file() for home in (*homes, helper))
-        ):
-            strange.append(str(path))
-    assert strange == []
+    """`tests/singtheory/engine/test_rounding.py` is that of `singtheory/engine/rounding.py`."""
+    paths = [path for path in stored(f"tests/{package}/*.py") if (ROOT / path).is_file()]
+    strange = {path.relative_to("tests").as_posix() for path in paths if not has_module(path)}
+    assert strange == {path for path in WHOLE if path.startswith(f"{package}/")}
 
 
 def test_what_is_looked_for_is_found():
