@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from scipy.stats import beta
@@ -88,6 +89,8 @@ def main() -> None:
     ]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     result = {
+        "command": " ".join(["python -m tests.mutation", *sys.argv[1:]]),
+        "date": date.today().isoformat(),
         "commit": commit,
         "seed": SEED,
         "files": [*arguments.only],

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import mpmath
 import pytest
@@ -87,7 +88,7 @@ def test_sigma_of_a_power_at_its_end(p, rate):
 @pytest.mark.parametrize("snr", [1e4, 1e9, 1e13, 1e16, 1e30, 1e100])
 def test_no_signal_is_so_strong_that_its_time_is_zero(name, snr):
     schedule = schedule_named(name)
-    assert float(schedule.snr(schedule.time_of_snr(snr))) == pytest.approx(snr, rel=1e-12)
+    assert float(schedule.snr(schedule.time_of_snr(snr))) == pytest.approx(snr, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("name", REACHES_ZERO)
@@ -308,3 +309,13 @@ def test_samplers_of_a_discrete_schedule_end_at_the_data_unless_it_says_otherwis
 def test_the_pair_is_alpha_and_sigma():
     alpha, sigma = Power(2.0)(0.5)
     assert float(alpha) == pytest.approx(0.25) and float(sigma) == pytest.approx(math.sqrt(15) / 4)
+
+
+def test_the_ratio_that_is_named_is_the_one_below_the_smallest():
+    """The last rounding of `γ_1` is allowed for, and a ratio exactly at that edge is not the one that is refused."""
+    schedule = schedule_named("linear-vp")
+    lowest = float(schedule.snr(1.0))
+    edge, below = lowest * (1 - 1e-12), lowest / 2
+    assert float(schedule.time_of_snr(edge)) == 1.0
+    with pytest.raises(InputError, match=re.escape(f"snr {below} is below")):
+        schedule.time_of_snr(torch.tensor([edge, below], dtype=torch.float64))
