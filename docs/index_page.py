@@ -29,8 +29,8 @@ class IndexPage(MetadataHookInterface):
 
 def source_of(citation: str) -> str | None:
     """The address of the sources in a CITATION.cff; None where it names none."""
-    found = re.search(r"^repository-code:\s*[\"']?(https://[^\s\"']+)", citation, re.MULTILINE)
-    return found[1].rstrip("/") if found else None
+    address = re.search(r"^repository-code:\s*[\"']?(https://[^\s\"']+)", citation, re.MULTILINE)
+    return address[1].rstrip("/") if address else None
 
 
 def addresses(source: str | None) -> dict[str, str]:

@@ -243,23 +243,23 @@ def budget(
             device,
             kernel,
         )
-        found = provenance(command_line("singtheory"), seed, device) | budget.run(request, _say_notes)
+        results = provenance(command_line("singtheory"), seed, device) | budget.run(request, _say_notes)
         try:
-            system.write_json(json_file, found)
+            system.write_json(json_file, results)
             if picture is not None:
                 from proofs_checks.report.picture_budget import budget_picture
 
-                system.write_bytes(picture, budget_picture(found).png())
+                system.write_bytes(picture, budget_picture(results).png())
         finally:
             title = f"{steps} {spacing} steps of {schedule} on {data}" + (
-                ", matched kernel" if found.get("matched") else ""
+                ", matched kernel" if results.get("matched") else ""
             )
-            grids = [row for row in found["grids"] if row["steps"] == steps]
+            grids = [row for row in results["grids"] if row["steps"] == steps]
             console.show(
-                budget_table.budget_table(found["budget"], title),
-                *([budget_table.matched_table(found["matched"], steps)] if found.get("matched") else []),
+                budget_table.budget_table(results["budget"], title),
+                *([budget_table.matched_table(results["matched"], steps)] if results.get("matched") else []),
                 budget_table.grids_table(grids, steps),
-                budget_table.kept_table(found["kept"]),
+                budget_table.kept_table(results["kept"]),
             )
         say(f"written to {json_file}")
         if picture is not None:
@@ -332,17 +332,17 @@ def response(
                 system.check_file(file)
         system.check_distinct(targets, [("--data", data), ("--schedule", schedule)])
         request = response.Request(schedule, steps, spacing, shift, eta, start, corrected, data, eigenvalues)
-        found = response.run(request, _say_notes)
-        found = provenance(command_line("singtheory"), 0, "cpu") | found
+        results = response.run(request, _say_notes)
+        results = provenance(command_line("singtheory"), 0, "cpu") | results
         try:
             if json_file is not None:
-                system.write_json(json_file, found)
+                system.write_json(json_file, results)
             if picture is not None:
                 from proofs_checks.report.picture_response import response_picture
 
-                system.write_bytes(picture, response_picture(found).png())
+                system.write_bytes(picture, response_picture(results).png())
         finally:  # what cannot be written can still be read
-            console.show(response_table(found))
+            console.show(response_table(results))
         for _, file in targets:
             if file is not None:
                 say(f"written to {file}")

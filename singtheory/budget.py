@@ -120,8 +120,8 @@ def chain_snr(schedule: Schedule, times: Tensor) -> Tensor:
 
 def moments_of(law: Law) -> Moments:
     """Mean and the directions of a covariance in which a law varies."""
-    if isinstance(law, Atoms):
-        return Moments(law.mean, all_components(law))
+    if law.finite:
+        return Moments(law.mean, all_components(law.atoms()))
     variances, basis = torch.linalg.eigh(law.cov)
     varies = variances > law.dim * 2.0**-52 * variances[-1]  # the rest is rounding of the largest
     return Moments(law.mean, Components(basis.mT[varies].flip(0), variances[varies].sqrt().flip(0)))

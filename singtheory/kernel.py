@@ -17,7 +17,7 @@ from torch import Tensor
 from singtheory import bound, divergence, formula, numerics
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate
-from singtheory.law import Array, Gaussian, GaussianPosterior, Law, Posterior
+from singtheory.law import Array, Gaussian, Law, Posterior
 from singtheory.schedule import Schedule, Time, as_time
 
 
@@ -176,7 +176,7 @@ class ReverseStep:
         gap = self.bridge.gap
         if math.isinf(gap):
             return divergence.to_point(self.posterior)
-        if isinstance(self.posterior, GaussianPosterior):
+        if self.posterior.gaussian:
             return divergence.kl_gauss_exact(self.posterior, gap)
         if self.x_t.shape[1] <= 2:
             return divergence.kl_quadrature(self.posterior, gap)

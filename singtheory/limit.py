@@ -15,8 +15,8 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.errors import InputError
-from singtheory.law import Atoms, AtomsPosterior, Gaussian, GaussianMixture, Law
-from singtheory.schedule import Schedule, Time, VariancePreserving, as_time
+from singtheory.law import Atoms, AtomsPosterior, Gaussian, Law
+from singtheory.schedule import Schedule, Time, as_time
 
 
 def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
@@ -210,13 +210,14 @@ def tv_to_gaussian(posterior: AtomsPosterior, reference: Gaussian) -> float:
     return 1.0 - float(posterior.weights[0, at].sum())
 
 
-def data_score(law: Gaussian | GaussianMixture, x: Tensor) -> Tensor:
-    """`∇ log π(x)`, the limit of the score at t = 0 for a smooth positive density (D4); shape (batch, d)."""
-    parts = law.components if isinstance(law, GaussianMixture) else [law]
-    weights = law.weights if isinstance(law, GaussianMixture) else torch.ones(1, dtype=torch.float64, device=law.device)
+def data_score(law: Law, x: Tensor) -> Tensor:
+    """`∇ log π(x)`, the limit of the score at t = 0 for a smooth positive density (D4); shape (batch, d).
+
+    Raises:
+        InputError: for finite data, and for a Gaussian with a singular covariance.
+    """
     x = x.detach().requires_grad_()
-    log_prob = torch.logsumexp(torch.stack([part.log_prob(x) for part in parts], dim=-1) + weights.log(), dim=-1)
-    return torch.autograd.grad(log_prob.sum(), x)[0]
+    return torch.autograd.grad(law.log_prob(x).sum(), x)[0]
 
 
 def foot_score(schedule: Schedule, foot: Tensor) -> Tensor:
@@ -228,7 +229,7 @@ def foot_score(schedule: Schedule, foot: Tensor) -> Tensor:
         schedule: the forward process.
         foot: `f`, the coordinate of the subspace along a unit normal, any shape.
     """
-    if isinstance(schedule, VariancePreserving):
+    if schedule.variance_preserving:
         return formula.vp_foot_score(foot)
     if float(schedule.alpha_dot(0.0)) == 0:
         return torch.zeros_like(foot)

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from scipy.stats import beta
@@ -19,7 +20,8 @@ from tests.out_file import parser
 
 FOLDER = Path("mutants/singtheory")
 FILES = (
-    "formula/*.py", "kernel.py", "bound/ladder.py", "limit.py", "schedule/schedules.py", "divergence/*.py", "engine/rounding.py",
+    "formula/*.py", "kernel.py", "bound/ladder.py", "limit.py", "schedule/registry.py", "schedule/schedules.py",
+    "divergence/*.py", "engine/rounding.py",
 )  # fmt: skip
 """As `only_mutate` in pyproject.toml."""
 SEED, COUNT = 20261124, 400
@@ -60,7 +62,7 @@ def main() -> None:
     options.add_argument("--count", type=int, default=COUNT, help="mutants to draw")
     arguments = options.parse_args()
     mutmut(
-        "run", "--max-children", "1", "singtheory.formula.kernels.x_snr__mutmut_1"
+        "run", "--max-children", "1", "singtheory.formula.transitions.x_snr__mutmut_1"
     )  # makes all mutants, and maps tests to them
     names, drawn = sorted(exit_codes(arguments.only)), []
     if not names:
@@ -87,6 +89,8 @@ def main() -> None:
     ]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     result = {
+        "command": " ".join(["python -m tests.mutation", *sys.argv[1:]]),
+        "date": date.today().isoformat(),
         "commit": commit,
         "seed": SEED,
         "files": [*arguments.only],

@@ -91,14 +91,14 @@ def _mean_log(centre: Real, atoms: Sequence[tuple[mp.mpf, Real]], bits: int) -> 
 
         tolerance = arb(2) ** (20 - bits)
         cuts = [-48 + 4 * k for k in range(25)]
-        found = sum(
+        actual = sum(
             (
                 acb.integral(integrand, acb(a), acb(b), eval_limit=200_000, abs_tol=tolerance, rel_tol=tolerance)
                 for a, b in pairwise(cuts)
             ),
             acb(0),
         )
-        return mp.mpf(str(found.real.mid().str(int(bits * 0.28), radius=False)))
+        return mp.mpf(str(actual.real.mid().str(int(bits * 0.28), radius=False)))
     finally:
         ctx.prec = before
 

@@ -82,11 +82,11 @@ def _integral(law: Atoms, snr: float, density: Callable[[list[Real], list[Real]]
             if 0 < abs(a - b) < 80:
                 middle = (a + b) / 2 + mpmath.log(v / w) / (a - b)
                 cuts |= {middle + step / abs(a - b) for step in (-60, -20, -7, -2, 0, 2, 7, 20, 60)}
-        ends = sorted(cut for cut in cuts if min(abs(cut - a) for a in centres) <= 24.5)
+        limits = sorted(cut for cut in cuts if min(abs(cut - a) for a in centres) <= 24.5)
         # a rule of fixed nodes: mpmath.quad stops where an error is small in absolute terms, and an mmse may be 1e-290
         rule = GaussLegendre(mpmath.mp).calc_nodes(_DEGREE, mpmath.mp.prec)
         parts = []
-        for x, y in itertools.pairwise(ends):
+        for x, y in itertools.pairwise(limits):
             middle, half = (x + y) / 2, (y - x) / 2
             if min(abs(middle - a) for a in centres) <= 24:
                 parts.append(half * mpmath.fsum(w * integrand(middle + half * node) for node, w in rule))

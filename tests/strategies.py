@@ -7,18 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from singtheory import Atoms, Schedule, schedule_named
+from singtheory.schedule import SCHEDULES
 
-SCHEDULE_NAMES = (
-    "cosine",
-    "linear-vp",
-    "rectified-flow",
-    "variance-exploding",
-    "power:0.5",
-    "power:1",
-    "power:3",
-    "sd",
-    "sd-zero-snr",
-)
+SCHEDULE_NAMES = (*SCHEDULES, "power:0.5", "power:1", "power:3")
 
 
 def examples(quick: int) -> int:
@@ -147,8 +138,8 @@ def mutated(draw: st.DrawFn, original: bytes) -> bytes:
             content[place:place] = draw(st.binary(min_size=1, max_size=12))
         elif kind == "end":
             del content[place:]
-        elif found := list(re.finditer(rb"\d[\d.e+-]*", bytes(content[:3000]))):
-            one = draw(st.sampled_from(found))
+        elif results := list(re.finditer(rb"\d[\d.e+-]*", bytes(content[:3000]))):
+            one = draw(st.sampled_from(results))
             content[one.start() : one.end()] = draw(st.sampled_from(_NUMBERS))
     return bytes(content)
 

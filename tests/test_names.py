@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ WHOLE = {
     "singdiffusion/response/test_response_matrix.py",
     "singdiffusion/source/test_input_matrix.py",
     "singdiffusion/source/test_pictures.py",
+    "singdiffusion/start/test_add_ons.py",
     "singdiffusion/start/test_flow_matrix.py",
     "singdiffusion/start/test_flow_pipelines.py",
     "singdiffusion/start/test_initial_matrix.py",
@@ -34,6 +36,28 @@ WHOLE = {
     "singtheory/test_imports.py",
 }  # fmt: skip
 """Tests of a whole package or of several modules together."""
+
+
+SAME = {
+    "brightness": "the law of brightness, measured and reported",
+    "budget": "the error budget, and its command",
+    "cli": "the command of a package",
+    "condition": "what an average image is told of a prompt, in the library and in ComfyUI",
+    "console": "what commands show in a terminal",
+    "diagnose": "the diagnosis as a command, and as a node",
+    "few_steps": "samplers of few steps, measured and reported",
+    "flow": "the first step of flows, and what it keeps",
+    "laws": "laws of the data, and those that are instances of claims",
+    "memory": "how much is free, of any kind and of a GPU",
+    "registry": "names and what they stand for",
+    "response": "what a sampler keeps of the spread: the law, its commands, and any scheduler's",
+    "rounding": "floating point: the units, and the engine's bounds",
+    "sampled": "estimates from draws with intervals",
+    "singular_start": "the singular start in programs of others",
+    "train": "training, and its command",
+    "variation": "total variation: exact, and bounded",
+}
+"""Modules of one name, and the one thing that they are about."""
 
 
 def stored(*patterns: str) -> list[Path]:
@@ -51,7 +75,8 @@ def bound_names(text: str) -> set[str]:
     """Every name that a program assigns to, takes as an argument or declares."""
     nodes = list(ast.walk(ast.parse(text)))
     assigned = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return assigned | {node.arg for node in nodes if isinstance(node, ast.arg)}
+    declared = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    return assigned | declared | {node.arg for node in nodes if isinstance(node, ast.arg)}
 
 
 def test_words_of_many_meanings_stay_out():
@@ -63,37 +88,42 @@ def test_words_of_many_meanings_stay_out():
     assert {f"{path}:{line}" for path, text in texts.items() for line in lines_with(WORDS, text)} == set()
 
 
-@pytest.mark.parametrize("package", ["singtheory", "singdiffusion"])
-def test_values_are_named_by_what_they_are(package):
-    texts = {path: (ROOT / path).read_text(encoding="utf-8") for path in stored(f"{package}/*.py")}
+@pytest.mark.parametrize("tree", [*PACKAGES, "tests", "docs"])
+def test_values_are_named_by_what_they_are(tree):
+    paths = [path for path in stored(f"{tree}/*.py") if "experiments" not in path.parts]
+    texts = {path: (ROOT / path).read_text(encoding="utf-8") for path in paths}
+    assert texts
     assert {f"{path}: {name}" for path, text in texts.items() for name in bound_names(text) & NAMES} == set()
+
+
+def test_modules_of_one_name_are_of_one_thing():
+    """Tests mirror modules and are not asked; a folder's `__init__` and a package's `cli` are what they are everywhere."""
+    paths = [path for package in PACKAGES for path in stored(f"{package}/*.py") if (ROOT / path).is_file()]
+    homes: dict[str, int] = Counter(path.stem for path in paths if not path.stem.startswith("__"))
+    assert {name for name, count in homes.items() if count > 1} == SAME.keys()
+
+
+def has_module(path: Path) -> bool:
+    """Whether a test, or what tests share, stands where its module does: a folder's door has the folder's name."""
+    name, folder = path.stem.removeprefix("test_"), ROOT / path.parent.relative_to("tests")
+    homes = [folder / f"{name}.py", folder / name / "__init__.py", ROOT / path.with_name(f"{name}.py")]
+    homes += [folder / "__init__.py"] if name == folder.name else []
+    return path.stem == name or any(home.is_file() for home in homes)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_tests_stand_where_their_module_does(package):
-    """`tests/singtheory/engine/test_rounding.py` is that of `singtheory/engine/rounding.py`; a folder's door has the folder's name."""
-    strange = []
-    for path in stored(f"tests/{package}/*.py"):
-        name, folder = path.stem.removeprefix("test_"), ROOT / path.parent.relative_to("tests")
-        homes = (
-            folder / f"{name}.py",
-            folder / name / "__init__.py",
-            folder / "__init__.py" if name == folder.name else ROOT / "none",
-        )
-        helper = ROOT / path.with_name(f"{name}.py")
-        if (
-            path.stem != name
-            and path.relative_to("tests").as_posix() not in WHOLE
-            and not any(home.is_file() for home in (*homes, helper))
-        ):
-            strange.append(str(path))
-    assert strange == []
+    """`tests/singtheory/engine/test_rounding.py` is that of `singtheory/engine/rounding.py`."""
+    paths = [path for path in stored(f"tests/{package}/*.py") if (ROOT / path).is_file()]
+    strange = {path.relative_to("tests").as_posix() for path in paths if not has_module(path)}
+    assert strange == {path for path in WHOLE if path.startswith(f"{package}/")}
 
 
 def test_what_is_looked_for_is_found():
     assert lines_with(WORDS, "a bound\nthe first rung of _ROOMS\nladder_more") == [2, 3]
     assert lines_with(WORDS, "wrung, bedroom and rungless") == []
     assert bound_names("def f(given, *, told=0):\n    for found in ends:\n        yield found") == {
+        "f",
         "given",
         "told",
         "found",

@@ -120,8 +120,8 @@ def test_what_the_distribution_tells_of_itself(built):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (metadata,) = (name for name in names if name.endswith("METADATA"))
-        told = BytesParser().parsebytes(archive.read(metadata))
-    assert told["Author"] and told["License-Expression"] == "Apache-2.0 AND CC-BY-SA-4.0"
+        fields = BytesParser().parsebytes(archive.read(metadata))
+    assert fields["Author"] and fields["License-Expression"] == "Apache-2.0 AND CC-BY-SA-4.0"
     licences = [name.split("/licenses/")[1] for name in names if "/licenses/" in name]
     assert {"LICENSE", "LICENSES/CC-BY-SA-4.0.txt", "singdiffusion/demonstrator/LICENSE.txt"} <= {*licences}
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {
@@ -129,8 +129,8 @@ def test_what_the_distribution_tells_of_itself(built):
         "proofs_checks",
         "singdiffusion",
     }
-    assert told["Description-Content-Type"] == "text/markdown"
-    assert not paths_in(told.get_payload())
+    assert fields["Description-Content-Type"] == "text/markdown"
+    assert not paths_in(fields.get_payload())
     with tarfile.open(sdist) as archive:
         inside = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     assert {"pyproject.toml", "docs/index_page.py", "LICENSES/CC-BY-SA-4.0.txt", "CITATION.cff"} <= inside
@@ -157,8 +157,8 @@ def test_the_readme_stands_alone_with_an_address_and_without():
 
 def test_the_address_of_the_sources_is_that_of_the_citation():
     assert source_of("title: a\n") is None and addresses(None).keys() == {"Paper"}
-    found = source_of(f'title: a\nrepository-code: "{SOURCE}/"\n')
-    assert found == SOURCE and addresses(found)["Source"] == SOURCE
+    actual = source_of(f'title: a\nrepository-code: "{SOURCE}/"\n')
+    assert actual == SOURCE and addresses(actual)["Source"] == SOURCE
     assert (ROOT / "CITATION.cff").read_text().count("version: 0.1.0") == 1
 
 

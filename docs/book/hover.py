@@ -33,21 +33,21 @@ def _pattern() -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, words))})(s?)(?![\w-])", flags=re.IGNORECASE)
 
 
-def marked(text: str, seen: set[str]) -> list[nodes.Node]:
+def underlined(text: str, seen: set[str]) -> list[nodes.Node]:
     """A piece of prose with the words that are not in `seen` marked, which are then added to it."""
     known = {word.lower(): word for word in definitions()}
-    found: list[nodes.Node] = []
+    spans: list[nodes.Node] = []
     end = 0
     for match in _pattern().finditer(text):
         word = known[match[1].lower()]
         if word in seen or word in _TOO_COMMON:
             continue
         seen.add(word)
-        found.append(nodes.Text(text[end : match.start()]))
+        spans.append(nodes.Text(text[end : match.start()]))
         shown = Markup('<abbr class="word" tabindex="0" title="{}">{}</abbr>').format(definitions()[word], match[0])
-        found.append(nodes.raw("", str(shown), format="html"))
+        spans.append(nodes.raw("", str(shown), format="html"))
         end = match.end()
-    return [*found, nodes.Text(text[end:])] if found else []
+    return [*spans, nodes.Text(text[end:])] if spans else []
 
 
 def mark(app: Sphinx, doctree: nodes.document, name: str) -> None:
@@ -64,7 +64,7 @@ def mark(app: Sphinx, doctree: nodes.document, name: str) -> None:
             isinstance(parent, nodes.paragraph) for parent in parents
         ):
             continue
-        if pieces := marked(text.astext(), seen):
+        if pieces := underlined(text.astext(), seen):
             text.parent.replace(text, pieces)
 
 

@@ -36,8 +36,8 @@ class Derivation:
     @property
     def title(self) -> str:
         """The line under which the page stands in the column at the left."""
-        found = re.search(r"^# (.*)$", self.head, flags=re.MULTILINE)
-        return found[1] if found else ""
+        heading = re.search(r"^# (.*)$", self.head, flags=re.MULTILINE)
+        return heading[1] if heading else ""
 
 
 @dataclass(frozen=True)
@@ -72,19 +72,19 @@ def parts(text: str) -> Derivation:
 def page_of(label: str) -> Derivation:
     """The derivation that holds a label. Raises `LookupError` if there is none."""
     for group in GROUPS:
-        found = derivation(FOLDER / f"{group}.md")
-        if label in found.sections:
-            return found
+        page = derivation(FOLDER / f"{group}.md")
+        if label in page.sections:
+            return page
     raise LookupError(f"{label}: no section of docs/derivations")
 
 
 def pieces(text: str) -> list[str]:
     """Words and code of a piece of a page in turn, words first and last."""
-    found, end = [], 0
+    parts, end = [], 0
     for match in _FENCE.finditer(text):
-        found += [text[end : match.start()], match[2]]
+        parts += [text[end : match.start()], match[2]]
         end = match.end()
-    return [*found, text[end:]]
+    return [*parts, text[end:]]
 
 
 def without_cells(text: str) -> str:
@@ -123,7 +123,7 @@ def _loop_names(statement: ast.stmt) -> set[str]:
 
 def _changed(tree: ast.Module) -> set[str]:
     """Names whose value is changed in place by a call or an assignment to a part of it."""
-    found = set()
+    changed = set()
     for node in ast.walk(tree):
         target = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
         targets = [target] if target else node.targets if isinstance(node, ast.Assign) else []
@@ -131,8 +131,8 @@ def _changed(tree: ast.Module) -> set[str]:
             while isinstance(one, ast.Attribute | ast.Subscript):
                 one = one.value
                 if isinstance(one, ast.Name):
-                    found.add(one.id)
-    return found
+                    changed.add(one.id)
+    return changed
 
 
 def needed(label: str) -> list[str]:

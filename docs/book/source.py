@@ -31,7 +31,7 @@ class Definition:
 @lru_cache
 def definitions() -> tuple[Definition, ...]:
     """Every public function, class and method of the packages whose docstring names a statement."""
-    return tuple(found for package in PACKAGES for path in _modules(package) for found in _read(path))
+    return tuple(definition for package in PACKAGES for path in _modules(package) for definition in _read(path))
 
 
 def naming(statement: str) -> list[Definition]:
@@ -52,8 +52,8 @@ def _public(parent: ast.AST, name: str, path: str) -> Iterator[Definition]:
     for node in ast.iter_child_nodes(parent):
         if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
             continue
-        found = dict.fromkeys(STATEMENT.findall(ast.get_docstring(node) or ""))
-        if found:
-            yield Definition(f"{name}.{node.name}", path, tuple(found))
+        statements = dict.fromkeys(STATEMENT.findall(ast.get_docstring(node) or ""))
+        if statements:
+            yield Definition(f"{name}.{node.name}", path, tuple(statements))
         if isinstance(node, ast.ClassDef):
             yield from _public(node, f"{name}.{node.name}", path)

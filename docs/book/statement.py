@@ -98,10 +98,10 @@ def verdict(claim: Claim) -> str:
 
 def formal_part(statement: str) -> str:
     """How much of a statement Coq proves, in a few words."""
-    found = formal_statements().get(statement)
-    if found is None:
+    proof = formal_statements().get(statement)
+    if proof is None:
         return "nothing"
-    return "all of it" if found["whole"] else f"a part; not {found['missing']}"
+    return "all of it" if proof["whole"] else f"a part; not {proof['missing']}"
 
 
 def counted() -> str:
@@ -153,16 +153,16 @@ def _prose(part: str, known: set[str]) -> str:
 def link_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Sphinx's hook on every docstring of the API, before its sections are parsed: links, and examples as code."""
     known = set(load_claims())
-    found: list[str] = []
+    linked_lines: list[str] = []
     example = doctest = False
     for line in lines:
         indented = what == "module" and line.startswith("    ")
-        if indented and not example and not (found and found[-1].strip()):
-            found += ["::", ""]
+        if indented and not example and not (linked_lines and linked_lines[-1].strip()):
+            linked_lines += ["::", ""]
         example = indented or (example and not line.strip())
         doctest = line.lstrip().startswith(">>>") or (doctest and bool(line.strip()))
-        found.append(line if example or doctest else linked(line, known))
-    lines[:] = found
+        linked_lines.append(line if example or doctest else linked(line, known))
+    lines[:] = linked_lines
 
 
 def hide_value(app: Sphinx, domain: str, kind: str, content: nodes.Element) -> None:

@@ -66,9 +66,9 @@ def humps(density: Tensor) -> int:
 
 def _measured(step: ReverseStep) -> dict[str, float | None]:
     """KL and TV against the plug-in, and bounds on KL; None where there is none."""
-    found = {"kl": float(step.kl()), "tv": float(step.tv())}
+    distances = {"kl": float(step.kl()), "tv": float(step.tv())}
     for short, name in (("b10", "kl_family_bound"), ("b3", "kl_trace_bound"), ("b2", "kl_chi2_bound")):
         bound = bound_named(name)
         applies = isinstance(step.posterior, AtomsPosterior) or not bound.finite_only
-        found[short] = float(bound.evaluate(step.posterior, step.bridge.gap)) if applies else math.inf
-    return {name: value if math.isfinite(value) else None for name, value in found.items()}
+        distances[short] = float(bound.evaluate(step.posterior, step.bridge.gap)) if applies else math.inf
+    return {name: value if math.isfinite(value) else None for name, value in distances.items()}

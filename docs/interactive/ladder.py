@@ -44,8 +44,8 @@ def _curves(law: Law, names: list[str]) -> dict[str, Any]:
     x_1 = torch.zeros(1, 1, dtype=torch.float64)
     for gap in GAPS:
         step = ReverseKernel(law, schedule, 1.0, float(schedule.time_of_snr(gap))).at(x_1)
-        found: dict[str, Tensor | float] = {"kl": float(step.kl()), "tv": float(step.tv())} | step.bounds()
+        curves: dict[str, Tensor | float] = {"kl": float(step.kl()), "tv": float(step.tv())} | step.bounds()
         for name, column in rows.items():
-            value = float(found.get(name, math.inf))
+            value = float(curves.get(name, math.inf))
             column.append(value if math.isfinite(value) else None)
     return {"curves": rows}

@@ -22,24 +22,28 @@ STARTS = {
 
 def numbers() -> dict[str, Any]:
     """Brightness of every sample by prompt, guidance and start; the data's; and what C7 predicts without guidance."""
-    found = result("docs/experiments/results/ladder/openmoji.json", "python -m docs.experiments.ladder.evaluate")
+    measured = result("docs/experiments/results/ladder/openmoji.json", "python -m docs.experiments.ladder.evaluate")
     summary = result(
         "docs/experiments/results/ladder/summary.json", "python -m docs.experiments.ladder.summary --out FILE.json"
     )
     predicted = result("docs/experiments/results/ladder/predicted.json", "python -m docs.experiments.ladder.predict")
-    cells = Cells.load(LADDER / "openmoji.npz", found["cells"])
+    cells = Cells.load(LADDER / "openmoji.npz", measured["cells"])
     return {
         "guidance": GUIDANCE,
         "starts": list(STARTS),
         "prompts": [
-            {"name": name, "kind": told["kind"], "data": _spread(told) | {"levels": _bytes(told["levels"])}}
+            {
+                "name": name,
+                "kind": statistics["kind"],
+                "data": _spread(statistics) | {"levels": _bytes(statistics["levels"])},
+            }
             | {
                 "law": {
                     start: _spread(one) for start, one in predicted["prompts"][name]["law"].items() if start in STARTS
                 }
             }
             | {"cells": [_cells(cells, name, guidance) for guidance in GUIDANCE]}
-            for name, told in summary["data"].items()
+            for name, statistics in summary["data"].items()
         ],
     }
 
@@ -56,8 +60,8 @@ def _cell(cells: Cells, number: int) -> dict[str, Any]:
     return _spread(cells.told[number]) | {"levels": _bytes(cells.brightness[number])}
 
 
-def _spread(told: dict[str, Any]) -> dict[str, float]:
-    return {"mean": round(told["mean"], 2), "std": round(told["std"], 2)}
+def _spread(statistics: dict[str, Any]) -> dict[str, float]:
+    return {"mean": round(statistics["mean"], 2), "std": round(statistics["std"], 2)}
 
 
 def _bytes(levels: Any) -> str:

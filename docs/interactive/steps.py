@@ -59,13 +59,13 @@ def _angles(times: Tensor) -> dict[str, str]:
 
 def _state(pictures: Pictures, spread: float, noise: Tensor, steps: int, shift: float, eta: float) -> dict[str, Any]:
     flow, times = RectifiedFlow(), shifted(steps, shift)
-    found = response.respond(flow, times, EIGENVALUES, eta=eta)
+    kept = response.respond(flow, times, EIGENVALUES, eta=eta)
     samples = DDIM(flow, eta).sample(
         exact_denoiser(pictures.law, flow), noise, times, generator=torch.Generator().manual_seed(1)
     )
     return {
-        "kept": packed(found.kept, _SCALE),
-        "first": packed(found.first, _SCALE),
+        "kept": packed(kept.kept, _SCALE),
+        "first": packed(kept.first, _SCALE),
         "drawn": float(pictures.brightness(samples).std(correction=0)) / spread,
         "pictures": [png_strip(picture[None]) for picture in _small(pictures, samples[:SHOWN])],
     }

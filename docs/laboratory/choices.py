@@ -48,10 +48,10 @@ def plan(model: str, scheduler: str, steps: int, start: str) -> Plan:
 
 def prompts() -> dict[str, dict[str, float]]:
     """Brightness of the data for each prompt."""
-    told = result(
+    by_prompt = result(
         "docs/experiments/results/ladder/summary.json", "python -m docs.experiments.ladder.summary --out FILE.json"
     )["data"]
-    return {name: {"mean": one["mean"], "std": one["std"]} for name, one in told.items()}
+    return {name: {"mean": one["mean"], "std": one["std"]} for name, one in by_prompt.items()}
 
 
 def numbers() -> dict[str, Any]:
@@ -79,5 +79,5 @@ def numbers() -> dict[str, Any]:
 def _laws(model: str, scheduler: str, steps: int, start: str) -> list[tuple[float, float]]:
     """Mean and standard deviation of the brightness for each prompt."""
     one = plan(model, scheduler, steps, start)
-    found = [predicted(one, start, data["mean"], data["std"], DIM) for data in prompts().values()]
-    return [(round(law.mean, 2), round(law.std, 2)) for law in found]
+    laws = [predicted(one, start, data["mean"], data["std"], DIM) for data in prompts().values()]
+    return [(round(law.mean, 2), round(law.std, 2)) for law in laws]

@@ -37,16 +37,16 @@ def _model(name: str, pipe: Any) -> dict[str, Any]:
     average = load_average(MODELS[name][0].AVERAGE, dtype=torch.float32)
     texts = [*prompts(), ""]
     states = pipe.encode_prompt(texts, "cpu", 1, False)[0]
-    found = average(states, torch.zeros(len(texts), 3, 32, 32))
-    assert found.basis is not None and found.std is not None
+    average_images = average(states, torch.zeros(len(texts), 3, 32, 32))
+    assert average_images.basis is not None and average_images.std is not None
     *known, none = [
-        {"states": _packed(states[k]), "mean": _packed(found.mean[k]), "std": found.std[k].tolist()}
+        {"states": _packed(states[k]), "mean": _packed(average_images.mean[k]), "std": average_images.std[k].tolist()}
         for k in range(len(texts))
     ]
     return {
         "prompts": known,
         "none": none,
-        "basis": [_packed(direction) for direction in found.basis],
+        "basis": [_packed(direction) for direction in average_images.basis],
         "plans": [
             [{kind: _written(one) for kind, one in plans_of(name, s, n).items()} for n in STEPS]
             for s in MODELS[name][1]

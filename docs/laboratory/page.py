@@ -24,5 +24,5 @@ class Laboratory:
             *(FIGURES / f"{name}.js" for name in ("chart", "control")),
             *(FOLDER / f"{name}.js" for name in ("noise", "sampler", "pool", "laboratory")),
         ]
-        told = {"base": self.base, "runtime": runtime, "worker": worker} | numbers()
-        return piece("laboratory", told, scripts, [FIGURES / "figure.css", FOLDER / "laboratory.css"])
+        settings = {"base": self.base, "runtime": runtime, "worker": worker} | numbers()
+        return piece("laboratory", settings, scripts, [FIGURES / "figure.css", FOLDER / "laboratory.css"])

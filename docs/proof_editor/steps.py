@@ -89,7 +89,7 @@ class Cell(NamedTuple):
 
 def usable(cells: Sequence[str], available: Callable[[str, str], bool]) -> list[Cell]:
     """What of the cells can be run here; `available(module, name)` says whether it can be imported, name empty for the module itself."""
-    known, found = set(dir(__import__("builtins"))) | {"equal"}, []
+    known, usable_names = set(dir(__import__("builtins"))) | {"equal"}, []
     for cell in cells:
         kept, whole = [], True
         tree = ast.parse(cell)
@@ -101,8 +101,8 @@ def usable(cells: Sequence[str], available: Callable[[str, str], bool]) -> list[
             else:
                 kept.append(ast.unparse(left))
                 known |= _defined(left)
-        found.append(Cell(cell if whole and _compares(tree) else "\n".join(kept), whole and _compares(tree)))
-    return found
+        usable_names.append(Cell(cell if whole and _compares(tree) else "\n".join(kept), whole and _compares(tree)))
+    return usable_names
 
 
 def _left(statement: ast.stmt, known: set[str], available: Callable[[str, str], bool]) -> ast.stmt | None:
@@ -147,13 +147,13 @@ def importable(module: str, name: str) -> bool:
         return False
     try:
         loaded = importlib.import_module(module)
-        found = getattr(loaded, name) if name and hasattr(loaded, name) else None
-        found = importlib.import_module(f"{module}.{name}" if name else module) if found is None else found
+        part = getattr(loaded, name) if name and hasattr(loaded, name) else None
+        part = importlib.import_module(f"{module}.{name}" if name else module) if part is None else part
     except ImportError:
         return False
-    if isinstance(found, ModuleType):
-        return not isinstance(found.__loader__, _Finder)
-    return found is not Absent
+    if isinstance(part, ModuleType):
+        return not isinstance(part.__loader__, _Finder)
+    return part is not Absent
 
 
 class Ran(NamedTuple):
@@ -178,10 +178,10 @@ def run(cells: Sequence[str], texts: dict[int, str]) -> Iterator[Ran]:
         texts: by number, those that the reader has changed.
     """
     forget()
-    told: list[str] = []
-    namespace: dict[str, Any] = {"equal": _comparing(told), "__name__": "page"}
+    messages: list[str] = []
+    namespace: dict[str, Any] = {"equal": _comparing(messages), "__name__": "page"}
     for number, cell in enumerate(usable(cells, importable)):
-        told.clear()
+        messages.clear()
         try:
             exec(compile(texts.get(number, cell.code), f"cell {number + 1}", "exec"), namespace)
         except Exception as error:  # what a reader has written raises what it likes
@@ -189,10 +189,10 @@ def run(cells: Sequence[str], texts: dict[int, str]) -> Iterator[Ran]:
                 yield Ran(number, False, _said(error))
         else:
             if cell.step:
-                yield Ran(number, True, "\n".join(told))
+                yield Ran(number, True, "\n".join(messages))
 
 
-def _comparing(told: list[str]) -> Callable[..., None]:
+def _comparing(messages: list[str]) -> Callable[..., None]:
     """`equal`, as a page has it, that notes each comparison that holds."""
     import sympy
 
@@ -204,7 +204,7 @@ def _comparing(told: list[str]) -> Callable[..., None]:
         if outcome.verdict != "proved":
             off = f"{outcome.verdict}, difference {outcome.measured:g} at a rational point"
             raise StepError(f"{left} is not {right}: {off}")
-        told.append(f"{left} = {right}")
+        messages.append(f"{left} = {right}")
 
     return equal
 

@@ -70,8 +70,8 @@ def _client(wanted: str) -> list[str]:
 
 
 def _check(package: str, archive: Path) -> None:
-    found = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
-    if found != PACKAGES[package]["integrity"]:
+    checksum = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+    if checksum != PACKAGES[package]["integrity"]:
         raise NpmError(f"{archive}: its checksum is not that of packages.json; delete it, and build again")
 
 

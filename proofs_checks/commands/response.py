@@ -9,7 +9,7 @@ from torch import Tensor
 
 from proofs_checks.harness.record import describe_data
 from proofs_checks.instances.fourth_powers import check_powers
-from singtheory import Atoms, InputError, RectifiedFlow, Schedule, formula, response
+from singtheory import Atoms, InputError, Schedule, formula, response
 from singtheory import data as loaders
 from singtheory.grid import grid_named
 from singtheory.schedule import schedule_named
@@ -49,7 +49,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
     response.respond(schedule, times, [1.0], **options)  # refuses wrong options before data are read
     lam, about, brightness, notes = _spectrum(request)
     tell(notes)
-    found = response.respond(schedule, times, lam, **options)
+    kept = response.respond(schedule, times, lam, **options)
     curve = _curve(lam)
     drawn = response.respond(schedule, times, curve, **options)
     shown = brightness or float(lam.max())
@@ -63,7 +63,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         "data": about,
         "brightness": brightness,
         "times": times.tolist(),
-        "rows": _rows(lam, found),
+        "rows": _rows(lam, kept),
         "curve": _rows(curve, drawn),
         "angles": {
             "eigenvalue": shown,
@@ -77,7 +77,7 @@ def _grid(request: Request) -> tuple[Schedule, Tensor]:
     times = grid_named(request.spacing, schedule, request.steps)
     if not 0 < request.shift < float("inf"):
         raise InputError(f"shift {request.shift:g}: must be positive and finite; 1 is none")
-    if request.shift != 1 and not isinstance(schedule, RectifiedFlow):
+    if request.shift != 1 and not schedule.shiftable:
         raise InputError(
             f"shift {request.shift:g} on {request.schedule}: a timestep shift is of flow models; take --schedule rectified-flow"
         )
@@ -124,6 +124,6 @@ def _curve(lam: Tensor) -> Tensor:
     return torch.logspace(low, high, _CURVE, dtype=torch.float64)
 
 
-def _rows(lam: Tensor, found: response.Response) -> list[dict[str, float]]:
-    columns = zip(lam.tolist(), found.kept.tolist(), found.first.tolist(), strict=True)
+def _rows(lam: Tensor, kept: response.Response) -> list[dict[str, float]]:
+    columns = zip(lam.tolist(), kept.kept.tolist(), kept.first.tolist(), strict=True)
     return [{"eigenvalue": e, "kept": k, "first": f} for e, k, f in columns]

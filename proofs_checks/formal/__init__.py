@@ -40,12 +40,12 @@ def formal_proofs(record: Path = RECORD, folder: Path = FOLDER) -> dict[str, dic
     from proofs_checks.formal.ties import definitions
 
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
+        stored = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    if not isinstance(found, dict) or found.get("sha256") != digests(folder):
+    if not isinstance(stored, dict) or stored.get("sha256") != digests(folder):
         return {}
     formulas = folder / "Formulas.v"
     if not formulas.is_file() or formulas.read_text(encoding="utf-8") != definitions():
         return {}
-    return found["statements"]
+    return stored["statements"]

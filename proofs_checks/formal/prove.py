@@ -75,11 +75,11 @@ def left_open(folder: Path = FOLDER) -> list[str]:
 
 def theorems(folder: Path = FOLDER) -> dict[str, list[tuple[str, str]]]:
     """By statement id, the `(file, theorem)` whose name starts with it, in the order of the sources."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    by_statement: dict[str, list[tuple[str, str]]] = {}
     for path in sources(folder):
         for statement, rest in THEOREM.findall(without_comments(path.read_text(encoding="utf-8"))):
-            found.setdefault(statement, []).append((path.stem, f"{statement}_{rest}"))
-    return found
+            by_statement.setdefault(statement, []).append((path.stem, f"{statement}_{rest}"))
+    return by_statement
 
 
 def coq(folder: Path, name: str, *flags: str) -> str:
@@ -127,8 +127,8 @@ def assumptions(
     with ThreadPoolExecutor(processes) as pool:
         printed = pool.map(lambda part: coq(folder, _assumptions_file(folder, *part)), enumerate(shares))
     parts = [part for text in printed for part in re.split(r"^== (\w+)$", text, flags=re.MULTILINE)[1:]]
-    found = {statement: axioms(text) for statement, text in zip(parts[::2], parts[1::2], strict=True)}
-    return {statement: found[statement] for statement in names}
+    by_statement = {statement: axioms(text) for statement, text in zip(parts[::2], parts[1::2], strict=True)}
+    return {statement: by_statement[statement] for statement in names}
 
 
 def _assumptions_file(folder: Path, number: int, names: dict[str, list[tuple[str, str]]]) -> str:
@@ -164,12 +164,12 @@ def axioms(printed: str) -> list[str]:
 
 
 def record(
-    checked: dict[str, str], found: dict[str, list[tuple[str, str]]], rests: dict[str, list[str]]
+    checked: dict[str, str], proved: dict[str, list[tuple[str, str]]], rests: dict[str, list[str]]
 ) -> dict[str, Any]:
     """The content of `proved.json`, with the digests of the files that were checked."""
     statements = {}
     for statement, covered in COVERAGE.items():
-        names = [theorem for _, theorem in found.get(statement, ())]
+        names = [theorem for _, theorem in proved.get(statement, ())]
         true, twins = ([n for n in names if (TWIN in n) is twin] for twin in (False, True))
         statements[statement] = {
             "whole": covered.whole,
@@ -205,9 +205,9 @@ def table(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def check_names(found: dict[str, list[tuple[str, str]]], coverage: dict[str, Coverage]) -> None:
+def check_names(proved: dict[str, list[tuple[str, str]]], coverage: dict[str, Coverage]) -> None:
     """Raise `ProofError` if a theorem has no entry in the coverage, or an entry no theorem."""
-    if missing := sorted(set(found) ^ set(coverage)):
+    if missing := sorted(set(proved) ^ set(coverage)):
         raise ProofError(f"coverage.py and the theorems differ at {', '.join(missing)}")
 
 
@@ -217,8 +217,8 @@ def prove(folder: Path = FOLDER, formulas: str | None = None) -> dict[str, Any]:
     Raises:
         ProofError: a proof fails, is left open, or rests on an axiom that is not allowed.
     """
-    if found := left_open(folder):
-        raise ProofError(f"left open: {', '.join(found)}")
+    if unproved := left_open(folder):
+        raise ProofError(f"left open: {', '.join(unproved)}")
     names = theorems(folder)
     check_names(names, COVERAGE)
     with tempfile.TemporaryDirectory() as temporary:

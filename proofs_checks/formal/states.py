@@ -59,18 +59,18 @@ def sentences(text: str) -> Iterator[str]:
     >>> list(sentences("Lemma a : 0.5 = 1 / 2. (* not. this *) Proof. field. Qed."))
     ['Lemma a : 0.5 = 1 / 2.', 'Proof.', 'field.', 'Qed.']
     """
-    depth, start, place, found = 0, 0, 0, ""
+    depth, start, place, sentence = 0, 0, 0, ""
     while place < len(text):
         pair = text[place : place + 2]
         if pair in ("(*", "*)"):
-            found += text[start:place] if depth == 0 else ""
+            sentence += text[start:place] if depth == 0 else ""
             depth += 1 if pair == "(*" else -1
             place += 2
             start = place
             continue
         if depth == 0 and text[place] == "." and (place + 1 == len(text) or text[place + 1].isspace()):
-            yield (found + text[start : place + 1]).strip()
-            found, start = "", place + 1
+            yield (sentence + text[start : place + 1]).strip()
+            sentence, start = "", place + 1
         place += 1
 
 
@@ -101,25 +101,25 @@ def recorded(folder: Path, stem: str) -> dict[str, dict[str, Any]]:
     Raises:
         ProofError: Coq did not answer as it should.
     """
-    given, asks = asked((folder / f"{stem}.v").read_text(encoding="utf-8"))
+    assumed, asks = asked((folder / f"{stem}.v").read_text(encoding="utf-8"))
     done = subprocess.run(
-        ["coqtop", "-q", *FLAGS], cwd=folder, input=given, capture_output=True, text=True, check=False
+        ["coqtop", "-q", *FLAGS], cwd=folder, input=assumed, capture_output=True, text=True, check=False
     )
     answers = re.split(rf"{MARK}(\w+)\n", done.stdout)
     if answers[1::2] != [*map(str, range(len(asks))), "end"]:
         raise ProofError(
             f"{stem}.v: Coq's toplevel went through {len(answers) // 2} of {len(asks)} steps: {done.stderr[-400:]}"
         )
-    found: dict[str, dict[str, Any]] = {}
+    by_statement: dict[str, dict[str, Any]] = {}
     before: tuple[str, ...] = ()
     for (name, sentence), answer in zip(asks, answers[2::2], strict=False):
-        entry = found.setdefault(name, {"file": f"{stem}.v", "statement": "", "steps": []})
+        entry = by_statement.setdefault(name, {"file": f"{stem}.v", "statement": "", "steps": []})
         if not sentence:
             entry["statement"] = statement(answer)
             continue
         step, before = shown(sentence, answer, before if entry["steps"] else ())
         entry["steps"].append([step.text, step.shown, step.goals])
-    return found
+    return by_statement
 
 
 def statement(answer: str) -> str:
@@ -163,12 +163,12 @@ def record(folder: Path = FOLDER, processes: int = PROCESSES) -> dict[str, Any]:
 def states(path: Path = STATES, folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
     """The recorded statements and steps by theorem, of those files that are as they were; empty without a record."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     now = digests(folder)
-    same = {name for name, digest in found["sha256"].items() if now.get(name) == digest}
-    return {name: entry for name, entry in found["theorems"].items() if entry["file"] in same}
+    same = {name for name, digest in stored["sha256"].items() if now.get(name) == digest}
+    return {name: entry for name, entry in stored["theorems"].items() if entry["file"] in same}
 
 
 def main() -> int:

@@ -110,10 +110,10 @@ def coq(expression: Any) -> str:
 
 
 def _joined(parts: list[str], sign: str) -> str:
-    found = parts[0]
+    joined = parts[0]
     for part in parts[1:]:
-        found = f"({found} {sign} {part})"
-    return found
+        joined = f"({joined} {sign} {part})"
+    return joined
 
 
 def _product(product: sympy.Mul) -> str:

@@ -97,10 +97,10 @@ def select(claims: Iterable[Claim], pattern: str) -> list[Claim]:
     claims = list(claims)
     chosen: dict[str, Claim] = {}
     for part in pattern.split(","):
-        found = [claim for claim in claims if fnmatch.fnmatchcase(claim.id.lower(), part.strip().lower())]
-        if not found:
+        matching = [claim for claim in claims if fnmatch.fnmatchcase(claim.id.lower(), part.strip().lower())]
+        if not matching:
             raise unknown_name("claim", part.strip(), [claim.id for claim in claims])
-        chosen |= {claim.id: claim for claim in found}
+        chosen |= {claim.id: claim for claim in matching}
     return [claim for claim in claims if claim.id in chosen]
 
 

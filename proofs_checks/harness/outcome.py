@@ -64,16 +64,16 @@ def equal(measured: Estimate | float, expected: float, tolerance: float, where: 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """The outcome nearest to refutation: a check holds only if every instance does. Undecided if there is none."""
-    found = list(outcomes)
-    if not found:
+    all_outcomes = list(outcomes)
+    if not all_outcomes:
         return Outcome("undecided", where="no instance")
-    return min(found, key=lambda o: (_ORDER.index(o.verdict), math.inf if o.margin is None else o.margin))
+    return min(all_outcomes, key=lambda o: (_ORDER.index(o.verdict), math.inf if o.margin is None else o.margin))
 
 
 def worst_or_none(outcomes: Iterable[Outcome], reason: str) -> Outcome:
     """As `worst`, for a check on data that may have no instance, for the stated reason."""
-    found = list(outcomes)
-    return worst(found) if found else no_instance(reason)
+    all_outcomes = list(outcomes)
+    return worst(all_outcomes) if all_outcomes else no_instance(reason)
 
 
 def no_instance(reason: str) -> Outcome:

@@ -55,5 +55,5 @@ def describe_claim(result: ClaimResult) -> dict[str, Any]:
 
 def _formal(statement: str) -> dict[str, Any] | None:
     """What Coq has proved of a statement, or None."""
-    found = formal_statements().get(statement)
-    return found and {name: found[name] for name in ("whole", "laws", "covers", "missing", "theorems")}
+    proof = formal_statements().get(statement)
+    return proof and {name: proof[name] for name in ("whole", "laws", "covers", "missing", "theorems")}

@@ -9,7 +9,7 @@ from torch import Tensor
 from proofs_checks.harness.context import Context
 from proofs_checks.instances.excerpt import excerpt
 from proofs_checks.instances.laws import BUMPS, GOLDEN, NINE_TO_ONE, TRI
-from singtheory import Atoms, Gaussian, Law
+from singtheory import Gaussian, Law
 
 TILTED = Gaussian([0.7, -0.4], [[1.5, 0.4], [0.4, 0.3]])
 """A Gaussian off the origin, with two different variances."""
@@ -46,7 +46,7 @@ Pair = Callable[[float], tuple[Tensor, Tensor]]
 def near_one(context: Context, law: Law) -> Iterator[tuple[str, Pair, Tensor, float]]:
     """Each kind of end, its pair `(α, σ)` for a given α, some queries, and an α small enough for leading orders there."""
     x = queries(law, context)
-    size = law.diameter if isinstance(law, Atoms) else 6 * float(law.cov.trace()) ** 0.5
+    size = law.atoms().diameter if law.finite else 6 * float(law.cov.trace()) ** 0.5
     for kind, sigma_of in SIGMA_OF.items():
         reach = size * float(x.norm(dim=1).max() + 2 * (law.mean.norm() + size)) / sigma_of(0.0) ** 2
         yield kind, lambda alpha, f=sigma_of: (number(alpha), number(f(alpha))), x, 0.03 / max(1.0, reach)

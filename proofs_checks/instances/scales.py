@@ -22,14 +22,15 @@ _DISTINCT = 2.0**-40
 
 def radius(law: Law) -> float:
     """At least `√E‖x_0‖²`; of atoms the largest norm `R` of one that has weight."""
-    if isinstance(law, Atoms):
-        return float(law.points[law.weights > 0].norm(dim=1).max())
+    if law.finite:
+        atoms = law.atoms()
+        return float(atoms.points[atoms.weights > 0].norm(dim=1).max())
     return float(law.mean.square().sum() + law.cov.trace()) ** 0.5
 
 
 def moment_rounding(law: Law) -> float:
     """Of the mean `μ` in units of `R`, and of the covariance in units of `R²`: sums over all atoms."""
-    return EPS * (16 + (len(law.points) if isinstance(law, Atoms) else law.dim))
+    return EPS * (16 + (len(law.atoms().points) if law.finite else law.dim))
 
 
 def log_weight_rounding(law: Atoms, x: Tensor, alpha: Tensor, sigma: Tensor) -> float:
@@ -54,8 +55,10 @@ def denoiser_rounding(law: Law, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tens
     """At least the error of `x̂` at each x through rounding, of `x/σ` and γ too; shape (batch,). A proven bound for atoms."""
     posterior = law.posterior(x / sigma, formula.snr(alpha, sigma))
     own = 8 * EPS * (radius(law) + x.norm(dim=1))
-    if isinstance(posterior, AtomsPosterior):
-        return 4 * posterior.error_bound + own  # which knows two roundings of z and of √γ; here there are up to four
+    if posterior.finite:
+        return (
+            4 * posterior.atoms().error_bound + own
+        )  # which knows two roundings of z and of √γ; here there are up to four
     size = (x.norm(dim=1) + float(alpha) * radius(law)) / float(sigma)
     return own + 64 * EPS * (1 + size**2) * radius(law)
 

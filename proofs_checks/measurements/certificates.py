@@ -51,12 +51,12 @@ def golden_enclosures(enclosure: str, sides_of: Callable[[Sides], OfPosterior]) 
     def run(sides: Sides, _: Context) -> Outcome:
         balls, posterior, outcomes = GapRange(*GOLDEN_ATOMS), prior_posterior(GOLDEN), []
         for gap in ("0.3", "0.1", "0.01"):
-            found = getattr(balls, enclosure)(Fraction(gap))
+            ball = getattr(balls, enclosure)(Fraction(gap))
             value = float(sides_of(sides)(posterior, float(gap)))
-            if float(found.rad()) > 0.5e-10:
-                return Outcome("undecided", float(found.mid()), value, None, f"g = {gap}: enclosure wider than 1e-10")
+            if float(ball.rad()) > 0.5e-10:
+                return Outcome("undecided", float(ball.mid()), value, None, f"g = {gap}: enclosure wider than 1e-10")
             # 1e-9 relative is what the quadratures promise
-            outcomes.append(equal(value, float(found.mid()), 1e-9 * abs(value), f"golden, g = {gap}"))
+            outcomes.append(equal(value, float(ball.mid()), 1e-9 * abs(value), f"golden, g = {gap}"))
         return worst(outcomes)
 
     return Check("interval", "the golden values, enclosed to 1e-10 or better", run)
@@ -104,5 +104,5 @@ def nearest_point(sides: Sides, _: Context) -> Outcome:
         def margin(box: Box) -> arb:
             return certify.enclose(difference, box)
 
-        found = certify.certify(margin, NEAREST_BOX, margin)
-        return outcome(found, NEAREST_BOX)
+        certificate = certify.certify(margin, NEAREST_BOX, margin)
+        return outcome(certificate, NEAREST_BOX)

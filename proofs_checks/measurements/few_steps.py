@@ -51,8 +51,8 @@ class FewSteps:
         """Plain values."""
         plain = {name: getattr(self, name) for name in ("steps", "shift", "euler_gaussian", "matched_gaussian")}
         for name in ("euler", "matched"):
-            found = getattr(self, name)
-            plain |= {name: float(found), f"{name}_interval": [float(found.low), float(found.high)]}
+            value = getattr(self, name)
+            plain |= {name: float(value), f"{name}_interval": [float(value.low), float(value.high)]}
         return plain
 
 
@@ -115,13 +115,13 @@ def measure(
             raise InputError(f"{steps} steps with shift {shift:g}: take at least two steps, and a positive shift")
     runs, generator = _Runs(pictures), torch.Generator().manual_seed(seed)
     noise = torch.randn(samples, pictures.law.dim, dtype=torch.float64, generator=generator)
-    found = []
+    rows = []
     for steps, shift in grids:
         times = formula.shifted_time(torch.linspace(1, 0, steps + 1, dtype=torch.float64), shift)
         plain = runs.sample(noise, times)
         matched = runs.sample(runs.after_matched_step(noise, float(times[1])), times[1:])
         estimated = runs.experiment.ratio_estimate
-        found.append(
+        rows.append(
             FewSteps(
                 steps,
                 shift,
@@ -132,5 +132,5 @@ def measure(
             )
         )
         if progress is not None:
-            progress(len(found), len(grids))
-    return found
+            progress(len(rows), len(grids))
+    return rows

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from singtheory import Atoms, Gaussian, GaussianMixture, InputError, Law, Schedule, formula, grid
+from singtheory import InputError, Law, Schedule, formula, grid
 from singtheory.budget import Budget, budget, chain_snr, moments_of, start_term
 from singtheory.errors import unknown_name
 from singtheory.estimate import Estimate
-from singtheory.mmse import LEAST_PAIRS, NODES, Curve, LossCurve, SampledCurve, Smooth, exact_curve, sample_curve
+from singtheory.mmse import LEAST_PAIRS, NODES, Curve, LossCurve, Smooth, exact_curve, sample_curve
 from singtheory.start import Mismatch, Moments, Start, from_matched, from_mean, from_noise
 from singtheory.system import check_queries as check_queries_fit
 
@@ -32,16 +32,15 @@ def curve_of(
     law: Law, snr_end: float, seed: int, queries: int, confidence: float, device: str, progress: Progress
 ) -> Curve:
     """The law's mmse: exact for Gaussian data and on a line, else from draws on the device."""
-    if isinstance(law, Gaussian) or law.dim == 1:
+    if law.gaussian or law.dim == 1:
         return exact_curve(law)
-    if isinstance(law, GaussianMixture):
+    if not law.finite:
         raise InputError(
             f"a Gaussian mixture in {law.dim} dimensions: its mmse has no interval; give points drawn from it"
         )
-    assert isinstance(law, Atoms)
     check_queries(queries, law.dim)
     generator = torch.Generator().manual_seed(seed)
-    return sample_curve(law.to(device), snr_end, generator, queries, confidence=confidence, progress=progress)
+    return sample_curve(law.atoms().to(device), snr_end, generator, queries, confidence=confidence, progress=progress)
 
 
 def check_queries(queries: int, dim: int) -> None:
@@ -96,8 +95,8 @@ class Comparison:
 
     def _smooth(self) -> grid.Mmse:
         """What the best grid is searched on: many thousand γ."""
-        if isinstance(self.curve, SampledCurve):
-            return self.curve.smooth
+        if self.curve.smoothed is not None:
+            return self.curve.smoothed
         levels = self.curve(torch.tensor([self.snr_start, self.snr_end], dtype=torch.float64))[0]
         if self.curve.method == "exact" or bool(
             levels[0] - levels[1] <= 1e-9 * levels[0]
@@ -152,13 +151,13 @@ class Comparison:
         """The budget of a grid and what the best grid of as many steps between the same ends costs."""
         times = self.times(spacing, steps)
         snr = chain_snr(self.schedule, times)
-        found = self.budget(times)
+        budget = self.budget(times)
         row = {"spacing": spacing, "steps": steps, "chain_steps": len(snr) - 1, "snr_start": float(snr[0])}
-        row |= describe_budget(found) | {"discretisation_error": self.curve.discretisation_error(snr)}
+        row |= describe_budget(budget) | {"discretisation_error": self.curve.discretisation_error(snr)}
         least = self.best(len(snr) - 1, float(snr[0]), float(snr[-1])) if spacing != "optimal" else times
         best = float(self.curve.discretisation(self.schedule.snr(least)).sum())
         # both are zero where mmse is level but for rounding
-        return row | {"optimal": best, "gain": found.discretisation.value / best if best > 0 else 1.0}
+        return row | {"optimal": best, "gain": budget.discretisation.value / best if best > 0 else 1.0}
 
     def limit(self) -> float:
         """`R²/4`, to which N times the cost of the best grid tends (E2)."""
@@ -170,7 +169,7 @@ class Comparison:
 
     def steps(self, times: Tensor) -> list[dict[str, float]]:
         """One row a step."""
-        snr, found = chain_snr(self.schedule, times), self.budget(times)
+        snr, budget = chain_snr(self.schedule, times), self.budget(times)
         level, (low, high) = self.curve(snr[:-1])[0], self.curve.interval(snr[:-1])
         columns = {
             "t": times[:-1],
@@ -181,8 +180,8 @@ class Comparison:
             "mmse": level,
             "mmse_low": low,
             "mmse_high": high,
-            "discretisation": found.discretisation.steps,
-            "network": found.network.steps,
+            "discretisation": budget.discretisation.steps,
+            "network": budget.network.steps,
         }
         return [
             dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in columns.values()), strict=True)
@@ -190,15 +189,15 @@ class Comparison:
 
     def nodes(self, steps: int) -> dict[str, list[float]]:
         """γ of every spacing's grid of that many steps, for those that have one."""
-        found = {}
+        by_spacing = {}
         for spacing in SPACINGS:
             with contextlib.suppress(InputError):
-                found[spacing] = self.schedule.snr(self.times(spacing, steps)).tolist()
-        return found
+                by_spacing[spacing] = self.schedule.snr(self.times(spacing, steps)).tolist()
+        return by_spacing
 
     def mmse(self) -> dict[str, list[float]]:
         """The curve with its band, at the nodes of the draws or evenly in log γ."""
-        snr = self.curve.snr if isinstance(self.curve, SampledCurve) else self._evenly()
+        snr = self._evenly() if self.curve.nodes is None else self.curve.nodes
         low, high = self.curve.interval(snr)
         return {"snr": snr.tolist(), "value": self.curve(snr)[0].tolist(), "low": low.tolist(), "high": high.tolist()}
 
@@ -215,9 +214,9 @@ def check_start(start: str) -> None:
         raise unknown_name("start", start, STARTS)
 
 
-def describe_budget(found: Budget) -> dict[str, float]:
+def describe_budget(budget: Budget) -> dict[str, float]:
     """The three terms and their sum in plain values."""
-    row = {"start_low": found.start.low, "start_high": found.start.high}
-    for name, term in (("discretisation", found.discretisation), ("network", found.network)):
+    row = {"start_low": budget.start.low, "start_high": budget.start.high}
+    for name, term in (("discretisation", budget.discretisation), ("network", budget.network)):
         row |= {name: term.value, f"{name}_low": term.low, f"{name}_high": term.high}
-    return row | {"total_low": found.low, "total_high": found.high}
+    return row | {"total_low": budget.low, "total_high": budget.high}

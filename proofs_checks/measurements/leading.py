@@ -71,9 +71,9 @@ class Leading:
         """KL by quadrature along one or two directions; None where these say too little or it would take too long."""
         for k, most in ((1, NEAR_LINE), (2, NEAR_PLANE)):
             if self._lost[k - 1] <= most and len(self._xi) <= ATOMS[k - 1] and self._reach <= REACH[k - 1]:
-                found = divergence.kl_quadrature(self.along(k), self._gap)
-                high = float(found.high) + self._lost[k - 1]
-                return estimate(float(found.value), float(found.low), high, 1.0, found.n, found.method)
+                along = divergence.kl_quadrature(self.along(k), self._gap)
+                high = float(along.high) + self._lost[k - 1]
+                return estimate(float(along.value), float(along.low), high, 1.0, along.n, along.method)
         return None
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from proofs_checks.measurements.path_costs import cost_rounding, line_of, path_cost
-from singtheory import Atoms, Gaussian, GaussianMixture, InputError, Law, divergence, formula, numerics
+from singtheory import Atoms, InputError, Law, divergence, formula, numerics
 from singtheory.law import AtomsPosterior
 
 KERNELS = ("isotropic", "matched")
@@ -47,7 +47,7 @@ def check_kernel(kernel: str, law: Law | None = None) -> None:
     """Raise `InputError` for an unknown kernel, and for a matched one in more dimensions than whole covariances are held in."""
     if kernel not in KERNELS:
         raise InputError(f"kernel {kernel!r}: unknown; there are {', '.join(KERNELS)}")
-    if kernel == "matched" and law is not None and not isinstance(law, Gaussian) and law.dim > MOST_DIM:
+    if kernel == "matched" and law is not None and not law.gaussian and law.dim > MOST_DIM:
         raise InputError(
             f"kernel matched: in {law.dim} dimensions whole covariances are too large, at most {MOST_DIM}; give principal components of the data, or --kernel isotropic"
         )
@@ -66,53 +66,47 @@ def matched_term(
         step: called with the steps done and their total.
     """
     pairs = list(zip(snr[:-1].tolist(), snr[1:].tolist(), strict=True))
-    if isinstance(law, Gaussian):  # every step is exact
+    if law.gaussian:  # every step is exact
         return MatchedTerm(torch.zeros(len(pairs), dtype=torch.float64), 0.0, 0.0, True)
     if law.dim == 1:
-        assert isinstance(law, Atoms | GaussianMixture)
         line = line_of(law)
         costs = [max(0.0, path_cost(line, "matched", pair)) for pair in pairs]
         lost = sum(cost_rounding(line, pair) for pair in pairs)
         return MatchedTerm(torch.tensor(costs, dtype=torch.float64), 0.0, lost, True)
-    assert isinstance(law, Atoms)
-    generator, found, squared = torch.Generator().manual_seed(seed), [], 0.0
+    atoms, generator, averages, squared = law.atoms(), torch.Generator().manual_seed(seed), [], 0.0
     for done, (low, high) in enumerate(pairs, start=1):
-        draws = divergence.kl_moment_draws(_posterior(law, low, queries, generator), high - low, _EACH, generator)
+        draws = divergence.kl_moment_draws(_posterior(atoms, low, queries, generator), high - low, _EACH, generator)
         means = draws.mean(dim=1)
-        found.append(means.mean())
+        averages.append(means.mean())
         squared += float(means.var()) / len(means)
         step(done, len(pairs))
-    return MatchedTerm(torch.stack(found).cpu(), math.sqrt(squared), 0.0, False)
+    return MatchedTerm(torch.stack(averages).cpu(), math.sqrt(squared), 0.0, False)
 
 
 def _posterior(law: Atoms, snr: float, queries: int, generator: torch.Generator) -> AtomsPosterior:
     """Of draws of `x_t`."""
     x_0 = law.sample(max(_LEAST, queries // _SHARE), generator)
     z = math.sqrt(snr) * x_0 + numerics.normal(x_0.shape, law.device, generator)
-    posterior = law.posterior(z, snr)
-    assert isinstance(posterior, AtomsPosterior)
-    return posterior
+    return law.posterior(z, snr)
 
 
 def skewness2(law: Law, snr: Tensor, queries: int, seed: int) -> Tensor:
     """`E‖κ‖²` at each γ, (n,): by quadrature on a line, from draws for atoms; 0 for Gaussian data."""
-    if isinstance(law, Gaussian):
+    if law.gaussian:
         return torch.zeros_like(snr)
     if law.dim == 1:
-        assert isinstance(law, Atoms | GaussianMixture)
         return torch.tensor([line_of(law).level(g).skewness2 for g in snr.tolist()], dtype=torch.float64)
-    assert isinstance(law, Atoms)
-    generator = torch.Generator().manual_seed(seed)
-    return torch.stack([_skewness2(_posterior(law, g, queries, generator), generator) for g in snr.tolist()]).cpu()
+    atoms, generator = law.atoms(), torch.Generator().manual_seed(seed)
+    return torch.stack([_skewness2(_posterior(atoms, g, queries, generator), generator) for g in snr.tolist()]).cpu()
 
 
 def _skewness2(posterior: AtomsPosterior, generator: torch.Generator) -> Tensor:
     """`E‖κ(v, w, ·)‖²` over standard normal v and w, and over the queries."""
-    found = []
+    squares = []
     for xi, p in zip(posterior.deviations(), posterior.weights, strict=True):
         v, w = (numerics.normal((xi.shape[1], _PROBES), xi.device, generator) for _ in range(2))
-        found.append((((xi @ v) * (xi @ w) * p[:, None]).mT @ xi).square().sum(dim=1).mean())
-    return torch.stack(found).mean()
+        squares.append((((xi @ v) * (xi @ w) * p[:, None]).mT @ xi).square().sum(dim=1).mean())
+    return torch.stack(squares).mean()
 
 
 def cube_root_integral(law: Law, snr_start: float, snr_end: float, queries: int, seed: int) -> float:
@@ -142,11 +136,11 @@ def with_matched(row: dict[str, float], term: MatchedTerm) -> dict[str, float]:
 
     For certain is only `0 ≤ KL(P‖M) ≤ KL(P‖Q)` where draws were made (B5). The network's error weighs at most what it does beside the plug-in kernel's noise.
     """
-    found = dict(row)
+    matched = dict(row)
     high = row["discretisation_high"]
-    ends = (term.value - term.rounding, term.value + term.rounding) if term.exact else (0.0, max(high, term.value))
-    found |= {"discretisation": term.value, "discretisation_error": term.error}
-    found |= {"discretisation_low": max(0.0, ends[0]), "discretisation_high": ends[1], "network_low": 0.0}
+    interval = (term.value - term.rounding, term.value + term.rounding) if term.exact else (0.0, max(high, term.value))
+    matched |= {"discretisation": term.value, "discretisation_error": term.error}
+    matched |= {"discretisation_low": max(0.0, interval[0]), "discretisation_high": interval[1], "network_low": 0.0}
     for side in ("low", "high"):
-        found[f"total_{side}"] = sum(found[f"{name}_{side}"] for name in ("start", "discretisation", "network"))
-    return found
+        matched[f"total_{side}"] = sum(matched[f"{name}_{side}"] for name in ("start", "discretisation", "network"))
+    return matched

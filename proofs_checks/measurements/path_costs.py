@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from proofs_checks.harness.outcome import rounding
-from singtheory import Atoms, GaussianMixture
+from singtheory import Atoms, Law
 
 KERNELS = ("plug-in", "matched", "averaged")
 _A_UNIT, _REACH = 16, 10.0
@@ -62,13 +62,9 @@ class Line:
     weights: Tensor
 
     @classmethod
-    def of(cls, law: Atoms | GaussianMixture) -> "Line":
+    def of(cls, law: Law) -> "Line":
         """A law in one dimension."""
-        weights = law.weights.cpu()
-        if isinstance(law, Atoms):
-            return cls(law.points[:, 0].cpu(), torch.zeros_like(weights), weights)
-        means, covs = (torch.cat([getattr(c, n).flatten() for c in law.components]).cpu() for n in ("mean", "cov"))
-        return cls(means, covs, weights)
+        return cls(*law.line_parts())
 
     def posterior(self, snr: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Nodes' masses `q(z) dz`, `log q`, C and κ there, each (nodes,)."""
@@ -121,7 +117,7 @@ def along_widest(law: Atoms) -> Atoms:
 
 
 @lru_cache(maxsize=16)
-def line_of(law: Atoms | GaussianMixture) -> Line:
+def line_of(law: Law) -> Line:
     """The same object for a claim and all of its twins, so that they share what is computed."""
     return Line.of(law)
 

@@ -73,7 +73,7 @@ def _steps(context: Context, quantity: str) -> tuple[Instance, ...]:
     half = shift_gap(prior_posterior(law), 0.75)
     if half is None:
         return ()
-    found, law = [], law.to(context.device)
+    instances, law = [], law.to(context.device)
     step_of = _kl_step if quantity == "kl" else _tv_step
     for k, (part, target) in enumerate(KL_STEPS if quantity == "kl" else TV_STEPS):
         step = step_of(law, part * half, target, generator)
@@ -82,16 +82,14 @@ def _steps(context: Context, quantity: str) -> tuple[Instance, ...]:
             where = f"{name}, γ = {snr / unit**2:.3g}, g = {gap / unit**2:.3g}"
             measured = _Measured(posterior, gap, context.within(f"{context.scope}/{quantity}/{k}"))
             kl, tv = (measured.kl(), UNMEASURED) if quantity == "kl" else (UNMEASURED, measured.tv())
-            found.append(Instance(where, posterior, gap, kl, tv))
-    return tuple(found)
+            instances.append(Instance(where, posterior, gap, kl, tv))
+    return tuple(instances)
 
 
 def _posterior(law: Atoms, snr: float, generator: torch.Generator) -> AtomsPosterior:
     """At a draw of `z = √γ x_0 + n`."""
     z = snr**0.5 * law.sample(1, generator) + numerics.normal((1, law.dim), law.device, generator)
-    posterior = law.posterior(z, snr)
-    assert isinstance(posterior, AtomsPosterior)
-    return posterior
+    return law.posterior(z, snr)
 
 
 def _kl_step(law: Atoms, snr: float, target: float, generator: torch.Generator) -> Step | None:

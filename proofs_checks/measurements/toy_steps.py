@@ -15,6 +15,8 @@ PRIORS = {"golden": GOLDEN, "9:1": NINE_TO_ONE, "±1": SIGNS, "three atoms in th
 GAPS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Beyond 30 the bounds agree with the truth to the last digit, and nothing can be decided."""
 PLANE_GAPS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
+QUADRATURE = 1e-9
+"""Relative agreement asked of two quadratures; each refines to 1e-12."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +56,13 @@ def _toy_instance(where: str, posterior: AtomsPosterior, gap: float) -> Instance
 @lru_cache(maxsize=16)
 def prior_posterior(law: Atoms) -> AtomsPosterior:
     """The posterior at γ = 0, which is the law itself."""
-    posterior = law.posterior(torch.zeros(law.dim, dtype=torch.float64), 0.0)
-    assert isinstance(posterior, AtomsPosterior)
-    return posterior
+    return law.posterior(torch.zeros(law.dim, dtype=torch.float64), 0.0)
 
 
 @lru_cache(maxsize=256)
 def posterior_at(law: Atoms, z: tuple[float, ...], snr: float) -> AtomsPosterior:
     """The posterior of one query, the same object for a claim and all of its twins, so that they share what is measured of it."""
-    posterior = law.posterior(list(z), snr)
-    assert isinstance(posterior, AtomsPosterior)
-    return posterior
+    return law.posterior(list(z), snr)
 
 
 @lru_cache(maxsize=4096)

@@ -11,8 +11,9 @@ import typer
 from torch import Tensor
 
 from proofs_checks.measurements.brightness import Brightness, sweep
+from proofs_checks.terminal.arguments import errors_in_one_line
 from proofs_checks.terminal.console import progress
-from singtheory import InputError, formula, start
+from singtheory import formula, start
 from singtheory.data import HALF_RANGE, digits_images
 from singtheory.system import check_folder, provenance, write_json
 
@@ -58,7 +59,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the noise; the sizes take this seed and those after it.")] = 0,
 ) -> None:
     """Sample at every size from every start, and write what arrives."""
-    try:
+    with errors_in_one_line():
         check_folder(out.parent)
         with progress() as bar:
             task = bar.add_task("brightness law C7", total=None)
@@ -70,9 +71,6 @@ def main(
             )
         command = f"python -m proofs_checks.report.brightness --samples {samples} --seed {seed}"
         write_json(out, describe(results, seed, command))
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
     for result in results:
         typer.echo(result.reading())
 

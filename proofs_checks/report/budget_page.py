@@ -11,9 +11,9 @@ _FEW, _MANY = 50, 1000
 """Numbers of steps in the table of gains."""
 
 
-def costs_table(found: Mapping[str, Any]) -> str:
+def costs_table(results: Mapping[str, Any]) -> str:
     """The discretisation term of every grid over the number of steps, as a Markdown table with its command."""
-    costs = {(row["spacing"], row["steps"]): row for row in found["grids"]}
+    costs = {(row["spacing"], row["steps"]): row for row in results["grids"]}
     counts = sorted({steps for _, steps in costs})
     lines = [
         f"| N | {' | '.join(SPACINGS)} | R²/4N | leading / its best | least named / best |",
@@ -24,8 +24,8 @@ def costs_table(found: Mapping[str, Any]) -> str:
         values = " | ".join("–" if row is None else f"{row['discretisation']:.3g}" for row in rows)
         gains = [row["gain"] for row in rows[:-1] if row is not None]
         leading = "–" if rows[0] is None else f"{rows[0]['gain']:.2f}"
-        lines.append(f"| {steps} | {values} | {found['limit'] / steps:.3g} | {leading} | {min(gains):.2f} |")
-    return "\n".join([*lines, "", _reading(found)])
+        lines.append(f"| {steps} | {values} | {results['limit'] / steps:.3g} | {leading} | {min(gains):.2f} |")
+    return "\n".join([*lines, "", _reading(results)])
 
 
 def gains_table(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -34,11 +34,11 @@ def gains_table(results: Mapping[str, Mapping[str, Any]]) -> str:
         f"| data | leading / its best, N = {_FEW} | least named / best, N = {_FEW} | which | best · 4N/R², N = {_FEW} | N = {_MANY} |",
         "| --- | ---: | ---: | --- | ---: | ---: |",
     ]
-    for name, found in results.items():
-        rows = {(row["spacing"], row["steps"]): row for row in found["grids"]}
+    for name, costs in results.items():
+        rows = {(row["spacing"], row["steps"]): row for row in costs["grids"]}
         named = [rows[spacing, _FEW] for spacing in SPACINGS[:-1] if (spacing, _FEW) in rows]
         least = min(named, key=lambda row: row["gain"])
-        above = [n * rows["optimal", n]["discretisation"] / found["limit"] for n in (_FEW, _MANY)]
+        above = [n * rows["optimal", n]["discretisation"] / costs["limit"] for n in (_FEW, _MANY)]
         leading, nearest = rows["leading", _FEW]["gain"], least["gain"]
         lines.append(
             f"| {name} | {leading:.2f} | {nearest:.2f} | {least['spacing']} | {above[0]:.3f} | {above[1]:.3f} |"
@@ -46,19 +46,19 @@ def gains_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _reading(found: Mapping[str, Any]) -> str:
+def _reading(results: Mapping[str, Any]) -> str:
     """The three terms of the grid that was asked for, and where the numbers come from."""
-    row = found["budget"]
-    where = f"{row['steps']} {row['spacing']} steps of {found['schedule']}, {found['start']} start"
+    row = results["budget"]
+    where = f"{row['steps']} {row['spacing']} steps of {results['schedule']}, {results['start']} start"
     cost = f"discretisation {row['discretisation']:.3g}"
-    if found["confidence"] < 1:
+    if results["confidence"] < 1:
         cost += (
-            f" ± {row['discretisation_error']:.2g} (one standard error), at {found['confidence']:.0%} from "
+            f" ± {row['discretisation_error']:.2g} (one standard error), at {results['confidence']:.0%} from "
             f"{row['discretisation_low']:.3g} to {row['discretisation_high']:.3g}"
         )
     start = _between(row["start_low"], row["start_high"])
-    snr_range = f"γ from {found['snr_start']:.3g} to {found['snr_end']:.4g}"
-    return f"*{where}, in nats: initial mismatch {start}, {cost}. {snr_range}. {found['device']}: `{found['command']}`*"
+    snr_range = f"γ from {results['snr_start']:.3g} to {results['snr_end']:.4g}"
+    return f"*{where}, in nats: initial mismatch {start}, {cost}. {snr_range}. {results['device']}: `{results['command']}`*"
 
 
 def _between(low: float, high: float) -> str:

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from proofs_checks.measurements.certificates import GOLDEN_ATOMS, GOLDEN_GAPS
+from proofs_checks.terminal.arguments import errors_in_one_line
 from proofs_checks.terminal.console import progress
-from singtheory import InputError, certify
+from singtheory import certify
 from singtheory.certify import GapRange
 from singtheory.formula import line
 from singtheory.system import check_folder, provenance, write_json
@@ -27,9 +28,9 @@ CONJECTURES = {
 
 def main(out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT) -> None:
     """Certify both on the whole box of two-point laws and on the golden atoms."""
-    try:
+    with errors_in_one_line():
         check_folder(out.parent)
-        found = {}
+        results = {}
         with progress() as bar:
             for name, conjecture in CONJECTURES.items():
                 task = bar.add_task(name, total=1.0)
@@ -37,17 +38,14 @@ def main(out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT)
                     conjecture, certify.WHOLE, lambda share, t=task: bar.update(t, completed=share)
                 )
                 golden = GapRange(*GOLDEN_ATOMS).certify(conjecture, GOLDEN_GAPS)
-                found[name] = {"two points": asdict(whole), "golden atoms": asdict(golden)}
+                results[name] = {"two points": asdict(whole), "golden atoms": asdict(golden)}
         boxes = {
             "two points (e^2, p)": certify.describe(certify.WHOLE),
             "golden gaps": certify.describe((GOLDEN_GAPS,)),
         }
         command = "python -m proofs_checks.report.conjectures"
-        write_json(out, provenance(command, 0, "cpu") | {"boxes": boxes, "conjectures": found})
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    for name, parts in found.items():
+        write_json(out, provenance(command, 0, "cpu") | {"boxes": boxes, "conjectures": results})
+    for name, parts in results.items():
         for where, certificate in parts.items():
             typer.echo(f"{name} on {where}: {certificate['verdict']}, {certificate['boxes']} boxes")
 

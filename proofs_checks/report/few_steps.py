@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from proofs_checks.measurements.few_steps import FewSteps, Progress, measure
+from proofs_checks.terminal.arguments import errors_in_one_line
 from proofs_checks.terminal.console import progress
 from singtheory import InputError
 from singtheory.data import digit_pictures, digits_images
@@ -50,21 +51,18 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
 ) -> None:
     """Sample on every grid, as it is and with the first step matched, and write what arrives."""
-    try:
+    with errors_in_one_line():
         check_folder(out.parent)
         with progress() as bar:
             task = bar.add_task("few steps F1", total=None)
-            found = measured(
+            results = measured(
                 samples,
                 seed,
                 f"python -m proofs_checks.report.few_steps --samples {samples} --seed {seed}",
                 lambda done, total: bar.update(task, completed=done, total=total),
             )
-        write_json(out, found)
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    for row in found["rows"]:
+        write_json(out, results)
+    for row in results["rows"]:
         typer.echo(
             f"{row['steps']} steps, shift {row['shift']:g}: Euler keeps {row['euler']:.2f} (Gaussian data {row['euler_gaussian']:.2f}), "
             f"first step matched {row['matched']:.2f} ({row['matched_gaussian']:.2f})"

@@ -21,31 +21,31 @@ _DEPTH = 1e-4
 """How far the curve is followed down, in units of mmse(0)."""
 
 
-def budget_picture(found: Mapping[str, Any]) -> Picture:
+def budget_picture(results: Mapping[str, Any]) -> Picture:
     """From the JSON of `singtheory budget`."""
-    name, steps = found["data"]["name"], found["budget"]["steps"]
+    name, steps = results["data"]["name"], results["budget"]["steps"]
     name = name.partition(":")[0].rsplit("/", 1)[-1]
-    kept = found.get("kept")  # results of version 0.1 have none
+    kept = results.get("kept")  # results of version 0.1 have none
     layout: list[Any] = [["curve", "costs"], ["steps", "costs"], ["kept", "kept"]]
     rows = 3 if kept else 2
     figure = new_figure(5.6 if kept is None else 8.2)
     panels = figure.subplot_mosaic(layout[:rows], width_ratios=(1.25, 1), height_ratios=(1.5, 1, 1.3)[:rows])
-    _draw_curve(panels["curve"], found["mmse"], found["confidence"])
+    _draw_curve(panels["curve"], results["mmse"], results["confidence"])
     panels["curve"].set_title(f"mmse of {name}", parse_math=False)
-    _draw_steps(panels["steps"], found)
+    _draw_steps(panels["steps"], results)
     panels["curve"].set_xlim(panels["steps"].get_xlim())
-    _draw_costs(panels["costs"], found)
+    _draw_costs(panels["costs"], results)
     if kept:
         _draw_kept(panels["kept"], kept)
     band = (
         "by quadrature or closed form"
-        if found["confidence"] == 1
-        else f"with a band that holds at {found['confidence']:.0%} at all γ at once"
+        if results["confidence"] == 1
+        else f"with a band that holds at {results['confidence']:.0%} at all γ at once"
     )
     return Picture(
         "budget",
         "The error budget of a sampler",
-        f"Data: {name}, schedule {found['schedule']}. Above left: the mmse over the signal-to-noise ratio γ, {band}. Below left: where grids of "
+        f"Data: {name}, schedule {results['schedule']}. Above left: the mmse over the signal-to-noise ratio γ, {band}. Below left: where grids of "
         f"{steps} steps lie. Right: what the steps cost in nats, Σ ½∫(mmse(γ_k) − mmse(γ))dγ (B8), over their number; the dashed line is the "
         "limit R²/4N of the best grid (E2)."
         + (
@@ -83,9 +83,9 @@ def _draw_kept(axes: Axes, kept: Mapping[str, Any]) -> None:
     axes.legend(fontsize=8)
 
 
-def _draw_steps(axes: Axes, found: Mapping[str, Any]) -> None:
+def _draw_steps(axes: Axes, results: Mapping[str, Any]) -> None:
     """A row of ticks a grid; γ = 0 has no place on the axis and is drawn at its left edge."""
-    nodes = {name: snr for name, snr in found["nodes"].items() if name in _COLOURS}
+    nodes = {name: snr for name, snr in results["nodes"].items() if name in _COLOURS}
     left = min(g for snr in nodes.values() for g in snr if g > 0) / 2
     for row, (name, snr) in enumerate(nodes.items()):
         axes.plot(
@@ -95,22 +95,22 @@ def _draw_steps(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.set_ylim(len(nodes) - 0.4, -0.6)
     axes.set(
         xscale="log",
-        xlim=(left * 0.8, found["snr_end"] * 1.3),
+        xlim=(left * 0.8, results["snr_end"] * 1.3),
         xlabel="signal-to-noise ratio γ; sampling runs to the right",
     )
-    axes.set_title(f"nodes of the grids of {found['budget']['steps']} steps", fontsize=10)
+    axes.set_title(f"nodes of the grids of {results['budget']['steps']} steps", fontsize=10)
     axes.grid(alpha=0.25, linewidth=0.6, axis="x")
 
 
-def _draw_costs(axes: Axes, found: Mapping[str, Any]) -> None:
+def _draw_costs(axes: Axes, results: Mapping[str, Any]) -> None:
     for name, colour in _COLOURS.items():
-        rows = sorted((r["steps"], r["discretisation"]) for r in found["grids"] if r["spacing"] == name)
+        rows = sorted((r["steps"], r["discretisation"]) for r in results["grids"] if r["spacing"] == name)
         if rows:
             width, layer = (2.4, 5) if name == "optimal" else (1.4, 2)
             steps, costs = zip(*rows, strict=True)
             axes.plot(steps, costs, "o-", color=colour, markersize=3.5, linewidth=width, zorder=layer, label=name)
-    counts = sorted({r["steps"] for r in found["grids"]})
-    axes.plot(counts, [found["limit"] / n for n in counts], "k--", linewidth=1, label="R²/4N (E2)")
+    counts = sorted({r["steps"] for r in results["grids"]})
+    axes.plot(counts, [results["limit"] / n for n in counts], "k--", linewidth=1, label="R²/4N (E2)")
     axes.set(
         xscale="log", yscale="log", xlabel="steps N", ylabel="discretisation term, nats", title="cost of the grids"
     )

@@ -109,8 +109,8 @@ def _draw_edge(axes: Axes) -> None:
 def _draw_uncond(axes: Axes) -> None:
     guidance, cond = torch.linspace(1, 15, 141, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     for share, label, colour in ((0.5, "u = c/2", PURPLE), (1.0, "u = c: 1/w", ORANGE)):
-        found = formula.normalised_guidance(cond, share * cond, guidance)
-        axes.plot(guidance.tolist(), found.tolist(), color=colour, label=label)
+        guided = formula.normalised_guidance(cond, share * cond, guidance)
+        axes.plot(guidance.tolist(), guided.tolist(), color=colour, label=label)
     axes.axhline(1.0, color=BLUE, linestyle=":", label="u = 0: exact")
     axes.set(xlabel="guidance w (no unit)", ylabel=r"$\bar{y}_w$, in units of c", ylim=(0, 1.1))
     axes.set_title("C8 without u = 0")

@@ -87,7 +87,6 @@ def _data_curves(context: Context, step: Step) -> _Curves:
     snr = 1 / float(law.cov.trace())
     z = snr**0.5 * law.sample(1, generator) + numerics.normal((1, law.dim), law.device, generator)
     posterior = law.posterior(z, snr)
-    assert isinstance(posterior, AtomsPosterior)
     gaps = [2 * nats / float(posterior.trace_cov) for nats in _DATA_NATS]
     kl, tv = [], []
     for gap in gaps:

@@ -137,12 +137,12 @@ def _draw_score(axes: Axes, law: Atoms, direction: Tensor) -> None:
 def _draw_predictions(axes: Axes, law: Atoms, noise: Tensor) -> None:
     schedule = schedule_named("cosine")
     times = torch.linspace(0.001, 1.0, 100, dtype=torch.float64).tolist()
-    found = [
+    errors = [
         limit.predictions(law, schedule, schedule.alpha(t) * law.points[:1] + schedule.sigma(t) * noise, t)
         for t in times
     ]
     for name, (label, colour) in _PREDICTIONS.items():
-        axes.plot(times, [float(getattr(p, name).norm()) for p in found], color=colour, label=f"{label}-prediction")
+        axes.plot(times, [float(getattr(p, name).norm()) for p in errors], color=colour, label=f"{label}-prediction")
     axes.axhline(law.dim**0.5, color="0.6", linestyle=":", linewidth=1, label="√d")
     axes.set(xlabel=_TIME, ylabel="norm", ylim=(0, None), title="exact predictions along noised data")
     axes.legend(fontsize=7.5)

@@ -10,34 +10,34 @@ from matplotlib.patches import Wedge
 from proofs_checks.report.figure import BLUE, GREEN, ORANGE, SKY, Picture, new_figure
 
 
-def response_picture(found: Mapping[str, Any]) -> Picture:
+def response_picture(results: Mapping[str, Any]) -> Picture:
     """From the JSON of `singtheory response`."""
     figure = new_figure(4.6)
     panels = figure.subplot_mosaic(
         [["curve", "circle"], ["spectrum", "circle"]], width_ratios=(1.7, 1), height_ratios=(3, 1)
     )
-    _draw_curve(panels["curve"], found)
-    _draw_spectrum(panels["spectrum"], found)
+    _draw_curve(panels["curve"], results)
+    _draw_spectrum(panels["spectrum"], results)
     panels["spectrum"].set_xlim(panels["curve"].get_xlim())
-    _draw_circle(panels["circle"], found["angles"])
+    _draw_circle(panels["circle"], results["angles"])
     return Picture(
         "response",
         "What the steps keep",
-        f"{found['steps']} steps of {found['schedule']}, {found['start']} start. Left: the share of the data's standard deviation that arrives along each eigenvalue λ of its covariance (F1); large λ is "
+        f"{results['steps']} steps of {results['schedule']}, {results['start']} start. Left: the share of the data's standard deviation that arrives along each eigenvalue λ of its covariance (F1); large λ is "
         "layout and brightness, small λ is texture. Right: the angles θ = arctan √(γλ) of the grid; each step keeps the cosine of its sector, so the wide ones are the loss.",
         "A curve of what is kept over the eigenvalue, high in the middle and low at both ends, beside a quarter circle cut into one sector a step.",
         figure,
     )
 
 
-def _draw_curve(axes: Axes, found: Mapping[str, Any]) -> None:
-    curve = found["curve"]
+def _draw_curve(axes: Axes, results: Mapping[str, Any]) -> None:
+    curve = results["curve"]
     lam = [row["eigenvalue"] for row in curve]
     axes.plot(lam, [row["first"] for row in curve], color=ORANGE, linestyle="--", label="start or first step alone")
     axes.plot(lam, [row["kept"] for row in curve], color=BLUE, linewidth=2, label="whole sampler")
-    if found["brightness"]:
-        axes.axvline(found["brightness"], color="0.4", linestyle=":", linewidth=1.2)
-        axes.annotate("brightness", (found["brightness"], 0.03), rotation=90, fontsize=8, ha="right", color="0.3")
+    if results["brightness"]:
+        axes.axvline(results["brightness"], color="0.4", linestyle=":", linewidth=1.2)
+        axes.annotate("brightness", (results["brightness"], 0.03), rotation=90, fontsize=8, ha="right", color="0.3")
     axes.axhline(1, color="0.7", linewidth=0.8)
     top = max(1.05, *(1.05 * row[part] for row in curve for part in ("kept", "first")))
     axes.set(xscale="log", ylim=(0, min(top, 3.0)), ylabel="kept standard deviation")
@@ -47,11 +47,11 @@ def _draw_curve(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.legend(fontsize=8, loc="best")
 
 
-def _draw_spectrum(axes: Axes, found: Mapping[str, Any]) -> None:
-    lam = [row["eigenvalue"] for row in found["rows"]]
+def _draw_spectrum(axes: Axes, results: Mapping[str, Any]) -> None:
+    lam = [row["eigenvalue"] for row in results["rows"]]
     axes.set(xscale="log", xlabel="eigenvalue λ", yticks=[])
     axes.eventplot([lam], colors=[GREEN], linewidths=1.0)
-    axes.set_ylabel("data" if found["data"] else "asked", rotation=0, ha="right", va="center")
+    axes.set_ylabel("data" if results["data"] else "asked", rotation=0, ha="right", va="center")
     axes.set_ylim(0.4, 1.6)
 
 

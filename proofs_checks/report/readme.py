@@ -16,6 +16,7 @@ from proofs_checks.harness.proof import counted, stated
 from proofs_checks.report import brightness
 from proofs_checks.report.generated_tables import with_tables
 from proofs_checks.report.picture_brightness import draw
+from proofs_checks.terminal.arguments import errors_in_one_line
 from singtheory import InputError
 from singtheory.system import write_bytes
 
@@ -53,7 +54,7 @@ def counts(verified: dict[str, Any]) -> str:
 
 def main(root: Path = Path()) -> None:
     """Rewrite the tables of docs/claims.md and README.md, and docs/picture-brightness.png, below `root`; all of them or none."""
-    try:
+    with errors_in_one_line():
         verified = _read(root / "report" / "verify.json", "make verify")
         swept = _read(brightness.RESULT, "python -m proofs_checks.report.brightness")
         pages = [
@@ -65,9 +66,6 @@ def main(root: Path = Path()) -> None:
         write_bytes(root / "docs" / "picture-brightness.png", buffer.getvalue())
         for path, page in pages:
             write_bytes(path, page.encode())
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
 
 
 def _page(root: Path, name: str, table: str, content: str) -> tuple[Path, str]:

@@ -39,21 +39,27 @@ DataOption = Annotated[
 ClaimsOption = Annotated[
     str, typer.Option("--claims", help="Which claims: shell patterns such as 'B*', separated by commas.")
 ]
-ScheduleOption = Annotated[
-    str,
-    typer.Option(
-        help="cosine, linear-vp, sd, sd-zero-snr, rectified-flow, variance-exploding, power:P or a scheduler_config.json."
-    ),
-]
+SCHEDULE_HELP = (
+    "cosine, linear-vp, rectified-flow, variance-exploding, sd, sd-zero-snr, power:P or a scheduler_config.json."
+)
+"""The registry of schedules in words, which loads torch; a test compares the two."""
+ScheduleOption = Annotated[str, typer.Option(help=SCHEDULE_HELP)]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 SeedOption = Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same numbers.")]
 
 
 @contextlib.contextmanager
 def one_line_errors(first: str) -> Iterator[None]:
-    """Print the first line, before anything heavy is loaded; bad input inside becomes one line on stderr and exit status 2."""
-    try:
+    """Print the first line, before anything heavy is loaded; otherwise as `errors_in_one_line`."""
+    with errors_in_one_line():
         say(first)
+        yield
+
+
+@contextlib.contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Bad input inside, a library or memory that is missing become one line on stderr and exit status 2."""
+    try:
         yield
     except ValueError as error:
         from singtheory.errors import InputError

@@ -9,9 +9,9 @@ _MOST = 20
 """Rows of the table; the JSON has all."""
 
 
-def response_table(found: Mapping[str, Any]) -> Sheet:
+def response_table(results: Mapping[str, Any]) -> Sheet:
     """What is kept along some of the eigenvalues, the largest first."""
-    rows = sorted(found["rows"], key=lambda row: -row["eigenvalue"])
+    rows = sorted(results["rows"], key=lambda row: -row["eigenvalue"])
     if len(rows) > _MOST:  # evenly among them, with both ends
         rows = [rows[round(k * (len(rows) - 1) / (_MOST - 1))] for k in range(_MOST)]
     table = Sheet("Standard deviation at the end over the data's (F1, F9)")

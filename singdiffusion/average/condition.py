@@ -16,7 +16,27 @@ from singdiffusion.system import check_fields, shown
 from singtheory.errors import InputError, unknown_name
 
 
-class Text(nn.Module):
+class Kind(nn.Module):
+    """What every kind of condition answers of itself.
+
+    Attributes:
+        conditional: whether the answer depends on the condition.
+        state_width: of the token states of a text encoder that it reads; None where it reads none.
+        clip_skip: how many of the last layers of the text encoder are left out of these.
+        encoder: its own text encoder; None without one.
+    """
+
+    conditional: bool = True
+    state_width: int | None = None
+    clip_skip: int = 0
+    encoder: TextEncoder | None = None
+
+    def knows(self, prompt: str) -> bool:
+        """Whether it can be asked for this prompt."""
+        return True
+
+
+class Text(Kind):
     """Token states of a text encoder, as they are.
 
     Args:
@@ -26,7 +46,7 @@ class Text(nn.Module):
 
     def __init__(self, width: int, clip_skip: int = 0) -> None:
         super().__init__()
-        self.width, self.clip_skip = width, clip_skip
+        self.width, self.state_width, self.clip_skip = width, width, clip_skip
         self.encoder: TextEncoder | None = None
         """Set to understand prompts too; token states need none."""
 
@@ -48,7 +68,7 @@ class Text(nn.Module):
         return condition.to(like)
 
 
-class Classes(nn.Module):
+class Classes(Kind):
     """One learned token a class, and one for no class, which is called "".
 
     Args:
@@ -76,9 +96,9 @@ class Classes(nn.Module):
             )
         return self.embedding(condition.to(like.device))[:, None].to(like)
 
-    def knows(self, name: str) -> bool:
+    def knows(self, prompt: str) -> bool:
         """Whether there is a class of that name."""
-        return name in self.rows
+        return prompt in self.rows
 
     def _row(self, name: str) -> int:
         if name not in self.rows:
@@ -86,7 +106,7 @@ class Classes(nn.Module):
         return self.rows[name]
 
 
-class SmallImage(nn.Module):
+class SmallImage(Kind):
     """A low-resolution image, one token a pixel; an image of NaN stands for none.
 
     Args:
@@ -113,7 +133,7 @@ class SmallImage(nn.Module):
         return torch.where(absent, self.absent, self.colour(pixels.nan_to_num())) + self.place
 
 
-class Nothing(nn.Module):
+class Nothing(Kind):
     """One learned token, whatever the prompt.
 
     Args:
@@ -121,6 +141,7 @@ class Nothing(nn.Module):
     """
 
     takes_prompts = True
+    conditional = False
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -123,6 +123,8 @@ class AverageModel(ModelMixin, ConfigMixin):
     config_name = "config.json"
     config_fields: ClassVar[Mapping[str, Kind]] = {}
     """What the configuration may hold, by the names of the arguments; where it is empty nothing is checked."""
+    trained_by_steps: ClassVar[bool] = False
+    """Whether it is a network, fitted step by step, and not a closed form of the data."""
 
     def __init__(self) -> None:
         """Check the configuration, which `register_to_config` has noted, and that its weights fit into memory."""

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from singdiffusion.average.condition import Classes, Nothing, Text, condition_of
+from singdiffusion.average.condition import condition_of
 from singdiffusion.average.model import STORED, Average, AverageModel, Condition
 from singdiffusion.average.spread import Spread
 from singdiffusion.base import Space, TextEncoder
@@ -20,6 +20,7 @@ class AverageNetwork(AverageModel):
     `text_encoder`.
     """
 
+    trained_by_steps = True
     conditioning: Any
     spread: Spread | None
 
@@ -75,8 +76,8 @@ class AverageNetwork(AverageModel):
     @property
     def space(self) -> Space:
         """The latents of the images, and the token states that are understood."""
-        config, text = self.config, isinstance(self.conditioning, Text)
-        width, encoder = (self.conditioning.width, config["text_encoder"]) if text else (None, None)
+        config, width = self.config, self.conditioning.state_width
+        encoder = None if width is None else config["text_encoder"]
         return Space(self.channels, config["scaling_factor"], config["shift_factor"], width, encoder)
 
     @property
@@ -87,16 +88,16 @@ class AverageNetwork(AverageModel):
     @property
     def conditional(self) -> bool:
         """Whether the answer depends on the condition."""
-        return not isinstance(self.conditioning, Nothing)
+        return self.conditioning.conditional
 
     @property
     def clip_skip(self) -> int:
         """How many of the last layers of the text encoder are left out of the token states that it reads."""
-        return getattr(self.conditioning, "clip_skip", 0)
+        return self.conditioning.clip_skip
 
     def knows(self, prompt: str) -> bool:
         """Whether a prompt can be asked for: of classes, whether there is one of that name."""
-        return not isinstance(self.conditioning, Classes) or self.conditioning.knows(prompt)
+        return self.conditioning.knows(prompt)
 
     @property
     def rank(self) -> int:
@@ -114,6 +115,6 @@ class AverageNetwork(AverageModel):
 
     def _write(self, folder: Path, **kwargs: Any) -> None:
         super()._write(folder, **kwargs)
-        encoder = getattr(self.conditioning, "encoder", None)
+        encoder = self.conditioning.encoder
         if encoder is not None:
             encoder.save(folder)

@@ -5,8 +5,8 @@
 
 from singdiffusion.comfyui.diagnose import Diagnose
 from singdiffusion.comfyui.first_step import MatchedFirstStep
-from singdiffusion.comfyui.folder import install
 from singdiffusion.comfyui.load import LoadAverageImage
+from singdiffusion.comfyui.node_folder import install
 from singdiffusion.comfyui.singular_start import SingularStart, SingularStartLatent
 
 NODE_CLASS_MAPPINGS = {

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from singdiffusion.average import AverageImage, Condition
-from singdiffusion.comfyui.sampling import space_of
+from singdiffusion.comfyui.model_sampling import space_of
 from singtheory.errors import InputError
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from singdiffusion.average import AverageImage
 from singdiffusion.comfyui.condition import Told
 from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, TOLD, WEIGHT
-from singdiffusion.comfyui.sampling import SampledNoise, flow_scheduler, is_flow, space_of, starts_from_noise
+from singdiffusion.comfyui.model_sampling import SampledNoise, flow_scheduler, is_flow, space_of, starts_from_noise
 from singdiffusion.comfyui.singular_start import average_for
 from singdiffusion.response import kept
 from singdiffusion.start import SingDiffusion, first_point, measured, start_std

@@ -14,7 +14,7 @@ from torch import Tensor
 from singdiffusion.average import AverageImage
 from singdiffusion.comfyui.condition import Told
 from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, TOLD, WEIGHT
-from singdiffusion.comfyui.sampling import flow_scheduler, is_flow, noised, starts_from_noise
+from singdiffusion.comfyui.model_sampling import flow_scheduler, is_flow, noised, starts_from_noise
 from singdiffusion.comfyui.singular_start import average_for
 from singdiffusion.start import (
     Corrections,

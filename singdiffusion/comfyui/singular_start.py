@@ -13,7 +13,7 @@ from torch import Tensor
 from singdiffusion.average import AverageImage
 from singdiffusion.comfyui.condition import Told, conditions
 from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, GUIDED, TOLD
-from singdiffusion.comfyui.sampling import SampledNoise
+from singdiffusion.comfyui.model_sampling import SampledNoise
 from singdiffusion.start import SingDiffusion, initial_latents
 from singtheory.errors import InputError
 

@@ -112,7 +112,7 @@ def _directions(deviations: Tensor) -> int:
 
 def needs_training(settings: TrainSettings) -> bool:
     """Whether the model is a network, and not a closed form."""
-    return issubclass(MODELS[settings.model], AverageNetwork)
+    return MODELS[settings.model].trained_by_steps
 
 
 def _condition(settings: TrainSettings, cache: Outline) -> dict[str, Any]:

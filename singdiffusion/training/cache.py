@@ -207,6 +207,11 @@ class Outline:
     token_width: int
     captions: list[str] = field(default_factory=lambda: [""])
 
+    @property
+    def examples(self) -> int | None:
+        """How many it holds; None before they are encoded."""
+        return None
+
 
 class Cache(Outline):
     """A finished cache.
@@ -247,6 +252,11 @@ class Cache(Outline):
 
     def __len__(self) -> int:
         return len(self.caption)
+
+    @property
+    def examples(self) -> int:
+        """How many it holds."""
+        return len(self)
 
     @property
     def digest(self) -> str:

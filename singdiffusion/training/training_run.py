@@ -74,9 +74,8 @@ def plan(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
     Raises:
         InputError: for settings that make no run, as far as the cache is known.
     """
-    examples = len(cache) if isinstance(cache, Cache) else None
     about: dict[str, Any] = {
-        "examples": examples or _UNKNOWN,
+        "examples": cache.examples or _UNKNOWN,
         "captions": len(cache.captions) - 1 or _UNKNOWN,
         "x_0": list(cache.encoding.size),
         "model": settings.model,
@@ -87,9 +86,9 @@ def plan(settings: TrainSettings, cache: Outline) -> dict[str, Any]:
     weights = sum(weight.numel() for weight in network.parameters())
     batch: Any = settings.batch or f"{DEFAULT_BATCH}, or all where there are fewer"
     epochs: Any = _UNKNOWN
-    if examples:
-        batch = batch_of(settings, examples)
-        epochs = round(settings.steps * batch / examples, 2)
+    if cache.examples:
+        batch = batch_of(settings, cache.examples)
+        epochs = round(settings.steps * batch / cache.examples, 2)
     if settings.condition == "classes" and not class_names(cache):
         about["weights besides, a class"] = network.conditioning.width
     return about | {

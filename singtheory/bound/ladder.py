@@ -16,7 +16,7 @@ from singtheory import divergence, formula
 from singtheory.bound import pairwise, variation
 from singtheory.divergence import Components, chi_square
 from singtheory.errors import unknown_name
-from singtheory.law import AtomsPosterior, Posterior
+from singtheory.law import Posterior
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Bound:
 
 def kl_chi2(posterior: Posterior, gap: float) -> Tensor:
     """`KL ≤ log(1 + χ²)` (B2)."""
-    if isinstance(posterior, AtomsPosterior):
+    if posterior.finite:
         return _each(posterior, lambda core: _least_kl(core, pairwise.log1p_chi2(core, gap), gap))
     return _of_components(posterior, gap, lambda of: chi_square(of).high)
 
 
 def tv_chi2(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ ½ √χ²` (B2)."""
-    if isinstance(posterior, AtomsPosterior):
+    if posterior.finite:
         return _each(posterior, lambda core: _tv_chi2(core, gap))
     return formula.tv_chi2_bound(torch.expm1(kl_chi2(posterior, gap)), torch) * _UP
 
@@ -92,15 +92,15 @@ def tv_trace(posterior: Posterior, gap: float) -> Tensor:
 
 def _trace(posterior: Posterior) -> Tensor:
     """At least `tr C`, shape (batch,)."""
-    if isinstance(posterior, AtomsPosterior):
+    if posterior.finite:
         return _each(posterior, lambda core: core.all_trace + (5e-300 if core.apart else 0.0))
     return _of_components(posterior, 1.0, lambda of: of.trace + of.trace_error)
 
 
 def tv_norm(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ E[2Φ(√g‖ξ‖/2) − 1]`, the TV distances of the components averaged (B3)."""
-    assert isinstance(posterior, AtomsPosterior)
-    columns = zip(posterior.deviations(), posterior.weights, posterior.log_weight_error, strict=True)
+    atoms = posterior.atoms()
+    columns = zip(atoms.deviations(), atoms.weights, atoms.log_weight_error, strict=True)
     return torch.stack([_tv_norm(*column, gap) for column in columns])
 
 
@@ -117,41 +117,36 @@ def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:
 
 def kl_moment_small_gap(posterior: Posterior, gap: float) -> Tensor:
     """`(g³/12)‖κ‖²`, the leading order of KL(P‖M) (B6)."""
-    assert isinstance(posterior, AtomsPosterior)
     return formula.kl_moment_small_gap(gap, skewness2(posterior))
 
 
-def skewness2(posterior: AtomsPosterior) -> Tensor:
+def skewness2(posterior: Posterior) -> Tensor:
     """`‖κ‖² = E⟨ξ, ξ'⟩³` for independent ξ, ξ' (B6), shape (batch,)."""
     return _each(posterior, lambda core: core.p @ core.gram.pow(3) @ core.p)
 
 
 def kl_pair_upper(posterior: Posterior, gap: float) -> Tensor:
     """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/8)` (B9, upper)."""
-    assert isinstance(posterior, AtomsPosterior)
     return _each(posterior, lambda core: core.kl_upper(pairwise.pair_upper(core, gap), gap))
 
 
 def kl_pair_lower(posterior: Posterior, gap: float) -> Tensor:
     """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/2)` (B9, lower)."""
-    assert isinstance(posterior, AtomsPosterior)
     return _each(posterior, lambda core: core.kl_lower(pairwise.pair_lower(core, gap), gap))
 
 
 def kl_family(posterior: Posterior, gap: float) -> Tensor:
     """B10 with `S = I − (I + (2β−1)² gC)⁻¹` and the best of `pairwise.BETAS`; for many atoms three β, one by rule, are tried."""
-    assert isinstance(posterior, AtomsPosterior)
     return _each(posterior, lambda core: _least_kl(core, pairwise.family(core, gap), gap))
 
 
-def kl_family_at(posterior: AtomsPosterior, gap: float, beta: float) -> Tensor:
+def kl_family_at(posterior: Posterior, gap: float, beta: float) -> Tensor:
     """B10 at one β (`pairwise.family_at`), shape (batch,)."""
     return _each(posterior, lambda core: core.kl_upper(pairwise.family_at(core, gap, beta) + core.rounding(gap), gap))
 
 
 def tv_family(posterior: Posterior, gap: float) -> Tensor:
     """The least of what B10 implies for TV, through KL alone and over M (B12), of B2, of B3 and of 1."""
-    assert isinstance(posterior, AtomsPosterior)
 
     def value(core: pairwise.Core) -> Tensor:
         return core.tv_upper(variation.upper(core, gap) + _moved(core, gap))
@@ -160,9 +155,10 @@ def tv_family(posterior: Posterior, gap: float) -> Tensor:
     return torch.minimum(_each(posterior, value), others).clamp(max=1)
 
 
-def _each(posterior: AtomsPosterior, value: Callable[[pairwise.Core], Tensor]) -> Tensor:
-    """A value of each query's core, shape (batch,)."""
-    queries = [posterior] if len(posterior) == 1 else posterior  # the same object finds its core again
+def _each(posterior: Posterior, value: Callable[[pairwise.Core], Tensor]) -> Tensor:
+    """A value of each query's core, shape (batch,). Raises `InputError` for a posterior with a density."""
+    atoms = posterior.atoms()
+    queries = [atoms] if len(atoms) == 1 else atoms  # the same object finds its core again
     return torch.stack([value(pairwise.core(query)) for query in queries])
 
 
@@ -213,13 +209,9 @@ def evaluate_ladder(posterior: Posterior, gap: float) -> dict[str, Tensor]:
 
     There KL is infinite, and so are its bounds, unless the posterior is a single point.
     """
-    bounds = [bound for bound in LADDER if isinstance(posterior, AtomsPosterior) or not bound.finite_only]
+    bounds = [bound for bound in LADDER if posterior.finite or not bound.finite_only]
     if math.isinf(gap):
-        spread = posterior.trace_cov > 0
-        if isinstance(posterior, AtomsPosterior):
-            spread = torch.stack(
-                [xi[p > 0].any() for xi, p in zip(posterior.deviations(), posterior.weights, strict=True)]
-            )
+        spread = ~divergence.is_point(posterior)
         return {bound.name: _at_infinity(bound, posterior, spread) for bound in bounds}
     columns = [{bound.name: bound.evaluate(query, gap) for bound in bounds} for query in posterior]
     return {bound.name: torch.cat([column[bound.name] for column in columns]) for bound in bounds}

@@ -160,9 +160,7 @@ def _draw_posterior(law: Atoms, snr: float, queries: int, generator: torch.Gener
 def _posterior_at(law: Atoms, x_0: Tensor, snr: Tensor | float, generator: torch.Generator) -> AtomsPosterior:
     snr = torch.as_tensor(snr, dtype=torch.float64, device=x_0.device).expand(len(x_0))
     noise = numerics.normal(x_0.shape, x_0.device, generator)
-    posterior = law.posterior(snr.sqrt()[:, None] * x_0 + noise, snr)
-    assert isinstance(posterior, AtomsPosterior)
-    return posterior
+    return law.posterior(snr.sqrt()[:, None] * x_0 + noise, snr)
 
 
 def _log_ratios(posterior: AtomsPosterior, gap: float, generator: torch.Generator) -> Iterator[Tensor]:
@@ -199,7 +197,6 @@ def _entropy_draws(law: Atoms, snr_t: float, gap: float, n: int, generator: torc
     at_t = law.posterior(math.sqrt(snr_t) * x_0 + noise[0], snr_t)
     joint = (math.sqrt(snr_t) * noise[0] + math.sqrt(gap) * noise[1]) / math.sqrt(snr_s)
     at_s = law.posterior(math.sqrt(snr_s) * x_0 + joint, snr_s)
-    assert isinstance(at_t, AtomsPosterior) and isinstance(at_s, AtomsPosterior)
     return formula.kl_trace_bound(gap, at_t.trace_cov) - at_t.entropy + at_s.entropy
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from singtheory.formula import expm1_rest
-from singtheory.law import AtomsPosterior, GaussianPosterior, MixturePosterior, Posterior
+from singtheory.law import Posterior
 from singtheory.numerics import block_rows
 
 UNIT = 2.0**-53
@@ -111,29 +111,11 @@ class Components:
 
     @classmethod
     def of(cls, query: Posterior, gap: float) -> "Components":
-        """Of a posterior of one query; atoms without weight are left out."""
-        if isinstance(query, AtomsPosterior):
-            log_p, error = query.log_weights[0], query.log_weight_error[0]
-            kept = log_p > -torch.inf
-            if not bool(kept.all()):
-                return cls(log_p[kept], error[kept], _from_heaviest(query.points[kept], log_p[kept]), gap, None, None)
-            return cls(log_p, error, _from_heaviest(query.points, log_p), gap, None, None)
-        if isinstance(query, GaussianPosterior):
-            zero = torch.zeros(1, dtype=torch.float64, device=query.mean.device)
-            centre, error = torch.zeros_like(query.mean), gap * query.lost.eigenvalues
-            return cls(zero, zero, centre, gap, gap * query.spectrum, query.basis[None], error, zero)
-        assert isinstance(query, MixturePosterior)
-        kept = query.log_weights[0] > -torch.inf
-        parts = [part for part, keep in zip(query.components, kept.tolist(), strict=True) if keep]
-        log_p = query.log_weights[0, kept]
-        means, spread = query.apart[0, kept], torch.cat([gap * part.spectrum for part in parts])
-        error, basis = query.log_weight_error[0, kept], torch.stack([part.basis for part in parts])
-        of_spread, of_points = (
-            gap * torch.cat([part.lost.cov for part in parts]),
-            torch.cat([p.lost.moved for p in parts]),
-        )
-        of_points = of_points + 2 * UNIT * means.norm(dim=1)
-        return cls(log_p, error, _from_heaviest(means, log_p), gap, spread, basis, of_spread, of_points)
+        """Of a posterior of one query, at gap g."""
+        parts = query.parts()
+        spread, error = (None if part is None else gap * part for part in (parts.spectrum, parts.spectrum_error))
+        points = _from_heaviest(parts.places, parts.log_p)
+        return cls(parts.log_p, parts.log_p_error, points, gap, spread, parts.basis, error, parts.place_error)
 
     @property
     def dim(self) -> int:

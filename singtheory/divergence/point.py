@@ -57,9 +57,9 @@ def _tv(query: Posterior) -> Estimate:
     same = solid & (of.points == of.points[first]).all(dim=1)
     left = float(of.p[~same].sum())
     lost = left * chance
-    if _is_point(of) or (isinstance(query, AtomsPosterior) and mean_is(query, _original(query, first))):
+    if _is_point(of) or (query.finite and mean_is(query.atoms(), _original(query.atoms(), first))):
         return Estimate.single(left, max(0.0, left - lost), min(1.0, left + lost), "exact")
-    if isinstance(query, AtomsPosterior):
+    if query.finite:
         return Estimate.single(1.0, 1.0, 1.0, "exact")
     value = left if bool((of.centres[first] == 0).all()) else 1.0
     return Estimate.single(value, max(0.0, left - lost), 1.0, "exact")

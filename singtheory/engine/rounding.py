@@ -14,12 +14,12 @@ from singtheory.formula import DOUBLE, Number, logit_error, series_error, tilt_e
 
 SAFE = 1.02
 """Over first-order counts of roundings."""
-_LARGEST_TILT = 1e-2
-"""Of log weights: `e^δ − 1` is below `1.02 δ` for all up to it."""
+_LARGEST_LOG_WEIGHT_ERROR = 1e-2
+"""Up to which a bound is given: `e^δ − 1` is below `1.02 δ` for all errors δ of log weights up to it."""
 _DEPTH_ROUNDINGS = 24
 """Roundings on every path of a sum over the width in `near`, a tree over the threads of a row, up to a width of 4096."""
-_PRODUCT_ROUNDINGS = 10
-"""Of a log weight that is put together from exact products: four of the digits, three of the unit, two of differences, one of the rest."""
+_LOG_WEIGHT_ROUNDINGS = 10
+"""On a GPU, of a log weight that is put together from exact products: four of the digits, three of the unit, two of differences, one of the rest."""
 _LOG_256 = math.log(256)
 _MOST_ERROR, _MOST_SNR = 1e20, 1e30
 """Of a screened log weight, whose parts are at most some 10⁷ times its error, and of γ, which is held in float32."""
@@ -64,7 +64,19 @@ class Sizes(NamedTuple):
 
 
 class Asking(NamedTuple):
-    """Constants of `screen_error`, then of `series_remainder`, the unit of atoms in float16, and what errors are held against."""
+    """Constants of `screen_error`, then of `series_remainder`, the unit of atoms in float16, and what errors are held against.
+
+    Attributes:
+        per_norm: of `√γ‖z′‖`: what the float16 product loses in a screened log weight.
+        per_snr: of γ: what the square and the rounded query lose in it.
+        weights: what its prior log weight loses in float32.
+        radius: as in `Sizes`.
+        variance: as in `Sizes`.
+        rounding: of the series' own sums, relative.
+        constant: of the series' own sums, absolute.
+        half_unit: as in `Sizes`.
+        goal: the error of the mean that is asked for, in units of the data.
+    """
 
     per_norm: float
     per_snr: float
@@ -90,7 +102,21 @@ class Asking(NamedTuple):
 
 
 class Nearness(NamedTuple):
-    """Constants of `near_bound`, then of `query_digits` and `weight_digits`."""
+    """Constants of `near_bound`, then of `query_digits` and `weight_digits`.
+
+    Attributes:
+        roundings: on every path of a sum over the coordinates in float64.
+        per_snr: of γ: what a log weight loses for each unit of distance from the heaviest atom, in roundings.
+        others: what its other terms lose, in roundings.
+        sums: the rounding of sums over the atoms that are kept, relative.
+        far: the most that a log weight may lose for each unit of distance, in roundings; beyond it nothing is known.
+        constant: the rounding of a coordinate, and what is left out; in units of the data.
+        dim: as in `Sizes`.
+        variance: as in `Sizes`.
+        per_step: what a unit of the last digit of a query moves the mean by, over the goal.
+        per_tile: what a unit of the last digit of a weight moves it by, over the goal.
+        goal: the error of the mean that is asked for, in units of the data.
+    """
 
     roundings: float
     per_snr: float
@@ -112,7 +138,7 @@ class Nearness(NamedTuple):
         others = 8 - 4 * sizes.least_log_weight
         sums = formula.accumulation(atoms + 16, DOUBLE)
         # where no log weight is far off, e^δ − 1 is δ up to what is allowed for
-        far = (_LARGEST_TILT / DOUBLE - 3300 - others) / (2 * sizes.radius)
+        far = (_LARGEST_LOG_WEIGHT_ERROR / DOUBLE - 3300 - others) / (2 * sizes.radius)
         left_out = formula.truncation_error(sizes.atoms * math.exp(-below), 2 * sizes.radius)
         constant = 3 * DOUBLE * sizes.reach + left_out
         # a rounded digit is off by √(1/12) in the mean; of a tile about one atom matters, and rounding takes a quarter of a digit
@@ -123,7 +149,15 @@ class Nearness(NamedTuple):
 
 
 class Weighing(NamedTuple):
-    """Constants of `digits_bound`, then what turns whole numbers into means."""
+    """Constants of `digits_bound`, then what turns whole numbers into means.
+
+    Attributes:
+        radius: as in `Sizes`, and so `mean_norm`, `half_reach`, `levels_rest`, `step` and `base`.
+        others: what the other terms of a log weight lose in float64, in roundings.
+        rounding: of the sums over all atoms, in units of the data.
+        full: the whole number that stands for a weight of 1.
+        log_norm: `½ d log 2π`.
+    """
 
     radius: float
     mean_norm: float
@@ -243,7 +277,7 @@ def digits_delta(
         half_reach: there.
         others: there.
     """
-    product = _PRODUCT_ROUNDINGS * size * half_reach + 3 * snr * mean_norm * norm
+    product = _LOG_WEIGHT_ROUNDINGS * size * half_reach + 3 * snr * mean_norm * norm
     squares = 32 * snr * radius * norm / 2
     return SAFE * logit_error(DOUBLE, product, squares, others)
 
@@ -282,5 +316,5 @@ def digits_bound(
     mass = near + off * spread + size * levels_rest * SAFE
     tilted = tilt_error(mass * spread, mass)
     # with too few digits, or at too much of a guess at the top, no weight may be left
-    known = (far + 2 * off * radius + size * levels_rest < _LARGEST_TILT) & (total > 2 * lost)
+    known = (far + 2 * off * radius + size * levels_rest < _LARGEST_LOG_WEIGHT_ERROR) & (total > 2 * lost)
     return xp.where(known, SAFE * (tilted + share * reach + rounding + levels_rest), float("inf"))

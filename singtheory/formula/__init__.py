@@ -11,7 +11,6 @@ The files are the groups of the theory, A to F, and the rounding of what is comp
 """
 
 from singtheory.formula.gaussian_error import *  # noqa: F403
-from singtheory.formula.kernels import *  # noqa: F403
 from singtheory.formula.number import *  # noqa: F403
 from singtheory.formula.origin import *  # noqa: F403
 from singtheory.formula.rounding import *  # noqa: F403
@@ -19,3 +18,4 @@ from singtheory.formula.samplers import *  # noqa: F403
 from singtheory.formula.small import *  # noqa: F403
 from singtheory.formula.steps import *  # noqa: F403
 from singtheory.formula.terminal import *  # noqa: F403
+from singtheory.formula.transitions import *  # noqa: F403

@@ -3,9 +3,9 @@
 With `v = α²λ + σ²` (`marginal_var`) and `θ = arctan √(γλ)`: `cos θ = σ/√v`, `sin θ = α√λ/√v`; θ runs from 0 where α = 0 to π/2 where σ = 0.
 """
 
-from singtheory.formula.kernels import snr
 from singtheory.formula.number import Namespace, Number
 from singtheory.formula.terminal import marginal_var, noise_start_gain, posterior_slope
+from singtheory.formula.transitions import snr
 
 
 def spread_angle(alpha: Number, sigma: Number, eigenvalue: Number, xp: Namespace) -> Number:

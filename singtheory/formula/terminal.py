@@ -1,8 +1,8 @@
 """Group C: the end t = 1."""
 
 from singtheory.formula.gaussian_error import kl_trace_bound
-from singtheory.formula.kernels import snr
 from singtheory.formula.number import Namespace, Number
+from singtheory.formula.transitions import snr
 
 
 def denoiser_series(mean: Number, spread: Number, alpha: Number, sigma: Number) -> Number:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.errors import InputError, unknown_name
-from singtheory.schedule import Cosine, Discrete, Schedule
+from singtheory.schedule import Cosine, Schedule, TrainedSteps
 
 Mmse = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Maps γ of shape (n,) to `mmse(γ)` and `mmse′(γ)`."""
@@ -40,73 +40,73 @@ def check_steps(steps: int) -> None:
         raise InputError(f"steps {steps}: need from 1 to {MOST_STEPS} steps")
 
 
-def _check_nodes(schedule: Discrete, steps: int) -> None:
+def _check_nodes(trained: TrainedSteps, steps: int) -> None:
     """At most one step a node."""
-    check_steps(steps)
-    if steps > schedule.train_steps:
-        raise InputError(
-            f"steps {steps}: the schedule has {schedule.train_steps} steps; take at most {schedule.train_steps}"
-        )
+    if steps > trained.steps:
+        raise InputError(f"steps {steps}: the schedule has {trained.steps} steps; take at most {trained.steps}")
 
 
-def _leading_nodes(schedule: Discrete, steps: int) -> Tensor:
+def _leading_nodes(trained: TrainedSteps, steps: int) -> Tensor:
     """Step numbers in decreasing order, every `T // steps`-th from the offset on."""
-    return torch.arange(steps).flip(0) * (schedule.train_steps // steps) + schedule.steps_offset
+    return torch.arange(steps).flip(0) * (trained.steps // steps) + trained.offset
 
 
-def _leading_first(schedule: Discrete, steps: int) -> int:
+def _leading_first(trained: TrainedSteps, steps: int) -> int:
     """The first of `_leading_nodes`."""
-    return (steps - 1) * (schedule.train_steps // steps) + schedule.steps_offset
+    return (steps - 1) * (trained.steps // steps) + trained.offset
 
 
-def _check_leading(schedule: Discrete, steps: int) -> None:
+def _check_leading(trained: TrainedSteps, steps: int) -> None:
     """The offset may push the first step beyond the last node; then fewer steps fit."""
-    first = _leading_first(schedule, steps)
-    if first < schedule.train_steps:
+    first = _leading_first(trained, steps)
+    if first < trained.steps:
         return
-    fewer = (n for n in range(steps - 1, 0, -1) if _leading_first(schedule, n) < schedule.train_steps)
+    fewer = (n for n in range(steps - 1, 0, -1) if _leading_first(trained, n) < trained.steps)
     raise InputError(
-        f"steps {steps}: leading spacing with steps_offset {schedule.steps_offset} would start at step {first} of a schedule "
-        f"whose last is {schedule.train_steps - 1}; take at most {next(fewer)} steps, or trailing spacing"
+        f"steps {steps}: leading spacing with steps_offset {trained.offset} would start at step {first} of a schedule "
+        f"whose last is {trained.steps - 1}; take at most {next(fewer)} steps, or trailing spacing"
     )
 
 
-def _node_times(schedule: Discrete, nodes: Tensor) -> Tensor:
+def _node_times(trained: TrainedSteps, nodes: Tensor) -> Tensor:
     """The times of step numbers in decreasing order, closed by the time at which the sampler ends."""
-    times = (nodes.to(torch.float64) + 1) / schedule.train_steps
-    first_node = 1 / schedule.train_steps
-    end = 0.0 if schedule.set_alpha_to_one or float(times[-1]) <= first_node else first_node
+    times = (nodes.to(torch.float64) + 1) / trained.steps
+    first_node = 1 / trained.steps
+    end = 0.0 if trained.ends_at_zero or float(times[-1]) <= first_node else first_node
     return torch.cat([times, torch.tensor([end], dtype=torch.float64)])
 
 
 def leading(schedule: Schedule, steps: int) -> Tensor:
     """Starts short of t = 1 (at `1 − 1/steps` on continuous schedules): the default of most checkpoints."""
     check_steps(steps)
-    if isinstance(schedule, Discrete):
-        _check_nodes(schedule, steps)
-        _check_leading(schedule, steps)
-        return _node_times(schedule, _leading_nodes(schedule, steps))
-    return torch.linspace(1 - 1 / steps, 0, steps + 1, dtype=torch.float64)
+    trained = schedule.trained
+    if trained is None:
+        return torch.linspace(1 - 1 / steps, 0, steps + 1, dtype=torch.float64)
+    _check_nodes(trained, steps)
+    _check_leading(trained, steps)
+    return _node_times(trained, _leading_nodes(trained, steps))
 
 
 def trailing(schedule: Schedule, steps: int) -> Tensor:
     """Starts at t = 1."""
     check_steps(steps)
-    if isinstance(schedule, Discrete):
-        _check_nodes(schedule, steps)
-        ratio = schedule.train_steps / steps
-        nodes = torch.round(torch.arange(steps, 0, -1, dtype=torch.float64) * ratio) - 1
-        return _node_times(schedule, nodes)
-    return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    trained = schedule.trained
+    if trained is None:
+        return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    _check_nodes(trained, steps)
+    nodes = torch.round(torch.arange(steps, 0, -1, dtype=torch.float64) * (trained.steps / steps)) - 1
+    return _node_times(trained, nodes)
 
 
 def linspace(schedule: Schedule, steps: int) -> Tensor:
     """Both the last and the first node; on continuous schedules the same grid as `trailing`."""
-    if not isinstance(schedule, Discrete):
+    trained = schedule.trained
+    if trained is None:
         return trailing(schedule, steps)
-    _check_nodes(schedule, steps)
-    nodes = torch.linspace(0, schedule.train_steps - 1, steps, dtype=torch.float64).round().flip(0)
-    return _node_times(schedule, nodes)
+    check_steps(steps)
+    _check_nodes(trained, steps)
+    nodes = torch.linspace(0, trained.steps - 1, steps, dtype=torch.float64).round().flip(0)
+    return _node_times(trained, nodes)
 
 
 def uniform_log_snr(schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> Tensor:

@@ -1,8 +1,10 @@
 """Laws of the data and their exact posteriors."""
 
+from singtheory.law.checks import Array
 from singtheory.law.gaussian_posterior import GaussianPosterior, MixturePosterior
-from singtheory.law.laws import Array, Atoms, Gaussian, GaussianMixture, Law
-from singtheory.law.posterior import AtomsPosterior, Posterior
+from singtheory.law.gaussians import Gaussian, GaussianMixture
+from singtheory.law.laws import Atoms, Law, LineParts
+from singtheory.law.posterior import AtomsPosterior, Parts, Posterior
 from singtheory.law.span import Span, in_span
 
 __all__ = [
@@ -13,7 +15,9 @@ __all__ = [
     "GaussianMixture",
     "GaussianPosterior",
     "Law",
+    "LineParts",
     "MixturePosterior",
+    "Parts",
     "Posterior",
     "Span",
     "in_span",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from singtheory import formula, numerics
 from singtheory.law import logits
-from singtheory.law.posterior import Posterior, row_of
+from singtheory.law.posterior import Parts, Posterior, row_of
 
 
 class Lost(NamedTuple):
@@ -68,6 +68,8 @@ class GaussianPosterior(Posterior):
         lost: what its numbers may be off.
     """
 
+    gaussian = True
+
     def __init__(
         self,
         mean: Tensor,
@@ -111,6 +113,12 @@ class GaussianPosterior(Posterior):
     def cov(self) -> Tensor:
         """`Σ(γΣ + I)⁻¹`, shape (batch, d, d)."""
         return (self.basis * self.spectrum[:, None]) @ self.basis.mT
+
+    def parts(self) -> Parts:
+        """The Gaussian of the first query alone."""
+        zero = torch.zeros(1, dtype=torch.float64, device=self.mean.device)
+        centre, error = torch.zeros_like(self.mean[:1]), self.lost.eigenvalues[:1]
+        return Parts(zero, zero, centre, self.spectrum[:1], self.basis[None], error, zero)
 
     def __getitem__(self, query: int) -> Self:
         rows = row_of(query, len(self))
@@ -197,6 +205,21 @@ class MixturePosterior(Posterior):
         within = torch.stack([c.cov for c in self.components], dim=1)
         shifts = self._shifts
         return (self.weights[:, :, None, None] * (within + shifts[..., None] * shifts[..., None, :])).sum(dim=1)
+
+    def parts(self) -> Parts:
+        """The Gaussians of positive weight, of the first query."""
+        kept = self.log_weights[0] > -torch.inf
+        parts = [part for part, keep in zip(self.components, kept.tolist(), strict=True) if keep]
+        places = self.apart[0, kept]
+        return Parts(
+            self.log_weights[0, kept],
+            self.log_weight_error[0, kept],
+            places,
+            torch.cat([part.spectrum[:1] for part in parts]),
+            torch.stack([part.basis for part in parts]),
+            torch.cat([part.lost.cov[:1] for part in parts]),
+            torch.cat([part.lost.moved[:1] for part in parts]) + 2 * formula.DOUBLE * places.norm(dim=1),
+        )
 
     def __getitem__(self, query: int) -> Self:
         rows = row_of(query, len(self))

@@ -7,11 +7,10 @@ notation), which is why no schedule appears here.
 All tensors are float64 on one device; `d` is the dimension of the data.
 """
 
-import math
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, final
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -19,17 +18,32 @@ from torch import Tensor
 from singtheory import numerics
 from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Points, Shard, ShardEngine, agree, check_reached, engine_of
 from singtheory.errors import InputError
-from singtheory.law.gaussian_posterior import GaussianPosterior, MixturePosterior
+from singtheory.law.checks import Array, as_finite, as_nonnegative, as_weights, check_numbers
 from singtheory.law.posterior import AtomsPosterior, Posterior
 
-Array = Any
-"""What `torch.as_tensor` accepts: a tensor, a numpy array or nested sequences of numbers."""
+
+class LineParts(NamedTuple):
+    """The Gaussians or points that a law on a line is a mixture of, on the CPU.
+
+    Attributes:
+        centres: shape (k,).
+        variances: 0 for points, shape (k,).
+        weights: shape (k,).
+    """
+
+    centres: Tensor
+    variances: Tensor
+    weights: Tensor
 
 
 class Law(ABC):
     """The law `π` of the data in `d` dimensions."""
 
     dim: int
+    finite: ClassVar[bool] = False
+    """Whether it is one of finitely many points."""
+    gaussian: ClassVar[bool] = False
+    """Whether it is one Gaussian."""
 
     @property
     @abstractmethod
@@ -51,6 +65,23 @@ class Law(ABC):
         """`n` independent draws of `x_0`, shape (n, d)."""
 
     @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """The log density at `x` (batch, d), shape (batch,). Raises `InputError` for a law without one."""
+
+    @abstractmethod
+    def line_parts(self) -> LineParts:
+        """What a law on a line is a mixture of. Raises `InputError` for one in more dimensions."""
+
+    def atoms(self) -> "Atoms":
+        """The law itself, for what needs finite data. Raises `InputError` for a law with a density."""
+        raise InputError(f"{type(self).__name__}: has a density, and finite data are needed; give points drawn from it")
+
+    def _on_line(self) -> None:
+        """Raise `InputError` in more dimensions than one."""
+        if self.dim != 1:
+            raise InputError(f"data in {self.dim} dimensions: quadrature is for data on a line")
+
+    @abstractmethod
     def _posterior(self, z: Tensor, snr: Tensor) -> Posterior:
         """The posterior for checked queries: `z` (batch, d), `snr` (batch,)."""
 
@@ -69,7 +100,7 @@ class Law(ABC):
     def _checked(self, z: Array, snr: Array) -> tuple[Tensor, Tensor]:
         """Queries as tensors, one snr a query. Raises `InputError` as `posterior`."""
         queries = self._shaped(z, snr)
-        _check_numbers(*queries)
+        check_numbers(*queries)
         return queries
 
     def _shaped(self, z: Array, snr: Array) -> tuple[Tensor, Tensor]:
@@ -83,66 +114,6 @@ class Law(ABC):
         if snr.ndim > 1 or (snr.ndim == 1 and len(snr) not in (1, len(z))):
             raise InputError(f"snr of shape {tuple(snr.shape)} for {len(z)} queries: give one number or one a query")
         return z, snr.expand(len(z))
-
-
-def _check_numbers(z: Tensor, snr: Tensor) -> None:
-    """Raise `InputError` for NaN, infinities and negative snr; numbers are read from a GPU at once."""
-    if not z.numel():
-        return
-    largest, low, high = torch.stack([torch.linalg.vector_norm(z, ord=math.inf), *torch.aminmax(snr)]).tolist()
-    if not largest < math.inf:
-        raise InputError("query z holds NaN or infinity: divide x_t by sigma_t at t > 0 only")
-    if not 0 <= low <= high < math.inf:
-        raise InputError("snr must be finite and at least 0: at t = 0 the posterior is the point x_t itself")
-
-
-def _as_finite(name: str, values: Array, ndim: int) -> Tensor:
-    """`values` as a float64 tensor of `ndim` dimensions, finite and not empty. Raises `InputError` naming `name`."""
-    try:
-        tensor = torch.as_tensor(values, dtype=torch.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: not an array of numbers ({error})") from None
-    if tensor.ndim != ndim:
-        raise InputError(f"{name} of shape {tuple(tensor.shape)}: need {ndim} dimensions")
-    if tensor.numel() == 0:
-        raise InputError(f"{name} of shape {tuple(tensor.shape)}: empty")
-    if not bool(torch.isfinite(tensor).all()):
-        raise InputError(f"{name}: holds NaN or infinity; remove those entries")
-    return tensor
-
-
-def _as_nonnegative(weights: Array, count: int, device: torch.device) -> Tensor:
-    """One weight a point. Raises `InputError` where one is negative or not finite."""
-    w = _as_finite("weights", weights, 1).to(device)
-    if len(w) != count:
-        raise InputError(f"weights: {len(w)} for {count} points; give one weight a point")
-    if bool((w < 0).any()):
-        raise InputError(f"weights: the smallest is {float(w.min())}; weights must not be negative")
-    return w
-
-
-def _as_weights(weights: Array | None, count: int, device: torch.device) -> Tensor:
-    """Prior weights that sum to one, uniform when not given. Raises `InputError` when they cannot be weights."""
-    if weights is None:
-        return torch.full((count,), 1 / count, dtype=torch.float64, device=device)
-    w = _as_nonnegative(weights, count, device)
-    if float(w.max()) == 0:
-        raise InputError("weights: they sum to zero; at least one must be positive")
-    w = w / w.max()  # the sum of the largest floats would overflow
-    return w / w.sum()
-
-
-def _as_cov(name: str, values: Array, count: int, dim: int) -> Tensor:
-    """Covariances (count, d, d), symmetric and positive semidefinite. Raises `InputError` otherwise."""
-    cov = _as_finite(name, values, 3)
-    if cov.shape != (count, dim, dim):
-        raise InputError(f"{name} of shape {tuple(cov.shape)}: need {(count, dim, dim)}")
-    scale = cov.diagonal(dim1=1, dim2=2).abs().amax(dim=1).clamp(min=1e-300)
-    if bool(((cov - cov.mT).abs().amax(dim=(1, 2)) > 1e-9 * scale).any()):
-        raise InputError(f"{name}: not symmetric")
-    if bool((torch.linalg.eigvalsh(cov)[:, 0] < -1e-9 * scale).any()):
-        raise InputError(f"{name}: has a negative eigenvalue, so it is no covariance")
-    return (cov + cov.mT) / 2
 
 
 @final
@@ -163,9 +134,11 @@ class Atoms(Law):
         InputError: for empty, non-finite or wrongly shaped data, and for weights that are none.
     """
 
+    finite = True
+
     def __init__(self, points: Array, weights: Array | None = None) -> None:
-        points = _as_finite("points", points, 2)
-        self._hold(Points(points, _as_weights(weights, len(points), points.device)))
+        points = as_finite("points", points, 2)
+        self._hold(Points(points, as_weights(weights, len(points), points.device)))
 
     @classmethod
     def stored(cls, points: Points) -> "Atoms":
@@ -188,8 +161,8 @@ class Atoms(Law):
             InputError: as `Atoms`, and on every process alike where none are joined, a part is empty or widths differ.
         """
         try:
-            points = _as_finite("points", points, 2)
-            weights = _as_nonnegative(
+            points = as_finite("points", points, 2)
+            weights = as_nonnegative(
                 torch.ones(len(points)) if weights is None else weights, len(points), points.device
             )
         except InputError as error:
@@ -251,7 +224,7 @@ class Atoms(Law):
         queries = self._shaped(z, snr)
         posterior = self._posterior(*queries) if tol is None else AtomsPosterior(self._engine, *queries, tol)
         posterior.start()  # before its numbers are read
-        _check_numbers(*queries)
+        check_numbers(*queries)
         if tol is not None:
             check_reached(posterior.error_bound, self._points, tol)
         return posterior
@@ -285,99 +258,19 @@ class Atoms(Law):
         """`n` points drawn with replacement by weight; of a mapped file these alone are read."""
         return self._points.take(numerics.choose(self.weights, n, generator))
 
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Raises `InputError`: points have no density."""
+        raise InputError("Atoms: finite data have no density; give a Gaussian or a mixture of Gaussians")
+
+    def line_parts(self) -> LineParts:
+        """The points, of variance 0."""
+        self._on_line()
+        weights = self.weights.cpu()
+        return LineParts(self.points[:, 0].cpu(), torch.zeros_like(weights), weights)
+
+    def atoms(self) -> "Atoms":
+        """Itself."""
+        return self
+
     def _posterior(self, z: Tensor, snr: Tensor) -> AtomsPosterior:
         return AtomsPosterior(self._engine, z, snr, SINGLE_TOL if self.device.type == "cuda" else DOUBLE_TOL)
-
-
-@final
-class Gaussian(Law):
-    """A Gaussian `N(μ, Σ)`; Σ may be singular.
-
-    Args:
-        mean: shape (d,).
-        cov: shape (d, d), symmetric, positive semidefinite.
-    """
-
-    def __init__(self, mean: Array, cov: Array) -> None:
-        self._mean = _as_finite("mean", mean, 1)
-        self.dim = len(self._mean)
-        self._cov = _as_cov("cov", torch.as_tensor(cov, dtype=torch.float64)[None], 1, self.dim)[0]
-        self._eigenvalues, self._basis = torch.linalg.eigh(self._cov)
-        self._eigenvalues = self._eigenvalues.clamp(min=0)
-
-    @property
-    def mean(self) -> Tensor:
-        """`μ`, shape (d,)."""
-        return self._mean
-
-    @property
-    def cov(self) -> Tensor:
-        """`Σ`, shape (d, d)."""
-        return self._cov
-
-    @property
-    def device(self) -> torch.device:
-        """Where the mean lives."""
-        return self._mean.device
-
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """`n` independent draws."""
-        noise = numerics.normal((n, self.dim), self.device, generator)
-        return self._mean + (noise * self._eigenvalues.sqrt()) @ self._basis.mT
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """The log density at `x` (batch, d), shape (batch,). Raises `InputError` if Σ is singular."""
-        if float(self._eigenvalues[0]) <= 0:
-            raise InputError("a Gaussian with a singular covariance has no density")
-        white = ((x - self._mean) @ self._basis) / self._eigenvalues.sqrt()
-        log_norm = self._eigenvalues.log().sum() + self.dim * math.log(2 * math.pi)
-        return -(white.square().sum(dim=-1) + log_norm) / 2
-
-    def _posterior(self, z: Tensor, snr: Tensor) -> GaussianPosterior:
-        return GaussianPosterior.of(self._mean, self._eigenvalues, self._basis, z, snr)
-
-
-@final
-class GaussianMixture(Law):
-    """A mixture `Σ_k w_k N(μ_k, Σ_k)`.
-
-    Args:
-        weights: shape (k,), not negative, positive sum (they are normalised).
-        means: shape (k, d).
-        covs: shape (k, d, d), each symmetric and positive semidefinite.
-    """
-
-    def __init__(self, weights: Array, means: Array, covs: Array) -> None:
-        means = _as_finite("means", means, 2)
-        self.weights = _as_weights(weights, len(means), means.device)
-        self.dim = means.shape[1]
-        covs = _as_cov("covs", covs, len(means), self.dim)
-        self.components = [Gaussian(m, c) for m, c in zip(means, covs, strict=True)]
-
-    @property
-    def mean(self) -> Tensor:
-        """`μ = Σ w_k μ_k`, shape (d,)."""
-        return self.weights @ torch.stack([c.mean for c in self.components])
-
-    @property
-    def cov(self) -> Tensor:
-        """`Σ = Σ_k w_k (Σ_k + (μ_k − μ)(μ_k − μ)ᵀ)`, shape (d, d)."""
-        total = torch.zeros(self.dim, self.dim, dtype=torch.float64, device=self.device)
-        for w, c in zip(self.weights, self.components, strict=True):
-            total += w * (c.cov + torch.outer(c.mean - self.mean, c.mean - self.mean))
-        return total
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights live."""
-        return self.weights.device
-
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """`n` independent draws."""
-        chosen = numerics.choose(self.weights, n, generator)
-        draws = torch.stack([c.sample(n, generator) for c in self.components])
-        return draws[chosen, torch.arange(n, device=self.device)]
-
-    def _posterior(self, z: Tensor, snr: Tensor) -> MixturePosterior:
-        means = torch.stack([c.mean for c in self.components])
-        return MixturePosterior.of(self.weights, means, [c._posterior(z, snr) for c in self.components], z, snr)

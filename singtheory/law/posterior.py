@@ -8,7 +8,7 @@ its plug-in Gaussian in the coordinate `u = (x_s − a x_t − b x̂)/c`, where 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Self, final
+from typing import ClassVar, NamedTuple, Self, final
 
 import torch
 from torch import Tensor
@@ -25,8 +25,32 @@ from singtheory.engine import (
     Statistic,
     Uncertified,
 )
+from singtheory.errors import InputError
 from singtheory.law import logits
 from singtheory.numerics import block_rows
+
+
+class Parts(NamedTuple):
+    """What the posterior of one query is a mixture of: k Gaussians, or k points of positive weight.
+
+    Attributes:
+        log_p: log weights, shape (k,).
+        log_p_error: bounds on their errors, shape (k,).
+        places: means of the parts but for a common shift, shape (k, d).
+        spectrum: eigenvalues of each covariance, shape (k, d); None for points.
+        basis: its eigenvectors as columns, shape (k, d, d); None for points.
+        spectrum_error: of a single part at least the error of each eigenvalue; of several `−E ≤ C_j' − C_j ≤ E` for E diagonal in the basis; shape (k, d). None
+            where it is rounding alone, as the next.
+        place_error: at least the Euclidean error of each of `places` but for a common shift, shape (k,).
+    """
+
+    log_p: Tensor
+    log_p_error: Tensor
+    places: Tensor
+    spectrum: Tensor | None = None
+    basis: Tensor | None = None
+    spectrum_error: Tensor | None = None
+    place_error: Tensor | None = None
 
 
 class Posterior(ABC):
@@ -36,6 +60,10 @@ class Posterior(ABC):
     """The denoiser `x̂ = E[x_0 | z]`, shape (batch, d)."""
     log_evidence: Uncertified
     """The log density of `z`, shape (batch,); its rounding is not bounded."""
+    finite: ClassVar[bool] = False
+    """Whether it is one of finitely many points."""
+    gaussian: ClassVar[bool] = False
+    """Whether it is one Gaussian a query."""
 
     @property
     @abstractmethod
@@ -58,6 +86,14 @@ class Posterior(ABC):
     @abstractmethod
     def log_ratio(self, u: Tensor, gap: Tensor | float) -> Tensor:
         """`log dP/dQ` at `u` (batch, n, d): P the law of `√g ξ + n`, Q = N(0, I) (A4); shape (batch, n)."""
+
+    @abstractmethod
+    def parts(self) -> Parts:
+        """What the posterior of the first query is a mixture of; parts of no weight are left out."""
+
+    def atoms(self) -> "AtomsPosterior":
+        """The posterior itself, for what needs finite data. Raises `InputError` for one with a density."""
+        raise InputError(f"{type(self).__name__}: has a density, and a posterior of finite data is needed")
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -84,6 +120,8 @@ class AtomsPosterior(Posterior):
         snr: shape (batch,).
         tol: the error of the mean that is aimed at, relative to `√Σ w_i‖y_i‖²`.
     """
+
+    finite = True
 
     def __init__(self, engine: Engine, z: Tensor, snr: Tensor, tol: float) -> None:
         self.engine, self.z, self.snr, self.tol = engine, z, snr, tol
@@ -117,6 +155,10 @@ class AtomsPosterior(Posterior):
     def error_bound(self) -> Tensor:
         """At least the Euclidean error of the mean, and of nothing else, through rounding and what was left out; shape (batch,)."""
         return self._found.error_bound
+
+    def atoms(self) -> "AtomsPosterior":
+        """Itself."""
+        return self
 
     @property
     def log_evidence(self) -> Uncertified:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -188,6 +230,14 @@ class AtomsPosterior(Posterior):
         for weights in self.weights:
             moved = self.points - self.points[int(weights.argmax())]
             yield moved - weights @ moved
+
+    def parts(self) -> Parts:
+        """The points of positive weight, of the first query."""
+        log_p, error = self.log_weights[0], self.log_weight_error[0]
+        kept = log_p > -torch.inf
+        if bool(kept.all()):
+            return Parts(log_p, error, self.points)
+        return Parts(log_p[kept], error[kept], self.points[kept])
 
     def __getitem__(self, query: int) -> Self:
         rows = row_of(query, len(self))

@@ -15,7 +15,7 @@ from torch import Tensor
 from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.formula import log1p_rest
-from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
+from singtheory.law import Law
 from singtheory.mmse.line_rule import Integrals, LineRule
 
 _NOISE_ENTROPY = math.log(2 * math.pi * math.e) / 2
@@ -38,6 +38,16 @@ class Curve(ABC):
 
     method: str
     confidence: float = 1.0
+
+    @property
+    def nodes(self) -> Tensor | None:
+        """γ at which draws were made, shape (n,); None for a curve that needs none."""
+        return None
+
+    @property
+    def smoothed(self) -> Callable[[Tensor], Interval] | None:
+        """The smooth curve that gives all values of one from draws; None for a curve that needs none."""
+        return None
 
     @abstractmethod
     def __call__(self, snr: Tensor) -> Interval:
@@ -88,7 +98,7 @@ class GaussianCurve(Curve):
 
     method = "exact"
 
-    def __init__(self, law: Gaussian) -> None:
+    def __init__(self, law: Law) -> None:
         self._eigenvalues = torch.linalg.eigvalsh(law.cov).clamp(min=0)
 
     def __call__(self, snr: Tensor) -> Interval:
@@ -144,12 +154,10 @@ class LineCurve(Curve):
 
     method = "quadrature"
 
-    def __init__(self, law: Atoms | GaussianMixture) -> None:
-        if law.dim != 1:
-            raise InputError(f"data in {law.dim} dimensions: quadrature is for data on a line")
-        self._rule = LineRule(*_bumps(law))
+    def __init__(self, law: Law) -> None:
+        self._rule = LineRule(*law.line_parts())
         self._trace = float(law.cov)
-        self._atoms = isinstance(law, Atoms)
+        self._finite = law.finite
         self._known: dict[float, tuple[float, ...]] = {}
 
     def __call__(self, snr: Tensor) -> Interval:
@@ -199,7 +207,7 @@ class LineCurve(Curve):
         error = _step_errors(gap, integrals)
         fall = level[:-1] - level[1:] + integrals.errors[:-1, 0] + integrals.errors[1:, 0]
         least, most = (value - error).clamp(min=0), torch.minimum(value + error, gap / 2 * fall.clamp(min=0))
-        if self._atoms:
+        if self._finite:
             low, high = _short_step(self._rule.size**2 * gap)
             square, off = integrals.square[:-1], integrals.errors[:-1, 1]
             least = torch.maximum(least, low * formula.kl_small_gap(gap, (square - off).clamp(min=0)))
@@ -242,18 +250,6 @@ def _short_step(x: Tensor) -> Interval:
     return 1 - x / 6, torch.where(x <= 1, 1 + x / 3 + x * x / 9, torch.inf)
 
 
-def _bumps(law: Atoms | GaussianMixture) -> tuple[Tensor, Tensor, Tensor]:
-    """Centres, variances and weights of a law on a line, each (k,)."""
-    weights = law.weights.cpu()
-    if isinstance(law, Atoms):
-        return law.points[:, 0].cpu(), torch.zeros_like(weights), weights
-    means, covs = (torch.cat([getattr(c, name).flatten() for c in law.components]).cpu() for name in ("mean", "cov"))
-    return means, covs.clamp(min=0), weights
-
-
 def exact_curve(law: Law) -> Curve:
     """The curve of a law for which no draws are needed. Raises `InputError` for atoms and mixtures off a line."""
-    if isinstance(law, Gaussian):
-        return GaussianCurve(law)
-    assert isinstance(law, Atoms | GaussianMixture)
-    return LineCurve(law)
+    return GaussianCurve(law) if law.gaussian else LineCurve(law)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from singtheory import numerics
-from singtheory.law import Atoms, AtomsPosterior, Gaussian
+from singtheory.law import Atoms, AtomsPosterior, Law
 
 _NODES = 64
 _MEAN_NODES = 2001
@@ -111,8 +111,8 @@ def line_mmse(law: Atoms, snr: Tensor) -> tuple[Tensor, Tensor]:
     return (mass * variance).sum(dim=1), -(mass * variance.square()).sum(dim=1)
 
 
-def gaussian_mmse(law: Gaussian, snr: Tensor) -> tuple[Tensor, Tensor]:
-    """`mmse(γ) = Σ λ/(1 + γλ)` and its derivative for Gaussian data, `snr` and results of shape (n,)."""
+def gaussian_mmse(law: Law, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """`mmse(γ) = Σ λ/(1 + γλ)` and its derivative for Gaussian data of the law's covariance, `snr` and results of shape (n,)."""
     eigenvalues = torch.linalg.eigvalsh(law.cov).clamp(min=0)
     spectrum = eigenvalues / (1 + snr[:, None] * eigenvalues)
     return spectrum.sum(dim=1), -spectrum.square().sum(dim=1)

@@ -20,6 +20,7 @@ from singtheory.law import Atoms
 from singtheory.mmse.ceiling import Ceiling
 from singtheory.mmse.draws import DEPTH, LEAST_PAIRS, Draws, Progress, draw_curve, smooth_curve
 from singtheory.mmse.exact import Curve, Interval, check_snr
+from singtheory.mmse.smooth import Smooth
 
 NODES, QUERIES = 64, 256
 """Of a curve, and x_t a node on average."""
@@ -110,6 +111,16 @@ class SampledCurve(Curve):
             self._join_information()
             self._join_chords()
         self._join_levels()
+
+    @property
+    def nodes(self) -> Tensor:
+        """`snr`."""
+        return self.snr
+
+    @property
+    def smoothed(self) -> Smooth:
+        """`smooth`."""
+        return self.smooth
 
     def _join_levels(self) -> None:
         """What each node's mmse says of the next one's, and the integrals that follow."""

@@ -1,5 +1,6 @@
 """Noise schedules, exact at both ends of time."""
 
+from singtheory.schedule.registry import SCHEDULES, schedule_named
 from singtheory.schedule.schedules import (
     STABLE_DIFFUSION,
     Cosine,
@@ -9,13 +10,14 @@ from singtheory.schedule.schedules import (
     RectifiedFlow,
     Schedule,
     Time,
+    TrainedSteps,
     VarianceExploding,
     VariancePreserving,
     as_time,
-    schedule_named,
 )
 
 __all__ = [
+    "SCHEDULES",
     "STABLE_DIFFUSION",
     "Cosine",
     "Discrete",
@@ -24,6 +26,7 @@ __all__ = [
     "RectifiedFlow",
     "Schedule",
     "Time",
+    "TrainedSteps",
     "VarianceExploding",
     "VariancePreserving",
     "as_time",

@@ -11,17 +11,16 @@ Times, and what is returned, are float64 tensors; floats are accepted and give t
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from singtheory import formula
-from singtheory.errors import InputError, unknown_name
+from singtheory.errors import InputError
 from singtheory.numerics import two_product
 from singtheory.schedule.diffusers_config import check_config
-from singtheory.system import naming, read_json
+from singtheory.system import naming
 
 Time = Tensor | float
 ROUNDING = 32 * 2.0**-53
@@ -42,6 +41,20 @@ def as_time(t: Time) -> Tensor:
     return t
 
 
+class TrainedSteps(NamedTuple):
+    """The steps of a trained model, of which samplers take some; step k is at time `(k + 1)/T`.
+
+    Attributes:
+        steps: T.
+        offset: added to the step numbers of leading grids (diffusers' `steps_offset`).
+        ends_at_zero: whether samplers end at t = 0 or at the first step (diffusers' `set_alpha_to_one`).
+    """
+
+    steps: int
+    offset: int
+    ends_at_zero: bool
+
+
 class Schedule(ABC):
     """`α_t`, `σ_t` and what follows from them. All methods map times of any shape to float64 values of that shape.
 
@@ -49,6 +62,13 @@ class Schedule(ABC):
     >>> float(alpha), float(sigma)
     (0.75, 0.25)
     """
+
+    variance_preserving: ClassVar[bool] = False
+    """Whether `α² + σ² = 1` at all times."""
+    shiftable: ClassVar[bool] = False
+    """Whether a timestep shift means anything on it, as on the straight path of flow models."""
+    trained: "TrainedSteps | None" = None
+    """The steps at which the model of this schedule was trained; None where time is continuous."""
 
     def __call__(self, t: Time) -> tuple[Tensor, Tensor]:
         """The pair `(α_t, σ_t)`."""
@@ -101,6 +121,8 @@ class Schedule(ABC):
 
 class VariancePreserving(Schedule):
     """A schedule with `α² + σ² = 1`, which makes `σ̇ = −α α̇/σ`."""
+
+    variance_preserving = True
 
     def sigma_dot(self, t: Time) -> Tensor:
         """`σ̇ = −α α̇/σ`."""
@@ -212,6 +234,8 @@ class Power(VariancePreserving):
 class RectifiedFlow(Schedule):
     """`α = 1 − t`, `σ = t`: the straight path of flow matching; not variance preserving."""
 
+    shiftable = True
+
     def alpha(self, t: Time) -> Tensor:
         """`1 − t`."""
         return 1 - as_time(t)
@@ -273,6 +297,9 @@ class Discrete(VariancePreserving):
         alpha_bars: `ᾱ_0 > ᾱ_1 > …`, in (0, 1), the last one may be 0 (zero terminal SNR); shape (T,).
         steps_offset: added to the step numbers of leading grids (diffusers' field of that name).
         set_alpha_to_one: whether samplers end at t = 0 (`ᾱ = 1`) or at the first node (diffusers' field of that name).
+
+    Attributes:
+        train_steps: T, the number of nodes above t = 0.
     """
 
     def __init__(
@@ -285,12 +312,8 @@ class Discrete(VariancePreserving):
         if not bool(torch.isfinite(nodes).all() and (nodes[1:] < nodes[:-1]).all() and nodes[-1] >= 0):
             raise InputError("alpha_bars must decrease strictly from below 1 and stay at or above 0")
         self._bars = nodes
-        self.steps_offset, self.set_alpha_to_one = steps_offset, set_alpha_to_one
-
-    @property
-    def train_steps(self) -> int:
-        """T, the number of nodes above t = 0."""
-        return len(self._bars) - 1
+        self.train_steps, self.steps_offset, self.set_alpha_to_one = len(bars), steps_offset, set_alpha_to_one
+        self.trained = TrainedSteps(len(bars), steps_offset, set_alpha_to_one)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], source: str = "scheduler config") -> "Discrete":
@@ -371,34 +394,3 @@ STABLE_DIFFUSION: dict[str, Any] = {
     "set_alpha_to_one": False,
 }
 """The schedule fields of Stable Diffusion 1.x, 2.x and XL."""
-
-_NAMED = {
-    "cosine": Cosine,
-    "linear-vp": LinearVP,
-    "rectified-flow": RectifiedFlow,
-    "variance-exploding": VarianceExploding,
-    "sd": lambda: Discrete.from_config(STABLE_DIFFUSION),
-    "sd-zero-snr": lambda: Discrete.from_config({**STABLE_DIFFUSION, "rescale_betas_zero_snr": True}),
-}
-
-
-def schedule_named(name: str) -> Schedule:
-    """A schedule by name (cosine, linear-vp, sd, sd-zero-snr, rectified-flow, variance-exploding, power:P) or from a JSON file.
-
-    Raises `InputError` for an unknown name (with the nearest ones) and for an unreadable or beta-less config.
-
-    >>> float(schedule_named("cosine").alpha(1.0)), round(float(schedule_named("sd").alpha(1.0)), 4)
-    (0.0, 0.0683)
-    """
-    if name in _NAMED:
-        return _NAMED[name]()
-    if name.startswith("power:"):
-        try:
-            return Power(float(name.removeprefix("power:")))
-        except InputError:
-            raise
-        except ValueError:
-            raise InputError(f"{name}: the exponent must be a number, as in power:0.5") from None
-    if name.endswith(".json"):
-        return Discrete.from_config(read_json(Path(name), "scheduler config"), name)
-    raise unknown_name("schedule", name, [*_NAMED, "power:P", "scheduler_config.json"])

@@ -212,11 +212,12 @@ def principal_components(law: Law, rank: int, dense: int = DENSE) -> Components:
     """
     if rank < 1:
         raise InputError(f"rank {rank}: need at least one direction")
-    if isinstance(law, Atoms):
-        deviations = _deviations(law)
+    if law.finite:
+        atoms = law.atoms()
+        deviations = _deviations(atoms)
         find = _dense_components if min(deviations.shape) <= dense else _randomised_components
         basis, variances, least = find(deviations, min(rank, min(deviations.shape)))
-        least = max(least, _rounding(law))
+        least = max(least, _rounding(atoms))
     else:
         basis, variances = _top_eigenpairs(law.cov, rank)
         least = law.dim * _EPS * float(variances[0])

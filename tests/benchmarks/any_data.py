@@ -51,13 +51,13 @@ def verified(folder: Path, number: int, made: Set, options: list[str], limit: fl
         status, words = -1, [f"not done in {limit} s"]
     row = {"set": name, "points": len(points), "dim": int(np.prod(points.shape[1:])), "exit": status}
     row["seconds"] = round(time.perf_counter() - start, 1)
-    found = json.loads(written.read_text())["claims"] if written.exists() else []
-    if status in (0, 1, 3) and not found:  # it ended like a verdict and left none
+    actual = json.loads(written.read_text())["claims"] if written.exists() else []
+    if status in (0, 1, 3) and not actual:  # it ended like a verdict and left none
         status = -2
     for verdict in ("refuted", "undecided"):
-        row[verdict] = [claim["id"] for claim in found if claim["verdict"] == verdict]
+        row[verdict] = [claim["id"] for claim in actual if claim["verdict"] == verdict]
     row["standing_twins"] = [
-        [claim["id"], twin["name"]] for claim in found for twin in claim["false_twins"] if twin["verdict"] != "refuted"
+        [claim["id"], twin["name"]] for claim in actual for twin in claim["false_twins"] if twin["verdict"] != "refuted"
     ]
     return row | {"message": " | ".join(words)[-2000:]}
 

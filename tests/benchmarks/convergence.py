@@ -27,28 +27,28 @@ EVERY = 100
 
 def curve(model: str, other: dict[str, Any], folder: Path, cache: Path) -> list[dict[str, float]]:
     """Distance, dependence and seconds of training alone, at every hundredth step."""
-    told = settings(cache, folder / model, model=model, batch=64, save_every=10**9, **other)
+    chosen = settings(cache, folder / model, model=model, batch=64, save_every=10**9, **other)
     opened = Cache.open(cache)
-    one = Trainer(told, opened, build_network(told, opened), Accelerator(cpu=True))
-    found: list[dict[str, float]] = []
+    one = Trainer(chosen, opened, build_network(chosen, opened), Accelerator(cpu=True))
+    results: list[dict[str, float]] = []
     spent, since = 0.0, time.perf_counter()
 
     def note(run: Trainer, _: object) -> None:
         nonlocal spent, since
-        if run.step % EVERY and run.step != told.steps:
+        if run.step % EVERY and run.step != chosen.steps:
             return
         spent += time.perf_counter() - since
         with run.ema.swapped():
             seen = measure(run.network.eval(), run.data, frequent(run.data.cache))
         run.network.train()
-        found.append(
+        results.append(
             {"step": run.step, "seconds": spent, "distance": seen.distance or 0.0, "dependence": seen.dependence}
         )
-        print(model, found[-1], file=sys.stderr, flush=True)
+        print(model, results[-1], file=sys.stderr, flush=True)
         since = time.perf_counter()
 
     one.fit(note)
-    return found
+    return results
 
 
 def main() -> None:

@@ -116,14 +116,14 @@ Curve = list[dict[str, float]]
 
 def curve(one: Trainer, measured: Measured, seconds: float) -> tuple[Curve, bool]:
     """Trains for so many seconds, or until it diverges; the second value says whether it did."""
-    found: Curve = []
+    results: Curve = []
 
     def note(spent: float) -> None:
         loss = measured.loss(one)
         if not math.isfinite(loss):
             raise NotFiniteError(f"step {one.step}: the loss of the averaged weights is not finite")
-        found.append({"examples": one.step * one.data.batch, "seconds": spent, "loss": loss})
-        say(found[-1])
+        results.append({"examples": one.step * one.data.batch, "seconds": spent, "loss": loss})
+        say(results[-1])
 
     note(0.0)
     spent, due, since = 0.0, one.step, perf_counter()
@@ -147,7 +147,7 @@ def curve(one: Trainer, measured: Measured, seconds: float) -> tuple[Curve, bool
         except NotFiniteError as error:
             say(error)
             diverged = True
-    return found, diverged
+    return results, diverged
 
 
 def rate(points: Curve) -> float:
@@ -173,10 +173,10 @@ def compare(runs: list[dict[str, Any]]) -> dict[str, Any]:
             raise InputError(f"{name}: diverges at every learning rate; give lower ones with --lrs")
     better = {name: min(its, key=lambda run: best(run["curve"])) for name, its in of_model.items()}
     equal = max(best(run["curve"]) for run in better.values())
-    found: dict[str, Any] = {"equal loss": equal}
+    actual: dict[str, Any] = {"equal loss": equal}
     for model, run in better.items():
         reached = next(point for point in run["curve"][1:] if point["loss"] <= equal)
-        found[model] = {
+        actual[model] = {
             "lr": run["lr"],
             "weights": run["weights"],
             "examples a second": rate(run["curve"]),
@@ -184,17 +184,17 @@ def compare(runs: list[dict[str, Any]]) -> dict[str, Any]:
             "seconds to the equal loss": reached["seconds"],
             "best loss": best(run["curve"]),
         }
-    decoder, unet = found["decoder"], found["unet"]
-    found["examples a second, times the U-Net"] = decoder["examples a second"] / unet["examples a second"]
-    found["sooner at the equal loss, times"] = unet["seconds to the equal loss"] / decoder["seconds to the equal loss"]
-    return found
+    decoder, unet = actual["decoder"], actual["unet"]
+    actual["examples a second, times the U-Net"] = decoder["examples a second"] / unet["examples a second"]
+    actual["sooner at the equal loss, times"] = unet["seconds to the equal loss"] / decoder["seconds to the equal loss"]
+    return actual
 
 
 def measure(data: str, folder: Path, sizes: Sizes, save: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Both models with every learning rate; what is there is saved after each."""
     cache = opened(data, folder / "cache", sizes)
     measured = Measured.of(cache, sizes)
-    found: dict[str, Any] = {
+    actual: dict[str, Any] = {
         "setting": f"{len(cache)} examples, {len(cache.captions) - 1} captions, batch {sizes.batch}, {sizes.precision} precision, "
         f"{sizes.seconds:g} s of training a run, loss over {len(measured.rows)} of the examples",
         "least loss of any network": measured.least(),
@@ -203,17 +203,17 @@ def measure(data: str, folder: Path, sizes: Sizes, save: Callable[[dict[str, Any
     for model, other in zip(MODELS, ({"unet": sizes.unet}, {}), strict=True):
         for lr in sizes.lrs:
             say(model, "lr", lr)
-            told = settings(
+            chosen = settings(
                 sizes, cache.folder, folder / f"{model}-{lr}", model=model, lr=lr, schedule="constant", **other
             )
-            one = trainer(told, cache)
+            one = trainer(chosen, cache)
             weights = sum(weight.numel() for weight in one.network.parameters())
             points, diverged = curve(one, measured, sizes.seconds)
-            found["runs"].append({"model": model, "lr": lr, "weights": weights, "diverged": diverged, "curve": points})
-            save(found)
-    found |= compare(found["runs"])
-    save(found)
-    return found
+            actual["runs"].append({"model": model, "lr": lr, "weights": weights, "diverged": diverged, "curve": points})
+            save(actual)
+    actual |= compare(actual["runs"])
+    save(actual)
+    return actual
 
 
 def main() -> None:
@@ -227,16 +227,18 @@ def main() -> None:
         "--lrs", type=float, nargs="+", default=(1e-4, 3e-4), help="learning rates, the better one counts"
     )
     asked.add_argument("--out", type=Path, default=RESULT, help="the JSON to write")
-    given = asked.parse_args()
-    sizes = Sizes(UNET, 32, 256, 1024, given.seconds, tuple(given.lrs), "bf16", "cuda")
+    arguments = asked.parse_args()
+    sizes = Sizes(UNET, 32, 256, 1024, arguments.seconds, tuple(arguments.lrs), "bf16", "cuda")
     try:
         check_device(sizes.device)
-        told = origin("tests.benchmarks.equal_loss", sizes.device)
+        provenance = origin("tests.benchmarks.equal_loss", sizes.device)
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(given.data, Path(folder), sizes, lambda part: write_json(given.out, told | part))
+            actual = measure(
+                arguments.data, Path(folder), sizes, lambda part: write_json(arguments.out, provenance | part)
+            )
     except InputError as error:
         asked.error(str(error))
-    say({name: value for name, value in found.items() if name != "runs"})
+    say({name: value for name, value in actual.items() if name != "runs"})
 
 
 if __name__ == "__main__":

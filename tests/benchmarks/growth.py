@@ -57,16 +57,16 @@ def held() -> float:
 @contextmanager
 def peak() -> Iterator[list[float]]:
     """Gigabytes beyond those at the start, at most, as the list's one number afterwards."""
-    start, found, over = held(), [0.0], threading.Event()
+    start, actual, over = held(), [0.0], threading.Event()
 
     def watch() -> None:
         while not over.wait(0.02):
-            found[0] = max(found[0], held() - start)
+            actual[0] = max(actual[0], held() - start)
 
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        yield found
+        yield actual
     finally:
         over.set()
         thread.join()
@@ -133,8 +133,8 @@ def main() -> None:
     """On the CPU."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="fashion-mnist")
-    told = parser.parse_args()
-    known = sources.load(told.data)
+    arguments = parser.parse_args()
+    known = sources.load(arguments.data)
     assert known.image_shape is not None
     images = ((known.law.points + 1) * 127.5).round().to(torch.uint8).unflatten(1, known.image_shape).numpy()
     result = {

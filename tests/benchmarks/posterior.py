@@ -82,7 +82,7 @@ def two_products(points: Tensor, count: int) -> Callable[[], Tensor]:
 
 def timed(ways: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, list[float]]:
     """Milliseconds, each way once a round, after three rounds to warm up."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    actual: dict[str, list[float]] = {name: [] for name in ways}
     for round_ in range(-3, rounds):
         for name, call in ways.items():
             _wait(device)
@@ -90,8 +90,8 @@ def timed(ways: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[
             call()
             _wait(device)
             if round_ >= 0:
-                found[name].append(1000 * (time.perf_counter() - start))
-    return found
+                actual[name].append(1000 * (time.perf_counter() - start))
+    return actual
 
 
 def profiled(call: Callable[[], Any], rounds: int = 5) -> dict[str, Any]:
@@ -190,9 +190,9 @@ def held_against_float64(law: Atoms, count: int, batch: int, generator: torch.Ge
         z, snr = queries(law, snr, batch, generator)
         exact = scan(law._points, z, snr, most_parts(law._points))
         for tol in (1e-6, 1e-12):
-            found = law._engine.find(z, snr, tol)
-            error = (found.mean - exact.mean).norm(dim=1)
-            allowed = found.error_bound + exact.error_bound
+            actual = law._engine.find(z, snr, tol)
+            error = (actual.mean - exact.mean).norm(dim=1)
+            allowed = actual.error_bound + exact.error_bound
             violations += int((~(error <= allowed)).sum())
             worst[f"{tol:.0e}"] = max(worst[f"{tol:.0e}"], float((error / allowed).max()))
         seen += batch
@@ -212,13 +212,13 @@ def measure(law: Atoms, kind: str, count: int, rounds: int, seed: int = 0) -> di
 
 def versions() -> dict[str, str]:
     """Of what the times depend on."""
-    found = {}
+    results = {}
     for name in ("torch", "triton"):
         try:
-            found[name] = version(name)
+            results[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return results
 
 
 def main() -> None:
@@ -227,20 +227,20 @@ def main() -> None:
     parser.add_argument("kind", choices=["gpu", "cpu"])
     parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--out", type=Path, default=RESULT)
-    told = parser.parse_args()
-    device = "cuda" if told.kind == "gpu" else "cpu"
+    arguments = parser.parse_args()
+    device = "cuda" if arguments.kind == "gpu" else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = False
-    law = sources.load(told.data).law.to(device)
+    law = sources.load(arguments.data).law.to(device)
     result = {
-        "command": f"python -m tests.benchmarks.posterior {told.kind} --data fashion-mnist",
+        "command": f"python -m tests.benchmarks.posterior {arguments.kind} --data fashion-mnist",
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "seed": 0,
-        **measure(law, told.kind, QUERIES[told.kind], ROUNDS[told.kind]),
+        **measure(law, arguments.kind, QUERIES[arguments.kind], ROUNDS[arguments.kind]),
     }
-    path = told.out / f"posterior_{told.kind}.json"
-    if told.kind == "gpu":
+    path = arguments.out / f"posterior_{arguments.kind}.json"
+    if arguments.kind == "gpu":
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         generator = torch.Generator(device).manual_seed(1)
         result["held against float64"] = held_against_float64(law, RANDOM_QUERIES, 1000, generator)

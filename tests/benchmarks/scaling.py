@@ -102,7 +102,7 @@ def part(folder: Path) -> None:
     out = folder / str(processes)
     small = Cache.open(folder / "small")
     for model, other in (("decoder", {}), ("unet", {"unet": sizes.small})):
-        told = settings(
+        chosen = settings(
             sizes,
             small.folder,
             out / model,
@@ -112,11 +112,11 @@ def part(folder: Path) -> None:
             precision="no",
             **other,
         )
-        trainer(told, small).fit()  # which leaves a checkpoint
+        trainer(chosen, small).fit()  # which leaves a checkpoint
     AcceleratorState._reset_state()  # for another precision
     large = Cache.open(folder / "large")
-    told = settings(sizes, large.folder, out / "large", model="unet", unet=sizes.unet, batch=processes * sizes.batch)
-    one = trainer(told, large)
+    chosen = settings(sizes, large.folder, out / "large", model="unet", unet=sizes.unet, batch=processes * sizes.batch)
+    one = trainer(chosen, large)
     rates = training_rates(one, sizes.steps)
     if one.accelerator.is_main_process:
         write_json(out / "rates.json", rates)
@@ -165,21 +165,21 @@ def main() -> None:
     """On two GPUs."""
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--part", type=Path, help="for a process that was started by this command: its folder")
-    given = asked.parse_args()
-    if given.part is not None:
-        part(given.part)
+    arguments = asked.parse_args()
+    if arguments.part is not None:
+        part(arguments.part)
         return
     if torch.cuda.device_count() < PROCESSES[1]:
         asked.error(f"{torch.cuda.device_count()} GPUs here, needs {PROCESSES[1]}; test_scaling.py runs it on the CPU")
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(STABLE_DIFFUSION, Path(folder))
-    told = origin("tests.benchmarks.scaling", "cuda")
+        actual = measure(STABLE_DIFFUSION, Path(folder))
+    provenance = origin("tests.benchmarks.scaling", "cuda")
     setting = {
         "setting": f"U-Net of Stable Diffusion 1.5's size, bfloat16, {STABLE_DIFFUSION.batch} examples a GPU; "
         "weights compared in float32 without TF32"
     }
-    write_json(RESULT, told | {"device": f"{PROCESSES[1]} × {told['device']}"} | setting | found)
-    print(json.dumps(found, indent=1))
+    write_json(RESULT, provenance | {"device": f"{PROCESSES[1]} × {provenance['device']}"} | setting | actual)
+    print(json.dumps(actual, indent=1))
 
 
 if __name__ == "__main__":

@@ -59,12 +59,12 @@ def ways(unet_config: dict, text_config: dict, device: str, dtype: torch.dtype, 
         return scheduler.step(without + GUIDANCE * (with_prompt - without), t, x_1).prev_sample
 
     def with_network() -> torch.Tensor:
-        found = SingDiffusion(average).average(tokens[BATCH:], tokens[:BATCH], x_1, GUIDANCE)
-        return initial_latents(found.mean, x_1, scheduler)
+        actual = SingDiffusion(average).average(tokens[BATCH:], tokens[:BATCH], x_1, GUIDANCE)
+        return initial_latents(actual.mean, x_1, scheduler)
 
     def with_table() -> torch.Tensor:
-        found = SingDiffusion(table).average(prompts, [""] * BATCH, x_1, GUIDANCE)
-        return initial_latents(found.mean, x_1, scheduler)
+        actual = SingDiffusion(table).average(prompts, [""] * BATCH, x_1, GUIDANCE)
+        return initial_latents(actual.mean, x_1, scheduler)
 
     def as_published() -> torch.Tensor:
         """Its own text encoder, and two passes, one with the prompt and one without."""
@@ -85,7 +85,7 @@ def medians(timed: dict[str, Callable], device: str, repeats: int) -> dict[str, 
     for call in timed.values():
         for _ in range(3):
             call()
-    found: dict[str, list[float]] = {name: [] for name in timed}
+    actual: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(repeats):
         for name, call in timed.items():
             if device != "cpu":
@@ -94,8 +94,8 @@ def medians(timed: dict[str, Callable], device: str, repeats: int) -> dict[str, 
             call()
             if device != "cpu":
                 torch.cuda.synchronize()
-            found[name].append(1000 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in found.items()}
+            actual[name].append(1000 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in actual.items()}
 
 
 def main() -> None:

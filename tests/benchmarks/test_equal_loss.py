@@ -47,17 +47,17 @@ def test_all(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(
         equal_loss, "perf_counter", lambda: next(clock) / 16
     )  # so that a busy machine takes as many steps
-    found = equal_loss.measure(str(pictures), tmp_path, SIZES, lambda part: write_json(tmp_path / "part.json", part))
-    assert json.loads((tmp_path / "part.json").read_text()).keys() == found.keys()
-    assert len(found["runs"]) == 4
+    actual = equal_loss.measure(str(pictures), tmp_path, SIZES, lambda part: write_json(tmp_path / "part.json", part))
+    assert json.loads((tmp_path / "part.json").read_text()).keys() == actual.keys()
+    assert len(actual["runs"]) == 4
     for model in ("unet", "decoder"):
-        curves = [run["curve"] for run in found["runs"] if run["model"] == model]
-        assert min(map(equal_loss.best, curves)) == found[model]["best loss"] <= found["equal loss"]
+        curves = [run["curve"] for run in actual["runs"] if run["model"] == model]
+        assert min(map(equal_loss.best, curves)) == actual[model]["best loss"] <= actual["equal loss"]
         assert all(equal_loss.best(points) < points[0]["loss"] for points in curves)
         assert all(1.0 <= points[-1]["seconds"] < 1.2 for points in curves)
-    assert found["equal loss"] in (found["unet"]["best loss"], found["decoder"]["best loss"])
-    rates = found["decoder"]["examples a second"] / found["unet"]["examples a second"]
-    assert found["examples a second, times the U-Net"] == pytest.approx(rates)
+    assert actual["equal loss"] in (actual["unet"]["best loss"], actual["decoder"]["best loss"])
+    rates = actual["decoder"]["examples a second"] / actual["unet"]["examples a second"]
+    assert actual["examples a second, times the U-Net"] == pytest.approx(rates)
 
 
 def test_a_cache_is_taken_as_it_is(pictures, tmp_path):
@@ -84,16 +84,16 @@ def run(model, lr, *losses, diverged=False):
 def test_a_run_that_diverges_is_kept_with_its_curve(pictures, tmp_path, monkeypatch, where):
     """In the loss of a step, or first in that of the averaged weights."""
     cache = equal_loss.opened(str(pictures), tmp_path / "cache", SIZES)
-    told = settings(SIZES, cache.folder, tmp_path / "run", lr=1e-3, schedule="constant", ema=0.0)
-    one = trainer(told, cache)
+    chosen = settings(SIZES, cache.folder, tmp_path / "run", lr=1e-3, schedule="constant", ema=0.0)
+    one = trainer(chosen, cache)
     take = one.take
 
     def diverging(batch):
-        found = take(batch)
+        actual = take(batch)
         if one.step == 12:
             spoilt = one.network.parameters() if where == "loss" else one.ema.average
             next(iter(spoilt)).detach().fill_(torch.inf)
-        return found
+        return actual
 
     monkeypatch.setattr(one, "take", diverging)
     points, diverged = equal_loss.curve(one, equal_loss.Measured.of(cache, SIZES), 1e9)
@@ -109,7 +109,7 @@ def test_a_run_that_diverges_is_never_the_better_one():
 
 
 def test_the_better_learning_rate_counts():
-    found = equal_loss.compare(
+    actual = equal_loss.compare(
         [
             run("unet", 1, 9, 9, 8, 7),
             run("unet", 2, 9, 9, 5, 4),
@@ -117,9 +117,9 @@ def test_the_better_learning_rate_counts():
             run("decoder", 2, 9, 9, 9),
         ]
     )
-    assert found["equal loss"] == 4 and found["unet"]["lr"] == 2 and found["decoder"]["lr"] == 1
-    assert found["unet"]["seconds to the equal loss"] == 3 and found["decoder"]["seconds to the equal loss"] == 2
-    assert found["sooner at the equal loss, times"] == 1.5
+    assert actual["equal loss"] == 4 and actual["unet"]["lr"] == 2 and actual["decoder"]["lr"] == 1
+    assert actual["unet"]["seconds to the equal loss"] == 3 and actual["decoder"]["seconds to the equal loss"] == 2
+    assert actual["sooner at the equal loss, times"] == 1.5
 
 
 @pytest.mark.parametrize(("there", "words"), [(True, "is empty"), (False, "no CUDA device here")])

@@ -18,18 +18,18 @@ def law() -> Atoms:
 
 def test_every_row_is_measured(law, monkeypatch):
     monkeypatch.setattr(posterior, "GAMMAS", (0.0, 5.0))
-    found = posterior.measure(law, "gpu", 8, 1)
-    assert [row["gamma"] for row in found["rows"]] == [0.0, 5.0]
-    for row in found["rows"]:
+    actual = posterior.measure(law, "gpu", 8, 1)
+    assert [row["gamma"] for row in actual["rows"]] == [0.0, 5.0]
+    for row in actual["rows"]:
         assert row["error"]["float64"] < 1e-11 and row["error"]["float32"] < 1e-3
         assert row["error"]["ours, 1e-6"] <= row["bound"]["ours, 1e-6"] + 1e-12
         assert all(value > 0 for value in (*row["times"].values(), *row["milliseconds"].values()))
 
 
 def test_random_queries_are_within_their_bounds(law):
-    found = posterior.held_against_float64(law, 60, 30, torch.Generator().manual_seed(0))
-    assert found["queries"] == 60 and found["violations"] == 0
-    assert 0 < max(found["largest error / bound"].values()) <= 1
+    actual = posterior.held_against_float64(law, 60, 30, torch.Generator().manual_seed(0))
+    assert actual["queries"] == 60 and actual["violations"] == 0
+    assert 0 < max(actual["largest error / bound"].values()) <= 1
 
 
 def test_the_screen_is_exact_where_few_atoms_matter(law):
@@ -44,17 +44,17 @@ def test_growth_is_fitted(tmp_path):
     images = (images / images.max() * 255).astype(np.uint8)
     growth.grown(images, 500, tmp_path / "a.npy")
     assert np.load(tmp_path / "a.npy", mmap_mode="r").shape == (500, 8, 8)
-    found = growth.measure(images, (200, 400, 800), 4)
-    assert [row["points"] for row in found["rows"]] == [200, 400, 800]
+    actual = growth.measure(images, (200, 400, 800), 4)
+    assert [row["points"] for row in actual["rows"]] == [200, 400, 800]
     rows = [{"points": 10**k, "seconds": {"all atoms": 3.0 * 10 ** (2 * k)}} for k in range(2, 5)]
     assert growth.exponent(rows, "all atoms") == pytest.approx(2)
 
 
 def test_the_table_is_that_of_the_results():
     readme = "a\n<!-- posteriors -->\nstale\n<!-- /posteriors -->\nb\n"
-    found = with_tables(readme, {"posteriors": posterior_table.table()})
+    actual = with_tables(readme, {"posteriors": posterior_table.table()})
     assert (
-        found.startswith("a\n<!-- posteriors -->\n\n| ")
-        and found.endswith("<!-- /posteriors -->\nb\n")
-        and "stale" not in found
+        actual.startswith("a\n<!-- posteriors -->\n\n| ")
+        and actual.endswith("<!-- /posteriors -->\nb\n")
+        and "stale" not in actual
     )

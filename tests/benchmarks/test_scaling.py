@@ -22,11 +22,11 @@ SIZES = scaling.Sizes(
 
 
 def test_two_processes_are_one_with_the_doubled_batch(tmp_path):
-    found = scaling.measure(SIZES, tmp_path)
-    distances = found["distance of all weights after 6 steps"]
+    actual = scaling.measure(SIZES, tmp_path)
+    distances = actual["distance of all weights after 6 steps"]
     assert set(distances) == {"decoder", "unet"} and min(distances.values()) > 0 and max(distances.values()) < 1e-5
-    rates = found["examples a second by processes"]
-    assert found["scaling efficiency"] == pytest.approx(rates["2"]["training"] / (2 * rates["1"]["training"]))
+    rates = actual["examples a second by processes"]
+    assert actual["scaling efficiency"] == pytest.approx(rates["2"]["training"] / (2 * rates["1"]["training"]))
     assert scaling.distance(tmp_path / "1" / "unet", tmp_path / "1" / "unet") == 0
 
 

@@ -20,6 +20,6 @@ SIZES = training.Sizes(
 
 
 def test_all_rates(tmp_path):
-    found = training.measure(SIZES, tmp_path)
-    rates = torch.tensor([value for part in found.values() for value in part.values()])
+    actual = training.measure(SIZES, tmp_path)
+    rates = torch.tensor([value for part in actual.values() for value in part.values()])
     assert bool(torch.isfinite(rates).all()) and float(rates.min()) > 0

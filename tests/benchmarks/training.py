@@ -164,13 +164,13 @@ def settings(sizes: Sizes, cache: Path, out: Path, **other: Any) -> TrainSetting
     return TrainSettings(str(cache), str(out), **(plain | {"steps": 10**6, "batch": sizes.batch} | other))
 
 
-def trainer(told: TrainSettings, cache: Cache) -> Trainer:
+def trainer(chosen: TrainSettings, cache: Cache) -> Trainer:
     """Ready on its device, and warm."""
     one = Trainer(
-        told,
+        chosen,
         cache,
-        build_network(told, cache),
-        Accelerator(mixed_precision=told.precision, cpu=not torch.cuda.is_available()),
+        build_network(chosen, cache),
+        Accelerator(mixed_precision=chosen.precision, cpu=not torch.cuda.is_available()),
     )
     for _ in range(3):
         one.take(one.data[one.step])
@@ -184,7 +184,7 @@ class EnoughError(Exception):
 def training_rates(one: Trainer, steps: int) -> dict[str, float]:
     """Examples a second: as it trains, and the same step on a batch that lies on the device; interleaved, the better of two each."""
     device, resident, count = one.accelerator.device.type, one.data[0], steps * one.data.batch
-    found: dict[str, list[float]] = {"training": [], "compute alone": []}
+    actual: dict[str, list[float]] = {"training": [], "compute alone": []}
 
     def train() -> None:
         end = one.step + steps
@@ -197,9 +197,9 @@ def training_rates(one: Trainer, steps: int) -> dict[str, float]:
             one.fit(stop)
 
     for _ in range(2):
-        found["compute alone"].append(rate(count, device, lambda: [one.take(resident) for _ in range(steps)]))
-        found["training"].append(rate(count, device, train))
-    best = {name: max(values) for name, values in found.items()}
+        actual["compute alone"].append(rate(count, device, lambda: [one.take(resident) for _ in range(steps)]))
+        actual["training"].append(rate(count, device, train))
+    best = {name: max(values) for name, values in actual.items()}
     say(best)
     return best | {"training of compute alone": best["training"] / best["compute alone"]}
 
@@ -228,41 +228,41 @@ def bare_rate(sizes: Sizes, parts: tuple[Any, Any, Any]) -> float:
             optimizer.zero_grad()
 
     epoch()
-    found = rate(len(pictures), sizes.device, epoch)
-    say("bare loop", found)
-    return found
+    actual = rate(len(pictures), sizes.device, epoch)
+    say("bare loop", actual)
+    return actual
 
 
 def measure(sizes: Sizes, folder: Path) -> dict[str, Any]:
     """All rates."""
     parts = models(sizes)
-    found: dict[str, Any] = {"cache": cache_rates(sizes, folder / "cache", parts)}
+    actual: dict[str, Any] = {"cache": cache_rates(sizes, folder / "cache", parts)}
     cache = Cache.open(folder / "cache")
     unet = trainer(settings(sizes, folder / "cache", folder / "unet", model="unet", unet=sizes.unet), cache)
-    found["unet"] = training_rates(unet, sizes.steps)
+    actual["unet"] = training_rates(unet, sizes.steps)
     del unet
     if sizes.device == "cuda":
         torch.cuda.empty_cache()
-    found["unet"]["bare loop"] = bare_rate(sizes, parts)
+    actual["unet"]["bare loop"] = bare_rate(sizes, parts)
     for name, batch in (("decoder", sizes.batch), ("decoder, large batch", sizes.decoder_batch)):
         decoder = trainer(settings(sizes, folder / "cache", folder / "decoder", batch=batch), cache)
-        found[name] = training_rates(decoder, sizes.steps)
-        found[name]["times the U-Net"] = found[name]["training"] / found["unet"]["training"]
-    return found
+        actual[name] = training_rates(decoder, sizes.steps)
+        actual[name]["times the U-Net"] = actual[name]["training"] / actual["unet"]["training"]
+    return actual
 
 
 def main() -> None:
     """On a GPU. The result goes to `--out`."""
     out = asked(__doc__, RESULT)
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(STABLE_DIFFUSION, Path(folder))
+        actual = measure(STABLE_DIFFUSION, Path(folder))
     result = {
         "command": "python -m tests.benchmarks.training",
         "device": torch.cuda.get_device_name(),
         "versions": {name: version(name) for name in ("torch", "diffusers", "transformers", "accelerate")},
         "seed": 0,
         "setting": "Stable Diffusion 1.5's sizes, random weights, bfloat16 training, float16 encoding, batch 16; examples a second",
-        **found,
+        **actual,
     }
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))

@@ -140,4 +140,4 @@ def _silence(program, asked):
         if hasattr(part, "commands"):
             _silence(part, asked)
         else:
-            part.callback = lambda name=name, **given: asked.append((name, given))
+            part.callback = lambda name=name, **arguments: asked.append((name, arguments))

@@ -13,5 +13,5 @@ PAGES = [page for page in sorted(DOCS.rglob("*.md")) if not {"_build", "statemen
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
 def test_cells_are_clean(page):
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F", "--output-format", "concise", "-"]
-    found = subprocess.run(command, input="\n".join(cells(page)), capture_output=True, text=True)
-    assert found.returncode == 0, found.stdout
+    actual = subprocess.run(command, input="\n".join(cells(page)), capture_output=True, text=True)
+    assert actual.returncode == 0, actual.stdout

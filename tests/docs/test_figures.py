@@ -53,19 +53,19 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     "page", [pytest.param(page, id=page.stem, marks=[] if page.stem == "a" else [pytest.mark.slow]) for page in PAGES]
 )
 def test_figures_regenerate(page):
-    found = dict(drawn(page))
-    assert set(found) == {
+    results = dict(drawn(page))
+    assert set(results) == {
         path.name for path in THUMBNAILS.iterdir() if re.fullmatch(rf"{page.stem}\d+\.png", path.name)
     }
-    for name, image in found.items():
+    for name, image in results.items():
         assert difference(image, Image.open(THUMBNAILS / name)) < TOLERANCE, name
 
 
 @pytest.mark.parametrize("law", ["digits", "fashion-mnist", "golden", "bumps"])
 def test_pictures_of_the_budget_regenerate(law):
-    found = json.loads((DOCS / "budget" / f"{law}.json").read_text(encoding="utf-8"))
+    actual = json.loads((DOCS / "budget" / f"{law}.json").read_text(encoding="utf-8"))
     committed = (DOCS / "budget" / f"{law}.png").read_bytes()
-    assert difference(thumbnail(budget_picture(found).png()), thumbnail(committed)) < TOLERANCE
+    assert difference(thumbnail(budget_picture(actual).png()), thumbnail(committed)) < TOLERANCE
 
 
 def test_picture_of_the_first_page_regenerates():

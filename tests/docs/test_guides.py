@@ -38,8 +38,8 @@ def test_every_command_is_understood(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "settings.yaml").touch()
     text = page.read_text(encoding="utf-8")
-    found = [reader.understood(command) for block in reader.blocks(text) for command in reader.commands(block.code)]
-    assert len(found) == len(
+    actual = [reader.understood(command) for block in reader.blocks(text) for command in reader.commands(block.code)]
+    assert len(actual) == len(
         re.findall(r"^(?!python)[^`\n]*(?:\.venv/bin/sing|-m singdiffusion\.cli)", text, flags=re.MULTILINE)
     )
 
@@ -79,8 +79,8 @@ def test_a_command_that_is_wrong_is_noticed():
     block = "x=1\n.venv/bin/singtheory verify --claims 'B5,B10' \\\n    --seed 3  # a remark\n"
     command = next(reader.commands(block))
     assert command == ["singtheory", "verify", "--claims", "B5,B10", "--seed", "3"]
-    name, given = reader.understood(command)
-    assert name == "verify" and given["claims"] == "B5,B10" and given["seed"] == 3
+    name, arguments = reader.understood(command)
+    assert name == "verify" and arguments["claims"] == "B5,B10" and arguments["seed"] == 3
     launched = next(
         reader.commands(".venv/bin/accelerate launch --cpu -m singdiffusion.cli train --steps 10 --out run\n")
     )
@@ -95,8 +95,8 @@ def test_there_are_thirteen_guides():
 
 
 def test_blocks_are_found_with_their_lines():
-    found = reader.blocks("a\n```sh\nls\n```\nb\n\n```python\nx = 1\ny = 2\n```\n")
-    assert found == [reader.Block("sh", "ls\n", 2), reader.Block("python", "x = 1\ny = 2\n", 7)]
+    actual = reader.blocks("a\n```sh\nls\n```\nb\n\n```python\nx = 1\ny = 2\n```\n")
+    assert actual == [reader.Block("sh", "ls\n", 2), reader.Block("python", "x = 1\ny = 2\n", 7)]
 
 
 @pytest.mark.parametrize(

@@ -159,9 +159,9 @@ def thumbnails(browser, folder) -> Iterator[tuple[str, Image.Image]]:
 
 @needs_browser
 def test_figures_regenerate(browser, folder):
-    found = dict(thumbnails(browser, folder))
-    assert set(found) == {path.name for path in (THUMBNAILS / "interactive").glob("*.png")}
-    for name, image in found.items():
+    results = dict(thumbnails(browser, folder))
+    assert set(results) == {path.name for path in (THUMBNAILS / "interactive").glob("*.png")}
+    for name, image in results.items():
         assert difference(image, Image.open(THUMBNAILS / "interactive" / name)) < TOLERANCE, name
 
 
@@ -269,10 +269,10 @@ def test_packed_numbers_come_back():
 
 
 def test_densities_are_those_of_the_kernel(numbers):
-    told = numbers["kernel"]
+    shown = numbers["kernel"]
     law, state = offered()[0].law, 3 * len(kernel.GAPS) + 5
-    seen = unpacked(told["laws"][0]["densities"]).reshape(-1, 3, kernel.NODES)[state]
-    entry, schedule = told["laws"][0]["states"][state], Cosine()
+    seen = unpacked(shown["laws"][0]["densities"]).reshape(-1, 3, kernel.NODES)[state]
+    entry, schedule = shown["laws"][0]["states"][state], Cosine()
     step = ReverseKernel(law, schedule, kernel.TIMES[3], entry["s"]).at([float(schedule.alpha(kernel.TIMES[3])) * 0.1])
     x = torch.linspace(entry["low"], entry["high"], kernel.NODES, dtype=torch.float64)
     exact, plug_in = step.log_prob(x[None, :, None])[0].exp(), step.plug_in()[0].log_prob(x[:, None]).exp()
@@ -310,9 +310,9 @@ def test_humps_are_counted():
 
 
 def test_upper_bounds_lie_above_the_truth_and_lower_ones_below(numbers):
-    told = numbers["ladder"]
-    for law in told["laws"]:
-        for name, bound in told["bounds"].items():
+    shown = numbers["ladder"]
+    for law in shown["laws"]:
+        for name, bound in shown["bounds"].items():
             for value, truth in zip(law["curves"][name], law["curves"][bound["quantity"]], strict=True):
                 if value is None or bound["side"] == "leading":
                     continue
@@ -320,9 +320,9 @@ def test_upper_bounds_lie_above_the_truth_and_lower_ones_below(numbers):
 
 
 def test_starts_are_the_committed_samples(numbers):
-    told = numbers["starts"]
-    assert [prompt["name"] for prompt in told["prompts"]][4] == "logo"
-    noise = told["prompts"][4]["cells"][0]["noise"][0]
+    shown = numbers["starts"]
+    assert [prompt["name"] for prompt in shown["prompts"]][4] == "logo"
+    noise = shown["prompts"][4]["cells"][0]["noise"][0]
     levels = unpacked(noise["levels"]) * 255
     assert len(levels) == 256 and (np.diff(levels) >= 0).all()
     assert levels.mean() == pytest.approx(noise["mean"], abs=0.02)
@@ -334,12 +334,12 @@ def test_numbers_cannot_end_the_script():
 
 
 def test_the_steps_of_the_figure_are_the_law(numbers):
-    told = numbers["steps"]
+    shown = numbers["steps"]
     for k, (count, shift, eta) in enumerate(product(steps.STEPS, steps.SHIFTS, steps.ETAS)):
         times = steps.shifted(count, shift)
         kept = spread_kept(RectifiedFlow(), times, steps.EIGENVALUES, eta=eta)
-        assert unpacked(told["states"][k]["kept"]) * told["scale"] == pytest.approx(kept.numpy(), abs=2e-5)
-        theta = unpacked(told["grids"][k // len(steps.ETAS)]["theta"]).reshape(len(steps.EIGENVALUES), count + 1)
+        assert unpacked(shown["states"][k]["kept"]) * shown["scale"] == pytest.approx(kept.numpy(), abs=2e-5)
+        theta = unpacked(shown["grids"][k // len(steps.ETAS)]["theta"]).reshape(len(steps.EIGENVALUES), count + 1)
         assert theta[:, 0] == pytest.approx(0) and theta[:, -1] == pytest.approx(1)
         if eta == 0:
             cosines = np.cos(np.diff(theta) * np.pi / 2).prod(axis=1)
@@ -348,12 +348,12 @@ def test_the_steps_of_the_figure_are_the_law(numbers):
 
 def test_the_pictures_spread_as_the_page_says(numbers):
     """Below the curve at the brightness of the pictures for few steps, above it for many."""
-    told = numbers["steps"]
-    drawn = {n: told["states"][k * len(steps.SHIFTS) * len(steps.ETAS)]["drawn"] for k, n in enumerate(steps.STEPS)}
-    law = {n: float(spread_kept(RectifiedFlow(), steps.shifted(n, 1.0), [told["brightness"]])) for n in steps.STEPS}
+    shown = numbers["steps"]
+    drawn = {n: shown["states"][k * len(steps.SHIFTS) * len(steps.ETAS)]["drawn"] for k, n in enumerate(steps.STEPS)}
+    law = {n: float(spread_kept(RectifiedFlow(), steps.shifted(n, 1.0), [shown["brightness"]])) for n in steps.STEPS}
     assert drawn[4] < law[4] and drawn[10] < law[10]
     assert drawn[50] > law[50]
-    assert all(len(state["pictures"]) == steps.SHOWN for state in told["states"])
+    assert all(len(state["pictures"]) == steps.SHOWN for state in shown["states"])
 
 
 if __name__ == "__main__":

@@ -61,11 +61,11 @@ class Laboratory(Tab):
 
     def pictures(self, start):
         """By seed, shape (32, 32, 3)."""
-        found = self.tab.eval_on_selector_all(
+        actual = self.tab.eval_on_selector_all(
             f'figure[data-start="{start}"] canvas',
             "all => all.map(one => [Number(one.dataset.seed), [...one.getContext('2d').getImageData(0, 0, 32, 32).data]])",
         )
-        return {seed: np.array(data, dtype=int).reshape(32, 32, 4)[..., :3] for seed, data in found}
+        return {seed: np.array(data, dtype=int).reshape(32, 32, 4)[..., :3] for seed, data in actual}
 
 
 @needs_browser
@@ -93,7 +93,7 @@ def test_a_plan_is_the_scheduler(model, name):
         scheduler = scheduler_class(name).from_config(scheduler_of(model).config)
         scheduler.set_timesteps(steps)
         stepping = torch.Generator().manual_seed(5)
-        given = {"generator": stepping} if "Ancestral" in name else {}
+        arguments = {"generator": stepping} if "Ancestral" in name else {}
         x = noise * scheduler.init_noise_sigma
         if start == "mean" and not matches_flow(scheduler):
             x = initial_latents(mean, noise, scheduler) * scheduler.init_noise_sigma
@@ -102,7 +102,7 @@ def test_a_plan_is_the_scheduler(model, name):
             if start == "mean" and matches_flow(scheduler) and k == 0:
                 x = first_step(x, output, scheduler, mean=mean)
             else:
-                x = scheduler.step(output, t, x, **given).prev_sample
+                x = scheduler.step(output, t, x, **arguments).prev_sample
         assert ended(plan(model, name, steps, start), mean, noise, 5) == pytest.approx(x.numpy(), abs=2e-4)
 
 
@@ -151,9 +151,9 @@ def test_the_prediction_of_ddim_is_the_cosine_law():
 
 
 def test_each_choice_has_a_prediction():
-    told = numbers()
-    assert [one["name"] for one in told["prompts"]] == list(prompts())
-    for model in told["models"].values():
+    shown = numbers()
+    assert [one["name"] for one in shown["prompts"]] == list(prompts())
+    for model in shown["models"].values():
         assert (STEPS[model["steps"]], GUIDANCE[model["guidance"]]) in {(25, 1.5), (4, 1.5)}
         for law in np.array(model["law"]).reshape(-1, 2):
             assert 0 <= law[0] <= 255 and 0 <= law[1] < 128
@@ -229,9 +229,9 @@ def test_its_pictures_are_those_of_the_command(browser, site):
             assert "Brightness: " in page.draw()
             name = next(name for name, said in SAMPLERS.items() if said == sampler)
             for start, expected in commanded(model, name, prompt, steps, guidance, 11).items():
-                found = page.pictures(start)
-                assert set(found) == set(expected) == {11, 12}
-                off = max(int(np.abs(found[seed] - expected[seed]).max()) for seed in expected)
+                actual = page.pictures(start)
+                assert set(actual) == set(expected) == {11, 12}
+                off = max(int(np.abs(actual[seed] - expected[seed]).max()) for seed in expected)
                 print(f"\n{model}, {sampler}, {steps} steps, guidance {guidance}, from {start}: {off} levels off")
                 assert off <= LEVELS
         assert page.complaints == []
@@ -241,14 +241,14 @@ def test_its_pictures_are_those_of_the_command(browser, site):
 
 def commanded(model, name, prompt, steps, guidance, seed):
     """What the command draws, by start and by seed."""
-    own, found = MODELS[model][0], {}
+    own, results = MODELS[model][0], {}
     pipe = load_pipeline(str(own.PIPELINE), name, "cpu", torch.float32)
     for start in ("mean", "matched"):
         sing, _ = load_start(str(own.AVERAGE), start, torch.float32)
         drawn = list(sample(pipe, sing, [prompt], 2, steps, guidance, seed))
-        found[start] = {one.seed: np.asarray(one.image, dtype=int) for one in drawn}
-        found["noise"] = {one.seed: np.asarray(one.plain, dtype=int) for one in drawn}
-    return found
+        results[start] = {one.seed: np.asarray(one.image, dtype=int) for one in drawn}
+        results["noise"] = {one.seed: np.asarray(one.plain, dtype=int) for one in drawn}
+    return results
 
 
 @pytest.mark.slow

@@ -42,8 +42,8 @@ def test_links_between_pages(page):
 
 
 def test_labels_are_unique():
-    found = [label for page in PAGES for label in _LABEL.findall(page.read_text(encoding="utf-8"))]
-    assert len(found) == len(set(found))
+    actual = [label for page in PAGES for label in _LABEL.findall(page.read_text(encoding="utf-8"))]
+    assert len(actual) == len(set(actual))
 
 
 def test_readme_leads_to_the_site():

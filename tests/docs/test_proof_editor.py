@@ -54,27 +54,27 @@ def alone(shipped, page, texts):
     done = subprocess.run(
         [sys.executable, "-c", ALONE, str(shipped)], input=sent, capture_output=True, text=True, check=True, cwd=shipped
     )
-    steps, found, torch = json.loads(done.stdout.splitlines()[-1])
+    steps, actual, torch = json.loads(done.stdout.splitlines()[-1])
     assert torch is None
-    return steps, found
+    return steps, actual
 
 
 @pytest.mark.parametrize("page", ["a", "f", *(pytest.param(one, marks=pytest.mark.slow) for one in "bcde")])
 def test_the_steps_of_every_page_hold(shipped, page):
     assert set(LEFT_OUT) == set(GROUPS)
-    steps, found = alone(shipped, page, {})
-    assert [words for _, holds, words in found if not holds] == []
-    assert [cell for cell, *_ in found] == [k for k, step in enumerate(steps) if step]
+    steps, actual = alone(shipped, page, {})
+    assert [words for _, holds, words in actual if not holds] == []
+    assert [cell for cell, *_ in actual] == [k for k, step in enumerate(steps) if step]
     compared = sum("equal(" in cell for cell in cells(DOCS / "derivations" / f"{page}.md"))
-    assert len(found) == compared - LEFT_OUT[page]
+    assert len(actual) == compared - LEFT_OUT[page]
 
 
 def test_a_changed_sign_fails_its_step_alone(shipped):
-    given = cells(DOCS / "derivations" / "a.md")
-    number = next(k for k, cell in enumerate(given) if r"\frac{b^2}{c^2}" in cell)
-    changed = given[number].replace("b**2 / var", "-(b**2) / var")
-    _, found = alone(shipped, "a", {number: changed})
-    ((cell, _, words),) = [one for one in found if not one[1]]
+    arguments = cells(DOCS / "derivations" / "a.md")
+    number = next(k for k, cell in enumerate(arguments) if r"\frac{b^2}{c^2}" in cell)
+    changed = arguments[number].replace("b**2 / var", "-(b**2) / var")
+    _, actual = alone(shipped, "a", {number: changed})
+    ((cell, _, words),) = [one for one in actual if not one[1]]
     assert cell == number and "refuted" in words
 
 
@@ -84,13 +84,13 @@ def test_a_changed_formula_fails_the_steps_that_use_it(shipped, tmp_path):
     text = kernels.read_text("utf-8")
     assert "sigma_t**2 - " in text
     kernels.write_text(text.replace("sigma_t**2 - ", "sigma_t**2 + "), "utf-8")
-    _, found = alone(folder, "a", {})
-    assert sum(not holds for _, holds, _ in found) > 3
+    _, actual = alone(folder, "a", {})
+    assert sum(not holds for _, holds, _ in actual) > 3
 
 
 def test_words_that_are_no_python_fail_their_step(shipped):
-    _, found = alone(shipped, "a", {1: "equal(1, 1"})
-    ((cell, _, words),) = [one for one in found if not one[1]]
+    _, actual = alone(shipped, "a", {1: "equal(1, 1"})
+    ((cell, _, words),) = [one for one in actual if not one[1]]
     assert cell == 1 and words.startswith("SyntaxError")
 
 
@@ -103,9 +103,9 @@ def test_what_reads_what_is_absent_is_left_out():
         "one = sizes",
         "equal(one, 1)",
     ]
-    found = usable(page, lambda module, name: module == "math")
-    assert [cell.step for cell in found] == [False, True, False, True, False, False]
-    assert found[0].code == "import math\none = math.sqrt(1)"
+    actual = usable(page, lambda module, name: module == "math")
+    assert [cell.step for cell in actual] == [False, True, False, True, False, False]
+    assert actual[0].code == "import math\none = math.sqrt(1)"
 
 
 def test_the_editor_stands_below_the_title_of_derivations_alone():

@@ -10,7 +10,7 @@ import typer
 from docutils import nodes
 
 from docs.book import fold, run, single
-from docs.book.hover import definitions, marked
+from docs.book.hover import definitions, underlined
 from docs.book.statement import boxed, displayed
 from docs.book.statement_pages import listed
 from proofs_checks.harness.harness import load_claims
@@ -162,11 +162,11 @@ def test_words_of_the_glossary_are_marked_once():
         "shift",
     } <= set(definitions())
     seen: set[str] = set()
-    pieces = marked("A removable one, in nats, and again removable; the law.", seen)
+    pieces = underlined("A removable one, in nats, and again removable; the law.", seen)
     shown = "".join(piece.astext() for piece in pieces)
     assert shown.count("<abbr") == 2 and "tabindex" in shown
-    assert seen == {"removable", "nats"} and not marked("removable nats", seen)
-    assert not marked("nanonats, removable-ish", set())
+    assert seen == {"removable", "nats"} and not underlined("removable nats", seen)
+    assert not underlined("nanonats, removable-ish", set())
 
 
 def test_every_word_has_a_definition_of_one_line():

@@ -80,9 +80,9 @@ def test_golden_values_are_computed():
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_statement_resolves_to_functions(statement):
-    found = naming(statement)
-    assert found, f"{statement}: no function of singtheory or singdiffusion names it"
-    computed = [d for d in found if d.path.startswith("singtheory/")]
+    actual = naming(statement)
+    assert actual, f"{statement}: no function of singtheory or singdiffusion names it"
+    computed = [d for d in actual if d.path.startswith("singtheory/")]
     assert computed, f"{statement}: nothing in singtheory computes it"
     module, name = computed[0].name, []
     while not (ROOT / f"{module.replace('.', '/')}.py").exists():

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from proofs_checks.cli import app
 from proofs_checks.measurements import grid_costs
-from tests.proofs_checks.hostile import BOUNDS, BUDGET, CASES, FINE, VERIFY, Case, build
+from tests.proofs_checks.hostile import BOUNDS, BUDGET, CASES, VERIFY, Case
+from tests.proofs_checks.hostile_files import FINE, build
 
 SECONDS = 60
 """After which an invocation counts as one that hangs."""
@@ -88,9 +89,9 @@ def right(arguments: tuple[str, ...], out: Path) -> dict:
     result = invoke(*arguments)
     assert result.exit_code == 0, result.output
     assert "\x1b" not in result.output
-    found = json.loads(out.read_text(encoding="utf-8"))
+    actual = json.loads(out.read_text(encoding="utf-8"))
     out.unlink()
-    return found
+    return actual
 
 
 @pytest.mark.parametrize(
@@ -98,8 +99,8 @@ def right(arguments: tuple[str, ...], out: Path) -> dict:
 )
 def test_odd_files_are_read(name, points, dim, folder):
     out = folder / "right.json"
-    found = right((*BOUNDS[:-1], str(out), "--data", f"./{name}"), out)
-    said = found["data"]
+    actual = right((*BOUNDS[:-1], str(out), "--data", f"./{name}"), out)
+    said = actual["data"]
     assert (said["name"], said["points"], said["dim"]) == (name, points, dim)
 
 
@@ -108,8 +109,8 @@ def test_odd_files_are_read(name, points, dim, folder):
 @pytest.mark.parametrize("name", FINE, ids=ascii)
 def test_all_odd_files_are_read(name, command, folder):
     out = folder / "right.json"
-    found = right((*command[:-1], str(out), "--data", f"./{name}"), out)
-    assert found["data"] == {"name": name, "points": 12, "dim": 2}
+    actual = right((*command[:-1], str(out), "--data", f"./{name}"), out)
+    assert actual["data"] == {"name": name, "points": 12, "dim": 2}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from tests.singdiffusion import published, tiny
 from tests.singdiffusion.runs import cached
 
 
@@ -48,3 +49,12 @@ def planted(tmp_path):
 def digits_cache(tmp_path_factory):
     """The digits with their classes as captions."""
     return cached(tmp_path_factory.mktemp("digits") / "cache")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A published checkpoint beside its pipeline."""
+    pipe = tiny.stable_diffusion()
+    pipe.save_pretrained(tmp_path / "base")
+    published.write(tmp_path / "published", pipe.unet)
+    return tmp_path

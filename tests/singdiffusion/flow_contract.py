@@ -87,13 +87,13 @@ class Spy:
     def __call__(self, model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
         """The scheduler's own."""
         scheduler = self.scheduler
-        before, given = sample.double(), model_output.double()
-        found = self.inner(model_output, timestep, sample, *args, **kwargs)
-        after = found[0] if isinstance(found, tuple) else found.prev_sample
+        before, arguments = sample.double(), model_output.double()
+        actual = self.inner(model_output, timestep, sample, *args, **kwargs)
+        after = actual[0] if isinstance(actual, tuple) else actual.prev_sample
         index = 0 if getattr(scheduler, "step_index", None) is None else scheduler.step_index - 1
         each = kwargs.get("per_token_timesteps") is not None  # with these the velocity is taken the other way round
-        self.steps.append(Step(given, before, after.double(), index, scheduler.sigmas.double(), each))
-        return found
+        self.steps.append(Step(arguments, before, after.double(), index, scheduler.sigmas.double(), each))
+        return actual
 
 
 class Drawn(TorchFunctionMode):
@@ -105,10 +105,10 @@ class Drawn(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """What torch calls in the place of its functions."""
-        found = func(*args, **(kwargs or {}))
+        actual = func(*args, **(kwargs or {}))
         if func in (torch.randn, torch.randn_like):
-            self.noises.append(found)
-        return found
+            self.noises.append(actual)
+        return actual
 
 
 def plain_run(name: str, **call: Any) -> tuple[list[Step], list[Tensor], Any]:
@@ -151,8 +151,8 @@ def directions(first: Step, noises: list[Tensor], height_to_width: float) -> tup
     As pictures (channels, height, width) where what is stepped is noise that was drawn as such, or with frames, or has that shape. Else as stepped.
     """
     shape = tuple(first.sample.shape[1:])
-    found = order_of(first.sample[0], noises)
-    drawn, order = found or (shape, torch.arange(first.sample[0].numel()))
+    actual = order_of(first.sample[0], noises)
+    drawn, order = actual or (shape, torch.arange(first.sample[0].numel()))
     for axes in _PICTURES.get(len(drawn), ()):
         channels, height, width = (drawn[axis] for axis in axes)
         if height * height_to_width == width and (channels, height, width) != shape[1:]:
@@ -231,27 +231,29 @@ def contract(name: str, **call: Any) -> Found:
     sing = SingDiffusion(spread=(basis.float(), std.float()), mean="network")
     sing.attach(pipe)
     shape = list(steps[0].sample.shape[1:]) if steps else None
-    found = Found("wrong", stepped=shape, directions=kind)
+    actual = Found("wrong", stepped=shape, directions=kind)
     spy = Spy(pipe.scheduler)
     try:
         with torch.no_grad():
             flow_families.run(pipe, **call)
     except Exception as error:
-        found.reason = f"raised at the call: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        return found
+        actual.reason = (
+            f"raised at the call: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        )
+        return actual
     firsts = [step for step in spy.steps if is_first(step)]
-    found.first_steps = len(firsts)
+    actual.first_steps = len(firsts)
     if not firsts:
-        found.reason = "no step of its scheduler starts at sigma 1, and nothing was said"
-        return found
+        actual.reason = "no step of its scheduler starts at sigma 1, and nothing was said"
+        return actual
     wide = std * frames**0.5
-    found.error = max(off(step.result, formula(step, laid, wide)) for step in firsts)
-    found.unmended = min(off(plain(step), formula(step, laid, wide)) for step in firsts)
-    if found.error <= TOLERANCE < found.unmended:
-        found.verdict = "right"
+    actual.error = max(off(step.result, formula(step, laid, wide)) for step in firsts)
+    actual.unmended = min(off(plain(step), formula(step, laid, wide)) for step in firsts)
+    if actual.error <= TOLERANCE < actual.unmended:
+        actual.verdict = "right"
     else:
-        found.reason = "the first step is not that of the formula"
-    return found
+        actual.reason = "the first step is not that of the formula"
+    return actual
 
 
 class Lines(logging.Handler):
@@ -296,10 +298,10 @@ _KEPT = ("verdict", "reason", "stepped", "directions", "first_steps", "below")
 """What the file keeps: errors differ in their last digits from machine to machine, verdicts do not."""
 
 
-def record(found: dict[str, Found]) -> dict[str, Any]:
+def record(actual: dict[str, Found]) -> dict[str, Any]:
     """The counts and each pipeline's line, for the file."""
-    counts = collections.Counter(one.verdict for one in found.values())
-    kept = {name: {key: asdict(one)[key] for key in _KEPT if asdict(one)[key]} for name, one in found.items()}
+    counts = collections.Counter(one.verdict for one in actual.values())
+    kept = {name: {key: asdict(one)[key] for key in _KEPT if asdict(one)[key]} for name, one in actual.items()}
     return {"counts": dict(sorted(counts.items())), "pipelines": kept}
 
 
@@ -318,8 +320,8 @@ def main() -> None:
             made[name].below = below_full_strength(name, strength)
         print(name, made[name], flush=True)
     had = json.loads(out.read_text())["pipelines"] if out.exists() else {}
-    found = {name: Found(**one) for name, one in had.items() if name in pipelines} | made
-    written = record(dict(sorted(found.items())))
+    actual = {name: Found(**one) for name, one in had.items() if name in pipelines} | made
+    written = record(dict(sorted(actual.items())))
     out.write_text(json.dumps(written, indent=1) + "\n")
     print(written["counts"])
 

@@ -254,7 +254,7 @@ NOT_BUILT: dict[str, str] = {
 @functools.cache
 def flow_pipelines() -> dict[str, type[DiffusionPipeline]]:
     """All pipelines of the installed diffusers whose model matches flows, by name: found by reading their `__init__`."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for module in pkgutil.walk_packages(diffusers.pipelines.__path__, "diffusers.pipelines."):
         if ".deprecated" in module.name or not re.search(r"pipeline_|refiner", module.name):
             continue
@@ -263,8 +263,8 @@ def flow_pipelines() -> dict[str, type[DiffusionPipeline]]:
                 takes = inspect.signature(kind.__init__).parameters
                 scheduler = str(takes["scheduler"].annotation) if "scheduler" in takes else ""
                 if FLOW_SCHEDULERS.search(scheduler) or name in _ALSO_FLOW:
-                    found[name] = kind
-    return dict(sorted(found.items()))
+                    results[name] = kind
+    return dict(sorted(results.items()))
 
 
 def _names(annotation: Any) -> list[str]:
@@ -291,12 +291,12 @@ def _component(annotation: Any, changes: dict[str, Any]) -> Any:
     raise LookupError(f"no tiny component for {annotation}")
 
 
-def _part(takes: inspect.Parameter, given: Any) -> Any:
-    if isinstance(given, str):
-        return _component(given, {})
-    if isinstance(given, dict):
-        return _component(given.pop("of", takes.annotation) if "of" in given else takes.annotation, given)
-    return given
+def _part(takes: inspect.Parameter, options: Any) -> Any:
+    if isinstance(options, str):
+        return _component(options, {})
+    if isinstance(options, dict):
+        return _component(options.pop("of", takes.annotation) if "of" in options else takes.annotation, options)
+    return options
 
 
 def components(kind: type[DiffusionPipeline]) -> dict[str, Any]:
@@ -309,8 +309,8 @@ def components(kind: type[DiffusionPipeline]) -> dict[str, Any]:
         if name == "scheduler":
             made[name] = (case.scheduler or euler)()
         elif name in case.parts:
-            given = case.parts[name]
-            made[name] = _part(takes, dict(given) if isinstance(given, dict) else given)
+            options = case.parts[name]
+            made[name] = _part(takes, dict(options) if isinstance(options, dict) else options)
         elif takes.default is None or "None" in _names(takes.annotation) or "Optional" in str(takes.annotation):
             made[name] = None
         elif takes.default is inspect.Parameter.empty or "Processor" in str(takes.annotation):
@@ -354,6 +354,6 @@ def arguments(pipe: Any, **more: Any) -> dict[str, Any]:
         "mask_image": picture("L"),
         "control_image": picture(),
     }
-    given = {key: value for key, value in usual.items() if key in takes}
+    options = {key: value for key, value in usual.items() if key in takes}
     case = CASES.get(type(pipe).__name__, Case())
-    return {key: value for key, value in {**given, **case.call, **more}.items() if value is not ...}
+    return {key: value for key, value in {**options, **case.call, **more}.items() if value is not ...}

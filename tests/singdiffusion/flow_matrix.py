@@ -8,9 +8,7 @@ result is `flow_matrix.json`.
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from singdiffusion import SingDiffusion
 from singtheory import InputError
 from tests.out_file import asked
 from tests.singdiffusion import tiny_flow
+from tests.singdiffusion.matrix import Reached, Tally
 
 STEPS = (1, 2, 4, 10, 28, 50)
 SHIFTS = (1.0, 3.0, 0.5, 12.0)
@@ -35,27 +34,6 @@ _SHAPE = (tiny_flow.CHANNELS, 8, 8)
 _FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 
 diffusers.utils.logging.set_verbosity_error()
-
-
-class Reached(Exception):  # noqa: N818 - not an error: the pipeline has come as far as it should
-    """The end of the first step."""
-
-
-@dataclass
-class Tally:
-    """What became of a scheduler's configurations.
-
-    Attributes:
-        right: how many are within the tolerance.
-        wrong: a line for each that is not, or that raised what it should not.
-        refused: how many are refused at `attach` although diffusers can run them, by message.
-        not_run: how many diffusers itself cannot run, by error.
-    """
-
-    right: int = 0
-    wrong: list[str] = field(default_factory=list)
-    refused: Counter[str] = field(default_factory=Counter)
-    not_run: Counter[str] = field(default_factory=Counter)
 
 
 def schedulers() -> dict[str, list[Any]]:
@@ -104,17 +82,17 @@ def _rule(name: str) -> dict[str, bool]:
 
 def tally(name: str, steps: tuple[int, ...] = STEPS, every: int = 1) -> Tally:
     """Every configuration of a scheduler of that name, or one of so many, with each number of steps and each mean."""
-    found = Tally()
+    actual = Tally()
     for kind, config in schedulers()[name][::every]:
         for count in steps:
             for mean in MEANS:
-                _count(found, kind, config, {"num_inference_steps": count}, mean)
+                _count(actual, kind, config, {"num_inference_steps": count}, mean)
         if name == "FlowMatchEulerDiscreteScheduler":
-            _count(found, kind, config, {"num_inference_steps": len(CUSTOM), "sigmas": list(CUSTOM)}, "network")
-    return found
+            _count(actual, kind, config, {"num_inference_steps": len(CUSTOM), "sigmas": list(CUSTOM)}, "network")
+    return actual
 
 
-def _count(found: Tally, kind: Any, config: dict[str, Any], call: dict[str, Any], mean: str) -> None:
+def _count(actual: Tally, kind: Any, config: dict[str, Any], call: dict[str, Any], mean: str) -> None:
     label = f"{kind.__name__} {config} {call} {mean}"
     try:
         pipe = _pipe(kind(**config))
@@ -122,29 +100,29 @@ def _count(found: Tally, kind: Any, config: dict[str, Any], call: dict[str, Any]
         if not bool(torch.isfinite(plain).all()):
             raise ValueError("gives NaN or infinity")
     except Exception as error:  # what diffusers itself cannot run
-        found.not_run[f"{type(error).__name__}: {str(error).splitlines()[0][:100]}"] += 1
+        actual.not_run[f"{type(error).__name__}: {str(error).splitlines()[0][:100]}"] += 1
         return
     try:
-        given = torch.full((1, *_SHAPE), 0.3) if mean == "given" else None
-        module, source = (None, "network") if given is None else (_Given(given), "module")
+        arguments = torch.full((1, *_SHAPE), 0.3) if mean == "given" else None
+        module, source = (None, "network") if arguments is None else (_Given(arguments), "module")
         sing = SingDiffusion(module, mean=source, spread=_spread(), force=True)
         sing.attach(_pipe(kind(**config)))
     except InputError as error:
-        found.refused[str(error)] += 1
+        actual.refused[str(error)] += 1
         return
     try:
         state, _ = _first(pipe, call)
     except InputError as error:
-        found.wrong.append(f"{label}: refused at the call, {error}")
+        actual.wrong.append(f"{label}: refused at the call, {error}")
         return
     finally:
         sing.detach(pipe)
-    expected = formula(pipe.scheduler, plain, output, given)
+    expected = formula(pipe.scheduler, plain, output, arguments)
     off = float((state.double() - expected).norm() / expected.norm())
     if off <= TOLERANCE:
-        found.right += 1
+        actual.right += 1
     else:
-        found.wrong.append(f"{label}: off by {off:.3g}")
+        actual.wrong.append(f"{label}: off by {off:.3g}")
 
 
 def _pipe(scheduler: Any) -> Any:
@@ -198,11 +176,11 @@ def _first(pipe: Any, call: dict[str, Any]) -> tuple[Tensor, Tensor]:
     states: list[Tensor] = []
     stages = 2 if getattr(pipe.scheduler, "order", 1) == 2 and call["num_inference_steps"] > 1 else 1
 
-    def seen(pipe: Any, index: int, timestep: Any, given: dict[str, Tensor]) -> Any:
-        states.append(given["latents"])
+    def seen(pipe: Any, index: int, timestep: Any, arguments: dict[str, Tensor]) -> Any:
+        states.append(arguments["latents"])
         if len(states) == stages:
             raise Reached
-        return given
+        return arguments
 
     hook = pipe.transformer.register_forward_hook(lambda module, args, out: answers.append(out[0]))
     try:
@@ -266,9 +244,9 @@ def names() -> list[str]:
     return list(schedulers())
 
 
-def lines(found: dict[str, Tally]) -> Iterator[str]:
+def lines(actual: dict[str, Tally]) -> Iterator[str]:
     """The counts, one a class."""
-    for name, one in found.items():
+    for name, one in actual.items():
         refused, not_run = sum(one.refused.values()), sum(one.not_run.values())
         yield f"{name}: {one.right} right, {len(one.wrong)} wrong, {refused} refused, {not_run} not run by diffusers"
 
@@ -276,20 +254,20 @@ def lines(found: dict[str, Tally]) -> Iterator[str]:
 def main() -> None:
     """Run all, print the counts and write `flow_matrix.json`. The result goes to `--out`."""
     out = asked(__doc__, RESULT)
-    found = {name: tally(name) for name in names()}
-    print(*lines(found), sep="\n")
-    right, wrong = (sum(f(one) for one in found.values()) for f in (lambda one: one.right, lambda one: len(one.wrong)))
+    actual = {name: tally(name) for name in names()}
+    print(*lines(actual), sep="\n")
+    right, wrong = (sum(f(one) for one in actual.values()) for f in (lambda one: one.right, lambda one: len(one.wrong)))
     print(f"{right} right, {wrong} wrong")
-    told = {
+    record = {
         name: {"right": one.right, "wrong": one.wrong, "refused": dict(one.refused), "not_run": dict(one.not_run)}
-        for name, one in found.items()
+        for name, one in actual.items()
     }
     result = {
         "command": "python -m tests.singdiffusion.flow_matrix",
         "versions": {"diffusers": diffusers.__version__, "torch": torch.__version__},
         "right": right,
         "wrong": wrong,
-        "schedulers": told,
+        "schedulers": record,
     }
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

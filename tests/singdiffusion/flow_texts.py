@@ -84,8 +84,10 @@ class TextProcessor:
 
     def apply_chat_template(self, messages: Any, **options: Any) -> Any:
         """As the tokenizer's, with one list of tokens a chat."""
-        found = self.tokenizer.apply_chat_template(messages, **options)
-        return [found] if options.get("tokenize") and isinstance(found, list) and isinstance(found[0], int) else found
+        actual = self.tokenizer.apply_chat_template(messages, **options)
+        return (
+            [actual] if options.get("tokenize") and isinstance(actual, list) and isinstance(actual[0], int) else actual
+        )
 
     def batch_decode(self, *args: Any, **options: Any) -> Any:
         """As the tokenizer's."""

@@ -39,7 +39,7 @@ diffusers.utils.logging.set_verbosity_error()  # several schedulers report each 
 
 
 class Reached(Exception):  # noqa: N818 - not an error: the pipeline has come as far as it should
-    """The first U-Net call."""
+    """The first call of the network, or the end of the first step."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Tally:
     Attributes:
         right: how many are within the tolerance.
         wrong: a line for each that is not, or that raised what it should not.
-        refused: how many `initial_latents` refuses although diffusers can run them, by message.
+        refused: how many are refused although diffusers can run them, by message.
         not_run: how many diffusers itself cannot run, by error.
     """
 
@@ -61,8 +61,10 @@ class Tally:
 
 def names() -> list[str]:
     """Every scheduler class that diffusers exports, found and not listed: a new one is in the matrix by itself."""
-    found = ((n, getattr(schedulers, n)) for n in dir(schedulers))
-    return sorted(n for n, c in found if inspect.isclass(c) and issubclass(c, SchedulerMixin) and n != "SchedulerMixin")
+    actual = ((n, getattr(schedulers, n)) for n in dir(schedulers))
+    return sorted(
+        n for n, c in actual if inspect.isclass(c) and issubclass(c, SchedulerMixin) and n != "SchedulerMixin"
+    )
 
 
 def configurations(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -92,12 +94,12 @@ def alpha_bars(zero_snr: bool) -> np.ndarray:
     return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2 if zero_snr else root**2
 
 
-def scheduled(scheduler: Any, told: float) -> tuple[float, float]:
+def scheduled(scheduler: Any, timestep: float) -> tuple[float, float]:
     """The schedule's `(α, σ)` at the timestep that the network is told."""
     if not hasattr(scheduler, "alphas_cumprod"):  # EDM: a quarter of log σ, for data of standard deviation ½
-        sigma = math.exp(4 * told)
+        sigma = math.exp(4 * timestep)
         return 1 / math.hypot(sigma, 0.5), sigma / math.hypot(sigma, 0.5)
-    bar = np.interp(told, np.arange(1000), alpha_bars(bool(scheduler.config.get("rescale_betas_zero_snr"))))
+    bar = np.interp(timestep, np.arange(1000), alpha_bars(bool(scheduler.config.get("rescale_betas_zero_snr"))))
     return bar**0.5, (1 - bar) ** 0.5
 
 
@@ -140,8 +142,8 @@ class Bench:
         assert self.seen is not None
         columns = torch.stack([self.mean.flatten(), self.noise.flatten()], dim=1).double()
         seen = self.seen[0].flatten().double()
-        found = torch.linalg.lstsq(columns, seen[:, None]).solution[:, 0]
-        return float(found[0]), float(found[1]), float((columns @ found - seen).abs().max())
+        actual = torch.linalg.lstsq(columns, seen[:, None]).solution[:, 0]
+        return float(actual[0]), float(actual[1]), float((columns @ actual - seen).abs().max())
 
 
 def tally(name: str) -> Tally:
@@ -193,23 +195,23 @@ def _step_error(scheduler: Any) -> str | None:
 def main() -> None:
     """Count them all. The result goes to `--out`."""
     out = asked(__doc__, RESULT)
-    found = {}
+    results = {}
     for name in names():
         result = tally(name)
         print(
             f"{name}: {result.right} right, {len(result.wrong)} wrong, {sum(result.refused.values())} refused, {sum(result.not_run.values())} not run"
         )
-        found[name] = {
+        results[name] = {
             "right": result.right,
             "wrong": result.wrong,
             "refused": result.refused,
             "not_run": result.not_run,
         }
-    right, wrong = sum(r["right"] for r in found.values()), sum(len(r["wrong"]) for r in found.values())
-    print(f"{right} right, {wrong} wrong, {len(found)} schedulers")
+    right, wrong = sum(r["right"] for r in results.values()), sum(len(r["wrong"]) for r in results.values())
+    print(f"{right} right, {wrong} wrong, {len(results)} schedulers")
     versions = {"diffusers": diffusers.__version__, "torch": torch.__version__}
     command = "python -m tests.singdiffusion.matrix"
-    result = {"command": command, "versions": versions, "right": right, "wrong": wrong, "schedulers": found}
+    result = {"command": command, "versions": versions, "right": right, "wrong": wrong, "schedulers": results}
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -33,8 +33,8 @@ from tests.singdiffusion.tiny import TEXT_WIDTH
 
 def classes() -> list[type[DiffusionPipeline]]:
     """All public pipeline classes that can be imported here and take a scheduler of noise, in order."""
-    found = [getattr(diffusers, name) for name in sorted(dir(diffusers))]
-    kinds = [kind for kind in found if isinstance(kind, type) and issubclass(kind, DiffusionPipeline)]
+    actual = [getattr(diffusers, name) for name in sorted(dir(diffusers))]
+    kinds = [kind for kind in actual if isinstance(kind, type) and issubclass(kind, DiffusionPipeline)]
     return [kind for kind in kinds if not _is_flow(kind) and kind is not DiffusionPipeline]
 
 
@@ -295,8 +295,8 @@ def firsts(pipe: Any, sing: SingDiffusion | None, **more: Any) -> torch.Tensor:
     """What the U-Net sees first, of latents alone."""
     seen: list[torch.Tensor] = []
 
-    def look(module: Any, given: Any, named: Any) -> None:
-        seen.append((given[0] if given else named["sample"]).detach().clone())
+    def look(module: Any, options: Any, named: Any) -> None:
+        seen.append((options[0] if options else named["sample"]).detach().clone())
 
     handle = pipe.unet.register_forward_pre_hook(look, with_kwargs=True)
     try:
@@ -363,7 +363,7 @@ if __name__ == "__main__":
 
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     counts = collections.Counter()
-    for found in outcomes():
-        counts[found.verdict] += 1
-        print(f"{found.verdict:9} {found.name}: {found.reason}", flush=True)
+    for actual in outcomes():
+        counts[actual.verdict] += 1
+        print(f"{actual.verdict:9} {actual.name}: {actual.reason}", flush=True)
     print(dict(counts))

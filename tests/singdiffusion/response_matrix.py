@@ -46,15 +46,15 @@ def label(settings: dict[str, Any]) -> str:
 
 def measured(name: str) -> dict[str, Any]:
     """What each configuration of a scheduler keeps, by its label: an entry an eigenvalue, or the reason why it has none."""
-    found = {}
+    results = {}
     for settings in configurations(name):
         try:
             scheduler = getattr(schedulers, name)(**settings)
         except Exception as error:
-            found[label(settings)] = {"refused": f"{type(error).__name__}: {error}".splitlines()[0][:120]}
+            results[label(settings)] = {"refused": f"{type(error).__name__}: {error}".splitlines()[0][:120]}
             continue
-        found[label(settings)] = _kept(scheduler)
-    return found
+        results[label(settings)] = _kept(scheduler)
+    return results
 
 
 def _kept(scheduler: Any) -> dict[str, Any]:
@@ -66,28 +66,28 @@ def _kept(scheduler: Any) -> dict[str, Any]:
     return kept | ({"draws": response.draws} if response.draws else {})
 
 
-def runs(found: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, float]]]:
+def runs(actual: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, float]]]:
     """Scheduler, configuration and what is kept, of all that have a response."""
-    for name, configured in found["schedulers"].items():
+    for name, configured in actual["schedulers"].items():
         for words, kept in configured.items():
             if "refused" not in kept:
                 yield name, words, kept
 
 
-def beyond(found: dict[str, Any]) -> set[str]:
+def beyond(actual: dict[str, Any]) -> set[str]:
     """The schedulers that keep more than `MOST` or no number along some direction."""
     return {
         name
-        for name, _, kept in runs(found)
+        for name, _, kept in runs(actual)
         for value in (kept[direction] for direction in EIGENVALUES)
         if not (math.isfinite(value) and LEAST <= value <= MOST)
     }
 
 
-def worst(found: dict[str, Any], direction: str, count: int = 3) -> list[tuple[str, str, float]]:
+def worst(actual: dict[str, Any], direction: str, count: int = 3) -> list[tuple[str, str, float]]:
     """The schedulers that are farthest from 1 along a direction, each with its worst configuration."""
     off: dict[str, tuple[str, float]] = {}
-    for name, words, kept in runs(found):
+    for name, words, kept in runs(actual):
         if name not in off or abs(1 - kept[direction]) > abs(1 - off[name][1]):
             off[name] = words, kept[direction]
     order = sorted(off, key=lambda name: (-round(abs(1 - off[name][1]), 6), name))
@@ -98,17 +98,17 @@ def main() -> None:
     """Measure every scheduler and write `response_matrix.json`. The result goes to `--out`."""
     out = asked(__doc__, RESULT)
     diffusers.utils.logging.set_verbosity_error()
-    found = {
+    actual = {
         "command": "python -m tests.singdiffusion.response_matrix",
         "versions": {"diffusers": diffusers.__version__, "torch": torch.__version__},
         "steps": STEPS,
         "eigenvalues": EIGENVALUES,
         "schedulers": {name: measured(name) for name in names()},
     }
-    out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(list(runs(found)))} configurations have a response; beyond: {sorted(beyond(found))}")
+    out.write_text(json.dumps(actual, indent=1) + "\n", encoding="utf-8")
+    print(f"{len(list(runs(actual)))} configurations have a response; beyond: {sorted(beyond(actual))}")
     for direction in ("brightness", "texture"):
-        print(direction, worst(found, direction))
+        print(direction, worst(actual, direction))
 
 
 if __name__ == "__main__":

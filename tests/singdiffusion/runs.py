@@ -65,10 +65,10 @@ def settings(cache, out, **other):
     return TrainSettings(str(cache), str(out), **(small | {"steps": 12, "batch": 8, "save_every": 4} | other))
 
 
-def trainer(told):
-    cache = Cache.open(told.cache)
+def trainer(chosen):
+    cache = Cache.open(chosen.cache)
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Trainer(told, cache, build_network(told, cache), Accelerator(cpu=True, mixed_precision=told.precision))
+    return Trainer(chosen, cache, build_network(chosen, cache), Accelerator(cpu=True, mixed_precision=chosen.precision))
 
 
 def weights(one):
@@ -93,8 +93,8 @@ class Dying:
             raise KeyboardInterrupt
 
 
-def command(told, file, *more):
-    file.write_text(yaml.safe_dump({name: value for name, value in vars(told).items() if value is not None}))
+def command(chosen, file, *more):
+    file.write_text(yaml.safe_dump({name: value for name, value in vars(chosen).items() if value is not None}))
     return ["-m", "singdiffusion.cli", "train", "--config", str(file), *more]
 
 
@@ -114,5 +114,5 @@ def _forked(arguments):
 
 def done(arguments, environment=ENVIRONMENT):
     """A run in a process of its own, to its end."""
-    found = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
-    assert found.returncode == 0 and "written to" in found.stdout, found.stderr[-3000:]
+    actual = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert actual.returncode == 0 and "written to" in actual.stdout, actual.stderr[-3000:]

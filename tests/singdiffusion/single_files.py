@@ -67,11 +67,11 @@ def _vae_name(name: str, blocks: int) -> str:
 def weights_of(pipe: Any) -> dict[str, Tensor]:
     """The weights of a pipeline of Stable Diffusion 1.x under their original names."""
     layers, blocks = int(pipe.unet.config.layers_per_block), len(pipe.vae.config.block_out_channels)
-    found = {_unet_name(name, layers): value for name, value in pipe.unet.state_dict().items()}
-    found |= {_vae_name(name, blocks): value for name, value in pipe.vae.state_dict().items()}
+    actual = {_unet_name(name, layers): value for name, value in pipe.unet.state_dict().items()}
+    actual |= {_vae_name(name, blocks): value for name, value in pipe.vae.state_dict().items()}
     text = {name.removeprefix("text_model."): value for name, value in pipe.text_encoder.state_dict().items()}
-    found |= {f"cond_stage_model.transformer.text_model.{name}": value for name, value in text.items()}
-    return {name: value.detach().clone().contiguous() for name, value in found.items()}
+    actual |= {f"cond_stage_model.transformer.text_model.{name}": value for name, value in text.items()}
+    return {name: value.detach().clone().contiguous() for name, value in actual.items()}
 
 
 def write(pipe: Any, folder: Path, marks: tuple[str, ...] = ()) -> tuple[Path, Path]:

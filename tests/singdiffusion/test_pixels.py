@@ -14,9 +14,9 @@ from tests.singdiffusion import tiny
 def pipeline():
     pipe = tiny.stable_diffusion()
     parts = pipe.components | {"vae": PixelSpace(4)}
-    found = StableDiffusionPipeline(**parts, requires_safety_checker=False)
-    found.set_progress_bar_config(disable=True)
-    return found
+    actual = StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    actual.set_progress_bar_config(disable=True)
+    return actual
 
 
 def test_it_passes_everything_through():
@@ -31,9 +31,9 @@ def test_it_passes_everything_through():
 
 def test_latents_of_a_pipeline_are_its_pixels():
     pipe = pipeline()
-    told = {"num_inference_steps": 2, "generator": torch.Generator().manual_seed(0), "height": 8, "width": 8}
-    latents = pipe("a", output_type="latent", **told).images
-    pixels = pipe("a", output_type="pt", **(told | {"generator": torch.Generator().manual_seed(0)})).images
+    options = {"num_inference_steps": 2, "generator": torch.Generator().manual_seed(0), "height": 8, "width": 8}
+    latents = pipe("a", output_type="latent", **options).images
+    pixels = pipe("a", output_type="pt", **(options | {"generator": torch.Generator().manual_seed(0)})).images
     torch.testing.assert_close(pixels, (latents / 2 + 0.5).clamp(0, 1))
     assert Space.of(pipe).channels == 4 and Space.of(pipe).scaling_factor == 1
 

@@ -111,9 +111,9 @@ def test_what_somebody_put_beside_a_cache_stays(tmp_path, monkeypatch):
     write(folder, *theirs)
     make_cache(source, folder, Encoder(4))
     make_cache(source, folder, Encoder(4))
-    found = content(folder)
-    assert all(found[name] == f"somebody's {name}".encode() for name in theirs)
-    assert len(found) == 3 + len(theirs) and len(Cache.open(folder)) == 2
+    actual = content(folder)
+    assert all(actual[name] == f"somebody's {name}".encode() for name in theirs)
+    assert len(actual) == 3 + len(theirs) and len(Cache.open(folder)) == 2
 
 
 # --- one writer -------------------------------------------------------------------------------------------------------
@@ -139,9 +139,9 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path, digits_ca
     source = Source(str(captioned(tmp_path / "a", 2)))
     with pytest.raises(InputError, match="another run is writing it"):
         make_cache(source, folder, Encoder(4))
-    told = settings(digits_cache, folder, steps=1)
+    chosen = settings(digits_cache, folder, steps=1)
     with pytest.raises(InputError, match="another run is writing it"):
-        run(told, Cache.open(digits_cache))
+        run(chosen, Cache.open(digits_cache))
     assert not any(folder.iterdir())
     process.kill()
     process.wait()
@@ -186,52 +186,52 @@ MINE = ["model/weights.bin", "checkpoints/mine", "pictures/holiday.png", "log.js
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("name", MINE)
 def test_a_folder_that_holds_no_run_is_neither_begun_nor_resumed(digits_cache, tmp_path, name, resume):
-    told = settings(digits_cache, write(tmp_path / "o", name), steps=1)
+    chosen = settings(digits_cache, write(tmp_path / "o", name), steps=1)
     before = content(tmp_path / "o")
     with pytest.raises(InputError, match=rf"holds {name.split('/')[0]}.*take another folder"):
-        run(told, Cache.open(digits_cache), resume)
+        run(chosen, Cache.open(digits_cache), resume)
     assert content(tmp_path / "o") == before
 
 
 def test_a_model_without_its_checkpoints_is_not_trained_again(digits_cache, tmp_path):
-    told = settings(digits_cache, tmp_path, steps=1)
-    run(told, Cache.open(digits_cache))
+    chosen = settings(digits_cache, tmp_path, steps=1)
+    run(chosen, Cache.open(digits_cache))
     (tmp_path / "checkpoints").rename(tmp_path / "elsewhere")
     with pytest.raises(InputError, match="no checkpoint to go on from"):
-        check_out(told, resume=True)
+        check_out(chosen, resume=True)
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed(digits_cache, tmp_path):
-    told = settings(digits_cache, tmp_path, steps=1)
-    run(told, Cache.open(digits_cache))
+    chosen = settings(digits_cache, tmp_path, steps=1)
+    run(chosen, Cache.open(digits_cache))
     for path in (tmp_path / "checkpoints", tmp_path / "model"):
         path.rename(tmp_path / f"{path.name}-before")
     with pytest.raises(InputError, match="add --resume"):
-        check_out(told, resume=False)
-    run(told, Cache.open(digits_cache), resume=True)
+        check_out(chosen, resume=False)
+    run(chosen, Cache.open(digits_cache), resume=True)
     assert len(content(tmp_path / "model")) == 4
 
 
 def test_a_card_that_somebody_edited_is_kept_beside_the_new_one(digits_cache, tmp_path, caplog):
-    told = settings(digits_cache, tmp_path, steps=1)
-    run(told, Cache.open(digits_cache))
-    run(told, Cache.open(digits_cache), resume=True)
+    chosen = settings(digits_cache, tmp_path, steps=1)
+    run(chosen, Cache.open(digits_cache))
+    run(chosen, Cache.open(digits_cache), resume=True)
     assert not (tmp_path / "model.1").exists()  # the same, byte for byte
     (tmp_path / "model" / "README.md").write_text("my own words")
     with caplog.at_level(logging.WARNING):
-        run(told, Cache.open(digits_cache), resume=True)
+        run(chosen, Cache.open(digits_cache), resume=True)
     assert (tmp_path / "model.1" / "README.md").read_text() == "my own words" and "model.1" in caplog.text
     assert load_average(tmp_path / "model").rank == load_average(tmp_path / "model.1").rank
 
 
 def test_copies_of_checkpoints_and_other_hidden_folders_stay(digits_cache, tmp_path):
-    told = settings(digits_cache, tmp_path, steps=4, save_every=1, keep=1)
-    trainer(told).fit()
+    chosen = settings(digits_cache, tmp_path, steps=4, save_every=1, keep=1)
+    trainer(chosen).fit()
     kept = ("checkpoints/step-best", "checkpoints/step-00000002-good", "checkpoints/.step-notes", ".model.backup")
     for name in kept:
         write(tmp_path / name, "theirs")
     assert snapshot.Snapshot.latest(tmp_path).step == 4
-    one = trainer(told)
+    one = trainer(chosen)
     assert one.resume()
     snapshot.Snapshot(5, {"a": torch.zeros(1)}, {}, {}, {}).save(tmp_path, 1)
     assert all((tmp_path / name / "theirs").is_file() for name in kept)

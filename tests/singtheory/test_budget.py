@@ -26,11 +26,11 @@ SCHEDULES = [Cosine(), RectifiedFlow()]
 def test_terms_are_not_negative_and_the_exact_denoiser_has_no_network_error(times, schedule):
     at = torch.tensor(sorted(times, reverse=True), dtype=torch.float64)
     errors = budget.denoiser_errors(GOLDEN, schedule, at, exact_denoiser(GOLDEN, schedule), 20, 6.0)
-    found = budget.budget(exact_curve(GOLDEN), budget.chain_snr(schedule, at), Mismatch(0.1, 0.2), errors)
-    assert bool((found.discretisation.steps > -1e-12).all())
-    assert abs(found.network.value) < 1e-20
-    assert found.low == pytest.approx(0.1 + found.discretisation.value + found.network.low)
-    assert found.high == pytest.approx(0.2 + found.discretisation.value + found.network.high)
+    actual = budget.budget(exact_curve(GOLDEN), budget.chain_snr(schedule, at), Mismatch(0.1, 0.2), errors)
+    assert bool((actual.discretisation.steps > -1e-12).all())
+    assert abs(actual.network.value) < 1e-20
+    assert actual.low == pytest.approx(0.1 + actual.discretisation.value + actual.network.low)
+    assert actual.high == pytest.approx(0.2 + actual.discretisation.value + actual.network.high)
 
 
 def _linear_chain(law: Gaussian, schedule, times: list[float], shrink: float, shift: float, mean: float, var: float):
@@ -89,10 +89,10 @@ def test_the_budget_of_gaussian_data_is_the_kl_of_the_paths(times, schedule, dat
         begin[1] ** 0.5,
     )
     term = budget.start_term(curve, moments, start, float(schedule.alpha(times[0])), float(schedule.sigma(times[0])))
-    found = budget.budget(curve, snr, term, Estimate.exact(errors))
+    actual = budget.budget(curve, snr, term, Estimate.exact(errors))
     kl = _gaussian_kl(true, model)
-    assert found.low == pytest.approx(kl, rel=1e-8, abs=1e-8)
-    assert found.high == pytest.approx(kl, rel=1e-8, abs=1e-8)
+    assert actual.low == pytest.approx(kl, rel=1e-8, abs=1e-8)
+    assert actual.high == pytest.approx(kl, rel=1e-8, abs=1e-8)
 
 
 def _density(law, schedule, t: float, x: torch.Tensor) -> torch.Tensor:
@@ -130,8 +130,8 @@ def test_the_budget_of_mixtures_is_the_kl_of_the_paths(law, schedule):
     curve, moments = exact_curve(law), budget.moments_of(law)
     term = budget.start_term(curve, moments, from_noise(moments), float(schedule.alpha(t)), float(schedule.sigma(t)))
     snr = budget.chain_snr(schedule, torch.tensor([t, s], dtype=torch.float64))
-    found = budget.budget(curve, snr, term, Estimate.exact(error2))
-    assert found.low == pytest.approx(kl, abs=1e-8) and found.high == pytest.approx(kl, abs=1e-8)
+    actual = budget.budget(curve, snr, term, Estimate.exact(error2))
+    assert actual.low == pytest.approx(kl, abs=1e-8) and actual.high == pytest.approx(kl, abs=1e-8)
 
 
 @pytest.mark.parametrize("s", [0.6, 0.2])
@@ -158,19 +158,19 @@ def test_the_start_term_is_the_kl_of_every_start(law, t):
     alpha, sigma = map(float, schedule(t))
     moments = budget.moments_of(law)
     for start in (from_noise(moments), from_mean(moments, alpha, sigma), from_matched(moments, 1, alpha, sigma)):
-        found = budget.start_term(exact_curve(law), moments, start, alpha, sigma)
+        actual = budget.start_term(exact_curve(law), moments, start, alpha, sigma)
         direct = budget.start_mismatch(law, schedule, t, float(start.mean), float(start.std) ** 2)
-        assert found.low == pytest.approx(direct, abs=1e-13) and found.high == pytest.approx(direct, abs=1e-13)
+        assert actual.low == pytest.approx(direct, abs=1e-13) and actual.high == pytest.approx(direct, abs=1e-13)
 
 
 def test_the_start_term_of_a_sampled_curve_holds_the_exact_one():
     law, schedule, t = NINE_TO_ONE, Cosine(), 0.5
     curve = sample_curve(law, 2.0, torch.Generator().manual_seed(0), 1000, 12, 1 - 1e-6)
     moments, (alpha, sigma) = budget.moments_of(law), (float(schedule.alpha(t)), float(schedule.sigma(t)))
-    found = budget.start_term(curve, moments, from_matched(moments, 1, alpha, sigma), alpha, sigma)
+    actual = budget.start_term(curve, moments, from_matched(moments, 1, alpha, sigma), alpha, sigma)
     exact = budget.start_term(exact_curve(law), moments, from_matched(moments, 1, alpha, sigma), alpha, sigma)
     assert exact.low <= exact.high < exact.low + 1e-13
-    assert found.low < exact.low and exact.high < found.high < 10 * exact.high
+    assert actual.low < exact.low and exact.high < actual.high < 10 * exact.high
 
 
 def test_moments_of_a_mixture_are_those_of_its_points():
@@ -187,13 +187,13 @@ def test_moments_of_a_mixture_are_those_of_its_points():
 def test_errors_of_a_denoiser_hold_the_exact_ones():
     schedule, times = Cosine(), torch.tensor([0.9, 0.6, 0.4], dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
-    found = budget.denoiser_errors(GOLDEN, schedule, times, _wrong(GOLDEN, schedule), 4000, 4.0, generator, 1 - 1e-6)
+    actual = budget.denoiser_errors(GOLDEN, schedule, times, _wrong(GOLDEN, schedule), 4000, 4.0, generator, 1 - 1e-6)
     exact = torch.stack(
         [budget.denoiser_error(GOLDEN, schedule, t, _wrong(GOLDEN, schedule)) for t in times[:-1].tolist()]
     )
-    assert bool((found.low <= exact).all() and (exact <= found.high).all())
-    assert bool((found.high - found.low < 0.05).all())
-    assert found.n == 4000 and found.value.tolist() == pytest.approx(exact.tolist(), rel=0.1)
+    assert bool((actual.low <= exact).all() and (exact <= actual.high).all())
+    assert bool((actual.high - actual.low < 0.05).all())
+    assert actual.n == 4000 and actual.value.tolist() == pytest.approx(exact.tolist(), rel=0.1)
 
 
 def test_the_error_probability_is_split_over_the_steps(monkeypatch):
@@ -207,16 +207,16 @@ def test_the_error_probability_is_split_over_the_steps(monkeypatch):
 
     monkeypatch.setattr(budget, "mean_interval", spy)
     times = torch.tensor([0.9, 0.7, 0.5, 0.3, 0.1], dtype=torch.float64)
-    found = budget.denoiser_errors(GOLDEN, schedule, times, _wrong(GOLDEN, schedule), 8, 4.0, confidence=0.9)
-    assert spent == pytest.approx([0.1 / 4] * 4) and found.confidence == 0.9
+    actual = budget.denoiser_errors(GOLDEN, schedule, times, _wrong(GOLDEN, schedule), 8, 4.0, confidence=0.9)
+    assert spent == pytest.approx([0.1 / 4] * 4) and actual.confidence == 0.9
 
 
 def test_tiny_data_have_intervals_of_their_size():
     law, schedule = Atoms(GOLDEN.points * 1e-12, GOLDEN.weights), Cosine()
     times = torch.tensor([0.9, 0.5], dtype=torch.float64)
-    found = budget.denoiser_errors(law, schedule, times, lambda x, _: torch.full_like(x, 1e-12), 2000, 4e-24)
+    actual = budget.denoiser_errors(law, schedule, times, lambda x, _: torch.full_like(x, 1e-12), 2000, 4e-24)
     truth = budget.denoiser_error(law, schedule, 0.9, lambda x, _: torch.full_like(x, 1e-12))
-    assert float(found.low) <= float(truth) <= float(found.high) and float(found.high - found.low) < 1e-24
+    assert float(actual.low) <= float(truth) <= float(actual.high) and float(actual.high - actual.low) < 1e-24
 
 
 @pytest.mark.parametrize(
@@ -314,5 +314,5 @@ def test_as_many_draws_are_made_as_are_named(samples):
         return x_t * 0
 
     times = torch.tensor([0.9, 0.6], dtype=torch.float64)
-    found = budget.denoiser_errors(GOLDEN, Cosine(), times, denoiser, samples, 4.0, torch.Generator().manual_seed(0))
-    assert sum(made) == samples == found.n and max(made) <= 64
+    actual = budget.denoiser_errors(GOLDEN, Cosine(), times, denoiser, samples, 4.0, torch.Generator().manual_seed(0))
+    assert sum(made) == samples == actual.n and max(made) <= 64

@@ -109,9 +109,9 @@ def test_a_line_in_the_plane(name, gap):
     law = Atoms([[value, value] for value in y], list(weights))
     z = [z, z]
     p = reference.posterior_in_space([[value, value] for value in y], law.weights.tolist(), z, snr)
-    found = divergence.kl_quadrature(law.posterior(z, snr), gap)
-    assert_holds(found, reference.kl(y, p, 2 * gap), name)
-    assert float(found.high - found.low) <= 1e-6 * float(found)
+    actual = divergence.kl_quadrature(law.posterior(z, snr), gap)
+    assert_holds(actual, reference.kl(y, p, 2 * gap), name)
+    assert float(actual.high - actual.low) <= 1e-6 * float(actual)
 
 
 def test_the_plane_by_another_rule():
@@ -125,9 +125,9 @@ def test_the_plane_by_another_rule():
         log_r = torch.logsumexp(p.log() + gap**0.5 * (u @ xi.mT) - gap / 2 * xi.square().sum(dim=1), dim=1)
         density = torch.exp(log_r - u.square().sum(dim=1) / 2) / (2 * math.pi)
         expected = float((density * log_r).sum()) * float(axis[1] - axis[0]) ** 2
-        found = divergence.kl_quadrature(posterior, gap)
-        assert float(found) == pytest.approx(expected, rel=1e-11)
-        assert float(found.high - found.low) <= 1e-11 * expected
+        actual = divergence.kl_quadrature(posterior, gap)
+        assert float(actual) == pytest.approx(expected, rel=1e-11)
+        assert float(actual.high - actual.low) <= 1e-11 * expected
 
 
 # --- Monte Carlo -----------------------------------------------------------------------------------------------------
@@ -144,9 +144,9 @@ def test_coverage_with_a_rare_far_atom(light, far):
     missed = dict.fromkeys(truth, 0)
     for _ in range(60):
         for name, sample in {"kl": divergence.kl_monte_carlo, "tv": divergence.tv_monte_carlo}.items():
-            found = sample(posterior, 1.0, 600, generator, 0.9)
-            missed[name] += not float(found.low) <= truth[name] <= float(found.high)
-            assert float(found.low) <= float(found.value) <= float(found.high)
+            actual = sample(posterior, 1.0, 600, generator, 0.9)
+            missed[name] += not float(actual.low) <= truth[name] <= float(actual.high)
+            assert float(actual.low) <= float(actual.value) <= float(actual.high)
     assert max(missed.values()) <= allowed
 
 
@@ -164,8 +164,8 @@ def test_any_law_in_space_is_between_its_bounds(law, gap, snr):
         bound = ladder.bound_named(name)
         assert not bool(value.isnan().any()), name
         if bound.quantity in ("kl", "tv") and bound.side != "leading":
-            found = {"kl": kl, "tv": tv}[bound.quantity]
-            assert float(value) >= float(found.low) if bound.side == "upper" else float(value) <= float(found.high), (
+            actual = {"kl": kl, "tv": tv}[bound.quantity]
+            assert float(value) >= float(actual.low) if bound.side == "upper" else float(value) <= float(actual.high), (
                 name
             )
 
@@ -219,9 +219,9 @@ def test_mixtures_in_space_have_intervals_that_hold(gap):
     posterior, generator = _bumps().posterior([0.0] * 3, 0.0), torch.Generator().manual_seed(0)
     missed = 0
     for _ in range(40):
-        found = divergence.kl_monte_carlo(posterior, gap, 400, generator, 0.9)
-        missed += not float(found.low) <= expected * (1 + 1e-6) or not expected * (1 - 1e-6) <= float(found.high)
-        assert found.method == "monte-carlo"
+        actual = divergence.kl_monte_carlo(posterior, gap, 400, generator, 0.9)
+        missed += not float(actual.low) <= expected * (1 + 1e-6) or not expected * (1 - 1e-6) <= float(actual.high)
+        assert actual.method == "monte-carlo"
     assert missed <= int(binom.ppf(1 - 1e-6, 40, 0.1))
 
 
@@ -247,9 +247,9 @@ def test_log_weights_are_within_their_error(law, snr, noise, away):
     posterior = law.posterior(z, snr)
     assert isinstance(posterior, AtomsPosterior)
     p = reference.posterior_in_space(law.points.tolist(), law.weights.tolist(), z[0].tolist(), snr)
-    for found, error, exact in zip(posterior.log_weights[0], posterior.log_weight_error[0], p, strict=True):
-        if exact > 0 and float(found) > -1e300:
-            assert abs(mp.mpf(float(found)) - mp.log(exact)) <= mp.mpf(float(error))
+    for actual, error, exact in zip(posterior.log_weights[0], posterior.log_weight_error[0], p, strict=True):
+        if exact > 0 and float(actual) > -1e300:
+            assert abs(mp.mpf(float(actual)) - mp.log(exact)) <= mp.mpf(float(error))
 
 
 def test_weights_far_from_the_data_depend_on_z():
@@ -261,8 +261,8 @@ def test_weights_far_from_the_data_depend_on_z():
 def test_mixture_weights_far_from_the_data_depend_on_z():
     """Components of the same spread weigh as points do, at the SNR less what the spread takes."""
     law = GaussianMixture(list(GOLDEN[1]), [[v] for v in GOLDEN[0]], [[[0.5]]] * 3)
-    found = law.posterior([3e8], 1e-17)
-    assert isinstance(found, MixturePosterior)
+    actual = law.posterior([3e8], 1e-17)
+    assert isinstance(actual, MixturePosterior)
     tilted = [math.log(w) + 3e8 * math.sqrt(1e-17) * y for y, w in zip(*GOLDEN, strict=True)]
     expected = torch.softmax(torch.tensor(tilted, dtype=torch.float64), dim=0)
-    torch.testing.assert_close(found.weights[0], expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(actual.weights[0], expected, rtol=1e-10, atol=0)

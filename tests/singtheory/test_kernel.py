@@ -35,22 +35,22 @@ def test_bridge_is_bayes_rule(schedule, step):
     if std < 1e-6:
         return  # the two times have merged in floating point
     var = 1 / (1 / var_s + factor**2 / std**2)
-    found = bridge(schedule, t, s)
+    actual = bridge(schedule, t, s)
     # σ²_{t|s} is a difference: steps of a thousandth keep ten of its digits
-    assert found.var == pytest.approx(var, rel=1e-6)
-    assert found.a == pytest.approx(var * factor / std**2, rel=1e-6, abs=1e-12)
-    assert found.b == pytest.approx(var * alpha_s / var_s, rel=1e-6)
-    assert found.b**2 / found.var == pytest.approx(found.gap, rel=1e-6)
+    assert actual.var == pytest.approx(var, rel=1e-6)
+    assert actual.a == pytest.approx(var * factor / std**2, rel=1e-6, abs=1e-12)
+    assert actual.b == pytest.approx(var * alpha_s / var_s, rel=1e-6)
+    assert actual.b**2 / actual.var == pytest.approx(actual.gap, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["cosine", "rectified-flow", "power:0.5", "sd-zero-snr"])
 def test_at_t_one_nothing_of_x_is_left(name):
     schedule = schedule_named(name)
-    found = bridge(schedule, 1.0, 0.4)
-    assert found.a == 0
-    assert found.b == pytest.approx(float(schedule.alpha(0.4)), rel=1e-14)
-    assert found.var == pytest.approx(float(schedule.sigma(0.4)) ** 2, rel=1e-14)
-    assert found.gap == float(schedule.snr(0.4))
+    actual = bridge(schedule, 1.0, 0.4)
+    assert actual.a == 0
+    assert actual.b == pytest.approx(float(schedule.alpha(0.4)), rel=1e-14)
+    assert actual.var == pytest.approx(float(schedule.sigma(0.4)) ** 2, rel=1e-14)
+    assert actual.gap == float(schedule.snr(0.4))
 
 
 def test_at_s_zero_the_kernel_is_the_posterior():
@@ -142,19 +142,19 @@ def test_divergences_are_those_of_the_posterior_and_its_gap():
     step = ReverseKernel(Atoms([[-1.0], [0.5]], [0.3, 0.7]), Cosine(), t=0.8, s=0.6).at([[0.2], [-0.4]])
     gap, c = step.bridge.gap, step.bridge.var**0.5
     torch.testing.assert_close(step.chi2(), torch.expm1(divergence.log1p_chi2(step.posterior, gap)))
-    unit, found = divergence.w2_exact(step.posterior, gap), step.w2()
+    unit, actual = divergence.w2_exact(step.posterior, gap), step.w2()
     for name in ("value", "low", "high"):
-        torch.testing.assert_close(getattr(found, name), c * getattr(unit, name))
-    assert (found.confidence, found.n, found.method) == (unit.confidence, unit.n, unit.method)
-    assert len(step.moment_matched()) == len(step.plug_in()) == len(found.value) == 2
+        torch.testing.assert_close(getattr(actual, name), c * getattr(unit, name))
+    assert (actual.confidence, actual.n, actual.method) == (unit.confidence, unit.n, unit.method)
+    assert len(step.moment_matched()) == len(step.plug_in()) == len(actual.value) == 2
 
 
 def test_w2_in_the_plane_is_a_bracket():
     step = ReverseKernel(Atoms([[-1.0, 0.0], [0.5, 2.0]]), Cosine(), t=0.8, s=0.6).at([0.2, 0.1])
-    found = step.w2()
-    assert bool((found.low < found.high).all())
+    actual = step.w2()
+    assert bool((actual.low < actual.high).all())
     torch.testing.assert_close(
-        found.high, step.bridge.var**0.5 * divergence.w2_bracket(step.posterior, step.bridge.gap).high
+        actual.high, step.bridge.var**0.5 * divergence.w2_bracket(step.posterior, step.bridge.gap).high
     )
 
 

@@ -15,9 +15,9 @@ from tests.strategies import examples, queries, wild_atoms, wild_snrs
 def test_nearest_weights_are_per_query():
     law = Atoms([[-1.0], [0.5], [2.0]], [0.5, 0.3, 0.2])
     x_t, alpha, sigma = torch.tensor([[-0.6], [0.4], [1.9]], dtype=torch.float64), torch.tensor(0.9), torch.tensor(0.4)
-    found = limit.nearest_atom_weight(law, x_t, alpha, sigma)
+    actual = limit.nearest_atom_weight(law, x_t, alpha, sigma)
     expected = law.posterior(x_t / sigma, (alpha / sigma) ** 2).weights.amax(dim=1)
-    torch.testing.assert_close(found, expected.to(found.dtype), rtol=1e-6, atol=0)
+    torch.testing.assert_close(actual, expected.to(actual.dtype), rtol=1e-6, atol=0)
 
 
 def test_score_of_a_mixture_is_that_of_its_density():
@@ -44,9 +44,9 @@ def test_atoms_far_from_the_origin_are_told_apart():
     x, one = tensor([1e8 + 0.9, 1e8], [1e8, 1e8 + 2.0], [1e8 + 0.1, 1e8 + 0.1]), torch.tensor(1.0, dtype=torch.float64)
     many = Atoms(FAR.points.repeat(20, 1))  # from 25 rows on torch takes products where it may choose
     assert (limit.nearest_atom(many, x, one) % 3).tolist() == [1, 2, 0]
-    found = limit.rivals(FAR, x, one)
-    torch.testing.assert_close(found.margins[0], tensor(0.81 - 0.01, 0.0, 9.81 - 0.01), rtol=1e-6, atol=0)
-    assert found.nearest.tolist() == [1, 2, 0] and found.prior_ratios[0].tolist() == [2.0, 1.0, 1.0]
+    actual = limit.rivals(FAR, x, one)
+    torch.testing.assert_close(actual.margins[0], tensor(0.81 - 0.01, 0.0, 9.81 - 0.01), rtol=1e-6, atol=0)
+    assert actual.nearest.tolist() == [1, 2, 0] and actual.prior_ratios[0].tolist() == [2.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("x", [1e10, 1e17, 1e200, -1e17])
@@ -54,12 +54,12 @@ def test_the_nearest_atom_far_from_all_of_them(x):
     """Squares of distances lose what they differ by: `2xy − y²` for an atom y."""
     law = Atoms([[0.0], [1.0], [0.5]])
     at, one = torch.tensor([[x]], dtype=torch.float64), torch.ones((), dtype=torch.float64)
-    found = limit.rivals(law, at, one)
+    actual = limit.rivals(law, at, one)
     nearest = 1 if x > 0 else 0
-    assert found.nearest.tolist() == limit.nearest_atom(law, at, one).tolist() == [nearest]
+    assert actual.nearest.tolist() == limit.nearest_atom(law, at, one).tolist() == [nearest]
     y = law.points[:, 0]
     right = (y[nearest] - y) * (2 * x - y[nearest] - y)
-    assert found.margins[0].tolist() == pytest.approx(right.tolist(), rel=1e-14)
+    assert actual.margins[0].tolist() == pytest.approx(right.tolist(), rel=1e-14)
     assert float(limit.nearest_atom_weight(law, at, one, one)) == 1.0
 
 
@@ -79,9 +79,9 @@ def test_the_denoiser_near_the_end_is_that_of_any_scale(scale):
     for snr in (1e-30, 1e-20, 0.99e-12, 1e-8):
         t = Cosine().time_of_snr(snr)
         alpha, sigma = Cosine().alpha(t), Cosine().sigma(t)
-        found = limit.denoiser(law, Cosine(), x, t)
+        actual = limit.denoiser(law, Cosine(), x, t)
         torch.testing.assert_close(
-            found, scale * torch.tanh(alpha * scale * x / sigma**2), rtol=1e-9, atol=1e-12 * scale
+            actual, scale * torch.tanh(alpha * scale * x / sigma**2), rtol=1e-9, atol=1e-12 * scale
         )
 
 
@@ -114,7 +114,7 @@ def test_the_denoiser_is_the_posterior_mean(data, law, snr):
     ],
 )
 def test_the_rate_integral_where_alpha_underflows(schedule, s, r, exact):
-    assert float(limit.sde_rate_integral(schedule, s, r)) == pytest.approx(exact, rel=1e-14)
+    assert float(limit.sde_rate_integral(schedule, s, r)) == pytest.approx(exact, rel=1e-14, abs=0)
 
 
 def test_a_schedule_that_only_underflows_is_not_singular():

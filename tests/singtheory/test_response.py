@@ -32,16 +32,16 @@ def even(steps: int, shift: float = 1.0) -> torch.Tensor:
 def grids(draw: st.DrawFn) -> torch.Tensor:
     """Decreasing times with random ends, t = 1 and t = 0 often."""
     inside = draw(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=6, unique=True))
-    ends = [1.0] * draw(st.booleans()) + sorted(inside, reverse=True) + [0.0] * draw(st.booleans())
-    return torch.tensor(ends if len(ends) > 1 else [1.0, *ends], dtype=torch.float64)
+    limits = [1.0] * draw(st.booleans()) + sorted(inside, reverse=True) + [0.0] * draw(st.booleans())
+    return torch.tensor(limits if len(limits) > 1 else [1.0, *limits], dtype=torch.float64)
 
 
 @pytest.mark.parametrize("case", GOLDEN)
 def test_golden_values(case):
     lam, steps, shift = case
-    found = respond(RectifiedFlow(), even(steps, shift), [lam])
-    assert float(found.kept) == pytest.approx(GOLDEN[case][0], abs=1e-11)
-    assert float(found.first) == pytest.approx(GOLDEN[case][1], abs=1e-11)
+    actual = respond(RectifiedFlow(), even(steps, shift), [lam])
+    assert float(actual.kept) == pytest.approx(GOLDEN[case][0], abs=1e-11)
+    assert float(actual.first) == pytest.approx(GOLDEN[case][1], abs=1e-11)
 
 
 @pytest.mark.parametrize(("steps", "kept"), [(4, 0.104394), (10, 0.309826), (50, 0.785790)])
@@ -59,8 +59,8 @@ def test_one_deviation_is_carried_by_the_sampler_as_said(schedule, times, lam):
     reached = formula.marginal_var(*schedule(times[-1]), lam) ** 0.5
     kept = torch.ones(1, dtype=torch.float64)
     for t, s in itertools.pairwise(times):
-        ends = (*schedule(t), *schedule(s))
-        kept = kept * formula.step_kept(*ends, torch.tensor([lam], dtype=torch.float64), torch)
+        limits = (*schedule(t), *schedule(s))
+        kept = kept * formula.step_kept(*limits, torch.tensor([lam], dtype=torch.float64), torch)
     # the two states differ by the deviation, and each carries a rounding of the mean
     allowed = 1e-12 * (1 + 0.5 / float(reached))
     assert float((end[1] - end[0]) / reached) == pytest.approx(float(kept), abs=allowed)
@@ -91,12 +91,12 @@ def test_nothing_is_gained_and_every_eigenvalue_keeps_something(schedule, times)
 
 @given(schedules(), grids())
 def test_corrected_steps_lose_only_at_the_last(schedule, times):
-    found = respond(schedule, times, EIGENVALUES, start="matched", corrected=True)
+    actual = respond(schedule, times, EIGENVALUES, start="matched", corrected=True)
     lam = torch.tensor(EIGENVALUES, dtype=torch.float64)
-    ends = [f(u) for u in times[-2:] for f in (schedule.alpha, schedule.sigma)]
+    limits = [f(u) for u in times[-2:] for f in (schedule.alpha, schedule.sigma)]
     singular = len(times) == 2 and float(schedule.alpha(times[0])) == 0
-    last = torch.ones(4, dtype=torch.float64) if singular else formula.step_kept(*ends, lam, torch)
-    torch.testing.assert_close(found.kept, last, rtol=1e-12, atol=0)
+    last = torch.ones(4, dtype=torch.float64) if singular else formula.step_kept(*limits, lam, torch)
+    torch.testing.assert_close(actual.kept, last, rtol=1e-12, atol=0)
 
 
 def test_matched_directions_are_the_largest_eigenvalues():
@@ -115,16 +115,16 @@ def test_starts_short_of_the_end_by_the_brightness_law():
     width = formula.marginal_var(alpha, sigma, lam) ** 0.5
     expected = {"noise": 1 / width, "mean": sigma / width, "matched": width / width}
     for start, value in expected.items():
-        found = respond(schedule, [t, 0.5, 0.0], lam, start=start)
-        torch.testing.assert_close(found.first, value)
-        assert found.kept < found.first + 1e-12
+        actual = respond(schedule, [t, 0.5, 0.0], lam, start=start)
+        torch.testing.assert_close(actual.first, value)
+        assert actual.kept < actual.first + 1e-12
 
 
 def test_a_schedule_of_large_sigma_starts_from_its_own_noise():
     schedule = schedule_named("variance-exploding")
     sigma = float(schedule.sigma(1.0))
-    found = respond(schedule, [1.0, 0.0], [1.0], start="noise")
-    assert float(found.first) == pytest.approx(sigma / math.sqrt(1 + sigma**2))
+    actual = respond(schedule, [1.0, 0.0], [1.0], start="noise")
+    assert float(actual.first) == pytest.approx(sigma / math.sqrt(1 + sigma**2))
 
 
 @pytest.mark.parametrize(

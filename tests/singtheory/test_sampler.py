@@ -113,9 +113,9 @@ def test_the_exact_denoiser_ends_on_atoms(sampler):
 def test_samplers_converge_to_the_brightness_law_at_their_declared_order(kind, schedule):
     """Gaussian data: `x_s` tends to `α_s μ + √((α_s²λ+σ_s²)/(α_t²λ+σ_t²)) (x_t − α_t μ)` (C7) as the grid is refined."""
     law, low, high = Gaussian([0.7], [[6.0]]), 0.02, 50.0
-    ends = uniform_log_snr(schedule, 1, low, high)
-    start_alpha, end_alpha = schedule.alpha(ends)
-    start_sigma, end_sigma = schedule.sigma(ends)
+    arrivals = uniform_log_snr(schedule, 1, low, high)
+    start_alpha, end_alpha = schedule.alpha(arrivals)
+    start_sigma, end_sigma = schedule.sigma(arrivals)
     x_t = torch.tensor([[2.5]], dtype=torch.float64)
     stretch = ((end_alpha**2 * 6 + end_sigma**2) / (start_alpha**2 * 6 + start_sigma**2)).sqrt()
     exact = end_alpha * 0.7 + stretch * (x_t - start_alpha * 0.7)
@@ -168,13 +168,13 @@ def test_gaussian_samples_of_a_start_have_the_moments_of_the_brightness_law(name
         "mean": starts.mean_start(unit, law.mean, alpha, sigma),
         "matched": starts.matched_start(unit, law.mean, components, alpha, sigma),
     }
-    ends = DDIM(schedule).sample(exact_denoiser(law, schedule), images[name], times)
-    stds = (ends[1:] - ends[0]).diagonal()
+    arrivals = DDIM(schedule).sample(exact_denoiser(law, schedule), images[name], times)
+    stds = (arrivals[1:] - arrivals[0]).diagonal()
     eigenvalues = torch.tensor([400.0, 9.0], dtype=torch.float64)
     contraction = sigma / (alpha**2 * eigenvalues + sigma**2).sqrt()
     if name == "matched":
         contraction[0] = 1.0
-    assert torch.allclose(ends[0], law.mean, rtol=0, atol=0.01)
+    assert torch.allclose(arrivals[0], law.mean, rtol=0, atol=0.01)
     assert torch.allclose(stds, contraction * eigenvalues.sqrt(), rtol=0.01)
 
 
@@ -193,10 +193,10 @@ def test_chunks_of_queries_do_not_change_the_denoiser():
 
 
 def test_progress_and_randomness():
-    told, x_1 = [], torch.zeros(2, 1, dtype=torch.float64)
+    lines, x_1 = [], torch.zeros(2, 1, dtype=torch.float64)
     denoiser, times = exact_denoiser(GOLDEN, Cosine()), trailing(Cosine(), 5)
-    first = DDPM(Cosine()).sample(denoiser, x_1, times[:-1], _generator(), lambda *step: told.append(step))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    first = DDPM(Cosine()).sample(denoiser, x_1, times[:-1], _generator(), lambda *step: lines.append(step))
+    assert lines == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert torch.equal(first, DDPM(Cosine()).sample(denoiser, x_1, times[:-1], _generator()))
     generator = _generator()
     DDIM(Cosine()).sample(denoiser, x_1, times, generator)

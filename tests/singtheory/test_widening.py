@@ -52,8 +52,8 @@ def test_the_exact_widening_gives_the_covariance_of_the_kernel(schedule, t_s):
     x_t = torch.tensor([[0.4, -0.2]], dtype=torch.float64)
     step = ReverseKernel(PLANE, schedule, t, s).at(x_t)
     widening = Exact(PLANE, schedule)
-    found = _drawn_cov(widening, exact_denoiser(PLANE, schedule), x_t, t, step.bridge.var, step.bridge.b**2)
-    assert torch.allclose(found, step.moment_matched()[0].cov, rtol=1e-11, atol=1e-14)
+    actual = _drawn_cov(widening, exact_denoiser(PLANE, schedule), x_t, t, step.bridge.var, step.bridge.b**2)
+    assert torch.allclose(actual, step.moment_matched()[0].cov, rtol=1e-11, atol=1e-14)
     assert widening.work.evaluations == widening.work.draws == 2 and widening.work.products == 0
 
 
@@ -91,8 +91,10 @@ def test_a_step_of_no_posterior_variance_is_ddpm():
 def test_hostile_laws_give_finite_steps(law, t, share):
     """Far, near, equal and rare atoms; also from t = 1 and to s = 0."""
     x_t = law.points[:2] * float(Cosine().alpha(t))
-    found = Matched(Cosine(), Exact(law, Cosine())).step(exact_denoiser(law, Cosine()), x_t, t, share * t, _generator())
-    assert bool(torch.isfinite(found).all())
+    actual = Matched(Cosine(), Exact(law, Cosine())).step(
+        exact_denoiser(law, Cosine()), x_t, t, share * t, _generator()
+    )
+    assert bool(torch.isfinite(actual).all())
 
 
 def test_a_step_to_zero_draws_the_posteriors_covariance():
@@ -101,8 +103,8 @@ def test_a_step_to_zero_draws_the_posteriors_covariance():
     posterior = PLANE.posterior(x_t / Cosine().sigma(0.5), Cosine().snr(0.5))
     rows = x_t.expand(40_000, -1)
     widening = Diagonal(Cosine(), lambda snr: posterior.trace_cov / 2)
-    found = Matched(Cosine(), widening).step(lambda x, t: posterior.mean.expand_as(x), rows, 0.5, 0.0, _generator())
-    assert float((found - posterior.mean).var(dim=0).sum()) == pytest.approx(float(posterior.trace_cov), rel=0.02)
+    actual = Matched(Cosine(), widening).step(lambda x, t: posterior.mean.expand_as(x), rows, 0.5, 0.0, _generator())
+    assert float((actual - posterior.mean).var(dim=0).sum()) == pytest.approx(float(posterior.trace_cov), rel=0.02)
 
 
 # --- Lanczos ----------------------------------------------------------------------------------------------------------
@@ -115,8 +117,8 @@ def test_as_many_products_as_dimensions_are_exact():
     x_t, noise = (torch.randn(7, 5, dtype=torch.float64, generator=_generator(seed)) for seed in (1, 2))
     expected = Exact(law, schedule)(exact_denoiser(law, schedule), x_t, t, noise, 0.3, 0.7)
     lanczos = Lanczos(schedule, 5)
-    found = lanczos(_smooth(law, schedule), x_t, t, noise, 0.3, 0.7)
-    for one, other in zip(found, expected, strict=True):
+    actual = lanczos(_smooth(law, schedule), x_t, t, noise, 0.3, 0.7)
+    for one, other in zip(actual, expected, strict=True):
         assert torch.allclose(one, other, rtol=1e-8, atol=1e-10)
     assert lanczos.work.products == 35 and lanczos.work.evaluations == 0 and lanczos.work.negative == 0
 
@@ -173,9 +175,9 @@ def test_an_asymmetric_jacobian_is_made_symmetric_in_its_space():
 def test_a_space_that_ends_early_is_exact():
     """A Jacobian of one direction: two products span all that it does, and further ones add nothing."""
     along = torch.tensor([0.6, 0.8, 0.0], dtype=torch.float64)
-    found = numerics.krylov(lambda v: (v @ along)[:, None] * along, torch.ones(2, 3, dtype=torch.float64), 3)
+    actual = numerics.krylov(lambda v: (v @ along)[:, None] * along, torch.ones(2, 3, dtype=torch.float64), 3)
     root = torch.eye(3, dtype=torch.float64) + (2**0.5 - 1) * along[:, None] * along
-    assert torch.allclose(found.apply(lambda ritz: (1 + ritz).sqrt()), torch.ones(2, 3, dtype=torch.float64) @ root)
+    assert torch.allclose(actual.apply(lambda ritz: (1 + ritz).sqrt()), torch.ones(2, 3, dtype=torch.float64) @ root)
     zero = numerics.krylov(lambda v: v, torch.zeros(1, 3, dtype=torch.float64), 2)
     assert torch.equal(zero.apply(lambda ritz: (1 + ritz).sqrt()), torch.zeros(1, 3, dtype=torch.float64))
 
@@ -186,10 +188,10 @@ def test_a_space_that_ends_early_is_exact():
 def test_low_rank_has_its_variances_along_its_directions():
     basis = torch.linalg.qr(torch.randn(5, 2, dtype=torch.float64, generator=_generator()))[0].mT
     widening = LowRank(Cosine(), basis, lambda snr: torch.tensor([4.0, 1.0, 0.5], dtype=torch.float64))
-    found = _drawn_cov(widening, lambda x, t: x, torch.zeros(1, 5, dtype=torch.float64), 0.5, 0.1, 2.0)
+    actual = _drawn_cov(widening, lambda x, t: x, torch.zeros(1, 5, dtype=torch.float64), 0.5, 0.1, 2.0)
     rest = torch.eye(5, dtype=torch.float64) - basis.mT @ basis
     expected = 0.1 * torch.eye(5) + 2 * (basis.mT @ torch.diag(torch.tensor([4.0, 1.0]).double()) @ basis + 0.5 * rest)
-    assert torch.allclose(found, expected)
+    assert torch.allclose(actual, expected)
 
 
 def test_bad_input():
@@ -234,8 +236,8 @@ def test_a_denoiser_without_forward_mode_says_so_in_one_line(denoiser):
     x_t = torch.ones(2, 3, dtype=torch.float64)
     with pytest.raises(InputError, match=r"^denoiser: not differentiable in forward mode .*difference=0.01$"):
         jacobian_product(denoiser, x_t, 0.5, x_t)
-    found = Lanczos(Cosine(), 1, difference=0.01)(denoiser, x_t, 0.5, x_t, 1.0, 1.0)
-    assert bool(torch.isfinite(found[1]).all())
+    actual = Lanczos(Cosine(), 1, difference=0.01)(denoiser, x_t, 0.5, x_t, 1.0, 1.0)
+    assert bool(torch.isfinite(actual[1]).all())
 
 
 # --- grids ------------------------------------------------------------------------------------------------------------
@@ -243,10 +245,10 @@ def test_a_denoiser_without_forward_mode_says_so_in_one_line(denoiser):
 
 def test_a_grid_by_density_has_equal_steps_of_its_integral():
     snr = torch.linspace(0, 4, 401, dtype=torch.float64)
-    found = RectifiedFlow().snr(by_density(RectifiedFlow(), 8, snr, 1 / (1 + snr)))
+    actual = RectifiedFlow().snr(by_density(RectifiedFlow(), 8, snr, 1 / (1 + snr)))
     expected = torch.expm1(torch.linspace(0, math.log(5), 9, dtype=torch.float64))
-    assert torch.allclose(found, expected, rtol=1e-4)
-    assert float(found[0]) == 0 and float(found[-1]) == pytest.approx(4)
+    assert torch.allclose(actual, expected, rtol=1e-4)
+    assert float(actual[0]) == 0 and float(actual[-1]) == pytest.approx(4)
     for bad in (snr.flip(0), snr - 1):
         with pytest.raises(InputError, match="snr"):
             by_density(RectifiedFlow(), 8, bad, 1 + 0 * snr)
@@ -260,10 +262,10 @@ def test_matched_samples_keep_the_spread_that_ancestral_ones_lose():
     law, schedule = Gaussian([0.0], [[9.0]]), Cosine()
     times = cosine(schedule, 4, 1e-4, 100.0)
     x = torch.randn(20_000, 1, dtype=torch.float64, generator=_generator())
-    ends = {
+    samples = {
         name: sampler.sample(exact_denoiser(law, schedule), x, times, _generator(1)).var()
         for name, sampler in (("matched", Matched(schedule, Exact(law, schedule))), ("ddpm", DDPM(schedule)))
     }
     right = float(schedule.alpha(times[-1])) ** 2 * 9 + float(schedule.sigma(times[-1])) ** 2
-    assert float(ends["matched"]) == pytest.approx(right, rel=0.03)
-    assert float(ends["ddpm"]) < 0.8 * right
+    assert float(samples["matched"]) == pytest.approx(right, rel=0.03)
+    assert float(samples["ddpm"]) < 0.8 * right

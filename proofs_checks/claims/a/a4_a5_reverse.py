@@ -12,7 +12,7 @@ from proofs_checks.harness.context import Context
 from proofs_checks.harness.outcome import equal, identically_zero, rounding, worst
 from proofs_checks.instances.deviations import deviations
 from proofs_checks.instances.laws import BUMPS, GOLDEN, TRI
-from singtheory import Atoms, Law, ReverseKernel, Schedule, formula, schedule_named
+from singtheory import Law, ReverseKernel, Schedule, formula, schedule_named
 from singtheory.kernel import Bridge, ReverseStep, forward
 
 
@@ -58,8 +58,8 @@ def _step_rounding(law: Law, step: ReverseStep, x_s: Tensor) -> float:
 
 def _spread(law: Law) -> float:
     """How far atoms lie from the mean at most; of a smooth law six standard deviations."""
-    if isinstance(law, Atoms):
-        return float(law.deviations().norm(dim=1).max())
+    if law.finite:
+        return float(law.atoms().deviations().norm(dim=1).max())
     return 6 * float(law.cov.trace()) ** 0.5
 
 
@@ -73,13 +73,13 @@ def _bayes_outcomes(law: Law, name: str, sides: Sides, context: Context) -> Iter
         )
         exact = reverse_step(law, schedule, t, s, x_t)
         x_s = exact.sample(8, generator)
-        found = sides["step"](law, schedule, t, s, x_t).log_prob(x_s)[0]
+        log_density = sides["step"](law, schedule, t, s, x_t).log_prob(x_s)[0]
         expected = _log_bayes(law, schedule, t, s, x_t, x_s[0])
         where = f"{name}, {schedule_name}, {t} → {s}"
         slack = _step_rounding(law, exact, x_s) + sum(
             _density_rounding(law, schedule, at, x) for at, x in ((t, x_t), (s, x_s[0]))
         )
-        for f, e in zip(found.tolist(), expected.tolist(), strict=True):
+        for f, e in zip(log_density.tolist(), expected.tolist(), strict=True):
             yield equal(f, e, slack, where)
 
 
@@ -130,7 +130,7 @@ def _a5_symbolic(_: Sides, __: Context) -> Outcome:
 def _prior_step(law: Law, schedule: Schedule, t: float, s: float, x_t: Tensor) -> ReverseStep:
     """The twin that keeps the prior's weights."""
     step = reverse_step(law, schedule, t, s, x_t)
-    if not isinstance(law, Atoms):
+    if not law.finite:
         return step
     prior = law.posterior(torch.zeros_like(x_t), 0.0)
     return ReverseStep(x_t, prior, step.bridge)

@@ -27,7 +27,7 @@ from proofs_checks.measurements.steps_on_data import NO_STEP, kl_steps, tv_steps
 from proofs_checks.measurements.toy_steps import Instance, prior_posterior, toy_instances
 from singtheory import Atoms, Gaussian, bound, certify, divergence, formula
 from singtheory.formula import line, symbolic
-from singtheory.law import AtomsPosterior, Posterior
+from singtheory.law import Posterior
 
 Inequality = Callable[[Posterior, float], Tensor]
 
@@ -142,9 +142,9 @@ def _b1_data(sides: Sides, context: Context) -> Outcome:
 
 
 def _uncentred_chi2(posterior: Posterior, gap: float) -> float:
-    if not isinstance(posterior, AtomsPosterior):
+    if not posterior.finite:
         return chi2(posterior, gap)
-    p, y = posterior.weights[0], posterior.points
+    p, y = posterior.atoms().weights[0], posterior.atoms().points
     return float(p @ torch.expm1(gap * (y @ y.mT)) @ p)
 
 

@@ -28,6 +28,7 @@ from proofs_checks.instances.laws import GOLDEN, NINE_TO_ONE, TRI
 from proofs_checks.measurements.certificates import golden_enclosures
 from proofs_checks.measurements.steps_on_data import NO_STEP, kl_steps
 from proofs_checks.measurements.toy_steps import (
+    QUADRATURE,
     kl_of,
     moment_kl_of,
     posterior_at,
@@ -42,10 +43,6 @@ from singtheory.formula import symbolic
 from singtheory.law import AtomsPosterior, Posterior
 from singtheory.mmse import expected_trace, kl_by_information, kl_information_draws
 
-QUADRATURE = 1e-9
-"""Relative agreement asked of two quadratures; each refines to 1e-12."""
-
-
 # --- B4 --------------------------------------------------------------------------------------------------------------
 
 
@@ -56,8 +53,8 @@ def _b4_quadrature(sides: Sides, _: Context) -> Outcome:
         posterior = posterior_at(law, (0.3,), snr)
         for gap in (0.3, 3.0):
             kl = kl_of(posterior, gap)
-            found = sides["kl"](posterior, gap)
-            outcomes.append(equal(found, kl, QUADRATURE * kl, f"{name}, γ = {snr:g}, g = {gap:g}"))
+            stated = sides["kl"](posterior, gap)
+            outcomes.append(equal(stated, kl, QUADRATURE * kl, f"{name}, γ = {snr:g}, g = {gap:g}"))
     return worst(outcomes)
 
 
@@ -137,10 +134,10 @@ def _b5_mixture(sides: Sides, context: Context) -> Outcome:
         projected = (i.posterior.points - i.posterior.mean) @ basis
         second = 1 + i.gap * (i.posterior.weights[0] @ projected.square())
         expected = float((values / (1 + values) * second - values.log1p()).sum() / 2)
-        found = float(sides["gauss"](i.posterior, i.gap))
+        gauss = float(sides["gauss"](i.posterior, i.gap))
         # d eigenvalues, each to a few roundings of the largest, and a mean over the atoms of squares that cancel with their logarithms
         slack = rounding(4 * len(values) + 64, float(values.sum()), float(values.max()) * len(values))
-        outcomes.append(equal(found, expected, slack, i.where))
+        outcomes.append(equal(gauss, expected, slack, i.where))
     return worst_or_none(outcomes, NO_STEP)
 
 

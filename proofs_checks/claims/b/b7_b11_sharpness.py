@@ -13,6 +13,7 @@ from proofs_checks.harness.rounds import at_least_in_rounds, at_most_in_rounds
 from proofs_checks.instances.laws import GOLDEN, NINE_TO_ONE, TRI
 from proofs_checks.measurements.steps_on_data import NO_STEP, kl_steps
 from proofs_checks.measurements.toy_steps import (
+    QUADRATURE,
     Instance,
     isotropic_kl_of,
     kl_of,
@@ -24,10 +25,6 @@ from singtheory import bound, formula, numerics
 from singtheory.formula import symbolic
 from singtheory.law import Posterior
 from singtheory.mmse import kl_by_covariance
-
-QUADRATURE = 1e-9
-"""Relative agreement asked of two quadratures; each refines to 1e-12."""
-
 
 # --- B7 --------------------------------------------------------------------------------------------------------------
 

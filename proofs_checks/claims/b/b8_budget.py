@@ -18,7 +18,6 @@ from proofs_checks.measurements.toy_steps import kl_of, prior_posterior
 from singtheory import Atoms, Cosine, RectifiedFlow, Schedule, budget, divergence, formula
 from singtheory.formula import symbolic
 from singtheory.kernel import bridge
-from singtheory.law import AtomsPosterior
 from singtheory.mmse import line_mmse
 
 TERMS = 2**11 * EPS
@@ -163,7 +162,6 @@ def _b8_last_step(sides: Sides, _: Context) -> Outcome:
     for (name, law), s in itertools.product({"golden": GOLDEN, "9:1": NINE_TO_ONE}.items(), (0.6, 0.25, 0.05)):
         x_s, mass = budget.marginal(law, schedule, s)
         posterior = law.posterior(x_s / schedule.sigma(s), schedule.snr(s))
-        assert isinstance(posterior, AtomsPosterior)
         made = _wrong(law, schedule, x_s, s)[:, 0]
         cost = float(mass @ (posterior.weights * (made[:, None] - law.points[:, 0]).square()).sum(dim=1))
         error2 = float(mass @ (made - posterior.mean[:, 0]).square())

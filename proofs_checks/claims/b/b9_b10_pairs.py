@@ -47,10 +47,10 @@ def _b9_separated(sides: Sides, _: Context) -> Outcome:
 
 def _pair(posterior: Posterior, gap: float, rate: float) -> Tensor:
     """B9 with another rate in the exponent."""
-    assert isinstance(posterior, AtomsPosterior)
-    distance2 = numerics.distances(posterior.points, posterior.points).square()
-    inner = torch.logsumexp(posterior.log_weights[0] - gap * rate * distance2, dim=1)
-    return bound.kl_trace(posterior, gap) + posterior.weights @ inner
+    atoms = posterior.atoms()
+    distance2 = numerics.distances(atoms.points, atoms.points).square()
+    inner = torch.logsumexp(atoms.log_weights[0] - gap * rate * distance2, dim=1)
+    return bound.kl_trace(posterior, gap) + atoms.weights @ inner
 
 
 register(
@@ -146,7 +146,6 @@ def _b10_pairs(sides: Sides) -> list[tuple[certificates.OnLine, certificates.OfP
 
 def _without_covariance_term(posterior: Posterior, gap: float) -> Tensor:
     """The twin without `½ g tr(SC)`."""
-    assert isinstance(posterior, AtomsPosterior)
     values = []
     for beta in bound.BETAS:
         spread = gap * posterior.eigenvalues
@@ -157,7 +156,6 @@ def _without_covariance_term(posterior: Posterior, gap: float) -> Tensor:
 
 def _half_trace(posterior: Posterior, gap: float, beta: float) -> Tensor:
     """The twin with `½(1−β) g tr C` for `(1−β) g tr C`."""
-    assert isinstance(posterior, AtomsPosterior)
     return bound.kl_family_at(posterior, gap, beta) - (1 - beta) * bound.kl_trace(posterior, gap)
 
 

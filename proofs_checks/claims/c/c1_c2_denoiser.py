@@ -85,9 +85,9 @@ def _c1_remainder(sides: Sides, context: Context) -> Outcome:
 
 def _c1_constants(sides: Sides, _: Context) -> Outcome:
     """The golden law has D = 2.4 and R = 1.3."""
-    found = sides["error"](GOLDEN, number(2.0).reshape(1, 1), number(0.1), number(3.0))
+    error = sides["error"](GOLDEN, number(2.0).reshape(1, 1), number(0.1), number(3.0))
     known = formula.denoiser_series_error(0.1, 3.0, 2.4, 1.3, 2.0)
-    return equal(float(found), known, ROUNDING, "bound, golden, x = 2, α = .1, σ = 3")
+    return equal(float(error), known, ROUNDING, "bound, golden, x = 2, α = .1, σ = 3")
 
 
 def _uncentred(law: Law, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:

@@ -210,10 +210,10 @@ def _c4_growth(sides: Sides, _: Context) -> Outcome:
 
 
 def _spared(spares: Callable[[float], bool]) -> Callable[[Schedule, float], float]:
-    """The twin that holds some powers to be integrable."""
+    """The twin that holds some powers of `1 − t` to be integrable, by the slope of α at t = 1: infinite for p < 1, zero for p > 1."""
 
     def growth(schedule: Schedule, factor: float) -> float:
-        spared = isinstance(schedule, Power) and spares(schedule.p)
+        spared = spares(float(schedule.alpha_dot(1.0)))
         return 1 / factor if spared else limit.sde_growth(schedule, factor)
 
     return growth
@@ -250,8 +250,8 @@ register(
             ),
         ),
         false_twins={
-            r"integrable for $(1-t)^p$, $p < 1$": {"growth": _spared(lambda p: p < 1)},
-            r"integrable for $(1-t)^p$, $p > 1$": {"growth": _spared(lambda p: p > 1)},
+            r"integrable for $(1-t)^p$, $p < 1$": {"growth": _spared(math.isinf)},
+            r"integrable for $(1-t)^p$, $p > 1$": {"growth": _spared(lambda slope: slope == 0)},
             r"$g^2 = -\dot\alpha/\alpha$": {"diffusion2": lambda alpha, alpha_dot: -alpha_dot / alpha},
             r"singular also at $\alpha_1 > 0$": {"growth": lambda schedule, factor: 1.0},
         },

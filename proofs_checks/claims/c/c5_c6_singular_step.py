@@ -108,9 +108,9 @@ def _c5_data(sides: Sides, context: Context) -> Outcome:
 
 def _c5_bound_of(prior: AtomsPosterior, snr: float, value: float, where: str, kl: Estimate) -> Outcome:
     """By draws; where they do not decide, as of an atom that none of them meets, B9's value is known to be no less than KL."""
-    found = at_most(kl, value, where)
-    if found.verdict != "undecided":
-        return found
+    outcome = at_most(kl, value, where)
+    if outcome.verdict != "undecided":
+        return outcome
     high = min(float(kl.high), max(float(kl.low), float(kl_pair_upper(prior, snr))))
     return at_most(Estimate(kl.value, kl.low, number(high), kl.confidence, kl.n, kl.method), value, where)
 
@@ -124,12 +124,12 @@ def _c5_leading_of(value: float, where: str, scaled: float, kl: Estimate) -> Out
 
 def _decided(prior: AtomsPosterior, snr: float, context: Context, compare: Callable[[Estimate], Outcome]) -> Outcome:
     """By more and more draws until they decide; the error is split over three steps and as many tries, so that stopping costs nothing."""
-    found = no_instance("no draws")
+    outcome = no_instance("no draws")
     for kl in _drawn(prior, snr, context):
-        found = compare(kl)
-        if found.verdict != "undecided":
-            return found
-    return replace(found, where=f"{found.where}: not decided by {_SAMPLES[-1]:,} draws, more would")
+        outcome = compare(kl)
+        if outcome.verdict != "undecided":
+            return outcome
+    return replace(outcome, where=f"{outcome.where}: not decided by {_SAMPLES[-1]:,} draws, more would")
 
 
 @lru_cache(maxsize=64)
@@ -249,9 +249,9 @@ def _c6_data(sides: Sides, context: Context) -> Outcome:
         gain = sides["gain"](formula.snr(alpha, sigma), mean_norm2)
         noise_gain = sides["noise_gain"](alpha, sigma, mean_norm2, law.cov.trace(), dim, torch)
         for against, var, value in (("N(0, σ² I)", sigma**2, gain), ("N(0, I)", one, noise_gain)):
-            found = float(_cross_entropy(law, dim, alpha, sigma, zero, var) - with_mean)
+            excess = float(_cross_entropy(law, dim, alpha, sigma, zero, var) - with_mean)
             tolerance = _cross_entropy_rounding(law, dim, alpha, sigma)
-            outcomes.append(equal(found, float(value), tolerance, f"{name}, {label}, s = {s}, {against}"))
+            outcomes.append(equal(excess, float(value), tolerance, f"{name}, {label}, s = {s}, {against}"))
     return worst(outcomes)
 
 

@@ -32,8 +32,8 @@ def _carry(law: Gaussian, schedule: Schedule, t: float, x: Tensor) -> Tensor:
     def drift(time: float, flat: np.ndarray) -> np.ndarray:
         return limit.ode_drift(law, schedule, torch.from_numpy(flat).reshape(x.shape), time).numpy().ravel()
 
-    found = solve_ivp(drift, (t, _LAST), x.numpy().ravel(), method="DOP853", rtol=1e-9, atol=1e-10)
-    return torch.from_numpy(found.y[:, -1].copy()).reshape(x.shape)
+    solution = solve_ivp(drift, (t, _LAST), x.numpy().ravel(), method="DOP853", rtol=1e-9, atol=1e-10)
+    return torch.from_numpy(solution.y[:, -1].copy()).reshape(x.shape)
 
 
 _VALUES, _BASIS = torch.linalg.eigh(TILTED.cov)
@@ -76,10 +76,10 @@ def _c7_starts(sides: Sides, _: Context) -> Outcome:
     }
     outcomes = []
     for name, (x, (end_mean, end_var)) in made.items():
-        found = start.flow_end(x.mean(), x.var(correction=0), alpha, sigma, mean, var)
+        carried = start.flow_end(x.mean(), x.var(correction=0), alpha, sigma, mean, var)
         ratio = float(start.spread_ratio(alpha, sigma, var, x.std(correction=0)))
         expected = float(end_mean), float(end_var), float(end_var)
-        measured = float(found[0]), float(found[1]), ratio**2 * float(var)
+        measured = float(carried[0]), float(carried[1]), ratio**2 * float(var)
         for part, value, truth in zip(("mean", "variance", "spread ratio"), measured, expected, strict=True):
             outcomes.append(equal(value, truth, 1e-12, f"{part}, {name} start"))
     return worst(outcomes)

@@ -15,7 +15,7 @@ from proofs_checks.harness.outcome import at_most, equal, identically_zero, wors
 from proofs_checks.instances.laws import GOLDEN, NINE_TO_ONE
 from proofs_checks.instances.near_ends import NAMED, ROUNDING, number, with_data
 from proofs_checks.instances.scales import denoiser_rounding, moment_rounding, radius
-from singtheory import Atoms, Cosine, Gaussian, budget, formula
+from singtheory import Cosine, Gaussian, budget, formula
 from singtheory.mmse import gaussian_mmse, line_mmse
 
 WEIGHTS = (1.0, 1.5, 2.0, 7.5, 100.0, 1e6)
@@ -39,9 +39,9 @@ def _c8_rule(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for w in WEIGHTS:
         for name, c, u in _pairs(context):
-            found = sides["normalised"](c, u, w)
+            guided = sides["normalised"](c, u, w)
             expected = {"u = 0": c, "c = u": c / w}.get(name, sides["plain"](c, u, w) / w)
-            for value, truth in ((found, expected), (sides["normalised"](c, u, 1.0), c)):
+            for value, truth in ((guided, expected), (sides["normalised"](c, u, 1.0), c)):
                 scale = float(c.norm() + u.norm())
                 outcomes.append(equal(float((value - truth).norm()), 0.0, ROUNDING * scale, f"{name}, w = {w:g}"))
     return worst(outcomes)
@@ -144,8 +144,8 @@ def _c9_constant(sides: Sides, context: Context) -> Outcome:
         )
         outcomes.append(at_most(off, tolerance, f"E[x_0|x_1] − μ, {name}"))
     for name, law in NAMED.items():
-        if isinstance(law, Atoms) and law.dim == 1:
-            mmse = float(line_mmse(law, torch.zeros(1, dtype=torch.float64))[0])
+        if law.finite and law.dim == 1:
+            mmse = float(line_mmse(law.atoms(), torch.zeros(1, dtype=torch.float64))[0])
             outcomes.append(equal(float(sides["share"](mmse, float(law.cov))), 0.0, 1e-9, f"R² at α = 0, {name}"))
     return worst(outcomes)
 

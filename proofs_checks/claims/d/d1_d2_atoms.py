@@ -43,9 +43,7 @@ def finite_laws(context: Context) -> dict[str, Atoms]:
 
 def atoms_posterior(law: Atoms, x: Tensor, alpha: Tensor, sigma: Tensor) -> AtomsPosterior:
     """The posterior of `x_0` at `x_t = x`."""
-    found = law.posterior(x / sigma, formula.snr(alpha, sigma))
-    assert isinstance(found, AtomsPosterior)
-    return found
+    return law.posterior(x / sigma, formula.snr(alpha, sigma))
 
 
 # --- D1 --------------------------------------------------------------------------------------------------------------
@@ -60,16 +58,16 @@ def _d1_weight(sides: Sides, context: Context) -> Outcome:
             t = schedule.time_of_snr(500 / apart2)
             alpha, sigma = schedule(t)
             x = alpha * torch.lerp(law.points[i], law.points[j], 0.498)[None]
-            found = limit.rivals(law, x, alpha)
-            weights = sides["rival"](found.prior_ratios, found.margins, sigma, torch)
-            others = weights.sum() - weights[0, found.nearest[0]]
-            truth = float(atoms_posterior(law, x, alpha, sigma).weights[0, found.nearest[0]])
+            about = limit.rivals(law, x, alpha)
+            weights = sides["rival"](about.prior_ratios, about.margins, sigma, torch)
+            others = weights.sum() - weights[0, about.nearest[0]]
+            truth = float(atoms_posterior(law, x, alpha, sigma).weights[0, about.nearest[0]])
             where, tolerance = f"{name}, {kind}, γ = {500 / apart2:.3g}", log_weight_rounding(law, x, alpha, sigma)
             if tolerance > RESOLVED:
                 outcomes.append(no_instance(f"{where}: rounding decides which atom is nearer"))
                 continue
             outcomes.append(
-                equal(float(found.margins.min()), 0.0, 2 * tolerance * float(sigma) ** 2, f"least margin, {where}")
+                equal(float(about.margins.min()), 0.0, 2 * tolerance * float(sigma) ** 2, f"least margin, {where}")
             )
             outcomes.append(equal(float(sides["nearest"](others)), truth, tolerance, where))
             outcomes.append(equal(float(limit.nearest_atom_weight(law, x, alpha, sigma)), truth, tolerance, where))
@@ -85,9 +83,9 @@ def _d1_denoiser(sides: Sides, context: Context) -> Outcome:
             t = schedule.time_of_snr(200 / apart2)
             alpha, sigma = schedule(t)
             x = alpha * torch.lerp(law.points[i], law.points[j], 0.2)[None]
-            found = limit.rivals(law, x, alpha)
-            weights = sides["rival"](found.prior_ratios, found.margins, sigma, torch)[0]
-            nearest = law.points[found.nearest[0]]
+            others = limit.rivals(law, x, alpha)
+            weights = sides["rival"](others.prior_ratios, others.margins, sigma, torch)[0]
+            nearest = law.points[others.nearest[0]]
             # the weight of a rival is off by the rounding of its log weight
             bound = float(weights @ (law.points - nearest).norm(dim=1)) * (
                 1 + log_weight_rounding(law, x, alpha, sigma)
@@ -228,18 +226,18 @@ def _d2_divergence(sides: Sides, context: Context) -> Outcome:
                 tolerance = float((at.x - law.points[i]).norm()) + (1 - alpha) * radius(law)
                 tolerance += 32 * EPS * (float(x.norm()) + radius(law))
                 where = f"{name}, {kind}, σ = {sigma:.3g}"
-                found = float(score.norm())
+                norm = float(score.norm())
                 outcomes.append(
-                    equal(found, sides["score_norm"](distance, sigma), tolerance / sigma**2, f"score, {where}")
+                    equal(norm, sides["score_norm"](distance, sigma), tolerance / sigma**2, f"score, {where}")
                 )
-                found = float(at.epsilon.norm())
-                outcomes.append(equal(found, sides["epsilon_norm"](distance, sigma), tolerance / sigma, f"ε*, {where}"))
+                norm = float(at.epsilon.norm())
+                outcomes.append(equal(norm, sides["epsilon_norm"](distance, sigma), tolerance / sigma, f"ε*, {where}"))
     return worst(outcomes)
 
 
 def _snr_at(schedule: Schedule, sigma: float) -> float:
     """The signal-to-noise ratio where the noise is σ."""
-    alpha = math.sqrt(1 - sigma**2) if isinstance(schedule, Cosine) else 1 - sigma
+    alpha = math.sqrt(1 - sigma**2) if schedule.variance_preserving else 1 - sigma
     return (alpha / sigma) ** 2
 
 

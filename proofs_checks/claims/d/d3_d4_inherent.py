@@ -21,9 +21,8 @@ from proofs_checks.instances.laws import BUMPS, GOLDEN, NINE_TO_ONE
 from proofs_checks.instances.near_ends import TILTED
 from proofs_checks.instances.scales import EPS, RESOLVED, denoiser_rounding, log_weight_rounding, trace_rounding
 from proofs_checks.measurements.toy_steps import prior_posterior
-from singtheory import Atoms, Cosine, Gaussian, Law, ReverseKernel, Schedule, divergence, formula, limit
+from singtheory import Atoms, Gaussian, Law, ReverseKernel, Schedule, divergence, formula, limit
 from singtheory.kernel import ReverseStep
-from singtheory.law import AtomsPosterior
 
 # --- D3 --------------------------------------------------------------------------------------------------------------
 
@@ -51,8 +50,7 @@ def _d3_total_variation(sides: Sides, _: Context) -> Outcome:
     outcomes, radius = [], 1e-9
     for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE}.items():
         for kind, step, _rounding in _end_steps(law):
-            matched, posterior = step.moment_matched()[0], step.posterior
-            assert isinstance(posterior, AtomsPosterior)
+            matched, posterior = step.moment_matched()[0], step.posterior.atoms()
             point = Gaussian(law.points[posterior.weights[0].argmax()], torch.zeros(1, 1))
             tolerance = len(law.points) * 2 * radius / math.sqrt(2 * math.pi * float(matched.cov))
             for against, reference in (("moment-matched", matched), ("point", point)):
@@ -79,8 +77,7 @@ def _d3_point(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for name, law in finite_laws(context).items():
         for kind, step, rounding in _end_steps(law):
-            posterior, where = step.posterior, f"{name}, {kind}"
-            assert isinstance(posterior, AtomsPosterior)
+            posterior, where = step.posterior.atoms(), f"{name}, {kind}"
             if rounding > RESOLVED:
                 outcomes.append(no_instance(f"{where}: rounding decides how near atoms share the weight"))
                 continue
@@ -212,17 +209,17 @@ _SMOOTH = {"two bumps": (BUMPS, _POINTS), "Gaussian": (TILTED, TILTED.mean + _PO
 
 
 def _time_of_sigma(schedule: Schedule, sigma: float) -> float:
-    return 2 / math.pi * math.asin(sigma) if isinstance(schedule, Cosine) else sigma
+    return 2 / math.pi * math.asin(sigma) if schedule.variance_preserving else sigma
 
 
 def _order(schedule: Schedule) -> float:
     """Of the error `O(1 − α) + O(σ²)` in σ: `1 − α` is of the order of σ² in VP, and is σ in rectified flow."""
-    return 2.0 if isinstance(schedule, Cosine) else 1.0
+    return 2.0 if schedule.variance_preserving else 1.0
 
 
 def _off_score(sides: Sides, law: Law, schedule: Schedule, x: Tensor, sigma: float) -> float:
-    found = sides["score"](law, schedule, x, _time_of_sigma(schedule, sigma))
-    return float((found - sides["data_score"](law, x)).norm())
+    score = sides["score"](law, schedule, x, _time_of_sigma(schedule, sigma))
+    return float((score - sides["data_score"](law, x)).norm())
 
 
 def _d4_smooth(sides: Sides, _: Context) -> Outcome:
@@ -234,8 +231,8 @@ def _d4_smooth(sides: Sides, _: Context) -> Outcome:
 
 
 def _off_tangent(schedule: Schedule, x: Tensor, sigma: float) -> float:
-    found = limit.score(LINE, schedule, x, _time_of_sigma(schedule, sigma))[:, :1]
-    return float((found - limit.data_score(_ALONG, x[:, :1])).norm())
+    score = limit.score(LINE, schedule, x, _time_of_sigma(schedule, sigma))[:, :1]
+    return float((score - limit.data_score(_ALONG, x[:, :1])).norm())
 
 
 def _d4_subspace(sides: Sides, _: Context) -> Outcome:
@@ -246,10 +243,10 @@ def _d4_subspace(sides: Sides, _: Context) -> Outcome:
             x = torch.tensor([[0.9, height]], dtype=torch.float64)
             for sigma in _SIGMAS:
                 t = _time_of_sigma(schedule, sigma)
-                found = limit.score(LINE, schedule, x, t)
+                score = limit.score(LINE, schedule, x, t)
                 expected = sides["normal"](height, _FOOT, float(schedule.alpha(t)), sigma)
                 # the score divides a difference of two numbers near 1 by σ²
-                outcomes.append(equal(float(found[0, 1]), expected, 1e-14 / sigma**2, f"normal, {kind}, σ = {sigma}"))
+                outcomes.append(equal(float(score[0, 1]), expected, 1e-14 / sigma**2, f"normal, {kind}, σ = {sigma}"))
             along = partial(_off_tangent, schedule, x)
             outcomes.append(vanishes_at_rate(along, _SIGMAS, _order(schedule), f"tangential, {kind}, height {height}"))
     return worst(outcomes)
@@ -282,12 +279,12 @@ def _d4_data(sides: Sides, context: Context) -> Outcome:
     for kind, schedule in SCHEDULES.items():
         for sigma in (0.1, 0.001):
             t = _time_of_sigma(schedule, sigma)
-            found = limit.score(law, schedule, x, t)[0, constant]
+            score = limit.score(law, schedule, x, t)[0, constant]
             expected = sides["normal"](x[0, constant], foot, schedule.alpha(t), sigma)
             terms = 32 * EPS * float(x.abs().max() + foot.abs().max())
             tolerance = (terms + float(denoiser_rounding(law, x, *schedule(t)))) / sigma**2
             outcomes.append(
-                equal(float((found - expected).abs().max()), 0.0, tolerance, f"{name}, {kind}, σ = {sigma}")
+                equal(float((score - expected).abs().max()), 0.0, tolerance, f"{name}, {kind}, σ = {sigma}")
             )
     return worst(outcomes)
 

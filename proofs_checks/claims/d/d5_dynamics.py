@@ -96,9 +96,9 @@ def _d5_integral(sides: Sides, _: Context) -> Outcome:
         t = log_t.exp().flatten()
         here, rates = schedule(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
         factor = sides["diffusion2"](*here, *rates) / here[1] ** 2 * t
-        found = float((factor * (weights * width / 2).expand(k, -1).flatten()).sum())
+        integral = float((factor * (weights * width / 2).expand(k, -1).flatten()).sum())
         expected = float(sides["integral"](schedule.snr(high), schedule.snr(low), torch))
-        outcomes.append(equal(found, expected, 1e-12 * expected, f"{kind}, t from 2^−{k}"))
+        outcomes.append(equal(integral, expected, 1e-12 * expected, f"{kind}, t from 2^−{k}"))
     return worst(outcomes)
 
 
@@ -117,8 +117,8 @@ def _solved(drift: Callable[[Tensor, float], Tensor], x_t: Tensor, t: float, s: 
         u = min(math.exp(log_t), t)
         return u * drift(torch.from_numpy(x)[None], u)[0].numpy()
 
-    found = solve_ivp(rate, (math.log(t), math.log(s)), x_t.numpy(), "DOP853", rtol=_SOLVER, atol=_SOLVER / 100)
-    return torch.from_numpy(found.y[:, -1])
+    solution = solve_ivp(rate, (math.log(t), math.log(s)), x_t.numpy(), "DOP853", rtol=_SOLVER, atol=_SOLVER / 100)
+    return torch.from_numpy(solution.y[:, -1])
 
 
 def _mean_drift(sides: Sides, law: Law, schedule: Schedule, x: Tensor, t: float) -> Tensor:
@@ -144,8 +144,8 @@ def _d5_paths(sides: Sides, _: Context) -> Outcome:
                 "flow": (flow, sides["flow"](deviation, coefficients[1], coefficients[3])),
                 "SDE": (mean, sides["sde"](deviation, *coefficients)),
             }
-            for what, (found, expected) in predicted.items():
-                off = float((found - coefficients[2] * y - expected).abs().max())
+            for what, (computed, expected) in predicted.items():
+                off = float((computed - coefficients[2] * y - expected).abs().max())
                 outcomes.append(equal(off, 0.0, 1e3 * _SOLVER * float(x_t.norm()), f"{what}, {name}, {kind}"))
     return worst(outcomes)
 
@@ -157,13 +157,13 @@ def _d5_data(sides: Sides, context: Context) -> Outcome:
         for x_t, i, t in _towards(law, schedule):
             y, (alpha, sigma) = law.points[i], schedule(t)
             deviation, rates = x_t - alpha * y, (schedule.alpha_dot(t), schedule.sigma_dot(t))
-            found = _mean_drift(sides, law, schedule, x_t[None], t)[0]
+            drift = _mean_drift(sides, law, schedule, x_t[None], t)[0]
             factor = sides["rate"](alpha, rates[0]) + sides["diffusion2"](alpha, sigma, *rates) / sigma**2
             expected, tolerance = rates[0] * y + factor * deviation, _drift_rounding(law, schedule, x_t, i, t)
             if tolerance > RESOLVED * float((factor * deviation).norm()):
                 outcomes.append(no_instance(f"{name}, {kind}: rounding hides how far x is from its atom"))
                 continue
-            outcomes.append(equal(float((found - expected).norm()), 0.0, tolerance, f"{name}, {kind}"))
+            outcomes.append(equal(float((drift - expected).norm()), 0.0, tolerance, f"{name}, {kind}"))
     return worst(outcomes)
 
 

@@ -20,13 +20,14 @@ from proofs_checks.instances.near_ends import TILTED
 from proofs_checks.instances.scales import EPS, RESOLVED, denoiser_rounding, pull_of_rivals, settled_time
 from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, Law, Power, RectifiedFlow, Schedule, formula, limit
 from singtheory.formula import symbolic
-from singtheory.schedule import VariancePreserving
 
 _SMOOTH: dict[str, GaussianMixture | Gaussian] = {"two bumps": BUMPS, "Gaussian": TILTED}
 _HALF = Power(1.0)
 _ROUGH: dict[str, Schedule] = {"α = 1 − t": _HALF, "cosine": Cosine(), "rectified flow": RectifiedFlow()}
 """Near t = 0 σ behaves like √t, t and t; only the first has an unbounded σ̇."""
 _LATEST = {"α = 1 − t": 2e-4, "cosine": 0.016, "rectified flow": 0.004}
+_ORDER = {"α = 1 − t": 1.0, "cosine": 2.0, "rectified flow": 1.0}
+"""The power of t with which the limit at a smooth density is approached."""
 _POINTS = torch.tensor([[-0.9], [0.1], [0.8]], dtype=torch.float64)
 _STEP = 1e-3
 """Relative step of the five-point rule below: it leaves the derivative to a few times 1e-12, half remainder, half rounding."""
@@ -51,15 +52,15 @@ def _rate(epsilon: Epsilon, law: Law, schedule: Schedule, x: Tensor, t: float) -
 def _off_smooth(sides: Sides, law: GaussianMixture | Gaussian, schedule: Schedule, x: Tensor, t: float) -> float:
     """How far `∂_t ε*/σ̇` is from its limit."""
     sigma_dot = schedule.sigma_dot(t)
-    found, expected = _rate(sides["epsilon"], law, schedule, x, t), sides["smooth"](limit.data_score(law, x), sigma_dot)
-    return float(((found - expected) / sigma_dot).norm())
+    rate, expected = _rate(sides["epsilon"], law, schedule, x, t), sides["smooth"](limit.data_score(law, x), sigma_dot)
+    return float(((rate - expected) / sigma_dot).norm())
 
 
 def _d6_smooth(sides: Sides, _: Context) -> Outcome:
     """The limit is approached like t for `σ ~ √t` and in rectified flow, like t² for the cosine."""
     outcomes = []
     for (name, law), (kind, schedule) in itertools.product(_SMOOTH.items(), _ROUGH.items()):
-        x, order = law.mean + _POINTS, 2.0 if isinstance(schedule, Cosine) else 1.0
+        x, order = law.mean + _POINTS, _ORDER[kind]
         at = [_LATEST[kind] / 2**k for k in range(3)]
         off = partial(_off_smooth, sides, law, schedule, x)
         outcomes.append(vanishes_at_rate(off, at, order, f"∂ε*/σ̇ + ∇log π, {name}, {kind}"))
@@ -71,9 +72,9 @@ def _d6_flat(sides: Sides, _: Context) -> Outcome:
     outcomes, score = [], torch.zeros(1, 1, dtype=torch.float64)
     for kind, schedule in _ROUGH.items():
         t = float(schedule.time_of_snr(1e3))
-        found = _rate(_uniform_epsilon, BUMPS, schedule, score + 0.3, t)
+        rate = _rate(_uniform_epsilon, BUMPS, schedule, score + 0.3, t)
         expected, tolerance = sides["smooth"](score, schedule.sigma_dot(t)), math.exp(-100) / (_STEP * t)
-        outcomes.append(equal(float(found), float(expected), tolerance, f"uniform on [−1, 1] at 0.3, {kind}"))
+        outcomes.append(equal(float(rate), float(expected), tolerance, f"uniform on [−1, 1] at 0.3, {kind}"))
     return worst(outcomes)
 
 
@@ -81,10 +82,12 @@ def _d6_gaussian(sides: Sides, _: Context) -> Outcome:
     law, x = Gaussian([0.7], [[1.5]]), _POINTS
     outcomes = []
     for (kind, schedule), t in itertools.product(_ROUGH.items(), (1e-4, 0.1, 0.9)):
-        found = sides["epsilon"](law, schedule, x, t)
+        epsilon = sides["epsilon"](law, schedule, x, t)
         expected = sides["gaussian"](x, 0.7, 1.5, *schedule(t))
         tolerance = 1e-14 / float(schedule.sigma(t))  # (x − αx̂)/σ cancels
-        outcomes.append(equal(float((found - expected).abs().max()), 0.0, tolerance, f"N(0.7, 1.5), {kind}, t = {t:g}"))
+        outcomes.append(
+            equal(float((epsilon - expected).abs().max()), 0.0, tolerance, f"N(0.7, 1.5), {kind}, t = {t:g}")
+        )
     return worst(outcomes)
 
 
@@ -98,16 +101,16 @@ def _d6_atoms(sides: Sides, context: Context) -> Outcome:
                 sides["exponent"](0.5 if schedule is _HALF else 1.0),
             )
             times = _settled(law, schedule, x, i)
-            found = [_rate(sides["epsilon"], law, schedule, x[None], t)[0] for t in times]
-            tolerances = [_rate_rounding(law, schedule, x, i, t, of) for t, of in zip(times, found, strict=True)]
-            if any(tolerance > RESOLVED * float(of.norm()) for tolerance, of in zip(tolerances, found, strict=True)):
+            computed = [_rate(sides["epsilon"], law, schedule, x[None], t)[0] for t in times]
+            tolerances = [_rate_rounding(law, schedule, x, i, t, of) for t, of in zip(times, computed, strict=True)]
+            if any(tolerance > RESOLVED * float(of.norm()) for tolerance, of in zip(tolerances, computed, strict=True)):
                 outcomes.append(no_instance(f"{name}, {kind}: rounding hides how far x is from its atom"))
                 continue
-            for t, of, tolerance in zip(times, found, tolerances, strict=True):
+            for t, of, tolerance in zip(times, computed, tolerances, strict=True):
                 here, rates = schedule(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
                 off = float((of - sides["atom"](x, law.points[i], *here, *rates)).norm())
                 outcomes.append(equal(off, 0.0, tolerance, f"{name}, {kind}, t = {t:.2g}"))
-            growth = fitted_slope(times, [float(of.norm()) for of in found])
+            growth = fitted_slope(times, [float(of.norm()) for of in computed])
             outcomes.append(equal(growth, order, 0.1, f"growth, {name}, {kind}"))
     return worst(outcomes)
 
@@ -121,13 +124,13 @@ def _settled(law: Atoms, schedule: Schedule, x: Tensor, i: int) -> list[float]:
     return [last / 4**k for k in range(3)]
 
 
-def _rate_rounding(law: Atoms, schedule: Schedule, x: Tensor, i: int, t: float, found: Tensor) -> float:
+def _rate_rounding(law: Atoms, schedule: Schedule, x: Tensor, i: int, t: float, rate: Tensor) -> float:
     """Of the five-point rule on `ε* = (x − αx̂)/σ`, which cancels, with what rivals of the atom and rounding add to x̂; and its remainder."""
     after = t * (1 + 2 * _STEP)
     alpha, sigma = schedule(after)
     moved = pull_of_rivals(law, x, alpha, sigma, i) + float(denoiser_rounding(law, x[None], alpha, sigma))
     each = (moved + 8 * EPS * float(x.norm() + law.points[i].norm())) / float(schedule.sigma(t * (1 - 2 * _STEP)))
-    return 1.5 * each / (_STEP * t) + 1e-9 * float(found.norm())
+    return 1.5 * each / (_STEP * t) + 1e-9 * float(rate.norm())
 
 
 def _d6_exceptions(sides: Sides, _: Context) -> Outcome:
@@ -138,16 +141,16 @@ def _d6_exceptions(sides: Sides, _: Context) -> Outcome:
     ):
         for y in law.points:
             t = float(schedule.time_of_snr(1e4))
-            found = float(_rate(sides["epsilon"], law, schedule, y[None], t))
-            vp = isinstance(schedule, VariancePreserving)
-            expected = float(sides["at_atom"](y, schedule.sigma_dot(t))) if vp else 0.0
+            computed = float(_rate(sides["epsilon"], law, schedule, y[None], t))
+            rate = float(sides["at_atom"](y, schedule.sigma_dot(t)))
+            expected = rate if schedule.variance_preserving else 0.0
             sigma = float(schedule.sigma(t))
             # (1 − α)/σ = σ/(1 + α) grows by a relative ¾σ² + O(σ⁴); rounding as off the atoms
             tolerance = sigma**2 * abs(expected) + 2e-15 / (sigma * _STEP * t)
-            outcomes.append(equal(found, expected, tolerance, f"at the atom {float(y):g}, {name}, {kind}"))
+            outcomes.append(equal(computed, expected, tolerance, f"at the atom {float(y):g}, {name}, {kind}"))
     for kind, schedule in _ROUGH.items():
-        found = _rate(sides["epsilon"], SIGNS, schedule, torch.zeros(1, 1, dtype=torch.float64), 1e-3)
-        outcomes.append(equal(float(found), 0.0, 1e-300, f"±1 at 0, {kind}"))
+        computed = _rate(sides["epsilon"], SIGNS, schedule, torch.zeros(1, 1, dtype=torch.float64), 1e-3)
+        outcomes.append(equal(float(computed), 0.0, 1e-300, f"±1 at 0, {kind}"))
     return worst(outcomes)
 
 

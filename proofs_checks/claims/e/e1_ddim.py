@@ -22,8 +22,8 @@ from singtheory import (
     schedule_named,
 )
 from singtheory.sampler import DDIM, exact_denoiser
+from singtheory.schedule import SCHEDULES
 
-SCHEDULES = ("cosine", "linear-vp", "rectified-flow", "variance-exploding", "sd", "sd-zero-snr")
 _SINGULAR = ("cosine", "rectified-flow", "power:0.5", "sd-zero-snr")
 _STEPS = ((0.9, 0.6), (0.5, 0.05), (0.02, 0.01))
 _CHARTS = {"(x/α, σ/α)": (1, 0), "(x/σ, α/σ)": (0, 1), "(x/(α+σ), …)": (1, 1), "(x/(2α+σ), …)": (2, 1)}
@@ -64,9 +64,9 @@ def _instances(context: Context) -> Iterator[tuple[str, Law, Schedule, Tensor, f
             yield f"{name}, {kind}, {t} to {s}", law, schedule, x_t, t, s
 
 
-def _gap(found: Tensor, expected: Tensor, terms: float, where: str) -> Outcome:
+def _gap(x_s: Tensor, expected: Tensor, terms: float, where: str) -> Outcome:
     """Equal up to 256 roundings of the largest terms that cancel, and to a denoiser computed in blocks of other sizes."""
-    return equal(float((found - expected).abs().max()), 0.0, 256 * EPS * terms, where)
+    return equal(float((x_s - expected).abs().max()), 0.0, 256 * EPS * terms, where)
 
 
 def _e1_ancestral(sides: Sides, context: Context) -> Outcome:
@@ -83,8 +83,8 @@ def _e1_ancestral(sides: Sides, context: Context) -> Outcome:
         for eta in (0.0, 0.4, 1.0):
             kept, fresh = (float(sides[f"{part}_var"](eta, a_t, s_t, a_s, s_s)) ** 0.5 for part in ("kept", "noise"))
             mean = sides["mean"](step.posterior.mean, epsilon, a_s, kept)
-            found = sides["step"](law, schedule, eta, x_t, t, s, torch.Generator().manual_seed(7))
-            outcomes.append(_gap(found, expected.get(eta, mean + fresh * noise), terms, f"η = {eta:g}, {where}"))
+            x_s = sides["step"](law, schedule, eta, x_t, t, s, torch.Generator().manual_seed(7))
+            outcomes.append(_gap(x_s, expected.get(eta, mean + fresh * noise), terms, f"η = {eta:g}, {where}"))
     return worst(outcomes)
 
 
@@ -94,14 +94,14 @@ def _e1_charts(sides: Sides, context: Context) -> Outcome:
     for where, law, schedule, x_t, t, s in _instances(context):
         here, there = (schedule(u) for u in (t, s))
         rates = schedule.alpha_dot(t), schedule.sigma_dot(t)
-        found = sides["step"](law, schedule, 0.0, x_t, t, s, context.generator())
+        x_s = sides["step"](law, schedule, 0.0, x_t, t, s, context.generator())
         drift = limit.ode_drift(law, schedule, x_t, t)
         for chart, (p, q) in _CHARTS.items():
             euler = sides["euler"](x_t, drift, here, rates, there, (p, q), s - t)
             # rounding of x/k and of slope times clock, brought to s by k_s
             scale = float((p * there[0] + q * there[1]) / (p * here[0] + q * here[1]))
             terms = (1 + scale) * (float(x_t.norm()) + size(law)) / float(here[1])
-            outcomes.append(_gap(found, euler, 16 * terms, f"{chart}, {where}"))
+            outcomes.append(_gap(x_s, euler, 16 * terms, f"{chart}, {where}"))
     return worst(outcomes)
 
 
@@ -110,10 +110,10 @@ def _e1_singular(sides: Sides, context: Context) -> Outcome:
     for (name, law), kind in itertools.product(with_data(context).items(), _SINGULAR):
         schedule, x_1 = schedule_named(kind), queries(law, context, 3)
         for s in (0.9, 0.3, 0.0):
-            found = sides["step"](law, schedule, 0.0, x_1, 1.0, s, context.generator())
+            x_s = sides["step"](law, schedule, 0.0, x_1, 1.0, s, context.generator())
             coefficients = *schedule(s), schedule.sigma(1.0)
             expected, terms = sides["singular"](law.mean, x_1, *coefficients), float(x_1.norm()) + size(law)
-            outcomes.append(_gap(found, expected, terms, f"{name}, {kind}, 1 to {s}"))
+            outcomes.append(_gap(x_s, expected, terms, f"{name}, {kind}, 1 to {s}"))
     return worst(outcomes)
 
 

@@ -29,10 +29,7 @@ _FLOW = RectifiedFlow()
 
 
 def _mmse(law: Law) -> grid.Mmse:
-    if isinstance(law, Gaussian):
-        return partial(mmse.gaussian_mmse, law)
-    assert isinstance(law, Atoms)
-    return partial(mmse.line_mmse, law)
+    return partial(mmse.gaussian_mmse, law) if law.gaussian else partial(mmse.line_mmse, law.atoms())
 
 
 @cache
@@ -85,8 +82,7 @@ def _e2_symbolic(sides: Sides, _: Context) -> Outcome:
 
 @cache
 def _kl(law: Law, gap: float) -> Estimate:
-    assert isinstance(law, Atoms)
-    return divergence.kl_quadrature(prior_posterior(law), gap)
+    return divergence.kl_quadrature(prior_posterior(law.atoms()), gap)
 
 
 def _e2_kl(sides: Sides, _: Context) -> Outcome:
@@ -94,10 +90,10 @@ def _e2_kl(sides: Sides, _: Context) -> Outcome:
     outcomes = []
     for (name, law), gap in itertools.product({**_LAWS, "±1": SIGNS}.items(), (0.3, 3.0, 10.0)):
         level = _mmse(law)(torch.zeros(1, dtype=torch.float64))[0]
-        found = sides["cost"](gap, float(level), _integrals(law, 0.0, gap)[0])
+        cost = sides["cost"](gap, float(level), _integrals(law, 0.0, gap)[0])
         kl = _kl(law, gap)
         # the two terms of the cost cancel; each is a sum of a few hundred products
-        outcomes.append(equal(kl, found, 256 * EPS * gap * float(level), f"{name}, g = {gap:g}"))
+        outcomes.append(equal(kl, cost, 256 * EPS * gap * float(level), f"{name}, g = {gap:g}"))
     return worst(outcomes)
 
 
@@ -190,8 +186,8 @@ def _dearest(law: Law, steps: int, snr_start: float, snr_end: float) -> Tensor:
     first = _optimal(law, steps, snr_start, snr_end)
     if law is not _TWO_SCALES:
         return first
-    found = grid.stationary(steps, snr_start, snr_end, _mmse(law))
-    return max(found, key=lambda snr: float((_mmse(law)(snr[:-1])[0] * snr.diff()).sum()))
+    grids = grid.stationary(steps, snr_start, snr_end, _mmse(law))
+    return max(grids, key=lambda snr: float((_mmse(law)(snr[:-1])[0] * snr.diff()).sum()))
 
 
 register(

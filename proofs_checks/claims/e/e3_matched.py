@@ -72,10 +72,10 @@ def _limit(sides: Sides, kernel: str, line: Line, path: _Path, speed: _Path) -> 
 def _e3_lines(sides: Sides, _: Context) -> Outcome:
     """Orders and constants of three kernels on two grids."""
     outcomes = []
-    for (name, (law, ends)), kernel in itertools.product(_LAWS.items(), KERNELS):
+    for (name, (law, snr_range)), kernel in itertools.product(_LAWS.items(), KERNELS):
         line, order = line_of(law), sides["orders"][kernel]
-        for kind, (path, speed) in _grids(*ends).items():
-            where = f"{kernel}, {name}, {kind}, γ {ends[0]:g} to {ends[1]:g}"
+        for kind, (path, speed) in _grids(*snr_range).items():
+            where = f"{kernel}, {name}, {kind}, γ {snr_range[0]:g} to {snr_range[1]:g}"
             costs = [path_cost(line, kernel, tuple(path(k / n) for k in range(n + 1))) for n in _STEPS]
             outcomes.append(equal(fitted_slope(_STEPS, costs), -order, _SLOPE, f"{where}, slope"))
             limit = _limit(sides, kernel, line, path, speed)
@@ -95,9 +95,11 @@ def _extrapolated(first: float, second: float, third: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def _spread(line: Line, ends: tuple[float, float], density: Callable[[Level], float], steps: int) -> tuple[float, ...]:
+def _spread(
+    line: Line, snr_range: tuple[float, float], density: Callable[[Level], float], steps: int
+) -> tuple[float, ...]:
     """γ of equal steps of a density's integral."""
-    fine = torch.linspace(ends[0] ** 0.5, ends[1] ** 0.5, 257, dtype=torch.float64).square()
+    fine = torch.linspace(snr_range[0] ** 0.5, snr_range[1] ** 0.5, 257, dtype=torch.float64).square()
     rho = torch.tensor([density(line.level(snr)) for snr in fine.tolist()], dtype=torch.float64)
     return tuple(_FLOW.snr(grid.by_density(_FLOW, steps, fine, rho)).tolist())
 
@@ -110,17 +112,17 @@ def _root_slope(level: Level) -> float:
 def _e3_best(sides: Sides, _: Context) -> Outcome:
     """The cost of the matched kernel's best grid, and that grids spread otherwise cost more."""
     outcomes, steps = [], _STEPS[-1]
-    for name, (law, ends) in _LAWS.items():
-        line, where = line_of(law), f"{name}, γ {ends[0]:g} to {ends[1]:g}"
-        cost = path_cost(line, "matched", _spread(line, ends, sides["density"], steps))
+    for name, (law, snr_range) in _LAWS.items():
+        line, where = line_of(law), f"{name}, γ {snr_range[0]:g} to {snr_range[1]:g}"
+        cost = path_cost(line, "matched", _spread(line, snr_range, sides["density"], steps))
         integral = math.fsum(
-            2 * r * w * _cube_root(line.level(r * r)) for r, w in _rule(ends[0] ** 0.5, ends[1] ** 0.5)
+            2 * r * w * _cube_root(line.level(r * r)) for r, w in _rule(snr_range[0] ** 0.5, snr_range[1] ** 0.5)
         )
         least = float(sides["least"](integral, steps))
         outcomes.append(equal(cost, least, _CONSTANT * least, f"{where}, best grid, N = {steps}"))
         others = {"√|mmse′|": _root_slope, "(E‖κ‖²)^½": _half_power, "(E‖κ‖²)^¼": _quarter_power}
         for kind, density in others.items():
-            other = path_cost(line, "matched", _spread(line, ends, density, steps))
+            other = path_cost(line, "matched", _spread(line, snr_range, density, steps))
             outcomes.append(at_least(other, cost, f"{where}, spread by {kind}"))
     return worst(outcomes)
 
@@ -145,8 +147,8 @@ def _e3_plane(sides: Sides, _: Context) -> Outcome:
     apart2 = float(posterior.eigenvalues.square().sum()) - trace**2 / dim
 
     def left(gap: float) -> float:
-        found = isotropic_kl_of(posterior, gap, formula.isotropic_var(1.0, gap, trace, dim))
-        return found - float(sides["averaged"](gap, apart2))
+        kl = isotropic_kl_of(posterior, gap, formula.isotropic_var(1.0, gap, trace, dim))
+        return kl - float(sides["averaged"](gap, apart2))
 
     return vanishes_at_rate(
         left, _SMALL_GAPS, 3.0, "three atoms in the plane, KL from the best isotropic less g²‖C − vI‖²/4"

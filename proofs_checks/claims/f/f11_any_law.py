@@ -132,11 +132,11 @@ def _f11_laws(sides: Sides, _: Context) -> Outcome:
         ):
             mass, z, x_hat, mmse = _along(law, snr, u)
             step = formula.ddim_mean(x_hat, formula.epsilon_of(s_t * z, x_hat, a_t, s_t), a_s, kept)
-            found = float(mass @ step.square()) + fresh
+            second_moment = float(mass @ step.square()) + fresh
             v_s = float(a_s**2 * lam + kept**2 + fresh)
             lost = float(sides["lost"](sides["weight"](a_t, s_t, a_s, kept), mmse))
             where = f"{law_name}, λ = {float(lam):.3g}, {name}"
-            outcomes.append(equal(found, v_s - lost, 1e-12, where))
+            outcomes.append(equal(second_moment, v_s - lost, 1e-12, where))
             outcomes.append(at_most(mmse, float(sides["most"](snr, lam)), where, slack=1e-12))
     return worst(outcomes)
 

@@ -14,9 +14,10 @@ from proofs_checks.harness.outcome import equal, identically_zero, worst
 from singtheory import Gaussian, RectifiedFlow, Schedule, formula, response, schedule_named
 from singtheory.formula import symbolic
 from singtheory.sampler import DDIM, exact_denoiser
+from singtheory.schedule import SCHEDULES
 
 NAMES = symbolic.NAMESPACE
-SCHEDULES = ("cosine", "linear-vp", "rectified-flow", "variance-exploding", "power:0.5", "power:3", "sd", "sd-zero-snr")
+NAMED = (*SCHEDULES, "power:0.5", "power:3")
 _GOLDEN = {
     (900.0, 4, 1.0): (0.099254176926, 0.099503719021),
     (900.0, 10, 1.0): (0.283115744545, 0.287347885566),
@@ -83,7 +84,7 @@ def _f1_angles(sides: Sides, _: Context) -> Outcome:
 
 def _grids() -> Iterator[tuple[str, Tensor]]:
     generator = torch.Generator().manual_seed(1)
-    for name in SCHEDULES:
+    for name in NAMED:
         times = torch.rand(7, dtype=torch.float64, generator=generator).sort(descending=True).values
         yield name, torch.cat([torch.ones(1, dtype=torch.float64), times])
 
@@ -107,13 +108,13 @@ def _f1_sampler(sides: Sides, context: Context) -> Outcome:
         start = torch.cat([alpha * law.mean[None], alpha * law.mean + (basis * width).mT])
         end = DDIM(schedule).sample(exact_denoiser(law, schedule), start, grid)
         alpha, sigma = schedule(grid[-1])
-        found = ((end[1:] - end[:1]) * basis.mT).sum(dim=1) / formula.marginal_var(alpha, sigma, lam).sqrt()
+        kept = ((end[1:] - end[:1]) * basis.mT).sum(dim=1) / formula.marginal_var(alpha, sigma, lam).sqrt()
         nodes = [tuple(map(float, schedule(t))) for t in grid]
         expected = torch.ones(dim, dtype=torch.float64)
         for here, there in itertools.pairwise(nodes):
             expected = expected * sides["kept"](*here, *there, lam, torch)
         # the deviation is a difference of states of size 1000, along directions whose own size is 0.1 at least
-        off = float((found - expected).abs().max())
+        off = float((kept - expected).abs().max())
         outcomes.append(equal(off, 0.0, 1e-12 * float(lam.max() / lam.min()) ** 0.5, f"{name}, d = {dim}"))
     return worst(outcomes)
 
@@ -187,12 +188,12 @@ def _f2_golden(sides: Sides, _: Context) -> Outcome:
     outcomes = []
     for (lam, steps, shift), (kept, first) in _GOLDEN.items():
         schedule, times = RectifiedFlow(), shifted_times(steps, shift)
-        found = response.respond(schedule, times, [lam])
+        spread = response.respond(schedule, times, [lam])
         where = f"λ = {lam:g}, N = {steps}, shift {shift:g}"
         expected = float(sides["first"](schedule.snr(times[1]), torch.tensor(lam, dtype=torch.float64), torch))
-        outcomes.append(equal(float(found.kept), kept, 1e-10, f"kept, {where}"))
-        outcomes.append(equal(float(found.first), first, 1e-10, f"first step, {where}"))
-        outcomes.append(equal(float(found.first), expected, 1e-12, f"cos θ_s, {where}"))
+        outcomes.append(equal(float(spread.kept), kept, 1e-10, f"kept, {where}"))
+        outcomes.append(equal(float(spread.first), first, 1e-10, f"first step, {where}"))
+        outcomes.append(equal(float(spread.first), expected, 1e-12, f"cos θ_s, {where}"))
     return worst(outcomes)
 
 

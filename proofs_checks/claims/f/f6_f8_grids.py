@@ -34,13 +34,15 @@ def _f6_enlarged(sides: Sides, _: Context) -> Outcome:
     images = images / images.abs().max()
     small = torch.linalg.eigvalsh(Atoms(images.flatten(1)).cov).flip(0)[:8]
     large = images.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2).flatten(1)
-    found = torch.linalg.eigvalsh(Atoms(large).cov).flip(0)[:8]
+    eigenvalues = torch.linalg.eigvalsh(Atoms(large).cov).flip(0)[:8]
     expected = sides["eigenvalue"](small, large.shape[1] / images[0].numel())
     shift = float(sides["shift"](torch.tensor(large.shape[1] / images[0].numel()), 1.0, torch))
     times = torch.linspace(1, 0, 9, dtype=torch.float64)
     kept = response.spread_kept(RectifiedFlow(), times, small)
-    again = response.spread_kept(RectifiedFlow(), formula.shifted_time(times, shift), found)
-    outcomes = [equal(float((found / expected - 1).abs().max()), 0.0, 1e-9, "eigenvalues of digits twice as large")]
+    again = response.spread_kept(RectifiedFlow(), formula.shifted_time(times, shift), eigenvalues)
+    outcomes = [
+        equal(float((eigenvalues / expected - 1).abs().max()), 0.0, 1e-9, "eigenvalues of digits twice as large")
+    ]
     outcomes.append(equal(float((again - kept).abs().max()), 0.0, 1e-9, "kept along them, with the shift"))
     return worst(outcomes)
 

@@ -139,10 +139,10 @@ def _f10_ddim(sides: Sides, _: Context) -> Outcome:
     """Every noise alone, added up, beside the recursion of F9."""
     lam, outcomes = torch.logspace(-2, 3, 9, dtype=torch.float64), []
     for (name, schedule, times), eta in itertools.product(_runs(), (0.0, 0.5, 1.0)):
-        found = sides["total"](_pulse_responses(DDIM(schedule, eta), times, lam, len(times) - 1))
+        kept = sides["total"](_pulse_responses(DDIM(schedule, eta), times, lam, len(times) - 1))
         end = formula.marginal_var(*schedule(times[-1]), lam).sqrt()
         expected = response.spread_kept(schedule, times, lam, eta=eta, start="matched")
-        outcomes.append(equal(float((found / end - expected).abs().max()), 0.0, 1e-12, f"η = {eta:g}, {name}"))
+        outcomes.append(equal(float((kept / end - expected).abs().max()), 0.0, 1e-12, f"η = {eta:g}, {name}"))
     return worst(outcomes)
 
 

@@ -59,14 +59,14 @@ def context_of(points: np.ndarray, weights: np.ndarray | None = None) -> Context
 
 def failed(context: Context, ids: tuple[str, ...], methods: tuple[str, ...]) -> dict[str, Outcome]:
     """What is refuted or undecided of the true statements, by claim."""
-    found = {}
+    results = {}
     for id in ids:
         for k, check in enumerate(CLAIMS[id].checks):
             if check.method in methods:
                 outcome = check.run(CLAIMS[id].sides, context.within(f"{id}/{k}"))
                 if outcome.verdict in ("refuted", "undecided"):
-                    found[f"{id}/{k} {check.scope}"] = outcome
-    return found
+                    results[f"{id}/{k} {check.scope}"] = outcome
+    return results
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -84,8 +84,8 @@ def test_nothing_exact_is_refuted_on_hostile_laws(law):
     if bool((support == support[0]).all()):
         return
     data, _ = in_own_units(Data(law, "wild", None))
-    found = failed(Context(data, seed=0, error=ERROR), ("A4", "A5", "B1", "B3", "B5"), ("exact",))
-    assert not found, found
+    actual = failed(Context(data, seed=0, error=ERROR), ("A4", "A5", "B1", "B3", "B5"), ("exact",))
+    assert not actual, actual
 
 
 @pytest.mark.slow
@@ -137,10 +137,10 @@ def test_tv_by_its_leading_direction_agrees_with_plain_draws():
 def test_kl_by_quadrature_of_a_thin_plane_holds_its_true_value():
     law = Atoms(_NORMAL[:20, :2] * [1.0, 0.01])
     posterior = prior_posterior(law)
-    found = Leading(posterior, 2.0).kl()
+    actual = Leading(posterior, 2.0).kl()
     truth = float(divergence.kl_quadrature(posterior, 2.0).value)
-    assert found is not None and float(found.low) <= truth <= float(found.high)
-    assert float(found.low) < truth - 1e-8  # what the line loses is not nothing
+    assert actual is not None and float(actual.low) <= truth <= float(actual.high)
+    assert float(actual.low) < truth - 1e-8  # what the line loses is not nothing
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
@@ -178,8 +178,8 @@ def test_equal_atoms_become_one_with_their_weights():
 # --- rounds and words ------------------------------------------------------------------------------------------------
 
 
-def intervals(*ends: tuple[float, float]) -> Rounds:
-    made = [estimate((low + high) / 2, low, high, 0.9, 100 * 4**k) for k, (low, high) in enumerate(ends)]
+def intervals(*limits: tuple[float, float]) -> Rounds:
+    made = [estimate((low + high) / 2, low, high, 0.9, 100 * 4**k) for k, (low, high) in enumerate(limits)]
     return Rounds(lambda k: made[k], len(made))
 
 
@@ -225,11 +225,11 @@ def test_words_say_on_which_side_the_measured_value_must_lie():
 )
 def test_a_strange_scale_becomes_a_power_of_two(scale, unit):
     points = torch.tensor([[1.1, -0.3], [0.2, 0.7]], dtype=torch.float64) * scale
-    data, found = in_own_units(Data(Atoms(points), "set", None))
-    assert found == pytest.approx(unit, rel=3)
-    assert math.frexp(found)[0] == 0.5
-    assert torch.equal(data.law.points * found, points)
-    assert f"= {found:.6g}" in described(found)
+    data, actual = in_own_units(Data(Atoms(points), "set", None))
+    assert actual == pytest.approx(unit, rel=3)
+    assert math.frexp(actual)[0] == 0.5
+    assert torch.equal(data.law.points * actual, points)
+    assert f"= {actual:.6g}" in described(actual)
 
 
 def test_one_distinct_point_is_refused_whatever_has_no_weight():

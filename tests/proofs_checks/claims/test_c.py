@@ -6,11 +6,9 @@ import pytest
 import torch
 
 from proofs_checks.claims.c import __init__
-from proofs_checks.harness.claim import REGISTRY
-from proofs_checks.harness.context import Context
 from proofs_checks.instances.laws import GOLDEN
 from singtheory import Atoms, Cosine, Discrete, RectifiedFlow, formula, limit, schedule_named
-from singtheory.data.sources import Data
+from tests.proofs_checks.claims.holding import assert_holds
 
 assert __init__
 IDS = [f"C{k}" for k in range(1, 10)]
@@ -36,11 +34,7 @@ DATA = {
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("id", IDS)
 def test_claim_holds_on_other_data(id, data):
-    context = Context(Data(DATA[data], data, None), seed=3, error=1e-8)
-    for k, check in enumerate(REGISTRY[id].checks):
-        if check.method != "symbolic":
-            outcome = check.run(REGISTRY[id].sides, context.within(f"{id}/{k}"))
-            assert outcome.verdict in ("supported", "vacuous"), outcome
+    assert_holds(id, DATA[data], data)
 
 
 def test_series_meets_the_exact_denoiser_near_the_end():

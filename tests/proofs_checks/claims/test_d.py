@@ -7,13 +7,13 @@ import torch
 
 from proofs_checks.claims.d import __init__
 from proofs_checks.claims.d.d1_d2_atoms import neighbours
-from proofs_checks.harness.claim import REGISTRY
 from proofs_checks.harness.context import Context
 from proofs_checks.instances.counterexample import uniform_score
 from proofs_checks.instances.excerpt import ATOMS, COORDINATES, excerpt
 from proofs_checks.instances.laws import BUMPS, GOLDEN, TRI
 from singtheory import Atoms, Cosine, Gaussian, RectifiedFlow, VarianceExploding, limit
 from singtheory.data.sources import Data
+from tests.proofs_checks.claims.holding import assert_holds
 
 assert __init__
 IDS = [f"D{k}" for k in range(1, 5)]
@@ -38,11 +38,7 @@ DATA = {
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("id", IDS)
 def test_claim_holds_on_other_data(id, data):
-    context = Context(Data(DATA[data], data, None), seed=3, error=1e-8)
-    for k, check in enumerate(REGISTRY[id].checks):
-        if check.method != "symbolic":
-            outcome = check.run(REGISTRY[id].sides, context.within(f"{id}/{k}"))
-            assert outcome.verdict in ("supported", "proved", "vacuous"), outcome
+    assert_holds(id, DATA[data], data)
 
 
 def test_neighbours_skip_duplicates_and_weightless_points():
@@ -74,9 +70,9 @@ def test_three_tied_atoms():
     y = TRI.points
     centre = torch.linalg.solve(2 * (y[1:] - y[0]), y[1:].square().sum(dim=1) - y[0].square().sum())
     schedule, t = Cosine(), Cosine().time_of_snr(1e5)
-    found = TRI.posterior(centre[None] / schedule.sigma(t), schedule.snr(t)).weights[0]
-    assert found.tolist() == pytest.approx(limit.vp_tie_weights(TRI, [0, 1, 2]).tolist(), rel=1e-5)
-    assert float((found - TRI.weights).abs().max()) > 0.02
+    actual = TRI.posterior(centre[None] / schedule.sigma(t), schedule.snr(t)).weights[0]
+    assert actual.tolist() == pytest.approx(limit.vp_tie_weights(TRI, [0, 1, 2]).tolist(), rel=1e-5)
+    assert float((actual - TRI.weights).abs().max()) > 0.02
 
 
 def test_noise_is_unbounded_at_a_point():

@@ -28,12 +28,12 @@ def test_uniform_t_on_the_cosine_is_dearer():
 
 def test_two_scales_have_three_stationary_grids():
     mmse = _mmse(_TWO_SCALES)
-    for snr in (found := grids.stationary(3, 0.0, 1000.0, mmse)):
+    for snr in (actual := grids.stationary(3, 0.0, 1000.0, mmse)):
         level, slope = mmse(snr)
         for k in (1, 2):
             after = formula.next_optimal_snr(snr[k], level[k - 1], level[k], slope[k])
             assert float(after) == pytest.approx(float(snr[k + 1]), rel=1e-9)
-    assert len(found) == 3
+    assert len(actual) == 3
 
 
 def test_the_ratio_of_the_gap_of_a_root_step_is_its_definition():

@@ -114,8 +114,8 @@ def test_one_in_ten_million_is_seen_in_cross_entropies(data):
 def test_tie_weights_far_from_the_origin():
     """D1: `e^{‖y‖²/4}` overflows at a distance of 60; of 500 and 499.9 the ratio is e^(99.99/4)."""
     law = Atoms([[499.9], [500.0], [-500.0]])
-    found = limit.vp_tie_weights(law, [0, 1, 2])
-    assert found.tolist() == pytest.approx([float(torch.exp(torch.tensor(-99.99 / 4))) / 2, 0.5, 0.5], rel=1e-9)
+    actual = limit.vp_tie_weights(law, [0, 1, 2])
+    assert actual.tolist() == pytest.approx([float(torch.exp(torch.tensor(-99.99 / 4))) / 2, 0.5, 0.5], rel=1e-9)
 
 
 def test_data_without_an_instance_are_told_apart():

@@ -21,12 +21,12 @@ def score(law, x, noise):
 
 
 def test_a3_w2_depends_on_more_than_the_gap():
-    found = []
+    results = []
     for schedule in (Cosine(), RectifiedFlow()):
         t, s = (float(schedule.time_of_snr(snr)) for snr in (0.1, 1.1))
         step = ReverseKernel(GOLDEN, schedule, t, s).at([0.5 * float(schedule.sigma(t))])
-        found.append((float(step.kl().value), float(step.w2().value), step.bridge.var**0.5))
-    (kl, w2, c), (other_kl, other_w2, other_c) = found
+        results.append((float(step.kl().value), float(step.w2().value), step.bridge.var**0.5))
+    (kl, w2, c), (other_kl, other_w2, other_c) = results
     assert kl == pytest.approx(other_kl, rel=1e-9)
     assert abs(w2 - other_w2) > 0.01
     assert w2 / c == pytest.approx(other_w2 / other_c, rel=1e-6)
@@ -57,13 +57,13 @@ def test_d2_the_score_at_a_tie_is_that_of_the_limit_of_the_denoiser():
 def test_d3_the_two_sides_meet_without_full_rank(points):
     posterior = prior_posterior(Atoms(points))
     assert float(posterior.eigenvalues.min()) < 1e-12
-    found = float(divergence.kl_moment_quadrature(posterior, 300.0).value)
-    assert found == pytest.approx(float(limit.kl_atoms_lower(posterior, 300.0)), abs=1e-6)
+    actual = float(divergence.kl_moment_quadrature(posterior, 300.0).value)
+    assert actual == pytest.approx(float(limit.kl_atoms_lower(posterior, 300.0)), abs=1e-6)
 
 
 def test_e1_no_kept_noise_beyond_eta_one():
-    ends = 0.3, 0.9, 0.8, 0.6
-    a, var = formula.bridge_a(*ends), formula.bridge_var(*ends)
+    limits = 0.3, 0.9, 0.8, 0.6
+    a, var = formula.bridge_a(*limits), formula.bridge_var(*limits)
     assert formula.ddim_kept_var(1.0, a, var, 0.9) > 0
     assert formula.ddim_kept_var(1.5, a, var, 0.9) < 0
     assert "0 \\le \\eta \\le 1" in CLAIMS["E1"].statement
@@ -80,8 +80,8 @@ def test_f7_zero_init_may_be_better_than_the_right_mean():
     alpha2, sigma2 = Fraction(9, 25), Fraction(16, 25)
     rational = (alpha2 - alpha2 / sigma2) * var + alpha2 * mean**2 + sigma2 - 1
     expected = (float(rational) - math.log(sigma2)) / 2
-    found = CLAIMS["F7"].sides["cost"](0.6, 0.8, float(mean**2), 0.0, float(var), 1, math)
-    assert found == pytest.approx(expected, rel=1e-12) and found < 0
+    actual = CLAIMS["F7"].sides["cost"](0.6, 0.8, float(mean**2), 0.0, float(var), 1, math)
+    assert actual == pytest.approx(expected, rel=1e-12) and actual < 0
     assert "golden law" in CLAIMS["F7"].statement
 
 

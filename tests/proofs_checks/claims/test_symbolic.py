@@ -49,7 +49,7 @@ PLANTED = {
     ),
     "A2, b off where σ_s = 0 alone": (
         a_symbolic.bridge,
-        planted("A2", "b", lambda f: lambda *ends: f(*ends) + sympy.DiracDelta(ends[3])),
+        planted("A2", "b", lambda f: lambda *limits: f(*limits) + sympy.DiracDelta(limits[3])),
     ),
     "A3, the gap less the SNR at t": (
         a_symbolic.gap_identity,
@@ -85,7 +85,7 @@ PLANTED = {
     ),
     "E1, a kept noise that is wrong where η < 1": (
         e_symbolic.ddim,
-        planted("E1", "kept_var", lambda f: lambda eta, *ends: f(eta**2, *ends)),
+        planted("E1", "kept_var", lambda f: lambda eta, *limits: f(eta**2, *limits)),
     ),
 }
 
@@ -118,8 +118,8 @@ def test_inner_products_are_those_of_vectors():
     c, u, w = sympy.symbols("c u w", real=True)
     left, right = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([3.0, 1.0, 2.0])
     gram = sympy.Matrix([[left @ left, left @ right], [left @ right, right @ right]])
-    found = symbolic.inner(2 * c - w * u, c + u, (c, u), gram).subs(w, 3)
-    assert float(found) == pytest.approx(float((2 * left - 3 * right) @ (left + right)))
+    actual = symbolic.inner(2 * c - w * u, c + u, (c, u), gram).subs(w, 3)
+    assert float(actual) == pytest.approx(float((2 * left - 3 * right) @ (left + right)))
     with pytest.raises(ValueError, match="no linear combination"):
         symbolic.coordinates(c * u, (c, u))
     with pytest.raises(ValueError, match="no linear combination"):

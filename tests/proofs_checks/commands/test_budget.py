@@ -50,22 +50,22 @@ def test_the_json_adds_up(data, method, points, tmp_path):
     out = tmp_path / "b.json"
     result = run(*ten_steps(points if data == "points" else data, out))
     assert result.exit_code == 0, result.output
-    found = json.loads(out.read_text())
-    assert {"version", "seed", "command", "device"} <= set(found) and found["method"] == method
-    chosen = found["budget"]
+    actual = json.loads(out.read_text())
+    assert {"version", "seed", "command", "device"} <= set(actual) and actual["method"] == method
+    chosen = actual["budget"]
     for term in TERMS:
         assert 0 <= chosen[f"{term}_low"] <= chosen[f"{term}_high"]
     for side in ("low", "high"):
         assert chosen[f"total_{side}"] == pytest.approx(sum(chosen[f"{term}_{side}"] for term in TERMS[:3]))
-    assert sum(step["discretisation"] for step in found["steps"]) == pytest.approx(chosen["discretisation"])
-    assert len(found["steps"]) == 10 and found["steps"][0]["snr_t"] == chosen["snr_start"]
-    assert {row["spacing"] for row in found["grids"]} == set(grid_costs.SPACINGS)
-    (best,) = (row["discretisation"] for row in found["grids"] if (row["spacing"], row["steps"]) == ("optimal", 20))
-    assert 1 < 20 * best / found["limit"] < 1.25  # from above, by log ρ/6N (E2)
-    for row in found["grids"]:
+    assert sum(step["discretisation"] for step in actual["steps"]) == pytest.approx(chosen["discretisation"])
+    assert len(actual["steps"]) == 10 and actual["steps"][0]["snr_t"] == chosen["snr_start"]
+    assert {row["spacing"] for row in actual["grids"]} == set(grid_costs.SPACINGS)
+    (best,) = (row["discretisation"] for row in actual["grids"] if (row["spacing"], row["steps"]) == ("optimal", 20))
+    assert 1 < 20 * best / actual["limit"] < 1.25  # from above, by log ρ/6N (E2)
+    for row in actual["grids"]:
         assert row["gain"] >= 1 - 1e-6 and row["optimal"] <= row["discretisation"] * (1 + 1e-6)
         assert row["discretisation_low"] <= row["discretisation"] <= row["discretisation_high"]
-    low, value, high = (np.array(found["mmse"][name]) for name in ("low", "value", "high"))
+    low, value, high = (np.array(actual["mmse"][name]) for name in ("low", "value", "high"))
     assert (low <= high).all() and (np.diff(value) < 0).all()
 
 
@@ -77,18 +77,18 @@ def test_a_loss_curve_gives_the_network_term(tmp_path):
         "budget", "--data", "golden", "--steps", "10", "--loss-curve", loss, "--json", str(tmp_path / "b.json")
     )
     assert result.exit_code == 0, result.output
-    found = json.loads((tmp_path / "b.json").read_text())
-    reach = found["snr_end"] - found["budget"]["snr_start"]
-    assert found["budget"]["network"] == pytest.approx(0.01 * reach / 2, rel=1e-6)
+    actual = json.loads((tmp_path / "b.json").read_text())
+    reach = actual["snr_end"] - actual["budget"]["snr_start"]
+    assert actual["budget"]["network"] == pytest.approx(0.01 * reach / 2, rel=1e-6)
 
 
 def test_starts_differ_by_what_they_know(tmp_path):
-    found = {}
+    results = {}
     for start in grid_costs.STARTS:
         out = tmp_path / f"{start}.json"
         assert run("budget", "--data", "golden", "--steps", "5", "--start", start, "--json", str(out)).exit_code == 0
-        found[start] = json.loads(out.read_text())["budget"]["start_high"]
-    assert found["matched"] < found["mean"] and found["matched"] < found["noise"]
+        results[start] = json.loads(out.read_text())["budget"]["start_high"]
+    assert results["matched"] < results["mean"] and results["matched"] < results["noise"]
 
 
 def test_an_end_serves_schedules_that_go_to_zero(tmp_path):
@@ -97,9 +97,9 @@ def test_an_end_serves_schedules_that_go_to_zero(tmp_path):
     assert_one_line_error(run(*arguments, "--json", str(out)), "σ = 0", "--snr-end")
     result = run(*arguments, "--snr-end", "100", "--json", str(out))
     assert result.exit_code == 0, result.output
-    found = json.loads(out.read_text())
-    assert found["steps"][-1]["snr_s"] == pytest.approx(100) and found["steps"][0]["snr_t"] == 0
-    assert {row["spacing"] for row in found["grids"]} == set(grid_costs.SPACINGS) - {"karras", "uniform-log-snr"}
+    actual = json.loads(out.read_text())
+    assert actual["steps"][-1]["snr_s"] == pytest.approx(100) and actual["steps"][0]["snr_t"] == 0
+    assert {row["spacing"] for row in actual["grids"]} == set(grid_costs.SPACINGS) - {"karras", "uniform-log-snr"}
 
 
 def test_the_picture_shows_curve_steps_and_costs(tmp_path, points):
@@ -110,16 +110,16 @@ def test_the_picture_shows_curve_steps_and_costs(tmp_path, points):
     assert result.exit_code == 0, result.output
     with Image.open(png) as image:
         assert image.size[0] == 1100
-    found = json.loads(out.read_text())
-    drawn = budget_picture(found)
+    actual = json.loads(out.read_text())
+    drawn = budget_picture(actual)
     curve, costs, steps, kept = drawn.figure.axes
-    assert [line.get_label() for line in kept.get_lines()] == [row["grid"] for row in found["kept"]["grids"]]
+    assert [line.get_label() for line in kept.get_lines()] == [row["grid"] for row in actual["kept"]["grids"]]
     assert curve.get_legend() and costs.get_legend() and drawn.caption and drawn.alt
     assert [label.get_text() for label in steps.get_yticklabels()] == list(grid_costs.SPACINGS)
     lines = {line.get_label(): line for line in costs.get_lines()}
     assert set(grid_costs.SPACINGS) < set(lines)
-    assert lines["optimal"].get_ydata()[0] == min(row["discretisation"] for row in found["grids"] if row["steps"] == 5)
-    assert lines["R²/4N (E2)"].get_ydata()[0] == pytest.approx(found["limit"] / 5)
+    assert lines["optimal"].get_ydata()[0] == min(row["discretisation"] for row in actual["grids"] if row["steps"] == 5)
+    assert lines["R²/4N (E2)"].get_ydata()[0] == pytest.approx(actual["limit"] / 5)
 
 
 def test_the_kept_curve_is_the_law_and_the_best_grids_keep_more(tmp_path, points):
@@ -129,14 +129,14 @@ def test_the_kept_curve_is_the_law_and_the_best_grids_keep_more(tmp_path, points
     )
     assert result.exit_code == 0, result.output
     assert "standard deviation kept" in result.output
-    found = json.loads(out.read_text())
-    kept, schedule = found["kept"], schedule_named("sd")
+    actual = json.loads(out.read_text())
+    kept, schedule = actual["kept"], schedule_named("sd")
     chosen, nats, w2 = kept["grids"]
     assert [row["grid"] for row in kept["grids"]] == ["leading", "best in nats", "best in W₂"]
     law = torch.as_tensor(np.cov(np.load(points).T, ddof=0))
     lam = torch.linalg.eigvalsh(law).flip(0)
     assert kept["eigenvalues"] == pytest.approx(lam.tolist())
-    times = torch.tensor([step["t"] for step in found["steps"]] + [found["steps"][-1]["s"]], dtype=torch.float64)
+    times = torch.tensor([step["t"] for step in actual["steps"]] + [actual["steps"][-1]["s"]], dtype=torch.float64)
     assert chosen["kept"] == pytest.approx(spread_kept(schedule, times, lam).tolist(), rel=1e-9)
     for row in kept["grids"]:
         assert row["nats"] == pytest.approx(-sum(math.log(value) for value in row["kept"]))
@@ -214,11 +214,11 @@ def test_the_matched_kernel_costs_less_and_says_how_much(data, points, tmp_path)
     asked = ten_steps(points if data == "points" else data, out)
     result = run(*asked, "--kernel", "matched")
     assert result.exit_code == 0, result.output
-    found = json.loads(out.read_text())
-    matched, chosen = found["matched"], found["budget"]
-    assert found["kernel"] == "matched" and "matched kernel" in result.output and "S³/12N²" in result.output
+    actual = json.loads(out.read_text())
+    matched, chosen = actual["matched"], actual["budget"]
+    assert actual["kernel"] == "matched" and "matched kernel" in result.output and "S³/12N²" in result.output
     assert 0 < matched["discretisation"] < matched["isotropic"] and matched["share"] < 1
-    assert chosen["discretisation"] == pytest.approx(sum(step["discretisation"] for step in found["steps"]))
+    assert chosen["discretisation"] == pytest.approx(sum(step["discretisation"] for step in actual["steps"]))
     assert chosen["discretisation_low"] <= chosen["discretisation"] <= chosen["discretisation_high"]
     for side in ("low", "high"):
         assert chosen[f"total_{side}"] == pytest.approx(sum(chosen[f"{term}_{side}"] for term in TERMS[:3]))

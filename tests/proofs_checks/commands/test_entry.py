@@ -66,9 +66,9 @@ def test_covariances_that_do_not_fit_are_refused_in_one_line():
 
 def test_many_points_in_many_dimensions_are_thinned_for_verify_only():
     data = Data(Atoms(torch.arange(3000.0, dtype=torch.float64)[:, None].expand(3000, 1100)), "big", None)
-    found = thinned(data)
-    assert found.law.points.shape == (2000, 1100)
-    assert found.name == "big, 2000 of 3000 points"
-    assert enter(found).law.dim == 1
+    actual = thinned(data)
+    assert actual.law.points.shape == (2000, 1100)
+    assert actual.name == "big, 2000 of 3000 points"
+    assert enter(actual).law.dim == 1
     small = Data(Atoms(normal(3000, 3)), "small", None)
     assert thinned(small) is small

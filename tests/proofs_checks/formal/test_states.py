@@ -39,9 +39,9 @@ def test_goals_are_asked_for_in_theorems_alone():
         "Lemma help : True.\nProof. exact I. Qed.\nTheorem A1_all : True.\nProof. exact I. Qed.\n"
         "Theorem A1_twin_none : True.\nProof. exact I. Qed.\n"
     )
-    given, asks = states.asked(text)
+    arguments, asks = states.asked(text)
     assert asks == [("A1_all", "exact I."), ("A1_all", ""), ("A1_twin_none", "")]
-    assert given.count("Show.") == 1 and given.count("Check @") == 2
+    assert arguments.count("Show.") == 1 and arguments.count("Check @") == 2
 
 
 def test_a_step_shows_what_is_new_and_what_is_left():
@@ -62,10 +62,10 @@ def test_a_statement_is_read_from_what_check_prints():
 
 def test_the_record_has_every_theorem_as_it_is_now():
     """After a change to a proof: python -m proofs_checks.formal.states."""
-    found = states.states()
+    actual = states.states()
     names = {name for pairs in prove.theorems().values() for _, name in pairs}
-    assert names == set(found)
-    for name, entry in found.items():
+    assert names == set(actual)
+    for name, entry in actual.items():
         assert entry["statement"], name
         assert bool(entry["steps"]) == (prove.TWIN not in name), name
 

@@ -103,21 +103,21 @@ def test_proved_only_by_a_check_of_the_whole_statement(context):
         outcome = at_most_side(sides, context)
         return dataclasses.replace(outcome, verdict="proved") if outcome.verdict == "supported" else outcome
 
-    found = run_claim(claim_with(proves, whole=True), context)
-    assert (found.verdict, found.proof, found.stated) == ("proved", "symbolic", "proved: symbolic")
-    found = run_claim(claim_with(proves, whole=False), context)
-    assert (found.verdict, found.proof, found.stated) == ("supported", None, "supported")
+    actual = run_claim(claim_with(proves, whole=True), context)
+    assert (actual.verdict, actual.proof, actual.stated) == ("proved", "symbolic", "proved: symbolic")
+    actual = run_claim(claim_with(proves, whole=False), context)
+    assert (actual.verdict, actual.proof, actual.stated) == ("supported", None, "supported")
 
 
 def test_a_formal_proof_of_the_whole_statement_is_the_strongest_word(context, monkeypatch):
     monkeypatch.setattr(proof, "formal_statements", lambda: {"T1": {"whole": True}})
-    found = run_claim(claim_with(at_most_side), context)
-    assert (found.verdict, found.proof, found.stated) == ("proved", "formal", "proved: formal")
-    assert found.holds
+    actual = run_claim(claim_with(at_most_side), context)
+    assert (actual.verdict, actual.proof, actual.stated) == ("proved", "formal", "proved: formal")
+    assert actual.holds
     for verdict in ("refuted", "undecided", "vacuous"):  # a proof does not outvote a check
-        found = run_claim(claim_with(always(verdict)), context)
-        assert found.verdict == found.stated == ("refuted" if verdict == "refuted" else "undecided")
-        assert found.proof is None
+        actual = run_claim(claim_with(always(verdict)), context)
+        assert actual.verdict == actual.stated == ("refuted" if verdict == "refuted" else "undecided")
+        assert actual.proof is None
     monkeypatch.setattr(proof, "formal_statements", lambda: {"T1": {"whole": False}})
     assert run_claim(claim_with(at_most_side), context).stated == "supported"
 

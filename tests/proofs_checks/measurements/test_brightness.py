@@ -155,8 +155,8 @@ def test_the_gaussian_ends_are_the_moments_of_gaussian_flows(few):
     probe = torch.cat([torch.zeros(1, few.law.dim), torch.eye(few.law.dim)]).double()
     starts = experiment.starts(probe, few.law.mean.expand(len(probe), -1))
     for name in ("noise", "mean", "matched"):
-        ends = few.law.mean + (starts[name] - alpha * few.law.mean) @ flow
-        brightness = few.brightness(ends)
+        arrivals = few.law.mean + (starts[name] - alpha * few.law.mean) @ flow
+        brightness = few.brightness(arrivals)
         std = float((brightness[1:] - brightness[0]).norm())
         mean, ratio, _ = experiment.gaussian_ends()[name]
         assert mean == pytest.approx(float(brightness[0]), rel=1e-9)
@@ -174,12 +174,12 @@ def test_quantiles_predict_the_clusters_better_than_the_gaussian_law():
 
 
 def test_a_run_repeats_itself_and_tells_its_progress():
-    digits, told = digits_images()[:10], []
+    digits, lines = digits_images()[:10], []
     sizes = ((16, 1), (20, 3))
-    first = sweep(digits, sizes, samples=8, seed=3, progress=lambda done, total: told.append((done, total)))
+    first = sweep(digits, sizes, samples=8, seed=3, progress=lambda done, total: lines.append((done, total)))
     second = sweep(digits, sizes, samples=8, seed=3)
     assert [r.to_json() for r in first] == [r.to_json() for r in second]
-    assert told == [(k, 400) for k in range(1, 401)]
+    assert lines == [(k, 400) for k in range(1, 401)]
     assert [r.dim for r in first] == [256, 1200]
     other = measure(digit_pictures(digits, 16, 1), samples=8, seed=4)
     assert not torch.equal(other.arrivals[0].brightness, first[0].arrivals[0].brightness)

@@ -20,10 +20,10 @@ def test_levels_are_those_of_the_curve():
         curve, line = exact_curve(law), line_of(law)
         level, slope = curve(CHAIN)
         for k, snr in enumerate(CHAIN.tolist()):
-            found = line.level(snr)
-            assert found.trace == pytest.approx(float(level[k]), rel=1e-10)
-            assert found.norm2 == pytest.approx(-float(slope[k]), rel=1e-10)
-            assert found.apart2 == pytest.approx(found.norm2 - found.trace**2, abs=1e-12)
+            actual = line.level(snr)
+            assert actual.trace == pytest.approx(float(level[k]), rel=1e-10)
+            assert actual.norm2 == pytest.approx(-float(slope[k]), rel=1e-10)
+            assert actual.apart2 == pytest.approx(actual.norm2 - actual.trace**2, abs=1e-12)
         known = line.level(6.0).information - line.level(0.2).information
         assert known == pytest.approx(float(curve.information(CHAIN[[0, -1]]).diff()), abs=1e-11)
         assert path_cost(line, "plug-in", tuple(CHAIN.tolist())) == pytest.approx(
@@ -64,8 +64,8 @@ def test_draws_agree_with_quadrature():
     drawn = matched_costs.matched_term(flat, CHAIN, 8 * 500, 0)
     assert not drawn.exact and abs(drawn.value - exact.value) < 5 * drawn.error < 0.5 * exact.value
     snr = torch.tensor([0.5, 2.0], dtype=torch.float64)
-    found, expected = matched_costs.skewness2(flat, snr, 8 * 2000, 0), matched_costs.skewness2(GOLDEN, snr, 64, 0)
-    assert torch.allclose(found, expected, rtol=0.25)
+    actual, expected = matched_costs.skewness2(flat, snr, 8 * 2000, 0), matched_costs.skewness2(GOLDEN, snr, 64, 0)
+    assert torch.allclose(actual, expected, rtol=0.25)
 
 
 def test_the_least_cost_of_many_steps():

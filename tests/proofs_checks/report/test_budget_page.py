@@ -51,12 +51,12 @@ def test_exact_curves_have_no_interval():
 
 @pytest.mark.parametrize("name", budget_page.RESULTS)
 def test_the_best_grid_is_never_worse_and_nears_its_limit(name):
-    found = json.loads((ROOT / "docs" / "budget" / f"{name}.json").read_text(encoding="utf-8"))
-    assert all(row["gain"] >= 1 - 1e-9 for row in found["grids"])
-    best = {row["steps"]: row["discretisation"] for row in found["grids"] if row["spacing"] == "optimal"}
-    above = [best[steps] * steps / found["limit"] for steps in sorted(best)]
+    actual = json.loads((ROOT / "docs" / "budget" / f"{name}.json").read_text(encoding="utf-8"))
+    assert all(row["gain"] >= 1 - 1e-9 for row in actual["grids"])
+    best = {row["steps"]: row["discretisation"] for row in actual["grids"] if row["spacing"] == "optimal"}
+    above = [best[steps] * steps / actual["limit"] for steps in sorted(best)]
     assert above == sorted(above, reverse=True) and 1 < above[-1] < 1.01
-    assert "/tmp" not in found["command"]
+    assert "/tmp" not in actual["command"]
 
 
 def test_the_page_shows_every_result_once():

@@ -17,10 +17,10 @@ def rows() -> list[dict]:
 
 
 def test_the_committed_measurement_says_how_it_was_made(rows):
-    found = few_steps.committed()
-    assert found["command"] == f"python -m proofs_checks.report.few_steps --samples {few_steps.SAMPLES} --seed 0"
-    assert {"version", "seed", "device"} <= set(found)
-    assert found["dim"] == 3072
+    actual = few_steps.committed()
+    assert actual["command"] == f"python -m proofs_checks.report.few_steps --samples {few_steps.SAMPLES} --seed 0"
+    assert {"version", "seed", "device"} <= set(actual)
+    assert actual["dim"] == 3072
     assert [(row["steps"], row["shift"]) for row in rows] == list(GRIDS)
 
 
@@ -65,9 +65,9 @@ def test_the_same_seed_gives_the_same_rows(small):
     [([(4, 1.0)], 1, "at least two"), ([(1, 1.0)], 4, "at least two steps"), ([(4, 0.0)], 4, "positive shift")],
 )
 def test_bad_input_is_one_line(small, grids, samples, words):
-    with pytest.raises(ValueError, match=words) as found:
+    with pytest.raises(ValueError, match=words) as actual:
         measure(small, grids, samples=samples)
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(actual.value)
 
 
 def test_bad_input_exits_with_status_2(tmp_path, capsys):

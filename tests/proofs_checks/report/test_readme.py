@@ -127,14 +127,14 @@ def test_code_in_the_readme_runs(capsys, tmp_path):
     assert blocks
     pipe = tiny.stable_diffusion()
     reader.furnish(tmp_path)
-    given = {  # what the text says a reader has
+    arguments = {  # what the text says a reader has
         "pipe": pipe,
         "module": reader.module(pipe, tmp_path / "module"),
         "flow": tiny_flow.sd3(),
         "spread": tmp_path / "SPREAD",
     }
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), dict(given))
+        exec(compile(block, "README.md", "exec"), dict(arguments))
     kl, family = capsys.readouterr().out.split("tensor")[1:3]
     assert float(re.search(r"\[([\d.]+)\]", kl)[1]) <= float(re.search(r"\[([\d.]+)\]", family)[1])
 
@@ -158,5 +158,5 @@ def test_figures_of_trained_models_are_those_of_the_committed_results():
     black = re.search(r"^\| solid black background \| 1\.5 \| \+([\d.]+) \| \+([\d.]+) ", ladder, re.MULTILINE)
     logo = re.search(r"^\| logo \| 1\.5 \| ([\d.]+) \| [\d.]+ \| [\d.]+ \| ([\d.]+) ", ladder, re.MULTILINE)
     open_prompts = re.search(r"keep at most ([\d.]+) of the data's spread .*?, and ([\d.]+) to", flow)
-    for found in (black, logo, open_prompts):
-        assert found and f"| {found[1]} | {found[2]} |" in text
+    for actual in (black, logo, open_prompts):
+        assert actual and f"| {actual[1]} | {actual[2]} |" in text

@@ -39,12 +39,12 @@ def test_small_images_by_pixel_and_the_absent_one():
         small.absent.fill_(1)
     images = torch.randn(3, 3, 2, 2)
     images[1] = torch.nan
-    found = small(images, LIKE)
-    assert found.shape == (3, 4, 4) and bool(torch.isfinite(found).all())
-    torch.testing.assert_close(found[1], 1 + small.place)
+    actual = small(images, LIKE)
+    assert actual.shape == (3, 4, 4) and bool(torch.isfinite(actual).all())
+    torch.testing.assert_close(actual[1], 1 + small.place)
     changed = images.clone()
     changed[0, :, 0, 1] += 1
-    moved = (small(changed, LIKE) != found).any(dim=2)
+    moved = (small(changed, LIKE) != actual).any(dim=2)
     assert moved.tolist() == [[False, True, False, False], [False] * 4, [False] * 4]
     for wrong in (["a"], torch.zeros(2, 3, 4, 4)):
         with pytest.raises(InputError, match="need images"):
@@ -55,8 +55,8 @@ def test_nothing_is_one_token_for_all():
     nothing = condition_of({"kind": "none", "width": 4})
     with torch.no_grad():
         nothing.token.normal_()
-    found = nothing(["a", "b"], LIKE)
-    assert found.shape == (2, 1, 4) and torch.equal(found[0], found[1])
+    actual = nothing(["a", "b"], LIKE)
+    assert actual.shape == (2, 1, 4) and torch.equal(actual[0], actual[1])
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ def beside(pipe, **settings):
 @pytest.mark.parametrize("size", [(1, 8, 8), (3, 16, 8), (4, 64, 64), (3, 5, 7)])
 def test_shapes(size):
     module = AverageDecoder(size, CLASSES, width=32, layers=1, frequencies=2)
-    found = module(["white", "black", ""], torch.zeros(3, *size))
-    assert found.mean.shape == (3, *size) and found.basis.shape == (size[0] * 4, *size) and found.std.shape[0] == 3
+    actual = module(["white", "black", ""], torch.zeros(3, *size))
+    assert actual.mean.shape == (3, *size) and actual.basis.shape == (size[0] * 4, *size) and actual.std.shape[0] == 3
 
 
 def test_the_noise_is_not_read():

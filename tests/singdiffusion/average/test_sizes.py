@@ -44,10 +44,10 @@ def covariance(basis, std):
 @pytest.mark.parametrize("size", SIZES)
 def test_statistics_at_a_size_are_those_of_data_of_that_size(size):
     """The reference samples the same functions at the size wanted: their covariance, exactly."""
-    found = functions()
-    module = AverageStatistics.from_images(sampled(found, *TRAINED), frequencies=3, rank=18)
+    actual = functions()
+    module = AverageStatistics.from_images(sampled(actual, *TRAINED), frequencies=3, rank=18)
     average = module(["a"], torch.zeros(1, 2, *size))
-    images = sampled(found, *size).flatten(1)
+    images = sampled(actual, *size).flatten(1)
     deviations = images - images.mean(dim=0)
     expected = deviations.mT @ deviations / len(images)
     assert orthonormal(average.basis) < 1e-5
@@ -57,13 +57,13 @@ def test_statistics_at_a_size_are_those_of_data_of_that_size(size):
 @pytest.mark.parametrize("size", SIZES)
 def test_tables_at_a_size_are_those_of_data_of_that_size(size):
     """Each prompt's own variances too, along the directions that a table keeps."""
-    found = {prompt: functions(200, 2, 1, seed) * (1 + seed) for seed, prompt in enumerate(PROMPTS)}
-    module = AverageTable.from_images({name: sampled(one, *TRAINED) for name, one in found.items()}, rank=4)
+    actual = {prompt: functions(200, 2, 1, seed) * (1 + seed) for seed, prompt in enumerate(PROMPTS)}
+    module = AverageTable.from_images({name: sampled(one, *TRAINED) for name, one in actual.items()}, rank=4)
     average = module([*PROMPTS], torch.zeros(2, 1, *size))
     assert orthonormal(average.basis) < 1e-5
     basis = average.basis.double().flatten(1)
     for row, prompt in enumerate(PROMPTS):
-        images = sampled(found[prompt], *size).flatten(1)
+        images = sampled(actual[prompt], *size).flatten(1)
         along = (images - images.mean(dim=0)) @ basis.mT
         torch.testing.assert_close(
             average.std[row].double(), along.var(dim=0, correction=0).sqrt(), rtol=1e-4, atol=1e-7

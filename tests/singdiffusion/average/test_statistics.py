@@ -22,14 +22,14 @@ def data(count=400, channels=3, side=8):
 def test_mean_and_covariance_along_low_frequencies_are_the_datas():
     images = data()
     module = AverageStatistics.from_images(images, frequencies=2, rank=12)
-    found = module(["anything"] * 2, torch.zeros(2, 3, 8, 8))
-    torch.testing.assert_close(found.mean, images.mean(dim=0, keepdim=True).expand(2, -1, -1, -1))
-    basis = found.basis.flatten(1)
+    actual = module(["anything"] * 2, torch.zeros(2, 3, 8, 8))
+    torch.testing.assert_close(actual.mean, images.mean(dim=0, keepdim=True).expand(2, -1, -1, -1))
+    basis = actual.basis.flatten(1)
     torch.testing.assert_close(basis @ basis.mT, torch.eye(12), atol=1e-5, rtol=0)
     along = (images - images.mean(dim=0)).flatten(1) @ basis.mT
     covariance = along.mT @ along / len(images)
-    torch.testing.assert_close(covariance, torch.diag(found.std[0] ** 2), atol=0.05, rtol=1e-3)
-    assert found.std[0, 0] == found.std[0].max() > 20
+    torch.testing.assert_close(covariance, torch.diag(actual.std[0] ** 2), atol=0.05, rtol=1e-3)
+    assert actual.std[0, 0] == actual.std[0].max() > 20
 
 
 def test_chunks_give_what_the_whole_gives():
@@ -46,8 +46,8 @@ def test_the_mean_of_half_precision_is_summed_in_double():
     """In their own dtype three values of 0.1 make 0.30005, and 5000 of 0.9 stop growing."""
     for images in (torch.full((3, 1, 2, 2), 0.1), torch.full((5000, 1, 2, 2), -0.9)):
         for dtype in (torch.float16, torch.bfloat16):
-            found = AverageStatistics.from_images(images.to(dtype), rank=0).mean_image
-            torch.testing.assert_close(found, images[:1].to(dtype).float(), rtol=1e-7, atol=0)
+            actual = AverageStatistics.from_images(images.to(dtype), rank=0).mean_image
+            torch.testing.assert_close(actual, images[:1].to(dtype).float(), rtol=1e-7, atol=0)
 
 
 def test_twice_the_size_is_the_same_law():

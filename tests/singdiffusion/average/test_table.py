@@ -129,7 +129,7 @@ def test_conditions_and_noise_that_do_not_fit_are_refused(images, condition, x_1
 
 
 @pytest.mark.parametrize(
-    ("given", "rank", "words"),
+    ("arguments", "rank", "words"),
     [
         ({}, 0, "none"),
         ({"a": torch.zeros(0, 3, 4, 4)}, 0, "(0, 3, 4, 4)"),
@@ -141,7 +141,7 @@ def test_conditions_and_noise_that_do_not_fit_are_refused(images, condition, x_1
         ({"a": torch.randn(1, 3, 4, 4), "b": torch.randn(1, 3, 4, 4)}, 1, "rank 1"),
     ],
 )
-def test_data_of_which_no_table_can_be_made_are_refused(given, rank, words):
+def test_data_of_which_no_table_can_be_made_are_refused(arguments, rank, words):
     with pytest.raises(InputError) as error:
-        AverageTable.from_images(given, rank=rank)
+        AverageTable.from_images(arguments, rank=rank)
     assert words in str(error.value) and "\n" not in str(error.value)

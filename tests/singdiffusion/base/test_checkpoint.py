@@ -38,9 +38,9 @@ def pipeline(tmp_path_factory):
 
 def test_file_folder_and_pipeline(pipeline, written):
     for source in (pipeline, pipeline / "scheduler", written(CONFIG)):
-        found = Checkpoint.find(str(source))
-        assert isinstance(found.scheduler(), DDIMScheduler)
-        assert found.scheduler(timestep_spacing="trailing").config.timestep_spacing == "trailing"
+        actual = Checkpoint.find(str(source))
+        assert isinstance(actual.scheduler(), DDIMScheduler)
+        assert actual.scheduler(timestep_spacing="trailing").config.timestep_spacing == "trailing"
     assert Checkpoint.find(str(pipeline)).folder == pipeline
     for inside in ("scheduler", "scheduler/scheduler_config.json"):
         assert Checkpoint.find(str(pipeline / inside)).folder == pipeline
@@ -52,8 +52,8 @@ def test_networks_are_read_in_float32_and_none_where_they_are_not(pipeline, tmp_
     assert Checkpoint.find(written(CONFIG)).network("vae") is None
     half = tmp_path / "half"
     tiny.stable_diffusion().to(torch.float16).save_pretrained(half, variant="fp16")
-    found = Checkpoint.find(str(half)).network("unet")
-    assert {weight.dtype for weight in found.parameters()} == {torch.float32}
+    actual = Checkpoint.find(str(half)).network("unet")
+    assert {weight.dtype for weight in actual.parameters()} == {torch.float32}
     sharded = tmp_path / "sharded"
     tiny.stable_diffusion().unet.half().save_pretrained(sharded / "unet", variant="fp16", max_shard_size="20KB")
     assert len(list((sharded / "unet").glob("*.safetensors"))) > 1 and variant_of(sharded / "unet") == "fp16"
@@ -154,9 +154,9 @@ def test_a_config_that_is_a_pickle_is_not_loaded(tmp_path, planted):
 
 def test_pixel_space_counts_as_no_vae():
     """Nothing is encoded in pixel space, so pictures are read as they are; the U-Net beside it is read."""
-    found = Checkpoint.find(str(PIPELINE))
-    assert found.network("vae") is None and found.autoencoder() is None and not found.has("vae")
-    assert found.network("unet").config["in_channels"] == 3 and found.has("unet")
+    actual = Checkpoint.find(str(PIPELINE))
+    assert actual.network("vae") is None and actual.autoencoder() is None and not actual.has("vae")
+    assert actual.network("unet").config["in_channels"] == 3 and actual.has("unet")
 
 
 @pytest.mark.parametrize(("betas", "fits"), [(3, False), (4, True), (5, False)])

@@ -38,9 +38,9 @@ def test_it_is_what_the_scheduler_takes_for_x_0(unet, prediction):
     live.set_timesteps(1000)
     with torch.no_grad():
         output = unet(x_t, step, states().expand(2, -1, -1)).sample
-        found = NetworkDenoiser(unet, live, states())(x_t, (step + 1) / 1000)
+        actual = NetworkDenoiser(unet, live, states())(x_t, (step + 1) / 1000)
     expected = live.step(output, step, x_t).pred_original_sample
-    assert torch.allclose(found, expected, atol=2e-5)
+    assert torch.allclose(actual, expected, atol=2e-5)
 
 
 def test_its_jacobian_is_that_of_finite_differences(unet):

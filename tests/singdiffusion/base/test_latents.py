@@ -17,10 +17,10 @@ def vae():
 
 def test_grey_images_are_encoded_in_batches(vae):
     images = torch.linspace(-1, 1, 11 * 256, dtype=torch.float64).reshape(11, 1, 16, 16)
-    found = encode(vae, images)
-    assert found.shape == (11, 4, 8, 8) and found.dtype == torch.float32
+    actual = encode(vae, images)
+    assert actual.shape == (11, 4, 8, 8) and actual.dtype == torch.float32
     expected = vae.encode(images[9:10].float().repeat(1, 3, 1, 1)).latent_dist.mean * 0.18215
-    torch.testing.assert_close(found[9:10], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(actual[9:10], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_shift_and_scale_are_the_vaes(vae):
@@ -42,20 +42,20 @@ def test_odd_sides_are_refused(vae):
 
 
 def test_floor_is_what_comes_back(vae):
-    found = vae_floor(vae)
-    assert list(found) == ["black", "grey", "white"]
+    actual = vae_floor(vae)
+    assert list(actual) == ["black", "grey", "white"]
     white = torch.ones(1, 3, 256, 256)
     with torch.no_grad():
         back = vae.decode(vae.encode(white).latent_dist.mode()).sample.clamp(-1, 1)
-    assert found["white"] == pytest.approx(float((back.mean() + 1) * 127.5), abs=1e-3)
+    assert actual["white"] == pytest.approx(float((back.mean() + 1) * 127.5), abs=1e-3)
 
 
 def test_a_vae_in_half_precision_takes_images_of_any(vae):
     half = type(vae).from_config(vae.config).eval()
     half.load_state_dict(vae.state_dict())
-    found = encode(half.to(torch.bfloat16), torch.full((2, 1, 16, 16), 0.5, dtype=torch.float64))
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), encode(vae, torch.full((2, 1, 16, 16), 0.5)), rtol=0.1, atol=0.05)
+    actual = encode(half.to(torch.bfloat16), torch.full((2, 1, 16, 16), 0.5, dtype=torch.float64))
+    assert actual.dtype == torch.bfloat16
+    torch.testing.assert_close(actual.float(), encode(vae, torch.full((2, 1, 16, 16), 0.5)), rtol=0.1, atol=0.05)
 
 
 @torch.no_grad()
@@ -91,9 +91,9 @@ def test_means_and_deviations_of_channels_are_used(vae):
     assert Space.of(pipe).shift_factor == pytest.approx(sum(means) / 4)
 
 
-def _flat(pipe, index, timestep, given):
+def _flat(pipe, index, timestep, arguments):
     """Latents of one: each channel of the VAE gets its mean and twice its deviation, for a scaling factor of 0.5."""
-    return given | {"latents": torch.ones_like(given["latents"])}
+    return arguments | {"latents": torch.ones_like(arguments["latents"])}
 
 
 @pytest.mark.parametrize("name, value", [("latents_std", [1.0, 0.0, 1.0, 1.0]), ("latents_mean", [1.0])])

@@ -26,14 +26,14 @@ def trained(unet, target):
 
 @pytest.mark.parametrize("make", [tiny.stable_diffusion, tiny.stable_diffusion_xl])
 def test_a_network_of_epsilon_gives_its_input_back(make):
-    found = implied_prediction(trained(make().unet, lambda x: x), 1000)
-    assert found is not None and found.prediction == "epsilon" and found.correlation > 0.9
+    actual = implied_prediction(trained(make().unet, lambda x: x), 1000)
+    assert actual is not None and actual.prediction == "epsilon" and actual.correlation > 0.9
 
 
 def test_a_network_of_v_does_not():
     picture = torch.linspace(-1, 1, 256).reshape(tiny.LATENTS)
-    found = implied_prediction(trained(tiny.stable_diffusion().unet, lambda x: 0.068 * x - picture), 1000)
-    assert found is not None and found.prediction == "v_prediction or sample"
+    actual = implied_prediction(trained(tiny.stable_diffusion().unet, lambda x: 0.068 * x - picture), 1000)
+    assert actual is not None and actual.prediction == "v_prediction or sample"
 
 
 def test_networks_that_take_more_are_not_asked():
@@ -54,10 +54,10 @@ def test_networks_that_take_more_are_not_asked():
 
 
 def test_it_is_asked_at_the_last_step_of_training():
-    unet, told = tiny.stable_diffusion().unet, []
-    unet.register_forward_pre_hook(lambda _, args: told.append(args[1]))
+    unet, lines = tiny.stable_diffusion().unet, []
+    unet.register_forward_pre_hook(lambda _, args: lines.append(args[1]))
     implied_prediction(unet, 500)
-    assert told == [499]
+    assert lines == [499]
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.95, "epsilon"), (0.7, None), (0.3, "v_prediction or sample")])

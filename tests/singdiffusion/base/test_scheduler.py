@@ -51,10 +51,10 @@ def test_it_is_the_schedule_of_the_config(kind, settings):
     if settings.get("rescale_betas_zero_snr") and kind is PNDMScheduler:
         pytest.skip("PNDM has no such setting")
     scheduler = kind.from_config(STABLE_DIFFUSION | settings)
-    found, expected = schedule_of(scheduler), Discrete.from_config(scheduler.config)
-    torch.testing.assert_close(found.alpha(TIMES), expected.alpha(TIMES), rtol=2e-4, atol=2e-5)  # theirs is float32
-    torch.testing.assert_close(found.sigma(TIMES), expected.sigma(TIMES), rtol=2e-4, atol=2e-5)
-    assert (found.steps_offset, found.set_alpha_to_one) == (expected.steps_offset, expected.set_alpha_to_one)
+    actual, expected = schedule_of(scheduler), Discrete.from_config(scheduler.config)
+    torch.testing.assert_close(actual.alpha(TIMES), expected.alpha(TIMES), rtol=2e-4, atol=2e-5)  # theirs is float32
+    torch.testing.assert_close(actual.sigma(TIMES), expected.sigma(TIMES), rtol=2e-4, atol=2e-5)
+    assert (actual.steps_offset, actual.set_alpha_to_one) == (expected.steps_offset, expected.set_alpha_to_one)
 
 
 def test_terminal_snr_of_zero_is_zero():
@@ -72,8 +72,8 @@ def test_terminal_snr_of_zero_is_zero():
 @pytest.mark.parametrize("kind", [PNDMScheduler, HeunDiscreteScheduler])
 def test_a_class_that_does_not_read_the_field_keeps_its_terminal_snr(kind):
     """`Heun.from_config(pipe.scheduler.config)` keeps `rescale_betas_zero_snr` in its config, and does nothing about it."""
-    told = STABLE_DIFFUSION | {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-    scheduler = kind.from_config(told)
+    config = STABLE_DIFFUSION | {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    scheduler = kind.from_config(config)
     assert scheduler.config.rescale_betas_zero_snr
     scheduler.set_timesteps(10)
     assert float(schedule_of(scheduler).alpha(1.0)) == pytest.approx(0.0683, abs=1e-4)

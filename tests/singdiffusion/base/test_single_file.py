@@ -29,11 +29,11 @@ def offline(monkeypatch):
 
 def test_a_file_draws_what_its_pipeline_draws(stored):
     pipe, file, config = stored
-    found = load_pipeline(str(file), None, "cpu", torch.float32, str(config))
+    actual = load_pipeline(str(file), None, "cpu", torch.float32, str(config))
     call = {"num_inference_steps": 2, "height": 16, "width": 16, "output_type": "np"}
     images = [
         one("a cat", generator=torch.Generator().manual_seed(0), **call).images
-        for one in (pipe, found)
+        for one in (pipe, actual)
         if one.set_progress_bar_config(disable=True) is None
     ]
     assert abs(images[0] - images[1]).max() < 1e-5
@@ -126,13 +126,13 @@ def test_damaged_files_and_wrong_configurations(stored, tmp_path):
 
 def test_the_commands_take_a_file(stored, tmp_path):
     _, file, config = stored
-    told = run("diagnose", file, "--config", config)
-    assert told.exit_code == 0 and "the network expects" in told.output
+    run_result = run("diagnose", file, "--config", config)
+    assert run_result.exit_code == 0 and "the network expects" in run_result.output
     base = ["--base", file, "--config", config]
-    found = run(
+    actual = run(
         "sample", "a cat", *base, "--start", "noise", "--steps", 1, "--device", "cpu", "--out", tmp_path / "out"
     )
-    assert found.exit_code == 0, found.output
+    assert actual.exit_code == 0, actual.output
     assert (tmp_path / "out" / "0000.png").is_file()
 
 

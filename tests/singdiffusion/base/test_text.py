@@ -25,9 +25,9 @@ def stored(pipe, folder):
 def test_states_are_those_that_the_unet_reads(tmp_path, kind):
     """What a guided call hands to the U-Net, the states of no prompt the first half."""
     pipe = getattr(tiny, kind)()
-    found = stored(pipe, tmp_path)
-    assert found.fingerprint == Space.of(pipe).text_encoder
-    states = found(PROMPTS, CPU, torch.float32)
+    actual = stored(pipe, tmp_path)
+    assert actual.fingerprint == Space.of(pipe).text_encoder
+    states = actual(PROMPTS, CPU, torch.float32)
     for prompt, mine in zip(PROMPTS, states, strict=True):
         with torch.no_grad():
             expected, without, *_ = pipe.encode_prompt(

@@ -63,7 +63,7 @@ def parameters(function: Any) -> list[str]:
     return [each.name + ("" if each.default is each.empty else "=") for each in known]
 
 
-def found(checkout: Path) -> dict[str, Any]:
+def present(checkout: Path) -> dict[str, Any]:
     """What a checkout of ComfyUI has, asked in a process of its own."""
     command = [sys.executable, "-m", __name__, "--comfyui", str(checkout), "--show"]
     shown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[3])
@@ -105,8 +105,10 @@ def _named(name: str) -> Any:
 
 
 def _sockets(kind: Any) -> dict[str, Any]:
-    given = kind.INPUT_TYPES()
-    sockets = {name: value[0] for part in given.values() for name, value in part.items() if isinstance(value[0], str)}
+    arguments = kind.INPUT_TYPES()
+    sockets = {
+        name: value[0] for part in arguments.values() for name, value in part.items() if isinstance(value[0], str)
+    }
     return {"sockets": sockets, "gives": list(kind.RETURN_TYPES), "function": kind.FUNCTION}
 
 

@@ -185,8 +185,8 @@ def sampled(
     wrappers = [one for of in model.wrappers.get("sampler_sample", {}).values() for one in of]
     image = torch.zeros_like(noise) if latent is None else latent
     executor = WrapperExecutor(sampler.sample, sampler, wrappers, 0)
-    given = (guider, sigmas, {"model_options": {}, "seed": 0}, callback, noise, image, mask, True)
-    return executor.execute(*given), guider
+    arguments = (guider, sigmas, {"model_options": {}, "seed": 0}, callback, noise, image, mask, True)
+    return executor.execute(*arguments), guider
 
 
 SPOKEN = {

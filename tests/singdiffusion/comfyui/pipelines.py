@@ -29,8 +29,8 @@ def text_encoder(models: Path, checkout: Path) -> tuple[CLIPTextModel, CLIPToken
     model = CLIPTextModel(CLIPTextConfig.from_json_file(checkout / "comfy" / "sd1_clip_config.json")).eval()
     weights, known = load_file(models / "text_encoders" / "clip_l.safetensors"), model.state_dict()
     prefix = "" if any(key.startswith("text_model.") for key in known) else "text_model."
-    found = {key.removeprefix(prefix): value for key, value in weights.items()}
-    missing = model.load_state_dict(found, strict=False).missing_keys
+    actual = {key.removeprefix(prefix): value for key, value in weights.items()}
+    missing = model.load_state_dict(actual, strict=False).missing_keys
     assert all("position_ids" in key for key in missing), missing
     return model, CLIPTokenizer.from_pretrained(checkout / "comfy" / "sd1_tokenizer", model_max_length=77)
 
@@ -95,12 +95,12 @@ def start_of(
 ) -> Tensor:
     """The library's start for a scheduler of ComfyUI, in units `y + σ n`."""
     average = sing.average([prompt] * len(x_1), [negative] * len(x_1), x_1, cfg)
-    told = EulerDiscreteScheduler(**_BETAS, timestep_spacing="linspace")
-    told.set_timesteps(steps)
+    euler = EulerDiscreteScheduler(**_BETAS, timestep_spacing="linspace")
+    euler.set_timesteps(steps)
     if scheduler == "ddim_uniform":  # which starts below the last step of training
         skip = max(1000 // steps, 1)
-        told.set_timesteps(timesteps=list(range(1, 1000, skip))[::-1])
-    return initial_latents(average.mean, x_1, told, spread=average.spread) * told.init_noise_sigma
+        euler.set_timesteps(timesteps=list(range(1, 1000, skip))[::-1])
+    return initial_latents(average.mean, x_1, euler, spread=average.spread) * euler.init_noise_sigma
 
 
 def stable_diffusion_3(base: Path, checkout: Path, scale: float, shift: float) -> Any:
@@ -138,9 +138,9 @@ def stable_diffusion_3(base: Path, checkout: Path, scale: float, shift: float) -
 def _states(pipe: Any, prompt: str) -> tuple[Tensor, Tensor]:
     model, tokenizer = pipe.own_text
     tokens = tokenizer([prompt], padding="max_length", max_length=77, truncation=True, return_tensors="pt")
-    found = model(tokens.input_ids, output_hidden_states=True)
-    states = torch.nn.functional.pad(found.hidden_states[-2], (0, 4096 - 768))
-    return states, torch.nn.functional.pad(found.pooler_output, (0, 1280))
+    actual = model(tokens.input_ids, output_hidden_states=True)
+    states = torch.nn.functional.pad(actual.hidden_states[-2], (0, 4096 - 768))
+    return states, torch.nn.functional.pad(actual.pooler_output, (0, 1280))
 
 
 def shifted(steps: int, shift: float) -> Tensor:
@@ -155,9 +155,9 @@ def flowed(
     """Latents of a flow's pipeline from noise `x_1`, at the end or after some steps."""
     seen: list[Tensor] = []
 
-    def kept(_pipe: Any, _step: int, _timestep: Any, given: dict[str, Any]) -> dict[str, Any]:
-        seen.append(given["latents"].clone())
-        return given
+    def kept(_pipe: Any, _step: int, _timestep: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        seen.append(arguments["latents"].clone())
+        return arguments
 
     states, pooled = (each.repeat(len(x_1), *[1] * (each.ndim - 1)) for each in _states(pipe, prompt))
     without, pooled_without = (each.repeat(len(x_1), *[1] * (each.ndim - 1)) for each in _states(pipe, negative))

@@ -122,16 +122,16 @@ class Rows:
         file = self.server.base / "output" / shown["subfolder"] / shown["filename"]
         return (load_file(file)["latent_tensor"] - shift) * scale
 
-    def given(self, latents: Tensor, name: str) -> dict[str, Any]:
+    def latents_row(self, latents: Tensor, name: str) -> dict[str, Any]:
         """A node that loads latents, in ComfyUI's units."""
         (self.server.base / "input").mkdir(exist_ok=True)
         parts = {"latent_tensor": latents.contiguous(), "latent_format_version_0": torch.tensor([])}
         save_file(parts, self.server.base / "input" / f"{name}.latent")
         return node("LoadLatent", latent=f"{name}.latent")
 
-    def compare(self, name: str, found: Tensor, expected: Tensor) -> None:
+    def compare(self, name: str, actual: Tensor, expected: Tensor) -> None:
         """Note the largest difference, in units of the root mean square of what is expected."""
-        off = float((found - expected).abs().max() / expected.square().mean().sqrt())
+        off = float((actual - expected).abs().max() / expected.square().mean().sqrt())
         self.found.append((name, off))
         print(f"{'ok ' if off <= TARGET else 'OFF'} {off:.1e}  {name}", flush=True)
 
@@ -145,7 +145,7 @@ def of_epsilon(rows: Rows, checkout: Path) -> None:
     pipe = pipelines.stable_diffusion(rows.server.base, checkout, SD_SCALE)
     base = common("tiny-sd", "stable_diffusion", "EmptyLatentImage")
     x_1, cfg = noise(4), 3.0
-    told = {"positive": ["positive", 0], "negative": ["negative", 0], "prompt": PROMPT, "negative_prompt": NEGATIVE}
+    prompts = {"positive": ["positive", 0], "negative": ["negative", 0], "prompt": PROMPT, "negative_prompt": NEGATIVE}
     plain = rows.latents(base | sampled("model", "euler", "normal", 4, cfg, "noise"), SD_SCALE)
     before = pipelines.drawn(pipe, x_1, 4, cfg, PROMPT, NEGATIVE)
     rows.compare(
@@ -159,19 +159,19 @@ def of_epsilon(rows: Rows, checkout: Path) -> None:
         sing = SingDiffusion.from_pretrained(rows.folder / module, rule, start)
         with sing.attached(pipe):
             expected = pipelines.drawn(pipe, x_1, 4, cfg, PROMPT, NEGATIVE)
-        settings = {"cfg": cfg, "guidance": rule, "start": start} | told
+        settings = {"cfg": cfg, "guidance": rule, "start": start} | prompts
         wired = {"average": ["average", 0], "model": ["model", 0], "noise": ["noise", 0], "sigmas": ["sigmas", 0]}
         workflow = base | {
             "average": rows.average(module),
             "start": node("SingDiffusionSingularStart", **wired, **settings),
         }
-        found = rows.latents(workflow | sampled("model", "euler", "normal", 4, cfg, "start"), SD_SCALE)
+        actual = rows.latents(workflow | sampled("model", "euler", "normal", 4, cfg, "start"), SD_SCALE)
         rows.compare(
             f"ε, Singular start (noise), {module}, {rule}, {start}, euler: diffusers with SingDiffusion",
-            found,
+            actual,
             expected,
         )
-    _of_every_sampler(rows, pipe, base, wired, {"cfg": cfg, "guidance": "normalised", "start": "widest"} | told)
+    _of_every_sampler(rows, pipe, base, wired, {"cfg": cfg, "guidance": "normalised", "start": "widest"} | prompts)
 
 
 def _of_every_sampler(rows: Rows, pipe: Any, base: Any, wired: Any, settings: Any) -> None:
@@ -179,7 +179,7 @@ def _of_every_sampler(rows: Rows, pipe: Any, base: Any, wired: Any, settings: An
     sing = SingDiffusion.from_pretrained(rows.folder / "table")
     for sampler, scheduler in LIVELY.items():
         start = pipelines.start_of(pipe, sing, noise(4), scheduler, STEPS, settings["cfg"], PROMPT, NEGATIVE)
-        ends = {
+        options = {
             "model": ["model", 0],
             "positive": ["positive", 0],
             "negative": ["negative", 0],
@@ -194,13 +194,13 @@ def _of_every_sampler(rows: Rows, pipe: Any, base: Any, wired: Any, settings: An
             "return_with_leftover_noise": "disable",
         }
         saved = {"saved": node("SaveLatent", samples=["sampled", 0], filename_prefix="run")}
-        plain = base | saved | {"given": rows.given(start / SD_SCALE, f"start-{sampler}")}
-        plain["sampled"] = node("KSamplerAdvanced", latent_image=["given", 0], **ends)
+        plain = base | saved | {"given": rows.latents_row(start / SD_SCALE, f"start-{sampler}")}
+        plain["sampled"] = node("KSamplerAdvanced", latent_image=["given", 0], **options)
         expected = rows.latents(plain, SD_SCALE)
         grid = {"sigmas": node("BasicScheduler", model=["model", 0], scheduler=scheduler, steps=STEPS, denoise=1.0)}
         mended = base | saved | grid | {"average": rows.average("table")}
         mended["start"] = node("SingDiffusionSingularStartLatent", latent_image=["empty", 0], **wired, **settings)
-        mended["sampled"] = node("KSamplerAdvanced", latent_image=["start", 0], **ends)
+        mended["sampled"] = node("KSamplerAdvanced", latent_image=["start", 0], **options)
         rows.compare(
             f"ε, Singular start (latent), {sampler}, {scheduler}: the library's start",
             rows.latents(mended, SD_SCALE),
@@ -230,14 +230,14 @@ def of_flow(rows: Rows, checkout: Path) -> None:
     rows.compare(
         "flow, without the node, beside diffusers' own", plain, pipelines.flowed(pipe, x_1, sigmas, cfg, *words)
     )
-    told = {"positive": ["positive", 0], "negative": ["negative", 0], "prompt": "", "negative_prompt": ""}
+    prompts = {"positive": ["positive", 0], "negative": ["negative", 0], "prompt": "", "negative_prompt": ""}
 
     def patched(mean: str, corrected: bool, sampler: str) -> Tensor:
         settings = {"mean": mean, "corrected": corrected, "cfg": cfg, "guidance": "normalised"}
         wired = {"model": ["model", 0], "average": ["average", 0]}
         workflow = base | {
             "average": rows.average("spread"),
-            "patch": node("SingDiffusionMatchedFirstStep", **wired, **settings, **told),
+            "patch": node("SingDiffusionMatchedFirstStep", **wired, **settings, **prompts),
         }
         return rows.latents(workflow | sampled("patch", sampler, "simple", 4, cfg, "noise"), SD3_SCALE, SD3_SHIFT)
 
@@ -251,18 +251,18 @@ def of_flow(rows: Rows, checkout: Path) -> None:
     with sing.attached(pipe):
         after = pipelines.flowed(pipe, x_1, sigmas, cfg, *words, steps=1)
     for sampler in FLOWING:
-        ends = {"sampler_name": sampler, "scheduler": "simple", "steps": 4, "cfg": cfg, "noise_seed": SEED}
-        ends |= {
+        options = {"sampler_name": sampler, "scheduler": "simple", "steps": 4, "cfg": cfg, "noise_seed": SEED}
+        options |= {
             "add_noise": "disable",
             "start_at_step": 1,
             "end_at_step": 1000,
             "return_with_leftover_noise": "disable",
         }
-        ends |= {"model": ["model", 0], "positive": ["positive", 0], "negative": ["negative", 0]}
+        options |= {"model": ["model", 0], "positive": ["positive", 0], "negative": ["negative", 0]}
         saved = {"saved": node("SaveLatent", samples=["sampled", 0], filename_prefix="run")}
-        given = after / (1 - sigmas[1]) / SD3_SCALE + SD3_SHIFT
-        rest = base | saved | {"given": rows.given(given, f"after-{sampler}")}
-        rest["sampled"] = node("KSamplerAdvanced", latent_image=["given", 0], **ends)
+        arguments = after / (1 - sigmas[1]) / SD3_SCALE + SD3_SHIFT
+        rest = base | saved | {"given": rows.latents_row(arguments, f"after-{sampler}")}
+        rest["sampled"] = node("KSamplerAdvanced", latent_image=["given", 0], **options)
         expected = rows.latents(rest, SD3_SCALE, SD3_SHIFT)
         if sampler != "uni_pc":  # whose last step BasicScheduler does not leave out
             rows.compare(
@@ -312,14 +312,14 @@ def of_examples(rows: Rows, checkout: Path) -> None:
     pipe = pipelines.stable_diffusion(rows.server.base, checkout, SD_SCALE)
     with SingDiffusion.from_pretrained(rows.folder / "table").attached(pipe):
         expected = pipelines.drawn(pipe, x_1, 4, 7.5, PROMPT, NEGATIVE)
-    found = rows.latents(example(rows, "singular-start", "table", "stable_diffusion"), SD_SCALE)
-    rows.compare("example singular-start.json: diffusers with SingDiffusion", found, expected)
+    actual = rows.latents(example(rows, "singular-start", "table", "stable_diffusion"), SD_SCALE)
+    rows.compare("example singular-start.json: diffusers with SingDiffusion", actual, expected)
     x_1 = torch.randn(1, 16, 8, 8, generator=torch.manual_seed(0))
     flow = pipelines.stable_diffusion_3(rows.server.base, checkout, SD3_SCALE, SD3_SHIFT)
     with SingDiffusion.from_pretrained(rows.folder / "spread", mean="network").attached(flow):
         expected = pipelines.flowed(flow, x_1, pipelines.shifted(8, 3.0), 4.5, "a street at night", "")
-    found = rows.latents(example(rows, "matched-first-step", "spread", "sd3"), SD3_SCALE, SD3_SHIFT)
-    rows.compare("example matched-first-step.json: diffusers with SingDiffusion", found, expected)
+    actual = rows.latents(example(rows, "matched-first-step", "spread", "sd3"), SD3_SCALE, SD3_SHIFT)
+    rows.compare("example matched-first-step.json: diffusers with SingDiffusion", actual, expected)
 
 
 def of_errors(rows: Rows) -> Iterator[tuple[str, str]]:
@@ -354,8 +354,8 @@ def diagnosed(rows: Rows, checkpoint: str, kind: str, empty: str, module: str) -
         "average": rows.average(module),
         "sigmas": node("BasicScheduler", model=["model", 0], scheduler="normal", steps=4, denoise=1.0),
     }
-    given = {"model": ["model", 0], "sigmas": ["sigmas", 0], "average": ["average", 0], "latent_image": ["empty", 0]}
-    workflow["saved"] = node("SingDiffusionDiagnose", **given, cfg=3.0, guidance="normalised", prompt=PROMPT)
+    arguments = {name: [name, 0] for name in ("model", "sigmas", "average")} | {"latent_image": ["empty", 0]}
+    workflow["saved"] = node("SingDiffusionDiagnose", **arguments, cfg=3.0, guidance="normalised", prompt=PROMPT)
     return rows.server.run(workflow)["saved"]["text"][0]
 
 
@@ -367,7 +367,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the rows")
     arguments = parser.parse_args()
     checkout = arguments.comfyui.resolve()
-    changed = contract.changes(contract.recorded(), contract.found(checkout))
+    changed = contract.changes(contract.recorded(), contract.present(checkout))
     print(*changed or ["the classes of this ComfyUI are as recorded"], sep="\n")
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary)

@@ -80,11 +80,13 @@ class Server:
             raise RuntimeError(error.read().decode()) from None
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
-            found = self.get(f"/history/{number}").get(number)
-            if found is not None:
-                if found["status"]["status_str"] != "success":
-                    told = [message for kind, message in found["status"]["messages"] if kind == "execution_error"]
-                    raise RuntimeError(told[0]["exception_message"].strip() if told else str(found["status"]))
-                return found["outputs"]
+            actual = self.get(f"/history/{number}").get(number)
+            if actual is not None:
+                if actual["status"]["status_str"] != "success":
+                    statement = [message for kind, message in actual["status"]["messages"] if kind == "execution_error"]
+                    raise RuntimeError(
+                        statement[0]["exception_message"].strip() if statement else str(actual["status"])
+                    )
+                return actual["outputs"]
             time.sleep(0.2)
         raise RuntimeError("the workflow does not end")

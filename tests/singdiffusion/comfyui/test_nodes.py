@@ -15,7 +15,7 @@ from singdiffusion.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPING
 from singdiffusion.comfyui.diagnose import Diagnose
 from singdiffusion.comfyui.first_step import MatchedFirstStep
 from singdiffusion.comfyui.load import LoadAverageImage
-from singdiffusion.comfyui.sampling import flow_scheduler, space_of
+from singdiffusion.comfyui.model_sampling import flow_scheduler, space_of
 from singdiffusion.comfyui.singular_start import SingularStart, SingularStartLatent
 from singdiffusion.response import kept
 from singdiffusion.start import SingDiffusion, first_point, first_step, initial_latents
@@ -57,8 +57,8 @@ def flow():
 
 
 def sigmas_of(model, *timesteps: int) -> torch.Tensor:
-    found = model.get_model_object("model_sampling").sigmas[list(timesteps)]
-    return torch.cat([found, torch.zeros(1)])
+    actual = model.get_model_object("model_sampling").sigmas[list(timesteps)]
+    return torch.cat([actual, torch.zeros(1)])
 
 
 def begun(model, noise, sigmas, latent=None):
@@ -90,7 +90,7 @@ SETTINGS = [("normalised", "widest"), ("convex", "mean"), ("none", "matched")]
 def test_samplers_begin_at_the_start_of_the_library(model, table, kind, timesteps, rule, start):
     empty, noise, sigmas = {"samples": torch.zeros(3, 4, 8, 8)}, doubles.RandomNoise(7), sigmas_of(model, *timesteps)
     expected = library_start(table, noise.generate_noise(empty), 3.0, timesteps, rule, start)
-    given = {
+    arguments = {
         "average": table,
         "model": model,
         "noise": noise,
@@ -100,26 +100,26 @@ def test_samplers_begin_at_the_start_of_the_library(model, table, kind, timestep
         "start": start,
     }
     if kind == "noise":
-        (made,) = SingularStart().start(**given, **TOLD)
+        (made,) = SingularStart().start(**arguments, **TOLD)
         assert made.seed == 7
-        found = begun(model, made.generate_noise(empty), sigmas)
+        actual = begun(model, made.generate_noise(empty), sigmas)
     else:
-        (latent,) = SingularStartLatent().latent(empty, **given, **TOLD)
+        (latent,) = SingularStartLatent().latent(empty, **arguments, **TOLD)
         image = model.get_model_object("latent_format").process_in(latent["samples"])
-        found = begun(model, torch.zeros(3, 4, 8, 8), sigmas, image)
-    torch.testing.assert_close(found, expected, rtol=2e-4, atol=2e-4)
+        actual = begun(model, torch.zeros(3, 4, 8, 8), sigmas, image)
+    torch.testing.assert_close(actual, expected, rtol=2e-4, atol=2e-4)
 
 
 def test_an_image_in_the_latents_makes_no_difference_at_full_noise_and_is_left_alone_below(model, table, caplog):
     noise, image = doubles.RandomNoise(7), {"samples": torch.full((2, 4, 8, 8), 3.0)}
     added = model.get_model_object("latent_format").process_in(image["samples"])
-    given = {"average": table, "model": model, "noise": noise, "cfg": 1.0, "guidance": "none", "start": "mean"}
+    arguments = {"average": table, "model": model, "noise": noise, "cfg": 1.0, "guidance": "none", "start": "mean"}
     sigmas = sigmas_of(model, 999, 0)
-    (made,) = SingularStart().start(**given, sigmas=sigmas, **TOLD)
+    (made,) = SingularStart().start(**arguments, sigmas=sigmas, **TOLD)
     x_1 = noise.generate_noise(image)
-    found = begun(model, made.generate_noise(image), sigmas, added)
-    torch.testing.assert_close(found, library_start(table, x_1, 1.0, (999, 0), "none", "mean"), rtol=2e-4, atol=2e-4)
-    (below,) = SingularStart().start(**given, sigmas=sigmas_of(model, 600, 0), **TOLD)
+    actual = begun(model, made.generate_noise(image), sigmas, added)
+    torch.testing.assert_close(actual, library_start(table, x_1, 1.0, (999, 0), "none", "mean"), rtol=2e-4, atol=2e-4)
+    (below,) = SingularStart().start(**arguments, sigmas=sigmas_of(model, 600, 0), **TOLD)
     with caplog.at_level(logging.WARNING):
         assert torch.equal(below.generate_noise(image), x_1)
     assert "left as it is" in caplog.text
@@ -132,20 +132,27 @@ def test_token_states_reach_a_network_that_reads_them(model):
     ).eval()
     states, without = torch.randn(1, 7, 16), torch.randn(1, 7, 16)
     noise, empty, sigmas = doubles.RandomNoise(1), {"samples": torch.zeros(2, 4, 8, 8)}, sigmas_of(model, 999, 0)
-    given = {"model": model, "noise": noise, "sigmas": sigmas, "cfg": 4.0, "guidance": "normalised", "start": "widest"}
-    told = {"positive": [[states, {}]], "negative": [[without, {}]]}
-    (made,) = SingularStart().start(average=decoder, **given, **told)
+    arguments = {
+        "model": model,
+        "noise": noise,
+        "sigmas": sigmas,
+        "cfg": 4.0,
+        "guidance": "normalised",
+        "start": "widest",
+    }
+    stated = {"positive": [[states, {}]], "negative": [[without, {}]]}
+    (made,) = SingularStart().start(average=decoder, **arguments, **stated)
     x_1 = noise.generate_noise(empty)
     average = SingDiffusion(decoder).average(states.repeat(2, 1, 1), without.repeat(2, 1, 1), x_1, 4.0)
     scheduler = EulerDiscreteScheduler(**SD_BETAS, timestep_spacing="linspace")
     scheduler.set_timesteps(timesteps=[999, 0])
     expected = initial_latents(average.mean, x_1, scheduler) * scheduler.init_noise_sigma
     torch.testing.assert_close(begun(model, made.generate_noise(empty), sigmas), expected, rtol=2e-4, atol=2e-4)
-    for missing, word in (({}, "positive"), ({"positive": told["positive"]}, "negative")):
-        (short,) = SingularStart().start(average=decoder, **given, **missing)
+    for missing, word in (({}, "positive"), ({"positive": stated["positive"]}, "negative")):
+        (short,) = SingularStart().start(average=decoder, **arguments, **missing)
         with pytest.raises(InputError, match=word):
             short.generate_noise(empty)
-    (areas,) = SingularStart().start(average=decoder, **given, **(told | {"positive": told["positive"] * 2}))
+    (areas,) = SingularStart().start(average=decoder, **arguments, **(stated | {"positive": stated["positive"] * 2}))
     with pytest.raises(InputError, match="2 conditions"):
         areas.generate_noise(empty)
 
@@ -159,8 +166,8 @@ def test_the_first_step_of_a_flow_is_that_of_the_formula(steps, shift, mean):
     sigmas = torch.cat([shift * t / (1 + (shift - 1) * t), torch.zeros(1)])
     (patched,) = MatchedFirstStep().patch(flow, average, mean, False, 3.0, "normalised")
     x_1 = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(steps))
-    found, guider = doubles.sampled(patched, x_1, sigmas[:3])
-    end = found * (1 - sigmas[2])  # a sampler that stops early divides by α
+    actual, guider = doubles.sampled(patched, x_1, sigmas[:3])
+    end = actual * (1 - sigmas[2])  # a sampler that stops early divides by α
     network = doubles.CFGGuider(flow)
     y = average([""] * 2, x_1)
     m = y.mean if mean == "module" else network(x_1, torch.ones(2))
@@ -179,16 +186,16 @@ def test_samplers_that_reuse_answers_begin_anew_after_the_first_step(flow, sprea
         doubles.RandomNoise(2).generate_noise({"samples": torch.zeros(2, 4, 8, 8)}),
     )
     (patched,) = MatchedFirstStep().patch(flow, spread, "network", False, 1.0, "normalised")
-    told = []
-    found, guider = doubles.sampled(
-        patched, x_1, sigmas, doubles.sample_two, callback=lambda *given: told.append((given[0], given[3]))
+    lines = []
+    actual, guider = doubles.sampled(
+        patched, x_1, sigmas, doubles.sample_two, callback=lambda *arguments: lines.append((arguments[0], arguments[3]))
     )
     scheduler, network = FlowMatchEulerDiscreteScheduler(), doubles.CFGGuider(flow)
     scheduler.set_timesteps(sigmas=sigmas[:-1].tolist())
     x_s = first_step(x_1, x_1 - network(x_1, torch.ones(2)), scheduler, spread=spread([""] * 2, x_1).spread)
-    torch.testing.assert_close(found, doubles.sample_two(network, x_s, sigmas[1:]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual, doubles.sample_two(network, x_s, sigmas[1:]), rtol=1e-4, atol=1e-4)
     assert guider.calls == pytest.approx(sigmas[:-1].tolist())
-    assert told == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    assert lines == [(0, 4), (1, 4), (2, 4), (3, 4)]
 
 
 def test_one_step_and_a_part_of_the_steps_end_where_they_should(flow, spread):
@@ -226,12 +233,12 @@ def test_corrected_steps_keep_the_share_that_the_library_computes(flow, spread):
     original = doubles.CFGGuider
     try:
         doubles.CFGGuider = Gaussian
-        found, _ = doubles.sampled(patched, x_1, sigmas)
+        actual, _ = doubles.sampled(patched, x_1, sigmas)
         with pytest.raises(InputError, match="euler"):
             doubles.sampled(patched, x_1, sigmas, doubles.sample_two)
     finally:
         doubles.CFGGuider = original
-    share = torch.einsum("bchw,kchw->k", found - y.mean, y.basis) / y.std[0]
+    share = torch.einsum("bchw,kchw->k", actual - y.mean, y.basis) / y.std[0]
     expected = kept(flow_scheduler(sigmas), lam, matched=True, corrected=True).end
     torch.testing.assert_close(share, expected.float(), rtol=2e-3, atol=2e-3)
     assert float(share.min()) > 0.9
@@ -241,10 +248,10 @@ def test_videos_share_a_deviation_between_their_frames(flow, spread):
     sigmas = torch.tensor([1.0, 0.9, 0.0])
     video = torch.randn(1, 4, 5, 8, 8, generator=torch.Generator().manual_seed(0))
     (patched,) = MatchedFirstStep().patch(flow, spread, "network", False, 1.0, "normalised")
-    found, _ = doubles.sampled(patched, video, torch.tensor([1.0, 0.9]))
+    actual, _ = doubles.sampled(patched, video, torch.tensor([1.0, 0.9]))
     plain, _ = doubles.sampled(flow, video, torch.tensor([1.0, 0.9]))
     y = spread([""], video[:, :, 0])
-    moved = torch.einsum("bcfhw,kchw->bkf", (found - plain) * 0.1, y.basis)
+    moved = torch.einsum("bcfhw,kchw->bkf", (actual - plain) * 0.1, y.basis)
     along = torch.einsum("bcfhw,kchw->bk", video, y.basis) / 5**0.5
     wider = torch.sqrt(0.1**2 * y.std**2 * 5 + 0.9**2) - 0.9
     torch.testing.assert_close(moved, (wider * along / 5**0.5)[:, :, None].expand(-1, -1, 5), rtol=1e-3, atol=1e-3)
@@ -264,8 +271,8 @@ def refusals(model, flow, table, spread):
     empty = {"samples": torch.zeros(1, 4, 8, 8)}
     rest = {"noise": noise, "sigmas": sigmas, "cfg": 1.0, "guidance": "none", "start": "widest"}
 
-    def start(**given):
-        return SingularStart().start(**({"average": table, "model": model} | rest | TOLD | given))[0]
+    def start(**arguments):
+        return SingularStart().start(**({"average": table, "model": model} | rest | TOLD | arguments))[0]
 
     masked = empty | {"noise_mask": torch.ones(1, 8, 8)}
     patched = MatchedFirstStep().patch(flow, spread, "network", False, 1.0, "none")[0]
@@ -314,15 +321,15 @@ def test_what_does_not_fit_is_refused_in_a_line(model, flow, table, spread, word
 
 def test_diagnose_says_the_numbers_of_the_library(model, flow, table, spread):
     sigmas = sigmas_of(model, 999, 0)
-    given = {"sigmas": sigmas, "cfg": 1.0, "guidance": "none", **TOLD}
-    answer = Diagnose().diagnose(model, average=table, latent_image={"samples": torch.zeros(1, 4, 8, 8)}, **given)
-    text = answer["result"][0]
+    arguments = {"sigmas": sigmas, "cfg": 1.0, "guidance": "none", **TOLD}
+    stated = Diagnose().diagnose(model, average=table, latent_image={"samples": torch.zeros(1, 4, 8, 8)}, **arguments)
+    text = stated["result"][0]
     scheduler = EulerDiscreteScheduler(**SD_BETAS, timestep_spacing="linspace")
     scheduler.set_timesteps(timesteps=[999, 0])
     alpha, sigma = first_point(scheduler)
     assert f"timestep 999 the network expects {alpha:.3g} of the image and {sigma:.4g} of noise" in text
-    assert "matched" in text and "Singular start" in text and answer["ui"]["text"] == [text]
-    assert "connect an average image" in Diagnose().diagnose(model, **given)["result"][0]
+    assert "matched" in text and "Singular start" in text and stated["ui"]["text"] == [text]
+    assert "connect an average image" in Diagnose().diagnose(model, **arguments)["result"][0]
     grid = torch.tensor([1.0, 0.9, 0.5, 0.0])
     lines = Diagnose().diagnose(
         flow, grid, 1.0, "none", average=spread, latent_image={"samples": torch.zeros(1, 4, 8, 8)}
@@ -336,8 +343,8 @@ def test_diagnose_says_the_numbers_of_the_library(model, flow, table, spread):
 
 def test_a_loaded_average_image_is_the_stored_one(table, tmp_path):
     table.save_pretrained(tmp_path / "table")
-    (found,) = LoadAverageImage().load(f" {tmp_path / 'table'} ")
-    assert torch.equal(found.means, table.means)
+    (actual,) = LoadAverageImage().load(f" {tmp_path / 'table'} ")
+    assert torch.equal(actual.means, table.means)
     before = LoadAverageImage.IS_CHANGED(f"{tmp_path / 'table'}")
     os.utime(tmp_path / "table" / "config.json", (before + 5, before + 5))
     assert LoadAverageImage.IS_CHANGED(f"{tmp_path / 'table'}") == before + 5
@@ -347,10 +354,10 @@ def test_a_loaded_average_image_is_the_stored_one(table, tmp_path):
 def test_the_latents_of_a_model_are_those_that_diffusers_describes():
     for channels, scale, shift in ((4, 0.18215, 0.0), (16, 1.5305, 0.0609), (16, 0.3611, 0.1159)):
         model = doubles.ModelPatcher(doubles.CONST(), doubles.LatentFormat(channels, scale, shift))
-        found = space_of(model)
-        assert found.channels == channels
-        assert math.isclose(found.scaling_factor, scale, rel_tol=1e-9)
-        assert math.isclose(found.shift_factor, shift, rel_tol=1e-9, abs_tol=1e-12)
+        actual = space_of(model)
+        assert actual.channels == channels
+        assert math.isclose(actual.scaling_factor, scale, rel_tol=1e-9)
+        assert math.isclose(actual.shift_factor, shift, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def test_every_node_is_as_comfyui_wants_it():

@@ -112,8 +112,8 @@ EXAMPLES = {"singular-start": SINGULAR_START, "matched-first-step": MATCHED_FIRS
 
 def _sockets(about: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs of a node in their order: the name of a type, or a list of choices."""
-    given = about["input"]
-    return {name: socket for part in ("required", "optional") for name, socket in given.get(part, {}).items()}
+    arguments = about["input"]
+    return {name: socket for part in ("required", "optional") for name, socket in arguments.get(part, {}).items()}
 
 
 def _is_widget(socket: Any) -> bool:
@@ -127,17 +127,17 @@ def _draws(socket: Any) -> bool:
 
 def _depths(prompt: Mapping[str, Any]) -> dict[str, int]:
     """The longest way of wires to each node."""
-    found: dict[str, int] = {}
+    results: dict[str, int] = {}
 
     def depth(name: str) -> int:
-        if name not in found:
+        if name not in results:
             wires = [value[0] for value in prompt[name]["inputs"].values() if isinstance(value, list)]
-            found[name] = 1 + max((depth(other) for other in wires), default=-1)
-        return found[name]
+            results[name] = 1 + max((depth(other) for other in wires), default=-1)
+        return results[name]
 
     for name in prompt:
         depth(name)
-    return found
+    return results
 
 
 def as_graph(prompt: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,16 +156,16 @@ def as_graph(prompt: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, A
         sockets = _sockets(about)
         inputs, values = [], []
         for key, socket in sockets.items():
-            given = made["inputs"].get(key)
+            arguments = made["inputs"].get(key)
             if not _is_widget(socket):
                 link = None
-                if given is not None:
+                if arguments is not None:
                     link = len(links) + 1
-                    links.append([link, numbers[given[0]], given[1], numbers[name], len(inputs), socket[0]])
-                    outgoing.setdefault((given[0], given[1]), []).append(link)
+                    links.append([link, numbers[arguments[0]], arguments[1], numbers[name], len(inputs), socket[0]])
+                    outgoing.setdefault((arguments[0], arguments[1]), []).append(link)
                 inputs.append({"name": key, "type": socket[0], "link": link})
                 continue
-            values.append(given)
+            values.append(arguments)
             values += ["fixed"] if _draws(socket) else []
         high = (
             60
@@ -190,8 +190,8 @@ def as_graph(prompt: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, A
                 "widgets_values": values,
             }
         )
-    for made, (name, given) in zip(nodes, prompt.items(), strict=True):
-        about = known[given["class_type"]]
+    for made, (name, arguments) in zip(nodes, prompt.items(), strict=True):
+        about = known[arguments["class_type"]]
         for slot, (kind, title) in enumerate(zip(about["output"], about["output_name"], strict=True)):
             made["outputs"].append(
                 {"name": title, "type": kind, "links": outgoing.get((name, slot)), "slot_index": slot}
@@ -213,7 +213,7 @@ def as_prompt(graph: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, A
     links = {link[0]: link for link in graph["links"]}
     prompt = {}
     for made in graph["nodes"]:
-        wires = {given["name"]: given["link"] for given in made["inputs"] if given["link"] is not None}
+        wires = {arguments["name"]: arguments["link"] for arguments in made["inputs"] if arguments["link"] is not None}
         inputs: dict[str, Any] = {key: [str(links[link][1]), links[link][2]] for key, link in wires.items()}
         values = iter(made["widgets_values"])
         for key, socket in _sockets(known[made["type"]]).items():

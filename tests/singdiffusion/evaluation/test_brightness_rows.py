@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given as given_
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
@@ -35,7 +34,7 @@ def table(prompt="a"):
     return AverageTable.from_images({prompt: images}, rank=1, scaling_factor=0.18215)
 
 
-def given(pipe):
+def measuring(pipe):
     return {"image": Image.new("RGB", (16, 16))} if "ControlNet" in type(pipe).__name__ else {}
 
 
@@ -50,10 +49,10 @@ def test_every_prompt_and_start_of_the_classes(make):
         )
     )
     starts = {"noise": None, "matched": SingDiffusion(average, start="matched")}
-    rows = list(brightness(pipe, starts, ["a"], images=3, steps=2, guidance=2.0, batch=2, **given(pipe)))
+    rows = list(brightness(pipe, starts, ["a"], images=3, steps=2, guidance=2.0, batch=2, **measuring(pipe)))
     assert [(row.prompt, row.start, len(row.levels)) for row in rows] == [("a", "noise", 3), ("a", "matched", 3)]
     assert rows[0].levels != rows[1].levels
-    again = list(brightness(pipe, {"noise": None}, ["a"], images=3, steps=2, guidance=2.0, batch=3, **given(pipe)))
+    again = list(brightness(pipe, {"noise": None}, ["a"], images=3, steps=2, guidance=2.0, batch=3, **measuring(pipe)))
     assert again[0].levels == pytest.approx(rows[0].levels, abs=0.2)  # whatever the batch
 
 
@@ -125,7 +124,7 @@ def _parts(value, path=()):
 
 
 @settings(max_examples=examples(100), deadline=None)
-@given_(st.data())
+@given(st.data())
 def test_no_mutation_of_a_table_is_a_traceback(data):
     """A field taken away or anything put in its place: one line, or it is a table still."""
     table = json.loads(json.dumps(stored()))
@@ -162,17 +161,17 @@ def test_the_command_on_stored_models(tmp_path):
     tiny._controlnet().save_pretrained(tmp_path / "controlnet")
     table(brightness_rows.PROMPTS[0]).save_pretrained(tmp_path / "module")
     Image.new("RGB", (16, 16)).save(tmp_path / "control.png")
-    found = run(
+    actual = run(
         "evaluate", "brightness", brightness_rows.PROMPTS[0], "--base", tmp_path / "base", "--module", tmp_path / "module",
         "--controlnet", tmp_path / "controlnet", "--control", tmp_path / "control.png", "--starts", "noise,mean,matched",
         "--images", 2, "--steps", 2, "--json", tmp_path / "found.json",
     )  # fmt: skip
-    assert found.exit_code == 0, found.output
-    told = json.loads((tmp_path / "found.json").read_text())
-    assert {"version", "seed", "command", "device"} <= set(told)
-    assert brightness_rows.read_table(tmp_path / "found.json") == told
-    assert [row["start"] for row in told["rows"]] == ["noise", "mean", "matched"]
-    assert f"{told['rows'][0]['mean']:.1f}" in found.stdout
+    assert actual.exit_code == 0, actual.output
+    record = json.loads((tmp_path / "found.json").read_text())
+    assert {"version", "seed", "command", "device"} <= set(record)
+    assert brightness_rows.read_table(tmp_path / "found.json") == record
+    assert [row["start"] for row in record["rows"]] == ["noise", "mean", "matched"]
+    assert f"{record['rows'][0]['mean']:.1f}" in actual.stdout
 
 
 @pytest.mark.parametrize("own", [demonstrator, flow_demonstrator])
@@ -203,7 +202,7 @@ def test_the_wheel_stays_under_40_mb():
 
 
 def test_black_is_black_with_the_packages_own_model(tmp_path):
-    found = run(
+    actual = run(
         "sample",
         "solid black background",
         "--steps",
@@ -213,10 +212,10 @@ def test_black_is_black_with_the_packages_own_model(tmp_path):
         "--device",
         "cpu",
     )
-    assert found.exit_code == 0, found.output
-    told = json.loads((tmp_path / "album" / "result.json").read_text())
-    [row] = told["images"]
-    assert (told["start"], told["guidance"]) == ("matched", 1.5)
+    assert actual.exit_code == 0, actual.output
+    record = json.loads((tmp_path / "album" / "result.json").read_text())
+    [row] = record["images"]
+    assert (record["start"], record["guidance"]) == ("matched", 1.5)
     assert row["brightness"] < 8 < 12 < row["brightness_from_noise"]
 
 
@@ -269,8 +268,8 @@ def test_missing_metrics_are_one_line(tmp_path):
         import torchvision  # noqa: F401
         from torchmetrics.image.fid import FrechetInceptionDistance  # noqa: F401
     except (ImportError, RuntimeError):
-        found = run("evaluate", "coco", tmp_path, "--base", tmp_path)
-        assert found.exit_code == 2 and "[eval]" in found.stderr.splitlines()[-1]
+        actual = run("evaluate", "coco", tmp_path, "--base", tmp_path)
+        assert actual.exit_code == 2 and "[eval]" in actual.stderr.splitlines()[-1]
 
 
 def test_the_committed_table_is_that_of_the_packages_weights():

@@ -18,11 +18,11 @@ CALL = {"height": 16, "width": 16, "guidance_scale": 1.0}
 
 def drawn(pipe, unpacked):
     """The latents of five pictures, one at a time."""
-    found = [
+    actual = [
         pipe(["a", "b"][k % 2], num_inference_steps=3, generator=torch.Generator().manual_seed(7 + k), output_type="latent", **CALL).images
         for k in range(5)
     ]  # fmt: skip
-    return unpacked(torch.cat(found))
+    return unpacked(torch.cat(actual))
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ def drawn(pipe, unpacked):
 )
 def test_statistics_are_those_of_the_pictures(make, unpacked):
     pipe = make()
-    found = calibrate(pipe, ["a", "b"], 5, 3, frequencies=2, rank=2, seed=7, batch=2, **CALL)
+    actual = calibrate(pipe, ["a", "b"], 5, 3, frequencies=2, rank=2, seed=7, batch=2, **CALL)
     images = drawn(pipe, unpacked)
-    torch.testing.assert_close(found.mean_image[0], images.mean(dim=0), rtol=1e-3, atol=1e-3)
-    average = found([""], torch.zeros(1, *images.shape[1:]))
+    torch.testing.assert_close(actual.mean_image[0], images.mean(dim=0), rtol=1e-3, atol=1e-3)
+    average = actual([""], torch.zeros(1, *images.shape[1:]))
     along = torch.einsum("nchw,kchw->nk", images, average.basis)
     torch.testing.assert_close(average.std[0], along.std(dim=0, correction=0), rtol=1e-3, atol=1e-3)
     assert "prepare_latents" not in vars(pipe)
@@ -106,8 +106,8 @@ def test_sample_draws_with_it(tmp_path):
 def test_bad_input_is_one_line_and_leaves_nothing(options, words, tmp_path):
     tiny_flow.sd3().save_pretrained(tmp_path / "base")
     (tmp_path / "prompts.txt").write_text("a\n", encoding="utf-8")
-    given = ["--base", tmp_path / "base", "--prompts", tmp_path / "prompts.txt", "--out", tmp_path / "spread"]
-    result = run("calibrate", *given, "--size", 16, "--device", "cpu", "--rank", 2, "--steps", 1, *options)
+    arguments = ["--base", tmp_path / "base", "--prompts", tmp_path / "prompts.txt", "--out", tmp_path / "spread"]
+    result = run("calibrate", *arguments, "--size", 16, "--device", "cpu", "--rank", 2, "--steps", 1, *options)
     assert result.exit_code == 2
     last = result.stderr.strip().splitlines()[-1]  # after bars of libraries that were imported before the command
     assert last.startswith("error: ") and all(word in last for word in words)

@@ -12,7 +12,6 @@ from singdiffusion.base.prediction import Implied
 from singdiffusion.evaluation.data_statistics import read
 from singdiffusion.evaluation.diagnosis import diagnose
 from singdiffusion.evaluation.findings import verdict
-from singdiffusion.response import respond
 from singtheory import Atoms, InputError
 from singtheory.data.images import digit_pictures
 from singtheory.data.sources import Data, digits, digits_images
@@ -29,8 +28,8 @@ def checkpoint(kind="DDIMScheduler", **settings):
 
 
 def pictures():
-    found = digit_pictures(digits_images()[::20], 16, 3)
-    images = found.images(found.law.points).permute(0, 2, 3, 1)
+    actual = digit_pictures(digits_images()[::20], 16, 3)
+    images = actual.images(actual.law.points).permute(0, 2, 3, 1)
     return Data(Atoms(images.flatten(1)), "pictures", (16, 16, 3))
 
 
@@ -42,12 +41,12 @@ def pictures():
 def test_inf_is_foretold(kind, prediction, zero):
     """Against the latents after the first step of a real pipeline."""
     settings = TRAILING | {"prediction_type": prediction, "rescale_betas_zero_snr": zero}
-    found = diagnose(checkpoint(kind, **settings), steps=4)
+    actual = diagnose(checkpoint(kind, **settings), steps=4)
     pipe, after = tiny.stable_diffusion(checkpoint(kind, **settings).scheduler()), []
 
-    def keep(_, step, __, given):
-        after.append(given["latents"].clone())
-        return given
+    def keep(_, step, __, arguments):
+        after.append(arguments["latents"].clone())
+        return arguments
 
     pipe(
         "a cat",
@@ -58,16 +57,16 @@ def test_inf_is_foretold(kind, prediction, zero):
         generator=torch.Generator().manual_seed(0),
         callback_on_step_end=keep,
     )
-    assert found.now.first.finite == bool(torch.isfinite(after[0]).all())
-    told = " ".join(finding.sentence for finding in verdict(found))
-    assert ("pairs epsilon-prediction with zero terminal SNR" in told) == (zero and prediction == "epsilon")
+    assert actual.now.first.finite == bool(torch.isfinite(after[0]).all())
+    findings = " ".join(finding.sentence for finding in verdict(actual))
+    assert ("pairs epsilon-prediction with zero terminal SNR" in findings) == (zero and prediction == "epsilon")
 
 
 def test_ddim_with_epsilon_and_zero_snr_divides_by_zero_and_the_advice_mends_it():
     lying = checkpoint(**ZERO, **TRAILING)
-    found = diagnose(lying)
-    assert not found.now.first.finite and found.now.first.epsilon_gain == math.inf
-    assert "Inf or NaN" in verdict(found)[0].sentence
+    actual = diagnose(lying)
+    assert not actual.now.first.finite and actual.now.first.epsilon_gain == math.inf
+    assert "Inf or NaN" in verdict(actual)[0].sentence
 
 
 MENDABLE = [
@@ -118,28 +117,28 @@ def test_no_model_of_epsilon_is_sent_to_zero_snr():
 
 
 def test_cosine_betas_are_not_taken_for_zero_snr():
-    found = diagnose(checkpoint("DDPMScheduler", beta_schedule="squaredcos_cap_v2", **TRAILING))
-    assert not found.now.zero_snr and found.now.first.epsilon_gain > 1e4
-    assert [finding.code for finding in verdict(found)] == [[], []]
-    assert "hardly a gap" in verdict(found)[0].sentence
+    actual = diagnose(checkpoint("DDPMScheduler", beta_schedule="squaredcos_cap_v2", **TRAILING))
+    assert not actual.now.zero_snr and actual.now.first.epsilon_gain > 1e4
+    assert [finding.code for finding in verdict(actual)] == [[], []]
+    assert "hardly a gap" in verdict(actual)[0].sentence
     lying = diagnose(checkpoint("HeunDiscreteScheduler", beta_schedule="squaredcos_cap_v2", **ZERO))
     assert not lying.now.zero_snr and lying.implied_terminal_snr > 0
 
 
 def test_a_start_in_the_middle_is_told():
-    found = diagnose(checkpoint(), steps=1)
-    assert found.now.first.snr > 100
-    assert "nearly done" in verdict(found)[0].sentence and "trailing" in verdict(found)[0].code[-1]
+    actual = diagnose(checkpoint(), steps=1)
+    assert actual.now.first.snr > 100
+    assert "nearly done" in verdict(actual)[0].sentence and "trailing" in verdict(actual)[0].code[-1]
 
 
 def test_first_step_of_stable_diffusion():
-    found = diagnose(checkpoint())
-    first = found.now.first
-    assert (first.timestep, found.now.spacing, found.now.zero_snr) == (981, "leading", False)
+    actual = diagnose(checkpoint())
+    first = actual.now.first
+    assert (first.timestep, actual.now.spacing, actual.now.zero_snr) == (981, "leading", False)
     assert (first.alpha, first.sigma) == pytest.approx((0.0760, 0.9971), abs=1e-4)  # facts
     assert first.epsilon_gain == pytest.approx(first.sigma / first.alpha)
-    assert found.terminal_snr == pytest.approx(0.00468, abs=1e-5) == found.implied_terminal_snr
-    assert [(o.start, o.spacing, o.zero_snr) for o in found.options] == [
+    assert actual.terminal_snr == pytest.approx(0.00468, abs=1e-5) == actual.implied_terminal_snr
+    assert [(o.start, o.spacing, o.zero_snr) for o in actual.options] == [
         ("noise", "leading", False),
         ("noise", "trailing", False),
         ("noise", "trailing", True),
@@ -167,73 +166,16 @@ def test_zero_snr_that_is_skipped_and_zero_snr_that_is_reached():
 
 
 def test_a_class_that_does_not_read_the_field_is_told():
-    found = diagnose(checkpoint("HeunDiscreteScheduler", **ZERO))
-    assert (found.terminal_snr, found.implied_terminal_snr) == (0, pytest.approx(0.00468, abs=1e-5))
-    assert any("does not read rescale_betas_zero_snr" in finding.sentence for finding in verdict(found))
-
-
-def flow_of(steps, name="FlowMatchEulerDiscreteScheduler", **config):
-    found = diagnose(Checkpoint("flow", {"_class_name": name, **config}, None), steps)
-    assert found.flow and not found.options and found.flows is not None
-    return found, found.flows
-
-
-def test_a_flow_has_no_gap_and_a_first_step_that_narrows():
-    """By hand: shift 1 and 4 steps go from σ = 1 to .667, where the first step keeps `1/√(1 + γλ)`, of λ = 1700 .0485 (F2)."""
-    found, flow = flow_of(4)
-    gap, grid, kept = verdict(found)
-    assert "no gap" in gap.sentence and not gap.code
-    assert "sigma 1 to 0.667" in grid.sentence
-    assert flow.now.first[0] == pytest.approx((1 + (0.333 / 0.667) ** 2 * 1700) ** -0.5, rel=1e-4)
-    assert "first step matched 100%" in kept.sentence and "attach(pipe)" in kept.code[-1]
-
-
-def test_the_options_of_a_flow_are_the_cosine_law():
-    """Euler: a product of cosines; matched without the first; corrected only the last step is short (F1)."""
-    _, flow = flow_of(10, shift=3.0)
-    scheduler = Checkpoint("flow", {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}, None).scheduler()
-    scheduler.set_timesteps(10)
-    lam = torch.tensor(flow.eigenvalues, dtype=torch.float64)
-    sigmas = scheduler.sigmas.double()[:, None]
-    angles = torch.atan2((1 - sigmas) * lam.sqrt(), sigmas)
-    cosines = torch.cos(angles.diff(dim=0))
-    by_name = {option.name: torch.tensor(option.end, dtype=torch.float64) for option in flow.options}
-    torch.testing.assert_close(by_name["as it is"], cosines.prod(dim=0), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(by_name["first step matched"], cosines[1:].prod(dim=0), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(by_name["all but the last corrected"], cosines[-1], rtol=1e-4, atol=1e-5)
-    assert by_name.keys() == {*by_name} | {"twice the steps", "twice the shift"}
-
-
-def test_a_flow_that_shifts_by_tokens_and_one_that_draws_noise():
-    _, flow = flow_of(4, use_dynamic_shifting=True)
-    assert flow.mu == pytest.approx(1.15) and flow.configured_shift is None
-    _, flow = flow_of(4, stochastic_sampling=True)
-    assert all("corrected" not in option.name for option in flow.options)
-    assert flow.options[1].first == pytest.approx([1.0] * len(flow.eigenvalues), rel=1e-4)
-
-
-def test_a_flow_that_starts_below_1_is_told():
-    solver = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "num_train_timesteps": 20}
-    found, flow = flow_of(10, "DPMSolverMultistepScheduler", **solver)
-    assert flow.sigma == pytest.approx(0.95)
-    assert [option.name for option in flow.options] == ["as it is", "twice the steps", "twice the shift"]
-    scheduler = Checkpoint("flow", {"_class_name": "DPMSolverMultistepScheduler", **solver}, None).scheduler()
-    expected = respond(scheduler, flow.eigenvalues, 10).kept.tolist()
-    assert flow.now.end == pytest.approx(expected, rel=1e-4)
-    assert "starts at sigma 0.95, where noise lacks 0.05" in verdict(found)[0].sentence
-
-
-def test_a_flow_of_distilled_models_gets_no_advice():
-    found, _ = flow_of(4, "FlowMatchLCMScheduler")
-    assert "learned their steps" in verdict(found)[-1].sentence
-    assert not any(finding.code for finding in verdict(found))
+    actual = diagnose(checkpoint("HeunDiscreteScheduler", **ZERO))
+    assert (actual.terminal_snr, actual.implied_terminal_snr) == (0, pytest.approx(0.00468, abs=1e-5))
+    assert any("does not read rescale_betas_zero_snr" in finding.sentence for finding in verdict(actual))
 
 
 def test_edm_has_no_betas_and_no_spacing():
-    found = diagnose(Checkpoint("edm", {"_class_name": "EDMEulerScheduler"}, None))
-    assert found.terminal_snr is None and found.now.spacing is None
-    assert found.now.first.snr == pytest.approx(1 / 80**2, rel=1e-3)
-    assert found.now.first.epsilon_gain is None
+    actual = diagnose(Checkpoint("edm", {"_class_name": "EDMEulerScheduler"}, None))
+    assert actual.terminal_snr is None and actual.now.spacing is None
+    assert actual.now.first.snr == pytest.approx(1 / 80**2, rel=1e-3)
+    assert actual.now.first.epsilon_gain is None
     unet = tiny.stable_diffusion().unet
     assert diagnose(Checkpoint("edm", {"_class_name": "EDMEulerScheduler"}, None), unet=unet).implied is None
     with pytest.raises(InputError, match="grid of its own"):
@@ -278,9 +220,9 @@ def test_a_scheduler_that_is_not_known_to_start_at_noise():
 
 def test_brightness_of_pixels_is_pulled_and_narrowed_as_c7_says():
     """32×32 RGB would give .31 (facts: .32 by the law for the constant image alone); 16×16 is milder by d."""
-    found = diagnose(checkpoint(), reading=read(pictures()))
-    by_name = {option.start: option for option in reversed(found.options)}
-    mean, std = found.reading.data
+    actual = diagnose(checkpoint(), reading=read(pictures()))
+    by_name = {option.start: option for option in reversed(actual.options)}
+    mean, std = actual.reading.data
     brightness = (pictures().law.points.mean(dim=1) + 1) * 127.5
     assert (mean, std) == pytest.approx((float(brightness.mean()), float(brightness.std(correction=0))))
     assert by_name["noise"].std / std < 0.65 and by_name["mean"].std / std < 0.65
@@ -288,12 +230,12 @@ def test_brightness_of_pixels_is_pulled_and_narrowed_as_c7_says():
     assert by_name["matched (rank 1)"].std == pytest.approx(std, rel=0.02)
     nats = [by_name[name].nats_low for name in ("noise", "mean", "matched (rank 1)", "matched (rank 8)")]
     assert nats == sorted(nats, reverse=True)
-    assert all(option.nats_low <= option.nats_high for option in found.options)
-    [narrowed] = [f for f in verdict(found) if "of the spread" in f.sentence]
+    assert all(option.nats_low <= option.nats_high for option in actual.options)
+    [narrowed] = [f for f in verdict(actual) if "of the spread" in f.sentence]
     assert "rank=1" in narrowed.code[-1]
     assert f"{by_name['noise'].std / std:.0%} of the spread" in narrowed.sentence
     assert f"takes noise to {by_name['noise'].mean:.1f} ± {by_name['noise'].std:.1f}" in narrowed.sentence
-    [nearer] = [f for f in verdict(found) if "nearer" in f.sentence]
+    [nearer] = [f for f in verdict(actual) if "nearer" in f.sentence]
     assert f"the matched (rank 1) start is {nats[0] - nats[2]:.3g} nearer" in nearer.sentence
 
 
@@ -301,11 +243,11 @@ def test_a_start_that_is_farther_is_called_so():
     """C6 can be negative: of centred data the widened noise hides some spread."""
     centred = torch.randn(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     reading = read(Data(Atoms(centred - centred.mean(dim=0)), "centred", None))
-    found = diagnose(checkpoint(), reading=reading)
-    assert found.now.nats_low < found.options[1].nats_low
-    told = verdict(found)
-    assert any("the mean start is" in f.sentence and "farther" in f.sentence for f in told)
-    assert not any(f.code for f in told)
+    actual = diagnose(checkpoint(), reading=reading)
+    assert actual.now.nats_low < actual.options[1].nats_low
+    findings = verdict(actual)
+    assert any("the mean start is" in f.sentence and "farther" in f.sentence for f in findings)
+    assert not any(f.code for f in findings)
 
 
 @pytest.mark.parametrize(("kind", "stochastic"), [("DDIMScheduler", False), ("DDPMScheduler", True)])
@@ -313,10 +255,10 @@ def test_arrival_of_samplers_on_gaussian_data(kind, stochastic):
     """A real scheduler with the exact denoiser of N(μ, λ), 500 trailing steps; the flow keeps less of the spread than an ancestral sampler."""
     mean, eigenvalue, count = -12.0, 900.0, 4000
     points = torch.tensor([[mean - 30.0], [mean + 30.0]], dtype=torch.float64)  # of that mean and variance
-    found = diagnose(
+    actual = diagnose(
         checkpoint(kind, **TRAILING, variance_type="fixed_small"), 500, reading=read(Data(Atoms(points), "two", None))
     )
-    assert found.now.first.stochastic == stochastic
+    assert actual.now.first.stochastic == stochastic
     scheduler = checkpoint(kind, **TRAILING, variance_type="fixed_small").scheduler()
     scheduler.set_timesteps(500)
     torch.manual_seed(0)
@@ -325,9 +267,9 @@ def test_arrival_of_samplers_on_gaussian_data(kind, stochastic):
         bar = float(scheduler.alphas_cumprod[t])
         x_hat = mean + bar**0.5 * eigenvalue / (bar * eigenvalue + 1 - bar) * (x - bar**0.5 * mean)
         x = scheduler.step((x - bar**0.5 * x_hat) / (1 - bar) ** 0.5, t, x).prev_sample
-    sign = float(torch.sign(found.reading.direction[0]))
-    assert found.now.mean * sign == pytest.approx(float(x.mean()), abs=0.06 * 30)
-    assert found.now.std == pytest.approx(float(x.std()), rel=0.05)
+    sign = float(torch.sign(actual.reading.direction[0]))
+    assert actual.now.mean * sign == pytest.approx(float(x.mean()), abs=0.06 * 30)
+    assert actual.now.std == pytest.approx(float(x.std()), rel=0.05)
 
 
 def test_arrival_of_an_ancestral_sampler_is_the_posterior_draw():
@@ -342,9 +284,9 @@ def test_arrival_of_an_ancestral_sampler_is_the_posterior_draw():
 
 
 def test_points_are_read_along_their_first_direction():
-    found = read(Data(Atoms(torch.randn(50, 3, dtype=torch.float64) * torch.tensor([1.0, 9.0, 1.0])), "points", None))
-    assert (found.name, found.space) == ("first principal direction", "points")
-    assert abs(float(found.direction[1])) > 0.9
+    actual = read(Data(Atoms(torch.randn(50, 3, dtype=torch.float64) * torch.tensor([1.0, 9.0, 1.0])), "points", None))
+    assert (actual.name, actual.space) == ("first principal direction", "points")
+    assert abs(float(actual.direction[1])) > 0.9
     for count, value in [(4, 1.0), (5, 0.1), (7, -1.0), (9, 1e3 / 3)]:
         with pytest.raises(InputError, match="all points are equal"):
             read(Data(Atoms(torch.full((count, 3), value, dtype=torch.float64)), "points", None))
@@ -353,22 +295,22 @@ def test_points_are_read_along_their_first_direction():
 def test_of_too_many_points_an_even_choice_is_read(monkeypatch):
     monkeypatch.setattr("singdiffusion.evaluation.data_statistics.LARGEST", 10)
     points = torch.arange(100, dtype=torch.float64)[:, None] + torch.randn(100, 20, dtype=torch.float64)
-    found = read(Data(Atoms(points), "points", None))
-    assert found.points == 10 and float(found.moments.mean.mean()) == pytest.approx(49.5, abs=2)
+    actual = read(Data(Atoms(points), "points", None))
+    assert actual.points == 10 and float(actual.moments.mean.mean()) == pytest.approx(49.5, abs=2)
 
 
 def test_latents_read_brightness_by_their_channel_means():
     """Moments are those of the encoded images, and the reading gives their brightness back."""
     vae, data = tiny.stable_diffusion().vae, pictures()
-    found = read(data, vae)
-    assert (found.space, found.points, len(found.moments.mean)) == ("latents", len(data.law.points), 256)
+    actual = read(data, vae)
+    assert (actual.space, actual.points, len(actual.moments.mean)) == ("latents", len(data.law.points), 256)
     brightness = (data.law.points.mean(dim=1) + 1) * 127.5
-    assert found.data[0] == pytest.approx(float(brightness.mean()), rel=1e-4)
-    assert 0.9 < found.explained < 0.999
-    assert found.spread == pytest.approx(float(brightness.std(correction=0)), rel=1e-4)
-    assert found.data[1] == pytest.approx(found.spread * found.explained**0.5, rel=1e-3)
-    told = [finding.sentence for finding in verdict(diagnose(checkpoint(), reading=found))]
-    assert any(f"R² {found.explained:.2f}; as it is, ± {found.spread:.1f}" in sentence for sentence in told)
+    assert actual.data[0] == pytest.approx(float(brightness.mean()), rel=1e-4)
+    assert 0.9 < actual.explained < 0.999
+    assert actual.spread == pytest.approx(float(brightness.std(correction=0)), rel=1e-4)
+    assert actual.data[1] == pytest.approx(actual.spread * actual.explained**0.5, rel=1e-3)
+    findings = [finding.sentence for finding in verdict(diagnose(checkpoint(), reading=actual))]
+    assert any(f"R² {actual.explained:.2f}; as it is, ± {actual.spread:.1f}" in sentence for sentence in findings)
 
 
 def test_weights_are_those_of_the_fit():
@@ -378,25 +320,25 @@ def test_weights_are_those_of_the_fit():
     first = torch.arange(count) < count // 3
     weighted = Atoms(data.law.points, torch.where(first, 1.0, 1e-9).double())
     alone = read(Data(Atoms(data.law.points[first]), "some", (16, 16, 3)), vae)
-    found = read(Data(weighted, "weighted", (16, 16, 3)), vae)
+    actual = read(Data(weighted, "weighted", (16, 16, 3)), vae)
     torch.testing.assert_close(
-        found.direction, alone.direction, rtol=1e-2, atol=1e-2 * float(alone.direction.abs().max())
+        actual.direction, alone.direction, rtol=1e-2, atol=1e-2 * float(alone.direction.abs().max())
     )
 
 
 def test_black_images_through_a_vae():
     data = Data(Atoms(torch.full((5, 768), -1.0, dtype=torch.float64)), "black", (16, 16, 3))
-    found = diagnose(checkpoint(), reading=read(data, tiny.stable_diffusion().vae))
-    assert len(found.reading.moments.eigenvalues) == 0 and found.now.nats_low > 0
+    actual = diagnose(checkpoint(), reading=read(data, tiny.stable_diffusion().vae))
+    assert len(actual.reading.moments.eigenvalues) == 0 and actual.now.nats_low > 0
 
 
 def test_one_black_image():
     data = Data(Atoms(torch.full((1, 64), -1.0, dtype=torch.float64)), "black", (8, 8))
-    found = diagnose(checkpoint(), reading=read(data))
-    assert found.now.mean == pytest.approx(0, abs=1e-9) and found.now.std == 0
-    assert found.now.nats_low == pytest.approx(found.now.nats_high)
-    assert [option.start for option in found.options[:2]] == ["noise", "mean"]
-    assert any("brightness is 0.0" in finding.sentence for finding in verdict(found))
+    actual = diagnose(checkpoint(), reading=read(data))
+    assert actual.now.mean == pytest.approx(0, abs=1e-9) and actual.now.std == 0
+    assert actual.now.nats_low == pytest.approx(actual.now.nats_high)
+    assert [option.start for option in actual.options[:2]] == ["noise", "mean"]
+    assert any("brightness is 0.0" in finding.sentence for finding in verdict(actual))
 
 
 def test_the_networks_word_is_set_against_the_config():
@@ -408,21 +350,21 @@ def test_the_networks_word_is_set_against_the_config():
         (Implied(None, 0.7), "epsilon", None),
     ]:
         plain = diagnose(checkpoint(prediction_type=prediction))
-        found = [f for f in verdict(type(plain)(**(vars(plain) | {"implied": implied}))) if "answers" in f.sentence]
-        assert [f.code[-1].split("config, ")[1].rstrip(")") for f in found] == ([wanted] if wanted else [])
+        actual = [f for f in verdict(type(plain)(**(vars(plain) | {"implied": implied}))) if "answers" in f.sentence]
+        assert [f.code[-1].split("config, ")[1].rstrip(")") for f in actual] == ([wanted] if wanted else [])
 
 
 def test_of_a_pipeline_vae_and_network_are_asked():
     pipe = tiny.stable_diffusion()
-    found = diagnose(checkpoint(), vae=pipe.vae, unet=pipe.unet)
-    assert found.implied is not None and set(found.vae) == {"black", "grey", "white"}
-    assert any(f"The VAE gives black as {found.vae['black']:.1f}" in finding.sentence for finding in verdict(found))
-    good = type(found)(**(vars(found) | {"vae": {"black": 1.9, "grey": 60.0, "white": 253.1}}))
+    actual = diagnose(checkpoint(), vae=pipe.vae, unet=pipe.unet)
+    assert actual.implied is not None and set(actual.vae) == {"black", "grey", "white"}
+    assert any(f"The VAE gives black as {actual.vae['black']:.1f}" in finding.sentence for finding in verdict(actual))
+    good = type(actual)(**(vars(actual) | {"vae": {"black": 1.9, "grey": 60.0, "white": 253.1}}))
     assert not any("VAE" in finding.sentence for finding in verdict(good))
 
 
 def test_json_is_plain(tmp_path):
-    found = diagnose(checkpoint(**ZERO, **TRAILING), reading=read(digits()))
-    told = json.loads(json.dumps(found.to_json()))
-    assert told["terminal_snr"] == {"configured": 0.0, "implied": 0.0}
-    assert told["reading"]["points"] == 1797 and np.isclose(told["options"][0]["nats_low"], 0)
+    actual = diagnose(checkpoint(**ZERO, **TRAILING), reading=read(digits()))
+    stored = json.loads(json.dumps(actual.to_json()))
+    assert stored["terminal_snr"] == {"configured": 0.0, "implied": 0.0}
+    assert stored["reading"]["points"] == 1797 and np.isclose(stored["options"][0]["nats_low"], 0)

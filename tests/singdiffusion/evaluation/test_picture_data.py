@@ -26,9 +26,9 @@ def test_what_already_fits_is_as_it_was(tmp_path):
         for k in range(3):
             Image.new(mode, (6, 4), colour).save(folder / f"{k}.png")
         for side in (6, 32, None):
-            found, known = load(str(folder), pipeline(side)), sources.load(str(folder))
-            assert found.image_shape == known.image_shape and not found.notes
-            torch.testing.assert_close(found.law.points, known.law.points)
+            actual, known = load(str(folder), pipeline(side)), sources.load(str(folder))
+            assert actual.image_shape == known.image_shape and not actual.notes
+            torch.testing.assert_close(actual.law.points, known.law.points)
 
 
 def test_other_sizes_and_modes_are_cut_and_scaled_and_that_is_said(tmp_path):
@@ -37,12 +37,12 @@ def test_other_sizes_and_modes_are_cut_and_scaled_and_that_is_said(tmp_path):
     (tmp_path / "deep").mkdir()
     Image.new("LA", (9, 50), (0, 0)).save(tmp_path / "deep" / "2.png")
     (tmp_path / "notes.md").touch()
-    found = load(str(tmp_path), pipeline(32))
-    assert found.image_shape == (32, 32, 3) and found.notes == (
+    actual = load(str(tmp_path), pipeline(32))
+    assert actual.image_shape == (32, 32, 3) and actual.notes == (
         "1 files are neither images nor captions; not read; the first is notes.md",
         "2 images are cut in the middle and scaled to 32×32, as for training",
     )
-    levels = ((found.law.points + 1) * 127.5).mean(dim=1)
+    levels = ((actual.law.points + 1) * 127.5).mean(dim=1)
     assert np.abs(levels.numpy() - [20, 255, 255]).max() < 2
 
 
@@ -51,20 +51,20 @@ def test_photographs_that_are_all_too_large_are_scaled(tmp_path):
         wide = np.zeros((8, 16, 3), np.uint8)
         wide[:, 4:12] = 255
         Image.fromarray(wide).save(tmp_path / f"{k}.png")
-    found = load(str(tmp_path), pipeline(8))
-    assert found.image_shape == (8, 8, 3) and bool((found.law.points == 1).all())
+    actual = load(str(tmp_path), pipeline(8))
+    assert actual.image_shape == (8, 8, 3) and bool((actual.law.points == 1).all())
 
 
 def test_shards_and_rows_that_are_damaged(tmp_path):
-    found = load(str(laion(tmp_path / "0.tar", 4)), pipeline(32))
-    assert found.image_shape == (10, 12, 3) and len(found.law.points) == 4
+    actual = load(str(laion(tmp_path / "0.tar", 4)), pipeline(32))
+    assert actual.image_shape == (10, 12, 3) and len(actual.law.points) == 4
     folder = tmp_path / "a"
     folder.mkdir()
     for k in range(21):
         (folder / f"{k:02}.png").write_bytes(png(k) if k else b"broken")
     (folder / "metadata.jsonl").write_text(json.dumps({"file_name": "01.png", "text": "a"}))
-    found = load(str(folder), pipeline(32))
-    assert len(found.law.points) == 20 and found.notes[0].startswith("1 images cannot be used; the first is 00.png")
+    actual = load(str(folder), pipeline(32))
+    assert len(actual.law.points) == 20 and actual.notes[0].startswith("1 images cannot be used; the first is 00.png")
     (folder / "02.png").write_bytes(b"broken")
     with pytest.raises(InputError, match=r"a: 2 of 21 images cannot be used; the first is 00"):
         load(str(folder), pipeline(32))

@@ -33,7 +33,7 @@ def points():
     return Data(Atoms(torch.cat([rows, -rows])), "points", None)
 
 
-def found(config, steps=10, data=None):
+def diagnosed(config, steps=10, data=None):
     return expected(Checkpoint("config", config, None), steps, {}, read(data or points()))
 
 
@@ -45,15 +45,15 @@ LAM = [std**2 for std in STDS]
 
 
 def test_what_arrives_is_the_response_along_each_direction():
-    told = found(DDIM)
+    answer = diagnosed(DDIM)
     response = respond(live(DDIM), LAM, 10)
-    assert told.arrivals[0].kept == pytest.approx(float(response.kept[0]))
-    assert told.arrivals[1].start == pytest.approx(float(response.start[0]))
+    assert answer.arrivals[0].kept == pytest.approx(float(response.kept[0]))
+    assert answer.arrivals[1].start == pytest.approx(float(response.start[0]))
     rest = torch.tensor(LAM[1:], dtype=torch.float64)
     kept = float((rest @ response.kept[1:].square() / rest.sum()).sqrt())
-    assert told.arrivals[2].kept == pytest.approx(kept)
-    assert sum(arrival.share for arrival in told.arrivals[1:]) == pytest.approx(1)
-    for arrival in told.arrivals:
+    assert answer.arrivals[2].kept == pytest.approx(kept)
+    assert sum(arrival.share for arrival in answer.arrivals[1:]) == pytest.approx(1)
+    for arrival in answer.arrivals:
         assert arrival.start * arrival.solver * arrival.end == pytest.approx(arrival.kept)
 
 
@@ -80,10 +80,10 @@ def test_remedies_of_a_flow_are_those_of_its_own_table(kind):
     shift = {"shift": 3.0} if "Heun" in kind else {"flow_shift": 3.0}
     config = {"_class_name": kind, "use_flow_sigmas": True, "prediction_type": "flow_prediction"} | shift
     data = read(points())
-    told = diagnose(Checkpoint("config", config, None), 6, reading=data)
-    assert told.flows is not None and told.expected is not None
-    shown = {option.name: option.end[0] for option in told.flows.options}
-    brought = {remedy.name: remedy.kept[0] for remedy in told.expected.remedies}
+    answer = diagnose(Checkpoint("config", config, None), 6, reading=data)
+    assert answer.flows is not None and answer.expected is not None
+    shown = {option.name: option.end[0] for option in answer.flows.options}
+    brought = {remedy.name: remedy.kept[0] for remedy in answer.expected.remedies}
     assert brought["first step matched, rank 8"] == pytest.approx(shown["first step matched"], rel=1e-6)
     assert brought["steps corrected, rank 8"] == pytest.approx(shown["all but the last corrected"], rel=1e-6)
     assert brought["12 steps"] == pytest.approx(shown["twice the steps"], rel=1e-4)
@@ -102,9 +102,9 @@ def test_a_matched_start_mends_the_start_alone():
 )
 def test_every_remedy_brings_what_its_code_brings(config):
     """The last line of code is carried out on a scheduler in a pipeline's place, which then runs."""
-    told = found(config)
+    answer = diagnosed(config)
     tried = 0
-    for remedy in told.remedies:
+    for remedy in answer.remedies:
         *imports, line = remedy.code
         if not line.startswith("pipe.scheduler"):
             continue
@@ -117,7 +117,7 @@ def test_every_remedy_brings_what_its_code_brings(config):
         assert remedy.kept[1] == pytest.approx(float(kept[0]), rel=1e-4)
         tried += 1
     assert tried
-    names = [remedy.name for remedy in told.remedies]
+    names = [remedy.name for remedy in answer.remedies]
     assert "20 steps" in names
     assert ("steps corrected, rank 8" in names) == (config is FLOW)
 
@@ -125,7 +125,7 @@ def test_every_remedy_brings_what_its_code_brings(config):
 @pytest.mark.parametrize("shift", [None, 0.06])
 def test_modules_that_are_advised_fit_a_vae_with_and_without_a_shift(shift):
     latents = torch.randn(20, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    advised = [remedy.code for remedy in found(FLOW).remedies if "attach" in remedy.code[-1]]
+    advised = [remedy.code for remedy in diagnosed(FLOW).remedies if "attach" in remedy.code[-1]]
     assert len(advised) == 3
     for code in advised:
         names: dict[str, Any] = {"pipe": tiny_flow.sd3(), "latents": latents}
@@ -135,29 +135,31 @@ def test_modules_that_are_advised_fit_a_vae_with_and_without_a_shift(shift):
 
 
 def test_the_verdict_names_the_start_and_what_mends_it():
-    sentence = found(DDIM).sentence()
+    sentence = diagnosed(DDIM).sentence()
     assert "most is lost by the start" in sentence
     assert "Matched start, rank 1 brings" in sentence
-    assert found(DDIM).worst.kept < ENOUGH
+    assert diagnosed(DDIM).worst.kept < ENOUGH
 
 
 def test_the_verdict_says_where_nothing_is_to_mend():
     small = Data(Atoms(torch.tensor([[-1.0], [1.0]], dtype=torch.float64)), "points", None)
-    assert "nothing is to mend" in found(DDIM, 100, small).sentence()
+    assert "nothing is to mend" in diagnosed(DDIM, 100, small).sentence()
 
 
 def test_a_scheduler_that_clips_is_told_with_the_reason():
-    told = found(DDIM | {"clip_sample": True})
-    assert told.arrivals == () and "clip_sample cuts" in told.sentence()
+    answer = diagnosed(DDIM | {"clip_sample": True})
+    assert answer.arrivals == () and "clip_sample cuts" in answer.sentence()
 
 
 def test_many_eigenvalues_are_read_off_between_nodes():
     stds = torch.logspace(1, -1, 150, dtype=torch.float64)
     rows = torch.diag(stds) * 150**0.5
-    told = found(FLOW, 10, Data(Atoms(torch.cat([rows, -rows])), "points", None))
+    answer = diagnosed(FLOW, 10, Data(Atoms(torch.cat([rows, -rows])), "points", None))
     lam = stds.square()
     kept = respond(live(FLOW), lam, 10).kept
-    for arrival, part in zip(told.arrivals[1:], (slice(0, 1), slice(1, 8), slice(8, 64), slice(64, 150)), strict=True):
+    for arrival, part in zip(
+        answer.arrivals[1:], (slice(0, 1), slice(1, 8), slice(8, 64), slice(64, 150)), strict=True
+    ):
         exact = float((lam[part] @ kept[part].square() / lam[part].sum()).sqrt())
         assert arrival.kept == pytest.approx(exact, abs=1e-3)
 
@@ -172,12 +174,12 @@ def test_a_diagnosis_of_a_flow_says_what_its_steps_lose():
 def test_a_flow_that_shifts_by_tokens_has_a_response_and_remedies(tmp_path):
     config = {"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True, "max_shift": 1.3}
     diagnosis = diagnose(Checkpoint("config", config, None), 6, reading=read(points()))
-    told = diagnosis.expected
-    assert told is not None and told.refusal is None and diagnosis.flows is not None
+    answer = diagnosis.expected
+    assert answer is not None and answer.refusal is None and diagnosis.flows is not None
     response = respond(live(config), LAM, 6, mu=1.3).kept
-    assert told.arrivals[1].kept == pytest.approx(float(response[0]))
+    assert answer.arrivals[1].kept == pytest.approx(float(response[0]))
     shown = {option.name: option.end[0] for option in diagnosis.flows.options}
-    brought = {remedy.name: remedy.kept for remedy in told.remedies}
+    brought = {remedy.name: remedy.kept for remedy in answer.remedies}
     assert brought["first step matched, rank 8"][0] == pytest.approx(shown["first step matched"], rel=1e-6)
     assert brought["12 steps"][0] == pytest.approx(shown["twice the steps"], rel=1e-4)
     solver = Checkpoint("config", config | {"_class_name": "UniPCMultistepScheduler"} | SOLVED, None).scheduler()
@@ -214,8 +216,8 @@ def stored(folder, pipeline, scheduler, transformer=None):
 def test_solvers_are_advised_to_pipelines_that_can_run_them(tmp_path, pipeline, offered):
     shifted = FLOW | {"_class_name": "FlowMatchEulerDiscreteScheduler"}
     where = Checkpoint("config", shifted, None) if pipeline is None else stored(tmp_path / "p", pipeline, shifted)
-    told = expected(where, 10, {}, read(points()))
-    assert ("DPM++" in {remedy.name for remedy in told.remedies}) == offered
+    answer = expected(where, 10, {}, read(points()))
+    assert ("DPM++" in {remedy.name for remedy in answer.remedies}) == offered
 
 
 @pytest.mark.parametrize(
@@ -228,8 +230,8 @@ def test_solvers_are_advised_to_pipelines_that_can_run_them(tmp_path, pipeline, 
 @pytest.mark.parametrize("scheduler", [FLOW, DDIM])
 def test_models_that_are_distilled_by_name_or_by_network_get_no_remedies(tmp_path, name, transformer, scheduler):
     checkpoint = stored(tmp_path / name, "FluxPipeline", scheduler, transformer)
-    told = expected(checkpoint, 4, {}, read(points()))
-    assert told.remedies == () and told.learned and "nothing is advised" in told.sentence()
+    answer = expected(checkpoint, 4, {}, read(points()))
+    assert answer.remedies == () and answer.learned and "nothing is advised" in answer.sentence()
     diagnosis = diagnose(checkpoint, 4, reading=read(points()))
     if diagnosis.flows is not None:
         assert [option.name for option in diagnosis.flows.options] == ["as it is"]

@@ -44,17 +44,22 @@ def grey(level):
 
 def test_pictures_are_those_of_the_pipeline_by_seed():
     pipe, sing = tiny.stable_diffusion(), SingDiffusion(table())
-    found = list(sample(pipe, sing, PROMPTS, images=2, steps=3, guidance=4.0, seed=7))
-    assert [(p.prompt, p.seed) for p in found] == [(PROMPTS[0], 7), (PROMPTS[0], 8), (PROMPTS[1], 9), (PROMPTS[1], 10)]
+    results = list(sample(pipe, sing, PROMPTS, images=2, steps=3, guidance=4.0, seed=7))
+    assert [(p.prompt, p.seed) for p in results] == [
+        (PROMPTS[0], 7),
+        (PROMPTS[0], 8),
+        (PROMPTS[1], 9),
+        (PROMPTS[1], 10),
+    ]
 
     def alone(seed):
         generator = torch.Generator().manual_seed(seed)
         return pipe(PROMPTS[1], num_inference_steps=3, guidance_scale=4.0, generator=generator).images[0]
 
-    np.testing.assert_allclose(np.asarray(alone(10), float), np.asarray(found[3].plain, float), atol=1)
+    np.testing.assert_allclose(np.asarray(alone(10), float), np.asarray(results[3].plain, float), atol=1)
     with sing.attached(pipe):
-        np.testing.assert_allclose(np.asarray(alone(10), float), np.asarray(found[3].image, float), atol=1)
-    assert not np.array_equal(np.asarray(found[3].image), np.asarray(found[3].plain))
+        np.testing.assert_allclose(np.asarray(alone(10), float), np.asarray(results[3].image, float), atol=1)
+    assert not np.array_equal(np.asarray(results[3].image), np.asarray(results[3].plain))
     assert not {"encode_prompt", "prepare_latents"} & set(vars(pipe))
 
 
@@ -73,9 +78,9 @@ def test_brightness_is_the_mean_of_the_pixels():
 def test_album_holds_what_it_says(tmp_path):
     pictures = [Picture(f"prompt {k} {'long ' * 20}$x$", k, grey(10 * k), grey(200)) for k in range(5)]
     album.write_album(tmp_path, pictures, "mean", {"steps": 3})
-    told = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    assert told["steps"] == 3 and told["start"] == "mean"
-    for row in told["images"]:
+    record = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert record["steps"] == 3 and record["start"] == "mean"
+    for row in record["images"]:
         assert row["brightness"] == np.asarray(Image.open(tmp_path / row["file"])).mean()
         assert row["brightness_from_noise"] == 200
     pair = np.asarray(Image.open(tmp_path / "contact-sheet.png").convert("L"))
@@ -205,8 +210,8 @@ def test_what_is_asked_of_the_pipeline_reaches_it(stored, tmp_path, monkeypatch)
     assert not torch.equal(drawn.vae.encoder.conv_in.weight, pipe.vae.encoder.conv_in.weight)
     with Image.open(tmp_path / "out" / "0000.png") as image:
         assert image.size == (24, 16)
-    told = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
-    assert told["negative_prompt"] == "blurry" and told["lora"].endswith(".safetensors")
+    record = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
+    assert record["negative_prompt"] == "blurry" and record["lora"].endswith(".safetensors")
 
 
 @pytest.mark.parametrize(
@@ -231,11 +236,11 @@ def test_the_command_writes_an_album_of_both(stored, tmp_path):
     result = run("sample", *PROMPTS, *options)
     assert result.exit_code == 0, result.output
     assert {file.name for file in out.iterdir()} == {"0000.png", "0001.png", "contact-sheet.png", "result.json"}
-    told = json.loads((out / "result.json").read_text(encoding="utf-8"))
-    assert {"version", "seed", "command", "device"} <= set(told)
-    assert (told["start"], told["scheduler"], told["seed"]) == ("matched", "DDIMScheduler", 3)
-    assert [row["prompt"] for row in told["images"]] == PROMPTS
-    assert all(f"{row['brightness']:.1f}" in result.stdout for row in told["images"])
+    record = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert {"version", "seed", "command", "device"} <= set(record)
+    assert (record["start"], record["scheduler"], record["seed"]) == ("matched", "DDIMScheduler", 3)
+    assert [row["prompt"] for row in record["images"]] == PROMPTS
+    assert all(f"{row['brightness']:.1f}" in result.stdout for row in record["images"])
     again = run("sample", *PROMPTS, *options)
     assert again.exit_code == 2
     assert_one_line_error(again.stderr, "exists and is not empty")
@@ -290,11 +295,11 @@ def test_the_packages_own_flow_keeps_its_spread_in_few_steps(tmp_path):
         "--out",
         tmp_path / "album",
     ]
-    found = run("sample", "house", *options)
-    assert found.exit_code == 0, found.output
-    told = json.loads((tmp_path / "album" / "result.json").read_text())
-    assert (told["start"], told["scheduler"]) == ("matched", "UniPCMultistepScheduler")
-    levels = {name: np.std([row[name] for row in told["images"]]) for name in ("brightness", "brightness_from_noise")}
+    actual = run("sample", "house", *options)
+    assert actual.exit_code == 0, actual.output
+    record = json.loads((tmp_path / "album" / "result.json").read_text())
+    assert (record["start"], record["scheduler"]) == ("matched", "UniPCMultistepScheduler")
+    levels = {name: np.std([row[name] for row in record["images"]]) for name in ("brightness", "brightness_from_noise")}
     assert levels["brightness"] > 1.4 * levels["brightness_from_noise"]
 
 

@@ -57,34 +57,34 @@ MEASURED = {
 @pytest.mark.parametrize("name", MEASURED)
 def test_real_schedulers_keep_what_was_measured(name):
     scheduler, steps, measured = MEASURED[name]
-    found = respond(scheduler, EIGENVALUES, steps)
+    actual = respond(scheduler, EIGENVALUES, steps)
     expected = torch.tensor([float(value) for value in measured.split()], dtype=torch.float64)
-    torch.testing.assert_close(found.kept, expected, rtol=0, atol=1e-3)
-    torch.testing.assert_close(found.start * found.solver * found.end, found.kept)
-    assert found.noises == 0
+    torch.testing.assert_close(actual.kept, expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(actual.start * actual.solver * actual.end, actual.kept)
+    assert actual.noises == 0
 
 
 def test_ddim_is_the_cosine_law_on_its_own_grid():
     schedule = schedule_named("sd")
     expected = spread_kept(schedule, leading(schedule, 20), EIGENVALUES, start="noise")
-    found = respond(DDIMScheduler(**DDIM), EIGENVALUES, 20)
+    actual = respond(DDIMScheduler(**DDIM), EIGENVALUES, 20)
     # the law measures the end by what is right there, the response by the data; float32 holds 1 − ᾱ near t = 0 to four digits
-    torch.testing.assert_close(found.start * found.solver, expected, rtol=1e-3, atol=0)
+    torch.testing.assert_close(actual.start * actual.solver, expected, rtol=1e-3, atol=0)
 
 
 def test_random_steps_add_their_variances():
     """DDPM's noise is counted once a step; the law of ancestral steps says what is kept."""
     schedule = schedule_named("sd")
     law = spread_kept(schedule, leading(schedule, 20), EIGENVALUES, eta=1.0, start="noise")
-    found = respond(DDPMScheduler(**{**SD, "clip_sample": False, "variance_type": "fixed_small"}), EIGENVALUES, 20)
-    assert found.noises >= 19
+    actual = respond(DDPMScheduler(**{**SD, "clip_sample": False, "variance_type": "fixed_small"}), EIGENVALUES, 20)
+    assert actual.noises >= 19
     big = torch.tensor(EIGENVALUES) > 5  # at the very end DDPM draws no noise and stops at t = 0
-    torch.testing.assert_close((found.start * found.solver)[big], law[big], rtol=2e-2, atol=0)
+    torch.testing.assert_close((actual.start * actual.solver)[big], law[big], rtol=2e-2, atol=0)
 
 
 def test_a_random_scheduler_agrees_with_draws():
     scheduler = EulerAncestralDiscreteScheduler(**SD)
-    found = respond(scheduler, [100.0], 8)
+    actual = respond(scheduler, [100.0], 8)
     scheduler.set_timesteps(8)
     generator, lam = torch.Generator().manual_seed(0), 100.0
     x = torch.randn(20000, 1, 1, 1, dtype=torch.float64, generator=generator) * scheduler.init_noise_sigma
@@ -92,7 +92,7 @@ def test_a_random_scheduler_agrees_with_draws():
         noise = x * float(sigma) / (lam + float(sigma) ** 2)  # ε of Gaussian data in the scheduler's units
         x = scheduler.step(noise, t, x, generator=generator).prev_sample.double()
     drawn = float(x.std()) / lam**0.5
-    assert drawn == pytest.approx(float(found.kept), rel=5 / (2 * 20000) ** 0.5)
+    assert drawn == pytest.approx(float(actual.kept), rel=5 / (2 * 20000) ** 0.5)
 
 
 def test_the_scheduler_is_left_as_it_was():
@@ -107,8 +107,8 @@ def test_a_flow_that_draws_noise_often_loses_none_of_it():
     scheduler = FlowMatchEulerDiscreteScheduler(stochastic_sampling=True)
     expected = respond(scheduler, EIGENVALUES, 100).kept
     scheduler.set_timesteps(100)
-    found = kept(scheduler, torch.tensor(EIGENVALUES, dtype=torch.float64)).end
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+    actual = kept(scheduler, torch.tensor(EIGENVALUES, dtype=torch.float64)).end
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("steps", [400, 600, 1000])
@@ -128,15 +128,15 @@ def test_flow_euler_is_the_law_on_its_own_sigmas():
     scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
     scheduler.set_timesteps(sigmas=[1.0, 0.7, 0.2])
     expected = spread_kept(RectifiedFlow(), scheduler.sigmas.double(), EIGENVALUES)
-    found = respond(FlowMatchEulerDiscreteScheduler(shift=1.0), EIGENVALUES, None, sigmas=[1.0, 0.7, 0.2])
-    torch.testing.assert_close(found.kept, expected, rtol=1e-5, atol=0)
+    actual = respond(FlowMatchEulerDiscreteScheduler(shift=1.0), EIGENVALUES, None, sigmas=[1.0, 0.7, 0.2])
+    torch.testing.assert_close(actual.kept, expected, rtol=1e-5, atol=0)
     first = formula.first_step_kept((0.3 / 0.7) ** 2, torch.tensor(EIGENVALUES, dtype=torch.float64), torch)
-    torch.testing.assert_close(found.first, first, rtol=1e-5, atol=0)
+    torch.testing.assert_close(actual.first, first, rtol=1e-5, atol=0)
 
 
 def test_edm_is_asked_in_its_own_mixture():
-    found = respond(EDMEulerScheduler(), [0.25, 25.0], 18)
-    assert bool((found.kept > 0.5).all()) and bool((found.kept < 1.05).all())
+    actual = respond(EDMEulerScheduler(), [0.25, 25.0], 18)
+    assert bool((actual.kept > 0.5).all()) and bool((actual.kept < 1.05).all())
 
 
 @pytest.mark.parametrize(
@@ -202,35 +202,35 @@ class Bent(EulerDiscreteScheduler):
     """Bends what it returns, as a soft threshold does."""
 
     def step(self, *args, **kwargs):
-        found = super().step(*args, **kwargs)
-        found.prev_sample = 40 * torch.tanh(found.prev_sample / 40)
-        return found
+        actual = super().step(*args, **kwargs)
+        actual.prev_sample = 40 * torch.tanh(actual.prev_sample / 40)
+        return actual
 
 
 def test_hidden_noise_is_drawn_and_the_interval_holds_what_is_right():
-    exact, found = (respond(kind(**SD), EIGENVALUES, 8) for kind in (EulerAncestralDiscreteScheduler, Hidden))
+    exact, actual = (respond(kind(**SD), EIGENVALUES, 8) for kind in (EulerAncestralDiscreteScheduler, Hidden))
     assert exact.draws == 0 and torch.equal(exact.low, exact.kept) and torch.equal(exact.high, exact.kept)
-    assert found.draws > 0 and found.noises == 0
-    assert bool((found.low < found.kept).all() and (found.kept < found.high).all())
-    wide = 2 * (found.high - found.low)  # eight intervals at once, far beyond 99 %
-    assert bool(((found.kept - exact.kept).abs() < wide).all())
-    assert float(((found.high - found.low) / found.kept).max()) < 0.15
-    torch.testing.assert_close(found.start * found.solver * found.end, found.kept)
+    assert actual.draws > 0 and actual.noises == 0
+    assert bool((actual.low < actual.kept).all() and (actual.kept < actual.high).all())
+    wide = 2 * (actual.high - actual.low)  # eight intervals at once, far beyond 99 %
+    assert bool(((actual.kept - exact.kept).abs() < wide).all())
+    assert float(((actual.high - actual.low) / actual.kept).max()) < 0.15
+    torch.testing.assert_close(actual.start * actual.solver * actual.end, actual.kept)
 
 
 def test_steps_that_are_not_linear_are_drawn():
-    found, linear = respond(Bent(**SD), [0.01, 400.0], 8), respond(EulerDiscreteScheduler(**SD), [0.01, 400.0], 8)
-    assert found.draws > 0
-    assert float(found.high[1]) < float(linear.kept[1])  # 20 of 40 bends visibly
-    assert float(found.low[0]) * 0.8 < float(linear.kept[0]) < float(found.high[0]) * 1.2
+    actual, linear = respond(Bent(**SD), [0.01, 400.0], 8), respond(EulerDiscreteScheduler(**SD), [0.01, 400.0], 8)
+    assert actual.draws > 0
+    assert float(actual.high[1]) < float(linear.kept[1])  # 20 of 40 bends visibly
+    assert float(actual.low[0]) * 0.8 < float(linear.kept[0]) < float(actual.high[0]) * 1.2
 
 
 def test_draws_are_the_same_each_time_and_leave_the_generators_alone():
     torch.manual_seed(3)
     np.random.seed(3)  # noqa: NPY002
     before = torch.random.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
-    found = [respond(Bent(**SD), [1.0], 4).kept for _ in range(2)]
-    assert torch.equal(*found)
+    actual = [respond(Bent(**SD), [1.0], 4).kept for _ in range(2)]
+    assert torch.equal(*actual)
     assert torch.equal(before[0], torch.random.get_rng_state())
     assert before[1] == np.random.get_state()[1].tolist()  # noqa: NPY002
 
@@ -245,9 +245,9 @@ def test_draws_are_the_same_each_time_and_leave_the_generators_alone():
     ],
 )
 def test_what_cannot_be_run_is_an_input_error(scheduler, message):
-    with pytest.raises(InputError, match=message) as found:
+    with pytest.raises(InputError, match=message) as actual:
         respond(scheduler, [1.0], 10)
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(actual.value)
 
 
 def test_a_modules_spread_gives_the_eigenvalues(tmp_path):

@@ -19,9 +19,9 @@ ADDING = {
 
 
 def test_every_response_is_a_number_in_bounds_or_its_scheduler_is_listed():
-    found = list(response_matrix.runs(RECORDED))
-    assert len(found) > 150
-    for name, words, kept in found:
+    results = list(response_matrix.runs(RECORDED))
+    assert len(results) > 150
+    for name, words, kept in results:
         for direction in response_matrix.EIGENVALUES:
             value = kept[direction]
             assert math.isfinite(value) and value >= 0, (name, words)
@@ -70,6 +70,6 @@ def test_all_runs_are_equal_and_as_committed(name):
 def test_the_matrix_sees_what_is_beyond():
     """A scheduler that doubles its steps is found."""
     kept = {"texture": 2.0, "middle": 1.0, "brightness": 1.0}
-    found = {"schedulers": {"One": {"leading": kept}, "Two": {"": {"refused": "no"}}}}
-    assert response_matrix.beyond(found) == {"One"}
-    assert response_matrix.worst(found, "texture") == [("One", "leading", 2.0)]
+    actual = {"schedulers": {"One": {"leading": kept}, "Two": {"": {"refused": "no"}}}}
+    assert response_matrix.beyond(actual) == {"One"}
+    assert response_matrix.worst(actual, "texture") == [("One", "leading", 2.0)]

@@ -79,10 +79,10 @@ def test_every_layout_in_every_encoding(tmp_path, layout, code):
     LAYOUTS[layout](tmp_path / "a", code)
     source = Source(str(tmp_path / "a"))
     source.check()
-    found = list(source)
-    assert [record.caption for record in found] == WORDS
-    assert [record.image().getpixel((0, 0))[0] for record in found] == [0, 1, 2]
-    assert len({record.key for record in found}) == 3
+    results = list(source)
+    assert [record.caption for record in results] == WORDS
+    assert [record.image().getpixel((0, 0))[0] for record in results] == [0, 1, 2]
+    assert len({record.key for record in results}) == 3
     converted = [line for line in source.notes.lines() if "cp1252" in line]
     assert [line.split()[0] for line in converted] == (["2"] if code == "cp1252" else [])  # one is plain ASCII
 
@@ -119,9 +119,9 @@ def test_tables(tmp_path, layout, many):
         named.to_parquet(str(place / "metadata.parquet"))
     source = Source(str(place))
     source.check()
-    found = list(source)
-    assert [record.caption for record in found] == (WORDS[1:2] if layout == "file" else WORDS)
-    assert [record.image().size for record in found] == [(12, 10)] * len(found)
+    results = list(source)
+    assert [record.caption for record in results] == (WORDS[1:2] if layout == "file" else WORDS)
+    assert [record.image().size for record in results] == [(12, 10)] * len(results)
     assert any("of the splits test, train train is read" in line for line in source.notes.lines()) == (
         layout == "splits"
     )
@@ -150,9 +150,9 @@ def test_of_a_list_one_is_drawn_or_all_are_taken(tmp_path):
     assert first == again != other
     assert {caption.split()[0] for caption in first} == {"one", "two"}
     assert [caption.split()[1] for caption in first] == [str(k) for k in range(40)]
-    found = list(Source(name, choice="all"))
-    assert [record.caption for record in found] == [f"{word} {k}" for k in range(40) for word in ("one", "two")]
-    assert len({record.key for record in found}) == 80
+    results = list(Source(name, choice="all"))
+    assert [record.caption for record in results] == [f"{word} {k}" for k in range(40) for word in ("one", "two")]
+    assert len({record.key for record in results}) == 80
     source = Source(name)
     list(source)
     assert source.notes.lines() == ["40 images have a list of captions; one of each is taken; the first is 0.png"]
@@ -236,12 +236,12 @@ def test_text_with_commas_that_are_not_quoted_is_not_cut_in_silence(tmp_path):
     for k in range(3):
         (tmp_path / f"{k}.png").write_bytes(png(k))
     (tmp_path / "metadata.csv").write_text('file_name,text\n0.png,a cat, sitting\n1.png,"a cat, lying"\n2.png\n')
-    found = list(Source(str(tmp_path)))
-    assert [(r.key, r.caption) for r in found[:2]] == [
+    results = list(Source(str(tmp_path)))
+    assert [(r.key, r.caption) for r in results[:2]] == [
         ("metadata.csv line 2#0", None),
         ("1.png#1", "a cat, lying"),
     ]
-    assert found[0].fault == "has more cells than columns; quote text with commas"
+    assert results[0].fault == "has more cells than columns; quote text with commas"
 
 
 def test_what_cannot_stand_in_a_cache_is_a_fault(tmp_path):
@@ -268,9 +268,9 @@ def test_names_are_found_however_they_are_written(tmp_path):
         "File_Name,Text\nsub\\0.png,a\n./é.png,b\n../secret.png,c\n", encoding="utf-8"
     )
     (tmp_path.parent / "secret.png").write_bytes(png())
-    found = list(Source(str(tmp_path)))
-    assert [record.caption for record in found] == ["a", "b", None]
-    assert found[2].fault == "its image ../secret.png is not there" and not found[2].content
+    results = list(Source(str(tmp_path)))
+    assert [record.caption for record in results] == ["a", "b", None]
+    assert results[2].fault == "its image ../secret.png is not there" and not results[2].content
 
 
 def test_hidden_files_and_links(tmp_path):
@@ -332,8 +332,8 @@ def test_members_of_a_sample_may_stand_apart(tmp_path):
 def test_fields_behind_a_second_dot_are_no_samples(tmp_path):
     entries = {"0.jpg": png(), "0.txt": b"a", "0.mask.png": png(1), "0.v2.jpg": png(2), "0.v2.txt": b"b", "x.cls": b"3"}
     source = Source(str(tar_of(tmp_path / "0.tar", entries | {"only.txt": b"words"})))
-    found = list(source)
-    assert [(r.key, r.caption, r.fault) for r in found] == [
+    results = list(source)
+    assert [(r.key, r.caption, r.fault) for r in results] == [
         ("0.tar:0#0", "a", ""),
         ("0.tar:0.v2#1", "b", ""),
         ("0.tar:only#2", None, "has text and no image"),
@@ -391,7 +391,7 @@ def test_a_hub_id_is_streamed_with_its_images_as_they_are_stored(tmp_path, monke
         return read("parquet", data_files=[str(tmp_path / "train.parquet")], **options)
 
     monkeypatch.setattr(datasets, "load_dataset", of_hub)
-    found = list(Source("somebody/something"))
+    results = list(Source("somebody/something"))
     assert asked == ["somebody/something"]
-    assert [(record.key, record.caption) for record in found] == [("0.png#0", "dog"), ("1.png#1", "cat")]
-    assert [record.image().getpixel((0, 0))[0] for record in found] == [0, 1]
+    assert [(record.key, record.caption) for record in results] == [("0.png#0", "dog"), ("1.png#1", "cat")]
+    assert [record.image().getpixel((0, 0))[0] for record in results] == [0, 1]

@@ -49,9 +49,9 @@ def laion(path, count=3, first=0):
 
 
 def test_a_folder_with_captions(tmp_path):
-    found = list(Source(str(captioned(tmp_path / "a"))))
-    assert [(r.key, r.caption) for r in found] == [(f"{k}.png#{k}", f"picture {k % 2}") for k in range(4)]
-    assert np.asarray(found[3].image()).tolist() == np.full((10, 12, 3), 60).tolist()
+    results = list(Source(str(captioned(tmp_path / "a"))))
+    assert [(r.key, r.caption) for r in results] == [(f"{k}.png#{k}", f"picture {k % 2}") for k in range(4)]
+    assert np.asarray(results[3].image()).tolist() == np.full((10, 12, 3), 60).tolist()
 
 
 def test_a_folder_has_the_same_keys_by_whatever_name(tmp_path, monkeypatch):
@@ -73,10 +73,10 @@ def test_folders_as_classes(tmp_path):
 def test_shards_in_the_layout_of_laion(tmp_path):
     laion(tmp_path / "00000.tar")
     laion(tmp_path / "00001.tar", 2, first=7)
-    found = list(Source(str(tmp_path)))
-    assert [r.caption for r in found] == ["words 0", "words 1", "words 2", "words 7", "words 8"]
-    assert len({r.key for r in found}) == 5 and found[3].key.startswith("00001.tar:")
-    assert [r.key for r in Source(str(tmp_path / "00001.tar"))] == [r.key for r in found[3:]]
+    results = list(Source(str(tmp_path)))
+    assert [r.caption for r in results] == ["words 0", "words 1", "words 2", "words 7", "words 8"]
+    assert len({r.key for r in results}) == 5 and results[3].key.startswith("00001.tar:")
+    assert [r.key for r in Source(str(tmp_path / "00001.tar"))] == [r.key for r in results[3:]]
 
 
 def test_a_column_by_name(tmp_path):
@@ -91,18 +91,18 @@ def test_a_column_by_name(tmp_path):
 def test_missing_captions_and_damaged_images_are_records(tmp_path):
     folder = captioned(tmp_path / "a", row1={"text": None}, row2={"text": "  "})
     (folder / "3.png").write_bytes(png()[:30])
-    found = list(Source(str(folder)))
-    assert [r.caption for r in found] == ["picture 0", None, None, "picture 1"]
+    results = list(Source(str(folder)))
+    assert [r.caption for r in results] == ["picture 0", None, None, "picture 1"]
     with pytest.raises(InputError, match=r"3\.png#3: no image that can be decoded"):
-        found[3].image()
+        results[3].image()
 
 
 def test_one_image_with_several_captions_is_several_records(tmp_path):
     folder = captioned(tmp_path / "a", 1)
     rows = [{"file_name": "0.png", "text": text} for text in ("one", "two", "two")]
     (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    found = list(Source(str(folder)))
-    assert [r.caption for r in found] == ["one", "two", "two"] and len({r.key for r in found}) == 3
+    results = list(Source(str(folder)))
+    assert [r.caption for r in results] == ["one", "two", "two"] and len({r.key for r in results}) == 3
 
 
 def test_images_are_seen_as_they_are_meant(tmp_path):
@@ -126,9 +126,9 @@ def test_shards_may_mix_formats(tmp_path, ending):
         entries = {}
         for k in range(8):
             entries |= {f"{k}.{ending if k >= mixed else 'jpg'}": png(k), f"{k}.txt": f"words {k}".encode()}
-        found = list(Source(str(tar_of(tmp_path / f"{mixed}.tar", entries))))
-        assert [record.caption for record in found] == [f"words {k}" for k in range(8)]
-        assert [record.image().getpixel((0, 0)) for record in found] == [(k, k, k) for k in range(8)]
+        results = list(Source(str(tar_of(tmp_path / f"{mixed}.tar", entries))))
+        assert [record.caption for record in results] == [f"words {k}" for k in range(8)]
+        assert [record.image().getpixel((0, 0)) for record in results] == [(k, k, k) for k in range(8)]
 
 
 def test_pickles_in_shards_are_not_run(tmp_path, planted):

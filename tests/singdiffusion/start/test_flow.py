@@ -58,16 +58,16 @@ def test_the_first_step_of_euler_is_the_formula(mean):
     along = torch.einsum("nchw,kchw->nk", x_1.double(), basis.double())
     wider = ((1 - sigma) ** 2 * std.double() ** 2 + sigma**2).sqrt() - sigma
     expected = (1 - sigma) * m + sigma * x_1.double() + torch.einsum("nk,kchw->nchw", along * wider, basis.double())
-    found = first_step(x_1, velocity, scheduler, mean=mean, spread=(basis, std))
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    actual = first_step(x_1, velocity, scheduler, mean=mean, spread=(basis, std))
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=1e-5)
     assert scheduler.step_index == 1
 
 
 def test_a_mean_alone_needs_no_spread():
     scheduler, x_1, mean = euler(), noise(), torch.full(SHAPE, 0.3)
-    found = first_step(x_1, torch.zeros_like(x_1), scheduler, mean=mean)
+    actual = first_step(x_1, torch.zeros_like(x_1), scheduler, mean=mean)
     sigma = float(scheduler.sigmas[1])
-    torch.testing.assert_close(found, (1 - sigma) * mean + sigma * x_1)
+    torch.testing.assert_close(actual, (1 - sigma) * mean + sigma * x_1)
 
 
 @pytest.mark.parametrize("steps", [400, 1000])
@@ -76,11 +76,11 @@ def test_steps_that_share_a_rounded_timestep_are_steps_of_their_own(name, steps)
     scheduler = SOLVERS[name]()
     scheduler.set_timesteps(steps)
     assert len(scheduler.timesteps.unique()) < steps
-    found = measured(scheduler)
-    assert (found.sigma, found.sigma_s, found.stages) == (float(scheduler.sigmas[0]), float(scheduler.sigmas[1]), 1)
+    actual = measured(scheduler)
+    assert (actual.sigma, actual.sigma_s, actual.stages) == (float(scheduler.sigmas[0]), float(scheduler.sigmas[1]), 1)
     # of x − σu: what a flow's Euler step has, which is the first of these solvers
-    assert found.of_sample == pytest.approx(1, abs=1e-3) and found.of_output == pytest.approx(
-        found.sigma_s - found.sigma, abs=1e-5
+    assert actual.of_sample == pytest.approx(1, abs=1e-3) and actual.of_output == pytest.approx(
+        actual.sigma_s - actual.sigma, abs=1e-5
     )
 
 
@@ -136,9 +136,9 @@ def test_a_step_that_draws_noise_keeps_the_variance():
     scheduler, std = euler(stochastic_sampling=True), torch.tensor([30.0, 5.0, 0.2])
     basis, _ = spread()
     x_1 = torch.randn(4000, *SHAPE, generator=torch.Generator().manual_seed(3))
-    found = first_step(x_1, x_1, scheduler, spread=(basis, std), generator=torch.Generator().manual_seed(4))
+    actual = first_step(x_1, x_1, scheduler, spread=(basis, std), generator=torch.Generator().manual_seed(4))
     sigma = float(scheduler.sigmas[1])
-    along = torch.einsum("nchw,kchw->nk", found, basis)
+    along = torch.einsum("nchw,kchw->nk", actual, basis)
     expected = ((1 - sigma) ** 2 * std**2 + sigma**2).sqrt()
     torch.testing.assert_close(along.std(dim=0), expected, rtol=0.05, atol=0)
 
@@ -146,9 +146,9 @@ def test_a_step_that_draws_noise_keeps_the_variance():
 def test_half_precision_comes_back_as_it_went_in():
     x_1 = noise().to(torch.bfloat16)
     exact = first_step(x_1.float(), x_1.float() / 2, euler(), spread=spread())
-    found = first_step(x_1, x_1 / 2, euler(), spread=spread())
-    assert found.dtype == torch.bfloat16
-    assert float((found.float() - exact).norm() / exact.norm()) < 0.01
+    actual = first_step(x_1, x_1 / 2, euler(), spread=spread())
+    assert actual.dtype == torch.bfloat16
+    assert float((actual.float() - exact).norm() / exact.norm()) < 0.01
 
 
 def not_finite():
@@ -221,8 +221,8 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_does_not_fit_is_refused_and_the_scheduler_untouched(name):
-    given, message = BAD[name]
-    made = {"x_1": noise, "model_output": noise, "scheduler": euler, **given}
+    arguments, message = BAD[name]
+    made = {"x_1": noise, "model_output": noise, "scheduler": euler, **arguments}
     made = {key: make() for key, make in made.items()}
     scheduler = made.pop("scheduler")
     before = dict(vars(scheduler))

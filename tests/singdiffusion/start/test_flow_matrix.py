@@ -15,12 +15,12 @@ FULL = settings.get_current_profile_name() == "full"
 @pytest.mark.parametrize("name", flow_matrix.names())
 def test_no_first_step_is_wrong(name):
     steps, every = (flow_matrix.STEPS, 1) if FULL else ((4,), 8)
-    found = flow_matrix.tally(name, steps, every)
-    assert found.wrong == []
-    assert found.right > 0
-    assert not found.refused
+    actual = flow_matrix.tally(name, steps, every)
+    assert actual.wrong == []
+    assert actual.right > 0
+    assert not actual.refused
     if FULL:
-        assert found.right == RECORDED["schedulers"][name]["right"]
+        assert actual.right == RECORDED["schedulers"][name]["right"]
 
 
 def test_the_record_has_none_wrong_and_every_scheduler():

@@ -35,14 +35,20 @@ def loop():
 
 
 def states(pipe):
-    found = pipe.encode_prompt(["a cat"], None, None, negative_prompt=[""])
+    actual = pipe.encode_prompt(["a cat"], None, None, negative_prompt=[""])
     names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
-    return dict(zip(names, found, strict=True))
+    return dict(zip(names, actual, strict=True))
 
 
 def drawn(made, pipe, x_1):
-    given = {"num_inference_steps": len(SIGMAS), "sigmas": SIGMAS, "height": 16, "width": 16, "latents": x_1.clone()}
-    return made(**given, **states(pipe), output="latents")
+    arguments = {
+        "num_inference_steps": len(SIGMAS),
+        "sigmas": SIGMAS,
+        "height": 16,
+        "width": 16,
+        "latents": x_1.clone(),
+    }
+    return made(**arguments, **states(pipe), output="latents")
 
 
 @pytest.mark.parametrize("mean", ["network", "module"])
@@ -50,14 +56,14 @@ def test_the_block_gives_what_the_attached_step_gives(spread, mean):
     pipe = tiny_flow.sd3()
     x_1 = torch.randn(1, tiny_flow.CHANNELS, 8, 8, generator=torch.Generator().manual_seed(3))
     plain = drawn(modular(pipe, loop()), pipe, x_1)
-    found = drawn(modular(pipe, with_matched_first_step(loop(), spread, mean)), pipe, x_1)
-    given = {"num_inference_steps": len(SIGMAS), "sigmas": SIGMAS, "height": 16, "width": 16, "guidance_scale": 3.0}
-    given |= {"latents": x_1.clone(), "output_type": "latent"}
-    torch.testing.assert_close(plain, pipe(**states(pipe), **given).images, rtol=1e-4, atol=1e-4)
+    actual = drawn(modular(pipe, with_matched_first_step(loop(), spread, mean)), pipe, x_1)
+    arguments = {"num_inference_steps": len(SIGMAS), "sigmas": SIGMAS, "height": 16, "width": 16, "guidance_scale": 3.0}
+    arguments |= {"latents": x_1.clone(), "output_type": "latent"}
+    torch.testing.assert_close(plain, pipe(**states(pipe), **arguments).images, rtol=1e-4, atol=1e-4)
     with SingDiffusion(spread, mean=mean).attached(pipe):
-        expected = pipe(**states(pipe), **given).images
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    assert float((found - plain).abs().max()) > 0.01
+        expected = pipe(**states(pipe), **arguments).images
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+    assert float((actual - plain).abs().max()) > 0.01
 
 
 def test_what_does_not_fit_is_refused(spread):

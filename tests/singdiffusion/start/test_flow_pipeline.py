@@ -18,32 +18,11 @@ from diffusers import (
 
 from singdiffusion import AverageStatistics, AverageTable, SingDiffusion
 from singdiffusion.start.flow import first_step
-from singdiffusion.start.flow_layout import Layout
 from singtheory import InputError
 from tests.singdiffusion import tiny, tiny_flow
+from tests.singdiffusion.start.flow_calls import CALL, SHAPE, named, spread, states
 
-SHAPE = (tiny_flow.CHANNELS, 8, 8)
-CALL = {"num_inference_steps": 4, "height": 16, "width": 16, "output_type": "latent", "guidance_scale": 1.0}
 FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
-
-
-def spread(shape=SHAPE):
-    rows = torch.randn(math.prod(shape), 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return torch.linalg.qr(rows)[0].mT.reshape(3, *shape).float(), torch.tensor([30.0, 5.0, 0.2])
-
-
-def states(pipe, prompt="a", **call):
-    """The latents after each step."""
-    found = []
-
-    def seen(pipe, index, timestep, given):
-        found.append(given["latents"].clone())
-        return given
-
-    given = CALL | {"generator": torch.Generator().manual_seed(2)} | call
-    torch.manual_seed(3)
-    pipe(prompt, callback_on_step_end=seen, **given)
-    return found
 
 
 def widened(pipe, x_1, basis, std):
@@ -65,10 +44,10 @@ def test_the_first_step_is_widened_and_later_noise_is_the_same(make, packing):
     before = dict(vars(pipe.scheduler))
     sing = SingDiffusion(spread=(basis, std))
     with sing.attached(pipe):
-        found = states(pipe, num_images_per_prompt=2)
+        actual = states(pipe, num_images_per_prompt=2)
     assert torch.equal(torch.get_rng_state(), after_plain)
     x_1 = packing(torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(2)))
-    torch.testing.assert_close(found[0], plain[0] + widened(pipe, x_1, packing(basis), std), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual[0], plain[0] + widened(pipe, x_1, packing(basis), std), rtol=1e-4, atol=1e-4)
     assert vars(pipe.scheduler).keys() == before.keys()
     assert all(torch.equal(a, b) for a, b in zip(states(pipe, num_images_per_prompt=2), plain, strict=True))
 
@@ -78,12 +57,12 @@ def test_a_generator_draws_the_same_noise_in_later_steps():
     pipe = tiny_flow.sd3(LTXEulerAncestralRFScheduler())
     plain = states(pipe)
     with SingDiffusion(spread=(spread()[0], torch.zeros(3))).attached(pipe):
-        found = states(pipe)
-    for a, b in zip(found, plain, strict=True):
+        actual = states(pipe)
+    for a, b in zip(actual, plain, strict=True):
         assert float((a - b).norm() / b.norm()) < 0.3  # κ stands for σ along three of 256 directions
     rest = [
         state - (state.flatten(1) @ spread()[0].flatten(1).mT @ spread()[0].flatten(1)).view(state.shape)
-        for state in (found[0], plain[0])
+        for state in (actual[0], plain[0])
     ]
     torch.testing.assert_close(*rest, rtol=1e-4, atol=1e-4)
 
@@ -91,9 +70,9 @@ def test_a_generator_draws_the_same_noise_in_later_steps():
 def test_a_second_stage_moves_nothing():
     pipe, (basis, std) = tiny_flow.sd3(FlowMatchHeunDiscreteScheduler()), spread()
     with SingDiffusion(spread=(basis, std)).attached(pipe):
-        found = states(pipe)
-    assert torch.equal(found[0], found[1])
-    assert not torch.equal(found[1], found[2])
+        actual = states(pipe)
+    assert torch.equal(actual[0], actual[1])
+    assert not torch.equal(actual[1], actual[2])
 
 
 def test_statistics_give_a_spread_and_the_network_the_mean():
@@ -102,10 +81,12 @@ def test_statistics_give_a_spread_and_the_network_the_mean():
     pipe = tiny_flow.sd3()
     plain = states(pipe)
     with SingDiffusion(module).attached(pipe):
-        found = states(pipe)
+        actual = states(pipe)
     x_1 = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(2))
-    given = module([""], x_1)
-    torch.testing.assert_close(found[0], plain[0] + widened(pipe, x_1, given.basis, given.std), rtol=1e-4, atol=1e-4)
+    arguments = module([""], x_1)
+    torch.testing.assert_close(
+        actual[0], plain[0] + widened(pipe, x_1, arguments.basis, arguments.std), rtol=1e-4, atol=1e-4
+    )
 
 
 def table():
@@ -117,12 +98,14 @@ def table():
 def test_a_table_gives_the_mean_of_each_prompt(make):
     pipe = make()
     with SingDiffusion(table()).attached(pipe):
-        found = states(pipe, ["black", "white"], num_images_per_prompt=2)
+        actual = states(pipe, ["black", "white"], num_images_per_prompt=2)
     sigma = float(pipe.scheduler.sigmas[1])
     x_1 = torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(2))
     mean = torch.tensor([-1.0, -1.0, 1.0, 1.0]).view(4, 1, 1, 1).expand(4, *SHAPE)
     expected = (1 - sigma) * mean + sigma * x_1
-    torch.testing.assert_close(found[0], packed(expected) if make is tiny_flow.flux else expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        actual[0], packed(expected) if make is tiny_flow.flux else expected, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_true_guidance_of_unknown_weight_is_refused():
@@ -148,11 +131,11 @@ def test_another_pipeline_with_the_same_scheduler_has_no_stale_prompt():
 def test_guidance_acts_on_the_mean_by_its_rule():
     pipe = tiny_flow.sd3()
     with SingDiffusion(table(), guidance="plain").attached(pipe):
-        found = states(pipe, "black", guidance_scale=2.0)
+        actual = states(pipe, "black", guidance_scale=2.0)
         other = states(pipe, "black", guidance_scale=2.0, negative_prompt="white")
     sigma = float(pipe.scheduler.sigmas[1])
     x_1 = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(2))
-    for state, level in ((found[0], -13 / 6), (other[0], -3.0)):  # u + 2(c − u), u the mean of all and of "white"
+    for state, level in ((actual[0], -13 / 6), (other[0], -3.0)):  # u + 2(c − u), u the mean of all and of "white"
         torch.testing.assert_close(state, (1 - sigma) * level + sigma * x_1, rtol=1e-4, atol=1e-4)
 
 
@@ -164,8 +147,8 @@ def test_image_to_image_is_mended_at_full_strength_alone(make, caplog):
         caplog.clear()
         plain = states(pipe, strength=strength, **call)
         with SingDiffusion(spread=spread()).attached(pipe), caplog.at_level(logging.WARNING):
-            found = states(pipe, strength=strength, **call)
-        assert torch.equal(found[0], plain[0]) == same
+            actual = states(pipe, strength=strength, **call)
+        assert torch.equal(actual[0], plain[0]) == same
         assert ("left as it is" in caplog.text) == same
 
 
@@ -177,7 +160,7 @@ def test_sigmas_below_one_get_the_older_start(mean, level, caplog):
     module = AverageStatistics.from_images(data, rank=0, scaling_factor=1.5, shift_factor=0.06)
     seen = []
     pipe.transformer.register_forward_pre_hook(
-        lambda _, args, given: seen.append(given["hidden_states"]), with_kwargs=True
+        lambda _, args, arguments: seen.append(arguments["hidden_states"]), with_kwargs=True
     )
     sing = SingDiffusion(module, mean=mean, spread=(basis, std))
     with sing.attached(pipe), caplog.at_level(logging.WARNING):
@@ -210,8 +193,8 @@ def test_a_copy_of_the_scheduler_is_not_mended():
         other = copy.deepcopy(pipe.scheduler)
         other.set_timesteps(4)
         x_1 = torch.randn(1, *SHAPE)
-        found = other.step(torch.zeros_like(x_1), other.timesteps[0], x_1, return_dict=False)[0]
-        assert torch.equal(found, x_1)
+        actual = other.step(torch.zeros_like(x_1), other.timesteps[0], x_1, return_dict=False)[0]
+        assert torch.equal(actual, x_1)
         assert "step" not in type(pipe.scheduler).from_config(pipe.scheduler.config).__dict__
 
 
@@ -220,21 +203,16 @@ def test_latents_that_a_caller_gives_are_the_noise():
     x_1 = packed(torch.randn(1, *SHAPE))
     plain = states(pipe, latents=x_1)
     with SingDiffusion(spread=(basis, std)).attached(pipe):
-        found = states(pipe, latents=x_1)
-    torch.testing.assert_close(found[0], plain[0] + widened(pipe, x_1, packed(basis), std), rtol=1e-4, atol=1e-4)
+        actual = states(pipe, latents=x_1)
+    torch.testing.assert_close(actual[0], plain[0] + widened(pipe, x_1, packed(basis), std), rtol=1e-4, atol=1e-4)
 
 
 def test_half_precision():
     pipe = tiny_flow.sd3().to(torch.bfloat16)
     with SingDiffusion(spread=spread()).attached(pipe):
-        found = states(pipe)
-    assert found[0].dtype == torch.bfloat16
-    assert bool(torch.isfinite(found[-1]).all())
-
-
-def named(pipe, name):
-    pipe.transformer.register_to_config(_name_or_path=name)
-    return pipe
+        actual = states(pipe)
+    assert actual[0].dtype == torch.bfloat16
+    assert bool(torch.isfinite(actual[-1]).all())
 
 
 def interrupted():
@@ -281,45 +259,11 @@ def test_what_does_not_fit_is_refused_and_the_pipeline_untouched(name):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: tiny_flow.flux(guidance_embeds=False), lambda: tiny_flow.sd3(FlowMatchLCMScheduler())]
-)
-def test_distilled_models_by_force(make):
-    pipe = make()
-    plain = states(pipe)
-    with SingDiffusion(spread=spread(), force=True).attached(pipe):
-        assert not torch.equal(states(pipe)[0], plain[0])
-
-
-@pytest.mark.parametrize(
-    ("name", "distilled"),
-    [
-        ("/cache/models--stabilityai--stable-diffusion-3.5-large-turbo/snapshots/0a1b", True),
-        ("D:\\models\\sd3-turbo\\x", True),
-        ("ByteDance/Hyper-SD", True),
-        ("lodestones/some_LCM", True),
-        ("me/Z-Image-TurboV2", True),
-        ("me/HyperFlux", True),
-        ("me/SDXLTurbo", True),
-        ("me/hyperrealistic-sd3", False),
-        ("me/flashlight", False),
-        ("/home/dmdavis/sd3", False),
-    ],
-)
-def test_a_distilled_model_is_found_by_a_whole_word_of_its_path(name, distilled):
-    pipe, sing = named(tiny_flow.sd3(), name), SingDiffusion(spread=spread())
-    if not distilled:
-        with sing.attached(pipe):
-            return
-    with pytest.raises(InputError, match="force=True"):
-        sing.attach(pipe)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ({}, "mean network without a spread"),
         ({"mean": "network"}, "mean network without a spread"),
-        ({"mean": "module"}, "no module is given"),
+        ({"mean": "module"}, "no module is arguments"),
         ({"mean": "average"}, "mean"),
         ({"module": AverageStatistics.from_images(torch.randn(9, *SHAPE), rank=0), "start": "matched"}, "no spread"),
         ({"spread": (2 * spread()[0], spread()[1])}, "orthonormal"),
@@ -334,9 +278,9 @@ def test_a_distilled_model_is_found_by_a_whole_word_of_its_path(name, distilled)
         ({"module": AverageStatistics.from_images(torch.randn(9, *SHAPE), rank=0), "corrected": True}, "corrected without a spread"),
     ],
 )  # fmt: skip
-def test_settings_that_change_nothing_or_fit_nothing_are_refused(given, message):
+def test_settings_that_change_nothing_or_fit_nothing_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
-        SingDiffusion(**given)
+        SingDiffusion(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -383,20 +327,6 @@ def test_attach_twice_and_detach_what_is_not_attached():
     with pytest.raises(InputError, match="not attached"):
         SingDiffusion(spread=spread()).detach(pipe)
     sing.detach(pipe)
-
-
-@pytest.mark.parametrize("drawn", [(4, 6, 8), (6, 8, 4), (4, 3, 6, 8), (3, 4, 6, 8), (3, 6, 8, 4)])
-def test_a_layout_packs_and_unpacks(drawn):
-    order = torch.randperm(math.prod(drawn), generator=torch.Generator().manual_seed(0))
-    layout = Layout(drawn, (2, math.prod(drawn) // 2), order).of_pictures(4)
-    noise = torch.randn(5, *drawn)
-    stepped = noise.flatten(1)[:, order].view(5, *layout.stepped)
-    back = layout.unpacked(stepped)
-    assert torch.equal(back, noise.movedim(1 + drawn.index(4), 1))
-    assert torch.equal(layout.packed(back), stepped)
-    if layout.frames:
-        one = torch.randn(5, 4, 6, 8)
-        assert torch.equal(layout.unpacked(layout.packed(one)), one[:, :, None].expand(-1, -1, 3, -1, -1))
 
 
 @pytest.mark.parametrize("make", [tiny_flow.sd3, tiny_flow.flux])

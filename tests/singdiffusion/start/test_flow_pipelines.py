@@ -88,10 +88,10 @@ def test_a_pipeline_that_is_not_built_has_a_reason():
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_the_first_step_is_right_or_refused_at_attach(name):
-    found = flow_contract.contract(name)
-    assert found.verdict == RECORD[name]["verdict"], found.reason
-    assert found.verdict != "refused" or found.reason == RECORD[name]["reason"]
-    assert "\n" not in found.reason
+    actual = flow_contract.contract(name)
+    assert actual.verdict == RECORD[name]["verdict"], actual.reason
+    assert actual.verdict != "refused" or actual.reason == RECORD[name]["reason"]
+    assert "\n" not in actual.reason
 
 
 @pytest.mark.parametrize("name", WITH_STRENGTH)
@@ -121,14 +121,14 @@ def test_several_pictures_of_a_prompt():
 @pytest.fixture
 def conditions(monkeypatch):
     """With which condition an average image was asked for."""
-    found, own = [], flow_sources.guided_average
+    results, own = [], flow_sources.guided_average
 
     def listening(module, cond, *rest):
-        found.append(cond)
+        results.append(cond)
         return own(module, cond, *rest)
 
     monkeypatch.setattr(flow_sources, "guided_average", listening)
-    return found
+    return results
 
 
 def test_each_call_has_its_own_prompt_where_a_pipeline_checks_no_inputs(conditions):
@@ -153,8 +153,8 @@ def test_the_negative_embedding_is_no_mask(name):
     sources = flow_sources.Sources(flow_sources.Asked(None, None, plain), pipe)
     pipe._guidance_scale = 4.0
     more = {"prompt_2": None, "prompt_3": None} if name.startswith("Stable") else {}
-    given = {"prompt": "a cat", "negative_prompt": "a dog"} | more
-    sources.heard(given, pipe.encode_prompt(**given))
+    arguments = {"prompt": "a cat", "negative_prompt": "a dog"} | more
+    sources.heard(arguments, pipe.encode_prompt(**arguments))
     cond, uncond, _ = sources._condition("embeddings", 1)
     assert uncond.shape == cond.shape
     assert uncond.is_floating_point()

@@ -62,7 +62,7 @@ def test_embeddings_of_long_prompts_reach_a_network():
     pipe = tiny.stable_diffusion()
     text = {"condition": {"kind": "text", "width": 16}, "text_encoder": PipelineText(pipe, "tiny").fingerprint}
     module, seen = AverageDecoder(tiny.LATENTS, width=32, layers=1, **text, **SCALE).eval(), []
-    module.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    module.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     parts = [pipe.encode_prompt(words, "cpu", 1, True) for words in ("a cat", "in the rain")]
     long, negative = (torch.cat([part[k] for part in parts], dim=1) for k in (0, 1))
     with SingDiffusion(module).attached(pipe):
@@ -116,16 +116,16 @@ def test_a_vae_of_another_scale_is_refused():
 
 def test_negative_prompts_that_a_table_does_not_know_are_the_empty_one(caplog):
     pipe, module = tiny.stable_diffusion(), table(solid_black=-1.0, solid_white=3.0)
-    found = {}
+    results = {}
     for negative in ("blurry", "", None, "solid black"):
         with SingDiffusion(module).attached(pipe):
             call = {"prompt": "solid white", "negative_prompt": negative}
-            found[negative] = firsts_of(pipe, **call)
+            results[negative] = firsts_of(pipe, **call)
             firsts_of(pipe, **call)
-    assert torch.equal(found["blurry"], found[""]) and torch.equal(found["blurry"], found[None])
-    assert not torch.equal(found["blurry"], found["solid black"])
-    told = [record.message for record in caplog.records]
-    assert told == [
+    assert torch.equal(results["blurry"], results[""]) and torch.equal(results["blurry"], results[None])
+    assert not torch.equal(results["blurry"], results["solid black"])
+    messages = [record.message for record in caplog.records]
+    assert messages == [
         "negative_prompt 'blurry': this average image has no row for it, and takes its row without a prompt"
     ]
     with SingDiffusion(module).attached(pipe), pytest.raises(InputError, match="unknown prompt 'a dog'"):
@@ -135,7 +135,7 @@ def test_negative_prompts_that_a_table_does_not_know_are_the_empty_one(caplog):
 def firsts_of(pipe, **call):
     """What the U-Net of a pipeline sees first, as it is."""
     seen = []
-    handle = pipe.unet.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
+    handle = pipe.unet.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].clone()))
     pipe(generator=torch.Generator().manual_seed(0), **(CALL | call))
     handle.remove()
     return seen[0]
@@ -201,10 +201,10 @@ class LongPrompts(StableDiffusionXLPipeline):
         for t in self.scheduler.timesteps:
             states = torch.cat([negative_prompt_embeds, prompt_embeds])
             with torch.no_grad():
-                found = self.unet(
+                actual = self.unet(
                     torch.cat([latents] * 2), t, encoder_hidden_states=states, added_cond_kwargs=added
                 ).sample
-            latents = self.scheduler.step(found.chunk(2)[0] * guidance_scale, t, latents).prev_sample
+            latents = self.scheduler.step(actual.chunk(2)[0] * guidance_scale, t, latents).prev_sample
         return latents
 
 
@@ -219,35 +219,35 @@ def test_pipelines_with_embeddings_of_their_own(image, module):
     if module == "network":
         text = {"condition": {"kind": "text", "width": 32}, "text_encoder": PipelineText(pipe, "tiny").fingerprint}
         chosen = AverageDecoder(tiny.LATENTS, width=32, layers=1, **text, **SCALE).eval()
-        chosen.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        chosen.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     else:
         chosen = table(a_cat=-3.0, a_dog=3.0) if module == "table" else flat(-3.0)
     with SingDiffusion(chosen, guidance="plain" if module == "network" else "none").attached(pipe):
-        found = firsts_of(pipe, prompt="a cat", image=image)[:1]
+        actual = firsts_of(pipe, prompt="a cat", image=image)[:1]
     with SingDiffusion(flat(0.0), guidance="none").attached(pipe):
         plain = firsts_of(pipe, prompt="a cat", image=image)[:1]
     if module == "network":
         assert seen[0].mean(dim=(1, 2)).tolist() == [0.0, 1.0]
     else:
-        torch.testing.assert_close(found - plain, torch.full_like(plain, -3.0 * alpha(pipe)), atol=1e-4, rtol=0)
+        torch.testing.assert_close(actual - plain, torch.full_like(plain, -3.0 * alpha(pipe)), atol=1e-4, rtol=0)
 
 
 def test_just_below_strength_one_it_says_that_nothing_was_done_and_how_to_have_it(caplog):
     pipe = tiny.stable_diffusion_xl_inpaint()
     call = {"num_inference_steps": 3, "strength": 0.9999}
     assert not started(pipe, SingDiffusion(flat(-3.0)), **call).any()
-    (told,) = [record for record in caplog.records if record.name.startswith("singdiffusion")]
-    assert told.levelno == logging.WARNING
-    assert "nothing was done; strength 0.9999 is below 1, give strength=1.0" in told.message
+    (messages,) = [record for record in caplog.records if record.name.startswith("singdiffusion")]
+    assert messages.levelno == logging.WARNING
+    assert "nothing was done; strength 0.9999 is below 1, give strength=1.0" in messages.message
     assert started(pipe, SingDiffusion(flat(-3.0)), **(call | {"strength": 1.0})).any()
 
 
 def test_a_scheduler_that_was_exchanged_is_checked_at_the_next_call():
-    pipe, found = tiny.stable_diffusion(), []
+    pipe, results = tiny.stable_diffusion(), []
     for level in (-3.0, 0.0):
         with SingDiffusion(flat(level), guidance="none").attached(pipe):
             pipe.scheduler = EulerDiscreteScheduler.from_config(tiny.ddim().config)
-            found.append(firsts_of(pipe, prompt="a cat"))
+            results.append(firsts_of(pipe, prompt="a cat"))
             assert "set_timesteps" in vars(pipe.scheduler)
             last = pipe.scheduler
             pipe.scheduler = FlowMatchEulerDiscreteScheduler()
@@ -256,7 +256,7 @@ def test_a_scheduler_that_was_exchanged_is_checked_at_the_next_call():
         assert "set_timesteps" not in vars(last)
         pipe.scheduler = tiny.ddim()
     seen = 1 / (last.sigmas[0] ** 2 + 1) ** 0.5  # α of the first noise level
-    apart = found[0] - found[1]
+    apart = results[0] - results[1]
     torch.testing.assert_close(apart, torch.full_like(apart, -3.0 * float(seen)), atol=1e-4, rtol=0)
 
 
@@ -266,8 +266,11 @@ def test_a_pipeline_made_from_it_says_that_the_step_is_gone(caplog):
         other = StableDiffusionImg2ImgPipeline.from_pipe(pipe)
         call = {"image": picture(), "strength": 1.0, "num_inference_steps": 2, "output_type": "latent"}
         other("a cat", **call)
-        (told,) = [record.message for record in caplog.records if record.name.startswith("singdiffusion")]
-        assert "attached to the StableDiffusionPipeline from which it was made" in told and "nothing was done" in told
+        (messages,) = [record.message for record in caplog.records if record.name.startswith("singdiffusion")]
+        assert (
+            "attached to the StableDiffusionPipeline from which it was made" in messages
+            and "nothing was done" in messages
+        )
         caplog.clear()
         with SingDiffusion(flat(-3.0)).attached(other):
             other("a cat", **call)

@@ -19,17 +19,17 @@ PAST_THE_END = {"SASolverScheduler"}
 
 @pytest.mark.parametrize("name", matrix.names())
 def test_no_configuration_starts_wrong(name):
-    found = matrix.tally(name)
-    assert found.wrong == []
-    assert found.right == RECORDED["schedulers"].get(name, {"right": found.right})["right"]
+    actual = matrix.tally(name)
+    assert actual.wrong == []
+    assert actual.right == RECORDED["schedulers"].get(name, {"right": actual.right})["right"]
     if name in MEANT_FOR_STABLE_DIFFUSION | {
         "LCMScheduler",
         "TCDScheduler",
         "SASolverScheduler",
         "DDPMParallelScheduler",
     }:
-        assert found.right > 0
-        assert not found.refused or name in PAST_THE_END
+        assert actual.right > 0
+        assert not actual.refused or name in PAST_THE_END
 
 
 def test_all_that_are_meant_for_stable_diffusion_are_in_the_matrix():

@@ -37,17 +37,17 @@ WITHOUT = {
 
 @pytest.mark.parametrize("name", USUAL)
 def test_a_class_starts_from_the_average_image_when_it_is_called(name):
-    found = outcome(KNOWN[name])
-    assert found.verdict == "called", found.reason
+    actual = outcome(KNOWN[name])
+    assert actual.verdict == "called", actual.reason
 
 
 @pytest.mark.parametrize("name", WITHOUT)
 def test_a_class_is_refused_with_the_reason(name):
-    found = outcome(KNOWN[name])
-    assert found.verdict == "refused" and WITHOUT[name] in found.reason
+    actual = outcome(KNOWN[name])
+    assert actual.verdict == "refused" and WITHOUT[name] in actual.reason
 
 
 @pytest.mark.slow
 def test_all_classes():
-    counts = collections.Counter(found.verdict for found in map(outcome, classes()))
+    counts = collections.Counter(actual.verdict for actual in map(outcome, classes()))
     assert counts == {"called": CALLED, "refused": REFUSED}

@@ -3,7 +3,6 @@
 import copy
 import logging
 
-import accelerate
 import numpy as np
 import pytest
 import torch
@@ -15,18 +14,15 @@ from diffusers import (
 from PIL import Image
 
 from singdiffusion.average.table import AverageTable
-from singdiffusion.average.time_free import AverageUNet
-from singdiffusion.base.space import Space
 from singdiffusion.start.initial import first_point
 from singdiffusion.start.pipeline import SingDiffusion
 from singtheory import InputError
 from singtheory.start.starts import Components, matched_start
 from tests.singdiffusion import tiny
+from tests.singdiffusion.start.watched import PROMPTS, Watched, guided, table, unet_module
 
-PROMPTS = ("solid black", "solid white")
 PICTURE = Image.fromarray(np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3))
 MASK = Image.fromarray(np.eye(16, dtype=np.uint8) * 255)
-STEPS = {"num_inference_steps": 3, "guidance_scale": 4.0, "output_type": "np", "negative_prompt": ""}
 PIPELINES = {
     "sd": (tiny.stable_diffusion, {"height": 16, "width": 16}),
     "img2img": (tiny.stable_diffusion_img2img, {"image": PICTURE, "strength": 1.0}),
@@ -47,31 +43,6 @@ PIPELINES = {
     ),
     "animatediff": (tiny.animatediff, {"num_frames": 2, "height": 16, "width": 16}),
 }
-
-
-def table(rank=0, prompts=PROMPTS):
-    generator = torch.Generator().manual_seed(5)
-    images = {p: 3 * torch.randn(6, *tiny.LATENTS, generator=generator) + i for i, p in enumerate(prompts)}
-    vae = tiny.stable_diffusion().vae.config
-    return AverageTable.from_images(images, rank=rank, scaling_factor=vae.scaling_factor)
-
-
-class Watched:
-    """A pipeline's run: what its U-Net is given, and the images."""
-
-    def __init__(self, pipe, arguments, seed=0, prompt="solid black"):
-        self.inputs = []
-        handle = pipe.unet.register_forward_pre_hook(lambda _, args: self.inputs.append(args[0].clone()))
-        generator = torch.Generator().manual_seed(seed)
-        found = pipe(prompt, generator=generator, **(STEPS | arguments))
-        handle.remove()
-        self.images = np.asarray(found.frames if hasattr(found, "frames") else found.images)
-        self.after = torch.randn(3, generator=generator)
-
-
-def guided(module, weight, prompt="solid black"):
-    c, u = (module([p], torch.zeros(1, *tiny.LATENTS)).mean for p in (prompt, ""))
-    return c - (1 - 1 / weight) * u
 
 
 @pytest.mark.parametrize("kind", [None, EulerDiscreteScheduler], ids=["DDIM", "Euler"])
@@ -186,30 +157,30 @@ def test_below_strength_one_it_is_left_alone_with_one_line(name, caplog):
 def test_batches_of_prompts_with_several_images_each():
     module, pipe = table(), tiny.stable_diffusion()
     with SingDiffusion(module, "none").attached(pipe):
-        found = Watched(
+        actual = Watched(
             pipe, {"num_images_per_prompt": 2, "height": 16, "width": 16, "negative_prompt": None}, prompt=list(PROMPTS)
         )
     noise = torch.randn(4, *tiny.LATENTS, generator=torch.Generator().manual_seed(0))
     alpha, sigma = first_point(pipe.scheduler)
     mean = module([PROMPTS[0], PROMPTS[0], PROMPTS[1], PROMPTS[1]], noise).mean
-    torch.testing.assert_close(found.inputs[0][4:], alpha * mean + sigma * noise, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.inputs[0][4:], alpha * mean + sigma * noise, rtol=1e-4, atol=1e-4)
 
 
 def test_spread_gives_the_matched_start():
     module, pipe = table(rank=2), tiny.stable_diffusion()
     with SingDiffusion(module).attached(pipe):
-        found = Watched(pipe, {"height": 16, "width": 16, "guidance_scale": 1.0})
+        actual = Watched(pipe, {"height": 16, "width": 16, "guidance_scale": 1.0})
     noise = torch.randn(1, *tiny.LATENTS, generator=torch.Generator().manual_seed(0))
     average = module(["solid black"], noise)
     expected = matched_start(noise, average.mean, Components(*average.spread), *first_point(pipe.scheduler))
-    torch.testing.assert_close(found.inputs[0], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.inputs[0], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_spread_of_a_video_is_one_for_all_frames():
     """Along φ in every frame: the sum over frames over √F is standard normal, and it widens to √(α² F s² + σ²)."""
     module, pipe = table(rank=1), tiny.animatediff()
     with SingDiffusion(module).attached(pipe):
-        found = Watched(pipe, {"num_frames": 2, "height": 16, "width": 16, "guidance_scale": 1.0})
+        actual = Watched(pipe, {"num_frames": 2, "height": 16, "width": 16, "guidance_scale": 1.0})
     noise = torch.randn(1, 4, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     average = module(["solid black"], noise[:, :, 0])
     alpha, sigma = first_point(pipe.scheduler)
@@ -217,7 +188,7 @@ def test_spread_of_a_video_is_one_for_all_frames():
     along = (noise * phi[:, None]).sum() / 2**0.5
     widened = ((alpha * s) ** 2 * 2 + sigma**2) ** 0.5 - sigma
     expected = alpha * average.mean[:, :, None] + sigma * noise + widened * along * phi[:, None] / 2**0.5
-    seen = found.inputs[0] if found.inputs[0].ndim == 5 else found.inputs[0].unflatten(0, (1, 2)).transpose(1, 2)
+    seen = actual.inputs[0] if actual.inputs[0].ndim == 5 else actual.inputs[0].unflatten(0, (1, 2)).transpose(1, 2)
     torch.testing.assert_close(seen, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -242,16 +213,12 @@ def test_the_unconditional_half_is_computed_only_under_guidance(weight, batch):
     assert counting.batches == [batch]
 
 
-def unet_module(pipe):
-    return AverageUNet.from_unet(pipe.unet, space=Space.of(pipe))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_network_reads_the_pipelines_embeddings(dtype):
     pipe = tiny.stable_diffusion().to(dtype)
     module = unet_module(pipe)
     with SingDiffusion(module).attached(pipe):
-        found = Watched(pipe, {"height": 16, "width": 16, "guidance_scale": 1.0})
+        actual = Watched(pipe, {"height": 16, "width": 16, "guidance_scale": 1.0})
     noise = torch.randn(1, *tiny.LATENTS, generator=torch.Generator().manual_seed(0), dtype=dtype)
     tokens = pipe.encode_prompt(["solid black"], "cpu", 1, False)[0]
     with torch.no_grad():
@@ -259,7 +226,7 @@ def test_the_network_reads_the_pipelines_embeddings(dtype):
     alpha, sigma = first_point(pipe.scheduler)
     expected = alpha * mean.float() + sigma * noise.float()
     torch.testing.assert_close(
-        found.inputs[0].float(), expected, rtol=2e-2 if dtype is torch.bfloat16 else 1e-4, atol=1e-4
+        actual.inputs[0].float(), expected, rtol=2e-2 if dtype is torch.bfloat16 else 1e-4, atol=1e-4
     )
 
 
@@ -279,23 +246,15 @@ def test_given_latents_are_the_noise():
     module, pipe = table(), tiny.stable_diffusion()
     noise = torch.randn(1, *tiny.LATENTS, generator=torch.Generator().manual_seed(9))
     with SingDiffusion(module).attached(pipe):
-        found = Watched(pipe, {"height": 16, "width": 16, "latents": noise})
+        actual = Watched(pipe, {"height": 16, "width": 16, "latents": noise})
     alpha, sigma = first_point(pipe.scheduler)
-    torch.testing.assert_close(found.inputs[0][:1], alpha * guided(module, 4.0) + sigma * noise, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.inputs[0][:1], alpha * guided(module, 4.0) + sigma * noise, rtol=1e-4, atol=1e-4)
 
 
 def test_given_latents_of_another_precision_are_refused():
     pipe, noise = tiny.stable_diffusion(), torch.randn(1, *tiny.LATENTS, dtype=torch.float64)
     with SingDiffusion(table()).attached(pipe), pytest.raises(InputError, match="cast them"):
         pipe("solid black", latents=noise, height=16, width=16, num_inference_steps=2)
-
-
-def test_a_compiled_network_and_rescaled_guidance():
-    pipe = tiny.stable_diffusion()
-    pipe.unet = torch.compile(pipe.unet, backend="eager")
-    with SingDiffusion(table()).attached(pipe):
-        found = pipe("solid black", guidance_rescale=0.7, height=16, width=16, num_inference_steps=2, output_type="np")
-    assert np.isfinite(found.images).all()
 
 
 def other_space():
@@ -370,18 +329,20 @@ def test_from_pretrained_passes_on_what_is_asked_of_flows(tmp_path):
     basis = torch.zeros(1, *tiny.LATENTS)
     basis[0, 0, 0, 0] = 1
     spread = (basis, torch.ones(1))
-    found = SingDiffusion.from_pretrained(tmp_path / "table", mean="network", spread=spread, corrected=True, force=True)
-    assert found.force
-    assert found._flow.corrected
-    assert found._flow.module is None
-    assert found._flow.spread is spread
+    actual = SingDiffusion.from_pretrained(
+        tmp_path / "table", mean="network", spread=spread, corrected=True, force=True
+    )
+    assert actual.force
+    assert actual._flow.corrected
+    assert actual._flow.module is None
+    assert actual._flow.spread is spread
 
 
 def test_start_is_chosen_by_name():
     wide, narrow, noise = table(rank=2), table(), torch.randn(1, *tiny.LATENTS)
     for start, module, spread in [("mean", wide, False), ("matched", wide, True), ("widest", wide, True)]:
-        found = SingDiffusion(module, start=start).average(["solid black"], None, noise, 1.0)
-        assert (found.spread is not None) == spread
+        actual = SingDiffusion(module, start=start).average(["solid black"], None, noise, 1.0)
+        assert (actual.spread is not None) == spread
     assert SingDiffusion(narrow).average(["solid black"], None, noise, 1.0).spread is None
     with pytest.raises(InputError, match="no spread"):
         SingDiffusion(narrow, start="matched").average(["solid black"], None, noise, 1.0)
@@ -390,112 +351,3 @@ def test_start_is_chosen_by_name():
 
 
 # --- kin of the pipelines ---------------------------------------------------------------------------------------------
-
-
-def assert_singular(pipe, arguments, weight=4.0):
-    """The first input is the singular step of the noise that the pipeline starts from without it."""
-    module = table()
-    plain = Watched(pipe, arguments)
-    with SingDiffusion(module).attached(pipe):
-        started = Watched(pipe, arguments)
-    alpha, sigma = first_point(pipe.scheduler)
-    expected = alpha * guided(module, weight) + sigma * plain.inputs[0]
-    torch.testing.assert_close(started.inputs[0], expected.expand_as(started.inputs[0]), rtol=1e-4, atol=1e-4)
-    assert torch.equal(started.after, plain.after)
-
-
-def lora_of(unet):
-    """Weights of rank 2 on every attention, as `save_lora_weights` keeps them."""
-    names = [f"{name}.{part}" for name, _ in _attentions(unet) for part in ("to_q", "to_v")]
-    modules, generator = dict(unet.named_modules()), torch.Generator().manual_seed(0)
-    found = {}
-    for name in names:
-        width, fed = modules[name].weight.shape
-        found[f"unet.{name}.lora_A.weight"] = torch.randn(2, fed, generator=generator)
-        found[f"unet.{name}.lora_B.weight"] = torch.randn(width, 2, generator=generator)
-    return found
-
-
-def _attentions(unet):
-    return [(name, m) for name, m in unet.named_modules() if name.endswith(("attn1", "attn2"))]
-
-
-def test_lora_attached_before_or_after():
-    """The text encoder is still told to be the same, and the LoRA acts on the steps as it does alone."""
-    pipe, size = tiny.stable_diffusion(), {"height": 16, "width": 16}
-    module = unet_module(pipe)
-    before = Watched(pipe, size)
-    pipe.load_lora_weights(lora_of(pipe.unet))
-    assert not np.array_equal(Watched(pipe, size).images, before.images)
-    assert_singular(pipe, size)
-    with SingDiffusion(module).attached(pipe):
-        lora = Watched(pipe, size)
-        pipe.unload_lora_weights()
-        without = Watched(pipe, size)
-    assert torch.equal(lora.inputs[0], without.inputs[0]) and not torch.equal(lora.inputs[1], without.inputs[1])
-
-
-def add_ip_adapter(unet):
-    """Image prompts of width 16 and four tokens, with weights as a published file holds them."""
-    generator = torch.Generator().manual_seed(0)
-
-    def some(*shape):
-        return torch.randn(*shape, generator=generator)
-
-    width = unet.config.cross_attention_dim
-    keys = {}
-    for k, (_, attention) in enumerate((n, m) for n, m in _attentions(unet) if n.endswith("attn2")):
-        keys |= {f"{2 * k + 1}.{part}_ip.weight": some(attention.inner_dim, width) for part in ("to_k", "to_v")}
-    projection = {"proj.weight": some(4 * width, 16), "proj.bias": some(4 * width)}
-    projection |= {"norm.weight": some(width), "norm.bias": some(width)}
-    unet._load_ip_adapter_weights([{"image_proj": projection, "ip_adapter": keys}])
-
-
-@pytest.mark.parametrize("make", [tiny.stable_diffusion, tiny.stable_diffusion_xl])
-def test_ip_adapter(make):
-    pipe = make()
-    add_ip_adapter(pipe.unet)
-    embeds = torch.randn(2, 1, 16, generator=torch.Generator().manual_seed(1))  # without an image, and with one
-    assert_singular(pipe, {"ip_adapter_image_embeds": [embeds], "height": 16, "width": 16})
-
-
-def offload(pipe):
-    """As `enable_sequential_cpu_offload` does: weights lie on no device and come for each forward pass."""
-    for part in (pipe.unet, pipe.text_encoder, pipe.vae):
-        accelerate.cpu_offload(part, execution_device=torch.device("cpu"))
-    return pipe
-
-
-def test_weights_that_are_offloaded():
-    """The same as without, with a table and with a network that shares the text encoder."""
-    size = {"height": 16, "width": 16}
-    for module in (table(), unet_module(tiny.stable_diffusion())):
-        found = []
-        for pipe in (tiny.stable_diffusion(), offload(tiny.stable_diffusion())):
-            with SingDiffusion(module).attached(pipe):
-                found.append(Watched(pipe, size))
-        assert torch.equal(found[0].inputs[0], found[1].inputs[0])
-        np.testing.assert_allclose(found[0].images, found[1].images, atol=1e-5)
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("way", ["enable_model_cpu_offload", "enable_sequential_cpu_offload"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_offload_on_a_gpu(way, dtype):
-    size = {"height": 16, "width": 16}
-    for make in (table, lambda: unet_module(tiny.stable_diffusion())):
-        found = []
-        for offloaded in (False, True):
-            pipe = tiny.stable_diffusion().to(dtype)
-            pipe = pipe if offloaded else pipe.to("cuda")
-            if offloaded:
-                getattr(pipe, way)()
-            with SingDiffusion(make()).attached(pipe):
-                found.append(Watched(pipe, size))
-        assert torch.equal(found[0].inputs[0], found[1].inputs[0])
-
-
-def test_second_prompt_of_sdxl_leaves_the_average_to_the_first():
-    """The table reads `prompt`; the network reads the token states of both encoders, so that the second prompt moves its answer."""
-    pipe, size = tiny.stable_diffusion_xl(), {"height": 16, "width": 16}
-    assert_singular(pipe, size | {"prompt_2": "solid white"})

@@ -118,11 +118,11 @@ def test_files_are_written_before_anything_is_printed(tmp_path, written, monkeyp
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk_behind_stdout_is_one_line(written):
     with open("/dev/full", "w") as full:
-        found = subprocess.run(
+        actual = subprocess.run(
             [sys.executable, "-c", PROGRAM, "diagnose", written(CONFIG)],
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
-    assert found.returncode == 2 and found.stderr == "error: output: No space left on device\n"
+    assert actual.returncode == 2 and actual.stderr == "error: output: No space left on device\n"
 
 
 INTERRUPTED = """
@@ -147,25 +147,25 @@ def heeds_interrupts() -> None:
 def test_an_interrupt_while_it_loads_shows_no_traceback(module):
     """Wherever it comes: while the program itself is read, and once a command runs."""
     command = [sys.executable, "-c", INTERRUPTED, module]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=heeds_interrupts)
-    assert found.returncode in (-signal.SIGINT, 1, 130) and "Traceback" not in found.stderr
-    assert "KeyboardInterrupt" not in found.stderr
+    actual = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=heeds_interrupts)
+    assert actual.returncode in (-signal.SIGINT, 1, 130) and "Traceback" not in actual.stderr
+    assert "KeyboardInterrupt" not in actual.stderr
 
 
 def test_loading_the_command_leaves_the_handler_of_interrupts():
     program = "import signal, singdiffusion.cli; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     command = [sys.executable, "-c", program]
-    found = subprocess.run(command, capture_output=True, check=True, preexec_fn=heeds_interrupts)
-    assert found.stdout.strip() == b"True"
+    actual = subprocess.run(command, capture_output=True, check=True, preexec_fn=heeds_interrupts)
+    assert actual.stdout.strip() == b"True"
 
 
 @pytest.mark.slow
 def test_no_bars_of_libraries_in_a_log(tmp_path):
     """Of a folder with many files, which datasets looks through with a bar."""
     captioned(tmp_path / "a", 40)
-    found = ran("cache", tmp_path / "a", tmp_path / "c", "--resolution", "4", env={"TQDM_POSITION": "-1"}, text=True)
-    assert found.returncode == 0 and found.stderr == ""
-    assert len(found.stdout.splitlines()) == 4
+    actual = ran("cache", tmp_path / "a", tmp_path / "c", "--resolution", "4", env={"TQDM_POSITION": "-1"}, text=True)
+    assert actual.returncode == 0 and actual.stderr == ""
+    assert len(actual.stdout.splitlines()) == 4
 
 
 # --- the card ---------------------------------------------------------------------------------------------------------
@@ -180,8 +180,8 @@ def front_matter(text):
     "license", ["other", "cc-by-4.0", "no", "1.0", "null", "a: b", "x # y", "- z", "'q", "{}", "MIT License"]
 )
 def test_the_licence_is_one_word_of_the_front_matter(tmp_path, license):
-    told = TrainSettings("c", "o", license=license)
-    head, _ = front_matter(card(told, Cache.open(cached(tmp_path / "c", 4)), "AverageDecoder", "1", {}))
+    chosen = TrainSettings("c", "o", license=license)
+    head, _ = front_matter(card(chosen, Cache.open(cached(tmp_path / "c", 4)), "AverageDecoder", "1", {}))
     assert head == {
         "library_name": "singdiffusion",
         "license": license,

@@ -74,17 +74,17 @@ def test_layers_that_are_skipped_are_those_of_cache_settings_and_module(tmp_path
     pipe.save_pretrained(base)
     source, encoder = Source(str(captioned(tmp_path / "a"))), encoder_for(str(base), 16, 3, "cpu", clip_skip=1)
     make_cache(source, tmp_path / "c", encoder)
-    found = Cache.open(tmp_path / "c")
+    actual = Cache.open(tmp_path / "c")
     expected = pipe.encode_prompt("picture 1", device="cpu", do_classifier_free_guidance=False, clip_skip=1)[0]
-    torch.testing.assert_close(found.states(torch.tensor([found.captions.index("picture 1")])), expected)
-    assert found.encoding.clip_skip == 1
-    given = {"cache": str(tmp_path / "c"), "out": str(tmp_path / "out"), "width": 32, "layers": 1}
+    torch.testing.assert_close(actual.states(torch.tensor([actual.captions.index("picture 1")])), expected)
+    assert actual.encoding.clip_skip == 1
+    arguments = {"cache": str(tmp_path / "c"), "out": str(tmp_path / "out"), "width": 32, "layers": 1}
     for skip in (None, 1):
-        assert untrained(TrainSettings(**given, clip_skip=skip), found).clip_skip == 1
+        assert untrained(TrainSettings(**arguments, clip_skip=skip), actual).clip_skip == 1
     with pytest.raises(
         InputError, match=r"clip_skip 0: .* was made with 1; set clip_skip to 1, or make the cache with --clip-skip 0"
     ):
-        untrained(TrainSettings(**given, clip_skip=0), found)
+        untrained(TrainSettings(**arguments, clip_skip=0), actual)
     with pytest.raises(InputError, match="was made with clip_skip = 1, not 0"):
         make_cache(source, tmp_path / "c", encoder_for(str(base), 16, 3, "cpu"))
     with pytest.raises(InputError, match="config and clip_skip"):

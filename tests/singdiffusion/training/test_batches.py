@@ -13,8 +13,8 @@ from tests.singdiffusion.runs import cached, settings
 
 
 def test_every_epoch_takes_every_example_once_in_an_order_of_its_own(tmp_path):
-    told = settings(cached(tmp_path / "c", 30), tmp_path / "o", batch=7)
-    data = Data(Cache.open(told.cache), told, torch.device("cpu"))
+    chosen = settings(cached(tmp_path / "c", 30), tmp_path / "o", batch=7)
+    data = Data(Cache.open(chosen.cache), chosen, torch.device("cpu"))
     stream = torch.cat([data.rows(step) for step in range(30)])
     epochs = stream[:210].reshape(7, 30)
     assert all(sorted(epoch.tolist()) == list(range(30)) for epoch in epochs)
@@ -23,9 +23,9 @@ def test_every_epoch_takes_every_example_once_in_an_order_of_its_own(tmp_path):
 
 
 def test_processes_take_shares_of_one_batch(digits_cache, tmp_path):
-    told, cache = settings(digits_cache, tmp_path / "o", dropout=0.5), Cache.open(digits_cache)
-    whole = Data(cache, told, torch.device("cpu"))[3]
-    shares = [Data(cache, told, torch.device("cpu"), k, 2)[3] for k in range(2)]
+    chosen, cache = settings(digits_cache, tmp_path / "o", dropout=0.5), Cache.open(digits_cache)
+    whole = Data(cache, chosen, torch.device("cpu"))[3]
+    shares = [Data(cache, chosen, torch.device("cpu"), k, 2)[3] for k in range(2)]
     for name in ("x_0", "x_1", "condition"):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(share, name) for share in shares]))
     assert 10 in whole.condition and not bool((whole.condition == 10).all())
@@ -33,8 +33,8 @@ def test_processes_take_shares_of_one_batch(digits_cache, tmp_path):
 
 def test_every_step_has_its_own_noise_and_leaves_its_own_conditions_out(digits_cache, tmp_path):
     """Of 40 steps of 64: no two noises alike, and a tenth left out, to six standard deviations."""
-    told = settings(digits_cache, tmp_path / "o", batch=64, dropout=0.1)
-    data = Data(Cache.open(digits_cache), told, torch.device("cpu"))
+    chosen = settings(digits_cache, tmp_path / "o", batch=64, dropout=0.1)
+    data = Data(Cache.open(digits_cache), chosen, torch.device("cpu"))
     batches = [data[step] for step in range(40)]
     noise = torch.cat([batch.x_1.flatten(1) for batch in batches])
     assert len(noise.unique(dim=0)) == 40 * 64
@@ -49,9 +49,9 @@ def test_every_step_has_its_own_noise_and_leaves_its_own_conditions_out(digits_c
     ("condition", "left_out"), [("classes", 10), ("text", "the state of no words"), ("image", "NaN"), ("none", 0)]
 )
 def test_conditions_are_left_out_as_their_kind_does(tmp_path, condition, left_out):
-    told = settings(cached(tmp_path / "c", 40, states=4), tmp_path / "o", condition=condition, dropout=0.5, small=2)
-    cache = Cache.open(told.cache)
-    data, rows = Data(cache, told, torch.device("cpu")), torch.arange(6)
+    chosen = settings(cached(tmp_path / "c", 40, states=4), tmp_path / "o", condition=condition, dropout=0.5, small=2)
+    cache = Cache.open(chosen.cache)
+    data, rows = Data(cache, chosen, torch.device("cpu")), torch.arange(6)
     without = data.condition(cache.caption[rows], cache.x_0(rows), torch.ones(6, dtype=torch.bool))
     with_it = data.condition(cache.caption[rows], cache.x_0(rows), torch.zeros(6, dtype=torch.bool))
     if condition == "text":
@@ -69,14 +69,14 @@ def test_conditions_are_left_out_as_their_kind_does(tmp_path, condition, left_ou
 @pytest.mark.parametrize("condition", ["classes", "text", "image", "none"])
 def test_no_caption_is_no_condition(tmp_path, condition):
     """Row 0 has no example; drawn by itself it is what is left out in training."""
-    told = settings(cached(tmp_path / "c", 40, states=4), tmp_path / "o", condition=condition, small=2)
-    data = Data(Cache.open(told.cache), told, torch.device("cpu"))
+    chosen = settings(cached(tmp_path / "c", 40, states=4), tmp_path / "o", condition=condition, small=2)
+    data = Data(Cache.open(chosen.cache), chosen, torch.device("cpu"))
     x_0, rows = data.cache.x_0(torch.arange(2)), torch.tensor([0, 3])
-    found = data.condition_of(rows)
+    actual = data.condition_of(rows)
     without = data.condition(rows, x_0, torch.ones(2, dtype=torch.bool))
-    torch.testing.assert_close(found[0], without[0], equal_nan=True)
+    torch.testing.assert_close(actual[0], without[0], equal_nan=True)
     first = data.cache.x_0((data.cache.caption == 3).nonzero()[:1, 0])
-    torch.testing.assert_close(found[1], data.condition(rows[1:], first, torch.zeros(1, dtype=torch.bool))[0])
+    torch.testing.assert_close(actual[1], data.condition(rows[1:], first, torch.zeros(1, dtype=torch.bool))[0])
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_no_caption_is_no_condition(tmp_path, condition):
     ],
 )
 def test_batches_that_cannot_be_made(tmp_path, other, processes, words):
-    told = settings(cached(tmp_path / "c", 40), tmp_path / "o", **other)
+    chosen = settings(cached(tmp_path / "c", 40), tmp_path / "o", **other)
     with pytest.raises(InputError, match=words):
-        Data(Cache.open(told.cache), told, torch.device("cpu"), 0, processes)
+        Data(Cache.open(chosen.cache), chosen, torch.device("cpu"), 0, processes)
 
 
 def test_no_two_draws_of_a_run_share_a_seed():

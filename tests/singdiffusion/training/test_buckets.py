@@ -81,18 +81,18 @@ def test_other_resolutions_are_refused(resolution):
 
 
 def test_a_cache_holds_each_picture_in_its_shape(cache):
-    found = Cache.open(cache)
-    assert found.encoding.shapes == "buckets" and found.encoding.size == (3, 128, 128) and len(found) == 12
+    actual = Cache.open(cache)
+    assert actual.encoding.shapes == "buckets" and actual.encoding.size == (3, 128, 128) and len(actual) == 12
     sizes = {}
-    for first, end in found.buckets:
-        images = found.in_own_size(torch.arange(first, end))
-        names = {found.captions[row] for row in found.caption[first:end]}
+    for first, end in actual.buckets:
+        images = actual.in_own_size(torch.arange(first, end))
+        names = {actual.captions[row] for row in actual.caption[first:end]}
         sizes[tuple(images.shape[2:])] = names
         white = (images > 0.99).all(dim=1).float().mean(dim=(1, 2))
-        expected = torch.tensor([WHITE[found.captions[row]] for row in found.caption[first:end]])
+        expected = torch.tensor([WHITE[actual.captions[row]] for row in actual.caption[first:end]])
         assert bool(((white - expected).abs() <= 2 / images.shape[3]).all())
     assert sizes == {(64, 256): {"wide"}, (256, 64): {"tall"}, (128, 128): {"square", "almost"}}
-    assert found.x_0(torch.arange(12)).shape == (12, 3, 128, 128)
+    assert actual.x_0(torch.arange(12)).shape == (12, 3, 128, 128)
 
 
 def test_a_cache_that_is_taken_up_again_is_kept(cache):
@@ -117,9 +117,9 @@ def test_a_size_in_the_index_that_is_not_that_of_the_shard_is_refused(cache, tmp
 def test_latents_have_the_shapes_too(tmp_path):
     vae = tiny.stable_diffusion().vae
     make_cache(pictures(tmp_path / "data", 1), tmp_path / "c", Encoder(128, vae=vae, buckets=True))
-    found = Cache.open(tmp_path / "c")
-    shapes = {tuple(found.in_own_size(torch.arange(*bounds)).shape[1:]) for bounds in found.buckets}
-    factor = 128 // found.encoding.height
+    actual = Cache.open(tmp_path / "c")
+    shapes = {tuple(actual.in_own_size(torch.arange(*bounds)).shape[1:]) for bounds in actual.buckets}
+    factor = 128 // actual.encoding.height
     assert shapes == {(4, h // factor, w // factor) for h, w in ((64, 256), (256, 64), (128, 128))}
 
 
@@ -139,12 +139,12 @@ def test_every_example_is_drawn_equally_often_whatever_its_bucket():
 
 
 def test_processes_take_shares_of_one_batch_of_one_size(cache, tmp_path):
-    told = settings(cache, tmp_path / "o", batch=4)
+    chosen = settings(cache, tmp_path / "o", batch=4)
     opened, cpu = Cache.open(cache), torch.device("cpu")
     seen = set()
     for step in range(12):
-        whole = Data(opened, told, cpu)[step]
-        shares = [Data(opened, told, cpu, k, 2)[step] for k in range(2)]
+        whole = Data(opened, chosen, cpu)[step]
+        shares = [Data(opened, chosen, cpu, k, 2)[step] for k in range(2)]
         assert torch.equal(whole.x_0, torch.cat([share.x_0 for share in shares]))
         assert torch.equal(whole.x_1, torch.cat([share.x_1 for share in shares])) and whole.x_1.shape == whole.x_0.shape
         seen.add(tuple(whole.x_0.shape[2:]))
@@ -152,8 +152,8 @@ def test_processes_take_shares_of_one_batch_of_one_size(cache, tmp_path):
 
 
 def test_a_run_goes_on_to_the_same_weights(cache, tmp_path):
-    told = settings(cache, tmp_path / "a", batch=2, steps=6, save_every=3, width=32, grid=4, condition="classes")
-    whole = trainer(told)
+    chosen = settings(cache, tmp_path / "a", batch=2, steps=6, save_every=3, width=32, grid=4, condition="classes")
+    whole = trainer(chosen)
     whole.fit()
     part = trainer(settings(cache, tmp_path / "b", batch=2, steps=6, save_every=3, width=32, grid=4))
     with pytest.raises(KeyboardInterrupt):

@@ -48,15 +48,17 @@ def test_latents_and_token_states_are_those_of_the_pipeline(tmp_path, base):
     source = Source(str(captioned(tmp_path / "a")))
     tally = make_cache(source, tmp_path / "c", encoder_for(str(base), 16, 3, "cpu"), batch=3)
     assert (tally.encoded, tally.kept, tally.skipped) == (4, 0, [])
-    found, pipe = Cache.open(tmp_path / "c"), tiny.stable_diffusion()
-    assert found.encoding.size == (4, 8, 8) and found.encoding.scaling_factor == 0.18215
+    actual, pipe = Cache.open(tmp_path / "c"), tiny.stable_diffusion()
+    assert actual.encoding.size == (4, 8, 8) and actual.encoding.scaling_factor == 0.18215
     for k in range(4):
         pixels = torch.full((1, 3, 16, 16), k * 20 / 127.5 - 1)
-        torch.testing.assert_close(found.x_0(torch.tensor([k])), encode_latents(pipe.vae, pixels), rtol=1e-3, atol=1e-4)
-    assert [found.captions[row] for row in found.caption] == [f"picture {k % 2}" for k in range(4)]
-    assert found.captions[0] == ""
+        torch.testing.assert_close(
+            actual.x_0(torch.tensor([k])), encode_latents(pipe.vae, pixels), rtol=1e-3, atol=1e-4
+        )
+    assert [actual.captions[row] for row in actual.caption] == [f"picture {k % 2}" for k in range(4)]
+    assert actual.captions[0] == ""
     torch.testing.assert_close(
-        found.states(torch.arange(3)), text()(found.captions, torch.device("cpu"), torch.float32)
+        actual.states(torch.arange(3)), text()(actual.captions, torch.device("cpu"), torch.float32)
     )
     assert sorted(p.name for p in (tmp_path / "c").iterdir()) == [
         "images-00000.safetensors",
@@ -72,9 +74,9 @@ def test_pixels_are_cut_in_the_middle(tmp_path):
     wide[:, 4:12] = 255
     Image.fromarray(wide).save(folder / "0.png")
     make_cache(Source(str(folder)), tmp_path / "c", Encoder(8, 1))
-    found = Cache.open(tmp_path / "c")
-    assert found.encoding.size == (1, 8, 8) and found.token_width == 0
-    torch.testing.assert_close(found.x_0(torch.tensor([0])), torch.ones(1, 1, 8, 8))
+    actual = Cache.open(tmp_path / "c")
+    assert actual.encoding.size == (1, 8, 8) and actual.token_width == 0
+    torch.testing.assert_close(actual.x_0(torch.tensor([0])), torch.ones(1, 1, 8, 8))
 
 
 def test_shards_and_slices_give_the_same_examples(tmp_path, monkeypatch):
@@ -110,11 +112,13 @@ def test_states_are_read_where_they_are_wanted(tmp_path, monkeypatch):
 def test_the_mean_and_the_groups_of_captions(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "_CHUNK", 3)
     make_cache(Source(str(captioned(tmp_path / "a", 8))), tmp_path / "c", Encoder(4))
-    found = Cache.open(tmp_path / "c")
-    assert [rows.tolist() for rows in found.groups()] == [[], [0, 2, 4, 6], [1, 3, 5, 7]]
-    assert found.sample(3).tolist() == [0, 3, 6] and found.sample(8).tolist() == found.sample(9).tolist() == [*range(8)]
+    actual = Cache.open(tmp_path / "c")
+    assert [rows.tolist() for rows in actual.groups()] == [[], [0, 2, 4, 6], [1, 3, 5, 7]]
+    assert actual.sample(3).tolist() == [0, 3, 6] and actual.sample(8).tolist() == actual.sample(9).tolist() == [
+        *range(8)
+    ]
     rows = torch.tensor([7, 0, 3, 5])
-    torch.testing.assert_close(found.mean(rows), found.x_0(rows).mean(dim=0))
+    torch.testing.assert_close(actual.mean(rows), actual.x_0(rows).mean(dim=0))
 
 
 class CountingText(TextEncoder):
@@ -149,9 +153,9 @@ def test_killed_between_captions_none_is_encoded_twice(tmp_path, monkeypatch, pr
     encoded = killed.seen + [caption for one in last for caption in one.seen]
     assert sorted(encoded) == sorted(["", *(f"words {k}" for k in range(20))])
     assert all(one.seen for one in last)
-    found = Cache.open(tmp_path / "c")
+    actual = Cache.open(tmp_path / "c")
     torch.testing.assert_close(
-        found.states(torch.arange(21)), text()(found.captions, torch.device("cpu"), torch.float32)
+        actual.states(torch.arange(21)), text()(actual.captions, torch.device("cpu"), torch.float32)
     )
 
 
@@ -249,8 +253,8 @@ def test_kill_nine_and_resume(tmp_path):
     process.wait()
     kept = len(cache.stored_parts(tmp_path / "c"))
     assert 0 < kept < 60
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert f"{60 - kept} encoded, {kept} kept" in found.stdout
+    actual = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"{60 - kept} encoded, {kept} kept" in actual.stdout
     assert len(Cache.open(tmp_path / "c")) == 60
 
 
@@ -356,8 +360,8 @@ class Losing(Encoder):
     """Loses white images, as a VAE in half precision may."""
 
     def images(self, pixels):
-        found = super().images(pixels)
-        return found.masked_fill((found > 0.9).all(dim=(1, 2, 3), keepdim=True), torch.nan)
+        actual = super().images(pixels)
+        return actual.masked_fill((actual > 0.9).all(dim=(1, 2, 3), keepdim=True), torch.nan)
 
 
 def test_latents_that_are_not_finite_are_left_out_and_named(tmp_path):
@@ -366,8 +370,8 @@ def test_latents_that_are_not_finite_are_left_out_and_named(tmp_path):
         (folder / f"{k}.png").write_bytes(png(255))
     tally = make_cache(Source(str(folder)), tmp_path / "c", Losing(4), batch=2, bad_share=0.5)
     assert tally.skipped == [(f"{k}.png#{k}", "its latents are not finite") for k in (2, 3, 6)]
-    found = Cache.open(tmp_path / "c")
-    torch.testing.assert_close(found.x_0(torch.arange(5))[:, 0, 0, 0], torch.tensor([0, 1, 4, 5, 7]) * 20 / 127.5 - 1)
+    actual = Cache.open(tmp_path / "c")
+    torch.testing.assert_close(actual.x_0(torch.arange(5))[:, 0, 0, 0], torch.tensor([0, 1, 4, 5, 7]) * 20 / 127.5 - 1)
 
 
 @pytest.mark.parametrize(

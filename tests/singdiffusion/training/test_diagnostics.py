@@ -18,8 +18,8 @@ from tests.singdiffusion.runs import cached, settings
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measure")
-    told = settings(cached(folder / "c", 300), folder / "o")
-    return Data(Cache.open(told.cache), told, torch.device("cpu"))
+    chosen = settings(cached(folder / "c", 300), folder / "o")
+    return Data(Cache.open(chosen.cache), chosen, torch.device("cpu"))
 
 
 class Known:
@@ -38,11 +38,11 @@ class Known:
 
 def test_the_closed_form_is_at_distance_zero(data):
     rows, exact = frequent(data.cache), Known(data)
-    found = measure(exact, data, rows)
-    assert found.distance == pytest.approx(0, abs=1e-6) and found.dependence == pytest.approx(0, abs=1e-6)
+    actual = measure(exact, data, rows)
+    assert actual.distance == pytest.approx(0, abs=1e-6) and actual.dependence == pytest.approx(0, abs=1e-6)
     alpha2 = 0.0760**2
     norm2 = exact.means.flatten(1).square().sum(dim=1).mean()
-    assert found.gain == pytest.approx(float(norm2) * alpha2 / (1 - alpha2) / 2, rel=2e-3)  # SD's first of 50 steps
+    assert actual.gain == pytest.approx(float(norm2) * alpha2 / (1 - alpha2) / 2, rel=2e-3)  # SD's first of 50 steps
     assert measure(Known(data, 1.1), data, rows).distance == pytest.approx(0.1, rel=1e-5)
 
 
@@ -50,8 +50,8 @@ def test_the_closed_form_is_at_distance_zero(data):
 def test_without_conditions_the_closed_form_is_the_mean_of_all(tmp_path, monkeypatch, most):
     """Or of examples evenly chosen, where there are many: data come in an order."""
     monkeypatch.setattr(diagnostics, "_SAMPLE", most)
-    told = settings(cached(tmp_path / "c", 60), tmp_path / "o", condition="none")
-    data = Data(Cache.open(told.cache), told, torch.device("cpu"))
+    chosen = settings(cached(tmp_path / "c", 60), tmp_path / "o", condition="none")
+    data = Data(Cache.open(chosen.cache), chosen, torch.device("cpu"))
     rows = frequent(data.cache)
     every = data.cache.x_0(torch.arange(60))[:: -(-60 // most)].mean(dim=0).expand(len(rows), -1, -1, -1)
     assert measure(lambda *_: Average(every), data, rows).distance == pytest.approx(0, abs=1e-6)
@@ -69,13 +69,13 @@ def test_losses_are_those_under_the_noise_of_the_run(data):
             parameter.zero_()
     x_0 = data.cache.x_0(diagnostics.fixed(data.cache))
     along2 = torch.einsum("bchw,kchw->bk", x_0, network.spread.basis(*x_0.shape[2:])).square()
-    found = {}
+    results = {}
     for noise in (0.0, 5.0):
-        told = Data(data.cache, replace(data.settings, noise=noise), data.device)
-        found[noise] = diagnostics.losses(network, told).spread
+        answer = Data(data.cache, replace(data.settings, noise=noise), data.device)
+        results[noise] = diagnostics.losses(network, answer).spread
         expected = ((along2 + noise**2) / (1 + noise**2) + math.log(1 + noise**2)).mean() / 2
-        assert float(found[noise]) == pytest.approx(float(expected), rel=1e-4)
-    assert float(found[0.0]) != pytest.approx(float(found[5.0]), rel=0.1)
+        assert float(results[noise]) == pytest.approx(float(expected), rel=1e-4)
+    assert float(results[0.0]) != pytest.approx(float(results[5.0]), rel=0.1)
 
 
 def test_dependence_is_the_share_of_the_noise(data):

@@ -45,7 +45,7 @@ def test_bombs_are_known_by_their_header(tmp_path):
         (folder / f"{k}.png").write_bytes(bomb(13_000, 16))
     tally = make_cache(Source(str(folder)), tmp_path / "c", Encoder(4), bad_share=0.9)
     reason = "13000×13000 pixels take 1.4 GiB to decode, more than 1; make it smaller"
-    assert tally.encoded == 2 and [told for _, told in tally.skipped] == [reason] * 8
+    assert tally.encoded == 2 and [why for _, why in tally.skipped] == [reason] * 8
 
 
 def test_what_is_decoded_at_once_stays_within_the_budget(tmp_path, monkeypatch):
@@ -96,11 +96,11 @@ def test_files_that_wait_are_few_where_they_are_large(tmp_path, monkeypatch):
 
     monkeypatch.setattr(encode, "_checked", checked)
     monkeypatch.setattr(encode, "_STORED", 1)
-    found = encode._usable(
+    actual = encode._usable(
         iter(Source(str(tmp_path / "0.tar"))), Encoder(4), encode.ThreadPoolExecutor(1), encode.Tally(), 0.0
     )
-    next(found)
-    assert len(held) == 1 and len(list(found)) == 29
+    next(actual)
+    assert len(held) == 1 and len(list(actual)) == 29
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,9 @@ def fitted():
 @torch.no_grad()
 def test_the_mean_is_the_datas(fitted):
     network, data, labels, losses = fitted
-    found = network(["wide", "narrow"], torch.zeros(2, 1, 4, 4)).mean
+    actual = network(["wide", "narrow"], torch.zeros(2, 1, 4, 4)).mean
     exact = torch.stack([data[labels == k].mean(dim=0) for k in range(2)])
-    assert float((found - exact).norm() / exact.norm()) < 0.02
+    assert float((actual - exact).norm() / exact.norm()) < 0.02
     residual = torch.cat([data[labels == k] - exact[k] for k in range(2)]).square().mean()
     assert float(losses.mean) == pytest.approx(float(residual), rel=0.01)
 
@@ -45,11 +45,11 @@ def test_the_mean_is_the_datas(fitted):
 @torch.no_grad()
 def test_the_spread_is_the_datas_along_every_direction(fitted):
     network, data, labels, losses = fitted
-    found = network(["wide", "narrow"], torch.zeros(2, 1, 4, 4))
+    actual = network(["wide", "narrow"], torch.zeros(2, 1, 4, 4))
     basis = network.spread.basis(4, 4)
-    rows = [torch.einsum("bchw,kchw->bk", data[labels == k] - found.mean[k], basis) for k in range(2)]
+    rows = [torch.einsum("bchw,kchw->bk", data[labels == k] - actual.mean[k], basis) for k in range(2)]
     exact = torch.stack([along.square().mean(dim=0).sqrt() for along in rows])
-    torch.testing.assert_close(found.std, exact, rtol=0.03, atol=0)
+    torch.testing.assert_close(actual.std, exact, rtol=0.03, atol=0)
     assert exact[0, 0] > 3.5 * exact[1, 0]
     best = torch.cat([(a.square() / s**2 + 2 * s.log()) / 2 for a, s in zip(rows, exact, strict=True)]).mean()
     assert float(losses.spread) == pytest.approx(float(best), abs=0.005)

@@ -16,7 +16,7 @@ from tests.singdiffusion.runs import command, done, settings, trainer
 
 
 def test_two_processes_are_one_with_the_doubled_batch(digits_cache, tmp_path):
-    told = settings(digits_cache, tmp_path / "two", steps=8)
+    chosen = settings(digits_cache, tmp_path / "two", steps=8)
     launch = [
         "-m",
         "torch.distributed.run",
@@ -29,13 +29,13 @@ def test_two_processes_are_one_with_the_doubled_batch(digits_cache, tmp_path):
         "--rdzv-backend",
         "c10d",
     ]
-    done([*launch, *command(told, tmp_path / "two.yaml")])
-    one = trainer(replace(told, out=str(tmp_path / "one")))
+    done([*launch, *command(chosen, tmp_path / "two.yaml")])
+    one = trainer(replace(chosen, out=str(tmp_path / "one")))
     one.fit()
-    found = snapshot.Snapshot.latest(tmp_path / "two").weights
+    actual = snapshot.Snapshot.latest(tmp_path / "two").weights
     mine = snapshot.Snapshot.latest(tmp_path / "one").weights
-    assert found.keys() == mine.keys()
-    both = torch.cat([found[name].flatten() for name in mine]), torch.cat([value.flatten() for value in mine.values()])
+    assert actual.keys() == mine.keys()
+    both = torch.cat([actual[name].flatten() for name in mine]), torch.cat([value.flatten() for value in mine.values()])
     assert float((both[0] - both[1]).norm() / both[1].norm()) < 1e-5
 
 
@@ -50,8 +50,8 @@ def test_processes_that_do_not_join_are_refused(digits_cache, tmp_path, monkeypa
 @pytest.mark.parametrize("kind", ["DEEPSPEED", "FSDP"])
 def test_weights_that_cannot_be_had_whole_are_refused(digits_cache, tmp_path, monkeypatch, kind):
     """FSDP in its first version among them."""
-    found = SimpleNamespace(distributed_type=SimpleNamespace(value=kind), is_fsdp2=False)
-    monkeypatch.setattr("singdiffusion.training.training_run.Accelerator", lambda **_: found)
+    actual = SimpleNamespace(distributed_type=SimpleNamespace(value=kind), is_fsdp2=False)
+    monkeypatch.setattr("singdiffusion.training.training_run.Accelerator", lambda **_: actual)
     with pytest.raises(InputError, match=f"{kind} is not supported"):
         accelerator_of(settings(digits_cache, tmp_path))
 
@@ -70,10 +70,10 @@ def test_fsdp_is_the_plain_run(digits_cache, tmp_path):
     launch += ["--fsdp_auto_wrap_policy", "NO_WRAP", "--mixed_precision", "no"]
     launch += ["--fsdp_cpu_ram_efficient_loading", "false"]  # which takes buffers for weights in accelerate 1.15
     for name, before in (("fsdp", launch), ("plain", [])):
-        told = settings(digits_cache, tmp_path / name, steps=8)
-        done([*before, *command(told, tmp_path / f"{name}.yaml")], os.environ)
+        chosen = settings(digits_cache, tmp_path / name, steps=8)
+        done([*before, *command(chosen, tmp_path / f"{name}.yaml")], os.environ)
         shutil.rmtree(tmp_path / name / "checkpoints" / "step-00000008")
-        done([*before, *command(told, tmp_path / f"{name}.yaml", "--resume")], os.environ)
+        done([*before, *command(chosen, tmp_path / f"{name}.yaml", "--resume")], os.environ)
     one, other = (
         load_file(tmp_path / name / "model" / "diffusion_pytorch_model.safetensors") for name in ("fsdp", "plain")
     )

@@ -2,27 +2,31 @@
 
 import pytest
 
+from singdiffusion.source.records import Source
+from singdiffusion.training.encode import make_cache
+from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.settings import TrainSettings
 from singtheory import InputError
+from tests.singdiffusion.system.test_schema import BOMB
 
 
 def test_the_command_line_goes_over_the_yaml(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("cache: here\nout: there\nsteps: 7\nlr: 1\nprompts: [a, b]\n")
-    found = TrainSettings.read(file, {"steps": 9, "batch": None})
-    assert (found.steps, found.batch, found.lr, found.prompts) == (9, None, 1, ["a", "b"])
+    actual = TrainSettings.read(file, {"steps": 9, "batch": None})
+    assert (actual.steps, actual.batch, actual.lr, actual.prompts) == (9, None, 1, ["a", "b"])
 
 
 def test_words_that_look_like_numbers_stay_words(tmp_path):
     """YAML 1.1 reads 1e-3 as a word, which a learning rate is not; a folder may be called so."""
     file = tmp_path / "run.yaml"
     file.write_text("lr: 1e-3\nout: 1e-3\n")
-    found = TrainSettings.read(file, {"cache": "1e5"})
-    assert (found.lr, found.out, found.cache) == (1e-3, "1e-3", "1e5")
+    actual = TrainSettings.read(file, {"cache": "1e5"})
+    assert (actual.lr, actual.out, actual.cache) == (1e-3, "1e-3", "1e5")
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("arguments", "words"),
     [
         ({"step": 5}, "did you mean steps"),
         ({"steps": 0}, "steps 0: must be at least 1"),
@@ -44,9 +48,9 @@ def test_words_that_look_like_numbers_stay_words(tmp_path):
         ({"prompts": "a cat"}, "need a list"),
     ],
 )
-def test_what_makes_no_run(given, words):
+def test_what_makes_no_run(arguments, words):
     with pytest.raises(InputError, match=words):
-        TrainSettings.read(None, {"cache": "c", "out": "o"} | given)
+        TrainSettings.read(None, {"cache": "c", "out": "o"} | arguments)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +79,51 @@ def test_a_resume_names_what_differs():
     TrainSettings("c", "elsewhere", lr=1e-3, seed=1, save_every=7).check_resumable(stored)
     with pytest.raises(InputError, match=r"lr was 0\.001 and is 0\.002, seed was 1 and is 2"):
         TrainSettings("c", "o", lr=2e-3, seed=2).check_resumable(stored)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BOMB, r"refers to another by \*"),
+        ("cache: &x [*x]\n", r"refers to another by \*"),
+        ("unet: " + "[" * 20 + "]" * 20, "nested more than 8 deep"),
+        ("prompts: [" + "x, " * 100_000 + "]", "more than 262144 bytes"),
+        ("steps: 5\nlr: 1\nsteps: 7\n", "'steps' is given twice"),
+        ('out: "a\\0b"\n', "out 'a\\\\x00b': need text"),
+        ('license: "\\ud800"\n', "cannot be read as YAML|license"),
+        ('license: "a\\nb"\n', "license 'a\\\\nb': need one line"),
+        ("license: ''\n", "license '': need one line"),
+        ("prompts: [no]\n", "prompts .*need a list"),
+        ("width: 1000000000000000000\n", "width 1000000000000000000: must be at least 1 and at most"),
+        ("layers: 10000000\n", "layers 10000000: must be"),
+        ("weight_decay: .inf\n", "weight_decay inf: must be at least 0 and finite"),
+    ],
+)
+def test_settings_that_make_no_run(tmp_path, text, words):
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    arguments = {name: value for name, value in {"cache": "c", "out": "o"}.items() if f"{name}:" not in text}
+    with pytest.raises(InputError, match=words) as caught:
+        TrainSettings.read(file, arguments)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("license", ["a\0b", "\udcff", "x" * 2000, "a\x1b[0m", " "])
+def test_licences_that_could_not_be_written_are_refused_before_training(license):
+    with pytest.raises(InputError, match=r"license .*: need one line of text"):
+        TrainSettings("c", "o", license=license)
+
+
+@pytest.mark.parametrize("precision", ["no", "'no'", "No", "off", "false"])
+def test_the_documented_word_may_stand_without_quotes(tmp_path, precision):
+    """YAML 1.1 takes it, and other words, for false."""
+    file = tmp_path / "run.yaml"
+    file.write_text(f"cache: c\nout: o\nprecision: {precision}\n")
+    assert TrainSettings.read(file, {}).precision == "no"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\udcff", "x" * 5000])
+def test_sources_that_could_not_be_noted_are_refused_before_anything_is_encoded(tmp_path, name):
+    with pytest.raises(InputError, match=r"source .*: need text"):
+        make_cache(Source(name), tmp_path / "c", Encoder(4))
+    assert not (tmp_path / "c").exists()

@@ -23,20 +23,20 @@ from tests.singdiffusion.runs import Dying, assert_same, cached, command, forked
 @pytest.fixture(scope="module")
 def whole(digits_cache, tmp_path_factory):
     """A run without interruption: its last checkpoint."""
-    told = settings(digits_cache, tmp_path_factory.mktemp("whole"), accumulate=2)
-    trainer(told).fit()
-    return snapshot.Snapshot.latest(tmp_path_factory.getbasetemp() / told.out)
+    chosen = settings(digits_cache, tmp_path_factory.mktemp("whole"), accumulate=2)
+    trainer(chosen).fit()
+    return snapshot.Snapshot.latest(tmp_path_factory.getbasetemp() / chosen.out)
 
 
 @pytest.mark.parametrize("steps", [(1,), (5,), (4, 8), (7, 7, 11)])
 def test_resume_after_any_step_gives_the_same_weights(digits_cache, tmp_path, whole, steps):
-    told = settings(digits_cache, tmp_path, accumulate=2)
+    chosen = settings(digits_cache, tmp_path, accumulate=2)
     for step in steps:
-        one = trainer(told)
+        one = trainer(chosen)
         one.resume()
         with pytest.raises(KeyboardInterrupt):
             one.fit(Dying(step))
-    last = trainer(told)
+    last = trainer(chosen)
     assert last.resume() == (steps[-1] >= 4)
     last.fit()
     assert_same(snapshot.Snapshot.latest(tmp_path), whole)
@@ -44,7 +44,7 @@ def test_resume_after_any_step_gives_the_same_weights(digits_cache, tmp_path, wh
 
 @pytest.mark.parametrize("part", ["weights", "ema", "optimizer", "state"])
 def test_resume_after_dying_while_saving(digits_cache, tmp_path, whole, monkeypatch, part):
-    told, calls = settings(digits_cache, tmp_path, accumulate=2), []
+    chosen, calls = settings(digits_cache, tmp_path, accumulate=2), []
 
     def dying(write):
         def call(content, path, *rest):
@@ -61,16 +61,16 @@ def test_resume_after_dying_while_saving(digits_cache, tmp_path, whole, monkeypa
         name = "write_json" if part == "state" else "save_file"
         broken.setattr(snapshot, name, dying(getattr(snapshot, name)))
         with pytest.raises(KeyboardInterrupt):
-            trainer(told).fit()
+            trainer(chosen).fit()
     assert snapshot.Snapshot.latest(tmp_path).step == 4
-    last = trainer(told)
+    last = trainer(chosen)
     assert last.resume()
     last.fit()
     assert_same(snapshot.Snapshot.latest(tmp_path), whole)
 
 
 def test_resume_with_a_full_disk_in_between(digits_cache, tmp_path, whole, monkeypatch):
-    told, calls = settings(digits_cache, tmp_path, accumulate=2), []
+    chosen, calls = settings(digits_cache, tmp_path, accumulate=2), []
     save = snapshot.save_file
 
     def full(content, path, *rest):
@@ -83,9 +83,9 @@ def test_resume_with_a_full_disk_in_between(digits_cache, tmp_path, whole, monke
     with monkeypatch.context() as broken:
         broken.setattr(snapshot, "save_file", full)
         with pytest.raises(InputError, match="No space left"):
-            trainer(told).fit()
+            trainer(chosen).fit()
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000004"]
-    last = trainer(told)
+    last = trainer(chosen)
     last.resume()
     last.fit()
     assert_same(snapshot.Snapshot.latest(tmp_path), whole)
@@ -108,8 +108,8 @@ def test_resume_from_a_damaged_checkpoint_is_told(digits_cache, tmp_path):
 
 
 def test_resume_from_another_network_names_what_differs(digits_cache, tmp_path):
-    told = settings(digits_cache, tmp_path, steps=1)
-    trainer(told).fit()
+    chosen = settings(digits_cache, tmp_path, steps=1)
+    trainer(chosen).fit()
     path = next(tmp_path.glob("checkpoints/*/weights.safetensors"))
     stored = load_file(path)
     name = "network.spread.mixture"
@@ -117,10 +117,10 @@ def test_resume_from_another_network_names_what_differs(digits_cache, tmp_path):
     with pytest.raises(
         InputError, match=r"network\.spread\.mixture of the checkpoint has shape \(1, 1\), .* take another folder"
     ):
-        trainer(told).resume()
+        trainer(chosen).resume()
     save_file({key: value for key, value in stored.items() if key != name}, path)
     with pytest.raises(InputError, match=r"network\.spread\.mixture of the checkpoint has shape None"):
-        trainer(told).resume()
+        trainer(chosen).resume()
 
 
 def test_resume_without_the_number_of_the_step_is_told(digits_cache, tmp_path):
@@ -158,16 +158,16 @@ def test_only_the_last_checkpoints_stay(digits_cache, tmp_path):
 
 
 def test_a_signal_saves_and_stops(digits_cache, tmp_path, whole):
-    told = settings(digits_cache, tmp_path, accumulate=2)
+    chosen = settings(digits_cache, tmp_path, accumulate=2)
 
     def ask(one, _):
         if one.step == 6:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Stopped):
-        trainer(told).fit(ask)
+        trainer(chosen).fit(ask)
     assert snapshot.Snapshot.latest(tmp_path).step == 7  # the step that was on when it came
-    last = trainer(told)
+    last = trainer(chosen)
     last.resume()
     last.fit()
     assert_same(snapshot.Snapshot.latest(tmp_path), whole)
@@ -200,8 +200,8 @@ def finish(start):
 
 def kill_and_finish(cache, folder, chance):
     """Kill a run at a random step, saving included, go on with it, and give its last checkpoint."""
-    told = settings(cache, folder / "run", steps=60, save_every=3, log_every=1, validate_every=60)
-    start = command(told, folder / "run.yaml")
+    chosen = settings(cache, folder / "run", steps=60, save_every=3, log_every=1, validate_every=60)
+    start = command(chosen, folder / "run.yaml")
     log = folder / "run" / "log.jsonl"
     process, last = forked(start), chance.randrange(1, 59)
     while process.is_alive() and (not log.exists() or len(log.read_text().splitlines()) < last):
@@ -211,8 +211,8 @@ def kill_and_finish(cache, folder, chance):
     process.join()
     assert process.exitcode == -signal.SIGKILL
     logged = [json.loads(line)["step"] for line in log.read_text().splitlines() if line.endswith("}")]
-    found = snapshot.Snapshot.latest(folder / "run")
-    assert (found.step if found else 0) >= logged[-1] - told.save_every
+    actual = snapshot.Snapshot.latest(folder / "run")
+    assert (actual.step if actual else 0) >= logged[-1] - chosen.save_every
     finish([*start, "--resume"])
     return snapshot.Snapshot.latest(folder / "run")
 
@@ -220,8 +220,8 @@ def kill_and_finish(cache, folder, chance):
 @pytest.fixture(scope="module")
 def uninterrupted(digits_cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    told = settings(digits_cache, folder / "run", steps=60, save_every=3, log_every=1, validate_every=60)
-    finish(command(told, folder / "run.yaml"))
+    chosen = settings(digits_cache, folder / "run", steps=60, save_every=3, log_every=1, validate_every=60)
+    finish(command(chosen, folder / "run.yaml"))
     return snapshot.Snapshot.latest(folder / "run")
 
 

@@ -25,10 +25,10 @@ def test_accumulated_parts_are_the_whole_batch(digits_cache, tmp_path):
 
 
 def test_learning_rate_rises_and_falls(tmp_path):
-    told = TrainSettings("c", "o", steps=100, warmup=9, lr=1.0)
-    rates = [learning_rate(told, step) for step in range(100)]
+    chosen = TrainSettings("c", "o", steps=100, warmup=9, lr=1.0)
+    rates = [learning_rate(chosen, step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(rates[9]) and rates[99] < 1e-3
-    assert learning_rate(replace(told, schedule="constant"), 99) == 1.0
+    assert learning_rate(replace(chosen, schedule="constant"), 99) == 1.0
 
 
 def test_the_average_follows_and_is_what_is_kept(digits_cache, tmp_path):
@@ -92,10 +92,10 @@ def test_weights_decay_apart_from_the_gradient(digits_cache, tmp_path):
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_precision_and_compile(digits_cache, tmp_path, precision, monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # no C++ compiler is needed then
-    told = settings(
+    chosen = settings(
         digits_cache, tmp_path / "o", precision=precision, compile=precision == "no", channels_last=True, steps=2
     )
-    one = trainer(told)
+    one = trainer(chosen)
     one.fit()
     assert all(parameter.dtype == torch.float32 for parameter in one.network.parameters())
     assert bool(torch.isfinite(weights(one)).all())
@@ -182,12 +182,12 @@ def test_gradients_of_float16_are_unscaled_once(digits_cache, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "other"), CONVERGENCE)
 def test_conditional_models_reach_the_class_means(digits_cache, tmp_path, model, other):
-    told = settings(digits_cache, tmp_path, model=model, batch=64, save_every=10_000, **other)
-    one = trainer(told)
+    chosen = settings(digits_cache, tmp_path, model=model, batch=64, save_every=10_000, **other)
+    one = trainer(chosen)
     early = measure(one.network.eval(), one.data, frequent(one.data.cache))
     one.network.train()
     one.fit()
     with one.ema.swapped():
-        found = measure(one.network.eval(), one.data, frequent(one.data.cache))
-    assert found.distance <= 0.02 < early.distance
-    assert found.dependence <= 0.03
+        actual = measure(one.network.eval(), one.data, frequent(one.data.cache))
+    assert actual.distance <= 0.02 < early.distance
+    assert actual.dependence <= 0.03

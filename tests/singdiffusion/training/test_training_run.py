@@ -23,28 +23,28 @@ from tests.singdiffusion.runs import TINY_UNET, cached, settings, untracked
 @pytest.mark.parametrize("condition", ["classes", "none", "image", "text"])
 @pytest.mark.parametrize("model", ["decoder", "unet"])
 def test_every_condition_trains_and_is_loaded_again(tmp_path, model, condition):
-    told = settings(
+    chosen = settings(
         cached(tmp_path / "c", 60, states=16), tmp_path / "o", model=model, condition=condition, small=2, steps=3,
         unet=TINY_UNET if model == "unet" else None,
     )  # fmt: skip
-    found = load_average(run(told, Cache.open(told.cache)))
-    assert found.rank == 4 and found.space.channels == 1
+    actual = load_average(run(chosen, Cache.open(chosen.cache)))
+    assert actual.rank == 4 and actual.space.channels == 1
     assert {"picture.png", "README.md"} <= {file.name for file in (tmp_path / "o" / "model").iterdir()}
 
 
 @pytest.mark.parametrize("model", ["statistics", "table"])
 def test_closed_forms_need_no_training(digits_cache, tmp_path, model):
-    told = settings(digits_cache, tmp_path / "o", model=model, rank=2)
-    found = load_average(run(told, Cache.open(digits_cache)))
+    chosen = settings(digits_cache, tmp_path / "o", model=model, rank=2)
+    actual = load_average(run(chosen, Cache.open(digits_cache)))
     noise, images = torch.zeros(1, 1, 8, 8), digits_images().float()[:, None]
     expected = images.mean(dim=0) if model == "statistics" else images[digits_labels() == 3].mean(dim=0)
-    torch.testing.assert_close(found(["3"], noise).mean[0], expected)
-    assert found.rank == 2
+    torch.testing.assert_close(actual(["3"], noise).mean[0], expected)
+    assert actual.rank == 2
     card = (tmp_path / "o" / "model" / "README.md").read_text()
     assert "| steps | none, in closed form |" in card
     some = torch.randperm(1797, generator=torch.Generator().manual_seed(0))[:256]
     captions = [str(int(label)) for label in digits_labels()[some]]
-    loss = float((found(captions, torch.zeros(256, 1, 8, 8)).mean - images[some]).square().mean())
+    loss = float((actual(captions, torch.zeros(256, 1, 8, 8)).mean - images[some]).square().mean())
     assert f"| loss of the mean, over 256 examples | {loss:.4g} |" in card
 
 
@@ -55,31 +55,31 @@ def test_pictures_are_of_the_prompts(digits_cache, tmp_path, monkeypatch, model)
     monkeypatch.setattr(
         "singdiffusion.training.training_run.gallery", lambda average, names, _: drawn.append(names) or b"png"
     )
-    told = settings(digits_cache, tmp_path / "o", model=model, rank=2, steps=1, prompts=["7", ""])
-    run(told, Cache.open(digits_cache))
+    chosen = settings(digits_cache, tmp_path / "o", model=model, rank=2, steps=1, prompts=["7", ""])
+    run(chosen, Cache.open(digits_cache))
     assert drawn == [["7", ""]] and (tmp_path / "o" / "model" / "picture.png").read_bytes() == b"png"
     with pytest.raises(InputError, match="'cat' is no caption"):
-        run(replace(told, out=str(tmp_path / "p"), prompts=["cat"]), Cache.open(digits_cache))
+        run(replace(chosen, out=str(tmp_path / "p"), prompts=["cat"]), Cache.open(digits_cache))
     assert not any((tmp_path / "p").iterdir())
 
 
 def test_the_rank_of_closed_forms_is_what_the_data_give(tmp_path):
     """Ten captions of one image each leave nothing around the means; ten images vary in nine directions."""
-    told = settings(cached(tmp_path / "c", 10), tmp_path / "t", model="table")
+    chosen = settings(cached(tmp_path / "c", 10), tmp_path / "t", model="table")
     labels = {int(label) for label in digits_labels()[:10]}
-    assert load_average(run(told, Cache.open(told.cache))).rank == 10 - len(labels)
-    more = replace(told, out=str(tmp_path / "s"), model="statistics", frequencies=4, rank=20)
-    assert load_average(run(more, Cache.open(told.cache))).rank == 9
+    assert load_average(run(chosen, Cache.open(chosen.cache))).rank == 10 - len(labels)
+    more = replace(chosen, out=str(tmp_path / "s"), model="statistics", frequencies=4, rank=20)
+    assert load_average(run(more, Cache.open(chosen.cache))).rank == 9
 
 
 def test_resume_needs_a_folder(tmp_path):
     """One without a checkpoint was killed before its first."""
-    told = settings(tmp_path / "c", tmp_path / "o")
+    chosen = settings(tmp_path / "c", tmp_path / "o")
     with pytest.raises(InputError, match=r"nothing to resume; leave out --resume"):
-        check_out(told, resume=True)
+        check_out(chosen, resume=True)
     (tmp_path / "o").mkdir()
-    check_out(told, resume=True)
-    check_out(told, resume=False)
+    check_out(chosen, resume=True)
+    check_out(chosen, resume=False)
 
 
 def test_what_is_kept_and_drawn_are_the_averaged_weights(digits_cache, tmp_path, monkeypatch):
@@ -90,37 +90,37 @@ def test_what_is_kept_and_drawn_are_the_averaged_weights(digits_cache, tmp_path,
         return {}
 
     monkeypatch.setattr(training_run, "validate", validate)
-    told = settings(digits_cache, tmp_path, steps=4, lr=0.1, warmup=0, ema=0.5, validate_every=4)
-    kept = load_average(run(told, Cache.open(digits_cache)))
-    found, (during, after) = Snapshot.latest(tmp_path), drawn
-    for name, average in found.ema.items():
+    chosen = settings(digits_cache, tmp_path, steps=4, lr=0.1, warmup=0, ema=0.5, validate_every=4)
+    kept = load_average(run(chosen, Cache.open(digits_cache)))
+    actual, (during, after) = Snapshot.latest(tmp_path), drawn
+    for name, average in actual.ema.items():
         assert torch.equal(kept.get_parameter(name.removeprefix("network.")), average)
         assert torch.equal(during[name], average) and torch.equal(after[name], average)
-    assert any(not torch.equal(found.weights[name], average) for name, average in found.ema.items())
+    assert any(not torch.equal(actual.weights[name], average) for name, average in actual.ema.items())
 
 
 def test_the_log_tells_rate_and_learning_rate(digits_cache, tmp_path, monkeypatch):
     """By a clock that counts how often it is asked: at the start and at every entry."""
     monkeypatch.setattr(training_run, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
-    told = settings(digits_cache, tmp_path, steps=5, log_every=2, validate_every=9)
+    chosen = settings(digits_cache, tmp_path, steps=5, log_every=2, validate_every=9)
     watched = {}
-    run(told, Cache.open(digits_cache), watch=lambda step, entry: watched.update({step: entry}))
+    run(chosen, Cache.open(digits_cache), watch=lambda step, entry: watched.update({step: entry}))
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()][:3]
     assert [entry["step"] for entry in entries] == [2, 4, 5]
     assert [entry["examples_per_second"] for entry in entries] == [16, 16, 8]
-    assert [entry["lr"] for entry in entries] == [learning_rate(told, step) for step in (1, 3, 4)]
+    assert [entry["lr"] for entry in entries] == [learning_rate(chosen, step) for step in (1, 3, 4)]
     assert watched[1] == {} and watched[3] == watched[2] and watched[5]["loss"] == entries[2]["loss"]
 
 
 def test_the_card_tells_the_loss_of_the_averaged_weights(tmp_path):
     """Of a network that has not learnt: with the average of its first weights."""
-    told = settings(cached(tmp_path / "c", 40), tmp_path / "o", steps=1, lr=1e-12, frequencies=0)
-    module = load_average(run(told, Cache.open(told.cache)))
-    data = Data(Cache.open(told.cache), told, torch.device("cpu"))
+    chosen = settings(cached(tmp_path / "c", 40), tmp_path / "o", steps=1, lr=1e-12, frequencies=0)
+    module = load_average(run(chosen, Cache.open(chosen.cache)))
+    data = Data(Cache.open(chosen.cache), chosen, torch.device("cpu"))
     rows = torch.arange(40)
     x_0 = data.cache.x_0(rows)
-    found = module(data.condition(data.cache.caption, x_0, torch.zeros(40, dtype=torch.bool)), torch.zeros_like(x_0))
-    loss = float((found.mean.detach() - x_0).square().mean())
+    actual = module(data.condition(data.cache.caption, x_0, torch.zeros(40, dtype=torch.bool)), torch.zeros_like(x_0))
+    loss = float((actual.mean.detach() - x_0).square().mean())
     card = (tmp_path / "o" / "model" / "README.md").read_text()
     assert f"| loss of the mean, of the averaged weights over 40 examples | {loss:.4g} |" in card
     assert "loss of the spread" not in card and "license: other" in card and "| steps | 1 of 8 examples |" in card

@@ -40,18 +40,18 @@ def taken(file: Path, names: list[str], space: dict) -> dict:
 
 def module(name: str, **names) -> ModuleType:
     """A module of that name that holds these names."""
-    found = ModuleType(name)
-    found.__spec__ = importlib.machinery.ModuleSpec(name, None)  # which diffusers looks at
-    vars(found).update(names)
-    sys.modules[name] = found
-    return found
+    actual = ModuleType(name)
+    actual.__spec__ = importlib.machinery.ModuleSpec(name, None)  # which diffusers looks at
+    vars(actual).update(names)
+    sys.modules[name] = actual
+    return actual
 
 
 class Options:
     """Every option off, or 0, but for those that are given."""
 
-    def __init__(self, **given) -> None:
-        vars(self).update(given)
+    def __init__(self, **arguments) -> None:
+        vars(self).update(arguments)
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -189,13 +189,13 @@ def main(webui: Path, k_diffusion: Path, file: Path, out: Path, settings: dict) 
     k_diffusion_of(k_diffusion)
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     bars = torch.cumprod(1 - betas, dim=0).float()
-    found = scripts_of(webui)
+    actual = scripts_of(webui)
     for name in [name for name in sys.modules if name == "modules" or name.startswith("modules.")]:
         del sys.modules[name]
     results = {}
     for multiplied in (False, True):
         opts = Options(sgm_noise_multiplier=multiplied)
-        module("modules", scripts=found, shared=module("modules.shared", opts=opts))
+        module("modules", scripts=actual, shared=module("modules.shared", opts=opts))
         spec = importlib.util.spec_from_file_location("singular_start", file)
         loaded = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(loaded)
@@ -205,9 +205,9 @@ def main(webui: Path, k_diffusion: Path, file: Path, out: Path, settings: dict) 
         with gradio.Blocks():
             controls = script.ui(False)
         assert [control.value for control in controls] == [False, "", "normalised", "widest"]
-        assert script.show(True) is False and script.show(False) is found.AlwaysVisible
+        assert script.show(True) is False and script.show(False) is actual.AlwaysVisible
         script.args_from, script.args_to = 0, len(controls)
-        script.runner_call = found.process_before_every_sampling
+        script.runner_call = actual.process_before_every_sampling
         kinds = samplers_of(webui, opts, bars)
         x_1 = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(9))
         results["noise"] = x_1

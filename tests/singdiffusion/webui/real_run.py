@@ -53,8 +53,8 @@ def main() -> int:
         program = [arguments.python, str(Path(__file__).with_name("as_webui.py")), str(arguments.webui.resolve())]
         program += [str(arguments.k_diffusion.resolve()), str(script), str(folder / "out.safetensors"), asked]
         subprocess.run(program, check=True)
-        found = load_file(folder / "out.safetensors")
-    x_1 = found["noise"]
+        actual = load_file(folder / "out.safetensors")
+    x_1 = actual["noise"]
     average = SingDiffusion(table).average(settings["prompts"], settings["negative_prompts"], x_1, settings["cfg"])
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     bars = torch.cumprod(1 - betas, dim=0)
@@ -65,7 +65,7 @@ def main() -> int:
         start = initial_latents(average.mean, x_1, scheduler, spread=average.spread) * scheduler.init_noise_sigma
         expected = start / (1 + sigma**2) ** 0.5 if name == "DDIM" else start
         for multiplied in (0, 1):
-            first = found[f"{name}/{multiplied}/with/first"]
+            first = actual[f"{name}/{multiplied}/with/first"]
             off = float((first - expected).abs().max() / expected.square().mean().sqrt())
             worst = max(worst, off)
             print(

@@ -40,8 +40,8 @@ def table(tmp_path):
 
 
 def settings(path, **other):
-    given = {"path": str(path), "rule": "normalised", "start": "widest", "cfg": 3.0, "sigma": float(trained()[999])}
-    return given | {"scale": 0.18215, "prompts": [PROMPT] * 2, "negative_prompts": [""] * 2} | other
+    arguments = {"path": str(path), "rule": "normalised", "start": "widest", "cfg": 3.0, "sigma": float(trained()[999])}
+    return arguments | {"scale": 0.18215, "prompts": [PROMPT] * 2, "negative_prompts": [""] * 2} | other
 
 
 def noise(batch=2):
@@ -57,9 +57,9 @@ def expected(path, x_1, timesteps, cfg=3.0):
 
 @pytest.mark.parametrize("index", [999, 801])
 def test_the_answer_is_the_start_of_the_library(table, index):
-    given = {"noise": noise(), "trained": trained().float()}
-    found = started(given, settings(table, sigma=float(trained()[index])))
-    torch.testing.assert_close(found, expected(table, noise(), [index, 0]), rtol=2e-4, atol=2e-4)
+    arguments = {"noise": noise(), "trained": trained().float()}
+    actual = started(arguments, settings(table, sigma=float(trained()[index])))
+    torch.testing.assert_close(actual, expected(table, noise(), [index, 0]), rtol=2e-4, atol=2e-4)
 
 
 def test_a_grid_may_begin_between_the_sigmas_of_training():
@@ -74,15 +74,15 @@ def test_token_states_reach_a_network_that_reads_them(tmp_path):
     decoder = AverageDecoder((4, 8, 8), {"kind": "text", "width": 16}, width=32, layers=1, scaling_factor=0.18215)
     decoder.save_pretrained(tmp_path / "decoder")
     c, uc = torch.randn(2, 7, 16), torch.randn(2, 7, 16)
-    given = {"noise": noise(), "trained": trained().float(), "c": c, "uc": uc}
-    found = started(given, settings(tmp_path / "decoder"))
+    arguments = {"noise": noise(), "trained": trained().float(), "c": c, "uc": uc}
+    actual = started(arguments, settings(tmp_path / "decoder"))
     average = SingDiffusion.from_pretrained(tmp_path / "decoder").average(c, uc, noise(), 3.0)
     scheduler = scheduler_of(trained(), float(trained()[999]))
     assert torch.allclose(
-        found, initial_latents(average.mean, noise(), scheduler) * scheduler.init_noise_sigma, atol=1e-3
+        actual, initial_latents(average.mean, noise(), scheduler) * scheduler.init_noise_sigma, atol=1e-3
     )
     with pytest.raises(InputError, match="1 conditions for 2 pictures"):
-        started(given | {"c": c[:1]}, settings(tmp_path / "decoder"))
+        started(arguments | {"c": c[:1]}, settings(tmp_path / "decoder"))
 
 
 @pytest.mark.parametrize(
@@ -189,12 +189,12 @@ def test_the_script_exchanges_the_noise_in_its_place(script, table, sampler, ind
 
 
 def test_the_script_leaves_alone_what_is_not_to_be_mended(script, table, capsys):
-    given = (True, str(table), "normalised", "widest")
+    arguments = (True, str(table), "normalised", "widest")
     run = script.SingularStart().process_before_every_sampling
     for p, args in (
-        (processing(Sigmas()), (False, *given[1:])),
-        (SimpleNamespace(is_hr_pass=True, **vars(processing(Sigmas()))), given),
-        (processing(SimpleNamespace(model_wrap=SimpleNamespace(sigmas=torch.linspace(0.001, 1, 1000)))), given),
+        (processing(Sigmas()), (False, *arguments[1:])),
+        (SimpleNamespace(is_hr_pass=True, **vars(processing(Sigmas()))), arguments),
+        (processing(SimpleNamespace(model_wrap=SimpleNamespace(sigmas=torch.linspace(0.001, 1, 1000)))), arguments),
     ):
         x = noise()
         run(p, *args, x=x, noise=x)

@@ -145,12 +145,12 @@ def test_many_atoms_take_few_betas_and_lose_little(count, monkeypatch):
 
 def test_gaussian_posteriors_get_the_bounds_that_apply():
     posterior = Gaussian([0.0], [[0.5]]).posterior([0.0], 0.0)
-    found = ladder.evaluate_ladder(posterior, 0.4)
-    assert set(found) == {bound.name for bound in LADDER if not bound.finite_only}
-    assert float(found["kl_trace_bound"]) == pytest.approx(0.5 * 0.4 * 0.5)
-    assert float(found["kl_gauss_lower"]) == pytest.approx(0.5 * (0.2 - math.log(1.2)))
-    assert float(found["kl_small_gap"]) == pytest.approx(0.4**2 / 4 * 0.25)
-    assert float(found["tv_trace_bound"]) == pytest.approx(math.sqrt(0.2 / (2 * math.pi)))
+    actual = ladder.evaluate_ladder(posterior, 0.4)
+    assert set(actual) == {bound.name for bound in LADDER if not bound.finite_only}
+    assert float(actual["kl_trace_bound"]) == pytest.approx(0.5 * 0.4 * 0.5)
+    assert float(actual["kl_gauss_lower"]) == pytest.approx(0.5 * (0.2 - math.log(1.2)))
+    assert float(actual["kl_small_gap"]) == pytest.approx(0.4**2 / 4 * 0.25)
+    assert float(actual["tv_trace_bound"]) == pytest.approx(math.sqrt(0.2 / (2 * math.pi)))
 
 
 def test_skewness_of_two_atoms():

@@ -18,8 +18,8 @@ def exact_norm(x: torch.Tensor) -> mpmath.mpf:
 def test_a_length_is_at_least_the_norm():
     """Of random vectors a norm in float64 lies below the exact one for about every other."""
     x = torch.randn(200, 7, dtype=F64, generator=torch.Generator().manual_seed(0))
-    for row, found in zip(x, pairwise.length(x).tolist(), strict=True):
-        assert exact_norm(row) <= found <= exact_norm(row) * (1 + 1e-13)
+    for row, actual in zip(x, pairwise.length(x).tolist(), strict=True):
+        assert exact_norm(row) <= actual <= exact_norm(row) * (1 + 1e-13)
     assert pairwise.length(torch.zeros(2, 3, dtype=F64)).tolist() == [0.0, 0.0]
 
 

@@ -46,9 +46,9 @@ def test_intervals_hold_the_mean_over_all_x(t, s):
 def test_values_lie_between_the_bounds_of_their_own_queries():
     law, sd = sources.load("digits").law, schedule_named("sd")
     times = leading(sd, 50)[[0, 1, 20, 21]]
-    found = list(step_rows(law, sd, times[:2], 2, torch.Generator().manual_seed(0)))
-    found += list(step_rows(law, sd, times[2:], 2, torch.Generator().manual_seed(0)))
-    for row in found:
+    results = list(step_rows(law, sd, times[:2], 2, torch.Generator().manual_seed(0)))
+    results += list(step_rows(law, sd, times[2:], 2, torch.Generator().manual_seed(0)))
+    for row in results:
         assert row["kl_low"] <= row["kl"] <= row["kl_high"]
         assert row["tv_low"] <= row["tv"] <= row["tv_high"]
         # 512 draws behind each value
@@ -70,8 +70,8 @@ def laws_of_few_dimensions():
 @pytest.mark.parametrize("name", laws_of_few_dimensions())
 def test_values_lie_between_the_bounds_beside_them(name):
     """KL and TV are means of what lies between the bounds at each x_t, so they lie between the means of the bounds."""
-    found = rows(laws_of_few_dimensions()[name], [0.999, 0.9, 0.5, 0.3], queries=4)
-    for row in found:
+    actual = rows(laws_of_few_dimensions()[name], [0.999, 0.9, 0.5, 0.3], queries=4)
+    for row in actual:
         assert max(row["kl_gauss_lower"], row["kl_pair_lower"]) <= row["kl"] * (1 + 1e-12)
         upper = ("kl_chi2_bound", "kl_trace_bound", "kl_pair_bound", "kl_family_bound")
         assert row["kl"] <= min(row[key] for key in upper) * (1 + 1e-12)
@@ -113,10 +113,10 @@ def test_log_ratios_by_products_are_within_their_error(law, snr, gap, seed):
     exact = posterior.log_ratio(u, gap)[:, 0]
     values, error = step_table._log_ratio_by_products(posterior, u[:, 0], gap)
     size = 1e-13 * (1 + exact.abs())  # of the differences themselves
-    told = error <= 1e-6
-    assert bool(((values - exact).abs() <= error + size)[told].all())
-    found = step_table._log_ratio_at_one(posterior, u, gap)
-    assert bool((((found - exact).abs() <= step_table._LOST + size) | (found == exact)).all())
+    certain = error <= 1e-6
+    assert bool(((values - exact).abs() <= error + size)[certain].all())
+    actual = step_table._log_ratio_at_one(posterior, u, gap)
+    assert bool((((actual - exact).abs() <= step_table._LOST + size) | (actual == exact)).all())
 
 
 def test_log_ratios_by_products_serve_ordinary_data():

@@ -55,9 +55,9 @@ def test_margin_at_a_point_is_the_excess_over_b2(bound):
         (value,) = bound.far(*law)
         kl = formula.kl_trace_bound(law[2], line.variance(law[0], law[1])) - two_point.information(*at)
         excess = (value(*law, NAMESPACE) - kl) * (1 if bound.upper else -1) / line.kl_chi2(*law, NAMESPACE)
-        found = bound.margin(two_point.law, lambda *_: two_point.information(*at), interval.point(at))
-    assert float(found) == pytest.approx(float(excess), rel=1e-12)
-    assert found > 0
+        actual = bound.margin(two_point.law, lambda *_: two_point.information(*at), interval.point(at))
+    assert float(actual) == pytest.approx(float(excess), rel=1e-12)
+    assert actual > 0
 
 
 @pytest.mark.parametrize("values", [("0.1", "nan"), ("nan", "0.1")])
@@ -65,5 +65,5 @@ def test_margin_of_several_values_is_none_if_one_cannot_be_enclosed(values):
     bounds = tuple(lambda points, weights, gap, xp, v=v: gap * 0 + arb(v) for v in values)
     bound = CertifiedBound("two", True, bounds[0], lambda *_: bounds)
     with interval.precision():
-        found = bound.margin(two_point.law, lambda *_: arb(0), interval.point((Fraction(2), Fraction(3, 10))))
-    assert not found.is_finite()
+        actual = bound.margin(two_point.law, lambda *_: arb(0), interval.point((Fraction(2), Fraction(3, 10))))
+    assert not actual.is_finite()

@@ -27,9 +27,9 @@ def _over(function):
 
 def test_true_inequality_is_proved_on_all_of_the_box():
     margin = _over(lambda x: x * x - x + arb("0.26"))
-    found = interval.certify(margin, UNIT, margin)
-    assert (found.verdict, found.coverage) == ("proved", 1.0)
-    assert 0 <= found.margin <= 0.01
+    actual = interval.certify(margin, UNIT, margin)
+    assert (actual.verdict, actual.coverage) == ("proved", 1.0)
+    assert 0 <= actual.margin <= 0.01
 
 
 def test_false_inequality_is_refuted_by_a_point():
@@ -40,9 +40,9 @@ def test_false_inequality_is_refuted_by_a_point():
 def test_equality_inside_the_box_stays_undecided():
     """`(x − 1/3)² ≥ 0` holds with equality at a point that no halving meets: enclosures of both signs there."""
     margin = _over(lambda x: (x - ball("1/3")) * (x - ball("1/3")))
-    found = interval.certify(margin, UNIT, margin, max_depth=12)
-    assert found.verdict == "undecided"
-    assert found.coverage < 1
+    actual = interval.certify(margin, UNIT, margin, max_depth=12)
+    assert actual.verdict == "undecided"
+    assert actual.coverage < 1
 
 
 @pytest.mark.parametrize("value", [arb("nan"), arb(0, 1)])
@@ -55,8 +55,8 @@ def test_a_margin_below_every_float_is_not_proved():
 
 
 def test_budget_of_boxes_is_kept():
-    found = interval.certify(lambda _: arb(0, 1), UNIT, None, max_boxes=10)
-    assert (found.verdict, found.boxes) == ("undecided", 10)
+    actual = interval.certify(lambda _: arb(0, 1), UNIT, None, max_boxes=10)
+    assert (actual.verdict, actual.boxes) == ("undecided", 10)
 
 
 @given(st.fractions(0, 3), st.fractions(0, 1), st.floats(0, 1))
@@ -64,9 +64,9 @@ def test_budget_of_boxes_is_kept():
 def test_enclosure_contains_the_values(low, width, share):
     box = ((low, low + width),)
     with interval.precision():
-        found = interval.enclose(lambda x: (x * 3).exp() / (1 + x), box)
+        actual = interval.enclose(lambda x: (x * 3).exp() / (1 + x), box)
         x = ball(low) + ball(width) * arb(share)
-        assert found.overlaps((x * 3).exp() / (1 + x)) or not found.is_finite()
+        assert actual.overlaps((x * 3).exp() / (1 + x)) or not actual.is_finite()
 
 
 @pytest.mark.parametrize(("value", "low", "high"), [(2.0, 2, 2), (-1.0, 0, 0)])
@@ -75,8 +75,8 @@ def test_relu_away_from_its_kink(value, low, high):
 
 
 def test_relu_across_its_kink_keeps_both_sides():
-    found = NAMESPACE.relu(arb(0, 1))
-    assert found.contains(arb(0)) and found.contains(arb(1))
+    actual = NAMESPACE.relu(arb(0, 1))
+    assert actual.contains(arb(0)) and actual.contains(arb(1))
 
 
 @pytest.mark.parametrize("bound", CERTIFIED, ids=lambda bound: bound.name)
@@ -110,10 +110,10 @@ def test_golden_values_as_enclosures(gap):
     }
     law = GapRange(("-1.3", "0.2", "1.1"), ("0.2", "0.5", "0.3"))
     for name, printed in zip(("kl", "kl_moment", "tv", "chi2"), golden[gap], strict=True):
-        found = getattr(law, name)(Fraction(gap))
-        assert 2 * float(found.rad()) <= 1e-10
+        actual = getattr(law, name)(Fraction(gap))
+        assert 2 * float(actual.rad()) <= 1e-10
         last_digit = float(Fraction(printed)) * 10.0 ** -(len(printed.split("e")[0].lstrip("0.").replace(".", "")) - 1)
-        assert abs(float(found.mid()) - float(printed)) <= last_digit
+        assert abs(float(actual.mid()) - float(printed)) <= last_digit
 
 
 @given(st.floats(0.02, 0.98), st.floats(0.05, 5.0))
@@ -156,9 +156,9 @@ def test_series_of_kl_is_the_small_gap_law():
     p = 0.3
     v = p * (1 - p)
     kappa2, cube = (v * (1 - 2 * p)) ** 2, v**3
-    found = [float(arb(two_point.kl_coefficient(k)(fmpq(3, 10))).mid()) * v**2 for k in (2, 3)]
-    assert found[0] == pytest.approx(v**2 / 4)
-    assert found[1] == pytest.approx(kappa2 / 12 - cube / 6)
+    actual = [float(arb(two_point.kl_coefficient(k)(fmpq(3, 10))).mid()) * v**2 for k in (2, 3)]
+    assert actual[0] == pytest.approx(v**2 / 4)
+    assert actual[1] == pytest.approx(kappa2 / 12 - cube / 6)
 
 
 def test_weights_must_sum_to_one_exactly():

@@ -39,8 +39,8 @@ def test_every_kind_is_seen_or_named(picture):
             seen(picture.content)
         assert "\n" not in str(caught.value)
     else:
-        found = seen(picture.content)
-        middle = found[found.shape[0] // 2, found.shape[1] // 2].astype(int)
+        actual = seen(picture.content)
+        middle = actual[actual.shape[0] // 2, actual.shape[1] // 2].astype(int)
         assert np.abs(middle - picture.seen).max() <= picture.near
 
 
@@ -59,16 +59,16 @@ def test_every_level_of_a_deep_picture_is_the_nearest():
     for content in (odd_pictures.tiff(levels, 16), odd_pictures.deep_png(levels[..., None], 0)):
         assert np.array_equal(seen(content)[..., 0], (levels / 257).round())
     floats = np.linspace(0, 1, 1001, dtype="<f4")[None]
-    found = seen(odd_pictures.tiff(floats, 32, sample_format=3))[..., 0]
-    assert np.abs(found - floats.astype(float) * 255).max() <= 0.5001
+    actual = seen(odd_pictures.tiff(floats, 32, sample_format=3))[..., 0]
+    assert np.abs(actual - floats.astype(float) * 255).max() <= 0.5001
 
 
 def test_alpha_between_is_a_mixture():
     alphas = np.arange(256, dtype=np.uint8)
     picture = np.concatenate([np.tile(np.uint8(RED), (256, 1)), alphas[:, None]], axis=1)[None]
-    found = seen(saved(Image.fromarray(picture), "png"), (10, 20, 30))[0]
+    actual = seen(saved(Image.fromarray(picture), "png"), (10, 20, 30))[0]
     share = alphas[:, None] / 255
-    assert np.abs(found - (share * np.array(RED) + (1 - share) * np.array([10, 20, 30]))).max() <= 1
+    assert np.abs(actual - (share * np.array(RED) + (1 - share) * np.array([10, 20, 30]))).max() <= 1
 
 
 def test_damaged_profiles_are_counted():

@@ -31,30 +31,30 @@ def test_it_is_read_in_the_order_of_paths_and_what_else_it_holds_is_noted(tmp_pa
     (tmp_path / "digits" / "more.png").mkdir()
     (tmp_path / "digits" / "._a.png").write_bytes(b"of a Mac")
     monkeypatch.chdir(tmp_path)
-    found = sources.load("./digits")
-    rows = found.law.points.tolist()
+    actual = sources.load("./digits")
+    rows = actual.law.points.tolist()
     assert rows[:2] == [[-1, -1], [1, 1]] and rows[2] == pytest.approx([-0.6, -0.6])
-    assert found.image_shape == (1, 2) and found.notes == ("digits: not used: ['notes.txt']",)
+    assert actual.image_shape == (1, 2) and actual.notes == ("digits: not used: ['notes.txt']",)
 
 
 @pytest.mark.parametrize("picture", [one for one in every() if one.seen is not None], ids=lambda one: one.name)
 def test_every_kind_has_the_colour_that_an_eye_sees(tmp_path, picture):
     """As training has it: before white, in sRGB, the first frame."""
     (tmp_path / picture.name).write_bytes(picture.content)
-    found = sources.load(str(tmp_path))
-    height, width, *channels = found.image_shape
-    pixels = (found.law.points.numpy().reshape(height, width, -1) + 1) * 127.5
+    actual = sources.load(str(tmp_path))
+    height, width, *channels = actual.image_shape
+    pixels = (actual.law.points.numpy().reshape(height, width, -1) + 1) * 127.5
     assert pixels.shape[2] == (3 if channels else 1) and (channels or len(set(picture.seen)) == 1)
     assert np.abs(pixels[height // 2, width // 2] - picture.seen[: pixels.shape[2]]).max() <= picture.near
-    assert bool(found.notes) == ("damaged-profile" in picture.name)
+    assert bool(actual.notes) == ("damaged-profile" in picture.name)
 
 
 def test_grey_and_colour_together_are_in_colour(tmp_path):
     put(tmp_path / "a.png", Image.new("L", (2, 2), 100))
     put(tmp_path / "b.png", Image.new("RGB", (2, 2), (1, 2, 3)))
-    found = sources.load(str(tmp_path))
-    levels = (found.law.points.reshape(2, 4, 3)[:, 0] + 1) * 127.5
-    assert found.image_shape == (2, 2, 3)
+    actual = sources.load(str(tmp_path))
+    levels = (actual.law.points.reshape(2, 4, 3)[:, 0] + 1) * 127.5
+    assert actual.image_shape == (2, 2, 3)
     np.testing.assert_allclose(levels, [[100, 100, 100], [1, 2, 3]], atol=1e-9)
 
 
@@ -77,12 +77,14 @@ def test_a_few_that_cannot_be_used_are_counted_and_many_are_refused(tmp_path):
     for k in range(21):
         put(tmp_path / f"{k:02}.png", Image.new("L", (4, 3), k))
     (tmp_path / "07.png").write_bytes(b"broken")
-    found = sources.load(str(tmp_path))
-    assert len(found.law.points) == 20 and [round((row[0] + 1) * 127.5) for row in found.law.points.tolist()][6:8] == [
+    actual = sources.load(str(tmp_path))
+    assert len(actual.law.points) == 20 and [round((row[0] + 1) * 127.5) for row in actual.law.points.tolist()][
+        6:8
+    ] == [
         6,
         8,
     ]
-    (note,) = found.notes
+    (note,) = actual.notes
     assert note.startswith("1 images cannot be used; the first is 07.png: no image that can be decoded")
     (tmp_path / "08.png").write_bytes(b"broken")
     refused(tmp_path, ": 2 of 21 images", "the first is 07.png", "mend or remove them")

@@ -36,22 +36,22 @@ def test_the_value_lies_within_its_error(gap, seed):
     points = torch.randn(6, 3, dtype=F64, generator=generator)
     query = AtomsPosterior.of(points, torch.log_softmax(torch.randn(6, dtype=F64, generator=generator), 0))
     of = Components.of(query, gap)
-    found = chi_square(of)
+    actual = chi_square(of)
     with mpmath.workdps(60):
         exact = exactly(of)
-        assert abs(mpmath.mpf(found.log1p) - exact) <= found.error
-    assert found.error <= 1e-11 * found.log1p
+        assert abs(mpmath.mpf(actual.log1p) - exact) <= actual.error
+    assert actual.error <= 1e-11 * actual.log1p
 
 
 @pytest.mark.parametrize("gap", [1e-9, 0.3, 1e4])
 def test_gelbrichs_bound_is_rounded_down(gap):
     """Of ±1 it is `√(1 + g) − 1`, and the coupling by one noise `√g`: neither end of the bracket lies inside."""
     query = AtomsPosterior.of(torch.tensor([[-1.0], [1.0]], dtype=F64), torch.full((2,), 0.5, dtype=F64).log())
-    found = divergence.w2_bracket(query, gap)
+    actual = divergence.w2_bracket(query, gap)
     with mpmath.workdps(60):
         least, most = mpmath.sqrt(1 + mpmath.mpf(gap)) - 1, mpmath.sqrt(mpmath.mpf(gap))
-        assert least * (1 - 1e-13) <= float(found.low) <= least
-        assert most <= float(found.high) <= most * (1 + 1e-13)
+        assert least * (1 - 1e-13) <= float(actual.low) <= least
+        assert most <= float(actual.high) <= most * (1 + 1e-13)
 
 
 def on_a_line(points, spreads, of_spreads=None, of_points=None, gap=1.0, p=(0.5, 0.5)) -> Components:
@@ -100,30 +100,30 @@ def log1p_chi2(points, spreads, p=(0.5, 0.5)):
 )
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_the_error_holds_all_that_spreads_and_centres_may_be_off(places, spreads, of_spreads, of_points, sign):
-    found = chi_square(on_a_line(places, spreads, of_spreads, of_points))
+    actual = chi_square(on_a_line(places, spreads, of_spreads, of_points))
     with mpmath.workdps(60):
         moved = [mpmath.mpf(y) + sign * side * off for y, off, side in zip(places, of_points, (1, -1), strict=True)]
         right = log1p_chi2(moved, [mpmath.mpf(s) + sign * e for s, e in zip(spreads, of_spreads, strict=True)])
-        assert abs(mpmath.mpf(found.log1p) - right) <= found.error
-        assert found.by_component >= mpmath.expm1(right)
+        assert abs(mpmath.mpf(actual.log1p) - right) <= actual.error
+        assert actual.by_component >= mpmath.expm1(right)
 
 
 def test_the_error_of_a_chi2_far_from_zero():
     """Summed by logarithms: of centres ±30 the exponent is 900 and its error 60 times that of the centres."""
-    found = chi_square(on_a_line([30.0, -30.0], [1e-3, 1e-3], [1e-6, 1e-6], [1e-5, 1e-5]))
+    actual = chi_square(on_a_line([30.0, -30.0], [1e-3, 1e-3], [1e-6, 1e-6], [1e-5, 1e-5]))
     with mpmath.workdps(60):
         for sign in (-1, 1):
             right = log1p_chi2(
                 [30 + sign * mpmath.mpf(1e-5), -30 - sign * mpmath.mpf(1e-5)], [1e-3 + sign * mpmath.mpf(1e-6)] * 2
             )
-            assert abs(mpmath.mpf(found.log1p) - right) <= found.error <= 5e-3
+            assert abs(mpmath.mpf(actual.log1p) - right) <= actual.error <= 5e-3
 
 
 @pytest.mark.parametrize("off", [[1e-3, 0.0], [0.0, 1e-3], [1e-3, 2e-3]])
 def test_each_pair_states_what_either_of_its_centres_may_be_off(off):
     """The law of one centre is not that of the other: where the first alone is off, the pair moves as far as the pair of the other order."""
     of, p = on_a_line([2.0, -1.0], [0.1, 0.4], [0.0, 0.0], off, p=(0.2, 0.8)), (0.2, 0.8)
-    found = chi2._pairs(of, torch.arange(2))
+    actual = chi2._pairs(of, torch.arange(2))
     centres, errors = of.centres[:, 0].tolist(), of.centre_errors.tolist()
     assert p[0] * centres[0] + p[1] * centres[1] == pytest.approx(0, abs=1e-15)
     spreads = [0.1, 0.4]
@@ -134,5 +134,5 @@ def test_each_pair_states_what_either_of_its_centres_may_be_off(off):
                     m, n = (mpmath.mpf(centres[i]) + sign * errors[i] * (1 if centres[i] > 0 else -1) for i in (j, k))
                     moved = pair(m, n, spreads[j], spreads[k]) - pair(centres[j], centres[k], spreads[j], spreads[k])
                     of_rest = moved - (m * n - mpmath.mpf(centres[j]) * centres[k])
-                    assert abs(moved) <= float(found.off[j, k]) and abs(of_rest) <= float(found.off_rest[j, k])
-                assert float(found.off[j, k]) <= 0.2
+                    assert abs(moved) <= float(actual.off[j, k]) and abs(of_rest) <= float(actual.off_rest[j, k])
+                assert float(actual.off[j, k]) <= 0.2

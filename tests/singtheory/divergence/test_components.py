@@ -70,7 +70,7 @@ def test_what_a_distant_centre_is_off_is_in_the_ratio_at_it(far, off, reference)
         torch.tensor(off, dtype=F64),
     )
     nodes = torch.tensor([[0.0, 0.0], [0.5, -1.0], [-2.0, 0.25]], dtype=F64)
-    found = of.ratio(nodes, reference)
+    actual = of.ratio(nodes, reference)
     for sign in (-1, 1):
         with mpmath.workdps(60):
             # apart from each other by what both may be off
@@ -80,6 +80,6 @@ def test_what_a_distant_centre_is_off_is_in_the_ratio_at_it(far, off, reference)
             mean = [mpmath.fsum(w * m[i] for w, m in zip(p, moved, strict=True)) for i in range(2)]
             centres = [[mpmath.sqrt(gap) * (a - b) for a, b in zip(m, mean, strict=True)] for m in moved]
             at = centres[reference] if reference >= 0 else [mpmath.mpf(0)] * 2
-            for n, value, error in zip(nodes.tolist(), found.log_r.tolist(), found.error.tolist(), strict=True):
+            for n, value, error in zip(nodes.tolist(), actual.log_r.tolist(), actual.error.tolist(), strict=True):
                 right = log_ratio(p, centres, spreads, [a + b for a, b in zip(at, n, strict=True)])
                 assert abs(mpmath.mpf(value) - right) <= error

@@ -81,8 +81,8 @@ def test_moments_and_weights_of_ill_conditioned_components(power, log_snr, log_g
         for value, error, right in zip(of.eigenvalues.tolist(), of.eigenvalue_errors.tolist(), values, strict=True):
             assert abs(value - right) <= error
         kl = sum(v - mpmath.log1p(v) for v in values) / 2
-        found = moments_kl(of)
-        assert found.low <= kl <= found.high
+        actual = moments_kl(of)
+        assert actual.low <= kl <= actual.high
         for j, right in enumerate(truth[0]):
             assert abs(float(posterior.log_weights[0, j]) - right) <= float(posterior.log_weight_error[0, j])
         bracket = w2_bracket(posterior, gap)
@@ -97,9 +97,9 @@ def test_kl_and_chi2_of_ill_conditioned_components(scale, snr, gap):
     of = components(*exact(law, z, snr), gap)
     known = gauss.kl_between(of, chi_square(of))
     right = quadrature._enclosed(of.rotated(), quadrature.plug_in(of), *known)
-    found = quadrature.kl_quadrature(posterior, gap)
-    assert float(found.low) <= float(right.high) and float(right.low) <= float(found.high)
-    assert float(found.high - found.low) < 1e-3 * float(found.value)
+    actual = quadrature.kl_quadrature(posterior, gap)
+    assert float(actual.low) <= float(right.high) and float(right.low) <= float(actual.high)
+    assert float(actual.high - actual.low) < 1e-3 * float(actual.value)
     by_draws = kl_monte_carlo(posterior, gap, 2000, torch.Generator().manual_seed(0), 1 - 1e-6)
     assert float(by_draws.low) <= float(right.high) and float(right.low) <= float(by_draws.high)
     chi2, of_exact = chi_square(Components.of(posterior[0], gap)), chi_square(of)
@@ -117,15 +117,15 @@ def test_w2_of_components_far_from_their_priors():
     with mpmath.workdps(60):
         p = [mpmath.exp(one) for one in log_p]
         trace = sum(w * c[0] for w, c in zip(p, covs, strict=True)) + p[0] * p[1] * (means[1][0] - means[0][0]) ** 2
-    found, of = w2_exact(posterior, gap), Components.of(posterior[0], gap)
-    assert float(found.low) <= math.sqrt(gap * float(trace)) and abs(of.trace - gap * trace) <= of.trace_error
+    actual, of = w2_exact(posterior, gap), Components.of(posterior[0], gap)
+    assert float(actual.low) <= math.sqrt(gap * float(trace)) and abs(of.trace - gap * trace) <= of.trace_error
 
 
 def test_a_single_gaussian_is_as_it_was():
     """Its eigenvalues alone count: the interval stays narrow where a small one loses its digits."""
     law = Gaussian([0.0, 0.0], covariance(2.0**12, 0, 2.0**12, 1))
-    found = quadrature.kl_quadrature(law.posterior([0.0, 0.0], 1.0), 1.0)
-    assert float(found.high - found.low) < 1e-6 * float(found.value)
+    actual = quadrature.kl_quadrature(law.posterior([0.0, 0.0], 1.0), 1.0)
+    assert float(actual.high - actual.low) < 1e-6 * float(actual.value)
 
 
 @pytest.mark.parametrize("of_spread", [0.0, 1e-5])
@@ -144,10 +144,10 @@ def test_components_that_are_off_by_as_much_as_they_may_be(of_spread, of_points)
         assert abs(stated.trace - truth.trace) <= stated.trace_error
         assert bool(((stated.eigenvalues - truth.eigenvalues).abs() <= stated.eigenvalue_errors).all())
         for reference in (-1, 0, 1):
-            found, right = stated.ratio(nodes, reference), truth.ratio(nodes, reference)
-            assert bool(((found.log_r - right.log_r).abs() <= found.error + right.error).all())
-        found, right = chi_square(stated), chi_square(truth)
-        assert abs(found.log1p - right.log1p) <= found.error + right.error
+            actual, right = stated.ratio(nodes, reference), truth.ratio(nodes, reference)
+            assert bool(((actual.log_r - right.log_r).abs() <= actual.error + right.error).all())
+        actual, right = chi_square(stated), chi_square(truth)
+        assert abs(actual.log1p - right.log1p) <= actual.error + right.error
 
 
 def w2_of_two(m: float, s: float) -> mpmath.mpf:
@@ -170,8 +170,8 @@ def test_w2_holds_what_the_centres_may_be_off(m):
     log_p, points = torch.full((2,), 0.5, dtype=torch.float64).log(), torch.tensor([[m], [-m]], dtype=torch.float64)
     basis, errors = torch.ones(2, 1, 1, dtype=torch.float64), torch.full((2,), off, dtype=torch.float64)
     of = Components(log_p, 0 * log_p, points, 1.0, spread, basis, 0 * spread, errors)
-    found = _w2(of)
+    actual = _w2(of)
     with mpmath.workdps(30):
-        assert abs(w2_of_two(m, 0.01) - float(found)) < 1e-9
-        assert float(found.low) <= w2_of_two(m - off, 0.01) <= w2_of_two(m + off, 0.01) <= float(found.high)
-    assert float(found.high - found.low) < 10 * off
+        assert abs(w2_of_two(m, 0.01) - float(actual)) < 1e-9
+        assert float(actual.low) <= w2_of_two(m - off, 0.01) <= w2_of_two(m + off, 0.01) <= float(actual.high)
+    assert float(actual.high - actual.low) < 10 * off

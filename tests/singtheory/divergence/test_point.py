@@ -27,9 +27,9 @@ from singtheory.divergence.point import mean_is
 )
 def test_mass_that_is_not_at_the_mean(points, weights, t, x, left):
     step = ReverseKernel(Atoms([[y] for y in points], weights), Cosine(), t, 0.0).at([x])
-    found = step.tv()
-    assert float(found.low) <= left <= float(found.high)
-    assert float(found) == pytest.approx(left, abs=1e-15) and float(found.high - found.low) < 1e-13
+    actual = step.tv()
+    assert float(actual.low) <= left <= float(actual.high)
+    assert float(actual) == pytest.approx(left, abs=1e-15) and float(actual.high - actual.low) < 1e-13
     assert float(step.kl()) == float(step.chi2()) == (0.0 if left == 0 else math.inf)
     assert float(step.w2().low) <= float(step.w2().high)
     assert (float(step.w2()) == 0) == (left == 0)
@@ -37,9 +37,9 @@ def test_mass_that_is_not_at_the_mean(points, weights, t, x, left):
 
 def test_symmetric_points_inside_are_decided_by_their_exponents():
     """At x = 0 the points −1 and 1 weigh alike; at 0.3 they do not, and the mean is no point."""
-    found = ReverseKernel(Atoms([[-1.0], [0.0], [1.0]]), Cosine(), 0.5, 0.0).at([[0.0], [0.3]]).tv()
-    assert 0.5 < float(found.value[0]) < 0.6 and float(found.high[0] - found.low[0]) < 1e-13
-    assert float(found.value[1]) == float(found.low[1]) == 1
+    actual = ReverseKernel(Atoms([[-1.0], [0.0], [1.0]]), Cosine(), 0.5, 0.0).at([[0.0], [0.3]]).tv()
+    assert 0.5 < float(actual.value[0]) < 0.6 and float(actual.high[0] - actual.low[0]) < 1e-13
+    assert float(actual.value[1]) == float(actual.low[1]) == 1
 
 
 def test_the_mean_of_other_exponents_is_no_point():
@@ -59,16 +59,16 @@ def test_smooth_laws():
     point = Gaussian([0.3], [[0.0]]).posterior([0.1], 2.0)
     assert float(divergence.tv_to_point(point)) == 0 and bool(divergence.is_point(point).all())
     half = GaussianMixture([0.5, 0.25, 0.25], [[0.0], [-1.0], [1.0]], [[[0.0]], [[0.5]], [[0.5]]]).posterior([0.0], 0.0)
-    found = divergence.tv_to_point(half)
-    assert float(found.low) <= 0.5 <= float(found.high) and float(found) == pytest.approx(0.5)
+    actual = divergence.tv_to_point(half)
+    assert float(actual.low) <= 0.5 <= float(actual.high) and float(actual) == pytest.approx(0.5)
     assert float(divergence.to_point(half).value) == math.inf
 
 
 def test_wasserstein_is_the_root_of_the_trace_wherever_the_data_lie():
     law = Atoms([[1e8], [1e8 + 1.0]])
-    found = divergence.w2_to_point(law.posterior([0.0], 0.0))
-    assert float(found) == pytest.approx(0.5, rel=1e-12)
-    assert float(found.low) <= 0.5 <= float(found.high)
+    actual = divergence.w2_to_point(law.posterior([0.0], 0.0))
+    assert float(actual) == pytest.approx(0.5, rel=1e-12)
+    assert float(actual.low) <= 0.5 <= float(actual.high)
     assert torch.equal(divergence.is_point(law.posterior([[0.0], [1.0]], 0.0)), torch.tensor([False, False]))
 
 

@@ -21,9 +21,9 @@ def test_windows_that_are_too_narrow_widen_the_interval(law, reach, monkeypatch)
     monkeypatch.setattr(quadrature, "_LEAST", reach)
     monkeypatch.setattr(quadrature, "_MOST", reach)
     of = quadrature.Components.of(query, 0.7).on_host().rotated()
-    found, error = quadrature._kl(of, quadrature.plug_in(of), float(known))
-    assert found.value + error >= float(truth.low) and found.value - error <= float(truth.high)
-    assert abs(found.value - float(truth)) > 1e-6 * float(truth)  # so that it is what is left out that covers it
+    actual, error = quadrature._kl(of, quadrature.plug_in(of), float(known))
+    assert actual.value + error >= float(truth.low) and actual.value - error <= float(truth.high)
+    assert abs(actual.value - float(truth)) > 1e-6 * float(truth)  # so that it is what is left out that covers it
     assert error > float(truth) * 1e-6
 
 
@@ -33,9 +33,9 @@ def test_light_components_that_are_left_out_widen_the_interval(monkeypatch):
     truth = divergence.kl_quadrature(query, 1.0)
     monkeypatch.setattr(quadrature, "_DIGITS", -2.0)
     of = quadrature.Components.of(query, 1.0).on_host()
-    found, error = quadrature._kl(of, quadrature.plug_in(of), 1.0)
-    assert found.value < float(truth) - 0.3
-    assert found.value + error >= float(truth.low)
+    actual, error = quadrature._kl(of, quadrature.plug_in(of), 1.0)
+    assert actual.value < float(truth) - 0.3
+    assert actual.value + error >= float(truth.low)
 
 
 @pytest.mark.parametrize("gap", [1e-6, 0.3, 20.0])

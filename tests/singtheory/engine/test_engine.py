@@ -108,10 +108,10 @@ def _screened(engine: Engine, z: Tensor, snr: Tensor, tol: float) -> PosteriorMo
 def test_no_way_is_further_off_than_its_bound(way, data):
     points = data.draw(clouds())
     z, snr = data.draw(asked(points))
-    found = WAYS[way](Engine(points), z, snr)
+    actual = WAYS[way](Engine(points), z, snr)
     mean, off = ball_means(points, z, snr)
-    error = (found.mean - mean).norm(dim=1)
-    assert bool((error <= found.error_bound + off).all()), (error, found.error_bound)
+    error = (actual.mean - mean).norm(dim=1)
+    assert bool((error <= actual.error_bound + off).all()), (error, actual.error_bound)
 
 
 @given(st.data())
@@ -126,13 +126,13 @@ def test_what_is_asked_for_is_reached_for_data_like_ours(data):
 def test_trace_and_evidence_are_those_of_plain_sums(data):
     points = data.draw(clouds().filter(lambda p: p.reach < 100 * p.variance**0.5))
     z, snr = data.draw(asked(points))
-    found = Engine(points).find(z, snr, DOUBLE_TOL)
+    actual = Engine(points).find(z, snr, DOUBLE_TOL)
     apart = z[:, None] - snr.sqrt()[:, None, None] * points.whole
     joint = points.log_weights - apart.square().sum(dim=2) / 2 - points.dim / 2 * math.log(2 * math.pi)
     p = torch.softmax(joint, dim=1)
     spread = (points.whole - (p @ points.whole)[:, None]).square().sum(dim=2)
-    torch.testing.assert_close(found.trace_cov, (p * spread).sum(dim=1), rtol=1e-7, atol=1e-9 * points.variance)
-    torch.testing.assert_close(found.log_evidence, joint.logsumexp(dim=1), rtol=1e-9, atol=1e-8)
+    torch.testing.assert_close(actual.trace_cov, (p * spread).sum(dim=1), rtol=1e-7, atol=1e-9 * points.variance)
+    torch.testing.assert_close(actual.log_evidence, joint.logsumexp(dim=1), rtol=1e-9, atol=1e-8)
 
 
 def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
@@ -182,15 +182,15 @@ def test_a_tolerance_is_positive(tol):
 
 def test_no_queries_are_no_posteriors():
     law = Atoms(torch.randn(500, 3, dtype=torch.float64))
-    found = law.posterior(torch.empty(0, 3), 1.0)
-    assert found.mean.shape == (0, 3) and found.error_bound.shape == found.log_evidence.shape == (0,)
-    assert found.nearest(2).shape[0] == 0
+    actual = law.posterior(torch.empty(0, 3), 1.0)
+    assert actual.mean.shape == (0, 3) and actual.error_bound.shape == actual.log_evidence.shape == (0,)
+    assert actual.nearest(2).shape[0] == 0
 
 
 def test_atoms_that_are_all_one_are_told_exactly():
     law = Atoms(torch.full((300, 4), 0.25, dtype=torch.float64))
-    found = law.posterior(torch.randn(5, 4, dtype=torch.float64), 2.0)
-    assert bool((found.mean == 0.25).all()) and bool((found.trace_cov <= 1e-28).all())
+    actual = law.posterior(torch.randn(5, 4, dtype=torch.float64), 2.0)
+    assert bool((actual.mean == 0.25).all()) and bool((actual.trace_cov <= 1e-28).all())
 
 
 def test_a_subset_is_the_law_of_its_class():
@@ -242,8 +242,8 @@ def test_the_screen_is_as_precise_as_it_says_whatever_torch_was_told_of_float32(
     expected = Engine(points).screen(z, snr)
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
     monkeypatch.setattr(torch.Tensor, "__matmul__", _low(torch.Tensor.__matmul__))
-    found = Engine(points).screen(z, snr)
-    assert bool(((found.largest - expected.largest).abs().amax(dim=1) <= 2 * found.error).all())
+    actual = Engine(points).screen(z, snr)
+    assert bool(((actual.largest - expected.largest).abs().amax(dim=1) <= 2 * actual.error).all())
 
 
 def _low(product):
@@ -271,13 +271,13 @@ def test_every_way_keeps_its_bound_on_hostile_laws(way, data, law, snr):
         ),
         "moments": lambda: engine.series.posterior(z, gamma),
     }
-    found = ways[way]()
+    actual = ways[way]()
     mean, _, _ = reference_posterior.posterior(law, z[0].tolist(), snr)
-    if way == "moments" and float(found.error_bound) < 1e-9 * engine.points.scale:
+    if way == "moments" and float(actual.error_bound) < 1e-9 * engine.points.scale:
         plain = engine._rescored(z, gamma, Candidates.everything(1, len(law.points), z.device), DOUBLE_TOL)
-        assert float(found.log_evidence) == pytest.approx(float(plain.log_evidence), rel=1e-9, abs=1e-9)
-    off = math.sqrt(sum(float(v - m) ** 2 for v, m in zip(found.mean[0].tolist(), mean, strict=True)))
-    assert not off > float(found.error_bound) + 3e-16 * float(law.points.norm(dim=1).max())
+        assert float(actual.log_evidence) == pytest.approx(float(plain.log_evidence), rel=1e-9, abs=1e-9)
+    off = math.sqrt(sum(float(v - m) ** 2 for v, m in zip(actual.mean[0].tolist(), mean, strict=True)))
+    assert not off > float(actual.error_bound) + 3e-16 * float(law.points.norm(dim=1).max())
 
 
 def test_no_bound_is_given_where_log_weights_are_lost():
@@ -311,8 +311,8 @@ def test_data_whose_squares_float32_cannot_hold(make, log_scale):
     snr = torch.tensor([1e-3, 1.0, 1e4, 1e4, 1e4, 1e30], dtype=torch.float64) * 10.0 ** (-2 * log_scale)
     furthest = y.norm(dim=1).argsort(descending=True)
     z = snr.sqrt()[:, None] * y[furthest[[0, 0, 0, 150, 299, 0]]]
-    found = make(points).find(z, snr, DOUBLE_TOL)
+    actual = make(points).find(z, snr, DOUBLE_TOL)
     mean, off = ball_means(points, z, snr)
-    assert bool(((found.mean - mean).norm(dim=1) <= found.error_bound + off).all())
+    assert bool(((actual.mean - mean).norm(dim=1) <= actual.error_bound + off).all())
     # of γ r² = 10³⁰ float64 keeps no digits
-    assert bool((found.error_bound[:5] <= 1e-9 * points.scale).all())
+    assert bool((actual.error_bound[:5] <= 1e-9 * points.scale).all())

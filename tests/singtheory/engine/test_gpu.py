@@ -48,10 +48,10 @@ WAYS = {
 DIGITS = [(1, 3), (2, 2), (7, 8)]
 
 
-def within_its_bound(points: Points, z: Tensor, snr: Tensor, found: PosteriorMoments) -> None:
+def within_its_bound(points: Points, z: Tensor, snr: Tensor, actual: PosteriorMoments) -> None:
     mean, off = ball_means(points, z, snr)
-    error = (found.mean - mean).norm(dim=1)
-    assert bool(((error <= found.error_bound + off) | found.error_bound.isinf()).all()), (error, found.error_bound)
+    error = (actual.mean - mean).norm(dim=1)
+    assert bool(((error <= actual.error_bound + off) | actual.error_bound.isinf()).all()), (error, actual.error_bound)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -103,22 +103,22 @@ def test_what_is_asked_for_is_reached_for_data_like_ours(data):
 def test_trace_and_evidence_by_digits_are_those_of_the_engine_of_cpus(data):
     points = data.draw(clouds(("levels",)))
     z, snr = data.draw(asked(points, ("noised", "nowhere")))
-    found, other = weighed(prepared(points), z, snr, 7, 8), Engine(points).find(z, snr, DOUBLE_TOL)
+    actual, other = weighed(prepared(points), z, snr, 7, 8), Engine(points).find(z, snr, DOUBLE_TOL)
     # the digits of a log weight are those of a number as large as this
     size = 2.0**-50 * (1 + z.square().sum(dim=1) + snr * points.reach**2)
-    known = (found.error_bound <= 1e-9 * points.scale) & (size < 1e-6)
-    off = (found.log_evidence - other.log_evidence).abs()
+    known = (actual.error_bound <= 1e-9 * points.scale) & (size < 1e-6)
+    off = (actual.log_evidence - other.log_evidence).abs()
     assert bool((off <= 1e-9 + 8 * size)[known].all())
-    torch.testing.assert_close(found.trace_cov[known], other.trace_cov[known], rtol=1e-6, atol=1e-9 * points.variance)
+    torch.testing.assert_close(actual.trace_cov[known], other.trace_cov[known], rtol=1e-6, atol=1e-9 * points.variance)
 
 
 @given(st.data())
 def test_trace_and_evidence_are_those_of_the_engine_of_cpus(data):
     points = data.draw(clouds().filter(lambda p: p.reach < 100 * p.variance**0.5))
     z, snr = data.draw(asked(points))
-    found, other = FusedEngine(points).find(z, snr, DOUBLE_TOL), Engine(points).find(z, snr, DOUBLE_TOL)
-    torch.testing.assert_close(found.trace_cov, other.trace_cov, rtol=1e-7, atol=1e-9 * points.variance)
-    torch.testing.assert_close(found.log_evidence, other.log_evidence, rtol=1e-9, atol=1e-8)
+    actual, other = FusedEngine(points).find(z, snr, DOUBLE_TOL), Engine(points).find(z, snr, DOUBLE_TOL)
+    torch.testing.assert_close(actual.trace_cov, other.trace_cov, rtol=1e-7, atol=1e-9 * points.variance)
+    torch.testing.assert_close(actual.log_evidence, other.log_evidence, rtol=1e-9, atol=1e-8)
 
 
 def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
@@ -135,9 +135,9 @@ def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
         )
     snr = torch.tensor([1e-17, 1.0, 2.0, 1e5, 1e5], dtype=torch.float64)
     z = torch.randn(5, 8, generator=generator, dtype=torch.float64) + snr.sqrt()[:, None] * atoms[:5]
-    found = engine.find(z, snr, DOUBLE_TOL)
+    actual = engine.find(z, snr, DOUBLE_TOL)
     assert taken == {"posterior": 1, "_all": 2}
-    within_its_bound(points, z, snr, found)
+    within_its_bound(points, z, snr, actual)
 
 
 def test_data_off_levels_and_in_the_middle_take_the_ways_in_float64(monkeypatch):
@@ -165,9 +165,9 @@ def test_blocks_of_atoms_add_up(monkeypatch):
     snr = torch.tensor([0.1, 1.0, 3.0]).double()
     z = snr.sqrt()[:, None] * atoms[:3] + torch.randn(3, 10, generator=generator).double()
     monkeypatch.setattr(gpu, "_CHUNK", 256)
-    found = weighed(prepared(points), z, snr, 6, 7)
-    within_its_bound(points, z, snr, found)
-    assert float(found.error_bound.max()) < 1e-10
+    actual = weighed(prepared(points), z, snr, 6, 7)
+    within_its_bound(points, z, snr, actual)
+    assert float(actual.error_bound.max()) < 1e-10
 
 
 def test_a_weight_that_rounding_doubles_is_within_the_bound():
@@ -201,15 +201,15 @@ def test_an_answer_that_was_started_is_that_of_its_queries_as_they_were():
     expected = FusedEngine(points).find(z.clone(), snr, SINGLE_TOL)
     finish = FusedEngine(points).start(z, snr, SINGLE_TOL)
     z.neg_()
-    found = finish()
-    assert bool(((found.mean - expected.mean).norm(dim=1) <= found.error_bound + expected.error_bound).all())
+    actual = finish()
+    assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
 
 
 def test_atoms_are_screened_once_for_a_posterior_and_those_of_its_queries(monkeypatch):
     points, looks = pixels(), []
     engine = FusedEngine(points)
     look = engine._look
-    engine._first.function = lambda *given, **more: looks.append(len(given[0])) or look(*given, **more)
+    engine._first.function = lambda *arguments, **more: looks.append(len(arguments[0])) or look(*arguments, **more)
     posterior = AtomsPosterior(engine, *noised(points, [1.0, 2.0, 1e5]), SINGLE_TOL)
     posterior.start()
     assert [one.mean.shape for one in posterior] == [(1, points.dim)] * 3
@@ -223,16 +223,16 @@ def test_without_memory_for_all_queries_at_once_they_are_answered_in_halves(monk
     engine, refused = FusedEngine(points), []
     way = getattr(engine, at)
 
-    def short(z: Tensor, *given, **more):
+    def short(z: Tensor, *arguments, **more):
         if len(z) > 2:
             refused.append(len(z))
             raise RuntimeError("CUDA out of memory")
-        return way(z, *given, **more)
+        return way(z, *arguments, **more)
 
     monkeypatch.setattr(engine, at, short)
-    found, expected = engine.start(z, snr, SINGLE_TOL)(), Engine(points).find(z, snr, DOUBLE_TOL)
+    actual, expected = engine.start(z, snr, SINGLE_TOL)(), Engine(points).find(z, snr, DOUBLE_TOL)
     assert refused == [4, 4]
-    assert bool(((found.mean - expected.mean).norm(dim=1) <= found.error_bound + expected.error_bound).all())
+    assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
 
 
 def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch):
@@ -253,6 +253,6 @@ def test_padding_may_be_the_best_that_the_screen_finds():
 def test_atoms_that_are_all_one_and_one_query_and_none_are_answered():
     points = Points(torch.full((300, 4), 0.25).double(), torch.full((300,), 1 / 300, dtype=torch.float64))
     engine = FusedEngine(points)
-    found = engine.find(torch.randn(1, 4).double(), torch.ones(1).double(), DOUBLE_TOL)
-    assert float((found.mean - 0.25).norm()) <= float(found.error_bound) <= 1e-12
+    actual = engine.find(torch.randn(1, 4).double(), torch.ones(1).double(), DOUBLE_TOL)
+    assert float((actual.mean - 0.25).norm()) <= float(actual.error_bound) <= 1e-12
     assert engine.find(torch.empty(0, 4).double(), torch.empty(0).double(), DOUBLE_TOL).mean.shape == (0, 4)

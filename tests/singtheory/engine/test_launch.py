@@ -34,7 +34,7 @@ COUNT, BATCH = 1100, 9
 @pytest.fixture(
     scope="module",
     params=[("levels", 50), ("levels", 64), ("levels", 200), ("normal", 50)],
-    ids=lambda told: f"{told[0]}-{told[1]}",
+    ids=lambda answer: f"{answer[0]}-{answer[1]}",
 )
 def engine(request) -> FusedEngine:
     generator, (kind, dim) = torch.Generator().manual_seed(0), request.param
@@ -55,13 +55,13 @@ def asked(engine: FusedEngine, gamma: float) -> tuple[Tensor, Tensor]:
     return snr.sqrt()[:, None] * engine.points.whole[:BATCH] + noise, snr
 
 
-def same(found: object, other: object, skipped: tuple[str, ...] = ()) -> None:
+def same(actual: object, other: object, skipped: tuple[str, ...] = ()) -> None:
     """In every number, up to rounding."""
     for field in fields(other):
         if field.name not in skipped:
-            values = (getattr(one, field.name) for one in (found, other))
+            values = (getattr(one, field.name) for one in (actual, other))
             torch.testing.assert_close(
-                *values, rtol=1e-9, atol=1e-12, msg=lambda told, name=field.name: f"{name}: {told}"
+                *values, rtol=1e-9, atol=1e-12, msg=lambda chosen, name=field.name: f"{name}: {chosen}"
             )
 
 
@@ -69,17 +69,17 @@ def same(found: object, other: object, skipped: tuple[str, ...] = ()) -> None:
 def test_queries_are_prepared_as_in_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
     snr[::2] *= 0.1
-    given = (
+    arguments = (
         z,
         snr,
         engine.points.mean,
         engine._halves.shape[1],
         Asking.of(engine._sizes, 1e-6, engine.series.rounding, engine.series.constant),
     )
-    found, other = launch.asked(*given), reference.asked(*given)
-    same(found, other, ("halves", "unit"))
-    torch.testing.assert_close(found.unit, other.unit, rtol=1e-6, atol=0)
-    torch.testing.assert_close(found.halves, other.halves, rtol=1e-3, atol=1e-7)
+    actual, other = launch.asked(*arguments), reference.asked(*arguments)
+    same(actual, other, ("halves", "unit"))
+    torch.testing.assert_close(actual.unit, other.unit, rtol=1e-6, atol=0)
+    torch.testing.assert_close(actual.halves, other.halves, rtol=1e-3, atol=1e-7)
 
 
 @pytest.mark.parametrize("gamma", [1e-3, 0.3, 20.0])
@@ -87,8 +87,8 @@ def test_the_screen_is_that_of_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
     known = Asking.of(engine._sizes, 1e-9, engine.series.rounding, engine.series.constant)
     queries = reference.asked(z, snr, engine.points.mean, engine._halves.shape[1], known)
-    given = queries, engine._halves, *engine._single, snr, 8
-    torch.testing.assert_close(launch.screen(*given), reference.screen(*given), rtol=1e-5, atol=1e-3)
+    arguments = queries, engine._halves, *engine._single, snr, 8
+    torch.testing.assert_close(launch.screen(*arguments), reference.screen(*arguments), rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1e-3, 0.3, 3.0, 100.0])
@@ -103,8 +103,8 @@ def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
     largest = reference.screen(queries, engine._halves, *engine._single, snr, 8)
     tiles = reference.tiles(largest, queries.error, below, 30)
     near = reference.near(z, points.whole, points.log_weights, tiles, snr, 8, 4)
-    given = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
-    same(launch.bounded(*given), reference.bounded(*given))
+    arguments = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
+    same(launch.bounded(*arguments), reference.bounded(*arguments))
 
 
 @pytest.mark.parametrize(("places", "digits"), [(1, 1), (2, 3), (3, 4), (4, 5), (6, 7), (7, 8)])
@@ -114,30 +114,30 @@ def test_all_atoms_are_weighed_as_in_plain_torch(engine, places, digits, gamma):
         pytest.skip("these data lie on no levels")
     z, snr = asked(engine, gamma)
     known, mean = Weighing.of(engine._sizes, digits, 1), engine.points.mean
-    given = z, snr, mean, engine._numbers.shape[1], places, known
-    found, queries = launch.digits(*given), reference.digits(*given)
+    arguments = z, snr, mean, engine._numbers.shape[1], places, known
+    actual, queries = launch.digits(*arguments), reference.digits(*arguments)
     powers = 256.0 ** torch.arange(places - 1, -1, -1, dtype=torch.float64, device=DEVICE)
-    whole, expected = (torch.einsum("kbn,k->bn", one.digits.double(), powers) for one in (found, queries))
+    whole, expected = (torch.einsum("kbn,k->bn", one.digits.double(), powers) for one in (actual, queries))
     # where a number is within its rounding of a half the whole number may differ by one
     assert float((whole - expected).abs().max()) <= 1 + 2.0**-51 * 128 * float(powers[0])
-    same(found, queries, ("digits", "rest"))
+    same(actual, queries, ("digits", "rest"))
     # that of seven digits is below the rounding of float64
-    torch.testing.assert_close(found.rest, queries.rest, rtol=1e-3, atol=float(queries.size.max()) * 2.0**-51)
+    torch.testing.assert_close(actual.rest, queries.rest, rtol=1e-3, atol=float(queries.size.max()) * 2.0**-51)
     top = 0.1 + (snr.sqrt()[:, None] * (z - snr.sqrt()[:, None] * mean) @ (engine.points.whole - mean).mT).amax(dim=1)
-    given = queries, engine._numbers, engine._norms, engine._log_weights, snr, top, digits
-    found, weighed = launch.weigh(*given), reference.weigh(*given)
+    arguments = queries, engine._numbers, engine._norms, engine._log_weights, snr, top, digits
+    actual, weighed = launch.weigh(*arguments), reference.weigh(*arguments)
     powers = 256.0 ** torch.arange(digits - 1, -1, -1, dtype=torch.float64, device=DEVICE)
-    whole, expected = (torch.einsum("kbn,k->bn", one.digits.double(), powers) for one in (found, weighed))
+    whole, expected = (torch.einsum("kbn,k->bn", one.digits.double(), powers) for one in (actual, weighed))
     assert float((whole - expected).abs().max()) <= 1 + 1e-13 * float(powers[0])
-    torch.testing.assert_close(found.sums[:2], weighed.sums[:2], rtol=1e-12, atol=8)
+    torch.testing.assert_close(actual.sums[:2], weighed.sums[:2], rtol=1e-12, atol=8)
     # the last of seven digits is below the rounding of float64
     torch.testing.assert_close(
-        found.sums[2], weighed.sums[2], rtol=1e-3, atol=2.0 ** (8 * digits - 53) * COUNT if digits >= 7 else 1
+        actual.sums[2], weighed.sums[2], rtol=1e-3, atol=2.0 ** (8 * digits - 53) * COUNT if digits >= 7 else 1
     )
     products = launch.product(weighed.digits, engine._columns)
     torch.testing.assert_close(products, reference.product(weighed.digits, engine._columns), rtol=1e-15, atol=0)
-    given = products, weighed.sums, queries, snr, top, mean, known
-    for one, other in zip(launch.weighted(*given), reference.weighted(*given), strict=True):
+    arguments = products, weighed.sums, queries, snr, top, mean, known
+    for one, other in zip(launch.weighted(*arguments), reference.weighted(*arguments), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)  # no weight may be left
 
 
@@ -151,8 +151,8 @@ def test_a_product_is_the_same_in_any_number_of_parts(monkeypatch, parts):
     )
     monkeypatch.setattr(launch, "_parts", lambda *_: parts)
     for chosen in (slice(0, 1280), slice(256, 1536)):
-        found, expected = launch.product(digits, columns[:, chosen]), reference.product(digits, columns[:, chosen])
-        assert torch.equal(found, expected)
+        actual, expected = launch.product(digits, columns[:, chosen]), reference.product(digits, columns[:, chosen])
+        assert torch.equal(actual, expected)
 
 
 def test_a_product_is_cut_where_processors_would_be_idle(monkeypatch):
@@ -179,12 +179,12 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
     largest[3] = 1.0
     error = torch.linspace(0, width, BATCH).double().to(DEVICE)
-    found, other = launch.tiles(largest, error, 5.0, 30), reference.tiles(largest, error, 5.0, 30)
+    actual, other = launch.tiles(largest, error, 5.0, 30), reference.tiles(largest, error, 5.0, 30)
     for name in ("best", "count", "crowded"):
-        assert torch.equal(getattr(found, name), getattr(other, name)), name
-    torch.testing.assert_close(found.mass, other.mass, rtol=1e-5, atol=1e-6, equal_nan=True)
+        assert torch.equal(getattr(actual, name), getattr(other, name)), name
+    torch.testing.assert_close(actual.mass, other.mass, rtol=1e-5, atol=1e-6, equal_nan=True)
     assert int(other.crowded) >= 1 and 1 <= int(other.count.min()) < 30
-    for mine, theirs, count in zip(found.index, other.index, other.count.int(), strict=True):
+    for mine, theirs, count in zip(actual.index, other.index, other.count.int(), strict=True):
         if int(count) <= 30:
             assert torch.equal(mine[:count], theirs[:count])
 
@@ -198,13 +198,13 @@ def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
     error = torch.linspace(0, 6, BATCH).double().to(DEVICE)
     chosen = reference.tiles(largest, error, 5.0, 30)
     chosen.crowded.fill_(crowded)
-    given = z, points.whole, points.log_weights, chosen, snr, 8, 20
-    found, other = launch.near(*given), reference.near(*given)
+    arguments = z, points.whole, points.log_weights, chosen, snr, 8, 20
+    actual, other = launch.near(*arguments), reference.near(*arguments)
     known = other.distance.isfinite()
     assert 0 < int(known.sum()) < BATCH
-    torch.testing.assert_close(found.mean[known], other.mean[known], rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(actual.mean[known], other.mean[known], rtol=1e-11, atol=1e-12)
     for name in ("distance", "log_sum", "apart", "variance", "shift", "log_weight"):
-        torch.testing.assert_close(getattr(found, name), getattr(other, name), rtol=1e-9, atol=1e-10, msg=name)
+        torch.testing.assert_close(getattr(actual, name), getattr(other, name), rtol=1e-9, atol=1e-10, msg=name)
 
 
 def test_what_is_replayed_is_what_was_recorded(engine):
@@ -213,11 +213,11 @@ def test_what_is_replayed_is_what_was_recorded(engine):
     for gamma in (0.3, 3.0, 0.3, 100.0, 1e-9, 0.3):
         z, snr = asked(engine, gamma)
         answers.append((gamma, engine.find(z, snr, 1e-9)))
-    for gamma, found in answers:
+    for gamma, actual in answers:
         z, snr = asked(engine, gamma)
         other = FusedEngine(engine.points).find(z, snr, 1e-9)
-        error = (found.mean - other.mean).norm(dim=1)
-        assert bool((error <= found.error_bound + other.error_bound).all())
+        error = (actual.mean - other.mean).norm(dim=1)
+        assert bool((error <= actual.error_bound + other.error_bound).all())
 
 
 @pytest.mark.parametrize("gamma", [1e-3, 0.3, 20.0])
@@ -226,8 +226,8 @@ def test_queries_as_they_lie_in_memory_are_answered_from_the_first_call(engine, 
     """A transposed batch, and one snr that is no more than expanded."""
     z, snr = asked(engine, gamma)
     lying = z.mT.contiguous().mT, snr[:1].expand(BATCH)
-    found, other = FusedEngine(engine.points, launch).find(*lying, tol), Engine(engine.points).find(z, snr, 1e-12)
-    assert bool(((found.mean - other.mean).norm(dim=1) <= found.error_bound + other.error_bound).all())
+    actual, other = FusedEngine(engine.points, launch).find(*lying, tol), Engine(engine.points).find(z, snr, 1e-12)
+    assert bool(((actual.mean - other.mean).norm(dim=1) <= actual.error_bound + other.error_bound).all())
 
 
 @pytest.mark.parametrize("batch", [1, 150])
@@ -235,9 +235,9 @@ def test_queries_as_they_lie_in_memory_are_answered_from_the_first_call(engine, 
 def test_one_query_and_more_than_a_block_of_them_are_answered(engine, batch, gamma):
     z, snr = (one[:1].expand(batch, *one.shape[1:]).clone() for one in asked(engine, gamma))
     z += torch.randn(z.shape, generator=torch.Generator().manual_seed(2)).double().to(DEVICE)
-    found, other = FusedEngine(engine.points, launch).find(z, snr, 1e-9), Engine(engine.points).find(z, snr, 1e-12)
-    assert bool(((found.mean - other.mean).norm(dim=1) <= found.error_bound + other.error_bound).all())
-    assert float(found.error_bound.max()) <= 1e-9 * engine.points.scale
+    actual, other = FusedEngine(engine.points, launch).find(z, snr, 1e-9), Engine(engine.points).find(z, snr, 1e-12)
+    assert bool(((actual.mean - other.mean).norm(dim=1) <= actual.error_bound + other.error_bound).all())
+    assert float(actual.error_bound.max()) <= 1e-9 * engine.points.scale
 
 
 def test_padding_may_be_the_best_that_the_screen_finds(engine):

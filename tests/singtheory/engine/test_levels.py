@@ -17,8 +17,8 @@ def test_data_on_levels_are_found_with_what_rounding_left(count, low, step, seed
         # the levels in use may lie too far apart to be told: then none of their gaps is a step
         assert int(whole.unique().diff().min()) > 1 or abs(low) > 1e4 * step
         return
-    found = levels.base + levels.step * levels.numbers.double()
-    assert float((found - points).norm(dim=1).max()) <= levels.rest <= 1e-10 * (abs(low) + count * step)
+    actual = levels.base + levels.step * levels.numbers.double()
+    assert float((actual - points).norm(dim=1).max()) <= levels.rest <= 1e-10 * (abs(low) + count * step)
 
 
 def test_data_off_levels_or_with_more_than_256_have_none():
@@ -43,8 +43,8 @@ def test_digits_put_together_are_the_number(numbers):
 @given(st.integers(1, 6), st.integers(0, 2**31))
 def test_rounded_rows_are_off_by_no_more_than_they_say(digits, seed):
     rows = torch.randn(5, 40, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    found = rounded(rows, digits)
-    whole = sum(digit.double() * 256.0 ** (digits - 1 - k) for k, digit in enumerate(found.digits))
-    rest = (rows - whole * found.scale[:, None]).norm(dim=1)
-    assert bool((rest <= found.rest).all())
-    assert bool((found.rest <= 1.1 * rows.norm(dim=1) * 40**0.5 * 127.0**-1 * 256.0 ** (1 - digits)).all())
+    actual = rounded(rows, digits)
+    whole = sum(digit.double() * 256.0 ** (digits - 1 - k) for k, digit in enumerate(actual.digits))
+    rest = (rows - whole * actual.scale[:, None]).norm(dim=1)
+    assert bool((rest <= actual.rest).all())
+    assert bool((actual.rest <= 1.1 * rows.norm(dim=1) * 40**0.5 * 127.0**-1 * 256.0 ** (1 - digits)).all())

@@ -18,11 +18,11 @@ def errors(beside: torch.Tensor) -> torch.Tensor:
 
 def test_no_bound_where_the_weights_may_have_lost_half_of_their_mass():
     """A relative error η of the further weight is a mass μ = ½η, moves the mean by at most `(μ + ½μ)/(1 − μ)`, and is bounded below μ = ½: up to 1½."""
-    found = errors(torch.logspace(12, 18, 2000, dtype=torch.float64))
-    assert not bool(found.isnan().any())
-    finite = found[found.isfinite()]
+    actual = errors(torch.logspace(12, 18, 2000, dtype=torch.float64))
+    assert not bool(actual.isnan().any())
+    finite = actual[actual.isfinite()]
     assert bool((finite > 0).all()) and 1.45 < float(finite.max()) < 1.52
-    assert bool((found[len(finite) :] == torch.inf).all())
+    assert bool((actual[len(finite) :] == torch.inf).all())
 
 
 @pytest.mark.parametrize("beside", [0.0, 1e3, 1e9])

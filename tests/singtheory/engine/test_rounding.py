@@ -74,8 +74,10 @@ def test_constants_of_the_screen_and_of_differences_worked_out_by_hand():
     """For ‖μ‖ = 2, a radius of 3, a reach of 4, half precision's reach of 3 and a least log weight of −7."""
     sizes = SIZES._replace(mean_norm=2.0)
     asking, nearness = Asking.of(sizes, 1e-6, 0.0, 0.0), Nearness.of(sizes, 1e-6, 40.0, 1024)
-    assert Fraction(asking.per_snr) == pytest.approx(45 * Fraction(1, 2**24) + 24 * Fraction(1, 2**53), rel=1e-15)
-    assert Fraction(asking.weights) == pytest.approx(70 * Fraction(1, 2**24), rel=1e-15)
+    assert Fraction(asking.per_snr) == pytest.approx(
+        45 * Fraction(1, 2**24) + 24 * Fraction(1, 2**53), rel=1e-15, abs=0
+    )
+    assert Fraction(asking.weights) == pytest.approx(70 * Fraction(1, 2**24), rel=1e-15, abs=0)
     assert (nearness.roundings, nearness.per_snr, nearness.others) == (30, 4 + 90 + 24, 36)
 
 

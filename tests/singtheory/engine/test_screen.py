@@ -19,9 +19,9 @@ def test_screened_log_weights_lie_within_their_error(power):
     points = Points(tiles.repeat_interleave(TILE, dim=0), torch.full((4 * TILE,), 1 / (4 * TILE), dtype=F64))
     root = torch.tensor([2.0**-10, 1.0, 16.0], dtype=F64) / unit
     z = torch.tensor([[0.5, -0.25], [3.0, 1.0], [-40.0, 17.0]], dtype=F64)
-    found = SingleScreen(points)(z, root.square())
+    actual = SingleScreen(points)(z, root.square())
     for largest, error, query, scale in zip(
-        found.largest, found.error.tolist(), z.tolist(), root.tolist(), strict=True
+        actual.largest, actual.error.tolist(), z.tolist(), root.tolist(), strict=True
     ):
         exact = [
             -sum((Fraction(c) - Fraction(scale) * Fraction(v)) ** 2 for c, v in zip(query, y, strict=True)) / 2

@@ -11,7 +11,7 @@ from singtheory.engine.series import Series
 F64 = torch.float64
 
 
-def found(points: list[list[float]], weights: list[float], z: list[float], snr: float):
+def by_series(points: list[list[float]], weights: list[float], z: list[float], snr: float):
     """The series at one query."""
     series = Series(Points(torch.tensor(points, dtype=F64), torch.tensor(weights, dtype=F64)))
     return series.posterior(torch.tensor([z], dtype=F64), torch.tensor([snr], dtype=F64))
@@ -40,7 +40,7 @@ def test_first_order_in_the_root_of_snr(name):
     points, weights = LAWS[name]
     z, snr = [0.7] * len(points[0]), 1e-8
     mean, trace, evidence = exactly(points, weights, z, snr)
-    of = found(points, weights, z, snr)
+    of = by_series(points, weights, z, snr)
     assert float((of.mean[0] - mean).norm()) < 1e4 * snr
     assert float(of.trace_cov) == pytest.approx(trace, abs=1e4 * snr)
     assert float(of.log_evidence) == pytest.approx(evidence, abs=1e4 * snr)
@@ -50,7 +50,7 @@ def test_first_order_in_the_root_of_snr(name):
 def test_the_trace_loses_what_the_norms_vary_by():
     """About the mean, z′ = 0, the exponent is `−½γ‖y′‖²`, so that `tr C = tr Σ − ½γ Var‖y′‖² + O(γ²)`; in numbers, 2 − ½·10⁻⁴·2."""
     points, weights = LAWS["skew on a line"]
-    of = found(points, weights, [0.0], 1e-4)
+    of = by_series(points, weights, [0.0], 1e-4)
     assert float(of.trace_cov) == pytest.approx(2 - 1e-4, abs=1e-7)
     assert float(of.trace_cov) == pytest.approx(exactly(points, weights, [0.0], 1e-4)[1], abs=1e-7)
 
@@ -59,19 +59,19 @@ def test_the_evidence_loses_half_of_the_spread():
     """`log E e^{−½γ‖y′‖²} = −½γ tr Σ + O(γ²)`, tr Σ = 2, beside what the Gaussian itself has."""
     points, weights = LAWS["skew on a line"]
     expected = -(math.log(2 * math.pi) + 1e-4 * 2) / 2
-    assert float(found(points, weights, [0.0], 1e-4).log_evidence) == pytest.approx(expected, abs=1e-7)
+    assert float(by_series(points, weights, [0.0], 1e-4).log_evidence) == pytest.approx(expected, abs=1e-7)
 
 
 def test_the_trace_loses_the_square_of_the_shift():
     """±1 at z: `tr C = 1 − tanh²(√γ z) = 1 − γz² + O(γ²)`, and norms that do not vary have no other term."""
-    of = found([[-1.0], [1.0]], [0.5, 0.5], [3.0], 1e-4)
+    of = by_series([[-1.0], [1.0]], [0.5, 0.5], [3.0], 1e-4)
     assert float(of.trace_cov) == pytest.approx(1 - 9e-4, abs=2e-6)
     assert float(of.mean) == pytest.approx(math.tanh(0.03), abs=0.03**3)
 
 
 def test_the_trace_is_no_less_than_nothing():
     """Where the series says nothing: its remainder is large, and a trace stays one."""
-    of = found([[-1.0], [1.0]], [0.5, 0.5], [3.0], 1.0)
+    of = by_series([[-1.0], [1.0]], [0.5, 0.5], [3.0], 1.0)
     assert float(of.trace_cov) == 0.0
     assert float(of.error_bound) > 1.0
 

@@ -41,17 +41,17 @@ def process(rank: int, folder: str, backend: str) -> None:
     dist.init_process_group(backend, init_method=f"file://{folder}/meet", rank=rank, world_size=len(parts))
     points, weights, z, snr = (tensor.to(device) for tensor in whole())
     law = Atoms.sharded(points.split(parts)[rank], weights.split(parts)[rank])
-    found = law.posterior(z, snr, tol=1e-10)
-    answer = {name: getattr(found, name).cpu() for name in ("mean", "trace_cov", "log_evidence", "error_bound")}
-    answer["refused"] = [
+    actual = law.posterior(z, snr, tol=1e-10)
+    values = {name: getattr(actual, name).cpu() for name in ("mean", "trace_cov", "log_evidence", "error_bound")}
+    values["refused"] = [
         refused(points[:0] if rank == 1 else points),
         refused(points[:, : DIM - rank]),
         refused(points * (math.nan if rank == len(parts) - 1 else 1)),
         refused(points, torch.zeros(len(points), device=device)),
     ]
     with pytest.raises(InputError, match="shards"):
-        _ = found.entropy
-    torch.save(answer, f"{folder}/{rank}.pt")
+        _ = actual.entropy
+    torch.save(values, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -67,13 +67,13 @@ def test_every_process_has_the_posteriors_of_all_points(tmp_path: Path, backend:
     law = Atoms(points, weights)
     alone = law.posterior(z, snr, tol=1e-10)
     mean, off = ball_means(law._points, z, snr)
-    for answer in answers:
-        assert bool(((answer["mean"] - mean).norm(dim=1) <= answer["error_bound"] + off).all())
-        assert float(answer["error_bound"].max()) <= 1e-10 * law._points.scale
+    for values in answers:
+        assert bool(((values["mean"] - mean).norm(dim=1) <= values["error_bound"] + off).all())
+        assert float(values["error_bound"].max()) <= 1e-10 * law._points.scale
         for name in ("trace_cov", "log_evidence"):
-            torch.testing.assert_close(answer[name], getattr(alone, name), rtol=1e-9, atol=1e-9)
-        assert torch.equal(answer["mean"], answers[0]["mean"])
-    empty, widths, finite, weightless = zip(*(answer["refused"] for answer in answers), strict=True)
+            torch.testing.assert_close(values[name], getattr(alone, name), rtol=1e-9, atol=1e-9)
+        assert torch.equal(values["mean"], answers[0]["mean"])
+    empty, widths, finite, weightless = zip(*(values["refused"] for values in answers), strict=True)
     assert "empty" in empty[1] and all("smallest part has 0 points" in line for line in empty[:1] + empty[2:])
     assert all(f"widths lie between {DIM - len(parts) + 1} and {DIM}" in line for line in widths)
     assert "NaN" in finite[-1] and "smallest part has 0 points" in finite[0]

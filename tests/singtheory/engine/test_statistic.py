@@ -24,7 +24,7 @@ def blocks(logits: torch.Tensor, sizes: list[int]):
 
 
 @st.composite
-def told(draw):
+def queries_in_blocks(draw):
     """Log weights of a few queries, some −∞, and how they are cut."""
     batch, n = draw(st.integers(1, 3)), draw(st.integers(1, 40))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
@@ -33,7 +33,7 @@ def told(draw):
     return logits, draw(st.lists(st.integers(1, 15), max_size=5))
 
 
-@given(told())
+@given(queries_in_blocks())
 def test_entropy(case):
     logits, sizes = case
     entropy = Entropy()
@@ -44,7 +44,7 @@ def test_entropy(case):
     )
 
 
-@given(told(), st.integers(1, 6))
+@given(queries_in_blocks(), st.integers(1, 6))
 def test_nearest(case, k):
     logits, sizes = case
     nearest = Nearest(k)
@@ -56,7 +56,7 @@ def test_nearest(case, k):
     torch.testing.assert_close(p.gather(1, nearest.value()), expected, rtol=1e-9, atol=1e-12)
 
 
-@given(told())
+@given(queries_in_blocks())
 def test_covariance_along_directions(case):
     logits, sizes = case
     generator = torch.Generator().manual_seed(1)
@@ -66,9 +66,9 @@ def test_covariance_along_directions(case):
     covariance = CovarianceAlong(points, directions)
     for block in blocks(logits, sizes):
         covariance.update(*block)
-    for found, p in zip(covariance.value(), torch.softmax(logits, dim=1), strict=True):
+    for actual, p in zip(covariance.value(), torch.softmax(logits, dim=1), strict=True):
         apart = (atoms - p @ atoms) @ directions
-        torch.testing.assert_close(found, (apart * p[:, None]).mT @ apart, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(actual, (apart * p[:, None]).mT @ apart, rtol=1e-9, atol=1e-11)
 
 
 def test_draws_have_the_frequencies_of_the_weights_however_they_are_cut():
@@ -87,13 +87,13 @@ def test_a_posterior_tells_the_same_by_either_way(gamma):
     generator = torch.Generator().manual_seed(4)
     law = Atoms(torch.randn(3000, 5, generator=generator, dtype=torch.float64))
     z = torch.randn(6, 5, generator=generator, dtype=torch.float64) + math.sqrt(gamma) * law.points[:6]
-    found = law.posterior(z, gamma)
-    p = found.weights
-    torch.testing.assert_close(found.entropy, torch.special.entr(p).sum(dim=1), rtol=1e-8, atol=1e-10)
-    torch.testing.assert_close(p.gather(1, found.nearest(3)), p.topk(3, dim=1).values, rtol=1e-9, atol=1e-12)
+    actual = law.posterior(z, gamma)
+    p = actual.weights
+    torch.testing.assert_close(actual.entropy, torch.special.entr(p).sum(dim=1), rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(p.gather(1, actual.nearest(3)), p.topk(3, dim=1).values, rtol=1e-9, atol=1e-12)
     directions = torch.linalg.qr(torch.randn(5, 2, generator=generator, dtype=torch.float64))[0]
-    expected = directions.mT @ found.cov @ directions
-    torch.testing.assert_close(found.cov_along(directions), expected, rtol=1e-8, atol=1e-10)
-    drawn = found.sample(2000, torch.Generator().manual_seed(5))
-    off = (drawn.mean(dim=1) - found.mean).norm(dim=1)
-    assert bool((off < 6 * (found.trace_cov / 2000).sqrt() + 1e-12).all())
+    expected = directions.mT @ actual.cov @ directions
+    torch.testing.assert_close(actual.cov_along(directions), expected, rtol=1e-8, atol=1e-10)
+    drawn = actual.sample(2000, torch.Generator().manual_seed(5))
+    off = (drawn.mean(dim=1) - actual.mean).norm(dim=1)
+    assert bool((off < 6 * (actual.trace_cov / 2000).sqrt() + 1e-12).all())

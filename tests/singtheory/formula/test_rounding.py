@@ -70,10 +70,10 @@ def test_atoms_just_left_out_come_within_half_of_the_bound():
     assert n * math.exp(-below) * 2 * points.radius == pytest.approx(tol / 8)
     z = torch.tensor([[(below + 1e-6) / (2 * math.sqrt(gamma))]], dtype=torch.float64)
     snr = torch.tensor([gamma], dtype=torch.float64)
-    found = rescore(points, z, snr, Candidates.everything(1, n, z.device), below)
+    actual = rescore(points, z, snr, Candidates.everything(1, n, z.device), below)
     mean = math.tanh(math.sqrt(gamma) * float(z) - math.log(n - 1) / 2)
-    off = abs(float(found.mean) - mean)
-    assert 0.45 < off / float(found.error_bound) <= 1
+    off = abs(float(actual.mean) - mean)
+    assert 0.45 < off / float(actual.error_bound) <= 1
 
 
 @given(st.integers(1, 6), st.floats(-3, 6), st.integers(0, 2**31))

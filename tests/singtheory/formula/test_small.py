@@ -33,9 +33,9 @@ def test_second_order_rests(size, negative):
 def test_doubled_numbers_are_exact(a, b, c):
     pair = Double2.difference(tensor(a), tensor(b))
     assert Fraction(float(pair.high)) + Fraction(float(pair.low)) == Fraction(a) - Fraction(b)
-    found = pair.times(Double2(tensor(c), tensor(0.0)))
+    actual = pair.times(Double2(tensor(c), tensor(0.0)))
     exact = (Fraction(a) - Fraction(b)) * Fraction(c)
-    error = abs(Fraction(float(found.high)) + Fraction(float(found.low)) - exact)
+    error = abs(Fraction(float(actual.high)) + Fraction(float(actual.low)) - exact)
     assert error <= abs(exact) * Fraction(1, 2**98) + Fraction(1, 10**290)
 
 
@@ -53,10 +53,10 @@ def test_gaussians_keep_their_digits(spread):
     posterior = Gaussian([0.0], [[1.0]]).posterior([0.0], 0.0)
     with mp.workdps(60):
         exact = (mp.mpf(spread) - mp.log1p(spread)) / 2
-    found = divergence.kl_gauss_exact(posterior, spread)
-    assert float(found) == pytest.approx(float(exact), rel=1e-14)
-    assert mp.mpf(float(found.low)) <= exact <= mp.mpf(float(found.high))
-    assert float(found.high - found.low) < 1e-13 * float(found)
+    actual = divergence.kl_gauss_exact(posterior, spread)
+    assert float(actual) == pytest.approx(float(exact), rel=1e-14)
+    assert mp.mpf(float(actual.low)) <= exact <= mp.mpf(float(actual.high))
+    assert float(actual.high - actual.low) < 1e-13 * float(actual)
     assert mp.mpf(float(divergence.kl_gauss_low(posterior, spread))) <= exact
     twice = Gaussian([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]]).posterior([0.0, 0.0], 0.0)
     assert float(divergence.kl_gauss(twice, spread)) == pytest.approx(2 * float(exact), rel=1e-13)
@@ -69,10 +69,10 @@ def test_chi2_of_mixtures_at_small_gaps(gap):
     points, weights = [[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]
     finite = Atoms(points, weights).posterior([0.0], 0.0)
     mixture = GaussianMixture(weights, points, torch.zeros(3, 1, 1)).posterior([0.0], 0.0)
-    found = [float(divergence.log1p_chi2(p, gap)) for p in (finite, mixture)]
-    assert found[0] == pytest.approx(found[1], rel=1e-12)
+    actual = [float(divergence.log1p_chi2(p, gap)) for p in (finite, mixture)]
+    assert actual[0] == pytest.approx(actual[1], rel=1e-12, abs=0)
     bumps = GaussianMixture([0.5, 0.5], [[0.3], [0.3]], [[[0.5]], [[0.5]]]).posterior([0.0], 0.0)
     gauss = Gaussian([0.3], [[0.5]]).posterior([0.0], 0.0)
     expected = float(-mp.log1p(-((mp.mpf(gap) * 0.5) ** 2)) / 2)
     for posterior in (bumps, gauss):
-        assert float(divergence.log1p_chi2(posterior, gap)) == pytest.approx(expected, rel=1e-12)
+        assert float(divergence.log1p_chi2(posterior, gap)) == pytest.approx(expected, rel=1e-12, abs=0)

@@ -40,5 +40,5 @@ def test_denoiser_expansion_of_a_point_is_the_point():
 
 def test_log_normal_expectation_is_the_gaussian_entropy():
     mean, var = sympy.symbols("m v", positive=True)
-    found = symbolic.expected_log_normal(mean, var, mean, var + mean**2)
-    assert sympy.simplify(found + sympy.log(2 * sympy.pi * sympy.E * var) / 2) == 0
+    actual = symbolic.expected_log_normal(mean, var, mean, var + mean**2)
+    assert sympy.simplify(actual + sympy.log(2 * sympy.pi * sympy.E * var) / 2) == 0

@@ -68,8 +68,8 @@ def test_uniform_log_snr_and_karras_are_uniform_in_their_variables():
     noise = schedule.snr(karras(schedule, 5, 0.01, 100)) ** (-0.5 / 7)
     assert noise.diff().tolist() == pytest.approx([float(noise[1] - noise[0])] * 5)
     for grid in (uniform_log_snr, karras):
-        ends = schedule.snr(grid(schedule, 3, 0.01, 100))[[0, -1]]
-        torch.testing.assert_close(ends, torch.tensor([0.01, 100.0], dtype=torch.float64))
+        limits = schedule.snr(grid(schedule, 3, 0.01, 100))[[0, -1]]
+        torch.testing.assert_close(limits, torch.tensor([0.01, 100.0], dtype=torch.float64))
 
 
 def test_cosine_takes_equal_angles_from_any_start():
@@ -98,11 +98,11 @@ def _area(snr: torch.Tensor, mmse) -> float:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 40])
-@pytest.mark.parametrize("ends", [(0.0, 10.0), (0.01, 1e4), (0.0, 1e8)])
-def test_optimal_is_geometric_for_gaussian_data(steps, ends):
+@pytest.mark.parametrize("limits", [(0.0, 10.0), (0.01, 1e4), (0.0, 1e8)])
+def test_optimal_is_geometric_for_gaussian_data(steps, limits):
     """E2; on any schedule that reaches the ends."""
-    snr = RectifiedFlow().snr(optimal(RectifiedFlow(), steps, *ends, UNIT))
-    expected = formula.geometric_snr(1.0, *ends, torch.arange(steps + 1, dtype=torch.float64) / steps)
+    snr = RectifiedFlow().snr(optimal(RectifiedFlow(), steps, *limits, UNIT))
+    expected = formula.geometric_snr(1.0, *limits, torch.arange(steps + 1, dtype=torch.float64) / steps)
     # γ_1 is known to a rounding of mmse(0) = 1
     torch.testing.assert_close(1 + snr, 1 + expected, rtol=1e-9, atol=0)
 
@@ -135,10 +135,10 @@ def test_optimal_takes_the_cheapest_of_several_stationary_grids():
 def test_no_named_grid_is_cheaper_than_the_best(law, low, high, steps):
     """On every law, schedule and number of steps, ends alike; and the best is stationary (E2)."""
     assume(float(law.cov) > 1e-2)
-    mmse, schedule, ends = partial(line_mmse, law), RectifiedFlow(), (10**low, 10**high)
-    snr = schedule.snr(optimal(schedule, steps, *ends, mmse))
+    mmse, schedule, limits = partial(line_mmse, law), RectifiedFlow(), (10**low, 10**high)
+    snr = schedule.snr(optimal(schedule, steps, *limits, mmse))
     for other in BETWEEN.values():
-        assert _area(snr, mmse) <= _area(schedule.snr(other(schedule, steps, *ends)), mmse) * (1 + 1e-9)
+        assert _area(snr, mmse) <= _area(schedule.snr(other(schedule, steps, *limits)), mmse) * (1 + 1e-9)
     level, slope = mmse(snr)
     if steps > 1 and float(level[-1]) > 1e-6 * float(level[0]):
         follows = formula.next_optimal_snr(snr[1:-1], level[:-2], level[1:-1], slope[1:-1])
@@ -151,14 +151,14 @@ def test_no_named_grid_is_cheaper_where_the_curve_is_nearly_level(steps):
     snr = torch.tensor([0, 0.01, 0.03, 0.09, 0.1, 0.3, 0.45, 0.47, 0.8, 1, 1.5, 2, 10, 1200], dtype=torch.float64)
     fall = [0.3, 0.3, 0.6, 1e-9, 1.0, 1.8, 1e-10, 0.9, 2.3, 1e-10, 1.9, 10.0, 7.0]
     levels = 270 * torch.exp(-torch.tensor([0.0, *fall], dtype=torch.float64).cumsum(0))
-    mmse, schedule, ends = Smooth(snr, levels, 270.0), RectifiedFlow(), (0.005, 1175.0)
-    best = schedule.snr(optimal(schedule, steps, *ends, mmse))
+    mmse, schedule, limits = Smooth(snr, levels, 270.0), RectifiedFlow(), (0.005, 1175.0)
+    best = schedule.snr(optimal(schedule, steps, *limits, mmse))
     assert bool((best.diff() > 0).all())
     least = float(mmse.area(best[[0, -1]]).diff())
     cost = (_area(best, mmse) - least) / 2
     for other in (*BETWEEN.values(), *(partial(_cut, grid) for grid in (leading, trailing))):
-        assert cost <= (_area(schedule.snr(other(schedule, steps, *ends)), mmse) - least) / 2
-    limit = root_integral(mmse, *ends) ** 2 / 4
+        assert cost <= (_area(schedule.snr(other(schedule, steps, *limits)), mmse) - least) / 2
+    limit = root_integral(mmse, *limits) ** 2 / 4
     if steps >= 50:
         assert 1 < cost * steps / limit < 1.2
     level, slope = mmse(best)

@@ -28,19 +28,19 @@ F64 = torch.float64
 def posterior(cov, snr, residual):
     """C, the mean less that of the prior and the log gain `½[γ ρᵀCρ − log det(1 + γΣ)]`, ρ the residual."""
     widened = mpmath.eye(2) + snr * cov
-    found = cov * widened**-1
-    found = (found + found.T) / 2
-    gain = (snr * (residual.T * found * residual)[0] - mpmath.log(mpmath.det(widened))) / 2
-    return found, mpmath.sqrt(snr) * found * residual, gain
+    actual = cov * widened**-1
+    actual = (actual + actual.T) / 2
+    gain = (snr * (residual.T * actual * residual)[0] - mpmath.log(mpmath.det(widened))) / 2
+    return actual, mpmath.sqrt(snr) * actual * residual, gain
 
 
 def states(snr, z):
     """The computed posterior of `diag(1, 2ε)` about 0, and what is exact of the same."""
     law = Gaussian([0.0, 0.0], [[1.0, 0.0], [0.0, LEAST]])
-    found = law.posterior(z, snr)
+    actual = law.posterior(z, snr)
     # of a diagonal matrix eigenvalues and eigenvectors are exact
-    assert found.basis.abs().tolist() == [[0.0, 1.0], [1.0, 0.0]]
-    return found, mpmath.matrix(z)
+    assert actual.basis.abs().tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    return actual, mpmath.matrix(z)
 
 
 @pytest.mark.parametrize("share", [1e-3, 0.1, 0.4, 0.49])
@@ -49,26 +49,26 @@ def states(snr, z):
 def test_all_covariances_that_may_be_meant_are_within_what_is_stated(share, z, change):
     """`share` is γε: where it is near a half, `f(λ) − f(λ − ε)` and `f(λ + ε) − f(λ)` differ by a factor."""
     snr = share / LOST
-    found, residual = states(snr, z)
+    actual, residual = states(snr, z)
     first, turned, least = CHANGES[change]
     with mpmath.workdps(60):
         meant = mpmath.matrix([[1 + mpmath.mpf(first), turned], [turned, mpmath.mpf(LEAST) + least]])
         cov, moved, gain = posterior(meant, snr, residual)
         rounding = 40 * DOUBLE
-        off = mpmath.matrix([(mpmath.mpf(m) - e) for m, e in zip(found.moved[0].tolist(), moved, strict=True)])
-        assert mpmath.norm(off) <= float(found.lost.moved[0])
-        total, sizes = found.log_gain[0].tolist()
-        assert abs(total - gain) <= float(found.lost.log_gain[0]) + rounding * sizes
+        off = mpmath.matrix([(mpmath.mpf(m) - e) for m, e in zip(actual.moved[0].tolist(), moved, strict=True)])
+        assert mpmath.norm(off) <= float(actual.lost.moved[0])
+        total, sizes = actual.log_gain[0].tolist()
+        assert abs(total - gain) <= float(actual.lost.log_gain[0]) + rounding * sizes
         # in the order of `basis`, which is that of the eigenvalues
-        stated = mpmath.diag([mpmath.mpf(v) for v in reversed(found.lost.cov[0].tolist())])
-        change_of_cov = cov - mpmath.diag([mpmath.mpf(v) for v in reversed(found.spectrum[0].tolist())])
-        slack = rounding * mpmath.diag([mpmath.mpf(v) for v in reversed(found.spectrum[0].tolist())])
+        stated = mpmath.diag([mpmath.mpf(v) for v in reversed(actual.lost.cov[0].tolist())])
+        change_of_cov = cov - mpmath.diag([mpmath.mpf(v) for v in reversed(actual.spectrum[0].tolist())])
+        slack = rounding * mpmath.diag([mpmath.mpf(v) for v in reversed(actual.spectrum[0].tolist())])
         for sign in (-1, 1):
             assert min(mpmath.eigsy(stated + slack + sign * change_of_cov, eigvals_only=True)) >= 0
         values = mpmath.eigsy(cov, eigvals_only=True)
-        order = found.spectrum[0].argsort()
+        order = actual.spectrum[0].argsort()
         for value, lost, right in zip(
-            found.spectrum[0, order].tolist(), found.lost.eigenvalues[0, order].tolist(), values, strict=True
+            actual.spectrum[0, order].tolist(), actual.lost.eigenvalues[0, order].tolist(), values, strict=True
         ):
             assert abs(value - right) <= lost + rounding * right
 
@@ -76,13 +76,13 @@ def test_all_covariances_that_may_be_meant_are_within_what_is_stated(share, z, c
 def test_what_is_stated_is_of_the_size_of_what_may_happen():
     """A bound that holds everything tells nothing: each is reached within a factor of six."""
     snr = 0.1 / LOST
-    found, residual = states(snr, [0.0, 3.0])
+    actual, residual = states(snr, [0.0, 3.0])
     with mpmath.workdps(60):
         right = posterior(mpmath.diag([1, mpmath.mpf(LEAST) - LOST]), snr, residual)
         same = posterior(mpmath.diag([1, mpmath.mpf(LEAST)]), snr, residual)
-        assert float(found.lost.moved[0]) <= 6 * mpmath.norm(right[1] - same[1])
-        assert float(found.lost.log_gain[0]) <= 6 * abs(right[2] - same[2])
-        assert float(found.lost.cov[0, 0]) <= 6 * abs(right[0][1, 1] - same[0][1, 1])
+        assert float(actual.lost.moved[0]) <= 6 * mpmath.norm(right[1] - same[1])
+        assert float(actual.lost.log_gain[0]) <= 6 * abs(right[2] - same[2])
+        assert float(actual.lost.cov[0, 0]) <= 6 * abs(right[0][1, 1] - same[0][1, 1])
 
 
 @pytest.mark.parametrize("make", [Gaussian, lambda mean, cov: GaussianMixture([1.0], [mean], [cov])])

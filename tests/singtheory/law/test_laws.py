@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from scipy import stats
 
 from singtheory import Atoms, Gaussian, GaussianMixture, InputError
+from singtheory.bound import evaluate_ladder, kl_family, tv_norm
 from singtheory.data import sources
+from singtheory.divergence import to_point
 from singtheory.engine.points import Points
 from singtheory.numerics import distance
 from tests.strategies import atoms, examples, wild_atoms
@@ -47,8 +50,8 @@ def test_no_two_points_are_farther_apart_than_the_diameter(direct, law):
     truth = max(sum((a - b) ** 2 for a, b in zip(x, y, strict=True)) for x in rows for y in rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distance, "_DIRECT", direct)
-        found = Fraction(distance.diameter(support)) ** 2
-    assert truth * (1 - Fraction(1, 10**14)) <= found <= truth * (1 + Fraction(1, 10**12))
+        actual = Fraction(distance.diameter(support)) ** 2
+    assert truth * (1 - Fraction(1, 10**14)) <= actual <= truth * (1 + Fraction(1, 10**12))
 
 
 def test_beyond_five_thousand_points_the_diameter_is_a_bound():
@@ -146,3 +149,67 @@ def test_moments_keep_their_digits_where_points_differ_in_their_last_one():
         for j in range(2):
             terms = (w * (row[i] - mean[i]) * (row[j] - mean[j]) for w, row in zip(weights, exact, strict=True))
             assert float(law.cov[i, j]) == pytest.approx(float(sum(terms) / total), rel=1e-12)
+
+
+ATOMS = Atoms([[-1.0], [0.5], [2.0]], [1, 2, 1])
+GAUSSIAN = Gaussian([0.3], [[0.64]])
+MIXTURE = GaussianMixture([1, 3], [[-1.0], [2.0]], [[[0.25]], [[0.0]]])
+
+
+def test_kinds():
+    for law, finite, gaussian in ((ATOMS, True, False), (GAUSSIAN, False, True), (MIXTURE, False, False)):
+        posterior = law.posterior([0.4], 1.0)
+        assert (law.finite, law.gaussian) == (posterior.finite, posterior.gaussian) == (finite, gaussian)
+    assert ATOMS.atoms() is ATOMS
+
+
+def test_finite_data_are_asked_for_in_one_line():
+    for law in (GAUSSIAN, MIXTURE):
+        posterior = law.posterior([0.4], 1.0)
+        for ask in (
+            law.atoms,
+            posterior.atoms,
+            lambda p=posterior: kl_family(p, 1.0),
+            lambda p=posterior: tv_norm(p, 1.0),
+        ):
+            with pytest.raises(InputError, match="has a density") as raised:
+                ask()
+            assert "\n" not in str(raised.value)
+
+
+def test_density_of_a_mixture():
+    mixture = GaussianMixture([1, 3], [[-1.0], [2.0]], [[[0.25]], [[4.0]]])
+    x = torch.tensor([[-3.0], [0.0], [5.0]], dtype=torch.float64)
+    expected = 0.25 * stats.norm.pdf(x, -1, 0.5) + 0.75 * stats.norm.pdf(x, 2, 2)
+    torch.testing.assert_close(mixture.log_prob(x).exp(), torch.from_numpy(expected)[:, 0], rtol=1e-14, atol=0)
+    for law in (ATOMS, MIXTURE):
+        with pytest.raises(InputError, match="no density"):
+            law.log_prob(x)
+
+
+def test_parts_on_a_line():
+    parts = {"atoms": ATOMS.line_parts(), "Gaussian": GAUSSIAN.line_parts(), "mixture": MIXTURE.line_parts()}
+    assert {name: [column.tolist() for column in columns] for name, columns in parts.items()} == {
+        "atoms": [[-1.0, 0.5, 2.0], [0.0, 0.0, 0.0], [0.25, 0.5, 0.25]],
+        "Gaussian": [[0.3], [0.64], [1.0]],
+        "mixture": [[-1.0, 2.0], [0.25, 0.0], [0.25, 0.75]],
+    }
+    for law in (
+        Atoms([[0.0, 1.0]]),
+        Gaussian([0.0, 0.0], torch.eye(2)),
+        GaussianMixture([1], [[0.0, 0.0]], [torch.eye(2).tolist()]),
+    ):
+        with pytest.raises(InputError, match="data in 2 dimensions"):
+            law.line_parts()
+
+
+def test_an_atom_whose_weight_underflows_still_makes_the_last_step_infinite():
+    """Its log weight is −800, so that its weight is 0 as a float; KL to the point is infinite all the same, and so are its bounds."""
+    posterior = Atoms([[0.0], [40.0]]).posterior([0.0], 1.0)
+    assert float(posterior.weights[0, 1]) == 0 and float(posterior.log_weights[0, 1]) == pytest.approx(-800)
+    assert torch.isinf(to_point(posterior).value).all()
+    bounds = evaluate_ladder(posterior, torch.inf)
+    assert all(
+        float(value) == (1 if name in ("tv_norm_bound", "tv_family_bound") else torch.inf)
+        for name, value in bounds.items()
+    )

@@ -37,18 +37,18 @@ def test_differences_of_log_weights(name):
     """Of equal prior weights: `log p_i − log p_best` is the difference of the squares, within the bounds of both."""
     points, z, root = CASES[name]
     y, w = torch.tensor(points, dtype=F64), torch.full((len(points),), 1 / len(points), dtype=F64)
-    found, error = logits.log_weights(Points(y, w), torch.tensor([z], dtype=F64), torch.tensor([root**2], dtype=F64))
+    actual, error = logits.log_weights(Points(y, w), torch.tensor([z], dtype=F64), torch.tensor([root**2], dtype=F64))
     expected = exactly(points, z, root)
     best = expected.index(0)
     for i, value in enumerate(expected):
-        off = abs(float(Fraction(float(found[0, i])) - Fraction(float(found[0, best])) - value))
+        off = abs(float(Fraction(float(actual[0, i])) - Fraction(float(actual[0, best])) - value))
         assert off <= float(error[0, i] + error[0, best])
         assert off <= 2.0**-46 * (1 + abs(float(value)))  # of its own size: what cancels has cost nothing
         largest = max(abs(root * v) ** 2 for v in (*z, *(c for of in points for c in of)))
         assert (
             float(error[0, i]) <= 2.0**-44 * (1 + abs(float(value))) + 2.0**-94 * largest
         )  # what 106 bits lose, counted
-    assert float(found.exp().sum()) == pytest.approx(1.0, rel=1e-12)
+    assert float(actual.exp().sum()) == pytest.approx(1.0, rel=1e-12)
 
 
 def test_the_point_that_others_are_told_from_changes_nothing():
@@ -65,7 +65,7 @@ def test_the_point_that_others_are_told_from_changes_nothing():
 def test_points_without_weight_have_none_and_move_nothing():
     y = torch.tensor([[0.0], [1.0], [0.5]], dtype=F64)
     w = torch.tensor([0.5, 0.5, 0.0], dtype=F64)
-    found, error = logits.log_weights(Points(y, w), torch.tensor([[0.5]], dtype=F64), torch.ones(1, dtype=F64))
-    assert found[0, 2] == -torch.inf
-    assert found[0, :2].tolist() == pytest.approx([-0.6931471805599453] * 2, rel=1e-15)
+    actual, error = logits.log_weights(Points(y, w), torch.tensor([[0.5]], dtype=F64), torch.ones(1, dtype=F64))
+    assert actual[0, 2] == -torch.inf
+    assert actual[0, :2].tolist() == pytest.approx([-0.6931471805599453] * 2, rel=1e-15)
     assert bool(error[0, :2].isfinite().all())

@@ -40,12 +40,12 @@ def brute_force(law: Atoms, z: torch.Tensor, snr: float) -> tuple[list[float], l
 def test_atoms_against_brute_force(data, law, snr):
     # at large γ the query must lie near √γ y, or every weight but one underflows in any arithmetic
     z = math.sqrt(snr) * law.points[:1] + data.draw(queries(law.dim))
-    found = law.posterior(z, snr)
+    actual = law.posterior(z, snr)
     weights, mean = brute_force(law, z, snr)
     # rounding of z itself, of size √γ, moves a log weight by its distance in noise widths
     tolerance = 1e-12 * (1 + math.sqrt(snr) * float(law.diameter) + 1) if snr <= 1e6 else 1e-3
-    assert found.weights[0].tolist() == pytest.approx(weights, abs=tolerance)
-    assert found.mean[0].tolist() == pytest.approx(mean, abs=2 * tolerance * (1 + float(law.points.abs().max())))
+    assert actual.weights[0].tolist() == pytest.approx(weights, abs=tolerance)
+    assert actual.mean[0].tolist() == pytest.approx(mean, abs=2 * tolerance * (1 + float(law.points.abs().max())))
 
 
 @pytest.mark.parametrize("snr", [0.0, 1e-12, 1e-3, 1.0, 50.0, 1e12])
@@ -54,21 +54,21 @@ def test_gaussian_is_conjugate(snr):
     z = math.sqrt(snr) * torch.tensor([[0.2, 0.4]], dtype=torch.float64) + torch.tensor(
         [[0.3, -0.7]], dtype=torch.float64
     )
-    found = law.posterior(z, snr)
+    actual = law.posterior(z, snr)
     identity = torch.eye(2, dtype=torch.float64)
     precision = torch.linalg.inv(law.cov) + snr * identity
     cov = torch.linalg.inv(precision)
     mean = cov @ (torch.linalg.inv(law.cov) @ law.mean + math.sqrt(snr) * z[0])
-    torch.testing.assert_close(found.cov[0], cov, rtol=1e-9, atol=1e-15)
-    torch.testing.assert_close(found.mean[0], mean, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(actual.cov[0], cov, rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(actual.mean[0], mean, rtol=1e-9, atol=1e-9)
     marginal = torch.distributions.MultivariateNormal(math.sqrt(snr) * law.mean, snr * law.cov + identity)
-    torch.testing.assert_close(found.log_evidence[0], marginal.log_prob(z[0]), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(actual.log_evidence[0], marginal.log_prob(z[0]), rtol=1e-6, atol=1e-9)
 
 
 def test_singular_covariance():
-    found = Gaussian([1.0, 2.0], [[1.0, 0.0], [0.0, 0.0]]).posterior([3.0, -1.0], 1.0)
-    assert found.mean[0].tolist() == pytest.approx([2.0, 2.0])
-    assert float(found.trace_cov) == pytest.approx(0.5)
+    actual = Gaussian([1.0, 2.0], [[1.0, 0.0], [0.0, 0.0]]).posterior([3.0, -1.0], 1.0)
+    assert actual.mean[0].tolist() == pytest.approx([2.0, 2.0])
+    assert float(actual.trace_cov) == pytest.approx(0.5)
 
 
 @given(st.floats(0.0, 50.0), st.floats(-3, 3), gaps())
@@ -108,14 +108,14 @@ def test_evidence_is_a_density_and_log_ratio_a_density_ratio(law):
 
 def test_log_ratio_is_that_of_the_components():
     law = Atoms([[0.0, 0.0], [1.0, 0.2], [-0.3, 1.4]], [0.2, 0.5, 0.3])
-    found, gap = law.posterior([0.3, -0.2], 0.8), 1.3
+    actual, gap = law.posterior([0.3, -0.2], 0.8), 1.3
     u = torch.tensor([[[0.5, -1.0]]], dtype=torch.float64)
-    shifts = math.sqrt(gap) * (law.points - found.mean)
+    shifts = math.sqrt(gap) * (law.points - actual.mean)
     unit = torch.eye(2, dtype=torch.float64)
     log_p = torch.distributions.MultivariateNormal(shifts, unit).log_prob(u[0])
     log_q = torch.distributions.MultivariateNormal(torch.zeros(2, dtype=torch.float64), unit).log_prob(u[0, 0])
-    expected = torch.logsumexp(found.log_weights[0] + log_p, 0) - log_q
-    assert float(found.log_ratio(u, gap)) == pytest.approx(float(expected), rel=1e-12)
+    expected = torch.logsumexp(actual.log_weights[0] + log_p, 0) - log_q
+    assert float(actual.log_ratio(u, gap)) == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_batch_equals_one_by_one_and_blocks_do_not_show(monkeypatch):
@@ -143,11 +143,11 @@ def test_samples_have_the_posteriors_moments():
         Atoms([[0.0, 0.0], [1.0, 0.2]], [0.3, 0.7]),
         GaussianMixture([0.3, 0.7], [[0.0, 0.0], [1.0, 0.2]], [COV, COV]),
     ):
-        found = law.posterior([0.4, 0.1], 0.5)
-        draws = found.sample(40_000, generator)[0]
+        actual = law.posterior([0.4, 0.1], 0.5)
+        draws = actual.sample(40_000, generator)[0]
         # five standard errors
-        assert (draws.mean(dim=0) - found.mean[0]).abs().max() < 5 * float(found.trace_cov.sqrt()) / 200
-        torch.testing.assert_close(draws.T.cov(), found.cov[0], rtol=0.06, atol=0.01)
+        assert (draws.mean(dim=0) - actual.mean[0]).abs().max() < 5 * float(actual.trace_cov.sqrt()) / 200
+        torch.testing.assert_close(draws.T.cov(), actual.cov[0], rtol=0.06, atol=0.01)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def test_samples_have_the_posteriors_moments():
     ],
 )
 def test_queries_are_counted_as_a_list_counts(law):
-    found = law.posterior([[0.1], [0.9]], 1.0)
-    assert [float(q.mean) for q in found] == found.mean[:, 0].tolist()
-    assert float(found[-1].mean) == float(found[1].mean) == float(found.mean[1])
-    assert float(found[-2].mean) == float(found.mean[0]) and len(found[-2]) == 1
+    actual = law.posterior([[0.1], [0.9]], 1.0)
+    assert [float(q.mean) for q in actual] == actual.mean[:, 0].tolist()
+    assert float(actual[-1].mean) == float(actual[1].mean) == float(actual.mean[1])
+    assert float(actual[-2].mean) == float(actual.mean[0]) and len(actual[-2]) == 1
     for query in (2, 5, -3):
         with pytest.raises(IndexError, match=f"query {query} of 2"):
-            found[query]
+            actual[query]
 
 
 @given(st.data(), wild_atoms(dims=(1, 2)), wild_snrs())
@@ -174,16 +174,16 @@ def test_means_of_hostile_laws_lie_within_their_bound(data, law, snr):
     """For the z that was asked, whatever the law: against digits enough for everything that cancels."""
     row = data.draw(st.integers(0, len(law.points) - 1))
     z = math.sqrt(snr) * law.points[row : row + 1] + data.draw(queries(law.dim)) * 10 ** data.draw(st.floats(0, 3))
-    found = law.posterior(z, snr)
+    actual = law.posterior(z, snr)
     mean, trace, _ = reference_posterior.posterior(law, z[0].tolist(), snr)
-    off = math.sqrt(sum(float(mpmath.mpf(a) - b) ** 2 for a, b in zip(found.mean[0].tolist(), mean, strict=True)))
+    off = math.sqrt(sum(float(mpmath.mpf(a) - b) ** 2 for a, b in zip(actual.mean[0].tolist(), mean, strict=True)))
     rounding = 3e-16 * float(law.points.norm(dim=1).max())  # of the number that is returned
-    assert off <= float(found.error_bound) + rounding
+    assert off <= float(actual.error_bound) + rounding
     size = float(law.diameter)
     # a trace is a second moment about the mean: off by the error of the mean, and by that of the weights, which is as large
     assert (
-        abs(float(mpmath.mpf(float(found.trace_cov)) - trace))
-        <= 8 * float(found.error_bound) * size + 1e-12 * float(trace) + 1e-300 + (1e-35 * rounding / 1e-16) ** 2
+        abs(float(mpmath.mpf(float(actual.trace_cov)) - trace))
+        <= 8 * float(actual.error_bound) * size + 1e-12 * float(trace) + 1e-300 + (1e-35 * rounding / 1e-16) ** 2
     )
 
 
@@ -225,21 +225,21 @@ def test_points_of_one_norm_as_seen_from_their_centre(snr):
     """All are equally far but for rounding, which is then far more than one in a log weight: the one that seems best may be outweighed by e^1000."""
     points = torch.randn(5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     law = Atoms(points / points.norm(dim=1, keepdim=True))
-    found = law.posterior(torch.zeros(40, 3), snr * torch.linspace(1, 2, 40, dtype=torch.float64))
+    actual = law.posterior(torch.zeros(40, 3), snr * torch.linspace(1, 2, 40, dtype=torch.float64))
     assert bool(
-        found.mean.isfinite().all() and found.trace_cov.isfinite().all() and found.log_evidence.isfinite().all()
+        actual.mean.isfinite().all() and actual.trace_cov.isfinite().all() and actual.log_evidence.isfinite().all()
     )
-    assert bool((found.error_bound > 0).all())  # and no NaN
+    assert bool((actual.error_bound > 0).all())  # and no NaN
     mean, _, _ = reference_posterior.posterior(law, [0.0, 0.0, 0.0], snr)
-    error = (found.mean[0] - reference_posterior.as_tensor(mean)).norm()
-    assert float(error) <= float(found.error_bound[0])
+    error = (actual.mean[0] - reference_posterior.as_tensor(mean)).norm()
+    assert float(error) <= float(actual.error_bound[0])
 
 
 def test_queries_so_far_away_that_no_log_weight_has_digits():
     law = Atoms([[-7.9e-4, 7.1e-4, -2.0e-3], [5.2e-4, 1.8e-3, -9.7e-4], [-1.7e-3, -6.0e-4, -1.3e-3]])
     queries = 1e14 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = law.posterior(queries, 1.0)
-    assert not bool(found.mean.isnan().any() or found.error_bound.isnan().any())
+    actual = law.posterior(queries, 1.0)
+    assert not bool(actual.mean.isnan().any() or actual.error_bound.isnan().any())
     with pytest.raises(InputError, match="take at least"):
         law.posterior(queries, 1.0, tol=1e-6)
 
@@ -249,18 +249,18 @@ def test_queries_so_far_away_that_no_log_weight_has_digits():
 def test_a_point_without_weight_widens_no_bound(far, copies):
     near = [[0.0, 0.0], [2.0, 1.0]] * copies
     law, without = Atoms([*near, [far, -far]], [*[1.0] * len(near), 0.0]), Atoms(near)
-    found, plain = law.posterior([0.1, 0.1], 0.2), without.posterior([0.1, 0.1], 0.2)
-    assert float(found.error_bound) <= 2 * float(plain.error_bound) < 1e-11
-    assert torch.allclose(found.mean, plain.mean, rtol=1e-14) and torch.allclose(found.trace_cov, plain.trace_cov)
+    actual, plain = law.posterior([0.1, 0.1], 0.2), without.posterior([0.1, 0.1], 0.2)
+    assert float(actual.error_bound) <= 2 * float(plain.error_bound) < 1e-11
+    assert torch.allclose(actual.mean, plain.mean, rtol=1e-14) and torch.allclose(actual.trace_cov, plain.trace_cov)
 
 
 def test_scales_at_the_ends_of_float64():
     """Squares that underflow are in the bound, squares that overflow are refused with a remedy."""
     small = Atoms([[3e-167, 2e-167], [-1e-166, 5e-167]])
     mean, _, _ = reference_posterior.posterior(small, [0.3, 0.4], 0.1)
-    found = small.posterior([0.3, 0.4], 0.1)
-    assert max(abs(mpmath.mpf(a) - b) for a, b in zip(found.mean[0].tolist(), mean, strict=True)) <= float(
-        found.error_bound
+    actual = small.posterior([0.3, 0.4], 0.1)
+    assert max(abs(mpmath.mpf(a) - b) for a, b in zip(actual.mean[0].tolist(), mean, strict=True)) <= float(
+        actual.error_bound
     )
     for size in (1e155, 1e200, 1e300):
         with pytest.raises(InputError, match="divide them"):
@@ -272,7 +272,7 @@ def test_scales_at_the_ends_of_float64():
 def test_log_weights_lie_within_their_bounds_where_106_bits_cancel(snr, z):
     """`2√γ⟨z, y⟩` between two opposite points, from products of the size of γ."""
     law = Atoms([[1.0, 1.1] * 10, [-1.0, -1.1] * 10], [1.0, 1e-159])
-    found = law.posterior([z] * 20, snr)
+    actual = law.posterior([z] * 20, snr)
     with mpmath.workdps(120):
         first, second = (mpmath.log(mpmath.mpf(w)) for w in law.weights.tolist())
         apart = (
@@ -283,7 +283,7 @@ def test_log_weights_lie_within_their_bounds_where_106_bits_cancel(snr, z):
         )
         truths = [-mpmath.log1p(mpmath.exp(second - first - apart)), -mpmath.log1p(mpmath.exp(first - second + apart))]
         for value, bound, truth in zip(
-            found.log_weights[0].tolist(), found.log_weight_error[0].tolist(), truths, strict=True
+            actual.log_weights[0].tolist(), actual.log_weight_error[0].tolist(), truths, strict=True
         ):
             assert abs(mpmath.mpf(value) - truth) <= bound < 1e-2 * max(1, abs(truth))
 
@@ -307,8 +307,8 @@ def test_the_normaliser_of_a_mixture_is_as_wrong_as_all_its_components():
     weights = [0.2622582082803875, 0.7091469301134957, 0.3890109807526386, 0.9044899040847031, 0.7821918829858927]
     snr, z = 33830987464881.28, 25.84986995903377
     law = GaussianMixture(weights, [[m] for m in means], [[[v]] for v in variances])
-    found = law.posterior([z], snr)
-    assert isinstance(found, MixturePosterior)
+    actual = law.posterior([z], snr)
+    assert isinstance(actual, MixturePosterior)
     with mpmath.workdps(60):
         root = mpmath.sqrt(mpmath.mpf(snr))
         joint = [
@@ -319,7 +319,7 @@ def test_the_normaliser_of_a_mixture_is_as_wrong_as_all_its_components():
         ]
         total = mpmath.log(mpmath.fsum(mpmath.exp(v) for v in joint))
         for value, bound, truth in zip(
-            found.log_weights[0].tolist(), found.log_weight_error[0].tolist(), joint, strict=True
+            actual.log_weights[0].tolist(), actual.log_weight_error[0].tolist(), joint, strict=True
         ):
             assert abs(mpmath.mpf(value) - (truth - total)) <= bound
 

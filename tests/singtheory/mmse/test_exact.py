@@ -109,8 +109,8 @@ def test_distances_in_bins_bound_what_distances_say(law):
     chance = torch.special.ndtr(-snr.sqrt()[:, None, None] * apart / 2)
     cost = (law.weights[:, None] * apart.square() * chance).sum(dim=(1, 2))
     near, far2, weight = Ceiling(law)._bins or pytest.fail("few atoms have bins")
-    found = torch.stack([formula.mistake_chance(g, near, torch) for g in snr]) @ (far2 * weight)
-    assert bool((cost <= found).all() and (found <= cost * 1.3 + 1e-10).all())
+    actual = torch.stack([formula.mistake_chance(g, near, torch) for g in snr]) @ (far2 * weight)
+    assert bool((cost <= actual).all() and (actual <= cost * 1.3 + 1e-10).all())
     assert float(weight.sum()) == pytest.approx(len(law.points) - 1)
 
 
@@ -118,13 +118,13 @@ def test_distances_in_bins_bound_what_distances_say(law):
 def test_no_ceiling_is_below_the_exact_curve(weight):
     """An atom the rarer, the nearer the mmse comes to `2H/γ`: nothing is known of it until γ has paid for its surprise."""
     law = Atoms([[0.0], [1.0]], [1 - weight, weight])
-    exact, found = exact_curve(law), Ceiling(law)
+    exact, actual = exact_curve(law), Ceiling(law)
     snr = torch.logspace(-2, 3, 400, dtype=torch.float64)
-    ratio = exact(snr)[0] / found.mmse(snr)
+    ratio = exact(snr)[0] / actual.mmse(snr)
     assert float(ratio.max()) <= 1 + 1e-9
-    by_entropy = exact(snr)[0] * snr / (2 * found.entropy)
+    by_entropy = exact(snr)[0] * snr / (2 * actual.entropy)
     assert float(by_entropy.max()) > (0.55 if weight < 1e-6 else 0.2)
-    assert bool((exact.information(snr) <= found.information(snr) * (1 + 1e-9) + 1e-14).all())
+    assert bool((exact.information(snr) <= actual.information(snr) * (1 + 1e-9) + 1e-14).all())
 
 
 @pytest.mark.parametrize("small", [1e-5, 1e-8, 1e-11])
@@ -133,12 +133,12 @@ def test_directions_that_hardly_vary_count_where_the_signal_is_strong(small):
     scales = (1.0, small, small, small, small)
     law = Atoms(list(itertools.product(*((-s, s) for s in scales))))
     parts = [exact_curve(Atoms([[-s], [s]])) for s in scales]
-    found = Ceiling(law)
-    assert found.rank == 5
+    actual = Ceiling(law)
+    assert actual.rank == 5
     for snr in (1.0, 0.1 / small**2, 1 / small**2, 10 / small**2):
         at = torch.tensor([snr], dtype=torch.float64)
         level, known = sum(float(c(at)[0]) for c in parts), sum(float(c.information(at)) for c in parts)
-        assert level * (1 - 1e-9) <= float(found.mmse(at)) and known * (1 - 1e-9) <= float(found.information(at))
+        assert level * (1 - 1e-9) <= float(actual.mmse(at)) and known * (1 - 1e-9) <= float(actual.information(at))
         if snr * small**2 <= 1:
             curve = sample_curve(law, snr, seeded(), 200, 8, confidence=1 - 1e-6)
             low, high = curve.interval(at)
@@ -277,10 +277,10 @@ def test_intervals_hold_for_other_draws_and_weights(seed):
 
 
 def test_the_same_seed_gives_the_same_curve_and_progress_is_told():
-    told = []
-    one = sample_curve(TRI, 20.0, seeded(3), 64, 8, progress=lambda *done: told.append(done))
+    lines = []
+    one = sample_curve(TRI, 20.0, seeded(3), 64, 8, progress=lambda *done: lines.append(done))
     assert torch.equal(one.low, sample_curve(TRI, 20.0, seeded(3), 64, 8).low)
-    assert told[-1][0] == told[-1][1] and [done for done, _ in told] == sorted(done for done, _ in told)
+    assert lines[-1][0] == lines[-1][1] and [done for done, _ in lines] == sorted(done for done, _ in lines)
 
 
 @pytest.mark.parametrize(
@@ -334,9 +334,9 @@ def test_draws_come_in_pairs_of_opposite_noise():
     torch.testing.assert_close(trace, other, rtol=1e-12, atol=0)
     torch.testing.assert_close(information, same, rtol=1e-12, atol=0)
     log_forward = -noise.square().sum(dim=1) / 2 - math.log(2 * math.pi)
-    ends = [law.posterior(0.8**0.5 * x_0 + sign * noise, 0.8) for sign in (1, -1)]
-    torch.testing.assert_close(trace, (ends[0].trace_cov + ends[1].trace_cov) / 2, rtol=1e-12, atol=0)
-    parts = [(log_forward - end.log_evidence).clamp(min=-8.0) for end in ends]
+    limits = [law.posterior(0.8**0.5 * x_0 + sign * noise, 0.8) for sign in (1, -1)]
+    torch.testing.assert_close(trace, (limits[0].trace_cov + limits[1].trace_cov) / 2, rtol=1e-12, atol=0)
+    parts = [(log_forward - end.log_evidence).clamp(min=-8.0) for end in limits]
     assert bool((parts[0] == -8.0).any() | (parts[1] == -8.0).any())
     torch.testing.assert_close(information, (parts[0] + parts[1]) / 2, rtol=1e-12, atol=1e-12)
 
@@ -346,8 +346,8 @@ def test_a_smooth_curve_falls_at_its_ends_too():
     curve = Smooth(
         torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64), torch.tensor([1.0, 0.99, 0.01], dtype=torch.float64), 1.0
     )
-    ends = torch.tensor([0.0, 3.0], dtype=torch.float64)
-    level, slope = curve(ends)
+    limits = torch.tensor([0.0, 3.0], dtype=torch.float64)
+    level, slope = curve(limits)
     assert level.tolist() == pytest.approx([1.0, 0.01], rel=1e-12)
     chords = [math.log(0.99) / math.log(2), math.log(0.01 / 0.99) / math.log(2)]
     assert slope.tolist() == pytest.approx([chords[0], 0.01 * chords[1] / 4], rel=1e-9)

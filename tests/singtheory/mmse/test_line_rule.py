@@ -102,12 +102,12 @@ def test_wide_and_narrow_bumps_side_by_side(snr):
         )
         return math.exp(top) * total * within
 
-    ends = sorted(
+    limits = sorted(
         math.sqrt(snr) * m + k * math.sqrt(s)
         for m, s in zip(means, spread, strict=True)
         for k in (-9, -6, -3, -1, 0, 1, 3, 6, 9)
     )
-    truth = sum(quad(integrand, a, b, epsrel=1e-12, limit=200)[0] for a, b in itertools.pairwise(ends))
+    truth = sum(quad(integrand, a, b, epsrel=1e-12, limit=200)[0] for a, b in itertools.pairwise(limits))
     assert float(curve(at)[0]) == pytest.approx(truth, rel=1e-9)
     low, high = curve.interval(at)
     assert float(high - low) < 1e-9 * truth
@@ -165,13 +165,13 @@ def test_steps_of_any_length_keep_their_digits(law, gap):
     edges = torch.linspace(0, gap, pieces + 1, dtype=torch.float64)
     h = (edges[:-1, None] + gap / pieces * (x + 1) / 2).flatten()
     truth = float((gap / pieces / 2 * w).repeat(pieces) @ ((gap - h) * -curve(start + h)[1])) / 2
-    found = float(curve.discretisation(tensor(start, start + gap)))
+    actual = float(curve.discretisation(tensor(start, start + gap)))
     low, high = curve.discretisation_interval(tensor(start, start + gap))
     exact_gap = (start + gap - start) / gap  # of float64 near ½
     if exact_gap == 0:
-        assert found == 0
+        assert actual == 0
     else:
-        assert found == pytest.approx(truth * exact_gap**2, rel=2e-5)
+        assert actual == pytest.approx(truth * exact_gap**2, rel=2e-5)
         assert (
             0 < low <= high and low <= truth * exact_gap**2 * (1 + 1e-5) and truth * exact_gap**2 <= high * (1 + 1e-5)
         )

@@ -31,41 +31,41 @@ def loss_above(nodes: torch.Tensor, excess: torch.Tensor) -> LossCurve:
 def test_the_error_is_what_the_loss_has_above_the_mmse_and_linear_in_log_snr(snr, low, high):
     loss = loss_above(tensor(0.01, 20.0), tensor(low, high))
     fraction = np.log(snr / 0.01) / np.log(20 / 0.01)
-    found = loss.error2(CURVE, tensor(snr))
-    assert float(found.value) == pytest.approx(low + fraction * (high - low), abs=1e-12)
+    actual = loss.error2(CURVE, tensor(snr))
+    assert float(actual.value) == pytest.approx(low + fraction * (high - low), abs=1e-12)
     between = snr not in (0.01, 20.0)
-    least, most = sorted((low, high)) if between else (float(found.value),) * 2
-    assert float(found.low) == pytest.approx(least, abs=1e-12) and float(found.high) == pytest.approx(most, abs=1e-12)
-    assert found.confidence == (0.0 if between else 1.0) and ("interpolated" in found.method) == between
+    least, most = sorted((low, high)) if between else (float(actual.value),) * 2
+    assert float(actual.low) == pytest.approx(least, abs=1e-12) and float(actual.high) == pytest.approx(most, abs=1e-12)
+    assert actual.confidence == (0.0 if between else 1.0) and ("interpolated" in actual.method) == between
 
 
 def test_nothing_is_claimed_of_an_error_between_nodes():
     """An error that rises and falls between two nodes is not seen: the interval is that of an assumption, and says so; at the nodes it is the mmse's."""
     loss = loss_above(tensor(0.1, 4.0), tensor(0.3, 0.2))
-    found = loss.error2(CURVE, tensor(0.1, 1.0, 4.0))
-    assert found.confidence == 0 and found.low[1] == pytest.approx(0.2) and found.high[1] == pytest.approx(0.3)
+    actual = loss.error2(CURVE, tensor(0.1, 1.0, 4.0))
+    assert actual.confidence == 0 and actual.low[1] == pytest.approx(0.2) and actual.high[1] == pytest.approx(0.3)
     at_nodes = loss.error2(CURVE, tensor(0.1, 4.0))
     assert at_nodes.confidence == 1 and bool((at_nodes.high - at_nodes.low < 1e-12).all())
     assert at_nodes.value.tolist() == pytest.approx([0.3, 0.2], rel=1e-12)
 
 
 def test_from_no_signal_on_it_is_linear_in_snr():
-    found = loss_above(tensor(0.0, 2.0, 8.0), tensor(1.0, 3.0, 4.0)).error2(CURVE, tensor(0.0, 0.5, 2.0, 4.0))
-    assert found.value.tolist() == pytest.approx([1.0, 1.5, 3.0, 3.5])
+    actual = loss_above(tensor(0.0, 2.0, 8.0), tensor(1.0, 3.0, 4.0)).error2(CURVE, tensor(0.0, 0.5, 2.0, 4.0))
+    assert actual.value.tolist() == pytest.approx([1.0, 1.5, 3.0, 3.5])
 
 
 def test_the_network_term_is_half_the_gap_times_the_error():
     snr = tensor(0.1, 1.0, 5.0)
     errors = loss_above(tensor(0.1, 1.0), tensor(0.3, 0.2)).error2(CURVE, snr[:-1])
-    found = budget.budget(CURVE, snr, Mismatch(0, 0), errors)
-    assert found.network.steps.tolist() == pytest.approx([0.9 * 0.3 / 2, 4 * 0.2 / 2])
+    actual = budget.budget(CURVE, snr, Mismatch(0, 0), errors)
+    assert actual.network.steps.tolist() == pytest.approx([0.9 * 0.3 / 2, 4 * 0.2 / 2])
 
 
 def test_a_sampled_curve_widens_the_error():
     curve = sample_curve(GOLDEN, 8.0, torch.Generator().manual_seed(0), 400, 16)
-    found = loss_above(tensor(0.1, 4.0), tensor(0.3, 0.2)).error2(curve, tensor(0.1, 1.0, 4.0))
+    actual = loss_above(tensor(0.1, 4.0), tensor(0.3, 0.2)).error2(curve, tensor(0.1, 1.0, 4.0))
     truth = loss_above(tensor(0.1, 4.0), tensor(0.3, 0.2)).error2(CURVE, tensor(0.1, 1.0, 4.0)).value
-    assert bool((found.low <= truth).all() and (truth <= found.high).all() and (found.low < found.high).all())
+    assert bool((actual.low <= truth).all() and (truth <= actual.high).all() and (actual.low < actual.high).all())
 
 
 def test_the_loss_of_the_exact_denoiser_is_possible_and_less_is_not():
@@ -122,8 +122,8 @@ def test_a_node_that_is_missed_by_a_rounding_needs_no_other(miss):
     """The nodes on either side hold losses that no denoiser has, and are not looked at."""
     nodes = tensor(0.5, 2.0, 8.0)
     loss = LossCurve(nodes, CURVE(nodes)[0] * tensor(0.5, 1.25, 0.5))
-    found = loss.error2(CURVE, tensor(2.0 * miss))
-    assert float(found.value) == pytest.approx(float(CURVE(tensor(2.0))[0]) / 4, rel=1e-9)
-    assert found.confidence == 1
+    actual = loss.error2(CURVE, tensor(2.0 * miss))
+    assert float(actual.value) == pytest.approx(float(CURVE(tensor(2.0))[0]) / 4, rel=1e-9)
+    assert actual.confidence == 1
     with pytest.raises(InputError, match="impossible"):
         loss.error2(CURVE, tensor(2.1))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import mpmath
 import pytest
@@ -87,7 +88,7 @@ def test_sigma_of_a_power_at_its_end(p, rate):
 @pytest.mark.parametrize("snr", [1e4, 1e9, 1e13, 1e16, 1e30, 1e100])
 def test_no_signal_is_so_strong_that_its_time_is_zero(name, snr):
     schedule = schedule_named(name)
-    assert float(schedule.snr(schedule.time_of_snr(snr))) == pytest.approx(snr, rel=1e-12)
+    assert float(schedule.snr(schedule.time_of_snr(snr))) == pytest.approx(snr, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("name", REACHES_ZERO)
@@ -95,12 +96,12 @@ def test_no_signal_is_so_strong_that_its_time_is_zero(name, snr):
 def test_no_signal_is_so_weak_that_its_time_is_one(name, snr):
     """The last float64 below t = 1 bounds what a time can say; none but γ = 0 is t = 1."""
     schedule = schedule_named(name)
-    found = schedule.time_of_snr(snr)
-    assert float(found) < 1 and float(schedule.snr(found)) > 0
+    actual = schedule.time_of_snr(snr)
+    assert float(actual) < 1 and float(schedule.snr(actual)) > 0
     assert (
-        float(schedule.snr(min(float(found) + 2.0**-51, 1.0)))
+        float(schedule.snr(min(float(actual) + 2.0**-51, 1.0)))
         <= 1.01 * snr
-        <= 1.03 * float(schedule.snr(found - 2.0**-51))
+        <= 1.03 * float(schedule.snr(actual - 2.0**-51))
     )
     assert float(schedule.time_of_snr(0.0)) == 1.0
 
@@ -288,8 +289,8 @@ def test_snr_is_within_its_stated_rounding(name):
             snr = alpha2 / sigma2
             if snr > 1e-290:
                 assert abs(mpmath.mpf(float(process.snr(t))) - snr) <= allowed * snr, t
-            for found, square in ((process.alpha(t), alpha2), (process.sigma(t), sigma2)):
-                off = abs(mpmath.mpf(float(found)) ** 2 - square)
+            for actual, square in ((process.alpha(t), alpha2), (process.sigma(t), sigma2)):
+                off = abs(mpmath.mpf(float(actual)) ** 2 - square)
                 assert square < 1e-290 or off <= allowed * square, t
 
 
@@ -308,3 +309,13 @@ def test_samplers_of_a_discrete_schedule_end_at_the_data_unless_it_says_otherwis
 def test_the_pair_is_alpha_and_sigma():
     alpha, sigma = Power(2.0)(0.5)
     assert float(alpha) == pytest.approx(0.25) and float(sigma) == pytest.approx(math.sqrt(15) / 4)
+
+
+def test_the_ratio_that_is_named_is_the_one_below_the_smallest():
+    """The last rounding of `γ_1` is allowed for, and a ratio exactly at that edge is not the one that is refused."""
+    schedule = schedule_named("linear-vp")
+    lowest = float(schedule.snr(1.0))
+    edge, below = lowest * (1 - 1e-12), lowest / 2
+    assert float(schedule.time_of_snr(edge)) == 1.0
+    with pytest.raises(InputError, match=re.escape(f"snr {below} is below")):
+        schedule.time_of_snr(torch.tensor([edge, below], dtype=torch.float64))

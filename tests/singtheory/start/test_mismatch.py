@@ -48,11 +48,11 @@ def test_brackets_hold_the_integral_on_a_line(law, alpha):
     sigma = math.sqrt(1 - alpha**2)
     moments = Moments.of(law)
     for start in (from_noise(moments), from_noise(moments, 0.9), from_mean(moments, alpha, sigma)):
-        found = initial_mismatch(moments, start, alpha, sigma)
+        actual = initial_mismatch(moments, start, alpha, sigma)
         std = float(start.std[0]) if len(start.std) else start.rest
         truth = kl_on_a_line(law, alpha, sigma, float(start.mean[0]), std)
-        slack = 1e-7 * (1 + found.high)
-        assert found.low - slack <= truth <= found.high + slack
+        slack = 1e-7 * (1 + actual.high)
+        assert actual.low - slack <= truth <= actual.high + slack
 
 
 @pytest.mark.parametrize("alpha", [0.068, 0.3, 0.9])
@@ -71,14 +71,14 @@ def test_differences_are_c6(moments, alpha):
 
 
 def test_matching_every_direction_leaves_nothing_of_the_gaussian_part(moments):
-    found = [initial_mismatch(moments, from_matched(moments, k, 0.3, 0.954), 0.3, 0.954).low for k in (0, 1, 8, 64)]
-    assert found == sorted(found, reverse=True) and found[0] > 0.05
-    assert found[-1] == pytest.approx(0, abs=1e-12)
+    actual = [initial_mismatch(moments, from_matched(moments, k, 0.3, 0.954), 0.3, 0.954).low for k in (0, 1, 8, 64)]
+    assert actual == sorted(actual, reverse=True) and actual[0] > 0.05
+    assert actual[-1] == pytest.approx(0, abs=1e-12)
 
 
 def test_at_the_very_end_noise_is_right(moments):
-    found = initial_mismatch(moments, from_noise(moments), 0.0, 1.0)
-    assert (found.low, found.high) == (0.0, 0.0)
+    actual = initial_mismatch(moments, from_noise(moments), 0.0, 1.0)
+    assert (actual.low, actual.high) == (0.0, 0.0)
 
 
 def test_without_noise_is_refused(moments):
@@ -122,9 +122,9 @@ def test_full_match_arrives_at_the_data(moments):
 def test_one_point_has_no_spread():
     moments = Moments.of(Atoms(torch.tensor([[0.5, -1.0]], dtype=torch.float64)))
     assert len(moments.eigenvalues) == 0
-    found = initial_mismatch(moments, from_noise(moments), 0.6, 0.8)
+    actual = initial_mismatch(moments, from_noise(moments), 0.6, 0.8)
     expected = (0.36 * 1.25 + 2 * (0.64 - 1 - math.log(0.64))) / 2
-    assert (found.low, found.high) == pytest.approx((expected, expected))
+    assert (actual.low, actual.high) == pytest.approx((expected, expected))
     assert arrival(moments, from_noise(moments), 0.6, 0.8, torch.ones(2, dtype=torch.float64)) == (-0.5, 0.0)
 
 
@@ -148,7 +148,7 @@ def test_the_gaussian_part_holds_with_its_rounding(log_variance, log_alpha, kind
         "matched": lambda: from_matched(moments, 1, alpha, sigma),
         "wide": lambda: from_noise(moments, 1e8),
     }[kind]()
-    found = gaussian_mismatch(moments, start, alpha, sigma)
+    actual = gaussian_mismatch(moments, start, alpha, sigma)
     with mpmath.workdps(80):
         a, s = mpmath.mpf(alpha), mpmath.mpf(sigma)
         lifted = [a**2 * mpmath.mpf(v) for v in moments.eigenvalues.tolist()] + [0] * (dim - 2)
@@ -157,9 +157,9 @@ def test_the_gaussian_part_holds_with_its_rounding(log_variance, log_alpha, kind
         for v, of, m, begin in zip(lifted, stds, mean.tolist(), start.mean.tolist(), strict=True):
             x = (v + s**2) / mpmath.mpf(of) ** 2 - 1
             total += (x - mpmath.log1p(x)) / 2 + ((a * m - begin) / of) ** 2 / 2
-        assert found.low <= total <= found.high
+        assert actual.low <= total <= actual.high
         assert initial_mismatch(moments, start, alpha, sigma).low <= total
-    assert found.high - found.low <= 1e-12 * (1 + found.high)
+    assert actual.high - actual.low <= 1e-12 * (1 + actual.high)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5])
@@ -170,16 +170,16 @@ def test_the_distance_of_the_means_holds_with_its_rounding(dim, share):
     mean = torch.tensor([1.1, -3.3, 0.7, 2.9, -0.1][:dim], dtype=torch.float64)
     moments = Moments.of(Atoms(mean[None]))
     start = Start(share * (alpha * mean), torch.empty(0, dtype=torch.float64), sigma)
-    found = gaussian_mismatch(moments, start, alpha, sigma)
+    actual = gaussian_mismatch(moments, start, alpha, sigma)
     apart = [
         Fraction(alpha) * Fraction(a) - Fraction(b) for a, b in zip(mean.tolist(), start.mean.tolist(), strict=True)
     ]
     exact = sum(v**2 for v in apart) / Fraction(sigma) ** 2 / 2
-    assert 0 <= Fraction(found.low) <= exact <= Fraction(found.high)
+    assert 0 <= Fraction(actual.low) <= exact <= Fraction(actual.high)
     # a relative error of the distance counts twice
     distance = math.sqrt(float(exact))
     lost = 50 * dim * 2.0**-53 * float(alpha * mean.norm()) / sigma
-    assert found.high - found.low <= 4 * lost * (distance + lost) + 1e-14 * found.high
+    assert actual.high - actual.low <= 4 * lost * (distance + lost) + 1e-14 * actual.high
 
 
 @pytest.mark.parametrize("sigma", [1e-2, 1e-6, 1e-9, 1e-10, 1e-13])
@@ -191,10 +191,10 @@ def test_the_upper_end_holds_where_two_large_numbers_cancel(sigma, rank):
     """
     one = torch.ones(1, dtype=torch.float64)
     moments = Moments(0 * one, Components(one[None], one))
-    found = initial_mismatch(moments, from_matched(moments, rank, 1.0, sigma), 1.0, sigma)
+    actual = initial_mismatch(moments, from_matched(moments, rank, 1.0, sigma), 1.0, sigma)
     with mpmath.workdps(60):
         snr = 1 / mpmath.mpf(sigma) ** 2
         exact = (mpmath.log1p(snr) if rank else snr) / 2 - mpmath.log(2)
         # the standard deviation of the matched start is the nearest number to the right one
-        assert found.low <= exact * (1 + mpmath.mpf(2) ** -50) and exact <= found.high
-        assert found.high <= exact + 1 + 100 * 2.0**-53 * snr
+        assert actual.low <= exact * (1 + mpmath.mpf(2) ** -50) and exact <= actual.high
+        assert actual.high <= exact + 1 + 100 * 2.0**-53 * snr

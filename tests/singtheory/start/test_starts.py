@@ -23,8 +23,8 @@ SIGNED = st.floats(-3.0, 3.0)
 
 def _affine(function, dim: int) -> tuple[Tensor, Tensor]:
     """Offset (d,) and matrix (d, d) of an affine function of rows."""
-    ends = function(torch.cat([torch.zeros(1, dim, dtype=torch.float64), torch.eye(dim, dtype=torch.float64)]))
-    return ends[0], ends[1:] - ends[0]
+    arrivals = function(torch.cat([torch.zeros(1, dim, dtype=torch.float64), torch.eye(dim, dtype=torch.float64)]))
+    return arrivals[0], arrivals[1:] - arrivals[0]
 
 
 def _gaussian(dim: int = 5, seed: int = 0) -> Gaussian:
@@ -58,9 +58,9 @@ def test_full_rank_matched_start_of_gaussian_data_is_the_exact_law_and_arrives_a
     components = starts.principal_components(law, law.dim)
     means = components.basis @ law.mean
     var = components.std**2
-    ends = starts.flow_end(ALPHA * means, ALPHA**2 * var + SIGMA**2, ALPHA, SIGMA, means, var)
-    assert torch.allclose(ends[0], means, rtol=1e-13)
-    assert torch.allclose(ends[1], var, rtol=1e-13)
+    arrivals = starts.flow_end(ALPHA * means, ALPHA**2 * var + SIGMA**2, ALPHA, SIGMA, means, var)
+    assert torch.allclose(arrivals[0], means, rtol=1e-13)
+    assert torch.allclose(arrivals[1], var, rtol=1e-13)
 
 
 def test_exact_start_is_noised_data():
@@ -106,8 +106,8 @@ def test_flow_end_is_where_the_flow_of_gaussian_data_ends(mean, var, start_mean,
     )
     x = torch.tensor([[start_mean], [start_mean + start_std]], dtype=torch.float64)
     end = ODE(schedule).sample(exact_denoiser(law, schedule), x, times)[:, 0]
-    ends = (float(schedule.alpha(t)), float(schedule.sigma(t)), mean, torch.tensor(var, dtype=torch.float64))
-    m, v = starts.flow_end(start_mean, start_std**2, *ends)
+    limits = (float(schedule.alpha(t)), float(schedule.sigma(t)), mean, torch.tensor(var, dtype=torch.float64))
+    m, v = starts.flow_end(start_mean, start_std**2, *limits)
     scale = math.sqrt(var) * (1 + start_std + abs(start_mean)) + abs(mean)
     assert abs(float(end[0] - m)) < 2e-3 * scale
     assert abs(float(end[1] - end[0] - v.sqrt())) < 2e-3 * scale
@@ -138,11 +138,11 @@ def test_quantile_end_keeps_quantiles_of_atoms():
     values = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
     weights = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)
     x = torch.linspace(-5, 6, 4001, dtype=torch.float64)
-    ends = starts.quantile_end(x, values, weights, ALPHA, SIGMA)
+    arrivals = starts.quantile_end(x, values, weights, ALPHA, SIGMA)
     density = sum(w * torch.exp(-((x - ALPHA * v) ** 2) / (2 * SIGMA**2)) for w, v in zip(weights, values, strict=True))
     for value, weight in zip(values, weights, strict=True):
-        assert float(density[ends == value].sum() / density.sum()) == pytest.approx(float(weight), abs=2e-3)
-    assert bool((ends.diff() >= 0).all())
+        assert float(density[arrivals == value].sum() / density.sum()) == pytest.approx(float(weight), abs=2e-3)
+    assert bool((arrivals.diff() >= 0).all())
 
 
 @pytest.mark.parametrize("middle", [-1.0, 0.5, 2.0])
@@ -157,15 +157,15 @@ def test_quantile_end_is_where_the_flow_of_atoms_ends(middle, weight):
     expected = starts.quantile_end(x, law.points[:, 0], law.weights, alpha, sigma)
     far = (expected.roll(1) == expected) & (expected.roll(-1) == expected)
     times = torch.cat([uniform_log_snr(schedule, 100, (alpha / sigma) ** 2, 1e4), torch.zeros(1, dtype=torch.float64)])
-    ends = ODE(schedule).sample(exact_denoiser(law, schedule), x[far, None], times)
-    assert torch.allclose(ends[:, 0], expected[far], rtol=0, atol=1e-6)
+    arrivals = ODE(schedule).sample(exact_denoiser(law, schedule), x[far, None], times)
+    assert torch.allclose(arrivals[:, 0], expected[far], rtol=0, atol=1e-6)
 
 
 def test_quantile_end_finds_the_middle_between_far_clusters():
     """Equal atoms 30 standard deviations apart, where `F_t` is flat to the last digit: the boundary is half way."""
     values, weights = torch.tensor([0.0, 40.0], dtype=torch.float64), torch.full((2,), 0.5, dtype=torch.float64)
-    ends = starts.quantile_end(torch.tensor([11.9, 12.1], dtype=torch.float64), values, weights, ALPHA, SIGMA)
-    assert ends.tolist() == [0.0, 40.0]
+    arrivals = starts.quantile_end(torch.tensor([11.9, 12.1], dtype=torch.float64), values, weights, ALPHA, SIGMA)
+    assert arrivals.tolist() == [0.0, 40.0]
 
 
 @pytest.mark.parametrize("sigma", [1.0, 0.1, 0.01, 1e-3, 1e-6])
@@ -199,7 +199,7 @@ def test_quantile_end_is_the_quantile_of_hostile_laws(law, off, sigma):
     """`F_0⁻¹(F_t(x))` by mpmath: mass above x of the atoms up to the answer against mass below x of the others."""
     values, weights = law.points[:, 0], law.weights
     x = values[0] + off * sigma
-    found = starts.quantile_end(x[None], values, weights, 1.0, sigma)
+    actual = starts.quantile_end(x[None], values, weights, 1.0, sigma)
     order = values.argsort().tolist()
     with mpmath.workdps(40):
         atoms = [(mpmath.mpf(float(values[i])), mpmath.mpf(float(weights[i]))) for i in order if weights[i] > 0]
@@ -212,7 +212,7 @@ def test_quantile_end_is_the_quantile_of_hostile_laws(law, off, sigma):
             if above >= below:
                 break
     if abs(above - below) > 1e-9 * (above + below):
-        assert float(found) == float(atoms[k][0])
+        assert float(actual) == float(atoms[k][0])
 
 
 def test_quantile_spread_of_normal_data_is_the_law():
@@ -329,9 +329,9 @@ def test_directions_of_very_different_units_are_found(shape, unit):
     left, right = (torch.linalg.qr(torch.randn(k, 2, dtype=torch.float64, generator=generator))[0] for k in (n, d))
     left = torch.linalg.qr(left - left.mean(dim=0))[0]
     points = left * torch.tensor([1.0, 1e-9], dtype=torch.float64) * unit @ right.mT * n**0.5
-    for found in (starts.all_components(Atoms(points)), starts.principal_components(Atoms(points), 2)):
-        assert found.std.tolist() == pytest.approx([unit, 1e-9 * unit], rel=1e-5)
-        assert (found.basis @ right).abs().diagonal().tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
+    for actual in (starts.all_components(Atoms(points)), starts.principal_components(Atoms(points), 2)):
+        assert actual.std.tolist() == pytest.approx([unit, 1e-9 * unit], rel=1e-5)
+        assert (actual.basis @ right).abs().diagonal().tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
 
 
 def test_equal_points_vary_in_no_direction():

@@ -38,10 +38,10 @@ def test_numbers_are_drawn_where_the_generator_is(name):
     """So that a run draws the same numbers on every device: here for one that holds no numbers at all."""
     generator, reference = (torch.Generator().manual_seed(0) for _ in range(2))
     if name == "normal":
-        found = draw.normal((3, 2), torch.device("meta"), generator)
+        actual = draw.normal((3, 2), torch.device("meta"), generator)
         torch.randn(3, 2, dtype=torch.float64, generator=reference)
     else:
-        found = draw.uniform(6, torch.device("meta"), generator)
+        actual = draw.uniform(6, torch.device("meta"), generator)
         torch.rand(6, dtype=torch.float64, generator=reference)
-    assert found.device.type == "meta"
+    assert actual.device.type == "meta"
     assert torch.equal(generator.get_state(), reference.get_state())

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from singdiffusion.cli import app
 from singdiffusion.comfyui import NODE_CLASS_MAPPINGS
-from singdiffusion.comfyui import folder as folders
+from singdiffusion.comfyui import node_folder as folders
 from singdiffusion.system import installed
 from singtheory.errors import InputError
 
@@ -99,10 +99,10 @@ def test_example_workflows_are_wired_to_the_sockets_that_the_nodes_have():
         for node in ours:
             kind = NODE_CLASS_MAPPINGS[node["type"]]
             sockets = {key: socket for part in kind.INPUT_TYPES().values() for key, socket in part.items()}
-            wired = [given for given in node["inputs"] if given.get("link") is not None]
-            assert {given["name"] for given in wired} <= set(sockets)
-            for given in wired:
-                assert links[given["link"]][5] == given["type"] == sockets[given["name"]][0]
+            wired = [arguments for arguments in node["inputs"] if arguments.get("link") is not None]
+            assert {arguments["name"] for arguments in wired} <= set(sockets)
+            for arguments in wired:
+                assert links[arguments["link"]][5] == arguments["type"] == sockets[arguments["name"]][0]
             widgets = [key for key, socket in sockets.items() if isinstance(socket[0], list) or socket[0] in _WIDGETS]
             assert len(node["widgets_values"]) == len(widgets)
 

@@ -1,0 +1,72 @@
+"""What arguments of laws and queries must be; each check raises one line that names the argument."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from singtheory.errors import InputError
+
+Array = Any
+"""What `torch.as_tensor` accepts: a tensor, a numpy array or nested sequences of numbers."""
+
+
+def check_numbers(z: Tensor, snr: Tensor) -> None:
+    """Raise `InputError` for NaN, infinities and negative snr; numbers are read from a GPU at once."""
+    if not z.numel():
+        return
+    largest, low, high = torch.stack([torch.linalg.vector_norm(z, ord=math.inf), *torch.aminmax(snr)]).tolist()
+    if not largest < math.inf:
+        raise InputError("query z holds NaN or infinity: divide x_t by sigma_t at t > 0 only")
+    if not 0 <= low <= high < math.inf:
+        raise InputError("snr must be finite and at least 0: at t = 0 the posterior is the point x_t itself")
+
+
+def as_finite(name: str, values: Array, ndim: int) -> Tensor:
+    """`values` as a float64 tensor of `ndim` dimensions, finite and not empty. Raises `InputError` naming `name`."""
+    try:
+        tensor = torch.as_tensor(values, dtype=torch.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: not an array of numbers ({error})") from None
+    if tensor.ndim != ndim:
+        raise InputError(f"{name} of shape {tuple(tensor.shape)}: need {ndim} dimensions")
+    if tensor.numel() == 0:
+        raise InputError(f"{name} of shape {tuple(tensor.shape)}: empty")
+    if not bool(torch.isfinite(tensor).all()):
+        raise InputError(f"{name}: holds NaN or infinity; remove those entries")
+    return tensor
+
+
+def as_nonnegative(weights: Array, count: int, device: torch.device) -> Tensor:
+    """One weight a point. Raises `InputError` where one is negative or not finite."""
+    w = as_finite("weights", weights, 1).to(device)
+    if len(w) != count:
+        raise InputError(f"weights: {len(w)} for {count} points; give one weight a point")
+    if bool((w < 0).any()):
+        raise InputError(f"weights: the smallest is {float(w.min())}; weights must not be negative")
+    return w
+
+
+def as_weights(weights: Array | None, count: int, device: torch.device) -> Tensor:
+    """Prior weights that sum to one, uniform when not given. Raises `InputError` when they cannot be weights."""
+    if weights is None:
+        return torch.full((count,), 1 / count, dtype=torch.float64, device=device)
+    w = as_nonnegative(weights, count, device)
+    if float(w.max()) == 0:
+        raise InputError("weights: they sum to zero; at least one must be positive")
+    w = w / w.max()  # the sum of the largest floats would overflow
+    return w / w.sum()
+
+
+def as_cov(name: str, values: Array, count: int, dim: int) -> Tensor:
+    """Covariances (count, d, d), symmetric and positive semidefinite. Raises `InputError` otherwise."""
+    cov = as_finite(name, values, 3)
+    if cov.shape != (count, dim, dim):
+        raise InputError(f"{name} of shape {tuple(cov.shape)}: need {(count, dim, dim)}")
+    scale = cov.diagonal(dim1=1, dim2=2).abs().amax(dim=1).clamp(min=1e-300)
+    if bool(((cov - cov.mT).abs().amax(dim=(1, 2)) > 1e-9 * scale).any()):
+        raise InputError(f"{name}: not symmetric")
+    if bool((torch.linalg.eigvalsh(cov)[:, 0] < -1e-9 * scale).any()):
+        raise InputError(f"{name}: has a negative eigenvalue, so it is no covariance")
+    return (cov + cov.mT) / 2
