@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from proofs_checks.commands.shared_run import run_shared
 from proofs_checks.harness.claim import Claim
 from proofs_checks.harness.context import Context
-from proofs_checks.harness.harness import ClaimResult, run_claim, steps
+from proofs_checks.harness.harness import ClaimResult, steps
 from proofs_checks.terminal.console import progress
 from singtheory import Atoms, Schedule
 from singtheory.bound import MAX_ATOMS, Row, step_rows
@@ -25,7 +26,7 @@ def run_claims(claims: Sequence[Claim], context: Context) -> list[ClaimResult]:
         def step(name: str) -> None:
             bar.update(task, advance=1, description=name[:40])
 
-        return [run_claim(claim, context, step) for claim in claims]
+        return run_shared(claims, context, step)
 
 
 def run_steps(
