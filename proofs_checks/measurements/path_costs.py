@@ -70,6 +70,7 @@ class Line:
         means, covs = (torch.cat([getattr(c, n).flatten() for c in law.components]).cpu() for n in ("mean", "cov"))
         return cls(means, covs, weights)
 
+    @lru_cache(maxsize=2**9)  # noqa: B019 few laws live as long as the process
     def posterior(self, snr: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Nodes' masses `q(z) dz`, `log q`, C and κ there, each (nodes,)."""
         root, spread = math.sqrt(snr), 1 + snr * self.variances
@@ -92,7 +93,7 @@ class Line:
         cov = (p * (within + moved.square())).sum(dim=1)
         return log_q, cov, (p * (moved**3 + 3 * moved * within)).sum(dim=1)
 
-    @lru_cache(maxsize=2**14)  # noqa: B019 few laws live as long as the process
+    @lru_cache(maxsize=2**14)  # noqa: B019
     def level(self, snr: float) -> Level:
         """At one γ."""
         mass, log_q, cov, kappa = self.posterior(snr)
