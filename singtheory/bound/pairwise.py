@@ -26,6 +26,9 @@ from singtheory.law import AtomsPosterior
 
 MAX_ATOMS = 2048
 """Beyond this many atoms the pairs of the lighter ones are bounded instead of summed: a second of one processor for all bounds on one query."""
+_FEWER, _LEAST, _LEFT_OUT = 1024, 256, 1e-9
+"""Of a law of more atoms: so many where the heaviest hold less than half of the weight, for then pairs say little; and where few atoms matter those that leave
+out this much of the weight, but no fewer than the least."""
 NEGLIGIBLE = 1e-20
 """Posterior weights below this are left to the bound on the rest."""
 BETAS = tuple(0.5 + 0.05 * k for k in range(11))
@@ -50,7 +53,7 @@ class Core:
         weights, errors = query.weights[0], query.log_weight_error[0]
         kept = weights > NEGLIGIBLE
         if int(kept.sum()) > MAX_ATOMS:
-            kept = torch.zeros_like(kept).index_fill(0, weights.topk(MAX_ATOMS).indices, True)
+            kept = torch.zeros_like(kept).index_fill(0, _heaviest(weights), True)
         (deviations,) = query.deviations()
         deviations = torch.where(query.log_weights[0, :, None] > -torch.inf, deviations, 0.0)
         self._query, self.values = ref(query), dict[tuple[str, float], Tensor]()
@@ -128,6 +131,15 @@ class Core:
     def tv_upper(self, core_bound: Tensor) -> Tensor:
         """From a bound on `TV(P', Q)` one on `TV(P, Q)`."""
         return (self.mass * core_bound + self.light) * _UP
+
+
+def _heaviest(weights: Tensor) -> Tensor:
+    """Numbers of the heaviest of more than `MAX_ATOMS` atoms, as many as pairs of them are worth their time."""
+    heaviest = weights.topk(MAX_ATOMS)
+    held = heaviest.values.cumsum(0)
+    if float(held[-1]) < 0.5:
+        return heaviest.indices[:_FEWER]
+    return heaviest.indices[: max(_LEAST, int((held < 1 - _LEFT_OUT).sum()) + 1)]
 
 
 def length(x: Tensor) -> Tensor:
