@@ -23,6 +23,7 @@ from torch import Tensor
 from singtheory import formula
 from singtheory.divergence import Components, chi_square, log1p_chi2_by_moments
 from singtheory.law import AtomsPosterior
+from singtheory.numerics import row_squares
 
 MAX_ATOMS = 2048
 """Beyond this many atoms the pairs of the lighter ones are bounded instead of summed: a second of one processor for all bounds on one query."""
@@ -55,9 +56,12 @@ class Core:
         if int(kept.sum()) > MAX_ATOMS:
             kept = torch.zeros_like(kept).index_fill(0, _heaviest(weights), True)
         (deviations,) = query.deviations()
-        deviations = torch.where(query.log_weights[0, :, None] > -torch.inf, deviations, 0.0)
+        supports = query.log_weights[0] > -torch.inf
+        if not bool(supports.all()):
+            deviations = torch.where(supports[:, None], deviations, 0.0)
+        norms2 = row_squares(deviations)
         self._query, self.values = ref(query), dict[tuple[str, float], Tensor]()
-        self.is_all = bool((kept | (query.log_weights[0] == -torch.inf)).all())
+        self.is_all = bool((kept | ~supports).all())
         self.log_p = torch.log_softmax(query.log_weights[0, kept], 0)
         self.log_p_error = errors[kept]
         self.p = self.log_p.exp()
@@ -67,19 +71,15 @@ class Core:
         self.mass = (weights[kept].sum() * _UP).clamp(max=1)
         self.shift2 = shift.square().sum()
         self.shift = length(shift)
-        self.apart = bool((deviations[query.log_weights[0] > -torch.inf] != 0).any())
+        self.apart = bool((deviations != 0).any())  # where there is no weight they are 0
         # of atoms whose weight underflows the least float is more than enough
-        supported = ~kept & (query.log_weights[0] > -torch.inf)
+        supported = ~kept & supports
         light = (weights[supported] * torch.exp(errors[supported].clamp(max=700.0))).clamp(min=5e-324, max=1.0)
         self.light = light.sum() * _UP
-        self.rest = light @ deviations[supported].square().sum(dim=1) * _UP
-        self.all_trace = weights @ deviations.square().sum(dim=1) + self.rest
-        self.all_trace = self.all_trace * _UP + self.moved(errors, weights, deviations)
-
-    @staticmethod
-    def moved(errors: Tensor, weights: Tensor, deviations: Tensor) -> Tensor:
-        """At least what the errors of log weights move a sum over squared deviations by."""
-        return (weights * torch.expm1(errors.clamp(max=700.0))) @ deviations.square().sum(dim=1)
+        self.rest = light @ norms2[supported] * _UP
+        # and at least what the errors of log weights move it by
+        moved = (weights * torch.expm1(errors.clamp(max=700.0))) @ norms2
+        self.all_trace = (weights + 5e-324 * supports) @ norms2 * _UP + moved
 
     @property
     def query(self) -> AtomsPosterior:

@@ -26,7 +26,7 @@ from singtheory.engine import (
     Uncertified,
 )
 from singtheory.law import logits
-from singtheory.numerics import block_rows
+from singtheory.numerics import block_rows, row_squares
 
 
 class Posterior(ABC):
@@ -187,7 +187,7 @@ class AtomsPosterior(Posterior):
         """`ξ_i = y_i − x̂` of each query in turn, shape (n, d): from differences to the heaviest point, which keep their digits wherever the data lie."""
         for weights in self.weights:
             moved = self.points - self.points[int(weights.argmax())]
-            yield moved - weights @ moved
+            yield moved.sub_(weights @ moved)
 
     def __getitem__(self, query: int) -> Self:
         rows = row_of(query, len(self))
@@ -223,8 +223,8 @@ class AtomsPosterior(Posterior):
         rows = block_rows(len(self.points), u.device)
         values = []
         for xi, log_p, u_query, g in zip(self.deviations(), self.log_weights, u, gap, strict=True):
-            offset = log_p - g / 2 * xi.square().sum(dim=1)
-            scaled = (g.sqrt() * xi).mT
+            offset = log_p - g / 2 * row_squares(xi)
+            scaled = xi.mul_(g.sqrt()).mT
             values.append(torch.cat([reduce((part @ scaled).add_(offset)) for part in u_query.split(rows)]))
         return torch.stack(values)
 

@@ -65,7 +65,10 @@ def test_rows_of_very_many_points_hold_with_fewer_draws(monkeypatch):
     schedule = Cosine()
     snr, gap = float(schedule.snr(0.6)), float(schedule.snr(0.5) - schedule.snr(0.6))
     (row,) = rows(GOLDEN, [0.6, 0.5], queries=64)
-    kl, tv = mean_over_x(lambda p: divergence.kl_quadrature(p, gap).value, snr), mean_over_x(lambda p: divergence.tv_exact(p, gap).value, snr)
+    kl, tv = (
+        mean_over_x(lambda p: divergence.kl_quadrature(p, gap).value, snr),
+        mean_over_x(lambda p: divergence.tv_exact(p, gap).value, snr),
+    )
     assert row["kl_low"] <= kl <= row["kl_high"] and row["tv_low"] <= tv <= row["tv_high"]
     (narrower,) = rows(GOLDEN, [0.6, 0.5], queries=512)
     assert narrower["tv_high"] - narrower["tv_low"] < row["tv_high"] - row["tv_low"]
