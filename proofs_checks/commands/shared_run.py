@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -106,7 +106,7 @@ def _half_of_the_threads() -> Iterator[None]:
 def _second_process(context: Context) -> Iterator[Connection]:
     """One that runs the claims it is sent, ended whatever happens here."""
     spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
+    here, there = cast(tuple[Connection, Connection], spawn.Pipe())  # of another class on Windows, alike
     process = spawn.Process(target=_serve, args=(there, torch.get_num_threads()), daemon=True)
     with _interruptions_held():  # the process inherits that, so that Ctrl-C is an affair of this one alone
         process.start()
