@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from proofs_checks.commands.shared_run import run_shared
 from proofs_checks.harness.claim import Claim
 from proofs_checks.harness.context import Context
-from proofs_checks.harness.harness import ClaimResult, run_claim, steps
+from proofs_checks.harness.harness import ClaimResult, steps
 from proofs_checks.terminal.console import progress
 from singtheory import Atoms, Schedule
-from singtheory.bound import MAX_ATOMS, Row, step_rows
+from singtheory.bound import DRAWS_PER_QUERY, MAX_ATOMS, Row, draws_per_query, step_rows
 
 _LONG = 60.0
 """Seconds, of which one is told."""
@@ -25,7 +26,7 @@ def run_claims(claims: Sequence[Claim], context: Context) -> list[ClaimResult]:
         def step(name: str) -> None:
             bar.update(task, advance=1, description=name[:40])
 
-        return [run_claim(claim, context, step) for claim in claims]
+        return run_shared(claims, context, step)
 
 
 def run_steps(
@@ -40,8 +41,14 @@ def run_steps(
     count, steps, start = len(law.points), len(times) - 1, time.monotonic()
     if count > MAX_ATOMS:
         note(
-            f"{queries} x_t in each of {steps} steps: of its {count} points the {MAX_ATOMS} heaviest are summed in pairs, "
+            f"{queries} x_t in each of {steps} steps: of its {count} points at most the {MAX_ATOMS} heaviest are summed in pairs, "
             "what the others add is bounded, so that B2, B9, B10 and B12 are a little looser"
+        )
+    draws = draws_per_query(count)
+    if draws < DRAWS_PER_QUERY:
+        note(
+            f"an x_t gets {draws} draws instead of {DRAWS_PER_QUERY}, for there are {count} points: the intervals of KL and TV hold, "
+            "and are wider; more --queries narrow them"
         )
     with progress() as bar:
         task = bar.add_task("steps", total=steps)

@@ -120,8 +120,12 @@ def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
 
 @lru_cache(maxsize=4096)
 def _reduces_to_zero(expression: sympy.Expr) -> bool:
-    """Asked once for a claim and all of its twins, which share most of their expressions."""
-    return sympy.simplify(expression) == 0
+    """Asked once for a claim and all of its twins, which share most of their expressions.
+
+    Most are rational in what they are made of: their numerator over one denominator expands to zero, which is found sooner than a simple form.
+    """
+    numerator, _ = sympy.fraction(sympy.together(expression))
+    return sympy.expand(numerator) == 0 or sympy.simplify(expression) == 0
 
 
 @lru_cache(maxsize=4096)
@@ -129,7 +133,7 @@ def _largest_value(expression: sympy.Expr) -> float:
     """Of those at the two points: one may lie on the zeros of an expression that is not zero."""
     symbols = sorted(expression.free_symbols, key=str)
     values = [
-        float(expression.subs({symbol: sympy.Rational(*point(k)) for k, symbol in enumerate(symbols)}).evalf(30))
+        float(expression.xreplace({symbol: sympy.Rational(*point(k)) for k, symbol in enumerate(symbols)}).evalf(30))
         for point in (lambda k: (3 + 2 * k, 5 + k), lambda k: (11 + 4 * k, 7 + 2 * k))
     ]
     return max(values, key=abs)

@@ -66,6 +66,7 @@ class Line:
         """A law in one dimension."""
         return cls(*law.line_parts())
 
+    @lru_cache(maxsize=2**9)  # noqa: B019 few laws live as long as the process
     def posterior(self, snr: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Nodes' masses `q(z) dz`, `log q`, C and κ there, each (nodes,)."""
         root, spread = math.sqrt(snr), 1 + snr * self.variances
@@ -88,7 +89,7 @@ class Line:
         cov = (p * (within + moved.square())).sum(dim=1)
         return log_q, cov, (p * (moved**3 + 3 * moved * within)).sum(dim=1)
 
-    @lru_cache(maxsize=2**14)  # noqa: B019 few laws live as long as the process
+    @lru_cache(maxsize=2**14)  # noqa: B019
     def level(self, snr: float) -> Level:
         """At one γ."""
         mass, log_q, cov, kappa = self.posterior(snr)

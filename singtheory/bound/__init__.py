@@ -20,11 +20,12 @@ from singtheory.bound.ladder import (
     tv_trace,
 )
 from singtheory.bound.pairwise import BETAS, MAX_ATOMS, core, separated
-from singtheory.bound.step_table import Row, check_queries, step_rows
+from singtheory.bound.step_table import DRAWS_PER_QUERY, Row, check_queries, draws_per_query, step_rows
 from singtheory.bound.variation import lower, moments_tv, projected
 
 __all__ = [
     "BETAS",
+    "DRAWS_PER_QUERY",
     "LADDER",
     "MAX_ATOMS",
     "Bound",
@@ -32,6 +33,7 @@ __all__ = [
     "bound_named",
     "check_queries",
     "core",
+    "draws_per_query",
     "evaluate_ladder",
     "kl_chi2",
     "kl_family",

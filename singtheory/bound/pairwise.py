@@ -12,8 +12,10 @@ So every bound stays a bound; for few atoms the core is everything. Where it is 
 """
 
 import math
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from functools import cached_property, lru_cache, wraps
 from typing import final
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor
@@ -21,9 +23,13 @@ from torch import Tensor
 from singtheory import formula
 from singtheory.divergence import Components, chi_square, log1p_chi2_by_moments
 from singtheory.law import AtomsPosterior
+from singtheory.numerics import row_squares
 
 MAX_ATOMS = 2048
 """Beyond this many atoms the pairs of the lighter ones are bounded instead of summed: a second of one processor for all bounds on one query."""
+_FEWER, _LEAST, _LEFT_OUT = 1024, 256, 1e-9
+"""Of a law of more atoms: so many where the heaviest hold less than half of the weight, for then pairs say little; and where few atoms matter those that leave
+out this much of the weight, but no fewer than the least."""
 NEGLIGIBLE = 1e-20
 """Posterior weights below this are left to the bound on the rest."""
 BETAS = tuple(0.5 + 0.05 * k for k in range(11))
@@ -48,11 +54,14 @@ class Core:
         weights, errors = query.weights[0], query.log_weight_error[0]
         kept = weights > NEGLIGIBLE
         if int(kept.sum()) > MAX_ATOMS:
-            kept = torch.zeros_like(kept).index_fill(0, weights.topk(MAX_ATOMS).indices, True)
+            kept = torch.zeros_like(kept).index_fill(0, _heaviest(weights), True)
         (deviations,) = query.deviations()
-        deviations = torch.where(query.log_weights[0, :, None] > -torch.inf, deviations, 0.0)
-        self.query = query
-        self.is_all = bool((kept | (query.log_weights[0] == -torch.inf)).all())
+        supports = query.log_weights[0] > -torch.inf
+        if not bool(supports.all()):
+            deviations = torch.where(supports[:, None], deviations, 0.0)
+        norms2 = row_squares(deviations)
+        self._query, self.values = ref(query), dict[tuple[str, float], Tensor]()
+        self.is_all = bool((kept | ~supports).all())
         self.log_p = torch.log_softmax(query.log_weights[0, kept], 0)
         self.log_p_error = errors[kept]
         self.p = self.log_p.exp()
@@ -62,19 +71,22 @@ class Core:
         self.mass = (weights[kept].sum() * _UP).clamp(max=1)
         self.shift2 = shift.square().sum()
         self.shift = length(shift)
-        self.apart = bool((deviations[query.log_weights[0] > -torch.inf] != 0).any())
+        self.apart = bool((deviations != 0).any())  # where there is no weight they are 0
         # of atoms whose weight underflows the least float is more than enough
-        supported = ~kept & (query.log_weights[0] > -torch.inf)
+        supported = ~kept & supports
         light = (weights[supported] * torch.exp(errors[supported].clamp(max=700.0))).clamp(min=5e-324, max=1.0)
         self.light = light.sum() * _UP
-        self.rest = light @ deviations[supported].square().sum(dim=1) * _UP
-        self.all_trace = weights @ deviations.square().sum(dim=1) + self.rest
-        self.all_trace = self.all_trace * _UP + self.moved(errors, weights, deviations)
+        self.rest = light @ norms2[supported] * _UP
+        # and at least what the errors of log weights move it by
+        moved = (weights * torch.expm1(errors.clamp(max=700.0))) @ norms2
+        self.all_trace = (weights + 5e-324 * supports) @ norms2 * _UP + moved
 
-    @staticmethod
-    def moved(errors: Tensor, weights: Tensor, deviations: Tensor) -> Tensor:
-        """At least what the errors of log weights move a sum over squared deviations by."""
-        return (weights * torch.expm1(errors.clamp(max=700.0))) @ deviations.square().sum(dim=1)
+    @property
+    def query(self) -> AtomsPosterior:
+        """Whose core this is; whoever asks holds it."""
+        query = self._query()
+        assert query is not None
+        return query
 
     def at(self, gap: float) -> Components:
         """The core in the coordinate u of a gap."""
@@ -93,10 +105,10 @@ class Core:
         """`‖ξ_i‖²`, shape (n,)."""
         return self.xi.square().sum(dim=1)
 
-    @cached_property
+    @property
     def gram(self) -> Tensor:
         """`⟨ξ_i, ξ_j⟩`, shape (n, n)."""
-        return self.xi @ self.xi.mT
+        return _gram(self)
 
     @cached_property
     def principal(self) -> tuple[Tensor, Tensor]:
@@ -121,26 +133,59 @@ class Core:
         return (self.mass * core_bound + self.light) * _UP
 
 
+def _heaviest(weights: Tensor) -> Tensor:
+    """Numbers of the heaviest of more than `MAX_ATOMS` atoms, as many as pairs of them are worth their time."""
+    heaviest = weights.topk(MAX_ATOMS)
+    held = heaviest.values.cumsum(0)
+    if float(held[-1]) < 0.5:
+        return heaviest.indices[:_FEWER]
+    return heaviest.indices[: max(_LEAST, int((held < 1 - _LEFT_OUT).sum()) + 1)]
+
+
 def length(x: Tensor) -> Tensor:
     """At least the norm over the last dimension, where squares underflow too; 0 for 0."""
     return torch.where((x != 0).any(dim=-1), (x.norm(dim=-1) * _UP).clamp(min=1e-150), 0.0)
 
 
-@lru_cache(maxsize=1)
+_CORES: WeakKeyDictionary[AtomsPosterior, Core] = WeakKeyDictionary()
+
+
 def core(query: AtomsPosterior) -> Core:
-    """The core of a posterior of one query; the last one is kept, for the bounds ask for the same in turn."""
-    return Core(query)
+    """The core of a posterior of one query, kept as long as that is, for all bounds ask for it."""
+    known = _CORES.get(query)
+    if known is None:
+        known = _CORES[query] = Core(query)
+    return known
 
 
 @lru_cache(maxsize=1)
+def _gram(core: Core) -> Tensor:
+    """Of n² numbers, so that the last one alone is kept."""
+    return core.xi @ core.xi.mT
+
+
+def _kept(value: Callable[[Core, float], Tensor]) -> Callable[[Core, float], Tensor]:
+    """A number of a core and a gap, made once: B2, B10 and B12 are made of the same."""
+
+    @wraps(value)
+    def of(core: Core, gap: float) -> Tensor:
+        key = value.__name__, gap
+        if key not in core.values:
+            core.values[key] = value(core, gap)
+        return core.values[key]
+
+    return of
+
+
+@_kept
 def log1p_chi2(core: Core, gap: float) -> Tensor:
-    """At least `log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone; the last one is kept, for KL's bound and TV's."""
+    """At least `log Σ p_i p_j exp(g⟨ξ_i, ξ_j⟩)` (B1), of the core alone."""
     return torch.tensor(chi_square(core.at(gap)).high, dtype=torch.float64, device=core.p.device)
 
 
-@lru_cache(maxsize=1)
+@_kept
 def log1p_chi2_of_all(core: Core, gap: float) -> Tensor:
-    """At least `log(1 + χ²)` of all atoms, where the core is not all of them, else infinite; the last one is kept likewise."""
+    """At least `log(1 + χ²)` of all atoms, where the core is not all of them, else infinite."""
     value = math.inf if core.is_all else log1p_chi2_by_moments(Components.of(core.query, gap))
     return torch.tensor(value, dtype=torch.float64, device=core.p.device)
 
@@ -169,11 +214,11 @@ def pair_lower(core: Core, gap: float) -> Tensor:
     return formula.kl_trace_bound(gap, core.p @ core.norms2) + separation(core, gap / 2) - core.rounding(gap)
 
 
-@lru_cache(maxsize=1)
+@_kept
 def family(core: Core, gap: float) -> Tensor:
     """B10, its rounding added, at the β of the rule `formula.family_beta`, and at `BETAS` for few atoms or ½ and 1 for many: the least.
 
-    With B2 and B9, which it contains and which are rounded otherwise: B2 keeps its digits at small gaps. The last one is kept.
+    With B2 and B9, which it contains and which are rounded otherwise: B2 keeps its digits at small gaps.
     """
     rule = float(formula.family_beta(separated(core, gap), torch))
     betas = (*BETAS, rule) if len(core.p) <= _FEW else (0.5, rule, 1.0)

@@ -1,7 +1,7 @@
 r"""The Gaussian reverse-process error along a sampler's grid: one row a step, averaged over `x_t ~ q_t`.
 
 The values of KL, TV and of every bound are means over the same `queries` draws of `x_t`, so that a row compares like with like: what is exact is
-exact, and what is drawn is moved between the bounds of its own `x_t` before the mean is taken. The intervals of KL and TV are for the mean over all `x_t`; they come from `DRAWS_PER_QUERY × queries` independent draws of variables with known
+exact, and what is drawn is moved between the bounds of its own `x_t` before the mean is taken. The intervals of KL and TV are for the mean over all `x_t`; they come from `draws_per_query × queries` independent draws of variables with known
 bounds, so that they hold at every sample size:
 
 - `E KL = ½ g mmse(γ_t) − E H(x_0|x_t) + E H(x_0|x_s)` (B4 through entropies), and
@@ -24,8 +24,11 @@ from singtheory.schedule import Schedule
 
 DRAWS_PER_QUERY = 64
 _VALUE_DRAWS = 256
+_PAIRS, _LEAST_DRAWS = 2**20, 16
+"""Draws times atoms of one x_t, beyond which fewer draws are taken, and how many are taken at least."""
 _PAIR_DRAWS = 16
-_CHUNK = 256
+_CHUNK, _HELD = 256, 2**22
+"""Queries that are worked on at once, and numbers that their weights may take."""
 _LOST = 1e-9
 """Of a TV: what products may take from `log r`, and so from a draw; the interval is wider by it."""
 _PLANE = 2
@@ -38,6 +41,15 @@ def check_queries(queries: int, dim: int) -> None:
     """Raise `InputError` for fewer queries a step than one, or more than fit into memory in `dim` dimensions."""
     # draws of the kernel at every query, and about three temporaries of their size
     system.check_queries(queries, 1, 4 * _VALUE_DRAWS * dim, dim)
+
+
+def draws_per_query(count: int, most: int = DRAWS_PER_QUERY) -> int:
+    """How many draws an x_t gets on data of so many points; of very many fewer, so that a step takes seconds.
+
+    >>> [draws_per_query(count) for count in (1797, 50_000, 10**6)]
+    [64, 20, 16]
+    """
+    return max(_LEAST_DRAWS, min(most, _PAIRS // count))
 
 
 def step_rows(
@@ -96,13 +108,14 @@ def _row(
     bounds = ladder.evaluate_ladder(posterior, gap)
     if math.isinf(gap):
         return row | _at_zero(posterior) | {name: float(values.mean()) for name, values in bounds.items()}
-    draws = DRAWS_PER_QUERY * queries
+    each = draws_per_query(len(law.points))
+    draws = each * queries
     kl = _within(_kl_values(posterior, gap, bounds, generator), bounds, "kl")
     tv = _within(_tv_values(posterior, gap, generator), bounds, "tv")
     row |= _widened("kl", float(kl.mean()), _mean_kl_interval(law, snr_t, gap, draws, generator, confidence))
     row |= _widened("tv", float(tv.mean()), _mean_tv_interval(law, snr_t, gap, draws, generator, confidence))
     row |= {"chi2": float(torch.expm1(bounds["kl_chi2_bound"]).mean())}
-    row |= {"kl_moment_matched": float(divergence.kl_moment_draws(posterior, gap, DRAWS_PER_QUERY, generator).mean())}
+    row |= {"kl_moment_matched": float(divergence.kl_moment_draws(posterior, gap, each, generator).mean())}
     return row | {name: float(values.mean()) for name, values in bounds.items()}
 
 
@@ -122,8 +135,9 @@ def _kl_values(posterior: AtomsPosterior, gap: float, bounds: dict[str, Tensor],
     if posterior.points.shape[1] <= _PLANE:
         return divergence.kl_quadrature(posterior, gap).value
     separated = bounds["kl_pair_lower"] > bounds["kl_gauss_lower"]
-    u = divergence.draw_kernel(posterior, gap, _VALUE_DRAWS, generator)
-    by_entropy = formula.kl_trace_bound(gap, posterior.trace_cov) - posterior.entropy
+    u = divergence.draw_kernel(posterior, gap, draws_per_query(len(posterior.points), _VALUE_DRAWS), generator)
+    own = posterior.entropy  # in the same pass as the trace, if it is asked for first
+    by_entropy = formula.kl_trace_bound(gap, posterior.trace_cov) - own
     by_entropy += posterior.conditional_entropy(u, gap).mean(dim=1)
     return torch.where(separated, by_entropy, divergence.excess(posterior.log_ratio(u, gap)).mean(dim=1))
 
@@ -166,11 +180,11 @@ def _posterior_at(law: Atoms, x_0: Tensor, snr: Tensor | float, generator: torch
 def _log_ratios(posterior: AtomsPosterior, gap: float, generator: torch.Generator) -> Iterator[Tensor]:
     """`log r` at draws from Q, query by query."""
     for query in posterior:
-        yield query.log_ratio(divergence.draw_plug_in(query, DRAWS_PER_QUERY, generator), gap)[0]
+        yield query.log_ratio(divergence.draw_plug_in(query, draws_per_query(len(query.points)), generator), gap)[0]
 
 
-def _in_chunks(draws: int, values: Callable[[int], Tensor]) -> Tensor:
-    return torch.cat([values(min(_CHUNK, draws - start)) for start in range(0, draws, _CHUNK)])
+def _in_chunks(draws: int, values: Callable[[int], Tensor], most: int = _CHUNK) -> Tensor:
+    return torch.cat([values(min(most, draws - start)) for start in range(0, draws, most)])
 
 
 def _mean_kl_interval(
@@ -197,7 +211,8 @@ def _entropy_draws(law: Atoms, snr_t: float, gap: float, n: int, generator: torc
     at_t = law.posterior(math.sqrt(snr_t) * x_0 + noise[0], snr_t)
     joint = (math.sqrt(snr_t) * noise[0] + math.sqrt(gap) * noise[1]) / math.sqrt(snr_s)
     at_s = law.posterior(math.sqrt(snr_s) * x_0 + joint, snr_s)
-    return formula.kl_trace_bound(gap, at_t.trace_cov) - at_t.entropy + at_s.entropy
+    before = at_t.entropy  # in the same pass as the trace, if it is asked for first
+    return formula.kl_trace_bound(gap, at_t.trace_cov) - before + at_s.entropy
 
 
 def _product_draws(law: Atoms, snr_t: float, gap: float, n: int, generator: torch.Generator) -> Tensor:
@@ -221,7 +236,8 @@ def _mean_tv_interval(
         return -torch.expm1(_log_ratio_at_one(posterior, u, gap)).clamp(max=0)
 
     highest = -math.expm1(-formula.kl_trace_bound(gap, law.diameter**2 / 2))
-    low, high = mean_interval(_in_chunks(draws, overlaps).clamp(0, highest), 0.0, highest, confidence)
+    together = max(1, min(_CHUNK, _HELD // len(law.points)))  # each holds the weights of all points
+    low, high = mean_interval(_in_chunks(draws, overlaps, together).clamp(0, highest), 0.0, highest, confidence)
     return max(0.0, low - _LOST), min(1.0, high + _LOST)
 
 

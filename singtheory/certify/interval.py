@@ -220,15 +220,17 @@ def component_kl(points: Sequence[Number], weights: Sequence[Number], index: int
 
     By Arb's integrator within twelve standard deviations; beyond, the logarithm lies between `log p_i` and `max_j |y_j − y_i| |n|`.
     """
-    shifts = [y - points[index] for y in points]
+    shifts = [y - points[index] for k, y in enumerate(points) if k != index]
+    own, others = acb(weights[index]), [p for k, p in enumerate(weights) if k != index]
+    terms = [(d, d * d / 2, p) for d, p in zip(shifts, others, strict=True)]
 
     def integrand(n: acb, analytic: bool) -> acb:
-        density = sum((p * (d * n - d * d / 2).exp() for d, p in zip(shifts, weights, strict=True)), acb(0))
+        density = sum((p * (d * n - half).exp() for d, half, p in terms), own)
         return (-n * n / 2).exp() * density.log(analytic)
 
     within = acb.integral(integrand, -TAIL, TAIL, rel_tol=arb(2) ** -(PRECISION - 10), abs_tol=arb(2) ** -PRECISION)
     tail = arb(TAIL)
-    reach = reduce(arb.max, (abs(d) for d in shifts))
+    reach = reduce(arb.max, (abs(d) for d in shifts), arb(0))
     beyond = (
         2 * reach * (-tail * tail / 2).exp()
         - weights[index].log() * (2 * arb.pi()).sqrt() * (tail / arb(2).sqrt()).erfc()

@@ -9,8 +9,9 @@ import math
 import os
 import struct
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -153,13 +154,28 @@ def npz_file(path: Path) -> Data:
         return Data(Atoms(rows, weights), str(path), image_shape, notes)
 
 
-def _sklearn_digits() -> Any:
-    # here and not above: importing singtheory must not import scikit-learn
+class _Digits(NamedTuple):
+    """Images (1797, 8, 8) with values from 0 to 16, and classes (1797,)."""
+
+    images: np.ndarray
+    target: np.ndarray
+
+
+def _sklearn_digits() -> _Digits:
+    """From the file in scikit-learn's package: importing the library for it takes as long as importing torch."""
+    package = find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        file = Path(folder, "datasets", "data", "digits.csv.gz")
+        if file.is_file():
+            with gzip.open(file, "rt", encoding="ascii") as text:
+                rows = np.loadtxt(text, delimiter=",")
+            return _Digits(rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].astype(np.int64))
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise not_installed("digits", error) from None
-    return load_digits()
+    loaded: Any = load_digits()
+    return _Digits(loaded.images, loaded.target)
 
 
 def _missing(name: str) -> InputError:

@@ -118,11 +118,13 @@ def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tens
         sums = (curved + rest) @ of.p
         excess += float(p @ sums)
         # of e^L − 1 − L the derivative is e^L − 1
-        terms = torch.expm1(value).abs() * size + curved + rest.abs()
+        slope = torch.expm1(value).abs_()
+        terms = (slope * size).add_(curved).add_(rest.abs())
         lost += float(of.rounding * (p @ (terms @ of.p)) + 2 * ((p * of.tilt[block]) @ sums.abs()))
-        # what the rest is off does not add up to nothing as ⟨m_j, m_k⟩ does: its derivative is e^L, and the curvature counts where e^L − 1 is small
-        moved = torch.expm1(value).abs() * off + off_rest + torch.exp(value) * off * off.clamp(max=1)
-        lost += float(p @ (moved @ of.p))
+        if of.spread is not None:
+            # what the rest is off does not add up to nothing as ⟨m_j, m_k⟩ does: its derivative is e^L, and the curvature counts where e^L − 1 is small
+            moved = slope * off + off_rest + torch.exp(value) * off * off.clamp(max=1)
+            lost += float(p @ (moved @ of.p))
         by_component += float(p @ sums.abs())
     excess = max(excess, 0.0)
     return ChiSquare(math.log1p(excess), lost / (1 + excess), by_component + lost)
@@ -147,7 +149,7 @@ def _pairs(of: Components, block: Tensor) -> _Pairs:
     linear = of.centres[block] @ of.centres.mT
     size = of.centres[block].abs() @ of.centres.abs().mT
     if of.spread is None or of.basis is None:
-        nothing = torch.zeros_like(linear)
+        nothing = linear.new_zeros(()).expand_as(linear)
         return _Pairs(linear, nothing, size, nothing, nothing)
     terms = torch.stack([torch.stack([_gauss_off(of, int(j), k) for k in range(len(of.p))]) for j in block])
     rest, more, off, off_rest = terms.unbind(dim=2)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from singtheory.formula import expm1_rest
 from singtheory.law import Posterior
-from singtheory.numerics import block_rows
+from singtheory.numerics import block_rows, row_squares
 
 UNIT = 2.0**-53
 _LOST = 20
@@ -130,12 +130,12 @@ class Components:
     @cached_property
     def centres(self) -> Tensor:
         """`m_j`, shape (k, d)."""
-        return math.sqrt(self.gap) * (self.points - self.p @ self.points)
+        return (self.points - self.p @ self.points).mul_(math.sqrt(self.gap))
 
     @cached_property
     def norms2(self) -> Tensor:
         """`‖m_j‖²`, shape (k,)."""
-        return self.centres.square().sum(dim=1)
+        return row_squares(self.centres)
 
     @cached_property
     def spread_trace(self) -> Tensor:

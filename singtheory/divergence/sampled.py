@@ -69,10 +69,10 @@ def tv_monte_carlo(
 
 def kl_moment_draws(posterior: Posterior, gap: float, samples: int, generator: torch.Generator | None) -> Tensor:
     """Draws whose mean is `KL(P‖M)`: `f(dP/dM) ≥ 0` under P; shape (batch, samples)."""
-    u = draw_kernel(posterior, gap, samples, generator)
     excesses = []
-    for query, nodes in zip(posterior, u, strict=True):
+    for query in posterior:
         of = Components.of(query, gap)
+        nodes = _draw_kernel(query, of, samples, generator)
         values, basis = torch.linalg.eigh(of.cov)
         spread = values.clamp(min=0)
         log_m_over_q = (spread / (1 + spread) * (nodes @ basis).square() - torch.log1p(spread)).sum(dim=-1) / 2

@@ -15,8 +15,8 @@ from singtheory.law import Posterior
 
 _REACH = 38.0
 """Q has less than 1e-314 of its mass beyond."""
-_POINTS, _ROUNDS = 65, 12
-"""A bracket of a root is cut by 64 in each round."""
+_POINTS, _ROUNDS = 17, 18
+"""A bracket of a root is cut by 16 in each round."""
 _SPENT = 32
 """Roundings in a density, in units of its exponent."""
 

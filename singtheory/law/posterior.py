@@ -27,7 +27,7 @@ from singtheory.engine import (
 )
 from singtheory.errors import InputError
 from singtheory.law import logits
-from singtheory.numerics import block_rows
+from singtheory.numerics import block_rows, row_squares
 
 
 class Parts(NamedTuple):
@@ -229,7 +229,7 @@ class AtomsPosterior(Posterior):
         """`ξ_i = y_i − x̂` of each query in turn, shape (n, d): from differences to the heaviest point, which keep their digits wherever the data lie."""
         for weights in self.weights:
             moved = self.points - self.points[int(weights.argmax())]
-            yield moved - weights @ moved
+            yield moved.sub_(weights @ moved)
 
     def parts(self) -> Parts:
         """The points of positive weight, of the first query."""
@@ -273,8 +273,8 @@ class AtomsPosterior(Posterior):
         rows = block_rows(len(self.points), u.device)
         values = []
         for xi, log_p, u_query, g in zip(self.deviations(), self.log_weights, u, gap, strict=True):
-            offset = log_p - g / 2 * xi.square().sum(dim=1)
-            scaled = (g.sqrt() * xi).mT
+            offset = log_p - g / 2 * row_squares(xi)
+            scaled = xi.mul_(g.sqrt()).mT
             values.append(torch.cat([reduce((part @ scaled).add_(offset)) for part in u_query.split(rows)]))
         return torch.stack(values)
 

@@ -1,6 +1,6 @@
 """Draws, distances and sums that keep their digits."""
 
-from singtheory.numerics.block import block_rows
+from singtheory.numerics.block import block_rows, row_squares
 from singtheory.numerics.distance import diameter, distances
 from singtheory.numerics.double_double import Double2, two_product
 from singtheory.numerics.draw import check_seed, choose, normal, uniform
@@ -16,6 +16,7 @@ __all__ = [
     "distances",
     "krylov",
     "normal",
+    "row_squares",
     "two_product",
     "uniform",
 ]

@@ -8,6 +8,11 @@ _CACHED, _MOST = 2**16, 2**23
 """Numbers that a CPU's nearest caches hold, and those of a block of 64 MB."""
 
 
+def row_squares(x: torch.Tensor) -> torch.Tensor:
+    """`‖x_i‖²` of each row, shape (n,), without a second copy of the table."""
+    return torch.cat([rows.square().sum(dim=1) for rows in x.split(block_rows(max(1, x.shape[1]), x.device))])
+
+
 def block_rows(numbers: int, device: torch.device) -> int:
     """How many rows of so many float64 numbers: on a CPU as many as its caches hold, on a GPU as many as keep it busy.
 

@@ -1,5 +1,8 @@
 """The core of a posterior: what is bounded about it lies on the safe side of what rounding takes, at any scale."""
 
+import gc
+import math
+
 import mpmath
 import pytest
 import torch
@@ -47,6 +50,32 @@ def test_what_is_left_of_the_core_is_bounded(monkeypatch):
     assert float(core.mass) == pytest.approx(0.9, rel=1e-13) and float(core.mass) >= 0.9 * (1 - 1e-16)
     assert float(core.light) == pytest.approx(0.1, rel=1e-12)
     assert float(core.rest) == pytest.approx(float(p[[1, 3]] @ norms2[[1, 3]]), rel=1e-12)
-    assert float(core.all_trace) >= float(p @ norms2)
+    assert float(p @ norms2) <= float(core.all_trace) <= float(p @ norms2) * (1 + 1e-12)  # what is left out counts once
     assert float(core.p @ core.xi.sum(dim=1)) == pytest.approx(0.0, abs=1e-15)
     assert float(core.shift2) == pytest.approx(float((core.p @ xi[[0, 2, 4]]).square().sum()), rel=1e-9)
+
+
+@pytest.mark.parametrize(("decay", "expected"), [(1e-6, 1024), (0.02, 1037), (0.01, 2048)])
+def test_a_core_has_as_many_of_many_atoms_as_pairs_are_worth(decay, expected):
+    """Nearly all alike, so that pairs say little; nearly all of the weight in some; and between."""
+    points = torch.randn(5000, 2, dtype=F64, generator=torch.Generator().manual_seed(3))
+    log_weights = torch.log_softmax(-decay * torch.arange(5000, dtype=F64), 0)
+    core = pairwise.Core(AtomsPosterior.of(points, log_weights))
+    assert len(core.p) == expected and not core.is_all
+    p = log_weights.exp()
+    xi = points - p @ points
+    left = float(p @ xi.square().sum(dim=1)) - float(p[:expected] @ xi[:expected].square().sum(dim=1))
+    assert float(core.mass) == pytest.approx(float(p[:expected].sum()), rel=1e-12)
+    assert float(core.rest) >= left * (1 - 1e-9)
+
+
+def test_bounds_of_one_posterior_share_what_they_are_made_of():
+    """As long as it lives, and no longer."""
+    query = AtomsPosterior.of(torch.randn(6, 2, dtype=F64), torch.full((6,), -math.log(6), dtype=F64))
+    core = pairwise.core(query)
+    assert pairwise.core(query) is core and pairwise.family(core, 0.5) is pairwise.family(core, 0.5)
+    assert float(pairwise.family(core, 0.5)) != float(pairwise.family(core, 1.0))
+    known = len(pairwise._CORES)
+    del query
+    gc.collect()
+    assert len(pairwise._CORES) < known

@@ -57,6 +57,23 @@ def test_values_lie_between_the_bounds_of_their_own_queries():
         assert row["kl_moment_matched"] < 0.3 * row["kl"]
 
 
+def test_rows_of_very_many_points_hold_with_fewer_draws(monkeypatch):
+    """Of an x_t fewer draws are made, of which the intervals know; and means over x_t are taken a few at a time."""
+    monkeypatch.setattr(step_table, "_PAIRS", 60)
+    monkeypatch.setattr(step_table, "_HELD", 12)
+    assert step_table.draws_per_query(3) == 20 and step_table.draws_per_query(100) == 16
+    schedule = Cosine()
+    snr, gap = float(schedule.snr(0.6)), float(schedule.snr(0.5) - schedule.snr(0.6))
+    (row,) = rows(GOLDEN, [0.6, 0.5], queries=64)
+    kl, tv = (
+        mean_over_x(lambda p: divergence.kl_quadrature(p, gap).value, snr),
+        mean_over_x(lambda p: divergence.tv_exact(p, gap).value, snr),
+    )
+    assert row["kl_low"] <= kl <= row["kl_high"] and row["tv_low"] <= tv <= row["tv_high"]
+    (narrower,) = rows(GOLDEN, [0.6, 0.5], queries=512)
+    assert narrower["tv_high"] - narrower["tv_low"] < row["tv_high"] - row["tv_low"]
+
+
 def laws_of_few_dimensions():
     generator = torch.Generator().manual_seed(3)
     return {

@@ -1,0 +1,69 @@
+"""Claims that two processes share come back in order, as one process finds them, and whatever becomes of the second one."""
+
+import multiprocessing
+from contextlib import contextmanager
+
+import pytest
+
+from proofs_checks.commands import shared_run
+from proofs_checks.harness.harness import load_claims, run_claim, select, steps
+from proofs_checks.harness.record import describe_claim
+
+CHEAP = "A2,A5,C9,F7,F9"
+
+
+@pytest.fixture
+def two_processes(monkeypatch):
+    """Also for few checks, and on one core."""
+    monkeypatch.setattr(shared_run, "_LEAST_STEPS", 1)
+    monkeypatch.setattr(shared_run, "_cores", lambda: 2)
+
+
+def described(results):
+    return [{**describe_claim(result), "seconds": None} for result in results]
+
+
+def chosen():
+    return select(load_claims().values(), CHEAP)
+
+
+def test_two_processes_find_what_one_does(context, two_processes):
+    names: list[str] = []
+    claims = chosen()
+    results = shared_run.run_shared(claims, context, names.append)
+    assert described(results) == described(run_claim(claim, context) for claim in claims)
+    assert len(names) == sum(map(steps, claims))
+    assert all(result.claim is claim for result, claim in zip(results, claims, strict=True))
+
+
+def test_a_second_process_does_its_part(context, monkeypatch):
+    """Where this one takes nothing, all groups come from the other."""
+    monkeypatch.setattr(shared_run, "_run_waiting", lambda *_: None)
+    claims, done = chosen(), {}
+    with shared_run._second_process(context) as connection:
+        shared_run._feed(connection, shared_run._Waiting(shared_run._groups(claims)), done, lambda _: None)
+    assert [done[claim.id].verdict for claim in claims] == ["proved"] * len(claims)
+
+
+def test_what_a_second_process_leaves_is_done_here(context, two_processes, monkeypatch):
+    """It is ended by the system before it answers."""
+
+    @contextmanager
+    def ended(_):
+        here, there = multiprocessing.Pipe()
+        there.close()
+        yield here
+
+    monkeypatch.setattr(shared_run, "_second_process", ended)
+    results = shared_run.run_shared(chosen(), context, lambda _: None)
+    assert [(result.claim.id, result.holds) for result in results] == [(claim.id, True) for claim in chosen()]
+
+
+def test_few_checks_and_large_data_stay_in_one_process(context, monkeypatch):
+    monkeypatch.setattr(shared_run, "_cores", lambda: 2)
+    groups = shared_run._groups(list(load_claims().values()))
+    assert shared_run._pays(groups, context)
+    assert not shared_run._pays(groups[:1], context)
+    assert not shared_run._pays(shared_run._groups(chosen()[:1]), context)
+    monkeypatch.setattr(shared_run, "_LARGEST", 8)
+    assert not shared_run._pays(groups, context)
