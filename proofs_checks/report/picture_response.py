@@ -1,7 +1,7 @@
 """What a sampler keeps, in a picture: the curve over the eigenvalues with the data beneath, and the quarter circle of its angles."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -35,9 +35,9 @@ def _draw_curve(axes: Axes, found: Mapping[str, Any]) -> None:
     lam = [row["eigenvalue"] for row in curve]
     axes.plot(lam, [row["first"] for row in curve], color=ORANGE, linestyle="--", label="start or first step alone")
     axes.plot(lam, [row["kept"] for row in curve], color=BLUE, linewidth=2, label="whole sampler")
-    if found["brightness"]:
-        axes.axvline(found["brightness"], color="0.4", linestyle=":", linewidth=1.2)
-        axes.annotate("brightness", (found["brightness"], 0.03), rotation=90, fontsize=8, ha="right", color="0.3")
+    for name, eigenvalue in _places(found):
+        axes.axvline(eigenvalue, color="0.4", linestyle=":", linewidth=1.2)
+        axes.annotate(name, (eigenvalue, 0.03), rotation=90, fontsize=8, ha="right", color="0.3")
     axes.axhline(1, color="0.7", linewidth=0.8)
     top = max(1.05, *(1.05 * row[part] for row in curve for part in ("kept", "first")))
     axes.set(xscale="log", ylim=(0, min(top, 3.0)), ylabel="kept standard deviation")
@@ -45,6 +45,14 @@ def _draw_curve(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.tick_params(labelbottom=False)
     axes.legend(fontsize=8, loc="best")
+
+
+def _places(found: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Names and eigenvalues to be marked, of pictures: brightness, and a wave of the finest texture."""
+    if found["brightness"]:
+        yield "brightness", found["brightness"]
+    if found["bands"] and found["bands"][-1]["high"] is None:
+        yield "finest texture", found["bands"][-1]["eigenvalue"]
 
 
 def _draw_spectrum(axes: Axes, found: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from singdiffusion.average import load_average
 from singdiffusion.base import Checkpoint, Tracked, a_tensor_of
 from singdiffusion.evaluation.data_statistics import Reading, read
 from singdiffusion.evaluation.diagnose_flow import by_tokens
+from singdiffusion.evaluation.directions import Directions
 from singdiffusion.evaluation.picture_data import load
 from singdiffusion.response import CONFIDENCE, SchedulerResponse, respond
 from singdiffusion.system import say
@@ -67,15 +68,17 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         raise InputError(
             f"{request.data}: all of the data are equal, so there is no spread to keep; give different ones"
         )
-    measured = [] if reading is None else [reading.eigenvalue]
+    directions = None if reading is None else Directions.of(reading)
     curve = torch.logspace(
         min(_DECADES[0], float(lam.min().log10())),
         max(_DECADES[1], float(lam.max().log10())),
         _CURVE,
         dtype=torch.float64,
     )
-    every = torch.cat([lam, curve, lam.new_tensor(measured)])
+    nodes = lam.new_tensor([]) if directions is None else directions.nodes
+    every = torch.cat([lam, curve, nodes])
     response = respond(scheduler, every, steps, **options)
+    at_nodes = response._replace(**{part: getattr(response, part)[len(every) - len(nodes) :] for part in _PARTS})
     rows = _rows(every, response)
     return {
         "scheduler": type(scheduler).__name__,
@@ -90,14 +93,15 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         "reading": None if reading is None else reading.to_json(),
         "rows": rows[: len(lam)],
         "curve": rows[len(lam) : len(lam) + _CURVE],
-        "reading_row": rows[-1] if measured else None,
+        "reading_row": None if reading is None or directions is None else _reading_row(reading, directions, at_nodes),
+        "bands": [] if directions is None else [band.to_json() for band in directions.band_arrivals(at_nodes)],
     }
 
 
 def sentence(result: dict[str, Any]) -> str:
     """The result in one line: of the brightness, if data say which direction that is."""
     row = result["reading_row"] or max(result["rows"], key=lambda r: r["eigenvalue"])
-    name = result["reading"]["name"] if result["reading"] else f"the direction of λ = {row['eigenvalue']:.4g}"
+    name = result["reading"]["name"] if result["reading_row"] else f"the direction of λ = {row['eigenvalue']:.4g}"
     parts = f"{row['start']:.0%} by the start, {row['solver']:.0%} by the steps and {row['end']:.0%} by the end."
     if not result["draws"]:
         return f"Of the spread of {name} {row['kept']:.0%} arrives: {parts}"
@@ -155,6 +159,17 @@ def _reading(checkpoint: Checkpoint, data: str, tracked: Tracked) -> Reading:
             "give flattened latents as a two-dimensional .npy with --data"
         )
     return read(loaded, vae, tracked)
+
+
+def _reading_row(reading: Reading, directions: Directions, response: SchedulerResponse) -> dict[str, float] | None:
+    """What arrives of what is read, such as brightness, which many components share; None where it does not vary."""
+    if reading.name not in directions.spreads:
+        return None
+    at = list(directions.spreads).index(reading.name)
+    shares = {part: directions.along(getattr(response, part))[at] for part in ("kept", "first", "low", "high")}
+    arrival = directions.arrivals(response)[at]
+    parts = {"start": arrival.start, "solver": arrival.solver, "end": arrival.end}
+    return {"eigenvalue": reading.eigenvalue} | shares | parts
 
 
 def _rows(lam: Tensor, response: SchedulerResponse) -> list[dict[str, float]]:

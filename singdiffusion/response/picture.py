@@ -1,7 +1,7 @@
 """What a scheduler keeps, in a picture: the curve over the eigenvalues, its parts, and the data beneath."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,6 +13,14 @@ _PARTS = (
     ("solver", "steps", "#009E73", "--", 1.4),
     ("end", "end", "0.5", ":", 1.4),
 )
+
+
+def _places(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Names and eigenvalues to be marked: of what is read of the data, and of a wave of the finest texture."""
+    if result["reading_row"]:
+        yield result["reading"]["name"], result["reading_row"]["eigenvalue"]
+    if result["bands"] and result["bands"][-1]["high"] is None:
+        yield "finest texture", result["bands"][-1]["eigenvalue"]
 
 
 def draw(result: Mapping[str, Any]) -> bytes:
@@ -35,11 +43,9 @@ def draw(result: Mapping[str, Any]) -> bytes:
     )
     curve.grid(alpha=0.25, linewidth=0.6)
     curve.legend(fontsize=8)
-    if result["reading_row"]:
-        curve.axvline(result["reading_row"]["eigenvalue"], color="0.4", linestyle=":")
-        curve.annotate(
-            result["reading"]["name"], (result["reading_row"]["eigenvalue"], 0.03), rotation=90, ha="right", fontsize=8
-        )
+    for name, eigenvalue in _places(result):
+        curve.axvline(eigenvalue, color="0.4", linestyle=":")
+        curve.annotate(name, (eigenvalue, 0.03), rotation=90, ha="right", fontsize=8)
     spectrum.eventplot([[row["eigenvalue"] for row in result["rows"]]], colors=["#009E73"], linewidths=1)
     spectrum.set(xlabel="eigenvalue λ", yticks=[])
     spectrum.set_ylabel("data" if result["data"] else "asked", rotation=0, ha="right", va="center")
