@@ -29,6 +29,8 @@ LEFT_OUT = {
     "family_beta": "it is a choice of β, and the bound holds at every β",
     "mistake_chance": "no theorem is about it",
     "denoiser_weight": "no theorem is about F11",
+    "gaussian_guess_rate": "no theorem is about F11",
+    "guess_rate": "no theorem is about F11",
     "step_lost_var": "no theorem is about F11",
     "step_w2_low": "no theorem is about F11",
     "spread_angle": "Coq has no arctangent of two arguments; F.v states the angle by its cosine and by arctan",
