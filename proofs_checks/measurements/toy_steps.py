@@ -15,6 +15,8 @@ PRIORS = {"golden": GOLDEN, "9:1": NINE_TO_ONE, "±1": SIGNS, "three atoms in th
 GAPS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Beyond 30 the bounds agree with the truth to the last digit, and nothing can be decided."""
 PLANE_GAPS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
+SMALL_GAPS = (0.003, 0.006, 0.012, 0.024)
+"""At which the order of what is left for small g is measured; the claims share what is measured there."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,9 @@ from matplotlib.patches import Wedge
 
 from proofs_checks.report.figure import BLUE, GREEN, ORANGE, SKY, Picture, new_figure
 
+_WIDE = math.radians(20)
+"""A sector that has room for its name."""
+
 
 def response_picture(found: Mapping[str, Any]) -> Picture:
     """From the JSON of `singtheory response`."""
@@ -72,12 +75,14 @@ def _draw_circle(axes: Axes, angles: Mapping[str, Any]) -> None:
             Wedge((0, 0), 1, math.degrees(theta[k]), math.degrees(theta[k + 1]), color=colour, alpha=0.75, linewidth=0)
         )
     middle, width = (theta[widest] + theta[widest + 1]) / 2, theta[widest + 1] - theta[widest]
+    radius, place = (
+        (0.62, {"ha": "center", "va": "center"}) if width > _WIDE else (1.02, {"ha": "left", "va": "bottom"})
+    )
     axes.annotate(
         f"step {widest + 1}\nkeeps {math.cos(width):.2f}",
-        (0.62 * math.cos(middle), 0.62 * math.sin(middle)),
-        ha="center",
-        va="center",
+        (radius * math.cos(middle), radius * math.sin(middle)),
         fontsize=9,
+        **place,
     )
     axes.set(xlim=(-0.05, 1.15), ylim=(-0.05, 1.15), aspect="equal", xticks=[], yticks=[])
     axes.annotate("noise", (1.02, 0.0), fontsize=9, va="center")

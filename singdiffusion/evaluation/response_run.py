@@ -10,10 +10,12 @@ from singdiffusion.average import load_average
 from singdiffusion.base import Checkpoint, Tracked, a_tensor_of
 from singdiffusion.evaluation.data_statistics import Reading, read
 from singdiffusion.evaluation.diagnose_flow import by_tokens
+from singdiffusion.evaluation.diagnosis import spacing_settings
 from singdiffusion.evaluation.directions import Directions
 from singdiffusion.evaluation.picture_data import load
 from singdiffusion.response import CONFIDENCE, SchedulerResponse, respond
 from singdiffusion.system import say
+from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.response import check_eigenvalues
 
@@ -51,7 +53,7 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
             f"{' and '.join(sources)}: give one of them; eigenvalues come from data or from a module's spread"
         )
     checkpoint = Checkpoint.find(request.source, request.config)
-    scheduler = checkpoint.scheduler(**({} if request.spacing is None else {"timestep_spacing": request.spacing}))
+    scheduler = checkpoint.scheduler(**spacing_settings(checkpoint, request.spacing))
     steps, options = _steps(request)
     options |= by_tokens(scheduler)
     asked = None if request.eigenvalues is None else check_eigenvalues(numbers("eigenvalues", request.eigenvalues))
@@ -80,6 +82,8 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
     response = respond(scheduler, every, steps, **options)
     at_nodes = response._replace(**{part: getattr(response, part)[len(every) - len(nodes) :] for part in _PARTS})
     rows = _rows(every, response)
+    row = None if reading is None or directions is None else _reading_row(reading, directions, at_nodes)
+    shown = float(lam.max()) if row is None else row["eigenvalue"]
     return {
         "scheduler": type(scheduler).__name__,
         "source": request.source,
@@ -93,7 +97,8 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         "reading": None if reading is None else reading.to_json(),
         "rows": rows[: len(lam)],
         "curve": rows[len(lam) : len(lam) + _CURVE],
-        "reading_row": None if reading is None or directions is None else _reading_row(reading, directions, at_nodes),
+        "reading_row": row,
+        "angles": {"eigenvalue": shown, "theta": _angles(response, shown)},
         "bands": [] if directions is None else [band.to_json() for band in directions.band_arrivals(at_nodes)],
     }
 
@@ -170,6 +175,12 @@ def _reading_row(reading: Reading, directions: Directions, response: SchedulerRe
     arrival = directions.arrivals(response)[at]
     parts = {"start": arrival.start, "solver": arrival.solver, "end": arrival.end}
     return {"eigenvalue": reading.eigenvalue} | shares | parts
+
+
+def _angles(response: SchedulerResponse, eigenvalue: float) -> list[float]:
+    """θ at each timestep and at the end, from 0 in noise to π/2 in data."""
+    alpha, sigma = torch.tensor(response.levels, dtype=torch.float64).mT
+    return formula.spread_angle(alpha, sigma, torch.tensor(eigenvalue, dtype=torch.float64), torch).tolist()
 
 
 def _rows(lam: Tensor, response: SchedulerResponse) -> list[dict[str, float]]:

@@ -1,11 +1,15 @@
-"""What a scheduler keeps, in a picture: the curve over the eigenvalues, its parts, and the data beneath."""
+"""What a scheduler keeps, in a picture: the curve over the eigenvalues, its parts, the data beneath, and the quarter circle of its steps."""
 
 import io
+import math
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Wedge
 
 _PARTS = (
     ("kept", "whole sampler", "#0072B2", "-", 2.2),
@@ -13,6 +17,40 @@ _PARTS = (
     ("solver", "steps", "#009E73", "--", 1.4),
     ("end", "end", "0.5", ":", 1.4),
 )
+
+_VISIBLE, _WIDE = 8.0, 20.0
+"""Degrees from which what lies outside of the steps is drawn with its name, and from which a sector has room for its own."""
+
+
+def _draw_circle(axes: Axes, angles: Mapping[str, Any]) -> None:
+    """The angles of the steps as sectors: a wide one loses much, and what lies below the first was lost by the start."""
+    degrees = [math.degrees(theta) for theta in angles["theta"]]
+    widest = max(range(len(degrees) - 1), key=lambda k: abs(degrees[k + 1] - degrees[k]))
+    for k, ends in enumerate(pairwise(degrees)):
+        colour = "#D55E00" if k == widest else ("#0072B2" if k % 2 else "#56B4E9")
+        axes.add_patch(Wedge((0, 0), 1, min(ends), max(ends), color=colour, alpha=0.75, linewidth=0))
+    first, last = min(degrees), max(degrees)
+    for low, high, name in ((0.0, first, "start"), (last, 90.0, "noise left")):
+        if high - low > _VISIBLE:
+            axes.add_patch(Wedge((0, 0), 1, low, high, color="0.85", linewidth=0))
+            middle = math.radians((low + high) / 2)
+            axes.annotate(name, (0.7 * math.cos(middle), 0.7 * math.sin(middle)), ha="center", va="center", fontsize=9)
+    middle, width = (
+        math.radians((degrees[widest] + degrees[widest + 1]) / 2),
+        abs(degrees[widest + 1] - degrees[widest]),
+    )
+    radius, place = (
+        (0.55, {"ha": "center", "va": "center"}) if width > _WIDE else (1.02, {"ha": "left", "va": "bottom"})
+    )
+    axes.annotate(
+        f"step {widest + 1}: {width:.0f}°", (radius * math.cos(middle), radius * math.sin(middle)), fontsize=9, **place
+    )
+    axes.set(xlim=(-0.05, 1.15), ylim=(-0.05, 1.15), aspect="equal", xticks=[], yticks=[])
+    axes.annotate("noise", (1.02, 0.0), fontsize=9, va="center")
+    axes.annotate("data", (0.0, 1.04), fontsize=9, ha="center")
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.set_title(f"Angles of the steps, λ = {angles['eigenvalue']:.3g}")
 
 
 def _places(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -25,9 +63,15 @@ def _places(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 def draw(result: Mapping[str, Any]) -> bytes:
     """A PNG from the JSON of `singdiffusion response`."""
-    figure = Figure(figsize=(8, 4.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(11, 4.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    curve, spectrum = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
+    panels = figure.subplot_mosaic(
+        [["curve", "circle"], ["spectrum", "circle"]], width_ratios=(1.7, 1), height_ratios=(4, 1)
+    )
+    curve, spectrum = panels["curve"], panels["spectrum"]
+    spectrum.sharex(curve)
+    curve.tick_params(labelbottom=False)
+    _draw_circle(panels["circle"], result["angles"])
     lam = [row["eigenvalue"] for row in result["curve"]]
     for part, label, colour, style, width in _PARTS:
         curve.plot(lam, [row[part] for row in result["curve"]], style, color=colour, linewidth=width, label=label)

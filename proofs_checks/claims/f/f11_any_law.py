@@ -8,6 +8,7 @@ inequality.
 import itertools
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import sympy
@@ -68,7 +69,13 @@ def _f11_symbolic(sides: Sides, _: Context) -> Outcome:
         "any coupling, ρ its correlation": var * (1 + share**2 - 2 * rho * share) - apart - 2 * (1 - rho) * var * share,
         "η = 1": weight.subs(k, formula.bridge_a(a_t, s_t, a_s, z) * s_t) - formula.bridge_b(a_t, s_t, a_s, z),
     }
-    return worst(identically_zero(sympy.cancel(sympy.expand(residual)), where) for where, residual in residuals.items())
+    return worst(identically_zero(_cancelled(residual), where) for where, residual in residuals.items())
+
+
+@cache
+def _cancelled(residual: Any) -> Any:
+    """Once for the claim and all its twins, which share most of them."""
+    return sympy.cancel(sympy.expand(residual))
 
 
 def _f11_rate(sides: Sides, _: Context) -> Outcome:
@@ -82,7 +89,12 @@ def _f11_rate(sides: Sides, _: Context) -> Outcome:
     )
     moved = root * (x_hat**2 + x_hat * r + other_hat**2 + other_hat * w)  # of the first term, ρ⟨x_0, dz/dρ⟩
     fixed = exponent.subs(root, sympy.Symbol("q")).diff(sympy.Symbol("q")).subs(sympy.Symbol("q"), root)
-    moments: dict[tuple[int, ...], Any] = {(2, 0): var, (1, 1): mixed, (3, 0): cube, (1, 2): square}  # of r and w; the first are zero
+    moments: dict[tuple[int, ...], Any] = {
+        (2, 0): var,
+        (1, 1): mixed,
+        (3, 0): cube,
+        (1, 2): square,
+    }  # of r and w; the first are zero
     product = sympy.Poly(sympy.expand(r * (fixed + moved)), r, w)
     rate = sum(c * moments.get(powers, 0) for powers, c in product.terms())
     claimed = sides["rate"](var, cube + square, z, x_hat, root) + sides["rate"](mixed, 0, other, other_hat, root)

@@ -33,7 +33,7 @@ SMALL = (0.005, 0.01, 0.02)
 QUICK: Box = ((Fraction(2), Fraction(81, 40)), (Fraction(39, 80), Fraction(1, 2)))
 """Of `(e², p)`: two points e apart in units of the noise, with weights p and 1 − p; for a quick run."""
 WHOLE: Box = ((Fraction(1), Fraction(9)), (Fraction(1, 4), Fraction(1, 2)))
-_NODES = 10
+_NODES = 6
 """Of the rule in √γ."""
 _PIECES, _REACH, _WIDE = 64, 4, 8
 """In ball arithmetic: parts of √γ, how far beyond e they reach, and how far z from the middle; what is left out is positive."""
