@@ -10,7 +10,7 @@ from matplotlib.patches import Wedge
 from proofs_checks.report.figure import BLUE, GREEN, ORANGE, SKY, Picture, new_figure
 
 _WIDE = math.radians(20)
-"""A sector that has room for its name."""
+"""From here on a sector is wide enough for its name."""
 
 
 def response_picture(found: Mapping[str, Any]) -> Picture:
@@ -75,14 +75,14 @@ def _draw_circle(axes: Axes, angles: Mapping[str, Any]) -> None:
             Wedge((0, 0), 1, math.degrees(theta[k]), math.degrees(theta[k + 1]), color=colour, alpha=0.75, linewidth=0)
         )
     middle, width = (theta[widest] + theta[widest + 1]) / 2, theta[widest + 1] - theta[widest]
-    radius, place = (
-        (0.62, {"ha": "center", "va": "center"}) if width > _WIDE else (1.02, {"ha": "left", "va": "bottom"})
-    )
+    inside = width > _WIDE
+    radius = 0.62 if inside else 1.02
     axes.annotate(
         f"step {widest + 1}\nkeeps {math.cos(width):.2f}",
         (radius * math.cos(middle), radius * math.sin(middle)),
+        ha="center" if inside else "left",
+        va="center" if inside else "bottom",
         fontsize=9,
-        **place,
     )
     axes.set(xlim=(-0.05, 1.15), ylim=(-0.05, 1.15), aspect="equal", xticks=[], yticks=[])
     axes.annotate("noise", (1.02, 0.0), fontsize=9, va="center")

@@ -19,16 +19,16 @@ _PARTS = (
 )
 
 _VISIBLE, _WIDE = 8.0, 20.0
-"""Degrees from which what lies outside of the steps is drawn with its name, and from which a sector has room for its own."""
+"""Degrees from which what lies outside of the steps is drawn with its name, and from which a sector is wide enough for its own."""
 
 
 def _draw_circle(axes: Axes, angles: Mapping[str, Any]) -> None:
     """The angles of the steps as sectors: a wide one loses much, and what lies below the first was lost by the start."""
     degrees = [math.degrees(theta) for theta in angles["theta"]]
     widest = max(range(len(degrees) - 1), key=lambda k: abs(degrees[k + 1] - degrees[k]))
-    for k, ends in enumerate(pairwise(degrees)):
+    for k, sector in enumerate(pairwise(degrees)):
         colour = "#D55E00" if k == widest else ("#0072B2" if k % 2 else "#56B4E9")
-        axes.add_patch(Wedge((0, 0), 1, min(ends), max(ends), color=colour, alpha=0.75, linewidth=0))
+        axes.add_patch(Wedge((0, 0), 1, min(sector), max(sector), color=colour, alpha=0.75, linewidth=0))
     first, last = min(degrees), max(degrees)
     for low, high, name in ((0.0, first, "start"), (last, 90.0, "noise left")):
         if high - low > _VISIBLE:
@@ -39,11 +39,14 @@ def _draw_circle(axes: Axes, angles: Mapping[str, Any]) -> None:
         math.radians((degrees[widest] + degrees[widest + 1]) / 2),
         abs(degrees[widest + 1] - degrees[widest]),
     )
-    radius, place = (
-        (0.55, {"ha": "center", "va": "center"}) if width > _WIDE else (1.02, {"ha": "left", "va": "bottom"})
-    )
+    inside = width > _WIDE
+    radius = 0.55 if inside else 1.02
     axes.annotate(
-        f"step {widest + 1}: {width:.0f}°", (radius * math.cos(middle), radius * math.sin(middle)), fontsize=9, **place
+        f"step {widest + 1}: {width:.0f}°",
+        (radius * math.cos(middle), radius * math.sin(middle)),
+        ha="center" if inside else "left",
+        va="center" if inside else "bottom",
+        fontsize=9,
     )
     axes.set(xlim=(-0.05, 1.15), ylim=(-0.05, 1.15), aspect="equal", xticks=[], yticks=[])
     axes.annotate("noise", (1.02, 0.0), fontsize=9, va="center")
