@@ -320,7 +320,7 @@ def response(
     with one_line_errors(f"singtheory response: {steps} {spacing} steps of {schedule} (loading)"):
         from proofs_checks.commands import response
         from proofs_checks.terminal import console
-        from proofs_checks.terminal.response_table import response_table
+        from proofs_checks.terminal.response_table import bands_table, response_table
         from singtheory import system
         from singtheory.system import command_line, provenance
 
@@ -343,6 +343,8 @@ def response(
                 system.write_bytes(picture, response_picture(results).png())
         finally:  # what cannot be written can still be read
             console.show(response_table(results))
+            if results["bands"]:
+                console.show(bands_table(results))
         for _, file in targets:
             if file is not None:
                 say(f"written to {file}")

@@ -89,6 +89,16 @@ def respond(
     return Response(first.sqrt(), kept.sqrt())
 
 
+def kept_of(spread: Tensor, kept: Tensor) -> float:
+    """`√(Σ w kept²/Σ w)`, what is kept of the standard deviation along a direction, or in a band, made of many eigenvectors.
+
+    Args:
+        spread: the variance w that each eigenvector gives to it, shape (k,), not all zero.
+        kept: along each, shape (k,).
+    """
+    return float((spread @ kept.square() / spread.sum()).sqrt())
+
+
 def check_eigenvalues(eigenvalues: Tensor | Sequence[float]) -> Tensor:
     """The eigenvalues as float64 of shape (k,). Raises `InputError` for none, and unless all are positive and finite."""
     lam = torch.as_tensor(eigenvalues, dtype=torch.float64)

@@ -1,5 +1,6 @@
 """A run of `singtheory response`: what a grid of DDIM steps keeps along each eigenvalue, from named eigenvalues or from data."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,11 @@ from proofs_checks.harness.record import describe_data
 from proofs_checks.instances.fourth_powers import check_powers
 from singtheory import Atoms, InputError, Schedule, formula, response
 from singtheory import data as loaders
+from singtheory.data import Band, frequency_bands
 from singtheory.grid import grid_named
 from singtheory.schedule import schedule_named
-from singtheory.start import all_components
+from singtheory.start import Components, all_components
+from singtheory.system import Shape
 
 _CURVE = 200
 """Eigenvalues of the curve that is drawn."""
@@ -21,6 +24,8 @@ _DECADES = -3.0, 4.0
 """Of the curve at least."""
 _MOST_ROWS = 1000
 """A limit on how many eigenvalues of data are listed; the largest come first."""
+_NONE = 1e-12
+"""Share of all variance below which a band is rounding."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,14 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
     schedule, times = _grid(request)
     options: dict[str, Any] = {"eta": request.eta, "start": request.start, "corrected": request.corrected}
     response.respond(schedule, times, [1.0], **options)  # refuses wrong options before data are read
-    lam, about, brightness, notes = _spectrum(request)
-    tell(notes)
-    kept = response.respond(schedule, times, lam, **options)
+    spectrum = _spectrum(request)
+    tell(spectrum.notes)
+    every = response.respond(schedule, times, spectrum.eigenvalues, **options)
+    lam = spectrum.eigenvalues[:_MOST_ROWS]
+    kept = response.Response(every.first[:_MOST_ROWS], every.kept[:_MOST_ROWS])
     curve = _curve(lam)
     drawn = response.respond(schedule, times, curve, **options)
-    shown = brightness or float(lam.max())
+    shown = spectrum.brightness or float(lam.max())
     alpha, sigma = schedule(times)
     return {
         "schedule": request.schedule,
@@ -60,11 +67,12 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         "spacing": request.spacing,
         "shift": request.shift,
         **options,
-        "data": about,
-        "brightness": brightness,
+        "data": spectrum.about,
+        "brightness": spectrum.brightness,
         "times": times.tolist(),
         "rows": _rows(lam, kept),
         "curve": _rows(curve, drawn),
+        "bands": [_band(band, spectrum.eigenvalues, every) for band in spectrum.bands],
         "angles": {
             "eigenvalue": shown,
             "theta": formula.spread_angle(alpha, sigma, torch.tensor(shown), torch).tolist(),
@@ -84,24 +92,56 @@ def _grid(request: Request) -> tuple[Schedule, Tensor]:
     return schedule, formula.shifted_time(times, request.shift)
 
 
-_Spectrum = tuple[Tensor, dict[str, Any] | None, float | None, Sequence[str]]
+@dataclass(frozen=True)
+class _Spectrum:
+    """Eigenvalues, the largest first if they are of data, what they are of, and of pictures the brightness' own and the bands of spatial frequency."""
+
+    eigenvalues: Tensor
+    about: dict[str, Any] | None = None
+    brightness: float | None = None
+    bands: tuple[Band, ...] = ()
+    notes: Sequence[str] = ()
 
 
 def _spectrum(request: Request) -> _Spectrum:
-    """The eigenvalues, what they are of, that of the brightness where data are pictures, and what of their file is not used."""
     if request.data is not None and request.eigenvalues is not None:
         raise InputError("--data and --eigenvalues: give one of them; eigenvalues come from the data")
     if request.eigenvalues is not None:
-        return response.check_eigenvalues(_parsed(request.eigenvalues)), None, None, ()
+        return _Spectrum(response.check_eigenvalues(_parsed(request.eigenvalues))[:_MOST_ROWS])
     if request.data is None:
-        return torch.logspace(*_DECADES, 15, dtype=torch.float64), None, None, ()
+        return _Spectrum(torch.logspace(*_DECADES, 15, dtype=torch.float64))
     loaded = loaders.load(request.data)
     check_powers(loaded)
-    lam = all_components(loaded.law).std.square()
+    components = all_components(loaded.law)
+    lam = components.std.square()
     if len(lam) == 0 or float(lam.max()) == 0:
         raise InputError(f"{loaded.name}: all points are equal, so there is no spread to keep; give different points")
     brightness = None if loaded.image_shape is None else _brightness(loaded.law)
-    return lam.sort(descending=True).values[:_MOST_ROWS], describe_data(loaded), brightness, loaded.notes
+    bands = () if loaded.image_shape is None else _bands(components, loaded.image_shape)
+    return _Spectrum(lam, describe_data(loaded), brightness, bands, loaded.notes)
+
+
+def _bands(components: Components, shape: Shape) -> tuple[Band, ...]:
+    """Bands of spatial frequency in which pictures of shape (h, w) or (h, w, channels) vary."""
+    height, width, channels = (*shape, 1)[:3]
+    basis = components.basis.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+    bands = frequency_bands(basis, components.std.square())
+    total = sum(float(band.spread.sum()) for band in bands)
+    return tuple(band for band in bands if float(band.spread.sum()) > _NONE * total)
+
+
+def _band(band: Band, lam: Tensor, answer: response.Response) -> dict[str, Any]:
+    """What arrives in a band, from what is kept along each eigenvalue."""
+    return {
+        "name": band.name,
+        "low": band.low,
+        "high": None if math.isinf(band.high) else band.high,
+        "share": float(band.spread.sum() / lam.sum()),
+        "eigenvalue": band.eigenvalue,
+        "brightness": band.high == 0,
+        "kept": response.kept_of(band.spread, answer.kept),
+        "first": response.kept_of(band.spread, answer.first),
+    }
 
 
 def _brightness(law: Atoms) -> float | None:

@@ -28,6 +28,8 @@ LEFT_OUT = {
     "tv_small_gap": "its constant is a floating-point number",
     "family_beta": "it is a choice of β, and the bound holds at every β",
     "mistake_chance": "no theorem is about it",
+    "gaussian_guess_rate": "no theorem is about F11",
+    "guess_rate": "no theorem is about F11",
     "spread_angle": "Coq has no arctangent of two arguments; F.v states the angle by its cosine and by arctan",
     "matched_density": "no theorem is about E3",
     "matched_least_cost": "no theorem is about E3",

@@ -1,13 +1,16 @@
 """What a sampler keeps, in a picture: the curve over the eigenvalues with the data beneath, and the quarter circle of its angles."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Wedge
 
 from proofs_checks.report.figure import BLUE, GREEN, ORANGE, SKY, Picture, new_figure
+
+_WIDE = math.radians(20)
+"""From here on a sector is wide enough for its name."""
 
 
 def response_picture(results: Mapping[str, Any]) -> Picture:
@@ -35,9 +38,9 @@ def _draw_curve(axes: Axes, results: Mapping[str, Any]) -> None:
     lam = [row["eigenvalue"] for row in curve]
     axes.plot(lam, [row["first"] for row in curve], color=ORANGE, linestyle="--", label="start or first step alone")
     axes.plot(lam, [row["kept"] for row in curve], color=BLUE, linewidth=2, label="whole sampler")
-    if results["brightness"]:
-        axes.axvline(results["brightness"], color="0.4", linestyle=":", linewidth=1.2)
-        axes.annotate("brightness", (results["brightness"], 0.03), rotation=90, fontsize=8, ha="right", color="0.3")
+    for name, eigenvalue in _places(results):
+        axes.axvline(eigenvalue, color="0.4", linestyle=":", linewidth=1.2)
+        axes.annotate(name, (eigenvalue, 0.03), rotation=90, fontsize=8, ha="right", color="0.3")
     axes.axhline(1, color="0.7", linewidth=0.8)
     top = max(1.05, *(1.05 * row[part] for row in curve for part in ("kept", "first")))
     axes.set(xscale="log", ylim=(0, min(top, 3.0)), ylabel="kept standard deviation")
@@ -45,6 +48,14 @@ def _draw_curve(axes: Axes, results: Mapping[str, Any]) -> None:
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.tick_params(labelbottom=False)
     axes.legend(fontsize=8, loc="best")
+
+
+def _places(results: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Names and eigenvalues to be marked, of pictures: brightness, and a wave of the finest texture."""
+    if results["brightness"]:
+        yield "brightness", results["brightness"]
+    if results["bands"] and results["bands"][-1]["high"] is None:
+        yield "finest texture", results["bands"][-1]["eigenvalue"]
 
 
 def _draw_spectrum(axes: Axes, results: Mapping[str, Any]) -> None:
@@ -64,11 +75,13 @@ def _draw_circle(axes: Axes, angles: Mapping[str, Any]) -> None:
             Wedge((0, 0), 1, math.degrees(theta[k]), math.degrees(theta[k + 1]), color=colour, alpha=0.75, linewidth=0)
         )
     middle, width = (theta[widest] + theta[widest + 1]) / 2, theta[widest + 1] - theta[widest]
+    inside = width > _WIDE
+    radius = 0.62 if inside else 1.02
     axes.annotate(
         f"step {widest + 1}\nkeeps {math.cos(width):.2f}",
-        (0.62 * math.cos(middle), 0.62 * math.sin(middle)),
-        ha="center",
-        va="center",
+        (radius * math.cos(middle), radius * math.sin(middle)),
+        ha="center" if inside else "left",
+        va="center" if inside else "bottom",
         fontsize=9,
     )
     axes.set(xlim=(-0.05, 1.15), ylim=(-0.05, 1.15), aspect="equal", xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""The table of `singtheory response`."""
+"""The tables of `singtheory response`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,4 +19,15 @@ def response_table(results: Mapping[str, Any]) -> Sheet:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(f"{row['eigenvalue']:.4g}", f"{row['first']:.4f}", f"{row['kept']:.4f}")
+    return table
+
+
+def bands_table(found: Mapping[str, Any]) -> Sheet:
+    """What is kept in each band of spatial frequency of pictures, the lowest first."""
+    table = Sheet("The same by spatial frequency, in cycles across the picture (F10)")
+    for name in ("cycles", "of the variance", "start or first step", "whole sampler"):
+        table.add_column(name, justify="right")
+    for band in found["bands"]:
+        name = f"{band['name']}, with brightness" if band["brightness"] else band["name"]
+        table.add_row(name, f"{band['share']:.1%}", f"{band['first']:.4f}", f"{band['kept']:.4f}")
     return table

@@ -1,7 +1,7 @@
 """What the command shows in a terminal: what it is doing on stderr, by the first process for all, tables and findings on stdout."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,13 +11,15 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from singdiffusion.evaluation import Diagnosis, Expected, Finding, FlowDiagnosis, Option, Picture
+from singdiffusion.evaluation import Arrival, Diagnosis, Expected, Finding, FlowDiagnosis, Option, Picture
 from singdiffusion.system import printable
 
 if TYPE_CHECKING:  # no other command needs what it imports
     from singdiffusion.evaluation import Brightness
 
 Item = TypeVar("Item")
+_MOST_ROWS = 20
+"""Of a table of eigenvalues; the JSON has all."""
 
 
 def show(*parts: RenderableType) -> None:
@@ -88,24 +90,48 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
 
 
 def remedies_table(expected: Expected) -> Table:
-    """What arrives as it is, with its parts for each direction, and with each remedy; a row each."""
+    """What arrives as it is, with its parts for each direction, and with each remedy and its line of code; a row each."""
     names = [arrival.name for arrival in expected.arrivals]
-    table = Table(title="Standard deviation that arrives over the data's, for Gaussian data of their covariance (F10)")
+    rows = {remedy.name: (remedy.calls, remedy.kept, remedy.code[-1]) for remedy in expected.remedies}
+    title = "Standard deviation that arrives over the data's, for Gaussian data of their covariance (F10)"
+    return _arrivals_table(title, names, expected, expected.arrivals, rows)
+
+
+def remedies_in_bands_table(expected: Expected) -> Table:
+    """The same by spatial frequency."""
+    names = [f"{band.name}, with brightness" if band.brightness else band.name for band in expected.bands]
+    rows = {remedy.name: (remedy.calls, remedy.bands, None) for remedy in expected.remedies}
+    title = "The same by spatial frequency, in cycles across the picture"
+    return _arrivals_table(title, names, expected, expected.bands, rows)
+
+
+def _arrivals_table(
+    title: str,
+    names: Sequence[str],
+    expected: Expected,
+    arrivals: Sequence[Arrival],
+    remedies: Mapping[str, tuple[int, Sequence[float], str | None]],
+) -> Table:
+    """A column a direction; as it is with its parts, then each remedy with its calls of the network, and its code where it is passed."""
+    coded = any(code is not None for _, _, code in remedies.values())
+    table = Table(title=title)
     table.add_column("change", overflow="fold")
     for name in ("calls", *names):
         table.add_column(name, justify="right")
-    table.add_column("code", overflow="fold")
+    if coded:
+        table.add_column("code", overflow="fold")
+    table.add_row("of the variance", "", *(f"{arrival.share:.1%}" for arrival in arrivals))
     for part, label in (
         ("kept", "as it is"),
         ("start", "by the start"),
         ("solver", "by the steps"),
         ("end", "by the end"),
     ):
-        cells = [f"{getattr(arrival, part):.2f}" for arrival in expected.arrivals]
-        table.add_row(label, str(expected.calls) if part == "kept" else "", *cells, "")
+        cells = [f"{getattr(arrival, part):.2f}" for arrival in arrivals]
+        table.add_row(label, str(expected.calls) if part == "kept" else "", *cells)
     table.add_section()
-    for remedy in expected.remedies:
-        table.add_row(remedy.name, str(remedy.calls), *(f"{kept:.2f}" for kept in remedy.kept), remedy.code[-1])
+    for name, (calls, kept, code) in remedies.items():
+        table.add_row(name, str(calls), *(f"{share:.2f}" for share in kept), *([code] if coded and code else []))
     return table
 
 
@@ -168,12 +194,28 @@ def findings(verdicts: Sequence[Finding]) -> str:
 
 
 def response_table(result: dict[str, Any]) -> Table:
-    """What a scheduler keeps, a row an eigenvalue, the largest first and at most twenty."""
+    """What a scheduler keeps, a row an eigenvalue, the largest first: at most twenty, evenly among them, with both ends."""
     table = Table(title=f"{result['scheduler']}: standard deviation at the end over the data's (F10)")
     for name in ("eigenvalue", "kept", "start", "steps", "end"):
         table.add_column(name, justify="right")
     rows = sorted(result["rows"], key=lambda row: -row["eigenvalue"])
-    for row in rows[:: max(1, len(rows) // 20)]:
-        cells = (f"{row[part]:.3f}" for part in ("kept", "start", "solver", "end"))
-        table.add_row(f"{row['eigenvalue']:.4g}", *cells)
+    if len(rows) > _MOST_ROWS:
+        rows = [rows[round(k * (len(rows) - 1) / (_MOST_ROWS - 1))] for k in range(_MOST_ROWS)]
+    for row in rows:
+        table.add_row(f"{row['eigenvalue']:.4g}", *_parts_of(row))
     return table
+
+
+def bands_table(result: dict[str, Any]) -> Table:
+    """What a scheduler keeps in each band of spatial frequency, the lowest first."""
+    table = Table(title="By spatial frequency, in cycles across the picture")
+    for name in ("cycles", "of the variance", "kept", "start", "steps", "end"):
+        table.add_column(name, justify="right")
+    for band in result["bands"]:
+        name = f"{band['name']}, with brightness" if band["brightness"] else band["name"]
+        table.add_row(name, f"{band['share']:.1%}", *_parts_of(band))
+    return table
+
+
+def _parts_of(row: Mapping[str, float]) -> Iterator[str]:
+    return (f"{row[part]:.3f}" for part in ("kept", "start", "solver", "end"))

@@ -78,6 +78,8 @@ def diagnose(
             console.show(console.diagnosis_table(diagnosis))
         if diagnosis.expected is not None and diagnosis.expected.arrivals:
             console.show(console.remedies_table(diagnosis.expected))
+            if diagnosis.expected.bands:
+                console.show(console.remedies_in_bands_table(diagnosis.expected))
         if diagnosis.flows is not None:
             console.show(console.flow_table(diagnosis, diagnosis.flows))
         console.show(console.findings(findings))

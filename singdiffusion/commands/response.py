@@ -66,6 +66,8 @@ def response(
 
             write_bytes(picture, draw(result))
         console.show(console.response_table(result))
+        if result["bands"]:
+            console.show(console.bands_table(result))
         say(evaluation.sentence(result))
         for file in (json_file, picture):
             if file is not None:

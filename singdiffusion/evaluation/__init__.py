@@ -15,6 +15,7 @@ from singdiffusion.evaluation.coco import COCO, GUIDANCES, Metrics, captioned, c
 from singdiffusion.evaluation.data_statistics import read
 from singdiffusion.evaluation.diagnose_flow import FlowDiagnosis
 from singdiffusion.evaluation.diagnosis import Diagnosis, Option, diagnose
+from singdiffusion.evaluation.directions import Arrival
 from singdiffusion.evaluation.findings import verdict
 from singdiffusion.evaluation.findings_flow import Finding
 from singdiffusion.evaluation.picture_data import load
@@ -27,6 +28,7 @@ __all__ = [
     "GUIDANCES",
     "OWN",
     "PROMPTS",
+    "Arrival",
     "Brightness",
     "Diagnosis",
     "Expected",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.base import Levels, Tracked, encode, warn_of_half_range
-from singtheory.data import HALF_RANGE, Data
+from singtheory.data import HALF_RANGE, Band, Data, frequency_bands
 from singtheory.errors import InputError
 from singtheory.law import Atoms
 from singtheory.start import Moments, reading_moments
@@ -29,6 +29,7 @@ class Reading:
         offset: added to it.
         spread: standard deviation in the data of what is read.
         explained: R² of the reading, below 1 where it is fitted: brightness is not quite linear in latents.
+        picture: shape of one of the data, (h, w, channels) in pixels and (channels, h, w) in latents; None for points.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Reading:
     offset: float
     spread: float
     explained: float = 1.0
+    picture: tuple[int, int, int] | None = None
 
     @property
     def data(self) -> tuple[float, float]:
@@ -49,6 +51,14 @@ class Reading:
     def eigenvalue(self) -> float:
         """The variance of the data along the direction that is read."""
         return (self.data[1] / float(self.direction.norm())) ** 2
+
+    def bands(self, count: int) -> list[Band]:
+        """Bands of spatial frequency of the `count` largest components, the lowest first; none of points."""
+        if self.picture is None:
+            return []
+        basis = self.moments.components.basis[:count].reshape(-1, *self.picture)
+        basis = basis if self.space == "latents" else basis.permute(0, 3, 1, 2)
+        return frequency_bands(basis, self.moments.eigenvalues[:count])
 
     def to_json(self) -> dict[str, Any]:
         """In plain values."""
@@ -86,7 +96,17 @@ def read(data: Data, vae: Any = None, tracked: Tracked = iter) -> Reading:
         direction = torch.full((law.dim,), HALF_RANGE / law.dim, dtype=torch.float64)
         moments = Moments.of(law)
         spread = reading_moments(moments, direction)[1]
-        return Reading("brightness", "pixels", len(law.points), moments, direction, HALF_RANGE, spread)
+        height, width, channels = (*data.image_shape, 1)[:3]
+        return Reading(
+            "brightness",
+            "pixels",
+            len(law.points),
+            moments,
+            direction,
+            HALF_RANGE,
+            spread,
+            picture=(height, width, channels),
+        )
     return _of_latents(law, data.image_shape, vae, tracked)
 
 
@@ -124,4 +144,14 @@ def _of_latents(law: Atoms, image_shape: tuple[int, ...], vae: Any, tracked: Tra
     explained = float(1 - missed / total) if total > 0 else 1.0
     moments = Moments.of(Atoms(latents.flatten(1), law.weights))
     spread = float(total.sqrt())
-    return Reading("brightness", "latents", len(latents), moments, direction, float(fitted[-1]), spread, explained)
+    return Reading(
+        "brightness",
+        "latents",
+        len(latents),
+        moments,
+        direction,
+        float(fitted[-1]),
+        spread,
+        explained,
+        picture=(latents.shape[1], latents.shape[2], latents.shape[3]),
+    )

@@ -173,7 +173,7 @@ def diagnose(
         InputError: for schedulers that are not known to start at noise, for betas that make no schedule, and for steps and spacings
             that they do not take.
     """
-    settings = _settings(checkpoint, spacing)
+    settings = spacing_settings(checkpoint, spacing)
     scheduler = checkpoint.scheduler(**settings)
     name, prediction = type(scheduler).__name__, str(scheduler.config.get("prediction_type", "epsilon"))
     arrives = None if reading is None else expected(checkpoint, steps, settings, reading)
@@ -224,7 +224,8 @@ def _named(checkpoint: Checkpoint, call: Any) -> Any:
         raise InputError(f"{checkpoint.name}: {error}") from None
 
 
-def _settings(checkpoint: Checkpoint, spacing: str | None) -> dict[str, Any]:
+def spacing_settings(checkpoint: Checkpoint, spacing: str | None) -> dict[str, Any]:
+    """What to put over the scheduler's configuration for a spacing; nothing for None. Raises `InputError` for one that it does not read."""
     if spacing is None:
         return {}
     if spacing not in SPACINGS:

@@ -3,7 +3,7 @@
     remedies = expected(checkpoint, steps=20, settings={}, reading=reading)
 
 The scheduler itself runs on the denoiser of Gaussian data of the same covariance (`singdiffusion.response.response`), as it is and changed as a line of code
-would change it. Directions are the reading's own, such as brightness, and groups of principal components.
+would change it. Directions are the reading's own, such as brightness, groups of principal components, and of pictures the bands of spatial frequency.
 """
 
 import copy
@@ -11,26 +11,17 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from singdiffusion.base import Checkpoint, Scheduler, is_discrete, matches_flow, reads, scheduler_class
 from singdiffusion.evaluation.data_statistics import Reading
 from singdiffusion.evaluation.diagnose_flow import by_tokens, distilled, timed
+from singdiffusion.evaluation.directions import Arrival, BandArrival, Directions
 from singdiffusion.response import kept, mended_kept, respond
 from singtheory.errors import InputError
-from singtheory.response import check_eigenvalues
 
-GROUPS = (1, 8, 64)
-"""Principal components are shown up to each of these, and the rest."""
-_EXACT, _NODES = 96, 64
-"""Up to so many eigenvalues the scheduler runs on each; beyond, on so many and what is kept is read off between them."""
-_NONE = 1e-9
-"""Share of the largest eigenvalue below which a direction is rounding."""
 _MATCHED = 8
 _SOLVERS = {"DPM++": "DPMSolverMultistepScheduler", "UniPC": "UniPCMultistepScheduler"}
 _EDM_SOLVERS = {"DPM++": "EDMDPMSolverMultistepScheduler"}
@@ -49,27 +40,6 @@ def table_code(rank: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """What arrives of the spread along one direction, as shares of the standard deviation; `kept = start · solver · end`.
-
-    Attributes:
-        name: of the direction.
-        share: of all variance of the data that lies along it.
-        kept: at the end.
-        start: by the start alone.
-        solver: by the steps.
-        end: by where the sampler stops.
-    """
-
-    name: str
-    share: float
-    kept: float
-    start: float
-    solver: float
-    end: float
-
-
-@dataclass(frozen=True)
 class Remedy:
     """A change, and what it would bring.
 
@@ -77,12 +47,14 @@ class Remedy:
         name: of the change.
         calls: of the network.
         kept: along each direction, in the order of the arrivals.
+        bands: in each band of spatial frequency, in their order.
         code: the lines, with `pipe` for the pipeline and `latents` for encoded data.
     """
 
     name: str
     calls: int
     kept: tuple[float, ...]
+    bands: tuple[float, ...] = ()
     code: list[str] = field(default_factory=list)
 
 
@@ -92,6 +64,7 @@ class Expected:
 
     Attributes:
         arrivals: with the scheduler as it is, the reading's own direction first.
+        bands: the same by spatial frequency, the lowest first; empty for data that are no pictures.
         calls: of the network, as it is.
         remedies: those that the scheduler and the data allow.
         refusal: why the scheduler has no response; None if it has one.
@@ -99,6 +72,7 @@ class Expected:
     """
 
     arrivals: tuple[Arrival, ...] = ()
+    bands: tuple[BandArrival, ...] = ()
     calls: int = 0
     remedies: tuple[Remedy, ...] = ()
     refusal: str | None = None
@@ -106,13 +80,20 @@ class Expected:
 
     def to_json(self) -> dict[str, Any]:
         """In plain values; what each remedy keeps by the name of the direction."""
-        names = [arrival.name for arrival in self.arrivals]
+        names, bands = ([arrival.name for arrival in some] for some in (self.arrivals, self.bands))
         remedies = [
-            {"name": r.name, "calls": r.calls, "kept": dict(zip(names, r.kept, strict=True)), "code": r.code}
-            for r in self.remedies
+            {
+                "name": remedy.name,
+                "calls": remedy.calls,
+                "kept": dict(zip(names, remedy.kept, strict=True)),
+                "bands": dict(zip(bands, remedy.bands, strict=True)),
+                "code": remedy.code,
+            }
+            for remedy in self.remedies
         ]
         return {
             "arrivals": [asdict(arrival) for arrival in self.arrivals],
+            "bands": [band.to_json() for band in self.bands],
             "calls": self.calls,
             "remedies": remedies,
             "refusal": self.refusal,
@@ -157,51 +138,6 @@ class Expected:
         return next(remedy for remedy, far in zip(cheap, off, strict=True) if far <= min(off) + _GAIN)
 
 
-@dataclass(frozen=True)
-class _Directions:
-    """Named weights over the data's eigenvectors, and the eigenvalues on which a scheduler is run for them."""
-
-    eigenvalues: Tensor
-    nodes: Tensor
-    spreads: Mapping[str, Tensor]
-    """By name the variance that each eigenvector gives to the direction, shape (k,)."""
-
-    @classmethod
-    def of(cls, reading: Reading) -> "_Directions":
-        lam = reading.moments.eigenvalues
-        lam = check_eigenvalues(lam[lam > _NONE * lam.max()])
-        along = (reading.moments.components.basis[: len(lam)].double() @ reading.direction.double()).square() * lam
-        along = along / reading.direction.double().square().sum()
-        spreads = {reading.name: along} if float(along.sum()) > _NONE * float(lam.max()) else {}
-        edges = [0, *(g for g in GROUPS if g < len(lam)), len(lam)]
-        for low, high in pairwise(edges):
-            part = torch.zeros_like(lam)
-            part[low:high] = lam[low:high]
-            spreads[_group(low, high)] = part
-        many = len(lam) > _EXACT
-        nodes = torch.logspace(float(lam.min().log10()), float(lam.max().log10()), _NODES, dtype=torch.float64)
-        return cls(lam, nodes if many else lam, spreads)
-
-    def along(self, kept: Tensor) -> list[float]:
-        """The share of the standard deviation along each direction, from what is kept at the nodes."""
-        squared = self._everywhere(kept.square())
-        return [float((spread @ squared / spread.sum()).sqrt()) for spread in self.spreads.values()]
-
-    def largest(self, count: int) -> Tensor:
-        """Which nodes stand for the `count` largest eigenvalues."""
-        return self.nodes >= self.eigenvalues[min(count, len(self.eigenvalues)) - 1] * (1 - 1e-12)
-
-    def _everywhere(self, values: Tensor) -> Tensor:
-        if len(self.nodes) == len(self.eigenvalues):
-            return values
-        at, known = self.eigenvalues.log().numpy(), self.nodes.log().numpy()
-        return torch.from_numpy(np.interp(at, known, values.numpy()))
-
-
-def _group(low: int, high: int) -> str:
-    return "component 1" if (low, high) == (0, 1) else f"components {low + 1} to {high}"
-
-
 def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], reading: Reading) -> Expected:
     """What arrives with the scheduler as it is, and with each remedy that it allows.
 
@@ -213,26 +149,27 @@ def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], re
     """
     if not len(reading.moments.eigenvalues):
         return Expected(refusal="the data do not vary, so there is no spread to keep; give different ones")
-    scheduler, directions = checkpoint.scheduler(**settings), _Directions.of(reading)
+    scheduler, directions = checkpoint.scheduler(**settings), Directions.of(reading)
     try:
         response = respond(scheduler, directions.nodes, steps, **by_tokens(scheduler))
     except InputError as error:  # clipping, thresholds, infinities: what is refused is told with its reason
         return Expected(refusal=str(error))
-    parts = [directions.along(part) for part in (response.kept, response.start, response.start * response.solver)]
-    total = float(directions.eigenvalues.sum())
-    arrivals = [
-        Arrival(name, float(spread.sum()) / total, share, start, upto / start, share / upto)
-        for (name, spread), share, start, upto in zip(directions.spreads.items(), *parts, strict=True)
-    ]
     remedies = []
     learned = distilled(checkpoint) is not None
     for change in () if learned else _changes(checkpoint, scheduler, steps, dict(settings)):
         try:
-            brings = directions.along(change.kept(directions))
+            brings = change.kept(directions)
         except InputError:  # what cannot be run here is no remedy
             continue
-        remedies.append(Remedy(change.name, change.calls, tuple(brings), change.code))
-    return Expected(tuple(arrivals), _calls(scheduler, steps), tuple(remedies), learned=learned)
+        along, bands = tuple(directions.along(brings)), tuple(directions.in_bands(brings))
+        remedies.append(Remedy(change.name, change.calls, along, bands, change.code))
+    return Expected(
+        directions.arrivals(response),
+        directions.band_arrivals(response),
+        _calls(scheduler, steps),
+        tuple(remedies),
+        learned=learned,
+    )
 
 
 @dataclass(frozen=True)
@@ -242,7 +179,7 @@ class _Change:
     name: str
     calls: int
     code: list[str]
-    kept: Callable[[_Directions], Tensor]
+    kept: Callable[[Directions], Tensor]
 
 
 def _changes(checkpoint: Checkpoint, now: Scheduler, steps: int, settings: dict[str, Any]) -> Iterator[_Change]:
@@ -300,7 +237,7 @@ def _starts(now: Scheduler, steps: int, flow: bool) -> Iterator[_Change]:
             code[-1] = 'SingDiffusion(module, mean="network", corrected=True).attach(pipe)'
         name = f"{'steps corrected' if corrected else 'first step matched' if flow else 'matched start'}, rank {rank}"
 
-        def brings(directions: _Directions, rank: int = rank, corrected: bool = corrected) -> Tensor:
+        def brings(directions: Directions, rank: int = rank, corrected: bool = corrected) -> Tensor:
             matched = directions.largest(rank)
             if not flow:
                 return mended_kept(now, directions.nodes, steps, matched)
@@ -335,7 +272,7 @@ def _made(
         f"pipe.scheduler = {class_name}.from_config(pipe.scheduler.config{words})",
     ]
 
-    def brings(directions: _Directions) -> Tensor:
+    def brings(directions: Directions) -> Tensor:
         made = other.scheduler(**settings, **changed)
         return respond(made, directions.nodes, steps, **by_tokens(made, checkpoint.config)).kept
 
@@ -343,7 +280,7 @@ def _made(
 
 
 def _run(name: str, scheduler: Scheduler, steps: int, code: list[str]) -> _Change:
-    def brings(directions: _Directions) -> Tensor:
+    def brings(directions: Directions) -> Tensor:
         return respond(scheduler, directions.nodes, steps, **by_tokens(scheduler)).kept
 
     return _Change(name, _calls(scheduler, steps), code, brings)

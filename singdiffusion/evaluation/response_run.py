@@ -10,9 +10,12 @@ from singdiffusion.average import load_average
 from singdiffusion.base import Checkpoint, Tracked, a_tensor_of
 from singdiffusion.evaluation.data_statistics import Reading, read
 from singdiffusion.evaluation.diagnose_flow import by_tokens
+from singdiffusion.evaluation.diagnosis import spacing_settings
+from singdiffusion.evaluation.directions import Directions
 from singdiffusion.evaluation.picture_data import load
 from singdiffusion.response import CONFIDENCE, SchedulerResponse, respond
 from singdiffusion.system import say
+from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.response import check_eigenvalues
 
@@ -50,7 +53,7 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
             f"{' and '.join(sources)}: give one of them; eigenvalues come from data or from a module's spread"
         )
     checkpoint = Checkpoint.find(request.source, request.config)
-    scheduler = checkpoint.scheduler(**({} if request.spacing is None else {"timestep_spacing": request.spacing}))
+    scheduler = checkpoint.scheduler(**spacing_settings(checkpoint, request.spacing))
     steps, options = _steps(request)
     options |= by_tokens(scheduler)
     asked = None if request.eigenvalues is None else check_eigenvalues(numbers("eigenvalues", request.eigenvalues))
@@ -67,16 +70,20 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         raise InputError(
             f"{request.data}: all of the data are equal, so there is no spread to keep; give different ones"
         )
-    measured = [] if reading is None else [reading.eigenvalue]
+    directions = None if reading is None else Directions.of(reading)
     curve = torch.logspace(
         min(_DECADES[0], float(lam.min().log10())),
         max(_DECADES[1], float(lam.max().log10())),
         _CURVE,
         dtype=torch.float64,
     )
-    every = torch.cat([lam, curve, lam.new_tensor(measured)])
+    nodes = lam.new_tensor([]) if directions is None else directions.nodes
+    every = torch.cat([lam, curve, nodes])
     response = respond(scheduler, every, steps, **options)
+    at_nodes = response._replace(**{part: getattr(response, part)[len(every) - len(nodes) :] for part in _PARTS})
     rows = _rows(every, response)
+    row = None if reading is None or directions is None else _reading_row(reading, directions, at_nodes)
+    shown = float(lam.max()) if row is None else row["eigenvalue"]
     return {
         "scheduler": type(scheduler).__name__,
         "source": request.source,
@@ -90,14 +97,16 @@ def run(request: Request, tracked: Tracked = iter) -> dict[str, Any]:
         "reading": None if reading is None else reading.to_json(),
         "rows": rows[: len(lam)],
         "curve": rows[len(lam) : len(lam) + _CURVE],
-        "reading_row": rows[-1] if measured else None,
+        "reading_row": row,
+        "angles": {"eigenvalue": shown, "theta": _angles(response, shown)},
+        "bands": [] if directions is None else [band.to_json() for band in directions.band_arrivals(at_nodes)],
     }
 
 
 def sentence(result: dict[str, Any]) -> str:
     """The result in one line: of the brightness, if data say which direction that is."""
     row = result["reading_row"] or max(result["rows"], key=lambda r: r["eigenvalue"])
-    name = result["reading"]["name"] if result["reading"] else f"the direction of λ = {row['eigenvalue']:.4g}"
+    name = result["reading"]["name"] if result["reading_row"] else f"the direction of λ = {row['eigenvalue']:.4g}"
     parts = f"{row['start']:.0%} by the start, {row['solver']:.0%} by the steps and {row['end']:.0%} by the end."
     if not result["draws"]:
         return f"Of the spread of {name} {row['kept']:.0%} arrives: {parts}"
@@ -155,6 +164,23 @@ def _reading(checkpoint: Checkpoint, data: str, tracked: Tracked) -> Reading:
             "give flattened latents as a two-dimensional .npy with --data"
         )
     return read(loaded, vae, tracked)
+
+
+def _reading_row(reading: Reading, directions: Directions, response: SchedulerResponse) -> dict[str, float] | None:
+    """What arrives of what is read, such as brightness, which many components share; None where it does not vary."""
+    if reading.name not in directions.spreads:
+        return None
+    at = list(directions.spreads).index(reading.name)
+    shares = {part: directions.along(getattr(response, part))[at] for part in ("kept", "first", "low", "high")}
+    arrival = directions.arrivals(response)[at]
+    parts = {"start": arrival.start, "solver": arrival.solver, "end": arrival.end}
+    return {"eigenvalue": reading.eigenvalue} | shares | parts
+
+
+def _angles(response: SchedulerResponse, eigenvalue: float) -> list[float]:
+    """θ at each timestep and at the end, from 0 in noise to π/2 in data."""
+    alpha, sigma = torch.tensor(response.levels, dtype=torch.float64).mT
+    return formula.spread_angle(alpha, sigma, torch.tensor(eigenvalue, dtype=torch.float64), torch).tolist()
 
 
 def _rows(lam: Tensor, response: SchedulerResponse) -> list[dict[str, float]]:

@@ -48,6 +48,7 @@ class SchedulerResponse(NamedTuple):
         end: of where the sampler stops: noise that is left, and α below 1.
         first: after the start, or after the first step where the start has α = 0, for there the step is the start (F2).
         noises: how often the sampler draws noise; 0 too where it hides it.
+        levels: `(α, σ)` of the latents at each timestep, as shares of the data and of unit noise, and where the sampler stops.
         low: what is kept is at least this, at `CONFIDENCE`; equal to `kept` where it is exact.
         high: and at most this.
         draws: of each eigenvalue; 0 where it is exact.
@@ -59,6 +60,7 @@ class SchedulerResponse(NamedTuple):
     end: Tensor
     first: Tensor
     noises: int
+    levels: tuple[tuple[float, float], ...]
     low: Tensor
     high: Tensor
     draws: int = 0
@@ -92,7 +94,8 @@ def respond(scheduler: Scheduler, eigenvalues: Any, steps: int | None, **set_tim
     after = run.levels[1] if len(run.levels) > 1 else end
     first = stds[1, :-1] / after.std(lam) if begin.alpha == 0 else start
     low, high = (kept - off).clamp(min=0), kept + off
-    return SchedulerResponse(kept, start, kept / (start * ended), ended, first, run.noises, low, high, draws)
+    levels = tuple((level.alpha, level.sigma) for level in (*run.levels, end))
+    return SchedulerResponse(kept, start, kept / (start * ended), ended, first, run.noises, levels, low, high, draws)
 
 
 def mended_kept(
@@ -179,18 +182,18 @@ class _Run:
         Raises:
             InputError: where the steps give no numbers.
         """
-        lam = torch.tensor([0.5, 50.0], dtype=torch.float64)
-        parts = torch.eye(self.noises + 1, dtype=torch.float64)
-        mixed = _LOUD * torch.cos(torch.arange(self.noises + 1, dtype=torch.float64))
+        sources = self.noises + 1
+        mixed = _LOUD * torch.cos(torch.arange(sources, dtype=torch.float64))
+        amounts = torch.cat([torch.eye(sources, dtype=torch.float64), mixed[None], torch.zeros_like(mixed)[None]])
+        tried = torch.tensor([0.5, 50.0], dtype=torch.float64)
+        states, _ = self._trace(tried.repeat_interleave(len(amounts)), amounts.repeat(len(tried), 1))
+        if not bool(torch.isfinite(states).all()):
+            raise InputError(f"{self._name}: its steps give NaN or infinity; `singdiffusion diagnose` says why")
         off = []
-        for value in lam.tolist():
-            single, _ = self._trace(torch.full((len(parts),), value, dtype=torch.float64), parts)
-            whole, _ = self._trace(lam.new_tensor([value]), mixed[None])
-            expected, size = single[-1] @ mixed, single[-1].abs() @ mixed.abs()
-            if not bool(torch.isfinite(whole).all() and torch.isfinite(single).all()):
-                raise InputError(f"{self._name}: its steps give NaN or infinity; `singdiffusion diagnose` says why")
-            silent, _ = self._trace(lam.new_tensor([value]), torch.zeros_like(parts[:1]))
-            off += [float((whole[-1, 0] - expected).abs() / size), float(silent[-1, 0].abs() / (size / _LOUD))]
+        for end in states[-1].view(len(tried), len(amounts)):
+            single, whole, silent = end[:sources], end[sources], end[sources + 1]
+            size = single.abs() @ mixed.abs()
+            off += [float((whole - single @ mixed).abs() / size), float(silent.abs() / (size / _LOUD))]
         return max(off) <= _LINEAR
 
     def drawn_stds(self, lam: Tensor, draws: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -270,6 +273,8 @@ def _prepared(scheduler: Scheduler, steps: int | None, set_timesteps: dict[str, 
         raise InputError(
             f"{name}: {flag} cuts pictures off, so its steps are not linear and have no response; set {flag} to false"
         )
+    if steps is not None and steps < 1:  # some make no timesteps of a negative number
+        raise InputError(f"{name}: set_timesteps refuses {steps} steps (take at least 1)")
     prepared = copy.deepcopy(scheduler)
     try:
         prepared.set_timesteps(*(() if steps is None else (steps,)), **set_timesteps)

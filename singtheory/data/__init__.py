@@ -1,5 +1,6 @@
 """Real data as laws."""
 
+from singtheory.data.bands import Band, frequency_bands
 from singtheory.data.decoding import LARGEST, SUFFIXES, colour, decoded_bytes, is_grey, rgb
 from singtheory.data.folder import MOST, Size, as_law, entries, files, fitted, stored_bytes, usable
 from singtheory.data.images import HALF_RANGE, Pictures, digit_pictures, png_strip, to_bytes
@@ -13,6 +14,7 @@ __all__ = [
     "LARGEST",
     "MOST",
     "SUFFIXES",
+    "Band",
     "Data",
     "Notes",
     "Pictures",
@@ -27,6 +29,7 @@ __all__ = [
     "entries",
     "files",
     "fitted",
+    "frequency_bands",
     "is_grey",
     "load",
     "png_strip",

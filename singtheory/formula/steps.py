@@ -116,3 +116,16 @@ def step_lost_var(weight: Number, mmse: Number) -> Number:
 def step_w2_low(var: Number, lost: Number, xp: Namespace) -> Number:
     """`(√v − √(v − lost))²`: `W₂²` of two laws on a line whose variances are v and `v − lost` is at least this, and is this for Gaussians (F11)."""
     return (xp.sqrt(var) - xp.sqrt(var - lost)) ** 2
+
+
+def guess_rate(var: Number, third: Number, z: Number, x_hat: Number, root_snr: Number) -> Number:
+    """`C(z − √γ x̂) − √γ κ₃`, how fast x̂ changes along the flow, a unit of √γ, on a line where `z = √γ x_0 + n` (F11).
+
+    C and κ₃ are the posterior's variance and third central moment. In more dimensions, along u: `⟨u, C(z − √γ x̂)⟩ − √γ E[⟨u, r⟩|r|²]`, `r = x_0 − x̂`.
+    """
+    return var * (z - root_snr * x_hat) - root_snr * third
+
+
+def gaussian_guess_rate(snr: Number, eigenvalue: Number, xp: Namespace) -> Number:
+    """`λ/(1 + γλ)^{3/2}`, the root of the mean square of `guess_rate` for Gaussian data (F11)."""
+    return eigenvalue / ((1 + snr * eigenvalue) * xp.sqrt(1 + snr * eigenvalue))

@@ -83,6 +83,46 @@ def test_a_shift_divides_the_eigenvalue_by_its_square(times, exponent, shift):
     assert float(shifted) == pytest.approx(float(plain), rel=1e-10)
 
 
+@given(schedules(), grids(), st.integers(3, 20), st.integers(0, 2**31))
+def test_the_sampler_in_many_dimensions_keeps_the_product_along_each_eigenvector(schedule, times, dim, seed):
+    """A deviation along each eigenvector of a covariance that is not diagonal, over its own size."""
+    generator = torch.Generator().manual_seed(seed)
+    lam = 10 ** (5 * torch.rand(dim, dtype=torch.float64, generator=generator) - 2)
+    basis = torch.linalg.qr(torch.randn(dim, dim, dtype=torch.float64, generator=generator))[0]
+    root = basis * lam.sqrt()
+    law = Gaussian(torch.zeros(dim, dtype=torch.float64), root @ root.mT)
+    values, axes = torch.linalg.eigh(law.cov)
+    start = (axes * formula.marginal_var(*schedule(times[0]), values).sqrt()).mT
+    end = DDIM(schedule).sample(exact_denoiser(law, schedule), start, times)
+    found = (end * axes.mT).sum(dim=1) / formula.marginal_var(*schedule(times[-1]), values).sqrt()
+    kept = torch.ones(dim, dtype=torch.float64)
+    for t, s in itertools.pairwise(times):
+        kept = kept * formula.step_kept(*schedule(t), *schedule(s), values, torch)
+    torch.testing.assert_close(found, kept, rtol=0, atol=1e-12)
+
+
+@given(schedules(), grids(), st.data(), st.sampled_from([0.0, 0.5, 1.0]))
+def test_a_grid_in_two_parts_keeps_what_the_parts_keep_one_after_the_other(schedule, times, data, eta):
+    """Composition: of DDIM(0) the shares multiply; of fresh noise the variance of the second part begins where the first ends."""
+    cut = data.draw(st.integers(1, len(times) - 1))
+    whole = spread_kept(schedule, times, EIGENVALUES, eta=eta, start="matched")
+    head = spread_kept(schedule, times[: cut + 1], EIGENVALUES, eta=eta, start="matched").square()
+    if cut == len(times) - 1:
+        torch.testing.assert_close(head.sqrt(), whole)
+        return
+    # linear in the variance at the cut: from the right law and from the mean start there
+    right, mean = (
+        spread_kept(schedule, times[cut:], EIGENVALUES, eta=eta, start=s).square() for s in ("matched", "mean")
+    )
+    alpha, sigma = schedule(times[cut])
+    at_mean = sigma**2 / formula.marginal_var(alpha, sigma, torch.tensor(EIGENVALUES, dtype=torch.float64))
+    slope = torch.where(at_mean < 1, (right - mean) / (1 - at_mean), right)
+    if eta == 0:
+        torch.testing.assert_close(whole, head.sqrt() * right.sqrt(), rtol=1e-11, atol=1e-12)
+    if bool((at_mean < 0.999).all()):
+        torch.testing.assert_close(whole.square(), right + slope * (head - 1), rtol=1e-9, atol=1e-9)
+
+
 @given(schedules(), grids())
 def test_nothing_is_gained_and_every_eigenvalue_keeps_something(schedule, times):
     kept = spread_kept(schedule, times, EIGENVALUES, start="matched")

@@ -29,6 +29,7 @@ from proofs_checks.measurements.certificates import golden_enclosures
 from proofs_checks.measurements.steps_on_data import NO_STEP, kl_steps
 from proofs_checks.measurements.toy_steps import (
     QUADRATURE,
+    SMALL_GAPS,
     kl_of,
     moment_kl_of,
     posterior_at,
@@ -174,7 +175,6 @@ register(
 
 # --- B6 --------------------------------------------------------------------------------------------------------------
 
-_SMALL_GAPS = (0.003, 0.006, 0.012, 0.024)
 _DROWNED = 2.0**-30
 """Below this `log r`, of size g‖C‖, has not digits enough for its square."""
 _Leading = Callable[[Posterior, float], Tensor]
@@ -201,8 +201,8 @@ def _b6_kl(sides: Sides, _: Context) -> Outcome:
     for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "three atoms in the plane": TRI}.items():
         posterior = prior_posterior(law)
         first, both = (sides["kl"],), (sides["kl"], sides["cubic"])
-        outcomes.append(vanishes_at_rate(remainder(posterior, first), _SMALL_GAPS, 3.0, f"KL − first order, {name}"))
-        outcomes.append(vanishes_at_rate(remainder(posterior, both), _SMALL_GAPS, 4.0, f"KL − two orders, {name}"))
+        outcomes.append(vanishes_at_rate(remainder(posterior, first), SMALL_GAPS, 3.0, f"KL − first order, {name}"))
+        outcomes.append(vanishes_at_rate(remainder(posterior, both), SMALL_GAPS, 4.0, f"KL − two orders, {name}"))
     return worst(outcomes)
 
 
@@ -213,7 +213,7 @@ def _b6_moment(sides: Sides, _: Context) -> Outcome:
         outcomes.append(
             vanishes_at_rate(
                 lambda g, p=posterior: moment_kl_of(p, g) - float(sides["moment"](p, g)),
-                _SMALL_GAPS,
+                SMALL_GAPS,
                 4.0,
                 f"KL(P‖M) − leading order, {name}",
             )
@@ -227,7 +227,7 @@ def _b6_tv(sides: Sides, _: Context) -> Outcome:
             posterior = prior_posterior(law)
             yield vanishes_at_rate(
                 lambda g, p=posterior: tv_of(p, g) - float(sides["tv"](p, g)),
-                _SMALL_GAPS,
+                SMALL_GAPS,
                 2.0,
                 f"TV − leading order, {name}",
             )

@@ -16,7 +16,7 @@ from proofs_checks.harness.slope import fitted_slope, vanishes_at_rate
 from proofs_checks.instances.deviations import deviations
 from proofs_checks.instances.laws import BUMPS, GOLDEN, NINE_TO_ONE, TRI
 from proofs_checks.measurements.path_costs import KERNELS, Level, Line, along_widest, cost_rounding, line_of, path_cost
-from proofs_checks.measurements.toy_steps import isotropic_kl_of, prior_posterior
+from proofs_checks.measurements.toy_steps import SMALL_GAPS, isotropic_kl_of, prior_posterior
 from singtheory import Atoms, GaussianMixture, RectifiedFlow, formula, grid
 from singtheory.formula import symbolic
 
@@ -29,7 +29,6 @@ _STEPS = (64, 128, 256)
 _SLOPE, _CONSTANT, _LIMIT = 0.05, 0.02, 1e-3
 """How far a slope may lie from the order, a constant from its limit at the most steps, relative, as what is left falls like 1/N, and what
 three numbers of steps say of the limit once 1/N and 1/N² are taken out."""
-_SMALL_GAPS = (0.003, 0.006, 0.012, 0.024)
 _DATA_STEPS, _DATA_END = (8, 16, 32), 2.0
 """Of the data along their widest direction; the last γ in units of 1/D²."""
 _FLOW = RectifiedFlow()
@@ -151,7 +150,7 @@ def _e3_plane(sides: Sides, _: Context) -> Outcome:
         return kl - float(sides["averaged"](gap, apart2))
 
     return vanishes_at_rate(
-        left, _SMALL_GAPS, 3.0, "three atoms in the plane, KL from the best isotropic less g²‖C − vI‖²/4"
+        left, SMALL_GAPS, 3.0, "three atoms in the plane, KL from the best isotropic less g²‖C − vI‖²/4"
     )
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import sympy
@@ -46,20 +47,26 @@ def _law_of_cosines(a_t: Any, s_t: Any, a_s: Any, s_s: Any, lam: Any) -> Any:
     return s_s * s_t / sympy.sqrt(v_s * v_t) + a_s * a_t * lam / sympy.sqrt(v_s * v_t)
 
 
+@cache
+def _f1_step() -> tuple[sympy.Expr, sympy.Expr]:
+    """The factor of a step's deviation from `α_s μ`, and x̂ by Bayes' rule less the formula for it; one for a claim and all its twins."""
+    a_t, s_t, a_s, s_s, lam = _symbols()
+    x, mean, positive = *sympy.symbols("x mu", real=True), sympy.Symbol("s", positive=True)
+    x_hat = mean + formula.posterior_slope(a_t, s_t, lam) * (x - a_t * mean)
+    bayes = symbolic.gaussian_denoiser(x, mean, lam, a_t, positive)
+    step = formula.ddim_mean(x_hat, formula.epsilon_of(x, x_hat, a_t, s_t), a_s, s_s)
+    return sympy.simplify(step - a_s * mean) / (x - a_t * mean), (bayes - x_hat).subs(positive, s_t)
+
+
 def _f1_symbolic(sides: Sides, _: Context) -> Outcome:
     """A step of DDIM(0) on the denoiser that Bayes' rule gives, over the flow's factor."""
     a_t, s_t, a_s, s_s, lam = _symbols()
-    coefficients = a_t, s_t, a_s, s_s
-    x, mean = sympy.symbols("x mu", real=True)
-    x_hat = mean + formula.posterior_slope(a_t, s_t, lam) * (x - a_t * mean)
-    bayes = symbolic.gaussian_denoiser(x, mean, lam, a_t, sympy.Symbol("s", positive=True))
-    step = formula.ddim_mean(x_hat, formula.epsilon_of(x, x_hat, a_t, s_t), a_s, s_s)
-    deviation = sympy.simplify(step - a_s * mean) / (x - a_t * mean)
+    coefficients, (deviation, bayes) = (a_t, s_t, a_s, s_s), _f1_step()
     factor = formula.ddim_spread_factor(a_t, a_s, s_t, s_s, lam)
     kept = sides["kept"](*coefficients, lam, NAMES)
     v_t, v_s = formula.marginal_var(a_t, s_t, lam), formula.marginal_var(a_s, s_s, lam)
     residuals = {
-        "x̂ is Bayes' rule's": (bayes - x_hat).subs(sympy.Symbol("s", positive=True), s_t),
+        "x̂ is Bayes' rule's": bayes,
         "factor of a step": deviation - factor,
         "its share of the flow's": factor - kept * formula.flow_spread_factor(*coefficients, lam, NAMES),
         "law of cosines": kept - _law_of_cosines(*coefficients, lam),
@@ -181,7 +188,7 @@ def _f2_symbolic(sides: Sides, _: Context) -> Outcome:
         "the step is the mean start": formula.ddim_spread_factor(0, a_s, s_1, s_s, lam) * s_1 - s_s,
         "widening to the matched start": first * sympy.sqrt(v_s) - s_s,
     }
-    return worst(identically_zero(sympy.simplify(residual), where) for where, residual in residuals.items())
+    return worst(identically_zero(residual, where) for where, residual in residuals.items())
 
 
 def _f2_golden(sides: Sides, _: Context) -> Outcome:

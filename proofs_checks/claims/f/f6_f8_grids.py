@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import cache
 from typing import Any
 
 import sympy
@@ -25,18 +26,24 @@ def _f6_symbolic(sides: Sides, _: Context) -> Outcome:
     shifted = formula.shifted_time(t, sides["shift"](dim, reference, NAMES))
     snr = ((1 - t) / t) ** 2
     after = sympy.cancel(((1 - shifted) / shifted) ** 2) * sides["eigenvalue"](c * reference, dim / reference)
-    return identically_zero(sympy.simplify(after - snr * c * reference), "γλ at any time, so every grid")
+    return identically_zero(after - snr * c * reference, "γλ at any time, so every grid")
+
+
+@cache
+def _enlarged() -> tuple[Tensor, Tensor, float]:
+    """The largest eigenvalues of digits, (8,), those of digits twice as large, (8,), and how many times the pixels these have."""
+    images = torch.as_tensor(digits_images()[:400], dtype=torch.float64)
+    images = images / images.abs().max()
+    large = images.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2).flatten(1)
+    small, found = (torch.linalg.eigvalsh(Atoms(rows).cov).flip(0)[:8] for rows in (images.flatten(1), large))
+    return small, found, large.shape[1] / images[0].numel()
 
 
 def _f6_enlarged(sides: Sides, _: Context) -> Outcome:
     """Digits enlarged by repeating pixels: their eigenvalues, and what a sampler keeps along them."""
-    images = torch.as_tensor(digits_images()[:400], dtype=torch.float64)
-    images = images / images.abs().max()
-    small = torch.linalg.eigvalsh(Atoms(images.flatten(1)).cov).flip(0)[:8]
-    large = images.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2).flatten(1)
-    eigenvalues = torch.linalg.eigvalsh(Atoms(large).cov).flip(0)[:8]
-    expected = sides["eigenvalue"](small, large.shape[1] / images[0].numel())
-    shift = float(sides["shift"](torch.tensor(large.shape[1] / images[0].numel()), 1.0, torch))
+    small, eigenvalues, ratio = _enlarged()
+    expected = sides["eigenvalue"](small, ratio)
+    shift = float(sides["shift"](torch.tensor(ratio), 1.0, torch))
     times = torch.linspace(1, 0, 9, dtype=torch.float64)
     kept = response.spread_kept(RectifiedFlow(), times, small)
     again = response.spread_kept(RectifiedFlow(), formula.shifted_time(times, shift), eigenvalues)

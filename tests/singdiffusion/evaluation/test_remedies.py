@@ -252,5 +252,5 @@ def test_the_command_shows_the_table_and_writes_it(tmp_path):
     assert result.exit_code == 0, result.output
     assert "first step matched" in result.output and "by the steps" in result.output
     written = json.loads(out.read_text())
-    assert {"arrivals", "remedies", "calls", "refusal"} == set(written["expected"])
+    assert {"arrivals", "bands", "remedies", "calls", "refusal"} == set(written["expected"])
     assert any("Of the spread" in finding["sentence"] for finding in written["findings"])

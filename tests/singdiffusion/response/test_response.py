@@ -1,6 +1,8 @@
 """What schedulers keep: measured values of real ones, parts, random ones, and refusals."""
 
 import json
+import math
+from itertools import pairwise
 from unittest import mock
 
 import numpy as np
@@ -168,7 +170,11 @@ def test_the_command_writes_rows_and_draws(tmp_path):
     written = json.loads(files[0].read_text())
     assert [row["eigenvalue"] for row in written["rows"]] == [640.0, 1.0]
     assert written["rows"][0]["kept"] == pytest.approx(0.397, abs=1e-3)
-    assert written["version"] and written["command"]
+    assert written["version"] and written["command"] and written["bands"] == []
+    theta = written["angles"]["theta"]
+    assert written["angles"]["eigenvalue"] == 640.0 and len(theta) == 21
+    steps = math.prod(math.cos(after - before) for before, after in pairwise(theta))
+    assert written["rows"][0]["solver"] == pytest.approx(steps, rel=1e-5)  # DDIM's are the cosine law
     assert files[1].read_bytes().startswith(b"\x89PNG")
     assert "40% arrives: 40% by the start" in result.output
 
@@ -180,6 +186,17 @@ def test_the_command_writes_rows_and_draws(tmp_path):
         (["--eigenvalues", "1", "--data", "digits"], "give one of them"),
         (["--steps", "5", "--sigmas", "1,0.5"], "give one of them"),
         (["--steps", "0"], "refuses 0 steps"),
+        (["--steps", "-3"], "refuses -3 steps"),
+        (["--steps", "5000"], "steps"),
+        (["--sigmas", "0.5,1"], "sigmas"),
+        (["--sigmas", "a"], "separated by commas"),
+        (["--eigenvalues", "640,-1"], "positive and finite"),
+        (["--eigenvalues", "0"], "positive and finite"),
+        (["--eigenvalues", "inf"], "positive and finite"),
+        (["--eigenvalues", ""], "separated by commas"),
+        (["--spacing", "trail"], "did you mean trailing"),
+        (["--data", "NONE"], "NONE"),
+        (["--module", "NONE"], "NONE"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, options, message):
@@ -187,6 +204,13 @@ def test_bad_input_is_one_line(tmp_path, options, message):
     result = CliRunner().invoke(app, ["response", str(tmp_path / "scheduler_config.json"), *options])
     assert result.exit_code == 2
     assert message in result.stderr and len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_spacing_that_the_scheduler_does_not_read_is_refused(tmp_path):
+    FlowMatchEulerDiscreteScheduler().save_config(tmp_path)
+    arguments = ["response", str(tmp_path / "scheduler_config.json"), "--spacing", "trailing"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2 and "has a grid of its own; leave --spacing out" in result.stderr
 
 
 class Hidden(EulerAncestralDiscreteScheduler):

@@ -1,0 +1,103 @@
+"""`singtheory response`: rows, the curve, angles and bands of its JSON, its picture, and bad input in one line."""
+
+import json
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from singtheory import RectifiedFlow, formula
+from singtheory.response import respond, spread_kept
+from tests.proofs_checks.test_cli import assert_one_line_error, run
+
+
+def written(tmp_path, *options):
+    """The JSON of a run that must succeed."""
+    out = tmp_path / "r.json"
+    result = run("response", *options, "--json", str(out))
+    assert result.exit_code == 0, result.output
+    return json.loads(out.read_text()), result.output
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Grey pictures of 8×8 that vary by brightness and by one fine wave, each about its own mean."""
+    fine = np.cos(np.pi * 5 * (np.arange(8) + 0.5) / 8)[None, :] * np.ones((8, 1))
+    rows = [level + sign * 0.25 * fine for level in (-0.5, 0.5) for sign in (-1, 1)]
+    path = tmp_path / "pictures.npy"
+    np.save(path, np.stack(rows))
+    return path
+
+
+def test_rows_are_the_law_along_the_eigenvalues_asked_for(tmp_path):
+    found, output = written(tmp_path, "--steps", "10", "--shift", "3", "--eigenvalues", "900,1,0.01")
+    times = formula.shifted_time(torch.linspace(1, 0, 11, dtype=torch.float64), 3.0)
+    law = respond(RectifiedFlow(), times, [900.0, 1.0, 0.01])
+    assert [row["eigenvalue"] for row in found["rows"]] == [900.0, 1.0, 0.01]
+    assert [row["kept"] for row in found["rows"]] == pytest.approx(law.kept.tolist())
+    assert [row["first"] for row in found["rows"]] == pytest.approx(law.first.tolist())
+    assert {"version", "seed", "command", "device"} <= set(found)
+    assert found["bands"] == [] and found["brightness"] is None and "0.6172" in output
+
+
+def test_the_cosines_of_the_angles_multiply_to_what_is_kept(tmp_path):
+    found, _ = written(tmp_path, "--steps", "5", "--eigenvalues", "50")
+    theta = found["angles"]["theta"]
+    assert theta[0] == 0 and theta[-1] == pytest.approx(math.pi / 2) and len(theta) == 6
+    product = math.prod(math.cos(b - a) for a, b in pairwise(theta))
+    assert found["rows"][0]["kept"] == pytest.approx(product)
+
+
+def test_bands_of_pictures_have_the_response_of_what_is_in_them(pictures, tmp_path):
+    picture = tmp_path / "p.png"
+    found, output = written(tmp_path, "--data", str(pictures), "--steps", "4", "--picture", str(picture))
+    low, fine = found["bands"]
+    assert (low["name"], low["brightness"], fine["name"], fine["high"]) == ("constant", True, "over 2", None)
+    lam = [64 * 0.25, 0.25**2 * 32]  # ‖1‖² Var, and that of the wave, whose norm² is 32
+    kept = spread_kept(RectifiedFlow(), torch.linspace(1, 0, 5, dtype=torch.float64), lam)
+    assert [low["kept"], fine["kept"]] == pytest.approx(kept.tolist())
+    assert [low["share"], fine["share"]] == pytest.approx([lam[0] / sum(lam), lam[1] / sum(lam)])
+    assert found["brightness"] == pytest.approx(lam[0]) == low["eigenvalue"]
+    assert "constant, with brightness" in output
+    with Image.open(picture) as drawn:
+        assert drawn.width > 900
+
+
+BAD = {
+    "--eigenvalues 900,0": "positive and finite",
+    "--eigenvalues 900,-1": "positive and finite",
+    "--eigenvalues nan": "positive and finite",
+    "--eigenvalues 1e400": "positive and finite",
+    "--eigenvalues a,b": "numbers separated by commas",
+    "--eigenvalues ,": "numbers separated by commas",
+    "--shift 0": "must be positive",
+    "--shift -2": "must be positive",
+    "--shift nan": "must be positive",
+    "--shift 3 --schedule cosine": "is of flow models",
+    "--steps 0": "steps",
+    "--eta 2": "eta",
+    "--corrected --eta 1": "take eta 0",
+    "--start men": "did you mean",
+    "--spacing trail": "did you mean",
+    "--schedule rectifiedflow": "did you mean",
+    "--data digits --eigenvalues 1": "give one of them",
+    "--data NONE.npy": "NONE.npy",
+}
+
+
+@pytest.mark.parametrize("options", BAD)
+def test_bad_input_is_one_line(options, tmp_path):
+    result = run("response", *options.replace("NONE", str(tmp_path / "NONE")).split())
+    assert_one_line_error(result)
+    assert BAD[options] in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8)])
+def test_data_without_spread_are_one_line(shape, tmp_path):
+    np.save(tmp_path / "one.npy", np.ones(shape))
+    result = run("response", "--data", str(tmp_path / "one.npy"))
+    assert_one_line_error(result)
+    assert "points are equal" in result.stderr
