@@ -26,7 +26,7 @@ from singdiffusion.base.scheduler import (
 )
 from singdiffusion.base.single_file import SingleFile, is_single_file
 from singdiffusion.base.space import Space, channels_of, latent_scale
-from singdiffusion.base.text import PipelineText, PromptEncoder, TextEncoder, cut_captions, same_encoders
+from singdiffusion.base.text import PipelineText, PromptEncoder, TextEncoder, cut_captions, cut_prompts, same_encoders
 from singdiffusion.base.value_range import Levels, warn_of_half_range
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "begun_at",
     "channels_of",
     "cut_captions",
+    "cut_prompts",
     "decode",
     "encode",
     "implied_prediction",

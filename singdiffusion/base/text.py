@@ -20,6 +20,8 @@ from singtheory.errors import InputError
 _PROBE = 16
 _LONGEST = 512
 """Tokens of a prompt where neither the model nor its tokenizer sets a limit, as with T5's relative places."""
+_MANY = 2**20
+"""Tokenizers without a limit name a larger one."""
 _TOLERANCE = 0.1
 _ENCODERS = ("text_encoder", "text_encoder_2")
 _TEXT = ("text_encoder", "tokenizer")
@@ -45,13 +47,32 @@ class PromptEncoder(Protocol):
 
 def cut_captions(encoder: PromptEncoder | None, captions: Sequence[str]) -> list[str]:
     """A line where an encoder does not read all of some captions, none otherwise."""
-    long = [] if encoder is None else [caption for caption in captions if encoder.is_cut(caption)]
+    some = [caption for caption in captions if caption]  # the empty one is always among them
+    long = [] if encoder is None else [caption for caption in some if encoder.is_cut(caption)]
     if not long:
         return []
     return [
-        f"{len(long)} of {len(captions)} captions are longer than the text encoder reads, and are cut; "
+        f"{len(long)} of {len(some)} captions are longer than the text encoder reads, and are cut; "
         f"the first is {long[0][:60]!r}"
     ]
+
+
+def cut_prompts(pipeline: Any, prompts: Sequence[str]) -> list[str]:
+    """A line where a text encoder of a pipeline does not read all of some prompts, none otherwise.
+
+    Commands print it: they let libraries say errors only, and so not that a prompt was cut.
+    """
+    tokenizers = [getattr(pipeline, name, None) for name in pipeline.components if name.startswith("tokenizer")]
+    limits = {type(one).__name__: one for one in tokenizers if one is not None and one.model_max_length < _MANY}
+    for kind, tokenizer in limits.items():
+        length = tokenizer.model_max_length
+        long = [prompt for prompt in prompts if _is_longer(tokenizer, prompt, length)]
+        if long:
+            return [
+                f"{len(long)} of {len(prompts)} prompts are longer than the {length} tokens that {kind} gives its text encoder, and are cut "
+                f"there; the first is {long[0][:60]!r}"
+            ]
+    return []
 
 
 def encoders_of(pipeline: Any) -> list[nn.Module]:

@@ -31,17 +31,22 @@ def calibrate(
     with one_line_errors():
         say(f"singdiffusion calibrate: {images} pictures of {base} (loading)")
         from singdiffusion import evaluation
+        from singdiffusion.base import cut_prompts
         from singdiffusion.commands import console
         from singdiffusion.evaluation import load_pipeline, place
         from singdiffusion.system import new_folder
+        from singtheory.data import Notes
         from singtheory.system import command_line, provenance, write_json
 
-        lines = evaluation.read_prompts(prompts)
+        notes = Notes()
+        lines = evaluation.read_prompts(prompts, notes)
         where, dtype = place(device)
         call = {"guidance_scale": guidance, "height": size, "width": size}
         with new_folder(out) as folder:
             with console.doing("loading"):
                 pipe = load_pipeline(base, None, where, dtype, config)
+            for line in (*notes.lines(), *cut_prompts(pipe, lines)):
+                say(line)
             spread = evaluation.calibrate(
                 pipe,
                 lines,

@@ -49,6 +49,7 @@ def evaluate_brightness(
     with one_line_errors():
         say(f"singdiffusion evaluate brightness: {base} (loading)")
         from singdiffusion import evaluation
+        from singdiffusion.base import cut_prompts
         from singdiffusion.commands import console
         from singdiffusion.evaluation import load_pipeline, load_start, place
         from singtheory.system import command_line, provenance, write_json
@@ -72,6 +73,8 @@ def evaluate_brightness(
             "images": images,
         }
         texts = prompts or list(evaluation.OWN if own else evaluation.PROMPTS)
+        for line in cut_prompts(pipe, texts):
+            say(line)
         rows = list(
             evaluation.brightness(pipe, attached, texts, images, steps, guidance, seed, batch, **controlled.call)
         )
@@ -112,6 +115,7 @@ def evaluate_coco(
         from dataclasses import asdict
 
         from singdiffusion import evaluation
+        from singdiffusion.base import cut_prompts
         from singdiffusion.commands import console
         from singdiffusion.evaluation import load_pipeline, load_start, place
         from singtheory.errors import InputError
@@ -131,7 +135,9 @@ def evaluate_coco(
                 for sing, chosen in (load_start(module, None if name == "best" else name, dtype) for name in asked)
             }
             pipe = load_pipeline(base, scheduler, where, dtype, config)
-            captions, real = evaluation.captioned(data, count)
+            captions, real, notes = evaluation.captioned(data, count)
+        for line in (*notes, *cut_prompts(pipe, captions)):
+            say(line)
         points = []
         for point in evaluation.curve(pipe, attached, captions, real, metrics, weights, steps, seed):
             points.append(asdict(point))

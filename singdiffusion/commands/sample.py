@@ -72,6 +72,7 @@ def sample(
         guidance = sources.guidance if guidance is None else guidance
         say(f"singdiffusion sample: {len(prompts)} prompts from {sources.base} (loading)")
         from singdiffusion import evaluation
+        from singdiffusion.base import cut_prompts
         from singdiffusion.commands import console
         from singdiffusion.evaluation import write_album
         from singdiffusion.system import new_folder
@@ -85,6 +86,8 @@ def sample(
                 sing, chosen = evaluation.load_start(sources.module, start, dtype)
                 parts = {} if vae is None else {"vae": evaluation.load_vae(vae, dtype)}
                 pipe = evaluation.load_pipeline(sources.base, scheduler, place, dtype, config, lora, **parts)
+            for line in cut_prompts(pipe, [*prompts, *([negative_prompt] if negative_prompt else [])]):
+                say(line)
             drawn = evaluation.sample(pipe, sing, prompts, images, steps, guidance, seed, batch_size, **call)
             pictures = list(drawn)
             settings = {

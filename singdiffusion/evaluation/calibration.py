@@ -16,8 +16,10 @@ from singdiffusion import start
 from singdiffusion.average import AverageStatistics
 from singdiffusion.base import Space
 from singdiffusion.evaluation.sampling import generators
+from singdiffusion.source import decoded
 from singdiffusion.start import Layout
 from singdiffusion.system import first_sentence
+from singtheory.data import Notes
 from singtheory.errors import InputError
 
 BATCH = 4
@@ -27,15 +29,17 @@ Tracked = Callable[[Iterable[Any]], Iterable[Any]]
 """Goes through batches and shows how far it is."""
 
 
-def read_prompts(file: Path) -> list[str]:
-    """The lines of a text file that hold something. Raises `InputError` where there are none."""
+def read_prompts(file: Path, notes: Notes) -> list[str]:
+    """The lines of a text file, read as captions are, that hold something. Raises `InputError` where there are none."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        text = decoded(file.read_bytes(), notes, str(file))
+    except (OSError, UnicodeError) as error:
         raise InputError(
             f"prompts {file}: cannot be read as text ({first_sentence(error)}); give a file with a prompt a line"
         ) from None
-    prompts = [line.strip() for line in lines if line.strip()]
+    if "\0" in text:
+        raise InputError(f"prompts {file}: holds NUL, so it is no text; save it as UTF-8 with a prompt a line")
+    prompts = [line.strip() for line in text.split("\n") if line.strip()]
     if not prompts:
         raise InputError(f"prompts {file}: holds none; give a file with a prompt a line")
     return prompts

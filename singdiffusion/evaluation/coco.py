@@ -87,8 +87,8 @@ class Point:
     n: int
 
 
-def captioned(source: str, count: int) -> tuple[list[str], Iterator[Tensor]]:
-    """The first captions of a source, and their images one after another, uint8 (3, height, width).
+def captioned(source: str, count: int) -> tuple[list[str], Iterator[Tensor], list[str]]:
+    """The first captions of a source, their images one after another, uint8 (3, height, width), and lines about what was unusual or left out.
 
     Raises:
         InputError: for fewer than two.
@@ -99,10 +99,20 @@ def captioned(source: str, count: int) -> tuple[list[str], Iterator[Tensor]]:
     def records() -> Iterator[Record]:
         return itertools.islice((record for record in source_records if record.caption), count)
 
-    captions = [str(record.caption) for record in records()]
+    captions, left_out = [], []
+    for record in source_records:
+        if record.caption:
+            captions.append(record.caption)
+        else:
+            left_out.append(f"{record.key} ({record.fault})")
+        if len(captions) == count:
+            break
+    notes = source_records.notes.lines()
+    if left_out:
+        notes.append(f"{len(left_out)} records have no caption that can be used; left out; the first is {left_out[0]}")
     if len(captions) < 2:
         raise InputError(f"{source}: {len(captions)} captioned images; a Fréchet distance needs at least two")
-    return captions, (torch.from_numpy(np.array(record.image())).movedim(2, 0) for record in records())
+    return captions, (torch.from_numpy(np.array(record.image())).movedim(2, 0) for record in records()), notes
 
 
 def curve(

@@ -1,5 +1,6 @@
 """The images of a folder, of shards or of tables as a law, read as training reads them; files of numbers as singtheory reads them."""
 
+import re
 from pathlib import Path
 
 from singdiffusion.base import Checkpoint, vae_factor
@@ -9,6 +10,9 @@ from singtheory.data import Data, as_law, usable
 from singtheory.errors import InputError
 from singtheory.system import naming
 
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_NUMBERS = (".npy", ".npz")
+
 
 def load(name: str, checkpoint: Checkpoint) -> Data:
     """Data by name for the statistics of a pipeline.
@@ -17,7 +21,7 @@ def load(name: str, checkpoint: Checkpoint) -> Data:
     at which it draws, as for training, and a note says so.
 
     Args:
-        name: a folder of images, of .tar shards, of .parquet files or as `save_to_disk` writes it, one such file, or what
+        name: a folder of images, of .tar shards, of .parquet files or as `save_to_disk` writes it, one such file, a hub id, or what
             `singtheory.data.sources.load` takes.
         checkpoint: of the pipeline.
 
@@ -25,7 +29,8 @@ def load(name: str, checkpoint: Checkpoint) -> Data:
         InputError: where too many cannot be used, where sizes differ and the pipeline names none, and as `singtheory.data.sources.load`.
     """
     path = Path(name)
-    if not path.is_dir() and not (path.is_file() and path.suffix.lower() in (".tar", ".parquet")):
+    stored = path.is_dir() or (path.is_file() and path.suffix.lower() in (".tar", ".parquet"))
+    if not stored and not (_HUB_ID.fullmatch(name) and not path.exists() and path.suffix.lower() not in _NUMBERS):
         return loaders.load(name)
     source, side = Source(name), _side(checkpoint)
     with naming(name):

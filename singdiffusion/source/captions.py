@@ -57,6 +57,18 @@ def column_of(columns: Iterable[str]) -> str | None:
     return next((by_name[name] for name in COLUMNS if name in by_name), None)
 
 
+def chosen_column(columns: Iterable[str], notes: Notes) -> str | None:
+    """As `column_of`, and where there are several it is said which one is read."""
+    names = list(columns)
+    several = [name for name in names if name.lower() in COLUMNS]
+    chosen = column_of(names)
+    if len(several) > 1:
+        notes.say(
+            f"of the columns {', '.join(several)} the caption is taken from {chosen}; name another with --caption"
+        )
+    return chosen
+
+
 def usable(value: Any, notes: Notes, name: str, labels: Sequence[str] | None = None) -> tuple[list[str], str]:
     """The captions in a value, text or a list of them, and why there are none if so.
 
@@ -102,7 +114,7 @@ def in_json(content: bytes, column: str | None, notes: Notes, name: str) -> tupl
         return [], "its .json is damaged"
     if not isinstance(stored, dict):
         return [], NO_CAPTION
-    column = column or column_of(stored)
+    column = column or chosen_column(stored, notes)
     return usable(stored.get(column or ""), notes, name)
 
 

@@ -7,11 +7,12 @@ kohya's: each of its images counts ten times, and the name is no caption.
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from singdiffusion.source.captions import NO_CAPTION, Found, column_of, in_json, usable
+from singdiffusion.source.captions import NO_CAPTION, Found, chosen_column, column_of, in_json, usable
 from singdiffusion.source.folder_files import Tree, class_of, repeats
 from singdiffusion.source.metadata import FILE_COLUMNS, Row, rows
 from singtheory.data import MOST, Notes, stored_bytes
@@ -26,6 +27,8 @@ _ORDER = (
     "where an image has several captions, its row in a metadata file comes first, then .txt, .caption and .json; "
     "the rest are not read"
 )
+_REPEATED = "{} images count as often as the number of their folder says"
+_BY_CLASS = "no image has a caption: the name of its folder is taken"
 _REMEDY = (
     "give metadata.jsonl with file_name and text, a .txt beside each image, one folder a class, or name a column with "
     "--caption"
@@ -67,6 +70,9 @@ class FolderImages:
         """First those that metadata name, in the order of their rows, then the others by their paths. Raises `InputError` where none has a caption."""
         named: set[str] = set()
         with_rows = [name for name, columns in self._columns.items() if self._caption_among(columns)]
+        lacking = [_without_captions(name, columns) for name, columns in self._columns.items() if name not in with_rows]
+        for line in lacking:
+            self.notes.say(f"{line}; not read")
         for name in with_rows:
             yield from self._of_file(name, named)
         rest = [image for image in self.tree.images if image not in named]
@@ -74,7 +80,9 @@ class FolderImages:
         by_class = self.column == FOLDER_NAME or (self.column is None and not with_rows and not beside)
         names = {self._class_of(image) for image in rest} - {None}
         if rest and not with_rows and not beside and not (by_class and len(names) > (self.column is None)):
-            raise InputError(f"{self.folder}: no captions; {_REMEDY}")
+            raise InputError("; ".join([f"{self.folder}: no captions", *lacking[:1], _REMEDY]))
+        if self.column is None and by_class and names != {None}:
+            self.notes.say(_BY_CLASS)
         for image in rest:
             entry = self._of_image(image, by_class)
             if with_rows and not entry.captions and entry.fault == NO_CAPTION:
@@ -97,6 +105,8 @@ class FolderImages:
     def _of_file(self, name: str, named: set[str]) -> Iterator[Found]:
         columns = self._columns[name]
         column, file_column = self._caption_among(columns), _file_column(columns)
+        if self.column is None:
+            chosen_column(columns, self.notes)
         if file_column is None:
             raise InputError(
                 f"{self.folder / name}: has no column with the names of files among {', '.join(columns)}; call it file_name"
@@ -111,6 +121,8 @@ class FolderImages:
         image = self._named(where, file_name)
         if image is None:
             return Found(row.where, b"", fault=f"its image {file_name} is not there")
+        if image in named:
+            self.notes.count("{} rows name an image that another row names too; each is an example", row.where)
         named.add(image)
         value = row.values.get(column)
         if value is None and self.column is None:
@@ -118,10 +130,15 @@ class FolderImages:
         captions, fault = usable(value, self.notes, row.where, (row.labels or {}).get(column))
         if not captions and fault == NO_CAPTION:
             captions, fault = self._beside(image, self.notes)
-        return self._with_content(image, captions, fault)
+        times = repeats(image)
+        if times != 1:
+            self.notes.count(_REPEATED, image)
+        return self._with_content(image, captions, fault, times)
 
     def _named(self, where: str, file_name: str) -> str | None:
         """The image that a row in a folder names, whose slashes may be those of Windows; None where there is none in the folder."""
+        if os.path.isabs(file_name):
+            where, file_name = "", os.path.relpath(file_name, os.path.abspath(self.folder))
         for name in (file_name, file_name.replace("\\", "/")):
             path = os.path.normpath(os.path.join(where, name)).replace(os.sep, "/")
             if (image := self._images.get(unicodedata.normalize("NFC", path))) is not None:
@@ -132,6 +149,8 @@ class FolderImages:
         captions, fault = ([], NO_CAPTION) if self.column == FOLDER_NAME else self._beside(image, self.notes)
         name = self._class_of(image)
         if not captions and fault == NO_CAPTION and by_class and name is not None:
+            if self.column is None and self.tree.beside(image):
+                self.notes.count("{} images have a .json beside them that holds no caption; not read", image)
             captions, fault = usable(name, self.notes, image)
             return self._with_content(image, captions, fault)
         return self._with_content(image, captions, fault, repeats(image))
@@ -174,16 +193,23 @@ class FolderImages:
         texts = [sidecars for sidecars in owned.values() if ".txt" in sidecars or ".caption" in sidecars]
         if any(len(sidecars) > 1 for sidecars in owned.values()) or any(owned[image] for image in named):
             self.notes.say(_ORDER)
-        used = {path for sidecars in owned.values() for path in sidecars.values()}
+        owners = Counter(path for sidecars in owned.values() for path in sidecars.values())
+        for path, count in owners.items():
+            if count > 1:
+                self.notes.count("{} files of captions stand beside several images of their name; each takes it", path)
         for sidecars in self.tree.sidecars.values():
-            for path in set(sidecars.values()) - used:
+            for path in set(sidecars.values()) - {*owners}:
                 self.notes.count("{} files with the ending of captions belong to no image; not read", path)
         for path in self.tree.others:
             self.notes.count(_OTHERS, path)
         for image in self.tree.images:
             if image not in named and repeats(image) != 1:
-                self.notes.count("{} images count as often as the number of their folder says", image)
+                self.notes.count(_REPEATED, image)
         return bool(texts) or any(self._beside(image, Notes())[0] for image, sidecars in owned.items() if sidecars)
+
+
+def _without_captions(name: str, columns: list[str]) -> str:
+    return f"{name} has no column of captions among {', '.join(columns)[:200] or 'none'}"
 
 
 def _file_column(columns: list[str]) -> str | None:

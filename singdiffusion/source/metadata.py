@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -71,14 +72,17 @@ def _json_rows(path: Path, name: str, notes: Notes) -> Iterator[Row]:
 
 
 def _csv_rows(path: Path, name: str, notes: Notes) -> Iterator[Row]:
-    """Cells between commas, semicolons or tabs, whichever its first line has most of."""
+    """Cells between commas, semicolons or tabs, whichever its first line has most of, or as a line `sep=;` of Excel's before it says."""
     lines = _lines(path, name, notes)
-    _, header = next(lines, (0, ""))
-    delimiter = max(",;\t", key=(header or "").count)
+    first, header = next(lines, (0, ""))
+    named = re.fullmatch(r"sep=([,;\t])", header or "")
+    if named:
+        first, header = next(lines, (0, ""))
+    delimiter = named[1] if named else max(",;\t", key=(header or "").count)
     broken: list[int] = []
 
     def readable() -> Iterator[str]:
-        for number, text in chain([(1, header)], lines):
+        for number, text in chain([(first, header)], lines):
             if text is None:
                 broken.append(number)
             else:
@@ -116,7 +120,10 @@ def _lines(path: Path, name: str, notes: Notes) -> Iterator[tuple[int, str | Non
     with path.open("rb") as file:
         if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, of which the ends of lines are two bytes
             file.seek(0)
-            yield from enumerate(file.read().decode("utf-16", "replace").splitlines(), 1)
+            text = file.read().decode(
+                "utf-16", "replace"
+            )  # other ends of lines, such as U+2028, may stand in a caption
+            yield from enumerate((line.removesuffix("\r") for line in text.split("\n")), 1)
             return
         file.seek(0)
         number = 0

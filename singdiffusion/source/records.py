@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from PIL import Image as Pillow
 
-from singdiffusion.source.captions import NO_CAPTION, Found, column_of, drawn, in_json, usable
+from singdiffusion.source.captions import NO_CAPTION, Found, chosen_column, drawn, in_json, usable
 from singdiffusion.source.folder_images import FolderImages
 from singdiffusion.source.metadata import NAMES
 from singdiffusion.source.tables import (
@@ -36,6 +36,9 @@ CHOICES = ("one", "all")
 USUAL = {"background": "white", "captions": "one", "seed": "0"}
 """What a cache notes of the options only where they are other ones: older caches, without the options, are known."""
 _LONGEST_FAULT = 300
+_ORDER = "where a sample has several captions, .txt comes first, then .caption and .json; the rest are not read"
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+"""How files of gzip, bzip2, xz and zstd begin."""
 _KINDS = "give a folder of images, of .tar shards or of .parquet files, one such file, or a hub id"
 
 Row = TypeVar("Row")
@@ -113,7 +116,9 @@ class Source:
         for shard in self._files(".tar"):
             _check_tar(shard)
         if next(iter(self), None) is None:
-            raise InputError(f"{self.name}: holds no records; give images with captions")
+            inside = next(files(path), None) if path.is_dir() else None
+            only = "" if inside is None else f" but files such as {inside}"
+            raise InputError(f"{self.name}: holds no records{only}; give images with captions, and unpack archives")
 
     def origin(self) -> dict[str, str | None]:
         """What makes records the same ones, but for what is `USUAL`."""
@@ -170,7 +175,7 @@ class Source:
         elif path.is_file():
             raise InputError(f"{self.name}: is a file and no .tar or .parquet; {_KINDS}")
         else:
-            yield self._of_table(self.name, _whole(self.name, rows_of_hub(self.name)))
+            yield self._of_table(self.name, _whole(self.name, rows_of_hub(self.name, self.notes)))
 
     def _files(self, ending: str) -> list[Path]:
         """The shards or tables that the source is, in order."""
@@ -187,8 +192,7 @@ class Source:
     def _count_left(self, read: list[Path]) -> None:
         """Note what lies beside shards or tables and is not read."""
         for name in files(Path(self.name)) if Path(self.name).is_dir() else ():
-            ending = os.path.splitext(name)[1].lower()
-            if ending in SUFFIXES or (ending in (".tar", ".parquet") and Path(self.name) / name not in read):
+            if Path(self.name) / name not in read:
                 self.notes.count(
                     f"{{}} files beside the {read[0].suffix} files are not read; give their folder alone", name
                 )
@@ -198,6 +202,8 @@ class Source:
         if not any(sample.image for sample in shard.samples):
             raise InputError(f"{self.name} {path.name}: holds no images")
         wanted = self._endings(shard)
+        if self.caption is None and any(len({*sample.members} & {*TEXTS}) > 1 for sample in shard.samples):
+            self.notes.say(_ORDER)
         with shard.opened() as reader:
             for sample in shard.samples:
                 yield self._of_sample(f"{self._within(path)}:{sample.key}", sample, reader, wanted)
@@ -262,7 +268,7 @@ class Source:
         columns = [*values, *(values["json"] if isinstance(values.get("json"), dict) else ())]
         if self.caption is not None and self.caption not in columns:
             raise unknown_name("caption column", self.caption, columns)
-        column = self.caption or column_of(columns)
+        column = self.caption or chosen_column(columns, self.notes)
         if column is None:
             raise InputError(f"{name}: no captions among the columns {', '.join(columns)}; name one with --caption")
         return column
@@ -298,6 +304,9 @@ def _whole(name: str, rows: Iterable[Row]) -> Iterator[Row]:
 def _check_tar(shard: Path) -> None:
     """Walk over the members: readers take a damaged header for the end, and would lose what follows without a word."""
     try:
+        with shard.open("rb") as file:
+            if file.read(8).startswith(_COMPRESSED):
+                raise InputError(f"{shard}: is compressed; unpack it first, with gunzip or the like")
         with tarfile.open(shard, "r:") as archive, shard.open("rb") as file:
             members = sum(1 for _ in archive)
             file.seek(archive.offset)

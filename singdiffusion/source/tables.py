@@ -38,16 +38,21 @@ def rows_of_saved(folder: Path, notes: Notes) -> Iterator[TableRow]:
         splits = read_object(folder / _SPLITS).get("splits")
         if not isinstance(splits, list) or not all(isinstance(one, str) for one in splits) or not splits:
             raise InputError(f"{folder / _SPLITS}: names no splits; save the data set again")
-        chosen = "train" if "train" in splits else splits[0]
-        if len(splits) > 1:
-            notes.say(f"of the splits {', '.join(splits)} {chosen} is read; give the folder of another to read that")
-        folder = folder / os.path.basename(chosen)
+        folder = folder / os.path.basename(_split(splits, notes, "; give the folder of another to read that"))
     listed = read_object(folder / _SAVED).get("_data_files")
     names = [one.get("filename") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     if not names:
         raise InputError(f"{folder / _SAVED}: names no files; save the data set again")
     for name in names:
         yield from _rows_of_arrow(folder / os.path.basename(str(name)))
+
+
+def _split(splits: Sequence[str], notes: Notes, remedy: str = "") -> str:
+    """The one that is read of several, which is said."""
+    chosen = "train" if "train" in splits else splits[0]
+    if len(splits) > 1:
+        notes.say(f"of the splits {', '.join(splits)} {chosen} is read{remedy}")
+    return chosen
 
 
 def _rows_of_arrow(path: Path) -> Iterator[TableRow]:
@@ -118,16 +123,17 @@ def _labels(schema: Any) -> dict[str, list[str]]:
         return {}
 
 
-def rows_of_hub(name: str) -> Iterator[TableRow]:
-    """Of the split train of a data set on the hub, streamed, its images not decoded: a damaged one must not end the stream."""
+def rows_of_hub(name: str, notes: Notes) -> Iterator[TableRow]:
+    """Of a data set on the hub, of the split train or else the first, streamed, its images not decoded: a damaged one must not end the stream."""
     try:
         from datasets import Image, load_dataset  # the extra [train]; only the hub needs it
     except ImportError as error:
         raise not_installed(str(name), error, "train") from None
     try:
-        rows: Any = load_dataset(name, split="train", streaming=True)
+        splits: Any = load_dataset(name, streaming=True)
     except Exception as error:  # its readers raise what they like
         raise InputError(f"{name}: cannot be read as images with captions ({first_sentence(error)})") from None
+    rows = splits[_split(list(splits), notes)]
     features = rows.features or {}
     for column in image_columns([str(one) for one in rows.column_names or features]):
         rows = rows.cast_column(column, Image(decode=False))

@@ -3,6 +3,8 @@
 import inspect
 from typing import Any
 
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
 from singdiffusion.start.made import PICTURES
 from singtheory.errors import InputError
 
@@ -80,8 +82,9 @@ def _prompt_reason(pipe: Any, condition: str) -> str | None:
 
 
 def _sources(kind: type[Any]) -> list[str]:
-    """Of the classes of a pipeline, where they are to be had."""
+    """Of the classes of a pipeline, a community's too, where all of them are to be had."""
+    own = [part for part in kind.__mro__ if issubclass(part, DiffusionPipeline) and part is not DiffusionPipeline]
     try:
-        return [inspect.getsource(part) for part in kind.__mro__ if part.__module__.startswith("diffusers.pipelines.")]
-    except OSError:
+        return [inspect.getsource(part) for part in own]
+    except (OSError, TypeError):  # such as one that was typed into an interpreter
         return []

@@ -4,6 +4,7 @@ Pipelines of noise start from the average image (`singdiffusion.start.hook`), th
 (`singdiffusion.start.flow_pipeline`).
 """
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +90,11 @@ class SingDiffusion:
         if any(name in vars(pipe) for name in LISTENED):
             raise InputError(f"{type(pipe).__name__}: a singular step is attached already; detach it first")
         if getattr(pipe, "scheduler", None) is None:
-            raise InputError(f"{type(pipe).__name__}: has no scheduler; give it one first")
+            takes = "scheduler" in inspect.signature(type(pipe).__init__).parameters
+            remedy = (
+                "has no scheduler; give it one first" if takes else "takes no scheduler, so no start of it is known"
+            )
+            raise InputError(f"{type(pipe).__name__}: {remedy}")
         if matches_flow(pipe.scheduler):
             FlowHook(self, self._flow, pipe, self.force).install()
             return

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from singdiffusion.base import cut_captions
@@ -24,6 +22,7 @@ from singdiffusion.system import Budget, locked, mapping, printable, read_object
 from singdiffusion.training.cache import Encoding, Tracked, finish, save_part, save_texts, stored_parts
 from singdiffusion.training.cache_files import INDEX, NOTE, drafts, finished, material, strangers
 from singdiffusion.training.encoder import Encoder
+from singtheory.data import without_warnings
 from singtheory.errors import InputError
 from singtheory.system import write_json
 
@@ -128,8 +127,7 @@ def _make(
     number = 1 + max((int(path.stem.split("-")[2]) for path, _ in parts if _rank(path) == process), default=-1)
     tally, records = Tally(kept=len(done)), islice(source, process, None, processes)
     todo = (record for record in tracked(records, "images") if record.key not in done)
-    with warnings.catch_warnings(), ThreadPoolExecutor() as threads:
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is known from `LARGEST`
+    with without_warnings(), ThreadPoolExecutor() as threads:
         usable = _usable(todo, encoder, threads, tally, bad_share)
         for group, x_0 in _finite(_encoded(_groups(usable, batch), encoder), tally, bad_share):
             save_part(folder, f"part-{process:03}-{number:07}", x_0, [_record(r) for r, _ in group])

@@ -1,7 +1,7 @@
 """Real data as laws."""
 
 from singtheory.data.bands import Band, frequency_bands
-from singtheory.data.decoding import LARGEST, SUFFIXES, colour, decoded_bytes, is_grey, rgb
+from singtheory.data.decoding import LARGEST, SUFFIXES, colour, decoded_bytes, is_grey, rgb, without_warnings
 from singtheory.data.folder import MOST, Size, as_law, entries, files, fitted, stored_bytes, usable
 from singtheory.data.images import HALF_RANGE, Pictures, digit_pictures, png_strip, to_bytes
 from singtheory.data.named_law import Data, check_memory
@@ -37,4 +37,5 @@ __all__ = [
     "stored_bytes",
     "to_bytes",
     "usable",
+    "without_warnings",
 ]

@@ -1,6 +1,7 @@
 """Stored pictures as 8-bit RGB in sRGB, as an eye would see them on a page of some colour; what cannot be is an `InputError`."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,6 +12,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms, ImageColor, ImageOps, features
 
 from singtheory.data.notes import Notes
+from singtheory.data.png import alpha_of_deep_key, has_deep_key, scale_transparent_level, shown
 from singtheory.errors import InputError, first_sentence
 
 SUFFIXES = frozenset(
@@ -62,6 +64,7 @@ _PLUGINS = {
 }
 """By the package the module, and the function that makes it known to pillow if importing does not."""
 PROFILE = "{} pictures have a colour profile that cannot be read or fits another kind; taken as sRGB"
+EXIF = "{} pictures have EXIF that cannot be read; not turned"
 _RGB = ImageCms.createProfile("sRGB")
 
 
@@ -100,22 +103,37 @@ def rgb(content: bytes, key: str, background: tuple[int, int, int], notes: Notes
     """
     with _opened(content, key) as stored:
         _checked_size(stored, key)
+        _refuse_signed(stored, key)
+        scale_transparent_level(stored, content)
         profile, hidden = stored.info.get("icc_profile"), _transparent_level(stored)
         image = ImageOps.exif_transpose(stored)
+        if stored.info.get("exif") and not stored.getexif():
+            notes.count(EXIF, key)
         alpha = None
-        if image.mode.startswith(("I", "F")):
+        if has_deep_key(stored, content):
+            alpha = alpha_of_deep_key(image, stored.info["transparency"], content)
+        elif image.mode.startswith(("I", "F")):
             if hidden is not None:
                 alpha = Pillow.fromarray(np.where(np.asarray(image) == hidden, 0, 255).astype(np.uint8))
             image = Pillow.fromarray(_deep(np.asarray(image), stored, key))
         elif image.has_transparency_data:
             image = image.convert("RGBA")
             alpha = image.getchannel("A")
-        image = _in_srgb(image, profile, key, notes)
+        image = shown(_in_srgb(image, profile, key, notes), stored)
         if alpha is None:
             return image
         page = Pillow.new("RGB", image.size, background)
         page.paste(image, mask=alpha)
         return page
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Pillow warns of sizes, of which `LARGEST` is the limit, and of EXIF, which is counted. Around threads, not in them: filters are of a process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", "Corrupt EXIF data")
+        yield
 
 
 @contextmanager
@@ -130,6 +148,10 @@ def _opened(content: bytes, key: str) -> Iterator[Pillow.Image]:
     except Exception as error:  # damaged files raise whatever their decoder likes
         if missing and isinstance(error, Pillow.UnidentifiedImageError):
             raise InputError(f"{key}: pillow cannot read this kind; pip install {missing}") from None
+        if isinstance(error, Pillow.UnidentifiedImageError):
+            raise InputError(
+                f"{key}: no image that can be decoded (pillow does not know what it is); save it as PNG"
+            ) from None
         raise InputError(f"{key}: no image that can be decoded ({first_sentence(error)})") from None
 
 
@@ -176,13 +198,21 @@ def _pixel_bytes(stored: Pillow.Image) -> int:
     mode = stored.mode
     plain = 2 * _STORED.get(mode, 4) + (0 if mode == "RGB" else 4) + (1 if mode.startswith("I") else 0)
     transparent = stored.has_transparency_data or "transparency" in stored.info
-    return plain + (9 if transparent else 0) + (4 if stored.info.get("icc_profile") else 0)
+    keyed = 4 if transparent and mode == "RGB" else 0  # its lower 8 bits
+    return plain + keyed + (9 if transparent else 0) + (4 if stored.info.get("icc_profile") else 0)
 
 
 def _transparent_level(stored: Pillow.Image) -> int | None:
     """The level that a picture of more than 8 bits declares to be transparent."""
     level = stored.info.get("transparency")
     return level if stored.mode.startswith("I") and isinstance(level, int) else None
+
+
+def _refuse_signed(stored: Pillow.Image, key: str) -> None:
+    """Raise `InputError` for a TIFF of signed pixels: pillow reads those of 8 bits as if they had no sign."""
+    tags: Any = getattr(stored, "tag_v2", {})
+    if _SIGNED in np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)):
+        raise InputError(f"{key}: signed pixels have no known range; save 8 or 16 bits without sign")
 
 
 def _deep(levels: np.ndarray, stored: Pillow.Image, key: str) -> np.ndarray:
@@ -195,8 +225,6 @@ def _deep(levels: np.ndarray, stored: Pillow.Image, key: str) -> np.ndarray:
         white = _white_of_floats(levels, key)
     else:
         bits = tags.get(_BITS, (16,))[0]
-        if _SIGNED in np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)):
-            raise InputError(f"{key}: signed pixels have no known range; save 8 or 16 bits without sign")
         if bits == 32:
             levels = levels.view(np.uint32)  # pillow reads them with a sign
             if 0 < int(levels.max()) < _RATHER_32:

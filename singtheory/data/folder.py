@@ -2,7 +2,6 @@
 
 import math
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from PIL import Image, ImageOps
 
-from singtheory.data.decoding import SUFFIXES, is_grey, rgb
+from singtheory.data.decoding import SUFFIXES, is_grey, rgb, without_warnings
 from singtheory.data.images import HALF_RANGE
 from singtheory.data.named_law import Data, check_memory
 from singtheory.data.notes import Notes
@@ -135,8 +134,7 @@ def usable(pictures: Iterable[Readable], most: int | None = None) -> tuple[list[
     skipped: list[str] = []
     expected = len(pictures) if isinstance(pictures, Sized) else 0
     held = 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `decoding.LARGEST` is the limit
+    with without_warnings():
         for stored in pictures:
             try:
                 image, grey = stored.image(), stored.is_grey()

@@ -1,13 +1,18 @@
 """Every pipeline class of diffusers with a U-Net and a VAE that can be built tiny: its parts and the arguments of a call, by their names.
 
-Run as `python -m tests.singdiffusion.noise_families` it says which classes are called and which refused, with the reasons.
+`python -m tests.singdiffusion.noise_families --out FILE` says which classes are called and which refused, with the reasons, and writes that; the
+committed ones are in `noise_pipelines.json` beside it.
 """
 
+import collections
 import copy
 import inspect
+import json
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import diffusers
@@ -27,8 +32,11 @@ from PIL import Image
 
 from singdiffusion import AverageStatistics, SingDiffusion
 from singtheory import InputError
+from tests.out_file import asked
 from tests.singdiffusion import tiny
 from tests.singdiffusion.tiny import TEXT_WIDTH
+
+RECORD = Path(__file__).with_name("noise_pipelines.json")
 
 
 def classes() -> list[type[DiffusionPipeline]]:
@@ -357,13 +365,24 @@ def outcomes() -> Iterator[Outcome]:
         yield outcome(kind)
 
 
-if __name__ == "__main__":
-    import argparse
-    import collections
+def recorded() -> dict[str, Any]:
+    """The committed outcomes: their counts, and by class the verdict and its reason."""
+    return json.loads(RECORD.read_text(encoding="utf-8"))
 
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    counts = collections.Counter()
+
+def main() -> int:
+    """Run all classes, print their outcomes and the counts, and write both; 1 if one fails."""
+    file = asked(__doc__, RECORD)
+    counts: collections.Counter[str] = collections.Counter(called=0, refused=0, fails=0)
+    pipelines = {}
     for actual in outcomes():
         counts[actual.verdict] += 1
+        pipelines[actual.name] = {"verdict": actual.verdict} | ({"reason": actual.reason} if actual.reason else {})
         print(f"{actual.verdict:9} {actual.name}: {actual.reason}", flush=True)
     print(dict(counts))
+    file.write_text(json.dumps({"counts": counts, "pipelines": pipelines}, indent=1) + "\n", encoding="utf-8")
+    return int(counts["fails"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -220,6 +220,28 @@ def _of_every_sampler(rows: Rows, pipe: Any, base: Any, wired: Any, settings: An
             )
 
 
+def of_velocity(rows: Rows, checkout: Path) -> None:
+    """The singular start of a model that predicts v: the same weights, read as v by ComfyUI's own node and by diffusers' scheduler."""
+    pipe = pipelines.stable_diffusion(rows.server.base, checkout, SD_SCALE)
+    pipe.scheduler = pipe.scheduler.from_config(pipe.scheduler.config, prediction_type="v_prediction")
+    base = common("tiny-sd", "stable_diffusion", "EmptyLatentImage")
+    base["v"] = node("ModelSamplingDiscrete", model=["model", 0], sampling="v_prediction", zsnr=False)
+    x_1, cfg = noise(4), 3.0
+    told = {"positive": ["positive", 0], "negative": ["negative", 0], "prompt": PROMPT, "negative_prompt": NEGATIVE}
+    wired = {"average": ["average", 0], "model": ["v", 0], "noise": ["noise", 0], "sigmas": ["sigmas", 0]}
+    for module, start in (("table", "widest"), ("table", "mean"), ("decoder", "widest")):
+        with SingDiffusion.from_pretrained(rows.folder / module, start=start).attached(pipe):
+            expected = pipelines.drawn(pipe, x_1, 4, cfg, PROMPT, NEGATIVE)
+        settings = {"cfg": cfg, "guidance": "normalised", "start": start} | told
+        workflow = base | {
+            "average": rows.average(module),
+            "start": node("SingDiffusionSingularStart", **wired, **settings),
+        }
+        found = rows.latents(workflow | sampled("v", "euler", "normal", 4, cfg, "start"), SD_SCALE)
+        name = f"v, Singular start (noise), {module}, {start}, euler: diffusers with SingDiffusion"
+        rows.compare(name, found, expected)
+
+
 def of_flow(rows: Rows, checkout: Path) -> None:
     """The matched first step of a flow."""
     pipe = pipelines.stable_diffusion_3(rows.server.base, checkout, SD3_SCALE, SD3_SHIFT)
@@ -384,6 +406,7 @@ def main() -> int:
         with Server(checkout, base) as server:
             rows = Rows(server, base / "averages")
             of_epsilon(rows, checkout)
+            of_velocity(rows, checkout)
             of_flow(rows, checkout)
             of_examples(rows, checkout)
             for what, words in of_errors(rows):

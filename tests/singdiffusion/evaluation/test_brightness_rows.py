@@ -257,7 +257,9 @@ def test_captioned_photographs(tmp_path):
         Image.new("RGB", (4, 6), (k, 0, 0)).save(tmp_path / f"{k}.png")
     lines = [json.dumps({"file_name": f"{k}.png", "text": f"picture {k}"}) for k in range(3)]
     (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
-    captions, images = captioned(str(tmp_path), 2)
+    (tmp_path / "metadata.csv").write_text("file_name,text\n")
+    captions, images, notes = captioned(str(tmp_path), 2)
+    assert len(notes) == 1 and "metadata.csv is not read" in notes[0]
     real = list(images)
     assert captions == ["picture 0", "picture 1"] and [image.shape for image in real] == [(3, 6, 4)] * 2
     assert int(real[1][0, 0, 0]) == 1

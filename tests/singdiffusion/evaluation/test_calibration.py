@@ -10,6 +10,7 @@ from singdiffusion import SingDiffusion, load_average
 from singdiffusion.evaluation.calibration import _Recorded, _recording, calibrate, read_prompts
 from singdiffusion.start import Layout
 from singtheory import InputError
+from singtheory.data import Notes
 from tests.singdiffusion import tiny, tiny_flow
 from tests.singdiffusion.test_cli import run
 
@@ -117,10 +118,19 @@ def test_bad_input_is_one_line_and_leaves_nothing(options, words, tmp_path):
 def test_prompts_of_an_empty_file(tmp_path):
     (tmp_path / "empty.txt").write_text("\n \n", encoding="utf-8")
     with pytest.raises(InputError, match="holds none"):
-        read_prompts(tmp_path / "empty.txt")
+        read_prompts(tmp_path / "empty.txt", Notes())
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot be read as text"):
-        read_prompts(tmp_path / "binary.txt")
+        read_prompts(tmp_path / "binary.txt", Notes())
+
+
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_prompts_are_read_in_every_encoding(tmp_path, code):
+    """A mark of UTF-8 is no part of the first prompt, and what is converted is counted."""
+    (tmp_path / "p.txt").write_bytes("a café\u0020\r\n\r\na dog\r\n".encode(code))
+    notes = Notes()
+    assert read_prompts(tmp_path / "p.txt", notes) == ["a café", "a dog"]
+    assert len(notes.lines()) == (code == "cp1252")
 
 
 def test_a_pipeline_with_a_singular_step_is_refused():

@@ -78,3 +78,20 @@ def test_a_scheduler_alone_names_no_side(tmp_path):
     for name in ("nothing", "digits:"):
         with pytest.raises(InputError):
             load(name, pipeline(None))
+
+
+def test_a_data_set_of_the_hub_is_read_as_for_training(tmp_path, monkeypatch):
+    """Through datasets' own reader, here of a folder; which split is read is said."""
+    import datasets
+
+    rows = {"image": [{"bytes": png(k), "path": None} for k in range(3)], "text": ["a", "b", "c"]}
+    files = {}
+    for split, count in (("test", 1), ("train", 3)):
+        chosen = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image()).select(range(count))
+        files[split] = str(tmp_path / f"{split}.parquet")
+        chosen.to_parquet(files[split])
+    read = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, **more: read("parquet", data_files=files, **more))
+    found = load("somebody/something", pipeline(16))
+    assert len(found.law.points) == 3 and found.image_shape == (10, 12, 3)
+    assert found.notes == ("of the splits test, train train is read",)

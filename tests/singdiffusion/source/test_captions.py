@@ -347,7 +347,7 @@ def test_what_lies_beside_shards_is_counted(tmp_path):
     source = Source(str(tmp_path))
     assert len(list(source)) == 1
     assert source.notes.lines() == [
-        "3 files beside the .tar files are not read; give their folder alone; the first is 0.PNG"
+        "6 files beside the .tar files are not read; give their folder alone; the first is 0.PNG"
     ]
 
 
@@ -362,7 +362,7 @@ def test_captions_that_are_cut_are_counted_once_and_not_printed(tmp_path, caplog
         tally = make_cache(Source(str(tmp_path)), tmp_path / f".c{number}", Encoder(4, text=text))
         (line,) = tally.notes
         assert line.startswith(
-            "2 of 4 captions are longer than the text encoder reads, and are cut; the first is 'word wo"
+            "2 of 3 captions are longer than the text encoder reads, and are cut; the first is 'word wo"
         )
         assert "longer than" not in caplog.text  # it is for the command to say, once
         assert "truncated" not in caplog.text and "<pad>" not in caplog.text

@@ -16,10 +16,11 @@ from singdiffusion.source.records import Source
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import make_cache
 from singdiffusion.training.encoder import Encoder
+from tests import rare_pictures
 from tests.odd_pictures import every
 from tests.singdiffusion.source.test_records import tar_of
 
-PICTURES = every()
+PICTURES, RARE = every(), rare_pictures.every()
 ENCODINGS = ("utf-8", "utf-8-sig", "cp1252", "utf-16")
 EACH = 5
 """Pictures a folder."""
@@ -128,6 +129,9 @@ LAYOUTS = {
     "parquet": parquet_table,
 }
 CASES = [*itertools.product(LAYOUTS, ENCODINGS)]
+DEALS = [RARE[first :: len(RARE) // EACH] for first in range(len(RARE) // EACH)]
+STRIDE = 7
+"""Coprime to the number of cases: rare pictures meet every layout and every encoding."""
 
 
 def dealt(case):
@@ -143,8 +147,23 @@ def test_every_kind_of_picture_is_dealt():
 
 @pytest.mark.parametrize("case", range(len(CASES)), ids=lambda case: "-".join(CASES[case]))
 def test_none_is_silent(tmp_path, case):
-    layout, code = CASES[case]
-    inputs = dealt(case)
+    check(tmp_path, *CASES[case], dealt(case))
+
+
+def test_rare_pictures_meet_every_layout_and_encoding():
+    met = [CASES[deal * STRIDE % len(CASES)] for deal in range(len(DEALS))]
+    assert {layout for layout, _ in met} == {*LAYOUTS} and {code for _, code in met} == {*ENCODINGS}
+    assert sum(map(len, DEALS)) == len(RARE) == len({picture.name for picture in RARE}) >= 90
+
+
+@pytest.mark.parametrize("deal", range(len(DEALS)))
+def test_no_rare_picture_is_silent(tmp_path, deal):
+    inputs = [Input(deal * EACH + k, picture) for k, picture in enumerate(DEALS[deal])]
+    check(tmp_path, *CASES[deal * STRIDE % len(CASES)], inputs)
+
+
+def check(tmp_path, layout, code, inputs):
+    """Each is a record with its colour and its words, or counted with its name and the reason."""
     LAYOUTS[layout](tmp_path / "a", code, inputs)
     tally = make_cache(Source(str(tmp_path / "a")), tmp_path / "c", Encoder(4), bad_share=0.9)
     cache = Cache.open(tmp_path / "c")

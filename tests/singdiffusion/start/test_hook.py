@@ -1,12 +1,14 @@
 """The singular step in what practitioners do with pipelines: other embeddings, layers, VAEs, prompts that travel, copies and exchanged schedulers."""
 
 import copy
+import inspect
 import logging
 
 import pytest
 import torch
 from diffusers import (
     AutoencoderTiny,
+    DiffusionPipeline,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     StableDiffusionImg2ImgPipeline,
@@ -177,8 +179,19 @@ def test_what_free_init_keeps_is_the_noise():
     assert torch.equal(*kept)
 
 
-class LongPrompts(StableDiffusionXLPipeline):
-    """As the pipelines of long prompts: embeddings of its own, and one `prepare_latents` for text to image, image to image and inpainting."""
+class LongPrompts(DiffusionPipeline):
+    """As the community's pipelines of long prompts: none of diffusers' own classes, embeddings of its own, and one `prepare_latents` for text to
+    image, image to image and inpainting.
+    """
+
+    encode_prompt = StableDiffusionXLPipeline.encode_prompt
+
+    def __init__(self, vae, text_encoder, text_encoder_2, tokenizer, tokenizer_2, unet, scheduler):
+        super().__init__()
+        texts = {"text_encoder": text_encoder, "text_encoder_2": text_encoder_2}
+        self.register_modules(
+            vae=vae, unet=unet, scheduler=scheduler, tokenizer=tokenizer, tokenizer_2=tokenizer_2, **texts
+        )
 
     def prepare_latents(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, image, mask, width, height, timestep, dtype, device, generator=None, latents=None, is_strength_max=True
@@ -208,14 +221,23 @@ class LongPrompts(StableDiffusionXLPipeline):
         return latents
 
 
+def xl_parts():
+    parts = tiny.stable_diffusion_xl().components
+    return {name: part for name, part in parts.items() if name not in ("image_encoder", "feature_extractor")}
+
+
+def test_a_pipeline_of_the_communitys_is_known_by_its_own_source(monkeypatch):
+    with SingDiffusion(flat(-3.0)).attached(LongPrompts(**xl_parts())):
+        pass
+    monkeypatch.setattr(inspect, "getsource", lambda part: "copy.deepcopy(self.scheduler).step(x)")
+    with pytest.raises(InputError, match="steps its latents by copies of its scheduler"):
+        SingDiffusion(flat(-3.0)).attach(LongPrompts(**xl_parts()))
+
+
 @pytest.mark.parametrize("image", [None, torch.zeros(1)])
 @pytest.mark.parametrize("module", ["table", "network", "statistics"])
 def test_pipelines_with_embeddings_of_their_own(image, module):
-    parts = tiny.stable_diffusion_xl().components
-    pipe = LongPrompts(
-        **{name: part for name, part in parts.items() if name not in ("image_encoder", "feature_extractor")}
-    )
-    seen = []
+    pipe, seen = LongPrompts(**xl_parts()), []
     if module == "network":
         text = {"condition": {"kind": "text", "width": 32}, "text_encoder": PipelineText(pipe, "tiny").fingerprint}
         chosen = AverageDecoder(tiny.LATENTS, width=32, layers=1, **text, **SCALE).eval()

@@ -4,7 +4,7 @@ import collections
 
 import pytest
 
-from tests.singdiffusion.noise_families import classes, outcome
+from tests.singdiffusion.noise_families import classes, outcome, recorded
 
 CALLED, REFUSED = 59, 110
 """Of the classes that take a scheduler of noise, in the version of diffusers that `constraints.txt` names."""
@@ -35,6 +35,17 @@ WITHOUT = {
 }
 
 
+def test_the_committed_record_is_of_all_classes_and_none_fails():
+    record = recorded()
+    assert record["counts"] == {"called": CALLED, "refused": REFUSED, "fails": 0}
+    assert collections.Counter(one["verdict"] for one in record["pipelines"].values()) == {
+        "called": CALLED,
+        "refused": REFUSED,
+    }
+    assert record["pipelines"].keys() == KNOWN.keys()
+    assert all("reason" in one for one in record["pipelines"].values() if one["verdict"] == "refused")
+
+
 @pytest.mark.parametrize("name", USUAL)
 def test_a_class_starts_from_the_average_image_when_it_is_called(name):
     actual = outcome(KNOWN[name])
@@ -49,5 +60,6 @@ def test_a_class_is_refused_with_the_reason(name):
 
 @pytest.mark.slow
 def test_all_classes():
-    counts = collections.Counter(actual.verdict for actual in map(outcome, classes()))
-    assert counts == {"called": CALLED, "refused": REFUSED}
+    """As committed, with their reasons."""
+    expected = {name: (one["verdict"], one.get("reason", "")) for name, one in recorded()["pipelines"].items()}
+    assert {actual.name: (actual.verdict, actual.reason) for actual in map(outcome, classes())} == expected

@@ -149,7 +149,7 @@ ODD = {
     "an empty caption": ({"3.txt": b" \n"}, "has no caption"),
     "an empty image": (
         {"3.jpg": b""},
-        "no image that can be decoded (cannot identify image file <_io.BytesIO object>)",
+        "no image that can be decoded (pillow does not know what it is); save it as PNG",
     ),
 }
 

@@ -7,11 +7,11 @@ from PIL import Image
 from singtheory import InputError
 from singtheory.data import decoding
 from singtheory.data.notes import Notes
-from tests import odd_pictures
+from tests import odd_pictures, rare_pictures
 from tests.odd_pictures import RED, every, saved
 
 WHITE = (255, 255, 255)
-EVERY = every()
+EVERY = [*every(), *rare_pictures.every()]
 TURNED = {
     1: lambda a: a,
     2: np.fliplr,
@@ -25,7 +25,8 @@ TURNED = {
 
 
 def seen(content, background=WHITE, notes=None):
-    return np.asarray(decoding.rgb(content, "k", background, notes or Notes()))
+    with decoding.without_warnings():
+        return np.asarray(decoding.rgb(content, "k", background, notes or Notes()))
 
 
 def test_there_are_many_kinds_and_each_has_a_name_of_its_own():

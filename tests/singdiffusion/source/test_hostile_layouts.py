@@ -1,0 +1,256 @@
+"""Folders, shards and tables as they come from other programs: each record has its own words, and what is not read or is chosen is said once."""
+
+import json
+import tarfile
+import zipfile
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from singdiffusion.source.records import Source
+from singtheory import InputError
+from tests.singdiffusion.source.test_records import png, tar_of
+
+
+def write(files):
+    """Writes files by their paths, from bytes, text or what JSON takes."""
+
+    def at(folder):
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = content if isinstance(content, str | bytes) else json.dumps(content)
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return at
+
+
+def pictures(count, where=""):
+    return {f"{where}{k}.png": png(k) for k in range(count)}
+
+
+def lines(*rows):
+    return "\n".join(map(json.dumps, rows))
+
+
+def row(name, **values):
+    return {"file_name": name} | values
+
+
+def shard(entries, name="a.tar"):
+    return lambda folder: tar_of(folder / name, entries)
+
+
+def table(columns, name="a.parquet"):
+    return lambda folder: pyarrow.parquet.write_table(pyarrow.table(columns), folder / name)
+
+
+def both(*writers):
+    return lambda folder: [writer(folder) for writer in writers]
+
+
+def zipped(folder):
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.writestr("0.png", png())
+
+
+def compressed(name):
+    def at(folder):
+        with tarfile.open(folder / name, "w:gz") as archive:
+            archive.addfile(tarfile.TarInfo("0.txt"))
+
+    return at
+
+
+IMAGES = [{"bytes": png(k), "path": None} for k in range(2)]
+OUTER = lines(row("s/0.png", text="outer"))
+TWICE = "1 rows name an image that another row names too; each is an example"
+ROWS_FIRST = "its row in a metadata file comes first, then .txt"
+SHARDS = "where a sample has several captions, .txt comes first, then .caption and .json"
+READ = {
+    "UTF-16 without its mark": (write({"0.png": png(), "0.txt": "a cat".encode("utf-16-le")}), [None], []),
+    "UTF-32": (write({"0.png": png(), "0.txt": "a cat".encode("utf-32")}), [None], []),
+    "Shift JIS": (write({"0.png": png(), "0.txt": "猫の写真".encode("shift-jis")}), [None], []),
+    "cp1251": (
+        write({"0.png": png(), "0.txt": "кот".encode("cp1251")}),
+        ["êîò"],
+        ["1 texts are not UTF-8 and were read as cp1252"],
+    ),
+    "an empty text before a full one": (
+        write({"0.png": png(), "0.txt": " \n", "0.caption": "words"}),
+        ["words"],
+        [ROWS_FIRST],
+    ),
+    "a mark, empty lines and both ends of lines": (
+        write(pictures(2) | {"metadata.jsonl": b'\xef\xbb\xbf{"file_name":"0.png","text":"a"}\r\n\r\n{"file_name":"1.png","text":"b"}'}),
+        ["a", "b"],
+        [],
+    ),
+    "U+2028 within a caption in UTF-16": (
+        write(pictures(1) | {"metadata.jsonl": '{"file_name":"0.png","text":"a\u2028b\x85c"}\r\n'.encode("utf-16")}),
+        ["a\u2028b\x85c"],
+        [],
+    ),
+    "cells of several lines": (
+        write(pictures(2) | {"metadata.csv": 'file_name,text\r\n0.png,"a ""big""\r\ncat"\r\n1.png,b\r\n'.encode("utf-16")}),
+        ['a "big"\ncat', "b"],
+        [],
+    ),
+    "Excel's line sep=": (
+        write(pictures(2) | {"metadata.csv": "sep=;\r\nfile_name;text\r\n0.png;a, b\r\n1.png;c\r\n"}),
+        ["a, b", "c"],
+        [],
+    ),
+    "an image with several rows": (
+        write(pictures(1) | {"metadata.jsonl": lines(row("0.png", text="a"), row("0.png", text="b"))}),
+        ["a", "b"],
+        [TWICE],
+    ),
+    "rows in two folders": (
+        write(pictures(1, "s/") | {"metadata.jsonl": OUTER, "s/metadata.jsonl": lines(row("0.png", text="inner"))}),
+        ["outer", "inner"],
+        [TWICE],
+    ),
+    "several columns": (
+        write(pictures(2) | {"metadata.jsonl": lines(row("0.png", text="a", label=3), row("1.png", label=4))}),
+        ["a", "4"],
+        ["of the columns text, label the caption is taken from text; name another with --caption"],
+    ),
+    "rows without captions, and folders of classes": (
+        write(pictures(1, "cat/") | pictures(1, "dog/") | {"metadata.csv": "file_name,tags\ncat/0.png,x\n"}),
+        ["cat", "dog"],
+        ["metadata.csv has no column of captions among file_name, tags; not read", "the name of its folder is taken"],
+    ),
+    "folders of classes": (
+        write(pictures(1, "cat/") | pictures(1, "dog/") | {"loose.png": png()}),
+        [None, "cat", "dog"],
+        ["no image has a caption: the name of its folder is taken"],
+    ),
+    "JSON without captions, and folders of classes": (
+        write(pictures(1, "cat/") | pictures(1, "dog/") | {"cat/0.json": {"tag_string": "1girl"}}),
+        ["cat", "dog"],
+        ["the name of its folder is taken", "1 images have a .json beside them that holds no caption; not read"],
+    ),
+    "one text beside two images": (
+        write({"a.png": png(), "a.jpg": png(), "a.txt": "both"}),
+        ["both", "both"],
+        ["1 files of captions stand beside several images of their name; each takes it"],
+    ),
+    "a list in JSON that is no object": (write({"0.png": png(), "0.txt": "a", "1.png": png(), "1.json": ["b"]}), ["a", None], []),
+    "several columns in JSON": (
+        write({"0.png": png(), "0.json": {"Prompt": "a", "caption": "b"}}),
+        ["b"],
+        ["of the columns Prompt, caption the caption is taken from caption"],
+    ),
+    "names with marks of addresses": (write({"a b#1%20.png": png(), "a b#1%20.txt": "odd"}), ["odd"], []),
+    "names with ends of lines": (write({"😀\n x.png": png(), "😀\n x.txt": "smile"}), ["smile"], []),
+    "a number and a truth": (
+        write(pictures(2) | {"metadata.jsonl": lines(row("0.png", text=7), row("1.png", text=True))}),
+        ["7", None],
+        [],
+    ),
+    "a caption that is too long": (write({"0.png": png(), "0.txt": "x " * 20_000, "1.png": png(), "1.txt": "y"}), [None, "y"], []),
+    "a film": (
+        write({"a.mp4": b"x", "a.txt": "film", "b.png": png(), "b.txt": "b"}),
+        ["b"],
+        ["1 files with the ending of captions belong to no image", "1 files are neither images nor captions"],
+    ),
+    "folders of one name in a shard": (
+        shard({"a/0.png": png(), "a/0.txt": b"a", "b/0.png": png(), "b/0.txt": b"b"}),
+        ["a", "b"],
+        [],
+    ),
+    "text and JSON in a shard": (
+        shard({"0.png": png(), "0.txt": b"text", "0.json": b'{"caption": "json"}'}),
+        ["text"],
+        [SHARDS],
+    ),
+    "a list in the JSON of a shard": (shard({"0.png": png(), "0.json": b'{"captions": ["a"]}'}), ["a"], []),
+    "no caption in the JSON of a shard": (
+        shard({"0.png": png(), "0.json": b'{"caption": null}', "1.png": png(), "1.json": b'{"caption": "b"}'}),
+        [None, "b"],
+        [],
+    ),
+    "capital letters in a shard": (shard({"0.PNG": png(), "0.Txt": b"a"}, "A.TAR"), ["a"], []),
+    "what lies beside a shard": (
+        both(shard({"0.png": png(), "0.txt": b"a"}, "b.tar"), compressed("a.tgz"), zipped, write({"0_stats.json": {}})),
+        ["a"],
+        ["3 files beside the .tar files are not read; give their folder alone; the first is 0_stats.json"],
+    ),
+    "bytes, none and damaged ones in a table": (
+        table({"jpg": [png(), None, b"x"], "TEXT": ["a", "b", "c"]}),
+        ["a", "b", "c"],
+        [],
+    ),
+    "an empty list in a table": (table({"image": IMAGES, "captions": [["a"], []]}), ["a", None], []),
+    "columns of other names in each table": (
+        both(table({"image": IMAGES[:1], "text": ["a"]}), table({"picture": IMAGES[1:], "caption": ["b"]}, "b.parquet")),
+        ["a", "b"],
+        [],
+    ),
+    "text and class in a table": (
+        table({"image": IMAGES, "text": ["a", "b"], "label": [0, 1]}),
+        ["a", "b"],
+        ["of the columns text, label the caption is taken from text"],
+    ),
+    "dictionaries and large strings in a table": (
+        table({"image": pyarrow.array([png()] * 2, pyarrow.large_binary()), "text": pyarrow.array(["a", "b"]).dictionary_encode()}),
+        ["a", "b"],
+        [],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READ)
+def test_each_record_has_its_own_words_and_the_rest_is_said(tmp_path, name):
+    writer, expected, said = READ[name]
+    writer(tmp_path)
+    source = Source(str(tmp_path))
+    source.check()
+    records = list(source)
+    assert [record.caption for record in records] == expected
+    assert all(record.fault for record in records if record.caption is None)
+    told = source.notes.lines()
+    assert len(told) == len(said) and all(words in line for words, line in zip(said, told, strict=True)), told
+
+
+REFUSED = {
+    "a compressed shard alone": (compressed("a.tar.gz"), "but files such as a.tar.gz; .* unpack archives"),
+    "a zip alone": (zipped, "but files such as a.zip; .* unpack archives"),
+    "a shard that is compressed": (compressed("a.tar"), "is compressed; unpack it first"),
+    "addresses in a table": (table({"URL": ["http://a/b.jpg"], "TEXT": ["a"]}), "no column of images among URL, TEXT"),
+    "a table without a header": (
+        write(pictures(2) | {"metadata.csv": "0.png,cat\n1.png,dog\n"}),
+        r"metadata\.csv has no column of captions among 0\.png, cat",
+    ),
+    "tags alone": (write({"0.png": png(), "0.json": {"tag_string": "1girl"}}), "no captions; give metadata"),
+    "captions by another name": (write(pictures(1) | {"captions.csv": "file_name,text\n"}), "no captions; give metadata"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_read_is_refused_in_a_line_that_helps(tmp_path, name):
+    writer, words = REFUSED[name]
+    writer(tmp_path)
+    with pytest.raises(InputError, match=words) as caught:
+        Source(str(tmp_path)).check()
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_may_name_images_by_their_whole_paths(tmp_path):
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        write(pictures(1))(folder)
+    rows = [row(str(tmp_path / "a" / "0.png"), text="mine"), row(str(tmp_path / "b" / "0.png"), text="elsewhere")]
+    (tmp_path / "a" / "metadata.jsonl").write_text(lines(*rows))
+    mine, elsewhere = Source(str(tmp_path / "a"))
+    assert mine.caption == "mine" and elsewhere.caption is None and "is not there" in elsewhere.fault
+
+
+def test_the_number_of_a_folder_counts_with_rows_too(tmp_path):
+    rows = lines(row("10_sks/0.png", text="a"), row("b/0.png", text="b"))
+    write(pictures(1, "10_sks/") | pictures(1, "b/") | {"metadata.jsonl": rows})(tmp_path)
+    source = Source(str(tmp_path))
+    assert [record.repeats for record in source] == [10, 1]
+    (line,) = source.notes.lines()
+    assert line.startswith("1 images count as often as the number of their folder says")
