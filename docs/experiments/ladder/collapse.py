@@ -8,7 +8,6 @@ docs/experiments/results/ladder/collapse.json and collapse.npz with some of the 
 import io
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,6 @@ from singdiffusion.start import initial_latents
 from singtheory.data import to_bytes
 from singtheory.system import write_bytes
 
-FOLDER = Path(__file__).parents[1] / "results" / "ladder"
 SHOWN_STEPS = (0, 15, 30, 40, 45, 49)
 """Steps whose `x̂` is kept, of 50."""
 _KEPT = 2

@@ -6,7 +6,6 @@ background or do not. Then its samples from every start, beside C7's law and the
 
 import os
 import time
-from pathlib import Path
 
 import torch
 
@@ -19,7 +18,6 @@ from docs.experiments.model.fit import Fit, denoising_loss
 from docs.experiments.script.arguments import add_out, add_seed, command
 from docs.experiments.script.result import Result, origin, quiet
 
-FOLDER = Path(__file__).parents[1] / "results" / "ladder"
 PROMPTS = (DIGITS.fixed[1], DIGITS.fixed[3], DIGITS.open[1], DIGITS.open[3])
 
 

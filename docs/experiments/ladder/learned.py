@@ -17,7 +17,6 @@ from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import Average, load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 
-FOLDER = Path(__file__).parents[1] / "results" / "ladder"
 _HALF = 127.5
 
 

@@ -165,26 +165,26 @@ PARTS = {"core": core, "factors": factors}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """With its arguments."""
-    asked = command(__doc__)
-    asked.add_argument("base", help="folder or hub id of a text-to-image pipeline")
-    asked.add_argument("--module", help="folder or hub id of its average image")
-    asked.add_argument("--statistics", help="of a prompt-free one")
-    asked.add_argument("--controlnet", help="folder or hub id")
-    asked.add_argument("--control", type=Path, help="the image that it is given")
-    asked.add_argument(
+    parser = command(__doc__)
+    parser.add_argument("base", help="folder or hub id of a text-to-image pipeline")
+    parser.add_argument("--module", help="folder or hub id of its average image")
+    parser.add_argument("--statistics", help="of a prompt-free one")
+    parser.add_argument("--controlnet", help="folder or hub id")
+    parser.add_argument("--control", type=Path, help="the image that it is given")
+    parser.add_argument(
         "--coco", help="captioned photographs: a folder, .tar shards or a hub id; needs the extra [eval]"
     )
-    asked.add_argument("--count", type=int, default=COCO, help="captions of it")
-    asked.add_argument("--parts", default="core,factors", help="of core and factors")
-    asked.add_argument("--out", type=Path, default=Path(), help="folder")
-    asked.add_argument("--images", type=int, default=256, help="a prompt and start")
-    asked.add_argument("--steps", type=int, default=50)
-    asked.add_argument("--batch", type=int, default=16)
-    asked.add_argument("--device", help="cpu or cuda; cuda if there is one")
-    add_seed(asked)
-    given = asked.parse_args(arguments)
+    parser.add_argument("--count", type=int, default=COCO, help="captions of it")
+    parser.add_argument("--parts", default="core,factors", help="of core and factors")
+    parser.add_argument("--out", type=Path, default=Path(), help="folder")
+    parser.add_argument("--images", type=int, default=256, help="a prompt and start")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--device", help="cpu or cuda; cuda if there is one")
+    add_seed(parser)
+    given = parser.parse_args(arguments)
     quiet()
-    with one_line_errors(asked):
+    with one_line_errors(parser):
         where, dtype = place(given.device)
         metrics = None if given.coco is None else Metrics.of_torchmetrics(device=where)
         control = control_of(given.controlnet, given.control, dtype)
