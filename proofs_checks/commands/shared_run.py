@@ -172,7 +172,7 @@ def _serve(connection: Connection, threads: int) -> None:
 
 def _without_claim(result: ClaimResult) -> dict[str, Any]:
     """What can be sent: outcomes, and by its place in the claim each check."""
-    checks = [(found.outcome, found.read) for found in result.checks]
+    checks = [(checked.outcome, checked.read) for checked in result.checks]
     return {
         "verdict": result.verdict,
         "checks": checks,
@@ -184,6 +184,6 @@ def _without_claim(result: ClaimResult) -> dict[str, Any]:
 
 def _with_claim(claim: Claim, sent: dict[str, Any]) -> ClaimResult:
     """The result as `run_claim` would have returned it here."""
-    found = zip(claim.checks, sent["checks"], strict=True)
-    checks = tuple(CheckResult(check, outcome, read) for check, (outcome, read) in found)
+    checked = zip(claim.checks, sent["checks"], strict=True)
+    checks = tuple(CheckResult(check, outcome, read) for check, (outcome, read) in checked)
     return ClaimResult(claim, sent["verdict"], checks, sent["twins"], sent["seconds"], sent["proof"])

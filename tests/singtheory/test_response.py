@@ -94,11 +94,11 @@ def test_the_sampler_in_many_dimensions_keeps_the_product_along_each_eigenvector
     values, axes = torch.linalg.eigh(law.cov)
     start = (axes * formula.marginal_var(*schedule(times[0]), values).sqrt()).mT
     end = DDIM(schedule).sample(exact_denoiser(law, schedule), start, times)
-    found = (end * axes.mT).sum(dim=1) / formula.marginal_var(*schedule(times[-1]), values).sqrt()
+    seen = (end * axes.mT).sum(dim=1) / formula.marginal_var(*schedule(times[-1]), values).sqrt()
     kept = torch.ones(dim, dtype=torch.float64)
     for t, s in itertools.pairwise(times):
         kept = kept * formula.step_kept(*schedule(t), *schedule(s), values, torch)
-    torch.testing.assert_close(found, kept, rtol=0, atol=1e-12)
+    torch.testing.assert_close(seen, kept, rtol=0, atol=1e-12)
 
 
 @given(schedules(), grids(), st.data(), st.sampled_from([0.0, 0.5, 1.0]))

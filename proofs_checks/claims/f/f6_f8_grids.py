@@ -35,8 +35,8 @@ def _enlarged() -> tuple[Tensor, Tensor, float]:
     images = torch.as_tensor(digits_images()[:400], dtype=torch.float64)
     images = images / images.abs().max()
     large = images.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2).flatten(1)
-    small, found = (torch.linalg.eigvalsh(Atoms(rows).cov).flip(0)[:8] for rows in (images.flatten(1), large))
-    return small, found, large.shape[1] / images[0].numel()
+    small, enlarged = (torch.linalg.eigvalsh(Atoms(rows).cov).flip(0)[:8] for rows in (images.flatten(1), large))
+    return small, enlarged, large.shape[1] / images[0].numel()
 
 
 def _f6_enlarged(sides: Sides, _: Context) -> Outcome:

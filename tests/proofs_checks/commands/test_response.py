@@ -33,34 +33,34 @@ def pictures(tmp_path):
 
 
 def test_rows_are_the_law_along_the_eigenvalues_asked_for(tmp_path):
-    found, output = written(tmp_path, "--steps", "10", "--shift", "3", "--eigenvalues", "900,1,0.01")
+    actual, output = written(tmp_path, "--steps", "10", "--shift", "3", "--eigenvalues", "900,1,0.01")
     times = formula.shifted_time(torch.linspace(1, 0, 11, dtype=torch.float64), 3.0)
     law = respond(RectifiedFlow(), times, [900.0, 1.0, 0.01])
-    assert [row["eigenvalue"] for row in found["rows"]] == [900.0, 1.0, 0.01]
-    assert [row["kept"] for row in found["rows"]] == pytest.approx(law.kept.tolist())
-    assert [row["first"] for row in found["rows"]] == pytest.approx(law.first.tolist())
-    assert {"version", "seed", "command", "device"} <= set(found)
-    assert found["bands"] == [] and found["brightness"] is None and "0.6172" in output
+    assert [row["eigenvalue"] for row in actual["rows"]] == [900.0, 1.0, 0.01]
+    assert [row["kept"] for row in actual["rows"]] == pytest.approx(law.kept.tolist())
+    assert [row["first"] for row in actual["rows"]] == pytest.approx(law.first.tolist())
+    assert {"version", "seed", "command", "device"} <= set(actual)
+    assert actual["bands"] == [] and actual["brightness"] is None and "0.6172" in output
 
 
 def test_the_cosines_of_the_angles_multiply_to_what_is_kept(tmp_path):
-    found, _ = written(tmp_path, "--steps", "5", "--eigenvalues", "50")
-    theta = found["angles"]["theta"]
+    actual, _ = written(tmp_path, "--steps", "5", "--eigenvalues", "50")
+    theta = actual["angles"]["theta"]
     assert theta[0] == 0 and theta[-1] == pytest.approx(math.pi / 2) and len(theta) == 6
     product = math.prod(math.cos(b - a) for a, b in pairwise(theta))
-    assert found["rows"][0]["kept"] == pytest.approx(product)
+    assert actual["rows"][0]["kept"] == pytest.approx(product)
 
 
 def test_bands_of_pictures_have_the_response_of_what_is_in_them(pictures, tmp_path):
     picture = tmp_path / "p.png"
-    found, output = written(tmp_path, "--data", str(pictures), "--steps", "4", "--picture", str(picture))
-    low, fine = found["bands"]
+    actual, output = written(tmp_path, "--data", str(pictures), "--steps", "4", "--picture", str(picture))
+    low, fine = actual["bands"]
     assert (low["name"], low["brightness"], fine["name"], fine["high"]) == ("constant", True, "over 2", None)
     lam = [64 * 0.25, 0.25**2 * 32]  # ‖1‖² Var, and that of the wave, whose norm² is 32
     kept = spread_kept(RectifiedFlow(), torch.linspace(1, 0, 5, dtype=torch.float64), lam)
     assert [low["kept"], fine["kept"]] == pytest.approx(kept.tolist())
     assert [low["share"], fine["share"]] == pytest.approx([lam[0] / sum(lam), lam[1] / sum(lam)])
-    assert found["brightness"] == pytest.approx(lam[0]) == low["eigenvalue"]
+    assert actual["brightness"] == pytest.approx(lam[0]) == low["eigenvalue"]
     assert "constant, with brightness" in output
     with Image.open(picture) as drawn:
         assert drawn.width > 900

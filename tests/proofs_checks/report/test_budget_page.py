@@ -65,5 +65,5 @@ def test_the_page_shows_every_result_once():
         name: json.loads((ROOT / "docs" / "budget" / f"{name}.json").read_text(encoding="utf-8"))
         for name in budget_page.RESULTS
     }
-    assert [table.data for table in shown] == [budget_page.costs_table(found) for found in results.values()]
+    assert [table.data for table in shown] == [budget_page.costs_table(seen) for seen in results.values()]
     assert gains.data == budget_page.gains_table(results)

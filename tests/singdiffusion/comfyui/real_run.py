@@ -227,19 +227,19 @@ def of_velocity(rows: Rows, checkout: Path) -> None:
     base = common("tiny-sd", "stable_diffusion", "EmptyLatentImage")
     base["v"] = node("ModelSamplingDiscrete", model=["model", 0], sampling="v_prediction", zsnr=False)
     x_1, cfg = noise(4), 3.0
-    told = {"positive": ["positive", 0], "negative": ["negative", 0], "prompt": PROMPT, "negative_prompt": NEGATIVE}
+    reported = {"positive": ["positive", 0], "negative": ["negative", 0], "prompt": PROMPT, "negative_prompt": NEGATIVE}
     wired = {"average": ["average", 0], "model": ["v", 0], "noise": ["noise", 0], "sigmas": ["sigmas", 0]}
     for module, start in (("table", "widest"), ("table", "mean"), ("decoder", "widest")):
         with SingDiffusion.from_pretrained(rows.folder / module, start=start).attached(pipe):
             expected = pipelines.drawn(pipe, x_1, 4, cfg, PROMPT, NEGATIVE)
-        settings = {"cfg": cfg, "guidance": "normalised", "start": start} | told
+        settings = {"cfg": cfg, "guidance": "normalised", "start": start} | reported
         workflow = base | {
             "average": rows.average(module),
             "start": node("SingDiffusionSingularStart", **wired, **settings),
         }
-        found = rows.latents(workflow | sampled("v", "euler", "normal", 4, cfg, "start"), SD_SCALE)
+        seen = rows.latents(workflow | sampled("v", "euler", "normal", 4, cfg, "start"), SD_SCALE)
         name = f"v, Singular start (noise), {module}, {start}, euler: diffusers with SingDiffusion"
-        rows.compare(name, found, expected)
+        rows.compare(name, seen, expected)
 
 
 def of_flow(rows: Rows, checkout: Path) -> None:

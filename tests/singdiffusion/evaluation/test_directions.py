@@ -43,27 +43,27 @@ def arrived(data, config=DDIM, steps=10):
     ("wave", "name"), [((0, 0), "constant"), ((0, 2), "0 to 1"), ((3, 0), "1 to 2"), ((9, 9), "over 4")]
 )
 def test_of_data_in_one_band_that_band_has_the_response_of_its_eigenvalue(wave, name):
-    found = arrived(waves(16, (*wave, 3.0)))
+    actual = arrived(waves(16, (*wave, 3.0)))
     response = respond(Checkpoint("config", DDIM, None).scheduler(), [9.0], 10)
-    (band,) = found.bands
+    (band,) = actual.bands
     assert band.name == name and band.share == pytest.approx(1) and band.brightness == (wave == (0, 0))
     for part in ("kept", "start", "solver", "end"):
         assert getattr(band, part) == pytest.approx(float(getattr(response, part)))
-    assert all(remedy.bands == pytest.approx((remedy.kept[-1],)) for remedy in found.remedies)
+    assert all(remedy.bands == pytest.approx((remedy.kept[-1],)) for remedy in actual.remedies)
 
 
 def test_bands_are_root_mean_squares_over_their_components_and_add_up():
     sizes = (0, 0, 5.0), (0, 1, 3.0), (2, 0, 1.0), (4, 0, 0.5), (0, 12, 0.3)
-    found, lam = arrived(waves(16, *sizes), FLOW), [size**2 for *_, size in sizes]
+    actual, lam = arrived(waves(16, *sizes), FLOW), [size**2 for *_, size in sizes]
     kept = respond(Checkpoint("config", FLOW, None).scheduler(), lam, 10).kept.tolist()
-    assert [band.name for band in found.bands] == ["constant", "0 to 1", "1 to 2", "over 4"]
-    assert found.bands[0].kept == pytest.approx(kept[0]) and found.bands[3].kept == pytest.approx(kept[4])
+    assert [band.name for band in actual.bands] == ["constant", "0 to 1", "1 to 2", "over 4"]
+    assert actual.bands[0].kept == pytest.approx(kept[0]) and actual.bands[3].kept == pytest.approx(kept[4])
     both = math.sqrt((9 * kept[1] ** 2 + kept[2] ** 2) / 10)
-    assert found.bands[1].kept == pytest.approx(both)
-    assert [band.share for band in found.bands] == pytest.approx([value / 35.34 for value in (25, 10, 0.25, 0.09)])
-    for parts in ([a.share * a.kept**2 for a in found.arrivals[1:]], [b.share * b.kept**2 for b in found.bands]):
+    assert actual.bands[1].kept == pytest.approx(both)
+    assert [band.share for band in actual.bands] == pytest.approx([value / 35.34 for value in (25, 10, 0.25, 0.09)])
+    for parts in ([a.share * a.kept**2 for a in actual.arrivals[1:]], [b.share * b.kept**2 for b in actual.bands]):
         assert sum(parts) == pytest.approx(sum(v * k**2 for v, k in zip(lam, kept, strict=True)) / sum(lam))
-    for band in found.bands:
+    for band in actual.bands:
         assert band.start * band.solver * band.end == pytest.approx(band.kept)
 
 
@@ -72,9 +72,9 @@ def test_an_eigenvector_across_bands_gives_each_its_part():
     at = (torch.arange(16, dtype=torch.float64) + 0.5) * math.pi / 16
     fine = torch.outer(torch.ones(16).double(), torch.cos(12 * at)).flatten()
     both = 4.0 * (torch.full((256,), 1 / 16, dtype=torch.float64) + fine / fine.norm())
-    found = arrived(Data(Atoms(torch.stack([both, -both])), "both", (16, 16)))
-    assert [(band.name, round(band.share, 9)) for band in found.bands] == [("constant", 0.5), ("over 4", 0.5)]
-    assert found.bands[0].kept == pytest.approx(found.bands[1].kept)
+    actual = arrived(Data(Atoms(torch.stack([both, -both])), "both", (16, 16)))
+    assert [(band.name, round(band.share, 9)) for band in actual.bands] == [("constant", 0.5), ("over 4", 0.5)]
+    assert actual.bands[0].kept == pytest.approx(actual.bands[1].kept)
 
 
 def test_points_have_no_bands():

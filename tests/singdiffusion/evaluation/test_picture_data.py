@@ -92,6 +92,6 @@ def test_a_data_set_of_the_hub_is_read_as_for_training(tmp_path, monkeypatch):
         chosen.to_parquet(files[split])
     read = datasets.load_dataset
     monkeypatch.setattr(datasets, "load_dataset", lambda name, **more: read("parquet", data_files=files, **more))
-    found = load("somebody/something", pipeline(16))
-    assert len(found.law.points) == 3 and found.image_shape == (10, 12, 3)
-    assert found.notes == ("of the splits test, train train is read",)
+    seen = load("somebody/something", pipeline(16))
+    assert len(seen.law.points) == 3 and seen.image_shape == (10, 12, 3)
+    assert seen.notes == ("of the splits test, train train is read",)

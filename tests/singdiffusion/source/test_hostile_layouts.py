@@ -211,8 +211,10 @@ def test_each_record_has_its_own_words_and_the_rest_is_said(tmp_path, name):
     records = list(source)
     assert [record.caption for record in records] == expected
     assert all(record.fault for record in records if record.caption is None)
-    told = source.notes.lines()
-    assert len(told) == len(said) and all(words in line for words, line in zip(said, told, strict=True)), told
+    reported = source.notes.lines()
+    assert len(reported) == len(said) and all(words in line for words, line in zip(said, reported, strict=True)), (
+        reported
+    )
 
 
 REFUSED = {
