@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from docs.experiments import flow_figures, flow_guide, flow_runs, flow_tables
+from docs.experiments import flow_figures, flow_guide, flow_resolution_page, flow_runs, flow_tables
 from docs.experiments.flow_committed import FOLDER
 from docs.experiments.flow_found import ERROR, Found
 from singtheory.system import write_bytes
@@ -65,6 +65,8 @@ CFG-Zero*'s scale, beside plain guidance with the same effective weight:
 
 {prediction}
 
+{resolution}
+
 ## Zero-init or the mean: F7 over training
 
 ![Predicted beside measured](flow/zero-init.png)
@@ -89,16 +91,16 @@ CFG-Zero*'s scale, beside plain guidance with the same effective weight:
 - The stages of training, from which F7's part was measured, are not kept; `python -m docs.experiments.flow_train` makes them again.
 - The grids of entropic time: the cells named “not counted” were drawn on grids whose integral was too coarse near t = 0. It is mended; in the second run they count. {redrawn}
 - SharpEuler's, the spectral and the entropic schedules are written from the papers' descriptions; the authors' code may do better.
-- 64×64, latents, a second data set, and the corrected steps of the ε demonstrator.
+- Latents, a second data set, the corrected steps of the ε demonstrator, and at 64×64 the grids but the shifts, solvers but Euler and UniPC, and a second seed.
 """
 
 
-def text(found: Found, second: Found, train: dict[str, Any], small: dict[str, Any]) -> str:
+def text(found: Found, second: Found, large: Found, train: dict[str, Any], small: dict[str, Any]) -> str:
     """The page."""
     made = train["flow-train"]
     amounts = found.told["amounts"]
     return _TEXT.format(
-        first=flow_tables.first_paragraph(found),
+        first=f"{flow_tables.first_paragraph(found)} {flow_resolution_page.first_sentence(large, found)}",
         captions=amounts["captions"],
         each=amounts["each prompt"],
         steps=made["flow"]["steps"],
@@ -115,6 +117,7 @@ def text(found: Found, second: Found, train: dict[str, Any], small: dict[str, An
         without=amounts["no prompt"],
         prediction_reading=flow_tables.prediction_reading(found),
         prediction=flow_tables.prediction_text(found),
+        resolution=flow_resolution_page.section(large, found),
         zero=flow_tables.zero_text(found),
         digits=flow_tables.digits_text(small),
         defaults=flow_tables.defaults_text(found),
@@ -130,7 +133,8 @@ def page(folder: Path = FOLDER) -> str:
     def told(name: str) -> dict[str, Any]:
         return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
-    return text(Found.read(folder), Found.read(folder / "second", ()), told("train"), told("digits"))
+    large = flow_resolution_page.read(folder / "resolution")
+    return text(Found.read(folder), Found.read(folder / "second", ()), large, told("train"), told("digits"))
 
 
 def main() -> None:

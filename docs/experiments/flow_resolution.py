@@ -38,7 +38,7 @@ from docs.experiments.flow_metrics import Judge
 from docs.experiments.flow_model import Flow, flow_loss
 from docs.experiments.flow_solvers import shifted_grid
 from docs.experiments.flow_train import unpacked
-from docs.experiments.flow_ways import WAYS, Way
+from docs.experiments.flow_ways import TWICE, WAYS, Way
 from docs.experiments.model import LARGE, TINY, Sizes
 from docs.experiments.results import Result, origin, quiet
 from docs.experiments.train import packed, told
@@ -58,11 +58,6 @@ STEPS, SHIFTS = (4, 6, 10, 20, 50), (3.0, 6.0, 8.0, 1.0)
 _DATA = "26,375 small pictures of OpenMoji 17 (https://openmoji.org), CC BY-SA 4.0; so are these weights"
 
 
-def _at(way: str, shift: int) -> Way:
-    """A way of 32×32 with another shift."""
-    return replace(WAYS[way], name=f"{way}, shift {shift}", grid=f"shift {shift}")
-
-
 _CORE = tuple(WAYS[name] for name in ("Euler, shift 1", "Euler, shift 3", "Euler, shift 8", "UniPC"))
 _MATCHED = tuple(
     WAYS[name]
@@ -76,8 +71,7 @@ _MATCHED = tuple(
 _OTHERS = (
     WAYS["UniPC, shift 1"],
     WAYS["UniPC matched, shift 1"],
-    _at("UniPC", 6),
-    _at("UniPC matched, network mean", 6),
+    *TWICE,
     WAYS["Euler corrected, network mean"],
     WAYS["Euler corrected, trained mean"],
     *(WAYS[f"UniPC matched, statistics, rank {rank}"] for rank in (1, 16, 64)),
