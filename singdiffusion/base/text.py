@@ -196,7 +196,11 @@ class PipelineText:
     def __init__(self, pipeline: Any, name: str, clip_skip: int = 0) -> None:
         self.pipeline, self.name, self.clip_skip = pipeline, name, clip_skip
         parts = [part for part in pipeline.components if part.startswith("text_encoder")]
-        if not callable(getattr(pipeline, "encode_prompt", None)) or not encoders_of(pipeline) or set(parts) - set(_ENCODERS):
+        if (
+            not callable(getattr(pipeline, "encode_prompt", None))
+            or not encoders_of(pipeline)
+            or set(parts) - set(_ENCODERS)
+        ):
             raise InputError(
                 f"{name}: {type(pipeline).__name__} does not encode prompts by text encoders of its own; take another base"
             )
