@@ -266,8 +266,8 @@ class PipelineText:
         arguments |= {"clip_skip": self.clip_skip} if self.clip_skip else {}
         arguments = _accepted(self.pipeline.encode_prompt, arguments)
         failure = f"{self.name}: its prompts cannot be encoded alone"  # such as of a pipeline that wants a picture too
-        told = self._told_of_layers() if self.clip_skip else told_in_one_line(failure)
-        with told, _without_cut_prompts(self.pipeline):
+        one_line = self._told_of_layers() if self.clip_skip else told_in_one_line(failure)
+        with one_line, _without_cut_prompts(self.pipeline):
             encoded = self.pipeline.encode_prompt(prompts, **arguments)
         states = encoded[0] if isinstance(encoded, tuple) and encoded else None
         if not isinstance(states, Tensor) or states.ndim != 3 or len(states) != len(prompts):
