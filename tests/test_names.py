@@ -31,6 +31,7 @@ WHOLE = {
     "singdiffusion/start/test_initial_matrix.py",
     "singdiffusion/start/test_noise_families.py",
     "singdiffusion/test_untouched.py",
+    "singdiffusion/training/test_flow_base.py",
     "singtheory/divergence/test_mixtures.py",
     "singtheory/test_hostile_laws.py",
     "singtheory/test_imports.py",

@@ -26,7 +26,14 @@ from singdiffusion.base.scheduler import (
 )
 from singdiffusion.base.single_file import SingleFile, is_single_file
 from singdiffusion.base.space import Space, channels_of, latent_scale
-from singdiffusion.base.text import PipelineText, PromptEncoder, TextEncoder, cut_captions, cut_prompts, same_encoders
+from singdiffusion.base.text import (
+    PipelineText,
+    PromptEncoder,
+    TextEncoder,
+    cut_captions,
+    negative_states,
+    same_encoders,
+)
 from singdiffusion.base.value_range import Levels, warn_of_half_range
 
 __all__ = [
@@ -56,6 +63,7 @@ __all__ = [
     "latent_scale",
     "latent_size",
     "matches_flow",
+    "negative_states",
     "reaches_zero_snr",
     "reads",
     "refuse_flow",

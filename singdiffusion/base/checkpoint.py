@@ -87,9 +87,8 @@ class Checkpoint:
 
     @property
     def sample_size(self) -> int | None:
-        """Side of the `x_0` that the pipeline draws unless told otherwise, or None where its U-Net names no single one."""
-        unet = None if self.folder is None else self.folder / "unet"
-        size = None if unet is None or not (unet / "config.json").is_file() else read_config(unet).get("sample_size")
+        """Side of the `x_0` that the pipeline draws unless told otherwise, or None where its network names no single one."""
+        size = (self.config_of("unet") or self.config_of("transformer")).get("sample_size")
         return size if isinstance(size, int) and size > 0 else None
 
     def has(self, part: str) -> bool:

@@ -78,19 +78,21 @@ def _channels(vae: Any) -> tuple[list[float] | None, list[float] | None]:
 
 _CHANNELS = ("latent_channels", "z_dim")
 _TEXT_WIDTHS = (
+    "caption_channels",
     "cross_attention_dim",
     "joint_attention_dim",
     "text_dim",
-    "caption_channels",
     "text_embed_dim",
     "cap_feat_dim",
 )
-"""Names under which VAEs hold the channels of latents, and networks the width of token states."""
+"""Names under which VAEs hold the channels of latents, and networks the width of token states. Where captions have channels of their own,
+the width of attention is that behind a projection."""
 
 
 def _first(config: Any, names: tuple[str, ...]) -> int | None:
-    """The first of the fields that a configuration holds."""
-    return next((config[name] for name in names if config.get(name)), None)
+    """The first of the fields that a configuration holds; of several in one field, as for several encoders, the first."""
+    value = next((config[name] for name in names if config.get(name)), None)
+    return value[0] if isinstance(value, list | tuple) else value
 
 
 def _parts(pipeline: Any) -> tuple[Any, Any]:

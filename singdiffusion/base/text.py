@@ -1,5 +1,6 @@
 """Text encoders: prompts to token states, and telling one encoder from another."""
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ _LONGEST = 512
 _MANY = 2**20
 """Tokenizers without a limit name a larger one."""
 _TOLERANCE = 0.1
-_ENCODERS = ("text_encoder", "text_encoder_2")
+_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4")
 _TEXT = ("text_encoder", "tokenizer")
 _WANTED = ("model_index.json", "text_encoder*/*.json", "text_encoder*/*.safetensors", "tokenizer*/*")
 
@@ -91,7 +92,8 @@ def fingerprint(*encoders: nn.Module) -> str:
 
 
 def _fingerprint(encoder: Any) -> str:
-    config, probe = encoder.config, encoder.get_input_embeddings().weight[:_PROBE, :_PROBE]
+    config = encoder.config.get_text_config()  # of models that read pictures too, that of their language model
+    probe = encoder.get_input_embeddings().weight[:_PROBE, :_PROBE]
     signs = "" if probe.is_meta else f"{int(''.join('01'[s] for s in probe.signbit().flatten().tolist()), 2):x}"
     return f"{type(encoder).__name__}-{config.hidden_size}-{config.num_hidden_layers}-{signs}"
 
@@ -198,9 +200,10 @@ def _without_cut_prompts(pipeline: Any) -> Iterator[None]:
 
 
 class PipelineText:
-    """Token states as a pipeline hands them to its U-Net, by its own `encode_prompt`: of SDXL's two encoders side by side, for instance.
+    """Token states as a pipeline hands them to its network, by its own `encode_prompt`: of SDXL's two encoders side by side, for instance.
 
-    The prompt "" stands for none: its states are those that the pipeline takes where no negative prompt is given, such as SDXL's zeros.
+    The prompt "" stands for none: its states are those that the pipeline takes where no negative prompt is given, such as SDXL's zeros. Where
+    `encode_prompt` gives none, as of Flux, which encodes a negative prompt by a call of its own, they are those of an empty prompt.
 
     Args:
         pipeline: of diffusers, with text encoders and tokenizers; it needs no U-Net and no VAE.
@@ -208,15 +211,19 @@ class PipelineText:
         clip_skip: how many of the last layers of the encoder are left out, beside those that the pipeline leaves out anyway.
 
     Raises:
-        InputError: for a pipeline without text encoders, or that does not encode its prompts as Stable Diffusion does.
+        InputError: for a pipeline without text encoders, and for one that encodes no prompts.
     """
 
     def __init__(self, pipeline: Any, name: str, clip_skip: int = 0) -> None:
         self.pipeline, self.name, self.clip_skip = pipeline, name, clip_skip
         parts = [part for part in pipeline.components if part.startswith("text_encoder")]
-        if not hasattr(pipeline, "encode_prompt") or not encoders_of(pipeline) or set(parts) - set(_ENCODERS):
+        if (
+            not callable(getattr(pipeline, "encode_prompt", None))
+            or not encoders_of(pipeline)
+            or set(parts) - set(_ENCODERS)
+        ):
             raise InputError(
-                f"{name}: {type(pipeline).__name__} does not encode prompts as Stable Diffusion 1.x, 2.x or XL; take such a base"
+                f"{name}: {type(pipeline).__name__} does not encode prompts by text encoders of its own; take another base"
             )
 
     @classmethod
@@ -254,8 +261,16 @@ class PipelineText:
         self.pipeline.to(device, dtype)
         states = self._encoded(list(prompts), device)[0]
         if "" in prompts:
+            encoded = self._encoded([""], device, True)
+            without = negative_states(encoded) if _takes(self.pipeline.encode_prompt, "negative_prompt") else None
+            without = encoded[0] if without is None else without
+            if without.shape[1] != states.shape[1]:
+                raise InputError(
+                    f"{self.name}: {type(self.pipeline).__name__} gives a prompt as many token states as it has tokens, and a network that is "
+                    "trained on them needs one number; train statistics or a table, which read none"
+                )
             empty = torch.tensor([prompt == "" for prompt in prompts], device=device)
-            states = torch.where(empty[:, None, None], self._encoded([""], device, True)[1], states)
+            states = torch.where(empty[:, None, None], without, states)
         return states
 
     def is_cut(self, prompt: str) -> bool:
@@ -270,19 +285,56 @@ class PipelineText:
             "do_classifier_free_guidance": guidance,
         }
         arguments |= {"clip_skip": self.clip_skip} if self.clip_skip else {}
-        try:
-            with _without_cut_prompts(self.pipeline):
-                encoded = self.pipeline.encode_prompt(prompts, **arguments)
-        except (TypeError, AttributeError) as error:  # such as of a pipeline that wants an image too
-            if self.clip_skip:
-                raise InputError(
-                    f"clip_skip {self.clip_skip}: {type(self.pipeline).__name__} cannot leave layers of its text encoder out with the versions "
-                    f"of diffusers and transformers that are installed ({first_sentence(error)}); leave clip_skip out"
-                ) from None
-            raise InputError(f"{self.name}: its prompts cannot be encoded alone ({first_sentence(error)})") from None
-        if not isinstance(encoded, tuple) or encoded[0].ndim != 3:
-            raise InputError(f"{self.name}: {type(self.pipeline).__name__} gives no token states; take another base")
+        arguments = _accepted(self.pipeline.encode_prompt, arguments)
+        failure = f"{self.name}: its prompts cannot be encoded alone"  # such as of a pipeline that wants a picture too
+        one_line = self._told_of_layers() if self.clip_skip else told_in_one_line(failure)
+        with one_line, _without_cut_prompts(self.pipeline):
+            encoded = self.pipeline.encode_prompt(prompts, **arguments)
+        states = encoded[0] if isinstance(encoded, tuple) and encoded else None
+        if not isinstance(states, Tensor) or states.ndim != 3 or len(states) != len(prompts):
+            raise InputError(
+                f"{self.name}: {type(self.pipeline).__name__} gives no token states of one length a prompt; take another base, or a table"
+            )
         return encoded
+
+    @contextmanager
+    def _told_of_layers(self) -> Iterator[None]:
+        try:
+            yield
+        except (TypeError, AttributeError) as error:
+            raise InputError(
+                f"clip_skip {self.clip_skip}: {type(self.pipeline).__name__} cannot leave layers of its text encoder out with the versions "
+                f"of diffusers and transformers that are installed ({first_sentence(error)}); leave clip_skip out"
+            ) from None
+
+
+def negative_states(encoded: Sequence[Any]) -> Tensor | None:
+    """Of what an `encode_prompt` returned, the states without the prompt: those like the prompt's own behind them, and no mask of attention."""
+    cond, *others = encoded
+    return next((one for one in others if _is_like(one, cond)), None)
+
+
+def _is_like(other: Any, cond: Tensor) -> bool:
+    return (
+        isinstance(other, Tensor)
+        and other.is_floating_point()
+        and other.shape[2:] == cond.shape[2:]
+        and other.ndim == cond.ndim
+    )
+
+
+def _accepted(encode_prompt: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Of arguments those that an `encode_prompt` takes, all where it says none by name; prompts for further encoders are left to it, as None."""
+    takes = inspect.signature(encode_prompt).parameters
+    further = {name: None for name, one in takes.items() if name.startswith("prompt_") and one.default is one.empty}
+    return further | {
+        name: value for name, value in arguments.items() if name == "clip_skip" or _takes(encode_prompt, name)
+    }
+
+
+def _takes(encode_prompt: Any, name: str) -> bool:
+    takes = inspect.signature(encode_prompt).parameters
+    return name in takes or any(one.kind is one.VAR_KEYWORD for one in takes.values())
 
 
 def _load_stored(folder: Path) -> tuple[Any, Any]:

@@ -246,6 +246,28 @@ def measured(scheduler: Scheduler) -> FirstStep:
     )
 
 
+class Measured(NamedTuple):
+    """A first step with what it was measured on.
+
+    Attributes:
+        first: the step.
+        seen: the scheduler's configuration, begin, sigmas and timesteps, and how often these were written to.
+    """
+
+    first: FirstStep
+    seen: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, scheduler: Scheduler, known: "Measured | None" = None) -> "Measured":
+        """What is known, if that is of this scheduler as it is now; else measured. Raises `InputError` as `measured`."""
+        grids = [getattr(scheduler, name, None) for name in ("sigmas", "timesteps")]
+        writes = [one._version if isinstance(one, Tensor) else None for one in grids]
+        seen = (scheduler, scheduler.config, *grids, *writes, getattr(scheduler, "begin_index", None))
+        if known is not None and all(a is b for a, b in zip(seen, known.seen, strict=True)):
+            return known
+        return cls(measured(scheduler), seen)
+
+
 class Began(NamedTuple):
     """A scheduler before its first step.
 

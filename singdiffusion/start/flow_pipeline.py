@@ -26,6 +26,7 @@ from singdiffusion.start.flow import (
     START_GAP,
     Began,
     FirstStep,
+    Measured,
     checked,
     components_of,
     measured,
@@ -35,7 +36,7 @@ from singdiffusion.start.flow import (
 from singdiffusion.start.flow_corrected import Corrections, factors
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.flow_sources import Asked, Sources
-from singdiffusion.start.method import Method, copied_owner, own_methods
+from singdiffusion.start.method import Method, copied_owner, own_methods, put_by_others
 from singtheory.errors import InputError
 from singtheory.start import Components, matched_start, mean_start
 
@@ -105,12 +106,15 @@ class FlowHook:
         self._sources, self._asked = Sources(asked, pipe), asked
         self._check(pipe.scheduler)
         self._own = {name: getattr(pipe, name) for name in LISTENED if hasattr(pipe, name)}
+        self._put = put_by_others(pipe, LISTENED)
         self._layouts: dict[tuple[Any, ...], Layout | None] = {}
         self._layout: Layout | None = None
         self._made: Tensor | None = None
         self._x_1: Tensor | None = None
         self._timed = False
         self._still = 0
+        self._start: Measured | None = None
+        self._step_result: Any = None
         self._corrections: Corrections | None = None
 
     def install(self) -> None:
@@ -127,6 +131,7 @@ class FlowHook:
         """Give pipeline and scheduler back as they were."""
         for name in [name for name in LISTENED if name in vars(self.pipe)]:
             delattr(self.pipe, name)
+        vars(self.pipe).update(self._put)
         self._leave()
 
     def check_inputs(self, *args: Any, **kwargs: Any) -> Any:
@@ -173,7 +178,9 @@ class FlowHook:
         bound = inspect.signature(self._step).bind(*args, **kwargs).arguments
         if self._still:  # a second stage of the first step, which is done
             self._still -= 1
-            return _like(self._step_result, bound["sample"])
+            result = _like(self._step_result, bound["sample"])
+            self._step_result = self._step_result if self._still else None
+            return result
         each = bound.get("per_token_timesteps")
         if not self._starts(bound["timestep"] if each is None else each):
             return self._later(lambda: self._step(*args, **kwargs))
@@ -184,21 +191,23 @@ class FlowHook:
         mine = copy.copy(self)
         memo[id(self)] = mine
         mine.pipe = copied_owner(self.pipe, memo)
-        mine._own = own_methods(mine.pipe, self._own)
+        mine._own = own_methods(mine.pipe, self._own, self._put, memo)
+        mine._put = {name: mine._own[name] for name in self._put}
         mine._sources = self._sources.of_copy(mine.pipe)
         mine.scheduler, mine._layouts, mine._layout, mine._made, mine._x_1 = None, {}, None, None, None
         mine._timed, mine._still, mine._corrections = False, 0, None
+        mine._start, mine._step_result = None, None
         return mine
 
     def _first(self, bound: Any, step: Callable[[], Any]) -> Any:
         sample, output = bound["sample"], bound["model_output"]
-        first = measured(self.scheduler)
+        self._start = Measured.of(self.scheduler, self._start)
+        first = self._start.first
         if self._made is None and "prepare_latents" in self._own:  # of another pipeline with the same scheduler
             self._sources.forget()
         self._made, self._timed = None, False
-        if (
-            bound.get("per_token_timesteps") is not None
-        ):  # with these a scheduler of diffusers takes the velocity the other way round
+        each = bound.get("per_token_timesteps")
+        if each is not None:  # with these a scheduler of diffusers takes the velocity the other way round
             first = first._replace(sign=-first.sign, of_output=-first.of_output)
         layout = self._layout_for(sample)
         if first.alpha > START_GAP:  # its start was mended before the network saw it
@@ -213,7 +222,8 @@ class FlowHook:
         components = checked(sample, output, mean, spread)
         result = step()
         began.at_second(self.scheduler, first.stages)
-        self._still, self._step_result = first.stages - 1, result
+        self._still = first.stages - 1
+        self._step_result = result if self._still else None
         if self._asked.corrected and components is not None:
             centre = first.x_hat(sample, output) if mean is None else mean.expand_as(sample)
             self._corrections = Corrections.of(self.scheduler, first, components, centre)
@@ -245,7 +255,8 @@ class FlowHook:
         if (getattr(self.scheduler, "begin_index", None) or 0) > 0:
             self._say_left_alone()
             return
-        first = measured(self.scheduler)
+        self._start = Measured.of(self.scheduler, self._start)
+        first = self._start.first
         x_1 = self._made if self._x_1 is None else self._x_1
         if first.alpha <= START_GAP:
             self._made.copy_(x_1)

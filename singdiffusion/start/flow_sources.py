@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.average import Average, AverageImage, Condition
-from singdiffusion.base import Space, channels_of
+from singdiffusion.base import Space, channels_of, negative_states
 from singdiffusion.start.call import known_negatives, texts
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.guidance import Rule, frame_for, guided_average, none
@@ -183,7 +183,7 @@ class Sources:
         weight = max(1.0, float(self.pipe.guidance_scale)) if guided else 1.0
         if kind == "embeddings":
             cond = first.states[0]
-            uncond = next((other for other in first.states[1:] if _alike(other, cond)), None)
+            uncond = negative_states(first.states)
             uncond = uncond if first.takes_negative else None
             uncond = later[0].states[0] if uncond is None and later else uncond
             return _repeated(cond, batch), None if uncond is None else _repeated(uncond, batch), weight
@@ -191,16 +191,6 @@ class Sources:
             raise InputError("prompt_embeds: this average image knows prompts alone; give prompt=")
         uncond = first.negative or (later[0].prompts if later else None) or [""]
         return _repeated(first.prompts, batch), _repeated(uncond, batch), weight
-
-
-def _alike(other: Any, cond: Tensor) -> bool:
-    """Whether these are embeddings as the prompt's, and no mask of attention."""
-    return (
-        isinstance(other, Tensor)
-        and other.is_floating_point()
-        and other.shape[2:] == cond.shape[2:]
-        and other.ndim == cond.ndim
-    )
 
 
 def _repeated(values: Any, batch: int) -> Any:

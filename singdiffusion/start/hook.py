@@ -34,7 +34,7 @@ from singdiffusion.start.guidance import none
 from singdiffusion.start.initial import initial_latents
 from singdiffusion.start.kinds import check_pipeline
 from singdiffusion.start.made import made
-from singdiffusion.start.method import Method, copied_owner, own_methods
+from singdiffusion.start.method import Method, copied_owner, own_methods, put_by_others
 from singtheory.errors import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ class Hook:
         self.sing, self.pipe, self.condition = sing, pipe, condition
         names = _LISTENED if condition != "nothing" else _LISTENED[2:]
         self._own = {name: getattr(pipe, name) for name in names if hasattr(pipe, name)}
+        self._put = put_by_others(pipe, self._own)
         self._scheduler: Any = None
         self._calls: list[Spoken] = []
         self._used = False
@@ -74,6 +75,7 @@ class Hook:
         """Give the pipeline back as it was."""
         for name in self._own:
             vars(self.pipe).pop(name, None)
+        vars(self.pipe).update(self._put)
         if self._scheduler is not None:
             vars(self._scheduler).pop("set_timesteps", None)
             self._scheduler = None
@@ -135,7 +137,8 @@ class Hook:
         mine = copy.copy(self)
         memo[id(self)] = mine
         mine.pipe = copied_owner(self.pipe, memo)
-        mine._own = own_methods(mine.pipe, self._own)
+        mine._own = own_methods(mine.pipe, self._own, self._put, memo)
+        mine._put = {name: mine._own[name] for name in self._put}
         mine._scheduler, mine._calls, mine._noise, mine._said = None, [], None, set()
         return mine
 

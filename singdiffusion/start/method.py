@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MethodType
 from typing import Any
 
@@ -23,9 +23,15 @@ class Method:
         return self if made is None else MethodType(getattr(type(made), self.name), made)
 
 
-def own_methods(copied: Any, methods: dict[str, Any]) -> dict[str, Any]:
-    """The methods of those names that a copy of their owner has by its class."""
-    return {name: MethodType(getattr(type(copied), name), copied) for name in methods}
+def put_by_others(owner: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Of methods of those names what somebody else has put in their places, such as people who encode prompts by another package."""
+    return {name: vars(owner)[name] for name in names if name in vars(owner)}
+
+
+def own_methods(copied: Any, methods: dict[str, Any], put: dict[str, Any], memo: dict[int, Any]) -> dict[str, Any]:
+    """The methods of those names that a copy of their owner has by its class, or as copies of what others have put there."""
+    by_class = {name: MethodType(getattr(type(copied), name), copied) for name in methods if name not in put}
+    return by_class | copy.deepcopy(put, memo)
 
 
 def copied_owner(owner: Any, memo: dict[int, Any]) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from singdiffusion.average import Average, AverageImage, Condition, load_average
 from singdiffusion.base import Space, matches_flow
-from singdiffusion.start.flow_pipeline import LISTENED, FlowHook, hook_of
+from singdiffusion.start.flow_pipeline import FlowHook, hook_of
 from singdiffusion.start.flow_sources import asked
 from singdiffusion.start.guidance import frame_for, guidance_rule, guided_average
 from singdiffusion.start.hook import Hook
@@ -87,7 +87,8 @@ class SingDiffusion:
                 not known; of flows, for a scheduler whose first step is not known, a run that is under way, and a distilled model
                 without `force`.
         """
-        if any(name in vars(pipe) for name in LISTENED):
+        hook = hook_of(pipe)
+        if isinstance(hook, FlowHook | Hook) and hook.pipe is pipe:
             raise InputError(f"{type(pipe).__name__}: a singular step is attached already; detach it first")
         if getattr(pipe, "scheduler", None) is None:
             takes = "scheduler" in inspect.signature(type(pipe).__init__).parameters

@@ -1,15 +1,19 @@
 """What encodes images and captions for a base: its VAE and its text encoders, from a folder, the hub or one file."""
 
+import logging
 from typing import Any
 
 import torch
 
-from singdiffusion.base import Checkpoint, PipelineText, vae_factor
+from singdiffusion.base import Checkpoint, PipelineText, matches_flow, vae_factor
+from singdiffusion.system import printable
 from singdiffusion.training.encoder import Encoder
 from singtheory.errors import InputError
 
+_LOG = logging.getLogger(__name__)
 _SIDE = 512
 """Of images without a pipeline, in pixels."""
+_PROBE = "a prompt of a few words"
 
 
 def encoder_for(
@@ -51,13 +55,28 @@ def encoder_for(
     if vae is None and not checkpoint.on_pixels:
         raise InputError(f"{base}: has no AutoencoderKL or AutoencoderTiny in safetensors; give a pipeline with one")
     side = _native_side(checkpoint, vae) if resolution is None else resolution
-    text = PipelineText.stored(base, config, clip_skip)
+    text = _text_of(checkpoint, base, config, clip_skip, device)
     if vae is None:
         return Encoder(side, 3, None, text, device, buckets=buckets)
     half = device.startswith("cuda")
-    if half and not _overflows(text.pipeline, vae):
+    if half and not _overflows(text, vae):
         vae.half()
     return Encoder(side, 3, vae.to(device), text, device, torch.float16 if half else torch.float32, buckets)
+
+
+def _text_of(checkpoint: Checkpoint, base: str, config: str | None, clip_skip: int, device: str) -> PipelineText | None:
+    """What encodes captions; None for a flow that gives no token states of one length, and then captions are kept as words, which is logged."""
+    if not matches_flow(checkpoint.scheduler()):
+        return PipelineText.stored(base, config, clip_skip)
+    try:
+        text = PipelineText.stored(base, config, clip_skip)
+        text(["", _PROBE], torch.device(device), torch.float16 if device.startswith("cuda") else torch.float32)
+    except InputError as error:
+        if clip_skip:
+            raise
+        _LOG.warning("%s; captions are kept as words, of which statistics and tables are made", printable(str(error)))
+        return None
+    return text
 
 
 def _native_side(checkpoint: Checkpoint, vae: Any) -> int:
@@ -65,15 +84,15 @@ def _native_side(checkpoint: Checkpoint, vae: Any) -> int:
     size = checkpoint.sample_size
     if size is None:
         raise InputError(
-            f"{checkpoint.name}: unet/config.json is not there or names no side of its samples; give --resolution"
+            f"{checkpoint.name}: neither unet/config.json nor transformer/config.json names one side of its samples; give --resolution"
         )
     return size if vae is None else size * vae_factor(vae)
 
 
-def _overflows(pipeline: Any, vae: Any) -> bool:
-    """Whether the VAE overflows in float16, as the base's own pipeline sees it.
+def _overflows(text: PipelineText | None, vae: Any) -> bool:
+    """Whether the VAE overflows in float16, as the base's own pipeline sees it, of which its text encoders tell; without them it may.
 
     SDXL's pipelines run their VAE in float32 where its configuration says `force_upcast`; those of Stable Diffusion 1.x and 2.x never
     do, although diffusers now stores it, as a default, with every VAE.
     """
-    return "text_encoder_2" in pipeline.components and vae.config.force_upcast
+    return (text is None or "text_encoder_2" in text.pipeline.components) and vae.config.force_upcast

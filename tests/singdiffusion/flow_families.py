@@ -107,6 +107,11 @@ def states(width: int, tokens: int = 8) -> torch.Tensor:
     return torch.randn(1, tokens, width, generator=torch.Generator().manual_seed(7))
 
 
+def stacked_states(layers: int) -> torch.Tensor:
+    """The same of several layers of an encoder, shape (1, layers, tokens, width)."""
+    return torch.stack([states(flow_texts.WIDTH, 6) / (1 + k) for k in range(layers)], dim=1)
+
+
 def _embeds(size: int = flow_texts.T5_WIDTH, **more: Any) -> dict[str, Any]:
     """A call by token states: for prompts that pass through a package which is not installed, or a model that is not made."""
     one = states(size)
@@ -144,6 +149,7 @@ CASES: dict[str, Case] = {
     "AnyFlowFARPipeline": Case(
         {"transformer": {"chunk_partition": (1, 1, 1)}}, scheduler=lambda: diffusers.FlowMapEulerDiscreteScheduler(shift=5.0)
     ),
+    "BriaFibo2Pipeline": Case({"text_encoder": None, "processor": None}, {"prompt": ..., "negative_prompt": ..., "prompt_embeds": stacked_states(3), "negative_prompt_embeds": -stacked_states(3), "image": ...}),
     "BriaFiboPipeline": Case(call={"prompt": flow_texts.as_json()}),
     "BriaFiboEditPipeline": Case(call={"prompt": '{"short_description": "a cat", "edit_instruction": "blue"}', "_auto_resize": False}),
     "ChronoEditPipeline": Case({"image_encoder": "CLIPVisionModelWithProjection"}, _embeds(num_frames=5)),
@@ -189,6 +195,7 @@ CASES: dict[str, Case] = {
     "LTX2DFRPipeline": Case({"transformer": {"use_keyframes_abs_pos_embedding": True}}, call={"num_frames": 9, "frame_rate": 25.0, "use_cross_timestep": False}),
     "LTXI2VLongMultiPromptPipeline": Case(scheduler=diffusers.LTXEulerAncestralRFScheduler),
     "LTXConditionPipeline": Case(call={"image": ..., "strength": ...}),
+    "LongCatImageEditPipeline": Case({"vae": {"latent_channels": 16}, "transformer": {"in_channels": 64}, "text_processor": flow_texts.seeing_processor()}, patches=_SMALL),
     "LongCatImagePipeline": Case({"vae": {"latent_channels": 16}, "transformer": {"in_channels": 64}}, {"enable_prompt_rewrite": False}),
     "LucyEditPipeline": Case({"transformer": {"of": "WanTransformer3DModel", "in_channels": 32}}, _embeds(video=video())),
     "MochiPipeline": Case(scheduler=lambda: euler(invert_sigmas=True, shift=1.0)),
@@ -201,6 +208,7 @@ CASES: dict[str, Case] = {
     "QwenImageEditPipeline": Case(_NO_TEXT, _embeds(flow_texts.WIDTH, **_MASKS), patches=_SMALL_3),
     "QwenImageEditPlusPipeline": Case(_NO_TEXT, _embeds(flow_texts.WIDTH, **_MASKS), patches=_SMALL),
     "QwenImageEditInpaintPipeline": Case(_NO_TEXT, _embeds(flow_texts.WIDTH, **_MASKS), patches=_SMALL_3),
+    "QwenImageLayeredPipeline": Case(call={"layers": 2, "output_type": "pt"}, patches=_SMALL),
     "QwenImage21Pipeline": Case(call={"image": ...}),
     "SanaPipeline": Case(call=_SANA_CALL),
     "SanaPAGPipeline": Case({**_PAG, "pag_applied_layers": ["transformer_blocks.0"]}, _SANA_CALL),
@@ -230,9 +238,6 @@ _SOUND = "makes sound, no pictures or videos"
 _NOT_FOUND = "no tiny components were found with which diffusers 0.42.1 runs it"
 _OWN_START = "starts from a video or latents that it is given, not from noise"
 NOT_BUILT: dict[str, str] = {
-    "BriaFibo2Pipeline": _NOT_FOUND,
-    "LongCatImageEditPipeline": _NOT_FOUND,
-    "QwenImageLayeredPipeline": _NOT_FOUND,
     "HunyuanImageRefinerPipeline": _NOT_FOUND,
     "AceStepPipeline": _SOUND,
     "LongCatAudioDiTPipeline": _SOUND,

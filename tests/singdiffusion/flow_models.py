@@ -113,6 +113,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
         **_FLUX, "axes_dims_rope": (0, 4, 4), "pooled_projection_dim": None, "joint_attention_dim": 2 * WIDTH,
         "text_encoder_dim": WIDTH,
     },
+    "BriaFibo2Transformer2DModel": {
+        "in_channels": 4, "patch_size": 2, "dim": 32, "n_layers": 2, "n_refiner_layers": 1, "n_heads": 2, "cap_feat_dim": WIDTH,
+        "injection_layer_ids": (0, 1), "perceiver_num_layers": 1, "min_num_gist_tokens": 4, "max_num_gist_tokens": 8, "gist_step": 4,
+        "gist_min_text_len": 4, "gist_max_text_len": 16, "axes_dims": (4, 6, 6), "axes_lens": (256, 64, 64),
+    },
     "ChromaTransformer2DModel": {
         **_FLUX, "approximator_hidden_dim": 16, "approximator_layers": 1, "approximator_num_channels": 16,
     },

@@ -108,4 +108,10 @@ OURS = (
     replace(_CORRECTED, name="Euler corrected, shift 1", grid="shift 1"),
 )
 
-WAYS = {way.name: way for way in (*CORE, *RIVALS, *OURS)}
+TWICE = (
+    Way("UniPC, shift 6", solver="UniPC", grid="shift 6"),
+    Way("UniPC matched, network mean, shift 6", solver="UniPC", grid="shift 6", spread="trained"),
+)
+"""At twice the side, where a shift of 6 is what 3 is here (F6)."""
+
+WAYS = {way.name: way for way in (*CORE, *RIVALS, *OURS, *TWICE)}

@@ -60,7 +60,7 @@ def test_an_encoder_without_a_longest_prompt(length):
 def test_pipelines_that_do_not_serve_are_refused(tmp_path):
     pipe = tiny.stable_diffusion()
     pipe.text_encoder = None
-    with pytest.raises(InputError, match="does not encode prompts as Stable Diffusion"):
+    with pytest.raises(InputError, match="does not encode prompts by text encoders of its own"):
         PipelineText(pipe, "tiny")
     encoder = tiny.stable_diffusion().text_encoder
     three = SimpleNamespace(

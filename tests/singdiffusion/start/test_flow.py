@@ -16,7 +16,7 @@ from diffusers import (
 )
 
 from singdiffusion import SingDiffusion, first_step
-from singdiffusion.start.flow import measured
+from singdiffusion.start.flow import Measured, measured
 from singtheory import InputError, formula
 
 SHAPE = (4, 8, 8)
@@ -239,3 +239,15 @@ def test_noise_of_the_process_is_not_touched_by_measuring():
     scheduler.set_timesteps(4)
     assert measured(scheduler).kept_std == 0
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_grid_that_is_changed_after_it_was_set_is_measured_anew():
+    """In place, or by another tensor; what was measured of one as it is need not be measured again."""
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    scheduler.set_timesteps(4)
+    known = Measured.of(scheduler)
+    assert Measured.of(scheduler, known) is known
+    scheduler.sigmas[1] = 0.5
+    assert Measured.of(scheduler, known).first.sigma_s == pytest.approx(0.5)
+    scheduler.set_timesteps(4)
+    assert Measured.of(scheduler, known) is not known

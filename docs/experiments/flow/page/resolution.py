@@ -1,0 +1,192 @@
+"""What 64×64 shows on the page of flows: what F6 says from 32×32 alone beside what was measured, and where the gain ends."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from docs.experiments.flow.committed import FOLDER
+from docs.experiments.flow.page.results import MAIN, Change, Found, changes
+from docs.experiments.flow.page.tables import folded, table
+from docs.experiments.flow.solvers import shifted_grid
+from docs.experiments.script.result import present
+from singtheory.response import spread_kept
+from singtheory.schedule import RectifiedFlow
+
+RESOLUTION = FOLDER / "resolution"
+"""Of the results at 64×64, as `flow_keep` lays them down."""
+MATCHED = ("UniPC matched, network mean", "UniPC matched, trained mean")
+_AREA = 4
+"""Pixels at 64×64 over those at 32×32."""
+_MOST = 200
+
+_TEXT = """F6: at {area} times as many pixels the variance along brightness is {area} times as large, and a shift of 2s does there what s does here. Before anything was drawn at 64×64 the run
+wrote down what Euler's steps will keep there, from the eigenvalues at 32×32 alone. Measured since: the first three eigenvalues are {grown} times as large, those of components 16 to 64 {finer} times, for finer pictures have sharper edges.
+Against the network at 32×32 with half the shift the network at 64×64 keeps {apart} as much of brightness, where F6 says 100%.
+
+| shift, steps | F6 from 32×32 | the law at 64×64 | exact denoiser | network | exact, 32×32 at half the shift | network, 32×32 at half the shift |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+{kept}
+
+*Standard deviation along the first component, brightness, over the data's; empty prompt, {without:,} samples. Along the first 16 components at shift 3 the network is within {far} of the law at 6, 10 and 50 steps, in the median; from F6 the law at 64×64 is {off} away at most.*
+
+{border}
+
+{changes}
+
+{cells}
+
+The network is the same U-Net on patches of 2×2 pixels, {steps:,} steps of {batch} in {seconds:.0f} s; it reads the demonstrator's own text encoder, and the trained mean and spread are the demonstrator's of 32×32, read at twice the side. The classifier is the demonstrator's too, and sees these pictures at half their size. `{command}`, seed {seed}, on one {device};
+{versions}. Its weights, 15 MB, are not kept; that command trains them again."""
+
+
+def read(folder: Path = RESOLUTION) -> Found:
+    """The results at 64×64."""
+    return Found.read(folder, ())
+
+
+def kept_first(found: Found, part: str) -> dict[tuple[int, float], float]:
+    """Of a part of the prediction, what is kept along the first component, by steps and shift."""
+    name = "exact" if part == "exact" else part if part == "law" else "network"
+    rows = found.told["prediction"]["exact" if part == "exact" else "network"]
+    return {(row["steps"], row["shift"]): row[name][0] for row in rows}
+
+
+def said(found: Found) -> dict[tuple[int, float], float]:
+    """What the run at 64×64 wrote down before it drew."""
+    return {(row["steps"], row["shift"]): row["kept"][0] for row in found.told["expected"]}
+
+
+def section(large: Found, small: Found) -> str:
+    """The part of the page."""
+    told, train = large.told, large.told["train"]
+    ratios = [a / b for a, b in zip(*(f.told["prediction"]["eigenvalues"][:64] for f in (large, small)), strict=True)]
+    law, before = kept_first(large, "law"), said(large)
+    return _TEXT.format(
+        area=_AREA,
+        grown=" and ".join([", ".join(f"{one:.1f}" for one in ratios[:2]), f"{ratios[2]:.1f}"]),
+        finer=f"{min(ratios[15:]):.1f} to {max(ratios[15:]):.1f}",
+        apart=_apart(large, small),
+        kept=_kept_rows(large, small),
+        without=told["amounts"]["no prompt"],
+        far=_far(large),
+        off=f"{max(abs(before[key] / law[key] - 1) for key in before):.0%}",
+        border=border_text(large, small),
+        changes=_changes_table(large, small),
+        cells=_cells(large),
+        steps=train["steps"],
+        batch=train["batch"],
+        seconds=train["seconds"],
+        command=present(told["command"]),
+        seed=told["seed"],
+        device=told["device"],
+        versions=", ".join(f"{name} {version}" for name, version in told["versions"].items()),
+    )
+
+
+def halves(large: Found, small: Found) -> list[float]:
+    """The network at 64×64 over that at 32×32 with half the shift, along brightness, wherever both were drawn."""
+    here, there = kept_first(large, "network"), kept_first(small, "network")
+    return [kept / there[steps, shift / 2] for (steps, shift), kept in here.items() if (steps, shift / 2) in there]
+
+
+def _apart(large: Found, small: Found) -> str:
+    ratios = halves(large, small)
+    return f"{min(ratios):.0%} to {max(ratios):.0%}"
+
+
+def _kept_rows(large: Found, small: Found) -> str:
+    columns = (said(large), *(kept_first(large, part) for part in ("law", "exact", "network")))
+    halved = [kept_first(small, part) for part in ("exact", "network")]
+    rows = []
+    for steps, shift in sorted(columns[0], key=lambda one: (one[1], one[0])):
+        cells = [f"{one[steps, shift]:.3f}" for one in columns]
+        cells += [f"{one[steps, shift / 2]:.3f}" if (steps, shift / 2) in one else "" for one in halved]
+        rows.append(f"| {shift:g}, {steps} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _far(found: Found) -> str:
+    def median(row: dict[str, Any]) -> float:
+        return sorted(abs(a / b - 1) for a, b in zip(row["network"][:16], row["law"][:16], strict=True))[8]
+
+    rows = {row["steps"]: row for row in found.told["prediction"]["network"] if row["shift"] == 3}
+    return ", ".join(f"{median(rows[steps]):.0%}" for steps in (6, 10, 50))
+
+
+# --- where the gain ends ----------------------------------------------------------------------------------------------
+
+
+def border(rows: Sequence[Change]) -> int:
+    """The largest number of evaluations up to which every one shows a gain beyond its interval; 0 for none."""
+    last = 0
+    for row in sorted(rows, key=lambda one: one.budget):
+        if row.verdict != "better":
+            break
+        last = row.budget
+    return last
+
+
+def predicted_border(small: Found, steps: int, shift: float = 3.0) -> int:
+    """At how many of Euler's steps as much of brightness is kept at 64×64 as by so many at 32×32, by F6 and F1."""
+    lam = torch.tensor(small.told["prediction"]["eigenvalues"][:1], dtype=torch.float64)
+    flow = RectifiedFlow()
+    there = float(spread_kept(flow, shifted_grid(steps, shift), lam))
+    more = (n for n in range(steps, _MOST) if float(spread_kept(flow, shifted_grid(n, shift), _AREA * lam)) >= there)
+    return next(more, _MOST)
+
+
+def _borders(found: Found, guidance: float, way: str) -> dict[str, int]:
+    rows = [row for row in changes(found, [way]) if row.guidance == guidance]
+    return {metric: border([row for row in rows if row.metric == metric]) for metric in MAIN}
+
+
+def border_text(large: Found, small: Found) -> str:
+    """Where the gain ends at both sizes, and where F6 says that it ends."""
+    before = _borders(small, 1.0, MATCHED[1])[MAIN[0]]
+    drawn = [budget for budget in large.budgets(1.0) if MATCHED[1] in large.drawn(1.0, budget, True)]
+    now = _borders(large, 1.0, MATCHED[1])[MAIN[0]]
+    guided = [_borders(found, 3.0, MATCHED[0])[MAIN[0]] for found in (small, large)]
+    return (
+        f"At guidance 1 the gain around the trained mean ends at {before} evaluations at 32×32, in 64 components beyond the interval. By F6 and the law that is where "
+        f"Euler keeps as much of brightness as with {predicted_border(small, before)} at 64×64. Measured there: the gain is beyond the interval up to {now} evaluations; drawn were {_listed(drawn)}. At guidance 3 the "
+        f"network's own mean gains in {'no cell' if guided[0] == 0 else f'up to {guided[0]} evaluations'} at 32×32, and at 64×64 up to {guided[1]}."
+    )
+
+
+def first_sentence(large: Found, small: Found) -> str:
+    """For the first paragraph of the page."""
+    before, now = (_borders(found, 1.0, MATCHED[1])[MAIN[0]] for found in (small, large))
+    return (
+        f"**Resolution moves that border as F6 says**: at 64×64 the gain at guidance 1 is beyond the interval up to {now} evaluations (at 32×32 up to {before}; predicted {predicted_border(small, before)}), "
+        f"and the network's own mean gains at guidance 3 up to {_borders(large, 3.0, MATCHED[0])[MAIN[0]]}."
+    )
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"
+
+
+def _changes_table(large: Found, small: Found) -> str:
+    rows = []
+    for row in changes(large, MATCHED):
+        other = next((one for one in changes(small, [row.mine], [row.metric]) if (one.guidance, one.budget) == (row.guidance, row.budget)), None)  # fmt: skip
+        at_32 = "" if other is None else f"{other.before:.1f} → {other.after:.1f}, {other.verdict}"
+        rows.append([f"{row.guidance:g}, {row.budget}", row.mine, row.metric, f"{row.before:.1f} → {row.after:.1f} ±{row.half:.1f}, {row.verdict}", at_32])  # fmt: skip
+    head = ["guidance, evaluations", "way", "distance", "64×64: UniPC → matched", "32×32"]
+    return folded("UniPC without and with the first step matched, at both sizes, shift 3", table(head, rows))
+
+
+def _cells(found: Found) -> str:
+    parts = []
+    for guidance in (1.0, 3.0):
+        rows = []
+        for budget in found.budgets(guidance):
+            for (way, weight, number), cell in found.cells.items():
+                if (weight, number) == (guidance, budget):
+                    ratios = " ".join(f"{cell['prompts'][one]['ratio']:.2f}" for one in found.kinds("open"))
+                    rows.append([f"{budget}, {way}", *(f"{cell[metric]:.1f}" for metric in MAIN), ratios])
+        head = ["evaluations, way", *MAIN, "spread ratios, open prompts"]
+        parts.append(folded(f"All cells at 64×64, guidance {guidance:g}", table(head, rows)))
+    return "\n\n".join(parts)
