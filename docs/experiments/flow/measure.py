@@ -369,9 +369,7 @@ def main() -> None:
     parser.add_argument("--without", type=int, default=8192, help="samples without a prompt")
     parser.add_argument("--batch", type=int, default=1024, help="images that the network sees at once")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument(
-        "--share", default="0/1", help="K/N: every N-th cell of the rivals from the K-th on, for one of N GPUs"
-    )
+    parser.add_argument("--share", default="0/1", help="K/N: of the rivals every N-th cell from the K-th on")
     parser.add_argument("--name", default="flow", help="of the result")
     parser.add_argument("--device", default="cuda")
     add_seed(parser)
