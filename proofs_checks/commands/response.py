@@ -67,7 +67,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         "curve": _rows(curve, drawn),
         "angles": {
             "eigenvalue": shown,
-            "theta": formula.spread_angle(alpha, sigma, torch.tensor(shown), torch).tolist(),
+            "theta": formula.spread_angle(alpha, sigma, torch.tensor(shown, dtype=torch.float64), torch).tolist(),
         },
     }
 

@@ -59,8 +59,10 @@ def kept_var_after(
 ) -> Number:
     """`r_s = [f² v_t r_t + σ_η²]/v_s`, the share of the variance kept after a DDIM(η) step, f its factor (F9)."""
     factor = ddim_spread_factor(alpha_t, alpha_s, sigma_t, kept_std, eigenvalue)
-    moved = factor**2 * marginal_var(alpha_t, sigma_t, eigenvalue) * kept_var
-    return (moved + noise_var) / marginal_var(alpha_s, sigma_s, eigenvalue)
+    v_s = marginal_var(alpha_s, sigma_s, eigenvalue)
+    # a tiny λ is carried by a tiny factor, whose square underflows
+    moved = factor * (marginal_var(alpha_t, sigma_t, eigenvalue) / v_s) * factor * kept_var
+    return moved + noise_var / v_s
 
 
 def ancestral_loss(b: Number, alpha_t: Number, sigma_t: Number, eigenvalue: Number) -> Number:
@@ -76,6 +78,13 @@ def shifted_time(t: Number, shift: Number) -> Number:
 def resolution_shift(dim: Number, reference_dim: Number, xp: Namespace) -> Number:
     """`√(d/d_0)`: with λ ∝ d this shift leaves what each step keeps as it is at `d_0` (F6)."""
     return xp.sqrt(dim / reference_dim)
+
+
+def corrected_end_low(snr: Number, eigenvalue: Number, mmse: Number, xp: Namespace) -> Number:
+    """`√λ(c − 1) − c√m`, `c = √(1 + 1/γλ)`: at most this is `W₂` of a last step `μ + c(x̂ − μ)`, divided by its cosine, from the data; m the mmse (F4)."""
+    inverse = 1 / (snr * eigenvalue)
+    c = xp.sqrt(1 + inverse)
+    return xp.sqrt(eigenvalue) * inverse / (c + 1) - c * xp.sqrt(mmse)  # c − 1 = (c² − 1)/(c + 1)
 
 
 def zero_init_cost(

@@ -86,6 +86,10 @@ def leading(schedule: Schedule, steps: int) -> Tensor:
         _check_nodes(schedule, steps)
         _check_leading(schedule, steps)
         return _node_times(schedule, _leading_nodes(schedule, steps))
+    if steps == 1:
+        raise InputError(
+            "steps 1: leading spacing of one step would start at t = 0; take two steps, or trailing spacing"
+        )
     return torch.linspace(1 - 1 / steps, 0, steps + 1, dtype=torch.float64)
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,8 +75,8 @@ class Law(ABC):
 
     def _shaped(self, z: Array, snr: Array) -> tuple[Tensor, Tensor]:
         """As `_checked`, without a look at the numbers, for which one would wait for a GPU."""
-        z = torch.atleast_2d(torch.as_tensor(z, dtype=torch.float64, device=self.device))
-        snr = torch.as_tensor(snr, dtype=torch.float64, device=self.device)
+        z = torch.atleast_2d(_as_numbers("query z", z, self.device))
+        snr = _as_numbers("snr", snr, self.device)
         if z.ndim != 2 or z.shape[1] != self.dim:
             raise InputError(
                 f"query of shape {tuple(z.shape)}: the data has dimension {self.dim}, need (batch, {self.dim})"
@@ -96,12 +97,21 @@ def _check_numbers(z: Tensor, snr: Tensor) -> None:
         raise InputError("snr must be finite and at least 0: at t = 0 the posterior is the point x_t itself")
 
 
-def _as_finite(name: str, values: Array, ndim: int) -> Tensor:
-    """`values` as a float64 tensor of `ndim` dimensions, finite and not empty. Raises `InputError` naming `name`."""
+def _as_numbers(name: str, values: Array, device: torch.device | None = None) -> Tensor:
+    """`values` as a float64 tensor. Raises `InputError` naming `name` for what is no array of real numbers in memory."""
+    if isinstance(values, Tensor) and (values.layout is not torch.strided or values.is_meta or values.is_quantized):
+        raise InputError(f"{name}: a sparse, quantised or meta tensor; give one of numbers in memory")
+    if values.is_complex() if isinstance(values, Tensor) else np.iscomplexobj(values):
+        raise InputError(f"{name}: holds complex numbers; give real ones")
     try:
-        tensor = torch.as_tensor(values, dtype=torch.float64)
-    except (TypeError, ValueError) as error:
+        return torch.as_tensor(values, dtype=torch.float64, device=device)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: not an array of numbers ({error})") from None
+
+
+def _as_finite(name: str, values: Array, ndim: int) -> Tensor:
+    """`values` as a float64 tensor of `ndim` dimensions, finite and not empty, without its gradient. Raises `InputError` naming `name`."""
+    tensor = _as_numbers(name, values).detach()
     if tensor.ndim != ndim:
         raise InputError(f"{name} of shape {tuple(tensor.shape)}: need {ndim} dimensions")
     if tensor.numel() == 0:

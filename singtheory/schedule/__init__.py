@@ -14,6 +14,7 @@ from singtheory.schedule.schedules import (
     as_time,
     schedule_named,
 )
+from singtheory.schedule.step_ends import positive_alpha, snr_up_to_zero
 
 __all__ = [
     "STABLE_DIFFUSION",
@@ -27,5 +28,7 @@ __all__ = [
     "VarianceExploding",
     "VariancePreserving",
     "as_time",
+    "positive_alpha",
     "schedule_named",
+    "snr_up_to_zero",
 ]
