@@ -109,7 +109,8 @@ def _tv_norm(xi: Tensor, log_weights: Tensor, errors: Tensor, gap: float) -> Ten
     weights = torch.where(log_weights > -torch.inf, log_weights.exp().clamp(min=5e-324), 0.0)
     distances = math.sqrt(gap) * pairwise.length(xi)
     apart = formula.tv_shift(torch.where(distances > 0, distances.clamp(min=1e-150), 0.0), torch)
-    return (weights * (1 + 2 * torch.expm1(errors.clamp(max=700.0))) * _UP) @ apart
+    total = (weights * (1 + 2 * torch.expm1(errors.clamp(max=700.0))) * _UP) @ apart
+    return total + torch.where(((weights > 0) & (apart > 0)).any(), 5e-324, 0.0)  # as may the product
 
 
 def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:
