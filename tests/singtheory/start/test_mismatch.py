@@ -198,3 +198,17 @@ def test_the_upper_end_holds_where_two_large_numbers_cancel(sigma, rank):
         # the standard deviation of the matched start is the nearest number to the right one
         assert found.low <= exact * (1 + mpmath.mpf(2) ** -50) and exact <= found.high
         assert found.high <= exact + 1 + 100 * 2.0**-53 * snr
+
+
+def test_where_squares_of_sigma_or_of_the_data_overflow_no_upper_bound_is_made_up():
+    """At σ = 5e-324 and three atoms the upper end was 22.8 nats; the entropy of the noise alone says more than 1400."""
+    moments = Moments.of(Atoms([[0.0, 0.0], [1.0, 0.0], [0.0, 1e-9]]))
+    for sigma in (5e-324, 1e-200, 1e200, math.inf, math.nan):
+        with pytest.raises(InputError, match="sigma"):
+            initial_mismatch(moments, from_noise(moments), 0.5, sigma)
+    assert initial_mismatch(moments, from_noise(moments), 0.5, 1e-100).high > 1e190
+    large = Moments.of(Atoms([[-1e100], [1e100]]))
+    found = initial_mismatch(large, from_noise(large, 1e100), 0.5, 1e-100)
+    # KL(q‖N(0, s²)) of two far bumps: log(s/σ) − ½ + (σ² + α²y²)/2s² − log 2
+    truth = math.log(1e100 / 1e-100) - 0.5 + 0.125 - math.log(2)
+    assert found.low <= truth <= found.high
