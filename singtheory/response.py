@@ -21,8 +21,8 @@ StartName = Literal["noise", "mean", "matched"]
 STARTS: tuple[StartName, ...] = get_args(StartName)
 """`noise`: N(0, 1) in the place of `x_t`, or the schedule's own largest σ where that is more, as pipelines do; `mean`: N(α μ, σ²); `matched`: C7's."""
 
-_EIGENVALUES = 1e-300, 1e300
-"""Beyond these a variance or its inverse leaves the range of float64."""
+_EIGENVALUES = 1e-150, 1e150
+"""Beyond these the product of two variances, or the square of a step's factor, leaves the range of float64."""
 
 
 class Response(NamedTuple):

@@ -59,10 +59,8 @@ def kept_var_after(
 ) -> Number:
     """`r_s = [f² v_t r_t + σ_η²]/v_s`, the share of the variance kept after a DDIM(η) step, f its factor (F9)."""
     factor = ddim_spread_factor(alpha_t, alpha_s, sigma_t, kept_std, eigenvalue)
-    v_s = marginal_var(alpha_s, sigma_s, eigenvalue)
-    # a tiny λ is carried by a tiny factor, whose square underflows
-    moved = factor * (marginal_var(alpha_t, sigma_t, eigenvalue) / v_s) * factor * kept_var
-    return moved + noise_var / v_s
+    moved = factor**2 * marginal_var(alpha_t, sigma_t, eigenvalue) * kept_var
+    return (moved + noise_var) / marginal_var(alpha_s, sigma_s, eigenvalue)
 
 
 def ancestral_loss(b: Number, alpha_t: Number, sigma_t: Number, eigenvalue: Number) -> Number:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from singtheory.bound import pairwise
+from singtheory.bound.ladder import kl_pair_lower
 from singtheory.law.posterior import AtomsPosterior
 
 F64 = torch.float64
@@ -50,3 +51,12 @@ def test_what_is_left_of_the_core_is_bounded(monkeypatch):
     assert float(core.all_trace) >= float(p @ norms2)
     assert float(core.p @ core.xi.sum(dim=1)) == pytest.approx(0.0, abs=1e-15)
     assert float(core.shift2) == pytest.approx(float((core.p @ xi[[0, 2, 4]]).square().sum()), rel=1e-9)
+
+
+def test_the_lower_bound_pays_for_what_tells_core_and_rest_apart(monkeypatch):
+    """Three atoms far apart, the light one at the mean: KL is `½gC − H(p)`, of which `h(m)` is a part that the core does not know."""
+    monkeypatch.setattr(pairwise, "MAX_ATOMS", 2)
+    p = torch.tensor([0.4, 0.2, 0.4], dtype=F64)
+    query = AtomsPosterior.of(torch.tensor([[-30.0], [0.0], [30.0]], dtype=F64), p.log())
+    truth = 0.8 * 900 / 2 - float(torch.special.entr(p).sum())
+    assert truth - 0.25 <= float(kl_pair_lower(query, 1.0)) <= truth

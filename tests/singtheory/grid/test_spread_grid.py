@@ -58,8 +58,8 @@ def test_eigenvalues_at_both_ends_of_float64():
     """Two far apart turn one after the other, so that R = π; of more than 64 powers of ten between them the answer was 2e8."""
     assert least_loss(0.0, math.inf, [1e-20, 1e20], [1.0, 1.0]) == pytest.approx(math.pi**2 / 2, rel=1e-5)
     for grid in (nats_grid, w2_grid):
-        with pytest.raises(InputError, match="eigenvalues from 1e-300 to 1e\\+300"):
-            grid(RectifiedFlow(), 3, 0.0, math.inf, [1e-300, 1e300])
+        with pytest.raises(InputError, match="eigenvalues from 1e-100 to 1e\\+100"):
+            grid(RectifiedFlow(), 3, 0.0, math.inf, [1e-100, 1e100])
 
 
 def test_more_steps_than_any_grid_has_are_refused_before_memory_is_asked_for():
