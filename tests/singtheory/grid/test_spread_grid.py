@@ -62,6 +62,13 @@ def test_eigenvalues_at_both_ends_of_float64():
             grid(RectifiedFlow(), 3, 0.0, math.inf, [1e-100, 1e100])
 
 
+@pytest.mark.parametrize("odd", [1e12, 1e-12])
+def test_an_eigenvalue_far_from_all_others_is_resolved(odd):
+    """It alone counts and turns by π/2, so that `½R² = π²/8`; all others lie on one side of it."""
+    weights = [1.0] + [0.0] * 9
+    assert least_loss(0.0, math.inf, [odd] + [1.0] * 9, weights) == pytest.approx(math.pi**2 / 8, rel=1e-5)
+
+
 def test_more_steps_than_any_grid_has_are_refused_before_memory_is_asked_for():
     for grid in (nats_grid, w2_grid):
         with pytest.raises(InputError, match="steps 1000000000: need from 1 to"):
