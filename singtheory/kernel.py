@@ -18,7 +18,7 @@ from singtheory import bound, divergence, formula, numerics
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate
 from singtheory.law import Array, Gaussian, Law, Posterior
-from singtheory.schedule import Schedule, Time, as_time
+from singtheory.schedule import Schedule, Time, as_time, positive_alpha, snr_up_to_zero
 
 
 @dataclass(frozen=True)
@@ -46,31 +46,25 @@ def check_step(t: Time, s: Time) -> tuple[float, float]:
     return t, s
 
 
-def _positive_alpha(schedule: Schedule, s: float) -> Tensor:
-    """`α_s`, by which steps divide. Raises `InputError` where it underflows."""
-    alpha = schedule.alpha(s)
-    if float(alpha) == 0:
-        raise InputError(
-            f"s = {s}: alpha is below the least number of float64 there; take s nearer to 0, or a schedule that falls less steeply"
-        )
-    return alpha
-
-
 def forward(schedule: Schedule, t: Time, s: Time) -> tuple[float, float]:
     """`α_{t|s}` and `σ_{t|s}` of `x_t | x_s ~ N(α_{t|s} x_s, σ²_{t|s} I)` for 0 ≤ s < t ≤ 1 (notation)."""
     t, s = check_step(t, s)
-    alpha_t, alpha_s = schedule.alpha(t), _positive_alpha(schedule, s)
+    alpha_t, alpha_s = schedule.alpha(t), positive_alpha(schedule, s)
     var = formula.transition_var(alpha_t, schedule.sigma(t), alpha_s, schedule.sigma(s))
-    return float(formula.alpha_ratio(alpha_t, alpha_s)), math.sqrt(float(var))
+    return float(formula.alpha_ratio(alpha_t, alpha_s)), math.sqrt(max(0.0, float(var)))
 
 
 def bridge(schedule: Schedule, t: Time, s: Time) -> Bridge:
-    """The bridge from t to s, 0 ≤ s < t ≤ 1; at t = 1 with `α_1 = 0` it is `a = 0, b = α_s, c = σ_s` (A5)."""
+    """The bridge from t to s, 0 ≤ s < t ≤ 1; at t = 1 with `α_1 = 0` it is `a = 0, b = α_s, c = σ_s` (A5).
+
+    Between neighbouring floats the differences in b, c² and g are rounding alone, and are 0 where that is negative.
+    Raises `InputError` unless 0 ≤ s < t ≤ 1, where `α_s` underflows, and where `γ_s` overflows at s > 0.
+    """
     t, s = check_step(t, s)
-    arguments = *schedule(t), _positive_alpha(schedule, s), schedule.sigma(s)
-    gap = formula.gap(schedule.snr(t), schedule.snr(s))
-    coefficients = (formula.bridge_a, formula.bridge_b, formula.bridge_var)
-    return Bridge(*(float(coefficient(*arguments)) for coefficient in coefficients), gap=float(gap))
+    arguments = *schedule(t), positive_alpha(schedule, s), schedule.sigma(s)
+    gap = formula.gap(schedule.snr(t), snr_up_to_zero(schedule, s))
+    values = [formula.bridge_a(*arguments), formula.bridge_b(*arguments), formula.bridge_var(*arguments), gap]
+    return Bridge(*(max(0.0, float(value)) for value in values))
 
 
 @final
@@ -129,7 +123,7 @@ class ReverseStep:
         return self.bridge.a * self.x_t[:, None] + self.bridge.b * x_0 + math.sqrt(self.bridge.var) * noise
 
     def log_prob(self, x_s: Tensor) -> Tensor:
-        """`log q(x_s|x_t)` at `x_s` (batch, n, d), shape (batch, n). Raises `InputError` at s = 0, where there is no density."""
+        """`log q(x_s|x_t)` at `x_s` (batch, n, d), shape (batch, n). Raises `InputError` where `c² = 0`, as at s = 0: there is no density."""
         c = self._scale()
         u = (x_s - self.mean[:, None]) / c
         log_standard = -(u.square().sum(dim=-1) + u.shape[-1] * math.log(2 * math.pi)) / 2
@@ -137,7 +131,9 @@ class ReverseStep:
 
     def _scale(self) -> float:
         if self.bridge.var == 0:
-            raise InputError("s = 0: the reverse kernel is the posterior itself and has no density")
+            raise InputError(
+                "c² = 0: at s = 0 the reverse kernel is the posterior itself and has no density; between neighbouring floats take a longer step"
+            )
         return math.sqrt(self.bridge.var)
 
     def plug_in(self) -> list[Gaussian]:

@@ -15,11 +15,14 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.errors import InputError, unknown_name
-from singtheory.schedule import Schedule, as_time
+from singtheory.schedule import Schedule, as_time, positive_alpha
 
 StartName = Literal["noise", "mean", "matched"]
 STARTS: tuple[StartName, ...] = get_args(StartName)
 """`noise`: N(0, 1) in the place of `x_t`, or the schedule's own largest σ where that is more, as pipelines do; `mean`: N(α μ, σ²); `matched`: C7's."""
+
+_EIGENVALUES = 1e-150, 1e150
+"""Beyond these the product of two variances, or the square of a step's factor, leaves the range of float64."""
 
 
 class Response(NamedTuple):
@@ -53,11 +56,11 @@ def spread_kept(
         eta: η of DDIM in [0, 1]; 0 is deterministic, on rectified flow Euler's step, 1 ancestral (F9).
         start: `noise`, `mean` or `matched` (C6, C7).
         matched: along how many of the largest eigenvalues the start is matched, and steps are corrected; 0 is all.
-        corrected: whether every step but the first and the last has its deviations divided by its cosine; for η = 0.
+        corrected: whether every step but the last, and but a first one from α = 0, which is the start, has its deviations divided by its cosine; for η = 0.
 
     Raises:
         InputError: for times that do not decrease, eigenvalues that are not positive, more matched directions than eigenvalues,
-            η outside [0, 1], corrected steps with η > 0, and an unknown start.
+            η outside [0, 1], corrected steps with η > 0, an unknown start, and times at which α underflows.
     """
     return respond(schedule, times, eigenvalues, eta=eta, start=start, matched=matched, corrected=corrected).kept
 
@@ -100,7 +103,7 @@ def kept_of(spread: Tensor, kept: Tensor) -> float:
 
 
 def check_eigenvalues(eigenvalues: Tensor | Sequence[float]) -> Tensor:
-    """The eigenvalues as float64 of shape (k,). Raises `InputError` for none, and unless all are positive and finite."""
+    """The eigenvalues as float64 of shape (k,). Raises `InputError` for none, unless all are positive and finite, and beyond `_EIGENVALUES`."""
     lam = torch.as_tensor(eigenvalues, dtype=torch.float64)
     if lam.ndim != 1 or len(lam) == 0:
         raise InputError(f"eigenvalues of shape {tuple(lam.shape)}: give one dimension of at least one value")
@@ -108,6 +111,11 @@ def check_eigenvalues(eigenvalues: Tensor | Sequence[float]) -> Tensor:
     if len(wrong):
         raise InputError(
             f"eigenvalue {float(wrong[0]):g}: must be positive and finite; leave out directions without spread"
+        )
+    beyond = lam[(lam < _EIGENVALUES[0]) | (lam > _EIGENVALUES[1])]
+    if len(beyond):
+        raise InputError(
+            f"eigenvalue {float(beyond[0]):g}: must lie from {_EIGENVALUES[0]:g} to {_EIGENVALUES[1]:g}; divide the data by their size"
         )
     return lam
 
@@ -150,7 +158,7 @@ def _start_var(schedule: Schedule, t: float, lam: Tensor, start: str, mended: Te
 
 def _step(schedule: Schedule, t: float, s: float, lam: Tensor, kept: Tensor, eta: float) -> Tensor:
     """The variance kept after a step of DDIM(η) (F9)."""
-    coefficients = *schedule(t), *schedule(s)
+    coefficients = *schedule(t), positive_alpha(schedule, s), schedule.sigma(s)
     a, fresh = formula.bridge_a(*coefficients), formula.bridge_var(*coefficients)
     noise_var = formula.ddim_noise_var(eta, fresh)
     kept_std = formula.ddim_kept_var(eta, a, fresh, coefficients[1]).sqrt()

@@ -19,7 +19,7 @@ from singtheory import formula, limit, numerics
 from singtheory.errors import InputError
 from singtheory.kernel import bridge, check_step
 from singtheory.law import Law
-from singtheory.schedule import Schedule, Time
+from singtheory.schedule import Schedule, Time, snr_up_to_zero
 from singtheory.widening import Denoiser, Widening
 
 
@@ -191,6 +191,6 @@ class ODE(Sampler):
         if s == 0:
             return mean_t
         z, sigma_s = x_t / self.schedule.sigma(t), self.schedule.sigma(s)
-        length = self.schedule.snr(s).sqrt() - self.schedule.snr(t).sqrt()  # Δ√γ
+        length = snr_up_to_zero(self.schedule, s).sqrt() - self.schedule.snr(t).sqrt()  # Δ√γ
         mean_s = denoiser(sigma_s * (z + length * mean_t), s).to(torch.float64)  # x̂ at Euler's point
         return sigma_s * (z + length * (mean_t + mean_s) / 2)

@@ -75,7 +75,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         "bands": [_band(band, spectrum.eigenvalues, every) for band in spectrum.bands],
         "angles": {
             "eigenvalue": shown,
-            "theta": formula.spread_angle(alpha, sigma, torch.tensor(shown), torch).tolist(),
+            "theta": formula.spread_angle(alpha, sigma, torch.tensor(shown, dtype=torch.float64), torch).tolist(),
         },
     }
 

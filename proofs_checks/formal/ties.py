@@ -34,6 +34,7 @@ LEFT_OUT = {
     "matched_density": "no theorem is about E3",
     "matched_least_cost": "no theorem is about E3",
     "wrong_covariance": "no theorem is about E3",
+    "corrected_end_low": "F.v states it for every coupling, from the two distances",
     "tv_small_gap_error": "its constant is a floating-point number",
 }
 """Functions that are not translated, and why."""

@@ -100,24 +100,29 @@ def _trace(posterior: Posterior) -> Tensor:
 def tv_norm(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ E[2Φ(√g‖ξ‖/2) − 1]`, the TV distances of the components averaged (B3)."""
     atoms = posterior.atoms()
-    columns = zip(atoms.deviations(), atoms.weights, atoms.log_weight_error, strict=True)
+    columns = zip(atoms.deviations(), atoms.log_weights, atoms.log_weight_error, strict=True)
     return torch.stack([_tv_norm(*column, gap) for column in columns])
 
 
-def _tv_norm(xi: Tensor, weights: Tensor, errors: Tensor, gap: float) -> Tensor:
+def _tv_norm(xi: Tensor, log_weights: Tensor, errors: Tensor, gap: float) -> Tensor:
+    # a weight that underflows is at most the least float
+    weights = torch.where(log_weights > -torch.inf, log_weights.exp().clamp(min=5e-324), 0.0)
     distances = math.sqrt(gap) * pairwise.length(xi)
     apart = formula.tv_shift(torch.where(distances > 0, distances.clamp(min=1e-150), 0.0), torch)
-    return (weights * (1 + 2 * torch.expm1(errors.clamp(max=700.0))) * _UP) @ apart
+    total = (weights * (1 + 2 * torch.expm1(errors.clamp(max=700.0))) * _UP) @ apart
+    return total + torch.where(((weights > 0) & (apart > 0)).any(), 5e-324, 0.0)  # as may the product
 
 
 def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:
     """`(g²/4)‖C‖_F²`, the leading order of KL(P‖Q) (B6)."""
-    return formula.kl_small_gap(gap, posterior.eigenvalues.square().sum(dim=1))
+    # of gC, for a square of a gap may underflow where that of C overflows
+    return formula.kl_small_gap(1.0, (gap * posterior.eigenvalues).square().sum(dim=1))
 
 
 def kl_moment_small_gap(posterior: Posterior, gap: float) -> Tensor:
     """`(g³/12)‖κ‖²`, the leading order of KL(P‖M) (B6)."""
-    return formula.kl_moment_small_gap(gap, skewness2(posterior))
+    scaled = _each(posterior, lambda core: core.p @ (gap * core.gram).pow(3) @ core.p)
+    return formula.kl_moment_small_gap(1.0, scaled.nan_to_num(nan=torch.inf))  # a sum of infinities of both signs
 
 
 def skewness2(posterior: Posterior) -> Tensor:

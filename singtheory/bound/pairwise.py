@@ -35,6 +35,10 @@ NEGLIGIBLE = 1e-20
 BETAS = tuple(0.5 + 0.05 * k for k in range(11))
 """The β of B10 that are tried on few atoms: ½ is B9's, 1 is the pairwise form of B2."""
 _FEW = 256
+_FAR = -0.5
+"""Below this a sum of weights less one has lost digits of the sum."""
+_LARGE = 30.0
+"""Largest exponents of a row beyond this are taken out of its sum."""
 _UNIT = 2.0**-53
 _UP = 1 + 64 * _UNIT
 """Makes a sum of positive terms an upper bound, for each of them has a few roundings and they are added in a tree."""
@@ -193,9 +197,8 @@ def log1p_chi2_of_all(core: Core, gap: float) -> Tensor:
 def separation(core: Core, rate: float) -> Tensor:
     """`Σ_i p_i log Σ_j p_j exp(−rate ‖ξ_i − ξ_j‖²)` (B9)."""
     exponents = (2 * rate * core.gram).sub_(rate * core.norms2).sub_(rate * core.norms2[:, None]).clamp_(max=0)
-    # expm1 keeps the digits of the sum, near one at small gaps; the term j = i alone is p_i, which rounding must not lose
-    inner = torch.log1p((exponents.expm1_() @ core.p).clamp(min=-1))
-    return core.p @ torch.maximum(inner, core.log_p)
+    # the term j = i alone is p_i, which rounding must not lose
+    return core.p @ torch.maximum(_log_of_sums(core.p, exponents), core.log_p)
 
 
 def separated(core: Core, gap: float) -> Tensor:
@@ -242,10 +245,25 @@ def family_at(core: Core, gap: float, beta: float) -> Tensor:
     return (1 - beta) * spread.sum() + gauss_part + core.p @ _log_mean_exp(core.p, exponents)
 
 
+def _log_of_sums(p: Tensor, exponents: Tensor) -> Tensor:
+    """`log Σ_j p_j exp(a_ij)` for weights that sum to one and exponents that are not large; overwrites `exponents` (n, n).
+
+    Near one by expm1, which keeps the digits of what the sum is off; else from the positive terms themselves: of an atom of weight 1e-15 far from all others
+    the sum is that weight, of which `1 + Σ p_j expm1(a_ij)` keeps one digit.
+    """
+    away = exponents.expm1() @ p
+    far = away < _FAR
+    if not bool(far.any()):
+        return torch.log1p(away)
+    return torch.where(far, (exponents.exp_() @ p).log(), torch.log1p(away.clamp(min=_FAR)))
+
+
 def _log_mean_exp(p: Tensor, exponents: Tensor) -> Tensor:
     """`log Σ_j p_j exp(a_ij)` for weights that sum to one; overwrites `exponents` (n, n)."""
-    low, high = (float(v) for v in torch.aminmax(exponents))
-    if low > -30 and high < 30:
-        return torch.log1p(exponents.expm1_() @ p)
     top = exponents.amax(dim=1)
-    return top + (exponents.sub_(top[:, None]).exp_() @ p).log()
+    if bool((top.abs() < _LARGE).all()):
+        return _log_of_sums(p, exponents)
+    shift = torch.where(
+        top.abs() < _LARGE, 0.0, top
+    )  # of the others, near one, the digits of what the sum is off would be lost
+    return shift + _log_of_sums(p, exponents.sub_(shift[:, None]))

@@ -59,6 +59,18 @@ def kl_between(of: Components, chi2: ChiSquare) -> tuple[float, float]:
     return moments_kl(of).low, min(components_kl(of) + of.trace_error, chi2.high) + least
 
 
+def kl_moment_between(of: Components) -> tuple[float, float]:
+    """Bounds on `KL(P‖M) = h(M) − h(P)` for atoms, as `h(n) ≤ h(P) ≤ h(n) + H(p)`: `½ log det(I + gC)` from above, less H(p) from below (D3); else 0 and ∞."""
+    if of.spread is not None:
+        return 0.0, math.inf
+    whole, entropy = float(torch.log1p(of.eigenvalues).sum()) / 2, float(torch.special.entr(of.p).sum())
+    least = (of.eigenvalues - of.eigenvalue_errors).clamp(min=0)
+    lost = float((of.eigenvalue_errors / (1 + least)).sum()) / 2 + of.rounding * whole
+    # a relative change t of a weight moves −p log p by at most pt(1 + |log p|) to first order, for which there is a factor of two
+    of_weights = 2 * float((of.p * of.tilt) @ (1 + of.log_p.abs().clamp(max=745.0))) + of.rounding * (1 + entropy)
+    return max(0.0, whole - entropy - lost - of_weights), whole + lost + 5e-324
+
+
 def _column(posterior: Posterior, values: list[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64, device=posterior.mean.device)
 

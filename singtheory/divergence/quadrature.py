@@ -76,11 +76,10 @@ def kl_moment_quadrature(posterior: Posterior, gap: float) -> Estimate:
 
     def estimate(query: Posterior) -> Estimate:
         of = Components.of(query, gap).on_host().rotated()
-        _, high = gauss.kl_between(of, chi_square(of))
+        low, high = gauss.kl_moment_between(of)
+        high = 0.0 if len(of.p) == 1 else min(high, gauss.kl_between(of, chi_square(of))[1])
         values, basis = torch.linalg.eigh(of.cov)
-        if len(of.p) == 1:
-            high = 0.0
-        return _enclosed(of, Reference(values.clamp(min=0), basis, of.eigenvalue_error), 0.0, high)
+        return _enclosed(of, Reference(values.clamp(min=0), basis, of.eigenvalue_error), min(low, high), high)
 
     return Estimate.stack([estimate(query) for query in posterior])
 
@@ -105,8 +104,11 @@ def plug_in(of: Components) -> Reference:
 def _enclosed(of: Components, reference: Reference, low: float, high: float) -> Estimate:
     """The cubature's value and interval, within bounds that are known already."""
     integral, error = _kl(of, reference, low)
-    if not math.isfinite(error):
-        error = math.inf
+    if not (math.isfinite(error) and math.isfinite(integral.value)):
+        # a difference of infinities is no number: only what was known before is left
+        return Estimate.single(
+            integral.value if integral.value >= low else low, low, high, "quadrature", integral.nodes
+        )
     value = min(max(integral.value, low), high)
     least, most = max(integral.value - error, low), min(integral.value + error, high)
     return Estimate.single(value, min(least, value), max(most, value), "quadrature", integral.nodes)

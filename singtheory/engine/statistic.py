@@ -11,6 +11,7 @@ from torch import Tensor
 
 from singtheory import numerics
 from singtheory.engine.points import Points
+from singtheory.errors import InputError
 
 _LOWEST = -1e300
 
@@ -74,11 +75,13 @@ class Nearest(Statistic):
     """The `k` atoms of the largest posterior weight, which are the nearest ones where prior weights are equal; shape (batch, k).
 
     Args:
-        k: how many; fewer where there are fewer.
+        k: how many, at least one; fewer where there are fewer.
     """
 
     def __init__(self, k: int) -> None:
         super().__init__()
+        if k < 1:
+            raise InputError(f"{k} nearest atoms: ask for at least one")
         self.k = k
 
     def _start(self, logits: Tensor) -> None:
@@ -105,12 +108,14 @@ class Draws(Statistic):
     Every draw so far is replaced by one from the new block with the probability that the block has of all mass so far.
 
     Args:
-        n: how many.
+        n: how many, not negative.
         generator: of the random numbers.
     """
 
     def __init__(self, n: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        if n < 0:
+            raise InputError(f"{n} draws: must not be negative")
         self.n, self.generator = n, generator
 
     def _start(self, logits: Tensor) -> None:
@@ -120,7 +125,7 @@ class Draws(Statistic):
         mass = weights.sum(dim=1)
         possible = torch.where((mass > 0)[:, None], weights, 1.0)
         fresh = atoms.expand(logits.shape).gather(1, numerics.choose(possible, self.n, self.generator))
-        chance = numerics.uniform(fresh.numel(), weights.device, self.generator).view(-1, self.n)
+        chance = numerics.uniform(fresh.numel(), weights.device, self.generator).view(len(mass), self.n)
         self.atoms = torch.where(chance * self.total[:, None] < mass[:, None], fresh, self.atoms)
 
     def value(self) -> Tensor:

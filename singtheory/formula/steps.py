@@ -78,6 +78,13 @@ def resolution_shift(dim: Number, reference_dim: Number, xp: Namespace) -> Numbe
     return xp.sqrt(dim / reference_dim)
 
 
+def corrected_end_low(snr: Number, eigenvalue: Number, mmse: Number, xp: Namespace) -> Number:
+    """`√λ(c − 1) − c√m`, `c = √(1 + 1/γλ)`: at most this is `W₂` of a last step `μ + c(x̂ − μ)`, divided by its cosine, from the data; m the mmse (F4)."""
+    inverse = 1 / (snr * eigenvalue)
+    c = xp.sqrt(1 + inverse)
+    return xp.sqrt(eigenvalue) * inverse / (c + 1) - c * xp.sqrt(mmse)  # c − 1 = (c² − 1)/(c + 1)
+
+
 def zero_init_cost(
     alpha: Number, sigma: Number, mean_norm2: Number, mean_error2: Number, trace: Number, dim: int, xp: Namespace
 ) -> Number:

@@ -80,11 +80,15 @@ def leading(schedule: Schedule, steps: int) -> Tensor:
     """Starts short of t = 1 (at `1 − 1/steps` on continuous schedules): the default of most checkpoints."""
     check_steps(steps)
     trained = schedule.trained
-    if trained is None:
-        return torch.linspace(1 - 1 / steps, 0, steps + 1, dtype=torch.float64)
-    _check_nodes(trained, steps)
-    _check_leading(trained, steps)
-    return _node_times(trained, _leading_nodes(trained, steps))
+    if trained is not None:
+        _check_nodes(trained, steps)
+        _check_leading(trained, steps)
+        return _node_times(trained, _leading_nodes(trained, steps))
+    if steps == 1:
+        raise InputError(
+            "steps 1: leading spacing of one step would start at t = 0; take two steps, or trailing spacing"
+        )
+    return torch.linspace(1 - 1 / steps, 0, steps + 1, dtype=torch.float64)
 
 
 def trailing(schedule: Schedule, steps: int) -> Tensor:

@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from singtheory.errors import InputError
+from singtheory.grid.grids import check_steps
 from singtheory.response import check_eigenvalues
 from singtheory.schedule import Schedule
 
 _NODES, _FAMILIES = 1025, 24
 """Places evenly in the angle of one eigenvalue, and between the smallest and the largest so many eigenvalues: where integrands bend."""
 _ROUNDS, _SETTLED = 200, 1e-10
+_WIDEST = 1e40
+"""Eigenvalues differ by this factor at most: beyond, float64 does not tell the angles apart in which the smallest one moves."""
 """Most rounds of weights, and when they have settled."""
 
 
@@ -98,6 +101,11 @@ class _Path:
 
     def __init__(self, lam: Tensor, snr_start: float, snr_end: float) -> None:
         _check(1, snr_start, snr_end)
+        low, high = float(lam.min()), float(lam.max())
+        if not high <= _WIDEST * low:
+            raise InputError(
+                f"eigenvalues from {low:.3g} to {high:.3g}: must differ by a factor of {_WIDEST:.0g} at most; leave out the smallest"
+            )
         self.snr_range = snr_start, snr_end
         self.centre = float(lam.log().mean().exp())
         between = torch.logspace(math.log10(lam.min()), math.log10(lam.max()), _FAMILIES, dtype=torch.float64)
@@ -133,8 +141,7 @@ class _Path:
 
 
 def _check(steps: int, snr_start: float, snr_end: float) -> None:
-    if steps < 1:
-        raise InputError(f"steps {steps}: need at least one step")
+    check_steps(steps)
     if not 0 <= snr_start < snr_end:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end")
 

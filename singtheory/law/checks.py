@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,12 +24,21 @@ def check_numbers(z: Tensor, snr: Tensor) -> None:
         raise InputError("snr must be finite and at least 0: at t = 0 the posterior is the point x_t itself")
 
 
-def as_finite(name: str, values: Array, ndim: int) -> Tensor:
-    """`values` as a float64 tensor of `ndim` dimensions, finite and not empty. Raises `InputError` naming `name`."""
+def as_numbers(name: str, values: Array, device: torch.device | None = None) -> Tensor:
+    """`values` as a float64 tensor. Raises `InputError` naming `name` for what is no array of real numbers in memory."""
+    if isinstance(values, Tensor) and (values.layout is not torch.strided or values.is_meta or values.is_quantized):
+        raise InputError(f"{name}: a sparse, quantised or meta tensor; give one of numbers in memory")
+    if values.is_complex() if isinstance(values, Tensor) else np.iscomplexobj(values):
+        raise InputError(f"{name}: holds complex numbers; give real ones")
     try:
-        tensor = torch.as_tensor(values, dtype=torch.float64)
-    except (TypeError, ValueError) as error:
+        return torch.as_tensor(values, dtype=torch.float64, device=device)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: not an array of numbers ({error})") from None
+
+
+def as_finite(name: str, values: Array, ndim: int) -> Tensor:
+    """`values` as a float64 tensor of `ndim` dimensions, finite and not empty, without its gradient. Raises `InputError` naming `name`."""
+    tensor = as_numbers(name, values).detach()
     if tensor.ndim != ndim:
         raise InputError(f"{name} of shape {tuple(tensor.shape)}: need {ndim} dimensions")
     if tensor.numel() == 0:

@@ -18,7 +18,7 @@ from torch import Tensor
 from singtheory import numerics
 from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Points, Shard, ShardEngine, agree, check_reached, engine_of
 from singtheory.errors import InputError
-from singtheory.law.checks import Array, as_finite, as_nonnegative, as_weights, check_numbers
+from singtheory.law.checks import Array, as_finite, as_nonnegative, as_numbers, as_weights, check_numbers
 from singtheory.law.posterior import AtomsPosterior, Posterior
 
 
@@ -105,8 +105,8 @@ class Law(ABC):
 
     def _shaped(self, z: Array, snr: Array) -> tuple[Tensor, Tensor]:
         """As `_checked`, without a look at the numbers, for which one would wait for a GPU."""
-        z = torch.atleast_2d(torch.as_tensor(z, dtype=torch.float64, device=self.device))
-        snr = torch.as_tensor(snr, dtype=torch.float64, device=self.device)
+        z = torch.atleast_2d(as_numbers("query z", z, self.device))
+        snr = as_numbers("snr", snr, self.device)
         if z.ndim != 2 or z.shape[1] != self.dim:
             raise InputError(
                 f"query of shape {tuple(z.shape)}: the data has dimension {self.dim}, need (batch, {self.dim})"

@@ -3,7 +3,8 @@ r"""Finite data in the span of what they differ by: few points in many dimension
 With an orthonormal basis B of `span{y_i − μ}`, of rank at most n − 1, and the point `o` of the affine hull that is nearest to 0, every point is
 `y_i = o + Bᵀc_i`. Across the span all data agree, so there `z = √γ x_0 + n` is `√γ o` and noise that says nothing of `x_0`: the posterior at z in
 d dimensions is that of the coordinates c at `Bz`, its mean is `o + Bᵀ` times theirs, and KL, TV, χ², W₂ and every bound on them are the same,
-for P and Q share the noise across the span and factorise. Exact, up to the rounding of coordinates. What contains d itself does not carry over.
+for P and Q share the noise across the span and factorise. Exact, up to the rounding of coordinates, which is of the size of the whole: data whose nearest
+points that would not survive are left in all dimensions. What contains d itself does not carry over.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from torch import Tensor
 from singtheory.law.laws import Atoms
 
 _EPS = 2.0**-52
+_KEPT, _NEIGHBOURS = 1e-6, 16
+"""What a distance may lose, relative; pairs a point that are looked at: more of them are a cluster with something far away."""
 _BLOCK = 2**24
 """Numbers that are worked on at once: 128 MB."""
 
@@ -59,10 +62,41 @@ def in_span(law: Atoms) -> Span | None:
     if basis is None or not _saves(len(basis), law.dim):
         return None
     coordinates = torch.cat([block @ basis.mT for block in _blocks(law)])
+    if not _keeps_distances(law, basis, coordinates):
+        return None
     mean = law.mean
     coordinates += basis @ mean
     origin = mean - (basis @ mean) @ basis
     return Span(Atoms(coordinates, law.weights), basis, origin)
+
+
+def _keeps_distances(law: Atoms, basis: Tensor, coordinates: Tensor) -> bool:
+    """Whether the distance of any two different points is kept to `_KEPT` of itself: one point far away costs the coordinates of all others their digits.
+
+    Points that are nearer than that allows are neighbours along any line; along a line at random few others are.
+    """
+    rests = zip(_blocks(law), coordinates.split(max(1, _BLOCK // law.dim)), strict=True)
+    rest = max(float((block - part @ basis).norm(dim=1).max()) for block, part in rests)
+    size = float(coordinates.norm(dim=1).max()) + float(law.points.norm(dim=1).max())
+    nearest = 2 * (rest + 4 * _EPS * size) / _KEPT
+    first = {row.numpy().tobytes(): k for k, row in enumerate(law.points)}  # of equal points one is enough
+    kept = torch.tensor(sorted(first.values()))
+    line = torch.randn(len(basis), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    place, order = (coordinates[kept] @ (line / line.norm())).sort()
+    numbers, seen, shift = kept[order], 0, 1
+    while shift < len(order):
+        near = (place[shift:] - place[:-shift] <= nearest).nonzero()[:, 0]
+        seen += len(near)
+        if seen > _NEIGHBOURS * len(order):
+            return False
+        if not len(near):
+            break
+        one, other = numbers[near], numbers[near + shift]
+        close = (coordinates[one] - coordinates[other]).norm(dim=1) <= nearest
+        if any(not torch.equal(law.points[i], law.points[j]) for i, j in zip(one[close], other[close], strict=True)):
+            return False
+        shift += 1
+    return True
 
 
 def _saves(rank: int, dim: int) -> bool:

@@ -15,6 +15,7 @@ from singtheory.schedule.schedules import (
     VariancePreserving,
     as_time,
 )
+from singtheory.schedule.step_ends import positive_alpha, snr_up_to_zero
 
 __all__ = [
     "SCHEDULES",
@@ -30,5 +31,7 @@ __all__ = [
     "VarianceExploding",
     "VariancePreserving",
     "as_time",
+    "positive_alpha",
     "schedule_named",
+    "snr_up_to_zero",
 ]

@@ -7,6 +7,7 @@ most `½ γ tr Σ`. So what one start is better than another is exact (C6), and 
 The arrival is C7's, of the flow or of the reverse SDE, exact for Gaussian data, for any linear reading `⟨b, x_0⟩` such as the brightness.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from singtheory.formula import DOUBLE, log1p_rest
 from singtheory.law import Atoms
 from singtheory.start.starts import Components, all_components, flow_end
 
+_SIGMAS = 1e-150, 1e150
+"""What float64 holds the squares of, and their inverses."""
 _NEAR = 0.5
 """Where `|x|` is below this, `x − log(1 + x)` is summed without cancellation."""
 End = Callable[[Tensor, Tensor, float, float, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -92,10 +95,9 @@ def initial_mismatch(moments: Moments, start: Start, alpha: float, sigma: float)
     """Of a start at `(α_t, σ_t)`; see the module.
 
     Raises:
-        InputError: for `σ = 0`, where `q_t` is the data themselves and infinitely far from any Gaussian.
+        InputError: for `σ = 0`, where `q_t` is the data themselves and infinitely far from any Gaussian, and where float64 does not hold σ².
     """
-    if not sigma > 0:
-        raise InputError(f"sigma {sigma}: the data without noise are infinitely far from a Gaussian start")
+    _check_sigma(sigma)
     matched, mean_start = (
         gaussian_mismatch(moments, of, alpha, sigma) for of in (start, from_mean(moments, alpha, sigma))
     )
@@ -103,11 +105,25 @@ def initial_mismatch(moments: Moments, start: Start, alpha: float, sigma: float)
     most = float(formula.kl_terminal_bound(formula.snr(alpha, sigma), trace)) * (
         1 + (len(moments.mean) + 8) * 2 * DOUBLE
     )
-    return Mismatch(matched.low, matched.high + max(0.0, most - mean_start.low))
+    rest = most - mean_start.low
+    return Mismatch(matched.low, matched.high + (math.inf if math.isnan(rest) else max(0.0, rest)))
+
+
+def _check_sigma(sigma: float) -> None:
+    if not sigma > 0:
+        raise InputError(f"sigma {sigma}: the data without noise are infinitely far from a Gaussian start")
+    if not _SIGMAS[0] <= sigma <= _SIGMAS[1]:
+        raise InputError(
+            f"sigma {sigma}: its square leaves the range of float64; take one from {_SIGMAS[0]:g} to {_SIGMAS[1]:g}"
+        )
 
 
 def gaussian_mismatch(moments: Moments, start: Start, alpha: float, sigma: float) -> Mismatch:
-    """`KL(G_q‖S) = ½ Σ (x − log(1 + x)) + ½ ‖αμ − m‖²` with `x = v/s² − 1`, the norm in units of S, between bounds that hold its rounding; σ > 0."""
+    """`KL(G_q‖S) = ½ Σ (x − log(1 + x)) + ½ ‖αμ − m‖²` with `x = v/s² − 1`, the norm in units of S, between bounds that hold its rounding; σ > 0.
+
+    Raises `InputError` as `initial_mismatch`.
+    """
+    _check_sigma(sigma)
     basis, dim = moments.components.basis, len(moments.mean)
     missing = dim - len(basis)
     std = torch.cat([start.std, start.std.new_full((1,), start.rest)]) if missing else start.std

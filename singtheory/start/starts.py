@@ -191,7 +191,12 @@ def quantile_spread(
         alpha: `α_t`.
         sigma: `σ_t > 0`.
         nodes: of the trapezoidal rule over eight standard deviations either side.
+
+    Raises:
+        InputError: for data that are all equal, which have no spread.
     """
+    if not bool((values != values[0]).any()):
+        raise InputError(f"values: all are {float(values[0]):g}, so there is no spread to keep; give different ones")
     u = torch.linspace(-8, 8, nodes, dtype=torch.float64, device=values.device)
     density = torch.softmax(-(u**2) / 2, dim=0)
     quantiles = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)

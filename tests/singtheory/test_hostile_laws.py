@@ -37,6 +37,31 @@ HOSTILE = {
     "collapsed by z": ((-1.0, 1.0), (0.5, 0.5), 6.0, 9.0, 0.3),
     "a core and a light atom whose shift underflows when squared": ((0.0, 4e10), (1.0, 4e-274), 0.0, 0.0, 1.9e-8),
     "weight 0 beside it": ((0.0, 2.0, 1e300), (1.0, 1.0, 0.0), 0.1, 0.2, 1.0),
+    "a core, and a light atom two thousand away": (
+        (
+            0.6741912392051016,
+            0.6741912392050999,
+            0.6741912392051155,
+            0.6741912392050776,
+            0.6741912392051042,
+            -1910.0455229102106,
+            0.6741912392050877,
+        ),
+        (
+            1.4130451428786518e-06,
+            0.5067160035137523,
+            0.0,
+            0.004476141609554541,
+            0.0012815203952902168,
+            0.020751357984947875,
+            0.002639089329652831,
+        ),
+        -7.475505814205595,
+        9.094877661074727e-05,
+        0.13703926266256633,
+    ),
+    "a weight that underflows": ((-2e9, 1e4), (4e-5, 0.2), 686.2088424777879, 4.641736921857941e-19, 1e-9),
+    "a weight and its share of TV underflow": ((4492.7, 3457.8, 3457.8), (5.5e-270, 1.0, 1.0), 92.7, 7.2e-4, 2.2e-7),
     "equal atoms": ((0.1, 0.1, 0.1), (1.0, 2.0, 3.0), 0.3, 2.0, 5.0),
 }
 
@@ -88,6 +113,17 @@ def test_laws_of_a_hostile_reader(name):
     assert float(tv.high - tv.low) <= 1e-8 * float(tv) + 1e-299
 
 
+def test_where_cubature_overflows_what_is_known_besides_is_left():
+    """The sum of the cells was infinite, and the interval of KL began at NaN."""
+    y, weights, gap = (8e5, 4e10, 2e15, -1e20, 6e24, 3e29, 1.5e34), (1, 1, 1, 1, 0.02, 1, 1), 7e8
+    posterior, truth = truths(y, weights, 0.0, 0.0, gap)
+    assert_all_hold(posterior, gap, truth)
+    kl, moment = divergence.kl_quadrature(posterior, gap), divergence.kl_moment_quadrature(posterior, gap)
+    assert float(kl.high - kl.low) <= 1e-12 * float(kl) and float(moment.high - moment.low) <= 2
+    isotropic = divergence.kl_isotropic_quadrature(posterior, gap, 2.0)
+    assert 0 <= float(isotropic.low) <= float(isotropic.value) <= float(isotropic.high)
+
+
 @settings(max_examples=examples(12))
 @given(wild_atoms(dims=(1,)), wild_gaps(), st.one_of(st.just(0.0), wild_snrs()), st.floats(-3, 3), st.booleans())
 def test_any_law_on_a_line(law, gap, snr, noise, scaled):
@@ -128,6 +164,27 @@ def test_the_plane_by_another_rule():
         actual = divergence.kl_quadrature(posterior, gap)
         assert float(actual) == pytest.approx(expected, rel=1e-11)
         assert float(actual.high - actual.low) <= 1e-11 * expected
+
+
+@pytest.mark.parametrize(
+    ("y", "weights", "gap"),
+    [
+        ((0.0, 1.0, 3.0, -3.6e11), (0.015, 0.012, 0.65, 0.09), 0.069),
+        ((0.0, 1e30), (1.0, 1.0), 1e8),
+        (GOLDEN[0], GOLDEN[1], 1e12),
+    ],
+)
+def test_kl_from_the_moments_of_a_law_that_is_told_apart(y, weights, gap):
+    """`½ log(1 + gC) − KL(P‖M)` lies between 0 and the entropy; cubature about a Gaussian 1e10 wide gave no number."""
+    law = Atoms([[value] for value in y], list(weights))
+    p = reference.posterior(y, law.weights.tolist(), 0.0, 0.0)
+    found, plain = divergence.kl_moment_quadrature(law.posterior([0.0], 0.0), gap), reference.kl(y, p, gap)
+    with mp.workdps(reference.DIGITS):
+        mean = mp.fsum(w * mp.mpf(v) for w, v in zip(p, y, strict=True))
+        spread = mp.mpf(gap) * mp.fsum(w * (mp.mpf(v) - mean) ** 2 for w, v in zip(p, y, strict=True))
+        truth = plain - (spread - mp.log1p(spread)) / 2
+    assert_holds(found, truth, y)
+    assert float(found.high - found.low) <= 1.1
 
 
 # --- Monte Carlo -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 
 from singtheory import (
     Atoms,
@@ -21,7 +22,8 @@ from singtheory import (
     schedule_named,
 )
 from singtheory.kernel import bridge, forward
-from tests.strategies import schedules, steps
+from singtheory.response import spread_kept
+from tests.strategies import schedules, steps, times
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
 TRI = Atoms([[0.0, 0.0], [1.0, 0.2], [-0.3, 1.4]], [0.2, 0.5, 0.3])
@@ -168,6 +170,37 @@ def test_mixtures_of_bumps_in_space_are_sampled_from_the_generator():
     assert values[0] == values[1] != values[2]
     direct = divergence.kl_monte_carlo(step.posterior, step.bridge.gap, 500, torch.Generator().manual_seed(1), 0.99)
     assert values[0] == float(direct.value)
+
+
+@given(schedules(), times(), st.integers(1, 3))
+def test_steps_between_neighbouring_floats_have_no_negative_variance(schedule, t, apart):
+    s = t
+    for _ in range(apart):
+        s = math.nextafter(s, 0.0)
+    if s < 1e-150:
+        return
+    found, (_, std) = bridge(schedule, t, s), forward(schedule, t, s)
+    assert min(found.a, found.b, found.var, found.gap, std) >= 0
+    # what is kept of a deviation has no rounding of c² in it
+    assert float(spread_kept(schedule, [t, s], [1.0], start="matched")) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_negative_rounding_of_a_step_is_none():
+    """At the node 0.6 of Stable Diffusion's schedule and beside it c² was −1e-17, its root no number."""
+    schedule = schedule_named("sd")
+    for t in torch.linspace(0.01, 0.99, 400, dtype=torch.float64).tolist():
+        step = ReverseKernel(GOLDEN, schedule, t, math.nextafter(t, 0.0)).at([0.1])
+        assert step.bridge.var >= 0 and step.bridge.gap >= 0 and math.isfinite(float(step.sample(1)))
+        assert 0 <= float(step.kl().low) <= float(step.kl().high) < 1e-9
+
+
+def test_an_infinite_gap_is_that_of_s_zero_alone():
+    """At s = 1e-160 the gap is 1e320 and KL of atoms 1e-140 apart is 2.5e39, not infinite."""
+    law = Atoms([[-0.5e-140], [0.5e-140]])
+    with pytest.raises(InputError, match="time 1e-160"):
+        ReverseKernel(law, RectifiedFlow(), 0.5, 1e-160)
+    at_zero = ReverseKernel(law, RectifiedFlow(), 0.5, 0.0).at([0.0])
+    assert float(at_zero.kl()) == math.inf
 
 
 @pytest.mark.parametrize(("schedule", "t", "s"), [(Power(1e6), 0.002, 0.001), (LinearVP(1e-8, 1e4), 0.9, 0.8)])

@@ -5,7 +5,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, LinearVP, Power, RectifiedFlow, limit
+from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, InputError, LinearVP, Power, RectifiedFlow, limit
 from singtheory.start import mismatch, starts
 from tests import reference_posterior
 from tests.devices import DevicesGiven
@@ -154,3 +154,15 @@ def test_limits_and_starts_on_a_gpu():
     )
     values = torch.arange(3, dtype=torch.float64, device=device)
     assert starts.quantile_spread(0.0, 1.0, values, 0.6, 0.8, nodes=33).device.type == "cuda"
+
+
+@pytest.mark.parametrize("law", [Atoms([[-1.0], [1.0]]), Gaussian([0.0], [[1.0]])])
+def test_a_time_whose_ratio_overflows_is_not_taken_for_zero(law):
+    """Atoms ±1 pull x = 0.3 to 1 at any t > 0; at t = 1e-160 the answer was x itself."""
+    x, flow = torch.tensor([[0.3]], dtype=torch.float64), RectifiedFlow()
+    assert float(limit.denoiser(law, flow, x, 0.0)) == 0.3
+    for reading in (limit.denoiser, limit.predictions, limit.score, limit.ode_drift):
+        with pytest.raises(InputError, match="time 1e-160"):
+            reading(law, flow, x, 1e-160)
+    expected = 1.0 if isinstance(law, Atoms) else 0.3
+    assert float(limit.denoiser(law, flow, x, 1e-140)) == pytest.approx(expected, rel=1e-12)

@@ -12,8 +12,9 @@ from singtheory import Atoms, Cosine, Gaussian, InputError, RectifiedFlow, Varia
 from singtheory.grid.grids import leading, trailing, uniform_log_snr
 from singtheory.kernel import bridge
 from singtheory.numerics.draw import normal
-from singtheory.sampler import DDIM, DDPM, ODE, exact_denoiser
+from singtheory.sampler import DDIM, DDPM, ODE, Matched, exact_denoiser
 from singtheory.start import starts
+from singtheory.widening import Exact
 
 SCHEDULES = [Cosine(), RectifiedFlow(), VarianceExploding(3.0), schedule_named("sd")]
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
@@ -239,3 +240,14 @@ def test_a_generator_on_the_cpu_serves_a_state_on_a_gpu():
     on_gpu = DDPM(Cosine()).step(_constant(x.cuda()), x.cuda(), 0.9, 0.5, _generator())
     assert on_gpu.device.type == "cuda"
     torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-14, atol=0)
+
+
+def test_steps_to_a_time_whose_ratio_overflows_are_refused():
+    """Heun's rule had infinite steps there and gave NaN; a widening took the covariance of t = 0."""
+    flow, law = RectifiedFlow(), Atoms([[-1.0], [1.0]])
+    x, denoiser = torch.tensor([[0.3]], dtype=torch.float64), exact_denoiser(law, flow)
+    for sampler in (ODE(flow), DDIM(flow), DDPM(flow), Matched(flow, Exact(law, flow))):
+        with pytest.raises(InputError, match="time 1e-160"):
+            sampler.step(denoiser, x, 0.5, 1e-160)
+    with pytest.raises(InputError, match="time 1e-160"):
+        Exact(law, flow).widened(x, 1e-160, x, 1.0, 1.0)

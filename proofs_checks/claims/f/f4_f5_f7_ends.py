@@ -10,7 +10,7 @@ from torch import Tensor
 
 from proofs_checks.harness.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.harness.context import Context
-from proofs_checks.harness.outcome import at_most, equal, identically_zero, worst
+from proofs_checks.harness.outcome import at_least, at_most, equal, identically_zero, worst
 from proofs_checks.harness.slope import vanishes_at_rate
 from proofs_checks.instances.laws import GOLDEN, NINE_TO_ONE, SIGNS, TRI
 from proofs_checks.measurements.toy_steps import SMALL_GAPS, kl_of, moment_kl_of, prior_posterior
@@ -97,6 +97,23 @@ def _f4_last(sides: Sides, _: Context) -> Outcome:
     return worst(outcomes)
 
 
+def _f4_inherent(sides: Sides, _: Context) -> Outcome:
+    """The last step divided by its cosine on atoms of a line, beside what it is off at least."""
+    outcomes = []
+    for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "±1": SIGNS}.items():
+        eigenvalue = law.cov[0, 0]
+        for snr in _LAST_SNR:
+
+            def end(z: Tensor, law: Atoms = law, snr: float = snr, eigenvalue: Tensor = eigenvalue) -> Tensor:
+                return _corrected(law.posterior(z, snr).mean, law.mean, snr, float(eigenvalue))
+
+            mmse = line_mmse(law, torch.tensor([snr], dtype=torch.float64))[0][0]
+            least = max(0.0, float(sides["inherent"](snr, eigenvalue, mmse, torch)))
+            rounding = 8 * torch.finfo(torch.float64).eps * law.diameter**2
+            outcomes.append(at_least(line_w2(law, end, snr) * (1 + 1e-9) + rounding, least**2, f"{name}, γ = {snr:g}"))
+    return worst(outcomes)
+
+
 def _matched_kl(law: Atoms, gap: float) -> float:
     return moment_kl_of(prior_posterior(law), gap)
 
@@ -124,13 +141,18 @@ register(
             "first": _matched_kl,
             "left": formula.kl_moment_small_gap,
             "last": lambda x_hat, mean, snr, eigenvalue: x_hat,
+            "inherent": formula.corrected_end_low,
         },
         checks=(
             Check("quadrature", "the first step matched: order of the rest in γ, three skewed laws", _f4_first),
             Check("quadrature", "the last step: W₂² beside mmse on three laws", _f4_last),
+            Check("quadrature", "the last step divided by its cosine: W₂ beside its least on three laws", _f4_inherent),
         ),
         false_twins={
             "the last step may be corrected for atoms too": {"last": _corrected},
+            r"divided by its cosine it is off by $\sqrt\lambda/\gamma\lambda$": {
+                "inherent": lambda snr, eigenvalue, mmse, xp: 1 / (snr * xp.sqrt(eigenvalue)) - xp.sqrt(mmse)
+            },
             "the mean alone leaves no more": {"first": lambda law, gap: kl_of(prior_posterior(law), gap)},
             r"matched, $\frac{\gamma^3}{6}\|\kappa\|^2$ is left": {
                 "left": lambda gap, skewness2: 2 * formula.kl_moment_small_gap(gap, skewness2)

@@ -9,7 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from singtheory import RectifiedFlow, formula
+from proofs_checks.commands import response
+from proofs_checks.commands.response import Request
+from singtheory import InputError, RectifiedFlow, formula
 from singtheory.response import respond, spread_kept
 from tests.proofs_checks.test_cli import assert_one_line_error, run
 
@@ -101,3 +103,37 @@ def test_data_without_spread_are_one_line(shape, tmp_path):
     result = run("response", "--data", str(tmp_path / "one.npy"))
     assert_one_line_error(result)
     assert "points are equal" in result.stderr
+
+
+PLAIN = Request("rectified-flow", 4, "trailing", 1.0, 0.0, "mean", False, None, None)
+
+
+def asked(**changed):
+    return response.run(Request(**{**PLAIN.__dict__, **changed}))
+
+
+def test_angles_have_the_digits_of_float64():
+    """`θ = arctan(√λ (1 − t)/t)` at t = 1, ¾, ½, ¼, 0, of the largest eigenvalue; it was rounded to float32."""
+    lam = 0.123456789012345
+    expected = [math.atan2((1 - t) * math.sqrt(lam), t) for t in (1, 0.75, 0.5, 0.25, 0)]
+    shown = asked(eigenvalues=f"{lam!r},0.01")["angles"]
+    assert shown["eigenvalue"] == lam and shown["theta"] == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"eigenvalues": "1e-320"}, "must lie from"),
+        ({"schedule": "cosine", "spacing": "leading", "steps": 1}, "take two steps, or trailing"),
+        ({"schedule": "power:1e6"}, "alpha is below"),
+        ({"shift": 1e300}, "must decrease"),
+    ],
+)
+def test_what_float64_does_not_hold_is_refused(changed, words):
+    with pytest.raises(InputError, match=words):
+        asked(**changed)
+
+
+def test_the_widest_spectra_give_shares():
+    rows = asked(eigenvalues="1e-150,1,1e150")
+    assert all(0 <= row[name] <= 1 for row in rows["rows"] + rows["curve"] for name in ("kept", "first"))

@@ -22,7 +22,7 @@ from singdiffusion.evaluation.brightness_rows import Brightness, brightness, com
 from singdiffusion.evaluation.coco import Metrics, captioned, curve
 from singtheory import InputError
 from tests.singdiffusion import tiny
-from tests.strategies import examples
+from tests.strategies import json_values, mutated, mutations
 
 
 def run(*arguments):
@@ -123,7 +123,7 @@ def _parts(value, path=()):
         yield from _parts(part, (*path, name))
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=max(100, mutations()), deadline=None)
 @given(st.data())
 def test_no_mutation_of_a_table_is_a_traceback(data):
     """A field taken away or anything put in its place: one line, or it is a table still."""
@@ -132,20 +132,32 @@ def test_no_mutation_of_a_table_is_a_traceback(data):
     holder = table
     for step in path:
         holder = holder[step]
-    odd = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
     if data.draw(st.booleans()):
         del holder[name]
     else:
-        holder[name] = data.draw(
-            odd | st.lists(odd, max_size=3) | st.dictionaries(st.text(max_size=3), odd, max_size=2)
-        )
+        holder[name] = data.draw(json_values())
+    assert_read_or_refused(json.dumps(table).encode())
+
+
+@settings(max_examples=max(50, mutations()), deadline=None)
+@given(mutated(json.dumps(stored()).encode()))
+def test_no_damage_of_a_tables_bytes_is_a_traceback(content):
+    assert_read_or_refused(content)
+
+
+def assert_read_or_refused(content):
+    """A table whose every row has an interval about its mean, or a short line."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "table.json"
-        file.write_text(json.dumps(table), encoding="utf-8")
+        file.write_bytes(content)
         try:
-            brightness_rows.read_table(file)
+            rows = brightness_rows.read_table(file)["rows"]
         except InputError as error:
-            assert len(str(error).splitlines()) == 1
+            assert len(str(error).splitlines()) == 1 and len(str(error)) < 600
+            return
+    for row in rows:
+        low, high = Brightness(row["prompt"], row["start"], tuple(row["levels"])).interval(again=3)
+        assert low <= row["mean"] <= high
 
 
 def test_a_control_needs_its_image(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from singtheory.bound import pairwise
+from singtheory.bound.ladder import kl_pair_lower
 from singtheory.law.posterior import AtomsPosterior
 
 F64 = torch.float64
@@ -79,3 +80,12 @@ def test_bounds_of_one_posterior_share_what_they_are_made_of():
     del query
     gc.collect()
     assert len(pairwise._CORES) < known
+
+
+def test_the_lower_bound_pays_for_what_tells_core_and_rest_apart(monkeypatch):
+    """Three atoms far apart, the light one at the mean: KL is `½gC − H(p)`, of which `h(m)` is a part that the core does not know."""
+    monkeypatch.setattr(pairwise, "MAX_ATOMS", 2)
+    p = torch.tensor([0.4, 0.2, 0.4], dtype=F64)
+    query = AtomsPosterior.of(torch.tensor([[-30.0], [0.0], [30.0]], dtype=F64), p.log())
+    truth = 0.8 * 900 / 2 - float(torch.special.entr(p).sum())
+    assert truth - 0.25 <= float(kl_pair_lower(query, 1.0)) <= truth

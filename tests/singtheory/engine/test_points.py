@@ -45,10 +45,25 @@ def test_images_in_a_mapped_file_keep_their_shape(tmp_path):
     assert mapped.image_shape == (4, 4, 3) and mapped.law.dim == 48
 
 
+@pytest.mark.parametrize(("dtype", "value"), [(np.float32, 1.5), (np.float64, -1.01), (np.float32, 255.0)])
+def test_mapped_float_images_that_were_not_scaled_are_refused_and_points_are_not(tmp_path, dtype, value):
+    images = np.zeros((5000, 2, 2), dtype=dtype)
+    images[4999, 1, 1] = value
+    np.save(tmp_path / "images.npy", images)
+    with pytest.raises(InputError, match=r"images\.npy: float images lie in .*scale them to \[-1, 1\]"):
+        sources.mapped(tmp_path / "images.npy")
+    np.save(tmp_path / "points.npy", images.reshape(5000, 4))
+    assert float(sources.mapped(tmp_path / "points.npy").law.mean[3]) == pytest.approx(value / 5000, rel=1e-6)
+
+
 def test_a_mapped_file_that_changes_its_size_is_named(tmp_path):
     path = tmp_path / "points.npy"
     np.save(path, np.zeros((5000, 3), dtype=np.float32) + np.arange(3, dtype=np.float32))
     law = sources.mapped(path).law
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"more")
+    with pytest.raises(InputError, match=f"had {len(whole)} bytes .* has {len(whole) + 4}"):
+        law.posterior([0.0, 0.0, 0.0], 1.0).mean  # noqa: B018
     with path.open("r+b") as file:
         file.truncate(200)
     with pytest.raises(InputError, match=r"points\.npy: had \d+ bytes when it was mapped and has 200; load it again"):

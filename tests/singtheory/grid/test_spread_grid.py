@@ -54,6 +54,29 @@ def test_one_eigenvalue_is_the_even_grid():
     torch.testing.assert_close(one, many, rtol=1e-6, atol=1e-9)
 
 
+def test_eigenvalues_at_both_ends_of_float64():
+    """Two far apart turn one after the other, so that R = π; of more than 64 powers of ten between them the answer was 2e8."""
+    assert least_loss(0.0, math.inf, [1e-20, 1e20], [1.0, 1.0]) == pytest.approx(math.pi**2 / 2, rel=1e-5)
+    for grid in (nats_grid, w2_grid):
+        with pytest.raises(InputError, match="eigenvalues from 1e-100 to 1e\\+100"):
+            grid(RectifiedFlow(), 3, 0.0, math.inf, [1e-100, 1e100])
+
+
+@pytest.mark.parametrize("odd", [1e12, 1e-12])
+def test_an_eigenvalue_far_from_all_others_is_resolved(odd):
+    """It alone counts and turns by π/2, so that `½R² = π²/8`; all others lie on one side of it."""
+    weights = [1.0] + [0.0] * 9
+    assert least_loss(0.0, math.inf, [odd] + [1.0] * 9, weights) == pytest.approx(math.pi**2 / 8, rel=1e-5)
+
+
+def test_more_steps_than_any_grid_has_are_refused_before_memory_is_asked_for():
+    for grid in (nats_grid, w2_grid):
+        with pytest.raises(InputError, match="steps 1000000000: need from 1 to"):
+            grid(RectifiedFlow(), 10**9, 0.0, 1.0, [1.0])
+    with pytest.raises(InputError, match="steps 1000000000: need from 1 to"):
+        even_angles(Cosine(), 10**9, 0.0, 1.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("steps", "start", "end", "lam"),
     [

@@ -213,3 +213,59 @@ def test_an_atom_whose_weight_underflows_still_makes_the_last_step_infinite():
         float(value) == (1 if name in ("tv_norm_bound", "tv_family_bound") else torch.inf)
         for name, value in bounds.items()
     )
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (torch.tensor([[1 + 2j]]), "points: holds complex numbers"),
+        (np.array([[1 + 2j]]), "points: holds complex numbers"),
+        ([[1 + 2j]], "points: holds complex numbers"),
+        (torch.eye(2).to_sparse(), "points: a sparse"),
+        (torch.empty(2, 2, device="meta"), "points: a sparse, quantised or meta"),
+        ([["a"]], "points: not an array of numbers"),
+        ([[10**400]], "points: not an array of numbers"),
+    ],
+)
+def test_what_is_no_array_of_real_numbers_is_refused(points, words):
+    """Complex points lost their imaginary part, and sparse ones ended in an error of torch's."""
+    with pytest.raises(InputError, match=words):
+        Atoms(points)
+
+
+@pytest.mark.parametrize(
+    ("z", "snr", "words"),
+    [
+        (["a"], 1.0, "query z"),
+        ([1j], 1.0, "query z"),
+        ([0.0], None, "snr"),
+        ([0.0], "much", "snr"),
+        (torch.zeros(1, device="meta"), 1.0, "query z"),
+    ],
+)
+def test_queries_that_are_no_numbers_are_refused(z, snr, words):
+    for law in (Atoms([[0.0], [1.0]]), Gaussian([0.0], [[1.0]])):
+        with pytest.raises(InputError, match=words):
+            law.posterior(z, snr)
+
+
+def test_points_that_carry_a_gradient_are_taken_without_it():
+    law = Atoms(torch.tensor([[0.0], [1.0]], requires_grad=True), torch.ones(2, requires_grad=True))
+    assert float(law.posterior([0.5], 1.0).mean) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [Atoms([[0.0], [1.0]]), Gaussian([0.0], [[1.0]]), GaussianMixture([1, 1], [[0.0], [1.0]], [[[1.0]], [[2.0]]])],
+)
+def test_no_draws_and_fewer(law):
+    posterior = law.posterior([[0.0], [1.0]], 0.5)
+    assert law.sample(0).shape == (0, 1) and posterior.sample(0).shape == (2, 0, 1)
+    for sample in (law.sample, posterior.sample):
+        with pytest.raises(InputError, match="-1 draws: must not be negative"):
+            sample(-1)
+
+
+def test_the_nearest_of_none():
+    with pytest.raises(InputError, match="0 nearest atoms"):
+        Atoms([[0.0], [1.0]]).posterior([0.0], 1.0).nearest(0)

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 
 from singtheory import Atoms, Cosine, ReverseKernel
+from singtheory.bound import bound_named
 from singtheory.law.span import in_span
 from tests.strategies import examples, wild_atoms
 
@@ -96,3 +97,36 @@ def test_hostile_laws_keep_their_distances(law):
     apart, inside = (torch.cdist(p, p, compute_mode="donot_use_mm_for_euclid_dist") for p in (points, span.law.points))
     assert float((apart - inside).abs().max()) <= 1e-13 * reach + 1e-14 * size
     assert float((span.lift(span.law.points) - points).norm(dim=1).max()) <= 1e-13 * size
+
+
+def test_a_span_of_more_than_half_of_the_dimensions_saves_nothing_though_few_points_look_flat():
+    """Of 101 points only the second to the fourth leave the origin, so that the few that are looked at first are equal."""
+    points = torch.zeros(101, 5, dtype=torch.float64)
+    points[1:4] = torch.eye(5, dtype=torch.float64)[:3]
+    assert in_span(Atoms(points)) is None
+    points[3] = 0
+    span = in_span(Atoms(points))
+    assert span is not None and span.law.dim == 2
+
+
+@pytest.mark.parametrize(("far", "kept"), [(1.0, True), (1e4, True), (1e10, False), (1e12, False)])
+def test_points_that_one_far_away_would_melt_together_are_left_alone(far, kept):
+    """Three points 1e-4 apart: beside one at 1e12 they had one coordinate, and KL of 2.7 nats at least became 1e-62."""
+    points = torch.zeros(4, 6, dtype=torch.float64)
+    points[1, 1], points[2, 0], points[3, 2] = 1e-4, far, 2e-4
+    law, bound = Atoms(points, [0.5, 0.3, 1e-30, 0.2]), bound_named("kl_gauss_lower")
+    span, at = in_span(law), torch.zeros(6, dtype=torch.float64)
+    assert (span is not None) == kept
+    whole = float(bound.evaluate(law.posterior(at, 1.0), 1e9))
+    assert whole == pytest.approx(2.7159735, rel=1e-7)  # ½ Σ (gλ − log(1 + gλ)) of the three by hand
+    if span is not None:
+        assert float(bound.evaluate(span.law.posterior(span.project(at), 1.0), 1e9)) == pytest.approx(whole, rel=1e-9)
+
+
+def test_equal_points_and_equal_distances_are_no_hindrance():
+    corners = torch.eye(40, dtype=torch.float64)[:8]
+    for points in (corners, corners.repeat(30, 1), torch.cat([corners, -corners]), torch.cat([corners, corners + 0.0])):
+        span = in_span(Atoms(points))
+        assert span is not None and span.law.dim in (7, 8)
+    near = torch.cat([corners, corners[:1] + 1e-12])
+    assert in_span(Atoms(near)) is None

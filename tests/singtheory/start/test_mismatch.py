@@ -198,3 +198,19 @@ def test_the_upper_end_holds_where_two_large_numbers_cancel(sigma, rank):
         # the standard deviation of the matched start is the nearest number to the right one
         assert actual.low <= exact * (1 + mpmath.mpf(2) ** -50) and exact <= actual.high
         assert actual.high <= exact + 1 + 100 * 2.0**-53 * snr
+
+
+def test_where_squares_of_sigma_or_of_the_data_overflow_no_upper_bound_is_made_up():
+    """At σ = 5e-324 and three atoms the upper end was 22.8 nats; the entropy of the noise alone says more than 1400."""
+    moments = Moments.of(Atoms([[0.0, 0.0], [1.0, 0.0], [0.0, 1e-9]]))
+    for sigma in (5e-324, 1e-200, 1e200, math.inf, math.nan):
+        with pytest.raises(InputError, match="sigma"):
+            initial_mismatch(moments, from_noise(moments), 0.5, sigma)
+    actual = initial_mismatch(moments, from_noise(moments), 0.5, 1e-100)
+    # three bumps far apart: −log 3 − log 2πe σ² + log 2π + E‖x‖²/2
+    assert actual.low <= -math.log(3) - 1 - 2 * math.log(1e-100) + 0.25 / 6 <= actual.high
+    large = Moments.of(Atoms([[-1e100], [1e100]]))
+    actual = initial_mismatch(large, from_noise(large, 1e100), 0.5, 1e-100)
+    # KL(q‖N(0, s²)) of two far bumps: log(s/σ) − ½ + (σ² + α²y²)/2s² − log 2
+    truth = math.log(1e100 / 1e-100) - 0.5 + 0.125 - math.log(2)
+    assert actual.low <= truth <= actual.high

@@ -364,3 +364,8 @@ def test_directions_are_orthonormal_to_three_digits(skew, fits):
     else:
         with pytest.raises(InputError, match="orthonormal"):
             starts.Components(basis, std)
+
+
+def test_equal_data_have_no_spread_to_keep():
+    with pytest.raises(InputError, match="no spread to keep"):
+        starts.quantile_spread(0.0, 1.0, torch.ones(3, dtype=torch.float64), 0.5, 0.5)
