@@ -133,7 +133,7 @@ def _largest_value(expression: sympy.Expr) -> float:
     """Of those at the two points: one may lie on the zeros of an expression that is not zero."""
     symbols = sorted(expression.free_symbols, key=str)
     values = [
-        float(expression.xreplace({symbol: sympy.Rational(*point(k)) for k, symbol in enumerate(symbols)}).evalf(30))
+        float(sympy.N(expression.xreplace({symbol: sympy.Rational(*point(k)) for k, symbol in enumerate(symbols)}), 30))
         for point in (lambda k: (3 + 2 * k, 5 + k), lambda k: (11 + 4 * k, 7 + 2 * k))
     ]
     return max(values, key=abs)

@@ -31,6 +31,7 @@ from singdiffusion.base.text import (
     PromptEncoder,
     TextEncoder,
     cut_captions,
+    cut_prompts,
     negative_states,
     same_encoders,
 )

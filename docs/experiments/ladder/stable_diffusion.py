@@ -152,7 +152,8 @@ def coco(
     """
     kind, options = SAMPLERS["DDIM"]
     pipe.scheduler = kind.from_config(pipe.scheduler.config, **({"timestep_spacing": "leading"} | options))
-    captions, real = captioned(source, count)
+    captions, real, notes = captioned(source, count)
+    say(*notes)
     points: list[dict[str, Any]] = []
     for point in curve(pipe, starts, captions, real, metrics, weights, amounts.steps, amounts.seed, **amounts.call):
         points.append(asdict(point))
