@@ -110,7 +110,7 @@ def _tv_norm(xi: Tensor, log_weights: Tensor, errors: Tensor, gap: float) -> Ten
     distances = math.sqrt(gap) * pairwise.length(xi)
     apart = formula.tv_shift(torch.where(distances > 0, distances.clamp(min=1e-150), 0.0), torch)
     total = (weights * (1 + 2 * torch.expm1(errors.clamp(max=700.0))) * _UP) @ apart
-    return total + torch.where(((weights > 0) & (apart > 0)).any(), 5e-324, 0.0)  # as may the product
+    return total + (5e-324 if bool(((weights > 0) & (apart > 0)).any()) else 0.0)  # as may the product
 
 
 def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:

@@ -87,9 +87,9 @@ def test_a_step_of_no_posterior_variance_is_ddpm():
     assert torch.equal(same, DDPM(Cosine()).step(denoiser, x_t, 0.7, 0.4, _generator()))
 
 
-@given(law=wild_atoms(), t=st.floats(0.05, 1.0), share=st.floats(0.0, 0.95))
+@given(law=wild_atoms(), t=st.floats(0.05, 1.0), share=st.just(0.0) | st.floats(1e-140, 0.95))
 def test_hostile_laws_give_finite_steps(law, t, share):
-    """Far, near, equal and rare atoms; also from t = 1 and to s = 0."""
+    """Far, near, equal and rare atoms; also from t = 1 and to s = 0; what lies between 0 and where γ overflows is refused."""
     x_t = law.points[:2] * float(Cosine().alpha(t))
     actual = Matched(Cosine(), Exact(law, Cosine())).step(
         exact_denoiser(law, Cosine()), x_t, t, share * t, _generator()
