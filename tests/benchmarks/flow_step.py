@@ -210,16 +210,16 @@ def costs(pipe: Given, ways: dict[str, SingDiffusion | None], device: str, repea
         return 1000 * statistics.median(values)
 
     whole = median(watch.ended[1] - watch.ended[0] for watch in seen["plain"])
-    found: dict[str, Any] = {"one guided step": whole}
+    actual: dict[str, Any] = {"one guided step": whole}
     for name, watches in seen.items():
-        found[name] = {part: median(one.took[part][0] for one in watches) for part in WATCHED}
-    plain = found["plain"]
+        actual[name] = {part: median(one.took[part][0] for one in watches) for part in WATCHED}
+    plain = actual["plain"]
     for name in ways:
         if name != "plain":
-            added = {part: found[name][part] - plain[part] for part in WATCHED}
-            found[name] |= {"added": sum(added.values()), "of a guided step": sum(added.values()) / whole}
-            found[name]["of a guided step, the step alone"] = added["step"] / whole
-    return found
+            added = {part: actual[name][part] - plain[part] for part in WATCHED}
+            actual[name] |= {"added": sum(added.values()), "of a guided step": sum(added.values()) / whole}
+            actual[name]["of a guided step, the step alone"] = added["step"] / whole
+    return actual
 
 
 def memory(pipe: Given, config: dict[str, Any], device: str) -> dict[str, int]:
@@ -254,16 +254,16 @@ def rightness(pipe: Given, spread: tuple[Tensor, Tensor], table: AverageTable, d
     sing = SingDiffusion(spread=spread)
     with sing.attached(pipe):
         watch = called(pipe, device)[1]
-    found: dict[str, Any] = {"network": error(watch, pipe, None, spread)}
+    actual: dict[str, Any] = {"network": error(watch, pipe, None, spread)}
     rows = SingDiffusion(table)
     with rows.attached(pipe):
         watch = called(pipe, device)[1]
     assert watch.first is not None
     average = rows.average(prompts(), [""] * BATCH, watch.first[0].float(), GUIDANCE)
     assert average.spread is not None
-    found["table"] = error(watch, pipe, average.mean, average.spread)
-    found["the same bits once detached"] = bool((called(pipe, device)[0] == plain).all())
-    return found
+    actual["table"] = error(watch, pipe, average.mean, average.spread)
+    actual["the same bits once detached"] = bool((called(pipe, device)[0] == plain).all())
+    return actual
 
 
 def main() -> None:

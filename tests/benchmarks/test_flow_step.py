@@ -31,9 +31,9 @@ def spread():
 
 
 def test_the_first_step_is_the_formula_and_detaching_gives_the_plain_pipeline_back(pipe, spread):
-    found = flow_step.rightness(pipe, spread, flow_step.table_of(TINY, "cpu", rank=3), "cpu")
-    assert found.pop("the same bits once detached")
-    assert max(found.values()) < 1e-6
+    actual = flow_step.rightness(pipe, spread, flow_step.table_of(TINY, "cpu", rank=3), "cpu")
+    assert actual.pop("the same bits once detached")
+    assert max(actual.values()) < 1e-6
 
 
 def test_a_plain_step_is_not_the_formula(pipe, spread):
@@ -41,6 +41,6 @@ def test_a_plain_step_is_not_the_formula(pipe, spread):
 
 
 def test_costs_are_of_every_call_around_the_network(pipe, spread):
-    found = flow_step.costs(pipe, {"plain": None, "network": SingDiffusion(spread=spread)}, "cpu", repeats=1)
-    assert found["one guided step"] > 0
-    assert set(found["network"]) >= {*flow_step.WATCHED, "added", "of a guided step"}
+    actual = flow_step.costs(pipe, {"plain": None, "network": SingDiffusion(spread=spread)}, "cpu", repeats=1)
+    assert actual["one guided step"] > 0
+    assert set(actual["network"]) >= {*flow_step.WATCHED, "added", "of a guided step"}

@@ -188,13 +188,13 @@ def test_kl_from_the_moments_of_a_law_that_is_told_apart(y, weights, gap):
     """`½ log(1 + gC) − KL(P‖M)` lies between 0 and the entropy; cubature about a Gaussian 1e10 wide gave no number."""
     law = Atoms([[value] for value in y], list(weights))
     p = reference.posterior(y, law.weights.tolist(), 0.0, 0.0)
-    found, plain = divergence.kl_moment_quadrature(law.posterior([0.0], 0.0), gap), reference.kl(y, p, gap)
+    noticed, plain = divergence.kl_moment_quadrature(law.posterior([0.0], 0.0), gap), reference.kl(y, p, gap)
     with mp.workdps(reference.DIGITS):
         mean = mp.fsum(w * mp.mpf(v) for w, v in zip(p, y, strict=True))
         spread = mp.mpf(gap) * mp.fsum(w * (mp.mpf(v) - mean) ** 2 for w, v in zip(p, y, strict=True))
         truth = plain - (spread - mp.log1p(spread)) / 2
-    assert_holds(found, truth, y)
-    assert float(found.high - found.low) <= 1.1
+    assert_holds(noticed, truth, y)
+    assert float(noticed.high - noticed.low) <= 1.1
 
 
 # --- Monte Carlo -----------------------------------------------------------------------------------------------------

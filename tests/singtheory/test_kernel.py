@@ -179,8 +179,8 @@ def test_steps_between_neighbouring_floats_have_no_negative_variance(schedule, t
         s = math.nextafter(s, 0.0)
     if s < 1e-150:
         return
-    found, (_, std) = bridge(schedule, t, s), forward(schedule, t, s)
-    assert min(found.a, found.b, found.var, found.gap, std) >= 0
+    noticed, (_, std) = bridge(schedule, t, s), forward(schedule, t, s)
+    assert min(noticed.a, noticed.b, noticed.var, noticed.gap, std) >= 0
     # what is kept of a deviation has no rounding of c² in it
     assert float(spread_kept(schedule, [t, s], [1.0], start="matched")) == pytest.approx(1, abs=1e-12)
 

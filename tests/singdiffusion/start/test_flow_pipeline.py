@@ -102,9 +102,9 @@ def test_a_method_that_a_user_has_exchanged_is_heard_and_is_there_again_once_det
         def __init__(self, call):
             self.call = call
 
-        def __call__(self, *args, **given):
+        def __call__(self, *args, **passed):
             heard.append(self.call.__self__)
-            return self.call(*args, **given)
+            return self.call(*args, **passed)
 
     pipe.encode_prompt = mine = functools.update_wrapper(Package(pipe.encode_prompt), pipe.encode_prompt)
     module = table() if make is tiny_flow.sd3 else AverageTable.from_images({"black": torch.zeros(2, *SHAPE)}, scaling_factor=0.18215)  # fmt: skip

@@ -92,20 +92,20 @@ def test_the_trained_spread_knows_which_prompt_fixes_the_brightness(trained):
         with sing.attached(pipe):
             mended = first_state(pipe, prompt)
         with torch.no_grad():
-            found = module(PipelineText(pipe, name)([prompt], CPU, torch.float32), x_1)
+            actual = module(PipelineText(pipe, name)([prompt], CPU, torch.float32), x_1)
         order = packed if name == "flux" else lambda x: x
-        expected = plain + widened(pipe, order(x_1), order(found.basis), found.std[0])
+        expected = plain + widened(pipe, order(x_1), order(actual.basis), actual.std[0])
         torch.testing.assert_close(mended, expected, rtol=1e-4, atol=1e-3)
-        most[prompt] = float(found.std.max())
+        most[prompt] = float(actual.std.max())
     assert most[FIXED] < most[OPEN] / 2, most
 
 
 def first_state(pipe, prompt):
     kept = []
 
-    def seen(pipe, index, timestep, given):
-        kept.append(given["latents"].clone())
-        return given
+    def seen(pipe, index, timestep, passed):
+        kept.append(passed["latents"].clone())
+        return passed
 
     pipe(prompt, callback_on_step_end=seen, generator=torch.Generator().manual_seed(2), **CALL)
     return kept[0]
@@ -113,10 +113,10 @@ def first_state(pipe, prompt):
 
 def test_the_commands_draw_and_measure_with_it(trained, tmp_path):
     _, folder, module = trained
-    given = ["--base", folder / "base", "--module", module, "--steps", 2, "--guidance", 2, "--device", "cpu"]
-    done("sample", OPEN, *given, "--height", 16, "--width", 16, "--out", tmp_path / "out")
+    passed = ["--base", folder / "base", "--module", module, "--steps", 2, "--guidance", 2, "--device", "cpu"]
+    done("sample", OPEN, *passed, "--height", 16, "--width", 16, "--out", tmp_path / "out")
     assert (tmp_path / "out" / "0000.png").is_file()
-    done("evaluate", "brightness", OPEN, *given, "--images", 2, "--json", tmp_path / "levels.json")
+    done("evaluate", "brightness", OPEN, *passed, "--images", 2, "--json", tmp_path / "levels.json")
     assert json.loads((tmp_path / "levels.json").read_text())
 
 
