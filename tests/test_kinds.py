@@ -24,6 +24,7 @@ PRIVATE_OF_OTHERS = {
     "_execution_device",  # where diffusers' pipelines compute; no public name gives it under offloading
     "_exit",  # os: the one way to end at once
     "_free_noise_prompt_interpolation_callback",
+    "_version",  # torch: how often a tensor was written; no public name counts it
     "_step_index",  # of diffusers' schedulers, which have no setter
     "_free_init_initial_noise",
 }

@@ -32,10 +32,9 @@ from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.base import NetworkDenoiser
 from singdiffusion.demonstrator import PIPELINE
 from singtheory.errors import InputError
-from singtheory.sampler import Matched
+from singtheory.sampler import Matched, jacobian_product
 from singtheory.start import Components, matched_start
 from singtheory.system import check_device, write_bytes
-from singtheory.widening import jacobian_product
 
 COMPONENTS = 64
 """Principal components of the Fréchet distance, of the low-rank kernel and of the start; a quarter of the dimensions at most."""

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from singtheory.sampler import jacobian_product
 from singtheory.schedule import Schedule
-from singtheory.widening import jacobian_product
 
 _PART = 1024
 _NOTHING = 1e-30

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from docs.experiments.matched.profile import interpolated
 from singtheory import grid
+from singtheory.sampler import Diagonal, Lanczos, LowRank, Widening
 from singtheory.schedule import Schedule
-from singtheory.widening import Diagonal, Lanczos, LowRank, Widening
 
 NAMES = ("DDPM", "Analytic-DPM", "diagonal", "low rank", "Lanczos 1", "Lanczos 3", "Lanczos 8")
 """From no knowledge of the covariance to most."""

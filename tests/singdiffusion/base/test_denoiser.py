@@ -8,9 +8,8 @@ from diffusers import DDIMScheduler, EDMEulerScheduler, EulerDiscreteScheduler, 
 
 from singdiffusion.base import NetworkDenoiser
 from singtheory import InputError
-from singtheory.sampler import Matched
+from singtheory.sampler import Lanczos, Matched, jacobian_product
 from singtheory.schedule.schedules import STABLE_DIFFUSION
-from singtheory.widening import Lanczos, jacobian_product
 from tests.singdiffusion.tiny import LATENTS, TEXT_WIDTH, stable_diffusion
 
 

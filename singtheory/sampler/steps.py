@@ -19,8 +19,8 @@ from singtheory import formula, limit, numerics
 from singtheory.errors import InputError
 from singtheory.kernel import bridge, check_step
 from singtheory.law import Law
+from singtheory.sampler.widening import Denoiser, Widening
 from singtheory.schedule import Schedule, Time, snr_up_to_zero
-from singtheory.widening import Denoiser, Widening
 
 
 def exact_denoiser(law: Law, schedule: Schedule, chunk: int = 256) -> Denoiser:

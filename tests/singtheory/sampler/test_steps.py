@@ -12,9 +12,8 @@ from singtheory import Atoms, Cosine, Gaussian, InputError, RectifiedFlow, Varia
 from singtheory.grid.grids import leading, trailing, uniform_log_snr
 from singtheory.kernel import bridge
 from singtheory.numerics.draw import normal
-from singtheory.sampler import DDIM, DDPM, ODE, Matched, exact_denoiser
+from singtheory.sampler import DDIM, DDPM, ODE, Exact, Matched, exact_denoiser
 from singtheory.start import starts
-from singtheory.widening import Exact
 
 SCHEDULES = [Cosine(), RectifiedFlow(), VarianceExploding(3.0), schedule_named("sd")]
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])

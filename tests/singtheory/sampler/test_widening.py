@@ -12,8 +12,7 @@ from torch import Tensor
 from singtheory import Atoms, Cosine, Gaussian, InputError, RectifiedFlow, numerics, schedule_named
 from singtheory.grid import by_density, cosine
 from singtheory.kernel import ReverseKernel, bridge
-from singtheory.sampler import DDPM, Matched, exact_denoiser
-from singtheory.widening import Diagonal, Exact, Lanczos, LowRank, jacobian_product
+from singtheory.sampler import DDPM, Diagonal, Exact, Lanczos, LowRank, Matched, exact_denoiser, jacobian_product
 from tests.strategies import wild_atoms
 
 SCHEDULES = [Cosine(), RectifiedFlow(), schedule_named("sd")]
