@@ -1,4 +1,4 @@
-"""`make prove`: Coq checks every proof, the axioms of every statement's theorems are printed, and `proved.json` is written.
+"""`make prove`: Coq checks every proof, every theorem is printed with its axioms, and `proved.json` is written.
 
 The sources are copied to a temporary folder beside the formulas as they are now, so that nothing stale can pass.
 """
@@ -38,7 +38,6 @@ MACHINE = "machine integers"
 
 TWIN = "_twin"
 """Marks, in a theorem's name, that it disproves a near falsehood."""
-TWINS = "twins"
 NUMBERS = "Golden"
 """Theorems on numbers, which belong to no statement."""
 THEOREM = re.compile(r"^\s*Theorem\s+([A-F]\d+|Golden)_(\w+)", re.MULTILINE)
@@ -93,7 +92,7 @@ def coq(folder: Path, name: str, *flags: str) -> str:
 def dependencies(folder: Path) -> dict[str, set[str]]:
     """By file, the files of the development that it requires."""
     names = {path.stem for path in sources(folder)}
-    pattern = re.compile(rf"From\s+{LIBRARY}\s+Require\s+Import\s+([\w\s]+)\.")
+    pattern = re.compile(rf"From\s+{LIBRARY}\s+Require\s+(?:Import|Export)\s+([\w\s]+)\.")
     return {
         path.stem: {word for line in pattern.findall(path.read_text(encoding="utf-8")) for word in line.split()} & names
         for path in sources(folder)
@@ -113,36 +112,27 @@ def build(folder: Path, processes: int = PROCESSES) -> None:
                 done.add(name)
 
 
-def grouped(names: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
-    """The theorems of each statement, and all disproved twins as one group `TWINS`, since most rest on the same arithmetic."""
-    groups = {statement: [pair for pair in pairs if TWIN not in pair[1]] for statement, pairs in names.items()}
-    return groups | {TWINS: [pair for pairs in names.values() for pair in pairs if TWIN in pair[1]]}
-
-
 def assumptions(
     folder: Path, names: dict[str, list[tuple[str, str]]], processes: int = PROCESSES
 ) -> dict[str, list[str]]:
-    """The axioms that the theorems of each group rest on together, as Coq's kernel counts them."""
-    shares = [dict(list(names.items())[start::processes]) for start in range(processes)]
+    """By theorem, the axioms that it rests on, as Coq's kernel counts them: about a second of one core each."""
+    pairs = [pair for theorems_of in names.values() for pair in theorems_of]
+    shares = [pairs[start::processes] for start in range(processes)]
     with ThreadPoolExecutor(processes) as pool:
         printed = pool.map(lambda part: coq(folder, _assumptions_file(folder, *part)), enumerate(shares))
     parts = [part for text in printed for part in re.split(r"^== (\w+)$", text, flags=re.MULTILINE)[1:]]
-    found = {statement: axioms(text) for statement, text in zip(parts[::2], parts[1::2], strict=True)}
-    return {statement: found[statement] for statement in names}
+    counted = {theorem: axioms(text) for theorem, text in zip(parts[::2], parts[1::2], strict=True)}
+    return {theorem: counted[theorem] for _, theorem in pairs}
 
 
-def _assumptions_file(folder: Path, number: int, names: dict[str, list[tuple[str, str]]]) -> str:
-    """Write a file that prints the axioms of each statement's theorems at once: counting them a theorem at a time takes minutes."""
+def _assumptions_file(folder: Path, number: int, pairs: list[tuple[str, str]]) -> str:
+    """Write a file that prints the axioms of each of these theorems, and return its name."""
     lines = ["From Coq Require Import Reals."]
-    lines += [
-        f"From {LIBRARY} Require {stem}." for stem in sorted({stem for pairs in names.values() for stem, _ in pairs})
-    ]
-    for statement, pairs in names.items():
-        together = ", ".join(f"@{LIBRARY}.{stem}.{theorem}" for stem, theorem in pairs)
+    lines += [f"From {LIBRARY} Require {stem}." for stem in sorted({stem for stem, _ in pairs})]
+    for stem, theorem in pairs:
         lines += [
-            f"Definition all_{statement} := ({together}, tt).",
-            f'Goal True. idtac "== {statement}". Abort.',
-            f"Print Assumptions all_{statement}.",
+            f'Goal True. idtac "== {theorem}". Abort.',
+            f"Print Assumptions {LIBRARY}.{stem}.{theorem}.",
         ]
     (folder / f"Assumptions_{number}.v").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return f"Assumptions_{number}.v"
@@ -176,25 +166,21 @@ def record(
             "laws": covered.laws,
             "covers": covered.covers,
             "missing": covered.missing,
-            "theorems": true,
-            "twins": twins,
-            "axioms": rests[statement],
+            "theorems": {name: rests[name] for name in true},
+            "twins": {name: rests[name] for name in twins},
         }
-    return {"sha256": checked, "twins_axioms": rests[TWINS], "statements": statements}
+    return {"sha256": checked, "statements": statements}
 
 
 def table(content: dict[str, Any]) -> str:
-    """The record in words, a statement a paragraph."""
+    """The record in words: a statement a paragraph, a theorem with its axioms a line."""
     lines, statements = [], content["statements"]
     for statement, entry in statements.items():
         lines.append(f"{statement}: {'whole' if entry['whole'] else 'part'}: {entry['covers']}")
         if entry["missing"]:
             lines.append(f"    not proved here: {entry['missing']}")
-        lines.append(f"    theorems: {', '.join(entry['theorems'])}")
-        if entry["twins"]:
-            lines.append(f"    false, and disproved: {', '.join(entry['twins'])}")
-        lines.append(f"    axioms: {', '.join(entry['axioms']) or 'none'}")
-    lines.append(f"axioms of what disproves the false twins: {', '.join(content['twins_axioms'])}")
+        for kind in ("theorems", "twins"):
+            lines += [f"    {name}: {', '.join(used) or 'no axioms'}" for name, used in entry[kind].items()]
     named = [entry for statement, entry in statements.items() if statement != NUMBERS]
     whole = [entry for entry in named if entry["whole"]]
     lines.append(
@@ -228,10 +214,10 @@ def prove(folder: Path = FOLDER, formulas: str | None = None) -> dict[str, Any]:
         (work / PATH.name).write_text(definitions() if formulas is None else formulas, encoding="utf-8")
         checked = digests(work)  # a file that is changed while Coq is at work has not been checked
         build(work)
-        rests = assumptions(work, grouped(names))
-    for statement, used in rests.items():
+        rests = assumptions(work, names)
+    for theorem, used in rests.items():
         if wrong := [axiom for axiom in used if axiom not in (*ALLOWED, MACHINE)]:
-            raise ProofError(f"{statement} rests on {', '.join(wrong)}")
+            raise ProofError(f"{theorem} rests on {', '.join(wrong)}")
     return record(checked, names, rests)
 
 

@@ -125,11 +125,26 @@ def test_axioms_are_read_from_what_coq_prints():
 def test_the_committed_record_belongs_to_the_sources():
     found = formal.formal_proofs()
     assert set(found) == set(prove.COVERAGE)
-    assert sum(entry["whole"] for statement, entry in found.items() if statement != prove.NUMBERS) >= 32
-    assert sum(entry["whole"] and entry["laws"] for entry in found.values()) >= 21
+    assert sum(entry["whole"] for statement, entry in found.items() if statement != prove.NUMBERS) >= 33
+    assert sum(entry["whole"] and entry["laws"] for entry in found.values()) >= 22
     for statement, entry in found.items():
         assert entry["theorems"], statement
-        assert set(entry["axioms"]) <= {*prove.ALLOWED, prove.MACHINE}
+        for used in (*entry["theorems"].values(), *entry["twins"].values()):
+            assert set(used) <= {*prove.ALLOWED, prove.MACHINE}
+
+
+def test_the_committed_record_has_every_theorem_and_twin_with_its_axioms():
+    recorded = {
+        name for entry in formal.formal_proofs().values() for kind in ("theorems", "twins") for name in entry[kind]
+    }
+    assert recorded == {name for pairs in prove.theorems().values() for _, name in pairs}
+
+
+def test_the_record_in_words_has_each_theorem_with_its_axioms_on_a_line():
+    lines = prove.table(json.loads(formal.RECORD.read_text(encoding="utf-8"))).splitlines()
+    for statement, entry in formal.formal_proofs().items():
+        for name, used in (*entry["theorems"].items(), *entry["twins"].items()):
+            assert f"    {name}: {', '.join(used) or 'no axioms'}" in lines, statement
 
 
 def test_a_changed_proof_makes_the_record_void(folder: Path):
@@ -146,7 +161,9 @@ def test_a_file_that_changes_while_coq_works_is_not_recorded_as_proved(folder: P
 
     before = formal.digests(folder)
     monkeypatch.setattr(prove, "build", build)
-    monkeypatch.setattr(prove, "assumptions", lambda _, groups: {group: [] for group in groups})
+    monkeypatch.setattr(
+        prove, "assumptions", lambda _, names: {name: [] for pairs in names.values() for _, name in pairs}
+    )
     assert prove.prove(folder)["sha256"] == before != formal.digests(folder)
 
 
@@ -189,6 +206,24 @@ def test_a_planted_constant_fails_the_proof(right: str, wrong: str):
     assert right in text
     with pytest.raises(prove.ProofError, match=r"\.v"):
         prove.prove(formulas=text.replace(right, wrong))
+
+
+@needs_coq
+def test_each_theorem_is_counted_with_its_own_axioms(tmp_path: Path):
+    (tmp_path / "Planted.v").write_text(
+        "From Coq Require Import Classical FunctionalExtensionality.\n"
+        "Theorem A1_plain : 1 + 1 = 2. Proof. reflexivity. Qed.\n"
+        "Theorem A1_middle : forall P, P \\/ ~ P. Proof. exact classic. Qed.\n"
+        "Theorem A2_equal (f g : nat -> nat) : (forall n, f n = g n) -> f = g.\n"
+        "Proof. apply functional_extensionality. Qed.\n",
+        encoding="utf-8",
+    )
+    prove.build(tmp_path)
+    assert prove.assumptions(tmp_path, prove.theorems(tmp_path)) == {
+        "A1_plain": [],
+        "A1_middle": ["Classical_Prop.classic"],
+        "A2_equal": ["FunctionalExtensionality.functional_extensionality_dep"],
+    }
 
 
 @needs_coq
