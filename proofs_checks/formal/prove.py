@@ -35,6 +35,8 @@ ALLOWED = (
 PRIMITIVE = re.compile(r"^(PrimInt63|Uint63|PrimFloat|FloatAxioms)\.")
 MACHINE = "machine integers"
 """What Interval computes with: Coq's kernel has them built in and states their laws as axioms (`PrimInt63`, `Uint63`)."""
+ENCLOSES = re.compile(r"\bTactic\.IT\.Private\.IT\d\.IH\.eval_bisect_correct\b")
+"""Interval's theorem that what its tactic computes encloses the number."""
 
 TWIN = "_twin"
 """Marks, in a theorem's name, that it disproves a near falsehood."""
@@ -115,27 +117,53 @@ def build(folder: Path, processes: int = PROCESSES) -> None:
 def assumptions(
     folder: Path, names: dict[str, list[tuple[str, str]]], processes: int = PROCESSES
 ) -> dict[str, list[str]]:
-    """By theorem, the axioms that it rests on, as Coq's kernel counts them: about a second of one core each."""
-    pairs = [pair for theorems_of in names.values() for pair in theorems_of]
-    shares = [pairs[start::processes] for start in range(processes)]
+    """By theorem, the axioms that it rests on, as Coq's kernel counts them: about a second of one core each.
+
+    A number that Interval encloses takes six, all of them for Interval's own theorem `ENCLOSES`. Where the proof term names that theorem, its
+    axioms are counted once: they are the least that the theorem rests on, those of all such theorems together are the most, and where the two
+    are the same nothing is left to count.
+    """
+    stems = sorted({stem for pairs in names.values() for stem, _ in pairs})
+    paths = {theorem: f"{LIBRARY}.{stem}.{theorem}" for pairs in names.values() for stem, theorem in pairs}
+    terms = asked(folder, stems, {theorem: f"Print {path}." for theorem, path in paths.items()}, processes)
+    enclosed: dict[str, list[str]] = {}
+    for theorem, term in terms.items():
+        if match := ENCLOSES.search(term):
+            enclosed.setdefault(match[0], []).append(theorem)
+    questions = {}
+    for number, (theorem, users) in enumerate(enclosed.items()):
+        together = ", ".join(f"@{paths[user]}" for user in users)
+        questions[f"least_{number}"] = f"Print Assumptions Interval.{theorem}."
+        questions[f"most_{number}"] = f"Definition all_{number} := ({together}, tt).\nPrint Assumptions all_{number}."
+    numeric = {user for users in enclosed.values() for user in users}
+    single = {theorem: f"Print Assumptions {path}." for theorem, path in paths.items()}
+    questions |= {theorem: question for theorem, question in single.items() if theorem not in numeric}
+    counted = {label: axioms(text) for label, text in asked(folder, stems, questions, processes).items()}
+    for number, users in enumerate(enclosed.values()):
+        if counted[f"least_{number}"] == counted[f"most_{number}"]:
+            counted |= dict.fromkeys(users, counted[f"least_{number}"])
+    rest = {theorem: question for theorem, question in single.items() if theorem not in counted}
+    counted |= {label: axioms(text) for label, text in asked(folder, stems, rest, processes).items()}
+    return {theorem: counted[theorem] for theorem in paths}
+
+
+def asked(folder: Path, stems: list[str], questions: dict[str, str], processes: int = PROCESSES) -> dict[str, str]:
+    """What Coq prints for each question, by its label, with the files `stems` of a folder that is built."""
+    items = list(questions.items())
+    shares = [share for start in range(processes) if (share := items[start::processes])]
     with ThreadPoolExecutor(processes) as pool:
-        printed = pool.map(lambda part: coq(folder, _assumptions_file(folder, *part)), enumerate(shares))
+        printed = pool.map(lambda part: coq(folder, _questions_file(folder, stems, *part)), enumerate(shares))
     parts = [part for text in printed for part in re.split(r"^== (\w+)$", text, flags=re.MULTILINE)[1:]]
-    counted = {theorem: axioms(text) for theorem, text in zip(parts[::2], parts[1::2], strict=True)}
-    return {theorem: counted[theorem] for _, theorem in pairs}
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def _assumptions_file(folder: Path, number: int, pairs: list[tuple[str, str]]) -> str:
-    """Write a file that prints the axioms of each of these theorems, and return its name."""
-    lines = ["From Coq Require Import Reals."]
-    lines += [f"From {LIBRARY} Require {stem}." for stem in sorted({stem for stem, _ in pairs})]
-    for stem, theorem in pairs:
-        lines += [
-            f'Goal True. idtac "== {theorem}". Abort.',
-            f"Print Assumptions {LIBRARY}.{stem}.{theorem}.",
-        ]
-    (folder / f"Assumptions_{number}.v").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return f"Assumptions_{number}.v"
+def _questions_file(folder: Path, stems: list[str], number: int, questions: list[tuple[str, str]]) -> str:
+    """Write a file that asks Coq these questions, and return its name."""
+    lines = ["From Coq Require Import Reals.", *(f"From {LIBRARY} Require {stem}." for stem in stems)]
+    for label, question in questions:
+        lines += [f'Goal True. idtac "== {label}". Abort.', question]
+    (folder / f"Asked_{number}.v").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return f"Asked_{number}.v"
 
 
 def axioms(printed: str) -> list[str]:

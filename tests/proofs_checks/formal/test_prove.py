@@ -227,6 +227,27 @@ def test_each_theorem_is_counted_with_its_own_axioms(tmp_path: Path):
 
 
 @needs_coq
+@pytest.mark.slow
+def test_enclosed_numbers_are_counted_together_as_they_are_one_by_one(tmp_path: Path):
+    (tmp_path / "Planted.v").write_text(
+        "From Coq Require Import Reals Lra.\nFrom Interval Require Import Tactic.\nLocal Open Scope R_scope.\n"
+        "Theorem A1_number : 3 < PI. Proof. interval. Qed.\n"
+        "Theorem A1_other : exp 1 < 3. Proof. interval. Qed.\n"
+        "Theorem A1_through : 2 < PI. Proof. pose proof A1_number; lra. Qed.\n"
+        "Theorem A2_plain (x : R) : 0 < x -> 0 < x + x. Proof. lra. Qed.\n",
+        encoding="utf-8",
+    )
+    prove.build(tmp_path)
+    names = prove.theorems(tmp_path)
+    questions = {
+        name: f"Print Assumptions Singdiffusion.Planted.{name}." for pairs in names.values() for _, name in pairs
+    }
+    one_by_one = {name: prove.axioms(text) for name, text in prove.asked(tmp_path, ["Planted"], questions).items()}
+    assert prove.assumptions(tmp_path, names) == one_by_one
+    assert prove.MACHINE in one_by_one["A1_through"] and prove.MACHINE not in one_by_one["A2_plain"]
+
+
+@needs_coq
 def test_a_planted_constant_in_the_bridge_fails_its_file(tmp_path: Path):
     for name in ("Base.v", "A.v"):
         shutil.copy(formal.FOLDER / name, tmp_path)
