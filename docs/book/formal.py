@@ -55,9 +55,8 @@ def summary(proved: dict[str, Any], files: set[str]) -> str:
     laws = ", for every finite law in every dimension" if proved["laws"] else ""
     missing = f" Not proved there: {proved['missing']}." if proved["missing"] else ""
     sources = ", ".join(f"{{download}}`{name} <{SOURCE}/{name}>`" for name in sorted(files))
-    axioms = [f"`{axiom}`" for axiom in proved["axioms"] if axiom != MACHINE] + [MACHINE] * (
-        MACHINE in proved["axioms"]
-    )
+    used = {axiom for axioms in proved["theorems"].values() for axiom in axioms}
+    axioms = [f"`{axiom}`" for axiom in sorted(used - {MACHINE})] + [MACHINE] * (MACHINE in used)
     return f"**In Coq** {whole} is proved{laws}: {proved['covers']}.{missing} From {sources}; axioms: {', '.join(axioms) or 'none'} ({{doc}}`/trust`)."
 
 

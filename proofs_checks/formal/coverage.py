@@ -41,9 +41,9 @@ COVERAGE: dict[str, Coverage] = {
     "B1": Coverage("the closed form of the integral over R^d", whole=True, laws=True),
     "B2": Coverage("both bounds, and that the first is twice the truth as g → 0", whole=True, laws=True),
     "B3": Coverage(
-        "KL ≤ ½ g tr C; TV ≤ ½√(g tr C); tr C ≤ D²(n−1)/2n for n points",
+        "KL ≤ ½ g tr C; all three bounds on TV, the first with the exact TV of two unit Gaussians; tr C ≤ D²k/(2(k+1)), k = min(d, n−1), for n points",
+        whole=True,
         laws=True,
-        missing="the two sharper bounds on TV; the diameter bound where d < n − 1 (Jung's theorem)",
     ),
     "B4": Coverage(
         "the integral and the rate, with mmse the mean of the posterior's own trace, and that the posterior at s is Bayes' of that at t",

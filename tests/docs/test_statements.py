@@ -139,7 +139,7 @@ def test_ids_become_links_outside_of_code():
 
 def test_pages_say_what_coq_proves_and_what_not():
     """From the committed records, so that no page can claim more than the record."""
-    whole, part = formal_statements()["B1"], formal_statements()["B3"]
+    whole, part = formal_statements()["B1"], formal_statements()["D3"]
     assert summary(whole, {"B.v"}).startswith(
         "**In Coq** all of the statement is proved, for every finite law in every dimension"
     )

@@ -47,6 +47,7 @@ _WAN: dict[str, Any] = {
     "cross_attn_norm": True,
     "rope_max_seq_len": 32,
 }
+_MADE: dict[str, nn.Module] = {}
 _NORMED = {**_WAN, "qk_norm": "rms_norm_across_heads"}
 _QWEN: dict[str, Any] = {
     "patch_size": 2,
@@ -383,9 +384,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def options(name: str, **changes: Any) -> dict[str, Any]:
     """The arguments of a model with some of them changed; one that the class does not take fails there."""
     return {**CONFIGS[name], **changes}
-
-
-_MADE: dict[str, nn.Module] = {}
 
 
 def model(name: str, **changes: Any) -> nn.Module:

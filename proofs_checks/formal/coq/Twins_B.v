@@ -3,7 +3,7 @@
 From Coq Require Import Reals Lra Lia Psatz FunctionalExtensionality.
 From Coquelicot Require Import Coquelicot.
 From Interval Require Import Tactic.
-From Singdiffusion Require Import Base Gaussian Space Mixture Divergence Formulas B B_pairs B_small Golden.
+From Singdiffusion Require Import Base Gaussian Space Mixture Divergence Formulas B B_total B_jung B_pairs B_small Golden.
 Local Open Scope R_scope.
 
 (** Atoms at -1 and 1 of equal weight *)
@@ -47,6 +47,70 @@ Qed.
 (** B3 with a quarter *)
 Theorem B3_twin_quarter : 4 * trC 1 2 signs_p signs_y / 4 < KL 1 2 signs_p (shift 2 signs_p signs_y 4).
 Proof. eapply Rlt_le_trans; [|apply signs_kl; lra]. rewrite signs_trace. interval. Qed.
+
+(** TV is at least the mean of any h between -1 and 1, here [1 - 2 exp(-u^2/2)]. *)
+Lemma tv_lower n p m : weights n p ->
+  (1 - sumn n (fun i => p i * exp (- m i 0%nat ^ 2 / 4))) / sqrt 2 <= TV 1 n p m.
+Proof.
+  intros Hw. set (q := fun u => exp (dot 1 (fun _ => 0) u - quad 1 (fun _ => 1) u / 2)).
+  assert (Tq : tame 1 q) by (apply tame_gauss; intros; lra).
+  assert (Q : forall u, 0 <= q u <= 1).
+  { intros u. split; [left; apply exp_pos|]. rewrite <- exp_0. apply exp_le_mono. assert (0 <= quad 1 (fun _ => 1) u) by (apply quad_nonneg; intros; lra).
+    replace (dot 1 (fun _ => 0) u) with 0 by (unfold dot; simpl; ring). lra. }
+  assert (S2 : 0 < sqrt 2) by (apply sqrt_lt_R0; lra).
+  assert (Er : forall i, E 1 (fun u => ratio 1 (m i) u * q u) = exp (- m i 0%nat ^ 2 / 4) / sqrt 2).
+  { intros i. rewrite (E_ext 1 _ (fun u => exp (- (sq 1 (m i) / 2)) * exp (dot 1 (m i) u - quad 1 (fun _ => 1) u / 2))).
+    - rewrite E_scal by (apply tame_gauss; intros; lra). rewrite E_mgf by (intros; lra). simpl prodn. rewrite Rmult_1_l.
+      replace (1 + 1) with 2 by ring. change (m i 0%nat * (m i 0%nat * 1)) with (m i 0%nat ^ 2).
+      assert (X : exp (- m i 0%nat ^ 2 / 4) = exp (- (sq 1 (m i) / 2)) * exp (m i 0%nat ^ 2 / (2 * 2))) by
+        (rewrite <- exp_plus; f_equal; unfold sq, dot; simpl; field).
+      rewrite X. unfold Rdiv. ring.
+    - intros u. unfold q, ratio. rewrite <- !exp_plus. f_equal. unfold dot. simpl. ring. }
+  assert (Eq : E 1 q = 1 / sqrt 2).
+  { unfold q. rewrite E_mgf by (intros; lra). simpl prodn. rewrite Rmult_1_l. replace (1 + 1) with 2 by ring. rewrite exp_zero by field. auto. }
+  assert (T1 := tame_mix 1 n p m). assert (T2 : tame 1 (fun u => mix 1 n p m u * q u)) by (apply tame_mult; auto).
+  assert (Em : E 1 (fun u => mix 1 n p m u * q u) = sumn n (fun i => p i * exp (- m i 0%nat ^ 2 / 4)) / sqrt 2).
+  { rewrite E_mix by auto. unfold Rdiv. rewrite <- sumn_scal_r. apply sumn_ext. intros i _. rewrite Er. unfold Rdiv. ring. }
+  unfold TV. apply Rmult_le_reg_r with 2; [lra|].
+  replace (E 1 (fun u => Rabs (mix 1 n p m u - 1)) / 2 * 2) with (E 1 (fun u => Rabs (mix 1 n p m u - 1))) by field.
+  apply Rle_trans with (E 1 (fun u => mix 1 n p m u - 1 - 2 * (mix 1 n p m u * q u) + 2 * q u)).
+  - right. rewrite E_plus, E_minus, E_minus, !E_scal, E_const, Em, Eq, E_mix_1; auto; try tm. field. lra.
+  - apply E_le; [tm|tm|]. intros u. destruct (Q u). pose proof (Rle_abs (mix 1 n p m u - 1)). pose proof (Rle_abs (- (mix 1 n p m u - 1))). rewrite Rabs_Ropp in *.
+    pose proof (Rabs_pos (mix 1 n p m u - 1)). nra.
+Qed.
+
+Lemma signs_tv : (1 - exp (-1)) / sqrt 2 <= TV 1 2 signs_p (shift 2 signs_p signs_y 4).
+Proof.
+  eapply Rle_trans; [|apply (tv_lower 2 signs_p _ signs_weights)]. right. f_equal. cbn [sumn].
+  assert (Sh : forall i, shift 2 signs_p signs_y 4 i 0%nat ^ 2 = 4).
+  { intros i. unfold shift, vscal. rewrite Rpow_mult_distr, pow2_sqrt by lra. unfold xi, mean, vsum, vscal, vminus, signs_p, signs_y. destruct i; simpl; field. }
+  rewrite !Sh. replace (- (4) / 4) with (-1) by field. unfold signs_p. field.
+Qed.
+
+(** B3's sharpest bound with half the distance *)
+Theorem B3_twin_distance : sumn 2 (fun i => signs_p i * Formulas.tv_shift (sqrt 4 * vnorm 1 (xi 2 signs_p signs_y i) / 2)) < TV 1 2 signs_p (shift 2 signs_p signs_y 4).
+Proof.
+  eapply Rlt_le_trans; [|apply signs_tv]. assert (N : forall i, vnorm 1 (xi 2 signs_p signs_y i) = 1).
+  { intros i. unfold vnorm. replace (sq 1 (xi 2 signs_p signs_y i)) with 1; [apply sqrt_1|]. unfold sq, dot, xi, mean, vsum, vscal, vminus, signs_p, signs_y. destruct i; simpl; field. }
+  simpl sumn. rewrite !N, tie_tv_shift. replace (sqrt 4 * 1 / 2) with 1 by (replace 4 with (2 * 2) by ring; rewrite sqrt_square by lra; field).
+  rewrite Rabs_R1. pose proof (half_le (1 / 2) ltac:(lra)) as H. assert (P : 0 < / sqrt (2 * PI)) by (apply Rinv_0_lt_compat, sqrt_lt_R0; pose proof PI_RGT_0; lra).
+  apply Rle_lt_trans with (/ sqrt (2 * PI)); [|interval]. unfold signs_p, Rdiv in *. nra.
+Qed.
+
+(** B3's trace bound without the root of 2 pi *)
+Theorem B3_twin_root : sqrt (4 * trC 1 2 signs_p signs_y) / (2 * PI) < TV 1 2 signs_p (shift 2 signs_p signs_y 4).
+Proof. eapply Rlt_le_trans; [|apply signs_tv]. rewrite signs_trace. interval. Qed.
+
+(** B3 with D^2/4 in the plane: a triangle *)
+Definition triangle_p : nat -> R := fun _ => 1 / 3.
+Definition triangle_y : nat -> vec := fun i k => match i, k with 1%nat, O => 10 | 2%nat, O => 5 | 2%nat, 1%nat => 8 | _, _ => 0 end.
+
+Theorem B3_twin_diameter : (forall i j, (i < 3)%nat -> (j < 3)%nat -> dist2 2 (triangle_y i) (triangle_y j) <= 10 ^ 2) /\ 10 ^ 2 / 4 < trC 2 3 triangle_p triangle_y.
+Proof.
+  split.
+  - intros i j Hi Hj. unfold dist2, sq, dot, vminus. destruct i as [|[|[|]]]; try lia; destruct j as [|[|[|]]]; try lia; simpl; lra.
+  - unfold trC, xi, mean, vsum, vscal, vminus, sq, dot, triangle_p, triangle_y. simpl. lra.
+Qed.
 
 (** B5 without the half *)
 Theorem B5_twin_half : KL 1 3 golden_p (shift 3 golden_p golden_y (3 / 10))
@@ -119,37 +183,7 @@ Proof.
   rewrite X, signs_trace in H. lra.
 Qed.
 
-(** B12 with [1 - exp(-U)] for the root: TV is at least the mean of any h between -1 and 1, here [1 - 2 exp(-u^2/2)] *)
-Lemma tv_lower n p m : weights n p ->
-  (1 - sumn n (fun i => p i * exp (- m i 0%nat ^ 2 / 4))) / sqrt 2 <= TV 1 n p m.
-Proof.
-  intros Hw. set (q := fun u => exp (dot 1 (fun _ => 0) u - quad 1 (fun _ => 1) u / 2)).
-  assert (Tq : tame 1 q) by (apply tame_gauss; intros; lra).
-  assert (Q : forall u, 0 <= q u <= 1).
-  { intros u. split; [left; apply exp_pos|]. rewrite <- exp_0. apply exp_le_mono. assert (0 <= quad 1 (fun _ => 1) u) by (apply quad_nonneg; intros; lra).
-    replace (dot 1 (fun _ => 0) u) with 0 by (unfold dot; simpl; ring). lra. }
-  assert (S2 : 0 < sqrt 2) by (apply sqrt_lt_R0; lra).
-  assert (Er : forall i, E 1 (fun u => ratio 1 (m i) u * q u) = exp (- m i 0%nat ^ 2 / 4) / sqrt 2).
-  { intros i. rewrite (E_ext 1 _ (fun u => exp (- (sq 1 (m i) / 2)) * exp (dot 1 (m i) u - quad 1 (fun _ => 1) u / 2))).
-    - rewrite E_scal by (apply tame_gauss; intros; lra). rewrite E_mgf by (intros; lra). simpl prodn. rewrite Rmult_1_l.
-      replace (1 + 1) with 2 by ring. change (m i 0%nat * (m i 0%nat * 1)) with (m i 0%nat ^ 2).
-      assert (X : exp (- m i 0%nat ^ 2 / 4) = exp (- (sq 1 (m i) / 2)) * exp (m i 0%nat ^ 2 / (2 * 2))) by
-        (rewrite <- exp_plus; f_equal; unfold sq, dot; simpl; field).
-      rewrite X. unfold Rdiv. ring.
-    - intros u. unfold q, ratio. rewrite <- !exp_plus. f_equal. unfold dot. simpl. ring. }
-  assert (Eq : E 1 q = 1 / sqrt 2).
-  { unfold q. rewrite E_mgf by (intros; lra). simpl prodn. rewrite Rmult_1_l. replace (1 + 1) with 2 by ring. rewrite exp_zero by field. auto. }
-  assert (T1 := tame_mix 1 n p m). assert (T2 : tame 1 (fun u => mix 1 n p m u * q u)) by (apply tame_mult; auto).
-  assert (Em : E 1 (fun u => mix 1 n p m u * q u) = sumn n (fun i => p i * exp (- m i 0%nat ^ 2 / 4)) / sqrt 2).
-  { rewrite E_mix by auto. unfold Rdiv. rewrite <- sumn_scal_r. apply sumn_ext. intros i _. rewrite Er. unfold Rdiv. ring. }
-  unfold TV. apply Rmult_le_reg_r with 2; [lra|].
-  replace (E 1 (fun u => Rabs (mix 1 n p m u - 1)) / 2 * 2) with (E 1 (fun u => Rabs (mix 1 n p m u - 1))) by field.
-  apply Rle_trans with (E 1 (fun u => mix 1 n p m u - 1 - 2 * (mix 1 n p m u * q u) + 2 * q u)).
-  - right. rewrite E_plus, E_minus, E_minus, !E_scal, E_const, Em, Eq, E_mix_1; auto; try tm. field. lra.
-  - apply E_le; [tm|tm|]. intros u. destruct (Q u). pose proof (Rle_abs (mix 1 n p m u - 1)). pose proof (Rle_abs (- (mix 1 n p m u - 1))). rewrite Rabs_Ropp in *.
-    pose proof (Rabs_pos (mix 1 n p m u - 1)). nra.
-Qed.
-
+(** B12 with [1 - exp(-U)] for the root *)
 Theorem B12_twin_linear : 1 - exp (- KL 1 3 golden_p (shift 3 golden_p golden_y (3 / 10))) < TV 1 3 golden_p (shift 3 golden_p golden_y (3 / 10)).
 Proof.
   pose proof Golden_kl_03 as H. apply Rabs_le_between in H. eapply Rlt_le_trans; [|apply (tv_lower 3 golden_p _ golden_weights)].

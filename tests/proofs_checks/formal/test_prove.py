@@ -125,11 +125,26 @@ def test_axioms_are_read_from_what_coq_prints():
 def test_the_committed_record_belongs_to_the_sources():
     actual = formal.formal_proofs()
     assert set(actual) == set(prove.COVERAGE)
-    assert sum(entry["whole"] for statement, entry in actual.items() if statement != prove.NUMBERS) >= 32
-    assert sum(entry["whole"] and entry["laws"] for entry in actual.values()) >= 21
+    assert sum(entry["whole"] for statement, entry in actual.items() if statement != prove.NUMBERS) >= 33
+    assert sum(entry["whole"] and entry["laws"] for entry in actual.values()) >= 22
     for statement, entry in actual.items():
         assert entry["theorems"], statement
-        assert set(entry["axioms"]) <= {*prove.ALLOWED, prove.MACHINE}
+        for used in (*entry["theorems"].values(), *entry["twins"].values()):
+            assert set(used) <= {*prove.ALLOWED, prove.MACHINE}
+
+
+def test_the_committed_record_has_every_theorem_and_twin_with_its_axioms():
+    recorded = {
+        name for entry in formal.formal_proofs().values() for kind in ("theorems", "twins") for name in entry[kind]
+    }
+    assert recorded == {name for pairs in prove.theorems().values() for _, name in pairs}
+
+
+def test_the_record_in_words_has_each_theorem_with_its_axioms_on_a_line():
+    lines = prove.table(json.loads(formal.RECORD.read_text(encoding="utf-8"))).splitlines()
+    for statement, entry in formal.formal_proofs().items():
+        for name, used in (*entry["theorems"].items(), *entry["twins"].items()):
+            assert f"    {name}: {', '.join(used) or 'no axioms'}" in lines, statement
 
 
 def test_a_changed_proof_makes_the_record_void(folder: Path):
@@ -146,7 +161,9 @@ def test_a_file_that_changes_while_coq_works_is_not_recorded_as_proved(folder: P
 
     before = formal.digests(folder)
     monkeypatch.setattr(prove, "build", build)
-    monkeypatch.setattr(prove, "assumptions", lambda _, groups: {group: [] for group in groups})
+    monkeypatch.setattr(
+        prove, "assumptions", lambda _, names: {name: [] for pairs in names.values() for _, name in pairs}
+    )
     assert prove.prove(folder)["sha256"] == before != formal.digests(folder)
 
 
@@ -189,6 +206,45 @@ def test_a_planted_constant_fails_the_proof(right: str, wrong: str):
     assert right in text
     with pytest.raises(prove.ProofError, match=r"\.v"):
         prove.prove(formulas=text.replace(right, wrong))
+
+
+@needs_coq
+def test_each_theorem_is_counted_with_its_own_axioms(tmp_path: Path):
+    (tmp_path / "Planted.v").write_text(
+        "From Coq Require Import Classical FunctionalExtensionality.\n"
+        "Theorem A1_plain : 1 + 1 = 2. Proof. reflexivity. Qed.\n"
+        "Theorem A1_middle : forall P, P \\/ ~ P. Proof. exact classic. Qed.\n"
+        "Theorem A2_equal (f g : nat -> nat) : (forall n, f n = g n) -> f = g.\n"
+        "Proof. apply functional_extensionality. Qed.\n",
+        encoding="utf-8",
+    )
+    prove.build(tmp_path)
+    assert prove.assumptions(tmp_path, prove.theorems(tmp_path)) == {
+        "A1_plain": [],
+        "A1_middle": ["Classical_Prop.classic"],
+        "A2_equal": ["FunctionalExtensionality.functional_extensionality_dep"],
+    }
+
+
+@needs_coq
+@pytest.mark.slow
+def test_enclosed_numbers_are_counted_together_as_they_are_one_by_one(tmp_path: Path):
+    (tmp_path / "Planted.v").write_text(
+        "From Coq Require Import Reals Lra.\nFrom Interval Require Import Tactic.\nLocal Open Scope R_scope.\n"
+        "Theorem A1_number : 3 < PI. Proof. interval. Qed.\n"
+        "Theorem A1_other : exp 1 < 3. Proof. interval. Qed.\n"
+        "Theorem A1_through : 2 < PI. Proof. pose proof A1_number; lra. Qed.\n"
+        "Theorem A2_plain (x : R) : 0 < x -> 0 < x + x. Proof. lra. Qed.\n",
+        encoding="utf-8",
+    )
+    prove.build(tmp_path)
+    names = prove.theorems(tmp_path)
+    questions = {
+        name: f"Print Assumptions Singdiffusion.Planted.{name}." for pairs in names.values() for _, name in pairs
+    }
+    one_by_one = {name: prove.axioms(text) for name, text in prove.asked(tmp_path, ["Planted"], questions).items()}
+    assert prove.assumptions(tmp_path, names) == one_by_one
+    assert prove.MACHINE in one_by_one["A1_through"] and prove.MACHINE not in one_by_one["A2_plain"]
 
 
 @needs_coq
