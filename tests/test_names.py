@@ -27,6 +27,7 @@ WHOLE = {
     "singdiffusion/source/test_input_matrix.py",
     "singdiffusion/source/test_pictures.py",
     "singdiffusion/start/test_add_ons.py",
+    "singdiffusion/start/test_flow_copies.py",
     "singdiffusion/start/test_flow_matrix.py",
     "singdiffusion/start/test_flow_pipelines.py",
     "singdiffusion/start/test_initial_matrix.py",

@@ -112,7 +112,7 @@ def _arrivals_table(
     arrivals: Sequence[Arrival],
     remedies: Mapping[str, tuple[int, Sequence[float], str | None]],
 ) -> Table:
-    """A column a direction; as it is with its parts, then each remedy with its calls of the network, and its code where it is passed."""
+    """A column a direction; as it is with its parts, then each remedy with its calls of the network, and its code where there is some."""
     coded = any(code is not None for _, _, code in remedies.values())
     table = Table(title=title)
     table.add_column("change", overflow="fold")

@@ -1,6 +1,6 @@
 """Samplers, from noise to data, and the noise that they draw."""
 
-from singtheory.sampler.steps import DDIM, DDPM, ODE, Matched, Sampler, exact_denoiser
+from singtheory.sampler.methods import DDIM, DDPM, ODE, Matched, Sampler, exact_denoiser
 from singtheory.sampler.widening import (
     Denoiser,
     Diagonal,

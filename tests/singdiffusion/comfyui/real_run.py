@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from singdiffusion.average import AverageDecoder, AverageStatistics, AverageTable
 from singdiffusion.start import SingDiffusion
 from tests.singdiffusion.comfyui import contract, pipelines, workflows
+from tests.singdiffusion.comfyui.averages import PROMPT, SD3_SCALE, SD3_SHIFT, SD_SCALE, averages
 from tests.singdiffusion.comfyui.server import Server
 
 TARGET = 1e-3
@@ -30,8 +30,7 @@ TARGET = 1e-3
 SEED, BATCH = 5, 2
 STEPS = 5
 """A number that divides 1000: with others, ComfyUI's own KSampler and BasicScheduler begin `ddim_uniform` at different sigmas."""
-PROMPT, NEGATIVE = "solid black background", ""
-SD_SCALE, SD3_SCALE, SD3_SHIFT = 0.18215, 1.5305, 0.0609
+NEGATIVE = ""
 LIVELY = {
     "euler": "normal",
     "dpmpp_2m": "karras",
@@ -46,27 +45,6 @@ FLOWING = ("euler", "heun", "dpmpp_2m", "dpmpp_sde", "uni_pc", "res_multistep")
 def noise(channels: int) -> Tensor:
     """As ComfyUI draws it for its seed."""
     return torch.randn(BATCH, channels, 8, 8, generator=torch.manual_seed(SEED))
-
-
-def averages(folder: Path) -> None:
-    """The average images that are compared: a table, a network that reads token states, and statistics of a flow's latents."""
-    generator = torch.Generator().manual_seed(11)
-
-    def latents(count: int, channels: int, level: float) -> Tensor:
-        plain = level + torch.randn(count, channels, 1, 1, generator=generator)
-        return (plain + 0.3 * torch.randn(count, channels, 8, 8, generator=generator)).float()
-
-    table = AverageTable.from_images(
-        {PROMPT: latents(40, 4, -1.0), "": latents(40, 4, 0.0)}, rank=2, scaling_factor=SD_SCALE
-    )
-    table.save_pretrained(folder / "table")
-    torch.manual_seed(3)
-    decoder = AverageDecoder((4, 8, 8), {"kind": "text", "width": 768}, width=32, layers=1, scaling_factor=SD_SCALE)
-    decoder.save_pretrained(folder / "decoder")
-    statistics = AverageStatistics.from_images(
-        latents(200, 16, 0.4), rank=8, scaling_factor=SD3_SCALE, shift_factor=SD3_SHIFT
-    )
-    statistics.save_pretrained(folder / "spread")
 
 
 def common(checkpoint: str, kind: str, empty: str) -> dict[str, Any]:
