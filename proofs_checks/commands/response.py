@@ -54,9 +54,9 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
     response.respond(schedule, times, [1.0], **options)  # refuses wrong options before data are read
     spectrum = _spectrum(request)
     tell(spectrum.notes)
-    every = response.respond(schedule, times, spectrum.eigenvalues, **options)
-    lam = spectrum.eigenvalues[:_MOST_ROWS]
-    kept = response.Response(every.first[:_MOST_ROWS], every.kept[:_MOST_ROWS])
+    whole = response.respond(schedule, times, spectrum.eigenvalues, **options)
+    rows = len(spectrum.eigenvalues) if spectrum.about is None else _MOST_ROWS
+    lam, listed = spectrum.eigenvalues[:rows], response.Response(whole.first[:rows], whole.kept[:rows])
     curve = _curve(lam)
     drawn = response.respond(schedule, times, curve, **options)
     shown = spectrum.brightness or float(lam.max())
@@ -70,9 +70,9 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
         "data": spectrum.about,
         "brightness": spectrum.brightness,
         "times": times.tolist(),
-        "rows": _rows(lam, kept),
+        "rows": _rows(lam, listed),
         "curve": _rows(curve, drawn),
-        "bands": [_band(band, spectrum.eigenvalues, every) for band in spectrum.bands],
+        "bands": [_band(band, spectrum.eigenvalues, whole) for band in spectrum.bands],
         "angles": {
             "eigenvalue": shown,
             "theta": formula.spread_angle(alpha, sigma, torch.tensor(shown, dtype=torch.float64), torch).tolist(),
@@ -107,7 +107,7 @@ def _spectrum(request: Request) -> _Spectrum:
     if request.data is not None and request.eigenvalues is not None:
         raise InputError("--data and --eigenvalues: give one of them; eigenvalues come from the data")
     if request.eigenvalues is not None:
-        return _Spectrum(response.check_eigenvalues(_parsed(request.eigenvalues))[:_MOST_ROWS])
+        return _Spectrum(response.check_eigenvalues(_parsed(request.eigenvalues)))
     if request.data is None:
         return _Spectrum(torch.logspace(*_DECADES, 15, dtype=torch.float64))
     loaded = loaders.load(request.data)
@@ -130,7 +130,7 @@ def _bands(components: Components, shape: Shape) -> tuple[Band, ...]:
     return tuple(band for band in bands if float(band.spread.sum()) > _NONE * total)
 
 
-def _band(band: Band, lam: Tensor, answer: response.Response) -> dict[str, Any]:
+def _band(band: Band, lam: Tensor, whole: response.Response) -> dict[str, Any]:
     """What arrives in a band, from what is kept along each eigenvalue."""
     return {
         "name": band.name,
@@ -139,8 +139,8 @@ def _band(band: Band, lam: Tensor, answer: response.Response) -> dict[str, Any]:
         "share": float(band.spread.sum() / lam.sum()),
         "eigenvalue": band.eigenvalue,
         "brightness": band.high == 0,
-        "kept": response.kept_of(band.spread, answer.kept),
-        "first": response.kept_of(band.spread, answer.first),
+        "kept": response.kept_of(band.spread, whole.kept),
+        "first": response.kept_of(band.spread, whole.first),
     }
 
 
@@ -164,6 +164,6 @@ def _curve(lam: Tensor) -> Tensor:
     return torch.logspace(low, high, _CURVE, dtype=torch.float64)
 
 
-def _rows(lam: Tensor, kept: response.Response) -> list[dict[str, float]]:
-    columns = zip(lam.tolist(), kept.kept.tolist(), kept.first.tolist(), strict=True)
+def _rows(lam: Tensor, listed: response.Response) -> list[dict[str, float]]:
+    columns = zip(lam.tolist(), listed.kept.tolist(), listed.first.tolist(), strict=True)
     return [{"eigenvalue": e, "kept": k, "first": f} for e, k, f in columns]

@@ -42,11 +42,11 @@ def run_shared(claims: Sequence[Claim], context: Context, step: Step) -> list[Cl
     if not _pays(groups, context):
         return [run_claim(claim, context, step) for claim in claims]
     waiting, done = _Waiting(groups), dict[str, ClaimResult]()
-    with _half_of_the_threads(), _second_process(context) as connection:
-        feeder = Thread(target=_feed, args=(connection, waiting, done, step), daemon=True)
+    with _half_of_the_threads(), _second_process() as connection:
+        feeder = _Feeder(connection, context, waiting, done, step)
         feeder.start()
         _run_waiting(waiting, done, context, step)
-        feeder.join()
+        feeder.wait()
         _run_waiting(waiting, done, context, step)  # what a second process has left that was ended by others
     return [done[claim.id] for claim in claims]
 
@@ -103,7 +103,7 @@ def _half_of_the_threads() -> Iterator[None]:
 
 
 @contextmanager
-def _second_process(context: Context) -> Iterator[Connection]:
+def _second_process() -> Iterator[Connection]:
     """One that runs the claims it is sent, ended whatever happens here."""
     spawn = multiprocessing.get_context("spawn")
     here, there = cast(tuple[Connection, Connection], spawn.Pipe())  # of another class on Windows, alike
@@ -112,12 +112,11 @@ def _second_process(context: Context) -> Iterator[Connection]:
         process.start()
     there.close()
     try:
-        _send(here, context)
         yield here
     finally:
-        here.close()
-        process.kill()
+        process.kill()  # what waits for an answer hears that there will be none
         process.join()
+        here.close()
 
 
 @contextmanager
@@ -132,18 +131,58 @@ def _interruptions_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
-def _feed(connection: Connection, waiting: _Waiting, done: dict[str, ClaimResult], step: Step) -> None:
-    """Groups to the second process until none is left; one that it does not end is put back."""
-    while group := waiting.take():
+class _Feeder(Thread):
+    """Sends the run and then groups to the second process until none is left.
+
+    Args:
+        connection: to the second process.
+        context: of the run.
+        waiting: groups; one that the process does not end is put back.
+        done: results by id, to be added to.
+        step: as of `run_shared`.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        context: Context,
+        waiting: _Waiting,
+        done: dict[str, ClaimResult],
+        step: Step,
+    ) -> None:
+        super().__init__(daemon=True)
+        self._connection, self._context, self._step = connection, context, step
+        self._waiting, self._done = waiting, done
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """All of it; an error is kept for `wait`, but for that of a process that others have ended."""
         try:
-            connection.send([claim.id for claim in group])
-            for claim in group:
-                while isinstance(message := connection.recv(), str):
-                    step(message)
-                done[claim.id] = _with_claim(claim, message)
+            _send(self._connection, self._context)
+            while group := self._waiting.take():
+                self._feed(group)
         except (EOFError, OSError):
-            waiting.put_back([claim for claim in group if claim.id not in done])
-            return
+            pass
+        except BaseException as error:
+            self._error = error
+
+    def _feed(self, group: list[Claim]) -> None:
+        try:
+            self._connection.send([claim.id for claim in group])
+            for claim in group:
+                while isinstance(message := self._connection.recv(), str):
+                    self._step(message)
+                self._done[claim.id] = _with_claim(claim, message)
+        finally:
+            if left := [claim for claim in group if claim.id not in self._done]:
+                self._waiting.put_back(left)
+
+    def wait(self) -> None:
+        """Until it has ended. Raises what it met."""
+        while self.is_alive():
+            self.join(0.2)  # without a limit, Windows would not hear Ctrl-C meanwhile
+        if self._error is not None:
+            raise self._error
 
 
 def _run_waiting(waiting: _Waiting, done: dict[str, ClaimResult], context: Context, step: Step) -> None:

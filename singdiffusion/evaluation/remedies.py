@@ -118,7 +118,7 @@ class Expected:
         where = {"start": "the start", "solver": "the steps", "end": "where the sampler stops"}[lost]
         best = self.best
         if best is None:
-            return f"{about}: most is lost by {where}. None of the remedies tried brings more with {self.calls} calls of the network."
+            return f"{about}: most is lost by {where}. None of the remedies tried brings more of {worst.name} with {self.calls} calls of the network."
         brings = best.kept[self.arrivals.index(worst)]
         return f"{about}: most is lost by {where}. {best.name[0].upper() + best.name[1:]} brings {brings:.0%} with no more calls of the network."
 

@@ -138,7 +138,10 @@ class FolderImages:
     def _named(self, where: str, file_name: str) -> str | None:
         """The image that a row in a folder names, whose slashes may be those of Windows; None where there is none in the folder."""
         if os.path.isabs(file_name):
-            where, file_name = "", os.path.relpath(file_name, os.path.abspath(self.folder))
+            try:
+                where, file_name = "", os.path.relpath(file_name, os.path.abspath(self.folder))
+            except ValueError:  # on another drive of Windows
+                return None
         for name in (file_name, file_name.replace("\\", "/")):
             path = os.path.normpath(os.path.join(where, name)).replace(os.sep, "/")
             if (image := self._images.get(unicodedata.normalize("NFC", path))) is not None:

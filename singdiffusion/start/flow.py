@@ -261,11 +261,22 @@ class Measured(NamedTuple):
     def of(cls, scheduler: Scheduler, known: "Measured | None" = None) -> "Measured":
         """What is known, if that is of this scheduler as it is now; else measured. Raises `InputError` as `measured`."""
         grids = [getattr(scheduler, name, None) for name in ("sigmas", "timesteps")]
-        writes = [one._version if isinstance(one, Tensor) else None for one in grids]
+        writes = [_writes(one) for one in grids]
         seen = (scheduler, scheduler.config, *grids, *writes, getattr(scheduler, "begin_index", None))
-        if known is not None and all(a is b for a, b in zip(seen, known.seen, strict=True)):
+        if known is not None and None not in writes and all(map(_same, seen, known.seen)):
             return known
         return cls(measured(scheduler), seen)
+
+
+def _writes(grid: Any) -> int | None:
+    """How often a grid of torch was written to; None where nothing counts that, as under inference mode."""
+    if not isinstance(grid, Tensor):
+        return 0
+    return None if grid.is_inference() else grid._version
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (isinstance(one, int) and isinstance(other, int) and one == other)
 
 
 class Began(NamedTuple):

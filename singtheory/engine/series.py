@@ -67,7 +67,9 @@ class Series:
         points, (rest, cov, skew, square) = self.points, self._moments
         root = snr.sqrt()[:, None]
         shifted = points.shifted(z, snr)
-        shift = root * (shifted @ cov) - snr[:, None] / 2 * skew
+        along = shifted @ cov
+        shift = root * along - snr[:, None] / 2 * skew
         trace = points.variance + root[:, 0] * (shifted @ skew) - snr / 2 * square - shift.square().sum(dim=1)
-        log_norm = shifted.square().sum(dim=1) + snr * points.variance + points.dim * math.log(2 * math.pi)
+        spread = points.variance - (along * shifted).sum(dim=1)  # to the order of the mean
+        log_norm = shifted.square().sum(dim=1) + snr * spread + points.dim * math.log(2 * math.pi)
         return PosteriorMoments(points.mean + (rest + shift), trace.clamp(min=0), -log_norm / 2, self.remainder(z, snr))

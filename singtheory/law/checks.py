@@ -28,12 +28,13 @@ def as_numbers(name: str, values: Array, device: torch.device | None = None) -> 
     """`values` as a float64 tensor. Raises `InputError` naming `name` for what is no array of real numbers in memory."""
     if isinstance(values, Tensor) and (values.layout is not torch.strided or values.is_meta or values.is_quantized):
         raise InputError(f"{name}: a sparse, quantised or meta tensor; give one of numbers in memory")
-    if values.is_complex() if isinstance(values, Tensor) else np.iscomplexobj(values):
-        raise InputError(f"{name}: holds complex numbers; give real ones")
     try:
-        return torch.as_tensor(values, dtype=torch.float64, device=device)
-    except (TypeError, ValueError, OverflowError) as error:
+        is_complex = values.is_complex() if isinstance(values, Tensor) else np.iscomplexobj(values)
+        if not is_complex:
+            return torch.as_tensor(values, dtype=torch.float64, device=device)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise InputError(f"{name}: not an array of numbers ({error})") from None
+    raise InputError(f"{name}: holds complex numbers; give real ones")
 
 
 def as_finite(name: str, values: Array, ndim: int) -> Tensor:

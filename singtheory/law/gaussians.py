@@ -8,7 +8,7 @@ from torch import Tensor
 
 from singtheory import numerics
 from singtheory.errors import InputError
-from singtheory.law.checks import Array, as_cov, as_finite, as_weights
+from singtheory.law.checks import Array, as_cov, as_finite, as_numbers, as_weights
 from singtheory.law.gaussian_posterior import GaussianPosterior, MixturePosterior
 from singtheory.law.laws import Law, LineParts
 
@@ -27,7 +27,7 @@ class Gaussian(Law):
     def __init__(self, mean: Array, cov: Array) -> None:
         self._mean = as_finite("mean", mean, 1)
         self.dim = len(self._mean)
-        self._cov = as_cov("cov", torch.as_tensor(cov, dtype=torch.float64)[None], 1, self.dim)[0]
+        self._cov = as_cov("cov", as_numbers("cov", cov)[None], 1, self.dim)[0]
         self._eigenvalues, self._basis = torch.linalg.eigh(self._cov)
         self._eigenvalues = self._eigenvalues.clamp(min=0)
 

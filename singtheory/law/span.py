@@ -79,9 +79,9 @@ def _keeps_distances(law: Atoms, basis: Tensor, coordinates: Tensor) -> bool:
     rest = max(float((block - part @ basis).norm(dim=1).max()) for block, part in rests)
     size = float(coordinates.norm(dim=1).max()) + float(law.points.norm(dim=1).max())
     nearest = 2 * (rest + 4 * _EPS * size) / _KEPT
-    first = {row.numpy().tobytes(): k for k, row in enumerate(law.points)}  # of equal points one is enough
-    kept = torch.tensor(sorted(first.values()))
-    line = torch.randn(len(basis), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    first = {row.tobytes(): k for k, row in enumerate(law.points.cpu().numpy())}  # of equal points one is enough
+    kept = torch.tensor(sorted(first.values()), device=law.device)
+    line = torch.randn(len(basis), dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(law.device)
     place, order = (coordinates[kept] @ (line / line.norm())).sort()
     numbers, seen, shift = kept[order], 0, 1
     while shift < len(order):

@@ -137,3 +137,9 @@ def test_what_float64_does_not_hold_is_refused(changed, words):
 def test_the_widest_spectra_give_shares():
     rows = asked(eigenvalues="1e-150,1,1e150")
     assert all(0 <= row[name] <= 1 for row in rows["rows"] + rows["curve"] for name in ("kept", "first"))
+
+
+def test_every_eigenvalue_that_was_asked_for_is_listed():
+    """Data may have thousands, of which the largest are listed; these were chosen one by one."""
+    rows = asked(eigenvalues=",".join(str(1 + k) for k in range(1500)))["rows"]
+    assert [row["eigenvalue"] for row in rows] == [1.0 + k for k in range(1500)]

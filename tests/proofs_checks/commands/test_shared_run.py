@@ -40,8 +40,9 @@ def test_a_second_process_does_its_part(context, monkeypatch):
     """Where this one takes nothing, all groups come from the other."""
     monkeypatch.setattr(shared_run, "_run_waiting", lambda *_: None)
     claims, done = chosen(), {}
-    with shared_run._second_process(context) as connection:
-        shared_run._feed(connection, shared_run._Waiting(shared_run._groups(claims)), done, lambda _: None)
+    with shared_run._second_process() as connection:
+        waiting = shared_run._Waiting(shared_run._groups(claims))
+        shared_run._Feeder(connection, context, waiting, done, lambda _: None).run()
     assert [done[claim.id].verdict for claim in claims] == ["proved"] * len(claims)
 
 
@@ -49,7 +50,7 @@ def test_what_a_second_process_leaves_is_done_here(context, two_processes, monke
     """It is ended by the system before it answers."""
 
     @contextmanager
-    def ended(_):
+    def ended():
         here, there = multiprocessing.Pipe()
         there.close()
         yield here
@@ -57,6 +58,23 @@ def test_what_a_second_process_leaves_is_done_here(context, two_processes, monke
     monkeypatch.setattr(shared_run, "_second_process", ended)
     results = shared_run.run_shared(chosen(), context, lambda _: None)
     assert [(result.claim.id, result.holds) for result in results] == [(claim.id, True) for claim in chosen()]
+
+
+def test_what_a_second_process_sends_wrong_ends_the_run(context, two_processes, monkeypatch):
+    """A message that is no result of the claim; it was lost in the thread, and the run ended with a KeyError of a claim."""
+
+    @contextmanager
+    def wrong():
+        here, there = multiprocessing.Pipe()
+        there.send({"verdict": "proved"})
+        yield here
+        there.close()
+
+    monkeypatch.setattr(shared_run, "_second_process", wrong)
+    monkeypatch.setattr(shared_run, "_send", lambda *_: None)  # nobody reads
+    monkeypatch.setattr(shared_run, "_run_waiting", lambda *_: None)
+    with pytest.raises(KeyError, match="checks"):
+        shared_run.run_shared(chosen(), context, lambda _: None)
 
 
 def test_few_checks_and_large_data_stay_in_one_process(context, monkeypatch):

@@ -251,3 +251,15 @@ def test_a_grid_that_is_changed_after_it_was_set_is_measured_anew():
     assert Measured.of(scheduler, known).first.sigma_s == pytest.approx(0.5)
     scheduler.set_timesteps(4)
     assert Measured.of(scheduler, known) is not known
+
+
+def test_a_step_is_known_again_after_many_writes_and_measured_anew_where_none_are_counted():
+    """Numbers beyond 256 were other objects; a tensor of inference mode has no count of writes, and asking for it is an error."""
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    scheduler.set_timesteps(4)
+    for _ in range(300):
+        scheduler.sigmas.mul_(1.0)
+    assert Measured.of(scheduler, known := Measured.of(scheduler)) is known
+    with torch.inference_mode():
+        scheduler.set_timesteps(4)
+        assert Measured.of(scheduler, Measured.of(scheduler)).first.sigma_s == measured(scheduler).sigma_s

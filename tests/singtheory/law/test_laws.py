@@ -269,3 +269,17 @@ def test_no_draws_and_fewer(law):
 def test_the_nearest_of_none():
     with pytest.raises(InputError, match="0 nearest atoms"):
         Atoms([[0.0], [1.0]]).posterior([0.0], 1.0).nearest(0)
+
+
+@pytest.mark.parametrize("ragged", [[[0.0], [1.0, 2.0]], [torch.ones(1, requires_grad=True), torch.ones(1)], [["a"]]])
+def test_what_no_array_can_be_made_of_is_one_line(ragged):
+    for make in (Atoms, lambda values: Gaussian([0.0], values)):
+        try:
+            make(ragged)
+        except InputError as error:
+            assert "\n" not in str(error)
+
+
+def test_a_complex_covariance_keeps_no_silence():
+    with pytest.raises(InputError, match="cov: holds complex numbers"):
+        Gaussian([0.0], [[1 + 1j]])
