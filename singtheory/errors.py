@@ -61,6 +61,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     known = sorted(known)
     name = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    shown = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
+    shown = ", ".join(one or "''" for one in known[:_SHOWN]) + (
+        f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    )
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {shown}"
     return InputError(f"unknown {kind} {name!r}: {hint}")
