@@ -34,7 +34,7 @@ def test_every_script_reads_its_arguments(script):
     """So that `--help` is help and a misspelt option is no run: by argparse or typer, or by what it is built on."""
     text = (ROOT / script).read_text(encoding="utf-8")
     main = text.partition('if __name__ == "__main__":')[2]
-    assert re.search(r"argparse|typer|asked\(|parser\(|app\(", text), script
+    assert re.search(r"argparse|typer|asked\(|parser\(|app\(|command\(", text), script
     assert "write_text" not in main
 
 

@@ -120,12 +120,12 @@ def _arrivals_table(
         table.add_column(name, justify="right")
     if coded:
         table.add_column("code", overflow="fold")
-    table.add_row("share of the data's variance", "", *(f"{arrival.share:.1%}" for arrival in arrivals))
+    table.add_row("of the variance", "", *(f"{arrival.share:.1%}" for arrival in arrivals))
     for part, label in (
         ("kept", "as it is"),
-        ("start", "kept by the start"),
-        ("solver", "kept by the steps"),
-        ("end", "kept by the end"),
+        ("start", "by the start"),
+        ("solver", "by the steps"),
+        ("end", "by the end"),
     ):
         cells = [f"{getattr(arrival, part):.2f}" for arrival in arrivals]
         table.add_row(label, str(expected.calls) if part == "kept" else "", *cells)

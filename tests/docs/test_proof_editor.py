@@ -80,7 +80,7 @@ def test_a_changed_sign_fails_its_step_alone(shipped):
 
 def test_a_changed_formula_fails_the_steps_that_use_it(shipped, tmp_path):
     folder = shutil.copytree(shipped, tmp_path / "changed")
-    kernels = folder / "singtheory" / "formula" / "kernels.py"
+    kernels = folder / "singtheory" / "formula" / "transitions.py"
     text = kernels.read_text("utf-8")
     assert "sigma_t**2 - " in text
     kernels.write_text(text.replace("sigma_t**2 - ", "sigma_t**2 + "), "utf-8")
@@ -164,7 +164,7 @@ def test_a_changed_sign_fails_in_the_browser(browser, tmp_path):
         assert "refuted" in page.tab.inner_text(".result.failed")
         page.tab.get_by_label("A1, cell 1 as it was").click()
         page.tab.get_by_text("The formulas that the steps use").click()
-        page.tab.get_by_label("File").select_option("kernels.py")
+        page.tab.get_by_label("File").select_option("transitions.py")
         formulas = page.tab.get_by_label("Formulas of that module", exact=True)
         page.tab.wait_for_function("document.querySelector('#editor textarea').value")
         formulas.fill(formulas.input_value().replace("sigma_t**2 - ", "sigma_t**2 + "))

@@ -113,11 +113,13 @@ def test_diagnose_of_a_pipeline_writes_what_it_shows(folders):
 def assert_remedies(expected, rows):
     """The second table: what arrives as it is and by its parts, then a row a remedy; long code goes on in further rows."""
     table = [[cell.strip() for cell in row.strip("│").split("│")] for row in rows]
-    table = [cells for cells in table if cells[0]]
+    share, *table = [cells for cells in table if cells[0]]
+    assert share[0] == "of the variance"
     assert [cells[0] for cells in table[:4]] == ["as it is", "by the start", "by the steps", "by the end"]
     assert [float(cell) for cell in table[0][2:-1]] == pytest.approx(
         [a["kept"] for a in expected["arrivals"]], abs=0.005
     )
+    table = table[: 4 + len(expected["remedies"])]  # a table by bands of frequency may follow
     assert [cells[0] for cells in table[4:]] == [remedy["name"] for remedy in expected["remedies"]]
     for cells, remedy in zip(table[4:], expected["remedies"], strict=True):
         assert int(cells[1]) == remedy["calls"]

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from docs.experiments.matched import page as matched_page
 from docs.experiments.matched import paths as matched_paths
 from docs.experiments.matched import small as matched_small
-from docs.experiments.matched.keep import FOLDER, kept, nats_of
+from docs.experiments.matched.keep import kept, nats_of
 from docs.experiments.matched.profile import Empirical, interpolated
 from docs.experiments.matched.ways import NAMES, PASSES, plan
 from docs.experiments.script.result import HEAD, Result, origin
@@ -18,6 +19,7 @@ from proofs_checks.instances.laws import GOLDEN
 from proofs_checks.measurements.path_costs import line_of, path_cost
 from singtheory import Atoms, schedule_named
 
+FOLDER = Path(__file__).parents[3] / "docs" / "experiments" / "results" / "matched"
 COMMITTED = sorted(path.stem for path in FOLDER.glob("*.json"))
 
 

@@ -121,18 +121,16 @@ def test_missing_result_names_the_command(tmp_path, capsys):
     assert "make it with: make verify" in capsys.readouterr().err
 
 
-def test_code_in_the_readme_runs(capsys, tmp_path):
+def test_code_in_the_readme_runs(capsys, tmp_path, monkeypatch):
     text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     blocks = [block.code for block in reader.blocks(text) if block.language == "python"]
     assert blocks
     pipe = tiny.stable_diffusion()
     reader.furnish(tmp_path)
-    arguments = {  # what the text says a reader has
-        "pipe": pipe,
-        "module": reader.module(pipe, tmp_path / "module"),
-        "flow": tiny_flow.sd3(),
-        "spread": tmp_path / "SPREAD",
-    }
+    reader.module(pipe, tmp_path / "run" / "model")  # what the text says a reader has
+    (tmp_path / "SPREAD").rename(tmp_path / "spread")
+    arguments = {"pipe": pipe, "flow": tiny_flow.sd3()}
+    monkeypatch.chdir(tmp_path)
     for block in blocks:
         exec(compile(block, "README.md", "exec"), dict(arguments))
     kl, family = capsys.readouterr().out.split("tensor")[1:3]

@@ -133,7 +133,7 @@ def test_images_get_the_side_at_which_the_base_draws(folders):
         config.write_text(json.dumps(json.loads(config.read_text()) | {"sample_size": size}))
         refused = run("cache", folders / "images", folders / "c", "--base", folders / "base")
         assert refused.exit_code == 2
-        assert_one_line_error(refused.stderr, "names no side", "give --resolution")
+        assert_one_line_error(refused.stderr, "names one side", "give --resolution")
 
 
 @pytest.mark.parametrize(
