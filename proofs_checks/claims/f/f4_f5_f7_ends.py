@@ -98,19 +98,24 @@ def _f4_last(sides: Sides, _: Context) -> Outcome:
 
 
 def _f4_inherent(sides: Sides, _: Context) -> Outcome:
-    """The last step divided by its cosine on atoms of a line, beside what it is off at least."""
+    """The last step divided by its cosine on atoms of a line, beside what it is off at least, and at most: both meet as the mmse vanishes.
+
+    The points scaled by c are `√λ(c − 1)` from the points, and the step's law is at most `c√m` from the scaled points, so `W₂` is that far from `√λ(c − 1)` either way.
+    """
     outcomes = []
     for name, law in {"golden": GOLDEN, "9:1": NINE_TO_ONE, "±1": SIGNS}.items():
         eigenvalue = law.cov[0, 0]
+        rounding = 8 * torch.finfo(torch.float64).eps * law.diameter**2
         for snr in _LAST_SNR:
 
             def end(z: Tensor, law: Atoms = law, snr: float = snr, eigenvalue: Tensor = eigenvalue) -> Tensor:
                 return _corrected(law.posterior(z, snr).mean, law.mean, snr, float(eigenvalue))
 
             mmse = line_mmse(law, torch.tensor([snr], dtype=torch.float64))[0][0]
-            least = max(0.0, float(sides["inherent"](snr, eigenvalue, mmse, torch)))
-            rounding = 8 * torch.finfo(torch.float64).eps * law.diameter**2
-            outcomes.append(at_least(line_w2(law, end, snr) * (1 + 1e-9) + rounding, least**2, f"{name}, γ = {snr:g}"))
+            middle, low = (float(sides["inherent"](snr, eigenvalue, m, torch)) for m in (torch.zeros_like(mmse), mmse))
+            w2, where = line_w2(law, end, snr), f"{name}, γ = {snr:g}"
+            outcomes.append(at_least(w2 * (1 + 1e-9) + rounding, max(0.0, low) ** 2, where))
+            outcomes.append(at_most(w2, (2 * middle - low) ** 2 * (1 + 1e-9) + rounding, where))
     return worst(outcomes)
 
 
