@@ -355,6 +355,13 @@ def parts_of(one: Measured, arguments: argparse.Namespace) -> Iterator[str]:
         yield name
 
 
+def add_amounts(parser: argparse.ArgumentParser, without: int) -> None:
+    """How much is drawn: of captions, of each prompt, and, by default so many, without a prompt."""
+    parser.add_argument("--samples", type=int, default=4096, help="captions drawn from the data, a cell")
+    parser.add_argument("--each", type=int, default=256, help="samples of each prompt, a cell")
+    parser.add_argument("--without", type=int, default=without, help="samples without a prompt")
+
+
 def main() -> None:
     """On one GPU, or tiny on a CPU."""
     parser = command(__doc__)
@@ -364,9 +371,7 @@ def main() -> None:
     add_out(parser)
     parser.add_argument("--minutes", type=float, default=8, help="after which no further cell is begun")
     parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--samples", type=int, default=4096, help="captions drawn from the data, a cell")
-    parser.add_argument("--each", type=int, default=256, help="samples of each prompt, a cell")
-    parser.add_argument("--without", type=int, default=8192, help="samples without a prompt")
+    add_amounts(parser, without=8192)
     parser.add_argument("--batch", type=int, default=1024, help="images that the network sees at once")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--share", default="0/1", help="K/N: of the rivals every N-th cell from the K-th on")

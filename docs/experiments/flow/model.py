@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss
 
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.model.denoiser import Denoiser
-from singtheory.data import HALF_RANGE
+from docs.experiments.model.fit import captioned_examples
 
 TRAIN_STEPS = 1000
 """The network is told `1000 t`, as the flow schedulers of diffusers tell it."""
@@ -50,15 +50,11 @@ def flow_loss(
         dropout: share of the captions that are left out.
         unet: called in the model's place, such as compiled.
     """
-    images, caption = data.images.to(device), data.caption.to(device)
-    tokens, empty = model.ids(data.captions).to(device), model.ids([""]).to(device)
+    examples = captioned_examples(model, data, device, batch, dropout)
     text, called = model.text, unet or model.unet
 
     def loss() -> Tensor:
-        rows = torch.randint(len(images), (batch,), device=device)
-        x_0 = images[rows].float() / HALF_RANGE - 1
-        left_out = torch.rand(batch, 1, device=device) < dropout
-        ids = torch.where(left_out, empty, tokens[caption[rows]])
+        x_0, ids = examples()
         t = torch.rand(batch, device=device)
         noise, sigma = torch.randn_like(x_0), t[:, None, None, None]
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False):

@@ -29,7 +29,7 @@ from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.flow import predict
 from docs.experiments.flow.committed import CLASSIFIER, FOLDER
 from docs.experiments.flow.draw import Flows, Moments
-from docs.experiments.flow.measure import Measured, OutOfTimeError
+from docs.experiments.flow.measure import Measured, OutOfTimeError, add_amounts
 from docs.experiments.flow.metrics import Judge
 from docs.experiments.flow.model import Flow, flow_loss
 from docs.experiments.flow.solvers import shifted_grid
@@ -55,6 +55,8 @@ PATCH = 2
 NAME = "flow-64"
 STEPS, SHIFTS = (4, 6, 10, 20, 50), (3.0, 6.0, 8.0, 1.0)
 """Of the prediction. A shift of 6 is to 64×64 what 3 is to 32×32, and 8 what 4 is, which is √(d/192) (F6)."""
+TINY_READING = replace(TINY, text=LARGE.text)
+"""A tiny network that reads the demonstrator's token states."""
 _DATA = "26,375 small pictures of OpenMoji 17 (https://openmoji.org), CC BY-SA 4.0; so are these weights"
 
 
@@ -267,9 +269,7 @@ def main() -> None:
         "--minutes", type=float, default=8, help="after which no further cell is begun, training included"
     )
     parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--samples", type=int, default=4096, help="captions drawn from the data, a cell")
-    parser.add_argument("--each", type=int, default=256, help="samples of each prompt, a cell")
-    parser.add_argument("--without", type=int, default=4096, help="samples without a prompt")
+    add_amounts(parser, without=4096)
     parser.add_argument("--batch-drawn", type=int, default=1024, help="images that the network sees at once")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="a tiny network, to try the script out")
@@ -295,9 +295,6 @@ def main() -> None:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # as at 32×32
         measured(model, data, given, result, since + 60 * given.minutes)
 
-
-TINY_READING = replace(TINY, text=LARGE.text)
-"""A tiny network that reads the demonstrator's token states."""
 
 if __name__ == "__main__":
     main()

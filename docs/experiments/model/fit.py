@@ -193,6 +193,30 @@ class _Swapped:
             average.copy_(kept)
 
 
+def captioned_examples(
+    model: Denoiser, data: Captioned, device: str, batch: int, dropout: float
+) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Draws examples: pictures in [−1, 1], (batch, channels, side, side), and the tokens of their captions, some of which are left out, for guidance.
+
+    Args:
+        model: whose tokens.
+        data: on the CPU.
+        device: `cpu` or `cuda`.
+        batch: examples a draw.
+        dropout: share of the captions that are left out.
+    """
+    images, caption = data.images.to(device), data.caption.to(device)
+    tokens, empty = model.ids(data.captions).to(device), model.ids([""]).to(device)
+
+    def draw() -> tuple[Tensor, Tensor]:
+        rows = torch.randint(len(images), (batch,), device=device)
+        x_0 = images[rows].float() / HALF_RANGE - 1
+        left_out = torch.rand(batch, 1, device=device) < dropout
+        return x_0, torch.where(left_out, empty, tokens[caption[rows]])
+
+    return draw
+
+
 def denoising_loss(
     model: Denoiser, data: Captioned, device: str, batch: int, dropout: float = 0.1, unet: Any = None
 ) -> Callable[[], Tensor]:
@@ -206,16 +230,12 @@ def denoising_loss(
         dropout: share of the captions that are left out.
         unet: called in the model's place, such as compiled.
     """
-    images, caption = data.images.to(device), data.caption.to(device)
-    tokens, empty = model.ids(data.captions).to(device), model.ids([""]).to(device)
+    examples = captioned_examples(model, data, device, batch, dropout)
     alphas, sigmas = model.alphas_sigmas(device)
     text, called = model.text, unet or model.unet
 
     def loss() -> Tensor:
-        rows = torch.randint(len(images), (batch,), device=device)
-        x_0 = images[rows].float() / HALF_RANGE - 1
-        left_out = torch.rand(batch, 1, device=device) < dropout
-        ids = torch.where(left_out, empty, tokens[caption[rows]])
+        x_0, ids = examples()
         t = torch.randint(len(alphas), (batch,), device=device)
         alpha, sigma = alphas[t][:, None, None, None], sigmas[t][:, None, None, None]
         noise = torch.randn_like(x_0)
