@@ -38,7 +38,7 @@ from docs.experiments.metric.distances import Features, efficientnet, of_classif
 from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import say
 from docs.experiments.model.tars import unpacked
-from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
+from docs.experiments.script.arguments import add_amounts, add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singtheory.data import to_bytes
@@ -353,13 +353,6 @@ def parts_of(one: Measured, arguments: argparse.Namespace) -> Iterator[str]:
         elif name == "matched":
             one.matched()
         yield name
-
-
-def add_amounts(parser: argparse.ArgumentParser, without: int) -> None:
-    """How much is drawn: of captions, of each prompt, and, by default so many, without a prompt."""
-    parser.add_argument("--samples", type=int, default=4096, help="captions drawn from the data, a cell")
-    parser.add_argument("--each", type=int, default=256, help="samples of each prompt, a cell")
-    parser.add_argument("--without", type=int, default=without, help="samples without a prompt")
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.flow import predict
 from docs.experiments.flow.committed import CLASSIFIER, FOLDER
 from docs.experiments.flow.draw import Flows, Moments
-from docs.experiments.flow.measure import Measured, OutOfTimeError, add_amounts
+from docs.experiments.flow.measure import Measured, OutOfTimeError
 from docs.experiments.flow.metrics import Judge
 from docs.experiments.flow.model import Flow, flow_loss
 from docs.experiments.flow.solvers import shifted_grid
@@ -41,7 +41,7 @@ from docs.experiments.model.denoiser import LARGE, TINY, Sizes
 from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import Fit, say
 from docs.experiments.model.tars import packed, unpacked
-from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
+from docs.experiments.script.arguments import add_amounts, add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singdiffusion.base import TextEncoder

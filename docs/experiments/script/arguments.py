@@ -28,6 +28,13 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of all random draws")
 
 
+def add_amounts(parser: argparse.ArgumentParser, without: int) -> None:
+    """`--samples`, `--each`, `--without`: how much of a flow is drawn; by default so many without a prompt."""
+    parser.add_argument("--samples", type=int, default=4096, help="captions drawn from the data, a cell")
+    parser.add_argument("--each", type=int, default=256, help="samples of each prompt, a cell")
+    parser.add_argument("--without", type=int, default=without, help="samples without a prompt")
+
+
 @contextmanager
 def one_line_errors(parser: argparse.ArgumentParser) -> Iterator[None]:
     """End the command with one line and exit status 2 on bad input."""
