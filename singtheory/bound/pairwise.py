@@ -263,7 +263,6 @@ def _log_mean_exp(p: Tensor, exponents: Tensor) -> Tensor:
     top = exponents.amax(dim=1)
     if bool((top.abs() < _LARGE).all()):
         return _log_of_sums(p, exponents)
-    shift = torch.where(
-        top.abs() < _LARGE, 0.0, top
-    )  # of the others, near one, the digits of what the sum is off would be lost
+    # of sums near one nothing is taken out, for they would lose the digits of what they are off
+    shift = torch.where(top.abs() < _LARGE, 0.0, top)
     return shift + _log_of_sums(p, exponents.sub_(shift[:, None]))
