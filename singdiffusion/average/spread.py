@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from singtheory.errors import InputError
 from singtheory.law import Atoms
+from singtheory.numerics import cosine_waves
 from singtheory.start import principal_axes
 
 MOST = 4096
@@ -30,7 +31,7 @@ def cosine_modes(count: int, height: int, width: int) -> Tensor:
         InputError: for more modes than pixels along a side.
     """
     check_modes(count, height, width)
-    rows, columns = _modes(count, height), _modes(count, width)
+    rows, columns = cosine_waves(count, height), cosine_waves(count, width)
     return torch.einsum("ah,bw->abhw", rows, columns).flatten(0, 1).float()
 
 
@@ -75,20 +76,13 @@ def resampled(basis: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     for axis, side in ((2, height), (3, width)):
         before = there.shape[axis]
         count = min(before, side)
-        change = (_modes(count, side).mT @ _modes(count, before)).to(there)  # (side, before)
+        change = (cosine_waves(count, side).mT @ cosine_waves(count, before)).to(there)  # (side, before)
         there = (there.movedim(axis, -1) @ change.mT).movedim(-1, axis)
     flat = there.flatten(1)
     left, sizes, axes = torch.linalg.svd(flat, full_matrices=False)
     axes = axes[sizes > _LOST]
     nearest = left @ axes if len(axes) == len(flat) else axes
     return nearest.unflatten(1, there.shape[1:]).to(basis), (flat @ nearest.mT).square().to(basis)
-
-
-def _modes(count: int, side: int) -> Tensor:
-    """`cos(π k (i + ½)/n)`, normalised, shape (count, side), float64."""
-    angles = torch.arange(count, dtype=torch.float64)[:, None] * (torch.arange(side, dtype=torch.float64) + 0.5)
-    modes = torch.cos(angles * (math.pi / side))
-    return modes / modes.norm(dim=1, keepdim=True)
 
 
 class Spread(nn.Module):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from singtheory.errors import InputError
+from singtheory.numerics import cosine_waves
 
 _ENTRIES = 2**24
 """Of coefficients held at once."""
@@ -91,14 +92,6 @@ def _parts(basis: Tensor) -> Iterator[Tensor]:
 
 def _energy(basis: Tensor, index: Tensor, bands: int) -> Tensor:
     """`‖P_B φ_k‖²` of each component and band, shape (k, bands)."""
-    rows, columns = (_waves(n) for n in basis.shape[2:])
+    rows, columns = (cosine_waves(n, n) for n in basis.shape[2:])
     squares = (rows @ basis.double() @ columns.mT).square().sum(dim=1).flatten(1)
     return torch.zeros(len(basis), bands, dtype=torch.float64).index_add(1, index, squares)
-
-
-def _waves(count: int) -> Tensor:
-    """The orthonormal DCT-II, a wave a row, shape (n, n)."""
-    at = torch.arange(count, dtype=torch.float64)
-    waves = (2 / count) ** 0.5 * torch.cos(math.pi * at[:, None] * (at + 0.5) / count)
-    waves[0] *= 0.5**0.5
-    return waves

@@ -1,10 +1,11 @@
-"""Draws, distances and sums that keep their digits."""
+"""Draws, distances, waves and sums that keep their digits."""
 
 from singtheory.numerics.block import block_rows, row_squares
 from singtheory.numerics.distance import diameter, distances
 from singtheory.numerics.double_double import Double2, two_product
 from singtheory.numerics.draw import check_seed, choose, normal, uniform
 from singtheory.numerics.lanczos import Krylov, krylov
+from singtheory.numerics.waves import cosine_waves
 
 __all__ = [
     "Double2",
@@ -12,6 +13,7 @@ __all__ = [
     "block_rows",
     "check_seed",
     "choose",
+    "cosine_waves",
     "diameter",
     "distances",
     "krylov",
