@@ -3,7 +3,7 @@
 Each set is written to the folder and verified by a process of its own, whose JSON and output stay there. A run that was interrupted goes
 on where it stopped: sets that the summary holds are not done again. The summary is
 
-    {"command", "device", "versions", "seed", "setting", "sets": [{"set", "points", "dim", "exit", "seconds", "refuted": [ids], "undecided": [ids], "standing_twins": [[id, twin]],
+    {"command", "device", "versions", "seed", "setting", "earlier": [settings of the interrupted runs], "sets": [{"set", "points", "dim", "exit", "seconds", "refuted": [ids], "undecided": [ids], "standing_twins": [[id, twin]],
     "message"}, …], "count", "with_refuted", "with_two_undecided", "with_standing_twins", "slowest"}
 
 with exit status 2 and its message where the data hold nothing to measure, -1 where the time ran out, and -2 where it ended without a result.
@@ -99,12 +99,14 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "summary.json"
-    rows: list[dict[str, Any]] = json.loads(file.read_text())["sets"] if file.exists() else []
+    before: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    rows: list[dict[str, Any]] = before.get("sets", [])
     known, options, saving = {row["set"] for row in rows}, ["--claims", arguments.claims], Lock()
     options += ["--device", arguments.device]
     libraries = ("numpy", "torch", "scikit-learn", "hypothesis")
     made = origin("tests.benchmarks.any_data", arguments.device, arguments.seed, libraries)
     made["setting"] = f"{arguments.jobs} processes side by side on {_processor()}"
+    made["earlier"] = before.get("earlier", []) + [f"{len(rows)} sets: {before['setting']}"] * bool(before)
 
     def one(numbered: tuple[int, Set]) -> None:
         row = verified(arguments.out, *numbered, options, arguments.limit)
