@@ -30,7 +30,7 @@ a kernel finds each of both. The bounds of the CPU's ways stand in `singtheory.f
 from singtheory.engine.gpu import engine_of
 from singtheory.engine.host import DOUBLE_TOL, SINGLE_TOL, Engine, check_reached
 from singtheory.engine.points import BLOCK, Points
-from singtheory.engine.results import PosteriorMoments, Uncertified
+from singtheory.engine.results import PosteriorMoments, Started, Uncertified
 from singtheory.engine.shard import Shard, ShardEngine, agree
 from singtheory.engine.statistic import CovarianceAlong, Draws, Entropy, Nearest, Statistic
 
@@ -47,6 +47,7 @@ __all__ = [
     "PosteriorMoments",
     "Shard",
     "ShardEngine",
+    "Started",
     "Statistic",
     "Uncertified",
     "agree",

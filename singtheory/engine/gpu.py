@@ -21,7 +21,7 @@ from singtheory.engine.graphs import Replayed
 from singtheory.engine.host import QUERIES, Engine, out_of_memory
 from singtheory.engine.levels import levels_of
 from singtheory.engine.points import Points
-from singtheory.engine.results import PosteriorMoments
+from singtheory.engine.results import PosteriorMoments, Started
 from singtheory.engine.rounding import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, SAFE, Asking, Nearness, Sizes, Weighing
 from singtheory.engine.rows import Look, MomentRows, Plan
 from singtheory.engine.screen import left_out_below
@@ -42,8 +42,8 @@ _LEAST = -1e30
 """Stands for the logarithm of no weight in float32."""
 
 
-Looked = tuple[Tensor, Tensor, Tensor]
-"""Means (batch, d), then as `reference.Bounded`."""
+Looked = tuple[Tensor, Tensor, Plan]
+"""Means (batch, d), the rows of `Look`, and what is left to do, which was waited for."""
 
 
 def engine_of(points: Points) -> Engine:
@@ -101,14 +101,16 @@ class FusedEngine(Engine):
         """As `Engine.needs`; the atoms are held in float16 and, if they lie on levels, twice in bytes."""
         return super().needs + 4 * self.points.count * self.points.dim
 
-    def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], PosteriorMoments]:
-        """As `Engine.start`; all atoms are screened meanwhile."""
+    def start(self, z: Tensor, snr: Tensor, tol: float) -> Started:
+        """As `Engine.start`; all atoms are screened, and where that suffices nothing is left to do. It is waited for once."""
         if not 0 < len(z) <= QUERIES or self._trivial:
             return super().start(z, snr, tol)
         try:
             looked = self._looked(z, snr, tol)
-            # the queries may be changed before the answer is asked for
-            return partial(self._finish, z.clone(), snr.clone(), tol, looked)
+            plan = looked[2]
+            if plan.series or plan.rest:  # the queries may be changed before the answer is asked for
+                z, snr = z.clone(), snr.clone()
+            return Started(partial(self._finish, z, snr, tol, looked), checked=not plan.unusual)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -133,31 +135,28 @@ class FusedEngine(Engine):
         return self._found(z, snr, tol, *self._looked(z, snr, tol))
 
     def _looked(self, z: Tensor, snr: Tensor, tol: float) -> Looked:
-        """What a screen and the best tiles tell, not yet waited for."""
+        """What a screen and the best tiles tell."""
         if not self._set_up:
             self._prepare()
         # kernels read numbers one after another, and run on the device that is current
         with torch.cuda.device_of(z):
             mean, numbers, plan = self._first(z.contiguous(), snr.contiguous(), goal=tol * self.points.scale)
-            return mean.clone(), numbers.clone(), plan.clone()
+            return mean.clone(), numbers.clone(), Plan(*plan.tolist())
 
-    def _found(
-        self, z: Tensor, snr: Tensor, tol: float, mean: Tensor, numbers: Tensor, plan: Tensor
-    ) -> PosteriorMoments:
+    def _found(self, z: Tensor, snr: Tensor, tol: float, mean: Tensor, numbers: Tensor, plan: Plan) -> PosteriorMoments:
         """With what is left to do after a look."""
         with torch.cuda.device_of(z):
-            return self._done(z.contiguous(), snr.contiguous(), tol * self.points.scale, mean, numbers, plan.tolist())
+            return self._done(z.contiguous(), snr.contiguous(), tol * self.points.scale, mean, numbers, plan)
 
-    def _done(
-        self, z: Tensor, snr: Tensor, goal: float, mean: Tensor, numbers: Tensor, plan: Sequence[int]
-    ) -> PosteriorMoments:
-        series, rest, digits, weight_digits = Plan(*plan)
+    def _done(self, z: Tensor, snr: Tensor, goal: float, mean: Tensor, numbers: Tensor, plan: Plan) -> PosteriorMoments:
+        series, rest = plan.series, plan.rest
         if series == len(z):
             return _own(*self._near_zero(z, snr))
         look, tol = Look(*numbers), goal / self.points.scale
 
         def by_digits(rows: Tensor | slice) -> PosteriorMoments:
-            return _own(*self._all(z[rows], snr[rows], look.top[rows], digits=digits, weight_digits=weight_digits))
+            wanted = {"digits": plan.digits, "weight_digits": plan.weight_digits}
+            return _own(*self._all(z[rows], snr[rows], look.top[rows], **wanted))
 
         def by_all_digits(rows: Tensor) -> PosteriorMoments:
             return _own(*self._weigh(z[rows], snr[rows], look.top[rows], MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from singtheory.engine.points import BLOCK, Points
 from singtheory.engine.rescore import Candidates, rescore
-from singtheory.engine.results import PosteriorMoments
+from singtheory.engine.results import PosteriorMoments, Started
 from singtheory.engine.scan import most_parts, parts_for, scan
 from singtheory.engine.screen import TILE, Screen, SingleScreen, left_out_below
 from singtheory.engine.series import Series
@@ -58,9 +58,9 @@ class Engine:
         atoms = self.points.take(rows) - self.points.mean
         return atoms, torch.stack([-self.points.norms2[rows] / 2, self.points.log_weights[rows]])
 
-    def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], PosteriorMoments]:
-        """As `find`, for what is returned; a device may begin at once, and its numbers are waited for only then."""
-        return partial(self.find, z, snr, tol)
+    def start(self, z: Tensor, snr: Tensor, tol: float) -> Started:
+        """As `find`, for who asks it to finish; a device may begin at once, and look at the numbers of the queries in the same pass."""
+        return Started(partial(self.find, z, snr, tol), checked=False)
 
     def find(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         """The posteriors of queries, shape (batch, d) and (batch,), each as far below `tol` times the data's scale as can be."""

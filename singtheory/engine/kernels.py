@@ -175,9 +175,9 @@ def bounded_kernel(
     """All queries: bounds of what few atoms give."""
     query = tl.arange(0, padded)
     real = query < batch
-    gamma = tl.load(snr + query, mask=real, other=1.0)
+    gamma, length = tl.load(snr + query, mask=real, other=1.0), tl.load(norm + query, mask=real, other=0.0)
     bound = _near_bound(
-        tl.load(norm + query, mask=real, other=0.0), tl.sqrt(gamma), gamma,
+        length, tl.sqrt(gamma), gamma,
         tl.load(distance + query, mask=real, other=0.0), tl.load(apart + query, mask=real, other=0.0),
         tl.load(shift + query, mask=real, other=0.0), tl.load(log_weight + query, mask=real, other=0.0),
         tl.load(known + at.NEARNESS_ROUNDINGS), tl.load(known + at.NEARNESS_PER_SNR), tl.load(known + at.NEARNESS_OTHERS),
@@ -201,6 +201,8 @@ def bounded_kernel(
     tl.store(plan + at.PLAN_REST, tl.sum(rest.to(tl.int64)))
     tl.store(plan + at.PLAN_DIGITS, tl.max(tl.where(rest, digits, 0.0)).to(tl.int64))
     tl.store(plan + at.PLAN_WEIGHT_DIGITS, tl.max(tl.where(rest, weight_digits, 0.0)).to(tl.int64))
+    usual = (length < float("inf")) & (gamma >= 0) & (gamma < float("inf"))
+    tl.store(plan + at.PLAN_UNUSUAL, tl.sum((usual == 0).to(tl.int64)))
     evidence = tl.load(log_sum + query, mask=real) - tl.load(known + at.NEARNESS_DIM) / 2 * tl.log(
         tl.full((), 6.283185307179586, tl.float64)
     )

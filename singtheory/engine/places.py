@@ -88,6 +88,7 @@ PLAN_SERIES = _place(Plan, "series")
 PLAN_REST = _place(Plan, "rest")
 PLAN_DIGITS = _place(Plan, "digits")
 PLAN_WEIGHT_DIGITS = _place(Plan, "weight_digits")
+PLAN_UNUSUAL = _place(Plan, "unusual")
 
 DIGITS_UNIT = _place(DigitRows, "unit")
 DIGITS_REST = _place(DigitRows, "rest")

@@ -188,7 +188,8 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     digits = rounding.query_digits(queries.size, snr, known.dim, known.variance, known.per_step)
     weight_digits = rounding.weight_digits(tiles.count, tiles.mass, known.per_tile)
     most, most_of_weights = (wanted.where(rest, 0.0).amax().long() for wanted in (digits, weight_digits))
-    plan = Plan(series=series.sum(), rest=rest.sum(), digits=most, weight_digits=most_of_weights)
+    usual = (queries.norm < math.inf) & (snr >= 0) & (snr < math.inf)
+    plan = Plan(series.sum(), rest.sum(), most, most_of_weights, unusual=(~usual).sum())
     evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
     top = tiles.best + queries.error / 8
     look = Look(trace=near.variance, evidence=evidence, bound=bound, top=top, series=queries.series, rest=rest.double())

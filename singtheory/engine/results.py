@@ -1,5 +1,6 @@
 """What the ways of the engine give: posteriors of queries with their error bounds, and the sums over atoms behind them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Annotated
 
@@ -28,6 +29,19 @@ class PosteriorMoments:
     def of(self, queries: Tensor | slice) -> "PosteriorMoments":
         """What is known of some of them."""
         return PosteriorMoments(*(getattr(self, field.name)[queries] for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class Started:
+    """A search that a device may have begun.
+
+    Attributes:
+        finish: gives what is known of the posteriors.
+        checked: whether all numbers of the queries were seen to be finite, and snr to be at least 0; else they have yet to be looked at.
+    """
+
+    finish: Callable[[], PosteriorMoments]
+    checked: bool
 
 
 @dataclass(frozen=True)

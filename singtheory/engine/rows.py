@@ -56,19 +56,21 @@ class Look(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is left to do for a batch, four whole numbers.
+    """What is left to do for a batch, five whole numbers.
 
     Attributes:
         series: for how many queries the moments suffice.
         rest: for how many more must be done.
         digits: of these queries, the most that one wants.
         weight_digits: of their weights, the most that one wants.
+        unusual: for how many queries `‖z′‖` is not finite in float64, or γ not finite and at least 0.
     """
 
     series: Any
     rest: Any
     digits: Any
     weight_digits: Any
+    unusual: Any
 
 
 class DigitRows(NamedTuple):

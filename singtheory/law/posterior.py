@@ -22,6 +22,7 @@ from singtheory.engine import (
     Nearest,
     Points,
     PosteriorMoments,
+    Started,
     Statistic,
     Uncertified,
 )
@@ -125,7 +126,7 @@ class AtomsPosterior(Posterior):
 
     def __init__(self, engine: Engine, z: Tensor, snr: Tensor, tol: float) -> None:
         self.engine, self.z, self.snr, self.tol = engine, z, snr, tol
-        self._started: Callable[[], PosteriorMoments] | None = None
+        self._started: Started | None = None
         self._whole: tuple[AtomsPosterior, slice] | None = None
 
     @classmethod
@@ -134,17 +135,18 @@ class AtomsPosterior(Posterior):
         nowhere = torch.zeros(1, points.shape[1], dtype=torch.float64, device=points.device)
         return cls(Engine(Points(points, log_weights.exp())), nowhere, nowhere[:, 0], DOUBLE_TOL)
 
-    def start(self) -> None:
-        """Let a GPU begin before the answer is asked for."""
+    def start(self) -> bool:
+        """Let a GPU begin before the answer is asked for; whether it has seen that all numbers of the queries are finite and snr at least 0."""
         self._started = self.engine.start(self.z, self.snr, self.tol)
+        return self._started.checked
 
     @cached_property
     def _found(self) -> PosteriorMoments:
         if self._whole is not None:
             posterior, rows = self._whole
             return posterior._found.of(rows)
-        find, self._started = self._started or self.engine.start(self.z, self.snr, self.tol), None
-        return find()
+        started, self._started = self._started or self.engine.start(self.z, self.snr, self.tol), None
+        return started.finish()
 
     @property
     def mean(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]

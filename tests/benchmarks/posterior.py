@@ -113,12 +113,12 @@ def at_least(law: Atoms, z: Tensor, snr: Tensor, tol: float) -> dict[str, float]
     """Milliseconds in which tensor cores at their peak do the products that a call asks for; none where it takes other ways."""
     if not isinstance(law._engine, FusedEngine):
         return {}
-    series, rest, digits, weight_digits = law._engine._first(z, snr, goal=tol * law._points.scale)[2].tolist()
+    plan = law._engine._looked(z, snr, tol)[2]
     one = 2000 * len(z) * len(law.points) * law.dim
     return {
-        "screen": (series < len(z)) * one / PEAKS["float16"],
-        "weigh": (rest > 0) * digits * one / PEAKS["int8"],
-        "products": (rest > 0) * weight_digits * one / PEAKS["int8"],
+        "screen": (plan.series < len(z)) * one / PEAKS["float16"],
+        "weigh": (plan.rest > 0) * plan.digits * one / PEAKS["int8"],
+        "products": (plan.rest > 0) * plan.weight_digits * one / PEAKS["int8"],
     }
 
 

@@ -15,6 +15,8 @@ from singtheory.engine.points import Points
 from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import Asking
 from singtheory.engine.rows import Look
+from singtheory.errors import InputError
+from singtheory.law import Atoms
 from singtheory.law.posterior import AtomsPosterior
 from tests.singtheory.engine.test_engine import asked, ball_means, clouds
 
@@ -199,9 +201,9 @@ def test_an_answer_that_was_started_is_that_of_its_queries_as_they_were():
     points = pixels()
     z, snr = noised(points, [1e-17, 1.0, 2.0, 1e5])
     expected = FusedEngine(points).find(z.clone(), snr, SINGLE_TOL)
-    finish = FusedEngine(points).start(z, snr, SINGLE_TOL)
+    started = FusedEngine(points).start(z, snr, SINGLE_TOL)
     z.neg_()
-    actual = finish()
+    actual = started.finish()
     assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
 
 
@@ -214,6 +216,33 @@ def test_atoms_are_screened_once_for_a_posterior_and_those_of_its_queries(monkey
     posterior.start()
     assert [one.mean.shape for one in posterior] == [(1, points.dim)] * 3
     assert looks == [3]
+
+
+@pytest.mark.parametrize(
+    "z, snr",
+    [(math.nan, 1.0), (math.inf, 1.0), (-math.inf, 0.0), (0.5, math.nan), (0.5, math.inf), (0.5, -1.0), (0.5, -1e-300)],
+)
+def test_numbers_that_are_none_are_seen_in_the_pass_that_is_made_anyway(z, snr):
+    """One of them among sound ones, in the first, a middle and the last query."""
+    engine = FusedEngine(pixels())
+    for row in (0, 2, 4):
+        queries, levels = noised(engine.points, [1e-17, 1.0, 2.0, 1e5, 1e7])
+        assert engine.start(queries, levels, SINGLE_TOL).checked
+        queries[row, 1], levels[row] = z, snr
+        assert not engine.start(queries, levels, SINGLE_TOL).checked
+
+
+def test_what_the_pass_cannot_judge_is_looked_at_by_the_law(monkeypatch):
+    """A query whose square float64 does not hold is answered; one that is no number is refused in one line."""
+    law = Atoms(pixels().whole)
+    monkeypatch.setattr(law, "_engine", FusedEngine(law._points))
+    far = torch.full((1, law.dim), 1e200, dtype=torch.float64)
+    assert not law._engine.start(far, torch.ones(1).double(), SINGLE_TOL).checked
+    assert bool(law.posterior(far, 1.0).mean.isfinite().all())
+    with pytest.raises(InputError, match="query z holds NaN or infinity"):
+        law.posterior(far * math.nan, 1.0)
+    with pytest.raises(InputError, match="snr must be finite and at least 0"):
+        law.posterior(far / 1e200, -1.0)
 
 
 @pytest.mark.parametrize("at", ["_first", "_all"])
@@ -230,7 +259,7 @@ def test_without_memory_for_all_queries_at_once_they_are_answered_in_halves(monk
         return way(z, *arguments, **more)
 
     monkeypatch.setattr(engine, at, short)
-    actual, expected = engine.start(z, snr, SINGLE_TOL)(), Engine(points).find(z, snr, DOUBLE_TOL)
+    actual, expected = engine.start(z, snr, SINGLE_TOL).finish(), Engine(points).find(z, snr, DOUBLE_TOL)
     assert refused == [4, 4]
     assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
 
