@@ -142,6 +142,16 @@ def lines(content: dict[str, Any]) -> bytes:
     return ("{\n" + ",\n".join(parts) + "\n}\n").encode()
 
 
+def earlier(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of all runs but the newest what each found there already, and the run itself, by command, each once."""
+    made = ("version", "command", "device", "versions", "seed")
+    runs = {run["command"]: run for file in files for run in file.get("earlier", [])}
+    for file in files[:-1]:
+        if "command" in file:
+            runs.setdefault(file["command"], {name: file[name] for name in made} | {"parts": ["cells"]})
+    return [run for command, run in runs.items() if command != files[-1].get("command")]
+
+
 def keep(runs: list[Path], data: Captioned, target: Path = FOLDER) -> None:
     """All of it. Raises `InputError` where no run measured."""
     measured = [path for run in runs for path in sorted(run.glob("flow*.json")) if "train" not in path.name]
@@ -150,6 +160,7 @@ def keep(runs: list[Path], data: Captioned, target: Path = FOLDER) -> None:
     files = [json.loads(path.read_text(encoding="utf-8")) for path in measured]
     content, arrays = files[-1], arrays_of(runs)
     cells = {key_of(cell): cell for file in files for cell in file["cells"]}
+    content["earlier"] = earlier(files)
     content["cells"] = [with_errors(cell, arrays.get(key, {}), data) for key, cell in cells.items()]
     if "prediction" in content:
         content["prediction"] = thinned(content["prediction"])
