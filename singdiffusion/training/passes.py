@@ -98,6 +98,11 @@ class Replayed:
         again()
         return Losses(*(loss.clone() for loss in losses))
 
+    @property
+    def recordings(self) -> int:
+        """How many there are, one a shape of batches."""
+        return len(self._recordings)
+
     def _recorded(self, batch: Batch) -> tuple[Batch, Callable[[], None], Losses]:
         held = Batch(*(part.clone() for part in batch))
 
