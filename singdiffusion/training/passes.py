@@ -127,18 +127,20 @@ class OnGpu:
 
     def __call__(self, whole: Callable[[], Losses]) -> tuple[Callable[[], None], Losses]:
         """Raises `RuntimeError` for what waits for the GPU, or for anything else that cannot be recorded."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(_WARM - 1):
-                whole()
-            with _nothing_waits():
-                whole()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # the thread that fetches the next batch goes on meanwhile
-        with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
-            losses = whole()
+        before = torch.cuda.current_stream()
+        with torch.cuda.stream(before):  # to which a recording that fails does not go back by itself
+            stream = torch.cuda.Stream()
+            stream.wait_stream(before)
+            with torch.cuda.stream(stream):
+                for _ in range(_WARM - 1):
+                    whole()
+                with _nothing_waits():
+                    whole()
+            before.wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            # the thread that fetches the next batch goes on meanwhile
+            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+                losses = whole()
         return graph.replay, losses
 
 
