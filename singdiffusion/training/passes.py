@@ -107,7 +107,8 @@ class Replayed:
         held = Batch(*(part.clone() for part in batch))
 
         def whole() -> Losses:
-            torch._foreach_zero_(self._gradients)
+            for gradient in self._gradients:
+                gradient.zero_()
             return self._eager.added(held)
 
         # what a network draws meanwhile is drawn again in the step

@@ -8,6 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from singdiffusion import SingDiffusion
 from singdiffusion.base import Finite
 from singdiffusion.start.flow import first_step, projected
+from singdiffusion.start.flow_checks import Once
 from singtheory import InputError
 from tests.singdiffusion import tiny_flow
 from tests.singdiffusion.start.flow_calls import SHAPE, spread, states
@@ -101,3 +102,15 @@ def test_a_first_step_that_fails_leaves_the_scheduler_as_it_was():
     with pytest.raises(TypeError):
         first_step(x_1, x_1, scheduler, spread=spread(), nothing_of_the_kind=1)
     assert vars(scheduler) == before
+
+
+def test_checked_tensors_are_recognised_until_they_are_written_to_or_others():
+    one, other = torch.ones(3), torch.ones(3)
+    known = Once(one, other)
+    assert known.holds(one, other)
+    assert not known.holds(other, one) and not known.holds(one) and not Once().holds(one)
+    other[0] = 2.0
+    assert not known.holds(one, other)
+    with torch.inference_mode():
+        uncounted = torch.ones(3)
+    assert not Once(uncounted).holds(uncounted)
