@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from torch import Tensor, nn
 
 from singdiffusion.system import first_sentence
@@ -160,7 +160,8 @@ def _nothing_waits() -> Iterator[None]:
 
 def passes_of(eager: Eager, accelerator: Accelerator, graph: bool) -> Passes:
     """The passes of a run: recorded where that is asked for, on one GPU alone; several processes exchange gradients within them."""
-    if graph and accelerator.device.type == "cuda" and accelerator.num_processes == 1:
+    alone = accelerator.distributed_type == DistributedType.NO
+    if graph and alone and accelerator.device.type == "cuda":
         return Replayed(eager, OnGpu())
     return eager
 

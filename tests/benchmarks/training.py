@@ -86,6 +86,10 @@ class Pictures(Dataset):
     def check(self) -> None:
         """Nothing can be wrong with it."""
 
+    def origin(self) -> dict[str, str | None]:
+        """As a source says of itself what its records are."""
+        return {"source": self.name, "caption": None}
+
     def __iter__(self) -> Iterator[Record]:
         for k, content in enumerate(self.files):
             yield Record(str(k), content, f"picture {k % 256}")
