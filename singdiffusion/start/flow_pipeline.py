@@ -6,6 +6,9 @@ exchanged for the mended one (`singdiffusion.start.flow`). Nothing is drawn, so 
 
 A grid that starts below σ = 1 lacks α of the average image at its start, as samplers of older models do; then the start itself is mended,
 by the matched start (C7), before the network sees it. Below full strength nothing is changed.
+
+Nothing is read from a GPU in the first step, so that the next one is started at once. Whether the network gave NaN is asked there and told at the next
+step, or at once where there is none.
 """
 
 import copy
