@@ -18,7 +18,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from singdiffusion.base import Space, a_tensor_of
+from singdiffusion.base import Finite, Space, a_tensor_of
 from singdiffusion.system import (
     Kind,
     check_fields,
@@ -59,32 +59,27 @@ class Average:
     def __post_init__(self) -> None:
         if self.mean.ndim != 4:
             raise InputError(f"average image of shape {tuple(self.mean.shape)}: need (batch, channels, height, width)")
-        _check_finite("average image", self.mean)
         if (self.basis is None) != (self.std is None):
             raise InputError("spread of an average image: give basis and std, or neither")
+        named = {"average image": self.mean}
         if self.basis is not None and self.std is not None:
-            self._check_spread(self.basis, self.std)
+            self._check_shapes(self.basis, self.std)
+            named |= {"basis of the spread": self.basis, "std of the spread": self.std}
+        Finite(named, "check the weights, and float16 for overflow").check()
+        if self.std is not None and bool((self.std < 0).any()):
+            raise InputError(f"std of the spread: the smallest is {float(self.std.min())}; it must not be negative")
 
-    def _check_spread(self, basis: Tensor, std: Tensor) -> None:
+    def _check_shapes(self, basis: Tensor, std: Tensor) -> None:
         if basis.shape[1:] != self.mean.shape[1:] or std.shape != (len(self.mean), len(basis)):
             raise InputError(
                 f"spread with basis {tuple(basis.shape)} and std {tuple(std.shape)}: "
                 f"does not fit average images of shape {tuple(self.mean.shape)}"
             )
-        _check_finite("basis of the spread", basis)
-        _check_finite("std of the spread", std)
-        if bool((std < 0).any()):
-            raise InputError(f"std of the spread: the smallest is {float(std.min())}; it must not be negative")
 
     @property
     def spread(self) -> tuple[Tensor, Tensor] | None:
         """`(basis, std)`, as `initial_latents` takes it, or None."""
         return None if self.basis is None or self.std is None else (self.basis, self.std)
-
-
-def _check_finite(name: str, values: Tensor) -> None:
-    if not bool(torch.isfinite(values).all()):
-        raise InputError(f"{name}: holds NaN or infinity; check the weights, and float16 for overflow")
 
 
 class AverageImage(Protocol):

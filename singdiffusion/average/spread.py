@@ -7,6 +7,7 @@ that colours share. At another size the modes are those of the size at hand, and
 
 import itertools
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,10 @@ def check_modes(count: int, height: int, width: int) -> None:
 
 def low_frequencies(images: Tensor, count: int) -> Tensor:
     """`⟨x, e_c ⊗ ψ_f⟩`, shape (n, channels · count²), of images (n, channels, height, width), in their dtype. Raises `InputError` as `cosine_modes`."""
-    modes = cosine_modes(count, *images.shape[2:]).to(images)
+    return _parts_along(images, cosine_modes(count, *images.shape[2:]).to(images))
+
+
+def _parts_along(images: Tensor, modes: Tensor) -> Tensor:
     return torch.einsum("nchw,fhw->ncf", images, modes).flatten(1)
 
 
@@ -115,6 +119,7 @@ class Spread(nn.Module):
         if self.rank > MOST:
             raise InputError(f"frequencies {frequencies}: {self.rank} directions; take fewer, for at most {MOST}")
         self.register_buffer("mixture", torch.eye(self.rank))
+        self._modes: dict[tuple[Any, ...], Tensor] = {}
         self.attention = nn.Linear(width, 1)
         widths = itertools.pairwise([width, *[hidden] * layers])
         inner = [part for a, b in widths for part in (nn.Linear(a, b), nn.SiLU())]
@@ -133,8 +138,15 @@ class Spread(nn.Module):
 
     def along(self, images: Tensor) -> Tensor:
         """`⟨x, φ_k⟩`, shape (batch, rank), of images (batch, channels, height, width), in their dtype."""
-        count = math.isqrt(self.rank // self.channels)
-        return low_frequencies(images, count) @ self.mixture.to(images).mT
+        return _parts_along(images, self._modes_for(images)) @ self.mixture.to(images).mT
+
+    def _modes_for(self, images: Tensor) -> Tensor:
+        """The modes of a size, beside the images; kept, for every step of training asks for them."""
+        key = (*images.shape[2:], images.device, images.dtype)
+        if key not in self._modes:
+            count = math.isqrt(self.rank // self.channels)
+            self._modes[key] = cosine_modes(count, *images.shape[2:]).to(images)
+        return self._modes[key]
 
     @torch.no_grad()
     def fit(self, points: Tensor) -> None:

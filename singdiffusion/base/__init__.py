@@ -2,6 +2,7 @@
 
 from singdiffusion.base.checkpoint import Checkpoint, scheduler_class, variant_of
 from singdiffusion.base.denoiser import NetworkDenoiser
+from singdiffusion.base.finite import Finite
 from singdiffusion.base.latents import (
     Tracked,
     a_tensor_of,
@@ -39,6 +40,7 @@ from singdiffusion.base.value_range import Levels, warn_of_half_range
 
 __all__ = [
     "Checkpoint",
+    "Finite",
     "Implied",
     "Levels",
     "NetworkDenoiser",

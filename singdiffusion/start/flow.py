@@ -18,12 +18,14 @@ starts there, from the right start. Of a two-stage step from σ = 1 the second s
 import copy
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from singdiffusion.base import Pulses, Scheduler, begun_at, matches_flow
+from singdiffusion.start.flow_checks import checked, writes
 from singdiffusion.system import told_in_one_line
 from singtheory import formula
 from singtheory.errors import InputError
@@ -35,6 +37,8 @@ START_GAP = 0.01
 """Up to this α a start counts as one at σ = 1: the grids of some schedulers begin a step of 1000 later, or at Karras' largest σ."""
 HOOKED = ("step", "set_timesteps")
 """The methods of a scheduler in whose place `SingDiffusion` puts its own."""
+_SLICES = 256
+"""Of the entries of latents, in which products along directions are summed: more than a GPU has units."""
 _PROBES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.75, -1.25, 0.0), (600.0, -800.0, 0.0))
 """Latents, model outputs and drawn noise with which a step is measured; the last two tell whether it is linear."""
 
@@ -139,8 +143,7 @@ def first_step(
     components = checked(x_1, model_output, mean, spread)
     began = Began.of(scheduler)
     now = scheduler.timesteps[began.begin] if timestep is None else timestep
-    result = scheduler.step(model_output, now, x_1, **step)
-    began.at_second(scheduler, first.stages)
+    result = began.step(scheduler, first.stages, lambda: scheduler.step(model_output, now, x_1, **step))
     return mended(sample_of(result), x_1, model_output, first, mean, components)
 
 
@@ -154,53 +157,28 @@ def mended(
 ) -> Tensor:
     """What a scheduler's first step gave, mended; all of the shape of `x_1`, checked before."""
     dtype = torch.promote_types(plain.dtype, torch.float32)
-    noise, result = x_1.to(dtype), plain.to(dtype)
+    result = plain.to(dtype)
     if mean is not None:
-        x_hat = first.x_hat(noise, model_output.to(dtype))
-        keeps = first.kept_std / first.sigma  # of the latents, and then the rest is of x̂
-        result = result - (first.alpha_s - keeps * first.alpha) * x_hat + first.alpha_s * mean.to(dtype)
-        result = result + (first.kept_std - keeps) * noise
+        keeps = first.kept_std / first.sigma  # of the latents, and then the rest is of x̂ = x_1 − sign σ v
+        of_x_hat = first.alpha_s - keeps * first.alpha
+        result = result.add(x_1, alpha=first.kept_std - keeps - of_x_hat)
+        result = result.add(model_output, alpha=of_x_hat * first.sign * first.sigma).add(mean, alpha=first.alpha_s)
     if components is not None:
         rows = components.basis.flatten(1).to(dtype)
         wider = first.widening(components.std.to(dtype) ** 2, mean is None)
-        result = result + ((wider * (noise.flatten(1) @ rows.mT)) @ rows).reshape(noise.shape)
+        along = wider * projected(x_1.flatten(1).to(dtype), rows)
+        result = torch.addmm(result.flatten(1), along, rows).reshape(x_1.shape)
     return result.to(plain.dtype)
 
 
-def checked(x_1: Tensor, model_output: Tensor, mean: Tensor | None, spread: Any) -> Components | None:
-    """The spread, once all is known to fit. Raises `InputError` as `first_step`."""
-    if mean is None and spread is None:
-        raise InputError("mean network without a spread: changes nothing; give spread=(basis, std), or a mean")
-    if x_1.shape != model_output.shape:
-        raise InputError(
-            f"model_output of shape {tuple(model_output.shape)}: x_1 has {tuple(x_1.shape)}; give that of the network for it"
-        )
-    named = {"x_1": x_1, "model_output": model_output, "mean": mean}
-    for name, values in named.items():
-        if values is not None and not bool(torch.isfinite(values).all()):
-            raise InputError(
-                f"{name} at the first step: holds NaN or infinity; check the network, and float16 for overflow"
-            )
-    if mean is not None and not _fits(mean, x_1):
-        raise InputError(f"mean of shape {tuple(mean.shape)}: does not fit x_1 of shape {tuple(x_1.shape)}")
-    return None if spread is None else components_of(spread, x_1)
+def projected(values: Tensor, rows: Tensor) -> Tensor:
+    """`⟨x, φ_k⟩`, shape (batch, k), of values (batch, d) along directions (k, d), in their dtype.
 
-
-def components_of(spread: Any, x_1: Tensor) -> Components:
-    """`(basis, std)` as `Components` on the device of `x_1`. Raises `InputError` for one that is not orthonormal or does not fit."""
-    try:
-        basis, std = spread
-    except (TypeError, ValueError):
-        raise InputError("spread: need (basis, std), orthonormal directions and deviations along them") from None
-    if basis.shape[1:] != x_1.shape[1:] or std.shape not in ((len(basis),), (len(x_1), len(basis))):
-        raise InputError(
-            f"spread with basis {tuple(basis.shape)} and std {tuple(std.shape)}: does not fit x_1 of shape {tuple(x_1.shape)}; "
-            "make it for these latents"
-        )
-    for name, values in (("basis", basis), ("std", std)):
-        if not bool(torch.isfinite(values).all()):
-            raise InputError(f"{name} of the spread: holds NaN or infinity; make it again")
-    return Components(basis.to(x_1.device), std.to(x_1.device))
+    Summed in slices of d that a GPU works on side by side: as one product of few rows and few columns it is the work of a few of its units.
+    """
+    slices = math.gcd(rows.shape[1], _SLICES)
+    parts = values.unflatten(1, (slices, -1)).transpose(0, 1) @ rows.unflatten(1, (slices, -1)).permute(1, 2, 0)
+    return parts.sum(dim=0)
 
 
 def check_start(first: FirstStep, scheduler: Scheduler) -> None:
@@ -226,9 +204,10 @@ def measured(scheduler: Scheduler) -> FirstStep:
     sigmas = getattr(scheduler, "sigmas", None)
     if not isinstance(sigmas, Tensor) or sigmas.ndim != 1 or len(sigmas) < index + 2:
         raise InputError(f"{name}: holds no grid of sigmas, so its first step is not known; use another scheduler")
-    kept, gain, drawn = _factors(scheduler, index)
-    now, after = (float(s) for s in sigmas[index : index + 2].double().cpu())
-    stages = _stages(scheduler, index)
+    probe = on_cpu(scheduler)  # from which all is read: every read from a GPU waits for it
+    now, after = probe.sigmas[index : index + 2].double().tolist()
+    stages = _stages(probe, index)
+    kept, gain, drawn = _factors(probe, index)
     # a network gives (x − x̂)/σ or its negative, and sigmas run from 1 to 0 or from 0 to 1: what is measured fits one pair
     for sign, rising in itertools.product((1, -1), (False, True)):
         sigma, sigma_s = (1 - now, 1 - after) if rising else (now, after)
@@ -261,18 +240,11 @@ class Measured(NamedTuple):
     def of(cls, scheduler: Scheduler, known: "Measured | None" = None) -> "Measured":
         """What is known, if that is of this scheduler as it is now; else measured. Raises `InputError` as `measured`."""
         grids = [getattr(scheduler, name, None) for name in ("sigmas", "timesteps")]
-        writes = [_writes(one) for one in grids]
-        seen = (scheduler, scheduler.config, *grids, *writes, getattr(scheduler, "begin_index", None))
-        if known is not None and None not in writes and all(map(_same, seen, known.seen)):
+        counts = [writes(one) for one in grids]
+        seen = (scheduler, scheduler.config, *grids, *counts, getattr(scheduler, "begin_index", None))
+        if known is not None and None not in counts and all(map(_same, seen, known.seen)):
             return known
         return cls(measured(scheduler), seen)
-
-
-def _writes(grid: Any) -> int | None:
-    """How often a grid of torch was written to; None where nothing counts that, as under inference mode."""
-    if not isinstance(grid, Tensor):
-        return 0
-    return None if grid.is_inference() else grid._version
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -305,6 +277,20 @@ class Began(NamedTuple):
         # solvers write into their lists, and put new tensors in the place of old ones
         return cls(index, {key: list(value) if isinstance(value, list) else value for key, value in kept.items()})
 
+    def step(self, scheduler: Scheduler, stages: int, step: Callable[[], Any]) -> Any:
+        """What its first step gives, after which it is as it was, but at the timestep after it.
+
+        It is said to begin where it stands, as pipelines may say: else it looks for its timestep on the device, and waits for that.
+        """
+        try:
+            begun_at(scheduler, self.begin)
+            result = step()
+        except BaseException:
+            vars(scheduler).update(self.state)
+            raise
+        self.at_second(scheduler, stages)
+        return result
+
     def at_second(self, scheduler: Scheduler, stages: int) -> None:
         """Let the scheduler be as it was, but at the timestep after the first step."""
         vars(scheduler).update(self.state)
@@ -313,9 +299,10 @@ class Began(NamedTuple):
 
 def on_cpu(scheduler: Scheduler) -> Scheduler:
     """A copy of a scheduler on the CPU, to be stepped there; without the methods that `SingDiffusion` puts into it."""
-    probe = copy.deepcopy(scheduler)
-    probe.timesteps, probe.sigmas = probe.timesteps.cpu(), probe.sigmas.cpu()
-    return probe
+    grids, config = (scheduler.timesteps, scheduler.sigmas), scheduler.config
+    made: dict[int, Any] = {id(grid): grid.to("cpu", copy=True) for grid in grids}  # not copied where they are first
+    made[id(config)] = config  # it is frozen, and copying it takes longer than the rest
+    return copy.deepcopy(scheduler, made)
 
 
 def _stages(scheduler: Scheduler, index: int) -> int:
@@ -328,10 +315,10 @@ def _stages(scheduler: Scheduler, index: int) -> int:
     return stages
 
 
-def _factors(scheduler: Scheduler, index: int) -> tuple[float, float, float]:
-    """The factors of the latents, of the model's output, and of the noise that is drawn, in what the first step gives."""
-    name = type(scheduler).__name__
-    kept, gain, drawn, *others = _stepped(scheduler, index)
+def _factors(probe: Scheduler, index: int) -> tuple[float, float, float]:
+    """The factors of the latents, of the model's output, and of the noise that is drawn, in what the first step of a copy gives."""
+    name = type(probe).__name__
+    kept, gain, drawn, *others = _stepped(probe, index)
     if not all(map(math.isfinite, (kept, gain, drawn))):
         raise InputError(f"{name}: its first step gives NaN or infinity; take more steps, or another scheduler")
     for value, (x, u, _) in zip(others, _PROBES[3:], strict=True):
@@ -340,19 +327,12 @@ def _factors(scheduler: Scheduler, index: int) -> tuple[float, float, float]:
     return kept, gain, drawn
 
 
-def _stepped(scheduler: Scheduler, index: int) -> list[float]:
-    """What a first step of a copy gives for each of the probes, an entry of the batch each; nothing is drawn."""
-    probe = begun_at(on_cpu(scheduler), index)
+def _stepped(probe: Scheduler, index: int) -> list[float]:
+    """What the first step of a copy gives for each of the probes, an entry of the batch each; nothing is drawn."""
+    begun_at(probe, index)
     sample, output, noise = torch.tensor(_PROBES, dtype=torch.float64).mT.contiguous()
     amounts = torch.stack([torch.zeros_like(noise), noise], dim=1)
-    failure = f"{type(scheduler).__name__}: cannot be stepped"
+    failure = f"{type(probe).__name__}: cannot be stepped"
     with told_in_one_line(failure, "use another scheduler"), torch.no_grad(), Pulses(amounts):
         stepped = probe.step(output.view(-1, 1, 1, 1), probe.timesteps[index], sample.view(-1, 1, 1, 1)).prev_sample
     return stepped.flatten().tolist()
-
-
-def _fits(values: Tensor, x_1: Tensor) -> bool:
-    try:
-        return torch.broadcast_shapes(values.shape, x_1.shape) == x_1.shape
-    except RuntimeError:
-        return False

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.base import Pulses, Scheduler
-from singdiffusion.start.flow import FirstStep, on_cpu
+from singdiffusion.start.flow import FirstStep, on_cpu, projected
 from singdiffusion.system import told_in_one_line
 from singtheory import formula
 from singtheory.errors import InputError
@@ -34,7 +34,7 @@ def factors(scheduler: Scheduler, first: FirstStep, std: Tensor) -> dict[int, Te
     """
     name = type(scheduler).__name__
     probe = on_cpu(scheduler)
-    sigmas = [first.sigma_at(float(sigma)) for sigma in probe.sigmas.double()]
+    sigmas = [first.sigma_at(sigma) for sigma in probe.sigmas.tolist()]
     lam = std.detach().double().cpu().flatten().square().view(-1, 1, 1, 1)
     index, scales = int(probe.step_index), {}
     x = formula.marginal_var(1 - sigmas[index], sigmas[index], lam).sqrt()
@@ -76,14 +76,15 @@ class Corrections:
         """For a scheduler after its first step, and a mean of the shape of the latents. Raises `InputError` as `factors`."""
         rows = components.basis.flatten(1).to(torch.promote_types(mean.dtype, torch.float32))
         scales = {i: value.to(rows) for i, value in factors(scheduler, first, components.std).items()}
-        alphas = {i: 1 - first.sigma_at(float(scheduler.sigmas[i + 1])) for i in scales}
-        return cls(rows, mean.flatten(1).to(rows) @ rows.mT, scales, alphas)
+        sigmas = scheduler.sigmas.tolist()
+        alphas = {i: 1 - first.sigma_at(sigmas[i + 1]) for i in scales}
+        return cls(rows, projected(mean.flatten(1).to(rows), rows), scales, alphas)
 
     def applied(self, index: int, latents: Tensor) -> Tensor:
         """The result of the step of that index, corrected, like `latents`."""
         if index not in self.factors:
             return latents
         result = latents.flatten(1).to(self.rows)
-        deviations = result @ self.rows.mT - self.alphas[index] * self.mean
-        result = result + ((self.factors[index] - 1) * deviations) @ self.rows
+        deviations = projected(result, self.rows) - self.alphas[index] * self.mean
+        result = torch.addmm(result, (self.factors[index] - 1) * deviations, self.rows)
         return result.view(latents.shape).to(latents.dtype)

@@ -23,7 +23,8 @@ class Layout:
     Attributes:
         drawn: shape of the noise as it is drawn, without the batch.
         stepped: shape of what is stepped, without the batch.
-        order: entry of the drawn noise for each entry of what is stepped, flattened; None where they are the same.
+        order: entry of the drawn noise for each entry of what is stepped, flattened, int32 on the device of the latents; None where they are
+            the same.
         axes: the axes of `drawn` that are channels, [frames,] height and width; None for those in this order.
     """
 
@@ -65,8 +66,7 @@ class Layout:
         """Stepped latents (batch, *stepped) as (batch, channels, [frames,] height, width)."""
         flat = latents.flatten(1)
         if self.order is not None:
-            order = self.order.to(flat.device)
-            flat = torch.empty_like(flat).index_copy_(1, order, flat)
+            flat = torch.empty_like(flat).index_copy_(1, self.order.to(flat.device).long(), flat)
         whole = flat.unflatten(1, self.drawn)
         return whole if self.axes is None else whole.permute(0, *(axis + 1 for axis in self.axes))
 
@@ -121,11 +121,11 @@ def layout_of(make: Callable[[], Any], latents: Tensor, scale: float = 1.0) -> L
     if not drawn:
         return None
     stepped = tuple(latents.shape[1:])
-    order = (made[0].flatten().double().cpu() / scale).round().long()
-    counted = torch.arange(size)
+    order = (made[0].flatten().double() / scale).round().long()
+    counted = torch.arange(size, device=order.device)
     if torch.equal(order, counted) and drawn[-1] == stepped:
         return Layout(drawn[-1], stepped, None)
-    return Layout(drawn[-1], stepped, order) if torch.equal(order.sort().values, counted) else None
+    return Layout(drawn[-1], stepped, order.int()) if torch.equal(order.sort().values, counted) else None
 
 
 def first_tensor(made: Any) -> Tensor:

@@ -6,6 +6,9 @@ exchanged for the mended one (`singdiffusion.start.flow`). Nothing is drawn, so 
 
 A grid that starts below σ = 1 lacks α of the average image at its start, as samplers of older models do; then the start itself is mended,
 by the matched start (C7), before the network sees it. Below full strength nothing is changed.
+
+Nothing is read from a GPU in the first step, so that the next one is started at once. Whether the network gave NaN is asked there and told at the next
+step, or at once where there is none.
 """
 
 import copy
@@ -18,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from singdiffusion.base import Scheduler
+from singdiffusion.base import Finite, Scheduler
 from singdiffusion.start import flow_layout
 from singdiffusion.start.distilled import refuse_distilled
 from singdiffusion.start.flow import (
@@ -27,15 +30,15 @@ from singdiffusion.start.flow import (
     Began,
     FirstStep,
     Measured,
-    checked,
-    components_of,
     measured,
     mended,
     sample_of,
 )
+from singdiffusion.start.flow_checks import check_shapes, finite
 from singdiffusion.start.flow_corrected import Corrections, factors
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.flow_sources import Asked, Sources
+from singdiffusion.start.kinds import refuse_own_loop
 from singdiffusion.start.method import Method, copied_owner, own_methods, put_by_others
 from singtheory.errors import InputError
 from singtheory.start import Components, matched_start, mean_start
@@ -98,7 +101,7 @@ class FlowHook:
     """
 
     def __init__(self, sing: Any, asked: Asked, pipe: Any, force: bool) -> None:
-        _refuse_own_loop(pipe)
+        refuse_own_loop(pipe)
         if not force:
             refuse_distilled(pipe)
         self.sing, self.pipe = sing, pipe
@@ -106,6 +109,7 @@ class FlowHook:
         self._sources, self._asked = Sources(asked, pipe), asked
         self._check(pipe.scheduler)
         self._own = {name: getattr(pipe, name) for name in LISTENED if hasattr(pipe, name)}
+        self._takes = {name: inspect.signature(own) for name, own in self._own.items()}
         self._put = put_by_others(pipe, LISTENED)
         self._layouts: dict[tuple[Any, ...], Layout | None] = {}
         self._layout: Layout | None = None
@@ -116,6 +120,7 @@ class FlowHook:
         self._start: Measured | None = None
         self._step_result: Any = None
         self._corrections: Corrections | None = None
+        self._finite: Finite | None = None
 
     def install(self) -> None:
         """Put the methods in their places."""
@@ -142,7 +147,7 @@ class FlowHook:
     def encode_prompt(self, *args: Any, **kwargs: Any) -> Any:
         """The pipeline's own, listened to."""
         own = self._own["encode_prompt"]
-        bound = inspect.signature(own).bind(*args, **kwargs)
+        bound = self._takes["encode_prompt"].bind(*args, **kwargs)
         bound.apply_defaults()
         encoded = own(*args, **kwargs)
         self._sources.heard(bound.arguments, encoded)
@@ -155,9 +160,9 @@ class FlowHook:
         own = self._own["prepare_latents"]
         made = own(*args, **kwargs)
         latents = flow_layout.first_tensor(made)
-        arguments = inspect.signature(own).bind(*args, **kwargs).arguments
+        arguments = self._takes["prepare_latents"].bind(*args, **kwargs).arguments
         self._layout = self._layout_of(own, arguments, latents)
-        self._made, self._x_1 = latents.clone(), None
+        self._made, self._x_1, self._finite = latents.clone(), None, None
         if self._timed:
             self._begin()
         if made is latents:
@@ -175,7 +180,10 @@ class FlowHook:
     def step(self, *args: Any, **kwargs: Any) -> Any:
         """The scheduler's own, its first result mended."""
         self._sources.use()
-        bound = inspect.signature(self._step).bind(*args, **kwargs).arguments
+        if self._finite is not None:
+            unread, self._finite = self._finite, None
+            unread.check()
+        bound = self._step_takes.bind(*args, **kwargs).arguments
         if self._still:  # a second stage of the first step, which is done
             self._still -= 1
             result = _like(self._step_result, bound["sample"])
@@ -196,7 +204,7 @@ class FlowHook:
         mine._sources = self._sources.of_copy(mine.pipe)
         mine.scheduler, mine._layouts, mine._layout, mine._made, mine._x_1 = None, {}, None, None, None
         mine._timed, mine._still, mine._corrections = False, 0, None
-        mine._start, mine._step_result = None, None
+        mine._start, mine._step_result, mine._finite = None, None, None
         return mine
 
     def _first(self, bound: Any, step: Callable[[], Any]) -> Any:
@@ -218,10 +226,14 @@ class FlowHook:
             self._say_left_alone("a part of its latents is given, or packed in an order that is not known")
             return step()
         began = Began.of(self.scheduler)
-        mean, spread = self._sources.at(layout, sample)
-        components = checked(sample, output, mean, spread)
-        result = step()
-        began.at_second(self.scheduler, first.stages)
+        check_shapes(sample, output, None)
+        numbers = finite(sample, output)
+        mean, components = self._sources.at(layout, sample)
+        if began.begin + first.stages < len(self.scheduler.timesteps) and not numbers.answered:
+            self._finite = numbers  # read at the next step: until then the device goes on without being waited for
+        else:
+            numbers.check()
+        result = began.step(self.scheduler, first.stages, step)
         self._still = first.stages - 1
         self._step_result = result if self._still else None
         if self._asked.corrected and components is not None:
@@ -259,15 +271,15 @@ class FlowHook:
         first = self._start.first
         x_1 = self._made if self._x_1 is None else self._x_1
         if first.alpha <= START_GAP:
-            self._made.copy_(x_1)
+            if x_1 is not self._made:
+                self._made.copy_(x_1)
             return
         self._x_1 = x_1.clone()
         layout = self._layout_for(x_1)
         if layout is None:
             self._say_left_alone("a part of its latents is given, or packed in an order that is not known")
             return
-        mean, spread = self._sources.at(layout, x_1)
-        components = None if spread is None else components_of(spread, x_1)
+        mean, components = self._sources.at(layout, x_1)
         self._made.copy_(_older_start(self._x_1, mean, components, first))
         lacks = "" if mean is not None else "; of that mean network knows nothing, and only the spread is mended"
         _LOG.warning(
@@ -332,6 +344,7 @@ class FlowHook:
         exchanged = self.scheduler is not None
         self._leave()
         self.scheduler, self._step, self._set_timesteps = now, now.step, now.set_timesteps
+        self._step_takes = inspect.signature(now.step)
         now.step, now.set_timesteps = Method(now, "step", self.step), Method(now, "set_timesteps", self.set_timesteps)
         if exchanged:  # its timesteps may have been set before it was seen
             self._timed = bool(getattr(now, "num_inference_steps", None)) and now.step_index is None
@@ -343,31 +356,6 @@ class FlowHook:
 
     def _say_left_alone(self, why: str = "starts from a noised image and not from noise") -> None:
         _LOG.warning("%s: %s; left as it is", type(self.pipe).__name__, why)
-
-
-_OWN_ORDER = {
-    "JoyImageEditPipeline": "steps the pictures that it edits beside the one that it makes",
-    "JoyImageEditPlusPipeline": "steps patches of several pictures, of which a spread of one picture knows nothing",
-    "LTXI2VLongMultiPromptPipeline": "samples a video in windows, and packs each by itself",
-}
-"""Pipelines whose latents are stepped in an order that their `prepare_latents` does not show."""
-
-
-def _refuse_own_loop(pipe: Any) -> None:
-    """Raise `InputError` for a pipeline whose latents do not go through `pipe.scheduler.step`, by its source."""
-    kind = type(pipe)
-    if kind.__name__ in _OWN_ORDER:
-        raise InputError(f"{kind.__name__}: {_OWN_ORDER[kind.__name__]}; call first_step yourself")
-    try:
-        source = "".join(
-            inspect.getsource(part) for part in kind.__mro__ if part.__module__.startswith("diffusers.pipelines.")
-        )
-    except OSError:  # without its source
-        return
-    if source and "self.scheduler.step(" not in source:
-        raise InputError(
-            f"{kind.__name__}: steps its latents by copies of its scheduler or in pipelines of its own; call first_step yourself"
-        )
 
 
 def _names_in(method: Any) -> tuple[str, ...]:
@@ -384,7 +372,9 @@ def _like(result: Any, sample: Tensor) -> Any:
 
 
 def _equal(timestep: Any, first: Tensor) -> bool:
-    """Whether a pipeline's timestep, a number or the same for each entry of the batch, is the first."""
+    """Whether a pipeline's timestep, a number or the same for each entry of the batch, is the first; of an entry of the grid no number is read."""
+    if isinstance(timestep, Tensor) and timestep.dtype == first.dtype and timestep.is_set_to(first):
+        return True
     timesteps = torch.as_tensor(timestep).flatten()
     return bool((timesteps.to(first) == first).all())
 
@@ -396,5 +386,5 @@ def _older_start(x_1: Tensor, mean: Tensor | None, components: Components | None
     y = torch.zeros_like(noise) if mean is None else mean.to(dtype)
     if components is None:
         return mean_start(noise, y, first.alpha, first.sigma).to(x_1.dtype)
-    exact = Components(components.basis.to(dtype), components.std.to(dtype))
+    exact = Components.orthonormal(components.basis.to(dtype), components.std.to(dtype))
     return matched_start(noise, y, exact, first.alpha, first.sigma).to(x_1.dtype)

@@ -1,7 +1,7 @@
 """Where a flow's average image and spread come from, and for which prompt."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from singdiffusion.average import Average, AverageImage, Condition
 from singdiffusion.base import Space, channels_of, negative_states
 from singdiffusion.start.call import known_negatives, texts
+from singdiffusion.start.flow_checks import Once, check_finite_spread, fitting
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.guidance import Rule, frame_for, guided_average, none
 from singtheory.errors import InputError, unknown_name
@@ -28,12 +29,14 @@ class Asked:
         spread: `(basis, std)`, or what gives average images with a spread; None for none.
         rule: by which guidance acts on the average image.
         corrected: whether later steps are corrected too.
+        known: the tensors of the spread, once they were checked.
     """
 
     module: AverageImage | None
     spread: Any
     rule: Rule
     corrected: bool = False
+    known: Once = field(default_factory=Once)
 
 
 def asked(module: AverageImage | None, rule: Rule, start: str, mean: str | None, spread: Any, corrected: bool) -> Asked:
@@ -62,7 +65,8 @@ def asked(module: AverageImage | None, rule: Rule, start: str, mean: str | None,
         raise InputError(
             "corrected without a spread: changes nothing; give spread=(basis, std), or a module with a spread"
         )
-    return Asked(module if by_module else None, source if wide else None, rule, corrected)
+    checked = Once(*spread) if isinstance(spread, tuple | list) else Once()
+    return Asked(module if by_module else None, source if wide else None, rule, corrected, checked)
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ class Sources:
         self._calls: list[_Heard] = []
         self._used = False
         self._said: set[str] = set()
+        self._here: Spread | None = None
+        self._orthonormal = Once()
 
     def as_stepped(self, shape: tuple[int, ...]) -> bool:
         """Whether all that is given is of the shape, without the batch, in which latents are stepped."""
@@ -109,7 +115,7 @@ class Sources:
     def of_copy(self, pipe: Any) -> "Sources":
         """The same for a copy of the pipeline."""
         mine = copy.copy(self)
-        mine.pipe, mine._calls, mine._used, mine._said = pipe, [], False, set()
+        mine.pipe, mine._calls, mine._used, mine._said, mine._here = pipe, [], False, set(), None
         return mine
 
     def forget(self) -> None:
@@ -129,22 +135,44 @@ class Sources:
         self._calls.append(_Heard(prompts, negative, "negative_prompt" in arguments, states))
 
     @torch.no_grad()
-    def at(self, layout: Layout, x_1: Tensor) -> tuple[Tensor | None, Spread | None]:
-        """The mean, of the shape of `x_1` or None, and the spread `(basis, std)`, in the order of latents that are stepped, in float32 or better.
+    def at(self, layout: Layout, x_1: Tensor) -> tuple[Tensor | None, Components | None]:
+        """The mean, of the shape of `x_1` or None, and the spread, in the order of latents that are stepped, in float32 or better.
 
         Raises:
-            InputError: as the modules, for shapes that do not fit, and for guidance of a weight that is not known.
+            InputError: as the modules, for shapes that do not fit, for directions that are not orthonormal, and for guidance of a weight that
+                is not known.
         """
-        mean, spread = None, self.asked.spread
+        mean, source, average = None, self.asked.spread, None
         if self.asked.module is not None:
             self._refuse_true_guidance()
             average = self._average(self.asked.module, layout, x_1)
             mean = laid_out(layout, average.mean)
-            spread = average.spread if spread is self.asked.module else spread
-        if spread is None or isinstance(spread, tuple | list):
-            return mean, None if spread is None else spread_laid_out(layout, spread)
-        directions = self._average(spread, layout, x_1).spread
-        return mean, None if directions is None else spread_laid_out(layout, directions)
+        if source is None:
+            return mean, None
+        if isinstance(source, tuple | list):
+            return mean, self._own_spread(layout, x_1)
+        if average is None or source is not self.asked.module:
+            average = self._average(source, layout, x_1)
+        return mean, None if average.spread is None else self._of_module(layout, average.spread, x_1)
+
+    def _own_spread(self, layout: Layout, x_1: Tensor) -> Components:
+        """The spread that somebody gave, on the device of the latents, where it stays; checked anew if it was written to."""
+        basis, std = self.asked.spread
+        if not self.asked.known.holds(basis, std):
+            _check_spread(self.asked.spread)
+            self._here = None
+        if self._here is None or self._here[0].device != x_1.device:
+            self._here = basis.to(x_1.device), std.to(x_1.device)
+        return Components.orthonormal(*fitting(spread_laid_out(layout, self._here), x_1))
+
+    def _of_module(self, layout: Layout, spread: Spread, x_1: Tensor) -> Components:
+        """Of an average image, whose numbers were checked; its directions are, unless they are the same as before."""
+        basis, std = (part.to(x_1.device) for part in fitting(spread_laid_out(layout, spread), x_1))
+        if self._orthonormal.holds(spread[0]):
+            return Components.orthonormal(basis, std)
+        components = Components(basis, std)
+        self._orthonormal = Once(spread[0])
+        return components
 
     def _average(self, module: AverageImage, layout: Layout, x_1: Tensor) -> Average:
         """Of a module, for the prompt of this call."""
@@ -254,7 +282,5 @@ def _check_spread(spread: Any) -> None:
         raise InputError(
             f"spread with basis {tuple(basis.shape)} and std {tuple(std.shape)}: need (k, ...) and (k,) or (batch, k)"
         )
-    for name, values in (("basis", basis), ("std", std)):
-        if not bool(torch.isfinite(values).all()):
-            raise InputError(f"{name} of the spread: holds NaN or infinity; make it again")
+    check_finite_spread(basis, std)
     Components(basis, std)

@@ -54,6 +54,8 @@ class TrainSettings:
         dropout: share of the conditions that are left out, for guidance.
         precision: `no`, `bf16` or `fp16`.
         compile: whether the network is compiled.
+        graph: whether on one GPU the passes of a step are recorded once and replayed, so that a small network does not wait for its kernels to be
+            started one by one; it changes no result but by rounding. Elsewhere, and where it cannot be done, nothing changes.
         channels_last: whether images lie in that memory format.
         seed: of weights, order, noise and dropout.
         save_every: steps between checkpoints.
@@ -94,6 +96,7 @@ class TrainSettings:
     dropout: float = 0.1
     precision: str = "no"
     compile: bool = False
+    graph: bool = True
     channels_last: bool = False
     seed: int = 0
     save_every: int = 500
@@ -154,7 +157,18 @@ class TrainSettings:
 
     def check_resumable(self, stored: Mapping[str, Any]) -> None:
         """Raise `InputError` that names the settings which differ from those of the checkpoint, if they matter for the weights."""
-        free = {"out", "save_every", "keep", "log_every", "validate_every", "prompts", "tracker", "cache", "license"}
+        free = {
+            "out",
+            "save_every",
+            "keep",
+            "log_every",
+            "validate_every",
+            "prompts",
+            "tracker",
+            "cache",
+            "license",
+            "graph",
+        }
         differing = [
             f"{name} was {shown(stored.get(name))} and is {shown(value)}"
             for name, value in asdict(self).items()

@@ -9,7 +9,7 @@ import math
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from singdiffusion.system import first_sentence, shown
 from singdiffusion.training.batches import Batch, Data
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.objective import Losses, Objective
+from singdiffusion.training.passes import Eager, passes_of
 from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.snapshot import Snapshot, clear_drafts
 from singtheory.errors import InputError
@@ -115,8 +116,10 @@ class Trainer:
             objective.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.99), fused=True
         )
         self.objective, self.optimizer = accelerator.prepare(objective, optimizer)
-        self.forward = torch.compile(self.objective) if settings.compile else self.objective
-        self.ema = Ema(list(self.objective.parameters()), settings.ema)
+        forward = torch.compile(self.objective) if settings.compile else self.objective
+        eager = Eager(self.objective, forward, accelerator, settings.accumulate)
+        self.passes = passes_of(eager, accelerator, settings.graph)
+        self.ema = Ema(eager.parameters, settings.ema)
         named = list(self.objective.named_parameters())
         of_spread = [parameter for name, parameter in named if ".spread." in f".{name}"]
         of_mean = [parameter for name, parameter in named if ".spread." not in f".{name}"]
@@ -128,23 +131,16 @@ class Trainer:
 
     def take(self, batch: Batch) -> Losses:
         """One step of the optimiser; the losses are of this process's share."""
-        settings, parts = self.settings, self.settings.accumulate
+        settings = self.settings
         torch.manual_seed(settings.seed * 1_000_003 + self.step)  # for networks that draw, such as by dropout
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(settings, self.step)
-        self.optimizer.zero_grad()
-        per_part = []
-        for index, part in enumerate(_parts(batch, parts)):
-            last = index == parts - 1
-            with nullcontext() if last else self.accelerator.no_sync(self.objective), self.accelerator.autocast():
-                losses = self.forward(part.condition, part.x_1, part.x_0)
-                self.accelerator.backward(losses.total / parts)
-            per_part.append(Losses(*(loss.detach() for loss in losses)))
+        losses = self.passes(batch)
         self._clip()
         self.optimizer.step()
         self.ema.update(self.step)
         self.step += 1
-        return Losses(*(torch.stack(losses).mean() for losses in zip(*per_part, strict=True)))
+        return losses
 
     def _clip(self) -> None:
         """The gradients of mean and spread apart, so that neither shortens the other's step."""
@@ -391,7 +387,3 @@ def _spread_like(whole: Tensor, held: Any) -> Tensor:
     if hasattr(held, "device_mesh"):
         return distribute_tensor(whole.to(held.device), held.device_mesh, held.placements)
     return whole.to(held.device)
-
-
-def _parts(batch: Batch, count: int) -> list[Batch]:
-    return [Batch(*part) for part in zip(*(values.chunk(count) for values in batch), strict=True)]

@@ -13,6 +13,7 @@ dimension, Gaussian or not.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -83,6 +84,13 @@ class Components:
 
     basis: Tensor
     std: Tensor
+
+    @classmethod
+    def orthonormal(cls, basis: Tensor, std: Tensor) -> Self:
+        """Of directions and deviations that were checked before, now elsewhere or in another order: to look again is to wait for their device."""
+        components = object.__new__(cls)
+        vars(components).update(basis=basis, std=std)
+        return components
 
     def __post_init__(self) -> None:
         rows = self.basis.flatten(1)

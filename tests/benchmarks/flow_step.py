@@ -2,15 +2,16 @@
 
 `StableDiffusion3Pipeline` with a transformer of Stable Diffusion 3 medium's size and random weights; its text encoders are exchanged for given token
 states. What the pipeline calls around a step is timed with the card waited for before and after, so that nothing of the cost hides behind the
-network; medians of interleaved calls are compared. Eager, compiled and offloaded, each first step is held against the formula in float64. The
-result is `flow_step.json`, written after each part; `test_flow_step.py` runs the same at a tiny size on the CPU.
+network; each mended call is compared with the plain one of its round, and the result is the median over rounds. Eager, compiled and offloaded, each
+first step is held against the formula in float64. The result is `flow_step.json`, written after each part; `test_flow_step.py` runs the same at a tiny
+size on the CPU.
 """
 
 import copy
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -206,20 +207,35 @@ def costs(pipe: Given, ways: dict[str, SingDiffusion | None], device: str, repea
             if round_ >= 2:
                 seen[name].append(watch)
 
-    def median(values: Iterator[float]) -> float:
-        return 1000 * statistics.median(values)
-
-    whole = median(watch.ended[1] - watch.ended[0] for watch in seen["plain"])
+    whole = _milliseconds(watch.ended[1] - watch.ended[0] for watch in seen["plain"])
     actual: dict[str, Any] = {"one guided step": whole}
     for name, watches in seen.items():
-        actual[name] = {part: median(one.took[part][0] for one in watches) for part in WATCHED}
-    plain = actual["plain"]
-    for name in ways:
+        actual[name] = {part: _milliseconds(one.took[part][0] for one in watches) for part in WATCHED}
         if name != "plain":
-            added = {part: actual[name][part] - plain[part] for part in WATCHED}
-            actual[name] |= {"added": sum(added.values()), "of a guided step": sum(added.values()) / whole}
-            actual[name]["of a guided step, the step alone"] = added["step"] / whole
+            actual[name] |= _added(watches, seen["plain"], whole)
     return actual
+
+
+def _added(watches: list[Watch], plain: list[Watch], whole: float) -> dict[str, Any]:
+    """Milliseconds more than the plain call of the same round took: of all watched calls, of the step, of those before it, and of each round."""
+    each = [
+        {part: mine.took[part][0] - other.took[part][0] for part in WATCHED}
+        for mine, other in zip(watches, plain, strict=True)
+    ]
+    added, step = _milliseconds(sum(one.values()) for one in each), _milliseconds(one["step"] for one in each)
+    return {
+        "added": added,
+        "added by the step": step,
+        "added before the step": _milliseconds(sum(one.values()) - one["step"] for one in each),
+        "added in each round": [1000 * sum(one.values()) for one in each],
+        "of a guided step": added / whole,
+        "of a guided step, the step alone": step / whole,
+    }
+
+
+def _milliseconds(seconds: Iterable[float]) -> float:
+    """Their median."""
+    return 1000 * statistics.median(seconds)
 
 
 def memory(pipe: Given, config: dict[str, Any], device: str) -> dict[str, int]:

@@ -34,6 +34,7 @@ from singdiffusion.training.encode import make_cache
 from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.train import Trainer
+from singtheory.data import Notes
 from tests.benchmarks.singular_step import CLIP_L, SD_15
 from tests.out_file import asked
 from tests.singdiffusion.tiny import _tokenizer
@@ -74,7 +75,7 @@ class Pictures(Dataset):
 
     def __init__(self, count: int, side: int, tokenizer: Any) -> None:
         generator = np.random.default_rng(0)
-        self.side, self.tokenizer, self.files = side, tokenizer, []
+        self.side, self.tokenizer, self.files, self.notes = side, tokenizer, [], Notes()
         for _ in range(count):
             coarse = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
             buffer = io.BytesIO()
@@ -85,6 +86,10 @@ class Pictures(Dataset):
 
     def check(self) -> None:
         """Nothing can be wrong with it."""
+
+    def origin(self) -> dict[str, str | None]:
+        """As a source says of itself what its records are."""
+        return {"source": self.name, "caption": None}
 
     def __iter__(self) -> Iterator[Record]:
         for k, content in enumerate(self.files):
