@@ -143,4 +143,6 @@ EPSILON = (
 )
 """Of an ε-model on Stable Diffusion's timesteps. From noise, the average image is set to zero; the mean is that of the flow twin's first output."""
 
-WAYS = {way.name: way for way in (*CORE, *RIVALS, *OURS, *TWICE, *LATENT, *EPSILON)}
+WAYS = {way.name: way for way in (*CORE, *RIVALS, *OURS, *TWICE, *LATENT)}
+"""Of a flow."""
+EVERY = WAYS | {way.name: way for way in EPSILON}

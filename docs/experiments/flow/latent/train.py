@@ -92,8 +92,8 @@ def sheet(space: Space, data: Captioned, path: Path, seed: int) -> None:
     rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed + 1))[:_SHOWN]
     again = to_bytes(space.decode(space.encode(data.images[rows])).clamp(-1, 1).cpu())
     strips = []
-    for first in range(0, len(rows), 8):
-        for images in (data.images[rows], again):
+    for first in range(0, len(rows) - 7, 8):
+        for images in (data.images[rows], again):  # whole rows alone
             strips.append(np.concatenate(list(images[first : first + 8].movedim(1, 3).numpy()), axis=1))
     Image.fromarray(np.concatenate(strips)).save(path)
 
