@@ -38,7 +38,8 @@ class Space:
         blocks, groups = (TINY_BLOCKS, _TINY_GROUPS) if tiny else (BLOCKS, _GROUPS)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            vae: Any = AutoencoderKL(
+            kind: Any = AutoencoderKL  # whose tuples are annotated for one block
+            vae = kind(
                 in_channels=3,
                 out_channels=3,
                 latent_channels=CHANNELS,
@@ -92,7 +93,7 @@ class Space:
 
     def save(self, folder: Path) -> None:
         """Write it as diffusers does, in float16."""
-        stored = AutoencoderKL.from_config(self.vae.config)
+        stored: Any = AutoencoderKL.from_config(self.vae.config)
         stored.load_state_dict({name: value.float().cpu() for name, value in self.vae.state_dict().items()})
         stored.to(torch.float16).save_pretrained(str(folder))
 

@@ -51,7 +51,7 @@ def autoencoder_text(found: Found, made: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"The pictures are those of the demonstrator at 128×128. An `AutoencoderKL` of {told['parameters'] / 1e6:.1f} million weights, trained on them for {told['seconds']:.0f} s ({told['steps']:,} steps of "
-            f"{told['batch']}), makes latents of 32×32 in four channels, d = {_dimension(found):,}; their scaling factor, one over their standard deviation, is {told['scaling factor']:.3f}. "
+            f"{told['batch']}), makes latents of {_size(made)}; their scaling factor, one over their standard deviation, is {told['scaling factor']:.3f}. "
             f"Reconstructions have {again['PSNR']:.1f} dB ({again['PSNR of the worst hundredth']:.1f} in the worst hundredth); their brightness is off by {again['brightness error']:.2f} levels and varies "
             f"{again['brightness ratio']:.3f} times as much as the pictures', true black comes back at {again['black error']:.2f} and true white at {again['white error']:+.2f} levels from it.",
             "What this costs by itself, before any flow: distances of as many pictures of the data drawn at random, and of their reconstructions.",
@@ -64,9 +64,9 @@ def autoencoder_text(found: Found, made: dict[str, Any]) -> str:
     )
 
 
-def _dimension(found: Found) -> int:
-    """d, which the largest shift tells: it is √(d/192) to a tenth; so from the autoencoder's factor, 4·32·32."""
-    return int(found.told.get("dimension", 4 * 32 * 32))
+def _size(made: dict[str, Any]) -> str:
+    channels, height, width = made["latents"]
+    return f"{height}×{width} in {channels} channels, d = {channels * height * width:,}"
 
 
 # --- F6 -----------------------------------------------------------------------------------------------------------------
