@@ -48,7 +48,7 @@ from singtheory.system import check_device, write_bytes
 PARTS = ("zero", "prediction", "first", "matched", "rivals")
 GUIDANCES = (1.0, 3.0)
 ZERO_STEPS, ZERO_SHIFT = (4, 10, 28), 3.0
-SHOWN = (
+SHOWN: tuple[str, ...] = (
     "Euler, shift 3",
     "UniPC",
     "UniPC matched, network mean",
