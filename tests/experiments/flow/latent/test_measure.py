@@ -60,7 +60,8 @@ def test_both_commands_end_to_end(folder, monkeypatch):
     assert {one["way"] for one in twin["cells"]} == {TWIN, NOISE}
     assert (folder / "run" / "samples.png").exists()
     with np.load(next((folder / "run").glob("flow-latent-*.npz"))) as stored:
-        assert stored[f"{WAY}|1|2/256 components"].dtype == np.float16 and len(stored.files) == 4 * (4 + 3)
+        assert {stored[name].dtype for name in stored.files} == {np.dtype(np.float16)}
+        assert len(stored.files) == 4 * (3 + 3)  # three distances and three prompts a cell
     # taken up again, nothing is drawn twice
     before = (folder / "run" / f"{measure.NAME}.json").stat().st_size
     run(measure, monkeypatch, *source, *words)
