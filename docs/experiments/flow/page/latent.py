@@ -144,7 +144,10 @@ def borders(found: Found, small: Found, made: dict[str, Any]) -> tuple[int, int,
 
 
 def verdict(predicted: int, measured: int, drawn: Sequence[int]) -> str:
-    """Whether the gain ends at the last drawn number of evaluations up to the predicted one."""
+    """Whether the gain ends at the last drawn number of evaluations up to the predicted one; where it does not end, that is said."""
+    last = max(drawn, default=0)
+    if measured == last and predicted >= last:
+        return "beyond what was drawn, as predicted"
     expected = max((one for one in drawn if one <= predicted), default=0)
     if measured == expected:
         return "as predicted"
@@ -157,7 +160,7 @@ def border_text(found: Found, small: Found, made: dict[str, Any]) -> str:
     return (
         f"At 32×32 the gain at guidance 1 is beyond the interval up to {before} evaluations in {MAIN[0]}. By the law Euler keeps as much of brightness there as with {predicted} steps in latents. "
         f"Measured in latents, around the network's own mean and with the prompt-free spread of the latents: beyond the interval up to {now}; drawn were {listed([str(one) for one in drawn])}. "
-        f"So the border lies **{verdict(predicted, now, drawn)}**."
+        f"So the gain ends **{verdict(predicted, now, drawn)}**."
     )
 
 
@@ -165,10 +168,10 @@ def first_sentence(found: Found, small: Found, made: dict[str, Any]) -> str:
     """For the first paragraph of the page."""
     _, predicted, now, drawn = borders(found, small, made)
     four = [row for row in changes(found, [OURS], MAIN[:1]) if (row.guidance, row.budget) == (1, 4)]
-    told = f" ({four[0].before:.1f} without and {four[0].after:.1f} with it at 4 evaluations)" if four else ""
+    told = f" ({four[0].before:.0f} without and {four[0].after:.0f} with it at 4 evaluations)" if four else ""
     return (
-        f"**In latents**, 128×128 pictures through an autoencoder, the gain at guidance 1 is beyond the interval up to {now} evaluations{told}; "
-        f"predicted were {predicted}, which is {verdict(predicted, now, drawn)}."
+        f"**In latents**, 128×128 pictures through an autoencoder, the gain at guidance 1 is beyond the interval up to {now} evaluations{told}, of {listed([str(one) for one in drawn])} that were drawn; "
+        f"predicted were {predicted}: it ends {verdict(predicted, now, drawn)}."
     )
 
 

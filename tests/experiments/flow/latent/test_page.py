@@ -88,6 +88,8 @@ def test_the_border_is_judged_on_what_was_drawn():
     assert page.verdict(12, 10, drawn) == "as predicted"
     assert page.verdict(12, 6, drawn) == "earlier than predicted"
     assert page.verdict(12, 20, drawn) == "later than predicted"
+    assert page.verdict(30, 20, drawn) == page.verdict(20, 20, drawn) == "beyond what was drawn, as predicted"
+    assert page.verdict(30, 10, drawn) == "earlier than predicted"
     assert page.verdict(3, 0, drawn) == "as predicted"
 
 
@@ -96,7 +98,7 @@ def test_where_the_gain_ends_is_read_from_the_cells(small):
     _, _, now, drawn = page.borders(found, small, made())
     assert (now, drawn) == (6, [4, 6, 10, 20])
     assert "up to 6;" in page.border_text(found, small, made())
-    assert "90.0 without and 40.0 with it at 4" in page.first_sentence(found, small, made())
+    assert "90 without and 40 with it at 4" in page.first_sentence(found, small, made())
 
 
 def test_changes_are_counted_beyond_the_interval():
