@@ -55,7 +55,7 @@ def flow_loss(
 
 def flow_loss_of(model: Denoiser, examples: Examples, device: str, unet: Any = None) -> Callable[[], Tensor]:
     """`flow_loss` of examples that are drawn elsewhere."""
-    text, called = model.text, unet or model.unet
+    text, called = model.text, model.unet if unet is None else unet
 
     def loss() -> Tensor:
         x_0, ids = examples()

@@ -246,7 +246,7 @@ def denoising_loss(
 def denoising_loss_of(model: Denoiser, examples: Examples, device: str, unet: Any = None) -> Callable[[], Tensor]:
     """`denoising_loss` of examples that are drawn elsewhere."""
     alphas, sigmas = model.alphas_sigmas(device)
-    text, called = model.text, unet or model.unet
+    text, called = model.text, model.unet if unet is None else unet
 
     def loss() -> Tensor:
         x_0, ids = examples()

@@ -53,7 +53,7 @@ def loss_of(space: Space, data: Captioned, batch: int, called: Any = None) -> Ca
         called: in the place of `Both`, such as compiled.
     """
     device, images = space.device, data.images.to(space.device)
-    both = called or Both(space.vae)
+    both = Both(space.vae) if called is None else called  # a compiled module has no truth value
     side = data.size[1] // space.factor
     channels = space.vae.config.latent_channels
 

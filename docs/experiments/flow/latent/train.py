@@ -156,7 +156,6 @@ def train(data: Captioned, given: argparse.Namespace, result: Result, since: flo
         result.add("autoencoder", about)
     space = space_of(given.out, given.device)
     latents = space.encode(data.images)
-    result.add("latents", list(latents.shape[1:]))
     say(f"latents {tuple(latents.shape[1:])}, standard deviation {float(latents.std()):.3f}")
     result.add("reconstructions", of_reconstructions(space, data, latents, given.seed))
     say("reconstructions", result.content["reconstructions"])

@@ -1,5 +1,7 @@
 """What latents show on the page of flows: the autoencoder's own floor, F6 said before and measured since, and where the gain ends."""
 
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,12 +9,14 @@ from typing import Any
 import torch
 
 from docs.experiments.flow.committed import FOLDER
+from docs.experiments.flow.keep import ours
 from docs.experiments.flow.latent.judge import RECONSTRUCTED
 from docs.experiments.flow.latent.prediction import brightness_kept
 from docs.experiments.flow.page.resolution import MATCHED, border
-from docs.experiments.flow.page.results import MAIN, Change, Found, changes, committed
+from docs.experiments.flow.page.results import ERROR, MAIN, Change, Found, changes, committed
 from docs.experiments.flow.page.tables import folded, listed, table
 from docs.experiments.flow.solvers import shifted_grid
+from docs.experiments.flow.ways import EVERY
 from docs.experiments.script.result import present
 from singtheory.response import spread_kept
 from singtheory.schedule import RectifiedFlow
@@ -23,7 +27,9 @@ OURS = "UniPC matched, statistics, rank 64"
 CORRECTED = "Euler corrected, network mean, statistics, rank 64"
 COMPARED = (OURS, CORRECTED, "Euler matched, statistics, rank 64", "DPM++ 2M matched, statistics, rank 64")
 TWIN = ("DDIM matched, rank 64", "DDIM corrected, rank 64", "DPM++ 2M matched, rank 64", "UniPC matched, rank 64")
-_MOST = 400
+VAE = LATENT / "vae"
+"""The committed autoencoder (CC BY-SA 4.0, trained on OpenMoji)."""
+_MOST, _SMALL = 400, (3, 32, 32)
 
 
 def read(folder: Path = LATENT) -> Found:
@@ -51,7 +57,7 @@ def autoencoder_text(found: Found, made: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"The pictures are those of the demonstrator at 128×128. An `AutoencoderKL` of {told['parameters'] / 1e6:.1f} million weights, trained on them for {told['seconds']:.0f} s ({told['steps']:,} steps of "
-            f"{told['batch']}), makes latents of {_size(made)}; their scaling factor, one over their standard deviation, is {told['scaling factor']:.3f}. "
+            f"{told['batch']}), makes latents of {_size()}; their scaling factor, one over their standard deviation, is {told['scaling factor']:.3f}. "
             f"Reconstructions have {again['PSNR']:.1f} dB ({again['PSNR of the worst hundredth']:.1f} in the worst hundredth); their brightness is off by {again['brightness error']:.2f} levels and varies "
             f"{again['brightness ratio']:.3f} times as much as the pictures', true black comes back at {again['black error']:.2f} and true white at {again['white error']:+.2f} levels from it.",
             "What this costs by itself, before any flow: distances of as many pictures of the data drawn at random, and of their reconstructions.",
@@ -64,9 +70,20 @@ def autoencoder_text(found: Found, made: dict[str, Any]) -> str:
     )
 
 
-def _size(made: dict[str, Any]) -> str:
-    channels, height, width = made["latents"]
-    return f"{height}×{width} in {channels} channels, d = {channels * height * width:,}"
+def _size() -> str:
+    """Of the latents, from the configuration of the committed autoencoder."""
+    side, channels = _shape()
+    return f"{side}×{side} in {channels} channels, d = {_dimension():,}"
+
+
+def _shape() -> tuple[int, int]:
+    told = json.loads((VAE / "config.json").read_text(encoding="utf-8"))
+    return told["sample_size"] // 2 ** (len(told["block_out_channels"]) - 1), told["latent_channels"]
+
+
+def _dimension() -> int:
+    side, channels = _shape()
+    return channels * side**2
 
 
 # --- F6 -----------------------------------------------------------------------------------------------------------------
@@ -101,21 +118,43 @@ def departures(found: Found, made: dict[str, Any]) -> list[float]:
     ]
 
 
-def prediction_text(found: Found, made: dict[str, Any]) -> str:
+def prediction_text(found: Found, small: Found, made: dict[str, Any]) -> str:
     """Of F6 in latents."""
     share, lam = made["brightness shares"], made["eigenvalues"]
     ratios = departures(found, made)
     close = sum(abs(one - 1) <= 0.15 for one in ratios)
+    scale = _dimension() / math.prod(_SMALL)
+    there = small.told["prediction"]["eigenvalues"][0]
     return "\n\n".join(
         [
-            f"The first eigenvalues of the latents are {', '.join(f'{one:.0f}' for one in lam[:4])}. Brightness of the decoded pictures is linear in the latents to {sum(share):.1%} of its variance, "
-            f"{share[0]:.0%} of it along the first component and {sum(share[:4]):.0%} along the first four. From these alone, before anything was drawn, the run wrote down what Euler's steps keep of the standard deviation of "
-            "brightness (F1, F6):",
+            f"The first eigenvalues of the latents are {', '.join(f'{one:.0f}' for one in lam[:4])}. From 32×32 alone, λ ∝ d (F6) says {there * scale:.0f} for the first: {there:.0f} there, times {scale:.2f}. "
+            f"Brightness of the decoded pictures is linear in the latents to {sum(share):.1%} of its variance, {share[0]:.0%} of it along the first component and {sum(share[:4]):.0%} along the first four. From the "
+            "latents' eigenvalues alone, before anything was drawn, the training wrote down what Euler's steps keep of the standard deviation of brightness (F1, F6):",
             prediction_table(found, made),
-            f"*Standard deviation over the data's; empty prompt, {found.told['amounts']['no prompt']:,} samples; brightness is read from decoded pictures.* The network keeps {min(ratios):.2f} to {max(ratios):.2f} times "
-            f"what was said, within 15% in {close} of {len(ratios)} cells.",
+            f"*Standard deviation over the data's; empty prompt, {found.told['amounts']['no prompt']:,} samples; brightness is read from decoded pictures; the exact denoiser is that of the data's latents.* The network keeps {min(ratios):.2f} to "
+            f"{max(ratios):.2f} times what was said, within 15% in {close} of {len(ratios)} cells: {_apart(found, made)}",
         ]
     )
+
+
+def _apart(found: Found, made: dict[str, Any]) -> str:
+    """By how many of Euler's steps the network and the exact denoiser leave the law."""
+    before = said(made)
+    rows = {
+        "the network": {(row["steps"], row["shift"]): row["brightness"] for row in found.told["prediction"]["network"]},
+        "the exact denoiser": {
+            (row["steps"], row["shift"]): row["brightness"] for row in found.told["prediction"]["exact"]
+        },
+    }
+    parts = []
+    for steps in sorted({key[0] for key in rows["the network"]}):
+        told = [
+            f"{name} {min(ratios):.2f} to {max(ratios):.2f}"
+            for name, one in rows.items()
+            if (ratios := [kept / before[key] for key, kept in one.items() if key[0] == steps and key in before])
+        ]
+        parts.append(f"at {steps} steps {' and '.join(told)} times")
+    return "; ".join(parts) + "."
 
 
 def law_brightness(told: dict[str, Any], steps: int, shift: float) -> float:
@@ -147,7 +186,7 @@ def verdict(predicted: int, measured: int, drawn: Sequence[int]) -> str:
     """Whether the gain ends at the last drawn number of evaluations up to the predicted one; where it does not end, that is said."""
     last = max(drawn, default=0)
     if measured == last and predicted >= last:
-        return "beyond what was drawn, as predicted"
+        return "beyond what was drawn, which agrees with that but is no test of it"
     expected = max((one for one in drawn if one <= predicted), default=0)
     if measured == expected:
         return "as predicted"
@@ -241,17 +280,32 @@ def brightness_text(found: Found) -> str:
     )
 
 
+def _ranks(found: Found) -> str:
+    return listed([str(rank) for rank in sorted({EVERY[way].rank for way, _, _ in found.cells if ours(way)})])
+
+
+def _short(steps: int) -> str:
+    """Said where it is trained less than the demonstrator."""
+    there = committed("train")["flow-train"]["flow"]["steps"]
+    return (
+        ""
+        if steps >= there
+        else f" These are {steps / there:.0%} of the demonstrator's {there:,} steps, so its distances are farther from their floor, whichever way it is drawn."
+    )
+
+
 def section(found: Found, small: Found, made: dict[str, Any]) -> str:
     """The flow's part of the page."""
     flow = made["flow"]
     return "\n\n".join(
         [
             autoencoder_text(found, made),
-            f"The flow is the demonstrator's U-Net on these latents ({flow['steps']:,} steps of {flow['batch']}, {flow['seconds']:.0f} s); it reads the demonstrator's token states. No average image is trained "
-            "here: the first step is matched around the network's own output at t = 1, with the spread of all latents along their first 1, 16 or 64 principal components.",
-            prediction_text(found, made),
+            f"The flow is the demonstrator's U-Net on these latents ({flow['steps']:,} steps of {flow['batch']}, {flow['seconds']:.0f} s); it reads the demonstrator's token states.{_short(flow['steps'])} No average image is trained "
+            f"here: the first step is matched around the network's own output at t = 1, with the spread of all latents along their first {_ranks(found)} principal components.",
+            prediction_text(found, small, made),
             border_text(found, small, made),
             brightness_text(found),
+            f"Intervals are of differences from the same noise, {found.told['amounts']['captions']:,} samples of captions drawn from the data, and hold for all {found.compared} of this section at once (error {ERROR}).",
             changes_text(found, COMPARED),
             cells_text(found),
             runs_text([made, found.told]),

@@ -58,6 +58,21 @@ def test_both_is_what_diffusers_encodes_and_decodes():
     assert float(kl) == pytest.approx(float(law.kl().sum()) / law.mean.numel(), rel=1e-5)
 
 
+def test_a_compiled_network_is_called_in_the_place_of_the_plain_one():
+    """A compiled module has no truth value; it is none only if it is None."""
+    calls = []
+
+    def counted(graph, _):
+        calls.append(graph)
+        return graph.forward
+
+    space = Space.new(16, "cpu", tiny=True)
+    called = torch.compile(autoencoder.Both(space.vae), backend=counted)
+    with pytest.raises(TypeError):
+        bool(called)
+    assert float(autoencoder.loss_of(space, data(), 2, called)().detach()) > 0 and calls
+
+
 class Off:
     """Reconstructs everything brighter by 0.1."""
 
