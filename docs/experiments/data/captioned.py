@@ -86,7 +86,8 @@ class Captioned:
     @cached_property
     def brightness(self) -> Tensor:
         """Of every picture, in 0..255, shape (n,), float64."""
-        return self.images.flatten(1).double().mean(dim=1)
+        rows = self.images.flatten(1)  # summed as integers: as float64 large pictures would fill the memory
+        return rows.sum(dim=1, dtype=torch.int64).double() / rows.shape[1]
 
     def save(self, path: Path) -> None:
         """Write one compressed file; nothing is pickled."""

@@ -45,12 +45,17 @@ class Moments:
     @classmethod
     def of(cls, data: Captioned, device: str) -> "Moments":
         """Of data, float32, computed in float64."""
-        points = data.x_0().flatten(1).to(device).double()
+        return cls.of_points(data.x_0(), device)
+
+    @classmethod
+    def of_points(cls, x_0: Tensor, device: str) -> "Moments":
+        """Of points (n, channels, side, side)."""
+        points = x_0.flatten(1).to(device).double()
         mean = points.mean(dim=0)
         covariance = (points - mean).mT @ (points - mean) / len(points)
         var, axes = torch.linalg.eigh(covariance)
         keep = (var.flip(0).clamp(min=0).float(), axes.flip(1).mT.contiguous().float())
-        return cls(mean.float().reshape(1, *data.size), keep[1], keep[0], covariance.diagonal().float())
+        return cls(mean.float().reshape(1, *x_0.shape[1:]), keep[1], keep[0], covariance.diagonal().float())
 
     @property
     def eigenvalues(self) -> Tensor:

@@ -21,7 +21,7 @@ import torch
 from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.measure import key_of
-from docs.experiments.flow.ways import WAYS
+from docs.experiments.flow.ways import EVERY
 from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
 from singtheory.errors import InputError
 from singtheory.system import write_bytes
@@ -33,7 +33,7 @@ _DIGITS = 5
 
 def ours(way: str) -> bool:
     """Whether a way is matched or corrected."""
-    return way in WAYS and WAYS[way].matched
+    return way in EVERY and EVERY[way].matched
 
 
 def rounded(value: Any) -> Any:

@@ -48,7 +48,7 @@ from singtheory.system import check_device, write_bytes
 PARTS = ("zero", "prediction", "first", "matched", "rivals")
 GUIDANCES = (1.0, 3.0)
 ZERO_STEPS, ZERO_SHIFT = (4, 10, 28), 3.0
-SHOWN = (
+SHOWN: tuple[str, ...] = (
     "Euler, shift 3",
     "UniPC",
     "UniPC matched, network mean",
@@ -91,6 +91,8 @@ class Measured:
 
     Attributes:
         share: which of how many parts of the rivals' cells are drawn.
+        size: of the noise.
+        shown: ways whose pictures are kept.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Measured:
         self.cells: list[dict[str, Any]] = result.content.get("cells", [])
         self.arrays: dict[str, dict[str, np.ndarray]] = {}
         self.share: tuple[int, int] = (0, 1)
+        self.size, self.shown = data.size, SHOWN
 
     def check_time(self) -> None:
         """Raise `OutOfTimeError` once the minutes are over."""
@@ -125,8 +128,8 @@ class Measured:
         generator = torch.Generator().manual_seed(self.seed)
         rows = torch.randint(len(self.data), (captions,), generator=generator)
         words = [self.data.captions[int(row)] for row in self.data.caption[rows]]
-        parts = [torch.randn(captions, *self.data.size, generator=generator)]
-        parts += [flow_predict.noise_of(self.data, prompt, each, self.seed) for prompt in self.prompts]
+        parts = [torch.randn(captions, *self.size, generator=generator)]
+        parts += [flow_predict.noise_of(self.size, prompt, each, self.seed) for prompt in self.prompts]
         return torch.cat(parts).to(self.flows.drawer.device), words + [p for p in self.prompts for _ in range(each)]
 
     def cell(self, way: Way, guidance: float, evaluations: int, x_1: Tensor, prompts: Sequence[str]) -> dict[str, Any]:
@@ -142,7 +145,7 @@ class Measured:
         for prompt, part in zip(self.prompts, images[n:].split(each), strict=True):
             cell["prompts"][prompt], levels = self.judge.prompt(part, prompt)
             arrays[f"brightness of {prompt}"] = levels
-        if way.name in SHOWN and evaluations in (4, 6):
+        if way.name in self.shown and evaluations in (4, 6):
             arrays["pictures"] = torch.stack([to_bytes(part[:_PICTURES].cpu()) for part in images[n:].split(each)])
         cell["seconds"] = round(time.perf_counter() - since, 2)
         self._keep(key_of(cell), arrays)

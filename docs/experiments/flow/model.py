@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss
 
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.model.denoiser import Denoiser
-from docs.experiments.model.fit import captioned_examples
+from docs.experiments.model.fit import Examples, captioned_examples
 
 TRAIN_STEPS = 1000
 """The network is told `1000 t`, as the flow schedulers of diffusers tell it."""
@@ -50,12 +50,16 @@ def flow_loss(
         dropout: share of the captions that are left out.
         unet: called in the model's place, such as compiled.
     """
-    examples = captioned_examples(model, data, device, batch, dropout)
-    text, called = model.text, unet or model.unet
+    return flow_loss_of(model, captioned_examples(model, data, device, batch, dropout), device, unet)
+
+
+def flow_loss_of(model: Denoiser, examples: Examples, device: str, unet: Any = None) -> Callable[[], Tensor]:
+    """`flow_loss` of examples that are drawn elsewhere."""
+    text, called = model.text, model.unet if unet is None else unet
 
     def loss() -> Tensor:
         x_0, ids = examples()
-        t = torch.rand(batch, device=device)
+        t = torch.rand(len(x_0), device=device)
         noise, sigma = torch.randn_like(x_0), t[:, None, None, None]
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False):
             states = text(ids).last_hidden_state

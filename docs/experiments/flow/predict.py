@@ -97,7 +97,7 @@ def zero_cells(
         seed: of the noise.
         shift: of the grid.
     """
-    x_1 = torch.cat([noise_of(data, prompt, n, seed) for prompt in prompts]).to(drawer.device)
+    x_1 = torch.cat([noise_of(data.size, prompt, n, seed) for prompt in prompts]).to(drawer.device)
     states = drawer.encode([prompt for prompt in prompts for _ in range(n)])
     first = x_1 - drawer.predict(x_1, TRAIN_STEPS, states)
     told = [_told(data, prompt, part) for prompt, part in zip(prompts, first.split(n), strict=True)]
@@ -117,10 +117,10 @@ def zero_cells(
     return found
 
 
-def noise_of(data: Captioned, prompt: str, n: int, seed: int) -> Tensor:
+def noise_of(size: tuple[int, int, int], prompt: str, n: int, seed: int) -> Tensor:
     """The same for every way and model; on the CPU."""
     generator = torch.Generator().manual_seed(seed * 1009 + sum(prompt.encode()))
-    return torch.randn(n, *data.size, generator=generator)
+    return torch.randn(n, *size, generator=generator)
 
 
 def _told(data: Captioned, prompt: str, first: Tensor) -> dict[str, Any]:

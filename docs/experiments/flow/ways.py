@@ -114,4 +114,35 @@ TWICE = (
 )
 """At twice the side, where a shift of 6 is what 3 is here (F6)."""
 
-WAYS = {way.name: way for way in (*CORE, *RIVALS, *OURS, *TWICE)}
+_STATISTICS = replace(_CORRECTED, mean="network", spread="statistics")
+_UNIPC = Way("UniPC matched", solver="UniPC", spread="statistics", rank=64)
+
+LATENT = (
+    Way("Euler, shift 4.6", grid="shift 4.6"),
+    *(Way(f"Euler matched, statistics, rank {k}", spread="statistics", rank=k) for k in (64, 1, 16)),
+    Way("DPM++ 2M matched, statistics, rank 64", solver="DPM++ 2M", spread="statistics", rank=64),
+    *(replace(_STATISTICS, name=f"Euler corrected, network mean, statistics, rank {k}", rank=k) for k in (64, 1, 16)),
+    replace(_UNIPC, name="UniPC matched, shift 1, statistics, rank 64", grid="shift 1"),
+    replace(_UNIPC, name="UniPC matched, unguided mean, statistics, rank 64", mean="unguided"),
+    replace(_STATISTICS, name="Euler corrected, unguided mean, statistics, rank 64", mean="unguided", rank=64),
+)
+"""In latents, where no average image is trained; a shift of 4.6 is √(d/192) there (F6)."""
+
+_DDIM = Way("DDIM from noise", grid="leading", zero=True)
+_DDIM_MATCHED = replace(_DDIM, zero=False, spread="statistics")
+_SOLVED = ("DPM++ 2M", "UniPC")
+
+EPSILON = (
+    _DDIM,
+    replace(_DDIM, name="DDIM from the mean", zero=False),
+    *(replace(_DDIM_MATCHED, name=f"DDIM matched, rank {k}", rank=k) for k in (64, 1, 16)),
+    replace(_DDIM_MATCHED, name="DDIM corrected, rank 64", rank=64, corrected="all but the last"),
+    *(replace(_DDIM, name=f"{solver} from noise", solver=solver) for solver in _SOLVED),
+    *(replace(_DDIM, name=f"{solver} from the mean", solver=solver, zero=False) for solver in _SOLVED),
+    *(replace(_DDIM_MATCHED, name=f"{solver} matched, rank 64", solver=solver, rank=64) for solver in _SOLVED),
+)
+"""Of an ε-model on Stable Diffusion's timesteps. From noise, the average image is set to zero; the mean is that of the flow twin's first output."""
+
+WAYS = {way.name: way for way in (*CORE, *RIVALS, *OURS, *TWICE, *LATENT)}
+"""Of a flow."""
+EVERY = WAYS | {way.name: way for way in EPSILON}

@@ -19,6 +19,8 @@ from docs.experiments.model.denoiser import Denoiser
 from singtheory.data import HALF_RANGE
 from singtheory.errors import InputError
 
+Examples = Callable[[], tuple[Tensor, Tensor]]
+"""Draws a batch of what is denoised, with the tokens of its captions."""
 _WARM, _CLIP, _FALL, _EVERY = 5, 1.0, 0.35, 20
 
 
@@ -193,9 +195,7 @@ class _Swapped:
             average.copy_(kept)
 
 
-def captioned_examples(
-    model: Denoiser, data: Captioned, device: str, batch: int, dropout: float
-) -> Callable[[], tuple[Tensor, Tensor]]:
+def captioned_examples(model: Denoiser, data: Captioned, device: str, batch: int, dropout: float) -> Examples:
     """Draws examples: pictures in [−1, 1], (batch, channels, side, side), and the tokens of their captions, some of which are left out, for guidance.
 
     Args:
@@ -205,16 +205,26 @@ def captioned_examples(
         batch: examples a draw.
         dropout: share of the captions that are left out.
     """
-    images, caption = data.images.to(device), data.caption.to(device)
-    tokens, empty = model.ids(data.captions).to(device), model.ids([""]).to(device)
+    images = data.images.to(device)
+    words = caption_tokens(model, data, device, dropout)
 
     def draw() -> tuple[Tensor, Tensor]:
         rows = torch.randint(len(images), (batch,), device=device)
-        x_0 = images[rows].float() / HALF_RANGE - 1
-        left_out = torch.rand(batch, 1, device=device) < dropout
-        return x_0, torch.where(left_out, empty, tokens[caption[rows]])
+        return images[rows].float() / HALF_RANGE - 1, words(rows)
 
     return draw
+
+
+def caption_tokens(model: Denoiser, data: Captioned, device: str, dropout: float) -> Callable[[Tensor], Tensor]:
+    """Tokens of the captions of rows, some of which are left out."""
+    caption, tokens = data.caption.to(device), model.ids(data.captions).to(device)
+    empty = model.ids([""]).to(device)
+
+    def words(rows: Tensor) -> Tensor:
+        left_out = torch.rand(len(rows), 1, device=device) < dropout
+        return torch.where(left_out, empty, tokens[caption[rows]])
+
+    return words
 
 
 def denoising_loss(
@@ -230,13 +240,17 @@ def denoising_loss(
         dropout: share of the captions that are left out.
         unet: called in the model's place, such as compiled.
     """
-    examples = captioned_examples(model, data, device, batch, dropout)
+    return denoising_loss_of(model, captioned_examples(model, data, device, batch, dropout), device, unet)
+
+
+def denoising_loss_of(model: Denoiser, examples: Examples, device: str, unet: Any = None) -> Callable[[], Tensor]:
+    """`denoising_loss` of examples that are drawn elsewhere."""
     alphas, sigmas = model.alphas_sigmas(device)
-    text, called = model.text, unet or model.unet
+    text, called = model.text, model.unet if unet is None else unet
 
     def loss() -> Tensor:
         x_0, ids = examples()
-        t = torch.randint(len(alphas), (batch,), device=device)
+        t = torch.randint(len(alphas), (len(x_0),), device=device)
         alpha, sigma = alphas[t][:, None, None, None], sigmas[t][:, None, None, None]
         noise = torch.randn_like(x_0)
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from docs.experiments.data.captioned import Captioned
+from docs.experiments.flow.model import flow_loss
 from docs.experiments.ladder.starts import STARTS, Starts
 from docs.experiments.metric.curves import exact_mean
 from docs.experiments.model.averages import table_of
@@ -105,6 +106,31 @@ def test_the_exact_denoiser_is_the_laws():
     alpha, sigma = 0.8, 0.6
     expected = Atoms(points).posterior(x_t / sigma, (alpha / sigma) ** 2).mean
     torch.testing.assert_close(exact_mean(points, x_t, alpha, sigma), expected)
+
+
+class Compiled(torch.nn.Module):
+    """Has a length that cannot be told and so no truth value, as what `torch.compile` gives."""
+
+    def __init__(self, unet):
+        super().__init__()
+        self.unet, self.calls = unet, 0
+
+    def __len__(self):
+        raise TypeError("no length")
+
+    def forward(self, *arguments):
+        self.calls += 1
+        return self.unet(*arguments)
+
+
+@pytest.mark.parametrize("loss_of", [denoising_loss, flow_loss])
+def test_a_compiled_network_is_called_in_the_place_of_the_plain_one(data, model, loss_of):
+    called = Compiled(model.unet)
+    losses = []
+    for unet in (None, called):
+        torch.manual_seed(0)
+        losses.append(float(loss_of(model, data, "cpu", 2, unet=unet)().detach()))
+    assert called.calls == 1 and losses[0] == losses[1]
 
 
 def test_training_lowers_the_loss_and_stops_at_its_marks(data):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from docs.book.result import result
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.keep import ours
-from docs.experiments.flow.ways import WAYS, Way
+from docs.experiments.flow.ways import EVERY, Way
 
 METRICS = ("64 components", "256 components", "the classifier", "EfficientNet-Lite0")
 MAIN = ("64 components", "the classifier")
@@ -28,7 +28,8 @@ _KEEP = "keep --runs DIR... --data openmoji.npz.xz --out DIR"
 
 def committed(name: str, folder: Path = FOLDER) -> Any:
     """One of the committed results. Raises `docs.book.result.ResultError` where it is missing or damaged."""
-    return result(str(folder / f"{name}.json"), f"python -m docs.experiments.flow.{_COMMANDS.get(name, _KEEP)}")
+    how = _COMMANDS.get(name, _KEEP) if folder == FOLDER else _KEEP
+    return result(str(folder / f"{name}.json"), f"python -m docs.experiments.flow.{how}")
 
 
 class Value(NamedTuple):
@@ -118,9 +119,9 @@ class Found:
 
 def plain_of(name: str) -> str | None:
     """The rival that is a way without what is ours: the same solver on the same grid."""
-    way = WAYS[name]
+    way = EVERY[name]
     solver = "Heun" if way.solver.startswith("Heun") else way.solver
-    for other in WAYS.values():
+    for other in EVERY.values():
         if (other.solver, other.grid) == (solver, way.grid) and is_plain(other):
             return other.name
     return None

@@ -1,0 +1,1 @@
+"""Flow and ε twin in the latents of a trained autoencoder: 128×128 pictures, read and judged after decoding."""

@@ -1,0 +1,344 @@
+"""What latents show on the page of flows: the autoencoder's own floor, F6 said before and measured since, and where the gain ends."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from docs.experiments.flow.committed import FOLDER
+from docs.experiments.flow.keep import ours
+from docs.experiments.flow.latent.judge import RECONSTRUCTED
+from docs.experiments.flow.latent.prediction import brightness_kept
+from docs.experiments.flow.page.resolution import MATCHED, border
+from docs.experiments.flow.page.results import ERROR, MAIN, Change, Found, changes, committed
+from docs.experiments.flow.page.tables import folded, listed, table
+from docs.experiments.flow.solvers import shifted_grid
+from docs.experiments.flow.ways import EVERY
+from docs.experiments.script.result import present
+from singtheory.response import spread_kept
+from singtheory.schedule import RectifiedFlow
+
+LATENT = FOLDER / "latent"
+"""Of the results in latents, as `keep` lays them down; those of the ε twin in `epsilon` below it."""
+OURS = "UniPC matched, statistics, rank 64"
+CORRECTED = "Euler corrected, network mean, statistics, rank 64"
+COMPARED = (OURS, CORRECTED, "Euler matched, statistics, rank 64", "DPM++ 2M matched, statistics, rank 64")
+TWIN = ("DDIM matched, rank 64", "DDIM corrected, rank 64", "DPM++ 2M matched, rank 64", "UniPC matched, rank 64")
+VAE = LATENT / "vae"
+"""The committed autoencoder (CC BY-SA 4.0, trained on OpenMoji)."""
+_MOST, _SMALL = 400, (3, 32, 32)
+
+
+def read(folder: Path = LATENT) -> Found:
+    """The results of the flow in latents."""
+    return Found.read(folder, ())
+
+
+def trained(folder: Path = LATENT) -> dict[str, Any]:
+    """What the training told."""
+    return committed("train", folder)["flow-train-latent"]
+
+
+# --- the autoencoder --------------------------------------------------------------------------------------------------
+
+
+def autoencoder_text(found: Found, made: dict[str, Any]) -> str:
+    """How good the reconstructions are, and what of every later figure is theirs."""
+    told, again, floor = made["autoencoder"], made["reconstructions"], found.told["floor"]
+    metrics = [name for name in floor["pictures"] if name != RECONSTRUCTED]
+    rows = [[name, f"{floor['pictures'][name]:.2f}", f"{floor['reconstructions'][name]:.2f}"] for name in metrics]
+    prompts = [
+        [prompt, f"{one['bias']:+.2f}", "" if one["ratio"] is None else f"{one['ratio']:.3f}"]
+        for prompt, one in floor["prompts"].items()
+    ]
+    return "\n\n".join(
+        [
+            f"The pictures are those of the demonstrator at 128×128. An `AutoencoderKL` of {told['parameters'] / 1e6:.1f} million weights, trained on them for {told['seconds']:.0f} s ({told['steps']:,} steps of "
+            f"{told['batch']}), makes latents of {_size()}; their scaling factor, one over their standard deviation, is {told['scaling factor']:.3f}. "
+            f"Reconstructions have {again['PSNR']:.1f} dB ({again['PSNR of the worst hundredth']:.1f} in the worst hundredth); their brightness is off by {again['brightness error']:.2f} levels and varies "
+            f"{again['brightness ratio']:.3f} times as much as the pictures', true black comes back at {again['black error']:.2f} and true white at {again['white error']:+.2f} levels from it.",
+            "What this costs by itself, before any flow: distances of as many pictures of the data drawn at random, and of their reconstructions.",
+            table(["distance to the data", "pictures", "reconstructions"], rows),
+            folded(
+                "Brightness of each prompt's reconstructions",
+                table(["prompt", "bias, levels", "spread ratio"], prompts),
+            ),
+        ]
+    )
+
+
+def _size() -> str:
+    """Of the latents, from the configuration of the committed autoencoder."""
+    side, channels = _shape()
+    return f"{side}×{side} in {channels} channels, d = {_dimension():,}"
+
+
+def _shape() -> tuple[int, int]:
+    told = json.loads((VAE / "config.json").read_text(encoding="utf-8"))
+    return told["sample_size"] // 2 ** (len(told["block_out_channels"]) - 1), told["latent_channels"]
+
+
+def _dimension() -> int:
+    side, channels = _shape()
+    return channels * side**2
+
+
+# --- F6 -----------------------------------------------------------------------------------------------------------------
+
+
+def said(told: dict[str, Any]) -> dict[tuple[int, float], float]:
+    """What was expected of brightness, by steps and shift."""
+    return {(row["steps"], row["shift"]): row["brightness"] for row in told["expected"]}
+
+
+def prediction_table(found: Found, made: dict[str, Any]) -> str:
+    """Brightness by steps and shift: said before, by the exact denoiser, by the network."""
+    network = {(row["steps"], row["shift"]): row for row in found.told["prediction"]["network"]}
+    exact = {(row["steps"], row["shift"]): row["brightness"] for row in found.told["prediction"]["exact"]}
+    rows = []
+    for (steps, shift), before in sorted(said(made).items(), key=lambda one: (one[0][1], one[0][0])):
+        row = network.get((steps, shift))
+        if row is not None:
+            cells = [before, exact[steps, shift], row["brightness"], row["law"][0], row["network"][0]]
+            rows.append([f"{shift:g}, {steps}", *(f"{one:.3f}" for one in cells)])
+    head = ["shift, steps", "F6, said before", "exact denoiser", "network, decoded", "law, first component", "network, first component"]  # fmt: skip
+    return table(head, rows)
+
+
+def departures(found: Found, made: dict[str, Any]) -> list[float]:
+    """The network's brightness over what was said before, wherever both are there."""
+    before = said(made)
+    return [
+        row["brightness"] / before[row["steps"], row["shift"]]
+        for row in found.told["prediction"]["network"]
+        if (row["steps"], row["shift"]) in before
+    ]
+
+
+def prediction_text(found: Found, small: Found, made: dict[str, Any]) -> str:
+    """Of F6 in latents."""
+    share, lam = made["brightness shares"], made["eigenvalues"]
+    ratios = departures(found, made)
+    close = sum(abs(one - 1) <= 0.15 for one in ratios)
+    scale = _dimension() / math.prod(_SMALL)
+    there = small.told["prediction"]["eigenvalues"][0]
+    return "\n\n".join(
+        [
+            f"The first eigenvalues of the latents are {', '.join(f'{one:.0f}' for one in lam[:4])}. From 32×32 alone, λ ∝ d (F6) says {there * scale:.0f} for the first: {there:.0f} there, times {scale:.2f}. "
+            f"Brightness of the decoded pictures is linear in the latents to {sum(share):.1%} of its variance, {share[0]:.0%} of it along the first component and {sum(share[:4]):.0%} along the first four. From the "
+            "latents' eigenvalues alone, before anything was drawn, the training wrote down what Euler's steps keep of the standard deviation of brightness (F1, F6):",
+            prediction_table(found, made),
+            f"*Standard deviation over the data's; empty prompt, {found.told['amounts']['no prompt']:,} samples; brightness is read from decoded pictures; the exact denoiser is that of the data's latents.* The network keeps {min(ratios):.2f} to "
+            f"{max(ratios):.2f} times what was said, within 15% in {close} of {len(ratios)} cells: {_apart(found, made)}",
+        ]
+    )
+
+
+def _apart(found: Found, made: dict[str, Any]) -> str:
+    """By how many of Euler's steps the network and the exact denoiser leave the law."""
+    before = said(made)
+    rows = {
+        "the network": {(row["steps"], row["shift"]): row["brightness"] for row in found.told["prediction"]["network"]},
+        "the exact denoiser": {
+            (row["steps"], row["shift"]): row["brightness"] for row in found.told["prediction"]["exact"]
+        },
+    }
+    parts = []
+    for steps in sorted({key[0] for key in rows["the network"]}):
+        told = [
+            f"{name} {min(ratios):.2f} to {max(ratios):.2f}"
+            for name, one in rows.items()
+            if (ratios := [kept / before[key] for key, kept in one.items() if key[0] == steps and key in before])
+        ]
+        parts.append(f"at {steps} steps {' and '.join(told)} times")
+    return "; ".join(parts) + "."
+
+
+def law_brightness(told: dict[str, Any], steps: int, shift: float) -> float:
+    """By the law, from eigenvalues and the shares of brightness."""
+    lam = torch.tensor(told["eigenvalues"], dtype=torch.float64)
+    kept = spread_kept(RectifiedFlow(), shifted_grid(steps, shift), lam)
+    return brightness_kept(kept, torch.tensor(told["brightness shares"], dtype=torch.float64))
+
+
+def predicted_border(made: dict[str, Any], small: Found, steps: int, shift: float = 3.0) -> int:
+    """At how many of Euler's steps as much of brightness is kept in latents as at 32×32 by so many, by the law."""
+    first = torch.tensor(small.told["prediction"]["eigenvalues"][:1], dtype=torch.float64)
+    there = float(spread_kept(RectifiedFlow(), shifted_grid(steps, shift), first))
+    return next((n for n in range(1, _MOST) if law_brightness(made, n, shift) >= there), _MOST)
+
+
+def borders(found: Found, small: Found, made: dict[str, Any]) -> tuple[int, int, int, list[int]]:
+    """Where the gain ends at 32×32, where that is by the law in latents, where it ends there, and what was drawn; guidance 1."""
+
+    def of(one: Found, way: str) -> int:
+        return border([row for row in changes(one, [way], MAIN[:1]) if row.guidance == 1])
+
+    before = of(small, MATCHED[1])
+    drawn = sorted({row.budget for row in changes(found, [OURS], MAIN[:1]) if row.guidance == 1})
+    return before, predicted_border(made, small, before), of(found, OURS), drawn
+
+
+def verdict(predicted: int, measured: int, drawn: Sequence[int]) -> str:
+    """Whether the gain ends at the last drawn number of evaluations up to the predicted one; where it does not end, that is said."""
+    last = max(drawn, default=0)
+    if measured == last and predicted >= last:
+        return "beyond what was drawn, which agrees with that but is no test of it"
+    expected = max((one for one in drawn if one <= predicted), default=0)
+    if measured == expected:
+        return "as predicted"
+    return "later than predicted" if measured > expected else "earlier than predicted"
+
+
+def border_text(found: Found, small: Found, made: dict[str, Any]) -> str:
+    """Where the gain ends, beside where F6 says so."""
+    before, predicted, now, drawn = borders(found, small, made)
+    return (
+        f"At 32×32 the gain at guidance 1 is beyond the interval up to {before} evaluations in {MAIN[0]}. By the law Euler keeps as much of brightness there as with {predicted} steps in latents. "
+        f"Measured in latents, around the network's own mean and with the prompt-free spread of the latents: beyond the interval up to {now}; drawn were {listed([str(one) for one in drawn])}. "
+        f"So the gain ends **{verdict(predicted, now, drawn)}**."
+    )
+
+
+def first_sentence(found: Found, small: Found, made: dict[str, Any]) -> str:
+    """For the first paragraph of the page."""
+    _, predicted, now, drawn = borders(found, small, made)
+    four = [row for row in changes(found, [OURS], MAIN[:1]) if (row.guidance, row.budget) == (1, 4)]
+    told = f" ({four[0].before:.0f} without and {four[0].after:.0f} with it at 4 evaluations)" if four else ""
+    return (
+        f"**In latents**, 128×128 pictures through an autoencoder, the gain at guidance 1 is beyond the interval up to {now} evaluations{told}, of {listed([str(one) for one in drawn])} that were drawn; "
+        f"predicted were {predicted}: it ends {verdict(predicted, now, drawn)}."
+    )
+
+
+# --- cells ------------------------------------------------------------------------------------------------------------
+
+
+def metrics_of(found: Found) -> list[str]:
+    """The distances of its cells."""
+    return [name for name in next(iter(found.pairs.values()))["errors"] if name != "256 components"]
+
+
+def _counted(rows: Sequence[Change]) -> str:
+    counts = [sum(row.verdict == one for row in rows) for one in ("better", "even", "worse")]
+    return f"better in {counts[0]}, even in {counts[1]}, worse in {counts[2]} of {len(rows)}"
+
+
+def changes_text(found: Found, ways: Sequence[str]) -> str:
+    """Beside the same solver without it: counts by guidance, and every change."""
+    rows = changes(found, ways, metrics_of(found))
+    lines = []
+    for guidance in sorted({row.guidance for row in rows}):
+        for way in ways:
+            mine = [row for row in rows if (row.guidance, row.mine) == (guidance, way)]
+            if mine:
+                lines.append(f"- Guidance {guidance:g}, {way} beside {mine[0].plain}: {_counted(mine)}.")
+    body = [
+        [f"{one.guidance:g}, {one.budget}", one.mine, one.metric, f"{one.before:.1f} → {one.after:.1f} ±{one.half:.1f}", one.verdict]
+        for one in sorted(rows, key=lambda one: (one.guidance, one.budget, one.mine))
+    ]  # fmt: skip
+    head = ["guidance, evaluations", "way", "distance", "without → with", "verdict"]
+    return "\n".join(lines) + "\n\n" + folded("Every change", table(head, body))
+
+
+def cells_text(found: Found) -> str:
+    """Every cell: distances, spread in open prompts, bias in fixed ones."""
+    metrics, parts = metrics_of(found), []
+    for guidance in sorted({key[1] for key in found.cells}):
+        rows = []
+        for budget in sorted({key[2] for key in found.cells if key[1] == guidance}):
+            for (way, weight, number), cell in found.cells.items():
+                if (weight, number) == (guidance, budget):
+                    ratios = " ".join(f"{cell['prompts'][one]['ratio']:.2f}" for one in found.kinds("open"))
+                    bias = " ".join(f"{cell['prompts'][one]['bias']:+.1f}" for one in found.kinds("fixed"))
+                    rows.append([f"{budget}, {way}", *(f"{cell[name]:.1f}" for name in metrics), ratios, bias])
+        head = ["evaluations, way", *metrics, "spread ratios, open prompts", "bias in levels, fixed prompts"]
+        parts.append(folded(f"All cells in latents, guidance {guidance:g}", table(head, rows)))
+    return "\n\n".join(parts)
+
+
+def brightness_text(found: Found) -> str:
+    """Spread and bias at few evaluations beside the autoencoder's own."""
+    floor = found.told["floor"]["prompts"]
+    rows = []
+    for (way, guidance, budget), cell in found.cells.items():
+        if guidance == 1 and budget == 4:
+            ratios = [cell["prompts"][one]["ratio"] for one in found.kinds("open")]
+            biases = [abs(cell["prompts"][one]["bias"]) for one in found.kinds("fixed")]
+            rows.append([way, f"{min(ratios):.2f} to {max(ratios):.2f}", f"{max(biases):.1f}"])
+    ratios = [floor[one]["ratio"] for one in found.kinds("open")]
+    own = [
+        "the autoencoder's own",
+        f"{min(ratios):.2f} to {max(ratios):.2f}",
+        f"{max(abs(floor[one]['bias']) for one in found.kinds('fixed')):.1f}",
+    ]
+    return table(
+        ["4 evaluations, guidance 1", "spread ratio, open prompts", "largest bias, fixed prompts"], [*rows, own]
+    )
+
+
+def _ranks(found: Found) -> str:
+    return listed([str(rank) for rank in sorted({EVERY[way].rank for way, _, _ in found.cells if ours(way)})])
+
+
+def _short(steps: int) -> str:
+    """Said where it is trained less than the demonstrator."""
+    there = committed("train")["flow-train"]["flow"]["steps"]
+    return (
+        ""
+        if steps >= there
+        else f" These are {steps / there:.0%} of the demonstrator's {there:,} steps, so its distances are farther from their floor, whichever way it is drawn."
+    )
+
+
+def section(found: Found, small: Found, made: dict[str, Any]) -> str:
+    """The flow's part of the page."""
+    flow = made["flow"]
+    return "\n\n".join(
+        [
+            autoencoder_text(found, made),
+            f"The flow is the demonstrator's U-Net on these latents ({flow['steps']:,} steps of {flow['batch']}, {flow['seconds']:.0f} s); it reads the demonstrator's token states.{_short(flow['steps'])} No average image is trained "
+            f"here: the first step is matched around the network's own output at t = 1, with the spread of all latents along their first {_ranks(found)} principal components.",
+            prediction_text(found, small, made),
+            border_text(found, small, made),
+            brightness_text(found),
+            f"Intervals are of differences from the same noise, {found.told['amounts']['captions']:,} samples of captions drawn from the data, and hold for all {found.compared} of this section at once (error {ERROR}).",
+            changes_text(found, COMPARED),
+            cells_text(found),
+            runs_text([made, found.told]),
+        ]
+    )
+
+
+def twin_section(found: Found, made: dict[str, Any]) -> str:
+    """The ε twin's part: what the start costs there."""
+    twin = made["epsilon"]
+    lines = []
+    for guidance, budget in sorted(found.pairs):
+        noise, mine = (found.value(way, guidance, budget, MAIN[0]) for way in ("DDIM from noise", TWIN[0]))
+        half = found.half(TWIN[0], "DDIM from noise", guidance, budget, MAIN[0])
+        if noise is not None and mine is not None and half is not None:
+            sure = "even" if abs(noise - mine) <= half else "better" if mine < noise else "worse"
+            lines.append(
+                f"- Guidance {guidance:g}, {budget} steps: DDIM from noise {noise:.1f}, matched {mine:.1f} ± {half:.1f} in {MAIN[0]}, **{sure}**."
+            )
+    return "\n\n".join(
+        [
+            f"The ε twin ({twin['steps']:,} steps of {twin['batch']}, {twin['seconds']:.0f} s, Stable Diffusion's betas and leading timesteps) starts where α is not 0. Its average image is the flow twin's first output for the "
+            "prompt, one evaluation more; the spread is that of the latents.",
+            "\n".join(lines),
+            changes_text(found, TWIN),
+            cells_text(found),
+        ]
+    )
+
+
+def runs_text(runs: Sequence[dict[str, Any]]) -> str:
+    """What made them."""
+    return "\n".join(
+        f"- `{present(one['command'])}`, seed {one['seed']}, on one {one['device']}; {', '.join(f'{name} {version}' for name, version in one['versions'].items())}"
+        for one in runs
+    )

@@ -1,0 +1,179 @@
+"""What the page says of latents follows what is planted in its results."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from docs.experiments.flow.latent.judge import RECONSTRUCTED
+from docs.experiments.flow.latent.space import Space
+from docs.experiments.flow.page import latent as page
+from docs.experiments.flow.page import resolution
+from docs.experiments.flow.page.results import MAIN, Found, plain_of
+
+METRICS = (*MAIN, RECONSTRUCTED)
+PROMPTS = {"solid black background": "fixed", "cat": "open"}
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Found.read()
+
+
+def cell(way, guidance, budget, value):
+    """All distances alike."""
+    prompts = {
+        "solid black background": {"bias": 1.5, "ratio": None},
+        "cat": {"bias": -3.0, "ratio": round(value / 100, 2)},
+    }
+    return {"way": way, "guidance": guidance, "budget": budget, "prompts": prompts} | dict.fromkeys(METRICS, value)
+
+
+def planted(gains, mine=page.OURS, rival="UniPC"):
+    """Cells at guidance 1 by number of evaluations: distances without and with what is ours; standard errors of 1."""
+    cells, pairs = {}, {}
+    for budget, (before, after) in gains.items():
+        for way, value in ((rival, before), (mine, after)):
+            cells[way, 1.0, budget] = cell(way, 1.0, budget, value)
+        errors = {metric: [[1.0]] for metric in METRICS}
+        pairs[1.0, budget] = {"guidance": 1.0, "budget": budget, "ours": [mine], "rivals": [rival], "errors": errors}
+    origin = {"command": "python -m docs.experiments.flow.latent.measure --out DIR", "seed": 0, "device": "a card", "versions": {"torch": "2"}}  # fmt: skip
+    floor = {name: dict.fromkeys(METRICS, value) for name, value in (("pictures", 1.25), ("reconstructions", 4.75))}
+    floor["prompts"] = {prompt: {"bias": 0.5, "ratio": 0.98 if kind == "open" else None} for prompt, kind in PROMPTS.items()}  # fmt: skip
+    row = {"steps": 4, "shift": 3.0, "network": [0.5, 0.6], "law": [0.4, 0.5], "brightness": 0.55, "brightness by the law": 0.45}  # fmt: skip
+    prediction = {"eigenvalues": [900.0, 100.0], "network": [row], "exact": [{"steps": 4, "shift": 3.0, "exact": [0.4], "brightness": 0.42}]}  # fmt: skip
+    told = origin | {"kinds": PROMPTS, "floor": floor, "prediction": prediction}
+    told |= {"amounts": {"no prompt": 8, "captions": 16}}
+    return Found(told, cells, pairs, 2.0)
+
+
+def made(lam=(900.0, 100.0), share=(0.9, 0.05)):
+    trained = {"steps": 10, "batch": 4, "seconds": 3.0}
+    return {
+        "command": "python -m docs.experiments.flow.latent.train --out DIR",
+        "seed": 0,
+        "device": "a card",
+        "versions": {"torch": "2"},
+        "autoencoder": trained | {"parameters": 3.2e6, "scaling factor": 0.9},
+        "reconstructions": {
+            "PSNR": 30.0,
+            "PSNR of the worst hundredth": 22.0,
+            "brightness error": 0.4,
+            "brightness ratio": 1.0,
+            "black error": 0.1,
+            "white error": -0.2,
+        },
+        "flow": trained,
+        "epsilon": trained,
+        "eigenvalues": list(lam),
+        "brightness shares": list(share),
+        "expected": [{"steps": 4, "shift": 3.0, "kept": [0.4], "brightness": 0.5}],
+    }
+
+
+def test_by_the_law_of_one_component_the_border_is_that_of_the_other_page(small):
+    """Brightness along one component four times as wide as at 32×32 is F6 at twice the side."""
+    four = made([4 * small.told["prediction"]["eigenvalues"][0]], [1.0])
+    for steps in (4, 8, 10):
+        assert page.predicted_border(four, small, steps) == resolution.predicted_border(small, steps)
+    same = made([small.told["prediction"]["eigenvalues"][0]], [1.0])
+    assert page.predicted_border(same, small, 8) == 8
+
+
+def test_brightness_that_is_spread_over_components_is_kept_better():
+    wide, shared = (page.law_brightness(made(share=share), 6, 3.0) for share in ((1.0, 0.0), (0.5, 0.5)))
+    assert 0 < wide < shared < 1
+
+
+def test_the_border_is_judged_on_what_was_drawn():
+    drawn = (4, 6, 10, 20)
+    assert page.verdict(12, 10, drawn) == "as predicted"
+    assert page.verdict(12, 6, drawn) == "earlier than predicted"
+    assert page.verdict(12, 20, drawn) == "later than predicted"
+    assert (
+        page.verdict(30, 20, drawn)
+        == page.verdict(20, 20, drawn)
+        == "beyond what was drawn, which agrees with that but is no test of it"
+    )
+    assert page.verdict(30, 10, drawn) == "earlier than predicted"
+    assert page.verdict(3, 0, drawn) == "as predicted"
+
+
+def test_where_the_gain_ends_is_read_from_the_cells(small):
+    found = planted({4: (90.0, 40.0), 6: (60.0, 30.0), 10: (20.0, 19.0), 20: (9.0, 4.0)})
+    _, _, now, drawn = page.borders(found, small, made())
+    assert (now, drawn) == (6, [4, 6, 10, 20])
+    assert "up to 6;" in page.border_text(found, small, made())
+    assert "90 without and 40 with it at 4" in page.first_sentence(found, small, made())
+
+
+def test_changes_are_counted_beyond_the_interval():
+    found = planted({4: (90.0, 40.0), 6: (60.0, 61.0), 10: (20.0, 29.0)})
+    told = page.changes_text(found, (page.OURS,))
+    assert "better in 3, even in 3, worse in 3 of 9" in told and "| 60.0 → 61.0 ±2.0 | even |" in told
+
+
+def test_the_section_tells_the_floor_and_f6(small):
+    found = planted({4: (90.0, 40.0)})
+    told = page.section(found, small, made())
+    assert (
+        f"| {MAIN[0]} | 1.25 | 4.75 |" in told
+        and "30.0 dB" in told
+        and "d = 4,096" in told
+        and "their first 64 principal" in told
+    )
+    assert "| 3, 4 | 0.500 | 0.420 | 0.550 | 0.400 | 0.500 |" in told and "within 15% in 1 of 1" in told
+    assert "| the autoencoder's own | 0.98 to 0.98 | 0.5 |" in told
+    assert f"| 4, UniPC | {' | '.join(['90.0'] * 3)} | 0.90 | +1.5 |" in told
+
+
+def test_the_twin_is_told_beside_noise():
+    found = planted({5: (90.0, 40.0)}, page.TWIN[0], "DDIM from noise")
+    told = page.twin_section(found, made())
+    assert "5 steps: DDIM from noise 90.0, matched 40.0 ± 2.0 in 64 components, **better**" in told
+    even = dataclasses.replace(found, z=60.0)
+    assert "**even**" in page.twin_section(even, made())
+
+
+def test_the_plain_way_of_each_is_the_same_solver_without_it():
+    assert plain_of(page.OURS) == "UniPC" and plain_of(page.CORRECTED) == "Euler, shift 3"
+    assert [plain_of(way) for way in page.TWIN] == ["DDIM from the mean"] * 2 + ["DPM++ 2M from the mean", "UniPC from the mean"]  # fmt: skip
+
+
+# --- the committed results --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return page.read(), page.trained()
+
+
+def test_what_was_said_before_is_the_law_of_the_eigenvalues(committed, small):
+    """The training wrote it down; the measurement's own copy, and the products made anew, are the same."""
+    found, trained = committed
+    assert page.said(trained) == pytest.approx(page.said(found.told), rel=1e-3)
+    for (steps, shift), kept in page.said(trained).items():
+        # shares are kept to five decimals, and those of the fine components are smaller
+        assert page.law_brightness(trained, steps, shift) == pytest.approx(kept, rel=1e-2)
+    assert page.predicted_border(trained, small, 6) == 7
+
+
+def test_the_committed_cells_say_that_the_first_step_keeps_the_spread(committed):
+    found, _ = committed
+    for budget in (4, 6):
+        for guidance in (1.0, 3.0):
+            plain = found.of_prompts("Euler, shift 3", guidance, budget, "open", "ratio")
+            mine = found.of_prompts(page.OURS, guidance, budget, "open", "ratio")
+            assert all(0.85 < b < 1.2 and a < b for a, b in zip(plain, mine, strict=True))
+
+
+def test_the_committed_autoencoder_keeps_black_white_and_lines():
+    images = torch.zeros(3, 3, 128, 128, dtype=torch.uint8)
+    images[1] = 255
+    images[2, :, 60:64] = 255
+    space = Space.load(page.VAE, "cpu")
+    latents = space.encode(images)
+    assert latents.shape == (3, 4, 32, 32) and page._dimension() == latents[0].numel()
+    levels = (space.decode(latents).clamp(-1, 1) + 1) * 127.5
+    assert float(levels[0].mean()) < 0.5 and float(levels[1].mean()) > 254.5
+    assert float((levels[2] - images[2]).abs().mean()) < 2
