@@ -203,7 +203,15 @@ def single_page(label: str) -> str:
     box, mark, rest = body.partition(":::\n")
     if not mark:  # no claim: the section has no box under which to fold
         box, rest = "", body
-    return f"{FRONT}({label})=\n{head}\n{box}{mark}{folded}{_with_headings(rest, label)}"
+    return f"{FRONT}({label})=\n{head}\n{_entries(head)}{box}{mark}{folded}{_with_headings(rest, label)}"
+
+
+def _entries(heading: str) -> str:
+    """Main entries of the index, which a search puts first: the id of a statement, and its title."""
+    name, _, title = heading.removeprefix("# ").partition(" ")
+    words = [name, title] if re.fullmatch(r"[A-F]\d+", name) else [f"{name} {title}".strip()]
+    plain = (re.sub(r"[,;!$]", "", one).strip() for one in words)
+    return "\n:::{index} " + ", ".join(f"! {one}" for one in plain if one) + "\n:::\n"
 
 
 def _with_headings(text: str, label: str) -> str:

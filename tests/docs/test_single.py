@@ -53,6 +53,13 @@ def test_a_page_has_its_parts(label):
     ]
 
 
+@pytest.mark.parametrize("claim", load_claims().values(), ids=lambda claim: claim.id)
+def test_a_search_for_a_statement_leads_to_its_page(claim):
+    """A main entry of the index is above the modules that have the id in their name."""
+    entry = next(line for line in single.single_page(claim.id.lower()).splitlines() if line.startswith(":::{index}"))
+    assert f" ! {claim.id}, ! " in entry and len(entry.split(", !")) == 2
+
+
 PAGE = """# T
 
 ```{code-cell}
