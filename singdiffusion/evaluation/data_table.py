@@ -18,7 +18,7 @@ def table_of(source: str, data: str, rank: int = 0) -> AverageTable:
     Args:
         source: path or hub id of a pipeline.
         data: as `singdiffusion diagnose --data` takes it: images, or points that are flattened latents.
-        rank: how many directions the spread has (C7).
+        rank: how many directions the spread has; 0 for none.
 
     Raises:
         InputError: for a pipeline or data that cannot be read, and for points that are not of the network's shape.
