@@ -70,8 +70,8 @@ def _other_prediction(diagnosis: Diagnosis) -> Iterator[Finding]:
     implied = diagnosis.implied
     if implied is not None and not implied.trained:
         yield Finding(
-            f"The network answers noise as none that is trained does (correlation {implied.correlation:.2f} with its input at the last timestep, and no "
-            "more of it at earlier ones), so what it predicts cannot be told, and what is said below holds for its scheduler alone. Are its weights trained?"
+            f"The network does not answer noise as a trained one does (correlation {implied.correlation:.2f} with its input at the last timestep, and too "
+            "little at earlier ones): its weights may be random. What it predicts cannot be told, and the findings below hold for its scheduler alone."
         )
     if implied is None or implied.prediction is None or diagnosis.prediction in implied.prediction:
         return

@@ -355,6 +355,13 @@ def test_the_networks_word_is_set_against_the_config():
         assert [f.code[-1].split("config, ")[1].rstrip(")") for f in actual] == ([wanted] if wanted else [])
 
 
+def test_of_an_untrained_network_its_prediction_is_not_judged():
+    plain = diagnose(checkpoint(prediction_type="epsilon"))
+    actual = verdict(type(plain)(**(vars(plain) | {"implied": Implied(None, 0.02, trained=False)})))
+    assert "weights may be random" in actual[0].sentence and not actual[0].code
+    assert not any("prediction_type" in line for finding in actual for line in finding.code)
+
+
 def test_of_a_pipeline_vae_and_network_are_asked():
     pipe = tiny.stable_diffusion()
     actual = diagnose(checkpoint(), vae=pipe.vae, unet=pipe.unet)
