@@ -15,6 +15,7 @@ os.environ["PYTHONWARNINGS"] = (
     "ignore:IProgress not found"  # progress in the pages is text; the remark names our folders
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two pages are executed at a time
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # what it lacks of torchvision is no matter of a page
 
 project = "singdiffusion"
 author = "The singdiffusion authors"

@@ -112,7 +112,9 @@ def verify(
         failed = console.failures(results)
         for line in failed:
             say(line, err=True)
-        say(f"{len(results)} claims, {len(failed)} failures, {time.perf_counter() - start:.1f} s")
+        say(
+            f"{len(results)} claim{'' if len(results) == 1 else 's'}, {len(failed)} failure{'' if len(failed) == 1 else 's'}, {time.perf_counter() - start:.1f} s"
+        )
     raise typer.Exit(harness.exit_status(results))
 
 

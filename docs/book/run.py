@@ -6,6 +6,8 @@ it again to see which step breaks. `--out b10.py` or `--out b10.ipynb` writes th
 
 import re
 import time
+import traceback
+from html import unescape
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,34 +50,51 @@ def script(label: str) -> bytes:
 
 
 def run(label: str) -> int:
-    """Run the cells here and print what each shows; the number of cells. Raises `InputError` naming the first that fails."""
+    """Run the cells here and print what each shows; the number of cells. Raises `InputError` naming file and line of the first that fails."""
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}), colors="nocolor")
     display: Any = shell.display_formatter
     plain = display.formatters["text/plain"]
     for kind, shown in _PLAIN.items():
         plain.for_type(kind, lambda value, printer, cycle, shown=shown: printer.text(shown(value)))
-    codes = single.code(label)
+    cells = single.runnable(label)
     try:
-        for number, code in enumerate(codes, 1):
-            result = shell.run_cell(code)
-            if result.error_in_exec or result.error_before_exec:
-                raise InputError(
-                    f"{label.upper()}: cell {number} of {len(codes)} fails, it begins with {code.strip().splitlines()[0]!r}"
-                )
+        for number, cell in enumerate(cells, 1):
+            result = shell.run_cell(cell.code)
+            error = result.error_before_exec or result.error_in_exec
+            if error is not None:
+                raise InputError(f"{_place(label, cell, error)}: {label.upper()}, cell {number} of {len(cells)} fails")
     finally:
         InteractiveShell.clear_instance()
-    return len(codes)
+    return len(cells)
+
+
+def _place(label: str, cell: single.Cell, error: BaseException) -> str:
+    """File and line of the page, and the code that fails there; the first line of the cell where the error has none."""
+    within = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if _is_cell(frame.filename)]
+    at = (within[0] if within and within[0] else 1) - 1
+    return f"{single.place(single.page_of(label).path, cell.line + at)}: {cell.code.splitlines()[at].strip()!r}"
+
+
+def _is_cell(file: str) -> bool:
+    """Whether IPython gave code this name of a file."""
+    return file.startswith("<ipython-input-")
 
 
 def _table(value: HTML) -> str:
     rows = re.split(r"</tr>|</p>", str(value.data))
-    return "\n".join(line for row in rows if (line := " ".join(re.sub(r"<[^>]+>", " ", row).split())))
+    words = (unescape(re.sub(r"<[^>]+>", " ", row)) for row in rows)
+    return "\n".join(line for row in words if (line := " ".join(row.split())))
+
+
+def _words(value: Markdown) -> str:
+    """Markdown as it is read: links by their words alone."""
+    return re.sub(r"\[([^\]]+)\]\([^)\s]+\)", r"\1", str(value.data))
 
 
 _PLAIN = {
     HTML: _table,
     Math: lambda value: str(value.data),
-    Markdown: lambda value: str(value.data),
+    Markdown: _words,
     Drawing: lambda value: f"[figure: {value.caption}]",
 }
 

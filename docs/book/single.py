@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from docs.book.source import ROOT
+from singtheory import InputError
 
 GROUPS = "abcdef"
 FOLDER = ROOT / "docs" / "derivations"
@@ -28,10 +29,14 @@ class Derivation:
     Attributes:
         head: before its first section: title, introduction and the cells that serve all.
         sections: text by label, each from its heading on, in the order of the page.
+        begins: the line of the page on which the text of each section begins.
+        path: of the page; None for a text that is no file.
     """
 
     head: str
     sections: dict[str, str]
+    begins: dict[str, int]
+    path: Path | None = None
 
     @property
     def title(self) -> str:
@@ -49,24 +54,32 @@ class Cell:
         binds: names that it gives a value.
         changes: names whose value it changes in place, by a call or by an assignment to a part.
         reads: names that it takes from the cells before it.
+        line: on which its code begins, of the page where it stands.
     """
 
     code: str
     binds: frozenset[str]
     changes: frozenset[str]
     reads: frozenset[str]
+    line: int
 
 
 @lru_cache
 def derivation(path: Path) -> Derivation:
     """The page, in parts."""
-    return parts(path.read_text(encoding="utf-8"))
+    return parts(path.read_text(encoding="utf-8"), path)
 
 
-def parts(text: str) -> Derivation:
+def parts(text: str, path: Path | None = None) -> Derivation:
     """A page's text, in parts."""
     pieces = _LABEL.split(text)
-    return Derivation(pieces[0], dict(zip(pieces[1::2], pieces[2::2], strict=True)))
+    begins = {match[1]: _line(text, match.end()) for match in _LABEL.finditer(text)}
+    return Derivation(pieces[0], dict(zip(pieces[1::2], pieces[2::2], strict=True)), begins, path)
+
+
+def _line(text: str, at: int) -> int:
+    """The number of the line on which a character stands, from 1."""
+    return text.count("\n", 0, at) + 1
 
 
 def page_of(label: str) -> Derivation:
@@ -92,20 +105,31 @@ def without_cells(text: str) -> str:
     return _FENCE.sub("", text)
 
 
-def cells(text: str) -> list[Cell]:
-    """The cells of a piece of a page."""
-    return [_cell(match[2]) for match in _FENCE.finditer(text)]
+def cells(text: str, begins: int = 1, path: Path | None = None) -> list[Cell]:
+    """The cells of a piece of a page that begins on a line of it. Raises `InputError` naming the line that is no Python."""
+    return [_cell(match[2], begins - 1 + _line(text, match.start(2)), path) for match in _FENCE.finditer(text)]
 
 
-def _cell(code: str) -> Cell:
+def place(path: Path | None, line: int) -> str:
+    """Such as `docs/derivations/b.md:957`."""
+    page = "the page" if path is None else path.relative_to(ROOT).as_posix()
+    return f"{page}:{line}"
+
+
+def _cell(code: str, line: int, path: Path | None) -> Cell:
     binds: set[str] = set()
     reads: set[str] = set()
-    tree = ast.parse(code)
+    try:
+        tree = ast.parse(code)
+    except SyntaxError as error:
+        at = error.lineno or 1
+        shown = code.splitlines()[at - 1].strip()
+        raise InputError(f"{place(path, line + at - 1)}: {shown!r} is no Python: {error.msg}") from None
     for statement in tree.body:
         table = symtable.symtable(ast.unparse(statement), "cell", "exec")
         reads |= _read(table) - binds - _loop_names(statement)
         binds |= {name.get_name() for name in table.get_symbols() if name.is_assigned() or name.is_imported()}
-    return Cell(code, frozenset(binds), frozenset(_changed(tree)), frozenset(reads))
+    return Cell(code, frozenset(binds), frozenset(_changed(tree)), frozenset(reads), line)
 
 
 def _read(table: symtable.SymbolTable) -> set[str]:
@@ -137,23 +161,37 @@ def _changed(tree: ast.Module) -> set[str]:
 
 def needed(label: str) -> list[str]:
     """The code of the cells above a section that it cannot do without, in their order."""
+    return [cell.code for cell in _needed(label)]
+
+
+def _needed(label: str) -> list[Cell]:
     page = page_of(label)
-    before = [page.head, *page.sections.values()][: 1 + list(page.sections).index(label)]
-    own = cells(page.sections[label])
+    labels = list(page.sections)
+    above = [cells(page.head, path=page.path), *(_own(page, name) for name in labels[: labels.index(label)])]
     wanted: set[str] = set()
-    for cell in reversed(own):
+    for cell in reversed(_own(page, label)):
         wanted = (wanted - cell.binds) | cell.reads
     kept = []
-    for cell in reversed([cell for piece in before for cell in cells(piece)]):
+    for cell in reversed([cell for piece in above for cell in piece]):
         if (cell.binds | cell.changes) & wanted:
             wanted = (wanted - cell.binds) | cell.reads
-            kept.append(cell.code)
+            kept.append(cell)
     return kept[::-1]
 
 
+def _own(page: Derivation, label: str) -> list[Cell]:
+    """The cells of a section."""
+    return cells(page.sections[label], page.begins[label], page.path)
+
+
+def runnable(label: str) -> list[Cell]:
+    """All cells of a section that can run by itself: those that it needs from above, then its own."""
+    return [*_needed(label), *_own(page_of(label), label)]
+
+
 def code(label: str) -> list[str]:
-    """All code of a section that can run by itself: what it needs from above, then its own cells."""
-    return [*needed(label), *(cell.code for cell in cells(page_of(label).sections[label]))]
+    """The code of these cells."""
+    return [cell.code for cell in runnable(label)]
 
 
 def single_page(label: str) -> str:
@@ -165,7 +203,15 @@ def single_page(label: str) -> str:
     box, mark, rest = body.partition(":::\n")
     if not mark:  # no claim: the section has no box under which to fold
         box, rest = "", body
-    return f"{FRONT}({label})=\n{head}\n{box}{mark}{folded}{_with_headings(rest, label)}"
+    return f"{FRONT}({label})=\n{head}\n{_entries(head)}{box}{mark}{folded}{_with_headings(rest, label)}"
+
+
+def _entries(heading: str) -> str:
+    """Main entries of the index, which a search puts first: the id of a statement, and its title."""
+    name, _, title = heading.removeprefix("# ").partition(" ")
+    words = [name, title] if re.fullmatch(r"[A-F]\d+", name) else [f"{name} {title}".strip()]
+    plain = (re.sub(r"[,;!$]", "", one).strip() for one in words)
+    return "\n:::{index} " + ", ".join(f"! {one}" for one in plain if one) + "\n:::\n"
 
 
 def _with_headings(text: str, label: str) -> str:

@@ -25,6 +25,20 @@ QUICK_SAMPLES = 64
 FULL_SAMPLES = 256
 """Of each start and size in a full run's own sweep."""
 _GRID_STEPS = 50
+_BOUNDS, _ENDS = (
+    frozenset({"B2", "B3", "B5", "B6", "B9", "B10", "B12"}),
+    frozenset({"C1", "C2", "C3", "C9", "D1", "D2"}),
+)
+ABOUT = {
+    "brightness": frozenset({"C7", "F1", "F2"}),
+    "least": _BOUNDS,
+    "ladder": _BOUNDS,
+    "grid": frozenset({"B8", "E2"}),
+    "limits": _ENDS,
+    "thumbnails": _ENDS,
+    "counterexamples": frozenset({"B3", "C3", "C8", "D3", "D4"}),
+}
+"""The statements that each picture shows: a report has the pictures of its claims, and a run of one claim does not wait for the others."""
 
 
 def run_report(
@@ -34,30 +48,53 @@ def run_report(
     folder: Path,
     beside: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Draw the pictures, measure the brightness law at one size, and write the report, with the files `beside` it; its path."""
+    """Draw the pictures of the claims, measure the brightness law at one size if it is among them, and write the report, with the files `beside` it; its path."""
+    checked = {result.claim.id for result in results}
+    names = [name for name, about in ABOUT.items() if about & checked]
+    if context.data.image_shape is None and "thumbnails" in names:
+        names.remove("thumbnails")
+    rows: dict[str, Any] = {"left_out": sum(not about & checked for about in ABOUT.values())}
     with progress() as bar:
         task = bar.add_task("report", total=_GRID_STEPS + 20)
 
         def step(name: str) -> None:
             bar.update(task, advance=1, description=name[:40])
 
-        step("brightness law C7")
-        measured = measure(digit_pictures(digits_images(), 32, 3), QUICK_SAMPLES, context.seed)
-        swept = _sweep(context, step)
-        few = _few_steps(context, step)
-        pictures = [
-            _brightness_picture(swept),
-            least_picture(step),
-            *_data_pictures(context, step),
-            counterexamples_picture(step),
-        ]
-    quick = {
+        if "brightness" in names:
+            rows |= {"brightness": _quick(context, step), "few_steps": _few_steps(context, step)}
+        pictures = [_picture(name, context, step) for name in names]
+    return write_report(results, pictures, {**meta, **rows}, folder, beside)
+
+
+def _picture(name: str, context: Context, step: Callable[[str], None]) -> Picture:
+    """One of `ABOUT`, drawn."""
+    match name:
+        case "brightness":
+            return _brightness_picture(_sweep(context, step))
+        case "least":
+            return least_picture(step)
+        case "ladder":
+            return ladder_picture(context, step)
+        case "grid":
+            return grid_picture(context, step, steps=_GRID_STEPS)
+        case "limits":
+            return limits_picture(context, step)
+        case "thumbnails":
+            return thumbnails_picture(context, step)
+        case _:
+            return counterexamples_picture(step)
+
+
+def _quick(context: Context, step: Callable[[str], None]) -> dict[str, Any]:
+    """The brightness law measured in this run, at one size."""
+    step("brightness law C7")
+    measured = measure(digit_pictures(digits_images(), 32, 3), QUICK_SAMPLES, context.seed)
+    return {
         "caption": f"digits on three backgrounds, 32×32 RGB, {measured.samples} samples a start, {measured.steps} steps, "
         f"intervals at {measured.confidence:.0%}",
         "rows": [arrival.to_json() for arrival in measured.arrivals],
         "reading": measured.reading(),
     }
-    return write_report(results, pictures, {**meta, "brightness": quick, "few_steps": few}, folder, beside)
 
 
 def _sweep(context: Context, step: Callable[[str], None]) -> dict[str, Any]:
@@ -95,15 +132,3 @@ def _brightness_picture(swept: Mapping[str, Any]) -> Picture:
         "Noise and mean starts give grey images at large d; moment-matched and exact starts keep the data's brightness.",
         draw(dict(swept)),
     )
-
-
-def _data_pictures(context: Context, step: Callable[[str], None]) -> list[Picture]:
-    """The pictures of the data; thumbnails only if it is made of images."""
-    pictures = [
-        ladder_picture(context, step),
-        grid_picture(context, step, steps=_GRID_STEPS),
-        limits_picture(context, step),
-    ]
-    if context.data.image_shape is not None:
-        pictures.append(thumbnails_picture(context, step))
-    return pictures

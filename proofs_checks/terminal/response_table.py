@@ -24,10 +24,12 @@ def response_table(results: Mapping[str, Any]) -> Sheet:
 
 def bands_table(results: Mapping[str, Any]) -> Sheet:
     """What is kept in each band of spatial frequency of pictures, the lowest first."""
-    table = Sheet("The same by spatial frequency, in cycles across the picture (F10)")
+    title = "The same by spatial frequency, in cycles across the picture (F10)"
+    if any(band["brightness"] for band in results["bands"]):
+        title += "; constant: the means of the channels, whose average is the brightness"
+    table = Sheet(title)
     for name in ("cycles", "of the variance", "start or first step", "whole sampler"):
         table.add_column(name, justify="right")
     for band in results["bands"]:
-        name = f"{band['name']}, with brightness" if band["brightness"] else band["name"]
-        table.add_row(name, f"{band['share']:.1%}", f"{band['first']:.4f}", f"{band['kept']:.4f}")
+        table.add_row(band["name"], f"{band['share']:.1%}", f"{band['first']:.4f}", f"{band['kept']:.4f}")
     return table

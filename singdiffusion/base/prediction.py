@@ -1,7 +1,8 @@
 """What a U-Net predicts, by its answer and not by what a configuration says.
 
-At the last step of training `x_t` is noise all but for `α ≈ .07`, and `ε* = (x − α x̂)/σ ≈ x`: a network that predicts ε gives its input
-back, whatever it was trained on, while v* ≈ −x̂ and x̂ are pictures (C2).
+At the last step of training `x_t` is noise all but for `α ≈ 0.07`, and `ε* = (x − α x̂)/σ ≈ x`: a network that predicts ε gives its input
+back, whatever it was trained on, while v* ≈ −x̂ and x̂ are pictures (C2). These two give noise back elsewhere: `v* = (αx − x̂)/σ` at half of the steps, where fine noise is
+told from a picture, and x̂ at the first, where all of the input is taken for a picture. A network that does so nowhere has not been trained.
 """
 
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from torch import Tensor
 from singdiffusion.base.latents import a_tensor_of
 
 _ALIKE, _UNLIKE = 0.9, 0.5
+_TRAINED = 0.5
+"""Of its input a network gives back so much, at the least, where it has to: of v at half of the steps, of x̂ where there is hardly noise."""
 _BATCH, _SIDE, _TOKENS = 4, 32, 77
 
 
@@ -22,10 +25,12 @@ class Implied(NamedTuple):
     Attributes:
         prediction: `epsilon`, `v_prediction or sample`, or None where the answer is between.
         correlation: of the network's answer with its input, for noise at the last step of training.
+        trained: False where the answers are unlike those of any prediction, as of random weights.
     """
 
     prediction: str | None
     correlation: float
+    trained: bool = True
 
 
 @torch.no_grad()
@@ -50,9 +55,25 @@ def implied_prediction(unet: Any, train_steps: int, seed: int = 0) -> Implied | 
     noise = torch.randn(_BATCH, config.in_channels, _SIDE, _SIDE, generator=torch.Generator().manual_seed(seed))
     x, added = noise.to(where), {name: value.to(where) for name, value in added.items()}
     states = torch.zeros(_BATCH, _TOKENS, config.cross_attention_dim, device=where)
-    answer = unet(x, train_steps - 1, encoder_hidden_states=states, added_cond_kwargs=added).sample
-    correlation = float(torch.corrcoef(torch.stack([x.flatten(), answer.flatten()]))[0, 1])
-    return Implied(_in_words(correlation), correlation)
+
+    def answer(step: int) -> Tensor:
+        return unet(x, step, encoder_hidden_states=states, added_cond_kwargs=added).sample
+
+    correlation = _correlation(x, answer(train_steps - 1))
+    prediction = _in_words(correlation)
+    if prediction == "v_prediction or sample":
+        # the picture that answers to all noises have in common tells nothing
+        given_back = (
+            _correlation(x - x.mean(dim=0), one - one.mean(dim=0)) for one in map(answer, (train_steps // 2, 0))
+        )
+        if max(given_back) < _TRAINED:
+            return Implied(None, correlation, trained=False)
+    return Implied(prediction, correlation)
+
+
+def _correlation(one: Tensor, other: Tensor) -> float:
+    """Zero where one of them is constant."""
+    return float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1].nan_to_num())
 
 
 def _in_words(correlation: float) -> str | None:

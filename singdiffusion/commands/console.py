@@ -1,10 +1,12 @@
 """What the command shows in a terminal: what it is doing on stderr, by the first process for all, tables and findings on stdout."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn, track
 from rich.status import Status
@@ -20,15 +22,33 @@ if TYPE_CHECKING:  # no other command needs what it imports
 Item = TypeVar("Item")
 _MOST_ROWS = 20
 """Of a table of eigenvalues; the JSON has all."""
+_COLUMNS, _LONG_NAME = 80, 10
+"""Of a table where no terminal says how wide it is, and of a name over a column of numbers that stands on one line."""
+CONSTANT = "constant: the means of the channels, whose average is the brightness"
 
 
 def show(*parts: RenderableType) -> None:
-    """Print on stdout, as wide as it needs when no terminal cuts it."""
+    """Print on stdout; tables in the 80 columns that a terminal is sure to have where there is none."""
     console = _console()
     if not console.is_terminal:
-        console = _console(width=200)
+        console = _console(width=_COLUMNS)
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, str))  # a line of code stays whole
+
+
+def _wide_table(title: str, first: str, names: Sequence[str]) -> Table:
+    """A column of words, which are folded, and columns of numbers, which are not; nothing is spent on frames."""
+    table = Table(title=title, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    table.title_justify = table.caption_justify = "left"
+    table.add_column(first, overflow="fold")
+    for name in names:
+        table.add_column(_in_lines(name), justify="right", overflow="fold", no_wrap=True)
+    return table
+
+
+def _in_lines(name: str) -> str:
+    """A long name over a column, a word a line."""
+    return name if len(name) <= _LONG_NAME else name.replace(" ", "\n")
 
 
 def _aside() -> Console:
@@ -75,34 +95,48 @@ def watching(steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
 def diagnosis_table(diagnosis: Diagnosis) -> Table:
     """The start as it is, and others; one row each."""
     reading = diagnosis.reading
-    table = Table(title=f"{diagnosis.scheduler}, {diagnosis.steps} steps: the start as it is, and others")
-    table.add_column("start", overflow="fold")
-    names = ["timestep", "SNR"] if reading is None else ["timestep", "SNR", "nats", reading.name, "spread kept"]
-    for name in names:
-        table.add_column(name, justify="right", overflow="fold")
+    names = ["timestep", "SNR"] if reading is None else ["timestep", "SNR", "nats", reading.name, "kept"]
+    title = f"{diagnosis.scheduler}, {diagnosis.steps} steps: the start as it is, and others"
+    table = _wide_table(title, "start", names)
     for option in diagnosis.options:
         cells = [_start(option), f"{option.first.timestep:.4g}", f"{option.first.snr:.3g}"]
         table.add_row(*cells, *([] if reading is None else _expected(option, reading.data)))
     if reading is not None:
         mean, std = reading.data
-        table.caption = f"data: {reading.name} {mean:.4g} ± {std:.4g}, {reading.points} in {reading.space}; zero SNR is for models trained with it"
+        table.caption = (
+            f"data: {reading.name} {mean:.4g} ± {std:.4g}, {reading.points} in {reading.space}; kept: share of that spread; "
+            "zero SNR is for models trained with it"
+        )
     return table
 
 
 def remedies_table(expected: Expected) -> Table:
-    """What arrives as it is, with its parts for each direction, and with each remedy and its line of code; a row each."""
+    """What arrives as it is, with its parts for each direction, and with each remedy; a row each."""
     names = [arrival.name for arrival in expected.arrivals]
-    rows = {remedy.name: (remedy.calls, remedy.kept, remedy.code[-1]) for remedy in expected.remedies}
-    title = "Standard deviation that arrives over the data's, for Gaussian data of their covariance (F10)"
-    return _arrivals_table(title, names, expected, expected.arrivals, rows)
+    rows = {remedy.name: (remedy.calls, remedy.kept) for remedy in expected.remedies}
+    title = "Share of the data's standard deviation that arrives, for Gaussian data of their covariance (F10)"
+    short = [re.sub(r"^components? ", "", name) for name in names]
+    table = _arrivals_table(title, short, expected, expected.arrivals, rows)
+    if short != names:
+        table.caption = "numbered columns: principal components of the data"
+    return table
+
+
+def remedies_code(expected: Expected) -> str:
+    """The lines that make each change, below its name."""
+    changes = ("\n".join([f"{remedy.name}:", *(f"    {line}" for line in remedy.code)]) for remedy in expected.remedies)
+    return "\n".join(changes)
 
 
 def remedies_in_bands_table(expected: Expected) -> Table:
     """The same by spatial frequency."""
-    names = [f"{band.name}, with brightness" if band.brightness else band.name for band in expected.bands]
-    rows = {remedy.name: (remedy.calls, remedy.bands, None) for remedy in expected.remedies}
+    names = [band.name for band in expected.bands]
+    rows = {remedy.name: (remedy.calls, remedy.bands) for remedy in expected.remedies}
     title = "The same by spatial frequency, in cycles across the picture"
-    return _arrivals_table(title, names, expected, expected.bands, rows)
+    table = _arrivals_table(title, names, expected, expected.bands, rows)
+    if any(band.brightness for band in expected.bands):
+        table.caption = CONSTANT
+    return table
 
 
 def _arrivals_table(
@@ -110,16 +144,10 @@ def _arrivals_table(
     names: Sequence[str],
     expected: Expected,
     arrivals: Sequence[Arrival],
-    remedies: Mapping[str, tuple[int, Sequence[float], str | None]],
+    remedies: Mapping[str, tuple[int, Sequence[float]]],
 ) -> Table:
-    """A column a direction; as it is with its parts, then each remedy with its calls of the network, and its code where there is some."""
-    coded = any(code is not None for _, _, code in remedies.values())
-    table = Table(title=title)
-    table.add_column("change", overflow="fold")
-    for name in ("calls", *names):
-        table.add_column(name, justify="right")
-    if coded:
-        table.add_column("code", overflow="fold")
+    """A column a direction; as it is with its parts, then each remedy with its calls of the network."""
+    table = _wide_table(title, "change", ["calls", *names])
     table.add_row("of the variance", "", *(f"{arrival.share:.1%}" for arrival in arrivals))
     for part, label in (
         ("kept", "as it is"),
@@ -130,20 +158,18 @@ def _arrivals_table(
         cells = [f"{getattr(arrival, part):.2f}" for arrival in arrivals]
         table.add_row(label, str(expected.calls) if part == "kept" else "", *cells)
     table.add_section()
-    for name, (calls, kept, code) in remedies.items():
-        table.add_row(name, str(calls), *(f"{share:.2f}" for share in kept), *([code] if coded and code else []))
+    for name, (calls, kept) in remedies.items():
+        table.add_row(name, str(calls), *(f"{share:.2f}" for share in kept))
     return table
 
 
 def flow_table(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Table:
     """What ways to sample a flow keep of the spread; one row each."""
-    table = Table(title=f"{diagnosis.scheduler}, {diagnosis.steps} steps: share of the standard deviation that arrives")
-    table.add_column("sampling", overflow="fold")
     names = [f"{value:.4g}" for value in flow.eigenvalues]
     if diagnosis.reading is not None:
         names[0] = diagnosis.reading.name
-    for name in ["steps", *names]:
-        table.add_column(name, justify="right", overflow="fold")
+    title = f"{diagnosis.scheduler}, {diagnosis.steps} steps: share of the standard deviation that arrives"
+    table = _wide_table(title, "sampling", ["steps", *names])
     for option in flow.options:
         table.add_row(option.name, str(option.steps), *(f"{share:.3f}" for share in option.end))
     table.caption = "columns: variance of the data along a direction; exact for Gaussian data (F1, F10)"
@@ -159,7 +185,7 @@ def _expected(option: Option, data: tuple[float, float]) -> list[str]:
     assert option.nats_low is not None and option.mean is not None and option.std is not None
     low, high = f"{option.nats_low:.3g}", f"{option.nats_high:.3g}"
     kept = f"{option.std / data[1]:.2f}" if data[1] > 0 else "–"
-    return [low if low == high else f"{low} to {high}", f"{option.mean:.4g} ± {option.std:.4g}", kept]
+    return [low if low == high else f"{low} to {high}", f"{option.mean:.4g} ± {option.std:.3g}", kept]
 
 
 def pictures_table(pictures: Sequence[Picture], start: str) -> Table:
@@ -212,8 +238,9 @@ def bands_table(result: dict[str, Any]) -> Table:
     for name in ("cycles", "of the variance", "kept", "start", "steps", "end"):
         table.add_column(name, justify="right")
     for band in result["bands"]:
-        name = f"{band['name']}, with brightness" if band["brightness"] else band["name"]
-        table.add_row(name, f"{band['share']:.1%}", *_parts_of(band))
+        table.add_row(band["name"], f"{band['share']:.1%}", *_parts_of(band))
+    if any(band["brightness"] for band in result["bands"]):
+        table.caption = CONSTANT
     return table
 
 

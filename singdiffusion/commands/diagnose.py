@@ -44,7 +44,6 @@ def diagnose(
         from singdiffusion.base import Checkpoint
         from singdiffusion.commands import console
         from singdiffusion.evaluation import load, read, verdict
-        from singtheory.errors import InputError
         from singtheory.system import chosen_device, command_line, provenance, write_json
 
         check_output(json_file, source, data)
@@ -58,11 +57,8 @@ def diagnose(
         with console.doing("reading the networks"):
             networks = checkpoint.autoencoder(), checkpoint.network("unet")
             vae, unet = (None if network is None else network.to(where) for network in networks)
-        if vae is None and checkpoint.has("vae") and loaded is not None and loaded.image_shape is not None:
-            raise InputError(
-                f"{source}: its VAE is no AutoencoderKL or AutoencoderTiny in safetensors, and without it images tell nothing of its latents; "
-                "give flattened latents as a two-dimensional .npy with --data"
-            )
+        if loaded is not None:
+            evaluation.check_encodes(checkpoint, vae, loaded)
         reading = None if loaded is None else read(loaded, vae, partial(console.tracked, what="encoding"))
         with console.doing("measuring"):
             diagnosis = evaluation.diagnose(checkpoint, steps, spacing, reading, vae, unet, seed)
@@ -73,15 +69,17 @@ def diagnose(
                 "findings": [{"sentence": finding.sentence, "remedy": finding.code} for finding in findings],
             }
             write_json(json_file, provenance(command_line("singdiffusion"), seed, where) | diagnosis.to_json() | record)
-        # files first: what cannot be printed must not lose them
-        if diagnosis.options:
-            console.show(console.diagnosis_table(diagnosis))
-        if diagnosis.expected is not None and diagnosis.expected.arrivals:
-            console.show(console.remedies_table(diagnosis.expected))
-            if diagnosis.expected.bands:
-                console.show(console.remedies_in_bands_table(diagnosis.expected))
-        if diagnosis.flows is not None:
-            console.show(console.flow_table(diagnosis, diagnosis.flows))
+        # files first: what cannot be printed must not lose them; then the verdict, and the tables on which it rests
         console.show(console.findings(findings))
+        if diagnosis.options:
+            console.show("", console.diagnosis_table(diagnosis))
+        if diagnosis.expected is not None and diagnosis.expected.arrivals:
+            console.show("", console.remedies_table(diagnosis.expected))
+            if diagnosis.expected.bands:
+                console.show("", console.remedies_in_bands_table(diagnosis.expected))
+        if diagnosis.flows is not None:
+            console.show("", console.flow_table(diagnosis, diagnosis.flows))
+        if diagnosis.expected is not None and diagnosis.expected.remedies:
+            console.show("", "How each change is made", console.remedies_code(diagnosis.expected))
         if json_file is not None:
             say(f"written to {json_file}")

@@ -13,6 +13,7 @@ from singdiffusion.evaluation.brightness_rows import (
 from singdiffusion.evaluation.calibration import calibrate, read_prompts
 from singdiffusion.evaluation.coco import COCO, GUIDANCES, Metrics, captioned, curve
 from singdiffusion.evaluation.data_statistics import read
+from singdiffusion.evaluation.data_table import check_encodes, table_of
 from singdiffusion.evaluation.diagnose_flow import FlowDiagnosis
 from singdiffusion.evaluation.diagnosis import Diagnosis, Option, diagnose
 from singdiffusion.evaluation.directions import Arrival
@@ -41,6 +42,7 @@ __all__ = [
     "brightness",
     "calibrate",
     "captioned",
+    "check_encodes",
     "committed",
     "control_of",
     "curve",
@@ -56,6 +58,7 @@ __all__ = [
     "run",
     "sample",
     "sentence",
+    "table_of",
     "verdict",
     "write_album",
 ]

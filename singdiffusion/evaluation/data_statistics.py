@@ -1,6 +1,6 @@
 """Statistics of data in the space where a model works, with one linear reading of them: brightness where they are images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ class Reading:
         spread: standard deviation in the data of what is read.
         explained: R² of the reading, below 1 where it is fitted: brightness is not quite linear in latents.
         picture: shape of one of the data, (h, w, channels) in pixels and (channels, h, w) in latents; None for points.
+        source: name of the data.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Reading:
     spread: float
     explained: float = 1.0
     picture: tuple[int, int, int] | None = None
+    source: str = ""
 
     @property
     def data(self) -> tuple[float, float]:
@@ -86,7 +88,10 @@ def read(data: Data, vae: Any = None, tracked: Tracked = iter) -> Reading:
     Raises:
         InputError: for points that do not vary, and for images that the VAE cannot take.
     """
-    law = _at_most(data.law)
+    return replace(_reading(data, _at_most(data.law), vae, tracked), source=data.name)
+
+
+def _reading(data: Data, law: Atoms, vae: Any, tracked: Tracked) -> Reading:
     if data.image_shape is None:
         return _of_points(law)
     levels = Levels()

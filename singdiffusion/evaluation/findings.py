@@ -1,10 +1,11 @@
 """A diagnosis in plain sentences, and the lines of code that mend what it finds."""
 
+import math
 from collections.abc import Callable, Iterator
 
 from singdiffusion.evaluation.diagnosis import Diagnosis, Option
-from singdiffusion.evaluation.findings_flow import NARROWED, Finding, flow_findings
-from singdiffusion.evaluation.remedies import ENOUGH, table_code
+from singdiffusion.evaluation.findings_flow import ATTACH, NARROWED, Finding, flow_findings
+from singdiffusion.evaluation.remedies import ENOUGH, Remedy
 
 WORTH = 1e-3
 """Nats that a start must save to be advised."""
@@ -14,14 +15,12 @@ _NO_SIGNAL = 1e-6
 """An SNR below which no start that has been measured matters."""
 _HUGE = 1000.0
 
-_ATTACH = ["from singdiffusion import SingDiffusion", "SingDiffusion.from_pretrained(MODULE).attach(pipe)"]
-
 
 def verdict(diagnosis: Diagnosis) -> list[Finding]:
     """What to tell the person who asked, the gravest first."""
     if diagnosis.flows is not None:
         arrives = () if diagnosis.flows.learned else _arrives(diagnosis)
-        return [*flow_findings(diagnosis, diagnosis.flows), *arrives, *_vae(diagnosis)]
+        return [*arrives, *flow_findings(diagnosis, diagnosis.flows), *_vae(diagnosis)]
     return [finding for look in _LOOKS for finding in look(diagnosis)]
 
 
@@ -69,6 +68,11 @@ def _ignored_field(diagnosis: Diagnosis) -> Iterator[Finding]:
 
 def _other_prediction(diagnosis: Diagnosis) -> Iterator[Finding]:
     implied = diagnosis.implied
+    if implied is not None and not implied.trained:
+        yield Finding(
+            f"The network does not answer noise as a trained one does (correlation {implied.correlation:.2f} with its input at the last timestep, and too "
+            "little at earlier ones): its weights may be random. What it predicts cannot be told, and the findings below hold for its scheduler alone."
+        )
     if implied is None or implied.prediction is None or diagnosis.prediction in implied.prediction:
         return
     meant = implied.prediction if implied.prediction == "epsilon" else "v_prediction"
@@ -102,12 +106,14 @@ def _gap(diagnosis: Diagnosis) -> Iterator[Finding]:
         yield Finding(
             f"At {where} the network expects {first.alpha:.3g} of the image and {first.sigma:.3g} of noise (SNR "
             f"{first.snr:.3g}) and is given noise alone.",
-            _ATTACH if diagnosis.reading is None or _saved(diagnosis) > WORTH else [],
+            ATTACH if _remedy(diagnosis) is None and _saved(diagnosis) > WORTH else [],
         )
 
 
 def _saved(diagnosis: Diagnosis) -> float:
-    """The most nats that another start at the same timestep saves; exact for any data."""
+    """The most nats that another start at the same timestep saves; exact for any data, and unknown without them."""
+    if diagnosis.reading is None:
+        return math.inf
     now = diagnosis.now.nats_low or 0.0
     return max((now - (option.nats_low or 0.0) for option in _other_starts(diagnosis)), default=0.0)
 
@@ -134,7 +140,6 @@ def _cost(diagnosis: Diagnosis) -> Iterator[Finding]:
     else:
         yield Finding(
             f"{about}, {kept:.0%} of the spread. The mean start does not widen it: take a module with a spread.",
-            table_code(1),
         )
 
 
@@ -163,10 +168,18 @@ def _savings(diagnosis: Diagnosis) -> str:
 
 def _arrives(diagnosis: Diagnosis) -> Iterator[Finding]:
     """What the scheduler itself, start, steps and end, keeps of the spread (F10)."""
-    if diagnosis.expected is not None:
-        best = None if diagnosis.expected.refusal else diagnosis.expected.best
-        mends = best is not None and diagnosis.expected.worst.kept < ENOUGH
-        yield Finding(diagnosis.expected.sentence(), best.code if best is not None and mends else [])
+    answer, best = diagnosis.expected, _remedy(diagnosis)
+    if answer is not None:
+        without = [] if answer.cuts is None else _reset(diagnosis.scheduler, f"{answer.cuts}=False")
+        yield Finding(answer.sentence(), without if best is None else best.code)
+
+
+def _remedy(diagnosis: Diagnosis) -> Remedy | None:
+    """What mends most of what arrives too narrow, None where nothing does or nothing is to mend."""
+    answer = diagnosis.expected
+    if answer is None or answer.refusal is not None or answer.worst.kept >= ENOUGH:
+        return None
+    return answer.best
 
 
 def _vae(diagnosis: Diagnosis) -> Iterator[Finding]:
@@ -183,8 +196,8 @@ _LOOKS: tuple[Callable[[Diagnosis], Iterator[Finding]], ...] = (
     _infinite,
     _ignored_field,
     _other_prediction,
+    _arrives,
     _gap,
     _cost,
-    _arrives,
     _vae,
 )

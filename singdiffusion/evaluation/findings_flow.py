@@ -8,11 +8,12 @@ from singdiffusion.evaluation.diagnosis import Diagnosis
 
 NARROWED = 0.9
 """Below this share of the data's spread the advice is a matched start."""
-_ATTACH = [
-    "# singdiffusion calibrate --base PATH --prompts prompts.txt --out spread",
+ATTACH = [
+    "# singdiffusion calibrate --base PATH_OR_ID --prompts prompts.txt --out spread",
     "from singdiffusion import SingDiffusion",
     'SingDiffusion.from_pretrained("spread").attach(pipe)',
 ]
+"""Lines for those who gave no data: `calibrate` needs the model alone."""
 
 
 @dataclass
@@ -68,4 +69,4 @@ def _kept(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Finding:
     )
     if diagnosis.reading is None:
         sentence += " For what your own pictures keep, give --data."
-    return Finding(sentence, _ATTACH if flow.now.end[0] < NARROWED else [])
+    return Finding(sentence, ATTACH if flow.now.end[0] < NARROWED else [])

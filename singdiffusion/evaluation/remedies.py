@@ -8,9 +8,11 @@ would change it. Directions are the reading's own, such as brightness, groups of
 
 import copy
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -19,7 +21,7 @@ from singdiffusion.base import Checkpoint, Scheduler, is_discrete, matches_flow,
 from singdiffusion.evaluation.data_statistics import Reading
 from singdiffusion.evaluation.diagnose_flow import by_tokens, distilled, timed
 from singdiffusion.evaluation.directions import Arrival, BandArrival, Directions
-from singdiffusion.response import kept, mended_kept, respond
+from singdiffusion.response import cutting, kept, mended_kept, respond
 from singtheory.errors import InputError
 
 _MATCHED = 8
@@ -30,13 +32,18 @@ ENOUGH, _GAIN = 0.9, 0.01
 """From this share of the spread on nothing is to mend; and what a remedy must bring to be named."""
 
 
-def table_code(rank: int) -> list[str]:
-    """The lines that make a table of `latents` in the space of the pipeline's VAE; many have no shift."""
+def table_code(checkpoint: Checkpoint, data: str, rank: int) -> list[str]:
+    """The lines that make a module of the data for the pipeline; a scheduler alone does not say where that is."""
+    source = "PATH_OR_ID" if checkpoint.folder is None else checkpoint.name
     return [
-        "from singdiffusion import AverageTable, SingDiffusion",
-        f'module = AverageTable.from_images({{"": latents}}, rank={rank}, scaling_factor=pipe.vae.config.scaling_factor, '
-        'shift_factor=pipe.vae.config.get("shift_factor") or 0)',
+        "from singdiffusion import SingDiffusion",
+        "from singdiffusion.evaluation import table_of",
+        f"module = table_of({_quoted(source)}, {_quoted(data)}, rank={rank})",
     ]
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Remedy:
         calls: of the network.
         kept: along each direction, in the order of the arrivals.
         bands: in each band of spatial frequency, in their order.
-        code: the lines, with `pipe` for the pipeline and `latents` for encoded data.
+        code: the lines, with `pipe` for the pipeline.
     """
 
     name: str
@@ -68,6 +75,7 @@ class Expected:
         calls: of the network, as it is.
         remedies: those that the scheduler and the data allow.
         refusal: why the scheduler has no response; None if it has one.
+        cuts: the setting that cuts pictures off, and so refuses; None for other reasons.
         learned: whether the model was distilled for a few steps, for which there are no remedies.
     """
 
@@ -76,6 +84,7 @@ class Expected:
     calls: int = 0
     remedies: tuple[Remedy, ...] = ()
     refusal: str | None = None
+    cuts: str | None = None
     learned: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -153,10 +162,10 @@ def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], re
     try:
         response = respond(scheduler, directions.nodes, steps, **by_tokens(scheduler))
     except InputError as error:  # clipping, thresholds, infinities: what is refused is told with its reason
-        return Expected(refusal=str(error))
+        return Expected(refusal=str(error), cuts=cutting(scheduler))
     remedies = []
     learned = distilled(checkpoint) is not None
-    for change in () if learned else _changes(checkpoint, scheduler, steps, dict(settings)):
+    for change in () if learned else _changes(checkpoint, scheduler, steps, dict(settings), reading.source):
         try:
             brings = change.kept(directions)
         except InputError:  # what cannot be run here is no remedy
@@ -182,7 +191,9 @@ class _Change:
     kept: Callable[[Directions], Tensor]
 
 
-def _changes(checkpoint: Checkpoint, now: Scheduler, steps: int, settings: dict[str, Any]) -> Iterator[_Change]:
+def _changes(
+    checkpoint: Checkpoint, now: Scheduler, steps: int, settings: dict[str, Any], data: str
+) -> Iterator[_Change]:
     """Every remedy that fits the scheduler: one change each."""
     most = int(now.config.num_train_timesteps)
     if 2 * steps <= most:
@@ -191,7 +202,7 @@ def _changes(checkpoint: Checkpoint, now: Scheduler, steps: int, settings: dict[
         yield _made(name, checkpoint, settings, steps, {}, changed)
     flow = matches_flow(now)
     if flow or is_discrete(now):
-        yield from _starts(now, steps, flow)
+        yield from _starts(now, steps, flow, partial(table_code, checkpoint, data))
     for name, kind in (_SOLVERS if flow or is_discrete(now) else _EDM_SOLVERS).items():
         if kind != type(now).__name__ and _handed(checkpoint, now) <= _taken(kind):
             yield _made(name, checkpoint, settings, steps, {"_class_name": kind}, _as_flow(now) if flow else {})
@@ -223,7 +234,7 @@ def _settings(now: Scheduler) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"shift {shift:g}", {name: shift}
 
 
-def _starts(now: Scheduler, steps: int, flow: bool) -> Iterator[_Change]:
+def _starts(now: Scheduler, steps: int, flow: bool, module: Callable[[int], list[str]]) -> Iterator[_Change]:
     """Starts, or first steps, matched along few directions; of flows corrected steps too."""
     calls = _calls(now, steps)
     attach = "SingDiffusion(module).attach(pipe)"
@@ -232,7 +243,7 @@ def _starts(now: Scheduler, steps: int, flow: bool) -> Iterator[_Change]:
         attach = 'SingDiffusion(module, mean="network").attach(pipe)'
         mends.append((_MATCHED, True))
     for rank, corrected in mends:
-        code = [*table_code(rank), attach]
+        code = [*module(rank), attach]
         if corrected:
             code[-1] = 'SingDiffusion(module, mean="network", corrected=True).attach(pipe)'
         name = f"{'steps corrected' if corrected else 'first step matched' if flow else 'matched start'}, rank {rank}"

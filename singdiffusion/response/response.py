@@ -265,10 +265,15 @@ def _seeded(seed: int) -> Iterator[None]:
             np.random.set_state(state)  # noqa: NPY002
 
 
+def cutting(scheduler: Scheduler) -> str | None:
+    """The setting by which a scheduler cuts pictures off at ±1 or at a share of their pixels; None where it does not."""
+    return next((flag for flag in ("thresholding", "clip_sample") if scheduler.config.get(flag)), None)
+
+
 def _prepared(scheduler: Scheduler, steps: int | None, set_timesteps: dict[str, Any]) -> Scheduler:
     """A copy after `set_timesteps`."""
     name = type(scheduler).__name__
-    flag = next((f for f in ("thresholding", "clip_sample") if scheduler.config.get(f)), None)
+    flag = cutting(scheduler)
     if flag is not None:
         raise InputError(
             f"{name}: {flag} cuts pictures off, so its steps are not linear and have no response; set {flag} to false"

@@ -49,6 +49,19 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(np.asarray(one, dtype=float) - np.asarray(other, dtype=float)).mean()) / 255
 
 
+def test_a_page_holds_plots_whole_and_photographs_shorter():
+    plot, axis = drawing("A line.")
+    axis.plot([0, 1], [0, 1])
+    photograph, axis = drawing("Colours.")
+    axis.imshow(np.random.default_rng(0).random((40, 60, 3)))
+    for figure in (plot, photograph):
+        with Image.open(io.BytesIO(figure.png())) as whole, Image.open(io.BytesIO(figure.webp())) as held:
+            assert held.format == "WEBP" and held.size == whole.size
+            off = np.abs(np.asarray(held.convert("RGB"), float) - np.asarray(whole.convert("RGB"), float))
+        assert off.max() == 0 if figure is plot else off.mean() < 8
+        assert len(figure.webp()) < len(figure.png())
+
+
 @pytest.mark.parametrize(
     "page", [pytest.param(page, id=page.stem, marks=[] if page.stem == "a" else [pytest.mark.slow]) for page in PAGES]
 )

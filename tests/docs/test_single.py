@@ -53,6 +53,13 @@ def test_a_page_has_its_parts(label):
     ]
 
 
+@pytest.mark.parametrize("claim", load_claims().values(), ids=lambda claim: claim.id)
+def test_a_search_for_a_statement_leads_to_its_page(claim):
+    """A main entry of the index is above the modules that have the id in their name."""
+    entry = next(line for line in single.single_page(claim.id.lower()).splitlines() if line.startswith(":::{index}"))
+    assert f" ! {claim.id}, ! " in entry and len(entry.split(", !")) == 2
+
+
 PAGE = """# T
 
 ```{code-cell}
@@ -121,14 +128,62 @@ def test_a_statement_runs_by_itself(capsys):
     assert "Claim A1: proved" in shown and "false twin" in shown and "[figure: " in shown
 
 
-def test_a_broken_line_is_named(monkeypatch):
-    monkeypatch.setattr(
-        single,
-        "code",
-        lambda label: ["from docs.book import equal\nimport sympy\n", "equal(sympy.Integer(1), sympy.Integer(2))\n"],
-    )
-    with pytest.raises(InputError, match="cell 2 of 2 fails"):
-        run.run("a1")
+@pytest.mark.parametrize("label", SECTIONS)
+def test_cells_know_their_lines(label):
+    page = single.page_of(label)
+    assert page.path is not None
+    lines = page.path.read_text(encoding="utf-8").splitlines()
+    for cell in single.runnable(label):
+        own = cell.code.splitlines()
+        assert lines[cell.line - 1 : cell.line - 1 + len(own)] == own
+
+
+BROKEN = """# T
+
+```{code-cell}
+def halved(x):
+    return x / 0
+```
+
+(a1)=
+## A1 First
+
+```{code-cell}
+y = 1
+
+z = halved(
+    y
+)
+```
+
+(a2)=
+## A2 Second
+
+```{code-cell}
+y = 2
+y = = 3
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("label", "place"),
+    [
+        ("a1", r"docs/derivations/a\.md:14: 'z = halved\(': A1, cell 2 of 2"),
+        ("a2", r"a\.md:24: 'y = = 3' is no Python"),
+    ],
+)
+def test_a_broken_line_is_named(monkeypatch, label, place):
+    """The line of the page, also where a function of a cell above raises, and where it is no Python."""
+    monkeypatch.setattr(single, "page_of", lambda label: single.parts(BROKEN, single.FOLDER / "a.md"))
+    with pytest.raises(InputError, match=place):
+        run.run(label)
+
+
+def test_a_terminal_shows_words_and_no_markup():
+    table = run.HTML("<p>B9&#39;s bound</p><table><tr><td>a &lt; b</td><td>yes</td></tr></table>")
+    assert run._PLAIN[run.HTML](table) == "B9's bound\na < b yes"
+    assert run._PLAIN[run.Markdown](run.Markdown("by [C6](#c6) and [all](../x.md)")) == "by C6 and all"
 
 
 def test_files_are_written_and_bad_input_is_one_line(tmp_path, capsys):

@@ -17,22 +17,28 @@ MOST_BYTES = 1_500_000
 LEAST_CONTRAST = 4.5
 
 TEXTS = """() => {
-    const numbers = colour => colour.match(/[0-9.]+/g).map(Number);
-    const clear = colour => numbers(colour)[3] === 0;
+    const numbers = colour => { const [r, g, b, a = 1] = colour.match(/[0-9.]+/g).map(Number); return [r, g, b, a]; };
+    const over = (top, under) => under.slice(0, 3).map((part, k) => top[3] * top[k] + (1 - top[3]) * part);
+    const screen = matchMedia("(prefers-color-scheme: dark)").matches ? [18, 18, 18] : [255, 255, 255];
+    const paperOf = one => {
+        const layers = [];
+        for (let under = one; under; under = under.parentElement) {
+            layers.push(numbers(getComputedStyle(under).backgroundColor));
+            if (layers.at(-1)[3] === 1) break;
+        }
+        return layers.reduceRight((paper, layer) => over(layer, paper), screen);
+    };
     const seen = [];
     for (const one of document.querySelectorAll("body *")) {
         if (one.closest("svg, math, script, style, template, noscript, iframe, [hidden], .headerlink, [aria-disabled=true]")) continue;
         if (![...one.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
-        const style = getComputedStyle(one);
         if (!one.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue;
-        let under = one;
-        while (under && clear(getComputedStyle(under).backgroundColor)) under = under.parentElement;
-        const paper = under ? getComputedStyle(under).backgroundColor : "rgb(255, 255, 255)";
-        seen.push([numbers(style.color).slice(0, 3), numbers(paper).slice(0, 3), one.textContent.trim().slice(0, 40)]);
+        const paper = paperOf(one);
+        seen.push([over(numbers(getComputedStyle(one).color), paper), paper, one.textContent.trim().slice(0, 40)]);
     }
     return seen;
 }"""
-"""Colour, paper and words of every element that shows text of its own; pictures and formulas are left to their own tests."""
+"""Colour, paper, with what shines through it, and words of every element that shows text of its own; pictures and formulas are left to their own tests."""
 
 
 def pages():

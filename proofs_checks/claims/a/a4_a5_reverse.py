@@ -225,7 +225,7 @@ register(
             Check("symbolic", "the coefficients, from A2", _a5_symbolic),
         ),
         false_twins={
-            r"also at $\alpha_1 = .0683$ (Stable Diffusion)": {"schedule": _named("sd")},
+            r"also at $\alpha_1 = 0.0683$ (Stable Diffusion)": {"schedule": _named("sd")},
             r"variance $\sigma_1^2$": {"step": _unit_noise},
         },
     )

@@ -149,7 +149,7 @@ register(
             Check("quadrature", "the interval formula, three laws on a line", _b12_line),
             golden_enclosures("tv", lambda sides: sides["on_line"]),
             Check("quadrature", "the upper bound, three laws on a line", _b12_upper),
-            Check("quadrature", "within 1.31 of the truth on golden, and exact as g → 0 on ±1", _b12_tight),
+            Check("quadrature", f"within {TIGHTNESS} of the truth on golden, and exact as g → 0 on ±1", _b12_tight),
             Check("quadrature", "the lower bound, on a line and in the plane", _b12_lower),
             Check("monte-carlo", "both bounds, steps on the data", _b12_data),
         ),

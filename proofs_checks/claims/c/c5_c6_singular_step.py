@@ -263,7 +263,7 @@ register(
         statement=r"$KL(q_s\|N(0, \sigma_s^2 I)) - KL(q_s\|N(\alpha_s\mu, \sigma_s^2 I)) = \frac{1}{2}\gamma_s\|\mu\|^2$ nats (per prompt: "
         r"$\mu(c)$): starting from noise of variance $\sigma_s^2$ at $s = 1 - \epsilon$ is the singular step with the average image set to zero. "
         r"Against the $N(0, I)$ of samplers the gain is $\frac{1}{2}[\alpha^2\|\mu\|^2 + (\alpha^2 - \gamma)\,tr\,\Sigma + d(\sigma^2 - 1 - "
-        r"\log\sigma^2)]$, which can be negative (golden law, $\alpha = .6$): the widened noise hides some spread.",
+        r"\log\sigma^2)]$, which can be negative (golden law, $\alpha = 0.6$): the widened noise hides some spread.",
         source="derived on its page",
         assumptions=r"Finite second moments, $\sigma_s > 0$; any schedule.",
         derivation=r"In both differences the entropy of $q_s$ drops out, and what is left is $E\log N(x;\alpha\mu,\sigma^2) - E\log N(x;0,v)$ with "

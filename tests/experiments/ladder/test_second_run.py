@@ -128,9 +128,9 @@ def test_starts_drawn_at_once_are_those_drawn_alone(drawer, tmp_path):
 def test_the_digits_time_stands_as_it_was_measured():
     told = {"seconds": 100.0, "processor seconds": 150.0, "device": "any CPU, 2 threads", "processors": 2, "load": 1.5}
     told["training"] = {"seconds": 40.0}
-    assert "within the 120 s" in ladder_sections._time_text(told) and "missed" not in ladder_sections._time_text(told)
+    assert "within the 120 s" in ladder_sections._time_text(told) and "not met" not in ladder_sections._time_text(told)
     late = ladder_sections._time_text(told | {"seconds": 121.0})
-    assert "missed" in late and "75 s on each of two" in late
+    assert "not met" in late and "75 s on each of two" in late
 
 
 def test_what_other_parts_have_written_stays(tmp_path):

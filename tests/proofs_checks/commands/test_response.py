@@ -63,7 +63,7 @@ def test_bands_of_pictures_have_the_response_of_what_is_in_them(pictures, tmp_pa
     assert [low["kept"], fine["kept"]] == pytest.approx(kept.tolist())
     assert [low["share"], fine["share"]] == pytest.approx([lam[0] / sum(lam), lam[1] / sum(lam)])
     assert actual["brightness"] == pytest.approx(lam[0]) == low["eigenvalue"]
-    assert "constant, with brightness" in output
+    assert "constant: the means of the channels" in output
     with Image.open(picture) as drawn:
         assert drawn.width > 900
 

@@ -144,7 +144,7 @@ def test_the_report_has_all_its_files_or_none(tmp_path, monkeypatch):
         assert not (tmp_path / "report").exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "measure", drawn)
+    monkeypatch.setattr(run, "write_report", drawn)
     result = CliRunner().invoke(app, ["verify", "--claims", "A1", "--report", "report"])
     assert result.exit_code == 130
     assert "│ A1" in result.stdout  # what was found can still be read

@@ -1,11 +1,14 @@
 """The prediction that a network's answer implies, on networks trained for a moment."""
 
+from functools import partial
+
 import pytest
 import torch
 from diffusers import UNet2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
 from singdiffusion.base.prediction import _in_words, implied_prediction
+from singtheory import schedule_named
 from tests.singdiffusion import tiny
 
 
@@ -30,10 +33,41 @@ def test_a_network_of_epsilon_gives_its_input_back(make):
     assert actual is not None and actual.prediction == "epsilon" and actual.correlation > 0.9
 
 
-def test_a_network_of_v_does_not():
-    picture = torch.linspace(-1, 1, 256).reshape(tiny.LATENTS)
-    actual = implied_prediction(trained(tiny.stable_diffusion().unet, lambda x: 0.068 * x - picture), 1000)
-    assert actual is not None and actual.prediction == "v_prediction or sample"
+PICTURE = torch.linspace(-1, 1, 32).expand(32, 32)
+SCHEDULE = schedule_named("sd")
+
+
+def noised_picture(x, step, wanted):
+    """What a network of one picture, with texture of variance 0.1, answers noise x once it is trained (C2)."""
+    alpha, sigma = float(SCHEDULE.alpha((step + 1) / 1000)), float(SCHEDULE.sigma((step + 1) / 1000))
+    clean = PICTURE + alpha * 0.1 / (alpha**2 * 0.1 + sigma**2) * (x - alpha * PICTURE)
+    return clean if wanted == "sample" else (alpha * x - clean) / sigma
+
+
+def answering(unet, target):
+    """The network with `target(x, step)` in the place of its answers."""
+    unet.register_forward_hook(lambda _, args, __: UNet2DConditionOutput(sample=target(args[0], args[1])))
+    return unet
+
+
+@pytest.mark.parametrize("wanted", ["v_prediction", "sample"])
+def test_networks_of_v_and_of_the_picture_give_noise_back_at_other_steps(wanted):
+    actual = implied_prediction(answering(tiny.stable_diffusion().unet, partial(noised_picture, wanted=wanted)), 1000)
+    assert actual is not None and actual.trained and actual.prediction == "v_prediction or sample"
+
+
+def test_a_network_that_answers_with_a_picture_whatever_the_noise_is_not_trained():
+    unet = answering(tiny.stable_diffusion().unet, lambda x, _: PICTURE.expand_as(x))
+    assert implied_prediction(unet, 1000).trained is False
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("make", [tiny.stable_diffusion, tiny.stable_diffusion_xl])
+def test_of_random_weights_nothing_is_said(make, seed):
+    torch.manual_seed(seed)
+    unet = make().unet
+    actual = implied_prediction(type(unet).from_config(unet.config).eval(), 1000)
+    assert actual is not None and actual.prediction is None and not actual.trained
 
 
 def test_networks_that_take_more_are_not_asked():
@@ -57,20 +91,18 @@ def test_it_is_asked_at_the_last_step_of_training():
     unet, lines = tiny.stable_diffusion().unet, []
     unet.register_forward_pre_hook(lambda _, args: lines.append(args[1]))
     implied_prediction(unet, 500)
-    assert lines == [499]
+    assert lines == [499, 250, 0]  # and then where a network that predicts no noise gives its input back
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.95, "epsilon"), (0.7, None), (0.3, "v_prediction or sample")])
 def test_answers_between_are_left_open(share, expected):
-    """A network that gives back a share of its input and noise of its own for the rest."""
-    unet = tiny.stable_diffusion().unet
+    """A network that gives back a share of its input and noise of its own for the rest, and all of it before."""
 
-    def answer(_, args, __):
-        own = torch.randn(args[0].shape, generator=torch.Generator().manual_seed(5))
-        return UNet2DConditionOutput(sample=share * args[0] + (1 - share**2) ** 0.5 * own)
+    def answer(x, step):
+        own = torch.randn(x.shape, generator=torch.Generator().manual_seed(5))
+        return share * x + (1 - share**2) ** 0.5 * own if step == 999 else x
 
-    unet.register_forward_hook(answer)
-    assert implied_prediction(unet, 1000).prediction == expected
+    assert implied_prediction(answering(tiny.stable_diffusion().unet, answer), 1000).prediction == expected
 
 
 def test_the_network_is_not_changed_and_the_answer_repeats():

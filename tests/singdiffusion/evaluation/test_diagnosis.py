@@ -232,7 +232,8 @@ def test_brightness_of_pixels_is_pulled_and_narrowed_as_c7_says():
     assert nats == sorted(nats, reverse=True)
     assert all(option.nats_low <= option.nats_high for option in actual.options)
     [narrowed] = [f for f in verdict(actual) if "of the spread" in f.sentence]
-    assert "rank=1" in narrowed.code[-1]
+    assert not narrowed.code  # its lines stand once, with the verdict above it
+    assert any("rank=1" in line for line in verdict(actual)[0].code)
     assert f"{by_name['noise'].std / std:.0%} of the spread" in narrowed.sentence
     assert f"takes noise to {by_name['noise'].mean:.1f} ± {by_name['noise'].std:.1f}" in narrowed.sentence
     [nearer] = [f for f in verdict(actual) if "nearer" in f.sentence]
@@ -352,6 +353,13 @@ def test_the_networks_word_is_set_against_the_config():
         plain = diagnose(checkpoint(prediction_type=prediction))
         actual = [f for f in verdict(type(plain)(**(vars(plain) | {"implied": implied}))) if "answers" in f.sentence]
         assert [f.code[-1].split("config, ")[1].rstrip(")") for f in actual] == ([wanted] if wanted else [])
+
+
+def test_of_an_untrained_network_its_prediction_is_not_judged():
+    plain = diagnose(checkpoint(prediction_type="epsilon"))
+    actual = verdict(type(plain)(**(vars(plain) | {"implied": Implied(None, 0.02, trained=False)})))
+    assert "weights may be random" in actual[0].sentence and not actual[0].code
+    assert not any("prediction_type" in line for finding in actual for line in finding.code)
 
 
 def test_of_a_pipeline_vae_and_network_are_asked():

@@ -8,18 +8,22 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from singdiffusion.base import encode, vae_factor
 from singdiffusion.base.checkpoint import Checkpoint
 from singdiffusion.cli import app
 from singdiffusion.evaluation.data_statistics import read
+from singdiffusion.evaluation.data_table import table_of
 from singdiffusion.evaluation.diagnosis import diagnose
 from singdiffusion.evaluation.findings import verdict
+from singdiffusion.evaluation.picture_data import load
 from singdiffusion.evaluation.remedies import ENOUGH, expected
 from singdiffusion.response import kept, mended_kept, respond
 from singtheory import Atoms, RectifiedFlow
 from singtheory.data.sources import Data
+from singtheory.errors import InputError
 from singtheory.response import spread_kept
 from singtheory.schedule.schedules import STABLE_DIFFUSION
-from tests.singdiffusion import tiny_flow
+from tests.singdiffusion import tiny, tiny_flow
 
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
 DDIM = {"_class_name": "DDIMScheduler", "clip_sample": False} | STABLE_DIFFUSION
@@ -123,15 +127,37 @@ def test_every_remedy_brings_what_its_code_brings(config):
 
 
 @pytest.mark.parametrize("shift", [None, 0.06])
-def test_modules_that_are_advised_fit_a_vae_with_and_without_a_shift(shift):
-    latents = torch.randn(20, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    advised = [remedy.code for remedy in diagnosed(FLOW).remedies if "attach" in remedy.code[-1]]
+def test_modules_that_are_advised_fit_a_vae_with_and_without_a_shift(tmp_path, shift):
+    """The lines run as they are printed, with `pipe` for the pipeline alone."""
+    pipe, source, data = tiny_flow.sd3(), str(tmp_path / "pipe"), str(tmp_path / "pictures.npy")
+    pipe.vae.register_to_config(shift_factor=shift)
+    pipe.save_pretrained(source)
+    side = pipe.transformer.config.sample_size * vae_factor(pipe.vae)
+    images = np.random.default_rng(0).integers(0, 256, (20, side, side, 3), dtype=np.uint8)
+    np.save(data, images)
+    checkpoint = Checkpoint.find(source)
+    reading = read(load(data, checkpoint), pipe.vae)
+    advised = [remedy.code for remedy in expected(checkpoint, 10, {}, reading).remedies if "attach" in remedy.code[-1]]
     assert len(advised) == 3
     for code in advised:
-        names: dict[str, Any] = {"pipe": tiny_flow.sd3(), "latents": latents}
+        names: dict[str, Any] = {"pipe": tiny_flow.sd3()}
         names["pipe"].vae.register_to_config(shift_factor=shift)
         exec("\n".join(code), names)
         assert names["module"].space.shift_factor == (shift or 0)
+    latents = encode(pipe.vae, torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1)
+    torch.testing.assert_close(names["module"].means[0], latents.mean(dim=0))
+
+
+def test_a_table_of_points_has_the_shape_of_the_network(tmp_path):
+    pipe = tiny.stable_diffusion()
+    pipe.save_pretrained(tmp_path / "pipe")
+    latents = torch.randn(20, *tiny.LATENTS, generator=torch.Generator().manual_seed(0))
+    np.save(tmp_path / "latents.npy", latents.flatten(1).numpy())
+    table = table_of(str(tmp_path / "pipe"), str(tmp_path / "latents.npy"), rank=1)
+    torch.testing.assert_close(table.means[0], latents.mean(dim=0))
+    np.save(tmp_path / "other.npy", latents.flatten(1).numpy()[:, 1:])
+    with pytest.raises(InputError, match="points of 255 numbers"):
+        table_of(str(tmp_path / "pipe"), str(tmp_path / "other.npy"))
 
 
 def test_the_verdict_names_the_start_and_what_mends_it():
@@ -149,6 +175,37 @@ def test_the_verdict_says_where_nothing_is_to_mend():
 def test_a_scheduler_that_clips_is_told_with_the_reason():
     answer = diagnosed(DDIM | {"clip_sample": True})
     assert answer.arrivals == () and "clip_sample cuts" in answer.sentence()
+
+
+@pytest.mark.parametrize("flag", ["clip_sample", "thresholding"])
+def test_what_cuts_pictures_off_comes_with_the_line_that_leaves_it_out(flag):
+    diagnosis = diagnose(Checkpoint("config", DDIM | {flag: True}, None), 10, reading=read(points()))
+    (advice,) = [finding for finding in verdict(diagnosis) if "cannot be computed" in finding.sentence]
+
+    class pipe:  # noqa: N801
+        scheduler = live(DDIM | {flag: True})
+
+    exec("\n".join(advice.code), {"pipe": pipe})
+    assert not pipe.scheduler.config[flag]
+    torch.testing.assert_close(respond(pipe.scheduler, LAM, 10).kept, respond(live(DDIM), LAM, 10).kept)
+
+
+@pytest.mark.parametrize("config", [FLOW, DDIM], ids=["flow", "noise"])
+@pytest.mark.parametrize("pictures", [True, False])
+def test_the_command_fits_eighty_columns_and_begins_with_the_verdict(tmp_path, config, pictures):
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(config))
+    stds = np.geomspace(30, 0.1, 192)
+    noise = np.random.default_rng(0).normal(size=(400, 192)) * stds
+    images = np.clip(noise + 128, 0, 255).astype(np.uint8).reshape(-1, 8, 8, 3)
+    np.save(tmp_path / "data.npy", images if pictures else noise)
+    arguments = ["diagnose", str(tmp_path / "scheduler_config.json"), "--data", str(tmp_path / "data.npy")]
+    result = CliRunner().invoke(app, [*arguments, "--steps", "4"])
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stdout.splitlines() if not line.endswith("(loading)")]
+    assert lines[0].startswith("Of the spread of")
+    tables = lines[lines.index("") :]
+    assert max(len(line) for line in tables if " = " not in line and "(" not in line) <= 80
+    assert not any("\u2026" in line for line in tables)  # no cell is cut
 
 
 def test_many_eigenvalues_are_read_off_between_nodes():
@@ -196,7 +253,7 @@ def test_distilled_models_get_no_advice_from_data_either():
     diagnosis = diagnose(
         Checkpoint("config", {"_class_name": "FlowMatchLCMScheduler"}, None), 4, reading=read(points())
     )
-    assert "learned their steps" in verdict(diagnosis)[-1].sentence
+    assert any("learned their steps" in finding.sentence for finding in verdict(diagnosis))
     assert not any(finding.code for finding in verdict(diagnosis))
 
 

@@ -1,15 +1,8 @@
-"""`python -m docs.experiments.flow.page.guide`: the table of the guide "Mend my flow model": zero-init beside the matched first step, from the committed results."""
-
-import re
-from pathlib import Path
-
-import typer
+"""The table of the guide "Mend my flow model": zero-init beside the matched first step, from the committed results."""
 
 from docs.experiments.flow.page.results import DEFAULT, MAIN, Found
 from docs.experiments.flow.page.tables import table
-from singtheory.system import write_bytes
 
-GUIDE = Path(__file__).parents[3] / "guides" / "mend-my-flow-model.md"
 WAYS = (
     "Euler, shift 3",
     "zero-init",
@@ -18,7 +11,6 @@ WAYS = (
     "Euler matched, trained mean",
     DEFAULT,
 )
-_BLOCK = re.compile(r"(<!-- zero-init -->\n).*?(\n<!-- /zero-init -->)", re.DOTALL)
 
 
 def zero_init_table(found: Found) -> str:
@@ -31,17 +23,3 @@ def zero_init_table(found: Found) -> str:
         rows.append([way, *(" / ".join("–" if value is None else f"{value:.1f}" for value in cell) for cell in cells)])
     head = ["way", *(f"guidance {guidance:g}, {budget}" for guidance, budget in places)]
     return table(head, rows)
-
-
-def guide(found: Found) -> str:
-    """The guide with its table as the results have it."""
-    return _BLOCK.sub(lambda match: match[1] + zero_init_table(found) + match[2], GUIDE.read_text(encoding="utf-8"))
-
-
-def main() -> None:
-    """Write it."""
-    write_bytes(GUIDE, guide(Found.read()).encode())
-
-
-if __name__ == "__main__":
-    typer.run(main)

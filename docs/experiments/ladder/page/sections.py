@@ -249,8 +249,8 @@ def _time_text(found: Mapping[str, Any], asked: int = 120) -> str:
     shared = f"{threads} on {found['processors']} processors{load}"
     took = f"All of it took {wall:.0f} s ({shared}), training {found['training']['seconds']:.0f} s of it, and {processor:.0f} s of processor time"
     if wall <= asked:
-        return f"{took}: within the {asked} s asked for."
-    return f"{took}; asked for were {asked} s on two idle cores: missed here. The processor time alone is {processor / 2:.0f} s on each of two."
+        return f"{took}: within the {asked} s of the target."
+    return f"{took}. Target: {asked} s on two idle cores; not met here. The processor time alone is {processor / 2:.0f} s on each of two."
 
 
 def foreign_text(rows: Sequence[Row], cells: Sequence[Row]) -> str:

@@ -45,7 +45,7 @@ def fixed_reading(found: Mapping[str, Any]) -> str:
         for row in odd
     )
     return (
-        f"Asked for were all {len(found['verdicts']['fixed'])}: missed. Where it does not hold, {words}, the exact start is as far from the data, and no start knows more. It is guidance that "
+        f"Target: {len(found['verdicts']['fixed'])} of {len(found['verdicts']['fixed'])}; not met. Where it does not hold, {words}, the exact start is as far from the data, and no start knows more. It is guidance that "
         f"makes line art thinner: {_overshoot(found, odd)}. Measured from the exact start it holds in {holding(found['verdicts']['fixed'], 'holds beside exact')}."
     )
 
@@ -185,7 +185,7 @@ def worse_text(found: Mapping[str, Any]) -> str:
     if not told["worse"]:
         return text
     weights = " and ".join(f"{w:g}" for w in sorted({row["guidance"] for row in told["worse"]}))
-    text += f" None was to be worse: missed, at guidance {weights} alone."
+    text += f" Target: none worse; not met, at guidance {weights} alone."
     bias = {start: core_rows(found, start) for start in ("noise", "exact")}
     lines = [
         [
@@ -369,7 +369,7 @@ def _agreement(predicted: Mapping[str, Any]) -> str:
     told = f"is {'; '.join(missed)}: its data are four points and no Gaussian" if missed else "are none"
     return (
         f"Where the prompt leaves the brightness open, law, exact denoiser and model lose nearly the same share of the spread: the exact denoiser's ratio is within 0.1 of the "
-        f"law's in {near} of {len(off)} cases. Asked for were all; off {told}."
+        f"law's in {near} of {len(off)} cases. Target: {len(off)} of {len(off)}; off {told}."
     )
 
 
