@@ -112,6 +112,20 @@ def test_laws_of_a_hostile_reader(name):
     assert float(tv.high - tv.low) <= 1e-8 * float(tv) + 1e-299
 
 
+@pytest.mark.parametrize(
+    "law",
+    [
+        ((0.0, 2.0), (1.0, 1e-185), 0.0, 0.0, 120.0),
+        ((0.05457729228413627, 1.850117307532885), (1.0, 1.0), 237.3, 1.0, 149.137),
+    ],
+)
+def test_a_light_atom_whose_square_underflows_and_whose_exponent_does_not(law):
+    """KL is 2e-202, where the upper bounds B2 and B10 were 1e-300: `p²` was 0 before `e^{gΔ²}` made it large again."""
+    posterior, truth = truths(*law)
+    assert_all_hold(posterior, law[-1], truth)
+    assert float(divergence.kl_quadrature(posterior, law[-1])) == pytest.approx(float(truth["kl"]), rel=1e-8)
+
+
 def test_bounds_on_a_tv_below_the_least_float_are_not_zero():
     """The far atom has the weight e^-1012, and its share of TV underflows however the weight is rounded."""
     y, weights = (4492.7, 3457.8, 3457.8), (5.5e-270, 1.0, 1.0)
