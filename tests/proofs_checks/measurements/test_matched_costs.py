@@ -103,3 +103,16 @@ def test_bad_input():
     with pytest.raises(InputError, match=r"300 dimensions .*principal components"):
         matched_costs.check_kernel("matched", wide)
     matched_costs.check_kernel("matched", TRI)
+
+
+def test_of_the_networks_error_nothing_is_certain_under_the_matched_kernel():
+    """Its noise is wider, so that the error weighs from nothing up to what it does beside the plug-in kernel's."""
+    row = {f"{name}_{side}": 1.0 for name in ("start", "discretisation", "network") for side in ("low", "high")}
+    row |= {"network_high": 2.0, "discretisation_high": 4.0}
+    term = matched_costs.MatchedTerm(torch.tensor([0.5, 0.25], dtype=torch.float64), 0.0, 0.125, True)
+    matched = matched_costs.with_matched(row, term)
+    assert (matched["network_low"], matched["network_high"]) == (0.0, 2.0)
+    assert (matched["discretisation_low"], matched["discretisation_high"]) == (0.625, 0.875)
+    assert (matched["total_low"], matched["total_high"]) == (1.625, 3.875)
+    drawn = matched_costs.with_matched(row, matched_costs.MatchedTerm(term.steps, 0.1, 0.0, False))
+    assert (drawn["discretisation_low"], drawn["discretisation_high"]) == (0.0, 4.0)
