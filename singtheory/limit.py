@@ -8,15 +8,19 @@ The exact posterior is regular at γ = 0 and takes moments alone where their pro
 here switches between formulas.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from singtheory import formula
+from singtheory import formula, numerics
 from singtheory.errors import InputError
 from singtheory.law import Atoms, AtomsPosterior, Gaussian, Law
 from singtheory.schedule import Schedule, Time, as_time, snr_up_to_zero
+
+_LARGEST = 500
+"""Of the exponents of numbers whose products, summed over any dimension, do not overflow."""
 
 
 def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
@@ -162,37 +166,66 @@ class Rivals:
 
 def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
     """The margins of D1 at each `x_t`."""
-    nearest, margins = zip(*(_margins(law, x, alpha) for x in x_t), strict=True)
+    return _rivals(law, x_t, alpha, 1.0)
+
+
+def _rivals(law: Atoms, x_t: Tensor, alpha: Tensor, unit: float) -> Rivals:
+    """With margins in units of `unit²`."""
+    nearest, margins = zip(*(_margins(law, x / unit, alpha, unit) for x in x_t), strict=True)
     chosen = torch.stack(nearest)
     return Rivals(chosen, torch.stack(margins), law.weights / law.weights[chosen][:, None])
 
 
-def _margins(law: Atoms, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    """The nearest atom of one x (d,), and the margins of all, (n,): `α⟨y_i − y_j, (x − αy_i) + (x − αy_j)⟩`, for far from all atoms squares lose them."""
-    off, none = x - alpha * law.points, law.weights == 0
+def _margins(law: Atoms, x: Tensor, alpha: Tensor, unit: float) -> tuple[Tensor, Tensor]:
+    """The nearest atom of one x (d,) in units of `unit`, and the margins of all, (n,): `α⟨y_i − y_j, (x − αy_i) + (x − αy_j)⟩`, for far from all atoms squares lose them."""
+    points = law.points / unit
+    size = _scale(torch.cat([points, x[None]]))
+    points = points / size
+    off, none = x / size - alpha * points, law.weights == 0
 
     def about(i: Tensor) -> Tensor:
-        return alpha * ((law.points[i] - law.points) * (off[i] + off)).sum(dim=1)
+        return alpha * ((points[i] - points) * (off[i] + off)).sum(dim=1)
 
     first = off.square().sum(dim=1).masked_fill(none, torch.inf).argmin()
     nearest = about(first).masked_fill(none, torch.inf).argmin()
-    return nearest, about(nearest)
+    return nearest, size * (size * about(nearest))
+
+
+def _scale(numbers: Tensor) -> float:
+    """1, or the power of two, so that no digit changes, by which numbers are divided lest their products overflow in a sum."""
+    return 2.0 ** max(0, math.frexp(float(numbers.abs().max()))[1] - _LARGEST)
 
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """The posterior weight of the nearest atom from its margins, `1/(1 + S)` (D1); shape (batch,)."""
-    others = rivals(law, x_t, alpha)
-    weights = formula.rival_weight(others.prior_ratios, others.margins, sigma, torch)
+    unit = _scale(sigma)
+    others = _rivals(law, x_t, alpha, unit)
+    weights = formula.rival_weight(others.prior_ratios, others.margins, sigma / unit, torch)
     weights.scatter_(1, others.nearest[:, None], 0.0)
     return formula.nearest_weight(weights.sum(dim=1))
 
 
 def vp_tie_weights(law: Atoms, tied: list[int]) -> Tensor:
     """What atoms equally near to a fixed x weigh at t = 0 in VP, `∝ w e^{‖y‖²/4}`, in the order of `tied` (D1)."""
-    norm2, priors = law.points[tied].square().sum(dim=1), law.weights[tied]
-    top = (priors.log() + norm2 / 4).argmax()  # relative to it nothing overflows
-    ratios = formula.vp_tie_ratio(priors / priors[top], norm2 - norm2[top], torch)
+    points, priors = law.points[tied], law.weights[tied]
+    top = int(priors.argmax())
+    lead = torch.zeros_like(priors)
+    for _ in tied:  # relative to the heaviest nothing overflows, and far out only differences find it
+        lead = _norm2_lead(points, top).masked_fill(priors == 0, -torch.inf)
+        gain = priors.log() - priors[top].log() + lead / 4
+        if not float(gain.max()) > 0:
+            break
+        top = int(gain.argmax())
+    ratios = formula.vp_tie_ratio(priors / priors[top], lead, torch)
     return ratios / ratios.sum()
+
+
+def _norm2_lead(points: Tensor, i: int) -> Tensor:
+    """`‖y_j‖² − ‖y_i‖²` of points (n, d), from `⟨y_j − y_i, y_j + y_i⟩` with twice the digits, for what the squares share is lost to their rounding; infinite where it overflows."""
+    size = _scale(points)
+    scaled = points / size
+    apart = numerics.Double2.difference(scaled, scaled[i])
+    return size * (size * apart.times(numerics.Double2.difference(scaled, -scaled[i])).total().value())
 
 
 def kl_atoms_lower(posterior: AtomsPosterior, gap: Tensor | float) -> Tensor:

@@ -63,19 +63,28 @@ class Line:
 
     @classmethod
     def of(cls, law: Law) -> "Line":
-        """A law in one dimension."""
-        return cls(*law.line_parts())
+        """A law in one dimension, from its heaviest part: its costs do not change when it is moved, and a distant origin takes digits."""
+        centres, variances, weights = law.line_parts()
+        return cls(centres - centres[weights.argmax()], variances, weights)
 
     @lru_cache(maxsize=2**9)  # noqa: B019 few laws live as long as the process
     def posterior(self, snr: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Nodes' masses `q(z) dz`, `log q`, C and κ there, each (nodes,)."""
         root, spread = math.sqrt(snr), 1 + snr * self.variances
-        reach = _REACH * spread.sqrt()
-        low, high = float((root * self.centres - reach).min()), float((root * self.centres + reach).max())
-        z = torch.linspace(low, high, math.ceil((high - low) * _A_UNIT) + 1, dtype=torch.float64)
+        z = self._nodes(root, spread)
         parts = [self._moments(some, root, spread) for some in z.split(max(1, _TOGETHER // len(self.weights)))]
         log_q, cov, kappa = (torch.cat(columns) for columns in zip(*parts, strict=True))
-        return log_q.exp() * (z[1] - z[0]), log_q, cov, kappa
+        return log_q.exp() / _A_UNIT, log_q, cov, kappa
+
+    def _nodes(self, root: float, spread: Tensor) -> Tensor:
+        """Whole multiples of the step where any part has density: between far parts there are none."""
+        reach = _REACH * spread.sqrt()
+        low, order = (root * self.centres - reach).sort()
+        high = (root * self.centres + reach)[order].cummax(dim=0).values
+        parted = (low[1:] > high[:-1]).nonzero()[:, 0]
+        first, last = torch.cat([low[:1], low[parted + 1]]), torch.cat([high[parted], high[-1:]])
+        windows = zip((first * _A_UNIT).floor().tolist(), (last * _A_UNIT).ceil().tolist(), strict=True)
+        return torch.cat([torch.arange(int(a), int(b) + 1, dtype=torch.float64) for a, b in windows]) / _A_UNIT
 
     def _moments(self, z: Tensor, root: float, spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         off = z[:, None] - root * self.centres

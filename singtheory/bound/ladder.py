@@ -99,15 +99,14 @@ def _trace(posterior: Posterior) -> Tensor:
 
 def tv_norm(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ E[2Φ(√g‖ξ‖/2) − 1]`, the TV distances of the components averaged (B3)."""
-    atoms = posterior.atoms()
-    columns = zip(atoms.deviations(), atoms.log_weights, atoms.log_weight_error, strict=True)
-    return torch.stack([_tv_norm(*column, gap) for column in columns])
+    return _each(posterior, lambda core: _tv_norm(core, gap))
 
 
-def _tv_norm(xi: Tensor, log_weights: Tensor, errors: Tensor, gap: float) -> Tensor:
+def _tv_norm(core: pairwise.Core, gap: float) -> Tensor:
+    log_weights, errors = core.query.log_weights[0], core.query.log_weight_error[0]
     # a weight that underflows is at most the least float
     weights = torch.where(log_weights > -torch.inf, log_weights.exp().clamp(min=5e-324), 0.0)
-    distances = math.sqrt(gap) * pairwise.length(xi)
+    distances = math.sqrt(gap) * core.lengths
     apart = formula.tv_shift(torch.where(distances > 0, distances.clamp(min=1e-150), 0.0), torch)
     total = (weights * (1 + 2 * torch.expm1(errors.clamp(max=700.0))) * _UP) @ apart
     return total + (5e-324 if bool(((weights > 0) & (apart > 0)).any()) else 0.0)  # as may the product
@@ -116,7 +115,8 @@ def _tv_norm(xi: Tensor, log_weights: Tensor, errors: Tensor, gap: float) -> Ten
 def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:
     """`(g²/4)‖C‖_F²`, the leading order of KL(P‖Q) (B6)."""
     # of gC, for a square of a gap may underflow where that of C overflows
-    return formula.kl_small_gap(1.0, (gap * posterior.eigenvalues).square().sum(dim=1))
+    values = [Components.of(query, gap).eigenvalues.square().sum() for query in posterior]
+    return formula.kl_small_gap(1.0, torch.stack(values))
 
 
 def kl_moment_small_gap(posterior: Posterior, gap: float) -> Tensor:
@@ -141,7 +141,7 @@ def kl_pair_lower(posterior: Posterior, gap: float) -> Tensor:
 
 
 def kl_family(posterior: Posterior, gap: float) -> Tensor:
-    """B10 with `S = I − (I + (2β−1)² gC)⁻¹` and the best of `pairwise.BETAS`; for many atoms three β, one by rule, are tried."""
+    """B10 with `S = I − (I + (2β−1)² gC)⁻¹` and the best of `pairwise.BETAS`; for many atoms two, one by rule, with B9, which is that at ½."""
     return _each(posterior, lambda core: _least_kl(core, pairwise.family(core, gap), gap))
 
 

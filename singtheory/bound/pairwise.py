@@ -64,6 +64,7 @@ class Core:
         if not bool(supports.all()):
             deviations = torch.where(supports[:, None], deviations, 0.0)
         norms2 = row_squares(deviations)
+        self.lengths = length(deviations)
         self._query, self.values = ref(query), dict[tuple[str, float], Tensor]()
         self.is_all = bool((kept | ~supports).all())
         self.log_p = torch.log_softmax(query.log_weights[0, kept], 0)
@@ -169,7 +170,7 @@ def _gram(core: Core) -> Tensor:
 
 
 def _kept(value: Callable[[Core, float], Tensor]) -> Callable[[Core, float], Tensor]:
-    """A number of a core and a gap, made once: B2, B10 and B12 are made of the same."""
+    """A number of a core and a gap, or a part of it, made once: B2, B9, B10 and B12 are made of the same."""
 
     @wraps(value)
     def of(core: Core, gap: float) -> Tensor:
@@ -194,6 +195,7 @@ def log1p_chi2_of_all(core: Core, gap: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64, device=core.p.device)
 
 
+@_kept
 def separation(core: Core, rate: float) -> Tensor:
     """`Σ_i p_i log Σ_j p_j exp(−rate ‖ξ_i − ξ_j‖²)` (B9)."""
     exponents = (2 * rate * core.gram).sub_(rate * core.norms2).sub_(rate * core.norms2[:, None]).clamp_(max=0)
@@ -219,12 +221,12 @@ def pair_lower(core: Core, gap: float) -> Tensor:
 
 @_kept
 def family(core: Core, gap: float) -> Tensor:
-    """B10, its rounding added, at the β of the rule `formula.family_beta`, and at `BETAS` for few atoms or ½ and 1 for many: the least.
+    """B10, its rounding added, at the β of the rule `formula.family_beta`, and at `BETAS` for few atoms or 1 for many: the least.
 
-    With B2 and B9, which it contains and which are rounded otherwise: B2 keeps its digits at small gaps.
+    With B2 and B9, which it contains (B9 at β = ½) and which are rounded otherwise: B2 keeps its digits at small gaps.
     """
     rule = float(formula.family_beta(separated(core, gap), torch))
-    betas = (*BETAS, rule) if len(core.p) <= _FEW else (0.5, rule, 1.0)
+    betas = (*BETAS, rule) if len(core.p) <= _FEW else (rule, 1.0)
     least = torch.stack([family_at(core, gap, beta) for beta in betas]).amin() + core.rounding(gap)
     return torch.minimum(least, torch.minimum(log1p_chi2(core, gap), pair_upper(core, gap))).clamp(min=0)
 

@@ -105,18 +105,31 @@ def _row(
     gap = float(formula.gap(snr_t, snr_s))
     row = {"t": t, "s": s, "snr_t": snr_t, "snr_s": snr_s, "gap": gap}
     posterior = _draw_posterior(law, snr_t, queries, generator)
-    bounds = ladder.evaluate_ladder(posterior, gap)
     if math.isinf(gap):
+        bounds = ladder.evaluate_ladder(posterior, gap)
         return row | _at_zero(posterior) | {name: float(values.mean()) for name, values in bounds.items()}
-    each = draws_per_query(len(law.points))
-    draws = each * queries
-    kl = _within(_kl_values(posterior, gap, bounds, generator), bounds, "kl")
-    tv = _within(_tv_values(posterior, gap, generator), bounds, "tv")
-    row |= _widened("kl", float(kl.mean()), _mean_kl_interval(law, snr_t, gap, draws, generator, confidence))
-    row |= _widened("tv", float(tv.mean()), _mean_tv_interval(law, snr_t, gap, draws, generator, confidence))
-    row |= {"chi2": float(torch.expm1(bounds["kl_chi2_bound"]).mean())}
-    row |= {"kl_moment_matched": float(divergence.kl_moment_draws(posterior, gap, each, generator).mean())}
-    return row | {name: float(values.mean()) for name, values in bounds.items()}
+    entropies = posterior.entropy  # of all queries in one pass, with the trace
+    # one query after the other, for what is made of its points serves all that is asked of it
+    at_each = [_at(query, gap, float(own), generator) for query, own in zip(posterior, entropies, strict=True)]
+    means = {name: math.fsum(values[name] for values in at_each) / queries for name in at_each[0]}
+    draws = draws_per_query(len(law.points)) * queries
+    row |= _widened("kl", means.pop("kl"), _mean_kl_interval(law, snr_t, gap, draws, generator, confidence))
+    row |= _widened("tv", means.pop("tv"), _mean_tv_interval(law, snr_t, gap, draws, generator, confidence))
+    return row | means
+
+
+def _at(query: AtomsPosterior, gap: float, entropy: float, generator: torch.Generator) -> Row:
+    """KL, TV, χ², `KL(P‖M)` and all bounds at one `x_t`, of whose points the posterior has this entropy."""
+    bounds = {name: float(value) for name, value in ladder.evaluate_ladder(query, gap).items()}
+    dim, each = query.points.shape[1], draws_per_query(len(query.points))
+    kl, tv = (
+        _drawn(query, gap, bounds, entropy, generator) if dim > 1 else (0.0, float(divergence.tv_exact(query, gap)))
+    )
+    kl = float(divergence.kl_quadrature(query, gap)) if dim <= _PLANE else kl
+    values = {"kl": _within(kl, bounds, "kl"), "tv": _within(tv, bounds, "tv")}
+    values |= {"chi2": float(torch.expm1(torch.tensor(bounds["kl_chi2_bound"], dtype=torch.float64)))}
+    values |= {"kl_moment_matched": float(divergence.kl_moment_draws(query, gap, each, generator).mean())}
+    return values | bounds
 
 
 def _at_zero(posterior: AtomsPosterior) -> Row:
@@ -126,38 +139,31 @@ def _at_zero(posterior: AtomsPosterior) -> Row:
     return row | {"tv": float(tv.value.mean()), "tv_low": float(tv.low.min()), "tv_high": float(tv.high.max())}
 
 
-def _kl_values(posterior: AtomsPosterior, gap: float, bounds: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-    """`KL(P‖Q)` at each query: by quadrature where there is one; else without bias, by entropies where the atoms are separated, by ratios
-    where they overlap.
+def _drawn(
+    query: AtomsPosterior, gap: float, bounds: Row, entropy: float, generator: torch.Generator
+) -> tuple[float, float]:
+    """`KL(P‖Q)` without bias, by entropies where the atoms are separated, by ratios where they overlap; and `TV(P, Q)`, the mean over draws from Q.
 
     Separated atoms of small weight make KL a matter of rare draws, which the closed-form part of the entropy form holds.
     """
-    if posterior.points.shape[1] <= _PLANE:
-        return divergence.kl_quadrature(posterior, gap).value
-    separated = bounds["kl_pair_lower"] > bounds["kl_gauss_lower"]
-    u = divergence.draw_kernel(posterior, gap, draws_per_query(len(posterior.points), _VALUE_DRAWS), generator)
-    own = posterior.entropy  # in the same pass as the trace, if it is asked for first
-    by_entropy = formula.kl_trace_bound(gap, posterior.trace_cov) - own
-    by_entropy += posterior.conditional_entropy(u, gap).mean(dim=1)
-    return torch.where(separated, by_entropy, divergence.excess(posterior.log_ratio(u, gap)).mean(dim=1))
+    count = len(query.points)
+    of_p, of_q = draws_per_query(count, _VALUE_DRAWS), draws_per_query(count)
+    u_p, u_q = divergence.draw_kernel(query, gap, of_p, generator), divergence.draw_plug_in(query, of_q, generator)
+    log_ratio, entropies = query.ratio_and_entropy(torch.cat([u_p, u_q], dim=1), gap)
+    tv = float(-torch.expm1(log_ratio[0, of_p:]).clamp(max=0).mean())
+    if bounds["kl_pair_lower"] > bounds["kl_gauss_lower"]:
+        known = float(formula.kl_trace_bound(gap, query.trace_cov)) - entropy
+        return known + float(entropies[0, :of_p].mean()), tv
+    return float(divergence.excess(log_ratio[0, :of_p]).mean()), tv
 
 
-def _tv_values(posterior: AtomsPosterior, gap: float, generator: torch.Generator) -> Tensor:
-    """`TV(P, Q)` at each query, exact on a line, else the mean over draws from Q."""
-    if posterior.points.shape[1] == 1:
-        return divergence.tv_exact(posterior, gap).value
-    means = [-torch.expm1(log_r).clamp(max=0).mean() for log_r in _log_ratios(posterior, gap, generator)]
-    return torch.stack(means)
-
-
-def _within(values: Tensor, bounds: dict[str, Tensor], quantity: str) -> Tensor:
-    """Each query's value moved between what bounds it from below and from above at the same `x_t`."""
+def _within(value: float, bounds: Row, quantity: str) -> float:
+    """The value of one query moved between what bounds it from below and from above at the same `x_t`."""
     sides = {
         side: [bounds[of.name] for of in ladder.LADDER if (of.quantity, of.side) == (quantity, side)]
         for side in ("lower", "upper")
     }
-    lowest = torch.stack([torch.zeros_like(values), *sides["lower"]]).amax(dim=0)
-    return torch.minimum(torch.maximum(values, lowest), torch.stack(sides["upper"]).amin(dim=0))
+    return min(max(value, 0.0, *sides["lower"]), *sides["upper"])
 
 
 def _widened(name: str, value: float, interval: tuple[float, float]) -> Row:
@@ -175,12 +181,6 @@ def _posterior_at(law: Atoms, x_0: Tensor, snr: Tensor | float, generator: torch
     snr = torch.as_tensor(snr, dtype=torch.float64, device=x_0.device).expand(len(x_0))
     noise = numerics.normal(x_0.shape, x_0.device, generator)
     return law.posterior(snr.sqrt()[:, None] * x_0 + noise, snr)
-
-
-def _log_ratios(posterior: AtomsPosterior, gap: float, generator: torch.Generator) -> Iterator[Tensor]:
-    """`log r` at draws from Q, query by query."""
-    for query in posterior:
-        yield query.log_ratio(divergence.draw_plug_in(query, draws_per_query(len(query.points)), generator), gap)[0]
 
 
 def _in_chunks(draws: int, values: Callable[[int], Tensor], most: int = _CHUNK) -> Tensor:

@@ -101,12 +101,15 @@ def log1p_chi2_by_moments(of: Components) -> float:
     if of.spread is not None or not (most < _LARGEST and tilt < 1):
         return math.inf
     summed = (len(of.p) + of.dim + 20) * UNIT * of.trace
-    frobenius = float(of.cov.norm()) + summed + moved * (2 * moved + furthest)
+    size = max(
+        float(of.cov.abs().max()), 1e-300
+    )  # of small weights the squares underflow, which `largest` may make large again
+    frobenius = size * float((of.cov / size).norm()) + summed + moved * (2 * moved + furthest)
     # the quotient is at most 1 + M where M is small
     rest = float(expm1_rest(torch.tensor(most, dtype=torch.float64), torch))
     largest = 2 * rest / most**2 if most > 1e-8 else 1 + most
     # atoms whose squares underflow are apart all the same
-    return math.log1p((1 + tilt) ** 2 * largest * frobenius**2 / 2 * (1 + 64 * UNIT) + 1e-300)
+    return math.log1p(((1 + tilt) * math.sqrt(largest) * frobenius) ** 2 / 2 * (1 + 64 * UNIT) + 1e-300)
 
 
 def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tensor], _Pairs]) -> ChiSquare:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, final
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -111,7 +112,15 @@ class Components:
 
     @classmethod
     def of(cls, query: Posterior, gap: float) -> "Components":
-        """Of a posterior of one query, at gap g."""
+        """Of a posterior of one query, at gap g; the last one is kept as long as its posterior is, for all bounds ask for it."""
+        known = _LAST.get(query)
+        if known is None or known.gap != gap:
+            _LAST.clear()
+            known = _LAST[query] = cls._made(query, gap)
+        return known
+
+    @classmethod
+    def _made(cls, query: Posterior, gap: float) -> "Components":
         parts = query.parts()
         spread, error = (None if part is None else gap * part for part in (parts.spectrum, parts.spectrum_error))
         points = _from_heaviest(parts.places, parts.log_p)
@@ -136,6 +145,11 @@ class Components:
     def norms2(self) -> Tensor:
         """`‖m_j‖²`, shape (k,)."""
         return row_squares(self.centres)
+
+    @cached_property
+    def _centre_sizes(self) -> Tensor:
+        """`|m_j|` of each coordinate, shape (k, d)."""
+        return self.centres.abs()
 
     @cached_property
     def spread_trace(self) -> Tensor:
@@ -290,9 +304,11 @@ class Components:
     def exponents(self, n: Tensor, places: Tensor, place_errors: Tensor | None = None) -> Exponents:
         """`l_j(n)` for components at `places` (k, d), which are off by at most `place_errors` (k,)."""
         # a component's numbers lie together: sums over a few components are slow along short rows
-        linear, linear_size = (places @ n.mT).mT, (places.abs() @ n.abs().mT).mT
+        about_origin = places is self.centres
+        sizes = self._centre_sizes if about_origin else places.abs()
+        linear, linear_size = (places @ n.mT).mT, (sizes @ n.abs().mT).mT
         if self.spread is None or self.basis is None:
-            half = places.square().sum(dim=1) / 2
+            half = (self.norms2 if about_origin else row_squares(places)) / 2
             return Exponents(linear - half, (-half).expand_as(linear), linear_size, half.expand_as(linear))
         along = torch.einsum("nd,kde->nke", n, self.basis)
         shift = torch.einsum("kd,kde->ke", places, self.basis)
@@ -330,6 +346,13 @@ class Components:
         near = (self.norms2.sqrt() <= _NEAR) & (self.spread_trace <= _NEAR)
         return (self.p * near if bool(near.any()) else None), (None if bool(near.all()) else self.p * ~near)
 
+    @cached_property
+    def _far_first(self) -> tuple[Tensor, Tensor]:
+        """`Σ p_j m_j` over the far components, and of the sizes, each of shape (d,)."""
+        far = self._parted[1]
+        weights = torch.zeros_like(self.p) if far is None else far
+        return weights @ self.centres, weights @ self._centre_sizes
+
     def _about_origin(self, n: Tensor, at: Exponents, log_r: Tensor, error: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`log r`, `r − 1` and the error of `log r`, the better of two ways at each node."""
         capped = at.value.clamp(max=_LARGEST)
@@ -342,8 +365,9 @@ class Components:
             # e^l − 1 − l has the slope e^l − 1; the other terms lose what their own sizes are
             lost += (grown.abs() * size + curved + at.rest_size) @ near
         if far is not None:
-            excess += grown @ far - n @ (far @ self.centres)
-            lost += (grown.abs() + (grown + 1) * size) @ far + n.abs() @ (far @ self.centres.abs())
+            first, first_size = self._far_first
+            excess += grown @ far - n @ first
+            lost += (grown.abs() + (grown + 1) * size) @ far + n.abs() @ first_size
         finer = self.rounding * lost / (1 + excess).clamp(min=0.01)
         better = (at.value.amax(dim=1) < _LARGEST) & (excess > -0.9) & (excess < 10) & (finer < error)
         return (
@@ -351,6 +375,9 @@ class Components:
             torch.where(better, excess, torch.expm1(log_r)),
             torch.where(better, finer, error),
         )
+
+
+_LAST: WeakKeyDictionary[Posterior, Components] = WeakKeyDictionary()
 
 
 def _from_heaviest(points: Tensor, log_p: Tensor) -> Tensor:

@@ -86,16 +86,18 @@ class GaussianPosterior(Posterior):
     @classmethod
     def of(cls, mean: Tensor, eigenvalues: Tensor, basis: Tensor, z: Tensor, snr: Tensor) -> "GaussianPosterior":
         """`x̂ = μ + √γ Σ(γΣ + I)⁻¹(z − √γ μ)`, `C = Σ(γΣ + I)⁻¹`: no division by α, so regular at γ = 0."""
-        root = snr.sqrt()[:, None]
-        precision = 1 + snr[:, None] * eigenvalues
+        gamma, root = snr[:, None], snr.sqrt()[:, None]
+        precision, beyond = 1 + gamma * eigenvalues, torch.isinf(gamma * eigenvalues)  # where C is 1/γ to all digits
+        log_precision = torch.where(beyond, gamma.log() + eigenvalues.log(), precision.log())
         residual = logits.residual(z, snr, mean) @ basis
-        moved = (root * eigenvalues / precision * residual) @ basis.mT
-        log_norm = precision.log().sum(dim=1) + len(mean) * math.log(2 * math.pi)
-        log_evidence = -((residual.square() / precision).sum(dim=1) + log_norm) / 2
-        widened = snr[:, None] * eigenvalues / precision * residual.square()
-        narrowed = torch.log1p(snr[:, None] * eigenvalues)
+        moved = (torch.where(beyond, 1 / root, root * eigenvalues / precision) * residual) @ basis.mT
+        log_norm = log_precision.sum(dim=1) + len(mean) * math.log(2 * math.pi)
+        narrow = torch.where(beyond, root * eigenvalues.sqrt(), precision.sqrt())
+        log_evidence = -((residual / narrow).square().sum(dim=1) + log_norm) / 2
+        widened = torch.where(beyond, 1.0, gamma * eigenvalues / precision) * residual.square()
+        narrowed = torch.where(beyond, log_precision, torch.log1p(gamma * eigenvalues))
         gain = torch.stack([(widened - narrowed).sum(dim=1), (widened + narrowed).sum(dim=1)], dim=1) / 2
-        spectrum = eigenvalues / precision
+        spectrum = torch.where(beyond, 1 / gamma, eigenvalues / precision)
         lost = Lost.of(eigenvalues, spectrum, residual, moved, snr)
         return cls(mean + moved, spectrum, basis, log_evidence, gain, moved, lost)
 

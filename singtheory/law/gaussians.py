@@ -124,4 +124,12 @@ class GaussianMixture(Law):
 
     def _posterior(self, z: Tensor, snr: Tensor) -> MixturePosterior:
         means = torch.stack([c.mean for c in self.components])
-        return MixturePosterior.of(self.weights, means, [c._posterior(z, snr) for c in self.components], z, snr)
+        posterior = MixturePosterior.of(self.weights, means, [c._posterior(z, snr) for c in self.components], z, snr)
+        beyond = (
+            posterior.log_weights + posterior.log_weight_error
+        ).isnan().any() | ~posterior.trace_cov.isfinite().all()
+        if bool(beyond):
+            raise InputError(
+                "means, z or snr: their squares leave the range of float64; divide the data by a number s and multiply every snr by s²"
+            )
+        return posterior

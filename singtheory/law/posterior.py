@@ -100,7 +100,8 @@ class Posterior(ABC):
         return len(self.mean)
 
     def __iter__(self) -> Iterator[Self]:
-        return (self[i] for i in range(len(self)))
+        """One query after the other; of a single one itself, which knows what has been made of it."""
+        return iter((self,)) if len(self) == 1 else (self[i] for i in range(len(self)))
 
     @cached_property
     def eigenvalues(self) -> Tensor:
@@ -263,22 +264,38 @@ class AtomsPosterior(Posterior):
 
     def log_ratio(self, u: Tensor, gap: Tensor | float) -> Tensor:
         """`log Σ_j p_j exp(√g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²)`, shape (batch, n)."""
-        return self._reduce(u, gap, lambda terms: torch.logsumexp(terms, dim=1))
+        return self._reduce(u, gap, _log_of_sum)[0]
 
     def conditional_entropy(self, u: Tensor, gap: Tensor | float) -> Tensor:
         """The entropy of `x_0` once `u` is known too, in [0, log n] nats; shape (batch, n)."""
-        return self._reduce(u, gap, lambda terms: torch.special.entr(torch.softmax(terms, dim=1)).sum(dim=1))
+        return self._reduce(u, gap, _entropy)[0]
 
-    def _reduce(self, u: Tensor, gap: Tensor | float, reduce: Callable[[Tensor], Tensor]) -> Tensor:
-        """`reduce` over the points of `log p_j + √g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²`, a bounded number of rows at a time."""
+    def ratio_and_entropy(self, u: Tensor, gap: Tensor | float) -> tuple[Tensor, Tensor]:
+        """`log_ratio` and `conditional_entropy`, from one product with the points."""
+        log_ratio, entropy = self._reduce(u, gap, _log_of_sum, _entropy)
+        return log_ratio, entropy
+
+    def _reduce(self, u: Tensor, gap: Tensor | float, *reduce: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        """Each `reduce` over the points of `log p_j + √g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²`, a bounded number of rows at a time."""
         gap = torch.as_tensor(gap, dtype=torch.float64, device=u.device).expand(len(self))
         rows = block_rows(len(self.points), u.device)
         values = []
         for xi, log_p, u_query, g in zip(self.deviations(), self.log_weights, u, gap, strict=True):
             offset = log_p - g / 2 * row_squares(xi)
             scaled = xi.mul_(g.sqrt()).mT
-            values.append(torch.cat([reduce((part @ scaled).add_(offset)) for part in u_query.split(rows)]))
-        return torch.stack(values)
+            terms = ((part @ scaled).add_(offset) for part in u_query.split(rows))
+            values.append(
+                [torch.cat(column) for column in zip(*([f(part) for f in reduce] for part in terms), strict=True)]
+            )
+        return [torch.stack(column) for column in zip(*values, strict=True)]
+
+
+def _log_of_sum(terms: Tensor) -> Tensor:
+    return torch.logsumexp(terms, dim=1)
+
+
+def _entropy(terms: Tensor) -> Tensor:
+    return torch.special.entr(torch.softmax(terms, dim=1)).sum(dim=1)
 
 
 def row_of(query: int, count: int) -> slice:

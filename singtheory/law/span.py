@@ -16,6 +16,7 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
+from singtheory import numerics
 from singtheory.law.laws import Atoms
 
 _EPS = 2.0**-52
@@ -81,7 +82,7 @@ def _keeps_distances(law: Atoms, basis: Tensor, coordinates: Tensor) -> bool:
     nearest = 2 * (rest + 4 * _EPS * size) / _KEPT
     first = {row.tobytes(): k for k, row in enumerate(law.points.cpu().numpy())}  # of equal points one is enough
     kept = torch.tensor(sorted(first.values()), device=law.device)
-    line = torch.randn(len(basis), dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(law.device)
+    line = numerics.normal((len(basis),), law.device, torch.Generator().manual_seed(0))
     place, order = (coordinates[kept] @ (line / line.norm())).sort()
     numbers, seen, shift = kept[order], 0, 1
     while shift < len(order):

@@ -112,6 +112,15 @@ def test_laws_of_a_hostile_reader(name):
     assert float(tv.high - tv.low) <= 1e-8 * float(tv) + 1e-299
 
 
+def test_a_light_atom_whose_square_underflows_and_whose_exponent_does_not():
+    """KL is 2.46e-202 (`reference.kl`, a minute), where B2 and B10 were 1e-300: `p²` was 0 before `e^{gΔ²}` made it large again."""
+    posterior = Atoms([[0.0], [2.0]], [1.0, 1e-185]).posterior([0.0], 0.0)
+    for bound in ladder.LADDER:
+        if (bound.quantity, bound.side) == ("kl", "upper"):
+            assert float(bound.evaluate(posterior, 120.0)) >= 2.4603917e-202, bound.name
+    assert float(divergence.kl_quadrature(posterior, 120.0)) == pytest.approx(2.4603917e-202, rel=1e-7)
+
+
 def test_bounds_on_a_tv_below_the_least_float_are_not_zero():
     """The far atom has the weight e^-1012, and its share of TV underflows however the weight is rounded."""
     y, weights = (4492.7, 3457.8, 3457.8), (5.5e-270, 1.0, 1.0)

@@ -1,5 +1,6 @@
 """The limits at both ends, query by query: D1, D3, D4."""
 
+import mpmath as mp
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -166,3 +167,46 @@ def test_a_time_whose_ratio_overflows_is_not_taken_for_zero(law):
             reading(law, flow, x, 1e-160)
     expected = 1.0 if isinstance(law, Atoms) else 0.3
     assert float(limit.denoiser(law, flow, x, 1e-140)) == pytest.approx(expected, rel=1e-12)
+
+
+def _tie_weights(points: list[list[float]], priors: list[float]) -> list[float]:
+    """`∝ w e^{‖y‖²/4}` from exact squares."""
+    with mp.workdps(900):
+        size = [
+            mp.log(w) + mp.fsum(mp.mpf(x) ** 2 for x in y) / 4 if w else mp.ninf
+            for y, w in zip(points, priors, strict=True)
+        ]
+        shares = [mp.exp(s - max(size)) for s in size]
+        return [float(share / mp.fsum(shares)) for share in shares]
+
+
+@pytest.mark.parametrize(
+    ("points", "priors"),
+    [
+        ([[-1e200], [1e200]], [1.0, 3.0]),
+        ([[1e8, 1.0], [1e8, 2.0]], [1.0, 1.0]),  # of equal squares 1e16 nothing is left
+        ([[3e200, 4e200], [5e200, 0.0], [0.0, 5e200]], [1.0, 2.0, 3.0]),
+        ([[1e200, 1.0], [1e200, 3.0]], [1.0, 1.0]),
+        ([[1e308, 1e308], [1e308, -1e308]], [1.0, 1.0]),
+        ([[1.0], [2.0], [1e200]], [1.0, 1.0, 0.0]),
+        ([[0.0, 0.0], [1e155, 0.0], [1e160, 0.0], [0.0, 1e160]], [1.0, 1.0, 1e-300, 1.0]),
+        ([[1e9 + 1], [-1e9]], [1e-300, 1.0]),
+    ],
+)
+def test_weights_of_tied_points_at_any_scale(points, priors):
+    law = Atoms(points, priors)
+    actual = limit.vp_tie_weights(law, list(range(len(points)))).tolist()
+    assert actual == pytest.approx(_tie_weights(points, law.weights.tolist()), rel=1e-12, abs=1e-300)
+
+
+def test_the_nearest_atom_where_squares_overflow():
+    one = torch.ones((), dtype=torch.float64)
+    line, plane = Atoms([[-1e200], [2e200], [1e200]]), Atoms([[3e200, 4e200], [5e200, 0.0], [0.0, 5e200]])
+    assert limit.nearest_atom(line, tensor([0.9e200]), one).tolist() == [2]
+    assert limit.rivals(line, tensor([0.9e200]), one).margins.tolist() == [[torch.inf, torch.inf, 0.0]]
+    assert limit.nearest_atom(plane, tensor([0.0, 4e200]), one).tolist() == [2]
+    # e^{−(1.1² − 0.1²)/2σ²}, as at σ = 1
+    small = limit.nearest_atom_weight(Atoms([[-1.0], [2.0], [1.0]]), tensor([0.9]), one, one)
+    assert limit.nearest_atom_weight(line, tensor([0.9e200]), one, 1e200 * one).tolist() == pytest.approx(
+        small.tolist()
+    )

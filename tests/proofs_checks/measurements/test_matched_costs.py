@@ -52,6 +52,24 @@ def test_kappa_is_the_slope_of_the_variance():
     assert torch.allclose(slope[middle], math.sqrt(snr) * kappa[middle], atol=2e-3)
 
 
+def test_a_far_point_costs_no_nodes_between():
+    """Sixteen a standard deviation of the noise all the way were 16 million of them, and 13 GB for a point at 1e6 and γ = 1e4."""
+    far = Line.of(Atoms([[0.0], [1.0], [1e4]], [0.5, 0.5, 1e-3]))
+    assert len(far.posterior(1e4)[0]) < 1000
+    near = Line.of(Atoms([[0.0], [1.0]]))
+    share = 1 / 1.001
+    for snr in (1.0, 9.0):  # where the two near points overlap and the far one does not
+        assert far.level(snr).trace == pytest.approx(share * near.level(snr).trace, rel=1e-12)
+        mass = far.posterior(snr)[0]
+        assert float(mass.sum()) == pytest.approx(1.0, abs=1e-13)
+
+
+def test_where_a_line_lies_does_not_matter():
+    for snr in (0.7, 30.0):
+        here, there = (Line.of(Atoms(GOLDEN.points.round(decimals=1) * 10 + at, GOLDEN.weights)) for at in (0.0, 1e15))
+        assert there.level(snr) == here.level(snr)
+
+
 def test_gaussian_data_cost_nothing():
     term = matched_costs.matched_term(Gaussian([0.0, 1.0], [[4.0, 1.0], [1.0, 2.0]]), CHAIN, 64, 0)
     assert term.value == 0 and term.exact and len(term.steps) == 4
@@ -85,3 +103,16 @@ def test_bad_input():
     with pytest.raises(InputError, match=r"300 dimensions .*principal components"):
         matched_costs.check_kernel("matched", wide)
     matched_costs.check_kernel("matched", TRI)
+
+
+def test_of_the_networks_error_nothing_is_certain_under_the_matched_kernel():
+    """Its noise is wider, so that the error weighs from nothing up to what it does beside the plug-in kernel's."""
+    row = {f"{name}_{side}": 1.0 for name in ("start", "discretisation", "network") for side in ("low", "high")}
+    row |= {"network_high": 2.0, "discretisation_high": 4.0}
+    term = matched_costs.MatchedTerm(torch.tensor([0.5, 0.25], dtype=torch.float64), 0.0, 0.125, True)
+    matched = matched_costs.with_matched(row, term)
+    assert (matched["network_low"], matched["network_high"]) == (0.0, 2.0)
+    assert (matched["discretisation_low"], matched["discretisation_high"]) == (0.625, 0.875)
+    assert (matched["total_low"], matched["total_high"]) == (1.625, 3.875)
+    drawn = matched_costs.with_matched(row, matched_costs.MatchedTerm(term.steps, 0.1, 0.0, False))
+    assert (drawn["discretisation_low"], drawn["discretisation_high"]) == (0.0, 4.0)

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given, settings
@@ -98,6 +99,19 @@ def test_chi2_by_moments_is_at_least_chi2(law, gap):
     of = Components.of(law.posterior([0.0] * law.dim, 0.0), gap)
     pairs = chi_square(of)
     assert log1p_chi2_by_moments(of) >= pairs.log1p - pairs.error
+
+
+@pytest.mark.parametrize("weight", [1e-100, 1e-155, 1e-160, 1e-185, 1e-200, 1e-220])
+def test_chi2_by_moments_where_squares_of_weights_underflow(weight):
+    """`p² e^{gΔ²}` with `p² < 5e-324`: the square of ‖gC‖_F was 0, and B2 and B10 were 1e-300."""
+    gap, apart = 120.0, 2.0
+    of = Components.of(Atoms([[0.0], [apart]], [1.0, weight]).posterior([0.0], 0.0), gap)
+    with mpmath.workdps(700):
+        p, g = mpmath.mpf(weight), mpmath.mpf(gap)
+        near, far = -p * apart, (1 - p) * apart
+        chi2 = (1 - p) ** 2 * mpmath.expm1(g * near**2) + p**2 * mpmath.expm1(g * far**2)
+        chi2 += 2 * p * (1 - p) * mpmath.expm1(g * near * far)
+        assert log1p_chi2_by_moments(of) >= mpmath.log1p(chi2)
 
 
 @pytest.mark.parametrize("dim", [1, 3, 20])

@@ -11,7 +11,9 @@ from singtheory import Atoms, Cosine, InputError, divergence, schedule_named
 from singtheory.bound import step_table
 from singtheory.bound.step_table import step_rows
 from singtheory.data import sources
+from singtheory.divergence.components import Components
 from singtheory.grid.grids import leading
+from singtheory.law import AtomsPosterior
 from tests.strategies import examples, wild_atoms, wild_gaps, wild_snrs
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
@@ -118,6 +120,26 @@ def test_same_seed_same_rows():
 def test_bad_input(queries, confidence, words):
     with pytest.raises(InputError, match=words):
         rows(GOLDEN, [0.9, 0.8], queries=queries, confidence=confidence)
+
+
+def test_what_is_made_of_a_querys_points_is_made_once(monkeypatch):
+    """A step of 50,000 points spent half of its time on making them again for every bound: components a query and gap, differences for pairs and for draws."""
+    made, moved = [], []
+    components, deviations = Components._made.__func__, AtomsPosterior.deviations
+    monkeypatch.setattr(Components, "_made", classmethod(lambda cls, *of: made.append(of) or components(cls, *of)))
+    monkeypatch.setattr(AtomsPosterior, "deviations", lambda query: moved.append(query) or deviations(query))
+    rows(laws_of_few_dimensions()["space"], [0.9, 0.8], queries=5)
+    assert len(made) == 5
+    assert len(moved) == 10
+
+
+def test_both_of_a_product_are_each_of_them():
+    posterior = laws_of_few_dimensions()["space"].posterior(torch.ones(3, 5, dtype=torch.float64), 0.4)
+    u = divergence.draw_plug_in(posterior, 7, torch.Generator().manual_seed(0))
+    log_ratio, entropy = posterior.ratio_and_entropy(u, 0.6)
+    assert torch.equal(log_ratio, posterior.log_ratio(u, 0.6))
+    assert torch.equal(entropy, posterior.conditional_entropy(u, 0.6))
+    assert log_ratio.shape == entropy.shape == (3, 7)
 
 
 @settings(max_examples=examples(60))

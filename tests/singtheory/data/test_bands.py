@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from singtheory import InputError
+from singtheory.data import bands
 from singtheory.data.bands import frequency_bands
 
 SIDES = st.integers(1, 20)
@@ -97,3 +98,12 @@ def test_many_components_are_taken_in_parts(monkeypatch):
 def test_what_is_no_basis_of_pictures_is_refused(shape):
     with pytest.raises(InputError, match="channels, h, w"):
         frequency_bands(torch.zeros(shape), torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("side", "edges"),
+    [(2, [0.0]), (3, [0.0, 1.0]), (11, [0.0, 1.0, 2.0]), (12, [0.0, 1.0, 2.0, 4.0]), (13, [0.0, 1.0, 2.0, 4.0])],
+)
+def test_the_last_band_begins_at_a_third_of_the_side(side, edges):
+    """At most there, and there where a third is a power of two."""
+    assert bands._edges(side) == edges

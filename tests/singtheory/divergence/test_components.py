@@ -4,7 +4,7 @@ import mpmath
 import pytest
 import torch
 
-from singtheory import GaussianMixture
+from singtheory import Atoms, GaussianMixture
 from singtheory.divergence import Components
 from singtheory.formula import DOUBLE
 
@@ -83,3 +83,13 @@ def test_what_a_distant_centre_is_off_is_in_the_ratio_at_it(far, off, reference)
             for n, value, error in zip(nodes.tolist(), actual.log_r.tolist(), actual.error.tolist(), strict=True):
                 right = log_ratio(p, centres, spreads, [a + b for a, b in zip(at, n, strict=True)])
                 assert abs(mpmath.mpf(value) - right) <= error
+
+
+def test_components_are_kept_for_one_posterior_and_one_gap():
+    posterior, other = (Atoms([[-1.0], [0.5], [2.0]]).posterior([z], 0.5) for z in (0.1, 0.7))
+    first = Components.of(posterior, 0.3)
+    assert Components.of(posterior, 0.3) is first
+    assert Components.of(posterior, 0.4).gap == 0.4
+    second = Components.of(other, 0.4)
+    assert float(second.p[0]) != float(first.p[0])
+    assert torch.equal(Components.of(posterior, 0.3).centres, first.centres)

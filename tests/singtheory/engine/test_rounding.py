@@ -5,13 +5,17 @@ from fractions import Fraction
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from singtheory.engine import reference
 from singtheory.engine.rounding import (
     MOST_QUERY_DIGITS,
     MOST_WEIGHT_DIGITS,
+    SAFE,
     Asking,
     Nearness,
     Sizes,
+    Weighing,
     digits_bound,
     digits_delta,
     near_bound,
@@ -21,6 +25,8 @@ from singtheory.engine.rounding import (
 )
 from singtheory.formula import DOUBLE
 
+WIDEST = 65_536
+"""Coordinates that a GPU's engine takes: `gpu.engine_of`."""
 SIZES = Sizes(1000, 50, 3.0, 4.0, 2.0, 2.5, 1.0, -7.0, 0.1, 3.0, 1e-3, 0.01, 0.5, 1e-15)
 
 
@@ -46,6 +52,55 @@ def test_products_of_float64_that_round_come_close_to_their_error():
     off = 3 * DOUBLE * size * reach
     delta = float(digits_delta(number(size), number(0.0), number(1.0), 1.0, 0.0, reach, 0.0))
     assert off < delta < 4 * off
+
+
+class Perturbed(TorchDispatchMode):
+    """Every result that float64 may round is made larger by one part in `1/EPSILON`, so that a product shows how often it was rounded.
+
+    Exact are products with powers of two and sums of whole numbers below 2⁵³. `exponents` are what `exp` was asked of.
+    """
+
+    EPSILON = 1e-9
+    ROUNDS = ("mul", "mul_", "add", "add_", "sub", "sub_", "rsub", "div", "div_", "sqrt")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exponents: list[torch.Tensor] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result, name = func(*args, **(kwargs or {})), func.overloadpacket.__name__
+        if name == "exp":
+            self.exponents.append(args[0].clone())
+        if name in self.ROUNDS and isinstance(result, torch.Tensor) and result.dtype == torch.float64:
+            power = not isinstance(args[-1], torch.Tensor) and args[-1] in (1, 256)
+            whole = name == "add_" and bool((result.abs() < 2.0**53).all())
+            if not (power or whole):
+                result.mul_(1 + self.EPSILON)
+        return result
+
+
+def log_weight(width: int, perturbed: Perturbed) -> float:
+    """Of one atom at the largest level in all coordinates, as the kernels compute it."""
+    sizes = SIZES._replace(atoms=1, dim=width, mean_norm=0.0, least_log_weight=0.0, step=1.0, base=0.0)
+    known, zero = Weighing.of(sizes, MOST_WEIGHT_DIGITS, 1), torch.zeros(1, dtype=torch.float64)
+    z, snr = torch.full((1, width), 1 + 2.0**-20 / 3, dtype=torch.float64), torch.tensor([0.37], dtype=torch.float64)
+    atoms = torch.full((1, width), 127, dtype=torch.int8)
+    with perturbed:
+        queries = reference.digits(z, snr, torch.zeros(width, dtype=torch.float64), width, MOST_QUERY_DIGITS, known)
+        reference.weigh(queries, atoms, zero, zero, snr, zero, MOST_WEIGHT_DIGITS)
+    return float(perturbed.exponents[0])
+
+
+def test_the_error_of_log_weights_counts_every_rounding_on_their_way():
+    """Eleven where rows are widest, of which `digits_bound` adds one beside the query's rest, and fewer in few coordinates."""
+    counted = []
+    for width in (1, 4096, WIDEST):
+        exact, moved = Perturbed(), Perturbed()
+        exact.EPSILON = 0.0
+        counted.append((log_weight(width, moved) / log_weight(width, exact) - 1) / moved.EPSILON)
+    assert counted == pytest.approx([9, 10, 11], abs=1e-3)
+    allowed = float(digits_delta(number(1.0), number(0.0), number(1.0), 1.0, 0.0, 1.0, 0.0)) / DOUBLE / SAFE
+    assert counted[-1] - 1e-3 < allowed + 1 < counted[-1] + 0.5
 
 
 def test_where_nothing_is_known_the_bound_is_infinite():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from singtheory import Cosine, InputError, RectifiedFlow
+from singtheory.grid import spread_grid
 from singtheory.grid.spread_grid import even_angles, least_loss, nats_grid, w2_grid
 from singtheory.response import spread_kept
 
@@ -91,3 +92,14 @@ def test_more_steps_than_any_grid_has_are_refused_before_memory_is_asked_for():
 def test_bad_input(grid, steps, start, end, lam):
     with pytest.raises(InputError):
         grid(RectifiedFlow(), steps, start, end, lam)
+
+
+@pytest.mark.parametrize("eigenvalues", [[1.0], [900.0, 0.01], [1e-12, 3.0, 7e11], [0.3, 0.7, 1.9]])
+@pytest.mark.parametrize(("start", "end"), [(0.0, math.inf), (1e-3, 1e4), (0.37, 0.38), (0.0, 17.0)])
+def test_no_place_lies_beyond_the_ends(eigenvalues, start, end):
+    """Places are turned from the angles of other eigenvalues, which rounds them past the ends: γ would be beyond them, or negative."""
+    path = spread_grid._Path(torch.tensor(eigenvalues, dtype=torch.float64), start, end)
+    first, last = (spread_grid._angle(snr, path.centre) for snr in (start, end))
+    assert float(path.place[0]) == pytest.approx(first, abs=1e-15) and float(path.place[-1]) == pytest.approx(last)
+    assert bool(((path.place >= first) & (path.place <= last)).all())
+    assert bool((path.place.diff() > 0).all())

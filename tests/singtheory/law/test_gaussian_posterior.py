@@ -7,7 +7,7 @@ import mpmath
 import pytest
 import torch
 
-from singtheory import Gaussian, GaussianMixture
+from singtheory import Gaussian, GaussianMixture, InputError
 from singtheory.formula import DOUBLE
 
 LOST = 8 * DOUBLE
@@ -101,3 +101,28 @@ def test_a_query_of_many_has_what_it_loses_itself(make):
             moved = posterior(cov, mpmath.mpf(gamma), mpmath.matrix(z[row].tolist()))[1]
             off = mpmath.matrix([(mpmath.mpf(m) - e) for m, e in zip(of.moved[0].tolist(), moved, strict=True)])
             assert mpmath.norm(off) <= float(of.lost.moved[0]) <= 1e-13 * (1 + mpmath.norm(moved))
+
+
+@pytest.mark.parametrize("snr", [1e-100, 1.0, 1e100, 1e200])
+@pytest.mark.parametrize("variance", [0.0, 1e-200, 1.0, 1e150, 1e200])
+def test_a_gaussian_whose_variance_times_gamma_overflows(variance, snr):
+    """The mean was the prior's, and C was 0, as soon as `1 + γλ` was infinite."""
+    root, z, mean = snr**0.5, 3.0, 0.25
+    posterior = Gaussian([mean], [[variance]]).posterior([z], snr)
+    with mpmath.workdps(700):
+        lam, gamma = mpmath.mpf(variance), mpmath.mpf(snr)
+        c = lam / (1 + gamma * lam)
+        residual = z - mpmath.mpf(root) * mean
+        right = mean + mpmath.sqrt(gamma) * c * residual
+        log_evidence = -(residual**2 / (1 + gamma * lam) + mpmath.log(2 * mpmath.pi * (1 + gamma * lam))) / 2
+    assert float(posterior.trace_cov) == pytest.approx(float(c), rel=1e-14)
+    assert float(posterior.mean) == pytest.approx(float(right), rel=1e-13, abs=1e-15)
+    assert float(posterior.log_evidence) == pytest.approx(float(log_evidence), rel=1e-12)
+
+
+@pytest.mark.parametrize(("scale", "snr", "z"), [(1e155, 1.0, 0.1), (1e154, 1e-300, 0.1), (1e60, 1e220, 1e177)])
+def test_a_mixture_whose_squares_overflow_is_refused(scale, snr, z):
+    """Its posterior was NaN, where that of atoms is refused with a line that says what to do."""
+    law = GaussianMixture([0.5, 0.5], [[scale], [-scale]], [[[1.0]], [[2.0]]])
+    with pytest.raises(InputError, match="divide the data by a number s"):
+        law.posterior([z], snr)

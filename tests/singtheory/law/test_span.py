@@ -6,7 +6,9 @@ from hypothesis import given, settings
 
 from singtheory import Atoms, Cosine, ReverseKernel
 from singtheory.bound import bound_named
+from singtheory.law import span as span_file
 from singtheory.law.span import in_span
+from tests.devices import DevicesGiven
 from tests.strategies import examples, wild_atoms
 
 
@@ -130,3 +132,38 @@ def test_equal_points_and_equal_distances_are_no_hindrance():
         assert span is not None and span.law.dim in (7, 8)
     near = torch.cat([corners, corners[:1] + 1e-12])
     assert in_span(Atoms(near)) is None
+
+
+MELTED = Atoms([[0.0] * 6, [1e10, *[0.0] * 5], [0.0, 1.0, *[0.0] * 4], [0.0, 1.0 + 1e-7, *[0.0] * 4]])
+"""Nearest points that the digits of the far one would cost."""
+
+
+def kept_distances(law: Atoms, on: str) -> bool:
+    """Of a law whose basis was made on the CPU, on another device."""
+    basis = span_file._basis(law)
+    assert basis is not None
+    coordinates = (law.points - law.mean) @ basis.mT
+    with DevicesGiven():
+        return span_file._keeps_distances(law.to(on), basis.to(on), coordinates.to(on))
+
+
+def on_device(device: str) -> None:
+    """What is looked at of distances, and a posterior in the span, are the same on every device; the span itself is found on the CPU."""
+    assert kept_distances(LAWS["few points"], device) and not kept_distances(MELTED, device)
+    law, z = LAWS["a plane in three"], 3 * normal(5, 3, seed=1)
+    span = in_span(law)
+    assert span is not None
+    assert device == "cpu" or in_span(law.to(device)) is None
+    there = span.law.to(device).posterior(span.project(z).to(device), 0.7, 1e-9)
+    assert torch.allclose(span.lift(there.mean.cpu()), law.posterior(z, 0.7).mean, rtol=0, atol=1e-8)
+    bound = bound_named("kl_family_bound").evaluate
+    assert bound(there, 0.3).cpu().tolist() == pytest.approx(bound(law.posterior(z, 0.7), 0.3).tolist(), rel=1e-6)
+
+
+def test_in_the_span_no_tensor_is_made_on_another_device():
+    on_device("cpu")
+
+
+@pytest.mark.gpu
+def test_in_the_span_on_a_gpu():
+    on_device("cuda")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from singtheory import Atoms, InputError, formula
 from singtheory.data.sources import digits
+from singtheory.start import mismatch
 from singtheory.start.mismatch import (
     Moments,
     Start,
@@ -214,3 +215,15 @@ def test_where_squares_of_sigma_or_of_the_data_overflow_no_upper_bound_is_made_u
     # KL(q‖N(0, s²)) of two far bumps: log(s/σ) − ½ + (σ² + α²y²)/2s² − log 2
     truth = math.log(1e100 / 1e-100) - 0.5 + 0.125 - math.log(2)
     assert actual.low <= truth <= actual.high
+
+
+def test_the_rounding_of_a_spread_is_on_both_sides():
+    """`x − log(1 + x)` from 60 digits, where x is no small number and where it is: what rounds up must not leave the lower side."""
+    generator = torch.Generator().manual_seed(0)
+    lifted, std = (10 ** (4 * torch.rand(300, dtype=torch.float64, generator=generator) - 2) for _ in range(2))
+    sigma = 0.3
+    low, high = mismatch._spread_terms(lifted, std, sigma)
+    with mpmath.workdps(60):
+        for part, s, least, most in zip(*(values.tolist() for values in (lifted, std, low, high)), strict=True):
+            ratio = (mpmath.mpf(part) + mpmath.mpf(sigma) ** 2) / mpmath.mpf(s) ** 2
+            assert least <= ratio - 1 - mpmath.log(ratio) <= most
