@@ -2,7 +2,7 @@
 
 Run it in a clean clone, for it leaves a folder `mutants/`; it takes about a quarter of an hour on two cores. mutmut makes the mutants and
 chooses for each the tests that reach it. Mutants that change nothing but a message are not drawn. The last result is `mutation.json`.
-With `--only schedule/schedules.py` mutants of that file alone are drawn, and with `--out FILE` the result goes elsewhere.
+With `--only schedule/schedules.py` mutants of that file alone are drawn, with `--seed` another sample, and with `--out FILE` the result goes elsewhere.
 """
 
 import json
@@ -60,6 +60,7 @@ def main() -> None:
     options = parser(__doc__, RESULT)
     options.add_argument("--only", nargs="+", default=FILES, metavar="PATTERN", help="files, below singtheory/")
     options.add_argument("--count", type=int, default=COUNT, help="mutants to draw")
+    options.add_argument("--seed", type=int, default=SEED, help="of the sample; another one is a fresh sample")
     arguments = options.parse_args()
     mutmut(
         "run", "--max-children", "1", "singtheory.formula.transitions.x_snr__mutmut_1"
@@ -69,7 +70,7 @@ def main() -> None:
         sys.exit(
             f"{' '.join(arguments.only)}: no mutants; take some of {' '.join(FILES)}, and see what `mutmut run` says"
         )
-    random.Random(SEED).shuffle(names)
+    random.Random(arguments.seed).shuffle(names)
     for name in names:
         if len(drawn) == arguments.count:
             break
@@ -92,7 +93,7 @@ def main() -> None:
         "command": " ".join(["python -m tests.mutation", *sys.argv[1:]]),
         "date": date.today().isoformat(),
         "commit": commit,
-        "seed": SEED,
+        "seed": arguments.seed,
         "files": [*arguments.only],
         "of": len(names),
         "drawn": len(codes),
