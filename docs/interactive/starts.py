@@ -57,7 +57,7 @@ def _cells(cells: Cells, prompt: str, guidance: float) -> dict[str, Any]:
 
 
 def _cell(cells: Cells, number: int) -> dict[str, Any]:
-    return _spread(cells.told[number]) | {"levels": _bytes(cells.brightness[number])}
+    return _spread(cells.rows[number]) | {"levels": _bytes(cells.brightness[number])}
 
 
 def _spread(statistics: dict[str, Any]) -> dict[str, float]:

@@ -54,8 +54,8 @@ def variants(
         learned, own = trained(drawer.encode([prompt]).cpu(), x_1), closed([prompt], x_1)
     mean, basis = own.mean[0], learned.basis
 
-    def along(found: Tensor) -> Moments:
-        return mean, found, torch.einsum("nchw,kchw->nk", x_0 - mean, found).square().mean(dim=0).sqrt()
+    def along(directions: Tensor) -> Moments:
+        return mean, directions, torch.einsum("nchw,kchw->nk", x_0 - mean, directions).square().mean(dim=0).sqrt()
 
     return {
         "one by one": along(single),

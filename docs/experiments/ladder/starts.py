@@ -70,13 +70,13 @@ class Starts:
         if name == "exact":
             assert x_0 is not None
             return initial_latents(x_0, x_1, scheduler) * scheduler.init_noise_sigma
-        found = []
+        latents = []
         for first in range(0, len(x_1), _AT_ONCE):
             part = slice(first, first + _AT_ONCE)
             average = self._average(name, list(prompts[part]), x_1[part], guidance, rule)
             spread = average.spread if name.startswith("matched") or name == "statistics" else None
-            found.append(initial_latents(average.mean, x_1[part], scheduler, spread=spread))
-        return torch.cat(found) * scheduler.init_noise_sigma
+            latents.append(initial_latents(average.mean, x_1[part], scheduler, spread=spread))
+        return torch.cat(latents) * scheduler.init_noise_sigma
 
     @torch.no_grad()
     def _average(self, name: str, prompts: list[str], x_1: Tensor, guidance: float, rule: str) -> Average:

@@ -64,11 +64,11 @@ def efficientnet(device: str, weights: Path | None = None) -> Features:
 
     @torch.no_grad()
     def features(images: Tensor) -> Tensor:
-        found = []
+        parts = []
         for some in images.split(_AT_ONCE):
             large = interpolate(some.to(device), (_SIDE, _SIDE), mode="bilinear", antialias=True)
-            found.append(network.extract_features(((large + 1) / 2 - mean) / std).mean(dim=(2, 3)).float().cpu())
-        return torch.cat(found)
+            parts.append(network.extract_features(((large + 1) / 2 - mean) / std).mean(dim=(2, 3)).float().cpu())
+        return torch.cat(parts)
 
     return features
 

@@ -75,7 +75,7 @@ def demonstrator(data: Captioned, model: Denoiser, stage: str, about: dict[str, 
 
 
 def flow(about: dict[str, Any], device: str) -> str:
-    """Of the flow, from what its training told."""
+    """Of the flow, from the record of its training."""
     return _FLOW.format(
         unet=about["weights of the U-Net"],
         text=about["weights of the text encoder"],

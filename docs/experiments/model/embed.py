@@ -69,13 +69,13 @@ def _cleaned(file: Path) -> bytes:
         return _card(content.decode()).encode()
     if file.suffix != ".json" or file.name == "tokenizer.json":
         return content
-    found: dict[str, Any] = json.loads(content)
-    found.pop("_name_or_path", None)
-    if "tokenizer" in found:
-        found["tokenizer"] = ["transformers", "PreTrainedTokenizerFast"]
-    if "tokenizer_class" in found:
-        found["tokenizer_class"] = "PreTrainedTokenizerFast"
-    return (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode()
+    settings: dict[str, Any] = json.loads(content)
+    settings.pop("_name_or_path", None)
+    if "tokenizer" in settings:
+        settings["tokenizer"] = ["transformers", "PreTrainedTokenizerFast"]
+    if "tokenizer_class" in settings:
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    return (json.dumps(settings, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _card(text: str) -> str:
@@ -83,8 +83,8 @@ def _card(text: str) -> str:
     if "`singdiffusion train`" not in text:
         return text
     head, settings = text.split("```json\n")
-    told: dict[str, Any] = json.loads(settings.split("```")[0])
-    cache, out = told.pop("cache"), told.pop("out")
+    values: dict[str, Any] = json.loads(settings.split("```")[0])
+    cache, out = values.pop("cache"), values.pop("out")
     head = (
         head.replace(cache, _DATA)
         .replace(out, ".")
@@ -93,7 +93,7 @@ def _card(text: str) -> str:
             "OpenMoji 17 (https://openmoji.org), CC BY-SA 4.0. It reads the token states of the text encoder in `../pipeline`. Settings:",
         )
     )
-    return head + "```json\n" + json.dumps(told, indent=1, ensure_ascii=False) + "\n```\n"
+    return head + "```json\n" + json.dumps(values, indent=1, ensure_ascii=False) + "\n```\n"
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from docs.experiments.flow.page.results import DEFAULT, MAIN, Found
+from docs.experiments.flow.page.results import DEFAULT, MAIN, Results
 from docs.experiments.flow.page.tables import table
 from singtheory.system import write_bytes
 
@@ -21,26 +21,26 @@ WAYS = (
 _BLOCK = re.compile(r"(<!-- zero-init -->\n).*?(\n<!-- /zero-init -->)", re.DOTALL)
 
 
-def zero_init_table(found: Found) -> str:
+def zero_init_table(results: Results) -> str:
     """Distances of each way at guidance 1 and 3 and few evaluations, in both of `MAIN`; a dash where a way was not drawn or is none."""
     places = [(guidance, budget) for guidance in (1.0, 3.0) for budget in (4, 6, 10)]
-    ways = [way for way in WAYS if any((way, *place) in found.cells for place in places)]
+    ways = [way for way in WAYS if any((way, *place) in results.cells for place in places)]
     rows = []
     for way in ways:
-        cells = [[found.value(way, *place, metric) for metric in MAIN] for place in places]
+        cells = [[results.value(way, *place, metric) for metric in MAIN] for place in places]
         rows.append([way, *(" / ".join("–" if value is None else f"{value:.1f}" for value in cell) for cell in cells)])
     head = ["way", *(f"guidance {guidance:g}, {budget}" for guidance, budget in places)]
     return table(head, rows)
 
 
-def guide(found: Found) -> str:
+def guide(results: Results) -> str:
     """The guide with its table as the results have it."""
-    return _BLOCK.sub(lambda match: match[1] + zero_init_table(found) + match[2], GUIDE.read_text(encoding="utf-8"))
+    return _BLOCK.sub(lambda match: match[1] + zero_init_table(results) + match[2], GUIDE.read_text(encoding="utf-8"))
 
 
 def main() -> None:
     """Write it."""
-    write_bytes(GUIDE, guide(Found.read()).encode())
+    write_bytes(GUIDE, guide(Results.read()).encode())
 
 
 if __name__ == "__main__":
