@@ -20,7 +20,7 @@ from singtheory import formula
 from singtheory.formula.symbolic import NAMESPACE
 from singtheory.system import write_bytes
 
-PATH = Path(__file__).parent / "coq" / "Formulas.v"
+PATH = Path(__file__).parent / "coq" / "foundation" / "Formulas.v"
 
 LEFT_OUT = {
     "chart_step": "its arguments are pairs; E.v states the step by its coordinates",
