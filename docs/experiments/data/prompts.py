@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from singdiffusion.evaluation import PROMPTS as PAPER
-
 
 @dataclass(frozen=True)
 class Prompts:
@@ -45,6 +43,3 @@ DIGITS = Prompts(
 
 FASHION = Prompts(fixed=(), open=("t-shirt", "trouser", "bag", "sneaker"))
 """Nothing but the class decides the brightness, so all leave it open."""
-
-STABLE_DIFFUSION = Prompts(fixed=PAPER, open=("a cat", "a house", "a red apple", "a logo"))
-"""For Stable Diffusion: the paper's test of brightness (arXiv 2403.08381), and prompts that leave it open."""

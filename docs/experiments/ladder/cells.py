@@ -18,6 +18,8 @@ from docs.experiments.data.captioned import brightness_of
 from singtheory.data import to_bytes
 from singtheory.system import write_bytes
 
+GUIDANCES = (1.0, 1.5, 3.0, 7.5)
+"""Weights of guidance of the core."""
 SHOWN = 8
 """Pictures of a cell that are kept."""
 

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.data.prompts import OPENMOJI
-from docs.experiments.ladder.cells import Cell, Cells
+from docs.experiments.ladder.cells import GUIDANCES, Cell, Cells
 from docs.experiments.ladder.starts import STARTS, Starts
 from docs.experiments.ladder.train import TWINS
 from docs.experiments.metric.adherence import Classifier
@@ -44,7 +44,6 @@ from singdiffusion.average import load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singtheory.system import check_device
 
-GUIDANCES = (1.0, 1.5, 3.0, 7.5)
 PICTURED = 1.5
 """The weight whose samples of the core are kept as a picture."""
 QUALITY = (1.0, 3.0, 7.5)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from docs.experiments.data.prompts import STABLE_DIFFUSION
+from docs.experiments.data.prompts import Prompts
 from docs.experiments.model.draw import SAMPLERS
 from docs.experiments.model.fit import say
 from docs.experiments.script.arguments import add_seed, command, one_line_errors
@@ -20,6 +20,7 @@ from singdiffusion.average import load_average
 from singdiffusion.evaluation import (
     COCO,
     GUIDANCES,
+    PROMPTS,
     Metrics,
     brightness,
     captioned,
@@ -31,6 +32,8 @@ from singdiffusion.evaluation import (
 from singdiffusion.start import SingDiffusion
 from singtheory.errors import unknown_name
 
+STABLE_DIFFUSION = Prompts(fixed=PROMPTS, open=("a cat", "a house", "a red apple", "a logo"))
+"""The paper's test of brightness (arXiv 2403.08381), and prompts that leave it open."""
 CORE, FACTOR = (1.5, 3.0, 7.5), 3.0
 """Weights of guidance: of the core, and of the factors."""
 

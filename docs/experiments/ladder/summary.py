@@ -22,15 +22,14 @@ from scipy.stats import norm
 from torch import Tensor
 
 from docs.experiments.data.captioned import Captioned, read
-from docs.experiments.ladder.cells import Cell, Cells
-from docs.experiments.ladder.evaluate import GUIDANCES
+from docs.experiments.ladder.cells import GUIDANCES, Cell, Cells
 from docs.experiments.metric.distances import cured, wasserstein
 from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
-from docs.experiments.script.result import Result, origin
+from docs.experiments.script.result import RESULTS, Result, origin
 from singtheory.errors import InputError
 from singtheory.estimate import mean_interval
 
-FOLDER = Path(__file__).parents[1] / "results" / "ladder"
+FOLDER = RESULTS / "ladder"
 ERROR, CORE_STEPS, _REPEATS = 0.05, 50, 400
 FIXED_GUIDANCE, OPEN_GUIDANCE = (1.5, 3.0), (1.0, 1.5, 3.0)
 RANGE, CLOSED = (0.85, 1.15), 0.8

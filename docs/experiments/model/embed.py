@@ -11,17 +11,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from docs.experiments.flow.committed import FOLDER as RESULTS
 from docs.experiments.model.card import flow
 from docs.experiments.model.tars import extracted
 from docs.experiments.script.arguments import command
-from docs.experiments.script.result import quiet
+from docs.experiments.script.result import RESULTS, quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import FOLDER
 from singdiffusion.flow_demonstrator import FOLDER as FLOW
 from singtheory.system import write_bytes
 
-FASHION = Path(__file__).parents[1] / "results" / "ladder" / "fashion"
+FASHION = RESULTS / "ladder" / "fashion"
 _DATA = "docs/experiments/data/openmoji.py"
 _LICENCE = """The weights in this folder were trained on pictures of OpenMoji (https://openmoji.org), the open-source emoji and icon project,
 by HfG Schwäbisch Gmünd and contributors, and are licensed as OpenMoji is: CC BY-SA 4.0, LICENSES/CC-BY-SA-4.0.txt of the repository or
@@ -47,7 +46,7 @@ def embed(models: Path, target: Path = FOLDER, pipeline: str = "end") -> dict[st
 
 def embed_flow(models: Path, target: Path = FLOW) -> dict[str, int]:
     """Copy the flow; returns bytes by part."""
-    made: dict[str, Any] = json.loads((RESULTS / "train.json").read_text(encoding="utf-8"))["flow-train"]
+    made: dict[str, Any] = json.loads((RESULTS / "flow" / "train.json").read_text(encoding="utf-8"))["flow-train"]
     sizes = embed(models, target, "flow")
     write_bytes(target / "pipeline" / "README.md", flow(made["flow"], made["device"]).encode())
     return sizes

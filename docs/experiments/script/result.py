@@ -13,9 +13,9 @@ from singtheory.system import device_name, write_json
 HEAD = ("version", "command", "device", "versions", "seed")
 """What every result carries of the run that made it."""
 _PACKAGES = ("singdiffusion", "torch", "diffusers", "transformers", "accelerate")
-
-
-_MOVED = json.loads((Path(__file__).parents[1] / "results" / "modules.json").read_text(encoding="utf-8"))
+RESULTS = Path(__file__).parents[1] / "results"
+"""Of what is committed, a folder an experiment."""
+_MOVED = json.loads((RESULTS / "modules.json").read_text(encoding="utf-8"))
 """Where the modules stand today that made committed results under another name: by that name, below this package."""
 
 

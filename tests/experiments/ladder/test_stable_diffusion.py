@@ -8,12 +8,12 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTextConfig, CLIPVisionConfig
 
-from docs.experiments.data.prompts import PAPER, STABLE_DIFFUSION
 from docs.experiments.ladder import stable_diffusion as ladder_stable_diffusion
-from docs.experiments.ladder.stable_diffusion import Amounts, coco, factors, main, starts_of
+from docs.experiments.ladder.stable_diffusion import STABLE_DIFFUSION, Amounts, coco, factors, main, starts_of
 from docs.experiments.script.result import Result
 from singdiffusion.average.statistics import AverageStatistics
 from singdiffusion.average.table import AverageTable
+from singdiffusion.evaluation import PROMPTS
 from singdiffusion.evaluation.coco import Metrics, clip_score
 from tests.singdiffusion import tiny
 
@@ -55,9 +55,9 @@ def test_every_class_end_to_end(make, tmp_path):
     seen = {(row["sampler"], row["start"], row["prompt"], row["guidance"]) for row in content["rows"]}
     starts = {("DDIM", start) for start in ("noise", "mean", "matched", "statistics")} | {("DDIM trailing", "noise")}
     assert seen == {(*s, p, w) for s in starts for p in STABLE_DIFFUSION.all for w in ladder_stable_diffusion.CORE}
-    assert {row["prompt"] for row in content["rows"] if row["kind"] == "fixed"} == set(PAPER)
+    assert {row["prompt"] for row in content["rows"] if row["kind"] == "fixed"} == set(PROMPTS)
     levels = {
-        row["start"]: row["mean"] for row in content["rows"] if row["prompt"] == PAPER[0] and row["guidance"] == 3
+        row["start"]: row["mean"] for row in content["rows"] if row["prompt"] == PROMPTS[0] and row["guidance"] == 3
     }
     assert len(set(levels.values())) == len(levels)  # the starts do act
 

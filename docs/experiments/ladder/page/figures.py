@@ -10,8 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from docs.book.drawing import Drawing
-from docs.experiments.ladder.cells import Cells
-from docs.experiments.ladder.evaluate import GUIDANCES
+from docs.experiments.ladder.cells import GUIDANCES, Cells
 from singtheory.system import write_bytes
 
 COLOURS = {
