@@ -31,7 +31,7 @@ from singdiffusion.start.call import (
 from singdiffusion.start.flow_layout import first_tensor
 from singdiffusion.start.free_noise import KeyFrames, key_frames, one_deviation, over_frames
 from singdiffusion.start.guidance import none
-from singdiffusion.start.initial import initial_latents
+from singdiffusion.start.initial import prepared_latents
 from singdiffusion.start.kinds import check_pipeline
 from singdiffusion.start.made import made
 from singdiffusion.start.method import Method, copied_owner, own_methods, put_by_others
@@ -254,4 +254,4 @@ def _from(mean: Tensor, spread: tuple[Tensor, Tensor] | None, x_1: Tensor, sched
         basis, std = spread
         frames = x_1.shape[2]
         spread = basis[:, :, None].expand(-1, -1, frames, -1, -1) / frames**0.5, std * frames**0.5
-    return initial_latents(mean.to(x_1), x_1, scheduler, spread=spread) * scheduler.init_noise_sigma
+    return prepared_latents(mean.to(x_1), x_1, scheduler, spread=spread)

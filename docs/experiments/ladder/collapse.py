@@ -25,7 +25,7 @@ from docs.experiments.model.fit import say
 from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.demonstrator import PIPELINE
-from singdiffusion.start import initial_latents
+from singdiffusion.start import prepared_latents
 from singtheory.data import to_bytes
 from singtheory.system import write_bytes
 
@@ -83,7 +83,7 @@ def collapse(drawer: Drawer, data: Captioned, samples: int, steps: int, seed: in
         x_1 = torch.randn(samples, *data.size, generator=generator).to(drawer.device)
         x_0 = data.x_0(rows[torch.randint(len(rows), (samples,), generator=generator)]).to(drawer.device)
         scheduler = sampler(drawer.model, steps=steps, device=drawer.device)
-        start = initial_latents(x_0, x_1, scheduler) * scheduler.init_noise_sigma
+        start = prepared_latents(x_0, x_1, scheduler)
         measured["prompts"][prompt], sheet = {}, []
         for name, denoised in denoisers(drawer, data, prompt, samples).items():
             timesteps, predictions = path(denoised, drawer, start, steps)
