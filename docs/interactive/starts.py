@@ -49,7 +49,7 @@ def numbers() -> dict[str, Any]:
 
 
 def _cells(cells: Cells, prompt: str, guidance: float) -> dict[str, Any]:
-    """Of every start, twice: closed form, trained."""
+    """The cells of every start, twice: closed form, trained."""
     wanted = {"model": "end", "prompt": prompt, "guidance": guidance, "sampler": "DDIM", "rule": "normalised"}
     return {
         start: [_cell(cells, cells.find(start=name, **wanted)[0]) for name in pair] for start, pair in STARTS.items()

@@ -34,7 +34,7 @@ def least_picture(step: Callable[[str], None]) -> Picture:
         "The least of the ladder against the truth",
         "For laws on a line the least of all upper bounds (B2, B3, B9, B10 for KL; with B12 for TV) over the exact value by quadrature: 1 is "
         "exact. The worst gaps are those at which the atoms begin to part; the rarer an atom, the worse. 999:1 means atoms at −1 and 1 of "
-        "weights .999 and .001.",
+        "weights 0.999 and 0.001.",
         "Curves over the gap that start and end near 1 and rise in between, highest for rare atoms.",
         figure,
     )

@@ -129,7 +129,7 @@ class AverageUNet(AverageNetwork):
 
     @property
     def channels(self) -> int:
-        """Of the images."""
+        """How many channels the images have."""
         return self.network.config["out_channels"]
 
     def mean(self, tokens: Tensor, x_1: Tensor) -> Tensor:

@@ -159,7 +159,7 @@ def _check_length(name: str, scheduler: Scheduler) -> None:
 
 
 def variant_of(folder: Path, stem: str = "diffusion_pytorch_model") -> str | None:
-    """Of a model's weights in `folder` the one to load: None for plain ones if there are any, or else such as `fp16`."""
+    """The variant of a model's weights in `folder` to load: None for plain ones if there are any, or else such as `fp16`."""
     names = sorted(file.name for file in folder.glob(f"{stem}*.safetensors"))
     if not names or any(name.count(".") == 1 for name in names):
         return None

@@ -1,6 +1,6 @@
 """What a U-Net predicts, by its answer and not by what a configuration says.
 
-At the last step of training `x_t` is noise all but for `α ≈ .07`, and `ε* = (x − α x̂)/σ ≈ x`: a network that predicts ε gives its input
+At the last step of training `x_t` is noise all but for `α ≈ 0.07`, and `ε* = (x − α x̂)/σ ≈ x`: a network that predicts ε gives its input
 back, whatever it was trained on, while v* ≈ −x̂ and x̂ are pictures (C2).
 """
 

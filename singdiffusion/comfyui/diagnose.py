@@ -19,7 +19,7 @@ from singtheory.start import Components, Moments, from_matched, from_noise, init
 _LAMBDAS = (1700.0, 100.0, 1.0)
 """Variances where no spread is given: those of a large picture's brightness, of its layout, and of texture."""
 _SIDE = 64
-"""Of the latents at which an average image is asked, where none are given."""
+"""The side of the latents at which an average image is asked, where none are given."""
 
 
 class Diagnose:
@@ -69,7 +69,7 @@ def _shaped(model: Any, latent: dict[str, Any] | None) -> Tensor:
 
 
 def _of_start(sampled: SampledNoise, average: Any) -> Iterator[str]:
-    """Of a model that predicts ε or v (C5 to C7)."""
+    """Sentences on the start of a model that predicts ε or v (C5 to C7)."""
     alpha, sigma = first_point(sampled)
     noise, timestep = start_std(sampled), float(sampled.timesteps[0])
     yield (
@@ -90,7 +90,7 @@ def _of_start(sampled: SampledNoise, average: Any) -> Iterator[str]:
 
 
 def _of_flow(sigmas: Tensor, average: Any) -> Iterator[str]:
-    """Of a model that matches flows (F1, F2)."""
+    """Sentences on the first step of a model that matches flows (F1, F2)."""
     if not starts_from_noise(sigmas):
         yield f"Sampling begins at sigma {float(sigmas[0]):.4g}, at a noised image and not at noise: there is nothing to mend."
         return

@@ -19,4 +19,4 @@ WEIGHT: dict[str, Any] = {
 GUIDED: dict[str, Any] = WEIGHT | {
     "start": (["widest", "matched", "mean"], {"tooltip": "widest: matched where the average image has a spread."})
 }
-"""Of nodes that start from an average image."""
+"""The inputs of nodes that start from an average image."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # no other command needs what it imports
 
 Item = TypeVar("Item")
 _MOST_ROWS = 20
-"""Of a table of eigenvalues; the JSON has all."""
+"""The most rows of a table of eigenvalues; the JSON has all."""
 
 
 def show(*parts: RenderableType) -> None:

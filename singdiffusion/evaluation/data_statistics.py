@@ -13,7 +13,7 @@ from singtheory.law import Atoms
 from singtheory.start import Moments, reading_moments
 
 LARGEST = 4096
-"""Of points and dimensions the smaller may be this many; of more points an even choice is taken."""
+"""The most that the smaller of points and dimensions may be; of more points an even choice is taken."""
 
 
 @dataclass(frozen=True)

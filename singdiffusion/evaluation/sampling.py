@@ -42,12 +42,12 @@ class Picture:
 
     @property
     def brightness(self) -> float:
-        """Of the image: the mean over pixels and colours, in 0..255."""
+        """The image's mean over pixels and colours, in 0..255."""
         return _brightness(self.image)
 
     @property
     def plain_brightness(self) -> float:
-        """Of the image without the singular step."""
+        """The brightness of the image without the singular step."""
         return _brightness(self.plain)
 
 

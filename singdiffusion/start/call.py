@@ -204,5 +204,5 @@ def known_negatives(module: AverageImage, negative: Sequence[str], said: set[str
 
 
 def texts(prompt: str | Sequence[str] | None) -> list[str] | None:
-    """As a list; None for none."""
+    """The texts as a list; None for none."""
     return None if prompt is None else [prompt] if isinstance(prompt, str) else list(prompt)

@@ -34,7 +34,7 @@ class Layout:
 
     @property
     def frames(self) -> int | None:
-        """Of the noise; None for pictures."""
+        """How many frames the noise has; None for pictures."""
         return None if len(self.drawn) != 4 else self.drawn[1 if self.axes is None else self.axes[1]]
 
     def of_pictures(self, channels: int, *sizes: int) -> "Layout":

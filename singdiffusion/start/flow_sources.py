@@ -121,7 +121,7 @@ class Sources:
         self._used = True
 
     def heard(self, arguments: dict[str, Any], encoded: Any) -> None:
-        """Of a call of `encode_prompt`: its arguments by name and what it returned."""
+        """Reads a call of `encode_prompt`: its arguments by name and what it returned."""
         if self._used:
             self.forget()
         states = tuple(encoded) if isinstance(encoded, tuple | list) else (encoded,)
@@ -147,7 +147,7 @@ class Sources:
         return mean, None if directions is None else spread_laid_out(layout, directions)
 
     def _average(self, module: AverageImage, layout: Layout, x_1: Tensor) -> Average:
-        """Of a module, for the prompt of this call."""
+        """The average image of a module, for the prompt of this call."""
         frame = frame_for(module, layout.of_pictures(module.space.channels).unpacked(x_1))
         if not getattr(module, "conditional", True):
             return module([""] * len(frame), frame)

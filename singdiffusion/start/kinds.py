@@ -82,7 +82,7 @@ def _prompt_reason(pipe: Any, condition: str) -> str | None:
 
 
 def _sources(kind: type[Any]) -> list[str]:
-    """Of the classes of a pipeline, a community's too, where all of them are to be had."""
+    """The sources of the classes of a pipeline, a community's too, where all of them are to be had."""
     own = [part for part in kind.__mro__ if issubclass(part, DiffusionPipeline) and part is not DiffusionPipeline]
     try:
         return [inspect.getsource(part) for part in own]

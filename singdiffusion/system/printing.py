@@ -8,7 +8,7 @@ import typer
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode's categories of controls, of what turns the direction of writing, of halves of characters and of ends of lines."""
 _JOINERS = "\u200c\u200d"
-"""Of Persian words and of emoji; they do nothing but join."""
+"""The joiners of Persian words and of emoji; they do nothing but join."""
 
 
 def printable(text: object) -> str:

@@ -234,7 +234,7 @@ def _check_type(name: str, value: Any, kind: str) -> None:
 
 
 _BYTES, _DEEP = 2**18, 8
-"""Of a YAML with settings, at most: bytes, and levels of lists and mappings within each other."""
+"""The limits of a YAML with settings: bytes, and levels of lists and mappings within each other."""
 
 
 def _mapping(file: Path) -> dict[str, Any]:

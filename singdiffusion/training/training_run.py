@@ -32,7 +32,7 @@ from singtheory.system import check_folder, write_bytes, write_json
 
 _SHOWN = 8
 _COPIES = 5
-"""Of the weights in memory: themselves, gradients, two moments, the average."""
+"""Copies of the weights in memory: themselves, gradients, two moments, the average."""
 _UNKNOWN = "not known before the data are read"
 _NOTE = "run.json"
 """Says that the folder is a run's."""

@@ -49,7 +49,7 @@ class Value(NamedTuple):
 
 
 Integrand = Callable[[Tensor, int], tuple[Tensor, Tensor]]
-"""Of nodes (nodes, d) about a reference: the integrand, not negative, and at least its error; both of shape (nodes,)."""
+"""At nodes (nodes, d) about a reference, of that number: the integrand, not negative, and at least its error; both of shape (nodes,)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,7 +53,7 @@ class Exponents(NamedTuple):
     rest_size: Tensor
 
     def rows(self, chosen: Tensor) -> "Exponents":
-        """Of some nodes."""
+        """The exponents at some nodes."""
         if bool(chosen.all()):
             return self
         # in memory as they were: of what is the same at all nodes there is one row
@@ -111,7 +111,7 @@ class Components:
 
     @classmethod
     def of(cls, query: Posterior, gap: float) -> "Components":
-        """Of a posterior of one query, at gap g."""
+        """The components of one query's posterior at gap g."""
         parts = query.parts()
         spread, error = (None if part is None else gap * part for part in (parts.spectrum, parts.spectrum_error))
         points = _from_heaviest(parts.places, parts.log_p)

@@ -97,7 +97,7 @@ def draw_kernel(posterior: Posterior, gap: float, n: int, generator: torch.Gener
 
 
 def _draw_kernel(query: Posterior, of: Components, n: int, generator: torch.Generator | None) -> Tensor:
-    """Of one query, from its components."""
+    """Draws of one query's kernel, from its components."""
     chosen = numerics.choose(of.p, n, generator)
     noise = draw_plug_in(query, n, generator)[0]
     if of.spread is not None and of.basis is not None:

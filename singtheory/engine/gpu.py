@@ -37,7 +37,7 @@ _WIDEST = 65536
 _CHUNK = 65536
 """Atoms whose weights lie in memory at once; their products with data stay below 2^31 in all."""
 _LEAST_RADIUS, _MOST_RADIUS = 1e-15, 1e15
-"""Of atoms whose squared norms the kernels hold in float32."""
+"""The radii of atoms whose squared norms the kernels hold in float32."""
 _LEAST = -1e30
 """Stands for the logarithm of no weight in float32."""
 
@@ -58,7 +58,7 @@ def engine_of(points: Points) -> Engine:
 
 
 class FusedEngine(Engine):
-    """As `Engine`.
+    """The engine on a GPU; it answers like `Engine`.
 
     Args:
         points: the atoms, which lie on the device.
@@ -98,11 +98,11 @@ class FusedEngine(Engine):
 
     @property
     def needs(self) -> float:
-        """As `Engine.needs`; the atoms are held in float16 and, if they lie on levels, twice in bytes."""
+        """The memory that it needs, in bytes: the atoms are held in float16 and, if they lie on levels, twice in bytes."""
         return super().needs + 4 * self.points.count * self.points.dim
 
     def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], PosteriorMoments]:
-        """As `Engine.start`; all atoms are screened meanwhile."""
+        """Begins like `Engine.start`; all atoms are screened meanwhile."""
         if not 0 < len(z) <= QUERIES or self._trivial:
             return super().start(z, snr, tol)
         try:

@@ -32,7 +32,7 @@ _MANY = 8
 QUERIES = 1024
 """Queries that are answered together."""
 _SMALL_TRACE = 1e-9
-"""Of that of the prior: below it a difference of moments keeps fewer than six digits."""
+"""The share of the prior's trace: below it a difference of moments keeps fewer than six digits."""
 
 
 class Engine:
@@ -59,7 +59,7 @@ class Engine:
         return atoms, torch.stack([-self.points.norms2[rows] / 2, self.points.log_weights[rows]])
 
     def start(self, z: Tensor, snr: Tensor, tol: float) -> Callable[[], PosteriorMoments]:
-        """As `find`, for what is returned; a device may begin at once, and its numbers are waited for only then."""
+        """Begins a `find` and returns what ends it: a device works meanwhile, and its numbers are waited for only then."""
         return partial(self.find, z, snr, tol)
 
     def find(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
@@ -89,7 +89,7 @@ class Engine:
         return 8 * (6 * self.points.count + 6 * BLOCK * self.points.dim + 2 * self.points.dim**2)
 
     def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> PosteriorMoments:
-        """As `find` by one way for all queries, and the statistics are told of all atoms that matter."""
+        """The moments of all queries, found by one way; each statistic sees the blocks of all atoms that matter."""
         self.points.check()
         if self.small or (len(z) and bool(self._few(self._foretold(z, snr, tol)).all())):
             return self._rescored(z, snr, self._candidates(z, snr, tol), tol, statistics)
@@ -175,7 +175,7 @@ class Engine:
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Of which torch's errors of GPU memory are a kind."""
+    """Whether an error says that memory is lacking, as torch's errors of a GPU do."""
     return "memory" in str(error).lower()
 
 
@@ -198,7 +198,7 @@ def _merged(chosen: Tensor, first: PosteriorMoments, second: PosteriorMoments) -
 
 
 def joined(parts: Sequence[PosteriorMoments]) -> PosteriorMoments:
-    """Of all parts in order."""
+    """The moments of all parts in order."""
     if len(parts) == 1:
         return parts[0]
     return PosteriorMoments(

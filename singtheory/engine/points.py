@@ -50,7 +50,7 @@ class Points:
 
     @classmethod
     def mapped(cls, path: Path, array: np.ndarray, device: torch.device) -> Self:
-        """Of a memory-mapped array (n, d), read block by block and never whole; uniform weights."""
+        """Points of a memory-mapped array (n, d), read block by block and never whole; uniform weights."""
         weights = torch.full((len(array),), 1 / len(array), dtype=torch.float64, device=device)
         return cls(torch.from_numpy(array), weights, MappedFile(path, path.stat().st_size))
 

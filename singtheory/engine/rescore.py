@@ -23,7 +23,7 @@ _SAFE = 1.01
 _LEAST = 2.3e-162
 """A number below it has a square that underflows."""
 _SLACK = 1e-9
-"""Of squared distances, far above their rounding: what is left out is left out for sure."""
+"""The relative slack of squared distances, far above their rounding: what is left out is left out for sure."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _SAFE = 1.01
 """Over first-order counts of roundings, whose higher orders are below 1e-9."""
 _LOWEST = -1e300
 _LARGEST_DELTA = 1e-2
-"""Of log weights: `e^δ − 1` is below `1.01 δ` for all up to it."""
+"""The largest error of log weights: `e^δ − 1` is below `1.01 δ` for all up to it."""
 
 
 def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float) -> int:

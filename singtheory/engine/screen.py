@@ -17,7 +17,7 @@ _NEVER = -1e30
 """Stands for the logarithm of no weight in float32."""
 _SAFE = 1.01
 _LARGEST = 1e30
-"""Of the sizes in a log weight: far below the largest number of float32."""
+"""The largest size in a log weight: far below the largest number of float32."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Screen(Protocol):
     """Screens queries."""
 
     def __call__(self, z: Tensor, snr: Tensor) -> Screened:
-        """Of `z` (batch, d) and `snr` (batch,)."""
+        """Screens queries `z` (batch, d) at `snr` (batch,)."""
         ...
 
 
@@ -79,7 +79,7 @@ class SingleScreen:
             yield torch.cat([columns, columns[-1:].expand(missing, -1)]) if missing else columns
 
     def __call__(self, z: Tensor, snr: Tensor) -> Screened:
-        """As the protocol."""
+        """Screens queries, see `Screen`."""
         points = self.points
         shifted = points.shifted(z, snr)
         scaled = snr.sqrt() * self._unit

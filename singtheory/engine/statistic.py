@@ -50,7 +50,7 @@ class Statistic(ABC):
 
     @abstractmethod
     def value(self) -> Tensor:
-        """Of every query."""
+        """The value of every query."""
 
 
 class Entropy(Statistic):

@@ -85,7 +85,7 @@ class Captioned:
 
     @cached_property
     def brightness(self) -> Tensor:
-        """Of every picture, in 0..255, shape (n,), float64."""
+        """The brightness of every picture, in 0..255, shape (n,), float64."""
         return self.images.flatten(1).double().mean(dim=1)
 
     def save(self, path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Prompts:
-    """Of one data set.
+    """The prompts of one data set.
 
     Attributes:
         fixed: name a background.
@@ -34,7 +34,7 @@ OPENMOJI = Prompts(
     ),
     open=("logo", "red apple", "cat", "house"),
 )
-"""Of these, "logo" has 1,468 pictures; the others one on black, on white, on grey and on a colour each."""
+"""Among these, "logo" has 1,468 pictures; the others one on black, on white, on grey and on a colour each."""
 
 DIGITS = Prompts(
     fixed=("0 on a black background", "3 on a black background", "0 on a white background", "3 on a white background"),

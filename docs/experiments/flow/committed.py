@@ -6,7 +6,7 @@ from docs.experiments.script.result import RESULTS
 from singdiffusion.flow_demonstrator import AVERAGE, PIPELINE
 
 FOLDER = RESULTS / "flow"
-"""Of the committed results."""
+"""The folder of the committed results."""
 CLASSIFIER = FOLDER / "classifier.safetensors"
 """By which adherence and the classifier's features were measured (CC BY-SA 4.0, trained on the same pictures)."""
 

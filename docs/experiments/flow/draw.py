@@ -44,7 +44,7 @@ class Moments:
 
     @classmethod
     def of(cls, data: Captioned, device: str) -> "Moments":
-        """Of data, float32, computed in float64."""
+        """The moments of data, float32, computed in float64."""
         points = data.x_0().flatten(1).to(device).double()
         mean = points.mean(dim=0)
         covariance = (points - mean).mT @ (points - mean) / len(points)

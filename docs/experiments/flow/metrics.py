@@ -44,7 +44,7 @@ class Law:
 
     @classmethod
     def of(cls, points: Tensor) -> "Law":
-        """Of points, (m, k)."""
+        """The law of points, (m, k)."""
         covariance = torch.cov(points.double().mT)
         return cls(points.double().mean(dim=0), _root(covariance), float(covariance.trace()))
 
@@ -120,7 +120,7 @@ class Judge:
         return {name: self.laws[name].distance(points.to(self.laws[name].mean)) for name, points in coordinates.items()}
 
     def captions(self, images: Tensor, prompts: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Of images of captions drawn from the data: numbers, and arrays of shape (n,)."""
+        """Numbers on images of captions drawn from the data, and arrays of shape (n,)."""
         shown, distances = images.clamp(-1, 1), {}
         distances = self.distances(shown)
         high = high_frequencies(shown)
@@ -134,7 +134,7 @@ class Judge:
         return numbers, arrays
 
     def prompt(self, images: Tensor, prompt: str) -> tuple[dict[str, Any], Tensor]:
-        """Of images of one prompt: numbers of its brightness, and the brightness of each."""
+        """Numbers on the brightness of images of one prompt, and the brightness of each."""
         shown = images.clamp(-1, 1)
         levels, truth = brightness_of(shown).cpu(), self.data.brightness[self.data.rows(prompt)]
         std = float(truth.std(correction=0))

@@ -44,7 +44,7 @@ def drawn(prompts: Sequence[str] = PROMPTS, each: int = EACH, steps: int = STEPS
 
 
 def sheet(images: np.ndarray, prompts: Sequence[str], path: Path) -> None:
-    """As a PNG: a block a prompt, a row a way."""
+    """A PNG: a block a prompt, a row a way."""
     figure = Figure(figsize=(12, 1.68), layout="constrained")
     for column, prompt in enumerate(prompts):
         axes: Any = figure.add_subplot(1, len(prompts), column + 1)

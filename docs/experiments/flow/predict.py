@@ -124,7 +124,7 @@ def noise_of(data: Captioned, prompt: str, n: int, seed: int) -> Tensor:
 
 
 def _start(data: Captioned, prompt: str, first: Tensor) -> dict[str, Any]:
-    """Of a prompt: its pictures' mean and trace, and the error and scatter of the network's outputs at t = 1."""
+    """What is known of a prompt at the start: its pictures' mean and trace, and the error and scatter of the network's outputs at t = 1."""
     own = data.x_0(data.rows(prompt)).to(first)
     mean, guess = own.mean(dim=0), first.mean(dim=0)
     return {

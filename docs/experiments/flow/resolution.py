@@ -54,7 +54,7 @@ PATCH = 2
 """Side of the patches that the U-Net sees as one place."""
 NAME = "flow-64"
 STEPS, SHIFTS = (4, 6, 10, 20, 50), (3.0, 6.0, 8.0, 1.0)
-"""Of the prediction. A shift of 6 is to 64×64 what 3 is to 32×32, and 8 what 4 is, which is √(d/192) (F6)."""
+"""The steps and shifts of the prediction. A shift of 6 is to 64×64 what 3 is to 32×32, and 8 what 4 is, which is √(d/192) (F6)."""
 TINY_READING = replace(TINY, text=LARGE.text)
 """A tiny network that reads the demonstrator's token states."""
 _DATA = "26,375 small pictures of OpenMoji 17 (https://openmoji.org), CC BY-SA 4.0; so are these weights"

@@ -99,7 +99,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
 
 
 def sizes_of(arguments: argparse.Namespace) -> Sizes:
-    """Of the flow."""
+    """The sizes of the flow's network."""
     return TINY if arguments.tiny else DIGITS if arguments.data == "digits" else LARGE
 
 

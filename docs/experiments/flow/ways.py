@@ -9,7 +9,7 @@ CorrectedName = Literal["no", "all but the last", "all"]
 GuideName = Literal["plain", "scaled"]
 
 ALL = 0
-"""As a rank: every direction."""
+"""The rank that stands for every direction."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ FEW = 10
 """Pictures; prompts with more are learned well."""
 
 Moments = tuple[Tensor, Tensor, Tensor]
-"""Of one prompt: mean (channels, side, side), directions (k, channels, side, side) and deviations along them (k,)."""
+"""The moments of one prompt: mean (channels, side, side), directions (k, channels, side, side) and deviations along them (k,)."""
 
 
 def one_by_one(x_0: Tensor) -> Tensor:

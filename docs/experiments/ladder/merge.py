@@ -46,7 +46,7 @@ def merge(new: Path, old: Path, parts: Sequence[str] | None = None) -> None:
 
 
 def main() -> None:
-    """Of files."""
+    """Merge two files."""
     parser = command(__doc__)
     parser.add_argument("new", type=Path)
     parser.add_argument("old", type=Path)

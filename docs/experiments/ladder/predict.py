@@ -48,7 +48,7 @@ _HALF = 127.5
 
 
 def moments_of(points: Tensor) -> Moments:
-    """Of equally likely points; of one point repeated no direction varies."""
+    """The moments of equally likely points; of one point repeated no direction varies."""
     law = Atoms(points)
     if bool((points == points[0]).all()):
         return Moments(law.mean, Components(torch.zeros(0, law.dim, dtype=torch.float64), torch.zeros(0).double()))
@@ -138,7 +138,7 @@ def budget_of(curves: dict[str, Any], prompt: str) -> dict[str, Any]:
 
 
 def _discretisation(snr: Tensor, mmse: Tensor) -> Tensor:
-    """Of each step, with the curve between its ends linear in log γ: `∫ m dγ = g m_t + (m_s − m_t)(γ_s − g/log(γ_s/γ_t))`."""
+    """The discretisation of each step, with the curve between its ends linear in log γ: `∫ m dγ = g m_t + (m_s − m_t)(γ_s − g/log(γ_s/γ_t))`."""
     low, high = snr[:-1], snr[1:]
     length = torch.log(high / low)
     first, last = mmse[:-1], mmse[1:]

@@ -162,7 +162,7 @@ class Verdicts:
         return numbers[0]
 
     def prompts(self, kind: str) -> list[str]:
-        """Of a kind, in order."""
+        """The prompts of a kind, in order."""
         return list(dict.fromkeys(row["prompt"] for row in self.rows if row["kind"] == kind))
 
     def fixed(self) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ MARKS = (0.08, 0.3)
 """Shares of the time at which the demonstrator is kept; the end is one more."""
 STAGES = ("early", "middle", "end")
 PARTS = ("average", "classifier", "twins", "fashion")
-"""Of what is trained after the demonstrator."""
+"""The parts that are trained after the demonstrator."""
 TWINS = {
     "epsilon": ("epsilon", False),
     "v": ("v_prediction", False),
@@ -108,7 +108,7 @@ def fitted(model: Denoiser, data: Captioned, plan: Plan, text_too: bool = True) 
 
 
 def training_record(fit: Fit, model: Denoiser, batch: int) -> dict[str, Any]:
-    """Of a run, for its log."""
+    """The record of a run of training, for its log."""
     last = fit.log[-1]
     return {
         "weights of the U-Net": weights(model.unet),
@@ -215,7 +215,7 @@ def twins(data: Captioned, plan: Plan, out: Path, model: Denoiser) -> dict[str, 
 
 
 def classifier(data: Captioned, plan: Plan, out: Path) -> dict[str, Any]:
-    """Of backgrounds and objects."""
+    """Trains the classifier of backgrounds and objects."""
     one = Classifier.new(data, plan.seed)
     torch.manual_seed(plan.seed)
     batch = min(plan.batch, len(data))

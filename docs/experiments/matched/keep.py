@@ -25,13 +25,13 @@ WHOLE = "whole Jacobian"
 
 
 def arrays_of(path: Path) -> dict[str, np.ndarray]:
-    """Of a `.npz` file."""
+    """The arrays of a `.npz` file."""
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 
 
 def nats_of(folder: Path, name: str = "matched") -> Nats:
-    """Of a run's files."""
+    """The nats of a run, from its files."""
     result = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     arrays = arrays_of(folder / f"{name}-profile.npz")
     known = Known.of(result["profile"], arrays)
@@ -60,7 +60,7 @@ def tabulated(nats: Nats, schedule: Schedule, kind: str) -> list[dict[str, Any]]
 
 
 def differences(result: dict[str, Any], influence: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Of Fréchet distances to that of DDPM at about equal passes, same grid, with standard errors from the same noise."""
+    """Differences of Fréchet distances to that of DDPM at about equal passes, same grid, with standard errors from the same noise."""
     rows = []
     for cell in result["cells"]:
         rivals = [one for one in result["cells"] if one["way"] == "DDPM" and one["grid"] == cell["grid"]]

@@ -165,7 +165,7 @@ class Nats:
 
     @cached_property
     def ratios(self) -> list[float]:
-        """Of the leading order of what a Jacobian gains, many draws to the few of the spectra, by level, within a factor of three; 1 where one of them is not positive."""
+        """The ratios of the leading order of what a Jacobian gains, many draws to the few of the spectra, by level, within a factor of three; 1 where one of them is not positive."""
         assert self.spectra is not None
         ratios = []
         for level in self.spectra.levels:

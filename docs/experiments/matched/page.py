@@ -21,7 +21,7 @@ COLOURS = dict(
 
 
 def rows_of(result: Mapping[str, Any], part: str, **wanted: Any) -> list[Mapping[str, Any]]:
-    """Of a part of a result, those with the wanted values."""
+    """The rows of a part of a result that have the wanted values."""
     return [row for row in result.get(part, []) if all(row[name] == value for name, value in wanted.items())]
 
 
@@ -172,7 +172,7 @@ def jacobians_table(result: Mapping[str, Any]) -> Markdown:
 
 
 def differences_table(result: Mapping[str, Any], kind: str = "angle") -> Markdown:
-    """Of Fréchet distances to DDPM's at about equal passes."""
+    """Differences of Fréchet distances to DDPM's at about equal passes."""
     lines = [
         [row["way"], row["passes"], row["rival passes"], f"{row['difference']:+.2f} ± {2 * row['error']:.2f}"]
         for row in rows_of(result, "differences", grid=kind)
@@ -223,7 +223,7 @@ def second_nats_table(
 
 
 def agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[int, int, list[str]]:
-    """Of all differences beyond twice their standard error in one of two runs: how many have the same sign in both, how many there are, and the others."""
+    """How many of all differences beyond twice their standard error in one of two runs have the same sign in both, how many there are, and the others."""
     of_second = {(row["way"], row["grid"], row["passes"]): row for row in second.get("differences", [])}
     same, count, others = 0, 0, []
     for row in first.get("differences", []):

@@ -22,7 +22,7 @@ from singtheory.schedule import Schedule
 _PART = 1024
 _NOTHING = 1e-30
 _APART = 0.05
-"""Of the noise: how far the two products lie apart whose difference is κ's."""
+"""The share of the noise: how far the two products lie apart whose difference is κ's."""
 KEYS = (
     "mse",
     "mmse",
@@ -60,7 +60,7 @@ class Empirical:
         self.norms2 = self.points.square().sum(dim=1)
 
     def weights(self, x_t: Tensor, alpha: float, sigma: float) -> Tensor:
-        """Of the points for each `x_t` (batch, d); shape (batch, n)."""
+        """The weights of the points for each `x_t` (batch, d); shape (batch, n)."""
         return ((alpha * x_t.double() @ self.points.mT - alpha**2 / 2 * self.norms2) / sigma**2).softmax(dim=1)
 
     def moments(self, weights: Tensor) -> tuple[Tensor, Tensor]:

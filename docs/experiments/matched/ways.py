@@ -62,7 +62,7 @@ class Known:
 
 
 def widening_of(name: str, schedule: Schedule, known: Known, basis: Tensor) -> Widening:
-    """Of a way."""
+    """The widening of a way."""
     if name == "DDPM":
         return Diagonal(schedule, lambda snr: torch.zeros(1, dtype=torch.float64))
     if name == "Analytic-DPM":
@@ -75,7 +75,7 @@ def widening_of(name: str, schedule: Schedule, known: Known, basis: Tensor) -> W
 
 
 def times_of(kind: str, name: str, schedule: Schedule, steps: int, known: Known) -> Tensor:
-    """Of a chain between the ends of the profile.
+    """The times of a chain between the ends of the profile.
 
     Args:
         kind: `angle`, equal steps of arctan(σ/α); or `own`, the best of many steps for the way's kernel.

@@ -100,7 +100,7 @@ class Classifier:
         return {name: row for row, name in enumerate(self.objects)}
 
     def loss(self, data: Captioned, device: str, batch: int) -> Callable[[], Tensor]:
-        """Of a batch of pictures that are moved a little and noised."""
+        """The loss of a batch of pictures that are moved a little and noised."""
         kept = (torch.arange(len(data)) % _HELD_OUT != 0).nonzero()[:, 0].to(device)
         images, caption = data.images.to(device), data.caption.to(device)
         objects = torch.tensor([self._row[said(caption)[0]] for caption in data.captions], device=device)

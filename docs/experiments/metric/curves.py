@@ -37,7 +37,7 @@ def exact_mean(points: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Tenso
 def loss_curves(
     drawers: Mapping[str, Drawer], data: Captioned, prompts: Sequence[str], n: int, device: str, seed: int
 ) -> dict[str, Any]:
-    """Of every model over the timesteps of 50 leading steps and some beside.
+    """The losses of every model over the timesteps of 50 leading steps and some beside.
 
     Args:
         drawers: of the models by name.

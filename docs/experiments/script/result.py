@@ -14,7 +14,7 @@ HEAD = ("version", "command", "device", "versions", "seed")
 """What every result carries of the run that made it."""
 _PACKAGES = ("singdiffusion", "torch", "diffusers", "transformers", "accelerate")
 RESULTS = Path(__file__).parents[1] / "results"
-"""Of what is committed, a folder an experiment."""
+"""The folder of what is committed, with one for each experiment."""
 _MOVED = json.loads((RESULTS / "modules.json").read_text(encoding="utf-8"))
 """Where the modules stand today that made committed results under another name: by that name, below this package."""
 

@@ -167,7 +167,7 @@ register(
         statement=r"With $m_i = \sqrt{g}\,\xi_i$, any $\beta$ and any symmetric $S \succ -I$: $KL(P\|Q) \le (1-\beta)\, g\, tr\, C + "
         r"\tfrac{1}{2}[tr\, S + g\, tr(SC) - \log\det(I+S)] + \sum_i p_i \log\sum_j p_j "
         r"\exp\{\tfrac{1}{2}\beta^2 (m_i+m_j)^T(I+S)^{-1}(m_i+m_j) - \tfrac{1}{2}\beta(\|m_i\|^2+\|m_j\|^2)\}$. Here "
-        r"$S = I - (I + (2\beta-1)^2 gC)^{-1}$. Without search, $\beta = \tfrac{1}{2} + \tfrac{1}{2}(1-\tau^4)/(1 + ((\tau - .05)_+/.28)^2)$ with "
+        r"$S = I - (I + (2\beta-1)^2 gC)^{-1}$. Without search, $\beta = \tfrac{1}{2} + \tfrac{1}{2}(1-\tau^4)/(1 + ((\tau - 0.05)_+/0.28)^2)$ with "
         r"$\tau = -\sum_i p_i \log\sum_j p_j e^{-g d_{ij}^2/8}/H(p)$; the ladder takes the best of this and of eleven fixed $\beta$ from $\tfrac{1}{2}$ to 1, of which "
         r"beyond 256 atoms that matter only $\tfrac{1}{2}$ and 1 are tried.",
         source="derived on its page",

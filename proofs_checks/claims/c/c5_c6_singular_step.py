@@ -84,7 +84,7 @@ def _c5_leading(sides: Sides, _: Context) -> Outcome:
 
 
 _DRAWS_ROUNDING = 128 * EPS
-"""Of `r f(r)` and `f(r)`, in which numbers of the size of 1 cancel."""
+"""The rounding of `r f(r)` and `f(r)`, in which numbers of the size of 1 cancel."""
 _SAMPLES = (2_000, 10_000, 50_000)
 """Draws, of which the fewest that decide are taken."""
 
@@ -140,7 +140,7 @@ def _drawn(prior: AtomsPosterior, snr: float, context: Context) -> Rounds:
 
 
 def _sum_rounding(law: Atoms) -> float:
-    """Of a trace, on both sides: sums over atoms and coordinates, with weights that one side takes from their logarithms."""
+    """The rounding of a trace, on both sides: sums over atoms and coordinates, with weights that one side takes from their logarithms."""
     return EPS * (64 + len(law.points) + law.dim - 8 * float(law.weights[law.weights > 0].log().min()))
 
 
@@ -168,7 +168,7 @@ register(
             "leading_formula": formula.kl_small_gap,
         },
         checks=(
-            Check("quadrature", "the bound: six laws, γ from .01 to 1000; its slack for Gaussian data", _c5_bound),
+            Check("quadrature", "the bound: six laws, γ from 0.01 to 1000; its slack for Gaussian data", _c5_bound),
             Check("quadrature", "rate 3 of what the leading order leaves: four laws", _c5_leading),
             Check(
                 "symbolic", "leading coefficient on a line and for Gaussian data; slack; best constant", _c5_symbolic
@@ -230,7 +230,7 @@ def _cross_entropy(law: Atoms, dim: int, alpha: Tensor, sigma: Tensor, centre: T
 
 
 def _cross_entropy_rounding(law: Atoms, dim: int, alpha: Tensor, sigma: Tensor) -> float:
-    """Of a difference of two cross entropies and of the gains: sums over atoms and coordinates of squares over variances."""
+    """The rounding of a difference of two cross entropies and of the gains: sums over atoms and coordinates of squares over variances."""
     second = float(alpha**2 * (law.weights @ law.points.square().sum(dim=1)))
     noise = dim * float(1 + sigma**2 + (2 * math.pi * sigma**2).log().abs() + 2 * math.pi)
     return EPS * (64 + len(law.points) + dim) * (second * float(1 + 1 / sigma**2) + noise)
@@ -263,7 +263,7 @@ register(
         statement=r"$KL(q_s\|N(0, \sigma_s^2 I)) - KL(q_s\|N(\alpha_s\mu, \sigma_s^2 I)) = \frac{1}{2}\gamma_s\|\mu\|^2$ nats (per prompt: "
         r"$\mu(c)$): starting from noise of variance $\sigma_s^2$ at $s = 1 - \epsilon$ is the singular step with the average image set to zero. "
         r"Against the $N(0, I)$ of samplers the gain is $\frac{1}{2}[\alpha^2\|\mu\|^2 + (\alpha^2 - \gamma)\,tr\,\Sigma + d(\sigma^2 - 1 - "
-        r"\log\sigma^2)]$, which can be negative (golden law, $\alpha = .6$): the widened noise hides some spread.",
+        r"\log\sigma^2)]$, which can be negative (golden law, $\alpha = 0.6$): the widened noise hides some spread.",
         source="derived on its page",
         assumptions=r"Finite second moments, $\sigma_s > 0$; any schedule.",
         derivation=r"In both differences the entropy of $q_s$ drops out, and what is left is $E\log N(x;\alpha\mu,\sigma^2) - E\log N(x;0,v)$ with "
@@ -271,7 +271,7 @@ register(
         r"$(E\|x\|^2 - E\|x-\alpha\mu\|^2)/2\sigma^2 = \alpha^2\|\mu\|^2/2\sigma^2$.",
         sides={"gain": formula.mean_gain, "noise_gain": formula.noise_start_gain},
         checks=(
-            Check("quadrature", "both differences of KL: four laws on a line, α = .6 and .1", _c6_quadrature),
+            Check("quadrature", "both differences of KL: four laws on a line, α = 0.6 and 0.1", _c6_quadrature),
             Check("exact", "cross entropies over the atoms of the data, cosine and rectified flow", _c6_data),
             Check(
                 "symbolic",

@@ -158,7 +158,7 @@ def _c9_share(sides: Sides, _: Context) -> Outcome:
     stated = float(sides["share"](float(gaussian_mmse(BRIGHTNESS, snr)[0]), eigenvalue))
     gain = math.sqrt(eigenvalue) * SD_ALPHA
     expected = gain**2 / float(formula.marginal_var(SD_ALPHA, sigma2**0.5, eigenvalue))
-    return equal(stated, expected, ROUNDING, "R² at α = .0683, λ = 277")
+    return equal(stated, expected, ROUNDING, "R² at α = 0.0683, λ = 277")
 
 
 def _c9_samples(sides: Sides, _: Context) -> Outcome:
@@ -191,7 +191,7 @@ register(
         r"$f(x_1)$ has the excess squared error $\|E f - \mu\|^2 + tr\,Var f(x_1)$: its dependence on $x_1$ is pure error of a prediction. "
         r"Of samples it need not be: one ancestral step to $s$ from $f = \mu + \sqrt{\lambda}\,x_1/\sigma_1$ ends nearer to $q_s$ in KL than one "
         r"from $\mu$, by $\tfrac{1}{2}(\gamma_s\lambda - \log(1 + \gamma_s\lambda))$ nats along each eigenvector. At Stable "
-        r"Diffusion's $\alpha = .068$ this is not so: $R^2 = 1 - mmse(\gamma)/tr\,\Sigma$ is .56 for a mode of variance 277.",
+        r"Diffusion's $\alpha = 0.068$ this is not so: $R^2 = 1 - mmse(\gamma)/tr\,\Sigma$ is 0.56 for a mode of variance 277.",
         source="derived on its page; the excess in closed form and what it does to samples are added here",
         assumptions=r"$\alpha_1 = 0$, $\sigma_1 > 0$; finite second moments of the data and of $f(x_1)$; everything given the condition c.",
         derivation=r"$x_1 = \sigma_1 n$ with n independent of $x_0$. $E\|f - x_0\|^2 = E\|f - E f\|^2 + \|E f - \mu\|^2 + tr\,\Sigma$, for f and "
@@ -211,7 +211,7 @@ register(
         ),
         false_twins={
             r"the dependence costs nothing": {"excess": lambda bias2, var: bias2 + 0 * var},
-            r"no information at $\alpha = .0683$ either": {"share": lambda mmse, trace: 0 * mmse},
+            r"no information at $\alpha = 0.0683$ either": {"share": lambda mmse, trace: 0 * mmse},
             "it is pure error of samples too: nothing gained": {"gain": lambda snr, eigenvalue, xp: 0.0},
             r"$R^2 = mmse/tr\,\Sigma$": {"share": lambda mmse, trace: mmse / trace},
         },

@@ -160,7 +160,9 @@ register(
             Check("exact", "weights against the posterior: three laws and the data, two schedules", _d1_weight),
             Check("exact", "the denoiser against the nearest point, on the same", _d1_denoiser),
             Check("exact", "ties at fixed x and along αx, on the same and ±1", _d1_ties),
-            Check("interval", "the denoiser, golden atoms: x in [.8, 1.2], α in [.8, 1], σ in [.4, .6]", nearest_point),
+            Check(
+                "interval", "the denoiser, golden atoms: x in [0.8, 1.2], α in [0.8, 1], σ in [0.4, 0.6]", nearest_point
+            ),
             Check(
                 "symbolic",
                 "Bayes' rule, the denoiser and ties for any number of atoms in any dimension; limits of one rival at a fixed margin",

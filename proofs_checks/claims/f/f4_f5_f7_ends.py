@@ -267,7 +267,7 @@ register(
         constant=r"$\tfrac{1}{2}$, exact.",
         statement=r"Leaving $x_1$ as it is at s (the first velocity set to zero, CFG-Zero*) instead of the mean start with an estimate $\hat\mu$ of the mean costs "
         r"$\frac12\{\alpha^2\|\mu\|^2 - \gamma\|\mu - \hat\mu\|^2 + (\alpha^2 - \gamma)tr\,\Sigma + d(\sigma^2 - 1 - \log\sigma^2)\}$ nats more: it is better where that is "
-        r"negative, because $\hat\mu$ is far off, or, even with $\hat\mu = \mu$, because the data are wide (golden law, $\alpha = .6$): too wide a start hides some spread.",
+        r"negative, because $\hat\mu$ is far off, or, even with $\hat\mu = \mu$, because the data are wide (golden law, $\alpha = 0.6$): too wide a start hides some spread.",
         source="derived on its page, for zero-init as in CFG-Zero* (arXiv 2503.18886)",
         assumptions=r"Finite second moments, $0 < s < 1$, $\sigma_s > 0$, $\gamma = \alpha_s^2/\sigma_s^2$.",
         derivation=r"$KL(q_s\|N(0, I)) - KL(q_s\|N(\alpha\hat\mu, \sigma^2I)) = E_{q_s}[\log N(x; \alpha\hat\mu, \sigma^2I) - \log N(x; 0, I)]$, which reads only mean and trace of the covariance of $x_s$.",

@@ -160,7 +160,7 @@ def test_snr_decreases(name):
 
 
 def test_stable_diffusions_values():
-    """facts: α = .0683 at the last node, .0760 at step 981, .118 at step 901."""
+    """Stable Diffusion: α = 0.0683 at the last node, 0.0760 at step 981, 0.118 at step 901."""
     sd = schedule_named("sd")
     assert float(sd.alpha(1.0)) == pytest.approx(0.0683, abs=5e-5)
     assert float(sd.alpha(0.982)) == pytest.approx(0.0760, abs=5e-5)

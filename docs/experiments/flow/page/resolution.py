@@ -15,7 +15,7 @@ from singtheory.response import spread_kept
 from singtheory.schedule import RectifiedFlow
 
 RESOLUTION = FOLDER / "resolution"
-"""Of the results at 64×64, as `flow_keep` lays them down."""
+"""The folder of the results at 64×64, as `flow_keep` lays them down."""
 MATCHED = ("UniPC matched, network mean", "UniPC matched, trained mean")
 _AREA = 4
 """Pixels at 64×64 over those at 32×32."""
@@ -47,7 +47,7 @@ def read(folder: Path = RESOLUTION) -> Results:
 
 
 def kept_first(results: Results, part: str) -> dict[tuple[int, float], float]:
-    """Of a part of the prediction, what is kept along the first component, by steps and shift."""
+    """What is kept along the first component in a part of the prediction, by steps and shift."""
     name = "exact" if part == "exact" else part if part == "law" else "network"
     rows = results.content["prediction"]["exact" if part == "exact" else "network"]
     return {(row["steps"], row["shift"]): row[name][0] for row in rows}

@@ -81,7 +81,7 @@ class Results:
         return sorted(budget for weight, budget in self.pairs if weight == guidance)
 
     def value(self, way: str, guidance: float, budget: int, metric: str) -> float | None:
-        """Of a cell; None where it was not drawn."""
+        """The value of a cell; None where it was not drawn."""
         cell = self.cells.get((way, guidance, budget))
         return None if cell is None else cell[metric]
 

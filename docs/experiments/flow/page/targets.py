@@ -99,7 +99,7 @@ def again(results: Results, second: Results) -> Target:
 
 
 def spread(results: Results) -> Target:
-    """Of brightness, in open prompts."""
+    """The target for the spread of brightness, in open prompts."""
     ratios = {n: results.of_prompts(DEFAULT, 1.0, n, "open", "ratio") or [] for n in results.budgets(1.0)}
     every = [one for values in ratios.values() for one in values]
     eulers = []

@@ -52,7 +52,7 @@ def captioned(figure: Drawing, caption: str) -> Drawing:
 
 
 def saved(figure: Figure, path: Path) -> None:
-    """As a PNG."""
+    """A PNG of the figure."""
     FigureCanvasAgg(figure)
     packed = io.BytesIO()
     figure.savefig(packed, format="png", dpi=130, facecolor="white")

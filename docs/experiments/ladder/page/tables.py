@@ -15,7 +15,7 @@ STAGES = ("early", "middle", "end")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """As Markdown, numbers to the right."""
+    """A table in Markdown, numbers to the right."""
     line = "| " + " | ".join(["---"] + ["---:"] * (len(head) - 1)) + " |"
     return "\n".join(["| " + " | ".join(head) + " |", line, *("| " + " | ".join(row) + " |" for row in rows)])
 
@@ -91,7 +91,7 @@ def distance_table(summary: Mapping[str, Any]) -> str:
 
 
 def share(row: Mapping[str, Any]) -> str:
-    """Of the distance that is closed, rounded down: what is missed by little must not look reached."""
+    """The share of the distance that is closed, rounded down: what is missed by little must not look reached."""
     return f"{floor(100 * row['closed'])}%"
 
 
@@ -176,7 +176,7 @@ def gaussian_distance(pictures: Mapping[str, Any], count: int = 4096) -> float:
 
 
 def worse_text(summary: Mapping[str, Any]) -> str:
-    """Of the comparisons with the noise start."""
+    """Sentences on the comparisons with the noise start."""
     verdict = summary["verdicts"]["never worse"]
     text = (
         f"Matched against noise, by W₁ of the brightness to the data's, {verdict['comparisons']} comparisons over all prompts and weights of guidance, paired, error "
