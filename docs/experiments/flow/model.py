@@ -7,10 +7,11 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.model.denoiser import Denoiser
-from docs.experiments.model.fit import network_loss
+from docs.experiments.model.fit import captioned_examples
 
 TRAIN_STEPS = 1000
 """The network is told `1000 t`, as the flow schedulers of diffusers tell it."""
@@ -39,11 +40,26 @@ class Flow(Denoiser):
 def flow_loss(
     model: Denoiser, data: Captioned, device: str, batch: int, dropout: float = 0.1, unet: Any = None
 ) -> Callable[[], Tensor]:
-    """`network_loss` of the flow's target `n − x_0` at uniform times."""
+    """`E‖(n − x_0) − network‖²/d` at uniform times; some captions are left out, for guidance.
 
-    def noised(x_0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        t = torch.rand(len(x_0), device=device)
+    Args:
+        model: on the device; its text encoder is trained along where its weights ask for gradients.
+        data: on the CPU.
+        device: `cpu` or `cuda`.
+        batch: examples a step.
+        dropout: share of the captions that are left out.
+        unet: called in the model's place, such as compiled.
+    """
+    examples = captioned_examples(model, data, device, batch, dropout)
+    text, called = model.text, unet or model.unet
+
+    def loss() -> Tensor:
+        x_0, ids = examples()
+        t = torch.rand(batch, device=device)
         noise, sigma = torch.randn_like(x_0), t[:, None, None, None]
-        return (1 - sigma) * x_0 + sigma * noise, TRAIN_STEPS * t, noise - x_0
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False):
+            states = text(ids).last_hidden_state
+            output = called((1 - sigma) * x_0 + sigma * noise, TRAIN_STEPS * t, states).sample
+        return mse_loss(output.float(), noise - x_0)
 
-    return network_loss(model, data, device, batch, noised, dropout, unet)
+    return loss

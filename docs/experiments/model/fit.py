@@ -217,47 +217,31 @@ def captioned_examples(
     return draw
 
 
-Noised = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
-"""From pictures (n, channels, side, side): `x_t` of the same shape at random times, the network's timesteps (n,), and its target."""
-
-
-def network_loss(
-    model: Denoiser, data: Captioned, device: str, batch: int, noised: Noised, dropout: float = 0.1, unet: Any = None
+def denoising_loss(
+    model: Denoiser, data: Captioned, device: str, batch: int, dropout: float = 0.1, unet: Any = None
 ) -> Callable[[], Tensor]:
-    """`E‖target − network‖²/d` at random times; some captions are left out, for guidance.
+    """The usual one, `E‖target − network‖²/d` at random timesteps; some captions are left out, for guidance.
 
     Args:
         model: on the device; its text encoder is trained along where its weights ask for gradients.
         data: on the CPU.
         device: `cpu` or `cuda`.
         batch: examples a step.
-        noised: what the network sees of pictures, and its target.
         dropout: share of the captions that are left out.
         unet: called in the model's place, such as compiled.
     """
     examples = captioned_examples(model, data, device, batch, dropout)
+    alphas, sigmas = model.alphas_sigmas(device)
     text, called = model.text, unet or model.unet
 
     def loss() -> Tensor:
         x_0, ids = examples()
-        x_t, t, target = noised(x_0)
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False):
-            output = called(x_t, t, text(ids).last_hidden_state).sample
-        return mse_loss(output.float(), target)
-
-    return loss
-
-
-def denoising_loss(
-    model: Denoiser, data: Captioned, device: str, batch: int, dropout: float = 0.1, unet: Any = None
-) -> Callable[[], Tensor]:
-    """`network_loss` of the model's own target at timesteps of its schedule, all equally likely."""
-    alphas, sigmas = model.alphas_sigmas(device)
-
-    def noised(x_0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        t = torch.randint(len(alphas), (len(x_0),), device=device)
+        t = torch.randint(len(alphas), (batch,), device=device)
         alpha, sigma = alphas[t][:, None, None, None], sigmas[t][:, None, None, None]
         noise = torch.randn_like(x_0)
-        return alpha * x_0 + sigma * noise, t, model.target(x_0, noise, alpha, sigma)
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False):
+            states = text(ids).last_hidden_state
+            output = called(alpha * x_0 + sigma * noise, t, states).sample
+        return mse_loss(output.float(), model.target(x_0, noise, alpha, sigma))
 
-    return network_loss(model, data, device, batch, noised, dropout, unet)
+    return loss
