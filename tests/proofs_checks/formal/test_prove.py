@@ -154,6 +154,17 @@ def test_a_changed_proof_makes_the_record_void(folder: Path):
     assert formal.formal_proofs(folder=folder) == {}
 
 
+def test_a_formula_that_takes_no_symbols_makes_the_record_void(monkeypatch: pytest.MonkeyPatch):
+    """It ended `verify` in a traceback."""
+
+    def kl_trace_bound(gap, trace):
+        return float(gap) * trace / 2
+
+    kl_trace_bound.__module__ = "singtheory.formula.gaussian_error"
+    monkeypatch.setattr(formula, "kl_trace_bound", kl_trace_bound)
+    assert formal.formal_proofs() == {}
+
+
 def test_a_file_that_changes_while_coq_works_is_not_recorded_as_proved(folder: Path, monkeypatch: pytest.MonkeyPatch):
     def build(_: Path) -> None:
         with (folder / "A.v").open("a") as file:
