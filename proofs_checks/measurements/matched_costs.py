@@ -120,7 +120,7 @@ def cube_root_integral(law: Law, snr_start: float, snr_end: float, queries: int,
 
 
 def describe(term: MatchedTerm, plug_in: float, integral: float) -> dict[str, Any]:
-    """In plain values, beside the plug-in kernel's cost on the same grid."""
+    """The term in plain values, beside the plug-in kernel's cost on the same grid."""
     return {
         "discretisation": term.value,
         "discretisation_error": term.error,

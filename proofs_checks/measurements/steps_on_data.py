@@ -171,7 +171,7 @@ class _Measured:
         self._rounds = _FULL_ROUNDS if context.full else _ROUNDS
 
     def kl(self) -> Rounds:
-        """By quadrature near a line or a plane, else by Monte Carlo."""
+        """KL by quadrature near a line or a plane, else by Monte Carlo."""
         kl = self._near.kl()
         return Rounds(self._kl, self._rounds) if kl is None else Rounds.of(kl)
 

@@ -126,7 +126,7 @@ class TextEncoder:
 
     @classmethod
     def of(cls, model: nn.Module, tokenizer: Any) -> "TextEncoder":
-        """Around a model and a tokenizer that are already there, such as a pipeline's."""
+        """An encoder around a model and a tokenizer that are already there, such as a pipeline's."""
         return cls(lambda: (model, tokenizer))
 
     @classmethod

@@ -32,7 +32,7 @@ def show(*parts: RenderableType) -> None:
 
 
 def _aside() -> Console:
-    """On stderr, of the first process alone."""
+    """A console on stderr, of the first process alone."""
     return _console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
 
 

@@ -65,7 +65,7 @@ def cache(
 def _encoder(
     base: str | None, resolution: int | None, channels: int, buckets: bool, config: str | None, clip_skip: int | None
 ) -> "Encoder":
-    """On the device of this process."""
+    """The encoder on the device of this process."""
     from singdiffusion.commands import console
     from singdiffusion.training import encoder_for, joined
 

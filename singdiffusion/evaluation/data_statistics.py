@@ -61,7 +61,7 @@ class Reading:
         return frequency_bands(basis, self.moments.eigenvalues[:count])
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
+        """The reading in plain values."""
         mean, std = self.data
         return {
             "name": self.name,

@@ -77,7 +77,7 @@ class FlowDiagnosis:
         return self.options[0]
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
+        """The diagnosis in plain values."""
         return asdict(self)
 
 

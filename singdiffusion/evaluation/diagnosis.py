@@ -129,7 +129,7 @@ class Diagnosis:
         return self.options[0]
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
+        """The diagnosis in plain values."""
         return {
             "source": self.source,
             "scheduler": self.scheduler,

@@ -64,7 +64,7 @@ class BandArrival(Arrival):
     brightness: bool
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
+        """The arrival in plain values."""
         return asdict(self)
 
 

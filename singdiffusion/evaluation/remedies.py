@@ -79,7 +79,7 @@ class Expected:
     learned: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values; what each remedy keeps by the name of the direction."""
+        """The expectation in plain values; what each remedy keeps by the name of the direction."""
         names, bands = ([arrival.name for arrival in some] for some in (self.arrivals, self.bands))
         remedies = [
             {
@@ -129,7 +129,7 @@ class Expected:
 
     @property
     def best(self) -> Remedy | None:
-        """With no more calls of the network the remedy that leaves the worst direction nearest to 1, the simplest of those that are as good."""
+        """The remedy that leaves the worst direction nearest to 1 without more calls of the network; of those that are as good the simplest."""
         at = self.arrivals.index(self.worst)
         cheap = [remedy for remedy in self.remedies if remedy.calls <= self.calls]
         off = [abs(1 - remedy.kept[at]) for remedy in cheap]

@@ -47,7 +47,7 @@ class Asked:
     guidance: float
 
     def condition(self, kind: str) -> tuple[Condition, Condition | None]:
-        """With and without the prompt, as a module of the kind `embeddings` or `prompts` reads it. Raises `InputError` where it is not known."""
+        """The condition with and without the prompt, as a module of the kind `embeddings` or `prompts` reads it. Raises `InputError` where it is not known."""
         if kind == "embeddings":
             if self.cond is None:
                 raise InputError(

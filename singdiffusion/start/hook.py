@@ -202,7 +202,7 @@ class Hook:
         self._say(f"{type(self.pipe).__name__}: starts from a noised image and is left as it is, nothing was done{how}")
 
     def _say(self, line: str) -> None:
-        """In the log, once."""
+        """Writes a line to the log, once."""
         if line not in self._said:
             self._said.add(line)
             _LOG.warning("%s", line)

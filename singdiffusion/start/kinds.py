@@ -1,4 +1,4 @@
-"""To which pipelines of noise the singular step can be attached, by what they have and what their methods take."""
+"""Which pipelines of noise the singular step can be attached to, by what they have and what their methods take."""
 
 import inspect
 from typing import Any

@@ -12,7 +12,7 @@ _JOINERS = "\u200c\u200d"
 
 
 def printable(text: object) -> str:
-    """With what a terminal would not show but act on written as in Python, such as `\\x1b`; the rest as it is."""
+    """The text with what a terminal would not show but act on written as in Python, such as `\\x1b`; the rest as it is."""
     return "".join(_escaped(one) for one in str(text))
 
 

@@ -387,7 +387,7 @@ def _whole(value: Any) -> Tensor:
 
 
 def _spread_like(whole: Tensor, held: Any) -> Tensor:
-    """On its device, and spread over processes as `held` is."""
+    """The tensor on its device, and spread over processes as `held` is."""
     if hasattr(held, "device_mesh"):
         return distribute_tensor(whole.to(held.device), held.device_mesh, held.placements)
     return whole.to(held.device)

@@ -170,7 +170,7 @@ def decoder_of(settings: TrainSettings, cache: Cache) -> Decode:
 
 
 def accelerator_of(settings: TrainSettings) -> Accelerator:
-    """With the precision and trackers of the settings; devices and processes are accelerate's own business.
+    """The accelerator with the precision and trackers of the settings; devices and processes are accelerate's own business.
 
     Raises:
         InputError: for a way of sharing weights of which no whole checkpoint could be written.

@@ -253,7 +253,7 @@ def of_range(levels: np.ndarray, white: float) -> np.ndarray:
 
 
 def _in_srgb(image: Pillow.Image, profile: bytes | None, key: str, notes: Notes) -> Pillow.Image:
-    """In RGB, from the colours of a profile if there is one that can be used; alpha is left out."""
+    """The image in RGB, from the colours of a profile if there is one that can be used; alpha is left out."""
     if profile:
         try:
             source: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))

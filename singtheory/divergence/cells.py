@@ -36,7 +36,7 @@ class Value(NamedTuple):
     cells: "list[tuple[int, Tensor, Tensor]]"
 
     def plus(self, cells: "_Open", error: Tensor) -> "Value":
-        """With some cells more, whose errors are these."""
+        """The value with some cells more, whose errors are these."""
         if not len(error):
             return self
         return Value(
@@ -186,7 +186,7 @@ class _Open:
     smooth: Tensor
 
     def where(self, chosen: Tensor) -> "_Open":
-        """Some of them."""
+        """Some of the open cells."""
         columns = (self.low, self.high, self.own, self.rounding, self.smooth)
         return _Open(self.reference, *(column[chosen] for column in columns))
 

@@ -210,13 +210,13 @@ class Components:
         return change + self.p @ change
 
     def on_host(self) -> "Components":
-        """On the CPU, where cubature works."""
+        """The components on the CPU, where cubature works."""
         others = (self.spread, self.basis, self.spread_error, self.point_error)
         tensors = [None if x is None else x.cpu() for x in others]
         return Components(self.log_p.cpu(), self.log_p_error.cpu(), self.points.cpu(), self.gap, *tensors)
 
     def rotated(self) -> "Components":
-        """In the principal axes of C, which change no divergence from N(0, I)."""
+        """The components in the principal axes of C, which change no divergence from N(0, I)."""
         if self.dim == 1:
             return self
         axes = torch.linalg.eigh(self.cov)[1]

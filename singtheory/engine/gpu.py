@@ -144,7 +144,7 @@ class FusedEngine(Engine):
     def _found(
         self, z: Tensor, snr: Tensor, tol: float, mean: Tensor, numbers: Tensor, plan: Tensor
     ) -> PosteriorMoments:
-        """With what is left to do after a look."""
+        """The moments, with what is left to do after a look."""
         with torch.cuda.device_of(z):
             return self._done(z.contiguous(), snr.contiguous(), tol * self.points.scale, mean, numbers, plan.tolist())
 
@@ -186,7 +186,7 @@ class FusedEngine(Engine):
     def _mended(
         moments: PosteriorMoments, goal: float, ways: Sequence[Callable[[Tensor], PosteriorMoments]]
     ) -> PosteriorMoments:
-        """With each way in turn for the queries whose bounds are above the goal, as long as there are any."""
+        """The moments mended by each way in turn, for the queries whose bounds are above the goal, as long as there are any."""
         for way in ways:
             poor = ~(moments.error_bound <= goal)
             if not bool(poor.any()):
@@ -195,7 +195,7 @@ class FusedEngine(Engine):
         return moments
 
     def _moments(self, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
-        """By the series."""
+        """Mean and trace by the series."""
         return _packed(self.series.posterior(z, snr))
 
     def _look(self, z: Tensor, snr: Tensor, goal: float) -> Looked:

@@ -69,7 +69,7 @@ class Engine:
         return joined([self._fitted(*part, tol) for part in parts])
 
     def _fitted(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
-        """In halves where the device has no memory for all at once. Raises `InputError` where one query is too many."""
+        """The moments, in halves where the device has no memory for all at once. Raises `InputError` where one query is too many."""
         try:
             return self._group(z, snr, tol)
         except RuntimeError as error:
@@ -132,7 +132,7 @@ class Engine:
         return atoms * _PAIR_COST < self.points.count
 
     def _dense(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
-        """By products; where their bound is too large, from differences if few atoms matter, else in more parts, else from many differences."""
+        """The moments by products; where their bound is too large, from differences if few atoms matter, else in more parts, else from many differences."""
         parts, most = parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol), most_parts(self.points)
         moments = scan(self.points, z, snr, parts)
         poor = self._short(moments, tol) | (moments.trace_cov < _SMALL_TRACE * self.points.variance)
@@ -192,7 +192,7 @@ def _parted(chosen: Tensor, way: Way, other: Way, z: Tensor, snr: Tensor) -> Pos
 
 
 def _merged(chosen: Tensor, first: PosteriorMoments, second: PosteriorMoments) -> PosteriorMoments:
-    """In the order of the queries."""
+    """The moments of both parts, in the order of the queries."""
     order = torch.cat([chosen.nonzero()[:, 0], (~chosen).nonzero()[:, 0]]).argsort()
     return joined([first, second]).of(order)
 

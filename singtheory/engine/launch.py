@@ -171,7 +171,7 @@ def _parts(blocks: int, steps: int, device: torch.device) -> int:
 
 
 def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:
-    """With as many stages as fit into the shared memory of a processor."""
+    """The sizes with as many stages as fit into the shared memory of a processor."""
     if device.type != "cuda":
         return sizes
     stage = (sizes["rows"] + sizes["columns"]) * sizes["depth"] * kind.itemsize

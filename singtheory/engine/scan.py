@@ -43,7 +43,7 @@ def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float
 
 
 def most_parts(points: Points) -> int:
-    """With which the fewest roundings meet."""
+    """The number of parts with which the fewest roundings meet."""
     return max(1, round(points.dim**0.5))
 
 
@@ -119,7 +119,7 @@ def _sum_of_products(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def _bounded(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sums) -> PosteriorMoments:
-    """With bounds on mean and trace from the moments of `y′` themselves."""
+    """The moments with bounds on mean and trace, from the moments of `y′` themselves."""
     mean, second = sums.first_moment / sums.total[:, None], sums.square / sums.total
     log_norm = shifted.square().sum(dim=1) / 2 + points.dim / 2 * math.log(2 * math.pi)
     blocks = points.total / BLOCK + 1

@@ -56,7 +56,7 @@ class Screen(Protocol):
 
 
 class SingleScreen:
-    """In float32 products, of which those with `−½‖y‖²` and `log w` are part; atoms are measured by their radius, whose square float32 may not hold.
+    """Screens in float32 products, of which those with `−½‖y‖²` and `log w` are part; atoms are measured by their radius, whose square float32 may not hold.
 
     Args:
         points: the atoms.
@@ -99,7 +99,7 @@ class SingleScreen:
 
 
 def _product(columns: Tensor, queries: Tensor) -> Tensor:
-    """In float32 as its roundings are counted; in float64 where torch was told that products of float32 may be less precise than that."""
+    """The product in float32, as its roundings are counted; in float64 where torch is set to products of float32 that may be less precise than that."""
     if torch.get_float32_matmul_precision() == "highest":
         return columns @ queries.mT
     return (columns.double() @ queries.double().mT).float()

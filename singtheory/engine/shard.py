@@ -105,7 +105,7 @@ class Shard(Points):
 
 
 class ShardEngine(Engine):
-    """By products over all atoms, the one way whose sums are those of its parts.
+    """Computes by products over all atoms, the one way whose sums are those of its parts.
 
     Args:
         points: this process's part.

@@ -142,7 +142,7 @@ class Atoms(Law):
 
     @classmethod
     def stored(cls, points: Points) -> "Atoms":
-        """Around points as they lie, such as in a mapped file; they are read block by block, and must be finite."""
+        """The law of points as they lie, such as in a mapped file; they are read block by block, and must be finite."""
         law = cls.__new__(cls)
         law._hold(points)
         return law

@@ -36,7 +36,7 @@ class Panels:
     half: Tensor
 
     def of(self, which: Tensor) -> "Panels":
-        """Some of them."""
+        """Some of the panels."""
         return Panels(self.row[which], self.origin[which], self.middle[which], self.half[which])
 
     def halved(self) -> "Panels":

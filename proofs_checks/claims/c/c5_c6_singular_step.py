@@ -107,7 +107,7 @@ def _c5_data(sides: Sides, context: Context) -> Outcome:
 
 
 def _c5_bound_of(prior: AtomsPosterior, snr: float, value: float, where: str, kl: Estimate) -> Outcome:
-    """By draws; where they do not decide, as of an atom that none of them meets, B9's value is known to be no less than KL."""
+    """Decides by draws; where they do not decide, as of an atom that none of them meets, B9's value is known to be no less than KL."""
     outcome = at_most(kl, value, where)
     if outcome.verdict != "undecided":
         return outcome
@@ -123,7 +123,7 @@ def _c5_leading_of(value: float, where: str, scaled: float, kl: Estimate) -> Out
 
 
 def _decided(prior: AtomsPosterior, snr: float, context: Context, compare: Callable[[Estimate], Outcome]) -> Outcome:
-    """By more and more draws until they decide; the error is split over three steps and as many tries, so that stopping costs nothing."""
+    """Compares by more and more draws until they decide; the error is split over three steps and as many tries, so that stopping costs nothing."""
     outcome = no_instance("no draws")
     for kl in _drawn(prior, snr, context):
         outcome = compare(kl)
