@@ -72,7 +72,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
 
     Args:
         request: the options.
-        tell: is told what of the files is not used.
+        tell: called with what of the files is not used.
 
     Raises:
         InputError: for bad input, before anything that takes long.

@@ -357,7 +357,7 @@ def _pixels(pictures: Pictures, coordinates: Tensor) -> Tensor:
 
 
 def _part(progress: Progress | None, index: int, parts: int) -> Progress | None:
-    """Progress of part `index` of `parts` equal ones, told as progress of the whole."""
+    """Progress of part `index` of `parts` equal ones, as progress of the whole."""
     if progress is None:
         return None
     return lambda done, total: progress(index * total + done, parts * total)

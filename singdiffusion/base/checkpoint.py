@@ -87,7 +87,7 @@ class Checkpoint:
 
     @property
     def sample_size(self) -> int | None:
-        """Side of the `x_0` that the pipeline draws unless told otherwise, or None where its network names no single one."""
+        """Side of the `x_0` that the pipeline draws by default, or None where its network names no single one."""
         size = (self.config_of("unet") or self.config_of("transformer")).get("sample_size")
         return size if isinstance(size, int) and size > 0 else None
 
@@ -102,7 +102,7 @@ class Checkpoint:
 
     @property
     def pipeline_class(self) -> type[Any] | None:
-        """The class of the pipeline, or None where diffusers knows none of that name or it is not told."""
+        """The class of the pipeline, or None where diffusers knows none of that name or none is stated."""
         index = None if self.folder is None else self.folder / "model_index.json"
         name = None if index is None or not index.is_file() else read_object(index).get("_class_name")
         return getattr(diffusers, name, None) if isinstance(name, str) else None

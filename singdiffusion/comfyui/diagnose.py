@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from singdiffusion.average import AverageImage
-from singdiffusion.comfyui.condition import Told
-from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, TOLD, WEIGHT
+from singdiffusion.comfyui.condition import NodePrompt
+from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, PROMPT_INPUTS, WEIGHT
 from singdiffusion.comfyui.model_sampling import SampledNoise, flow_scheduler, is_flow, space_of, starts_from_noise
 from singdiffusion.comfyui.singular_start import average_for
 from singdiffusion.response import kept
@@ -35,7 +35,7 @@ class Diagnose:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The sockets."""
         size = ("LATENT", {"tooltip": "Of the size of the pictures."})
-        optional = {"average": (AVERAGE,), "latent_image": size} | TOLD
+        optional = {"average": (AVERAGE,), "latent_image": size} | PROMPT_INPUTS
         return {"required": {"model": ("MODEL",), "sigmas": ("SIGMAS",)} | WEIGHT, "optional": optional}
 
     def diagnose(
@@ -52,7 +52,7 @@ class Diagnose:
         at_prompt = None
         if average is not None:
             x_1 = _shaped(model, latent_image)
-            at_prompt = average_for(SingDiffusion(average, guidance), model, Told(**prompt), x_1, cfg)
+            at_prompt = average_for(SingDiffusion(average, guidance), model, NodePrompt(**prompt), x_1, cfg)
         sampling = model.get_model_object("model_sampling")
         lines = (
             _of_flow(sigmas, at_prompt) if is_flow(sampling) else _of_start(SampledNoise(sampling, sigmas), at_prompt)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from singdiffusion.average import AverageImage
-from singdiffusion.comfyui.condition import Told, conditions
-from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, GUIDED, TOLD
+from singdiffusion.comfyui.condition import NodePrompt, conditions
+from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, GUIDED, PROMPT_INPUTS
 from singdiffusion.comfyui.model_sampling import SampledNoise
 from singdiffusion.start import SingDiffusion, initial_latents, prepared_latents
 from singtheory.errors import InputError
@@ -37,10 +37,10 @@ class StartNoise:
     """
 
     def __init__(
-        self, noise: Any, average: SingDiffusion, model: Any, sigmas: Tensor, cfg: float, prompt: Told
+        self, noise: Any, average: SingDiffusion, model: Any, sigmas: Tensor, cfg: float, prompt: NodePrompt
     ) -> None:
         self.noise, self.seed = noise, noise.seed
-        self._average, self._model, self._cfg, self._told = average, model, cfg, prompt
+        self._average, self._model, self._cfg, self._prompt = average, model, cfg, prompt
         self._sampled = SampledNoise(model.get_model_object("model_sampling"), sigmas)
 
     def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
@@ -77,11 +77,11 @@ class StartNoise:
         """The start for noise `x_1`: as noise that ComfyUI multiplies by its factor, or as latents that it leaves as they are."""
         if x_1.ndim != 4:
             raise InputError(f"latents of shape {tuple(x_1.shape)}: need (batch, channels, height, width), of pictures")
-        at_prompt = average_for(self._average, self._model, self._told, x_1, self._cfg)
+        at_prompt = average_for(self._average, self._model, self._prompt, x_1, self._cfg)
         return latents(at_prompt.mean, x_1, self._sampled, spread=at_prompt.spread)
 
 
-def average_for(average: SingDiffusion, model: Any, prompt: Told, x_1: Tensor, cfg: float) -> Any:
+def average_for(average: SingDiffusion, model: Any, prompt: NodePrompt, x_1: Tensor, cfg: float) -> Any:
     """The guided `Average` for noise `x_1` of shape (batch, channels, [frames,] height, width). Raises `InputError` as `SingDiffusion.average`."""
     module: AverageImage | None = average.module
     if module is None:
@@ -113,7 +113,7 @@ class SingularStart:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The sockets."""
         required = {"average": (AVERAGE,), "model": ("MODEL",), "noise": ("NOISE",), "sigmas": ("SIGMAS",)}
-        return {"required": required | GUIDED, "optional": TOLD}
+        return {"required": required | GUIDED, "optional": PROMPT_INPUTS}
 
     def start(
         self,
@@ -127,7 +127,7 @@ class SingularStart:
         **prompt: Any,
     ) -> tuple[StartNoise]:
         """What runs."""
-        return (StartNoise(noise, SingDiffusion(average, guidance, start), model, sigmas, cfg, Told(**prompt)),)
+        return (StartNoise(noise, SingDiffusion(average, guidance, start), model, sigmas, cfg, NodePrompt(**prompt)),)
 
 
 class SingularStartLatent(SingularStart):

@@ -135,7 +135,7 @@ def brightness(
     check(pipe, steps, images, guidance)
     for sing in starts.values():
         if sing is not None:
-            with sing.attached(pipe):  # what does not fit is told before anything is drawn
+            with sing.attached(pipe):  # what does not fit is refused before anything is drawn
                 pass
     for prompt in prompts:
         for name, sing in starts.items():

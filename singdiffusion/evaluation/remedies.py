@@ -152,7 +152,7 @@ def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], re
     scheduler, directions = checkpoint.scheduler(**settings), Directions.of(reading)
     try:
         response = respond(scheduler, directions.nodes, steps, **by_tokens(scheduler))
-    except InputError as error:  # clipping, thresholds, infinities: what is refused is told with its reason
+    except InputError as error:  # clipping, thresholds, infinities: what is refused is listed with its reason
         return Expected(refusal=str(error))
     remedies = []
     learned = distilled(checkpoint) is not None

@@ -83,7 +83,7 @@ class Sources:
         pipe: of diffusers; it is not changed.
 
     Raises:
-        InputError: for modules of other latents, and for those that depend on a prompt that they cannot be told.
+        InputError: for modules of other latents, and for those that depend on a prompt that cannot be given to them.
     """
 
     def __init__(self, asked: Asked, pipe: Any) -> None:

@@ -47,7 +47,7 @@ class Hook:
     Args:
         sing: whose hook it is; gives the average images.
         pipe: of diffusers; changed by `install` alone.
-        condition: what the module is told of a prompt: `embeddings`, `prompts`, or `nothing`.
+        condition: what the module reads of a prompt: `embeddings`, `prompts`, or `nothing`.
 
     Raises:
         InputError: for a pipeline that makes its latents in a way that is not known.
@@ -171,7 +171,7 @@ class Hook:
         return self.sing.average(chosen, None, x_1[:1].expand(rows, *x_1.shape[1:]), 1.0), said.guidance
 
     def _watch(self) -> None:
-        """Listen to the scheduler that the pipeline has now: others that share it are told that the step is not theirs."""
+        """Listen to the scheduler that the pipeline has now: others that share it learn that the step is not theirs."""
         now = self.pipe.scheduler
         if now is self._scheduler:
             return

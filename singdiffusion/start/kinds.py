@@ -24,7 +24,7 @@ def check_pipeline(pipe: Any, condition: str) -> None:
 
     Args:
         pipe: of diffusers.
-        condition: what the module is told of a prompt: `embeddings`, `prompts`, or `nothing`.
+        condition: what the module reads of a prompt: `embeddings`, `prompts`, or `nothing`.
     """
     reason = _reason(pipe, condition)
     if reason is not None:

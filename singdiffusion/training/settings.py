@@ -200,7 +200,7 @@ _WORDS: dict[str, Kind] = {
     "prompts": listed(word(), 1, 2**12, optional=True),
     "license": line(),
 }
-"""What goes to the system, to the model's card and to a tracker: what these do not take is told before a run, not after it."""
+"""What goes to the system, to the model's card and to a tracker: what these do not take is refused before a run, not after it."""
 
 
 def _number(value: Any) -> Any:

@@ -42,7 +42,7 @@ _KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")
 """Accelerate's ways with many processes of which whole weights can be had."""
 
 Watch = Callable[[int, dict[str, float]], None]
-"""Shows a run to a person: told the step and the last entry of the log after every step."""
+"""Shows a run to a person: called with the step and the last entry of the log after every step."""
 
 
 def check_out(settings: TrainSettings, resume: bool) -> None:
@@ -114,7 +114,7 @@ def run(
         settings: of the run.
         cache: of its examples.
         resume: whether a run in the folder is gone on with.
-        watch: is told after every step.
+        watch: called after every step.
         pixels: makes them of `x_0` for pictures.
         accelerator: of this process; made from the settings if None.
 

@@ -54,7 +54,7 @@ Integrand = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """What must be covered: boxes about centres, told relative to any of them.
+    """What must be covered: boxes about centres, relative to any of them.
 
     Attributes:
         places: of a reference (−1 the origin), the centres (k, d) relative to it.

@@ -35,7 +35,7 @@ class MappedFile:
 
 
 class Points:
-    """`n` atoms in `d` dimensions with prior weights, told about their centre: `y′ = y − μ` keeps products and their rounding small.
+    """`n` atoms in `d` dimensions with prior weights, relative to their centre: `y′ = y − μ` keeps products and their rounding small.
 
     Args:
         stored: shape (n, d): in float64, in float32, or in uint8 standing for `x/127.5 − 1`.

@@ -90,7 +90,7 @@ def rescore(
         snr: shape (batch,).
         candidates: all atoms whose log weights lie less than `below` under the largest of their query, and any others.
         below: how far under it atoms are left out.
-        statistics: told of every query's atoms.
+        statistics: each sees every query's atoms.
     """
     order, parts, seen = [], [], []
     for queries, atoms, real in candidates.groups(_NUMBERS[z.device.type] // points.dim):

@@ -74,7 +74,7 @@ def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequenc
         z: shape (batch, d).
         snr: shape (batch,).
         parts: into how many the width is cut.
-        statistics: told of every block.
+        statistics: each sees every block.
     """
     z = points.shifted(z, snr)
     top = torch.full((len(z),), _LOWEST, dtype=torch.float64, device=z.device)

@@ -120,7 +120,7 @@ class ShardEngine(Engine):
         )
 
     def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> PosteriorMoments:
-        """Raise `InputError`: statistics are told of one process's atoms alone."""
+        """Raise `InputError`: statistics see one process's atoms alone."""
         raise InputError(
             "shards: mean, trace and evidence are those of all parts; ask a law of all points for the rest"
         )
