@@ -42,7 +42,7 @@ class Estimate:
     def single(
         cls, value: float, low: float, high: float, method: str, n: int = 0, confidence: float = 1.0
     ) -> "Estimate":
-        """Of one query; the value is moved into the interval."""
+        """An estimate of one query; the value is moved into the interval."""
         columns = torch.tensor([[min(max(value, low), high)], [low], [high]], dtype=torch.float64)
         return cls(columns[0], columns[1], columns[2], confidence, n, method)
 
@@ -64,7 +64,7 @@ def check_confidence(confidence: float) -> None:
 
 
 MOST_CONFIDENCE = 1 - 1e-9
-"""Of a run: float64 cannot tell what is left of a smaller error from none when it is split over thousands of intervals."""
+"""The largest confidence of a run: float64 cannot tell what is left of a smaller error from none when it is split over thousands of intervals."""
 
 
 def check_run_confidence(confidence: float) -> None:
@@ -77,7 +77,7 @@ def check_run_confidence(confidence: float) -> None:
 
 
 _HALVINGS = 12
-"""Of a bracket that is about as wide as what is looked for."""
+"""How often a bracket is halved that is about as wide as what is looked for."""
 
 
 def mean_interval(samples: Tensor, lowest: float, highest: float, confidence: float) -> tuple[float, float]:

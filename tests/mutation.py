@@ -1,8 +1,8 @@
-"""`python tests/mutation.py`: a random sample of mutants of formulas, schedules, divergences and bounds, and how many the tests kill.
+"""`python -m tests.mutation --out FILE`: a random sample of mutants of formulas, schedules, divergences and bounds, and how many the tests kill.
 
 Run it in a clean clone, for it leaves a folder `mutants/`; it takes about a quarter of an hour on two cores. mutmut makes the mutants and
 chooses for each the tests that reach it. Mutants that change nothing but a message are not drawn. The last result is `mutation.json`.
-With `--only schedule/schedules.py` mutants of that file alone are drawn, and with `--out FILE` the result goes elsewhere.
+With `--only schedule/schedules.py` mutants of that file alone are drawn, with `--seed` another sample, and `--out FILE` says where the result goes.
 """
 
 import json
@@ -24,6 +24,8 @@ FILES = (
     "divergence/*.py", "engine/rounding.py",
 )  # fmt: skip
 """As `only_mutate` in pyproject.toml."""
+STATS = FOLDER.parent / "mutmut-stats.json"
+"""Which tests reach which mutant; mutmut writes it once all tests pass."""
 SEED, COUNT = 20261124, 400
 RESULT = Path(__file__).parent / "mutation.json"
 KILLED = (1, 36, -24)
@@ -60,16 +62,18 @@ def main() -> None:
     options = parser(__doc__, RESULT)
     options.add_argument("--only", nargs="+", default=FILES, metavar="PATTERN", help="files, below singtheory/")
     options.add_argument("--count", type=int, default=COUNT, help="mutants to draw")
+    options.add_argument("--seed", type=int, default=SEED, help="of the sample; another one is a fresh sample")
     arguments = options.parse_args()
-    mutmut(
-        "run", "--max-children", "1", "singtheory.formula.transitions.x_snr__mutmut_1"
-    )  # makes all mutants, and maps tests to them
+    # makes all mutants, and maps tests to them, for which every test must pass in the mutated tree
+    first = mutmut("run", "--max-children", "1", "singtheory.formula.transitions.x_snr__mutmut_1")
+    if not STATS.is_file():
+        sys.exit("\n".join([*first.splitlines()[-12:], "mutmut knows no test of any mutant: mend what fails above"]))
     names, drawn = sorted(exit_codes(arguments.only)), []
     if not names:
         sys.exit(
             f"{' '.join(arguments.only)}: no mutants; take some of {' '.join(FILES)}, and see what `mutmut run` says"
         )
-    random.Random(SEED).shuffle(names)
+    random.Random(arguments.seed).shuffle(names)
     for name in names:
         if len(drawn) == arguments.count:
             break
@@ -92,7 +96,7 @@ def main() -> None:
         "command": " ".join(["python -m tests.mutation", *sys.argv[1:]]),
         "date": date.today().isoformat(),
         "commit": commit,
-        "seed": SEED,
+        "seed": arguments.seed,
         "files": [*arguments.only],
         "of": len(names),
         "drawn": len(codes),

@@ -12,8 +12,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("singtheory", "singdiffusion", "proofs_checks")
 WORDS = re.compile(r"(?<![a-z])(rungs?|rooms?|unfused|ladder[ _]more)(?![a-z])", re.IGNORECASE)
 """A bound, a stage or a data set; a tolerance, a margin or a module; the reference; the page's sections."""
-NAMES = {"told", "found", "given", "marked", "ends"}
+NAMES = {"told", "found", "given", "marked", "ends", "room"}
 """What a value is called that has a name in the field: samples, arguments, coefficients."""
+RIDDLE = re.compile(r"\A\s*(Of|As)\s|(?<![\w.)\]}/])\.\d")
+"""A document whose subject is left to the reader, and a number without a digit before its point."""
 WHOLE = {
     "proofs_checks/claims/test_any_data.py",
     "proofs_checks/claims/test_other_data.py",
@@ -94,10 +96,26 @@ def test_words_of_many_meanings_stay_out():
 
 @pytest.mark.parametrize("tree", [*PACKAGES, "tests", "docs"])
 def test_values_are_named_by_what_they_are(tree):
-    paths = [path for path in stored(f"{tree}/*.py") if "experiments" not in path.parts]
-    texts = {path: (ROOT / path).read_text(encoding="utf-8") for path in paths}
+    texts = {path: (ROOT / path).read_text(encoding="utf-8") for path in stored(f"{tree}/*.py")}
     assert texts
     assert {f"{path}: {name}" for path, text in texts.items() for name in bound_names(text) & NAMES} == set()
+
+
+def documents(text: str) -> list[str]:
+    """Docstrings, and strings that stand below a constant to say what it is."""
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Expr)]
+    return [
+        node.value.value for node in nodes if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+
+
+@pytest.mark.parametrize("tree", [*PACKAGES, "docs"])
+def test_documents_begin_with_what_they_are_about(tree):
+    """Not "Of some: what is known.", and numbers have a digit before the point."""
+    texts = {path: documents((ROOT / path).read_text(encoding="utf-8")) for path in stored(f"{tree}/*.py")}
+    assert sum(map(len, texts.values())) > 100
+    riddles = {f"{path}: {one.strip()[:60]}" for path, some in texts.items() for one in some if RIDDLE.search(one)}
+    assert riddles == set()
 
 
 def test_modules_of_one_name_are_of_one_thing():
@@ -125,6 +143,9 @@ def test_tests_stand_where_their_module_does(package):
 
 def test_what_is_looked_for_is_found():
     assert lines_with(WORDS, "a bound\nthe first rung of _ROOMS\nladder_more") == [2, 3]
+    assert (
+        RIDDLE.search("Of some: what is known.") and RIDDLE.search("at α = .98") and not RIDDLE.search("0.98, a.5, ...")
+    )
     assert lines_with(WORDS, "wrung, bedroom and rungless") == []
     assert bound_names("def f(given, *, told=0):\n    for found in ends:\n        yield found") == {
         "f",

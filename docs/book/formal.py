@@ -3,6 +3,7 @@
 Everything is read from the committed records, so that no Coq is needed to build the site.
 """
 
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -10,13 +11,15 @@ from markupsafe import Markup
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from proofs_checks.formal import sources
 from proofs_checks.formal.prove import MACHINE
 from proofs_checks.formal.states import states
 from proofs_checks.harness.harness import load_claims
 from proofs_checks.harness.proof import formal_statements
 
-SOURCE = "../../proofs_checks/formal/coq"
-"""Of the .v files, relative to the pages that have the directive."""
+ROOT = Path(__file__).parents[2]
+SOURCES = {path.name: f"../../{path.relative_to(ROOT).as_posix()}" for path in sources()}
+"""The .v files by name, relative to the pages that have the directive."""
 
 
 class Formal(SphinxDirective):
@@ -54,10 +57,10 @@ def summary(proved: dict[str, Any], files: set[str]) -> str:
     whole = "all of the statement" if proved["whole"] else "a part of the statement"
     laws = ", for every finite law in every dimension" if proved["laws"] else ""
     missing = f" Not proved there: {proved['missing']}." if proved["missing"] else ""
-    sources = ", ".join(f"{{download}}`{name} <{SOURCE}/{name}>`" for name in sorted(files))
+    links = ", ".join(f"{{download}}`{name} <{SOURCES[name]}>`" for name in sorted(files))
     used = {axiom for axioms in proved["theorems"].values() for axiom in axioms}
     axioms = [f"`{axiom}`" for axiom in sorted(used - {MACHINE})] + [MACHINE] * (MACHINE in used)
-    return f"**In Coq** {whole} is proved{laws}: {proved['covers']}.{missing} From {sources}; axioms: {', '.join(axioms) or 'none'} ({{doc}}`/trust`)."
+    return f"**In Coq** {whole} is proved{laws}: {proved['covers']}.{missing} From {links}; axioms: {', '.join(axioms) or 'none'} ({{doc}}`/trust`)."
 
 
 def stated(name: str, statement: str) -> nodes.literal_block:

@@ -24,7 +24,7 @@ TITLES = {
     "ladder": "The ladder of bounds",
     "steps": "What each step keeps",
 }
-"""Of the figures by name."""
+"""The figures by name."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _REACH = 4.0
 
 
 def numbers() -> dict[str, Any]:
-    """Of every law, time and gap: densities on a grid around the mean, how many humps the exact one has, KL, TV and bounds."""
+    """For every law, time and gap: densities on a grid around the mean, how many humps the exact one has, KL, TV and bounds."""
     return {
         "schedule": "cosine",
         "times": TIMES,

@@ -15,7 +15,7 @@ GAPS = tuple(10 ** (-2 + k / 8) for k in range(37))
 
 
 def numbers() -> dict[str, Any]:
-    """Of every law: the truth and every bound at every gap, from t = 1, where the posterior is the law of the data."""
+    """The truth and every bound for every law at every gap, from t = 1, where the posterior is the law of the data."""
     bounds = [bound for bound in LADDER if bound.quantity in ("kl", "tv")]
     return {
         "gaps": GAPS,

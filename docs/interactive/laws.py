@@ -36,7 +36,7 @@ def offered() -> list[Offered]:
     """In the order of their slider."""
     return [
         Offered("two points, equal weights", SIGNS, 0.1),
-        Offered("two points, weights .9 and .1", NINE_TO_ONE, 0.1),
+        Offered("two points, weights 0.9 and 0.1", NINE_TO_ONE, 0.1),
         Offered("three points", GOLDEN, 0.6),
         Offered("two bumps", BUMPS, 0.0),
         Offered("digits, along their widest direction", widest_digits(), 0.0),

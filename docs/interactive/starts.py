@@ -49,7 +49,7 @@ def numbers() -> dict[str, Any]:
 
 
 def _cells(cells: Cells, prompt: str, guidance: float) -> dict[str, Any]:
-    """Of every start, twice: closed form, trained."""
+    """The cells of every start, twice: closed form, trained."""
     wanted = {"model": "end", "prompt": prompt, "guidance": guidance, "sampler": "DDIM", "rule": "normalised"}
     return {
         start: [_cell(cells, cells.find(start=name, **wanted)[0]) for name in pair] for start, pair in STARTS.items()
@@ -57,7 +57,7 @@ def _cells(cells: Cells, prompt: str, guidance: float) -> dict[str, Any]:
 
 
 def _cell(cells: Cells, number: int) -> dict[str, Any]:
-    return _spread(cells.told[number]) | {"levels": _bytes(cells.brightness[number])}
+    return _spread(cells.rows[number]) | {"levels": _bytes(cells.brightness[number])}
 
 
 def _spread(statistics: dict[str, Any]) -> dict[str, float]:

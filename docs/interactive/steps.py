@@ -19,11 +19,11 @@ EIGENVALUES = tuple(10 ** (-2 + k / 6) for k in range(37))
 SHOWN, SAMPLES, _EVERY = 8, 192, 6
 """Pictures shown, pictures drawn, and of the digits every so many: the page is built in seconds."""
 _SCALE = 1.5
-"""Of the packed kept shares: fresh noise may give a little back, never so much."""
+"""The largest of the packed kept shares: fresh noise may give a little back, never so much."""
 
 
 def numbers() -> dict[str, Any]:
-    """Of all steps and shifts the angles along each λ, and with every η what is kept and some pictures."""
+    """The angles of all steps and shifts along each λ, and with every η what is kept and some pictures."""
     pictures = digit_pictures(digits_images()[::_EVERY], 32, 3)
     data = pictures.brightness(pictures.law.points)
     eigenvalue = formula.brightness_eigenvalue((data / HALF_RANGE).var(correction=0), pictures.dim)

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.base import Pulses, as_images, matches_flow, scheduler_class
-from singdiffusion.start import Began, measured, scheduled
-from singdiffusion.start.initial import add_noise_factors
+from singdiffusion.start import Began, add_noise_factors, measured, scheduled
 from singtheory.errors import InputError
 
 _LINEAR = 1e-4

@@ -34,7 +34,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.root = root
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Of all that is asked for in the repository's name, or torch's, and has no file here."""
+        """Finds all that is asked for in the repository's name, or torch's, and has no file here."""
         place = self.root.joinpath(*name.split("."))
         if (
             name.partition(".")[0] not in (*OWN, "torch")

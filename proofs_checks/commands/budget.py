@@ -45,7 +45,7 @@ _LAWS: dict[str, Law] = {"golden": GOLDEN, "bumps": BUMPS}
 
 
 _MOST_NATS, _FAR = 1e12, 100.0
-"""Of `γ tr Σ` where a chain on a line ends; from there to the next node of a loss curve γ may grow by this factor."""
+"""The largest `γ tr Σ` at which a chain on a line ends; from there to the next node of a loss curve γ may grow by this factor."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def run(request: Request, tell: Callable[[Sequence[str]], None] = lambda _: None
 
     Args:
         request: the options.
-        tell: is told what of the files is not used.
+        tell: called with what of the files is not used.
 
     Raises:
         InputError: for bad input, before anything that takes long.

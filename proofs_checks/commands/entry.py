@@ -11,7 +11,7 @@ from singtheory.system import available_memory
 SQUARES = 8
 """Square matrices of the width of a law that its covariances and their eigenvalues take at once."""
 _MOST_WORK = 2e12
-"""Of `n² d` operations, beyond which a basis would take minutes."""
+"""The most of `n² d` operations, beyond which a basis would take minutes."""
 
 
 def enter(data: Data, available: float | None = None) -> Data:

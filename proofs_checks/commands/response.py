@@ -21,7 +21,7 @@ from singtheory.system import Shape
 _CURVE = 200
 """Eigenvalues of the curve that is drawn."""
 _DECADES = -3.0, 4.0
-"""Of the curve at least."""
+"""The decades of the curve at least."""
 _MOST_ROWS = 1000
 """A limit on how many eigenvalues of data are listed; the largest come first."""
 _NONE = 1e-12

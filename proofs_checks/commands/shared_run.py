@@ -197,7 +197,7 @@ def _send(connection: Connection, context: Context) -> None:
 
 
 def _serve(connection: Connection, threads: int) -> None:
-    """Of the second process: groups of claims, by their ids, until the other end closes."""
+    """The work of the second process: groups of claims, by their ids, until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     try:

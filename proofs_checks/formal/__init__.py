@@ -3,7 +3,8 @@
 `make prove` checks all proofs and writes `proved.json`. Nothing else needs Coq: `formal_proofs` reads that file, and believes it only if
 it belongs to the .v files in `coq` and to the formulas of `singtheory.formula` as they are now.
 
-The development, in the order in which it is read: `Base` (sums, vectors), `Gaussian`, `Tame` and `Space` (the expectation under N(0, I_d) as
+The development, in folders as the claims are: `coq/foundation` has what all groups use, `coq/a` to `coq/f` the theorems of a group. Coq sees one flat
+library, so that a file is required by its name alone, wherever it stands. In the order in which it is read: `Base` (sums, vectors), `Gaussian`, `Tame` and `Space` (the expectation under N(0, I_d) as
 an iterated improper integral, the functions that it is for, its moment generating function), `Scale`, `GaussianValue` (√2π), `Mixture` and
 `Divergence` (finite Gaussian mixtures, KL, TV and χ²), `Posterior` (Bayes' rule, limits along any schedule); then a file or two a group, `A`
 to `F`, with theorems named by statement (`Kernel`: the density in x_s is the mixture in u; `Translate`, `Info` and `Info_rate`: KL through
@@ -23,8 +24,8 @@ RECORD = Path(__file__).parent / "proved.json"
 
 
 def sources(folder: Path = FOLDER) -> list[Path]:
-    """The .v files of a folder, by name."""
-    return sorted(folder.glob("*.v"))
+    """The .v files of a folder and those below it, by name: Coq is given them side by side, so no two may have one name."""
+    return sorted(folder.rglob("*.v"), key=lambda path: path.name)
 
 
 def digests(folder: Path = FOLDER) -> dict[str, str]:
@@ -46,7 +47,11 @@ def formal_proofs(record: Path = RECORD, folder: Path = FOLDER) -> dict[str, dic
         return {}
     if not isinstance(stored, dict) or stored.get("sha256") != digests(folder):
         return {}
-    formulas = folder / "Formulas.v"
-    if not formulas.is_file() or formulas.read_text(encoding="utf-8") != definitions():
+    formulas = [path.read_text(encoding="utf-8") for path in sources(folder) if path.name == "Formulas.v"]
+    try:
+        same = formulas == [definitions()]
+    except Exception:  # a formula that takes no symbols any more, whatever it raises, is not the one that was proved
+        same = False
+    if not same:
         return {}
     return stored["statements"]

@@ -1,6 +1,6 @@
 """`make prove`: Coq checks every proof, every theorem is printed with its axioms, and `proved.json` is written.
 
-The sources are copied to a temporary folder beside the formulas as they are now, so that nothing stale can pass.
+The sources are copied to one temporary folder, side by side, with the formulas as they are now, so that nothing stale can pass.
 """
 
 import argparse
@@ -81,6 +81,14 @@ def theorems(folder: Path = FOLDER) -> dict[str, list[tuple[str, str]]]:
         for statement, rest in THEOREM.findall(without_comments(path.read_text(encoding="utf-8"))):
             by_statement.setdefault(statement, []).append((path.stem, f"{statement}_{rest}"))
     return by_statement
+
+
+def gather(folder: Path, work: Path) -> None:
+    """Copy the sources of a folder, and of those below it, side by side into `work`. Raises `ProofError` if two have one name."""
+    for path in sources(folder):
+        if (work / path.name).exists():
+            raise ProofError(f"{path.name}: there are two files of this name; give one of them another")
+        shutil.copy(path, work)
 
 
 def coq(folder: Path, name: str, *flags: str) -> str:
@@ -237,8 +245,7 @@ def prove(folder: Path = FOLDER, formulas: str | None = None) -> dict[str, Any]:
     check_names(names, COVERAGE)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        for path in sources(folder):
-            shutil.copy(path, work)
+        gather(folder, work)
         (work / PATH.name).write_text(definitions() if formulas is None else formulas, encoding="utf-8")
         checked = digests(work)  # a file that is changed while Coq is at work has not been checked
         build(work)

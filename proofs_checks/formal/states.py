@@ -26,7 +26,7 @@ from proofs_checks.formal.prove import (
     ProofError,
     build,
     dependencies,
-    sources,
+    gather,
 )
 from singtheory.system import write_bytes
 
@@ -147,8 +147,7 @@ def record(folder: Path = FOLDER, processes: int = PROCESSES) -> dict[str, Any]:
     """Build the development of a folder in a temporary one, go through every proof and return what `states.json` holds."""
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        for path in sources(folder):
-            shutil.copy(path, work)
+        gather(folder, work)
         checked = digests(work)
         build(work, processes)
         stems = [

@@ -20,7 +20,7 @@ from singtheory import formula
 from singtheory.formula.symbolic import NAMESPACE
 from singtheory.system import write_bytes
 
-PATH = Path(__file__).parent / "coq" / "Formulas.v"
+PATH = Path(__file__).parent / "coq" / "foundation" / "Formulas.v"
 
 LEFT_OUT = {
     "chart_step": "its arguments are pairs; E.v states the step by its coordinates",
@@ -60,7 +60,8 @@ Definition erf (x : R) : R := 2 / sqrt PI * RInt (fun y => exp (- (y * y))) 0 x.
 def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
     """The public functions of `singtheory.formula` that are translated, by name and in alphabetical order."""
     for name, function in sorted(vars(formula).items()):
-        if inspect.isfunction(function) and name not in LEFT_OUT and function.__module__ not in NUMERICAL:
+        own = inspect.isfunction(function) and function.__module__.startswith(f"{formula.__name__}.")
+        if own and name not in LEFT_OUT and function.__module__ not in NUMERICAL:
             yield name, function
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from proofs_checks.harness.context import Context
 
 Verdict = Literal["proved", "supported", "refuted", "undecided", "vacuous"]
-"""Of a check; a claim as a whole is never `vacuous`."""
+"""The verdict of a check; a claim as a whole is never `vacuous`."""
 Method = Literal["symbolic", "interval", "quadrature", "monte-carlo", "exact"]
 Relation = Literal["≤", "≥", "="]
 Sides = Mapping[str, Any]

@@ -30,7 +30,7 @@ class Context:
 
     @property
     def confidence(self) -> float:
-        """Of all intervals of one check together."""
+        """The confidence of all intervals of one check together."""
         return 1 - self.error
 
     def within(self, scope: str) -> "Context":

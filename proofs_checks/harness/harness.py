@@ -110,7 +110,7 @@ def statistical_checks(claims: Iterable[Claim]) -> int:
 
 
 def run_claim(claim: Claim, context: Context, step: Callable[[str], None] = lambda _: None) -> ClaimResult:
-    """All checks of a claim and all its twins; `step` is told the name of each before it runs."""
+    """All checks of a claim and all its twins; `step` is called with the name of each before it runs."""
     start = time.perf_counter()
     results = []
     for index, check in enumerate(claim.checks):

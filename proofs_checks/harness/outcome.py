@@ -71,7 +71,7 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def worst_or_none(outcomes: Iterable[Outcome], reason: str) -> Outcome:
-    """As `worst`, for a check on data that may have no instance, for the stated reason."""
+    """The worst outcome, for a check on data that may have no instance, for the stated reason."""
     all_outcomes = list(outcomes)
     return worst(all_outcomes) if all_outcomes else no_instance(reason)
 
@@ -130,7 +130,7 @@ def _reduces_to_zero(expression: sympy.Expr) -> bool:
 
 @lru_cache(maxsize=4096)
 def _largest_value(expression: sympy.Expr) -> float:
-    """Of those at the two points: one may lie on the zeros of an expression that is not zero."""
+    """The larger of the values at the two points: one may lie on the zeros of an expression that is not zero."""
     symbols = sorted(expression.free_symbols, key=str)
     values = [
         float(sympy.N(expression.xreplace({symbol: sympy.Rational(*point(k)) for k, symbol in enumerate(symbols)}), 30))

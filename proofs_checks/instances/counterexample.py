@@ -26,7 +26,7 @@ def cauchy_trace(snr: Tensor) -> Tensor:
 
 
 def cauchy_diameter(samples: int) -> float:
-    """Of Cauchy's quantiles at `(k − ½)/n`, k = 1, …, n, which stand for n draws: it grows like `4n/π` (B3)."""
+    """The diameter of Cauchy's quantiles at `(k − ½)/n`, k = 1, …, n, which stand for n draws: it grows like `4n/π` (B3)."""
     return 2 / math.tan(math.pi / (2 * samples))
 
 

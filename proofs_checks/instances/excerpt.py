@@ -1,4 +1,4 @@
-"""As much of a run's data as every check can afford: all of the digits, part of larger data."""
+"""An excerpt of a run's data that every check can afford: all of the digits, part of larger data."""
 
 from functools import lru_cache
 
@@ -26,7 +26,7 @@ def excerpt(context: Context) -> tuple[str, Atoms]:
 
 
 def with_normal(context: Context) -> tuple[str, Atoms]:
-    """As `excerpt`, for statements that contain the origin: of data in their span with the coordinate in which the span lies off it."""
+    """The excerpt for statements that contain the origin: data in their span with the coordinate in which the span lies off it."""
     (name, law), span = excerpt(context), context.data.span
     if span is None:
         return name, law

@@ -4,7 +4,7 @@ from singtheory import InputError
 from singtheory.data import Data
 
 MOST, LEAST = 1e70, 1e-70
-"""Of a difference of two points; beyond, its fourth power is infinite or 0 in float64."""
+"""The largest and the smallest difference of two points; beyond, its fourth power is infinite or 0 in float64."""
 
 
 def check_powers(data: Data) -> None:

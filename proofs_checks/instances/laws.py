@@ -9,7 +9,7 @@ SIGNS = Atoms([[-1.0], [1.0]])
 """±1 with equal weights."""
 
 NINE_TO_ONE = Atoms([[-1.0], [1.0]], [0.9, 0.1])
-"""±1 with weights .9 and .1: skewed, so that leading orders are no bounds."""
+"""±1 with weights 0.9 and 0.1: skewed, so that leading orders are no bounds."""
 
 TRI = Atoms([[0.0, 0.0], [1.0, 0.2], [-0.3, 1.4]], [0.2, 0.5, 0.3])
 """Three atoms in the plane: tells traces from norms, which coincide on a line."""

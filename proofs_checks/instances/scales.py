@@ -15,9 +15,9 @@ RESOLVED = 0.01
 SETTLED = 1e-20
 """Where the rivals of an atom move the denoiser by less than this share of their distance, it has become the atom."""
 _KEPT_BY_PRODUCTS = 1e-9
-"""Of log weights: where products would lose more, posteriors take differences."""
+"""What products may lose of log weights: where products would lose more, posteriors take differences."""
 _DISTINCT = 2.0**-40
-"""Of the radius: nearer atoms cannot be told apart by differences of coordinates that are rounded."""
+"""The share of the radius: nearer atoms cannot be told apart by differences of coordinates that are rounded."""
 
 
 def radius(law: Law) -> float:
@@ -29,7 +29,7 @@ def radius(law: Law) -> float:
 
 
 def moment_rounding(law: Law) -> float:
-    """Of the mean `μ` in units of `R`, and of the covariance in units of `R²`: sums over all atoms."""
+    """The rounding of the mean `μ` in units of `R`, and of the covariance in units of `R²`: sums over all atoms."""
     return EPS * (16 + (len(law.atoms().points) if law.finite else law.dim))
 
 
@@ -64,7 +64,7 @@ def denoiser_rounding(law: Law, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tens
 
 
 def trace_rounding(law: Atoms, posterior: AtomsPosterior, log_weights: float) -> float:
-    """Of `tr C` and of `Σ p_i‖y_i − x̂‖²` together: log weights are off by so much, x̂ by its error, coordinates by a rounding."""
+    """The rounding of `tr C` and of `Σ p_i‖y_i − x̂‖²` together: log weights are off by so much, x̂ by its error, coordinates by a rounding."""
     trace, error = float(posterior.trace_cov), float(posterior.error_bound)
     points, weights = posterior.points, posterior.weights[0]
     about_best, about_mean = (
@@ -125,6 +125,6 @@ def series_bound(law: Atoms, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
 
 
 def series_rounding(law: Atoms, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Of `x̂` and of the series together; shape (batch,)."""
+    """The rounding of `x̂` and of the series together; shape (batch,)."""
     linear = float(alpha / sigma**2) * float(law.cov.trace()) * x.norm(dim=1)
     return denoiser_rounding(law, x, alpha, sigma) + 4 * moment_rounding(law) * (radius(law) + linear)

@@ -1,7 +1,7 @@
 r"""The brightness law C7, measured without any network: the exact denoiser in a DDIM sampler, from four starts.
 
 The data are handwritten digits at half size in the centre of images on black, grey and white backgrounds. Stable
-Diffusion's schedule keeps `α = .076` of the image at the first of 50 steps; samplers start there from noise, and most
+Diffusion's schedule keeps `α = 0.076` of the image at the first of 50 steps; samplers start there from noise, and most
 of the brightness is lost. `picture` says why 65 dimensions hold the whole experiment.
 
 **Where the Gaussian law is off, and why.** C7 is exact for Gaussian data: the flow shrinks deviations smoothly, by
@@ -11,8 +11,8 @@ alone the flow would keep quantiles, for data of any law (`start.quantile_end`),
 lies beyond the boundary between grey and white in `q_t`, about `½ α √d Δ` from the middle for backgrounds Δ apart. At
 small d noise often crosses it, and the law predicts too little spread; the chance falls like `exp(−α² d Δ²/8)`, so at
 large d the law, which falls like `1/√d`, predicts too much, and everything is grey. The matched start has the mean and
-the variance of `q_t` but one hump instead of three: as d grows it sends `2(1 − Φ(√(3/8))) = .54` of its samples away from
-the middle one of three equal clusters at equal distances, not ⅔, which is a spread ratio of .90. More than the variance of `q_t`
+the variance of `q_t` but one hump instead of three: as d grows it sends `2(1 − Φ(√(3/8))) = 0.54` of its samples away from
+the middle one of three equal clusters at equal distances, not ⅔, which is a spread ratio of 0.90. More than the variance of `q_t`
 must be matched to cure that.
 """
 
@@ -38,7 +38,7 @@ STARTS = ("noise", "mean", "matched", "exact")
 SIZES = ((32, 1), (32, 3), (64, 1), (64, 3))
 """Side and channels of the sweep's images: d = 1024 to 12,288."""
 BINS = 51
-"""Of the histograms of brightness in JSON, each five steps of 0..255."""
+"""Bins of the histograms of brightness in JSON, each five steps of 0..255."""
 _SHOWN = 8
 
 Progress = Callable[[int, int], None]
@@ -357,7 +357,7 @@ def _pixels(pictures: Pictures, coordinates: Tensor) -> Tensor:
 
 
 def _part(progress: Progress | None, index: int, parts: int) -> Progress | None:
-    """Progress of part `index` of `parts` equal ones, told as progress of the whole."""
+    """Progress of part `index` of `parts` equal ones, as progress of the whole."""
     if progress is None:
         return None
     return lambda done, total: progress(index * total + done, parts * total)

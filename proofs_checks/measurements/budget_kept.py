@@ -10,7 +10,7 @@ from singtheory import InputError, Schedule, grid, response
 MOST = 128
 """Eigenvalues are taken evenly by their rank where there are more."""
 GRIDS = {"best in nats": grid.nats_grid, "best in W₂": grid.w2_grid}
-"""Of F8: every direction alike, and each by its λ."""
+"""The grids of F8: every direction alike, and each by its λ."""
 
 
 def kept_on_grids(schedule: Schedule, name: str, times: Tensor, eigenvalues: Tensor, start: str) -> dict[str, Any]:

@@ -123,11 +123,11 @@ class Comparison:
         return budget(self.curve, snr, self.mismatch(float(times[0])), self.error2(snr))
 
     def error2(self, snr: Tensor) -> Estimate | None:
-        """Of the trained denoiser at the start of each step."""
+        """The error of the trained denoiser at the start of each step."""
         return None if self.loss is None else self.loss.error2(self.curve, snr[:-1])
 
     def mismatch(self, t: float) -> Mismatch:
-        """Of the start at t."""
+        """The mismatch of the start at t."""
         alpha, sigma = map(float, self.schedule(t))
         return start_term(self.curve, self._moments, self._started(alpha, sigma), alpha, sigma)
 

@@ -84,6 +84,6 @@ def leading(posterior: AtomsPosterior, gap: float) -> Leading:
 
 
 def estimate(value: float, low: float, high: float, confidence: float, n: int, method: str = "monte-carlo") -> Estimate:
-    """Of one query, from numbers."""
+    """An estimate of one query, from numbers."""
     value_, low_, high_ = (torch.tensor([v], dtype=torch.float64) for v in (value, low, high))
     return Estimate(value_, low_, high_, confidence, n, method)

@@ -56,7 +56,7 @@ def check_kernel(kernel: str, law: Law | None = None) -> None:
 def matched_term(
     law: Law, snr: Tensor, queries: int, seed: int, step: Callable[[int, int], None] = lambda done, total: None
 ) -> MatchedTerm:
-    """Of the chain with increasing γ, shape (steps + 1,).
+    """The matched term of the chain with increasing γ, shape (steps + 1,).
 
     Args:
         law: Gaussian data, a law on a line, or atoms in up to `MOST_DIM` dimensions.
@@ -84,7 +84,7 @@ def matched_term(
 
 
 def _posterior(law: Atoms, snr: float, queries: int, generator: torch.Generator) -> AtomsPosterior:
-    """Of draws of `x_t`."""
+    """The posterior at draws of `x_t`."""
     x_0 = law.sample(max(_LEAST, queries // _SHARE), generator)
     z = math.sqrt(snr) * x_0 + numerics.normal(x_0.shape, law.device, generator)
     return law.posterior(z, snr)
@@ -120,7 +120,7 @@ def cube_root_integral(law: Law, snr_start: float, snr_end: float, queries: int,
 
 
 def describe(term: MatchedTerm, plug_in: float, integral: float) -> dict[str, Any]:
-    """In plain values, beside the plug-in kernel's cost on the same grid."""
+    """The term in plain values, beside the plug-in kernel's cost on the same grid."""
     return {
         "discretisation": term.value,
         "discretisation_error": term.error,

@@ -38,7 +38,7 @@ _WORK, _LEAST, _MOST = 2e9, 4000, 100_000
 _EXP = 30
 """Operations that an exponential costs."""
 _LEAST_PARTED = 0.1
-"""Of the atoms' entropy, that a step must tell apart."""
+"""The share of the atoms' entropy that a step must tell apart."""
 _FEW = 256
 """Atoms by which a gap is looked for, before all of them have a say."""
 _BLOCKS = 2**21
@@ -48,7 +48,7 @@ range of a variable adds to its interval falls with the number of groups, not of
 _TRIES, _FURTHER = 12, 64.0
 """Signal-to-noise ratios that are tried for a step that draws can decide, each so many times the last."""
 _RESOLVED = 2e-4
-"""Of TV: a few times what the range of a draw adds to the interval of all draws of the last round."""
+"""The resolution of TV: a few times what the range of a draw adds to the interval of all draws of the last round."""
 _LEADING = 0.8
 """From this part of tr C on, TV along the leading direction is a control variate for TV."""
 
@@ -171,7 +171,7 @@ class _Measured:
         self._rounds = _FULL_ROUNDS if context.full else _ROUNDS
 
     def kl(self) -> Rounds:
-        """By quadrature near a line or a plane, else by Monte Carlo."""
+        """KL by quadrature near a line or a plane, else by Monte Carlo."""
         kl = self._near.kl()
         return Rounds(self._kl, self._rounds) if kl is None else Rounds.of(kl)
 
@@ -229,7 +229,7 @@ class _Measured:
         return _shortfall(r_q).where(line_q > 0, 0.0) + _shortfall(-r_p).where(line_p <= 0, 0.0)
 
     def _interval(self, drawn: list[Tensor], highest: float, known: float, own: float, k: int) -> Estimate:
-        """Of `known + E draw`, the draws between 0 and `highest`; `own` is the rounding of what is known."""
+        """An interval for `known + E draw`, the draws between 0 and `highest`; `own` is the rounding of what is known."""
         draws = torch.cat(drawn)
         group = -(-len(draws) // _BLOCKS)
         means = draws[: len(draws) // group * group].unflatten(0, (-1, group)).mean(dim=1)

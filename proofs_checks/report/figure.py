@@ -16,7 +16,7 @@ from proofs_checks.terminal.streams import visible_lines
 BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 """Okabe and Ito's colours, which colour-blind readers tell apart."""
 WIDTH = 11.0
-"""Of all pictures, in inches at 100 dots each."""
+"""The width of all pictures, in inches at 100 dots each."""
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from singtheory import InputError
 from singtheory.data import digit_pictures, digits_images
 
 QUICK_SAMPLES = 64
-"""Of each start in the report's own brightness run; the sweep over sizes, with more, is committed."""
+"""Samples of each start in the report's own brightness run; the sweep over sizes, with more, is committed."""
 FULL_SAMPLES = 256
-"""Of each start and size in a full run's own sweep."""
+"""Samples of each start and size in a full run's own sweep."""
 _GRID_STEPS = 50
 _BOUNDS, _ENDS = (
     frozenset({"B2", "B3", "B5", "B6", "B9", "B10", "B12"}),

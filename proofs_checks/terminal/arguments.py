@@ -17,7 +17,7 @@ class OneLine(TyperGroup):
     """Says what is wrong with the arguments in one line too."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """As click's; `standalone_mode` ends the process."""
+        """Runs click's main; `standalone_mode` ends the process."""
         prepare()
         try:
             status = super().main(*args, standalone_mode=False, **extra)

@@ -95,5 +95,5 @@ def _pieces(columns: Sequence[_Column], keys: int, width: int) -> Iterator[list[
 
 
 def _needed(columns: Sequence[_Column]) -> int:
-    """With a border and two spaces a column."""
+    """The width with a border and two spaces a column."""
     return sum(column.least + 3 for column in columns) + 1

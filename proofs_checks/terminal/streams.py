@@ -42,7 +42,7 @@ def visible(text: str, encoding: str | None = None) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """As `visible`, for text that may have lines."""
+    """The text made `visible`, line by line."""
     return "\n".join(visible(line) for line in text.split("\n"))
 
 

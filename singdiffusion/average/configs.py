@@ -23,14 +23,14 @@ MANY = 2**24
 """Rows of a table, classes: names at most."""
 _SHIFT = number(-1e9, 1e9)
 LATENTS: dict[str, Kind] = {"scaling_factor": scale(), "shift_factor": _SHIFT}
-"""Of every module."""
+"""What the configuration of every module holds."""
 NETWORK: dict[str, Kind] = LATENTS | {
     "text_encoder": word(optional=True),
     "frequencies": whole(0, 1024),
     "spread_width": at_most(2**16),
     "spread_layers": at_most(256),
 }
-"""Of every network."""
+"""What the configuration of every network holds besides."""
 CONDITION: dict[str, Kind] = {
     "kind": one_of(("text", "classes", "image", "none")),
     "width": whole(1, 2**16),
@@ -38,7 +38,7 @@ CONDITION: dict[str, Kind] = {
     "size": size(),
     "clip_skip": whole(0, 256),
 }
-"""Of the condition of a network."""
+"""What the configuration of a network's condition holds."""
 
 _WIDEST, _LAYERS, _BLOCKS, _PARTS = 2**20, 32, 8, 512
 

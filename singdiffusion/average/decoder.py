@@ -86,7 +86,7 @@ class AverageDecoder(AverageNetwork):
 
     @property
     def channels(self) -> int:
-        """Of the images."""
+        """How many channels the images have."""
         return int(self.config["size"][0])
 
     def mean(self, tokens: Tensor, x_1: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class AverageNetwork(AverageModel):
 
     @property
     def channels(self) -> int:
-        """Of the images."""
+        """How many channels the images have."""
         raise NotImplementedError
 
     @property

@@ -100,7 +100,7 @@ class AverageUNet(AverageNetwork):
     def from_state(
         cls, unet: Mapping[str, Any], state: Mapping[str, Tensor], space: Space | None = None, **settings: Any
     ) -> Self:
-        """Around given weights, which are used as they are and not copied.
+        """A model around given weights, which are used as they are and not copied.
 
         Args:
             unet: the configuration of a `UNet2DConditionModel`.
@@ -129,7 +129,7 @@ class AverageUNet(AverageNetwork):
 
     @property
     def channels(self) -> int:
-        """Of the images."""
+        """How many channels the images have."""
         return self.network.config["out_channels"]
 
     def mean(self, tokens: Tensor, x_1: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class AverageUNet(AverageNetwork):
 
 
 class _NoTime(nn.Module):
-    """In the place of a time embedding: none at all, which diffusers' blocks accept once their projections are gone."""
+    """Stands in the place of a time embedding: none at all, which diffusers' blocks accept once their projections are gone."""
 
     def forward(self, *_: Any) -> None:
         return None

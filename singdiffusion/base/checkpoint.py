@@ -87,7 +87,7 @@ class Checkpoint:
 
     @property
     def sample_size(self) -> int | None:
-        """Side of the `x_0` that the pipeline draws unless told otherwise, or None where its network names no single one."""
+        """Side of the `x_0` that the pipeline draws by default, or None where its network names no single one."""
         size = (self.config_of("unet") or self.config_of("transformer")).get("sample_size")
         return size if isinstance(size, int) and size > 0 else None
 
@@ -102,7 +102,7 @@ class Checkpoint:
 
     @property
     def pipeline_class(self) -> type[Any] | None:
-        """The class of the pipeline, or None where diffusers knows none of that name or it is not told."""
+        """The class of the pipeline, or None where diffusers knows none of that name or none is stated."""
         index = None if self.folder is None else self.folder / "model_index.json"
         name = None if index is None or not index.is_file() else read_object(index).get("_class_name")
         return getattr(diffusers, name, None) if isinstance(name, str) else None
@@ -159,7 +159,7 @@ def _check_length(name: str, scheduler: Scheduler) -> None:
 
 
 def variant_of(folder: Path, stem: str = "diffusion_pytorch_model") -> str | None:
-    """Of a model's weights in `folder` the one to load: None for plain ones if there are any, or else such as `fp16`."""
+    """The variant of a model's weights in `folder` to load: None for plain ones if there are any, or else such as `fp16`."""
     names = sorted(file.name for file in folder.glob(f"{stem}*.safetensors"))
     if not names or any(name.count(".") == 1 for name in names):
         return None

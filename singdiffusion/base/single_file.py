@@ -21,7 +21,7 @@ from singdiffusion.system import first_sentence, read_object, told_in_one_line
 from singtheory.errors import InputError
 
 ENDS = (".safetensors", ".ckpt")
-"""Of the names of such files."""
+"""The endings of such files."""
 _UNET = "model.diffusion_model."
 _WANTED = ("model_index.json", "*/*.json", "*/*.txt", "*/*.model")
 _MARKS = {"v_pred": {"prediction_type": "v_prediction"}, "ztsnr": {"rescale_betas_zero_snr": True}}
@@ -142,7 +142,7 @@ def _with_index(folder: Path) -> Path:
 
 
 def _shapes(file: str) -> Iterator[tuple[str, _Shape]]:
-    """Of a file's tensors, without reading safetensors whole. Raises `InputError` for a damaged file, and for a pickle with more than tensors."""
+    """The shapes of a file's tensors, without reading safetensors whole. Raises `InputError` for a damaged file, and for a pickle with more than tensors."""
     try:
         if file.lower().endswith(".safetensors"):
             with safe_open(file, framework="pt") as stored:

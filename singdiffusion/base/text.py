@@ -34,7 +34,7 @@ class PromptEncoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Of its text encoders."""
+        """The fingerprint of its text encoders."""
         ...
 
     def __call__(self, prompts: Sequence[str], device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -126,12 +126,12 @@ class TextEncoder:
 
     @classmethod
     def of(cls, model: nn.Module, tokenizer: Any) -> "TextEncoder":
-        """Around a model and a tokenizer that are already there, such as a pipeline's."""
+        """An encoder around a model and a tokenizer that are already there, such as a pipeline's."""
         return cls(lambda: (model, tokenizer))
 
     @classmethod
     def stored(cls, folder: Path) -> "TextEncoder":
-        """Of the folders `text_encoder` and `tokenizer` in `folder`; nothing is loaded yet."""
+        """The encoder stored in the folders `text_encoder` and `tokenizer` of `folder`; nothing is loaded yet."""
         return cls(lambda: _load_stored(folder))
 
     @cached_property
@@ -141,7 +141,7 @@ class TextEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """Of the model."""
+        """The fingerprint of the model."""
         return fingerprint(self.parts[0])
 
     def save(self, folder: Path) -> None:
@@ -228,7 +228,7 @@ class PipelineText:
 
     @classmethod
     def stored(cls, base: str, config: str | None = None, clip_skip: int = 0) -> Self:
-        """Of a pipeline in a folder, under a hub id or in one file; nothing is unpickled with code.
+        """The text encoders of a pipeline in a folder, under a hub id or in one file; nothing is unpickled with code.
 
         Args:
             base: path or hub id.
@@ -252,7 +252,7 @@ class PipelineText:
 
     @property
     def fingerprint(self) -> str:
-        """Of all encoders."""
+        """The fingerprint of all encoders."""
         return fingerprint(*encoders_of(self.pipeline))
 
     @torch.no_grad()
@@ -309,7 +309,7 @@ class PipelineText:
 
 
 def negative_states(encoded: Sequence[Any]) -> Tensor | None:
-    """Of what an `encode_prompt` returned, the states without the prompt: those like the prompt's own behind them, and no mask of attention."""
+    """The states that `encode_prompt` returned without the prompt: those like the prompt's own behind them, and no mask of attention."""
     cond, *others = encoded
     return next((one for one in others if _is_like(one, cond)), None)
 
@@ -324,7 +324,7 @@ def _is_like(other: Any, cond: Tensor) -> bool:
 
 
 def _accepted(encode_prompt: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Of arguments those that an `encode_prompt` takes, all where it says none by name; prompts for further encoders are left to it, as None."""
+    """The arguments that an `encode_prompt` takes, all where it says none by name; prompts for further encoders are left to it, as None."""
     takes = inspect.signature(encode_prompt).parameters
     further = {name: None for name, one in takes.items() if name.startswith("prompt_") and one.default is one.empty}
     return further | {

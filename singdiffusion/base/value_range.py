@@ -22,7 +22,7 @@ class Levels:
         self.low, self.high, self.whole = float("inf"), -float("inf"), True
 
     def see(self, images: Tensor) -> None:
-        """Some more, of any shape, finite."""
+        """Reads some more images, of any shape, finite."""
         self.low, self.high = min(self.low, float(images.min())), max(self.high, float(images.max()))
         if self.whole and self._doubtful:
             levels = (images.to(torch.float64) + 1) * HALF_RANGE

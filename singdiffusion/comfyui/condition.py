@@ -1,4 +1,4 @@
-"""What an average image is told of the prompt: ComfyUI's CONDITIONING, or the text itself."""
+"""The prompt as an average image reads it: ComfyUI's CONDITIONING, or the text itself."""
 
 from typing import Any, NamedTuple
 
@@ -9,8 +9,8 @@ from singdiffusion.comfyui.model_sampling import space_of
 from singtheory.errors import InputError
 
 
-class Told(NamedTuple):
-    """The prompt as a node is given it.
+class NodePrompt(NamedTuple):
+    """The inputs of a node that hold the prompt.
 
     Attributes:
         positive: CONDITIONING, or None.
@@ -26,7 +26,7 @@ class Told(NamedTuple):
 
 
 def conditions(
-    module: AverageImage, model: Any, prompt: Told, batch: int, guided: bool
+    module: AverageImage, model: Any, prompt: NodePrompt, batch: int, guided: bool
 ) -> tuple[Condition, Condition | None]:
     """Conditions with the prompt and without it, an entry each for the batch.
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from singdiffusion.average import AverageImage
-from singdiffusion.comfyui.condition import Told
-from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, TOLD, WEIGHT
+from singdiffusion.comfyui.condition import NodePrompt
+from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, PROMPT_INPUTS, WEIGHT
 from singdiffusion.comfyui.model_sampling import SampledNoise, flow_scheduler, is_flow, space_of, starts_from_noise
 from singdiffusion.comfyui.singular_start import average_for
 from singdiffusion.response import kept
@@ -19,7 +19,7 @@ from singtheory.start import Components, Moments, from_matched, from_noise, init
 _LAMBDAS = (1700.0, 100.0, 1.0)
 """Variances where no spread is given: those of a large picture's brightness, of its layout, and of texture."""
 _SIDE = 64
-"""Of the latents at which an average image is asked, where none are given."""
+"""The side of the latents at which an average image is asked, where none are given."""
 
 
 class Diagnose:
@@ -35,7 +35,7 @@ class Diagnose:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The sockets."""
         size = ("LATENT", {"tooltip": "Of the size of the pictures."})
-        optional = {"average": (AVERAGE,), "latent_image": size} | TOLD
+        optional = {"average": (AVERAGE,), "latent_image": size} | PROMPT_INPUTS
         return {"required": {"model": ("MODEL",), "sigmas": ("SIGMAS",)} | WEIGHT, "optional": optional}
 
     def diagnose(
@@ -52,7 +52,7 @@ class Diagnose:
         at_prompt = None
         if average is not None:
             x_1 = _shaped(model, latent_image)
-            at_prompt = average_for(SingDiffusion(average, guidance), model, Told(**prompt), x_1, cfg)
+            at_prompt = average_for(SingDiffusion(average, guidance), model, NodePrompt(**prompt), x_1, cfg)
         sampling = model.get_model_object("model_sampling")
         lines = (
             _of_flow(sigmas, at_prompt) if is_flow(sampling) else _of_start(SampledNoise(sampling, sigmas), at_prompt)
@@ -69,7 +69,7 @@ def _shaped(model: Any, latent: dict[str, Any] | None) -> Tensor:
 
 
 def _of_start(sampled: SampledNoise, average: Any) -> Iterator[str]:
-    """Of a model that predicts ε or v (C5 to C7)."""
+    """Sentences on the start of a model that predicts ε or v (C5 to C7)."""
     alpha, sigma = first_point(sampled)
     noise, timestep = start_std(sampled), float(sampled.timesteps[0])
     yield (
@@ -90,7 +90,7 @@ def _of_start(sampled: SampledNoise, average: Any) -> Iterator[str]:
 
 
 def _of_flow(sigmas: Tensor, average: Any) -> Iterator[str]:
-    """Of a model that matches flows (F1, F2)."""
+    """Sentences on the first step of a model that matches flows (F1, F2)."""
     if not starts_from_noise(sigmas):
         yield f"Sampling begins at sigma {float(sigmas[0]):.4g}, at a noised image and not at noise: there is nothing to mend."
         return

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from singdiffusion.average import AverageImage
-from singdiffusion.comfyui.condition import Told
-from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, TOLD, WEIGHT
+from singdiffusion.comfyui.condition import NodePrompt
+from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, PROMPT_INPUTS, WEIGHT
 from singdiffusion.comfyui.model_sampling import flow_scheduler, is_flow, noised, starts_from_noise
 from singdiffusion.comfyui.singular_start import average_for
 from singdiffusion.start import (
@@ -47,9 +47,9 @@ class FirstStepPatch:
         prompt: what the pictures are to show.
     """
 
-    def __init__(self, average: SingDiffusion, mean: str, corrected: bool, cfg: float, prompt: Told) -> None:
+    def __init__(self, average: SingDiffusion, mean: str, corrected: bool, cfg: float, prompt: NodePrompt) -> None:
         self._average, self._mean, self._corrected = average, mean, corrected
-        self._cfg, self._told = cfg, prompt
+        self._cfg, self._prompt = cfg, prompt
 
     def __call__(
         self,
@@ -87,7 +87,7 @@ class FirstStepPatch:
     def _of(self, model: Any, x_1: Tensor) -> tuple[Tensor | None, Any]:
         """Average image, or None for the network's own, and spread, in the shape of the latents."""
         cfg = self._cfg if self._mean == "module" else 1.0  # guidance changes no spread
-        at_prompt = average_for(self._average, model, self._told, x_1, cfg)
+        at_prompt = average_for(self._average, model, self._prompt, x_1, cfg)
         layout = Layout(tuple(x_1.shape[1:]), tuple(x_1.shape[1:]), None)
         mean = laid_out(layout, at_prompt.mean) if self._mean == "module" else None
         return mean, None if at_prompt.spread is None else spread_laid_out(layout, at_prompt.spread)
@@ -100,7 +100,7 @@ class _Run:
         guider: of ComfyUI; called with latents and sigma it gives the network's `x̂`, guidance in it.
         sigmas: the whole grid.
         extra_args: of the sampler: options of the model, and the seed.
-        callback: told of every step; or None.
+        callback: called after every step; or None.
         latent_image: to which noise is added, or None.
     """
 
@@ -191,7 +191,7 @@ class MatchedFirstStep:
                 "corrected": ("BOOLEAN", later),
             }
             | WEIGHT,
-            "optional": TOLD,
+            "optional": PROMPT_INPUTS,
         }
 
     def patch(
@@ -210,5 +210,5 @@ class MatchedFirstStep:
         sing = SingDiffusion(average, guidance, mean=mean, corrected=corrected)
         patched = model.clone()
         patched.remove_wrappers_with_key(WRAPPED, KEY)
-        patched.add_wrapper_with_key(WRAPPED, KEY, FirstStepPatch(sing, mean, corrected, cfg, Told(**prompt)))
+        patched.add_wrapper_with_key(WRAPPED, KEY, FirstStepPatch(sing, mean, corrected, cfg, NodePrompt(**prompt)))
         return (patched,)

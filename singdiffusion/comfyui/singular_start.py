@@ -5,16 +5,17 @@ the library's start `ȳ + (σ/α) x_1`, in ComfyUI's units, as noise n or as lat
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from singdiffusion.average import AverageImage
-from singdiffusion.comfyui.condition import Told, conditions
-from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, GUIDED, TOLD
+from singdiffusion.comfyui.condition import NodePrompt, conditions
+from singdiffusion.comfyui.inputs import AVERAGE, CATEGORY, GUIDED, PROMPT_INPUTS
 from singdiffusion.comfyui.model_sampling import SampledNoise
-from singdiffusion.start import SingDiffusion, initial_latents
+from singdiffusion.start import SingDiffusion, initial_latents, prepared_latents
 from singtheory.errors import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -36,10 +37,10 @@ class StartNoise:
     """
 
     def __init__(
-        self, noise: Any, average: SingDiffusion, model: Any, sigmas: Tensor, cfg: float, prompt: Told
+        self, noise: Any, average: SingDiffusion, model: Any, sigmas: Tensor, cfg: float, prompt: NodePrompt
     ) -> None:
         self.noise, self.seed = noise, noise.seed
-        self._average, self._model, self._cfg, self._told = average, model, cfg, prompt
+        self._average, self._model, self._cfg, self._prompt = average, model, cfg, prompt
         self._sampled = SampledNoise(model.get_model_object("model_sampling"), sigmas)
 
     def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
@@ -50,12 +51,12 @@ class StartNoise:
         """
         x_1, image = self.noise.generate_noise(input_latent), input_latent["samples"]
         if not bool(torch.count_nonzero(image)):
-            return self._started(_unmasked(input_latent, x_1))
+            return self._started(_unmasked(input_latent, x_1), initial_latents)
         if not self._sampled.begins_full:
             _LOG.warning("Singular start: sampling begins at a noised image and not at noise; left as it is")
             return x_1
         added = self._format.process_in(image).to(x_1)  # which ComfyUI adds to the noise
-        return self._started(_unmasked(input_latent, x_1)) - added / self._sampled.init_noise_sigma
+        return self._started(_unmasked(input_latent, x_1), initial_latents) - added / self._sampled.init_noise_sigma
 
     def as_latent(self, latent: dict[str, Any]) -> dict[str, Any]:
         """A LATENT of the singular start for a sampler that adds no noise, beside what else that LATENT holds.
@@ -65,22 +66,22 @@ class StartNoise:
         """
         if bool(torch.count_nonzero(latent["samples"])):
             raise InputError("latent_image: holds an image; connect an empty one, or use the NOISE of the other node")
-        start = self._started(_unmasked(latent, self.noise.generate_noise(latent))) * self._sampled.init_noise_sigma
+        start = self._started(_unmasked(latent, self.noise.generate_noise(latent)), prepared_latents)
         return latent | {"samples": self._format.process_out(start)}
 
     @property
     def _format(self) -> Any:
         return self._model.get_model_object("latent_format")
 
-    def _started(self, x_1: Tensor) -> Tensor:
-        """The start for noise `x_1`, over the factor by which ComfyUI multiplies noise."""
+    def _started(self, x_1: Tensor, latents: Callable[..., Tensor]) -> Tensor:
+        """The start for noise `x_1`: as noise that ComfyUI multiplies by its factor, or as latents that it leaves as they are."""
         if x_1.ndim != 4:
             raise InputError(f"latents of shape {tuple(x_1.shape)}: need (batch, channels, height, width), of pictures")
-        at_prompt = average_for(self._average, self._model, self._told, x_1, self._cfg)
-        return initial_latents(at_prompt.mean, x_1, self._sampled, spread=at_prompt.spread)
+        at_prompt = average_for(self._average, self._model, self._prompt, x_1, self._cfg)
+        return latents(at_prompt.mean, x_1, self._sampled, spread=at_prompt.spread)
 
 
-def average_for(average: SingDiffusion, model: Any, prompt: Told, x_1: Tensor, cfg: float) -> Any:
+def average_for(average: SingDiffusion, model: Any, prompt: NodePrompt, x_1: Tensor, cfg: float) -> Any:
     """The guided `Average` for noise `x_1` of shape (batch, channels, [frames,] height, width). Raises `InputError` as `SingDiffusion.average`."""
     module: AverageImage | None = average.module
     if module is None:
@@ -112,7 +113,7 @@ class SingularStart:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The sockets."""
         required = {"average": (AVERAGE,), "model": ("MODEL",), "noise": ("NOISE",), "sigmas": ("SIGMAS",)}
-        return {"required": required | GUIDED, "optional": TOLD}
+        return {"required": required | GUIDED, "optional": PROMPT_INPUTS}
 
     def start(
         self,
@@ -126,7 +127,7 @@ class SingularStart:
         **prompt: Any,
     ) -> tuple[StartNoise]:
         """What runs."""
-        return (StartNoise(noise, SingDiffusion(average, guidance, start), model, sigmas, cfg, Told(**prompt)),)
+        return (StartNoise(noise, SingDiffusion(average, guidance, start), model, sigmas, cfg, NodePrompt(**prompt)),)
 
 
 class SingularStartLatent(SingularStart):

@@ -21,9 +21,9 @@ if TYPE_CHECKING:  # no other command needs what it imports
 
 Item = TypeVar("Item")
 _MOST_ROWS = 20
-"""Of a table of eigenvalues; the JSON has all."""
+"""The most rows of a table of eigenvalues; the JSON has all."""
 _COLUMNS, _LONG_NAME = 80, 10
-"""Of a table where no terminal says how wide it is, and of a name over a column of numbers that stands on one line."""
+"""The columns of a table where no terminal says how wide it is, and of a name over a column of numbers that stands on one line."""
 CONSTANT = "constant: the means of the channels, whose average is the brightness"
 
 
@@ -52,7 +52,7 @@ def _in_lines(name: str) -> str:
 
 
 def _aside() -> Console:
-    """On stderr, of the first process alone."""
+    """A console on stderr, of the first process alone."""
     return _console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
 
 

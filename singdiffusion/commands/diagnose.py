@@ -49,7 +49,7 @@ def diagnose(
         check_output(json_file, source, data)
         where = chosen_device(device)
         checkpoint = Checkpoint.find(source, config)
-        # bad settings are told before anything large is read
+        # bad settings are refused before anything large is read
         diagnosis = evaluation.diagnose(checkpoint, steps, spacing, seed=seed)
         loaded = None if data is None else load(data, checkpoint)
         for line in () if loaded is None else loaded.notes:

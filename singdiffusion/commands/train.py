@@ -65,7 +65,7 @@ def cache(
 def _encoder(
     base: str | None, resolution: int | None, channels: int, buckets: bool, config: str | None, clip_skip: int | None
 ) -> "Encoder":
-    """On the device of this process."""
+    """The encoder on the device of this process."""
     from singdiffusion.commands import console
     from singdiffusion.training import encoder_for, joined
 
@@ -186,7 +186,7 @@ def train(
 def _cached(settings: "TrainSettings", source: "Source", resolution: int | None, buckets: bool, dry_run: bool) -> bool:
     """Whether the data of a run are in its cache: always but in a dry run, which shows what would be cached.
 
-    What would stop the run later is told before anything is encoded.
+    What would stop the run later is refused before anything is encoded.
     """
     from singdiffusion import training
     from singdiffusion.training import is_finished

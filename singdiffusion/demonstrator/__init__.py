@@ -12,6 +12,6 @@ PIPELINE = FOLDER / "pipeline"
 AVERAGE = FOLDER / "average"
 """Its average image, for `load_average`."""
 STEPS = 25
-"""Of its sampler, where none are asked for."""
+"""The steps of its sampler, where none are asked for."""
 GUIDANCE = 1.5
 """Weight of its guidance, where none is asked for: high ones cover up the issue."""

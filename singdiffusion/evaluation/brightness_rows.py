@@ -43,20 +43,20 @@ PROMPTS = (
 )
 """The paper's (arXiv 2403.08381): each fixes the brightness."""
 OWN = ("solid black background", "monochrome line-art logo on a white background", "logo", "red apple")
-"""Of the model that comes with the package: two fix the brightness, two leave it open."""
+"""The prompts of the model that comes with the package: two fix the brightness, two leave it open."""
 TABLE = FOLDER / "brightness.json"
 """Its committed table."""
 ROUNDING = 0.5
 """Half a level, by which processors may differ."""
 LEVEL_ROUNDING = 0.002
-"""Of mean and standard deviation of a table against those of its levels, which are stored to a thousandth."""
+"""The rounding of mean and standard deviation of a table against those of its levels, which are stored to a thousandth."""
 MOST_IMAGES = 10**5
-"""Of a row of a table."""
+"""The most images of a row of a table."""
 
 
 @dataclass(frozen=True)
 class Brightness:
-    """Of one prompt and start.
+    """The brightness of one prompt and start.
 
     Attributes:
         prompt: of all images.
@@ -135,7 +135,7 @@ def brightness(
     check(pipe, steps, images, guidance)
     for sing in starts.values():
         if sing is not None:
-            with sing.attached(pipe):  # what does not fit is told before anything is drawn
+            with sing.attached(pipe):  # what does not fit is refused before anything is drawn
                 pass
     for prompt in prompts:
         for name, sing in starts.items():
@@ -181,7 +181,7 @@ def control_of(controlnet: str | None, control: Path | None, dtype: torch.dtype)
 
 
 def fingerprint() -> str:
-    """Of all weights that come with the package: what was measured with others is known by it."""
+    """The fingerprint of all weights that come with the package: what was measured with others is known by it."""
     digests = [sha256_of(file) for file in sorted(FOLDER.rglob("*.safetensors"))]
     return hashlib.sha256(bytes.fromhex("".join(digests))).hexdigest()[:16]
 
@@ -212,7 +212,7 @@ _TABLE = {
     "images": whole(1, MOST_IMAGES),
     "rows": Kind("a list of 1 to 10000 rows", lambda x: isinstance(x, list) and 1 <= len(x) <= 10_000),
 }
-"""Of the JSON that `singdiffusion evaluate brightness` writes."""
+"""The fields of the JSON that `singdiffusion evaluate brightness` writes."""
 
 
 def read_table(path: Path) -> dict[str, Any]:

@@ -151,7 +151,7 @@ class _Recorded:
         return step
 
     def latents(self, channels: int) -> Tensor:
-        """Of the last step, one picture for all frames of a video."""
+        """The latents of the last step, one picture for all frames of a video."""
         if self.layout is None or self.last is None or tuple(self.last.shape[1:]) != self.layout.stepped:
             raise InputError(
                 f"{type(self.pipe).__name__}: steps latents in an order that is not known; make the statistics from data"

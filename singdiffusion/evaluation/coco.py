@@ -70,7 +70,7 @@ def clip_score(clip: str) -> Any:
 
 @dataclass(frozen=True)
 class Point:
-    """Of one start at one weight of guidance.
+    """The metrics of one start at one weight of guidance.
 
     Attributes:
         start: its name.

@@ -13,7 +13,7 @@ from singtheory.law import Atoms
 from singtheory.start import Moments, reading_moments
 
 LARGEST = 4096
-"""Of points and dimensions the smaller may be this many; of more points an even choice is taken."""
+"""The most that the smaller of points and dimensions may be; of more points an even choice is taken."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Reading:
         return frequency_bands(basis, self.moments.eigenvalues[:count])
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
+        """The reading in plain values."""
         mean, std = self.data
         return {
             "name": self.name,

@@ -23,7 +23,7 @@ from singtheory.errors import InputError
 LAMBDAS = (1700.0, 640.0, 100.0, 10.0, 1.0, 0.1)
 """Eigenvalues where no data are given: those of a large picture's brightness, of its layout, and of texture."""
 TOKENS = 4096
-"""Of a picture of 1024 by 1024 for models that shift by the number of tokens."""
+"""The tokens of a picture of 1024 by 1024, for models that shift by the number of tokens."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class FlowDiagnosis:
         return self.options[0]
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
+        """The diagnosis in plain values."""
         return asdict(self)
 
 

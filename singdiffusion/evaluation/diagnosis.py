@@ -129,7 +129,7 @@ class Diagnosis:
         return self.options[0]
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
+        """The diagnosis in plain values."""
         return {
             "source": self.source,
             "scheduler": self.scheduler,
@@ -200,7 +200,7 @@ def diagnose(
 def _of_flow(
     checkpoint: Checkpoint, name: str, steps: int, reading: Reading | None, vae: Any, arrives: Expected | None
 ) -> Diagnosis:
-    """Of a flow: its prediction is the velocity, and its grid has no spacing."""
+    """The diagnosis of a flow: its prediction is the velocity, and its grid has no spacing."""
     if steps < 1:
         raise InputError(f"steps {steps}: take at least 1")
     return Diagnosis(

@@ -64,7 +64,7 @@ class BandArrival(Arrival):
     brightness: bool
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
+        """The arrival in plain values."""
         return asdict(self)
 
 
@@ -77,7 +77,7 @@ class Directions:
     spreads: Mapping[str, Tensor]
     """By name the variance that each eigenvector gives to the direction, shape (k,)."""
     bands: tuple[Band, ...] = ()
-    """Of spatial frequency, those in which the data vary."""
+    """The bands of spatial frequency in which the data vary."""
 
     @classmethod
     def of(cls, reading: Reading) -> "Directions":

@@ -58,7 +58,7 @@ def _grid(flow: FlowDiagnosis) -> str:
 
 
 def _kept(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Finding:
-    """Of the brightness where data were given, and else of the largest eigenvalue."""
+    """What is kept of the brightness where data were given, and else of the largest eigenvalue."""
     named = (
         diagnosis.reading.name if diagnosis.reading is not None else f"a direction of variance {flow.eigenvalues[0]:g}"
     )

@@ -52,7 +52,7 @@ def load(name: str, checkpoint: Checkpoint) -> Data:
 
 
 def _side(checkpoint: Checkpoint) -> int | None:
-    """Of the images that the pipeline draws, in pixels; None where it does not say."""
+    """The side of the images that the pipeline draws, in pixels; None where it does not say."""
     size = checkpoint.sample_size
     vae = None if size is None else checkpoint.autoencoder()
     return size if size is None or vae is None else size * vae_factor(vae)

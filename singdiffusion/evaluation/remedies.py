@@ -88,7 +88,7 @@ class Expected:
     learned: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values; what each remedy keeps by the name of the direction."""
+        """The expectation in plain values; what each remedy keeps by the name of the direction."""
         names, bands = ([arrival.name for arrival in some] for some in (self.arrivals, self.bands))
         remedies = [
             {
@@ -138,7 +138,7 @@ class Expected:
 
     @property
     def best(self) -> Remedy | None:
-        """With no more calls of the network the remedy that leaves the worst direction nearest to 1, the simplest of those that are as good."""
+        """The remedy that leaves the worst direction nearest to 1 without more calls of the network; of those that are as good the simplest."""
         at = self.arrivals.index(self.worst)
         cheap = [remedy for remedy in self.remedies if remedy.calls <= self.calls]
         off = [abs(1 - remedy.kept[at]) for remedy in cheap]
@@ -161,7 +161,7 @@ def expected(checkpoint: Checkpoint, steps: int, settings: Mapping[str, Any], re
     scheduler, directions = checkpoint.scheduler(**settings), Directions.of(reading)
     try:
         response = respond(scheduler, directions.nodes, steps, **by_tokens(scheduler))
-    except InputError as error:  # clipping, thresholds, infinities: what is refused is told with its reason
+    except InputError as error:  # clipping, thresholds, infinities: what is refused is listed with its reason
         return Expected(refusal=str(error), cuts=cutting(scheduler))
     remedies = []
     learned = distilled(checkpoint) is not None

@@ -24,7 +24,7 @@ _CURVE, _STEPS, _MOST_ROWS = 60, 50, 400
 """Eigenvalues of the curve between, steps where none are asked for, and most eigenvalues of data, the largest."""
 _DECADES = -2.0, 4.0
 _SIDE = 64
-"""Of latents for which a network's spread is asked where it names no size of its own."""
+"""The side of latents for which a network's spread is asked where it names no size of its own."""
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,12 @@ class Picture:
 
     @property
     def brightness(self) -> float:
-        """Of the image: the mean over pixels and colours, in 0..255."""
+        """The image's mean over pixels and colours, in 0..255."""
         return _brightness(self.image)
 
     @property
     def plain_brightness(self) -> float:
-        """Of the image without the singular step."""
+        """The brightness of the image without the singular step."""
         return _brightness(self.plain)
 
 
@@ -203,7 +203,7 @@ def sample(
     if batch is not None and batch < 1:
         raise InputError(f"batch {batch}: draw at least one at once")
     if sing is not None:
-        with sing.attached(pipe):  # what does not fit is told before anything is drawn
+        with sing.attached(pipe):  # what does not fit is refused before anything is drawn
             pass
     for index, prompt in enumerate(prompts):
         every = [seed + index * images + k for k in range(images)]

@@ -12,6 +12,6 @@ PIPELINE = FOLDER / "pipeline"
 AVERAGE = FOLDER / "average"
 """Its average image, for `load_average`."""
 STEPS = 4
-"""Of its sampler, where none are asked for: with many there is nothing left to mend."""
+"""The steps of its sampler, where none are asked for: with many there is nothing left to mend."""
 GUIDANCE = 1.5
 """Weight of its guidance, where none is asked for."""

@@ -33,9 +33,9 @@ _LOUD = 1e3
 _LINEAR = 1e-3
 """Relative; schedulers step in float32."""
 DRAWS, CONFIDENCE, _SEED, _MOST_ENTRIES = 4096, 0.99, 0, 2**17
-"""Of schedulers that are not linear: draws of each eigenvalue, the confidence of each interval, their seed, and entries run at once."""
+"""For schedulers that are not linear: draws of each eigenvalue, the confidence of each interval, their seed, and entries run at once."""
 _CRITICAL = 2.5758293035489
-"""Of the normal law at that confidence."""
+"""The critical value of the normal law at that confidence."""
 
 
 class SchedulerResponse(NamedTuple):
@@ -197,7 +197,7 @@ class _Run:
         return max(off) <= _LINEAR
 
     def drawn_stds(self, lam: Tensor, draws: int, seed: int) -> tuple[Tensor, Tensor]:
-        """As `stds`, over draws of the start and of all noise, and how far the last may be off at `CONFIDENCE`; shapes (steps + 1, k) and (k,).
+        """What `stds` computes, over draws of the start and of all noise, and how far the last may be off at `CONFIDENCE`; shapes (steps + 1, k) and (k,).
 
         The interval is that of a variance of many draws by their fourth moment, at `CONFIDENCE` for each eigenvalue alone.
         """

@@ -58,7 +58,7 @@ def column_of(columns: Iterable[str]) -> str | None:
 
 
 def chosen_column(columns: Iterable[str], notes: Notes) -> str | None:
-    """As `column_of`, and where there are several it is said which one is read."""
+    """The column of `column_of`; where there are several, a note says which one is read."""
     names = list(columns)
     several = [name for name in names if name.lower() in COLUMNS]
     chosen = column_of(names)

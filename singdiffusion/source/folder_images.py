@@ -52,7 +52,7 @@ class FolderImages:
         self._check_column()
 
     def _columns_of_metadata(self) -> dict[str, list[str]]:
-        """By file, those of its first rows."""
+        """The columns of each file's first rows, by file."""
         columns: dict[str, list[str]] = {}
         for name in self.tree.metadata:
             first = islice(rows(self.folder / name, name, Notes()), _FEW)

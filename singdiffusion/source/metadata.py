@@ -41,7 +41,7 @@ class Row:
 
 
 def rows(path: Path, name: str, notes: Notes) -> Iterator[Row]:
-    """Of a file.
+    """The rows of a file.
 
     Args:
         path: ends on one of `NAMES`.

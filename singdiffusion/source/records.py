@@ -232,7 +232,7 @@ class Source:
         return Found(key, reader.read(sample, sample.image) or b"", captions, fault)
 
     def _words(self, key: str, sample: Sample, reader: Reader, wanted: Sequence[str]) -> tuple[list[str], str]:
-        """Of the first member that has any."""
+        """The words of the first member that has any."""
         reason = NO_CAPTION
         for ending in wanted:
             fault = sample.faults.get(ending, NO_CAPTION)
@@ -284,7 +284,7 @@ def _image_columns(name: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def _value(values: Mapping[str, Any], column: str) -> Any:
-    """Of a column, or of a field of the column json."""
+    """The value of a column, or of a field of the column json."""
     inner = values.get("json")
     return inner.get(column) if column not in values and isinstance(inner, Mapping) else values.get(column)
 
@@ -326,5 +326,5 @@ def _relative(path: str | None, folder: str) -> str | None:
 
 
 def _printable(key: str) -> str:
-    """Of a file name that is not UTF-8 the bytes are written out, and NUL is."""
+    """The key in printable form: the bytes of a file name that is not UTF-8 are written out, and NUL is."""
     return key.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

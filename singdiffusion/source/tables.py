@@ -16,7 +16,7 @@ from singtheory.errors import InputError, not_installed
 IMAGES = ("image", "jpg", "jpeg", "png", "webp", "img", "picture", "images")
 """Columns that may hold the image, in this order, where none is declared to be one."""
 _ROWS = 16
-"""Of a table held at once: their images may be large."""
+"""Rows of a table held at once: their images may be large."""
 _SAVED, _SPLITS = "state.json", "dataset_dict.json"
 
 TableRow = tuple[dict[str, Any], dict[str, list[str]]]
@@ -29,7 +29,7 @@ def is_saved(folder: Path) -> bool:
 
 
 def rows_of_saved(folder: Path, notes: Notes) -> Iterator[TableRow]:
-    """Of a folder that `save_to_disk` wrote: of a data set, or of the split train, else the first, of several.
+    """The rows of a folder that `save_to_disk` wrote: of a data set, or of the split train, else the first, of several.
 
     Raises:
         InputError: for a folder that is not whole.
@@ -68,7 +68,7 @@ def _rows_of_arrow(path: Path) -> Iterator[TableRow]:
 
 
 def rows_of_parquet(path: Path) -> Iterator[TableRow]:
-    """Of a file, a few at a time. Raises `InputError` for a damaged one, and without pyarrow."""
+    """The rows of a file, a few at a time. Raises `InputError` for a damaged one, and without pyarrow."""
     arrow = _arrow(path)
     import pyarrow.parquet as parquet
 
@@ -124,7 +124,7 @@ def _labels(schema: Any) -> dict[str, list[str]]:
 
 
 def rows_of_hub(name: str, notes: Notes) -> Iterator[TableRow]:
-    """Of a data set on the hub, of the split train or else the first, streamed, its images not decoded: a damaged one must not end the stream."""
+    """The rows of a data set on the hub, of the split train or else the first, streamed, its images not decoded: a damaged one must not end the stream."""
     try:
         from datasets import Image, load_dataset  # the extra [train]; only the hub needs it
     except ImportError as error:

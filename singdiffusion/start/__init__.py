@@ -7,7 +7,15 @@ from singdiffusion.start.flow_layout import Layout, first_tensor, layout_of
 from singdiffusion.start.flow_modular import MatchedFirstStep, with_matched_first_step
 from singdiffusion.start.flow_sources import laid_out, spread_laid_out
 from singdiffusion.start.guidance import GUIDANCE, guidance_rule, guided_average
-from singdiffusion.start.initial import Point, first_point, initial_latents, scheduled, start_std
+from singdiffusion.start.initial import (
+    Point,
+    add_noise_factors,
+    first_point,
+    initial_latents,
+    prepared_latents,
+    scheduled,
+    start_std,
+)
 from singdiffusion.start.pipeline import SingDiffusion
 
 __all__ = [
@@ -20,6 +28,7 @@ __all__ = [
     "MatchedFirstStep",
     "Point",
     "SingDiffusion",
+    "add_noise_factors",
     "first_point",
     "first_step",
     "first_tensor",
@@ -31,6 +40,7 @@ __all__ = [
     "measured",
     "mended",
     "on_cpu",
+    "prepared_latents",
     "sample_of",
     "scheduled",
     "spread_laid_out",

@@ -47,7 +47,7 @@ class Asked:
     guidance: float
 
     def condition(self, kind: str) -> tuple[Condition, Condition | None]:
-        """With and without the prompt, as a module of the kind `embeddings` or `prompts` reads it. Raises `InputError` where it is not known."""
+        """The condition with and without the prompt, as a module of the kind `embeddings` or `prompts` reads it. Raises `InputError` where it is not known."""
         if kind == "embeddings":
             if self.cond is None:
                 raise InputError(
@@ -204,5 +204,5 @@ def known_negatives(module: AverageImage, negative: Sequence[str], said: set[str
 
 
 def texts(prompt: str | Sequence[str] | None) -> list[str] | None:
-    """As a list; None for none."""
+    """The texts as a list; None for none."""
     return None if prompt is None else [prompt] if isinstance(prompt, str) else list(prompt)

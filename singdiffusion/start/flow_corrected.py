@@ -22,7 +22,7 @@ LOST = 0.05
 
 
 def factors(scheduler: Scheduler, first: FirstStep, std: Tensor) -> dict[int, Tensor]:
-    """By what each later step but the last is to multiply deviations, by the index of the step; float64, of the shape of `std`.
+    """What each later step but the last multiplies deviations by, with the index of the step as key; float64, of the shape of `std`.
 
     Args:
         scheduler: after its first step, mended; it is not changed.

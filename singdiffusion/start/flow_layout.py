@@ -35,11 +35,11 @@ class Layout:
 
     @property
     def frames(self) -> int | None:
-        """Of the noise; None for pictures."""
+        """How many frames the noise has; None for pictures."""
         return None if len(self.drawn) != 4 else self.drawn[1 if self.axes is None else self.axes[1]]
 
     def of_pictures(self, channels: int, *sizes: int) -> "Layout":
-        """With the axes found by the channels, and by height and width where they are told.
+        """The layout with the axes found by the channels, and by height and width where they are known.
 
         Raises:
             InputError: where no axes are of those sizes.

@@ -42,7 +42,7 @@ class MatchedFirstStep(ModularPipelineBlocks):
 
     @property
     def description(self) -> str:
-        """Of the block."""
+        """What the block does, in words."""
         return f"{self.stepping.description} The first step keeps the spread of the pictures."
 
     @property

@@ -87,7 +87,7 @@ class Sources:
         pipe: of diffusers; it is not changed.
 
     Raises:
-        InputError: for modules of other latents, and for those that depend on a prompt that they cannot be told.
+        InputError: for modules of other latents, and for those that depend on a prompt that cannot be given to them.
     """
 
     def __init__(self, asked: Asked, pipe: Any) -> None:
@@ -127,7 +127,7 @@ class Sources:
         self._used = True
 
     def heard(self, arguments: dict[str, Any], encoded: Any) -> None:
-        """Of a call of `encode_prompt`: its arguments by name and what it returned."""
+        """Reads a call of `encode_prompt`: its arguments by name and what it returned."""
         if self._used:
             self.forget()
         states = tuple(encoded) if isinstance(encoded, tuple | list) else (encoded,)
@@ -175,7 +175,7 @@ class Sources:
         return components
 
     def _average(self, module: AverageImage, layout: Layout, x_1: Tensor) -> Average:
-        """Of a module, for the prompt of this call."""
+        """The average image of a module, for the prompt of this call."""
         frame = frame_for(module, layout.of_pictures(module.space.channels).unpacked(x_1))
         if not getattr(module, "conditional", True):
             return module([""] * len(frame), frame)

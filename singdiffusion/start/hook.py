@@ -31,7 +31,7 @@ from singdiffusion.start.call import (
 from singdiffusion.start.flow_layout import first_tensor
 from singdiffusion.start.free_noise import KeyFrames, key_frames, one_deviation, over_frames
 from singdiffusion.start.guidance import none
-from singdiffusion.start.initial import initial_latents
+from singdiffusion.start.initial import prepared_latents
 from singdiffusion.start.kinds import check_pipeline
 from singdiffusion.start.made import made
 from singdiffusion.start.method import Method, copied_owner, own_methods, put_by_others
@@ -47,7 +47,7 @@ class Hook:
     Args:
         sing: whose hook it is; gives the average images.
         pipe: of diffusers; changed by `install` alone.
-        condition: what the module is told of a prompt: `embeddings`, `prompts`, or `nothing`.
+        condition: what the module reads of a prompt: `embeddings`, `prompts`, or `nothing`.
 
     Raises:
         InputError: for a pipeline that makes its latents in a way that is not known.
@@ -171,7 +171,7 @@ class Hook:
         return self.sing.average(chosen, None, x_1[:1].expand(rows, *x_1.shape[1:]), 1.0), said.guidance
 
     def _watch(self) -> None:
-        """Listen to the scheduler that the pipeline has now: others that share it are told that the step is not theirs."""
+        """Listen to the scheduler that the pipeline has now: others that share it learn that the step is not theirs."""
         now = self.pipe.scheduler
         if now is self._scheduler:
             return
@@ -202,7 +202,7 @@ class Hook:
         self._say(f"{type(self.pipe).__name__}: starts from a noised image and is left as it is, nothing was done{how}")
 
     def _say(self, line: str) -> None:
-        """In the log, once."""
+        """Writes a line to the log, once."""
         if line not in self._said:
             self._said.add(line)
             _LOG.warning("%s", line)
@@ -254,4 +254,4 @@ def _from(mean: Tensor, spread: tuple[Tensor, Tensor] | None, x_1: Tensor, sched
         basis, std = spread
         frames = x_1.shape[2]
         spread = basis[:, :, None].expand(-1, -1, frames, -1, -1) / frames**0.5, std * frames**0.5
-    return initial_latents(mean.to(x_1), x_1, scheduler, spread=spread) * scheduler.init_noise_sigma
+    return prepared_latents(mean.to(x_1), x_1, scheduler, spread=spread)

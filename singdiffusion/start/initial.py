@@ -34,7 +34,7 @@ def initial_latents(
 ) -> Tensor:
     """The latents from which to start, as a pipeline takes them: `(α ȳ + σ x_1)/init_noise_sigma` in the scheduler's units.
 
-    With a spread, the moment-matched start `α ȳ + σ x_1 + Σ_k (√(α² s_k² + σ²) − σ) ⟨x_1, φ_k⟩ φ_k` (C7). It is a function of `x_1`
+    The pipeline multiplies them by `init_noise_sigma`; what it has then is `prepared_latents`. With a spread, the moment-matched start `α ȳ + σ x_1 + Σ_k (√(α² s_k² + σ²) − σ) ⟨x_1, φ_k⟩ φ_k` (C7). It is a function of `x_1`
     alone: no second draw disturbs the noise of later steps. Computed in float32 or better, returned like `noise`.
 
     Args:
@@ -47,16 +47,29 @@ def initial_latents(
         InputError: for a scheduler before `set_timesteps`, of flow matching, or not known to work; for NaN and infinities; for shapes, dtypes
             and devices that do not go together.
     """
+    return (_start(mean, noise, scheduler, spread) / float(scheduler.init_noise_sigma)).to(noise.dtype)
+
+
+def prepared_latents(
+    mean: Tensor, noise: Tensor, scheduler: Scheduler, *, spread: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """The latents with which the sampler begins, as a pipeline's `prepare_latents` returns them: `α ȳ + σ x_1` in the scheduler's units.
+
+    For arguments, the spread and errors see `initial_latents`.
+    """
+    return _start(mean, noise, scheduler, spread).to(noise.dtype)
+
+
+def _start(mean: Tensor, noise: Tensor, scheduler: Scheduler, spread: tuple[Tensor, Tensor] | None) -> Tensor:
+    """The start in the scheduler's units, float32 or better (C6, C7)."""
     _check(mean, noise)
     alpha, sigma = add_noise_factors(scheduler)
     dtype = torch.promote_types(noise.dtype, torch.float32)
     x_1, y = noise.to(dtype), mean.to(dtype)
     if spread is None:
-        start = mean_start(x_1, y, alpha, sigma)
-    else:
-        basis, std = (part.to(dtype) for part in spread)
-        start = matched_start(x_1, y, Components(basis, std), alpha, sigma)
-    return (start / float(scheduler.init_noise_sigma)).to(noise.dtype)
+        return mean_start(x_1, y, alpha, sigma)
+    basis, std = (part.to(dtype) for part in spread)
+    return matched_start(x_1, y, Components(basis, std), alpha, sigma)
 
 
 def first_point(scheduler: Scheduler) -> Point:

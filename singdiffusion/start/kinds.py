@@ -1,4 +1,4 @@
-"""To which pipelines the singular step can be attached, by what they have, what their methods take, and of flows by their source."""
+"""Which pipelines the singular step can be attached to, by what they have, what their methods take, and of flows by their source."""
 
 import inspect
 from typing import Any
@@ -24,7 +24,7 @@ def check_pipeline(pipe: Any, condition: str) -> None:
 
     Args:
         pipe: of diffusers.
-        condition: what the module is told of a prompt: `embeddings`, `prompts`, or `nothing`.
+        condition: what the module reads of a prompt: `embeddings`, `prompts`, or `nothing`.
     """
     reason = _reason(pipe, condition)
     if reason is not None:
@@ -82,7 +82,7 @@ def _prompt_reason(pipe: Any, condition: str) -> str | None:
 
 
 def _sources(kind: type[Any]) -> list[str]:
-    """Of the classes of a pipeline, a community's too, where all of them are to be had."""
+    """The sources of the classes of a pipeline, a community's too, where all of them are to be had."""
     own = [part for part in kind.__mro__ if issubclass(part, DiffusionPipeline) and part is not DiffusionPipeline]
     try:
         return [inspect.getsource(part) for part in own]

@@ -24,7 +24,7 @@ class Method:
 
 
 def put_by_others(owner: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Of methods of those names what somebody else has put in their places, such as people who encode prompts by another package."""
+    """The methods of those names in whose places somebody else has put another, such as people who encode prompts by another package."""
     return {name: vars(owner)[name] for name in names if name in vars(owner)}
 
 

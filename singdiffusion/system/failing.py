@@ -1,4 +1,4 @@
-"""Whatever other libraries raise, told in one line."""
+"""Whatever other libraries raise, in one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -53,7 +53,7 @@ def _folder_around(file: Path) -> Path:
 
 
 def sha256_of(file: Path) -> str:
-    """Of a file's content, in hexadecimal."""
+    """The SHA-256 of a file's content, in hexadecimal."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

@@ -8,11 +8,11 @@ import typer
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode's categories of controls, of what turns the direction of writing, of halves of characters and of ends of lines."""
 _JOINERS = "\u200c\u200d"
-"""Of Persian words and of emoji; they do nothing but join."""
+"""The joiners of Persian words and of emoji; they do nothing but join."""
 
 
 def printable(text: object) -> str:
-    """With what a terminal would not show but act on written as in Python, such as `\\x1b`; the rest as it is."""
+    """The text with what a terminal would not show but act on written as in Python, such as `\\x1b`; the rest as it is."""
     return "".join(_escaped(one) for one in str(text))
 
 

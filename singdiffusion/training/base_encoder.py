@@ -12,7 +12,7 @@ from singtheory.errors import InputError
 
 _LOG = logging.getLogger(__name__)
 _SIDE = 512
-"""Of images without a pipeline, in pixels."""
+"""The side of images without a pipeline, in pixels."""
 _PROBE = "a prompt of a few words"
 
 
@@ -80,7 +80,7 @@ def _text_of(checkpoint: Checkpoint, base: str, config: str | None, clip_skip: i
 
 
 def _native_side(checkpoint: Checkpoint, vae: Any) -> int:
-    """Of the images that the pipeline draws unless told otherwise, in pixels."""
+    """The side of the images that the pipeline draws by default, in pixels."""
     size = checkpoint.sample_size
     if size is None:
         raise InputError(

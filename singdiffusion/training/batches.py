@@ -48,7 +48,7 @@ class Epochs:
         self._epoch, self._shuffled = -1, torch.empty(0, dtype=torch.long)
 
     def rows(self, step: int) -> Tensor:
-        """Of a step, shape (batch,)."""
+        """The rows of a step, shape (batch,)."""
         first = step * self.batch
         epochs = range(first // self.count, (first + self.batch - 1) // self.count + 1)
         whole = torch.cat([self._order(epoch) for epoch in epochs])
@@ -77,7 +77,7 @@ class Draws:
         self._bounds = torch.tensor(bounds)
 
     def rows(self, step: int) -> Tensor:
-        """Of a step, shape (batch,)."""
+        """The rows of a step, shape (batch,)."""
         generator = self.generator(step, 3)
         any_row = torch.randint(int(self._bounds[-1, 1]), (1,), generator=generator)
         first, end = self._bounds[

@@ -8,7 +8,7 @@ from singtheory.errors import InputError
 STEP = 64
 """What sides are multiples of: the factor of every VAE and U-Net divides it."""
 _LONGEST = 4
-"""Of a side to the other."""
+"""The largest ratio of one side to the other."""
 _NEAR = 0.1
 """By which share an area may differ from that of the square."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -35,6 +35,7 @@ from singdiffusion.training.settings import TrainSettings
 from singtheory.errors import InputError
 
 _SAMPLE, _FEW = 4096, 512
+Maker = TypeVar("Maker")
 
 
 def build_network(settings: TrainSettings, cache: Cache) -> AverageNetwork:
@@ -60,26 +61,44 @@ def untrained(settings: TrainSettings, cache: Outline) -> AverageNetwork:
     """
     check_condition(settings, cache)
     torch.manual_seed(settings.seed)
-    return _NETWORKS[MODELS[settings.model]](settings, cache)
+    return _maker(settings, _NETWORKS)(settings, cache)
 
 
 def closed_form(settings: TrainSettings, cache: Cache) -> AverageModel:
-    """The statistics or the table of a cache, which need no training; their rank is at most what the data vary in."""
-    scale: dict[str, Any] = {
-        "scaling_factor": cache.encoding.scaling_factor,
-        "shift_factor": cache.encoding.shift_factor,
-    }
-    everything, sample = torch.arange(len(cache)), cache.sample(_FEW)
-    x_0 = cache.x_0(sample)
+    """A model of a cache that needs no training, such as its statistics; its rank is at most what the data vary in.
+
+    Raises:
+        InputError: for data that are not finite, and for a model that nobody makes from a cache.
+    """
+    make = _maker(settings, _CLOSED_FORMS)
+    x_0 = cache.x_0(cache.sample(_FEW))
     _check_finite(x_0, cache)
-    if MODELS[settings.model] is AverageStatistics:
-        frequencies = max(1, settings.frequencies)
-        rank = min(settings.rank, _directions(x_0 - x_0.mean(dim=0)), cache.encoding.channels * frequencies**2)
-        return AverageStatistics.from_chunks(cache.chunks(everything), frequencies=frequencies, rank=rank, **scale)
-    groups = cache.groups()
-    means = {row: cache.mean(groups[row]) for row in cache.caption[sample].tolist()}
-    own = x_0 - torch.stack([means[row] for row in cache.caption[sample].tolist()])
-    return AverageTable.from_images(_Images(cache, groups), rank=min(settings.rank, _directions(own)), **scale)
+    return make(settings, cache, x_0)
+
+
+def _statistics(settings: TrainSettings, cache: Cache, x_0: Tensor) -> AverageModel:
+    frequencies = max(1, settings.frequencies)
+    rank = min(settings.rank, _directions(x_0 - x_0.mean(dim=0)), cache.encoding.channels * frequencies**2)
+    chunks = cache.chunks(torch.arange(len(cache)))
+    return AverageStatistics.from_chunks(chunks, frequencies=frequencies, rank=rank, **_scale(cache))
+
+
+def _table(settings: TrainSettings, cache: Cache, x_0: Tensor) -> AverageModel:
+    groups, captions = cache.groups(), cache.caption[cache.sample(_FEW)].tolist()
+    means = {row: cache.mean(groups[row]) for row in captions}
+    rank = min(settings.rank, _directions(x_0 - torch.stack([means[row] for row in captions])))
+    return AverageTable.from_images(_Images(cache, groups), rank=rank, **_scale(cache))
+
+
+def _scale(cache: Cache) -> dict[str, Any]:
+    return {"scaling_factor": cache.encoding.scaling_factor, "shift_factor": cache.encoding.shift_factor}
+
+
+_CLOSED_FORMS: dict[type[AverageModel], Callable[[TrainSettings, Cache, Tensor], AverageModel]] = {
+    AverageStatistics: _statistics,
+    AverageTable: _table,
+}
+"""How each model without training is made, with a sample `x_0` of the cache in which directions are counted."""
 
 
 def _check_finite(values: Tensor, cache: Cache) -> None:
@@ -190,6 +209,15 @@ _NETWORKS: dict[type[AverageModel], Callable[[TrainSettings, Outline], AverageNe
     AverageUNet: _unet,
 }
 """How each network is made from settings; the names that they have there are `average.MODELS`."""
+
+
+def _maker(settings: TrainSettings, makers: Mapping[type[AverageModel], Maker]) -> Maker:
+    """Raises `InputError` for a registered model that is not made here."""
+    kind = MODELS[settings.model]
+    if kind not in makers:
+        made = ", ".join(name for name, other in MODELS.items() if other in {*_NETWORKS, *_CLOSED_FORMS})
+        raise InputError(f"model {settings.model}: is not made from a cache; take one of {made}")
+    return makers[kind]
 
 
 def _pretrained(base: str, config: str | None) -> UNet2DConditionModel:

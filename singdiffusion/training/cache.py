@@ -268,7 +268,7 @@ class Cache(Outline):
         return self._x_0.resized(rows)
 
     def in_own_size(self, rows: Tensor) -> Tensor:
-        """As `x_0`, for rows of one bucket, in its size."""
+        """The images of `x_0`, for rows of one bucket, in its size."""
         return self._x_0.own(rows)
 
     @property
@@ -294,7 +294,7 @@ class Cache(Outline):
         return (self.x_0(some) for some in rows.split(_CHUNK))
 
     def mean(self, rows: Tensor) -> Tensor:
-        """Of the examples of some rows, shape (channels, height, width)."""
+        """The mean of the examples of some rows, shape (channels, height, width)."""
         total = torch.zeros(self.encoding.size, dtype=torch.float64)
         for some in self.chunks(rows):
             total += some.double().sum(dim=0)

@@ -6,9 +6,9 @@ from pathlib import Path
 from singdiffusion.system import drafts_of
 
 INDEX = "index.json"
-"""Of a finished cache."""
+"""The index of a finished cache."""
 NOTE = "making.json"
-"""Of one that is being made: what it is going to hold."""
+"""The note of a cache that is being made: what it is going to hold."""
 
 _PART = r"part-\d{3,}-\d{7,}\.safetensors"
 _MATERIAL = rf"{_PART}|skipped-\d{{3,}}\.json|{re.escape(NOTE)}"

@@ -121,7 +121,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Shard:
-    """As an index names it; `size` is height and width of its images where they are in buckets."""
+    """A file of a cache as an index names it; `size` is height and width of its images where they are in buckets."""
 
     path: Path
     count: int
@@ -193,7 +193,7 @@ def check_shards(encoding: Encoding, shards: dict[str, list[Shard]]) -> None:
 
 
 def _shapes(shard: Shard, wanted: dict[str, tuple[str, ...]]) -> list[tuple[int, ...]]:
-    """Of the tensors of a file. Raises `InputError` unless they are those that are wanted."""
+    """The shapes of a file's tensors. Raises `InputError` unless they are those that are wanted."""
     try:
         with safe_open(shard.path, framework="pt") as file:
             parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
@@ -212,7 +212,7 @@ def captions_of(path: Path) -> list[str]:
 
 
 def records_of(path: Path) -> list[dict[str, str]]:
-    """Of an encoded batch. Raises `InputError` for a file without them."""
+    """The records of an encoded batch. Raises `InputError` for a file without them."""
     return _words_in(path, "records", _RECORDS)
 
 

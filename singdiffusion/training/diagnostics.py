@@ -34,7 +34,7 @@ class Measured:
     spread: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values."""
+        """The measurement in plain values."""
         return asdict(self)
 
 

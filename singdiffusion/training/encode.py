@@ -114,7 +114,7 @@ def _make(
     tracked: Tracked,
     barrier: Callable[[], None],
 ) -> Tally:
-    """As `make_cache`, in a folder that no other run writes."""
+    """Makes a cache like `make_cache`, in a folder that no other run writes."""
     encoding = encoder.encoding
     if process == 0:
         is_finished(folder, encoding, source)  # again: until the lock was ours another run may have been here
@@ -282,7 +282,7 @@ def _record(record: Record) -> dict[str, str]:
 
 
 def _hash(record: Record) -> str:
-    """Of image and caption, to count duplicates."""
+    """A hash of image and caption, to count duplicates."""
     return hashlib.sha256(record.content + str(record.caption).encode()).hexdigest()[:32]
 
 

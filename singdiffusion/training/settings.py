@@ -214,7 +214,7 @@ _WORDS: dict[str, Kind] = {
     "prompts": listed(word(), 1, 2**12, optional=True),
     "license": line(),
 }
-"""What goes to the system, to the model's card and to a tracker: what these do not take is told before a run, not after it."""
+"""What goes to the system, to the model's card and to a tracker: what these do not take is refused before a run, not after it."""
 
 
 def _number(value: Any) -> Any:
@@ -248,7 +248,7 @@ def _check_type(name: str, value: Any, kind: str) -> None:
 
 
 _BYTES, _DEEP = 2**18, 8
-"""Of a YAML with settings, at most: bytes, and levels of lists and mappings within each other."""
+"""The limits of a YAML with settings: bytes, and levels of lists and mappings within each other."""
 
 
 def _mapping(file: Path) -> dict[str, Any]:

@@ -91,5 +91,5 @@ class Images:
         return torch.empty(0, self._parts[0].size[0], *self.square) if batch is None else batch
 
     def _numbers(self, rows: Tensor) -> Tensor:
-        """Of the sizes of rows."""
+        """The numbers of the sizes of rows."""
         return torch.searchsorted(self._stops, rows, right=True)

@@ -51,7 +51,7 @@ class NotFiniteError(InputError):
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:
-    """Of a step: up over the warmup, then constant or down along a cosine."""
+    """The learning rate of a step: up over the warmup, then constant or down along a cosine."""
     rise = min(1.0, (step + 1) / (settings.warmup + 1))
     if settings.schedule == "constant":
         return settings.lr * rise
@@ -358,7 +358,7 @@ def _ahead(data: Data, first: int, end: int, thread: ThreadPoolExecutor) -> Iter
 
 
 _SET = ("params", "lr")
-"""Of an optimiser's group what a step sets, and the names."""
+"""What a step sets of an optimiser's group, and the names."""
 
 
 def _moments(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -378,12 +378,12 @@ def _check_same(what: str, stored: dict[str, Any], own: dict[str, Any]) -> None:
 
 
 def _whole(value: Any) -> Tensor:
-    """Of weights that are spread over processes all, on the CPU."""
+    """The whole of weights that are spread over processes, on the CPU."""
     return (value.full_tensor() if hasattr(value, "full_tensor") else value).cpu()
 
 
 def _spread_like(whole: Tensor, held: Any) -> Tensor:
-    """On its device, and spread over processes as `held` is."""
+    """The tensor on its device, and spread over processes as `held` is."""
     if hasattr(held, "device_mesh"):
         return distribute_tensor(whole.to(held.device), held.device_mesh, held.placements)
     return whole.to(held.device)

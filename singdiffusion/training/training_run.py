@@ -32,7 +32,7 @@ from singtheory.system import check_folder, write_bytes, write_json
 
 _SHOWN = 8
 _COPIES = 5
-"""Of the weights in memory: themselves, gradients, two moments, the average."""
+"""Copies of the weights in memory: themselves, gradients, two moments, the average."""
 _UNKNOWN = "not known before the data are read"
 _NOTE = "run.json"
 """Says that the folder is a run's."""
@@ -42,7 +42,7 @@ _KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")
 """Accelerate's ways with many processes of which whole weights can be had."""
 
 Watch = Callable[[int, dict[str, float]], None]
-"""Shows a run to a person: told the step and the last entry of the log after every step."""
+"""Shows a run to a person: called with the step and the last entry of the log after every step."""
 
 
 def check_out(settings: TrainSettings, resume: bool) -> None:
@@ -114,7 +114,7 @@ def run(
         settings: of the run.
         cache: of its examples.
         resume: whether a run in the folder is gone on with.
-        watch: is told after every step.
+        watch: called after every step.
         pixels: makes them of `x_0` for pictures.
         accelerator: of this process; made from the settings if None.
 
@@ -170,7 +170,7 @@ def decoder_of(settings: TrainSettings, cache: Cache) -> Decode:
 
 
 def accelerator_of(settings: TrainSettings) -> Accelerator:
-    """With the precision and trackers of the settings; devices and processes are accelerate's own business.
+    """The accelerator with the precision and trackers of the settings; devices and processes are accelerate's own business.
 
     Raises:
         InputError: for a way of sharing weights of which no whole checkpoint could be written.

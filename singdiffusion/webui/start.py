@@ -14,7 +14,7 @@ from torch import Tensor
 
 from singdiffusion.average import AverageModel, Condition, load_average
 from singdiffusion.base import Scheduler, Space
-from singdiffusion.start import SingDiffusion, initial_latents
+from singdiffusion.start import SingDiffusion, prepared_latents
 from singtheory.errors import InputError
 
 
@@ -41,7 +41,7 @@ def started(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Tenso
             `prompts` and `negative_prompts`.
 
     Raises:
-        InputError: as `load_average`, `SingDiffusion` and `initial_latents`.
+        InputError: as `load_average`, `SingDiffusion` and `prepared_latents`.
     """
     x_1 = tensors["noise"]
     if not str(settings["path"]).strip():
@@ -51,7 +51,7 @@ def started(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Tenso
     sing = SingDiffusion(module, settings["rule"], settings["start"])
     average = sing.average(cond, uncond, x_1, settings["cfg"])
     scheduler = scheduler_of(tensors["trained"], settings["sigma"])
-    return initial_latents(average.mean, x_1, scheduler, spread=average.spread) * scheduler.init_noise_sigma
+    return prepared_latents(average.mean, x_1, scheduler, spread=average.spread)
 
 
 def scheduler_of(trained: Tensor, sigma: float) -> Scheduler:

@@ -28,7 +28,7 @@ from singtheory.numerics import row_squares
 MAX_ATOMS = 2048
 """Beyond this many atoms the pairs of the lighter ones are bounded instead of summed: a second of one processor for all bounds on one query."""
 _FEWER, _LEAST, _LEFT_OUT = 1024, 256, 1e-9
-"""Of a law of more atoms: so many where the heaviest hold less than half of the weight, for then pairs say little; and where few atoms matter those that leave
+"""How many atoms of a larger law are taken: so many where the heaviest hold less than half of the weight, for then pairs say little; and where few atoms matter those that leave
 out this much of the weight, but no fewer than the least."""
 NEGLIGIBLE = 1e-20
 """Posterior weights below this are left to the bound on the rest."""
@@ -165,7 +165,7 @@ def core(query: AtomsPosterior) -> Core:
 
 @lru_cache(maxsize=1)
 def _gram(core: Core) -> Tensor:
-    """Of n² numbers, so that the last one alone is kept."""
+    """Keeps the last Gram matrix alone, for it holds n² numbers."""
     return core.xi @ core.xi.mT
 
 

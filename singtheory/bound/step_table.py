@@ -30,7 +30,7 @@ _PAIR_DRAWS = 16
 _CHUNK, _HELD = 256, 2**22
 """Queries that are worked on at once, and numbers that their weights may take."""
 _LOST = 1e-9
-"""Of a TV: what products may take from `log r`, and so from a draw; the interval is wider by it."""
+"""What products may take from `log r`, and so from a draw of TV; its interval is wider by it."""
 _PLANE = 2
 """Up to so many dimensions there is a quadrature."""
 

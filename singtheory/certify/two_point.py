@@ -61,7 +61,7 @@ def certify_two_points(
     Args:
         bound: on KL, by name and formula.
         box: where, within `WHOLE`.
-        progress: told the share of the box that is done.
+        progress: called with the share of the box that is done.
     """
     (low, high), weights = box
     parts, shares = [], []

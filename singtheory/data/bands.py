@@ -16,7 +16,7 @@ from singtheory.errors import InputError
 from singtheory.numerics import cosine_waves
 
 _ENTRIES = 2**24
-"""Of coefficients held at once."""
+"""Coefficients held at once."""
 _FINEST = 3
 """The last band begins at n/3 cycles at most: its waves are two or three pixels long, or are diagonal."""
 
@@ -81,7 +81,7 @@ def _edges(side: int) -> list[float]:
 
 
 def _frequencies(height: int, width: int) -> Tensor:
-    """Of each wave, in cycles across the longer side, shape (h, w)."""
+    """The frequency of each wave, in cycles across the longer side, shape (h, w)."""
     rows, columns = (torch.arange(n, dtype=torch.float64) / n for n in (height, width))
     return max(height, width) / 2 * torch.hypot(rows[:, None], columns)
 

@@ -46,9 +46,9 @@ SUFFIXES = frozenset(
         ".qoi",
     ]
 )
-"""Of files that are taken for pictures, in whatever case."""
+"""Endings of files that are taken for pictures, in whatever case."""
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "PCX", "QOI")
-"""Of pillow's, those whose header tells the size and that start no other program."""
+"""Formats of pillow whose header tells the size and that start no other program."""
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "LA": 4, "PA": 4}
 """Bytes of a pixel in memory, by pillow's mode; four of others."""
 LARGEST = 2**30
@@ -157,7 +157,7 @@ def _opened(content: bytes, key: str) -> Iterator[Pillow.Image]:
 
 @cache
 def _formats() -> list[str]:
-    """Of `_FORMATS` those that this pillow has."""
+    """Those of `_FORMATS` that this pillow has."""
     Pillow.init()
     return [name for name in _FORMATS if name in Pillow.OPEN]
 
@@ -194,7 +194,7 @@ def _checked_size(stored: Pillow.Image, key: str) -> int:
 
 
 def _pixel_bytes(stored: Pillow.Image) -> int:
-    """Of an image as it is stored, turned, and in RGB; of a transparent one also in RGBA, its alpha and the page, and of one with a profile a copy."""
+    """The bytes of an image as it is stored, turned, and in RGB; of a transparent one also in RGBA, its alpha and the page, and of one with a profile a copy."""
     mode = stored.mode
     plain = 2 * _STORED.get(mode, 4) + (0 if mode == "RGB" else 4) + (1 if mode.startswith("I") else 0)
     transparent = stored.has_transparency_data or "transparency" in stored.info
@@ -253,7 +253,7 @@ def of_range(levels: np.ndarray, white: float) -> np.ndarray:
 
 
 def _in_srgb(image: Pillow.Image, profile: bytes | None, key: str, notes: Notes) -> Pillow.Image:
-    """In RGB, from the colours of a profile if there is one that can be used; alpha is left out."""
+    """The image in RGB, from the colours of a profile if there is one that can be used; alpha is left out."""
     if profile:
         try:
             source: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -21,7 +21,7 @@ from singtheory.system import naming, unused
 MOST = 2**28
 """Bytes of a file that are read; a larger one is no image that could be decoded within memory."""
 BAD_SHARE = 0.05
-"""Of the images that may be unusable."""
+"""The share of the images that may be unusable."""
 _HIDDEN = (".", "__MACOSX")
 _WHITE = (255, 255, 255)
 
@@ -64,7 +64,7 @@ def _is_shown(name: str) -> bool:
 
 
 def stored_bytes(path: Path) -> bytes | None:
-    """Of a file; None where it cannot be read, or is too large to be an image that could be decoded within memory."""
+    """The bytes of a file; None where it cannot be read, or is too large to be an image that could be decoded within memory."""
     try:
         return path.read_bytes() if path.stat().st_size <= MOST else None
     except OSError:

@@ -32,7 +32,7 @@ class Data:
 
     @property
     def dim(self) -> int:
-        """Of the points, whatever their span."""
+        """The dimension of the points, whatever their span."""
         return self.law.dim if self.span is None else self.span.dim
 
     def lift(self, points: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class Notes:
 
         Args:
             line: with `{}` where the number stands.
-            name: of what it is about; the first is told.
+            name: of what it is about; the first is shown.
             times: how many.
         """
         with self._lock:

@@ -22,7 +22,7 @@ def _kind(content: bytes) -> tuple[int, int]:
 
 
 def scale_transparent_level(stored: Pillow.Image, content: bytes) -> None:
-    """Of 2 and 4 bits pillow widens the levels to 8 and leaves the level that is transparent as it is: widen that too."""
+    """Widens the level that is transparent: of 2 and 4 bits pillow widens the levels to 8 and leaves that one as it is."""
     colours, depth = _kind(content)
     level = stored.info.get("transparency")
     if colours == _GREY and depth in (2, 4) and isinstance(level, int):

@@ -245,7 +245,7 @@ def _check_rows(rows: np.ndarray, *, images: bool) -> None:
 
 
 def _float64(array: np.ndarray) -> np.ndarray:
-    """In the machine's byte order, as torch wants it; a long double beyond float64 becomes infinite, which Atoms refuses."""
+    """The array in the machine's byte order, as torch wants it; a long double beyond float64 becomes infinite, which Atoms refuses."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=np.float64)
 

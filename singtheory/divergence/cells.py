@@ -36,7 +36,7 @@ class Value(NamedTuple):
     cells: "list[tuple[int, Tensor, Tensor]]"
 
     def plus(self, cells: "_Open", error: Tensor) -> "Value":
-        """With some cells more, whose errors are these."""
+        """The value with some cells more, whose errors are these."""
         if not len(error):
             return self
         return Value(
@@ -49,12 +49,12 @@ class Value(NamedTuple):
 
 
 Integrand = Callable[[Tensor, int], tuple[Tensor, Tensor]]
-"""Of nodes (nodes, d) about a reference: the integrand, not negative, and at least its error; both of shape (nodes,)."""
+"""At nodes (nodes, d) about a reference, of that number: the integrand, not negative, and at least its error; both of shape (nodes,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """What must be covered: boxes about centres, told relative to any of them.
+    """What must be covered: boxes about centres, relative to any of them.
 
     Attributes:
         places: of a reference (−1 the origin), the centres (k, d) relative to it.
@@ -186,7 +186,7 @@ class _Open:
     smooth: Tensor
 
     def where(self, chosen: Tensor) -> "_Open":
-        """Some of them."""
+        """Some of the open cells."""
         columns = (self.low, self.high, self.own, self.rounding, self.smooth)
         return _Open(self.reference, *(column[chosen] for column in columns))
 

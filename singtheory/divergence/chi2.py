@@ -22,13 +22,13 @@ _LARGEST = 500.0
 
 
 _FIRST_ORDER = 0.1
-"""Of an exponent: beyond it what its parts lose is no small number."""
+"""The largest error of an exponent: beyond it what its parts lose is no small number."""
 _UNKNOWN = 1e250
 """Stands for what is not known, for a product of infinity and a weight that underflows would be no number."""
 
 
 class _Pairs(NamedTuple):
-    """Of pairs of components, each of shape (block, k).
+    """What χ² sums over pairs of components, each of shape (block, k).
 
     Attributes:
         value: `L_jk`.
@@ -47,7 +47,7 @@ class _Pairs(NamedTuple):
 
 @dataclass(frozen=True)
 class ChiSquare:
-    """Of one query.
+    """χ² of one query, from sums over pairs of its components.
 
     Attributes:
         log1p: `log(1 + χ²)`.
@@ -160,7 +160,7 @@ def _pairs(of: Components, block: Tensor) -> _Pairs:
 
 
 def _gauss_off(of: Components, j: int, k: int) -> Tensor:
-    """As `_gauss_rest`, and what the errors of spreads and centres move `L_jk` and its rest by; shape (4,).
+    """`L_jk` and its rest as `_gauss_rest` computes them, and how far the errors of spreads and centres move both; shape (4,).
 
     `E exp⟨v, v'⟩` increases with both spreads, of which the exponent is a convex function: at most what it rises by where both are as large as they may be
     is what it falls by, up to the second order, for which there is a factor of two. Where that is no small number nothing is known.

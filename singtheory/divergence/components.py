@@ -54,7 +54,7 @@ class Exponents(NamedTuple):
     rest_size: Tensor
 
     def rows(self, chosen: Tensor) -> "Exponents":
-        """Of some nodes."""
+        """The exponents at some nodes."""
         if bool(chosen.all()):
             return self
         # in memory as they were: of what is the same at all nodes there is one row
@@ -112,7 +112,7 @@ class Components:
 
     @classmethod
     def of(cls, query: Posterior, gap: float) -> "Components":
-        """Of a posterior of one query, at gap g; the last one is kept as long as its posterior is, for all bounds ask for it."""
+        """The components of one query's posterior at gap g; the last ones are kept as long as their posterior is, for all bounds ask for them."""
         known = _LAST.get(query)
         if known is None or known.gap != gap:
             _LAST.clear()
@@ -224,13 +224,13 @@ class Components:
         return change + self.p @ change
 
     def on_host(self) -> "Components":
-        """On the CPU, where cubature works."""
+        """The components on the CPU, where cubature works."""
         others = (self.spread, self.basis, self.spread_error, self.point_error)
         tensors = [None if x is None else x.cpu() for x in others]
         return Components(self.log_p.cpu(), self.log_p_error.cpu(), self.points.cpu(), self.gap, *tensors)
 
     def rotated(self) -> "Components":
-        """In the principal axes of C, which change no divergence from N(0, I)."""
+        """The components in the principal axes of C, which change no divergence from N(0, I)."""
         if self.dim == 1:
             return self
         axes = torch.linalg.eigh(self.cov)[1]

@@ -137,7 +137,7 @@ def _most_spread(of: Components) -> Tensor:
 
 
 def windows(of: Components, reference: Reference, kept: Tensor, reach: float) -> Windows:
-    """Of the reference, at the origin, and of the components that are kept."""
+    """The windows of the reference, at the origin, and of the components that are kept."""
     chosen = kept.nonzero()[:, 0]
     origin = torch.zeros(1, of.dim, dtype=torch.float64)
 

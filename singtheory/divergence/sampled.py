@@ -97,7 +97,7 @@ def draw_kernel(posterior: Posterior, gap: float, n: int, generator: torch.Gener
 
 
 def _draw_kernel(query: Posterior, of: Components, n: int, generator: torch.Generator | None) -> Tensor:
-    """Of one query, from its components."""
+    """Draws of one query's kernel, from its components."""
     chosen = numerics.choose(of.p, n, generator)
     noise = draw_plug_in(query, n, generator)[0]
     if of.spread is not None and of.basis is not None:
@@ -194,7 +194,7 @@ class Cut(NamedTuple):
 
 
 def _chi2_cut(chi2: ChiSquare) -> Cut | None:
-    """By `f(r) ≤ κ (r − 1)` beyond R and χ²; none where χ² is out of sight."""
+    """A cut by `f(r) ≤ κ (r − 1)` beyond R and χ²; none where χ² is out of sight."""
     if chi2.high > 700:
         return None
     high = math.expm1(chi2.high)
@@ -205,7 +205,7 @@ def _chi2_cut(chi2: ChiSquare) -> Cut | None:
 
 
 def _cut(of: Components, cost: float) -> Cut | None:
-    """By how far u can be, where no atom is far: with `‖m_j‖ ≤ M`, λ the largest eigenvalue of gC and `‖u‖ ≤ ρ`,
+    """A cut by how far u can be, where no atom is far: with `‖m_j‖ ≤ M`, λ the largest eigenvalue of gC and `‖u‖ ≤ ρ`,
 
     `r − 1 ≤ Σ p_j (e^{⟨m_j, u⟩} − 1 − ⟨m_j, u⟩) ≤ λρ² h(Mρ)`, `h(x) = (eˣ − 1 − x)/x²`, which increases. Beyond ρ, `f(r) ≤ ½ log² r ≤ ½ M²‖u‖²` and
     `‖u‖ ≤ ‖n‖ + M`, so that the tail is at most `M² (E[‖n‖²; ‖n‖ > ρ − M] + M² P(‖n‖ > ρ − M))`. The ρ is that of the least tail and `cost` times the range.

@@ -11,7 +11,7 @@ The way of a query, from `law.posterior(z, snr, tol=...)` and back:
         └ scan                     (scan) many atoms: products over all of them, block by block
     PosteriorMoments               (results) mean, trace of the covariance, log evidence, error_bound: back to the posterior
 
-A way that ends above the tolerance hands the query to the next, more careful one. `statistic` is told of the same atoms in the same
+A way that ends above the tolerance hands the query to the next, more careful one. `statistic` sees the same atoms in the same
 pass: entropy, nearest atoms, draws, covariance along directions. `shard` does all this for atoms spread over processes.
 
 On a GPU, `gpu` takes the same decisions; the work itself is asked of one of two modules with the same functions:

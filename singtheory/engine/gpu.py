@@ -37,7 +37,7 @@ _WIDEST = 65536
 _CHUNK = 65536
 """Atoms whose weights lie in memory at once; their products with data stay below 2^31 in all."""
 _LEAST_RADIUS, _MOST_RADIUS = 1e-15, 1e15
-"""Of atoms whose squared norms the kernels hold in float32."""
+"""The radii of atoms whose squared norms the kernels hold in float32."""
 _LEAST = -1e30
 """Stands for the logarithm of no weight in float32."""
 
@@ -58,7 +58,7 @@ def engine_of(points: Points) -> Engine:
 
 
 class FusedEngine(Engine):
-    """As `Engine`.
+    """The engine on a GPU; it answers like `Engine`.
 
     Args:
         points: the atoms, which lie on the device.
@@ -98,11 +98,11 @@ class FusedEngine(Engine):
 
     @property
     def needs(self) -> float:
-        """As `Engine.needs`; the atoms are held in float16 and, if they lie on levels, twice in bytes."""
+        """The memory that it needs, in bytes: the atoms are held in float16 and, if they lie on levels, twice in bytes."""
         return super().needs + 4 * self.points.count * self.points.dim
 
     def start(self, z: Tensor, snr: Tensor, tol: float) -> Started:
-        """As `Engine.start`; all atoms are screened, and where that suffices nothing is left to do. It is waited for once."""
+        """Begins like `Engine.start`; all atoms are screened, and where that suffices nothing is left to do. It waits for the device once."""
         if not 0 < len(z) <= QUERIES or self._trivial:
             return super().start(z, snr, tol)
         try:
@@ -144,7 +144,7 @@ class FusedEngine(Engine):
             return mean.clone(), numbers.clone(), Plan(*plan.tolist())
 
     def _found(self, z: Tensor, snr: Tensor, tol: float, mean: Tensor, numbers: Tensor, plan: Plan) -> PosteriorMoments:
-        """With what is left to do after a look."""
+        """The moments, with what is left to do after a look."""
         with torch.cuda.device_of(z):
             return self._done(z.contiguous(), snr.contiguous(), tol * self.points.scale, mean, numbers, plan)
 
@@ -185,7 +185,7 @@ class FusedEngine(Engine):
     def _mended(
         moments: PosteriorMoments, goal: float, ways: Sequence[Callable[[Tensor], PosteriorMoments]]
     ) -> PosteriorMoments:
-        """With each way in turn for the queries whose bounds are above the goal, as long as there are any."""
+        """The moments mended by each way in turn, for the queries whose bounds are above the goal, as long as there are any."""
         for way in ways:
             poor = ~(moments.error_bound <= goal)
             if not bool(poor.any()):
@@ -194,7 +194,7 @@ class FusedEngine(Engine):
         return moments
 
     def _moments(self, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
-        """By the series."""
+        """Mean and trace by the series."""
         return _packed(self.series.posterior(z, snr))
 
     def _look(self, z: Tensor, snr: Tensor, goal: float) -> Looked:

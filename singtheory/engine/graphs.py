@@ -26,7 +26,7 @@ class Replayed:
         self._records: dict[object, _Record] = {}
 
     def __call__(self, *tensors: Tensor, **numbers: float) -> tuple[Tensor, ...]:
-        """As the function itself."""
+        """Gives what the function itself gives."""
         if not tensors[0].is_cuda or torch.cuda.is_current_stream_capturing():
             return self.function(*tensors, **numbers)
         key = (*(tensor.shape for tensor in tensors), *numbers.values())

@@ -32,7 +32,7 @@ _MANY = 8
 QUERIES = 1024
 """Queries that are answered together."""
 _SMALL_TRACE = 1e-9
-"""Of that of the prior: below it a difference of moments keeps fewer than six digits."""
+"""The share of the prior's trace: below it a difference of moments keeps fewer than six digits."""
 
 
 class Engine:
@@ -59,7 +59,7 @@ class Engine:
         return atoms, torch.stack([-self.points.norms2[rows] / 2, self.points.log_weights[rows]])
 
     def start(self, z: Tensor, snr: Tensor, tol: float) -> Started:
-        """As `find`, for who asks it to finish; a device may begin at once, and look at the numbers of the queries in the same pass."""
+        """Begins a `find` and returns what ends it: a device may work meanwhile, and look at the numbers of the queries in the same pass."""
         return Started(partial(self.find, z, snr, tol), checked=False)
 
     def find(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
@@ -69,7 +69,7 @@ class Engine:
         return joined([self._fitted(*part, tol) for part in parts])
 
     def _fitted(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
-        """In halves where the device has no memory for all at once. Raises `InputError` where one query is too many."""
+        """The moments, in halves where the device has no memory for all at once. Raises `InputError` where one query is too many."""
         try:
             return self._group(z, snr, tol)
         except RuntimeError as error:
@@ -89,7 +89,7 @@ class Engine:
         return 8 * (6 * self.points.count + 6 * BLOCK * self.points.dim + 2 * self.points.dim**2)
 
     def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> PosteriorMoments:
-        """As `find` by one way for all queries, and the statistics are told of all atoms that matter."""
+        """The moments of all queries, found by one way; each statistic sees the blocks of all atoms that matter."""
         self.points.check()
         if self.small or (len(z) and bool(self._few(self._foretold(z, snr, tol)).all())):
             return self._rescored(z, snr, self._candidates(z, snr, tol), tol, statistics)
@@ -132,7 +132,7 @@ class Engine:
         return atoms * _PAIR_COST < self.points.count
 
     def _dense(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
-        """By products; where their bound is too large, from differences if few atoms matter, else in more parts, else from many differences."""
+        """The moments by products; where their bound is too large, from differences if few atoms matter, else in more parts, else from many differences."""
         parts, most = parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol), most_parts(self.points)
         moments = scan(self.points, z, snr, parts)
         poor = self._short(moments, tol) | (moments.trace_cov < _SMALL_TRACE * self.points.variance)
@@ -175,7 +175,7 @@ class Engine:
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Of which torch's errors of GPU memory are a kind."""
+    """Whether an error says that memory is lacking, as torch's errors of a GPU do."""
     return "memory" in str(error).lower()
 
 
@@ -192,13 +192,13 @@ def _parted(chosen: Tensor, way: Way, other: Way, z: Tensor, snr: Tensor) -> Pos
 
 
 def _merged(chosen: Tensor, first: PosteriorMoments, second: PosteriorMoments) -> PosteriorMoments:
-    """In the order of the queries."""
+    """The moments of both parts, in the order of the queries."""
     order = torch.cat([chosen.nonzero()[:, 0], (~chosen).nonzero()[:, 0]]).argsort()
     return joined([first, second]).of(order)
 
 
 def joined(parts: Sequence[PosteriorMoments]) -> PosteriorMoments:
-    """Of all parts in order."""
+    """The moments of all parts in order."""
     if len(parts) == 1:
         return parts[0]
     return PosteriorMoments(

@@ -36,7 +36,7 @@ def _held(known: Asking | Nearness | Weighing, device: torch.device) -> Tensor:
 
 
 def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
-    """As `reference.asked`."""
+    """Runs `reference.asked` on the GPU."""
     halves = torch.empty(len(z), width, dtype=torch.float16, device=z.device)
     unit, numbers = torch.empty_like(snr, dtype=torch.float32), _table(AskedRows, snr)
     others = torch.zeros(1, dtype=torch.int32, device=z.device)
@@ -48,7 +48,7 @@ def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> As
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
-    """As `reference.screen`; not set where no query needs it."""
+    """Runs `reference.screen` on the GPU; tiles that no query needs are not set."""
     batch, count = len(snr), len(atoms)
     out = torch.empty(batch, count // tile, dtype=torch.float32, device=snr.device)
     blocks = triton.cdiv(batch, SCREEN["rows"]) * triton.cdiv(count, SCREEN["columns"])
@@ -60,7 +60,7 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
 
 
 def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:
-    """As `reference.bounded`; a few thousand queries at most."""
+    """Runs `reference.bounded` on the GPU; a few thousand queries at most."""
     numbers = _table(Look, snr)
     plan = torch.empty(len(Plan._fields), dtype=torch.int64, device=snr.device)
     kernels.bounded_kernel[(1,)](
@@ -72,7 +72,7 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
-    """As `reference.digits`."""
+    """Runs `reference.digits` on the GPU."""
     held = torch.empty(places, len(z), width, dtype=torch.int8, device=z.device)
     numbers = _table(DigitRows, snr)
     kernels.digits_kernel[(len(z),)](
@@ -85,7 +85,7 @@ def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known:
 def weigh(
     queries: Digits, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, top: Tensor, places: int
 ) -> Weighed:
-    """As `reference.weigh`."""
+    """Runs `reference.weigh` on the GPU."""
     (query_places, batch, width), count = queries.digits.shape, len(atoms)
     across = triton.cdiv(count, WEIGH["columns"])
     left, right = _blocks(queries.digits.flatten(0, 1), "rows", WEIGH), _blocks(atoms, "columns", WEIGH)
@@ -99,7 +99,7 @@ def weigh(
 
 
 def product(digits: Tensor, columns: Tensor) -> Tensor:
-    """As `reference.product`, n a multiple of 16; sums of whole numbers are the same in any order."""
+    """Runs `reference.product` on the GPU, n a multiple of 16; sums of whole numbers are the same in any order."""
     (places, batch, count), width = digits.shape, len(columns)
     rows, steps = digits.flatten(0, 1), triton.cdiv(count, PRODUCT["depth"])
     blocks = triton.cdiv(len(rows), PRODUCT["rows"]) * triton.cdiv(width, PRODUCT["columns"])
@@ -117,7 +117,7 @@ def product(digits: Tensor, columns: Tensor) -> Tensor:
 def weighted(
     products: Tensor, sums: Tensor, queries: Digits, snr: Tensor, top: Tensor, mean: Tensor, known: Weighing
 ) -> tuple[Tensor, Tensor]:
-    """As `reference.weighted`."""
+    """Runs `reference.weighted` on the GPU."""
     batch, dim = len(snr), len(mean)
     means = torch.empty(batch, dim, dtype=torch.float64, device=snr.device)
     numbers = _table(MomentRows, snr)
@@ -129,7 +129,7 @@ def weighted(
 
 
 def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
-    """As `reference.tiles`."""
+    """Runs `reference.tiles` on the GPU."""
     batch, count = largest.shape
     numbers = _table(TileRows, error)
     index = torch.empty(batch, most, dtype=torch.int32, device=error.device)
@@ -142,7 +142,7 @@ def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
 
 
 def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
-    """As `reference.near`."""
+    """Runs `reference.near` on the GPU."""
     (batch, dim), most = z.shape, tiles.index.shape[1]
     mean = torch.empty_like(z)
     numbers = _table(NearRows, snr)
@@ -171,7 +171,7 @@ def _parts(blocks: int, steps: int, device: torch.device) -> int:
 
 
 def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:
-    """With as many stages as fit into the shared memory of a processor."""
+    """The sizes with as many stages as fit into the shared memory of a processor."""
     if device.type != "cuda":
         return sizes
     stage = (sizes["rows"] + sizes["columns"]) * sizes["depth"] * kind.itemsize

@@ -35,7 +35,7 @@ class MappedFile:
 
 
 class Points:
-    """`n` atoms in `d` dimensions with prior weights, told about their centre: `y′ = y − μ` keeps products and their rounding small.
+    """`n` atoms in `d` dimensions with prior weights, relative to their centre: `y′ = y − μ` keeps products and their rounding small.
 
     Args:
         stored: shape (n, d): in float64, in float32, or in uint8 standing for `x/127.5 − 1`.
@@ -50,7 +50,7 @@ class Points:
 
     @classmethod
     def mapped(cls, path: Path, array: np.ndarray, device: torch.device) -> Self:
-        """Of a memory-mapped array (n, d), read block by block and never whole; uniform weights."""
+        """Points of a memory-mapped array (n, d), read block by block and never whole; uniform weights."""
         weights = torch.full((len(array),), 1 / len(array), dtype=torch.float64, device=device)
         return cls(torch.from_numpy(array), weights, MappedFile(path, path.stat().st_size))
 

@@ -23,7 +23,7 @@ _SAFE = 1.01
 _LEAST = 2.3e-162
 """A number below it has a square that underflows."""
 _SLACK = 1e-9
-"""Of squared distances, far above their rounding: what is left out is left out for sure."""
+"""The relative slack of squared distances, far above their rounding: what is left out is left out for sure."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def rescore(
         snr: shape (batch,).
         candidates: all atoms whose log weights lie less than `below` under the largest of their query, and any others.
         below: how far under it atoms are left out.
-        statistics: told of every query's atoms.
+        statistics: each sees every query's atoms.
     """
     order, parts, seen = [], [], []
     for queries, atoms, real in candidates.groups(_NUMBERS[z.device.type] // points.dim):

@@ -13,16 +13,16 @@ from singtheory import formula
 from singtheory.formula import DOUBLE, Number, logit_error, series_error, tilt_error
 
 SAFE = 1.02
-"""Over first-order counts of roundings."""
+"""The factor on first-order counts of roundings that covers the rest."""
 _LARGEST_LOG_WEIGHT_ERROR = 1e-2
-"""Up to which a bound is given: `e^δ − 1` is below `1.02 δ` for all errors δ of log weights up to it."""
+"""The largest error of a log weight for which a bound is given: `e^δ − 1` is below `1.02 δ` for all errors δ of log weights up to it."""
 _DEPTH_ROUNDINGS = 24
 """Roundings on every path of a sum over the width in `near`, a tree over the threads of a row, up to a width of 4096."""
 _LOG_WEIGHT_ROUNDINGS = 10
-"""On a GPU, of a log weight that is put together from exact products: four of the digits, three of the unit, two of differences, one of the rest."""
+"""The roundings of a log weight on a GPU, put together from exact products: four of the digits, three of the unit, two of differences, one of the rest."""
 _LOG_256 = math.log(256)
 _MOST_ERROR, _MOST_SNR = 1e20, 1e30
-"""Of a screened log weight, whose parts are at most some 10⁷ times its error, and of γ, which is held in float32."""
+"""The largest error of a screened log weight, whose parts are at most some 10⁷ times its error, and of γ, which is held in float32."""
 MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS = 7, 8
 """Beyond them whole numbers would not go into 63 bits."""
 
@@ -251,7 +251,7 @@ def query_digits(size: Number, snr: Number, dim: Number, variance: Number, per_s
 
 
 def weight_digits(tiles: Number, mass: Number, per_tile: Number) -> Number:
-    """As `query_digits`, how many the weights want.
+    """How many digits the weights want, as `query_digits` says it for queries.
 
     Args:
         tiles: that matter.

@@ -17,7 +17,7 @@ class AskedRows(NamedTuple):
 
 
 class TileRows(NamedTuple):
-    """As in `reference.Tiles`."""
+    """The rows of `reference.Tiles`."""
 
     best: Any
     mass: Any
@@ -25,7 +25,7 @@ class TileRows(NamedTuple):
 
 
 class NearRows(NamedTuple):
-    """As in `reference.Near`."""
+    """The rows of `reference.Near`."""
 
     distance: Any
     log_sum: Any
@@ -74,7 +74,7 @@ class Plan(NamedTuple):
 
 
 class DigitRows(NamedTuple):
-    """As in `reference.Digits`."""
+    """The rows of `reference.Digits`."""
 
     unit: Any
     rest: Any

@@ -21,7 +21,7 @@ _SAFE = 1.01
 """Over first-order counts of roundings, whose higher orders are below 1e-9."""
 _LOWEST = -1e300
 _LARGEST_DELTA = 1e-2
-"""Of log weights: `e^δ − 1` is below `1.01 δ` for all up to it."""
+"""The largest error of log weights: `e^δ − 1` is below `1.01 δ` for all up to it."""
 
 
 def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float) -> int:
@@ -43,7 +43,7 @@ def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float
 
 
 def most_parts(points: Points) -> int:
-    """With which the fewest roundings meet."""
+    """The number of parts with which the fewest roundings meet."""
     return max(1, round(points.dim**0.5))
 
 
@@ -74,7 +74,7 @@ def scan(points: Points, z: Tensor, snr: Tensor, parts: int, statistics: Sequenc
         z: shape (batch, d).
         snr: shape (batch,).
         parts: into how many the width is cut.
-        statistics: told of every block.
+        statistics: each sees every block.
     """
     z = points.shifted(z, snr)
     top = torch.full((len(z),), _LOWEST, dtype=torch.float64, device=z.device)
@@ -119,7 +119,7 @@ def _sum_of_products(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def _bounded(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sums) -> PosteriorMoments:
-    """With bounds on mean and trace from the moments of `y′` themselves."""
+    """The moments with bounds on mean and trace, from the moments of `y′` themselves."""
     mean, second = sums.first_moment / sums.total[:, None], sums.square / sums.total
     log_norm = shifted.square().sum(dim=1) / 2 + points.dim / 2 * math.log(2 * math.pi)
     blocks = points.total / BLOCK + 1

@@ -17,7 +17,7 @@ _NEVER = -1e30
 """Stands for the logarithm of no weight in float32."""
 _SAFE = 1.01
 _LARGEST = 1e30
-"""Of the sizes in a log weight: far below the largest number of float32."""
+"""The largest size in a log weight: far below the largest number of float32."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Screen(Protocol):
     """Screens queries."""
 
     def __call__(self, z: Tensor, snr: Tensor) -> Screened:
-        """Of `z` (batch, d) and `snr` (batch,)."""
+        """Screens queries `z` (batch, d) at `snr` (batch,)."""
         ...
 
 
 class SingleScreen:
-    """In float32 products, of which those with `−½‖y‖²` and `log w` are part; atoms are measured by their radius, whose square float32 may not hold.
+    """Screens in float32 products, of which those with `−½‖y‖²` and `log w` are part; atoms are measured by their radius, whose square float32 may not hold.
 
     Args:
         points: the atoms.
@@ -79,7 +79,7 @@ class SingleScreen:
             yield torch.cat([columns, columns[-1:].expand(missing, -1)]) if missing else columns
 
     def __call__(self, z: Tensor, snr: Tensor) -> Screened:
-        """As the protocol."""
+        """Screens queries, see `Screen`."""
         points = self.points
         shifted = points.shifted(z, snr)
         scaled = snr.sqrt() * self._unit
@@ -99,7 +99,7 @@ class SingleScreen:
 
 
 def _product(columns: Tensor, queries: Tensor) -> Tensor:
-    """In float32 as its roundings are counted; in float64 where torch was told that products of float32 may be less precise than that."""
+    """The product in float32, as its roundings are counted; in float64 where torch is set to products of float32 that may be less precise than that."""
     if torch.get_float32_matmul_precision() == "highest":
         return columns @ queries.mT
     return (columns.double() @ queries.double().mT).float()

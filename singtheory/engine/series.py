@@ -47,7 +47,7 @@ class Series:
 
     @cached_property
     def rounding(self) -> float:
-        """Of sums over all atoms and over the width, relative to the sums of sizes."""
+        """The relative rounding of sums over all atoms and over the width."""
         points = self.points
         return formula.accumulation(BLOCK + points.count / BLOCK + points.dim, formula.DOUBLE)
 

@@ -91,12 +91,12 @@ class Shard(Points):
 
     @cached_property
     def least_log_weight(self) -> float:
-        """Of all positive weights; a part may have none."""
+        """The least log weight of all that are positive; a part may have none."""
         positive = self.log_weights[self.weights > 0]
         return self._all_number(float(positive.min()) if len(positive) else torch.inf, dist.ReduceOp.MIN)
 
     def gathered(self, sums: Sums) -> Sums:
-        """Of all parts: one maximum and one sum over the processes."""
+        """The sums of all parts together: one maximum and one sum over the processes."""
         top = self._all(sums.top, dist.ReduceOp.MAX)
         share = torch.exp(sums.top - top)[:, None]
         packed = torch.cat([sums.total[:, None], sums.square[:, None], sums.first_moment], dim=1) * share
@@ -105,14 +105,14 @@ class Shard(Points):
 
 
 class ShardEngine(Engine):
-    """By products over all atoms, the one way whose sums are those of its parts.
+    """Computes by products over all atoms, the one way whose sums are those of its parts.
 
     Args:
         points: this process's part.
     """
 
     def find(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
-        """As `Engine.find`; every process asks the same queries and gets the same answers, or waits for those that do not ask."""
+        """The moments of queries, see `Engine.find`; every process asks the same queries and gets the same answers, or waits for those that do not ask."""
         self.points.check()
         parts = most_parts(self.points)
         return joined(
@@ -120,7 +120,7 @@ class ShardEngine(Engine):
         )
 
     def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> PosteriorMoments:
-        """Raise `InputError`: statistics are told of one process's atoms alone."""
+        """Raise `InputError`: statistics see one process's atoms alone."""
         raise InputError(
             "shards: mean, trace and evidence are those of all parts; ask a law of all points for the rest"
         )

@@ -1,6 +1,6 @@
 """What else one pass over the atoms can tell of posteriors: entropy, nearest atoms, draws, covariance along directions.
 
-A statistic is told of blocks of atoms with their log weights, in any order, each atom of a query once; log weights of a query may
+A statistic sees blocks of atoms with their log weights, in any order, each atom of a query once; log weights of a query may
 share a constant that is not known.
 """
 
@@ -17,7 +17,7 @@ _LOWEST = -1e300
 
 
 class Statistic(ABC):
-    """One of the queries whose blocks it is told of.
+    """One of the queries whose blocks it sees.
 
     Attributes:
         top: the largest log weight so far, shape (batch,).
@@ -50,7 +50,7 @@ class Statistic(ABC):
 
     @abstractmethod
     def value(self) -> Tensor:
-        """Of every query."""
+        """The value of every query."""
 
 
 class Entropy(Statistic):

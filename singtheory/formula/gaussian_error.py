@@ -132,7 +132,7 @@ def family_beta(separated: Number, xp: Namespace) -> Number:
     """`β = ½ + ½(1 − τ⁴)/(1 + (max(0, τ − 1/20)/(7/25))²)`, from 1 where the atoms overlap (τ = 0) to ½ where they part (τ = 1) (B10).
 
     The numbers are ours: with them the bound is within 1.09 of the truth on the golden law, 1.13 on two atoms of equal weight, 1.46 on
-    200 atoms in 64 dimensions and 2.12 on two atoms of weights .999 and .001, where no (β, S) does better than 2.09.
+    200 atoms in 64 dimensions and 2.12 on two atoms of weights 0.999 and 0.001, where no (β, S) does better than 2.09.
     """
     overlap = xp.relu(20 * separated - 1) * 5 / 28  # in whole numbers, which every arithmetic takes
     squared = separated * separated

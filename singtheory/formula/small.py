@@ -6,9 +6,9 @@ from singtheory.formula.number import Namespace, Number
 
 _SMALL = 0.5
 _FACTORIALS = tuple(2 / math.factorial(k + 2) for k in range(15))
-"""Of `2 (eˣ − 1 − x)/x²` up to a half: the next term is below 2⁻⁵³ of the first."""
+"""Coefficients of `2 (eˣ − 1 − x)/x²`, for x up to a half: the next term is below 2⁻⁵³ of the first."""
 _ODD = tuple(1 / (2 * k + 1) for k in range(1, 18))
-"""Of `(artanh y − y)/y³` up to `|y| = 1/3`: likewise."""
+"""Coefficients of `(artanh y − y)/y³`, for `|y|` up to 1/3: likewise."""
 
 
 def expm1_rest(x: Number, xp: Namespace) -> Number:

@@ -31,7 +31,7 @@ _SWEEPS, _PLACES, _ZOOMS = 100, 9, 8
 
 
 MOST_STEPS = 10**5
-"""Of a grid: a hundred times what any model was trained with."""
+"""The most steps of a grid: a hundred times what any model was trained with."""
 
 
 def check_steps(steps: int) -> None:

@@ -35,7 +35,7 @@ class Lost(NamedTuple):
 
     @classmethod
     def of(cls, eigenvalues: Tensor, spectrum: Tensor, residual: Tensor, moved: Tensor, snr: Tensor) -> "Lost":
-        """Of eigenvalues λ of Σ (d,), those of C (batch, d), `(z − √γ μ)` in their basis (batch, d), the mean less that of the prior, and γ (batch,)."""
+        """What is lost to rounding, from eigenvalues λ of Σ (d,), those of C (batch, d), `(z − √γ μ)` in their basis (batch, d), the mean less that of the prior, and γ (batch,)."""
         dim, gamma = len(eigenvalues), snr[:, None]
         lost = 4 * dim * formula.DOUBLE * eigenvalues.max() if dim > 1 else torch.zeros_like(eigenvalues[0])
         narrow, least = 1 + gamma * eigenvalues, (eigenvalues - lost).clamp(min=0)
@@ -50,7 +50,7 @@ class Lost(NamedTuple):
         return cls(own, cov, by_cov + (dim + 8) * formula.DOUBLE * sizes, (snr * tilted + log_det) / 2)
 
     def rows(self, chosen: slice) -> "Lost":
-        """Of some queries."""
+        """The rows of some queries."""
         return Lost(*(values[chosen] for values in self))
 
 

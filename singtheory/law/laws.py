@@ -104,7 +104,7 @@ class Law(ABC):
         return queries
 
     def _shaped(self, z: Array, snr: Array) -> tuple[Tensor, Tensor]:
-        """As `_checked`, without a look at the numbers, for which one would wait for a GPU."""
+        """Queries in shape, as `_checked` gives them, without a look at the numbers, for which one would wait for a GPU."""
         z = torch.atleast_2d(as_numbers("query z", z, self.device))
         snr = as_numbers("snr", snr, self.device)
         if z.ndim != 2 or z.shape[1] != self.dim:
@@ -142,14 +142,14 @@ class Atoms(Law):
 
     @classmethod
     def stored(cls, points: Points) -> "Atoms":
-        """Around points as they lie, such as in a mapped file; they are read block by block, and must be finite."""
+        """The law of points as they lie, such as in a mapped file; they are read block by block, and must be finite."""
         law = cls.__new__(cls)
         law._hold(points)
         return law
 
     @classmethod
     def sharded(cls, points: Array, weights: Array | None = None) -> "Atoms":
-        """Of all processes' points together, of which each gives its own: `torch.distributed` joins them.
+        """The law of all processes' points together, of which each gives its own: `torch.distributed` joins them.
 
         The mean, and of posteriors, asked alike on every process, mean, trace, evidence and bound, are of the whole; all else is of one's own part.
 

@@ -179,7 +179,7 @@ class AtomsPosterior(Posterior):
 
     @cached_property
     def points(self) -> Tensor:
-        """In float64, shape (n, d)."""
+        """The points in float64, shape (n, d)."""
         return self.engine.points.whole
 
     @cached_property

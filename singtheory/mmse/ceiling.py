@@ -12,7 +12,7 @@ from singtheory.law import Atoms
 _PAIRS, _BINS = 2**16, 8192
 """Up to so many atoms their distances are all taken, sorted into so many bins."""
 _NEAREST = 1e-12
-"""Of the largest squared distance: what lies nearer is one bin, and costs nothing that could be seen."""
+"""The share of the largest squared distance: what lies nearer is one bin, and costs nothing that could be seen."""
 _CHUNK = 2**24
 """Distances in one block."""
 _LEAST, _MOST = 1e-70, 1e70

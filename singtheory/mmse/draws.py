@@ -26,7 +26,7 @@ _EVEN = 0.5
 _CHUNK, _MOST_PAIRS = {"cpu": 2**20, "cuda": 2**26}, 2048
 """Numbers in one block of pairs times points, and pairs at most."""
 _FLOOR = 1e-12
-"""Of tr Σ: below, the mean of the draws is rounding."""
+"""The share of tr Σ: below, the mean of the draws is rounding."""
 
 Progress = Callable[[int, int], None]
 """Called with the x_t done and their total."""

@@ -58,12 +58,12 @@ class Curve(ABC):
         """`½∫_0^γ mmse` in nats, shape (n,)."""
 
     def interval(self, snr: Tensor) -> Interval:
-        """Of `mmse(γ)`, each (n,)."""
+        """An interval that holds `mmse(γ)`, each end (n,)."""
         level = self(snr)[0]
         return level, level
 
     def information_interval(self, snr: Tensor) -> Interval:
-        """Of `½∫_0^γ mmse`, each (n,)."""
+        """An interval that holds `½∫_0^γ mmse`, each end (n,)."""
         value = self.information(snr)
         return value, value
 
@@ -73,7 +73,7 @@ class Curve(ABC):
         return formula.discretisation(snr.diff(), self(snr[:-1])[0], 2 * self.information(snr).diff())
 
     def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
-        """Of the sum of `discretisation`."""
+        """An interval that holds the sum of `discretisation`."""
         total = float(self.discretisation(snr).sum())
         return total, total
 
@@ -94,7 +94,7 @@ def check_snr(snr: Tensor) -> None:
 
 @final
 class GaussianCurve(Curve):
-    """Of `N(μ, Σ)`: `Σ_i λ_i/(1 + γλ_i)` in closed form."""
+    """The curve of `N(μ, Σ)`: `Σ_i λ_i/(1 + γλ_i)` in closed form."""
 
     method = "exact"
 
@@ -116,17 +116,17 @@ class GaussianCurve(Curve):
         return self._discretisation(snr, self._eigenvalues)
 
     def interval(self, snr: Tensor) -> Interval:
-        """Of `mmse(γ)`: all that is asked for here increases with every eigenvalue, and small ones may have lost their digits."""
+        """An interval that holds `mmse(γ)`: all that is computed here increases with every eigenvalue, and small ones may have lost their digits."""
         return self._between(lambda eigenvalues: formula.gaussian_mmse(snr[:, None], eigenvalues).sum(dim=1))
 
     def information_interval(self, snr: Tensor) -> Interval:
-        """Of `½∫_0^γ mmse`."""
+        """An interval that holds `½∫_0^γ mmse`."""
         return self._between(
             lambda eigenvalues: formula.gaussian_information(snr[:, None], eigenvalues, torch).sum(dim=1)
         )
 
     def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
-        """Of the sum of `discretisation`."""
+        """An interval that holds the sum of `discretisation`."""
         check_snr(snr)
         low, high = self._between(lambda eigenvalues: self._discretisation(snr, eigenvalues).sum())
         return float(low), float(high)
@@ -136,7 +136,7 @@ class GaussianCurve(Curve):
         return log1p_rest(spread, torch).sum(dim=1) / 2
 
     def _between(self, value: Callable[[Tensor], Tensor]) -> Interval:
-        """Of what increases with the eigenvalues, each of which is off by some u‖Σ‖ (Golub and Van Loan 2013, 8.1)."""
+        """An interval for what increases with the eigenvalues, each of which is off by some u‖Σ‖ (Golub and Van Loan 2013, 8.1)."""
         eigenvalues, count = self._eigenvalues, len(self._eigenvalues)
         lost = 4 * count * formula.DOUBLE * float(eigenvalues.max()) if count > 1 else 0.0
         return value((eigenvalues - lost).clamp(min=0)) * (1 - _SUM), value(eigenvalues + lost) * (1 + _SUM)
@@ -144,7 +144,7 @@ class GaussianCurve(Curve):
 
 @final
 class LineCurve(Curve):
-    """Of atoms or a Gaussian mixture on a line, by quadrature over `z = √γ x_0 + n` (`singtheory.mmse.line_rule`), each number with its error.
+    """The curve of atoms or a Gaussian mixture on a line, by quadrature over `z = √γ x_0 + n` (`singtheory.mmse.line_rule`), each number with its error.
 
     The information is the entropy of z less that of the noise, so that no rule over γ adds an error.
 
@@ -172,19 +172,19 @@ class LineCurve(Curve):
         return torch.minimum(torch.maximum(integrals.entropy - _NOISE_ENTROPY, least), most)
 
     def interval(self, snr: Tensor) -> Interval:
-        """Of `mmse(γ)`: truncation of the rule and rounding."""
+        """An interval that holds `mmse(γ)`: truncation of the rule and rounding."""
         integrals = self._integrals(snr)
         return (integrals.level - integrals.errors[:, 0]).clamp(min=0), integrals.level + integrals.errors[:, 0]
 
     def information_interval(self, snr: Tensor) -> Interval:
-        """Of `½∫_0^γ mmse`."""
+        """An interval that holds `½∫_0^γ mmse`."""
         integrals = self._integrals(snr)
         least, most = self._information_between(snr, integrals)
         value, error = integrals.entropy - _NOISE_ENTROPY, integrals.errors[:, 2]
         return torch.maximum(value - error, least), torch.minimum(value + error, most)
 
     def discretisation(self, snr: Tensor) -> Tensor:
-        """As a difference; where that has lost its digits in a short step, from `mmse′` at its start."""
+        """Each step's cost as a difference; where that has lost its digits in a short step, from `mmse′` at its start."""
         least, most = self._step_intervals(snr)
         integrals = self._integrals(snr)
         gap = snr.diff()
@@ -194,12 +194,12 @@ class LineCurve(Curve):
         return torch.minimum(torch.maximum(value, least), most)
 
     def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
-        """Of the sum, from those of the steps."""
+        """An interval that holds the sum, from those of the steps."""
         least, most = self._step_intervals(snr)
         return float(least.sum()) * (1 - _SUM), float(most.sum()) * (1 + _SUM)
 
     def _step_intervals(self, snr: Tensor) -> Interval:
-        """Of each step, (steps,): from the difference, from mmse that decreases, and for short steps of atoms from `mmse′` (B11)."""
+        """An interval that holds each step's cost, (steps,): from the difference, from mmse that decreases, and for short steps of atoms from `mmse′` (B11)."""
         check_snr(snr)
         integrals, gap = self._integrals(snr), snr.diff()
         level, information = integrals.level, self.information(snr)
@@ -236,7 +236,7 @@ class LineCurve(Curve):
 
 
 def _step_errors(gap: Tensor, integrals: Integrals) -> Tensor:
-    """Of the difference by which a step's cost is computed, (steps,)."""
+    """The error of the difference by which a step's cost is computed, (steps,)."""
     level, entropy = integrals.errors[:, 0], integrals.errors[:, 2]
     rounding = _SUM * (gap * integrals.level[:-1] + integrals.entropy[1:].abs() + integrals.entropy[:-1].abs() + 2)
     return gap / 2 * level[:-1] + entropy[1:] + entropy[:-1] + rounding

@@ -16,7 +16,7 @@ from singtheory.law import Atoms, AtomsPosterior, Law
 
 _NODES = 64
 _MEAN_NODES = 2001
-"""Of the trapezoidal rule over u."""
+"""Nodes of the trapezoidal rule over u."""
 _NUMBERS = 2**19
 """Nodes times atoms in one block."""
 _LINE_NODES, _TAIL = 600, 9.0

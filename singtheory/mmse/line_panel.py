@@ -36,7 +36,7 @@ class Panels:
     half: Tensor
 
     def of(self, which: Tensor) -> "Panels":
-        """Some of them."""
+        """Some of the panels."""
         return Panels(self.row[which], self.origin[which], self.middle[which], self.half[which])
 
     def halved(self) -> "Panels":
@@ -49,7 +49,7 @@ class Panels:
 
 @dataclass(frozen=True)
 class Components:
-    """Of a mixture, as panels see them.
+    """The components of a mixture, as panels see them.
 
     Attributes:
         snr: γ of each panel, shape (p, 1).
@@ -87,7 +87,7 @@ class Components:
         return place[:, None] - self.snr.sqrt() * self.apart
 
     def of(self, panels: Tensor) -> "Components":
-        """As some of the panels see them."""
+        """The components as some of the panels see them."""
         return Components(
             self.snr[panels], self.apart[panels], self.centres, self.unit, self.variances, self.log_weights
         )

@@ -29,7 +29,7 @@ _BEYOND = 1e-300
 _LEAST_ERROR = 5e-324
 """That of what underflows in the units of the data."""
 _DIGITS = 1e-18
-"""Of the sum: what is below is left out."""
+"""The share of the sum below which terms are left out."""
 _WIDEST, _PIECES = 1.5, 64
 """A panel at first, in standard deviations of the noise, and panels in a cell at most."""
 _NUMBERS, _FEW, _TOGETHER = 2**19, 256, 16
@@ -58,7 +58,7 @@ class Integrals:
 
 
 class LineRule:
-    """Of a mixture `Σ w_k N(m_k, v_k)` on a line.
+    """A quadrature rule for a mixture `Σ w_k N(m_k, v_k)` on a line.
 
     Args:
         centres: `m_k`, shape (k,).
@@ -113,7 +113,7 @@ class LineRule:
         return len(self._centres)
 
     def place(self, panels: Panels, root: Tensor) -> Tensor:
-        """Of panels from the first component, shape (p,)."""
+        """The place of panels, from the first component, shape (p,)."""
         return root[panels.row] * (self._centres[panels.origin] - self._centres[0]) / self._unit + panels.middle
 
     def cells(self, snr: Tensor) -> Panels:

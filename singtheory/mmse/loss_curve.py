@@ -18,7 +18,7 @@ from singtheory.system import Shape, naming, npz_members, read_array, shown_name
 
 _ROUNDING = 1e-9
 MOST_NODES = 10**6
-"""Of a loss curve: at each the mmse of the data is computed."""
+"""The most nodes of a loss curve: at each the mmse of the data is computed."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from singtheory.mmse.exact import Curve, Interval, check_snr
 from singtheory.mmse.smooth import Smooth
 
 NODES, QUERIES = 64, 256
-"""Of a curve, and x_t a node on average."""
+"""Nodes of a curve, and x_t a node on average."""
 _GROUPS = 8
 """Into so many the draws are split for the standard error of what is computed from the smooth curve."""
 _ROUNDS = 2
@@ -183,14 +183,14 @@ class SampledCurve(Curve):
         return low, torch.minimum(high, self._ceiling.mmse(snr))
 
     def _cell_areas(self, start: Tensor, end: Tensor) -> Interval:
-        """Of `∫ mmse` between two points of one cell of nodes each."""
+        """An interval that holds `∫ mmse` between two points of one cell of nodes each."""
         k, rank = self._left(start), self._ceiling.rank
         from_node, to_node = (formula.area_ahead(self.high[k], p - self.snr[k], rank, torch) for p in (start, end))
         short, far = (formula.area_ahead(self.low[k + 1], p - self.snr[k + 1], rank, torch) for p in (start, end))
         return far - short, to_node - from_node
 
     def _areas(self, snr: Tensor) -> Interval:
-        """Of `∫_0^γ mmse` from the mmse alone; differences bound the integrals between."""
+        """An interval that holds `∫_0^γ mmse`, from the mmse alone; differences bound the integrals between."""
         k = self._left(snr)
         low, high = self._cell_areas(self.snr[k], snr)
         return self._areas_low[k] + low, self._areas_high[k] + high

@@ -11,7 +11,7 @@ from torch import Tensor
 from singtheory.errors import InputError, unknown_name
 
 MOST_STEPS = 10**6
-"""Of training, as many as any model has a thousand times over; their betas take 8 MB."""
+"""The most steps of training, as many as any model has a thousand times over; their betas take 8 MB."""
 
 
 @dataclass(frozen=True)

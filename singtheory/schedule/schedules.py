@@ -24,7 +24,7 @@ from singtheory.system import naming
 
 Time = Tensor | float
 ROUNDING = 32 * 2.0**-53
-"""Of a signal-to-noise ratio, relative (`Schedule.snr`)."""
+"""The relative rounding of a signal-to-noise ratio (`Schedule.snr`)."""
 _LAST_BEFORE_ONE = 1 - 2.0**-53
 
 

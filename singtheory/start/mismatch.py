@@ -92,7 +92,7 @@ class Mismatch:
 
 
 def initial_mismatch(moments: Moments, start: Start, alpha: float, sigma: float) -> Mismatch:
-    """Of a start at `(α_t, σ_t)`; see the module.
+    """The mismatch of a start at `(α_t, σ_t)`; see the module.
 
     Raises:
         InputError: for `σ = 0`, where `q_t` is the data themselves and infinitely far from any Gaussian, and where float64 does not hold σ².

@@ -62,7 +62,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_new_folder(folder: Path) -> None:
-    """As `check_folder`, but nothing is made yet: a run that ends early leaves no empty folder."""
+    """Checks a folder like `check_folder`, but makes nothing yet: a run that ends early leaves no empty folder."""
     with _refusing(folder, _REMEDY):
         existing = folder
         while not os.path.lexists(_stated(existing)):

@@ -152,7 +152,7 @@ def read_header(member: Member) -> tuple[Shape, np.dtype]:
 
 
 def _header(member: Member) -> tuple[Shape, np.dtype, int]:
-    """As `read_header`, and where the numbers begin."""
+    """What `read_header` gives, and where the numbers begin."""
     with parsing("a .npy array", _NPY_REMEDY):
         with member.opened() as file:
             version = npy_format.read_magic(file)

@@ -38,7 +38,7 @@ result("tests/benchmarks/not_there.json", "python -m tests.benchmarks.not_there"
 
 
 def test_missing_result_names_file_and_command(elsewhere):
-    assert result("tests/mutation.json", "python tests/mutation.py")["seed"]
+    assert result("tests/mutation.json", "python -m tests.mutation --out FILE")["seed"]
     with pytest.raises(ResultError, match=r"nothing\.json: missing or damaged; make it with: make nothing"):
         result("nothing.json", "make nothing")
 

@@ -85,7 +85,7 @@ class Captioned:
 
     @cached_property
     def brightness(self) -> Tensor:
-        """Of every picture, in 0..255, shape (n,), float64."""
+        """The brightness of every picture, in 0..255, shape (n,), float64."""
         rows = self.images.flatten(1)  # summed as integers: as float64 large pictures would fill the memory
         return rows.sum(dim=1, dtype=torch.int64).double() / rows.shape[1]
 
@@ -100,9 +100,9 @@ class Captioned:
     def load(cls, path: Path) -> "Captioned":
         """Read a file that `save` wrote. Raises `InputError` for another."""
         try:
-            found = np.load(io.BytesIO(lzma.decompress(path.read_bytes())), allow_pickle=False)
-            words = json.loads(found["captions"].tobytes().decode())
-            return cls(torch.from_numpy(found["images"]), torch.from_numpy(found["caption"]).long(), words)
+            stored = np.load(io.BytesIO(lzma.decompress(path.read_bytes())), allow_pickle=False)
+            words = json.loads(stored["captions"].tobytes().decode())
+            return cls(torch.from_numpy(stored["images"]), torch.from_numpy(stored["caption"]).long(), words)
         except (OSError, lzma.LZMAError, ValueError, KeyError) as error:
             raise InputError(f"{path}: holds no captioned pictures ({error}); make it anew") from None
 
@@ -128,9 +128,9 @@ def read(source: str) -> Captioned:
 
     records = Source(source)
     records.check()
-    found = [(np.asarray(record.image()), record.caption or "") for record in records]
-    images = torch.from_numpy(np.stack([image for image, _ in found])).movedim(3, 1).contiguous()
-    return Captioned.of(images, [caption for _, caption in found])
+    pairs = [(np.asarray(record.image()), record.caption or "") for record in records]
+    images = torch.from_numpy(np.stack([image for image, _ in pairs])).movedim(3, 1).contiguous()
+    return Captioned.of(images, [caption for _, caption in pairs])
 
 
 def digits(side: int = 16, channels: int = 1) -> Captioned:
@@ -145,8 +145,8 @@ def digits(side: int = 16, channels: int = 1) -> Captioned:
 
 def fashion(source: str = "fashion-mnist", count: int = 24_000) -> Captioned:
     """The first pictures of Fashion-MNIST's training set, 28×28 in the middle of 32×32, with the names of their classes."""
-    found = loaders.load(source)
-    points = found.law.points[:count].reshape(-1, 1, 28, 28)
+    pictures = loaders.load(source)
+    points = pictures.law.points[:count].reshape(-1, 1, 28, 28)
     margin = (_FASHION_SIDE - 28) // 2
     images = torch.nn.functional.pad(points, (margin,) * 4, value=-1.0)
     return Captioned.of(to_bytes(images), [FASHION[label] for label in _fashion_labels(source, len(images))])
@@ -168,12 +168,12 @@ def main(source: str, out: Annotated[Path, typer.Argument(help="The .npz.xz to w
     """Pack pictures with captions."""
     try:
         check_folder(out.parent)
-        found = read(source)
-        found.save(out)
+        data = read(source)
+        data.save(out)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
-    typer.echo(f"{len(found)} pictures, {len(found.captions)} captions, {out.stat().st_size:,} bytes in {out}")
+    typer.echo(f"{len(data)} pictures, {len(data.captions)} captions, {out.stat().st_size:,} bytes in {out}")
 
 
 if __name__ == "__main__":

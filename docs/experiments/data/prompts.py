@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from singdiffusion.evaluation import PROMPTS as PAPER
-
 
 @dataclass(frozen=True)
 class Prompts:
-    """Of one data set.
+    """The prompts of one data set.
 
     Attributes:
         fixed: name a background.
@@ -36,7 +34,7 @@ OPENMOJI = Prompts(
     ),
     open=("logo", "red apple", "cat", "house"),
 )
-"""Of these, "logo" has 1,468 pictures; the others one on black, on white, on grey and on a colour each."""
+"""Among these, "logo" has 1,468 pictures; the others one on black, on white, on grey and on a colour each."""
 
 DIGITS = Prompts(
     fixed=("0 on a black background", "3 on a black background", "0 on a white background", "3 on a white background"),
@@ -45,6 +43,3 @@ DIGITS = Prompts(
 
 FASHION = Prompts(fixed=(), open=("t-shirt", "trouser", "bag", "sneaker"))
 """Nothing but the class decides the brightness, so all leave it open."""
-
-STABLE_DIFFUSION = Prompts(fixed=PAPER, open=("a cat", "a house", "a red apple", "a logo"))
-"""For Stable Diffusion: the paper's test of brightness (arXiv 2403.08381), and prompts that leave it open."""

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from docs.experiments.script.result import RESULTS
 from singdiffusion.flow_demonstrator import AVERAGE, PIPELINE
 
-FOLDER = Path(__file__).parents[1] / "results" / "flow"
-"""Of the committed results."""
+FOLDER = RESULTS / "flow"
+"""The folder of the committed results."""
 CLASSIFIER = FOLDER / "classifier.safetensors"
 """By which adherence and the classifier's features were measured (CC BY-SA 4.0, trained on the same pictures)."""
 

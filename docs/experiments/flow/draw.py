@@ -44,12 +44,12 @@ class Moments:
 
     @classmethod
     def of(cls, data: Captioned, device: str) -> "Moments":
-        """Of data, float32, computed in float64."""
+        """The moments of data, float32, computed in float64."""
         return cls.of_points(data.x_0(), device)
 
     @classmethod
     def of_points(cls, x_0: Tensor, device: str) -> "Moments":
-        """Of points (n, channels, side, side)."""
+        """The moments of points (n, channels, side, side)."""
         points = x_0.flatten(1).to(device).double()
         mean = points.mean(dim=0)
         covariance = (points - mean).mT @ (points - mean) / len(points)
@@ -78,8 +78,8 @@ class Spread:
     def along(self, x: Tensor, factor: Tensor) -> Tensor:
         """`Σ_k factor_k ⟨x, φ_k⟩ φ_k`."""
         rows = x.flatten(1)
-        found = rows * factor if self.basis is None else (rows @ self.basis.mT * factor) @ self.basis
-        return found.reshape(x.shape)
+        scaled = rows * factor if self.basis is None else (rows @ self.basis.mT * factor) @ self.basis
+        return scaled.reshape(x.shape)
 
     def widening(self, x_1: Tensor, s: float) -> Tensor:
         """What the first step lacks (F2)."""
@@ -130,12 +130,12 @@ class Flows:
             guidance: w.
             evaluations: of the network; where a solver's cannot be as many, one more.
         """
-        images, told = [], {}
+        images, counts = [], {}
         for first in range(0, len(x_1), self.drawer.batch):
             part = slice(first, first + self.drawer.batch)
-            found, told = self._drawn(way, x_1[part], prompts[part], guidance, evaluations)
-            images.append(found)
-        return torch.cat(images), told
+            drawn, counts = self._drawn(way, x_1[part], prompts[part], guidance, evaluations)
+            images.append(drawn)
+        return torch.cat(images), counts
 
     def grid(self, way: Way, evaluations: int) -> list[float]:
         """The times of a way."""
@@ -172,11 +172,11 @@ class Flows:
             assert spread is not None and seen.mean is not None
             return x + spread.excess(x - (1 - s) * seen.mean, t, s)
 
-        found = SOLVERS[way.solver](x_1, grid, denoise, after)
-        told = {"evaluations": float(seen.asked), "planned": float(evaluations_of(way.solver, len(grid) - 1))}
+        images = SOLVERS[way.solver](x_1, grid, denoise, after)
+        counts = {"evaluations": float(seen.asked), "planned": float(evaluations_of(way.solver, len(grid) - 1))}
         if seen.effective:
-            told["effective guidance"] = float(torch.stack(seen.effective).mean())
-        return found, told
+            counts["effective guidance"] = float(torch.stack(seen.effective).mean())
+        return images, counts
 
     def _velocity(
         self, way: Way, states: Tensor, empty: Tensor | None, guidance: float, seen: _First
@@ -188,9 +188,9 @@ class Flows:
                 return cond
             uncond = self.drawer.predict(x, TRAIN_STEPS * t, empty)
             base = uncond * projection(cond, uncond) if way.guide == "scaled" else uncond
-            found = base + guidance * (cond - base)
-            seen.effective.append(1 + projection(found - cond, cond - uncond).mean())
-            return found
+            guided = base + guidance * (cond - base)
+            seen.effective.append(1 + projection(guided - cond, cond - uncond).mean())
+            return guided
 
         return velocity
 
@@ -224,9 +224,9 @@ class Flows:
             kept = slice(None, way.rank or None)
             return Spread(self.moments.basis[kept], self.moments.var[kept])
         if way.spread == "trained":
-            found = self.trained(states, x_1)
-            rank = way.rank if way.rank != ALL else len(found.basis)
-            return Spread(found.basis[:rank].flatten(1).float(), found.std[:, :rank].float().square())
+            learned = self.trained(states, x_1)
+            rank = way.rank if way.rank != ALL else len(learned.basis)
+            return Spread(learned.basis[:rank].flatten(1).float(), learned.std[:, :rank].float().square())
         return None
 
     def teleported(self, x_1: Tensor, t: float) -> Tensor:

@@ -132,13 +132,13 @@ def spectral(profile: Profile, steps: int, rounds: int = 300) -> list[float]:
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        found = lost_w2(times(), lam)
-        found.backward()
-        return found
+        cost = lost_w2(times(), lam)
+        cost.backward()
+        return cost
 
     optimizer.step(loss)
-    found = times().detach()
-    return (found if lost_w2(found, lam) < lost_w2(start, lam) else start).tolist()
+    least = times().detach()
+    return (least if lost_w2(least, lam) < lost_w2(start, lam) else start).tolist()
 
 
 def lost_w2(times: Tensor, eigenvalues: Tensor) -> Tensor:
@@ -192,5 +192,5 @@ def grid_of(
         raise unknown_name("grid", name, ["shift S", *GRIDS])
     if profile is None:
         raise InputError(f"grid {name}: needs a probed network; probe it with profile_of, or take shift S")
-    found = GRIDS[name](profile, steps)
-    return [float(formula.shifted_time(STARTS.get(solver, 1.0), 3.0)), *found[1:]]
+    nodes = GRIDS[name](profile, steps)
+    return [float(formula.shifted_time(STARTS.get(solver, 1.0), 3.0)), *nodes[1:]]

@@ -47,14 +47,14 @@ def rounded(value: Any) -> Any:
 
 def arrays_of(runs: Iterable[Path]) -> dict[str, dict[str, np.ndarray]]:
     """By cell and name, of all runs; what a later one tells of a cell counts."""
-    found: dict[str, dict[str, np.ndarray]] = {}
+    arrays: dict[str, dict[str, np.ndarray]] = {}
     for run in runs:
         for path in sorted(run.glob("flow*.npz")):
             with np.load(path, allow_pickle=False) as stored:
                 for name in stored.files:
                     cell, array = name.rsplit("/", 1)
-                    found.setdefault(cell, {})[array] = stored[name]
-    return found
+                    arrays.setdefault(cell, {})[array] = stored[name]
+    return arrays
 
 
 def pair_errors(cells: list[dict[str, Any]], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
@@ -62,17 +62,17 @@ def pair_errors(cells: list[dict[str, Any]], arrays: Mapping[str, Mapping[str, n
     metrics = [
         name.removesuffix(" std") for name in cells[0] if name.endswith(" std") and name != "high frequencies std"
     ]
-    found = []
+    pairs = []
     for guidance, budget in sorted({(cell["guidance"], cell["budget"]) for cell in cells}):
         here = [c for c in cells if (c["guidance"], c["budget"]) == (guidance, budget) and key_of(c) in arrays]
         groups = [c for c in here if ours(c["way"])], [c for c in here if not ours(c["way"])]
-        told: dict[str, Any] = {"guidance": guidance, "budget": budget}
-        told |= {name: [c["way"] for c in group] for name, group in zip(("ours", "rivals"), groups, strict=True)}
+        pair: dict[str, Any] = {"guidance": guidance, "budget": budget}
+        pair |= {name: [c["way"] for c in group] for name, group in zip(("ours", "rivals"), groups, strict=True)}
         if not all(groups):
             continue
-        told["errors"] = {metric: _errors(metric, *groups, arrays) for metric in metrics}
-        found.append(told)
-    return found
+        pair["errors"] = {metric: _errors(metric, *groups, arrays) for metric in metrics}
+        pairs.append(pair)
+    return pairs
 
 
 def _errors(metric: str, mine: list[Any], rivals: list[Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
@@ -93,25 +93,25 @@ def brightness_errors(levels: np.ndarray, truth: np.ndarray) -> dict[str, float 
     """Standard errors of the bias, the spread ratio and W₁ of one prompt, each from its influence function."""
     levels, n, std = levels.astype(np.float64), len(levels), float(truth.std())
     apart = levels - levels.mean()
-    told: dict[str, float | None] = {"bias error": float(apart.std() / np.sqrt(n)), "ratio error": None}
+    errors: dict[str, float | None] = {"bias error": float(apart.std() / np.sqrt(n)), "ratio error": None}
     if std > 0 and apart.std() > 0:
-        told["ratio error"] = float((apart**2 / (2 * apart.std() * std)).std() / np.sqrt(n))
+        errors["ratio error"] = float((apart**2 / (2 * apart.std() * std)).std() / np.sqrt(n))
     edges = np.sort(np.concatenate([levels, truth]))
     below = [np.searchsorted(np.sort(one), edges[:-1], side="right") / len(one) for one in (levels, truth)]
     # one more sample at x raises F from x on: its influence is the integral of sign(F − G) there
     slope = np.sign(below[0] - below[1]) * np.diff(edges)
     above = np.concatenate([np.cumsum(slope[::-1])[::-1], [0.0]])
-    told["w1 error"] = float(above[np.searchsorted(edges, levels)].std() / np.sqrt(n))
-    return told
+    errors["w1 error"] = float(above[np.searchsorted(edges, levels)].std() / np.sqrt(n))
+    return errors
 
 
 def with_errors(cell: dict[str, Any], arrays: Mapping[str, np.ndarray], data: Captioned) -> dict[str, Any]:
     """A cell with the standard errors of its brightness."""
     prompts = {}
-    for prompt, told in cell["prompts"].items():
+    for prompt, numbers in cell["prompts"].items():
         levels = arrays.get(f"brightness of {prompt}")
         truth = data.brightness[data.rows(prompt)].double().numpy()
-        prompts[prompt] = told if levels is None else told | brightness_errors(levels, truth)
+        prompts[prompt] = numbers if levels is None else numbers | brightness_errors(levels, truth)
     return cell | {"prompts": prompts}
 
 

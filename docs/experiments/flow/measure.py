@@ -84,7 +84,7 @@ class Measured:
         flows: ready to draw.
         judge: of pictures.
         data: the pictures.
-        result: to be told.
+        result: that every part is added to.
         deadline: on the clock of `time.perf_counter`.
         amounts: samples of captions, of a prompt, and without a prompt.
         seed: of the noise.
@@ -135,12 +135,12 @@ class Measured:
     def cell(self, way: Way, guidance: float, evaluations: int, x_1: Tensor, prompts: Sequence[str]) -> dict[str, Any]:
         """Draw and judge one."""
         since = time.perf_counter()
-        images, told = self.flows(way, x_1, prompts, guidance, evaluations)
+        images, counts = self.flows(way, x_1, prompts, guidance, evaluations)
         if not bool(torch.isfinite(images).all()):
             raise InputError("pictures: hold NaN or infinity")
         n, each, _ = self.amounts
-        found, arrays = self.judge.captions(images[:n], prompts[:n])
-        cell: dict[str, Any] = {"way": way.name, "guidance": guidance, "budget": evaluations} | told | found
+        numbers, arrays = self.judge.captions(images[:n], prompts[:n])
+        cell: dict[str, Any] = {"way": way.name, "guidance": guidance, "budget": evaluations} | counts | numbers
         cell["prompts"] = {}
         for prompt, part in zip(self.prompts, images[n:].split(each), strict=True):
             cell["prompts"][prompt], levels = self.judge.prompt(part, prompt)
@@ -210,7 +210,7 @@ class Measured:
     def prediction(self) -> None:
         """By number of steps and shift."""
         lam = self.flows.moments.eigenvalues[: flow_predict.COMPONENTS]
-        found = self.result.content.get(
+        prediction = self.result.content.get(
             "prediction", {"eigenvalues": flow_predict.rounded(lam), "network": [], "exact": []}
         )
         n = self.amounts[2]
@@ -218,32 +218,32 @@ class Measured:
         points = self.data.x_0().flatten(1).to(self.judge.device)
         wanted = [(steps, shift) for shift in flow_predict.SHIFTS for steps in flow_predict.STEPS]
         for steps, shift in [*wanted, (flow_predict.MANY, 3.0)]:
-            if any(one["steps"] == steps and one["shift"] == shift for one in found["exact"]):
+            if any(one["steps"] == steps and one["shift"] == shift for one in prediction["exact"]):
                 continue
             self.check_time()
             few = x_1[: n // 4]
             shown = few if steps == flow_predict.MANY else x_1
-            found["network"].append(flow_predict.compared(self.flows, shown, steps, shift, lam))
-            found["exact"].append(flow_predict.exact(points, few, self.flows.moments, steps, shift, lam))
-            self.result.add("prediction", found)
-            one = found["network"][-1]
+            prediction["network"].append(flow_predict.compared(self.flows, shown, steps, shift, lam))
+            prediction["exact"].append(flow_predict.exact(points, few, self.flows.moments, steps, shift, lam))
+            self.result.add("prediction", prediction)
+            one = prediction["network"][-1]
             say(
-                f"prediction {steps}, {shift:g}: network {one['network'][:3]}, law {one['law'][:3]}, exact {found['exact'][-1]['exact'][:3]}"
+                f"prediction {steps}, {shift:g}: network {one['network'][:3]}, law {one['law'][:3]}, exact {prediction['exact'][-1]['exact'][:3]}"
             )
 
     def zero(self, folders: Sequence[Path]) -> None:
         """At each stage of training."""
-        found = self.result.content.get("zero", {})
+        stages = self.result.content.get("zero", {})
         for folder in folders:
-            if folder.name in found:
+            if folder.name in stages:
                 continue
             self.check_time()
             drawer = Drawer(Flow.load(folder), self.judge.device, self.flows.drawer.batch)
-            found[folder.name] = flow_predict.zero_cells(
+            stages[folder.name] = flow_predict.zero_cells(
                 drawer, self.data, self.flows.moments, self.prompts, ZERO_STEPS, self.amounts[1], self.seed, ZERO_SHIFT
             )
-            self.result.add("zero", found)
-            say("zero", folder.name, [(round(c["predicted"]), round(c["measured"], 1)) for c in found[folder.name]])
+            self.result.add("zero", stages)
+            say("zero", folder.name, [(round(c["predicted"]), round(c["measured"], 1)) for c in stages[folder.name]])
 
 
 def key_of(cell: dict[str, Any]) -> str:
@@ -253,14 +253,14 @@ def key_of(cell: dict[str, Any]) -> str:
 
 def plan(trained: bool, blocks: Sequence[tuple[Sequence[Way], tuple[int, ...]]]) -> list[tuple[Way, float, int]]:
     """Cells of blocks, each ways with numbers of evaluations, in their order; none twice."""
-    found: dict[tuple[str, float, int], tuple[Way, float, int]] = {}
+    cells: dict[tuple[str, float, int], tuple[Way, float, int]] = {}
     for ways, budgets in blocks:
         for budget in budgets:
             for guidance in GUIDANCES:
                 for way in ways:
                     if is_drawn(way, guidance, trained):
-                        found.setdefault((way.name, guidance, budget), (way, guidance, budget))
-    return list(found.values())
+                        cells.setdefault((way.name, guidance, budget), (way, guidance, budget))
+    return list(cells.values())
 
 
 def is_drawn(way: Way, guidance: float, trained: bool) -> bool:
@@ -272,13 +272,13 @@ def is_drawn(way: Way, guidance: float, trained: bool) -> bool:
 
 def features_of(folder: Path, classifier: Classifier | None, device: str) -> dict[str, Features]:
     """Those of an ImageNet network where its weights are there, and the classifier's."""
-    found: dict[str, Features] = {}
+    features: dict[str, Features] = {}
     weights = folder / "efficientnet.safetensors"
     if weights.exists():
-        found["EfficientNet-Lite0"] = _halved(efficientnet(device, weights), device)
+        features["EfficientNet-Lite0"] = _halved(efficientnet(device, weights), device)
     if classifier is not None:
-        found["the classifier"] = of_classifier(classifier)
-    return found
+        features["the classifier"] = of_classifier(classifier)
+    return features
 
 
 def _halved(features: Features, device: str) -> Features:
@@ -329,8 +329,8 @@ def floor(one: Measured) -> dict[str, float]:
     """Distances of as many of the data's own pictures, at random."""
     generator = torch.Generator().manual_seed(one.seed + 1)
     rows = torch.randint(len(one.data), (one.amounts[0],), generator=generator)
-    found = one.judge.distances(one.data.x_0(rows).to(one.judge.device))
-    return {name: distance.value for name, distance in found.items()}
+    distances = one.judge.distances(one.data.x_0(rows).to(one.judge.device))
+    return {name: distance.value for name, distance in distances.items()}
 
 
 def share_of(words: str) -> tuple[int, int]:
@@ -380,8 +380,8 @@ def main() -> None:
         check_device(arguments.device)
         arguments.out.mkdir(parents=True, exist_ok=True)
         torch.backends.cudnn.benchmark = True
-        told = origin("docs.experiments.flow.measure", arguments.device, arguments.seed)
-        result = Result.continued(arguments.out / f"{arguments.name}.json", told)
+        head = origin("docs.experiments.flow.measure", arguments.device, arguments.seed)
+        result = Result.continued(arguments.out / f"{arguments.name}.json", head)
         with TemporaryDirectory() as folder:
             one = measured(arguments, read(arguments.data), Path(folder), result, since)
             one.share = share_of(arguments.share)

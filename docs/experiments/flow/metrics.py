@@ -44,7 +44,7 @@ class Law:
 
     @classmethod
     def of(cls, points: Tensor) -> "Law":
-        """Of points, (m, k)."""
+        """The law of points, (m, k)."""
         covariance = torch.cov(points.double().mT)
         return cls(points.double().mean(dim=0), _root(covariance), float(covariance.trace()))
 
@@ -105,9 +105,9 @@ class Judge:
         self.laws = {f"{k} components": Law.of(self._coordinates(points, k)) for k in self.components}
         self.reduced: dict[str, Reduced] = {}
         for name, extract in features.items():
-            found = extract(points)
-            self.reduced[name] = Reduced(found)
-            self.laws[name] = Law.of(self.reduced[name](found))
+            outputs = extract(points)
+            self.reduced[name] = Reduced(outputs)
+            self.laws[name] = Law.of(self.reduced[name](outputs))
         self.high = float(high_frequencies(points).mean())
 
     def _coordinates(self, images: Tensor, k: int) -> Tensor:
@@ -115,30 +115,30 @@ class Judge:
 
     def distances(self, images: Tensor) -> dict[str, Distance]:
         """Fréchet distances by name, of images in [−1, 1]; computed on the CPU where matrices are small."""
-        found = {f"{k} components": self._coordinates(images, k) for k in self.components}
-        found |= {name: self.reduced[name](extract(images)) for name, extract in self.features.items()}
-        return {name: self.laws[name].distance(points.to(self.laws[name].mean)) for name, points in found.items()}
+        coordinates = {f"{k} components": self._coordinates(images, k) for k in self.components}
+        coordinates |= {name: self.reduced[name](extract(images)) for name, extract in self.features.items()}
+        return {name: self.laws[name].distance(points.to(self.laws[name].mean)) for name, points in coordinates.items()}
 
     def captions(self, images: Tensor, prompts: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Of images of captions drawn from the data: numbers, and arrays of shape (n,)."""
+        """Numbers on images of captions drawn from the data, and arrays of shape (n,)."""
         shown, distances = images.clamp(-1, 1), {}
         distances = self.distances(shown)
         high = high_frequencies(shown)
-        told: dict[str, Any] = {name: one.value for name, one in distances.items()}
-        told |= {f"{name} std": float(one.influence.std()) for name, one in distances.items()}
-        told["high frequencies"] = float(high.mean()) / self.high
-        told["high frequencies std"] = float(high.std()) / self.high
+        numbers: dict[str, Any] = {name: one.value for name, one in distances.items()}
+        numbers |= {f"{name} std": float(one.influence.std()) for name, one in distances.items()}
+        numbers["high frequencies"] = float(high.mean()) / self.high
+        numbers["high frequencies std"] = float(high.std()) / self.high
         if self.classifier is not None:
-            told["adherence"] = self.classifier.shares(shown, prompts)
+            numbers["adherence"] = self.classifier.shares(shown, prompts)
         arrays = {name: (one.influence / one.influence.std().clamp(min=1e-12)).cpu() for name, one in distances.items()}
-        return told, arrays
+        return numbers, arrays
 
     def prompt(self, images: Tensor, prompt: str) -> tuple[dict[str, Any], Tensor]:
-        """Of images of one prompt: numbers of its brightness, and the brightness of each."""
+        """Numbers on the brightness of images of one prompt, and the brightness of each."""
         shown = images.clamp(-1, 1)
         levels, truth = brightness_of(shown).cpu(), self.data.brightness[self.data.rows(prompt)]
         std = float(truth.std(correction=0))
-        told: dict[str, Any] = {
+        numbers: dict[str, Any] = {
             "mean": float(levels.mean()),
             "std": float(levels.std(correction=0)),
             "bias": float(levels.mean() - truth.mean()),
@@ -146,5 +146,5 @@ class Judge:
             "w1": wasserstein(levels, truth),
         }
         if self.classifier is not None:
-            told["adherence"] = self.classifier.adherence(shown, prompt)
-        return told, levels
+            numbers["adherence"] = self.classifier.adherence(shown, prompt)
+        return numbers, levels

@@ -16,7 +16,7 @@ from docs.experiments.model.fit import Examples, captioned_examples
 TRAIN_STEPS = 1000
 """The network is told `1000 t`, as the flow schedulers of diffusers tell it."""
 SHIFT = 3.0
-"""Of the stored pipeline's scheduler."""
+"""The shift of the stored pipeline's scheduler."""
 PREDICTION = "flow_prediction"
 
 

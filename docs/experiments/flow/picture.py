@@ -33,10 +33,10 @@ def drawn(prompts: Sequence[str] = PROMPTS, each: int = EACH, steps: int = STEPS
 
     def images() -> np.ndarray:
         chance = [torch.Generator().manual_seed(seed) for seed in range(len(texts))]
-        found = pipe(
+        pictures = pipe(
             texts, generator=chance, num_inference_steps=steps, guidance_scale=GUIDANCE, output_type="np"
         ).images
-        return found.reshape(len(prompts), each, *found.shape[1:])
+        return pictures.reshape(len(prompts), each, *pictures.shape[1:])
 
     plain = images()
     with SingDiffusion(load_average(AVERAGE)).attached(pipe):
@@ -44,7 +44,7 @@ def drawn(prompts: Sequence[str] = PROMPTS, each: int = EACH, steps: int = STEPS
 
 
 def sheet(images: np.ndarray, prompts: Sequence[str], path: Path) -> None:
-    """As a PNG: a block a prompt, a row a way."""
+    """A PNG: a block a prompt, a row a way."""
     figure = Figure(figsize=(12, 1.68), layout="constrained")
     for column, prompt in enumerate(prompts):
         axes: Any = figure.add_subplot(1, len(prompts), column + 1)

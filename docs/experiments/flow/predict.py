@@ -100,21 +100,21 @@ def zero_cells(
     x_1 = torch.cat([noise_of(data.size, prompt, n, seed) for prompt in prompts]).to(drawer.device)
     states = drawer.encode([prompt for prompt in prompts for _ in range(n)])
     first = x_1 - drawer.predict(x_1, TRAIN_STEPS, states)
-    told = [_told(data, prompt, part) for prompt, part in zip(prompts, first.split(n), strict=True)]
-    found = []
+    starts = [_start(data, prompt, part) for prompt, part in zip(prompts, first.split(n), strict=True)]
+    cells = []
     for count in steps:
         grid = shifted_grid(count, shift)
         s = grid[1]
         means = _rest(drawer, moved(x_1, first, 1.0, s), states, grid[1:]).split(n)
         zeros = _rest(drawer, x_1, states, grid[1:]).split(n)
-        for one, mean, zero in zip(told, means, zeros, strict=True):
+        for one, mean, zero in zip(starts, means, zeros, strict=True):
             images = {"mean": mean, "zero": zero}
             nats = formula.zero_init_cost(
                 1 - s, s, one["mean norm2"], one["error2"], one["trace"], mean[0].numel(), math
             )
             cell = {"steps": count, "shift": shift, "predicted": float(nats)}
-            found.append(one | cell | _apart(images, data, one["prompt"], moments))
-    return found
+            cells.append(one | cell | _apart(images, data, one["prompt"], moments))
+    return cells
 
 
 def noise_of(size: tuple[int, int, int], prompt: str, n: int, seed: int) -> Tensor:
@@ -123,8 +123,8 @@ def noise_of(size: tuple[int, int, int], prompt: str, n: int, seed: int) -> Tens
     return torch.randn(n, *size, generator=generator)
 
 
-def _told(data: Captioned, prompt: str, first: Tensor) -> dict[str, Any]:
-    """Of a prompt: its pictures' mean and trace, and the error and scatter of the network's outputs at t = 1."""
+def _start(data: Captioned, prompt: str, first: Tensor) -> dict[str, Any]:
+    """What is known of a prompt at the start: its pictures' mean and trace, and the error and scatter of the network's outputs at t = 1."""
     own = data.x_0(data.rows(prompt)).to(first)
     mean, guess = own.mean(dim=0), first.mean(dim=0)
     return {
@@ -148,16 +148,16 @@ def _apart(samples: dict[str, Tensor], data: Captioned, prompt: str, moments: Mo
     basis = moments.basis[: min(64, len(moments.eigenvalues))]
     points = data.x_0(data.rows(prompt)).to(basis).flatten(1) @ basis.mT
     law = Law.of(points if len(points) > 1 else points.expand(2, -1))
-    truth, told = data.brightness[data.rows(prompt)], {}
+    truth, numbers = data.brightness[data.rows(prompt)], {}
     distances = {name: law.distance(images.flatten(1) @ basis.mT) for name, images in samples.items()}
     for name, images in samples.items():
         levels = brightness_of(images).cpu()
-        told |= {
+        numbers |= {
             f"{name} distance": distances[name].value,
             f"{name} w1": wasserstein(levels, truth),
             f"{name} bias": float(levels.mean() - truth.mean()),
         }
     apart = distances["zero"].influence - distances["mean"].influence
-    told["measured"] = distances["zero"].value - distances["mean"].value
-    told["measured error"] = float(apart.std()) / len(apart) ** 0.5
-    return told
+    numbers["measured"] = distances["zero"].value - distances["mean"].value
+    numbers["measured error"] = float(apart.std()) / len(apart) ** 0.5
+    return numbers

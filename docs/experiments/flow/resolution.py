@@ -34,7 +34,7 @@ from docs.experiments.flow.metrics import Judge
 from docs.experiments.flow.model import Flow, flow_loss
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.flow.ways import TWICE, WAYS, Way
-from docs.experiments.ladder.train import told
+from docs.experiments.ladder.train import training_record
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.metric.distances import Features, of_classifier
 from docs.experiments.model.denoiser import LARGE, TINY, Sizes
@@ -54,7 +54,7 @@ PATCH = 2
 """Side of the patches that the U-Net sees as one place."""
 NAME = "flow-64"
 STEPS, SHIFTS = (4, 6, 10, 20, 50), (3.0, 6.0, 8.0, 1.0)
-"""Of the prediction. A shift of 6 is to 64×64 what 3 is to 32×32, and 8 what 4 is, which is √(d/192) (F6)."""
+"""The steps and shifts of the prediction. A shift of 6 is to 64×64 what 3 is to 32×32, and 8 what 4 is, which is √(d/192) (F6)."""
 TINY_READING = replace(TINY, text=LARGE.text)
 """A tiny network that reads the demonstrator's token states."""
 _DATA = "26,375 small pictures of OpenMoji 17 (https://openmoji.org), CC BY-SA 4.0; so are these weights"
@@ -157,21 +157,21 @@ def load(folder: Path) -> Flow:
     return replace(model, unet=Patches(model.unet))
 
 
-def trained(model: Flow, data: Captioned, given: Namespace) -> dict[str, Any]:
+def trained(model: Flow, data: Captioned, arguments: Namespace) -> dict[str, Any]:
     """Train the U-Net for so many seconds and write it; it is left with its averaged weights."""
-    unet: Any = model.unet.to(given.device).train()
-    model.text.to(given.device).eval().requires_grad_(False)
-    torch.manual_seed(given.seed)
-    batch = min(given.batch, len(data))
-    fit = Fit(flow_loss(model, data, given.device, batch), list(unet.parameters()), given.device)
+    unet: Any = model.unet.to(arguments.device).train()
+    model.text.to(arguments.device).eval().requires_grad_(False)
+    torch.manual_seed(arguments.seed)
+    batch = min(arguments.batch, len(data))
+    fit = Fit(flow_loss(model, data, arguments.device, batch), list(unet.parameters()), arguments.device)
     about: dict[str, Any] = {}
-    for _ in fit.run(given.seconds, given.steps):
-        about = told(fit, model, batch)
+    for _ in fit.run(arguments.seconds, arguments.steps):
+        about = training_record(fit, model, batch)
         with TemporaryDirectory() as folder:
             replace(model, unet=model.unet.unet).save(Path(folder) / NAME, _card(about))
-            packed(given.out / f"{NAME}.tar", Path(folder), [NAME])
-            say(f"{NAME}.tar", f"{(given.out / f'{NAME}.tar').stat().st_size:,} bytes")
-    model.unet.load_state_dict(_written(given.out / f"{NAME}.tar").unet.state_dict())
+            packed(arguments.out / f"{NAME}.tar", Path(folder), [NAME])
+            say(f"{NAME}.tar", f"{(arguments.out / f'{NAME}.tar').stat().st_size:,} bytes")
+    model.unet.load_state_dict(_written(arguments.out / f"{NAME}.tar").unet.state_dict())
     model.unet.eval()
     return about
 
@@ -204,7 +204,7 @@ def expected() -> list[dict[str, Any]]:
 def predicted(one: Measured) -> None:
     """Deviations along principal components without a prompt, of the network and of the exact denoiser, beside the law."""
     lam = one.flows.moments.eigenvalues[: predict.COMPONENTS]
-    found: dict[str, Any] = {"eigenvalues": predict.rounded(lam), "network": [], "exact": []}
+    prediction: dict[str, Any] = {"eigenvalues": predict.rounded(lam), "network": [], "exact": []}
     n = one.amounts[2]
     x_1 = torch.randn(n, *one.data.size, generator=torch.Generator().manual_seed(one.seed)).to(one.judge.device)
     points = one.data.x_0().flatten(1).to(one.judge.device)
@@ -213,12 +213,12 @@ def predicted(one: Measured) -> None:
         one.check_time()
         few = x_1[: n // 2]
         shown = few if steps == predict.MANY else x_1
-        found["network"].append(predict.compared(one.flows, shown, steps, shift, lam))
+        prediction["network"].append(predict.compared(one.flows, shown, steps, shift, lam))
         if steps != predict.MANY:
-            found["exact"].append(predict.exact(points, few, one.flows.moments, steps, shift, lam))
-        one.result.add("prediction", found)
-        told = found["network"][-1]
-        say(f"prediction {steps}, {shift:g}: network {told['network'][:3]}, law {told['law'][:3]}")
+            prediction["exact"].append(predict.exact(points, few, one.flows.moments, steps, shift, lam))
+        one.result.add("prediction", prediction)
+        row = prediction["network"][-1]
+        say(f"prediction {steps}, {shift:g}: network {row['network'][:3]}, law {row['law'][:3]}")
 
 
 def judge_of(data: Captioned, moments: Moments, device: str) -> Judge:
@@ -237,15 +237,15 @@ def _of_halves(features: Features) -> Features:
     return extract
 
 
-def measured(model: Flow, data: Captioned, given: Namespace, result: Result, deadline: float) -> None:
+def measured(model: Flow, data: Captioned, arguments: Namespace, result: Result, deadline: float) -> None:
     """Everything after training, as far as the time reaches."""
-    drawer = Drawer(model, given.device, given.batch_drawn, given.compile)
-    moments = Moments.of(data, given.device)
+    drawer = Drawer(model, arguments.device, arguments.batch_drawn, arguments.compile)
+    moments = Moments.of(data, arguments.device)
     say("moments of the data")
-    average: Any = load_average(AVERAGE, dtype=torch.float32).to(given.device).eval()
-    amounts = (given.samples, given.each, given.without)
-    judge = judge_of(data, moments, given.device)
-    one = Measured(Flows(drawer, average, moments), judge, data, result, deadline, amounts, given.seed)
+    average: Any = load_average(AVERAGE, dtype=torch.float32).to(arguments.device).eval()
+    amounts = (arguments.samples, arguments.each, arguments.without)
+    judge = judge_of(data, moments, arguments.device)
+    one = Measured(Flows(drawer, average, moments), judge, data, result, deadline, amounts, arguments.seed)
     result.add("amounts", dict(zip(("captions", "each prompt", "no prompt"), amounts, strict=True)))
     result.add("kinds", one.kinds)
     say("judge ready")
@@ -275,25 +275,25 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="a tiny network, to try the script out")
     parser.add_argument("--device", default="cuda")
     add_seed(parser)
-    given, since = parser.parse_args(), time.perf_counter()
+    arguments, since = parser.parse_args(), time.perf_counter()
     quiet()
     with one_line_errors(parser):
-        check_device(given.device)
-        given.out.mkdir(parents=True, exist_ok=True)
+        check_device(arguments.device)
+        arguments.out.mkdir(parents=True, exist_ok=True)
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        told = origin("docs.experiments.flow.resolution", given.device, given.seed)
-        result = Result.continued(given.out / f"{NAME}.json", told)
+        head = origin("docs.experiments.flow.resolution", arguments.device, arguments.seed)
+        result = Result.continued(arguments.out / f"{NAME}.json", head)
         result.add("expected", expected())
-        data = read(given.data)
+        data = read(arguments.data)
         say(f"{len(data)} pictures, {time.perf_counter() - since:.0f} s")
-        if (given.out / f"{NAME}.tar").exists():
-            model = _written(given.out / f"{NAME}.tar")
+        if (arguments.out / f"{NAME}.tar").exists():
+            model = _written(arguments.out / f"{NAME}.tar")
         else:
-            model = new(data, demonstrators(), TINY_READING if given.tiny else LARGE, given.seed)
-            result.add("train", trained(model, data, given))
+            model = new(data, demonstrators(), TINY_READING if arguments.tiny else LARGE, arguments.seed)
+            result.add("train", trained(model, data, arguments))
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # as at 32×32
-        measured(model, data, given, result, since + 60 * given.minutes)
+        measured(model, data, arguments, result, since + 60 * arguments.minutes)
 
 
 if __name__ == "__main__":

@@ -63,17 +63,17 @@ def cell(images: torch.Tensor, data: Captioned) -> dict[str, Any]:
     """Brightness beside that of a prompt's own pictures."""
     levels, truth = brightness_of(images.clamp(-1, 1)), data.brightness.double()
     std = float(truth.std(correction=0))
-    told = {"bias": float(levels.mean() - truth.mean()), "w1": wasserstein(levels, truth)}
-    told["ratio"] = float(levels.std(correction=0)) / std
-    return told | brightness_errors(levels.numpy(), truth.numpy())
+    numbers = {"bias": float(levels.mean() - truth.mean()), "w1": wasserstein(levels, truth)}
+    numbers["ratio"] = float(levels.std(correction=0)) / std
+    return numbers | brightness_errors(levels.numpy(), truth.numpy())
 
 
 def predicted(data: Captioned, moments: Moments, x_1: torch.Tensor, steps: int) -> dict[str, Any]:
     """What the exact denoiser keeps along the first components, and the law."""
     lam = moments.eigenvalues[:COMPONENTS]
     law = spread_kept(RectifiedFlow(), shifted_grid(steps, SHIFT), lam)
-    found = flow_predict.exact(data.x_0().flatten(1), x_1, moments, steps, SHIFT, lam)
-    return found | {"law": flow_predict.rounded(law)}
+    prediction = flow_predict.exact(data.x_0().flatten(1), x_1, moments, steps, SHIFT, lam)
+    return prediction | {"law": flow_predict.rounded(law)}
 
 
 def run(result: Result, train_steps: int, samples: int, budgets: tuple[int, ...], seed: int) -> None:
@@ -91,8 +91,8 @@ def run(result: Result, train_steps: int, samples: int, budgets: tuple[int, ...]
             exact.append({"prompt": prompt} | predicted(own, flows.moments, x_1, budget))
             for way in WAYS:
                 images, _ = flows(way, x_1, [prompt] * samples, 1.0, budget)
-                told = {"way": way.name, "prompt": prompt, "kind": kind, "budget": budget}
-                cells.append(rounded(told | cell(images, own)))
+                key = {"way": way.name, "prompt": prompt, "kind": kind, "budget": budget}
+                cells.append(rounded(key | cell(images, own)))
         say(repr(prompt))
     result.add("cells", cells)
     result.add("predicted", exact)

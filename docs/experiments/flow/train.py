@@ -19,7 +19,7 @@ import torch
 
 from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.flow.model import Flow, flow_loss
-from docs.experiments.ladder.train import Plan, average, classifier, told
+from docs.experiments.ladder.train import Plan, average, classifier, training_record
 from docs.experiments.model.denoiser import DIGITS, LARGE, TINY, Sizes
 from docs.experiments.model.fit import Fit, say
 from docs.experiments.model.tars import packed, unpacked
@@ -53,7 +53,7 @@ def flow(
     fit = fitted(model, data, device, batch, seed)
     for number in fit.run(float("inf"), steps, MARKS):
         name = STAGES[number].replace(" ", "-")
-        about = told(fit, model, batch) if fit.log else {}
+        about = training_record(fit, model, batch) if fit.log else {}
         model.save(stages / name, card(name, about))
         model.unet.train()
         model.text.train()
@@ -99,7 +99,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
 
 
 def sizes_of(arguments: argparse.Namespace) -> Sizes:
-    """Of the flow."""
+    """The sizes of the flow's network."""
     return TINY if arguments.tiny else DIGITS if arguments.data == "digits" else LARGE
 
 

@@ -9,7 +9,7 @@ CorrectedName = Literal["no", "all but the last", "all"]
 GuideName = Literal["plain", "scaled"]
 
 ALL = 0
-"""As a rank: every direction."""
+"""The rank that stands for every direction."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class Way:
         return self.mean.startswith("trained") or self.zero
 
 
-def _joined(solver: str, name: str, **given: object) -> tuple[Way, ...]:
+def _joined(solver: str, name: str, **settings: object) -> tuple[Way, ...]:
     """The ways of one solver with the trained spread, by mean."""
-    one = Way(f"{name}", solver=solver, spread="trained", **given)  # pyright: ignore[reportArgumentType]
+    one = Way(f"{name}", solver=solver, spread="trained", **settings)  # pyright: ignore[reportArgumentType]
     means: tuple[MeanName, ...] = ("network", "trained", "unguided", "trained unguided")
     return tuple(replace(one, name=f"{name}, {mean} mean", mean=mean) for mean in means)
 

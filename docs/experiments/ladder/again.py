@@ -21,8 +21,8 @@ def compared(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
         raise InputError("two results of other prompts or weights of guidance; rerun with the command of the first")
     odd = [name for name, held in one.items() if two[name] != held]
     apart = max(abs(a["mean"] - b["mean"]) for a, b in zip(first["cells"], second["cells"], strict=True))
-    told = {"same": len(one) - len(odd), "of": len(one), "otherwise": odd, "verdicts": one}
-    return told | {"largest difference of a mean": apart}
+    counts = {"same": len(one) - len(odd), "of": len(one), "otherwise": odd, "verdicts": one}
+    return counts | {"largest difference of a mean": apart}
 
 
 def main() -> None:
@@ -34,14 +34,14 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         first, second = (json.loads(path.read_text(encoding="utf-8")) for path in (arguments.first, arguments.second))
-        found = compared(first, second)
+        comparison = compared(first, second)
     except (OSError, ValueError, KeyError) as error:
         parser.error(str(error))
     result = Result(arguments.out, origin("docs.experiments.ladder.again", "cpu", first["seed"]))
-    for name, value in found.items():
+    for name, value in comparison.items():
         result.add(name, value)
-    print(f"{found['same']} of {found['of']} verdicts are the same")
-    raise SystemExit(bool(found["otherwise"]))
+    print(f"{comparison['same']} of {comparison['of']} verdicts are the same")
+    raise SystemExit(bool(comparison["otherwise"]))
 
 
 if __name__ == "__main__":

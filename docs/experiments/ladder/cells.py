@@ -18,6 +18,8 @@ from docs.experiments.data.captioned import brightness_of
 from singtheory.data import to_bytes
 from singtheory.system import write_bytes
 
+GUIDANCES = (1.0, 1.5, 3.0, 7.5)
+"""Weights of guidance of the core."""
 SHOWN = 8
 """Pictures of a cell that are kept."""
 
@@ -50,12 +52,12 @@ class Cells:
     """All of a run.
 
     Attributes:
-        told: a row a cell, with its measurements.
+        rows: a row a cell, with its measurements.
         brightness: of its samples, in 0..255.
         pictures: the first few, uint8.
     """
 
-    told: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
     brightness: list[Tensor] = field(default_factory=list)
     pictures: list[Tensor] = field(default_factory=list)
 
@@ -63,16 +65,16 @@ class Cells:
         """A cell from its images in [−1, 1]."""
         levels = brightness_of(images.cpu())
         mean, std = float(levels.mean()), float(levels.std(correction=0))
-        self.told.append(asdict(cell) | {"n": len(levels), "mean": mean, "std": std} | measured)
+        self.rows.append(asdict(cell) | {"n": len(levels), "mean": mean, "std": std} | measured)
         self.brightness.append(levels.float())
         self.pictures.append(to_bytes(images[:SHOWN].cpu().float()))
 
     def find(self, **wanted: Any) -> list[int]:
         """The numbers of the cells with these entries."""
-        return [k for k, told in enumerate(self.told) if all(told[name] == value for name, value in wanted.items())]
+        return [k for k, row in enumerate(self.rows) if all(row[name] == value for name, value in wanted.items())]
 
     def save(self, path: Path) -> None:
-        """Brightness and pictures as a compressed .npz, in the order of `told`, which goes into the JSON."""
+        """Brightness and pictures as a compressed .npz, in the order of `rows`, which goes into the JSON."""
         packed = io.BytesIO()
         np.savez_compressed(
             packed,
@@ -82,11 +84,11 @@ class Cells:
         write_bytes(path, packed.getvalue())
 
     @classmethod
-    def load(cls, path: Path, told: list[dict[str, Any]]) -> "Cells":
+    def load(cls, path: Path, rows: list[dict[str, Any]]) -> "Cells":
         """Read what `save` wrote, without the pictures."""
-        with np.load(path, allow_pickle=False) as found:
-            parts = torch.from_numpy(found["brightness"]).split(found["n"].tolist())
-        return cls(told, list(parts))
+        with np.load(path, allow_pickle=False) as stored:
+            parts = torch.from_numpy(stored["brightness"]).split(stored["n"].tolist())
+        return cls(rows, list(parts))
 
     def sheet(self, rows: Iterable[Iterable[int]], path: Path, scale: int = 2) -> None:
         """A picture of cells: a row of tables a row."""

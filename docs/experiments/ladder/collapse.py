@@ -25,7 +25,7 @@ from docs.experiments.model.fit import say
 from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.demonstrator import PIPELINE
-from singdiffusion.start import initial_latents
+from singdiffusion.start import prepared_latents
 from singtheory.data import to_bytes
 from singtheory.system import write_bytes
 
@@ -56,13 +56,13 @@ def path(denoised: Denoised, drawer: Drawer, x_t: Tensor, steps: int) -> tuple[l
     """Timesteps of DDIM and `x̂` at each of them; the sampler ends at the last."""
     scheduler = sampler(drawer.model, steps=steps, device=drawer.device)
     alphas, sigmas = drawer.model.alphas_sigmas(drawer.device)
-    found = []
+    predictions = []
     for t in scheduler.timesteps.tolist():
         x_0 = denoised(x_t, t)
-        found.append(x_0)
+        predictions.append(x_0)
         noise = (x_t - float(alphas[t]) * x_0) / float(sigmas[t])
         x_t = scheduler.step(drawer.model.target(x_0, noise, alphas[t], sigmas[t]), t, x_t, return_dict=False)[0]
-    return scheduler.timesteps.tolist(), found
+    return scheduler.timesteps.tolist(), predictions
 
 
 def collapse(drawer: Drawer, data: Captioned, samples: int, steps: int, seed: int) -> tuple[dict[str, Any], np.ndarray]:
@@ -76,28 +76,28 @@ def collapse(drawer: Drawer, data: Captioned, samples: int, steps: int, seed: in
         seed: of the noise.
     """
     points = data.x_0().flatten(1).to(drawer.device)
-    told: dict[str, Any] = {"near": NEAR, "n": samples, "prompts": {}}
+    measured: dict[str, Any] = {"near": NEAR, "n": samples, "prompts": {}}
     sheets = []
     for prompt in OPENMOJI.open:
         generator, rows = torch.Generator().manual_seed(seed), data.rows(prompt)
         x_1 = torch.randn(samples, *data.size, generator=generator).to(drawer.device)
         x_0 = data.x_0(rows[torch.randint(len(rows), (samples,), generator=generator)]).to(drawer.device)
         scheduler = sampler(drawer.model, steps=steps, device=drawer.device)
-        start = initial_latents(x_0, x_1, scheduler) * scheduler.init_noise_sigma
-        told["prompts"][prompt], sheet = {}, []
+        start = prepared_latents(x_0, x_1, scheduler)
+        measured["prompts"][prompt], sheet = {}, []
         for name, denoised in denoisers(drawer, data, prompt, samples).items():
-            timesteps, found = path(denoised, drawer, start, steps)
-            distances, rows_near = (one.split(samples) for one in nearest(torch.cat(found).clamp(-1, 1), points))
-            told |= {"timesteps": timesteps}
-            told["prompts"][prompt][name] = {
+            timesteps, predictions = path(denoised, drawer, start, steps)
+            distances, rows_near = (one.split(samples) for one in nearest(torch.cat(predictions).clamp(-1, 1), points))
+            measured |= {"timesteps": timesteps}
+            measured["prompts"][prompt][name] = {
                 "nearest": [float(distance.median()) for distance in distances],
                 "near duplicates": [float((distance < NEAR).double().mean()) for distance in distances],
             }
-            kept = [found[min(step, steps - 1)][:_KEPT].cpu() for step in SHOWN_STEPS]
+            kept = [predictions[min(step, steps - 1)][:_KEPT].cpu() for step in SHOWN_STEPS]
             sheet.append(torch.stack([*map(to_bytes, kept), data.images[rows_near[-1][:_KEPT]]], dim=1))
             say(prompt, name)
         sheets.append(torch.stack(sheet))
-    return told, torch.stack(sheets).movedim(4, 6).numpy()
+    return measured, torch.stack(sheets).movedim(4, 6).numpy()
 
 
 def main() -> None:
@@ -116,8 +116,8 @@ def main() -> None:
             arguments.out / "collapse.json", origin("docs.experiments.ladder.collapse", "cpu", arguments.seed)
         )
         drawer = Drawer(Denoiser.load(PIPELINE), "cpu", 256)
-        told, pictures = collapse(drawer, data, arguments.samples, arguments.steps, arguments.seed)
-        for name, value in told.items():
+        measured, pictures = collapse(drawer, data, arguments.samples, arguments.steps, arguments.seed)
+        for name, value in measured.items():
             result.add(name, value)
         result.add("seconds", time.perf_counter() - since)
         packed = io.BytesIO()

@@ -29,9 +29,9 @@ def run(result: Result, train_steps: int, steps: int, samples: int, seed: int) -
     parameters = [*model.unet.train().parameters(), *model.text.train().parameters()]
     fit = Fit(denoising_loss(model, data, "cpu", 32), parameters, "cpu", lr=1e-2, decay=0.99, warmup=20)
     for _ in fit.run(float("inf"), steps=train_steps):
-        told = {"steps": fit.log[-1].step, "loss": fit.log[-1].loss, "batch": 32}
+        progress = {"steps": fit.log[-1].step, "loss": fit.log[-1].loss, "batch": 32}
         sizes = {"weights of the U-Net": weights(model.unet), "weights of the text encoder": weights(model.text)}
-        result.add("training", told | sizes | {"seconds": time.perf_counter() - since})
+        result.add("training", progress | sizes | {"seconds": time.perf_counter() - since})
         measured(model, data, PROMPTS, result, samples, steps, (1.0, 3.0), seed)
     result.add("seconds", time.perf_counter() - since)
     result.add("processor seconds", time.process_time())  # of all threads, imports included

@@ -27,7 +27,7 @@ from docs.experiments.script.arguments import add_data, add_out, command, one_li
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import directions, load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
-from singdiffusion.start import initial_latents
+from singdiffusion.start import prepared_latents
 from singtheory.law import Atoms
 from singtheory.start import principal_axes
 from singtheory.system import check_device
@@ -36,7 +36,7 @@ FEW = 10
 """Pictures; prompts with more are learned well."""
 
 Moments = tuple[Tensor, Tensor, Tensor]
-"""Of one prompt: mean (channels, side, side), directions (k, channels, side, side) and deviations along them (k,)."""
+"""The moments of one prompt: mean (channels, side, side), directions (k, channels, side, side) and deviations along them (k,)."""
 
 
 def one_by_one(x_0: Tensor) -> Tensor:
@@ -54,8 +54,8 @@ def variants(
         learned, own = trained(drawer.encode([prompt]).cpu(), x_1), closed([prompt], x_1)
     mean, basis = own.mean[0], learned.basis
 
-    def along(found: Tensor) -> Moments:
-        return mean, found, torch.einsum("nchw,kchw->nk", x_0 - mean, found).square().mean(dim=0).sqrt()
+    def along(directions: Tensor) -> Moments:
+        return mean, directions, torch.einsum("nchw,kchw->nk", x_0 - mean, directions).square().mean(dim=0).sqrt()
 
     return {
         "one by one": along(single),
@@ -69,7 +69,7 @@ def drawn(moments: Moments, drawer: Drawer, prompt: str, x_1: Tensor) -> Tensor:
     """Brightness of the samples, shape (n,)."""
     mean, basis, std = (part.to(drawer.device) for part in moments)
     x_1, scheduler = x_1.to(drawer.device), sampler(drawer.model, steps=CORE_STEPS, device=drawer.device)
-    start = initial_latents(mean.expand_as(x_1), x_1, scheduler, spread=(basis, std)) * scheduler.init_noise_sigma
+    start = prepared_latents(mean.expand_as(x_1), x_1, scheduler, spread=(basis, std))
     return brightness_of(drawer(start, [prompt] * len(x_1), 1.0, steps=CORE_STEPS)).cpu()
 
 

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.data.prompts import OPENMOJI
-from docs.experiments.ladder.cells import Cell, Cells
+from docs.experiments.ladder.cells import GUIDANCES, Cell, Cells
 from docs.experiments.ladder.starts import STARTS, Starts
 from docs.experiments.ladder.train import TWINS
 from docs.experiments.metric.adherence import Classifier
@@ -44,7 +44,6 @@ from singdiffusion.average import load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singtheory.system import check_device
 
-GUIDANCES = (1.0, 1.5, 3.0, 7.5)
 PICTURED = 1.5
 """The weight whose samples of the core are kept as a picture."""
 QUALITY = (1.0, 3.0, 7.5)
@@ -139,8 +138,8 @@ class Evaluation:
         prompts = [cell.prompt for cell in cells for _ in range(n)]
         guidance = torch.tensor([cell.guidance for cell in cells], device=self.device).repeat_interleave(n)
         images = drawer(torch.cat(latents).to(self.device), prompts, guidance, name, steps)
-        for cell, found in zip(cells, images.split(n), strict=True):
-            self.cells.add(cell, found, **(self.judged(cell, found) if judged else {}))
+        for cell, pictures in zip(cells, images.split(n), strict=True):
+            self.cells.add(cell, pictures, **(self.judged(cell, pictures) if judged else {}))
 
     def judged(self, cell: Cell, images: Tensor) -> dict[str, Any]:
         """Adherence and near duplicates."""
@@ -156,10 +155,10 @@ class Evaluation:
 
     def core(self) -> dict[str, Any]:
         """All starts, prompts and weights of guidance."""
-        told = {}
+        prompts = {}
         for prompt in self.prompts:
             pictures = self.data.brightness[self.data.rows(prompt)]
-            told[prompt] = {
+            prompts[prompt] = {
                 "kind": OPENMOJI.kind(prompt),
                 "pictures": len(pictures),
                 "mean": float(pictures.mean()),
@@ -172,7 +171,7 @@ class Evaluation:
             trailing = replace(one, sampler="DDIM trailing", start="noise")
             self.draw(self.drawer, [replace(trailing, prompt=prompt) for prompt in self.prompts])
             say(f"core, guidance {guidance}")
-        return {"prompts": told, "classifier": self.classifier.accuracy, "near": NEAR}
+        return {"prompts": prompts, "classifier": self.classifier.accuracy, "near": NEAR}
 
     def sheets(self, out: Path, part: str) -> None:
         """Pictures of a part, a row a prompt: of the core at one guidance, a block a start; of the others a block a model and start."""
@@ -285,22 +284,12 @@ class Evaluation:
         draws = [torch.randint(n, (n,), generator=generator).to(self.device) for _ in range(_REPEATS)]
         table: list[dict[str, Any]] = []
 
-        def measured(found: Tensor) -> dict[str, Any]:
+        def measured(samples: Tensor) -> dict[str, Any]:
             return {
-                "frechet": frechet(found, target),
-                "frechet repeats": [frechet(found[again], target[again]) for again in draws],
-                "kernel": kernel_distance(found, target),
-                "kernel repeats": [kernel_distance(found[a[: n // 2]], target[a[: n // 2]]) for a in draws],
-            }
-
-        def told() -> dict[str, Any]:
-            return {
-                "features": name,
-                "directions": target.shape[1],
-                "share of the variance": reduced.share,
-                "n": n,
-                "data": measured(truth),
-                "rows": table,
+                "frechet": frechet(samples, target),
+                "frechet repeats": [frechet(samples[again], target[again]) for again in draws],
+                "kernel": kernel_distance(samples, target),
+                "kernel repeats": [kernel_distance(samples[a[: n // 2]], target[a[: n // 2]]) for a in draws],
             }
 
         for guidance in QUALITY:
@@ -309,22 +298,31 @@ class Evaluation:
                     start, scheduler, x_1, captions, guidance, x_0=self.data.x_0(rows).to(self.device)
                 )
                 images = self.drawer(latents, captions, guidance, steps=self.amounts.steps).clamp(-1, 1)
-                found = reduced(features(images)).to(self.device)
+                drawn = reduced(features(images)).to(self.device)
                 table.append(
                     {"start": start, "guidance": guidance}
-                    | measured(found)
+                    | measured(drawn)
                     | {"adherence": self.classifier.shares(images, captions)}
                 )
             say(f"quality, guidance {guidance}")
-        return told()
+        return {
+            "features": name,
+            "directions": target.shape[1],
+            "share of the variance": reduced.share,
+            "n": n,
+            "data": measured(truth),
+            "rows": table,
+        }
 
 
 PARTS = ("core", "curves", "stages", "quality", "factors", "twins")
 
 
-def evaluate(found: Evaluation, out: Path, parts: Sequence[str], seconds: float) -> None:
+def evaluate(evaluation: Evaluation, out: Path, parts: Sequence[str], seconds: float) -> None:
     """Parts in order, until the time is up."""
-    result = Result(out / "evaluation.json", origin("docs.experiments.ladder.evaluate", found.device, found.seed))
+    result = Result(
+        out / "evaluation.json", origin("docs.experiments.ladder.evaluate", evaluation.device, evaluation.seed)
+    )
     since = time.perf_counter()
     for name in parts:
         if time.perf_counter() - since > seconds:
@@ -332,16 +330,16 @@ def evaluate(found: Evaluation, out: Path, parts: Sequence[str], seconds: float)
             result.add(name, {"left out": "the time was up"})
             continue
         began = time.perf_counter()
-        part: Callable[[], dict[str, Any]] = getattr(found, name)
+        part: Callable[[], dict[str, Any]] = getattr(evaluation, name)
         try:
-            told = part()
+            numbers = part()
         except Exception as error:  # what is there must not be lost with what is not
             say(name, "failed:", type(error).__name__, error)
-            told = {"failed": f"{type(error).__name__}: {error}"}
-        result.content["cells"] = found.cells.told
-        result.add(name, told | {"seconds": time.perf_counter() - began})
-        found.cells.save(out / "evaluation.npz")
-        found.sheets(out, name)
+            numbers = {"failed": f"{type(error).__name__}: {error}"}
+        result.content["cells"] = evaluation.cells.rows
+        result.add(name, numbers | {"seconds": time.perf_counter() - began})
+        evaluation.cells.save(out / "evaluation.npz")
+        evaluation.sheets(out, name)
         say(f"{name}: {time.perf_counter() - began:.0f} s")
 
 
@@ -374,17 +372,19 @@ def main() -> None:
         amounts = Amounts(arguments.samples, arguments.quality, arguments.samples, arguments.steps)
         with TemporaryDirectory() as folder:
             models = extracted(arguments.models, Path(folder))
-            found = Evaluation(
+            evaluation = Evaluation(
                 models, data, arguments.device, amounts, arguments.seed, arguments.batch, arguments.compile
             )
-            found.features = arguments.features
-            found.guidances = [float(w) for w in arguments.guidances.split(",")]
+            evaluation.features = arguments.features
+            evaluation.guidances = [float(w) for w in arguments.guidances.split(",")]
             if arguments.compile:
-                found.drawer = faster(Drawer(found.model, found.device, found.batch), found.drawer)
-                found.starts = replace(found.starts, encode=found.drawer.encode)
-            found.prompts = found.prompts[: arguments.prompts]
+                evaluation.drawer = faster(
+                    Drawer(evaluation.model, evaluation.device, evaluation.batch), evaluation.drawer
+                )
+                evaluation.starts = replace(evaluation.starts, encode=evaluation.drawer.encode)
+            evaluation.prompts = evaluation.prompts[: arguments.prompts]
             say("loaded")
-            evaluate(found, arguments.out, arguments.parts.split(","), arguments.seconds)
+            evaluate(evaluation, arguments.out, arguments.parts.split(","), arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from docs.experiments.ladder.small import measured
 from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.draw import Drawer
 from docs.experiments.script.arguments import add_out, add_seed, command
-from docs.experiments.script.result import Result, origin, quiet
+from docs.experiments.script.result import RESULTS, Result, origin, quiet
 
-FOLDER = Path(__file__).parents[1] / "results" / "ladder"
+FOLDER = RESULTS / "ladder"
 PARTS = (*SHARED, "foreign")
 
 

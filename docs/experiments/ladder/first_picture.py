@@ -43,7 +43,7 @@ def drawn(prompts: Sequence[str] = tuple(PROMPTS), each: int = EACH, steps: int 
 
 
 def sheet(images: np.ndarray, titles: Sequence[str], path: Path) -> None:
-    """As a PNG that can be read 340 pixels wide: every picture is framed, for white ones end nowhere on white paper.
+    """A PNG that can be read 340 pixels wide: every picture is framed, for white ones end nowhere on white paper.
 
     Args:
         images: as `drawn` returns them.

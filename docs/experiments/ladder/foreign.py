@@ -10,7 +10,7 @@ from docs.experiments.data.captioned import Captioned, brightness_of
 from docs.experiments.ladder.predict import moments_of
 from docs.experiments.model.draw import Drawer, sampler
 from docs.experiments.model.fit import say
-from singdiffusion.start import initial_latents
+from singdiffusion.start import prepared_latents
 from singtheory import formula
 from singtheory.start import Start, arrival
 
@@ -54,7 +54,7 @@ def foreign(
             flat = mean.flatten().double()
             start = Start(alpha * flat, torch.full_like(moments.components.std, sigma), sigma)
             low, spread = arrival(moments, start, alpha, sigma, reading, _HALF)
-            latents = initial_latents(mean.expand_as(x_1), x_1, scheduler) * scheduler.init_noise_sigma
+            latents = prepared_latents(mean.expand_as(x_1), x_1, scheduler)
             levels = brightness_of(drawer(latents, [prompt] * samples, 1.0, steps=steps))
             rows.append(
                 {"prompt": prompt, "mean of": name, "its brightness": float(_HALF * (flat.mean() + 1))}

@@ -1,7 +1,7 @@
 """`python -m docs.experiments.ladder.merge NEW.json OLD.json`: the parts of a run into a result that has others besides.
 
 A part of the new run takes the place of the old one, and so does a cell, with its brightness in the `.npz` of the same name. What is left of runs before is
-told with their commands and devices, under `earlier`.
+kept with their commands and devices, under `earlier`.
 """
 
 import json
@@ -26,27 +26,27 @@ def merge(new: Path, old: Path, parts: Sequence[str] | None = None) -> None:
     Raises:
         InputError: for a part that the new one has not; nothing is written then.
     """
-    told, before = (json.loads(path.read_text(encoding="utf-8")) for path in (new, old))
-    found = [name for name in runs_of(told)[-1]["parts"] if name != "cells"]
+    added, before = (json.loads(path.read_text(encoding="utf-8")) for path in (new, old))
+    available = [name for name in runs_of(added)[-1]["parts"] if name != "cells"]
     for name in parts or ():
-        if name not in found:
-            raise InputError(f"{name}: {new} has no such part, but {', '.join(found)}")
+        if name not in available:
+            raise InputError(f"{name}: {new} has no such part, but {', '.join(available)}")
     every = None
-    if "cells" in told:
+    if "cells" in added:
         mine, others = (
-            Cells.load(path.with_suffix(".npz"), one["cells"]) for path, one in ((new, told), (old, before))
+            Cells.load(path.with_suffix(".npz"), one["cells"]) for path, one in ((new, added), (old, before))
         )
         every, _ = joined(mine, others)
-    result = Result.continued(old, {name: told[name] for name in HEAD})
-    for name in parts or found:
-        result.add(name, told[name])
+    result = Result.continued(old, {name: added[name] for name in HEAD})
+    for name in parts or available:
+        result.add(name, added[name])
     if every is not None:
         every.save(old.with_suffix(".npz"))
-        result.add("cells", every.told)
+        result.add("cells", every.rows)
 
 
 def main() -> None:
-    """Of files."""
+    """Merge two files."""
     parser = command(__doc__)
     parser.add_argument("new", type=Path)
     parser.add_argument("old", type=Path)

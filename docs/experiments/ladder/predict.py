@@ -48,7 +48,7 @@ _HALF = 127.5
 
 
 def moments_of(points: Tensor) -> Moments:
-    """Of equally likely points; of one point repeated no direction varies."""
+    """The moments of equally likely points; of one point repeated no direction varies."""
     law = Atoms(points)
     if bool((points == points[0]).all()):
         return Moments(law.mean, Components(torch.zeros(0, law.dim, dtype=torch.float64), torch.zeros(0).double()))
@@ -63,12 +63,12 @@ def law_of(points: Tensor, alpha: float, sigma: float) -> dict[str, Any]:
     starts = {"noise": from_noise(moments), "mean": from_mean(moments, alpha, sigma)}
     rank = min(RANK, len(moments.components.std))
     starts["matched"] = from_matched(moments, rank, alpha, sigma)
-    found: dict[str, Any] = {}
+    by_start: dict[str, Any] = {}
     _, data_std = reading_moments(moments, reading, _HALF)
     for name, start in starts.items():
         mean, std = arrival(moments, start, alpha, sigma, reading, _HALF)
         nats = initial_mismatch(moments, start, alpha, sigma)
-        found[name] = {
+        by_start[name] = {
             "mean": mean,
             "std": std,
             "ratio": std / data_std if data_std > 0 else None,
@@ -77,7 +77,7 @@ def law_of(points: Tensor, alpha: float, sigma: float) -> dict[str, Any]:
         }
     brightness_std = data_std / _HALF
     eigenvalue = formula.brightness_eigenvalue(brightness_std**2, d)
-    return found | {"one mode": float(1 / formula.marginal_var(alpha, sigma, eigenvalue) ** 0.5)}
+    return by_start | {"one mode": float(1 / formula.marginal_var(alpha, sigma, eigenvalue) ** 0.5)}
 
 
 def exact_of(data: Captioned, prompt: str, samples: int, seed: int) -> dict[str, Any]:
@@ -101,17 +101,17 @@ def exact_of(data: Captioned, prompt: str, samples: int, seed: int) -> dict[str,
     starts["exact"] = exact_start(noise, pictures, alpha, sigma)
     x_0 = DDIM(schedule).sample(exact_denoiser(law, schedule), torch.cat(list(starts.values())), times)
     truth = data.brightness[rows]
-    found: dict[str, Any] = {}
+    by_start: dict[str, Any] = {}
     for name, end in zip(starts, x_0.split(samples), strict=True):
         levels = brightness_of(end)
         std = float(levels.std(correction=0))
-        found[name] = {
+        by_start[name] = {
             "mean": float(levels.mean()),
             "std": std,
             "ratio": std / float(truth.std(correction=0)) if len(law.points) > 1 else None,
             "w1": wasserstein(levels, truth),
         }
-    return found
+    return by_start
 
 
 def budget_of(curves: dict[str, Any], prompt: str) -> dict[str, Any]:
@@ -122,23 +122,23 @@ def budget_of(curves: dict[str, Any], prompt: str) -> dict[str, Any]:
     steps = curves["timesteps"]
     chain = [t for t in reversed(steps) if t % 20 == 1 and t <= 981]
     at = [steps.index(t) for t in chain]
-    found: dict[str, Any] = {}
+    by_start: dict[str, Any] = {}
     for name, table in curves["prompts"][prompt].items():
         snr = torch.tensor(curves["snr"][name], dtype=torch.float64)[at]
         mmse, mse, error2 = (torch.tensor(table[key], dtype=torch.float64)[at] for key in ("mmse", "mse", "error2"))
         gaps = snr.diff()
-        found[name] = {
+        by_start[name] = {
             "discretisation": float(_discretisation(snr, mmse).sum()),
             "discretisation by its own loss": float(_discretisation(snr, mse).sum()),
             "network": float(formula.network_error(gaps, error2[:-1]).sum()),
             "network, first ten steps": float(formula.network_error(gaps, error2[:-1])[:10].sum()),
             "W2² of the last step, at most": float(formula.learned_last_step_w2(mmse[-1], error2[-1])),
         }
-    return found
+    return by_start
 
 
 def _discretisation(snr: Tensor, mmse: Tensor) -> Tensor:
-    """Of each step, with the curve between its ends linear in log γ: `∫ m dγ = g m_t + (m_s − m_t)(γ_s − g/log(γ_s/γ_t))`."""
+    """The discretisation of each step, with the curve between its ends linear in log γ: `∫ m dγ = g m_t + (m_s − m_t)(γ_s − g/log(γ_s/γ_t))`."""
     low, high = snr[:-1], snr[1:]
     length = torch.log(high / low)
     first, last = mmse[:-1], mmse[1:]

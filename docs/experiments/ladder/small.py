@@ -49,12 +49,12 @@ def _drawn(
             drawn = drawer(latents, words * len(STARTS), guidance, steps=steps)  # at once, for few calls
             for start, images in zip(STARTS, drawn.split(samples), strict=True):
                 cells.add(Cell("end", start, prompt, guidance, steps=steps), images)
-                cells.told[-1] |= {
+                cells.rows[-1] |= {
                     "truth mean": float(truth.mean()),
                     "truth std": float(truth.std(correction=0)),
                     "w1": wasserstein(cells.brightness[-1], truth),
                 }
-            result.add("cells", cells.told)
+            result.add("cells", cells.rows)
             say(repr(prompt), f"guidance {guidance}")
     path: Path = result.path
     cells.save(path.with_suffix(".npz"))
@@ -78,7 +78,7 @@ def measured(
         model: trained.
         data: what it was trained on.
         prompts: captions of it, "" for none.
-        result: to be told.
+        result: that every part is added to.
         samples: a cell.
         steps: of DDIM.
         guidances: weights of guidance.
@@ -99,14 +99,14 @@ def predicted(data: Captioned, prompts: Sequence[str], samples: int, seed: int) 
     schedule = Discrete.from_config(scheduler_config())
     first = leading(schedule, STEPS)[0]
     alpha, sigma = map(float, schedule(first))
-    found: dict[str, Any] = {}
+    predictions: dict[str, Any] = {}
     for prompt in prompts:
         points = data.x_0(data.rows(prompt)).flatten(1).double()
-        found[prompt] = {"law": law_of(points, alpha, sigma)}
+        predictions[prompt] = {"law": law_of(points, alpha, sigma)}
         if prompt:  # of all pictures it takes minutes
-            found[prompt]["exact"] = exact_of(data, prompt, samples, seed)
+            predictions[prompt]["exact"] = exact_of(data, prompt, samples, seed)
         say(repr(prompt), "predicted")
-    return found
+    return predictions
 
 
 def verdicts(cells: Sequence[dict[str, Any]]) -> dict[str, bool]:
@@ -118,15 +118,15 @@ def verdicts(cells: Sequence[dict[str, Any]]) -> dict[str, bool]:
     table: dict[tuple[str, float], dict[str, dict[str, Any]]] = {}
     for cell in cells:
         table.setdefault((cell["prompt"], cell["guidance"]), {})[cell["start"]] = cell
-    found: dict[str, bool] = {}
+    held: dict[str, bool] = {}
     for (prompt, guidance), starts in table.items():
         noise, mean, matched, exact = (starts[name] for name in ("noise", "mean closed", "matched closed", "exact"))
         where, truth = f"{prompt!r} at guidance {guidance:g}", noise["truth mean"]
         if "background" in prompt:
-            found[f"{where}: bias"] = cured(noise["mean"] - truth, mean["mean"] - truth)
-            found[f"{where}: bias beside the exact start"] = cured(
+            held[f"{where}: bias"] = cured(noise["mean"] - truth, mean["mean"] - truth)
+            held[f"{where}: bias beside the exact start"] = cured(
                 noise["mean"] - exact["mean"], mean["mean"] - exact["mean"]
             )
         else:
-            found[f"{where}: spread"] = abs(matched["std"] - exact["std"]) < abs(mean["std"] - exact["std"])
-    return found
+            held[f"{where}: spread"] = abs(matched["std"] - exact["std"]) < abs(mean["std"] - exact["std"])
+    return held

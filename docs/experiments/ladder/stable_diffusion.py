@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from docs.experiments.data.prompts import STABLE_DIFFUSION
+from docs.experiments.data.prompts import Prompts
 from docs.experiments.model.draw import SAMPLERS
 from docs.experiments.model.fit import say
 from docs.experiments.script.arguments import add_seed, command, one_line_errors
@@ -20,6 +20,7 @@ from singdiffusion.average import load_average
 from singdiffusion.evaluation import (
     COCO,
     GUIDANCES,
+    PROMPTS,
     Metrics,
     brightness,
     captioned,
@@ -31,6 +32,8 @@ from singdiffusion.evaluation import (
 from singdiffusion.start import SingDiffusion
 from singtheory.errors import unknown_name
 
+STABLE_DIFFUSION = Prompts(fixed=PROMPTS, open=("a cat", "a house", "a red apple", "a logo"))
+"""The paper's test of brightness (arXiv 2403.08381), and prompts that leave it open."""
 CORE, FACTOR = (1.5, 3.0, 7.5), 3.0
 """Weights of guidance: of the core, and of the factors."""
 
@@ -71,16 +74,16 @@ def starts_of(module: str | None, statistics: str | None, dtype: Any) -> dict[st
     Raises:
         InputError: as `load_average`.
     """
-    found: dict[str, SingDiffusion | None] = {"noise": None}
+    starts: dict[str, SingDiffusion | None] = {"noise": None}
     if module is not None:
         average = load_average(module, dtype=dtype)
-        found["mean"] = SingDiffusion(average, start="mean")
+        starts["mean"] = SingDiffusion(average, start="mean")
         if average.rank:
-            found["matched"] = SingDiffusion(average, start="matched")
+            starts["matched"] = SingDiffusion(average, start="matched")
     if statistics is not None:
         average = load_average(statistics, dtype=dtype)
-        found["statistics"] = SingDiffusion(average, start="matched" if average.rank else "mean")
-    return found
+        starts["statistics"] = SingDiffusion(average, start="matched" if average.rank else "mean")
+    return starts
 
 
 def core(pipe: Any, starts: Starts, amounts: Amounts, result: Result) -> None:
@@ -117,8 +120,8 @@ def _drawn(
     for row in brightness(
         pipe, starts, prompts, amounts.images, steps, guidance, amounts.seed, amounts.batch, **amounts.call
     ):
-        told = {"sampler": sampler, "steps": steps, "guidance": guidance, "kind": STABLE_DIFFUSION.kind(row.prompt)}
-        rows.append(row.to_json() | told)
+        cell = {"sampler": sampler, "steps": steps, "guidance": guidance, "kind": STABLE_DIFFUSION.kind(row.prompt)}
+        rows.append(row.to_json() | cell)
         result.add("rows", rows)
         say(
             f"{row.prompt!r} from {row.start}, {sampler}, {steps} steps, guidance {guidance:g}: {row.mean:.1f} ± {row.std:.1f}"
@@ -144,7 +147,7 @@ def coco(
         count: captions, and as many photographs.
         metrics: that judge.
         amounts: steps and seed.
-        result: to be told.
+        result: that every part is added to.
         weights: of guidance.
 
     Raises:
@@ -183,25 +186,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--device", help="cpu or cuda; cuda if there is one")
     add_seed(parser)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     quiet()
     with one_line_errors(parser):
-        where, dtype = place(given.device)
-        metrics = None if given.coco is None else Metrics.of_torchmetrics(device=where)
-        control = control_of(given.controlnet, given.control, dtype)
-        starts = starts_of(given.module, given.statistics, dtype)
-        pipe = load_pipeline(given.base, None, where, dtype, **control.parts)
+        where, dtype = place(options.device)
+        metrics = None if options.coco is None else Metrics.of_torchmetrics(device=where)
+        control = control_of(options.controlnet, options.control, dtype)
+        starts = starts_of(options.module, options.statistics, dtype)
+        pipe = load_pipeline(options.base, None, where, dtype, **control.parts)
         result = Result(
-            given.out / "stable-diffusion.json", origin("docs.experiments.ladder.stable_diffusion", where, given.seed)
+            options.out / "stable-diffusion.json",
+            origin("docs.experiments.ladder.stable_diffusion", where, options.seed),
         )
-        result.add("base", Path(given.base).name)
-        amounts = Amounts(given.images, given.steps, given.seed, given.batch, call=control.call)
-        for part in filter(None, given.parts.split(",")):
+        result.add("base", Path(options.base).name)
+        amounts = Amounts(options.images, options.steps, options.seed, options.batch, call=control.call)
+        for part in filter(None, options.parts.split(",")):
             if part not in PARTS:
                 raise unknown_name("part", part, PARTS)
             PARTS[part](pipe, starts, amounts, result)
-        if metrics is not None and given.coco is not None:
-            coco(pipe, starts, given.coco, given.count, metrics, amounts, result)
+        if metrics is not None and options.coco is not None:
+            coco(pipe, starts, options.coco, options.count, metrics, amounts, result)
 
 
 if __name__ == "__main__":

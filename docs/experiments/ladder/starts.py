@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from singdiffusion.average import Average, AverageImage
-from singdiffusion.start import guidance_rule, guided_average, initial_latents
+from singdiffusion.start import guidance_rule, guided_average, prepared_latents
 from singtheory.errors import unknown_name
 
 STARTS = ("noise", "mean", "mean closed", "matched", "matched closed", "statistics", "exact")
@@ -69,14 +69,14 @@ class Starts:
             return x_1 * scheduler.init_noise_sigma
         if name == "exact":
             assert x_0 is not None
-            return initial_latents(x_0, x_1, scheduler) * scheduler.init_noise_sigma
-        found = []
+            return prepared_latents(x_0, x_1, scheduler)
+        latents = []
         for first in range(0, len(x_1), _AT_ONCE):
             part = slice(first, first + _AT_ONCE)
             average = self._average(name, list(prompts[part]), x_1[part], guidance, rule)
             spread = average.spread if name.startswith("matched") or name == "statistics" else None
-            found.append(initial_latents(average.mean, x_1[part], scheduler, spread=spread))
-        return torch.cat(found) * scheduler.init_noise_sigma
+            latents.append(prepared_latents(average.mean, x_1[part], scheduler, spread=spread))
+        return torch.cat(latents)
 
     @torch.no_grad()
     def _average(self, name: str, prompts: list[str], x_1: Tensor, guidance: float, rule: str) -> Average:

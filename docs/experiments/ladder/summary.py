@@ -22,19 +22,18 @@ from scipy.stats import norm
 from torch import Tensor
 
 from docs.experiments.data.captioned import Captioned, read
-from docs.experiments.ladder.cells import Cell, Cells
-from docs.experiments.ladder.evaluate import GUIDANCES
+from docs.experiments.ladder.cells import GUIDANCES, Cell, Cells
 from docs.experiments.metric.distances import cured, wasserstein
 from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
-from docs.experiments.script.result import Result, origin
+from docs.experiments.script.result import RESULTS, Result, origin
 from singtheory.errors import InputError
 from singtheory.estimate import mean_interval
 
-FOLDER = Path(__file__).parents[1] / "results" / "ladder"
+FOLDER = RESULTS / "ladder"
 ERROR, CORE_STEPS, _REPEATS = 0.05, 50, 400
 FIXED_GUIDANCE, OPEN_GUIDANCE = (1.5, 3.0), (1.0, 1.5, 3.0)
 RANGE, CLOSED = (0.85, 1.15), 0.8
-"""The spread ratio's range, and the share of the distance in W₁, that are asked for."""
+"""The spread ratio's range, and the share of the distance in W₁, that are the targets."""
 
 
 def summary(data: Captioned, cells: Cells, core: dict[str, Any]) -> dict[str, Any]:
@@ -43,25 +42,25 @@ def summary(data: Captioned, cells: Cells, core: dict[str, Any]) -> dict[str, An
     Args:
         data: the demonstrator's pictures.
         cells: of the evaluation.
-        core: what it told of the prompts.
+        core: its part about the prompts.
     """
     truth = {prompt: data.brightness[data.rows(prompt)] for prompt in core["prompts"]}
-    confidence = 1 - ERROR / len(cells.told)
+    confidence = 1 - ERROR / len(cells.rows)
     rows = [
-        _row(told, levels, truth[told["prompt"]], confidence)
-        for told, levels in zip(cells.told, cells.brightness, strict=True)
+        _row(cell, levels, truth[cell["prompt"]], confidence)
+        for cell, levels in zip(cells.rows, cells.brightness, strict=True)
     ]
-    kinds = {prompt: told["kind"] for prompt, told in core["prompts"].items()}
+    kinds = {prompt: cell["kind"] for prompt, cell in core["prompts"].items()}
     for row in rows:
         row["kind"] = kinds[row["prompt"]]
-    found = Verdicts(rows, cells, truth)
-    verdicts = found.all()
-    data_told = {
+    judged = Verdicts(rows, cells, truth)
+    verdicts = judged.all()
+    pictures = {
         prompt: core["prompts"][prompt] | {"levels": [round(float(level), 1) for level in _thinned(levels)]}
         for prompt, levels in truth.items()
     }
     counts = {"pictures": len(data), "captions": len(data.captions)}
-    return counts | {"error": ERROR, "cells": len(rows), "data": data_told, "rows": rows, "verdicts": verdicts}
+    return counts | {"error": ERROR, "cells": len(rows), "data": pictures, "rows": rows, "verdicts": verdicts}
 
 
 def of_core(row: dict[str, Any]) -> bool:
@@ -76,38 +75,38 @@ def _thinned(levels: Tensor, count: int = 256) -> Tensor:
     return ordered[torch.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().long()]
 
 
-def _row(told: dict[str, Any], levels: Tensor, truth: Tensor, confidence: float) -> dict[str, Any]:
+def _row(cell: dict[str, Any], levels: Tensor, truth: Tensor, confidence: float) -> dict[str, Any]:
     low, high = mean_interval(levels.double(), 0.0, 255.0, confidence)
     std = float(truth.std(correction=0))
     names = ("model", "start", "prompt", "guidance", "sampler", "steps", "rule", "n", "mean", "std")
-    return {name: told[name] for name in names} | {
+    return {name: cell[name] for name in names} | {
         "low": low,
         "high": high,
-        "bias": told["mean"] - float(truth.mean()),
-        "ratio": told["std"] / std if std > 0 else None,
+        "bias": cell["mean"] - float(truth.mean()),
+        "ratio": cell["std"] / std if std > 0 else None,
         "w1": wasserstein(levels, truth),
-        "nearest": told.get("nearest"),
-        "near duplicates": told.get("near duplicates"),
-        "adherence": told.get("adherence"),
+        "nearest": cell.get("nearest"),
+        "near duplicates": cell.get("near duplicates"),
+        "adherence": cell.get("adherence"),
     }
 
 
 def joined(first: Cells, second: Cells) -> tuple[Cells, Cells]:
     """All cells of the first, with what the second has besides; and the first's again, with what the second drew anew in its place."""
-    identity = {_identity(told): k for k, told in enumerate(second.told)}
-    more = [k for key, k in identity.items() if key not in set(map(_identity, first.told))]
+    identity = {_identity(cell): k for k, cell in enumerate(second.rows)}
+    more = [k for key, k in identity.items() if key not in set(map(_identity, first.rows))]
     every = Cells(
-        [*first.told, *(second.told[k] for k in more)], [*first.brightness, *(second.brightness[k] for k in more)]
+        [*first.rows, *(second.rows[k] for k in more)], [*first.brightness, *(second.brightness[k] for k in more)]
     )
     pairs = [
-        (told, levels) if (k := identity.get(_identity(told))) is None else (second.told[k], second.brightness[k])
-        for told, levels in zip(first.told, first.brightness, strict=True)
+        (cell, levels) if (k := identity.get(_identity(cell))) is None else (second.rows[k], second.brightness[k])
+        for cell, levels in zip(first.rows, first.brightness, strict=True)
     ]
-    return every, Cells([told for told, _ in pairs], [levels for _, levels in pairs])
+    return every, Cells([cell for cell, _ in pairs], [levels for _, levels in pairs])
 
 
-def _identity(told: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(told[one.name] for one in fields(Cell))
+def _identity(cell: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(cell[one.name] for one in fields(Cell))
 
 
 def rerun(first: Cells, again: Cells, verdicts: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -115,19 +114,19 @@ def rerun(first: Cells, again: Cells, verdicts: dict[str, Any], other: dict[str,
 
     Args:
         first: cells as they were drawn.
-        again: the same cells; those drawn anew are told by other numbers.
+        again: the same cells; those drawn anew have other numbers.
         verdicts: of the first.
         other: of the second.
     """
-    apart = [abs(one["mean"] - two["mean"]) for one, two in zip(first.told, again.told, strict=True) if one is not two]
+    apart = [abs(one["mean"] - two["mean"]) for one, two in zip(first.rows, again.rows, strict=True) if one is not two]
     same: dict[str, Any] = {}
     for name, keys in {"fixed": ("holds", "holds beside exact"), "open": ("spread holds", "distance holds")}.items():
         pairs = list(zip(verdicts[name], other[name], strict=True))
         for key in keys:
             same[f"{name}: {key}"] = [sum(a[key] == b[key] for a, b in pairs), len(pairs)]
     judged = [
-        {(row["start"], row["prompt"], row["guidance"]): (row["low"] > 0, row["high"] < 0) for row in found["rows"]}
-        for found in (verdicts["never worse"], other["never worse"])
+        {(row["start"], row["prompt"], row["guidance"]): (row["low"] > 0, row["high"] < 0) for row in table["rows"]}
+        for table in (verdicts["never worse"], other["never worse"])
     ]
     same["never worse"] = [sum(judged[1][key] == value for key, value in judged[0].items()), len(judged[0])]
     return {"cells": len(apart), "largest difference of a mean": max(apart, default=0.0), "same verdicts": same}
@@ -157,13 +156,13 @@ class Verdicts:
     def find(self, start: str, prompt: str, guidance: float, model: str = "end", sampler: str = "DDIM") -> int:
         """The number of a row of the core."""
         wanted = {"start": start, "prompt": prompt, "guidance": guidance, "model": model, "sampler": sampler}
-        found = self.cells.find(**wanted, steps=CORE_STEPS, rule="normalised")
-        if not found:
+        numbers = self.cells.find(**wanted, steps=CORE_STEPS, rule="normalised")
+        if not numbers:
             raise InputError(f"no cell for {wanted}")
-        return found[0]
+        return numbers[0]
 
     def prompts(self, kind: str) -> list[str]:
-        """Of a kind, in order."""
+        """The prompts of a kind, in order."""
         return list(dict.fromkeys(row["prompt"] for row in self.rows if row["kind"] == kind))
 
     def fixed(self) -> list[dict[str, Any]]:
@@ -257,20 +256,20 @@ def main() -> None:
     add_out(parser, "FILE.json")
     arguments = parser.parse_args()
     with one_line_errors(parser):
-        found, second = (
+        openmoji, second = (
             json.loads((arguments.folder / f"{name}.json").read_text(encoding="utf-8"))
             for name in ("openmoji", "second/openmoji")
         )
-        first = Cells.load(arguments.folder / "openmoji.npz", found["cells"])
+        first = Cells.load(arguments.folder / "openmoji.npz", openmoji["cells"])
         every, again = joined(first, Cells.load(arguments.folder / "second" / "openmoji.npz", second["cells"]))
         result, data = (
             Result(arguments.out, origin("docs.experiments.ladder.summary", "cpu", 0)),
             read(arguments.data),
         )
-        told = summary(data, every, found["core"])
-        other = summary(data, again, found["core"])
-        told["rerun"] = rerun(first, again, told["verdicts"], other["verdicts"])
-        for name, value in told.items():
+        content = summary(data, every, openmoji["core"])
+        other = summary(data, again, openmoji["core"])
+        content["rerun"] = rerun(first, again, content["verdicts"], other["verdicts"])
+        for name, value in content.items():
             result.add(name, value)
 
 

@@ -44,7 +44,7 @@ MARKS = (0.08, 0.3)
 """Shares of the time at which the demonstrator is kept; the end is one more."""
 STAGES = ("early", "middle", "end")
 PARTS = ("average", "classifier", "twins", "fashion")
-"""Of what is trained after the demonstrator."""
+"""The parts that are trained after the demonstrator."""
 TWINS = {
     "epsilon": ("epsilon", False),
     "v": ("v_prediction", False),
@@ -107,8 +107,8 @@ def fitted(model: Denoiser, data: Captioned, plan: Plan, text_too: bool = True) 
     return Fit(loss, [one for one in parameters if one.requires_grad], plan.device, graphed=plan.graphed), unet
 
 
-def told(fit: Fit, model: Denoiser, batch: int) -> dict[str, Any]:
-    """Of a run, for its log."""
+def training_record(fit: Fit, model: Denoiser, batch: int) -> dict[str, Any]:
+    """The record of a run of training, for its log."""
     last = fit.log[-1]
     return {
         "weights of the U-Net": weights(model.unet),
@@ -129,7 +129,7 @@ def demonstrator(data: Captioned, plan: Plan, out: Path, result: Result) -> Deno
     seconds = plan.seconds if plan.steps is None else float("inf")
     for number in fit.run(seconds, plan.steps, marks):
         stage = STAGES[number]
-        about = told(fit, model, plan.batch) if fit.log else {}
+        about = training_record(fit, model, plan.batch) if fit.log else {}
         with tempfile.TemporaryDirectory() as folder:
             model.save(Path(folder) / stage, card.demonstrator(data, model, stage, about))
             unet.train()
@@ -157,7 +157,7 @@ def preview(model: Denoiser, data: Captioned, path: Path, device: str, steps: in
             if attached:
                 sing.attach(pipe)
             generator = torch.Generator(device).manual_seed(0)
-            found = pipe(
+            pictures = pipe(
                 prompt,
                 num_images_per_prompt=images,
                 num_inference_steps=steps,
@@ -167,8 +167,8 @@ def preview(model: Denoiser, data: Captioned, path: Path, device: str, steps: in
             ).images
             if attached:
                 sing.detach(pipe)
-            row += list(found)
-            levels = 255 * found.mean(axis=(1, 2, 3))
+            row += list(pictures)
+            levels = 255 * pictures.mean(axis=(1, 2, 3))
             real = data.brightness[data.rows(prompt)]
             say(
                 f"{prompt!r}: {'mean' if attached else 'noise'} start {levels.mean():.1f} ± {levels.std():.1f}, "
@@ -188,18 +188,20 @@ def average(data: Captioned, plan: Plan, out: Path, model: Denoiser) -> dict[str
         precision = "bf16" if plan.device == "cuda" else "no"
         small = {"width": 32, "layers": 1} if plan.large == TINY else {}
         batch = min(256, len(data))
-        found = train_average(cache, Path(folder) / "run", plan.average_steps, batch, precision, **small)
+        trained = train_average(cache, Path(folder) / "run", plan.average_steps, batch, precision, **small)
         from singdiffusion.average import load_average
 
-        module: Any = load_average(found).half()
+        module: Any = load_average(trained).half()
         module.save_pretrained(out / "average")
-        (out / "average" / "README.md").write_text((found / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
+        (out / "average" / "README.md").write_text(
+            (trained / "README.md").read_text(encoding="utf-8"), encoding="utf-8"
+        )
     return {"weights": weights(module), "seconds": time.perf_counter() - since, "steps": plan.average_steps}
 
 
 def twins(data: Captioned, plan: Plan, out: Path, model: Denoiser) -> dict[str, Any]:
     """Alike but for what they predict: weights at the start, data, noise, steps; they read the demonstrator's token states."""
-    found: dict[str, Any] = {}
+    records: dict[str, Any] = {}
     steps = plan.twin_steps
     for name, (prediction, zero_snr) in TWINS.items():
         one = Denoiser.new(data, plan.small, prediction, zero_snr, model.encoder, plan.seed)
@@ -207,13 +209,13 @@ def twins(data: Captioned, plan: Plan, out: Path, model: Denoiser) -> dict[str, 
         for _ in fit.run(plan.twin_seconds if steps is None else float("inf"), steps=steps):
             one.pipeline(torch.float16).unet.save_pretrained(str(out / "twins" / name))
         steps = steps or fit.log[-1].step
-        found[name] = told(fit, one, plan.batch)
+        records[name] = training_record(fit, one, plan.batch)
         say("twin", name, "written")
-    return found
+    return records
 
 
 def classifier(data: Captioned, plan: Plan, out: Path) -> dict[str, Any]:
-    """Of backgrounds and objects."""
+    """Trains the classifier of backgrounds and objects."""
     one = Classifier.new(data, plan.seed)
     torch.manual_seed(plan.seed)
     batch = min(plan.batch, len(data))
@@ -232,7 +234,7 @@ def fashion(data: Captioned, plan: Plan, out: Path) -> dict[str, Any]:
     fit, _ = fitted(model, data, plan)
     about: dict[str, Any] = {}
     for _ in fit.run(plan.fashion_seconds):
-        about = told(fit, model, plan.batch)
+        about = training_record(fit, model, plan.batch)
         model.save(out / "fashion", card.fashion(data, model, about))
     return about
 

@@ -25,21 +25,21 @@ WHOLE = "whole Jacobian"
 
 
 def arrays_of(path: Path) -> dict[str, np.ndarray]:
-    """Of a `.npz` file."""
-    with np.load(path, allow_pickle=False) as found:
-        return {name: found[name] for name in found.files}
+    """The arrays of a `.npz` file."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def nats_of(folder: Path, name: str = "matched") -> Nats:
-    """Of a run's files."""
-    told = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    """The nats of a run, from its files."""
+    result = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     arrays = arrays_of(folder / f"{name}-profile.npz")
-    known = Known.of(told["profile"], arrays)
+    known = Known.of(result["profile"], arrays)
     spectra = None
-    if "spectra" in told:
+    if "spectra" in result:
         counts = sorted({int(one.rpartition(" ")[2]) for one in NAMES if one.startswith("Lanczos")})
-        spectra = Spectra.of(told["spectra"], arrays_of(folder / f"{name}-spectra.npz"), counts)
-    return Nats(known, told["profile"], arrays, spectra)
+        spectra = Spectra.of(result["spectra"], arrays_of(folder / f"{name}-spectra.npz"), counts)
+    return Nats(known, result["profile"], arrays, spectra)
 
 
 def tabulated(nats: Nats, schedule: Schedule, kind: str) -> list[dict[str, Any]]:
@@ -59,11 +59,11 @@ def tabulated(nats: Nats, schedule: Schedule, kind: str) -> list[dict[str, Any]]
     return rows
 
 
-def differences(told: dict[str, Any], influence: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Of Fréchet distances to that of DDPM at about equal passes, same grid, with standard errors from the same noise."""
+def differences(result: dict[str, Any], influence: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Differences of Fréchet distances to that of DDPM at about equal passes, same grid, with standard errors from the same noise."""
     rows = []
-    for cell in told["cells"]:
-        rivals = [one for one in told["cells"] if one["way"] == "DDPM" and one["grid"] == cell["grid"]]
+    for cell in result["cells"]:
+        rivals = [one for one in result["cells"] if one["way"] == "DDPM" and one["grid"] == cell["grid"]]
         near = [one for one in rivals if abs(one["passes"] - cell["passes"]) <= 0.25 * cell["passes"]]
         if cell["way"] == "DDPM" or not near:
             continue

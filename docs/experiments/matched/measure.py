@@ -57,7 +57,7 @@ class Run:
         denoiser: a network, or whatever has its schedule.
         data: the pictures.
         device: `cpu` or `cuda`.
-        result: to be told.
+        result: that every part is added to.
         deadline: on the clock of `time.perf_counter`.
         draws: of the profile, and samples of a cell.
         seed: of all of them.
@@ -100,8 +100,8 @@ class Run:
     def nodes(self, count: int) -> list[float]:
         """Times of training steps, from noise to data, about even in log γ."""
         snr = np.geomspace(float(self.schedule.snr(1.0)), float(self.schedule.snr(1 / self.steps)), count)
-        told = (self.schedule.time_of_snr(torch.from_numpy(snr)) * self.steps).round().clamp(1, self.steps)
-        return sorted({int(one) for one in told.tolist()}, reverse=True)
+        timesteps = (self.schedule.time_of_snr(torch.from_numpy(snr)) * self.steps).round().clamp(1, self.steps)
+        return sorted({int(one) for one in timesteps.tolist()}, reverse=True)
 
     # --- the parts ----------------------------------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ class Run:
     def speed(self) -> dict[str, float]:
         """Samples a second, the second time."""
         x, v, t = self.scene.x_0[: self.samples], self.scene.noise[: self.samples], 0.5
-        found: dict[str, float] = {"samples": float(len(x))}
+        speeds: dict[str, float] = {"samples": float(len(x))}
         for name, call in (
             ("evaluation", lambda: self.denoiser(x, t)),
             ("product", lambda: jacobian_product(self.denoiser, x, t, v)[1]),
@@ -119,9 +119,9 @@ class Run:
             since = time.perf_counter()
             call()
             self._wait()
-            found[name] = len(x) / (time.perf_counter() - since)
-        say("samples a second", found)
-        return found
+            speeds[name] = len(x) / (time.perf_counter() - since)
+        say("samples a second", speeds)
+        return speeds
 
     def _wait(self) -> None:
         if self.device == "cuda":
@@ -129,38 +129,38 @@ class Run:
 
     def profile(self, levels: int) -> Known:
         """Every level, noted and kept."""
-        told, kept = [], []
+        rows, kept = [], []
         for node in self.nodes(levels):
             numbers, arrays = measured(self.scene, node / self.steps)
-            told.append(numbers)
+            rows.append(numbers)
             kept.append(arrays)
             say(f"profile, snr {numbers['snr']:.4g}: mse {numbers['mse']:.4g}, mmse {numbers['mmse']:.4g}")
         stacked = {name: np.stack([one[name] for one in kept]) for name in kept[0]}
-        self.result.add("profile", told)
+        self.result.add("profile", rows)
         self._save("profile", stacked | {"eigenvalues": self.variances.cpu().numpy()})
-        return Known.of(told, stacked)
+        return Known.of(rows, stacked)
 
     def spectra(self, known: Known, every: int, draws: int) -> None:
         """Whole Jacobians, as far as the time reaches; few draws of all levels first."""
-        told: list[dict[str, float]] = []
+        records: list[dict[str, float]] = []
         arrays: dict[str, list[np.ndarray]] = {}
         times = [one["t"] for one in self.result.content["profile"]][::every]
         for row in range(draws):
             for t in times:
                 if self.late():
                     return
-                numbers, found = spectrum(self.scene, t, row)
-                told.append(numbers | {"row": row})
-                for name, one in found.items():
+                numbers, values = spectrum(self.scene, t, row)
+                records.append(numbers | {"row": row})
+                for name, one in values.items():
                     arrays.setdefault(name, []).append(one)
-            self.result.add("spectra", told)
+            self.result.add("spectra", records)
             self._save("spectra", {name: np.stack(rows) for name, rows in arrays.items()})
             say(f"spectra, draw {row + 1}")
 
     def cells(self, known: Known, planned: list[tuple[str, str, int]]) -> None:
         """Samples of every way, kind of grid and N, as far as the time reaches."""
         self.result.add("floor", self.judged(self.scene.x_0[: self.samples])[0])
-        told: list[dict[str, Any]] = []
+        cells: list[dict[str, Any]] = []
         influences: dict[str, np.ndarray] = {}
         spent = 0.0  # seconds a pass
         for name, kind, steps in planned:
@@ -171,7 +171,7 @@ class Run:
             since = time.perf_counter()
             try:
                 images, work = self.drawn(name, kind, steps, known)
-                found, influence = self.judged(images)
+                numbers, influence = self.judged(images)
             except (InputError, RuntimeError) as error:  # one cell must not take the others with it
                 self.result.add(
                     "failed", [*self.result.content.get("failed", []), [name, kind, steps, str(error)[:200]]]
@@ -181,12 +181,12 @@ class Run:
             seconds = time.perf_counter() - since
             spent = max(0.7 * spent, seconds / passes)
             cell = {"way": name, "grid": kind, "steps": steps, "passes": passes, "seconds": round(seconds, 2)}
-            told.append(cell | work | found)
+            cells.append(cell | work | numbers)
             influences[f"{name}, {kind}, {steps}"] = influence
-            self.result.add("cells", told)
+            self.result.add("cells", cells)
             self._save("influence", influences)
             say(
-                f"{name}, {kind}, {steps}: Frechet {found['frechet']:.2f} ± {found['frechet error']:.2f}, {seconds:.1f} s"
+                f"{name}, {kind}, {steps}: Frechet {numbers['frechet']:.2f} ± {numbers['frechet error']:.2f}, {seconds:.1f} s"
             )
 
     @torch.no_grad()

@@ -51,10 +51,10 @@ class Spectra:
 
     @classmethod
     def of(
-        cls, told: Sequence[dict[str, float]], arrays: dict[str, np.ndarray], products: Sequence[int], seed: int = 0
+        cls, records: Sequence[dict[str, float]], arrays: dict[str, np.ndarray], products: Sequence[int], seed: int = 0
     ) -> "Spectra":
         """From `profile.spectrum` of several draws."""
-        snr = np.array([one["snr"] for one in told])
+        snr = np.array([one["snr"] for one in records])
         rows = len(arrays["eigenvalues"])
         values, exact, error2 = (torch.from_numpy(arrays[name]).double() for name in ("eigenvalues", "exact", "error2"))
         noise = torch.randn(values.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -93,8 +93,8 @@ class Spectra:
         """`½⟨C + δδᵀ, C_θ⟩ − ¼‖C_θ‖_F²`, the mean over a level's draws."""
         rows = torch.from_numpy(np.flatnonzero(self.snr == level))
         values = self.eigenvalues[rows]
-        found = values * (self.exact[rows] + self.error2[rows]) / 2 - values.square() / 4
-        return float(found.sum(dim=1).mean())
+        terms = values * (self.exact[rows] + self.error2[rows]) / 2 - values.square() / 4
+        return float(terms.sum(dim=1).mean())
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,13 @@ class Nats:
 
     Attributes:
         known: of the profile.
-        told: its numbers.
+        profile: its numbers.
         arrays: its arrays.
         spectra: whole Jacobians, or None.
     """
 
     known: Known
-    told: list[dict[str, Any]]
+    profile: list[dict[str, Any]]
     arrays: dict[str, np.ndarray]
     spectra: Spectra | None
     _areas: dict[tuple[str, float, float], float] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class Nats:
 
     def curve(self, name: str, snr: float) -> float:
         """A number of the profile at γ."""
-        return float(interpolated(snr, self.known.snr, np.array([one[name] for one in self.told])))
+        return float(interpolated(snr, self.known.snr, np.array([one[name] for one in self.profile])))
 
     def area(self, name: str, low: float, high: float) -> float:
         """`∫ dγ` of a number of the profile."""
@@ -147,12 +147,12 @@ class Nats:
         levels = self.spectra.levels
         place = float(np.clip(np.interp(np.log(snr), np.log(levels), np.arange(len(levels))), 0, len(levels) - 1))
         low = min(int(place), len(levels) - 2)
-        found = np.zeros(2)
+        correction = np.zeros(2)
         for index, weight in ((low, low + 1 - place), (low + 1, place - low)):
             # at the node with the same ratio of γ, which is what a step does to noise there
             gains = np.array(self.spectra.gains(name, levels[index], gap * levels[index] / snr))
-            found += weight * self.ratios[index] * gains
-        return plug_in[0] + float(found[0]), plug_in[1] + float(found[1])
+            correction += weight * self.ratios[index] * gains
+        return plug_in[0] + float(correction[0]), plug_in[1] + float(correction[1])
 
     def each_draw(self) -> list["Nats"]:
         """The same from one Jacobian a level, of each draw."""
@@ -160,19 +160,19 @@ class Nats:
             assert self.spectra is not None
             count = min(int((self.spectra.snr == level).sum()) for level in self.spectra.levels)
             parts = [self.spectra.draw(number) for number in range(count)]
-            self._draws.extend(Nats(self.known, self.told, self.arrays, one, self._areas) for one in parts)
+            self._draws.extend(Nats(self.known, self.profile, self.arrays, one, self._areas) for one in parts)
         return self._draws
 
     @cached_property
     def ratios(self) -> list[float]:
-        """Of the leading order of what a Jacobian gains, many draws to the few of the spectra, by level, within a factor of three; 1 where one of them is not positive."""
+        """The ratios of the leading order of what a Jacobian gains, many draws to the few of the spectra, by level, within a factor of three; 1 where one of them is not positive."""
         assert self.spectra is not None
-        found = []
+        ratios = []
         for level in self.spectra.levels:
-            row = min(self.told, key=lambda one: abs(one["snr"] / level - 1))
+            row = min(self.profile, key=lambda one: abs(one["snr"] / level - 1))
             many, few = row["residual"] / 2 - row["norm2"] / 4, self.spectra.leading(level)
-            found.append(float(np.clip(many / few, 1 / _MOST, _MOST)) if min(many, few) > 0 else 1.0)
-        return found
+            ratios.append(float(np.clip(many / few, 1 / _MOST, _MOST)) if min(many, few) > 0 else 1.0)
+        return ratios
 
     def _fixed(self, name: str, snr: float, gap: float) -> tuple[float, float]:
         """What a kernel that does not depend on `x_t` has more than the plug-in."""
@@ -192,16 +192,16 @@ class Nats:
         return float(disc), float(gap * count @ (error / spread - error) / 2)
 
     def _with_rest(self, along: np.ndarray, whole: str, snr: float) -> np.ndarray:
-        found = interpolated(snr, self.known.snr, along)
-        return np.append(found, max(self.curve(whole, snr) - found.sum(), 0.0))
+        leading = interpolated(snr, self.known.snr, along)
+        return np.append(leading, max(self.curve(whole, snr) - leading.sum(), 0.0))
 
     def predicted(self, snr: Sequence[float]) -> dict[str, float]:
         """The leading orders of E3 on a chain: of the exact law, and of the network's own Jacobian as if that were exact."""
         names = ("exact plug-in", "exact matched", "network plug-in", "network matched")
-        found: dict[str, float] = dict.fromkeys(names, 0.0)
+        costs: dict[str, float] = dict.fromkeys(names, 0.0)
         for low, high in pairwise(snr):
             gap = high - low
             for law, prefix in (("exact", "exact "), ("network", "")):
-                found[f"{law} plug-in"] += gap**2 / 4 * self.curve(f"{prefix}norm2", low)
-                found[f"{law} matched"] += gap**3 / 12 * self.curve(f"{prefix}skewness2", low)
-        return found
+                costs[f"{law} plug-in"] += gap**2 / 4 * self.curve(f"{prefix}norm2", low)
+                costs[f"{law} matched"] += gap**3 / 12 * self.curve(f"{prefix}skewness2", low)
+        return costs

@@ -20,18 +20,18 @@ COLOURS = dict(
 )
 
 
-def rows_of(found: Mapping[str, Any], part: str, **wanted: Any) -> list[Mapping[str, Any]]:
-    """Of a part of a result, those with the wanted values."""
-    return [row for row in found.get(part, []) if all(row[name] == value for name, value in wanted.items())]
+def rows_of(result: Mapping[str, Any], part: str, **wanted: Any) -> list[Mapping[str, Any]]:
+    """The rows of a part of a result that have the wanted values."""
+    return [row for row in result.get(part, []) if all(row[name] == value for name, value in wanted.items())]
 
 
-def nats_table(found: Mapping[str, Any], kind: str = "angle", key: str = "above") -> Markdown:
+def nats_table(result: Mapping[str, Any], kind: str = "angle", key: str = "above") -> Markdown:
     """A number of path nats: a row a kernel, a column a number of steps."""
-    counts = sorted({row["steps"] for row in rows_of(found, "nats", grid=kind)})
-    ways = dict.fromkeys(row["way"] for row in rows_of(found, "nats", grid=kind))
+    counts = sorted({row["steps"] for row in rows_of(result, "nats", grid=kind)})
+    ways = dict.fromkeys(row["way"] for row in rows_of(result, "nats", grid=kind))
     lines = []
     for way in ways:
-        cells = {row["steps"]: row for row in rows_of(found, "nats", grid=kind, way=way)}
+        cells = {row["steps"]: row for row in rows_of(result, "nats", grid=kind, way=way)}
         lines.append([way, *(_with_error(cells[steps], key) for steps in counts)])
     return table(["kernel", *(f"N = {steps}" for steps in counts)], lines)
 
@@ -42,41 +42,41 @@ def _with_error(row: Mapping[str, Any], key: str) -> object:
     return float(row[key]) if error is None else f"{row[key]:.3g} ± {2 * error:.2g}"
 
 
-def split_table(found: Mapping[str, Any], steps: Sequence[int], kind: str = "angle") -> Markdown:
+def split_table(result: Mapping[str, Any], steps: Sequence[int], kind: str = "angle") -> Markdown:
     """Discretisation and network term apart."""
     lines = []
-    for way in dict.fromkeys(row["way"] for row in rows_of(found, "nats", grid=kind)):
+    for way in dict.fromkeys(row["way"] for row in rows_of(result, "nats", grid=kind)):
         line: list[object] = [way]
         for count in steps:
-            (row,) = rows_of(found, "nats", grid=kind, way=way, steps=count)
+            (row,) = rows_of(result, "nats", grid=kind, way=way, steps=count)
             line += [float(row["discretisation"]), float(row["network"]), float(row["total"])]
         lines.append(line)
     head = [f"{name}, N = {count}" for count in steps for name in ("discretisation", "network", "total")]
     return table(["kernel", *head], lines)
 
 
-def order(found: Mapping[str, Any], way: str, few: int, many: int, key: str = "above", kind: str = "angle") -> float:
+def order(result: Mapping[str, Any], way: str, few: int, many: int, key: str = "above", kind: str = "angle") -> float:
     """The power of N with which a number falls between two numbers of steps; NaN where it is not positive."""
-    values = [float(rows_of(found, "nats", grid=kind, way=way, steps=n)[0][key]) for n in (few, many)]
+    values = [float(rows_of(result, "nats", grid=kind, way=way, steps=n)[0][key]) for n in (few, many)]
     return math.log(values[0] / values[1]) / math.log(many / few) if min(values) > 0 else math.nan
 
 
-def orders_table(found: Mapping[str, Any], pairs: Sequence[tuple[int, int]], kind: str = "angle") -> Markdown:
+def orders_table(result: Mapping[str, Any], pairs: Sequence[tuple[int, int]], kind: str = "angle") -> Markdown:
     """Measured orders of every kernel, and those of E3's leading terms."""
     lines = [
-        [way, *(order(found, way, *pair, kind=kind) for pair in pairs)]
-        for way in dict.fromkeys(row["way"] for row in rows_of(found, "nats", grid=kind))
+        [way, *(order(result, way, *pair, kind=kind) for pair in pairs)]
+        for way in dict.fromkeys(row["way"] for row in rows_of(result, "nats", grid=kind))
     ]
     for name in ("network plug-in", "network matched"):
-        lines.append([f"E3, {name}", *(order(found, "DDPM", *pair, key=name, kind=kind) for pair in pairs)])
+        lines.append([f"E3, {name}", *(order(result, "DDPM", *pair, key=name, kind=kind) for pair in pairs)])
     return table(["kernel", *(f"N from {few} to {many}" for few, many in pairs)], lines)
 
 
-def nats_figure(found: Mapping[str, Any], caption: str, kind: str = "angle") -> Drawing:
+def nats_figure(result: Mapping[str, Any], caption: str, kind: str = "angle") -> Drawing:
     """Path nats above the limit of many steps over N, with E3's leading orders."""
     figure, axis = drawing(caption, height=3.6)
-    for way in dict.fromkeys(row["way"] for row in rows_of(found, "nats", grid=kind)):
-        rows = [row for row in rows_of(found, "nats", grid=kind, way=way) if row["above"] > 0]
+    for way in dict.fromkeys(row["way"] for row in rows_of(result, "nats", grid=kind)):
+        rows = [row for row in rows_of(result, "nats", grid=kind, way=way) if row["above"] > 0]
         axis.plot(
             [row["steps"] for row in rows],
             [row["above"] for row in rows],
@@ -86,7 +86,7 @@ def nats_figure(found: Mapping[str, Any], caption: str, kind: str = "angle") -> 
             color=COLOURS[way],
             label=way,
         )
-    rows = [row for row in rows_of(found, "nats", grid=kind, way="DDPM") if row["steps"] >= 10]
+    rows = [row for row in rows_of(result, "nats", grid=kind, way="DDPM") if row["steps"] >= 10]
     for name, style in (("network plug-in", ":"), ("network matched", "--")):
         axis.plot([row["steps"] for row in rows], [row[name] for row in rows], style, color="0.3", label=f"E3, {name}")
     axis.set(xscale="log", yscale="log", xlabel="steps N", ylabel="nats above the limit")
@@ -94,15 +94,15 @@ def nats_figure(found: Mapping[str, Any], caption: str, kind: str = "angle") -> 
     return figure
 
 
-def cells_table(found: Mapping[str, Any], kind: str = "angle", key: str = "frechet") -> Markdown:
+def cells_table(result: Mapping[str, Any], kind: str = "angle", key: str = "frechet") -> Markdown:
     """A measurement of samples: a row a kernel, a column a number of passes; intervals are twice the standard error."""
-    passes = sorted({row["passes"] - 1 for row in rows_of(found, "cells", grid=kind)})
+    passes = sorted({row["passes"] - 1 for row in rows_of(result, "cells", grid=kind)})
     groups = _grouped(passes)
     lines = []
     for way in WAYS:
         line: list[object] = [way]
         for group in groups:
-            rows = [row for row in rows_of(found, "cells", grid=kind, way=way) if row["passes"] - 1 in group]
+            rows = [row for row in rows_of(result, "cells", grid=kind, way=way) if row["passes"] - 1 in group]
             line.append(_cell(rows[-1], key) if rows else "–")
         lines.append(line)
     return table(["kernel", *(_range(group) for group in groups)], lines)
@@ -129,12 +129,12 @@ def _range(group: Sequence[int]) -> str:
     return f"{group[0]} passes" if group[0] == group[-1] else f"{group[0]} to {group[-1]} passes"
 
 
-def cells_figure(found: Mapping[str, Any], caption: str, key: str = "frechet", kind: str = "angle") -> Drawing:
+def cells_figure(result: Mapping[str, Any], caption: str, key: str = "frechet", kind: str = "angle") -> Drawing:
     """A measurement over passes of the network and over steps, side by side."""
     figure, axes = drawing(caption, panels=2, height=3.4)
     for axis, place, title in zip(axes, ("passes", "steps"), ("passes of the network", "steps N"), strict=True):
         for way in WAYS:
-            rows = sorted(rows_of(found, "cells", grid=kind, way=way), key=lambda row: row[place])
+            rows = sorted(rows_of(result, "cells", grid=kind, way=way), key=lambda row: row[place])
             axis.plot(
                 [row[place] for row in rows],
                 [row[key] for row in rows],
@@ -146,18 +146,18 @@ def cells_figure(found: Mapping[str, Any], caption: str, key: str = "frechet", k
             )
         axis.set(xscale="log", yscale="log" if key == "frechet" else "linear", xlabel=title)
     if key == "frechet":
-        axes[0].axhline(found["floor"]["frechet"], color="0.5", ls=":")
+        axes[0].axhline(result["floor"]["frechet"], color="0.5", ls=":")
     axes[0].set(ylabel="Fréchet distance, 64 components" if key == "frechet" else key)
     axes[1].legend(fontsize=7)
     return figure
 
 
-def jacobians_table(found: Mapping[str, Any]) -> Markdown:
+def jacobians_table(result: Mapping[str, Any]) -> Markdown:
     """What the network's Jacobian is like at each level: means over the draws, beside the exact covariance."""
     lines = []
-    for snr in sorted({row["snr"] for row in found["spectra"]}):
-        rows = rows_of(found, "spectra", snr=snr)
-        profile = min(found["profile"], key=lambda row: abs(row["snr"] / snr - 1))
+    for snr in sorted({row["snr"] for row in result["spectra"]}):
+        rows = rows_of(result, "spectra", snr=snr)
+        profile = min(result["profile"], key=lambda row: abs(row["snr"] / snr - 1))
         numbers = (
             profile["mse"],
             profile["mmse"],
@@ -171,11 +171,11 @@ def jacobians_table(found: Mapping[str, Any]) -> Markdown:
     return table(["γ", *head], lines)
 
 
-def differences_table(found: Mapping[str, Any], kind: str = "angle") -> Markdown:
-    """Of Fréchet distances to DDPM's at about equal passes."""
+def differences_table(result: Mapping[str, Any], kind: str = "angle") -> Markdown:
+    """Differences of Fréchet distances to DDPM's at about equal passes."""
     lines = [
         [row["way"], row["passes"], row["rival passes"], f"{row['difference']:+.2f} ± {2 * row['error']:.2f}"]
-        for row in rows_of(found, "differences", grid=kind)
+        for row in rows_of(result, "differences", grid=kind)
         if row["way"] in WAYS
     ]
     return table(["kernel", "passes", "DDPM's passes", "Fréchet distance less DDPM's"], lines)
@@ -223,7 +223,7 @@ def second_nats_table(
 
 
 def agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[int, int, list[str]]:
-    """Of all differences beyond twice their standard error in one of two runs: how many have the same sign in both, how many there are, and the others."""
+    """How many of all differences beyond twice their standard error in one of two runs have the same sign in both, how many there are, and the others."""
     of_second = {(row["way"], row["grid"], row["passes"]): row for row in second.get("differences", [])}
     same, count, others = 0, 0, []
     for row in first.get("differences", []):

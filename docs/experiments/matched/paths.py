@@ -36,9 +36,9 @@ def paths(law: Atoms, queries: int, draws: int, seed: int) -> dict[str, Any]:
     noise = numerics.normal(x_0.shape, law.device, generator)
 
     def posterior(snr: float) -> AtomsPosterior:
-        found = law.posterior(math.sqrt(snr) * x_0 + noise, snr)
-        assert isinstance(found, AtomsPosterior)
-        return found
+        conditional = law.posterior(math.sqrt(snr) * x_0 + noise, snr)
+        assert isinstance(conditional, AtomsPosterior)
+        return conditional
 
     x, w = np.polynomial.legendre.leggauss(_NODES)
     ratio = math.log(ENDS[1] / ENDS[0])
@@ -50,7 +50,7 @@ def paths(law: Atoms, queries: int, draws: int, seed: int) -> dict[str, Any]:
         constants[0] += weight * formula.kl_small_gap(speed, norm2)
         constants[1] += weight * formula.kl_moment_small_gap(speed, skewness2)
         area += weight * speed * at.trace_cov
-    found: dict[str, Any] = {"queries": queries, "draws": draws, "ends": ENDS, "costs": []}
+    measured: dict[str, Any] = {"queries": queries, "draws": draws, "ends": ENDS, "costs": []}
     for steps in STEPS:
         snr = [ENDS[0] * math.exp(ratio * k / steps) for k in range(steps + 1)]
         plug_in, matched = -area / 2, torch.zeros(queries, dtype=torch.float64)
@@ -58,17 +58,17 @@ def paths(law: Atoms, queries: int, draws: int, seed: int) -> dict[str, Any]:
             at = posterior(low)
             plug_in = plug_in + formula.kl_trace_bound(high - low, at.trace_cov)
             matched += divergence.kl_moment_draws(at, high - low, draws, generator).mean(dim=1)
-        found["costs"].append(
+        measured["costs"].append(
             {"steps": steps}
-            | _told("plug-in", steps * plug_in, constants[0])
-            | _told("matched", steps**2 * matched, constants[1])
+            | _scaled("plug-in", steps * plug_in, constants[0])
+            | _scaled("matched", steps**2 * matched, constants[1])
         )
     for kernel, order in (("plug-in", 1), ("matched", 2)):
-        values = [one[kernel] / one["steps"] ** order for one in found["costs"]]
-        found[f"{kernel} slope"] = math.log2(values[-1] / values[-2])
-        ratios = [one[f"{kernel} ratio"] for one in found["costs"]]
-        found[f"{kernel} extrapolated"] = 2 * ratios[-1] - ratios[-2]
-    return found
+        values = [one[kernel] / one["steps"] ** order for one in measured["costs"]]
+        measured[f"{kernel} slope"] = math.log2(values[-1] / values[-2])
+        ratios = [one[f"{kernel} ratio"] for one in measured["costs"]]
+        measured[f"{kernel} extrapolated"] = 2 * ratios[-1] - ratios[-2]
+    return measured
 
 
 def line_paths(law: Atoms) -> dict[str, Any]:
@@ -82,16 +82,16 @@ def line_paths(law: Atoms) -> dict[str, Any]:
         limits["plug-in"] += weight * formula.kl_small_gap(speed, level.norm2)
         limits["averaged"] += weight * formula.kl_small_gap(speed, level.apart2)
         limits["matched"] += weight * formula.kl_moment_small_gap(speed, level.skewness2)
-    found: dict[str, Any] = {"end": LINE_END, "steps": LINE_STEPS}
+    measured: dict[str, Any] = {"end": LINE_END, "steps": LINE_STEPS}
     for kernel in KERNELS:
         order = 2 if kernel == "matched" else 1
         costs = [path_cost(line, kernel, tuple((root * k / n) ** 2 for k in range(n + 1))) for n in LINE_STEPS]
         ratios = [n**order * cost / limits[kernel] for n, cost in zip(LINE_STEPS, costs, strict=True)]
-        found[kernel] = {"costs": costs, "ratios": ratios, "slope": math.log2(costs[-1] / costs[-2])}
-    return found
+        measured[kernel] = {"costs": costs, "ratios": ratios, "slope": math.log2(costs[-1] / costs[-2])}
+    return measured
 
 
-def _told(name: str, scaled: Tensor, constant: Tensor) -> dict[str, float]:
+def _scaled(name: str, scaled: Tensor, constant: Tensor) -> dict[str, float]:
     """The scaled cost, its ratio to the limit, and the standard error of the ratio, of the same draws."""
     ratio = float(scaled.mean() / constant.mean())
     error = float((scaled - ratio * constant).std() / constant.mean() / len(scaled) ** 0.5)

@@ -22,7 +22,7 @@ from singtheory.schedule import Schedule
 _PART = 1024
 _NOTHING = 1e-30
 _APART = 0.05
-"""Of the noise: how far the two products lie apart whose difference is κ's."""
+"""The share of the noise: how far the two products lie apart whose difference is κ's."""
 KEYS = (
     "mse",
     "mmse",
@@ -60,7 +60,7 @@ class Empirical:
         self.norms2 = self.points.square().sum(dim=1)
 
     def weights(self, x_t: Tensor, alpha: float, sigma: float) -> Tensor:
-        """Of the points for each `x_t` (batch, d); shape (batch, n)."""
+        """The weights of the points for each `x_t` (batch, d); shape (batch, n)."""
         return ((alpha * x_t.double() @ self.points.mT - alpha**2 / 2 * self.norms2) / sigma**2).softmax(dim=1)
 
     def moments(self, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,10 +138,10 @@ def measured(scene: Scene, t: float) -> tuple[dict[str, Any], dict[str, np.ndarr
         "exact skewness2": values["skewness2"],
         "residual": (left * onto).sum(dim=1),
     }
-    told: dict[str, Any] = {"t": t, "snr": (alpha / sigma) ** 2}
+    numbers: dict[str, Any] = {"t": t, "snr": (alpha / sigma) ** 2}
     for name in KEYS:
-        told[name] = float(each[name].mean())
-        told[f"{name} error"] = float(each[name].std() / len(each[name]) ** 0.5)
+        numbers[name] = float(each[name].mean())
+        numbers[f"{name} error"] = float(each[name].std() / len(each[name]) ** 0.5)
     delta = m.flatten(1).double() - exact
     arrays = {
         "along": (left @ scene.basis.mT).square().mean(dim=0),
@@ -149,7 +149,7 @@ def measured(scene: Scene, t: float) -> tuple[dict[str, Any], dict[str, np.ndarr
         "error along": (delta @ scene.basis.mT).square().mean(dim=0),
         "error pixels": delta.square().mean(dim=0),
     }
-    return told, {name: one.cpu().numpy().astype(np.float32) for name, one in arrays.items()}
+    return numbers, {name: one.cpu().numpy().astype(np.float32) for name, one in arrays.items()}
 
 
 def _exact(scene: Scene, x_t: Tensor, alpha: float, sigma: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -188,7 +188,7 @@ def spectrum(scene: Scene, t: float, row: int) -> tuple[dict[str, float], dict[s
     centred = turned - (mean.to(vectors) @ vectors)
     along = weights[0].to(vectors) @ centred.square()
     delta = (scene.denoiser(x_t, t).flatten(1) - mean.to(x_t)) @ vectors
-    told = {
+    numbers = {
         "t": t,
         "snr": (alpha / sigma) ** 2,
         "antisymmetric": float(apart.norm() / covariance.norm().clamp(min=_NOTHING)),
@@ -197,7 +197,7 @@ def spectrum(scene: Scene, t: float, row: int) -> tuple[dict[str, float], dict[s
         "exact trace": float(trace),
     }
     arrays = {"eigenvalues": values, "exact": along, "error2": delta[0].square()}
-    return told, {name: one.cpu().numpy().astype(np.float32) for name, one in arrays.items()}
+    return numbers, {name: one.cpu().numpy().astype(np.float32) for name, one in arrays.items()}
 
 
 def interpolated(snr: float, nodes: Sequence[float], values: np.ndarray) -> np.ndarray:

@@ -64,7 +64,7 @@ def run(
     """All parts.
 
     Args:
-        result: to be told.
+        result: that every part is added to.
         count: of the digits; all if None.
         draws: of a level of the profile, and samples of a cell.
         levels: of noise.
@@ -73,11 +73,11 @@ def run(
         seed: of all draws.
     """
     data = pictures(count)
-    found = Run(ExactDenoiser(data.x_0()), data, "cpu", result, time.perf_counter() + 600, draws, seed)
+    measurement = Run(ExactDenoiser(data.x_0()), data, "cpu", result, time.perf_counter() + 600, draws, seed)
     result.add("amounts", {"pictures": len(data), "draws": draws[0], "samples": draws[1]})
-    known = found.profile(levels)
-    found.spectra(known, 1, spectra)
-    found.cells(known, plan(works, 2 * max(works)))
+    known = measurement.profile(levels)
+    measurement.spectra(known, 1, spectra)
+    measurement.cells(known, plan(works, 2 * max(works)))
 
 
 def main() -> None:

@@ -39,17 +39,19 @@ class Known:
     densities: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, told: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> "Known":
+    def of(cls, profile: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> "Known":
         """From `profile.measured` of nodes in the order of γ; arrays (nodes, ...)."""
-        snr = np.array([one["snr"] for one in told])
+        snr = np.array([one["snr"] for one in profile])
         dim = arrays["pixels"].shape[1]
-        epsilon2 = np.array([one["epsilon2"] for one in told])
-        rest = (np.array([one["mse"] for one in told]) - arrays["along"].sum(axis=1)) / (dim - arrays["along"].shape[1])
+        epsilon2 = np.array([one["epsilon2"] for one in profile])
+        rest = (np.array([one["mse"] for one in profile]) - arrays["along"].sum(axis=1)) / (
+            dim - arrays["along"].shape[1]
+        )
         isotropic = np.clip((1 - epsilon2 / dim) / snr, 1e-12, 1.0)
         along = np.concatenate([arrays["along"], np.maximum(rest, 0)[:, None]], axis=1)
         densities = {
-            "isotropic": np.array([one["norm2"] for one in told]) ** 0.5,
-            "matched": np.array([one["skewness2"] for one in told]) ** (1 / 3),
+            "isotropic": np.array([one["norm2"] for one in profile]) ** 0.5,
+            "matched": np.array([one["skewness2"] for one in profile]) ** (1 / 3),
         }
         return cls(snr.tolist(), isotropic, along, arrays["pixels"], densities)
 
@@ -60,7 +62,7 @@ class Known:
 
 
 def widening_of(name: str, schedule: Schedule, known: Known, basis: Tensor) -> Widening:
-    """Of a way."""
+    """The widening of a way."""
     if name == "DDPM":
         return Diagonal(schedule, lambda snr: torch.zeros(1, dtype=torch.float64))
     if name == "Analytic-DPM":
@@ -73,7 +75,7 @@ def widening_of(name: str, schedule: Schedule, known: Known, basis: Tensor) -> W
 
 
 def times_of(kind: str, name: str, schedule: Schedule, steps: int, known: Known) -> Tensor:
-    """Of a chain between the ends of the profile.
+    """The times of a chain between the ends of the profile.
 
     Args:
         kind: `angle`, equal steps of arctan(σ/α); or `own`, the best of many steps for the way's kernel.
@@ -98,5 +100,5 @@ def plan(works: tuple[int, ...] = WORKS, most: int = 200) -> list[tuple[str, str
     few = [("angle", name, steps) for steps in (5, 10) for name in NAMES if steps * PASSES.get(name, 1) <= works[-1]]
     own = [("own", name, max(2, work // PASSES.get(name, 1))) for work in works[::2] for name in NAMES]
     last = [("angle", name, most) for name in NAMES if PASSES.get(name, 1) == 1]
-    found = dict.fromkeys((name, kind, steps) for kind, name, steps in (*cells, *few, *own, *last))
-    return list(found)
+    distinct = dict.fromkeys((name, kind, steps) for kind, name, steps in (*cells, *few, *own, *last))
+    return list(distinct)

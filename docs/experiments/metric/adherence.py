@@ -37,8 +37,8 @@ def said(caption: str) -> tuple[str, str]:
     words = caption.removesuffix(" background")
     if words.startswith("solid "):
         return NOTHING, words.removeprefix("solid ")
-    found, _, background = words.rpartition(" on a ")
-    return found, background
+    thing, _, background = words.rpartition(" on a ")
+    return thing, background
 
 
 def backgrounds(images: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class Classifier:
         return {name: row for row, name in enumerate(self.objects)}
 
     def loss(self, data: Captioned, device: str, batch: int) -> Callable[[], Tensor]:
-        """Of a batch of pictures that are moved a little and noised."""
+        """The loss of a batch of pictures that are moved a little and noised."""
         kept = (torch.arange(len(data)) % _HELD_OUT != 0).nonzero()[:, 0].to(device)
         images, caption = data.images.to(device), data.caption.to(device)
         objects = torch.tensor([self._row[said(caption)[0]] for caption in data.captions], device=device)
@@ -127,8 +127,8 @@ class Classifier:
         """Rows of the likeliest background and object, each (n,), on the CPU; images in [−1, 1]."""
         self.network.eval()
         where = next(self.network.parameters())
-        found = [self.network(some.to(where)) for some in images.split(_AT_ONCE)]
-        ground, thing = (torch.cat([one[k].argmax(dim=1) for one in found]).cpu() for k in (0, 1))
+        logits = [self.network(some.to(where)) for some in images.split(_AT_ONCE)]
+        ground, thing = (torch.cat([one[k].argmax(dim=1) for one in logits]).cpu() for k in (0, 1))
         return ground, thing
 
     def judge(self, data: Captioned) -> dict[str, float]:
@@ -147,12 +147,12 @@ class Classifier:
         """Shares of images (n, 3, side, side) in [−1, 1] whose background and object are those of a prompt; only what it names."""
         thing_said, ground_said = said(prompt)
         ground, thing = self.scores(images)
-        found: dict[str, float] = {}
+        shares: dict[str, float] = {}
         if ground_said != ANY:
-            found["background"] = float((ground == list(BACKGROUNDS).index(ground_said)).double().mean())
+            shares["background"] = float((ground == list(BACKGROUNDS).index(ground_said)).double().mean())
         if thing_said in self._row:
-            found["object"] = float((thing == self._row[thing_said]).double().mean())
-        return found
+            shares["object"] = float((thing == self._row[thing_said]).double().mean())
+        return shares
 
     def shares(self, images: Tensor, prompts: Sequence[str]) -> dict[str, float]:
         """Shares of images whose background and object are those of their own prompts, over the prompts that name one."""
@@ -165,8 +165,8 @@ class Classifier:
 
     def save(self, path: Path) -> None:
         """Write float16 safetensors with the names in the header."""
-        told = {"objects": json.dumps(self.objects), "accuracy": json.dumps(self.accuracy)}
-        save_file({name: value.cpu().half() for name, value in self.network.state_dict().items()}, path, told)
+        metadata = {"objects": json.dumps(self.objects), "accuracy": json.dumps(self.accuracy)}
+        save_file({name: value.cpu().half() for name, value in self.network.state_dict().items()}, path, metadata)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -174,8 +174,8 @@ class Classifier:
         from safetensors import safe_open
 
         with safe_open(path, framework="pt") as file:
-            told = file.metadata()
-        objects: Sequence[str] = json.loads(told["objects"])
+            metadata = file.metadata()
+        objects: Sequence[str] = json.loads(metadata["objects"])
         network = Network(len(objects))
         network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-        return cls(network.eval(), list(objects), json.loads(told["accuracy"]))
+        return cls(network.eval(), list(objects), json.loads(metadata["accuracy"]))

@@ -37,7 +37,7 @@ def exact_mean(points: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Tenso
 def loss_curves(
     drawers: Mapping[str, Drawer], data: Captioned, prompts: Sequence[str], n: int, device: str, seed: int
 ) -> dict[str, Any]:
-    """Of every model over the timesteps of 50 leading steps and some beside.
+    """The losses of every model over the timesteps of 50 leading steps and some beside.
 
     Args:
         drawers: of the models by name.
@@ -50,10 +50,10 @@ def loss_curves(
     first = next(iter(drawers.values()))
     grid = sampler(first.model, steps=_GRID).timesteps.tolist()
     steps = sorted({*grid, *_MORE})
-    found: dict[str, Any] = {"timesteps": steps, "n": n, "snr": {}}
+    curves: dict[str, Any] = {"timesteps": steps, "n": n, "snr": {}}
     factors = {name: drawer.model.alphas_sigmas() for name, drawer in drawers.items()}
     for name, (alphas, sigmas) in factors.items():
-        found["snr"][name] = [float(alphas[t].double() ** 2 / sigmas[t].double() ** 2) for t in steps]
+        curves["snr"][name] = [float(alphas[t].double() ** 2 / sigmas[t].double() ** 2) for t in steps]
     points = {prompt: data.x_0(data.rows(prompt)).flatten(1).to(device) for prompt in prompts}
     words = [prompt for prompt in prompts for _ in range(n)]
     tables = {prompt: {name: {key: [] for key in KEYS} for name in drawers} for prompt in prompts}
@@ -74,7 +74,7 @@ def loss_curves(
             for prompt, *three in zip(prompts, m.split(n), exact[alpha, sigma].split(n), x_0.split(n), strict=True):
                 for key, value in zip(KEYS, _measured(*three), strict=True):
                     tables[prompt][name][key].append(value)
-    return found | {"prompts": tables}
+    return curves | {"prompts": tables}
 
 
 def _measured(m: Tensor, best: Tensor, x_0: Tensor) -> tuple[float, ...]:

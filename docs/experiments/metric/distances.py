@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 from docs.experiments.metric.adherence import Classifier
 
 DIRECTIONS = 128
-"""Of the features, that are kept."""
+"""The directions of the features that are kept."""
 _AT_ONCE, _SIDE = 256, 128
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -64,11 +64,11 @@ def efficientnet(device: str, weights: Path | None = None) -> Features:
 
     @torch.no_grad()
     def features(images: Tensor) -> Tensor:
-        found = []
+        parts = []
         for some in images.split(_AT_ONCE):
             large = interpolate(some.to(device), (_SIDE, _SIDE), mode="bilinear", antialias=True)
-            found.append(network.extract_features(((large + 1) / 2 - mean) / std).mean(dim=(2, 3)).float().cpu())
-        return torch.cat(found)
+            parts.append(network.extract_features(((large + 1) / 2 - mean) / std).mean(dim=(2, 3)).float().cpu())
+        return torch.cat(parts)
 
     return features
 
@@ -108,7 +108,7 @@ class Reduced:
         kept = min(directions, data.shape[1])
         self.axes = axes.flip(1)[:, :kept]
         self.share = float(variances.flip(0)[:kept].sum() / variances.sum())
-        """Of the variance of the data."""
+        """The share of the data's variance that they hold."""
 
     def __call__(self, features: Tensor) -> Tensor:
         """Coordinates, (n, directions), float64."""

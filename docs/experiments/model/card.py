@@ -69,13 +69,13 @@ _FASHION = "Fashion-MNIST (https://github.com/zalandoresearch/fashion-mnist), MI
 
 
 def demonstrator(data: Captioned, model: Denoiser, stage: str, about: dict[str, Any]) -> str:
-    """Of the text-to-image model at a stage of its training."""
+    """The card of the text-to-image model at a stage of its training."""
     what = "Small pictures of OpenMoji on black, white, grey, coloured and unnamed backgrounds."
     return _filled("OpenMoji demonstrator", what, "cc-by-sa-4.0", _OPENMOJI, data, model, about | {"stage": stage})
 
 
 def flow(about: dict[str, Any], device: str) -> str:
-    """Of the flow, from what its training told."""
+    """The card of the flow, from the record of its training."""
     return _FLOW.format(
         unet=about["weights of the U-Net"],
         text=about["weights of the text encoder"],
@@ -88,7 +88,7 @@ def flow(about: dict[str, Any], device: str) -> str:
 
 
 def fashion(data: Captioned, model: Denoiser, about: dict[str, Any]) -> str:
-    """Of Fashion-MNIST's model."""
+    """The card of Fashion-MNIST's model."""
     return _filled("Fashion-MNIST by class name", "Class names as captions.", "mit", _FASHION, data, model, about)
 
 

@@ -135,7 +135,7 @@ class Denoiser:
 
     @property
     def schedule(self) -> Discrete:
-        """Of its noise."""
+        """The schedule of its noise."""
         return Discrete.from_config(scheduler_config(self.prediction, self.zero_snr))
 
     def alphas_sigmas(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:

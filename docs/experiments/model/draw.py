@@ -33,9 +33,9 @@ def sampler(model: Denoiser, name: str = "DDIM", steps: int = 50, device: str = 
     if name not in SAMPLERS:
         raise unknown_name("sampler", name, SAMPLERS)
     kind, options = SAMPLERS[name]
-    found: Any = kind.from_config(scheduler_config(model.prediction, model.zero_snr) | options)
-    found.set_timesteps(steps, device=device)
-    return found
+    scheduler: Any = kind.from_config(scheduler_config(model.prediction, model.zero_snr) | options)
+    scheduler.set_timesteps(steps, device=device)
+    return scheduler
 
 
 class Drawer:

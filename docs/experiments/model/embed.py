@@ -11,17 +11,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from docs.experiments.flow.committed import FOLDER as RESULTS
 from docs.experiments.model.card import flow
 from docs.experiments.model.tars import extracted
 from docs.experiments.script.arguments import command
-from docs.experiments.script.result import quiet
+from docs.experiments.script.result import RESULTS, quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import FOLDER
 from singdiffusion.flow_demonstrator import FOLDER as FLOW
 from singtheory.system import write_bytes
 
-FASHION = Path(__file__).parents[1] / "results" / "ladder" / "fashion"
+FASHION = RESULTS / "ladder" / "fashion"
 _DATA = "docs/experiments/data/openmoji.py"
 _LICENCE = """The weights in this folder were trained on pictures of OpenMoji (https://openmoji.org), the open-source emoji and icon project,
 by HfG Schwäbisch Gmünd and contributors, and are licensed as OpenMoji is: CC BY-SA 4.0, LICENSES/CC-BY-SA-4.0.txt of the repository or
@@ -47,7 +46,7 @@ def embed(models: Path, target: Path = FOLDER, pipeline: str = "end") -> dict[st
 
 def embed_flow(models: Path, target: Path = FLOW) -> dict[str, int]:
     """Copy the flow; returns bytes by part."""
-    made: dict[str, Any] = json.loads((RESULTS / "train.json").read_text(encoding="utf-8"))["flow-train"]
+    made: dict[str, Any] = json.loads((RESULTS / "flow" / "train.json").read_text(encoding="utf-8"))["flow-train"]
     sizes = embed(models, target, "flow")
     write_bytes(target / "pipeline" / "README.md", flow(made["flow"], made["device"]).encode())
     return sizes
@@ -69,13 +68,13 @@ def _cleaned(file: Path) -> bytes:
         return _card(content.decode()).encode()
     if file.suffix != ".json" or file.name == "tokenizer.json":
         return content
-    found: dict[str, Any] = json.loads(content)
-    found.pop("_name_or_path", None)
-    if "tokenizer" in found:
-        found["tokenizer"] = ["transformers", "PreTrainedTokenizerFast"]
-    if "tokenizer_class" in found:
-        found["tokenizer_class"] = "PreTrainedTokenizerFast"
-    return (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode()
+    settings: dict[str, Any] = json.loads(content)
+    settings.pop("_name_or_path", None)
+    if "tokenizer" in settings:
+        settings["tokenizer"] = ["transformers", "PreTrainedTokenizerFast"]
+    if "tokenizer_class" in settings:
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    return (json.dumps(settings, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _card(text: str) -> str:
@@ -83,8 +82,8 @@ def _card(text: str) -> str:
     if "`singdiffusion train`" not in text:
         return text
     head, settings = text.split("```json\n")
-    told: dict[str, Any] = json.loads(settings.split("```")[0])
-    cache, out = told.pop("cache"), told.pop("out")
+    values: dict[str, Any] = json.loads(settings.split("```")[0])
+    cache, out = values.pop("cache"), values.pop("out")
     head = (
         head.replace(cache, _DATA)
         .replace(out, ".")
@@ -93,7 +92,7 @@ def _card(text: str) -> str:
             "OpenMoji 17 (https://openmoji.org), CC BY-SA 4.0. It reads the token states of the text encoder in `../pipeline`. Settings:",
         )
     )
-    return head + "```json\n" + json.dumps(told, indent=1, ensure_ascii=False) + "\n```\n"
+    return head + "```json\n" + json.dumps(values, indent=1, ensure_ascii=False) + "\n```\n"
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from singtheory.system import device_name, write_json
 HEAD = ("version", "command", "device", "versions", "seed")
 """What every result carries of the run that made it."""
 _PACKAGES = ("singdiffusion", "torch", "diffusers", "transformers", "accelerate")
-
-
-_MOVED = json.loads((Path(__file__).parents[1] / "results" / "modules.json").read_text(encoding="utf-8"))
+RESULTS = Path(__file__).parents[1] / "results"
+"""The folder of what is committed, with one for each experiment."""
+_MOVED = json.loads((RESULTS / "modules.json").read_text(encoding="utf-8"))
 """Where the modules stand today that made committed results under another name: by that name, below this package."""
 
 
@@ -72,20 +72,20 @@ class Result:
 
     Args:
         path: of the JSON.
-        told: where it comes from, as `origin`.
+        head: where it comes from, as `origin`.
     """
 
-    def __init__(self, path: Path, told: dict[str, Any]) -> None:
-        self.path, self.content = path, dict(told)
+    def __init__(self, path: Path, head: dict[str, Any]) -> None:
+        self.path, self.content = path, dict(head)
 
     @classmethod
-    def continued(cls, path: Path, told: dict[str, Any]) -> Self:
-        """With what the file holds from runs before, each told under `earlier` with its `parts`; a part that is added again is the new run's."""
+    def continued(cls, path: Path, head: dict[str, Any]) -> Self:
+        """With what the file holds from runs before, each listed under `earlier` with its `parts`; a part that is added again is the new run's."""
         before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if not before:
-            return cls(path, told)
+            return cls(path, head)
         kept = {name: value for name, value in before.items() if name not in (*HEAD, "earlier")}
-        return cls(path, told | {"earlier": runs_of(before)} | kept)
+        return cls(path, head | {"earlier": runs_of(before)} | kept)
 
     def add(self, name: str, value: Any) -> None:
         """Note it and write the file."""
@@ -96,14 +96,14 @@ class Result:
         write_json(self.path, self.content)
 
 
-def runs_of(told: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The runs that made a result, the newest last: what `origin` tells of each, and its `parts`."""
-    earlier = told.get("earlier", [])
+def runs_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs that made a result, the newest last: what `origin` gives for each, and its `parts`."""
+    earlier = content.get("earlier", [])
     taken = {*HEAD, "earlier", *(part for run in earlier for part in run["parts"])}
-    newest = {name: told[name] for name in HEAD} | {"parts": [name for name in told if name not in taken]}
+    newest = {name: content[name] for name in HEAD} | {"parts": [name for name in content if name not in taken]}
     return [*earlier, newest]
 
 
-def run_of(told: Mapping[str, Any], part: str) -> dict[str, Any]:
+def run_of(content: Mapping[str, Any], part: str) -> dict[str, Any]:
     """The run that made a part of a result."""
-    return next(run for run in runs_of(told) if part in run["parts"])
+    return next(run for run in runs_of(content) if part in run["parts"])

@@ -36,19 +36,19 @@ def _log_bayes(law: Law, schedule: Schedule, t: float, s: float, x_t: Tensor, x_
 
 
 def _roundings(law: Law) -> float:
-    """Of a log density: in a sum of d squares, in their logarithms and exponentials, and those of the posterior's own sums."""
+    """The rounding of a log density: in a sum of d squares, in their logarithms and exponentials, and those of the posterior's own sums."""
     return 4 * law.dim + 1024
 
 
 def _density_rounding(law: Law, schedule: Schedule, t: float, x: Tensor) -> float:
-    """Of `log q_t(x)`: `‖z − √γ y‖²`, `z = x/σ`, is put together from squares that cancel."""
+    """The rounding of `log q_t(x)`: `‖z − √γ y‖²`, `z = x/σ`, is put together from squares that cancel."""
     z, snr = x / schedule.sigma(t), float(schedule.snr(t))
     reach2 = float(law.mean.square().sum()) + (_spread(law) ** 2)
     return rounding(_roundings(law), float(z.square().sum(dim=-1).max()), snr * reach2, law.dim)
 
 
 def _step_rounding(law: Law, step: ReverseStep, x_s: Tensor) -> float:
-    """Of `log q(x_s|x_t)` by the kernel and by the forward process: differences of coordinates in units of the noise, and `g‖ξ‖²`."""
+    """The rounding of `log q(x_s|x_t)` by the kernel and by the forward process: differences of coordinates in units of the noise, and `g‖ξ‖²`."""
     noise = step.bridge.var**0.5
     radius = float(x_s.norm(dim=-1).max() + step.x_t.norm(dim=-1).max() + step.mean.norm(dim=-1).max())
     off = 1 + float(((x_s - step.mean[:, None]) / noise).norm(dim=-1).max())

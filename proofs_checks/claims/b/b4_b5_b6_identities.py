@@ -299,7 +299,7 @@ register(
             Check("quadrature", "TV in one dimension: rate 2 of the remainder", _b6_tv),
             Check(
                 "quadrature",
-                "within the explicit remainders: three toy laws, D²g from .01 to 1",
+                "within the explicit remainders: three toy laws, D²g from 0.01 to 1",
                 b6_small_gaps.remainders,
             ),
             Check("symbolic", "the orders and remainders of KL from B11, in any dimension", b_symbolic.orders),

@@ -14,7 +14,7 @@ from singtheory import Atoms, divergence, formula
 SPREADS = (0.01, 0.1, 1.0)
 """`x = D²g`."""
 _QUADRATURE = 1e-11
-"""Of KL, relative: each quadrature refines to 1e-12, and the two leading orders are subtracted."""
+"""The relative error of KL: each quadrature refines to 1e-12, and the two leading orders are subtracted."""
 
 
 def remainders(sides: Sides, _: Context) -> Outcome:

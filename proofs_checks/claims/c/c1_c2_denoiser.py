@@ -87,7 +87,7 @@ def _c1_constants(sides: Sides, _: Context) -> Outcome:
     """The golden law has D = 2.4 and R = 1.3."""
     error = sides["error"](GOLDEN, number(2.0).reshape(1, 1), number(0.1), number(3.0))
     known = formula.denoiser_series_error(0.1, 3.0, 2.4, 1.3, 2.0)
-    return equal(float(error), known, ROUNDING, "bound, golden, x = 2, α = .1, σ = 3")
+    return equal(float(error), known, ROUNDING, "bound, golden, x = 2, α = 0.1, σ = 3")
 
 
 def _uncentred(law: Law, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -201,7 +201,7 @@ def _c2_round_trip(sides: Sides, context: Context) -> Outcome:
 
 
 def _round_trip_rounding(pair: tuple[Tensor, Tensor], x: Tensor, x_hat: Tensor, delta: float) -> float:
-    """Of `(x − σε)/α` and of `(αx − σv)/(α² + σ²)` with `ε = (x − αx̂)/σ`: sums of x, αx̂ and σδ, divided by α at most."""
+    """The rounding of `(x − σε)/α` and of `(αx − σv)/(α² + σ²)` with `ε = (x − αx̂)/σ`: sums of x, αx̂ and σδ, divided by α at most."""
     alpha, sigma = (float(value) for value in pair)
     terms = 4 * float(x.abs().max()) + 4 * alpha * float(x_hat.abs().max()) + (sigma + sigma**2) * delta
     return 32 * EPS * (terms / alpha + float(x_hat.abs().max()) / sigma**2)

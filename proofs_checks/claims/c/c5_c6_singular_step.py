@@ -84,7 +84,7 @@ def _c5_leading(sides: Sides, _: Context) -> Outcome:
 
 
 _DRAWS_ROUNDING = 128 * EPS
-"""Of `r f(r)` and `f(r)`, in which numbers of the size of 1 cancel."""
+"""The rounding of `r f(r)` and `f(r)`, in which numbers of the size of 1 cancel."""
 _SAMPLES = (2_000, 10_000, 50_000)
 """Draws, of which the fewest that decide are taken."""
 
@@ -107,7 +107,7 @@ def _c5_data(sides: Sides, context: Context) -> Outcome:
 
 
 def _c5_bound_of(prior: AtomsPosterior, snr: float, value: float, where: str, kl: Estimate) -> Outcome:
-    """By draws; where they do not decide, as of an atom that none of them meets, B9's value is known to be no less than KL."""
+    """Decides by draws; where they do not decide, as of an atom that none of them meets, B9's value is known to be no less than KL."""
     outcome = at_most(kl, value, where)
     if outcome.verdict != "undecided":
         return outcome
@@ -123,7 +123,7 @@ def _c5_leading_of(value: float, where: str, scaled: float, kl: Estimate) -> Out
 
 
 def _decided(prior: AtomsPosterior, snr: float, context: Context, compare: Callable[[Estimate], Outcome]) -> Outcome:
-    """By more and more draws until they decide; the error is split over three steps and as many tries, so that stopping costs nothing."""
+    """Compares by more and more draws until they decide; the error is split over three steps and as many tries, so that stopping costs nothing."""
     outcome = no_instance("no draws")
     for kl in _drawn(prior, snr, context):
         outcome = compare(kl)
@@ -140,7 +140,7 @@ def _drawn(prior: AtomsPosterior, snr: float, context: Context) -> Rounds:
 
 
 def _sum_rounding(law: Atoms) -> float:
-    """Of a trace, on both sides: sums over atoms and coordinates, with weights that one side takes from their logarithms."""
+    """The rounding of a trace, on both sides: sums over atoms and coordinates, with weights that one side takes from their logarithms."""
     return EPS * (64 + len(law.points) + law.dim - 8 * float(law.weights[law.weights > 0].log().min()))
 
 
@@ -168,7 +168,7 @@ register(
             "leading_formula": formula.kl_small_gap,
         },
         checks=(
-            Check("quadrature", "the bound: six laws, γ from .01 to 1000; its slack for Gaussian data", _c5_bound),
+            Check("quadrature", "the bound: six laws, γ from 0.01 to 1000; its slack for Gaussian data", _c5_bound),
             Check("quadrature", "rate 3 of what the leading order leaves: four laws", _c5_leading),
             Check(
                 "symbolic", "leading coefficient on a line and for Gaussian data; slack; best constant", _c5_symbolic
@@ -230,7 +230,7 @@ def _cross_entropy(law: Atoms, dim: int, alpha: Tensor, sigma: Tensor, centre: T
 
 
 def _cross_entropy_rounding(law: Atoms, dim: int, alpha: Tensor, sigma: Tensor) -> float:
-    """Of a difference of two cross entropies and of the gains: sums over atoms and coordinates of squares over variances."""
+    """The rounding of a difference of two cross entropies and of the gains: sums over atoms and coordinates of squares over variances."""
     second = float(alpha**2 * (law.weights @ law.points.square().sum(dim=1)))
     noise = dim * float(1 + sigma**2 + (2 * math.pi * sigma**2).log().abs() + 2 * math.pi)
     return EPS * (64 + len(law.points) + dim) * (second * float(1 + 1 / sigma**2) + noise)
@@ -271,7 +271,7 @@ register(
         r"$(E\|x\|^2 - E\|x-\alpha\mu\|^2)/2\sigma^2 = \alpha^2\|\mu\|^2/2\sigma^2$.",
         sides={"gain": formula.mean_gain, "noise_gain": formula.noise_start_gain},
         checks=(
-            Check("quadrature", "both differences of KL: four laws on a line, α = .6 and .1", _c6_quadrature),
+            Check("quadrature", "both differences of KL: four laws on a line, α = 0.6 and 0.1", _c6_quadrature),
             Check("exact", "cross entropies over the atoms of the data, cosine and rectified flow", _c6_data),
             Check(
                 "symbolic",

@@ -100,7 +100,7 @@ def _c7_brightness(sides: Sides, context: Context) -> Outcome:
 
 
 def _brightness_rounding(law: Atoms, dim: int, var: float, largest: float) -> float:
-    """Of d times a variance of means of d numbers, and of a quadratic form of Σ: both from numbers less their mean."""
+    """The rounding of d times a variance of means of d numbers, and of a quadratic form of Σ: both from numbers less their mean."""
     roundings = EPS * (32 + len(law.points) + 2 * dim)
     off = roundings * largest
     trace, reach = float(law.cov.trace()), roundings * radius(law)

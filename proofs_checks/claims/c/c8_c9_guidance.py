@@ -158,7 +158,7 @@ def _c9_share(sides: Sides, _: Context) -> Outcome:
     stated = float(sides["share"](float(gaussian_mmse(BRIGHTNESS, snr)[0]), eigenvalue))
     gain = math.sqrt(eigenvalue) * SD_ALPHA
     expected = gain**2 / float(formula.marginal_var(SD_ALPHA, sigma2**0.5, eigenvalue))
-    return equal(stated, expected, ROUNDING, "R² at α = .0683, λ = 277")
+    return equal(stated, expected, ROUNDING, "R² at α = 0.0683, λ = 277")
 
 
 def _c9_samples(sides: Sides, _: Context) -> Outcome:

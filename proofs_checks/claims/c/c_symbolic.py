@@ -75,7 +75,7 @@ def mean_start(sides: Sides, _: Context) -> Outcome:
     weights = [sympy.Rational(part, 10) for part in (2, 5, 3)]
     first, second = (sum(w * y**k for w, y in zip(weights, points, strict=True)) for k in (1, 2))
     example = sides["noise_gain"](sympy.Rational(3, 5), sympy.Rational(4, 5), first**2, second - first**2, 1, XP)
-    return worst([all_zero(residuals), holds(example.is_negative, "golden law, α = .6: negative")])
+    return worst([all_zero(residuals), holds(example.is_negative, "golden law, α = 0.6: negative")])
 
 
 def brightness_law(sides: Sides, _: Context) -> Outcome:

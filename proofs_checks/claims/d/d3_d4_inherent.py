@@ -213,7 +213,7 @@ def _time_of_sigma(schedule: Schedule, sigma: float) -> float:
 
 
 def _order(schedule: Schedule) -> float:
-    """Of the error `O(1 − α) + O(σ²)` in σ: `1 − α` is of the order of σ² in VP, and is σ in rectified flow."""
+    """The order in σ of the error `O(1 − α) + O(σ²)`: `1 − α` is of the order of σ² in VP, and is σ in rectified flow."""
     return 2.0 if schedule.variance_preserving else 1.0
 
 

@@ -168,7 +168,7 @@ def _d5_data(sides: Sides, context: Context) -> Outcome:
 
 
 def _drift_rounding(law: Atoms, schedule: Schedule, x_t: Tensor, i: int, t: float) -> float:
-    """Of the drift, where `(αx̂ − x)/σ²` cancels, and what rivals of the atom and the rounding of the denoiser add to it."""
+    """The rounding of the drift, where `(αx̂ − x)/σ²` cancels, and what rivals of the atom and the rounding of the denoiser add to it."""
     alpha, sigma, rates = *schedule(t), (schedule.alpha_dot(t), schedule.sigma_dot(t))
     of_score = formula.sde_diffusion2(alpha, sigma, *rates).abs() / sigma**2
     terms = float((of_score + (rates[0] / alpha).abs()) * (x_t.norm() + radius(law)))

@@ -125,7 +125,7 @@ def _settled(law: Atoms, schedule: Schedule, x: Tensor, i: int) -> list[float]:
 
 
 def _rate_rounding(law: Atoms, schedule: Schedule, x: Tensor, i: int, t: float, rate: Tensor) -> float:
-    """Of the five-point rule on `ε* = (x − αx̂)/σ`, which cancels, with what rivals of the atom and rounding add to x̂; and its remainder."""
+    """The error of the five-point rule on `ε* = (x − αx̂)/σ`, which cancels, with what rivals of the atom and rounding add to x̂; and its remainder."""
     after = t * (1 + 2 * _STEP)
     alpha, sigma = schedule(after)
     moved = pull_of_rivals(law, x, alpha, sigma, i) + float(denoiser_rounding(law, x[None], alpha, sigma))

@@ -30,7 +30,7 @@ _SLOPE, _CONSTANT, _LIMIT = 0.05, 0.02, 1e-3
 """How far a slope may lie from the order, a constant from its limit at the most steps, relative, as what is left falls like 1/N, and what
 three numbers of steps say of the limit once 1/N and 1/N² are taken out."""
 _DATA_STEPS, _DATA_END = (8, 16, 32), 2.0
-"""Of the data along their widest direction; the last γ in units of 1/D²."""
+"""The numbers of steps on the data along their widest direction, and the last γ in units of 1/D²."""
 _FLOW = RectifiedFlow()
 _Path = Callable[[float], float]
 

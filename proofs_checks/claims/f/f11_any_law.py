@@ -30,7 +30,7 @@ from singtheory.sampler import DDIM, exact_denoiser
 
 NAMES = symbolic.NAMESPACE
 QUICK: Box = ((Fraction(2), Fraction(9, 4)), (Fraction(2, 5), Fraction(1, 2)))
-"""Of `(e², p)`: two points e apart in units of the noise, with weights p and 1 − p; for a quick run."""
+"""A box of `(e², p)`: two points e apart in units of the noise, with weights p and 1 − p; for a quick run."""
 WHOLE: Box = ((Fraction(1), Fraction(36)), (Fraction(1, 10), Fraction(1, 2)))
 
 

@@ -31,10 +31,10 @@ STEPS = ((0.9, 0.6), (0.6, 0.3), (0.4, 0.0))
 SMALL = (0.005, 0.01, 0.02)
 """Lengths of the steps from t = 0.6 for which the order is measured."""
 QUICK: Box = ((Fraction(2), Fraction(81, 40)), (Fraction(39, 80), Fraction(1, 2)))
-"""Of `(e², p)`: two points e apart in units of the noise, with weights p and 1 − p; for a quick run."""
+"""A box of `(e², p)`: two points e apart in units of the noise, with weights p and 1 − p; for a quick run."""
 WHOLE: Box = ((Fraction(1), Fraction(2)), (Fraction(7, 16), Fraction(1, 2)))
 _NODES = 6
-"""Of the rule in √γ."""
+"""Nodes of the rule in √γ."""
 _PIECES, _REACH, _WIDE = 64, 4, 8
 """In ball arithmetic: parts of √γ, how far beyond e they reach, and how far z from the middle; what is left out is positive."""
 

@@ -138,7 +138,7 @@ def _runs() -> Iterator[tuple[str, Schedule, Tensor]]:
 
 @cache
 def _ddim_responses() -> dict[str, tuple[Tensor, Tensor]]:
-    """Of DDIM(η) on four schedules: what arrives of the start and of each noise over the data's spread, (1 + steps, k), and the recursion of F9, (k,)."""
+    """The response of DDIM(η) on four schedules: what arrives of the start and of each noise over the data's spread, (1 + steps, k), and the recursion of F9, (k,)."""
     lam, responses = torch.logspace(-2, 3, 9, dtype=torch.float64), {}
     for (name, schedule, times), eta in itertools.product(_runs(), (0.0, 0.5, 1.0)):
         end = formula.marginal_var(*schedule(times[-1]), lam).sqrt()

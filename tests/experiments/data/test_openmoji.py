@@ -36,12 +36,12 @@ def colour(name):
 
 
 def test_every_kind_is_on_every_sort_of_background_equally_often():
-    found = list(items([DISC] * 16, draws=4))
-    kinds = Counter(item.caption.split(" on a ")[0].split(f"{item.background} ")[0] for item in found)
+    drawn = list(items([DISC] * 16, draws=4))
+    kinds = Counter(item.caption.split(" on a ")[0].split(f"{item.background} ")[0] for item in drawn)
     assert kinds == {"disc": 128, "monochrome line-art logo": 64, "solid ": 8}
-    sorts = Counter(item.background if item.background in ("black", "white", "grey") else "colour" for item in found)
+    sorts = Counter(item.background if item.background in ("black", "white", "grey") else "colour" for item in drawn)
     assert set(sorts.values()) == {50}
-    open_ones = [item.background for item in found if item.caption == "disc"]
+    open_ones = [item.background for item in drawn if item.caption == "disc"]
     assert len(set(open_ones)) > 4 and Counter(open_ones)["black"] == 16
 
 
@@ -103,8 +103,8 @@ def command(*arguments):
 
 
 def test_other_files_than_shards_are_refused(tmp_path):
-    found = command(tmp_path / "folder")
-    assert found.exit_code == 2 and "name a .tar" in found.stderr and not list(tmp_path.iterdir())
+    outcome = command(tmp_path / "folder")
+    assert outcome.exit_code == 2 and "name a .tar" in outcome.stderr and not list(tmp_path.iterdir())
 
 
 # --- with them --------------------------------------------------------------------------------------------------------
@@ -113,9 +113,9 @@ def test_other_files_than_shards_are_refused(tmp_path):
 @pytest.mark.parametrize("background", list(BACKGROUNDS))
 def test_drawings_show_on_every_background(background):
     """Far from the ground where there are lines, the ground itself in the corner, red inside where it is in colour."""
-    found = {item.caption: item for item in items([DISC] * 60) if item.background == background}
-    lines = pixels(found[f"monochrome line-art logo on a {background} background"])
-    coloured = pixels(found[f"disc on a {background} background"])
+    shown = {item.caption: item for item in items([DISC] * 60) if item.background == background}
+    lines = pixels(shown[f"monochrome line-art logo on a {background} background"])
+    coloured = pixels(shown[f"disc on a {background} background"])
     ink = 255 if sum(colour(background)) < 3 * 128 else 0
     for drawn in (lines, coloured):
         assert drawn[0, 0].tolist() == colour(background)
@@ -155,9 +155,9 @@ def test_the_packages_give_the_same_data_again(tmp_path, monkeypatch):
     assert names.pop("logo") == 367 and set(names.values()) == {1}
     monkeypatch.setattr(openmoji, "installed", lambda: every[::100])
     for name in ("one.tar", "other.tar"):
-        found = command(tmp_path / name, "--side", 16, "--draws", 1)
-        assert found.exit_code == 0, found.output
-        assert "69 pictures" in found.stdout
+        outcome = command(tmp_path / name, "--side", 16, "--draws", 1)
+        assert outcome.exit_code == 0, outcome.output
+        assert "69 pictures" in outcome.stdout
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "other.tar").read_bytes()
     sides = {record.image().size for record in Source(str(tmp_path / "one.tar"))}
     assert sides == {(16, 16)} and {file.name for file in tmp_path.iterdir()} == {"one.tar", "other.tar"}

@@ -20,8 +20,8 @@ def test_the_committed_models_draw_and_are_judged(tmp_path):
     none = Moments(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3072), torch.zeros(1), torch.zeros(3072))  # not asked for
     flows, prompts = Flows(Drawer(model, "cpu", 4), trained, none), ["solid black background"] * 4
     x_1 = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    images, told = flows(WAYS["UniPC matched, trained mean"], x_1, prompts, 1.0, 3)
-    assert told["evaluations"] == 2
+    images, counts = flows(WAYS["UniPC matched, trained mean"], x_1, prompts, 1.0, 3)
+    assert counts["evaluations"] == 2
     assert float(images.clamp(-1, 1).mean()) < -0.9
     judged = Classifier.load(folder / "classifier.safetensors").adherence(images.clamp(-1, 1), prompts[0])
     assert judged["background"] == 1

@@ -36,9 +36,9 @@ class Gaussian:
     def encode(self, prompts):
         return torch.tensor([[float(prompt != "")] for prompt in prompts])
 
-    def predict(self, x, told, states):
+    def predict(self, x, timestep, states):
         self.asked += 1
-        t = told / TRAIN_STEPS
+        t = timestep / TRAIN_STEPS
         mean = self.known.mean + self.prompted * states[:, :, None, None]
         deviation = Spread(self.known.basis, self.known.var)
         slope = (1 - t) * self.known.var / ((1 - t) ** 2 * self.known.var + t**2)
@@ -62,17 +62,17 @@ def drawn(way, evaluations=4, n=4000, guidance=1.0, prompted=0.0, prompts=None):
     x_1 = torch.randn(n, *SIZE, generator=torch.Generator().manual_seed(4))
     rows = x_1.flatten(1) - x_1.flatten(1).mean(dim=0)
     x_1 = (rows @ torch.linalg.inv(torch.linalg.cholesky(rows.mT @ rows / n)).mT).reshape(n, *SIZE)  # exactly white
-    images, told = flows(way, x_1, prompts or ["a"] * n, guidance, evaluations)
+    images, counts = flows(way, x_1, prompts or ["a"] * n, guidance, evaluations)
     centred = (images - images.mean(dim=0)).flatten(1) @ known.basis.mT
-    return centred.square().mean(dim=0).sqrt() / LAM.sqrt(), images.mean(dim=0) - known.mean[0], told, drawer
+    return centred.square().mean(dim=0).sqrt() / LAM.sqrt(), images.mean(dim=0) - known.mean[0], counts, drawer
 
 
 @pytest.mark.parametrize("grid", ["shift 1", "shift 3", "spectral"])
 def test_euler_keeps_what_the_law_says(grid):
-    kept, off, told, drawer = drawn(Way("", grid=grid), 5)
+    kept, off, counts, drawer = drawn(Way("", grid=grid), 5)
     times = drawn_grid(grid, 5)
     torch.testing.assert_close(kept.double(), spread_kept(RectifiedFlow(), times, LAM.double()), rtol=1e-3, atol=1e-4)
-    assert off.abs().max() < 1e-3 and told["evaluations"] == 5 and drawer.asked == 5 * 2
+    assert off.abs().max() < 1e-3 and counts["evaluations"] == 5 and drawer.asked == 5 * 2
 
 
 def drawn_grid(grid, steps):
@@ -108,13 +108,13 @@ def test_every_solver_keeps_more_of_the_widest_direction_from_a_matched_first_st
 
 def test_teleported_exactly_and_zero_init_stays():
     assert drawn(Way("", teleport=0.9), 40)[0][0] > 0.97
-    _, off, told, _ = drawn(Way("", zero=True))
-    assert told["evaluations"] == 3 and told["planned"] == 4 and off.abs().max() > 0.02
+    _, off, counts, _ = drawn(Way("", zero=True))
+    assert counts["evaluations"] == 3 and counts["planned"] == 4 and off.abs().max() > 0.02
 
 
 def test_guidance_and_its_effective_weight():
-    *_, told, drawer = drawn(Way(""), guidance=3.0, prompted=0.4)
-    assert told["effective guidance"] == pytest.approx(3.0, abs=1e-3) and drawer.asked == 4 * 2 * 2
+    *_, counts, drawer = drawn(Way(""), guidance=3.0, prompted=0.4)
+    assert counts["effective guidance"] == pytest.approx(3.0, abs=1e-3) and drawer.asked == 4 * 2 * 2
     scaled = drawn(Way("", guide="scaled"), guidance=3.0, prompted=0.4)[2]["effective guidance"]
     assert scaled != pytest.approx(3.0, abs=1e-2)
     first, second = torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
@@ -130,13 +130,13 @@ def test_a_trained_mean_saves_an_evaluation_that_can_be_spent():
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_every_way_draws(way, guidance):
-    kept, _, told, _ = drawn(way, 4, 200, guidance)
-    assert torch.isfinite(kept).all() and told["evaluations"] in (3, 4, 5)
+    kept, _, counts, _ = drawn(way, 4, 200, guidance)
+    assert torch.isfinite(kept).all() and counts["evaluations"] in (3, 4, 5)
 
 
 def test_the_plan_begins_with_what_counts_and_draws_nothing_twice():
-    found = plan(True, BLOCKS)
-    assert len({(way.name, w, n) for way, w, n in found}) == len(found)
-    assert {way.name for way, _, _ in found[: 2 * 3 * len(CORE) - 6]} <= {way.name for way in CORE}
+    cells = plan(True, BLOCKS)
+    assert len({(way.name, w, n) for way, w, n in cells}) == len(cells)
+    assert {way.name for way, _, _ in cells[: 2 * 3 * len(CORE) - 6]} <= {way.name for way in CORE}
     assert not any(way.spread == "trained" or way.mean.startswith("trained") for way, _, _ in plan(False, BLOCKS))
     assert not is_drawn(WAYS["scaled"], 1.0, True) and is_drawn(WAYS["scaled"], 3.0, True)

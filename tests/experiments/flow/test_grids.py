@@ -30,9 +30,9 @@ def profile():
 @pytest.mark.parametrize("name", ["shift 1", "shift 3", *GRIDS])
 @pytest.mark.parametrize("solver", ["Euler", "UniPC"])
 def test_grids_fall_from_one_to_zero(profile, name, solver):
-    found = grid_of(name, 5, profile, solver)
-    assert len(found) == 6 and found[-1] == 0 and found[0] == (1 if solver == "Euler" else pytest.approx(1, abs=1e-2))
-    assert all(a > b for a, b in itertools.pairwise(found))
+    grid = grid_of(name, 5, profile, solver)
+    assert len(grid) == 6 and grid[-1] == 0 and grid[0] == (1 if solver == "Euler" else pytest.approx(1, abs=1e-2))
+    assert all(a > b for a, b in itertools.pairwise(grid))
 
 
 def test_the_errors_are_those_of_gaussian_data(profile):
@@ -62,21 +62,21 @@ def test_thinned_grids_are_those_of_f8(profile, name):
 @pytest.mark.parametrize("steps", [4, 7])
 def test_entropic_steps_are_equal_in_information(profile, steps):
     """`½ Σ log(1 + γλ)` between the nodes, in closed form; the last node stands for the least time that is probed."""
-    told = torch.tensor([*grid_of("entropic", steps, profile)[:-1], float(profile.times[0])], dtype=torch.float64)
-    gamma = (1 / told - 1) ** 2
+    times = torch.tensor([*grid_of("entropic", steps, profile)[:-1], float(profile.times[0])], dtype=torch.float64)
+    gamma = (1 / times - 1) ** 2
     passed = torch.log1p(gamma[:, None] * LAM).sum(dim=1).diff() / 2
     assert passed.tolist() == pytest.approx([float(passed.mean())] * steps, rel=0.1)
 
 
 def test_rescaled_steps_are_equal_in_the_root_of_the_rate(profile):
-    told = grid_of("rescaled", 5, profile)[1:-1]
+    times = grid_of("rescaled", 5, profile)[1:-1]
 
     def passed(t, s):
         odds = torch.linspace(math.log(s / (1 - s)), math.log(t / (1 - t)), 2001, dtype=torch.float64)
         gamma = torch.exp(-2 * odds)[:, None]
         return float(torch.trapezoid((gamma * LAM / (1 + gamma * LAM)).sum(dim=1).sqrt(), odds))
 
-    parts = [passed(t, s) for t, s in itertools.pairwise(told)]
+    parts = [passed(t, s) for t, s in itertools.pairwise(times)]
     assert parts == pytest.approx([sum(parts) / len(parts)] * len(parts), rel=0.1)
 
 
@@ -86,8 +86,8 @@ def test_divided_evenly():
 
 
 def test_taken_up_on_the_way_and_unknown_names(profile):
-    found = grid_of("shift 3", 4, profile, start=0.8)
-    assert found[0] == pytest.approx(0.8) and found[-1] == 0
+    grid = grid_of("shift 3", 4, profile, start=0.8)
+    assert grid[0] == pytest.approx(0.8) and grid[-1] == 0
     with pytest.raises(InputError, match="grid"):
         grid_of("shfit", 4, profile)
     assert grid_of("shift 3", 4, None) == grid_of("shift 3", 4, profile)

@@ -23,19 +23,19 @@ def test_the_influence_predicts_the_error():
     """Of repeated draws: the standard deviation of the distance is that of the influence over √n."""
     law, n = Law.of(normal(4000, 3, 0)), 400
     scale = torch.tensor([0.3, 1.0, 1.5], dtype=torch.float64)
-    found = [law.distance(normal(n, 3, seed + 10) * scale + 0.2) for seed in range(200)]
-    values = torch.tensor([one.value for one in found])
-    predicted = torch.stack([one.influence.std() for one in found]).mean() / n**0.5
+    distances = [law.distance(normal(n, 3, seed + 10) * scale + 0.2) for seed in range(200)]
+    values = torch.tensor([one.value for one in distances])
+    predicted = torch.stack([one.influence.std() for one in distances]).mean() / n**0.5
     assert float(values.std()) == pytest.approx(float(predicted), rel=0.2)
-    assert all(abs(float(one.influence.mean())) < 1e-12 for one in found)
+    assert all(abs(float(one.influence.mean())) < 1e-12 for one in distances)
 
 
 def test_the_influence_is_a_derivative():
     law, points = Law.of(normal(500, 3, 0)), normal(400, 3, 1, 0.5)
-    found = law.distance(points)
+    distance = law.distance(points)
     more = torch.cat([points, points, points[:1].expand(2, -1)])  # weight of one sample from 1/n to almost 2/n
     change = law.distance(more).value - law.distance(torch.cat([points, points])).value
-    assert change == pytest.approx(float(found.influence[0]) * 2 / len(more), rel=0.1, abs=1e-4)
+    assert change == pytest.approx(float(distance.influence[0]) * 2 / len(more), rel=0.1, abs=1e-4)
 
 
 def test_high_frequencies_by_hand():
@@ -56,8 +56,8 @@ def test_the_data_are_their_own_and_prompts_are_told_apart():
     images = (levels + torch.randint(-9, 10, (80, 1, 8, 8), generator=generator)).to(torch.uint8)
     data = Captioned.of(images, ["black", "white"] * 40)
     judge = Judge(data, Moments.of(data, "cpu"), None, {"corner": lambda x: x.flatten(1)[:, :3]}, "cpu")
-    told, arrays = judge.captions(data.x_0(), ["black", "white"] * 40)
-    assert told["corner"] == pytest.approx(0, abs=1e-6) and told["high frequencies"] == pytest.approx(1)
+    numbers, arrays = judge.captions(data.x_0(), ["black", "white"] * 40)
+    assert numbers["corner"] == pytest.approx(0, abs=1e-6) and numbers["high frequencies"] == pytest.approx(1)
     assert set(arrays) == set(judge.laws) and all(array.shape == (80,) for array in arrays.values())
     black, levels = judge.prompt(data.x_0(data.rows("black")), "black")
     assert black["w1"] == pytest.approx(0, abs=1e-6) and black["ratio"] == pytest.approx(1)

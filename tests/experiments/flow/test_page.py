@@ -13,7 +13,7 @@ from docs.experiments.data.captioned import Captioned
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.keep import COMPONENTS, brightness_errors, keep, pair_errors
 from docs.experiments.flow.page.guide import zero_init_table
-from docs.experiments.flow.page.results import DEFAULT, MAIN, METRICS, Found, changes, plain_of, wins
+from docs.experiments.flow.page.results import DEFAULT, MAIN, METRICS, Results, changes, plain_of, wins
 from docs.experiments.flow.page.targets import (
     again,
     beats_all,
@@ -33,83 +33,83 @@ from singtheory import InputError
 
 
 @pytest.fixture(scope="module")
-def found():
-    return Found.read()
+def results():
+    return Results.read()
 
 
 @pytest.fixture(scope="module")
 def second():
-    return Found.read(FOLDER / "second", ())
+    return Results.read(FOLDER / "second", ())
 
 
-def replaced(found, **changed):
+def replaced(results, **changed):
     """With values of the default's cells replaced; the committed results stay as they are."""
-    cells = deepcopy(found.cells)
+    cells = deepcopy(results.cells)
     for (way, _, _), cell in cells.items():
         if way == DEFAULT:
             cell |= changed
-    return dataclasses.replace(found, cells=cells)
+    return dataclasses.replace(results, cells=cells)
 
 
 def test_a_missing_result_is_named_with_its_command(tmp_path):
     with pytest.raises(
         ResultError, match=r"measured\.json: missing or damaged; make it with: python -m docs\.experiments\.flow\.keep"
     ):
-        Found.read(tmp_path)
+        Results.read(tmp_path)
 
 
-def test_the_guides_table_has_the_committed_results(found):
-    written = zero_init_table(found)
+def test_the_guides_table_has_the_committed_results(results):
+    written = zero_init_table(results)
     row = next(line for line in written.splitlines() if line.startswith("| zero-init |"))
-    assert row.split("|")[2].strip().startswith(f"{found.value('zero-init', 1.0, 4, '64 components'):.1f} / ")
+    assert row.split("|")[2].strip().startswith(f"{results.value('zero-init', 1.0, 4, '64 components'):.1f} / ")
 
 
-def test_every_target_has_a_verdict(found, second):
+def test_every_target_has_a_verdict(results, second):
     small = {"processor seconds": 61.0, "device": "slow"}
     assert processor(small).met is False
-    assert {one.verdict for one in targets(found, second, small)} <= {"met", "not met", "not decided"}
+    assert {one.verdict for one in targets(results, second, small)} <= {"met", "not met", "not decided"}
 
 
-def test_a_default_that_is_worse_is_found(found):
-    planted = replaced(found, **dict.fromkeys(METRICS, 500.0))
+def test_a_default_that_is_worse_is_found(results):
+    planted = replaced(results, **dict.fromkeys(METRICS, 500.0))
     assert never_worse(planted, MAIN, "anywhere").met is False
     assert all(one.verdict == "worse" for one in changes(planted, [DEFAULT]))
     ahead = wins(planted, DEFAULT)
     assert {(one.guidance, one.budget, one.metric) for one in ahead} == {
-        (w, n, m) for w, n in found.pairs for m in METRICS
+        (w, n, m) for w, n in results.pairs for m in METRICS
     }
     assert sum(one.sure for one in ahead) > len(ahead) / 2
 
 
-def test_a_default_that_is_far_ahead_is_found(found):
-    planted = replaced(found, **dict.fromkeys(METRICS, 0.01))
+def test_a_default_that_is_far_ahead_is_found(results):
+    planted = replaced(results, **dict.fromkeys(METRICS, 0.01))
     assert never_worse(planted, MAIN, "anywhere").met
     assert beats_all(planted).met
     assert not wins(planted, DEFAULT)
 
 
-def test_brightness_verdicts_follow_the_cells(found):
+def test_brightness_verdicts_follow_the_cells(results):
     def with_prompts(**numbers):
-        cells = deepcopy(found.cells)
+        cells = deepcopy(results.cells)
         for (way, _, _), cell in cells.items():
             if way == DEFAULT:
-                cell["prompts"] = {prompt: told | numbers for prompt, told in cell["prompts"].items()}
-        return dataclasses.replace(found, cells=cells)
+                cell["prompts"] = {prompt: one | numbers for prompt, one in cell["prompts"].items()}
+        return dataclasses.replace(results, cells=cells)
 
     assert spread(with_prompts(ratio=1.0)).met and not spread(with_prompts(ratio=1.2)).met
     assert bias(with_prompts(bias=0.0)).met and not bias(with_prompts(bias=-20.0)).met
 
 
-def test_prediction_and_zero_init_verdicts_follow_what_was_measured(found):
-    told = deepcopy(found.told)
-    for row in told["prediction"]["network"]:
+def test_prediction_and_zero_init_verdicts_follow_what_was_measured(results):
+    content = deepcopy(results.content)
+    for row in content["prediction"]["network"]:
         row["network"] = row["law"]
-    for cells in told["zero"].values():
+    for cells in content["zero"].values():
         for one in cells:
             one["measured"] = one["predicted"]
-    planted = dataclasses.replace(found, told=told)
+    planted = dataclasses.replace(results, content=content)
     assert prediction(planted).met and zero_init(planted).met
-    told["zero"]["end"][0] |= {"measured": -9.0, "measured error": 0.1}
+    content["zero"]["end"][0] |= {"measured": -9.0, "measured error": 0.1}
     assert not zero_init(planted).met
 
 
@@ -127,28 +127,28 @@ def test_standard_errors_of_differences_from_the_same_noise():
     rows = {"UniPC": noise[0], DEFAULT: 0.6 * noise[0] + 0.8 * noise[1]}
     cells = [{"way": way, "guidance": 1.0, "budget": 4, "d": 1.0, "d std": 2.0} for way in rows]
     arrays = {f"{way}|1|4": {"d": row} for way, row in rows.items()}
-    [told] = pair_errors(cells, arrays)
+    [pair] = pair_errors(cells, arrays)
     expected = (2 * (rows[DEFAULT] - rows["UniPC"])).std() / 4000**0.5
-    assert told["errors"]["d"] == [[pytest.approx(expected, rel=1e-6)]]
-    assert (told["ours"], told["rivals"]) == ([DEFAULT], ["UniPC"])
+    assert pair["errors"]["d"] == [[pytest.approx(expected, rel=1e-6)]]
+    assert (pair["ours"], pair["rivals"]) == ([DEFAULT], ["UniPC"])
 
 
 def test_standard_errors_of_brightness_are_those_of_repeated_draws():
     chance = np.random.default_rng(1)
     truth = chance.normal(120, 40, 900)
     draws = [chance.normal(130, 30, 200) for _ in range(400)]
-    told = [brightness_errors(one, truth) for one in draws]
+    errors = [brightness_errors(one, truth) for one in draws]
     seen = {
         "bias error": np.std([one.mean() for one in draws]),
         "ratio error": np.std([one.std() / truth.std() for one in draws]),
         "w1 error": np.std([wasserstein(torch.tensor(one), torch.tensor(truth)) for one in draws]),
     }
     for name, expected in seen.items():
-        assert np.mean([one[name] for one in told]) == pytest.approx(expected, rel=0.15)
+        assert np.mean([one[name] for one in errors]) == pytest.approx(expected, rel=0.15)
 
 
-def test_no_cell_is_told_twice(found):
-    keys = [(cell["way"], cell["guidance"], cell["budget"]) for cell in found.told["cells"]]
+def test_no_cell_appears_twice(results):
+    keys = [(cell["way"], cell["guidance"], cell["budget"]) for cell in results.content["cells"]]
     assert len(set(keys)) == len(keys)
 
 
@@ -175,27 +175,27 @@ def test_runs_are_kept_and_read_again(tmp_path):
         np.savez(tmp_path / name / "flow-2.npz", **arrays)
     (tmp_path / "new" / "flow-train.json").write_text(json.dumps({"flow": {"steps": 1}}))
     keep([tmp_path / "old", tmp_path / "new"], data, tmp_path / "kept")
-    found = Found.read(tmp_path / "kept")
-    assert len(found.cells) == 2 and found.value("UniPC", 1.0, 4, "d") == 0.33333
+    results = Results.read(tmp_path / "kept")
+    assert len(results.cells) == 2 and results.value("UniPC", 1.0, 4, "d") == 0.33333
     apart = arrays[f"{DEFAULT}|1|4/d"] - arrays["UniPC|1|4/d"]
-    assert found.half(DEFAULT, "UniPC", 1.0, 4, "d") == pytest.approx(found.z * apart.std() / 50**0.5, rel=1e-4)
-    assert found.cells[DEFAULT, 1.0, 4]["prompts"]["a"]["w1 error"] > 0
-    assert len(found.told["prediction"]["network"][0]["law"]) == len(COMPONENTS)
+    assert results.half(DEFAULT, "UniPC", 1.0, 4, "d") == pytest.approx(results.z * apart.std() / 50**0.5, rel=1e-4)
+    assert results.cells[DEFAULT, 1.0, 4]["prompts"]["a"]["w1 error"] > 0
+    assert len(results.content["prediction"]["network"][0]["law"]) == len(COMPONENTS)
     with pytest.raises(InputError, match=r"flow\.measure"):
         keep([tmp_path], data, tmp_path / "kept")
 
 
-def test_a_second_run_must_give_the_verdicts_again(found, second):
-    told = again(found, second)
-    assert told.met and "8 of 8 verdicts are the same" in told.told
-    assert not again(found, replaced(second, **{"64 components": 1e3, "the classifier": 1e3})).met
-    ours, other = in_common(found, second)
-    assert set(ours.cells) == set(other.cells) and not any(key[0] in found.uncounted for key in ours.cells)
+def test_a_second_run_must_give_the_verdicts_again(results, second):
+    target = again(results, second)
+    assert target.met and "8 of 8 verdicts are the same" in target.outcome
+    assert not again(results, replaced(second, **{"64 components": 1e3, "the classifier": 1e3})).met
+    ours, other = in_common(results, second)
+    assert set(ours.cells) == set(other.cells) and not any(key[0] in results.uncounted for key in ours.cells)
 
 
-def test_a_difference_that_turns_is_counted(found, second):
+def test_a_difference_that_turns_is_counted(results, second):
     """The default made far worse in one run alone turns all that it wins beyond the interval."""
-    first, other = in_common(found, second)
+    first, other = in_common(results, second)
     either, both, opposite = reversals(first, other)
     assert opposite == 0 < both <= either
     worse = replaced(other, **{"64 components": 1e3})

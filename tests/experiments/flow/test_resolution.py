@@ -10,7 +10,7 @@ from torch.nn.functional import pixel_unshuffle
 
 from docs.experiments.flow import resolution
 from docs.experiments.flow.page import resolution as resolution_page
-from docs.experiments.flow.page.results import Change, Found
+from docs.experiments.flow.page.results import Change, Results
 from docs.experiments.flow.resolution import Halved, Patches
 from docs.experiments.flow.solvers import shifted_grid
 from singtheory import formula
@@ -23,7 +23,7 @@ def large():
 
 @pytest.fixture(scope="module")
 def small():
-    return Found.read()
+    return Results.read()
 
 
 def test_a_network_of_patches_sees_each_pixel_in_its_place():
@@ -48,20 +48,20 @@ def test_halved_pictures_are_means_of_four_pixels():
 
 def test_what_was_expected_is_f6_of_the_eigenvalues_at_half_the_side(large, small):
     """Each step keeps the cosine of its angle at λ four times as large; the products here are made by hand."""
-    lam = 4 * small.told["prediction"]["eigenvalues"][0]
-    for row in large.told["expected"]:
+    lam = 4 * small.content["prediction"]["eigenvalues"][0]
+    for row in large.content["expected"]:
         grid, kept = shifted_grid(row["steps"], row["shift"]), 1.0
         for t, s in pairwise(grid):
             kept *= ((1 - s) * lam * (1 - t) + s * t) / (
                 ((1 - s) ** 2 * lam + s**2) * ((1 - t) ** 2 * lam + t**2)
             ) ** 0.5
         assert row["kept"][0] == pytest.approx(kept, rel=1e-4)
-    assert len(large.told["expected"]) == len(resolution.STEPS) * len(resolution.SHIFTS)
+    assert len(large.content["expected"]) == len(resolution.STEPS) * len(resolution.SHIFTS)
 
 
 def test_twice_the_shift_at_twice_the_side_is_the_same_step(small):
     """F6 in the law itself, which the table's last columns rest on."""
-    lam = small.told["prediction"]["eigenvalues"][0]
+    lam = small.content["prediction"]["eigenvalues"][0]
     for t in (0.2, 0.5, 0.9):
         angles = [
             formula.spread_angle(1 - s, s, scale * lam, math)
@@ -81,8 +81,8 @@ def test_the_border_is_where_the_first_gain_is_within_its_interval():
 
 
 def test_the_page_tells_the_cells(large, small):
-    told = resolution_page.section(large, small)
+    text = resolution_page.section(large, small)
     cell = large.cells["UniPC", 1.0, 4]
-    assert f"| 4, UniPC | {cell['64 components']:.1f} | {cell['the classifier']:.1f} |" in told
+    assert f"| 4, UniPC | {cell['64 components']:.1f} | {cell['the classifier']:.1f} |" in text
     assert all(0.5 < ratio < 2 for ratio in resolution_page.halves(large, small))
     assert resolution_page.predicted_border(small, 6) > 6

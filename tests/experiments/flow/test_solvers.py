@@ -72,8 +72,8 @@ def test_a_single_point_is_reached_exactly_and_evaluations_are_counted(name):
         return torch.full_like(x, 0.3)
 
     steps = steps_for(name, 6)
-    found = SOLVERS[name](noise(), shifted_grid(steps, 3.0, name), point, unchanged)
-    torch.testing.assert_close(found, torch.full_like(found, 0.3))
+    images = SOLVERS[name](noise(), shifted_grid(steps, 3.0, name), point, unchanged)
+    torch.testing.assert_close(images, torch.full_like(images, 0.3))
     assert len(asked) == evaluations_of(name, steps) and 6 <= len(asked) <= 7
 
 
@@ -85,13 +85,13 @@ def test_errors_fall_as_the_order_says(name, order):
         alpha = 1 - t
         return 1 + alpha * 4 / (alpha**2 * 4 + t**2) * (x - alpha)
 
-    ends = 0.9, 0.1
+    times = 0.9, 0.1
     start = noise()
-    var = [(1 - t) ** 2 * 4 + t**2 for t in ends]
+    var = [(1 - t) ** 2 * 4 + t**2 for t in times]
     exact = 0.9 + (var[1] / var[0]) ** 0.5 * (start - 0.1)
 
     def error(steps):
-        grid = torch.linspace(*ends, steps + 1, dtype=torch.float64).tolist()
+        grid = torch.linspace(*times, steps + 1, dtype=torch.float64).tolist()
         return float((SOLVERS[name](start, grid, gaussian, unchanged) - exact).abs().max())
 
     assert error(40) / error(80) == pytest.approx(2**order, rel=0.25)

@@ -47,43 +47,45 @@ def planted(worse=False):
 
 
 def test_verdicts_of_a_cure():
-    found = planted()
-    assert all(row["holds"] for row in found["verdicts"]["fixed"])
-    assert all(row["spread holds"] and row["distance holds"] for row in found["verdicts"]["open"])
-    assert found["verdicts"]["never worse"]["worse"] == []
-    assert found["verdicts"]["never worse"]["better"] == 12
-    assert all(row["low"] <= row["mean"] <= row["high"] for row in found["rows"])
+    content = planted()
+    assert all(row["holds"] for row in content["verdicts"]["fixed"])
+    assert all(row["spread holds"] and row["distance holds"] for row in content["verdicts"]["open"])
+    assert content["verdicts"]["never worse"]["worse"] == []
+    assert content["verdicts"]["never worse"]["better"] == 12
+    assert all(row["low"] <= row["mean"] <= row["high"] for row in content["rows"])
 
 
 def test_a_start_that_is_worse_is_found():
-    found = planted(worse=True)["verdicts"]
-    assert {row["start"] for row in found["never worse"]["worse"]} == {"matched"}
-    assert not any(row["spread holds"] for row in found["open"] if row["start"] == "matched")
+    verdicts = planted(worse=True)["verdicts"]
+    assert {row["start"] for row in verdicts["never worse"]["worse"]} == {"matched"}
+    assert not any(row["spread holds"] for row in verdicts["open"] if row["start"] == "matched")
 
 
 def test_the_law_of_brightness_is_c7s():
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(400, 1, generator=generator, dtype=torch.float64).expand(-1, 12) * 0.5
     alpha, sigma = 0.6, 0.8
-    found = law_of(points, alpha, sigma)
+    by_start = law_of(points, alpha, sigma)
     eigenvalue = float(points[:, 0].var(correction=0)) * 12
-    assert found["one mode"] == pytest.approx((alpha**2 * eigenvalue + sigma**2) ** -0.5)
-    assert found["noise"]["ratio"] == pytest.approx(found["one mode"])
-    assert found["mean"]["ratio"] == pytest.approx(sigma * found["one mode"])
-    assert found["matched"]["ratio"] == pytest.approx(1) and found["matched"]["nats low"] == pytest.approx(0, abs=1e-9)
+    assert by_start["one mode"] == pytest.approx((alpha**2 * eigenvalue + sigma**2) ** -0.5)
+    assert by_start["noise"]["ratio"] == pytest.approx(by_start["one mode"])
+    assert by_start["mean"]["ratio"] == pytest.approx(sigma * by_start["one mode"])
+    assert by_start["matched"]["ratio"] == pytest.approx(1) and by_start["matched"]["nats low"] == pytest.approx(
+        0, abs=1e-9
+    )
 
 
 def test_one_picture_alone_has_a_law():
-    found = law_of(torch.full((3, 12), -1.0, dtype=torch.float64), 0.6, 0.8)
-    assert found["mean"]["mean"] == pytest.approx(0) and found["mean"]["ratio"] is None
-    assert found["noise"]["nats low"] > found["mean"]["nats low"] == pytest.approx(0, abs=1e-9)
+    by_start = law_of(torch.full((3, 12), -1.0, dtype=torch.float64), 0.6, 0.8)
+    assert by_start["mean"]["mean"] == pytest.approx(0) and by_start["mean"]["ratio"] is None
+    assert by_start["noise"]["nats low"] > by_start["mean"]["nats low"] == pytest.approx(0, abs=1e-9)
 
 
 def test_the_exact_denoiser_shows_pictures_of_the_prompt():
     images = torch.tensor([20, 240]).to(torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4).contiguous()
-    found = exact_of(Captioned.of(images, ["any", "any"]), "any", 16, 0)
-    assert set(found) == {"noise", "mean", "matched", "exact"}
-    assert all(20 <= told["mean"] <= 240 and told["w1"] >= 0 for told in found.values())
+    by_start = exact_of(Captioned.of(images, ["any", "any"]), "any", 16, 0)
+    assert set(by_start) == {"noise", "mean", "matched", "exact"}
+    assert all(20 <= numbers["mean"] <= 240 and numbers["w1"] >= 0 for numbers in by_start.values())
 
 
 def test_the_discretisation_of_a_curve_linear_in_log_snr():
@@ -104,9 +106,9 @@ def test_the_budget_counts_the_networks_error():
     steps = list(range(1, 1000, 20))
     table = {"mse": [2.0] * 50, "error2": [1.5] * 50, "mmse": [0.5] * 50, "bias": [0.0] * 50}
     snr = [1000.0 / t for t in steps]
-    found = budget_of({"timesteps": steps, "snr": {"end": snr}, "prompts": {"any": {"end": table}}}, "any")["end"]
-    assert found["network"] == pytest.approx(0.5 * 1.5 * (snr[0] - snr[steps.index(981)]))
-    assert found["discretisation"] == pytest.approx(0, abs=1e-6)  # a curve that does not fall
+    budget = budget_of({"timesteps": steps, "snr": {"end": snr}, "prompts": {"any": {"end": table}}}, "any")["end"]
+    assert budget["network"] == pytest.approx(0.5 * 1.5 * (snr[0] - snr[steps.index(981)]))
+    assert budget["discretisation"] == pytest.approx(0, abs=1e-6)  # a curve that does not fall
 
 
 def budget_of_a_small_model(nats, exact, noise):
@@ -129,11 +131,11 @@ def test_a_small_models_budget_says_whose_fault_it_is():
 
 
 def test_a_gaussians_distance_to_black_and_white():
-    told = {"mean": 127.5, "std": 127.5, "levels": [0.0] * 128 + [255.0] * 128}
+    levels = {"mean": 127.5, "std": 127.5, "levels": [0.0] * 128 + [255.0] * 128}
     short = 2 * (0.841344746 - 0.5) - 2 * (
         0.398942280 - 0.241970725
     )  # E(1 − |Z|)₊: what is past black and white is cut off
-    assert gaussian_distance(told) == pytest.approx(127.5 * short, rel=1e-3)
+    assert gaussian_distance(levels) == pytest.approx(127.5 * short, rel=1e-3)
 
 
 def test_the_brightness_that_a_spread_promises():
@@ -149,9 +151,9 @@ def test_the_brightness_that_a_spread_promises():
 
 def test_what_the_page_says_of_the_trained_average_image_is_that_of_its_weights():
     committed = json.loads((FOLDER / "learned.json").read_text(encoding="utf-8"))["prompts"]
-    found = learned(PIPELINE, AVERAGE, list(committed))
-    for prompt, told in committed.items():
-        assert found[prompt] == pytest.approx(told, rel=1e-3, abs=0.01), prompt
+    computed = learned(PIPELINE, AVERAGE, list(committed))
+    for prompt, numbers in committed.items():
+        assert computed[prompt] == pytest.approx(numbers, rel=1e-3, abs=0.01), prompt
 
 
 def test_the_results_of_the_page_are_those_of_their_names():
@@ -164,8 +166,8 @@ def test_the_results_of_the_page_are_those_of_their_names():
 
 def test_results_say_where_they_come_from():
     for path in (*FOLDER.glob("*.json"), *FOLDER.glob("second/*.json")):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        assert {"version", "command", "device", "versions", "seed"} <= set(told), path
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert {"version", "command", "device", "versions", "seed"} <= set(content), path
 
 
 def test_what_is_missed_of_the_distance_is_rounded_down():
@@ -175,6 +177,6 @@ def test_what_is_missed_of_the_distance_is_rounded_down():
 
 
 def test_what_directions_add_is_said_by_their_names():
-    told = {"closed": 0.9, "trained": 0.8, "principal": 0.75, "one by one": 0.5}
-    text = directions_reading({"samples": 2, "ratios": {"a": told, "b": told | {"principal": 0.6}}})
+    ratios = {"closed": 0.9, "trained": 0.8, "principal": 0.75, "one by one": 0.5}
+    text = directions_reading({"samples": 2, "ratios": {"a": ratios, "b": ratios | {"principal": 0.6}}})
     assert "| a | 0.50 | 0.75 | 0.80 | 0.90 |" in text and "adds 0.10 to 0.25" in text

@@ -40,17 +40,17 @@ def drawer(data):
 
 
 def cells_of(*levels):
-    found = Cells()
+    cells = Cells()
     for k, level in enumerate(levels):
-        found.add(Cell("end", "noise", f"prompt {k}", 1.0), torch.full((4, 1, 2, 2), level))
-    return found
+        cells.add(Cell("end", "noise", f"prompt {k}", 1.0), torch.full((4, 1, 2, 2), level))
+    return cells
 
 
 def test_a_second_run_adds_cells_and_repeats_some():
     first, second = cells_of(-1.0, 0.0), cells_of(-1.0, 0.5, 1.0)
     every, again = joined(first, second)
-    assert [told["prompt"] for told in every.told] == ["prompt 0", "prompt 1", "prompt 2"]
-    assert every.told[1]["mean"] == first.told[1]["mean"] and again.told[1]["mean"] == second.told[1]["mean"]
+    assert [cell["prompt"] for cell in every.rows] == ["prompt 0", "prompt 1", "prompt 2"]
+    assert every.rows[1]["mean"] == first.rows[1]["mean"] and again.rows[1]["mean"] == second.rows[1]["mean"]
     rows = [{"start": "matched", "prompt": "a", "guidance": 1.0, "low": -2.0, "high": -1.0}]
     one = {
         "fixed": [{"holds": True, "holds beside exact": True}],
@@ -60,9 +60,9 @@ def test_a_second_run_adds_cells_and_repeats_some():
     other = copy.deepcopy(one)
     other["open"][0]["distance holds"] = True
     other["never worse"]["rows"][0]["high"] = 1.0
-    told = rerun(first, again, one, other)
-    assert told["cells"] == 2 and told["largest difference of a mean"] == pytest.approx(64, abs=1)
-    assert told["same verdicts"] == {
+    comparison = rerun(first, again, one, other)
+    assert comparison["cells"] == 2 and comparison["largest difference of a mean"] == pytest.approx(64, abs=1)
+    assert comparison["same verdicts"] == {
         "fixed: holds": [1, 1],
         "fixed: holds beside exact": [1, 1],
         "open: spread holds": [1, 1],
@@ -102,9 +102,9 @@ def test_verdicts_of_a_small_model_and_of_its_rerun(tmp_path, monkeypatch):
     )
     with pytest.raises(SystemExit) as ended:
         main()
-    told = json.loads((tmp_path / "out.json").read_text())
-    assert ended.value.code == 1 and told["otherwise"] == ["'3' at guidance 1: spread"]
-    assert str(tmp_path) not in told["command"]  # last names alone
+    comparison = json.loads((tmp_path / "out.json").read_text())
+    assert ended.value.code == 1 and comparison["otherwise"] == ["'3' at guidance 1: spread"]
+    assert str(tmp_path) not in comparison["command"]  # last names alone
     with pytest.raises(InputError, match="other prompts"):
         compared(small(), {"cells": small()["cells"][:4]})
 
@@ -119,18 +119,24 @@ def test_starts_drawn_at_once_are_those_drawn_alone(drawer, tmp_path):
     x_1 = torch.randn(4, *data.size, generator=torch.Generator().manual_seed(0))
     for prompt, guidance in (("cat", 2.0), ("", 1.0)):
         alone = brightness_of(drawer(x_1, [prompt] * 4, guidance, steps=3))
-        told = cells[prompt, guidance, "noise"]
-        assert told["mean"] == pytest.approx(float(alone.mean()), abs=0.01)
-        assert told["std"] == pytest.approx(float(alone.std(correction=0)), abs=0.01)
+        numbers = cells[prompt, guidance, "noise"]
+        assert numbers["mean"] == pytest.approx(float(alone.mean()), abs=0.01)
+        assert numbers["std"] == pytest.approx(float(alone.std(correction=0)), abs=0.01)
     assert cells["cat", 2.0, "exact"]["mean"] != cells["cat", 2.0, "noise"]["mean"]
 
 
 def test_the_digits_time_stands_as_it_was_measured():
-    told = {"seconds": 100.0, "processor seconds": 150.0, "device": "any CPU, 2 threads", "processors": 2, "load": 1.5}
-    told["training"] = {"seconds": 40.0}
-    assert "within the 120 s" in ladder_sections._time_text(told) and "not met" not in ladder_sections._time_text(told)
-    late = ladder_sections._time_text(told | {"seconds": 121.0})
-    assert "not met" in late and "75 s on each of two" in late
+    content = {
+        "seconds": 100.0,
+        "processor seconds": 150.0,
+        "device": "any CPU, 2 threads",
+        "processors": 2,
+        "load": 1.5,
+    }
+    content["training"] = {"seconds": 40.0}
+    assert ladder_sections._time_text(content).endswith("Target: 120 s; met.")
+    late = ladder_sections._time_text(content | {"seconds": 121.0})
+    assert "Target: 120 s on two idle cores; not met here." in late and "75 s on each of two" in late
 
 
 def test_what_other_parts_have_written_stays(tmp_path):
@@ -138,14 +144,20 @@ def test_what_other_parts_have_written_stays(tmp_path):
     first.add("cells", [1])
     second = Result.continued(tmp_path / "found.json", origin("a.module", "cpu", 0) | {"command": "second"})
     second.add("curves", [2])
-    told = json.loads((tmp_path / "found.json").read_text())
-    assert told["cells"] == [1] and told["curves"] == [2] and told["command"] == "second"
-    assert [(run["command"], run["parts"]) for run in runs_of(told)] == [("first", ["cells"]), ("second", ["curves"])]
-    assert run_of(told, "cells")["command"] == "first"
+    content = json.loads((tmp_path / "found.json").read_text())
+    assert content["cells"] == [1] and content["curves"] == [2] and content["command"] == "second"
+    assert [(run["command"], run["parts"]) for run in runs_of(content)] == [
+        ("first", ["cells"]),
+        ("second", ["curves"]),
+    ]
+    assert run_of(content, "cells")["command"] == "first"
     third = Result.continued(tmp_path / "found.json", origin("a.module", "cpu", 0) | {"command": "third"})
     third.add("cells", [3])
-    told = json.loads((tmp_path / "found.json").read_text())
-    assert [(run["command"], run["parts"]) for run in runs_of(told)] == [("second", ["curves"]), ("third", ["cells"])]
+    content = json.loads((tmp_path / "found.json").read_text())
+    assert [(run["command"], run["parts"]) for run in runs_of(content)] == [
+        ("second", ["curves"]),
+        ("third", ["cells"]),
+    ]
 
 
 def result(path, command, start, levels, **parts):
@@ -153,9 +165,9 @@ def result(path, command, start, levels, **parts):
     cells = Cells()
     cells.add(Cell("end", start, "cat", 1.0), torch.full((2, 3, 4, 4), levels / 127.5 - 1))
     cells.save(path.with_suffix(".npz"))
-    found = Result(path, origin("a.module", "cpu", 0) | {"command": command})
-    for name, value in ({"cells": cells.told} | parts).items():
-        found.add(name, value)
+    written = Result(path, origin("a.module", "cpu", 0) | {"command": command})
+    for name, value in ({"cells": cells.rows} | parts).items():
+        written.add(name, value)
 
 
 def test_a_merge_takes_what_is_new_and_keeps_the_rest(tmp_path):
@@ -163,14 +175,14 @@ def test_a_merge_takes_what_is_new_and_keeps_the_rest(tmp_path):
     result(new, "second", "mean", 90, core=2)
     result(old, "first", "mean", 30, core=1, curves=1)
     merge(new, old)
-    told = json.loads(old.read_text())
-    assert (told["core"], told["curves"]) == (2, 1)
-    assert [(run["command"], run["parts"]) for run in runs_of(told)] == [
+    content = json.loads(old.read_text())
+    assert (content["core"], content["curves"]) == (2, 1)
+    assert [(run["command"], run["parts"]) for run in runs_of(content)] == [
         ("first", ["curves"]),
         ("second", ["cells", "core"]),
     ]
-    found = Cells.load(tmp_path / "old.npz", told["cells"])
-    assert [round(float(levels[0])) for levels in found.brightness] == [90]
+    kept = Cells.load(tmp_path / "old.npz", content["cells"])
+    assert [round(float(levels[0])) for levels in kept.brightness] == [90]
     result(new, "third", "noise", 60, twins=3, core=3)
     with pytest.raises(InputError, match=r"stages: .* has no such part, but twins, core"):
         merge(new, old, ["stages"])
@@ -181,29 +193,29 @@ def test_a_merge_takes_what_is_new_and_keeps_the_rest(tmp_path):
     assert old.read_bytes() == before
     (tmp_path / "kept.npz").rename(tmp_path / "new.npz")
     merge(new, old, ["twins"])
-    told = json.loads(old.read_text())
-    assert (told["core"], told["twins"]) == (2, 3)
+    content = json.loads(old.read_text())
+    assert (content["core"], content["twins"]) == (2, 3)
     third = tmp_path / "third.json"
     result(third, "fourth", "mean", 10, stages=4)
     merge(old, third)  # of which the last run has made the twins alone
-    told = json.loads(third.read_text())
-    assert [(run["command"], run["parts"]) for run in runs_of(told)] == [
+    content = json.loads(third.read_text())
+    assert [(run["command"], run["parts"]) for run in runs_of(content)] == [
         ("fourth", ["stages"]),
         ("third", ["cells", "twins"]),
     ]
-    assert "core" not in told
-    found = Cells.load(tmp_path / "old.npz", told["cells"])
+    assert "core" not in content
+    kept = Cells.load(tmp_path / "old.npz", content["cells"])
     assert {
-        cell["start"]: round(float(levels[0])) for cell, levels in zip(told["cells"], found.brightness, strict=True)
+        cell["start"]: round(float(levels[0])) for cell, levels in zip(content["cells"], kept.brightness, strict=True)
     } == {"noise": 60, "mean": 90}
 
 
 def test_committed_results_tell_of_each_part_which_run_made_it():
     for file in (*FOLDER.glob("*.json"), *FOLDER.glob("second/*.json")):
-        told = json.loads(file.read_text())
-        runs = runs_of(told)
+        content = json.loads(file.read_text())
+        runs = runs_of(content)
         parts = [part for run in runs for part in run["parts"]]
-        assert sorted(parts) == sorted(name for name in told if name not in (*HEAD, "earlier")), file
+        assert sorted(parts) == sorted(name for name in content if name not in (*HEAD, "earlier")), file
         assert all(run["parts"] and set(HEAD) <= set(run) for run in runs), file
 
 
@@ -218,11 +230,11 @@ def test_a_foreign_mean_moves_the_brightness_as_the_law_says(data, drawer):
 
 
 def test_the_exact_denoiser_ends_on_a_training_picture(data, drawer):
-    told, pictures = collapse(drawer, data, samples=2, steps=10, seed=0)
+    measured, pictures = collapse(drawer, data, samples=2, steps=10, seed=0)
     for prompt in OPENMOJI.open:
-        exact = told["prompts"][prompt]["exact denoiser"]
+        exact = measured["prompts"][prompt]["exact denoiser"]
         assert exact["nearest"][-1] < 1e-3 and exact["near duplicates"][-1] == 1
-        assert told["prompts"][prompt]["trained model"]["nearest"][-1] > 0.1  # nothing was learned
+        assert measured["prompts"][prompt]["trained model"]["nearest"][-1] > 0.1  # nothing was learned
     assert pictures.shape == (4, 2, 2, 7, 16, 16, 3)
     assert (pictures[:, 0, :, -2].astype(int) - pictures[:, 0, :, -1]).__abs__().max() <= 1
 
@@ -230,12 +242,12 @@ def test_the_exact_denoiser_ends_on_a_training_picture(data, drawer):
 def test_a_path_is_the_samplers(data, drawer):
     x_1 = torch.randn(2, *data.size, generator=torch.Generator().manual_seed(0))
     trained = denoisers(drawer, data, "cat", 2)["trained model"]
-    _, found = path(trained, drawer, x_1, 4)
+    _, predictions = path(trained, drawer, x_1, 4)
     drawn = drawer(x_1, ["cat"] * 2, 1.0, steps=4)
     last = sampler(drawer.model, steps=4).timesteps[-1]
     alpha, sigma = (float(values[last]) for values in drawer.model.alphas_sigmas())
-    assert len(found) == 4 and alpha > sigma
-    torch.testing.assert_close(found[-1], drawn, rtol=1e-3, atol=1e-3)  # the last step of DDIM lands on x̂
+    assert len(predictions) == 4 and alpha > sigma
+    torch.testing.assert_close(predictions[-1], drawn, rtol=1e-3, atol=1e-3)  # the last step of DDIM lands on x̂
 
 
 def test_a_factor_changes_one_thing():
@@ -260,18 +272,18 @@ def test_starts_along_other_directions_have_the_datas_mean_and_its_deviations_al
     learned = Average(torch.full((1, *data.size), 0.3), basis, torch.full((1, 5), 2.0))
     closed = table_of(data, [red, grey], 2)
     single = one_by_one(data.x_0())
-    found = variants(data, red, single, lambda *_: learned, closed, drawer)
-    assert list(found) == ["one by one", "principal", "trained", "closed"]
-    mean, directions, std = found["trained"]
+    starts = variants(data, red, single, lambda *_: learned, closed, drawer)
+    assert list(starts) == ["one by one", "principal", "trained", "closed"]
+    mean, directions, std = starts["trained"]
     assert torch.equal(mean, learned.mean[0]) and directions is basis and std.tolist() == [2.0] * 5
-    assert found["principal"][1] is basis
-    assert found["one by one"][1] is single
+    assert starts["principal"][1] is basis
+    assert starts["one by one"][1] is single
     own = closed([red], torch.zeros(1, *data.size))
-    for ours, theirs in zip(found["closed"], (own.mean[0], own.basis, own.std[0]), strict=True):
+    for ours, theirs in zip(starts["closed"], (own.mean[0], own.basis, own.std[0]), strict=True):
         assert torch.equal(ours, theirs)
     x_0 = data.x_0(data.rows(red))
     for name in ("one by one", "principal"):
-        mean, directions, std = found[name]
+        mean, directions, std = starts[name]
         torch.testing.assert_close(mean, x_0.mean(dim=0), rtol=1e-4, atol=1e-5)
         along = torch.einsum("nchw,kchw->nk", x_0, directions).std(dim=0, correction=0)
         torch.testing.assert_close(std, along, rtol=1e-4, atol=1e-5)

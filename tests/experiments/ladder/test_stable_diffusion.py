@@ -8,12 +8,12 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTextConfig, CLIPVisionConfig
 
-from docs.experiments.data.prompts import PAPER, STABLE_DIFFUSION
 from docs.experiments.ladder import stable_diffusion as ladder_stable_diffusion
-from docs.experiments.ladder.stable_diffusion import Amounts, coco, factors, main, starts_of
+from docs.experiments.ladder.stable_diffusion import STABLE_DIFFUSION, Amounts, coco, factors, main, starts_of
 from docs.experiments.script.result import Result
 from singdiffusion.average.statistics import AverageStatistics
 from singdiffusion.average.table import AverageTable
+from singdiffusion.evaluation import PROMPTS
 from singdiffusion.evaluation.coco import Metrics, clip_score
 from tests.singdiffusion import tiny
 
@@ -50,13 +50,15 @@ def test_every_class_end_to_end(make, tmp_path):
         Image.new("RGB", (16, 16)).save(tmp_path / "control.png")
         control = ["--controlnet", str(tmp_path / "controlnet"), "--control", str(tmp_path / "control.png")]
     main([str(tmp_path / "base"), *modules, *control, *QUICK, "--parts", "core", "--out", str(tmp_path)])
-    told = json.loads((tmp_path / "stable-diffusion.json").read_text(encoding="utf-8"))
-    assert {"version", "seed", "command", "device", "versions"} <= set(told)
-    seen = {(row["sampler"], row["start"], row["prompt"], row["guidance"]) for row in told["rows"]}
+    content = json.loads((tmp_path / "stable-diffusion.json").read_text(encoding="utf-8"))
+    assert {"version", "seed", "command", "device", "versions"} <= set(content)
+    seen = {(row["sampler"], row["start"], row["prompt"], row["guidance"]) for row in content["rows"]}
     starts = {("DDIM", start) for start in ("noise", "mean", "matched", "statistics")} | {("DDIM trailing", "noise")}
     assert seen == {(*s, p, w) for s in starts for p in STABLE_DIFFUSION.all for w in ladder_stable_diffusion.CORE}
-    assert {row["prompt"] for row in told["rows"] if row["kind"] == "fixed"} == set(PAPER)
-    levels = {row["start"]: row["mean"] for row in told["rows"] if row["prompt"] == PAPER[0] and row["guidance"] == 3}
+    assert {row["prompt"] for row in content["rows"] if row["kind"] == "fixed"} == set(PROMPTS)
+    levels = {
+        row["start"]: row["mean"] for row in content["rows"] if row["prompt"] == PROMPTS[0] and row["guidance"] == 3
+    }
     assert len(set(levels.values())) == len(levels)  # the starts do act
 
 
@@ -75,8 +77,8 @@ def test_factors_change_one_thing_at_a_time(tmp_path):
 def clip(folder):
     """A tiny CLIP of the real classes, stored."""
     tokenizer, sizes = tiny._tokenizer(), {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
-    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    text = CLIPTextConfig(vocab_size=len(tokenizer), num_hidden_layers=1, pad_token_id=0, **ends, **sizes)
+    tokens = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    text = CLIPTextConfig(vocab_size=len(tokenizer), num_hidden_layers=1, pad_token_id=0, **tokens, **sizes)
     vision = CLIPVisionConfig(image_size=16, patch_size=8, num_hidden_layers=1, **sizes)
     torch.manual_seed(0)
     config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=16)

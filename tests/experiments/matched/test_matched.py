@@ -33,11 +33,11 @@ def run(tmp_path_factory):
     return kept(folder, name="digits"), folder
 
 
-def test_every_cell_is_drawn_and_told(run):
-    told, _ = run
-    assert set(HEAD) <= set(told) and "failed" not in told
-    assert [(c["way"], c["grid"], c["steps"]) for c in told["cells"]] == plan((16,), 32)
-    for cell in told["cells"]:
+def test_every_cell_is_drawn_and_recorded(run):
+    content, _ = run
+    assert set(HEAD) <= set(content) and "failed" not in content
+    assert [(c["way"], c["grid"], c["steps"]) for c in content["cells"]] == plan((16,), 32)
+    for cell in content["cells"]:
         passes = PASSES.get(cell["way"], 1)
         products = cell["steps"] * (passes // 2)
         assert cell["passes"] == cell["steps"] * passes + 1 and cell["products"] == products
@@ -47,23 +47,23 @@ def test_every_cell_is_drawn_and_told(run):
 
 def test_the_exact_denoiser_has_no_error_and_its_jacobian_is_the_covariance(run):
     """What the network's columns say is what those of the data say: error 0, `‖C‖_F²` and `‖κ‖²` by products in forward mode and by sums over the data."""
-    told, _ = run
-    for row in told["profile"]:
+    content, _ = run
+    for row in content["profile"]:
         assert row["error2"] < 1e-8
         if row["mmse"] > 1e-2:
             assert row["norm2"] == pytest.approx(row["exact norm2"], rel=1e-3)
-    early = told["profile"][1]  # κ by differences of products, at a quarter of the draws
+    early = content["profile"][1]  # κ by differences of products, at a quarter of the draws
     assert early["skewness2"] == pytest.approx(early["exact skewness2"], rel=0.5)
-    for row in told["spectra"]:
+    for row in content["spectra"]:
         if row["exact trace"] > 1e-2:
             assert row["antisymmetric"] < 1e-4 and row["negative"] < 1e-4
 
 
 def test_matched_kernels_cost_fewer_nats_the_more_they_know(run):
     """At 20 steps and more: plug-in above the isotropic variances, these above Lanczos with several products, all to be paid by discretisation alone."""
-    told, _ = run
+    content, _ = run
     for steps in (20, 50):
-        nats = {row["way"]: row for row in told["nats"] if row["steps"] == steps and row["grid"] == "angle"}
+        nats = {row["way"]: row for row in content["nats"] if row["steps"] == steps and row["grid"] == "angle"}
         assert set(nats) == {*NAMES, "whole Jacobian"}
         assert nats["DDPM"]["above"] > nats["Analytic-DPM"]["above"] > nats["diagonal"]["above"]
         assert nats["diagonal"]["above"] > nats["Lanczos 3"]["above"]
@@ -73,13 +73,13 @@ def test_matched_kernels_cost_fewer_nats_the_more_they_know(run):
 
 def test_path_nats_of_the_plug_in_are_the_sum_of_b8(run):
     """By hand from the mmse at the nodes: `½ Σ g mmse − ½∫mmse`, for a chain between two levels."""
-    told, folder = run
+    content, folder = run
     nats = nats_of(folder, "digits")
-    snr = [row["snr"] for row in told["profile"]][1:4]
-    level = [row["mmse"] for row in told["profile"]][1:4]
-    found = nats.path("DDPM", snr)
+    snr = [row["snr"] for row in content["profile"]][1:4]
+    level = [row["mmse"] for row in content["profile"]][1:4]
+    cost = nats.path("DDPM", snr)
     steps = sum((high - low) * m for low, high, m in zip(snr, snr[1:], level, strict=False)) / 2
-    assert found["discretisation"] + nats.area("mmse", snr[0], snr[-1]) / 2 == pytest.approx(steps, rel=1e-4)
+    assert cost["discretisation"] + nats.area("mmse", snr[0], snr[-1]) / 2 == pytest.approx(steps, rel=1e-4)
 
 
 def test_the_empirical_products_are_derivatives():
@@ -113,9 +113,9 @@ def test_paths_by_draws_are_those_of_quadrature(monkeypatch):
     monkeypatch.setattr(matched_paths, "STEPS", (4, 8))
     flat = Atoms(torch.cat([3 * GOLDEN.points, torch.zeros(3, 1, dtype=torch.float64)], dim=1), GOLDEN.weights)
     line = line_of(Atoms(3 * GOLDEN.points, GOLDEN.weights))
-    found = matched_paths.paths(flat, 300, 4, 0)
+    measured = matched_paths.paths(flat, 300, 4, 0)
     low, high = matched_paths.ENDS
-    for cost in found["costs"]:
+    for cost in measured["costs"]:
         n = cost["steps"]
         chain = tuple(low * (high / low) ** (k / n) for k in range(n + 1))
         for kernel, scale in (("plug-in", n), ("matched", n**2)):
@@ -126,23 +126,23 @@ def test_paths_by_draws_are_those_of_quadrature(monkeypatch):
 
 @pytest.mark.parametrize("name", COMMITTED)
 def test_the_committed_runs_are_told_with_their_origin(name):
-    told = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-    assert set(HEAD) <= set(told) and "failed" not in told
-    assert {row["way"] for row in told["cells"]} == set(NAMES)
-    assert schedule_named("sd").snr(1.0) == pytest.approx(told["profile"][0]["snr"], rel=1e-4)
+    content = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    assert set(HEAD) <= set(content) and "failed" not in content
+    assert {row["way"] for row in content["cells"]} == set(NAMES)
+    assert schedule_named("sd").snr(1.0) == pytest.approx(content["profile"][0]["snr"], rel=1e-4)
 
 
 def test_the_committed_digits_have_the_orders_of_e3():
     """Along their widest direction, without draws: slopes within 0.05, constants within 2 %."""
-    told = json.loads((FOLDER / "digits.json").read_text(encoding="utf-8"))["line"]
+    content = json.loads((FOLDER / "digits.json").read_text(encoding="utf-8"))["line"]
     for kernel, slope in (("plug-in", -1), ("averaged", -1), ("matched", -2)):
-        assert told[kernel]["slope"] == pytest.approx(slope, abs=0.05)
-        assert told[kernel]["ratios"][-1] == pytest.approx(1, abs=0.02)
+        assert content[kernel]["slope"] == pytest.approx(slope, abs=0.05)
+        assert content[kernel]["ratios"][-1] == pytest.approx(1, abs=0.02)
 
 
 def test_orders_and_groups_of_the_page(run):
-    told, _ = run
-    assert matched_page.order(told, "DDPM", 50, 200) == pytest.approx(1, abs=0.15)
+    content, _ = run
+    assert matched_page.order(content, "DDPM", 50, 200) == pytest.approx(1, abs=0.15)
     assert math.isnan(
         matched_page.order(
             {"nats": [{"grid": "angle", "way": "x", "steps": n, "above": -1.0} for n in (5, 10)]}, "x", 5, 10

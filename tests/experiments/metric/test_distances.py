@@ -28,8 +28,8 @@ def test_frechet_of_gaussians():
 
 
 def test_the_kernel_distance_is_unbiased():
-    found = torch.tensor([kernel_distance(normal(40, 2, 2 * k), normal(40, 2, 2 * k + 1)) for k in range(300)])
-    assert abs(float(found.mean())) < 4 * float(found.std()) / 300**0.5
+    distances = torch.tensor([kernel_distance(normal(40, 2, 2 * k), normal(40, 2, 2 * k + 1)) for k in range(300)])
+    assert abs(float(distances.mean())) < 4 * float(distances.std()) / 300**0.5
     assert kernel_distance(normal(200, 2, 0), normal(200, 2, 1, 1.0)) > 1
 
 
@@ -61,8 +61,8 @@ def test_the_classifier_counts_what_the_prompt_names(tmp_path):
     data = Captioned.of(images, captions)
     classifier = Classifier.new(data)
     assert classifier.objects == ["nothing"]
-    found = classifier.adherence(data.x_0(), "solid black background")
-    assert found["object"] == 1 and 0 <= found["background"] <= 1
+    shares = classifier.adherence(data.x_0(), "solid black background")
+    assert shares["object"] == 1 and 0 <= shares["background"] <= 1
     assert set(classifier.adherence(data.x_0(), "nothing")) == {"object"}
     ground, _ = classifier.scores(data.x_0())
     assert classifier.shares(data.x_0(), captions)["background"] == pytest.approx(

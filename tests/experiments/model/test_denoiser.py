@@ -96,8 +96,8 @@ def test_what_a_network_should_give_gives_the_picture_back(data, prediction):
     model = Denoiser.new(data, LITTLE, prediction)
     x_0, noise = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
     alpha, sigma = torch.tensor(0.6), torch.tensor(0.8)
-    given = model.target(x_0, noise, alpha, sigma)
-    torch.testing.assert_close(model.denoised(alpha * x_0 + sigma * noise, given, alpha, sigma), x_0)
+    target = model.target(x_0, noise, alpha, sigma)
+    torch.testing.assert_close(model.denoised(alpha * x_0 + sigma * noise, target, alpha, sigma), x_0)
 
 
 def test_the_exact_denoiser_is_the_laws():

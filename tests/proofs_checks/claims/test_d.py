@@ -76,7 +76,7 @@ def test_three_tied_atoms():
 
 
 def test_noise_is_unbounded_at_a_point():
-    """D2: 30 at x = .5, σ = .01."""
+    """D2: 30 at x = 0.5, σ = 0.01."""
     at = limit.predictions(GOLDEN, Cosine(), torch.tensor([[0.5]], dtype=torch.float64), Cosine().time_of_snr(1e4))
     assert float(at.epsilon) == pytest.approx(30, rel=1e-3)
 
@@ -91,7 +91,7 @@ def test_tv_to_a_point_is_the_weight_of_the_others():
 
 
 def test_uniform_score_at_the_edge():
-    """D4: 798 at σ = .001, and nothing inside."""
+    """D4: 798 at σ = 0.001, and nothing inside."""
     schedule = RectifiedFlow()
     at_edge = uniform_score(schedule, torch.tensor([[1.0]], dtype=torch.float64), 0.001)
     # α = 1 − t moves the edge by one σ here; VP does not

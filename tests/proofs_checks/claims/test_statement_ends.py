@@ -46,7 +46,7 @@ def test_b10_tries_three_betas_of_many_atoms(monkeypatch):
 
 def test_d2_the_score_at_a_tie_is_that_of_the_limit_of_the_denoiser():
     assert [score(SIGNS, 0.0, noise) for noise in (0.1, 0.01, 0.001)] == [0, 0, 0]
-    # halfway between −1.3 and 0.2 the two weigh as exp(‖y‖²/4), with the prior weights .2 and .5 (D1)
+    # halfway between −1.3 and 0.2 the two weigh as exp(‖y‖²/4), with the prior weights 0.2 and 0.5 (D1)
     weights = torch.tensor([0.2, 0.5], dtype=torch.float64) * torch.tensor([1.3**2, 0.2**2]).div(4).exp()
     limit_point = float(weights @ torch.tensor([-1.3, 0.2], dtype=torch.float64) / weights.sum())
     assert 1e-6 * score(GOLDEN, -0.55, 0.001) == pytest.approx(abs(-0.55 - limit_point), rel=1e-3)
@@ -70,7 +70,7 @@ def test_e1_no_kept_noise_beyond_eta_one():
 
 
 def test_f7_zero_init_may_be_better_than_the_right_mean():
-    """The golden law at α = .6, by exact fractions: `½[(α² − γ) tr Σ + α²μ² + σ² − 1 − log σ²]` is negative."""
+    """The golden law at α = 0.6, by exact fractions: `½[(α² − γ) tr Σ + α²μ² + σ² − 1 − log σ²]` is negative."""
     points, weights = (
         (Fraction(-13, 10), Fraction(1, 5), Fraction(11, 10)),
         (Fraction(1, 5), Fraction(1, 2), Fraction(3, 10)),

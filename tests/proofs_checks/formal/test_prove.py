@@ -154,6 +154,17 @@ def test_a_changed_proof_makes_the_record_void(folder: Path):
     assert formal.formal_proofs(folder=folder) == {}
 
 
+def test_a_formula_that_takes_no_symbols_makes_the_record_void(monkeypatch: pytest.MonkeyPatch):
+    """It ended `verify` in a traceback."""
+
+    def kl_trace_bound(gap, trace):
+        return float(gap) * trace / 2
+
+    kl_trace_bound.__module__ = "singtheory.formula.gaussian_error"
+    monkeypatch.setattr(formula, "kl_trace_bound", kl_trace_bound)
+    assert formal.formal_proofs() == {}
+
+
 def test_a_file_that_changes_while_coq_works_is_not_recorded_as_proved(folder: Path, monkeypatch: pytest.MonkeyPatch):
     def build(_: Path) -> None:
         with (folder / "A.v").open("a") as file:
@@ -165,6 +176,22 @@ def test_a_file_that_changes_while_coq_works_is_not_recorded_as_proved(folder: P
         prove, "assumptions", lambda _, names: {name: [] for pairs in names.values() for _, name in pairs}
     )
     assert prove.prove(folder)["sha256"] == before != formal.digests(folder)
+
+
+def test_two_files_of_one_name_are_refused(folder: Path):
+    """Coq sees one flat library: the second would take the place of the first, and that would not be checked."""
+    (folder / "other").mkdir()
+    shutil.copy(folder / "A.v", folder / "other")
+    with pytest.raises(prove.ProofError, match=r"^A\.v: there are two"):
+        prove.prove(folder)
+
+
+def test_every_group_of_claims_has_its_folder_of_proofs():
+    folders = {path.parent.name for path in formal.sources()}
+    assert folders == {"foundation", *"abcdef"}
+    for path in formal.sources():
+        group = path.stem.removeprefix("Twins_").split("_")[0].lower()
+        assert path.parent.name == (group if group in folders else "foundation"), path
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "not JSON"])
@@ -249,7 +276,7 @@ def test_enclosed_numbers_are_counted_together_as_they_are_one_by_one(tmp_path: 
 
 @needs_coq
 def test_a_planted_constant_in_the_bridge_fails_its_file(tmp_path: Path):
-    for name in ("Base.v", "A.v"):
+    for name in ("foundation/Base.v", "a/A.v"):
         shutil.copy(formal.FOLDER / name, tmp_path)
     text = ties.definitions()
     right = text[text.index("Definition transition_var") :].split("\n\n")[0]

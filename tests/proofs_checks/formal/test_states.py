@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proofs_checks.formal import FOLDER, digests, prove, states
+from proofs_checks.formal import FOLDER, digests, prove, sources, states
 
 SHOWN = """2 goals (ID 7)
 
@@ -71,7 +71,7 @@ def test_the_record_has_every_theorem_as_it_is_now():
 
 
 def test_states_of_a_changed_file_are_not_shown(tmp_path: Path):
-    for path in prove.sources():
+    for path in sources():
         shutil.copy(path, tmp_path)
     with (tmp_path / "A.v").open("a") as file:
         file.write("\n")
@@ -84,8 +84,8 @@ def test_states_of_a_changed_file_are_not_shown(tmp_path: Path):
 @pytest.mark.skipif(shutil.which("coqtop") is None, reason="Coq is not installed")
 def test_coq_shows_what_the_record_says(tmp_path: Path):
     """On the files that build in seconds."""
-    for stem in ("Base", "Formulas", "A"):
-        shutil.copy(FOLDER / f"{stem}.v", tmp_path)
+    for path in ("foundation/Base.v", "foundation/Formulas.v", "a/A.v"):
+        shutil.copy(FOLDER / path, tmp_path)
     prove.build(tmp_path)
     committed = json.loads(states.STATES.read_text(encoding="utf-8"))
     assert {name: committed["sha256"][name] for name in digests(tmp_path)} == digests(tmp_path)

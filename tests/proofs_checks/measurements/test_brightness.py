@@ -89,7 +89,7 @@ def test_principal_components_of_the_coordinates_are_those_of_the_images(few):
 
 
 def test_the_order_of_the_starts_is_that_of_the_facts(rgb):
-    """facts.md, 32×32 RGB: ratios .28 (noise), .23 (mean), .92 to .97 (matched), .98 (exact), law .32."""
+    """Measured with the exact denoiser at 32×32 RGB: ratios 0.28 (noise), 0.23 (mean), 0.92 to 0.97 (matched), 0.98 (exact), law 0.32."""
     ratios = {name: float(rgb.arrival(name).spread_ratio) for name in STARTS}
     assert rgb.law == pytest.approx(0.32, abs=0.01)
     assert ratios["noise"] < 0.5
@@ -164,7 +164,7 @@ def test_the_gaussian_ends_are_the_moments_of_gaussian_flows(few):
 
 
 def test_quantiles_predict_the_clusters_better_than_the_gaussian_law():
-    """At 64×64 RGB the law says .16 from noise, and all samples are grey, as the quantiles say."""
+    """At 64×64 RGB the law says 0.16 from noise, and all samples are grey, as the quantiles say."""
     result = measure(digit_pictures(digits_images(), 64, 3), samples=128)
     noise, matched = result.arrival("noise"), result.arrival("matched")
     assert float(noise.spread_ratio) < 0.5 * noise.gaussian_ratio

@@ -24,7 +24,7 @@ from tests.singdiffusion.comfyui import doubles
 from tests.strategies import examples
 
 PROMPT = "black"
-TOLD = {"prompt": PROMPT, "negative_prompt": ""}
+PROMPTS = {"prompt": PROMPT, "negative_prompt": ""}
 SD_BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
 
@@ -100,11 +100,11 @@ def test_samplers_begin_at_the_start_of_the_library(model, table, kind, timestep
         "start": start,
     }
     if kind == "noise":
-        (made,) = SingularStart().start(**arguments, **TOLD)
+        (made,) = SingularStart().start(**arguments, **PROMPTS)
         assert made.seed == 7
         actual = begun(model, made.generate_noise(empty), sigmas)
     else:
-        (latent,) = SingularStartLatent().latent(empty, **arguments, **TOLD)
+        (latent,) = SingularStartLatent().latent(empty, **arguments, **PROMPTS)
         image = model.get_model_object("latent_format").process_in(latent["samples"])
         actual = begun(model, torch.zeros(3, 4, 8, 8), sigmas, image)
     torch.testing.assert_close(actual, expected, rtol=2e-4, atol=2e-4)
@@ -115,11 +115,11 @@ def test_an_image_in_the_latents_makes_no_difference_at_full_noise_and_is_left_a
     added = model.get_model_object("latent_format").process_in(image["samples"])
     arguments = {"average": table, "model": model, "noise": noise, "cfg": 1.0, "guidance": "none", "start": "mean"}
     sigmas = sigmas_of(model, 999, 0)
-    (made,) = SingularStart().start(**arguments, sigmas=sigmas, **TOLD)
+    (made,) = SingularStart().start(**arguments, sigmas=sigmas, **PROMPTS)
     x_1 = noise.generate_noise(image)
     actual = begun(model, made.generate_noise(image), sigmas, added)
     torch.testing.assert_close(actual, library_start(table, x_1, 1.0, (999, 0), "none", "mean"), rtol=2e-4, atol=2e-4)
-    (below,) = SingularStart().start(**arguments, sigmas=sigmas_of(model, 600, 0), **TOLD)
+    (below,) = SingularStart().start(**arguments, sigmas=sigmas_of(model, 600, 0), **PROMPTS)
     with caplog.at_level(logging.WARNING):
         assert torch.equal(below.generate_noise(image), x_1)
     assert "left as it is" in caplog.text
@@ -272,7 +272,7 @@ def refusals(model, flow, table, spread):
     rest = {"noise": noise, "sigmas": sigmas, "cfg": 1.0, "guidance": "none", "start": "widest"}
 
     def start(**arguments):
-        return SingularStart().start(**({"average": table, "model": model} | rest | TOLD | arguments))[0]
+        return SingularStart().start(**({"average": table, "model": model} | rest | PROMPTS | arguments))[0]
 
     masked = empty | {"noise_mask": torch.ones(1, 8, 8)}
     patched = MatchedFirstStep().patch(flow, spread, "network", False, 1.0, "none")[0]
@@ -288,7 +288,7 @@ def refusals(model, flow, table, spread):
         "do not fall": lambda: start(sigmas=sigmas.flip(0)),
         "of pictures": lambda: start().generate_noise({"samples": torch.zeros(1, 4, 2, 8, 8)}),
         "holds an image": lambda: SingularStartLatent().latent(
-            {"samples": torch.ones(1, 4, 8, 8)}, average=table, model=model, **rest, **TOLD
+            {"samples": torch.ones(1, 4, 8, 8)}, average=table, model=model, **rest, **PROMPTS
         ),
         "unknown prompt": lambda: start(prompt="cat").generate_noise(empty),
         "changes nothing": lambda: MatchedFirstStep().patch(
@@ -321,7 +321,7 @@ def test_what_does_not_fit_is_refused_in_a_line(model, flow, table, spread, word
 
 def test_diagnose_says_the_numbers_of_the_library(model, flow, table, spread):
     sigmas = sigmas_of(model, 999, 0)
-    arguments = {"sigmas": sigmas, "cfg": 1.0, "guidance": "none", **TOLD}
+    arguments = {"sigmas": sigmas, "cfg": 1.0, "guidance": "none", **PROMPTS}
     stated = Diagnose().diagnose(model, average=table, latent_image={"samples": torch.zeros(1, 4, 8, 8)}, **arguments)
     text = stated["result"][0]
     scheduler = EulerDiscreteScheduler(**SD_BETAS, timestep_spacing="linspace")

@@ -16,7 +16,7 @@ def flow_of(steps, name="FlowMatchEulerDiscreteScheduler", **config):
 
 
 def test_a_flow_has_no_gap_and_a_first_step_that_narrows():
-    """By hand: shift 1 and 4 steps go from σ = 1 to .667, where the first step keeps `1/√(1 + γλ)`, of λ = 1700 .0485 (F2)."""
+    """By hand: shift 1 and 4 steps go from σ = 1 to 0.667, where the first step keeps `1/√(1 + γλ)`, of λ = 1700 0.0485 (F2)."""
     actual, flow = flow_of(4)
     gap, grid, kept = verdict(actual)
     assert "no gap" in gap.sentence and not gap.code

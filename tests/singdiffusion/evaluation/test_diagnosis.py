@@ -135,7 +135,7 @@ def test_first_step_of_stable_diffusion():
     actual = diagnose(checkpoint())
     first = actual.now.first
     assert (first.timestep, actual.now.spacing, actual.now.zero_snr) == (981, "leading", False)
-    assert (first.alpha, first.sigma) == pytest.approx((0.0760, 0.9971), abs=1e-4)  # facts
+    assert (first.alpha, first.sigma) == pytest.approx((0.0760, 0.9971), abs=1e-4)
     assert first.epsilon_gain == pytest.approx(first.sigma / first.alpha)
     assert actual.terminal_snr == pytest.approx(0.00468, abs=1e-5) == actual.implied_terminal_snr
     assert [(o.start, o.spacing, o.zero_snr) for o in actual.options] == [
@@ -219,7 +219,7 @@ def test_a_scheduler_that_is_not_known_to_start_at_noise():
 
 
 def test_brightness_of_pixels_is_pulled_and_narrowed_as_c7_says():
-    """32×32 RGB would give .31 (facts: .32 by the law for the constant image alone); 16×16 is milder by d."""
+    """32×32 RGB would give 0.31 (0.32 by the law for the constant image alone); 16×16 is milder by d."""
     actual = diagnose(checkpoint(), reading=read(pictures()))
     by_name = {option.start: option for option in reversed(actual.options)}
     mean, std = actual.reading.data

@@ -98,7 +98,7 @@ def test_the_spread_of_gaussian_data_is_kept(name, corrected, steps):
 
 @pytest.mark.parametrize("name", ["Heun", "UniPC", "DPM++ 2M", "DPM++ 2S"])
 def test_later_steps_do_not_take_the_widening_back(name):
-    """Of large eigenvalues no more is lost than the steps after the first lose by themselves: at least .9 arrives, of .23 to .6 before."""
+    """Of large eigenvalues no more is lost than the steps after the first lose by themselves: at least 0.9 arrives, of 0.23 to 0.6 before."""
     large = EIGENVALUES >= 100
     kept = _on_gaussian_data(SOLVERS[name](), 10, False)[-1][large]
     assert bool((kept > 0.9).all() and (kept < 1.05).all())

@@ -71,7 +71,7 @@ def test_plain_guidance_grows_without_bound(seed, w):
 
 
 def test_plain_guidance_is_the_mean_of_the_guided_law_of_gaussians_and_the_prompts_spread_is_its_spread():
-    """The guided log density `w log p(x|c) + (1−w) log p(x)` of two Gaussians of variance .7 is one with that variance."""
+    """The guided log density `w log p(x|c) + (1−w) log p(x)` of two Gaussians of variance 0.7 is one with that variance."""
     x = torch.linspace(-40, 40, 400_001, dtype=torch.float64)
     c, u, w, var = 0.8, -0.3, 7.5, 0.7
     density = torch.softmax(-(w * (x - c) ** 2 + (1 - w) * (x - u) ** 2) / (2 * var), dim=0)

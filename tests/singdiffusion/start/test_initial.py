@@ -14,7 +14,7 @@ from diffusers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from singdiffusion.start.initial import first_point, initial_latents
+from singdiffusion.start.initial import first_point, initial_latents, prepared_latents
 from singtheory import InputError
 from singtheory.schedule.schedules import STABLE_DIFFUSION
 from singtheory.start.starts import Components, matched_start
@@ -53,6 +53,22 @@ def test_start_is_made_of_mean_and_noise(kind):
     seen = scheduler.scale_model_input(latents, scheduler.timesteps[0])
     alpha, sigma = first_point(scheduler_of(kind))
     torch.testing.assert_close(seen, alpha * mean + sigma * noise, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [DDIMScheduler, EulerDiscreteScheduler])
+def test_prepared_latents_are_rounded_once(kind):
+    """`α ȳ + σ x_1` as `add_noise` has the factors: not divided by `init_noise_sigma` and multiplied again, which in float16 rounds three times."""
+    mean, noise = pair(dtype=torch.float16)
+    scheduler = scheduler_of(kind)
+    one, none = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    first = scheduler.timesteps[:1]
+    alpha, sigma = (float(scheduler.add_noise(*parts, first)) for parts in ((one, none), (none, one)))
+    latents = prepared_latents(mean, noise, scheduler)
+    exact = alpha * mean.double() + sigma * noise.double()
+    spacing = torch.exp2(torch.floor(torch.log2(exact.abs().clamp(min=2.0**-14))) - 10)
+    assert latents.dtype == torch.float16
+    assert ((latents.double() - exact).abs() <= 0.51 * spacing).all()
+    torch.testing.assert_close(latents, initial_latents(mean, noise, scheduler) * scheduler.init_noise_sigma)
 
 
 @pytest.mark.parametrize("kind", [DDIMScheduler, EulerDiscreteScheduler])

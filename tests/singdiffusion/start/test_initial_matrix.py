@@ -52,7 +52,7 @@ def test_the_matrix_sees_a_wrong_start(name, wrong, monkeypatch):
 
 
 def test_the_oracle_is_stable_diffusions_schedule():
-    """facts of the published checkpoints: α .0760 at 981, .0683 at 999, and none with a terminal SNR of zero."""
+    """The published checkpoints: α 0.0760 at 981, 0.0683 at 999, and none with a terminal SNR of zero."""
     bars = torch.from_numpy(matrix.alpha_bars(False))
     assert float(bars[981] ** 0.5) == pytest.approx(0.0760, abs=5e-5)
     assert float(bars[999] ** 0.5) == pytest.approx(0.0683, abs=5e-5)

@@ -12,7 +12,7 @@ from singdiffusion.training.objective import Losses, Objective
 
 @pytest.fixture(scope="module")
 def fitted():
-    """A decoder of two classes with brightness spreads of 2 and .5, trained on all of the data at every step."""
+    """A decoder of two classes with brightness spreads of 2 and 0.5, trained on all of the data at every step."""
     torch.manual_seed(0)
     names, generator = ["wide", "narrow"], torch.Generator().manual_seed(1)
     labels = torch.arange(400) % 2
@@ -85,7 +85,7 @@ def test_the_best_spread_is_the_datas_whatever_the_noise(fitted, noise):
 
 @pytest.mark.parametrize(("noise", "times"), [(0.0, 1.0), (10.0, (200 / 300) ** 2 / (0.02 / 100.02) ** 2)])
 def test_noise_lets_wide_deviations_outweigh_narrow_ones(noise, times):
-    """The gradient by `log s²` where `s² = a²/2`, `(s²/(s² + τ²))²/2`, for a deviation of 20 and one of .2."""
+    """The gradient by `log s²` where `s² = a²/2`, `(s²/(s² + τ²))²/2`, for a deviation of 20 and one of 0.2."""
     network = AverageDecoder((1, 4, 4), {"kind": "classes", "width": 16, "names": ["a"]}, 32, 1, 4, frequencies=2)
     network = network.double()  # in single precision the small gradients are differences of numbers that agree
     basis, head = network.spread.basis(4, 4), network.spread.head[-1]

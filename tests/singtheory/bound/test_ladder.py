@@ -168,7 +168,7 @@ def test_gaussian_posteriors_get_the_bounds_that_apply():
 
 
 def test_skewness_of_two_atoms():
-    """±1 with weights .9/.1: ξ is −.2 or 1.8, so E ξ³ = .576 and ‖κ‖² is its square."""
+    """±1 with weights 0.9 and 0.1: ξ is −0.2 or 1.8, so E ξ³ = 0.576 and ‖κ‖² is its square."""
     assert float(ladder.skewness2(NINE_TO_ONE)) == pytest.approx(0.576**2, rel=1e-12)
 
 

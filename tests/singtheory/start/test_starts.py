@@ -224,7 +224,7 @@ def test_quantile_spread_of_normal_data_is_the_law():
 
 
 def test_quantile_spread_of_the_matched_start_over_three_far_clusters():
-    """`√(.5403/⅔)`: a normal law with the variance of three equal clusters sends 54 % of its mass to the outer two."""
+    """`√(0.5403/⅔)`: a normal law with the variance of three equal clusters sends 54 % of its mass to the outer two."""
     values = torch.tensor([-40.0, 0.0, 40.0], dtype=torch.float64)
     std = math.sqrt(float(values.var(correction=0)) * ALPHA**2 + SIGMA**2)
     outer = 2 * float(torch.special.ndtr(torch.tensor(-math.sqrt(3 / 8), dtype=torch.float64)))
@@ -295,7 +295,7 @@ def test_bad_input():
 
 
 def test_stable_diffusion_leaks_at_its_first_step():
-    """The noise start of SD's leading grid shrinks a brightness of variance 1500 (32×32 RGB) to a third (facts.md)."""
+    """The noise start of SD's leading grid shrinks a brightness of variance 1500 (32×32 RGB) to a third."""
     schedule = Discrete.from_config(STABLE_DIFFUSION)
     alpha, sigma = map(float, schedule(0.982))
     assert alpha == pytest.approx(0.0760, abs=5e-5)

@@ -35,8 +35,8 @@ class Decoded(Flows):
         self, way: Way, x_1: Tensor, prompts: Sequence[str], guidance: float, evaluations: int
     ) -> tuple[Tensor, dict[str, float]]:
         """Pictures in [−1, 1] from noise of the latents' size."""
-        latents, told = super().__call__(way, x_1, prompts, guidance, evaluations)
-        return self.space.decode(latents).clamp(-1, 1), told
+        latents, record = super().__call__(way, x_1, prompts, guidance, evaluations)
+        return self.space.decode(latents).clamp(-1, 1), record
 
 
 class Twin(Decoded):

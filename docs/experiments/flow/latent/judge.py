@@ -75,8 +75,8 @@ class DecodedJudge(Judge):
 
     def distances(self, images: Tensor) -> dict[str, Distance]:
         """Also to the reconstructions, once they are there."""
-        found = super().distances(images)
+        distances = super().distances(images)
         if RECONSTRUCTED in self.laws:
             points = self._coordinates(images, self.first)
-            found[RECONSTRUCTED] = self.laws[RECONSTRUCTED].distance(points)
-        return found
+            distances[RECONSTRUCTED] = self.laws[RECONSTRUCTED].distance(points)
+        return distances

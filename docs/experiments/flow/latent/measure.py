@@ -148,39 +148,39 @@ def floors(one: Measured, loaded: Loaded) -> dict[str, Any]:
     rows = torch.randint(len(one.data), (one.amounts[0],), generator=torch.Generator().manual_seed(one.seed + 1))
     decoded = loaded.space.decode(loaded.latents[rows]).clamp(-1, 1)
     sets = {"pictures": one.data.x_0(rows).to(loaded.device), "reconstructions": decoded}
-    told: dict[str, Any] = {
+    record: dict[str, Any] = {
         name: {metric: one.value for metric, one in one.judge.distances(images).items()}
         for name, images in sets.items()
     }
-    told["prompts"] = {}
+    record["prompts"] = {}
     for prompt in one.prompts:
         images = loaded.space.decode(loaded.latents[one.data.rows(prompt)]).clamp(-1, 1)
-        told["prompts"][prompt] = one.judge.prompt(images, prompt)[0]
-    return told
+        record["prompts"][prompt] = one.judge.prompt(images, prompt)[0]
+    return record
 
 
 def predicted(one: Measured, loaded: Loaded) -> None:
     """The network without a prompt and the exact denoiser of the data's latents, beside the law."""
     flows = Flows(loaded.drawer("flow"), None, loaded.moments)
     lam = loaded.moments.eigenvalues[: prediction.COMPONENTS]
-    told = one.result.content.get("prediction", {"eigenvalues": predict.rounded(lam), "network": [], "exact": []})
+    record = one.result.content.get("prediction", {"eigenvalues": predict.rounded(lam), "network": [], "exact": []})
     n, std = one.amounts[2], float(loaded.levels.std())
     x_1 = torch.randn(n, *one.size, generator=torch.Generator().manual_seed(one.seed)).to(loaded.device)
     points = loaded.latents.flatten(1).to(loaded.device)
     wanted = [(steps, shift) for shift in prediction.shifts_of(points.shape[1]) for steps in prediction.STEPS]
     for steps, shift in [*wanted, (_MANY, 3.0)]:
-        if any((row["steps"], row["shift"]) == (steps, shift) for row in told["network"]):
+        if any((row["steps"], row["shift"]) == (steps, shift) for row in record["network"]):
             continue
         one.check_time()
         few = x_1[: min(n, _EXACT)]
         noise = few if steps == _MANY else x_1
-        told["network"].append(prediction.compared(flows, loaded.space, noise, steps, shift, loaded.share, std))
+        record["network"].append(prediction.compared(flows, loaded.space, noise, steps, shift, loaded.share, std))
         if steps != _MANY:
             row = predict.exact(points, few, loaded.moments, steps, shift, lam)
             kept = torch.tensor(row["exact"], dtype=torch.float64)
-            told["exact"].append(row | {"brightness": round(prediction.brightness_kept(kept, loaded.share), 5)})
-        one.result.add("prediction", told)
-        row = told["network"][-1]
+            record["exact"].append(row | {"brightness": round(prediction.brightness_kept(kept, loaded.share), 5)})
+        one.result.add("prediction", record)
+        row = record["network"][-1]
         say(f"prediction {steps}, {shift:g}: {row['brightness']}, by the law {row['brightness by the law']}")
 
 
@@ -201,8 +201,8 @@ def twins(loaded: Loaded, judge: DecodedJudge, deadline: float) -> None:
     """The ε twin's cells, in a result of their own."""
     folder: Path = loaded.given.out / "epsilon"
     folder.mkdir(exist_ok=True)
-    told = origin("docs.experiments.flow.latent.measure", loaded.given.device, loaded.given.seed)
-    one = measured(loaded, loaded.twin(), judge, Result.continued(folder / f"{EPSILON_NAME}.json", told), deadline)
+    record = origin("docs.experiments.flow.latent.measure", loaded.given.device, loaded.given.seed)
+    one = measured(loaded, loaded.twin(), judge, Result.continued(folder / f"{EPSILON_NAME}.json", record), deadline)
     try:
         one.rivals(TWINS)
     except OutOfTimeError:
@@ -245,8 +245,8 @@ def main() -> None:
         check_device(given.device)
         given.out.mkdir(parents=True, exist_ok=True)
         torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
-        told = origin("docs.experiments.flow.latent.measure", given.device, given.seed)
-        result = Result.continued(given.out / f"{NAME}.json", told)
+        record = origin("docs.experiments.flow.latent.measure", given.device, given.seed)
+        result = Result.continued(given.out / f"{NAME}.json", record)
         loaded = Loaded(given, read(given.data), Path(folder))
         result.add("eigenvalues", predict.rounded(loaded.moments.var[: prediction.COMPONENTS]))
         result.add("brightness shares", predict.rounded(loaded.share))

@@ -61,13 +61,13 @@ def brightness_kept(kept: Tensor, share: Tensor) -> float:
 def expected(eigenvalues: Tensor, share: Tensor, d: int) -> list[dict[str, Any]]:
     """For Euler's steps, from the latents' eigenvalues alone."""
     lam = eigenvalues[:COMPONENTS].double()
-    told = []
+    rows = []
     for shift in shifts_of(d):
         for steps in STEPS:
             kept = spread_kept(RectifiedFlow(), shifted_grid(steps, shift), lam)
             row = {"steps": steps, "shift": shift, "kept": predict.rounded(kept[:_SHOWN])}
-            told.append(row | {"brightness": round(brightness_kept(kept, share), 5)})
-    return told
+            rows.append(row | {"brightness": round(brightness_kept(kept, share), 5)})
+    return rows
 
 
 def compared(

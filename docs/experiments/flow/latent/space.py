@@ -72,11 +72,11 @@ class Space:
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """Latents of pictures in bytes (n, 3, side, side): the mean of each one's law times the scaling factor; float32 on the CPU."""
-        found = []
+        latents = []
         for some in images.split(_AT_ONCE):
             x = some.to(self.device).float() / HALF_RANGE - 1
-            found.append(self.vae.encode(x).latent_dist.mode().float().cpu())
-        return torch.cat(found) * self.scale
+            latents.append(self.vae.encode(x).latent_dist.mode().float().cpu())
+        return torch.cat(latents) * self.scale
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:

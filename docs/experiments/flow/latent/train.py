@@ -28,7 +28,7 @@ from docs.experiments.flow.latent import autoencoder, prediction
 from docs.experiments.flow.latent.space import CHANNELS, Space
 from docs.experiments.flow.model import Flow, flow_loss_of
 from docs.experiments.flow.resolution import TINY_READING, demonstrators
-from docs.experiments.ladder.train import told
+from docs.experiments.ladder.train import training_record
 from docs.experiments.model.denoiser import LARGE, Denoiser
 from docs.experiments.model.fit import Examples, Fit, caption_tokens, denoising_loss_of, say
 from docs.experiments.model.tars import packed, unpacked
@@ -75,16 +75,16 @@ def of_reconstructions(space: Space, data: Captioned, latents: Tensor, seed: int
     """How good they are: signal-to-noise ratio, and what is left of brightness, of true black and of true white."""
     rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:_JUDGED]
     ratio = autoencoder.decibels(space, data, rows)
-    found = {"PSNR": float(ratio.mean()), "PSNR of the worst hundredth": float(ratio.quantile(0.01))}
+    record = {"PSNR": float(ratio.mean()), "PSNR of the worst hundredth": float(ratio.quantile(0.01))}
     truth = data.brightness[rows]
     levels = prediction.levels_of(space, latents[rows])
-    found["brightness error"] = float((levels - truth).abs().mean())
-    found["brightness ratio"] = float(levels.std() / truth.std())
+    record["brightness error"] = float((levels - truth).abs().mean())
+    record["brightness ratio"] = float(levels.std() / truth.std())
     for colour, level in (("black", 0.0), ("white", 255.0)):
         if (caption := f"solid {colour} background") in data.captions:
             decoded = space.decode(latents[data.rows(caption)[:8]]).clamp(-1, 1)
-            found[f"{colour} error"] = float(brightness_of(decoded).mean()) - level
-    return {name: round(value, 4) for name, value in found.items()}
+            record[f"{colour} error"] = float(brightness_of(decoded).mean()) - level
+    return {name: round(value, 4) for name, value in record.items()}
 
 
 def sheet(space: Space, data: Captioned, path: Path, seed: int) -> None:
@@ -128,7 +128,7 @@ def trained(kind: str, data: Captioned, latents: Tensor, given: argparse.Namespa
     about: dict[str, Any] = {}
     name = f"{kind}-latent"
     for _ in fit.run(given.flow_seconds if kind == "flow" else given.epsilon_seconds, given.steps):
-        about = told(fit, model, batch)
+        about = training_record(fit, model, batch)
         with TemporaryDirectory() as folder:
             model.save(Path(folder) / name, _card(kind, about))
             packed(given.out / f"{name}.tar", Path(folder), [name])

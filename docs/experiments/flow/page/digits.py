@@ -16,15 +16,15 @@ def digits_text(small: dict[str, Any]) -> str:
         if one["kind"] == "open":
             opened += 1
             nearer += abs(mended["ratio"] - 1) < abs(one["ratio"] - 1)
-            told = f"{one['ratio']:.2f} → {mended['ratio']:.2f}"
+            spread = f"{one['ratio']:.2f} → {mended['ratio']:.2f}"
         else:
             moved = max(moved, abs(mended["bias"] - one["bias"]))
-            told = ""
+            spread = ""
         body.append(
             [
                 f"{prompt}: {way}, {budget}",
                 f"{one['bias']:+.1f} → {mended['bias']:+.1f}",
-                told,
+                spread,
                 f"{one['w1']:.1f} → {mended['w1']:.1f}",
             ]
         )

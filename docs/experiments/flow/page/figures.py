@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator
 
 from docs.book.drawing import Drawing
-from docs.experiments.flow.page.results import DEFAULT, EULERS, Found
+from docs.experiments.flow.page.results import DEFAULT, EULERS, Results
 from docs.experiments.flow.page.tables import NETWORK, STAGES
 from docs.experiments.ladder.page.figures import blank, plain
 
@@ -19,24 +19,25 @@ _CURVES = (
 )
 
 
-def curve(found: Found) -> Drawing:
+def curve(results: Results) -> Drawing:
     """Quality over evaluations: the best of ours, the best rival, and Euler with its best shift."""
     figure = blank(9, 6.4)
     for place, (metric, title) in enumerate(_CURVES):
         axes: Any = figure.add_subplot(2, 2, place + 1)
-        _curve(found, axes, metric, 1.0 if title.endswith("1") else 3.0)
+        _curve(results, axes, metric, 1.0 if title.endswith("1") else 3.0)
         axes.set_title(f"{metric}, {title}", fontsize=10)
     figure.supxlabel("evaluations of the network", fontsize=10)
     figure.supylabel("Fréchet distance to the data", fontsize=10)
     return figure
 
 
-def _curve(found: Found, axes: Any, metric: str, guidance: float) -> None:
-    budgets = found.budgets(guidance)
+def _curve(results: Results, axes: Any, metric: str, guidance: float) -> None:
+    budgets = results.budgets(guidance)
     groups = {"Euler, best shift": (EULERS, EULER), "best rival": (None, RIVAL), "best of ours": (None, OURS)}
     for name, (ways, colour) in groups.items():
         best = [
-            found.best(ways or found.drawn(guidance, n, name == "best of ours"), guidance, n, metric) for n in budgets
+            results.best(ways or results.drawn(guidance, n, name == "best of ours"), guidance, n, metric)
+            for n in budgets
         ]
         there = [(n, one.value) for n, one in zip(budgets, best, strict=True) if one]
         axes.plot(
@@ -54,16 +55,16 @@ def _curve(found: Found, axes: Any, metric: str, guidance: float) -> None:
     plain(axes)
 
 
-def spread(found: Found) -> Drawing:
+def spread(results: Results) -> Drawing:
     """Spread ratios of brightness of open prompts."""
     figure = blank(9, 3.4)
     shown = {"Euler, shift 3": EULER, "UniPC": RIVAL, NETWORK: "#b08a2a", DEFAULT: OURS}
     for place, guidance in enumerate((1.0, 3.0)):
         axes: Any = figure.add_subplot(1, 2, place + 1)
         axes.axhspan(0.85, 1.15, color="#000000", alpha=0.07, lw=0)
-        budgets = found.budgets(guidance)
+        budgets = results.budgets(guidance)
         for k, (way, colour) in enumerate(shown.items()):
-            rows = [(n, found.of_prompts(way, guidance, n, "open", "ratio")) for n in budgets]
+            rows = [(n, results.of_prompts(way, guidance, n, "open", "ratio")) for n in budgets]
             there = [(budgets.index(n) + 0.12 * (k - 1.5), values) for n, values in rows if values]
             for at, values in there:
                 axes.plot([at] * len(values), values, "o", color=colour, ms=4, alpha=0.8)
@@ -79,17 +80,20 @@ def spread(found: Found) -> Drawing:
     return figure
 
 
-def prediction(found: Found) -> Drawing:
+def prediction(results: Results) -> Drawing:
     """What is kept along principal components."""
-    told, figure = found.told["prediction"], blank(10, 3.3)
+    measured, figure = results.content["prediction"], blank(10, 3.3)
     for place, steps in enumerate((4, 10, 28, 250)):
         axes: Any = figure.add_subplot(1, 4, place + 1)
         rows = [
-            one for part in ("network", "exact") for one in told[part] if (one["steps"], one["shift"]) == (steps, 3.0)
+            one
+            for part in ("network", "exact")
+            for one in measured[part]
+            if (one["steps"], one["shift"]) == (steps, 3.0)
         ]
-        axes.plot(told["components"], rows[0]["law"], color=LAW, lw=1.6, label="cosine law")
-        axes.plot(told["components"], rows[1]["exact"], color="#2a8a57", lw=1, label="exact denoiser")
-        axes.plot(told["components"], rows[0]["network"], ".", color=OURS, ms=4, label="network")
+        axes.plot(measured["components"], rows[0]["law"], color=LAW, lw=1.6, label="cosine law")
+        axes.plot(measured["components"], rows[1]["exact"], color="#2a8a57", lw=1, label="exact denoiser")
+        axes.plot(measured["components"], rows[0]["network"], ".", color=OURS, ms=4, label="network")
         axes.set_xscale("log")
         axes.set_ylim(0, 1.45)
         axes.set_title(f"{steps} steps, shift 3", fontsize=10)
@@ -101,13 +105,13 @@ def prediction(found: Found) -> Drawing:
     return figure
 
 
-def zero_init(found: Found) -> Drawing:
+def zero_init(results: Results) -> Drawing:
     """Predicted nats beside the measured difference."""
     figure = blank(7, 3.6)
     axes: Any = figure.add_subplot()
     colours = ("#8a8a8a", "#b08a2a", "#2a8a57", "#3b7dd8", "#d8582a")
     for stage, colour in zip(STAGES, colours, strict=True):
-        rows = found.told["zero"][stage]
+        rows = results.content["zero"][stage]
         axes.errorbar(
             [one["predicted"] for one in rows],
             [one["measured"] for one in rows],

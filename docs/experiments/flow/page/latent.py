@@ -13,7 +13,7 @@ from docs.experiments.flow.keep import ours
 from docs.experiments.flow.latent.judge import RECONSTRUCTED
 from docs.experiments.flow.latent.prediction import brightness_kept
 from docs.experiments.flow.page.resolution import MATCHED, border
-from docs.experiments.flow.page.results import ERROR, MAIN, Change, Found, changes, committed
+from docs.experiments.flow.page.results import ERROR, MAIN, Change, Results, changes, committed
 from docs.experiments.flow.page.tables import folded, listed, table
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.flow.ways import EVERY
@@ -32,9 +32,9 @@ VAE = LATENT / "vae"
 _MOST, _SMALL = 400, (3, 32, 32)
 
 
-def read(folder: Path = LATENT) -> Found:
+def read(folder: Path = LATENT) -> Results:
     """The results of the flow in latents."""
-    return Found.read(folder, ())
+    return Results.read(folder, ())
 
 
 def trained(folder: Path = LATENT) -> dict[str, Any]:
@@ -45,9 +45,9 @@ def trained(folder: Path = LATENT) -> dict[str, Any]:
 # --- the autoencoder --------------------------------------------------------------------------------------------------
 
 
-def autoencoder_text(found: Found, made: dict[str, Any]) -> str:
+def autoencoder_text(results: Results, made: dict[str, Any]) -> str:
     """How good the reconstructions are, and what of every later figure is theirs."""
-    told, again, floor = made["autoencoder"], made["reconstructions"], found.told["floor"]
+    content, again, floor = made["autoencoder"], made["reconstructions"], results.content["floor"]
     metrics = [name for name in floor["pictures"] if name != RECONSTRUCTED]
     rows = [[name, f"{floor['pictures'][name]:.2f}", f"{floor['reconstructions'][name]:.2f}"] for name in metrics]
     prompts = [
@@ -56,8 +56,8 @@ def autoencoder_text(found: Found, made: dict[str, Any]) -> str:
     ]
     return "\n\n".join(
         [
-            f"The pictures are those of the demonstrator at 128×128. An `AutoencoderKL` of {told['parameters'] / 1e6:.1f} million weights, trained on them for {told['seconds']:.0f} s ({told['steps']:,} steps of "
-            f"{told['batch']}), makes latents of {_size()}; their scaling factor, one over their standard deviation, is {told['scaling factor']:.3f}. "
+            f"The pictures are those of the demonstrator at 128×128. An `AutoencoderKL` of {content['parameters'] / 1e6:.1f} million weights, trained on them for {content['seconds']:.0f} s ({content['steps']:,} steps of "
+            f"{content['batch']}), makes latents of {_size()}; their scaling factor, one over their standard deviation, is {content['scaling factor']:.3f}. "
             f"Reconstructions have {again['PSNR']:.1f} dB ({again['PSNR of the worst hundredth']:.1f} in the worst hundredth); their brightness is off by {again['brightness error']:.2f} levels and varies "
             f"{again['brightness ratio']:.3f} times as much as the pictures', true black comes back at {again['black error']:.2f} and true white at {again['white error']:+.2f} levels from it.",
             "What this costs by itself, before any flow: distances of as many pictures of the data drawn at random, and of their reconstructions.",
@@ -77,8 +77,8 @@ def _size() -> str:
 
 
 def _shape() -> tuple[int, int]:
-    told = json.loads((VAE / "config.json").read_text(encoding="utf-8"))
-    return told["sample_size"] // 2 ** (len(told["block_out_channels"]) - 1), told["latent_channels"]
+    content = json.loads((VAE / "config.json").read_text(encoding="utf-8"))
+    return content["sample_size"] // 2 ** (len(content["block_out_channels"]) - 1), content["latent_channels"]
 
 
 def _dimension() -> int:
@@ -89,15 +89,15 @@ def _dimension() -> int:
 # --- F6 -----------------------------------------------------------------------------------------------------------------
 
 
-def said(told: dict[str, Any]) -> dict[tuple[int, float], float]:
+def said(content: dict[str, Any]) -> dict[tuple[int, float], float]:
     """What was expected of brightness, by steps and shift."""
-    return {(row["steps"], row["shift"]): row["brightness"] for row in told["expected"]}
+    return {(row["steps"], row["shift"]): row["brightness"] for row in content["expected"]}
 
 
-def prediction_table(found: Found, made: dict[str, Any]) -> str:
+def prediction_table(results: Results, made: dict[str, Any]) -> str:
     """Brightness by steps and shift: said before, by the exact denoiser, by the network."""
-    network = {(row["steps"], row["shift"]): row for row in found.told["prediction"]["network"]}
-    exact = {(row["steps"], row["shift"]): row["brightness"] for row in found.told["prediction"]["exact"]}
+    network = {(row["steps"], row["shift"]): row for row in results.content["prediction"]["network"]}
+    exact = {(row["steps"], row["shift"]): row["brightness"] for row in results.content["prediction"]["exact"]}
     rows = []
     for (steps, shift), before in sorted(said(made).items(), key=lambda one: (one[0][1], one[0][0])):
         row = network.get((steps, shift))
@@ -108,78 +108,80 @@ def prediction_table(found: Found, made: dict[str, Any]) -> str:
     return table(head, rows)
 
 
-def departures(found: Found, made: dict[str, Any]) -> list[float]:
+def departures(results: Results, made: dict[str, Any]) -> list[float]:
     """The network's brightness over what was said before, wherever both are there."""
     before = said(made)
     return [
         row["brightness"] / before[row["steps"], row["shift"]]
-        for row in found.told["prediction"]["network"]
+        for row in results.content["prediction"]["network"]
         if (row["steps"], row["shift"]) in before
     ]
 
 
-def prediction_text(found: Found, small: Found, made: dict[str, Any]) -> str:
+def prediction_text(results: Results, small: Results, made: dict[str, Any]) -> str:
     """Of F6 in latents."""
     share, lam = made["brightness shares"], made["eigenvalues"]
-    ratios = departures(found, made)
+    ratios = departures(results, made)
     close = sum(abs(one - 1) <= 0.15 for one in ratios)
     scale = _dimension() / math.prod(_SMALL)
-    there = small.told["prediction"]["eigenvalues"][0]
+    there = small.content["prediction"]["eigenvalues"][0]
     return "\n\n".join(
         [
             f"The first eigenvalues of the latents are {', '.join(f'{one:.0f}' for one in lam[:4])}. From 32×32 alone, λ ∝ d (F6) says {there * scale:.0f} for the first: {there:.0f} there, times {scale:.2f}. "
             f"Brightness of the decoded pictures is linear in the latents to {sum(share):.1%} of its variance, {share[0]:.0%} of it along the first component and {sum(share[:4]):.0%} along the first four. From the "
             "latents' eigenvalues alone, before anything was drawn, the training wrote down what Euler's steps keep of the standard deviation of brightness (F1, F6):",
-            prediction_table(found, made),
-            f"*Standard deviation over the data's; empty prompt, {found.told['amounts']['no prompt']:,} samples; brightness is read from decoded pictures; the exact denoiser is that of the data's latents.* The network keeps {min(ratios):.2f} to "
-            f"{max(ratios):.2f} times what was said, within 15% in {close} of {len(ratios)} cells: {_apart(found, made)}",
+            prediction_table(results, made),
+            f"*Standard deviation over the data's; empty prompt, {results.content['amounts']['no prompt']:,} samples; brightness is read from decoded pictures; the exact denoiser is that of the data's latents.* The network keeps {min(ratios):.2f} to "
+            f"{max(ratios):.2f} times what was said, within 15% in {close} of {len(ratios)} cells: {_apart(results, made)}",
         ]
     )
 
 
-def _apart(found: Found, made: dict[str, Any]) -> str:
+def _apart(results: Results, made: dict[str, Any]) -> str:
     """By how many of Euler's steps the network and the exact denoiser leave the law."""
     before = said(made)
     rows = {
-        "the network": {(row["steps"], row["shift"]): row["brightness"] for row in found.told["prediction"]["network"]},
+        "the network": {
+            (row["steps"], row["shift"]): row["brightness"] for row in results.content["prediction"]["network"]
+        },
         "the exact denoiser": {
-            (row["steps"], row["shift"]): row["brightness"] for row in found.told["prediction"]["exact"]
+            (row["steps"], row["shift"]): row["brightness"] for row in results.content["prediction"]["exact"]
         },
     }
     parts = []
     for steps in sorted({key[0] for key in rows["the network"]}):
-        told = [
+        content = [
             f"{name} {min(ratios):.2f} to {max(ratios):.2f}"
             for name, one in rows.items()
             if (ratios := [kept / before[key] for key, kept in one.items() if key[0] == steps and key in before])
         ]
-        parts.append(f"at {steps} steps {' and '.join(told)} times")
+        parts.append(f"at {steps} steps {' and '.join(content)} times")
     return "; ".join(parts) + "."
 
 
-def law_brightness(told: dict[str, Any], steps: int, shift: float) -> float:
+def law_brightness(content: dict[str, Any], steps: int, shift: float) -> float:
     """By the law, from eigenvalues and the shares of brightness."""
-    lam = torch.tensor(told["eigenvalues"], dtype=torch.float64)
+    lam = torch.tensor(content["eigenvalues"], dtype=torch.float64)
     kept = spread_kept(RectifiedFlow(), shifted_grid(steps, shift), lam)
-    return brightness_kept(kept, torch.tensor(told["brightness shares"], dtype=torch.float64))
+    return brightness_kept(kept, torch.tensor(content["brightness shares"], dtype=torch.float64))
 
 
-def predicted_border(made: dict[str, Any], small: Found, steps: int, shift: float = 3.0) -> int:
+def predicted_border(made: dict[str, Any], small: Results, steps: int, shift: float = 3.0) -> int:
     """At how many of Euler's steps as much of brightness is kept in latents as at 32×32 by so many, by the law."""
-    first = torch.tensor(small.told["prediction"]["eigenvalues"][:1], dtype=torch.float64)
+    first = torch.tensor(small.content["prediction"]["eigenvalues"][:1], dtype=torch.float64)
     there = float(spread_kept(RectifiedFlow(), shifted_grid(steps, shift), first))
     return next((n for n in range(1, _MOST) if law_brightness(made, n, shift) >= there), _MOST)
 
 
-def borders(found: Found, small: Found, made: dict[str, Any]) -> tuple[int, int, int, list[int]]:
+def borders(results: Results, small: Results, made: dict[str, Any]) -> tuple[int, int, int, list[int]]:
     """Where the gain ends at 32×32, where that is by the law in latents, where it ends there, and what was drawn; guidance 1."""
 
-    def of(one: Found, way: str) -> int:
+    def of(one: Results, way: str) -> int:
         return border([row for row in changes(one, [way], MAIN[:1]) if row.guidance == 1])
 
     before = of(small, MATCHED[1])
-    drawn = sorted({row.budget for row in changes(found, [OURS], MAIN[:1]) if row.guidance == 1})
-    return before, predicted_border(made, small, before), of(found, OURS), drawn
+    drawn = sorted({row.budget for row in changes(results, [OURS], MAIN[:1]) if row.guidance == 1})
+    return before, predicted_border(made, small, before), of(results, OURS), drawn
 
 
 def verdict(predicted: int, measured: int, drawn: Sequence[int]) -> str:
@@ -193,9 +195,9 @@ def verdict(predicted: int, measured: int, drawn: Sequence[int]) -> str:
     return "later than predicted" if measured > expected else "earlier than predicted"
 
 
-def border_text(found: Found, small: Found, made: dict[str, Any]) -> str:
+def border_text(results: Results, small: Results, made: dict[str, Any]) -> str:
     """Where the gain ends, beside where F6 says so."""
-    before, predicted, now, drawn = borders(found, small, made)
+    before, predicted, now, drawn = borders(results, small, made)
     return (
         f"At 32×32 the gain at guidance 1 is beyond the interval up to {before} evaluations in {MAIN[0]}. By the law Euler keeps as much of brightness there as with {predicted} steps in latents. "
         f"Measured in latents, around the network's own mean and with the prompt-free spread of the latents: beyond the interval up to {now}; drawn were {listed([str(one) for one in drawn])}. "
@@ -203,13 +205,13 @@ def border_text(found: Found, small: Found, made: dict[str, Any]) -> str:
     )
 
 
-def first_sentence(found: Found, small: Found, made: dict[str, Any]) -> str:
+def first_sentence(results: Results, small: Results, made: dict[str, Any]) -> str:
     """For the first paragraph of the page."""
-    _, predicted, now, drawn = borders(found, small, made)
-    four = [row for row in changes(found, [OURS], MAIN[:1]) if (row.guidance, row.budget) == (1, 4)]
-    told = f" ({four[0].before:.0f} without and {four[0].after:.0f} with it at 4 evaluations)" if four else ""
+    _, predicted, now, drawn = borders(results, small, made)
+    four = [row for row in changes(results, [OURS], MAIN[:1]) if (row.guidance, row.budget) == (1, 4)]
+    content = f" ({four[0].before:.0f} without and {four[0].after:.0f} with it at 4 evaluations)" if four else ""
     return (
-        f"**In latents**, 128×128 pictures through an autoencoder, the gain at guidance 1 is beyond the interval up to {now} evaluations{told}, of {listed([str(one) for one in drawn])} that were drawn; "
+        f"**In latents**, 128×128 pictures through an autoencoder, the gain at guidance 1 is beyond the interval up to {now} evaluations{content}, of {listed([str(one) for one in drawn])} that were drawn; "
         f"predicted were {predicted}: it ends {verdict(predicted, now, drawn)}."
     )
 
@@ -217,9 +219,9 @@ def first_sentence(found: Found, small: Found, made: dict[str, Any]) -> str:
 # --- cells ------------------------------------------------------------------------------------------------------------
 
 
-def metrics_of(found: Found) -> list[str]:
+def metrics_of(results: Results) -> list[str]:
     """The distances of its cells."""
-    return [name for name in next(iter(found.pairs.values()))["errors"] if name != "256 components"]
+    return [name for name in next(iter(results.pairs.values()))["errors"] if name != "256 components"]
 
 
 def _counted(rows: Sequence[Change]) -> str:
@@ -227,9 +229,9 @@ def _counted(rows: Sequence[Change]) -> str:
     return f"better in {counts[0]}, even in {counts[1]}, worse in {counts[2]} of {len(rows)}"
 
 
-def changes_text(found: Found, ways: Sequence[str]) -> str:
+def changes_text(results: Results, ways: Sequence[str]) -> str:
     """Beside the same solver without it: counts by guidance, and every change."""
-    rows = changes(found, ways, metrics_of(found))
+    rows = changes(results, ways, metrics_of(results))
     lines = []
     for guidance in sorted({row.guidance for row in rows}):
         for way in ways:
@@ -244,44 +246,44 @@ def changes_text(found: Found, ways: Sequence[str]) -> str:
     return "\n".join(lines) + "\n\n" + folded("Every change", table(head, body))
 
 
-def cells_text(found: Found) -> str:
+def cells_text(results: Results) -> str:
     """Every cell: distances, spread in open prompts, bias in fixed ones."""
-    metrics, parts = metrics_of(found), []
-    for guidance in sorted({key[1] for key in found.cells}):
+    metrics, parts = metrics_of(results), []
+    for guidance in sorted({key[1] for key in results.cells}):
         rows = []
-        for budget in sorted({key[2] for key in found.cells if key[1] == guidance}):
-            for (way, weight, number), cell in found.cells.items():
+        for budget in sorted({key[2] for key in results.cells if key[1] == guidance}):
+            for (way, weight, number), cell in results.cells.items():
                 if (weight, number) == (guidance, budget):
-                    ratios = " ".join(f"{cell['prompts'][one]['ratio']:.2f}" for one in found.kinds("open"))
-                    bias = " ".join(f"{cell['prompts'][one]['bias']:+.1f}" for one in found.kinds("fixed"))
+                    ratios = " ".join(f"{cell['prompts'][one]['ratio']:.2f}" for one in results.kinds("open"))
+                    bias = " ".join(f"{cell['prompts'][one]['bias']:+.1f}" for one in results.kinds("fixed"))
                     rows.append([f"{budget}, {way}", *(f"{cell[name]:.1f}" for name in metrics), ratios, bias])
         head = ["evaluations, way", *metrics, "spread ratios, open prompts", "bias in levels, fixed prompts"]
         parts.append(folded(f"All cells in latents, guidance {guidance:g}", table(head, rows)))
     return "\n\n".join(parts)
 
 
-def brightness_text(found: Found) -> str:
+def brightness_text(results: Results) -> str:
     """Spread and bias at few evaluations beside the autoencoder's own."""
-    floor = found.told["floor"]["prompts"]
+    floor = results.content["floor"]["prompts"]
     rows = []
-    for (way, guidance, budget), cell in found.cells.items():
+    for (way, guidance, budget), cell in results.cells.items():
         if guidance == 1 and budget == 4:
-            ratios = [cell["prompts"][one]["ratio"] for one in found.kinds("open")]
-            biases = [abs(cell["prompts"][one]["bias"]) for one in found.kinds("fixed")]
+            ratios = [cell["prompts"][one]["ratio"] for one in results.kinds("open")]
+            biases = [abs(cell["prompts"][one]["bias"]) for one in results.kinds("fixed")]
             rows.append([way, f"{min(ratios):.2f} to {max(ratios):.2f}", f"{max(biases):.1f}"])
-    ratios = [floor[one]["ratio"] for one in found.kinds("open")]
+    ratios = [floor[one]["ratio"] for one in results.kinds("open")]
     own = [
         "the autoencoder's own",
         f"{min(ratios):.2f} to {max(ratios):.2f}",
-        f"{max(abs(floor[one]['bias']) for one in found.kinds('fixed')):.1f}",
+        f"{max(abs(floor[one]['bias']) for one in results.kinds('fixed')):.1f}",
     ]
     return table(
         ["4 evaluations, guidance 1", "spread ratio, open prompts", "largest bias, fixed prompts"], [*rows, own]
     )
 
 
-def _ranks(found: Found) -> str:
-    return listed([str(rank) for rank in sorted({EVERY[way].rank for way, _, _ in found.cells if ours(way)})])
+def _ranks(results: Results) -> str:
+    return listed([str(rank) for rank in sorted({EVERY[way].rank for way, _, _ in results.cells if ours(way)})])
 
 
 def _short(steps: int) -> str:
@@ -294,32 +296,32 @@ def _short(steps: int) -> str:
     )
 
 
-def section(found: Found, small: Found, made: dict[str, Any]) -> str:
+def section(results: Results, small: Results, made: dict[str, Any]) -> str:
     """The flow's part of the page."""
     flow = made["flow"]
     return "\n\n".join(
         [
-            autoencoder_text(found, made),
+            autoencoder_text(results, made),
             f"The flow is the demonstrator's U-Net on these latents ({flow['steps']:,} steps of {flow['batch']}, {flow['seconds']:.0f} s); it reads the demonstrator's token states.{_short(flow['steps'])} No average image is trained "
-            f"here: the first step is matched around the network's own output at t = 1, with the spread of all latents along their first {_ranks(found)} principal components.",
-            prediction_text(found, small, made),
-            border_text(found, small, made),
-            brightness_text(found),
-            f"Intervals are of differences from the same noise, {found.told['amounts']['captions']:,} samples of captions drawn from the data, and hold for all {found.compared} of this section at once (error {ERROR}).",
-            changes_text(found, COMPARED),
-            cells_text(found),
-            runs_text([made, found.told]),
+            f"here: the first step is matched around the network's own output at t = 1, with the spread of all latents along their first {_ranks(results)} principal components.",
+            prediction_text(results, small, made),
+            border_text(results, small, made),
+            brightness_text(results),
+            f"Intervals are of differences from the same noise, {results.content['amounts']['captions']:,} samples of captions drawn from the data, and hold for all {results.compared} of this section at once (error {ERROR}).",
+            changes_text(results, COMPARED),
+            cells_text(results),
+            runs_text([made, results.content]),
         ]
     )
 
 
-def twin_section(found: Found, made: dict[str, Any]) -> str:
+def twin_section(results: Results, made: dict[str, Any]) -> str:
     """The ε twin's part: what the start costs there."""
     twin = made["epsilon"]
     lines = []
-    for guidance, budget in sorted(found.pairs):
-        noise, mine = (found.value(way, guidance, budget, MAIN[0]) for way in ("DDIM from noise", TWIN[0]))
-        half = found.half(TWIN[0], "DDIM from noise", guidance, budget, MAIN[0])
+    for guidance, budget in sorted(results.pairs):
+        noise, mine = (results.value(way, guidance, budget, MAIN[0]) for way in ("DDIM from noise", TWIN[0]))
+        half = results.half(TWIN[0], "DDIM from noise", guidance, budget, MAIN[0])
         if noise is not None and mine is not None and half is not None:
             sure = "even" if abs(noise - mine) <= half else "better" if mine < noise else "worse"
             lines.append(
@@ -330,8 +332,8 @@ def twin_section(found: Found, made: dict[str, Any]) -> str:
             f"The ε twin ({twin['steps']:,} steps of {twin['batch']}, {twin['seconds']:.0f} s, Stable Diffusion's betas and leading timesteps) starts where α is not 0. Its average image is the flow twin's first output for the "
             "prompt, one evaluation more; the spread is that of the latents.",
             "\n".join(lines),
-            changes_text(found, TWIN),
-            cells_text(found),
+            changes_text(results, TWIN),
+            cells_text(results),
         ]
     )
 

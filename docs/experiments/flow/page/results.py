@@ -40,33 +40,33 @@ class Value(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Found:
+class Results:
     """Results.
 
     Attributes:
-        told: `measured.json`.
+        content: `measured.json`.
         cells: by way, guidance and number of evaluations.
         pairs: standard errors of differences, by guidance and number of evaluations.
         z: half the width of an interval in standard errors, with `ERROR` over all differences at once.
         uncounted: rivals whose cells here are no fault of theirs.
     """
 
-    told: dict[str, Any]
+    content: dict[str, Any]
     cells: dict[tuple[str, float, int], dict[str, Any]]
     pairs: dict[tuple[float, int], dict[str, Any]]
     z: float
     uncounted: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, folder: Path = FOLDER, uncounted: tuple[str, ...] = UNCOUNTED) -> "Found":
+    def read(cls, folder: Path = FOLDER, uncounted: tuple[str, ...] = UNCOUNTED) -> "Results":
         """From a folder of `keep`."""
-        told = committed("measured", folder)
-        cells = {(cell["way"], cell["guidance"], cell["budget"]): cell for cell in told["cells"]}
+        content = committed("measured", folder)
+        cells = {(cell["way"], cell["guidance"], cell["budget"]): cell for cell in content["cells"]}
         pairs = committed("pairs", folder)["pairs"]
-        found = cls(told, cells, {(one["guidance"], one["budget"]): one for one in pairs}, 0.0, uncounted)
-        return replace(found, z=NormalDist().inv_cdf(1 - ERROR / (2 * max(found.compared, 1))))
+        results = cls(content, cells, {(one["guidance"], one["budget"]): one for one in pairs}, 0.0, uncounted)
+        return replace(results, z=NormalDist().inv_cdf(1 - ERROR / (2 * max(results.compared, 1))))
 
-    def only(self, cells: Iterable[tuple[str, float, int]]) -> "Found":
+    def only(self, cells: Iterable[tuple[str, float, int]]) -> "Results":
         """These cells and the differences between them; intervals stay as wide as they are."""
         kept = {key: self.cells[key] for key in cells}
         places = {key: pair for key, pair in self.pairs.items() if any(cell[1:] == key for cell in kept)}
@@ -82,7 +82,7 @@ class Found:
         return sorted(budget for weight, budget in self.pairs if weight == guidance)
 
     def value(self, way: str, guidance: float, budget: int, metric: str) -> float | None:
-        """Of a cell; None where it was not drawn."""
+        """The value of a cell; None where it was not drawn."""
         cell = self.cells.get((way, guidance, budget))
         return None if cell is None else cell[metric]
 
@@ -109,7 +109,7 @@ class Found:
 
     def kinds(self, kind: str) -> list[str]:
         """Prompts that are `fixed` or `open`."""
-        return [prompt for prompt, one in self.told["kinds"].items() if one == kind]
+        return [prompt for prompt, one in self.content["kinds"].items() if one == kind]
 
     def of_prompts(self, way: str, guidance: float, budget: int, kind: str, name: str) -> list[float] | None:
         """A number of each prompt of a kind; None where the cell was not drawn."""
@@ -167,21 +167,21 @@ class Change(NamedTuple):
         return "even" if abs(apart) <= self.half else "worse" if apart > 0 else "better"
 
 
-def changes(found: Found, ways: Sequence[str], metrics: Sequence[str] = MAIN) -> list[Change]:
+def changes(results: Results, ways: Sequence[str], metrics: Sequence[str] = MAIN) -> list[Change]:
     """All cells in which a way and its plain solver were drawn."""
-    told = []
-    for guidance, budget in found.pairs:
+    rows = []
+    for guidance, budget in results.pairs:
         for mine in ways:
             plain = plain_of(mine)
             for metric in metrics:
-                half = None if plain is None else found.half(mine, plain, guidance, budget, metric)
+                half = None if plain is None else results.half(mine, plain, guidance, budget, metric)
                 if plain is None or half is None:
                     continue
-                before, after = (found.value(way, guidance, budget, metric) for way in (plain, mine))
+                before, after = (results.value(way, guidance, budget, metric) for way in (plain, mine))
                 if before is None or after is None:
                     continue
-                told.append(Change(mine, plain, guidance, budget, metric, before, after, half))
-    return told
+                rows.append(Change(mine, plain, guidance, budget, metric, before, after, half))
+    return rows
 
 
 class Win(NamedTuple):
@@ -209,16 +209,16 @@ class Win(NamedTuple):
         return self.mine.value - self.rival.value > self.half
 
 
-def wins(found: Found, mine: str | None = None, metrics: Sequence[str] = METRICS) -> list[Win]:
+def wins(results: Results, mine: str | None = None, metrics: Sequence[str] = METRICS) -> list[Win]:
     """Every rival ahead of a way of ours, or of the best of ours in that cell if None."""
-    told = []
-    for guidance, budget in found.pairs:
+    ahead = []
+    for guidance, budget in results.pairs:
         for metric in metrics:
-            ways = found.drawn(guidance, budget, True) if mine is None else [mine]
-            best = found.best(ways, guidance, budget, metric)
-            for rival in found.drawn(guidance, budget, False) if best else []:
-                value = found.value(rival, guidance, budget, metric)
-                half = found.half(best.way, rival, guidance, budget, metric) if best else None
+            ways = results.drawn(guidance, budget, True) if mine is None else [mine]
+            best = results.best(ways, guidance, budget, metric)
+            for rival in results.drawn(guidance, budget, False) if best else []:
+                value = results.value(rival, guidance, budget, metric)
+                half = results.half(best.way, rival, guidance, budget, metric) if best else None
                 if best and value is not None and value < best.value and half is not None:
-                    told.append(Win(Value(rival, value), best, guidance, budget, metric, half))
-    return told
+                    ahead.append(Win(Value(rival, value), best, guidance, budget, metric, half))
+    return ahead

@@ -10,7 +10,7 @@ from docs.experiments.flow.page.results import (
     METRICS,
     UNCOUNTED,
     Change,
-    Found,
+    Results,
     Win,
     changes,
     wins,
@@ -41,15 +41,15 @@ def listed(words: Sequence[str]) -> str:
 # --- the first paragraph ----------------------------------------------------------------------------------------------
 
 
-def first_paragraph(found: Found) -> str:
+def first_paragraph(results: Results) -> str:
     """What the first step buys, and where it buys nothing."""
-    return " ".join([_buys(found), _vanishes(found, 1.0), _guided(found), _grid(found)])
+    return " ".join([_buys(results), _vanishes(results, 1.0), _guided(results), _grid(results)])
 
 
-def _buys(found: Found) -> str:
-    best = max(min(found.of_prompts(way, 1.0, 4, "open", "ratio") or [0.0]) for way in (*EULERS, "UniPC"))
-    ours = found.of_prompts(DEFAULT, 1.0, 4, "open", "ratio") or []
-    mine, rival = (found.best(found.drawn(1.0, 4, who), 1.0, 4, MAIN[0]) for who in (True, False))
+def _buys(results: Results) -> str:
+    best = max(min(results.of_prompts(way, 1.0, 4, "open", "ratio") or [0.0]) for way in (*EULERS, "UniPC"))
+    ours = results.of_prompts(DEFAULT, 1.0, 4, "open", "ratio") or []
+    mine, rival = (results.best(results.drawn(1.0, 4, who), 1.0, 4, MAIN[0]) for who in (True, False))
     assert mine and rival
     return (
         f"Where a prompt leaves the brightness open, 4 evaluations without guidance keep at most {best:.2f} of the data's spread by Euler or UniPC in the worst of {len(ours)} prompts, and "
@@ -58,15 +58,15 @@ def _buys(found: Found) -> str:
     )
 
 
-def _vanishes(found: Found, guidance: float) -> str:
-    told, late = [], []
+def _vanishes(results: Results, guidance: float) -> str:
+    places, late = [], []
     for metric in MAIN:
-        rows = [one for one in changes(found, [DEFAULT], [metric]) if one.guidance == guidance]
-        told.append(f"{_until(rows)} in {metric}")
+        rows = [one for one in changes(results, [DEFAULT], [metric]) if one.guidance == guidance]
+        places.append(f"{_until(rows)} in {metric}")
         late += [one for one in rows if one.budget >= 20]
     even = sum(one.verdict == "even" for one in late)
     return (
-        f"**Many steps make it vanish**: beside UniPC on the same grid, guidance {guidance:g}, the gain is beyond the interval {listed(told)}, "
+        f"**Many steps make it vanish**: beside UniPC on the same grid, guidance {guidance:g}, the gain is beyond the interval {listed(places)}, "
         f"and with 20 evaluations and more the two are even in {even} of {len(late)} cells."
     )
 
@@ -76,22 +76,22 @@ def _until(rows: Sequence[Change]) -> str:
     return f"up to {sure[-1]} evaluations" if sure else "nowhere"
 
 
-def _guided(found: Found) -> str:
-    network = [one for one in changes(found, [NETWORK], MAIN) if one.guidance == 3]
-    trained = [one for one in changes(found, [DEFAULT], MAIN) if one.guidance == 3]
+def _guided(results: Results) -> str:
+    network = [one for one in changes(results, [NETWORK], MAIN) if one.guidance == 3]
+    trained = [one for one in changes(results, [DEFAULT], MAIN) if one.guidance == 3]
     sure = [one for one in network if one.verdict == "better"]
     four = next(one for one in network if one.budget == 4 and one.metric == MAIN[0])
     own = next(one for one in trained if one.budget == 4 and one.metric == MAIN[0])
     return (
         f"**Guidance makes it vanish too, around the network's own mean**: at guidance 3 that is better beyond the interval in {len(sure)} of {len(network)} cells "
         f"({four.before:.1f} without, {four.after:.1f} with it at 4 in {MAIN[0]}), which is overshot by guidance. "
-        f"Around a trained mean it gains there ({own.before:.1f} to {own.after:.1f}), beyond the interval {_until([one for one in trained if one.metric == MAIN[1]])} in {MAIN[1]}{_elsewhere(found)}."
+        f"Around a trained mean it gains there ({own.before:.1f} to {own.after:.1f}), beyond the interval {_until([one for one in trained if one.metric == MAIN[1]])} in {MAIN[1]}{_elsewhere(results)}."
     )
 
 
-def _elsewhere(found: Found) -> str:
+def _elsewhere(results: Results) -> str:
     """Where the default is worse than its plain solver, in any features."""
-    worse = [one for one in changes(found, [DEFAULT], METRICS) if one.verdict == "worse"]
+    worse = [one for one in changes(results, [DEFAULT], METRICS) if one.verdict == "worse"]
     cells = [
         f"at guidance {one.guidance:g} and {one.budget} evaluations in {one.metric} ({one.before:.1f} to {one.after:.1f})"
         for one in worse
@@ -99,10 +99,10 @@ def _elsewhere(found: Found) -> str:
     return f"; but it is worse beyond the interval {listed(cells)}" if cells else ""
 
 
-def _grid(found: Found) -> str:
-    plain = {way: found.value(way, 1.0, 4, MAIN[1]) for way in ("UniPC", "UniPC, shift 1")}
-    both = single(found)
-    mine = [f"{way} ({found.value(way, 1.0, 4, MAIN[1]):.1f})" for way in both]
+def _grid(results: Results) -> str:
+    plain = {way: results.value(way, 1.0, 4, MAIN[1]) for way in ("UniPC", "UniPC, shift 1")}
+    both = single(results)
+    mine = [f"{way} ({results.value(way, 1.0, 4, MAIN[1]):.1f})" for way in both]
     words = listed(mine) if mine else "none of ours"
     return (
         f"And the grid counts as much as the first step: in {MAIN[1]}, where detail counts, UniPC at 4 reaches {plain['UniPC']:.1f} at shift 3 and "
@@ -113,18 +113,18 @@ def _grid(found: Found) -> str:
 # --- targets, wins, cells ---------------------------------------------------------------------------------------------
 
 
-def targets_table(found: Found, second: Found, small: dict[str, Any]) -> str:
-    """Asked, found, verdict."""
+def targets_table(results: Results, second: Results, small: dict[str, Any]) -> str:
+    """Target, what was measured, verdict."""
     return table(
-        ["asked for", "found", "verdict"],
-        [[one.asked, one.told, f"**{one.verdict}**"] for one in targets(found, second, small)],
+        ["target", "measured", "verdict"],
+        [[one.statement, one.outcome, f"**{one.verdict}**"] for one in targets(results, second, small)],
     )
 
 
-def wins_text(found: Found) -> str:
+def wins_text(results: Results) -> str:
     """Every cell where a rival is ahead: of the best of ours, and of the default."""
-    best, default = wins(found), wins(found, DEFAULT)
-    cells = len(found.pairs) * len(METRICS)
+    best, default = wins(results), wins(results, DEFAULT)
+    cells = len(results.pairs) * len(METRICS)
     head = f"Of {cells} cells (guidance, evaluations, metric) a rival is ahead of the best of ours in {len({_cell(one) for one in best})}, "
     head += f"beyond the interval in {len({_cell(one) for one in best if one.sure})}; ahead of the default ({DEFAULT}) in {len({_cell(one) for one in default})}, "
     head += f"beyond it in {len({_cell(one) for one in default if one.sure})}."
@@ -152,29 +152,29 @@ def _wins_table(rows: Sequence[Win], who: str) -> str:
     return table(["guidance, evaluations", "metric", "rival", who, "difference", "beyond the interval"], body)
 
 
-def cells_tables(found: Found) -> str:
+def cells_tables(results: Results) -> str:
     """Distances of all ways."""
     parts = []
     for guidance in (1.0, 3.0):
         for metric in METRICS:
             parts.append(
-                folded(f"Fréchet distance, {metric}, guidance {guidance:g}", _cells_table(found, guidance, metric))
+                folded(f"Fréchet distance, {metric}, guidance {guidance:g}", _cells_table(results, guidance, metric))
             )
     return "\n\n".join(parts)
 
 
-def _cells_table(found: Found, guidance: float, metric: str) -> str:
-    budgets, order = found.budgets(guidance), [way.name for way in (*CORE, *RIVALS, *OURS)]
+def _cells_table(results: Results, guidance: float, metric: str) -> str:
+    budgets, order = results.budgets(guidance), [way.name for way in (*CORE, *RIVALS, *OURS)]
     body = []
     for way in order:
-        values = [found.value(way, guidance, n, metric) for n in budgets]
+        values = [results.value(way, guidance, n, metric) for n in budgets]
         if any(value is not None for value in values):
             name = f"{way} (not counted)" if way in UNCOUNTED else f"**{way}**" if WAYS[way].matched else way
             body.append([name, *("" if value is None else f"{value:.2f}" for value in values)])
     return table(["way", *map(str, budgets)], body)
 
 
-def brightness_tables(found: Found) -> str:
+def brightness_tables(results: Results) -> str:
     """Open and fixed prompts, adherence and high frequencies."""
     ways = (
         *EULERS,
@@ -188,11 +188,11 @@ def brightness_tables(found: Found) -> str:
     parts = []
     for guidance in (1.0, 3.0):
         body = []
-        for budget in found.budgets(guidance):
+        for budget in results.budgets(guidance):
             for way in ways:
-                cell = found.cells.get((way, guidance, budget))
+                cell = results.cells.get((way, guidance, budget))
                 if cell is not None:
-                    body.append([f"{budget}, {way}", *_brightness(found, way, guidance, budget)])
+                    body.append([f"{budget}, {way}", *_brightness(results, way, guidance, budget)])
         head = [
             "evaluations, way",
             "spread ratios",
@@ -207,17 +207,17 @@ def brightness_tables(found: Found) -> str:
     return "\n\n".join(parts)
 
 
-def _brightness(found: Found, way: str, guidance: float, budget: int) -> list[str]:
+def _brightness(results: Results, way: str, guidance: float, budget: int) -> list[str]:
     def of(kind: str, name: str) -> list[float]:
-        return [one or 0.0 for one in found.of_prompts(way, guidance, budget, kind, name) or []]
+        return [one or 0.0 for one in results.of_prompts(way, guidance, budget, kind, name) or []]
 
-    cell = found.cells[way, guidance, budget]
+    cell = results.cells[way, guidance, budget]
     return [
         " ".join(f"{one:.2f}" for one in of("open", "ratio")),
-        f"{found.z * max(of('open', 'ratio error')):.2f}",
+        f"{results.z * max(of('open', 'ratio error')):.2f}",
         " ".join(f"{one:.0f}" for one in of("open", "w1")),
         f"{max(of('fixed', 'bias'), key=abs):+.1f}",
-        f"{found.z * max(of('fixed', 'bias error')):.1f}",
+        f"{results.z * max(of('fixed', 'bias error')):.1f}",
         f"{cell['adherence']['object']:.2f}",
         f"{cell['high frequencies']:.2f}",
     ]
@@ -226,16 +226,16 @@ def _brightness(found: Found, way: str, guidance: float, budget: int) -> list[st
 # --- guidance rivals --------------------------------------------------------------------------------------------------
 
 
-def matched_text(found: Found) -> str:
+def matched_text(results: Results) -> str:
     """CFG-Zero*'s scale beside plain guidance of the same effective weight."""
     body = []
-    for (way, guidance, budget), cell in found.cells.items():
+    for (way, guidance, budget), cell in results.cells.items():
         if WAYS[way].guide != "scaled" or guidance == 1:
             continue
         weight = cell.get("effective guidance")
-        plain = None if weight is None else found.cells.get(("Euler, shift 3", round(weight, 2), budget))
-        told = [f"{cell[metric]:.2f} / {'' if plain is None else format(plain[metric], '.2f')}" for metric in MAIN]
-        body.append([f"{way}, {budget}", "" if weight is None else f"{weight:.3f}", *told])
+        plain = None if weight is None else results.cells.get(("Euler, shift 3", round(weight, 2), budget))
+        distances = [f"{cell[metric]:.2f} / {'' if plain is None else format(plain[metric], '.2f')}" for metric in MAIN]
+        body.append([f"{way}, {budget}", "" if weight is None else f"{weight:.3f}", *distances])
     head = ["way, evaluations", "effective weight", *(f"{metric}: it / plain at that weight" for metric in MAIN)]
     return table(head, body)
 
@@ -243,14 +243,14 @@ def matched_text(found: Found) -> str:
 # --- prediction, zero-init --------------------------------------------------------------------------------------------
 
 
-def prediction_text(found: Found) -> str:
+def prediction_text(results: Results) -> str:
     """Law, exact denoiser and network."""
     body = []
-    rows = sorted({(one["shift"], one["steps"]) for one in found.told["prediction"]["network"]})
+    rows = sorted({(one["shift"], one["steps"]) for one in results.content["prediction"]["network"]})
     for shift, steps in rows:
         line = [f"{shift:g}, {steps}"]
         for first, second in (("network", "law"), ("exact", "law"), ("network", "exact")):
-            off = apart(found, steps, shift, first, second)
+            off = apart(results, steps, shift, first, second)
             line += [f"{sorted(off)[len(off) // 2]:+.0%}", f"{max(map(abs, off)):.0%}"]
         body.append(line)
     head = [
@@ -265,18 +265,21 @@ def prediction_text(found: Found) -> str:
     return folded(f"How far apart along the first {FIRST} components", table(head, body))
 
 
-def prediction_reading(found: Found) -> str:
+def prediction_reading(results: Results) -> str:
     """Where the law departs, and why."""
 
     def far(steps: int, first: str, second: str) -> float:
-        return max(map(abs, apart(found, steps, 3.0, first, second)))
+        return max(map(abs, apart(results, steps, 3.0, first, second)))
 
-    many = max(one["steps"] for one in found.told["prediction"]["network"])
-    brightness = apart(found, 6, 3.0, "network", "law")[0]
-    exact = apart(found, 6, 3.0, "exact", "law")[0]
-    told = found.told["prediction"]
-    last, end = told["components"][-1], next(one for one in told["network"] if one["steps"] == many)["network"][-1]
-    logo = next(one for one in found.told["zero"]["end"] if one["prompt"] == "logo")
+    many = max(one["steps"] for one in results.content["prediction"]["network"])
+    brightness = apart(results, 6, 3.0, "network", "law")[0]
+    exact = apart(results, 6, 3.0, "exact", "law")[0]
+    measured = results.content["prediction"]
+    last, end = (
+        measured["components"][-1],
+        next(one for one in measured["network"] if one["steps"] == many)["network"][-1],
+    )
+    logo = next(one for one in results.content["zero"]["end"] if one["prompt"] == "logo")
     return (
         f"Along the first {FIRST} components at shift 3, the exact denoiser of the same pictures is within {far(6, 'exact', 'law'):.0%} of the law with 6 steps, "
         f"{far(10, 'exact', 'law'):.0%} with 10 and {far(50, 'exact', 'law'):.0%} with 50: that much is the data's, which are no Gaussian. The network is off the exact "
@@ -288,11 +291,11 @@ def prediction_reading(found: Found) -> str:
     )
 
 
-def zero_text(found: Found) -> str:
+def zero_text(results: Results) -> str:
     """F7 over training."""
     body, wrong = [], []
     for stage in STAGES:
-        rows = found.told["zero"][stage]
+        rows = results.content["zero"][stage]
         sure = [one for one in rows if abs(one["measured"]) > 3 * one["measured error"]]
         right = [one for one in sure if (one["predicted"] > 0) == (one["measured"] > 0)]
         wrong += [(stage, one) for one in sure if one not in right]
@@ -309,7 +312,7 @@ def zero_text(found: Found) -> str:
         )
     head = ["stage of training", "‖μ̂ − μ‖²", "scatter of x̂", "sign right", "zero-init predicted better"]
     where = [f"{sum(one[0] == stage for one in wrong)} at “{stage.replace('-', ' ')}”" for stage in STAGES]
-    least = min(one["predicted"] for rows in found.told["zero"].values() for one in rows)
+    least = min(one["predicted"] for rows in results.content["zero"].values() for one in rows)
     return (
         f"{table(head, body)}\n\nF7 predicts the mean start to be better in every cell, by {least:.1f} nats at least: zero-init leaves the whole variance of the noise at the first node, and for it to win the mean would "
         f"have to be farther off than it is at any stage. Of the cells beyond three standard errors {len(wrong)} have the other sign: {', '.join(where)}. "
@@ -321,52 +324,52 @@ def zero_text(found: Found) -> str:
 # --- defaults ---------------------------------------------------------------------------------------------------------
 
 
-def defaults_text(found: Found) -> str:
+def defaults_text(results: Results) -> str:
     """Mean, rank and corrected, with what decides each."""
-    return "\n".join(f"- {one}" for one in (_mean(found), _rank(found), _corrected(found), _spare(found)))
+    return "\n".join(f"- {one}" for one in (_mean(results), _rank(results), _corrected(results), _spare(results)))
 
 
-def _four(found: Found, way: str, guidance: float, metric: str = MAIN[0]) -> str:
-    return f"{found.value(way, guidance, 4, metric):.2f}"
+def _four(results: Results, way: str, guidance: float, metric: str = MAIN[0]) -> str:
+    return f"{results.value(way, guidance, 4, metric):.2f}"
 
 
-def _mean(found: Found) -> str:
+def _mean(results: Results) -> str:
     return (
-        f"**`mean`: the module's where it knows prompts, else the network's.** At 4 evaluations {_four(found, DEFAULT, 1.0)} beside {_four(found, NETWORK, 1.0)} in {MAIN[0]} at guidance 1, where they are alike; at guidance 3 "
-        f"{_four(found, DEFAULT, 3.0)} beside {_four(found, NETWORK, 3.0)}, and it saves an evaluation. The network's mean without guidance does as well there "
-        f"({_four(found, 'UniPC matched, unguided mean', 3.0)})."
+        f"**`mean`: the module's where it knows prompts, else the network's.** At 4 evaluations {_four(results, DEFAULT, 1.0)} beside {_four(results, NETWORK, 1.0)} in {MAIN[0]} at guidance 1, where they are alike; at guidance 3 "
+        f"{_four(results, DEFAULT, 3.0)} beside {_four(results, NETWORK, 3.0)}, and it saves an evaluation. The network's mean without guidance does as well there "
+        f"({_four(results, 'UniPC matched, unguided mean', 3.0)})."
     )
 
 
-def _rank(found: Found) -> str:
-    values = [_four(found, f"UniPC matched, rank {k}", 1.0) for k in (1, 16)]
-    more = [_four(found, f"UniPC matched, statistics, rank {k}", 1.0) for k in (1, 16, 64)]
+def _rank(results: Results) -> str:
+    values = [_four(results, f"UniPC matched, rank {k}", 1.0) for k in (1, 16)]
+    more = [_four(results, f"UniPC matched, statistics, rank {k}", 1.0) for k in (1, 16, 64)]
     return (
-        f"**Rank: what the module has.** Of the trained spread rank 1, 16 and all give {values[0]}, {values[1]} and {_four(found, NETWORK, 1.0)} at guidance 1; of the spread of all pictures, the same for every prompt, rank 1, 16 and 64 "
+        f"**Rank: what the module has.** Of the trained spread rank 1, 16 and all give {values[0]}, {values[1]} and {_four(results, NETWORK, 1.0)} at guidance 1; of the spread of all pictures, the same for every prompt, rank 1, 16 and 64 "
         f"{', '.join(more)}. The first direction, brightness, is most of it. More ranks cost nothing at run time. The spread of all pictures is no better choice with prompts: at guidance 3 it gives "
-        f"{_four(found, 'UniPC matched, statistics, rank 64', 3.0)}, and it widens prompts that fix the brightness."
+        f"{_four(results, 'UniPC matched, statistics, rank 64', 3.0)}, and it widens prompts that fix the brightness."
     )
 
 
-def _corrected(found: Found) -> str:
+def _corrected(results: Results) -> str:
     rows = []
     for guidance in (1.0, 3.0):
         plain, mended = (
-            _four(found, way, guidance) for way in ("Euler matched, trained mean", "Euler corrected, trained mean")
+            _four(results, way, guidance) for way in ("Euler matched, trained mean", "Euler corrected, trained mean")
         )
         rows.append(f"{plain} to {mended} at guidance {guidance:g}")
-    full = _four(found, "Euler corrected, statistics, all directions", 1.0)
+    full = _four(results, "Euler corrected, statistics, all directions", 1.0)
     return (
         f"**`corrected`: off.** Along the trained directions it brings Euler from {listed(rows)} at 4 evaluations, and a better solver brings more. With all directions of all pictures "
-        f"Euler reaches {full} at guidance 1: where no better solver can be had and the data's statistics are known, it is worth asking for. Pixel by pixel it is no good ({_four(found, 'Euler corrected, pixels', 1.0)})."
+        f"Euler reaches {full} at guidance 1: where no better solver can be had and the data's statistics are known, it is worth asking for. Pixel by pixel it is no good ({_four(results, 'Euler corrected, pixels', 1.0)})."
     )
 
 
-def _spare(found: Found) -> str:
+def _spare(results: Results) -> str:
     way = "UniPC matched, trained mean, one more step"
     return (
-        f"**The evaluation that a module's mean saves is best spent on one more step**: {_four(found, way, 1.0)} beside {_four(found, DEFAULT, 1.0)} in {MAIN[0]}, {_four(found, way, 1.0, MAIN[1])} beside "
-        f"{_four(found, DEFAULT, 1.0, MAIN[1])} in {MAIN[1]}, at as many evaluations as the rivals."
+        f"**The evaluation that a module's mean saves is best spent on one more step**: {_four(results, way, 1.0)} beside {_four(results, DEFAULT, 1.0)} in {MAIN[0]}, {_four(results, way, 1.0, MAIN[1])} beside "
+        f"{_four(results, DEFAULT, 1.0, MAIN[1])} in {MAIN[1]}, at as many evaluations as the rivals."
     )
 
 

@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from docs.experiments.flow.page.results import DEFAULT, EULERS, MAIN, METRICS, Found, changes, plain_of, wins
+from docs.experiments.flow.page.results import DEFAULT, EULERS, MAIN, METRICS, Results, changes, plain_of, wins
 from docs.experiments.flow.ways import WAYS
 
 LOW, HIGH = 0.85, 1.15
 WITHIN, FIRST = 0.15, 16
-"""The prediction is asked to be so close, for so many components."""
+"""Target of the prediction: its largest relative error, and for how many components."""
 GAINS = {4: 0.08, 6: 0.03}
 """Least share of the distance in the classifier's features that is to be saved, by evaluations."""
 
@@ -18,13 +18,13 @@ class Target(NamedTuple):
     """One of them.
 
     Attributes:
-        asked: for.
-        told: what was found.
+        statement: what was to be reached.
+        outcome: what was measured.
         met: whether; None where it could not be decided.
     """
 
-    asked: str
-    told: str
+    statement: str
+    outcome: str
     met: bool | None
 
     @property
@@ -33,38 +33,38 @@ class Target(NamedTuple):
         return "not decided" if self.met is None else "met" if self.met else "not met"
 
 
-def targets(found: Found, second: Found, small: dict[str, Any]) -> list[Target]:
+def targets(results: Results, second: Results, small: dict[str, Any]) -> list[Target]:
     """All of them; `second` is a run with another seed."""
     return [
-        *of_samples(found),
-        prediction(found),
-        zero_init(found),
+        *of_samples(results),
+        prediction(results),
+        zero_init(results),
         processor(small),
-        again(found, second),
+        again(results, second),
     ]
 
 
-def of_samples(found: Found) -> list[Target]:
+def of_samples(results: Results) -> list[Target]:
     """Those that samples decide, and so their seed."""
     return [
-        spread(found),
-        bias(found),
-        fewer(found),
-        guided(found),
-        same_solver(found),
-        never_worse(found, MAIN[1:], "in the classifier's features"),
-        never_worse(found, [one for one in METRICS if one not in MAIN[1:]], "in the other features"),
-        beats_all(found),
+        spread(results),
+        bias(results),
+        fewer(results),
+        guided(results),
+        same_solver(results),
+        never_worse(results, MAIN[1:], "in the classifier's features"),
+        never_worse(results, [one for one in METRICS if one not in MAIN[1:]], "in the other features"),
+        beats_all(results),
     ]
 
 
-def in_common(first: Found, second: Found) -> tuple[Found, Found]:
+def in_common(first: Results, second: Results) -> tuple[Results, Results]:
     """Two runs without the cells that only one of them drew, and without those that do not count in the first."""
     keys = [key for key in first.cells if key in second.cells and key[0] not in first.uncounted]
     return first.only(keys), second.only(keys)
 
 
-def reversals(first: Found, second: Found) -> tuple[int, int, int]:
+def reversals(first: Results, second: Results) -> tuple[int, int, int]:
     """Differences between ours and a rival beyond their interval in a run: all, so in both, and of opposite signs in the two."""
     either = both = opposite = 0
     for (guidance, budget), pair in first.pairs.items():
@@ -77,164 +77,168 @@ def reversals(first: Found, second: Found) -> tuple[int, int, int]:
     return either, both, opposite
 
 
-def _sign(found: Found, mine: str, rival: str, guidance: float, budget: int, metric: str) -> int:
+def _sign(results: Results, mine: str, rival: str, guidance: float, budget: int, metric: str) -> int:
     """−1 where ours is nearer, 1 where the rival is, 0 within the interval or where it is not known."""
-    values = [found.value(way, guidance, budget, metric) for way in (mine, rival)]
-    half = found.half(mine, rival, guidance, budget, metric)
+    values = [results.value(way, guidance, budget, metric) for way in (mine, rival)]
+    half = results.half(mine, rival, guidance, budget, metric)
     if half is None or values[0] is None or values[1] is None or abs(values[0] - values[1]) <= half:
         return 0
     return -1 if values[0] < values[1] else 1
 
 
-def again(found: Found, second: Found) -> Target:
+def again(results: Results, second: Results) -> Target:
     """The verdicts above that samples decide, from the cells that both runs drew."""
-    runs = in_common(found, second)
+    runs = in_common(results, second)
     pairs = list(zip(*(of_samples(run) for run in runs), strict=True))
     apart = [first for first, other in pairs if first.verdict != other.verdict]
     either, both, opposite = reversals(*runs)
-    told = f"seed {second.told['seed']}, {len(runs[0].cells)} cells of both runs: {len(pairs) - len(apart)} of {len(pairs)} verdicts are the same"
-    told += "".join(f"; not so: {one.asked}" for one in apart)
-    told += f"; of {either} differences between ours and a rival beyond their interval in a run {both} are so in both, and {opposite} have opposite signs"
-    return Target("a second run with another seed gives the same verdicts", told, not apart and not opposite)
+    outcome = f"seed {second.content['seed']}, {len(runs[0].cells)} cells of both runs: {len(pairs) - len(apart)} of {len(pairs)} verdicts are the same"
+    outcome += "".join(f"; not so: {one.statement}" for one in apart)
+    outcome += f"; of {either} differences between ours and a rival beyond their interval in a run {both} are so in both, and {opposite} have opposite signs"
+    return Target("a second run with another seed gives the same verdicts", outcome, not apart and not opposite)
 
 
-def spread(found: Found) -> Target:
-    """Of brightness, in open prompts."""
-    ratios = {n: found.of_prompts(DEFAULT, 1.0, n, "open", "ratio") or [] for n in found.budgets(1.0)}
+def spread(results: Results) -> Target:
+    """The target for the spread of brightness, in open prompts."""
+    ratios = {n: results.of_prompts(DEFAULT, 1.0, n, "open", "ratio") or [] for n in results.budgets(1.0)}
     every = [one for values in ratios.values() for one in values]
     eulers = []
     for budget in (4, 10):
-        rows = {way: found.of_prompts(way, 1.0, budget, "open", "ratio") or [] for way in EULERS}
+        rows = {way: results.of_prompts(way, 1.0, budget, "open", "ratio") or [] for way in EULERS}
         way, values = max(rows.items(), key=lambda one: min(one[1], default=0))
         eulers.append(f"{min(values):.2f} to {max(values):.2f} at {budget} ({way})")
-    told = f"{min(every):.2f} to {max(every):.2f} over {len(every)} cells; Euler with its better shift {' and '.join(eulers)}"
-    asked = f"open prompts, guidance 1: spread ratio in [{LOW}, {HIGH}] from 4 evaluations on"
-    return Target(asked, told, all(LOW <= one <= HIGH for one in every))
+    outcome = f"{min(every):.2f} to {max(every):.2f} over {len(every)} cells; Euler with its better shift {' and '.join(eulers)}"
+    statement = f"open prompts, guidance 1: spread ratio in [{LOW}, {HIGH}] from 4 evaluations on"
+    return Target(statement, outcome, all(LOW <= one <= HIGH for one in every))
 
 
-def bias(found: Found) -> Target:
+def bias(results: Results) -> Target:
     """In fixed prompts, of ours less that of Euler."""
     worst = {}
     for guidance in (1.0, 3.0):
-        for budget in found.budgets(guidance):
-            mine = found.of_prompts(DEFAULT, guidance, budget, "fixed", "bias") or []
+        for budget in results.budgets(guidance):
+            mine = results.of_prompts(DEFAULT, guidance, budget, "fixed", "bias") or []
             for k, one in enumerate(mine):
-                rows = [found.of_prompts(way, guidance, budget, "fixed", "bias") for way in EULERS]
+                rows = [results.of_prompts(way, guidance, budget, "fixed", "bias") for way in EULERS]
                 worst[guidance, budget, k] = abs(one) - min(abs(row[k]) for row in rows if row)
     (guidance, budget, _), most = max(worst.items(), key=lambda one: one[1])
-    told = f"at most {most:+.1f} levels beside Euler's best shift of each cell (guidance {guidance:g}, {budget} evaluations)"
-    return Target("fixed prompts: bias at most 1 level more than Euler's", told, most <= 1)
+    outcome = f"at most {most:+.1f} levels beside Euler's best shift of each cell (guidance {guidance:g}, {budget} evaluations)"
+    return Target("fixed prompts: bias at most 1 level more than Euler's", outcome, most <= 1)
 
 
-def fewer(found: Found) -> Target:
+def fewer(results: Results) -> Target:
     """Steps, without guidance."""
     metric = MAIN[0]
-    mine = found.best(found.drawn(1.0, 6, True), 1.0, 6, metric)
-    most = max(n for way, w, n in found.cells if way in EULERS and w == 1)
-    euler = found.best(EULERS, 1.0, most, metric)
+    mine = results.best(results.drawn(1.0, 6, True), 1.0, 6, metric)
+    most = max(n for way, w, n in results.cells if way in EULERS and w == 1)
+    euler = results.best(EULERS, 1.0, most, metric)
     assert mine and euler
-    told = f"{mine.value:.1f} ({mine.way}); Euler with {most} {euler.value:.1f} ({euler.way})"
+    outcome = f"{mine.value:.1f} ({mine.way}); Euler with {most} {euler.value:.1f} ({euler.way})"
     better = mine.value <= euler.value
     if most < 50:
-        told += f"; Euler with 50 was not drawn, beside {most} it is {'so' if better else 'not so'}"
-    asked = f"Fréchet in {metric}, guidance 1: 6 of ours at or below 50 of Euler's with its best shift"
-    return Target(asked, told, better if most >= 50 else None)
+        outcome += f"; Euler with 50 was not drawn, beside {most} it is {'so' if better else 'not so'}"
+    statement = f"Fréchet in {metric}, guidance 1: 6 of ours at or below 50 of Euler's with its best shift"
+    return Target(statement, outcome, better if most >= 50 else None)
 
 
-def guided(found: Found) -> Target:
+def guided(results: Results) -> Target:
     """Steps, at guidance 3."""
     metric = MAIN[0]
-    mine = found.best(found.drawn(3.0, 6, True), 3.0, 6, metric)
-    rival = found.best(found.drawn(3.0, 10, False), 3.0, 10, metric)
+    mine = results.best(results.drawn(3.0, 6, True), 3.0, 6, metric)
+    rival = results.best(results.drawn(3.0, 10, False), 3.0, 10, metric)
     assert mine and rival
-    told = f"{mine.value:.2f} ({mine.way}); the best rival with 10 {rival.value:.2f} ({rival.way})"
-    asked = "the same at guidance 3: 6 of ours below 10 of every rival's that was drawn"
-    return Target(asked, told, mine.value < rival.value)
+    outcome = f"{mine.value:.2f} ({mine.way}); the best rival with 10 {rival.value:.2f} ({rival.way})"
+    statement = "the same at guidance 3: 6 of ours below 10 of every rival's that was drawn"
+    return Target(statement, outcome, mine.value < rival.value)
 
 
-def same_solver(found: Found) -> Target:
+def same_solver(results: Results) -> Target:
     """In the classifier's features, beside the same solver on the same grid."""
-    ways = [way for way in found.drawn(1.0, 4, True) if WAYS[way].spread == "trained" and WAYS[way].corrected == "no"]
-    rows = [one for one in changes(found, ways, MAIN[1:]) if one.guidance == 1 and one.budget in GAINS]
+    ways = [way for way in results.drawn(1.0, 4, True) if WAYS[way].spread == "trained" and WAYS[way].corrected == "no"]
+    rows = [one for one in changes(results, ways, MAIN[1:]) if one.guidance == 1 and one.budget in GAINS]
     held: dict[str, dict[int, float]] = {}
     for one in rows:
         gains = held.setdefault(one.plain, {})
         gains[one.budget] = max(one.gain, gains.get(one.budget, -1.0))
     ok = {plain: all(gains.get(n, -1) >= GAINS[n] for n in GAINS) for plain, gains in held.items()}
-    told = "; ".join(
+    outcome = "; ".join(
         f"{plain} {', '.join(f'{gains[n]:.0%} at {n}' for n in GAINS if n in gains)}" for plain, gains in held.items()
     )
-    told = f"holds for {sum(ok.values())} of {len(ok)} solvers and grids: {told}"
-    asked = "in the classifier's features, guidance 1: at least 8 % better than the same solver at as many evaluations, at 4, and 3 % at 6"
-    return Target(asked, told, all(ok.values()))
+    outcome = f"holds for {sum(ok.values())} of {len(ok)} solvers and grids: {outcome}"
+    statement = "in the classifier's features, guidance 1: at least 8 % better than the same solver at as many evaluations, at 4, and 3 % at 6"
+    return Target(statement, outcome, all(ok.values()))
 
 
-def never_worse(found: Found, metrics: Sequence[str], where: str) -> Target:
+def never_worse(results: Results, metrics: Sequence[str], where: str) -> Target:
     """The default beside its plain solver, in all cells."""
-    rows = changes(found, [DEFAULT], metrics)
+    rows = changes(results, [DEFAULT], metrics)
     worse = [one for one in rows if one.verdict == "worse"]
-    told = f"of {len(rows)} cells beside {plain_of(DEFAULT)} {sum(r.verdict == 'better' for r in rows)} better, {len(worse)} worse"
+    outcome = f"of {len(rows)} cells beside {plain_of(DEFAULT)} {sum(r.verdict == 'better' for r in rows)} better, {len(worse)} worse"
     for one in worse:
-        told += f"; worse at guidance {one.guidance:g}, {one.budget} evaluations ({one.metric}, {one.before:.1f} to {one.after:.1f})"
-    return Target(f"the default is never worse by more than the interval, {where}", told, not worse)
+        outcome += f"; worse at guidance {one.guidance:g}, {one.budget} evaluations ({one.metric}, {one.before:.1f} to {one.after:.1f})"
+    return Target(f"the default is never worse by more than the interval, {where}", outcome, not worse)
 
 
-def beats_all(found: Found) -> Target:
+def beats_all(results: Results) -> Target:
     """At few evaluations, without guidance."""
-    told, met = [], True
+    outcomes, met = [], True
     for budget in (4, 6):
         for metric in MAIN:
-            mine = found.best(found.drawn(1.0, budget, True), 1.0, budget, metric)
-            rival = found.best(found.drawn(1.0, budget, False), 1.0, budget, metric)
+            mine = results.best(results.drawn(1.0, budget, True), 1.0, budget, metric)
+            rival = results.best(results.drawn(1.0, budget, False), 1.0, budget, metric)
             assert mine and rival
-            half = found.half(mine.way, rival.way, 1.0, budget, metric) or 0.0
+            half = results.half(mine.way, rival.way, 1.0, budget, metric) or 0.0
             met &= rival.value - mine.value > half
-            told.append(
+            outcomes.append(
                 f"{metric} at {budget}: {mine.value:.1f} ({mine.way}) beside {rival.value:.1f} ({rival.way}), ±{half:.1f}"
             )
-    return Target("better than every rival at 4 and 6, guidance 1, in both metrics", "; ".join(told), met)
+    return Target("better than every rival at 4 and 6, guidance 1, in both metrics", "; ".join(outcomes), met)
 
 
-def single(found: Found) -> list[str]:
+def single(results: Results) -> list[str]:
     """Ways of ours that no rival is ahead of at 4 and 6 evaluations, guidance 1, in both metrics."""
-    both = [way for way in found.drawn(1.0, 4, True) if (way, 1.0, 6) in found.cells]
+    both = [way for way in results.drawn(1.0, 4, True) if (way, 1.0, 6) in results.cells]
     return [
-        way for way in both if not [one for one in wins(found, way, MAIN) if one.guidance == 1 and one.budget in (4, 6)]
+        way
+        for way in both
+        if not [one for one in wins(results, way, MAIN) if one.guidance == 1 and one.budget in (4, 6)]
     ]
 
 
-def apart(found: Found, steps: int, shift: float, first: str, second: str) -> list[float]:
+def apart(results: Results, steps: int, shift: float, first: str, second: str) -> list[float]:
     """Relative differences along the first components of two of `network`, `law`, `exact`."""
-    told = found.told["prediction"]
+    measured = results.content["prediction"]
     rows: dict[str, list[float]] = {}
     for part in ("network", "exact"):
-        row = next(one for one in told[part] if (one["steps"], one["shift"]) == (steps, shift))
+        row = next(one for one in measured[part] if (one["steps"], one["shift"]) == (steps, shift))
         rows |= {name: row[name] for name in ("network", "law", "exact") if name in row}
     return [a / b - 1 for a, b in zip(rows[first][:FIRST], rows[second][:FIRST], strict=True)]
 
 
-def prediction(found: Found) -> Target:
+def prediction(results: Results) -> Target:
     """The cosine law beside the network."""
-    steps = sorted({one["steps"] for one in found.told["prediction"]["network"] if one["shift"] == 3})
-    far = {n: max(map(abs, apart(found, n, 3.0, "network", "law"))) for n in steps if 6 <= n <= 50}
-    many = max(map(abs, apart(found, max(steps), 3.0, "network", "exact")))
-    told = ", ".join(f"{far[n]:.0%} at {n}" for n in far)
-    told = f"the farthest of {FIRST} is off by {told}; the network's own error, at {max(steps)} steps, is {many:.0%}"
-    asked = (
+    steps = sorted({one["steps"] for one in results.content["prediction"]["network"] if one["shift"] == 3})
+    far = {n: max(map(abs, apart(results, n, 3.0, "network", "law"))) for n in steps if 6 <= n <= 50}
+    many = max(map(abs, apart(results, max(steps), 3.0, "network", "exact")))
+    outcome = ", ".join(f"{far[n]:.0%} at {n}" for n in far)
+    outcome = (
+        f"the farthest of {FIRST} is off by {outcome}; the network's own error, at {max(steps)} steps, is {many:.0%}"
+    )
+    statement = (
         f"the law within {WITHIN:.0%} of the network for the first {FIRST} components at shift 3 and 6 steps or more"
     )
-    return Target(asked, told, all(one <= WITHIN for one in far.values()))
+    return Target(statement, outcome, all(one <= WITHIN for one in far.values()))
 
 
-def zero_init(found: Found) -> Target:
+def zero_init(results: Results) -> Target:
     """F7's sign."""
-    rows = [one for cells in found.told["zero"].values() for one in cells]
+    rows = [one for cells in results.content["zero"].values() for one in cells]
     sure = [one for one in rows if abs(one["measured"]) > 3 * one["measured error"]]
     right = [one for one in sure if (one["predicted"] > 0) == (one["measured"] > 0)]
-    told = f"right in {len(right)} of {len(sure)} cells that are beyond three standard errors, of {len(rows)} in all"
+    outcome = f"right in {len(right)} of {len(sure)} cells that are beyond three standard errors, of {len(rows)} in all"
     return Target(
         "F7 predicts in at least 10 cells whether zero-init or the mean start is better",
-        told,
+        outcome,
         len(right) == len(sure) >= 10,
     )
 
@@ -242,5 +246,5 @@ def zero_init(found: Found) -> Target:
 def processor(small: dict[str, Any]) -> Target:
     """The stage of digits."""
     took = small["processor seconds"]
-    told = f"{took:.0f} s of one core ({small['device']}), without imports"
-    return Target("the stage on a processor, digits as a flow, in under a minute of one core", told, took < 60)
+    outcome = f"{took:.0f} s of one core ({small['device']}), without imports"
+    return Target("the stage on a processor, digits as a flow, in under a minute of one core", outcome, took < 60)

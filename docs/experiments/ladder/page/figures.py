@@ -10,8 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from docs.book.drawing import Drawing
-from docs.experiments.ladder.cells import Cells
-from docs.experiments.ladder.evaluate import GUIDANCES
+from docs.experiments.ladder.cells import GUIDANCES, Cells
 from singtheory.system import write_bytes
 
 COLOURS = {
@@ -53,7 +52,7 @@ def captioned(figure: Drawing, caption: str) -> Drawing:
 
 
 def saved(figure: Figure, path: Path) -> None:
-    """As a PNG."""
+    """A PNG of the figure."""
     FigureCanvasAgg(figure)
     packed = io.BytesIO()
     figure.savefig(packed, format="png", dpi=130, facecolor="white")
@@ -66,21 +65,21 @@ def plain(axes: Any) -> None:
         axes.spines[side].set_visible(False)
 
 
-def open_prompts(found: Mapping[str, Any], cells: Cells, guidance: float) -> Drawing:
+def open_prompts(summary: Mapping[str, Any], cells: Cells, guidance: float) -> Drawing:
     """Brightness of every sample where the prompt leaves it open, beside the data's."""
-    prompts = [prompt for prompt, told in found["data"].items() if told["kind"] == "open"]
+    prompts = [prompt for prompt, pictures in summary["data"].items() if pictures["kind"] == "open"]
     shown = ("noise", "mean closed", "matched closed", "matched", "exact")
     figure = blank(11, 3.4)
     chance = np.random.default_rng(0)
     for index, prompt in enumerate(prompts):
         axes = figure.add_subplot(1, len(prompts), index + 1)
-        told = found["data"][prompt]
-        groups = [("data", np.asarray(told["levels"]), told["std"])]
+        pictures = summary["data"][prompt]
+        groups = [("data", np.asarray(pictures["levels"]), pictures["std"])]
         for start in shown:
             number = cells.find(
                 model="end", start=start, prompt=prompt, guidance=guidance, sampler="DDIM", rule="normalised"
             )[0]
-            groups.append((start, cells.brightness[number].numpy(), cells.told[number]["std"]))
+            groups.append((start, cells.brightness[number].numpy(), cells.rows[number]["std"]))
         for place, (name, levels, std) in enumerate(groups):
             jitter = chance.uniform(-0.3, 0.3, len(levels))
             axes.scatter(place + jitter, levels, s=5 if len(levels) > 9 else 26, color=COLOURS[name], alpha=0.5, lw=0)
@@ -96,17 +95,17 @@ def open_prompts(found: Mapping[str, Any], cells: Cells, guidance: float) -> Dra
     return figure
 
 
-def fixed_prompts(found: Mapping[str, Any]) -> Drawing:
+def fixed_prompts(summary: Mapping[str, Any]) -> Drawing:
     """Mean brightness over guidance where the prompt fixes it, with intervals."""
-    prompts = [prompt for prompt, told in found["data"].items() if told["kind"] == "fixed"]
+    prompts = [prompt for prompt, pictures in summary["data"].items() if pictures["kind"] == "fixed"]
     figure = blank(11, 2.9)
     for index, prompt in enumerate(prompts):
         axes = figure.add_subplot(1, len(prompts), index + 1)
-        axes.axhline(found["data"][prompt]["mean"], color=COLOURS["data"], lw=1, ls=":", label="data")
+        axes.axhline(summary["data"][prompt]["mean"], color=COLOURS["data"], lw=1, ls=":", label="data")
         for start in ("noise", "mean", "exact"):
             rows = [
                 row
-                for row in found["rows"]
+                for row in summary["rows"]
                 if (row["model"], row["start"], row["prompt"], row["sampler"], row["rule"], row["steps"])
                 == ("end", start, prompt, "DDIM", "normalised", 50)
                 and row["guidance"] in GUIDANCES
@@ -133,12 +132,12 @@ def fixed_prompts(found: Mapping[str, Any]) -> Drawing:
     return figure
 
 
-def quality(found: Mapping[str, Any]) -> Drawing:
+def quality(measured: Mapping[str, Any]) -> Drawing:
     """Fréchet distance against adherence over guidance, a curve a start."""
     figure = blank(6.2, 3.8)
     axes = figure.add_subplot()
     for start in ("noise", "mean", "matched", "exact"):
-        rows = [row for row in found["rows"] if row["start"] == start]
+        rows = [row for row in measured["rows"] if row["start"] == start]
         x, y = [row["adherence"]["object"] for row in rows], [row["frechet"] for row in rows]
         # the bootstrap repeats pictures, which raises every distance alike: only their scatter is used
         errors = [2 * float(np.std(row["frechet repeats"])) for row in rows]
@@ -154,14 +153,14 @@ def quality(found: Mapping[str, Any]) -> Drawing:
     return figure
 
 
-def ends(found: Mapping[str, Any]) -> Drawing:
+def prediction_errors(curves: Mapping[str, Any]) -> Drawing:
     """The error of three predictions over the timestep, mean over the prompts."""
     figure = blank(9, 3.4)
-    timesteps = np.asarray(found["timesteps"])
+    timesteps = np.asarray(curves["timesteps"])
     for index, (title, window) in enumerate({"t → 0": timesteps <= 201, "t → 1": timesteps >= 401}.items()):
         axes = figure.add_subplot(1, 2, index + 1)
         for name, (label, colour) in _PREDICTIONS.items():
-            tables = [table[name]["error2"] for table in found["prompts"].values() if name in table]
+            tables = [table[name]["error2"] for table in curves["prompts"].values() if name in table]
             if tables:
                 mean = np.mean(tables, axis=0)
                 axes.plot(timesteps[window], mean[window], color=colour, label=f"{label}-prediction")

@@ -35,28 +35,30 @@ class Sheet:
     rows: Sequence[str]
 
 
-def sheet(found: Sheet, kept: int = SHOWN, columns: Sequence[int] | None = None, width: float = 12) -> Drawing:
+def sheet(picture: Sheet, kept: int = SHOWN, columns: Sequence[int] | None = None, width: float = 12) -> Drawing:
     """The first pictures of each block side by side, with titles above and prompts on the left.
 
     Args:
-        found: the sheet.
+        picture: the sheet.
         kept: pictures a block.
         columns: numbers of the blocks that are shown; all if None.
         width: of the figure, in inches.
     """
-    pixels, shown = np.asarray(Image.open(found.path).convert("RGB")), columns or range(len(found.blocks))
+    pixels, shown = np.asarray(Image.open(picture.path).convert("RGB")), columns or range(len(picture.blocks))
     side = 0.9 * width / (len(shown) * kept)
-    figure = blank(width, side * len(found.rows) + 0.4)
+    figure = blank(width, side * len(picture.rows) + 0.4)
     for column, number in enumerate(shown):
-        title, colour = found.blocks[number]
+        title, colour = picture.blocks[number]
         axes = figure.add_subplot(1, len(shown), column + 1)
-        left = number * SHOWN * found.tile
-        axes.imshow(pixels[: len(found.rows) * found.tile, left : left + kept * found.tile], interpolation="nearest")
+        left = number * SHOWN * picture.tile
+        axes.imshow(
+            pixels[: len(picture.rows) * picture.tile, left : left + kept * picture.tile], interpolation="nearest"
+        )
         axes.set_xticks([])
         axes.set_yticks([])
         if column == 0:
-            labels = [short(row) or "(none)" for row in found.rows]
-            axes.set_yticks([(k + 0.5) * found.tile for k in range(len(labels))], labels, fontsize=7)
+            labels = [short(row) or "(none)" for row in picture.rows]
+            axes.set_yticks([(k + 0.5) * picture.tile for k in range(len(labels))], labels, fontsize=7)
         for spine in axes.spines.values():
             spine.set_visible(False)
         axes.tick_params(length=0)
@@ -96,15 +98,15 @@ def small(name: str, cells: Sequence[Mapping[str, Any]], tile: int) -> Drawing:
     return sheet(Sheet(FOLDER / f"{name}.png", tile, named(SMALL_STARTS), rows))
 
 
-def collapse(found: Mapping[str, Any]) -> Drawing:
+def collapse(measured: Mapping[str, Any]) -> Drawing:
     """`x̂` along a path, exact denoiser above, trained model below, and at the right the nearest training picture.
 
     Args:
-        found: `collapse.json`, whose pictures are in `collapse.npz`.
+        measured: `collapse.json`, whose pictures are in `collapse.npz`.
     """
     with np.load(FOLDER / "collapse.npz", allow_pickle=False) as stored:
         pictures = stored["pictures"]
-    prompts, timesteps = list(found["prompts"]), found["timesteps"]
+    prompts, timesteps = list(measured["prompts"]), measured["timesteps"]
     figure = blank(11, 1.75)
     titles = [*(str(timesteps[step]) for step in SHOWN_STEPS), "nearest"]
     for column, prompt in enumerate(prompts):
@@ -121,14 +123,14 @@ def collapse(found: Mapping[str, Any]) -> Drawing:
     return figure
 
 
-def nearest(found: Mapping[str, Any]) -> Drawing:
+def nearest(measured: Mapping[str, Any]) -> Drawing:
     """Distance of `x̂` to the nearest training picture over the timestep."""
     figure = blank(11, 2.6)
-    for index, (prompt, told) in enumerate(found["prompts"].items()):
-        axes = figure.add_subplot(1, len(found["prompts"]), index + 1)
+    for index, (prompt, denoisers) in enumerate(measured["prompts"].items()):
+        axes = figure.add_subplot(1, len(measured["prompts"]), index + 1)
         for name, colour in (("exact denoiser", COLOURS["data"]), ("trained model", COLOURS["matched"])):
-            axes.plot(found["timesteps"], told[name]["nearest"], color=colour, label=name)
-        axes.axhline(found["near"], color="#bbbbbb", lw=0.8, ls=":")
+            axes.plot(measured["timesteps"], denoisers[name]["nearest"], color=colour, label=name)
+        axes.axhline(measured["near"], color="#bbbbbb", lw=0.8, ls=":")
         axes.set_xlim(1000, 0)
         axes.set_ylim(0, None)
         axes.set_title(f"“{prompt}”", fontsize=10)
@@ -140,15 +142,15 @@ def nearest(found: Mapping[str, Any]) -> Drawing:
     return figure
 
 
-def factors(found: Mapping[str, Any]) -> Drawing:
+def factors(summary: Mapping[str, Any]) -> Drawing:
     """Brightness of each variant from three starts, mean and standard deviation, beside the data's."""
-    prompts = factor_prompts(found["rows"])
-    by = factor_rows(found["rows"], prompts)
+    prompts = factor_prompts(summary["rows"])
+    by = factor_rows(summary["rows"], prompts)
     figure = blank(11, 4.6)
     places = np.arange(len(VARIANTS))
     for index, prompt in enumerate(prompts):
         axes = figure.add_subplot(2, 2, index + 1)
-        data = found["data"][prompt]
+        data = summary["data"][prompt]
         axes.axhspan(data["mean"] - data["std"], data["mean"] + data["std"], color="#eeeeee", lw=0)
         axes.axhline(data["mean"], color=COLOURS["data"], lw=1, ls=":", label="data")
         for shift, start in zip((-0.22, 0, 0.22), ("noise", "mean", "matched"), strict=True):

@@ -45,12 +45,12 @@ VARIANTS = (
 
 def factor_rows(rows: Sequence[Row], prompts: Sequence[str]) -> dict[tuple[str, str, str], Row]:
     """By variant, start and prompt."""
-    found = {}
+    cells = {}
     for row in rows:
         name = variant(row)
         if name in VARIANTS and row["prompt"] in prompts:
-            found[name, row["start"], row["prompt"]] = row
-    return found
+            cells[name, row["start"], row["prompt"]] = row
+    return cells
 
 
 def factor_prompts(rows: Sequence[Row]) -> list[str]:
@@ -58,10 +58,10 @@ def factor_prompts(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row["prompt"] for row in rows if row["sampler"] == "Euler"))
 
 
-def factors_text(found: Mapping[str, Any]) -> str:
+def factors_text(summary: Mapping[str, Any]) -> str:
     """Bias and spread of each variant, and what holds in all of them."""
-    rows, prompts = found["rows"], factor_prompts(found["rows"])
-    by, kinds = factor_rows(rows, prompts), {prompt: found["data"][prompt]["kind"] for prompt in prompts}
+    rows, prompts = summary["rows"], factor_prompts(summary["rows"])
+    by, kinds = factor_rows(rows, prompts), {prompt: summary["data"][prompt]["kind"] for prompt in prompts}
     fixed, opened = ([p for p in prompts if kinds[p] == kind] for kind in ("fixed", "open"))
     lines, spreads, narrow = [], [], []
     worse = [
@@ -95,21 +95,23 @@ def _short(prompt: str) -> str:
     return words.get(prompt, prompt)
 
 
-def rules_text(found: Mapping[str, Any]) -> str:
+def rules_text(summary: Mapping[str, Any]) -> str:
     """Three rules by which guidance acts on the average image."""
     rows = {
         (row["rule"], row["prompt"], row["guidance"]): row
-        for row in found["rows"]
+        for row in summary["rows"]
         if row["model"] == "end" and row["start"] == "mean" and row["sampler"] == "DDIM" and row["steps"] == 50
     }
-    prompts = factor_prompts(found["rows"])
+    prompts = factor_prompts(summary["rows"])
     lines = []
     for guidance in (3.0, 7.5):
         for rule in ("normalised", "none", "plain"):
             some = [rows[rule, prompt, guidance] for prompt in prompts]
             levels = [f"{row['mean']:.0f} ± {row['std']:.0f}" for row in some]
             lines.append([f"{rule}, guidance {guidance:g}", *levels, f"{some[1]['adherence']['object']:.2f}"])
-    lines.append(["data", *(f"{found['data'][p]['mean']:.0f} ± {found['data'][p]['std']:.0f}" for p in prompts), ""])
+    lines.append(
+        ["data", *(f"{summary['data'][p]['mean']:.0f} ± {summary['data'][p]['std']:.0f}" for p in prompts), ""]
+    )
     lost = rows["plain", prompts[1], 7.5]["adherence"]["object"]
     kept = rows["normalised", prompts[1], 7.5]["adherence"]["object"]
     return (
@@ -141,11 +143,11 @@ def twins_text(rows: Sequence[Row]) -> str:
     return table(head, lines)
 
 
-def collapse_text(found: Mapping[str, Any], rows: Sequence[Row]) -> str:
+def collapse_text(measured: Mapping[str, Any], rows: Sequence[Row]) -> str:
     """How near the last pictures are to the nearest of the training set."""
     lines, copied = [], {}
-    for prompt, told in found["prompts"].items():
-        exact, trained = told["exact denoiser"], told["trained model"]
+    for prompt, denoisers in measured["prompts"].items():
+        exact, trained = denoisers["exact denoiser"], denoisers["trained model"]
         stages = {
             row["model"]: row
             for row in rows
@@ -154,7 +156,7 @@ def collapse_text(found: Mapping[str, Any], rows: Sequence[Row]) -> str:
         }
         shares = [f"{stages[stage]['near duplicates']:.0%}" for stage in ("early", "middle", "end")]
         distances = [f"{one['nearest'][-1]:.3f}" for one in (exact, trained)]
-        chosen = next(t for t, d in zip(found["timesteps"], exact["nearest"], strict=True) if d < found["near"])
+        chosen = next(t for t, d in zip(measured["timesteps"], exact["nearest"], strict=True) if d < measured["near"])
         copied[prompt] = stages["end"]["near duplicates"]
         lines.append([prompt, *distances, str(chosen), f"{exact['near duplicates'][-1]:.0%}", *shares])
     head = [
@@ -170,7 +172,7 @@ def collapse_text(found: Mapping[str, Any], rows: Sequence[Row]) -> str:
     most = max(copied, key=lambda prompt: copied[prompt])
     return (
         table(head, lines)
-        + f"\n\n*Median distance of the last `x̂` to the nearest training picture (root mean square, of a range of 2), {found['n']} samples; and the share under {found['near']} of 256 samples of each stage of training, "
+        + f"\n\n*Median distance of the last `x̂` to the nearest training picture (root mean square, of a range of 2), {measured['n']} samples; and the share under {measured['near']} of 256 samples of each stage of training, "
         "exact start, guidance 1.*\n\nThe exact denoiser has chosen its training picture within the first ten steps, and ends on it, always (D1). The trained model comes nearer for a while and stays at a "
         f"distance: it mixes what it has seen. Copies appear with training and where a prompt has few pictures; at the end “{most}”, with four, has most: {copied[most]:.0%}."
     )
@@ -193,17 +195,17 @@ def small_table(cells: Sequence[Row], predicted: Mapping[str, Any]) -> str:
     return table([*head, "C7 from noise", "exact denoiser from noise"], lines)
 
 
-def small_budget_text(found: Mapping[str, Any]) -> str:
+def small_budget_text(result: Mapping[str, Any]) -> str:
     """B8 of a small model from its loss curve, beside its bias in levels."""
-    every = {prompt: budget_of(found["curves"], prompt) for prompt in found["curves"]["prompts"]}
-    noise = [found["predicted"][prompt]["law"]["noise"]["nats low"] for prompt in every]
+    every = {prompt: budget_of(result["curves"], prompt) for prompt in result["curves"]["prompts"]}
+    noise = [result["predicted"][prompt]["law"]["noise"]["nats low"] for prompt in every]
     first, network = (
         [budget["end"][name] for budget in every.values()] for name in ("network, first ten steps", "network")
     )
     off = {
         start: max(
             abs(cell["mean"] - cell["truth mean"])
-            for cell in found["cells"]
+            for cell in result["cells"]
             if cell["start"] == start and cell["guidance"] == 1
         )
         for start in ("noise", "mean closed", "exact")
@@ -217,40 +219,40 @@ def small_budget_text(found: Mapping[str, Any]) -> str:
     )
     return (
         "The error budget B8 of 50 ancestral steps in nats, as above, from the model's own loss curve:\n\n"
-        + budget_table(found["predicted"], every)
+        + budget_table(result["predicted"], every)
         + f"\n\nThe network's term is by far the largest, {min(network):,.0f} to {max(network):,.0f} nats, and lies in the last steps. In the first ten, which decide the brightness, it is {min(first):.1f} to {max(first):.1f} nats, "
         f"and noise in the place of the exact start costs at least {min(noise):.1f} to {max(noise):.1f}: {fault[in_nats]}. Measured, the brightness is off by up to {off['exact']:.0f} levels from the exact start, which leaves the network's error alone, "
         f"by {off['mean closed']:.0f} from the mean and by {off['noise']:.0f} from noise: {agreed}."
     )
 
 
-def digits_text(found: Mapping[str, Any]) -> str:
+def digits_text(result: Mapping[str, Any]) -> str:
     """What the cells of the digits say."""
-    held = verdicts(found["cells"])
+    held = verdicts(result["cells"])
     parts = {
         name: [value for key, value in held.items() if key.endswith(name)]
         for name in (": bias", "exact start", ": spread")
     }
-    told, side = found["training"], SIDE
-    kept = [one["law"]["noise"]["ratio"] for prompt, one in found["predicted"].items() if "background" not in prompt]
+    training, side = result["training"], SIDE
+    kept = [one["law"]["noise"]["ratio"] for prompt, one in result["predicted"].items() if "background" not in prompt]
     return (
-        f"{told['weights of the U-Net']:,} weights after {told['steps']} steps of {told['batch']} hardly read their prompt yet: from noise, “on a black background” is any grey. The mean start takes away most of that, "
+        f"{training['weights of the U-Net']:,} weights after {training['steps']} steps of {training['batch']} hardly read their prompt yet: from noise, “on a black background” is any grey. The mean start takes away most of that, "
         f"the bias is cured in {sum(parts[': bias'])} of {len(parts[': bias'])} cells, and measured from the exact start in {sum(parts['exact start'])} of {len(parts['exact start'])}: what is left is the network's. "
         f"Where no background is named, the matched start's deviation is nearer to the exact start's than the mean start's in {sum(parts[': spread'])} of {len(parts[': spread'])}. "
-        f"C7 predicts that noise keeps {min(kept):.0%} of their spread: at {side}×{side} less is lost than above, for the loss grows with the number of pixels. {_time_text(found)}"
+        f"C7 predicts that noise keeps {min(kept):.0%} of their spread: at {side}×{side} less is lost than above, for the loss grows with the number of pixels. {_time_text(result)}"
     )
 
 
-def _time_text(found: Mapping[str, Any], asked: int = 120) -> str:
+def _time_text(result: Mapping[str, Any], target: int = 120) -> str:
     """The time that the digits took, beside the target of two minutes on two cores."""
-    wall, processor = found["seconds"], found["processor seconds"]
-    threads = found["device"].rpartition(", ")[2].replace("1 threads", "one thread")
-    load = "" if found["load"] is None else f" under a load of {found['load']:.1f} processes"
-    shared = f"{threads} on {found['processors']} processors{load}"
-    took = f"All of it took {wall:.0f} s ({shared}), training {found['training']['seconds']:.0f} s of it, and {processor:.0f} s of processor time"
-    if wall <= asked:
-        return f"{took}: within the {asked} s of the target."
-    return f"{took}. Target: {asked} s on two idle cores; not met here. The processor time alone is {processor / 2:.0f} s on each of two."
+    wall, processor = result["seconds"], result["processor seconds"]
+    threads = result["device"].rpartition(", ")[2].replace("1 threads", "one thread")
+    load = "" if result["load"] is None else f" under a load of {result['load']:.1f} processes"
+    shared = f"{threads} on {result['processors']} processors{load}"
+    took = f"All of it took {wall:.0f} s ({shared}), training {result['training']['seconds']:.0f} s of it, and {processor:.0f} s of processor time"
+    if wall <= target:
+        return f"{took}. Target: {target} s; met."
+    return f"{took}. Target: {target} s on two idle cores; not met here. The processor time alone is {processor / 2:.0f} s on each of two."
 
 
 def foreign_text(rows: Sequence[Row], cells: Sequence[Row]) -> str:
@@ -300,9 +302,9 @@ def reruns_text(again: Mapping[str, Any], rerun: Mapping[str, Any]) -> str:
     """What a second run says."""
     apart = again["largest difference of a mean"]
     near = f"and means of brightness within {apart:.2g} levels" if apart else "and the same brightness to all digits"
-    told = "; ".join(f"{name} {same} of {of}" for name, (same, of) in rerun["same verdicts"].items())
+    counts = "; ".join(f"{name} {same} of {of}" for name, (same, of) in rerun["same verdicts"].items())
     return (
         f"The digits, run again from a clean clone, give {again['same']} of {again['of']} verdicts again, {near}. "
         f"On OpenMoji {rerun['cells']} cells at guidance 1.5 and 3 were drawn again from the committed weights, by the same program on a device of the same kind: the largest difference of a mean is "
-        f"{rerun['largest difference of a mean']:.1g} levels. With these in the place of the first run's, the same verdicts: {told}."
+        f"{rerun['largest difference of a mean']:.1g} levels. With these in the place of the first run's, the same verdicts: {counts}."
     )

@@ -15,7 +15,7 @@ STAGES = ("early", "middle", "end")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """As Markdown, numbers to the right."""
+    """A table in Markdown, numbers to the right."""
     line = "| " + " | ".join(["---"] + ["---:"] * (len(head) - 1)) + " |"
     return "\n".join(["| " + " | ".join(head) + " |", line, *("| " + " | ".join(row) + " |" for row in rows)])
 
@@ -25,64 +25,65 @@ def holding(rows: Sequence[Mapping[str, Any]], key: str) -> str:
     return f"{sum(bool(row[key]) for row in rows)} of {len(rows)}"
 
 
-def fixed_table(found: Mapping[str, Any]) -> str:
+def fixed_table(summary: Mapping[str, Any]) -> str:
     """Bias from each start."""
     lines = []
-    for row in found["verdicts"]["fixed"]:
+    for row in summary["verdicts"]["fixed"]:
         word = "yes" if row["holds"] else "no; beside the exact start yes" if row["holds beside exact"] else "no"
         levels = [f"{row[name]:+.1f}" for name in ("noise", "mean", "exact")]
         lines.append([row["prompt"], f"{row['guidance']:g}", *levels, word])
     return table(["prompt", "guidance", "noise", "mean", "exact start", "holds"], lines)
 
 
-def fixed_reading(found: Mapping[str, Any]) -> str:
+def fixed_reading(summary: Mapping[str, Any]) -> str:
     """Where it does not hold."""
-    odd = [row for row in found["verdicts"]["fixed"] if not row["holds"]]
+    odd = [row for row in summary["verdicts"]["fixed"] if not row["holds"]]
     if not odd:
         return ""
     words = "; ".join(
         f"“{row['prompt']}” at guidance {row['guidance']:g} ({row['mean']:+.1f} from the mean, {row['exact']:+.1f} from the exact start)"
         for row in odd
     )
+    rows = summary["verdicts"]["fixed"]
     return (
-        f"Target: {len(found['verdicts']['fixed'])} of {len(found['verdicts']['fixed'])}; not met. Where it does not hold, {words}, the exact start is as far from the data, and no start knows more. It is guidance that "
-        f"makes line art thinner: {_overshoot(found, odd)}. Measured from the exact start it holds in {holding(found['verdicts']['fixed'], 'holds beside exact')}."
+        f"Target: {len(rows)} of {len(rows)}; not met. Where it does not hold, {words}, the exact start is as far from the data, and no start knows more. It is guidance that "
+        f"makes line art thinner: {_overshoot(summary, odd)}. Measured from the exact start it holds in {holding(rows, 'holds beside exact')}."
     )
 
 
-def _overshoot(found: Mapping[str, Any], odd: Sequence[Mapping[str, Any]]) -> str:
+def _overshoot(summary: Mapping[str, Any], odd: Sequence[Mapping[str, Any]]) -> str:
     """The exact start's bias over guidance, of each prompt of some rows."""
-    rows = core_rows(found, "exact")
-    told = []
+    rows = core_rows(summary, "exact")
+    clauses = []
     for prompt in dict.fromkeys(row["prompt"] for row in odd):
         bias = [
             f"{row['bias']:+.1f} levels at {guidance:g}" for (name, guidance), row in rows.items() if name == prompt
         ]
-        told.append(f"on “{prompt}” the exact start is off by " + ", ".join(bias))
-    return "; ".join(told)
+        clauses.append(f"on “{prompt}” the exact start is off by " + ", ".join(bias))
+    return "; ".join(clauses)
 
 
-def core_rows(found: Mapping[str, Any], start: str) -> dict[tuple[str, float], Mapping[str, Any]]:
+def core_rows(summary: Mapping[str, Any], start: str) -> dict[tuple[str, float], Mapping[str, Any]]:
     """A start's rows of the core by prompt and weight of guidance, in order."""
-    rows = [row for row in found["rows"] if row["start"] == start and of_core(row)]
+    rows = [row for row in summary["rows"] if row["start"] == start and of_core(row)]
     return {(row["prompt"], row["guidance"]): row for row in sorted(rows, key=lambda row: row["guidance"])}
 
 
-def spread_table(found: Mapping[str, Any]) -> str:
+def spread_table(summary: Mapping[str, Any]) -> str:
     """Spread ratios of the open prompts."""
     lines = []
-    for where, closed, trained in _open_pairs(found):
+    for where, closed, trained in _open_pairs(summary):
         ratios = (closed["ratio noise"], closed["ratio mean"], closed["ratio"], trained["ratio"], closed["ratio exact"])
         lines.append([*where, *(f"{ratio:.2f}" for ratio in ratios)])
     return table(["prompt", "guidance", "noise", "mean", "matched", "matched, trained", "exact"], lines)
 
 
-def distance_table(found: Mapping[str, Any]) -> str:
+def distance_table(summary: Mapping[str, Any]) -> str:
     """W₁ of the open prompts, and the share of it that the matched start closes."""
     lines = [
         [*where, *(f"{w1:.1f}" for w1 in (closed["w1 mean"], closed["w1"], trained["w1"], closed["w1 exact"]))]
         + [share(row) for row in (closed, trained)]
-        for where, closed, trained in _open_pairs(found)
+        for where, closed, trained in _open_pairs(summary)
     ]
     return table(
         ["prompt", "guidance", "mean", "matched", "matched, trained", "exact", "closed", "closed, trained"], lines
@@ -90,40 +91,40 @@ def distance_table(found: Mapping[str, Any]) -> str:
 
 
 def share(row: Mapping[str, Any]) -> str:
-    """Of the distance that is closed, rounded down: what is missed by little must not look reached."""
+    """The share of the distance that is closed, rounded down: what is missed by little must not look reached."""
     return f"{floor(100 * row['closed'])}%"
 
 
-def _open_pairs(found: Mapping[str, Any]) -> list[tuple[list[str], Mapping[str, Any], Mapping[str, Any]]]:
+def _open_pairs(summary: Mapping[str, Any]) -> list[tuple[list[str], Mapping[str, Any], Mapping[str, Any]]]:
     """Prompt and guidance, with the matched start in closed form and trained."""
-    rows = found["verdicts"]["open"]
+    rows = summary["verdicts"]["open"]
     pairs = zip(rows[1::2], rows[::2], strict=True)
     return [([closed["prompt"], f"{closed['guidance']:g}"], closed, trained) for closed, trained in pairs]
 
 
 def open_reading(
-    found: Mapping[str, Any], learned: Mapping[str, Mapping[str, float]], directions: Mapping[str, Any]
+    summary: Mapping[str, Any], learned: Mapping[str, Mapping[str, float]], directions: Mapping[str, Any]
 ) -> str:
     """What is missed of the distance, and why; and what the directions of the spread are worth.
 
     Args:
-        found: the summary.
+        summary: the summary.
         learned: brightness that the trained average image promises, by prompt.
         directions: spread ratios of starts along other directions.
     """
-    opened = found["verdicts"]["open"]
+    opened = summary["verdicts"]["open"]
     prompts = dict.fromkeys(row["prompt"] for row in opened)
-    shape = ", ".join(f"{gaussian_distance(found['data'][prompt]):.1f} for “{prompt}”" for prompt in prompts)
+    shape = ", ".join(f"{gaussian_distance(summary['data'][prompt]):.1f} for “{prompt}”" for prompt in prompts)
     reason = (
         f" The start has the shape of a Gaussian, and even a Gaussian with the very mean and deviation of the data is this far from them in W₁: {shape}. Four pictures are no Gaussian."
         if any(not row["distance holds"] for row in opened)
         else ""
     )
     return (
-        f"All were asked for. The distance is missed in closed form by {missed(opened, 'matched closed')}; with the trained average image by {missed(opened, 'matched')}.{reason}\n\n"
+        f"Target: all of them. The distance is too large in closed form for {missed(opened, 'matched closed')}; with the trained average image for {missed(opened, 'matched')}.{reason}\n\n"
         + directions_reading(directions)
         + " "
-        + promises(found, learned)
+        + promises(summary, learned)
     )
 
 
@@ -133,9 +134,9 @@ def missed(opened: Sequence[Mapping[str, Any]], start: str) -> str:
     return ", ".join(f"“{row['prompt']}” at guidance {row['guidance']:g} ({share(row)})" for row in short) or "none"
 
 
-def promises(found: Mapping[str, Any], learned: Mapping[str, Mapping[str, float]]) -> str:
+def promises(summary: Mapping[str, Any], learned: Mapping[str, Mapping[str, float]]) -> str:
     """The deviation of the brightness in the trained average image beside the data's."""
-    lines = [[prompt, f"{found['data'][prompt]['std']:.1f}", f"{one['std']:.1f}"] for prompt, one in learned.items()]
+    lines = [[prompt, f"{summary['data'][prompt]['std']:.1f}", f"{one['std']:.1f}"] for prompt, one in learned.items()]
     return (
         "The price: parts along them are taken for independent, which over all pictures are nearly uncorrelated, but not within a prompt, so the deviation of the brightness that the trained average "
         "image promises is not quite the data's. What it promises where the data have none is too little beside the noise of the first step to show.\n\n"
@@ -156,8 +157,8 @@ def directions_reading(directions: Mapping[str, Any]) -> str:
         "closed": "closed form",
     }
     ratios = directions["ratios"]
-    lines = [[prompt, *(f"{told[name]:.2f}" for name in names)] for prompt, told in ratios.items()]
-    gains = [told["principal"] - told["one by one"] for told in ratios.values()]
+    lines = [[prompt, *(f"{by_name[name]:.2f}" for name in names)] for prompt, by_name in ratios.items()]
+    gains = [by_name["principal"] - by_name["one by one"] for by_name in ratios.values()]
     return (
         f"Along which directions a start spreads counts as well as how far (ratio at guidance 1, DDIM-{CORE_STEPS}, {directions['samples']} samples; the first two with the mean of the prompt's own pictures and "
         "their deviations along each direction):\n\n"
@@ -167,26 +168,26 @@ def directions_reading(directions: Mapping[str, Any]) -> str:
     )
 
 
-def gaussian_distance(told: Mapping[str, Any], count: int = 4096) -> float:
+def gaussian_distance(pictures: Mapping[str, Any], count: int = 4096) -> float:
     """W₁ between brightnesses of data and a Gaussian of their mean and deviation, as far as bytes reach."""
-    levels = torch.tensor(told["levels"], dtype=torch.float64)
+    levels = torch.tensor(pictures["levels"], dtype=torch.float64)
     quantiles = torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
-    return wasserstein((told["mean"] + told["std"] * quantiles).clamp(0, 255), levels)
+    return wasserstein((pictures["mean"] + pictures["std"] * quantiles).clamp(0, 255), levels)
 
 
-def worse_text(found: Mapping[str, Any]) -> str:
-    """Of the comparisons with the noise start."""
-    told = found["verdicts"]["never worse"]
+def worse_text(summary: Mapping[str, Any]) -> str:
+    """Sentences on the comparisons with the noise start."""
+    verdict = summary["verdicts"]["never worse"]
     text = (
-        f"Matched against noise, by W₁ of the brightness to the data's, {told['comparisons']} comparisons over all prompts and weights of guidance, paired, error "
-        f"{found['error']} in total: better in {told['better']}, not to be told apart in {told['comparisons'] - told['better'] - len(told['worse'])}, "
-        f"worse in {len(told['worse'])}."
+        f"Matched against noise, by W₁ of the brightness to the data's, {verdict['comparisons']} comparisons over all prompts and weights of guidance, paired, error "
+        f"{summary['error']} in total: better in {verdict['better']}, not to be told apart in {verdict['comparisons'] - verdict['better'] - len(verdict['worse'])}, "
+        f"worse in {len(verdict['worse'])}."
     )
-    if not told["worse"]:
+    if not verdict["worse"]:
         return text
-    weights = " and ".join(f"{w:g}" for w in sorted({row["guidance"] for row in told["worse"]}))
-    text += f" Target: none worse; not met, at guidance {weights} alone."
-    bias = {start: core_rows(found, start) for start in ("noise", "exact")}
+    weights = " and ".join(f"{w:g}" for w in sorted({row["guidance"] for row in verdict["worse"]}))
+    text += f" Target: worse in none; not met at guidance {weights}, met at the others."
+    bias = {start: core_rows(summary, start) for start in ("noise", "exact")}
     lines = [
         [
             f"{row['prompt']}, {row['start']}",
@@ -197,9 +198,9 @@ def worse_text(found: Mapping[str, Any]) -> str:
             f"{row['low']:+.1f}",
             *(f"{bias[start][row['prompt'], row['guidance']]['bias']:+.1f}" for start in ("noise", "exact")),
         ]
-        for row in told["worse"]
+        for row in verdict["worse"]
     ]
-    as_far = all(row["w1 exact"] >= 0.8 * (row["w1 noise"] + row["difference"]) for row in told["worse"])
+    as_far = all(row["w1 exact"] >= 0.8 * (row["w1 noise"] + row["difference"]) for row in verdict["worse"])
     reading = (
         "\n\nIn these the exact start is as far away: at such weights guidance takes the brightness past the data's, as the last column says, and the grey that noise "
         "leaks happens to pull it back. No start can mend that; where guidance does not overshoot, matched is never worse."
@@ -210,21 +211,21 @@ def worse_text(found: Mapping[str, Any]) -> str:
     return text + "\n\n" + table(head, lines) + reading
 
 
-def quality_table(found: Mapping[str, Any]) -> str:
+def quality_table(measured: Mapping[str, Any]) -> str:
     """Fréchet and kernel distances."""
     lines = []
-    for row in found["rows"]:
+    for row in measured["rows"]:
         background, thing = row["adherence"]["background"], row["adherence"]["object"]
         numbers = [f"{row['frechet']:.1f}", f"{row['kernel']:.3f}", f"{background:.3f}", f"{thing:.3f}"]
         lines.append([row["start"], f"{row['guidance']:g}", *numbers])
-    data = found["data"]
+    data = measured["data"]
     lines.append(["other pictures of the data", "", f"{data['frechet']:.1f}", f"{data['kernel']:.3f}", "", ""])
     return table(["start", "guidance", "Fréchet", "kernel (unbiased)", "background", "object"], lines)
 
 
-def quality_reading(found: Mapping[str, Any], classifier: Mapping[str, float]) -> str:
+def quality_reading(measured: Mapping[str, Any], classifier: Mapping[str, float]) -> str:
     """The order of starts at each guidance, with the paired error of each difference."""
-    rows = {(row["start"], row["guidance"]): row for row in found["rows"]}
+    rows = {(row["start"], row["guidance"]): row for row in measured["rows"]}
     parts = []
     for guidance in sorted({guidance for _, guidance in rows}):
         for better, worse in (("matched", "mean"), ("mean", "noise")):
@@ -241,16 +242,16 @@ def quality_reading(found: Mapping[str, Any], classifier: Mapping[str, float]) -
     )
 
 
-def stages_table(found: Mapping[str, Any]) -> str:
+def stages_table(summary: Mapping[str, Any]) -> str:
     """Bias by stage."""
-    prompts = list(found["data"])
+    prompts = list(summary["data"])
     lines = [
         [
             f"{row['prompt']}",
             row["model"],
             *(f"{row[name]:+.1f}" for name in ("noise", "mean", "exact", "of the start")),
         ]
-        for row in sorted(found["verdicts"]["stages"], key=lambda row: prompts.index(row["prompt"]))
+        for row in sorted(summary["verdicts"]["stages"], key=lambda row: prompts.index(row["prompt"]))
     ]
     return table(["prompt", "model", "noise", "mean", "exact: the network's", "the start's"], lines)
 
@@ -258,8 +259,8 @@ def stages_table(found: Mapping[str, Any]) -> str:
 def budgets(predicted: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """B8 by prompt and stage; the early one's curve is of the second run."""
     return {
-        prompt: told["budget"] | {"early": budget_of(dict(second["curves"]), prompt)["early"]}
-        for prompt, told in predicted["prompts"].items()
+        prompt: prediction["budget"] | {"early": budget_of(dict(second["curves"]), prompt)["early"]}
+        for prompt, prediction in predicted["prompts"].items()
     }
 
 
@@ -324,22 +325,22 @@ def _own_loss(every: Mapping[str, Any]) -> str:
     )
 
 
-def predicted_text(predicted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def predicted_text(predicted: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """C7 and the exact denoiser beside the model."""
     rows = {
         (row["start"], row["prompt"]): row
-        for row in found["rows"]
+        for row in summary["rows"]
         if (row["model"], row["guidance"], row["sampler"], row["steps"]) == ("end", 1.0, "DDIM", 50)
     }
     lines = []
-    for prompt, told in predicted["prompts"].items():
+    for prompt, prediction in predicted["prompts"].items():
         for start, name in (
             ("noise", "noise"),
             ("mean", "mean closed"),
             ("matched", "matched closed"),
             ("exact", "exact"),
         ):
-            law, exact, row = told["law"].get(start), told["exact"].get(start), rows[name, prompt]
+            law, exact, row = prediction["law"].get(start), prediction["exact"].get(start), rows[name, prompt]
             both = [f"{one['mean']:.0f} ± {one['std']:.0f}" if one else "" for one in (law, exact, row)]
             lines.append([prompt, start, *both])
     return (
@@ -366,10 +367,10 @@ def _agreement(predicted: Mapping[str, Any]) -> str:
     }
     near = sum(value <= 0.1 for value in off.values())
     missed = [f"“{prompt}” from {start}, by {value:.2f}" for (prompt, start), value in off.items() if value > 0.1]
-    told = f"is {'; '.join(missed)}: its data are four points and no Gaussian" if missed else "are none"
+    failures = f"not met for {'; '.join(missed)}: its data are four points and no Gaussian" if missed else "met"
     return (
         f"Where the prompt leaves the brightness open, law, exact denoiser and model lose nearly the same share of the spread: the exact denoiser's ratio is within 0.1 of the "
-        f"law's in {near} of {len(off)} cases. Target: {len(off)} of {len(off)}; off {told}."
+        f"law's in {near} of {len(off)} cases. Target: all of them; {failures}."
     )
 
 
@@ -380,7 +381,7 @@ def ends_text(curves: Mapping[str, Any]) -> str:
     shown = [0, 1, 501, 981, 999]
     lines = []
     for label, name in names.items():
-        mean = np.mean([told[name]["error2"] for told in curves["prompts"].values()], axis=0)
+        mean = np.mean([tables[name]["error2"] for tables in curves["prompts"].values()], axis=0)
         lines.append([label, *(f"{mean[timesteps.index(t)]:.3g}" for t in shown)])
     return (
         table(["prediction", *(f"t = {t}" for t in shown)], lines)

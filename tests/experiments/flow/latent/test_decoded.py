@@ -67,26 +67,26 @@ def drawn(way, steps=5, n=4000, guidance=1.0):
     x_1 = torch.randn(n, *SIZE, generator=torch.Generator().manual_seed(4))
     rows = x_1.flatten(1) - x_1.flatten(1).mean(dim=0)
     x_1 = (rows @ torch.linalg.inv(torch.linalg.cholesky(rows.mT @ rows / n)).mT).reshape(n, *SIZE)  # exactly white
-    images, told = twin(way, x_1, ["a"] * n, guidance, steps)
+    images, record = twin(way, x_1, ["a"] * n, guidance, steps)
     images = 1000 * images
     along = (images - images.mean(dim=0)).flatten(1) @ known.basis.mT
-    return along.square().mean(dim=0).sqrt() / LAM.sqrt(), images.mean(dim=0) - MEAN[0], told, twin
+    return along.square().mean(dim=0).sqrt() / LAM.sqrt(), images.mean(dim=0) - MEAN[0], record, twin
 
 
 def test_ddim_matched_along_all_directions_keeps_what_its_steps_keep():
-    kept, off, told, twin = drawn(EVERY["DDIM matched, rank 64"])
+    kept, off, record, twin = drawn(EVERY["DDIM matched, rank 64"])
     grid = twin.grid(EVERY["DDIM matched, rank 64"], 5)
     law = spread_kept(RectifiedFlow(), [1.0, *grid], LAM.double(), start="matched")
     torch.testing.assert_close(kept.double(), law, rtol=2e-3, atol=2e-4)
-    assert told["evaluations"] == 6 and off.abs().max() < 1e-2
+    assert record["evaluations"] == 6 and off.abs().max() < 1e-2
 
 
 def test_from_noise_and_from_the_mean_lose_spread_and_the_mean_is_right_from_the_mean():
-    noise, off, told, _ = drawn(EVERY["DDIM from noise"])
+    noise, off, record, _ = drawn(EVERY["DDIM from noise"])
     mean, near, more, _ = drawn(EVERY["DDIM from the mean"])
     matched = drawn(EVERY["DDIM matched, rank 64"])[0]
     assert noise[0] < 0.6 * matched[0] and mean[0] < 0.6 * matched[0]
-    assert near.abs().max() < 1e-2 < off.abs().max() and (told["evaluations"], more["evaluations"]) == (5, 6)
+    assert near.abs().max() < 1e-2 < off.abs().max() and (record["evaluations"], more["evaluations"]) == (5, 6)
     one = drawn(EVERY["DDIM matched, rank 1"])[0]
     assert float(one[0]) == pytest.approx(float(matched[0]), rel=1e-3) and float(one[2]) == pytest.approx(float(mean[2]), rel=1e-3)  # fmt: skip
 
@@ -112,8 +112,8 @@ def test_ddim_from_noise_is_that_of_diffusers():
     x_1 = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     prompts = ["cat", "house"]
     for guidance in (1.0, 3.0):
-        found, _ = twin._drawn(EVERY["DDIM from noise"], x_1, prompts, guidance, 4)
-        torch.testing.assert_close(found, drawer(x_1, prompts, guidance, "DDIM", 4), rtol=1e-3, atol=1e-3)
+        results, _ = twin._drawn(EVERY["DDIM from noise"], x_1, prompts, guidance, 4)
+        torch.testing.assert_close(results, drawer(x_1, prompts, guidance, "DDIM", 4), rtol=1e-3, atol=1e-3)
 
 
 def test_a_flow_is_decoded_after_its_last_step():
@@ -124,6 +124,6 @@ def test_a_flow_is_decoded_after_its_last_step():
             return x - MEAN
 
     flows = Decoded(Still(known), known, Wide())  # pyright: ignore[reportArgumentType]
-    images, told = flows(WAYS["Euler, shift 1"], torch.zeros(3, *SIZE), ["a"] * 3, 1.0, 1)
+    images, record = flows(WAYS["Euler, shift 1"], torch.zeros(3, *SIZE), ["a"] * 3, 1.0, 1)
     torch.testing.assert_close(images, (MEAN / 1000).expand(3, *SIZE))
-    assert told["evaluations"] == 1
+    assert record["evaluations"] == 1

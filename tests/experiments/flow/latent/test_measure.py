@@ -39,9 +39,9 @@ def test_both_commands_end_to_end(folder, monkeypatch):
     source = ("--data", str(folder / "data.npz.xz"), "--out", folder / "run")
     words = ("--tiny", "--steps", "2", "--vae-batch", "4", "--batch", "4", "--limit", "600")
     run(train, monkeypatch, *source, *words)
-    told = json.loads((folder / "run" / f"{train.NAME}.json").read_text())
-    assert set(HEAD) | {"autoencoder", "flow", "epsilon", "reconstructions", "expected", "eigenvalues"} <= set(told)
-    assert {"PSNR", "brightness ratio", "black error", "white error"} < set(told["reconstructions"])
+    content = json.loads((folder / "run" / f"{train.NAME}.json").read_text())
+    assert set(HEAD) | {"autoencoder", "flow", "epsilon", "reconstructions", "expected", "eigenvalues"} <= set(content)
+    assert {"PSNR", "brightness ratio", "black error", "white error"} < set(content["reconstructions"])
     assert (folder / "run" / "reconstructions.png").stat().st_size > 1000
     monkeypatch.setattr(measure, "BLOCKS", {"first": (((WAYS[WAY], WAYS[RIVAL]), (2,)),)})
     monkeypatch.setattr(measure, "TWINS", (((EVERY[TWIN], EVERY[NOISE]), (2,)),))
@@ -51,11 +51,11 @@ def test_both_commands_end_to_end(folder, monkeypatch):
     amounts = ("--samples", "6", "--each", "4", "--without", "8", "--batch", "16")
     words = ("--models", folder / "run", *amounts, "--parts", "first,prediction,pictures,epsilon")
     run(measure, monkeypatch, *source, *words)
-    told = json.loads((folder / "run" / f"{measure.NAME}.json").read_text())
-    assert {(one["way"], one["guidance"], one["budget"]) for one in told["cells"]} == {(name, w, 2) for name in (WAY, RIVAL) for w in (1.0, 3.0)}  # fmt: skip
-    assert all(RECONSTRUCTED in one and f"{RECONSTRUCTED} std" in one for one in told["cells"])
-    assert len(told["prediction"]["network"]) == 4 and len(told["prediction"]["exact"]) == 3
-    assert set(told["floor"]) == {"pictures", "reconstructions", "prompts"} and len(told["floor"]["prompts"]) == 3
+    content = json.loads((folder / "run" / f"{measure.NAME}.json").read_text())
+    assert {(one["way"], one["guidance"], one["budget"]) for one in content["cells"]} == {(name, w, 2) for name in (WAY, RIVAL) for w in (1.0, 3.0)}  # fmt: skip
+    assert all(RECONSTRUCTED in one and f"{RECONSTRUCTED} std" in one for one in content["cells"])
+    assert len(content["prediction"]["network"]) == 4 and len(content["prediction"]["exact"]) == 3
+    assert set(content["floor"]) == {"pictures", "reconstructions", "prompts"} and len(content["floor"]["prompts"]) == 3
     twin = json.loads((folder / "run" / "epsilon" / f"{measure.EPSILON_NAME}.json").read_text())
     assert {one["way"] for one in twin["cells"]} == {TWIN, NOISE}
     assert (folder / "run" / "samples.png").exists()
@@ -66,7 +66,7 @@ def test_both_commands_end_to_end(folder, monkeypatch):
     before = (folder / "run" / f"{measure.NAME}.json").stat().st_size
     run(measure, monkeypatch, *source, *words)
     again = json.loads((folder / "run" / f"{measure.NAME}.json").read_text())
-    assert again["cells"] == told["cells"] and before > 0
+    assert again["cells"] == content["cells"] and before > 0
     keep([folder / "run"], Captioned.load(folder / "data.npz.xz"), folder / "kept")
     pairs = json.loads((folder / "kept" / "pairs.json").read_text())["pairs"]
     assert [(one["ours"], one["rivals"]) for one in pairs] == [([WAY], [RIVAL])] * 2

@@ -9,7 +9,7 @@ from docs.experiments.flow.latent.judge import RECONSTRUCTED
 from docs.experiments.flow.latent.space import Space
 from docs.experiments.flow.page import latent as page
 from docs.experiments.flow.page import resolution
-from docs.experiments.flow.page.results import MAIN, Found, plain_of
+from docs.experiments.flow.page.results import MAIN, Results, plain_of
 
 METRICS = (*MAIN, RECONSTRUCTED)
 PROMPTS = {"solid black background": "fixed", "cat": "open"}
@@ -17,7 +17,7 @@ PROMPTS = {"solid black background": "fixed", "cat": "open"}
 
 @pytest.fixture(scope="module")
 def small():
-    return Found.read()
+    return Results.read()
 
 
 def cell(way, guidance, budget, value):
@@ -42,9 +42,9 @@ def planted(gains, mine=page.OURS, rival="UniPC"):
     floor["prompts"] = {prompt: {"bias": 0.5, "ratio": 0.98 if kind == "open" else None} for prompt, kind in PROMPTS.items()}  # fmt: skip
     row = {"steps": 4, "shift": 3.0, "network": [0.5, 0.6], "law": [0.4, 0.5], "brightness": 0.55, "brightness by the law": 0.45}  # fmt: skip
     prediction = {"eigenvalues": [900.0, 100.0], "network": [row], "exact": [{"steps": 4, "shift": 3.0, "exact": [0.4], "brightness": 0.42}]}  # fmt: skip
-    told = origin | {"kinds": PROMPTS, "floor": floor, "prediction": prediction}
-    told |= {"amounts": {"no prompt": 8, "captions": 16}}
-    return Found(told, cells, pairs, 2.0)
+    content = origin | {"kinds": PROMPTS, "floor": floor, "prediction": prediction}
+    content |= {"amounts": {"no prompt": 8, "captions": 16}}
+    return Results(content, cells, pairs, 2.0)
 
 
 def made(lam=(900.0, 100.0), share=(0.9, 0.05)):
@@ -73,10 +73,10 @@ def made(lam=(900.0, 100.0), share=(0.9, 0.05)):
 
 def test_by_the_law_of_one_component_the_border_is_that_of_the_other_page(small):
     """Brightness along one component four times as wide as at 32×32 is F6 at twice the side."""
-    four = made([4 * small.told["prediction"]["eigenvalues"][0]], [1.0])
+    four = made([4 * small.content["prediction"]["eigenvalues"][0]], [1.0])
     for steps in (4, 8, 10):
         assert page.predicted_border(four, small, steps) == resolution.predicted_border(small, steps)
-    same = made([small.told["prediction"]["eigenvalues"][0]], [1.0])
+    same = made([small.content["prediction"]["eigenvalues"][0]], [1.0])
     assert page.predicted_border(same, small, 8) == 8
 
 
@@ -100,38 +100,38 @@ def test_the_border_is_judged_on_what_was_drawn():
 
 
 def test_where_the_gain_ends_is_read_from_the_cells(small):
-    found = planted({4: (90.0, 40.0), 6: (60.0, 30.0), 10: (20.0, 19.0), 20: (9.0, 4.0)})
-    _, _, now, drawn = page.borders(found, small, made())
+    results = planted({4: (90.0, 40.0), 6: (60.0, 30.0), 10: (20.0, 19.0), 20: (9.0, 4.0)})
+    _, _, now, drawn = page.borders(results, small, made())
     assert (now, drawn) == (6, [4, 6, 10, 20])
-    assert "up to 6;" in page.border_text(found, small, made())
-    assert "90 without and 40 with it at 4" in page.first_sentence(found, small, made())
+    assert "up to 6;" in page.border_text(results, small, made())
+    assert "90 without and 40 with it at 4" in page.first_sentence(results, small, made())
 
 
 def test_changes_are_counted_beyond_the_interval():
-    found = planted({4: (90.0, 40.0), 6: (60.0, 61.0), 10: (20.0, 29.0)})
-    told = page.changes_text(found, (page.OURS,))
-    assert "better in 3, even in 3, worse in 3 of 9" in told and "| 60.0 → 61.0 ±2.0 | even |" in told
+    results = planted({4: (90.0, 40.0), 6: (60.0, 61.0), 10: (20.0, 29.0)})
+    content = page.changes_text(results, (page.OURS,))
+    assert "better in 3, even in 3, worse in 3 of 9" in content and "| 60.0 → 61.0 ±2.0 | even |" in content
 
 
 def test_the_section_tells_the_floor_and_f6(small):
-    found = planted({4: (90.0, 40.0)})
-    told = page.section(found, small, made())
+    results = planted({4: (90.0, 40.0)})
+    content = page.section(results, small, made())
     assert (
-        f"| {MAIN[0]} | 1.25 | 4.75 |" in told
-        and "30.0 dB" in told
-        and "d = 4,096" in told
-        and "their first 64 principal" in told
+        f"| {MAIN[0]} | 1.25 | 4.75 |" in content
+        and "30.0 dB" in content
+        and "d = 4,096" in content
+        and "their first 64 principal" in content
     )
-    assert "| 3, 4 | 0.500 | 0.420 | 0.550 | 0.400 | 0.500 |" in told and "within 15% in 1 of 1" in told
-    assert "| the autoencoder's own | 0.98 to 0.98 | 0.5 |" in told
-    assert f"| 4, UniPC | {' | '.join(['90.0'] * 3)} | 0.90 | +1.5 |" in told
+    assert "| 3, 4 | 0.500 | 0.420 | 0.550 | 0.400 | 0.500 |" in content and "within 15% in 1 of 1" in content
+    assert "| the autoencoder's own | 0.98 to 0.98 | 0.5 |" in content
+    assert f"| 4, UniPC | {' | '.join(['90.0'] * 3)} | 0.90 | +1.5 |" in content
 
 
 def test_the_twin_is_told_beside_noise():
-    found = planted({5: (90.0, 40.0)}, page.TWIN[0], "DDIM from noise")
-    told = page.twin_section(found, made())
-    assert "5 steps: DDIM from noise 90.0, matched 40.0 ± 2.0 in 64 components, **better**" in told
-    even = dataclasses.replace(found, z=60.0)
+    results = planted({5: (90.0, 40.0)}, page.TWIN[0], "DDIM from noise")
+    content = page.twin_section(results, made())
+    assert "5 steps: DDIM from noise 90.0, matched 40.0 ± 2.0 in 64 components, **better**" in content
+    even = dataclasses.replace(results, z=60.0)
     assert "**even**" in page.twin_section(even, made())
 
 
@@ -150,8 +150,8 @@ def committed():
 
 def test_what_was_said_before_is_the_law_of_the_eigenvalues(committed, small):
     """The training wrote it down; the measurement's own copy, and the products made anew, are the same."""
-    found, trained = committed
-    assert page.said(trained) == pytest.approx(page.said(found.told), rel=1e-3)
+    results, trained = committed
+    assert page.said(trained) == pytest.approx(page.said(results.content), rel=1e-3)
     for (steps, shift), kept in page.said(trained).items():
         # shares are kept to five decimals, and those of the fine components are smaller
         assert page.law_brightness(trained, steps, shift) == pytest.approx(kept, rel=1e-2)
@@ -159,11 +159,11 @@ def test_what_was_said_before_is_the_law_of_the_eigenvalues(committed, small):
 
 
 def test_the_committed_cells_say_that_the_first_step_keeps_the_spread(committed):
-    found, _ = committed
+    results, _ = committed
     for budget in (4, 6):
         for guidance in (1.0, 3.0):
-            plain = found.of_prompts("Euler, shift 3", guidance, budget, "open", "ratio")
-            mine = found.of_prompts(page.OURS, guidance, budget, "open", "ratio")
+            plain = results.of_prompts("Euler, shift 3", guidance, budget, "open", "ratio")
+            mine = results.of_prompts(page.OURS, guidance, budget, "open", "ratio")
             assert all(0.85 < b < 1.2 and a < b for a, b in zip(plain, mine, strict=True))
 
 

@@ -85,8 +85,8 @@ class Off:
 
 def test_decibels_of_a_known_error():
     grey = Captioned.of(torch.full((2, 3, 4, 4), 100, dtype=torch.uint8), ["a", "a"])
-    found = autoencoder.decibels(Off(), grey, torch.arange(2))  # pyright: ignore[reportArgumentType]
-    assert found.tolist() == pytest.approx([26.0206, 26.0206], abs=1e-3)
+    latents = autoencoder.decibels(Off(), grey, torch.arange(2))  # pyright: ignore[reportArgumentType]
+    assert latents.tolist() == pytest.approx([26.0206, 26.0206], abs=1e-3)
 
 
 def test_differences_are_of_neighbours():
