@@ -34,6 +34,7 @@ from singdiffusion.start.flow import (
     sample_of,
 )
 from singdiffusion.start.flow_corrected import Corrections, factors
+from singdiffusion.start.flow_kinds import check_kind
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.flow_sources import Asked, Sources
 from singdiffusion.start.method import Method, copied_owner, own_methods, put_by_others
@@ -73,7 +74,9 @@ def stepping(scheduler: Scheduler) -> list[Scheduler]:
                 probes += [probe] if finite else []
                 break
     if not probes:
-        raise InputError(f"{type(scheduler).__name__}: cannot be stepped ({reason}); use another scheduler")
+        raise InputError(
+            f"{type(scheduler).__name__}: cannot be stepped ({reason or 'its first step is not finite'}); use another scheduler"
+        )
     return probes
 
 
@@ -98,7 +101,7 @@ class FlowHook:
     """
 
     def __init__(self, sing: Any, asked: Asked, pipe: Any, force: bool) -> None:
-        _refuse_own_loop(pipe)
+        check_kind(pipe)
         if not force:
             refuse_distilled(pipe)
         self.sing, self.pipe = sing, pipe
@@ -308,10 +311,12 @@ class FlowHook:
                     f"{type(scheduler).__name__}: a singular step is attached to it already; detach it first"
                 )
         for method in (getattr(self.pipe, "prepare_latents", None), type(self.pipe).__call__):
-            names = set() if method is None else set(_names_in(method))
+            names, words = (set(), set()) if method is None else _names_in(method)
             if type(scheduler).__name__ in names:  # it tells this scheduler from the others by itself
                 continue
-            wanted = {"init_noise_sigma", "scale_model_input"} & names
+            wanted = (
+                {"init_noise_sigma", "scale_model_input"} & names
+            ) - words  # as in hasattr(scheduler, "init_noise_sigma")
             missing = sorted(name for name in wanted if not hasattr(scheduler, name))
             if missing:
                 raise InputError(
@@ -345,34 +350,10 @@ class FlowHook:
         _LOG.warning("%s: %s; left as it is", type(self.pipe).__name__, why)
 
 
-_OWN_ORDER = {
-    "JoyImageEditPipeline": "steps the pictures that it edits beside the one that it makes",
-    "JoyImageEditPlusPipeline": "steps patches of several pictures, of which a spread of one picture knows nothing",
-    "LTXI2VLongMultiPromptPipeline": "samples a video in windows, and packs each by itself",
-}
-"""Pipelines whose latents are stepped in an order that their `prepare_latents` does not show."""
-
-
-def _refuse_own_loop(pipe: Any) -> None:
-    """Raise `InputError` for a pipeline whose latents do not go through `pipe.scheduler.step`, by its source."""
-    kind = type(pipe)
-    if kind.__name__ in _OWN_ORDER:
-        raise InputError(f"{kind.__name__}: {_OWN_ORDER[kind.__name__]}; call first_step yourself")
-    try:
-        source = "".join(
-            inspect.getsource(part) for part in kind.__mro__ if part.__module__.startswith("diffusers.pipelines.")
-        )
-    except OSError:  # without its source
-        return
-    if source and "self.scheduler.step(" not in source:
-        raise InputError(
-            f"{kind.__name__}: steps its latents by copies of its scheduler or in pipelines of its own; call first_step yourself"
-        )
-
-
-def _names_in(method: Any) -> tuple[str, ...]:
-    """The names that the code of a function or method uses."""
-    return getattr(inspect.unwrap(getattr(method, "__func__", method)), "__code__", _names_in.__code__).co_names
+def _names_in(method: Any) -> tuple[set[str], set[Any]]:
+    """The names that the code of a function or method uses, and its constants."""
+    code = getattr(inspect.unwrap(getattr(method, "__func__", method)), "__code__", _names_in.__code__)
+    return {*code.co_names}, {*code.co_consts}
 
 
 def _like(result: Any, sample: Tensor) -> Any:
