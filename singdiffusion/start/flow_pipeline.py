@@ -74,9 +74,8 @@ def stepping(scheduler: Scheduler) -> list[Scheduler]:
                 probes += [probe] if finite else []
                 break
     if not probes:
-        raise InputError(
-            f"{type(scheduler).__name__}: cannot be stepped ({reason or 'its first step is not finite'}); use another scheduler"
-        )
+        why = "its first step is not finite" if reason is None else f"{type(reason).__name__}: {reason}"
+        raise InputError(f"{type(scheduler).__name__}: cannot be stepped ({why}); use another scheduler")
     return probes
 
 
