@@ -3,6 +3,8 @@
 import os
 import re
 import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +13,35 @@ from singtheory.data import SUFFIXES, Notes, entries
 
 SIDECARS = (".txt", ".caption", ".json")
 """Endings of the files with an image's caption, in this order."""
+CASE = "{} images have a caption or a row by a name in upper and lower case that is not theirs"
 _REPEATS = re.compile(r"(\d{1,3})_.+", re.DOTALL)
+
+
+class Names:
+    """Paths by how others write them: with letters that are composed or not, and in another case where that leaves one path alone.
+
+    Some systems store é as two characters, and some do not tell IMG.JPG from img.jpg.
+
+    Args:
+        paths: within a folder.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._exact: dict[str, str] = {}
+        self._by_letters: defaultdict[str, list[str]] = defaultdict(list)
+        for path in paths:
+            name = unicodedata.normalize("NFC", path)
+            self._exact[name] = path
+            self._by_letters[name.casefold()].append(path)
+
+    def exact(self, path: str) -> str | None:
+        """The one of that name; None for none."""
+        return self._exact.get(unicodedata.normalize("NFC", path))
+
+    def by_letters(self, path: str) -> str | None:
+        """The one of that name in whatever case; None for none or several."""
+        several = self._by_letters.get(unicodedata.normalize("NFC", path).casefold(), [])
+        return several[0] if len(several) == 1 else None
 
 
 @dataclass
@@ -48,6 +78,7 @@ class Tree:
                 tree.sidecars.setdefault(stem, {}).setdefault(ending.lower(), path)
             else:
                 tree.others.append(path)
+        tree.join(notes)
         for several in rows.values():
             several.sort(key=lambda path: NAMES.index(os.path.basename(path).lower()))
             tree.metadata.append(several[0])
@@ -55,14 +86,30 @@ class Tree:
                 notes.say(f"{path} is not read, for {several[0]} comes before it")
         return tree
 
+    def join(self, notes: Notes) -> None:
+        """Put captions to the images whose name is theirs but for its letters: composed or not, and in another case where no other image has that name."""
+        stems, used = Names(self.sidecars), {key for image in self.images for key in _keys(image)}
+        by_stem = Names(os.path.splitext(image)[0] for image in self.images)
+        for image in self.images:
+            for key in _keys(image):
+                exact = stems.exact(key)
+                other = exact or (stems.by_letters(key) if by_stem.by_letters(os.path.splitext(image)[0]) else None)
+                if key in self.sidecars or other is None or other in used:
+                    continue
+                self.sidecars[key] = self.sidecars[other]
+                if exact is None:
+                    notes.count(CASE, image)
+
     def beside(self, image: str) -> dict[str, str]:
         """The files with an image's caption, by their ending in the order of `SIDECARS`: `a.txt` or `a.png.txt` of `a.png`."""
-        sidecars = self.sidecars.get(image, {}) | self.sidecars.get(os.path.splitext(image)[0], {})
+        whole, stem = _keys(image)
+        sidecars = self.sidecars.get(whole, {}) | self.sidecars.get(stem, {})
         return {ending: sidecars[ending] for ending in SIDECARS if ending in sidecars}
 
-    def by_name(self) -> dict[str, str]:
-        """The images by their path with composed letters: some systems store é as two characters, and metadata as one."""
-        return {unicodedata.normalize("NFC", image): image for image in self.images}
+
+def _keys(image: str) -> tuple[str, str]:
+    """By which the files with an image's caption are held."""
+    return image, os.path.splitext(image)[0]
 
 
 def repeats(image: str) -> int:

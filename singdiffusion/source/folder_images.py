@@ -6,14 +6,13 @@ kohya's: each of its images counts ten times, and the name is no caption.
 """
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from singdiffusion.source.captions import NO_CAPTION, Found, chosen_column, column_of, in_json, usable
-from singdiffusion.source.folder_files import Tree, class_of, repeats
+from singdiffusion.source.folder_files import CASE, Names, Tree, class_of, repeats
 from singdiffusion.source.metadata import FILE_COLUMNS, Row, rows
 from singtheory.data import MOST, Notes, stored_bytes
 from singtheory.errors import InputError, unknown_name
@@ -47,7 +46,7 @@ class FolderImages:
     def __init__(self, folder: Path, column: str | None, notes: Notes) -> None:
         self.folder, self.column, self.notes = folder, column, notes
         self.tree = Tree.of(folder, notes)
-        self._images = self.tree.by_name()
+        self._images = Names(self.tree.images)
         self._columns = self._columns_of_metadata()
         self._check_column()
 
@@ -144,7 +143,10 @@ class FolderImages:
                 return None
         for name in (file_name, file_name.replace("\\", "/")):
             path = os.path.normpath(os.path.join(where, name)).replace(os.sep, "/")
-            if (image := self._images.get(unicodedata.normalize("NFC", path))) is not None:
+            if (image := self._images.exact(path)) is not None:
+                return image
+            if (image := self._images.by_letters(path)) is not None:
+                self.notes.count(CASE, image)
                 return image
         return None
 

@@ -3,6 +3,7 @@
 The words train and test in a file's name mean nothing: all files of a folder are read, in the order of their names.
 """
 
+import base64
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,9 @@ from singtheory.errors import InputError, not_installed
 
 IMAGES = ("image", "jpg", "jpeg", "png", "webp", "img", "picture", "images")
 """Columns that may hold the image, in this order, where none is declared to be one."""
+_BEGIN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
+"""How images begin that are written in text."""
+_LONGEST_PATH = 2**12
 _ROWS = 16
 """Rows of a table held at once: their images may be large."""
 _SAVED, _SPLITS = "state.json", "dataset_dict.json"
@@ -132,7 +136,9 @@ def rows_of_hub(name: str, notes: Notes) -> Iterator[TableRow]:
     try:
         splits: Any = load_dataset(name, streaming=True)
     except Exception as error:  # its readers raise what they like
-        raise InputError(f"{name}: cannot be read as images with captions ({first_sentence(error)})") from None
+        raise InputError(
+            f"{name}: no such folder or file, and not to be had from the hub as images with captions ({first_sentence(error)})"
+        ) from None
     rows = splits[_split(list(splits), notes)]
     features = rows.features or {}
     for column in image_columns([str(one) for one in rows.column_names or features]):
@@ -151,17 +157,29 @@ def content_of(stored: Any) -> tuple[bytes, str | None]:
     """The bytes of a stored image, none where they cannot be had, which decoding names later; and its path if there is one."""
     if isinstance(stored, list | tuple):
         stored = stored[0] if stored else None
+    if isinstance(stored, str):
+        content = _of_base64(stored)
+        stored = {"path": stored} if content is None else content
     if isinstance(stored, bytes):
         return stored, None
-    if isinstance(stored, str):
-        stored = {"path": stored}
     if not isinstance(stored, Mapping):
         return b"", None
     path, content = stored.get("path"), stored.get("bytes")
-    path = path if isinstance(path, str) and path else None
+    path = path if isinstance(path, str) and 0 < len(path) <= _LONGEST_PATH else None
     if isinstance(content, bytes):
         return content, path
     try:
         return Path(path or "").read_bytes(), path
     except (OSError, ValueError):
         return b"", path
+
+
+def _of_base64(text: str) -> bytes | None:
+    """The image that is written in text, by itself or as an address `data:`; None for other text, such as a path."""
+    begun, _, rest = text.partition(";base64,")
+    written = rest if begun.startswith("data:") else text
+    try:
+        content = base64.b64decode("".join(written.split()), validate=True)
+    except ValueError:
+        return None
+    return content if content.startswith(_BEGIN) else None

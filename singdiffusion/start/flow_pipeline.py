@@ -36,9 +36,9 @@ from singdiffusion.start.flow import (
 )
 from singdiffusion.start.flow_checks import check_shapes, finite
 from singdiffusion.start.flow_corrected import Corrections, factors
+from singdiffusion.start.flow_kinds import check_kind
 from singdiffusion.start.flow_layout import Layout
 from singdiffusion.start.flow_sources import Asked, Sources
-from singdiffusion.start.kinds import refuse_own_loop
 from singdiffusion.start.method import Method, copied_owner, own_methods, put_by_others
 from singtheory.errors import InputError
 from singtheory.start import Components, matched_start, mean_start
@@ -76,7 +76,8 @@ def stepping(scheduler: Scheduler) -> list[Scheduler]:
                 probes += [probe] if finite else []
                 break
     if not probes:
-        raise InputError(f"{type(scheduler).__name__}: cannot be stepped ({reason}); use another scheduler")
+        why = "its first step is not finite" if reason is None else f"{type(reason).__name__}: {reason}"
+        raise InputError(f"{type(scheduler).__name__}: cannot be stepped ({why}); use another scheduler")
     return probes
 
 
@@ -101,7 +102,7 @@ class FlowHook:
     """
 
     def __init__(self, sing: Any, asked: Asked, pipe: Any, force: bool) -> None:
-        refuse_own_loop(pipe)
+        check_kind(pipe)
         if not force:
             refuse_distilled(pipe)
         self.sing, self.pipe = sing, pipe
@@ -320,10 +321,12 @@ class FlowHook:
                     f"{type(scheduler).__name__}: a singular step is attached to it already; detach it first"
                 )
         for method in (getattr(self.pipe, "prepare_latents", None), type(self.pipe).__call__):
-            names = set() if method is None else set(_names_in(method))
+            names, words = (set(), set()) if method is None else _names_in(method)
             if type(scheduler).__name__ in names:  # it tells this scheduler from the others by itself
                 continue
-            wanted = {"init_noise_sigma", "scale_model_input"} & names
+            wanted = (
+                {"init_noise_sigma", "scale_model_input"} & names
+            ) - words  # as in hasattr(scheduler, "init_noise_sigma")
             missing = sorted(name for name in wanted if not hasattr(scheduler, name))
             if missing:
                 raise InputError(
@@ -358,9 +361,10 @@ class FlowHook:
         _LOG.warning("%s: %s; left as it is", type(self.pipe).__name__, why)
 
 
-def _names_in(method: Any) -> tuple[str, ...]:
-    """The names that the code of a function or method uses."""
-    return getattr(inspect.unwrap(getattr(method, "__func__", method)), "__code__", _names_in.__code__).co_names
+def _names_in(method: Any) -> tuple[set[str], set[Any]]:
+    """The names that the code of a function or method uses, and its constants."""
+    code = getattr(inspect.unwrap(getattr(method, "__func__", method)), "__code__", _names_in.__code__)
+    return {*code.co_names}, {*code.co_consts}
 
 
 def _like(result: Any, sample: Tensor) -> Any:

@@ -1,4 +1,4 @@
-"""Which pipelines the singular step can be attached to, by what they have, what their methods take, and of flows by their source."""
+"""Which pipelines the singular step can be attached to, by what they have, what their methods take."""
 
 import inspect
 from typing import Any
@@ -88,28 +88,3 @@ def _sources(kind: type[Any]) -> list[str]:
         return [inspect.getsource(part) for part in own]
     except (OSError, TypeError):  # such as one that was typed into an interpreter
         return []
-
-
-_OWN_ORDER = {
-    "JoyImageEditPipeline": "steps the pictures that it edits beside the one that it makes",
-    "JoyImageEditPlusPipeline": "steps patches of several pictures, of which a spread of one picture knows nothing",
-    "LTXI2VLongMultiPromptPipeline": "samples a video in windows, and packs each by itself",
-}
-"""Pipelines whose latents are stepped in an order that their `prepare_latents` does not show."""
-
-
-def refuse_own_loop(pipe: Any) -> None:
-    """Raise `InputError` for a pipeline whose latents do not go through `pipe.scheduler.step`, by its source."""
-    kind = type(pipe)
-    if kind.__name__ in _OWN_ORDER:
-        raise InputError(f"{kind.__name__}: {_OWN_ORDER[kind.__name__]}; call first_step yourself")
-    try:
-        source = "".join(
-            inspect.getsource(part) for part in kind.__mro__ if part.__module__.startswith("diffusers.pipelines.")
-        )
-    except OSError:  # without its source
-        return
-    if source and "self.scheduler.step(" not in source:
-        raise InputError(
-            f"{kind.__name__}: steps its latents by copies of its scheduler or in pipelines of its own; call first_step yourself"
-        )

@@ -52,7 +52,7 @@ class Found:
     """What a pipeline does with the singular step.
 
     Args:
-        verdict: `right`, `refused`, `wrong` or `not built`.
+        verdict: `right`, `refused` or `wrong`.
         reason: why, in one line; empty for `right`.
         stepped: shape of what the scheduler steps.
         directions: how directions were given: as `pictures`, or as what is `stepped`.
@@ -214,8 +214,6 @@ def off(got: Tensor, want: Tensor) -> float:
 
 def contract(name: str, **call: Any) -> Found:
     """Attach to a tiny pipeline of that class, run it, and compare."""
-    if name in flow_families.NOT_BUILT:
-        return Found("not built", flow_families.NOT_BUILT[name])
     try:
         refused = SingDiffusion(spread=(orthonormal((1, 4)), torch.tensor(STD)), mean="network")
         refused.attach(flow_families.build(name))

@@ -2,7 +2,7 @@
 
 A pipeline's components follow from the annotations of its `__init__`: each class there has a tiny model in `flow_models` or
 `flow_texts`. `CASES` holds only what a pipeline has beyond that: channels that its condition adds, a scheduler of its own, a call
-that needs more than a prompt. A class in `NOT_BUILT` is not made here, with the reason.
+that needs more than a prompt. One that is refused for what it is, whatever its parts, is made without them.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -21,7 +21,7 @@ import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from PIL import Image
 
-from tests.singdiffusion import flow_models, flow_texts
+from tests.singdiffusion import flow_lacking, flow_models, flow_texts
 
 SIDE, WIDE = 32, 64
 """Height and width of pictures: not the same, so that a transposed one is seen."""
@@ -54,6 +54,8 @@ class Case:
         scheduler: makes it; None for Euler with a shift of 3.
         attributes: to set on the pipeline, where a size is fixed there.
         patches: what its module has in the place of a size of its own, so that pictures stay small.
+        lacking: by their paths, what the installed diffusers lacks in its own code or here, without which it does not run.
+        config: entries of the transformer's config that the pipeline reads, and that the class does not make.
     """
 
     parts: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +63,8 @@ class Case:
     scheduler: Callable[[], Any] | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     patches: dict[str, Any] = field(default_factory=dict)
+    lacking: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 def euler(**options: Any) -> FlowMatchEulerDiscreteScheduler:
@@ -131,6 +135,9 @@ _COSMOS = {"safety_checker": AllowsAll()}
 _NO_IMAGE = {"image": ..., "mask_image": ...}
 _KLEIN = {"transformer": {"joint_attention_dim": 3 * flow_texts.WIDTH, "guidance_embeds": False}}
 _KLEIN_CALL = {"text_encoder_out_layers": (0, 1, 2)}
+_SMALL_KL = {"latent_channels": 4, "scaling_factor": 0.3611, "down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4, "block_out_channels": (4, 4, 4, 4)}  # fmt: skip
+_PARTS = ("audio_token_detokenizer", "audio_tokenizer", "audio_vae", "condition_encoder", "connectors", "duration_embedder", "latent_upscaler", "temporal_latent_upsampler", "text_encoder", "tokenizer", "transformer", "vae", "vocoder")  # fmt: skip
+_NO_PARTS = dict.fromkeys(_PARTS)
 _PAG = {"pag_applied_layers": ["blocks.0"]}
 _SANA_CALL = {"use_resolution_binning": False, "complex_human_instruction": []}
 _CLOZE = Case(
@@ -176,7 +183,7 @@ CASES: dict[str, Case] = {
     "HeliosPipeline": Case(scheduler=lambda: diffusers.HeliosScheduler(stages=1, stage_range=[0, 1], gamma=0.33), call={**_embeds(), "image": ...}),
     "HeliosPyramidPipeline": Case(scheduler=lambda: diffusers.HeliosScheduler(), call={**_embeds(), "image": ..., "height": 64, "width": 128, "pyramid_num_inference_steps_list": [2, 2, 2]}),
     "HiDreamImagePipeline": Case(attributes={"default_sample_size": 16}),
-    "Kandinsky5I2IPipeline": Case({"transformer": {"in_visual_dim": 4, "visual_cond": True}, "vae": {"latent_channels": 4, "scaling_factor": 0.3611, "down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4, "block_out_channels": (4, 4, 4, 4)}}, attributes={"resolutions": [(WIDE, SIDE)]}),
+    "Kandinsky5I2IPipeline": Case({"transformer": {"in_visual_dim": 4, "visual_cond": True}, "vae": _SMALL_KL}, attributes={"resolutions": [(WIDE, SIDE)]}),
     "Kandinsky5T2IPipeline": Case(attributes={"resolutions": [(WIDE, SIDE)]}),
     "Kandinsky6TI2VAPipeline": Case(call={"sample_audio": False, "image": ...}),
     "HunyuanSkyreelsImageToVideoPipeline": Case({"transformer": {"in_channels": 8}}),
@@ -232,28 +239,16 @@ CASES: dict[str, Case] = {
     "WanVideoToVideoPipeline": Case(call=_embeds(video=video())),
     "WanAnimatePipeline": Case(call=_embeds(height=16, width=16, pose_video=[picture(side=16, wide=16)] * 17, face_video=[picture(side=16, wide=16)] * 17, guidance_scale=1.0)),
     "ZImageControlNetInpaintPipeline": Case({"controlnet": {"control_in_dim": 9}}),
+    "ChromaInpaintPipeline": Case(config={"guidance_embeds": False}),
+    "Cosmos2_5_TransferPipeline": Case({**_COSMOS, "transformer": {"in_channels": 17, "text_embed_dim": 32, "concat_padding_mask": False, "controlnet_block_every_n": 1}}, {"controls": video(), "num_frames_per_chunk": FRAMES}, unipc, lacking=flow_lacking.CONTROL_OF_COSMOS),
+    "EasyAnimateControlPipeline": Case({"transformer": {"in_channels": 12}}, {"control_video": torch.rand(1, 3, FRAMES, SIDE, WIDE)}, lacking=flow_lacking.CONTROL_OF_EASY_ANIMATE),
+    "HunyuanImageRefinerPipeline": Case({"transformer": {"in_channels": 16, "out_channels": 8, "patch_size": (1, 1, 1), "rope_axes_dim": (2, 2, 4), "text_embed_2_dim": None, "guidance_embeds": True}}),
+    "Ideogram4Pipeline": Case({"text_encoder": flow_texts.deep_encoder()}, {"guidance_scale": 3.0, "guidance_schedule": None}),
+    "OmniGenPipeline": Case({"vae": _SMALL_KL, "transformer": {"pos_embed_max_size": 8}}, scheduler=lambda: euler(invert_sigmas=True, shift=1.0, num_train_timesteps=1), lacking=flow_lacking.PROCESSOR_OF_OMNIGEN),
+    **dict.fromkeys(("AceStepPipeline", "StableAudio3Pipeline", "StableAudio3AudioToAudioPipeline", "StableAudio3InpaintPipeline", "Kandinsky6SRPipeline", "LTX2DFRTemporalRefinePipeline", "SanaWMLTX2Refiner", "SanaWMPipeline"), Case(parts=_NO_PARTS)),
+    "LongCatAudioDiTPipeline": Case({**_NO_PARTS, "vae": "AutoencoderTiny", "transformer": "SD3Transformer2DModel"}),
     "ZImageOmniPipeline": Case({"siglip": None, "siglip_processor": None}, {"image": ...}),
 }  # fmt: skip
-_SOUND = "makes sound, no pictures or videos"
-_NOT_FOUND = "no tiny components were found with which diffusers 0.42.1 runs it"
-_OWN_START = "starts from a video or latents that it is given, not from noise"
-NOT_BUILT: dict[str, str] = {
-    "HunyuanImageRefinerPipeline": _NOT_FOUND,
-    "AceStepPipeline": _SOUND,
-    "LongCatAudioDiTPipeline": _SOUND,
-    "StableAudio3Pipeline": _SOUND,
-    "StableAudio3AudioToAudioPipeline": _SOUND,
-    "StableAudio3InpaintPipeline": _SOUND,
-    "Kandinsky6SRPipeline": _OWN_START,
-    "LTX2DFRTemporalRefinePipeline": _OWN_START,
-    "SanaWMLTX2Refiner": _OWN_START,
-    "SanaWMPipeline": "its transformer has no tiny size: kernels and cameras are fixed in the code",
-    "Ideogram4Pipeline": "it reads 13 named layers of a 36-layer Qwen3-VL, which is not tiny",
-    "ChromaInpaintPipeline": "diffusers 0.42.1 itself cannot run it: it reads a guidance_embeds that the config of Chroma's transformer lacks",
-    "Cosmos2_5_TransferPipeline": "its ControlNet needs torchvision, which does not import beside the CPU build of torch",
-    "OmniGenPipeline": "its processor needs torchvision, which does not import beside the CPU build of torch",
-    "EasyAnimateControlPipeline": "diffusers 0.42.1 itself cannot run it: it gives its encode_prompt an argument that it does not take",
-}
 
 
 @functools.cache
@@ -323,13 +318,25 @@ def components(kind: type[DiffusionPipeline]) -> dict[str, Any]:
     return made
 
 
+@contextlib.contextmanager
+def _made_up(name: str) -> Iterator[None]:
+    """While a pipeline is made or called: what is lacking there."""
+    with contextlib.ExitStack() as stack:
+        for path, value in CASES.get(name, Case()).lacking.items():
+            stack.enter_context(mock.patch(path, value, create=True))
+        yield
+
+
 def build(name: str) -> Any:
     """A tiny pipeline of that class."""
-    kind = flow_pipelines()[name]
-    pipe = kind(**components(kind))
+    kind, case = flow_pipelines()[name], CASES.get(name, Case())
+    with _made_up(name):
+        pipe = kind(**components(kind))
     pipe.set_progress_bar_config(disable=True)
-    for attribute, value in CASES.get(name, Case()).attributes.items():
+    for attribute, value in case.attributes.items():
         setattr(pipe, attribute, value)
+    if case.config:
+        pipe.transformer.register_to_config(**case.config)
     return pipe
 
 
@@ -337,7 +344,8 @@ def run(pipe: Any, **more: Any) -> Any:
     """The result of one call: two steps, one picture, the latents as result, full strength, unless `more` says otherwise."""
     torch.manual_seed(0)  # some draw noise of conditions from the global generator
     patches = CASES.get(type(pipe).__name__, Case()).patches
-    with mock.patch.multiple(type(pipe).__module__, **patches) if patches else contextlib.nullcontext():
+    patched = mock.patch.multiple(type(pipe).__module__, **patches) if patches else contextlib.nullcontext()
+    with patched, _made_up(type(pipe).__name__):
         return pipe(**arguments(pipe, **more))
 
 

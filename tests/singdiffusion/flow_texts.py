@@ -157,9 +157,9 @@ def _vision_language(name: str, config: str, vision: dict[str, Any], **text: Any
     return _of(name, made)
 
 
-def _qwen3_vl(name: str) -> nn.Module:
+def _qwen3_vl(name: str, layers: int = 2) -> nn.Module:
     vision = {**_VISION, "patch_size": 4, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
-    return _vision_language(name, "Qwen3VLConfig", vision, head_dim=8)
+    return _vision_language(name, "Qwen3VLConfig", vision, head_dim=8, num_hidden_layers=layers)
 
 
 def _t5gemma(name: str) -> nn.Module:
@@ -262,6 +262,12 @@ _ENCODERS = {
 def encoder(name: str) -> nn.Module:
     """A text or picture encoder by the name of its class in transformers."""
     return _ENCODERS[name](name)
+
+
+@cache
+def deep_encoder() -> nn.Module:
+    """A narrow Qwen3-VL of as many layers as the published one, of which Ideogram reads thirteen by their number."""
+    return _qwen3_vl("Qwen3VLModel", layers=36)
 
 
 def has_encoder(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Folders, shards and tables as they come from other programs: each record has its own words, and what is not read or is chosen is said once."""
 
+import base64
 import json
 import tarfile
 import zipfile
@@ -65,6 +66,8 @@ def compressed(name):
 
 IMAGES = [{"bytes": png(k), "path": None} for k in range(2)]
 OUTER = lines(row("s/0.png", text="outer"))
+IN_TEXT = base64.b64encode(png(3)).decode()
+OTHER_CASE = "1 images have a caption or a row by a name in upper and lower case that is not theirs"
 TWICE = "1 rows name an image that another row names too; each is an example"
 ROWS_FIRST = "its row in a metadata file comes first, then .txt"
 SHARDS = "where a sample has several captions, .txt comes first, then .caption and .json"
@@ -144,6 +147,27 @@ READ = {
         ["of the columns Prompt, caption the caption is taken from caption"],
     ),
     "names with marks of addresses": (write({"a b#1%20.png": png(), "a b#1%20.txt": "odd"}), ["odd"], []),
+    "letters that are composed in one name alone": (write({"e\u0301.png": png(), "\u00e9.txt": "accent"}), ["accent"], []),
+    "names in another case": (
+        write({"IMG_1.JPG": png(), "img_1.txt": "a", "b.png": png(), "b.txt": "b"}),
+        ["a", "b"],
+        [OTHER_CASE],
+    ),
+    "names that differ by case alone": (
+        write({"A.png": png(), "a.png": png(), "a.txt": "small"}),
+        [None, "small"],
+        [],
+    ),
+    "rows in another case": (
+        write({"x/0.PNG": png(), "metadata.jsonl": lines(row("X/0.png", text="a"))}),
+        ["a"],
+        [OTHER_CASE],
+    ),
+    "images as text in a table": (
+        table({"image": [IN_TEXT, f"data:image/png;base64,{IN_TEXT}", f"{IN_TEXT[:40]}\n{IN_TEXT[40:]}"], "text": ["a", "b", "c"]}),
+        ["a", "b", "c"],
+        [],
+    ),
     "names with ends of lines": (write({"😀\n x.png": png(), "😀\n x.txt": "smile"}), ["smile"], []),
     "a number and a truth": (
         write(pictures(2) | {"metadata.jsonl": lines(row("0.png", text=7), row("1.png", text=True))}),
@@ -256,3 +280,12 @@ def test_the_number_of_a_folder_counts_with_rows_too(tmp_path):
     assert [record.repeats for record in source] == [10, 1]
     (line,) = source.notes.lines()
     assert line.startswith("1 images count as often as the number of their folder says")
+
+
+def test_images_that_a_table_holds_as_text_are_decoded_and_other_text_is_no_key(tmp_path):
+    table({"image": [IN_TEXT, "x" * 10**6], "text": ["a", "b"]})(tmp_path)
+    first, second = Source(str(tmp_path))
+    assert first.image().size == (12, 10) and first.image().getpixel((0, 0)) == (3, 3, 3)
+    assert max(len(first.key), len(second.key)) < 100
+    with pytest.raises(InputError, match="no image that can be decoded"):
+        second.image()

@@ -191,7 +191,7 @@ def test_what_needs_the_extra_says_so_and_folders_do_not(tmp_path, monkeypatch):
 def test_a_hub_id_without_a_hub(monkeypatch):
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="nobody/nothing: cannot be read"):
+    with pytest.raises(InputError, match="nobody/nothing: no such folder or file, and not to be had from the hub"):
         list(Source("nobody/nothing"))
 
 

@@ -1,11 +1,13 @@
 """Every pipeline class of diffusers with a U-Net and a VAE: called with the singular step, or refused at attach with the reason."""
 
 import collections
+from pathlib import Path
 
 import pytest
 
 from tests.singdiffusion.noise_families import classes, outcome, recorded
 
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "mend-my-checkpoint.md"
 CALLED, REFUSED = 59, 110
 """Of the classes that take a scheduler of noise, in the version of diffusers that `constraints.txt` names."""
 KNOWN = {kind.__name__: kind for kind in classes()}
@@ -44,6 +46,11 @@ def test_the_committed_record_is_of_all_classes_and_none_fails():
     }
     assert record["pipelines"].keys() == KNOWN.keys()
     assert all("reason" in one for one in record["pipelines"].values() if one["verdict"] == "refused")
+
+
+def test_the_guide_counts_as_the_record():
+    said = f"{CALLED + REFUSED} pipelines with a scheduler of noise {CALLED} were built small and called, and start right; {REFUSED} are refused"
+    assert said in GUIDE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", USUAL)

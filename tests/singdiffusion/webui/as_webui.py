@@ -3,13 +3,15 @@
     python tests/singdiffusion/webui/as_webui.py WEBUI K_DIFFUSION SCRIPT OUT SETTINGS
 
 `StableDiffusionProcessingTxt2Img.sample`, `ScriptRunner.process_before_every_sampling`, the base class of scripts, the samplers with their grids of sigmas, and
-k-diffusion's steps are the web UI's; the network, the options and the prompts are doubles, for no checkpoint is loaded.
+k-diffusion's steps are the web UI's; the options are doubles, and so are the network and the prompts in the first comparison. In the second, for A1111's, the network
+is a U-Net of Stable Diffusion's kind, which the web UI's own denoiser guides by token states; its folder and those are in the settings.
 """
 
 import __future__
 
 import argparse
 import ast
+import collections
 import dataclasses
 import importlib.machinery
 import importlib.util
@@ -20,7 +22,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 
 def taken(file: Path, names: list[str], space: dict) -> dict:
@@ -75,12 +77,64 @@ class Network(torch.nn.Module):
         return 0.2 + 0.1 * x / (1 + sigma.view(-1, 1, 1, 1) ** 2).sqrt()
 
 
+class Model:
+    """A U-Net, asked as the web UI asks its models."""
+
+    parameterization, cond_stage_key = "eps", "txt"
+
+    def __init__(self, unet, bars: torch.Tensor) -> None:
+        self.unet, self.alphas_cumprod = unet, bars
+        self.model = SimpleNamespace(conditioning_key="crossattn")
+
+    @torch.no_grad()
+    def apply_model(self, x, t, cond):
+        return self.unet(x, t, torch.cat(cond["c_crossattn"], 1)).sample
+
+
+def guided(webui: Path, space: dict, model: Model) -> tuple:
+    """The web UI's own denoiser around a U-Net, and what it takes for the conditions of prompts."""
+    import k_diffusion.external  # noqa: F401 by its whole name
+
+    entry = collections.namedtuple("ScheduledPromptConditioning", ["end_at_step", "cond"])
+    prompts = {"torch": torch, "ScheduledPromptConditioning": entry}
+    names = ["ComposableScheduledPromptConditioning", "MulticondLearnedConditioning", "DictWithShape"]
+    names += ["reconstruct_cond_batch", "stack_conds", "reconstruct_multicond_batch"]
+    taken(webui / "modules" / "prompt_parser.py", names, prompts)
+    callbacks = ["CFGDenoiserParams", "CFGDenoisedParams", "AfterCFGCallbackParams"]
+    taken(webui / "modules" / "script_callbacks.py", callbacks, space)
+    space |= dict.fromkeys(("cfg_denoiser_callback", "cfg_denoised_callback", "cfg_after_cfg_callback"), lambda _: None)
+    space["sd_samplers_common"].apply_refiner = lambda *_: False
+    space["sd_samplers_common"].store_latent = lambda _: None
+    space["prompt_parser"] = SimpleNamespace(**prompts)
+    vars(space["shared"]).update(sd_model=model)
+    names = ["catenate_conds", "subscript_cond", "CFGDenoiser"]
+    taken(webui / "modules" / "sd_samplers_cfg_denoiser.py", names, space)
+    space["sd_samplers_cfg_denoiser"] = SimpleNamespace(CFGDenoiser=space["CFGDenoiser"])
+    taken(webui / "modules" / "sd_samplers_kdiffusion.py", ["CFGDenoiserKDiffusion"], space)
+
+    class Watched(space["CFGDenoiserKDiffusion"]):
+        first = None
+
+        def forward(self, x, sigma, *args, **kwargs):
+            self.first = x.clone() if self.first is None else self.first
+            return super().forward(x, sigma, *args, **kwargs)
+
+    space["CFGDenoiserKDiffusion"] = Watched
+
+    def conditions(c: torch.Tensor, uc: torch.Tensor) -> tuple:
+        each = [[prompts["ComposableScheduledPromptConditioning"]([entry(10**6, one)])] for one in c]
+        return prompts["MulticondLearnedConditioning"]((len(c),), each), [[entry(10**6, one)] for one in uc]
+
+    return space, conditions
+
+
 def k_diffusion_of(folder: Path) -> None:
     """The file `sampling.py` of k-diffusion as a package, with the function of `utils.py` that it uses."""
     package = module("k_diffusion")
     package.__path__ = [str(folder)]
     package.utils = module("k_diffusion.utils", **taken(folder / "utils.py", ["append_dims"], {}))
     package.sampling = importlib.import_module("k_diffusion.sampling")
+    package.external = importlib.import_module("k_diffusion.external")
 
 
 def scripts_of(webui: Path) -> SimpleNamespace:
@@ -136,7 +190,9 @@ def samplers_of(webui: Path, opts: Options, bars: torch.Tensor) -> dict:
     return space | {"ddim": numbers["ddim"]}
 
 
-def drawn(webui: Path, script, kinds: dict, name: str, x_1: torch.Tensor, settings: dict, on: bool) -> tuple:
+def drawn(
+    webui: Path, script, kinds: dict, name: str, x_1: torch.Tensor, settings: dict, on: bool, conditions=(None, None)
+) -> tuple:
     """What the web UI's own text to image makes of noise, and where its network began."""
     sampler = (
         kinds["CompVisSampler"](kinds["ddim"], None)
@@ -144,6 +200,7 @@ def drawn(webui: Path, script, kinds: dict, name: str, x_1: torch.Tensor, settin
         else kinds["KDiffusionSampler"](f"sample_{name}", None)
     )
     sampler.config = SimpleNamespace(options={"scheduler": "karras"}, total_steps=lambda steps: steps)
+    bars = kinds["shared"].sd_model.alphas_cumprod
     space = {
         "sd_samplers": SimpleNamespace(create_sampler=lambda *_: sampler),
         "torch": torch,
@@ -161,7 +218,7 @@ def drawn(webui: Path, script, kinds: dict, name: str, x_1: torch.Tensor, settin
         prompts=settings["prompts"],
         negative_prompts=settings["negative_prompts"],
         sd_model=SimpleNamespace(
-            alphas_cumprod=sampler.model_wrap.inner_model.alphas_cumprod,
+            alphas_cumprod=bars,
             scale_factor=settings["scale"],
             forge_objects=None,
             forge_objects_after_applying_lora=SimpleNamespace(shallow_copy=lambda: None),
@@ -177,9 +234,10 @@ def drawn(webui: Path, script, kinds: dict, name: str, x_1: torch.Tensor, settin
         eta=None,
         sampler_noise_scheduler_override=None,
         get_token_merging_ratio=lambda: 0,
-        txt2img_image_conditioning=lambda x: None,
+        txt2img_image_conditioning=lambda x: x.new_zeros(len(x), 5, 1, 1),
+        **{"s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"), "s_noise": 1.0},
     )
-    samples = space["sample"](p, None, None, [0], [0], 0, p.prompts)
+    samples = space["sample"](p, *conditions, [0], [0], 0, p.prompts)
     return samples, sampler.model_wrap_cfg.first, p.extra_generation_params
 
 
@@ -217,7 +275,29 @@ def main(webui: Path, k_diffusion: Path, file: Path, out: Path, settings: dict) 
                 assert bool(notes.get("Singular start")) == on
                 key = f"{name}/{int(multiplied)}/{'with' if on else 'without'}"
                 results |= {f"{key}/samples": samples.float().contiguous(), f"{key}/first": first.float().contiguous()}
+        if "unet" in settings and not multiplied:
+            results |= of_unet(webui, script, kinds, bars, x_1, settings)
     save_file(results, out)
+
+
+def of_unet(webui: Path, script, kinds: dict, bars: torch.Tensor, x_1: torch.Tensor, settings: dict) -> dict:
+    """What the web UI draws with a U-Net, with the extension and without it."""
+    from diffusers import UNet2DConditionModel
+
+    states = load_file(settings["states"])
+    unet = UNet2DConditionModel.from_pretrained(settings["unet"]).eval()
+    kinds, conditions = guided(webui, dict(kinds), Model(unet, bars))
+    taken(
+        webui / "modules" / "sd_samplers_kdiffusion.py", ["KDiffusionSampler"], kinds
+    )  # which looks up the denoiser there
+    results = {}
+    for name in ("euler", "heun"):
+        for on in (True, False):
+            asked = conditions(states["c"], states["uc"])
+            samples, first, _ = drawn(webui, script, kinds, name, x_1, settings, on, asked)
+            key = f"unet/{name}/{'with' if on else 'without'}"
+            results |= {f"{key}/samples": samples.float().contiguous(), f"{key}/first": first.float().contiguous()}
+    return results
 
 
 if __name__ == "__main__":

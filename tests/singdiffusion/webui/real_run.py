@@ -12,14 +12,18 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from diffusers import EulerDiscreteScheduler, HeunDiscreteScheduler, StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
 
 from singdiffusion.average import AverageTable
 from singdiffusion.start import SingDiffusion, initial_latents
 from singdiffusion.webui.start import scheduler_of
+from tests.singdiffusion import tiny
 
 TARGET = 1e-3
 PROMPT = "solid black background"
@@ -42,10 +46,13 @@ def main() -> int:
     table = AverageTable.from_images(pictures, rank=2, scaling_factor=0.18215)
     settings = {"steps": 5, "cfg": 3.0, "scale": 0.18215, "rule": "normalised", "start": "widest"}
     settings |= {"prompts": [PROMPT] * 2, "negative_prompts": [""] * 2}
+    pipe = tiny.stable_diffusion()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "extensions").mkdir()
         table.save_pretrained(folder / "table")
+        if (arguments.webui / "modules" / "sd_samplers_cfg_denoiser.py").is_file():  # Forge guides elsewhere
+            settings |= stored_unet(pipe, folder, settings)
         install = [sys.executable, "-m", "singdiffusion.cli", "webui", "install", str(folder)]
         subprocess.run(install, check=True)
         script = folder / "extensions" / "singdiffusion" / "scripts" / "singular_start.py"
@@ -72,7 +79,49 @@ def main() -> int:
                 f"{'ok ' if off <= TARGET else 'OFF'} {off:.1e}  {name}, SGM noise multiplier {multiplied}: "
                 "the network begins at the library's start"
             )
+    if "unet" in settings:
+        worst = max(worst, beside_the_pipeline(pipe, table, settings, actual))
     return int(worst > TARGET)
+
+
+@torch.no_grad()
+def stored_unet(pipe: StableDiffusionPipeline, folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+    """A pipeline's U-Net, and the token states of the prompts, for the web UI to draw with."""
+    states = dict(
+        zip(
+            ("c", "uc"),
+            pipe.encode_prompt(settings["prompts"], "cpu", 1, True, settings["negative_prompts"]),
+            strict=True,
+        )
+    )
+    pipe.unet.save_pretrained(folder / "unet")
+    save_file({name: one.contiguous() for name, one in states.items()}, folder / "states.safetensors")
+    return {"unet": str(folder / "unet"), "states": str(folder / "states.safetensors")}
+
+
+def beside_the_pipeline(
+    pipe: StableDiffusionPipeline, table: AverageTable, settings: Mapping[str, Any], actual: Mapping[str, torch.Tensor]
+) -> float:
+    """The largest difference of drawn latents, in units of the root mean square, from those of diffusers' pipeline with the same weights and noise."""
+    worst, kinds = 0.0, {"euler": EulerDiscreteScheduler, "heun": HeunDiscreteScheduler}
+    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    call = {"prompt": settings["prompts"], "negative_prompt": settings["negative_prompts"], "output_type": "latent"}
+    call |= {"num_inference_steps": settings["steps"], "guidance_scale": settings["cfg"], "height": 16, "width": 16}
+    for name, kind in kinds.items():
+        pipe.scheduler = kind(**betas, use_karras_sigmas=True)
+        plain = pipe(**call, latents=actual["noise"].clone()).images
+        with SingDiffusion(table).attached(pipe):
+            mended = pipe(**call, latents=actual["noise"].clone()).images
+        for way, expected in (("with", mended), ("without", plain)):
+            samples = actual[f"unet/{name}/{way}/samples"]
+            off = float((samples - expected).abs().max() / expected.square().mean().sqrt())
+            worst = max(worst, off)
+            print(
+                f"{'ok ' if off <= TARGET else 'OFF'} {off:.1e}  {name}, a U-Net, {way} the extension: as diffusers' pipeline"
+            )
+        moved = float((mended - plain).abs().max() / plain.square().mean().sqrt())
+        print(f"    {moved:.1e}  {name}: by so much the start changes what is drawn")
+    return worst
 
 
 if __name__ == "__main__":
