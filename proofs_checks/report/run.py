@@ -1,22 +1,23 @@
-"""The report of a run under a progress bar: pictures and the brightness law; loaded only where one is asked for."""
+"""The parts of a run's report, pictures and what is measured for it alone, and the page; loaded only where one is asked for."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from proofs_checks.harness.context import Context
 from proofs_checks.harness.harness import ClaimResult
+from proofs_checks.harness.part import Part, Step
 from proofs_checks.measurements.brightness import measure, sweep
 from proofs_checks.report import brightness, few_steps
-from proofs_checks.report.figure import Picture
+from proofs_checks.report.figure import Drawn, Picture
 from proofs_checks.report.picture_brightness import draw
 from proofs_checks.report.picture_counterexamples import counterexamples_picture
 from proofs_checks.report.picture_ladder import grid_picture, ladder_picture
 from proofs_checks.report.picture_least import least_picture
 from proofs_checks.report.picture_limits import limits_picture, thumbnails_picture
 from proofs_checks.report.report import write_report
-from proofs_checks.terminal.console import progress
 from singtheory import InputError
 from singtheory.data import digit_pictures, digits_images
 
@@ -25,45 +26,77 @@ QUICK_SAMPLES = 64
 FULL_SAMPLES = 256
 """Of each start and size in a full run's own sweep."""
 _GRID_STEPS = 50
+_QUICK, _FEW = "quick brightness", "few steps"
+"""Parts that are numbers; all others are pictures."""
+
+
+def report_parts(context: Context) -> list[Part]:
+    """What the report of a run shows beside its claims, in the order shown; thumbnails only of data that are images."""
+    long = 400 if context.full else 3
+    parts = [
+        Part(_QUICK, _quick_brightness, steps=1, work=15),
+        Part(_FEW, _few_steps, steps=1, work=long),
+        Part("brightness", _drawn(_brightness_picture), steps=1, work=long),
+        Part("least", _drawn(_least_picture), steps=2, work=10),
+        Part("ladder", _drawn(ladder_picture), steps=11, work=40),
+        Part("grid", _drawn(partial(grid_picture, steps=_GRID_STEPS)), steps=_GRID_STEPS, work=80),
+        Part("limits", _drawn(limits_picture), steps=1, work=12),
+        Part("counterexamples", _drawn(_counterexamples_picture), steps=1, work=9),
+    ]
+    if context.data.image_shape is not None:
+        parts.insert(-1, Part("thumbnails", _drawn(thumbnails_picture), steps=1, work=6))
+    return parts
+
+
+def _drawn(picture: Callable[[Context, Step], Picture]) -> Callable[[Context, Step], Drawn]:
+    """As it is shown, for figures cannot be sent."""
+    return partial(_draw_with, picture)
+
+
+def _draw_with(picture: Callable[[Context, Step], Picture], context: Context, step: Step) -> Drawn:
+    return picture(context, step).drawn()
 
 
 def run_report(
     results: Sequence[ClaimResult],
-    context: Context,
+    made: Mapping[str, Any],
     meta: Mapping[str, Any],
     folder: Path,
     beside: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Draw the pictures, measure the brightness law at one size, and write the report, with the files `beside` it; its path."""
-    with progress() as bar:
-        task = bar.add_task("report", total=_GRID_STEPS + 20)
+    """Write the report of claims and of what its parts have made, with the files `beside` it; its path. Raises what a part has met."""
+    for value in made.values():
+        if isinstance(value, Exception):
+            raise value
+    pictures = [value for name, value in made.items() if name not in (_QUICK, _FEW)]
+    about = {"brightness": made[_QUICK], "few_steps": made[_FEW]}
+    return write_report(results, pictures, {**meta, **about}, folder, beside)
 
-        def step(name: str) -> None:
-            bar.update(task, advance=1, description=name[:40])
 
-        step("brightness law C7")
-        measured = measure(digit_pictures(digits_images(), 32, 3), QUICK_SAMPLES, context.seed)
-        swept = _sweep(context, step)
-        few = _few_steps(context, step)
-        pictures = [
-            _brightness_picture(swept),
-            least_picture(step),
-            *_data_pictures(context, step),
-            counterexamples_picture(step),
-        ]
-    quick = {
+def _quick_brightness(context: Context, step: Step) -> dict[str, Any]:
+    """The brightness law at one size."""
+    step("brightness law C7")
+    measured = measure(digit_pictures(digits_images(), 32, 3), QUICK_SAMPLES, context.seed)
+    return {
         "caption": f"digits on three backgrounds, 32×32 RGB, {measured.samples} samples a start, {measured.steps} steps, "
         f"intervals at {measured.confidence:.0%}",
         "rows": [arrival.to_json() for arrival in measured.arrivals],
         "reading": measured.reading(),
     }
-    return write_report(results, pictures, {**meta, "brightness": quick, "few_steps": few}, folder, beside)
 
 
-def _sweep(context: Context, step: Callable[[str], None]) -> dict[str, Any]:
+def _least_picture(_: Context, step: Step) -> Picture:
+    return least_picture(step)
+
+
+def _counterexamples_picture(_: Context, step: Step) -> Picture:
+    return counterexamples_picture(step)
+
+
+def _sweep(context: Context, step: Step) -> dict[str, Any]:
     """The brightness law over sizes: the committed result, or a new one in a full run."""
+    step("picture: brightness law C7, all sizes")
     if context.full:
-        step("brightness law C7, all sizes")
         return brightness.describe(
             sweep(digits_images(), samples=FULL_SAMPLES, seed=context.seed), context.seed, "singtheory verify --full"
         )
@@ -75,15 +108,16 @@ def _sweep(context: Context, step: Callable[[str], None]) -> dict[str, Any]:
         ) from None
 
 
-def _few_steps(context: Context, step: Callable[[str], None]) -> dict[str, Any]:
+def _few_steps(context: Context, step: Step) -> dict[str, Any]:
     """What few Euler steps keep of real data: the committed result, or a new one in a full run."""
+    step("few steps F1, all grids")
     if not context.full:
         return few_steps.committed()
-    step("few steps F1, all grids")
     return few_steps.measured(FULL_SAMPLES, context.seed, "singtheory verify --full")
 
 
-def _brightness_picture(swept: Mapping[str, Any]) -> Picture:
+def _brightness_picture(context: Context, step: Step) -> Picture:
+    swept = _sweep(context, step)
     return Picture(
         "brightness",
         "The brightness law (C7): where a sampler starts decides how much of the brightness it keeps",
@@ -95,15 +129,3 @@ def _brightness_picture(swept: Mapping[str, Any]) -> Picture:
         "Noise and mean starts give grey images at large d; moment-matched and exact starts keep the data's brightness.",
         draw(dict(swept)),
     )
-
-
-def _data_pictures(context: Context, step: Callable[[str], None]) -> list[Picture]:
-    """The pictures of the data; thumbnails only if it is made of images."""
-    pictures = [
-        ladder_picture(context, step),
-        grid_picture(context, step, steps=_GRID_STEPS),
-        limits_picture(context, step),
-    ]
-    if context.data.image_shape is not None:
-        pictures.append(thumbnails_picture(context, step))
-    return pictures
