@@ -140,8 +140,8 @@ def flow_table(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Table:
     table = Table(title=f"{diagnosis.scheduler}, {diagnosis.steps} steps: share of the standard deviation that arrives")
     table.add_column("sampling", overflow="fold")
     names = [f"{value:.4g}" for value in flow.eigenvalues]
-    if diagnosis.reading is not None:
-        names[0] = diagnosis.reading.name
+    if flow.reading is not None:
+        names[0] = flow.reading
     for name in ["steps", *names]:
         table.add_column(name, justify="right", overflow="fold")
     for option in flow.options:

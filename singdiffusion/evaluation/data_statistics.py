@@ -14,6 +14,8 @@ from singtheory.start import Moments, reading_moments
 
 LARGEST = 4096
 """Of points and dimensions the smaller may be this many; of more points an even choice is taken."""
+_NONE = 1e-12
+"""Of the largest eigenvalue: a variance below is rounding."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class Reading:
     def eigenvalue(self) -> float:
         """The variance of the data along the direction that is read."""
         return (self.data[1] / float(self.direction.norm())) ** 2
+
+    @property
+    def varies(self) -> bool:
+        """Whether what is read does, beyond rounding: there is no share of a spread that is not there."""
+        lam = self.moments.eigenvalues
+        return len(lam) > 0 and self.eigenvalue > _NONE * float(lam.max())
 
     def bands(self, count: int) -> list[Band]:
         """Bands of spatial frequency of the `count` largest components, the lowest first; none of points."""
