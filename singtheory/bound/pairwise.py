@@ -169,7 +169,7 @@ def _gram(core: Core) -> Tensor:
 
 
 def _kept(value: Callable[[Core, float], Tensor]) -> Callable[[Core, float], Tensor]:
-    """A number of a core and a gap, made once: B2, B10 and B12 are made of the same."""
+    """A number of a core and a gap, or a rate, made once: B2, B9, B10 and B12 are made of the same."""
 
     @wraps(value)
     def of(core: Core, gap: float) -> Tensor:
@@ -194,6 +194,7 @@ def log1p_chi2_of_all(core: Core, gap: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64, device=core.p.device)
 
 
+@_kept
 def separation(core: Core, rate: float) -> Tensor:
     """`Σ_i p_i log Σ_j p_j exp(−rate ‖ξ_i − ξ_j‖²)` (B9)."""
     exponents = (2 * rate * core.gram).sub_(rate * core.norms2).sub_(rate * core.norms2[:, None]).clamp_(max=0)
