@@ -29,8 +29,7 @@ from typer.testing import CliRunner
 
 from singdiffusion import AverageTable
 from singdiffusion.cli import app
-from singdiffusion.response import kept
-from singdiffusion.response.response import respond, scheduler_response
+from singdiffusion.response import kept, respond, scheduler_response
 from singtheory import InputError, RectifiedFlow, formula, schedule_named
 from singtheory.grid.grids import leading
 from singtheory.response import spread_kept
