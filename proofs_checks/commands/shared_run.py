@@ -41,22 +41,27 @@ def run_shared(
         claims: in the order of the results.
         context: of the run.
         step: is called with the name of each check and twin, and of what a part does, before it runs.
-        parts: of the report; what one has made that fails is its exception.
+        parts: of the report; what one has made that fails is its exception, and once all claims are done, an interruption.
     """
     units, done = units_of(claims, parts), Done()
-    waiting = _Waiting(units)
-    if _pays(units, context):
-        _run_in_two(waiting, done, context, step)
-    _run_waiting(waiting, done, context, step)  # all of it, or what a second process has left that was ended by others
+    try:
+        _run(_Waiting(units), _pays(units, context), done, context, step)
+    except KeyboardInterrupt as interruption:
+        if any(claim.id not in done for claim in claims):
+            raise
+        for part in parts:
+            done.setdefault(part.name, interruption)
     return [done[claim.id] for claim in claims], {part.name: done[part.name] for part in parts}
 
 
-def _run_in_two(waiting: "_Waiting", done: Done, context: Context, step: Step) -> None:
-    with _half_of_the_threads(), _second_process() as connection:
-        feeder = _Feeder(connection, context, waiting, done, step)
-        feeder.start()
-        _run_waiting(waiting, done, context, step)
-        feeder.wait()
+def _run(waiting: "_Waiting", in_two: bool, done: Done, context: Context, step: Step) -> None:
+    if in_two:
+        with _half_of_the_threads(), _second_process() as connection:
+            feeder = _Feeder(connection, context, waiting, done, step)
+            feeder.start()
+            _run_waiting(waiting, done, context, step)
+            feeder.wait()
+    _run_waiting(waiting, done, context, step)  # all of it, or what a second process has left that was ended by others
 
 
 class _Waiting:

@@ -64,9 +64,9 @@ def run_report(
     folder: Path,
     beside: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Write the report of claims and of what its parts have made, with the files `beside` it; its path. Raises what a part has met."""
+    """Write the report of claims and of what its parts have made, with the files `beside` it; its path. Raises what a part has met, an interruption too."""
     for value in made.values():
-        if isinstance(value, Exception):
+        if isinstance(value, BaseException):
             raise value
     pictures = [value for name, value in made.items() if name not in (_QUICK, _FEW)]
     about = {"brightness": made[_QUICK], "few_steps": made[_FEW]}

@@ -99,6 +99,22 @@ def test_ctrl_c_in_a_part_ends_the_run(context, monkeypatch, cores):
     assert len(waiting) == 1 and not multiprocessing.active_children()
 
 
+def interrupted(context, step):
+    step("picture")
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_after_the_claims_leaves_them(context, monkeypatch):
+    """It comes while pictures are drawn: the claims can still be read, and the report raises it."""
+    monkeypatch.setattr(shared_run, "_cores", lambda: 1)
+    parts = [Part("interrupted", interrupted, steps=1, work=0), *PARTS]
+    results, made = shared_run.run_shared(chosen(), context, lambda _: None, parts)
+    assert [result.holds for result in results] == [True] * len(chosen())
+    assert isinstance(made["interrupted"], KeyboardInterrupt) and made["drawn"] == drawn(context, lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        shared_run.run_shared(chosen(), context, lambda _: None, [Part("first", interrupted, steps=1, work=999)])
+
+
 def test_what_a_second_process_leaves_is_done_here(context, two_processes, monkeypatch):
     """It is ended by the system before it answers."""
 
