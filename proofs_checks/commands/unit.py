@@ -48,10 +48,11 @@ class Unit(Protocol):
 
 
 def units_of(claims: Sequence[Claim], parts: Sequence[Part]) -> list[Unit]:
-    """The claims of each letter and the parts, those with the most to do first."""
+    """The claims of each letter and then the parts, each those with the most to do first: who interrupts the drawing can read the claims."""
     groups = [_Group(tuple(group)) for _, group in itertools.groupby(claims, key=lambda claim: claim.id[0])]
-    units: list[Unit] = [*groups, *(_Drawing(part) for part in parts)]
-    return sorted(units, key=lambda unit: unit.work, reverse=True)
+    drawings = [_Drawing(part) for part in parts]
+    kinds: list[list[Unit]] = [[*groups], [*drawings]]
+    return [unit for kind in kinds for unit in sorted(kind, key=lambda unit: unit.work, reverse=True)]
 
 
 @dataclass(frozen=True)
