@@ -26,6 +26,7 @@ from proofs_checks.terminal.streams import say
 if TYPE_CHECKING:
     from proofs_checks.harness.claim import Claim
     from proofs_checks.harness.context import Context
+    from proofs_checks.harness.part import Part
 
 # Waiting threads must sleep, not spin: beside any other process spinning makes a run several times slower. Read at torch's import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -92,7 +93,7 @@ def verify(
         _check_targets(data, json_file, report)
         chosen = harness.select(harness.load_claims().values(), claims)
         context = _context(data, chosen, seed, confidence, full, device)
-        results = verify.run_claims(chosen, context)
+        results, made = verify.run_claims(chosen, context, () if report is None else _report_parts(context, chosen))
         meta = provenance(command_line("singtheory"), seed, device) | {
             "confidence": confidence,
             "data": record.describe_data(context.data),
@@ -104,7 +105,7 @@ def verify(
             if report is not None:
                 from proofs_checks.report.run import run_report
 
-                run_report(results, context, meta, report, {"verify.json": system.json_bytes(entries)})
+                run_report(results, made, meta, report, {"verify.json": system.json_bytes(entries)})
         finally:  # what cannot be written can still be read
             console.show(console.claims_table(results))
         if report is not None:
@@ -272,6 +273,12 @@ def _say_notes(notes: Iterable[str]) -> None:
     """What of the input is not used is said, on stderr."""
     for note in notes:
         say(f"note: {note}", err=True)
+
+
+def _report_parts(context: "Context", chosen: "list[Claim]") -> "list[Part]":
+    from proofs_checks.report.run import report_parts
+
+    return report_parts(context, {claim.id for claim in chosen})
 
 
 def _check_drawing() -> None:

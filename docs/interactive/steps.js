@@ -50,6 +50,7 @@ function draw() {
     `Of the brightness spread of these pictures ${percent(state.drawn)} was drawn (${NUMBERS.samples} samples).`;
   chart.begin({ low: 0.01, high: 10000, log: true, label: "eigenvalue λ" }, { low: 0, high: 1.1, label: "kept" }, told);
   quarter(theta);
+  chart.text(chart.margin.left, ABOVE + 14, "kept", "middle");
   strip(state.pictures);
   chart.line([[value, 0], [value, 1.1]], "var(--middle)", "2 3");
   chart.line([[NUMBERS.brightness, 0], [NUMBERS.brightness, 1.1]], "var(--middle)", "7 5");

@@ -1,7 +1,8 @@
-"""A run: claims and step tables, each under a progress bar."""
+"""A run: claims with what a report draws beside them, and step tables, each under a progress bar."""
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from proofs_checks.commands.shared_run import run_shared
 from proofs_checks.harness.claim import Claim
 from proofs_checks.harness.context import Context
 from proofs_checks.harness.harness import ClaimResult, steps
+from proofs_checks.harness.part import Part
 from proofs_checks.terminal.console import progress
 from singtheory import Atoms, Schedule
 from singtheory.bound import DRAWS_PER_QUERY, MAX_ATOMS, Row, draws_per_query, step_rows
@@ -18,15 +20,18 @@ _LONG = 60.0
 """Seconds, of which one is told."""
 
 
-def run_claims(claims: Sequence[Claim], context: Context) -> list[ClaimResult]:
-    """Every claim with its twins, in order."""
+def run_claims(
+    claims: Sequence[Claim], context: Context, parts: Sequence[Part] = ()
+) -> tuple[list[ClaimResult], dict[str, Any]]:
+    """Every claim with its twins, in order, and what the parts of a report make, by name."""
     with progress() as bar:
-        task = bar.add_task("claims", total=sum(steps(claim) for claim in claims))
+        total = sum(steps(claim) for claim in claims) + sum(part.steps for part in parts)
+        task = bar.add_task("claims", total=total)
 
         def step(name: str) -> None:
             bar.update(task, advance=1, description=name[:40])
 
-        return run_shared(claims, context, step)
+        return run_shared(claims, context, step, parts)
 
 
 def run_steps(

@@ -63,11 +63,18 @@ def equal(measured: Estimate | float, expected: float, tolerance: float, where: 
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome nearest to refutation: a check holds only if every instance does. Undecided if there is none."""
-    all_outcomes = list(outcomes)
-    if not all_outcomes:
+    """The outcome nearest to refutation: a check holds only if every instance does. Undecided if there is none.
+
+    One that is refuted decides, so that none after it is asked for: false twins, which are to be refuted, cost no more instances than that takes.
+    """
+    seen: list[Outcome] = []
+    for outcome in outcomes:
+        if outcome.verdict == "refuted":
+            return outcome
+        seen.append(outcome)
+    if not seen:
         return Outcome("undecided", where="no instance")
-    return min(all_outcomes, key=lambda o: (_ORDER.index(o.verdict), math.inf if o.margin is None else o.margin))
+    return min(seen, key=lambda o: (_ORDER.index(o.verdict), math.inf if o.margin is None else o.margin))
 
 
 def worst_or_none(outcomes: Iterable[Outcome], reason: str) -> Outcome:

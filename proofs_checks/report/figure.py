@@ -58,9 +58,24 @@ class Picture:
             self.figure.savefig(buffer, **options)
         return buffer.getvalue()
 
+    def drawn(self) -> "Drawn":
+        """The picture as it is shown, which another process can be sent."""
+        return Drawn(self.name, self.title, self.caption, self.alt, self.svg())
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture as the report shows it: `Picture` with its drawing as SVG."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    svg: bytes
+
     def address(self) -> str:
         """The drawing as a data address, for a page that stands alone."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg()).decode()
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
 
 
 def new_figure(height: float) -> Figure:

@@ -38,9 +38,12 @@ def _draw_curve(axes: Axes, results: Mapping[str, Any]) -> None:
     lam = [row["eigenvalue"] for row in curve]
     axes.plot(lam, [row["first"] for row in curve], color=ORANGE, linestyle="--", label="start or first step alone")
     axes.plot(lam, [row["kept"] for row in curve], color=BLUE, linewidth=2, label="whole sampler")
-    for name, eigenvalue in _places(results):
+    places = sorted(_places(results), key=lambda place: place[1])
+    for k, (name, eigenvalue) in enumerate(places):
         axes.axvline(eigenvalue, color="0.4", linestyle=":", linewidth=1.2)
-        axes.annotate(name, (eigenvalue, 0.03), rotation=90, fontsize=8, ha="right", color="0.3")
+        # each on its own side, for the two may lie close to each other
+        side = "left" if k else "right"
+        axes.annotate(name, (eigenvalue, 0.03), rotation=90, fontsize=8, ha=side, color="0.3")
     axes.axhline(1, color="0.7", linewidth=0.8)
     top = max(1.05, *(1.05 * row[part] for row in curve for part in ("kept", "first")))
     axes.set(xscale="log", ylim=(0, min(top, 3.0)), ylabel="kept standard deviation")

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from proofs_checks.harness.claim import Outcome
 from proofs_checks.harness.harness import ClaimResult
 from proofs_checks.harness.proof import counted, formal_statements
-from proofs_checks.report.figure import Picture
+from proofs_checks.report.figure import Drawn
 from proofs_checks.report.typeset import typeset
 from proofs_checks.terminal import console
 from proofs_checks.terminal.streams import visible_lines
@@ -21,7 +21,7 @@ from singtheory import system
 
 def write_report(
     results: Sequence[ClaimResult],
-    pictures: Sequence[Picture],
+    pictures: Sequence[Drawn],
     meta: Mapping[str, Any],
     folder: Path,
     beside: Mapping[str, bytes] | None = None,

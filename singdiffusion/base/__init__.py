@@ -18,6 +18,7 @@ from singdiffusion.base.pulses import Pulses, as_images
 from singdiffusion.base.scheduler import (
     Scheduler,
     begun_at,
+    check_shift,
     is_discrete,
     matches_flow,
     reaches_zero_snr,
@@ -56,6 +57,7 @@ __all__ = [
     "as_images",
     "begun_at",
     "channels_of",
+    "check_shift",
     "cut_captions",
     "cut_prompts",
     "decode",

@@ -5,6 +5,7 @@ Three families drive a U-Net. *Discrete* schedulers carry `alphas_cumprod`, `ᾱ
 """
 
 import inspect
+import math
 from typing import Any
 
 import torch
@@ -60,6 +61,16 @@ def refuse_flow(scheduler: Scheduler) -> None:
 def reads(scheduler: Scheduler, field: str) -> bool:
     """Whether the class reads a field of its configuration: diffusers keeps also those that it does not know."""
     return field in inspect.signature(type(scheduler).__init__).parameters
+
+
+def check_shift(scheduler: Scheduler) -> None:
+    """Raises `InputError` for a timestep shift that is not positive: it would run times backwards, or stop them."""
+    if scheduler.config.get("use_dynamic_shifting"):
+        return  # by the number of tokens
+    for field in ("shift", "flow_shift"):
+        value = scheduler.config.get(field)
+        if reads(scheduler, field) and isinstance(value, int | float) and not 0 < value < math.inf:
+            raise InputError(f"{type(scheduler).__name__}: {field} {value}: must be positive and finite; 1 is none")
 
 
 def reaches_zero_snr(scheduler: Scheduler) -> bool:

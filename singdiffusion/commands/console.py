@@ -166,8 +166,8 @@ def _arrivals_table(
 def flow_table(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Table:
     """What ways to sample a flow keep of the spread; one row each."""
     names = [f"{value:.4g}" for value in flow.eigenvalues]
-    if diagnosis.reading is not None:
-        names[0] = diagnosis.reading.name
+    if flow.reading is not None:
+        names[0] = flow.reading
     title = f"{diagnosis.scheduler}, {diagnosis.steps} steps: share of the standard deviation that arrives"
     table = _wide_table(title, "sampling", ["steps", *names])
     for option in flow.options:

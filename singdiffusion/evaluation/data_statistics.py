@@ -14,6 +14,8 @@ from singtheory.start import Moments, reading_moments
 
 LARGEST = 4096
 """The most that the smaller of points and dimensions may be; of more points an even choice is taken."""
+_NONE = 1e-12
+"""The share of the largest eigenvalue below which a variance is rounding."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,12 @@ class Reading:
     def eigenvalue(self) -> float:
         """The variance of the data along the direction that is read."""
         return (self.data[1] / float(self.direction.norm())) ** 2
+
+    @property
+    def varies(self) -> bool:
+        """Whether what is read does, beyond rounding: there is no share of a spread that is not there."""
+        lam = self.moments.eigenvalues
+        return len(lam) > 0 and self.eigenvalue > _NONE * float(lam.max())
 
     def bands(self, count: int) -> list[Band]:
         """Bands of spatial frequency of the `count` largest components, the lowest first; none of points."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from singdiffusion.base import Checkpoint, Scheduler, reads
+from singdiffusion.base import Checkpoint, Scheduler, check_shift, reads
 from singdiffusion.evaluation.data_statistics import Reading
 from singdiffusion.response import Kept, kept
 from singdiffusion.start import FirstStep, measured, stored_reason
@@ -56,7 +56,8 @@ class FlowDiagnosis:
         sigma: where the grid starts.
         sigma_s: where its first step ends.
         snr_s: `γ_s` there, None at the end of the grid.
-        eigenvalues: for which shares are given; the first is that of the reading, where there is one.
+        eigenvalues: for which shares are given.
+        reading: the name of what the first of them is the variance of; None where there are no data, or it does not vary in them.
         options: the first is what the pipeline does now.
         learned: whether the model was distilled for a few steps.
     """
@@ -68,6 +69,7 @@ class FlowDiagnosis:
     sigma_s: float
     snr_s: float | None
     eigenvalues: tuple[float, ...]
+    reading: str | None
     options: tuple[FlowOption, ...]
     learned: bool
 
@@ -98,8 +100,8 @@ def diagnose_flow(checkpoint: Checkpoint, steps: int, reading: Reading | None = 
         first = measured(live)
     except InputError as error:
         raise InputError(f"{checkpoint.name}: {error}") from None
-    measured_lam = () if reading is None else (reading.eigenvalue,)
-    lam = torch.tensor([*measured_lam, *LAMBDAS], dtype=torch.float64)
+    read = reading if reading is not None and reading.varies else None
+    lam = torch.tensor([*([] if read is None else [read.eigenvalue]), *LAMBDAS], dtype=torch.float64)
     name = _shift_field(scheduler)
     configured = None if name is None or mu is not None else float(scheduler.config[name])
     return FlowDiagnosis(
@@ -110,6 +112,7 @@ def diagnose_flow(checkpoint: Checkpoint, steps: int, reading: Reading | None = 
         sigma_s=first.sigma_s,
         snr_s=_snr(first),
         eigenvalues=tuple(lam.tolist()),
+        reading=None if read is None else read.name,
         options=tuple(islice(_options(checkpoint, live, steps, lam, name, configured), 1 if learned else None)),
         learned=learned,
     )
@@ -143,6 +146,7 @@ def _option(name: str, steps: int, shift: float | None, kept: Kept) -> FlowOptio
 def timed(scheduler: Scheduler, steps: int) -> tuple[Scheduler, float | None]:
     """The scheduler after `set_timesteps`, and the mu that its shift by tokens took."""
     options = by_tokens(scheduler)
+    check_shift(scheduler)
     try:
         scheduler.set_timesteps(steps, **options)
     except Exception as error:  # schedulers raise what they like for numbers that they do not take

@@ -59,9 +59,7 @@ def _grid(flow: FlowDiagnosis) -> str:
 
 def _kept(diagnosis: Diagnosis, flow: FlowDiagnosis) -> Finding:
     """What is kept of the brightness where data were given, and else of the largest eigenvalue."""
-    named = (
-        diagnosis.reading.name if diagnosis.reading is not None else f"a direction of variance {flow.eigenvalues[0]:g}"
-    )
+    named = f"a direction of variance {flow.eigenvalues[0]:g}" if flow.reading is None else flow.reading
     parts = [f"{option.name} {option.end[0]:.0%}" for option in flow.options[1:]]
     sentence = (
         f"Of the spread of {named} the first step keeps {flow.now.first[0]:.0%} and all {flow.now.steps} keep {flow.now.end[0]:.0%}; "

@@ -2,6 +2,23 @@
 
 from singdiffusion.response.flow import Kept, kept
 from singdiffusion.response.picture import draw
-from singdiffusion.response.response import CONFIDENCE, SchedulerResponse, cutting, mended_kept, respond
+from singdiffusion.response.response import (
+    CONFIDENCE,
+    SchedulerResponse,
+    cutting,
+    mended_kept,
+    respond,
+    scheduler_response,
+)
 
-__all__ = ["CONFIDENCE", "Kept", "SchedulerResponse", "cutting", "draw", "kept", "mended_kept", "respond"]
+__all__ = [
+    "CONFIDENCE",
+    "Kept",
+    "SchedulerResponse",
+    "cutting",
+    "draw",
+    "kept",
+    "mended_kept",
+    "respond",
+    "scheduler_response",
+]

@@ -90,9 +90,11 @@ def draw(result: Mapping[str, Any]) -> bytes:
     )
     curve.grid(alpha=0.25, linewidth=0.6)
     curve.legend(fontsize=8)
-    for name, eigenvalue in _places(result):
+    places = sorted(_places(result), key=lambda place: place[1])
+    for k, (name, eigenvalue) in enumerate(places):
         curve.axvline(eigenvalue, color="0.4", linestyle=":")
-        curve.annotate(name, (eigenvalue, 0.03), rotation=90, ha="right", fontsize=8)
+        # each on its own side, for the two may lie close to each other
+        curve.annotate(name, (eigenvalue, 0.03), rotation=90, ha="left" if k else "right", fontsize=8)
     spectrum.eventplot([[row["eigenvalue"] for row in result["rows"]]], colors=["#009E73"], linewidths=1)
     spectrum.set(xlabel="eigenvalue λ", yticks=[])
     spectrum.set_ylabel("data" if result["data"] else "asked", rotation=0, ha="right", va="center")

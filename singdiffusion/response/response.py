@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from singdiffusion.base import Pulses, Scheduler, as_images, begun_at, matches_flow
+from singdiffusion.base import Pulses, Scheduler, as_images, begun_at, check_shift, matches_flow
 from singdiffusion.start import scheduled
 from singdiffusion.system import first_sentence, told_in_one_line
 from singtheory import formula
@@ -278,6 +278,7 @@ def _prepared(scheduler: Scheduler, steps: int | None, set_timesteps: dict[str, 
         raise InputError(
             f"{name}: {flag} cuts pictures off, so its steps are not linear and have no response; set {flag} to false"
         )
+    check_shift(scheduler)
     if steps is not None and steps < 1:  # some make no timesteps of a negative number
         raise InputError(f"{name}: set_timesteps refuses {steps} steps (take at least 1)")
     prepared = copy.deepcopy(scheduler)

@@ -170,7 +170,7 @@ def _gram(core: Core) -> Tensor:
 
 
 def _kept(value: Callable[[Core, float], Tensor]) -> Callable[[Core, float], Tensor]:
-    """A number of a core and a gap, or a part of it, made once: B2, B9, B10 and B12 are made of the same."""
+    """A number of a core and a gap, or a rate, made once: B2, B9, B10 and B12 are made of the same."""
 
     @wraps(value)
     def of(core: Core, gap: float) -> Tensor:

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from singtheory.errors import InputError
 
-_ORDERS = {1: 16, 2: 10}
+_ORDERS = {1: 16, 2: 12}
 """Gauss and Legendre's nodes in each direction of a cell."""
-_WIDTH = 3.0
-"""Standard deviations that a first cell measures at most."""
+_WIDTH = {1: 3.0, 2: 3.6}
+"""Standard deviations that a first cell measures at most, by dimension: so wide that most agree with their halves at once."""
 _MOST_NODES = 2**23
 _MOST_CELLS = 2**15
 _DEEPEST = 200
@@ -27,7 +27,10 @@ _AGREES, _NEGLIGIBLE = 1e-14, 1e-19
 
 
 class Value(NamedTuple):
-    """An integral, or those over some cells: the value, bounds on the rounding and on the rule's error, and the nodes behind it."""
+    """An integral, or those over some cells: the value, bounds on the rounding and on the rule's error, and the nodes behind it.
+
+    `cells` are those that agreed with their halves, or were of no account: the largest on which the rule is right.
+    """
 
     value: float
     rounding: float
@@ -35,13 +38,13 @@ class Value(NamedTuple):
     nodes: int
     cells: "list[tuple[int, Tensor, Tensor]]"
 
-    def plus(self, cells: "_Open", error: Tensor) -> "Value":
-        """The value with some cells more, whose errors are these."""
+    def plus(self, cells: "_Open", own: Tensor, rounding: Tensor, error: Tensor) -> "Value":
+        """The value with some cells more, whose integrals, their rounding and the rule's errors are these."""
         if not len(error):
             return self
         return Value(
-            self.value + float(cells.own.sum()),
-            self.rounding + float(cells.rounding.sum()),
+            self.value + float(own.sum()),
+            self.rounding + float(rounding.sum()),
             self.error + float(error.sum()),
             self.nodes,
             [*self.cells, (cells.reference, cells.low, cells.high)],
@@ -115,7 +118,7 @@ def first_cells(windows: Windows, members: list[int], reference: int) -> tuple[T
         looks = [_look(*part, low, high, stds) for part in zip(a.split(4096), b.split(4096), strict=True)]
         kept, width, axis = (torch.cat(column) for column in zip(*looks, strict=True))
         a, b = a[kept], b[kept]
-        fine = (width <= _WIDTH) | torch.tensor(count + len(a) > _MOST_CELLS)
+        fine = (width <= _WIDTH[low.shape[1]]) | torch.tensor(count + len(a) > _MOST_CELLS)
         done.append((a[fine], b[fine]))
         count += int(fine.sum())
         a, b = (torch.cat(half) for half in zip(*halves(a[~fine], b[~fine], axis[~fine]), strict=True))
@@ -204,7 +207,7 @@ def refine(integrand: Integrand, queue: list[tuple[int, Tensor, Tensor]]) -> Val
         following = []
         for cells in waiting:
             tiny = cells.own + cells.rounding <= _NEGLIGIBLE * total
-            integral = integral.plus(cells.where(tiny), cells.own[tiny])
+            integral = integral.plus(cells.where(tiny), cells.own[tiny], cells.rounding[tiny], cells.own[tiny])
             cells = cells.where(~tiny)
             if len(cells.own):
                 integral, rest = _halved(integrand, cells, depth % dim, total, integral)
@@ -236,10 +239,10 @@ def _halved(
         settled = torch.ones_like(agrees)
     # along the other axis the cell before was off by no more than what is allowed
     error = difference + (allowed if cells.low.shape[1] > 1 else 0.0)
+    accumulated = accumulated.plus(cells.where(settled), finer[settled], lost[settled], error[settled])
     rest = []
     for low, high, own, rounding in parts:
         half = _Open(cells.reference, low, high, own, rounding, agrees if low.shape[1] > 1 else cells.smooth)
-        accumulated = accumulated.plus(half.where(settled), error[settled] / 2)
         if not bool(settled.all()):
             rest.append(half.where(~settled))
     return accumulated, rest

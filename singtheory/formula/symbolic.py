@@ -120,7 +120,8 @@ def gaussian_denoiser(x: Expr, mean: Expr, eigenvalue: Expr, alpha: Expr, sigma:
     """`x̂` for data `N(μ, λ)` on a line: where the log density of `x_0` given x, a parabola, is largest (C7)."""
     y = sympy.Dummy("y", real=True)
     log_density = -((y - mean) ** 2) / (2 * eigenvalue) - (x - alpha * y) ** 2 / (2 * sigma**2)
-    return sympy.solve(sympy.diff(log_density, y), y)[0]
+    slope = sympy.diff(log_density, y)  # linear in y
+    return sympy.cancel(-slope.subs(y, 0) / slope.diff(y))
 
 
 def expected_log_normal(mean: Expr, var: Expr, first: Expr, second: Expr) -> Expr:

@@ -32,11 +32,17 @@ NAMES = symbolic.NAMESPACE
 QUICK: Box = ((Fraction(2), Fraction(9, 4)), (Fraction(2, 5), Fraction(1, 2)))
 """A box of `(e², p)`: two points e apart in units of the noise, with weights p and 1 − p; for a quick run."""
 WHOLE: Box = ((Fraction(1), Fraction(36)), (Fraction(1, 10), Fraction(1, 2)))
+_MOMENTS = sympy.symbols("alpha_t sigma_t alpha_s k lam m sigma_eta", positive=True)
+"""k² + σ_η² = σ_s²; m is the mean of the posterior's variance along u."""
 
 
-def _f11_symbolic(sides: Sides, _: Context) -> Outcome:
-    """Second moments of `x̂`, of `r = x_0 − x̂` and of the two noises, along one direction; r has no covariance with x̂ and `x_t`."""
-    a_t, s_t, a_s, k, lam, m, fresh = sympy.symbols("alpha_t sigma_t alpha_s k lam m sigma_eta", positive=True)
+@cache
+def _f11_moments() -> dict[str, Any]:
+    """Variances along u, in symbols: of `x_s`, of a step, of `x_s` less it, of `x̂ − kx_t`, and Cov(r, x_t), which is 0; once for the claim and all its twins.
+
+    Second moments of `x̂`, of `r = x_0 − x̂` and of the two noises, along one direction; r has no covariance with x̂ and `x_t`.
+    """
+    a_t, s_t, a_s, k, lam, m, fresh = _MOMENTS
     x_hat, rest, noise, new = vectors = sympy.symbols("xhat r n w", real=True)
     crossed = a_t * m / s_t  # Cov(x̂, n) = −Cov(r, n), for x_0 and n have none, and r and x_t have none
     gram = sympy.Matrix([[lam - m, 0, crossed, 0], [0, m, -crossed, 0], [crossed, -crossed, 1, 0], [0, 0, 0, 1]])
@@ -48,21 +54,33 @@ def _f11_symbolic(sides: Sides, _: Context) -> Outcome:
     x_t = a_t * x_0 + s_t * noise
     x_s = a_s * x_0 + k * noise + fresh * new  # σ_s² = k² + σ_η²
     step = formula.ddim_mean(x_hat, formula.epsilon_of(x_t, x_hat, a_t, s_t), a_s, k) + fresh * new
-    weight = sides["weight"](a_t, s_t, a_s, k)
-    v_s, lost = covariance(x_s, x_s), sides["lost"](weight, m)
     linear = x_hat - formula.posterior_slope(a_t, s_t, lam) * x_t
-    most = sides["most"](formula.snr(a_t, s_t), lam)
+    return {
+        "rest": covariance(rest, x_t),
+        "x_s": covariance(x_s, x_s),
+        "step": covariance(step, step),
+        "apart": covariance(x_s - step, x_s - step),
+        "linear": covariance(linear, linear),
+    }
+
+
+def _f11_symbolic(sides: Sides, _: Context) -> Outcome:
+    """What a step keeps and loses, from second moments along one direction, and both first bounds of W₂."""
+    a_t, s_t, a_s, k, lam, m, fresh = _MOMENTS
+    var_of = _f11_moments()
+    weight, v_s = sides["weight"](a_t, s_t, a_s, k), var_of["x_s"]
+    lost, most = sides["lost"](weight, m), sides["most"](formula.snr(a_t, s_t), lam)
     var, share, rho = sympy.symbols("V c rho", positive=True)
     apart = sides["apart"](var, var * (1 - share**2), NAMES)
     gaussian = v_s * formula.step_kept(a_t, s_t, a_s, k, lam, NAMES) ** 2  # of DDIM(0)
     any_eta = v_s * formula.kept_var_after(1, a_t, a_s, s_t, sympy.sqrt(k**2 + fresh**2), fresh**2, k, lam)
     z = sympy.Symbol("sigma_s", positive=True)
     residuals = {
-        "the rest knows nothing of x_t": covariance(rest, x_t),
+        "the rest knows nothing of x_t": var_of["rest"],
         "variance of x_s": v_s - formula.marginal_var(a_s, sympy.sqrt(k**2 + fresh**2), lam),
-        "what the step loses": v_s - covariance(step, step) - lost,
-        "the coupling by x_0 and the noises": covariance(x_s - step, x_s - step) - lost,
-        "mmse below the linear one": most - m - covariance(linear, linear),
+        "what the step loses": v_s - var_of["step"] - lost,
+        "the coupling by x_0 and the noises": var_of["apart"] - lost,
+        "mmse below the linear one": most - m - var_of["linear"],
         "Gaussian data keep F1's cosine": (v_s - sides["lost"](weight, most) - gaussian).subs(fresh, 0),
         "Gaussian data keep F9's share": v_s - sides["lost"](weight, most) - any_eta,
         "W₂ of Gaussians": apart - var * (1 - share) ** 2,
@@ -116,7 +134,13 @@ def _f11_rate(sides: Sides, _: Context) -> Outcome:
         "from √v_s": primitive.subs(root, a_s / s_s) - sympy.sqrt(v_s),
         "to what a step keeps of it": primitive.subs(root, a_t / s_t) - kept,
     }
-    return worst(identically_zero(sympy.expand(residual), where) for where, residual in residuals.items())
+    return worst(identically_zero(_expanded(residual), where) for where, residual in residuals.items())
+
+
+@cache
+def _expanded(residual: Any) -> Any:
+    """Once, likewise."""
+    return sympy.expand(residual)
 
 
 def _f11_two_points(sides: Sides, context: Context) -> Outcome:
@@ -154,7 +178,10 @@ def _along(law: Atoms, snr: float, u: Tensor) -> tuple[Tensor, Tensor, Tensor, f
 
 def _f11_laws(sides: Sides, _: Context) -> Outcome:
     """Atoms on a line and in the plane, along the eigenvectors of their covariance: the variance after a step, beside what F9 says for Gaussian data."""
-    outcomes = []
+    return worst(_variances_after(sides))
+
+
+def _variances_after(sides: Sides) -> Iterator[Outcome]:
     for law_name, law in (LINES | {"three atoms in the plane": TRI}).items():
         values, basis = torch.linalg.eigh(law.cov)
         for (name, snr, (a_t, s_t, a_s, kept, fresh)), (lam, u) in itertools.product(
@@ -166,32 +193,35 @@ def _f11_laws(sides: Sides, _: Context) -> Outcome:
             v_s = float(a_s**2 * lam + kept**2 + fresh)
             lost = float(sides["lost"](sides["weight"](a_t, s_t, a_s, kept), mmse))
             where = f"{law_name}, λ = {float(lam):.3g}, {name}"
-            outcomes.append(equal(second_moment, v_s - lost, 1e-12, where))
-            outcomes.append(at_most(mmse, float(sides["most"](snr, lam)), where, slack=1e-12))
-    return worst(outcomes)
+            yield equal(second_moment, v_s - lost, 1e-12, where)
+            yield at_most(mmse, float(sides["most"](snr, lam)), where, slack=1e-12)
 
 
 def _f11_last_step(sides: Sides, _: Context) -> Outcome:
     """W₂ of DDIM's last step, to s = 0, from atoms on a line, between both bounds."""
-    outcomes, schedule = [], schedule_named("rectified-flow")
+    return worst(_last_steps(sides))
+
+
+def _last_steps(sides: Sides) -> Iterator[Outcome]:
+    schedule = schedule_named("rectified-flow")
     for (name, law), t in itertools.product(LINES.items(), (0.8, 0.5, 0.35)):
-        snr, sigma = float(schedule.snr(t)), schedule.sigma(t)
-        sampler, denoiser = DDIM(schedule), exact_denoiser(law, schedule)
-
-        def end(
-            z: Tensor, t: float = t, sigma: Tensor = sigma, sampler: DDIM = sampler, denoiser: Any = denoiser
-        ) -> Tensor:
-            return sampler.step(denoiser, sigma * z, t, 0.0)
-
-        squared = line_w2(law, end, snr)
+        snr, sigma, squared = float(schedule.snr(t)), schedule.sigma(t), _last_step_w2(law, t)
         mmse = _along(law, snr, torch.ones(1, dtype=torch.float64))[-1]
         lost = float(sides["lost"](sides["weight"](float(schedule.alpha(t)), float(sigma), 1.0, 0.0), mmse))
         low = float(sides["apart"](law.cov[0, 0], torch.tensor(lost, dtype=torch.float64), torch))
         # the cuts between atoms carry roundings of the distribution function, each worth D²
         rounding = 8 * torch.finfo(torch.float64).eps * law.diameter**2
         where = f"{name}, t = {t:g}"
-        outcomes += [at_most(squared, lost, where, slack=rounding), at_least(squared, low, where, slack=rounding)]
-    return worst(outcomes)
+        yield at_most(squared, lost, where, slack=rounding)
+        yield at_least(squared, low, where, slack=rounding)
+
+
+@cache
+def _last_step_w2(law: Atoms, t: float) -> float:
+    """`W₂²` from the data of DDIM's step from t to 0 on rectified flow, once for the claim and all its twins."""
+    schedule = schedule_named("rectified-flow")
+    sampler, denoiser, sigma = DDIM(schedule), exact_denoiser(law, schedule), schedule.sigma(t)
+    return line_w2(law, lambda z: sampler.step(denoiser, sigma * z, t, 0.0), float(schedule.snr(t)))
 
 
 register(

@@ -1,7 +1,7 @@
 """Claims F1 to F3: the cosine law, the start as the first step, and the mirror between the two ends."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -28,6 +28,8 @@ _GOLDEN = {
     (0.01, 10, 1.0): (0.617245671400, 0.999938277320),
 }
 """Kept by a sampler of N steps on rectified flow with a timestep shift, in all and by the first step, along λ: computed with 50 digits."""
+_THREE = (1e-3, 1.0, 900.0)
+"""Eigenvalues along which products of cosines are compared."""
 
 
 def shifted_times(steps: int, shift: float) -> Tensor:
@@ -55,7 +57,7 @@ def _f1_step() -> tuple[sympy.Expr, sympy.Expr]:
     x_hat = mean + formula.posterior_slope(a_t, s_t, lam) * (x - a_t * mean)
     bayes = symbolic.gaussian_denoiser(x, mean, lam, a_t, positive)
     step = formula.ddim_mean(x_hat, formula.epsilon_of(x, x_hat, a_t, s_t), a_s, s_s)
-    return sympy.simplify(step - a_s * mean) / (x - a_t * mean), (bayes - x_hat).subs(positive, s_t)
+    return sympy.cancel((step - a_s * mean) / (x - a_t * mean)), (bayes - x_hat).subs(positive, s_t)
 
 
 def _f1_symbolic(sides: Sides, _: Context) -> Outcome:
@@ -77,16 +79,23 @@ def _f1_symbolic(sides: Sides, _: Context) -> Outcome:
 
 def _f1_angles(sides: Sides, _: Context) -> Outcome:
     """The product of the cosines of the angles themselves, on random grids of every schedule."""
-    outcomes = []
-    for name, grid in _grids():
-        schedule = schedule_named(name)
-        for lam in (1e-3, 1.0, 900.0):
-            angles = sides["angle"](schedule, grid, lam)
-            kept = response.spread_kept(schedule, grid, [lam], start="matched")
-            first = 1 if float(schedule.alpha(grid[0])) == 0 else 0  # a matched start replaces the first step there
-            expected = float(torch.cos(angles.diff()[first:]).prod())
-            outcomes.append(equal(float(kept), expected, 1e-12, f"{name}, λ = {lam:g}"))
-    return worst(outcomes)
+    return worst(
+        equal(kept, _angles_kept(sides["angle"], name, grid, lam), 1e-12, f"{name}, λ = {lam:g}")
+        for name, grid in _grids()
+        for lam, kept in zip(_THREE, _kept_on(name, tuple(grid.tolist())), strict=True)
+    )
+
+
+def _angles_kept(angle: Callable[[Schedule, Tensor, float], Tensor], name: str, grid: Tensor, lam: float) -> float:
+    schedule = schedule_named(name)
+    first = 1 if float(schedule.alpha(grid[0])) == 0 else 0  # a matched start replaces the first step there
+    return float(torch.cos(angle(schedule, grid, lam).diff()[first:]).prod())
+
+
+@cache
+def _kept_on(name: str, grid: tuple[float, ...]) -> list[float]:
+    """Along each of `_THREE`, once for the claim and all its twins."""
+    return response.spread_kept(schedule_named(name), grid, _THREE, start="matched").tolist()
 
 
 def _grids() -> Iterator[tuple[str, Tensor]]:
@@ -242,12 +251,10 @@ def _f3_symbolic(sides: Sides, _: Context) -> Outcome:
     later = formula.shifted_time(t, shift)
     # squares, for they are rational: nothing here is negative
     residuals = {
-        "mirror": sympy.cancel(mirrored**2 - formula.step_kept(*coefficients, lam, NAMES) ** 2),
-        "only √γ = α/σ enters": sympy.cancel(rescaled**2 - formula.step_kept(*coefficients, lam, NAMES) ** 2),
-        "√γ after a shift": sympy.cancel((1 - later) / later - (1 - t) / t / shift),
-        "kept after a shift": sympy.cancel(
-            moved**2 - formula.step_kept(q_t, 1, q_s, 1, sides["shifted"](lam, shift), NAMES) ** 2
-        ),
+        "mirror": mirrored**2 - formula.step_kept(*coefficients, lam, NAMES) ** 2,
+        "only √γ = α/σ enters": rescaled**2 - formula.step_kept(*coefficients, lam, NAMES) ** 2,
+        "√γ after a shift": (1 - later) / later - (1 - t) / t / shift,
+        "kept after a shift": moved**2 - formula.step_kept(q_t, 1, q_s, 1, sides["shifted"](lam, shift), NAMES) ** 2,
     }
     return worst(identically_zero(residual, where) for where, residual in residuals.items())
 
@@ -258,24 +265,18 @@ def _kept_on_flow(times: Tensor, lam: float) -> float:
 
 def _f3_grids(sides: Sides, context: Context) -> Outcome:
     """Whole grids on rectified flow: reversed in time, and shifted."""
-    generator, outcomes = context.generator(), []
+    return worst(_reversed_and_shifted(sides, context.generator()))
+
+
+def _reversed_and_shifted(sides: Sides, generator: torch.Generator) -> Iterator[Outcome]:
     for lam, shift in itertools.product((0.01, 1.0, 900.0), (0.5, 3.0)):
         inside = torch.rand(6, dtype=torch.float64, generator=generator).sort(descending=True).values
         grid = torch.cat([inside.new_ones(1), inside, inside.new_zeros(1)])
-        where = f"λ = {lam:g}"
-        outcomes.append(
-            equal(
-                _kept_on_flow(1 - grid.flip(0), float(sides["mirror"](lam))),
-                _kept_on_flow(grid, lam),
-                1e-12,
-                f"mirror, {where}",
-            )
-        )
+        back = _kept_on_flow(1 - grid.flip(0), float(sides["mirror"](lam)))
+        yield equal(back, _kept_on_flow(grid, lam), 1e-12, f"mirror, λ = {lam:g}")
         moved = _kept_on_flow(formula.shifted_time(grid, shift), lam)
-        outcomes.append(
-            equal(moved, _kept_on_flow(grid, float(sides["shifted"](lam, shift))), 1e-12, f"shift {shift:g}, {where}")
-        )
-    return worst(outcomes)
+        plain = _kept_on_flow(grid, float(sides["shifted"](lam, shift)))
+        yield equal(moved, plain, 1e-12, f"shift {shift:g}, λ = {lam:g}")
 
 
 register(

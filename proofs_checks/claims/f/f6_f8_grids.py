@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -25,7 +26,7 @@ def _f6_symbolic(sides: Sides, _: Context) -> Outcome:
     t, c, dim, reference = sympy.symbols("t c d d_0", positive=True)
     shifted = formula.shifted_time(t, sides["shift"](dim, reference, NAMES))
     snr = ((1 - t) / t) ** 2
-    after = sympy.cancel(((1 - shifted) / shifted) ** 2) * sides["eigenvalue"](c * reference, dim / reference)
+    after = ((1 - shifted) / shifted) ** 2 * sides["eigenvalue"](c * reference, dim / reference)
     return identically_zero(after - snr * c * reference, "γλ at any time, so every grid")
 
 
@@ -47,11 +48,12 @@ def _f6_enlarged(sides: Sides, _: Context) -> Outcome:
     times = torch.linspace(1, 0, 9, dtype=torch.float64)
     kept = response.spread_kept(RectifiedFlow(), times, small)
     again = response.spread_kept(RectifiedFlow(), formula.shifted_time(times, shift), eigenvalues)
-    outcomes = [
-        equal(float((eigenvalues / expected - 1).abs().max()), 0.0, 1e-9, "eigenvalues of digits twice as large")
-    ]
-    outcomes.append(equal(float((again - kept).abs().max()), 0.0, 1e-9, "kept along them, with the shift"))
-    return worst(outcomes)
+    return worst(
+        [
+            equal(float((eigenvalues / expected - 1).abs().max()), 0.0, 1e-9, "eigenvalues of digits twice as large"),
+            equal(float((again - kept).abs().max()), 0.0, 1e-9, "kept along them, with the shift"),
+        ]
+    )
 
 
 register(
@@ -83,15 +85,22 @@ register(
 
 def _f8_symbolic(sides: Sides, _: Context) -> Outcome:
     """One λ: log cos is concave, so equal angles are best (Jensen); the loss for many steps by its series in 1/N."""
-    angle, total, h = sympy.symbols("theta Theta h", positive=True)
-    bend = sympy.diff(sympy.log(sympy.cos(angle)), angle, 2)
-    loss = sympy.series(-sympy.log(sympy.cos(total * h)) / h, h, 0, 5).removeO()
-    claimed = sympy.expand(sides["loss"](1 / h, total))
+    total, h = sympy.symbols("Theta h", positive=True)
+    bend, loss = _f8_expansions(total, h)
     residuals = {
-        "log cos bends down": bend + 1 / sympy.cos(angle) ** 2,
-        "loss and its next order": sympy.expand(loss - claimed),
+        "log cos bends down": bend,
+        "loss and its next order": sympy.expand(loss - sides["loss"](1 / h, total)),
     }
     return worst(identically_zero(residual, where) for where, residual in residuals.items())
+
+
+@cache
+def _f8_expansions(total: sympy.Symbol, h: sympy.Symbol) -> tuple[sympy.Expr, sympy.Expr]:
+    """`(log cos)'' + 1/cos²`, and `−log cos(Θh)/h` up to `h⁴`, N = 1/h: once for the claim and all its twins."""
+    angle = sympy.Symbol("theta", positive=True)
+    bend = sympy.diff(sympy.log(sympy.cos(angle)), angle, 2) + 1 / sympy.cos(angle) ** 2
+    loss = sympy.series(-sympy.log(sympy.cos(total * h)) / h, h, 0, 5).removeO()
+    return bend.subs(sympy.sin(angle) ** 2, 1 - sympy.cos(angle) ** 2), loss
 
 
 _SNR_RANGE = 1e-5, 1e3
@@ -110,7 +119,10 @@ def _loss(schedule: Schedule, times: Tensor, eigenvalues: Any, weights: Any) -> 
 
 def _f8_one(sides: Sides, context: Context) -> Outcome:
     """One λ: no grid between the same ends keeps more, among the named ones and random changes of the best."""
-    outcomes, generator = [], context.generator()
+    return worst(_f8_rivals(sides, context.generator()))
+
+
+def _f8_rivals(sides: Sides, generator: torch.Generator) -> Iterator[Outcome]:
     for lam in (0.05, 1.0, 300.0):
         schedule, snr_range = Cosine(), (_SNR_RANGE[0] / lam, _SNR_RANGE[1] / lam)
         best = sides["even"](schedule, 10, *snr_range, lam)
@@ -126,12 +138,10 @@ def _f8_one(sides: Sides, context: Context) -> Outcome:
             rivals.append(moved)
         least = _loss(schedule, best, [lam], [1.0])
         others = min(_loss(schedule, times, [lam], [1.0]) for times in rivals)
-        outcomes.append(at_least(others, least * (1 - 1e-12), f"λ = {lam:g}: the best rival's loss"))
+        yield at_least(others, least * (1 - 1e-12), f"λ = {lam:g}: the best rival's loss")
         angle = sum(math.atan(math.sqrt(snr * lam)) * sign for snr, sign in zip(snr_range, (-1, 1), strict=True))
-        outcomes.append(
-            equal(least, -math.log(formula.even_angles_kept(10, angle, math)), 1e-11, f"λ = {lam:g}: in closed form")
-        )
-    return worst(outcomes)
+        closed = -math.log(formula.even_angles_kept(10, angle, math))
+        yield equal(least, closed, 1e-11, f"λ = {lam:g}: in closed form")
 
 
 def _f8_many(sides: Sides, _: Context) -> Outcome:

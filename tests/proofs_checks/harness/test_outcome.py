@@ -101,6 +101,17 @@ def test_identically_zero():
     assert refuted.margin is not None and refuted.margin < 0
 
 
+def test_one_refuted_instance_decides_and_none_is_asked_for_after_it():
+    good, bad = equal(0.0, 0.0, 1.0, "good"), equal(2.0, 0.0, 1.0, "bad")
+
+    def outcomes():
+        yield good
+        yield bad
+        raise AssertionError("asked for another")
+
+    assert worst(outcomes()) is bad
+
+
 def test_slopes():
     at = (0.1, 0.2, 0.4)
     assert fitted_slope(at, [3 * a**2.5 for a in at]) == pytest.approx(2.5)

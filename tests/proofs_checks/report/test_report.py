@@ -8,7 +8,7 @@ import pytest
 
 from proofs_checks.harness.claim import Check, Claim, Outcome
 from proofs_checks.harness.harness import load_claims, run_claim
-from proofs_checks.report.figure import Picture, new_figure
+from proofs_checks.report.figure import Drawn, Picture, new_figure
 from proofs_checks.report.report import humane, write_report
 from proofs_checks.report.typeset import typeset
 from proofs_checks.terminal import console
@@ -30,6 +30,10 @@ def a_picture() -> Picture:
     figure = new_figure(2)
     figure.subplots().plot([0, 1], [1, 0])
     return Picture("line", "A line", "It falls.", "a falling line", figure)
+
+
+def drawn() -> Drawn:
+    return a_picture().drawn()
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +89,7 @@ def test_each_claim_names_its_derivation(results, tmp_path):
 
 
 def test_page_is_complete_and_stands_alone(results, tmp_path):
-    page = written(results, [a_picture()], tmp_path / "new")
+    page = written(results, [drawn()], tmp_path / "new")
     structure = parsed(page)
     assert structure.tags.count("script") == 1 and "<script>" in page and "link" not in structure.tags
     site = [f"../docs/_build/html/statements/{result.claim.id.lower()}.html" for result in results]
@@ -122,7 +126,7 @@ def test_names_with_controls_and_strange_letters_are_shown(results, tmp_path):
     picture = a_picture()
     picture.figure.axes[0].set_title(name, parse_math=False)
     meta = {**META, "data": {**META["data"], "name": name}}
-    write_report(results, [picture], meta, tmp_path)
+    write_report(results, [picture.drawn()], meta, tmp_path)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "\x1b" not in page and "\u202e" not in page
     assert r"\x1b[31m\u202e&lt;b&gt;漢$x_{\udcff" in page
@@ -142,7 +146,7 @@ def test_failures_cannot_be_missed(results, tmp_path):
 
 
 def test_same_run_same_bytes(results, tmp_path):
-    assert written(results, [a_picture()], tmp_path / "a") == written(results, [a_picture()], tmp_path / "b")
+    assert written(results, [drawn()], tmp_path / "a") == written(results, [drawn()], tmp_path / "b")
 
 
 def test_a_failing_page_leaves_the_old_one(results, tmp_path):

@@ -4,9 +4,14 @@ import pytest
 import torch
 
 from singdiffusion.base.checkpoint import Checkpoint
+from singdiffusion.commands.console import flow_table
+from singdiffusion.evaluation.data_statistics import read
+from singdiffusion.evaluation.diagnose_flow import LAMBDAS
 from singdiffusion.evaluation.diagnosis import diagnose
 from singdiffusion.evaluation.findings import verdict
 from singdiffusion.response import respond
+from singtheory import Atoms, InputError
+from singtheory.data import Data
 
 
 def flow_of(steps, name="FlowMatchEulerDiscreteScheduler", **config):
@@ -64,3 +69,23 @@ def test_a_flow_of_distilled_models_gets_no_advice():
     actual, _ = flow_of(4, "FlowMatchLCMScheduler")
     assert "learned their steps" in verdict(actual)[-1].sentence
     assert not any(finding.code for finding in verdict(actual))
+
+
+@pytest.mark.parametrize("pixels", [torch.zeros(1, 192), torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(1, 96)])
+def test_data_whose_brightness_does_not_vary_have_no_share_of_it(pixels):
+    """One picture, and two of one brightness: there were NaN in the tables and in the sentence."""
+    reading = read(Data(Atoms(pixels.double()), "pictures", (8, 8, 3)))
+    checkpoint = Checkpoint("flow", {"_class_name": "FlowMatchEulerDiscreteScheduler"}, None)
+    actual = diagnose(checkpoint, 4, reading=reading)
+    assert actual.flows is not None and actual.flows.reading is None
+    assert actual.flows.eigenvalues == LAMBDAS
+    table = flow_table(actual, actual.flows)
+    assert [column.header for column in table.columns][2] == "1700"
+    for finding in verdict(actual):
+        assert "nan" not in finding.sentence
+
+
+@pytest.mark.parametrize("shift", [0.0, -3.0])
+def test_a_shift_that_is_not_positive_is_refused(shift):
+    with pytest.raises(InputError, match=f"shift {shift}: must be positive"):
+        flow_of(4, shift=shift)

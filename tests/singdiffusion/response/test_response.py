@@ -29,8 +29,7 @@ from typer.testing import CliRunner
 
 from singdiffusion import AverageTable
 from singdiffusion.cli import app
-from singdiffusion.response import kept
-from singdiffusion.response.response import respond, scheduler_response
+from singdiffusion.response import kept, respond, scheduler_response
 from singtheory import InputError, RectifiedFlow, formula, schedule_named
 from singtheory.grid.grids import leading
 from singtheory.response import spread_kept
@@ -146,6 +145,9 @@ def test_edm_is_asked_in_its_own_mixture():
     [
         (DDIMScheduler(**{**DDIM, "clip_sample": True}), 10, "clip_sample cuts pictures off"),
         (DPMSolverMultistepScheduler(**SD, thresholding=True), 10, "thresholding cuts"),
+        (FlowMatchEulerDiscreteScheduler(shift=0.0), 10, "shift 0.0: must be positive"),
+        (FlowMatchEulerDiscreteScheduler(shift=-2.0), 10, "shift -2.0: must be positive"),
+        (UniPCMultistepScheduler(**FLOW | {"flow_shift": 0.0}), 10, "flow_shift 0.0: must be positive"),
         (DDIMScheduler(**DDIM), 2000, "set_timesteps refuses"),
         (DDIMScheduler(**DDIM, rescale_betas_zero_snr=True, timestep_spacing="trailing"), 10, "NaN or infinity"),
     ],

@@ -1,10 +1,10 @@
-"""First cells of cubature: they cover every window once and are as narrow as the windows that they meet."""
+"""Cubature: first cells cover every window once and are as narrow as the windows that they meet; the cells of an integral make it up again."""
 
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from singtheory.divergence.cells import Windows, first_cells
+from singtheory.divergence.cells import Windows, first_cells, integrate, nodes_of
 from tests.strategies import examples
 
 places = st.floats(-40, 40)
@@ -22,4 +22,26 @@ def test_cells_cover_each_place_of_a_window_once(dim, made, data):
     place = centres[which] + inside * stds[which]
     holds = ((low <= place) & (place < high)).all(dim=1)
     assert int(holds.sum()) == 1
-    assert bool((high[holds] - low[holds] <= 3 * stds[which]).all())
+    assert bool((high[holds] - low[holds] <= {1: 3, 2: 3.6}[dim] * stds[which]).all())
+
+
+@settings(max_examples=examples(20))
+@given(st.integers(1, 2), st.lists(st.tuples(places, places, st.floats(0.1, 4)), min_size=1, max_size=3))
+def test_the_cells_of_an_integral_make_it_up_again(dim, made):
+    """A sum of normal densities that windows of 9 standard deviations hold: its integral is their number, and each is whole on the cells that are kept."""
+    centres = torch.tensor([row[:dim] for row in made], dtype=torch.float64)
+    stds = torch.tensor([[row[2]] * dim for row in made], dtype=torch.float64)
+    windows = Windows(lambda k: centres - (centres[k] if k >= 0 else 0), stds, 9.0, list(range(len(made))))
+
+    def densities(n, k):
+        normal = torch.distributions.Normal(windows.places(k), stds)
+        return normal.log_prob(n[:, None]).sum(dim=2).exp()
+
+    def integrand(n, k):
+        return densities(n, k).sum(dim=1), 1e-15 * densities(n, k).sum(dim=1)
+
+    integral = integrate(integrand, windows)
+    shares = sum(weights @ densities(n, k) for n, weights, k in nodes_of(integral))
+    assert abs(integral.value - len(made)) < 1e-11 * len(made)
+    assert isinstance(shares, torch.Tensor)
+    assert bool(((shares - 1).abs() < 1e-11).all())
