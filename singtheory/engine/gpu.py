@@ -197,7 +197,7 @@ class FusedEngine(Engine):
         """Mean and trace by the series."""
         return _packed(self.series.posterior(z, snr))
 
-    def _look(self, z: Tensor, snr: Tensor, goal: float) -> Looked:
+    def _look(self, z: Tensor, snr: Tensor, goal: float) -> tuple[Tensor, Tensor, Tensor]:
         """Screen all atoms, and weigh those of the best tiles."""
         points, below, kernels = self.points, left_out_below(self.points, goal), self._kernels
         asking = Asking.of(self._sizes, goal, self.series.rounding, self.series.constant)
