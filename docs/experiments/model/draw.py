@@ -12,6 +12,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
 from docs.experiments.model.denoiser import Denoiser, scheduler_config
@@ -23,6 +24,9 @@ SAMPLERS = {
     "DDIM trailing": (DDIMScheduler, {"timestep_spacing": "trailing"}),
     "Euler": (EulerDiscreteScheduler, {}),
     "DPM++": (DPMSolverMultistepScheduler, {}),
+    "DPM++ trailing": (DPMSolverMultistepScheduler, {"timestep_spacing": "trailing"}),
+    "UniPC": (UniPCMultistepScheduler, {}),
+    "UniPC trailing": (UniPCMultistepScheduler, {"timestep_spacing": "trailing"}),
     "PNDM": (PNDMScheduler, {"skip_prk_steps": True}),
 }
 """Schedulers of diffusers, made from the model's own configuration."""

@@ -1,0 +1,114 @@
+"""`python -m docs.experiments.epsilon.measure --data openmoji.npz.xz --out DIR --minutes M`: the ε demonstrator with 5, 10 and 20 steps, on one GPU.
+
+The model, its average image and spread are the package's own. Drawn are DDIM, DPM++ and UniPC of diffusers from the matched start, DDIM with
+corrected steps, and the same from noise and from the mean, at guidance 1 and 3, all from the same noise. For each seed, again after each cell:
+
+    seed-K/flow-epsilon.json         cells, as `docs.experiments.flow.measure` notes them
+    seed-K/flow-epsilon-CELLS.npz    influences and brightness of the cells' samples
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from docs.experiments.data.captioned import Captioned, read
+from docs.experiments.epsilon.draw import Epsilons
+from docs.experiments.epsilon.ways import CORRECTED, MATCHED, MEAN, NOISE, SPARED, TO_THE_END, Way
+from docs.experiments.flow.committed import CLASSIFIER
+from docs.experiments.flow.draw import Moments
+from docs.experiments.flow.measure import GUIDANCES, Measured, OutOfTimeError, floor
+from docs.experiments.flow.metrics import Judge
+from docs.experiments.metric.adherence import Classifier
+from docs.experiments.metric.distances import of_classifier
+from docs.experiments.model.denoiser import Denoiser
+from docs.experiments.model.draw import Drawer
+from docs.experiments.model.fit import say
+from docs.experiments.script.arguments import add_amounts, add_data, add_out, command, one_line_errors
+from docs.experiments.script.result import Result, origin, quiet
+from singdiffusion.average import load_average
+from singdiffusion.demonstrator import AVERAGE, PIPELINE
+from singtheory.errors import InputError
+from singtheory.system import check_device
+
+NAME = "flow-epsilon"
+BLOCKS: tuple[tuple[Sequence[Way], tuple[int, ...]], ...] = (
+    ((*MATCHED, *CORRECTED), (5, 10)),
+    ((*SPARED, *NOISE[:3]), (5, 10)),
+    ((*MATCHED, *CORRECTED), (20,)),
+    (TO_THE_END, (5, 10)),
+    ((*SPARED, *TO_THE_END), (20,)),
+    ((*NOISE[3:], *MEAN), (5, 10)),
+    ((*NOISE, *MEAN), (20,)),
+)
+"""Ways and numbers of steps, in the order of their importance."""
+
+
+def plan(ways: Sequence[Way], budgets: Sequence[int]) -> list[tuple[Way, float, int]]:
+    """The cells of a block."""
+    return [(way, guidance, budget) for budget in budgets for guidance in GUIDANCES for way in ways]
+
+
+def measured(given: argparse.Namespace, data: Captioned, since: float) -> Iterator[Measured]:
+    """A run for each seed; all draw from one network and are judged alike."""
+    drawer = Drawer(Denoiser.load(PIPELINE), given.device, given.batch, given.compile)
+    trained: Any = load_average(AVERAGE, dtype=torch.float32).to(given.device).eval()
+    classifier = Classifier.load(CLASSIFIER)
+    classifier.network.to(given.device)
+    moments = Moments.of(data, given.device)
+    judge = Judge(data, moments, classifier, {"the classifier": of_classifier(classifier)}, given.device)
+    epsilons: Any = Epsilons(drawer, trained, moments)
+    amounts = (given.samples, given.each, given.without)
+    for seed in seeds_of(given.seeds):
+        folder = given.out / f"seed-{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        told = origin("docs.experiments.epsilon.measure", given.device, seed)
+        result = Result.continued(folder / f"{NAME}.json", told)
+        one = Measured(epsilons, judge, data, result, since + 60 * given.minutes, amounts, seed)
+        result.add("amounts", {"captions": given.samples, "each prompt": given.each})
+        result.add("floor", floor(one))
+        result.add("kinds", one.kinds)
+        yield one
+
+
+def seeds_of(words: str) -> list[int]:
+    """`0,1` are two. Raises `InputError` for another form."""
+    parts = words.split(",")
+    if not all(part.isdigit() for part in parts):
+        raise InputError(f"seeds {words}: give whole numbers with commas, such as 0,1")
+    return [int(part) for part in parts]
+
+
+def main() -> None:
+    """On one GPU, or tiny on a CPU."""
+    parser = command(__doc__)
+    add_data(parser)
+    add_out(parser)
+    parser.add_argument("--seeds", default="0,1", help="of the noise, a run each")
+    parser.add_argument("--minutes", type=float, default=3, help="after which no further cell is begun")
+    add_amounts(parser, without=0)
+    parser.add_argument("--batch", type=int, default=1024, help="images that the network sees at once")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--device", default="cuda")
+    given, since = parser.parse_args(), time.perf_counter()
+    quiet()
+    with one_line_errors(parser):
+        check_device(given.device)
+        torch.backends.cudnn.benchmark = True
+        runs = list(measured(given, read(given.data), since))
+        say(f"loaded, {time.perf_counter() - since:.0f} s")
+        try:
+            for ways, budgets in BLOCKS:
+                for one in runs:
+                    one.draw(plan(ways, budgets))
+                say(f"block of {len(ways)} ways at {budgets} done, {time.perf_counter() - since:.0f} s")
+        except OutOfTimeError:
+            say("the minutes are over")
+        for one in runs:
+            one.save()
+
+
+if __name__ == "__main__":
+    main()
