@@ -10,6 +10,7 @@ In order, each noted as it comes, and left as it is where it is there already:
     flow-fashion.json                expected: what the law says of each class's brightness before anything is drawn
                                      train, classifier, prediction, cells: as `docs.experiments.flow.measure` notes them
     flow-fashion-CELLS.npz           influences and brightness of the cells' samples
+    second/                          the last two once more, from another seed of samples
 """
 
 import time
@@ -90,17 +91,24 @@ _LAST = tuple(
         *(f"UniPC matched, statistics, rank {rank}" for rank in (1, 16, 64)),
     )
 )
-BLOCKS: tuple[tuple[Sequence[Way], tuple[int, ...]], ...] = (
-    (_FIRST, (4, 6)),
-    (_FIRST, (10,)),
-    (_NEXT, (4, 6)),
-    (_FIRST, (20, 8)),
-    (_NEXT, (10,)),
-    (_NEXT, (20, 8)),
-    (_LAST, (4, 6, 10)),
-    (_LAST, (20, 8)),
+BLOCKS: tuple[tuple[int, Sequence[Way], tuple[int, ...]], ...] = (
+    (0, _FIRST, (4, 6)),
+    (0, _FIRST, (10,)),
+    (0, _NEXT, (4, 6)),
+    (1, _FIRST, (4, 6, 10)),
+    (0, _FIRST, (20, 8)),
+    (0, _NEXT, (10,)),
+    (1, _NEXT, (4, 6, 10)),
+    (0, _NEXT, (20, 8)),
+    (0, _LAST, (4, 6, 10)),
+    (1, _FIRST, (20, 8)),
+    (1, _NEXT, (20, 8)),
+    (0, _LAST, (20, 8)),
+    (1, _LAST, (4, 6, 10)),
 )
-"""Cells in the order of their importance."""
+"""Number of the run, ways and numbers of evaluations, in the order of their importance. The second run has another seed of samples."""
+PREDICTED_AFTER = 1
+"""So many blocks the prediction is measured."""
 
 
 class Coloured(nn.Module):
@@ -241,28 +249,44 @@ def expected(data: Captioned, device: str) -> list[dict[str, Any]]:
     return rows
 
 
-def measured(data: Captioned, models: Path, given: Namespace, result: Result, deadline: float) -> None:
-    """Everything after training, as far as the time reaches."""
+def measured(data: Captioned, models: Path, given: Namespace, results: Sequence[Result], deadline: float) -> None:
+    """Everything after training, as far as the time reaches; a run a result."""
     with TemporaryDirectory() as folder:
         model = Flow.load(unpacked(models / f"{NAME}.tar", Path(folder)))
     drawer, moments = Drawer(model, given.device, given.batch_drawn, given.compile), Moments.of(data, given.device)
     flows = Flows(drawer, classes(data, drawer, given.rank), moments)
     judge = judge_of(data, moments, models, given.device)
     amounts = (given.samples, given.each, given.without)
-    one = Measured(flows, judge, data, result, deadline, amounts, given.seed)
-    one.prompts, one.kinds = list(data.captions), dict.fromkeys(data.captions, "open")
-    result.add("amounts", dict(zip(("captions", "each prompt", "no prompt"), amounts, strict=True)))
-    result.add("floor", floor(one))
-    result.add("kinds", one.kinds)
+    runs = [Measured(flows, judge, data, one, deadline, amounts, one.content["seed"]) for one in results]
+    for run in runs:
+        run.prompts, run.kinds = list(data.captions), dict.fromkeys(data.captions, "open")
+        run.result.add("amounts", dict(zip(("captions", "each prompt", "no prompt"), amounts, strict=True)))
+        run.result.add("floor", floor(run))
+        run.result.add("kinds", run.kinds)
     say("judge ready")
     try:
-        one.rivals(BLOCKS[:1])
-        if "prediction" not in result.content:
-            predicted(one, (*BUDGETS, 50), SHIFTS)
-        one.rivals(BLOCKS)
+        _drawn(runs)
     except OutOfTimeError:
         say("the minutes are over")
-    one.save()
+    for run in runs:
+        run.save()
+
+
+def _drawn(runs: Sequence[Measured]) -> None:
+    for count, (number, ways, budgets) in enumerate(BLOCKS):
+        if number < len(runs):
+            runs[number].rivals([(ways, budgets)])
+        if count + 1 == PREDICTED_AFTER and "prediction" not in runs[0].result.content:
+            predicted(runs[0], (*BUDGETS, 50), SHIFTS)
+
+
+def results_of(given: Namespace) -> list[Result]:
+    """Of the run, and of a second one with the next seed of samples if that is asked for, in a folder `second`."""
+    folders = [given.out, given.out / "second"] if given.second else [given.out]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    told = [origin("docs.experiments.flow.fashion", given.device, given.seed + k) for k in range(len(folders))]
+    return [Result.continued(folder / f"{NAME}.json", one) for folder, one in zip(folders, told, strict=True)]
 
 
 def main() -> None:
@@ -286,17 +310,17 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="a tiny network, to try the script out")
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--second", action="store_true", help="draw the cells from another seed too")
     add_seed(parser)
     given, since = parser.parse_args(), time.perf_counter()
     quiet()
     with one_line_errors(parser):
         check_device(given.device)
-        given.out.mkdir(parents=True, exist_ok=True)
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         data, models = read(given.data), given.models or given.out
-        told_first = origin("docs.experiments.flow.fashion", given.device, given.seed)
-        result = Result.continued(given.out / f"{NAME}.json", told_first)
+        results = results_of(given)
+        result = results[0]
         say(f"{len(data)} pictures, {time.perf_counter() - since:.0f} s")
         if not (models / f"{NAME}.tar").exists():
             result.add("train", trained(data, given))
@@ -307,7 +331,7 @@ def main() -> None:
         )
         if "expected" not in result.content:
             result.add("expected", expected(data, given.device))
-        measured(data, models, given, result, since + 60 * given.minutes)
+        measured(data, models, given, results, since + 60 * given.minutes)
 
 
 if __name__ == "__main__":
