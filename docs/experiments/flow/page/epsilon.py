@@ -1,0 +1,163 @@
+"""What the ε demonstrator shows on the page of flows: DDIM with corrected steps beside DDIM, DPM++ and UniPC, all from the matched start."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from docs.experiments.epsilon.ways import CORRECTED, MATCHED, SPACINGS, SPARED, TO_THE_END, WAYS, Way
+from docs.experiments.flow.committed import FOLDER
+from docs.experiments.flow.page.results import MAIN, Found
+from docs.experiments.flow.page.tables import folded, listed, table
+from docs.experiments.flow.page.verdicts import (
+    Verdict,
+    agreement_text,
+    best_table,
+    best_verdicts,
+    counted,
+    inside,
+    lost_table,
+    verdicts,
+)
+from docs.experiments.script.result import present
+
+EPSILON = FOLDER / "epsilon"
+"""Of the results, as `keep` lays them down."""
+OURS = (*CORRECTED, *SPARED, *TO_THE_END)
+_METRICS = ("64 components", "256 components", "the classifier")
+
+_TEXT = """The package's first demonstrator predicts ε. All ways here but those named after noise or the mean start from the matched start of its trained average image (C7), {captions:,} samples of captions and {each} of each of eight
+prompts, the same noise for all. A corrected step divides the deviation of DDIM's result from α_s m by `cos(θ_s − θ_t)` (F1), along the trained directions with the prompt's own deviations, or along every direction of all pictures.
+Leading timesteps are Stable Diffusion's, and their last step but one already reaches t = 1; trailing ones begin at t = 999. The rivals are diffusers' own schedulers.
+
+{verdict}
+
+{plain}
+
+*The number of cells (guidance, steps, {metrics}) in which a corrected way is better, worse or undecided beside a sampler on the same timesteps, from the same start.*
+
+{best}
+
+**Where a rival wins.** {wins}
+
+{brightness}
+
+{lists}
+
+{again}
+
+{runs}"""
+
+
+def read(part: str = "") -> Found:
+    """The results of the first run, or of the `second`."""
+    return Found.read(EPSILON / part, ())
+
+
+def section(found: Found, second: Found) -> str:
+    """The part of the page."""
+    amounts = found.told["amounts"]
+    best = best_verdicts(found)
+    return _TEXT.format(
+        captions=amounts["captions"],
+        each=amounts["each prompt"],
+        verdict=_verdict(found, best),
+        plain=_plain_table(found),
+        metrics=listed(MAIN),
+        best=best_table(best),
+        wins=_wins(found, best),
+        brightness=_brightness(found),
+        lists=_lists(found),
+        again=agreement_text(*(_all(run) for run in (found, second)), second.told["seed"]),
+        runs="\n".join(_run(one.told) for one in (found, second)),
+    )
+
+
+def twin(way: Way, solver: str) -> str:
+    """A sampler from the matched start on the same timesteps."""
+    return Way(f"{solver}{SPACINGS[way.sampler.endswith(SPACINGS[1])]}").name
+
+
+def _all(found: Found) -> list[Verdict]:
+    """Every way of ours beside every sampler from the matched start."""
+    return verdicts(found, [way.name for way in OURS], [way.name for way in MATCHED], _METRICS)
+
+
+def beside(found: Found, way: Way, solver: str) -> list[Verdict]:
+    """One way of ours beside one sampler on its timesteps."""
+    return verdicts(found, [way.name], [twin(way, solver)])
+
+
+def _verdict(found: Found, best: Sequence[Verdict]) -> str:
+    rows = [row for way in CORRECTED for row in beside(found, way, "DDIM")]
+    five = [row for row in rows if row.budget == 5]
+    return (
+        f"**Beside DDIM itself** on the same timesteps, all steps but the last corrected: {counted(rows)} cells; with 5 steps {counted(five)}. **The best corrected way of a cell beside the best rival of it**, "
+        f"whatever its solver, timesteps and start: {counted(best)}."
+    )
+
+
+def _plain_table(found: Found) -> str:
+    body = []
+    for way in OURS:
+        rows = [beside(found, way, solver) for solver in ("DDIM", "DPM++", "UniPC")]
+        if rows[0]:
+            body.append([way.name, *(counted(one) for one in rows)])
+    return table(["way", "beside DDIM", "beside DPM++", "beside UniPC"], body)
+
+
+def _wins(found: Found, best: Sequence[Verdict]) -> str:
+    rows = _all(found)
+    lost = sum(row.word == "worse" for row in rows)
+    each = folded(
+        f"All {lost} of {len(rows)}: every corrected way beside every sampler from the matched start", lost_table(rows)
+    )
+    return f"Beyond the interval the best rival is ahead of the best corrected way in these cells:\n\n{lost_table(best)}\n\n{each}"
+
+
+def _brightness(found: Found) -> str:
+    parts = []
+    for guidance in (1.0, 3.0):
+        told = []
+        for way in (*MATCHED, *CORRECTED):
+            count = inside(found, way.name, guidance)
+            if count.of:
+                told.append(f"{way.name} {count.count} of {count.of}")
+        parts.append(f"at guidance {guidance:g} {', '.join(told)}")
+    return f"**Brightness.** Spread ratios of open prompts within 0.85 and 1.15: {'; '.join(parts)}."
+
+
+def _lists(found: Found) -> str:
+    return "\n\n".join(
+        folded(f"All cells of the ε demonstrator, guidance {guidance:g}", _cells(found, guidance))
+        for guidance in (1.0, 3.0)
+    )
+
+
+def _cells(found: Found, guidance: float) -> str:
+    body = []
+    for budget in found.budgets(guidance):
+        for name, way in WAYS.items():
+            cell = found.cells.get((name, guidance, budget))
+            if cell is not None:
+                shown = f"**{name}**" if way.corrected else name
+                body.append(
+                    [f"{budget}, {shown}", *(f"{cell[metric]:.1f}" for metric in _METRICS), *_prompts(found, cell)]
+                )
+    head = ["steps, way", *_METRICS, "spread ratios", "± at most", "W₁, levels", "biases, levels", "± at most"]
+    return table(head, body)
+
+
+def _prompts(found: Found, cell: dict[str, Any]) -> list[str]:
+    """Brightness in open prompts, and in those that fix it."""
+    free, fixed = ([cell["prompts"][prompt] for prompt in found.kinds(kind)] for kind in ("open", "fixed"))
+    return [
+        " ".join(f"{one['ratio']:.2f}" for one in free),
+        f"{found.z * max(one['ratio error'] or 0.0 for one in free):.2f}",
+        " ".join(f"{one['w1']:.0f}" for one in free),
+        " ".join(f"{one['bias']:+.1f}" for one in fixed),
+        f"{found.z * max(one['bias error'] for one in fixed):.1f}",
+    ]
+
+
+def _run(told: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
+    return f"- `{present(told['command'])}`, seed {told['seed']}, on one {told['device']}; {versions}"
