@@ -46,8 +46,8 @@ BLOCKS: tuple[tuple[Sequence[Way], tuple[int, ...]], ...] = (
 """Ways and numbers of steps, in the order of their importance."""
 
 
-def plan(ways: Sequence[Way], budgets: Sequence[int]) -> list[tuple[Way, float, int]]:
-    """The cells of a block."""
+def plan(ways: Sequence[Way], budgets: Sequence[int]) -> list[tuple[Any, float, int]]:
+    """The cells of a block: a way, a weight of guidance and a number of steps each."""
     return [(way, guidance, budget) for budget in budgets for guidance in GUIDANCES for way in ways]
 
 

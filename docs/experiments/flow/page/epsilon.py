@@ -66,7 +66,7 @@ def section(found: Found, second: Found) -> str:
         wins=_wins(found, best),
         brightness=_brightness(found),
         lists=_lists(found),
-        again=agreement_text(*(_all(run) for run in (found, second)), second.told["seed"]),
+        again=agreement_text(_all(found), _all(second), second.told["seed"]),
         runs="\n".join(_run(one.told) for one in (found, second)),
     )
 
@@ -120,7 +120,7 @@ def _brightness(found: Found) -> str:
         for way in (*MATCHED, *CORRECTED):
             count = inside(found, way.name, guidance)
             if count.of:
-                told.append(f"{way.name} {count.count} of {count.of}")
+                told.append(f"{way.name} {count.number} of {count.of}")
         parts.append(f"at guidance {guidance:g} {', '.join(told)}")
     return f"**Brightness.** Spread ratios of open prompts within 0.85 and 1.15: {'; '.join(parts)}."
 

@@ -89,7 +89,7 @@ def section(found: Found, second: Found, emoji: Found) -> str:
         wins=_wins(found, best),
         brightness=_brightness(found),
         lists=_lists(found),
-        again=agreement_text(*(_all(run) for run in (found, second)), second.told["seed"]),
+        again=agreement_text(_all(found), _all(second), second.told["seed"]),
         accuracy=told["classifier"]["accuracy"]["object"],
         seconds=told["train"]["seconds"],
         runs="\n".join(_run(one.told) for one in (found, second)),
@@ -240,7 +240,7 @@ def _brightness(found: Found) -> str:
     parts = []
     for guidance in (1.0, 3.0):
         told = [(way, inside(found, way, guidance)) for way in (*_plain(found), NETWORK, CLOSED)]
-        shown = ", ".join(f"{way} {count.count} of {count.of}" for way, count in told if count.of)
+        shown = ", ".join(f"{way} {count.number} of {count.of}" for way, count in told if count.of)
         parts.append(f"at guidance {guidance:g} {shown}")
     return f"**Brightness.** Spread ratios of classes within {LOW} and {HIGH}: {'; '.join(parts)}."
 

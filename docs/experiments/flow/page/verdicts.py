@@ -129,7 +129,7 @@ def agreement_text(first: Sequence[Verdict], second: Sequence[Verdict], seed: in
 class Inside(NamedTuple):
     """How many spread ratios of open prompts lie within `LOW` and `HIGH`, of how many."""
 
-    count: int
+    number: int
     of: int
 
 
