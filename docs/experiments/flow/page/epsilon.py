@@ -1,8 +1,12 @@
 """What the ε demonstrator shows on the page of flows: DDIM with corrected steps beside DDIM, DPM++ and UniPC, all from the matched start."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
+import torch
+
+from docs.experiments.epsilon.draw import nodes
 from docs.experiments.epsilon.ways import CORRECTED, MATCHED, SPACINGS, SPARED, TO_THE_END, WAYS, Way
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.page.results import MAIN, Found
@@ -17,16 +21,23 @@ from docs.experiments.flow.page.verdicts import (
     lost_table,
     verdicts,
 )
+from docs.experiments.model.denoiser import scheduler_config
+from docs.experiments.model.draw import SAMPLERS
 from docs.experiments.script.result import present
+from singtheory import formula
 
 EPSILON = FOLDER / "epsilon"
 """Of the results, as `keep` lays them down."""
 OURS = (*CORRECTED, *SPARED, *TO_THE_END)
+_SHOWN = (1, 2, 16, 64)
+"""Principal components whose share is told."""
 _METRICS = ("64 components", "256 components", "the classifier")
 
 _TEXT = """The package's first demonstrator predicts ε. All ways here but those named after noise or the mean start from the matched start of its trained average image (C7), {captions:,} samples of captions and {each} of each of eight
 prompts, the same noise for all. A corrected step divides the deviation of DDIM's result from α_s m by `cos(θ_s − θ_t)` (F1), along the trained directions with the prompt's own deviations, or along every direction of all pictures.
 Leading timesteps are Stable Diffusion's, and their last step but one already reaches t = 1; trailing ones begin at t = 999. The rivals are diffusers' own schedulers.
+
+{law}
 
 {verdict}
 
@@ -52,13 +63,14 @@ def read(part: str = "") -> Found:
     return Found.read(EPSILON / part, ())
 
 
-def section(found: Found, second: Found) -> str:
-    """The part of the page."""
+def section(found: Found, second: Found, emoji: Found) -> str:
+    """The part of the page; the flow's results have the eigenvalues of the same pictures."""
     amounts = found.told["amounts"]
     best = best_verdicts(found)
     return _TEXT.format(
         captions=amounts["captions"],
         each=amounts["each prompt"],
+        law=law_text(emoji),
         verdict=_verdict(found, best),
         plain=_plain_table(found),
         metrics=listed(MAIN),
@@ -68,6 +80,32 @@ def section(found: Found, second: Found) -> str:
         lists=_lists(found),
         again=agreement_text(_all(found), _all(second), second.told["seed"]),
         runs="\n".join(_run(one.told) for one in (found, second)),
+    )
+
+
+def cosines(name: str, steps: int, eigenvalues: Sequence[float]) -> torch.Tensor:
+    """What each of DDIM's steps keeps along each eigenvalue (F1), shape (steps, k)."""
+    kind, options = SAMPLERS[name]
+    scheduler: Any = kind.from_config(scheduler_config() | options)
+    scheduler.set_timesteps(steps)
+    lam = torch.tensor(eigenvalues, dtype=torch.float64)
+    return torch.stack([formula.step_kept(*begin, *end, lam, torch) for begin, end in pairwise(nodes(scheduler))])
+
+
+def law_text(emoji: Found) -> str:
+    """What DDIM keeps from a start that has all, and what of it the steps that are not corrected leave."""
+    lam = [emoji.told["prediction"]["eigenvalues"][k - 1] for k in _SHOWN]
+    body = []
+    for name in ("DDIM", "DDIM trailing"):
+        for steps in (5, 10, 20):
+            kept = cosines(name, steps, lam)
+            every, last = kept.prod(dim=0).tolist(), kept[-1].tolist()
+            body.append([f"{name}, {steps}", *(f"{a:.2f} / {b:.2f}" for a, b in zip(every, last, strict=True))])
+    head = ["timesteps, steps", *(f"component {k}, λ = {value:.3g}" for k, value in zip(_SHOWN, lam, strict=True))]
+    few = cosines("DDIM", 5, lam).prod(dim=0)
+    return (
+        f"**Predicted.** After a matched start DDIM's steps themselves lose little of brightness: {float(few[0]):.2f} is kept along the first component by 5 leading steps, where the law of F1 alone counts, and {float(few[-1]):.2f} along component {_SHOWN[-1]}. What correcting can give "
+        f"is the rest, in the middle of the spectrum.\n\n{table(head, body)}\n\n*The share of the standard deviation that DDIM keeps by the law / that is kept if every step but the last is corrected.*"
     )
 
 
