@@ -34,26 +34,39 @@ from singtheory.errors import InputError
 from singtheory.system import check_device
 
 NAME = "flow-epsilon"
-BLOCKS: tuple[tuple[Sequence[Way], tuple[int, ...]], ...] = (
-    ((*MATCHED, *CORRECTED), (5, 10)),
-    ((*SPARED, *NOISE[:3]), (5, 10)),
-    ((*MATCHED, *CORRECTED), (20,)),
-    (TO_THE_END, (5, 10)),
-    ((*SPARED, *TO_THE_END), (20,)),
-    ((*NOISE[3:], *MEAN), (5, 10)),
-    ((*NOISE, *MEAN), (20,)),
+Block = tuple[Sequence[Way], tuple[int, ...], tuple[float, ...]]
+"""Ways, numbers of steps and weights of guidance."""
+ALL: tuple[Block, ...] = (
+    ((*MATCHED, *CORRECTED), (5, 10), GUIDANCES),
+    ((*SPARED, *NOISE[:3]), (5, 10), GUIDANCES),
+    ((*MATCHED, *CORRECTED), (20,), GUIDANCES),
+    (TO_THE_END, (5, 10), GUIDANCES),
+    ((*SPARED, *TO_THE_END), (20,), GUIDANCES),
+    ((*NOISE[3:], *MEAN), (5, 10), GUIDANCES),
+    ((*NOISE, *MEAN), (20,), GUIDANCES),
 )
-"""Ways and numbers of steps, in the order of their importance."""
+_PAIRED = (MATCHED[0], MATCHED[2], CORRECTED[0], SPARED[0])
+FEW: tuple[Block, ...] = (
+    ((*MATCHED[:3], *CORRECTED[:2], SPARED[0]), (5,), (1.0,)),
+    (_PAIRED, (5,), (3.0,)),
+    (_PAIRED, (10,), (1.0,)),
+    ((MATCHED[3], MATCHED[5], *CORRECTED[2:]), (5,), (1.0,)),
+    (_PAIRED, (20,), (1.0,)),
+)
+PLANS = {"all": ALL, "few": FEW}
+"""Cells in the order of their importance: all, for a GPU, and a few, for a processor."""
 
 
-def plan(ways: Sequence[Way], budgets: Sequence[int]) -> list[tuple[Any, float, int]]:
+def plan(block: Block) -> list[tuple[Any, float, int]]:
     """The cells of a block: a way, a weight of guidance and a number of steps each."""
-    return [(way, guidance, budget) for budget in budgets for guidance in GUIDANCES for way in ways]
+    ways, budgets, guidances = block
+    return [(way, guidance, budget) for budget in budgets for guidance in guidances for way in ways]
 
 
 def measured(given: argparse.Namespace, data: Captioned, since: float) -> Iterator[Measured]:
     """A run for each seed; all draw from one network and are judged alike."""
-    drawer = Drawer(Denoiser.load(PIPELINE), given.device, given.batch, given.compile)
+    dtype = torch.bfloat16 if given.bfloat16 else None
+    drawer = Drawer(Denoiser.load(PIPELINE), given.device, given.batch, given.compile, dtype)
     trained: Any = load_average(AVERAGE, dtype=torch.float32).to(given.device).eval()
     classifier = Classifier.load(CLASSIFIER)
     classifier.network.to(given.device)
@@ -67,6 +80,10 @@ def measured(given: argparse.Namespace, data: Captioned, since: float) -> Iterat
         told = origin("docs.experiments.epsilon.measure", given.device, seed)
         result = Result.continued(folder / f"{NAME}.json", told)
         one = Measured(epsilons, judge, data, result, since + 60 * given.minutes, amounts, seed)
+        if given.prompts:
+            one.prompts = [prompt for prompt in given.prompts.split(",") if prompt in data.captions]
+            one.kinds = {prompt: one.kinds[prompt] for prompt in one.prompts}
+        result.add("network", str(drawer.dtype).removeprefix("torch."))
         result.add("amounts", {"captions": given.samples, "each prompt": given.each})
         result.add("floor", floor(one))
         result.add("kinds", one.kinds)
@@ -90,6 +107,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3, help="after which no further cell is begun")
     add_amounts(parser, without=0)
     parser.add_argument("--batch", type=int, default=1024, help="images that the network sees at once")
+    parser.add_argument("--plan", default="all", choices=list(PLANS), help="which cells, all or a few")
+    parser.add_argument("--prompts", help="some of the eight, with commas; all if not given")
+    parser.add_argument("--bfloat16", action="store_true", help="the network in this precision, for a processor")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--device", default="cuda")
     given, since = parser.parse_args(), time.perf_counter()
@@ -100,10 +120,12 @@ def main() -> None:
         runs = list(measured(given, read(given.data), since))
         say(f"loaded, {time.perf_counter() - since:.0f} s")
         try:
-            for ways, budgets in BLOCKS:
+            for block in PLANS[given.plan]:
                 for one in runs:
-                    one.draw(plan(ways, budgets))
-                say(f"block of {len(ways)} ways at {budgets} done, {time.perf_counter() - since:.0f} s")
+                    one.draw(plan(block))
+                say(
+                    f"{len(block[0])} ways at {block[1]}, guidance {block[2]} done, {time.perf_counter() - since:.0f} s"
+                )
         except OutOfTimeError:
             say("the minutes are over")
         for one in runs:

@@ -50,11 +50,19 @@ class Drawer:
         device: `cpu` or `cuda`.
         batch: images that the network sees at once, twice the samples where there is guidance.
         compiled: whether the network is compiled, for batches of exactly that size.
+        dtype: of the network; if None half precision on a GPU, and float32 elsewhere.
     """
 
-    def __init__(self, model: Denoiser, device: str, batch: int = 4096, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        model: Denoiser,
+        device: str,
+        batch: int = 4096,
+        compiled: bool = False,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.model, self.device, self.batch, self.compiled = model, device, batch, compiled
-        self.dtype = torch.float16 if device == "cuda" else torch.float32
+        self.dtype = dtype or (torch.float16 if device == "cuda" else torch.float32)
         unet: Any = model.unet.to(device, self.dtype).eval()
         if device == "cuda":
             unet = unet.to(memory_format=torch.channels_last)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from docs.experiments.epsilon.draw import Epsilons, corrected, nodes
-from docs.experiments.epsilon.measure import BLOCKS, plan, seeds_of
+from docs.experiments.epsilon.measure import ALL, FEW, plan, seeds_of
 from docs.experiments.epsilon.ways import ALL_WAYS, WAYS, Way
 from docs.experiments.flow.draw import Moments, Spread
 from docs.experiments.model.draw import sampler
@@ -103,8 +103,9 @@ def test_a_corrected_step_leaves_the_mean_where_it_is():
 
 def test_ways_have_names_of_their_own_and_each_is_drawn_once():
     assert len(WAYS) == len(ALL_WAYS)
-    cells = [(way.name, w, n) for ways, budgets in BLOCKS for way, w, n in plan(ways, budgets)]
+    cells, few = ([(way.name, w, n) for block in blocks for way, w, n in plan(block)] for blocks in (ALL, FEW))
     assert len(cells) == len(set(cells)) == len(WAYS) * 2 * 3
+    assert len(few) == len(set(few)) and set(few) < set(cells)
     with pytest.raises(InputError, match="whole numbers"):
         seeds_of("0,a")
     assert seeds_of("0,1") == [0, 1]

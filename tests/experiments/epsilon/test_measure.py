@@ -43,13 +43,15 @@ def test_a_tiny_run_writes_both_seeds_and_is_kept_with_its_differences(data, tmp
     monkeypatch.setattr(denoiser.Denoiser, "load", classmethod(lambda cls, folder: model))
     monkeypatch.setattr(measure, "load_average", lambda folder, dtype: Trained())
     monkeypatch.setattr(Classifier, "load", classmethod(lambda cls, path: Classifier.new(data)))
-    monkeypatch.setattr(measure, "BLOCKS", (((MATCHED[0], CORRECTED[1]), (2,)),))
-    given = f"--data {packed} --out {out} --samples 6 --each 3 --batch 8 --device cpu --seeds 3,4"
+    monkeypatch.setitem(measure.PLANS, "few", (((MATCHED[0], CORRECTED[1]), (2,), (1.0, 3.0)),))
+    given = f"--data {packed} --out {out} --samples 6 --each 3 --batch 8 --device cpu --seeds 3,4 --plan few --bfloat16"
     monkeypatch.setattr(sys, "argv", ["measure", *given.split()])
     measure.main()
     for seed in (3, 4):
         told = json.loads((out / f"seed-{seed}" / "flow-epsilon.json").read_text())
-        assert told["seed"] == seed and len(told["cells"]) == 4 and "failed" not in told
+        assert (
+            told["seed"] == seed and len(told["cells"]) == 4 and "failed" not in told and told["network"] == "bfloat16"
+        )
         assert {(cell["way"], cell["guidance"]) for cell in told["cells"]} == {
             (way.name, w) for way in (MATCHED[0], CORRECTED[1]) for w in (1.0, 3.0)
         }

@@ -44,7 +44,7 @@ average image stands the closed form of ten classes (C9): “trained mean” is 
 
 {kept}
 
-*Standard deviation along principal components over the data's; empty prompt, {without:,} samples.*
+*Standard deviation along principal components over the data's; empty prompt, {without:,} samples. Distances of as many of the data's own pictures: {floor}.*
 
 {classes}
 
@@ -81,6 +81,7 @@ def section(found: Found, second: Found, emoji: Found) -> str:
         captions=told["amounts"]["captions"],
         each=told["amounts"]["each prompt"],
         without=told["amounts"]["no prompt"],
+        floor=listed([f"{told['floor'][metric]:.1f} in {metric}" for metric in _METRICS]),
         predicted=predicted_text(found, emoji),
         kept=_kept_table(found),
         classes=classes_text(found),
@@ -125,10 +126,29 @@ def predicted_text(found: Found, emoji: Found) -> str:
     here = [row for row in changes(found, [CLOSED], MAIN[:1]) if row.guidance == 1]
     said, seen = predicted_border(found, emoji, last), border(here)
     drawn = sorted({row.budget for row in here})
+    measured = f"the gain is beyond the interval up to {seen} evaluations" if seen else "no gain is beyond the interval"
+    last_said = max((n for n in drawn if n <= said), default=0)
     return (
         f"**Predicted.** The largest eigenvalue is {lam:.0f}, on emoji {large:.0f}: Euler's 4 steps at shift 3 keep {kept_by_law(found, 4):.2f} along it by the law, where they keep {kept_by_law(emoji, 4):.2f} there, so less is to be gained. "
-        f"On emoji the gain over UniPC at guidance 1, around the trained mean, is beyond the interval in {MAIN[0]} up to {last} evaluations; there Euler keeps {kept_by_law(emoji, last):.2f}, which it exceeds here from {said + 1} evaluations on. "
-        f"**Measured:** the gain is beyond the interval up to {seen} evaluations; drawn were {listed([str(n) for n in drawn])}."
+        f"On emoji the gain over UniPC at guidance 1, around the trained mean, is beyond the interval in {MAIN[0]} up to {last} evaluations; there Euler keeps {kept_by_law(emoji, last):.2f}, which it exceeds here from {said + 1} steps on. "
+        f"**Measured**, with {listed([str(n) for n in drawn])} evaluations: {measured}, {'as predicted' if seen == last_said else 'not as predicted'}. {_first_component(found)}"
+    )
+
+
+def _first_component(found: Found) -> str:
+    """How the law fares along the widest component, and why."""
+    told = []
+    for steps in (6, 20):
+        network, exact = (row_of(found, part, steps, 3.0) for part in ("network", "exact"))
+        assert network is not None and exact is not None
+        law = network["law"][0]
+        told.append(
+            f"{network['network'][0] / law - 1:+.0%} with {steps} steps (the exact denoiser {exact['exact'][0] / law - 1:+.0%})"
+        )
+    off = {steps: median(far(found, steps, 3.0, "network", "law")) for steps in (6, 20)}
+    return (
+        f"Without a prompt the network at shift 3 is within {off[6]:.0%} of the law in the median of {FIRST} components with 6 steps, and within {off[20]:.0%} with 20. Along the first it keeps more than the law: {listed(told)}. Ten classes of "
+        "unlike brightness are no Gaussian."
     )
 
 
@@ -230,10 +250,11 @@ _MARK = {"better": " ✓", "worse": " ✗", "undecided": ""}
 
 
 def _wins(found: Found, best: Sequence[Verdict]) -> str:
-    rows = _all(found)
+    rows = [row for row in _all(found) if row.metric in MAIN]
+    own = [row for way in _mine(found) for row in verdicts(found, [way], [plain_of(way) or ""])]
     lost = sum(row.word == "worse" for row in rows)
     each = folded(f"All {lost} of {len(rows)}: every way of ours beside every plain solver", lost_table(rows))
-    return f"The best of ours of a cell beside the best rival: {counted(best)}. Ahead of ours beyond the interval:\n\n{lost_table(best)}\n\n{each}"
+    return f"The best of ours of a cell beside the best rival: {counted(best)}. Ahead of the best of ours beyond the interval:\n\n{lost_table(best)}\n\nA way of ours beside its own solver on its own grid: {counted(own)}; worse in these cells:\n\n{lost_table(own)}\n\n{each}"
 
 
 def _brightness(found: Found) -> str:
