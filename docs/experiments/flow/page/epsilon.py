@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from docs.experiments.epsilon.draw import nodes
+from docs.experiments.epsilon.measure import ALL
 from docs.experiments.epsilon.ways import CORRECTED, MATCHED, SPACINGS, SPARED, TO_THE_END, WAYS, Way
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.page.results import MAIN, Found
@@ -33,9 +34,11 @@ _SHOWN = (1, 2, 16, 64)
 """Principal components whose share is told."""
 _METRICS = ("64 components", "256 components", "the classifier")
 
-_TEXT = """The package's first demonstrator predicts ε. All ways here but those named after noise or the mean start from the matched start of its trained average image (C7), {captions:,} samples of captions and {each} of each of eight
-prompts, the same noise for all. A corrected step divides the deviation of DDIM's result from α_s m by `cos(θ_s − θ_t)` (F1), along the trained directions with the prompt's own deviations, or along every direction of all pictures.
-Leading timesteps are Stable Diffusion's, and their last step but one already reaches t = 1; trailing ones begin at t = 999. The rivals are diffusers' own schedulers.
+_TEXT = """The package's first demonstrator predicts ε. All ways here but those named after noise or the mean start from the matched start of its trained average image (C7). A corrected step divides the deviation of DDIM's result from
+α_s m by `cos(θ_s − θ_t)` (F1), along the trained directions with the prompt's own deviations, or along every direction of all pictures. Leading timesteps are Stable Diffusion's, and their last step but one already reaches t = 1, where
+σ is 0.04; trailing ones begin at t = 999. The rivals are diffusers' own schedulers.
+
+{amounts}
 
 {law}
 
@@ -65,11 +68,9 @@ def read(part: str = "") -> Found:
 
 def section(found: Found, second: Found, emoji: Found) -> str:
     """The part of the page; the flow's results have the eigenvalues of the same pictures."""
-    amounts = found.told["amounts"]
     best = best_verdicts(found)
     return _TEXT.format(
-        captions=amounts["captions"],
-        each=amounts["each prompt"],
+        amounts=_amounts(found, second),
         law=law_text(emoji),
         verdict=_verdict(found, best),
         plain=_plain_table(found),
@@ -80,6 +81,23 @@ def section(found: Found, second: Found, emoji: Found) -> str:
         lists=_lists(found),
         again=agreement_text(_all(found), _all(second), second.told["seed"]),
         runs="\n".join(_run(one.told) for one in (found, second)),
+    )
+
+
+def _amounts(found: Found, second: Found) -> str:
+    """How much was drawn, how well it can tell, and what is missing."""
+    told, amounts = found.told, found.told["amounts"]
+    counts = [
+        sum(len(ways) * len(steps) * len(weights) for ways, steps, weights in ALL),
+        len(found.cells),
+        len(second.cells),
+    ]
+    steps = sorted({(weight, budget) for _, weight, budget in found.cells})
+    shown = listed([f"{budget} steps at guidance {weight:g}" for weight, budget in steps])
+    floors = listed([f"{told['floor'][metric]:.0f} in {metric}" for metric in MAIN])
+    return (
+        f"**How much was drawn.** {amounts['captions']:,} samples of captions and {amounts['each prompt']} of each of {len(told['kinds'])} prompts a cell, the same noise for all ways, the network in {told['network']}, on one {told['device']}: {shown}, "
+        f"{counts[1]} cells of {counts[0]}, and {counts[2]} of them with a second seed. As many of the data's own pictures are {floors} away from all of them, for so few samples alone; it is differences of ways from the same noise that the verdicts are about."
     )
 
 
@@ -126,9 +144,8 @@ def beside(found: Found, way: Way, solver: str) -> list[Verdict]:
 
 def _verdict(found: Found, best: Sequence[Verdict]) -> str:
     rows = [row for way in CORRECTED for row in beside(found, way, "DDIM")]
-    five = [row for row in rows if row.budget == 5]
     return (
-        f"**Beside DDIM itself** on the same timesteps, all steps but the last corrected: {counted(rows)} cells; with 5 steps {counted(five)}. **The best corrected way of a cell beside the best rival of it**, "
+        f"**Beside DDIM itself** on the same timesteps, all steps but the last corrected: {counted(rows)} cells. **The best corrected way of a cell beside the best rival of it**, "
         f"whatever its solver, timesteps and start: {counted(best)}."
     )
 
@@ -138,7 +155,7 @@ def _plain_table(found: Found) -> str:
     for way in OURS:
         rows = [beside(found, way, solver) for solver in ("DDIM", "DPM++", "UniPC")]
         if rows[0]:
-            body.append([way.name, *(counted(one) for one in rows)])
+            body.append([way.name, *(counted(one) if one else "–" for one in rows)])
     return table(["way", "beside DDIM", "beside DPM++", "beside UniPC"], body)
 
 
@@ -148,7 +165,7 @@ def _wins(found: Found, best: Sequence[Verdict]) -> str:
     each = folded(
         f"All {lost} of {len(rows)}: every corrected way beside every sampler from the matched start", lost_table(rows)
     )
-    return f"Beyond the interval the best rival is ahead of the best corrected way in these cells:\n\n{lost_table(best)}\n\n{each}"
+    return f"In these cells the best rival is ahead of the best corrected way beyond the interval:\n\n{lost_table(best)}\n\n{each}"
 
 
 def _brightness(found: Found) -> str:
