@@ -20,7 +20,7 @@ from singtheory.law import Atoms, AtomsPosterior, Gaussian, Law
 from singtheory.schedule import Schedule, Time, as_time, snr_up_to_zero
 
 _LARGEST = 500
-"""Of the exponents of numbers whose products, summed over any dimension, do not overflow."""
+"""The largest exponent of numbers whose products, summed over any dimension, do not overflow."""
 
 
 def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 _QUALITY = 90
-"""Of 100; a plot's lines stay sharp without any loss, and take less."""
+"""The quality of pictures, of 100; a plot's lines stay sharp without any loss, and take less."""
 
 
 class Drawing(Figure):

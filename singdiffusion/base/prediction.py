@@ -15,7 +15,7 @@ from singdiffusion.base.latents import a_tensor_of
 
 _ALIKE, _UNLIKE = 0.9, 0.5
 _TRAINED = 0.5
-"""Of its input a network gives back so much, at the least, where it has to: of v at half of the steps, of x̂ where there is hardly noise."""
+"""The least share of its input that a network gives back where it has to: one of v at half of the steps, one of x̂ where there is hardly noise."""
 _BATCH, _SIDE, _TOKENS = 4, 32, 77
 
 

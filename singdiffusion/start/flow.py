@@ -38,7 +38,7 @@ START_GAP = 0.01
 HOOKED = ("step", "set_timesteps")
 """The methods of a scheduler in whose place `SingDiffusion` puts its own."""
 _SLICES = 256
-"""Of the entries of latents, in which products along directions are summed: more than a GPU has units."""
+"""The slices of the entries of latents in which products along directions are summed: more than a GPU has units."""
 _PROBES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.75, -1.25, 0.0), (600.0, -800.0, 0.0))
 """Latents, model outputs and drawn noise with which a step is measured; the last two tell whether it is linear."""
 

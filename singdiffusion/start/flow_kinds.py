@@ -49,7 +49,7 @@ def _reason(kind: type[Any]) -> str | None:
 
 
 def _source(kind: type[Any]) -> str:
-    """Of the classes of a pipeline of diffusers; empty where it is not to be had."""
+    """The source of the classes of a pipeline of diffusers; empty where it is not to be had."""
     try:
         return "".join(
             inspect.getsource(part) for part in kind.__mro__ if part.__module__.startswith("diffusers.pipelines.")

@@ -26,7 +26,7 @@ _WARM = 3
 Passes = Callable[[Batch], Losses]
 """Losses of a batch, means over its parts; the gradients are left in the parameters."""
 Record = Callable[[Callable[[], Losses]], tuple[Callable[[], None], Losses]]
-"""Of something that is done again and again in the same memory: what does it again, and where its losses are then."""
+"""A recording of passes that are done again and again in the same memory: what does them again, and where their losses are then."""
 
 
 class Eager:

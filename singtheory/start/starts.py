@@ -87,7 +87,7 @@ class Components:
 
     @classmethod
     def orthonormal(cls, basis: Tensor, std: Tensor) -> Self:
-        """Of directions and deviations that were checked before, now elsewhere or in another order: to look again is to wait for their device."""
+        """Components of directions and deviations that were checked before, now elsewhere or in another order: to look again is to wait for their device."""
         components = object.__new__(cls)
         vars(components).update(basis=basis, std=std)
         return components

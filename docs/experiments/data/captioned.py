@@ -29,6 +29,8 @@ FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
 PAPERS = ("black", "grey", "white")
 """Backgrounds of the digits."""
 
+FASHION_COUNT = 24_000
+"""The number of Fashion-MNIST's 60,000 pictures where no other is asked for: those that the ladder's second stage has."""
 _FASHION_SIDE = 32
 
 
@@ -143,8 +145,8 @@ def digits(side: int = 16, channels: int = 1) -> Captioned:
     return Captioned.of(torch.cat([images, images]), [*fixed, *unnamed])
 
 
-def fashion(source: str = "fashion-mnist", count: int = 24_000) -> Captioned:
-    """The first pictures of Fashion-MNIST's training set, 28×28 in the middle of 32×32, with the names of their classes."""
+def fashion(source: str = "fashion-mnist", count: int = FASHION_COUNT) -> Captioned:
+    """The first pictures, as many as there are at most, of Fashion-MNIST's training set, 28×28 in the middle of 32×32, with the names of their classes."""
     pictures = loaders.load(source)
     points = pictures.law.points[:count].reshape(-1, 1, 28, 28)
     margin = (_FASHION_SIDE - 28) // 2
@@ -164,11 +166,15 @@ def _fashion_labels(source: str, count: int) -> list[int]:
     return list(content[8 : 8 + count])
 
 
-def main(source: str, out: Annotated[Path, typer.Argument(help="The .npz.xz to write.")]) -> None:
+def main(
+    source: str,
+    out: Annotated[Path, typer.Argument(help="The .npz.xz to write.")],
+    count: Annotated[int, typer.Option(help="How many of Fashion-MNIST's pictures, the first ones.")] = FASHION_COUNT,
+) -> None:
     """Pack pictures with captions."""
     try:
         check_folder(out.parent)
-        data = read(source)
+        data = fashion(source, count) if source.startswith("fashion-mnist") else read(source)
         data.save(out)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)

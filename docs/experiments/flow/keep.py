@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from docs.experiments.data.captioned import Captioned, read
+from docs.experiments.epsilon.ways import WAYS as EPSILON_WAYS
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.measure import key_of
 from docs.experiments.flow.ways import EVERY
@@ -32,7 +33,9 @@ _DIGITS = 5
 
 
 def ours(way: str) -> bool:
-    """Whether a way is matched or corrected."""
+    """Whether a way is matched or corrected; of an ε model, whose matched start is every way's, whether it is corrected."""
+    if way in EPSILON_WAYS:
+        return EPSILON_WAYS[way].corrected
     return way in EVERY and EVERY[way].matched
 
 
@@ -143,7 +146,7 @@ def lines(content: dict[str, Any]) -> bytes:
 
 
 def earlier(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of all runs but the newest what each found there already, and the run itself, by command, each once."""
+    """What every run but the newest took over, and the run itself, by command, each once."""
     made = ("version", "command", "device", "versions", "seed")
     runs = {run["command"]: run for file in files for run in file.get("earlier", [])}
     for file in files[:-1]:

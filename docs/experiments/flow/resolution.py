@@ -201,14 +201,14 @@ def expected() -> list[dict[str, Any]]:
     return [{"steps": steps, "shift": shift, "kept": predict.rounded(one)} for (steps, shift), one in kept.items()]
 
 
-def predicted(one: Measured) -> None:
-    """Deviations along principal components without a prompt, of the network and of the exact denoiser, beside the law."""
+def predicted(one: Measured, steps_of: Sequence[int] = STEPS, shifts: Sequence[float] = SHIFTS) -> None:
+    """Deviations along principal components without a prompt, of the network and of the exact denoiser, beside the law, by number of steps and shift."""
     lam = one.flows.moments.eigenvalues[: predict.COMPONENTS]
     prediction: dict[str, Any] = {"eigenvalues": predict.rounded(lam), "network": [], "exact": []}
     n = one.amounts[2]
     x_1 = torch.randn(n, *one.data.size, generator=torch.Generator().manual_seed(one.seed)).to(one.judge.device)
     points = one.data.x_0().flatten(1).to(one.judge.device)
-    wanted = [(steps, shift) for shift in SHIFTS for steps in STEPS]
+    wanted = [(steps, shift) for shift in shifts for steps in steps_of]
     for steps, shift in [*wanted, (predict.MANY, 3.0)]:
         one.check_time()
         few = x_1[: n // 2]

@@ -141,8 +141,8 @@ EPSILON = (
     *(replace(_DDIM, name=f"{solver} from the mean", solver=solver, zero=False) for solver in _SOLVED),
     *(replace(_DDIM_MATCHED, name=f"{solver} matched, rank 64", solver=solver, rank=64) for solver in _SOLVED),
 )
-"""Of an ε-model on Stable Diffusion's timesteps. From noise, the average image is set to zero; the mean is that of the flow twin's first output."""
+"""Ways of an ε-model on Stable Diffusion's timesteps. From noise, the average image is set to zero; the mean is that of the flow twin's first output."""
 
 WAYS = {way.name: way for way in (*CORE, *RIVALS, *OURS, *TWICE, *LATENT)}
-"""Of a flow."""
+"""Ways of a flow."""
 EVERY = WAYS | {way.name: way for way in EPSILON}

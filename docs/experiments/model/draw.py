@@ -12,6 +12,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
 from docs.experiments.model.denoiser import Denoiser, scheduler_config
@@ -23,6 +24,9 @@ SAMPLERS = {
     "DDIM trailing": (DDIMScheduler, {"timestep_spacing": "trailing"}),
     "Euler": (EulerDiscreteScheduler, {}),
     "DPM++": (DPMSolverMultistepScheduler, {}),
+    "DPM++ trailing": (DPMSolverMultistepScheduler, {"timestep_spacing": "trailing"}),
+    "UniPC": (UniPCMultistepScheduler, {}),
+    "UniPC trailing": (UniPCMultistepScheduler, {"timestep_spacing": "trailing"}),
     "PNDM": (PNDMScheduler, {"skip_prk_steps": True}),
 }
 """Schedulers of diffusers, made from the model's own configuration."""
@@ -46,11 +50,19 @@ class Drawer:
         device: `cpu` or `cuda`.
         batch: images that the network sees at once, twice the samples where there is guidance.
         compiled: whether the network is compiled, for batches of exactly that size.
+        dtype: of the network; if None half precision on a GPU, and float32 elsewhere.
     """
 
-    def __init__(self, model: Denoiser, device: str, batch: int = 4096, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        model: Denoiser,
+        device: str,
+        batch: int = 4096,
+        compiled: bool = False,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.model, self.device, self.batch, self.compiled = model, device, batch, compiled
-        self.dtype = torch.float16 if device == "cuda" else torch.float32
+        self.dtype = dtype or (torch.float16 if device == "cuda" else torch.float32)
         unet: Any = model.unet.to(device, self.dtype).eval()
         if device == "cuda":
             unet = unet.to(memory_format=torch.channels_last)

@@ -102,7 +102,7 @@ def _mmse(law: Atoms, snr: float) -> float:
 
 
 def _cut_rounding(law: Atoms) -> float:
-    """Of `line_w2`: the cuts between atoms carry roundings of the distribution function, each worth D²."""
+    """The rounding of `line_w2`: the cuts between atoms carry roundings of the distribution function, each worth D²."""
     return 8 * torch.finfo(torch.float64).eps * law.diameter**2
 
 

@@ -1,9 +1,11 @@
 """Captioned pictures: packed and read again, rows of a caption, and brightness as it is stored."""
 
+import gzip
+
 import pytest
 import torch
 
-from docs.experiments.data.captioned import Captioned, brightness_of, digits, read
+from docs.experiments.data.captioned import FASHION, Captioned, brightness_of, digits, main, read
 from singtheory import InputError
 
 
@@ -47,3 +49,19 @@ def test_digits_name_their_background_or_not():
     )
     assert black.max() < 100 < 180 < white.min()
     assert either.std() > 5 * black.std()
+
+
+def test_so_many_pictures_of_fashion_are_packed_with_their_classes(tmp_path):
+    """Files of four pictures in the idx format; three of them are asked for."""
+    pixels = torch.arange(4 * 28 * 28).remainder(251).to(torch.uint8)
+    sizes = b"".join(n.to_bytes(4, "big") for n in (4, 28, 28))
+    for name, content in {
+        "train-images-idx3-ubyte.gz": b"\0\0\x08\x03" + sizes + bytes(pixels.tolist()),
+        "train-labels-idx1-ubyte.gz": b"\0\0\x08\x01" + (4).to_bytes(4, "big") + bytes([9, 0, 9, 3]),
+    }.items():
+        (tmp_path / name).write_bytes(gzip.compress(content))
+    main(f"fashion-mnist:{tmp_path}", tmp_path / "some.npz.xz", 3)
+    data = read(str(tmp_path / "some.npz.xz"))
+    assert [data.captions[k] for k in data.caption.tolist()] == [FASHION[9], FASHION[0], FASHION[9]]
+    assert torch.equal(data.images[:, 0, 2:30, 2:30].flatten(), pixels[: 3 * 28 * 28])
+    assert data.size == (1, 32, 32) and int(data.images[:, :, :2].max()) == 0

@@ -13,9 +13,9 @@ from docs.experiments.model.fit import say
 from singtheory.data import HALF_RANGE
 
 KL_WEIGHT = 1e-3
-"""Of the mean KL divergence of a latent from a standard normal."""
+"""The weight of the mean KL divergence of a latent from a standard normal."""
 EDGES = 0.5
-"""Of the absolute errors of the differences of neighbouring pixels: lines must stay crisp."""
+"""The weight of the absolute errors of the differences of neighbouring pixels: lines must stay crisp."""
 
 
 class Both(nn.Module):
@@ -39,12 +39,12 @@ class Both(nn.Module):
 
 
 def differences(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Of neighbours, down and to the right."""
+    """Differences of neighbours, down and to the right."""
     return images.diff(dim=2), images.diff(dim=3)
 
 
 def loss_of(space: Space, data: Captioned, batch: int, called: Any = None) -> Callable[[], Tensor]:
-    """Of a batch drawn anew in each call, half of it mirrored.
+    """The loss of a batch drawn anew in each call, half of it mirrored.
 
     Args:
         space: in training.

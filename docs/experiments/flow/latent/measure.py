@@ -90,14 +90,14 @@ class Loaded:
     """Models on a device with what is known of the data.
 
     Args:
-        given: the arguments.
+        arguments: of the command.
         data: the pictures.
         folder: for what is unpacked.
     """
 
-    def __init__(self, given: argparse.Namespace, data: Captioned, folder: Path) -> None:
-        self.given, self.data, self.folder, self.device = given, data, folder, given.device
-        self.space: Space = space_of(given.models, given.device)
+    def __init__(self, arguments: argparse.Namespace, data: Captioned, folder: Path) -> None:
+        self.arguments, self.data, self.folder, self.device = arguments, data, folder, arguments.device
+        self.space: Space = space_of(arguments.models, arguments.device)
         self.latents = self.space.encode(data.images)
         self.moments = Moments.of_points(self.latents, self.device)
         self.levels = prediction.levels_of(self.space, self.latents)
@@ -105,11 +105,11 @@ class Loaded:
         self.drawers: dict[str, Drawer] = {}
 
     def drawer(self, kind: str) -> Drawer:
-        """Of the flow or of its ε twin, loaded once."""
+        """Everything of the flow or of its ε twin, loaded once."""
         if kind not in self.drawers:
             name = f"{kind}-latent"
-            model = MODELS[kind].load(unpacked(self.given.models / f"{name}.tar", self.folder))
-            self.drawers[kind] = Drawer(model, self.device, self.given.batch, self.given.compile)
+            model = MODELS[kind].load(unpacked(self.arguments.models / f"{name}.tar", self.folder))
+            self.drawers[kind] = Drawer(model, self.device, self.arguments.batch, self.arguments.compile)
         return self.drawers[kind]
 
     def flows(self) -> Decoded:
@@ -121,10 +121,10 @@ class Loaded:
         return Twin(self.drawer("epsilon"), self.drawer("flow"), self.moments, self.space)
 
     def judge(self) -> DecodedJudge:
-        """Of decoded pictures."""
+        """The judge of decoded pictures."""
         classifier = Classifier.load(CLASSIFIER)
         classifier.network.to(self.device)
-        features = features_of(self.given.models, None, self.device)  # of EfficientNet where its weights are
+        features = features_of(self.arguments.models, None, self.device)  # of EfficientNet where its weights are
         features["the classifier"] = reduced(of_classifier(classifier))
         judge = DecodedJudge(self.data, principal(self.data, self.device), None, features, self.device)
         judge.compare_to([self.space.decode(some).clamp(-1, 1) for some in self.latents.split(2048)])
@@ -133,9 +133,9 @@ class Loaded:
 
 def measured(loaded: Loaded, flows: Flows, judge: DecodedJudge, result: Result, deadline: float) -> Measured:
     """A run of cells whose noise has the size of latents."""
-    given = loaded.given
-    amounts = (given.samples, given.each, given.without)
-    one = Measured(flows, judge, loaded.data, result, deadline, amounts, given.seed)
+    arguments = loaded.arguments
+    amounts = (arguments.samples, arguments.each, arguments.without)
+    one = Measured(flows, judge, loaded.data, result, deadline, amounts, arguments.seed)
     channels, height, width = loaded.latents.shape[1:]
     one.size, one.shown = (channels, height, width), ()
     result.add("amounts", dict(zip(("captions", "each prompt", "no prompt"), amounts, strict=True)))
@@ -144,7 +144,7 @@ def measured(loaded: Loaded, flows: Flows, judge: DecodedJudge, result: Result, 
 
 
 def floors(one: Measured, loaded: Loaded) -> dict[str, Any]:
-    """Of as many of the data's own pictures at random, and of their reconstructions; and of each prompt's."""
+    """Distances of as many of the data's own pictures at random, and of their reconstructions; and of each prompt's."""
     rows = torch.randint(len(one.data), (one.amounts[0],), generator=torch.Generator().manual_seed(one.seed + 1))
     decoded = loaded.space.decode(loaded.latents[rows]).clamp(-1, 1)
     sets = {"pictures": one.data.x_0(rows).to(loaded.device), "reconstructions": decoded}
@@ -199,9 +199,9 @@ def pictures(one: Measured, path: Path, steps: int = 4) -> None:
 
 def twins(loaded: Loaded, judge: DecodedJudge, deadline: float) -> None:
     """The ε twin's cells, in a result of their own."""
-    folder: Path = loaded.given.out / "epsilon"
+    folder: Path = loaded.arguments.out / "epsilon"
     folder.mkdir(exist_ok=True)
-    record = origin("docs.experiments.flow.latent.measure", loaded.given.device, loaded.given.seed)
+    record = origin("docs.experiments.flow.latent.measure", loaded.arguments.device, loaded.arguments.seed)
     one = measured(loaded, loaded.twin(), judge, Result.continued(folder / f"{EPSILON_NAME}.json", record), deadline)
     try:
         one.rivals(TWINS)
@@ -212,16 +212,16 @@ def twins(loaded: Loaded, judge: DecodedJudge, deadline: float) -> None:
 
 def gone_through(one: Measured, loaded: Loaded, judge: DecodedJudge, since: float) -> None:
     """The parts in their order, as far as the time reaches."""
-    given = loaded.given
-    for name in given.parts.split(","):
+    arguments = loaded.arguments
+    for name in arguments.parts.split(","):
         if name in BLOCKS:
             one.rivals(BLOCKS[name])
         elif name == "prediction":
             predicted(one, loaded)
         elif name == "pictures":
-            pictures(one, given.out / "samples.png")
-        elif name == "epsilon" and (given.models / "epsilon-latent.tar").exists():
-            twins(loaded, judge, min(one.deadline, time.perf_counter() + given.epsilon_seconds))
+            pictures(one, arguments.out / "samples.png")
+        elif name == "epsilon" and (arguments.models / "epsilon-latent.tar").exists():
+            twins(loaded, judge, min(one.deadline, time.perf_counter() + arguments.epsilon_seconds))
         say(name, f"done, {time.perf_counter() - since:.0f} s")
 
 
@@ -239,21 +239,21 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--device", default="cuda")
     add_seed(parser)
-    given, since = parser.parse_args(), time.perf_counter()
+    arguments, since = parser.parse_args(), time.perf_counter()
     quiet()
     with one_line_errors(parser), TemporaryDirectory() as folder:
-        check_device(given.device)
-        given.out.mkdir(parents=True, exist_ok=True)
+        check_device(arguments.device)
+        arguments.out.mkdir(parents=True, exist_ok=True)
         torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
-        record = origin("docs.experiments.flow.latent.measure", given.device, given.seed)
-        result = Result.continued(given.out / f"{NAME}.json", record)
-        loaded = Loaded(given, read(given.data), Path(folder))
+        record = origin("docs.experiments.flow.latent.measure", arguments.device, arguments.seed)
+        result = Result.continued(arguments.out / f"{NAME}.json", record)
+        loaded = Loaded(arguments, read(arguments.data), Path(folder))
         result.add("eigenvalues", predict.rounded(loaded.moments.var[: prediction.COMPONENTS]))
         result.add("brightness shares", predict.rounded(loaded.share))
         d = loaded.moments.mean.numel()
         result.add("expected", prediction.expected(loaded.moments.eigenvalues, loaded.share, d))
         judge = loaded.judge()
-        one = measured(loaded, loaded.flows(), judge, result, since + 60 * given.minutes)
+        one = measured(loaded, loaded.flows(), judge, result, since + 60 * arguments.minutes)
         result.add("floor", floors(one, loaded))
         say(f"loaded, {time.perf_counter() - since:.0f} s; floor {result.content['floor']['reconstructions']}")
         try:

@@ -46,28 +46,28 @@ _RESERVE, _LEAST = 8.0, 20.0
 """Seconds that writing takes, and under which training a twin is no use."""
 
 
-def trained_space(data: Captioned, given: argparse.Namespace) -> tuple[Space, dict[str, Any]]:
+def trained_space(data: Captioned, arguments: argparse.Namespace) -> tuple[Space, dict[str, Any]]:
     """Train the autoencoder for so many seconds; it is left with its averaged weights and its scaling factor."""
     since = time.perf_counter()
-    torch.manual_seed(given.seed)
-    space = Space.new(data.size[1], given.device, given.tiny, given.seed)
+    torch.manual_seed(arguments.seed)
+    space = Space.new(data.size[1], arguments.device, arguments.tiny, arguments.seed)
     space.vae.train()
-    if given.device == "cuda":
+    if arguments.device == "cuda":
         space.vae.to(memory_format=torch.channels_last)
-    batch = min(given.vae_batch, len(data))
-    called = autoencoder.compiled(space, batch, data.size[1]) if given.compile else None
+    batch = min(arguments.vae_batch, len(data))
+    called = autoencoder.compiled(space, batch, data.size[1]) if arguments.compile else None
     say(f"autoencoder ready, {time.perf_counter() - since:.0f} s")
     loss = autoencoder.loss_of(space, data, batch, called)
-    fit = Fit(loss, list(space.vae.parameters()), given.device, lr=_VAE_LR, decay=0.999)
+    fit = Fit(loss, list(space.vae.parameters()), arguments.device, lr=_VAE_LR, decay=0.999)
     about: dict[str, Any] = {}
-    for _ in fit.run(given.vae_seconds, given.steps):
+    for _ in fit.run(arguments.vae_seconds, arguments.steps):
         about = {"steps": fit.log[-1].step, "batch": batch, "seconds": round(fit.log[-1].seconds, 1)}
         about |= {"loss": [round(one.loss, 5) for one in fit.log]}
         about |= {"parameters": sum(weight.numel() for weight in space.vae.parameters())}
         space.set_scale(data)
         with TemporaryDirectory() as folder:
             space.save(Path(folder) / "vae")
-            packed(given.out / "vae.tar", Path(folder), ["vae"])
+            packed(arguments.out / "vae.tar", Path(folder), ["vae"])
     return space.ready(), about | {"scaling factor": space.scale}
 
 
@@ -115,24 +115,24 @@ def new(kind: str, side: int, tiny: bool, seed: int) -> Denoiser:
     return MODELS[kind].new(places, TINY_READING if tiny else LARGE, encoder=demonstrators(), seed=seed)
 
 
-def trained(kind: str, data: Captioned, latents: Tensor, given: argparse.Namespace) -> dict[str, Any]:
+def trained(kind: str, data: Captioned, latents: Tensor, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train a model for its seconds and write it."""
-    model = new(kind, latents.shape[-1], given.tiny, given.seed)
-    unet: Any = model.unet.to(given.device).train()
-    model.text.to(given.device).eval().requires_grad_(False)
-    torch.manual_seed(given.seed)
-    batch = min(given.batch, len(data))
+    model = new(kind, latents.shape[-1], arguments.tiny, arguments.seed)
+    unet: Any = model.unet.to(arguments.device).train()
+    model.text.to(arguments.device).eval().requires_grad_(False)
+    torch.manual_seed(arguments.seed)
+    batch = min(arguments.batch, len(data))
     loss_of: Callable[..., Callable[[], Tensor]] = flow_loss_of if kind == "flow" else denoising_loss_of
-    loss = loss_of(model, examples_of(model, data, latents, given.device, batch), given.device)
-    fit = Fit(loss, list(unet.parameters()), given.device)
+    loss = loss_of(model, examples_of(model, data, latents, arguments.device, batch), arguments.device)
+    fit = Fit(loss, list(unet.parameters()), arguments.device)
     about: dict[str, Any] = {}
     name = f"{kind}-latent"
-    for _ in fit.run(given.flow_seconds if kind == "flow" else given.epsilon_seconds, given.steps):
+    for _ in fit.run(arguments.flow_seconds if kind == "flow" else arguments.epsilon_seconds, arguments.steps):
         about = training_record(fit, model, batch)
         with TemporaryDirectory() as folder:
             model.save(Path(folder) / name, _card(kind, about))
-            packed(given.out / f"{name}.tar", Path(folder), [name])
-        say(f"{name}.tar", f"{(given.out / f'{name}.tar').stat().st_size:,} bytes")
+            packed(arguments.out / f"{name}.tar", Path(folder), [name])
+        say(f"{name}.tar", f"{(arguments.out / f'{name}.tar').stat().st_size:,} bytes")
     return about
 
 
@@ -149,29 +149,29 @@ def space_of(folder: Path, device: str) -> Space:
         return Space.load(unpacked(folder / "vae.tar", Path(inside)), device)
 
 
-def train(data: Captioned, given: argparse.Namespace, result: Result, since: float) -> None:
+def train(data: Captioned, arguments: argparse.Namespace, result: Result, since: float) -> None:
     """What is not there yet, in its order; the twin has what is left of the time."""
-    if not (given.out / "vae.tar").exists():
-        space, about = trained_space(data, given)
+    if not (arguments.out / "vae.tar").exists():
+        space, about = trained_space(data, arguments)
         result.add("autoencoder", about)
-    space = space_of(given.out, given.device)
+    space = space_of(arguments.out, arguments.device)
     latents = space.encode(data.images)
     say(f"latents {tuple(latents.shape[1:])}, standard deviation {float(latents.std()):.3f}")
-    result.add("reconstructions", of_reconstructions(space, data, latents, given.seed))
+    result.add("reconstructions", of_reconstructions(space, data, latents, arguments.seed))
     say("reconstructions", result.content["reconstructions"])
-    sheet(space, data, given.out / "reconstructions.png", given.seed)
-    if not (given.out / "flow-latent.tar").exists():
-        result.add("flow", trained("flow", data, latents, given))
-    moments = Moments.of_points(latents, given.device)
+    sheet(space, data, arguments.out / "reconstructions.png", arguments.seed)
+    if not (arguments.out / "flow-latent.tar").exists():
+        result.add("flow", trained("flow", data, latents, arguments))
+    moments = Moments.of_points(latents, arguments.device)
     share = prediction.shares(latents, prediction.levels_of(space, latents), moments)
     result.add("eigenvalues", predict.rounded(moments.var[: prediction.COMPONENTS]))
     result.add("brightness shares", predict.rounded(share))
     result.add("expected", prediction.expected(moments.eigenvalues, share, moments.mean.numel()))
     say("expected", [(row["steps"], row["shift"], row["brightness"]) for row in result.content["expected"]])
-    left = given.limit - (time.perf_counter() - since) - _RESERVE
-    given.epsilon_seconds = min(given.epsilon_seconds, left)
-    if not (given.out / "epsilon-latent.tar").exists() and given.epsilon_seconds > _LEAST:
-        result.add("epsilon", trained("epsilon", data, latents, given))
+    left = arguments.limit - (time.perf_counter() - since) - _RESERVE
+    arguments.epsilon_seconds = min(arguments.epsilon_seconds, left)
+    if not (arguments.out / "epsilon-latent.tar").exists() and arguments.epsilon_seconds > _LEAST:
+        result.add("epsilon", trained("epsilon", data, latents, arguments))
 
 
 def main() -> None:
@@ -190,17 +190,18 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to try the script out")
     parser.add_argument("--device", default="cuda")
     add_seed(parser)
-    given, since = parser.parse_args(), time.perf_counter()
+    arguments, since = parser.parse_args(), time.perf_counter()
     quiet()
     with one_line_errors(parser):
-        check_device(given.device)
-        given.out.mkdir(parents=True, exist_ok=True)
+        check_device(arguments.device)
+        arguments.out.mkdir(parents=True, exist_ok=True)
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         result = Result.continued(
-            given.out / f"{NAME}.json", origin("docs.experiments.flow.latent.train", given.device, given.seed)
+            arguments.out / f"{NAME}.json",
+            origin("docs.experiments.flow.latent.train", arguments.device, arguments.seed),
         )
-        train(read(given.data), given, result, since)
+        train(read(arguments.data), arguments, result, since)
 
 
 if __name__ == "__main__":

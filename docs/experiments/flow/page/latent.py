@@ -22,7 +22,7 @@ from singtheory.response import spread_kept
 from singtheory.schedule import RectifiedFlow
 
 LATENT = FOLDER / "latent"
-"""Of the results in latents, as `keep` lays them down; those of the ε twin in `epsilon` below it."""
+"""The folder of the results in latents, as `keep` lays them down; those of the ε twin are in `epsilon` below it."""
 OURS = "UniPC matched, statistics, rank 64"
 CORRECTED = "Euler corrected, network mean, statistics, rank 64"
 COMPARED = (OURS, CORRECTED, "Euler matched, statistics, rank 64", "DPM++ 2M matched, statistics, rank 64")
@@ -38,7 +38,7 @@ def read(folder: Path = LATENT) -> Results:
 
 
 def trained(folder: Path = LATENT) -> dict[str, Any]:
-    """What the training told."""
+    """The record of the training."""
     return committed("train", folder)["flow-train-latent"]
 
 
@@ -71,7 +71,7 @@ def autoencoder_text(results: Results, made: dict[str, Any]) -> str:
 
 
 def _size() -> str:
-    """Of the latents, from the configuration of the committed autoencoder."""
+    """The size of the latents, from the configuration of the committed autoencoder."""
     side, channels = _shape()
     return f"{side}×{side} in {channels} channels, d = {_dimension():,}"
 
@@ -119,7 +119,7 @@ def departures(results: Results, made: dict[str, Any]) -> list[float]:
 
 
 def prediction_text(results: Results, small: Results, made: dict[str, Any]) -> str:
-    """Of F6 in latents."""
+    """The verdict on F6 in latents."""
     share, lam = made["brightness shares"], made["eigenvalues"]
     ratios = departures(results, made)
     close = sum(abs(one - 1) <= 0.15 for one in ratios)

@@ -72,6 +72,10 @@ class Results:
         places = {key: pair for key, pair in self.pairs.items() if any(cell[1:] == key for cell in kept)}
         return replace(self, cells=kept, pairs=places)
 
+    def only_at(self, guidance: float, budget: int) -> "Results":
+        """The cells of one weight and number of evaluations."""
+        return self.only(key for key in self.cells if key[1:] == (guidance, budget))
+
     @property
     def compared(self) -> int:
         """Number of differences that hold at once."""

@@ -1,0 +1,218 @@
+"""What the ε demonstrator shows on the page of flows: DDIM with corrected steps beside DDIM, DPM++ and UniPC, all from the matched start."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from docs.experiments.epsilon.draw import nodes
+from docs.experiments.epsilon.measure import ALL
+from docs.experiments.epsilon.ways import CORRECTED, MATCHED, SPACINGS, SPARED, TO_THE_END, WAYS, Way
+from docs.experiments.flow.committed import FOLDER
+from docs.experiments.flow.page.results import MAIN, Results
+from docs.experiments.flow.page.tables import folded, listed, table
+from docs.experiments.flow.page.verdicts import (
+    Verdict,
+    agreement_text,
+    best_table,
+    best_verdicts,
+    counted,
+    inside,
+    lost_table,
+    verdicts,
+)
+from docs.experiments.model.denoiser import scheduler_config
+from docs.experiments.model.draw import SAMPLERS
+from docs.experiments.script.result import present
+from singtheory import formula
+
+EPSILON = FOLDER / "epsilon"
+"""The folder of the results, as `keep` lays them down."""
+OURS = (*CORRECTED, *SPARED, *TO_THE_END)
+_SHOWN = (1, 2, 16, 64)
+"""Principal components whose share is told."""
+_METRICS = ("64 components", "256 components", "the classifier")
+
+_TEXT = """The package's first demonstrator predicts ε. All ways here but those named after noise or the mean start from the matched start of its trained average image (C7). A corrected step divides the deviation of DDIM's result from
+α_s m by `cos(θ_s − θ_t)` (F1), along the trained directions with the prompt's own deviations, or along every direction of all pictures. Leading timesteps are Stable Diffusion's, and their last step but one already reaches t = 1, where
+σ is 0.04; trailing ones begin at t = 999. The rivals are diffusers' own schedulers.
+
+{amounts}
+
+{law}
+
+{verdict}
+
+{plain}
+
+*The number of cells (guidance, steps, {metrics}) in which a corrected way is better, worse or undecided beside a sampler on the same timesteps, from the same start.*
+
+{best}
+
+**Where a rival wins.** {wins}
+
+{brightness}
+
+{lists}
+
+{again}
+
+{runs}"""
+
+
+def read(part: str = "") -> Results:
+    """The results of the first run, or of the `second`."""
+    return Results.read(EPSILON / part, ())
+
+
+def section(results: Results, second: Results, emoji: Results) -> str:
+    """The part of the page; the flow's results have the eigenvalues of the same pictures."""
+    best = best_verdicts(results)
+    return _TEXT.format(
+        amounts=_amounts(results, second),
+        law=law_text(emoji),
+        verdict=_verdict(results, best),
+        plain=_plain_table(results),
+        metrics=listed(MAIN),
+        best=best_table(best),
+        wins=_wins(results, best),
+        brightness=_brightness(results),
+        lists=_lists(results),
+        again=agreement_text(_all(results), _all(second), second.content["seed"]),
+        runs="\n".join(_run(one.content) for one in (results, second)),
+    )
+
+
+def _amounts(results: Results, second: Results) -> str:
+    """How much was drawn, how well it can tell, and what is missing."""
+    content, amounts = results.content, results.content["amounts"]
+    counts = [
+        sum(len(ways) * len(steps) * len(weights) for ways, steps, weights in ALL),
+        len(results.cells),
+        len(second.cells),
+    ]
+    steps = sorted({(weight, budget) for _, weight, budget in results.cells})
+    shown = listed([f"{budget} steps at guidance {weight:g}" for weight, budget in steps])
+    floors = listed([f"{content['floor'][metric]:.0f} in {metric}" for metric in MAIN])
+    return (
+        f"**How much was drawn.** {amounts['captions']:,} samples of captions and {amounts['each prompt']} of each of {len(content['kinds'])} prompts a cell, the same noise for all ways, the network in {content['network']}, on one {content['device']}: {shown}, "
+        f"{counts[1]} cells of {counts[0]}, and {counts[2]} of them with a second seed. As many of the data's own pictures are {floors} away from all of them, for so few samples alone; it is differences of ways from the same noise that the verdicts are about."
+    )
+
+
+def cosines(name: str, steps: int, eigenvalues: Sequence[float]) -> torch.Tensor:
+    """What each of DDIM's steps keeps along each eigenvalue (F1), shape (steps, k)."""
+    kind, options = SAMPLERS[name]
+    scheduler: Any = kind.from_config(scheduler_config() | options)
+    scheduler.set_timesteps(steps)
+    lam = torch.tensor(eigenvalues, dtype=torch.float64)
+    return torch.stack([formula.step_kept(*begin, *end, lam, torch) for begin, end in pairwise(nodes(scheduler))])
+
+
+def law_text(emoji: Results) -> str:
+    """What DDIM keeps from a start that has all, and what of it the steps that are not corrected leave."""
+    lam = [emoji.content["prediction"]["eigenvalues"][k - 1] for k in _SHOWN]
+    body = []
+    for name in ("DDIM", "DDIM trailing"):
+        for steps in (5, 10, 20):
+            kept = cosines(name, steps, lam)
+            every, last = kept.prod(dim=0).tolist(), kept[-1].tolist()
+            body.append([f"{name}, {steps}", *(f"{a:.2f} / {b:.2f}" for a, b in zip(every, last, strict=True))])
+    head = ["timesteps, steps", *(f"component {k}, λ = {value:.3g}" for k, value in zip(_SHOWN, lam, strict=True))]
+    few = cosines("DDIM", 5, lam).prod(dim=0)
+    return (
+        f"**Predicted.** After a matched start DDIM's steps themselves lose little of brightness: {float(few[0]):.2f} is kept along the first component by 5 leading steps, where the law of F1 alone counts, and {float(few[-1]):.2f} along component {_SHOWN[-1]}. What correcting can give "
+        f"is the rest, in the middle of the spectrum.\n\n{table(head, body)}\n\n*The share of the standard deviation that DDIM keeps by the law / that is kept if every step but the last is corrected.*"
+    )
+
+
+def twin(way: Way, solver: str) -> str:
+    """A sampler from the matched start on the same timesteps."""
+    return Way(f"{solver}{SPACINGS[way.sampler.endswith(SPACINGS[1])]}").name
+
+
+def _all(results: Results) -> list[Verdict]:
+    """Every way of ours beside every sampler from the matched start."""
+    return verdicts(results, [way.name for way in OURS], [way.name for way in MATCHED], _METRICS)
+
+
+def beside(results: Results, way: Way, solver: str) -> list[Verdict]:
+    """One way of ours beside one sampler on its timesteps."""
+    return verdicts(results, [way.name], [twin(way, solver)])
+
+
+def _verdict(results: Results, best: Sequence[Verdict]) -> str:
+    rows = [row for way in CORRECTED for row in beside(results, way, "DDIM")]
+    return (
+        f"**Beside DDIM itself** on the same timesteps, all steps but the last corrected: {counted(rows)} cells. **The best corrected way of a cell beside the best rival of it**, "
+        f"whatever its solver, timesteps and start: {counted(best)}."
+    )
+
+
+def _plain_table(results: Results) -> str:
+    body = []
+    for way in OURS:
+        rows = [beside(results, way, solver) for solver in ("DDIM", "DPM++", "UniPC")]
+        if rows[0]:
+            body.append([way.name, *(counted(one) if one else "–" for one in rows)])
+    return table(["way", "beside DDIM", "beside DPM++", "beside UniPC"], body)
+
+
+def _wins(results: Results, best: Sequence[Verdict]) -> str:
+    rows = _all(results)
+    lost = sum(row.word == "worse" for row in rows)
+    each = folded(
+        f"All {lost} of {len(rows)}: every corrected way beside every sampler from the matched start", lost_table(rows)
+    )
+    return f"In these cells the best rival is ahead of the best corrected way beyond the interval:\n\n{lost_table(best)}\n\n{each}"
+
+
+def _brightness(results: Results) -> str:
+    parts = []
+    for guidance in (1.0, 3.0):
+        content = []
+        for way in (*MATCHED, *CORRECTED):
+            count = inside(results, way.name, guidance)
+            if count.of:
+                content.append(f"{way.name} {count.number} of {count.of}")
+        parts.append(f"at guidance {guidance:g} {', '.join(content)}")
+    return f"**Brightness.** Spread ratios of open prompts within 0.85 and 1.15: {'; '.join(parts)}."
+
+
+def _lists(results: Results) -> str:
+    return "\n\n".join(
+        folded(f"All cells of the ε demonstrator, guidance {guidance:g}", _cells(results, guidance))
+        for guidance in (1.0, 3.0)
+    )
+
+
+def _cells(results: Results, guidance: float) -> str:
+    body = []
+    for budget in results.budgets(guidance):
+        for name, way in WAYS.items():
+            cell = results.cells.get((name, guidance, budget))
+            if cell is not None:
+                shown = f"**{name}**" if way.corrected else name
+                body.append(
+                    [f"{budget}, {shown}", *(f"{cell[metric]:.1f}" for metric in _METRICS), *_prompts(results, cell)]
+                )
+    head = ["steps, way", *_METRICS, "spread ratios", "± at most", "W₁, levels", "biases, levels", "± at most"]
+    return table(head, body)
+
+
+def _prompts(results: Results, cell: dict[str, Any]) -> list[str]:
+    """Brightness in open prompts, and in those that fix it."""
+    free, fixed = ([cell["prompts"][prompt] for prompt in results.kinds(kind)] for kind in ("open", "fixed"))
+    return [
+        " ".join(f"{one['ratio']:.2f}" for one in free),
+        f"{results.z * max(one['ratio error'] or 0.0 for one in free):.2f}",
+        " ".join(f"{one['w1']:.0f}" for one in free),
+        " ".join(f"{one['bias']:+.1f}" for one in fixed),
+        f"{results.z * max(one['bias error'] for one in fixed):.1f}",
+    ]
+
+
+def _run(content: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    return f"- `{present(content['command'])}`, seed {content['seed']}, on one {content['device']}; {versions}"
