@@ -166,7 +166,7 @@ class Sources:
         return Components.orthonormal(*fitting(spread_laid_out(layout, self._here), x_1))
 
     def _of_module(self, layout: Layout, spread: Spread, x_1: Tensor) -> Components:
-        """The mean and components of an average image, whose numbers were checked; its directions are, unless they are the same as before."""
+        """The components of an average image, whose numbers were checked; its directions are, unless they are the same as before."""
         basis, std = (part.to(x_1.device) for part in fitting(spread_laid_out(layout, spread), x_1))
         if self._orthonormal.holds(spread[0]):
             return Components.orthonormal(basis, std)

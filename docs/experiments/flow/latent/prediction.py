@@ -32,7 +32,7 @@ def root_shift(d: int) -> float:
 
 
 def shifts_of(d: int) -> tuple[float, ...]:
-    """The number of components of the prediction."""
+    """The shifts at which the prediction is made."""
     return (3.0, 1.0, root_shift(d))
 
 

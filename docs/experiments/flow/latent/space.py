@@ -13,7 +13,7 @@ from singtheory.data import HALF_RANGE
 from singtheory.errors import InputError
 
 CHANNELS = 4
-"""The shape of the latents."""
+"""The channels of the latents."""
 BLOCKS, TINY_BLOCKS = (48, 96, 128), (8, 8, 16)
 """Channels at each resolution; three resolutions make a factor of 4 between the sides of pictures and latents."""
 _GROUPS, _TINY_GROUPS = 16, 8

@@ -153,7 +153,7 @@ def _first_component(results: Results) -> str:
 
 
 def row_of(results: Results, part: str, steps: int, shift: float) -> dict[str, Any] | None:
-    """A number of the prediction; None where it was not measured."""
+    """A row of the prediction; None where it was not measured."""
     rows = results.content["prediction"][part]
     return next((row for row in rows if (row["steps"], row["shift"]) == (steps, shift)), None)
 

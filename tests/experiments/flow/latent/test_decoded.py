@@ -22,7 +22,7 @@ def moments():
 
 
 class Levels:
-    """The schedule of Stable Diffusion."""
+    """Noise levels of Stable Diffusion."""
 
     alphas_sigmas = staticmethod(lambda: Denoiser.alphas_sigmas(Denoiser(None, None)))  # pyright: ignore[reportArgumentType]
 
