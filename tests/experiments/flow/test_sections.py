@@ -33,7 +33,7 @@ def test_each_cell_of_the_first_run_is_on_the_page(both, emoji):
 
 def test_no_run_failed_in_a_cell_and_each_has_an_origin(both):
     for run in both:
-        assert "failed" not in run.told and run.told["device"].startswith("NVIDIA") and run.told["versions"]["torch"]
+        assert "failed" not in run.told and run.told["device"] and run.told["versions"]["torch"]
         assert len(run.cells) == len(run.told["cells"]) and run.z > 3
 
 
