@@ -38,7 +38,7 @@ class Way:
 
 
 SPACINGS = ("", " trailing")
-"""Spacings of timesteps, with which the names of samplers end: leading, which is Stable Diffusion's, and trailing."""
+"""Spacings of timesteps, with which the names of samplers end: each sampler's own default, which is leading for DDIM and even from t = 999 for the others, and trailing."""
 
 MATCHED = tuple(Way(f"{solver}{spacing}") for spacing in SPACINGS for solver in ("DDIM", "DPM++", "UniPC"))
 CORRECTED = tuple(Way(f"DDIM{spacing}", along=along) for spacing in SPACINGS for along in ("trained", "statistics"))

@@ -33,11 +33,7 @@ def test_each_cell_of_the_first_run_is_on_the_page(both, emoji):
 
 def test_no_run_failed_in_a_cell_and_each_has_an_origin(both):
     for run in both:
-        assert (
-            "failed" not in run.content
-            and run.content["device"].startswith("NVIDIA")
-            and run.content["versions"]["torch"]
-        )
+        assert "failed" not in run.content and run.content["device"] and run.content["versions"]["torch"]
         assert len(run.cells) == len(run.content["cells"]) and run.z > 3
 
 

@@ -35,8 +35,8 @@ _SHOWN = (1, 2, 16, 64)
 _METRICS = ("64 components", "256 components", "the classifier")
 
 _TEXT = """The package's first demonstrator predicts ε. All ways here but those named after noise or the mean start from the matched start of its trained average image (C7). A corrected step divides the deviation of DDIM's result from
-α_s m by `cos(θ_s − θ_t)` (F1), along the trained directions with the prompt's own deviations, or along every direction of all pictures. Leading timesteps are Stable Diffusion's, and their last step but one already reaches t = 1, where
-σ is 0.04; trailing ones begin at t = 999. The rivals are diffusers' own schedulers.
+α_s m by `cos(θ_s − θ_t)` (F1), along the trained directions with the prompt's own deviations, or along every direction of all pictures. The rivals are diffusers' own schedulers. Where no timesteps are named, each takes its own default: DDIM's are leading, and their last
+step but one already reaches t = 1, where σ is 0.04; those of DPM++ and UniPC are even from t = 999, next to the trailing ones.
 
 {amounts}
 
@@ -46,7 +46,7 @@ _TEXT = """The package's first demonstrator predicts ε. All ways here but those
 
 {plain}
 
-*The number of cells (guidance, steps, {metrics}) in which a corrected way is better, worse or undecided beside a sampler on the same timesteps, from the same start.*
+*The number of cells (guidance, steps, {metrics}) in which a corrected way is better, worse or undecided beside a sampler from the same start, both with their default timesteps or both with trailing ones.*
 
 {best}
 
@@ -128,7 +128,7 @@ def law_text(emoji: Results) -> str:
 
 
 def twin(way: Way, solver: str) -> str:
-    """A sampler from the matched start on the same timesteps."""
+    """A sampler from the matched start, with its default timesteps or trailing ones as the way has."""
     return Way(f"{solver}{SPACINGS[way.sampler.endswith(SPACINGS[1])]}").name
 
 
@@ -138,7 +138,7 @@ def _all(results: Results) -> list[Verdict]:
 
 
 def beside(results: Results, way: Way, solver: str) -> list[Verdict]:
-    """One way of ours beside one sampler on its timesteps."""
+    """One way of ours beside one sampler."""
     return verdicts(results, [way.name], [twin(way, solver)])
 
 
