@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from docs.experiments.data.captioned import Captioned, read
-from docs.experiments.epsilon.ways import WAYS as EPSILON_WAYS
 from docs.experiments.flow.committed import FOLDER
+from docs.experiments.flow.epsilon.ways import WAYS as EPSILON_WAYS
 from docs.experiments.flow.measure import key_of
 from docs.experiments.flow.ways import EVERY
 from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from docs.experiments.epsilon.ways import CORRECTED, MATCHED
+from docs.experiments.flow.epsilon.ways import CORRECTED, MATCHED
 from docs.experiments.flow.page import epsilon, fashion
 from docs.experiments.flow.page.results import Results
 from docs.experiments.flow.page.verdicts import verdicts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from docs.experiments.epsilon.ways import CORRECTED, MATCHED
+from docs.experiments.flow.epsilon.ways import CORRECTED, MATCHED
 from docs.experiments.flow.keep import ours
 from docs.experiments.flow.page.epsilon import beside, twin
 from docs.experiments.flow.page.results import Results

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from docs.experiments.epsilon.draw import nodes
-from docs.experiments.epsilon.measure import ALL
-from docs.experiments.epsilon.ways import CORRECTED, MATCHED, SPACINGS, SPARED, TO_THE_END, WAYS, Way
 from docs.experiments.flow.committed import FOLDER
+from docs.experiments.flow.epsilon.draw import nodes
+from docs.experiments.flow.epsilon.measure import ALL
+from docs.experiments.flow.epsilon.ways import CORRECTED, MATCHED, SPACINGS, SPARED, TO_THE_END, WAYS, Way
 from docs.experiments.flow.page.results import MAIN, Results
 from docs.experiments.flow.page.tables import folded, listed, table
 from docs.experiments.flow.page.verdicts import (

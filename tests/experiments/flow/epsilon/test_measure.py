@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from docs.experiments.data.captioned import Captioned
-from docs.experiments.epsilon import measure
-from docs.experiments.epsilon.ways import CORRECTED, MATCHED
+from docs.experiments.flow.epsilon import measure
+from docs.experiments.flow.epsilon.ways import CORRECTED, MATCHED
 from docs.experiments.flow.keep import keep
 from docs.experiments.flow.page.results import Results
 from docs.experiments.flow.page.verdicts import verdicts

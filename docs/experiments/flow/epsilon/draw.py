@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from docs.experiments.epsilon.ways import Way
 from docs.experiments.flow.draw import RULE, Moments, Spread
+from docs.experiments.flow.epsilon.ways import Way
 from docs.experiments.model.draw import Drawer, sampler
 from singdiffusion.average import Average
 from singdiffusion.start import guidance_rule, guided_average, initial_latents

@@ -1,4 +1,4 @@
-"""`python -m docs.experiments.epsilon.measure --data openmoji.npz.xz --out DIR --minutes M`: the ε demonstrator with 5, 10 and 20 steps, on one GPU.
+"""`python -m docs.experiments.flow.epsilon.measure --data openmoji.npz.xz --out DIR --minutes M`: the ε demonstrator with 5, 10 and 20 steps, on one GPU.
 
 The model, its average image and spread are the package's own. Drawn are DDIM, DPM++ and UniPC of diffusers from the matched start, DDIM with
 corrected steps, and the same from noise and from the mean, at guidance 1 and 3, all from the same noise. For each seed, again after each cell:
@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from docs.experiments.data.captioned import Captioned, read
-from docs.experiments.epsilon.draw import Epsilons
-from docs.experiments.epsilon.ways import CORRECTED, MATCHED, MEAN, NOISE, SPARED, TO_THE_END, Way
 from docs.experiments.flow.committed import CLASSIFIER
 from docs.experiments.flow.draw import Moments
+from docs.experiments.flow.epsilon.draw import Epsilons
+from docs.experiments.flow.epsilon.ways import CORRECTED, MATCHED, MEAN, NOISE, SPARED, TO_THE_END, Way
 from docs.experiments.flow.measure import GUIDANCES, Measured, OutOfTimeError, floor
 from docs.experiments.flow.metrics import Judge
 from docs.experiments.metric.adherence import Classifier
@@ -77,7 +77,7 @@ def measured(arguments: argparse.Namespace, data: Captioned, since: float) -> It
     for seed in seeds_of(arguments.seeds):
         folder = arguments.out / f"seed-{seed}"
         folder.mkdir(parents=True, exist_ok=True)
-        content = origin("docs.experiments.epsilon.measure", arguments.device, seed)
+        content = origin("docs.experiments.flow.epsilon.measure", arguments.device, seed)
         result = Result.continued(folder / f"{NAME}.json", content)
         one = Measured(epsilons, judge, data, result, since + 60 * arguments.minutes, amounts, seed)
         if arguments.prompts:

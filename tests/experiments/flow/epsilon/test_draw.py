@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from docs.experiments.epsilon.draw import Epsilons, corrected, nodes
-from docs.experiments.epsilon.measure import ALL, FEW, plan, seeds_of
-from docs.experiments.epsilon.ways import ALL_WAYS, WAYS, Way
 from docs.experiments.flow.draw import Moments, Spread
+from docs.experiments.flow.epsilon.draw import Epsilons, corrected, nodes
+from docs.experiments.flow.epsilon.measure import ALL, FEW, plan, seeds_of
+from docs.experiments.flow.epsilon.ways import ALL_WAYS, WAYS, Way
 from docs.experiments.model.draw import sampler
 from singdiffusion.average import Average
 from singtheory import formula
