@@ -17,7 +17,7 @@ MODELS: dict[str, type[AverageModel]] = {
     "statistics": AverageStatistics,
     "table": AverageTable,
 }
-"""By the name that `singdiffusion train --model` takes; a stored module names its class."""
+"""By the name that `singdiffusion train --model` takes; a stored module names its class. What a new one needs beside its line here: docs/guides/add-a-schedule-or-model.md."""
 
 
 def load_average(path: str | Path, **kwargs: Any) -> AverageModel:

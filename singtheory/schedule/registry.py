@@ -24,7 +24,9 @@ SCHEDULES: dict[str, Callable[[], Schedule]] = {
     "sd": lambda: Discrete.from_config(STABLE_DIFFUSION),
     "sd-zero-snr": lambda: Discrete.from_config({**STABLE_DIFFUSION, "rescale_betas_zero_snr": True}),
 }
-"""All schedules without a parameter, by name; beside them there are power:P and configurations in JSON."""
+"""All schedules without a parameter, by name; beside them there are power:P and configurations in JSON.
+
+What a new one needs beside its line here: docs/guides/add-a-schedule-or-model.md."""
 
 
 def schedule_named(name: str) -> Schedule:

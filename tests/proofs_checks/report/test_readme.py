@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from docs.experiments.flow.page.results import Found
+from docs.experiments.flow.page.results import Results as FlowResults
 from docs.experiments.flow.page.tables import first_paragraph
 from docs.experiments.ladder.page.results import Results
 from docs.experiments.ladder.page.tables import fixed_table, spread_table
@@ -152,7 +152,7 @@ def test_figures_of_trained_models_are_those_of_the_committed_results():
     text = (root / "README.md").read_text(encoding="utf-8")
     summary = Results.read().summary
     ladder = f"{fixed_table(summary)}\n{spread_table(summary)}"
-    flow = first_paragraph(Found.read())
+    flow = first_paragraph(FlowResults.read())
     black = re.search(r"^\| solid black background \| 1\.5 \| \+([\d.]+) \| \+([\d.]+) ", ladder, re.MULTILINE)
     logo = re.search(r"^\| logo \| 1\.5 \| ([\d.]+) \| [\d.]+ \| [\d.]+ \| ([\d.]+) ", ladder, re.MULTILINE)
     open_prompts = re.search(r"keep at most ([\d.]+) of the data's spread .*?, and ([\d.]+) to", flow)
