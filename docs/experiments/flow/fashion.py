@@ -29,6 +29,7 @@ from docs.experiments.flow.draw import Flows, Moments
 from docs.experiments.flow.measure import Measured, OutOfTimeError, floor
 from docs.experiments.flow.metrics import Judge
 from docs.experiments.flow.model import Flow
+from docs.experiments.flow.predict import brightness_kept
 from docs.experiments.flow.resolution import predicted
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.flow.train import BATCH, STEPS, fitted
@@ -218,7 +219,7 @@ def judge_of(data: Captioned, moments: Moments, folder: Path, device: str) -> Ju
     return Judge(data, moments, seen, features, device)
 
 
-def brightness_kept(eigenvalues: Tensor, axes: Tensor, steps: int, shift: float) -> tuple[float, float]:
+def class_kept(eigenvalues: Tensor, axes: Tensor, steps: int, shift: float) -> tuple[float, float]:
     """What Euler's steps keep of the standard deviation of brightness on Gaussian data, and what all but the first keep.
 
     The variance of brightness is `Σ λ_k ⟨1, φ_k⟩²` over the directions.
@@ -233,8 +234,7 @@ def brightness_kept(eigenvalues: Tensor, axes: Tensor, steps: int, shift: float)
     every = spread_kept(RectifiedFlow(), grid, eigenvalues)
     first = formula.first_step_kept(((1 - grid[1]) / grid[1]) ** 2, eigenvalues, torch)
     share = eigenvalues * axes.sum(dim=1).square()
-    both = [float(((share * kept.square()).sum() / share.sum()).sqrt()) for kept in (every, every / first)]
-    return both[0], both[1]
+    return brightness_kept(every, share), brightness_kept(every / first, share)
 
 
 def expected(data: Captioned, device: str) -> list[dict[str, Any]]:
@@ -247,7 +247,7 @@ def expected(data: Captioned, device: str) -> list[dict[str, Any]]:
         lam, axes = lam[kept].cpu(), columns.mT[kept].cpu()
         for shift in SHIFTS:
             for steps in BUDGETS:
-                euler, matched = brightness_kept(lam, axes, steps, shift)
+                euler, matched = class_kept(lam, axes, steps, shift)
                 rows.append({"prompt": name, "steps": steps, "shift": shift, "Euler": euler, "matched": matched})
     return rows
 

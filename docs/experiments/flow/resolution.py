@@ -30,7 +30,7 @@ from docs.experiments.flow import predict
 from docs.experiments.flow.committed import CLASSIFIER, FOLDER
 from docs.experiments.flow.draw import Flows, Moments
 from docs.experiments.flow.measure import Measured, OutOfTimeError
-from docs.experiments.flow.metrics import Judge
+from docs.experiments.flow.metrics import Judge, of_small_pictures
 from docs.experiments.flow.model import Flow, flow_loss
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.flow.ways import TWICE, WAYS, Way
@@ -225,16 +225,9 @@ def judge_of(data: Captioned, moments: Moments, device: str) -> Judge:
     """Principal components of the pictures, and the demonstrator's classifier, which sees them at half their size."""
     classifier = Classifier.load(CLASSIFIER)
     classifier.network.to(device)
-    features: dict[str, Features] = {"the classifier": _of_halves(of_classifier(classifier))}
+    features: dict[str, Features] = {"the classifier": of_small_pictures(of_classifier(classifier))}
     seen = replace(classifier, network=Halved(classifier.network))  # pyright: ignore[reportArgumentType]
     return Judge(data, moments, seen, features, device)
-
-
-def _of_halves(features: Features) -> Features:
-    def extract(images: Tensor) -> Tensor:
-        return features(avg_pool2d(images, 2))
-
-    return extract
 
 
 def measured(model: Flow, data: Captioned, arguments: Namespace, result: Result, deadline: float) -> None:
