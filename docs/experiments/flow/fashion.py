@@ -32,16 +32,15 @@ from docs.experiments.flow.model import Flow
 from docs.experiments.flow.predict import brightness_kept
 from docs.experiments.flow.resolution import predicted
 from docs.experiments.flow.solvers import shifted_grid
-from docs.experiments.flow.train import BATCH, STEPS, fitted
+from docs.experiments.flow.train import BATCH, STEPS, fit_and_pack, fitted
 from docs.experiments.flow.ways import WAYS, Way
-from docs.experiments.ladder.train import training_record
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.metric.distances import Features, of_classifier
 from docs.experiments.model.averages import placed
 from docs.experiments.model.denoiser import LARGE, TINY, weights
 from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import Fit, say
-from docs.experiments.model.tars import packed, unpacked
+from docs.experiments.model.tars import unpacked
 from docs.experiments.script.arguments import add_amounts, add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import Average, AverageTable
@@ -172,13 +171,8 @@ def trained(data: Captioned, arguments: Namespace) -> dict[str, Any]:
         Flow.new(data, TINY if arguments.tiny else LARGE, seed=arguments.seed),
         min(arguments.batch, len(data)),
     )
-    fit, about = fitted(model, data, arguments.device, batch, arguments.seed), {}
-    for _ in fit.run(arguments.seconds, arguments.steps):
-        about = training_record(fit, model, batch)
-        with TemporaryDirectory() as folder:
-            model.save(Path(folder) / NAME, _card(about))
-            packed(arguments.out / f"{NAME}.tar", Path(folder), [NAME])
-    return about
+    fit = fitted(model, data, arguments.device, batch, arguments.seed)
+    return fit_and_pack(fit, model, batch, arguments.out / f"{NAME}.tar", _card, arguments.seconds, arguments.steps)
 
 
 def _card(about: dict[str, Any]) -> str:
