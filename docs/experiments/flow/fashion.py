@@ -29,18 +29,18 @@ from docs.experiments.flow.draw import Flows, Moments
 from docs.experiments.flow.measure import Measured, OutOfTimeError, floor
 from docs.experiments.flow.metrics import Judge
 from docs.experiments.flow.model import Flow
+from docs.experiments.flow.predict import brightness_kept
 from docs.experiments.flow.resolution import predicted
 from docs.experiments.flow.solvers import shifted_grid
-from docs.experiments.flow.train import BATCH, STEPS, fitted
+from docs.experiments.flow.train import BATCH, STEPS, fit_and_pack, fitted
 from docs.experiments.flow.ways import WAYS, Way
-from docs.experiments.ladder.train import training_record
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.metric.distances import Features, of_classifier
 from docs.experiments.model.averages import placed
 from docs.experiments.model.denoiser import LARGE, TINY, weights
 from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import Fit, say
-from docs.experiments.model.tars import packed, unpacked
+from docs.experiments.model.tars import unpacked
 from docs.experiments.script.arguments import add_amounts, add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import Average, AverageTable
@@ -171,13 +171,8 @@ def trained(data: Captioned, arguments: Namespace) -> dict[str, Any]:
         Flow.new(data, TINY if arguments.tiny else LARGE, seed=arguments.seed),
         min(arguments.batch, len(data)),
     )
-    fit, about = fitted(model, data, arguments.device, batch, arguments.seed), {}
-    for _ in fit.run(arguments.seconds, arguments.steps):
-        about = training_record(fit, model, batch)
-        with TemporaryDirectory() as folder:
-            model.save(Path(folder) / NAME, _card(about))
-            packed(arguments.out / f"{NAME}.tar", Path(folder), [NAME])
-    return about
+    fit = fitted(model, data, arguments.device, batch, arguments.seed)
+    return fit_and_pack(fit, model, batch, arguments.out / f"{NAME}.tar", _card, arguments.seconds, arguments.steps)
 
 
 def _card(about: dict[str, Any]) -> str:
@@ -218,7 +213,7 @@ def judge_of(data: Captioned, moments: Moments, folder: Path, device: str) -> Ju
     return Judge(data, moments, seen, features, device)
 
 
-def brightness_kept(eigenvalues: Tensor, axes: Tensor, steps: int, shift: float) -> tuple[float, float]:
+def class_kept(eigenvalues: Tensor, axes: Tensor, steps: int, shift: float) -> tuple[float, float]:
     """What Euler's steps keep of the standard deviation of brightness on Gaussian data, and what all but the first keep.
 
     The variance of brightness is `Σ λ_k ⟨1, φ_k⟩²` over the directions.
@@ -233,8 +228,7 @@ def brightness_kept(eigenvalues: Tensor, axes: Tensor, steps: int, shift: float)
     every = spread_kept(RectifiedFlow(), grid, eigenvalues)
     first = formula.first_step_kept(((1 - grid[1]) / grid[1]) ** 2, eigenvalues, torch)
     share = eigenvalues * axes.sum(dim=1).square()
-    both = [float(((share * kept.square()).sum() / share.sum()).sqrt()) for kept in (every, every / first)]
-    return both[0], both[1]
+    return brightness_kept(every, share), brightness_kept(every / first, share)
 
 
 def expected(data: Captioned, device: str) -> list[dict[str, Any]]:
@@ -247,7 +241,7 @@ def expected(data: Captioned, device: str) -> list[dict[str, Any]]:
         lam, axes = lam[kept].cpu(), columns.mT[kept].cpu()
         for shift in SHIFTS:
             for steps in BUDGETS:
-                euler, matched = brightness_kept(lam, axes, steps, shift)
+                euler, matched = class_kept(lam, axes, steps, shift)
                 rows.append({"prompt": name, "steps": steps, "shift": shift, "Euler": euler, "matched": matched})
     return rows
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from docs.experiments.data.captioned import Captioned, brightness_of
 from docs.experiments.flow.draw import Moments
@@ -19,6 +20,17 @@ from docs.experiments.metric.distances import Features, Reduced, wasserstein
 
 COMPONENTS = (64, 256)
 """Principal components of pixels in which Fréchet distances are taken."""
+_CLASSIFIED = 32
+"""Side of the pictures that the demonstrator's classifier was trained on."""
+
+
+def of_small_pictures(features: Features) -> Features:
+    """Features of large pictures, seen at the size that the demonstrator's classifier knows."""
+
+    def extract(images: Tensor) -> Tensor:
+        return features(avg_pool2d(images, images.shape[-1] // _CLASSIFIED))
+
+    return extract
 
 
 class Distance(NamedTuple):

@@ -63,6 +63,12 @@ def exact(data: Tensor, x_1: Tensor, moments: Moments, steps: int, shift: float,
     return {"steps": steps, "shift": shift, "exact": rounded(kept(images, moments, eigenvalues))}
 
 
+def brightness_kept(kept: Tensor, share: Tensor) -> float:
+    """Standard deviation of brightness over the data's, from what is kept along directions and their shares of its variance, which need not sum to one."""
+    share = share[: len(kept)].double()
+    return float((share * kept.double().square()).sum().div(share.sum()).sqrt())
+
+
 def rounded(values: Tensor) -> list[float]:
     """For a JSON."""
     return [round(float(value), 5) for value in values]

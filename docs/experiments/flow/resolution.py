@@ -30,17 +30,17 @@ from docs.experiments.flow import predict
 from docs.experiments.flow.committed import CLASSIFIER, FOLDER
 from docs.experiments.flow.draw import Flows, Moments
 from docs.experiments.flow.measure import Measured, OutOfTimeError
-from docs.experiments.flow.metrics import Judge
+from docs.experiments.flow.metrics import Judge, of_small_pictures
 from docs.experiments.flow.model import Flow, flow_loss
 from docs.experiments.flow.solvers import shifted_grid
+from docs.experiments.flow.train import fit_and_pack
 from docs.experiments.flow.ways import TWICE, WAYS, Way
-from docs.experiments.ladder.train import training_record
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.metric.distances import Features, of_classifier
 from docs.experiments.model.denoiser import LARGE, TINY, Sizes
 from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import Fit, say
-from docs.experiments.model.tars import packed, unpacked
+from docs.experiments.model.tars import unpacked
 from docs.experiments.script.arguments import add_amounts, add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
@@ -164,14 +164,9 @@ def trained(model: Flow, data: Captioned, arguments: Namespace) -> dict[str, Any
     torch.manual_seed(arguments.seed)
     batch = min(arguments.batch, len(data))
     fit = Fit(flow_loss(model, data, arguments.device, batch), list(unet.parameters()), arguments.device)
-    about: dict[str, Any] = {}
-    for _ in fit.run(arguments.seconds, arguments.steps):
-        about = training_record(fit, model, batch)
-        with TemporaryDirectory() as folder:
-            replace(model, unet=model.unet.unet).save(Path(folder) / NAME, _card(about))
-            packed(arguments.out / f"{NAME}.tar", Path(folder), [NAME])
-            say(f"{NAME}.tar", f"{(arguments.out / f'{NAME}.tar').stat().st_size:,} bytes")
-    model.unet.load_state_dict(_written(arguments.out / f"{NAME}.tar").unet.state_dict())
+    path, inner = arguments.out / f"{NAME}.tar", replace(model, unet=model.unet.unet)
+    about = fit_and_pack(fit, inner, batch, path, _card, arguments.seconds, arguments.steps)
+    model.unet.load_state_dict(_written(path).unet.state_dict())
     model.unet.eval()
     return about
 
@@ -225,16 +220,9 @@ def judge_of(data: Captioned, moments: Moments, device: str) -> Judge:
     """Principal components of the pictures, and the demonstrator's classifier, which sees them at half their size."""
     classifier = Classifier.load(CLASSIFIER)
     classifier.network.to(device)
-    features: dict[str, Features] = {"the classifier": _of_halves(of_classifier(classifier))}
+    features: dict[str, Features] = {"the classifier": of_small_pictures(of_classifier(classifier))}
     seen = replace(classifier, network=Halved(classifier.network))  # pyright: ignore[reportArgumentType]
     return Judge(data, moments, seen, features, device)
-
-
-def _of_halves(features: Features) -> Features:
-    def extract(images: Tensor) -> Tensor:
-        return features(avg_pool2d(images, 2))
-
-    return extract
 
 
 def measured(model: Flow, data: Captioned, arguments: Namespace, result: Result, deadline: float) -> None:

@@ -10,7 +10,7 @@ In order, each written as soon as it is there, and left as it is where it is the
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +20,7 @@ import torch
 from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.flow.model import Flow, flow_loss
 from docs.experiments.ladder.train import Plan, average, classifier, training_record
-from docs.experiments.model.denoiser import DIGITS, LARGE, TINY, Sizes
+from docs.experiments.model.denoiser import DIGITS, LARGE, TINY, Denoiser, Sizes
 from docs.experiments.model.fit import Fit, say
 from docs.experiments.model.tars import packed, unpacked
 from docs.experiments.script.arguments import add_data, add_seed, command, one_line_errors
@@ -43,6 +43,36 @@ def fitted(model: Flow, data: Captioned, device: str, batch: int, seed: int, gra
     torch.manual_seed(seed)
     loss = flow_loss(model, data, device, min(batch, len(data)))
     return Fit(loss, [*unet.parameters(), *text.parameters()], device, graphed=graphed)
+
+
+def fit_and_pack(
+    fit: Fit,
+    model: Denoiser,
+    batch: int,
+    path: Path,
+    card_of: Callable[[dict[str, Any]], str],
+    seconds: float,
+    steps: int | None,
+) -> dict[str, Any]:
+    """Go through a run, and write the model as a tar with its card each time that it has averaged weights.
+
+    Args:
+        fit: of the model.
+        model: to be written.
+        batch: examples a step.
+        path: of the tar.
+        card_of: makes the card from the record of the training.
+        seconds: at most.
+        steps: at most.
+    """
+    about: dict[str, Any] = {}
+    for _ in fit.run(seconds, steps):
+        about = training_record(fit, model, batch)
+        with TemporaryDirectory() as folder:
+            model.save(Path(folder) / path.stem, card_of(about))
+            packed(path, Path(folder), [path.stem])
+        say(path.name, f"{path.stat().st_size:,} bytes")
+    return about
 
 
 def flow(

@@ -10,7 +10,7 @@ import torch
 
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.flow import fashion
-from docs.experiments.flow.fashion import Classes, Coloured, brightness_kept, coloured
+from docs.experiments.flow.fashion import Classes, Coloured, class_kept, coloured
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.script.result import Result
 from singdiffusion.average import AverageTable
@@ -64,7 +64,7 @@ def test_brightness_alone_keeps_the_product_of_its_cosines():
     for t, s in pairwise(grid):
         v_t, v_s = ((1 - a) ** 2 * lam + a**2 for a in (t, s))
         cosines.append(((1 - s) * (1 - t) * lam + s * t) / (v_t * v_s) ** 0.5)
-    euler, matched = brightness_kept(torch.tensor([lam, 9.0], dtype=torch.float64), axes, steps, shift)
+    euler, matched = class_kept(torch.tensor([lam, 9.0], dtype=torch.float64), axes, steps, shift)
     product = torch.tensor(cosines, dtype=torch.float64)
     assert euler == pytest.approx(float(product.prod())) and matched == pytest.approx(float(product[1:].prod()))
 

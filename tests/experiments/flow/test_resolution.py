@@ -10,7 +10,7 @@ from torch.nn.functional import pixel_unshuffle
 
 from docs.experiments.flow import resolution
 from docs.experiments.flow.page import resolution as resolution_page
-from docs.experiments.flow.page.results import Change, Results
+from docs.experiments.flow.page.results import Change, Results, border
 from docs.experiments.flow.resolution import Halved, Patches
 from docs.experiments.flow.solvers import shifted_grid
 from singtheory import formula
@@ -76,8 +76,8 @@ def change(budget, before, after, half):
 
 def test_the_border_is_where_the_first_gain_is_within_its_interval():
     rows = [change(10, 5.0, 4.9, 1.0), change(4, 9.0, 4.0, 1.0), change(6, 7.0, 4.0, 1.0), change(20, 5.0, 1.0, 1.0)]
-    assert resolution_page.border(rows) == 6
-    assert resolution_page.border([change(4, 4.0, 9.0, 1.0)]) == 0
+    assert border(rows) == 6
+    assert border([change(4, 4.0, 9.0, 1.0)]) == 0
 
 
 def test_the_page_tells_the_cells(large, small):

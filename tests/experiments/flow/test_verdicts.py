@@ -11,6 +11,7 @@ from docs.experiments.flow.page.verdicts import (
     best_verdicts,
     counted,
     inside,
+    inside_table,
     lost_table,
     verdicts,
 )
@@ -61,6 +62,8 @@ def test_two_runs_agree_where_both_are_decided_alike():
 def test_spread_ratios_are_counted_over_prompts_and_numbers_of_steps():
     results = planted({5: (1.0, 1.0, 1.0), 10: (1.0, 1.0, 1.0)}, ratios=(1.0, 0.84, 1.15))
     assert inside(results, MINE, 1.0) == (4, 6) and inside(results, MINE, 3.0) == (0, 0)
+    content = inside_table(results, [MINE, "not drawn"], "pictures")
+    assert "ratios of pictures are within 0.85 and 1.15" in content and content.endswith(f"\n| {MINE} | 4 of 6 |")
 
 
 def test_corrected_ways_are_ours_and_matched_starts_are_every_ones():

@@ -5,7 +5,6 @@ The distance to the reconstructions leaves out what the autoencoder itself loses
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.flow.draw import Moments
@@ -16,8 +15,6 @@ from docs.experiments.metric.distances import Features
 RECONSTRUCTED = "64 components, to the reconstructions"
 """The name of the distance that leaves the autoencoder's own out."""
 _COMPONENTS, _EXTRA, _ROUNDS = 256, 32, 12
-_CLASSIFIED = 32
-"""Side of the pictures that the classifier was trained on."""
 
 
 def principal(data: Captioned, device: str, seed: int = 0) -> Moments:
@@ -36,15 +33,6 @@ def principal(data: Captioned, device: str, seed: int = 0) -> Moments:
     var, turned = torch.linalg.eigh(along.double().mT @ along.double() / len(points))
     basis = (axes @ turned.flip(1).float()).mT[:count].contiguous()
     return Moments(mean.reshape(1, *data.size), basis, var.flip(0)[:count].float(), points.square().mean(dim=0))
-
-
-def reduced(features: Features) -> Features:
-    """Features of pictures at the size that the classifier knows."""
-
-    def extract(images: Tensor) -> Tensor:
-        return features(avg_pool2d(images, images.shape[-1] // _CLASSIFIED))
-
-    return extract
 
 
 class DecodedJudge(Judge):

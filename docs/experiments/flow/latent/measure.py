@@ -31,10 +31,11 @@ from docs.experiments.flow.committed import CLASSIFIER
 from docs.experiments.flow.draw import Flows, Moments
 from docs.experiments.flow.latent import prediction
 from docs.experiments.flow.latent.decoded import Decoded, Twin
-from docs.experiments.flow.latent.judge import DecodedJudge, principal, reduced
+from docs.experiments.flow.latent.judge import DecodedJudge, principal
 from docs.experiments.flow.latent.space import Space
 from docs.experiments.flow.latent.train import MODELS, space_of
 from docs.experiments.flow.measure import Measured, OutOfTimeError, features_of
+from docs.experiments.flow.metrics import of_small_pictures
 from docs.experiments.flow.ways import EPSILON, LATENT, WAYS, Way
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.metric.distances import of_classifier
@@ -125,7 +126,7 @@ class Loaded:
         classifier = Classifier.load(CLASSIFIER)
         classifier.network.to(self.device)
         features = features_of(self.arguments.models, None, self.device)  # of EfficientNet where its weights are
-        features["the classifier"] = reduced(of_classifier(classifier))
+        features["the classifier"] = of_small_pictures(of_classifier(classifier))
         judge = DecodedJudge(self.data, principal(self.data, self.device), None, features, self.device)
         judge.compare_to([self.space.decode(some).clamp(-1, 1) for some in self.latents.split(2048)])
         return judge
@@ -178,7 +179,7 @@ def predicted(one: Measured, loaded: Loaded) -> None:
         if steps != _MANY:
             row = predict.exact(points, few, loaded.moments, steps, shift, lam)
             kept = torch.tensor(row["exact"], dtype=torch.float64)
-            record["exact"].append(row | {"brightness": round(prediction.brightness_kept(kept, loaded.share), 5)})
+            record["exact"].append(row | {"brightness": round(predict.brightness_kept(kept, loaded.share), 5)})
         one.result.add("prediction", record)
         row = record["network"][-1]
         say(f"prediction {steps}, {shift:g}: {row['brightness']}, by the law {row['brightness by the law']}")

@@ -52,12 +52,6 @@ def shares(latents: Tensor, levels: Tensor, moments: Moments) -> Tensor:
     return (covariance.square() / (lam * apart.square().mean())).cpu()
 
 
-def brightness_kept(kept: Tensor, share: Tensor) -> float:
-    """Standard deviation of brightness over the data's, from what is kept along the components."""
-    share = share[: len(kept)].double()
-    return float((share * kept.double().square()).sum().div(share.sum()).sqrt())
-
-
 def expected(eigenvalues: Tensor, share: Tensor, d: int) -> list[dict[str, Any]]:
     """For Euler's steps, from the latents' eigenvalues alone."""
     lam = eigenvalues[:COMPONENTS].double()
@@ -66,7 +60,7 @@ def expected(eigenvalues: Tensor, share: Tensor, d: int) -> list[dict[str, Any]]
         for steps in STEPS:
             kept = spread_kept(RectifiedFlow(), shifted_grid(steps, shift), lam)
             row = {"steps": steps, "shift": shift, "kept": predict.rounded(kept[:_SHOWN])}
-            rows.append(row | {"brightness": round(brightness_kept(kept, share), 5)})
+            rows.append(row | {"brightness": round(predict.brightness_kept(kept, share), 5)})
     return rows
 
 
@@ -94,7 +88,7 @@ def compared(
         "network": predict.rounded(predict.kept(latents, flows.moments, lam)),
         "law": predict.rounded(law),
         "brightness": round(float(levels.std()) / std, 5),
-        "brightness by the law": round(brightness_kept(law, share), 5),
+        "brightness by the law": round(predict.brightness_kept(law, share), 5),
     }
 
 

@@ -12,6 +12,7 @@ Each is written as soon as it is there, and left as it is where it is there alre
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,7 +29,7 @@ from docs.experiments.flow.latent import autoencoder, prediction
 from docs.experiments.flow.latent.space import CHANNELS, Space
 from docs.experiments.flow.model import Flow, flow_loss_of
 from docs.experiments.flow.resolution import TINY_READING, demonstrators
-from docs.experiments.ladder.train import training_record
+from docs.experiments.flow.train import fit_and_pack
 from docs.experiments.model.denoiser import LARGE, Denoiser
 from docs.experiments.model.fit import Examples, Fit, caption_tokens, denoising_loss_of, say
 from docs.experiments.model.tars import packed, unpacked
@@ -125,15 +126,9 @@ def trained(kind: str, data: Captioned, latents: Tensor, arguments: argparse.Nam
     loss_of: Callable[..., Callable[[], Tensor]] = flow_loss_of if kind == "flow" else denoising_loss_of
     loss = loss_of(model, examples_of(model, data, latents, arguments.device, batch), arguments.device)
     fit = Fit(loss, list(unet.parameters()), arguments.device)
-    about: dict[str, Any] = {}
-    name = f"{kind}-latent"
-    for _ in fit.run(arguments.flow_seconds if kind == "flow" else arguments.epsilon_seconds, arguments.steps):
-        about = training_record(fit, model, batch)
-        with TemporaryDirectory() as folder:
-            model.save(Path(folder) / name, _card(kind, about))
-            packed(arguments.out / f"{name}.tar", Path(folder), [name])
-        say(f"{name}.tar", f"{(arguments.out / f'{name}.tar').stat().st_size:,} bytes")
-    return about
+    seconds = arguments.flow_seconds if kind == "flow" else arguments.epsilon_seconds
+    path = arguments.out / f"{kind}-latent.tar"
+    return fit_and_pack(fit, model, batch, path, partial(_card, kind), seconds, arguments.steps)
 
 
 def _card(kind: str, about: dict[str, Any]) -> str:

@@ -31,10 +31,7 @@ def digits_text(small: dict[str, Any]) -> str:
     head = ["prompt: solver, evaluations", "bias, levels", "spread ratio", "W₁, levels"]
     made = small["training"]
     return (
-        f"`python -m docs.experiments.flow.small --out DIR` trains {made['weights']:,} weights for {made['steps']} steps on digits of 16×16 and draws them, in {small['processor seconds']:.0f} s of one core of a "
-        f"{small['device']}. Around the network's own mean, with the spread of the prompt's own pictures: the spread ratio comes nearer to 1 in {nearer} of {opened} cells whose prompt leaves the background open, and the bias of the others "
+        f"`python -m docs.experiments.flow.small --out DIR` trains {made['weights']:,} weights for {made['steps']} steps on digits of 16×16 and draws them, in {small['processor seconds']:.0f} s of one core "
+        f"({small['device']}). Around the network's own mean, with the spread of the prompt's own pictures, the spread ratio comes nearer to 1 in {nearer} of {opened} cells whose prompt leaves the background open. The bias of the others "
         f"moves by {moved:.1f} levels at most.\n\n{folded('All cells, without → with the first step matched', table(head, body))}"
     )
-
-
-# --- runs, missing ----------------------------------------------------------------------------------------------------

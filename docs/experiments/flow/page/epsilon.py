@@ -11,6 +11,7 @@ from docs.experiments.flow.epsilon.draw import nodes
 from docs.experiments.flow.epsilon.measure import ALL
 from docs.experiments.flow.epsilon.ways import CORRECTED, MATCHED, SPACINGS, SPARED, TO_THE_END, WAYS, Way
 from docs.experiments.flow.page.results import MAIN, Results
+from docs.experiments.flow.page.runs import run_line
 from docs.experiments.flow.page.tables import folded, listed, table
 from docs.experiments.flow.page.verdicts import (
     Verdict,
@@ -18,13 +19,12 @@ from docs.experiments.flow.page.verdicts import (
     best_table,
     best_verdicts,
     counted,
-    inside,
+    inside_table,
     lost_table,
     verdicts,
 )
 from docs.experiments.model.denoiser import scheduler_config
 from docs.experiments.model.draw import SAMPLERS
-from docs.experiments.script.result import present
 from singtheory import formula
 
 EPSILON = FOLDER / "epsilon"
@@ -77,10 +77,10 @@ def section(results: Results, second: Results, emoji: Results) -> str:
         metrics=listed(MAIN),
         best=best_table(best),
         wins=_wins(results, best),
-        brightness=_brightness(results),
+        brightness=inside_table(results, [way.name for way in (*MATCHED, *CORRECTED)], "open prompts"),
         lists=_lists(results),
         again=agreement_text(_all(results), _all(second), second.content["seed"]),
-        runs="\n".join(_run(one.content) for one in (results, second)),
+        runs="\n".join(run_line(one.content) for one in (results, second)),
     )
 
 
@@ -94,10 +94,10 @@ def _amounts(results: Results, second: Results) -> str:
     ]
     steps = sorted({(weight, budget) for _, weight, budget in results.cells})
     shown = listed([f"{budget} steps at guidance {weight:g}" for weight, budget in steps])
-    floors = listed([f"{content['floor'][metric]:.0f} in {metric}" for metric in MAIN])
+    floors = listed([f"{content['floor'][metric]:.1f} in {metric}" for metric in MAIN])
     return (
-        f"**How much was drawn.** {amounts['captions']:,} samples of captions and {amounts['each prompt']} of each of {len(content['kinds'])} prompts a cell, the same noise for all ways, the network in {content['network']}, on one {content['device']}: {shown}, "
-        f"{counts[1]} cells of {counts[0]}, and {counts[2]} of them with a second seed. As many of the data's own pictures are {floors} away from all of them, for so few samples alone; it is differences of ways from the same noise that the verdicts are about."
+        f"**How much was drawn.** {amounts['captions']:,} samples of captions and {amounts['each prompt']} of each of {len(content['kinds'])} prompts a cell, the same noise for all ways, the network in {content['network']}, on one {content['device']}. Drawn are {shown}: "
+        f"{counts[1]} cells of {counts[0]}, and {counts[2]} with a second seed. As many of the data's own pictures are {floors} away from all of them, because they are so few. The verdicts are on differences of ways from the same noise."
     )
 
 
@@ -122,8 +122,8 @@ def law_text(emoji: Results) -> str:
     head = ["timesteps, steps", *(f"component {k}, λ = {value:.3g}" for k, value in zip(_SHOWN, lam, strict=True))]
     few = cosines("DDIM", 5, lam).prod(dim=0)
     return (
-        f"**Predicted.** After a matched start DDIM's steps themselves lose little of brightness: {float(few[0]):.2f} is kept along the first component by 5 leading steps, where the law of F1 alone counts, and {float(few[-1]):.2f} along component {_SHOWN[-1]}. What correcting can give "
-        f"is the rest, in the middle of the spectrum.\n\n{table(head, body)}\n\n*The share of the standard deviation that DDIM keeps by the law / that is kept if every step but the last is corrected.*"
+        f"**Predicted.** After a matched start DDIM's steps themselves lose little of brightness. By F1 5 leading steps keep {float(few[0]):.2f} along the first component and {float(few[-1]):.2f} along component {_SHOWN[-1]}. Correcting can give back no more "
+        f"than the rest, and along these four components most along the {_SHOWN[int(few.argmin())]}th.\n\n{table(head, body)}\n\n*The share of the standard deviation that DDIM keeps by the law / that is kept if every step but the last is corrected.*"
     )
 
 
@@ -163,21 +163,10 @@ def _wins(results: Results, best: Sequence[Verdict]) -> str:
     rows = _all(results)
     lost = sum(row.word == "worse" for row in rows)
     each = folded(
-        f"All {lost} of {len(rows)}: every corrected way beside every sampler from the matched start", lost_table(rows)
+        f"The {lost} of {len(rows):,} differences in which a sampler from the matched start is ahead of a corrected way",
+        lost_table(rows),
     )
-    return f"In these cells the best rival is ahead of the best corrected way beyond the interval:\n\n{lost_table(best)}\n\n{each}"
-
-
-def _brightness(results: Results) -> str:
-    parts = []
-    for guidance in (1.0, 3.0):
-        content = []
-        for way in (*MATCHED, *CORRECTED):
-            count = inside(results, way.name, guidance)
-            if count.of:
-                content.append(f"{way.name} {count.number} of {count.of}")
-        parts.append(f"at guidance {guidance:g} {', '.join(content)}")
-    return f"**Brightness.** Spread ratios of open prompts within 0.85 and 1.15: {'; '.join(parts)}."
+    return f"Ahead of the best corrected way of its cell beyond the interval:\n\n{lost_table(best)}\n\n{each}"
 
 
 def _lists(results: Results) -> str:
@@ -211,8 +200,3 @@ def _prompts(results: Results, cell: dict[str, Any]) -> list[str]:
         " ".join(f"{one['bias']:+.1f}" for one in fixed),
         f"{results.z * max(one['bias error'] for one in fixed):.1f}",
     ]
-
-
-def _run(content: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
-    return f"- `{present(content['command'])}`, seed {content['seed']}, on one {content['device']}; {versions}"

@@ -8,24 +8,21 @@ import torch
 
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.keep import ours
-from docs.experiments.flow.page.resolution import border
-from docs.experiments.flow.page.results import MAIN, Change, Results, changes, is_plain, plain_of
+from docs.experiments.flow.page.results import MAIN, Results, border, changes, is_plain, plain_of
+from docs.experiments.flow.page.runs import run_line
 from docs.experiments.flow.page.tables import folded, listed, table
 from docs.experiments.flow.page.verdicts import (
-    HIGH,
-    LOW,
     Verdict,
     agreement_text,
     best_table,
     best_verdicts,
     counted,
-    inside,
+    inside_table,
     lost_table,
     verdicts,
 )
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.flow.ways import WAYS
-from docs.experiments.script.result import present
 from singtheory.response import spread_kept
 from singtheory.schedule import RectifiedFlow
 
@@ -88,12 +85,12 @@ def section(results: Results, second: Results, emoji: Results) -> str:
         gains=_gains(results),
         best=best_table(best),
         wins=_wins(results, best),
-        brightness=_brightness(results),
+        brightness=inside_table(results, (*_plain(results), NETWORK, CLOSED), "classes"),
         lists=_lists(results),
         again=agreement_text(_all(results), _all(second), second.content["seed"]),
         accuracy=content["classifier"]["accuracy"]["object"],
         seconds=content["train"]["seconds"],
-        runs="\n".join(_run(one.content) for one in (results, second)),
+        runs="\n".join(run_line(one.content) for one in (results, second)),
     )
 
 
@@ -128,10 +125,16 @@ def predicted_text(results: Results, emoji: Results) -> str:
     drawn = sorted({row.budget for row in here})
     measured = f"the gain is beyond the interval up to {seen} evaluations" if seen else "no gain is beyond the interval"
     last_said = max((n for n in drawn if n <= said), default=0)
+    own = border([row for row in changes(results, [NETWORK], MAIN[:1]) if row.guidance == 1])
+    besides = (
+        f"Around the network's own mean there is a gain up to {own}"
+        if own
+        else "Nor is there one around the network's own mean"
+    )
     return (
-        f"**Predicted.** The largest eigenvalue is {lam:.0f}, on emoji {large:.0f}: Euler's 4 steps at shift 3 keep {kept_by_law(results, 4):.2f} along it by the law, where they keep {kept_by_law(emoji, 4):.2f} there, so less is to be gained. "
-        f"On emoji the gain over UniPC at guidance 1, around the trained mean, is beyond the interval in {MAIN[0]} up to {last} evaluations; there Euler keeps {kept_by_law(emoji, last):.2f}, which it exceeds here from {said + 1} steps on. "
-        f"**Measured**, with {listed([str(n) for n in drawn])} evaluations: {measured}, {'as predicted' if seen == last_said else 'not as predicted'}. {_first_component(results)}"
+        f"**Predicted.** The largest eigenvalue is {lam:.0f}, on emoji {large:.0f}: Euler's 4 steps at shift 3 keep {kept_by_law(results, 4):.2f} along it by the law, and {kept_by_law(emoji, 4):.2f} on emoji, so less is to be gained. "
+        f"On emoji the gain over UniPC at guidance 1, around the trained mean, is beyond the interval in {MAIN[0]} up to {last} evaluations. There Euler keeps {kept_by_law(emoji, last):.2f}, and here more than that from {said + 1} steps on. "
+        f"**Measured** likewise, with {listed([str(n) for n in drawn])} evaluations: {measured}, {'as predicted' if seen == last_said else 'not as predicted'}. {besides}, {'as predicted' if own == last_said else 'which was not predicted'}.\n\n{_first_component(results)}"
     )
 
 
@@ -204,7 +207,7 @@ def classes_text(results: Results) -> str:
     sizes = {kind: f"{median(off):.0%} in the median and {max(off):.0%} at most" for kind, off in apart.items()}
     return (
         "**Class by class.** Before anything was drawn the run wrote down what Euler's steps keep of the spread of each class's brightness, from the class's own covariance. "
-        f"Measured are, at guidance 1, ratios that differ from it by {sizes['Euler']} over {len(apart['Euler'])} cells, and with the first step matched by {sizes['matched']} over {len(apart['matched'])}.\n\n{content}"
+        f"The ratios measured at guidance 1 differ from it by {sizes['Euler']}, over {len(apart['Euler'])} cells of class, shift and steps. With the first step matched they differ by {sizes['matched']}, over {len(apart['matched'])}.\n\n{content}"
     )
 
 
@@ -224,10 +227,6 @@ def _all(results: Results) -> list[Verdict]:
     return verdicts(results, _mine(results), _plain(results), _METRICS)
 
 
-def _word(row: Change) -> str:
-    return "undecided" if row.verdict == "even" else row.verdict
-
-
 def _gains(results: Results) -> str:
     body = []
     for way in _mine(results):
@@ -236,7 +235,7 @@ def _gains(results: Results) -> str:
             for metric in MAIN:
                 rows = [row for row in changes(results, [way], [metric]) if row.guidance == guidance]
                 cells.append(
-                    " ".join(f"{row.gain:+.0%}{_MARK[_word(row)]}" for row in sorted(rows, key=lambda one: one.budget))
+                    " ".join(f"{row.gain:+.0%}{_MARK[row.verdict]}" for row in sorted(rows, key=lambda one: one.budget))
                     or "–"
                 )
         body.append([way, plain_of(way) or "–", *cells])
@@ -255,17 +254,11 @@ def _wins(results: Results, best: Sequence[Verdict]) -> str:
     rows = [row for row in _all(results) if row.metric in MAIN]
     own = [row for way in _mine(results) for row in verdicts(results, [way], [plain_of(way) or ""])]
     lost = sum(row.word == "worse" for row in rows)
-    each = folded(f"All {lost} of {len(rows)}: every way of ours beside every plain solver", lost_table(rows))
+    each = folded(
+        f"The {lost} of {len(rows):,} differences in which a plain solver, on any grid, is ahead of a way of ours",
+        lost_table(rows),
+    )
     return f"The best of ours of a cell beside the best rival: {counted(best)}. Ahead of the best of ours beyond the interval:\n\n{lost_table(best)}\n\nA way of ours beside its own solver on its own grid: {counted(own)}; worse in these cells:\n\n{lost_table(own)}\n\n{each}"
-
-
-def _brightness(results: Results) -> str:
-    parts = []
-    for guidance in (1.0, 3.0):
-        content = [(way, inside(results, way, guidance)) for way in (*_plain(results), NETWORK, CLOSED)]
-        shown = ", ".join(f"{way} {count.number} of {count.of}" for way, count in content if count.of)
-        parts.append(f"at guidance {guidance:g} {shown}")
-    return f"**Brightness.** Spread ratios of classes within {LOW} and {HIGH}: {'; '.join(parts)}."
 
 
 def _lists(results: Results) -> str:
@@ -294,8 +287,3 @@ def _cells(results: Results, guidance: float) -> str:
     names = ", ".join(results.kinds("open"))
     head = ["evaluations, way", *_METRICS, "spread ratios", "± at most", "W₁, levels", "class right"]
     return f"{table(head, body)}\n\n*Classes in the order {names}.*"
-
-
-def _run(content: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
-    return f"- `{present(content['command'])}`, seed {content['seed']}, on one {content['device']}; {versions}"

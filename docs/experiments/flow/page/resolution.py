@@ -1,14 +1,13 @@
 """What 64×64 shows on the page of flows: what F6 says from 32×32 alone beside what was measured, and where the gain ends."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from docs.experiments.flow.committed import FOLDER
-from docs.experiments.flow.page.results import MAIN, Change, Results, changes
-from docs.experiments.flow.page.tables import folded, table
+from docs.experiments.flow.page.results import MAIN, Results, border, changes
+from docs.experiments.flow.page.tables import folded, listed, table
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.script.result import present
 from singtheory.response import spread_kept
@@ -29,7 +28,7 @@ Against the network at 32×32 with half the shift the network at 64×64 keeps {a
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 {kept}
 
-*Standard deviation along the first component, brightness, over the data's; empty prompt, {without:,} samples. Along the first 16 components at shift 3 the network is within {far} of the law at 6, 10 and 50 steps, in the median; from F6 the law at 64×64 is {off} away at most.*
+*Standard deviation along the first component, brightness, over the data's; empty prompt, {without:,} samples. Along the first 16 components at shift 3 the network is within {far} of the law at 6, 10 and 50 steps, in the median. From F6 the law at 64×64 is {off} away at most.*
 
 {border}
 
@@ -37,7 +36,7 @@ Against the network at 32×32 with half the shift the network at 64×64 keeps {a
 
 {cells}
 
-The network is the same U-Net on patches of 2×2 pixels, {steps:,} steps of {batch} in {seconds:.0f} s; it reads the demonstrator's own text encoder, and the trained mean and spread are the demonstrator's of 32×32, read at twice the side. The classifier is the demonstrator's too, and sees these pictures at half their size. `{command}`, seed {seed}, on one {device};
+The network is the same U-Net on patches of 2×2 pixels, {steps:,} steps of {batch} in {seconds:.0f} s. It reads the demonstrator's own text encoder, and the trained mean and spread are the demonstrator's of 32×32, read at twice the side. The classifier is the demonstrator's too, and sees these pictures at half their size. `{command}`, seed {seed}, on one {device};
 {versions}. Its weights, 15 MB, are not kept; that command trains them again."""
 
 
@@ -67,7 +66,7 @@ def section(large: Results, small: Results) -> str:
     law, before = kept_first(large, "law"), said(large)
     return _TEXT.format(
         area=_AREA,
-        grown=" and ".join([", ".join(f"{one:.1f}" for one in ratios[:2]), f"{ratios[2]:.1f}"]),
+        grown=listed([f"{one:.1f}" for one in ratios[:3]]),
         finer=f"{min(ratios[15:]):.1f} to {max(ratios[15:]):.1f}",
         apart=_apart(large, small),
         kept=_kept_rows(large, small),
@@ -114,20 +113,10 @@ def _far(results: Results) -> str:
         return sorted(abs(a / b - 1) for a, b in zip(row["network"][:16], row["law"][:16], strict=True))[8]
 
     rows = {row["steps"]: row for row in results.content["prediction"]["network"] if row["shift"] == 3}
-    return ", ".join(f"{median(rows[steps]):.0%}" for steps in (6, 10, 50))
+    return listed([f"{median(rows[steps]):.0%}" for steps in (6, 10, 50)])
 
 
 # --- where the gain ends ----------------------------------------------------------------------------------------------
-
-
-def border(rows: Sequence[Change]) -> int:
-    """The largest number of evaluations up to which every one shows a gain beyond its interval; 0 for none."""
-    last = 0
-    for row in sorted(rows, key=lambda one: one.budget):
-        if row.verdict != "better":
-            break
-        last = row.budget
-    return last
 
 
 def predicted_border(small: Results, steps: int, shift: float = 3.0) -> int:
@@ -152,22 +141,20 @@ def border_text(large: Results, small: Results) -> str:
     guided = [_borders(results, 3.0, MATCHED[0])[MAIN[0]] for results in (small, large)]
     return (
         f"At guidance 1 the gain around the trained mean ends at {before} evaluations at 32×32, in 64 components beyond the interval. By F6 and the law that is where "
-        f"Euler keeps as much of brightness as with {predicted_border(small, before)} at 64×64. Measured there: the gain is beyond the interval up to {now} evaluations; drawn were {_listed(drawn)}. At guidance 3 the "
-        f"network's own mean gains in {'no cell' if guided[0] == 0 else f'up to {guided[0]} evaluations'} at 32×32, and at 64×64 up to {guided[1]}."
+        f"Euler keeps as much of brightness as with {predicted_border(small, before)} at 64×64. Measured there the gain is beyond the interval up to {now} evaluations; drawn were {listed([str(n) for n in drawn])}. At guidance 3 the "
+        f"network's own mean gains in {'no cell' if guided[0] == 0 else f'up to {guided[0]} evaluations'} at 32×32, and at 64×64 up to {guided[1]}, in {MAIN[0]} too."
     )
 
 
 def first_sentence(large: Results, small: Results) -> str:
     """For the first paragraph of the page."""
     before, now = (_borders(results, 1.0, MATCHED[1])[MAIN[0]] for results in (small, large))
+    said, drawn = predicted_border(small, before), large.budgets(1.0)
+    agrees = now == max((n for n in drawn if n <= said), default=0)
     return (
-        f"**Resolution moves that border as F6 says**: at 64×64 the gain at guidance 1 is beyond the interval up to {now} evaluations (at 32×32 up to {before}; predicted {predicted_border(small, before)}), "
-        f"and the network's own mean gains at guidance 3 up to {_borders(large, 3.0, MATCHED[0])[MAIN[0]]}."
+        f"**Resolution moves that border{' as F6 says' if agrees else ', but not as F6 says'}**: at 64×64 the gain at guidance 1 in {MAIN[0]} is beyond the interval up to {now} evaluations, of {listed([str(n) for n in drawn])} that were drawn. "
+        f"At 32×32 it is so up to {before}, from which F6 predicts {said}. At 64×64 the network's own mean gains at guidance 3 too, up to {_borders(large, 3.0, MATCHED[0])[MAIN[0]]}."
     )
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"
 
 
 def _changes_table(large: Results, small: Results) -> str:

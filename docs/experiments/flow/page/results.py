@@ -166,9 +166,9 @@ class Change(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse` or `even`: beyond the interval or not."""
+        """`better`, `worse` or `undecided`: beyond the interval or not."""
         apart = self.after - self.before
-        return "even" if abs(apart) <= self.half else "worse" if apart > 0 else "better"
+        return "undecided" if abs(apart) <= self.half else "worse" if apart > 0 else "better"
 
 
 def changes(results: Results, ways: Sequence[str], metrics: Sequence[str] = MAIN) -> list[Change]:
@@ -186,6 +186,16 @@ def changes(results: Results, ways: Sequence[str], metrics: Sequence[str] = MAIN
                     continue
                 rows.append(Change(mine, plain, guidance, budget, metric, before, after, half))
     return rows
+
+
+def border(rows: Sequence[Change]) -> int:
+    """The largest number of evaluations up to which every one shows a gain beyond its interval; 0 for none."""
+    last = 0
+    for row in sorted(rows, key=lambda one: one.budget):
+        if row.verdict != "better":
+            break
+        last = row.budget
+    return last
 
 
 class Win(NamedTuple):

@@ -1,5 +1,7 @@
 """What made the flow demonstrator's results, and what is missing, in words."""
 
+from typing import Any
+
 from docs.experiments.flow.page.results import MAIN, UNCOUNTED, Results
 from docs.experiments.flow.ways import CORE, OURS, RIVALS
 from docs.experiments.script.result import present
@@ -7,11 +9,13 @@ from docs.experiments.script.result import present
 
 def runs_text(results: Results) -> str:
     """Device, versions and commands."""
-    runs = [*results.content.get("earlier", []), results.content]
-    return "\n".join(
-        f"- `{present(one['command'])}`, seed {one['seed']}, on one {one['device']}; {', '.join(f'{name} {version}' for name, version in one['versions'].items())}"
-        for one in runs
-    )
+    return "\n".join(map(run_line, [*results.content.get("earlier", []), results.content]))
+
+
+def run_line(content: dict[str, Any]) -> str:
+    """One run as an item: its command, seed, device and versions."""
+    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    return f"- `{present(content['command'])}`, seed {content['seed']}, on one {content['device']}; {versions}"
 
 
 def redrawn_text(second: Results) -> str:
@@ -28,17 +32,19 @@ def redrawn_text(second: Results) -> str:
             places += 1
             if best.value < min(other.value, mine.value):
                 ahead.append(f"{best.way}, {metric}, guidance {guidance:g}, {budget} evaluations")
-    return f"There they are ahead of every other way in {len(ahead)} of {places} places{': ' if ahead else ''}{'; '.join(ahead)}."
+    return f"In the second run these grids are ahead of every other way in {len(ahead)} of {places} places{': ' if ahead else ''}{'; '.join(ahead)}."
 
 
 def missing_text(results: Results) -> str:
     """Cells and parts that were not reached."""
-    wanted = {
-        (way.name, w, n) for w in (1.0, 3.0) for way in (*CORE, *RIVALS, *OURS) for n in (4, 6, 8, 10, 20, 28, 50)
-    }
+    ways, budgets = (*CORE, *RIVALS, *OURS), (4, 6, 8, 10, 20, 28, 50)
+    none = len(budgets) * sum(way.guide != "plain" or "unguided" in way.mean for way in ways)
+    wanted = {(way.name, w, n) for w in (1.0, 3.0) for way in ways for n in budgets}
     there = {(way, w, n) for way, w, n in results.cells if w in (1.0, 3.0)}
-    lines = [f"{len(there)} cells were drawn of {len(wanted)} (some of which are none: guidance rivals at guidance 1)."]
+    lines = [
+        f"{len(there)} cells were drawn of {len(wanted) - none}. At guidance 1 rivals that change the guidance and unguided means are not counted, because they equal other ways there."
+    ]
     for guidance in (1.0, 3.0):
-        counts = [f"{sum((w, n) == (guidance, b) for _, w, n in there)} at {b}" for b in (4, 6, 8, 10, 20, 28, 50)]
+        counts = [f"{sum((w, n) == (guidance, b) for _, w, n in there)} at {b}" for b in budgets]
         lines.append(f"At guidance {guidance:g}, ways by number of evaluations: {', '.join(counts)}.")
     return "\n".join(f"- {line}" for line in lines)

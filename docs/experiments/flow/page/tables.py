@@ -12,6 +12,7 @@ from docs.experiments.flow.page.results import (
     Change,
     Results,
     Win,
+    border,
     changes,
     wins,
 )
@@ -64,16 +65,20 @@ def _vanishes(results: Results, guidance: float) -> str:
         rows = [one for one in changes(results, [DEFAULT], [metric]) if one.guidance == guidance]
         places.append(f"{_until(rows)} in {metric}")
         late += [one for one in rows if one.budget >= 20]
-    even = sum(one.verdict == "even" for one in late)
+    within = sum(one.verdict == "undecided" for one in late)
     return (
-        f"**Many steps make it vanish**: beside UniPC on the same grid, guidance {guidance:g}, the gain is beyond the interval {listed(places)}, "
-        f"and with 20 evaluations and more the two are even in {even} of {len(late)} cells."
+        f"**Many steps make it vanish**: beside UniPC on the same grid, guidance {guidance:g}, the gain is beyond the interval {listed(places)}. "
+        f"With 20 evaluations and more {within} of {len(late)} differences are within their intervals."
     )
 
 
 def _until(rows: Sequence[Change]) -> str:
-    sure = [one.budget for one in sorted(rows, key=lambda one: one.budget) if one.verdict == "better"]
-    return f"up to {sure[-1]} evaluations" if sure else "nowhere"
+    sure = sorted(one.budget for one in rows if one.verdict == "better")
+    if not sure:
+        return "nowhere"
+    return (
+        f"{f'up to {sure[-1]}' if border(rows) == sure[-1] else f'with {listed([str(n) for n in sure])}'} evaluations"
+    )
 
 
 def _guided(results: Results) -> str:
@@ -83,8 +88,8 @@ def _guided(results: Results) -> str:
     four = next(one for one in network if one.budget == 4 and one.metric == MAIN[0])
     own = next(one for one in trained if one.budget == 4 and one.metric == MAIN[0])
     return (
-        f"**Guidance makes it vanish too, around the network's own mean**: at guidance 3 that is better beyond the interval in {len(sure)} of {len(network)} cells "
-        f"({four.before:.1f} without, {four.after:.1f} with it at 4 in {MAIN[0]}), which is overshot by guidance. "
+        f"**Guidance makes it vanish too, around the network's own mean**, which guidance overshoots. At guidance 3 matching around it is better beyond the interval in {len(sure)} of {len(network)} cells "
+        f"({four.before:.1f} without, {four.after:.1f} with it at 4 in {MAIN[0]}). "
         f"Around a trained mean it gains there ({own.before:.1f} to {own.after:.1f}), beyond the interval {_until([one for one in trained if one.metric == MAIN[1]])} in {MAIN[1]}{_elsewhere(results)}."
     )
 
@@ -96,17 +101,21 @@ def _elsewhere(results: Results) -> str:
         f"at guidance {one.guidance:g} and {one.budget} evaluations in {one.metric} ({one.before:.1f} to {one.after:.1f})"
         for one in worse
     ]
-    return f"; but it is worse beyond the interval {listed(cells)}" if cells else ""
+    return f". But it is worse beyond the interval {listed(cells)}" if cells else ""
 
 
 def _grid(results: Results) -> str:
     plain = {way: results.value(way, 1.0, 4, MAIN[1]) for way in ("UniPC", "UniPC, shift 1")}
     both = single(results)
     mine = [f"{way} ({results.value(way, 1.0, 4, MAIN[1]):.1f})" for way in both]
-    words = listed(mine) if mine else "none of ours"
+    ahead = (
+        f"{listed(mine)} alone {'has' if len(mine) == 1 else 'have'} no rival ahead at 4 and 6 in either metric"
+        if mine
+        else "Each way of ours has a rival ahead at 4 or 6 in one of the metrics"
+    )
     return (
-        f"And the grid counts as much as the first step: in {MAIN[1]}, where detail counts, UniPC at 4 reaches {plain['UniPC']:.1f} at shift 3 and "
-        f"{plain['UniPC, shift 1']:.1f} at shift 1; ahead of every rival at 4 and 6 in both metrics is {words} alone."
+        f"The grid counts as much as the first step: in {MAIN[1]}, where detail counts, UniPC at 4 reaches {plain['UniPC']:.1f} at shift 3 and "
+        f"{plain['UniPC, shift 1']:.1f} at shift 1. {ahead}."
     )
 
 
@@ -115,10 +124,8 @@ def _grid(results: Results) -> str:
 
 def targets_table(results: Results, second: Results, small: dict[str, Any]) -> str:
     """Target, what was measured, verdict."""
-    return table(
-        ["target", "measured", "verdict"],
-        [[one.statement, one.outcome, f"**{one.verdict}**"] for one in targets(results, second, small)],
-    )
+    rows = [[one.statement, one.outcome, f"**{one.verdict}**"] for one in targets(results, second, small)]
+    return f"{table(['target', 'measured', 'verdict'], rows)}\n\n*Targets that compare unlike numbers of evaluations are judged by the distances alone: intervals of those differences were not measured.*"
 
 
 def wins_text(results: Results) -> str:
@@ -229,12 +236,14 @@ def _brightness(results: Results, way: str, guidance: float, budget: int) -> lis
 def matched_text(results: Results) -> str:
     """CFG-Zero*'s scale beside plain guidance of the same effective weight."""
     body = []
-    for (way, guidance, budget), cell in results.cells.items():
+    for (way, guidance, budget), cell in sorted(results.cells.items(), key=lambda one: (one[0][2], one[0][0])):
         if WAYS[way].guide != "scaled" or guidance == 1:
             continue
         weight = cell.get("effective guidance")
         plain = None if weight is None else results.cells.get(("Euler, shift 3", round(weight, 2), budget))
-        distances = [f"{cell[metric]:.2f} / {'' if plain is None else format(plain[metric], '.2f')}" for metric in MAIN]
+        distances = [
+            f"{cell[metric]:.2f} / {'–' if plain is None else format(plain[metric], '.2f')}" for metric in MAIN
+        ]
         body.append([f"{way}, {budget}", "" if weight is None else f"{weight:.3f}", *distances])
     head = ["way, evaluations", "effective weight", *(f"{metric}: it / plain at that weight" for metric in MAIN)]
     return table(head, body)
@@ -282,12 +291,12 @@ def prediction_reading(results: Results) -> str:
     logo = next(one for one in results.content["zero"]["end"] if one["prompt"] == "logo")
     return (
         f"Along the first {FIRST} components at shift 3, the exact denoiser of the same pictures is within {far(6, 'exact', 'law'):.0%} of the law with 6 steps, "
-        f"{far(10, 'exact', 'law'):.0%} with 10 and {far(50, 'exact', 'law'):.0%} with 50: that much is the data's, which are no Gaussian. The network is off the exact "
+        f"{far(10, 'exact', 'law'):.0%} with 10 and {far(50, 'exact', 'law'):.0%} with 50. That much is the data's, which are no Gaussian. The network is off the exact "
         f"denoiser by {far(6, 'network', 'exact'):.0%}, {far(10, 'network', 'exact'):.0%} and {far(50, 'network', 'exact'):.0%}, and by {far(many, 'network', 'exact'):.0%} still with {many} steps, "
-        f"where no grid is to blame: that is the network's. With few steps it keeps more than the law along brightness, the first component ({brightness:+.0%} at 6, the exact denoiser "
-        f"{exact:+.0%}): at t = 1 the exact x̂ is one picture for all noises, the network's is not (for “logo” its outputs scatter by {logo['scatter']:.0f} in "
-        f"squared norm, beside {logo['trace']:.0f} of the pictures themselves), and takes some brightness from the noise. Along component {last} "
-        f"it ends at {end:.2f} of the data with {many} steps: noise that it fails to take away."
+        f"where no grid is to blame. That is the network's. With few steps it keeps more than the law along brightness, the first component ({brightness:+.0%} at 6, the exact denoiser "
+        f"{exact:+.0%}). At t = 1 the exact x̂ is one picture for all noises, and the network's is not: for “logo” its outputs scatter by {logo['scatter']:.0f} in "
+        f"squared norm, beside {logo['trace']:.0f} of the pictures themselves. So it can take some brightness from the noise. Along component {last} "
+        f"it ends at {end:.2f} of the data with {many} steps, as if some noise were left."
     )
 
 
@@ -314,11 +323,17 @@ def zero_text(results: Results) -> str:
     where = [f"{sum(one[0] == stage for one in wrong)} at “{stage.replace('-', ' ')}”" for stage in STAGES]
     least = min(one["predicted"] for rows in results.content["zero"].values() for one in rows)
     return (
-        f"{table(head, body)}\n\nF7 predicts the mean start to be better in every cell, by {least:.1f} nats at least: zero-init leaves the whole variance of the noise at the first node, and for it to win the mean would "
+        f"{table(head, body)}\n\nF7 predicts the mean start to be better in every cell, by {least:.1f} nats at least: zero-init leaves the whole variance of the noise at the first node. For it to win, the mean would "
         f"have to be farther off than it is at any stage. Of the cells beyond three standard errors {len(wrong)} have the other sign: {', '.join(where)}. "
-        f"At the first stage the outputs at t = 1 scatter as much as noise does, and F7 takes μ̂ for one picture; and with many steps the first is short, a few nats or less are predicted, and the end is "
-        f"not the first node. The sign over training is thus no matter of ‖μ̂ − μ‖ alone: it goes with the scatter, which F7 leaves out."
+        f"{_late(wrong)}At the first stage the outputs at t = 1 scatter about as much as noise does, and F7 takes μ̂ for one picture. With many steps the first is short, little is predicted, and the end is "
+        f"not the first node. So ‖μ̂ − μ‖ alone does not decide the sign. The scatter, which F7 leaves out, may be why; both fall over training, and these cells cannot tell them apart."
     )
+
+
+def _late(wrong: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """How many steps the cells of the later stages have whose sign is the other."""
+    steps = sorted({str(one["steps"]) for stage, one in wrong if stage != STAGES[0]})
+    return f"Those after the first stage have {listed(steps)} steps. " if steps else ""
 
 
 # --- defaults ---------------------------------------------------------------------------------------------------------
@@ -335,8 +350,8 @@ def _four(results: Results, way: str, guidance: float, metric: str = MAIN[0]) ->
 
 def _mean(results: Results) -> str:
     return (
-        f"**`mean`: the module's where it knows prompts, else the network's.** At 4 evaluations {_four(results, DEFAULT, 1.0)} beside {_four(results, NETWORK, 1.0)} in {MAIN[0]} at guidance 1, where they are alike; at guidance 3 "
-        f"{_four(results, DEFAULT, 3.0)} beside {_four(results, NETWORK, 3.0)}, and it saves an evaluation. The network's mean without guidance does as well there "
+        f"**`mean`: the module's where it knows prompts, else the network's.** At 4 evaluations {_four(results, DEFAULT, 1.0)} beside {_four(results, NETWORK, 1.0)} in {MAIN[0]} at guidance 1. At guidance 3 it is "
+        f"{_four(results, DEFAULT, 3.0)} beside {_four(results, NETWORK, 3.0)}, and it saves an evaluation. The network's mean without guidance does about as well there "
         f"({_four(results, 'UniPC matched, unguided mean', 3.0)})."
     )
 
@@ -345,8 +360,8 @@ def _rank(results: Results) -> str:
     values = [_four(results, f"UniPC matched, rank {k}", 1.0) for k in (1, 16)]
     more = [_four(results, f"UniPC matched, statistics, rank {k}", 1.0) for k in (1, 16, 64)]
     return (
-        f"**Rank: what the module has.** Of the trained spread rank 1, 16 and all give {values[0]}, {values[1]} and {_four(results, NETWORK, 1.0)} at guidance 1; of the spread of all pictures, the same for every prompt, rank 1, 16 and 64 "
-        f"{', '.join(more)}. The first direction, brightness, is most of it. More ranks cost nothing at run time. The spread of all pictures is no better choice with prompts: at guidance 3 it gives "
+        f"**Rank: what the module has.** Of the trained spread rank 1, 16 and all give {values[0]}, {values[1]} and {_four(results, NETWORK, 1.0)} at guidance 1. Rank 1, 16 and 64 of the spread of all pictures, the same for every prompt, give "
+        f"{listed(more)}. The first direction, brightness, is most of it. More ranks cost no evaluation. With prompts the spread of all pictures is no better choice: at guidance 3 it gives "
         f"{_four(results, 'UniPC matched, statistics, rank 64', 3.0)}, and it widens prompts that fix the brightness."
     )
 
@@ -368,9 +383,6 @@ def _corrected(results: Results) -> str:
 def _spare(results: Results) -> str:
     way = "UniPC matched, trained mean, one more step"
     return (
-        f"**The evaluation that a module's mean saves is best spent on one more step**: {_four(results, way, 1.0)} beside {_four(results, DEFAULT, 1.0)} in {MAIN[0]}, {_four(results, way, 1.0, MAIN[1])} beside "
+        f"**The evaluation that a module's mean saves is well spent on one more step**: {_four(results, way, 1.0)} beside {_four(results, DEFAULT, 1.0)} in {MAIN[0]}, {_four(results, way, 1.0, MAIN[1])} beside "
         f"{_four(results, DEFAULT, 1.0, MAIN[1])} in {MAIN[1]}, at as many evaluations as the rivals."
     )
-
-
-# --- digits -----------------------------------------------------------------------------------------------------------

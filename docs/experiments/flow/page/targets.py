@@ -235,9 +235,9 @@ def zero_init(results: Results) -> Target:
     rows = [one for cells in results.content["zero"].values() for one in cells]
     sure = [one for one in rows if abs(one["measured"]) > 3 * one["measured error"]]
     right = [one for one in sure if (one["predicted"] > 0) == (one["measured"] > 0)]
-    outcome = f"right in {len(right)} of {len(sure)} cells that are beyond three standard errors, of {len(rows)} in all"
+    outcome = f"right in {len(right)} of the {len(sure)} cells that are, of {len(rows)} in all"
     return Target(
-        "F7 predicts in at least 10 cells whether zero-init or the mean start is better",
+        "F7 predicts whether zero-init or the mean start is better in every cell beyond three standard errors, and those are at least 10",
         outcome,
         len(right) == len(sure) >= 10,
     )

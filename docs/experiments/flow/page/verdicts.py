@@ -130,6 +130,17 @@ def agreement_text(first: Sequence[Verdict], second: Sequence[Verdict], seed: in
     )
 
 
+def inside_table(results: Results, ways: Iterable[str], what: str) -> str:
+    """How often each way keeps the spread of brightness of `what`, one row a way, one column a weight of guidance."""
+    weights, body = sorted({guidance for guidance, _ in results.pairs}), []
+    for way in ways:
+        counts = [inside(results, way, guidance) for guidance in weights]
+        if any(count.of for count in counts):
+            body.append([way, *(f"{count.number} of {count.of}" if count.of else "–" for count in counts)])
+    content = table(["way", *(f"guidance {guidance:g}" for guidance in weights)], body)
+    return f"**Brightness.** How many spread ratios of {what} are within {LOW} and {HIGH}, over all numbers of evaluations that were drawn:\n\n{content}"
+
+
 class Inside(NamedTuple):
     """How many spread ratios of open prompts lie within `LOW` and `HIGH`, of how many."""
 

@@ -55,7 +55,7 @@ class Mean(Exact):
 
 
 class Wide:
-    """Decodes everything to itself a hundredth as large, so that nothing is clamped."""
+    """Decodes everything to itself a thousandth as large, so that nothing is clamped."""
 
     def decode(self, latents):
         return latents / 1000

@@ -62,11 +62,16 @@ def test_both_commands_end_to_end(folder, monkeypatch):
     with np.load(next((folder / "run").glob("flow-latent-*.npz"))) as stored:
         assert {stored[name].dtype for name in stored.files} == {np.dtype(np.float16)}
         assert len(stored.files) == 4 * (3 + 3)  # three distances and three prompts a cell
+
     # taken up again, nothing is drawn twice
-    before = (folder / "run" / f"{measure.NAME}.json").stat().st_size
-    run(measure, monkeypatch, *source, *words)
+    def refused(*_):
+        raise AssertionError("drawn twice")
+
+    with monkeypatch.context() as watched:
+        watched.setattr(measure.Decoded, "__call__", refused)
+        run(measure, watched, *source, *words[:-1], "first,prediction,epsilon")
     again = json.loads((folder / "run" / f"{measure.NAME}.json").read_text())
-    assert again["cells"] == content["cells"] and before > 0
+    assert again["cells"] == content["cells"] and "failed" not in again
     keep([folder / "run"], Captioned.load(folder / "data.npz.xz"), folder / "kept")
     pairs = json.loads((folder / "kept" / "pairs.json").read_text())["pairs"]
     assert [(one["ours"], one["rivals"]) for one in pairs] == [([WAY], [RIVAL])] * 2

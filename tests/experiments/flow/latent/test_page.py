@@ -110,7 +110,7 @@ def test_where_the_gain_ends_is_read_from_the_cells(small):
 def test_changes_are_counted_beyond_the_interval():
     results = planted({4: (90.0, 40.0), 6: (60.0, 61.0), 10: (20.0, 29.0)})
     content = page.changes_text(results, (page.OURS,))
-    assert "better in 3, even in 3, worse in 3 of 9" in content and "| 60.0 → 61.0 ±2.0 | even |" in content
+    assert "better in 2, undecided in 2, worse in 2 of 6" in content and "| 60.0 → 61.0 ±2.0 | undecided |" in content
 
 
 def test_the_section_tells_the_floor_and_f6(small):
@@ -123,6 +123,7 @@ def test_the_section_tells_the_floor_and_f6(small):
         and "their first 64 principal" in content
     )
     assert "| 3, 4 | 0.500 | 0.420 | 0.550 | 0.400 | 0.500 |" in content and "within 15% in 1 of 1" in content
+    assert "| 4 | 1.10 to 1.10 | 0.84 to 0.84 |" in content
     assert "| the autoencoder's own | 0.98 to 0.98 | 0.5 |" in content
     assert f"| 4, UniPC | {' | '.join(['90.0'] * 3)} | 0.90 | +1.5 |" in content
 
@@ -131,8 +132,8 @@ def test_the_twin_is_told_beside_noise():
     results = planted({5: (90.0, 40.0)}, page.TWIN[0], "DDIM from noise")
     content = page.twin_section(results, made())
     assert "5 steps: DDIM from noise 90.0, matched 40.0 ± 2.0 in 64 components, **better**" in content
-    even = dataclasses.replace(results, z=60.0)
-    assert "**even**" in page.twin_section(even, made())
+    wide = dataclasses.replace(results, z=60.0)
+    assert "**undecided**" in page.twin_section(wide, made())
 
 
 def test_the_plain_way_of_each_is_the_same_solver_without_it():

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from docs.experiments.flow import predict
 from docs.experiments.flow.draw import Moments
 from docs.experiments.flow.latent import prediction
 from docs.experiments.flow.solvers import shifted_grid
@@ -28,7 +29,7 @@ def test_brightness_along_one_component_is_that_component():
 
 def test_kept_brightness_is_a_mean_square():
     kept, share = torch.tensor([0.5, 1.0], dtype=torch.float64), torch.tensor([0.6, 0.2, 0.1])
-    assert prediction.brightness_kept(kept, share) == pytest.approx(math.sqrt((0.6 * 0.25 + 0.2) / 0.8))
+    assert predict.brightness_kept(kept, share) == pytest.approx(math.sqrt((0.6 * 0.25 + 0.2) / 0.8))
 
 
 def test_what_is_expected_is_the_product_of_cosines():
