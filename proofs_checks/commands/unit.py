@@ -1,6 +1,7 @@
 """What is taken at once by one of two processes: the claims of a letter, or a part of the report."""
 
 import itertools
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -119,7 +120,21 @@ class _Drawing:
         return None if self.part.name in done else self
 
     def carry_out(self, context: Context, send: Send) -> None:
-        send((made(self.part, context, send),))  # in a tuple, for a string is a step
+        send((_sendable(made(self.part, context, send)),))  # in a tuple, for a string is a step
+
+
+def _sendable(value: Any) -> Any:
+    """The same, but for an exception that cannot be sent, such as one that is not made of its message, another that says what it said."""
+    if not isinstance(value, Exception):
+        return value
+    try:
+        pickle.loads(pickle.dumps(value))
+    except Exception:  # pickling raises what it likes
+        other = RuntimeError(f"{type(value).__name__}: {value}")
+        for note in value.__notes__:
+            other.add_note(note)
+        return other
+    return value
 
 
 def _without_claim(result: ClaimResult) -> dict[str, Any]:

@@ -112,11 +112,13 @@ def _relative_margin(inner: float, outer: float) -> float:
 
 
 def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
-    """Proved if sympy reduces the expression to zero, refuted if it is not zero at one of two rational points.
+    """Proved if sympy reduces the expression to zero, refuted if it is not zero at one of two rational points, undecided if it is no number at either.
 
     The points are positive, so no symbol may stand for negative numbers only; undefined functions must be replaced by symbols first.
     """
     value = _largest_value(expression)
+    if math.isnan(value):  # its numerator may be zero all the same
+        return _no_number(value, 0.0, where, "=")
     if abs(value) > 1e-20:
         return Outcome("refuted", value, 0.0, -abs(value), where, "=")
     if _reduces_to_zero(expression):
@@ -143,4 +145,4 @@ def _largest_value(expression: sympy.Expr) -> float:
         float(sympy.N(expression.xreplace({symbol: sympy.Rational(*point(k)) for k, symbol in enumerate(symbols)}), 30))
         for point in (lambda k: (3 + 2 * k, 5 + k), lambda k: (11 + 4 * k, 7 + 2 * k))
     ]
-    return max(values, key=abs)
+    return max(values, key=lambda value: -1.0 if math.isnan(value) else abs(value))

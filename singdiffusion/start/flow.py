@@ -163,6 +163,7 @@ def mended(
         of_x_hat = first.alpha_s - keeps * first.alpha
         result = result.add(x_1, alpha=first.kept_std - keeps - of_x_hat)
         result = result.add(model_output, alpha=of_x_hat * first.sign * first.sigma).add(mean, alpha=first.alpha_s)
+        result = result.to(dtype)  # latents or a mean in float64 widen it
     if components is not None:
         rows = components.basis.flatten(1).to(dtype)
         wider = first.widening(components.std.to(dtype) ** 2, mean is None)

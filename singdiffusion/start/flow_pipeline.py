@@ -174,6 +174,7 @@ class FlowHook:
         """The scheduler's own; where it starts is seen once there are latents too."""
         result = self._set_timesteps(*args, **kwargs)
         self._timed, self._still, self._corrections = True, 0, None
+        self._finite = None  # of a run that was broken off
         if self._made is not None:
             self._begin()
         return result

@@ -117,6 +117,8 @@ class Replayed:
                 self._eager(held)
                 self._gradients = [one.grad for one in self._eager.parameters if one.grad is not None]
             again, losses = self._record(whole)
+        if sum(one.grad is not None for one in self._eager.parameters) > len(self._gradients):
+            raise RuntimeError("weights have gradients at this shape of batches that had none at the first")
         return held, again, losses
 
 

@@ -17,20 +17,25 @@ _PLAIN, _MOST = 400, 1000
 
 def distances(x: Tensor, y: Tensor) -> Tensor:
     """`‖x_i − y_j‖`, shape (n, m), from differences, at any scale: the squares of numbers beyond 1e±154 would leave float64."""
-    size = _size(x, y)
-    if size != 1:
-        return distances(x / size, y / size) * size
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+    x, y, unit = _scaled(x, y)
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist") * unit
 
 
-def _size(x: Tensor, y: Tensor) -> float:
-    """1, or a power of two, so that no digit changes, near the largest coordinate of a difference where its square leaves the range of float64."""
-    exponents = [math.frexp(max(abs(float(end)) for rows in (x, y) for end in rows.aminmax()))[1]]
-    if exponents[0] <= _PLAIN:  # else differences may overflow
-        exponents.append(
-            math.frexp(max(float((end - y[0]).abs().max()) for rows in (x, y) for end in rows.aminmax(dim=0)))[1]
-        )
-    return 1.0 if abs(exponents[-1]) <= _PLAIN else 2.0 ** max(-_MOST, min(exponents[-1], _MOST))
+def _scaled(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Both in a unit, and that: 1, or where the square of the largest difference leaves the range of float64 a power of two near it, so that no digit changes.
+
+    Coordinates that are all the same are then 0, for in a small unit they might overflow; of others a difference is at least a rounding.
+    """
+    if not x.numel() or not y.numel():
+        return x, y, 1.0
+    lows, highs = zip(*(rows.aminmax(dim=0) for rows in (x, y)), strict=True)
+    low, high = torch.minimum(*lows), torch.maximum(*highs)
+    largest = float((high - low).max())
+    exponent = _MOST if math.isinf(largest) else math.frexp(largest)[1]
+    if abs(exponent) <= _PLAIN:
+        return x, y, 1.0
+    unit = 2.0 ** max(-_MOST, min(exponent, _MOST))
+    return x.masked_fill(low == high, 0.0) / unit, y.masked_fill(low == high, 0.0) / unit, unit
 
 
 def diameter(points: Tensor) -> float:
@@ -40,14 +45,12 @@ def diameter(points: Tensor) -> float:
     beside it.
     """
     count, dim = points.shape
-    size = _size(points, points)
-    if size != 1:
-        return diameter(points / size) * size
+    points, _, unit = _scaled(points, points)
     if count * count * dim <= _DIRECT:
-        return max(float(distances(rows, points).max()) for rows in points.split(max(1, _NUMBERS // count)))
+        return unit * max(float(distances(rows, points).max()) for rows in points.split(max(1, _NUMBERS // count)))
     apart = points - points[0]
     norm2, largest = apart.square().sum(dim=1), 0.0
     for rows in torch.arange(count, device=points.device).split(max(1, _NUMBERS // count)):
         squared = norm2[rows, None] + norm2 - 2 * apart[rows] @ apart.mT
         largest = max(largest, float(squared.max()))
-    return math.sqrt(largest + 4 * formula.accumulation(dim + 8, formula.DOUBLE) * float(norm2.max()))
+    return unit * math.sqrt(largest + 4 * formula.accumulation(dim + 8, formula.DOUBLE) * float(norm2.max()))

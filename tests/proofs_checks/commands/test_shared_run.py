@@ -40,6 +40,18 @@ def failing(context, step):
     raise RuntimeError("no such font")
 
 
+class UnsendableError(Exception):
+    """Pickled by its message, of which it is not made."""
+
+    def __init__(self, what, why):
+        super().__init__(f"{what}: {why}")
+
+
+def unsendable(context, step):
+    step("picture")
+    raise UnsendableError("font", "not found")
+
+
 PARTS = [Part("drawn", drawn, steps=1, work=3), Part("failing", failing, steps=1, work=2)]
 
 
@@ -62,6 +74,18 @@ def test_a_second_process_does_its_part(context, monkeypatch):
     assert [done[claim.id].verdict for claim in claims] == ["proved"] * len(claims)
     assert done["drawn"] == drawn(context, lambda _: None)
     assert str(done["failing"]) == "no such font" and "in failing" in done["failing"].__notes__[0]
+
+
+def test_an_exception_that_cannot_be_sent_is_told_in_words(context):
+    """It ended the run, and all claims were lost."""
+    done, parts = {}, [Part("unsendable", unsendable, steps=1, work=1), *PARTS]
+    with shared_run._second_process() as connection:
+        feeder = shared_run._Feeder(connection, context, shared_run._Waiting(units_of([], parts)), done, lambda _: None)
+        feeder.run()
+        feeder.wait()
+    assert str(done["unsendable"]) == "UnsendableError: font: not found"
+    assert "in unsendable" in done["unsendable"].__notes__[0]
+    assert isinstance(done["failing"], RuntimeError) and done["drawn"] == drawn(context, lambda _: None)
 
 
 @pytest.mark.parametrize("cores", [1, 2])

@@ -101,6 +101,20 @@ def test_identically_zero():
     assert refuted.margin is not None and refuted.margin < 0
 
 
+def test_what_is_no_number_anywhere_is_not_proved():
+    """Its numerator expands to zero, and so does its denominator: it was proved."""
+    x, y = sympy.symbols("x y", positive=True)
+    zeros = [(z + 1) ** 2 - z**2 - 2 * z - 1 for z in (x, y)]
+    assert identically_zero(zeros[0] / zeros[1], "").verdict == "undecided"
+
+
+def test_a_point_at_which_an_expression_is_no_number_leaves_the_other_to_refute_it():
+    z = sympy.Symbol("z", positive=True)
+    at = z - sympy.Rational(3, 5)  # 0 at the first point
+    one = sympy.Mul(at, 1 / at, evaluate=False)
+    assert identically_zero(z + one, "").verdict == "refuted"
+
+
 def test_one_refuted_instance_decides_and_none_is_asked_for_after_it():
     good, bad = equal(0.0, 0.0, 1.0, "good"), equal(2.0, 0.0, 1.0, "bad")
 

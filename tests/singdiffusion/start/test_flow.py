@@ -143,6 +143,16 @@ def test_a_step_that_draws_noise_keeps_the_variance():
     torch.testing.assert_close(along.std(dim=0), expected, rtol=0.05, atol=0)
 
 
+@pytest.mark.parametrize(("x_1", "mean"), [("float32", "float64"), ("float64", "float32"), ("float16", "float64")])
+def test_latents_and_a_mean_of_different_dtypes_go_with_a_spread(x_1, mean):
+    latents, image = noise().to(getattr(torch, x_1)), torch.full(SHAPE, 0.3)
+    exact = first_step(latents.float(), noise() / 2, euler(), mean=image, spread=spread())
+    output = (noise() / 2).to(torch.float16 if x_1 == "float16" else torch.float32)
+    actual = first_step(latents, output, euler(), mean=image.to(getattr(torch, mean)), spread=spread())
+    assert actual.dtype == output.dtype
+    assert float((actual.float() - exact).norm() / exact.norm()) < 1e-3
+
+
 def test_half_precision_comes_back_as_it_went_in():
     x_1 = noise().to(torch.bfloat16)
     exact = first_step(x_1.float(), x_1.float() / 2, euler(), spread=spread())

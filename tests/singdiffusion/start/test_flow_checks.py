@@ -41,6 +41,24 @@ def test_nan_at_the_first_step_is_told_though_nothing_waits_for_the_answer(monke
     )
 
 
+class Bare:
+    """A pipeline that steps its latents as it draws them."""
+
+    def __init__(self, scheduler):
+        self.scheduler = scheduler
+
+
+def test_nan_of_a_run_that_was_broken_off_is_not_told_in_the_next(monkeypatch):
+    late(monkeypatch)
+    pipe, x_1 = Bare(FlowMatchEulerDiscreteScheduler()), torch.randn(1, *SHAPE)
+    scheduler = pipe.scheduler
+    with SingDiffusion(spread=spread()).attached(pipe):
+        for output in (x_1 * float("nan"), x_1 / 2):  # after the first step somebody interrupts
+            scheduler.set_timesteps(4)
+            stepped = scheduler.step(output, scheduler.timesteps[0], x_1).prev_sample
+    assert bool(stepped.isfinite().all())
+
+
 READS = {"aten._local_scalar_dense", "aten.equal", "aten.nonzero", "aten.is_nonzero"}
 
 

@@ -4,8 +4,11 @@ import logging
 
 import pytest
 import torch
+from accelerate import Accelerator
 
-from singdiffusion.training.passes import OnGpu, Replayed
+from singdiffusion.training.batches import Batch
+from singdiffusion.training.objective import Losses
+from singdiffusion.training.passes import Eager, OnGpu, Replayed
 from singdiffusion.training.snapshot import Snapshot
 from tests.singdiffusion.runs import Dying, assert_same, settings, trainer, weights
 
@@ -103,6 +106,31 @@ def test_what_cannot_be_recorded_is_done_as_it_is_written_and_said_once(digits_c
     assert len(said) == 1 and "\n" not in said[0] and "called a synchronizing CUDA operation" in said[0]
 
 
+class ByShape(torch.nn.Module):
+    """Its second weight has a gradient in large batches alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.always, self.large = (torch.nn.Parameter(torch.ones(())) for _ in range(2))
+
+    def forward(self, condition, x_1, x_0):
+        loss = (self.always * x_1 - x_0).square().mean()
+        if len(x_1) > 2:
+            loss = loss + (self.large * x_1).mean()
+        return Losses(loss, torch.zeros_like(loss))
+
+
+def test_a_weight_that_gets_a_gradient_at_a_later_shape_gets_that_of_the_step_alone(caplog):
+    """Its gradients were added up from step to step, and stayed where there were none."""
+    eager, one = (Eager(module, module, Accelerator(cpu=True), 1) for module in (ByShape(), ByShape()))
+    passes, generator = Replayed(one, twin), torch.Generator().manual_seed(0)
+    for count in (2, 4, 2, 4, 4):
+        batch = Batch(*torch.randn(3, count, 1, generator=generator))
+        eager(batch), passes(batch)
+        assert [p.grad for p in one.parameters] == [p.grad for p in eager.parameters]
+    assert "had none at the first" in caplog.text
+
+
 def test_a_twin_that_forgets_to_clear_gradients_is_seen(digits_cache, tmp_path):
     eager, one = trainer(settings(digits_cache, tmp_path / "a")), replayed(settings(digits_cache, tmp_path / "b"))
     for step in range(3):
@@ -118,7 +146,6 @@ def test_on_a_cpu_nothing_is_recorded(digits_cache, tmp_path):
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_recorded_steps_on_a_gpu_give_the_losses_of_eager_ones(digits_cache, tmp_path, precision):
-    from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
     from singdiffusion.training.build import build_network

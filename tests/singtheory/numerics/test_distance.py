@@ -61,3 +61,21 @@ def test_distances_of_numbers_of_opposite_sign_do_not_overflow() -> None:
 def test_equal_points_have_no_diameter() -> None:
     assert numerics.diameter(torch.full((3, 2), 1e200, dtype=torch.float64)) == 0.0
     assert numerics.diameter(torch.zeros(2, 1, dtype=torch.float64)) == 0.0
+
+
+@pytest.mark.parametrize(("same", "tiny"), [(1.0, 1e-200), (1e150, 1.0), (1e308, 5e-324), (1e-310, 1e200)])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_coordinate_that_is_the_same_everywhere_changes_no_distance(
+    same: float, tiny: float, many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was scaled up and down in turn, without end."""
+    if many:
+        monkeypatch.setattr(distance, "_DIRECT", 0)
+    points = torch.tensor([[same, tiny], [same, 3 * tiny]], dtype=torch.float64)
+    apart = float(points[1, 1] - points[0, 1])
+    assert numerics.diameter(points) == pytest.approx(apart, rel=1e-13)
+    assert numerics.distances(points[:1], points).tolist() == [[0.0, apart]]
+
+
+def test_no_points_have_no_distances() -> None:
+    assert numerics.distances(torch.ones(0, 2), torch.ones(3, 2)).shape == (0, 3)
