@@ -36,7 +36,8 @@ def test_a3_w2_depends_on_more_than_the_gap():
 def test_b10_tries_three_betas_of_many_atoms(monkeypatch):
     tried = []
     monkeypatch.setattr(pairwise, "family_at", lambda core, gap, beta: tried.append(beta) or torch.zeros(()))
-    for count, expected in ((256, 12), (257, 3)):
+    monkeypatch.setattr(pairwise, "pair_upper", lambda core, gap: tried.append("½, which is B9") or torch.ones(()))
+    for count, expected in ((256, 13), (257, 3)):
         tried.clear()
         law = Atoms(torch.linspace(-1, 1, count, dtype=torch.float64)[:, None])
         pairwise.family(pairwise.core(prior_posterior(law)), 1.0)

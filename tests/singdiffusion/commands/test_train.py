@@ -139,7 +139,7 @@ def test_images_get_the_side_at_which_the_base_draws(folders):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--data", "none/such"], ["none/such", "cannot be read"]),
+        (["--data", "none/such"], ["none/such", "no such folder or file"]),
         (["--data", "images", "--caption", "titel"], ["caption column", "titel"]),
         (["--data", "images", "--resolution", 15], ["15×15", "multiples of 2"]),
         (["--data", "images", "--base", "published"], ["published"]),
