@@ -1,4 +1,4 @@
-"""Sphinx: the editor of proofs on the pages of derivations, and the parts that they and the laboratory load, in `_parts` of the site.
+"""Sphinx: the editor of proofs on the pages of statements, and the parts that they and the laboratory load, in `_parts` of the site.
 
 Where npm cannot be had the site is built without parts, which is said here and, to who presses a button, on the page.
 """
@@ -16,14 +16,14 @@ from docs.vendored.npm import NpmError
 from docs.vendored.part import write_parts
 
 PARTS = "_parts"
-EDITABLE = "derivations/"
+EDITABLE = "statements/"
 """The pages whose steps can be edited."""
 _LOG = logging.getLogger(__name__)
 
 
 def offer(app: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: Any) -> None:
-    """Put the editor below the title of a derivation's page."""
-    if not page.startswith(EDITABLE) or "body" not in context:
+    """Put the editor below the title of a statement's page, where its cells are."""
+    if not page.startswith(EDITABLE) or "cell_input" not in context.get("body", ""):
         return
     title, end, rest = context["body"].partition("</h1>")
     context["body"] = title + end + editor(f"{'../' * page.count('/')}{PARTS}/") + rest

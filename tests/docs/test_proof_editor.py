@@ -108,9 +108,16 @@ def test_what_reads_what_is_absent_is_left_out():
     assert actual[0].code == "import math\none = math.sqrt(1)"
 
 
-def test_the_editor_stands_below_the_title_of_derivations_alone():
-    for page, there in (("derivations/a", True), ("guides/diagnose", False)):
-        context = {"body": "<h1>Title</h1><p>text</p>"}
+def test_the_editor_stands_below_the_title_of_statements_that_have_cells():
+    """The page of a group has none: its statements have pages of their own."""
+    cell = '<div class="cell_input"></div><p>text</p>'
+    for page, body, there in (
+        ("statements/a1", cell, True),
+        ("statements/golden-values", "<p>text</p>", False),
+        ("derivations/a", "<p>text</p>", False),
+        ("guides/diagnose", cell, False),
+    ):
+        context = {"body": f"<h1>Title</h1>{body}"}
         offer(None, page, "page.html", context, None)  # type: ignore[arg-type]
         assert context["body"].startswith("<h1>Title</h1>") and context["body"].endswith("<p>text</p>")
         assert ('"../_parts/"' in context["body"]) == there
@@ -191,7 +198,7 @@ def ran(page):
 def test_it_runs_in_the_built_site(browser):
     if not (SITE / "_parts" / "proofs.js").exists():
         pytest.skip("no site with its parts; build it where npm can be reached with: make docs")
-    with Tab(browser, SITE / "derivations" / "a.html") as page:
+    with Tab(browser, SITE / "statements" / "a1.html") as page:
         page.tab.get_by_role("button", name="Edit and run the proofs").click()
-        assert ran(page).startswith("All 12 steps hold")
+        assert ran(page).startswith("All 2 steps hold")
         assert page.complaints == [] and all(address.startswith(("file:", "blob:")) for address in page.asked)
