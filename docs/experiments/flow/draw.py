@@ -4,7 +4,7 @@ All but the network is float32. The matched first step is `α_s m + σ_s x_1 + �
 solver as a denoiser: at t = 1 the widening over `α_s` is added to x̂. Corrected steps divide deviations from `α_s m` along φ_k by their cosine (F1).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +104,12 @@ class _First:
     effective: list[Tensor] = field(default_factory=list)
 
 
+def in_batches(x_1: Tensor, prompts: Sequence[str], size: int) -> Iterator[tuple[Tensor, Sequence[str]]]:
+    """Noise and its prompts, as many at once as a network sees."""
+    for first in range(0, len(x_1), size):
+        yield x_1[first : first + size], prompts[first : first + size]
+
+
 class Flows:
     """A flow on a device, with what the ways know.
 
@@ -131,9 +137,8 @@ class Flows:
             evaluations: of the network; where a solver's cannot be as many, one more.
         """
         images, counts = [], {}
-        for first in range(0, len(x_1), self.drawer.batch):
-            part = slice(first, first + self.drawer.batch)
-            drawn, counts = self._drawn(way, x_1[part], prompts[part], guidance, evaluations)
+        for part, words in in_batches(x_1, prompts, self.drawer.batch):
+            drawn, counts = self._drawn(way, part, words, guidance, evaluations)
             images.append(drawn)
         return torch.cat(images), counts
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from docs.experiments.flow.draw import RULE, Moments, Spread
+from docs.experiments.flow.draw import RULE, Moments, Spread, in_batches
 from docs.experiments.flow.epsilon.ways import Way
 from docs.experiments.model.draw import Drawer, sampler
 from singdiffusion.average import Average
@@ -68,10 +68,10 @@ class Epsilons:
             guidance: w.
             evaluations: of the network.
         """
-        images = []
-        for first in range(0, len(x_1), self.drawer.batch):
-            part = slice(first, first + self.drawer.batch)
-            images.append(self._drawn(way, x_1[part], prompts[part], guidance, evaluations))
+        images = [
+            self._drawn(way, part, words, guidance, evaluations)
+            for part, words in in_batches(x_1, prompts, self.drawer.batch)
+        ]
         return torch.cat(images), {"evaluations": float(evaluations)}
 
     @torch.no_grad()

@@ -9,8 +9,6 @@ from torch import Tensor
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.flow.draw import Moments
 from docs.experiments.flow.metrics import Distance, Judge, Law
-from docs.experiments.metric.adherence import Classifier
-from docs.experiments.metric.distances import Features
 
 RECONSTRUCTED = "64 components, to the reconstructions"
 """The name of the distance that leaves the autoencoder's own out."""
@@ -36,35 +34,16 @@ def principal(data: Captioned, device: str, seed: int = 0) -> Moments:
 
 
 class DecodedJudge(Judge):
-    """A judge that also tells the distance to reconstructions.
-
-    Args:
-        data: the pictures.
-        moments: of them, `principal`.
-        classifier: for adherence, of pictures of this size.
-        features: by name.
-        device: `cpu` or `cuda`.
-    """
-
-    def __init__(
-        self,
-        data: Captioned,
-        moments: Moments,
-        classifier: Classifier | None,
-        features: dict[str, Features],
-        device: str,
-    ) -> None:
-        super().__init__(data, moments, classifier, features, device)
-        self.first = self.components[0]
+    """A judge, of `principal` moments, that also tells the distance to reconstructions."""
 
     def compare_to(self, parts: list[Tensor]) -> None:
         """Take the reconstructions of all pictures, in parts, for the second law."""
-        self.laws[RECONSTRUCTED] = Law.of(torch.cat([self._coordinates(part, self.first) for part in parts]))
+        self.laws[RECONSTRUCTED] = Law.of(torch.cat([self._coordinates(part, self.components[0]) for part in parts]))
 
     def distances(self, images: Tensor) -> dict[str, Distance]:
         """Also to the reconstructions, once they are there."""
         distances = super().distances(images)
         if RECONSTRUCTED in self.laws:
-            points = self._coordinates(images, self.first)
+            points = self._coordinates(images, self.components[0])
             distances[RECONSTRUCTED] = self.laws[RECONSTRUCTED].distance(points)
         return distances

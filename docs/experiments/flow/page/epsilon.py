@@ -1,6 +1,7 @@
 """What the ε demonstrator shows on the page of flows: DDIM with corrected steps beside DDIM, DPM++ and UniPC, all from the matched start."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from docs.experiments.flow.epsilon.measure import ALL
 from docs.experiments.flow.epsilon.ways import CORRECTED, MATCHED, SPACINGS, SPARED, TO_THE_END, WAYS, Way
 from docs.experiments.flow.page.results import MAIN, Results
 from docs.experiments.flow.page.runs import run_line
-from docs.experiments.flow.page.tables import folded, listed, table
+from docs.experiments.flow.page.tables import all_cells, folded, listed, table
 from docs.experiments.flow.page.verdicts import (
     Verdict,
     agreement_text,
@@ -78,7 +79,7 @@ def section(results: Results, second: Results, emoji: Results) -> str:
         best=best_table(best),
         wins=_wins(results, best),
         brightness=inside_table(results, [way.name for way in (*MATCHED, *CORRECTED)], "open prompts"),
-        lists=_lists(results),
+        lists=all_cells("the ε demonstrator", partial(_cells, results)),
         again=agreement_text(_all(results), _all(second), second.content["seed"]),
         runs="\n".join(run_line(one.content) for one in (results, second)),
     )
@@ -167,13 +168,6 @@ def _wins(results: Results, best: Sequence[Verdict]) -> str:
         lost_table(rows),
     )
     return f"Ahead of the best corrected way of its cell beyond the interval:\n\n{lost_table(best)}\n\n{each}"
-
-
-def _lists(results: Results) -> str:
-    return "\n\n".join(
-        folded(f"All cells of the ε demonstrator, guidance {guidance:g}", _cells(results, guidance))
-        for guidance in (1.0, 3.0)
-    )
 
 
 def _cells(results: Results, guidance: float) -> str:

@@ -1,6 +1,7 @@
 """What Fashion-MNIST shows on the page of flows: data that nothing was chosen on, beside what the cosine law says of them."""
 
 from collections.abc import Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -10,7 +11,7 @@ from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.keep import ours
 from docs.experiments.flow.page.results import MAIN, Results, border, changes, is_plain, plain_of
 from docs.experiments.flow.page.runs import run_line
-from docs.experiments.flow.page.tables import folded, listed, table
+from docs.experiments.flow.page.tables import all_cells, folded, listed, table
 from docs.experiments.flow.page.verdicts import (
     Verdict,
     agreement_text,
@@ -86,7 +87,7 @@ def section(results: Results, second: Results, emoji: Results) -> str:
         best=best_table(best),
         wins=_wins(results, best),
         brightness=inside_table(results, (*_plain(results), NETWORK, CLOSED), "classes"),
-        lists=_lists(results),
+        lists=all_cells("Fashion-MNIST", partial(_cells, results)),
         again=agreement_text(_all(results), _all(second), second.content["seed"]),
         accuracy=content["classifier"]["accuracy"]["object"],
         seconds=content["train"]["seconds"],
@@ -259,13 +260,6 @@ def _wins(results: Results, best: Sequence[Verdict]) -> str:
         lost_table(rows),
     )
     return f"The best of ours of a cell beside the best rival: {counted(best)}. Ahead of the best of ours beyond the interval:\n\n{lost_table(best)}\n\nA way of ours beside its own solver on its own grid: {counted(own)}; worse in these cells:\n\n{lost_table(own)}\n\n{each}"
-
-
-def _lists(results: Results) -> str:
-    return "\n\n".join(
-        folded(f"All cells of Fashion-MNIST, guidance {guidance:g}", _cells(results, guidance))
-        for guidance in (1.0, 3.0)
-    )
 
 
 def _cells(results: Results, guidance: float) -> str:

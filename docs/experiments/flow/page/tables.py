@@ -1,6 +1,6 @@
 """Words and tables of the flow page, from the committed results."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from docs.experiments.flow.page.results import (
@@ -32,6 +32,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def folded(title: str, text: str) -> str:
     """Behind a line to click."""
     return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
+def all_cells(of: str, cells: Callable[[float], str]) -> str:
+    """Every cell of a model or data set, a table for each weight of guidance, folded."""
+    return "\n\n".join(folded(f"All cells of {of}, guidance {guidance:g}", cells(guidance)) for guidance in (1.0, 3.0))
 
 
 def listed(words: Sequence[str]) -> str:
