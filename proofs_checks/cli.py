@@ -136,7 +136,6 @@ def bounds(
     with one_line_errors(f"singtheory bounds: {steps} {spacing} steps of {schedule} on {data} (loading)"):
         from proofs_checks.commands import entry, verify
         from proofs_checks.harness import record
-        from proofs_checks.instances.fourth_powers import check_powers
         from proofs_checks.terminal import console
         from singtheory import data as loaders
         from singtheory import system
@@ -154,7 +153,6 @@ def bounds(
         times = grid_named(spacing, process, steps)
         loaded = loaders.load(data)
         _say_notes(loaded.notes)
-        check_powers(loaded)
         law = entry.enter(loaded)
         check_queries(queries, law.law.dim)
         rows = verify.run_steps(law.law.to(device), process, times, queries, seed, lambda words: _say_notes([words]))
@@ -364,7 +362,6 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     from proofs_checks.commands.entry import enter, thinned
     from proofs_checks.harness.context import Context
     from proofs_checks.harness.harness import statistical_checks
-    from proofs_checks.instances.fourth_powers import check_powers
     from proofs_checks.instances.own_units import described, in_own_units
     from singtheory import data as loaders
     from singtheory.estimate import check_run_confidence
@@ -380,7 +377,6 @@ def _context(data: str, chosen: "list[Claim]", seed: int, confidence: float, ful
     loaded, unit = in_own_units(loaded)
     if unit != 1:
         say(f"{data}: checked in {described(unit)}")
-    check_powers(loaded)
     return Context(enter(thinned(loaded)), seed, error, full, device)
 
 

@@ -83,13 +83,15 @@ class ReverseKernel:
         s: the time to reach, 0 ≤ s < t.
 
     Raises:
-        InputError: unless 0 ≤ s < t ≤ 1.
+        InputError: unless 0 ≤ s < t ≤ 1, and for a gap beyond the domain (`singtheory.numerics.domain`).
     """
 
     def __init__(self, law: Law, schedule: Schedule, t: Time, s: Time) -> None:
         self.law, self.schedule = law, schedule
         self.t, self.s = check_step(t, s)
         self.bridge = bridge(schedule, t, s)
+        if not math.isinf(self.bridge.gap):
+            numerics.check_precisions(f"the gap from t = {self.t} to s = {self.s}", self.bridge.gap)
 
     def at(self, x_t: Array) -> "ReverseStep":
         """The kernel at given `x_t`, shape (d,) or (batch, d). Raises `InputError` for another width or NaN."""

@@ -8,7 +8,6 @@ The exact posterior is regular at γ = 0 and takes moments alone where their pro
 here switches between formulas.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +17,6 @@ from singtheory import formula, numerics
 from singtheory.errors import InputError
 from singtheory.law import Atoms, AtomsPosterior, Gaussian, Law
 from singtheory.schedule import Schedule, Time, as_time, snr_up_to_zero
-
-_LARGEST = 500
-"""The largest exponent of numbers whose products, summed over any dimension, do not overflow."""
 
 
 def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
@@ -33,16 +29,21 @@ def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
 
 def denoiser_direct(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """`x̂` from the exact posterior, for σ > 0; shape (batch, d)."""
+    numerics.check_noise("sigma", sigma)
     return law.posterior(x_t / sigma, formula.snr(alpha, sigma)).mean
 
 
 def denoiser_series(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """`μ + (α/σ²) Σ x`, with an error `O(α²)` (C1); shape (batch, d)."""
+    numerics.check_coordinates("x_t", x_t)
+    numerics.check_noise("sigma", sigma)
     return formula.denoiser_series(law.mean, x_t @ law.cov, alpha, sigma)
 
 
 def denoiser_series_error(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """What the error of the series cannot exceed for finite data, at any α and σ > 0 (C1); shape (batch,)."""
+    numerics.check_coordinates("x_t", x_t)
+    numerics.check_noise("sigma", sigma)
     radius = law.points.norm(dim=1).max()
     return formula.denoiser_series_error(alpha, sigma, law.diameter, radius, x_t.norm(dim=1))
 
@@ -136,11 +137,13 @@ def sde_growth(schedule: Schedule, factor: float) -> float:
 
 def kl_terminal_bound(law: Law, snr_s: Time) -> Tensor:
     """`½ γ_s tr Σ`, at least `KL(q(x_s|x_1)‖N(α_s μ, σ_s² I))` where `α_1 = 0` (C5)."""
+    numerics.check_precisions("snr", snr_s)
     return formula.kl_terminal_bound(snr_s, law.cov.trace())
 
 
 def kl_terminal_leading(law: Law, snr_s: Time) -> Tensor:
     """`(γ_s²/4)‖Σ‖_F²`, its leading order (C5)."""
+    numerics.check_precisions("snr", snr_s)
     return formula.kl_small_gap(snr_s, law.cov.square().sum())
 
 
@@ -165,42 +168,30 @@ class Rivals:
 
 
 def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
-    """The margins of D1 at each `x_t`."""
-    return _rivals(law, x_t, alpha, 1.0)
-
-
-def _rivals(law: Atoms, x_t: Tensor, alpha: Tensor, unit: float) -> Rivals:
-    """With margins in units of `unit²`."""
-    nearest, margins = zip(*(_margins(law, x / unit, alpha, unit) for x in x_t), strict=True)
+    """The margins of D1 at each `x_t`. Raises `InputError` for x_t beyond the domain."""
+    numerics.check_coordinates("x_t", x_t)
+    nearest, margins = zip(*(_margins(law, x, alpha) for x in x_t), strict=True)
     chosen = torch.stack(nearest)
     return Rivals(chosen, torch.stack(margins), law.weights / law.weights[chosen][:, None])
 
 
-def _margins(law: Atoms, x: Tensor, alpha: Tensor, unit: float) -> tuple[Tensor, Tensor]:
-    """The nearest atom of one x (d,) in units of `unit`, and the margins of all, (n,): `α⟨y_i − y_j, (x − αy_i) + (x − αy_j)⟩`, for far from all atoms squares lose them."""
-    points = law.points / unit
-    size = _scale(torch.cat([points, x[None]]))
-    points = points / size
-    off, none = x / size - alpha * points, law.weights == 0
+def _margins(law: Atoms, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest atom of one x (d,) and the margins of all, (n,): `α⟨y_i − y_j, (x − αy_i) + (x − αy_j)⟩`, for far from all atoms squares lose them."""
+    points, off, none = law.points, x - alpha * law.points, law.weights == 0
 
     def about(i: Tensor) -> Tensor:
         return alpha * ((points[i] - points) * (off[i] + off)).sum(dim=1)
 
     first = off.square().sum(dim=1).masked_fill(none, torch.inf).argmin()
     nearest = about(first).masked_fill(none, torch.inf).argmin()
-    return nearest, size * (size * about(nearest))
-
-
-def _scale(numbers: Tensor) -> float:
-    """1, or the power of two, so that no digit changes, by which numbers are divided lest their products overflow in a sum."""
-    return 2.0 ** max(0, math.frexp(float(numbers.abs().max()))[1] - _LARGEST)
+    return nearest, about(nearest)
 
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """The posterior weight of the nearest atom from its margins, `1/(1 + S)` (D1); shape (batch,)."""
-    unit = _scale(sigma)
-    others = _rivals(law, x_t, alpha, unit)
-    weights = formula.rival_weight(others.prior_ratios, others.margins, sigma / unit, torch)
+    """The posterior weight of the nearest atom from its margins, `1/(1 + S)` (D1); shape (batch,). Raises `InputError` for x_t and σ beyond the domain."""
+    numerics.check_noise("sigma", sigma)
+    others = rivals(law, x_t, alpha)
+    weights = formula.rival_weight(others.prior_ratios, others.margins, sigma, torch)
     weights.scatter_(1, others.nearest[:, None], 0.0)
     return formula.nearest_weight(weights.sum(dim=1))
 
@@ -221,17 +212,16 @@ def vp_tie_weights(law: Atoms, tied: list[int]) -> Tensor:
 
 
 def _norm2_lead(points: Tensor, i: int) -> Tensor:
-    """`‖y_j‖² − ‖y_i‖²` of points (n, d), from `⟨y_j − y_i, y_j + y_i⟩` with twice the digits, for what the squares share is lost to their rounding; infinite where it overflows."""
-    size = _scale(points)
-    scaled = points / size
-    apart = numerics.Double2.difference(scaled, scaled[i])
-    return size * (size * apart.times(numerics.Double2.difference(scaled, -scaled[i])).total().value())
+    """`‖y_j‖² − ‖y_i‖²` of points (n, d), from `⟨y_j − y_i, y_j + y_i⟩` with twice the digits, for what the squares share is lost to their rounding."""
+    apart = numerics.Double2.difference(points, points[i])
+    return apart.times(numerics.Double2.difference(points, -points[i])).total().value()
 
 
 def kl_atoms_lower(posterior: AtomsPosterior, gap: Tensor | float) -> Tensor:
     """`½ log det(I + gC) − H(p)`, at most the KL of the reverse kernel of finite data from any Gaussian, and at last equal to
-    that from M; it grows without bound towards s = 0 (D3). Shape (batch,); the rounding of both terms is not bounded, so compare with an allowance.
+    that from M; it grows without bound towards s = 0 (D3). Shape (batch,); the rounding of both terms is not bounded, so compare with an allowance. Raises `InputError` for a gap beyond the domain.
     """
+    numerics.check_precisions("gap", gap)
     return formula.kl_atoms_lower(gap, posterior.eigenvalues, torch).sum(dim=1) - posterior.entropy
 
 

@@ -13,16 +13,13 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from singtheory import formula
+from singtheory import formula, numerics
 from singtheory.errors import InputError, unknown_name
 from singtheory.schedule import Schedule, as_time, positive_alpha
 
 StartName = Literal["noise", "mean", "matched"]
 STARTS: tuple[StartName, ...] = get_args(StartName)
 """`noise`: N(0, 1) in the place of `x_t`, or the schedule's own largest σ where that is more, as pipelines do; `mean`: N(α μ, σ²); `matched`: C7's."""
-
-_EIGENVALUES = 1e-150, 1e150
-"""Beyond these the product of two variances, or the square of a step's factor, leaves the range of float64."""
 
 
 class Response(NamedTuple):
@@ -52,7 +49,7 @@ def spread_kept(
     Args:
         schedule: the forward process.
         times: decreasing times in [0, 1] from the first to the last, shape (steps + 1,).
-        eigenvalues: λ of the data's covariance, positive and finite, shape (k,).
+        eigenvalues: λ of the data's covariance, from 1e-60 to 1e60, shape (k,).
         eta: η of DDIM in [0, 1]; 0 is deterministic, on rectified flow Euler's step, 1 ancestral (F9).
         start: `noise`, `mean` or `matched` (C6, C7).
         matched: along how many of the largest eigenvalues the start is matched, and steps are corrected; 0 is all.
@@ -103,7 +100,7 @@ def kept_of(spread: Tensor, kept: Tensor) -> float:
 
 
 def check_eigenvalues(eigenvalues: Tensor | Sequence[float]) -> Tensor:
-    """The eigenvalues as float64 of shape (k,). Raises `InputError` for none, unless all are positive and finite, and beyond `_EIGENVALUES`."""
+    """The eigenvalues as float64 of shape (k,). Raises `InputError` for none, unless all are positive and finite, and beyond the domain."""
     lam = torch.as_tensor(eigenvalues, dtype=torch.float64)
     if lam.ndim != 1 or len(lam) == 0:
         raise InputError(f"eigenvalues of shape {tuple(lam.shape)}: give one dimension of at least one value")
@@ -112,11 +109,7 @@ def check_eigenvalues(eigenvalues: Tensor | Sequence[float]) -> Tensor:
         raise InputError(
             f"eigenvalue {float(wrong[0]):g}: must be positive and finite; leave out directions without spread"
         )
-    beyond = lam[(lam < _EIGENVALUES[0]) | (lam > _EIGENVALUES[1])]
-    if len(beyond):
-        raise InputError(
-            f"eigenvalue {float(beyond[0]):g}: must lie from {_EIGENVALUES[0]:g} to {_EIGENVALUES[1]:g}; divide the data by their size"
-        )
+    numerics.check_variances("eigenvalue", lam)
     return lam
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from proofs_checks.harness.record import describe_data
-from proofs_checks.instances.fourth_powers import check_powers
 from singtheory import Atoms, InputError, Schedule, formula, response
 from singtheory import data as loaders
 from singtheory.data import Band, frequency_bands
@@ -111,7 +110,6 @@ def _spectrum(request: Request) -> _Spectrum:
     if request.data is None:
         return _Spectrum(torch.logspace(*_DECADES, 15, dtype=torch.float64))
     loaded = loaders.load(request.data)
-    check_powers(loaded)
     components = all_components(loaded.law)
     lam = components.std.square()
     if len(lam) == 0 or float(lam.max()) == 0:

@@ -4,15 +4,16 @@ Each bound is an object that declares what it bounds, from which side, under whi
 vanishes as g → 0; a test fits the slope and compares. Everything is a function of the posterior at t and of g alone (A3).
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Concatenate, Literal, ParamSpec
 
 import torch
 from torch import Tensor
 
-from singtheory import divergence, formula
+from singtheory import divergence, formula, numerics
 from singtheory.bound import pairwise, variation
 from singtheory.divergence import Components, chi_square
 from singtheory.errors import unknown_name
@@ -44,6 +45,22 @@ class Bound:
     evaluate: Callable[[Posterior, float], Tensor]
 
 
+_More = ParamSpec("_More")
+_AtGap = Callable[Concatenate[Posterior, float, _More], Tensor]
+
+
+def _in_domain(evaluate: _AtGap[_More]) -> _AtGap[_More]:
+    """The same function, which raises `InputError` for a gap beyond the domain (`singtheory.numerics.domain`)."""
+
+    @functools.wraps(evaluate)
+    def checked(posterior: Posterior, gap: float, *more: _More.args, **named: _More.kwargs) -> Tensor:
+        numerics.check_precisions("gap", gap)
+        return evaluate(posterior, gap, *more, **named)
+
+    return checked
+
+
+@_in_domain
 def kl_chi2(posterior: Posterior, gap: float) -> Tensor:
     """`KL ≤ log(1 + χ²)` (B2)."""
     if posterior.finite:
@@ -51,6 +68,7 @@ def kl_chi2(posterior: Posterior, gap: float) -> Tensor:
     return _of_components(posterior, gap, lambda of: chi_square(of).high)
 
 
+@_in_domain
 def tv_chi2(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ ½ √χ²` (B2)."""
     if posterior.finite:
@@ -80,11 +98,13 @@ def _moved(core: pairwise.Core, gap: float) -> Tensor:
     return formula.tv_trace_bound(1.0, torch.where(distance > 0, distance.clamp(min=1e-150), 0.0).square(), torch)
 
 
+@_in_domain
 def kl_trace(posterior: Posterior, gap: float) -> Tensor:
     """`KL ≤ ½ g tr C` (B3)."""
     return formula.kl_trace_bound(gap, _trace(posterior)) * _UP
 
 
+@_in_domain
 def tv_trace(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ √(g tr C/2π)` (B3)."""
     return formula.tv_trace_bound(gap, _trace(posterior), torch) * _UP
@@ -97,6 +117,7 @@ def _trace(posterior: Posterior) -> Tensor:
     return _of_components(posterior, 1.0, lambda of: of.trace + of.trace_error)
 
 
+@_in_domain
 def tv_norm(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ E[2Φ(√g‖ξ‖/2) − 1]`, the TV distances of the components averaged (B3)."""
     return _each(posterior, lambda core: _tv_norm(core, gap))
@@ -112,6 +133,7 @@ def _tv_norm(core: pairwise.Core, gap: float) -> Tensor:
     return total + (5e-324 if bool(((weights > 0) & (apart > 0)).any()) else 0.0)  # as may the product
 
 
+@_in_domain
 def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:
     """`(g²/4)‖C‖_F²`, the leading order of KL(P‖Q) (B6)."""
     # of gC, for a square of a gap may underflow where that of C overflows
@@ -119,6 +141,7 @@ def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:
     return formula.kl_small_gap(1.0, torch.stack(values))
 
 
+@_in_domain
 def kl_moment_small_gap(posterior: Posterior, gap: float) -> Tensor:
     """`(g³/12)‖κ‖²`, the leading order of KL(P‖M) (B6)."""
     scaled = _each(posterior, lambda core: core.p @ (gap * core.gram).pow(3) @ core.p)
@@ -130,26 +153,31 @@ def skewness2(posterior: Posterior) -> Tensor:
     return _each(posterior, lambda core: core.p @ core.gram.pow(3) @ core.p)
 
 
+@_in_domain
 def kl_pair_upper(posterior: Posterior, gap: float) -> Tensor:
     """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/8)` (B9, upper)."""
     return _each(posterior, lambda core: core.kl_upper(pairwise.pair_upper(core, gap), gap))
 
 
+@_in_domain
 def kl_pair_lower(posterior: Posterior, gap: float) -> Tensor:
     """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/2)` (B9, lower)."""
     return _each(posterior, lambda core: core.kl_lower(pairwise.pair_lower(core, gap), gap))
 
 
+@_in_domain
 def kl_family(posterior: Posterior, gap: float) -> Tensor:
     """B10 with `S = I − (I + (2β−1)² gC)⁻¹` and the best of `pairwise.BETAS`; for many atoms two, one by rule, with B9, which is that at ½."""
     return _each(posterior, lambda core: _least_kl(core, pairwise.family(core, gap), gap))
 
 
+@_in_domain
 def kl_family_at(posterior: Posterior, gap: float, beta: float) -> Tensor:
     """B10 at one β (`pairwise.family_at`), shape (batch,)."""
     return _each(posterior, lambda core: core.kl_upper(pairwise.family_at(core, gap, beta) + core.rounding(gap), gap))
 
 
+@_in_domain
 def tv_family(posterior: Posterior, gap: float) -> Tensor:
     """The least of what B10 implies for TV, through KL alone and over M (B12), of B2, of B3 and of 1."""
 
@@ -173,6 +201,7 @@ def _of_components(posterior: Posterior, gap: float, value: Callable[[Components
     return torch.tensor(values, dtype=torch.float64, device=posterior.mean.device)
 
 
+@_in_domain
 def kl_gauss_lower(posterior: Posterior, gap: float) -> Tensor:
     """`½ Σ (gλ − log(1 + gλ)) ≤ KL` (B5)."""
     return divergence.kl_gauss_low(posterior, gap)
@@ -210,7 +239,7 @@ def bound_named(name: str) -> Bound:
 
 
 def evaluate_ladder(posterior: Posterior, gap: float) -> dict[str, Tensor]:
-    """Every bound that applies to the posterior, by name, each of shape (batch,); for g = ∞ its limit.
+    """Every bound that applies to the posterior, by name, each of shape (batch,); for g = ∞ its limit; for another gap beyond the domain `InputError`.
 
     There KL is infinite, and so are its bounds, unless the posterior is a single point.
     """

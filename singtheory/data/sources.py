@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from singtheory import numerics
 from singtheory.data.folder import image_folder
 from singtheory.data.named_law import Data, check_memory
 from singtheory.engine import BLOCK, Points
@@ -234,14 +235,18 @@ def _check_range(low: float, high: float) -> None:
 
 
 def _check_rows(rows: np.ndarray, *, images: bool) -> None:
-    """Refuse mapped numbers that are not finite, and float images that were not scaled, block by block."""
+    """Refuse mapped numbers that are not finite or beyond the domain, and float images that were not scaled, block by block."""
+    lowest = highest = rows[0]
     for first in range(0, len(rows), BLOCK):
         block = rows[first : first + BLOCK]
         low, high = float(block.min()), float(block.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise InputError("points: holds NaN or infinity; remove those entries")
+        lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
         if images:
             _check_range(low, high)
+    ends = torch.from_numpy(np.stack([lowest, highest]).astype(np.float64))  # whose largest difference is that of all
+    numerics.check_points("points", ends, torch.ones(2))
 
 
 def _float64(array: np.ndarray) -> np.ndarray:

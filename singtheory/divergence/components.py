@@ -22,7 +22,7 @@ from torch import Tensor
 
 from singtheory.formula import expm1_rest
 from singtheory.law import Posterior
-from singtheory.numerics import block_rows, row_squares
+from singtheory.numerics import block_rows, check_precisions, row_squares
 
 UNIT = 2.0**-53
 _LOST = 20
@@ -121,6 +121,7 @@ class Components:
 
     @classmethod
     def _made(cls, query: Posterior, gap: float) -> "Components":
+        check_precisions("gap", gap)
         parts = query.parts()
         spread, error = (None if part is None else gap * part for part in (parts.spectrum, parts.spectrum_error))
         points = _from_heaviest(parts.places, parts.log_p)

@@ -201,7 +201,7 @@ def bounded_kernel(
     tl.store(plan + at.PLAN_REST, tl.sum(rest.to(tl.int64)))
     tl.store(plan + at.PLAN_DIGITS, tl.max(tl.where(rest, digits, 0.0)).to(tl.int64))
     tl.store(plan + at.PLAN_WEIGHT_DIGITS, tl.max(tl.where(rest, weight_digits, 0.0)).to(tl.int64))
-    usual = (length < float("inf")) & (gamma >= 0) & (gamma < float("inf"))
+    usual = (length < at.MOST_USUAL) & (gamma < at.MOST_USUAL) & ((gamma == 0) | (gamma > at.LEAST_USUAL))
     tl.store(plan + at.PLAN_UNUSUAL, tl.sum((usual == 0).to(tl.int64)))
     evidence = tl.load(log_sum + query, mask=real) - tl.load(known + at.NEARNESS_DIM) / 2 * tl.log(
         tl.full((), 6.283185307179586, tl.float64)

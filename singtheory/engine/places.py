@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import triton.language as tl
 
+from singtheory.engine import rounding
 from singtheory.engine.rounding import Asking, Nearness, Weighing
 from singtheory.engine.rows import (
     AskedRows,
@@ -105,3 +106,4 @@ MOMENTS_EVIDENCE = _place(MomentRows, "evidence")
 MOMENTS_BOUND = _place(MomentRows, "bound")
 
 NEAR_ROWS = tl.constexpr(len(NearRows._fields))
+LEAST_USUAL, MOST_USUAL = tl.constexpr(rounding.LEAST_USUAL), tl.constexpr(rounding.MOST_USUAL)

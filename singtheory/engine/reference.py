@@ -187,9 +187,10 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     rest = ~(bound <= known.goal) & ~series
     digits = rounding.query_digits(queries.size, snr, known.dim, known.variance, known.per_step)
     weight_digits = rounding.weight_digits(tiles.count, tiles.mass, known.per_tile)
-    most, most_of_weights = (wanted.where(rest, 0.0).amax().long() for wanted in (digits, weight_digits))
-    usual = (queries.norm < math.inf) & (snr >= 0) & (snr < math.inf)
-    plan = Plan(series.sum(), rest.sum(), most, most_of_weights, unusual=(~usual).sum())
+    most_digits, most_of_weights = (wanted.where(rest, 0.0).amax().long() for wanted in (digits, weight_digits))
+    most = rounding.MOST_USUAL
+    usual = (queries.norm < most) & (snr < most) & ((snr == 0) | (snr > rounding.LEAST_USUAL))
+    plan = Plan(series.sum(), rest.sum(), most_digits, most_of_weights, unusual=(~usual).sum())
     evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
     top = tiles.best + queries.error / 8
     look = Look(trace=near.variance, evidence=evidence, bound=bound, top=top, series=queries.series, rest=rest.double())

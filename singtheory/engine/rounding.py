@@ -25,6 +25,8 @@ They are those of `digits` and `weigh` of `reference` and of `kernels`, which ch
 _LOG_256 = math.log(256)
 _MOST_ERROR, _MOST_SNR = 1e20, 1e30
 """The largest error of a screened log weight, whose parts are at most some 10⁷ times its error, and of γ, which is held in float32."""
+LEAST_USUAL, MOST_USUAL = 1e-30, 1e30
+"""Sizes of queries and of γ that surely lie in the domain (`singtheory.numerics.domain`), in numbers that float32 holds: others are looked at one by one."""
 MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS = 7, 8
 """Beyond them whole numbers would not go into 63 bits."""
 

@@ -63,7 +63,7 @@ class Plan(NamedTuple):
         rest: for how many more must be done.
         digits: of these queries, the most that one wants.
         weight_digits: of their weights, the most that one wants.
-        unusual: for how many queries `‖z′‖` is not finite in float64, or γ not finite and at least 0.
+        unusual: for how many queries `‖z′‖` or γ may lie outside of the domain (`rounding.MOST_USUAL`).
     """
 
     series: Any

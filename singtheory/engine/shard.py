@@ -13,6 +13,7 @@ from singtheory.engine.results import PosteriorMoments, Sums
 from singtheory.engine.scan import most_parts, scan
 from singtheory.engine.statistic import Statistic
 from singtheory.errors import InputError
+from singtheory.numerics import check_shares
 
 
 def agree(count: int, dim: int, device: torch.device | str, group: dist.ProcessGroup | None = None) -> None:
@@ -48,7 +49,7 @@ class Shard(Points):
         group: of processes; all by default.
 
     Raises:
-        InputError: on every process alike, where all weights of all parts are 0.
+        InputError: on every process alike, where all weights of all parts are 0, and where one is beyond the domain.
     """
 
     def __init__(self, stored: Tensor, weights: Tensor, group: dist.ProcessGroup | None = None) -> None:
@@ -58,6 +59,9 @@ class Shard(Points):
             raise InputError(
                 f"shards: the weights of all parts sum to {float(total)}; give positive ones of an ordinary size"
             )
+        positive = weights[weights > 0]
+        least = positive.min() if len(positive) else weights.new_tensor(torch.inf)
+        check_shares(torch.stack([self._all(least, dist.ReduceOp.MIN), self._all(weights.max(), dist.ReduceOp.MAX)]))
         super().__init__(stored, weights / total)
         # all at once and in one order, so that no process waits for one that never asks
         _ = self.total, self.mean, self.radius, self.variance, self.least_log_weight

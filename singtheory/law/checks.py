@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from singtheory.errors import InputError
+from singtheory.numerics import check_precisions, check_queries, check_shares, check_variances
 
 Array = Any
 """What `torch.as_tensor` accepts: a tensor, a numpy array or nested sequences of numbers."""
 
 
 def check_numbers(z: Tensor, snr: Tensor) -> None:
-    """Raise `InputError` for NaN, infinities and negative snr; numbers are read from a GPU at once."""
+    """Raise `InputError` for NaN, infinities, negative snr and numbers beyond the domain; numbers are read from a GPU at once."""
     if not z.numel():
         return
     largest, low, high = torch.stack([torch.linalg.vector_norm(z, ord=math.inf), *torch.aminmax(snr)]).tolist()
@@ -22,6 +23,8 @@ def check_numbers(z: Tensor, snr: Tensor) -> None:
         raise InputError("query z holds NaN or infinity: divide x_t by sigma_t at t > 0 only")
     if not 0 <= low <= high < math.inf:
         raise InputError("snr must be finite and at least 0: at t = 0 the posterior is the point x_t itself")
+    check_queries("query z", largest)
+    check_precisions("snr", snr)
 
 
 def as_numbers(name: str, values: Array, device: torch.device | None = None) -> Tensor:
@@ -66,6 +69,7 @@ def as_weights(weights: Array | None, count: int, device: torch.device) -> Tenso
     w = as_nonnegative(weights, count, device)
     if float(w.max()) == 0:
         raise InputError("weights: they sum to zero; at least one must be positive")
+    check_shares(w)
     w = w / w.max()  # the sum of the largest floats would overflow
     return w / w.sum()
 
@@ -78,6 +82,8 @@ def as_cov(name: str, values: Array, count: int, dim: int) -> Tensor:
     scale = cov.diagonal(dim1=1, dim2=2).abs().amax(dim=1).clamp(min=1e-300)
     if bool(((cov - cov.mT).abs().amax(dim=(1, 2)) > 1e-9 * scale).any()):
         raise InputError(f"{name}: not symmetric")
-    if bool((torch.linalg.eigvalsh(cov)[:, 0] < -1e-9 * scale).any()):
+    eigenvalues = torch.linalg.eigvalsh(cov)
+    check_variances(f"{name}: an eigenvalue", eigenvalues[:, -1].clamp(min=0))
+    if bool((eigenvalues[:, 0] < -1e-9 * scale).any()):
         raise InputError(f"{name}: has a negative eigenvalue, so it is no covariance")
     return (cov + cov.mT) / 2

@@ -87,17 +87,15 @@ class GaussianPosterior(Posterior):
     def of(cls, mean: Tensor, eigenvalues: Tensor, basis: Tensor, z: Tensor, snr: Tensor) -> "GaussianPosterior":
         """`x̂ = μ + √γ Σ(γΣ + I)⁻¹(z − √γ μ)`, `C = Σ(γΣ + I)⁻¹`: no division by α, so regular at γ = 0."""
         gamma, root = snr[:, None], snr.sqrt()[:, None]
-        precision, beyond = 1 + gamma * eigenvalues, torch.isinf(gamma * eigenvalues)  # where C is 1/γ to all digits
-        log_precision = torch.where(beyond, gamma.log() + eigenvalues.log(), precision.log())
+        spread = gamma * eigenvalues  # at most 1e140 in the domain
         residual = logits.residual(z, snr, mean) @ basis
-        moved = (torch.where(beyond, 1 / root, root * eigenvalues / precision) * residual) @ basis.mT
-        log_norm = log_precision.sum(dim=1) + len(mean) * math.log(2 * math.pi)
-        narrow = torch.where(beyond, root * eigenvalues.sqrt(), precision.sqrt())
-        log_evidence = -((residual / narrow).square().sum(dim=1) + log_norm) / 2
-        widened = torch.where(beyond, 1.0, gamma * eigenvalues / precision) * residual.square()
-        narrowed = torch.where(beyond, log_precision, torch.log1p(gamma * eigenvalues))
+        moved = (root * eigenvalues / (1 + spread) * residual) @ basis.mT
+        narrowed = torch.log1p(spread)
+        log_norm = narrowed.sum(dim=1) + len(mean) * math.log(2 * math.pi)
+        log_evidence = -((residual.square() / (1 + spread)).sum(dim=1) + log_norm) / 2
+        widened = spread / (1 + spread) * residual.square()
         gain = torch.stack([(widened - narrowed).sum(dim=1), (widened + narrowed).sum(dim=1)], dim=1) / 2
-        spectrum = torch.where(beyond, 1 / gamma, eigenvalues / precision)
+        spectrum = eigenvalues / (1 + spread)
         lost = Lost.of(eigenvalues, spectrum, residual, moved, snr)
         return cls(mean + moved, spectrum, basis, log_evidence, gain, moved, lost)
 
@@ -136,6 +134,7 @@ class GaussianPosterior(Posterior):
 
     def log_ratio(self, u: Tensor, gap: Tensor | float) -> Tensor:
         """`½ Σ_i [gλ_i/(1+gλ_i) u_i² − log(1 + gλ_i)]` along the eigenvectors, shape (batch, n)."""
+        numerics.check_precisions("gap", gap)
         return self.shifted_log_ratio(u, gap, torch.zeros_like(self.mean))
 
     def shifted_log_ratio(self, u: Tensor, gap: Tensor | float, shift: Tensor) -> Tensor:
@@ -241,6 +240,7 @@ class MixturePosterior(Posterior):
 
     def log_ratio(self, u: Tensor, gap: Tensor | float) -> Tensor:
         """`log Σ_k p_k N(u; √g(μ_k − x̂), I + gC_k)/N(u; 0, I)`, shape (batch, n)."""
+        numerics.check_precisions("gap", gap)
         shifts = self._shifts
         ratios = [c.shifted_log_ratio(u, gap, shifts[:, k]) for k, c in enumerate(self.components)]
         return torch.logsumexp(torch.stack(ratios, dim=-1) + self.log_weights[:, None], dim=-1)

@@ -18,14 +18,18 @@ class Gaussian(Law):
     """A Gaussian `N(μ, Σ)`; Σ may be singular.
 
     Args:
-        mean: shape (d,).
-        cov: shape (d, d), symmetric, positive semidefinite.
+        mean: shape (d,), no number beyond 1e30.
+        cov: shape (d, d), symmetric, positive semidefinite; its largest eigenvalue 0, or from 1e-60 to 1e60.
+
+    Raises:
+        InputError: for what is no mean or covariance, and beyond the domain (`singtheory.numerics.domain`).
     """
 
     gaussian = True
 
     def __init__(self, mean: Array, cov: Array) -> None:
         self._mean = as_finite("mean", mean, 1)
+        numerics.check_coordinates("mean", self._mean)
         self.dim = len(self._mean)
         self._cov = as_cov("cov", as_numbers("cov", cov)[None], 1, self.dim)[0]
         self._eigenvalues, self._basis = torch.linalg.eigh(self._cov)
@@ -74,8 +78,11 @@ class GaussianMixture(Law):
 
     Args:
         weights: shape (k,), not negative, positive sum (they are normalised).
-        means: shape (k, d).
-        covs: shape (k, d, d), each symmetric and positive semidefinite.
+        means: shape (k, d), as of `Gaussian`.
+        covs: shape (k, d, d), each as of `Gaussian`.
+
+    Raises:
+        InputError: as `Gaussian`, and for weights as `Atoms`.
     """
 
     def __init__(self, weights: Array, means: Array, covs: Array) -> None:
@@ -83,6 +90,8 @@ class GaussianMixture(Law):
         self.weights = as_weights(weights, len(means), means.device)
         self.dim = means.shape[1]
         covs = as_cov("covs", covs, len(means), self.dim)
+        if not bool(covs.any()):  # then it is finite data
+            numerics.check_points("means", means, self.weights)
         self.components = [Gaussian(m, c) for m, c in zip(means, covs, strict=True)]
 
     @property
@@ -124,12 +133,4 @@ class GaussianMixture(Law):
 
     def _posterior(self, z: Tensor, snr: Tensor) -> MixturePosterior:
         means = torch.stack([c.mean for c in self.components])
-        posterior = MixturePosterior.of(self.weights, means, [c._posterior(z, snr) for c in self.components], z, snr)
-        beyond = (
-            posterior.log_weights + posterior.log_weight_error
-        ).isnan().any() | ~posterior.trace_cov.isfinite().all()
-        if bool(beyond):
-            raise InputError(
-                "means, z or snr: their squares leave the range of float64; divide the data by a number s and multiply every snr by s²"
-            )
-        return posterior
+        return MixturePosterior.of(self.weights, means, [c._posterior(z, snr) for c in self.components], z, snr)

@@ -90,10 +90,10 @@ class Law(ABC):
 
         Args:
             z: `x_t/σ_t`, shape (d,) or (batch, d), finite.
-            snr: `γ_t ≥ 0`, finite, a number or shape (batch,).
+            snr: `γ_t ≥ 0`, 0 or from 1e-80 to 1e80, a number or shape (batch,).
 
         Raises:
-            InputError: for queries of another width, NaN, or a negative or infinite snr (at t = 0 the posterior is `δ_x`).
+            InputError: for queries of another width, NaN, a negative or infinite snr (at t = 0 the posterior is `δ_x`), and beyond the domain (`singtheory.numerics.domain`).
         """
         return self._posterior(*self._checked(z, snr))
 
@@ -127,22 +127,24 @@ class Atoms(Law):
     0.5
 
     Args:
-        points: shape (n, d), finite.
-        weights: shape (n,), not negative, positive sum (they are normalised); uniform when not given.
+        points: shape (n, d), finite, in the domain (`singtheory.numerics.domain`): none beyond 1e30, and those that have weight equal or 1e-30 apart.
+        weights: shape (n,), not negative, positive sum (they are normalised), none below 1e-300 of the largest but 0; uniform when not given.
 
     Raises:
-        InputError: for empty, non-finite or wrongly shaped data, and for weights that are none.
+        InputError: for empty, non-finite or wrongly shaped data, for weights that are none, and beyond the domain.
     """
 
     finite = True
 
     def __init__(self, points: Array, weights: Array | None = None) -> None:
         points = as_finite("points", points, 2)
-        self._hold(Points(points, as_weights(weights, len(points), points.device)))
+        weights = as_weights(weights, len(points), points.device)
+        numerics.check_points("points", points, weights)
+        self._hold(Points(points, weights))
 
     @classmethod
     def stored(cls, points: Points) -> "Atoms":
-        """The law of points as they lie, such as in a mapped file; they are read block by block, and must be finite."""
+        """The law of points as they lie, such as in a mapped file; they are read block by block, and must be finite and in the domain, which is not checked."""
         law = cls.__new__(cls)
         law._hold(points)
         return law
@@ -165,6 +167,7 @@ class Atoms(Law):
             weights = as_nonnegative(
                 torch.ones(len(points)) if weights is None else weights, len(points), points.device
             )
+            numerics.check_coordinates("points", points)
         except InputError as error:
             with suppress(InputError):  # the others would wait for this part
                 agree(0, 0, points.device if isinstance(points, Tensor) else "cpu")

@@ -28,7 +28,7 @@ from singtheory.engine import (
 )
 from singtheory.errors import InputError
 from singtheory.law import logits
-from singtheory.numerics import block_rows, row_squares
+from singtheory.numerics import block_rows, check_precisions, row_squares
 
 
 class Parts(NamedTuple):
@@ -86,7 +86,7 @@ class Posterior(ABC):
 
     @abstractmethod
     def log_ratio(self, u: Tensor, gap: Tensor | float) -> Tensor:
-        """`log dP/dQ` at `u` (batch, n, d): P the law of `√g ξ + n`, Q = N(0, I) (A4); shape (batch, n)."""
+        """`log dP/dQ` at `u` (batch, n, d): P the law of `√g ξ + n`, Q = N(0, I) (A4); shape (batch, n). Raises `InputError` for a gap beyond the domain."""
 
     @abstractmethod
     def parts(self) -> Parts:
@@ -277,6 +277,7 @@ class AtomsPosterior(Posterior):
 
     def _reduce(self, u: Tensor, gap: Tensor | float, *reduce: Callable[[Tensor], Tensor]) -> list[Tensor]:
         """Each `reduce` over the points of `log p_j + √g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²`, a bounded number of rows at a time."""
+        check_precisions("gap", gap)
         gap = torch.as_tensor(gap, dtype=torch.float64, device=u.device).expand(len(self))
         rows = block_rows(len(self.points), u.device)
         values = []

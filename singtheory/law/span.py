@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from singtheory import numerics
+from singtheory.engine import Points
 from singtheory.law.laws import Atoms
 
 _EPS = 2.0**-52
@@ -68,7 +69,8 @@ def in_span(law: Atoms) -> Span | None:
     mean = law.mean
     coordinates += basis @ mean
     origin = mean - (basis @ mean) @ basis
-    return Span(Atoms(coordinates, law.weights), basis, origin)
+    # a rotation may take a coordinate as far as the norm, so that the domain was checked before
+    return Span(Atoms.stored(Points(coordinates, law.weights)), basis, origin)
 
 
 def _keeps_distances(law: Atoms, basis: Tensor, coordinates: Tensor) -> bool:

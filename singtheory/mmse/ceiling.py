@@ -15,17 +15,6 @@ _NEAREST = 1e-12
 """The share of the largest squared distance: what lies nearer is one bin, and costs nothing that could be seen."""
 _CHUNK = 2**24
 """Distances in one block."""
-_LEAST, _MOST = 1e-70, 1e70
-"""Sizes of data whose fourth powers float64 holds, and their sums."""
-
-
-def check_size(law: Atoms) -> None:
-    """Raise `InputError` where the data are so small or large that products of their squares leave the range of float64."""
-    size = float((law.points.amax(dim=0) - law.points.amin(dim=0)).max())
-    if not (_LEAST < size < _MOST or size == 0):
-        raise InputError(
-            f"data of size {size:.3g}: their squares leave the range of float64; divide them by {size:.1g} and multiply every snr by its square"
-        )
 
 
 class Ceiling:
@@ -42,14 +31,13 @@ class Ceiling:
         entropy: of the weights, which no information exceeds.
 
     Raises:
-        InputError: for points that are all equal, and where their squares leave the range of float64.
+        InputError: for points that are all equal.
     """
 
     def __init__(self, law: Atoms) -> None:
         varies = (law.points != law.points[0]).any(dim=0)
         if not bool(varies.any()):
             raise InputError("all points are equal, so there is nothing to measure; give different points")
-        check_size(law)
         self.rank = min(int(varies.sum()), len(law.points) - 1)
         eigenvalues = torch.linalg.eigvalsh(law.cov.cpu()).clamp(min=0)
         self.trace = float(law.cov.diagonal().sum())

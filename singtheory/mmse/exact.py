@@ -17,6 +17,7 @@ from singtheory.errors import InputError
 from singtheory.formula import log1p_rest
 from singtheory.law import Law
 from singtheory.mmse.line_rule import Integrals, LineRule
+from singtheory.numerics import check_precisions
 
 _NOISE_ENTROPY = math.log(2 * math.pi * math.e) / 2
 _SUM = 1e-14
@@ -29,7 +30,7 @@ Interval = tuple[Tensor, Tensor]
 
 
 class Curve(ABC):
-    """`mmse(γ)` of a law, a function of γ of shape (n,).
+    """`mmse(γ)` of a law, a function of γ of shape (n,), each 0 or from 1e-80 to 1e80, else `InputError` (`singtheory.numerics.domain`).
 
     Attributes:
         method: `exact`, `quadrature` or `monte-carlo`.
@@ -83,13 +84,14 @@ class Curve(ABC):
 
 
 def check_snr(snr: Tensor) -> None:
-    """Raise `InputError` unless `snr` (n,) is not negative, finite and does not decrease."""
+    """Raise `InputError` unless `snr` (n,) is not negative, finite, in the domain and does not decrease."""
     if snr.ndim != 1 or len(snr) < 2:
         raise InputError(f"snr of shape {tuple(snr.shape)}: need a start and an end")
     if not bool(((snr >= 0) & torch.isfinite(snr)).all()):
         raise InputError("snr: must be finite and at least 0; end where σ > 0")
     if bool((snr.diff() < 0).any()):
         raise InputError("snr: must increase from step to step, from the start of sampling to its end")
+    check_precisions("snr", snr)
 
 
 @final
@@ -103,11 +105,13 @@ class GaussianCurve(Curve):
 
     def __call__(self, snr: Tensor) -> Interval:
         """`Σ_i λ_i/(1 + γλ_i)` and `−Σ_i (λ_i/(1 + γλ_i))²`."""
+        check_precisions("snr", snr)
         parts = formula.gaussian_mmse(snr[:, None], self._eigenvalues)
         return parts.sum(dim=1), -parts.square().sum(dim=1)
 
     def information(self, snr: Tensor) -> Tensor:
         """`½ Σ_i log(1 + γλ_i)`."""
+        check_precisions("snr", snr)
         return formula.gaussian_information(snr[:, None], self._eigenvalues, torch).sum(dim=1)
 
     def discretisation(self, snr: Tensor) -> Tensor:
@@ -117,10 +121,12 @@ class GaussianCurve(Curve):
 
     def interval(self, snr: Tensor) -> Interval:
         """An interval that holds `mmse(γ)`: all that is computed here increases with every eigenvalue, and small ones may have lost their digits."""
+        check_precisions("snr", snr)
         return self._between(lambda eigenvalues: formula.gaussian_mmse(snr[:, None], eigenvalues).sum(dim=1))
 
     def information_interval(self, snr: Tensor) -> Interval:
         """An interval that holds `½∫_0^γ mmse`."""
+        check_precisions("snr", snr)
         return self._between(
             lambda eigenvalues: formula.gaussian_information(snr[:, None], eigenvalues, torch).sum(dim=1)
         )
@@ -149,7 +155,7 @@ class LineCurve(Curve):
     The information is the entropy of z less that of the noise, so that no rule over γ adds an error.
 
     Raises:
-        InputError: for data off a line, and where their squares leave the range of float64.
+        InputError: for data off a line.
     """
 
     method = "quadrature"
@@ -222,6 +228,7 @@ class LineCurve(Curve):
 
     def _integrals(self, snr: Tensor) -> Integrals:
         """Each γ is computed once, alone: no number depends on what else is asked for."""
+        check_precisions("snr", snr)
         asked = snr.tolist()
         fresh = torch.tensor(sorted(set(asked) - self._known.keys()), dtype=torch.float64)
         if len(self._known) + len(fresh) > _KEPT:

@@ -34,6 +34,7 @@ def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor
 
 def expected_trace(posterior: AtomsPosterior, gap: float, nodes: int = _MEAN_NODES) -> float:
     """`E[tr C_h | x_t]` at `h = gap` by quadrature, for one query in one dimension."""
+    numerics.check_precisions("gap", gap)
     return float(_expectations(posterior, torch.tensor([gap], dtype=torch.float64), nodes, lambda variance: variance))
 
 
@@ -71,6 +72,7 @@ def _seen(z: Tensor, centres: Tensor, weights: Tensor, points: Tensor) -> tuple[
 
 def expected_square(posterior: AtomsPosterior, gap: float, nodes: int = _MEAN_NODES) -> float:
     """`E[‖C_h‖_F² | x_t]` at `h = gap` by quadrature, for one query in one dimension (B11)."""
+    numerics.check_precisions("gap", gap)
     return float(_expectations(posterior, torch.tensor([gap], dtype=torch.float64), nodes, torch.square))
 
 
@@ -88,13 +90,15 @@ def kl_by_information(posterior: AtomsPosterior, gap: float) -> float:
 
 
 def _legendre(gap: float) -> tuple[Tensor, Tensor]:
-    """Gauss and Legendre's nodes and weights on [0, g]."""
+    """Gauss and Legendre's nodes and weights on [0, g]. Raises `InputError` for a gap beyond the domain."""
+    numerics.check_precisions("gap", gap)
     x, w = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(_NODES))
     return gap * (x + 1) / 2, gap * w / 2
 
 
 def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, generator: torch.Generator) -> Tensor:
     """Draws of `(g/2)(tr C − tr C_h)`, h uniform in [0, g], with mean KL(P‖Q), for one query; shape (samples,)."""
+    numerics.check_precisions("gap", gap)
     h = gap * numerics.uniform(samples, posterior.mean.device, generator)
     xi = posterior.sample(samples, generator)[0] - posterior.mean
     u = h.sqrt()[:, None] * xi + numerics.normal(xi.shape, xi.device, generator)
@@ -103,6 +107,7 @@ def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, ge
 
 def line_mmse(law: Atoms, snr: Tensor) -> tuple[Tensor, Tensor]:
     """`mmse(γ)` and `mmse′(γ) = −E‖C‖_F²` of finite data on a line by quadrature, `snr` and results of shape (n,)."""
+    numerics.check_precisions("snr", snr)
     centres = snr.sqrt()[:, None] * law.deviations()[:, 0]
     low, high = centres.amin(dim=1) - _TAIL, centres.amax(dim=1) + _TAIL
     z = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, _LINE_NODES, dtype=torch.float64)
@@ -113,6 +118,7 @@ def line_mmse(law: Atoms, snr: Tensor) -> tuple[Tensor, Tensor]:
 
 def gaussian_mmse(law: Law, snr: Tensor) -> tuple[Tensor, Tensor]:
     """`mmse(γ) = Σ λ/(1 + γλ)` and its derivative for Gaussian data of the law's covariance, `snr` and results of shape (n,)."""
+    numerics.check_precisions("snr", snr)
     eigenvalues = torch.linalg.eigvalsh(law.cov).clamp(min=0)
     spectrum = eigenvalues / (1 + snr[:, None] * eigenvalues)
     return spectrum.sum(dim=1), -spectrum.square().sum(dim=1)

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from singtheory.errors import InputError
 from singtheory.mmse.line_panel import RHO, Components, Panels, largest, least, most, regular, weighed
 
 _NODES = 22
@@ -36,8 +35,6 @@ _NUMBERS, _FEW, _TOGETHER = 2**19, 256, 16
 """Panels times components in a block. Of more components than a few, those far from so many neighbouring panels are left out there."""
 _LEFT_OUT = 50.0
 _SAFE = 1.1
-_LEAST, _MOST = 2.0**-400, 2.0**250
-"""Sizes of data whose fourth powers float64 holds."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,6 @@ class LineRule:
 
     Attributes:
         size: the largest distance of two centres.
-
-    Raises:
-        InputError: where data are so large or small that float64 does not hold their fourth powers.
     """
 
     def __init__(self, centres: Tensor, variances: Tensor, weights: Tensor) -> None:
@@ -78,10 +72,6 @@ class LineRule:
         self._centres, variances, self._log_weights = centres[order], variances[order], weights[order].log()
         self.size = float(self._centres[-1] - self._centres[0])
         self._size = size = max(self.size, float(variances.max()) ** 0.5)
-        if size > 0 and not _LEAST < size < _MOST:
-            raise InputError(
-                f"data of size {size:.3g}: their fourth powers leave the range of float64; divide them by {size:.1g} and multiply every snr by its square"
-            )
         self._unit = 2.0 ** math.floor(math.log2(size)) if size > 0 else 1.0  # integrals are of lengths in this unit
         self._variances = variances / self._unit**2
 

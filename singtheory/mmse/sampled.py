@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from singtheory import formula
+from singtheory.engine import Points
 from singtheory.errors import InputError
 from singtheory.estimate import check_confidence, mean_interval
 from singtheory.law import Atoms
@@ -21,6 +22,7 @@ from singtheory.mmse.ceiling import Ceiling
 from singtheory.mmse.draws import DEPTH, LEAST_PAIRS, Draws, Progress, draw_curve, smooth_curve
 from singtheory.mmse.exact import Curve, Interval, check_snr
 from singtheory.mmse.smooth import Smooth
+from singtheory.numerics import check_precisions
 
 NODES, QUERIES = 64, 256
 """Nodes of a curve, and x_t a node on average."""
@@ -60,6 +62,7 @@ def sample_curve(
         raise InputError(f"nodes {nodes}: need at least 3")
     if not 0 < snr_end < math.inf:
         raise InputError(f"snr {snr_end}: the curve must end at a positive and finite one")
+    check_precisions("snr", snr_end)
     law = _about_an_atom(law)
     ceiling = Ceiling(law)
     draws = draw_curve(law, ceiling, snr_end, nodes, queries, generator, progress)
@@ -69,8 +72,8 @@ def sample_curve(
 def _about_an_atom(law: Atoms) -> Atoms:
     """The atoms of positive weight less one of them: the mmse is the same, and a distant origin costs no digits."""
     support = law.weights > 0
-    points, weights = law.points[support], law.weights[support]
-    return Atoms(points - points[weights.argmax()], weights)
+    points, weights = law.points[support], law.weights[support] / law.weights[support].sum()
+    return Atoms.stored(Points(points - points[weights.argmax()], weights))
 
 
 @final
@@ -163,16 +166,19 @@ class SampledCurve(Curve):
         return self._after(level, -distance).clamp(max=self._ceiling.trace * (1 + self._ceiling.rounding))
 
     def _left(self, snr: Tensor) -> Tensor:
+        check_precisions("snr", snr)
         if bool((snr > self.snr[-1] * (1 + 1e-9)).any()):
             raise InputError(f"snr {float(snr.max()):.6g}: this curve was sampled up to {float(self.snr[-1]):.6g}")
         return (torch.searchsorted(self.snr, snr.contiguous(), right=True) - 1).clamp(0, len(self.snr) - 2)
 
     def __call__(self, snr: Tensor) -> Interval:
         """From the smooth curve."""
+        check_precisions("snr", snr)
         return self.smooth(snr)
 
     def information(self, snr: Tensor) -> Tensor:
         """Half the area under the smooth curve."""
+        check_precisions("snr", snr)
         return self.smooth.area(snr) / 2
 
     def interval(self, snr: Tensor) -> Interval:

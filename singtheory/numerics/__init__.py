@@ -1,17 +1,39 @@
-"""Draws, distances, waves and sums that keep their digits."""
+"""The domain of numbers; draws, distances, waves and sums that keep their digits."""
 
 from singtheory.numerics.block import block_rows, row_squares
 from singtheory.numerics.distance import diameter, distances
+from singtheory.numerics.domain import (
+    LENGTHS,
+    PRECISIONS,
+    check_coordinates,
+    check_length,
+    check_noise,
+    check_points,
+    check_precisions,
+    check_queries,
+    check_shares,
+    check_variances,
+)
 from singtheory.numerics.double_double import Double2, two_product
 from singtheory.numerics.draw import check_seed, choose, normal, uniform
 from singtheory.numerics.lanczos import Krylov, krylov
 from singtheory.numerics.waves import cosine_waves
 
 __all__ = [
+    "LENGTHS",
+    "PRECISIONS",
     "Double2",
     "Krylov",
     "block_rows",
+    "check_coordinates",
+    "check_length",
+    "check_noise",
+    "check_points",
+    "check_precisions",
+    "check_queries",
     "check_seed",
+    "check_shares",
+    "check_variances",
     "choose",
     "cosine_waves",
     "diameter",

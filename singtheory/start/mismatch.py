@@ -18,10 +18,9 @@ from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.formula import DOUBLE, log1p_rest
 from singtheory.law import Atoms
+from singtheory.numerics import check_noise
 from singtheory.start.starts import Components, all_components, flow_end
 
-_SIGMAS = 1e-150, 1e150
-"""What float64 holds the squares of, and their inverses."""
 _NEAR = 0.5
 """Where `|x|` is below this, `x − log(1 + x)` is summed without cancellation."""
 End = Callable[[Tensor, Tensor, float, float, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -95,7 +94,7 @@ def initial_mismatch(moments: Moments, start: Start, alpha: float, sigma: float)
     """The mismatch of a start at `(α_t, σ_t)`; see the module.
 
     Raises:
-        InputError: for `σ = 0`, where `q_t` is the data themselves and infinitely far from any Gaussian, and where float64 does not hold σ².
+        InputError: for `σ = 0`, where `q_t` is the data themselves and infinitely far from any Gaussian, and for σ beyond the domain.
     """
     _check_sigma(sigma)
     matched, mean_start = (
@@ -112,10 +111,7 @@ def initial_mismatch(moments: Moments, start: Start, alpha: float, sigma: float)
 def _check_sigma(sigma: float) -> None:
     if not sigma > 0:
         raise InputError(f"sigma {sigma}: the data without noise are infinitely far from a Gaussian start")
-    if not _SIGMAS[0] <= sigma <= _SIGMAS[1]:
-        raise InputError(
-            f"sigma {sigma}: its square leaves the range of float64; take one from {_SIGMAS[0]:g} to {_SIGMAS[1]:g}"
-        )
+    check_noise("sigma", sigma)
 
 
 def gaussian_mismatch(moments: Moments, start: Start, alpha: float, sigma: float) -> Mismatch:
