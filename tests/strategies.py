@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from singtheory import Atoms, Schedule, schedule_named
+from singtheory.numerics import PRECISIONS
 from singtheory.schedule import SCHEDULES
 
 SCHEDULE_NAMES = (*SCHEDULES, "power:0.5", "power:1", "power:3")
@@ -56,6 +57,21 @@ def atoms(draw: st.DrawFn, dims: tuple[int, ...] = (1, 2, 3), least: int = 1) ->
 def queries(dim: int) -> st.SearchStrategy[torch.Tensor]:
     """One query z of that width, shape (1, dim)."""
     return st.lists(st.floats(-3, 3), min_size=dim, max_size=dim).map(lambda z: torch.tensor([z], dtype=torch.float64))
+
+
+def precisions() -> st.SearchStrategy[float]:
+    """γ or g over the whole domain, its ends often."""
+    return st.one_of(st.sampled_from(PRECISIONS), st.floats(-80, 80).map(lambda e: min(max(10.0**e, 1e-80), 1e80)))
+
+
+def eigenvalues() -> st.SearchStrategy[float]:
+    """Squares of lengths over the whole domain, its ends often."""
+    return st.one_of(st.sampled_from([1e-60, 1e60]), st.floats(-60, 60).map(lambda e: min(max(10.0**e, 1e-60), 1e60)))
+
+
+def dimensions() -> st.SearchStrategy[int]:
+    """d from 1 to that of a large picture."""
+    return st.sampled_from([1, 2, 3, 64, 10**4, 10**6])
 
 
 def wild_snrs() -> st.SearchStrategy[float]:

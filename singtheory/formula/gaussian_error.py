@@ -3,6 +3,7 @@
 import math
 
 from singtheory.formula.number import Namespace, Number
+from singtheory.formula.small import expm1_ratio, log_rest
 
 
 def kl_chi2_bound(chi2: Number, xp: Namespace) -> Number:
@@ -43,7 +44,7 @@ def trace_diameter_bound(diameter: Number, atoms: int, dim: int) -> Number:
 
 def kl_gauss_term(gap: Number, eigenvalue: Number, xp: Namespace) -> Number:
     """`½ (gλ − log(1 + gλ))`, one eigenvalue's part of `KL(M‖Q)` (B5); what matching it at the first step takes away (F5)."""
-    return (gap * eigenvalue - xp.log1p(gap * eigenvalue)) / 2
+    return log_rest(gap * eigenvalue, 1, xp) / 2
 
 
 def kl_small_gap(gap: Number, frobenius2: Number) -> Number:
@@ -105,17 +106,17 @@ def isotropic_var(var: Number, gap: Number, trace: Number, dim: int) -> Number:
 
 def isotropic_gain(gap: Number, trace: Number, dim: int, xp: Namespace) -> Number:
     """`½[g tr C − d log(1 + g tr C/d)]`, what the best isotropic variance saves in KL (B7)."""
-    return (gap * trace - dim * xp.log1p(gap * trace / dim)) / 2
+    return log_rest(gap * trace, dim, xp) / 2
 
 
 def kl_ratio_low(x: Number, xp: Namespace) -> Number:
     """`2(e^{−x/2} − 1 + x/2)/(x/2)²`, `x = D²g`: the least that KL can be of its leading order (B11)."""
-    return 2 * (xp.exp(-x / 2) - 1 + x / 2) / (x / 2) ** 2
+    return expm1_ratio(-x / 2, xp)
 
 
 def kl_ratio_high(x: Number, xp: Namespace) -> Number:
     """`2(eˣ − 1 − x)/x²`, `x = D²g`: the most that KL can be of its leading order (B11)."""
-    return 2 * (xp.exp(x) - 1 - x) / x**2
+    return expm1_ratio(x, xp)
 
 
 def family_shrinkage(beta: Number, spread: Number) -> Number:

@@ -2,6 +2,7 @@
 
 from singtheory.formula.number import Namespace, Number, Pair
 from singtheory.formula.origin import last_step_w2
+from singtheory.formula.small import log_ratio_rest, quotient_rest
 from singtheory.formula.terminal import terminal_epsilon
 
 
@@ -97,7 +98,7 @@ def geometric_snr(eigenvalue: Number, snr_start: Number, snr_end: Number, fracti
 
 def geometric_cost(ratio: Number, steps: Number, xp: Namespace) -> Number:
     """`½N(r − 1 − log r)`, its discretisation term, `r` the ratio of `1 + λγ` over a step; one eigenvalue's part (E2)."""
-    return steps * (ratio - 1 - xp.log(ratio)) / 2
+    return steps * log_ratio_rest(ratio, xp) / 2
 
 
 def optimal_cost(root_integral: Number, slope_ratio: Number, steps: Number, xp: Namespace) -> Number:
@@ -117,5 +118,5 @@ def matched_density(skewness2: Number, xp: Namespace) -> Number:
 
 def wrong_covariance(gap: Number, eigenvalue: Number, other: Number, xp: Namespace) -> Number:
     """`½[x − log(1 + x)]`, `x = g(λ − v)/(1 + gv)`: one direction's part of `KL(N(0, I + gC)‖N(0, I + gĈ))`, v of Ĉ that has C's eigenvectors (E3)."""
-    x = gap * (eigenvalue - other) / (1 + gap * other)
-    return (x - xp.log1p(x)) / 2
+    above, below = 1 + gap * eigenvalue, 1 + gap * other
+    return quotient_rest(gap * (eigenvalue - other) / below, above, below, xp) / 2

@@ -1,4 +1,8 @@
-"""Functions that vanish to second order, with all their digits there."""
+"""What vanishes where its terms cancel, with all of its digits there.
+
+Floats and tensors lose what cancels; symbols lose nothing, and a ball says what it lost. For these (`_keeps`) the functions are the plain expressions, on which
+the proofs stand.
+"""
 
 import math
 
@@ -9,6 +13,59 @@ _FACTORIALS = tuple(2 / math.factorial(k + 2) for k in range(15))
 """Coefficients of `2 (eˣ − 1 − x)/x²`, for x up to a half: the next term is below 2⁻⁵³ of the first."""
 _ODD = tuple(1 / (2 * k + 1) for k in range(1, 18))
 """Coefficients of `(artanh y − y)/y³`, for `|y|` up to 1/3: likewise."""
+
+
+def _keeps(xp: Namespace) -> bool:
+    """Whether differences of equal numbers keep their digits: of symbols and balls, whose namespaces choose nothing by size."""
+    return not hasattr(xp, "where")
+
+
+def expm1_ratio(x: Number, xp: Namespace) -> Number:
+    """`2(eˣ − 1 − x)/x²`, 1 at x = 0."""
+    if _keeps(xp):
+        return 2 * (xp.exp(x) - 1 - x) / x**2
+    far = xp.where(xp.abs(x) < _SMALL, 1.0, x)
+    return xp.where(
+        xp.abs(x) < _SMALL, _horner(xp.clip(x, -_SMALL, _SMALL), _FACTORIALS), 2 * (xp.expm1(x) - x) / far**2
+    )
+
+
+def log_rest(x: Number, parts: Number, xp: Namespace) -> Number:
+    """`x − n log(1 + x/n) ≥ 0`, n the number of parts."""
+    if _keeps(xp):
+        return x - parts * xp.log1p(x / parts)
+    return parts * log1p_rest(x / parts, xp)
+
+
+def log_ratio_rest(ratio: Number, xp: Namespace) -> Number:
+    """`r − 1 − log r ≥ 0`, of a ratio that is a number of its own: `r − 1` is exact near r = 1."""
+    if _keeps(xp):
+        return ratio - 1 - xp.log(ratio)
+    x = ratio - 1
+    return xp.where(xp.abs(x) < _SMALL, log1p_rest(xp.clip(x, -_SMALL, _SMALL), xp), x - xp.log(ratio))
+
+
+def quotient_rest(x: Number, above: Number, below: Number, xp: Namespace) -> Number:
+    """`x − log(1 + x)`, `1 + x = above/below`: near x = −1 the quotient has the digits that x lost."""
+    if _keeps(xp):
+        return x - xp.log1p(x)
+    return xp.where(x < -_SMALL, x + xp.log(below / above), log1p_rest(xp.clip(x, -_SMALL, None), xp))
+
+
+def root_fall(x: Number, fall: Number, xp: Namespace) -> Number:
+    """`√x − √(x − f)`, for 0 ≤ f ≤ x."""
+    if _keeps(xp):
+        return xp.sqrt(x) - xp.sqrt(x - fall)
+    together = xp.sqrt(x) + xp.sqrt(x - fall)
+    return fall / xp.where(together > 0, together, 1.0)
+
+
+def root_rise(rise: Number, base: Number, xp: Namespace) -> Number:
+    """`√(f + b²) − b`, for f and b not negative."""
+    if _keeps(xp):
+        return xp.sqrt(rise + base**2) - base
+    together = xp.sqrt(rise + base**2) + base
+    return rise / xp.where(together > 0, together, 1.0)
 
 
 def expm1_rest(x: Number, xp: Namespace) -> Number:

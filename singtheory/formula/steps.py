@@ -4,6 +4,7 @@ With `v = α²λ + σ²` (`marginal_var`) and `θ = arctan √(γλ)`: `cos θ =
 """
 
 from singtheory.formula.number import Namespace, Number
+from singtheory.formula.small import root_fall
 from singtheory.formula.terminal import marginal_var, noise_start_gain, posterior_slope
 from singtheory.formula.transitions import snr
 
@@ -122,7 +123,7 @@ def step_lost_var(weight: Number, mmse: Number) -> Number:
 
 def step_w2_low(var: Number, lost: Number, xp: Namespace) -> Number:
     """`(√v − √(v − lost))²`: `W₂²` of two laws on a line whose variances are v and `v − lost` is at least this, and is this for Gaussians (F11)."""
-    return (xp.sqrt(var) - xp.sqrt(var - lost)) ** 2
+    return root_fall(var, lost, xp) ** 2
 
 
 def guess_rate(var: Number, third: Number, z: Number, x_hat: Number, root_snr: Number) -> Number:

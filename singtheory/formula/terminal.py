@@ -2,6 +2,7 @@
 
 from singtheory.formula.gaussian_error import kl_trace_bound
 from singtheory.formula.number import Namespace, Number
+from singtheory.formula.small import log_ratio_rest, root_rise
 from singtheory.formula.transitions import snr
 
 
@@ -101,7 +102,7 @@ def noise_start_gain(
 ) -> Number:
     """`½[α²‖μ‖² + (α² − γ) tr Σ + d(σ² − 1 − log σ²)]`, what the mean start buys over N(0, I) (C6)."""
     var = sigma**2
-    return (alpha**2 * mean_norm2 + (alpha**2 - snr(alpha, sigma)) * trace + dim * (var - 1 - xp.log(var))) / 2
+    return (alpha**2 * mean_norm2 + (alpha**2 - snr(alpha, sigma)) * trace + dim * log_ratio_rest(var, xp)) / 2
 
 
 def marginal_var(alpha: Number, sigma: Number, eigenvalue: Number) -> Number:
@@ -114,7 +115,7 @@ def widening(alpha: Number, kept_std: Number, eigenvalue: Number, xp: Namespace)
 
     `kept_std` is σ, or where a step draws fresh noise what it keeps of `x_1`: independent noise adds its variance to both sides.
     """
-    return xp.sqrt(marginal_var(alpha, kept_std, eigenvalue)) - kept_std
+    return root_rise(alpha**2 * eigenvalue, kept_std, xp)
 
 
 def ode_slope(alpha: Number, sigma: Number, eigenvalue: Number, xp: Namespace) -> Number:

@@ -7,7 +7,7 @@ import mpmath
 import pytest
 import torch
 
-from singtheory import Gaussian, GaussianMixture, InputError
+from singtheory import Gaussian, GaussianMixture
 from singtheory.formula import DOUBLE
 
 LOST = 8 * DOUBLE
@@ -103,10 +103,10 @@ def test_a_query_of_many_has_what_it_loses_itself(make):
             assert mpmath.norm(off) <= float(of.lost.moved[0]) <= 1e-13 * (1 + mpmath.norm(moved))
 
 
-@pytest.mark.parametrize("snr", [1e-100, 1.0, 1e100, 1e200])
-@pytest.mark.parametrize("variance", [0.0, 1e-200, 1.0, 1e150, 1e200])
-def test_a_gaussian_whose_variance_times_gamma_overflows(variance, snr):
-    """The mean was the prior's, and C was 0, as soon as `1 + γλ` was infinite."""
+@pytest.mark.parametrize("snr", [1e-80, 1e-30, 1.0, 1e30, 1e80])
+@pytest.mark.parametrize("variance", [0.0, 1e-60, 1e-17, 1.0, 1e17, 1e60])
+def test_a_gaussian_at_every_end_of_the_domain(variance, snr):
+    """The mean was the prior's, and C was 0, as soon as `1 + γλ` was infinite: that lies beyond the domain now."""
     root, z, mean = snr**0.5, 3.0, 0.25
     posterior = Gaussian([mean], [[variance]]).posterior([z], snr)
     with mpmath.workdps(700):
@@ -120,9 +120,11 @@ def test_a_gaussian_whose_variance_times_gamma_overflows(variance, snr):
     assert float(posterior.log_evidence) == pytest.approx(float(log_evidence), rel=1e-12)
 
 
-@pytest.mark.parametrize(("scale", "snr", "z"), [(1e155, 1.0, 0.1), (1e154, 1e-300, 0.1), (1e60, 1e220, 1e177)])
-def test_a_mixture_whose_squares_overflow_is_refused(scale, snr, z):
-    """Its posterior was NaN, where that of atoms is refused with a line that says what to do."""
-    law = GaussianMixture([0.5, 0.5], [[scale], [-scale]], [[[1.0]], [[2.0]]])
-    with pytest.raises(InputError, match="divide the data by a number s"):
-        law.posterior([z], snr)
+@pytest.mark.parametrize(
+    ("scale", "snr", "z"), [(1e30, 1.0, 0.1), (1e30, 1e-80, 0.1), (1e30, 1e80, 1e70), (1.0, 1e80, -1e40)]
+)
+def test_a_mixture_at_the_ends_of_the_domain_has_a_posterior(scale, snr, z):
+    """Where squares overflowed it was NaN."""
+    posterior = GaussianMixture([0.5, 0.5], [[scale], [-scale]], [[[1.0]], [[2.0]]]).posterior([z], snr)
+    assert bool(posterior.mean.isfinite().all() & posterior.trace_cov.isfinite().all())
+    assert not bool((posterior.log_weights + posterior.log_weight_error).isnan().any())

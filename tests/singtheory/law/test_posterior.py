@@ -244,7 +244,7 @@ def test_queries_so_far_away_that_no_log_weight_has_digits():
         law.posterior(queries, 1.0, tol=1e-6)
 
 
-@pytest.mark.parametrize("far", [1e20, 1e155, 1e300])
+@pytest.mark.parametrize("far", [1e20, 1e30])
 @pytest.mark.parametrize("copies", [1, 40])
 def test_a_point_without_weight_widens_no_bound(far, copies):
     near = [[0.0, 0.0], [2.0, 1.0]] * copies
@@ -255,16 +255,16 @@ def test_a_point_without_weight_widens_no_bound(far, copies):
 
 
 def test_scales_at_the_ends_of_float64():
-    """Squares that underflow are in the bound, squares that overflow are refused with a remedy."""
-    small = Atoms([[3e-167, 2e-167], [-1e-166, 5e-167]])
+    """The smallest data of the domain are answered within their bound, larger ones than the largest refused with a remedy."""
+    small = Atoms([[3e-31, 2e-31], [-1e-30, 5e-31]])
     mean, _, _ = reference_posterior.posterior(small, [0.3, 0.4], 0.1)
     actual = small.posterior([0.3, 0.4], 0.1)
     assert max(abs(mpmath.mpf(a) - b) for a, b in zip(actual.mean[0].tolist(), mean, strict=True)) <= float(
         actual.error_bound
     )
-    for size in (1e155, 1e200, 1e300):
-        with pytest.raises(InputError, match="divide them"):
-            _ = Atoms([[size], [-size / 2]]).posterior([0.0], 0.0).mean
+    for size in (1e31, 1e155, 1e300):
+        with pytest.raises(InputError, match="divide the data"):
+            Atoms([[size], [-size / 2]])
 
 
 @pytest.mark.parametrize("snr", [1.1e20, 1.7e24, 3e31])
