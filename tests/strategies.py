@@ -38,6 +38,11 @@ def snrs() -> st.SearchStrategy[float]:
     return st.one_of(st.sampled_from([0.0, 1e-12, 1.0, 1e12]), st.floats(-12, 12).map(lambda e: 10.0**e))
 
 
+def snrs_to(most: float) -> st.SearchStrategy[float]:
+    """γ up to a moderate one; what is below the domain is 0."""
+    return st.floats(0, most).map(lambda snr: snr if snr >= PRECISIONS[0] else 0.0)
+
+
 def gaps() -> st.SearchStrategy[float]:
     """g from 1e-3 to 30."""
     return st.floats(-3, 1.4).map(lambda e: 10.0**e)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.errors import InputError, unknown_name
+from singtheory.numerics import check_precisions
 from singtheory.schedule import Cosine, Schedule, TrainedSteps
 
 Mmse = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -118,6 +119,7 @@ def uniform_log_snr(schedule: Schedule, steps: int, snr_start: float, snr_end: f
     check_steps(steps)
     if not 0 < snr_start < snr_end < math.inf:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 < start < end < infinity")
+    check_precisions("snr", torch.tensor([snr_start, snr_end], dtype=torch.float64))
     log_snr = torch.linspace(math.log(snr_start), math.log(snr_end), steps + 1, dtype=torch.float64)
     return schedule.time_of_snr(log_snr.exp())
 
@@ -127,6 +129,7 @@ def karras(schedule: Schedule, steps: int, snr_start: float, snr_end: float, rho
     check_steps(steps)
     if not (0 < snr_start < snr_end < math.inf and rho > 0):
         raise InputError(f"snr {snr_start} to {snr_end}, rho {rho}: need 0 < start < end < infinity and rho > 0")
+    check_precisions("snr", torch.tensor([snr_start, snr_end], dtype=torch.float64))
     root = torch.linspace(snr_start ** (-0.5 / rho), snr_end ** (-0.5 / rho), steps + 1, dtype=torch.float64)
     return schedule.time_of_snr(root ** (-2 * rho))
 
@@ -136,6 +139,7 @@ def cosine(schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> 
     check_steps(steps)
     if not 0 <= snr_start < snr_end < math.inf:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
+    check_precisions("snr", torch.tensor([snr_start, snr_end], dtype=torch.float64))
     times = Cosine().time_of_snr(torch.tensor([snr_start, snr_end], dtype=torch.float64))
     angles = torch.linspace(float(times[0]), float(times[1]), steps + 1, dtype=torch.float64)
     return schedule.time_of_snr(Cosine().snr(angles))
@@ -149,6 +153,7 @@ def ended(schedule: Schedule, times: Tensor, snr_end: float) -> Tensor:
     """
     if not 0 < snr_end < math.inf:
         raise InputError(f"snr {snr_end}: a chain must end where σ > 0, at a positive and finite signal-to-noise ratio")
+    check_precisions("snr", snr_end)
     before = times[schedule.snr(times) < snr_end * (1 - 1e-9)]
     if len(before) == 0:
         raise InputError(
@@ -179,6 +184,7 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
     check_steps(steps)
     if not 0 <= snr_start < snr_end < math.inf:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
+    check_precisions("snr", torch.tensor([snr_start, snr_end], dtype=torch.float64))
     snr_range = torch.tensor([snr_start, snr_end], dtype=torch.float64)
     levels, slopes = mmse(snr_range)
     level = bool(levels[0] - levels[1] <= _LEVEL * levels[0])

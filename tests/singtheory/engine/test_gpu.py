@@ -233,16 +233,22 @@ def test_numbers_that_are_none_are_seen_in_the_pass_that_is_made_anyway(z, snr):
 
 
 def test_what_the_pass_cannot_judge_is_looked_at_by_the_law(monkeypatch):
-    """A query whose square float64 does not hold is answered; one that is no number is refused in one line."""
+    """A query that float32 does not hold is answered; one beyond the domain, or that is no number, is refused in one line."""
     law = Atoms(pixels().whole)
     monkeypatch.setattr(law, "_engine", FusedEngine(law._points))
-    far = torch.full((1, law.dim), 1e200, dtype=torch.float64)
+    far = torch.full((1, law.dim), 1e60, dtype=torch.float64)
     assert not law._engine.start(far, torch.ones(1).double(), SINGLE_TOL).checked
     assert bool(law.posterior(far, 1.0).mean.isfinite().all())
     with pytest.raises(InputError, match="query z holds NaN or infinity"):
         law.posterior(far * math.nan, 1.0)
+    with pytest.raises(InputError, match=r"query z: the largest number is 1e\+72"):
+        law.posterior(far * 1e12, 1.0)
+    for snr in (1e-81, 1e81):
+        with pytest.raises(InputError, match="snr is 1e"):
+            law.posterior(far / 1e60, snr)
+    assert law._engine.start(far / 1e60, torch.zeros(1).double(), SINGLE_TOL).checked
     with pytest.raises(InputError, match="snr must be finite and at least 0"):
-        law.posterior(far / 1e200, -1.0)
+        law.posterior(far / 1e60, -1.0)
 
 
 @pytest.mark.parametrize("at", ["_first", "_all"])

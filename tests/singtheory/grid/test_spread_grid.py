@@ -55,12 +55,12 @@ def test_one_eigenvalue_is_the_even_grid():
     torch.testing.assert_close(one, many, rtol=1e-6, atol=1e-9)
 
 
-def test_eigenvalues_at_both_ends_of_float64():
+def test_eigenvalues_at_both_ends_of_the_domain():
     """Two far apart turn one after the other, so that R = π; of more than 64 powers of ten between them the answer was 2e8."""
     assert least_loss(0.0, math.inf, [1e-20, 1e20], [1.0, 1.0]) == pytest.approx(math.pi**2 / 2, rel=1e-5)
     for grid in (nats_grid, w2_grid):
-        with pytest.raises(InputError, match="eigenvalues from 1e-100 to 1e\\+100"):
-            grid(RectifiedFlow(), 3, 0.0, math.inf, [1e-100, 1e100])
+        with pytest.raises(InputError, match="eigenvalues from 1e-60 to 1e\\+60"):
+            grid(RectifiedFlow(), 3, 0.0, math.inf, [1e-60, 1e60])
 
 
 @pytest.mark.parametrize("odd", [1e12, 1e-12])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from singtheory import Atoms, Gaussian, GaussianMixture, InputError, divergence
 from singtheory.law import MixturePosterior, posterior
 from tests import reference_posterior
-from tests.strategies import atoms, examples, gaps, queries, snrs, wild_atoms, wild_snrs
+from tests.strategies import atoms, examples, gaps, queries, snrs, snrs_to, wild_atoms, wild_snrs
 
 COV = [[0.7, 0.3], [0.3, 0.4]]
 
@@ -71,7 +71,7 @@ def test_singular_covariance():
     assert float(actual.trace_cov) == pytest.approx(0.5)
 
 
-@given(st.floats(0.0, 50.0), st.floats(-3, 3), gaps())
+@given(snrs_to(50), st.floats(-3, 3), gaps())
 def test_mixture_of_points_is_atoms(snr, z, gap):
     points, weights = [[-1.0], [0.5]], [0.3, 0.7]
     mixture = GaussianMixture(weights, points, torch.zeros(2, 1, 1)).posterior([z], snr)
