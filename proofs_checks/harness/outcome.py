@@ -10,6 +10,8 @@ from proofs_checks.harness.claim import Outcome, Relation, Verdict
 from singtheory import Estimate
 
 EPS = 2.0**-52
+_NOTHING = 1e-20
+"""Of 30 digits: what is smaller at both points is taken for zero, and must be proved to be."""
 _ORDER: tuple[Verdict, ...] = ("refuted", "undecided", "supported", "proved", "vacuous")
 
 
@@ -112,19 +114,33 @@ def _relative_margin(inner: float, outer: float) -> float:
 
 
 def identically_zero(expression: sympy.Expr, where: str) -> Outcome:
-    """Proved if sympy reduces the expression to zero, refuted if it is not zero at one of two rational points, undecided if it is no number at either.
+    """Proved if sympy reduces the expression to zero, refuted if it is not zero at one of two rational points, undecided if it is no number at either, or divides by
+    something that is zero, or takes its logarithm.
 
     The points are positive, so no symbol may stand for negative numbers only; undefined functions must be replaced by symbols first.
     """
+    if _divides_by_zero(expression):
+        return Outcome("undecided", where=where, relation="=", remedy="a form that divides by no zero")
     value = _largest_value(expression)
     if math.isnan(value):  # its numerator may be zero all the same
         return _no_number(value, 0.0, where, "=")
-    if abs(value) > 1e-20:
+    if abs(value) > _NOTHING:
         return Outcome("refuted", value, 0.0, -abs(value), where, "=")
     if _reduces_to_zero(expression):
         return Outcome("proved", 0.0, 0.0, 1.0, where, "=")
     remedy = "a form that sympy reduces: it is zero at two points"
     return Outcome("undecided", value, 0.0, -abs(value), where, "=", remedy)
+
+
+@lru_cache(maxsize=4096)
+def _divides_by_zero(expression: sympy.Expr) -> bool:
+    """Whether a denominator, or what a logarithm is taken of, is zero at both points: then the whole is no number, whatever its numerator."""
+    within = {
+        part.args[0]
+        for part in sympy.preorder_traversal(expression)
+        if (isinstance(part, sympy.Pow) and part.exp.could_extract_minus_sign()) or isinstance(part, sympy.log)
+    }
+    return any(not abs(_largest_value(part)) > _NOTHING for part in within if part.free_symbols)
 
 
 @lru_cache(maxsize=4096)

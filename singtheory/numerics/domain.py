@@ -20,6 +20,8 @@ from singtheory.errors import InputError
 
 LENGTHS = 1e-30, 1e30
 """Beside 0."""
+_VARIANCES = 1e-60, 1e60
+"""Their squares, which float64 would round past the ends."""
 PRECISIONS = 1e-80, 1e80
 NOISES = 1e-40, 1e40
 LARGEST_QUERY = 1e70
@@ -53,8 +55,8 @@ def check_points(name: str, points: Tensor, weights: Tensor) -> None:
 
 def check_variances(name: str, variances: Tensor) -> None:
     """Raise `InputError` unless each variance is 0 or the square of a length in the domain."""
-    for variance in _beyond(variances, (LENGTHS[0] ** 2, LENGTHS[1] ** 2)):
-        _check(name, variance, (LENGTHS[0] ** 2, LENGTHS[1] ** 2), _LENGTH_REMEDY)
+    for variance in _beyond(variances, _VARIANCES):
+        _check(name, variance, _VARIANCES, _LENGTH_REMEDY)
 
 
 def check_precisions(name: str, values: Tensor | float) -> None:

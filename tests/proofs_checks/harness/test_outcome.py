@@ -108,6 +108,37 @@ def test_what_is_no_number_anywhere_is_not_proved():
     assert identically_zero(zeros[0] / zeros[1], "").verdict == "undecided"
 
 
+def _hidden_zero() -> tuple[sympy.Expr, sympy.Expr]:
+    """What is zero and does not look it, in x and in y."""
+    x, y = sympy.symbols("x y", positive=True)
+    return (x + 1) ** 2 - x**2 - 2 * x - 1, sympy.sin(y) ** 2 + sympy.cos(y) ** 2 - 1
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda zero, nothing: zero / nothing,
+        lambda zero, nothing: sympy.Mul(0, 1 / nothing, evaluate=False),
+        lambda zero, nothing: zero + zero / nothing,
+        lambda zero, nothing: zero * sympy.exp(1 + zero / nothing),
+        lambda zero, nothing: zero / sympy.sqrt(nothing),
+        lambda zero, nothing: zero * sympy.log(nothing),
+        lambda zero, nothing: (
+            nothing / nothing.xreplace({y: x for x, y in [sympy.symbols("x y", positive=True)]})
+        ),  # rounding by rounding: it was refuted
+    ],
+    ids=["quotient", "0 over it", "in a sum", "in an exponential", "root", "logarithm", "both"],
+)
+def test_a_denominator_that_simplifies_to_zero_is_no_proof_and_no_refutation(hide):
+    outcome = identically_zero(hide(*_hidden_zero()), "")
+    assert outcome.verdict == "undecided" and "divides by" in outcome.remedy
+
+
+def test_a_denominator_that_is_zero_at_one_of_the_points_is_one():
+    x, zero = sympy.Symbol("y", positive=True), _hidden_zero()[0]
+    assert identically_zero(zero / (x - sympy.Rational(3, 5)), "").verdict == "proved"
+
+
 def test_a_point_at_which_an_expression_is_no_number_leaves_the_other_to_refute_it():
     z = sympy.Symbol("z", positive=True)
     at = z - sympy.Rational(3, 5)  # 0 at the first point

@@ -132,3 +132,16 @@ def test_both_commands_show_bands_and_write_them(tmp_path):
     first = written["diagnose"]["expected"]["arrivals"][0]
     assert written["response"]["reading_row"]["kept"] == pytest.approx(first["kept"])
     assert f"Of the spread of brightness {first['kept']:.0%} arrives" in written["diagnose"]["findings"][0]["sentence"]
+
+
+def test_between_nodes_the_logarithm_is_interpolated_from_the_first_to_the_last():
+    """What is linear in log λ is read off exactly at every eigenvalue, those between the first two nodes and the last two among them."""
+    lam = torch.logspace(-6, 2, 4001, dtype=torch.float64).flip(0)
+    nodes = torch.logspace(-6, 2, 33, dtype=torch.float64)
+    directions = Directions(lam, nodes, {}, ())
+    for slope in (1.0, -0.3):
+        torch.testing.assert_close(
+            directions._everywhere(2 + slope * nodes.log()), 2 + slope * lam.log(), rtol=0, atol=1e-9
+        )
+    first, last = directions._everywhere(torch.arange(33, dtype=torch.float64))[[-1, 0]].tolist()
+    assert (first, last) == pytest.approx((0.0, 32.0), abs=1e-9)
