@@ -112,7 +112,20 @@ def wild_atoms(draw: st.DrawFn, dims: tuple[int, ...] = (1, 2, 3, 5, 20)) -> Ato
         weights[0] = 0.0
     offset = draw(st.sampled_from([0.0, 1.0, 1e4, 1e8]))
     scale = 10.0 ** draw(st.one_of(st.just(0.0), st.floats(-8, 8)))
-    return Atoms((points + offset) * scale, weights)
+    return Atoms(
+        _inside((points + offset) * scale, weights, draw(st.sampled_from(["as it is", "as it is", *LENGTHS]))), weights
+    )
+
+
+def _inside(points: torch.Tensor, weights: torch.Tensor, end: float | str) -> torch.Tensor:
+    """The points as they are, or so large or so small that they lie at an end of the domain."""
+    if isinstance(end, str):
+        return points
+    held = points[weights > 0]
+    apart = float((held.amax(dim=0) - held.amin(dim=0)).max())
+    if end == LENGTHS[1]:
+        return points / float(points.abs().max()) * (end / 2)
+    return points if apart == 0 else (points - held[0]) / apart * (2 * end)
 
 
 def mutations() -> int:

@@ -138,8 +138,14 @@ def _of_data() -> list[Case]:
         _refused(*VERIFY, "--data", "all-equal", words="all points are equal"),
         _refused(*BUDGET, "--data", "all-equal", words="all points are equal"),
         *(
-            _refused(*command, "--data", f"{name}.npy", words="scale the data to about 1")
-            for command in (BOUNDS, BUDGET)
+            _refused(
+                *command,
+                "--data",
+                f"{name}.npy",
+                words=(f"{name}.npy", "divide the data by a number"),
+                quick=name == "tiny",
+            )
+            for command in (VERIFY, BOUNDS, BUDGET)
             for name in ("huge", "largest", "tiny", "tiniest")
         ),
         _refused(*BOUNDS, "--data", "half.npy", "--schedule", "power:1e6", words="is 0 at both"),

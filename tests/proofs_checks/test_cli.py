@@ -196,7 +196,7 @@ def test_data_without_measure(tmp_path):
     assert_one_line_error(run("verify", "--data", str(tmp_path / "x.npy")), "x.npy", "all points are equal")
 
 
-@pytest.mark.parametrize(("scale", "unit"), [(1e-12, "2^-40"), (3e6, "2^21"), (1e300, "2^996")])
+@pytest.mark.parametrize(("scale", "unit"), [(1e-12, "2^-40"), (3e6, "2^21"), (1e29, "2^96")])
 def test_data_of_any_scale_are_checked_in_their_own_unit(scale, unit, tmp_path):
     np.save(tmp_path / "x.npy", np.array([[0.0, 1.0], [1.0, 0.3], [0.2, 0.2]]) * scale)
     result = run("verify", "--claims", "A4,B3", "--data", str(tmp_path / "x.npy"))

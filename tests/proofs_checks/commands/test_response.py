@@ -123,7 +123,7 @@ def test_angles_have_the_digits_of_float64():
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"eigenvalues": "1e-320"}, "must lie from"),
+        ({"eigenvalues": "1e-320"}, "or lie from 1e-60"),
         ({"schedule": "cosine", "spacing": "leading", "steps": 1}, "take two steps, or trailing"),
         ({"schedule": "power:1e6"}, "alpha is below"),
         ({"shift": 1e300}, "must decrease"),
@@ -135,7 +135,7 @@ def test_what_float64_does_not_hold_is_refused(changed, words):
 
 
 def test_the_widest_spectra_give_shares():
-    rows = asked(eigenvalues="1e-150,1,1e150")
+    rows = asked(eigenvalues="1e-60,1,1e60")
     assert all(0 <= row[name] <= 1 for row in rows["rows"] + rows["curve"] for name in ("kept", "first"))
 
 
