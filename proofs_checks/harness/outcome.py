@@ -11,7 +11,7 @@ from singtheory import Estimate
 
 EPS = 2.0**-52
 _NOTHING = 1e-20
-"""Of 30 digits: what is smaller at both points is taken for zero, and must be proved to be."""
+"""What is smaller at both points, of 30 digits, is taken for zero, and must be proved to be."""
 _ORDER: tuple[Verdict, ...] = ("refuted", "undecided", "supported", "proved", "vacuous")
 
 

@@ -245,8 +245,10 @@ def _check_rows(rows: np.ndarray, *, images: bool) -> None:
         lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
         if images:
             _check_range(low, high)
-    ends = torch.from_numpy(np.stack([lowest, highest]).astype(np.float64))  # whose largest difference is that of all
-    numerics.check_points("points", ends, torch.ones(2))
+    extremes = torch.from_numpy(
+        np.stack([lowest, highest]).astype(np.float64)
+    )  # whose largest difference is that of all
+    numerics.check_points("points", extremes, torch.ones(2))
 
 
 def _float64(array: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@
 | weight, as a share of the largest one | 1e-300 | 1 |
 
 Why these: bounds and budgets are made of `(gD²)²`, `D⁴` and `γ‖y‖²`. With lengths of at most `L` and precisions of at most `P` the largest is `(P (2L)²)²`, below 1e282, and the
-smallest, `(gD²)²` at the other ends, is 1e-280: both are float64 with 1e26 to spare for sums. The precisions that matter for data of size D are near `D⁻²`, at most 1e±60, so that
+smallest, `(gD²)²` at the other limits, is 1e-280: both are float64 with 1e26 to spare for sums. The precisions that matter for data of size D are near `D⁻²`, at most 1e±60, so that
 twenty powers of ten are left on each side.
 """
 
@@ -26,7 +26,7 @@ PRECISIONS = 1e-80, 1e80
 NOISES = 1e-40, 1e40
 LARGEST_QUERY = 1e70
 LEAST_WEIGHT = 1e-300
-"""Of a positive weight, as a share of the largest."""
+"""The least of a positive weight, as a share of the largest."""
 _SHARE_ROUNDING = 1 - 1e-9
 """Weights may have been normalised before."""
 _LENGTH_REMEDY = "divide the data by a number s near their size and multiply every snr and gap by s²"
@@ -87,15 +87,15 @@ def check_shares(weights: Tensor) -> None:
         )
 
 
-def _beyond(values: Tensor, ends: tuple[float, float]) -> list[float]:
+def _beyond(values: Tensor, limits: tuple[float, float]) -> list[float]:
     """The first value that is neither 0 nor in the range, as a list of one, or none."""
     if values.ndim == 0:  # most are one number
         value = float(values)
-        return [] if value == 0 or ends[0] <= value <= ends[1] else [value]
-    outside = ~((values == 0) | ((values >= ends[0]) & (values <= ends[1])))
+        return [] if value == 0 or limits[0] <= value <= limits[1] else [value]
+    outside = ~((values == 0) | ((values >= limits[0]) & (values <= limits[1])))
     return [float(values[outside].flatten()[0])] if bool(outside.any()) else []
 
 
-def _check(name: str, value: float, ends: tuple[float, float], remedy: str) -> None:
-    if not (value == 0 or ends[0] <= value <= ends[1]):
-        raise InputError(f"{name} is {value:.3g}: must be 0 or lie from {ends[0]:g} to {ends[1]:g}; {remedy}")
+def _check(name: str, value: float, limits: tuple[float, float], remedy: str) -> None:
+    if not (value == 0 or limits[0] <= value <= limits[1]):
+        raise InputError(f"{name} is {value:.3g}: must be 0 or lie from {limits[0]:g} to {limits[1]:g}; {remedy}")

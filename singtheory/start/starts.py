@@ -21,6 +21,7 @@ from torch import Tensor
 from singtheory import formula
 from singtheory.errors import InputError
 from singtheory.law import Atoms, Law
+from singtheory.numerics import check_coordinates, check_noise
 
 Number = Tensor | float
 
@@ -165,7 +166,13 @@ def quantile_end(start: Tensor, values: Tensor, weights: Tensor, alpha: Number, 
         weights: their weights, sum one, shape (n,).
         alpha: `α_t`.
         sigma: `σ_t > 0`.
+
+    Raises:
+        InputError: for numbers beyond the domain (`singtheory.numerics.domain`).
     """
+    for name, numbers in (("start", start), ("values", values)):
+        check_coordinates(name, numbers)
+    check_noise("sigma", sigma)
     order = values.argsort()
     ordered, ordered_weights = values[order], weights[order]
     ranks = [
@@ -201,7 +208,7 @@ def quantile_spread(
         nodes: of the trapezoidal rule over eight standard deviations either side.
 
     Raises:
-        InputError: for data that are all equal, which have no spread.
+        InputError: for data that are all equal, which have no spread, and beyond the domain, as `quantile_end`.
     """
     if not bool((values != values[0]).any()):
         raise InputError(f"values: all are {float(values[0]):g}, so there is no spread to keep; give different ones")

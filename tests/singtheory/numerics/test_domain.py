@@ -30,7 +30,7 @@ from singtheory.mmse import (
 )
 from singtheory.numerics import LENGTHS, PRECISIONS, check_length, check_noise, check_precisions, check_shares
 from singtheory.response import spread_kept
-from singtheory.start import Moments, from_noise, initial_mismatch
+from singtheory.start import Moments, from_noise, initial_mismatch, quantile_end
 
 F64 = torch.float64
 TWO = Atoms([[-1.0], [1.0]])
@@ -96,6 +96,9 @@ BEYOND = {
     "snr of a grid": lambda: karras(RectifiedFlow(), 3, 1.0, 1e81),
     "snr of an even grid": lambda: even_angles(RectifiedFlow(), 3, 1e-81, 1.0, 1.0),
     "snr at which a grid ends": lambda: ended(RectifiedFlow(), tensor(1.0, 0.5), 1e81),
+    "x of a density": lambda: Gaussian([0.0], [[1.0]]).log_prob(tensor(1e31)[None]),
+    "values that the flow reaches": lambda: quantile_end(tensor(0.0), tensor(0.0, 1e31), tensor(0.5, 0.5), 1.0, 1.0),
+    "sigma of a flow": lambda: quantile_end(tensor(0.0), tensor(0.0, 1.0), tensor(0.5, 0.5), 1.0, 1e-41),
     "sigma of a start": lambda: initial_mismatch(Moments.of(TWO), from_noise(Moments.of(TWO)), 1.0, 1e-41),
 }
 
@@ -127,7 +130,10 @@ def test_at_the_ends_of_the_domain_every_number_is_one(length, precision):
         assert float(kl) == pytest.approx(spread / 8 - math.log(2), rel=1e-9) and float(tv) == pytest.approx(1.0)
     else:  # B6
         assert float(kl.low) <= most * (1 + 1e-9) and float(kl.high) >= most * (1 - 1e-9) and float(kl) > 0
-    for value in law.posterior([0.3], precision), Gaussian([length], [[length**2]]).posterior([0.3], precision):
+    for value in (
+        law.posterior([0.3], precision),
+        Gaussian([length], [[0.99 * length**2 if length > 1 else 1e-60]]).posterior([0.3], precision),
+    ):
         assert bool(value.mean.isfinite().all() & value.trace_cov.isfinite().all())
     curve = exact_curve(law)
     low, high = curve.interval(tensor(0.0, precision))

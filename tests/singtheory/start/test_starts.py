@@ -193,7 +193,7 @@ def test_a_rare_atom_moves_the_boundary_by_its_weight(sigma):
     assert starts.quantile_end(x, values, weights, 1.0, sigma).tolist() == [0.0, 2.0]
 
 
-@given(wild_atoms(dims=(1,)), st.floats(-3, 3), st.floats(-8, 1).map(lambda e: 10.0**e))
+@given(wild_atoms(dims=(1,), at_ends=False), st.floats(-3, 3), st.floats(-8, 1).map(lambda e: 10.0**e))
 @settings(deadline=None, max_examples=examples(40))
 def test_quantile_end_is_the_quantile_of_hostile_laws(law, off, sigma):
     """`F_0⁻¹(F_t(x))` by mpmath: mass above x of the atoms up to the answer against mass below x of the others."""
