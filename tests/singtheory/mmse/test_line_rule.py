@@ -61,7 +61,8 @@ def test_no_number_depends_on_what_else_is_asked_for():
     assert curve(tensor(36.0))[0] == alone[1]
 
 
-@given(wild_atoms(dims=(1,)), wild_snrs())
+# the reference does not see noise that is 1e-30 of the data
+@given(wild_atoms(dims=(1,), at_ends=False), wild_snrs())
 @settings(deadline=None, max_examples=examples(6))
 def test_intervals_hold_the_reference(law, snr):
     law = Atoms(law.points[-3:], law.weights[-3:].clamp(min=1e-290))
