@@ -11,7 +11,6 @@ from singtheory.engine.points import BLOCK, Points
 from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import series_remainder
 
-
 _WIDEST = 4096
 """Coordinates up to which the eigenvalues of Σ are computed; in twice as many they take eight times as long."""
 

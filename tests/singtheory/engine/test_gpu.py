@@ -268,7 +268,10 @@ def test_without_memory_for_all_queries_at_once_they_are_answered_in_halves(monk
 def test_bytes_are_held_as_bytes_and_answer_as_their_doubles():
     """Five bytes a number in all, the halves of the screen included; nothing of them is held in float64."""
     points = pixels(1000, 64)
-    doubles, engine = prepared(points), prepared(Points(levels_of(points.whole).numbers.view(torch.uint8) ^ 128, points.weights))
+    doubles, engine = (
+        prepared(points),
+        prepared(Points(levels_of(points.whole).numbers.view(torch.uint8) ^ 128, points.weights)),
+    )
     z, snr = noised(points, [1e-17, 1e-3, 0.5, 5.0, 1e4])
     for tol in (SINGLE_TOL, DOUBLE_TOL):
         one, other = (each.find(z, snr, tol) for each in (engine, doubles))
