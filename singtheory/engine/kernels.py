@@ -13,7 +13,7 @@ import triton.language as tl
 
 from singtheory.engine import places as at
 from singtheory.engine import rounding
-from singtheory.engine.reading import decoded, rows_of
+from singtheory.engine.atom_rows import decoded, rows_of
 from singtheory.formula import logit_error, series_error, tilt_error
 
 _GROUP = tl.constexpr(8)

@@ -55,7 +55,9 @@ def as_bytes(name: str, values: Array) -> Tensor:
         tensor = torch.as_tensor(values).detach()
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise InputError(f"{name}: not an array of numbers ({error})") from None
-    if tensor.dtype != torch.uint8 or tensor.layout is not torch.strided or tensor.is_meta:
+    if tensor.layout is not torch.strided or tensor.is_meta:
+        raise InputError(f"{name}: a sparse or meta tensor; give one of numbers in memory")
+    if tensor.dtype != torch.uint8:
         raise InputError(f"{name}: hold {str(tensor.dtype).removeprefix('torch.')}; give uint8, 0 to 255")
     if tensor.ndim < 2 or tensor.numel() == 0:
         raise InputError(f"{name} of shape {tuple(tensor.shape)}: need rows, and at least one number in each")

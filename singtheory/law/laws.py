@@ -179,7 +179,7 @@ class Atoms(Law):
 
     @classmethod
     def sharded_bytes(cls, images: Array, weights: Array | None = None) -> "Atoms":
-        """As `sharded`, of 8-bit data as `of_bytes` holds them.
+        """The law of all processes' 8-bit data together, see `sharded`, held as `of_bytes` holds them.
 
         Args:
             images: uint8, shape (n, ...); n may differ.

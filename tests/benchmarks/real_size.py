@@ -18,7 +18,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, multiprocessing
+from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 
 from singtheory import Atoms, Cosine, Schedule
 from singtheory.engine import Points
@@ -123,7 +124,7 @@ class RealSize:
         prepared = seconds(sizes.device, lambda: denoiser(x, 1.0))  # what is computed once
         bounds.clear()
         start = waited(sizes.device)
-        progress = partial(told, start=start)
+        progress = partial(show_progress, start=start)
         x_0 = DDIM(schedule).sample(denoiser, x, grid_named("trailing", schedule, sizes.steps), progress=progress)
         took = waited(sizes.device) - start
         off = (x_0 + 1) * 127.5
@@ -178,7 +179,7 @@ class RealSize:
             torch.save(asked, Path(folder) / "asked.pt")
             self.__dict__.pop("points", None)  # which others need the memory of
             memory(self.sizes.device)
-            multiprocessing.spawn(process, (folder, self.sizes), nprocs=PROCESSES)
+            spawn(process, (folder, self.sizes), nprocs=PROCESSES)
             parts = [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(PROCESSES)]
         return {"processes": PROCESSES} | parts[0] | {"peak memory, GB": [one.get("peak memory, GB") for one in parts]}
 
@@ -200,7 +201,7 @@ def certified(law: Atoms, schedule: Schedule, bounds: list[Tensor]) -> Denoiser:
     return denoise
 
 
-def told(done: int, total: int, start: float) -> None:
+def show_progress(done: int, total: int, start: float) -> None:
     """Show how far sampling is, ten times."""
     if done % max(1, total // 10) == 0:
         print(f"step {done} of {total}, {time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)
@@ -233,7 +234,7 @@ def parts_of(all_: RealSize) -> dict[str, Callable[[], Row]]:
 
 
 def measure(sizes: Sizes, out: Path, chosen: list[str] | None = None) -> Row:
-    """All parts, or those chosen beside what the file holds of others; saved after each. A part that fails leaves one line in its place."""
+    """All parts, or those chosen beside what the file holds of others; saved after each. A part that fails leaves one line."""
     result = json.loads(out.read_text()) if chosen and out.is_file() else {}
     result |= {
         "command": "python -m tests.benchmarks.real_size",
@@ -262,7 +263,7 @@ def measure(sizes: Sizes, out: Path, chosen: list[str] | None = None) -> Row:
 
 def main() -> None:
     """On a GPU, or two."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--out", type=Path, default=RESULT)
     asked.add_argument("--parts", nargs="*", help="instead of all")
     arguments = asked.parse_args()

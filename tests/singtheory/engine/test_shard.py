@@ -27,6 +27,11 @@ def whole() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     return points, weights, snr.sqrt()[:, None] * points[:6] + noise, snr
 
 
+def images() -> torch.Tensor:
+    """Bytes, as many as there are points."""
+    return torch.randint(0, 256, (633, 2, 6), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+
 def refused(points: torch.Tensor, weights: torch.Tensor | None = None) -> str:
     with pytest.raises(InputError) as caught:
         Atoms.sharded(points, weights)
@@ -43,6 +48,8 @@ def process(rank: int, folder: str, backend: str) -> None:
     law = Atoms.sharded(points.split(parts)[rank], weights.split(parts)[rank])
     actual = law.posterior(z, snr, tol=1e-10)
     values = {name: getattr(actual, name).cpu() for name in ("mean", "trace_cov", "log_evidence", "error_bound")}
+    held = Atoms.sharded_bytes(images().to(device).split(parts)[rank])
+    values["of bytes"] = held.posterior(z, snr, tol=1e-10).mean.cpu()
     values["refused"] = [
         refused(points[:0] if rank == 1 else points),
         refused(points[:, : DIM - rank]),
@@ -64,6 +71,7 @@ def test_every_process_has_the_posteriors_of_all_points(tmp_path: Path, backend:
     multiprocessing.spawn(process, (str(tmp_path), backend), nprocs=len(parts))
     answers = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(len(parts))]
     points, weights, z, snr = whole()
+    of_bytes = Atoms.of_bytes(images())
     law = Atoms(points, weights)
     alone = law.posterior(z, snr, tol=1e-10)
     mean, off = ball_means(law._points, z, snr)
@@ -73,6 +81,8 @@ def test_every_process_has_the_posteriors_of_all_points(tmp_path: Path, backend:
         for name in ("trace_cov", "log_evidence"):
             torch.testing.assert_close(values[name], getattr(alone, name), rtol=1e-9, atol=1e-9)
         assert torch.equal(values["mean"], answers[0]["mean"])
+        off_whole = values["of bytes"] - of_bytes.posterior(z, snr).mean
+        assert float(off_whole.norm(dim=1).max()) <= 2e-10 * of_bytes._points.scale
     empty, widths, finite, weightless = zip(*(values["refused"] for values in answers), strict=True)
     assert "empty" in empty[1] and all("smallest part has 0 points" in line for line in empty[:1] + empty[2:])
     assert all(f"widths lie between {DIM - len(parts) + 1} and {DIM}" in line for line in widths)
@@ -83,3 +93,7 @@ def test_every_process_has_the_posteriors_of_all_points(tmp_path: Path, backend:
 def test_shards_need_processes():
     with pytest.raises(InputError, match="init_process_group"):
         Atoms.sharded([[0.0], [1.0]])
+    with pytest.raises(InputError, match="init_process_group"):
+        Atoms.sharded_bytes(images())
+    with pytest.raises(InputError, match="images: hold float32; give uint8"):
+        Atoms.sharded_bytes(torch.zeros(3, 4))
