@@ -5,6 +5,7 @@ Each gives posterior means of queries (batch, d) at one γ, in float32, over the
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -95,7 +96,10 @@ class Faiss:
         import faiss  # pyright: ignore[reportMissingImports]
 
         self.stored = stored
-        self.index = faiss.IndexScalarQuantizer(stored.shape[1], faiss.ScalarQuantizer.QT_8bit_direct, faiss.METRIC_L2)
+        # the direct form of bytes would round queries to bytes too
+        self.index = faiss.IndexScalarQuantizer(stored.shape[1], faiss.ScalarQuantizer.QT_8bit_uniform, faiss.METRIC_L2)
+        faiss.copy_array_to_vector(np.array([-0.5, 255.0], dtype=np.float32), self.index.sq.trained)
+        self.index.is_trained = True
         for part in stored.split(8 * BLOCK):
             self.index.add_sa_codes(part.cpu().numpy())
 

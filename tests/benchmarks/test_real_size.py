@@ -62,13 +62,20 @@ def test_rivals_over_bytes_are_those_over_numbers():
     torch.testing.assert_close(GoldenBytes(stored, 8, 3)(z, 0.3), golden, rtol=1e-4, atol=1e-5)
 
 
-def test_faiss_as_a_screen_gives_the_mean_where_few_points_matter():
+@pytest.mark.parametrize("gamma", [0.1, 1.0, 50.0])
+def test_faiss_as_a_screen_finds_the_nearest_points_of_noisy_queries(gamma):
+    """Most of whose numbers are no bytes."""
     pytest.importorskip("faiss", reason="a rival that is not installed with the package")
     stored = IMAGES.bytes("cpu")
     points = stored.double() / 127.5 - 1
-    z = 50**0.5 * points[:3] + torch.randn(3, 192, generator=torch.Generator().manual_seed(0)).double()
-    actual = real_size.Faiss(stored)(z, 50.0).double()
-    torch.testing.assert_close(actual, points[:3], rtol=0, atol=1e-4)
+    z = gamma**0.5 * points[:3] + torch.randn(3, 192, generator=torch.Generator().manual_seed(0)).double()
+    nearest = torch.cdist(z / gamma**0.5, points).topk(1024, largest=False).indices
+    weights = [
+        torch.softmax(-(one - gamma**0.5 * points[rows]).square().sum(dim=1) / 2, dim=0)
+        for one, rows in zip(z, nearest, strict=True)
+    ]
+    expected = torch.stack([w @ points[rows] for w, rows in zip(weights, nearest, strict=True)])
+    torch.testing.assert_close(real_size.Faiss(stored)(z, gamma).double(), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.gpu
