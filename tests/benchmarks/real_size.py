@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -122,19 +123,23 @@ class RealSize:
         bounds: list[Tensor] = []
         generator = torch.Generator().manual_seed(0)
         x = normal((sizes.samples, law.dim), law.device, generator)
-        denoiser = certified(law, schedule, bounds)
-        prepared = seconds(sizes.device, lambda: denoiser(x, 1.0))  # what is computed once
+        denoiser, times = certified(law, schedule, bounds), partial(grid_named, "trailing", schedule)
+        # every way that is taken is prepared, and every kernel compiled
+        prepared = seconds(sizes.device, lambda: DDIM(schedule).sample(denoiser, x, times(max(2, sizes.steps // 8))))
         bounds.clear()
-        start = waited(sizes.device)
-        progress = partial(show_progress, start=start)
-        x_0 = DDIM(schedule).sample(denoiser, x, grid_named("trailing", schedule, sizes.steps), progress=progress)
+        start, ended = waited(sizes.device), [0.0]
+        progress = partial(show_progress, start=start, ended=ended)
+        x_0 = DDIM(schedule).sample(denoiser, x, times(sizes.steps), progress=progress)
         took = waited(sizes.device) - start
+        each = sorted(1000 * (after - before) for before, after in pairwise(ended))
         off = (x_0 + 1) * 127.5
         result = {
             "steps": sizes.steps,
             "samples": sizes.samples,
             "seconds": took,
-            "set-up, s": prepared,
+            "milliseconds of a step": {"median": each[len(each) // 2], "largest": each[-1]},
+            "steps above twice the median": sum(one > 2 * each[len(each) // 2] for one in each),
+            "set-up by an eighth of the steps, s": prepared,
             "bound": float(torch.stack(bounds).max()) / law._points.scale,
             "largest distance of a pixel from a whole byte": float((off - off.round()).abs().max()),
         }
@@ -212,10 +217,11 @@ def certified(law: Atoms, schedule: Schedule, bounds: list[Tensor]) -> Denoiser:
     return denoise
 
 
-def show_progress(done: int, total: int, start: float) -> None:
-    """Show how far sampling is, ten times."""
-    if done % max(1, total // 10) == 0:
-        print(f"step {done} of {total}, {time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)
+def show_progress(done: int, total: int, start: float, ended: list[float]) -> None:
+    """Note when a step ended, and show how far sampling is, twenty times."""
+    ended.append(time.perf_counter() - start)
+    if done % max(1, total // 20) == 0:
+        print(f"step {done} of {total}, {ended[-1]:.1f} s", file=sys.stderr, flush=True)
 
 
 def parts_of(all_: RealSize) -> dict[str, Callable[[], Row]]:

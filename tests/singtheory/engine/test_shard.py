@@ -9,6 +9,8 @@ import torch.distributed as dist
 from torch import multiprocessing
 
 from singtheory import Atoms, InputError
+from singtheory.engine import shard
+from singtheory.engine.scan import scan
 from tests.singtheory.engine.test_engine import ball_means
 
 PARTS = {"gloo": (500, 3, 130), "nccl": (500, 133)}
@@ -88,6 +90,38 @@ def test_every_process_has_the_posteriors_of_all_points(tmp_path: Path, backend:
     assert all(f"widths lie between {DIM - len(parts) + 1} and {DIM}" in line for line in widths)
     assert "NaN" in finite[-1] and "smallest part has 0 points" in finite[0]
     assert all("sum to 0" in line for line in weightless)
+
+
+@pytest.fixture
+def alone(tmp_path: Path):
+    """One process that is joined with no other."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(("tol", "expected"), [(1e-6, [1]), (4e-15, [10])])
+def test_products_are_cut_into_no_more_parts_than_the_tolerance_asks_for(alone, monkeypatch, tol, expected):
+    points = torch.randn(300, 100, generator=torch.Generator().manual_seed(0)).double()
+    law, cuts = Atoms.sharded(points), []
+
+    def watched(*arguments):
+        cuts.append(arguments[3])
+        return scan(*arguments)
+
+    monkeypatch.setattr(shard, "scan", watched)
+    z, snr = (
+        points[:3] + torch.randn(3, 100, generator=torch.Generator().manual_seed(1)).double(),
+        torch.ones(3).double(),
+    )
+    law._engine.find(z, snr, tol)
+    assert cuts == expected
+    # what few parts do not reach is summed again in all: no query of a class may fall short for a guess
+    monkeypatch.setattr(shard, "parts_for", lambda *_: 1)
+    cuts.clear()
+    moments = law._engine.find(z, snr, 1e-300)
+    assert cuts == [1, 10]
+    assert torch.equal(moments.error_bound, scan(law._points, z, snr, 10).error_bound)
 
 
 def test_shards_need_processes():
