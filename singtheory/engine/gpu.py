@@ -87,7 +87,8 @@ class FusedEngine(Engine):
             # no second copy of what may fill a tenth of the device
             half = self._numbers[: points.count, : points.dim]
             self.levels = replace(self.levels, numbers=half)
-            self._columns = self._numbers[:, : points.dim].mT.contiguous()
+            # chunk by chunk: rows of a transposed whole would lie in as many pages of memory as there are coordinates
+            self._columns = [part.mT.contiguous() for part in self._numbers[:, : points.dim].split(_CHUNK)]
         self._sizes = Sizes(
             points.count, points.dim, points.radius, points.reach, points.variance, points.scale,
             float(points.mean.norm()), points.least_log_weight, unit, SAFE * unit * _largest_norm(half), rest,
@@ -219,12 +220,13 @@ class FusedEngine(Engine):
         known = Weighing.of(self._sizes, weight_digits, len(blocks))
         queries = kernels.digits(z, snr, mean, self._numbers.shape[1], digits, known)
         products = sums = 0
-        for part in (slice(start, start + _CHUNK) for start in blocks):
+        for start, columns in zip(blocks, self._columns, strict=True):
+            part = slice(start, start + _CHUNK)
             weighed = kernels.weigh(
                 queries, self._numbers[part], self._norms[part], self._log_weights[part], snr, top, weight_digits
             )
             sums = sums + weighed.sums
-            products = products + kernels.product(weighed.digits, self._columns[:, part])
+            products = products + kernels.product(weighed.digits, columns)
         return kernels.weighted(products, sums, queries, snr, top, mean, known)
 
 
