@@ -256,7 +256,7 @@ def measure(sizes: Sizes, out: Path, chosen: list[str] | None = None) -> Row:
     result |= {
         "command": "python -m tests.benchmarks.real_size",
         "device": device_name(sizes.device),
-        "versions": versions(),
+        "versions": versions(("torch", "triton", "faiss-cpu")),
         "seed": sizes.images.seed,
         "sizes": asdict(sizes),
     }

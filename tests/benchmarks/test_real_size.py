@@ -1,7 +1,7 @@
 """The whole benchmark of real size on a small set on the CPU, with gloo; `real_size.py` measures the real one on GPUs."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -76,6 +76,17 @@ def test_faiss_as_a_screen_finds_the_nearest_points_of_noisy_queries(gamma):
     ]
     expected = torch.stack([w @ points[rows] for w, rows in zip(weights, nearest, strict=True)])
     torch.testing.assert_close(real_size.Faiss(stored)(z, gamma).double(), expected, rtol=0, atol=1e-4)
+
+
+def test_what_was_measured_is_within_its_bounds_and_is_what_the_guide_tells():
+    measured = json.loads(real_size.RESULT.read_text(encoding="utf-8"))
+    assert set(real_size.parts_of(real_size.RealSize(real_size.IMAGENET_64))) <= set(measured)
+    assert measured["sizes"] == json.loads(json.dumps(asdict(real_size.IMAGENET_64)))
+    for name in ("whole", "one class", "two processes"):
+        for row in measured[name]["rows"]:
+            assert row["beyond their bound"] == 0 and row["error"] <= row["bound"] <= row.get("tol", real_size.TOL)
+    guide = (real_size.RESULT.parents[2] / "docs" / "guides" / "exact-posteriors.md").read_text(encoding="utf-8")
+    assert f"take {measured['sampling']['seconds']:.0f} s on one H200" in guide
 
 
 @pytest.mark.gpu
