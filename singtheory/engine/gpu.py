@@ -8,7 +8,7 @@ queries take the ways of `host`, in float64.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from types import ModuleType
 
@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 from singtheory.engine import reference
 from singtheory.engine.graphs import Replayed
 from singtheory.engine.host import QUERIES, Engine, out_of_memory
-from singtheory.engine.levels import levels_of
+from singtheory.engine.levels import levels_of, levels_of_bytes
 from singtheory.engine.points import Points
 from singtheory.engine.results import PosteriorMoments, Started
 from singtheory.engine.rounding import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, SAFE, Asking, Nearness, Sizes, Weighing
@@ -48,7 +48,7 @@ Looked = tuple[Tensor, Tensor, Plan]
 
 def engine_of(points: Points) -> Engine:
     """The engine for atoms as they lie: that of GPUs for those that lie on one."""
-    if points.device.type != "cuda" or not points.resident or not points.stored.is_contiguous() or points.dim > _WIDEST:
+    if points.device.type != "cuda" or not points.in_place or not points.stored.is_contiguous() or points.dim > _WIDEST:
         return Engine(points)
     try:
         from singtheory.engine import launch
@@ -73,23 +73,28 @@ class FusedEngine(Engine):
     def _prepare(self) -> None:
         """Hold the atoms in float16 and, if they lie on levels, their numbers."""
         points = self.points
-        self.levels = levels_of(points.whole)
+        in_bytes = points.stored.dtype == torch.uint8
+        self.levels = levels_of_bytes(points.stored) if in_bytes else levels_of(points.whole)
         if self.levels is None:
             centred = points.whole - points.mean
             unit = float(centred.abs().max()) or 1.0
             half = (centred / unit).half()
             rest, step, base, levels_rest = SAFE * _largest_norm(centred - half.double() * unit), 0.0, 0.0, 0.0
         else:
-            half, unit, rest = self.levels.numbers.half(), self.levels.step, self.levels.rest
+            half, unit, rest = self.levels.numbers, self.levels.step, self.levels.rest
             step, base, levels_rest = self.levels.step, self.levels.base, self.levels.rest
-            self._numbers = _whole_blocks(self.levels.numbers)
-            self._columns = self._numbers[:, : points.dim].mT.contiguous()
+            self._numbers = _whole_blocks(half, torch.int8)
+            # no second copy of what may fill a tenth of the device
+            half = self._numbers[: points.count, : points.dim]
+            self.levels = replace(self.levels, numbers=half)
+            # chunk by chunk: rows of a transposed whole would lie in as many pages of memory as there are coordinates
+            self._columns = [part.mT.contiguous() for part in self._numbers[:, : points.dim].split(_CHUNK)]
         self._sizes = Sizes(
             points.count, points.dim, points.radius, points.reach, points.variance, points.scale,
             float(points.mean.norm()), points.least_log_weight, unit, SAFE * unit * _largest_norm(half), rest,
             step, base, levels_rest,
         )  # fmt: skip
-        self._halves = _whole_blocks(half)
+        self._halves = _whole_blocks(half, torch.float16)
         more = len(self._halves) - points.count
         self._norms = pad(points.norms2 / 2, (0, more))
         self._log_weights = pad(points.log_weights, (0, more), value=-math.inf)
@@ -204,7 +209,7 @@ class FusedEngine(Engine):
         queries = kernels.asked(z, snr, points.mean, self._halves.shape[1], asking)
         largest = kernels.screen(queries, self._halves, *self._single, snr, TILE)
         tiles = kernels.tiles(largest, queries.error, below, MOST_TILES)
-        near = kernels.near(z, points.whole, points.log_weights, tiles, snr, TILE, FEW_TILES)
+        near = kernels.near(z, points.stored, points.log_weights, tiles, snr, TILE, FEW_TILES)
         known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
         bounded = kernels.bounded(near, tiles, queries, snr, known)
         return near.mean, bounded.numbers, bounded.plan
@@ -215,12 +220,13 @@ class FusedEngine(Engine):
         known = Weighing.of(self._sizes, weight_digits, len(blocks))
         queries = kernels.digits(z, snr, mean, self._numbers.shape[1], digits, known)
         products = sums = 0
-        for part in (slice(start, start + _CHUNK) for start in blocks):
+        for start, columns in zip(blocks, self._columns, strict=True):
+            part = slice(start, start + _CHUNK)
             weighed = kernels.weigh(
                 queries, self._numbers[part], self._norms[part], self._log_weights[part], snr, top, weight_digits
             )
             sums = sums + weighed.sums
-            products = products + kernels.product(weighed.digits, self._columns[:, part])
+            products = products + kernels.product(weighed.digits, columns)
         return kernels.weighted(products, sums, queries, snr, top, mean, known)
 
 
@@ -251,8 +257,12 @@ def _better(moments: PosteriorMoments, other: PosteriorMoments) -> PosteriorMome
     return PosteriorMoments(*(more.where(chosen.view(-1, *[1] * (more.ndim - 1)), values) for more, values in pairs))
 
 
-def _whole_blocks(rows: Tensor) -> Tensor:
-    return pad(rows, (0, -rows.shape[1] % _WIDTH, 0, -len(rows) % _PADDED)).contiguous()
+def _whole_blocks(rows: Tensor, kind: torch.dtype) -> Tensor:
+    """Rows of another type, with zeros to whole blocks."""
+    (count, width), shape = rows.shape, (len(rows) + -len(rows) % _PADDED, rows.shape[1] + -rows.shape[1] % _WIDTH)
+    blocks = torch.zeros(shape, dtype=kind, device=rows.device)
+    blocks[:count, :width] = rows
+    return blocks
 
 
 def _largest_norm(rows: Tensor) -> float:

@@ -13,6 +13,7 @@ import triton.language as tl
 
 from singtheory.engine import places as at
 from singtheory.engine import rounding
+from singtheory.engine.atom_rows import decoded, rows_of
 from singtheory.formula import logit_error, series_error, tilt_error
 
 _GROUP = tl.constexpr(8)
@@ -356,13 +357,14 @@ def near_kernel(
         root = tl.sqrt(tl.load(snr + query))
         # the atom of the best tile with the largest log density is what the others are told from
         row = tl.load(index + query * most) * tile + tl.arange(0, tile)
-        away = z[None, :] - root * _rows(atoms, row, place, count, width)
+        away = z[None, :] - root * rows_of(atoms, row, place, count, width)
         distance2 = tl.sum(away * away, axis=1)
         density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - distance2 / 2
         score, inside = tl.max(density, axis=0, return_indices=True)
         # the screen may take padding for the best where all log weights are off its scale
         reference = tl.minimum(tl.load(index + query * most) * tile + inside, count - 1)
-        base = tl.load(atoms + tl.cast(reference, tl.int64) * width + place, mask=place < width, other=0.0)
+        held = tl.load(atoms + tl.cast(reference, tl.int64) * width + place, mask=place < width, other=0)
+        base = decoded(held, place < width)
         base_weight = tl.load(log_weights + reference)
         top, total = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
         second, square = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
@@ -370,7 +372,7 @@ def near_kernel(
         for hit in range(hits):
             row = tl.load(index + query * most + hit) * tile + tl.arange(0, tile)
             real = (row[:, None] < count) & (place[None, :] < width)
-            apart = tl.where(real, _rows(atoms, row, place, count, width) - base[None, :], 0.0)
+            apart = tl.where(real, rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
             half_way = z[None, :] - root * (base[None, :] + apart / 2)
             prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
             logit = tl.maximum(root * tl.sum(half_way * apart, axis=1) + prior, -800.0)
@@ -391,10 +393,3 @@ def near_kernel(
         tl.store(numbers + at.NEAR_VARIANCE * batch + query, tl.maximum(second - shift2, 0.0))
         tl.store(numbers + at.NEAR_SHIFT * batch + query, tl.sqrt(shift2))
         tl.store(numbers + at.NEAR_LOG_WEIGHT * batch + query, tl.sqrt(square / total))
-
-
-@triton.jit
-def _rows(atoms, row, place, count, width: tl.constexpr):
-    """Some atoms; those beyond the last are 0."""
-    inside = (row[:, None] < count) & (place[None, :] < width)
-    return tl.load(atoms + row[:, None].to(tl.int64) * width + place[None, :], mask=inside, other=0.0)

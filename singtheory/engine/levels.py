@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from singtheory import formula
-from singtheory.engine.points import BLOCK
+from singtheory.engine.points import BLOCK, HALF_RANGE, decoded
 
 _SEEN = 2**22
 """Numbers among which the step between levels is looked for."""
@@ -52,6 +52,15 @@ def levels_of(points: Tensor) -> Levels | None:
         return None
     # three roundings in what was just compared
     return Levels(base, step, numbers, (largest + 3 * unit) * points.shape[1] ** 0.5)
+
+
+def levels_of_bytes(stored: Tensor) -> Levels:
+    """The levels of bytes that stand for `x/127.5 − 1`, uint8, shape (n, d): known without a look at the data, and no number of it is held in more than a byte."""
+    values = decoded(torch.arange(256, dtype=torch.uint8))
+    step, base = 1 / HALF_RANGE, float(values[128])
+    largest = float((values - (base + step * torch.arange(-128, 128).double())).abs().max())
+    # the byte less 128, and what the comparison itself rounds
+    return Levels(base, step, (stored ^ 128).view(torch.int8), (largest + 3 * formula.DOUBLE) * stored.shape[1] ** 0.5)
 
 
 def digits_of(whole: Tensor, digits: int) -> Tensor:

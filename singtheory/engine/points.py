@@ -16,6 +16,8 @@ from singtheory.errors import InputError
 
 BLOCK = 4096
 """Atoms that are looked at together."""
+HALF_RANGE = 127.5
+"""Half of the largest byte, which stands for 1."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Points:
         """Whether all atoms lie there in float64."""
         return self.stored.dtype == torch.float64 and self.stored.device == self.device
 
+    @property
+    def in_place(self) -> bool:
+        """Whether all atoms lie there in float64 or in bytes, which kernels read as they are."""
+        return self.resident or (self.stored.dtype == torch.uint8 and self.stored.device == self.device)
+
     @cached_property
     def total(self) -> int:
         """Atoms of the law, of which these may be a part (`shard`)."""
@@ -95,11 +102,11 @@ class Points:
         """All atoms as they are."""
         self.check()
         for first in range(0, self.count, size):
-            yield first, _decoded(self.stored[first : first + size].to(self.device, non_blocking=True))
+            yield first, decoded(self.stored[first : first + size].to(self.device, non_blocking=True))
 
     def take(self, rows: Tensor) -> Tensor:
         """The atoms `y` of some numbers, float64, shape (len(rows), d)."""
-        return _decoded(self.stored[rows.to(self.stored.device)].to(self.device, non_blocking=True))
+        return decoded(self.stored[rows.to(self.stored.device)].to(self.device, non_blocking=True))
 
     @cached_property
     def whole(self) -> Tensor:
@@ -167,10 +174,11 @@ class Points:
         return float(self.log_weights[self.weights > 0].min())
 
 
-def _decoded(rows: Tensor) -> Tensor:
-    """A copy in float64; bytes are `x/127.5 − 1`, as the loaders scale them."""
+def decoded(rows: Tensor) -> Tensor:
+    """A copy in float64; bytes are `x/127.5 − 1`, as the loaders scale them, in the same bits on every device."""
     copy = rows.to(torch.float64, copy=True)
-    return copy.div_(127.5).sub_(1) if rows.dtype == torch.uint8 else copy
+    # a GPU would multiply by the rounded reciprocal of a plain number
+    return copy.div_(copy.new_full((), HALF_RANGE)).sub_(1) if rows.dtype == torch.uint8 else copy
 
 
 def sum_roundings(dim: int) -> int:

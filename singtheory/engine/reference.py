@@ -11,6 +11,7 @@ from torch import Tensor
 
 from singtheory.engine import rounding
 from singtheory.engine.levels import digits_of, rounded
+from singtheory.engine.points import decoded
 from singtheory.engine.rounding import Asking, Nearness, Weighing
 from singtheory.engine.rows import Look, MomentRows, NearRows, Plan, SumRows
 
@@ -306,7 +307,7 @@ def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tens
 
     Args:
         z: shape (batch, d).
-        points: shape (n, d).
+        points: shape (n, d), float64 or bytes.
         log_weights: shape (n,).
         tiles: these.
         snr: shape (batch,).
@@ -330,9 +331,10 @@ def _near(
     atoms = (index[: int(count), None] * tile + torch.arange(tile, device=z.device)).flatten()
     # the screen may take padding for the best where all log weights are off its scale
     best, atoms = atoms[:tile].clamp(max=len(points) - 1), atoms[atoms < len(points)]
-    density = log_weights[best] - (z - root * points[best]).square().sum(dim=1) / 2
+    density = log_weights[best] - (z - root * decoded(points[best])).square().sum(dim=1) / 2
     score, reference = density.max(), best[density.argmax()]
-    base, apart = points[reference], points[atoms] - points[reference]
+    base = decoded(points[reference])
+    apart = decoded(points[atoms]) - base
     logits = root * ((z - root * (base + apart / 2)) * apart).sum(dim=1) + (log_weights[atoms] - log_weights[reference])
     logits = logits[kept := logits > -800]
     apart, log_total = apart[kept], logits.logsumexp(dim=0)

@@ -11,6 +11,9 @@ from singtheory.engine.points import BLOCK, Points
 from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import series_remainder
 
+_WIDEST = 4096
+"""Coordinates up to which the eigenvalues of Σ are computed; in twice as many they take eight times as long."""
+
 
 class Series:
     """The moments that it needs, computed when they are first asked for.
@@ -38,11 +41,13 @@ class Series:
 
     @cached_property
     def _eigenvalues(self) -> Tensor:
-        """`λ` of Σ, shape (d,)."""
+        """`λ` of Σ, shape (d,); of wide data their mean, in whose place no others make `linear_mmse` larger, for `λ/(1 + γλ)` is concave."""
+        if self.points.dim > _WIDEST:
+            return self.points.weights.new_full((self.points.dim,), self.points.variance / self.points.dim)
         return torch.linalg.eigvalsh(self._moments[1]).clamp(min=0)
 
     def linear_mmse(self, snr: Tensor) -> Tensor:
-        """`Σ λ/(1 + γλ)`, the error of the best linear denoiser, which `E tr C` does not exceed; shape (batch,)."""
+        """At least `Σ λ/(1 + γλ)`, the error of the best linear denoiser, which `E tr C` does not exceed; shape (batch,)."""
         return (self._eigenvalues / (1 + snr[:, None] * self._eigenvalues)).sum(dim=1)
 
     @cached_property

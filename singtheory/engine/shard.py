@@ -1,5 +1,6 @@
 """Atoms that are spread over processes: each holds a part, and posteriors are those of all of them, through torch.distributed."""
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from singtheory.engine.host import QUERIES, Engine, joined
 from singtheory.engine.points import Points
 from singtheory.engine.results import PosteriorMoments, Sums
-from singtheory.engine.scan import most_parts, scan
+from singtheory.engine.scan import most_parts, parts_for, scan
 from singtheory.engine.statistic import Statistic
 from singtheory.errors import InputError
 from singtheory.numerics import check_shares
@@ -73,6 +74,10 @@ class Shard(Points):
     def _all_number(self, value: float, how: dist.ReduceOp.RedOpType) -> float:
         return float(self._all(torch.tensor(value, dtype=torch.float64, device=self.device), how))
 
+    def most_of_all(self, number: int) -> int:
+        """The largest of all processes' numbers, so that all go on in the same way."""
+        return int(self._all_number(number, dist.ReduceOp.MAX))
+
     @cached_property
     def total(self) -> int:
         """Atoms of all parts."""
@@ -115,13 +120,24 @@ class ShardEngine(Engine):
         points: this process's part.
     """
 
+    points: Shard
+
+    def __init__(self, points: Shard) -> None:
+        super().__init__(points)
+
     def find(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         """The moments of queries, see `Engine.find`; every process asks the same queries and gets the same answers, or waits for those that do not ask."""
         self.points.check()
-        parts = most_parts(self.points)
-        return joined(
-            [scan(self.points, *part, parts) for part in zip(z.split(QUERIES), snr.split(QUERIES), strict=True)]
-        )
+        return joined([self._scanned(*part, tol) for part in zip(z.split(QUERIES), snr.split(QUERIES), strict=True)])
+
+    def _scanned(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
+        """From products in as few parts of the width as should do, and in all where they do not: what every process decides alike."""
+        shard, most = self.points, most_parts(self.points)
+        spread = torch.full_like(snr, math.sqrt(shard.variance))
+        parts = shard.most_of_all(parts_for(shard, z, snr, spread, tol)) if len(z) else 1
+        moments = scan(shard, z, snr, parts)
+        short = bool((~(moments.error_bound <= tol * shard.scale)).any())
+        return scan(shard, z, snr, most) if shard.most_of_all(parts < most and short) else moments
 
     def tell(self, z: Tensor, snr: Tensor, tol: float, statistics: Sequence[Statistic]) -> PosteriorMoments:
         """Raise `InputError`: statistics see one process's atoms alone."""

@@ -52,6 +52,21 @@ def as_finite(name: str, values: Array, ndim: int) -> Tensor:
     return tensor
 
 
+def as_bytes(name: str, values: Array) -> Tensor:
+    """`values` as rows of bytes, uint8, shape (n, d), not empty. Raises `InputError` naming `name`."""
+    try:
+        tensor = torch.as_tensor(values).detach()
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise InputError(f"{name}: not an array of numbers ({error})") from None
+    if tensor.layout is not torch.strided or tensor.is_meta:
+        raise InputError(f"{name}: a sparse or meta tensor; give one of numbers in memory")
+    if tensor.dtype != torch.uint8:
+        raise InputError(f"{name}: hold {str(tensor.dtype).removeprefix('torch.')}; give uint8, 0 to 255")
+    if tensor.ndim < 2 or tensor.numel() == 0:
+        raise InputError(f"{name} of shape {tuple(tensor.shape)}: need rows, and at least one number in each")
+    return tensor.flatten(1).contiguous()
+
+
 def as_nonnegative(weights: Array, count: int, device: torch.device) -> Tensor:
     """One weight a point. Raises `InputError` where one is negative or not finite."""
     w = as_finite("weights", weights, 1).to(device)

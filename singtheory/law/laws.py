@@ -8,6 +8,7 @@ All tensors are float64 on one device; `d` is the dimension of the data.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from typing import ClassVar, NamedTuple, final
@@ -18,7 +19,7 @@ from torch import Tensor
 from singtheory import numerics
 from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Points, Shard, ShardEngine, agree, check_reached, engine_of
 from singtheory.errors import InputError
-from singtheory.law.checks import Array, as_finite, as_nonnegative, as_numbers, as_weights, check_numbers
+from singtheory.law.checks import Array, as_bytes, as_finite, as_nonnegative, as_numbers, as_weights, check_numbers
 from singtheory.law.posterior import AtomsPosterior, Posterior
 
 
@@ -150,6 +151,20 @@ class Atoms(Law):
         return law
 
     @classmethod
+    def of_bytes(cls, images: Array, weights: Array | None = None) -> "Atoms":
+        """The law of 8-bit data `x/127.5 − 1`, held as bytes where they lie: on a GPU five bytes a number in all, on a CPU one.
+
+        Args:
+            images: uint8, shape (n, ...); each is a point.
+            weights: as of `Atoms`.
+
+        Raises:
+            InputError: for data that are empty or no bytes, and for weights that are none.
+        """
+        stored = as_bytes("images", images)
+        return cls.stored(Points(stored, as_weights(weights, len(stored), stored.device)))
+
+    @classmethod
     def sharded(cls, points: Array, weights: Array | None = None) -> "Atoms":
         """The law of all processes' points together, of which each gives its own: `torch.distributed` joins them.
 
@@ -162,15 +177,33 @@ class Atoms(Law):
         Raises:
             InputError: as `Atoms`, and on every process alike where none are joined, a part is empty or widths differ.
         """
+        return cls._sharded(lambda: as_finite("points", points, 2), weights, points)
+
+    @classmethod
+    def sharded_bytes(cls, images: Array, weights: Array | None = None) -> "Atoms":
+        """The law of all processes' 8-bit data together, see `sharded`, held as `of_bytes` holds them.
+
+        Args:
+            images: uint8, shape (n, ...); n may differ.
+            weights: as of `sharded`.
+
+        Raises:
+            InputError: as `of_bytes` and `sharded`.
+        """
+        return cls._sharded(lambda: as_bytes("images", images), weights, images)
+
+    @classmethod
+    def _sharded(cls, checked: Callable[[], Tensor], weights: Array | None, part: Array) -> "Atoms":
+        """The law of all processes' points, of which these are checked here."""
         try:
-            points = as_finite("points", points, 2)
+            points = checked()
             weights = as_nonnegative(
                 torch.ones(len(points)) if weights is None else weights, len(points), points.device
             )
             numerics.check_coordinates("points", points)
         except InputError as error:
             with suppress(InputError):  # the others would wait for this part
-                agree(0, 0, points.device if isinstance(points, Tensor) else "cpu")
+                agree(0, 0, part.device if isinstance(part, Tensor) else "cpu")
             raise error from None
         agree(len(points), points.shape[1], points.device)
         law = cls.__new__(cls)

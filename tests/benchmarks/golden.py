@@ -16,16 +16,17 @@ class Golden:
     """Posterior means over the atoms nearest to a query.
 
     Args:
-        points: images in rows, shape (n, side²).
+        points: images in rows, shape (n, channels · side²).
         side: of an image, even.
+        channels: of an image.
     """
 
-    def __init__(self, points: Tensor, side: int) -> None:
-        self.points, self.side = points.float(), side
+    def __init__(self, points: Tensor, side: int, channels: int = 1) -> None:
+        self.points, self.side, self.channels = points.float(), side, channels
         self.small = self._shrunk(self.points)
 
     def _shrunk(self, rows: Tensor) -> Tensor:
-        return avg_pool2d(rows.unflatten(1, (1, self.side, self.side)), 2).flatten(1)
+        return avg_pool2d(rows.unflatten(1, (self.channels, self.side, self.side)), 2).flatten(1)
 
     def mean(self, z: Tensor, snr: float) -> Tensor:
         """Of queries (batch, d) at one snr."""
@@ -36,7 +37,7 @@ class Golden:
         return torch.cat([self._mean(part, snr, m, k) for part in z.float().split(size)])
 
     def _mean(self, z: Tensor, snr: float, m: int, k: int) -> Tensor:
-        candidates = _nearest(self._shrunk(z), self.small, snr, m)
+        candidates = nearest_to(self._shrunk(z), self.small, snr, m)
         atoms = self.points[candidates]
         distance2 = (z[:, None] - snr**0.5 * atoms).square().sum(dim=2)
         nearest, index = distance2.topk(k, dim=1, largest=False)
@@ -45,7 +46,7 @@ class Golden:
         return (weights[:, None] @ chosen)[:, 0]
 
 
-def _nearest(z: Tensor, points: Tensor, snr: float, count: int) -> Tensor:
+def nearest_to(z: Tensor, points: Tensor, snr: float, count: int) -> Tensor:
     """Numbers of the points nearest to `z/√γ`, shape (batch, count)."""
     score = torch.addmm(-(snr**0.5) / 2 * points.square().sum(dim=1), z, points.mT)
     return score.topk(count, dim=1).indices

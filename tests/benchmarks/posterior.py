@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -210,10 +210,10 @@ def measure(law: Atoms, kind: str, count: int, rounds: int, seed: int = 0) -> di
     return {"queries": count, "rounds": rounds, "points": len(law.points), "dim": law.dim, "rows": rows}
 
 
-def versions() -> dict[str, str]:
-    """Of what the times depend on."""
+def versions(names: Sequence[str] = ("torch", "triton")) -> dict[str, str]:
+    """Of what the times depend on, as far as it is installed."""
     results = {}
-    for name in ("torch", "triton"):
+    for name in names:
         try:
             results[name] = version(name)
         except PackageNotFoundError:

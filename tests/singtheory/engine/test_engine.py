@@ -48,7 +48,7 @@ def ball_means(points: Points, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @st.composite
-def clouds(draw, kinds: tuple[str, ...] = ("normal", "levels", "clusters", "far", "twins")) -> Points:
+def clouds(draw, kinds: tuple[str, ...] = ("normal", "levels", "bytes", "clusters", "far", "twins")) -> Points:
     """Atoms of many kinds, 65 to 300 of them, more than are always weighed from differences."""
     n, d = draw(st.integers(65, 300)), draw(st.integers(1, 24))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
@@ -65,6 +65,8 @@ def clouds(draw, kinds: tuple[str, ...] = ("normal", "levels", "clusters", "far"
     weights = torch.rand(n, generator=generator, dtype=torch.float64)
     weights[torch.rand(n, generator=generator) < draw(st.sampled_from([0.0, 0.3]))] = 0
     weights[0] = 1
+    if kind == "bytes":
+        return Points((atoms * 60 + 128).round().clamp(0, 255).to(torch.uint8), weights / weights.sum())
     return Points(atoms * draw(st.sampled_from([1e-3, 1.0, 30.0])), weights / weights.sum())
 
 

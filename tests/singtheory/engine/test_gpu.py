@@ -11,6 +11,7 @@ from torch import Tensor
 from singtheory.engine import gpu, reference
 from singtheory.engine.gpu import FusedEngine, engine_of
 from singtheory.engine.host import DOUBLE_TOL, SINGLE_TOL, Engine
+from singtheory.engine.levels import levels_of
 from singtheory.engine.points import Points
 from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import Asking
@@ -67,7 +68,7 @@ def test_no_way_is_further_off_than_its_bound(way, data):
 @pytest.mark.parametrize(("digits", "weight_digits"), DIGITS)
 @given(st.data())
 def test_few_digits_are_not_further_off_than_their_bound(digits, weight_digits, data):
-    points = data.draw(clouds(("levels",)))
+    points = data.draw(clouds(("levels", "bytes")))
     z, snr = data.draw(asked(points))
     within_its_bound(points, z, snr, weighed(prepared(points), z, snr, digits, weight_digits))
 
@@ -103,7 +104,7 @@ def test_what_is_asked_for_is_reached_for_data_like_ours(data):
 
 @given(st.data())
 def test_trace_and_evidence_by_digits_are_those_of_the_engine_of_cpus(data):
-    points = data.draw(clouds(("levels",)))
+    points = data.draw(clouds(("levels", "bytes")))
     z, snr = data.draw(asked(points, ("noised", "nowhere")))
     actual, other = weighed(prepared(points), z, snr, 7, 8), Engine(points).find(z, snr, DOUBLE_TOL)
     # the digits of a log weight are those of a number as large as this
@@ -268,6 +269,25 @@ def test_without_memory_for_all_queries_at_once_they_are_answered_in_halves(monk
     actual, expected = engine.start(z, snr, SINGLE_TOL).finish(), Engine(points).find(z, snr, DOUBLE_TOL)
     assert refused == [4, 4]
     assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
+
+
+def test_bytes_are_held_as_bytes_and_answer_as_their_doubles():
+    """Five bytes a number in all, the halves of the screen included; nothing of them is held in float64."""
+    points = pixels(1000, 64)
+    doubles, engine = (
+        prepared(points),
+        prepared(Points(levels_of(points.whole).numbers.view(torch.uint8) ^ 128, points.weights)),
+    )
+    z, snr = noised(points, [1e-17, 1e-3, 0.5, 5.0, 1e4])
+    for tol in (SINGLE_TOL, DOUBLE_TOL):
+        one, other = (each.find(z, snr, tol) for each in (engine, doubles))
+        assert bool(((one.mean - other.mean).norm(dim=1) <= one.error_bound + other.error_bound).all())
+        assert float(one.error_bound.max()) <= tol * points.scale
+    assert torch.equal(engine._halves, doubles._halves) and torch.equal(engine._numbers, doubles._numbers)
+    held = [engine.points.stored, engine._numbers, *engine._columns, engine._halves]
+    assert sum(one.untyped_storage().nbytes() for one in held) <= 5.2 * points.count * points.dim
+    assert engine.levels.numbers.untyped_storage().data_ptr() == engine._numbers.untyped_storage().data_ptr()
+    assert engine.points._centred is None
 
 
 def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch):

@@ -1,10 +1,13 @@
 """Levels and digits: exact, or refused."""
 
+from fractions import Fraction
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from singtheory.engine.levels import digits_of, levels_of, rounded
+from singtheory.engine.levels import digits_of, levels_of, levels_of_bytes, rounded
+from singtheory.engine.points import decoded
 
 
 @given(st.integers(2, 256), st.floats(-100, 100), st.floats(1e-3, 1e3), st.integers(0, 2**31))
@@ -30,6 +33,17 @@ def test_data_off_levels_or_with_more_than_256_have_none():
     assert levels_of(images) is not None
     images[3, 4] += 1e-9
     assert levels_of(images) is None
+
+
+def test_bytes_lie_on_the_levels_that_are_known_without_looking_at_them():
+    stored = torch.arange(256, dtype=torch.uint8).repeat(3)[:, None].expand(-1, 5).contiguous()
+    known, found_by_looking = levels_of_bytes(stored), levels_of(decoded(stored))
+    assert found_by_looking is not None and torch.equal(known.numbers, found_by_looking.numbers)
+    actual = known.base + known.step * known.numbers.double()
+    assert float((actual - decoded(stored)).norm(dim=1).max()) <= known.rest <= 1e-14
+    # all 256 values against the rationals that they stand for
+    for byte, value in enumerate(decoded(torch.arange(256, dtype=torch.uint8)).tolist()):
+        assert abs(Fraction(value) - (Fraction(2 * byte, 255) - 1)) <= 2.0**-53
 
 
 @given(st.lists(st.integers(-(127 * 256**6), 127 * 256**6), min_size=1, max_size=20))

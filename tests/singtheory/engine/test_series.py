@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from singtheory.engine import series
 from singtheory.engine.points import Points
 from singtheory.engine.series import Series
 
@@ -82,3 +83,18 @@ def test_the_best_linear_denoiser():
     series = Series(Points(torch.tensor(points, dtype=F64), torch.full((4,), 0.25, dtype=F64)))
     assert float(series.linear_mmse(torch.tensor([0.5], dtype=F64))) == pytest.approx(2.0, rel=1e-12)
     assert float(series.linear_mmse(torch.tensor([0.0], dtype=F64))) == pytest.approx(5.0, rel=1e-12)
+
+
+def test_of_wide_data_the_mean_eigenvalue_stands_for_all_and_makes_the_error_no_smaller(monkeypatch):
+    points = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)).double() * torch.arange(1, 7)
+    snr = torch.tensor([0.0, 1e-3, 0.1, 3.0, 1e3], dtype=F64)
+
+    def linear_mmse() -> torch.Tensor:
+        return Series(Points(points, torch.full((40,), 1 / 40, dtype=F64))).linear_mmse(snr)
+
+    exact = linear_mmse()
+    monkeypatch.setattr(series, "_WIDEST", 5)
+    wide = linear_mmse()
+    assert bool((wide >= exact * (1 - 1e-12)).all()) and float(wide[3]) > 1.05 * float(exact[3])
+    torch.testing.assert_close(wide[0], exact[0])
+    assert bool((wide[1:] <= 6 / snr[1:]).all())

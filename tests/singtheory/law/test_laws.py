@@ -233,6 +233,36 @@ def test_what_is_no_array_of_real_numbers_is_refused(points, words):
         Atoms(points)
 
 
+def test_bytes_are_held_as_bytes_and_stand_for_the_numbers_of_the_loaders():
+    images = torch.randint(0, 256, (300, 2, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    weights = torch.rand(300, generator=torch.Generator().manual_seed(1))
+    law, doubles = Atoms.of_bytes(images.numpy(), weights), Atoms(images.flatten(1).double() / 127.5 - 1, weights)
+    assert law._points.stored.dtype == torch.uint8 and law._points.stored.nbytes == 1800
+    z, snr = torch.randn(4, 6, generator=torch.Generator().manual_seed(2)), torch.tensor([0.0, 0.1, 3.0, 500.0])
+    one, other = law.posterior(z, snr, tol=1e-12), doubles.posterior(z, snr, tol=1e-12)
+    assert bool(((one.mean - other.mean).norm(dim=1) <= one.error_bound + other.error_bound).all())
+    torch.testing.assert_close(law.subset(torch.arange(7)).points, doubles.points[:7], rtol=0, atol=0)
+    torch.testing.assert_close(law.mean, doubles.mean)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (torch.zeros(3, 4), "images: hold float32; give uint8, 0 to 255"),
+        (np.zeros((3, 4), dtype=np.int16), "images: hold int16"),
+        ([[0, 255]], "images: hold int64"),
+        (torch.zeros(0, 4, dtype=torch.uint8), r"images of shape \(0, 4\): need rows"),
+        (torch.zeros(4, dtype=torch.uint8), r"images of shape \(4,\): need rows"),
+        ([["a"]], "images: not an array of numbers"),
+        (torch.empty(2, 2, device="meta", dtype=torch.uint8), "images: a sparse or meta tensor"),
+    ],
+)
+def test_what_is_no_bytes_is_refused(images, words):
+    with pytest.raises(InputError, match=words) as caught:
+        Atoms.of_bytes(images)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("z", "snr", "words"),
     [
