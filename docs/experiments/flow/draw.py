@@ -154,8 +154,7 @@ class Flows:
     def _drawn(
         self, way: Way, x_1: Tensor, prompts: Sequence[str], guidance: float, evaluations: int
     ) -> tuple[Tensor, dict[str, float]]:
-        states = self.drawer.encode(prompts)
-        empty = self.drawer.encode([""]).expand_as(states) if guidance != 1 else None
+        states, empty = self.drawer.states(prompts, guidance)
         grid, seen = self.grid(way, evaluations), _First()
         velocity = self._velocity(way, states, empty, guidance, seen)
         spread = self._spread(way, states, x_1)

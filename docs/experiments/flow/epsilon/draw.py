@@ -76,8 +76,7 @@ class Epsilons:
 
     @torch.no_grad()
     def _drawn(self, way: Way, x_1: Tensor, prompts: Sequence[str], guidance: float, steps: int) -> Tensor:
-        states = self.drawer.encode(prompts)
-        empty = self.drawer.encode([""]).expand_as(states) if guidance != 1 else None
+        states, empty = self.drawer.states(prompts, guidance)
         scheduler = sampler(self.drawer.model, way.sampler, steps, self.drawer.device)
         average = guided_average(self.trained, states, empty, x_1, guidance, guidance_rule(RULE))
         x = start(way, average, x_1, scheduler)

@@ -69,8 +69,7 @@ class Twin(Decoded):
     def _drawn(
         self, way: Way, x_1: Tensor, prompts: Sequence[str], guidance: float, evaluations: int
     ) -> tuple[Tensor, dict[str, float]]:
-        states = self.drawer.encode(prompts)
-        empty = self.drawer.encode([""]).expand_as(states) if guidance != 1 else None
+        states, empty = self.drawer.states(prompts, guidance)
         grid = self.grid(way, evaluations)
         mean = torch.zeros_like(x_1) if way.zero else self.mean(x_1, prompts)
         spread = None if way.spread == "none" else Spread(self.moments.basis[: way.rank], self.moments.var[: way.rank])
