@@ -40,7 +40,7 @@ class Unit(Protocol):
         ...
 
     def there(self, answer: Callable[[], Any]) -> Iterator[tuple[str, Any]]:
-        """The same from a second process, which answers with one after another."""
+        """The outcome from a second process, which answers with one after another."""
         ...
 
     def left(self, done: Mapping[str, Any]) -> "Unit | None":

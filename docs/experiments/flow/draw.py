@@ -16,7 +16,7 @@ from docs.experiments.flow.grids import Profile, grid_of
 from docs.experiments.flow.model import TRAIN_STEPS
 from docs.experiments.flow.solvers import SOLVERS, evaluations_of, steps_for
 from docs.experiments.flow.ways import ALL, Way
-from docs.experiments.model.draw import Drawer
+from docs.experiments.model.draw import Drawer, states_of
 from singdiffusion.start import guidance_rule, guided_average
 from singtheory import formula
 
@@ -154,7 +154,7 @@ class Flows:
     def _drawn(
         self, way: Way, x_1: Tensor, prompts: Sequence[str], guidance: float, evaluations: int
     ) -> tuple[Tensor, dict[str, float]]:
-        states, empty = self.drawer.states(prompts, guidance)
+        states, empty = states_of(self.drawer, prompts, guidance)
         grid, seen = self.grid(way, evaluations), _First()
         velocity = self._velocity(way, states, empty, guidance, seen)
         spread = self._spread(way, states, x_1)

@@ -272,7 +272,7 @@ def is_drawn(way: Way, guidance: float, trained: bool) -> bool:
 
 
 def features_of(folder: Path, classifier: Classifier | None, device: str) -> dict[str, Features]:
-    """Those of an ImageNet network where its weights are there, and the classifier's."""
+    """The features of an ImageNet network where its weights are there, and the classifier's."""
     features: dict[str, Features] = {}
     weights = folder / "efficientnet.safetensors"
     if weights.exists():

@@ -25,7 +25,7 @@ from singtheory.numerics import Krylov, krylov
 
 _FINE = 2049
 _MOST = 3.0
-"""By which factor many draws may correct few: where more were needed, the few saw nothing of what matters."""
+"""The factor by which many draws may correct few: where more were needed, the few saw nothing of what matters."""
 
 
 @dataclass(frozen=True)

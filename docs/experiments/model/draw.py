@@ -78,11 +78,6 @@ class Drawer:
             self._states |= dict(zip(some, states, strict=True))
         return torch.stack([self._states[prompt] for prompt in prompts])
 
-    def states(self, prompts: Sequence[str], guidance: float) -> tuple[Tensor, Tensor | None]:
-        """Token states of the prompts, and of no prompt, of the same shape, where guidance needs them: not at weight 1."""
-        states = self.encode(prompts)
-        return states, self.encode([""]).expand_as(states) if guidance != 1 else None
-
     @torch.no_grad()
     def predict(self, x: Tensor, t: Any, states: Tensor) -> Tensor:
         """What the network gives for latents, a timestep and token states, float32."""
@@ -130,6 +125,12 @@ class Drawer:
                 output = self.predict(seen, t, both)
             x = scheduler.step(output, t, x, return_dict=False)[0]
         return x
+
+
+def states_of(drawer: Drawer, prompts: Sequence[str], guidance: float) -> tuple[Tensor, Tensor | None]:
+    """Token states of the prompts, and of no prompt, of the same shape, where guidance needs them: not at weight 1."""
+    states = drawer.encode(prompts)
+    return states, drawer.encode([""]).expand_as(states) if guidance != 1 else None
 
 
 def faster(eager: Drawer, compiled: Drawer) -> Drawer:
