@@ -10,6 +10,7 @@ for tests that were written for a sample say nothing of other mutants.
 
 import argparse
 import json
+import os
 import random
 import re
 import signal
@@ -35,6 +36,8 @@ STATS = FOLDER.parent / "mutmut-stats.json"
 """Which tests reach which mutant; mutmut writes it once all tests pass."""
 SEED, COUNT = 20261124, 400
 RESULT = Path(__file__).parent / "mutation.json"
+QUICK = "singtheory.limit.x_conditioning__mutmut_1"
+"""A mutant that few tests reach, all of them quick: to run it is to make all mutants and to map tests to them."""
 TIMED_OUT = (36, -24)
 """Exit codes of a mutant that did not come to an end."""
 KILLED = (1, *TIMED_OUT)
@@ -134,17 +137,31 @@ def sampled(arguments: argparse.Namespace) -> dict[str, Any]:
     return result | {"first run": first, "killed": first["killed"], "survivors": survivors}
 
 
-def run_again(result: dict, jobs: int) -> dict[str, Any]:
-    """The record once its survivors ran against the tests of today."""
-    codes = run([*result["survivors"]], jobs, None)
-    survivors = {name: lines for name, lines in result["survivors"].items() if codes.get(name) not in KILLED}
-    killed = result["killed"] + len(result["survivors"]) - len(survivors)
-    return result | {"survivors run again at commit": commit(), "killed": killed, "survivors": survivors}
+def is_killed(name: str) -> bool:
+    """Whether a test that reaches the mutant fails in a process of its own, where no run before has left a cached value."""
+    reached = json.loads(STATS.read_text(encoding="utf-8"))["tests_by_mangled_function_name"]
+    tests = sorted(reached.get(name.rpartition("__mutmut_")[0], ()))
+    command = [sys.executable, "-m", "pytest", "--rootdir=.", "-q", "-n0", "-x", "-p", "no:cacheprovider", *tests]
+    env = os.environ | {"MUTANT_UNDER_TEST": name, "PYTHONPATH": "."}
+    ran = subprocess.run(command, cwd=FOLDER.parent, env=env, capture_output=True, check=False)
+    return bool(tests) and ran.returncode in KILLED
+
+
+def run_again(result: dict) -> dict[str, Any]:
+    """The record once its survivors ran against the tests of today; a survivor whose line is no longer in the code is named apart."""
+    mutmut("run", "--max-children", "1", QUICK)  # makes the mutants of today, and maps new tests to them
+    there = exit_codes()
+    lines = {name: changed_lines(name) for name in result["survivors"] if name in there}
+    gone = [name for name, changed in result["survivors"].items() if lines.get(name) != changed]
+    alive = {name: changed for name, changed in lines.items() if name not in gone and not is_killed(name)}
+    killed = result["killed"] + len(result["survivors"]) - len(gone) - len(alive)
+    again = {"survivors run again at commit": commit(), "no longer in the code": gone}
+    return result | again | {"killed": killed, "survivors": alive}
 
 
 def map_tests(jobs: int) -> None:
     """Makes all mutants and maps tests to them, for which every test must pass in the mutated tree."""
-    said = mutmut("run", "--max-children", str(jobs), "singtheory.formula.transitions.x_snr__mutmut_1")
+    said = mutmut("run", "--max-children", str(jobs), QUICK)
     if not STATS.is_file():
         sys.exit("\n".join([*said.splitlines()[-12:], "mutmut knows no test of any mutant: mend what fails above"]))
 
@@ -161,10 +178,8 @@ def main() -> None:
     arguments = options.parse_args()
     if not STATS.is_file():
         map_tests(arguments.jobs)
-    if arguments.again:
-        result = run_again(json.loads(arguments.out.read_text(encoding="utf-8")), arguments.jobs)
-    else:
-        result = sampled(arguments)
+    known = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.again else None
+    result = sampled(arguments) if known is None else run_again(known)
     arguments.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{result['killed']} killed, {len(result['survivors'])} survive; {arguments.out}")
 

@@ -124,7 +124,7 @@ class _Drawing:
 
 
 def _sendable(value: Any) -> Any:
-    """The same, but for an exception that cannot be sent, such as one that is not made of its message, another that says what it said."""
+    """The value itself; for an exception that cannot be sent, such as one that is not made of its message, another that says what it said."""
     if not isinstance(value, Exception):
         return value
     try:

@@ -21,7 +21,7 @@ from singdiffusion.start import guidance_rule, guided_average
 from singtheory import formula
 
 RULE = "normalised"
-"""By which guidance acts on a trained average image: the product's default (C8)."""
+"""The rule by which guidance acts on a trained average image: the product's default (C8)."""
 _LEAST = 1e-6
 """Eigenvalue below which a direction is left as it is."""
 
