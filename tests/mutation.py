@@ -139,8 +139,9 @@ def sampled(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def is_killed(name: str) -> bool:
     """Whether a test that reaches the mutant fails in a process of its own, where no run before has left a cached value."""
-    reached = json.loads(STATS.read_text(encoding="utf-8"))["tests_by_mangled_function_name"]
-    tests = sorted(reached.get(name.rpartition("__mutmut_")[0], ()))
+    stats = json.loads(STATS.read_text(encoding="utf-8"))
+    reached = stats["tests_by_mangled_function_name"].get(name.rpartition("__mutmut_")[0], ())
+    tests = sorted(reached, key=stats["duration_by_test"].__getitem__)
     command = [sys.executable, "-m", "pytest", "--rootdir=.", "-q", "-n0", "-x", "-p", "no:cacheprovider", *tests]
     env = os.environ | {"MUTANT_UNDER_TEST": name, "PYTHONPATH": "."}
     ran = subprocess.run(command, cwd=FOLDER.parent, env=env, capture_output=True, check=False)
