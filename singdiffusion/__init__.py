@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __version__: str
 _FOLDERS = ("average", "start", "base")
-"""Whose doors export what stands in `__all__`."""
+"""The folders whose doors export what stands in `__all__`."""
 __all__ = [
     "Average",
     "AverageDecoder",

@@ -104,7 +104,7 @@ def ode_drift(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
 
 
 def terminal_drift(law: Law, schedule: Schedule, x_1: Tensor) -> Tensor:
-    """Its limit at t = 1 where `α_1 = 0` and `α̇(1)` is finite: `α̇(1) μ + σ̇(1) x/σ_1` (C3); shape (batch, d).
+    """The limit of the drift at t = 1 where `α_1 = 0` and `α̇(1)` is finite: `α̇(1) μ + σ̇(1) x/σ_1` (C3); shape (batch, d).
 
     Raises:
         InputError: where `α_1 > 0` (no limit is needed) or `α̇(1)` is infinite (the drift diverges unless μ = 0).

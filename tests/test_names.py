@@ -14,7 +14,9 @@ WORDS = re.compile(r"(?<![a-z])(rungs?|rooms?|unfused|ladder[ _]more)(?![a-z])",
 """A bound, a stage or a data set; a tolerance, a margin or a module; the reference; the page's sections."""
 NAMES = {"told", "found", "given", "marked", "ends", "room"}
 """What a value is called that has a name in the field: samples, arguments, coefficients."""
-RIDDLE = re.compile(r"\A\s*(Of|As)\s|(?<![\w.)\]}/])\.\d")
+RIDDLE = re.compile(
+    r"\A\s*(Of|As|Those|Their|Whose|Itself|The same|That of|Once more|By which|To which)\b|(?<![\w.)\]}/])\.\d"
+)
 """A document whose subject is left to the reader, and a number without a digit before its point."""
 WHOLE = {
     "proofs_checks/claims/test_any_data.py",

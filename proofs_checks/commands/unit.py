@@ -40,7 +40,7 @@ class Unit(Protocol):
         ...
 
     def there(self, answer: Callable[[], Any]) -> Iterator[tuple[str, Any]]:
-        """The same from a second process, which answers with one after another."""
+        """The outcome from a second process, which answers with one after another."""
         ...
 
     def left(self, done: Mapping[str, Any]) -> "Unit | None":
@@ -124,7 +124,7 @@ class _Drawing:
 
 
 def _sendable(value: Any) -> Any:
-    """The same, but for an exception that cannot be sent, such as one that is not made of its message, another that says what it said."""
+    """The value itself; for an exception that cannot be sent, such as one that is not made of its message, another that says what it said."""
     if not isinstance(value, Exception):
         return value
     try:

@@ -34,7 +34,7 @@ class Context:
         return 1 - self.error
 
     def within(self, scope: str) -> "Context":
-        """The same circumstances for one check."""
+        """These circumstances for one check."""
         return replace(self, scope=scope)
 
     def generator(self) -> torch.Generator:

@@ -79,7 +79,7 @@ class Leading:
 
 @lru_cache(maxsize=32)
 def leading(posterior: AtomsPosterior, gap: float) -> Leading:
-    """The same for all claims that look at one step."""
+    """The leading orders of a step, measured once for all claims that look at it."""
     return Leading(posterior, gap)
 
 

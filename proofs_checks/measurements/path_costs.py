@@ -128,7 +128,7 @@ def along_widest(law: Atoms) -> Atoms:
 
 @lru_cache(maxsize=16)
 def line_of(law: Law) -> Line:
-    """The same object for a claim and all of its twins, so that they share what is computed."""
+    """One line for a claim and all of its twins, so that they share what is computed."""
     return Line.of(law)
 
 

@@ -164,7 +164,7 @@ def _slope(gaps: Sequence[float], values: Sequence[float]) -> str:
 
 
 def grid_picture(context: Context, step: Step, queries: int = 1, steps: int = 50) -> Picture:
-    """The same along a sampler's grid: Stable Diffusion's schedule, leading spacing."""
+    """The ladder along a sampler's grid: Stable Diffusion's schedule, leading spacing."""
     schedule = schedule_named("sd")
     name, law = excerpt(context)
     times, rows = leading(schedule, steps), []

@@ -116,7 +116,7 @@ class AverageStatistics(ClosedForm):
         return statistics.eval()
 
     def forward(self, condition: Condition, x_1: Tensor) -> Average:
-        """The same for every condition, in the size of `x_1`.
+        """The average image, which is the same for every condition, in the size of `x_1`.
 
         Args:
             condition: prompts or token states, one an image; only their number is read.

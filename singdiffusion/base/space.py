@@ -131,7 +131,7 @@ class Space:
 
     @classmethod
     def of(cls, pipeline: Any) -> "Space":
-        """That of a diffusers pipeline with a VAE, a network and text encoders; nothing of it is changed. Raises `InputError` for one that says none."""
+        """The space of a diffusers pipeline with a VAE, a network and text encoders; nothing of it is changed. Raises `InputError` for one that says none."""
         vae, network = _parts(pipeline)
         channels = next(iter(channels_of(pipeline)), None)
         config = {} if network is None else network.config
@@ -150,7 +150,7 @@ class Space:
 
     @classmethod
     def stored(cls, source: str | Path, config: str | None = None) -> "Space":
-        """That of a pipeline in a local folder, under a hub id or in one file, with its `config`. Raises `InputError` if it cannot be loaded."""
+        """The space of a pipeline in a local folder, under a hub id or in one file, with its `config`. Raises `InputError` if it cannot be loaded."""
         if is_single_file(source):
             return cls.of(SingleFile(str(source), config).pipeline(torch.float32))
         try:

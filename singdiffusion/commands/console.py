@@ -129,7 +129,7 @@ def remedies_code(expected: Expected) -> str:
 
 
 def remedies_in_bands_table(expected: Expected) -> Table:
-    """The same by spatial frequency."""
+    """The table of remedies by spatial frequency."""
     names = [band.name for band in expected.bands]
     rows = {remedy.name: (remedy.calls, remedy.bands) for remedy in expected.remedies}
     title = "The same by spatial frequency, in cycles across the picture"

@@ -49,7 +49,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class BandArrival(Arrival):
-    """The same of a band of spatial frequency.
+    """What arrives of a band of spatial frequency.
 
     Attributes:
         low: its waves have more cycles across the longer side of a picture; 0 for the constant.
@@ -106,7 +106,7 @@ class Directions:
         return self._shares(kept, list(self.spreads.values()))
 
     def in_bands(self, kept: Tensor) -> list[float]:
-        """The same of each band."""
+        """What arrives of each band."""
         return self._shares(kept, [band.spread for band in self.bands])
 
     def arrivals(self, response: SchedulerResponse) -> tuple[Arrival, ...]:

@@ -108,7 +108,7 @@ class Tree:
 
 
 def _keys(image: str) -> tuple[str, str]:
-    """By which the files with an image's caption are held."""
+    """The keys by which the files with an image's caption are held."""
     return image, os.path.splitext(image)[0]
 
 

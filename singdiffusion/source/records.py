@@ -209,7 +209,7 @@ class Source:
                 yield self._of_sample(f"{self._within(path)}:{sample.key}", sample, reader, wanted)
 
     def _endings(self, shard: Shard) -> Sequence[str]:
-        """Those that may hold the caption, in order. Raises `InputError` where there is none."""
+        """The endings of files that may hold the caption, in order. Raises `InputError` where there is none."""
         if self.caption is None:
             if not shard.endings & {*TEXTS}:
                 raise InputError(f"{self.name}: no captions; give a .txt, .caption or .json with each image of a shard")

@@ -86,7 +86,7 @@ def rows_of_parquet(path: Path) -> Iterator[TableRow]:
 
 
 def _plain(batch: Any) -> Iterator[dict[str, Any]]:
-    """Its rows; text that is not UTF-8 is given as bytes."""
+    """The rows of a plain table; text that is not UTF-8 is given as bytes."""
     try:
         yield from batch.to_pylist()
     except UnicodeDecodeError:
@@ -148,7 +148,7 @@ def rows_of_hub(name: str, notes: Notes) -> Iterator[TableRow]:
 
 
 def image_columns(columns: Sequence[str]) -> list[str]:
-    """Those that may hold images, by their name in whatever case."""
+    """The columns that may hold images, by their name in whatever case."""
     by_name = {name.lower(): name for name in reversed(columns)}
     return [by_name[name] for name in IMAGES if name in by_name]
 

@@ -79,7 +79,7 @@ class FirstStep(NamedTuple):
         return sample - self.sign * self.sigma * model_output
 
     def widening(self, eigenvalue: Tensor, x_hat_from_network: bool) -> Tensor:
-        """By how much of `x_1` the result is widened along directions of eigenvalue λ, of the shape of λ.
+        """The share of `x_1` by which the result is widened along directions of eigenvalue λ, of the shape of λ.
 
         A network that starts a little below σ = 1 has part of the deviation in its x̂ already: what is missing is `√v_s` less what the step of
         the exact denoiser keeps (F1).

@@ -73,7 +73,7 @@ class Corrections:
 
     @classmethod
     def of(cls, scheduler: Scheduler, first: FirstStep, components: Components, mean: Tensor) -> "Corrections":
-        """For a scheduler after its first step, and a mean of the shape of the latents. Raises `InputError` as `factors`."""
+        """The corrections for a scheduler after its first step, and for a mean of the shape of the latents. Raises `InputError` as `factors`."""
         rows = components.basis.flatten(1).to(torch.promote_types(mean.dtype, torch.float32))
         scales = {i: value.to(rows) for i, value in factors(scheduler, first, components.std).items()}
         sigmas = scheduler.sigmas.tolist()

@@ -1,4 +1,4 @@
-"""To which pipelines of flows the singular step can be attached, by what their calls take and by their source."""
+"""The pipelines of flows to which the singular step can be attached, by what their calls take and by their source."""
 
 import inspect
 import re

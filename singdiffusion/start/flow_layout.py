@@ -99,7 +99,7 @@ def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def same(shape: torch.Size) -> Layout:
-    """That of latents, of shape (batch, ...), that are stepped as they are drawn."""
+    """The layout of latents, of shape (batch, ...), that are stepped as they are drawn."""
     return Layout(tuple(shape[1:]), tuple(shape[1:]), None)
 
 

@@ -47,17 +47,17 @@ class MatchedFirstStep(ModularPipelineBlocks):
 
     @property
     def expected_components(self) -> Any:
-        """Those of the block that it replaces."""
+        """The components of the block that it replaces."""
         return self.stepping.expected_components
 
     @property
     def inputs(self) -> Any:
-        """Those of the block that it replaces."""
+        """The inputs of the block that it replaces."""
         return self.stepping.inputs
 
     @property
     def intermediate_outputs(self) -> Any:
-        """Those of the block that it replaces."""
+        """The outputs of the block that it replaces."""
         return self.stepping.intermediate_outputs
 
     @torch.no_grad()

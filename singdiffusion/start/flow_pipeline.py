@@ -197,7 +197,7 @@ class FlowHook:
         return self._first(bound, lambda: self._step(*args, **kwargs))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """That of a copy of the pipeline: the same singular step; the copy's scheduler is hooked at its first call."""
+        """The hook of a copy of the pipeline: the same singular step; the copy's scheduler is hooked at its first call."""
         mine = copy.copy(self)
         memo[id(self)] = mine
         mine.pipe = copied_owner(self.pipe, memo)
@@ -301,7 +301,7 @@ class FlowHook:
         return self._layouts[key]
 
     def _layout_for(self, sample: Tensor) -> Layout | None:
-        """That of what is stepped; None where it is not known, as where a part of it is a picture that is given."""
+        """The layout of what is stepped; None where it is not known, as where a part of it is a picture that is given."""
         shape = tuple(sample.shape[1:])
         layout = flow_layout.same(sample.shape) if self._layout is None else self._layout
         if len(layout.drawn) not in (3, 4) and not self._sources.as_stepped(shape):

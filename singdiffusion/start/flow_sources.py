@@ -113,7 +113,7 @@ class Sources:
         return self.asked.module is None and isinstance(spread, tuple | list) and tuple(spread[0].shape[1:]) == shape
 
     def of_copy(self, pipe: Any) -> "Sources":
-        """The same for a copy of the pipeline."""
+        """These sources for a copy of the pipeline."""
         mine = copy.copy(self)
         mine.pipe, mine._calls, mine._used, mine._said, mine._here = pipe, [], False, set(), None
         return mine

@@ -45,7 +45,7 @@ class KeyFrames:
 
 
 def key_frames(pipe: Any, values: dict[str, Any], x_1: Tensor) -> KeyFrames | None:
-    """Those of a call of a pipeline, by the variables of its `__call__`; None where it does not use FreeNoise."""
+    """The key frames of a call of a pipeline, by the variables of its `__call__`; None where it does not use FreeNoise."""
     if not getattr(pipe, "free_noise_enabled", False) or x_1.ndim != 5:
         return None
     count = x_1.shape[2]

@@ -133,7 +133,7 @@ class Hook:
         return result
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """That of a copy of the pipeline: the same singular step, attached to it."""
+        """The hook of a copy of the pipeline: the same singular step, attached to it."""
         mine = copy.copy(self)
         memo[id(self)] = mine
         mine.pipe = copied_owner(self.pipe, memo)

@@ -25,7 +25,7 @@ def encoder_for(
     config: str | None = None,
     clip_skip: int = 0,
 ) -> Encoder:
-    """That of a pipeline in a folder, under a hub id or in one file, or one of pixels and words.
+    """The encoder of a pipeline in a folder, under a hub id or in one file, or one of pixels and words.
 
     Images get the side `resolution`, or if that is None the one at which the pipeline draws, 512 without a pipeline.
 

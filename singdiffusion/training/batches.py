@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 Generators = Callable[[int, int], torch.Generator]
-"""That of a number and a purpose."""
+"""The generator of a number and a purpose."""
 
 
 class Epochs:

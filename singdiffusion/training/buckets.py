@@ -10,7 +10,7 @@ STEP = 64
 _LONGEST = 4
 """The largest ratio of one side to the other."""
 _NEAR = 0.1
-"""By which share an area may differ from that of the square."""
+"""The share by which an area may differ from that of the square."""
 
 
 def bucket_sizes(resolution: int) -> list[Size]:

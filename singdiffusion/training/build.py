@@ -125,7 +125,7 @@ class _Images(Mapping[str, Tensor]):
 
 
 def _directions(deviations: Tensor) -> int:
-    """In how many directions they vary."""
+    """The number of directions in which the rows vary."""
     return int(torch.linalg.matrix_rank(deviations.flatten(1).double(), rtol=1e-5))
 
 

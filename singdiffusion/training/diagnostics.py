@@ -40,7 +40,7 @@ class Measured:
 
 @torch.no_grad()
 def measure(network: AverageNetwork, data: Data, rows: Tensor) -> Measured:
-    """For the captions in `rows`, shape (m,): over several noises of a fixed seed.
+    """Measures the captions in `rows`, shape (m,), over several noises of a fixed seed.
 
     Args:
         network: on the device of the data.

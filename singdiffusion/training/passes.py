@@ -67,7 +67,7 @@ class Eager:
 
 
 class Replayed:
-    """The same, recorded at the first batch of each shape; from one that cannot be recorded on they are made as they are written, and the log says so.
+    """Passes that are recorded at the first batch of each shape and replayed; if one cannot be recorded, it and all later ones run as they are written, and the log says so.
 
     Args:
         eager: the passes.

@@ -8,7 +8,7 @@ from singtheory.errors import InputError
 from singtheory.system import check_device, chosen_device
 
 _USE_CPU = "ACCELERATE_USE_CPU"
-"""By which accelerate is told, too."""
+"""The variable by which accelerate is told, too."""
 
 
 def choose(device: str) -> None:

@@ -88,7 +88,7 @@ class Core:
 
     @property
     def query(self) -> AtomsPosterior:
-        """Whose core this is; whoever asks holds it."""
+        """The posterior of the core; a weak reference, so that the cache keeps no posterior alive."""
         query = self._query()
         assert query is not None
         return query

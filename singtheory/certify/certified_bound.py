@@ -41,7 +41,7 @@ class CertifiedBound:
     far: Callable[[line.Numbers, line.Numbers, arb], Sequence[Value]]
 
     def margin(self, law: Law, information: Callable[..., Number], box: Box) -> arb:
-        """By how much the bound holds over a box, as a share of B2's.
+        """The margin by which the bound holds over a box, as a share of B2's.
 
         Args:
             law: the laws and gaps of the box.

@@ -47,7 +47,7 @@ NAMESPACE = SimpleNamespace(
 )
 """What `singtheory.formula` and `singtheory.formula.line` need to work on balls and on power series of balls or rationals."""
 COMPLEX = SimpleNamespace(exp=lambda z: z.exp(), log=lambda z: z.log(True), log1p=lambda z: (1 + z).log(True))
-"""The same for complex balls; no number where a logarithm's ball touches the branch cut, so that a finite value is analytic."""
+"""What they need to work on complex balls; no number where a logarithm's ball touches the branch cut, so that a finite value is analytic."""
 
 
 @contextmanager

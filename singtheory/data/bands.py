@@ -39,7 +39,7 @@ class Band:
 
     @property
     def name(self) -> str:
-        """For tables, in cycles across the picture."""
+        """The band's name in tables, in cycles across the picture."""
         if self.high == 0:
             return "constant"
         return f"over {self.low:g}" if math.isinf(self.high) else f"{self.low:g} to {self.high:g}"

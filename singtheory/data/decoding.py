@@ -138,7 +138,7 @@ def without_warnings() -> Iterator[None]:
 
 @contextmanager
 def _opened(content: bytes, key: str) -> Iterator[Pillow.Image]:
-    """Its header is read, its pixels where they are asked for inside."""
+    """Opens an image: reads its header; the pixels are read when the block asks for them."""
     missing = _plugin_for(content)
     try:
         with Pillow.open(io.BytesIO(content), formats=None if missing else _formats()) as stored:
@@ -157,7 +157,7 @@ def _opened(content: bytes, key: str) -> Iterator[Pillow.Image]:
 
 @cache
 def _formats() -> list[str]:
-    """Those of `_FORMATS` that this pillow has."""
+    """The formats among `_FORMATS` that this pillow has."""
     Pillow.init()
     return [name for name in _FORMATS if name in Pillow.OPEN]
 

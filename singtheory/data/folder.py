@@ -121,7 +121,7 @@ class Picture(NamedTuple):
 
 
 def usable(pictures: Iterable[Readable], most: int | None = None) -> tuple[list[Picture], tuple[str, ...]]:
-    """Those that can be decoded, and a note of the others.
+    """The pictures that can be decoded; the others are noted.
 
     Args:
         pictures: as they are stored.

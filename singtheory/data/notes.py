@@ -21,7 +21,7 @@ class Notes:
             self.counts.clear()
 
     def count(self, line: str, name: str = "", times: int = 1) -> None:
-        """Once more, or some more times.
+        """Counts a note once more, or several times more.
 
         Args:
             line: with `{}` where the number stands.

@@ -148,7 +148,7 @@ def _by_logarithms(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[
 
 
 def _pairs(of: Components, block: Tensor) -> _Pairs:
-    """For j of the block and all k."""
+    """The terms of the pairs (j, k), for j of the block and all k."""
     linear = of.centres[block] @ of.centres.mT
     size = of.centres[block].abs() @ of.centres.abs().mT
     if of.spread is None or of.basis is None:

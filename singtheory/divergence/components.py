@@ -167,7 +167,7 @@ class Components:
 
     @cached_property
     def eigenvalues(self) -> Tensor:
-        """Those of `g C`, ascending and not negative, shape (d,)."""
+        """The eigenvalues of `g C`, ascending and not negative, shape (d,)."""
         if len(self.p) == 1 and self.spread is not None:
             return self.spread[0].sort().values
         return torch.linalg.eigvalsh(self.cov).clamp(min=0)

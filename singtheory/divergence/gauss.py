@@ -28,7 +28,7 @@ def kl_gauss(posterior: Posterior, gap: float) -> Tensor:
 
 
 def kl_gauss_low(posterior: Posterior, gap: float) -> Tensor:
-    """The same less what rounding may have added; shape (batch,)."""
+    """`kl_gauss` less what rounding may have added; shape (batch,)."""
     return _column(posterior, [moments_kl(Components.of(query, gap)).low for query in posterior])
 
 

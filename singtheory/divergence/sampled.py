@@ -61,7 +61,7 @@ def tv_monte_carlo(
         low, high = _scaled_interval(shortfall, highest, confidence)
         lost = float(((1 - shortfall) * at.error).mean() + 2 * (of.p @ of.tilt)) + 64 * UNIT * highest
         value = float(shortfall.mean())
-        most = min(1.0, highest, math.sqrt((of.trace + of.trace_error) / (2 * math.pi)) * (1 + 8 * UNIT))
+        most = min(highest, math.sqrt((of.trace + of.trace_error) / (2 * math.pi)) * (1 + 8 * UNIT))
         return Estimate.single(value, max(0.0, low - lost), min(most, high + lost), "monte-carlo", samples, confidence)
 
     return Estimate.stack([estimate(query) for query in posterior])

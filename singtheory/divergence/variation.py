@@ -30,11 +30,9 @@ def tv_exact(posterior: Posterior, gap: float) -> Estimate:
 
 def _tv_exact(of: Components) -> Estimate:
     low, high = -_root(of, -1.0), _root(of, 1.0)
-    # beside a far root r climbs to one within a step of 1/m: cells that shrink towards both ends
-    shares = 2.0 ** -torch.arange(0, 12, dtype=torch.float64)
-    edges = torch.cat([low * (1 - shares / 2), low[None] / 2 * 0, high * (1 - shares / 2)])
-    edges = torch.cat([low[None], edges, high[None], torch.linspace(float(low), float(high), 9, dtype=torch.float64)])
-    edges = edges.unique()
+    # where r climbs to one within a step of 1/m beside a far root, cells are halved until they agree
+    between = torch.linspace(float(low), float(high), 9, dtype=torch.float64)
+    edges = torch.cat([low[None], torch.zeros_like(low[None]), high[None], between]).unique()
     integral = refine(lambda n, _: _shortfall(of, n), [(-1, edges[:-1, None], edges[1:, None])])
     error = (
         integral.error

@@ -25,7 +25,7 @@ from singtheory.engine.rows import (
 
 
 def _place(kind: type[NamedTuple], field: str) -> "tl.constexpr":
-    """Its place among the fields, as a constant that kernels may read."""
+    """The place of a field among the fields, as a constant that kernels may read."""
     return tl.constexpr(kind._fields.index(field))
 
 

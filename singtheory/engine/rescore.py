@@ -49,7 +49,7 @@ class Candidates:
         return self.tiles.sum(dim=1) * self.tile
 
     def of(self, queries: Tensor) -> "Candidates":
-        """Those of some queries."""
+        """The candidates of some queries."""
         return Candidates(self.tiles[queries], self.tile)
 
     def groups(self, numbers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

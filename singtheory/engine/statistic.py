@@ -93,11 +93,11 @@ class Nearest(Statistic):
         self.atoms = torch.cat([self.atoms, atoms.expand(logits.shape)], dim=1).gather(1, chosen)
 
     def value(self) -> Tensor:
-        """Their numbers, the heaviest first."""
+        """The numbers of the heaviest atoms, the heaviest first."""
         return self.atoms
 
     def weights(self) -> Tensor:
-        """Their posterior weights, shape (batch, k)."""
+        """The posterior weights of these atoms, shape (batch, k)."""
         assert self.top is not None
         return torch.exp(self.logits - self.top[:, None]) / self.total[:, None]
 
@@ -129,7 +129,7 @@ class Draws(Statistic):
         self.atoms = torch.where(chance * self.total[:, None] < mass[:, None], fresh, self.atoms)
 
     def value(self) -> Tensor:
-        """Their numbers."""
+        """The numbers of the drawn atoms."""
         return self.atoms
 
 

@@ -6,7 +6,7 @@ DOUBLE = 2.0**-53
 """Unit roundoff u of float64; that of float32 is `SINGLE`."""
 SINGLE = 2.0**-24
 HALF = 2.0**-11
-"""That of float16, whose numbers below 2^-14 have the absolute error 2^-25."""
+"""The unit of float16, whose numbers below 2^-14 have the absolute error 2^-25."""
 MATRIX = 2.0**-22
 """At least what an addition of a GPU's matrix unit takes from the sum of sizes: float16 products are exact, sums are cut after 23 bits."""
 

@@ -277,7 +277,7 @@ def _spread(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
 
 
 def _along(steps: int, fine: Tensor, mmse: Mmse) -> Tensor:
-    """The same from places between the ends, (n,), between which `√|mmse′|` is taken to be linear."""
+    """The grid through places between the ends, (n,), between which `√|mmse′|` is taken to be linear."""
     root = (-mmse(fine)[1]).clamp(min=0).sqrt()
     bent = torch.cat([root.new_zeros(1), ((root[1:] + root[:-1]) / 2 * fine.diff()).cumsum(0)])
     even = torch.linspace(0, float(bent[-1]), steps + 1, dtype=torch.float64)

@@ -231,7 +231,7 @@ class Atoms(Law):
         return self._points.device
 
     def to(self, device: torch.device | str) -> "Atoms":
-        """The same law on another device."""
+        """This law on another device."""
         return Atoms(self.points.to(device), self.weights.to(device))
 
     def subset(self, rows: Tensor) -> "Atoms":
@@ -305,7 +305,7 @@ class Atoms(Law):
         return LineParts(self.points[:, 0].cpu(), torch.zeros_like(weights), weights)
 
     def atoms(self) -> "Atoms":
-        """Itself."""
+        """This law itself, which has finitely many points."""
         return self
 
     def _posterior(self, z: Tensor, snr: Tensor) -> AtomsPosterior:

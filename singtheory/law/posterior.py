@@ -160,7 +160,7 @@ class AtomsPosterior(Posterior):
         return self._found.error_bound
 
     def atoms(self) -> "AtomsPosterior":
-        """Itself."""
+        """This posterior itself, which has finitely many points."""
         return self
 
     @property

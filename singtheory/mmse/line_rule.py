@@ -26,7 +26,7 @@ _TAIL = 38.0
 _BEYOND = 1e-300
 """At least what lies there, in units of the data."""
 _LEAST_ERROR = 5e-324
-"""That of what underflows in the units of the data."""
+"""The error of what underflows in the units of the data."""
 _DIGITS = 1e-18
 """The share of the sum below which terms are left out."""
 _WIDEST, _PIECES = 1.5, 64

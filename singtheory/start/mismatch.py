@@ -41,7 +41,7 @@ class Moments:
 
     @classmethod
     def of(cls, law: Atoms) -> "Moments":
-        """Those of finitely many points."""
+        """The moments of finitely many points."""
         return cls(law.mean, all_components(law))
 
     @property

@@ -144,7 +144,7 @@ def flow_end(
 def sde_end(
     start_mean: Number, start_var: Number, alpha: Number, sigma: Number, mean: Number, eigenvalue: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The same where the reverse SDE carries the start, as ancestral samplers do: it draws `x_0 | x_t`; arguments as `flow_end`."""
+    """`flow_end` where the reverse SDE carries the start, as ancestral samplers do: it draws `x_0 | x_t`; arguments as `flow_end`."""
     end_mean = formula.sde_end_mean(mean, eigenvalue, start_mean, alpha, sigma)
     return end_mean, formula.sde_end_var(eigenvalue, start_var, alpha, sigma)
 

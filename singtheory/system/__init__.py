@@ -1,6 +1,6 @@
 """The machine that a run has: devices, memory, files, and where a result was computed."""
 
-from singtheory.system.device import check_device, chosen_device
+from singtheory.system.device import DEVICES, check_device, chosen_device
 from singtheory.system.files import (
     check_distinct,
     check_file,
@@ -28,6 +28,7 @@ from singtheory.system.reading import (
 from singtheory.system.result_origin import command_line, device_name, provenance
 
 __all__ = [
+    "DEVICES",
     "Shape",
     "available_memory",
     "check_device",

@@ -5,7 +5,7 @@ import torch
 from singtheory.errors import InputError, unknown_name
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-"""Their names; auto is the fastest that is there."""
+"""The names of the devices; auto is the fastest that is there."""
 
 
 def check_device(device: str) -> None:

@@ -210,3 +210,10 @@ def test_steps_where_alpha_has_underflowed_are_refused(schedule, t, s):
     for step in (bridge, forward):
         with pytest.raises(InputError, match="nearer to 0"):
             step(schedule, t, s)
+
+
+def test_tv_on_a_line_is_that_of_the_roots():
+    step = ReverseKernel(GOLDEN, Cosine(), 0.7, 0.3).at([0.4])
+    exact = divergence.tv_exact(step.posterior, step.bridge.gap)
+    actual = step.tv()
+    assert (float(actual), actual.method) == (float(exact), exact.method) and 0 < float(actual) < 1

@@ -8,7 +8,7 @@ from singdiffusion.flow_demonstrator import AVERAGE, PIPELINE
 FOLDER = RESULTS / "flow"
 """The folder of the committed results."""
 CLASSIFIER = FOLDER / "classifier.safetensors"
-"""By which adherence and the classifier's features were measured (CC BY-SA 4.0, trained on the same pictures)."""
+"""The classifier by which adherence and the classifier's features were measured (CC BY-SA 4.0, trained on the same pictures)."""
 
 
 def committed(into: Path) -> Path:

@@ -16,12 +16,12 @@ from docs.experiments.flow.grids import Profile, grid_of
 from docs.experiments.flow.model import TRAIN_STEPS
 from docs.experiments.flow.solvers import SOLVERS, evaluations_of, steps_for
 from docs.experiments.flow.ways import ALL, Way
-from docs.experiments.model.draw import Drawer
+from docs.experiments.model.draw import Drawer, states_of
 from singdiffusion.start import guidance_rule, guided_average
 from singtheory import formula
 
 RULE = "normalised"
-"""By which guidance acts on a trained average image: the product's default (C8)."""
+"""The rule by which guidance acts on a trained average image: the product's default (C8)."""
 _LEAST = 1e-6
 """Eigenvalue below which a direction is left as it is."""
 
@@ -154,8 +154,7 @@ class Flows:
     def _drawn(
         self, way: Way, x_1: Tensor, prompts: Sequence[str], guidance: float, evaluations: int
     ) -> tuple[Tensor, dict[str, float]]:
-        states = self.drawer.encode(prompts)
-        empty = self.drawer.encode([""]).expand_as(states) if guidance != 1 else None
+        states, empty = states_of(self.drawer, prompts, guidance)
         grid, seen = self.grid(way, evaluations), _First()
         velocity = self._velocity(way, states, empty, guidance, seen)
         spread = self._spread(way, states, x_1)

@@ -42,12 +42,12 @@ from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import Fit, say
 from docs.experiments.model.tars import unpacked
 from docs.experiments.script.arguments import add_amounts, add_data, add_out, add_seed, command, one_line_errors
+from docs.experiments.script.device import add_device, allow_tf32, prepared
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import Average, AverageTable
 from singtheory import formula
 from singtheory.response import spread_kept
 from singtheory.schedule import RectifiedFlow
-from singtheory.system import check_device
 
 NAME, CLASSIFIER = "flow-fashion", "fashion-classifier.safetensors"
 RANK = 64
@@ -311,15 +311,14 @@ def main() -> None:
     parser.add_argument("--batch-drawn", type=int, default=1024, help="images that the network sees at once")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="a tiny network, to try the script out")
-    parser.add_argument("--device", default="cuda")
+    add_device(parser)
     parser.add_argument("--second", action="store_true", help="draw the cells from another seed too")
     add_seed(parser)
     arguments, since = parser.parse_args(), time.perf_counter()
     quiet()
     with one_line_errors(parser):
-        check_device(arguments.device)
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        arguments.device = prepared(arguments.device)
+        allow_tf32(True)
         data, models = read(arguments.data), arguments.models or arguments.out
         results = results_of(arguments)
         result = results[0]
@@ -328,9 +327,7 @@ def main() -> None:
             result.add("train", trained(data, arguments))
         if not (models / CLASSIFIER).exists():
             result.add("classifier", classifier(data, arguments))
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = (
-            False  # as the demonstrator is measured
-        )
+        allow_tf32(False)  # as the demonstrator is measured
         if "expected" not in result.content:
             result.add("expected", expected(data, arguments.device))
         measured(data, models, arguments, results, since + 60 * arguments.minutes)

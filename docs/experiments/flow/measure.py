@@ -39,11 +39,12 @@ from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import say
 from docs.experiments.model.tars import unpacked
 from docs.experiments.script.arguments import add_amounts, add_data, add_out, add_seed, command, one_line_errors
+from docs.experiments.script.device import add_device, prepared
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singtheory.data import to_bytes
 from singtheory.errors import InputError
-from singtheory.system import check_device, write_bytes
+from singtheory.system import write_bytes
 
 PARTS = ("zero", "prediction", "first", "matched", "rivals")
 GUIDANCES = (1.0, 3.0)
@@ -271,7 +272,7 @@ def is_drawn(way: Way, guidance: float, trained: bool) -> bool:
 
 
 def features_of(folder: Path, classifier: Classifier | None, device: str) -> dict[str, Features]:
-    """Those of an ImageNet network where its weights are there, and the classifier's."""
+    """The features of an ImageNet network where its weights are there, and the classifier's."""
     features: dict[str, Features] = {}
     weights = folder / "efficientnet.safetensors"
     if weights.exists():
@@ -372,14 +373,13 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--share", default="0/1", help="K/N: of the rivals every N-th cell from the K-th on")
     parser.add_argument("--name", default="flow", help="of the result")
-    parser.add_argument("--device", default="cuda")
+    add_device(parser)
     add_seed(parser)
     arguments, since = parser.parse_args(), time.perf_counter()
     quiet()
     with one_line_errors(parser):
-        check_device(arguments.device)
+        arguments.device = prepared(arguments.device)
         arguments.out.mkdir(parents=True, exist_ok=True)
-        torch.backends.cudnn.benchmark = True
         head = origin("docs.experiments.flow.measure", arguments.device, arguments.seed)
         result = Result.continued(arguments.out / f"{arguments.name}.json", head)
         with TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss
 
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.model.denoiser import Denoiser
-from docs.experiments.model.fit import Examples, captioned_examples
+from docs.experiments.model.fit import Examples, captioned_examples, trained_output
 
 TRAIN_STEPS = 1000
 """The network is told `1000 t`, as the flow schedulers of diffusers tell it."""
@@ -55,15 +55,12 @@ def flow_loss(
 
 def flow_loss_of(model: Denoiser, examples: Examples, device: str, unet: Any = None) -> Callable[[], Tensor]:
     """`flow_loss` of examples that are drawn elsewhere."""
-    text, called = model.text, model.unet if unet is None else unet
+    output = trained_output(model, device, unet)
 
     def loss() -> Tensor:
         x_0, ids = examples()
         t = torch.rand(len(x_0), device=device)
         noise, sigma = torch.randn_like(x_0), t[:, None, None, None]
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False):
-            states = text(ids).last_hidden_state
-            output = called((1 - sigma) * x_0 + sigma * noise, TRAIN_STEPS * t, states).sample
-        return mse_loss(output.float(), noise - x_0)
+        return mse_loss(output((1 - sigma) * x_0 + sigma * noise, TRAIN_STEPS * t, ids), noise - x_0)
 
     return loss

@@ -124,7 +124,7 @@ def zero_cells(
 
 
 def noise_of(size: tuple[int, int, int], prompt: str, n: int, seed: int) -> Tensor:
-    """The same for every way and model; on the CPU."""
+    """Noise, the same for every way and model; on the CPU."""
     generator = torch.Generator().manual_seed(seed * 1009 + sum(prompt.encode()))
     return torch.randn(n, *size, generator=generator)
 

@@ -42,13 +42,13 @@ from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import Fit, say
 from docs.experiments.model.tars import unpacked
 from docs.experiments.script.arguments import add_amounts, add_data, add_out, add_seed, command, one_line_errors
+from docs.experiments.script.device import add_device, allow_tf32, prepared
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singdiffusion.base import TextEncoder
 from singdiffusion.flow_demonstrator import AVERAGE, PIPELINE
 from singtheory.response import spread_kept
 from singtheory.schedule import RectifiedFlow
-from singtheory.system import check_device
 
 PATCH = 2
 """Side of the patches that the U-Net sees as one place."""
@@ -261,15 +261,14 @@ def main() -> None:
     parser.add_argument("--batch-drawn", type=int, default=1024, help="images that the network sees at once")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="a tiny network, to try the script out")
-    parser.add_argument("--device", default="cuda")
+    add_device(parser)
     add_seed(parser)
     arguments, since = parser.parse_args(), time.perf_counter()
     quiet()
     with one_line_errors(parser):
-        check_device(arguments.device)
+        arguments.device = prepared(arguments.device)
         arguments.out.mkdir(parents=True, exist_ok=True)
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        allow_tf32(True)
         head = origin("docs.experiments.flow.resolution", arguments.device, arguments.seed)
         result = Result.continued(arguments.out / f"{NAME}.json", head)
         result.add("expected", expected())
@@ -280,7 +279,7 @@ def main() -> None:
         else:
             model = new(data, demonstrators(), TINY_READING if arguments.tiny else LARGE, arguments.seed)
             result.add("train", trained(model, data, arguments))
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # as at 32×32
+        allow_tf32(False)  # as at 32×32
         measured(model, data, arguments, result, since + 60 * arguments.minutes)
 
 

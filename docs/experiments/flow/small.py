@@ -21,7 +21,7 @@ from docs.experiments.metric.distances import wasserstein
 from docs.experiments.model import denoiser as models
 from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import Fit, say
-from docs.experiments.script.arguments import add_out, add_seed, command
+from docs.experiments.script.arguments import add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 from singtheory.response import spread_kept
 from singtheory.schedule import RectifiedFlow
@@ -109,8 +109,9 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
-    result = Result(arguments.out / "digits.json", origin("docs.experiments.flow.small", "cpu", arguments.seed))
-    run(result, arguments.train_steps, arguments.samples, (4, 8), arguments.seed)
+    with one_line_errors(parser):
+        result = Result(arguments.out / "digits.json", origin("docs.experiments.flow.small", "cpu", arguments.seed))
+        run(result, arguments.train_steps, arguments.samples, (4, 8), arguments.seed)
 
 
 if __name__ == "__main__":

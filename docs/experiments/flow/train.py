@@ -24,8 +24,8 @@ from docs.experiments.model.denoiser import DIGITS, LARGE, TINY, Denoiser, Sizes
 from docs.experiments.model.fit import Fit, say
 from docs.experiments.model.tars import packed, unpacked
 from docs.experiments.script.arguments import add_data, add_seed, command, one_line_errors
+from docs.experiments.script.device import add_device, allow_tf32, prepared
 from docs.experiments.script.result import Result, origin, quiet
-from singtheory.system import check_device
 
 STEPS, BATCH, AVERAGE_STEPS = 2734, 512, 2400
 MARKS = (0.004, 0.02, 0.08, 0.3)
@@ -172,14 +172,13 @@ def main() -> None:
     parser.add_argument("--average-steps", type=int, default=AVERAGE_STEPS)
     parser.add_argument("--classifier-seconds", type=float, default=25)
     parser.add_argument("--tiny", action="store_true", help="a tiny network, to try the script out")
-    parser.add_argument("--device", default="cuda")
+    add_device(parser)
     add_seed(parser)
     arguments = parser.parse_args()
     quiet()
     with one_line_errors(parser):
-        check_device(arguments.device)
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        arguments.device = prepared(arguments.device)
+        allow_tf32(True)
         for folder in (arguments.out, arguments.stages):
             folder.mkdir(parents=True, exist_ok=True)
         parts = arguments.parts.split(",")

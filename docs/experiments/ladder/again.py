@@ -1,13 +1,13 @@
 """`python -m docs.experiments.ladder.again FIRST.json SECOND.json --out FILE.json`: whether a rerun of the digits gives the same verdicts; exit 1 if not."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from docs.experiments.ladder.small import verdicts
-from docs.experiments.script.arguments import add_out, command
+from docs.experiments.script.arguments import add_out, command, one_line_errors
 from docs.experiments.script.result import Result, origin
 from singtheory.errors import InputError
+from singtheory.system import read_json
 
 
 def compared(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
@@ -32,11 +32,14 @@ def main() -> None:
     parser.add_argument("second", type=Path)
     add_out(parser, "FILE.json")
     arguments = parser.parse_args()
-    try:
-        first, second = (json.loads(path.read_text(encoding="utf-8")) for path in (arguments.first, arguments.second))
-        comparison = compared(first, second)
-    except (OSError, ValueError, KeyError) as error:
-        parser.error(str(error))
+    with one_line_errors(parser):
+        first, second = (read_json(path, "result") for path in (arguments.first, arguments.second))
+        try:
+            comparison = compared(first, second)
+        except KeyError as error:
+            raise InputError(
+                f"{arguments.first}, {arguments.second}: give two results of digits, with {error}"
+            ) from None
     result = Result(arguments.out, origin("docs.experiments.ladder.again", "cpu", first["seed"]))
     for name, value in comparison.items():
         result.add(name, value)

@@ -15,7 +15,7 @@ from docs.experiments.ladder.small import measured
 from docs.experiments.model import denoiser as models
 from docs.experiments.model.denoiser import Denoiser, weights
 from docs.experiments.model.fit import Fit, denoising_loss
-from docs.experiments.script.arguments import add_out, add_seed, command
+from docs.experiments.script.arguments import add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin, quiet
 
 PROMPTS = (DIGITS.fixed[1], DIGITS.fixed[3], DIGITS.open[1], DIGITS.open[3])
@@ -49,8 +49,9 @@ def main() -> None:
     add_seed(parser)
     arguments = parser.parse_args()
     quiet()
-    result = Result(arguments.out / "digits.json", origin("docs.experiments.ladder.digits", "cpu", arguments.seed))
-    run(result, arguments.train_steps, arguments.steps, arguments.samples, arguments.seed)
+    with one_line_errors(parser):
+        result = Result(arguments.out / "digits.json", origin("docs.experiments.ladder.digits", "cpu", arguments.seed))
+        run(result, arguments.train_steps, arguments.steps, arguments.samples, arguments.seed)
 
 
 if __name__ == "__main__":

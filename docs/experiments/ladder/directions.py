@@ -24,13 +24,14 @@ from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.draw import Drawer, sampler
 from docs.experiments.model.fit import say
 from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
+from docs.experiments.script.device import add_device
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import directions, load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singdiffusion.start import prepared_latents
 from singtheory.law import Atoms
 from singtheory.start import principal_axes
-from singtheory.system import check_device
+from singtheory.system import chosen_device
 
 FEW = 10
 """Pictures; prompts with more are learned well."""
@@ -91,12 +92,12 @@ def main() -> None:
     parser = command(__doc__)
     add_data(parser)
     parser.add_argument("--samples", type=int, default=256, help="a variant")
-    parser.add_argument("--device", default="cpu")
+    add_device(parser, "cpu")
     add_out(parser, "FILE.json")
     arguments = parser.parse_args()
     quiet()
     with one_line_errors(parser):
-        check_device(arguments.device)
+        arguments.device = chosen_device(arguments.device)
         data = read(arguments.data)
         prompts = [prompt for prompt in OPENMOJI.all if prompt in data.captions]
         drawer = Drawer(Denoiser.load(PIPELINE), arguments.device, arguments.samples)

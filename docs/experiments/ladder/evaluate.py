@@ -39,10 +39,10 @@ from docs.experiments.model.draw import Drawer, faster, sampler
 from docs.experiments.model.fit import say
 from docs.experiments.model.tars import extracted
 from docs.experiments.script.arguments import add_out, add_seed, command, one_line_errors
+from docs.experiments.script.device import add_device, prepared
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
-from singtheory.system import check_device
 
 PICTURED = 1.5
 """The weight whose samples of the core are kept as a picture."""
@@ -351,7 +351,7 @@ def main() -> None:
     add_out(parser)
     parser.add_argument("--parts", default=",".join(PARTS), help="in this order")
     parser.add_argument("--seconds", type=float, default=400, help="after which no other part is begun")
-    parser.add_argument("--device", default="cuda")
+    add_device(parser)
     add_seed(parser)
     parser.add_argument("--samples", type=int, default=256, help="a cell")
     parser.add_argument("--quality", type=int, default=4096, help="samples of a Fréchet distance")
@@ -366,8 +366,7 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet()
     with one_line_errors(parser):
-        check_device(arguments.device)
-        torch.backends.cudnn.benchmark = True
+        arguments.device = prepared(arguments.device)
         data = read(arguments.data)
         amounts = Amounts(arguments.samples, arguments.quality, arguments.samples, arguments.steps)
         with TemporaryDirectory() as folder:

@@ -5,6 +5,7 @@ every start, beside C7's law and the exact denoiser. Nothing names a background:
 other data, digits on black and on three backgrounds, in the place of its own (question 10). Writes docs/experiments/results/ladder/fashion.json.
 """
 
+import argparse
 import time
 from pathlib import Path
 
@@ -17,25 +18,15 @@ from docs.experiments.ladder.small import PARTS as SHARED
 from docs.experiments.ladder.small import measured
 from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.draw import Drawer
-from docs.experiments.script.arguments import add_out, add_seed, command
+from docs.experiments.script.arguments import add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import RESULTS, Result, origin, quiet
 
 FOLDER = RESULTS / "ladder"
 PARTS = (*SHARED, "foreign")
 
 
-def main() -> None:
-    """With its arguments."""
-    parser = command(__doc__)
-    parser.add_argument("--data", default="fashion-mnist", help="packed, or fashion-mnist[:FOLDER]")
-    parser.add_argument("--model", type=Path, default=FOLDER / "fashion")
-    add_out(parser)
-    parser.add_argument("--steps", type=int, default=25, help="of the sampler")
-    parser.add_argument("--samples", type=int, default=32, help="a cell")
-    add_seed(parser)
-    parser.add_argument("--parts", default=",".join(PARTS), help="of these; what else the file holds stays")
-    arguments = parser.parse_args()
-    quiet()
+def all_parts(arguments: argparse.Namespace) -> None:
+    """The parts that are asked for; what else the file holds stays."""
     since, data, parts = time.perf_counter(), read(arguments.data), arguments.parts.split(",")
     result = Result.continued(
         arguments.out / "fashion.json", origin("docs.experiments.ladder.fashion", "cpu", arguments.seed)
@@ -54,6 +45,22 @@ def main() -> None:
             "foreign", foreign(drawer, data, prompts[:3], others, arguments.samples, arguments.steps, arguments.seed)
         )
     result.add("seconds", time.perf_counter() - since)
+
+
+def main() -> None:
+    """With its arguments."""
+    parser = command(__doc__)
+    parser.add_argument("--data", default="fashion-mnist", help="packed, or fashion-mnist[:FOLDER]")
+    parser.add_argument("--model", type=Path, default=FOLDER / "fashion")
+    add_out(parser)
+    parser.add_argument("--steps", type=int, default=25, help="of the sampler")
+    parser.add_argument("--samples", type=int, default=32, help="a cell")
+    add_seed(parser)
+    parser.add_argument("--parts", default=",".join(PARTS), help="of these; what else the file holds stays")
+    arguments = parser.parse_args()
+    quiet()
+    with one_line_errors(parser):
+        all_parts(arguments)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,15 @@ A part of the new run takes the place of the old one, and so does a cell, with i
 kept with their commands and devices, under `earlier`.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from docs.experiments.ladder.cells import Cells
 from docs.experiments.ladder.summary import joined
-from docs.experiments.script.arguments import command
+from docs.experiments.script.arguments import command, one_line_errors
 from docs.experiments.script.result import HEAD, Result, runs_of
 from singtheory.errors import InputError
+from singtheory.system import read_json
 
 
 def merge(new: Path, old: Path, parts: Sequence[str] | None = None) -> None:
@@ -26,7 +26,7 @@ def merge(new: Path, old: Path, parts: Sequence[str] | None = None) -> None:
     Raises:
         InputError: for a part that the new one has not; nothing is written then.
     """
-    added, before = (json.loads(path.read_text(encoding="utf-8")) for path in (new, old))
+    added, before = (read_json(path, "result") for path in (new, old))
     available = [name for name in runs_of(added)[-1]["parts"] if name != "cells"]
     for name in parts or ():
         if name not in available:
@@ -53,9 +53,8 @@ def main() -> None:
     parser.add_argument("--parts", help="of the new one; all if not given")
     arguments = parser.parse_args()
     try:
-        merge(arguments.new, arguments.old, arguments.parts.split(",") if arguments.parts else None)
-    except (InputError, OSError, ValueError) as error:
-        parser.error(str(error))
+        with one_line_errors(parser):
+            merge(arguments.new, arguments.old, arguments.parts.split(",") if arguments.parts else None)
     except KeyError as error:
         parser.error(f"{arguments.new} and {arguments.old} must be results with {', '.join(HEAD)}: {error} is missing")
 

@@ -15,6 +15,7 @@ from docs.experiments.data.prompts import Prompts
 from docs.experiments.model.draw import SAMPLERS
 from docs.experiments.model.fit import say
 from docs.experiments.script.arguments import add_seed, command, one_line_errors
+from docs.experiments.script.device import add_device
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singdiffusion.evaluation import (
@@ -184,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=256, help="a prompt and start")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--device", help="cpu or cuda; cuda if there is one")
+    add_device(parser)
     add_seed(parser)
     options = parser.parse_args(arguments)
     quiet()

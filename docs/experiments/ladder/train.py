@@ -34,11 +34,11 @@ from docs.experiments.model.denoiser import LARGE, PLAIN, SMALL, TINY, Denoiser,
 from docs.experiments.model.fit import Fit, denoising_loss, say
 from docs.experiments.model.tars import packed, unpacked
 from docs.experiments.script.arguments import add_out, add_seed, command, one_line_errors
+from docs.experiments.script.device import add_device, allow_tf32, prepared
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.start import SingDiffusion
 from singtheory.errors import InputError, unknown_name
-from singtheory.system import check_device
 
 MARKS = (0.08, 0.3)
 """Shares of the time at which the demonstrator is kept; the end is one more."""
@@ -292,14 +292,13 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="compile the networks first")
     parser.add_argument("--no-graph", action="store_true", help="without CUDA graphs")
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to try the script out")
-    parser.add_argument("--device", default="cuda")
+    add_device(parser)
     add_seed(parser)
     arguments = parser.parse_args()
     quiet()
     with one_line_errors(parser):
-        check_device(arguments.device)
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        arguments.device = prepared(arguments.device)
+        allow_tf32(True)
         data, others = read(arguments.data), None if arguments.fashion is None else read(arguments.fashion)
         say(f"{len(data)} pictures, {len(data.captions)} captions")
         plan = Plan(

@@ -4,7 +4,6 @@ Kept are its numbers with five digits, path nats of every kernel by the number o
 the shares of every Jacobian; the arrays, some megabytes, are not.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ import numpy as np
 from docs.experiments.flow.keep import rounded
 from docs.experiments.matched.nats import Nats, Spectra
 from docs.experiments.matched.ways import NAMES, PASSES, Known, times_of
-from docs.experiments.script.arguments import add_out, command
+from docs.experiments.script.arguments import add_out, command, one_line_errors
 from singtheory.errors import InputError
 from singtheory.schedule import Schedule, schedule_named
-from singtheory.system import write_json
+from singtheory.system import read_json, write_json
 
 STEPS = (5, 10, 20, 50, 100, 200)
 WHOLE = "whole Jacobian"
@@ -32,7 +31,7 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
 
 def nats_of(folder: Path, name: str = "matched") -> Nats:
     """The nats of a run, from its files."""
-    result = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    result = read_json(folder / f"{name}.json", "result")
     arrays = arrays_of(folder / f"{name}-profile.npz")
     known = Known.of(result["profile"], arrays)
     spectra = None
@@ -85,7 +84,7 @@ def kept(folder: Path, later: Sequence[Path] = (), name: str = "matched") -> dic
         later: of runs with the same seed after it, for the cells that it had no time for; nothing else of them is taken.
         name: of their files.
     """
-    runs = [json.loads((one / f"{name}.json").read_text(encoding="utf-8")) for one in (folder, *later)]
+    runs = [read_json(one / f"{name}.json", "result") for one in (folder, *later)]
     whole = runs[0]
     if any(one["seed"] != whole["seed"] for one in runs):
         raise InputError(f"--run: {', '.join(map(str, (folder, *later)))} have different seeds; give runs of one seed")
@@ -107,7 +106,8 @@ def main() -> None:
     parser.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run, and of runs after it")
     add_out(parser, "FILE.json")
     arguments = parser.parse_args()
-    write_json(arguments.out, kept(arguments.run[0], arguments.run[1:]))
+    with one_line_errors(parser):
+        write_json(arguments.out, kept(arguments.run[0], arguments.run[1:]))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ The network is the package's own ε demonstrator with an empty prompt and no gui
 Written again after each: `matched.json`, `matched-profile.npz`, `matched-spectra.npz`, and `matched-influence.npz` for intervals of differences.
 """
 
+import argparse
 import io
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,15 @@ from docs.experiments.matched.profile import Empirical, Scene, Scheduled, measur
 from docs.experiments.matched.ways import PASSES, WORKS, Known, plan, times_of, widening_of
 from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.fit import say
-from docs.experiments.script.arguments import add_data, add_out, add_seed, command
+from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
+from docs.experiments.script.device import add_device, allow_tf32
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.base import NetworkDenoiser
 from singdiffusion.demonstrator import PIPELINE
 from singtheory.errors import InputError
 from singtheory.sampler import Matched, jacobian_product
 from singtheory.start import Components, matched_start
-from singtheory.system import check_device, write_bytes
+from singtheory.system import chosen_device, read_json, write_bytes
 
 COMPONENTS = 64
 """Principal components of the Fréchet distance, of the low-rank kernel and of the start; a quarter of the dimensions at most."""
@@ -235,26 +236,9 @@ class Run:
         write_bytes(path.with_name(f"{path.stem}-{name}.npz"), packed.getvalue())
 
 
-def main() -> None:
-    """With its arguments."""
-    parser = command(__doc__)
-    add_data(parser)
-    add_out(parser)
-    parser.add_argument("--minutes", type=float, default=7.2)
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--draws", type=int, default=2048, help="a level of the profile")
-    parser.add_argument("--samples", type=int, default=2048, help="a cell")
-    parser.add_argument("--levels", type=int, default=LEVELS)
-    parser.add_argument("--spectra", type=int, default=3, help="whole Jacobians a level; 0 for none")
-    parser.add_argument("--works", type=int, nargs="+", default=WORKS, help="passes at which ways are compared")
-    parser.add_argument("--most", type=int, default=200, help="steps of the longest chains")
-    add_seed(parser)
-    parser.add_argument("--after", type=Path, help="an earlier result of this seed; its cells are not drawn again")
-    arguments = parser.parse_args()
-    since = time.perf_counter()
-    check_device(arguments.device)
-    quiet()
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+def all_parts(arguments: argparse.Namespace, since: float) -> None:
+    """All parts, in their order; cells as far as the minutes after `since` reach."""
+    allow_tf32(False)
     arguments.out.mkdir(parents=True, exist_ok=True)
     result = Result(
         arguments.out / "matched.json", origin("docs.experiments.matched.measure", arguments.device, arguments.seed)
@@ -268,12 +252,34 @@ def main() -> None:
     known = run.profile(arguments.levels)
     run.spectra(known, SPECTRA, arguments.spectra)
     # of sampling, three digits of the network are enough: C enters by gC, beside the identity
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    allow_tf32(True)
     result.add("speed of sampling", run.speed())
-    drawn = json.loads(arguments.after.read_text(encoding="utf-8"))["cells"] if arguments.after else []
+    drawn = read_json(arguments.after, "result")["cells"] if arguments.after else []
     earlier = {(cell["way"], cell["grid"], cell["steps"]) for cell in drawn}
     run.cells(known, [cell for cell in plan(tuple(arguments.works), arguments.most) if cell not in earlier])
     result.add("seconds", round(time.perf_counter() - since, 1))
+
+
+def main() -> None:
+    """With its arguments."""
+    parser = command(__doc__)
+    add_data(parser)
+    add_out(parser)
+    parser.add_argument("--minutes", type=float, default=7.2)
+    add_device(parser)
+    parser.add_argument("--draws", type=int, default=2048, help="a level of the profile")
+    parser.add_argument("--samples", type=int, default=2048, help="a cell")
+    parser.add_argument("--levels", type=int, default=LEVELS)
+    parser.add_argument("--spectra", type=int, default=3, help="whole Jacobians a level; 0 for none")
+    parser.add_argument("--works", type=int, nargs="+", default=WORKS, help="passes at which ways are compared")
+    parser.add_argument("--most", type=int, default=200, help="steps of the longest chains")
+    add_seed(parser)
+    parser.add_argument("--after", type=Path, help="an earlier result of this seed; its cells are not drawn again")
+    arguments, since = parser.parse_args(), time.perf_counter()
+    quiet()
+    with one_line_errors(parser):
+        arguments.device = chosen_device(arguments.device)
+        all_parts(arguments, since)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from singtheory.numerics import Krylov, krylov
 
 _FINE = 2049
 _MOST = 3.0
-"""By which factor many draws may correct few: where more were needed, the few saw nothing of what matters."""
+"""The factor by which many draws may correct few: where more were needed, the few saw nothing of what matters."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Nats:
         return plug_in[0] + float(correction[0]), plug_in[1] + float(correction[1])
 
     def each_draw(self) -> list["Nats"]:
-        """The same from one Jacobian a level, of each draw."""
+        """Nats from one Jacobian a level, for each draw."""
         if not self._draws:
             assert self.spectra is not None
             count = min(int((self.spectra.snr == level).sum()) for level in self.spectra.levels)

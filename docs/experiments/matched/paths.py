@@ -72,7 +72,7 @@ def paths(law: Atoms, queries: int, draws: int, seed: int) -> dict[str, Any]:
 
 
 def line_paths(law: Atoms) -> dict[str, Any]:
-    """The same along the direction of largest variance, from γ = 0 in equal steps of √γ, without draws."""
+    """Path nats along the direction of largest variance, from γ = 0 in equal steps of √γ, without draws."""
     line = line_of(along_widest(law))
     root = math.sqrt(LINE_END)
     x, w = np.polynomial.legendre.leggauss(40)

@@ -18,7 +18,7 @@ from docs.experiments.matched.measure import Run
 from docs.experiments.matched.paths import line_paths, paths
 from docs.experiments.matched.profile import Empirical
 from docs.experiments.matched.ways import plan
-from docs.experiments.script.arguments import add_out, add_seed, command
+from docs.experiments.script.arguments import add_out, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin
 from singtheory import data as loaders
 from singtheory.data import to_bytes
@@ -90,7 +90,7 @@ def main() -> None:
     add_seed(parser)
     arguments: Any = parser.parse_args()
     torch.set_num_threads(1)
-    with TemporaryDirectory() as folder:
+    with one_line_errors(parser), TemporaryDirectory() as folder:
         result = Result(Path(folder) / "digits.json", origin("docs.experiments.matched.small", "cpu", arguments.seed))
         run(result, None, (arguments.draws, arguments.samples), 20, 16, (24, 96), arguments.seed)
         law = loaders.load("digits").law

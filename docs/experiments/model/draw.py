@@ -127,6 +127,12 @@ class Drawer:
         return x
 
 
+def states_of(drawer: Drawer, prompts: Sequence[str], guidance: float) -> tuple[Tensor, Tensor | None]:
+    """Token states of the prompts, and of no prompt, of the same shape, where guidance needs them: not at weight 1."""
+    states = drawer.encode(prompts)
+    return states, drawer.encode([""]).expand_as(states) if guidance != 1 else None
+
+
 def faster(eager: Drawer, compiled: Drawer) -> Drawer:
     """The compiled one if it runs, gives the same pictures and is faster; both drawers are of one model and batch."""
     took: dict[str, float] = {}

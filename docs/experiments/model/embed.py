@@ -13,7 +13,7 @@ from typing import Any
 
 from docs.experiments.model.card import flow
 from docs.experiments.model.tars import extracted
-from docs.experiments.script.arguments import command
+from docs.experiments.script.arguments import command, one_line_errors
 from docs.experiments.script.result import RESULTS, quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import FOLDER
@@ -104,7 +104,7 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet()
     made = embed_fashion if arguments.fashion else embed_flow if arguments.flow else embed
-    with TemporaryDirectory() as folder:
+    with one_line_errors(parser), TemporaryDirectory() as folder:
         print(made(extracted(arguments.models, Path(folder))))
 
 

@@ -227,6 +227,23 @@ def caption_tokens(model: Denoiser, data: Captioned, device: str, dropout: float
     return words
 
 
+def trained_output(model: Denoiser, device: str, unet: Any = None) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """What the network gives for points, times and tokens while it is trained, float32; computed in bfloat16 on a GPU.
+
+    Args:
+        model: on the device; gradients go through its text encoder too.
+        device: `cpu` or `cuda`.
+        unet: called in the model's place, such as compiled.
+    """
+    text, called = model.text, model.unet if unet is None else unet
+
+    def output(x_t: Tensor, t: Tensor, ids: Tensor) -> Tensor:
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False):
+            return called(x_t, t, text(ids).last_hidden_state).sample.float()
+
+    return output
+
+
 def denoising_loss(
     model: Denoiser, data: Captioned, device: str, batch: int, dropout: float = 0.1, unet: Any = None
 ) -> Callable[[], Tensor]:
@@ -246,16 +263,13 @@ def denoising_loss(
 def denoising_loss_of(model: Denoiser, examples: Examples, device: str, unet: Any = None) -> Callable[[], Tensor]:
     """`denoising_loss` of examples that are drawn elsewhere."""
     alphas, sigmas = model.alphas_sigmas(device)
-    text, called = model.text, model.unet if unet is None else unet
+    output = trained_output(model, device, unet)
 
     def loss() -> Tensor:
         x_0, ids = examples()
         t = torch.randint(len(alphas), (len(x_0),), device=device)
         alpha, sigma = alphas[t][:, None, None, None], sigmas[t][:, None, None, None]
         noise = torch.randn_like(x_0)
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False):
-            states = text(ids).last_hidden_state
-            output = called(alpha * x_0 + sigma * noise, t, states).sample
-        return mse_loss(output.float(), model.target(x_0, noise, alpha, sigma))
+        return mse_loss(output(alpha * x_0 + sigma * noise, t, ids), model.target(x_0, noise, alpha, sigma))
 
     return loss

@@ -37,8 +37,8 @@ def add_amounts(parser: argparse.ArgumentParser, without: int) -> None:
 
 @contextmanager
 def one_line_errors(parser: argparse.ArgumentParser) -> Iterator[None]:
-    """End the command with one line and exit status 2 on bad input."""
+    """End the command with one line and exit status 2 on bad input, and on files that cannot be read or written."""
     try:
         yield
-    except InputError as error:
+    except (InputError, OSError) as error:
         parser.error(str(error))

@@ -26,7 +26,7 @@ def remainders(sides: Sides, _: Context) -> Outcome:
 
 
 def law_remainders(sides: Sides, law: Atoms, x: float, name: str) -> Iterator[Outcome]:
-    """The same for one law at the gap `x/D²`."""
+    """The remainder of one law at the gap `x/D²`."""
     posterior, diameter = prior_posterior(law), law.diameter
     gap = x / diameter**2
     frobenius2, where = float(posterior.eigenvalues.square().sum()), f"{name}, D²g = {x:g}"

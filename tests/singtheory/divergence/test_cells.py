@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from singtheory.divergence.cells import Windows, first_cells, integrate, nodes_of
+from singtheory.divergence.cells import Windows, clusters, first_cells, integrate, nodes_of
 from tests.strategies import examples
 
 places = st.floats(-40, 40)
@@ -45,3 +45,22 @@ def test_the_cells_of_an_integral_make_it_up_again(dim, made):
     assert abs(integral.value - len(made)) < 1e-11 * len(made)
     assert isinstance(shares, torch.Tensor)
     assert bool(((shares - 1).abs() < 1e-11).all())
+
+
+def test_windows_far_apart_are_clusters_of_their_own():
+    """Cells of one cluster would fill the space between them."""
+    centres = torch.tensor([[0.0, 0.0], [3.0, 1.0], [0.0, 50.0], [80.0, 0.0]], dtype=torch.float64)
+    windows = Windows(lambda _: centres, torch.ones(4, 2, dtype=torch.float64), 9.0, [-1] * 4)
+    assert sorted(clusters(windows)) == [[0, 1], [2], [3]]
+
+
+def test_every_node_of_every_halving_is_counted():
+    """The count is what ends a search that does not settle: a cell and its halves have three times the nodes of what is kept."""
+    windows = Windows(
+        lambda _: torch.zeros(1, 1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64), 9.0, [-1]
+    )
+    integral = integrate(
+        lambda n, _: ((-n[:, 0].square() / 2).exp(), torch.zeros(len(n), dtype=torch.float64)), windows
+    )
+    kept = sum(len(weights) for _, weights, _ in nodes_of(integral))
+    assert integral.nodes >= 2 * kept > 0

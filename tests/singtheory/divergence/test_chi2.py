@@ -70,6 +70,18 @@ def pair(m, n, s, r):
     return (m * n + (s * n**2 + r * m**2) / 2) / (1 - s * r) - mpmath.log(1 - s * r) / 2
 
 
+def test_the_sizes_hold_what_a_rounding_of_a_spread_moves():
+    """Near `s r = 1` a relative change of s moves `log E exp(v v')` by up to `1/(1 − s r)` times as much."""
+    off = 1e-6
+    for spread in (0.5, 0.9, 0.99):
+        value, size = chi2._gauss_rest(of := on_a_line([3.0, -2.0], [spread, spread]), 0, 0, of.spread).tolist()
+        m = n = float(of.centres[0, 0])
+        assert of.spread is not None and value == pytest.approx(float(pair(m, n, spread, spread) - m * n), rel=1e-12)
+        with mpmath.workdps(40):
+            moved = pair(m, n, mpmath.mpf(spread) * (1 + off), spread) - pair(m, n, spread, spread)
+        assert abs(moved) <= off * size * 1.01
+
+
 def log1p_chi2(points, spreads, p=(0.5, 0.5)):
     """`log Σ p_j p_k e^{L_jk}` about the mean."""
     w, y = [mpmath.mpf(v) for v in p], [mpmath.mpf(v) for v in points]

@@ -1,6 +1,7 @@
 """The step to s = 0: what is left of KL, TV, χ² and W₂ where the kernel is the posterior itself."""
 
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -88,3 +89,23 @@ def test_exponents_that_are_alike_are_decided_exactly(far):
     law = Atoms(torch.cat([points, nowhere]), [1, 1, 1, 1, 1, 0])
     posterior = law.posterior([0.0, 0.0], 0.5)
     assert mean_is(posterior, 4) and not mean_is(posterior, 0)
+
+
+@pytest.mark.parametrize(
+    ("square", "root"),
+    [
+        (Fraction(9, 4), Fraction(3, 2)),
+        (Fraction(25), Fraction(5)),
+        (Fraction(9, 8), None),
+        (Fraction(2), None),
+        (Fraction(4, 3), None),
+    ],
+)
+def test_roots_that_are_rational(square, root):
+    assert point._root(square) == root
+
+
+def test_a_far_point_does_not_hide_that_near_ones_differ():
+    """The rounding of an exponent is that of its own point: 5e15 of the far one says nothing of 0 and −¼."""
+    query = Atoms([[0.0], [1.0], [1e8]]).posterior([0.25], 1.0)
+    assert point._alone(query).tolist() == [True, True, True]

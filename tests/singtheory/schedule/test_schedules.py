@@ -252,6 +252,11 @@ def test_bad_input_is_one_line(call, words):
     assert "\n" not in str(error.value)
 
 
+def test_a_bad_config_is_named_by_its_source():
+    with pytest.raises(InputError, match=r"^mine\.json: "):
+        Discrete.from_config({"shift": 3.0}, "mine.json")
+
+
 def test_config_files(tmp_path):
     good, bad = tmp_path / "scheduler_config.json", tmp_path / "list.json"
     good.write_text(json.dumps(STABLE_DIFFUSION))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from docs.experiments.flow.draw import RULE, Moments, Spread, in_batches
 from docs.experiments.flow.epsilon.ways import Way
-from docs.experiments.model.draw import Drawer, sampler
+from docs.experiments.model.draw import Drawer, sampler, states_of
 from singdiffusion.average import Average
 from singdiffusion.start import guidance_rule, guided_average, initial_latents
 from singtheory import formula
@@ -76,8 +76,7 @@ class Epsilons:
 
     @torch.no_grad()
     def _drawn(self, way: Way, x_1: Tensor, prompts: Sequence[str], guidance: float, steps: int) -> Tensor:
-        states = self.drawer.encode(prompts)
-        empty = self.drawer.encode([""]).expand_as(states) if guidance != 1 else None
+        states, empty = states_of(self.drawer, prompts, guidance)
         scheduler = sampler(self.drawer.model, way.sampler, steps, self.drawer.device)
         average = guided_average(self.trained, states, empty, x_1, guidance, guidance_rule(RULE))
         x = start(way, average, x_1, scheduler)
@@ -97,7 +96,7 @@ class Epsilons:
         return formula.plain_guidance(cond, self.drawer.predict(x, t, empty), guidance)
 
     def _spread(self, way: Way, average: Average) -> Spread | None:
-        """By which steps are corrected."""
+        """Whether and how steps are corrected."""
         if way.along == "statistics":
             return Spread(self.moments.basis, self.moments.var)
         if way.along == "trained":

@@ -27,11 +27,11 @@ from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import say
 from docs.experiments.script.arguments import add_amounts, add_data, add_out, command, one_line_errors
+from docs.experiments.script.device import add_device, prepared
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singtheory.errors import InputError
-from singtheory.system import check_device
 
 NAME = "flow-epsilon"
 Block = tuple[Sequence[Way], tuple[int, ...], tuple[float, ...]]
@@ -111,12 +111,11 @@ def main() -> None:
     parser.add_argument("--prompts", help="some of the eight, with commas; all if not given")
     parser.add_argument("--bfloat16", action="store_true", help="the network in this precision, for a processor")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--device", default="cuda")
+    add_device(parser)
     arguments, since = parser.parse_args(), time.perf_counter()
     quiet()
     with one_line_errors(parser):
-        check_device(arguments.device)
-        torch.backends.cudnn.benchmark = True
+        arguments.device = prepared(arguments.device)
         runs = list(measured(arguments, read(arguments.data), since))
         say(f"loaded, {time.perf_counter() - since:.0f} s")
         try:

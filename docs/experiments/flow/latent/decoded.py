@@ -14,7 +14,7 @@ from docs.experiments.flow.latent.space import Space
 from docs.experiments.flow.model import TRAIN_STEPS
 from docs.experiments.flow.solvers import SOLVERS
 from docs.experiments.flow.ways import Way
-from docs.experiments.model.draw import Drawer
+from docs.experiments.model.draw import Drawer, states_of
 from singtheory import formula
 
 
@@ -69,8 +69,7 @@ class Twin(Decoded):
     def _drawn(
         self, way: Way, x_1: Tensor, prompts: Sequence[str], guidance: float, evaluations: int
     ) -> tuple[Tensor, dict[str, float]]:
-        states = self.drawer.encode(prompts)
-        empty = self.drawer.encode([""]).expand_as(states) if guidance != 1 else None
+        states, empty = states_of(self.drawer, prompts, guidance)
         grid = self.grid(way, evaluations)
         mean = torch.zeros_like(x_1) if way.zero else self.mean(x_1, prompts)
         spread = None if way.spread == "none" else Spread(self.moments.basis[: way.rank], self.moments.var[: way.rank])

@@ -43,9 +43,9 @@ from docs.experiments.model.draw import Drawer
 from docs.experiments.model.fit import say
 from docs.experiments.model.tars import unpacked
 from docs.experiments.script.arguments import add_amounts, add_data, add_out, add_seed, command, one_line_errors
+from docs.experiments.script.device import add_device, prepared
 from docs.experiments.script.result import Result, origin, quiet
 from singtheory.data import to_bytes
-from singtheory.system import check_device
 
 PARTS = ("first", "prediction", "pictures", "second", "epsilon", "others")
 NAME, EPSILON_NAME = "flow-latent", "flow-epsilon"
@@ -238,14 +238,13 @@ def main() -> None:
     add_amounts(parser, without=4096)
     parser.add_argument("--batch", type=int, default=1024, help="latents that the network sees at once")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--device", default="cuda")
+    add_device(parser)
     add_seed(parser)
     arguments, since = parser.parse_args(), time.perf_counter()
     quiet()
     with one_line_errors(parser), TemporaryDirectory() as folder:
-        check_device(arguments.device)
+        arguments.device = prepared(arguments.device)
         arguments.out.mkdir(parents=True, exist_ok=True)
-        torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
         record = origin("docs.experiments.flow.latent.measure", arguments.device, arguments.seed)
         result = Result.continued(arguments.out / f"{NAME}.json", record)
         loaded = Loaded(arguments, read(arguments.data), Path(folder))

@@ -55,7 +55,7 @@ class Space:
 
     @property
     def scale(self) -> float:
-        """By which its latents are multiplied."""
+        """The factor by which its latents are multiplied."""
         return float(self.vae.config.scaling_factor)
 
     @property

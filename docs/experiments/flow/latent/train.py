@@ -34,9 +34,9 @@ from docs.experiments.model.denoiser import LARGE, Denoiser
 from docs.experiments.model.fit import Examples, Fit, caption_tokens, denoising_loss_of, say
 from docs.experiments.model.tars import packed, unpacked
 from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
+from docs.experiments.script.device import add_device, allow_tf32, prepared
 from docs.experiments.script.result import Result, origin, quiet
 from singtheory.data import to_bytes
-from singtheory.system import check_device
 
 MODELS: dict[str, type[Denoiser]] = {"flow": Flow, "epsilon": Denoiser}
 NAME = "flow-train-latent"
@@ -183,15 +183,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--compile", action="store_true", help="the autoencoder while it is trained")
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to try the script out")
-    parser.add_argument("--device", default="cuda")
+    add_device(parser)
     add_seed(parser)
     arguments, since = parser.parse_args(), time.perf_counter()
     quiet()
     with one_line_errors(parser):
-        check_device(arguments.device)
+        arguments.device = prepared(arguments.device)
         arguments.out.mkdir(parents=True, exist_ok=True)
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        allow_tf32(True)
         result = Result.continued(
             arguments.out / f"{NAME}.json",
             origin("docs.experiments.flow.latent.train", arguments.device, arguments.seed),

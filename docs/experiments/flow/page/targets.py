@@ -45,7 +45,7 @@ def targets(results: Results, second: Results, small: dict[str, Any]) -> list[Ta
 
 
 def of_samples(results: Results) -> list[Target]:
-    """Those that samples decide, and so their seed."""
+    """The targets that samples decide, and so their seed."""
     return [
         spread(results),
         bias(results),

@@ -54,7 +54,7 @@ def factor_rows(rows: Sequence[Row], prompts: Sequence[str]) -> dict[tuple[str, 
 
 
 def factor_prompts(rows: Sequence[Row]) -> list[str]:
-    """Those of the factors, in order."""
+    """The prompts of the factors, in order."""
     return list(dict.fromkeys(row["prompt"] for row in rows if row["sampler"] == "Euler"))
 
 
