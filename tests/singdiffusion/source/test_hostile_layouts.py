@@ -323,3 +323,12 @@ def test_a_column_that_python_cannot_hold_ends_nothing(tmp_path, column):
     """A date after the year 9999 in a column that nobody asks for was a traceback."""
     table({"image": IMAGES[:2], "text": ["a", "b"], "when": column})(tmp_path)
     assert [record.caption for record in Source(str(tmp_path))] == ["a", "b"]
+
+
+def test_long_names_are_cut_and_stay_apart(tmp_path):
+    """Names stand in the header of a file of the cache, which may hold 100 MB and no more: a cache of longer ones could not be read again."""
+    names = [f"{'k' * 10**6}{end}" for end in "ab"]
+    table({"image": IMAGES[:2], "text": ["a", "b"], "__key__": names})(tmp_path)
+    keys = [record.key for record in Source(str(tmp_path))]
+    assert len({*keys}) == 2 and max(map(len, keys)) < 10**4
+    assert keys == [record.key for record in Source(str(tmp_path))]
