@@ -14,9 +14,9 @@ from singtheory import numerics
 from singtheory.law import Atoms, AtomsPosterior, Law
 
 _NODES, _OCTAVE_NODES = 64, 16
-"""Of the rule over h where the gap is small, and in an octave of h where it is not."""
+"""Nodes of the rule over h where the gap is small, and in an octave of h where it is not."""
 _SMALL = 2.0**-4
-"""Of h times the squared distance of the atoms: below, nothing happens that a polynomial in h would miss."""
+"""The least h times the squared distance of the atoms at which a polynomial in h would miss something."""
 _PER_STD, _TAIL = 24, 18
 """Nodes of the trapezoidal rule in a standard deviation of the noise, and how many of these it goes beyond each atom: what lies farther off is below e^-162."""
 _NUMBERS = 2**19
