@@ -5,6 +5,7 @@ sample size for bounded variables, no normal approximation, and close to the nor
 """
 
 import math
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -116,7 +117,8 @@ def _mean_below(x: Tensor, confidence: float) -> float:
         return float(wealth.max()) >= goal
 
     high = float(x.mean())
-    step = math.sqrt(2 * goal * float(x.var(correction=0)) / len(x)) + 1e-12 * high
+    # at least a step, for of a mean below 1e-311 the rest underflows
+    step = math.sqrt(2 * goal * float(x.var(correction=0)) / len(x)) + 1e-12 * high + sys.float_info.min
     low = max(0.0, high - step)
     while low > 0 and not ruled_out(low):
         high, step = low, 2 * step

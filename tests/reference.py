@@ -114,6 +114,16 @@ def chi2(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
         return mp.fsum(p[i] * p[j] * mp.expm1(m[i] * m[j]) for i in range(len(p)) for j in range(len(p)))
 
 
+def chi2_in_space(points: Sequence[Sequence[float]], p: Sequence[Real], gap: float) -> Real:
+    """`χ²(P‖Q)` of points in any dimension."""
+    with mp.workdps(DIGITS):
+        axes = [shifts(axis, p, gap) for axis in zip(*points, strict=True)]
+        m = list(zip(*axes, strict=True))
+        pairs = [(i, j) for i in range(len(p)) for j in range(len(p))]
+        inner = [mp.fsum(a * b for a, b in zip(m[i], m[j], strict=True)) for i, j in pairs]
+        return mp.fsum(p[i] * p[j] * mp.expm1(x) for (i, j), x in zip(pairs, inner, strict=True))
+
+
 def tv(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
     """`TV(P, Q)` from the roots of the convex `dP/dQ − 1` on either side of 0."""
     with mp.workdps(70 + int(-mp.log10(min(w for w in p if w > mp.mpf(10) ** -600)))):

@@ -15,6 +15,8 @@ Real = Any
 DIGITS = 40
 _DEGREE = 4
 """Of Gauss and Legendre's rule on a piece: 24 nodes."""
+_TAIL = 44
+"""Standard deviations beyond which densities are below e^-968, and so half-way between two atoms."""
 
 
 def _joint(law: Atoms, z: list[float], snr: float) -> list[Real]:
@@ -64,7 +66,8 @@ def information(law: Atoms, snr: float) -> Real:
 
 
 def _integral(law: Atoms, snr: float, density: Callable[[list[Real], list[Real]], Real]) -> Real:
-    with mpmath.workdps(25):
+    largest = float(law.points.abs().max()) * snr**0.5
+    with mpmath.workdps(25 + int(mpmath.log10(max(1.0, largest)))):  # places are differences
         root = mpmath.sqrt(mpmath.mpf(snr))
         support = [
             (mpmath.mpf(y[0]), mpmath.mpf(w))
@@ -77,18 +80,18 @@ def _integral(law: Atoms, snr: float, density: Callable[[list[Real], list[Real]]
             joint = [w * mpmath.exp(-((z - a) ** 2) / 2) for (_, w), a in zip(support, centres, strict=True)]
             return density(joint, points) / mpmath.sqrt(2 * mpmath.pi) if any(joint) else mpmath.mpf(0)
 
-        cuts = {a + step for a in centres for step in range(-24, 25, 4)}
+        cuts = {a + step for a in centres for step in range(-_TAIL, _TAIL + 1, 4)}
         for (_, w), (_, v), a, b in _pairs(support, centres):
             if 0 < abs(a - b) < 80:
                 middle = (a + b) / 2 + mpmath.log(v / w) / (a - b)
                 cuts |= {middle + step / abs(a - b) for step in (-60, -20, -7, -2, 0, 2, 7, 20, 60)}
-        limits = sorted(cut for cut in cuts if min(abs(cut - a) for a in centres) <= 24.5)
+        limits = sorted(cut for cut in cuts if min(abs(cut - a) for a in centres) <= _TAIL + 0.5)
         # a rule of fixed nodes: mpmath.quad stops where an error is small in absolute terms, and an mmse may be 1e-290
         rule = GaussLegendre(mpmath.mp).calc_nodes(_DEGREE, mpmath.mp.prec)
         parts = []
         for x, y in itertools.pairwise(limits):
             middle, half = (x + y) / 2, (y - x) / 2
-            if min(abs(middle - a) for a in centres) <= 24:
+            if min(abs(middle - a) for a in centres) <= _TAIL:
                 parts.append(half * mpmath.fsum(w * integrand(middle + half * node) for node, w in rule))
         return mpmath.fsum(parts)
 

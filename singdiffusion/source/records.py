@@ -3,6 +3,7 @@
 A record has a key that names it for good: a run that is taken up again skips what it has.
 """
 
+import hashlib
 import os
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ CHOICES = ("one", "all")
 """What is done with a list of captions: one is drawn, or each is a record."""
 USUAL = {"background": "white", "captions": "one", "seed": "0"}
 """What a cache notes of the options only where they are other ones: older caches, without the options, are known."""
-_LONGEST_FAULT = 300
+_LONGEST_FAULT, _LONGEST_KEY = 300, 2**13
 _ORDER = "where a sample has several captions, .txt comes first, then .caption and .json; the rest are not read"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 """How files of gzip, bzip2, xz and zstd begin."""
@@ -133,7 +134,7 @@ class Source:
             number = 0  # within its file, so that a key does not depend on the files before
             for entry in part:
                 for caption in self._chosen(entry, number):
-                    key = _printable(f"{entry.key}#{number}")
+                    key = _key(f"{entry.key}#{number}")
                     fault = _printable(entry.fault[:_LONGEST_FAULT])
                     yield Record(key, entry.content, caption, fault, entry.repeats, behind, self.notes)
                     number += 1
@@ -147,7 +148,7 @@ class Source:
         self.notes.clear()
         for entry in FolderImages(path, self.caption, self.notes).pictures():
             behind = colour(self.background)
-            yield Record(_printable(entry.key), entry.content, None, entry.fault, 1, behind, self.notes)
+            yield Record(_key(entry.key), entry.content, None, entry.fault, 1, behind, self.notes)
 
     def _chosen(self, entry: Found, number: int) -> Sequence[str | None]:
         if len(entry.captions) > 1:
@@ -323,6 +324,14 @@ def _relative(path: str | None, folder: str) -> str | None:
     if path is None or not Path(path).is_relative_to(whole):
         return path
     return str(Path(path).relative_to(whole))
+
+
+def _key(name: str) -> str:
+    """A key in printable form, of bounded length: many stand in the header of a file of the cache. A long one ends on a hash of the whole."""
+    key = _printable(name)
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return f"{key[:_LONGEST_KEY]}…{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _printable(key: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from singdiffusion.system import first_sentence, read_object
-from singtheory.data import Notes
+from singtheory.data import Notes, stored_bytes
 from singtheory.errors import InputError, not_installed
 
 IMAGES = ("image", "jpg", "jpeg", "png", "webp", "img", "picture", "images")
@@ -86,18 +86,19 @@ def rows_of_parquet(path: Path) -> Iterator[TableRow]:
 
 
 def _plain(batch: Any) -> Iterator[dict[str, Any]]:
-    """The rows of a plain table; text that is not UTF-8 is given as bytes."""
+    """The rows of a plain table; text that is not UTF-8 is given as bytes, and None for what Python cannot hold, such as a date of the year 100,000."""
     try:
         yield from batch.to_pylist()
-    except UnicodeDecodeError:
+    except (ValueError, OverflowError):
         for number in range(batch.num_rows):
-            yield {name: _cell(batch.column(name)[number]) for name in batch.schema.names}
+            columns = zip(batch.schema.names, batch.columns, strict=True)
+            yield {name: _cell(column[number]) for name, column in columns}
 
 
 def _cell(value: Any) -> Any:
     try:
         return value.as_py()
-    except UnicodeDecodeError:
+    except (ValueError, OverflowError):
         return value.as_buffer().to_pybytes() if hasattr(value, "as_buffer") else None
 
 
@@ -168,10 +169,7 @@ def content_of(stored: Any) -> tuple[bytes, str | None]:
     path = path if isinstance(path, str) and 0 < len(path) <= _LONGEST_PATH else None
     if isinstance(content, bytes):
         return content, path
-    try:
-        return Path(path or "").read_bytes(), path
-    except (OSError, ValueError):
-        return b"", path
+    return (stored_bytes(Path(path)) or b"" if path else b""), path
 
 
 def _of_base64(text: str) -> bytes | None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,10 +65,14 @@ def _is_shown(name: str) -> bool:
 
 
 def stored_bytes(path: Path) -> bytes | None:
-    """The bytes of a file; None where it cannot be read, or is too large to be an image that could be decoded within memory."""
+    """The bytes of a file; None where it cannot be read, or is too large to be an image that could be decoded within memory, and for a pipe or a device."""
     try:
-        return path.read_bytes() if path.stat().st_size <= MOST else None
-    except OSError:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST:
+            return None
+        with path.open("rb") as file:
+            return file.read(status.st_size)
+    except (OSError, ValueError):
         return None
 
 

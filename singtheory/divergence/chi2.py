@@ -23,6 +23,8 @@ _LARGEST = 500.0
 
 _FIRST_ORDER = 0.1
 """The largest error of an exponent: beyond it what its parts lose is no small number."""
+_BELOW = 1e-300
+"""At least what underflows of the products of weights."""
 _UNKNOWN = 1e250
 """Stands for what is not known, for a product of infinity and a weight that underflows would be no number."""
 
@@ -34,7 +36,7 @@ class _Pairs(NamedTuple):
         value: `L_jk`.
         rest: `L_jk − ⟨m_j, m_k⟩`.
         size: the sizes that make them.
-        off: at least what the errors of spreads and centres move the value by.
+        off: at least what the errors of spreads, centres and weights move the value by.
         off_rest: and the rest.
     """
 
@@ -109,7 +111,7 @@ def log1p_chi2_by_moments(of: Components) -> float:
     rest = float(expm1_rest(torch.tensor(most, dtype=torch.float64), torch))
     largest = 2 * rest / most**2 if most > 1e-8 else 1 + most
     # atoms whose squares underflow are apart all the same
-    return math.log1p(((1 + tilt) * math.sqrt(largest) * frobenius) ** 2 / 2 * (1 + 64 * UNIT) + 1e-300)
+    return math.log1p(((1 + tilt) * math.sqrt(largest) * frobenius) ** 2 / 2 * (1 + 64 * UNIT) + _BELOW)
 
 
 def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tensor], _Pairs]) -> ChiSquare:
@@ -124,12 +126,12 @@ def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tens
         slope = torch.expm1(value).abs_()
         terms = (slope * size).add_(curved).add_(rest.abs())
         lost += float(of.rounding * (p @ (terms @ of.p)) + 2 * ((p * of.tilt[block]) @ sums.abs()))
-        if of.spread is not None:
-            # what the rest is off does not add up to nothing as ⟨m_j, m_k⟩ does: its derivative is e^L, and the curvature counts where e^L − 1 is small
-            moved = slope * off + off_rest + torch.exp(value) * off * off.clamp(max=1)
-            lost += float(p @ (moved @ of.p))
+        # what the rest is off does not add up to nothing as ⟨m_j, m_k⟩ does: its derivative is e^L, and the curvature counts where e^L − 1 is small
+        moved = slope * off + off_rest + torch.exp(value) * off * off.clamp(max=1)
+        lost += float(p @ (moved.clamp(max=_UNKNOWN) @ of.p))
         by_component += float(p @ sums.abs())
     excess = max(excess, 0.0)
+    lost += _BELOW if len(of.p) > 1 else 0.0
     return ChiSquare(math.log1p(excess), lost / (1 + excess), by_component + lost)
 
 
@@ -151,12 +153,21 @@ def _pairs(of: Components, block: Tensor) -> _Pairs:
     """The terms of the pairs (j, k), for j of the block and all k."""
     linear = of.centres[block] @ of.centres.mT
     size = of.centres[block].abs() @ of.centres.abs().mT
+    by_weights = _by_weights(of, block)
     if of.spread is None or of.basis is None:
         nothing = linear.new_zeros(()).expand_as(linear)
-        return _Pairs(linear, nothing, size, nothing, nothing)
+        return _Pairs(linear, nothing, size, by_weights, nothing)
     terms = torch.stack([torch.stack([_gauss_off(of, int(j), k) for k in range(len(of.p))]) for j in block])
     rest, more, off, off_rest = terms.unbind(dim=2)
-    return _Pairs(linear + rest, rest, size + more, off, off_rest)
+    return _Pairs(linear + rest, rest, size + more, off + by_weights, off_rest)
+
+
+def _by_weights(of: Components, block: Tensor) -> Tensor:
+    """At least what the errors of the weights move `⟨m_j, m_k⟩` by, shape (block, k): they move the mean of all by some δ, and this by `⟨δ, m_j + m_k⟩` and `‖δ‖²`."""
+    shift = (of.p * of.tilt) @ of.centres.abs()
+    along = of.centres.abs() @ shift
+    moved = along[block, None] + along + shift.square().sum()
+    return torch.where(moved < _FIRST_ORDER, 2 * moved, _UNKNOWN)
 
 
 def _gauss_off(of: Components, j: int, k: int) -> Tensor:

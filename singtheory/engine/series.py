@@ -75,6 +75,7 @@ class Series:
         along = shifted @ cov
         shift = root * along - snr[:, None] / 2 * skew
         trace = points.variance + root[:, 0] * (shifted @ skew) - snr / 2 * square - shift.square().sum(dim=1)
-        spread = points.variance - (along * shifted).sum(dim=1)  # to the order of the mean
-        log_norm = shifted.square().sum(dim=1) + snr * spread + points.dim * math.log(2 * math.pi)
+        # log E e^t = E t + ½ Var t, whose gradient along z′ is √γ times the mean
+        var_t = snr * ((along - root * skew) * shifted).sum(dim=1) + snr.square() / 4 * square
+        log_norm = shifted.square().sum(dim=1) + snr * points.variance - var_t + points.dim * math.log(2 * math.pi)
         return PosteriorMoments(points.mean + (rest + shift), trace.clamp(min=0), -log_norm / 2, self.remainder(z, snr))

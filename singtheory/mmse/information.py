@@ -5,7 +5,6 @@ its value at h = 0 and its graph.
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,13 +13,14 @@ from torch import Tensor
 from singtheory import numerics
 from singtheory.law import Atoms, AtomsPosterior, Law
 
-_NODES = 64
-_MEAN_NODES = 2001
-"""Nodes of the trapezoidal rule over u."""
+_NODES, _OCTAVE_NODES = 64, 16
+"""Nodes of the rule over h where the gap is small, and in an octave of h where it is not."""
+_SMALL = 2.0**-4
+"""The least h times the squared distance of the atoms at which a polynomial in h would miss something."""
+_PER_STD, _TAIL = 24, 18
+"""Nodes of the trapezoidal rule in a standard deviation of the noise, and how many of these it goes beyond each atom: what lies farther off is below e^-162."""
 _NUMBERS = 2**19
 """Nodes times atoms in one block."""
-_LINE_NODES, _TAIL = 600, 9.0
-"""The trapezoidal rule's nodes; a Gaussian has 1e-19 of its mass beyond nine standard deviations."""
 
 
 def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor:
@@ -32,68 +32,79 @@ def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor
     return (weights @ norms - (weights @ xi).square().sum(dim=1)).clamp(min=0)
 
 
-def expected_trace(posterior: AtomsPosterior, gap: float, nodes: int = _MEAN_NODES) -> float:
+def expected_trace(posterior: AtomsPosterior, gap: float) -> float:
     """`E[tr C_h | x_t]` at `h = gap` by quadrature, for one query in one dimension."""
     numerics.check_precisions("gap", gap)
-    return float(_expectations(posterior, torch.tensor([gap], dtype=torch.float64), nodes, lambda variance: variance))
+    return float(_posterior_moments(posterior, torch.tensor([gap], dtype=torch.float64))[0])
 
 
-def _expectations(posterior: AtomsPosterior, gaps: Tensor, nodes: int, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """The means over u of a function of the variance that remains at each gap, both of shape (h,)."""
-    rows = max(1, _NUMBERS // (nodes * len(posterior.points)))
-    return torch.cat([_means(posterior, part, nodes, function) for part in gaps.split(rows)])
-
-
-def _means(posterior: AtomsPosterior, gaps: Tensor, nodes: int, function: Callable[[Tensor], Tensor]) -> Tensor:
-    (xi,) = posterior.deviations()
-    centres = gaps.sqrt() * xi
-    low, high = centres.amin(dim=0) - 12, centres.amax(dim=0) + 12
-    u = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, nodes, dtype=torch.float64)
-    density, variance = _seen(u, centres, posterior.weights[0], posterior.points[:, 0])
-    return (density * function(variance)).sum(dim=1) * (high - low) / (nodes - 1)
-
-
-def _seen(z: Tensor, centres: Tensor, weights: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Density of `Σ w_k N(c_k, 1)` and variance of the atom at places on a line, both of the shape (n, nodes) of z.
-
-    Args:
-        z: places, shape (n, nodes).
-        centres: `c_k`, shape (k, n).
-        weights: `w_k`, shape (k,).
-        points: the atoms, shape (k,).
-    """
-    # one plane of places for each atom: sums over a few neighbouring numbers are slow
-    joint = (z - centres[:, :, None]).square_().div_(-2).exp_() * weights[:, None, None]
-    density = joint.sum(dim=0)
-    shares = joint.div_(density)
-    off = points[:, None, None] - (shares * points[:, None, None]).sum(dim=0)
-    return density / math.sqrt(2 * math.pi), (shares * off.square_()).sum(dim=0)
-
-
-def expected_square(posterior: AtomsPosterior, gap: float, nodes: int = _MEAN_NODES) -> float:
+def expected_square(posterior: AtomsPosterior, gap: float) -> float:
     """`E[‖C_h‖_F² | x_t]` at `h = gap` by quadrature, for one query in one dimension (B11)."""
     numerics.check_precisions("gap", gap)
-    return float(_expectations(posterior, torch.tensor([gap], dtype=torch.float64), nodes, torch.square))
+    return float(_posterior_moments(posterior, torch.tensor([gap], dtype=torch.float64))[1])
+
+
+def _posterior_moments(posterior: AtomsPosterior, gaps: Tensor) -> tuple[Tensor, Tensor]:
+    (xi,) = posterior.deviations()
+    return _moments(xi[:, 0], posterior.log_weights[0], gaps)
+
+
+def _moments(points: Tensor, log_weights: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """`E C` and `E C²` of atoms on a line seen through noise, at each γ of shape (n,)."""
+    width = len(points) * (2 * _PER_STD * _TAIL + 1)
+    rows = max(1, _NUMBERS // (width * len(points)))
+    parts = [_block(points, log_weights, part) for part in snr.split(rows)]
+    level, square = (torch.cat(part) for part in zip(*parts, strict=True))
+    return level, square
+
+
+def _block(points: Tensor, log_weights: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+    place, mass = _places(snr.sqrt()[:, None] * points)
+    # one plane of places for each atom: sums over a few neighbouring numbers are slow
+    logits = log_weights[:, None, None] - (place - (snr.sqrt() * points[:, None])[:, :, None]).square() / 2
+    density = torch.logsumexp(logits, dim=0)
+    shares = (logits - density).exp()
+    off = points[:, None, None] - (shares * points[:, None, None]).sum(dim=0)
+    variance = (shares * off.square()).sum(dim=0)
+    weight = density.exp() * mass / math.sqrt(2 * math.pi)
+    return (weight * variance).sum(dim=1), (weight * variance.square()).sum(dim=1)
+
+
+def _places(centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Nodes of a trapezoidal rule near some centres (n, k) only, each once, and the length that each stands for, 0 for none; both (n, nodes).
+
+    They are as fine as the noise: equal steps over all of the range miss what near atoms do beside a far one.
+    """
+    reach = torch.arange(-_TAIL * _PER_STD, _TAIL * _PER_STD + 1, dtype=torch.float64)
+    cells = ((centres * _PER_STD).round()[:, :, None] + reach).flatten(1).sort(dim=1).values
+    first = torch.cat([torch.ones_like(cells[:, :1]), cells.diff(dim=1)], dim=1) > 0
+    most = int(first.sum(dim=1).max())
+    which = first.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+    return cells.gather(1, which) / _PER_STD, first.gather(1, which).to(cells.dtype) / _PER_STD
 
 
 def kl_by_covariance(posterior: AtomsPosterior, gap: float) -> float:
     """`KL(P‖Q) = ½ ∫_0^g (g − h) E[‖C_h‖_F² | x_t] dh` (B11) by Gauss and Legendre's rule, for one query in one dimension."""
-    h, weights = _legendre(gap)
-    return float(weights * (gap - h) @ _expectations(posterior, h, _MEAN_NODES, torch.square)) / 2
+    h, weights = _legendre(posterior, gap)
+    return float(weights * (gap - h) @ _posterior_moments(posterior, h)[1]) / 2
 
 
 def kl_by_information(posterior: AtomsPosterior, gap: float) -> float:
     """`KL(P‖Q) = ½ ∫_0^g (tr C − E[tr C_h | x_t]) dh` (B4) by Gauss and Legendre's rule, for one query in one dimension."""
-    h, weights = _legendre(gap)
-    left = float(posterior.trace_cov) - _expectations(posterior, h, _MEAN_NODES, lambda variance: variance)
+    h, weights = _legendre(posterior, gap)
+    left = float(posterior.trace_cov) - _posterior_moments(posterior, h)[0]
     return float(weights @ left) / 2
 
 
-def _legendre(gap: float) -> tuple[Tensor, Tensor]:
-    """Gauss and Legendre's nodes and weights on [0, g]. Raises `InputError` for a gap beyond the domain."""
+def _legendre(posterior: AtomsPosterior, gap: float) -> tuple[Tensor, Tensor]:
+    """Gauss and Legendre's nodes and weights on [0, g], by octaves down to where the atoms cannot be told apart."""
     numerics.check_precisions("gap", gap)
-    x, w = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(_NODES))
-    return gap * (x + 1) / 2, gap * w / 2
+    size2 = float(posterior.points.max() - posterior.points.min()) ** 2
+    octaves = max(0, math.ceil(math.log2(gap * size2 / _SMALL))) if gap * size2 > _SMALL else 0
+    edges = gap * torch.cat([torch.zeros(1), 2.0 ** torch.arange(-octaves, 1, dtype=torch.float64)])
+    x, w = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(_OCTAVE_NODES if octaves else _NODES))
+    half = edges.diff()[:, None] / 2
+    return (edges[:-1, None] + half * (x + 1)).flatten(), (half * w).flatten()
 
 
 def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, generator: torch.Generator) -> Tensor:
@@ -108,12 +119,8 @@ def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, ge
 def line_mmse(law: Atoms, snr: Tensor) -> tuple[Tensor, Tensor]:
     """`mmse(γ)` and `mmse′(γ) = −E‖C‖_F²` of finite data on a line by quadrature, `snr` and results of shape (n,)."""
     numerics.check_precisions("snr", snr)
-    centres = snr.sqrt()[:, None] * law.deviations()[:, 0]
-    low, high = centres.amin(dim=1) - _TAIL, centres.amax(dim=1) + _TAIL
-    z = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, _LINE_NODES, dtype=torch.float64)
-    density, variance = _seen(z, centres.mT, law.weights, law.points[:, 0])
-    mass = density * ((high - low) / (_LINE_NODES - 1))[:, None]
-    return (mass * variance).sum(dim=1), -(mass * variance.square()).sum(dim=1)
+    level, square = _moments(law.deviations()[:, 0], law.weights.log(), snr)
+    return level, -square
 
 
 def gaussian_mmse(law: Law, snr: Tensor) -> tuple[Tensor, Tensor]:

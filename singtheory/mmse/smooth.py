@@ -9,6 +9,8 @@ from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from torch import Tensor
 
 _GAUSS_NODES = 12
+_LEAST = 1e-300
+"""The share of the mmse at γ = 0 that is taken for nothing."""
 
 
 @final
@@ -46,7 +48,8 @@ class Smooth:
         snr = torch.expm1(torch.linspace(0, float(np.log1p(scale * end)), nodes, dtype=torch.float64)) / scale
         snr[-1] = end
         levels, slopes = mmse(snr)
-        return cls(snr, levels, scale, slopes)
+        # where all is known of the data the mmse underflows, and its logarithm would be none
+        return cls(snr, levels.clamp(min=_LEAST * float(levels[0])), scale, slopes)
 
     def __call__(self, snr: Tensor) -> tuple[Tensor, Tensor]:
         """`mmse(γ)` and `mmse′(γ)`, each (n,)."""

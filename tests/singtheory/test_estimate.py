@@ -119,3 +119,11 @@ def test_a_rare_variable_is_known_by_its_draws():
     """Of a million draws that are nearly all zero the end lies within `log(2/δ)/0.75` of n⁻¹ and the mean."""
     x = torch.zeros(1_000_000, dtype=torch.float64)
     assert mean_interval(x, 0.0, 1.0, 1 - 1e-9)[1] < 2 * math.log(2e9) / 0.75 / 1e6
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-315, 1e-311, 1e-300, 1e-160])
+def test_draws_that_are_next_to_nothing_have_an_interval(size):
+    """The first step of the search underflowed to nothing, and the search went on for ever."""
+    for samples in (torch.full((40,), size, dtype=torch.float64), size * torch.arange(40, dtype=torch.float64)):
+        low, high = mean_interval(samples, 0.0, 1.0, 0.99)
+        assert 0 <= low <= float(samples.mean()) <= high < 0.3

@@ -229,3 +229,11 @@ def test_the_matched_kernel_costs_less_and_says_how_much(data, points, tmp_path)
 
 def test_an_unknown_kernel_is_one_line():
     assert_one_line_error(run("budget", "--kernel", "best"), "kernel 'best': unknown; there are isotropic, matched")
+
+
+def test_data_that_are_known_long_before_the_end(tmp_path):
+    """Two points at γ = 10⁶: the mmse is 0 in float64, and what is said of it no traceback."""
+    data, out = tmp_path / "two.npz", tmp_path / "b.json"
+    np.savez(data, points=np.array([[0.0, 0.0], [1.0, 2.0], [5.0, 5.0]]), weights=np.array([1.0, 1.0, 0.0]))
+    result = run(*ten_steps(data, out), "--schedule", "sd", "--snr-end", "1e6")
+    assert_one_line_error(result, "take ends between which it does")

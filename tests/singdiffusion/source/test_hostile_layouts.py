@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import tarfile
 import zipfile
 
@@ -289,3 +290,45 @@ def test_images_that_a_table_holds_as_text_are_decoded_and_other_text_is_no_key(
     assert max(len(first.key), len(second.key)) < 100
     with pytest.raises(InputError, match="no image that can be decoded"):
         second.image()
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "large"])
+def test_a_row_that_names_no_ordinary_file_has_no_image(tmp_path, kind):
+    """A device that never ends was read until memory was full, and a pipe waited for."""
+    path = {"device": "/dev/zero", "pipe": str(tmp_path / "pipe"), "large": str(tmp_path / "large.png")}[kind]
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "large":
+        with open(path, "wb") as file:
+            file.truncate(2**28 + 1)
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    table({"image": [{"bytes": None, "path": path}, IMAGES[0]], "text": ["a", "b"]})(folder)
+    with pytest.raises(InputError, match="no image"):
+        next(iter(Source(str(folder)))).image()
+    assert [len(record.content) > 0 for record in Source(str(folder))] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pyarrow.array([2**62 + 1] * 2, pyarrow.timestamp("us")),
+        pyarrow.array([2**31 - 1] * 2, pyarrow.date32()),
+        pyarrow.array([2**60 + 1] * 2, pyarrow.duration("ns")),
+        pyarrow.array([2**40] * 2, pyarrow.timestamp("us", tz="No/Where")),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_a_column_that_python_cannot_hold_ends_nothing(tmp_path, column):
+    """A date after the year 9999 in a column that nobody asks for was a traceback."""
+    table({"image": IMAGES[:2], "text": ["a", "b"], "when": column})(tmp_path)
+    assert [record.caption for record in Source(str(tmp_path))] == ["a", "b"]
+
+
+def test_long_names_are_cut_and_stay_apart(tmp_path):
+    """Names stand in the header of a file of the cache, which may hold 100 MB and no more: a cache of longer ones could not be read again."""
+    names = [f"{'k' * 10**6}{end}" for end in "ab"]
+    table({"image": IMAGES[:2], "text": ["a", "b"], "__key__": names})(tmp_path)
+    keys = [record.key for record in Source(str(tmp_path))]
+    assert len({*keys}) == 2 and max(map(len, keys)) < 10**4
+    assert keys == [record.key for record in Source(str(tmp_path))]

@@ -3,12 +3,16 @@
 import mpmath
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from singtheory import divergence
+from singtheory import Atoms, divergence
 from singtheory.divergence import chi2
 from singtheory.divergence.chi2 import chi_square
 from singtheory.divergence.components import Components
 from singtheory.law.posterior import AtomsPosterior
+from tests import reference
+from tests.strategies import examples, wild_atoms, wild_gaps, wild_snrs
 
 F64 = torch.float64
 
@@ -148,3 +152,30 @@ def test_each_pair_states_what_either_of_its_centres_may_be_off(off):
                     of_rest = moved - (m * n - mpmath.mpf(centres[j]) * centres[k])
                     assert abs(moved) <= float(actual.off[j, k]) and abs(of_rest) <= float(actual.off_rest[j, k])
                 assert float(actual.off[j, k]) <= 0.2
+
+
+@settings(max_examples=examples(25))
+@given(wild_atoms(dims=(1, 2, 3, 5)), wild_gaps(), st.just(0.0) | wild_snrs(), st.floats(-3, 3), st.booleans())
+def test_any_law_in_space(law, gap, snr, noise, scaled):
+    """From the data as they are; gaps from 1e-16 to 1e16, or as many in units of the data."""
+    scale = float(law.cov.trace()) ** 0.5
+    gap = gap / scale**2 if scaled and 1e-20 < scale < 1e20 else gap
+    z = snr**0.5 * law.points[:1] + noise
+    p = reference.posterior_in_space(law.points.tolist(), law.weights.tolist(), z[0].tolist(), snr)
+    actual = chi_square(Components.of(law.posterior(z, snr), gap))
+    if actual.log1p < float("inf"):
+        with mpmath.workdps(reference.DIGITS):
+            truth = mpmath.log1p(reference.chi2_in_space(law.points.tolist(), p, gap))
+            assert abs(mpmath.mpf(actual.log1p) - truth) <= mpmath.mpf(actual.error)
+
+
+@pytest.mark.parametrize(("gap", "snr", "z"), [(2.8e14, 31.0, 85835.53), (1e6, 1e12, 1.5438e10), (1e7, 1e-3, 3e9)])
+def test_the_error_of_the_weights_moves_the_mean_too(gap, snr, z):
+    """Exponents of 2e7 were off by eight times what was stated: the mean of the posterior moves with its weights."""
+    points = [[15438.2518, 15438.2515], [15438.2515, 15438.2515]]
+    law = Atoms(points, [1.0, 0.9])
+    p = reference.posterior_in_space(points, law.weights.tolist(), [z, z], snr)
+    actual = chi_square(Components.of(law.posterior([z, z], snr), gap))
+    with mpmath.workdps(reference.DIGITS):
+        truth = mpmath.log1p(reference.chi2_in_space(points, p, gap))
+        assert abs(mpmath.mpf(actual.log1p) - truth) <= mpmath.mpf(actual.error)

@@ -137,6 +137,18 @@ def test_trace_and_evidence_are_those_of_plain_sums(data):
     torch.testing.assert_close(actual.log_evidence, joint.logsumexp(dim=1), rtol=1e-9, atol=1e-8)
 
 
+@pytest.mark.parametrize("at", [0.0, -0.3, 0.3])
+@pytest.mark.parametrize("snr", [1.0, 0.01])
+def test_the_evidence_from_moments_is_as_precise_as_the_mean(at, snr):
+    """`log E e^t` to the second order in t, of which the mean is the gradient: near the mean of the data what ‖y‖² varies by is all there is."""
+    law = Atoms([[2.555011994740795], [2.53832727201791], [2.5211792738496452], [2.3461661850670456]], [1, 2, 3, 1])
+    z, gamma = snr**0.5 * law.mean[None] + at, torch.tensor([snr], dtype=torch.float64)
+    actual = Engine(Points(law.points, law.weights)).series.posterior(z, gamma)
+    joint = law.weights.log() - (z - snr**0.5 * law.points[:, 0]).square()[0] / 2 - math.log(2 * math.pi) / 2
+    third = (0.09 * snr**0.5 * (abs(at) + 0.05 * snr**0.5)) ** 3  # the deviation of the data is 0.07
+    assert float(actual.log_evidence) == pytest.approx(float(joint.logsumexp(0)), rel=0, abs=third + 1e-15)
+
+
 def test_every_way_is_taken_where_it_is_the_cheapest(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     points = Points(

@@ -345,3 +345,13 @@ def test_a_smooth_curve_falls_at_its_ends_too():
     assert level.tolist() == pytest.approx([1.0, 0.01], rel=1e-12)
     chords = [math.log(0.99) / math.log(2), math.log(0.01 / 0.99) / math.log(2)]
     assert slope.tolist() == pytest.approx([chords[0], 0.01 * chords[1] / 4], rel=1e-9)
+
+
+def test_a_smooth_curve_goes_on_where_the_mmse_underflows():
+    """Two atoms at γ = 10⁴: e^-1250 is 0, of which there is no logarithm; `singtheory budget` ended with a traceback."""
+    curve = LineCurve(Atoms([[0.0], [1.0]]))
+    smooth = Smooth.through(curve, 1e4, 0.25, 257)
+    snr = torch.tensor([0.0, 1.0, 50.0, 5e3, 1e4], dtype=torch.float64)
+    level, slope = smooth(snr)
+    torch.testing.assert_close(level, curve(snr)[0], rtol=1e-5, atol=1e-300)
+    assert bool((slope <= 0).all()) and float(smooth.area(snr)[-1]) == pytest.approx(2 * math.log(2), rel=1e-8)

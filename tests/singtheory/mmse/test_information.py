@@ -1,0 +1,39 @@
+"""KL and mmse by quadrature over posteriors, on atoms that no even rule over their range would see."""
+
+import pytest
+import torch
+
+from singtheory import Atoms
+from singtheory.mmse import exact_curve, expected_trace, kl_by_covariance, kl_by_information, line_mmse
+from singtheory.mmse.information import expected_square
+from tests import reference
+
+LAWS = {
+    "near": ([0.0, 1.0], [0.5, 0.5]),
+    "a rare far atom": ([0.0, 1.0, 150.0], [1.0, 1.0, 1e-6]),
+    "a light atom, very far": ([0.0, 1.0, 1e6], [1.0, 1.0, 1e-9]),
+    "a weight that underflows with its tail": ([0.0, 1.0, 3000.0], [1.0, 0.5, 1e-300]),
+    "no weight": ([-5.0, 0.0, 1.0], [0.0, 1.0, 0.5]),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_kl_by_both_identities(name):
+    y, weights = LAWS[name]
+    law = Atoms([[v] for v in y], weights)
+    p = reference.posterior(y, law.weights.tolist(), 0.0, 0.0)
+    for gap in (0.3, 3.0):
+        expected = pytest.approx(float(reference.kl(y, p, gap)), rel=1e-9)
+        assert kl_by_information(law.posterior([0.0], 0.0), gap) == expected
+        assert kl_by_covariance(law.posterior([0.0], 0.0), gap) == expected
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_line_mmse_is_that_of_the_certified_rule(name):
+    y, weights = LAWS[name]
+    law, snr = Atoms([[v] for v in y], weights), torch.tensor([0.0, 1e-3, 1.0, 36.0, 400.0], dtype=torch.float64)
+    for ours, certified in zip(line_mmse(law, snr), exact_curve(law)(snr), strict=True):
+        torch.testing.assert_close(ours, certified, rtol=1e-6, atol=0)
+    posterior, (level, slope) = law.posterior([0.0], 0.0), exact_curve(law)(snr[2:3])
+    assert expected_trace(posterior, 1.0) == pytest.approx(float(level), rel=1e-9)
+    assert expected_square(posterior, 1.0) == pytest.approx(-float(slope), rel=1e-9)
