@@ -3,6 +3,7 @@
 import builtins
 import json
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,11 +11,14 @@ import typer
 from docutils import nodes
 
 from docs.book import fold, run, single
+from docs.book.check import ClaimError, shown
 from docs.book.hover import definitions, underlined
 from docs.book.statement import boxed, displayed
 from docs.book.statement_pages import listed
-from proofs_checks.harness.harness import load_claims
-from singtheory import InputError
+from proofs_checks.harness.context import Context
+from proofs_checks.harness.harness import load_claims, run_claim
+from proofs_checks.harness.outcome import at_most
+from singtheory import InputError, data
 from tests.docs.conftest import DOCS
 
 LABELS = [statement.lower() for statement in load_claims()]
@@ -123,7 +127,7 @@ def test_long_relations_stand_alone():
 
 
 def test_a_statement_runs_by_itself(capsys):
-    assert run.run("a1") == len(single.code("a1"))
+    assert run.run("a1") == (len(single.code("a1")), [])
     shown = capsys.readouterr().out
     assert "Claim A1: proved" in shown and "false twin" in shown and "[figure: " in shown
 
@@ -166,18 +170,89 @@ y = = 3
 """
 
 
-@pytest.mark.parametrize(
-    ("label", "place"),
-    [
-        ("a1", r"docs/derivations/a\.md:14: 'z = halved\(': A1, cell 2 of 2"),
-        ("a2", r"a\.md:24: 'y = = 3' is no Python"),
-    ],
-)
-def test_a_broken_line_is_named(monkeypatch, label, place):
-    """The line of the page, also where a function of a cell above raises, and where it is no Python."""
+def test_a_line_that_is_no_python_is_named(monkeypatch):
     monkeypatch.setattr(single, "page_of", lambda label: single.parts(BROKEN, single.FOLDER / "a.md"))
-    with pytest.raises(InputError, match=place):
-        run.run(label)
+    with pytest.raises(InputError, match=r"a\.md:24: 'y = = 3' is no Python"):
+        run.run("a2")
+
+
+def test_every_line_that_breaks_is_named_the_statements_own_first(monkeypatch, capsys):
+    """Where a cell above breaks too, what the statement itself shows and breaks comes first; a cell that lacks a name because of them is not run."""
+    monkeypatch.setattr(single, "page_of", lambda label: single.parts(TWICE, single.FOLDER / "b.md"))
+    count, (own, above) = run.run("b2")
+    assert count == 5
+    assert (own.place, own.code) == ("docs/derivations/b.md:22", "equal( formula.kl_small_gap(g, x), g * x, )")
+    assert own.message[0].startswith("StepError: g**2*x/4 is not g*x: refuted")
+    assert len(own.functions) == 1 and own.functions[0].startswith(
+        "formula.kl_small_gap (singtheory/formula/gaussian_error.py:"
+    )
+    assert (above.place, above.code) == ("docs/derivations/b.md:13", "half = 1 / 0")
+    assert above.message == ("ZeroDivisionError: division by zero",)
+    shown = capsys.readouterr().out
+    assert "of another statement" not in shown and "of its own" in shown and "NameError" not in shown
+
+
+TWICE = """# T
+
+```{code-cell}
+from docs.book import equal
+from singtheory.formula import gaussian_error as formula
+```
+
+(b1)=
+## B1 First
+
+```{code-cell}
+print("of another statement")
+half = 1 / 0
+```
+
+(b2)=
+## B2 Second
+
+```{code-cell}
+import sympy
+g, x = sympy.symbols("g x", positive=True)
+equal(
+    formula.kl_small_gap(g, x),
+    g * x,
+)
+```
+
+```{code-cell}
+print("of its own")
+```
+
+```{code-cell}
+print(half)
+```
+"""
+
+
+def test_a_line_of_a_function_that_a_cell_calls_is_named_where_it_is_called(monkeypatch):
+    monkeypatch.setattr(single, "page_of", lambda label: single.parts(BROKEN, single.FOLDER / "a.md"))
+    _, (only,) = run.run("a1")
+    assert (only.place, only.code) == ("docs/derivations/a.md:14", "z = halved( y )")
+
+
+def test_a_claim_that_fails_names_its_checks_and_what_they_compare(monkeypatch):
+    claim = load_claims()["B10"]
+    check = replace(claim.checks[0], run=lambda sides, _: at_most(float(sides["best"] is not None), 0.5, "somewhere"))
+    broken = replace(claim, checks=(check,))
+    with pytest.raises(ClaimError) as raised:
+        shown(run_claim(broken, Context(data.load("digits"), seed=0, error=1e-6)))
+    first, last = raised.value.lines
+    assert first.startswith(
+        f"B10 refuted: {check.scope}; measured 1, must be ≤ 0.5, at somewhere (check: tests/docs/test_single.py:"
+    )
+    assert last.startswith("compares best: kl_family (singtheory/bound/ladder.py:")
+
+
+def test_what_a_loop_gives_a_value_first_is_not_needed_from_above():
+    (cell,) = single.cells(
+        "```{code-cell}\n\nfor k, (a, b) in rows:\n    c = a + k\n    print(c, [d for d in b], e)\n    e = c\n```\n"
+    )
+    assert cell.reads == {"rows", "e", "print"}
 
 
 def test_a_terminal_shows_words_and_no_markup():
