@@ -12,7 +12,7 @@ from docutils import nodes
 
 from docs.book import fold, run, single
 from docs.book.check import ClaimError, shown
-from docs.book.hover import definitions, underlined
+from docs.book.hover import defined, definitions, mark, symbols, underlined
 from docs.book.statement import boxed, displayed
 from docs.book.statement_pages import listed
 from proofs_checks.harness.context import Context
@@ -297,6 +297,37 @@ def test_words_of_the_glossary_are_marked_once():
     assert shown.count("<abbr") == 2 and "tabindex" in shown
     assert seen == {"removable", "nats"} and not underlined("removable nats", seen)
     assert not underlined("nanonats, removable-ish", set())
+
+
+def test_words_that_mean_other_things_too_are_marked_where_they_mean_the_glossarys():
+    marked = {
+        piece.astext().partition(">")[2].partition("<")[0]
+        for piece in underlined("49 levels of any law, its spread; a flow.", set())
+    }
+    assert {"levels", "law", "spread", "flow"} <= marked
+    assert not underlined("The cosine law shifts at every level of the flow of time in both directions.", set())
+
+
+def test_symbols_of_the_glossary_are_marked_once_and_in_plain_words():
+    seen: set[str] = set()
+    words = defined(r"x_t = \alpha_t x_0 + \sigma_t n", seen)
+    assert words.startswith(
+        "x₀: data: a picture, or its latents; xₜ: noised data, αₜ x₀ + σₜ n; αₜ: how much of the data"
+    )
+    assert seen == {"x_0", "x_t", r"\alpha_t", r"\sigma_t"} and defined(r"\alpha_s x_0", seen) == ""
+    assert (
+        defined(r"\operatorname{tr}\Sigma", seen)
+        == "Σ: the covariance of the data; tr: the trace, the sum of variances over all dimensions"
+    )
+    assert not any(set("\\$_^") & set(words) for _, words in symbols().values())
+    page = nodes.document(
+        None,
+        None,
+        "",
+        nodes.paragraph("", "", nodes.math(text=r"\gamma_t"), nodes.Text(" and "), nodes.math(text=r"\gamma_s")),
+    )
+    mark(SimpleNamespace(builder=SimpleNamespace(format="html")), page, "tour")
+    assert [type(node).__name__ for node in page[0]] == ["raw", "math", "raw", "Text", "math"]
 
 
 def test_every_word_has_a_definition_of_one_line():
