@@ -6,7 +6,7 @@ from proofs_checks.harness.context import Context
 from proofs_checks.harness.harness import load_claims, run_claim
 from proofs_checks.report.report import write_report
 from singtheory import data
-from tests.docs.browser import PHONE, Tab, chromium, contrast, needs_browser
+from tests.docs.browser import PHONE, Tab, contrast, needs_browser
 from tests.proofs_checks.report.test_report import META, drawn
 
 pytestmark = [pytest.mark.slow, needs_browser]
@@ -25,12 +25,6 @@ def report(tmp_path_factory):
     context = Context(data.load("digits"), 0, 1e-7)
     results = [run_claim(load_claims()[id], context) for id in IDS]
     return write_report(results, [drawn()], META, tmp_path_factory.mktemp("report"))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture
