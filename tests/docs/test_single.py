@@ -300,7 +300,7 @@ def test_words_of_the_glossary_are_marked_once():
 
 
 def test_words_that_mean_other_things_too_are_marked_where_they_mean_the_glossarys():
-    marked = {
+    shown = {
         piece.astext().partition(">")[2].partition("<")[0]
         for piece in underlined("49 levels of any law, its spread; a flow.", set())
     }
