@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 import typer
 from docutils import nodes
@@ -274,6 +275,11 @@ def test_files_are_written_and_bad_input_is_one_line(tmp_path, capsys):
             run.main(statement, out)
         error = capsys.readouterr().err
         assert end.value.exit_code == 2 and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("label", SECTIONS)
+def test_a_notebook_for_download_is_one(label):
+    nbformat.validate(nbformat.reads(run.notebook(label).decode(), as_version=4))
 
 
 def test_words_of_the_glossary_are_marked_once():
