@@ -218,7 +218,15 @@ def single_page(label: str) -> str:
     box, mark, rest = body.partition(":::\n")
     if not mark:  # no claim: the section has no box under which to fold
         box, rest = "", body
-    return f"{FRONT}({label})=\n{head}\n{_entries(head)}{box}{mark}{folded}{_with_headings(rest, label)}"
+    return f"{FRONT}({label})=\n{head}\n{_entries(head)}{box}{mark}{_symbols(page_of(label).head)}{folded}{_with_headings(rest, label)}"
+
+
+def _symbols(head: str) -> str:
+    """What the letters of a derivation stand for, from its introduction, to be unfolded on the page of a statement; empty if it does not say."""
+    words = re.search(r"^\*\*Symbols\.\*\* (.*?)\n\n", head, flags=re.MULTILINE | re.DOTALL)
+    if words is None:
+        return ""
+    return f'\n<details class="symbols">\n<summary>What the letters stand for</summary>\n\n{words[1]}\n\n</details>\n'
 
 
 def _entries(heading: str) -> str:

@@ -58,6 +58,14 @@ def test_a_page_has_its_parts(label):
     ]
 
 
+@pytest.mark.parametrize("label", SECTIONS)
+def test_a_page_says_what_its_letters_stand_for(label):
+    page = single.single_page(label)
+    before, _, after = page.partition("<summary>What the letters stand for</summary>\n\n")
+    assert after.startswith("$") and "\n\n</details>\n" in after
+    assert "**Proof.**" not in before and "## Proof" not in before  # below the box
+
+
 @pytest.mark.parametrize("claim", load_claims().values(), ids=lambda claim: claim.id)
 def test_a_search_for_a_statement_leads_to_its_page(claim):
     """A main entry of the index is above the modules that have the id in their name."""
