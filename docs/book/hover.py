@@ -21,6 +21,7 @@ _IN_CONTEXT = {
     "flow": r"(?<=\ba )$|(?<=\bA )$",
     "law": r"(?<=\b[Aa]ny )$|(?<=\b[Ee]very )$|(?<=\ba )$|(?<=\bfinite )$|(?<=\ball )$",
     "directions": r"(?<=\bwidest )$|(?<=\bprincipal )$|(?<=\d )$",
+    "score": r"(?<=\b[Tt]he )$|(?<=\bexact )$|(?<=\bcut-off )$",
     "shift": r"(?<=\ba )$|(?<=\bwith )$",
     "spread": r"(?<=\b[Tt]he )$|(?<=\bits )$|(?<=\ba )$|(?<=’s )$|(?<='s )$|(?<=\bof )$",
 }

@@ -319,6 +319,7 @@ def test_words_that_mean_other_things_too_are_marked_where_they_mean_the_glossar
         for piece in underlined("49 levels of any law, its spread; a flow.", set())
     }
     assert {"levels", "law", "spread", "flow"} <= shown
+    assert not underlined("CLIP scores", {"CLIP"}) and underlined("the score", set())
     assert not underlined("The cosine law shifts at every level of the flow of time in both directions.", set())
 
 
