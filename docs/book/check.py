@@ -3,11 +3,14 @@
 A claim that does not hold is shown like any other, and then stops the page with one line: the build fails.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import zip_longest
 
 from IPython.display import HTML, display
 from markupsafe import Markup
 
+from docs.book.source import where
 from proofs_checks.harness.claim import Outcome
 from proofs_checks.harness.context import Context
 from proofs_checks.harness.harness import ClaimResult, load_claims, run_claim, statistical_checks
@@ -21,7 +24,15 @@ ERROR = 1e-6
 
 
 class ClaimError(Exception):
-    """A claim of the theory that its checks refute or leave open, or a false twin that survives."""
+    """A claim of the theory that its checks refute or leave open, or a false twin that survives.
+
+    Attributes:
+        lines: what fails, a line each, with the places of the checks and of the functions that they try.
+    """
+
+    def __init__(self, message: str, lines: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.lines = lines or (message,)
 
     def _render_traceback_(self) -> list[str]:
         """One line in the page instead of a traceback through the checks."""
@@ -41,7 +52,18 @@ def shown(result: ClaimResult) -> None:
     """Display a result. Raises `ClaimError` if the claim does not hold."""
     display(HTML(table(result)))
     if not result.holds:
-        raise ClaimError("; ".join(failures([result])))
+        raise ClaimError("; ".join(failures([result])), tuple(_lines(result)))
+
+
+def _lines(result: ClaimResult) -> Iterator[str]:
+    """The failures, each check's with its place, and the functions that these checks compare."""
+    failed = [check for check in result.checks if check.outcome.verdict in ("refuted", "undecided")]
+    places = [where(check.check.run) for check in failed]
+    for line, place in zip_longest(failures([result]), places):
+        yield f"{line} (check: {place})" if place else line
+    for name in sorted(set[str]().union(*(check.read for check in failed))):
+        side = result.claim.sides[name]
+        yield f"compares {name}: {getattr(side, '__qualname__', side)} ({where(side)})"
 
 
 @lru_cache

@@ -1,6 +1,6 @@
-"""Definitions that show where a word of the glossary is first used on a page: Sphinx's hook that marks it, and its definition as a title.
+"""Definitions that show where a word or a symbol of the glossary is first used on a page: Sphinx's hook that marks it, and its definition as a title.
 
-Nothing is typed twice: words and definitions are those of docs/glossary.md.
+Nothing is typed twice: words, symbols and definitions are those of docs/glossary.md. Single Latin letters are not marked, for pages define them where they use them.
 """
 
 import re
@@ -16,8 +16,35 @@ from docs.book.source import ROOT
 PAGE = "glossary"
 _ENTRY = re.compile(r"^(\S[^\n]*)\n    ([^\n]+)$", flags=re.MULTILINE)
 _SKIPPED = (nodes.title, nodes.literal, nodes.literal_block, nodes.reference, nodes.math, nodes.raw, nodes.caption)
-_TOO_COMMON = {"level", "flow", "law", "directions", "shift", "spread"}
-"""Words that also mean what everyone means by them; they are marked where they are emphasised alone."""
+_IN_CONTEXT = {
+    "level": r"(?<=\d )$",
+    "flow": r"(?<=\ba )$|(?<=\bA )$",
+    "law": r"(?<=\b[Aa]ny )$|(?<=\b[Ee]very )$|(?<=\ba )$|(?<=\bfinite )$|(?<=\ball )$",
+    "directions": r"(?<=\bwidest )$|(?<=\bprincipal )$|(?<=\d )$",
+    "score": r"(?<=\b[Tt]he )$|(?<=\bexact )$|(?<=\bcut-off )$",
+    "shift": r"(?<=\ba )$|(?<=\bwith )$",
+    "spread": r"(?<=\b[Tt]he )$|(?<=\bits )$|(?<=\ba )$|(?<=’s )$|(?<='s )$|(?<=\bof )$",
+}
+"""Words that also mean what everyone means by them, and what stands before them where they mean what the glossary says."""
+_TEX = {
+    r"\\mid": "|",
+    r"\\cdot": "·",
+    r"_t\b": "ₜ",
+    r"_s\b": "ₛ",
+    r"_0\b": "₀",
+    r"\^2": "²",
+    r"\^\*": "*",
+    r"\\alpha": "α",
+    r"\\sigma": "σ",
+    r"\\gamma": "γ",
+    r"\\lambda": "λ",
+    r"\\Sigma": "Σ",
+    r"\\mu": "μ",
+    r"\\eta": "η",
+    r"\\epsilon": "ε",
+    r"\\hat\{?\s*([a-z])\}?": "\\1\u0302",
+}
+"""LaTeX of the glossary's symbols and what it is in a title, which has no formulas."""
 
 
 @lru_cache
@@ -33,6 +60,40 @@ def _pattern() -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, words))})(s?)(?![\w-])", flags=re.IGNORECASE)
 
 
+@lru_cache
+def symbols() -> dict[str, tuple[re.Pattern[str], str]]:
+    """Symbol of the glossary to how formulas write it, and to what is said of it: the symbols with their definition, without LaTeX."""
+    text = (ROOT / "docs" / f"{PAGE}.md").read_text(encoding="utf-8").partition("```{glossary}\n")[0]
+    known: dict[str, tuple[re.Pattern[str], str]] = {}
+    for names, words in re.findall(r"^\| (\$.*?) \| (.*?) \|$", text, flags=re.MULTILINE):
+        for name in re.sub(r"[$]", "", names).split(", "):
+            if not re.fullmatch(r"[A-Za-z]|E\[.*", name):
+                known[name] = (_written(name), plain(f"{name}: {words}"))
+    return known
+
+
+def _written(name: str) -> re.Pattern[str]:
+    """A symbol in a formula: Greek letters with any index, others as they stand."""
+    if name.startswith(r"\hat"):
+        return re.compile(r"\\hat\{?\s*x")
+    greek = re.fullmatch(r"(\\[a-zA-Z]+)(_[a-z])?", name)
+    return re.compile(rf"(?<![\\\w]){re.escape(greek[1] if greek else name)}(?![A-Za-z])")
+
+
+def plain(text: str) -> str:
+    """Words with short formulas, as text alone."""
+    for latex, shown in _TEX.items():
+        text = re.sub(latex, shown, text)
+    return text.replace("$", "")
+
+
+def defined(latex: str, seen: set[str]) -> str:
+    """What is said of the symbols of a formula that are not in `seen`, to which they are added; empty if there are none."""
+    new = [name for name, (written, _) in symbols().items() if name not in seen and written.search(latex)]
+    seen.update(new)
+    return "; ".join(symbols()[name][1] for name in new)
+
+
 def underlined(text: str, seen: set[str]) -> list[nodes.Node]:
     """A piece of prose with the words that are not in `seen` marked, which are then added to it."""
     known = {word.lower(): word for word in definitions()}
@@ -40,12 +101,13 @@ def underlined(text: str, seen: set[str]) -> list[nodes.Node]:
     end = 0
     for match in _pattern().finditer(text):
         word = known[match[1].lower()]
-        if word in seen or word in _TOO_COMMON:
+        before = _IN_CONTEXT.get(word)
+        if word in seen or (before and not re.search(before, text[: match.start()])):
             continue
         seen.add(word)
         spans.append(nodes.Text(text[end : match.start()]))
         shown = Markup('<abbr class="word" tabindex="0" title="{}">{}</abbr>').format(definitions()[word], match[0])
-        spans.append(nodes.raw("", str(shown), format="html"))
+        spans.append(_html(shown))
         end = match.end()
     return [*spans, nodes.Text(text[end:])] if spans else []
 
@@ -55,17 +117,31 @@ def mark(app: Sphinx, doctree: nodes.document, name: str) -> None:
     if app.builder.format != "html" or name == PAGE or name.startswith("api/"):
         return
     seen: set[str] = set()
-    for text in list(doctree.findall(nodes.Text)):
-        parents, node = [], text.parent
-        while node is not None:
-            parents.append(node)
-            node = node.parent
-        if any(isinstance(parent, _SKIPPED) for parent in parents) or not any(
-            isinstance(parent, nodes.paragraph) for parent in parents
-        ):
+    seen_symbols: set[str] = set()
+    for node in list(doctree.findall(lambda node: isinstance(node, nodes.Text | nodes.math))):
+        if not _is_prose(node):
             continue
-        if pieces := underlined(text.astext(), seen):
-            text.parent.replace(text, pieces)
+        if isinstance(node, nodes.math):
+            if words := defined(node.astext(), seen_symbols):
+                begin = Markup('<abbr class="word" tabindex="0" title="{}">').format(words)
+                node.parent.replace(node, [_html(begin), node.deepcopy(), _html("</abbr>")])
+        elif pieces := underlined(node.astext(), seen):
+            node.parent.replace(node, pieces)
+
+
+def _html(text: str) -> nodes.raw:
+    return nodes.raw("", text, format="html")
+
+
+def _is_prose(node: nodes.Node) -> bool:
+    """Whether a node is part of a paragraph, and of no title, code, link or formula."""
+    parents, parent = [], node.parent
+    while parent is not None:
+        parents.append(parent)
+        parent = parent.parent
+    return any(isinstance(one, nodes.paragraph) for one in parents) and not any(
+        isinstance(one, _SKIPPED) for one in parents
+    )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

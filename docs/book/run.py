@@ -1,12 +1,13 @@
 """`python -m docs.book.run B10`: run the proof, the checks and the counterexample of one statement in a clone, in under a minute for most.
 
 It runs the cells of its page, with those above that they need, as they stand in docs/derivations: change a line there, or a formula in singtheory, and run
-it again to see which step breaks. `--out b10.py` or `--out b10.ipynb` writes the same cells as a script or a notebook.
+it again to see which lines break. All that fail are listed at the end, each with its file and line, what it says, and where the functions that it calls stand. `--out b10.py` or `--out b10.ipynb` writes the same cells as a script or a notebook.
 """
 
 import re
 import time
 import traceback
+from contextlib import nullcontext
 from html import unescape
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,10 +16,12 @@ import nbformat
 import typer
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import HTML, Markdown, Math
+from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from docs.book import single
 from docs.book.drawing import Drawing
+from docs.book.failure import Failure, failure
 from singtheory import InputError
 from singtheory.errors import unknown_name
 from singtheory.system import write_bytes
@@ -49,30 +52,50 @@ def script(label: str) -> bytes:
     return f'"""The cells of {label.upper()}, to change and to run in a clone."""\n\n{codes}\n'.encode()
 
 
-def run(label: str) -> int:
-    """Run the cells here and print what each shows; the number of cells. Raises `InputError` naming file and line of the first that fails."""
+def run(label: str) -> tuple[int, list[Failure]]:
+    """Run the cells here and print what those of the statement show; how many there are, and those that fail, the statement's own first.
+
+    What cells of the page above it show is left out. A cell that reads a name that a failed cell would have bound is left out too.
+    """
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}), colors="nocolor")
     display: Any = shell.display_formatter
     plain = display.formatters["text/plain"]
     for kind, shown in _PLAIN.items():
         plain.for_type(kind, lambda value, printer, cycle, shown=shown: printer.text(shown(value)))
-    cells = single.runnable(label)
+    page = single.page_of(label)
+    above = single.needed_cells(label)
+    own = single.own_cells(page, label)
+    failures: dict[int, Failure] = {}
+    unbound: set[str] = set()
     try:
-        for number, cell in enumerate(cells, 1):
-            result = shell.run_cell(cell.code)
-            error = result.error_before_exec or result.error_in_exec
+        for cell in [*above, *own]:
+            if cell.reads & unbound:
+                unbound |= cell.binds
+                continue
+            if cell in own:
+                print(f"\n{single.place(page.path, cell.line)}")
+            error = _error(shell, cell.code, silent=cell in above)
             if error is not None:
-                raise InputError(f"{_place(label, cell, error)}: {label.upper()}, cell {number} of {len(cells)} fails")
+                failures[cell.line] = failure(cell, page.path, error, _line(error), shell.user_ns)
+                unbound |= cell.binds - set(shell.user_ns)
     finally:
         InteractiveShell.clear_instance()
-    return len(cells)
+    first = min(cell.line for cell in own)
+    return len(above) + len(own), [failures[line] for line in sorted(failures, key=lambda line: (line < first, line))]
 
 
-def _place(label: str, cell: single.Cell, error: BaseException) -> str:
-    """File and line of the page, and the code that fails there; the first line of the cell where the error has none."""
+def _error(shell: InteractiveShell, code: str, silent: bool) -> BaseException | None:
+    """What a cell raises, which is not printed here."""
+    shell.showtraceback = lambda *_, **__: None
+    with capture_output() if silent else nullcontext():
+        result = shell.run_cell(code)
+    return result.error_before_exec or result.error_in_exec
+
+
+def _line(error: BaseException) -> int:
+    """The line of the cell that an error passed through, from 1; 1 where it passed through none."""
     within = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if _is_cell(frame.filename)]
-    at = (within[0] if within and within[0] else 1) - 1
-    return f"{single.place(single.page_of(label).path, cell.line + at)}: {cell.code.splitlines()[at].strip()!r}"
+    return (within[0] if within else None) or 1
 
 
 def _is_cell(file: str) -> bool:
@@ -119,12 +142,24 @@ def main(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     began = time.perf_counter()
+    print(_heading(label))
     try:
-        count = run(label)
+        count, failures = run(label)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    print(f"{label.upper()}: all {count} cells ran, {time.perf_counter() - began:.0f} s")
+    if failures:
+        broken = "\n".join(map(str, failures))
+        typer.echo(f"\nerror: {label.upper()}: {len(failures)} of {count} cells fail\n{broken}", err=True)
+        raise typer.Exit(1)
+    print(f"\n{label.upper()}: all {count} cells ran, {time.perf_counter() - began:.0f} s")
+
+
+def _heading(label: str) -> str:
+    """The title of a section, and where it stands."""
+    page = single.page_of(label)
+    title = page.sections[label].partition("\n")[0].removeprefix("## ")
+    return f"{title} ({single.place(page.path, page.begins[label])})"
 
 
 def _written(label: str, out: Path) -> bytes:

@@ -126,10 +126,30 @@ def _cell(code: str, line: int, path: Path | None) -> Cell:
         shown = code.splitlines()[at - 1].strip()
         raise InputError(f"{place(path, line + at - 1)}: {shown!r} is no Python: {error.msg}") from None
     for statement in tree.body:
-        table = symtable.symtable(ast.unparse(statement), "cell", "exec")
-        reads |= _read(table) - binds - _loop_names(statement)
-        binds |= {name.get_name() for name in table.get_symbols() if name.is_assigned() or name.is_imported()}
+        reads |= _reads(statement) - binds
+        binds |= _bound(statement)
     return Cell(code, frozenset(binds), frozenset(_changed(tree)), frozenset(reads), line)
+
+
+def _table(statement: ast.AST) -> symtable.SymbolTable:
+    """The names of a piece of code that stands by itself."""
+    return symtable.symtable(ast.unparse(statement), "cell", "exec")
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """Names that a statement gives a value."""
+    return {name.get_name() for name in _table(statement).get_symbols() if name.is_assigned() or name.is_imported()}
+
+
+def _reads(statement: ast.stmt) -> set[str]:
+    """Names that a statement takes from before it; in the body of a loop only those to which no line above gives a value."""
+    if not isinstance(statement, ast.For):
+        return _read(_table(statement))
+    bound, reads = _bound(ast.Assign([statement.target], ast.Constant(0), lineno=0)), _read(_table(statement.iter))
+    for line in (*statement.body, *statement.orelse):
+        reads |= _reads(line) - bound
+        bound |= _bound(line)
+    return reads
 
 
 def _read(table: symtable.SymbolTable) -> set[str]:
@@ -137,12 +157,6 @@ def _read(table: symtable.SymbolTable) -> set[str]:
     inner = table.get_type() != "module"
     own = {name.get_name() for name in table.get_symbols() if name.is_referenced() and (not inner or name.is_global())}
     return own.union(*(_read(child) for child in table.get_children()))
-
-
-def _loop_names(statement: ast.stmt) -> set[str]:
-    """Names that a loop gives a value before its body reads them."""
-    loops = [statement.target] if isinstance(statement, ast.For) else []
-    return {node.id for target in loops for node in ast.walk(target) if isinstance(node, ast.Name)}
 
 
 def _changed(tree: ast.Module) -> set[str]:
@@ -161,15 +175,16 @@ def _changed(tree: ast.Module) -> set[str]:
 
 def needed(label: str) -> list[str]:
     """The code of the cells above a section that it cannot do without, in their order."""
-    return [cell.code for cell in _needed(label)]
+    return [cell.code for cell in needed_cells(label)]
 
 
-def _needed(label: str) -> list[Cell]:
+def needed_cells(label: str) -> list[Cell]:
+    """These cells."""
     page = page_of(label)
     labels = list(page.sections)
-    above = [cells(page.head, path=page.path), *(_own(page, name) for name in labels[: labels.index(label)])]
+    above = [cells(page.head, path=page.path), *(own_cells(page, name) for name in labels[: labels.index(label)])]
     wanted: set[str] = set()
-    for cell in reversed(_own(page, label)):
+    for cell in reversed(own_cells(page, label)):
         wanted = (wanted - cell.binds) | cell.reads
     kept = []
     for cell in reversed([cell for piece in above for cell in piece]):
@@ -179,14 +194,14 @@ def _needed(label: str) -> list[Cell]:
     return kept[::-1]
 
 
-def _own(page: Derivation, label: str) -> list[Cell]:
+def own_cells(page: Derivation, label: str) -> list[Cell]:
     """The cells of a section."""
     return cells(page.sections[label], page.begins[label], page.path)
 
 
 def runnable(label: str) -> list[Cell]:
     """All cells of a section that can run by itself: those that it needs from above, then its own."""
-    return [*_needed(label), *_own(page_of(label), label)]
+    return [*needed_cells(label), *own_cells(page_of(label), label)]
 
 
 def code(label: str) -> list[str]:
@@ -203,7 +218,15 @@ def single_page(label: str) -> str:
     box, mark, rest = body.partition(":::\n")
     if not mark:  # no claim: the section has no box under which to fold
         box, rest = "", body
-    return f"{FRONT}({label})=\n{head}\n{_entries(head)}{box}{mark}{folded}{_with_headings(rest, label)}"
+    return f"{FRONT}({label})=\n{head}\n{_entries(head)}{box}{mark}{_symbols(page_of(label).head)}{folded}{_with_headings(rest, label)}"
+
+
+def _symbols(head: str) -> str:
+    """What the letters of a derivation stand for, from its introduction, to be unfolded on the page of a statement; empty if it does not say."""
+    words = re.search(r"^\*\*Symbols\.\*\* (.*?)\n\n", head, flags=re.MULTILINE | re.DOTALL)
+    if words is None:
+        return ""
+    return f'\n<details class="symbols">\n<summary>What the letters stand for</summary>\n\n{words[1]}\n\n</details>\n'
 
 
 def _entries(heading: str) -> str:

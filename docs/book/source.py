@@ -1,11 +1,13 @@
-"""Which functions and classes of the packages name a statement of the theory, read from the source without importing it."""
+"""Which functions and classes of the packages name a statement of the theory, read from the source without importing it; and where a function stands."""
 
 import ast
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("singtheory", "proofs_checks", "singdiffusion")
@@ -37,6 +39,14 @@ def definitions() -> tuple[Definition, ...]:
 def naming(statement: str) -> list[Definition]:
     """The definitions of singtheory and singdiffusion that name the statement: where it is computed, not checked."""
     return [d for d in definitions() if statement in d.statements and not d.path.startswith("proofs_checks")]
+
+
+def where(function: Callable[..., Any]) -> str | None:
+    """File and line of a function of ours, such as `singtheory/formula/gaussian_error.py:135`; None for others."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None or not (path := Path(code.co_filename)).is_relative_to(ROOT) or ".venv" in path.parts:
+        return None
+    return f"{path.relative_to(ROOT).as_posix()}:{code.co_firstlineno}"
 
 
 def _modules(package: str) -> list[Path]:

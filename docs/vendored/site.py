@@ -22,11 +22,14 @@ _LOG = logging.getLogger(__name__)
 
 
 def offer(app: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: Any) -> None:
-    """Put the editor below the title of a statement's page, where its cells are."""
-    if not page.startswith(EDITABLE) or "cell_input" not in context.get("body", ""):
+    """Put the editor above the first section of a statement's page, its proof; below the title where there is no section."""
+    body = context.get("body", "")
+    if not page.startswith(EDITABLE) or "cell_input" not in body:
         return
-    title, end, rest = context["body"].partition("</h1>")
-    context["body"] = title + end + editor(f"{'../' * page.count('/')}{PARTS}/") + rest
+    title = body.find("</h1>") + len("</h1>")
+    section = body.find("<section", title)
+    at = title if section < 0 else section
+    context["body"] = body[:at] + editor(f"{'../' * page.count('/')}{PARTS}/") + body[at:]
 
 
 def supply(app: Sphinx, error: Exception | None) -> None:

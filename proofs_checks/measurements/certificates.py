@@ -67,7 +67,7 @@ def outcome(certificate: Certificate, box: Box) -> Outcome:
     where = (
         f"all of {certify.describe(box)}" if certificate.verdict == "proved" else f"in {certify.describe(box)}"
     ) + f": {certificate.boxes} boxes, depth {certificate.depth}, least margin at {certificate.where}"
-    return Outcome(certificate.verdict, certificate.coverage, 1.0, certificate.margin, where)
+    return Outcome(certificate.verdict, certificate.coverage, 1.0, certificate.margin, where, "≥")
 
 
 def agreement(pairs: Callable[[Sides], list[tuple[OnLine, OfPosterior]]]) -> Check:

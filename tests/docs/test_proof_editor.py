@@ -108,7 +108,7 @@ def test_what_reads_what_is_absent_is_left_out():
     assert actual[0].code == "import math\none = math.sqrt(1)"
 
 
-def test_the_editor_stands_below_the_title_of_statements_that_have_cells():
+def test_the_editor_stands_above_the_proof_of_statements_that_have_cells():
     """The page of a group has none: its statements have pages of their own."""
     cell = '<div class="cell_input"></div><p>text</p>'
     for page, body, there in (
@@ -121,6 +121,10 @@ def test_the_editor_stands_below_the_title_of_statements_that_have_cells():
         offer(None, page, "page.html", context, None)  # type: ignore[arg-type]
         assert context["body"].startswith("<h1>Title</h1>") and context["body"].endswith("<p>text</p>")
         assert ('"../_parts/"' in context["body"]) == there
+    context = {"body": f"<h1>Title</h1><div>box</div><section>{cell}</section>"}
+    offer(None, "statements/a1", "page.html", context, None)  # type: ignore[arg-type]
+    head, _, proof = context["body"].partition("../_parts/")
+    assert head.startswith("<h1>Title</h1><div>box</div>") and "<section>" in proof
 
 
 def page_of(folder, name):

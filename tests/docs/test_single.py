@@ -3,18 +3,23 @@
 import builtins
 import json
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 import typer
 from docutils import nodes
 
 from docs.book import fold, run, single
-from docs.book.hover import definitions, underlined
+from docs.book.check import ClaimError, shown
+from docs.book.hover import defined, definitions, mark, symbols, underlined
 from docs.book.statement import boxed, displayed
 from docs.book.statement_pages import listed
-from proofs_checks.harness.harness import load_claims
-from singtheory import InputError
+from proofs_checks.harness.context import Context
+from proofs_checks.harness.harness import load_claims, run_claim
+from proofs_checks.harness.outcome import at_most
+from singtheory import InputError, data
 from tests.docs.conftest import DOCS
 
 LABELS = [statement.lower() for statement in load_claims()]
@@ -51,6 +56,14 @@ def test_a_page_has_its_parts(label):
     assert [cell.code for cell in single.cells(page)][-len(single.cells(single.page_of(label).sections[label])) :] == [
         cell.code for cell in single.cells(single.page_of(label).sections[label])
     ]
+
+
+@pytest.mark.parametrize("label", SECTIONS)
+def test_a_page_says_what_its_letters_stand_for(label):
+    page = single.single_page(label)
+    before, _, after = page.partition("<summary>What the letters stand for</summary>\n\n")
+    assert after.startswith("$") and "\n\n</details>\n" in after
+    assert "**Proof.**" not in before and "## Proof" not in before  # below the box
 
 
 @pytest.mark.parametrize("claim", load_claims().values(), ids=lambda claim: claim.id)
@@ -123,7 +136,7 @@ def test_long_relations_stand_alone():
 
 
 def test_a_statement_runs_by_itself(capsys):
-    assert run.run("a1") == len(single.code("a1"))
+    assert run.run("a1") == (len(single.code("a1")), [])
     shown = capsys.readouterr().out
     assert "Claim A1: proved" in shown and "false twin" in shown and "[figure: " in shown
 
@@ -166,18 +179,89 @@ y = = 3
 """
 
 
-@pytest.mark.parametrize(
-    ("label", "place"),
-    [
-        ("a1", r"docs/derivations/a\.md:14: 'z = halved\(': A1, cell 2 of 2"),
-        ("a2", r"a\.md:24: 'y = = 3' is no Python"),
-    ],
-)
-def test_a_broken_line_is_named(monkeypatch, label, place):
-    """The line of the page, also where a function of a cell above raises, and where it is no Python."""
+def test_a_line_that_is_no_python_is_named(monkeypatch):
     monkeypatch.setattr(single, "page_of", lambda label: single.parts(BROKEN, single.FOLDER / "a.md"))
-    with pytest.raises(InputError, match=place):
-        run.run(label)
+    with pytest.raises(InputError, match=r"a\.md:24: 'y = = 3' is no Python"):
+        run.run("a2")
+
+
+def test_every_line_that_breaks_is_named_the_statements_own_first(monkeypatch, capsys):
+    """Where a cell above breaks too, what the statement itself shows and breaks comes first; a cell that lacks a name because of them is not run."""
+    monkeypatch.setattr(single, "page_of", lambda label: single.parts(TWICE, single.FOLDER / "b.md"))
+    count, (own, above) = run.run("b2")
+    assert count == 5
+    assert (own.place, own.code) == ("docs/derivations/b.md:22", "equal( formula.kl_small_gap(g, x), g * x, )")
+    assert own.message[0].startswith("StepError: g**2*x/4 is not g*x: refuted")
+    assert len(own.functions) == 1 and own.functions[0].startswith(
+        "formula.kl_small_gap (singtheory/formula/gaussian_error.py:"
+    )
+    assert (above.place, above.code) == ("docs/derivations/b.md:13", "half = 1 / 0")
+    assert above.message == ("ZeroDivisionError: division by zero",)
+    shown = capsys.readouterr().out
+    assert "of another statement" not in shown and "of its own" in shown and "NameError" not in shown
+
+
+TWICE = """# T
+
+```{code-cell}
+from docs.book import equal
+from singtheory.formula import gaussian_error as formula
+```
+
+(b1)=
+## B1 First
+
+```{code-cell}
+print("of another statement")
+half = 1 / 0
+```
+
+(b2)=
+## B2 Second
+
+```{code-cell}
+import sympy
+g, x = sympy.symbols("g x", positive=True)
+equal(
+    formula.kl_small_gap(g, x),
+    g * x,
+)
+```
+
+```{code-cell}
+print("of its own")
+```
+
+```{code-cell}
+print(half)
+```
+"""
+
+
+def test_a_line_of_a_function_that_a_cell_calls_is_named_where_it_is_called(monkeypatch):
+    monkeypatch.setattr(single, "page_of", lambda label: single.parts(BROKEN, single.FOLDER / "a.md"))
+    _, (only,) = run.run("a1")
+    assert (only.place, only.code) == ("docs/derivations/a.md:14", "z = halved( y )")
+
+
+def test_a_claim_that_fails_names_its_checks_and_what_they_compare(monkeypatch):
+    claim = load_claims()["B10"]
+    check = replace(claim.checks[0], run=lambda sides, _: at_most(float(sides["best"] is not None), 0.5, "somewhere"))
+    broken = replace(claim, checks=(check,))
+    with pytest.raises(ClaimError) as raised:
+        shown(run_claim(broken, Context(data.load("digits"), seed=0, error=1e-6)))
+    first, last = raised.value.lines
+    assert first.startswith(
+        f"B10 refuted: {check.scope}; measured 1, must be ≤ 0.5, at somewhere (check: tests/docs/test_single.py:"
+    )
+    assert last.startswith("compares best: kl_family (singtheory/bound/ladder.py:")
+
+
+def test_what_a_loop_gives_a_value_first_is_not_needed_from_above():
+    (cell,) = single.cells(
+        "```{code-cell}\n\nfor k, (a, b) in rows:\n    c = a + k\n    print(c, [d for d in b], e)\n    e = c\n```\n"
+    )
+    assert cell.reads == {"rows", "e", "print"}
 
 
 def test_a_terminal_shows_words_and_no_markup():
@@ -201,6 +285,11 @@ def test_files_are_written_and_bad_input_is_one_line(tmp_path, capsys):
         assert end.value.exit_code == 2 and len(error.splitlines()) == 1
 
 
+@pytest.mark.parametrize("label", SECTIONS)
+def test_a_notebook_for_download_is_one(label):
+    nbformat.validate(nbformat.reads(run.notebook(label).decode(), as_version=4))
+
+
 def test_words_of_the_glossary_are_marked_once():
     assert {
         "removable",
@@ -222,6 +311,38 @@ def test_words_of_the_glossary_are_marked_once():
     assert shown.count("<abbr") == 2 and "tabindex" in shown
     assert seen == {"removable", "nats"} and not underlined("removable nats", seen)
     assert not underlined("nanonats, removable-ish", set())
+
+
+def test_words_that_mean_other_things_too_are_marked_where_they_mean_the_glossarys():
+    shown = {
+        piece.astext().partition(">")[2].partition("<")[0]
+        for piece in underlined("49 levels of any law, its spread; a flow.", set())
+    }
+    assert {"levels", "law", "spread", "flow"} <= shown
+    assert not underlined("CLIP scores", {"CLIP"}) and underlined("the score", set())
+    assert not underlined("The cosine law shifts at every level of the flow of time in both directions.", set())
+
+
+def test_symbols_of_the_glossary_are_marked_once_and_in_plain_words():
+    seen: set[str] = set()
+    words = defined(r"x_t = \alpha_t x_0 + \sigma_t n", seen)
+    assert words.startswith(
+        "x₀: data: a picture, or its latents; xₜ: noised data, αₜ x₀ + σₜ n; αₜ: how much of the data"
+    )
+    assert seen == {"x_0", "x_t", r"\alpha_t", r"\sigma_t"} and defined(r"\alpha_s x_0", seen) == ""
+    assert (
+        defined(r"\operatorname{tr}\Sigma", seen)
+        == "Σ: the covariance of the data; tr: the trace, the sum of variances over all dimensions"
+    )
+    assert not any(set("\\$_^") & set(words) for _, words in symbols().values())
+    page = nodes.document(
+        None,
+        None,
+        "",
+        nodes.paragraph("", "", nodes.math(text=r"\gamma_t"), nodes.Text(" and "), nodes.math(text=r"\gamma_s")),
+    )
+    mark(SimpleNamespace(builder=SimpleNamespace(format="html")), page, "tour")
+    assert [type(node).__name__ for node in page[0]] == ["raw", "math", "raw", "Text", "math"]
 
 
 def test_every_word_has_a_definition_of_one_line():

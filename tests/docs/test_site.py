@@ -1,4 +1,4 @@
-"""Every page of the site that `make docs` built, in a browser: it complains of nothing, fits a phone, can be read and is light."""
+"""Every page of the site that `make docs` built, in a browser: it complains of nothing, fits a phone and a desk, can be read, is light and not too long."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,6 +14,9 @@ NARROW = PHONE | {"width": 400}
 HEAVY = {"interactive/laboratory.html"}
 """Pages that hold a network."""
 MOST_BYTES = 1_500_000
+TALLEST = 15_000
+"""Pixels of a page at 1,280 wide; the indices are lists to search in and may be longer."""
+LISTS = {"genindex.html", "py-modindex.html"}
 LEAST_CONTRAST = 4.5
 
 TEXTS = """() => {
@@ -61,6 +64,18 @@ def test_a_page_is_light_fits_a_phone_and_can_be_read(browser, page):
             }
             assert not faint
             assert page.relative_to(SITE).as_posix() in HEAVY or weight(opened.asked) <= MOST_BYTES
+
+
+@pytest.mark.parametrize("page", pages() or [None], ids=lambda page: page and page.relative_to(SITE).as_posix())
+def test_a_page_is_not_too_long_and_fits_a_desk(browser, page):
+    if page is None:
+        pytest.skip("no site; build it with: make docs")
+    name = page.relative_to(SITE).as_posix()
+    with Tab(browser, page, {"width": 1280, "height": 900}) as opened:
+        opened.tab.wait_for_load_state("load")
+        assert opened.tab.evaluate("document.documentElement.scrollWidth") <= 1280
+        if name not in LISTS and not name.startswith("_modules/"):
+            assert opened.tab.evaluate("document.documentElement.scrollHeight") <= TALLEST
 
 
 def weight(addresses):

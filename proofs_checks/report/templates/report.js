@@ -43,5 +43,5 @@ function value(row, column) {
 
 tools.addEventListener("input", filter);
 tools.addEventListener("submit", (event) => event.preventDefault());
-// the theme attribute is absent until one is chosen
+// an empty theme is the system's
 filter();

@@ -218,7 +218,7 @@ def small_budget_text(result: Mapping[str, Any]) -> str:
         else f"in levels {fault[in_levels]}, for the budget's expectations are over noised data, and from noise alone the network is asked where no data are"
     )
     return (
-        "The error budget B8 of 50 ancestral steps in nats, as above, from the model's own loss curve:\n\n"
+        "The error budget B8 of 50 ancestral steps in nats, as on the first page, from the model's own loss curve:\n\n"
         + budget_table(result["predicted"], every)
         + f"\n\nThe network's term is by far the largest, {min(network):,.0f} to {max(network):,.0f} nats, and lies in the last steps. In the first ten, which decide the brightness, it is {min(first):.1f} to {max(first):.1f} nats, "
         f"and noise in the place of the exact start costs at least {min(noise):.1f} to {max(noise):.1f}: {fault[in_nats]}. Measured, the brightness is off by up to {off['exact']:.0f} levels from the exact start, which leaves the network's error alone, "
@@ -239,7 +239,7 @@ def digits_text(result: Mapping[str, Any]) -> str:
         f"{training['weights of the U-Net']:,} weights after {training['steps']} steps of {training['batch']} hardly read their prompt yet: from noise, “on a black background” is any grey. The mean start takes away most of that, "
         f"the bias is cured in {sum(parts[': bias'])} of {len(parts[': bias'])} cells, and measured from the exact start in {sum(parts['exact start'])} of {len(parts['exact start'])}: what is left is the network's. "
         f"Where no background is named, the matched start's deviation is nearer to the exact start's than the mean start's in {sum(parts[': spread'])} of {len(parts[': spread'])}. "
-        f"C7 predicts that noise keeps {min(kept):.0%} of their spread: at {side}×{side} less is lost than above, for the loss grows with the number of pixels. {_time_text(result)}"
+        f"C7 predicts that noise keeps {min(kept):.0%} of their spread: at {side}×{side} less is lost than at 32×32, because the loss grows with the number of pixels. {_time_text(result)}"
     )
 
 

@@ -180,7 +180,7 @@ def worse_text(summary: Mapping[str, Any]) -> str:
     verdict = summary["verdicts"]["never worse"]
     text = (
         f"Matched against noise, by W₁ of the brightness to the data's, {verdict['comparisons']} comparisons over all prompts and weights of guidance, paired, error "
-        f"{summary['error']} in total: better in {verdict['better']}, not to be told apart in {verdict['comparisons'] - verdict['better'] - len(verdict['worse'])}, "
+        f"{summary['error']} in total: better in {verdict['better']}, undecided in {verdict['comparisons'] - verdict['better'] - len(verdict['worse'])}, "
         f"worse in {len(verdict['worse'])}."
     )
     if not verdict["worse"]:
@@ -386,5 +386,5 @@ def ends_text(curves: Mapping[str, Any]) -> str:
     return (
         table(["prediction", *(f"t = {t}" for t in shown)], lines)
         + f"\n\nAs C2 says, an error δ in ε enters the picture as σ/α δ: ×{gains[-1]:.1f} at the last timestep, ×{gains[0]:.2f} at the first. So ε is the worst at t → 1 and "
-        "the best at t → 0, x the other way round, and v is well at both ends."
+        "the best at t → 0, x the other way round, and v does well at both ends."
     )
