@@ -128,15 +128,22 @@ def _near(points: Points, z: Tensor, snr: Tensor, atoms: Tensor, real: Tensor, b
     real = real & (atoms < points.count)
     atoms = atoms.clamp(max=points.count - 1)
     real = real & (points.weights[atoms] > 0)
-    apart = z[:, None] - snr.sqrt()[:, None, None] * points.take(atoms.flatten()).unflatten(0, atoms.shape)
-    distance2 = pairwise_sum(apart.square())
-    log_norm = points.dim / 2 * math.log(2 * math.pi)
-    value = (points.log_weights[atoms] - distance2 / 2 - log_norm).where(real, -torch.inf)
-    score, best = value.max(dim=1)
+    apart = points.take(atoms.flatten()).unflatten(0, atoms.shape)  # a copy, which becomes z − √γ y
+    apart.mul_(-snr.sqrt()[:, None, None]).add_(z[:, None])
+    log_weights, log_norm = points.log_weights[atoms], points.dim / 2 * math.log(2 * math.pi)
     if atoms.shape[1] <= _FEW:
+        value = (log_weights - pairwise_sum(apart.square()) / 2 - log_norm).where(real, -torch.inf)
+        score, best = value.max(dim=1)
         return _Near(atoms, real, best[:, None], score)
-    matters = real & (value >= (score - below)[:, None] - _SLACK * (1 + distance2))
+    # of many, their order and about how far they lie are wanted, to which the slack is far above the rounding of any sum
+    squares = apart.square_()
+    distance2 = squares.sum(dim=2)
+    value = (log_weights - distance2 / 2 - log_norm).where(real, -torch.inf)
+    about, best = value.max(dim=1)
+    matters = real & (value >= (about - below)[:, None] - _SLACK * (1 + distance2))
     index = value.topk(max(1, int(matters.sum(dim=1).max())), dim=1).indices
+    nearest = pairwise_sum(squares.take_along_dim(best[:, None, None], 1)[:, 0])
+    score = log_weights.gather(1, best[:, None])[:, 0] - nearest / 2 - log_norm
     return _Near(atoms.gather(1, index), matters.gather(1, index), torch.zeros_like(best)[:, None], score)
 
 
