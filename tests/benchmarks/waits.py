@@ -114,12 +114,12 @@ def waits(both: Sequence[str], rounds: int) -> dict[str, Wait]:
         "`singtheory --help`": Wait(("-m", "proofs_checks", "--help"), 10 * rounds),
         "`singtheory verify`, its first line": Wait(verify, 10 * rounds, first_line=True),
         "`singtheory verify`": Wait(verify, rounds),
-        "`singtheory verify`, claims that both have": Wait((*verify, "--claims", ",".join(both)), rounds),
+        "`singdiffusion sample`, two prompts": Wait(sample, rounds),
         "`singtheory verify --report`": Wait((*verify, "--report", OUT), rounds),
+        "`singtheory verify`, claims that both have": Wait((*verify, "--claims", ",".join(both)), rounds),
         "`singtheory verify --report`, claims that both have": Wait(
             (*verify, "--claims", ",".join(both), "--report", OUT), rounds
         ),
-        "`singdiffusion sample`, two prompts": Wait(sample, rounds),
         "the ladder's first stage": Wait(("-m", "DIGITS", "--out", OUT), rounds),
     }
 
