@@ -48,7 +48,7 @@ def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float
 
 
 def _sums_rounding(points: Points) -> float:
-    """Of both sums of a mean's ratio and of the division, relative to the root mean square of `‖y′‖` under the weights."""
+    """The rounding of both sums of a mean's ratio and of the division, relative to the root mean square of `‖y′‖` under the weights."""
     inner = formula.accumulation(min(_INNER, points.total) + 10 * _blocks(points), formula.DOUBLE)
     return 2 * inner + 3 * formula.DOUBLE
 

@@ -34,7 +34,6 @@ def test_a_command_that_fails_is_no_wait(tmp_path, first_line):
 
 def test_every_module_of_the_commands_is_there():
     for wait in waits(["A1"], 1).values():
-        words = [HERE.digits if word == "DIGITS" else word for word in wait.words]
-        if words[0] == "-m":
-            path = Path(ROOT, *words[1].split("."))
+        if wait.words[0] == "-m":
+            path = Path(ROOT, *wait.words[1].split("."))
             assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()

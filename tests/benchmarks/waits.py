@@ -22,6 +22,7 @@ from typing import Any
 from tests.benchmarks.origin import origin
 
 ROOT = Path(__file__).parents[2]
+DIGITS = "docs.experiments.ladder.digits"
 OUT = "OUT"
 """In a command: a path at which there is nothing yet."""
 
@@ -43,15 +44,10 @@ class Wait:
 
 @dataclass(frozen=True)
 class Tree:
-    """A folder with the packages, and the name of the ladder's first stage in it."""
+    """A folder with the packages, and the name of the module of the ladder's first stage in it."""
 
     folder: Path
-
-    @property
-    def digits(self) -> str:
-        """The module of the ladder's first stage, which had another name."""
-        modules = ("docs.experiments.ladder.digits", "docs.experiments.rung_1")
-        return next(name for name in modules if (self.folder / f"{name.replace('.', '/')}.py").is_file())
+    digits: str = DIGITS
 
     @property
     def claims(self) -> list[str]:
@@ -120,7 +116,7 @@ def waits(both: Sequence[str], rounds: int) -> dict[str, Wait]:
         "`singtheory verify --report`, claims that both have": Wait(
             (*verify, "--claims", ",".join(both), "--report", OUT), rounds
         ),
-        "the ladder's first stage": Wait(("-m", "DIGITS", "--out", OUT), rounds),
+        "the ladder's first stage": Wait(("-m", DIGITS, "--out", OUT), rounds),
     }
 
 
@@ -142,14 +138,14 @@ def measured(name: str, wait: Wait, before: Tree, now: Tree) -> dict[str, Any]:
     return row | {"load": os.getloadavg()[0]}
 
 
-def unpacked(revision: str, folder: Path) -> Tree:
-    """The tree of a revision, compiled as the other one is."""
+def unpacked(revision: str, digits: str, folder: Path) -> Tree:
+    """The tree of a revision, compiled as the other one is; `digits` names its ladder's first stage."""
     archive = subprocess.run(["git", "-C", str(ROOT), "archive", revision], check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
     for tree in (folder, ROOT):
         packages = [str(tree / name) for name in ("singtheory", "proofs_checks", "singdiffusion", "docs")]
         subprocess.run([sys.executable, "-m", "compileall", "-q", *packages], check=True)
-    return Tree(folder)
+    return Tree(folder, digits)
 
 
 def main() -> None:
@@ -158,10 +154,13 @@ def main() -> None:
     parser.add_argument("--against", required=True, metavar="REVISION")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--digits", default=DIGITS, metavar="MODULE", help="the ladder's first stage in the earlier revision"
+    )
     parser.add_argument("--only", default="", metavar="TEXT", help="in the name of a wait")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        before, now = unpacked(arguments.against, Path(folder)), Tree(ROOT)
+        before, now = unpacked(arguments.against, arguments.digits, Path(folder)), Tree(ROOT)
         both = [id for id in before.claims if id in set(now.claims)]
         result = origin("tests.benchmarks.waits", "cpu", libraries=("torch", "diffusers", "sympy", "matplotlib")) | {
             "against": arguments.against,
