@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -71,9 +72,7 @@ class Tree:
             wait: what is run.
             folder: new and empty, the working directory.
         """
-        words = [
-            self.digits if word == "DIGITS" else str(folder / "out") if word == OUT else word for word in wait.words
-        ]
+        words = [self.digits if word == DIGITS else str(folder / "out") if word == OUT else word for word in wait.words]
         start = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, *words], env=self.environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -82,7 +81,7 @@ class Tree:
         lines = [process.stdout.readline()]
         first = time.perf_counter() - start
         if wait.first_line:
-            process.kill()
+            os.kill(process.pid, signal.SIGKILL)  # `process.kill` would count what has ended as waited for
         lines += process.stdout.readlines()
         process.stdout.close()
         _, status, used = os.wait4(process.pid, 0)
