@@ -97,17 +97,17 @@ def waits(both: Sequence[str], rounds: int) -> dict[str, Wait]:
 
     Args:
         both: the ids of claims that both trees have.
-        rounds: of those that take long; ten times as many of the others.
+        rounds: of those that take long; five times as many of those that do not.
     """
     verify = ("-m", "proofs_checks", "verify")
     sample = ("-m", "singdiffusion.cli", "sample", "solid black background", "red apple", "--out", OUT)
     return {
-        "`import singtheory`": Wait(("-c", "import singtheory"), 10 * rounds),
+        "`import singtheory`": Wait(("-c", "import singtheory"), 5 * rounds),
         "`from singtheory import ReverseKernel, data`": Wait(
-            ("-c", "from singtheory import ReverseKernel, data"), 3 * rounds
+            ("-c", "from singtheory import ReverseKernel, data"), 5 * rounds
         ),
-        "`singtheory --help`": Wait(("-m", "proofs_checks", "--help"), 10 * rounds),
-        "`singtheory verify`, its first line": Wait(verify, 10 * rounds, first_line=True),
+        "`singtheory --help`": Wait(("-m", "proofs_checks", "--help"), 5 * rounds),
+        "`singtheory verify`, its first line": Wait(verify, 5 * rounds, first_line=True),
         "`singtheory verify`": Wait(verify, rounds),
         "`singdiffusion sample`, two prompts": Wait(sample, rounds),
         "`singtheory verify --report`": Wait((*verify, "--report", OUT), rounds),
@@ -160,10 +160,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         before, now = unpacked(arguments.against, arguments.digits, Path(folder)), Tree(ROOT)
-        both = [id for id in before.claims if id in set(now.claims)]
+        earlier, current = before.claims, now.claims
+        both = [id for id in earlier if id in current]
         result = origin("tests.benchmarks.waits", "cpu", libraries=("torch", "diffusers", "sympy", "matplotlib")) | {
             "against": arguments.against,
-            "claims": {"before": len(before.claims), "now": len(now.claims), "both": len(both)},
+            "claims": {"before": len(earlier), "now": len(current), "both": len(both)},
             "rows": [],
         }
         for name, wait in waits(both, arguments.rounds).items():
