@@ -37,3 +37,8 @@ def test_every_module_of_the_commands_is_there():
         if wait.words[0] == "-m":
             path = Path(ROOT, *wait.words[1].split("."))
             assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
+
+
+def test_a_tree_lists_its_own_claims(tmp_path):
+    (tmp_path / "proofs_checks.py").write_text("print('│ A1  │ one │\\n│ B12 │ two │\\n C3\\n about A2')")
+    assert Tree(tmp_path).claims == ["A1", "B12", "C3"]

@@ -63,7 +63,11 @@ class Tree:
     def output(self, *words: str) -> str:
         """What a command prints."""
         command = [sys.executable, *words]
-        return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
+        # in its folder, for `-m` looks there first
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout
 
     def seconds(self, wait: Wait, folder: Path) -> tuple[float, float]:
         """Processor seconds and seconds of one run. Raises where the command fails.
