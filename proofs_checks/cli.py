@@ -6,7 +6,6 @@ The first line is printed before anything heavy is imported, so that a run is se
 import os
 import time
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +41,8 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         say(f"singtheory {version('singdiffusion')}")
         raise typer.Exit
 

@@ -5,7 +5,6 @@ Each command is in the file of its name; nothing heavy is imported before one ru
 
 import signal
 import threading
-from importlib.metadata import version
 from typing import Annotated
 
 _ASKED = signal.getsignal(signal.SIGINT)
@@ -29,6 +28,8 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         say(f"singdiffusion {version('singdiffusion')}")
         raise typer.Exit
 

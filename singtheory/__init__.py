@@ -1,21 +1,26 @@
-"""The mathematics of diffusion models at the two ends of time."""
+"""The mathematics of diffusion models at the two ends of time.
 
-from importlib.metadata import version
+Names, and the folders they live in, are imported when they are first used: what reads an error's class or writes a file need not wait for torch.
+"""
 
-from singtheory.errors import InputError
-from singtheory.estimate import Estimate
-from singtheory.kernel import ReverseKernel
-from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
-from singtheory.schedule import (
-    Cosine,
-    Discrete,
-    LinearVP,
-    Power,
-    RectifiedFlow,
-    Schedule,
-    VarianceExploding,
-    schedule_named,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from singtheory.errors import InputError
+    from singtheory.estimate import Estimate
+    from singtheory.kernel import ReverseKernel
+    from singtheory.law import Atoms, Gaussian, GaussianMixture, Law
+    from singtheory.schedule import (
+        Cosine,
+        Discrete,
+        LinearVP,
+        Power,
+        RectifiedFlow,
+        Schedule,
+        VarianceExploding,
+        schedule_named,
+    )
 
 __version__: str
 __all__ = [
@@ -35,9 +40,22 @@ __all__ = [
     "VarianceExploding",
     "schedule_named",
 ]
+_HOMES = {"Estimate": "estimate", "InputError": "errors", "ReverseKernel": "kernel"} | dict.fromkeys(
+    ("Atoms", "Gaussian", "GaussianMixture", "Law"), "law"
+)
+"""Where a name of `__all__` lives, if not in `schedule`."""
 
 
-def __getattr__(name: str) -> str:
-    if name != "__version__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return version("singdiffusion")  # asked for when it is wanted: sources that are not installed have none
+def __getattr__(name: str) -> Any:
+    if name == "__version__":  # asked for when it is wanted: sources that are not installed have none
+        return importlib.import_module("importlib.metadata").version("singdiffusion")
+    if name in __all__:
+        home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'schedule')}")
+        return globals().setdefault(name, getattr(home, name))
+    if not name.startswith("_"):
+        try:
+            return importlib.import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 
 import torch
 from flint import arb
@@ -28,6 +29,12 @@ OnLine = Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor], Number
 OfPosterior = Callable[[AtomsPosterior, float], Number]
 
 
+@cache
+def golden_atoms() -> GapRange:
+    """The golden atoms at a range of gaps; all certificates share the information of those that they ask for."""
+    return GapRange(*GOLDEN_ATOMS)
+
+
 def checks(bound_of: BoundOf, what: str) -> tuple[Check, Check]:
     """The two certificates of a bound that is built from the sides of its claim."""
 
@@ -37,7 +44,7 @@ def checks(bound_of: BoundOf, what: str) -> tuple[Check, Check]:
 
     def golden(sides: Sides, context: Context) -> Outcome:
         gaps = GOLDEN_GAPS if context.full else QUICK_GAPS
-        return outcome(GapRange(*GOLDEN_ATOMS).certify(bound_of(sides), gaps), (gaps,))
+        return outcome(golden_atoms().certify(bound_of(sides), gaps), (gaps,))
 
     return (
         Check("interval", f"{what}: every law on two points, (e², p) in a box", two_points),
@@ -49,7 +56,7 @@ def golden_enclosures(enclosure: str, sides_of: Callable[[Sides], OfPosterior]) 
     """The floating-point value at the golden gaps against a rigorous enclosure at most 1e-10 wide; `enclosure` names a method of `GapRange`."""
 
     def run(sides: Sides, _: Context) -> Outcome:
-        balls, posterior, outcomes = GapRange(*GOLDEN_ATOMS), prior_posterior(GOLDEN), []
+        balls, posterior, outcomes = golden_atoms(), prior_posterior(GOLDEN), []
         for gap in ("0.3", "0.1", "0.01"):
             ball = getattr(balls, enclosure)(Fraction(gap))
             value = float(sides_of(sides)(posterior, float(gap)))

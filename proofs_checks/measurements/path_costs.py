@@ -67,7 +67,7 @@ class Line:
         centres, variances, weights = law.line_parts()
         return cls(centres - centres[weights.argmax()], variances, weights)
 
-    @lru_cache(maxsize=2**9)  # noqa: B019 few laws live as long as the process
+    @lru_cache(maxsize=2**12)  # noqa: B019 few laws live as long as the process, and chains ask for the same γ again
     def posterior(self, snr: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Nodes' masses `q(z) dz`, `log q`, C and κ there, each (nodes,)."""
         root, spread = math.sqrt(snr), 1 + snr * self.variances

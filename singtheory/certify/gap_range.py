@@ -33,12 +33,19 @@ class GapRange:
         with interval.precision():
             self.points, self.weights = [ball(y) for y in points], [ball(p) for p in weights]
         self._information: dict[Fraction, arb] = {}
+        self._mmses: dict[Fraction, arb] = {}
 
     def information(self, gap: Fraction) -> arb:
         """`I(g)` at a rational gap."""
         if gap not in self._information:
             self._information[gap] = interval.information(self._noisy(gap), self.weights)
         return self._information[gap]
+
+    def _mmse(self, gap: Fraction) -> arb:
+        """`g` times twice the slope of I(g) at a rational gap."""
+        if gap not in self._mmses:
+            self._mmses[gap] = interval.mmse(self._noisy(gap), self.weights)
+        return self._mmses[gap]
 
     def kl(self, gap: Fraction) -> arb:
         """An enclosure of `KL(P‖Q)`."""
@@ -88,9 +95,11 @@ class GapRange:
     def _chord(self, box: Box) -> Callable[[Number], Number]:
         ((low, high),) = box
         start, rise = self.information(low), self.information(high) - self.information(low)
-        return lambda g: start + (g - ball(low)) / ball(high - low) * rise
+        least, width = ball(low), ball(high - low)
+        return lambda g: start + (g - least) / width * rise
 
     def _tangent(self, box: Box) -> Callable[[Number], Number]:
         ((low, _),) = box
-        start, slope = self.information(low), interval.mmse(self._noisy(low), self.weights) / ball(low) / 2
-        return lambda g: start + slope * (g - ball(low))
+        start, slope = self.information(low), self._mmse(low) / ball(low) / 2
+        least = ball(low)
+        return lambda g: start + slope * (g - least)

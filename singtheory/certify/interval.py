@@ -63,7 +63,7 @@ def precision(bits: int = PRECISION, terms: int = 10) -> Iterator[None]:
 
 def ball(number: Fraction | int | str) -> arb:
     """The ball about a rational; decimals as strings, for the float 0.1 is not 1/10."""
-    exact = Fraction(number)
+    exact = number if isinstance(number, Fraction) else Fraction(number)
     return arb(fmpq(exact.numerator, exact.denominator))
 
 
@@ -225,7 +225,9 @@ def component_kl(points: Sequence[Number], weights: Sequence[Number], index: int
     terms = [(d, d * d / 2, p) for d, p in zip(shifts, others, strict=True)]
 
     def integrand(n: acb, analytic: bool) -> acb:
-        density = sum((p * (d * n - half).exp() for d, half, p in terms), own)
+        density = own
+        for d, half, p in terms:
+            density = density + p * (d * n - half).exp()
         return (-n * n / 2).exp() * density.log(analytic)
 
     within = acb.integral(integrand, -TAIL, TAIL, rel_tol=arb(2) ** -(PRECISION - 10), abs_tol=arb(2) ** -PRECISION)

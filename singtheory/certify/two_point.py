@@ -135,9 +135,10 @@ def _interpolation(cell: Box) -> Callable[[Number, Number], Number]:
     (g1, g2), (p1, p2) = cell
     lowest, along_p = information(g1, p1), information(g1, p2) - information(g1, p1)
     along_g, twist = information(g2, p1) - lowest, information(g2, p2) - information(g2, p1) - along_p
+    from_g, width_g, from_p, width_p = ball(g1), ball(g2 - g1), ball(p1), ball(p2 - p1)
 
     def below(g: Number, p: Number) -> Number:
-        u, w = (g - ball(g1)) / ball(g2 - g1), (p - ball(p1)) / ball(p2 - p1)
+        u, w = (g - from_g) / width_g, (p - from_p) / width_p
         return lowest + w * along_p + u * (along_g + w * twist)
 
     return below
@@ -148,7 +149,8 @@ def _tangent(cell: Box) -> Callable[[Number, Number], Number]:
     (g1, _), (p1, p2) = cell
     first, second = _components(g1, p1)
     start, slope_p, slope_g = information(g1, p1), second - first, mmse(g1, p2) / 2
-    return lambda g, p: start + slope_p * (p - ball(p1)) + slope_g * (g - ball(g1))
+    from_g, from_p = ball(g1), ball(p1)
+    return lambda g, p: start + slope_p * (p - from_p) + slope_g * (g - from_g)
 
 
 # --- near ------------------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ _PAIR_COST = 48
 """An atom weighed from differences costs as much as that many by products: it is gathered, and nothing of it is reused."""
 _MANY = 8
 """Times as many are still weighed from differences where nothing else reaches the tolerance."""
+_PASSED_OVER = 16
+"""Where fewer than one query in so many has few atoms, all are weighed by products: to look for the atoms of one takes as long as for many."""
 QUERIES = 1024
 """Queries that are answered together."""
 _SMALL_TRACE = 1e-9
@@ -108,7 +110,7 @@ class Engine:
 
     def _weighed(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         few = self._few(self._foretold(z, snr, tol))
-        if not bool(few.any()):
+        if int(few.sum()) * _PASSED_OVER <= len(few):
             return self._dense(z, snr, tol)
         candidates = self._candidates(z[few], snr[few], tol)
         # more of them may matter than was foretold

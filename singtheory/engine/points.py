@@ -105,8 +105,8 @@ class Points:
             yield first, decoded(self.stored[first : first + size].to(self.device, non_blocking=True))
 
     def take(self, rows: Tensor) -> Tensor:
-        """The atoms `y` of some numbers, float64, shape (len(rows), d)."""
-        return decoded(self.stored[rows.to(self.stored.device)].to(self.device, non_blocking=True))
+        """The atoms `y` of some numbers, float64, shape (len(rows), d): a copy, to be worked on in place."""
+        return decoded(self.stored[rows.to(self.stored.device)].to(self.device, non_blocking=True), fresh=True)
 
     @cached_property
     def whole(self) -> Tensor:
@@ -174,9 +174,9 @@ class Points:
         return float(self.log_weights[self.weights > 0].min())
 
 
-def decoded(rows: Tensor) -> Tensor:
-    """A copy in float64; bytes are `x/127.5 − 1`, as the loaders scale them, in the same bits on every device."""
-    copy = rows.to(torch.float64, copy=True)
+def decoded(rows: Tensor, *, fresh: bool = False) -> Tensor:
+    """A copy in float64, or rows that are `fresh` themselves; bytes are `x/127.5 − 1`, as the loaders scale them, in the same bits on every device."""
+    copy = rows.to(torch.float64, copy=not fresh)
     # a GPU would multiply by the rounded reciprocal of a plain number
     return copy.div_(copy.new_full((), HALF_RANGE)).sub_(1) if rows.dtype == torch.uint8 else copy
 

@@ -44,6 +44,11 @@ class Candidates:
         return cls(torch.ones(batch, 1, dtype=torch.bool, device=device), count)
 
     @property
+    def whole(self) -> bool:
+        """Whether one tile has all atoms, so that queries stay in their order."""
+        return self.tiles.shape[1] == 1
+
+    @property
     def counts(self) -> Tensor:
         """Atoms a query, shape (batch,)."""
         return self.tiles.sum(dim=1) * self.tile
@@ -58,7 +63,7 @@ class Candidates:
         Args:
             numbers: how many atoms a group may have.
         """
-        if self.tiles.shape[1] == 1:
+        if self.whole:
             yield from self._groups_of_everything(numbers)
             return
         tiles = self.tiles.sum(dim=1)
@@ -99,6 +104,8 @@ def rescore(
         order.append(queries)
         parts.append(moments)
         seen.append((near.atoms, logits))
+    if candidates.whole and len(parts) == 1 and not statistics:
+        return parts[0]
     back = torch.cat(order).argsort()
     if statistics:
         _tell(statistics, seen, back)
@@ -113,12 +120,16 @@ class _Near:
 
     Attributes:
         atoms: shape (b, m).
+        places: where they lie, shape (b, m, d).
+        log_weights: their priors', shape (b, m).
         real: which of them are no padding, shape (b, m).
         best: the place of each query's best atom among them, shape (b, 1).
         score: the log density of `z` and the best atom together, shape (b,).
     """
 
     atoms: Tensor
+    places: Tensor
+    log_weights: Tensor
     real: Tensor
     best: Tensor
     score: Tensor
@@ -128,31 +139,44 @@ def _near(points: Points, z: Tensor, snr: Tensor, atoms: Tensor, real: Tensor, b
     real = real & (atoms < points.count)
     atoms = atoms.clamp(max=points.count - 1)
     real = real & (points.weights[atoms] > 0)
-    apart = z[:, None] - snr.sqrt()[:, None, None] * points.take(atoms.flatten()).unflatten(0, atoms.shape)
-    distance2 = pairwise_sum(apart.square())
+    root, log_weights = snr.sqrt()[:, None, None], points.log_weights[atoms]
     log_norm = points.dim / 2 * math.log(2 * math.pi)
-    value = (points.log_weights[atoms] - distance2 / 2 - log_norm).where(real, -torch.inf)
-    score, best = value.max(dim=1)
+    places = points.take(atoms.flatten()).unflatten(0, atoms.shape)
     if atoms.shape[1] <= _FEW:
-        return _Near(atoms, real, best[:, None], score)
-    matters = real & (value >= (score - below)[:, None] - _SLACK * (1 + distance2))
-    index = value.topk(max(1, int(matters.sum(dim=1).max())), dim=1).indices
-    return _Near(atoms.gather(1, index), matters.gather(1, index), torch.zeros_like(best)[:, None], score)
+        distance2 = pairwise_sum((z[:, None] - root * places).square_())
+        score, best = (log_weights - distance2 / 2 - log_norm).where(real, -torch.inf).max(dim=1)
+        return _Near(atoms, places, log_weights, real, best[:, None], score)
+    # of many, their order and about how far they lie are wanted, to which the slack is far above the rounding of any sum
+    squares = places.mul_(-root).add_(z[:, None]).square_()
+    distance2 = squares.sum(dim=2)
+    value = (log_weights - distance2 / 2 - log_norm).where(real, -torch.inf)
+    matters = real & (value >= (value.amax(dim=1) - below)[:, None] - _SLACK * (1 + distance2))
+    index = value.topk(max(1, int(matters.sum(dim=1).max())), dim=1).indices  # the best first
+    nearest = pairwise_sum(squares.take_along_dim(index[:, :1, None], 1)[:, 0])
+    kept, log_weights = atoms.gather(1, index), log_weights.gather(1, index)
+    return _Near(
+        atoms=kept,
+        places=points.take(kept.flatten()).unflatten(0, kept.shape),
+        log_weights=log_weights,
+        real=matters.gather(1, index),
+        best=torch.zeros_like(index[:, :1]),
+        score=log_weights[:, 0] - nearest / 2 - log_norm,
+    )
 
 
 def _weighed(points: Points, z: Tensor, snr: Tensor, near: _Near, below: float) -> tuple[PosteriorMoments, Tensor]:
     """What is known of the queries, and the log weights relative to the best atom, (b, m)."""
-    atoms, root = points.take(near.atoms.flatten()).unflatten(0, near.atoms.shape), snr.sqrt()[:, None]
-    y_best, log_weights = atoms.take_along_dim(near.best[:, :, None], 1)[:, 0], points.log_weights[near.atoms]
+    atoms, root, log_weights = near.places, snr.sqrt()[:, None], near.log_weights
+    y_best = atoms.take_along_dim(near.best[:, :, None], 1)[:, 0]
     # what has no weight may lie so far away that its square is infinite, and 0 · ∞ is no number
     apart = (atoms - y_best[:, None]).where(near.real[:, :, None], 0.0)
     distance = pairwise_sum(apart.square()).sqrt()
     half_way = z[:, None] - root[:, :, None] * (y_best[:, None] + apart / 2)
     logits = root * pairwise_sum(half_way * apart) + (log_weights - log_weights.gather(1, near.best))
     logits = logits.where(near.real, -torch.inf)
-    delta = _logit_error(points, z, root, half_way.norm(dim=2), distance, logits)
     # far from all atoms rounding decides which one seems best, and another may outweigh it by more than an exponential can hold
     top = logits.amax(dim=1, keepdim=True)
+    delta = _logit_error(points, z, root, half_way.norm(dim=2), distance, logits, top)
     logits = logits - top
     weights = logits.exp()
     total = weights.sum(dim=1)
@@ -170,12 +194,13 @@ def _weighed(points: Points, z: Tensor, snr: Tensor, near: _Near, below: float) 
     return PosteriorMoments(y_best + offset, variance, near.score + top[:, 0] + total.log(), error), logits
 
 
-def _logit_error(points: Points, z: Tensor, root: Tensor, half_way: Tensor, apart: Tensor, logits: Tensor) -> Tensor:
+def _logit_error(
+    points: Points, z: Tensor, root: Tensor, half_way: Tensor, apart: Tensor, logits: Tensor, top: Tensor
+) -> Tensor:
     """`δ` of each atom: rounding of the differences, of their product, of the logarithms and of the exponential; (b, m)."""
     products = (sum_roundings(points.dim) + 6) * root * half_way * apart
     inputs = root * apart * (2 * z.norm(dim=1, keepdim=True) + 6 * root * points.reach)
     # what lies 800 below the largest weighs nothing, however it is rounded
-    top = logits.amax(dim=1, keepdim=True)
     others = 4 * (torch.minimum(logits.abs(), top + 800.0) - points.least_log_weight) + 8
     return _SAFE * formula.logit_error(formula.DOUBLE, products, inputs, others)
 

@@ -20,6 +20,10 @@ _INNER = 512
 _SAFE = 1.01
 """Over first-order counts of roundings, whose higher orders are below 1e-9."""
 _LOWEST = -1e300
+_PARTS = (1, 2, 4, 8, 11, 14, 17, 20, 24)
+"""Into how many the width may be cut, beside the most."""
+_WIDER = 1.2
+"""Times as far as is expected a posterior may spread, and is still weighed in as many parts: to weigh a few again takes longer than more parts for all."""
 _LARGEST_DELTA = 1e-2
 """The largest error of log weights: `e^δ − 1` is below `1.01 δ` for all up to it."""
 
@@ -34,12 +38,23 @@ def parts_for(points: Points, z: Tensor, snr: Tensor, spread: Tensor, tol: float
         spread: what `√tr C` is expected to be, shape (batch,).
         tol: relative to the scale of the points.
     """
-    shifted = points.shifted(z, snr)
-    for parts in (1, 2, 4, 8):
-        delta = logit_error(points, shifted, snr, parts, math.sqrt(points.variance))
-        if float((delta * spread).max()) <= tol * points.scale:
+    shifted, deviation = points.shifted(z, snr), math.sqrt(points.variance)
+    rounding, most = _sums_rounding(points) * deviation + formula.DOUBLE * points.mean.norm(), most_parts(points)
+    for parts in (few for few in _PARTS if few < most):
+        delta = logit_error(points, shifted, snr, parts, deviation)
+        if float((_WIDER * delta * spread).max() + rounding) <= tol * points.scale:
             return parts
-    return most_parts(points)
+    return most
+
+
+def _sums_rounding(points: Points) -> float:
+    """The rounding of both sums of a mean's ratio and of the division, relative to the root mean square of `‖y′‖` under the weights."""
+    inner = formula.accumulation(min(_INNER, points.total) + 10 * _blocks(points), formula.DOUBLE)
+    return 2 * inner + 3 * formula.DOUBLE
+
+
+def _blocks(points: Points) -> float:
+    return points.total / BLOCK + 1
 
 
 def most_parts(points: Points) -> int:
@@ -122,10 +137,8 @@ def _bounded(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sum
     """The moments with bounds on mean and trace, from the moments of `y′` themselves."""
     mean, second = sums.first_moment / sums.total[:, None], sums.square / sums.total
     log_norm = shifted.square().sum(dim=1) / 2 + points.dim / 2 * math.log(2 * math.pi)
-    blocks = points.total / BLOCK + 1
-    inner = formula.accumulation(min(_INNER, points.total) + 10 * blocks, formula.DOUBLE)
-    norm = second.sqrt() * _SAFE
-    slack = (formula.accumulation(min(BLOCK, points.total) + 10 * blocks, formula.DOUBLE) + 2 * inner) * second
+    rounding, norm = _sums_rounding(points), second.sqrt() * _SAFE
+    slack = (formula.accumulation(min(BLOCK, points.total) + 10 * _blocks(points), formula.DOUBLE) + rounding) * second
     norm2 = mean.square().sum(dim=1)
     variance = (second - norm2).clamp(min=0)
     # where no log weight is far off, the root mean square of e^δ − 1 is that of δ up to _SAFE
@@ -133,5 +146,5 @@ def _bounded(points: Points, shifted: Tensor, snr: Tensor, parts: int, sums: Sum
     small = logit_error(points, shifted, snr, parts, points.radius) < _LARGEST_DELTA
     tilted = formula.tilt_error(eta * (variance + 2 * slack).sqrt(), eta).where(small, torch.inf)
     # both sums of the ratio, and the division
-    error = tilted + (2 * inner + 3 * formula.DOUBLE) * norm + formula.DOUBLE * points.mean.norm()
+    error = tilted + rounding * norm + formula.DOUBLE * points.mean.norm()
     return PosteriorMoments(mean + points.mean, variance, sums.top + sums.total.log() - log_norm, error)

@@ -27,7 +27,8 @@ def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor
     """`tr C` of one query once `u = √g ξ + n` is known too; `u` (n, d) and `gap` (n,) give shape (n,)."""
     (xi,) = posterior.deviations()
     norms = xi.square().sum(dim=1)
-    logits = gap.sqrt()[:, None] * (u @ xi.mT) - gap[:, None] / 2 * norms + posterior.log_weights
+    # in place: each copy of so many numbers takes as long as the sums
+    logits = (u @ xi.mT).mul_(gap.sqrt()[:, None]).sub_(gap[:, None] / 2 * norms).add_(posterior.log_weights)
     weights = torch.softmax(logits, dim=1)
     return (weights @ norms - (weights @ xi).square().sum(dim=1)).clamp(min=0)
 

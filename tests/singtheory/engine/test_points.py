@@ -107,3 +107,14 @@ def test_a_file_that_is_no_array_is_one_line(tmp_path):
 def test_sums_in_pairs_are_sums(width):
     values = torch.randn(5, width, dtype=torch.float64)
     torch.testing.assert_close(pairwise_sum(values), values.sum(dim=1), rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.uint8])
+def test_what_is_taken_is_a_copy(dtype):
+    stored = torch.tensor([[0, 255], [51, 102]], dtype=dtype)
+    points, rows = Points(stored.clone(), torch.full((2,), 0.5, dtype=torch.float64)), torch.tensor([1, 1, 0])
+    taken = points.take(rows)
+    expected = stored[rows].double() / 127.5 - 1 if dtype == torch.uint8 else stored[rows].double()
+    assert torch.equal(taken, expected)
+    taken.zero_()
+    assert torch.equal(points.stored, stored)
