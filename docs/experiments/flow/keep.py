@@ -12,6 +12,7 @@ where there are any. The influences themselves, 13 MB, are not kept.
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,9 @@ def arrays_of(runs: Iterable[Path]) -> dict[str, dict[str, np.ndarray]]:
 
 
 def pair_errors(cells: list[dict[str, Any]], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
-    """Standard errors of the difference of two distances from the same noise, by guidance and number of evaluations."""
-    metrics = [
-        name.removesuffix(" std") for name in cells[0] if name.endswith(" std") and name != "high frequencies std"
-    ]
+    """Standard errors of the difference of two distances from the same noise, by guidance and number of evaluations; None where one of the two was not judged so."""
+    deviations = dict.fromkeys(name for cell in cells for name in cell if name.endswith(" std"))
+    metrics = [name.removesuffix(" std") for name in deviations if name != "high frequencies std"]
     pairs = []
     for guidance, budget in sorted({(cell["guidance"], cell["budget"]) for cell in cells}):
         here = [c for c in cells if (c["guidance"], c["budget"]) == (guidance, budget) and key_of(c) in arrays]
@@ -73,23 +73,30 @@ def pair_errors(cells: list[dict[str, Any]], arrays: Mapping[str, Mapping[str, n
         pair |= {name: [c["way"] for c in group] for name, group in zip(("ours", "rivals"), groups, strict=True)}
         if not all(groups):
             continue
-        pair["errors"] = {metric: _errors(metric, *groups, arrays) for metric in metrics}
+        tables = {metric: _errors(metric, *groups, arrays) for metric in metrics}
+        judged = {name for name, rows in tables.items() if any(error is not None for row in rows for error in row)}
+        pair["errors"] = {name: rows for name, rows in tables.items() if name in judged}
         pairs.append(pair)
     return pairs
 
 
 def _errors(metric: str, mine: list[Any], rivals: list[Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
-    """`std(a − b)/√n`, shape (ours, rivals); the influences are kept with standard deviation 1."""
+    """`std(a − b)/√n`, shape (ours, rivals), with None for cells without the metric; the influences are kept with standard deviation 1."""
 
     def scaled(group: list[Any]) -> np.ndarray:
         rows = [arrays[key_of(c)][metric].astype(np.float64) * c[f"{metric} std"] for c in group]
         return np.array(rows)
 
-    first, second = scaled(mine), scaled(rivals)
+    judged = [[metric in arrays[key_of(c)] and f"{metric} std" in c for c in group] for group in (mine, rivals)]
+    errors: list[list[float | None]] = [[None] * len(rivals) for _ in mine]
+    if not all(map(any, judged)):
+        return errors
+    first, second = (scaled(list(compress(*pair))) for pair in zip((mine, rivals), judged, strict=True))
     n = first.shape[1]
     covariance = (first - first.mean(axis=1, keepdims=True)) @ (second - second.mean(axis=1, keepdims=True)).T / n
     square = first.var(axis=1)[:, None] + second.var(axis=1)[None] - 2 * covariance
-    return np.sqrt(np.maximum(square, 0) / n).tolist()
+    known = iter(np.sqrt(np.maximum(square, 0) / n).ravel().tolist())
+    return [[next(known) if a and b else None for b in judged[1]] for a in judged[0]]
 
 
 def brightness_errors(levels: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:

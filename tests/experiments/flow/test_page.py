@@ -133,6 +133,25 @@ def test_standard_errors_of_differences_from_the_same_noise():
     assert (pair["ours"], pair["rivals"]) == ([DEFAULT], ["UniPC"])
 
 
+def test_differences_are_known_where_both_cells_were_judged():
+    """A run without a network of features beside one with it: its distances count where both have them."""
+    chance = np.random.default_rng(0)
+    rows = dict(zip(("UniPC", "Euler, shift 3", DEFAULT), chance.standard_normal((3, 200)), strict=True))
+    cells = [{"way": way, "guidance": 1.0, "budget": 4, "d": 1.0, "d std": 2.0} for way in rows]
+    arrays = {f"{way}|1|4": {"d": row} for way, row in rows.items()}
+    for way in list(rows)[1:]:
+        arrays[f"{way}|1|4"]["e"] = rows[way]
+        cells[list(rows).index(way)] |= {"e": 1.0, "e std": 3.0}
+    [pair] = pair_errors(cells, arrays)
+    expected = (rows[DEFAULT] - rows["Euler, shift 3"]).std() * 3 / 200**0.5
+    assert pair["rivals"] == ["UniPC", "Euler, shift 3"]
+    assert pair["errors"]["e"] == [[None, pytest.approx(expected, rel=1e-6)]]
+    assert pair["errors"]["d"][0][0] > 0
+    arrays[f"{DEFAULT}|1|4"].pop("e")
+    [pair] = pair_errors(cells, arrays)
+    assert list(pair["errors"]) == ["d"]
+
+
 def test_standard_errors_of_brightness_are_those_of_repeated_draws():
     chance = np.random.default_rng(1)
     truth = chance.normal(120, 40, 900)

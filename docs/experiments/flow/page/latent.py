@@ -218,7 +218,8 @@ def first_sentence(results: Results, small: Results, made: dict[str, Any]) -> st
 
 def metrics_of(results: Results) -> list[str]:
     """The distances of its cells."""
-    return [name for name in next(iter(results.pairs.values()))["errors"] if name != "256 components"]
+    every = dict.fromkeys(name for pair in results.pairs.values() for name in pair["errors"])
+    return [name for name in every if name != "256 components"]
 
 
 def _counted(rows: Sequence[Change]) -> str:
@@ -254,7 +255,8 @@ def cells_text(results: Results) -> str:
                 if (weight, number) == (guidance, budget):
                     ratios = " ".join(f"{cell['prompts'][one]['ratio']:.2f}" for one in results.kinds("open"))
                     bias = " ".join(f"{cell['prompts'][one]['bias']:+.1f}" for one in results.kinds("fixed"))
-                    rows.append([f"{budget}, {way}", *(f"{cell[name]:.1f}" for name in metrics), ratios, bias])
+                    distances = [f"{cell[name]:.1f}" if name in cell else "–" for name in metrics]
+                    rows.append([f"{budget}, {way}", *distances, ratios, bias])
         head = ["evaluations, way", *metrics, "spread ratios, open prompts", "bias in levels, fixed prompts"]
         parts.append(folded(f"All cells in latents, guidance {guidance:g}", table(head, rows)))
     return "\n\n".join(parts)
