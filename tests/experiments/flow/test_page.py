@@ -13,7 +13,7 @@ from docs.experiments.data.captioned import Captioned
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.keep import COMPONENTS, brightness_errors, keep, pair_errors
 from docs.experiments.flow.page.guide import zero_init_table
-from docs.experiments.flow.page.results import DEFAULT, MAIN, METRICS, Results, changes, plain_of, wins
+from docs.experiments.flow.page.results import DEFAULT, EULERS, MAIN, METRICS, Results, changes, plain_of, wins
 from docs.experiments.flow.page.targets import (
     again,
     beats_all,
@@ -62,6 +62,19 @@ def test_the_guides_table_has_the_committed_results(results):
     written = zero_init_table(results)
     row = next(line for line in written.splitlines() if line.startswith("| zero-init |"))
     assert row.split("|")[2].strip().startswith(f"{results.value('zero-init', 1.0, 4, '64 components'):.1f} / ")
+
+
+def test_the_guide_counts_the_cells(results):
+    content = (FOLDER.parents[2] / "guides" / "mend-my-checkpoint.md").read_text(encoding="utf-8")
+    assert f"[{len(results.cells)} cells](../experiments/flow.md)" in content
+
+
+def test_the_flow_guide_has_the_committed_spread(results):
+    content = (FOLDER.parents[2] / "guides" / "mend-my-flow-model.md").read_text(encoding="utf-8")
+    ours = results.of_prompts(DEFAULT, 1.0, 4, "open", "ratio")
+    rivals = [results.of_prompts(way, 1.0, 4, "open", "ratio") for way in (*EULERS, "UniPC")]
+    assert f"keeps {min(ours):.2f} to {max(ours):.2f} of the spread of brightness" in content
+    assert f"keep at most {max(map(min, rivals)):.2f} in their worst prompt" in content
 
 
 def test_every_target_has_a_verdict(results, second):

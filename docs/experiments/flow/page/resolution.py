@@ -1,13 +1,14 @@
 """What 64×64 shows on the page of flows: what F6 says from 32×32 alone beside what was measured, and where the gain ends."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.page.results import MAIN, Results, border, changes
 from docs.experiments.flow.page.tables import folded, listed, table
+from docs.experiments.flow.page.targets import Target
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.script.result import present
 from singtheory.response import spread_kept
@@ -146,14 +147,50 @@ def border_text(large: Results, small: Results) -> str:
     )
 
 
+class Border(NamedTuple):
+    """Where the gain ends, without guidance.
+
+    Attributes:
+        before: at 32×32, in evaluations.
+        said: where F6 says so at 64×64.
+        now: at 64×64.
+        drawn: the numbers of evaluations there.
+    """
+
+    before: int
+    said: int
+    now: int
+    drawn: list[int]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the gain is beyond the interval at all that were drawn up to what F6 says, and no further."""
+        return self.now == max((n for n in self.drawn if n <= self.said), default=0)
+
+
+def border_of(large: Results, small: Results) -> Border:
+    """Of the trained mean in the first of `MAIN`."""
+    before, now = (_borders(results, 1.0, MATCHED[1])[MAIN[0]] for results in (small, large))
+    return Border(before, predicted_border(small, before), now, large.budgets(1.0))
+
+
+def target(large: Results, small: Results) -> Target:
+    """F6's border, for the table of targets."""
+    one = border_of(large, small)
+    outcome = f"predicted {one.said}, from {one.before} at 32×32; the gain is beyond the interval up to {one.now}, of {listed([str(n) for n in one.drawn])} that were drawn"
+    return Target(
+        f"F6 says beforehand where the gain of the first step ends at 64×64 (guidance 1, {MAIN[0]})",
+        outcome,
+        one.agrees,
+    )
+
+
 def first_sentence(large: Results, small: Results) -> str:
     """For the first paragraph of the page."""
-    before, now = (_borders(results, 1.0, MATCHED[1])[MAIN[0]] for results in (small, large))
-    said, drawn = predicted_border(small, before), large.budgets(1.0)
-    agrees = now == max((n for n in drawn if n <= said), default=0)
+    one = border_of(large, small)
     return (
-        f"**Resolution moves that border{' as F6 says' if agrees else ', but not as F6 says'}**: at 64×64 the gain at guidance 1 in {MAIN[0]} is beyond the interval up to {now} evaluations, of {listed([str(n) for n in drawn])} that were drawn. "
-        f"At 32×32 it is so up to {before}, from which F6 predicts {said}. At 64×64 the network's own mean gains at guidance 3 too, up to {_borders(large, 3.0, MATCHED[0])[MAIN[0]]}."
+        f"**Resolution moves that border{' as F6 says' if one.agrees else ', but not as F6 says'}**: at 64×64 the gain at guidance 1 in {MAIN[0]} is beyond the interval up to {one.now} evaluations, of {listed([str(n) for n in one.drawn])} that were drawn. "
+        f"At 32×32 it is so up to {one.before}, from which F6 predicts {one.said}. At 64×64 the network's own mean gains at guidance 3 too, up to {_borders(large, 3.0, MATCHED[0])[MAIN[0]]}."
     )
 
 

@@ -107,6 +107,16 @@ def test_where_the_gain_ends_is_read_from_the_cells(small):
     assert "90 without and 40 with it at 4" in page.first_sentence(results, small, made())
 
 
+def test_the_target_is_decided_only_where_the_gain_ends(small):
+    predicted = page.borders(planted({4: (90.0, 40.0)}), small, made())[1]
+    drawn = sorted({4, predicted, predicted + 4})
+    gains = {n: (90.0, 40.0) if n <= predicted else (20.0, 19.9) for n in drawn}
+    assert page.target(planted(gains), small, made()).met is True
+    assert page.target(planted({n: (90.0, 40.0) for n in drawn}), small, made()).met is False
+    assert page.target(planted({4: (90.0, 40.0)}), small, made()).met is None
+    assert f"predicted {predicted}," in page.target(planted(gains), small, made()).outcome
+
+
 def test_changes_are_counted_beyond_the_interval():
     results = planted({4: (90.0, 40.0), 6: (60.0, 61.0), 10: (20.0, 29.0)})
     content = page.changes_text(results, (page.OURS,))
