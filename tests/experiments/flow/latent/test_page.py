@@ -112,7 +112,7 @@ def test_the_target_is_decided_only_where_the_gain_ends(small):
     drawn = sorted({4, predicted, predicted + 4})
     gains = {n: (90.0, 40.0) if n <= predicted else (20.0, 19.9) for n in drawn}
     assert page.target(planted(gains), small, made()).met is True
-    assert page.target(planted({n: (90.0, 40.0) for n in drawn}), small, made()).met is False
+    assert page.target(planted(dict.fromkeys(drawn, (90.0, 40.0))), small, made()).met is False
     assert page.target(planted({4: (90.0, 40.0)}), small, made()).met is None
     assert f"predicted {predicted}," in page.target(planted(gains), small, made()).outcome
 
