@@ -25,6 +25,7 @@ from docs.experiments.flow.epsilon.ways import WAYS as EPSILON_WAYS
 from docs.experiments.flow.measure import key_of
 from docs.experiments.flow.ways import EVERY
 from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
+from docs.experiments.script.result import HEAD, runs_of
 from singtheory.errors import InputError
 from singtheory.system import write_bytes
 
@@ -162,6 +163,15 @@ def earlier(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [run for command, run in runs.items() if command != files[-1].get("command")]
 
 
+def joined(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """A record of training with the parts that a later run adds; a part that is there stays, as the training leaves what is there as it is."""
+    added = {name: value for name, value in after.items() if name not in (*HEAD, "earlier", *before)}
+    if not before or not added:
+        return before or after
+    head = {name: after[name] for name in HEAD}
+    return head | {"earlier": runs_of(before)} | {name: one for name, one in before.items() if name not in (*HEAD, "earlier")} | added  # fmt: skip
+
+
 def keep(runs: list[Path], data: Captioned, target: Path = FOLDER) -> None:
     """All of it. Raises `InputError` where no run measured."""
     measured = [path for run in runs for path in sorted(run.glob("flow*.json")) if "train" not in path.name]
@@ -177,9 +187,9 @@ def keep(runs: list[Path], data: Captioned, target: Path = FOLDER) -> None:
     write_bytes(target / "measured.json", lines(rounded(content)))
     pairs = pair_errors(content["cells"], arrays)
     write_bytes(target / "pairs.json", lines({"pairs": rounded(pairs)}))
-    trained = {
-        path.stem: json.loads(path.read_text(encoding="utf-8")) for run in runs for path in run.glob("flow-train*.json")
-    }
+    trained: dict[str, dict[str, Any]] = {}
+    for path in (path for run in runs for path in run.glob("flow-train*.json")):
+        trained[path.stem] = joined(trained.get(path.stem, {}), json.loads(path.read_text(encoding="utf-8")))
     if trained:
         write_bytes(target / "train.json", (json.dumps(rounded(trained), indent=1, ensure_ascii=False) + "\n").encode())
 

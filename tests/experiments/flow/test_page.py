@@ -11,7 +11,7 @@ import torch
 from docs.book.result import ResultError
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.flow.committed import FOLDER
-from docs.experiments.flow.keep import COMPONENTS, brightness_errors, keep, pair_errors
+from docs.experiments.flow.keep import COMPONENTS, brightness_errors, joined, keep, pair_errors
 from docs.experiments.flow.page.guide import zero_init_table
 from docs.experiments.flow.page.results import DEFAULT, EULERS, MAIN, METRICS, Results, changes, plain_of, wins
 from docs.experiments.flow.page.targets import (
@@ -29,6 +29,7 @@ from docs.experiments.flow.page.targets import (
 )
 from docs.experiments.flow.ways import WAYS
 from docs.experiments.metric.distances import wasserstein
+from docs.experiments.script.result import runs_of
 from singtheory import InputError
 
 
@@ -215,6 +216,17 @@ def test_runs_are_kept_and_read_again(tmp_path):
     assert len(results.content["prediction"]["network"][0]["law"]) == len(COMPONENTS)
     with pytest.raises(InputError, match=r"flow\.measure"):
         keep([tmp_path], data, tmp_path / "kept")
+
+
+def test_a_training_that_goes_on_keeps_what_was_told_before():
+    def head(seed):
+        return {"version": "1", "command": f"run {seed}", "device": "a card", "versions": {}, "seed": seed}
+
+    first = head(0) | {"expected": [0.5], "flow": {"steps": 7}}
+    both = joined(first, head(1) | {"expected": [0.6], "epsilon": {"steps": 8}})
+    assert (both["expected"], both["flow"], both["epsilon"]) == ([0.5], {"steps": 7}, {"steps": 8})
+    assert {one["seed"]: one["parts"] for one in runs_of(both)} == {0: ["expected", "flow"], 1: ["epsilon"]}
+    assert joined({}, first) == first == joined(first, head(2) | {"flow": {"steps": 9}})
 
 
 def test_a_second_run_must_give_the_verdicts_again(results, second):
