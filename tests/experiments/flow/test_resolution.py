@@ -81,7 +81,9 @@ def test_the_border_is_where_the_first_gain_is_within_its_interval():
 
 
 def test_the_page_tells_the_cells(large, small):
-    text = resolution_page.section(large, small)
+    second = resolution_page.read(resolution_page.RESOLUTION / "second")
+    text = resolution_page.section(large, small, second)
+    assert f"({second.content['seed']})" in text and second.content["seed"] != large.content["seed"]
     cell = large.cells["UniPC", 1.0, 4]
     assert f"| 4, UniPC | {cell['64 components']:.1f} | {cell['the classifier']:.1f} |" in text
     assert all(0.5 < ratio < 2 for ratio in resolution_page.halves(large, small))

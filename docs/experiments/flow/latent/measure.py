@@ -252,8 +252,9 @@ def main() -> None:
         loaded = Loaded(arguments, read(arguments.data), Path(folder))
         result.add("eigenvalues", predict.rounded(loaded.moments.var[: prediction.COMPONENTS]))
         result.add("brightness shares", predict.rounded(loaded.share))
-        d = loaded.moments.mean.numel()
-        result.add("expected", prediction.expected(loaded.moments.eigenvalues, loaded.share, d))
+        if "expected" not in result.content:  # what was said beforehand stays as it was said
+            d = loaded.moments.mean.numel()
+            result.add("expected", prediction.expected(loaded.moments.eigenvalues, loaded.share, d))
         judge = loaded.judge()
         one = measured(loaded, loaded.flows(), judge, result, since + 60 * arguments.minutes)
         result.add("floor", floors(one, loaded))

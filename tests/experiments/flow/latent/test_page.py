@@ -146,6 +146,18 @@ def test_the_twin_is_told_beside_noise():
     assert "**undecided**" in page.twin_section(wide, made())
 
 
+def test_the_twins_brightness_is_told_where_all_starts_were_drawn():
+    results = planted({5: (90.0, 40.0)}, page.TWIN[0], page.NOISE)
+    assert page.twin_brightness(results) == ""
+    cells = results.cells | {(page.MEAN, 1.0, 5): cell(page.MEAN, 1.0, 5, 60.0)}
+    cells[page.NOISE, 1.0, 5]["prompts"]["solid black background"]["bias"] = -70.0
+    content = page.twin_brightness(dataclasses.replace(results, cells=cells))
+    assert (
+        f"| 5, {page.NOISE} | 0.90 to 0.90 | -70.0 |" in content
+        and "is -70 levels off from noise, +1.5 from the mean and +1.5" in content
+    )
+
+
 def test_the_plain_way_of_each_is_the_same_solver_without_it():
     assert plain_of(page.OURS) == "UniPC" and plain_of(page.CORRECTED) == "Euler, shift 3"
     assert [plain_of(way) for way in page.TWIN] == ["DDIM from the mean"] * 2 + ["DPM++ 2M from the mean", "UniPC from the mean"]  # fmt: skip
