@@ -95,5 +95,5 @@ def test_the_target_follows_from_the_cells(large, small):
     assert one.drawn == large.budgets(1.0) and one.said == resolution_page.predicted_border(small, one.before)
     assert resolution_page.target(large, small).met == one.agrees
     drawn = [4, 6, 10, 20]
-    ends = {now: resolution_page.Border(6, 11, now, drawn).agrees for now in (6, 10, 20)}
-    assert ends == {6: False, 10: True, 20: False}
+    agree = {now: resolution_page.Border(6, 11, now, drawn).agrees for now in (6, 10, 20)}
+    assert agree == {6: False, 10: True, 20: False}

@@ -181,7 +181,7 @@ class Border(NamedTuple):
 
 
 def border_of(large: Results, small: Results) -> Border:
-    """Of the trained mean in the first of `MAIN`."""
+    """Where the gain around the trained mean ends, in the first of `MAIN`."""
     before, now = (_borders(results, 1.0, MATCHED[1])[MAIN[0]] for results in (small, large))
     return Border(before, predicted_border(small, before), now, large.budgets(1.0))
 
@@ -216,10 +216,10 @@ def _differences(results: Results) -> list[Verdict]:
 def again_text(large: Results, small: Results, second: Results) -> str:
     """What a second run says of the same differences, and of the border."""
     one, other = border_of(large, small), border_of(second, small)
-    ends = "the same" if other.now == one.now else f"{other.now} evaluations"
+    drawn = listed([str(n) for n in other.drawn])
     return (
-        f"{agreement_text(_differences(large), _differences(second), second.content['seed'])} The {len(second.cells)} cells of that run put the end of the gain at "
-        f"guidance 1 in {MAIN[0]} at {ends}, of {listed([str(n) for n in other.drawn])} that were drawn."
+        f"{agreement_text(_differences(large), _differences(second), second.content['seed'])} In the {len(second.cells)} cells of that run the gain at "
+        f"guidance 1 in {MAIN[0]} is beyond the interval up to {other.now} evaluations, of {drawn} that were drawn; in the first run up to {one.now}."
     )
 
 
