@@ -200,3 +200,17 @@ def test_the_committed_autoencoder_keeps_black_white_and_lines():
     levels = (space.decode(latents).clamp(-1, 1) + 1) * 127.5
     assert float(levels[0].mean()) < 0.5 and float(levels[1].mean()) > 254.5
     assert float((levels[2] - images[2]).abs().mean()) < 2
+
+
+def test_the_guide_has_what_latents_say(committed, small):
+    results, record = committed
+    _, predicted, now, _ = page.borders(results, small, record)
+    content = " ".join(
+        (page.FOLDER.parents[2] / "guides" / "mend-my-flow-model.md").read_text(encoding="utf-8").split()
+    )
+    assert f"ends after {now} steps; {predicted} were predicted" in content
+    twin, black = page.read(page.LATENT / "epsilon"), "solid black background"
+    wide, mean = (twin.cells[way, 1.0, 10]["prompts"][black]["bias"] for way in (page.TWIN[0], page.MEAN))
+    assert (
+        f"“{black}” {wide:.1f} levels too bright in 10 steps, and from the average image alone {mean:.1f}." in content
+    )
