@@ -12,6 +12,7 @@ where there are any. The influences themselves, 13 MB, are not kept.
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from docs.experiments.flow.epsilon.ways import WAYS as EPSILON_WAYS
 from docs.experiments.flow.measure import key_of
 from docs.experiments.flow.ways import EVERY
 from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
+from docs.experiments.script.result import HEAD, runs_of
 from singtheory.errors import InputError
 from singtheory.system import write_bytes
 
@@ -61,10 +63,9 @@ def arrays_of(runs: Iterable[Path]) -> dict[str, dict[str, np.ndarray]]:
 
 
 def pair_errors(cells: list[dict[str, Any]], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
-    """Standard errors of the difference of two distances from the same noise, by guidance and number of evaluations."""
-    metrics = [
-        name.removesuffix(" std") for name in cells[0] if name.endswith(" std") and name != "high frequencies std"
-    ]
+    """Standard errors of the difference of two distances from the same noise, by guidance and number of evaluations; None where one of the two was not judged so."""
+    deviations = dict.fromkeys(name for cell in cells for name in cell if name.endswith(" std"))
+    metrics = [name.removesuffix(" std") for name in deviations if name != "high frequencies std"]
     pairs = []
     for guidance, budget in sorted({(cell["guidance"], cell["budget"]) for cell in cells}):
         here = [c for c in cells if (c["guidance"], c["budget"]) == (guidance, budget) and key_of(c) in arrays]
@@ -73,23 +74,30 @@ def pair_errors(cells: list[dict[str, Any]], arrays: Mapping[str, Mapping[str, n
         pair |= {name: [c["way"] for c in group] for name, group in zip(("ours", "rivals"), groups, strict=True)}
         if not all(groups):
             continue
-        pair["errors"] = {metric: _errors(metric, *groups, arrays) for metric in metrics}
+        tables = {metric: _errors(metric, *groups, arrays) for metric in metrics}
+        judged = {name for name, rows in tables.items() if any(error is not None for row in rows for error in row)}
+        pair["errors"] = {name: rows for name, rows in tables.items() if name in judged}
         pairs.append(pair)
     return pairs
 
 
 def _errors(metric: str, mine: list[Any], rivals: list[Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
-    """`std(a − b)/√n`, shape (ours, rivals); the influences are kept with standard deviation 1."""
+    """`std(a − b)/√n`, shape (ours, rivals), with None for cells without the metric; the influences are kept with standard deviation 1."""
 
     def scaled(group: list[Any]) -> np.ndarray:
         rows = [arrays[key_of(c)][metric].astype(np.float64) * c[f"{metric} std"] for c in group]
         return np.array(rows)
 
-    first, second = scaled(mine), scaled(rivals)
+    judged = [[metric in arrays[key_of(c)] and f"{metric} std" in c for c in group] for group in (mine, rivals)]
+    errors: list[list[float | None]] = [[None] * len(rivals) for _ in mine]
+    if not all(map(any, judged)):
+        return errors
+    first, second = (scaled(list(compress(*pair))) for pair in zip((mine, rivals), judged, strict=True))
     n = first.shape[1]
     covariance = (first - first.mean(axis=1, keepdims=True)) @ (second - second.mean(axis=1, keepdims=True)).T / n
     square = first.var(axis=1)[:, None] + second.var(axis=1)[None] - 2 * covariance
-    return np.sqrt(np.maximum(square, 0) / n).tolist()
+    known = iter(np.sqrt(np.maximum(square, 0) / n).ravel().tolist())
+    return [[next(known) if a and b else None for b in judged[1]] for a in judged[0]]
 
 
 def brightness_errors(levels: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
@@ -155,6 +163,15 @@ def earlier(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [run for command, run in runs.items() if command != files[-1].get("command")]
 
 
+def joined(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """A record of training with the parts that a later run adds; a part that is there stays, as the training leaves what is there as it is."""
+    added = {name: value for name, value in after.items() if name not in (*HEAD, "earlier", *before)}
+    if not before or not added:
+        return before or after
+    head = {name: after[name] for name in HEAD}
+    return head | {"earlier": runs_of(before)} | {name: one for name, one in before.items() if name not in (*HEAD, "earlier")} | added  # fmt: skip
+
+
 def keep(runs: list[Path], data: Captioned, target: Path = FOLDER) -> None:
     """All of it. Raises `InputError` where no run measured."""
     measured = [path for run in runs for path in sorted(run.glob("flow*.json")) if "train" not in path.name]
@@ -170,9 +187,9 @@ def keep(runs: list[Path], data: Captioned, target: Path = FOLDER) -> None:
     write_bytes(target / "measured.json", lines(rounded(content)))
     pairs = pair_errors(content["cells"], arrays)
     write_bytes(target / "pairs.json", lines({"pairs": rounded(pairs)}))
-    trained = {
-        path.stem: json.loads(path.read_text(encoding="utf-8")) for run in runs for path in run.glob("flow-train*.json")
-    }
+    trained: dict[str, dict[str, Any]] = {}
+    for path in (path for run in runs for path in run.glob("flow-train*.json")):
+        trained[path.stem] = joined(trained.get(path.stem, {}), json.loads(path.read_text(encoding="utf-8")))
     if trained:
         write_bytes(target / "train.json", (json.dumps(rounded(trained), indent=1, ensure_ascii=False) + "\n").encode())
 

@@ -34,10 +34,19 @@ SAMPLERS = {
 
 def sampler(model: Denoiser, name: str = "DDIM", steps: int = 50, device: str = "cpu") -> Any:
     """A scheduler with its timesteps set. Raises `InputError` for an unknown name."""
+    return _configured(name, scheduler_config(model.prediction, model.zero_snr), steps, device)
+
+
+def plain_sampler(name: str, steps: int) -> Any:
+    """The same of an ε model with Stable Diffusion's betas, without a model: its levels and timesteps are those of every such model."""
+    return _configured(name, scheduler_config(), steps, "cpu")
+
+
+def _configured(name: str, config: dict[str, Any], steps: int, device: str) -> Any:
     if name not in SAMPLERS:
         raise unknown_name("sampler", name, SAMPLERS)
     kind, options = SAMPLERS[name]
-    scheduler: Any = kind.from_config(scheduler_config(model.prediction, model.zero_snr) | options)
+    scheduler: Any = kind.from_config(config | options)
     scheduler.set_timesteps(steps, device=device)
     return scheduler
 

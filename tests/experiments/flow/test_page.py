@@ -11,9 +11,9 @@ import torch
 from docs.book.result import ResultError
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.flow.committed import FOLDER
-from docs.experiments.flow.keep import COMPONENTS, brightness_errors, keep, pair_errors
+from docs.experiments.flow.keep import COMPONENTS, brightness_errors, joined, keep, pair_errors
 from docs.experiments.flow.page.guide import zero_init_table
-from docs.experiments.flow.page.results import DEFAULT, MAIN, METRICS, Results, changes, plain_of, wins
+from docs.experiments.flow.page.results import DEFAULT, EULERS, MAIN, METRICS, Results, changes, plain_of, wins
 from docs.experiments.flow.page.targets import (
     again,
     beats_all,
@@ -29,6 +29,7 @@ from docs.experiments.flow.page.targets import (
 )
 from docs.experiments.flow.ways import WAYS
 from docs.experiments.metric.distances import wasserstein
+from docs.experiments.script.result import runs_of
 from singtheory import InputError
 
 
@@ -62,6 +63,19 @@ def test_the_guides_table_has_the_committed_results(results):
     written = zero_init_table(results)
     row = next(line for line in written.splitlines() if line.startswith("| zero-init |"))
     assert row.split("|")[2].strip().startswith(f"{results.value('zero-init', 1.0, 4, '64 components'):.1f} / ")
+
+
+def test_the_guide_counts_the_cells(results):
+    content = (FOLDER.parents[2] / "guides" / "mend-my-checkpoint.md").read_text(encoding="utf-8")
+    assert f"[{len(results.cells)} cells](../experiments/flow.md)" in content
+
+
+def test_the_flow_guide_has_the_committed_spread(results):
+    content = (FOLDER.parents[2] / "guides" / "mend-my-flow-model.md").read_text(encoding="utf-8")
+    ours = results.of_prompts(DEFAULT, 1.0, 4, "open", "ratio")
+    rivals = [results.of_prompts(way, 1.0, 4, "open", "ratio") for way in (*EULERS, "UniPC")]
+    assert f"keeps {min(ours):.2f} to {max(ours):.2f} of the spread of brightness" in content
+    assert f"keep at most {max(map(min, rivals)):.2f} in their worst prompt" in content
 
 
 def test_every_target_has_a_verdict(results, second):
@@ -133,6 +147,25 @@ def test_standard_errors_of_differences_from_the_same_noise():
     assert (pair["ours"], pair["rivals"]) == ([DEFAULT], ["UniPC"])
 
 
+def test_differences_are_known_where_both_cells_were_judged():
+    """A run without a network of features beside one with it: its distances count where both have them."""
+    chance = np.random.default_rng(0)
+    rows = dict(zip(("UniPC", "Euler, shift 3", DEFAULT), chance.standard_normal((3, 200)), strict=True))
+    cells = [{"way": way, "guidance": 1.0, "budget": 4, "d": 1.0, "d std": 2.0} for way in rows]
+    arrays = {f"{way}|1|4": {"d": row} for way, row in rows.items()}
+    for way in list(rows)[1:]:
+        arrays[f"{way}|1|4"]["e"] = rows[way]
+        cells[list(rows).index(way)] |= {"e": 1.0, "e std": 3.0}
+    [pair] = pair_errors(cells, arrays)
+    expected = (rows[DEFAULT] - rows["Euler, shift 3"]).std() * 3 / 200**0.5
+    assert pair["rivals"] == ["UniPC", "Euler, shift 3"]
+    assert pair["errors"]["e"] == [[None, pytest.approx(expected, rel=1e-6)]]
+    assert pair["errors"]["d"][0][0] > 0
+    arrays[f"{DEFAULT}|1|4"].pop("e")
+    [pair] = pair_errors(cells, arrays)
+    assert list(pair["errors"]) == ["d"]
+
+
 def test_standard_errors_of_brightness_are_those_of_repeated_draws():
     chance = np.random.default_rng(1)
     truth = chance.normal(120, 40, 900)
@@ -183,6 +216,17 @@ def test_runs_are_kept_and_read_again(tmp_path):
     assert len(results.content["prediction"]["network"][0]["law"]) == len(COMPONENTS)
     with pytest.raises(InputError, match=r"flow\.measure"):
         keep([tmp_path], data, tmp_path / "kept")
+
+
+def test_a_training_that_goes_on_keeps_what_was_told_before():
+    def head(seed):
+        return {"version": "1", "command": f"run {seed}", "device": "a card", "versions": {}, "seed": seed}
+
+    first = head(0) | {"expected": [0.5], "flow": {"steps": 7}}
+    both = joined(first, head(1) | {"expected": [0.6], "epsilon": {"steps": 8}})
+    assert (both["expected"], both["flow"], both["epsilon"]) == ([0.5], {"steps": 7}, {"steps": 8})
+    assert {one["seed"]: one["parts"] for one in runs_of(both)} == {0: ["expected", "flow"], 1: ["epsilon"]}
+    assert joined({}, first) == first == joined(first, head(2) | {"flow": {"steps": 9}})
 
 
 def test_a_second_run_must_give_the_verdicts_again(results, second):

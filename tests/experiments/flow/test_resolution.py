@@ -81,8 +81,19 @@ def test_the_border_is_where_the_first_gain_is_within_its_interval():
 
 
 def test_the_page_tells_the_cells(large, small):
-    text = resolution_page.section(large, small)
+    second = resolution_page.read(resolution_page.RESOLUTION / "second")
+    text = resolution_page.section(large, small, second)
+    assert f"({second.content['seed']})" in text and second.content["seed"] != large.content["seed"]
     cell = large.cells["UniPC", 1.0, 4]
     assert f"| 4, UniPC | {cell['64 components']:.1f} | {cell['the classifier']:.1f} |" in text
     assert all(0.5 < ratio < 2 for ratio in resolution_page.halves(large, small))
     assert resolution_page.predicted_border(small, 6) > 6
+
+
+def test_the_target_follows_from_the_cells(large, small):
+    one = resolution_page.border_of(large, small)
+    assert one.drawn == large.budgets(1.0) and one.said == resolution_page.predicted_border(small, one.before)
+    assert resolution_page.target(large, small).met == one.agrees
+    drawn = [4, 6, 10, 20]
+    agree = {now: resolution_page.Border(6, 11, now, drawn).agrees for now in (6, 10, 20)}
+    assert agree == {6: False, 10: True, 20: False}

@@ -1,7 +1,5 @@
 """Better, worse or undecided, and where a rival wins: read from planted cells."""
 
-import pytest
-
 from docs.experiments.flow.epsilon.ways import CORRECTED, MATCHED
 from docs.experiments.flow.keep import ours
 from docs.experiments.flow.page.epsilon import beside, twin
@@ -73,5 +71,14 @@ def test_corrected_ways_are_ours_and_matched_starts_are_every_ones():
     results = planted({5: (10.0, 13.0, 7.0)})
     (row,) = verdicts(results, [MINE], [twin(CORRECTED[0], "DDIM")], [METRIC])
     assert row.word == "better"
-    with pytest.raises(KeyError):
-        beside(results, CORRECTED[0], "DDIM")  # the planted run has no classifier
+    assert beside(results, CORRECTED[0], "DDIM") == [row]  # the planted run has no classifier
+
+
+def test_a_distance_that_was_not_judged_is_unknown():
+    results = planted({5: (10.0, 13.0, 7.0)})
+    assert results.half(MINE, PLAIN, 1.0, 5, "the classifier") is None
+    assert results.value(MINE, 1.0, 5, "the classifier") is None
+    assert results.half(MINE, PLAIN, 1.0, 5, METRIC) == 2.0 and results.compared == 2
+    results.pairs[1.0, 5]["errors"]["the classifier"] = [[3.0, None]]  # the other way was not judged so
+    halves = [results.half(MINE, rival, 1.0, 5, "the classifier") for rival in (PLAIN, OTHER)]
+    assert halves == [6.0, None] and results.compared == 3

@@ -9,10 +9,11 @@ from docs.experiments.data.captioned import Captioned
 from docs.experiments.ladder.cells import Cell, Cells
 from docs.experiments.ladder.learned import learned, promised
 from docs.experiments.ladder.page.results import Results
-from docs.experiments.ladder.page.sections import small_budget_text
+from docs.experiments.ladder.page.sections import firsts_text, small_budget_text
 from docs.experiments.ladder.page.tables import directions_reading, gaussian_distance, missed
 from docs.experiments.ladder.predict import _discretisation, budget_of, exact_of, law_of
 from docs.experiments.ladder.summary import FOLDER, summary
+from docs.experiments.model.draw import plain_sampler
 from singdiffusion.average.model import Average
 from singdiffusion.demonstrator import AVERAGE, PIPELINE
 from singtheory import formula
@@ -180,3 +181,22 @@ def test_what_directions_add_is_said_by_their_names():
     ratios = {"closed": 0.9, "trained": 0.8, "principal": 0.75, "one by one": 0.5}
     text = directions_reading({"samples": 2, "ratios": {"a": ratios, "b": ratios | {"principal": 0.6}}})
     assert "| a | 0.50 | 0.75 | 0.80 | 0.90 |" in text and "adds 0.10 to 0.25" in text
+
+
+def test_where_samplers_begin_is_what_the_page_says():
+    """Leading timesteps are multiples of 1000 // N, and 1; even ones of DPM++ end at 999 of N + 1, Euler's of N."""
+    content = firsts_text()
+    assert "10 at t = 901." in content
+    assert "DDIM and PNDM at t = 981 and Euler and DPM++ at t = 999" in content
+    for steps in (5, 10, 20):
+        trailing = [1000 - 1000 * k // steps - 1 for k in range(steps)]
+        even = [round(999 - 999 * k / steps) for k in range(steps)]
+        for name in ("DPM++", "UniPC"):
+            assert plain_sampler(name, steps).timesteps.tolist() == even
+            assert plain_sampler(f"{name} trailing", steps).timesteps.tolist() == trailing
+        assert (
+            max(abs(a - b) for a, b in zip(even, trailing, strict=True)) == 1
+        )  # next to each other, as the flow page says
+        assert plain_sampler("DDIM", steps).timesteps.tolist() == [
+            1000 // steps * k + 1 for k in reversed(range(steps))
+        ]

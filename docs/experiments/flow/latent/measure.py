@@ -9,6 +9,7 @@
     pictures     samples of the same noise, a row a way
     second       the same ways at 10, 20 and 8
     epsilon      the ε twin's cells, in a folder of their own
+    ranks        the start and the steps along 1 and 16 directions in the place of 64, at 4 and 6
     others       the flow's other cells
 
 Written again after each cell: `flow-latent.json`, `flow-latent-CELLS.npz`, and the same of `epsilon/flow-epsilon`. A cell that is there already is not drawn again.
@@ -47,7 +48,7 @@ from docs.experiments.script.device import add_device, prepared
 from docs.experiments.script.result import Result, origin, quiet
 from singtheory.data import to_bytes
 
-PARTS = ("first", "prediction", "pictures", "second", "epsilon", "others")
+PARTS = ("first", "prediction", "pictures", "second", "epsilon", "ranks", "others")
 NAME, EPSILON_NAME = "flow-latent", "flow-epsilon"
 _RIVALS = tuple(WAYS[name] for name in ("Euler, shift 1", "Euler, shift 3", "UniPC", "DPM++ 2M", "Euler, shift 4.6"))
 _OURS = tuple(
@@ -72,8 +73,8 @@ _OTHERS = (*(way for way in LATENT if "unguided" in way.name or "shift 1" in way
 Blocks = tuple[tuple[Sequence[Way], tuple[int, ...]], ...]
 FIRST: Blocks = (((*_RIVALS, *_OURS), (4, 6)),)
 SECOND: Blocks = (((*_RIVALS, *_OURS), (10, 20, 8)),)
+RANKS: Blocks = ((_RANKS, (4, 6)),)
 OTHERS: Blocks = (
-    (_RANKS, (4, 6)),
     (_OTHERS, (4, 6)),
     (_RANKS, (10, 8)),
     ((WAYS["UniPC"], WAYS["UniPC matched, statistics, rank 64"]), (50,)),
@@ -82,7 +83,7 @@ OTHERS: Blocks = (
 )
 """Cells in the order of their importance."""
 TWINS: Blocks = ((EPSILON, (10, 5, 20)),)
-BLOCKS = {"first": FIRST, "second": SECOND, "others": OTHERS}
+BLOCKS = {"first": FIRST, "second": SECOND, "ranks": RANKS, "others": OTHERS}
 _EXACT, _MANY, _ROW = 1024, 250, 8
 _SHOWN = ("Euler, shift 1", "Euler, shift 3", "UniPC", "UniPC matched, statistics, rank 64")
 
@@ -250,8 +251,9 @@ def main() -> None:
         loaded = Loaded(arguments, read(arguments.data), Path(folder))
         result.add("eigenvalues", predict.rounded(loaded.moments.var[: prediction.COMPONENTS]))
         result.add("brightness shares", predict.rounded(loaded.share))
-        d = loaded.moments.mean.numel()
-        result.add("expected", prediction.expected(loaded.moments.eigenvalues, loaded.share, d))
+        if "expected" not in result.content:  # what was said beforehand stays as it was said
+            d = loaded.moments.mean.numel()
+            result.add("expected", prediction.expected(loaded.moments.eigenvalues, loaded.share, d))
         judge = loaded.judge()
         one = measured(loaded, loaded.flows(), judge, result, since + 60 * arguments.minutes)
         result.add("floor", floors(one, loaded))

@@ -144,6 +144,16 @@ def space_of(folder: Path, device: str) -> Space:
         return Space.load(unpacked(folder / "vae.tar", Path(inside)), device)
 
 
+def expect(space: Space, latents: Tensor, result: Result, device: str) -> None:
+    """What the law says of Euler's steps in these latents, before anything is drawn."""
+    moments = Moments.of_points(latents, device)
+    share = prediction.shares(latents, prediction.levels_of(space, latents), moments)
+    result.add("eigenvalues", predict.rounded(moments.var[: prediction.COMPONENTS]))
+    result.add("brightness shares", predict.rounded(share))
+    result.add("expected", prediction.expected(moments.eigenvalues, share, moments.mean.numel()))
+    say("expected", [(row["steps"], row["shift"], row["brightness"]) for row in result.content["expected"]])
+
+
 def train(data: Captioned, arguments: argparse.Namespace, result: Result, since: float) -> None:
     """What is not there yet, in its order; the twin has what is left of the time."""
     if not (arguments.out / "vae.tar").exists():
@@ -152,17 +162,14 @@ def train(data: Captioned, arguments: argparse.Namespace, result: Result, since:
     space = space_of(arguments.out, arguments.device)
     latents = space.encode(data.images)
     say(f"latents {tuple(latents.shape[1:])}, standard deviation {float(latents.std()):.3f}")
-    result.add("reconstructions", of_reconstructions(space, data, latents, arguments.seed))
-    say("reconstructions", result.content["reconstructions"])
-    sheet(space, data, arguments.out / "reconstructions.png", arguments.seed)
+    if "reconstructions" not in result.content:
+        result.add("reconstructions", of_reconstructions(space, data, latents, arguments.seed))
+        say("reconstructions", result.content["reconstructions"])
+        sheet(space, data, arguments.out / "reconstructions.png", arguments.seed)
     if not (arguments.out / "flow-latent.tar").exists():
         result.add("flow", trained("flow", data, latents, arguments))
-    moments = Moments.of_points(latents, arguments.device)
-    share = prediction.shares(latents, prediction.levels_of(space, latents), moments)
-    result.add("eigenvalues", predict.rounded(moments.var[: prediction.COMPONENTS]))
-    result.add("brightness shares", predict.rounded(share))
-    result.add("expected", prediction.expected(moments.eigenvalues, share, moments.mean.numel()))
-    say("expected", [(row["steps"], row["shift"], row["brightness"]) for row in result.content["expected"]])
+    if "expected" not in result.content:  # what was said beforehand stays as it was said
+        expect(space, latents, result, arguments.device)
     left = arguments.limit - (time.perf_counter() - since) - _RESERVE
     arguments.epsilon_seconds = min(arguments.epsilon_seconds, left)
     if not (arguments.out / "epsilon-latent.tar").exists() and arguments.epsilon_seconds > _LEAST:

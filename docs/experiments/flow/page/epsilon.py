@@ -24,8 +24,7 @@ from docs.experiments.flow.page.verdicts import (
     lost_table,
     verdicts,
 )
-from docs.experiments.model.denoiser import scheduler_config
-from docs.experiments.model.draw import SAMPLERS
+from docs.experiments.model.draw import plain_sampler
 from singtheory import formula
 
 EPSILON = FOLDER / "epsilon"
@@ -104,11 +103,9 @@ def _amounts(results: Results, second: Results) -> str:
 
 def cosines(name: str, steps: int, eigenvalues: Sequence[float]) -> torch.Tensor:
     """What each of DDIM's steps keeps along each eigenvalue (F1), shape (steps, k)."""
-    kind, options = SAMPLERS[name]
-    scheduler: Any = kind.from_config(scheduler_config() | options)
-    scheduler.set_timesteps(steps)
     lam = torch.tensor(eigenvalues, dtype=torch.float64)
-    return torch.stack([formula.step_kept(*begin, *end, lam, torch) for begin, end in pairwise(nodes(scheduler))])
+    places = pairwise(nodes(plain_sampler(name, steps)))
+    return torch.stack([formula.step_kept(*begin, *end, lam, torch) for begin, end in places])
 
 
 def law_text(emoji: Results) -> str:

@@ -13,8 +13,10 @@ from docs.experiments.flow.keep import ours
 from docs.experiments.flow.latent.judge import RECONSTRUCTED
 from docs.experiments.flow.page.resolution import MATCHED
 from docs.experiments.flow.page.results import ERROR, MAIN, Change, Results, border, changes, committed
-from docs.experiments.flow.page.runs import run_line
+from docs.experiments.flow.page.runs import run_lines
 from docs.experiments.flow.page.tables import folded, listed, table
+from docs.experiments.flow.page.targets import Target
+from docs.experiments.flow.page.verdicts import best_text
 from docs.experiments.flow.predict import brightness_kept
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.flow.ways import EVERY
@@ -27,6 +29,7 @@ OURS = "UniPC matched, statistics, rank 64"
 CORRECTED = "Euler corrected, network mean, statistics, rank 64"
 COMPARED = (OURS, CORRECTED, "Euler matched, statistics, rank 64", "DPM++ 2M matched, statistics, rank 64")
 TWIN = ("DDIM matched, rank 64", "DDIM corrected, rank 64", "DPM++ 2M matched, rank 64", "UniPC matched, rank 64")
+NOISE, MEAN = "DDIM from noise", "DDIM from the mean"
 VAE = LATENT / "vae"
 """The committed autoencoder (CC BY-SA 4.0, trained on OpenMoji)."""
 _MOST, _SMALL = 400, (3, 32, 32)
@@ -202,6 +205,15 @@ def border_text(results: Results, small: Results, made: dict[str, Any]) -> str:
     )
 
 
+def target(results: Results, small: Results, made: dict[str, Any]) -> Target:
+    """The law's border, for the table of targets; not decided where the gain does not end within what was drawn."""
+    before, predicted, now, drawn = borders(results, small, made)
+    word = verdict(predicted, now, drawn)
+    met = None if word.startswith("beyond") else word == "as predicted"
+    outcome = f"predicted {predicted}, from {before} at 32×32; the gain is beyond the interval up to {now}, of {listed([str(one) for one in drawn])} that were drawn"
+    return Target(f"the same in latents of 128×128, by the law from their eigenvalues ({MAIN[0]})", outcome, met)
+
+
 def first_sentence(results: Results, small: Results, made: dict[str, Any]) -> str:
     """For the first paragraph of the page."""
     _, predicted, now, drawn = borders(results, small, made)
@@ -218,7 +230,8 @@ def first_sentence(results: Results, small: Results, made: dict[str, Any]) -> st
 
 def metrics_of(results: Results) -> list[str]:
     """The distances of its cells."""
-    return [name for name in next(iter(results.pairs.values()))["errors"] if name != "256 components"]
+    every = dict.fromkeys(name for pair in results.pairs.values() for name in pair["errors"])
+    return [name for name in every if name != "256 components"]
 
 
 def _counted(rows: Sequence[Change]) -> str:
@@ -254,7 +267,8 @@ def cells_text(results: Results) -> str:
                 if (weight, number) == (guidance, budget):
                     ratios = " ".join(f"{cell['prompts'][one]['ratio']:.2f}" for one in results.kinds("open"))
                     bias = " ".join(f"{cell['prompts'][one]['bias']:+.1f}" for one in results.kinds("fixed"))
-                    rows.append([f"{budget}, {way}", *(f"{cell[name]:.1f}" for name in metrics), ratios, bias])
+                    distances = [f"{cell[name]:.1f}" if name in cell else "–" for name in metrics]
+                    rows.append([f"{budget}, {way}", *distances, ratios, bias])
         head = ["evaluations, way", *metrics, "spread ratios, open prompts", "bias in levels, fixed prompts"]
         parts.append(folded(f"All cells in latents, guidance {guidance:g}", table(head, rows)))
     return "\n\n".join(parts)
@@ -306,10 +320,29 @@ def section(results: Results, small: Results, made: dict[str, Any]) -> str:
             border_text(results, small, made),
             brightness_text(results),
             f"Intervals are of differences from the same noise, {results.content['amounts']['captions']:,} samples of captions drawn from the data, and hold for all {results.compared} of this section at once (error {ERROR}).",
+            best_text(results),
             changes_text(results, COMPARED),
             cells_text(results),
-            "\n".join(map(run_line, [made, results.content])),
+            f"{run_lines(made)}\n{run_lines(results.content)}",
         ]
+    )
+
+
+def twin_brightness(results: Results) -> str:
+    """Spread and bias from noise, the mean start and the matched one, without guidance, and what they say of a spread without prompts; nothing where not all three were drawn."""
+    ways, rows, off = (NOISE, MEAN, TWIN[0]), [], {}
+    drawn = [budget for budget in results.budgets(1.0) if all((way, 1.0, budget) in results.cells for way in ways)]
+    for budget in drawn:
+        for way in ways:
+            ratios = results.of_prompts(way, 1.0, budget, "open", "ratio") or []
+            off[way, budget] = max(results.of_prompts(way, 1.0, budget, "fixed", "bias") or [], key=abs)
+            rows.append([f"{budget}, {way}", f"{min(ratios):.2f} to {max(ratios):.2f}", f"{off[way, budget]:+.1f}"])
+    if not drawn:
+        return ""
+    head = ["steps, way, guidance 1", "spread ratio, open prompts", "largest bias, fixed prompts"]
+    return (
+        f"{table(head, rows)}\n\nWith {drawn[-1]} steps the worst of the prompts that fix the brightness is {off[NOISE, drawn[-1]]:+.0f} levels off from noise, {off[MEAN, drawn[-1]]:+.1f} from the mean and {off[TWIN[0], drawn[-1]]:+.1f} "
+        "from the start that is widened by the spread of all latents. That spread knows no prompt: it is for prompts that leave the brightness open, and one that fixes it wants the mean alone, or a spread that knows prompts."
     )
 
 
@@ -318,19 +351,21 @@ def twin_section(results: Results, made: dict[str, Any]) -> str:
     twin = made["epsilon"]
     lines = []
     for guidance, budget in sorted(results.pairs):
-        noise, mine = (results.value(way, guidance, budget, MAIN[0]) for way in ("DDIM from noise", TWIN[0]))
-        half = results.half(TWIN[0], "DDIM from noise", guidance, budget, MAIN[0])
+        noise, mine = (results.value(way, guidance, budget, MAIN[0]) for way in (NOISE, TWIN[0]))
+        half = results.half(TWIN[0], NOISE, guidance, budget, MAIN[0])
         if noise is not None and mine is not None and half is not None:
             sure = "undecided" if abs(noise - mine) <= half else "better" if mine < noise else "worse"
             lines.append(
                 f"- Guidance {guidance:g}, {budget} steps: DDIM from noise {noise:.1f}, matched {mine:.1f} ± {half:.1f} in {MAIN[0]}, **{sure}**."
             )
-    return "\n\n".join(
-        [
-            f"The ε twin ({twin['steps']:,} steps of {twin['batch']}, {twin['seconds']:.0f} s, Stable Diffusion's betas and leading timesteps) starts where α is not 0. Its average image is the flow twin's first output for the "
-            "prompt, one evaluation more; the spread is that of the latents.",
-            "\n".join(lines),
-            changes_text(results, TWIN),
-            cells_text(results),
-        ]
-    )
+    parts = [
+        f"The ε twin ({twin['steps']:,} steps of {twin['batch']}, {twin['seconds']:.0f} s, Stable Diffusion's betas and leading timesteps) starts where α is not 0. Its average image is the flow twin's first output for the "
+        "prompt, one evaluation more; the spread is that of the latents.",
+        "\n".join(lines),
+        twin_brightness(results),
+        best_text(results),
+        changes_text(results, TWIN),
+        cells_text(results),
+        run_lines(results.content),
+    ]
+    return "\n\n".join(filter(None, parts))

@@ -79,16 +79,16 @@ class Results:
     @property
     def compared(self) -> int:
         """Number of differences that hold at once."""
-        return sum(len(one["ours"]) * len(one["rivals"]) * len(one["errors"]) for one in self.pairs.values())
+        tables = [rows for one in self.pairs.values() for rows in one["errors"].values()]
+        return sum(error is not None for rows in tables for row in rows for error in row)
 
     def budgets(self, guidance: float) -> list[int]:
         """Numbers of evaluations at which ours and rivals were drawn."""
         return sorted(budget for weight, budget in self.pairs if weight == guidance)
 
     def value(self, way: str, guidance: float, budget: int, metric: str) -> float | None:
-        """The value of a cell; None where it was not drawn."""
-        cell = self.cells.get((way, guidance, budget))
-        return None if cell is None else cell[metric]
+        """The value of a cell; None where it was not drawn or not judged by this metric."""
+        return self.cells.get((way, guidance, budget), {}).get(metric)
 
     def drawn(self, guidance: float, budget: int, mine: bool) -> list[str]:
         """Ways of ours, or of rivals that count."""
@@ -107,9 +107,10 @@ class Results:
     def half(self, mine: str, rival: str, guidance: float, budget: int, metric: str) -> float | None:
         """Half the interval of the difference of two ways from the same noise; None where it is not known."""
         pair = self.pairs.get((guidance, budget))
-        if pair is None or mine not in pair["ours"] or rival not in pair["rivals"]:
+        if pair is None or metric not in pair["errors"] or mine not in pair["ours"] or rival not in pair["rivals"]:
             return None
-        return self.z * pair["errors"][metric][pair["ours"].index(mine)][pair["rivals"].index(rival)]
+        error = pair["errors"][metric][pair["ours"].index(mine)][pair["rivals"].index(rival)]
+        return None if error is None else self.z * error
 
     def kinds(self, kind: str) -> list[str]:
         """Prompts that are `fixed` or `open`."""

@@ -9,7 +9,12 @@ from docs.experiments.script.result import present
 
 def runs_text(results: Results) -> str:
     """Device, versions and commands."""
-    return "\n".join(map(run_line, [*results.content.get("earlier", []), results.content]))
+    return run_lines(results.content)
+
+
+def run_lines(content: dict[str, Any]) -> str:
+    """Every run that made a record, the newest last."""
+    return "\n".join(map(run_line, [*content.get("earlier", []), content]))
 
 
 def run_line(content: dict[str, Any]) -> str:

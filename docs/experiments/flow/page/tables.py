@@ -16,7 +16,7 @@ from docs.experiments.flow.page.results import (
     changes,
     wins,
 )
-from docs.experiments.flow.page.targets import FIRST, apart, single, targets
+from docs.experiments.flow.page.targets import FIRST, Target, apart, single, targets
 from docs.experiments.flow.ways import CORE, OURS, RIVALS, WAYS
 
 NETWORK = "UniPC matched, network mean"
@@ -127,9 +127,10 @@ def _grid(results: Results) -> str:
 # --- targets, wins, cells ---------------------------------------------------------------------------------------------
 
 
-def targets_table(results: Results, second: Results, small: dict[str, Any]) -> str:
-    """Target, what was measured, verdict."""
-    rows = [[one.statement, one.outcome, f"**{one.verdict}**"] for one in targets(results, second, small)]
+def targets_table(results: Results, second: Results, small: dict[str, Any], more: Sequence[Target] = ()) -> str:
+    """Target, what was measured, verdict; `more` are those of other sizes."""
+    every = [*targets(results, second, small), *more]
+    rows = [[one.statement, one.outcome, f"**{one.verdict}**"] for one in every]
     return f"{table(['target', 'measured', 'verdict'], rows)}\n\n*Targets that compare unlike numbers of evaluations are judged by the distances alone: intervals of those differences were not measured.*"
 
 

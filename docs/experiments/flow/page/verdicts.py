@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from docs.experiments.flow.page.results import MAIN, Results
-from docs.experiments.flow.page.tables import table
+from docs.experiments.flow.page.tables import folded, table
 
 WORDS = ("better", "worse", "undecided")
 LOW, HIGH = 0.85, 1.15
@@ -109,6 +109,13 @@ def lost_table(rows: Sequence[Verdict]) -> str:
     if not body:
         return "None."
     return table(["guidance, evaluations", "distance", "rival", "ours", "difference"], body)
+
+
+def best_text(results: Results) -> str:
+    """The best of ours beside the best rival of each cell: counts, where a rival wins, and all of them, folded."""
+    rows = best_verdicts(results)
+    every = folded("The best of ours beside the best rival, every cell", best_table(rows))
+    return f"**The best of ours beside the best rival of each cell**: {counted(rows)}. Where a rival wins beyond the interval:\n\n{lost_table(rows)}\n\n{every}"
 
 
 def agreement(first: Sequence[Verdict], second: Sequence[Verdict]) -> tuple[int, int, int]:

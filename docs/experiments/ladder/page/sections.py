@@ -10,6 +10,7 @@ from docs.experiments.data.captioned import digits
 from docs.experiments.ladder.page.tables import budget_table, table
 from docs.experiments.ladder.predict import budget_of
 from docs.experiments.ladder.small import verdicts
+from docs.experiments.model.draw import plain_sampler
 from docs.experiments.script.result import present, runs_of
 
 Row = Mapping[str, Any]
@@ -86,8 +87,19 @@ def factors_text(summary: Mapping[str, Any]) -> str:
         table(head, lines)
         + f"\n\nIn {cases - len(worse)} of {cases} cases of a fixed prompt the mean start is nearer to the data than noise{beside and ': ' + beside}. Where the brightness is open the "
         f"spread ratio from noise is {min(narrow):.2f} to {max(narrow):.2f}, and from the matched start with its trained average image {min(spreads):.2f} to {max(spreads):.2f}. "
-        "No sampler and no number of steps cures what the start lacks; fewer steps make it worse, since they begin at a smaller timestep, and much guidance covers it up."
+        f"No sampler and no number of steps cures what the start lacks. {firsts_text()} Much guidance covers it up."
     )
+
+
+def firsts_text() -> str:
+    """Where the samplers of the variants begin, by their own default timesteps."""
+    first = {(name, steps): int(plain_sampler(name, steps).timesteps[0]) for name in ("DDIM", "PNDM", "Euler", "DPM++") for steps in (10, 50)}  # fmt: skip
+    by: dict[int, list[str]] = {}
+    for (name, steps), t in first.items():
+        if steps == 50:
+            by.setdefault(t, []).append(name)
+    begin = " and ".join(f"{' and '.join(names)} at t = {t}" for t, names in by.items())
+    return f"Fewer of DDIM's steps make it worse, since they begin at a smaller timestep: 10 at t = {first['DDIM', 10]}. With 50 steps and their own default timesteps the samplers begin so: {begin}."
 
 
 def _short(prompt: str) -> str:

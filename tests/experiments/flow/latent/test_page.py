@@ -107,6 +107,16 @@ def test_where_the_gain_ends_is_read_from_the_cells(small):
     assert "90 without and 40 with it at 4" in page.first_sentence(results, small, made())
 
 
+def test_the_target_is_decided_only_where_the_gain_ends(small):
+    predicted = page.borders(planted({4: (90.0, 40.0)}), small, made())[1]
+    drawn = sorted({4, predicted, predicted + 4})
+    gains = {n: (90.0, 40.0) if n <= predicted else (20.0, 19.9) for n in drawn}
+    assert page.target(planted(gains), small, made()).met is True
+    assert page.target(planted(dict.fromkeys(drawn, (90.0, 40.0))), small, made()).met is False
+    assert page.target(planted({4: (90.0, 40.0)}), small, made()).met is None
+    assert f"predicted {predicted}," in page.target(planted(gains), small, made()).outcome
+
+
 def test_changes_are_counted_beyond_the_interval():
     results = planted({4: (90.0, 40.0), 6: (60.0, 61.0), 10: (20.0, 29.0)})
     content = page.changes_text(results, (page.OURS,))
@@ -134,6 +144,18 @@ def test_the_twin_is_told_beside_noise():
     assert "5 steps: DDIM from noise 90.0, matched 40.0 ± 2.0 in 64 components, **better**" in content
     wide = dataclasses.replace(results, z=60.0)
     assert "**undecided**" in page.twin_section(wide, made())
+
+
+def test_the_twins_brightness_is_told_where_all_starts_were_drawn():
+    results = planted({5: (90.0, 40.0)}, page.TWIN[0], page.NOISE)
+    assert page.twin_brightness(results) == ""
+    cells = results.cells | {(page.MEAN, 1.0, 5): cell(page.MEAN, 1.0, 5, 60.0)}
+    cells[page.NOISE, 1.0, 5]["prompts"]["solid black background"]["bias"] = -70.0
+    content = page.twin_brightness(dataclasses.replace(results, cells=cells))
+    assert (
+        f"| 5, {page.NOISE} | 0.90 to 0.90 | -70.0 |" in content
+        and "is -70 levels off from noise, +1.5 from the mean and +1.5" in content
+    )
 
 
 def test_the_plain_way_of_each_is_the_same_solver_without_it():
@@ -178,3 +200,17 @@ def test_the_committed_autoencoder_keeps_black_white_and_lines():
     levels = (space.decode(latents).clamp(-1, 1) + 1) * 127.5
     assert float(levels[0].mean()) < 0.5 and float(levels[1].mean()) > 254.5
     assert float((levels[2] - images[2]).abs().mean()) < 2
+
+
+def test_the_guide_has_what_latents_say(committed, small):
+    results, record = committed
+    _, predicted, now, _ = page.borders(results, small, record)
+    content = " ".join(
+        (page.FOLDER.parents[2] / "guides" / "mend-my-flow-model.md").read_text(encoding="utf-8").split()
+    )
+    assert f"ends after {now} steps; {predicted} were predicted" in content
+    twin, black = page.read(page.LATENT / "epsilon"), "solid black background"
+    wide, mean = (twin.cells[way, 1.0, 10]["prompts"][black]["bias"] for way in (page.TWIN[0], page.MEAN))
+    assert (
+        f"“{black}” {wide:.1f} levels too bright in 10 steps, and from the average image alone {mean:.1f}." in content
+    )

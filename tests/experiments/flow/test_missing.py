@@ -1,0 +1,34 @@
+"""What the flow page says is missing is what the plans have and the committed results lack."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from docs.experiments.flow.page import missing
+from docs.experiments.flow.page.results import Results
+
+PARTS = missing.parts()
+
+
+@pytest.mark.parametrize("part", PARTS, ids=[part.name for part in PARTS])
+def test_committed_cells_are_planned_and_the_rest_is_counted(part):
+    first, *others = part.runs
+    assert all(set(run.cells) <= part.planned for run in part.runs)
+    assert len({run.content["seed"] for run in part.runs}) == len(part.runs)
+    content = missing.text(part)
+    lacks = content.partition("by evaluations, ")[2]
+    assert sum(map(int, re.findall(r"(\d+) at ", lacks))) == len(part.planned) - len(first.cells)
+    assert f": {len(first.cells)}" in content and all(f"second seed, {len(run.cells)} of" in content for run in others)
+
+
+def test_a_run_that_has_all_lacks_nothing():
+    part = PARTS[0]
+    whole = Results({}, {key: {} for key in part.planned}, {}, 2.0)
+    n = len(part.planned)
+    assert (
+        missing.text(part._replace(runs=(whole,))) == f"{part.name}: {n} of {n} planned cells. The first run has all."
+    )
+    one = replace(whole, cells={key: {} for key in part.planned if key[1:] != (3.0, 10)})
+    left = n - len(one.cells)
+    assert missing.text(part._replace(runs=(one,))).endswith(f"lacks, by evaluations, {left} at 10 with guidance 3.")
