@@ -38,7 +38,7 @@ def sampler(model: Denoiser, name: str = "DDIM", steps: int = 50, device: str = 
 
 
 def plain_sampler(name: str, steps: int) -> Any:
-    """The same of an ε model with Stable Diffusion's betas, without a model: its levels and timesteps are those of every such model."""
+    """A scheduler of ε models with Stable Diffusion's betas, with its timesteps set: levels and timesteps are those of every such model."""
     return _configured(name, scheduler_config(), steps, "cpu")
 
 
