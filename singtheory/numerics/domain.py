@@ -40,7 +40,7 @@ def check_length(name: str, length: float) -> None:
 
 def check_coordinates(name: str, coordinates: Tensor) -> None:
     """Raise `InputError` where a coordinate is larger than the domain; small ones lose nothing beside the largest difference."""
-    largest = float(torch.linalg.vector_norm(coordinates, ord=torch.inf)) if coordinates.numel() else 0.0
+    largest = float(torch.linalg.vector_norm(coordinates.detach(), ord=torch.inf)) if coordinates.numel() else 0.0
     if not largest <= LENGTHS[1]:
         raise InputError(f"{name}: the largest number is {largest:.3g}, at most {LENGTHS[1]:g}; {_LENGTH_REMEDY}")
 
@@ -48,7 +48,7 @@ def check_coordinates(name: str, coordinates: Tensor) -> None:
 def check_points(name: str, points: Tensor, weights: Tensor) -> None:
     """Raise `InputError` unless points (n, d) lie in the domain, and the largest difference of those that have weight (n,)."""
     check_coordinates(name, points)
-    held = points if bool((weights > 0).all()) else points[weights > 0]
+    held = (points if bool((weights > 0).all()) else points[weights > 0]).detach()
     low, high = held.aminmax(dim=0)
     check_length(f"{name}: the largest difference of two", float((high - low).max()))
 
@@ -79,7 +79,7 @@ def check_queries(name: str, largest: float) -> None:
 
 def check_shares(weights: Tensor) -> None:
     """Raise `InputError` where a positive weight (n,) is so small a share of the largest that it would be lost."""
-    positive = weights[weights > 0]
+    positive = weights[weights > 0].detach()
     least = positive.min() / positive.max()
     if not float(least) >= LEAST_WEIGHT * _SHARE_ROUNDING:
         raise InputError(
@@ -89,6 +89,7 @@ def check_shares(weights: Tensor) -> None:
 
 def _beyond(values: Tensor, limits: tuple[float, float]) -> list[float]:
     """The first value that is neither 0 nor in the range, as a list of one, or none."""
+    values = values.detach()
     if values.ndim == 0:  # most are one number
         value = float(values)
         return [] if value == 0 or limits[0] <= value <= limits[1] else [value]

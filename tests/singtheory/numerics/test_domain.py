@@ -200,3 +200,13 @@ def test_a_law_in_its_span_or_about_an_atom_is_no_new_door():
     assert span is not None and float(span.law.points.abs().max()) > 1e30
     curve = sample_curve(Atoms(points), 1e-60, torch.Generator().manual_seed(0), 64, 3)
     assert bool(curve.interval(tensor(0.0, 1e-60))[1].isfinite().all())
+
+
+def test_numbers_that_are_differentiated_are_looked_at_without_a_warning():
+    x = tensor(0.3).requires_grad_()
+    (slope,) = torch.autograd.grad(limit.score(Gaussian([0.0], [[1.0]]), Cosine(), x[None], 0.5).sum(), x)
+    assert float(slope) == pytest.approx(-1.0, rel=1e-12)
+    for check in (check_precisions, check_noise):
+        check("x", x)
+        check("x", x[0])
+    check_shares(x)
