@@ -21,7 +21,7 @@ from singtheory.errors import InputError
 LENGTHS = 1e-30, 1e30
 """Beside 0."""
 _VARIANCES = 1e-60, 1e60
-"""Squares of lengths: written out, for float64 would round the squares past the ends."""
+"""The squares of `LENGTHS`, written out because float64 would round past the ends."""
 PRECISIONS = 1e-80, 1e80
 NOISES = 1e-40, 1e40
 LARGEST_QUERY = 1e70

@@ -34,9 +34,9 @@ _SHOWN = (1, 2, 16, 64)
 """Principal components whose share is told."""
 _METRICS = ("64 components", "256 components", "the classifier")
 
-_TEXT = """The package's first demonstrator predicts ε. All ways here but those named after noise or the mean start from the matched start of its trained average image (C7). A corrected step divides the deviation of DDIM's result from
+_TEXT = """The package's first demonstrator predicts ε. All ways here, except those named after noise or the mean, begin at the matched start of its trained average image (C7). A corrected step divides the deviation of DDIM's result from
 α_s m by `cos(θ_s − θ_t)` (F1), along the trained directions with the prompt's own deviations, or along every direction of all pictures. The rivals are diffusers' own schedulers. Where no timesteps are named, each takes its own default: DDIM's are leading, and their last
-step but one already reaches t = 1, where σ is 0.04; those of DPM++ and UniPC are even from t = 999, next to the trailing ones.
+step but one already reaches timestep 1 of 1,000, where σ is 0.04; those of DPM++ and UniPC are evenly spaced from timestep 999, nearly the trailing ones.
 
 {amounts}
 
@@ -97,7 +97,7 @@ def _amounts(results: Results, second: Results) -> str:
     floors = listed([f"{content['floor'][metric]:.1f} in {metric}" for metric in MAIN])
     return (
         f"**How much was drawn.** {amounts['captions']:,} samples of captions and {amounts['each prompt']} of each of {len(content['kinds'])} prompts a cell, the same noise for all ways, the network in {content['network']}, on one {content['device']}. Drawn are {shown}: "
-        f"{counts[1]} cells of {counts[0]}, and {counts[2]} with a second seed. As many of the data's own pictures are {floors} away from all of them, because they are so few. The verdicts are on differences of ways from the same noise."
+        f"{counts[1]} cells of {counts[0]}, and {counts[2]} with a second seed. Even as many of the data's own pictures, drawn at random, are {floors} away from all of them, because they are so few. The verdicts are on differences of ways from the same noise."
     )
 
 

@@ -61,9 +61,9 @@ def autoencoder_text(results: Results, made: dict[str, Any]) -> str:
         [
             f"The pictures are those of the demonstrator at 128×128. An `AutoencoderKL` of {content['parameters'] / 1e6:.1f} million weights, trained on them for {content['seconds']:.0f} s ({content['steps']:,} steps of "
             f"{content['batch']}), makes latents of {_size()}; their scaling factor, one over their standard deviation, is {content['scaling factor']:.3f}. "
-            f"Reconstructions have {again['PSNR']:.1f} dB ({again['PSNR of the worst hundredth']:.1f} in the worst hundredth). Their brightness is off by {again['brightness error']:.2f} levels and varies "
+            f"Reconstructions have a PSNR of {again['PSNR']:.1f} dB ({again['PSNR of the worst hundredth']:.1f} in the worst hundredth). Their brightness is off by {again['brightness error']:.2f} levels and varies "
             f"{again['brightness ratio']:.3f} times as much as the pictures'; true black comes back at {again['black error']:+.2f} and true white at {again['white error']:+.2f} levels from it.",
-            "What this costs by itself, before any flow: distances of as many pictures of the data drawn at random, and of their reconstructions.",
+            "What the autoencoder costs by itself, before any flow: the distances of as many pictures as are compared below, drawn at random from the data, and of their reconstructions.",
             table(["distance to the data", "pictures", "reconstructions"], rows),
             folded(
                 "Brightness of each prompt's reconstructions",
@@ -107,7 +107,7 @@ def prediction_table(results: Results, made: dict[str, Any]) -> str:
         if row is not None:
             cells = [before, exact[steps, shift], row["brightness"], row["law"][0], row["network"][0]]
             rows.append([f"{shift:g}, {steps}", *(f"{one:.3f}" for one in cells)])
-    head = ["shift, steps", "F6, said before", "exact denoiser", "network, decoded", "law, first component", "network, first component"]  # fmt: skip
+    head = ["shift, steps", "F6, predicted before", "exact denoiser", "network, decoded", "law, first component", "network, first component"]  # fmt: skip
     return table(head, rows)
 
 
@@ -130,12 +130,12 @@ def prediction_text(results: Results, small: Results, made: dict[str, Any]) -> s
     there = small.content["prediction"]["eigenvalues"][0]
     return "\n\n".join(
         [
-            f"The first eigenvalues of the latents are {', '.join(f'{one:.0f}' for one in lam[:4])}. From 32×32 alone, λ ∝ d (F6) says {there * scale:.0f} for the first: {there:.0f} there, times {scale:.2f}; that is {there * scale / lam[0] - 1:+.0%} off. "
+            f"The first eigenvalues of the latents are {', '.join(f'{one:.0f}' for one in lam[:4])}. From 32×32 alone, λ ∝ d (F6) says {there * scale:.0f} for the first: {there:.0f} there, times {scale:.2f} for the larger d. That is {there * scale / lam[0] - 1:+.0%} off. "
             f"Brightness of the decoded pictures is linear in the latents to {sum(share):.1%} of its variance, {share[0]:.0%} of it along the first component and {sum(share[:4]):.0%} along the first four. From the "
             "latents' eigenvalues alone, before anything was drawn, the training wrote down what Euler's steps keep of the standard deviation of brightness (F1, F6):",
             prediction_table(results, made),
             f"*Standard deviation over the data's; empty prompt, {results.content['amounts']['no prompt']:,} samples; brightness is read from decoded pictures; the exact denoiser is that of the data's latents.*\n\nThe network keeps {min(ratios):.2f} to "
-            f"{max(ratios):.2f} times what was said, within 15% in {close} of {len(ratios)} cells{'' if close == len(ratios) else ': it does not keep the law'}. Where the exact denoiser leaves the law too, the latents' own distribution is the cause, which is no Gaussian:",
+            f"{max(ratios):.2f} times what was predicted, within 15% in {close} of {len(ratios)} cells{'' if close == len(ratios) else ': it does not keep the law'}. Where the exact denoiser leaves the law too, the cause is that the latents are not Gaussian:",
             _apart(results, made),
         ]
     )
@@ -156,7 +156,7 @@ def _apart(results: Results, made: dict[str, Any]) -> str:
     for steps in sorted({key[0] for key in rows["the network"] if key in before}):
         kept = [[one[key] / before[key] for key in one if key[0] == steps and key in before] for one in rows.values()]
         body.append([str(steps), *(f"{min(ratios):.2f} to {max(ratios):.2f}" if ratios else "–" for ratios in kept)])
-    return table(["steps", *(f"{name}, over what was said" for name in rows)], body)
+    return table(["steps", *(f"{name}, over what was predicted" for name in rows)], body)
 
 
 def law_brightness(content: dict[str, Any], steps: int, shift: float) -> float:
@@ -221,7 +221,7 @@ def first_sentence(results: Results, small: Results, made: dict[str, Any]) -> st
     content = f" ({four[0].before:.0f} without and {four[0].after:.0f} with it at 4 evaluations)" if four else ""
     return (
         f"**In latents**, 128×128 pictures through an autoencoder, the gain at guidance 1 is beyond the interval up to {now} evaluations{content}, of {listed([str(one) for one in drawn])} that were drawn. "
-        f"Predicted were {predicted}: it ends {verdict(predicted, now, drawn)}."
+        f"Predicted was a gain up to {predicted} evaluations: it ends {verdict(predicted, now, drawn)}."
     )
 
 

@@ -24,7 +24,7 @@ _AREA = 4
 """Pixels at 64×64 over those at 32×32."""
 _MOST = 200
 
-_TEXT = """F6: at {area} times as many pixels the variance along brightness is {area} times as large, and a shift of 2s does there what s does here. Before anything was drawn at 64×64 the run
+_TEXT = """F6: at {area} times as many pixels the variance along brightness is {area} times as large, and a shift of 2s does at 64×64 what a shift of s does at 32×32. Before anything was drawn at 64×64 the run
 wrote down what Euler's steps will keep there, from the eigenvalues at 32×32 alone. Measured since: the first three eigenvalues are {grown} times as large, those of components 16 to 64 {finer} times, for finer pictures have sharper edges.
 Against the network at 32×32 with half the shift the network at 64×64 keeps {apart} as much of brightness, where F6 says 100%.
 
@@ -201,8 +201,8 @@ def first_sentence(large: Results, small: Results) -> str:
     """For the first paragraph of the page."""
     one = border_of(large, small)
     return (
-        f"**Resolution moves that border{' as F6 says' if one.agrees else ', but not as F6 says'}**: at 64×64 the gain at guidance 1 in {MAIN[0]} is beyond the interval up to {one.now} evaluations, of {listed([str(n) for n in one.drawn])} that were drawn. "
-        f"At 32×32 it is so up to {one.before}, from which F6 predicts {one.said}. At 64×64 the network's own mean gains at guidance 3 too, up to {_borders(large, 3.0, MATCHED[0])[MAIN[0]]}."
+        f"**Resolution moves the border up to which there is a gain{' as F6 says' if one.agrees else ', but not as F6 says'}**: at 64×64 the gain at guidance 1 in {MAIN[0]} is beyond the interval up to {one.now} evaluations, of {listed([str(n) for n in one.drawn])} that were drawn. "
+        f"At 32×32 it is so up to {one.before} evaluations, and from these F6 predicts {one.said} at 64×64. There the network's own mean gains at guidance 3 too, up to {_borders(large, 3.0, MATCHED[0])[MAIN[0]]}."
     )
 
 

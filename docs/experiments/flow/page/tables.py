@@ -60,8 +60,12 @@ def _buys(results: Results) -> str:
     return (
         f"Where a prompt leaves the brightness open, 4 evaluations without guidance keep at most {best:.2f} of the data's spread by Euler or UniPC in the worst of {len(ours)} prompts, and "
         f"{min(ours):.2f} to {max(ours):.2f} with the first step matched. The Fréchet distance in {MAIN[0]} is {mine.value:.1f} for "
-        f"the best of ours and {rival.value:.1f} for the best rival ({rival.way})."
+        f"the best of ours and {rival.value:.1f} for the best rival ({rival.way}{_TELEPORT if 'teleported' in rival.way else ''})."
     )
+
+
+_TELEPORT = ": the exact solution for Gaussian data takes the network's place from t = 1 to there"
+"""What is behind the name of that rival."""
 
 
 def _vanishes(results: Results, guidance: float) -> str:
@@ -72,7 +76,7 @@ def _vanishes(results: Results, guidance: float) -> str:
         late += [one for one in rows if one.budget >= 20]
     within = sum(one.verdict == "undecided" for one in late)
     return (
-        f"**Many steps make it vanish**: beside UniPC on the same grid, guidance {guidance:g}, the gain is beyond the interval {listed(places)}. "
+        f"**With many steps the gain vanishes**: beside UniPC on the same grid, guidance {guidance:g}, the gain is beyond the interval {listed(places)}. "
         f"With 20 evaluations and more {within} of {len(late)} differences are within their intervals."
     )
 

@@ -227,7 +227,7 @@ def small_budget_text(result: Mapping[str, Any]) -> str:
     agreed = (
         f"in levels as well {fault[in_levels]}"
         if in_nats == in_levels
-        else f"in levels {fault[in_levels]}, for the budget's expectations are over noised data, and from noise alone the network is asked where no data are"
+        else f"in levels {fault[in_levels]}, for the budget's expectations are over noised data, and from noise alone the network is evaluated at points where there are hardly any noised data"
     )
     return (
         "The error budget B8 of 50 ancestral steps in nats, as on the first page, from the model's own loss curve:\n\n"
@@ -310,13 +310,23 @@ def runs_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     return table(["", "parts", "device", "command"], lines)
 
 
+_VERDICTS = {
+    "fixed: holds": "the bias is cured where the prompt fixes the brightness",
+    "fixed: holds beside exact": "the same, measured from the exact start",
+    "open: spread holds": "the spread ratio is near 1 where the prompt leaves it open",
+    "open: distance holds": "the distance is closed there",
+    "never worse": "matched is no worse than noise",
+}
+"""In words, the verdicts that a second run is asked for."""
+
+
 def reruns_text(again: Mapping[str, Any], rerun: Mapping[str, Any]) -> str:
     """What a second run says."""
     apart = again["largest difference of a mean"]
     near = f"and means of brightness within {apart:.2g} levels" if apart else "and the same brightness to all digits"
-    counts = "; ".join(f"{name} {same} of {of}" for name, (same, of) in rerun["same verdicts"].items())
+    counts = "; ".join(f"{_VERDICTS[name]}, {same} of {of}" for name, (same, of) in rerun["same verdicts"].items())
     return (
         f"The digits, run again from a clean clone, give {again['same']} of {again['of']} verdicts again, {near}. "
         f"On OpenMoji {rerun['cells']} cells at guidance 1.5 and 3 were drawn again from the committed weights, by the same program on a device of the same kind: the largest difference of a mean is "
-        f"{rerun['largest difference of a mean']:.1g} levels. With these in the place of the first run's, the same verdicts: {counts}."
+        f"{rerun['largest difference of a mean']:.1g} levels. With these in the place of the first run's, verdicts that stay the same: {counts}."
     )

@@ -46,7 +46,7 @@ def fixed_reading(summary: Mapping[str, Any]) -> str:
     )
     rows = summary["verdicts"]["fixed"]
     return (
-        f"Target: {len(rows)} of {len(rows)}; not met. Where it does not hold, {words}, the exact start is as far from the data, and no start knows more. It is guidance that "
+        f"Target: {len(rows)} of {len(rows)}; not met. Where it does not hold, {words}, the exact start is as far from the data, and no start can do better. It is guidance that "
         f"makes line art thinner: {_overshoot(summary, odd)}. Measured from the exact start it holds in {holding(rows, 'holds beside exact')}."
     )
 
@@ -138,8 +138,8 @@ def promises(summary: Mapping[str, Any], learned: Mapping[str, Mapping[str, floa
     """The deviation of the brightness in the trained average image beside the data's."""
     lines = [[prompt, f"{summary['data'][prompt]['std']:.1f}", f"{one['std']:.1f}"] for prompt, one in learned.items()]
     return (
-        "The price: parts along them are taken for independent, which over all pictures are nearly uncorrelated, but not within a prompt, so the deviation of the brightness that the trained average "
-        "image promises is not quite the data's. What it promises where the data have none is too little beside the noise of the first step to show.\n\n"
+        "The price: parts along them are taken for independent. Over all pictures they are nearly uncorrelated, but not within a prompt, so the deviation of the brightness that the trained average "
+        "image promises is not quite the data's. Where a prompt's data have no spread it still promises a little, which is too small beside the noise of the first step to be seen.\n\n"
         + table(["deviation of the brightness", "data", "promised"], lines)
     )
 
@@ -296,7 +296,7 @@ def budget_text(predicted: Mapping[str, Any], second: Mapping[str, Any], stages:
         "its loss curve.\n\n"
         + budget_table(predicted["prompts"], every, STAGES)
         + f"\n\n{_ranking(every, stages)} {_own_loss(every)} The budget does "
-        "not predict the bias from noise in levels, and cannot: its expectations are over noised data, and from noise alone the network is asked where no data are. "
+        "not predict the bias from noise in levels, and cannot: its expectations are over noised data, and from noise alone the network is evaluated at points where there are hardly any noised data. "
         "There it reads the grey of the noise as the picture's, which no exact denoiser would."
     )
 
@@ -308,7 +308,7 @@ def _ranking(every: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> s
     fixed = [[bias[prompt, stage] for stage in STAGES] for prompt in every if "background" in prompt]
     right, along = (sum(a > b > c for a, b, c in rows) for rows in (falls, fixed))
     return (
-        f"The budget ranks the three stages right on {right} of {len(falls)} prompts: the network's term falls from stage to stage. Where the prompt fixes the brightness, so does the bias from the "
+        f"The budget puts the three stages in the right order on {right} of {len(falls)} prompts: the network's term falls from stage to stage. Where the prompt fixes the brightness, so does the bias from the "
         f"exact start, on {along} of {len(fixed)} prompts. Most of that term lies in the last steps, where details are drawn; the first ten, which decide the brightness, have few nats of it."
     )
 
