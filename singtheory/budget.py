@@ -101,7 +101,8 @@ def budget(curve: Curve, snr: Tensor, start: Mismatch, error2: Estimate | None =
     error2 = Estimate.exact(torch.zeros(len(snr) - 1, dtype=torch.float64)) if error2 is None else error2
     if error2.value.shape != (len(snr) - 1,):
         raise InputError(f"errors of shape {tuple(error2.value.shape)}: need one for each of {len(snr) - 1} steps")
-    value, low, high = (formula.network_error(snr.diff(), v) for v in (error2.value, error2.low, error2.high))
+    gap = snr.to(torch.float64).diff()
+    value, low, high = (formula.network_error(gap, v) for v in (error2.value, error2.low, error2.high))
     return Budget(start, discretisation, Term(value, float(low.sum()), float(high.sum())))
 
 

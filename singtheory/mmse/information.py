@@ -5,20 +5,25 @@ its value at h = 0 and its graph.
 """
 
 import math
-from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from singtheory import numerics
+from singtheory.engine import Points
 from singtheory.law import Atoms, AtomsPosterior, Law
+from singtheory.mmse.exact import LineCurve, as_snr
 
 _NODES = 64
 _MEAN_NODES = 2001
 """Nodes of the trapezoidal rule over u."""
 _NUMBERS = 2**19
 """Nodes times atoms in one block."""
+_NEAR = 0.5
+"""Equal steps serve where their length times the distance of the outermost atoms is at most this, both in units of the noise."""
+_FAR = 12.0
 _LINE_NODES, _TAIL = 600, 9.0
 """The trapezoidal rule's nodes; a Gaussian has 1e-19 of its mass beyond nine standard deviations."""
 
@@ -35,22 +40,27 @@ def posterior_trace(posterior: AtomsPosterior, u: Tensor, gap: Tensor) -> Tensor
 def expected_trace(posterior: AtomsPosterior, gap: float, nodes: int = _MEAN_NODES) -> float:
     """`E[tr C_h | x_t]` at `h = gap` by quadrature, for one query in one dimension."""
     numerics.check_precisions("gap", gap)
-    return float(_expectations(posterior, torch.tensor([gap], dtype=torch.float64), nodes, lambda variance: variance))
+    return float(_expectations(posterior, torch.tensor([gap], dtype=torch.float64), nodes, 1))
 
 
-def _expectations(posterior: AtomsPosterior, gaps: Tensor, nodes: int, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """The means over u of a function of the variance that remains at each gap, both of shape (h,)."""
+def _expectations(posterior: AtomsPosterior, gaps: Tensor, nodes: int, power: Literal[1, 2]) -> Tensor:
+    """The means over u of a power of the variance that remains at each gap, both of shape (h,)."""
     rows = max(1, _NUMBERS // (nodes * len(posterior.points)))
-    return torch.cat([_means(posterior, part, nodes, function) for part in gaps.split(rows)])
+    return torch.cat([_means(posterior, part, nodes, power) for part in gaps.split(rows)])
 
 
-def _means(posterior: AtomsPosterior, gaps: Tensor, nodes: int, function: Callable[[Tensor], Tensor]) -> Tensor:
-    (xi,) = posterior.deviations()
+def _means(posterior: AtomsPosterior, gaps: Tensor, nodes: int, power: Literal[1, 2]) -> Tensor:
+    held = posterior.weights[0] > 0
+    weights, xi = posterior.weights[0, held], next(posterior.deviations())[held]
     centres = gaps.sqrt() * xi
-    low, high = centres.amin(dim=0) - 12, centres.amax(dim=0) + 12
+    low, high = centres.amin(dim=0) - _FAR, centres.amax(dim=0) + _FAR
+    step = (high - low) / (nodes - 1)
+    if bool((step * (high - low - 2 * _FAR) > _NEAR).any()):
+        level, slope = LineCurve(Atoms.stored(Points(xi, weights)))(gaps)
+        return level if power == 1 else -slope
     u = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, nodes, dtype=torch.float64)
-    density, variance = _seen(u, centres, posterior.weights[0], posterior.points[:, 0])
-    return (density * function(variance)).sum(dim=1) * (high - low) / (nodes - 1)
+    density, variance = _seen(u, centres, weights, xi[:, 0])
+    return (density * variance.pow(power)).sum(dim=1) * step
 
 
 def _seen(z: Tensor, centres: Tensor, weights: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,19 +83,25 @@ def _seen(z: Tensor, centres: Tensor, weights: Tensor, points: Tensor) -> tuple[
 def expected_square(posterior: AtomsPosterior, gap: float, nodes: int = _MEAN_NODES) -> float:
     """`E[‖C_h‖_F² | x_t]` at `h = gap` by quadrature, for one query in one dimension (B11)."""
     numerics.check_precisions("gap", gap)
-    return float(_expectations(posterior, torch.tensor([gap], dtype=torch.float64), nodes, torch.square))
+    return float(_expectations(posterior, torch.tensor([gap], dtype=torch.float64), nodes, 2))
 
 
 def kl_by_covariance(posterior: AtomsPosterior, gap: float) -> float:
-    """`KL(P‖Q) = ½ ∫_0^g (g − h) E[‖C_h‖_F² | x_t] dh` (B11) by Gauss and Legendre's rule, for one query in one dimension."""
+    """`KL(P‖Q) = ½ ∫_0^g (g − h) E[‖C_h‖_F² | x_t] dh` (B11) by Gauss and Legendre's rule, for one query in one dimension.
+
+    For `gD²` up to about a hundred: of longer steps the rule over h loses digits, and its error is not bounded.
+    """
     h, weights = _legendre(gap)
-    return float(weights * (gap - h) @ _expectations(posterior, h, _MEAN_NODES, torch.square)) / 2
+    return float(weights * (gap - h) @ _expectations(posterior, h, _MEAN_NODES, 2)) / 2
 
 
 def kl_by_information(posterior: AtomsPosterior, gap: float) -> float:
-    """`KL(P‖Q) = ½ ∫_0^g (tr C − E[tr C_h | x_t]) dh` (B4) by Gauss and Legendre's rule, for one query in one dimension."""
+    """`KL(P‖Q) = ½ ∫_0^g (tr C − E[tr C_h | x_t]) dh` (B4) by Gauss and Legendre's rule, for one query in one dimension.
+
+    For `gD²` up to about a hundred: of longer steps the rule over h loses digits, and its error is not bounded.
+    """
     h, weights = _legendre(gap)
-    left = float(posterior.trace_cov) - _expectations(posterior, h, _MEAN_NODES, lambda variance: variance)
+    left = float(posterior.trace_cov) - _expectations(posterior, h, _MEAN_NODES, 1)
     return float(weights @ left) / 2
 
 
@@ -106,19 +122,36 @@ def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, ge
 
 
 def line_mmse(law: Atoms, snr: Tensor) -> tuple[Tensor, Tensor]:
-    """`mmse(γ)` and `mmse′(γ) = −E‖C‖_F²` of finite data on a line by quadrature, `snr` and results of shape (n,)."""
-    numerics.check_precisions("snr", snr)
-    centres = snr.sqrt()[:, None] * law.deviations()[:, 0]
+    """`mmse(γ)` and `mmse′(γ) = −E‖C‖_F²` of finite data on a line by quadrature, `snr` and results of shape (n,).
+
+    By the trapezoidal rule where its equal steps resolve the posterior, and as `exact_curve` has them where atoms lie too far apart for that.
+    """
+    snr = as_snr(snr)
+    held = law.subset(law.weights > 0)
+    centres = snr.sqrt()[:, None] * held.deviations()[:, 0]
     low, high = centres.amin(dim=1) - _TAIL, centres.amax(dim=1) + _TAIL
-    z = low[:, None] + (high - low)[:, None] * torch.linspace(0, 1, _LINE_NODES, dtype=torch.float64)
-    density, variance = _seen(z, centres.mT, law.weights, law.points[:, 0])
-    mass = density * ((high - low) / (_LINE_NODES - 1))[:, None]
+    step = (high - low) / (_LINE_NODES - 1)
+    # a density of two atoms s apart has zeros π/s off the line, where the rule is off by e^{−2π²/(s·step)}
+    near = step * (high - low - 2 * _TAIL) <= _NEAR
+    level, slope = torch.zeros_like(snr), torch.zeros_like(snr)
+    if bool(near.any()):
+        level[near], slope[near] = _by_equal_steps(held, low[near], step[near], centres[near])
+    if not bool(near.all()):
+        level[~near], slope[~near] = LineCurve(held)(snr[~near])
+    return level, slope
+
+
+def _by_equal_steps(law: Atoms, low: Tensor, step: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """`E C` and `−E C²` by the trapezoidal rule from `low` in steps, each (n,), of atoms seen at centres (n, k)."""
+    z = low[:, None] + step[:, None] * torch.arange(_LINE_NODES, dtype=torch.float64)
+    density, variance = _seen(z, centres.mT, law.weights, law.deviations()[:, 0])
+    mass = density * step[:, None]
     return (mass * variance).sum(dim=1), -(mass * variance.square()).sum(dim=1)
 
 
 def gaussian_mmse(law: Law, snr: Tensor) -> tuple[Tensor, Tensor]:
     """`mmse(γ) = Σ λ/(1 + γλ)` and its derivative for Gaussian data of the law's covariance, `snr` and results of shape (n,)."""
-    numerics.check_precisions("snr", snr)
+    snr = as_snr(snr)
     eigenvalues = torch.linalg.eigvalsh(law.cov).clamp(min=0)
     spectrum = eigenvalues / (1 + snr[:, None] * eigenvalues)
     return spectrum.sum(dim=1), -spectrum.square().sum(dim=1)

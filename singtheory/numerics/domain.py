@@ -40,7 +40,7 @@ def check_length(name: str, length: float) -> None:
 
 def check_coordinates(name: str, coordinates: Tensor) -> None:
     """Raise `InputError` where a coordinate is larger than the domain; small ones lose nothing beside the largest difference."""
-    largest = float(torch.linalg.vector_norm(coordinates, ord=torch.inf)) if coordinates.numel() else 0.0
+    largest = float(torch.linalg.vector_norm(coordinates.detach(), ord=torch.inf)) if coordinates.numel() else 0.0
     if not largest <= LENGTHS[1]:
         raise InputError(f"{name}: the largest number is {largest:.3g}, at most {LENGTHS[1]:g}; {_LENGTH_REMEDY}")
 

@@ -160,6 +160,9 @@ def quantile_end(start: Tensor, values: Tensor, weights: Tensor, alpha: Number, 
     In one dimension the flow keeps the order of points and carries `q_t` to `π`, so it keeps quantiles; for Gaussian data that is
     C7. In d dimensions it holds along a direction in which the data vary independently of the rest.
 
+    The atom that comes is the quantile of a start, and of weights, that are off by a few roundings: `x − αy` of each atom by 2⁻⁵⁰ of `|x| + |αy|`, each
+    weight by 1e-13 of itself. Where a boundary between two atoms lies nearer to x than that, either of them may come.
+
     Args:
         start: x at t, shape (batch,).
         values: atoms of the law on the line, shape (n,).
@@ -170,6 +173,9 @@ def quantile_end(start: Tensor, values: Tensor, weights: Tensor, alpha: Number, 
     Raises:
         InputError: for numbers beyond the domain (`singtheory.numerics.domain`).
     """
+    start, values, weights, alpha, sigma = (
+        torch.as_tensor(numbers, dtype=torch.float64) for numbers in (start, values, weights, alpha, sigma)
+    )
     for name, numbers in (("start", start), ("values", values)):
         check_coordinates(name, numbers)
     check_noise("sigma", sigma)
@@ -212,6 +218,7 @@ def quantile_spread(
     """
     if not bool((values != values[0]).any()):
         raise InputError(f"values: all are {float(values[0]):g}, so there is no spread to keep; give different ones")
+    values = values.to(torch.float64)
     u = torch.linspace(-8, 8, nodes, dtype=torch.float64, device=values.device)
     density = torch.softmax(-(u**2) / 2, dim=0)
     quantiles = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)

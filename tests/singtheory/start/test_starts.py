@@ -193,26 +193,47 @@ def test_a_rare_atom_moves_the_boundary_by_its_weight(sigma):
     assert starts.quantile_end(x, values, weights, 1.0, sigma).tolist() == [0.0, 2.0]
 
 
-@given(wild_atoms(dims=(1,), at_ends=False), st.floats(-3, 3), st.floats(-8, 1).map(lambda e: 10.0**e))
+@given(wild_atoms(dims=(1,)), st.floats(-3, 3), st.floats(-8, 1).map(lambda e: 10.0**e))
 @settings(deadline=None, max_examples=examples(40))
 def test_quantile_end_is_the_quantile_of_hostile_laws(law, off, sigma):
-    """`F_0⁻¹(F_t(x))` by mpmath: mass above x of the atoms up to the answer against mass below x of the others."""
+    """`F_0⁻¹(F_t(x))` by mpmath, between those of starts and weights that are off by the roundings that it states."""
     values, weights = law.points[:, 0], law.weights
     x = values[0] + off * sigma
-    actual = starts.quantile_end(x[None], values, weights, 1.0, sigma)
-    order = values.argsort().tolist()
+    actual = float(starts.quantile_end(x[None], values, weights, 1.0, sigma))
+    low, high = (_quantile_end(values.tolist(), weights.tolist(), float(x), sigma, side) for side in (-1, 1))
+    assert low <= actual <= high
+
+
+def _quantile_end(values: list[float], weights: list[float], x: float, sigma: float, side: int) -> float:
+    """The first atom whose mass, with those below it, above x is at least that of the others below x; each rounded down or up as `side` says."""
     with mpmath.workdps(40):
-        atoms = [(mpmath.mpf(float(values[i])), mpmath.mpf(float(weights[i]))) for i in order if weights[i] > 0]
-        tail = [
-            (w * mpmath.ncdf(-(mpmath.mpf(float(x)) - y) / sigma), w * mpmath.ncdf((mpmath.mpf(float(x)) - y) / sigma))
-            for y, w in atoms
-        ]
-        for k in range(len(atoms)):
-            above, below = mpmath.fsum(a for a, _ in tail[: k + 1]), mpmath.fsum(b for _, b in tail[k + 1 :])
-            if above >= below:
-                break
-    if abs(above - below) > 1e-9 * (above + below):
-        assert float(actual) == float(atoms[k][0])
+        tails = []
+        for y, w in sorted(zip(values, weights, strict=True)):
+            if w > 0:
+                distance = (mpmath.mpf(x) - mpmath.mpf(y) + side * mpmath.ldexp(abs(x) + abs(y), -50)) / sigma
+                tails.append((y, w * mpmath.ncdf(-distance), w * mpmath.ncdf(distance)))
+        for k, (y, _, _) in enumerate(tails):
+            above, below = mpmath.fsum(t[1] for t in tails[: k + 1]), mpmath.fsum(t[2] for t in tails[k + 1 :])
+            if above >= below * (1 + side * mpmath.mpf("1e-13")):
+                return y
+    raise AssertionError("the last atom has all mass below it")
+
+
+def test_quantile_end_of_single_precision_is_that_of_its_numbers():
+    """Far tails decide: in float32 `x − αy` loses on which side of the boundary between 1000 and 1000.125 the start lies."""
+    start, values = torch.tensor([1000.0624], dtype=torch.float32), torch.tensor([1000.0, 1000.125])
+    half = torch.full((2,), 0.5)
+    expected = starts.quantile_end(start.double(), values.double(), half.double(), 0.99999999, 1e-4)
+    for kind in (torch.float32, torch.float64):
+        actual = starts.quantile_end(
+            start, values, half, torch.tensor(0.99999999, dtype=torch.float64).to(kind).double(), 1e-4
+        )
+        assert actual.dtype == torch.float64
+    assert float(expected) in (1000.0, 1000.125)
+    whole = starts.quantile_end(
+        torch.tensor([0.4], dtype=torch.float16), torch.tensor([0.0, 1.0], dtype=torch.float16), half, 1.0, 0.1
+    )
+    assert whole.tolist() == [0.0]
 
 
 def test_quantile_spread_of_normal_data_is_the_law():
