@@ -244,7 +244,7 @@ def principal_components(law: Law, rank: int, dense: int = DENSE) -> Components:
         deviations = _deviations(atoms)
         find = _dense_components if min(deviations.shape) <= dense else _randomised_components
         basis, variances, least = find(deviations, min(rank, min(deviations.shape)))
-        least = max(least, _rounding(atoms))
+        least = max(least, _rounding(atoms, deviations))
     else:
         basis, variances = _top_eigenpairs(law.cov, rank)
         least = law.dim * _EPS * float(variances[0])
@@ -266,7 +266,7 @@ def all_components(law: Atoms) -> Components:
     """
     deviations = _deviations(law)
     basis, variances, least = _dense_components(deviations, min(deviations.shape))
-    varying = int((variances > max(least, _rounding(law))).sum())
+    varying = int((variances > max(least, _rounding(law, deviations))).sum())
     return Components(basis[:varying], variances[:varying].sqrt())
 
 
@@ -275,9 +275,11 @@ def _deviations(law: Atoms) -> Tensor:
     return law.weights.sqrt()[:, None] * law.deviations()
 
 
-def _rounding(law: Atoms) -> float:
-    """What the rounding of deviations from a mean may add to a variance: of equal points all variance is that."""
-    return len(law.points) * (4 * _EPS) ** 2 * float(law.points.square().sum(dim=1).max())
+def _rounding(law: Atoms, deviations: Tensor) -> float:
+    """What the rounding of deviations (n, d) may add to a variance: of differences to the heaviest point, wherever the data lie and whatever has no weight."""
+    heaviest = int(law.weights.argmax())
+    apart2 = deviations.square().sum() + deviations[heaviest].square().sum() / law.weights[heaviest]
+    return len(law.points) * (4 * _EPS) ** 2 * float(apart2)
 
 
 def _top_eigenpairs(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:

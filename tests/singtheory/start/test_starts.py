@@ -219,21 +219,13 @@ def _quantile_end(values: list[float], weights: list[float], x: float, sigma: fl
     raise AssertionError("the last atom has all mass below it")
 
 
-def test_quantile_end_of_single_precision_is_that_of_its_numbers():
-    """Far tails decide: in float32 `x − αy` loses on which side of the boundary between 1000 and 1000.125 the start lies."""
-    start, values = torch.tensor([1000.0624], dtype=torch.float32), torch.tensor([1000.0, 1000.125])
-    half = torch.full((2,), 0.5)
-    expected = starts.quantile_end(start.double(), values.double(), half.double(), 0.99999999, 1e-4)
-    for kind in (torch.float32, torch.float64):
-        actual = starts.quantile_end(
-            start, values, half, torch.tensor(0.99999999, dtype=torch.float64).to(kind).double(), 1e-4
-        )
-        assert actual.dtype == torch.float64
-    assert float(expected) in (1000.0, 1000.125)
-    whole = starts.quantile_end(
-        torch.tensor([0.4], dtype=torch.float16), torch.tensor([0.0, 1.0], dtype=torch.float16), half, 1.0, 0.1
-    )
-    assert whole.tolist() == [0.0]
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32])
+def test_quantile_end_of_single_precision_is_that_of_its_numbers(kind):
+    """1000.0625 lies beyond the boundary between 1000 and 1000.125, by less than float32 has of `x − αy`."""
+    x, values, half = (torch.tensor(v, dtype=kind) for v in ([1000.0], [1000.0, 1000.5], [0.5, 0.5]))
+    for alpha in (0.99975 - 1e-9, 0.99975 + 1e-9):
+        expected = starts.quantile_end(x.double(), values.double(), half.double(), alpha, 1e-2)
+        assert torch.equal(starts.quantile_end(x, values, half, alpha, 1e-2), expected)
 
 
 def test_quantile_spread_of_normal_data_is_the_law():
@@ -390,3 +382,21 @@ def test_directions_are_orthonormal_to_three_digits(skew, fits):
 def test_equal_data_have_no_spread_to_keep():
     with pytest.raises(InputError, match="no spread to keep"):
         starts.quantile_spread(0.0, 1.0, torch.ones(3, dtype=torch.float64), 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Atoms([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1e15, 1.0]], [1.0, 1.0, 2.0, 0.0]),
+        Atoms([[9e23, 9e23], [9e23 + 2.0**32, 9e23], [9e23, 9e23 + 2.0**32]], [1.0, 1.0, 2.0]),
+        Atoms([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1e15, 1e15]], [1.0, 1.0, 2.0, 1e-60]),
+    ],
+)
+def test_directions_in_which_data_vary_are_told_wherever_they_lie(law):
+    """A point without weight, or the distance of the origin, is no rounding of a variance: the mismatch of a start had left the variance out."""
+    assert len(starts.all_components(law).std) == len(starts.principal_components(law, 2).std) == 2
+    scale = float((law.points[1] - law.points[0]).norm())
+    variances = (starts.all_components(law).std / scale).square()
+    # of weights ¼, ¼, ½ at 0, e_1 and e_2
+    expected = torch.linalg.eigvalsh(torch.tensor([[3 / 16, -1 / 8], [-1 / 8, 1 / 4]], dtype=torch.float64)).flip(0)
+    assert torch.allclose(variances, expected, rtol=1e-12)
