@@ -117,6 +117,7 @@ def _mean_below(x: Tensor, confidence: float) -> float:
 
     high = float(x.mean())
     step = math.sqrt(2 * goal * float(x.var(correction=0)) / len(x)) + 1e-12 * high
+    step = max(step, 5e-324)  # of a mean near the least float both underflow, and nothing would move
     low = max(0.0, high - step)
     while low > 0 and not ruled_out(low):
         high, step = low, 2 * step

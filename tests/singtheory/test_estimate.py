@@ -119,3 +119,12 @@ def test_a_rare_variable_is_known_by_its_draws():
     """Of a million draws that are nearly all zero the end lies within `log(2/δ)/0.75` of n⁻¹ and the mean."""
     x = torch.zeros(1_000_000, dtype=torch.float64)
     assert mean_interval(x, 0.0, 1.0, 1 - 1e-9)[1] < 2 * math.log(2e9) / 0.75 / 1e6
+
+
+@pytest.mark.parametrize("mean", [1e-300, 1e-311, 1e-320, 5e-324])
+def test_an_interval_for_a_mean_near_the_least_float_is_found(mean):
+    """Its variance and a part of it underflow: the search took steps of zero, without end."""
+    x = torch.zeros(32, dtype=torch.float64)
+    x[3] = 32 * mean
+    low, high = mean_interval(x, 0.0, 1.0, 0.9)
+    assert 0 <= low <= mean <= high < 0.2
