@@ -39,7 +39,7 @@ _PER_STD, _REACH = 20, 12
 """Nodes of the trapezoidal rule in a standard deviation of the noise, and how many of these it goes beyond the atoms."""
 _BATCH = 64
 _FARTHEST = 2.0**34
-"""Of places in units of the noise: so many of its 53 digits float64 spends on where the atoms lie."""
+"""The largest place of an atom, in units of the noise: beyond it float64 has fewer than 19 binary digits for the noise."""
 
 
 @dataclass(frozen=True)
