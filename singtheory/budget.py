@@ -38,6 +38,8 @@ from singtheory.start import (
 _PER_STD, _REACH = 20, 12
 """Nodes of the trapezoidal rule in a standard deviation of the noise, and how many of these it goes beyond the atoms."""
 _BATCH = 64
+_FARTHEST = 2.0**34
+"""The largest place of an atom, in units of the noise: beyond it float64 has fewer than 19 binary digits for the noise."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def budget(curve: Curve, snr: Tensor, start: Mismatch, error2: Estimate | None =
     error2 = Estimate.exact(torch.zeros(len(snr) - 1, dtype=torch.float64)) if error2 is None else error2
     if error2.value.shape != (len(snr) - 1,):
         raise InputError(f"errors of shape {tuple(error2.value.shape)}: need one for each of {len(snr) - 1} steps")
-    value, low, high = (formula.network_error(snr.diff(), v) for v in (error2.value, error2.low, error2.high))
+    gap = snr.to(torch.float64).diff()
+    value, low, high = (formula.network_error(gap, v) for v in (error2.value, error2.low, error2.high))
     return Budget(start, discretisation, Term(value, float(low.sum()), float(high.sum())))
 
 
@@ -217,27 +220,57 @@ def discretisation(law: Law, snr: Tensor) -> Tensor:
 
 
 def denoiser_error(law: Atoms, schedule: Schedule, t: float, denoiser: Callable[[Tensor, float], Tensor]) -> Tensor:
-    """`E‖x̂ − m_θ‖²` under `q_t` for atoms on a line, by quadrature."""
-    x_t, mass = marginal(law, schedule, t)
-    mean = law.posterior(x_t / schedule.sigma(t), schedule.snr(t)).mean
-    return mass @ (mean - denoiser(x_t, t)).square()[:, 0]
+    """`E‖x̂ − m_θ‖²` under `q_t` for atoms on a line, by quadrature about each atom."""
+    alpha, sigma = schedule(t)
+    noise, mass = _noise()
+    total = torch.zeros((), dtype=torch.float64)
+    for weights, points in zip(law.weights.split(_BATCH), law.points[:, 0].split(_BATCH), strict=True):
+        x_t = (alpha * points[:, None] + sigma * noise).reshape(-1, 1)
+        mean = law.posterior(x_t / sigma, schedule.snr(t)).mean
+        error2 = (mean - denoiser(x_t, t)).square().reshape(len(points), -1)
+        total += weights @ error2 @ mass
+    return total
 
 
 def start_mismatch(law: Atoms, schedule: Schedule, t: float, mean: float, var: float) -> float:
-    """`KL(q_t‖N(mean, var))` in nats for atoms on a line."""
-    x_t, mass = marginal(law, schedule, t)
-    step = float(schedule.sigma(t)) / _PER_STD
-    reference = -((x_t[:, 0] - mean).square() / var + math.log(2 * math.pi * var)) / 2
-    return float(mass @ (torch.log(mass.clamp(min=1e-300) / step) - reference))
+    """`KL(q_t‖N(mean, var))` in nats for atoms on a line: the mean of `log q_t/N` by quadrature about each atom, from whose place the others' are told."""
+    alpha, sigma = (float(value) for value in schedule(t))
+    held = law.weights > 0
+    points, weights = law.points[held, 0], law.weights[held]
+    noise, mass = _noise()
+    product, lost = numerics.two_product(torch.as_tensor(alpha, dtype=torch.float64), points)
+    apart = (product - mean) + lost  # of a distant origin no digits are lost
+    total = math.log(var / sigma**2) / 2
+    for rows in torch.arange(len(points)).split(_BATCH):
+        off = alpha * (points[rows, None, None] - points) / sigma + noise[:, None]
+        log_density = torch.logsumexp(weights.log() - off.square() / 2, dim=2)
+        reference = (apart[rows, None] + sigma * noise).square() / (2 * var)
+        total += float(weights[rows] @ (log_density + reference) @ mass)
+    return total
+
+
+def _noise() -> tuple[Tensor, Tensor]:
+    """Places of standard noise and their masses, of a trapezoidal rule, each (n,)."""
+    noise = torch.arange(-_REACH * _PER_STD, _REACH * _PER_STD + 1, dtype=torch.float64) / _PER_STD
+    return noise, torch.exp(-noise.square() / 2) / (2 * math.pi) ** 0.5 / _PER_STD
 
 
 def marginal(law: Atoms, schedule: Schedule, t: float) -> tuple[Tensor, Tensor]:
     """Nodes (n, 1) on a line, in increasing order, and the mass (n,) that `q_t` gives to each.
 
-    They are as fine as the noise and near the atoms only, so that they resolve the law at every σ > 0 and at any distance of atoms.
+    They are as fine as the noise and near the atoms only, so that they resolve the law at every distance of atoms.
+
+    Raises:
+        InputError: for atoms so far out that float64 has no places as near to each other there as the noise needs.
     """
     alpha, sigma = schedule(t)
     centres = alpha * law.points[:, 0]
+    farthest = float(centres.abs().max())
+    if farthest > _FARTHEST * float(sigma):
+        raise InputError(
+            f"t = {t}: atoms lie at up to {farthest:.3g}, and the noise there is {float(sigma):.3g}, which float64 does not resolve; "
+            "move the origin into the data, or take a larger t"
+        )
     near = torch.arange(-_REACH * _PER_STD, _REACH * _PER_STD + 1)
     cells = torch.unique((centres * _PER_STD / sigma).round()[:, None] + near)
     x_t = cells * sigma / _PER_STD

@@ -23,18 +23,25 @@ def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
     """`x̂(x_t, t) = E[x_0 | x_t]`, shape (batch, d), for t in [0, 1]; `x_t` itself at t = 0. Raises `InputError` where γ overflows at t > 0."""
     t = as_time(t)
     if bool(torch.isinf(snr_up_to_zero(schedule, t))):
-        return x_t.clone()
+        return x_t.to(torch.float64, copy=True)
     return denoiser_direct(law, x_t, *schedule(t))
 
 
 def denoiser_direct(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """`x̂` from the exact posterior, for σ > 0; shape (batch, d)."""
+    x_t, alpha, sigma = _double(x_t, alpha, sigma)
     numerics.check_noise("sigma", sigma)
     return law.posterior(x_t / sigma, formula.snr(alpha, sigma)).mean
 
 
+def _double(*numbers: Tensor) -> list[Tensor]:
+    """The numbers in float64: a quotient of fewer digits, such as `x_t/σ` near t = 0, belongs to another posterior, or overflows."""
+    return [torch.as_tensor(values, dtype=torch.float64) for values in numbers]
+
+
 def denoiser_series(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """`μ + (α/σ²) Σ x`, with an error `O(α²)` (C1); shape (batch, d)."""
+    x_t, alpha, sigma = _double(x_t, alpha, sigma)
     numerics.check_coordinates("x_t", x_t)
     numerics.check_noise("sigma", sigma)
     return formula.denoiser_series(law.mean, x_t @ law.cov, alpha, sigma)
@@ -42,6 +49,7 @@ def denoiser_series(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tens
 
 def denoiser_series_error(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """What the error of the series cannot exceed for finite data, at any α and σ > 0 (C1); shape (batch,)."""
+    x_t, alpha, sigma = _double(x_t, alpha, sigma)
     numerics.check_coordinates("x_t", x_t)
     numerics.check_noise("sigma", sigma)
     radius = law.points.norm(dim=1).max()
@@ -69,6 +77,7 @@ def predictions(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Predictio
     alpha, sigma = schedule(t)
     if float(sigma) == 0:
         raise InputError("t = 0: epsilon is 0/0 there, ask for t > 0")
+    (x_t,) = _double(x_t)
     x_hat = denoiser(law, schedule, x_t, t)
     epsilon = formula.epsilon_of(x_t, x_hat, alpha, sigma)
     return Predictions(x_hat, epsilon, formula.v_of(epsilon, x_hat, alpha, sigma))
@@ -113,6 +122,7 @@ def terminal_drift(law: Law, schedule: Schedule, x_1: Tensor) -> Tensor:
         raise InputError("alpha_1 > 0: the drift is regular at t = 1, use ode_drift")
     if not bool(torch.isfinite(schedule.alpha_dot(1.0))):
         raise InputError("alpha'(1) is infinite: the drift has no finite limit at t = 1 unless the mean is zero")
+    (x_1,) = _double(x_1)
     rates = schedule.alpha_dot(1.0), schedule.sigma_dot(1.0)
     return formula.terminal_drift(*rates, law.mean, x_1, schedule.sigma(1.0))
 
@@ -169,6 +179,7 @@ class Rivals:
 
 def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
     """The margins of D1 at each `x_t`. Raises `InputError` for x_t beyond the domain."""
+    x_t, alpha = _double(x_t, alpha)
     numerics.check_coordinates("x_t", x_t)
     nearest, margins = zip(*(_margins(law, x, alpha) for x in x_t), strict=True)
     chosen = torch.stack(nearest)
@@ -189,6 +200,7 @@ def _margins(law: Atoms, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """The posterior weight of the nearest atom from its margins, `1/(1 + S)` (D1); shape (batch,). Raises `InputError` for x_t and σ beyond the domain."""
+    x_t, alpha, sigma = _double(x_t, alpha, sigma)
     numerics.check_noise("sigma", sigma)
     others = rivals(law, x_t, alpha)
     weights = formula.rival_weight(others.prior_ratios, others.margins, sigma, torch)
@@ -239,7 +251,7 @@ def data_score(law: Law, x: Tensor) -> Tensor:
     Raises:
         InputError: for finite data, and for a Gaussian with a singular covariance.
     """
-    x = x.detach().requires_grad_()
+    x = x.detach().to(torch.float64).requires_grad_()
     return torch.autograd.grad(law.log_prob(x).sum(), x)[0]
 
 
@@ -252,6 +264,7 @@ def foot_score(schedule: Schedule, foot: Tensor) -> Tensor:
         schedule: the forward process.
         foot: `f`, the coordinate of the subspace along a unit normal, any shape.
     """
+    (foot,) = _double(foot)
     if schedule.variance_preserving:
         return formula.vp_foot_score(foot)
     if float(schedule.alpha_dot(0.0)) == 0:

@@ -126,7 +126,12 @@ def chi2_in_space(points: Sequence[Sequence[float]], p: Sequence[Real], gap: flo
 
 def tv(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
     """`TV(P, Q)` from the roots of the convex `dP/dQ − 1` on either side of 0."""
-    with mp.workdps(70 + int(-mp.log10(min(w for w in p if w > mp.mpf(10) ** -600)))):
+    digits = 70 + int(-mp.log10(min(w for w in p if w > mp.mpf(10) ** -600)))
+    with mp.workdps(digits):
+        # the TV of small shifts is of the size of their mean square, and its terms are of that of one
+        spread = mp.fsum(w * x**2 for w, x in zip(p, shifts(points, p, gap), strict=True))
+        digits += int(max(0, -mp.log10(spread))) if spread > 0 else 0
+    with mp.workdps(digits):
         m = shifts(points, p, gap)
         if all(value == 0 for value, w in zip(m, p, strict=True) if w > 0):
             return mp.mpf(0)

@@ -66,8 +66,9 @@ def information(law: Atoms, snr: float) -> Real:
 
 
 def _integral(law: Atoms, snr: float, density: Callable[[list[Real], list[Real]], Real]) -> Real:
-    largest = float(law.points.abs().max()) * snr**0.5
-    with mpmath.workdps(25 + int(mpmath.log10(max(1.0, largest)))):  # places are differences
+    # places of the noise's size are told apart however far from the origin the atoms lie
+    far = mpmath.sqrt(mpmath.mpf(snr)) * float(law.points.abs().max())
+    with mpmath.workdps(25 + max(0, int(mpmath.log10(far)) + 1 if far > 0 else 0)):
         root = mpmath.sqrt(mpmath.mpf(snr))
         support = [
             (mpmath.mpf(y[0]), mpmath.mpf(w))

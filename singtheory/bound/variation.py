@@ -81,6 +81,7 @@ def projected(posterior: AtomsPosterior, gap: float, direction: Tensor) -> float
         direction: shape (d,), not zero.
     """
     (xi,) = posterior.deviations()
+    direction = direction.to(torch.float64)
     line = (xi @ (direction / direction.norm()))[:, None]
     along = AtomsPosterior.of(line, posterior.log_weights[0])
     tv = divergence.tv_exact(along, gap)

@@ -24,6 +24,8 @@ _MOST_NODES = 2**23
 _MOST_CELLS = 2**15
 _DEEPEST = 200
 _AGREES, _NEGLIGIBLE = 1e-14, 1e-19
+_RESOLVED = 2.0**-10
+"""Coordinates must be told apart to this part of the narrowest standard deviation in a cell: further from their reference, cells have no width and no mass."""
 
 
 class Value(NamedTuple):
@@ -73,14 +75,17 @@ class Windows:
 
 
 def integrate(integrand: Integrand, windows: Windows) -> Value:
-    """The integral over all windows, each point once. Raises `InputError` beyond two dimensions."""
+    """The integral over all windows, each point once; of infinite error where coordinates do not resolve one. Raises `InputError` beyond two dimensions."""
     dim = windows.stds.shape[1]
     if dim > 2:
         raise InputError(f"quadrature in {dim} dimensions: it serves one and two, use Monte Carlo")
     queue: list[tuple[int, Tensor, Tensor]] = []
     for members in clusters(windows):
         reference = windows.references[members[0]]
-        queue.append((reference, *first_cells(windows, members, reference)))
+        low, high, resolved = first_cells(windows, members, reference)
+        if not resolved:
+            return Value(0.0, 0.0, math.inf, 0, [])
+        queue.append((reference, low, high))
     return refine(integrand, queue)
 
 
@@ -106,34 +111,36 @@ def _parted(group: list[int], axis: int, windows: Windows) -> list[list[int]]:
     return [part.tolist() for part in chosen[order].tensor_split(breaks.tolist())]
 
 
-def first_cells(windows: Windows, members: list[int], reference: int) -> tuple[Tensor, Tensor]:
-    """Low and high corners (cells, d) that cover the windows of a cluster, each of a few standard deviations of the narrowest it meets."""
+def first_cells(windows: Windows, members: list[int], reference: int) -> tuple[Tensor, Tensor, bool]:
+    """Low and high corners (cells, d) that cover the windows of a cluster, each of a few standard deviations of the narrowest it meets, and whether all are resolved."""
     chosen = torch.tensor(members)
     middle, stds = windows.places(reference)[chosen], windows.stds[chosen]
     low, high = middle - windows.reach * stds, middle + windows.reach * stds
     a, b = low.amin(dim=0)[None], high.amax(dim=0)[None]
     done: list[tuple[Tensor, Tensor]] = []
-    count = 0
+    count, resolved = 0, True
     while len(a):
         looks = [_look(*part, low, high, stds) for part in zip(a.split(4096), b.split(4096), strict=True)]
-        kept, width, axis = (torch.cat(column) for column in zip(*looks, strict=True))
+        kept, narrowest, width, axis = (torch.cat(column) for column in zip(*looks, strict=True))
         a, b = a[kept], b[kept]
         fine = (width <= _WIDTH[low.shape[1]]) | torch.tensor(count + len(a) > _MOST_CELLS)
+        apart = torch.maximum(a.abs(), b.abs()) * 2.0**-52
+        resolved = resolved and bool((apart <= _RESOLVED * narrowest)[fine].all())
         done.append((a[fine], b[fine]))
         count += int(fine.sum())
         a, b = (torch.cat(half) for half in zip(*halves(a[~fine], b[~fine], axis[~fine]), strict=True))
-    return torch.cat([a for a, _ in done]), torch.cat([b for _, b in done])
+    return torch.cat([a for a, _ in done]), torch.cat([b for _, b in done]), resolved
 
 
-def _look(a: Tensor, b: Tensor, low: Tensor, high: Tensor, stds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Which cells meet a window; of those the width in the narrowest standard deviation that they meet, and the axis along which they are widest."""
+def _look(a: Tensor, b: Tensor, low: Tensor, high: Tensor, stds: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Which cells meet a window; of those the narrowest standard deviations that they meet, the width in these, and the axis along which they are widest."""
     touched = torch.ones(len(a), len(stds), dtype=torch.bool)
     for axis in range(a.shape[1]):
         touched &= (a[:, axis, None] < high[:, axis]) & (b[:, axis, None] > low[:, axis])
     kept = touched.any(dim=1)
     narrowest = torch.where(touched[kept, :, None], stds, torch.inf).amin(dim=1)
     width, axis = ((b - a)[kept] / narrowest).max(dim=1)
-    return kept, width, axis
+    return kept, narrowest, width, axis
 
 
 def halves(a: Tensor, b: Tensor, axis: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

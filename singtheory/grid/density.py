@@ -24,6 +24,7 @@ def by_density(schedule: Schedule, steps: int, snr: Tensor, density: Tensor) -> 
         InputError: for other numbers.
     """
     check_steps(steps)
+    snr, density = snr.to(torch.float64), density.to(torch.float64)
     if snr.ndim != 1 or snr.shape != density.shape or len(snr) < 2:
         raise InputError(f"snr {tuple(snr.shape)}, density {tuple(density.shape)}: need two of one length, at least 2")
     if not bool(((snr >= 0) & torch.isfinite(snr)).all() and (snr.diff() > 0).all()):
@@ -32,6 +33,6 @@ def by_density(schedule: Schedule, steps: int, snr: Tensor, density: Tensor) -> 
         raise InputError("density: must be finite, not negative, and positive somewhere")
     area = torch.cat([density.new_zeros(1), ((density[1:] + density[:-1]) / 2 * snr.diff()).cumsum(0)])
     even = torch.linspace(0, float(area[-1]), steps + 1, dtype=torch.float64)
-    nodes = torch.from_numpy(np.interp(even.numpy(), area.double().numpy(), snr.double().numpy()))
+    nodes = torch.from_numpy(np.interp(even.numpy(), area.numpy(), snr.numpy()))
     nodes[0], nodes[-1] = snr[0], snr[-1]
     return schedule.time_of_snr(nodes)

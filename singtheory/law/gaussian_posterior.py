@@ -139,6 +139,7 @@ class GaussianPosterior(Posterior):
 
     def shifted_log_ratio(self, u: Tensor, gap: Tensor | float, shift: Tensor) -> Tensor:
         """`log N(u; √g shift, I + gC) − log N(u; 0, I)`, `shift` (batch, d); shape (batch, n)."""
+        u = u.to(torch.float64)
         gap = torch.as_tensor(gap, dtype=torch.float64, device=u.device).expand(len(self))[:, None]
         spread = (gap * self.spectrum)[:, None]
         rotated, centre = u @ self.basis, (gap.sqrt() * shift @ self.basis)[:, None]

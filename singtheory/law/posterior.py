@@ -211,7 +211,7 @@ class AtomsPosterior(Posterior):
 
     def cov_along(self, directions: Tensor) -> Uncertified:
         """`Vᵀ C V` along directions V, shape (d, k), such as a few principal components; shape (batch, k, k); its error is not bounded."""
-        covariance = CovarianceAlong(self.engine.points, directions)
+        covariance = CovarianceAlong(self.engine.points, directions.to(torch.float64))
         self.tell(covariance)
         return covariance.value()
 
@@ -278,6 +278,7 @@ class AtomsPosterior(Posterior):
     def _reduce(self, u: Tensor, gap: Tensor | float, *reduce: Callable[[Tensor], Tensor]) -> list[Tensor]:
         """Each `reduce` over the points of `log p_j + √g⟨ξ_j, u⟩ − ½ g‖ξ_j‖²`, a bounded number of rows at a time."""
         check_precisions("gap", gap)
+        u = u.to(torch.float64)
         gap = torch.as_tensor(gap, dtype=torch.float64, device=u.device).expand(len(self))
         rows = block_rows(len(self.points), u.device)
         values = []

@@ -70,7 +70,7 @@ class Curve(ABC):
 
     def discretisation(self, snr: Tensor) -> Tensor:
         """`½(g mmse(γ_k) − ∫ mmse dγ)` of each step between increasing `snr` (steps + 1,), shape (steps,) (B8)."""
-        check_snr(snr)
+        snr = as_chain(snr)
         return formula.discretisation(snr.diff(), self(snr[:-1])[0], 2 * self.information(snr).diff())
 
     def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
@@ -83,15 +83,23 @@ class Curve(ABC):
         return 0.0
 
 
-def check_snr(snr: Tensor) -> None:
-    """Raise `InputError` unless `snr` (n,) is not negative, finite, in the domain and does not decrease."""
+def as_snr(snr: Tensor) -> Tensor:
+    """`snr` of any shape in float64, for differences of its numbers and functions of them are rounded in the type that they come in. Raises `InputError` beyond the domain."""
+    snr = snr.to(torch.float64)
+    check_precisions("snr", snr)
+    return snr
+
+
+def as_chain(snr: Tensor) -> Tensor:
+    """`snr` (n,) in float64. Raises `InputError` unless it is not negative, finite, in the domain and does not decrease."""
+    snr = snr.to(torch.float64)
     if snr.ndim != 1 or len(snr) < 2:
         raise InputError(f"snr of shape {tuple(snr.shape)}: need a start and an end")
     if not bool(((snr >= 0) & torch.isfinite(snr)).all()):
         raise InputError("snr: must be finite and at least 0; end where σ > 0")
     if bool((snr.diff() < 0).any()):
         raise InputError("snr: must increase from step to step, from the start of sampling to its end")
-    check_precisions("snr", snr)
+    return as_snr(snr)
 
 
 @final
@@ -105,35 +113,35 @@ class GaussianCurve(Curve):
 
     def __call__(self, snr: Tensor) -> Interval:
         """`Σ_i λ_i/(1 + γλ_i)` and `−Σ_i (λ_i/(1 + γλ_i))²`."""
-        check_precisions("snr", snr)
+        snr = as_snr(snr)
         parts = formula.gaussian_mmse(snr[:, None], self._eigenvalues)
         return parts.sum(dim=1), -parts.square().sum(dim=1)
 
     def information(self, snr: Tensor) -> Tensor:
         """`½ Σ_i log(1 + γλ_i)`."""
-        check_precisions("snr", snr)
+        snr = as_snr(snr)
         return formula.gaussian_information(snr[:, None], self._eigenvalues, torch).sum(dim=1)
 
     def discretisation(self, snr: Tensor) -> Tensor:
         """`½ Σ (x − log(1 + x))` with `x = gλ/(1 + γλ)`, `KL(M‖Q)` of each step (B5), which keeps its digits in short ones."""
-        check_snr(snr)
+        snr = as_chain(snr)
         return self._discretisation(snr, self._eigenvalues)
 
     def interval(self, snr: Tensor) -> Interval:
         """An interval that holds `mmse(γ)`: all that is computed here increases with every eigenvalue, and small ones may have lost their digits."""
-        check_precisions("snr", snr)
+        snr = as_snr(snr)
         return self._between(lambda eigenvalues: formula.gaussian_mmse(snr[:, None], eigenvalues).sum(dim=1))
 
     def information_interval(self, snr: Tensor) -> Interval:
         """An interval that holds `½∫_0^γ mmse`."""
-        check_precisions("snr", snr)
+        snr = as_snr(snr)
         return self._between(
             lambda eigenvalues: formula.gaussian_information(snr[:, None], eigenvalues, torch).sum(dim=1)
         )
 
     def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
         """An interval that holds the sum of `discretisation`."""
-        check_snr(snr)
+        snr = as_chain(snr)
         low, high = self._between(lambda eigenvalues: self._discretisation(snr, eigenvalues).sum())
         return float(low), float(high)
 
@@ -168,22 +176,24 @@ class LineCurve(Curve):
 
     def __call__(self, snr: Tensor) -> Interval:
         """`E C` and `−E C²`."""
-        integrals = self._integrals(snr)
+        integrals = self._integrals(as_snr(snr))
         return integrals.level, -integrals.square
 
     def information(self, snr: Tensor) -> Tensor:
         """`−E log q(z) − ½ log 2πe`, and between `½γ mmse(γ)` and that of a Gaussian where rounding leaves these: so near γ = 0."""
+        snr = as_snr(snr)
         integrals = self._integrals(snr)
         least, most = self._information_between(snr, integrals)
         return torch.minimum(torch.maximum(integrals.entropy - _NOISE_ENTROPY, least), most)
 
     def interval(self, snr: Tensor) -> Interval:
         """An interval that holds `mmse(γ)`: truncation of the rule and rounding."""
-        integrals = self._integrals(snr)
+        integrals = self._integrals(as_snr(snr))
         return (integrals.level - integrals.errors[:, 0]).clamp(min=0), integrals.level + integrals.errors[:, 0]
 
     def information_interval(self, snr: Tensor) -> Interval:
         """An interval that holds `½∫_0^γ mmse`."""
+        snr = as_snr(snr)
         integrals = self._integrals(snr)
         least, most = self._information_between(snr, integrals)
         value, error = integrals.entropy - _NOISE_ENTROPY, integrals.errors[:, 2]
@@ -191,6 +201,7 @@ class LineCurve(Curve):
 
     def discretisation(self, snr: Tensor) -> Tensor:
         """Each step's cost as a difference; where that has lost its digits in a short step, from `mmse′` at its start."""
+        snr = as_chain(snr)
         least, most = self._step_intervals(snr)
         integrals = self._integrals(snr)
         gap = snr.diff()
@@ -201,12 +212,11 @@ class LineCurve(Curve):
 
     def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
         """An interval that holds the sum, from those of the steps."""
-        least, most = self._step_intervals(snr)
+        least, most = self._step_intervals(as_chain(snr))
         return float(least.sum()) * (1 - _SUM), float(most.sum()) * (1 + _SUM)
 
     def _step_intervals(self, snr: Tensor) -> Interval:
         """An interval that holds each step's cost, (steps,): from the difference, from mmse that decreases, and for short steps of atoms from `mmse′` (B11)."""
-        check_snr(snr)
         integrals, gap = self._integrals(snr), snr.diff()
         level, information = integrals.level, self.information(snr)
         value = formula.discretisation(gap, level[:-1], 2 * information.diff())
@@ -228,7 +238,6 @@ class LineCurve(Curve):
 
     def _integrals(self, snr: Tensor) -> Integrals:
         """Each γ is computed once, alone: no number depends on what else is asked for."""
-        check_precisions("snr", snr)
         asked = snr.tolist()
         fresh = torch.tensor(sorted(set(asked) - self._known.keys()), dtype=torch.float64)
         if len(self._known) + len(fresh) > _KEPT:

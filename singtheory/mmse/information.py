@@ -12,6 +12,7 @@ from torch import Tensor
 
 from singtheory import numerics
 from singtheory.law import Atoms, AtomsPosterior, Law
+from singtheory.mmse.exact import as_snr
 
 _NODES, _OCTAVE_NODES = 64, 16
 """Nodes of the rule over h where the gap is small, and in an octave of h where it is not."""
@@ -47,7 +48,8 @@ def expected_square(posterior: AtomsPosterior, gap: float) -> float:
 
 def _posterior_moments(posterior: AtomsPosterior, gaps: Tensor) -> tuple[Tensor, Tensor]:
     (xi,) = posterior.deviations()
-    return _moments(xi[:, 0], posterior.log_weights[0], gaps)
+    held = posterior.weights[0] > 0
+    return _moments(xi[held, 0], posterior.log_weights[0, held], gaps)
 
 
 def _moments(points: Tensor, log_weights: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,14 +121,15 @@ def kl_information_draws(posterior: AtomsPosterior, gap: float, samples: int, ge
 
 def line_mmse(law: Atoms, snr: Tensor) -> tuple[Tensor, Tensor]:
     """`mmse(γ)` and `mmse′(γ) = −E‖C‖_F²` of finite data on a line by quadrature, `snr` and results of shape (n,)."""
-    numerics.check_precisions("snr", snr)
-    level, square = _moments(law.deviations()[:, 0], law.weights.log(), snr)
+    snr = as_snr(snr)
+    held = law.subset(law.weights > 0)
+    level, square = _moments(held.deviations()[:, 0], held.weights.log(), snr)
     return level, -square
 
 
 def gaussian_mmse(law: Law, snr: Tensor) -> tuple[Tensor, Tensor]:
     """`mmse(γ) = Σ λ/(1 + γλ)` and its derivative for Gaussian data of the law's covariance, `snr` and results of shape (n,)."""
-    numerics.check_precisions("snr", snr)
+    snr = as_snr(snr)
     eigenvalues = torch.linalg.eigvalsh(law.cov).clamp(min=0)
     spectrum = eigenvalues / (1 + snr[:, None] * eigenvalues)
     return spectrum.sum(dim=1), -spectrum.square().sum(dim=1)

@@ -20,7 +20,7 @@ from singtheory.estimate import check_confidence, mean_interval
 from singtheory.law import Atoms
 from singtheory.mmse.ceiling import Ceiling
 from singtheory.mmse.draws import DEPTH, LEAST_PAIRS, Draws, Progress, draw_curve, smooth_curve
-from singtheory.mmse.exact import Curve, Interval, check_snr
+from singtheory.mmse.exact import Curve, Interval, as_chain, as_snr
 from singtheory.mmse.smooth import Smooth
 from singtheory.numerics import check_precisions
 
@@ -173,16 +173,15 @@ class SampledCurve(Curve):
 
     def __call__(self, snr: Tensor) -> Interval:
         """From the smooth curve."""
-        check_precisions("snr", snr)
-        return self.smooth(snr)
+        return self.smooth(as_snr(snr))
 
     def information(self, snr: Tensor) -> Tensor:
         """Half the area under the smooth curve."""
-        check_precisions("snr", snr)
-        return self.smooth.area(snr) / 2
+        return self.smooth.area(as_snr(snr)) / 2
 
     def interval(self, snr: Tensor) -> Interval:
         """From the nodes beside and from the ceiling."""
+        snr = as_snr(snr)
         k = self._left(snr)
         high = self._after(self.high[k], (snr - self.snr[k]).clamp(min=0))
         low = self._before(self.low[k + 1], (self.snr[k + 1] - snr).clamp(min=0))
@@ -203,13 +202,14 @@ class SampledCurve(Curve):
 
     def information_interval(self, snr: Tensor) -> Interval:
         """From the draws of the information and of the mmse at the nodes."""
+        snr = as_snr(snr)
         k = self._left(snr)
         low, high = self._cell_areas(self.snr[k], snr)
         return self._known_low[k] + low / 2, torch.minimum(self._known_high[k] + high / 2, self._known_high[k + 1])
 
     def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
         """Step by step from the mmse, or at once from the information between the ends, whichever says more."""
-        check_snr(snr)
+        snr = as_chain(snr)
         gap, (low, high) = snr.diff(), self.interval(snr[:-1])
         area_low, area_high = (area.diff() for area in self._areas(snr))
         least = formula.discretisation(gap, low, area_high).clamp(min=0).sum()
@@ -223,6 +223,7 @@ class SampledCurve(Curve):
 
     def discretisation_error(self, snr: Tensor) -> float:
         """The standard error of the sum of `discretisation`, from curves through groups of the draws."""
+        snr = as_chain(snr)
         totals = [
             formula.discretisation(1.0, g(snr[:-1])[0] @ snr.diff(), g.area(snr[[0, -1]]).diff()) for g in self._groups
         ]

@@ -160,6 +160,9 @@ def quantile_end(start: Tensor, values: Tensor, weights: Tensor, alpha: Number, 
     In one dimension the flow keeps the order of points and carries `q_t` to `π`, so it keeps quantiles; for Gaussian data that is
     C7. In d dimensions it holds along a direction in which the data vary independently of the rest.
 
+    The atom that comes is the quantile of a start, and of weights, that are off by a few roundings: `x − αy` of each atom by 2⁻⁵⁰ of `|x| + |αy|`, each
+    weight by 1e-13 of itself. Where a boundary between two atoms lies nearer to x than that, either of them may come.
+
     Args:
         start: x at t, shape (batch,).
         values: atoms of the law on the line, shape (n,).
@@ -170,6 +173,9 @@ def quantile_end(start: Tensor, values: Tensor, weights: Tensor, alpha: Number, 
     Raises:
         InputError: for numbers beyond the domain (`singtheory.numerics.domain`).
     """
+    start, values, weights, alpha, sigma = (
+        torch.as_tensor(numbers, dtype=torch.float64) for numbers in (start, values, weights, alpha, sigma)
+    )
     for name, numbers in (("start", start), ("values", values)):
         check_coordinates(name, numbers)
     check_noise("sigma", sigma)
@@ -212,6 +218,7 @@ def quantile_spread(
     """
     if not bool((values != values[0]).any()):
         raise InputError(f"values: all are {float(values[0]):g}, so there is no spread to keep; give different ones")
+    values = values.to(torch.float64)
     u = torch.linspace(-8, 8, nodes, dtype=torch.float64, device=values.device)
     density = torch.softmax(-(u**2) / 2, dim=0)
     quantiles = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)
@@ -237,7 +244,7 @@ def principal_components(law: Law, rank: int, dense: int = DENSE) -> Components:
         deviations = _deviations(atoms)
         find = _dense_components if min(deviations.shape) <= dense else _randomised_components
         basis, variances, least = find(deviations, min(rank, min(deviations.shape)))
-        least = max(least, _rounding(atoms))
+        least = max(least, _rounding(atoms, deviations))
     else:
         basis, variances = _top_eigenpairs(law.cov, rank)
         least = law.dim * _EPS * float(variances[0])
@@ -259,7 +266,7 @@ def all_components(law: Atoms) -> Components:
     """
     deviations = _deviations(law)
     basis, variances, least = _dense_components(deviations, min(deviations.shape))
-    varying = int((variances > max(least, _rounding(law))).sum())
+    varying = int((variances > max(least, _rounding(law, deviations))).sum())
     return Components(basis[:varying], variances[:varying].sqrt())
 
 
@@ -268,9 +275,11 @@ def _deviations(law: Atoms) -> Tensor:
     return law.weights.sqrt()[:, None] * law.deviations()
 
 
-def _rounding(law: Atoms) -> float:
-    """What the rounding of deviations from a mean may add to a variance: of equal points all variance is that."""
-    return len(law.points) * (4 * _EPS) ** 2 * float(law.points.square().sum(dim=1).max())
+def _rounding(law: Atoms, deviations: Tensor) -> float:
+    """What the rounding of deviations (n, d) may add to a variance: of differences to the heaviest point, wherever the data lie and whatever has no weight."""
+    heaviest = int(law.weights.argmax())
+    apart2 = deviations.square().sum() + deviations[heaviest].square().sum() / law.weights[heaviest]
+    return len(law.points) * (4 * _EPS) ** 2 * float(apart2)
 
 
 def _top_eigenpairs(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:

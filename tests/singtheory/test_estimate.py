@@ -127,3 +127,12 @@ def test_draws_that_are_next_to_nothing_have_an_interval(size):
     for samples in (torch.full((40,), size, dtype=torch.float64), size * torch.arange(40, dtype=torch.float64)):
         low, high = mean_interval(samples, 0.0, 1.0, 0.99)
         assert 0 <= low <= float(samples.mean()) <= high < 0.3
+
+
+@pytest.mark.parametrize("mean", [1e-300, 1e-311, 1e-320, 5e-324])
+def test_an_interval_for_a_mean_near_the_least_float_is_found(mean):
+    """Its variance and a part of it underflow: the search took steps of zero, without end."""
+    x = torch.zeros(32, dtype=torch.float64)
+    x[3] = 32 * mean
+    low, high = mean_interval(x, 0.0, 1.0, 0.9)
+    assert 0 <= low <= mean <= high < 0.2

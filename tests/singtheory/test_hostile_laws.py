@@ -190,6 +190,8 @@ def test_the_plane_by_another_rule():
     [
         ((0.0, 1.0, 3.0, -3.6e11), (0.015, 0.012, 0.65, 0.09), 0.069),
         ((0.0, 1e30), (1.0, 1.0), 1e8),
+        # numbers near the atoms are eight standard deviations apart, and no cell about the origin has a width
+        ((-3.238664381422022e23, -2.8690944270405645e23), (1.0, 1.0), 4.2367934752896515e-12),
         (GOLDEN[0], GOLDEN[1], 1e12),
     ],
 )

@@ -208,3 +208,33 @@ def test_the_nearest_atom_of_the_largest_data():
     # e^{−(1.1² − 0.1²)/2σ²}, as at σ = 1
     small = limit.nearest_atom_weight(Atoms([[-1.0], [2.0], [1.0]]), tensor([0.9]), one, one)
     assert limit.nearest_atom_weight(line, tensor([0.9e29]), one, 1e29 * one).tolist() == pytest.approx(small.tolist())
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32])
+def test_what_single_precision_says_is_what_its_numbers_say(kind):
+    """`x_t/σ` in fewer digits is another posterior's, or overflows; a drop of precision is no other law."""
+    law, schedule, x = (
+        Atoms([[0.0, 1.0], [1.0, 0.0], [3.0, -2.0]], [0.2, 0.5, 0.3]),
+        Cosine(),
+        torch.tensor([[0.5, 0.47], [2.0, -1.1]]),
+    )
+    x = x.to(kind)
+    alpha, sigma = torch.tensor(0.1, dtype=torch.float64), torch.tensor(0.99, dtype=torch.float64)
+    smooth = GaussianMixture([0.5, 0.5], [[0.0, 1.0], [1.0, 2.0]], torch.eye(2).expand(2, 2, 2))
+    asked = {
+        "score": lambda x: limit.score(law, schedule, x, 0.5),
+        "denoiser": lambda x: limit.denoiser(law, schedule, x, 1e-5),
+        "denoiser at 0": lambda x: limit.denoiser(law, schedule, x, 0.0),
+        "series": lambda x: limit.denoiser_series(law, x, alpha, sigma),
+        "error of the series": lambda x: limit.denoiser_series_error(law, x, alpha, sigma),
+        "terminal drift": lambda x: limit.terminal_drift(law, schedule, x),
+        "weight": lambda x: limit.nearest_atom_weight(law, x, alpha, sigma),
+        "score of the data": lambda x: limit.data_score(smooth, x),
+        "log density": smooth.log_prob,
+        "log ratio": lambda x: law.posterior(x[0], 1.0).log_ratio(x[None], 2.0),
+        "log ratio of a mixture": lambda x: smooth.posterior(x[0], 1.0).log_ratio(x[None], 2.0),
+        "covariance along": lambda x: law.posterior(x[0], 1.0).cov_along(x.mT),
+    }
+    for name, of in asked.items():
+        actual, expected = of(x), of(x.double())
+        assert actual.dtype == torch.float64 and torch.equal(actual, expected), name

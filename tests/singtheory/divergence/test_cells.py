@@ -16,8 +16,9 @@ def test_cells_cover_each_place_of_a_window_once(dim, made, data):
     centres = torch.tensor([row[:dim] for row in made], dtype=torch.float64)
     stds = torch.tensor([[row[2]] * dim for row in made], dtype=torch.float64)
     windows = Windows(lambda _: centres, stds, 9.0, [-1] * len(made))
-    low, high = first_cells(windows, list(range(len(made))), -1)
+    low, high, resolved = first_cells(windows, list(range(len(made))), -1)
     which = data.draw(st.integers(0, len(made) - 1))
+    assert resolved
     inside = torch.tensor([data.draw(st.floats(-8.9, 8.9)) for _ in range(dim)], dtype=torch.float64)
     place = centres[which] + inside * stds[which]
     holds = ((low <= place) & (place < high)).all(dim=1)

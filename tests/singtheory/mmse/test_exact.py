@@ -16,7 +16,7 @@ from singtheory.grid import grids
 from singtheory.mmse import ceiling, draws, sampled
 from singtheory.mmse.ceiling import Ceiling
 from singtheory.mmse.exact import LineCurve, exact_curve
-from singtheory.mmse.information import line_mmse
+from singtheory.mmse.information import expected_trace, line_mmse
 from singtheory.mmse.sampled import sample_curve
 from singtheory.mmse.smooth import Smooth
 from tests.strategies import atoms, snrs_to
@@ -355,3 +355,32 @@ def test_a_smooth_curve_goes_on_where_the_mmse_underflows():
     level, slope = smooth(snr)
     torch.testing.assert_close(level, curve(snr)[0], rtol=1e-5, atol=1e-300)
     assert bool((slope <= 0).all()) and float(smooth.area(snr)[-1]) == pytest.approx(2 * math.log(2), rel=1e-8)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32])
+@pytest.mark.parametrize("law", [Atoms([[0.0], [1.0], [3.0]], [0.2, 0.5, 0.3]), Gaussian([0.0], [[2.0]])])
+def test_a_curve_asked_in_single_precision_is_that_of_its_numbers(law, kind):
+    """Gaps were taken in the type of γ, and so the intervals of costs missed them by 1e-7."""
+    curve, snr = exact_curve(law), torch.tensor([0.1, 2.3]).to(kind)
+    pairs = (curve, curve.interval, curve.information_interval, curve.discretisation_interval)
+    for of in (*pairs, lambda at: (curve.information(at),), lambda at: (curve.discretisation(at),)):
+        for actual, expected in zip(of(snr), of(snr.double()), strict=True):
+            assert torch.equal(torch.as_tensor(actual), torch.as_tensor(expected))
+
+
+@pytest.mark.parametrize(
+    ("points", "weights", "snr"),
+    [
+        ([0.0, 1000.0], [0.5, 0.5], 1.0),
+        ([0.0, 1.0, 500.0], [0.5, 0.5, 1e-6], 36.0),
+        ([1e8, 1e8 + 1, 1e30], [1.0, 1.0, 0.0], 2.0),
+    ],
+)
+def test_equal_steps_are_not_taken_over_far_atoms(points, weights, snr):
+    """Between far atoms the density underflows, which made the sum no number; far from the origin and atoms without weight count for nothing."""
+    law = Atoms([[y] for y in points], weights)
+    low, high = LineCurve(law).interval(torch.tensor([snr], dtype=torch.float64))
+    level, slope = line_mmse(law, torch.tensor([snr], dtype=torch.float64))
+    assert float(low) * (1 - 1e-12) <= float(level) <= float(high) * (1 + 1e-12) and float(slope) <= 0
+    alone = law.posterior([0.0], 0.0)
+    assert expected_trace(alone, snr) == pytest.approx(float(level), rel=1e-10, abs=1e-290)

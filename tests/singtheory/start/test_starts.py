@@ -193,26 +193,38 @@ def test_a_rare_atom_moves_the_boundary_by_its_weight(sigma):
     assert starts.quantile_end(x, values, weights, 1.0, sigma).tolist() == [0.0, 2.0]
 
 
-@given(wild_atoms(dims=(1,), at_ends=False), st.floats(-3, 3), st.floats(-8, 1).map(lambda e: 10.0**e))
+@given(wild_atoms(dims=(1,)), st.floats(-3, 3), st.floats(-8, 1).map(lambda e: 10.0**e))
 @settings(deadline=None, max_examples=examples(40))
 def test_quantile_end_is_the_quantile_of_hostile_laws(law, off, sigma):
-    """`F_0⁻¹(F_t(x))` by mpmath: mass above x of the atoms up to the answer against mass below x of the others."""
+    """`F_0⁻¹(F_t(x))` by mpmath, between those of starts and weights that are off by the roundings that it states."""
     values, weights = law.points[:, 0], law.weights
     x = values[0] + off * sigma
-    actual = starts.quantile_end(x[None], values, weights, 1.0, sigma)
-    order = values.argsort().tolist()
+    actual = float(starts.quantile_end(x[None], values, weights, 1.0, sigma))
+    low, high = (_quantile_end(values.tolist(), weights.tolist(), float(x), sigma, side) for side in (-1, 1))
+    assert low <= actual <= high
+
+
+def _quantile_end(values: list[float], weights: list[float], x: float, sigma: float, side: int) -> float:
+    """The first atom whose mass, with those below it, above x is at least that of the others below x; each rounded down or up as `side` says."""
     with mpmath.workdps(40):
-        atoms = [(mpmath.mpf(float(values[i])), mpmath.mpf(float(weights[i]))) for i in order if weights[i] > 0]
-        tail = [
-            (w * mpmath.ncdf(-(mpmath.mpf(float(x)) - y) / sigma), w * mpmath.ncdf((mpmath.mpf(float(x)) - y) / sigma))
-            for y, w in atoms
-        ]
-        for k in range(len(atoms)):
-            above, below = mpmath.fsum(a for a, _ in tail[: k + 1]), mpmath.fsum(b for _, b in tail[k + 1 :])
-            if above >= below:
-                break
-    if abs(above - below) > 1e-9 * (above + below):
-        assert float(actual) == float(atoms[k][0])
+        tails = []
+        for y, w in sorted(zip(values, weights, strict=True)):
+            if w > 0:
+                distance = (mpmath.mpf(x) - mpmath.mpf(y) + side * mpmath.ldexp(abs(x) + abs(y), -50)) / sigma
+                tails.append((y, w * mpmath.ncdf(-distance), w * mpmath.ncdf(distance)))
+        for k, (y, _, _) in enumerate(tails):
+            above, below = mpmath.fsum(t[1] for t in tails[: k + 1]), mpmath.fsum(t[2] for t in tails[k + 1 :])
+            if above >= below * (1 + side * mpmath.mpf("1e-13")):
+                return y
+    raise AssertionError("the last atom has all mass below it")
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32])
+def test_quantile_end_of_single_precision_is_that_of_its_numbers(kind):
+    """x lies on either side of the boundary between the two by less than float32 has of `x − αy`."""
+    x, values, half = (torch.tensor(v, dtype=kind) for v in ([1000.0], [1000.0, 1000.5], [0.5, 0.5]))
+    for alpha, expected in ((1 - 1e-9, 1000.5), (1 + 1e-9, 1000.0)):
+        assert starts.quantile_end(x, values, half, alpha * 1000 / 1000.25, 1e-2).tolist() == [expected]
 
 
 def test_quantile_spread_of_normal_data_is_the_law():
@@ -369,3 +381,20 @@ def test_directions_are_orthonormal_to_three_digits(skew, fits):
 def test_equal_data_have_no_spread_to_keep():
     with pytest.raises(InputError, match="no spread to keep"):
         starts.quantile_spread(0.0, 1.0, torch.ones(3, dtype=torch.float64), 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Atoms([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1e15, 1.0]], [1.0, 1.0, 2.0, 0.0]),
+        Atoms([[9e23, 9e23], [9e23 + 2.0**32, 9e23], [9e23, 9e23 + 2.0**32]], [1.0, 1.0, 2.0]),
+        Atoms([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1e15, 1e15]], [1.0, 1.0, 2.0, 1e-60]),
+    ],
+)
+def test_directions_in_which_data_vary_are_told_wherever_they_lie(law):
+    """A point without weight, or a distant origin, is no rounding of a variance: the weights are ¼, ¼, ½ at 0, e_1 and e_2."""
+    assert len(starts.all_components(law).std) == len(starts.principal_components(law, 2).std) == 2
+    scale = float((law.points[1] - law.points[0]).norm())
+    variances = (starts.all_components(law).std / scale).square()
+    expected = torch.linalg.eigvalsh(torch.tensor([[3 / 16, -1 / 8], [-1 / 8, 1 / 4]], dtype=torch.float64)).flip(0)
+    assert torch.allclose(variances, expected, rtol=1e-12)
