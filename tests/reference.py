@@ -126,10 +126,13 @@ def chi2_in_space(points: Sequence[Sequence[float]], p: Sequence[Real], gap: flo
 
 def tv(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
     """`TV(P, Q)` from the roots of the convex `dP/dQ − 1` on either side of 0."""
-    with mp.workdps(70 + int(-mp.log10(min(w for w in p if w > mp.mpf(10) ** -600)))):
-        m = shifts(points, p, gap)
-        if all(value == 0 for value, w in zip(m, p, strict=True) if w > 0):
-            return mp.mpf(0)
+    m = shifts(points, p, gap)
+    if all(value == 0 for value, w in zip(m, p, strict=True) if w > 0):
+        return mp.mpf(0)
+    least = min(w for w in p if w > mp.mpf(10) ** -600)
+    # TV is a difference of numbers near one: of the size of the least weight, or where all atoms are near of g tr C
+    trace = mp.fsum(w * value**2 for w, value in zip(p, m, strict=True))
+    with mp.workdps(70 + int(-mp.log10(min(least, trace)))):
         a, b = -_root(m, p, -1), _root(m, p, 1)
         mass = mp.fsum(w * (_cdf(b - x) - _cdf(a - x)) for w, x in zip(p, m, strict=True) if w > 0)
         return _cdf(b) - _cdf(a) - mass
