@@ -78,6 +78,8 @@ def run(label: str) -> tuple[int, list[Failure]]:
             if error is not None:
                 failures[cell.line] = failure(cell, page.path, error, _line(error), shell.user_ns)
                 unbound |= cell.binds - set(shell.user_ns)
+            else:
+                unbound -= cell.binds
     finally:
         InteractiveShell.clear_instance()
     first = min(cell.line for cell in own)

@@ -177,7 +177,13 @@ class Atoms(Law):
         Raises:
             InputError: as `Atoms`, and on every process alike where none are joined, a part is empty or widths differ.
         """
-        return cls._sharded(lambda: as_finite("points", points, 2), weights, points)
+
+        def checked() -> Tensor:
+            numbers = as_finite("points", points, 2)
+            numerics.check_coordinates("points", numbers)
+            return numbers
+
+        return cls._sharded(checked, weights, points)
 
     @classmethod
     def sharded_bytes(cls, images: Array, weights: Array | None = None) -> "Atoms":
@@ -200,7 +206,6 @@ class Atoms(Law):
             weights = as_nonnegative(
                 torch.ones(len(points)) if weights is None else weights, len(points), points.device
             )
-            numerics.check_coordinates("points", points)
         except InputError as error:
             with suppress(InputError):  # the others would wait for this part
                 agree(0, 0, part.device if isinstance(part, Tensor) else "cpu")

@@ -62,15 +62,21 @@ def _moments(points: Tensor, log_weights: Tensor, snr: Tensor) -> tuple[Tensor, 
 
 
 def _block(points: Tensor, log_weights: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
-    place, mass = _places(snr.sqrt()[:, None] * points)
-    # one plane of places for each atom: sums over a few neighbouring numbers are slow
-    logits = log_weights[:, None, None] - (place - (snr.sqrt() * points[:, None])[:, :, None]).square() / 2
-    density = torch.logsumexp(logits, dim=0)
-    shares = (logits - density).exp()
-    off = points[:, None, None] - (shares * points[:, None, None]).sum(dim=0)
-    variance = (shares * off.square()).sum(dim=0)
-    weight = density.exp() * mass / math.sqrt(2 * math.pi)
-    return (weight * variance).sum(dim=1), (weight * variance.square()).sum(dim=1)
+    """`_moments` of a few γ together; many atoms far apart need so many nodes that these go in blocks."""
+    level, square = torch.zeros_like(snr), torch.zeros_like(snr)
+    centres = snr.sqrt()[:, None] * points
+    nodes = max(1, _NUMBERS // centres.numel())
+    for place, mass in zip(*(part.split(nodes, dim=1) for part in _places(centres)), strict=True):
+        # one plane of places for each atom: sums over a few neighbouring numbers are slow
+        logits = log_weights[:, None, None] - (place - centres.mT[:, :, None]).square() / 2
+        density = torch.logsumexp(logits, dim=0)
+        shares = (logits - density).exp()
+        off = points[:, None, None] - (shares * points[:, None, None]).sum(dim=0)
+        variance = (shares * off.square()).sum(dim=0)
+        weight = density.exp() * mass / math.sqrt(2 * math.pi)
+        level += (weight * variance).sum(dim=1)
+        square += (weight * variance.square()).sum(dim=1)
+    return level, square
 
 
 def _places(centres: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,8 @@ NOISES = 1e-40, 1e40
 LARGEST_QUERY = 1e70
 LEAST_WEIGHT = 1e-300
 """The least of a positive weight, as a share of the largest."""
+_ROUNDED = 1 + 2.0**-20
+"""A number at an end may have been rounded to float32."""
 _SHARE_ROUNDING = 1 - 1e-9
 """Weights may have been normalised before."""
 _LENGTH_REMEDY = "divide the data by a number s near their size and multiply every snr and gap by s²"
@@ -41,7 +43,7 @@ def check_length(name: str, length: float) -> None:
 def check_coordinates(name: str, coordinates: Tensor) -> None:
     """Raise `InputError` where a coordinate is larger than the domain; small ones lose nothing beside the largest difference."""
     largest = float(torch.linalg.vector_norm(coordinates.detach(), ord=torch.inf)) if coordinates.numel() else 0.0
-    if not largest <= LENGTHS[1]:
+    if not largest <= LENGTHS[1] * _ROUNDED:
         raise InputError(f"{name}: the largest number is {largest:.3g}, at most {LENGTHS[1]:g}; {_LENGTH_REMEDY}")
 
 
@@ -92,11 +94,21 @@ def _beyond(values: Tensor, limits: tuple[float, float]) -> list[float]:
     values = values.detach()
     if values.ndim == 0:  # most are one number
         value = float(values)
-        return [] if value == 0 or limits[0] <= value <= limits[1] else [value]
-    outside = ~((values == 0) | ((values >= limits[0]) & (values <= limits[1])))
+        return [] if _is_in(value, limits) else [value]
+    low, high = _ends(limits)
+    outside = ~((values == 0) | ((values >= low) & (values <= high)))
     return [float(values[outside].flatten()[0])] if bool(outside.any()) else []
 
 
 def _check(name: str, value: float, limits: tuple[float, float], remedy: str) -> None:
-    if not (value == 0 or limits[0] <= value <= limits[1]):
+    if not _is_in(value, limits):
         raise InputError(f"{name} is {value:.3g}: must be 0 or lie from {limits[0]:g} to {limits[1]:g}; {remedy}")
+
+
+def _is_in(value: float, limits: tuple[float, float]) -> bool:
+    low, high = _ends(limits)
+    return value == 0 or low <= value <= high
+
+
+def _ends(limits: tuple[float, float]) -> tuple[float, float]:
+    return limits[0] / _ROUNDED, limits[1] * _ROUNDED

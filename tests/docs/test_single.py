@@ -238,6 +238,15 @@ print(half)
 """
 
 
+def test_a_name_that_a_later_cell_binds_again_is_there(monkeypatch, capsys):
+    monkeypatch.setattr(single, "page_of", lambda label: single.parts(TWICE, single.FOLDER / "b.md"))
+    text = "```{code-cell}\nhalf = 1 / 0\n```\n\n```{code-cell}\nhalf = 0.5\n```\n\n```{code-cell}\nprint(half)\n```\n"
+    monkeypatch.setattr(single, "needed_cells", lambda label: [])
+    monkeypatch.setattr(single, "own_cells", lambda page, label: single.cells(text, path=page.path))
+    count, failures = run.run("b2")
+    assert count == 3 and len(failures) == 1 and "0.5" in capsys.readouterr().out
+
+
 def test_a_line_of_a_function_that_a_cell_calls_is_named_where_it_is_called(monkeypatch):
     monkeypatch.setattr(single, "page_of", lambda label: single.parts(BROKEN, single.FOLDER / "a.md"))
     _, (only,) = run.run("a1")

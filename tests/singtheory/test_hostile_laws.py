@@ -266,6 +266,14 @@ def test_the_intervals_behind_one_estimate_share_its_error(monkeypatch):
             assert len(stated) >= 3 and sum(stated) <= 0.1 * (1 + 1e-9)
 
 
+def test_the_reference_of_tv_has_its_digits_where_atoms_are_near():
+    """`g tr C φ(1)`, the leading order."""
+    y, p = [0.0, -2e-30], [0.5, 0.5]
+    tv = reference.tv(y, p, 1.0)
+    assert float(tv) == pytest.approx(1e-60 * math.exp(-0.5) / math.sqrt(2 * math.pi), rel=1e-15, abs=0)
+    assert_holds(divergence.tv_exact(Atoms([[v] for v in y]).posterior([0.0], 0.0), 1.0), tv, "near atoms")
+
+
 def test_the_slope_of_the_tail_is_its_supremum():
     """`sup f(r)/(r − 1)` over r ≥ R, against a search, on both sides of the peak."""
     log_r = torch.linspace(1e-3, 40, 400_001, dtype=torch.float64)

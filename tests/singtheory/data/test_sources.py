@@ -20,6 +20,7 @@ from PIL import Image
 
 from singtheory import InputError
 from singtheory.data import named_law, sources
+from singtheory.numerics import LENGTHS
 from tests.strategies import examples
 
 NOISE = np.random.default_rng(0).integers(0, 256, (1, 32, 32), dtype=np.uint8)
@@ -33,7 +34,12 @@ POINTS = hnp.arrays(
     st.sampled_from(["<f8", ">f8", "<f4", ">f4", "f2", "u1", "i1", "<i8", ">i4", "bool"]),
     hnp.array_shapes(min_dims=2, max_dims=2, max_side=6),
     elements={"allow_nan": False, "allow_infinity": False},
-)
+).map(lambda points: np.where(_is_moderate(points.astype(float)), points, points.dtype.type(0)).astype(points.dtype))
+"""Of every type; what lies beyond the domain, or so near 0 that a difference may, is 0."""
+
+
+def _is_moderate(numbers: np.ndarray) -> np.ndarray:
+    return (np.abs(numbers) >= 1e-10) & (np.abs(numbers) <= LENGTHS[1] / 2)
 
 
 def idx(images: np.ndarray, magic: int = 0x803) -> bytes:

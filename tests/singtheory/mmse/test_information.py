@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from singtheory import Atoms
 from singtheory.mmse import exact_curve, expected_trace, kl_by_covariance, kl_by_information, line_mmse
-from singtheory.mmse.information import expected_square
+from singtheory.mmse.information import _NUMBERS, expected_square
 from tests import reference
 
 LAWS = {
@@ -37,3 +38,25 @@ def test_line_mmse_is_that_of_the_certified_rule(name):
     posterior, (level, slope) = law.posterior([0.0], 0.0), exact_curve(law)(snr[2:3])
     assert expected_trace(posterior, 1.0) == pytest.approx(float(level), rel=1e-9)
     assert expected_square(posterior, 1.0) == pytest.approx(-float(slope), rel=1e-9)
+
+
+class _Largest(TorchFunctionMode):
+    """Records how many numbers the largest tensor has."""
+
+    numbers = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers = max(self.numbers, result.numel())
+        return result
+
+
+def test_many_atoms_far_apart_take_no_more_memory_than_a_block():
+    """Each has nodes of its own, so that nodes times atoms grow as the square of their number."""
+    law, snr = Atoms(torch.arange(40)[:, None]), torch.tensor([1.0, 25.0, 1e4], dtype=torch.float64)
+    with _Largest() as largest:
+        level, slope = line_mmse(law, snr)
+    assert largest.numbers <= _NUMBERS
+    for ours, certified in zip((level, slope), exact_curve(law)(snr), strict=True):
+        torch.testing.assert_close(ours, certified, rtol=1e-9, atol=1e-300)

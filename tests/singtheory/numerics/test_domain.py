@@ -28,7 +28,15 @@ from singtheory.mmse import (
     line_mmse,
     sample_curve,
 )
-from singtheory.numerics import LENGTHS, PRECISIONS, check_length, check_noise, check_precisions, check_shares
+from singtheory.numerics import (
+    LENGTHS,
+    PRECISIONS,
+    check_coordinates,
+    check_length,
+    check_noise,
+    check_precisions,
+    check_shares,
+)
 from singtheory.response import spread_kept
 from singtheory.start import Moments, from_noise, initial_mismatch, quantile_end
 
@@ -162,6 +170,25 @@ def test_the_ends_belong_to_the_domain():
     torch.testing.assert_close(
         law.to("cpu").weights, law.weights, rtol=1e-15, atol=0
     )  # normalised again, the share may round
+
+
+def test_an_end_that_was_rounded_to_float32_belongs_to_it():
+    """As data, and as the variances and precisions of a network's numbers."""
+    for end in LENGTHS:
+        rounded = torch.tensor([[0.0], [end]], dtype=torch.float32)
+        assert float(Atoms(rounded).diameter) == pytest.approx(end, rel=1e-6)
+    check_precisions("gap", torch.tensor([1e-30, 1e30], dtype=torch.float32))
+    with pytest.raises(InputError, match=r"1e\+30"):
+        Atoms([[0.0], [1.00001e30]])
+
+
+def test_numbers_that_carry_a_gradient_are_looked_at_without_it():
+    """To read one as a float would warn."""
+    x = torch.ones(1, 2, dtype=F64, requires_grad=True)
+    check_coordinates("x", x)
+    for check in (check_precisions, check_noise):
+        check("it", x)
+        check("it", x[0, 0])
 
 
 def test_nan_is_not_in_the_domain():
