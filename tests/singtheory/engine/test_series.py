@@ -98,3 +98,15 @@ def test_of_wide_data_the_mean_eigenvalue_stands_for_all_and_makes_the_error_no_
     assert bool((wide >= exact * (1 - 1e-12)).all()) and float(wide[3]) > 1.05 * float(exact[3])
     torch.testing.assert_close(wide[0], exact[0])
     assert bool((wide[1:] <= 6 / snr[1:]).all())
+
+
+def test_the_evidence_has_its_second_order():
+    """At the query that lies on the mean γ enters the evidence alone: what is left out is `γ³/48` of the third cumulant of `‖y′‖²`."""
+    points, weights, snr = [[0.0], [1.0], [4.0]], [0.5, 0.3, 0.2], 1e-3
+    mean = sum(y[0] * w for y, w in zip(points, weights, strict=True))
+    z = [math.sqrt(snr) * mean]
+    norms2 = [(y[0] - mean) ** 2 for y in points]
+    second = sum(n * w for n, w in zip(norms2, weights, strict=True))
+    third = sum((n - second) ** 3 * w for n, w in zip(norms2, weights, strict=True))
+    off = float(by_series(points, weights, z, snr).log_evidence) - exactly(points, weights, z, snr)[2]
+    assert off == pytest.approx(snr**3 / 48 * third, rel=0.05)
