@@ -50,7 +50,7 @@ _AtGap = Callable[Concatenate[Posterior, float, _More], Tensor]
 
 
 def _in_domain(evaluate: _AtGap[_More]) -> _AtGap[_More]:
-    """The same function, which raises `InputError` for a gap beyond the domain (`singtheory.numerics.domain`)."""
+    """A function that does the same, and raises `InputError` for a gap beyond the domain (`singtheory.numerics.domain`)."""
 
     @functools.wraps(evaluate)
     def checked(posterior: Posterior, gap: float, *more: _More.args, **named: _More.kwargs) -> Tensor:

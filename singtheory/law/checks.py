@@ -42,7 +42,7 @@ def as_numbers(name: str, values: Array, device: torch.device | None = None) -> 
 
 
 def _tensor(values: Array, dtype: torch.dtype | None = None, device: torch.device | None = None) -> Tensor:
-    """As `torch.as_tensor`, which warns of arrays that are for reading only, such as a picture's or a mapped file's: nothing is written here."""
+    """A tensor by `torch.as_tensor`, without its warning of arrays for reading only, such as a picture's or a mapped file's: nothing is written here."""
     if not isinstance(values, np.ndarray) or values.flags.writeable:
         return torch.as_tensor(values, dtype=dtype, device=device)
     with warnings.catch_warnings():

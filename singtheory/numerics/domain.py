@@ -21,7 +21,7 @@ from singtheory.errors import InputError
 LENGTHS = 1e-30, 1e30
 """Beside 0."""
 _VARIANCES = 1e-60, 1e60
-"""Their squares, which float64 would round past the ends."""
+"""The squares of lengths, which float64 would round past the ends."""
 PRECISIONS = 1e-80, 1e80
 NOISES = 1e-40, 1e40
 LARGEST_QUERY = 1e70
