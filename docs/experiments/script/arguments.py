@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from singtheory.errors import InputError
-from singtheory.system.files import check_file, check_folder
+from singtheory.system import check_file, check_folder
 
 
 def command(document: str | None) -> argparse.ArgumentParser:
