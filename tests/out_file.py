@@ -1,8 +1,10 @@
-"""What every measuring script is asked: where its result goes. Without an answer nothing is measured and nothing is overwritten."""
+"""What every measuring script is asked: where its result goes. Without an answer that can be written nothing is measured, and nothing is overwritten."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+
+from docs.experiments.script.arguments import add_out_file
 
 
 def parser(about: str | None, committed: Path) -> argparse.ArgumentParser:
@@ -14,9 +16,7 @@ def parser(about: str | None, committed: Path) -> argparse.ArgumentParser:
     """
     made = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     shown = Path(*committed.parts[committed.parts.index("tests") :]) if "tests" in committed.parts else committed
-    made.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help=f"where the JSON goes; the committed one is {shown}"
-    )
+    add_out_file(made, f"where the JSON goes; the committed one is {shown}")
     return made
 
 

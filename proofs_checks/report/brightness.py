@@ -1,4 +1,4 @@
-"""`python -m proofs_checks.report.brightness`: the brightness law C7 over the number of pixels, as the JSON that the report shows.
+"""`python -m proofs_checks.report.brightness --out FILE`: the brightness law C7 over the number of pixels, as the JSON that the report shows.
 
 The sweep is committed in `results/brightness.json`; the same seed gives the same file on the same machine.
 """
@@ -15,7 +15,7 @@ from proofs_checks.terminal.arguments import errors_in_one_line
 from proofs_checks.terminal.console import progress
 from singtheory import formula, start
 from singtheory.data import HALF_RANGE, digits_images
-from singtheory.system import check_folder, provenance, write_json
+from singtheory.system import check_file, provenance, write_json
 
 RESULT = Path(__file__).parent / "results" / "brightness.json"
 SAMPLES = 2048
@@ -54,13 +54,13 @@ def curve_point(mode: Tensor, alpha: float, sigma: float) -> dict[str, float]:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT,
+    out: Annotated[Path, typer.Option(help="The JSON to write.")],
     samples: Annotated[int, typer.Option(help="Samples a start and size.")] = SAMPLES,
     seed: Annotated[int, typer.Option(help="Of the noise; the sizes take this seed and those after it.")] = 0,
 ) -> None:
     """Sample at every size from every start, and write what arrives."""
     with errors_in_one_line():
-        check_folder(out.parent)
+        check_file(out)
         with progress() as bar:
             task = bar.add_task("brightness law C7", total=None)
             results = sweep(

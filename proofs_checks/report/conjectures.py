@@ -1,4 +1,4 @@
-"""`python -m proofs_checks.report.conjectures`: the two conjectures beside B12, certified for every law on two points of a box.
+"""`python -m proofs_checks.report.conjectures --out FILE`: the two conjectures beside B12, certified for every law on two points of a box.
 
 `KL ≤ ½ log(1 + χ²)` and `KL ≤ ½ E_ξ log E_ξ' e^{g⟨ξ,ξ'⟩}` are proved for no class of laws but what is said here, and are not claims: a
 certificate over two-point laws and the golden atoms is what there is. The result is committed in `results/conjectures.json`.
@@ -16,9 +16,8 @@ from proofs_checks.terminal.console import progress
 from singtheory import certify
 from singtheory.certify import GapRange
 from singtheory.formula import line
-from singtheory.system import check_folder, provenance, write_json
+from singtheory.system import check_file, provenance, write_json
 
-RESULT = Path(__file__).parent / "results" / "conjectures.json"
 CONJECTURES = {
     "KL <= log(1 + chi2)/2": certify.plain("half_chi2", True, line.half_chi2),
     "KL <= E log E exp(g <xi, xi'>)/2": certify.plain("half_cumulant", True, line.half_cumulant),
@@ -26,10 +25,10 @@ CONJECTURES = {
 """Each stronger than B2, and the second than the first (Jensen)."""
 
 
-def main(out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT) -> None:
+def main(out: Annotated[Path, typer.Option(help="The JSON to write.")]) -> None:
     """Certify both on the whole box of two-point laws and on the golden atoms."""
     with errors_in_one_line():
-        check_folder(out.parent)
+        check_file(out)
         results = {}
         with progress() as bar:
             for name, conjecture in CONJECTURES.items():

@@ -1,4 +1,4 @@
-"""`python -m proofs_checks.report.few_steps`: what few Euler steps keep of real data's brightness, as the JSON that the report and the page of F1 show.
+"""`python -m proofs_checks.report.few_steps --out FILE`: what few Euler steps keep of real data's brightness, as the JSON that the report and the page of F1 show.
 
 The measurement is committed in `results/few_steps.json`; the same seed gives the same file on the same machine.
 """
@@ -15,7 +15,7 @@ from proofs_checks.terminal.arguments import errors_in_one_line
 from proofs_checks.terminal.console import progress
 from singtheory import InputError
 from singtheory.data import digit_pictures, digits_images
-from singtheory.system import check_folder, provenance, write_json
+from singtheory.system import check_file, provenance, write_json
 
 RESULT = Path(__file__).parent / "results" / "few_steps.json"
 SAMPLES, CONFIDENCE = 1024, 0.99
@@ -41,18 +41,18 @@ def committed() -> dict[str, Any]:
         return json.loads(RESULT.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(
-            f"{RESULT}: missing or damaged; make it with python -m proofs_checks.report.few_steps"
+            f"{RESULT}: missing or damaged; make it with python -m proofs_checks.report.few_steps --out FILE"
         ) from None
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="The JSON to write.")] = RESULT,
+    out: Annotated[Path, typer.Option(help="The JSON to write.")],
     samples: Annotated[int, typer.Option(help="Samples a grid.")] = SAMPLES,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
 ) -> None:
     """Sample on every grid, as it is and with the first step matched, and write what arrives."""
     with errors_in_one_line():
-        check_folder(out.parent)
+        check_file(out)
         with progress() as bar:
             task = bar.add_task("few steps F1", total=None)
             results = measured(

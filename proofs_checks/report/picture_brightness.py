@@ -32,7 +32,7 @@ def draw(result: dict[str, Any], dim: int = 3072) -> Figure:
     """The figure of a sweep, 1100 pixels wide.
 
     Args:
-        result: the JSON of `python -m proofs_checks.report.brightness`.
+        result: the JSON of `python -m proofs_checks.report.brightness --out FILE`.
         dim: the number of values in an image of the size whose histograms and samples are shown.
     """
     size = next(entry for entry in result["sizes"] if entry["dim"] == dim)

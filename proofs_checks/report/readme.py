@@ -56,7 +56,7 @@ def main(root: Path = Path()) -> None:
     """Rewrite the tables of docs/claims.md and README.md, and docs/picture-brightness.png, below `root`; all of them or none."""
     with errors_in_one_line():
         verified = _read(root / "report" / "verify.json", "make verify")
-        swept = _read(brightness.RESULT, "python -m proofs_checks.report.brightness")
+        swept = _read(brightness.RESULT, "python -m proofs_checks.report.brightness --out FILE")
         pages = [
             _page(root, PAGE, "claims", _of(claims_table, verified, root)),
             _page(root, "README.md", "counts", _of(counts, verified, root)),

@@ -124,7 +124,7 @@ def _sweep(context: Context, step: Step) -> dict[str, Any]:
         return json.loads(brightness.RESULT.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(
-            f"{brightness.RESULT}: missing or damaged; make it with python -m proofs_checks.report.brightness"
+            f"{brightness.RESULT}: missing or damaged; make it with python -m proofs_checks.report.brightness --out FILE"
         ) from None
 
 

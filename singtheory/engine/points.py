@@ -89,14 +89,24 @@ class Points:
         """All `y′` in order, float64, each block with the number of its first; 0 for atoms without weight."""
         if not self.resident:
             # what is decoded is a copy, and fewer of them leave less of a process's memory in pieces
-            yield from ((first, block.sub_(self.mean)) for first, block in self._blocks(size))
+            for first, block in self._blocks(size):
+                yield first, self._only_weighted(first, block.sub_(self.mean))
             return
         if self._centred is None:
-            centred = self.stored - self.mean
-            nothing = self.weights == 0
-            # what has no weight may lie anywhere: there it widens no bound, and 0 · ∞ meets no sum
-            self._centred = centred.masked_fill(nothing[:, None], 0.0) if bool(nothing.any()) else centred
+            self._centred = self._only_weighted(0, self.stored - self.mean)
         yield from zip(range(0, self.count, size), self._centred.split(size), strict=True)
+
+    def _only_weighted(self, first: int, block: Tensor) -> Tensor:
+        """A block itself; what has no weight may lie anywhere, and becomes 0: there it widens no bound, and 0 · ∞ meets no sum."""
+        if self._weightless is not None:
+            block.masked_fill_(self._weightless[first : first + len(block), None], 0.0)
+        return block
+
+    @cached_property
+    def _weightless(self) -> Tensor | None:
+        """Which atoms have no weight, shape (n,); None where all have some."""
+        nothing = self.weights == 0
+        return nothing if bool(nothing.any()) else None
 
     def _blocks(self, size: int) -> Iterator[tuple[int, Tensor]]:
         """All atoms as they are."""

@@ -37,6 +37,8 @@ class Series:
             rest += weights @ block
             cov += (block * weights[:, None]).mT @ block
             skew += (weights * (points.norms2[rows] - points.variance)) @ block
+        # of atoms that are all but equal it is as large as they lie apart
+        cov.addr_(rest, rest, alpha=-1)
         return rest, cov, skew, float(points.weights @ (points.norms2 - points.variance).square())
 
     @cached_property
@@ -74,8 +76,10 @@ class Series:
         shifted = points.shifted(z, snr)
         along = shifted @ cov
         shift = root * along - snr[:, None] / 2 * skew
-        trace = points.variance + root[:, 0] * (shifted @ skew) - snr / 2 * square - shift.square().sum(dim=1)
+        moved = rest + shift
+        trace = points.variance + root[:, 0] * (shifted @ skew) - snr / 2 * square - moved.square().sum(dim=1)
         # log E e^t = E t + ½ Var t, whose gradient along z′ is √γ times the mean
+        mean_t = root[:, 0] * (shifted @ rest) - snr / 2 * points.variance
         var_t = snr * ((along - root * skew) * shifted).sum(dim=1) + snr.square() / 4 * square
-        log_norm = shifted.square().sum(dim=1) + snr * points.variance - var_t + points.dim * math.log(2 * math.pi)
-        return PosteriorMoments(points.mean + (rest + shift), trace.clamp(min=0), -log_norm / 2, self.remainder(z, snr))
+        log_norm = shifted.square().sum(dim=1) - 2 * mean_t - var_t + points.dim * math.log(2 * math.pi)
+        return PosteriorMoments(points.mean + moved, trace.clamp(min=0), -log_norm / 2, self.remainder(z, snr))

@@ -1,6 +1,7 @@
 """What arguments of laws and queries must be; each check raises one line that names the argument."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,19 @@ def as_numbers(name: str, values: Array, device: torch.device | None = None) -> 
     try:
         is_complex = values.is_complex() if isinstance(values, Tensor) else np.iscomplexobj(values)
         if not is_complex:
-            return torch.as_tensor(values, dtype=torch.float64, device=device)
+            return _tensor(values, dtype=torch.float64, device=device)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise InputError(f"{name}: not an array of numbers ({error})") from None
     raise InputError(f"{name}: holds complex numbers; give real ones")
+
+
+def _tensor(values: Array, dtype: torch.dtype | None = None, device: torch.device | None = None) -> Tensor:
+    """A tensor by `torch.as_tensor`, without its warning of arrays for reading only, such as a picture's or a mapped file's: nothing is written here."""
+    if not isinstance(values, np.ndarray) or values.flags.writeable:
+        return torch.as_tensor(values, dtype=dtype, device=device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.as_tensor(values, dtype=dtype, device=device)
 
 
 def as_finite(name: str, values: Array, ndim: int) -> Tensor:
@@ -55,7 +65,7 @@ def as_finite(name: str, values: Array, ndim: int) -> Tensor:
 def as_bytes(name: str, values: Array) -> Tensor:
     """`values` as rows of bytes, uint8, shape (n, d), not empty. Raises `InputError` naming `name`."""
     try:
-        tensor = torch.as_tensor(values).detach()
+        tensor = _tensor(values).detach()
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise InputError(f"{name}: not an array of numbers ({error})") from None
     if tensor.layout is not torch.strided or tensor.is_meta:

@@ -236,8 +236,12 @@ class Atoms(Law):
         return self._points.device
 
     def to(self, device: torch.device | str) -> "Atoms":
-        """This law on another device."""
-        return Atoms(self.points.to(device), self.weights.to(device))
+        """This law on another device; what is held as bytes stays so. A mapped file is read whole."""
+        held, weights = self._points, self.weights.to(device)
+        if held.stored.dtype == torch.uint8:
+            held.check()
+            return Atoms.of_bytes(held.stored.to(device, copy=held.file is not None), weights)
+        return Atoms(self.points.to(device), weights)
 
     def subset(self, rows: Tensor) -> "Atoms":
         """The points of one class or prompt: numbers (m,) or a mask (n,), with their weights normalised.

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from docs.experiments.script.arguments import add_out
 from singtheory.system import write_json
 from tests.benchmarks.origin import origin
 from tests.data_sets import Set, all_sets
@@ -95,9 +96,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--limit", type=float, default=600.0, help="seconds a set")
-    parser.add_argument("--out", type=Path, required=True)
+    add_out(parser)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "summary.json"
     before: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     rows: list[dict[str, Any]] = before.get("sets", [])

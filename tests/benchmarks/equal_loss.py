@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.equal_loss --data openmoji.tar`: the text-only decoder beside the paper's U-Net, at equal loss.
+"""`python -m tests.benchmarks.equal_loss --data openmoji.tar --out FILE`: the text-only decoder beside the paper's U-Net, at equal loss.
 
 Both train from scratch on the demonstrator's data, with our trainer, the same batches and the same noise, for the same time and with
 each of some learning rates, of which the better one counts. The loss is `E‖ȳ − x_0‖²/d` of the averaged weights over a fixed part of
@@ -6,7 +6,6 @@ the data with fixed noise; it is measured at steps in geometric progression, for
 kept with its curve so far, and is never the better one. The equal loss is the larger of the two best ones. The result is `equal_loss.json`; `test_equal_loss.py` runs the same at a tiny size on the CPU.
 """
 
-import argparse
 import contextlib
 import math
 import tempfile
@@ -31,6 +30,7 @@ from singtheory.system.device import check_device
 from singtheory.system.files import write_json
 from tests.benchmarks.origin import origin
 from tests.benchmarks.training import EnoughError, say, settings, trainer, wait
+from tests.out_file import parser
 
 RESULT = Path(__file__).parent / "equal_loss.json"
 UNET = {
@@ -218,7 +218,7 @@ def measure(data: str, folder: Path, sizes: Sizes, save: Callable[[dict[str, Any
 
 def main() -> None:
     """On a GPU."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = parser(__doc__.splitlines()[0], RESULT)
     asked.add_argument(
         "--data", required=True, help="a .tar or folder of captioned pictures, or a cache with token states"
     )
@@ -226,7 +226,6 @@ def main() -> None:
     asked.add_argument(
         "--lrs", type=float, nargs="+", default=(1e-4, 3e-4), help="learning rates, the better one counts"
     )
-    asked.add_argument("--out", type=Path, default=RESULT, help="the JSON to write")
     arguments = asked.parse_args()
     sizes = Sizes(UNET, 32, 256, 1024, arguments.seconds, tuple(arguments.lrs), "bf16", "cuda")
     try:

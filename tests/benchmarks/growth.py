@@ -1,10 +1,9 @@
-"""`python -m tests.benchmarks.growth --data fashion-mnist:FOLDER`: time and memory of posteriors as data grow to a million, in a mapped file.
+"""`python -m tests.benchmarks.growth --data fashion-mnist:FOLDER --out FILE`: time and memory of posteriors as data grow to a million, in a mapped file.
 
 The data are shifted images of the given ones. Times are fitted as `N^p` in three regimes: moments, all atoms, few atoms. Memory is what
 the process holds beside the file and before the first call. The result is `growth.json`.
 """
 
-import argparse
 import json
 import math
 import statistics
@@ -24,8 +23,10 @@ from torch import Tensor
 
 from singtheory.data import sources
 from singtheory.law.laws import Atoms
+from singtheory.system.files import write_json
 from singtheory.system.result_origin import device_name
 from tests.benchmarks.posterior import versions
+from tests.out_file import parser
 
 RESULT = Path(__file__).parent / "growth.json"
 COUNTS = (1_000, 10_000, 100_000, 1_000_000)
@@ -131,9 +132,9 @@ def measure(images: np.ndarray, counts: tuple[int, ...], queries: int) -> dict[s
 
 def main() -> None:
     """On the CPU."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="fashion-mnist")
-    arguments = parser.parse_args()
+    asks = parser(__doc__, RESULT)
+    asks.add_argument("--data", default="fashion-mnist")
+    arguments = asks.parse_args()
     known = sources.load(arguments.data)
     assert known.image_shape is not None
     images = ((known.law.points + 1) * 127.5).round().to(torch.uint8).unflatten(1, known.image_shape).numpy()
@@ -145,7 +146,7 @@ def main() -> None:
         "seed": 0,
         **measure(images, COUNTS, QUERIES),
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.out, result)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""`python -m tests.benchmarks.posterior gpu|cpu --data fashion-mnist:FOLDER`: exact posteriors beside what they replace, in one run.
+"""`python -m tests.benchmarks.posterior gpu|cpu --data fashion-mnist:FOLDER --out FILE`: exact posteriors beside what they replace, in one run.
 
 Every round times each way once, and the medians of a round's ratios are told, so that clocks and neighbours fall out. The results are
 `posterior_gpu.json` and `posterior_cpu.json`; `test_posterior.py` runs the same at a small size. On a GPU random queries over all
 regimes are then held against float64 as well.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -25,8 +24,10 @@ from singtheory.data import sources
 from singtheory.engine.gpu import FusedEngine
 from singtheory.engine.scan import most_parts, scan
 from singtheory.law.laws import Atoms
+from singtheory.system.files import write_json
 from singtheory.system.result_origin import device_name
 from tests.benchmarks.golden import Golden
+from tests.out_file import parser
 
 RESULT = Path(__file__).parent
 GAMMAS = (0.0, 1e-4, 0.0047, 0.05, 0.5, 5.0, 20.0, 200.0)
@@ -223,11 +224,10 @@ def versions(names: Sequence[str] = ("torch", "triton")) -> dict[str, str]:
 
 def main() -> None:
     """On the processor that is named."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["gpu", "cpu"])
-    parser.add_argument("--data", default="fashion-mnist")
-    parser.add_argument("--out", type=Path, default=RESULT)
-    arguments = parser.parse_args()
+    asks = parser(__doc__, RESULT / "posterior_gpu.json")
+    asks.add_argument("kind", choices=["gpu", "cpu"])
+    asks.add_argument("--data", default="fashion-mnist")
+    arguments = asks.parse_args()
     device = "cuda" if arguments.kind == "gpu" else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = False
     law = sources.load(arguments.data).law.to(device)
@@ -239,12 +239,11 @@ def main() -> None:
         "seed": 0,
         **measure(law, arguments.kind, QUERIES[arguments.kind], ROUNDS[arguments.kind]),
     }
-    path = arguments.out / f"posterior_{arguments.kind}.json"
     if arguments.kind == "gpu":
-        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(arguments.out, result)
         generator = torch.Generator(device).manual_seed(1)
         result["held against float64"] = held_against_float64(law, RANDOM_QUERIES, 1000, generator)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.out, result)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""`python -m tests.benchmarks.real_size`: exact posteriors over a set of ImageNet-64's shape, 15.7 GB of bytes, on one GPU and on two.
+"""`python -m tests.benchmarks.real_size --out FILE`: exact posteriors over a set of ImageNet-64's shape, 15.7 GB of bytes, on one GPU and on two.
 
 Parts, each saved when it is done: the whole set, a thousand DDIM steps with its exact denoiser, one class, what others give on the same
 queries, and two processes that hold half of the set each. Errors are held against products in float64 over all points, for the first
 queries of each γ. The result is `real_size.json`; `test_real_size.py` runs the same at a small size on the CPU.
 """
 
-import argparse
 import gc
 import json
 import sys
@@ -35,6 +34,7 @@ from tests.benchmarks.real_images import Images
 from tests.benchmarks.real_queries import TOL, Reference, Row, Sizes, memory, noised, say, seconds, waited
 from tests.benchmarks.real_rivals import Faiss, GoldenBytes, Rival, Softmax
 from tests.benchmarks.real_shards import PROCESSES, process
+from tests.out_file import parser
 
 RESULT = Path(__file__).parent / "real_size.json"
 
@@ -280,8 +280,7 @@ def measure(sizes: Sizes, out: Path, chosen: list[str] | None = None) -> Row:
 
 def main() -> None:
     """On a GPU, or two."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--out", type=Path, default=RESULT)
+    asked = parser((__doc__ or "").splitlines()[0], RESULT)
     asked.add_argument("--parts", nargs="*", help="instead of all")
     arguments = asked.parse_args()
     if not torch.cuda.is_available():

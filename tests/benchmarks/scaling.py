@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.scaling`: two GPUs beside one, in one run that starts the processes of both.
+"""`python -m tests.benchmarks.scaling --out FILE`: two GPUs beside one, in one run that starts the processes of both.
 
 The same batches give the same weights, measured for a small decoder and U-Net in full precision as the distance of all weights
 together relative to their norm; a U-Net of Stable Diffusion 1.5's size is timed with as many examples a GPU. Latents and token states
@@ -7,7 +7,6 @@ are random and cached. The result is `scaling.json`; `test_scaling.py` runs the 
 Processes are started as `accelerate launch` does it, by torch.distributed.run; each gets `--part FOLDER`, where sizes and data lie.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -29,6 +28,7 @@ from singtheory.system.files import write_json
 from tests.benchmarks.origin import origin
 from tests.benchmarks.singular_step import SD_15
 from tests.benchmarks.training import settings, trainer, training_rates
+from tests.out_file import parser
 
 RESULT = Path(__file__).parent / "scaling.json"
 PROCESSES = (1, 2)
@@ -132,6 +132,7 @@ def start(processes: int, folder: Path, device: str) -> None:
     together += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     on_cpu = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"} if device == "cpu" else {}
     command = [*(together if processes > 1 else []), "-m", "tests.benchmarks.scaling", "--part", str(folder)]
+    command += ["--out", str(folder / "scaling.json")]
     subprocess.run([sys.executable, *command], env=os.environ | on_cpu, check=True)
 
 
@@ -163,7 +164,7 @@ def measure(sizes: Sizes, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """On two GPUs."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = parser(__doc__.splitlines()[0], RESULT)
     asked.add_argument("--part", type=Path, help="for a process that was started by this command: its folder")
     arguments = asked.parse_args()
     if arguments.part is not None:
@@ -178,7 +179,7 @@ def main() -> None:
         "setting": f"U-Net of Stable Diffusion 1.5's size, bfloat16, {STABLE_DIFFUSION.batch} examples a GPU; "
         "weights compared in float32 without TF32"
     }
-    write_json(RESULT, provenance | {"device": f"{PROCESSES[1]} × {provenance['device']}"} | setting | actual)
+    write_json(arguments.out, provenance | {"device": f"{PROCESSES[1]} × {provenance['device']}"} | setting | actual)
     print(json.dumps(actual, indent=1))
 
 

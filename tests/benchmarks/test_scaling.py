@@ -30,8 +30,8 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path):
     assert scaling.distance(tmp_path / "1" / "unet", tmp_path / "1" / "unet") == 0
 
 
-def test_too_few_gpus_are_one_line(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["scaling"])
+def test_too_few_gpus_are_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["scaling", "--out", str(tmp_path / "out.json")])
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(SystemExit, match="2"):
         scaling.main()

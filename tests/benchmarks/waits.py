@@ -5,7 +5,6 @@ command and of all processes that it has waited for hardly depend on what else t
 Needs a clone with its history, and a system that counts the processor seconds of processes that have ended: Linux or macOS.
 """
 
-import argparse
 import json
 import os
 import re
@@ -21,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.origin import origin
+from tests.out_file import parser
 
 ROOT = Path(__file__).parents[2]
+RESULT = Path(__file__).parent / "waits.json"
 DIGITS = "docs.experiments.ladder.digits"
 OUT = "OUT"
 """In a command: a path at which there is nothing yet."""
@@ -153,15 +154,14 @@ def unpacked(revision: str, digits: str, folder: Path) -> Tree:
 
 def main() -> None:
     """All waits, or those whose names contain a text."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--against", required=True, metavar="REVISION")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
+    asks = parser(__doc__, RESULT)
+    asks.add_argument("--against", required=True, metavar="REVISION")
+    asks.add_argument("--rounds", type=int, default=3)
+    asks.add_argument(
         "--digits", default=DIGITS, metavar="MODULE", help="the ladder's first stage in the earlier revision"
     )
-    parser.add_argument("--only", default="", metavar="TEXT", help="in the name of a wait")
-    arguments = parser.parse_args()
+    asks.add_argument("--only", default="", metavar="TEXT", help="in the name of a wait")
+    arguments = asks.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         before, now = unpacked(arguments.against, arguments.digits, Path(folder)), Tree(ROOT)
         earlier, current = before.claims, now.claims

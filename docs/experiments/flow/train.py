@@ -23,7 +23,7 @@ from docs.experiments.ladder.train import Plan, average, classifier, training_re
 from docs.experiments.model.denoiser import DIGITS, LARGE, TINY, Denoiser, Sizes
 from docs.experiments.model.fit import Fit, say
 from docs.experiments.model.tars import packed, unpacked
-from docs.experiments.script.arguments import add_data, add_seed, command, one_line_errors
+from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
 from docs.experiments.script.device import add_device, allow_tf32, prepared
 from docs.experiments.script.result import Result, origin, quiet
 
@@ -164,7 +164,7 @@ def main() -> None:
     """On one GPU, or tiny on a CPU."""
     parser = command(__doc__)
     add_data(parser)
-    parser.add_argument("--out", type=Path, required=True, help="folder of what is kept")
+    add_out(parser, "folder of what is kept")
     parser.add_argument("--stages", type=Path, required=True, help="folder of the stages of training")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--steps", type=int, default=STEPS)

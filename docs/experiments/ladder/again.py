@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.experiments.ladder.small import verdicts
-from docs.experiments.script.arguments import add_out, command, one_line_errors
+from docs.experiments.script.arguments import add_out_file, command, one_line_errors
 from docs.experiments.script.result import Result, origin
 from singtheory.errors import InputError
 from singtheory.system import read_json
@@ -30,7 +30,7 @@ def main() -> None:
     parser = command(__doc__)
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
-    add_out(parser, "FILE.json")
+    add_out_file(parser)
     arguments = parser.parse_args()
     with one_line_errors(parser):
         first, second = (read_json(path, "result") for path in (arguments.first, arguments.second))

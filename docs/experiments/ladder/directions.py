@@ -23,7 +23,7 @@ from docs.experiments.model.averages import FREQUENCIES, table_of
 from docs.experiments.model.denoiser import Denoiser
 from docs.experiments.model.draw import Drawer, sampler
 from docs.experiments.model.fit import say
-from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
+from docs.experiments.script.arguments import add_data, add_out_file, command, one_line_errors
 from docs.experiments.script.device import add_device
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import directions, load_average
@@ -93,7 +93,7 @@ def main() -> None:
     add_data(parser)
     parser.add_argument("--samples", type=int, default=256, help="a variant")
     add_device(parser, "cpu")
-    add_out(parser, "FILE.json")
+    add_out_file(parser)
     arguments = parser.parse_args()
     quiet()
     with one_line_errors(parser):

@@ -21,7 +21,7 @@ from docs.experiments.data.prompts import OPENMOJI
 from docs.experiments.metric.distances import wasserstein
 from docs.experiments.model.denoiser import scheduler_config
 from docs.experiments.model.fit import say
-from docs.experiments.script.arguments import add_data, add_out, add_seed, command, one_line_errors
+from docs.experiments.script.arguments import add_data, add_out_file, add_seed, command, one_line_errors
 from docs.experiments.script.result import Result, origin
 from singtheory import formula
 from singtheory.grid import leading
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument(
         "--result", type=Path, help="of docs.experiments.ladder.evaluate; the budget is left out if not given"
     )
-    add_out(parser, "FILE.json")
+    add_out_file(parser)
     parser.add_argument("--samples", type=int, default=256, help="a start")
     add_seed(parser)
     arguments = parser.parse_args()

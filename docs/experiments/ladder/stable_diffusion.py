@@ -1,4 +1,4 @@
-"""`python -m docs.experiments.ladder.stable_diffusion PATH_OR_ID --module MODULE`: the ladder's fourth stage: any Stable Diffusion 1.x, 2.x or XL of diffusers.
+"""`python -m docs.experiments.ladder.stable_diffusion PATH_OR_ID --module MODULE --out FOLDER`: the ladder's fourth stage: any Stable Diffusion 1.x, 2.x or XL of diffusers.
 
 The checks of the first three stages on a pipeline of latents: brightness of the paper's prompts and of prompts that leave it open, from noise, from noise on the
 trailing grid, and from every start that the given average images have, over guidance; then one factor at a time at guidance 3. With
@@ -14,7 +14,7 @@ from typing import Any
 from docs.experiments.data.prompts import Prompts
 from docs.experiments.model.draw import SAMPLERS
 from docs.experiments.model.fit import say
-from docs.experiments.script.arguments import add_seed, command, one_line_errors
+from docs.experiments.script.arguments import add_out, add_seed, command, one_line_errors
 from docs.experiments.script.device import add_device
 from docs.experiments.script.result import Result, origin, quiet
 from singdiffusion.average import load_average
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--count", type=int, default=COCO, help="captions of it")
     parser.add_argument("--parts", default="core,factors", help="of core and factors")
-    parser.add_argument("--out", type=Path, default=Path(), help="folder")
+    add_out(parser)
     parser.add_argument("--images", type=int, default=256, help="a prompt and start")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--batch", type=int, default=16)

@@ -24,7 +24,7 @@ from torch import Tensor
 from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.ladder.cells import GUIDANCES, Cell, Cells
 from docs.experiments.metric.distances import cured, wasserstein
-from docs.experiments.script.arguments import add_data, add_out, command, one_line_errors
+from docs.experiments.script.arguments import add_data, add_out_file, command, one_line_errors
 from docs.experiments.script.result import RESULTS, Result, origin
 from singtheory.errors import InputError
 from singtheory.estimate import mean_interval
@@ -253,7 +253,7 @@ def main() -> None:
     parser = command(__doc__)
     add_data(parser)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of the runs")
-    add_out(parser, "FILE.json")
+    add_out_file(parser)
     arguments = parser.parse_args()
     with one_line_errors(parser):
         openmoji, second = (

@@ -13,7 +13,7 @@ import numpy as np
 from docs.experiments.flow.keep import rounded
 from docs.experiments.matched.nats import Nats, Spectra
 from docs.experiments.matched.ways import NAMES, PASSES, Known, times_of
-from docs.experiments.script.arguments import add_out, command, one_line_errors
+from docs.experiments.script.arguments import add_out_file, command, one_line_errors
 from singtheory.errors import InputError
 from singtheory.schedule import Schedule, schedule_named
 from singtheory.system import read_json, write_json
@@ -104,7 +104,7 @@ def main() -> None:
     """With its arguments."""
     parser = command(__doc__)
     parser.add_argument("--run", type=Path, nargs="+", required=True, help="folder of a run, and of runs after it")
-    add_out(parser, "FILE.json")
+    add_out_file(parser)
     arguments = parser.parse_args()
     with one_line_errors(parser):
         write_json(arguments.out, kept(arguments.run[0], arguments.run[1:]))

@@ -1,11 +1,12 @@
 """The arguments that experiments share, and bad input in one line."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from singtheory.errors import InputError
+from singtheory.system import check_file, check_folder
 
 
 def command(document: str | None) -> argparse.ArgumentParser:
@@ -14,8 +15,36 @@ def command(document: str | None) -> argparse.ArgumentParser:
 
 
 def add_out(parser: argparse.ArgumentParser, text: str = "folder") -> None:
-    """`--out`: where results are written. It has no default, so that no run overwrites committed results unasked."""
-    parser.add_argument("--out", type=Path, required=True, help=text)
+    """`--out`: the folder of the results. It has no default, so that no run overwrites committed results unasked."""
+    parser.add_argument("--out", type=out_folder, required=True, help=text)
+
+
+def add_out_file(parser: argparse.ArgumentParser, text: str = "FILE.json") -> None:
+    """`--out`: the file of the result, likewise."""
+    parser.add_argument("--out", type=out_file, required=True, metavar="FILE", help=text)
+
+
+def out_folder(text: str) -> Path:
+    """A folder that is made, and can be written to, before the work. Raises `argparse.ArgumentTypeError` in one line if not."""
+    return _usable(text, check_folder)
+
+
+def out_file(text: str) -> Path:
+    """A file that can be written, in a folder that is made before the work. Raises `argparse.ArgumentTypeError` in one line if not."""
+
+    def usable(path: Path) -> None:
+        check_file(path)
+        check_folder(path.parent)
+
+    return _usable(text, usable)
+
+
+def _usable(text: str, check: Callable[[Path], None]) -> Path:
+    try:
+        check(path := Path(text))
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return path
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

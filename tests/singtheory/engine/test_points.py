@@ -118,3 +118,14 @@ def test_what_is_taken_is_a_copy(dtype):
     assert torch.equal(taken, expected)
     taken.zero_()
     assert torch.equal(points.stored, stored)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.uint8])
+def test_what_has_no_weight_is_nothing_however_it_is_held(dtype):
+    stored, weights = torch.tensor([[0, 255], [51, 102], [255, 0]], dtype=dtype), torch.tensor([0.5, 0.5, 0.0]).double()
+    held = Points(stored, weights)
+    doubles = Points(held.whole.clone(), weights)
+    assert torch.equal(
+        torch.cat([block for _, block in held.blocks(2)]), doubles.whole.sub(doubles.mean) * (weights > 0)[:, None]
+    )
+    assert held.radius == doubles.radius and torch.equal(held.norms2, doubles.norms2)

@@ -110,3 +110,19 @@ def test_the_evidence_has_its_second_order():
     third = sum((n - second) ** 3 * w for n, w in zip(norms2, weights, strict=True))
     off = float(by_series(points, weights, z, snr).log_evidence) - exactly(points, weights, z, snr)[2]
     assert off == pytest.approx(snr**3 / 48 * third, rel=0.05)
+
+
+@pytest.mark.parametrize("place", [4.85546875, 1 / 3, 1e12 + 0.1, 846.3168335])
+def test_equal_atoms_are_their_own_mean(place):
+    """What their computed mean is off by is all that is left of them, and no spread: the posterior of any query is the atom itself."""
+    weights = torch.rand(900, generator=torch.Generator().manual_seed(0), dtype=F64)
+    points = Points(torch.full((900, 3), place, dtype=F64), weights / weights.sum())
+    assert points.radius > 0, "the mean is rounded here, or there is nothing to see"
+    series = Series(points)
+    exponent = torch.tensor([0.0, 0.01, 0.05, 0.1, 0.2, 0.3], dtype=F64)
+    shifted = exponent[:, None] * torch.ones(1, 3, dtype=F64) / (math.sqrt(3) * points.radius)
+    of = series.posterior(points.mean + shifted, torch.ones_like(exponent))
+    assert bool(((of.mean - place).norm(dim=1) <= of.error_bound).all())
+    assert float(of.trace_cov.max()) <= 1e-3 * points.radius**2
+    atom = -(points.mean + shifted - place).square().sum(dim=1) / 2 - 1.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(of.log_evidence, atom, rtol=1e-9, atol=0)

@@ -245,6 +245,43 @@ def test_bytes_are_held_as_bytes_and_stand_for_the_numbers_of_the_loaders():
     torch.testing.assert_close(law.mean, doubles.mean)
 
 
+def test_bytes_stay_bytes_on_another_device(tmp_path):
+    """They became eight times as large on their way, and lay in float64 where they arrived."""
+    images = torch.randint(0, 256, (9, 2, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    law = Atoms.of_bytes(images, [0, *range(8)]).to("cpu")
+    assert law._points.stored.dtype == torch.uint8 and torch.equal(law._points.stored, images.flatten(1))
+    torch.testing.assert_close(law.weights, torch.arange(-1, 8).clamp(min=0).double() / 28)
+    np.save(tmp_path / "images.npy", images.numpy())
+    held = sources.mapped(tmp_path / "images.npy").law.to("cpu")
+    (tmp_path / "images.npy").write_bytes(b"")
+    assert held._points.file is None and torch.equal(held.points, law.points)
+
+
+@pytest.mark.parametrize("kind", ["one", "equal", "one level", "one number", "transposed", "read only"])
+def test_bytes_of_any_kind_answer_as_numbers_do(kind, tmp_path):
+    images = torch.randint(0, 256, (80, 3, 2), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    if kind == "one":
+        images = images[:1]
+    elif kind == "equal":
+        images = images[:1].expand(80, 3, 2)
+    elif kind == "one level":
+        images = torch.full((80, 3, 2), 7, dtype=torch.uint8)
+    elif kind == "one number":
+        images = images[:, 0, :1]
+    elif kind == "transposed":
+        images = images.transpose(0, 1)
+    doubles = Atoms(images.flatten(1).double() / 127.5 - 1)
+    if kind == "read only":
+        np.save(tmp_path / "images.npy", images.numpy())
+        images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    law = Atoms.of_bytes(images)
+    snr = torch.tensor([0.0, 1e-3, 0.5, 40.0, 1e6]).double()
+    z = snr.sqrt()[:, None] * doubles.points[0] + torch.linspace(-1, 1, 5).double()[:, None]
+    one, other = law.posterior(z, snr), doubles.posterior(z, snr)
+    assert bool(((one.mean - other.mean).norm(dim=1) <= one.error_bound + other.error_bound).all())
+    assert torch.equal(law.points, doubles.points)
+
+
 @pytest.mark.parametrize(
     ("images", "words"),
     [
