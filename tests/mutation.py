@@ -24,7 +24,7 @@ from typing import Any
 
 from scipy.stats import beta
 
-from tests.out_file import parser
+from tests.support.out_file import parser
 
 FOLDER = Path("mutants/singtheory")
 FILES = (

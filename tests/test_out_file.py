@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.out_file import asked
+from tests.support.out_file import asked
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(

@@ -15,7 +15,7 @@ import pytest
 from docs.index_page import addresses, source_of, standing_alone
 from singtheory import InputError
 from singtheory.errors import not_installed
-from tests.bare import Bare, build
+from tests.support.bare import Bare, build
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = "accelerate,datasets,diffusers,huggingface_hub,jinja2,latex2mathml,matplotlib,safetensors,transformers"

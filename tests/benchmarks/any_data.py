@@ -26,7 +26,7 @@ import numpy as np
 from docs.experiments.script.arguments import add_out
 from singtheory.system import write_json
 from tests.benchmarks.origin import origin
-from tests.data_sets import Set, all_sets
+from tests.support.data_sets import Set, all_sets
 
 
 def verified(folder: Path, number: int, made: Set, options: list[str], limit: float) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from tests.benchmarks.origin import origin
 from tests.docs.browser import Tab, chromium
 from tests.docs.conftest import SITE
-from tests.out_file import asked
+from tests.support.out_file import asked
 
 RESULT = Path(__file__).parent / "first_picture.json"
 PAGE = SITE / "interactive" / "laboratory.html"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.origin import origin
-from tests.out_file import parser
+from tests.support.out_file import parser
 
 ROOT = Path(__file__).parents[2]
 RESULT = Path(__file__).parent / "waits.json"

@@ -18,7 +18,7 @@ from PIL import Image
 from proofs_checks import cli as theory
 from singdiffusion import AverageStatistics, AverageTable
 from singdiffusion import cli as diffusion
-from tests.singdiffusion import published, tiny, tiny_flow
+from tests.singdiffusion.support import published, tiny, tiny_flow
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 PROMPTS = ("solid black background", "a cat", "a caption")

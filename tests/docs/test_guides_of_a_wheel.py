@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.bare import Bare, build
+from tests.support.bare import Bare, build
 from tests.docs import reader
 from tests.docs.conftest import DOCS
 

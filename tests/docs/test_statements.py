@@ -12,7 +12,7 @@ from docs.book.statement import claim_module, counted, linked, verdict
 from proofs_checks.harness.harness import load_claims
 from proofs_checks.harness.proof import formal_statements
 from tests.docs.conftest import CELL, DOCS, ROOT
-from tests.statements import STATEMENTS
+from tests.support.statements import STATEMENTS
 
 
 def section(statement: str) -> str:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from tests.singdiffusion import published, tiny
-from tests.singdiffusion.runs import cached
+from tests.singdiffusion.support import published, tiny
+from tests.singdiffusion.support.runs import cached
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from PIL import Image
 from singdiffusion import load_average
 from singdiffusion.base import Space
 from singdiffusion.training import Cache
-from tests.singdiffusion import single_files, tiny
+from tests.singdiffusion.support import single_files, tiny
 from tests.singdiffusion.test_cli import assert_one_line_error, run
 
 LONG = "word " * 300

@@ -8,7 +8,7 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
 from singdiffusion.base.space import Space
 from singdiffusion.pixels import PixelSpace
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 
 def pipeline():

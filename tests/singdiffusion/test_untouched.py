@@ -21,7 +21,7 @@ from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.training_run import check_out, run
 from singtheory import InputError
 from singtheory.system import files as written
-from tests.singdiffusion.runs import settings, trainer
+from tests.singdiffusion.support.runs import settings, trainer
 from tests.singdiffusion.source.test_records import captioned
 
 

@@ -23,7 +23,7 @@ from singtheory import (
 )
 from singtheory.kernel import bridge, forward
 from singtheory.response import spread_kept
-from tests.strategies import schedules, steps, times
+from tests.support.strategies import schedules, steps, times
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
 TRI = Atoms([[0.0, 0.0], [1.0, 0.2], [-0.3, 1.4]], [0.2, 0.5, 0.3])

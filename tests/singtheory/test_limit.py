@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, InputError, LinearVP, Power, RectifiedFlow, limit
 from singtheory.start import mismatch, starts
-from tests import reference_posterior
-from tests.devices import DevicesGiven
-from tests.strategies import examples, queries, wild_atoms, wild_snrs
+from tests.support import reference_posterior
+from tests.support.devices import DevicesGiven
+from tests.support.strategies import examples, queries, wild_atoms, wild_snrs
 
 
 def test_nearest_weights_are_per_query():

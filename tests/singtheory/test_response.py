@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from singtheory import Gaussian, InputError, RectifiedFlow, formula, schedule_named
 from singtheory.response import respond, spread_kept
 from singtheory.sampler import DDIM, exact_denoiser
-from tests.strategies import schedules
+from tests.support.strategies import schedules
 
 EIGENVALUES = [900.0, 12.0, 1.0, 0.01]
 GOLDEN = {

@@ -15,7 +15,7 @@ from singdiffusion.average.statistics import AverageStatistics
 from singdiffusion.average.table import AverageTable
 from singdiffusion.evaluation import PROMPTS
 from singdiffusion.evaluation.coco import Metrics, clip_score
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 QUICK = ["--images", "1", "--steps", "2", "--batch", "2", "--device", "cpu"]
 

@@ -24,8 +24,8 @@ from proofs_checks.terminal import console
 from singtheory import Atoms, InputError, divergence
 from singtheory.bound import ladder, pairwise
 from singtheory.data.sources import Data
-from tests.data_sets import Set, all_sets
-from tests.strategies import examples, wild_atoms
+from tests.support.data_sets import Set, all_sets
+from tests.support.strategies import examples, wild_atoms
 
 CLAIMS = load_claims()
 ERROR = 1e-6 / statistical_checks(CLAIMS.values())

@@ -15,7 +15,7 @@ from proofs_checks.harness.outcome import worst
 from proofs_checks.instances.excerpt import excerpt
 from singtheory import Atoms, limit
 from singtheory.data.sources import Data
-from tests.strategies import examples, wild_atoms
+from tests.support.strategies import examples, wild_atoms
 
 IDS = [id for id in load_claims() if id[0] in "CD"]
 HOLDS = ("supported", "proved", "vacuous")

@@ -15,7 +15,7 @@ from proofs_checks.harness.harness import load_claims
 from proofs_checks.harness.outcome import identically_zero
 from singtheory import Atoms, formula
 from singtheory.formula import symbolic
-from tests.strategies import examples
+from tests.support.strategies import examples
 
 CLAIMS = load_claims()
 WHOLE = ["A1", "A2", "A3", "C4", "C6", "C8", "E1", "F2", "F9", "F11"]

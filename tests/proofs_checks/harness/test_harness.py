@@ -10,7 +10,7 @@ from proofs_checks.harness.context import Context
 from proofs_checks.harness.harness import exit_status, load_claims, run_claim, select, statistical_checks, steps
 from proofs_checks.harness.outcome import at_most
 from singtheory import InputError, formula
-from tests.statements import STATEMENTS
+from tests.support.statements import STATEMENTS
 
 
 def at_most_side(sides, _: Context) -> Outcome:

@@ -14,7 +14,7 @@ from docs.experiments.ladder.page.tables import fixed_table, spread_table
 from proofs_checks.report import readme
 from proofs_checks.report.generated_tables import with_tables
 from tests.docs import reader
-from tests.singdiffusion import tiny, tiny_flow
+from tests.singdiffusion.support import tiny, tiny_flow
 
 VERIFIED = {
     "command": "singtheory verify",

@@ -11,7 +11,7 @@ from singdiffusion.average.conversion import STABLE_DIFFUSION_1, convert
 from singdiffusion.average.registry import load_average
 from singdiffusion.base.space import Space
 from singtheory import InputError
-from tests.singdiffusion import published, tiny
+from tests.singdiffusion.support import published, tiny
 
 BIN = "diffusion_pytorch_model.bin"
 

@@ -9,7 +9,7 @@ from singdiffusion.base.space import Space
 from singdiffusion.base.text import TextEncoder
 from singdiffusion.start.pipeline import SingDiffusion
 from singtheory import InputError
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 CLASSES = {"kind": "classes", "width": 16, "names": ["black", "white"]}
 

@@ -16,7 +16,7 @@ from singdiffusion.average.table import AverageTable
 from singdiffusion.average.time_free import AverageUNet
 from singdiffusion.base.space import Space
 from singtheory import InputError
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 MEAN = torch.zeros(2, 3, 4, 4)
 BASIS = torch.eye(48)[:5].reshape(5, 3, 4, 4)

@@ -7,7 +7,7 @@ from singdiffusion.average.registry import load_average
 from singdiffusion.average.statistics import AverageStatistics
 from singdiffusion.start.pipeline import SingDiffusion
 from singtheory import InputError
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 
 def data(count=400, channels=3, side=8):

@@ -8,7 +8,7 @@ from singdiffusion.average.time_free import AverageUNet
 from singdiffusion.base.space import Space
 from singdiffusion.base.text import TextEncoder
 from singtheory import InputError
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from singdiffusion.base.checkpoint import Checkpoint, _check_length, scheduler_c
 from singdiffusion.demonstrator import PIPELINE
 from singtheory import InputError
 from singtheory.schedule.schedules import STABLE_DIFFUSION
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 CONFIG = {"_class_name": "DDIMScheduler", **STABLE_DIFFUSION}
 

@@ -10,7 +10,7 @@ from singdiffusion.base import NetworkDenoiser
 from singtheory import InputError
 from singtheory.sampler import Lanczos, Matched, jacobian_product
 from singtheory.schedule.schedules import STABLE_DIFFUSION
-from tests.singdiffusion.tiny import LATENTS, TEXT_WIDTH, stable_diffusion
+from tests.singdiffusion.support.tiny import LATENTS, TEXT_WIDTH, stable_diffusion
 
 
 @pytest.fixture(scope="module")

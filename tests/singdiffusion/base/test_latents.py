@@ -7,7 +7,7 @@ from diffusers import AutoencoderTiny
 from singdiffusion.base import Space
 from singdiffusion.base.latents import decode, encode, vae_fingerprint, vae_floor
 from singtheory import InputError
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 
 @pytest.fixture(scope="module")

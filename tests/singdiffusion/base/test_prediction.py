@@ -9,7 +9,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
 from singdiffusion.base.prediction import _in_words, implied_prediction
 from singtheory import schedule_named
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 
 def trained(unet, target):

@@ -12,7 +12,7 @@ from singdiffusion.evaluation.sampling import load_pipeline
 from singdiffusion.training.base_encoder import encoder_for
 from singdiffusion.training.encode import Encoder
 from singtheory import InputError
-from tests.singdiffusion import single_files, tiny
+from tests.singdiffusion.support import single_files, tiny
 from tests.singdiffusion.test_cli import run
 
 

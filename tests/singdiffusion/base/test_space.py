@@ -6,7 +6,7 @@ import torch
 from singdiffusion.base.space import Space
 from singdiffusion.base.text import fingerprint, same_encoders
 from singtheory import InputError
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 PIPELINES = {
     name: getattr(tiny, name)

@@ -10,7 +10,7 @@ from transformers import T5Config, T5EncoderModel
 from singdiffusion.base.space import Space
 from singdiffusion.base.text import PipelineText, TextEncoder
 from singtheory import InputError
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 CPU = torch.device("cpu")
 PROMPTS = ["a cat", "", "große schwarze Fläche 黒 🖤", "very long " * 50]

@@ -21,7 +21,7 @@ from singdiffusion.response import kept
 from singdiffusion.start import SingDiffusion, first_point, first_step, initial_latents
 from singtheory.errors import InputError
 from tests.singdiffusion.comfyui import doubles
-from tests.strategies import examples
+from tests.support.strategies import examples
 
 PROMPT = "black"
 PROMPTS = {"prompt": PROMPT, "negative_prompt": ""}

@@ -21,8 +21,8 @@ from singdiffusion.evaluation import brightness_rows
 from singdiffusion.evaluation.brightness_rows import Brightness, brightness, committed, control_of
 from singdiffusion.evaluation.coco import Metrics, captioned, curve
 from singtheory import InputError
-from tests.singdiffusion import tiny
-from tests.strategies import json_values, mutated, mutations
+from tests.singdiffusion.support import tiny
+from tests.support.strategies import json_values, mutated, mutations
 
 
 def run(*arguments):

@@ -11,7 +11,7 @@ from singdiffusion.evaluation.calibration import _Recorded, _recording, calibrat
 from singdiffusion.start import Layout
 from singtheory import InputError
 from singtheory.data import Notes
-from tests.singdiffusion import tiny, tiny_flow
+from tests.singdiffusion.support import tiny, tiny_flow
 from tests.singdiffusion.test_cli import run
 
 CALL = {"height": 16, "width": 16, "guidance_scale": 1.0}

@@ -18,7 +18,7 @@ from singtheory.data.sources import Data, digits, digits_images
 from singtheory.schedule.schedules import STABLE_DIFFUSION
 from singtheory.start.mismatch import Moments, arrival, from_matched, reading_moments
 from singtheory.start.starts import sde_end
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 ZERO, TRAILING = {"rescale_betas_zero_snr": True}, {"timestep_spacing": "trailing"}
 

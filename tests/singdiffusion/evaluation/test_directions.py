@@ -18,7 +18,7 @@ from singdiffusion.response import respond
 from singtheory import Atoms
 from singtheory.data.sources import Data
 from singtheory.schedule.schedules import STABLE_DIFFUSION
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 DDIM = {"_class_name": "DDIMScheduler", "clip_sample": False} | STABLE_DIFFUSION
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}

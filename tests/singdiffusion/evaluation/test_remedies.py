@@ -23,7 +23,7 @@ from singtheory.data.sources import Data
 from singtheory.errors import InputError
 from singtheory.response import spread_kept
 from singtheory.schedule.schedules import STABLE_DIFFUSION
-from tests.singdiffusion import tiny, tiny_flow
+from tests.singdiffusion.support import tiny, tiny_flow
 
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
 DDIM = {"_class_name": "DDIMScheduler", "clip_sample": False} | STABLE_DIFFUSION

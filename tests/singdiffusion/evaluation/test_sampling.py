@@ -16,7 +16,7 @@ from singdiffusion.evaluation.sampling import Picture, generators, load_pipeline
 from singdiffusion.start.pipeline import SingDiffusion
 from singtheory import InputError
 from tests.docs.reader import blocks
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 from tests.singdiffusion.test_cli import assert_one_line_error, run
 
 PROMPTS = ["solid black", "solid white"]

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from tests.singdiffusion import response_matrix
-from tests.singdiffusion.matrix import names
+from tests.singdiffusion.scheduler import response_matrix
+from tests.singdiffusion.scheduler.matrix import names
 from tests.singdiffusion.start.test_initial_matrix import MEANT_FOR_STABLE_DIFFUSION
 
 RECORDED = json.loads(response_matrix.RESULT.read_text(encoding="utf-8"))

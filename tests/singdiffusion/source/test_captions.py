@@ -14,7 +14,7 @@ from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import make_cache
 from singdiffusion.training.encoder import Encoder
 from singtheory import InputError
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 from tests.singdiffusion.source.test_records import png, tar_of
 
 WORDS = ["crème brûlée, “sweet”", "a dog; in the rain", "naïve façade"]

@@ -12,7 +12,7 @@ from singdiffusion.training.encode import make_cache
 from singdiffusion.training.encoder import Encoder
 from singtheory import InputError
 from singtheory.data import decoding
-from tests.odd_pictures import every, saved
+from tests.support.odd_pictures import every, saved
 
 WHITE = (255, 255, 255)
 EVERY = every()

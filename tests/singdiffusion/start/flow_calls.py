@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from tests.singdiffusion import tiny_flow
+from tests.singdiffusion.support import tiny_flow
 
 SHAPE = (tiny_flow.CHANNELS, 8, 8)
 

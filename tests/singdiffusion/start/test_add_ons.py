@@ -7,7 +7,7 @@ import torch
 
 from singdiffusion.start.initial import first_point
 from singdiffusion.start.pipeline import SingDiffusion
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 from tests.singdiffusion.start.watched import Watched, guided, table, unet_module
 
 

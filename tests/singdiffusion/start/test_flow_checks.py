@@ -10,7 +10,7 @@ from singdiffusion.base import Finite
 from singdiffusion.start.flow import first_step, projected
 from singdiffusion.start.flow_checks import Once
 from singtheory import InputError
-from tests.singdiffusion import tiny_flow
+from tests.singdiffusion.support import tiny_flow
 from tests.singdiffusion.start.flow_calls import SHAPE, spread, states
 
 

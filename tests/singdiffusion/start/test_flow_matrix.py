@@ -1,4 +1,4 @@
-"""Every flow scheduler of diffusers, with its shifts and sigma rules: none gives a wrong first step (`python -m tests.singdiffusion.flow_matrix` counts)."""
+"""Every flow scheduler of diffusers, with its shifts and sigma rules: none gives a wrong first step (`python -m tests.singdiffusion.scheduler.flow_matrix` counts)."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 
 from singdiffusion.start import flow, flow_pipeline
-from tests.singdiffusion import flow_matrix
+from tests.singdiffusion.scheduler import flow_matrix
 
 RECORDED = json.loads(flow_matrix.RESULT.read_text(encoding="utf-8"))
 FULL = settings.get_current_profile_name() == "full"

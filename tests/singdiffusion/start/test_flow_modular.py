@@ -9,7 +9,7 @@ from diffusers.modular_pipelines.stable_diffusion_3 import modular_blocks_stable
 from singdiffusion import AverageStatistics, AverageTable
 from singdiffusion.start import MatchedFirstStep, SingDiffusion, with_matched_first_step
 from singtheory.errors import InputError
-from tests.singdiffusion import tiny_flow
+from tests.singdiffusion.support import tiny_flow
 
 SIGMAS = [1.0, 0.9, 0.6, 0.3]
 

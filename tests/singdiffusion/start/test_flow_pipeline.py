@@ -19,7 +19,7 @@ from diffusers import (
 from singdiffusion import AverageStatistics, AverageTable, SingDiffusion
 from singdiffusion.start.flow import first_step
 from singtheory import InputError
-from tests.singdiffusion import tiny, tiny_flow
+from tests.singdiffusion.support import tiny, tiny_flow
 from tests.singdiffusion.start.flow_calls import CALL, SHAPE, named, spread, states
 
 FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}

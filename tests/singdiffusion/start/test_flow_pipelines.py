@@ -18,8 +18,8 @@ from singdiffusion.start import flow_sources
 from singdiffusion.start.flow_kinds import check_kind
 from singdiffusion.start.guidance import plain
 from singtheory.errors import InputError
-from tests.singdiffusion import flow_contract, flow_families
-from tests.strategies import examples
+from tests.singdiffusion.pipeline import flow_contract, flow_families
+from tests.support.strategies import examples
 
 RECORD = json.loads(flow_contract.RECORD.read_text())["pipelines"]
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "mend-my-flow-model.md"

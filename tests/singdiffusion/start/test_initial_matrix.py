@@ -1,4 +1,4 @@
-"""Every scheduler of diffusers, at every setting it has: none starts wrong (`python -m tests.singdiffusion.matrix` counts them)."""
+"""Every scheduler of diffusers, at every setting it has: none starts wrong (`python -m tests.singdiffusion.scheduler.matrix` counts them)."""
 
 import json
 
@@ -7,7 +7,7 @@ import torch
 from diffusers.schedulers import KarrasDiffusionSchedulers
 
 from singdiffusion.start import initial
-from tests.singdiffusion import matrix
+from tests.singdiffusion.scheduler import matrix
 
 NEED_A_PACKAGE = {"DPMSolverSDEScheduler"}
 """Not exported where torchsde is missing."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.singdiffusion.noise_families import classes, outcome, recorded
+from tests.singdiffusion.pipeline.noise_families import classes, outcome, recorded
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "mend-my-checkpoint.md"
 CALLED, REFUSED = 59, 110

@@ -6,7 +6,7 @@ import torch
 from singdiffusion.average.table import AverageTable
 from singdiffusion.average.time_free import AverageUNet
 from singdiffusion.base.space import Space
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 PROMPTS = ("solid black", "solid white")
 STEPS = {"num_inference_steps": 3, "guidance_scale": 4.0, "output_type": "np", "negative_prompt": ""}

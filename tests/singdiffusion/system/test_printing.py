@@ -24,7 +24,7 @@ from singdiffusion.training.card import card
 from singdiffusion.training.settings import TrainSettings
 from tests.singdiffusion.base.test_checkpoint import CONFIG
 from tests.singdiffusion.base.test_checkpoint import written as written  # a fixture
-from tests.singdiffusion.runs import cached
+from tests.singdiffusion.support.runs import cached
 from tests.singdiffusion.source.test_records import captioned
 
 HOSTILE = "a\x1b[31m red\x07\r\nline\u202eturned\x9b"

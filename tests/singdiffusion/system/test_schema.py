@@ -28,8 +28,8 @@ from singdiffusion.training.encode import is_finished
 from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.settings import TrainSettings
 from singtheory import InputError
-from tests.singdiffusion import published, tiny
-from tests.singdiffusion.runs import TINY_UNET, cached, settings, trainer
+from tests.singdiffusion.support import published, tiny
+from tests.singdiffusion.support.runs import TINY_UNET, cached, settings, trainer
 
 FEW, MANY = 40, 2000
 STATED = 2**26

@@ -9,7 +9,7 @@ import torch
 from singdiffusion.training.batches import Data, class_names
 from singdiffusion.training.cache import Cache
 from singtheory import InputError
-from tests.singdiffusion.runs import cached, settings
+from tests.singdiffusion.support.runs import cached, settings
 
 
 def test_every_epoch_takes_every_example_once_in_an_order_of_its_own(tmp_path):

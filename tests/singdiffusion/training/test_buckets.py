@@ -16,8 +16,8 @@ from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import make_cache
 from singdiffusion.training.encoder import Encoder
 from singtheory import InputError
-from tests.singdiffusion import tiny
-from tests.singdiffusion.runs import settings, trainer, weights
+from tests.singdiffusion.support import tiny
+from tests.singdiffusion.support.runs import settings, trainer, weights
 
 SHAPES = {"wide": (240, 80), "tall": (80, 240), "square": (150, 150), "almost": (150, 140)}
 """Width and height of pictures by the captions that they get."""

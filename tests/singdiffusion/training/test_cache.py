@@ -28,7 +28,7 @@ from singdiffusion.training.cache_index import Encoding
 from singdiffusion.training.encode import make_cache
 from singdiffusion.training.encoder import Encoder
 from singtheory import InputError
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 from tests.singdiffusion.source.test_records import captioned, laion, png
 
 

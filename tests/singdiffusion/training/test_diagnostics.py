@@ -12,7 +12,7 @@ from singdiffusion.training import diagnostics
 from singdiffusion.training.batches import Data
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.diagnostics import frequent, measure
-from tests.singdiffusion.runs import cached, settings
+from tests.singdiffusion.support.runs import cached, settings
 
 
 @pytest.fixture(scope="module")

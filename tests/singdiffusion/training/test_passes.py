@@ -10,7 +10,7 @@ from singdiffusion.training.batches import Batch
 from singdiffusion.training.objective import Losses
 from singdiffusion.training.passes import Eager, OnGpu, Replayed
 from singdiffusion.training.snapshot import Snapshot
-from tests.singdiffusion.runs import Dying, assert_same, settings, trainer, weights
+from tests.singdiffusion.support.runs import Dying, assert_same, settings, trainer, weights
 
 
 def twin(whole):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from singdiffusion.training import snapshot
 from singdiffusion.training.training_run import accelerator_of
 from singtheory import InputError
-from tests.singdiffusion.runs import command, done, settings, trainer
+from tests.singdiffusion.support.runs import command, done, settings, trainer
 
 
 def test_two_processes_are_one_with_the_doubled_batch(digits_cache, tmp_path):

@@ -17,7 +17,7 @@ from singdiffusion.training import snapshot
 from singdiffusion.training.train import Stopped
 from singdiffusion.training.training_run import check_out
 from singtheory import InputError
-from tests.singdiffusion.runs import Dying, assert_same, cached, command, forked, settings, trainer
+from tests.singdiffusion.support.runs import Dying, assert_same, cached, command, forked, settings, trainer
 
 
 @pytest.fixture(scope="module")

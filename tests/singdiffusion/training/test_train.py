@@ -12,7 +12,7 @@ from singdiffusion.training import snapshot
 from singdiffusion.training.diagnostics import frequent, measure
 from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.train import NotFiniteError, learning_rate
-from tests.singdiffusion.runs import CONVERGENCE, Dying, settings, trainer, weights
+from tests.singdiffusion.support.runs import CONVERGENCE, Dying, settings, trainer, weights
 
 
 def test_accumulated_parts_are_the_whole_batch(digits_cache, tmp_path):

@@ -17,7 +17,7 @@ from singdiffusion.training.train import learning_rate
 from singdiffusion.training.training_run import check_out, run
 from singtheory import InputError
 from singtheory.data.sources import digits_images, digits_labels
-from tests.singdiffusion.runs import TINY_UNET, cached, settings, untracked
+from tests.singdiffusion.support.runs import TINY_UNET, cached, settings, untracked
 
 
 @pytest.mark.parametrize("condition", ["classes", "none", "image", "text"])

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from singdiffusion.average import AverageTable
 from singdiffusion.start import SingDiffusion, initial_latents
 from singdiffusion.webui.start import scheduler_of
-from tests.singdiffusion import tiny
+from tests.singdiffusion.support import tiny
 
 TARGET = 1e-3
 PROMPT = "solid black background"

@@ -13,7 +13,7 @@ from singtheory.bound import ladder, pairwise
 from singtheory.bound.ladder import LADDER
 from singtheory.divergence.chi2 import chi_square, log1p_chi2_by_moments
 from singtheory.divergence.components import Components
-from tests.strategies import atoms, examples, gaps, wild_atoms, wild_gaps
+from tests.support.strategies import atoms, examples, gaps, wild_atoms, wild_gaps
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]).posterior([0.0], 0.0)
 NINE_TO_ONE = Atoms([[-1.0], [1.0]], [0.9, 0.1]).posterior([0.0], 0.0)

@@ -14,7 +14,7 @@ from singtheory.data import sources
 from singtheory.divergence.components import Components
 from singtheory.grid.grids import leading
 from singtheory.law import AtomsPosterior
-from tests.strategies import examples, wild_atoms, wild_gaps, wild_snrs
+from tests.support.strategies import examples, wild_atoms, wild_gaps, wild_snrs
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
 

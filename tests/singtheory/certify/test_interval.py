@@ -14,7 +14,7 @@ from singtheory.certify.certified_bound import CERTIFIED, CertifiedBound
 from singtheory.certify.gap_range import GapRange
 from singtheory.certify.interval import NAMESPACE, ball
 from singtheory.formula import line
-from tests.strategies import examples
+from tests.support.strategies import examples
 
 UNIT = ((Fraction(0), Fraction(1)),)
 SMALL = ((Fraction(1), Fraction(9, 8)), (Fraction(7, 16), Fraction(1, 2)))

@@ -7,8 +7,8 @@ from PIL import Image
 from singtheory import InputError
 from singtheory.data import decoding
 from singtheory.data.notes import Notes
-from tests import odd_pictures, rare_pictures
-from tests.odd_pictures import RED, every, saved
+from tests.support import odd_pictures, rare_pictures
+from tests.support.odd_pictures import RED, every, saved
 
 WHITE = (255, 255, 255)
 EVERY = [*every(), *rare_pictures.every()]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from singtheory import InputError
 from singtheory.data import decoding, folder, named_law, sources
-from tests.odd_pictures import every, saved
+from tests.support.odd_pictures import every, saved
 
 
 def put(path, image, kind="png", **options):

@@ -21,7 +21,7 @@ from PIL import Image
 from singtheory import InputError
 from singtheory.data import named_law, sources
 from singtheory.numerics import LENGTHS
-from tests.strategies import examples
+from tests.support.strategies import examples
 
 NOISE = np.random.default_rng(0).integers(0, 256, (1, 32, 32), dtype=np.uint8)
 """One grey image that does not compress, so that every part of its file counts."""

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from singtheory.divergence.cells import Windows, clusters, first_cells, integrate, nodes_of
-from tests.strategies import examples
+from tests.support.strategies import examples
 
 places = st.floats(-40, 40)
 

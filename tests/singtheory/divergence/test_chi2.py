@@ -11,8 +11,8 @@ from singtheory.divergence import chi2
 from singtheory.divergence.chi2 import chi_square
 from singtheory.divergence.components import Components
 from singtheory.law.posterior import AtomsPosterior
-from tests import reference
-from tests.strategies import examples, wild_atoms, wild_gaps, wild_snrs
+from tests.support import reference
+from tests.support.strategies import examples, wild_atoms, wild_gaps, wild_snrs
 
 F64 = torch.float64
 

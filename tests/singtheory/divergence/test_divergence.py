@@ -14,7 +14,7 @@ from singtheory.divergence import gauss, sampled
 from singtheory.divergence.chi2 import chi_square
 from singtheory.divergence.components import Components
 from singtheory.mmse.exact import exact_curve
-from tests.strategies import atoms, examples, gaps
+from tests.support.strategies import atoms, examples, gaps
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3]).posterior([0.0], 0.0)
 GOLDEN_VALUES = [

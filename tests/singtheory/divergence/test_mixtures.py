@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from singtheory import Gaussian, GaussianMixture
 from singtheory.divergence import Components, chi_square, gauss, kl_monte_carlo, moments_kl, quadrature, w2_bracket
 from singtheory.divergence.transport import _w2, w2_exact
-from tests.strategies import examples
+from tests.support.strategies import examples
 
 
 def exact(law, z, snr):

@@ -19,8 +19,8 @@ from singtheory.engine.results import PosteriorMoments, Uncertified
 from singtheory.engine.scan import most_parts, scan
 from singtheory.engine.screen import TILE, left_out_below
 from singtheory.law import AtomsPosterior, Posterior
-from tests import reference_posterior
-from tests.strategies import examples, queries, wild_atoms, wild_snrs
+from tests.support import reference_posterior
+from tests.support.strategies import examples, queries, wild_atoms, wild_snrs
 
 GAMMAS = (0.0, 1e-12, 1e-6, 1e-3, 0.05, 0.5, 5.0, 200.0, 1e6)
 

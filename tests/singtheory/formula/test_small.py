@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from singtheory import Atoms, Gaussian, GaussianMixture, divergence, formula
 from singtheory.numerics.double_double import Double2
-from tests.strategies import dimensions, eigenvalues, precisions
+from tests.support.strategies import dimensions, eigenvalues, precisions
 
 EPS = 2.0**-52
 floats = st.floats(-1e30, 1e30, allow_subnormal=False).filter(lambda x: x == 0 or abs(x) > 1e-30)

@@ -25,7 +25,7 @@ from singtheory.mmse.exact import exact_curve
 from singtheory.mmse.information import gaussian_mmse, line_mmse
 from singtheory.mmse.smooth import Smooth
 from singtheory.schedule.schedules import STABLE_DIFFUSION, Discrete
-from tests.strategies import atoms
+from tests.support.strategies import atoms
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 10, 50, 333])

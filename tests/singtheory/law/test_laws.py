@@ -15,7 +15,7 @@ from singtheory.data import sources
 from singtheory.divergence import to_point
 from singtheory.engine.points import Points
 from singtheory.numerics import distance
-from tests.strategies import atoms, examples, wild_atoms
+from tests.support.strategies import atoms, examples, wild_atoms
 
 
 @given(atoms())

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from singtheory import Atoms, Gaussian, GaussianMixture, InputError, divergence
 from singtheory.law import MixturePosterior, posterior
-from tests import reference_posterior
-from tests.strategies import atoms, examples, gaps, queries, snrs, snrs_to, wild_atoms, wild_snrs
+from tests.support import reference_posterior
+from tests.support.strategies import atoms, examples, gaps, queries, snrs, snrs_to, wild_atoms, wild_snrs
 
 COV = [[0.7, 0.3], [0.3, 0.4]]
 

@@ -8,8 +8,8 @@ from singtheory import Atoms, Cosine, ReverseKernel
 from singtheory.bound import bound_named
 from singtheory.law import span as span_file
 from singtheory.law.span import in_span
-from tests.devices import DevicesGiven
-from tests.strategies import examples, wild_atoms
+from tests.support.devices import DevicesGiven
+from tests.support.strategies import examples, wild_atoms
 
 
 def normal(n: int, d: int, seed: int = 0) -> torch.Tensor:

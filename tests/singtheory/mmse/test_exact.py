@@ -19,7 +19,7 @@ from singtheory.mmse.exact import LineCurve, exact_curve
 from singtheory.mmse.information import expected_trace, line_mmse
 from singtheory.mmse.sampled import sample_curve
 from singtheory.mmse.smooth import Smooth
-from tests.strategies import atoms, snrs_to
+from tests.support.strategies import atoms, snrs_to
 
 SNR = torch.tensor([0.0, 1e-3, 0.3, 2.0, 11.0, 50.0, 400.0], dtype=torch.float64)
 TWO_SCALES = Atoms([[-1.1], [-0.9], [0.9], [1.1]])

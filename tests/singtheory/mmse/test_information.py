@@ -7,7 +7,7 @@ from torch.overrides import TorchFunctionMode
 from singtheory import Atoms
 from singtheory.mmse import exact_curve, expected_trace, kl_by_covariance, kl_by_information, line_mmse
 from singtheory.mmse.information import _NUMBERS, expected_square
-from tests import reference
+from tests.support import reference
 
 LAWS = {
     "near": ([0.0, 1.0], [0.5, 0.5]),

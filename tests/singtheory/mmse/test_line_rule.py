@@ -15,8 +15,8 @@ from singtheory import Atoms, Gaussian, GaussianMixture
 from singtheory.mmse import line_panel, line_rule
 from singtheory.mmse.exact import GaussianCurve, LineCurve
 from singtheory.numerics import LENGTHS
-from tests import reference_posterior
-from tests.strategies import examples, wild_atoms, wild_snrs
+from tests.support import reference_posterior
+from tests.support.strategies import examples, wild_atoms, wild_snrs
 
 
 def tensor(*values: float) -> torch.Tensor:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from singtheory import Atoms, numerics
 from singtheory.numerics import distance
-from tests.strategies import examples
+from tests.support.strategies import examples
 
 SCALES = st.floats(-320.0, 307.0)
 COORDINATES = st.lists(st.floats(-1.0, 1.0), min_size=6, max_size=6)

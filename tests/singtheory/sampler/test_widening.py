@@ -13,7 +13,7 @@ from singtheory import Atoms, Cosine, Gaussian, InputError, RectifiedFlow, numer
 from singtheory.grid import by_density, cosine
 from singtheory.kernel import ReverseKernel, bridge
 from singtheory.sampler import DDPM, Diagonal, Exact, Lanczos, LowRank, Matched, exact_denoiser, jacobian_product
-from tests.strategies import wild_atoms
+from tests.support.strategies import wild_atoms
 
 SCHEDULES = [Cosine(), RectifiedFlow(), schedule_named("sd")]
 PLANE = Atoms([[0.0, 0.0], [1.0, 0.2], [-0.3, 1.4]], [0.2, 0.5, 0.3])

@@ -22,7 +22,7 @@ from singtheory import (
     schedule_named,
 )
 from singtheory.schedule.schedules import ROUNDING, STABLE_DIFFUSION, VariancePreserving, zero_terminal_snr
-from tests.strategies import SCHEDULE_NAMES, schedules, times
+from tests.support.strategies import SCHEDULE_NAMES, schedules, times
 
 
 def _exactly(name: str, process: Schedule, t: float) -> tuple[mpmath.mpf, mpmath.mpf]:

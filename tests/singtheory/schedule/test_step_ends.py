@@ -7,7 +7,7 @@ import torch
 
 from singtheory import InputError, Power, RectifiedFlow, schedule_named
 from singtheory.schedule import positive_alpha, snr_up_to_zero
-from tests.strategies import SCHEDULE_NAMES
+from tests.support.strategies import SCHEDULE_NAMES
 
 
 @pytest.mark.parametrize("name", SCHEDULE_NAMES)

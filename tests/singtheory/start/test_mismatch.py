@@ -24,7 +24,7 @@ from singtheory.start.mismatch import (
     reading_moments,
 )
 from singtheory.start.starts import Components
-from tests import strategies
+from tests.support import strategies
 
 ALPHAS = st.floats(0.01, 0.95)
 

@@ -14,7 +14,7 @@ from singtheory.grid.grids import uniform_log_snr
 from singtheory.sampler import ODE, exact_denoiser
 from singtheory.schedule.schedules import STABLE_DIFFUSION
 from singtheory.start import starts
-from tests.strategies import examples, wild_atoms
+from tests.support.strategies import examples, wild_atoms
 
 ALPHA, SIGMA = 0.6, 0.8
 POSITIVE = st.floats(0.05, 50.0)

@@ -20,7 +20,7 @@ from singtheory import InputError, schedule_named
 from singtheory.data import sources
 from singtheory.mmse.loss_curve import read_loss_curve
 from singtheory.schedule.schedules import STABLE_DIFFUSION
-from tests.strategies import json_values, mutated, mutations
+from tests.support.strategies import json_values, mutated, mutations
 
 MOST_BYTES, MOST_SECONDS = 48 * 2**20, 20.0
 """That reading a file of a few kilobytes may take, the seconds of the processor: a deflated byte becomes 1032 at most, and a float64 of a byte is eight."""
