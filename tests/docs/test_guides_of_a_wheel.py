@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from tests.support.bare import Bare, build
 from tests.docs import reader
 from tests.docs.conftest import DOCS
+from tests.support.bare import Bare, build
 
 GUIDES = ("my-folder", "mend-my-checkpoint", "mend-my-flow-model")
 READER = """

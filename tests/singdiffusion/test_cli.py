@@ -16,8 +16,8 @@ from singdiffusion.base.space import Space
 from singdiffusion.cli import app
 from singtheory.schedule.schedules import STABLE_DIFFUSION
 from singtheory.system.result_origin import command_line
-from tests.singdiffusion.support import tiny
 from tests.singdiffusion.source.test_records import captioned
+from tests.singdiffusion.support import tiny
 
 
 def run(*arguments: object):

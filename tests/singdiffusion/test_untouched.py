@@ -21,8 +21,8 @@ from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.training_run import check_out, run
 from singtheory import InputError
 from singtheory.system import files as written
-from tests.singdiffusion.support.runs import settings, trainer
 from tests.singdiffusion.source.test_records import captioned
+from tests.singdiffusion.support.runs import settings, trainer
 
 
 def content(folder):

@@ -7,7 +7,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HIDING = """
 import importlib.machinery, os, sys
 hidden = set(os.environ.get("HIDDEN", "").split(","))

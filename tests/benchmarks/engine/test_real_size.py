@@ -85,7 +85,7 @@ def test_what_was_measured_is_within_its_bounds_and_is_what_the_guide_tells():
     for name in ("whole", "one class", "two processes"):
         for row in measured[name]["rows"]:
             assert row["beyond their bound"] == 0 and row["error"] <= row["bound"] <= row.get("tol", real_size.TOL)
-    guide = (real_size.RESULT.parents[2] / "docs" / "guides" / "exact-posteriors.md").read_text(encoding="utf-8")
+    guide = (real_size.RESULT.parents[3] / "docs" / "guides" / "exact-posteriors.md").read_text(encoding="utf-8")
     assert f"take {measured['sampling']['seconds']:.0f} s on one H200" in guide
 
 

@@ -18,8 +18,8 @@ from singdiffusion.training.cache import Cache
 from singdiffusion.training.diagnostics import frequent, measure
 from singdiffusion.training.train import Trainer
 from singtheory.system.result_origin import device_name
-from tests.support.out_file import asked
 from tests.singdiffusion.support.runs import CONVERGENCE, cached, settings
+from tests.support.out_file import asked
 
 RESULT = Path(__file__).parent / "convergence.json"
 EVERY = 100

@@ -21,8 +21,8 @@ from singdiffusion.training.passes import Replayed
 from singdiffusion.training.train import Trainer
 from singtheory.system.device import check_device
 from singtheory.system.files import write_json
-from tests.benchmarks.trainer.equal_loss import Measured, Sizes, opened
 from tests.benchmarks.origin import origin
+from tests.benchmarks.trainer.equal_loss import Measured, Sizes, opened
 from tests.benchmarks.trainer.training import EnoughError, rate, say, settings, trainer
 from tests.support.out_file import parser
 

@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 
-from tests.benchmarks.trainer import scaling
 from tests.benchmarks.start.test_singular_step import TINY
+from tests.benchmarks.trainer import scaling
 
 SIZES = scaling.Sizes(
     small=scaling.SMALL | {"sample_size": 8},

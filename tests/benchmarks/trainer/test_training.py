@@ -2,8 +2,8 @@
 
 import torch
 
-from tests.benchmarks.trainer import training
 from tests.benchmarks.start.test_singular_step import TINY, TINY_TEXT
+from tests.benchmarks.trainer import training
 
 SIZES = training.Sizes(
     unet=TINY,

@@ -36,8 +36,8 @@ from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.train import Trainer
 from singtheory.data import Notes
 from tests.benchmarks.start.singular_step import CLIP_L, SD_15
-from tests.support.out_file import asked
 from tests.singdiffusion.support.tiny import _tokenizer
+from tests.support.out_file import asked
 
 RESULT = Path(__file__).parent / "training.json"
 VAE = {

@@ -15,9 +15,9 @@ from singdiffusion.demonstrator import PIPELINE
 from singdiffusion.start.pipeline import SingDiffusion
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encoder import Encoder
-from tests.singdiffusion.support import tiny
 from tests.singdiffusion.base.test_space import changed
 from tests.singdiffusion.source.test_records import captioned
+from tests.singdiffusion.support import tiny
 from tests.singdiffusion.test_cli import assert_one_line_error, run
 
 

@@ -22,8 +22,8 @@ from torch.overrides import TorchFunctionMode
 
 from singdiffusion import SingDiffusion
 from singtheory.errors import InputError
-from tests.support.out_file import parser
 from tests.singdiffusion.pipeline import flow_families
+from tests.support.out_file import parser
 
 RECORD = Path(__file__).with_name("flow_pipelines.json")
 """What was found for each pipeline."""

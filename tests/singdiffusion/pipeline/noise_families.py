@@ -32,9 +32,9 @@ from PIL import Image
 
 from singdiffusion import AverageStatistics, SingDiffusion
 from singtheory import InputError
-from tests.support.out_file import asked
 from tests.singdiffusion.support import tiny
 from tests.singdiffusion.support.tiny import TEXT_WIDTH
+from tests.support.out_file import asked
 
 RECORD = Path(__file__).with_name("noise_pipelines.json")
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from singdiffusion import SingDiffusion
 from singtheory import InputError
-from tests.support.out_file import asked
-from tests.singdiffusion.support import tiny_flow
 from tests.singdiffusion.scheduler.matrix import Reached, Tally
+from tests.singdiffusion.support import tiny_flow
+from tests.support.out_file import asked
 
 STEPS = (1, 2, 4, 10, 28, 50)
 SHIFTS = (1.0, 3.0, 0.5, 12.0)

@@ -23,8 +23,8 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from singdiffusion.start.initial import initial_latents
 from singtheory import InputError
-from tests.support.out_file import asked
 from tests.singdiffusion.support import tiny
+from tests.support.out_file import asked
 
 STEPS = (1, 2, 5, 20, 50, 999, 1000)
 SPACINGS = ("leading", "trailing", "linspace")

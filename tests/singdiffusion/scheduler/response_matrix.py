@@ -17,8 +17,8 @@ from diffusers import schedulers
 
 from singdiffusion.response.response import respond
 from singtheory import InputError
-from tests.support.out_file import asked
 from tests.singdiffusion.scheduler.matrix import BASE, PREDICTIONS, SPACINGS, names
+from tests.support.out_file import asked
 
 EIGENVALUES = {"texture": 0.01, "middle": 1.0, "brightness": 640.0}
 """Of Stable Diffusion's latents about: the finest texture, and brightness."""

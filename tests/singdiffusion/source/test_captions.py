@@ -14,8 +14,8 @@ from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import make_cache
 from singdiffusion.training.encoder import Encoder
 from singtheory import InputError
-from tests.singdiffusion.support import tiny
 from tests.singdiffusion.source.test_records import png, tar_of
+from tests.singdiffusion.support import tiny
 
 WORDS = ["crème brûlée, “sweet”", "a dog; in the rain", "naïve façade"]
 ENCODINGS = ("utf-8", "utf-8-sig", "cp1252", "utf-16")

@@ -16,9 +16,9 @@ from singdiffusion.source.records import Source
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.encode import make_cache
 from singdiffusion.training.encoder import Encoder
+from tests.singdiffusion.source.test_records import tar_of
 from tests.support import rare_pictures
 from tests.support.odd_pictures import every
-from tests.singdiffusion.source.test_records import tar_of
 
 PICTURES, RARE = every(), rare_pictures.every()
 ENCODINGS = ("utf-8", "utf-8-sig", "cp1252", "utf-16")

@@ -7,8 +7,8 @@ import torch
 
 from singdiffusion.start.initial import first_point
 from singdiffusion.start.pipeline import SingDiffusion
-from tests.singdiffusion.support import tiny
 from tests.singdiffusion.start.watched import Watched, guided, table, unet_module
+from tests.singdiffusion.support import tiny
 
 
 def test_a_compiled_network_and_rescaled_guidance():

@@ -8,8 +8,8 @@ from diffusers import (
 
 from singdiffusion import SingDiffusion
 from singtheory import InputError
-from tests.singdiffusion.support import tiny_flow
 from tests.singdiffusion.start.flow_calls import named, spread, states
+from tests.singdiffusion.support import tiny_flow
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from singdiffusion.base import Finite
 from singdiffusion.start.flow import first_step, projected
 from singdiffusion.start.flow_checks import Once
 from singtheory import InputError
-from tests.singdiffusion.support import tiny_flow
 from tests.singdiffusion.start.flow_calls import SHAPE, spread, states
+from tests.singdiffusion.support import tiny_flow
 
 
 def late(monkeypatch):

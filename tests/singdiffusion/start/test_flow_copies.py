@@ -8,8 +8,8 @@ import torch
 
 from singdiffusion import AverageTable, SingDiffusion
 from singdiffusion.start.flow_pipeline import hook_of
-from tests.singdiffusion.support import tiny, tiny_flow
 from tests.singdiffusion.start.flow_calls import SHAPE, spread, states
+from tests.singdiffusion.support import tiny, tiny_flow
 
 
 def table():

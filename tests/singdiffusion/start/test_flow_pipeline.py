@@ -19,8 +19,8 @@ from diffusers import (
 from singdiffusion import AverageStatistics, AverageTable, SingDiffusion
 from singdiffusion.start.flow import first_step
 from singtheory import InputError
-from tests.singdiffusion.support import tiny, tiny_flow
 from tests.singdiffusion.start.flow_calls import CALL, SHAPE, named, spread, states
+from tests.singdiffusion.support import tiny, tiny_flow
 
 FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 

@@ -19,8 +19,8 @@ from diffusers.utils.torch_utils import randn_tensor
 from singdiffusion import AverageDecoder, AverageStatistics, AverageTable, SingDiffusion
 from singdiffusion.base import PipelineText
 from singtheory import InputError
-from tests.singdiffusion.support import tiny
 from tests.singdiffusion.pipeline.noise_families import alpha, firsts, picture
+from tests.singdiffusion.support import tiny
 
 SCALE = {"scaling_factor": 0.18215}
 CALL = {"num_inference_steps": 2, "height": 16, "width": 16, "output_type": "latent"}

@@ -18,8 +18,8 @@ from singdiffusion.start.initial import first_point
 from singdiffusion.start.pipeline import SingDiffusion
 from singtheory import InputError
 from singtheory.start.starts import Components, matched_start
-from tests.singdiffusion.support import tiny
 from tests.singdiffusion.start.watched import PROMPTS, Watched, guided, table, unet_module
+from tests.singdiffusion.support import tiny
 
 PICTURE = Image.fromarray(np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3))
 MASK = Image.fromarray(np.eye(16, dtype=np.uint8) * 255)

@@ -24,8 +24,8 @@ from singdiffusion.training.card import card
 from singdiffusion.training.settings import TrainSettings
 from tests.singdiffusion.base.test_checkpoint import CONFIG
 from tests.singdiffusion.base.test_checkpoint import written as written  # a fixture
-from tests.singdiffusion.support.runs import cached
 from tests.singdiffusion.source.test_records import captioned
+from tests.singdiffusion.support.runs import cached
 
 HOSTILE = "a\x1b[31m red\x07\r\nline\u202eturned\x9b"
 SHOWN = r"a\x1b[31m red\x07\r\nline\u202eturned\x9b"

@@ -14,8 +14,8 @@ from singdiffusion.training.encode import make_cache
 from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.settings import TrainSettings
 from singtheory import InputError
-from tests.singdiffusion.support import tiny
 from tests.singdiffusion.source.test_records import captioned
+from tests.singdiffusion.support import tiny
 
 
 @pytest.fixture(scope="module")

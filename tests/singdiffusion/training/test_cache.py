@@ -28,8 +28,8 @@ from singdiffusion.training.cache_index import Encoding
 from singdiffusion.training.encode import make_cache
 from singdiffusion.training.encoder import Encoder
 from singtheory import InputError
-from tests.singdiffusion.support import tiny
 from tests.singdiffusion.source.test_records import captioned, laion, png
+from tests.singdiffusion.support import tiny
 
 
 def text():

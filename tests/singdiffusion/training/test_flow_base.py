@@ -16,8 +16,8 @@ from singdiffusion.training.base_encoder import encoder_for
 from singdiffusion.training.cache import Cache
 from singtheory import InputError
 from tests.singdiffusion.pipeline import flow_families
-from tests.singdiffusion.support import tiny_flow
 from tests.singdiffusion.start.test_flow_pipeline import CALL, packed, widened
+from tests.singdiffusion.support import tiny_flow
 from tests.singdiffusion.test_cli import run
 
 CPU = torch.device("cpu")
