@@ -18,8 +18,8 @@ _NODES, _OCTAVE_NODES = 64, 16
 """Nodes of the rule over h where the gap is small, and in an octave of h where it is not."""
 _SMALL = 2.0**-4
 """The least h times the squared distance of the atoms at which a polynomial in h would miss something."""
-_PER_STD, _TAIL = 24, 18
-"""Nodes of the trapezoidal rule in a standard deviation of the noise, and how many of these it goes beyond each atom: what lies farther off is below e^-162."""
+_PER_STD, _LEAST_PER_STD, _TAIL = 24, 4, 18
+"""Nodes of the trapezoidal rule in a standard deviation of the noise, at most and at least, and how many deviations it goes beyond each atom: what lies farther off is below e^-162."""
 _NUMBERS = 2**19
 """Nodes times atoms in one block."""
 
@@ -84,12 +84,26 @@ def _places(centres: Tensor) -> tuple[Tensor, Tensor]:
 
     They are as fine as the noise: equal steps over all of the range miss what near atoms do beside a far one.
     """
+    ordered = centres.sort(dim=1).values
+    if bool((ordered.diff(dim=1) <= 2 * _TAIL).all()):
+        return _places_between(ordered[:, :1] - _TAIL, ordered[:, -1:] + _TAIL)
     reach = torch.arange(-_TAIL * _PER_STD, _TAIL * _PER_STD + 1, dtype=torch.float64)
-    cells = ((centres * _PER_STD).round()[:, :, None] + reach).flatten(1).sort(dim=1).values
+    cells = ((ordered * _PER_STD).round()[:, :, None] + reach).flatten(1).sort(dim=1).values
     first = torch.cat([torch.ones_like(cells[:, :1]), cells.diff(dim=1)], dim=1) > 0
     most = int(first.sum(dim=1).max())
     which = first.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
     return cells.gather(1, which) / _PER_STD, first.gather(1, which).to(cells.dtype) / _PER_STD
+
+
+def _places_between(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Nodes from `low` to `high`, both (n, 1), where what is near one atom touches what is near the next.
+
+    A density of two atoms s apart has zeros π/s off the line, and so n nodes in a standard deviation are off by `e^{−2π²n/s}`: 1e-17 for n = 2s.
+    """
+    span = float((high - low).max())
+    per_std = min(_PER_STD, max(_LEAST_PER_STD, 2 * math.ceil(span - 2 * _TAIL)))
+    place = low + torch.arange(math.ceil(span * per_std) + 1, dtype=torch.float64) / per_std
+    return place, torch.full_like(place, 1 / per_std)
 
 
 def kl_by_covariance(posterior: AtomsPosterior, gap: float) -> float:
