@@ -29,6 +29,10 @@ class InputError(ValueError):
     """
 
 
+class DomainError(InputError):
+    """A number beyond the domain in which the library answers (`singtheory.numerics.domain`)."""
+
+
 def not_installed(what: str, error: Exception, extra: str | None = None) -> InputError:
     """An `InputError` for an import that failed, with the command that brings what is missing.
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from proofs_checks.harness.claim import REGISTRY, Check, Claim, Outcome, Sides, Verdict
 from proofs_checks.harness.context import Context
+from proofs_checks.harness.outcome import no_instance
 from proofs_checks.harness.proof import Proof, proof_of, stated
-from singtheory.errors import unknown_name
+from singtheory.errors import DomainError, unknown_name
 
 GROUPS = ("a", "b", "c", "d", "e", "f")
 """The folders of `proofs_checks.claims` that register claims, one for each group of the theory."""
@@ -134,9 +135,11 @@ def steps(claim: Claim) -> int:
 
 
 def _run(claim: Claim, check: Check, sides: Sides, context: Context) -> Outcome:
-    """A check that raises is undecided, with its message: the run goes on."""
+    """A check that raises is undecided, with its message: the run goes on. Where the data's own scales lead beyond the domain of numbers there is no instance of it."""
     try:
         return check.run(sides, context)
+    except DomainError as error:
+        return no_instance(f"the scales of {context.data.name} lead beyond the domain of numbers: {error}")
     except Exception as error:  # whatever a claim's code raises must not take the other claims with it
         _LOG.debug("claim %s raised", claim.id, exc_info=True)
         return Outcome(

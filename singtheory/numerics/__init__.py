@@ -4,6 +4,7 @@ from singtheory.numerics.block import block_rows, row_squares
 from singtheory.numerics.distance import diameter, distances
 from singtheory.numerics.domain import (
     LENGTHS,
+    NOISES,
     PRECISIONS,
     check_coordinates,
     check_length,
@@ -21,6 +22,7 @@ from singtheory.numerics.waves import cosine_waves
 
 __all__ = [
     "LENGTHS",
+    "NOISES",
     "PRECISIONS",
     "Double2",
     "Krylov",

@@ -16,7 +16,7 @@ twenty powers of ten are left on each side.
 import torch
 from torch import Tensor
 
-from singtheory.errors import InputError
+from singtheory.errors import DomainError
 
 LENGTHS = 1e-30, 1e30
 """Beside 0."""
@@ -36,19 +36,19 @@ _PRECISION_REMEDY = "take 0, or data in a unit of which the noise is a moderate 
 
 
 def check_length(name: str, length: float) -> None:
-    """Raise `InputError` unless a length is 0 or in the domain."""
+    """Raise `DomainError` unless a length is 0 or in the domain."""
     _check(name, length, LENGTHS, _LENGTH_REMEDY)
 
 
 def check_coordinates(name: str, coordinates: Tensor) -> None:
-    """Raise `InputError` where a coordinate is larger than the domain; small ones lose nothing beside the largest difference."""
+    """Raise `DomainError` where a coordinate is larger than the domain; small ones lose nothing beside the largest difference."""
     largest = float(torch.linalg.vector_norm(coordinates.detach(), ord=torch.inf)) if coordinates.numel() else 0.0
     if not largest <= LENGTHS[1] * _ROUNDED:
-        raise InputError(f"{name}: the largest number is {largest:.3g}, at most {LENGTHS[1]:g}; {_LENGTH_REMEDY}")
+        raise DomainError(f"{name}: the largest number is {largest:.3g}, at most {LENGTHS[1]:g}; {_LENGTH_REMEDY}")
 
 
 def check_points(name: str, points: Tensor, weights: Tensor) -> None:
-    """Raise `InputError` unless points (n, d) lie in the domain, and the largest difference of those that have weight (n,)."""
+    """Raise `DomainError` unless points (n, d) lie in the domain, and the largest difference of those that have weight (n,)."""
     check_coordinates(name, points)
     held = (points if bool((weights > 0).all()) else points[weights > 0]).detach()
     low, high = held.aminmax(dim=0)
@@ -56,35 +56,35 @@ def check_points(name: str, points: Tensor, weights: Tensor) -> None:
 
 
 def check_variances(name: str, variances: Tensor) -> None:
-    """Raise `InputError` unless each variance is 0 or the square of a length in the domain."""
+    """Raise `DomainError` unless each variance is 0 or the square of a length in the domain."""
     for variance in _beyond(variances, _VARIANCES):
         _check(name, variance, _VARIANCES, _LENGTH_REMEDY)
 
 
 def check_precisions(name: str, values: Tensor | float) -> None:
-    """Raise `InputError` unless signal-to-noise ratios or gaps of any shape are 0 or in the domain."""
+    """Raise `DomainError` unless signal-to-noise ratios or gaps of any shape are 0 or in the domain."""
     for value in _beyond(torch.as_tensor(values, dtype=torch.float64), PRECISIONS):
         _check(name, value, PRECISIONS, _PRECISION_REMEDY)
 
 
 def check_noise(name: str, sigma: Tensor | float) -> None:
-    """Raise `InputError` unless each σ is 0 or in the domain."""
+    """Raise `DomainError` unless each σ is 0 or in the domain."""
     for value in _beyond(torch.as_tensor(sigma, dtype=torch.float64), NOISES):
         _check(name, value, NOISES, _PRECISION_REMEDY)
 
 
 def check_queries(name: str, largest: float) -> None:
-    """Raise `InputError` where the largest coordinate of queries `z = x_t/σ_t` leaves the domain."""
+    """Raise `DomainError` where the largest coordinate of queries `z = x_t/σ_t` leaves the domain."""
     if not largest <= LARGEST_QUERY:
-        raise InputError(f"{name}: the largest number is {largest:.3g}, at most {LARGEST_QUERY:g}; {_LENGTH_REMEDY}")
+        raise DomainError(f"{name}: the largest number is {largest:.3g}, at most {LARGEST_QUERY:g}; {_LENGTH_REMEDY}")
 
 
 def check_shares(weights: Tensor) -> None:
-    """Raise `InputError` where a positive weight (n,) is so small a share of the largest that it would be lost."""
+    """Raise `DomainError` where a positive weight (n,) is so small a share of the largest that it would be lost."""
     positive = weights[weights > 0].detach()
     least = positive.min() / positive.max()
     if not float(least) >= LEAST_WEIGHT * _SHARE_ROUNDING:
-        raise InputError(
+        raise DomainError(
             f"weights: the smallest is {float(positive.min()):.3g} beside {float(positive.max()):.3g}, less than {LEAST_WEIGHT:g} of it; set it to 0"
         )
 
@@ -102,7 +102,7 @@ def _beyond(values: Tensor, limits: tuple[float, float]) -> list[float]:
 
 def _check(name: str, value: float, limits: tuple[float, float], remedy: str) -> None:
     if not _is_in(value, limits):
-        raise InputError(f"{name} is {value:.3g}: must be 0 or lie from {limits[0]:g} to {limits[1]:g}; {remedy}")
+        raise DomainError(f"{name} is {value:.3g}: must be 0 or lie from {limits[0]:g} to {limits[1]:g}; {remedy}")
 
 
 def _is_in(value: float, limits: tuple[float, float]) -> bool:

@@ -130,14 +130,15 @@ def tv(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
     with mp.workdps(digits):
         # the TV of small shifts is of the size of their mean square, and its terms are of that of one
         spread = mp.fsum(w * x**2 for w, x in zip(p, shifts(points, p, gap), strict=True))
-        digits += int(max(0, -mp.log10(spread))) if spread > 0 else 0
+        # below 1e-1000 it is 0 beside any float
+        digits += int(min(1000, max(0, -mp.log10(spread)))) if spread > 0 else 0
     with mp.workdps(digits):
         m = shifts(points, p, gap)
         if all(value == 0 for value, w in zip(m, p, strict=True) if w > 0):
             return mp.mpf(0)
         a, b = -_root(m, p, -1), _root(m, p, 1)
         mass = mp.fsum(w * (_cdf(b - x) - _cdf(a - x)) for w, x in zip(p, m, strict=True) if w > 0)
-        return _cdf(b) - _cdf(a) - mass
+        return max(mp.mpf(0), _cdf(b) - _cdf(a) - mass)
 
 
 def _root(m: Sequence[Real], p: Sequence[Real], sign: int) -> Real:

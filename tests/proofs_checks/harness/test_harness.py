@@ -9,7 +9,7 @@ from proofs_checks.harness.claim import Check, Claim, Outcome
 from proofs_checks.harness.context import Context
 from proofs_checks.harness.harness import exit_status, load_claims, run_claim, select, statistical_checks, steps
 from proofs_checks.harness.outcome import at_most
-from singtheory import InputError, formula
+from singtheory import InputError, formula, numerics
 from tests.support.statements import STATEMENTS
 
 
@@ -75,6 +75,14 @@ def test_check_that_raises_is_undecided_with_its_message(context):
     assert result.verdict == "undecided"
     assert result.checks[0].outcome.where == "ArithmeticError: no such number"
     assert not result.holds
+
+
+def test_a_check_whose_numbers_leave_the_domain_has_no_instance(context):
+    def leaves(sides, _):
+        numerics.check_precisions("snr", 1e99)
+
+    (result,) = run_claim(claim_with(leaves), context).checks
+    assert result.outcome.verdict == "vacuous" and "domain" in result.outcome.where
 
 
 def test_one_undecided_check_outweighs_a_proof(context):

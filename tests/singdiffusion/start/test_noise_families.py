@@ -49,7 +49,10 @@ def test_the_committed_record_is_of_all_classes_and_none_fails():
 
 
 def test_the_guide_counts_as_the_record():
-    said = f"{CALLED + REFUSED} pipelines with a scheduler of noise {CALLED} were built small and called, and start right; {REFUSED} are refused"
+    said = (
+        f"{CALLED + REFUSED} pipelines of diffusers have a scheduler that adds noise. Of these {CALLED} were built at a small size and called, "
+        f"and start right; {REFUSED} are refused when you attach"
+    )
     assert said in GUIDE.read_text(encoding="utf-8")
 
 
