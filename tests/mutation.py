@@ -24,6 +24,7 @@ from typing import Any
 
 from scipy.stats import beta
 
+from singtheory.system import write_json
 from tests.support.out_file import parser
 
 FOLDER = Path("mutants/singtheory")
@@ -181,7 +182,7 @@ def main() -> None:
         map_tests(arguments.jobs)
     known = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.again else None
     result = sampled(arguments) if known is None else run_again(known)
-    arguments.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(arguments.out, result)
     print(f"{result['killed']} killed, {len(result['survivors'])} survive; {arguments.out}")
 
 

@@ -239,15 +239,15 @@ def _check_rows(rows: np.ndarray, *, images: bool) -> None:
     lowest = highest = rows[0]
     for first in range(0, len(rows), BLOCK):
         block = rows[first : first + BLOCK]
-        low, high = float(block.min()), float(block.max())
+        least, most = block.min(axis=0), block.max(axis=0)
+        low, high = float(least.min()), float(most.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise InputError("points: holds NaN or infinity; remove those entries")
-        lowest, highest = np.minimum(lowest, block.min(axis=0)), np.maximum(highest, block.max(axis=0))
+        lowest, highest = np.minimum(lowest, least), np.maximum(highest, most)
         if images:
             _check_range(low, high)
-    extremes = torch.from_numpy(
-        np.stack([lowest, highest]).astype(np.float64)
-    )  # whose largest difference is that of all
+    # their largest difference is that of all rows
+    extremes = torch.from_numpy(np.stack([lowest, highest]).astype(np.float64))
     numerics.check_points("points", extremes, torch.ones(2))
 
 

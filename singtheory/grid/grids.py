@@ -114,12 +114,21 @@ def linspace(schedule: Schedule, steps: int) -> Tensor:
     return _node_times(trained, nodes)
 
 
+def _checked_range(snr_start: float, snr_end: float) -> Tensor:
+    """Both ends of a chain, shape (2,). Raises `InputError` unless 0 ≤ start < end < ∞, and beyond the domain."""
+    if not 0 <= snr_start < snr_end < math.inf:
+        raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
+    both = torch.tensor([snr_start, snr_end], dtype=torch.float64)
+    check_precisions("snr", both)
+    return both
+
+
 def uniform_log_snr(schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> Tensor:
     """Equal steps in `log γ` from `snr_start` up to `snr_end`, both positive and finite."""
     check_steps(steps)
     if not 0 < snr_start < snr_end < math.inf:
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 < start < end < infinity")
-    check_precisions("snr", torch.tensor([snr_start, snr_end], dtype=torch.float64))
+    _checked_range(snr_start, snr_end)
     log_snr = torch.linspace(math.log(snr_start), math.log(snr_end), steps + 1, dtype=torch.float64)
     return schedule.time_of_snr(log_snr.exp())
 
@@ -129,7 +138,7 @@ def karras(schedule: Schedule, steps: int, snr_start: float, snr_end: float, rho
     check_steps(steps)
     if not (0 < snr_start < snr_end < math.inf and rho > 0):
         raise InputError(f"snr {snr_start} to {snr_end}, rho {rho}: need 0 < start < end < infinity and rho > 0")
-    check_precisions("snr", torch.tensor([snr_start, snr_end], dtype=torch.float64))
+    _checked_range(snr_start, snr_end)
     root = torch.linspace(snr_start ** (-0.5 / rho), snr_end ** (-0.5 / rho), steps + 1, dtype=torch.float64)
     return schedule.time_of_snr(root ** (-2 * rho))
 
@@ -137,10 +146,7 @@ def karras(schedule: Schedule, steps: int, snr_start: float, snr_end: float, rho
 def cosine(schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> Tensor:
     """Equal steps in the angle `arctan(σ/α)`, the time of the cosine schedule, from `snr_start ≥ 0` up to `snr_end`."""
     check_steps(steps)
-    if not 0 <= snr_start < snr_end < math.inf:
-        raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
-    check_precisions("snr", torch.tensor([snr_start, snr_end], dtype=torch.float64))
-    times = Cosine().time_of_snr(torch.tensor([snr_start, snr_end], dtype=torch.float64))
+    times = Cosine().time_of_snr(_checked_range(snr_start, snr_end))
     angles = torch.linspace(float(times[0]), float(times[1]), steps + 1, dtype=torch.float64)
     return schedule.time_of_snr(Cosine().snr(angles))
 
@@ -182,10 +188,7 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
         InputError: for ends out of order, and where mmse does not decrease between them or falls by too many powers of ten.
     """
     check_steps(steps)
-    if not 0 <= snr_start < snr_end < math.inf:
-        raise InputError(f"snr {snr_start} to {snr_end}: need 0 <= start < end < infinity")
-    check_precisions("snr", torch.tensor([snr_start, snr_end], dtype=torch.float64))
-    snr_range = torch.tensor([snr_start, snr_end], dtype=torch.float64)
+    snr_range = _checked_range(snr_start, snr_end)
     levels, slopes = mmse(snr_range)
     level = bool(levels[0] - levels[1] <= _LEVEL * levels[0])
     if not (bool((slopes < 0).all()) and (level or bool(levels[0] > levels[1]))):

@@ -4,12 +4,12 @@ Each time a browser that holds nothing opens the page from its file and presses 
 They include loading the model. The load of the machine is noted before each, for whatever else runs takes a share of its processors.
 """
 
-import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
+from singtheory.system import write_json
 from tests.benchmarks.origin import origin
 from tests.docs.browser import Tab, chromium
 from tests.docs.conftest import SITE
@@ -38,7 +38,7 @@ def main() -> None:
     drawn = [once() for _ in range(TIMES)]
     result: dict[str, Any] = origin("tests.benchmarks.first_picture", "cpu", libraries=("playwright",))
     result |= {"processors": os.cpu_count(), "rows": drawn}
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(out, result)
     print(*drawn, sep="\n")
 
 

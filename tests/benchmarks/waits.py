@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from singtheory.system import write_json
 from tests.benchmarks.origin import origin
 from tests.support.out_file import parser
 
@@ -175,7 +176,7 @@ def main() -> None:
             if arguments.only in name:
                 result["rows"].append(measured(name, wait, before, now))
                 print(json.dumps(result["rows"][-1]), file=sys.stderr, flush=True)
-                arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+                write_json(arguments.out, result)
 
 
 if __name__ == "__main__":

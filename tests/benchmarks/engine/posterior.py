@@ -8,7 +8,6 @@ regimes are then held against float64 as well.
 import json
 import statistics
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +25,7 @@ from singtheory.engine.scan import most_parts, scan
 from singtheory.law.laws import Atoms
 from singtheory.system.files import write_json
 from singtheory.system.result_origin import device_name
+from tests.benchmarks.engine.clock import seconds, waited
 from tests.benchmarks.engine.golden import Golden
 from tests.support.out_file import parser
 
@@ -86,12 +86,9 @@ def timed(ways: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[
     actual: dict[str, list[float]] = {name: [] for name in ways}
     for round_ in range(-3, rounds):
         for name, call in ways.items():
-            _wait(device)
-            start = time.perf_counter()
-            call()
-            _wait(device)
+            took = 1000 * seconds(device, call)
             if round_ >= 0:
-                actual[name].append(1000 * (time.perf_counter() - start))
+                actual[name].append(took)
     return actual
 
 
@@ -102,7 +99,7 @@ def profiled(call: Callable[[], Any], rounds: int = 5) -> dict[str, Any]:
     with profile(activities=[activity]) as seen:
         for _ in range(rounds):
             call()
-        _wait("cuda" if torch.cuda.is_available() else "cpu")
+        waited("cuda" if torch.cuda.is_available() else "cpu")
     took: Counter[str] = Counter()
     events = [event for event in seen.events() or [] if event.device_type == DeviceType.CUDA]
     for event in events:
@@ -121,11 +118,6 @@ def at_least(law: Atoms, z: Tensor, snr: Tensor, tol: float) -> dict[str, float]
         "weigh": (plan.rest > 0) * plan.digits * one / PEAKS["int8"],
         "products": (plan.rest > 0) * plan.weight_digits * one / PEAKS["int8"],
     }
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def ratio(took: dict[str, list[float]], other: str, ours: str) -> float:

@@ -3,8 +3,6 @@
 import gc
 import json
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,19 +46,6 @@ class Sizes:
 
 
 Row = dict[str, Any]
-
-
-def waited(device: str) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def seconds(device: str, call: Callable[[], Any]) -> float:
-    """Of one call."""
-    start = waited(device)
-    call()
-    return waited(device) - start
 
 
 def memory(device: str) -> Row:

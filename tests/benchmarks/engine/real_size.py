@@ -7,6 +7,7 @@ queries of each γ. The result is `real_size.json`; `test_real_size.py` runs the
 
 import gc
 import json
+import statistics
 import sys
 import tempfile
 import time
@@ -29,9 +30,10 @@ from singtheory.numerics import normal
 from singtheory.sampler import DDIM, Denoiser
 from singtheory.system.files import write_json
 from singtheory.system.result_origin import device_name
+from tests.benchmarks.engine.clock import seconds, waited
 from tests.benchmarks.engine.posterior import profiled, timed, versions
 from tests.benchmarks.engine.real_images import Images
-from tests.benchmarks.engine.real_queries import TOL, Reference, Row, Sizes, memory, noised, say, seconds, waited
+from tests.benchmarks.engine.real_queries import TOL, Reference, Row, Sizes, memory, noised, say
 from tests.benchmarks.engine.real_rivals import Faiss, GoldenBytes, Rival, Softmax
 from tests.benchmarks.engine.real_shards import PROCESSES, process
 from tests.support.out_file import parser
@@ -106,7 +108,7 @@ class RealSize:
         posterior, scale = law.posterior(z, snr, tol=tol), law._points.scale
         row = {
             "tol": tol,
-            "milliseconds": sorted(took["ours"])[len(took["ours"]) // 2],
+            "milliseconds": statistics.median(took["ours"]),
             "first call, s": first,
             "float64 of the checked, s": exact.seconds,
             "error": exact.error(posterior.mean, scale),
@@ -131,14 +133,15 @@ class RealSize:
         progress = partial(show_progress, start=start, ended=ended)
         x_0 = DDIM(schedule).sample(denoiser, x, times(sizes.steps), progress=progress)
         took = waited(sizes.device) - start
-        each = sorted(1000 * (after - before) for before, after in pairwise(ended))
+        each = [1000 * (after - before) for before, after in pairwise(ended)]
+        median = statistics.median(each)
         off = (x_0 + 1) * 127.5
         result = {
             "steps": sizes.steps,
             "samples": sizes.samples,
             "seconds": took,
-            "milliseconds of a step": {"median": each[len(each) // 2], "largest": each[-1]},
-            "steps above twice the median": sum(one > 2 * each[len(each) // 2] for one in each),
+            "milliseconds of a step": {"median": median, "largest": max(each)},
+            "steps above twice the median": sum(one > 2 * median for one in each),
             "set-up by an eighth of the steps, s": prepared,
             "bound": float(torch.stack(bounds).max()) / law._points.scale,
             "largest distance of a pixel from a whole byte": float((off - off.round()).abs().max()),
@@ -172,7 +175,7 @@ class RealSize:
             z = self.queries(gamma)[0][:count]
             ask = partial(rival, z, gamma)
             one = 1000 * seconds(device, ask)
-            took = sorted(timed({name: ask}, rounds, device)[name])[rounds // 2] if rounds else one
+            took = statistics.median(timed({name: ask}, rounds, device)[name]) if rounds else one
             rows.append(say({"gamma": gamma, "milliseconds": took, "error": self.reference(gamma).error(ask(), scale)}))
         return {"queries": count, "set-up, s": set_up, "rows": rows}
 
@@ -187,7 +190,7 @@ class RealSize:
             torch.save(asked, Path(folder) / "asked.pt")
             self.__dict__.pop("points", None)  # which others need the memory of
             memory(self.sizes.device)
-            spawn(process, (folder, self.sizes), nprocs=PROCESSES)
+            spawn(process, (folder, self.sizes, torch.get_num_threads()), nprocs=PROCESSES)
             parts = [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(PROCESSES)]
         return {"processes": PROCESSES} | parts[0] | {"peak memory, GB": [one.get("peak memory, GB") for one in parts]}
 

@@ -8,7 +8,6 @@ size on the CPU.
 """
 
 import copy
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from singdiffusion.average.table import AverageTable
 from singdiffusion.start.pipeline import SingDiffusion
+from singtheory.system import write_json
 from tests.benchmarks.origin import origin
 from tests.support.out_file import asked
 
@@ -292,7 +292,7 @@ def main() -> None:
 
     def add(name: str, value: Any) -> None:
         result[name] = value
-        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(out, result)
         print(name, value, flush=True)
 
     with torch.no_grad():

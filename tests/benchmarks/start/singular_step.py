@@ -20,6 +20,7 @@ from singdiffusion.average.time_free import AverageUNet
 from singdiffusion.start.initial import initial_latents
 from singdiffusion.start.pipeline import SingDiffusion
 from singtheory.schedule.schedules import STABLE_DIFFUSION
+from singtheory.system import write_json
 from tests.support.out_file import asked
 
 RESULT = Path(__file__).parent / "singular_step.json"
@@ -112,7 +113,7 @@ def main() -> None:
         "milliseconds": took,
         "of one ordinary guided step": {name: value / step for name, value in took.items()},
     }
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(out, result)
     print(json.dumps(result, indent=1))
 
 

@@ -3,7 +3,6 @@
 The distance is `‖E ȳ − μ‖/‖μ‖` over all classes together, the dependence on x_1 is pure error (C9); the result is `convergence.json`.
 """
 
-import json
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from singdiffusion.training.build import build_network
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.diagnostics import frequent, measure
 from singdiffusion.training.train import Trainer
+from singtheory.system import write_json
 from singtheory.system.result_origin import device_name
 from tests.singdiffusion.support.runs import CONVERGENCE, cached, settings
 from tests.support.out_file import asked
@@ -64,7 +64,7 @@ def main() -> None:
         "seed": 0,
         "curves": curves,
     }
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(out, result)
 
 
 if __name__ == "__main__":

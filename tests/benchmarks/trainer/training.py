@@ -35,6 +35,7 @@ from singdiffusion.training.encoder import Encoder
 from singdiffusion.training.settings import TrainSettings
 from singdiffusion.training.train import Trainer
 from singtheory.data import Notes
+from singtheory.system import write_json
 from tests.benchmarks.start.singular_step import CLIP_L, SD_15
 from tests.singdiffusion.support.tiny import _tokenizer
 from tests.support.out_file import asked
@@ -269,7 +270,7 @@ def main() -> None:
         "setting": "Stable Diffusion 1.5's sizes, random weights, bfloat16 training, float16 encoding, batch 16; examples a second",
         **actual,
     }
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(out, result)
     print(json.dumps(result, indent=1))
 
 

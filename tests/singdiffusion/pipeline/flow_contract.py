@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from singdiffusion import SingDiffusion
 from singtheory.errors import InputError
+from singtheory.system import write_json
 from tests.singdiffusion.pipeline import flow_families
 from tests.support.out_file import parser
 
@@ -320,7 +321,7 @@ def main() -> None:
     had = json.loads(out.read_text())["pipelines"] if out.exists() else {}
     actual = {name: Found(**one) for name, one in had.items() if name in pipelines} | made
     written = record(dict(sorted(actual.items())))
-    out.write_text(json.dumps(written, indent=1) + "\n")
+    write_json(out, written)
     print(written["counts"])
 
 

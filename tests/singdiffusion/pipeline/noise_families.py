@@ -32,6 +32,7 @@ from PIL import Image
 
 from singdiffusion import AverageStatistics, SingDiffusion
 from singtheory import InputError
+from singtheory.system import write_json
 from tests.singdiffusion.support import tiny
 from tests.singdiffusion.support.tiny import TEXT_WIDTH
 from tests.support.out_file import asked
@@ -380,7 +381,7 @@ def main() -> int:
         pipelines[actual.name] = {"verdict": actual.verdict} | ({"reason": actual.reason} if actual.reason else {})
         print(f"{actual.verdict:9} {actual.name}: {actual.reason}", flush=True)
     print(dict(counts))
-    file.write_text(json.dumps({"counts": counts, "pipelines": pipelines}, indent=1) + "\n", encoding="utf-8")
+    write_json(file, {"counts": counts, "pipelines": pipelines})
     return int(counts["fails"] > 0)
 
 

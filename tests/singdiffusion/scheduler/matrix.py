@@ -6,7 +6,6 @@ whose first step fails, is counted apart with its error. The last result is `mat
 """
 
 import inspect
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from singdiffusion.start.initial import initial_latents
 from singtheory import InputError
+from singtheory.system import write_json
 from tests.singdiffusion.support import tiny
 from tests.support.out_file import asked
 
@@ -212,7 +212,7 @@ def main() -> None:
     versions = {"diffusers": diffusers.__version__, "torch": torch.__version__}
     command = "python -m tests.singdiffusion.scheduler.matrix"
     result = {"command": command, "versions": versions, "right": right, "wrong": wrong, "schedulers": results}
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(out, result)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 from docs.experiments.flow.committed import FOLDER
 from docs.experiments.flow.keep import ours
 from docs.experiments.flow.latent.judge import RECONSTRUCTED
-from docs.experiments.flow.page.resolution import MATCHED
+from docs.experiments.flow.page.resolution import MATCHED, Border
 from docs.experiments.flow.page.results import ERROR, MAIN, Change, Results, border, changes, committed
 from docs.experiments.flow.page.runs import run_lines
 from docs.experiments.flow.page.tables import folded, listed, table
@@ -173,55 +173,53 @@ def predicted_border(made: dict[str, Any], small: Results, steps: int, shift: fl
     return next((n for n in range(1, _MOST) if law_brightness(made, n, shift) >= there), _MOST)
 
 
-def borders(results: Results, small: Results, made: dict[str, Any]) -> tuple[int, int, int, list[int]]:
-    """Where the gain ends at 32×32, where that is by the law in latents, where it ends there, and what was drawn; guidance 1."""
+def border_of(results: Results, small: Results, made: dict[str, Any]) -> Border:
+    """Where the gain ends at 32×32, where that is by the law in latents, and where it ends there."""
 
     def of(one: Results, way: str) -> int:
         return border([row for row in changes(one, [way], MAIN[:1]) if row.guidance == 1])
 
     before = of(small, MATCHED[1])
     drawn = sorted({row.budget for row in changes(results, [OURS], MAIN[:1]) if row.guidance == 1})
-    return before, predicted_border(made, small, before), of(results, OURS), drawn
+    return Border(before, predicted_border(made, small, before), of(results, OURS), drawn)
 
 
-def verdict(predicted: int, measured: int, drawn: Sequence[int]) -> str:
+def verdict(one: Border) -> str:
     """Whether the gain ends at the last drawn number of evaluations up to the predicted one; where it does not end, that is said."""
-    last = max(drawn, default=0)
-    if measured == last and predicted >= last:
+    last = max(one.drawn, default=0)
+    if one.now == last and one.said >= last:
         return "beyond what was drawn, which agrees with that but is no test of it"
-    expected = max((one for one in drawn if one <= predicted), default=0)
-    if measured == expected:
+    if one.agrees:
         return "as predicted"
-    return "later than predicted" if measured > expected else "earlier than predicted"
+    return "later than predicted" if one.now > one.expected else "earlier than predicted"
 
 
 def border_text(results: Results, small: Results, made: dict[str, Any]) -> str:
     """Where the gain ends, beside where F6 says so."""
-    before, predicted, now, drawn = borders(results, small, made)
+    one = border_of(results, small, made)
     return (
-        f"At 32×32 the gain at guidance 1 is beyond the interval up to {before} evaluations in {MAIN[0]}. By the law Euler keeps as much of brightness there as with {predicted} steps in latents. "
-        f"Measured in latents, around the network's own mean and with the prompt-free spread of the latents: beyond the interval up to {now}; drawn were {listed([str(one) for one in drawn])}. "
-        f"So the gain ends **{verdict(predicted, now, drawn)}**."
+        f"At 32×32 the gain at guidance 1 is beyond the interval up to {one.before} evaluations in {MAIN[0]}. By the law Euler keeps as much of brightness there as with {one.said} steps in latents. "
+        f"Measured in latents, around the network's own mean and with the prompt-free spread of the latents: beyond the interval up to {one.now}; drawn were {listed([str(n) for n in one.drawn])}. "
+        f"So the gain ends **{verdict(one)}**."
     )
 
 
 def target(results: Results, small: Results, made: dict[str, Any]) -> Target:
     """The law's border, for the table of targets; not decided where the gain does not end within what was drawn."""
-    before, predicted, now, drawn = borders(results, small, made)
-    word = verdict(predicted, now, drawn)
-    met = None if word.startswith("beyond") else word == "as predicted"
-    outcome = f"predicted {predicted}, from {before} at 32×32; the gain is beyond the interval up to {now}, of {listed([str(one) for one in drawn])} that were drawn"
-    return Target(f"the same in latents of 128×128, by the law from their eigenvalues ({MAIN[0]})", outcome, met)
+    one = border_of(results, small, made)
+    word = verdict(one)
+    met = None if word.startswith("beyond") else one.agrees
+    return Target(f"the same in latents of 128×128, by the law from their eigenvalues ({MAIN[0]})", one.outcome, met)
 
 
 def first_sentence(results: Results, small: Results, made: dict[str, Any]) -> str:
     """For the first paragraph of the page."""
-    _, predicted, now, drawn = borders(results, small, made)
+    one = border_of(results, small, made)
     four = [row for row in changes(results, [OURS], MAIN[:1]) if (row.guidance, row.budget) == (1, 4)]
     content = f" ({four[0].before:.0f} without and {four[0].after:.0f} with it at 4 evaluations)" if four else ""
     return (
-        f"**In latents**, 128×128 pictures through an autoencoder, the gain at guidance 1 is beyond the interval up to {now} evaluations{content}, of {listed([str(one) for one in drawn])} that were drawn. "
-        f"Predicted was a gain up to {predicted} evaluations: it ends {verdict(predicted, now, drawn)}."
+        f"**In latents**, 128×128 pictures through an autoencoder, the gain at guidance 1 is beyond the interval up to {one.now} evaluations{content}, of {listed([str(n) for n in one.drawn])} that were drawn. "
+        f"Predicted was a gain up to {one.said} evaluations: it ends {verdict(one)}."
     )
 
 

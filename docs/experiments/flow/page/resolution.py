@@ -148,24 +148,23 @@ def _borders(results: Results, guidance: float, way: str) -> dict[str, int]:
 
 def border_text(large: Results, small: Results) -> str:
     """Where the gain ends at both sizes, and where F6 says that it ends."""
-    before = _borders(small, 1.0, MATCHED[1])[MAIN[0]]
+    one = border_of(large, small)
     drawn = [budget for budget in large.budgets(1.0) if MATCHED[1] in large.drawn(1.0, budget, True)]
-    now = _borders(large, 1.0, MATCHED[1])[MAIN[0]]
     guided = [_borders(results, 3.0, MATCHED[0])[MAIN[0]] for results in (small, large)]
     return (
-        f"At guidance 1 the gain around the trained mean ends at {before} evaluations at 32×32, in 64 components beyond the interval. By F6 and the law that is where "
-        f"Euler keeps as much of brightness as with {predicted_border(small, before)} at 64×64. Measured there the gain is beyond the interval up to {now} evaluations; drawn were {listed([str(n) for n in drawn])}. At guidance 3 the "
+        f"At guidance 1 the gain around the trained mean ends at {one.before} evaluations at 32×32, in 64 components beyond the interval. By F6 and the law that is where "
+        f"Euler keeps as much of brightness as with {one.said} at 64×64. Measured there the gain is beyond the interval up to {one.now} evaluations; drawn were {listed([str(n) for n in drawn])}. At guidance 3 the "
         f"network's own mean gains in {'no cell' if guided[0] == 0 else f'up to {guided[0]} evaluations'} at 32×32, and at 64×64 up to {guided[1]}, in {MAIN[0]} too."
     )
 
 
 class Border(NamedTuple):
-    """Where the gain ends, without guidance.
+    """Where the gain ends in larger pictures or latents, without guidance.
 
     Attributes:
         before: at 32×32, in evaluations.
-        said: where F6 says so at 64×64.
-        now: at 64×64.
+        said: where it was said beforehand to end in the larger ones.
+        now: where it ends there.
         drawn: the numbers of evaluations there.
     """
 
@@ -175,9 +174,20 @@ class Border(NamedTuple):
     drawn: list[int]
 
     @property
+    def expected(self) -> int:
+        """The last of those that were drawn up to what is said; 0 for none."""
+        return max((n for n in self.drawn if n <= self.said), default=0)
+
+    @property
     def agrees(self) -> bool:
-        """Whether the gain is beyond the interval at all that were drawn up to what F6 says, and no further."""
-        return self.now == max((n for n in self.drawn if n <= self.said), default=0)
+        """Whether the gain is beyond the interval at all that were drawn up to what is said, and no further."""
+        return self.now == self.expected
+
+    @property
+    def outcome(self) -> str:
+        """What was measured, for the table of targets."""
+        drawn = listed([str(n) for n in self.drawn])
+        return f"predicted {self.said}, from {self.before} at 32×32; the gain is beyond the interval up to {self.now}, of {drawn} that were drawn"
 
 
 def border_of(large: Results, small: Results) -> Border:
@@ -189,10 +199,9 @@ def border_of(large: Results, small: Results) -> Border:
 def target(large: Results, small: Results) -> Target:
     """F6's border, for the table of targets."""
     one = border_of(large, small)
-    outcome = f"predicted {one.said}, from {one.before} at 32×32; the gain is beyond the interval up to {one.now}, of {listed([str(n) for n in one.drawn])} that were drawn"
     return Target(
         f"F6 says beforehand where the gain of the first step ends at 64×64 (guidance 1, {MAIN[0]})",
-        outcome,
+        one.outcome,
         one.agrees,
     )
 

@@ -86,29 +86,27 @@ def test_brightness_that_is_spread_over_components_is_kept_better():
 
 
 def test_the_border_is_judged_on_what_was_drawn():
-    drawn = (4, 6, 10, 20)
-    assert page.verdict(12, 10, drawn) == "as predicted"
-    assert page.verdict(12, 6, drawn) == "earlier than predicted"
-    assert page.verdict(12, 20, drawn) == "later than predicted"
-    assert (
-        page.verdict(30, 20, drawn)
-        == page.verdict(20, 20, drawn)
-        == "beyond what was drawn, which agrees with that but is no test of it"
-    )
-    assert page.verdict(30, 10, drawn) == "earlier than predicted"
-    assert page.verdict(3, 0, drawn) == "as predicted"
+    def verdict(said: int, now: int) -> str:
+        return page.verdict(page.Border(3, said, now, [4, 6, 10, 20]))
+
+    assert verdict(12, 10) == "as predicted"
+    assert verdict(12, 6) == "earlier than predicted"
+    assert verdict(12, 20) == "later than predicted"
+    assert verdict(30, 20) == verdict(20, 20) == "beyond what was drawn, which agrees with that but is no test of it"
+    assert verdict(30, 10) == "earlier than predicted"
+    assert verdict(3, 0) == "as predicted"
 
 
 def test_where_the_gain_ends_is_read_from_the_cells(small):
     results = planted({4: (90.0, 40.0), 6: (60.0, 30.0), 10: (20.0, 19.0), 20: (9.0, 4.0)})
-    _, _, now, drawn = page.borders(results, small, made())
+    _, _, now, drawn = page.border_of(results, small, made())
     assert (now, drawn) == (6, [4, 6, 10, 20])
     assert "up to 6;" in page.border_text(results, small, made())
     assert "90 without and 40 with it at 4" in page.first_sentence(results, small, made())
 
 
 def test_the_target_is_decided_only_where_the_gain_ends(small):
-    predicted = page.borders(planted({4: (90.0, 40.0)}), small, made())[1]
+    predicted = page.border_of(planted({4: (90.0, 40.0)}), small, made()).said
     drawn = sorted({4, predicted, predicted + 4})
     gains = {n: (90.0, 40.0) if n <= predicted else (20.0, 19.9) for n in drawn}
     assert page.target(planted(gains), small, made()).met is True
@@ -204,7 +202,7 @@ def test_the_committed_autoencoder_keeps_black_white_and_lines():
 
 def test_the_guide_has_what_latents_say(committed, small):
     results, record = committed
-    _, predicted, now, _ = page.borders(results, small, record)
+    _, predicted, now, _ = page.border_of(results, small, record)
     content = " ".join(
         (page.FOLDER.parents[2] / "guides" / "mend-my-flow-model.md").read_text(encoding="utf-8").split()
     )
