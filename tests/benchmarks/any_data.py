@@ -106,7 +106,7 @@ def main() -> None:
     libraries = ("numpy", "torch", "scikit-learn", "hypothesis")
     made = origin("tests.benchmarks.any_data", arguments.device, arguments.seed, libraries)
     made["setting"] = f"{arguments.jobs} processes side by side on {_processor()}"
-    made["earlier"] = before.get("earlier", []) + [f"{len(rows)} sets: {before['setting']}"] * bool(before)
+    made["earlier"] = before.get("earlier", []) + ([f"{len(rows)} sets: {before['setting']}"] if before else [])
 
     def one(numbered: tuple[int, Set]) -> None:
         row = verified(arguments.out, *numbered, options, arguments.limit)
