@@ -50,11 +50,17 @@ def verified(folder: Path, number: int, made: Set, options: list[str], limit: fl
         status, words = done.returncode, done.stderr.strip().splitlines()
     except subprocess.TimeoutExpired:
         status, words = -1, [f"not done in {limit} s"]
-    row = {"set": name, "points": len(points), "dim": int(np.prod(points.shape[1:])), "exit": status}
-    row["seconds"] = round(time.perf_counter() - start, 1)
+    seconds = round(time.perf_counter() - start, 1)
     actual = json.loads(written.read_text())["claims"] if written.exists() else []
     if status in (0, 1, 3) and not actual:  # it ended like a verdict and left none
         status = -2
+    row = {
+        "set": name,
+        "points": len(points),
+        "dim": int(np.prod(points.shape[1:])),
+        "exit": status,
+        "seconds": seconds,
+    }
     for verdict in ("refuted", "undecided"):
         row[verdict] = [claim["id"] for claim in actual if claim["verdict"] == verdict]
     row["standing_twins"] = [

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.benchmarks import any_data
@@ -29,3 +30,12 @@ def test_the_benchmark_begins_in_an_empty_folder_and_goes_on_there(summary_of) -
     second = summary_of(2)
     assert second["count"] == 2 and len(second["earlier"]) == 1
     assert second["earlier"][0].startswith("1 sets: 1 processes side by side")
+
+
+def test_a_process_that_ends_without_a_result_is_counted_as_crashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")  # it ends with status 1, as a refuted claim does
+    row = any_data.verified(tmp_path, 0, ("two", np.array([[0.0], [1.0]]), None), [], 10.0)
+    assert row["exit"] == -2
+    assert any_data.summary([row])["crashed"] == ["two"]
