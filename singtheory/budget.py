@@ -24,7 +24,7 @@ from singtheory.errors import InputError
 from singtheory.estimate import Estimate, mean_interval
 from singtheory.law import Atoms, Law
 from singtheory.mmse import Curve, exact_curve
-from singtheory.schedule import Schedule
+from singtheory.schedule import Schedule, snr_of_posterior
 from singtheory.start import (
     Components,
     Mismatch,
@@ -118,7 +118,7 @@ def chain_snr(schedule: Schedule, times: Tensor) -> Tensor:
         raise InputError("times: need at least two that decrease")
     if float(schedule.sigma(times[-1])) == 0:
         raise InputError("times: the chain must end where σ > 0, for KL to a density is infinite for atoms at σ = 0")
-    return schedule.snr(times)
+    return snr_of_posterior(schedule, times)
 
 
 def moments_of(law: Law) -> Moments:
@@ -203,7 +203,7 @@ def _error2(
     """`‖x̂ − m_θ‖²` at n draws of `x_t`, shape (n,)."""
     x_0 = law.sample(n, generator)
     x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * numerics.normal(x_0.shape, law.device, generator)
-    exact = law.posterior(x_t / schedule.sigma(t), schedule.snr(t)).mean
+    exact = law.posterior(x_t / schedule.sigma(t), snr_of_posterior(schedule, t)).mean
     return (exact - denoiser(x_t, t)).square().sum(dim=1)
 
 
@@ -226,7 +226,7 @@ def denoiser_error(law: Atoms, schedule: Schedule, t: float, denoiser: Callable[
     total = torch.zeros((), dtype=torch.float64)
     for weights, points in zip(law.weights.split(_BATCH), law.points[:, 0].split(_BATCH), strict=True):
         x_t = (alpha * points[:, None] + sigma * noise).reshape(-1, 1)
-        mean = law.posterior(x_t / sigma, schedule.snr(t)).mean
+        mean = law.posterior(x_t / sigma, snr_of_posterior(schedule, t)).mean
         error2 = (mean - denoiser(x_t, t)).square().reshape(len(points), -1)
         total += weights @ error2 @ mass
     return total
