@@ -67,7 +67,7 @@ def test_a_kernel_beside_the_end_names_a_time_that_helps(name, power):
     schedule, law, late = schedule_named(name), Atoms([[-1.0], [1.0]]), 1 - 2.0**-53
     assert float(schedule.snr(late)) == pytest.approx(2.0 ** (-53 * power), rel=1e-14)
     for refused in (lambda: ReverseKernel(law, schedule, late, 0.5), lambda: ReverseKernel(law, schedule, 1.0, late)):
-        with pytest.raises(DomainError, match="take 1, where it is 0, or at most 0.99") as error:
+        with pytest.raises(DomainError, match=r"take 1, where it is 0, or at most 0\.99") as error:
             refused()
     near = float(str(error.value).split()[-1])
     expected = float(ReverseKernel(law, schedule, 1.0, 0.5).at([0.3]).kl())
