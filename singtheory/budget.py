@@ -30,9 +30,9 @@ from singtheory.start import (
     Mismatch,
     Moments,
     Start,
-    all_components,
     gaussian_mismatch,
     initial_mismatch,
+    spread_error,
 )
 
 _PER_STD, _REACH = 20, 12
@@ -124,10 +124,14 @@ def chain_snr(schedule: Schedule, times: Tensor) -> Tensor:
 def moments_of(law: Law) -> Moments:
     """Mean and the directions of a covariance in which a law varies."""
     if law.finite:
-        return Moments(law.mean, all_components(law.atoms()))
+        return Moments.of(law.atoms())
     variances, basis = torch.linalg.eigh(law.cov)
+    off = law.cov_error + formula.eigenvalue_error(law.dim, float(variances[-1].clamp(min=0)))
     varies = variances > law.dim * 2.0**-52 * variances[-1]  # the rest is rounding of the largest
-    return Moments(law.mean, Components(basis.mT[varies].flip(0), variances[varies].sqrt().flip(0)))
+    std = variances[varies].sqrt().flip(0)
+    lost = std.new_full((len(std) + 1,), off)
+    lost[-1] += float(variances[~varies].clamp(min=0).amax()) if len(std) < law.dim else 0.0
+    return Moments(law.mean, Components(basis.mT[varies].flip(0), std), lost)
 
 
 def start_term(curve: Curve, moments: Moments, start: Start, alpha: float, sigma: float) -> Mismatch:
@@ -144,7 +148,10 @@ def start_term(curve: Curve, moments: Moments, start: Start, alpha: float, sigma
     gaussian = float(formula.gaussian_information(snr, moments.eigenvalues, torch).sum())
     lost = (len(moments.eigenvalues) + 16) * formula.DOUBLE * gaussian
     least, most = (float(v) for v in curve.information_interval(snr))
-    low, high = of_gaussian.low + max(0.0, gaussian - lost - most), of_gaussian.high + max(0.0, gaussian + lost - least)
+    # no determinant of Σ is in the sum, so its rounding counts by `tr(S⁻¹Σ)` alone
+    off = spread_error(moments, start, alpha)
+    low = max(bounded.low, of_gaussian.low + gaussian - lost - most - off)
+    high = of_gaussian.high + max(0.0, gaussian + lost - least) + off
     return Mismatch(low, max(low, min(high, bounded.high)))
 
 

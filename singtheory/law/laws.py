@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple, final
 import torch
 from torch import Tensor
 
-from singtheory import numerics
+from singtheory import formula, numerics
 from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Points, Shard, ShardEngine, agree, check_reached, engine_of
 from singtheory.errors import InputError
 from singtheory.law.checks import Array, as_bytes, as_finite, as_nonnegative, as_numbers, as_weights, check_numbers
@@ -55,6 +55,11 @@ class Law(ABC):
     @abstractmethod
     def cov(self) -> Tensor:
         """`Σ`, shape (d, d)."""
+
+    @property
+    @abstractmethod
+    def cov_error(self) -> float:
+        """At least the norm of what rounding took of `cov`."""
 
     @property
     @abstractmethod
@@ -284,6 +289,13 @@ class Atoms(Law):
         """`Σ = Σ_i w_i (y_i − μ)(y_i − μ)ᵀ`, shape (d, d)."""
         centred = self.deviations()
         return (centred * self.weights[:, None]).mT @ centred
+
+    @property
+    def cov_error(self) -> float:
+        """`√tr Σ` of the deviations is off by their rounding, and each product of the sum by that of its terms."""
+        apart2 = self.deviations().square().sum(dim=1)
+        trace, off = float(self.weights @ apart2), 8 * formula.DOUBLE * float(apart2.max()) ** 0.5
+        return 2 * off * trace**0.5 + off**2 + (len(self.points) + 8) * formula.DOUBLE * trace
 
     def deviations(self) -> Tensor:
         """`y_i − μ`, shape (n, d): from differences to the heaviest point, for the mean itself is rounded to the digits of where the data lie."""
