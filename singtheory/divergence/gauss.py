@@ -48,6 +48,9 @@ def moments_kl(of: Components) -> Enclosure:
     errors = of.eigenvalue_errors
     moved = of.eigenvalues + errors
     lost = float((errors * moved / (1 + moved)).sum()) / 2 + of.rounding * value
+    lost += (
+        of.dim * 5e-324 if bool((of.eigenvalues > 0).any()) else 0.0
+    )  # squares near the least float are rounded to it
     return Enclosure(max(0.0, value - lost), value, value + lost)
 
 

@@ -246,16 +246,21 @@ class Atoms(Law):
         if held.stored.dtype == torch.uint8:
             held.check()
             return Atoms.of_bytes(held.stored.to(device, copy=held.file is not None), weights)
-        return Atoms(self.points.to(device), weights)
+        return Atoms.stored(Points(self.points.to(device), weights))
 
     def subset(self, rows: Tensor) -> "Atoms":
         """The points of one class or prompt: numbers (m,) or a mask (n,), with their weights normalised.
+
+        Part of data that were accepted is accepted: points of it may lie nearer than 1e-30, as those on which a posterior of the whole collapses.
 
         Raises:
             InputError: for an empty choice, and one whose weights are all zero.
         """
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
-        return Atoms(self._points.take(rows), self.weights[rows.to(self.device)])
+        if not len(rows):
+            raise InputError("subset: empty; choose at least one point")
+        weights = as_weights(self.weights[rows.to(self.device)], len(rows), self.device)
+        return Atoms.stored(Points(self._points.take(rows), weights))
 
     def posterior(self, z: Array, snr: Array, tol: float | None = None) -> AtomsPosterior:
         """The law of `x_0` given `√γ x_0 + n = z`, its mean with a proven bound on its error.
