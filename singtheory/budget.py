@@ -24,15 +24,15 @@ from singtheory.errors import InputError
 from singtheory.estimate import Estimate, mean_interval
 from singtheory.law import Atoms, Law
 from singtheory.mmse import Curve, exact_curve
-from singtheory.schedule import Schedule
+from singtheory.schedule import Schedule, snr_of_posterior
 from singtheory.start import (
     Components,
     Mismatch,
     Moments,
     Start,
-    all_components,
     gaussian_mismatch,
     initial_mismatch,
+    spread_error,
 )
 
 _PER_STD, _REACH = 20, 12
@@ -118,16 +118,20 @@ def chain_snr(schedule: Schedule, times: Tensor) -> Tensor:
         raise InputError("times: need at least two that decrease")
     if float(schedule.sigma(times[-1])) == 0:
         raise InputError("times: the chain must end where σ > 0, for KL to a density is infinite for atoms at σ = 0")
-    return schedule.snr(times)
+    return snr_of_posterior(schedule, times)
 
 
 def moments_of(law: Law) -> Moments:
     """Mean and the directions of a covariance in which a law varies."""
     if law.finite:
-        return Moments(law.mean, all_components(law.atoms()))
+        return Moments.of(law.atoms())
     variances, basis = torch.linalg.eigh(law.cov)
+    off = law.cov_error + formula.eigenvalue_error(law.dim, float(variances[-1].clamp(min=0)))
     varies = variances > law.dim * 2.0**-52 * variances[-1]  # the rest is rounding of the largest
-    return Moments(law.mean, Components(basis.mT[varies].flip(0), variances[varies].sqrt().flip(0)))
+    std = variances[varies].sqrt().flip(0)
+    lost = std.new_full((len(std) + 1,), off)
+    lost[-1] += float(variances[~varies].clamp(min=0).amax()) if len(std) < law.dim else 0.0
+    return Moments(law.mean, Components(basis.mT[varies].flip(0), std), lost)
 
 
 def start_term(curve: Curve, moments: Moments, start: Start, alpha: float, sigma: float) -> Mismatch:
@@ -144,7 +148,10 @@ def start_term(curve: Curve, moments: Moments, start: Start, alpha: float, sigma
     gaussian = float(formula.gaussian_information(snr, moments.eigenvalues, torch).sum())
     lost = (len(moments.eigenvalues) + 16) * formula.DOUBLE * gaussian
     least, most = (float(v) for v in curve.information_interval(snr))
-    low, high = of_gaussian.low + max(0.0, gaussian - lost - most), of_gaussian.high + max(0.0, gaussian + lost - least)
+    # no determinant of Σ is in the sum, so its rounding counts by `tr(S⁻¹Σ)` alone
+    off = spread_error(moments, start, alpha)
+    low = max(bounded.low, of_gaussian.low + gaussian - lost - most - off)
+    high = of_gaussian.high + max(0.0, gaussian + lost - least) + off
     return Mismatch(low, max(low, min(high, bounded.high)))
 
 
@@ -203,7 +210,7 @@ def _error2(
     """`‖x̂ − m_θ‖²` at n draws of `x_t`, shape (n,)."""
     x_0 = law.sample(n, generator)
     x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * numerics.normal(x_0.shape, law.device, generator)
-    exact = law.posterior(x_t / schedule.sigma(t), schedule.snr(t)).mean
+    exact = law.posterior(x_t / schedule.sigma(t), snr_of_posterior(schedule, t)).mean
     return (exact - denoiser(x_t, t)).square().sum(dim=1)
 
 
@@ -226,7 +233,7 @@ def denoiser_error(law: Atoms, schedule: Schedule, t: float, denoiser: Callable[
     total = torch.zeros((), dtype=torch.float64)
     for weights, points in zip(law.weights.split(_BATCH), law.points[:, 0].split(_BATCH), strict=True):
         x_t = (alpha * points[:, None] + sigma * noise).reshape(-1, 1)
-        mean = law.posterior(x_t / sigma, schedule.snr(t)).mean
+        mean = law.posterior(x_t / sigma, snr_of_posterior(schedule, t)).mean
         error2 = (mean - denoiser(x_t, t)).square().reshape(len(points), -1)
         total += weights @ error2 @ mass
     return total

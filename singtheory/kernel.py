@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from singtheory import bound, divergence, formula, numerics
-from singtheory.errors import InputError
+from singtheory.errors import DomainError, InputError
 from singtheory.estimate import Estimate
 from singtheory.law import Array, Gaussian, Law, Posterior
-from singtheory.schedule import Schedule, Time, as_time, positive_alpha, snr_up_to_zero
+from singtheory.schedule import Schedule, Time, as_time, positive_alpha, snr_of_posterior, snr_up_to_zero
 
 
 @dataclass(frozen=True)
@@ -83,20 +83,25 @@ class ReverseKernel:
         s: the time to reach, 0 ≤ s < t.
 
     Raises:
-        InputError: unless 0 ≤ s < t ≤ 1, and for a gap beyond the domain (`singtheory.numerics.domain`).
+        InputError: unless 0 ≤ s < t ≤ 1, and for a γ or a gap beyond the domain (`singtheory.numerics.domain`).
     """
 
     def __init__(self, law: Law, schedule: Schedule, t: Time, s: Time) -> None:
         self.law, self.schedule = law, schedule
         self.t, self.s = check_step(t, s)
         self.bridge = bridge(schedule, t, s)
-        if not math.isinf(self.bridge.gap):
-            numerics.check_precisions(f"the gap from t = {self.t} to s = {self.s}", self.bridge.gap)
+        self.snr = snr_of_posterior(schedule, self.t)
+        snr_of_posterior(schedule, self.s)
+        gap = torch.tensor(self.bridge.gap, dtype=torch.float64)
+        if bool(numerics.beyond_precisions(gap) & gap.isfinite()):
+            raise DomainError(
+                f"step from t = {self.t} to s = {self.s}: its gap is {self.bridge.gap:.3g}, below 1e-80; take a longer step"
+            )
 
     def at(self, x_t: Array) -> "ReverseStep":
         """The kernel at given `x_t`, shape (d,) or (batch, d). Raises `InputError` for another width or NaN."""
         x_t = torch.atleast_2d(torch.as_tensor(x_t, dtype=torch.float64, device=self.law.device))
-        posterior = self.law.posterior(x_t / self.schedule.sigma(self.t), self.schedule.snr(self.t))
+        posterior = self.law.posterior(x_t / self.schedule.sigma(self.t), self.snr)
         return ReverseStep(x_t, posterior, self.bridge)
 
 

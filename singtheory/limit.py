@@ -16,13 +16,13 @@ from torch import Tensor
 from singtheory import formula, numerics
 from singtheory.errors import InputError
 from singtheory.law import Atoms, AtomsPosterior, Gaussian, Law
-from singtheory.schedule import Schedule, Time, as_time, snr_up_to_zero
+from singtheory.schedule import Schedule, Time, as_time, snr_of_posterior
 
 
 def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
-    """`x̂(x_t, t) = E[x_0 | x_t]`, shape (batch, d), for t in [0, 1]; `x_t` itself at t = 0. Raises `InputError` where γ overflows at t > 0."""
+    """`x̂(x_t, t) = E[x_0 | x_t]`, shape (batch, d), for t in [0, 1]; `x_t` itself at t = 0. Raises `InputError` at a t > 0 whose γ is beyond the domain."""
     t = as_time(t)
-    if bool(torch.isinf(snr_up_to_zero(schedule, t))):
+    if bool(torch.isinf(snr_of_posterior(schedule, t))):
         return x_t.to(torch.float64, copy=True)
     return denoiser_direct(law, x_t, *schedule(t))
 

@@ -62,13 +62,13 @@ def _named(error: BaseException) -> str:
 
 
 def _statement(code: str, line: int) -> ast.stmt:
-    """The innermost statement of a cell that covers a line; a function's whole body counts as its lines."""
-    covering = [
-        node
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
-    ]
-    return max(covering, key=lambda node: node.lineno)
+    """The innermost statement of a cell that covers a line; a function's whole body counts as its lines. Of a comment the next statement, or the last."""
+    statements = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.stmt)]
+    covering = [node for node in statements if node.lineno <= line <= (node.end_lineno or node.lineno)]
+    if covering:
+        return max(covering, key=lambda node: node.lineno)
+    after = [node for node in statements if node.lineno > line]
+    return min(after, key=lambda node: node.lineno) if after else statements[-1]
 
 
 def _called(statement: ast.stmt, names: Mapping[str, Any]) -> Iterator[str]:

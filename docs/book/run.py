@@ -55,7 +55,7 @@ def script(label: str) -> bytes:
 def run(label: str) -> tuple[int, list[Failure]]:
     """Run the cells here and print what those of the statement show; how many there are, and those that fail, the statement's own first.
 
-    What cells of the page above it show is left out. A cell that reads a name that a failed cell would have bound is left out too.
+    Raises `InputError` for a line that is no Python, and where there is no cell. What cells of the page above it show is left out. A cell that reads a name that a failed cell would have bound is left out too.
     """
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}), colors="nocolor")
     display: Any = shell.display_formatter
@@ -65,6 +65,10 @@ def run(label: str) -> tuple[int, list[Failure]]:
     page = single.page_of(label)
     above = single.needed_cells(label)
     own = single.own_cells(page, label)
+    if not own:
+        raise InputError(
+            f"{single.place(page.path, page.begins[label])}: {label.upper()} has no cell; a cell begins with ```{{code-cell}} and ends with ```"
+        )
     failures: dict[int, Failure] = {}
     unbound: set[str] = set()
     try:
@@ -96,6 +100,8 @@ def _error(shell: InteractiveShell, code: str, silent: bool) -> BaseException | 
 
 def _line(error: BaseException) -> int:
     """The line of the cell that an error passed through, from 1; 1 where it passed through none."""
+    if isinstance(error, SyntaxError) and _is_cell(error.filename or ""):
+        return error.lineno or 1
     within = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if _is_cell(frame.filename)]
     return (within[0] if within else None) or 1
 

@@ -66,8 +66,11 @@ class Cell:
 
 @lru_cache
 def derivation(path: Path) -> Derivation:
-    """The page, in parts."""
-    return parts(path.read_text(encoding="utf-8"), path)
+    """The page, in parts. Raises `InputError` for a file that is no text."""
+    try:
+        return parts(path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError:
+        raise InputError(f"{place(path, 1)}: is no text in UTF-8; save it so") from None
 
 
 def parts(text: str, path: Path | None = None) -> Derivation:
@@ -121,10 +124,13 @@ def _cell(code: str, line: int, path: Path | None) -> Cell:
     reads: set[str] = set()
     try:
         tree = ast.parse(code)
+        compile(code, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)  # a `break` outside of a loop is a tree
     except SyntaxError as error:
-        at = error.lineno or 1
-        shown = code.splitlines()[at - 1].strip()
-        raise InputError(f"{place(path, line + at - 1)}: {shown!r} is no Python: {error.msg}") from None
+        lines = code.splitlines() or [""]
+        at = min(error.lineno or 1, len(lines))  # what is never closed ends behind the last line
+        raise InputError(f"{place(path, line + at - 1)}: {lines[at - 1].strip()!r} is no Python: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # a NUL, and brackets without end
+        raise InputError(f"{place(path, line)}: is no Python: {error or type(error).__name__}") from None
     for statement in tree.body:
         reads |= _reads(statement) - binds
         binds |= _bound(statement)

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 
 from singdiffusion.system.printing import printable
 from singtheory.errors import InputError, first_sentence
+from singtheory.system import check_folder
 
 _LOG = logging.getLogger(__name__)
 _LARGEST = 2**28
@@ -82,22 +84,40 @@ def read_object(file: Path) -> dict[str, Any]:
 def new_folder(target: str | Path) -> Iterator[Path]:
     """Yield a folder beside `target` that becomes `target` at the end; if anything fails before, nothing is left of it.
 
+    An empty folder that is there keeps its permissions, and a link to one keeps pointing to it.
+
     Raises:
-        InputError: if `target` already holds something, or if it cannot be written.
+        InputError: if `target` already holds something, or if it cannot be written, which is looked at first.
     """
     target = Path(target).absolute()
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise InputError(f"{target}: exists and is not empty; remove it or choose another folder")
+    if target.is_symlink() and target.is_dir():
+        target = target.resolve()
+    mode = _mode_of_empty(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
             draft = Path(temporary) / target.name
             draft.mkdir()
             yield draft
+            if mode is not None:
+                draft.chmod(mode)
             draft.replace(target)
     except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
         reason = getattr(error, "strerror", None) or first_sentence(error)
         raise InputError(f"{target}: cannot be written ({reason})") from None
+
+
+def _mode_of_empty(target: Path) -> int | None:
+    """The permissions of an empty folder, None where there is nothing. Raises `InputError` for what holds something, and for a folder that is protected."""
+    try:
+        if not os.path.lexists(target):
+            return None
+        if not target.is_dir() or any(target.iterdir()):
+            raise InputError(f"{target}: exists and is not empty; remove it or choose another folder")
+        check_folder(target)
+        return stat.S_IMODE(target.stat().st_mode)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror}); choose another folder") from None
 
 
 @contextlib.contextmanager

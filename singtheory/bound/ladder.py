@@ -29,7 +29,7 @@ class Bound:
         statement: the statement id, as on docs/derivations/b.md.
         quantity: `kl` for KL(P‖Q), `kl_moment` for KL(P‖M), `tv` for TV(P, Q).
         side: `upper` or `lower`; `leading` for the small-gap value that is exact to first order.
-        rate: the power of g at which it vanishes as g → 0; None for a bound that is negative there.
+        rate: the power of g at which it vanishes as g → 0; None for a bound that is 0 there, where it says nothing.
         assumptions: under which it holds.
         finite_only: whether it needs finite data.
         evaluate: maps (posterior, gap) to values of shape (batch,).
@@ -145,12 +145,13 @@ def kl_small_gap(posterior: Posterior, gap: float) -> Tensor:
 def kl_moment_small_gap(posterior: Posterior, gap: float) -> Tensor:
     """`(g³/12)‖κ‖²`, the leading order of KL(P‖M) (B6)."""
     scaled = _each(posterior, lambda core: core.p @ (gap * core.gram).pow(3) @ core.p)
-    return formula.kl_moment_small_gap(1.0, scaled.nan_to_num(nan=torch.inf))  # a sum of infinities of both signs
+    # a sum of infinities of both signs is none, and of what adds up to nothing rounding may leave a negative number
+    return formula.kl_moment_small_gap(1.0, scaled.nan_to_num(nan=torch.inf).clamp(min=0))
 
 
 def skewness2(posterior: Posterior) -> Tensor:
     """`‖κ‖² = E⟨ξ, ξ'⟩³` for independent ξ, ξ' (B6), shape (batch,)."""
-    return _each(posterior, lambda core: core.p @ core.gram.pow(3) @ core.p)
+    return _each(posterior, lambda core: core.p @ core.gram.pow(3) @ core.p).clamp(min=0)
 
 
 @_in_domain
@@ -161,8 +162,13 @@ def kl_pair_upper(posterior: Posterior, gap: float) -> Tensor:
 
 @_in_domain
 def kl_pair_lower(posterior: Posterior, gap: float) -> Tensor:
-    """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/2)` (B9, lower)."""
+    """`½ g tr C + Σ p_i log Σ p_j exp(−g d_ij²/2)` (B9, lower), as it is stated: negative at small gaps."""
     return _each(posterior, lambda core: core.kl_lower(pairwise.pair_lower(core, gap), gap))
+
+
+def _kl_pair_lower(posterior: Posterior, gap: float) -> Tensor:
+    """B9's lower bound, or 0 where it says less than that KL is not negative."""
+    return kl_pair_lower(posterior, gap).clamp(min=0)
 
 
 @_in_domain
@@ -223,7 +229,7 @@ LADDER: tuple[Bound, ...] = (
     Bound("kl_small_gap", "B6", "kl", "leading", 2.0, _BOUNDED, False, kl_small_gap),
     Bound("kl_moment_small_gap", "B6", "kl_moment", "leading", 3.0, _BOUNDED, True, kl_moment_small_gap),
     Bound("kl_pair_bound", "B9", "kl", "upper", 1.0, _FINITE, True, kl_pair_upper),
-    Bound("kl_pair_lower", "B9", "kl", "lower", None, _FINITE, True, kl_pair_lower),
+    Bound("kl_pair_lower", "B9", "kl", "lower", None, _FINITE, True, _kl_pair_lower),
     Bound("kl_family_bound", "B10", "kl", "upper", 2.0, _FINITE, True, kl_family),
     Bound("tv_family_bound", "B12", "tv", "upper", 1.0, _FINITE, True, tv_family),
 )

@@ -20,7 +20,7 @@ from singtheory.bound import ladder
 from singtheory.errors import InputError
 from singtheory.estimate import check_confidence, mean_interval
 from singtheory.law import Atoms, AtomsPosterior
-from singtheory.schedule import Schedule, snr_up_to_zero
+from singtheory.schedule import Schedule, snr_of_posterior
 
 DRAWS_PER_QUERY = 64
 _VALUE_DRAWS = 256
@@ -82,7 +82,7 @@ def step_rows(
 
 def _check_gaps(schedule: Schedule, times: Tensor) -> None:
     """Raise `InputError` where float64 knows no difference between the signal-to-noise ratios of a step's ends."""
-    snr = snr_up_to_zero(schedule, times)
+    snr = snr_of_posterior(schedule, times)
     still = (snr[1:] <= snr[:-1]).nonzero()[:, 0]
     if len(still):
         k = int(still[0])

@@ -13,6 +13,7 @@ from PIL import ImageCms, ImageColor, ImageOps, features
 
 from singtheory.data.notes import Notes
 from singtheory.data.png import alpha_of_deep_key, has_deep_key, scale_transparent_level, shown
+from singtheory.data.tga import alpha_is_used
 from singtheory.errors import InputError, first_sentence
 
 SUFFIXES = frozenset(
@@ -119,6 +120,8 @@ def rgb(content: bytes, key: str, background: tuple[int, int, int], notes: Notes
         elif image.has_transparency_data:
             image = image.convert("RGBA")
             alpha = image.getchannel("A")
+            if stored.format == "TGA" and not alpha_is_used(content, alpha):
+                alpha = None
         image = shown(_in_srgb(image, profile, key, notes), stored)
         if alpha is None:
             return image

@@ -64,6 +64,10 @@ class Exponents(NamedTuple):
         )
 
 
+_LEAST, _NORMAL = 5e-324, 2.0**-1022
+"""The least float, and the least that has all its digits."""
+
+
 class Ratio(NamedTuple):
     """`r = dP/dQ` at some nodes, each tensor of shape (nodes,).
 
@@ -185,7 +189,7 @@ class Components:
             if self.spread is None or self.spread_error is None:
                 return own.expand(self.dim)
             return own + self.spread_error[0, self.spread[0].argsort()]
-        moved = float((self.p * self.tilt) @ (self.norms2 + self.spread_trace)) + self._centres_lost
+        moved = float((self.p * self.tilt) @ (self.norms2 + self.spread_trace)) + self._centres_lost + self._underflow
         if self.spread_error is not None:
             moved += float(self.p @ self.spread_error.amax(dim=1))
         return (self.rounding * self.dim * self.eigenvalues.sum() + moved).expand(self.dim)
@@ -203,6 +207,14 @@ class Components:
         return float(self.p @ (self.centre_errors * (2 * self.norms2.sqrt() + self.centre_errors)))
 
     @cached_property
+    def _underflow(self) -> float:
+        """At least what weights and products near the least float take from the trace: such a weight may be that of a far component."""
+        if len(self.p) == 1 or not bool((self.points != 0).any()):
+            return 0.0
+        light = (self.p < _NORMAL) & (self.log_p > -torch.inf)
+        return _LEAST * (2 * len(self.p) + float((self.norms2 + self.spread_trace)[light].sum()))
+
+    @cached_property
     def trace(self) -> float:
         """`g tr C`."""
         return float(self.p @ (self.norms2 + self.spread_trace))
@@ -214,6 +226,7 @@ class Components:
         return (
             own
             + self._centres_lost
+            + self._underflow
             + 2 * self.rounding * self.trace
             + float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
         )

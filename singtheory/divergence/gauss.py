@@ -6,11 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from singtheory import formula
 from singtheory.divergence.chi2 import ChiSquare
 from singtheory.divergence.components import Components
 from singtheory.estimate import Estimate
 from singtheory.formula import log1p_rest
 from singtheory.law import Posterior
+
+_SMALL = 0.5
+"""A `gD²` up to which `kl_ratio_high` is below `1 + gD²/2`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,9 @@ def moments_kl(of: Components) -> Enclosure:
     errors = of.eigenvalue_errors
     moved = of.eigenvalues + errors
     lost = float((errors * moved / (1 + moved)).sum()) / 2 + of.rounding * value
+    lost += (
+        of.dim * 5e-324 if bool((of.eigenvalues > 0).any()) else 0.0
+    )  # squares near the least float are rounded to it
     return Enclosure(max(0.0, value - lost), value, value + lost)
 
 
@@ -54,9 +61,23 @@ def components_kl(of: Components) -> float:
 
 
 def kl_between(of: Components, chi2: ChiSquare) -> tuple[float, float]:
-    """Bounds on `KL(P‖Q)` from below (B5) and from above (convexity, B2)."""
+    """Bounds on `KL(P‖Q)` from below (B5) and from above (convexity, B2, and B11 of atoms that a step hardly tells apart)."""
     least = 5e-324 if bool((of.points != 0).any()) else 0.0  # where squares underflow
-    return moments_kl(of).low, min(components_kl(of) + of.trace_error, chi2.high) + least
+    return moments_kl(of).low, min(components_kl(of) + of.trace_error, chi2.high, _small_gap_high(of)) + least
+
+
+def _small_gap_high(of: Components) -> float:
+    """At least KL of atoms: `¼ ‖gC‖_F²` times `kl_ratio_high` of `gD²` (B11), at most a part `gD²/2` above it where B2 is twice as much; else ∞."""
+    off = float(of.centre_errors.max()) if of.point_error is not None else 0.0
+    norms = of.norms2.sqrt()
+    # a mean of wrong weights is moved by `Σ p_j t_j ‖m_j‖`; a diameter is of differences, from which it is gone but for rounding
+    across = 2 * (float(norms.max()) * (1 + 64 * of.rounding) + float((of.p * of.tilt) @ norms) + off)
+    x = across**2
+    if of.spread is not None or not x <= _SMALL:
+        return math.inf
+    squares = float((of.eigenvalues + of.eigenvalue_errors).square().sum())
+    # below the least float a square is lost, and an error with it
+    return float(formula.kl_small_gap(1.0, squares)) * (1 + x / 2) * (1 + 64 * of.rounding) + 1e-300
 
 
 def kl_moment_between(of: Components) -> tuple[float, float]:

@@ -16,6 +16,11 @@ def accumulation(roundings: Number, unit: Number) -> Number:
     return roundings * unit / (1 - roundings * unit)
 
 
+def eigenvalue_error(dim: int, largest: Number) -> Number:
+    """`4d u‖Σ‖`: at least what the computed eigenvalues of Σ are off by, for they are those of `Σ + F` with such a norm (Golub and Van Loan 2013, 8.1); of a number, 0."""
+    return 4 * dim * DOUBLE * largest if dim > 1 else 0 * largest
+
+
 def logit_error(unit: Number, product: Number, square: Number, others: Number) -> Number:
     """`δ = u (p √γ‖z‖‖y‖ + q γ‖y‖²/2 + …)`, the parts given with their roundings: at least the error of a log weight."""
     return unit * (product + square + others)

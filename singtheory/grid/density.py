@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from singtheory.errors import InputError
-from singtheory.grid.grids import check_steps
+from singtheory.grid.grids import check_steps, times_of
 from singtheory.schedule import Schedule
 
 
@@ -35,4 +35,4 @@ def by_density(schedule: Schedule, steps: int, snr: Tensor, density: Tensor) -> 
     even = torch.linspace(0, float(area[-1]), steps + 1, dtype=torch.float64)
     nodes = torch.from_numpy(np.interp(even.numpy(), area.numpy(), snr.numpy()))
     nodes[0], nodes[-1] = snr[0], snr[-1]
-    return schedule.time_of_snr(nodes)
+    return times_of(schedule, nodes)

@@ -114,6 +114,23 @@ def linspace(schedule: Schedule, steps: int) -> Tensor:
     return _node_times(trained, nodes)
 
 
+def times_of(schedule: Schedule, snr: Tensor) -> Tensor:
+    """The times of increasing signal-to-noise ratios, shape (steps + 1,), which decrease.
+
+    Raises:
+        InputError: where two of them are one time, as beside t = 1 on schedules along which γ rises steeply there: float64 has no other.
+    """
+    times = schedule.time_of_snr(snr)
+    repeated = (times.diff() >= 0).nonzero()[:, 0]
+    if len(repeated):
+        k = int(repeated[0])
+        raise InputError(
+            f"steps {len(snr) - 1}: the signal-to-noise ratios {float(snr[k]):.6g} and {float(snr[k + 1]):.6g} are both at t = {float(times[k])!r}, "
+            "for float64 has no time between; take fewer steps or ends that are farther from t = 1"
+        )
+    return times
+
+
 def _checked_range(snr_start: float, snr_end: float) -> Tensor:
     """Both ends of a chain, shape (2,). Raises `InputError` unless 0 ≤ start < end < ∞, and beyond the domain."""
     if not 0 <= snr_start < snr_end < math.inf:
@@ -130,7 +147,7 @@ def uniform_log_snr(schedule: Schedule, steps: int, snr_start: float, snr_end: f
         raise InputError(f"snr {snr_start} to {snr_end}: need 0 < start < end < infinity")
     _checked_range(snr_start, snr_end)
     log_snr = torch.linspace(math.log(snr_start), math.log(snr_end), steps + 1, dtype=torch.float64)
-    return schedule.time_of_snr(log_snr.exp())
+    return times_of(schedule, log_snr.exp())
 
 
 def karras(schedule: Schedule, steps: int, snr_start: float, snr_end: float, rho: float = 7.0) -> Tensor:
@@ -140,7 +157,7 @@ def karras(schedule: Schedule, steps: int, snr_start: float, snr_end: float, rho
         raise InputError(f"snr {snr_start} to {snr_end}, rho {rho}: need 0 < start < end < infinity and rho > 0")
     _checked_range(snr_start, snr_end)
     root = torch.linspace(snr_start ** (-0.5 / rho), snr_end ** (-0.5 / rho), steps + 1, dtype=torch.float64)
-    return schedule.time_of_snr(root ** (-2 * rho))
+    return times_of(schedule, root ** (-2 * rho))
 
 
 def cosine(schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> Tensor:
@@ -148,7 +165,7 @@ def cosine(schedule: Schedule, steps: int, snr_start: float, snr_end: float) -> 
     check_steps(steps)
     times = Cosine().time_of_snr(_checked_range(snr_start, snr_end))
     angles = torch.linspace(float(times[0]), float(times[1]), steps + 1, dtype=torch.float64)
-    return schedule.time_of_snr(Cosine().snr(angles))
+    return times_of(schedule, Cosine().snr(angles))
 
 
 def ended(schedule: Schedule, times: Tensor, snr_end: float) -> Tensor:
@@ -160,12 +177,13 @@ def ended(schedule: Schedule, times: Tensor, snr_end: float) -> Tensor:
     if not 0 < snr_end < math.inf:
         raise InputError(f"snr {snr_end}: a chain must end where σ > 0, at a positive and finite signal-to-noise ratio")
     check_precisions("snr", snr_end)
-    before = times[schedule.snr(times) < snr_end * (1 - 1e-9)]
+    end = schedule.time_of_snr(snr_end)
+    before = times[(schedule.snr(times) < snr_end * (1 - 1e-9)) & (times > end)]
     if len(before) == 0:
         raise InputError(
             f"snr {snr_end}: the grid starts beyond, at {float(schedule.snr(times[0])):.6g}; take a larger end"
         )
-    return torch.cat([before, schedule.time_of_snr(snr_end)[None]])
+    return torch.cat([before, end[None]])
 
 
 def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mmse: Mmse) -> Tensor:
@@ -196,14 +214,14 @@ def optimal(schedule: Schedule, steps: int, snr_start: float, snr_end: float, mm
             f"mmse must decrease from snr {snr_start} to {snr_end}, with a negative derivative at both; take ends between which it does"
         )
     if steps == 1:
-        return schedule.time_of_snr(snr_range)
+        return times_of(schedule, snr_range)
     if level:  # differences of mmse are rounding, its slope is not
-        return schedule.time_of_snr(
-            _along(steps, torch.linspace(snr_start, snr_end, _SPREAD_NODES, dtype=torch.float64), mmse)
+        return times_of(
+            schedule, _along(steps, torch.linspace(snr_start, snr_end, _SPREAD_NODES, dtype=torch.float64), mmse)
         )
     smooth, chosen = (f(steps, snr_start, snr_end, mmse) for f in (stationary, _chosen))
     best = _cheapest(torch.cat([smooth, chosen[None]]), mmse)
-    return schedule.time_of_snr(_settled(best, mmse) if torch.equal(best, chosen) else best)
+    return times_of(schedule, _settled(best, mmse) if torch.equal(best, chosen) else best)
 
 
 def root_integral(mmse: Mmse, snr_start: float, snr_end: float) -> float:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from singtheory.errors import InputError
-from singtheory.grid.grids import check_steps
+from singtheory.grid.grids import check_steps, times_of
 from singtheory.numerics import check_precisions
 from singtheory.response import check_eigenvalues
 from singtheory.schedule import Schedule
@@ -158,4 +158,4 @@ def _times(schedule: Schedule, angles: Tensor, eigenvalue: float, snr_range: tup
     """The times at which `arctan √(γλ)` is what it is; the ends are exact."""
     snr = angles.tan().square() / eigenvalue
     snr[0], snr[-1] = snr_range
-    return schedule.time_of_snr(snr)
+    return times_of(schedule, snr)

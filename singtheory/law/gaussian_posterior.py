@@ -37,7 +37,7 @@ class Lost(NamedTuple):
     def of(cls, eigenvalues: Tensor, spectrum: Tensor, residual: Tensor, moved: Tensor, snr: Tensor) -> "Lost":
         """What is lost to rounding, from eigenvalues λ of Σ (d,), those of C (batch, d), `(z − √γ μ)` in their basis (batch, d), the mean less that of the prior, and γ (batch,)."""
         dim, gamma = len(eigenvalues), snr[:, None]
-        lost = 4 * dim * formula.DOUBLE * eigenvalues.max() if dim > 1 else torch.zeros_like(eigenvalues[0])
+        lost = formula.eigenvalue_error(dim, eigenvalues.max())
         narrow, least = 1 + gamma * eigenvalues, (eigenvalues - lost).clamp(min=0)
         own = lost / (1 + gamma * least) / narrow
         # f(λ) − f(λ − ε) and f(λ + ε) − f(λ); C itself is not negative

@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from singtheory import numerics
+from singtheory import formula, numerics
 from singtheory.errors import InputError
 from singtheory.law.checks import Array, as_cov, as_finite, as_numbers, as_weights
 from singtheory.law.gaussian_posterior import GaussianPosterior, MixturePosterior
@@ -44,6 +44,11 @@ class Gaussian(Law):
     def cov(self) -> Tensor:
         """`Σ`, shape (d, d)."""
         return self._cov
+
+    @property
+    def cov_error(self) -> float:
+        """0: Σ is the given one."""
+        return 0.0
 
     @property
     def device(self) -> torch.device:
@@ -108,6 +113,14 @@ class GaussianMixture(Law):
         for w, c in zip(self.weights, self.components, strict=True):
             total += w * (c.cov + torch.outer(c.mean - self.mean, c.mean - self.mean))
         return total
+
+    @property
+    def cov_error(self) -> float:
+        """By the rounding `δ` of μ, for which the sum is `δδᵀ` off, and by that of the sum of positive matrices, `tr Σ` a term."""
+        count = len(self.components) + 8
+        moved = count * formula.DOUBLE * math.sqrt(self.dim) * max(float(c.mean.abs().max()) for c in self.components)
+        trace = float(self.cov.trace())
+        return count * formula.DOUBLE * (trace + 2 * moved * math.sqrt(trace)) + 2 * moved**2
 
     @property
     def device(self) -> torch.device:

@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple, final
 import torch
 from torch import Tensor
 
-from singtheory import numerics
+from singtheory import formula, numerics
 from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Points, Shard, ShardEngine, agree, check_reached, engine_of
 from singtheory.errors import InputError
 from singtheory.law.checks import Array, as_bytes, as_finite, as_nonnegative, as_numbers, as_weights, check_numbers
@@ -55,6 +55,11 @@ class Law(ABC):
     @abstractmethod
     def cov(self) -> Tensor:
         """`Σ`, shape (d, d)."""
+
+    @property
+    @abstractmethod
+    def cov_error(self) -> float:
+        """At least the norm of what rounding took of `cov`."""
 
     @property
     @abstractmethod
@@ -241,16 +246,21 @@ class Atoms(Law):
         if held.stored.dtype == torch.uint8:
             held.check()
             return Atoms.of_bytes(held.stored.to(device, copy=held.file is not None), weights)
-        return Atoms(self.points.to(device), weights)
+        return Atoms.stored(Points(self.points.to(device), weights))
 
     def subset(self, rows: Tensor) -> "Atoms":
         """The points of one class or prompt: numbers (m,) or a mask (n,), with their weights normalised.
+
+        Part of data that were accepted is accepted: points of it may lie nearer than 1e-30, as those on which a posterior of the whole collapses.
 
         Raises:
             InputError: for an empty choice, and one whose weights are all zero.
         """
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
-        return Atoms(self._points.take(rows), self.weights[rows.to(self.device)])
+        if not len(rows):
+            raise InputError("subset: empty; choose at least one point")
+        weights = as_weights(self.weights[rows.to(self.device)], len(rows), self.device)
+        return Atoms.stored(Points(self._points.take(rows), weights))
 
     def posterior(self, z: Array, snr: Array, tol: float | None = None) -> AtomsPosterior:
         """The law of `x_0` given `√γ x_0 + n = z`, its mean with a proven bound on its error.
@@ -284,6 +294,13 @@ class Atoms(Law):
         """`Σ = Σ_i w_i (y_i − μ)(y_i − μ)ᵀ`, shape (d, d)."""
         centred = self.deviations()
         return (centred * self.weights[:, None]).mT @ centred
+
+    @property
+    def cov_error(self) -> float:
+        """`√tr Σ` of the deviations is off by their rounding, and each product of the sum by that of its terms."""
+        apart2 = self.deviations().square().sum(dim=1)
+        trace, off = float(self.weights @ apart2), 8 * formula.DOUBLE * float(apart2.max()) ** 0.5
+        return 2 * off * trace**0.5 + off**2 + (len(self.points) + 8) * formula.DOUBLE * trace
 
     def deviations(self) -> Tensor:
         """`y_i − μ`, shape (n, d): from differences to the heaviest point, for the mean itself is rounded to the digits of where the data lie."""

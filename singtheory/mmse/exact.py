@@ -150,9 +150,9 @@ class GaussianCurve(Curve):
         return log1p_rest(spread, torch).sum(dim=1) / 2
 
     def _between(self, value: Callable[[Tensor], Tensor]) -> Interval:
-        """An interval for what increases with the eigenvalues, each of which is off by some u‖Σ‖ (Golub and Van Loan 2013, 8.1)."""
-        eigenvalues, count = self._eigenvalues, len(self._eigenvalues)
-        lost = 4 * count * formula.DOUBLE * float(eigenvalues.max()) if count > 1 else 0.0
+        """An interval for what increases with the eigenvalues, each of which is off by some u‖Σ‖ (`formula.eigenvalue_error`)."""
+        eigenvalues = self._eigenvalues
+        lost = formula.eigenvalue_error(len(eigenvalues), float(eigenvalues.max()))
         return value((eigenvalues - lost).clamp(min=0)) * (1 - _SUM), value(eigenvalues + lost) * (1 + _SUM)
 
 

@@ -67,6 +67,11 @@ def check_precisions(name: str, values: Tensor | float) -> None:
         _check(name, value, PRECISIONS, _PRECISION_REMEDY)
 
 
+def beyond_precisions(values: Tensor) -> Tensor:
+    """Where signal-to-noise ratios or gaps are neither 0 nor in the domain, a mask of their shape."""
+    return _outside(values, PRECISIONS)
+
+
 def check_noise(name: str, sigma: Tensor | float) -> None:
     """Raise `DomainError` unless each σ is 0 or in the domain."""
     for value in _beyond(torch.as_tensor(sigma, dtype=torch.float64), NOISES):
@@ -95,9 +100,13 @@ def _beyond(values: Tensor, limits: tuple[float, float]) -> list[float]:
     if values.ndim == 0:  # most are one number
         value = float(values)
         return [] if _is_in(value, limits) else [value]
-    low, high = _ends(limits)
-    outside = ~((values == 0) | ((values >= low) & (values <= high)))
+    outside = _outside(values, limits)
     return [float(values[outside].flatten()[0])] if bool(outside.any()) else []
+
+
+def _outside(values: Tensor, limits: tuple[float, float]) -> Tensor:
+    low, high = _ends(limits)
+    return ~((values == 0) | ((values >= low) & (values <= high)))
 
 
 def _check(name: str, value: float, limits: tuple[float, float], remedy: str) -> None:

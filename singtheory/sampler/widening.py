@@ -23,7 +23,7 @@ from torch import Tensor
 from singtheory.errors import InputError
 from singtheory.law import Law
 from singtheory.numerics import krylov
-from singtheory.schedule import Schedule, snr_up_to_zero
+from singtheory.schedule import Schedule, snr_of_posterior
 
 Denoiser = Callable[[Tensor, float], Tensor]
 """Maps `x_t` (batch, ...) and t to `x̂(x_t, t)` of the same shape."""
@@ -103,7 +103,7 @@ class Exact(Widening):
 
     def widened(self, x_t: Tensor, t: float, noise: Tensor, base: float, gain: float) -> Tensor:
         """`(base·I + gain·C)^½ n`."""
-        snr = snr_up_to_zero(self.schedule, t)
+        snr = snr_of_posterior(self.schedule, t)
         if bool(torch.isinf(snr)):  # x_t is x_0, and C = 0
             return base**0.5 * noise
         covariance = self.law.posterior(x_t.flatten(1).to(torch.float64) / self.schedule.sigma(t), snr).cov

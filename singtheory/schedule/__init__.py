@@ -15,7 +15,7 @@ from singtheory.schedule.schedules import (
     VariancePreserving,
     as_time,
 )
-from singtheory.schedule.step_ends import positive_alpha, snr_up_to_zero
+from singtheory.schedule.step_ends import positive_alpha, snr_of_posterior, snr_up_to_zero
 
 __all__ = [
     "SCHEDULES",
@@ -33,5 +33,6 @@ __all__ = [
     "as_time",
     "positive_alpha",
     "schedule_named",
+    "snr_of_posterior",
     "snr_up_to_zero",
 ]

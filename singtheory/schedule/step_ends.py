@@ -1,8 +1,11 @@
 """What a step needs of its ends, where float64 has it: an underflow or overflow there would pass for an end of time."""
 
+import math
+
 from torch import Tensor
 
-from singtheory.errors import InputError
+from singtheory.errors import DomainError, InputError
+from singtheory.numerics import PRECISIONS, beyond_precisions
 from singtheory.schedule.schedules import Schedule, Time, as_time
 
 
@@ -27,3 +30,51 @@ def snr_up_to_zero(schedule: Schedule, t: Time) -> Tensor:
             f"time {at}: its signal-to-noise ratio is above the largest number of float64; take 0 or a larger time"
         )
     return snr
+
+
+def snr_of_posterior(schedule: Schedule, t: Time) -> Tensor:
+    """`γ_t`, any shape, as posteriors take it: 0, in the domain of numbers, or infinite at t = 0 alone.
+
+    Raises:
+        DomainError: for another one, with the nearest times whose own are in the domain. Data in another unit are no remedy: γ is the schedule's.
+    """
+    t, snr = as_time(t), schedule.snr(t)
+    is_underflow = (snr == 0) & ~schedule.log_alpha(t).isneginf()  # it is no end of time
+    outside = (t > 0) & (beyond_precisions(snr) | is_underflow)
+    if bool(outside.any()):
+        raise _outside(schedule, float(t[outside].flatten()[0]), float(snr[outside].flatten()[0]))
+    return snr
+
+
+def _outside(schedule: Schedule, t: float, snr: float) -> DomainError:
+    """One line for a time whose γ is not in the domain."""
+    if snr > 1:
+        side, exact_end, near = (
+            "above 1e80, the largest",
+            "0 for the end of a step",
+            f"at least {_first_within(schedule)!r}",
+        )
+    else:
+        side, exact_end, near = "below 1e-80, the least", "1, where it is 0", f"at most {_last_within(schedule)!r}"
+        if float(schedule.alpha(1.0)) > 0:
+            exact_end = ""
+    remedy = f"{exact_end}, or {near}" if exact_end else near
+    return DomainError(
+        f"time {t!r}: its signal-to-noise ratio, {snr:.3g}, is {side} that posteriors take; take {remedy}"
+    )
+
+
+def _last_within(schedule: Schedule) -> float:
+    """A late time whose γ is in the domain, near the latest."""
+    t = float(schedule.time_of_snr(PRECISIONS[0]))
+    while float(schedule.snr(t)) < PRECISIONS[0]:
+        t -= 2 * math.ulp(t)
+    return t
+
+
+def _first_within(schedule: Schedule) -> float:
+    """An early time whose γ is in the domain, near the earliest."""
+    t = float(schedule.time_of_snr(PRECISIONS[1]))
+    while float(schedule.snr(t)) > PRECISIONS[1]:
+        t += 2 * math.ulp(t)
+    return t

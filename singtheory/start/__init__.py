@@ -11,10 +11,12 @@ from singtheory.start.mismatch import (
     gaussian_mismatch,
     initial_mismatch,
     reading_moments,
+    spread_error,
 )
 from singtheory.start.starts import (
     Components,
     all_components,
+    components_with_errors,
     exact_start,
     flow_end,
     guided_mean,
@@ -36,6 +38,7 @@ __all__ = [
     "Start",
     "all_components",
     "arrival",
+    "components_with_errors",
     "exact_start",
     "flow_end",
     "from_matched",
@@ -53,5 +56,6 @@ __all__ = [
     "quantile_spread",
     "reading_moments",
     "sde_end",
+    "spread_error",
     "spread_ratio",
 ]

@@ -19,7 +19,7 @@ from singtheory.errors import InputError
 from singtheory.formula import DOUBLE, log1p_rest
 from singtheory.law import Atoms
 from singtheory.numerics import check_noise
-from singtheory.start.starts import Components, all_components, flow_end
+from singtheory.start.starts import Components, components_with_errors, flow_end
 
 _NEAR = 0.5
 """Where `|x|` is below this, `x − log(1 + x)` is summed without cancellation."""
@@ -34,15 +34,17 @@ class Moments:
     Attributes:
         mean: `μ`, shape (d,).
         components: all directions `φ_i` in which the data vary, with their standard deviations `√λ_i`; basis of shape (k, d).
+        lost: at least what rounding took of `φᵀΣφ` along each `φ_i`, and along any direction left out, shape (k + 1,); 0 for moments that are exact.
     """
 
     mean: Tensor
     components: Components
+    lost: Tensor | float = 0.0
 
     @classmethod
     def of(cls, law: Atoms) -> "Moments":
         """The moments of finitely many points."""
-        return cls(law.mean, all_components(law))
+        return cls(law.mean, *components_with_errors(law))
 
     @property
     def eigenvalues(self) -> Tensor:
@@ -84,7 +86,7 @@ def from_matched(moments: Moments, rank: int, alpha: float, sigma: float) -> Sta
 
 @dataclass(frozen=True)
 class Mismatch:
-    """`low ≤ KL(q_t‖S) ≤ high`, in nats, for the moments as they are given; low is exact for Gaussian data but for rounding, which both have."""
+    """`low ≤ KL(q_t‖S) ≤ high`, in nats; low is exact for Gaussian data but for rounding, which both have."""
 
     low: float
     high: float
@@ -105,7 +107,35 @@ def initial_mismatch(moments: Moments, start: Start, alpha: float, sigma: float)
         1 + (len(moments.mean) + 8) * 2 * DOUBLE
     )
     rest = most - mean_start.low
-    return Mismatch(matched.low, matched.high + (math.inf if math.isnan(rest) else max(0.0, rest)))
+    linear, by_det = spread_error(moments, start, alpha), _log_det_error(moments, alpha, sigma)
+    # `KL(G_q‖S) + ½ log det(I + γΣ)`, the upper one, has no determinant of Σ
+    high = matched.high + (math.inf if math.isnan(rest) else max(0.0, rest)) + linear
+    return Mismatch(max(0.0, matched.low - linear - by_det), high)
+
+
+def spread_error(moments: Moments, start: Start, alpha: float) -> float:
+    """`½α² Σ lost_i/s_i²`: at least what the rounding of Σ moves `½ α² tr(S⁻¹Σ)` by, S the start's covariance."""
+    std, lost, count = _in_all_directions(moments, start.std, start.rest)
+    return float((count * alpha**2 * lost / std.square()).sum()) / 2
+
+
+def _log_det_error(moments: Moments, alpha: float, sigma: float) -> float:
+    """At least what the rounding of Σ moves `½ log det(α²Σ + σ²I)` by: its eigenvalues v move by as much as those of Σ at most."""
+    variances = torch.cat([moments.eigenvalues, moments.eigenvalues.new_zeros(1)])
+    _, lost, count = _in_all_directions(moments, variances[:-1], 0.0)
+    moved = alpha**2 * lost.max()
+    least = (formula.marginal_var(alpha, sigma, variances[: len(count)]) - moved).clamp(min=sigma**2)
+    return float((count * torch.log1p(moved / least)).sum()) / 2
+
+
+def _in_all_directions(moments: Moments, values: Tensor, rest: float) -> tuple[Tensor, Tensor, Tensor]:
+    """A value along each `φ_i` and in all directions left out, what rounding took of Σ there, and how many directions each stands for."""
+    count = torch.ones_like(values)
+    lost = torch.as_tensor(moments.lost, dtype=values.dtype, device=values.device).expand(len(values) + 1)
+    missing = len(moments.mean) - len(values)
+    if not missing:
+        return values, lost[:-1], count
+    return torch.cat([values, values.new_full((1,), rest)]), lost, torch.cat([count, count.new_full((1,), missing)])
 
 
 def _check_sigma(sigma: float) -> None:
@@ -117,7 +147,7 @@ def _check_sigma(sigma: float) -> None:
 def gaussian_mismatch(moments: Moments, start: Start, alpha: float, sigma: float) -> Mismatch:
     """`KL(G_q‖S) = ½ Σ (x − log(1 + x)) + ½ ‖αμ − m‖²` with `x = v/s² − 1`, the norm in units of S, between bounds that hold its rounding; σ > 0.
 
-    Raises `InputError` as `initial_mismatch`.
+    For the moments as they are given, whatever `moments.lost`. Raises `InputError` as `initial_mismatch`.
     """
     _check_sigma(sigma)
     basis, dim = moments.components.basis, len(moments.mean)

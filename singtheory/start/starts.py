@@ -264,10 +264,24 @@ def all_components(law: Atoms) -> Components:
 
     The time grows with the cube of the smaller of the two: 4,000 take half a minute on two cores.
     """
+    return components_with_errors(law)[0]
+
+
+def components_with_errors(law: Atoms) -> tuple[Components, Tensor]:
+    """`all_components`, and at least what rounding took of the variance along each, and along any direction left out: shape (k + 1,)."""
     deviations = _deviations(law)
     basis, variances, least = _dense_components(deviations, min(deviations.shape))
-    varying = int((variances > max(least, _rounding(law, deviations))).sum())
-    return Components(basis[:varying], variances[:varying].sqrt())
+    rounded = _rounding(law, deviations)
+    cut = max(least, rounded)
+    varying = int((variances > cut).sum())
+    std = variances[:varying].sqrt()
+    largest = torch.cat([std, std.new_full((1,), cut**0.5)])
+    # `‖(A + E)φ‖²` is off by `2‖Aφ‖‖E‖ + ‖E‖²`; a Gram matrix by `least` beside what the deviations are
+    by_gram = min(deviations.shape) > _BY_SINGULAR_VALUES
+    off = rounded**0.5 + (0.0 if by_gram else least**0.5)
+    lost = 2 * largest * off + off**2 + (least if by_gram else 0.0)
+    lost[-1] += cut
+    return Components(basis[:varying], std), lost
 
 
 def _deviations(law: Atoms) -> Tensor:

@@ -136,3 +136,43 @@ def test_an_interval_for_a_mean_near_the_least_float_is_found(mean):
     x[3] = 32 * mean
     low, high = mean_interval(x, 0.0, 1.0, 0.9)
     assert 0 <= low <= mean <= high < 0.2
+
+
+def _low_of(x: list[float], confidence: float) -> float:
+    """The end from below by its definition, one sample after the other, at 60 halvings."""
+    goal, n = math.log(2 / (1 - confidence)), len(x)
+    bets, total = [], 0.5
+    before, squares = 0.25, 0.25 / n**0.5
+    for count, sample in enumerate(x, 1):
+        bets.append(math.sqrt(2 * goal / (n * before)))  # from what came before alone
+        total += sample
+        squares += (sample - total / (count + 1)) ** 2
+        before = squares / (count + 1)
+    low, high = 0.0, sum(x) / n
+    for _ in range(60):
+        m, wealth, best = (low + high) / 2, 0.0, 0.0
+        for bet, sample in zip(bets, x, strict=True):
+            wealth += math.log1p(min(bet, 0.75 / m) * (sample - m))
+            best = max(best, wealth)
+        low, high = (m, high) if best >= goal else (low, m)
+    return low
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [[0.0] + [1.0] * 19, [1.0, 0.0] * 30, [0.9] * 40 + [0.0] + [0.95] * 40, [0.2 + 0.1 * (k % 3) for k in range(200)]],
+    ids=["a zero first", "in turn", "one in between", "narrow"],
+)
+def test_the_interval_is_that_of_its_definition(samples):
+    """A bet on a sample knows those before it alone, and never more than three quarters of the capital is at stake."""
+    x = torch.tensor(samples, dtype=torch.float64)
+    low, high = mean_interval(x, 0.0, 1.0, 0.99)
+    mean = float(x.mean())
+    expected = _low_of(samples, 0.99), 1 - _low_of([1 - v for v in samples], 0.99)
+    assert expected[0] - 1e-3 * (mean - expected[0]) - 1e-12 <= low <= expected[0] + 1e-12
+    assert expected[1] - 1e-12 <= high <= expected[1] + 1e-3 * (expected[1] - mean) + 1e-12
+
+
+def test_a_value_lies_in_its_interval():
+    for value, expected in ((-1.0, 0.0), (0.25, 0.25), (2.0, 1.0)):
+        assert float(Estimate.single(value, 0.0, 1.0, "exact").value) == expected

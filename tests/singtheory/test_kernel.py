@@ -197,7 +197,7 @@ def test_a_negative_rounding_of_a_step_is_none():
 def test_an_infinite_gap_is_that_of_s_zero_alone():
     """At s = 1e-160 the gap is 1e320, and KL of atoms near to each other is not infinite: neither it nor a gap beyond the domain is answered."""
     law = Atoms([[-0.5e-30], [0.5e-30]])
-    for s, words in ((1e-160, "time 1e-160"), (1e-41, r"the gap from t = 0\.5 to s = 1e-41 is 1e\+82")):
+    for s, words in ((1e-160, "time 1e-160"), (1e-41, r"time 1e-41: .* 1e\+82, .* or at least 1e-40")):
         with pytest.raises(InputError, match=words):
             ReverseKernel(law, RectifiedFlow(), 0.5, s)
     at_zero = ReverseKernel(law, RectifiedFlow(), 0.5, 0.0).at([0.0])

@@ -129,14 +129,16 @@ def plain():
 
 
 def transparent():
-    """Alpha 0, 128 and 255 over every mode that has it; white is behind."""
+    """Alpha 0, 128 and 255 over every mode that has it; white is behind, but for a TGA of alpha 0."""
     for alpha, seen in ((0, (255, 255, 255)), (128, HALF), (255, RED)):
         image = Image.new("RGBA", (5, 7), (*RED, alpha))
         for kind in ("png", "tiff", "webp", "avif", "tga", "jp2"):
             options = {"lossless": True, "exact": True} if kind == "webp" else {}
             near = 8 if kind == "avif" else 2
             real = "JPEG2000" if kind == "jp2" else kind
-            yield Picture(f"alpha-{alpha}.{kind}", saved(image, real, **options), seen, near=near)
+            # of a TGA an alpha of 0 everywhere is one that was never written
+            shown = RED if (kind, alpha) == ("tga", 0) else seen
+            yield Picture(f"alpha-{alpha}.{kind}", saved(image, real, **options), shown, near=near)
         level = round(alpha / 255 * 100 + (1 - alpha / 255) * 255)
         yield Picture(f"grey-alpha-{alpha}.png", saved(Image.new("LA", (5, 7), (100, alpha)), "png"), (level,) * 3)
         deep = np.tile(np.array([*RED, alpha]) * 257, (7, 5, 1))

@@ -1,5 +1,6 @@
 """Folders appear whole or not at all."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,32 @@ def test_a_file_in_the_way_is_one_line(tmp_path):
         raise AssertionError
     with pytest.raises(InputError, match="give the folder that holds it"):
         find_folder(tmp_path / "file", [])
+
+
+def test_an_empty_folder_keeps_its_permissions_and_a_link_its_place(tmp_path):
+    """It was replaced by a new one, which anybody might read."""
+    (tmp_path / "own").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    for name, file in (("own", "a"), ("link", "b")):
+        for old in (tmp_path / "own").iterdir():
+            old.unlink()
+        with new_folder(tmp_path / name) as draft:
+            (draft / file).write_text("1")
+        assert [path.name for path in (tmp_path / "own").iterdir()] == [file]
+        assert (tmp_path / "own").stat().st_mode & 0o777 == 0o700 and (tmp_path / "link").is_symlink()
+
+
+def test_a_protected_folder_is_refused_before_the_work(tmp_path, monkeypatch):
+    """A rename does not ask the empty folder that it replaces: a protected one was written all the same."""
+    (tmp_path / "out").mkdir(mode=0o555)
+    real = tempfile.TemporaryFile
+
+    def of_a_user(*arguments, dir=None, **named):
+        if not Path(dir).stat().st_mode & 0o200:  # the user root may write everywhere
+            raise PermissionError(13, "Permission denied")
+        return real(*arguments, dir=dir, **named)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", of_a_user)
+    with pytest.raises(InputError, match=r"out: cannot be written \(Permission denied\)"), new_folder(tmp_path / "out"):
+        raise AssertionError
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o555 and list((tmp_path / "out").iterdir()) == []

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 
 from proofs_checks.harness.slope import fitted_slope
+from proofs_checks.measurements.toy_steps import prior_posterior
 from singtheory import Atoms, Gaussian, InputError, divergence, formula, limit
 from singtheory.bound import ladder, pairwise
 from singtheory.bound.ladder import LADDER
@@ -45,10 +46,30 @@ def test_declared_rates(bound, posterior):
     assert slope == pytest.approx(bound.rate, abs=0.1)
 
 
-def test_bounds_without_a_rate_are_negative_for_small_gaps():
-    for bound in LADDER:
-        if bound.rate is None:
-            assert float(bound.evaluate(GOLDEN, 1e-3)) < 0
+def test_bounds_without_a_rate_say_nothing_at_small_gaps():
+    """B9's lower bound is negative there, and the ladder says 0, for KL is not negative."""
+    without = [bound for bound in LADDER if bound.rate is None]
+    assert [bound.name for bound in without] == ["kl_pair_lower"]
+    assert float(ladder.kl_pair_lower(GOLDEN, 1e-3)) < 0 == float(without[0].evaluate(GOLDEN, 1e-3))
+    assert float(without[0].evaluate(GOLDEN, 100.0)) == float(ladder.kl_pair_lower(GOLDEN, 100.0)) > 1
+
+
+@given(wild_atoms(dims=(1, 2, 3)), wild_gaps())
+@settings(max_examples=examples(30), deadline=None)
+def test_no_bound_on_what_is_not_negative_is_negative(law, gap):
+    query = prior_posterior(law)
+    assert all(float(value) >= 0 for value in ladder.evaluate_ladder(query, gap).values())
+    assert float(ladder.skewness2(query)) >= 0
+
+
+def test_a_third_moment_that_vanishes_leaves_no_negative_number():
+    """Of laws that are their own mirror image κ = 0, and rounding alone is left."""
+    generator = torch.Generator().manual_seed(3)
+    for _ in range(40):
+        half = torch.randn(7, 3, dtype=torch.float64, generator=generator)
+        query = prior_posterior(Atoms(torch.cat([half, -half])))
+        assert 0 <= float(ladder.skewness2(query)) < 1e-12
+        assert 0 <= float(ladder.kl_moment_small_gap(query, 0.5)) < 1e-12
 
 
 @pytest.mark.parametrize("gap", [0.001, 0.01, 0.1, 0.683, 1.0, 3.0, 10.0, 100.0, 1000.0])

@@ -1,5 +1,7 @@
 """Pictures of every mode, depth, alpha and format: the right colour, or a line that says why not."""
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -90,3 +92,34 @@ def test_a_picture_of_a_camera_with_several_in_it_is_its_first():
 
 def test_no_format_starts_another_program():
     assert not {"EPS", "WMF", "MSP", "FPX"} & {*decoding._formats()}
+
+
+def _tga(alpha: list[int], bits: int = 8, attributes: int | None = None) -> bytes:
+    """A TGA of one row by its specification: 18 bytes of header, BGRA, and the extension area's attributes type where it has one."""
+    header = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, len(alpha), 1, 32, 0x20 | bits)
+    pixels = b"".join(bytes([*RED[::-1], one]) for one in alpha)
+    if attributes is None:
+        return header + pixels
+    area = struct.pack("<H", 495) + bytes(492) + bytes([attributes])
+    return header + pixels + area + struct.pack("<II", len(header + pixels), 0) + b"TRUEVISION-XFILE.\0"
+
+
+@pytest.mark.parametrize(
+    ("content", "visible"),
+    [
+        (_tga([0, 0, 0]), [1, 1, 1]),
+        (_tga([0, 0, 255]), [0, 0, 1]),
+        (_tga([0, 0, 255], bits=0), [1, 1, 1]),
+        (_tga([0, 0, 0], attributes=3), [1, 1, 1]),
+        (_tga([0, 255, 255], attributes=3), [0, 1, 1]),
+        *((_tga([0, 255, 255], attributes=kind), [1, 1, 1]) for kind in (0, 1, 2)),
+        (saved(Image.new("RGBA", (3, 1), (*RED, 0)), "tga"), [1, 1, 1]),
+        (saved(Image.new("RGBA", (3, 1), (*RED, 0)), "tga", compression="tga_rle"), [1, 1, 1]),
+        # in other formats alpha is what it says
+        (saved(Image.new("RGBA", (3, 1), (*RED, 0)), "png"), [0, 0, 0]),
+    ],
+)
+def test_the_fourth_byte_of_a_tga_is_alpha_where_it_is_used(content, visible):
+    """Pictures whose alpha was never written were white all over."""
+    image = np.asarray(decoding.rgb(content, "a.tga", (255, 255, 255), Notes()))
+    assert image[0].tolist() == [list(RED) if one else [255, 255, 255] for one in visible]

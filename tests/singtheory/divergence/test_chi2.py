@@ -1,5 +1,7 @@
 """χ² over all pairs against sums at 60 digits: the value lies within its stated error, by either way of summing."""
 
+import itertools
+
 import mpmath
 import pytest
 import torch
@@ -179,3 +181,50 @@ def test_the_error_of_the_weights_moves_the_mean_too(gap, snr, z):
     with mpmath.workdps(reference.DIGITS):
         truth = mpmath.log1p(reference.chi2_in_space(points, p, gap))
         assert abs(mpmath.mpf(actual.log1p) - truth) <= mpmath.mpf(actual.error)
+
+
+def _with_errors(points, p, errors) -> Components:
+    """Atoms whose log weights may be off by as much."""
+    places = torch.tensor(points, dtype=F64)[:, None]
+    return Components(
+        torch.tensor(p, dtype=F64).log(), torch.tensor(errors, dtype=F64), places - places[0], 1.0, None, None
+    )
+
+
+def _of_weights(points, p):
+    """The mean and the weights with their sum divided out, at 60 digits."""
+    total = mpmath.fsum(p)
+    w = [v / total for v in p]
+    return w, mpmath.fsum(a * mpmath.mpf(y) for a, y in zip(w, points, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("points", "p"),
+    [([0.0, 1.0], (0.5, 0.5)), ([0.0, 3.0, 4.0], (0.9, 0.05, 0.05)), ([0.0, 0.1, -2.0], (0.4, 0.3, 0.3))],
+)
+@pytest.mark.parametrize("off", [1e-2, 1e-5, 1e-9])
+def test_pairs_and_chi2_hold_what_wrong_weights_move(points, p, off):
+    """The weights move the mean, and with it `⟨m_j, m_k⟩` of every pair: all signs of their errors are tried."""
+    count = len(p)
+    errors = [off * (1 + j / 3) for j in range(count)]
+    of = _with_errors(points, p, errors)
+    by_weights, actual = chi2._by_weights(of, torch.arange(count)), chi_square(of)
+    with mpmath.workdps(60):
+        exact = [mpmath.exp(mpmath.mpf(v)) for v in of.log_p.tolist()]
+        mean = _of_weights(points, exact)[1]
+        largest = [[mpmath.mpf(0)] * count for _ in range(count)]
+        for signs in itertools.product((-1, 1), repeat=count):
+            tried = [v * mpmath.exp(s * e) for v, s, e in zip(exact, signs, errors, strict=True)]
+            w, moved_mean = _of_weights(points, tried)
+            for j, k in itertools.product(range(count), repeat=2):
+                pairs = [(points[j] - m) * (points[k] - m) for m in (mean, moved_mean)]
+                largest[j][k] = max(largest[j][k], abs(pairs[1] - pairs[0]))
+            places = [y - moved_mean for y in points]
+            both = list(zip(w, places, strict=True))
+            truth = mpmath.log(mpmath.fsum(a * b * mpmath.exp(x * y) for a, x in both for b, y in both))
+            assert abs(mpmath.mpf(actual.log1p) - truth) <= actual.error
+        for j, k in itertools.product(range(count), repeat=2):
+            assert largest[j][k] <= float(by_weights[j, k])
+        # twice the first order, or nothing is known of an error that is no small number
+        known = by_weights[by_weights < chi2._UNKNOWN]
+        assert len(known) >= 4 and float(known.max()) <= 8 * max(float(v) for row in largest for v in row)

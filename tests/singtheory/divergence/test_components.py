@@ -4,9 +4,10 @@ import mpmath
 import pytest
 import torch
 
-from singtheory import Atoms, GaussianMixture
+from singtheory import Atoms, GaussianMixture, divergence
 from singtheory.divergence import Components
 from singtheory.formula import DOUBLE
+from tests.support import reference
 
 F64 = torch.float64
 LOST = 8 * DOUBLE
@@ -93,3 +94,30 @@ def test_components_are_kept_for_one_posterior_and_one_gap():
     second = Components.of(other, 0.4)
     assert float(second.p[0]) != float(first.p[0])
     assert torch.equal(Components.of(posterior, 0.3).centres, first.centres)
+
+
+@pytest.mark.parametrize(
+    ("far", "z", "gap"), [(5.0, -12.0, 1e40), (5.0, -12.0, 1.0), (1.0, -60.0, 1e76), (3.0, -20.0, 1e20)]
+)
+def test_a_weight_below_the_least_float_is_in_every_error(far, z, gap):
+    """A far point of weight 1e-330: its part of the trace, of KL and of W₂ is none that float64 cannot hold, and was left out."""
+    law = Atoms([[0.0], [far]], [1.0, 1e-300])
+    query, weights = law.posterior([z], 1.0), law.weights.tolist()
+    p = reference.posterior([0.0, far], weights, z, 1.0)
+    assert float(query.weights[0, 1]) < 1e-310
+    of = Components.of(query, gap)
+    with mpmath.workdps(reference.DIGITS):
+        spread = mpmath.mpf(gap) * p[0] * p[1] * mpmath.mpf(far) ** 2
+        assert abs(spread - mpmath.mpf(of.trace)) <= of.trace_error
+        assert abs(spread - mpmath.mpf(float(of.eigenvalues[0]))) <= of.eigenvalue_error
+        least, most = spread / 2 - entropy(p), spread / 2  # KL of atoms that are apart (B9's limit), and B3
+        kl, w2 = divergence.kl_quadrature(query, gap), divergence.w2_exact(query, gap)
+        assert float(kl.low) <= most and max(least, 0) <= float(kl.high)
+        # W₂² is at most the trace (coupling by one noise), and a mass p₁ at a distance m costs at least p₁(m − 50)², for Q has none beyond 40
+        apart = max(mpmath.sqrt(mpmath.mpf(gap)) * far - 50, 0)
+        assert float(w2.low) <= mpmath.sqrt(spread) and mpmath.sqrt(p[1]) * apart * 0.99 <= float(w2.high)
+
+
+def entropy(p):
+    """`−Σ p log p`."""
+    return -mpmath.fsum(w * mpmath.log(w) for w in p)

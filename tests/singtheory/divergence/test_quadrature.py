@@ -1,10 +1,12 @@
 """What cubature leaves out is in its interval: windows made too narrow, and light components left out, on purpose."""
 
+import mpmath
 import pytest
 import torch
 
 from singtheory import Atoms, divergence
 from singtheory.divergence import quadrature
+from tests.support import reference
 
 GOLDEN = Atoms([[-1.3], [0.2], [1.1]], [0.2, 0.5, 0.3])
 PLANE = Atoms([[0.0, 0.0], [1.0, 0.5], [-2.0, 3.0]], [0.2, 0.5, 0.3])
@@ -66,3 +68,28 @@ def test_a_gap_that_is_off_moves_kl_by_its_part_of_half_the_trace(gap, off):
     query = GOLDEN.posterior([0.0], 0.0)
     moved = float(divergence.kl_quadrature(query, gap * (1 + off))) - float(divergence.kl_quadrature(query, gap))
     assert 0 < moved < gap * off * float(query.trace_cov) / 2
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("unit", [1e-30, 1e-9, 1e-4])
+@pytest.mark.parametrize("p", [(0.5, 0.3, 0.2), (0.9999, 0.00005, 0.00005)])
+def test_an_interval_of_atoms_that_a_step_hardly_tells_apart_is_narrow(gap, unit, p):
+    """KL is `¼ ‖gC‖²` but for a part `gD²/2`, and the interval reached up to twice that: both ends against 100 digits."""
+    points = [0.0, unit, -2 * unit]
+    actual = divergence.kl_quadrature(Atoms([[y] for y in points], p).posterior([0.0], 0.0), gap)
+    size = gap * 9 * unit**2
+    weights = reference.posterior(points, Atoms([[y] for y in points], p).weights.tolist(), 0.0, 0.0)
+    with mpmath.workdps(100):
+        mean = mpmath.fsum(w * mpmath.mpf(y) for w, y in zip(weights, points, strict=True))
+        var = mpmath.fsum(w * (mpmath.mpf(y) - mean) ** 2 for w, y in zip(weights, points, strict=True))
+        leading = (mpmath.mpf(gap) * var) ** 2 / 4
+        # B11: between `1 − gD²/6` and `1 + gD²/2` times the leading order, for gD² of at most ½
+        if size <= 0.5:
+            assert float(actual.low) <= leading * (1 + mpmath.mpf(size) / 2) and leading * (
+                1 - mpmath.mpf(size) / 6
+            ) <= float(actual.high)
+        if size <= 1e-3:
+            assert float(actual.high) <= float(actual.low) * (1 + 4 * size + 1e-11)
+    if size >= 1e-6:
+        truth = reference.kl(points, weights, gap)
+        assert float(actual.low) <= truth <= float(actual.high)

@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from singtheory import Atoms, Cosine, Gaussian, InputError, LinearVP, RectifiedFlow, formula, schedule_named
+from singtheory.grid.density import by_density
 from singtheory.grid.grids import (
     BETWEEN,
     cosine,
@@ -21,6 +22,7 @@ from singtheory.grid.grids import (
     trailing,
     uniform_log_snr,
 )
+from singtheory.grid.spread_grid import even_angles, nats_grid, w2_grid
 from singtheory.mmse.exact import exact_curve
 from singtheory.mmse.information import gaussian_mmse, line_mmse
 from singtheory.mmse.smooth import Smooth
@@ -251,3 +253,46 @@ def test_where_the_mmse_is_level_the_best_grid_follows_its_slope(scale):
 def test_a_curve_that_does_not_fall_is_refused_with_a_remedy():
     with pytest.raises(InputError, match="take ends between which it does"):
         optimal(RectifiedFlow(), 4, 0.5, 2.0, lambda snr: (torch.ones_like(snr), torch.zeros_like(snr)))
+
+
+STEEP = ["sd-zero-snr", "power:0.5", "cosine", "rectified-flow", "power:3"]
+"""Schedules that end at γ = 0, along which it rises steeply from there."""
+
+
+@pytest.mark.parametrize("name", STEEP)
+@pytest.mark.parametrize(
+    ("start", "end"), [(0.0, 1e-20), (1e-40, 1e-30), (1e-30, 1.0), (0.0, 1e-12), (0.0, 4.0), (1e60, 1e70)]
+)
+def test_times_are_distinct_or_refused_in_one_line(name, start, end):
+    """Where float64 has no time between two signal-to-noise ratios a grid repeated one in silence."""
+    schedule, lam = schedule_named(name), torch.tensor([1.0, 0.25], dtype=torch.float64)
+    snr, ones = torch.linspace(start, end, 7, dtype=torch.float64), torch.ones(7, dtype=torch.float64)
+    made = [
+        *(partial(of, schedule, 6, start, end) for of in BETWEEN.values()),
+        lambda: optimal(schedule, 6, start, end, partial(gaussian_mmse, Gaussian([0.0, 0.0], lam.diag()))),
+        lambda: by_density(schedule, 6, snr, ones),
+        lambda: even_angles(schedule, 6, start, end, 1.0),
+        lambda: w2_grid(schedule, 6, start, end, lam),
+        lambda: nats_grid(schedule, 6, start, end, lam),
+    ]
+    for make in made:
+        try:
+            times = make()
+        except InputError as error:
+            assert "\n" not in str(error)
+        else:
+            assert len(times) == 7 and bool((times.diff() < 0).all())
+
+
+@pytest.mark.parametrize("name", ["sd-zero-snr", "power:0.5"])
+def test_the_line_names_the_time_that_repeats(name):
+    """At t = 1 − 2⁻⁵³ γ is already 2e-15 and 1e-16, so that nothing lies between there and 1e-20."""
+    with pytest.raises(InputError, match=r"steps 3: .* both at t = 0\.9999999999999999, .* fewer steps"):
+        uniform_log_snr(schedule_named(name), 3, 1e-40, 1e-30)
+    assert uniform_log_snr(schedule_named(name), 3, 1e-12, 1.0).diff().max() < 0
+
+
+def test_a_grid_that_is_ended_where_it_is_has_no_time_twice():
+    schedule, late = schedule_named("sd-zero-snr"), 1 - 2.0**-53
+    times = torch.tensor([1.0, late], dtype=torch.float64)
+    assert ended(schedule, times, 2 * float(schedule.snr(late))).diff().max() < 0

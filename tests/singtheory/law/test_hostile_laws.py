@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from singtheory import Atoms, GaussianMixture, divergence
+from singtheory import Atoms, GaussianMixture, InputError, divergence
 from singtheory.bound import ladder
 from singtheory.divergence import sampled
 from singtheory.estimate import mean_interval
-from singtheory.law import AtomsPosterior, MixturePosterior
+from singtheory.law import AtomsPosterior, MixturePosterior, in_span
 from tests.support import reference
 from tests.support.strategies import examples, wild_atoms, wild_gaps, wild_snrs
 
@@ -352,3 +352,43 @@ def test_mixture_weights_far_from_the_data_depend_on_z():
     tilted = [math.log(w) + 3e8 * math.sqrt(1e-17) * y for y, w in zip(*GOLDEN, strict=True)]
     expected = torch.softmax(torch.tensor(tilted, dtype=torch.float64), dim=0)
     torch.testing.assert_close(actual.weights[0], expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("apart", [1e-30, 1e-35, 1e-40])
+@pytest.mark.parametrize("gap", [1e-80, 1e-40, 1.0, 1e60, 1e79])
+def test_part_of_data_that_were_accepted_is_accepted_and_its_bounds_hold(apart, gap):
+    """Two points nearer than the domain's least length, beside one at 1: `subset` refused them, where a posterior of the whole collapses on them."""
+    whole = Atoms([[0.0, 1.0], [apart, 1.0], [1.0, 1.0]], [0.5, 0.3, 0.2])
+    part = whole.subset(torch.tensor([True, True, False]))
+    assert part.to("cpu").points.tolist() == part.points.tolist() == [[0.0, 1.0], [apart, 1.0]]
+    query = part.posterior([0.0, 0.0], 0.0)
+    p = reference.posterior([0.0, apart], part.weights.tolist(), 0.0, 0.0)
+    with mp.workdps(100):
+        spread = mp.mpf(gap) * p[0] * p[1] * mp.mpf(apart) ** 2
+        # B5 below, B11 above: both are `¼ (g var)²` but for a part of the order of gD²
+        size = mp.mpf(gap) * mp.mpf(apart) ** 2
+        least, most = (spread - mp.log1p(spread)) / 2, spread**2 / 4 * (1 + size)
+    if size <= 1e-3:
+        low_of_kl, high_of_kl = least, most
+    else:
+        low_of_kl = high_of_kl = reference.kl([0.0, apart], p, gap)
+    values = ladder.evaluate_ladder(query, gap)
+    for bound in ladder.LADDER:
+        if bound.quantity == "kl" and bound.side == "upper":
+            assert float(values[bound.name]) >= low_of_kl, bound.name
+        if bound.quantity == "kl" and bound.side == "lower":
+            assert float(values[bound.name]) <= high_of_kl, bound.name
+    actual = divergence.kl_quadrature(query, gap)
+    assert float(actual.low) <= high_of_kl and low_of_kl <= float(actual.high)
+
+
+def test_a_span_at_the_end_of_the_domain_has_parts():
+    """A rotation takes a coordinate as far as the norm, beyond what `Atoms` takes: parts and copies of it were refused."""
+    points = torch.zeros(3, 6, dtype=torch.float64)
+    points[1] = 1e30
+    points[2, 0] = 5e29
+    span = in_span(Atoms(points))
+    assert span is not None and float(span.law.points.abs().max()) > 1.1e30
+    assert span.law.subset(torch.tensor([0, 1])).to("cpu").weights.tolist() == [0.5, 0.5]
+    with pytest.raises(InputError, match="subset: empty"):
+        span.law.subset(torch.zeros(3, dtype=torch.bool))

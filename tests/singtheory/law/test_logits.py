@@ -1,5 +1,6 @@
 """Log weights against exact rationals, for inputs whose `√γ` is one: the value, to its last digits, and its bound."""
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -69,3 +70,22 @@ def test_points_without_weight_have_none_and_move_nothing():
     assert actual[0, 2] == -torch.inf
     assert actual[0, :2].tolist() == pytest.approx([-0.6931471805599453] * 2, rel=1e-15)
     assert bool(error[0, :2].isfinite().all())
+
+
+@pytest.mark.parametrize("off", [1e-9, 1e-3, 2.0])
+def test_the_errors_of_all_move_the_normalised_weight_of_each(off):
+    """One heavy point whose log weight is off moves the normalised weights of all others: every sign is tried."""
+    joint = torch.tensor([[0.0, -3.0, -1.0]], dtype=F64)
+    errors = torch.tensor([[off, 0.0, off / 2]], dtype=F64)
+    normalised, stated = logits._normalised(joint, errors)
+    for signs in itertools.product((-1.0, 1.0), repeat=3):
+        moved = torch.log_softmax(joint + errors * torch.tensor(signs, dtype=F64), dim=1)
+        assert bool(((moved - normalised).abs() <= stated).all())
+    assert float(stated[0, 1]) >= 0.5 * off  # the light one has no error of its own
+
+
+def test_the_reference_is_the_heaviest_point_and_not_the_nearest():
+    """Beside z a point of weight 1e-290: differences from it would have its size, those from the heaviest have none."""
+    points = Points(torch.tensor([[1e18], [0.0], [1.0]], dtype=F64), torch.tensor([1e-290, 0.5, 0.5], dtype=F64))
+    actual, error = logits.log_weights(points, torch.tensor([[2.5e-17]], dtype=F64), torch.tensor([1e-34], dtype=F64))
+    assert float(error[0, 1:].max()) < 1e-13 and float((actual[0, 1] - actual[0, 2]).abs()) < 1e-13

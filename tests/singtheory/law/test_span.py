@@ -167,3 +167,16 @@ def test_in_the_span_no_tensor_is_made_on_another_device():
 @pytest.mark.gpu
 def test_in_the_span_on_a_gpu():
     on_device("cuda")
+
+
+@pytest.mark.parametrize("block", [2**24, 6])
+def test_what_any_block_leaves_out_of_the_span_counts(block, monkeypatch):
+    """A point leaves the line by less than the rounding of 2,000 others, in one block of many: points nearer than that is kept apart by are left alone."""
+    points = torch.zeros(2000, 6, dtype=torch.float64)
+    points[:, 0] = torch.linspace(-1, 1, 2000, dtype=torch.float64)
+    points[7, 1] = 4e-12
+    points[8, 0] = points[9, 0] + 1e-7
+    monkeypatch.setattr(span_file, "_BLOCK", block)
+    assert in_span(Atoms(points)) is None
+    points[7, 1] = 0.0
+    assert in_span(Atoms(points)) is not None

@@ -78,3 +78,12 @@ def test_a_coordinate_that_is_the_same_everywhere_changes_no_distance(
 
 def test_no_points_have_no_distances() -> None:
     assert numerics.distances(torch.ones(0, 2), torch.ones(3, 2)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_diameter_by_products_is_never_below(seed, monkeypatch):
+    """By products of differences, as for many points: an upper bound, to the last digit."""
+    monkeypatch.setattr(distance, "_DIRECT", 0)
+    points = torch.randn(9, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    actual, exact = Fraction(distance.diameter(points)), _largest2(points.tolist())
+    assert exact <= actual**2 * (1 + Fraction(1, 2**52)) and actual**2 <= exact * (1 + Fraction(1, 2**40))
