@@ -18,6 +18,9 @@ from singtheory.errors import InputError
 from singtheory.law import Atoms, AtomsPosterior, Gaussian, Law
 from singtheory.schedule import Schedule, Time, as_time, snr_of_posterior
 
+_CHUNK = 2**20
+"""Numbers that are worked on with twice the digits at once."""
+
 
 def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
     """`x̂(x_t, t) = E[x_0 | x_t]`, shape (batch, d), for t in [0, 1]; `x_t` itself at t = 0. Raises `InputError` at a t > 0 whose γ is beyond the domain."""
@@ -187,15 +190,29 @@ def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
 
 
 def _margins(law: Atoms, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    """The nearest atom of one x (d,) and the margins of all, (n,): `α⟨y_i − y_j, (x − αy_i) + (x − αy_j)⟩`, for far from all atoms squares lose them."""
-    points, off, none = law.points, x - alpha * law.points, law.weights == 0
+    """The nearest atom of one x (d,) and the margins of all, (n,): `α⟨y_i − y_j, 2x − α(y_i + y_j)⟩` with twice the digits, for far from all atoms squares lose them."""
+    points, none = law.points, law.weights == 0
+    rows = max(1, _CHUNK // law.dim)
 
     def about(i: Tensor) -> Tensor:
-        return alpha * ((points[i] - points) * (off[i] + off)).sum(dim=1)
+        return torch.cat([_margins_about(points[i], block, x, alpha) for block in points.split(rows)])
 
-    first = off.square().sum(dim=1).masked_fill(none, torch.inf).argmin()
-    nearest = about(first).masked_fill(none, torch.inf).argmin()
-    return nearest, about(nearest)
+    nearest = (x - alpha * points).square().sum(dim=1).masked_fill(none, torch.inf).argmin()
+    margins = about(nearest)
+    # of two that look alike from afar the nearer one is told by its own margins
+    while float((least := margins.masked_fill(none, torch.inf)).min()) < 0:
+        nearest = least.argmin()
+        margins = about(nearest)
+    return nearest, margins
+
+
+def _margins_about(atom: Tensor, points: Tensor, x: Tensor, alpha: Tensor) -> Tensor:
+    """`‖x − αy_j‖² − ‖x − αy_i‖²` for `y_i = atom`, (d,), and points (m, d); shape (m,)."""
+    factor = numerics.Double2(alpha, torch.zeros_like(alpha))
+    step = factor.times(numerics.Double2.difference(atom, points))
+    both = factor.times(numerics.Double2.difference(atom, -points))
+    twice = numerics.Double2(2 * x, torch.zeros_like(x))
+    return step.times(twice.minus(both)).total().value()
 
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:

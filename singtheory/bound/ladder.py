@@ -101,20 +101,20 @@ def _moved(core: pairwise.Core, gap: float) -> Tensor:
 @_in_domain
 def kl_trace(posterior: Posterior, gap: float) -> Tensor:
     """`KL ≤ ½ g tr C` (B3)."""
-    return formula.kl_trace_bound(gap, _trace(posterior)) * _UP
+    return formula.kl_trace_bound(1.0, _spread(posterior, gap)) * _UP
 
 
 @_in_domain
 def tv_trace(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ √(g tr C/2π)` (B3)."""
-    return formula.tv_trace_bound(gap, _trace(posterior), torch) * _UP
+    return formula.tv_trace_bound(1.0, _spread(posterior, gap), torch) * _UP
 
 
-def _trace(posterior: Posterior) -> Tensor:
-    """At least `tr C`, shape (batch,)."""
+def _spread(posterior: Posterior, gap: float) -> Tensor:
+    """At least `g tr C`, shape (batch,); of components made at the gap, for small variances of rare ones would underflow without it."""
     if posterior.finite:
-        return _each(posterior, lambda core: core.all_trace + (5e-300 if core.apart else 0.0))
-    return _of_components(posterior, 1.0, lambda of: of.trace + of.trace_error)
+        return _each(posterior, lambda core: gap * (core.all_trace + (5e-300 if core.apart else 0.0)))
+    return _of_components(posterior, gap, lambda of: of.trace + of.trace_error + (5e-324 if len(of.p) > 1 else 0.0))
 
 
 @_in_domain

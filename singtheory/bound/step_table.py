@@ -17,6 +17,7 @@ from torch import Tensor
 
 from singtheory import divergence, formula, numerics, system
 from singtheory.bound import ladder
+from singtheory.divergence import Components, chi_square
 from singtheory.errors import InputError
 from singtheory.estimate import check_confidence, mean_interval
 from singtheory.law import Atoms, AtomsPosterior
@@ -31,6 +32,8 @@ _CHUNK, _HELD = 256, 2**22
 """Queries that are worked on at once, and numbers that their weights may take."""
 _LOST = 1e-9
 """What products may take from `log r`, and so from a draw of TV; its interval is wider by it."""
+_FEW, _LIGHT = 256, -46.0
+"""Up to so many atoms all pairs are summed for χ²; of more, those of a share below e⁻⁴⁶ = 1e-20 are left out."""
 _PLANE = 2
 """Up to so many dimensions there is a quadrature."""
 
@@ -111,7 +114,7 @@ def _row(
     entropies = posterior.entropy  # of all queries in one pass, with the trace
     # one query after the other, for what is made of its points serves all that is asked of it
     at_each = [_at(query, gap, float(own), generator) for query, own in zip(posterior, entropies, strict=True)]
-    means = {name: math.fsum(values[name] for values in at_each) / queries for name in at_each[0]}
+    means = {name: math.fsum(values[name] / queries for values in at_each) for name in at_each[0]}  # χ² may be huge
     draws = draws_per_query(len(law.points)) * queries
     row |= _widened("kl", means.pop("kl"), _mean_kl_interval(law, snr_t, gap, draws, generator, confidence))
     row |= _widened("tv", means.pop("tv"), _mean_tv_interval(law, snr_t, gap, draws, generator, confidence))
@@ -127,9 +130,24 @@ def _at(query: AtomsPosterior, gap: float, entropy: float, generator: torch.Gene
     )
     kl = float(divergence.kl_quadrature(query, gap)) if dim <= _PLANE else kl
     values = {"kl": _within(kl, bounds, "kl"), "tv": _within(tv, bounds, "tv")}
-    values |= {"chi2": float(torch.expm1(torch.tensor(bounds["kl_chi2_bound"], dtype=torch.float64)))}
+    values |= {"chi2": _chi2(query, gap)}
     values |= {"kl_moment_matched": float(divergence.kl_moment_draws(query, gap, each, generator).mean())}
     return values | bounds
+
+
+def _chi2(query: AtomsPosterior, gap: float) -> float:
+    """`χ²(P‖Q)` (B1), whose largest terms may be those of atoms that hardly weigh: of many atoms those are taken that do, and those of large `q_j = p_j e^{½‖m_j‖²}`.
+
+    A pair adds at most `q_j q_k` to `1 + χ²`, which is at least the largest `q_j²`.
+    """
+    of = Components.of(query, gap)
+    tilted = of.log_p + of.norms2 / 2
+    kept = (of.log_p > _LIGHT) | (tilted > tilted.max() + _LIGHT)
+    if len(kept) <= _FEW:
+        kept = torch.ones_like(kept)
+    log_p = torch.log_softmax(of.log_p[kept], 0)
+    some = Components(log_p, of.log_p_error[kept], of.points[kept], gap, None, None)
+    return float(torch.expm1(torch.tensor(chi_square(some).log1p, dtype=torch.float64)))
 
 
 def _at_zero(posterior: AtomsPosterior) -> Row:

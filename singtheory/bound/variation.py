@@ -13,7 +13,7 @@ from torch import Tensor
 from singtheory import divergence, formula
 from singtheory.bound import pairwise
 from singtheory.bound.pairwise import Core
-from singtheory.divergence import moments_kl
+from singtheory.divergence import Components, moments_kl
 from singtheory.law import AtomsPosterior
 
 _UNIT = 2.0**-53
@@ -80,12 +80,15 @@ def projected(posterior: AtomsPosterior, gap: float, direction: Tensor) -> float
         gap: g.
         direction: shape (d,), not zero.
     """
-    (xi,) = posterior.deviations()
+    parts = posterior.parts()
+    moved = parts.places - parts.places[int(parts.log_p.argmax())]
     direction = direction.to(torch.float64)
-    line = (xi @ (direction / direction.norm()))[:, None]
-    along = AtomsPosterior.of(line, posterior.log_weights[0])
-    tv = divergence.tv_exact(along, gap)
-    return float(tv.low)
+    line = (moved @ (direction / direction.norm()))[:, None]
+    # of the differences, the unit vector and the product; what is lost of a place is no part of its projection
+    lost = 2 * (moved.shape[1] + 8) * formula.DOUBLE * moved.norm(dim=1)
+    points = torch.zeros_like(line), torch.ones_like(line)[:, :, None]
+    along = Components(parts.log_p, parts.log_p_error, line, gap, *points, torch.zeros_like(line), lost)
+    return float(divergence.components_tv(along).low)
 
 
 def lower(posterior: AtomsPosterior, gap: float) -> float:

@@ -20,13 +20,14 @@ from singtheory.divergence.sampled import (
     tv_monte_carlo,
 )
 from singtheory.divergence.transport import w2_bracket, w2_exact
-from singtheory.divergence.variation import tv_exact
+from singtheory.divergence.variation import components_tv, tv_exact
 from singtheory.estimate import Estimate
 
 __all__ = [
     "Components",
     "Estimate",
     "chi_square",
+    "components_tv",
     "draw_kernel",
     "draw_plug_in",
     "excess",

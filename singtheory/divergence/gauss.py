@@ -8,13 +8,15 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.divergence.chi2 import ChiSquare
-from singtheory.divergence.components import Components
+from singtheory.divergence.components import UNIT, Components
 from singtheory.estimate import Estimate
 from singtheory.formula import log1p_rest
 from singtheory.law import Posterior
 
 _SMALL = 0.5
 """A `gD²` up to which `kl_ratio_high` is below `1 + gD²/2`."""
+_SQUARES_KEEP, _LEAST = 1e-280, 5e-324
+"""Above this a sum of squares has lost nothing that counts to underflow; the least float."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,25 @@ def components_kl(of: Components) -> float:
     """`Σ p_j KL(N(m_j, I + S_j)‖Q)`, with `½ g tr C` for atoms: at most this is `KL(P‖Q)`, for KL is convex."""
     spread = 0.0 if of.spread is None else log1p_rest(of.spread, torch).sum(dim=1)
     return float(of.p @ (of.norms2 + spread)) / 2
+
+
+def root_trace(of: Components) -> Enclosure:
+    """`√(g tr C)`; where squares or weights underflow, from the roots of weights times lengths."""
+    if of.trace > _SQUARES_KEEP:
+        ends = (math.sqrt(max(0.0, of.trace + k * of.trace_error)) * (1 + 8 * k * UNIT) for k in (-1, 0, 1))
+        return Enclosure(*ends)
+    root_p = (of.log_p / 2).exp()
+    lengths = of.centres if of.spread is None else torch.cat([of.centres, of.spread.sqrt()], dim=1)
+    parts = root_p[:, None] * lengths
+    size = float(parts.abs().max())
+    value = size * float((parts / size).norm()) if size > 0 else 0.0
+    share = float(of.tilt.max()) + (len(of.p) + 64 + of.dim) * UNIT
+    off = of.centre_errors if of.spread_error is None else of.centre_errors + of.spread_error.sqrt().sum(dim=1)
+    # the mean moves by the errors of weights, and by what underflows
+    sizes = lengths.abs().sum(dim=1)
+    moved = float((of.p * of.tilt) @ sizes) + _LEAST * (parts.numel() + float(sizes.sum()))
+    lost = value * share + float(root_p @ off) + (moved if bool((lengths != 0).any()) else 0.0)
+    return Enclosure(max(0.0, value - lost), value, value + lost)
 
 
 def kl_between(of: Components, chi2: ChiSquare) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from singtheory.divergence.components import UNIT, Components
+from singtheory.divergence.gauss import root_trace
 from singtheory.estimate import Estimate
 from singtheory.law import AtomsPosterior, Posterior
 
@@ -38,10 +39,8 @@ def tv_to_point(posterior: Posterior) -> Estimate:
 
 def w2_to_point(posterior: Posterior) -> Estimate:
     """`√tr C`, in units of the data (D3)."""
-    components = [Components.of(query, 1.0) for query in posterior]
-    bracket = [[math.sqrt(max(0.0, of.trace + k * of.trace_error)) for of in components] for k in (0, -1, 1)]
-    value, low, high = torch.tensor(bracket, dtype=torch.float64, device=posterior.mean.device)
-    return Estimate(value, low, high, 1.0, 0, "exact")
+    roots = [root_trace(Components.of(query, 1.0)) for query in posterior]
+    return Estimate.stack([Estimate.single(root.value, root.low, root.high, "exact") for root in roots])
 
 
 def _tv(query: Posterior) -> Estimate:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from singtheory.divergence.cells import integrate
 from singtheory.divergence.components import UNIT, Components
+from singtheory.divergence.gauss import root_trace
 from singtheory.divergence.quadrature import plug_in, windows
 from singtheory.estimate import Estimate
 from singtheory.law import Posterior
@@ -33,7 +34,7 @@ def _bracket(of: Components) -> tuple[float, float]:
     """`√(1 + λ) − 1 = λ/(1 + √(1 + λ))` along each axis."""
     least = (of.eigenvalues - of.eigenvalue_error).clamp(min=0)
     low = float((least / (1 + (1 + least).sqrt())).square().sum().sqrt()) * (1 - 8 * UNIT)
-    return low, math.sqrt(of.trace + of.trace_error) * (1 + 8 * UNIT)
+    return low, root_trace(of).high
 
 
 def _w2(of: Components) -> Estimate:

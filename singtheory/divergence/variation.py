@@ -25,10 +25,11 @@ def tv_exact(posterior: Posterior, gap: float) -> Estimate:
     """`TV(P, Q)` in one dimension (B12); the interval holds the rule's error and the rounding. Raises `InputError` in more dimensions."""
     if posterior.mean.shape[1] != 1:
         raise InputError(f"exact TV in {posterior.mean.shape[1]} dimensions: it serves one, use tv_monte_carlo")
-    return Estimate.stack([_tv_exact(Components.of(query, gap).on_host()) for query in posterior])
+    return Estimate.stack([components_tv(Components.of(query, gap).on_host()) for query in posterior])
 
 
-def _tv_exact(of: Components) -> Estimate:
+def components_tv(of: Components) -> Estimate:
+    """`TV(P, Q)` of one query's components on a line."""
     low, high = -_root(of, -1.0), _root(of, 1.0)
     # where r climbs to one within a step of 1/m beside a far root, cells are halved until they agree
     between = torch.linspace(float(low), float(high), 9, dtype=torch.float64)

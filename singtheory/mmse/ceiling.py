@@ -15,6 +15,8 @@ _NEAREST = 1e-12
 """The share of the largest squared distance: what lies nearer is one bin, and costs nothing that could be seen."""
 _CHUNK = 2**24
 """Distances in one block."""
+_LEAST_CHANCE = 1e-307
+"""At least a chance that underflows, and one that has lost its digits before."""
 
 
 class Ceiling:
@@ -28,7 +30,7 @@ class Ceiling:
         rounding: of the trace, relative.
         rank: at least that of Σ, from the coordinates that vary and the number of points: small eigenvalues do not tell it.
         largest: R², at least tr C at every x_t.
-        entropy: of the weights, which no information exceeds.
+        entropy: at least that of the weights, which no information exceeds.
 
     Raises:
         InputError: for points that are all equal.
@@ -47,7 +49,7 @@ class Ceiling:
         radius = float(law.deviations().square().sum(dim=1).max())
         simplex = float(formula.trace_diameter_bound(law.diameter, len(law.points), law.dim))
         self.largest = min(radius, simplex) * (1 + self.rounding)
-        self.entropy = float(torch.special.entr(law.weights).sum())
+        self.entropy = _entropy(law.weights) * (1 + self.rounding)
         self._bins = _distances(law, radius) if len(law.points) <= _PAIRS else None
 
     def mmse(self, snr: Tensor) -> Tensor:
@@ -58,13 +60,21 @@ class Ceiling:
             return least
         near, far2, weight = self._bins
         # the chance of a mistake at the near edge of a bin, its cost at the far one
-        chance = torch.stack([formula.mistake_chance(g, near, torch) for g in snr])
+        chance = torch.stack([formula.mistake_chance(g, near, torch) for g in snr]).clamp(min=_LEAST_CHANCE)
         return torch.minimum(least, chance @ (far2 * weight))
 
     def information(self, snr: Tensor) -> Tensor:
         """The lesser of `½ Σ log(1 + γλ)` and the entropy; shape (n,)."""
         gaussian = formula.gaussian_information(snr[:, None], self._eigenvalues, torch).sum(dim=1)
         return gaussian.clamp(max=self.entropy)
+
+
+def _entropy(weights: Tensor) -> float:
+    """`log Σ r_i − Σ r_i log r_i/Σ r_i`, r_i the weights as shares of the largest: of positive terms, so that rare atoms keep their digits beside a sum that is rounded at 1."""
+    shares = weights / weights.max()
+    heaviest = int(weights.argmax())
+    others = torch.cat([shares[:heaviest], shares[heaviest + 1 :]]).sum()
+    return float(torch.log1p(others) + torch.special.entr(shares).sum() / (1 + others))
 
 
 def _distances(law: Atoms, radius2: float) -> tuple[Tensor, Tensor, Tensor]:

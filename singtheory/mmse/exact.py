@@ -71,7 +71,8 @@ class Curve(ABC):
     def discretisation(self, snr: Tensor) -> Tensor:
         """`½(g mmse(γ_k) − ∫ mmse dγ)` of each step between increasing `snr` (steps + 1,), shape (steps,) (B8)."""
         snr = as_chain(snr)
-        return formula.discretisation(snr.diff(), self(snr[:-1])[0], 2 * self.information(snr).diff())
+        cost = formula.discretisation(snr.diff(), self(snr[:-1])[0], 2 * self.information(snr).diff())
+        return cost.clamp(min=0)  # of a short step the difference is rounding
 
     def discretisation_interval(self, snr: Tensor) -> tuple[float, float]:
         """An interval that holds the sum of `discretisation`."""

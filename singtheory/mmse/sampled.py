@@ -188,17 +188,23 @@ class SampledCurve(Curve):
         return low, torch.minimum(high, self._ceiling.mmse(snr))
 
     def _cell_areas(self, start: Tensor, end: Tensor) -> Interval:
-        """An interval that holds `∫ mmse` between two points of one cell of nodes each."""
-        k, rank = self._left(start), self._ceiling.rank
-        from_node, to_node = (formula.area_ahead(self.high[k], p - self.snr[k], rank, torch) for p in (start, end))
-        short, far = (formula.area_ahead(self.low[k + 1], p - self.snr[k + 1], rank, torch) for p in (start, end))
-        return far - short, to_node - from_node
+        """An interval that holds `∫ mmse` between two points of one cell of nodes each, to the digits of their difference however short it is."""
+        k, ahead = self._left(start), end - start
+        low = self._before(self.low[k + 1], (self.snr[k + 1] - start).clamp(min=0))
+        high = self._after(self.high[k], (start - self.snr[k]).clamp(min=0))
+        least, most = (formula.area_ahead(level, ahead, self._ceiling.rank, torch) for level in (low, high))
+        return least, most
 
-    def _areas(self, snr: Tensor) -> Interval:
-        """An interval that holds `∫_0^γ mmse`, from the mmse alone; differences bound the integrals between."""
-        k = self._left(snr)
-        low, high = self._cell_areas(self.snr[k], snr)
-        return self._areas_low[k] + low, self._areas_high[k] + high
+    def _step_areas(self, snr: Tensor) -> Interval:
+        """An interval that holds `∫ mmse` of each step, from the mmse alone: of its parts in the cells where it starts and ends, and of the cells between."""
+        start, end = snr[:-1], snr[1:]
+        first, last = self._left(start), self._left(end)
+        crosses = last > first
+        edge, entered = torch.where(crosses, self.snr[first + 1], end), torch.where(crosses, self.snr[last], end)
+        parts = zip(self._cell_areas(start, edge), self._cell_areas(entered, end), strict=True)
+        whole = [areas[last] - areas[torch.minimum(first + 1, last)] for areas in (self._areas_low, self._areas_high)]
+        low, high = (head + tail + between for (head, tail), between in zip(parts, whole, strict=True))
+        return low, high
 
     def information_interval(self, snr: Tensor) -> Interval:
         """From the draws of the information and of the mmse at the nodes."""
@@ -211,7 +217,7 @@ class SampledCurve(Curve):
         """Step by step from the mmse, or at once from the information between the ends, whichever says more."""
         snr = as_chain(snr)
         gap, (low, high) = snr.diff(), self.interval(snr[:-1])
-        area_low, area_high = (area.diff() for area in self._areas(snr))
+        area_low, area_high = self._step_areas(snr)
         least = formula.discretisation(gap, low, area_high).clamp(min=0).sum()
         most = formula.discretisation(gap, high, area_low).sum()
         known_low, known_high = self.information_interval(snr[[0, -1]])

@@ -47,12 +47,15 @@ class Double2(NamedTuple):
         return Double2(*two_sum(high, low + (self.high * other.low + self.low * other.high)))
 
     def total(self) -> "Double2":
-        """The sum over the last dimension."""
-        parts = list(zip(self.high.unbind(-1), self.low.unbind(-1), strict=True))
-        total = Double2(*parts[0])
-        for part in parts[1:]:
-            total = total.plus(Double2(*part))
-        return total
+        """The sum over the last dimension, by halves."""
+        rest = Double2(self.high, self.low)
+        while (count := rest.high.shape[-1]) > 1:
+            half = count // 2
+            parts = [Double2(*(x[..., at] for x in rest)) for at in (slice(half), slice(half, 2 * half))]
+            summed = parts[0].plus(parts[1])
+            # of an odd number the last one waits
+            rest = Double2(*(torch.cat([x, y[..., 2 * half :]], dim=-1) for x, y in zip(summed, rest, strict=True)))
+        return Double2(rest.high[..., 0], rest.low[..., 0])
 
     def value(self) -> Tensor:
         """The nearest float."""

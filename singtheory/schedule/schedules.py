@@ -101,7 +101,7 @@ class Schedule(ABC):
     def snr(self, t: Time) -> Tensor:
         """`γ_t = α_t²/σ_t²`, from ∞ at t = 0 down to `γ_1`.
 
-        Off by at most `ROUNDING` of itself at the float t that is given, for `Power` by `2p` units of 2⁻⁵³ more. A gap `γ_s − γ_t` is then off by that part
+        Off by at most `ROUNDING` of itself at the float t that is given, for `Power` by `2p` units of 2⁻⁵³ more, for `LinearVP` by `8 |log α_t|`. A gap `γ_s − γ_t` is then off by that part
         of `γ_s + γ_t`, which is a larger part of the gap where the step is short.
         """
         return formula.snr(*self(t))

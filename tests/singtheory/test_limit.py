@@ -1,5 +1,8 @@
 """The limits at both ends, query by query: D1, D3, D4."""
 
+import random
+from fractions import Fraction
+
 import mpmath as mp
 import pytest
 import torch
@@ -238,3 +241,27 @@ def test_what_single_precision_says_is_what_its_numbers_say(kind):
     for name, of in asked.items():
         actual, expected = of(x), of(x.double())
         assert actual.dtype == torch.float64 and torch.equal(actual, expected), name
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_nearest_atom_and_its_margins_are_those_of_exact_fractions(seed):
+    """At x far along a line on which atoms are nearly level, which floats do not tell apart: from `Fraction`s of the floats."""
+    draw = random.Random(seed)
+    far, dim = 10.0 ** draw.uniform(8, 20), draw.choice([2, 3, 5])
+    points = [[draw.gauss(0, 1)] * 2 + [draw.gauss(0, 1) for _ in range(dim - 2)] for _ in range(4)]
+    points = [[draw.choice([1.0, 2.0]), *point[1:]] if seed % 2 else point for point in points]
+    x = [far * draw.choice([1, -1]), *(draw.gauss(0, 1) for _ in range(dim - 1))]
+    if seed % 2 == 0:
+        x[1] = -x[0]
+    alpha = draw.uniform(0.01, 1)
+    squares = [
+        sum((Fraction(c) - Fraction(alpha) * Fraction(y)) ** 2 for c, y in zip(x, point, strict=True))
+        for point in points
+    ]
+    actual = limit.rivals(
+        Atoms(points), torch.tensor([x], dtype=torch.float64), torch.tensor(alpha, dtype=torch.float64)
+    )
+    nearest = int(actual.nearest[0])
+    assert squares[nearest] == min(squares)
+    expected = [float(square - squares[nearest]) for square in squares]
+    assert actual.margins[0].tolist() == pytest.approx(expected, rel=1e-12)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from proofs_checks.harness.slope import fitted_slope
 from proofs_checks.measurements.toy_steps import prior_posterior
-from singtheory import Atoms, Gaussian, InputError, divergence, formula, limit
+from singtheory import Atoms, Gaussian, GaussianMixture, InputError, divergence, formula, limit
 from singtheory.bound import ladder, pairwise
 from singtheory.bound.ladder import LADDER
 from singtheory.divergence.chi2 import chi_square, log1p_chi2_by_moments
@@ -229,3 +229,14 @@ def test_chi2_of_all_but_equal_atoms_is_not_negative():
     """Found by a thousand random laws: `E⟨ξ, ξ'⟩ = 0` rounds to a negative number, whose root is none."""
     posterior = Atoms([[0.0], [2.0328555186385256e-82], [1e-12]]).posterior([0.0], 0.0)
     assert 0 <= float(ladder.tv_chi2(posterior, 1.0)) < 1e-12
+
+
+def test_small_variances_of_rare_components_count_at_large_gaps():
+    """`½ g p λ` and `√(g p λ/2π)` for a component of weight 1e-300 and variance 1e-60, whose product underflows."""
+    law = GaussianMixture([1.0, 1e-300], [[0.0], [0.0]], [[[0.0]], [[1e-60]]])
+    bounds = ladder.evaluate_ladder(law.posterior([0.0], 0.0), 1e80)
+    with mpmath.workdps(40):
+        trace = mpmath.mpf(float(law.weights[1])) * mpmath.mpf(1e-60) * mpmath.mpf(1e80)
+        assert trace / 2 <= mpmath.mpf(float(bounds["kl_trace_bound"])) <= 0.501 * trace
+        least = mpmath.sqrt(trace / (2 * mpmath.pi))
+        assert least <= mpmath.mpf(float(bounds["tv_trace_bound"])) <= 1.001 * least

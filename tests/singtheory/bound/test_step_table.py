@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given, settings
@@ -186,3 +187,17 @@ def test_tv_is_of_the_draws_from_q_and_kl_of_those_from_p():
         slack = 6 * float(values.std()) / len(values) ** 0.5
         assert float(exact.low) - slack <= float(values.mean()) <= float(exact.high) + slack
         assert slack < 0.1 * float(values.mean())
+
+
+@pytest.mark.parametrize("repeats", [1, 100])
+def test_chi2_of_a_row_counts_atoms_that_hardly_weigh(repeats):
+    """An atom of posterior weight 1e-31 makes `χ² = Σ p_i p_j e^{g ξ_i ξ_j} − 1` 1e26 or more; equal atoms, more than are all summed, change nothing."""
+    law = Atoms([[0.0]] * repeats + [[1.0]] * 3 * repeats, [1 / repeats] * repeats + [1e-31 / repeats] * 3 * repeats)
+    gap = 200.0
+    with mpmath.workdps(60):
+        light = mpmath.mpf(3e-31) / (1 + mpmath.mpf(3e-31))
+        xi = [(-light, 1 - light), (1 - light, light)]
+        expected = mpmath.fsum(p * q * mpmath.expm1(gap * x * y) for x, p in xi for y, q in xi)
+    query = law.posterior([0.0], 0.0)
+    assert step_table._chi2(query, gap) == pytest.approx(float(expected), rel=1e-9)
+    assert expected > 1e25

@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+import mpmath
 import pytest
 import torch
 
@@ -109,3 +110,28 @@ def test_a_far_point_does_not_hide_that_near_ones_differ():
     """The rounding of an exponent is that of its own point: 5e15 of the far one says nothing of 0 and −¼."""
     query = Atoms([[0.0], [1.0], [1e8]]).posterior([0.25], 1.0)
     assert point._alone(query).tolist() == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("far", "weight", "z"),
+    [
+        (1e-30, 1e-300, 0.0),  # the square of the distance times the weight underflows
+        (100.0, 1.0, 40.79),  # the weight does: e^-921
+        (1e30, 1.0, 40.79),
+    ],
+)
+def test_w2_to_the_point_where_squares_underflow(far, weight, z):
+    """`√(p(1 − p)) d` for two atoms, d apart; p from its logarithm, at 400 digits."""
+    snr = 1.0 if far == 1e-30 else 1e4 / far**2
+    law = Atoms([[0.0], [far]], [1.0, weight])
+    with mpmath.workdps(400):
+        root = mpmath.sqrt(mpmath.mpf(snr)) * mpmath.mpf(far)
+        ratio = mpmath.mpf(float(law.weights[1])) / mpmath.mpf(float(law.weights[0]))
+        odds = ratio * mpmath.exp(root * mpmath.mpf(z) - root**2 / 2)
+        truth = mpmath.sqrt(odds) / (1 + odds) * mpmath.mpf(far)
+    posterior = law.posterior([z], snr)
+    estimate = divergence.w2_to_point(posterior)
+    assert 0 < mpmath.mpf(float(estimate.low)) <= truth <= mpmath.mpf(float(estimate.high))
+    assert float(estimate.high) <= float(estimate.low) * (1 + 1e-9)
+    apart = divergence.w2_exact(posterior, 1.0)
+    assert 0 < truth * (1 - mpmath.mpf(1e-9)) <= mpmath.mpf(float(apart.high))

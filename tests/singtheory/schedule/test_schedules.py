@@ -303,6 +303,21 @@ def test_snr_is_within_its_stated_rounding(name):
                 assert square < 1e-290 or off <= allowed * square, t
 
 
+@pytest.mark.parametrize("betas", [(1e-9, 1e-8), (0.1, 20.0), (0.1, 200.0), (1e-3, 1000.0)])
+def test_snr_of_steep_betas_is_within_its_stated_rounding(betas):
+    """`γ = 1/(e^{−2 log α} − 1)`: what `log α` rounds at its own size is a part of γ."""
+    process, worst = LinearVP(*betas), 0.0
+    with mpmath.workdps(60):
+        low, high = map(mpmath.mpf, betas)
+        for t in torch.linspace(0.001, 1, 100, dtype=torch.float64).tolist():
+            log_alpha = -(low / 2 * mpmath.mpf(t) + (high - low) / 4 * mpmath.mpf(t) ** 2)
+            snr = 1 / mpmath.expm1(-2 * log_alpha)
+            off = abs(mpmath.mpf(float(process.snr(t))) / snr - 1)
+            assert off <= ROUNDING + 8 * abs(log_alpha) * mpmath.mpf(2) ** -53, t
+            worst = max(worst, float(off))
+    assert (worst > ROUNDING) == (betas[1] >= 200)
+
+
 @pytest.mark.parametrize("p", [1e-6, 1e6])
 def test_exponents_up_to_both_limits_are_taken_and_none_beyond(p):
     assert Power(p).p == p
