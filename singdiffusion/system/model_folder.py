@@ -82,22 +82,40 @@ def read_object(file: Path) -> dict[str, Any]:
 def new_folder(target: str | Path) -> Iterator[Path]:
     """Yield a folder beside `target` that becomes `target` at the end; if anything fails before, nothing is left of it.
 
+    A link to a folder keeps pointing where it points. What another process has put there meanwhile stays, and what was made is kept
+    beside it as `target.1` or the first such name that is free.
+
     Raises:
-        InputError: if `target` already holds something, or if it cannot be written.
+        InputError: if `target` already holds something or is no folder, if it cannot be written, or if it was taken meanwhile.
     """
-    target = Path(target).absolute()
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise InputError(f"{target}: exists and is not empty; remove it or choose another folder")
     try:
+        target = Path(os.path.realpath(target))
+    except ValueError as error:  # a NUL
+        raise InputError(f"{str(target)!r}: cannot be written ({error}); choose another folder") from None
+    try:
+        if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
+            raise InputError(f"{target}: exists and is not empty; remove it or choose another folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
             draft = Path(temporary) / target.name
             draft.mkdir()
             yield draft
-            draft.replace(target)
+            _put(draft, target)
     except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
         reason = getattr(error, "strerror", None) or first_sentence(error)
         raise InputError(f"{target}: cannot be written ({reason})") from None
+
+
+def _put(draft: Path, target: Path) -> None:
+    """Rename a draft to its target, or beside one that has been taken. Raises `InputError` in that case."""
+    try:
+        draft.replace(target)
+    except OSError:
+        if not os.path.lexists(target):
+            raise
+        aside = _free_name(target)
+        draft.replace(aside)
+        raise InputError(f"{target}: was taken meanwhile; what was made is kept in {aside}") from None
 
 
 @contextlib.contextmanager
