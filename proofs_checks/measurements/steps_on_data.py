@@ -24,7 +24,7 @@ from singtheory.law import AtomsPosterior
 KL_STEPS = ((0.0, 0.3), (0.0, 0.5), (0.25, 0.35), (0.5, 0.4), (1.0, 0.5))
 """γ as a part of the gap at which a component lies `TV = ¾` from Q on average, and the separation τ that the step reaches."""
 TV_STEPS = ((0.0, 0.5), (0.0, 0.75), (0.25, 0.6))
-"""γ likewise, and the mean TV of one component from Q, `E[2Φ(√g‖ξ‖/2) − 1]`, that the step reaches: where it is one, so are TV and its bounds."""
+"""γ likewise, and the mean TV of one component from Q, `E[2Φ(√g‖ξ‖/2) − 1]`, that the step reaches, as a part of its limit for large gaps: there TV equals its bounds."""
 MOST_TRACE = 1e6
 """Nats of `½ g tr C`, beyond which its rounding could hide what bounds differ by."""
 LEAST_ENTROPY = 0.2
@@ -39,6 +39,8 @@ _EXP = 30
 """Operations that an exponential costs."""
 _LEAST_PARTED = 0.1
 """The share of the atoms' entropy that a step must tell apart."""
+_PARTED = 2.0**30
+"""Noise standard deviations in `E‖ξ‖` at a gap that parts all atoms but those that lie at their mean to about ten digits."""
 _FEW = 256
 """Atoms by which a gap is looked for, before all of them have a say."""
 _BLOCKS = 2**21
@@ -122,10 +124,17 @@ def _is_decidable(posterior: AtomsPosterior, gap: float) -> bool:
 
 
 def shift_gap(posterior: AtomsPosterior, target: float) -> float | None:
-    """The gap at which `E[2Φ(√g‖ξ‖/2) − 1]` has that value; None if one atom has nearly all of the weight."""
+    """The gap at which `E[2Φ(√g‖ξ‖/2) − 1]` is that part of its limit, 1 less the weight of an atom at the mean; None if one atom has nearly all of the weight."""
     if float(posterior.entropy) < LEAST_ENTROPY:
         return None
-    return _crossing(lambda gap: float(bound.tv_norm(posterior, gap)), target)
+    return _crossing(lambda gap: float(bound.tv_norm(posterior, gap)), target * _parted_share(posterior))
+
+
+def _parted_share(posterior: AtomsPosterior) -> float:
+    """The limit of `E[2Φ(√g‖ξ‖/2) − 1]` for large gaps, without atoms that are at the mean but for its rounding: taken at a gap that parts what is farther."""
+    (xi,) = posterior.deviations()
+    size = float(posterior.weights[0] @ xi.norm(dim=1))  # far atoms count by their weight, as in the mean
+    return float(bound.tv_norm(posterior, (_PARTED / max(size, 1e-300)) ** 2))
 
 
 def _crossing(rising: Callable[[float], float], target: float) -> float:

@@ -49,11 +49,14 @@ def show(*sheets: Sheet) -> None:
     console = Console()
     if not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):
         console = Console(width=_PIPED)
+    width = console.width
     with console.capture() as shown:  # a closed pipe would make rich end the process
         for sheet in sheets:
+            console.width = max(width, 1)
             console.print(Text(visible(sheet.title, console.encoding), style="italic"))
-            for table in sheet.tables(console.width, console.encoding):
-                console.print(table, width=max(console.width, least_width(table)), crop=False, no_wrap=True)
+            for table in sheet.tables(width, console.encoding):
+                console.width = max(width, least_width(table))  # or else rich leaves columns out
+                console.print(table, crop=False, no_wrap=True)
     with printing(sys.stdout):
         typer.echo(shown.get(), nl=False)
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -17,13 +18,17 @@ _PLAIN = {
     "ρ": "rho", "σ": "sigma", "Σ": "Sigma", "φ": "phi", "Φ": "Phi", "χ": "chi", "x̂": "x^", "“": '"', "”": '"', "’": "'",
 }  # fmt: skip
 """What stands for a character that the encoding of a terminal does not have."""
+_SIZE = re.compile("[1-9][0-9]{0,5}")
 _CONTROL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode's categories of controls, formats, lone surrogates, and separators of lines and paragraphs."""
 _CLOSED = (errno.EPIPE, errno.EINVAL)  # Windows says EINVAL of a closed pipe
 
 
 def prepare() -> None:
-    """What cannot be encoded is replaced from now on, also where another library prints."""
+    """What cannot be encoded is replaced from now on, also where another library prints; a size of the terminal that is none is forgotten."""
+    for name in ("COLUMNS", "LINES"):
+        if not _SIZE.fullmatch(os.environ.get(name, "")):
+            os.environ.pop(name, None)  # a table of no columns is empty, and what int() refuses ends rich
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -84,14 +84,17 @@ def read_object(file: Path) -> dict[str, Any]:
 def new_folder(target: str | Path) -> Iterator[Path]:
     """Yield a folder beside `target` that becomes `target` at the end; if anything fails before, nothing is left of it.
 
-    An empty folder that is there keeps its permissions, and a link to one keeps pointing to it.
+    A link to a folder keeps pointing where it points, and an empty folder that is there keeps its permissions. What another process has
+    put there meanwhile stays, and what was made is kept beside it as `target.1` or the first such name that is free.
 
     Raises:
-        InputError: if `target` already holds something, or if it cannot be written, which is looked at first.
+        InputError: if `target` already holds something or is no folder, if it cannot be written, which is looked at first, or if it was taken
+            meanwhile.
     """
-    target = Path(target).absolute()
-    if target.is_symlink() and target.is_dir():
-        target = target.resolve()
+    try:
+        target = Path(os.path.realpath(target))
+    except ValueError as error:  # a NUL
+        raise InputError(f"{str(target)!r}: cannot be written ({error}); choose another folder") from None
     mode = _mode_of_empty(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +104,7 @@ def new_folder(target: str | Path) -> Iterator[Path]:
             yield draft
             if mode is not None:
                 draft.chmod(mode)
-            draft.replace(target)
+            _put(draft, target)
     except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
         reason = getattr(error, "strerror", None) or first_sentence(error)
         raise InputError(f"{target}: cannot be written ({reason})") from None
@@ -118,6 +121,18 @@ def _mode_of_empty(target: Path) -> int | None:
         return stat.S_IMODE(target.stat().st_mode)
     except OSError as error:
         raise InputError(f"{target}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def _put(draft: Path, target: Path) -> None:
+    """Rename a draft to its target, or beside one that has been taken. Raises `InputError` in that case."""
+    try:
+        draft.replace(target)
+    except OSError:
+        if not os.path.lexists(target):
+            raise
+        aside = _free_name(target)
+        draft.replace(aside)
+        raise InputError(f"{target}: was taken meanwhile; what was made is kept in {aside}") from None
 
 
 @contextlib.contextmanager

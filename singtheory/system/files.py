@@ -48,7 +48,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
             for name, content in contents.items():
                 (draft / name).write_bytes(content)
             os.chmod(draft, 0o777 & ~_umask())
-            os.replace(draft, target)
+            _place(draft, target, contents)
         except BaseException:  # an interruption too must leave nothing half-made
             shutil.rmtree(draft, ignore_errors=True)
             raise
@@ -81,6 +81,8 @@ def check_file(path: Path) -> None:
             raise InputError(f"{path}: is a folder; give the name of a file to write")
         if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
             raise InputError(f"{path}: is no ordinary file; give the name of a file to write")
+        if stat.S_ISREG(mode) and _is_printed_to(path):
+            raise InputError(f"{path}: is where this run prints to; give another name, or print elsewhere")
         if not os.access(path, os.W_OK):
             raise InputError(f"{path}: is protected against writing; give another name")
         if stat.S_ISREG(mode):
@@ -157,6 +159,15 @@ def _is_device(path: Path) -> bool:
         return False
 
 
+def _is_printed_to(path: Path) -> bool:
+    """Whether standard output or error is this file: replaced, it would lose what is printed."""
+    for stream in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(stream), os.stat(path)):
+                return True
+    return False
+
+
 def _identity(name: str | Path) -> str:
     try:
         return os.path.realpath(name)
@@ -194,6 +205,17 @@ def _replace(draft: str, target: Path) -> None:
     except BaseException:
         _drop(draft)
         raise
+
+
+def _place(draft: Path, target: Path, contents: Mapping[str, bytes]) -> None:
+    """Rename a folder to its target; one that another process has made meanwhile is written into."""
+    try:
+        os.replace(draft, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        _write_into(target, contents)
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _write_into(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -40,6 +40,9 @@ SMALL = {
     "a far outlier": np.r_[_NORMAL[:, :2], [[500.0, 500.0]]],
     "two points in space": _NORMAL[:2],
     "equal but for a rounding": 7e-4 + 1e-19 * _NORMAL,
+    "an atom at the mean": np.array([[-1.0], [0.0], [1.0]]),
+    "an atom at the mean of a triangle": np.array([[1.0, 0.0], [-0.5, 0.75**0.5], [-0.5, -(0.75**0.5)], [0.0, 0.0]]),
+    "a cross with its centre": np.r_[np.eye(2), -np.eye(2), np.zeros((1, 2))],
 }
 """Ordinary sets on which a bound is tight, an identity cancels, or an instance is missing."""
 
@@ -156,6 +159,20 @@ def test_steps_part_the_atoms_as_far_as_they_say():
     assert gap is not None and float(pairwise.separated(pairwise.core(posterior), gap)) == pytest.approx(0.4, abs=1e-4)
     rare = prior_posterior(Atoms([[0.0, 0.0], [1.0, 2.0]], [1.0, 1e-30]))
     assert gap_at(rare, 0.4) is None and shift_gap(rare, 0.4) is None
+
+
+@pytest.mark.parametrize("centre", [0.05, 0.24, 0.25, 1 / 3, 0.9])
+def test_steps_reach_a_part_of_what_an_atom_at_the_mean_leaves(centre):
+    """TV and B3's bound tend to 1 less its weight: a step that asks for more would have them equal."""
+    points = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.0, 0.0]])
+    weights = np.array([(1 - centre) / 4] * 4 + [centre])
+    posterior = prior_posterior(Atoms(points, weights))
+    gap = shift_gap(posterior, 0.75)
+    shift = math.erf(gap**0.5 / 8**0.5)  # 2Φ(√g/2) − 1 of each atom at distance one
+    assert shift == pytest.approx(0.75, abs=1e-5)
+    context = context_of(points, weights)
+    first, unit = tv_steps(context)[0], deviations(context)[2]
+    assert math.erf(first.gap**0.5 / unit / 8**0.5) == pytest.approx(0.5, abs=1e-5)
 
 
 def test_deviations_keep_distances_and_lose_the_origin():

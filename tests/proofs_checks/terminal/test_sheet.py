@@ -108,3 +108,13 @@ def test_least_width_counts_borders():
     sheet.add_row("12345")
     (table,) = sheet.tables(1)
     assert least_width(table) == 5 + 4
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 9])
+def test_no_column_is_left_out_however_narrow_the_terminal(capsys, monkeypatch, width):
+    sheet = Sheet("a title")
+    sheet.add_column("id")
+    sheet.add_column("number", justify="right")
+    sheet.add_row("B1", "1.234e-05")
+    lines = shown(capsys, monkeypatch, width, sheet)
+    assert "│ B1 │ 1.234e-05 │" in lines and "┃ id ┃    number ┃" in lines

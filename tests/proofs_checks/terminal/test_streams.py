@@ -169,3 +169,11 @@ def test_numbers_that_are_none_of_an_option_are_one_line():
 def test_without_arguments_there_is_help():
     result = CliRunner().invoke(app, [])
     assert "Usage" in result.output and "verify" in result.output
+
+
+@pytest.mark.parametrize("columns", ["0", "²", "-5", "", "9" * 5000])
+def test_a_width_that_is_none_is_forgotten(columns):
+    """A table of no columns was empty, and what looks like a digit ended with a traceback."""
+    result = CliRunner().invoke(app, ["list", "--claims", "A1"], env={"COLUMNS": columns, "LINES": columns})
+    assert result.exit_code == 0, result.exception
+    assert "│ A1 │" in result.stdout

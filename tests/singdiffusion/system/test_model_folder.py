@@ -1,5 +1,6 @@
 """Folders appear whole or not at all."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -95,3 +96,38 @@ def test_a_protected_folder_is_refused_before_the_work(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"out: cannot be written \(Permission denied\)"), new_folder(tmp_path / "out"):
         raise AssertionError
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o555 and list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("inside", ["", "a/b"])
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_link_keeps_pointing_to_where_the_folder_appears(tmp_path, existing, inside):
+    """What was drawn for hours was lost: a folder cannot be renamed to a link."""
+    (tmp_path / "link").symlink_to(tmp_path / "real" / inside)
+    if existing:
+        (tmp_path / "real" / inside).mkdir(parents=True)
+    with new_folder(tmp_path / "link") as draft:
+        (draft / "a").write_text("1")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / inside / "a").read_text() == "1"
+
+
+def test_what_is_no_folder_is_refused_before_the_work(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    for name, why in (("loop", "not empty"), ("pipe", "not empty"), ("nul\0", "cannot be written")):
+        with pytest.raises(InputError, match=why), new_folder(tmp_path / name):
+            raise AssertionError
+
+
+@pytest.mark.parametrize("taken", ["folder", "file"])
+def test_what_is_made_is_kept_where_another_process_was_faster(tmp_path, taken):
+    target = tmp_path / "target"
+    with pytest.raises(InputError, match=r"taken meanwhile.*target\.1") as error, new_folder(target) as draft:
+        (draft / "a").write_text("mine")
+        if taken == "folder":
+            target.mkdir()
+            (target / "a").write_text("theirs")
+        else:
+            target.write_text("theirs")
+    assert (tmp_path / "target.1" / "a").read_text() == "mine" and "\n" not in str(error.value)
+    assert (target / "a" if taken == "folder" else target).read_text() == "theirs"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["target", "target.1"]

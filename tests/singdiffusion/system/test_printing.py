@@ -18,7 +18,7 @@ from singdiffusion.cli import app
 from singdiffusion.commands import console
 from singdiffusion.evaluation.brightness_rows import Brightness
 from singdiffusion.evaluation.sampling import Picture
-from singdiffusion.system.printing import printable
+from singdiffusion.system.printing import printable, say
 from singdiffusion.training.cache import Cache
 from singdiffusion.training.card import card
 from singdiffusion.training.settings import TrainSettings
@@ -207,3 +207,33 @@ def test_the_source_stays_within_its_cell(tmp_path, source):
     assert code.endswith(fence) and len(fence) not in {len(run) for run in re.findall("`+", inside)}
     assert inside.strip().replace(r"\|", "|") == printable(source)
     assert "|" not in inside.replace(r"\|", "")
+
+
+def test_a_closed_pipe_does_not_end_the_work(monkeypatch):
+    """`singdiffusion evaluate coco … | head -1` stopped at the second point."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        say("nobody reads this")
+        say("nor this")
+        monkeypatch.undo()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_only_standard_output_must_be_writable(monkeypatch):
+    """An error on a full disk ended with 1 instead of 2."""
+    with open("/dev/full", "w") as full, open("/dev/full", "w") as other:
+        monkeypatch.setattr(sys, "stderr", full)
+        say("error: what nobody can read", err=True)
+        monkeypatch.setattr(sys, "stdout", other)
+        with pytest.raises(OSError, match="No space left"):
+            say("a result")
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("columns", ["0", "²", "9" * 5000])
+def test_a_width_that_is_none_is_forgotten(written, columns):
+    result = CliRunner().invoke(app, ["response", written(CONFIG | {"clip_sample": False})], env={"COLUMNS": columns})
+    assert result.exit_code == 0, result.stderr
+    assert "eigenvalue" in result.stdout

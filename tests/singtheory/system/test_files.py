@@ -107,3 +107,37 @@ def test_a_folder_appears_with_all_its_files_or_not_at_all(tmp_path, monkeypatch
         "b": b"2",
         "other": b"stays",
     }
+
+
+def test_two_runs_that_make_one_folder_both_write_into_it(tmp_path, monkeypatch):
+    """It appears between the look at it and the renaming."""
+    replace = os.replace
+
+    def beaten(draft, target):
+        if os.path.isdir(draft):
+            (tmp_path / "new").mkdir()
+            (tmp_path / "new" / "b").write_text("theirs")
+        replace(draft, target)
+
+    monkeypatch.setattr(os, "replace", beaten)
+    files.write_folder(tmp_path / "new", {"a": b"mine"})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == {"a": b"mine", "b": b"theirs"}
+    assert list(tmp_path.iterdir()) == [tmp_path / "new"]
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_the_file_that_is_printed_to_is_not_replaced(tmp_path, stream):
+    """`bounds > bounds.json` lost its table, for that is the name of its results too."""
+    usual = os.dup(stream)
+    with open(tmp_path / "log", "w") as log:
+        os.dup2(log.fileno(), stream)
+        try:
+            (tmp_path / "link").symlink_to(tmp_path / "log")
+            for name in ("log", "link"):
+                with pytest.raises(InputError, match="where this run prints to"):
+                    files.check_file(tmp_path / name)
+            files.check_file(tmp_path / "other")
+        finally:
+            os.dup2(usual, stream)
+            os.close(usual)
+    files.check_file(tmp_path / "log")
