@@ -130,8 +130,10 @@ class ReverseStep:
         return self.bridge.a * self.x_t[:, None] + self.bridge.b * x_0 + math.sqrt(self.bridge.var) * noise
 
     def log_prob(self, x_s: Tensor) -> Tensor:
-        """`log q(x_s|x_t)` at `x_s` (batch, n, d), shape (batch, n). Raises `InputError` where `c² = 0`, as at s = 0: there is no density."""
-        c = self._scale()
+        """`log q(x_s|x_t)` at `x_s` (batch, n, d), shape (batch, n). Raises `InputError` for another shape, and where `c² = 0`, as at s = 0: there is no density."""
+        c, (batch, dim) = self._scale(), self.x_t.shape
+        if x_s.ndim != 3 or (len(x_s), x_s.shape[2]) != (batch, dim):
+            raise InputError(f"x_s of shape {tuple(x_s.shape)}: need ({batch}, n, {dim}), n places for each query")
         u = (x_s - self.mean[:, None]) / c
         log_standard = -(u.square().sum(dim=-1) + u.shape[-1] * math.log(2 * math.pi)) / 2
         return self.posterior.log_ratio(u, self.bridge.gap) + log_standard - u.shape[-1] * math.log(c)

@@ -26,7 +26,7 @@ def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
     """`x̂(x_t, t) = E[x_0 | x_t]`, shape (batch, d), for t in [0, 1]; `x_t` itself at t = 0. Raises `InputError` at a t > 0 whose γ is beyond the domain."""
     t = as_time(t)
     if bool(torch.isinf(snr_of_posterior(schedule, t))):
-        return x_t.to(torch.float64, copy=True)
+        return law.rows("x_t", x_t).to(torch.float64, copy=True)
     return denoiser_direct(law, x_t, *schedule(t))
 
 
@@ -44,7 +44,7 @@ def _double(*numbers: Tensor) -> list[Tensor]:
 
 def denoiser_series(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """`μ + (α/σ²) Σ x`, with an error `O(α²)` (C1); shape (batch, d)."""
-    x_t, alpha, sigma = _double(x_t, alpha, sigma)
+    x_t, alpha, sigma = _double(law.rows("x_t", x_t), alpha, sigma)
     numerics.check_coordinates("x_t", x_t)
     numerics.check_noise("sigma", sigma)
     return formula.denoiser_series(law.mean, x_t @ law.cov, alpha, sigma)
@@ -52,7 +52,7 @@ def denoiser_series(law: Law, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tens
 
 def denoiser_series_error(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """What the error of the series cannot exceed for finite data, at any α and σ > 0 (C1); shape (batch,)."""
-    x_t, alpha, sigma = _double(x_t, alpha, sigma)
+    x_t, alpha, sigma = _double(law.rows("x_t", x_t), alpha, sigma)
     numerics.check_coordinates("x_t", x_t)
     numerics.check_noise("sigma", sigma)
     radius = law.points.norm(dim=1).max()
@@ -125,7 +125,7 @@ def terminal_drift(law: Law, schedule: Schedule, x_1: Tensor) -> Tensor:
         raise InputError("alpha_1 > 0: the drift is regular at t = 1, use ode_drift")
     if not bool(torch.isfinite(schedule.alpha_dot(1.0))):
         raise InputError("alpha'(1) is infinite: the drift has no finite limit at t = 1 unless the mean is zero")
-    (x_1,) = _double(x_1)
+    (x_1,) = _double(law.rows("x_1", x_1))
     rates = schedule.alpha_dot(1.0), schedule.sigma_dot(1.0)
     return formula.terminal_drift(*rates, law.mean, x_1, schedule.sigma(1.0))
 
@@ -181,8 +181,8 @@ class Rivals:
 
 
 def rivals(law: Atoms, x_t: Tensor, alpha: Tensor) -> Rivals:
-    """The margins of D1 at each `x_t`. Raises `InputError` for x_t beyond the domain."""
-    x_t, alpha = _double(x_t, alpha)
+    """The margins of D1 at each `x_t`. Raises `InputError` for x_t of another width or beyond the domain."""
+    x_t, alpha = _double(law.rows("x_t", x_t), alpha)
     numerics.check_coordinates("x_t", x_t)
     nearest, margins = zip(*(_margins(law, x, alpha) for x in x_t), strict=True)
     chosen = torch.stack(nearest)
@@ -268,7 +268,7 @@ def data_score(law: Law, x: Tensor) -> Tensor:
     Raises:
         InputError: for finite data, and for a Gaussian with a singular covariance.
     """
-    x = x.detach().to(torch.float64).requires_grad_()
+    x = law.rows("x", x).detach().to(torch.float64).requires_grad_()
     return torch.autograd.grad(law.log_prob(x).sum(), x)[0]
 
 

@@ -7,7 +7,7 @@ from hypothesis import settings
 
 # A rerun must not decide: the default repeats its examples; `--hypothesis-profile=full` searches.
 settings.register_profile("ci", deadline=None, derandomize=True)
-settings.register_profile("full", deadline=None, max_examples=1000, print_blob=True)
+settings.register_profile("full", deadline=None, max_examples=10_000, print_blob=True)
 settings.load_profile("ci")
 
 # One worker a core: threads on top of that only take turns.

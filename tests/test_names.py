@@ -41,6 +41,8 @@ WHOLE = {
     "singdiffusion/training/test_flow_base.py",
     "singtheory/divergence/test_mixtures.py",
     "singtheory/law/test_hostile_laws.py",
+    "singtheory/law/test_rows.py",
+    "singtheory/start/test_quantile_arguments.py",
 }  # fmt: skip
 """Tests of a whole package or of several modules together."""
 

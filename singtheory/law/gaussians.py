@@ -61,8 +61,8 @@ class Gaussian(Law):
         return self._mean + (noise * self._eigenvalues.sqrt()) @ self._basis.mT
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """The log density at `x` (batch, d), shape (batch,). Raises `InputError` if Σ is singular, and for x beyond the domain."""
-        x = x.to(torch.float64)
+        """The log density at `x` (batch, d), shape (batch,). Raises `InputError` if Σ is singular, and for x of another width or beyond the domain."""
+        x = self.rows("x", x).to(torch.float64)
         numerics.check_coordinates("x", x)
         if float(self._eigenvalues[0]) <= 0:
             raise InputError("a Gaussian with a singular covariance has no density")

@@ -103,6 +103,15 @@ class Law(ABC):
         """
         return self._posterior(*self._checked(z, snr))
 
+    def rows(self, name: str, x: Tensor) -> Tensor:
+        """`x` as rows (batch, d), of which (d,) is one. Raises `InputError` for another width: a single number would be taken for every coordinate."""
+        rows = torch.atleast_2d(x)
+        if rows.ndim != 2 or rows.shape[1] != self.dim:
+            raise InputError(
+                f"{name} of shape {tuple(rows.shape)}: the data has dimension {self.dim}, need (batch, {self.dim})"
+            )
+        return rows
+
     def _checked(self, z: Array, snr: Array) -> tuple[Tensor, Tensor]:
         """Queries as tensors, one snr a query. Raises `InputError` as `posterior`."""
         queries = self._shaped(z, snr)
@@ -111,12 +120,7 @@ class Law(ABC):
 
     def _shaped(self, z: Array, snr: Array) -> tuple[Tensor, Tensor]:
         """Queries in shape, as `_checked` gives them, without a look at the numbers, for which one would wait for a GPU."""
-        z = torch.atleast_2d(as_numbers("query z", z, self.device))
-        snr = as_numbers("snr", snr, self.device)
-        if z.ndim != 2 or z.shape[1] != self.dim:
-            raise InputError(
-                f"query of shape {tuple(z.shape)}: the data has dimension {self.dim}, need (batch, {self.dim})"
-            )
+        z, snr = self.rows("query", as_numbers("query z", z, self.device)), as_numbers("snr", snr, self.device)
         if snr.ndim > 1 or (snr.ndim == 1 and len(snr) not in (1, len(z))):
             raise InputError(f"snr of shape {tuple(snr.shape)} for {len(z)} queries: give one number or one a query")
         return z, snr.expand(len(z))

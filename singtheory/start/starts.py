@@ -32,6 +32,8 @@ _BY_SINGULAR_VALUES = 1024
 _EPS = 2.0**-52
 _OVERSAMPLING, _POWER_STEPS = 24, 12
 _CHUNK = 256
+_SHARES = 1e-6
+"""How far the sum of weights may be from one: they may have been rounded to float32."""
 
 
 def noise_start(noise: Tensor) -> Tensor:
@@ -171,11 +173,12 @@ def quantile_end(start: Tensor, values: Tensor, weights: Tensor, alpha: Number, 
         sigma: `σ_t > 0`.
 
     Raises:
-        InputError: for numbers beyond the domain (`singtheory.numerics.domain`).
+        InputError: for other shapes, weights that are none, and numbers beyond the domain (`singtheory.numerics.domain`).
     """
     start, values, weights, alpha, sigma = (
         torch.as_tensor(numbers, dtype=torch.float64) for numbers in (start, values, weights, alpha, sigma)
     )
+    _check_line(start, values, weights)
     for name, numbers in (("start", start), ("values", values)):
         check_coordinates(name, numbers)
     check_noise("sigma", sigma)
@@ -185,6 +188,18 @@ def quantile_end(start: Tensor, values: Tensor, weights: Tensor, alpha: Number, 
         _quantile_ranks((rows[:, None] - alpha * ordered) / sigma, ordered_weights) for rows in start.split(_CHUNK)
     ]
     return ordered[torch.cat(ranks)]
+
+
+def _check_line(start: Tensor, values: Tensor, weights: Tensor) -> None:
+    """Raise `InputError` unless starts (batch,) and atoms (n,) lie on a line and the weights (n,) are shares of one."""
+    if start.ndim != 1:
+        raise InputError(f"start of shape {tuple(start.shape)}: need (batch,), one number a sample")
+    if values.ndim != 1 or not len(values) or weights.shape != values.shape:
+        raise InputError(
+            f"values of shape {tuple(values.shape)}, weights of shape {tuple(weights.shape)}: need one of each an atom"
+        )
+    if not (bool((weights >= 0).all()) and abs(float(weights.sum()) - 1) < _SHARES):
+        raise InputError("weights: must not be negative and have the sum one; divide them by their sum")
 
 
 def _quantile_ranks(distance: Tensor, weights: Tensor) -> Tensor:
@@ -214,11 +229,13 @@ def quantile_spread(
         nodes: of the trapezoidal rule over eight standard deviations either side.
 
     Raises:
-        InputError: for data that are all equal, which have no spread, and beyond the domain, as `quantile_end`.
+        InputError: for data that are all equal, which have no spread, and as `quantile_end`.
     """
+    values = torch.as_tensor(values, dtype=torch.float64)
+    if values.ndim != 1 or not len(values):
+        raise InputError(f"values of shape {tuple(values.shape)}: need (n,), numbers on a line")
     if not bool((values != values[0]).any()):
         raise InputError(f"values: all are {float(values[0]):g}, so there is no spread to keep; give different ones")
-    values = values.to(torch.float64)
     u = torch.linspace(-8, 8, nodes, dtype=torch.float64, device=values.device)
     density = torch.softmax(-(u**2) / 2, dim=0)
     quantiles = quantile_end(start_mean + start_std * u, values, torch.full_like(values, 1 / len(values)), alpha, sigma)

@@ -18,12 +18,13 @@ from singtheory.mmse.exact import exact_curve
 from singtheory.mmse.sampled import sample_curve
 from singtheory.sampler import exact_denoiser
 from singtheory.start.mismatch import Mismatch, Moments, Start, from_matched, from_mean, from_noise, initial_mismatch
+from tests.support.strategies import examples
 
 SCHEDULES = [Cosine(), RectifiedFlow()]
 
 
 @given(st.lists(st.floats(0.05, 1.0), min_size=2, max_size=8, unique=True), st.sampled_from(SCHEDULES))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 def test_terms_are_not_negative_and_the_exact_denoiser_has_no_network_error(times, schedule):
     at = torch.tensor(sorted(times, reverse=True), dtype=torch.float64)
     errors = budget.denoiser_errors(GOLDEN, schedule, at, exact_denoiser(GOLDEN, schedule), 20, 6.0)

@@ -57,6 +57,16 @@ def test_it_is_the_schedule_of_the_config(kind, settings):
     assert (actual.steps_offset, actual.set_alpha_to_one) == (expected.steps_offset, expected.set_alpha_to_one)
 
 
+@pytest.mark.parametrize("kind", [EulerDiscreteScheduler, HeunDiscreteScheduler])
+def test_a_class_without_the_field_ends_at_zero(kind):
+    """They append σ = 0 to their steps, and have no `set_alpha_to_one`."""
+    scheduler = kind()
+    assert "set_alpha_to_one" not in scheduler.config
+    assert schedule_of(scheduler).set_alpha_to_one
+    scheduler.set_timesteps(5)
+    assert float(scheduler.sigmas[-1]) == 0
+
+
 def test_terminal_snr_of_zero_is_zero():
     """Euler keeps 2⁻²⁴ for it, which is its own makeshift."""
     assert (

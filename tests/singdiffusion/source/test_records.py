@@ -97,6 +97,27 @@ def test_missing_captions_and_damaged_images_are_records(tmp_path):
         results[3].image()
 
 
+@pytest.mark.parametrize("caption", [b"caf\x81", b"\xff\xfe\xff", b"\xff\xfe\x00\xd8", b"\0"])
+def test_a_caption_that_is_no_text_ends_no_shard(caption, tmp_path):
+    entries = {"0.jpg": png(), "0.txt": b"zero", "1.jpg": png(), "1.txt": caption, "2.jpg": png(), "2.txt": b"two"}
+    results = list(Source(str(tar_of(tmp_path / "a.tar", entries))))
+    assert [r.caption for r in results] == ["zero", None, "two"]
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(40), b"BM" + bytes(60), png()[:45]])
+def test_a_damaged_image_is_told_in_the_same_words_each_time(content, tmp_path):
+    folder, words = captioned(tmp_path / "a", 1), []
+    (folder / "0.png").write_bytes(content)
+    kept = []
+    for _ in range(2):
+        (record,) = Source(str(folder))
+        with pytest.raises(InputError) as refused:
+            record.image()
+        words.append(str(refused.value))
+        kept.append(record)  # so that the second one has another place in memory
+    assert words[0] == words[1] and "0x" not in words[0]
+
+
 def test_one_image_with_several_captions_is_several_records(tmp_path):
     folder = captioned(tmp_path / "a", 1)
     rows = [{"file_name": "0.png", "text": text} for text in ("one", "two", "two")]

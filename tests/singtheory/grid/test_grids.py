@@ -27,7 +27,7 @@ from singtheory.mmse.exact import exact_curve
 from singtheory.mmse.information import gaussian_mmse, line_mmse
 from singtheory.mmse.smooth import Smooth
 from singtheory.schedule.schedules import STABLE_DIFFUSION, Discrete
-from tests.support.strategies import atoms
+from tests.support.strategies import atoms, examples
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 10, 50, 333])
@@ -133,7 +133,7 @@ def test_optimal_takes_the_cheapest_of_several_stationary_grids():
 
 
 @given(atoms(dims=(1,), least=2), st.floats(-3, 0), st.floats(0.5, 2), st.integers(1, 20))
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=examples(8))
 def test_no_named_grid_is_cheaper_than_the_best(law, low, high, steps):
     """On every law, schedule and number of steps, ends alike; and the best is stationary (E2)."""
     assume(float(law.cov) > 1e-2)

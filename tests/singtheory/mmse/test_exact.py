@@ -19,7 +19,7 @@ from singtheory.mmse.exact import LineCurve, exact_curve
 from singtheory.mmse.information import expected_trace, line_mmse
 from singtheory.mmse.sampled import sample_curve
 from singtheory.mmse.smooth import Smooth
-from tests.support.strategies import atoms, snrs_to
+from tests.support.strategies import atoms, examples, snrs_to
 
 SNR = torch.tensor([0.0, 1e-3, 0.3, 2.0, 11.0, 50.0, 400.0], dtype=torch.float64)
 TWO_SCALES = Atoms([[-1.1], [-0.9], [0.9], [1.1]])
@@ -69,7 +69,7 @@ def test_the_mmse_is_not_convex_in_general():
 
 
 @given(atoms(dims=(1,), least=2), snrs_to(5), st.floats(0.01, 5))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 def test_one_over_mmse_gains_at_least_gamma_over_rank(law, at, ahead):
     assume(float(law.cov) > 1e-4)
     curve, snr = exact_curve(law), torch.tensor([at, at + ahead], dtype=torch.float64)
@@ -92,7 +92,7 @@ def test_isotropic_gaussian_data_gain_just_that():
 
 
 @given(atoms(dims=(1,), least=2), snrs_to(200))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 def test_taking_the_nearest_atom_costs_no_less_than_the_mmse(law, snr):
     apart = torch.cdist(law.points, law.points)
     cost = law.weights @ (formula.mistake_chance(torch.tensor(snr), apart, torch) * apart.square()).sum(dim=1)

@@ -14,6 +14,7 @@ from singtheory.mmse.exact import exact_curve
 from singtheory.mmse.loss_curve import LossCurve, read_loss_curve
 from singtheory.mmse.sampled import sample_curve
 from singtheory.start.mismatch import Mismatch
+from tests.support.strategies import examples
 
 CURVE = exact_curve(GOLDEN)
 
@@ -27,7 +28,7 @@ def loss_above(nodes: torch.Tensor, excess: torch.Tensor) -> LossCurve:
 
 
 @given(st.floats(0.01, 20), st.floats(0, 2), st.floats(0, 2))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 def test_the_error_is_what_the_loss_has_above_the_mmse_and_linear_in_log_snr(snr, low, high):
     loss = loss_above(tensor(0.01, 20.0), tensor(low, high))
     fraction = np.log(snr / 0.01) / np.log(20 / 0.01)
