@@ -21,7 +21,7 @@ from singtheory.divergence import Components, chi_square
 from singtheory.errors import InputError
 from singtheory.estimate import check_confidence, mean_interval
 from singtheory.law import Atoms, AtomsPosterior
-from singtheory.schedule import Schedule, snr_of_posterior
+from singtheory.schedule import Schedule, snr_of_posterior, snr_up_to_zero
 
 DRAWS_PER_QUERY = 64
 _VALUE_DRAWS = 256
@@ -84,8 +84,8 @@ def step_rows(
 
 
 def _check_gaps(schedule: Schedule, times: Tensor) -> None:
-    """Raise `InputError` where float64 knows no difference between the signal-to-noise ratios of a step's ends."""
-    snr = snr_of_posterior(schedule, times)
+    """Raise `InputError` where float64 knows no difference between the signal-to-noise ratios of a step's ends, and for one beyond the domain."""
+    snr = snr_up_to_zero(schedule, times)
     still = (snr[1:] <= snr[:-1]).nonzero()[:, 0]
     if len(still):
         k = int(still[0])
@@ -93,6 +93,7 @@ def _check_gaps(schedule: Schedule, times: Tensor) -> None:
             f"step from t = {float(times[k]):.6g} to {float(times[k + 1]):.6g}: the signal-to-noise ratio is {float(snr[k]):.3g} at both; "
             "take fewer steps or another schedule"
         )
+    snr_of_posterior(schedule, times)
 
 
 def _row(

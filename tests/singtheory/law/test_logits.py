@@ -82,10 +82,3 @@ def test_the_errors_of_all_move_the_normalised_weight_of_each(off):
         moved = torch.log_softmax(joint + errors * torch.tensor(signs, dtype=F64), dim=1)
         assert bool(((moved - normalised).abs() <= stated).all())
     assert float(stated[0, 1]) >= 0.5 * off  # the light one has no error of its own
-
-
-def test_the_reference_is_the_heaviest_point_and_not_the_nearest():
-    """Beside z a point of weight 1e-290: differences from it would have its size, those from the heaviest have none."""
-    points = Points(torch.tensor([[1e18], [0.0], [1.0]], dtype=F64), torch.tensor([1e-290, 0.5, 0.5], dtype=F64))
-    actual, error = logits.log_weights(points, torch.tensor([[2.5e-17]], dtype=F64), torch.tensor([1e-34], dtype=F64))
-    assert float(error[0, 1:].max()) < 1e-13 and float((actual[0, 1] - actual[0, 2]).abs()) < 1e-13

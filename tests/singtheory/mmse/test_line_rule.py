@@ -13,7 +13,7 @@ from scipy.integrate import quad
 
 from singtheory import Atoms, Gaussian, GaussianMixture
 from singtheory.mmse import line_panel, line_rule
-from singtheory.mmse.exact import GaussianCurve, LineCurve
+from singtheory.mmse.exact import GaussianCurve, LineCurve, exact_curve
 from singtheory.numerics import LENGTHS
 from tests.support import reference_posterior
 from tests.support.strategies import examples, wild_atoms, wild_snrs
@@ -263,3 +263,66 @@ def test_panels_between_two_atoms_are_as_narrow_as_their_phases_ask(side):
         panels = line_panel.Panels(torch.tensor([0]), origin, tensor(2.0 * side), tensor(half))
         seen = rule.seen(panels, gamma, torch.arange(2))
         assert bool(line_panel.regular(seen, panels)) == allowed
+
+
+HOSTILE = {
+    "far and rare": (
+        [1, 1e-9],
+        [0, 50.0],
+        [1, 0.01],
+        0.01,
+        "0.990101322265174773003094",
+        "0.00497517771086586384433472",
+    ),
+    "far and rare, a strong signal": (
+        [1, 1e-9],
+        [0, 50.0],
+        [1, 0.01],
+        30.0,
+        "0.0322580644915632754588089",
+        "1.71699362238002747026471",
+    ),
+    "as rare as can be": (
+        [1, 1e-30],
+        [0, 1e6],
+        [1, 1e-4],
+        1e-6,
+        "0.999999000000999999000046",
+        "4.99999750000166643915815e-7",
+    ),
+    "near equal": (
+        [0.5, 0.5],
+        [0, 1e-7],
+        [1, 1.0000001],
+        1.0,
+        "0.500000012500000319798316",
+        "0.346573602779973130756943",
+    ),
+    "one in the other": (
+        [0.5, 0.5],
+        [0, 0],
+        [1e-8, 1e8],
+        1e4,
+        "0.0000500069433895253769422841",
+        "7.60090585108688687833184",
+    ),
+    "of many scales": (
+        [0.3, 0.3, 0.4],
+        [0, 1e8, 2e8],
+        [1e10, 1, 1e14],
+        1e-14,
+        "20050720623628.5488130236",
+        "1.22750712510124431220162",
+    ),
+}
+"""Weights, means and variances, γ, and mmse and information by mpmath's rule at 30 digits, cut at all deviations of all components and where two are alike."""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_mixtures_that_a_hostile_reader_would_give(name):
+    weights, means, variances, snr, mmse, information = HOSTILE[name]
+    curve = exact_curve(GaussianMixture(weights, [[y] for y in means], [[[v]] for v in variances]))
+    at = torch.tensor([snr], dtype=torch.float64)
+    for (low, high), exact in ((curve.interval(at), mmse), (curve.information_interval(at), information)):
+        assert held((low, high), mpmath.mpf(exact))
+        assert float(high - low) <= 1e-7 * float(exact) + 1e-12

@@ -1,5 +1,8 @@
 """How many queries fit is known before they are drawn, and options that no generator or interval takes are named."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +12,7 @@ from singtheory import Atoms, InputError, Power
 from singtheory.bound.step_table import step_rows
 from singtheory.estimate import MOST_CONFIDENCE, check_run_confidence
 from singtheory.numerics.draw import check_seed
-from singtheory.system.memory import check_queries
+from singtheory.system.memory import available_memory, check_queries
 
 
 @given(queries=st.integers(1, 10**25), each=st.integers(1, 10**6), available=st.integers(0, 10**13))
@@ -52,3 +55,10 @@ def test_a_step_that_changes_nothing_is_named():
     times = torch.tensor([0.9, 0.8, 0.1], dtype=torch.float64)
     with pytest.raises(InputError, match=r"step from t = 0\.9 to 0\.8: the signal-to-noise ratio is 0 at both"):
         next(step_rows(Atoms([[0.0], [1.0]]), Power(1000.0), times, 2, torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="the system says what is free in another way")
+def test_free_memory_is_in_bytes():
+    """Linux says it in units of 1024 bytes; it is less than all pages, and more than a thousandth of them."""
+    pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert pages / 500 < available_memory() <= pages
