@@ -65,8 +65,8 @@ def components_kl(of: Components) -> float:
 def root_trace(of: Components) -> Enclosure:
     """`√(g tr C)`; where squares or weights underflow, from the roots of weights times lengths."""
     if of.trace > _SQUARES_KEEP:
-        ends = (math.sqrt(max(0.0, of.trace + k * of.trace_error)) * (1 + 8 * k * UNIT) for k in (-1, 0, 1))
-        return Enclosure(*ends)
+        low, value, high = (math.sqrt(max(0.0, of.trace + k * of.trace_error)) for k in (-1, 0, 1))
+        return Enclosure(low * (1 - 8 * UNIT), value, high * (1 + 8 * UNIT))
     root_p = (of.log_p / 2).exp()
     lengths = of.centres if of.spread is None else torch.cat([of.centres, of.spread.sqrt()], dim=1)
     parts = root_p[:, None] * lengths

@@ -25,7 +25,7 @@ def test_an_mmse_whose_chances_underflow_is_not_zero():
     with mpmath.workdps(400):
         e = mpmath.sqrt(mpmath.mpf(snr)) * mpmath.mpf(1e15)
 
-        def lost(n: mpmath.mpf) -> mpmath.mpf:
+        def lost(n):
             odds = mpmath.exp(-(e * e / 2 + e * n))
             return mpmath.exp(-n * n / 2) / mpmath.sqrt(2 * mpmath.pi) * 2 * odds / (1 + odds)
 
