@@ -10,6 +10,7 @@ from typing import Any
 from proofs_checks.commands.entry import enter
 from proofs_checks.harness.record import describe_data
 from proofs_checks.instances.laws import BUMPS, GOLDEN
+from proofs_checks.instances.own_units import check_varied
 from proofs_checks.measurements.budget_kept import kept_on_grids
 from proofs_checks.measurements.grid_costs import (
     SPACINGS,
@@ -194,9 +195,7 @@ def _load(request: Request) -> tuple[Law, dict[str, Any], Moments | None, tuple[
     if request.data in _LAWS:
         return _LAWS[request.data], {"name": request.data, "dim": _LAWS[request.data].dim}, None, ()
     loaded = loaders.load(request.data)
-    law = loaded.law
-    if float(law.points.std(dim=0, correction=0).max()) == 0:
-        raise InputError(f"{loaded.name}: all points are equal, so there is nothing to measure; give different points")
+    check_varied(loaded)
     entered = enter(loaded)
-    moments = None if entered.span is None else moments_of(law)
+    moments = None if entered.span is None else moments_of(loaded.law)
     return entered.law, describe_data(entered), moments, loaded.notes

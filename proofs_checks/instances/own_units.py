@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from singtheory import Atoms, InputError
 from singtheory.data import Data
@@ -20,15 +21,21 @@ def in_own_units(data: Data) -> tuple[Data, float]:
     Raises:
         InputError: where all points that have weight are equal, so that there is nothing to measure.
     """
-    law = data.law
-    held = law.points[law.weights > 0] if bool((law.weights == 0).any()) else law.points
-    if bool((held == held[0]).all()):
-        raise InputError(f"{data.name}: all points are equal, so there is nothing to measure; give different points")
+    law, held = data.law, check_varied(data)
     largest = float(torch.linalg.vector_norm(held, ord=math.inf))
     if 1 / LARGE <= largest <= LARGE:
         return data, 1.0
     unit = 2.0 ** (math.frexp(largest)[1] - 1)
     return replace(data, law=Atoms(law.points / unit, law.weights)), unit
+
+
+def check_varied(data: Data) -> Tensor:
+    """The points that have weight, shape (n, d). Raises `InputError` where they are all equal, so that there is nothing to measure."""
+    law = data.law
+    held = law.points[law.weights > 0] if bool((law.weights == 0).any()) else law.points
+    if bool((held == held[0]).all()):
+        raise InputError(f"{data.name}: all points are equal, so there is nothing to measure; give different points")
+    return held
 
 
 def described(unit: float) -> str:

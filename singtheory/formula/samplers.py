@@ -2,7 +2,7 @@
 
 from singtheory.formula.number import Namespace, Number, Pair
 from singtheory.formula.origin import last_step_w2
-from singtheory.formula.small import log_ratio_rest, quotient_rest
+from singtheory.formula.small import geometric_between, log_ratio_rest, quotient_rest
 from singtheory.formula.terminal import terminal_epsilon
 
 
@@ -90,10 +90,9 @@ def next_optimal_snr(snr: Number, mmse_before: Number, mmse: Number, mmse_slope:
     return snr + (mmse_before - mmse) / -mmse_slope
 
 
-def geometric_snr(eigenvalue: Number, snr_start: Number, snr_end: Number, fraction: Number) -> Number:
+def geometric_snr(eigenvalue: Number, snr_start: Number, snr_end: Number, fraction: Number, xp: Namespace) -> Number:
     """The `γ_k`, `fraction = k/N`, of the grid geometric in `1 + λγ`, the best one for Gaussian data (E2)."""
-    low, high = 1 + eigenvalue * snr_start, 1 + eigenvalue * snr_end
-    return (low * (high / low) ** fraction - 1) / eigenvalue
+    return geometric_between(eigenvalue, snr_start, snr_end, fraction, xp)
 
 
 def geometric_cost(ratio: Number, steps: Number, xp: Namespace) -> Number:

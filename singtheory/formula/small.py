@@ -52,6 +52,14 @@ def quotient_rest(x: Number, above: Number, below: Number, xp: Namespace) -> Num
     return xp.where(x < -_SMALL, x + xp.log(below / above), log1p_rest(xp.clip(x, -_SMALL, None), xp))
 
 
+def geometric_between(rate: Number, first: Number, last: Number, fraction: Number, xp: Namespace) -> Number:
+    """`((1 + λa)^(1 − f) (1 + λb)^f − 1)/λ`, from a at f = 0 to b at f = 1, for a ≤ b: evenly spaced where λb is small."""
+    low, high = 1 + rate * first, 1 + rate * last
+    if _keeps(xp):
+        return (low * (high / low) ** fraction - 1) / rate
+    return first + low * xp.expm1(fraction * xp.log1p(rate * (last - first) / low)) / rate
+
+
 def root_fall(x: Number, fall: Number, xp: Namespace) -> Number:
     """`√x − √(x − f)`, for 0 ≤ f ≤ x."""
     if _keeps(xp):

@@ -277,7 +277,7 @@ def _chosen(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
     if steps > _MOST_CHOSEN:
         return _spread(steps, start, end, mmse)
     fraction = torch.linspace(0, 1, _CHOICES // 2 + 1, dtype=torch.float64)
-    even = formula.geometric_snr(_level(mmse), start, end, fraction)[1:-1]
+    even = _geometric(start, end, fraction, mmse)[1:-1]
     snr = torch.cat([even, _spread(_CHOICES // 2, start, end, mmse)]).sort().values
     cost = (mmse(snr)[0][:, None] * (snr - snr[:, None])).masked_fill(snr <= snr[:, None], math.inf)
     cost.fill_diagonal_(0.0)  # a step may be left out
@@ -294,7 +294,7 @@ def _chosen(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
 def _spread(steps: int, start: float, end: float, mmse: Mmse) -> Tensor:
     """Equal steps of `∫√|mmse′|dγ`, the best grid of very many steps; shape (steps + 1,)."""
     fraction = torch.linspace(0, 1, _SPREAD_NODES, dtype=torch.float64)
-    return _along(steps, formula.geometric_snr(_level(mmse), start, end, fraction), mmse)
+    return _along(steps, _geometric(start, end, fraction, mmse), mmse)
 
 
 def _along(steps: int, fine: Tensor, mmse: Mmse) -> Tensor:
@@ -305,6 +305,12 @@ def _along(steps: int, fine: Tensor, mmse: Mmse) -> Tensor:
     nodes = torch.from_numpy(np.interp(even.numpy(), bent.numpy(), fine.numpy()))
     nodes[0], nodes[-1] = fine[0], fine[-1]
     return nodes
+
+
+def _geometric(start: float, end: float, fraction: Tensor, mmse: Mmse) -> Tensor:
+    """The best grid of Gaussian data whose variance is `mmse(0)`."""
+    level, low, high = (torch.tensor(value, dtype=torch.float64) for value in (_level(mmse), start, end))
+    return formula.geometric_snr(level, low, high, fraction, torch)
 
 
 def _level(mmse: Mmse) -> float:

@@ -76,7 +76,7 @@ def _e2_symbolic(sides: Sides, _: Context) -> Outcome:
     h, xp = sympy.Symbol("h", positive=True), symbolic.NAMESPACE
     stationary = symbolic.stationary_neighbour((before, snr), (level_0, level), slope)
     end = (ratio**steps - 1) / eigenvalue
-    nodes = [sides["geometric"](eigenvalue, 0, end, (k + j) / steps) for j in range(3)]
+    nodes = [sides["geometric"](eigenvalue, 0, end, (k + j) / steps, xp) for j in range(3)]
     gaussian = [1 / (1 / eigenvalue + node) for node in nodes]
     nats = sympy.log((1 + eigenvalue * nodes[1]) / (1 + eigenvalue * nodes[0]))  # ∫λ/(1 + λγ)
     one_step = sides["cost"](nodes[1] - nodes[0], gaussian[0], nats)
@@ -158,7 +158,8 @@ def _e2_gaussian(sides: Sides, _: Context) -> Outcome:
         where = f"N(μ, λI), γ {low:g} to {high:g}, N = {steps}"
         snr = sides["optimal"](_GAUSSIAN, steps, low, high)
         fractions = torch.arange(steps + 1, dtype=torch.float64) / steps
-        off = float((snr - sides["geometric"](eigenvalue, low, high, fractions)).abs().max())
+        limits = (torch.tensor(value, dtype=torch.float64) for value in (low, high))
+        off = float((snr - sides["geometric"](eigenvalue, *limits, fractions, torch)).abs().max())
         outcomes.append(equal(off, 0.0, 4096 * EPS * (high + 1 / eigenvalue), where))
         ratio = torch.tensor((1 + eigenvalue * high) / (1 + eigenvalue * low), dtype=torch.float64) ** (1 / steps)
         closed = _GAUSSIAN.dim * float(sides["gaussian_cost"](ratio, steps, torch))
@@ -242,7 +243,7 @@ register(
             Check("symbolic", "recursion for any mmse, Gaussian grid and cost, both orders of a step", _e2_symbolic),
         ),
         false_twins={
-            r"geometric in $\gamma$": {"geometric": lambda lam, low, high, f: (low or 1e-3) ** (1 - f) * high**f},
+            r"geometric in $\gamma$": {"geometric": lambda lam, low, high, f, xp: (low or 1e-3) ** (1 - f) * high**f},
             r"uniform in $t$ on rectified flow": {
                 "optimal": _spaced(lambda g: 1 / (1 + g.sqrt()), lambda t: (1 / t - 1) ** 2)
             },

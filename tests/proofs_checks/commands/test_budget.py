@@ -237,3 +237,21 @@ def test_data_that_are_known_long_before_the_end(tmp_path):
     np.savez(data, points=np.array([[0.0, 0.0], [1.0, 2.0], [5.0, 5.0]]), weights=np.array([1.0, 1.0, 0.0]))
     result = run(*ten_steps(data, out), "--schedule", "sd", "--snr-end", "1e6")
     assert_one_line_error(result, "take ends between which it does")
+
+
+def test_points_without_weight_do_not_make_data_vary(tmp_path):
+    data = tmp_path / "one.npz"
+    np.savez(data, points=np.array([[0.0, 1.0], [1.0, 2.0], [5.0, 5.0]]), weights=np.array([0.0, 1.0, 0.0]))
+    assert_one_line_error(run(*ten_steps(data, tmp_path / "b.json"), "--snr-end", "1000"), "all points are equal")
+
+
+def test_data_far_below_the_noise_have_a_budget(tmp_path):
+    """`1 + λγ` is 1 there, so that a grid geometric in it stood at γ = 0, which the schedule does not reach."""
+    data, out = tmp_path / "small.npy", tmp_path / "b.json"
+    points = np.random.default_rng(0).normal(size=(20, 2)) * 1e-12
+    np.save(data, points)
+    result = run(*ten_steps(data, out), "--snr-end", "1000")
+    assert result.exit_code == 0, result.output
+    actual = json.loads(out.read_text())
+    trace = points.var(axis=0).sum()
+    assert 0 <= actual["budget"]["discretisation"] <= trace * 1000  # ∫mmse, of which it is a part

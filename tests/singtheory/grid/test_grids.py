@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import mpmath
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -104,9 +105,27 @@ def _area(snr: torch.Tensor, mmse) -> float:
 def test_optimal_is_geometric_for_gaussian_data(steps, limits):
     """E2; on any schedule that reaches the ends."""
     snr = RectifiedFlow().snr(optimal(RectifiedFlow(), steps, *limits, UNIT))
-    expected = formula.geometric_snr(1.0, *limits, torch.arange(steps + 1, dtype=torch.float64) / steps)
+    low, high, fraction = (
+        *torch.tensor(limits, dtype=torch.float64),
+        torch.arange(steps + 1, dtype=torch.float64) / steps,
+    )
+    expected = formula.geometric_snr(1.0, low, high, fraction, torch)
     # γ_1 is known to a rounding of mmse(0) = 1
     torch.testing.assert_close(1 + snr, 1 + expected, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("eigenvalue", [1e-24, 1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("low", [1e-14, 4.7e-3])
+def test_the_geometric_grid_keeps_its_digits(eigenvalue, low):
+    """As mpmath has it: `1 + λγ` alone has none left of a small `λγ`, and a budget of small data stopped at γ = 0."""
+    with mpmath.workdps(60):
+        first, last = (1 + mpmath.mpf(eigenvalue) * snr for snr in (low, 1000.0))
+        expected = [
+            float((first * (last / first) ** (mpmath.mpf(k) / 4) - 1) / mpmath.mpf(eigenvalue)) for k in range(5)
+        ]
+    limits = (torch.tensor(snr, dtype=torch.float64) for snr in (low, 1000.0))
+    actual = formula.geometric_snr(eigenvalue, *limits, torch.arange(5, dtype=torch.float64) / 4, torch)
+    assert actual.tolist() == pytest.approx(expected, rel=1e-13)
 
 
 def test_optimal_grids_are_times_of_the_schedule():
