@@ -63,5 +63,5 @@ def run_steps(
             bar.advance(task)
             left = (time.monotonic() - start) * (steps - 1)
             if len(rows) == 1 and left > _LONG:
-                note(f"the first step is done: about {left / 60:.0f} minutes for all others; fewer --queries take less")
+                note(f"the first step is done: about {left / 60:.1f} minutes for all others; fewer --queries take less")
         return rows
