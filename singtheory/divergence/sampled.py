@@ -212,7 +212,7 @@ def _cut(of: Components, cost: float) -> Cut | None:
     furthest = math.sqrt(float(of.norms2.max())) * (1 + 64 * UNIT)
     if of.spread is not None or not 0 < furthest <= 1:
         return None
-    from scipy.special import chdtrc  # late: scipy takes a fifth of the time in which the package loads
+    from scipy.special import chdtrc  # late, as the package loads scipy where it is used
 
     largest = float(of.eigenvalues[-1]) + of.eigenvalue_error
     reach = math.sqrt(of.dim) + torch.linspace(0, 12, 121, dtype=torch.float64)

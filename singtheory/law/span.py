@@ -124,7 +124,7 @@ def _blocks(law: Atoms) -> Iterator[Tensor]:
 
 def _basis(law: Atoms) -> Tensor | None:
     """An orthonormal basis (r, d) of what the data differ by, up to rounding, or None for equal points; one copy of the data is worked on in place."""
-    import scipy.linalg  # late: scipy takes a fifth of the time in which the package loads
+    import scipy.linalg  # late, as the package loads scipy where it is used
 
     centred, qr = (law.points - law.mean).numpy(), cast(Any, scipy.linalg.qr)  # whose annotations know one mode
     if len(centred) > law.dim:
