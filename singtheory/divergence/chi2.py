@@ -152,7 +152,7 @@ def _by_logarithms(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[
 def _pairs(of: Components, block: Tensor) -> _Pairs:
     """The terms of the pairs (j, k), for j of the block and all k."""
     linear = of.centres[block] @ of.centres.mT
-    size = of.centres[block].abs() @ of.centres.abs().mT
+    size = of.centre_sizes[block] @ of.centre_sizes.mT
     by_weights = _by_weights(of, block)
     if of.spread is None or of.basis is None:
         nothing = linear.new_zeros(()).expand_as(linear)
@@ -164,8 +164,7 @@ def _pairs(of: Components, block: Tensor) -> _Pairs:
 
 def _by_weights(of: Components, block: Tensor) -> Tensor:
     """At least what the errors of the weights move `⟨m_j, m_k⟩` by, shape (block, k): they move the mean of all by some δ, and this by `⟨δ, m_j + m_k⟩` and `‖δ‖²`."""
-    shift = (of.p * of.tilt) @ of.centres.abs()
-    along = of.centres.abs() @ shift
+    shift, along = of.weights_shift
     moved = along[block, None] + along + shift.square().sum()
     return torch.where(moved < _FIRST_ORDER, 2 * moved, _UNKNOWN)
 

@@ -152,9 +152,15 @@ class Components:
         return row_squares(self.centres)
 
     @cached_property
-    def _centre_sizes(self) -> Tensor:
+    def centre_sizes(self) -> Tensor:
         """`|m_j|` of each coordinate, shape (k, d)."""
         return self.centres.abs()
+
+    @cached_property
+    def weights_shift(self) -> tuple[Tensor, Tensor]:
+        """At least what the errors of the weights move each coordinate of the mean of all by, shape (d,), and what that moves `⟨δ, m_j⟩` by, shape (k,)."""
+        shift = (self.p * self.tilt) @ self.centre_sizes
+        return shift, self.centre_sizes @ shift
 
     @cached_property
     def spread_trace(self) -> Tensor:
@@ -319,7 +325,7 @@ class Components:
         """`l_j(n)` for components at `places` (k, d), which are off by at most `place_errors` (k,)."""
         # a component's numbers lie together: sums over a few components are slow along short rows
         about_origin = places is self.centres
-        sizes = self._centre_sizes if about_origin else places.abs()
+        sizes = self.centre_sizes if about_origin else places.abs()
         linear, linear_size = (places @ n.mT).mT, (sizes @ n.abs().mT).mT
         if self.spread is None or self.basis is None:
             half = (self.norms2 if about_origin else row_squares(places)) / 2
@@ -365,7 +371,7 @@ class Components:
         """`Σ p_j m_j` over the far components, and of the sizes, each of shape (d,)."""
         far = self._parted[1]
         weights = torch.zeros_like(self.p) if far is None else far
-        return weights @ self.centres, weights @ self._centre_sizes
+        return weights @ self.centres, weights @ self.centre_sizes
 
     def _about_origin(self, n: Tensor, at: Exponents, log_r: Tensor, error: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`log r`, `r − 1` and the error of `log r`, the better of two ways at each node."""

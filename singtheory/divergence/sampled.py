@@ -15,7 +15,6 @@ import math
 from typing import NamedTuple
 
 import torch
-from scipy.special import chdtrc
 from torch import Tensor
 
 from singtheory import numerics
@@ -213,6 +212,8 @@ def _cut(of: Components, cost: float) -> Cut | None:
     furthest = math.sqrt(float(of.norms2.max())) * (1 + 64 * UNIT)
     if of.spread is not None or not 0 < furthest <= 1:
         return None
+    from scipy.special import chdtrc  # late, as the package loads scipy where it is used
+
     largest = float(of.eigenvalues[-1]) + of.eigenvalue_error
     reach = math.sqrt(of.dim) + torch.linspace(0, 12, 121, dtype=torch.float64)
     beyond = [torch.from_numpy(chdtrc(of.dim + extra, reach.square().numpy())) for extra in (0, 2)]

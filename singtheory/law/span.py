@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -125,6 +124,8 @@ def _blocks(law: Atoms) -> Iterator[Tensor]:
 
 def _basis(law: Atoms) -> Tensor | None:
     """An orthonormal basis (r, d) of what the data differ by, up to rounding, or None for equal points; one copy of the data is worked on in place."""
+    import scipy.linalg  # late, as the package loads scipy where it is used
+
     centred, qr = (law.points - law.mean).numpy(), cast(Any, scipy.linalg.qr)  # whose annotations know one mode
     if len(centred) > law.dim:
         (upper,) = qr(centred, mode="r", overwrite_a=True, check_finite=False)

@@ -5,7 +5,6 @@ from typing import final
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from torch import Tensor
 
 _GAUSS_NODES = 12
@@ -27,6 +26,11 @@ class Smooth:
     """
 
     def __init__(self, snr: Tensor, levels: Tensor, scale: float, slopes: Tensor | None = None) -> None:
+        from scipy.interpolate import (
+            CubicHermiteSpline,
+            PchipInterpolator,
+        )  # late, as the package loads scipy where it is used
+
         self.end = float(snr[-1])
         self._scale = scale
         place, height = torch.log1p(scale * snr), levels.log()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.waits import OUT, ROOT, Tree, Wait, measured, waits
+from tests.benchmarks.waits import OUT, ROOT, Tree, Wait, chosen, measured, waits
 
 HERE = Tree(ROOT)
 
@@ -42,3 +42,10 @@ def test_every_module_of_the_commands_is_there():
 def test_a_tree_lists_its_own_claims(tmp_path):
     (tmp_path / "proofs_checks.py").write_text("print('│ A1  │ one │\\n│ B12 │ two │\\n C3\\n about A2')")
     assert Tree(tmp_path).claims == ["A1", "B12", "C3"]
+
+
+def test_a_wait_is_chosen_by_its_name_or_a_part_of_it():
+    every = waits(["A1"], 1)
+    assert list(chosen(every, "`singtheory verify`")) == ["`singtheory verify`"]
+    assert chosen(every, "") == every
+    assert all("report" in name for name in chosen(every, "report")) and len(chosen(every, "report")) == 2

@@ -125,6 +125,11 @@ def waits(both: Sequence[str], rounds: int) -> dict[str, Wait]:
     }
 
 
+def chosen(all_: dict[str, Wait], text: str) -> dict[str, Wait]:
+    """The wait of that name, or else those whose names contain the text."""
+    return {name: wait for name, wait in all_.items() if (name == text if text in all_ else text in name)}
+
+
 def measured(name: str, wait: Wait, before: Tree, now: Tree) -> dict[str, Any]:
     """One row: medians of both trees and of the rounds' ratios, processor seconds first."""
     took: dict[Tree, list[tuple[float, float]]] = {before: [], now: []}
@@ -161,7 +166,7 @@ def main() -> None:
     asks.add_argument(
         "--digits", default=DIGITS, metavar="MODULE", help="the ladder's first stage in the earlier revision"
     )
-    asks.add_argument("--only", default="", metavar="TEXT", help="in the name of a wait")
+    asks.add_argument("--only", default="", metavar="TEXT", help="the name of a wait, or a text in those of some")
     arguments = asks.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         before, now = unpacked(arguments.against, arguments.digits, Path(folder)), Tree(ROOT)
@@ -172,11 +177,10 @@ def main() -> None:
             "claims": {"before": len(earlier), "now": len(current), "both": len(both)},
             "rows": [],
         }
-        for name, wait in waits(both, arguments.rounds).items():
-            if arguments.only in name:
-                result["rows"].append(measured(name, wait, before, now))
-                print(json.dumps(result["rows"][-1]), file=sys.stderr, flush=True)
-                write_json(arguments.out, result)
+        for name, wait in chosen(waits(both, arguments.rounds), arguments.only).items():
+            result["rows"].append(measured(name, wait, before, now))
+            print(json.dumps(result["rows"][-1]), file=sys.stderr, flush=True)
+            write_json(arguments.out, result)
 
 
 if __name__ == "__main__":

@@ -196,11 +196,17 @@ register(
 # --- C6 --------------------------------------------------------------------------------------------------------------
 
 
-def _kl_to_normal(law: Law, snr: float, shift: Tensor, var: float) -> float:
-    """`KL` of the law of `z = √γ x_0 + n` from `N(shift, var)` on a line, by the trapezoidal rule."""
+@cache
+def _on_line(law: Law, snr: float) -> tuple[Tensor, Tensor]:
+    """Nodes of `z = √γ x_0 + n` on a line, and its log density there, once for the claim and its twins; both of shape (4001,)."""
     centre, reach = math.sqrt(snr) * float(law.mean), 14 + 6 * math.sqrt(snr * float(law.cov))
     z = torch.linspace(centre - reach, centre + reach, 4001, dtype=torch.float64)
-    log_q = law.posterior(z[:, None], snr).log_evidence
+    return z, law.posterior(z[:, None], snr).log_evidence
+
+
+def _kl_to_normal(law: Law, snr: float, shift: Tensor, var: float) -> float:
+    """`KL` of the law of `z = √γ x_0 + n` from `N(shift, var)` on a line, by the trapezoidal rule."""
+    z, log_q = _on_line(law, snr)
     log_normal = -((z - shift) ** 2) / (2 * var) - math.log(2 * math.pi * var) / 2
     return float(torch.trapezoid(log_q.exp() * (log_q - log_normal), z))
 

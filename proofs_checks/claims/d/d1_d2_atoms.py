@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from functools import cache
 
 import sympy
 import torch
@@ -251,17 +252,22 @@ def grid(law: Law, snr: float) -> tuple[Tensor, float]:
     return torch.cartesian_prod(*axes).reshape(-1, law.dim), step**law.dim
 
 
+@cache
+def _on_grid(law: Law, snr: float) -> tuple[float, float]:
+    """`E‖ε*‖²` and the mmse, once for the claim and its twins."""
+    z, cell = grid(law, snr)
+    posterior = law.posterior(z, snr)
+    mass = posterior.log_evidence.exp() * cell
+    return float(mass @ (z - math.sqrt(snr) * posterior.mean).square().sum(dim=1)), float(mass @ posterior.trace_cov)
+
+
 def _d2_quadrature(sides: Sides, _: Context) -> Outcome:
     """The trapezoidal rule for `E‖ε*‖²` and for the mmse under the evidence of z."""
     outcomes = []
     laws = {"golden": GOLDEN, "9:1": NINE_TO_ONE, "two bumps": BUMPS, "Gaussian": TILTED, "tri": TRI}
     for name, law in laws.items():
         for snr in (0.1, 2.0) if law.dim == 2 else (0.1, 1.0, 10.0):
-            z, cell = grid(law, snr)
-            posterior = law.posterior(z, snr)
-            mass = posterior.log_evidence.exp() * cell
-            measured = float(mass @ (z - math.sqrt(snr) * posterior.mean).square().sum(dim=1))
-            mmse = float(mass @ posterior.trace_cov)
+            measured, mmse = _on_grid(law, snr)
             where = f"{name}, γ = {snr:g}"
             outcomes.append(equal(measured, sides["norm2"](law.dim, snr, mmse), 1e-9, where))
             outcomes.append(at_most(measured, law.dim, f"at most d, {where}"))

@@ -18,6 +18,7 @@ from proofs_checks.instances.counterexample import uniform_score
 from proofs_checks.instances.laws import BUMPS, GOLDEN, NINE_TO_ONE, SIGNS
 from proofs_checks.instances.near_ends import TILTED
 from proofs_checks.instances.scales import EPS, RESOLVED, denoiser_rounding, pull_of_rivals, settled_time
+from proofs_checks.measurements.shared_values import shared
 from singtheory import Atoms, Cosine, Gaussian, GaussianMixture, Law, Power, RectifiedFlow, Schedule, formula, limit
 from singtheory.formula import symbolic
 
@@ -45,7 +46,7 @@ def _uniform_epsilon(_law: Law, schedule: Schedule, x: Tensor, t: float) -> Tens
 
 def _rate(epsilon: Epsilon, law: Law, schedule: Schedule, x: Tensor, t: float) -> Tensor:
     """`∂_t ε*` by the five-point rule; ε* is smooth in log t."""
-    by_step = [epsilon(law, schedule, x, t * (1 + k * _STEP)) for k in (-2, -1, 1, 2)]
+    by_step = [shared(epsilon, law, schedule, x, t * (1 + k * _STEP)) for k in (-2, -1, 1, 2)]
     return (by_step[0] - 8 * by_step[1] + 8 * by_step[2] - by_step[3]) / (12 * _STEP * t)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from proofs_checks.harness.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.harness.context import Context
 from proofs_checks.harness.outcome import equal, worst
 from proofs_checks.instances.near_ends import queries, size, with_data
+from proofs_checks.measurements.shared_values import shared
 from singtheory import (
     Law,
     ReverseKernel,
@@ -29,11 +31,19 @@ _STEPS = ((0.9, 0.6), (0.5, 0.05), (0.02, 0.01))
 _CHARTS = {"(x/α, σ/α)": (1, 0), "(x/σ, α/σ)": (0, 1), "(x/(α+σ), …)": (1, 1), "(x/(2α+σ), …)": (2, 1)}
 
 
+_schedule = cache(schedule_named)
+"""One of each name, of which shared values are known."""
+
+
 def _ddim_step(
     law: Law, schedule: Schedule, eta: float, x_t: Tensor, t: float, s: float, generator: torch.Generator
 ) -> Tensor:
     """One step of the sampler that users run, on the exact denoiser."""
-    return DDIM(schedule, eta).step(exact_denoiser(law, schedule), x_t, t, s, generator)
+    return DDIM(schedule, eta).step(partial(shared, _denoised, law, schedule), x_t, t, s, generator)
+
+
+def _denoised(law: Law, schedule: Schedule, x_t: Tensor, t: float) -> Tensor:
+    return exact_denoiser(law, schedule)(x_t, t)
 
 
 def _chart_step(x_t: Any, drift: Any, here: Any, rates: Any, there: Any, chart: Any, _length: Any) -> Any:
@@ -57,7 +67,7 @@ def _kept_var(eta: Any, alpha_t: Any, sigma_t: Any, alpha_s: Any, sigma_s: Any) 
 
 def _instances(context: Context) -> Iterator[tuple[str, Law, Schedule, Tensor, float, float]]:
     for (name, law), kind in itertools.product(with_data(context).items(), SCHEDULES):
-        schedule = schedule_named(kind)
+        schedule = _schedule(kind)
         for t, s in _STEPS:
             x_0, noise = law.mean.expand(3, -1), queries(law, context, 3)
             x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * noise
@@ -95,7 +105,7 @@ def _e1_charts(sides: Sides, context: Context) -> Outcome:
         here, there = (schedule(u) for u in (t, s))
         rates = schedule.alpha_dot(t), schedule.sigma_dot(t)
         x_s = sides["step"](law, schedule, 0.0, x_t, t, s, context.generator())
-        drift = limit.ode_drift(law, schedule, x_t, t)
+        drift = shared(limit.ode_drift, law, schedule, x_t, t)
         for chart, (p, q) in _CHARTS.items():
             euler = sides["euler"](x_t, drift, here, rates, there, (p, q), s - t)
             # rounding of x/k and of slope times clock, brought to s by k_s
@@ -108,7 +118,7 @@ def _e1_charts(sides: Sides, context: Context) -> Outcome:
 def _e1_singular(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for (name, law), kind in itertools.product(with_data(context).items(), _SINGULAR):
-        schedule, x_1 = schedule_named(kind), queries(law, context, 3)
+        schedule, x_1 = _schedule(kind), queries(law, context, 3)
         for s in (0.9, 0.3, 0.0):
             x_s = sides["step"](law, schedule, 0.0, x_1, 1.0, s, context.generator())
             coefficients = *schedule(s), schedule.sigma(1.0)
