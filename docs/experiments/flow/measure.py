@@ -5,6 +5,7 @@ The models are the committed ones, or `flow.tar` in the folder `--models` and, i
     zero         zero-init beside the mean start at the stages of training (F7)
     prediction   standard deviation along principal components without a prompt, beside the cosine law and the exact denoiser
     first        ways of drawing at equal evaluations, guidance 1 and 3: distances, brightness, adherence, of the most important cells
+    equal        trained means that spend the evaluation they save, beside their solvers at equal evaluations
     matched      guidance rivals beside the plain weight that guides as much
     rivals       the other cells
 
@@ -27,12 +28,13 @@ from torch import Tensor
 from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.data.prompts import DIGITS, OPENMOJI
 from docs.experiments.flow import predict as flow_predict
+from docs.experiments.flow.blocks import BLOCKS, EQUAL, FIRST, Blocks
 from docs.experiments.flow.committed import committed
 from docs.experiments.flow.draw import Flows, Moments
 from docs.experiments.flow.grids import profile_of
 from docs.experiments.flow.metrics import Judge
 from docs.experiments.flow.model import TRAIN_STEPS, Flow
-from docs.experiments.flow.ways import CORE, OURS, RIVALS, WAYS, Way
+from docs.experiments.flow.ways import WAYS, Way
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.metric.distances import Features, efficientnet, of_classifier
 from docs.experiments.model.draw import Drawer
@@ -46,7 +48,7 @@ from singtheory.data import to_bytes
 from singtheory.errors import InputError
 from singtheory.system import write_bytes
 
-PARTS = ("zero", "prediction", "first", "matched", "rivals")
+PARTS = ("zero", "prediction", "first", "equal", "matched", "rivals")
 GUIDANCES = (1.0, 3.0)
 ZERO_STEPS, ZERO_SHIFT = (4, 10, 28), 3.0
 SHOWN: tuple[str, ...] = (
@@ -58,20 +60,7 @@ SHOWN: tuple[str, ...] = (
     "Euler, shift 1",
 )
 """Ways whose pictures are kept."""
-FIRST: tuple[tuple[Sequence[Way], tuple[int, ...]], ...] = ((CORE, (4, 6, 10)), ((*RIVALS, *OURS[:8]), (4, 6)))
-"""What counts most: ways, and numbers of evaluations."""
-BLOCKS = (
-    *FIRST,
-    (CORE, (20, 8)),
-    (RIVALS, (10,)),
-    (OURS[8:], (4, 6)),
-    (CORE, (28, 50)),
-    (OURS, (10,)),
-    ((*RIVALS, *OURS), (8,)),
-    ((*RIVALS, *OURS), (20, 28, 50)),
-)
-"""All of it, in the order of its importance."""
-_PROBED, _PICTURES, _A_FILE = 1024, 8, 250
+_PROBED, _PICTURES, _A_FILE = 1024, 8, 24
 
 
 class OutOfTimeError(Exception):
@@ -192,7 +181,7 @@ class Measured:
         write_bytes(path.with_name(f"{path.stem}-{len(self.cells)}.npz"), packed.getvalue())
         self.arrays = {}
 
-    def rivals(self, blocks: Sequence[tuple[Sequence[Way], tuple[int, ...]]]) -> None:
+    def rivals(self, blocks: Blocks) -> None:
         """Ways in the order of blocks."""
         number, of = self.share
         self.draw(plan(self.flows.trained is not None, blocks)[number::of])
@@ -252,7 +241,7 @@ def key_of(cell: dict[str, Any]) -> str:
     return f"{cell['way']}|{cell['guidance']:g}|{cell['budget']}"
 
 
-def plan(trained: bool, blocks: Sequence[tuple[Sequence[Way], tuple[int, ...]]]) -> list[tuple[Way, float, int]]:
+def plan(trained: bool, blocks: Blocks) -> list[tuple[Way, float, int]]:
     """Cells of blocks, each ways with numbers of evaluations, in their order; none twice."""
     cells: dict[tuple[str, float, int], tuple[Way, float, int]] = {}
     for ways, budgets in blocks:
@@ -352,6 +341,8 @@ def parts_of(one: Measured, arguments: argparse.Namespace) -> Iterator[str]:
             one.zero(sorted(arguments.stages.iterdir(), key=lambda folder: folder.stat().st_mtime))
         elif name == "first":
             one.rivals(FIRST)
+        elif name == "equal":
+            one.rivals(EQUAL)
         elif name == "rivals":
             one.rivals(BLOCKS)
         elif name == "matched":
