@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from docs.experiments.flow.ways import CORE, OURS, RIVALS, SPARED, WAYS, Way
 
 Blocks = tuple[tuple[Sequence[Way], tuple[int, ...]], ...]
+GUIDANCES = (1.0, 3.0)
 BUDGETS = (4, 6, 8, 10, 20, 28, 50)
 FIRST: Blocks = ((CORE, (4, 6, 10)), ((*RIVALS, *OURS[:8]), (4, 6)))
 """What counts most: ways, and numbers of evaluations."""
@@ -22,3 +23,22 @@ BLOCKS: Blocks = (
     ((*RIVALS, *OURS), (20, 28, 50)),
 )
 """All of it, in the order of its importance."""
+
+
+def plan(trained: bool, blocks: Blocks) -> list[tuple[Way, float, int]]:
+    """Cells of blocks, each ways with numbers of evaluations, in their order; none twice."""
+    cells: dict[tuple[str, float, int], tuple[Way, float, int]] = {}
+    for ways, budgets in blocks:
+        for budget in budgets:
+            for guidance in GUIDANCES:
+                for way in ways:
+                    if is_drawn(way, guidance, trained):
+                        cells.setdefault((way.name, guidance, budget), (way, guidance, budget))
+    return list(cells.values())
+
+
+def is_drawn(way: Way, guidance: float, trained: bool) -> bool:
+    """Whether a way is another than the plain one at this weight, and can be had."""
+    if guidance == 1 and (way.guide == "scaled" or way.mean.endswith("unguided")):
+        return False
+    return trained or not (way.mean.startswith("trained") or way.spread == "trained")

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from docs.experiments.flow import resolution
+from docs.experiments.flow.blocks import plan
 from docs.experiments.flow.epsilon.measure import ALL
 from docs.experiments.flow.epsilon.measure import plan as epsilon_plan
 from docs.experiments.flow.latent import measure as latent
-from docs.experiments.flow.measure import plan
 from docs.experiments.flow.page import epsilon as epsilon_page
 from docs.experiments.flow.page import latent as latent_page
 from docs.experiments.flow.page import resolution as resolution_page
