@@ -1,9 +1,10 @@
 """What made the flow demonstrator's results, and what is missing, in words."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from docs.experiments.flow.blocks import BLOCKS, BUDGETS, GUIDANCES, plan
 from docs.experiments.flow.page.results import MAIN, UNCOUNTED, Results
-from docs.experiments.flow.ways import CORE, OURS, RIVALS
 from docs.experiments.script.result import present
 
 
@@ -42,14 +43,16 @@ def redrawn_text(second: Results) -> str:
 
 def missing_text(results: Results) -> str:
     """Cells and parts that were not reached."""
-    ways, budgets = (*CORE, *RIVALS, *OURS), (4, 6, 8, 10, 20, 28, 50)
-    none = len(budgets) * sum(way.guide != "plain" or "unguided" in way.mean for way in ways)
-    wanted = {(way.name, w, n) for w in (1.0, 3.0) for way in ways for n in budgets}
-    there = {(way, w, n) for way, w, n in results.cells if w in (1.0, 3.0)}
+    wanted = {(way.name, guidance, budget) for way, guidance, budget in plan(True, BLOCKS)}
+    there = wanted & set(results.cells)
     lines = [
-        f"{len(there)} cells were drawn of {len(wanted) - none}. At guidance 1 rivals that change the guidance and unguided means are not counted, because they equal other ways there."
+        f"{len(there)} of {len(wanted)} planned cells were drawn. At guidance 1 rivals that change the guidance and unguided means are not counted, because they equal other ways there."
     ]
-    for guidance in (1.0, 3.0):
-        counts = [f"{sum((w, n) == (guidance, b) for _, w, n in there)} at {b}" for b in budgets]
+    for guidance in GUIDANCES:
+        counts = [f"{_at(there, guidance, b)} of {_at(wanted, guidance, b)} at {b}" for b in BUDGETS]
         lines.append(f"At guidance {guidance:g}, ways by number of evaluations: {', '.join(counts)}.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _at(cells: Iterable[tuple[str, float, int]], guidance: float, budget: int) -> int:
+    return sum(cell[1:] == (guidance, budget) for cell in cells)

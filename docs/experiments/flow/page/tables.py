@@ -8,6 +8,7 @@ from docs.experiments.flow.page.results import (
     EULERS,
     MAIN,
     METRICS,
+    SAME_GRID,
     UNCOUNTED,
     Change,
     Results,
@@ -71,13 +72,25 @@ _TELEPORT = ": the exact solution for Gaussian data takes the network's place fr
 def _vanishes(results: Results, guidance: float) -> str:
     places, late = [], []
     for metric in MAIN:
-        rows = [one for one in changes(results, [DEFAULT], [metric]) if one.guidance == guidance]
+        rows = [one for one in changes(results, [SAME_GRID], [metric]) if one.guidance == guidance]
         places.append(f"{_until(rows)} in {metric}")
         late += [one for one in rows if one.budget >= 20]
     within = sum(one.verdict == "undecided" for one in late)
     return (
         f"**With many steps the gain vanishes**: beside UniPC on the same grid, guidance {guidance:g}, the gain is beyond the interval {listed(places)}. "
-        f"With 20 evaluations and more {within} of {len(late)} differences are within their intervals."
+        f"With 20 evaluations and more {within} of {len(late)} differences are within their intervals. {_equal(results)}"
+    )
+
+
+def _equal(results: Results) -> str:
+    """The default at equal evaluations."""
+    rows = changes(results, [DEFAULT], METRICS)
+    counts = {word: sum(one.verdict == word for one in rows) for word in ("better", "worse")}
+    four = {one.guidance: one for one in rows if one.budget == 4 and one.metric == MAIN[1]}
+    content = listed([f"{four[w].before:.1f} to {four[w].after:.1f} at guidance {w:g}" for w in sorted(four)])
+    return (
+        f"There the trained mean has asked the network once less than UniPC. **At as many evaluations**, with one more step, it is better than UniPC beyond the interval in {counts['better']} and worse in "
+        f"{counts['worse'] or 'none'} of {len(rows)} cells ({content}, {MAIN[1]}, 4 evaluations)."
     )
 
 
@@ -92,7 +105,7 @@ def _until(rows: Sequence[Change]) -> str:
 
 def _guided(results: Results) -> str:
     network = [one for one in changes(results, [NETWORK], MAIN) if one.guidance == 3]
-    trained = [one for one in changes(results, [DEFAULT], MAIN) if one.guidance == 3]
+    trained = [one for one in changes(results, [SAME_GRID], MAIN) if one.guidance == 3]
     sure = [one for one in network if one.verdict == "better"]
     four = next(one for one in network if one.budget == 4 and one.metric == MAIN[0])
     own = next(one for one in trained if one.budget == 4 and one.metric == MAIN[0])
@@ -104,13 +117,19 @@ def _guided(results: Results) -> str:
 
 
 def _elsewhere(results: Results) -> str:
-    """Where the default is worse than its plain solver, in any features."""
-    worse = [one for one in changes(results, [DEFAULT], METRICS) if one.verdict == "worse"]
+    """Where the trained mean, asking the network once less, is worse than its plain solver, in any features."""
+    worse = [one for one in changes(results, [SAME_GRID], METRICS) if one.verdict == "worse"]
     cells = [
-        f"at guidance {one.guidance:g} and {one.budget} evaluations in {one.metric} ({one.before:.1f} to {one.after:.1f})"
+        f"at guidance {one.guidance:g} and {one.budget} evaluations in {one.metric} ({one.before:.1f} to {one.after:.1f}{_mended(results, one)})"
         for one in worse
     ]
-    return f". But it is worse beyond the interval {listed(cells)}" if cells else ""
+    return f". With the evaluation saved it is worse beyond the interval {listed(cells)}" if cells else ""
+
+
+def _mended(results: Results, one: Change) -> str:
+    """What the default reaches where its own grid with an evaluation less was worse."""
+    value = results.value(DEFAULT, one.guidance, one.budget, one.metric)
+    return "" if value is None else f", and {value:.1f} with it spent on one more step"
 
 
 def _grid(results: Results) -> str:
@@ -360,8 +379,8 @@ def _four(results: Results, way: str, guidance: float, metric: str = MAIN[0]) ->
 
 def _mean(results: Results) -> str:
     return (
-        f"**`mean`: the module's where it knows prompts, else the network's.** At 4 evaluations {_four(results, DEFAULT, 1.0)} beside {_four(results, NETWORK, 1.0)} in {MAIN[0]} at guidance 1. At guidance 3 it is "
-        f"{_four(results, DEFAULT, 3.0)} beside {_four(results, NETWORK, 3.0)}, and it saves an evaluation. The network's mean without guidance does about as well there "
+        f"**`mean`: the module's where it knows prompts, else the network's.** At 4 evaluations {_four(results, SAME_GRID, 1.0)} beside {_four(results, NETWORK, 1.0)} in {MAIN[0]} at guidance 1. At guidance 3 it is "
+        f"{_four(results, SAME_GRID, 3.0)} beside {_four(results, NETWORK, 3.0)}, and it saves an evaluation. The network's mean without guidance does about as well there "
         f"({_four(results, 'UniPC matched, unguided mean', 3.0)})."
     )
 
@@ -391,8 +410,9 @@ def _corrected(results: Results) -> str:
 
 
 def _spare(results: Results) -> str:
-    way = "UniPC matched, trained mean, one more step"
+    rows = changes(results, [DEFAULT], METRICS)
+    worse = sum(one.verdict == "worse" for one in rows)
     return (
-        f"**The evaluation that a module's mean saves is well spent on one more step**: {_four(results, way, 1.0)} beside {_four(results, DEFAULT, 1.0)} in {MAIN[0]}, {_four(results, way, 1.0, MAIN[1])} beside "
-        f"{_four(results, DEFAULT, 1.0, MAIN[1])} in {MAIN[1]}, at as many evaluations as the rivals."
+        f"**The evaluation that a module's mean saves is well spent on one more step**: {_four(results, DEFAULT, 1.0)} beside {_four(results, SAME_GRID, 1.0)} in {MAIN[0]}, {_four(results, DEFAULT, 1.0, MAIN[1])} beside "
+        f"{_four(results, SAME_GRID, 1.0, MAIN[1])} in {MAIN[1]}, at as many evaluations as the rivals. So `num_inference_steps` is one more than without a module; beside UniPC at as many evaluations it is worse beyond the interval in {worse or 'none'} of {len(rows)} cells."
     )
