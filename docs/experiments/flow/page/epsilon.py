@@ -63,7 +63,7 @@ step but one already reaches timestep 1 of 1,000, where σ is 0.04; those of DPM
 
 def read(part: str = "") -> Results:
     """The results of the first run, or of the `second`."""
-    return Results.read(EPSILON / part, ())
+    return Results.read(EPSILON / part)
 
 
 def section(results: Results, second: Results, emoji: Results) -> str:

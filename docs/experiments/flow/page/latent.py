@@ -37,7 +37,7 @@ _MOST, _SMALL = 400, (3, 32, 32)
 
 def read(folder: Path = LATENT) -> Results:
     """The results of the flow in latents."""
-    return Results.read(folder, ())
+    return Results.read(folder)
 
 
 def trained(folder: Path = LATENT) -> dict[str, Any]:

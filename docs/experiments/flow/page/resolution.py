@@ -52,7 +52,7 @@ The network is the same U-Net on patches of 2×2 pixels, {steps:,} steps of {bat
 
 def read(folder: Path = RESOLUTION) -> Results:
     """The results at 64×64."""
-    return Results.read(folder, ())
+    return Results.read(folder)
 
 
 def kept_first(results: Results, part: str) -> dict[tuple[int, float], float]:

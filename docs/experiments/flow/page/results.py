@@ -19,8 +19,6 @@ SAME_GRID = "UniPC matched, trained mean"
 DEFAULT = "UniPC matched, trained mean, one more step"
 """The same at as many evaluations as its rivals: what the module's mean saves is spent on one more step."""
 EULERS = ("Euler, shift 1", "Euler, shift 3", "Euler, shift 4")
-UNCOUNTED = ("Euler, entropic", "Euler, rescaled")
-"""Drawn on grids whose integral of the entropy rate was too coarse near t = 0: all nodes fell there, which is no rival's fault."""
 ERROR = 0.05
 
 
@@ -50,22 +48,20 @@ class Results:
         cells: by way, guidance and number of evaluations.
         pairs: standard errors of differences, by guidance and number of evaluations.
         z: half the width of an interval in standard errors, with `ERROR` over all differences at once.
-        uncounted: rivals whose cells here are no fault of theirs.
     """
 
     content: dict[str, Any]
     cells: dict[tuple[str, float, int], dict[str, Any]]
     pairs: dict[tuple[float, int], dict[str, Any]]
     z: float
-    uncounted: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, folder: Path = FOLDER, uncounted: tuple[str, ...] = UNCOUNTED) -> "Results":
+    def read(cls, folder: Path = FOLDER) -> "Results":
         """From a folder of `keep`."""
         content = committed("measured", folder)
         cells = {(cell["way"], cell["guidance"], cell["budget"]): cell for cell in content["cells"]}
         pairs = committed("pairs", folder)["pairs"]
-        results = cls(content, cells, {(one["guidance"], one["budget"]): one for one in pairs}, 0.0, uncounted)
+        results = cls(content, cells, {(one["guidance"], one["budget"]): one for one in pairs}, 0.0)
         return replace(results, z=NormalDist().inv_cdf(1 - ERROR / (2 * max(results.compared, 1))))
 
     def only(self, cells: Iterable[tuple[str, float, int]]) -> "Results":
@@ -93,11 +89,9 @@ class Results:
         return self.cells.get((way, guidance, budget), {}).get(metric)
 
     def drawn(self, guidance: float, budget: int, mine: bool) -> list[str]:
-        """Ways of ours, or of rivals that count."""
+        """Ways of ours, or of rivals."""
         return [
-            way
-            for way, weight, number in self.cells
-            if (weight, number) == (guidance, budget) and ours(way) == mine and way not in self.uncounted
+            way for way, weight, number in self.cells if (weight, number) == (guidance, budget) and ours(way) == mine
         ]
 
     def best(self, ways: Iterable[str], guidance: float, budget: int, metric: str) -> Value | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from docs.experiments.flow.blocks import BLOCKS, BUDGETS, GUIDANCES, plan
-from docs.experiments.flow.page.results import MAIN, UNCOUNTED, Results
+from docs.experiments.flow.page.results import Results
 from docs.experiments.script.result import present
 
 
@@ -22,23 +22,6 @@ def run_line(content: dict[str, Any]) -> str:
     """One run as an item: its command, seed, device and versions."""
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     return f"- `{present(content['command'])}`, seed {content['seed']}, on one {content['device']}; {versions}"
-
-
-def redrawn_text(second: Results) -> str:
-    """Where the rivals that do not count in the first run lead all others in the second."""
-    ahead, places = [], 0
-    for guidance, budget in second.pairs:
-        for metric in MAIN:
-            best = second.best(UNCOUNTED, guidance, budget, metric)
-            rivals = [way for way in second.drawn(guidance, budget, False) if way not in UNCOUNTED]
-            other = second.best(rivals, guidance, budget, metric)
-            mine = second.best(second.drawn(guidance, budget, True), guidance, budget, metric)
-            if best is None or other is None or mine is None:
-                continue
-            places += 1
-            if best.value < min(other.value, mine.value):
-                ahead.append(f"{best.way}, {metric}, guidance {guidance:g}, {budget} evaluations")
-    return f"In the second run these grids are ahead of every other way in {len(ahead)} of {places} places{': ' if ahead else ''}{'; '.join(ahead)}."
 
 
 def missing_text(results: Results) -> str:
