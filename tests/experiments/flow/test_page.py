@@ -85,7 +85,7 @@ def test_the_guide_counts_the_cells(results):
 
 def test_the_flow_guide_has_the_committed_spread(results):
     content = (FOLDER.parents[2] / "guides" / "mend-my-flow-model.md").read_text(encoding="utf-8")
-    ours = results.of_prompts(DEFAULT, 1.0, 4, "open", "ratio")
+    ours = results.of_prompts(SAME_GRID, 1.0, 4, "open", "ratio")
     rivals = [results.of_prompts(way, 1.0, 4, "open", "ratio") for way in (*EULERS, "UniPC")]
     assert f"keeps {min(ours):.2f} to {max(ours):.2f} of the spread of brightness" in content
     assert f"keep at most {max(map(min, rivals)):.2f} in their worst prompt" in content

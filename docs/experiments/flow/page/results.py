@@ -15,9 +15,10 @@ METRICS = ("64 components", "256 components", "the classifier", "EfficientNet-Li
 MAIN = ("64 components", "the classifier")
 """The two that verdicts are about."""
 SAME_GRID = "UniPC matched, trained mean"
-"""The way that the product takes with a trained module, on the grid of its rivals: it asks the network once less."""
+"""The way of the product with a trained module, on the grid of its rivals. The network's answer at t = 1 is not needed; a pipeline of diffusers asks for it all the same."""
 DEFAULT = "UniPC matched, trained mean, one more step"
-"""The same at as many evaluations as its rivals: what the module's mean saves is spent on one more step."""
+"""The same at as many evaluations as its rivals where that answer is not asked for: what the module's mean saves is spent on one more step."""
+NETWORK = "UniPC matched, network mean"
 EULERS = ("Euler, shift 1", "Euler, shift 3", "Euler, shift 4")
 ERROR = 0.05
 

@@ -8,6 +8,7 @@ from docs.experiments.flow.page.results import (
     EULERS,
     MAIN,
     METRICS,
+    NETWORK,
     SAME_GRID,
     Change,
     Results,
@@ -18,8 +19,6 @@ from docs.experiments.flow.page.results import (
 )
 from docs.experiments.flow.page.targets import Target, single, targets
 from docs.experiments.flow.ways import CORE, OURS, RIVALS, WAYS
-
-NETWORK = "UniPC matched, network mean"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -53,12 +52,12 @@ def first_paragraph(results: Results) -> str:
 
 def _buys(results: Results) -> str:
     best = max(min(results.of_prompts(way, 1.0, 4, "open", "ratio") or [0.0]) for way in (*EULERS, "UniPC"))
-    ours = results.of_prompts(DEFAULT, 1.0, 4, "open", "ratio") or []
+    ours = results.of_prompts(SAME_GRID, 1.0, 4, "open", "ratio") or []
     mine, rival = (results.best(results.drawn(1.0, 4, who), 1.0, 4, MAIN[0]) for who in (True, False))
     assert mine and rival
     return (
         f"Where a prompt leaves the brightness open, 4 evaluations without guidance keep at most {best:.2f} of the data's spread by Euler or UniPC in the worst of {len(ours)} prompts, and "
-        f"{min(ours):.2f} to {max(ours):.2f} with the first step matched. The Fréchet distance in {MAIN[0]} is {mine.value:.1f} for "
+        f"{min(ours):.2f} to {max(ours):.2f} with the first step matched on the same grid. The Fréchet distance in {MAIN[0]} is {mine.value:.1f} for "
         f"the best of ours and {rival.value:.1f} for the best rival ({rival.way}{_TELEPORT if 'teleported' in rival.way else ''})."
     )
 
@@ -87,7 +86,7 @@ def _equal(results: Results) -> str:
     four = {one.guidance: one for one in rows if one.budget == 4 and one.metric == MAIN[1]}
     content = listed([f"{four[w].before:.1f} to {four[w].after:.1f} at guidance {w:g}" for w in sorted(four)])
     return (
-        f"There the trained mean has asked the network once less than UniPC. **At as many evaluations**, with one more step, it is better than UniPC beyond the interval in {counts['better']} and worse in "
+        f"There the trained mean needs the network once less than UniPC. **At as many evaluations**, with one more step, it is better than UniPC beyond the interval in {counts['better']} and worse in "
         f"{counts['worse'] or 'none'} of {len(rows)} cells ({content}, {MAIN[1]}, 4 evaluations)."
     )
 
