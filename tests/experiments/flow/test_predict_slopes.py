@@ -1,6 +1,7 @@
 """A network that is a Gaussian law's denoiser keeps what the cosine law says, and another's error is seen in its slopes."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ class Linear:
         return (x - (x.flatten(1) * slope.float()).reshape(x.shape)) / t
 
 
-def flows_of(factor):
+def flows_of(factor) -> Any:
     moments = Moments(torch.zeros(3, 1, 1), torch.eye(3), LAM, torch.ones(3))
     return SimpleNamespace(drawer=Linear(factor), moments=moments)
 

@@ -316,9 +316,9 @@ def again_text(results: Results, second: Results | None, small: Results, made: d
     if second is None:
         return ""
     one, other = (border_of(run, small, made) for run in (results, second))
-    pairs = [differences(run, metrics_of(run)) for run in (results, second)]
+    here, there = (differences(run, metrics_of(run)) for run in (results, second))
     return (
-        f"{agreement_text(*pairs, second.content['seed'])} In the {len(second.cells)} cells of that run the gain at guidance 1 in {MAIN[0]} is beyond the interval up to {other.now} evaluations, "
+        f"{agreement_text(here, there, second.content['seed'])} In the {len(second.cells)} cells of that run the gain at guidance 1 in {MAIN[0]} is beyond the interval up to {other.now} evaluations, "
         f"of {listed([str(n) for n in other.drawn])} that were drawn; in the first run up to {one.now}."
     )
 

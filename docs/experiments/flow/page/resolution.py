@@ -219,7 +219,7 @@ def again_text(large: Results, small: Results, second: Results) -> str:
     one, other = border_of(large, small), border_of(second, small)
     drawn = listed([str(n) for n in other.drawn])
     return (
-        f"{agreement_text(*(differences(run, METRICS[:3]) for run in (large, second)), second.content['seed'])} In the {len(second.cells)} cells of that run the gain at "
+        f"{agreement_text(differences(large, METRICS[:3]), differences(second, METRICS[:3]), second.content['seed'])} In the {len(second.cells)} cells of that run the gain at "
         f"guidance 1 in {MAIN[0]} is beyond the interval up to {other.now} evaluations, of {drawn} that were drawn; in the first run up to {one.now}."
     )
 
