@@ -17,7 +17,7 @@ MAIN = ("64 components", "the classifier")
 SAME_GRID = "UniPC matched, trained mean"
 """The way of the product with a trained module, on the grid of its rivals. The network's answer at t = 1 is not needed; a pipeline of diffusers asks for it all the same."""
 DEFAULT = "UniPC matched, trained mean, one more step"
-"""The same at as many evaluations as its rivals where that answer is not asked for: what the module's mean saves is spent on one more step."""
+"""Matched around a trained mean at as many evaluations as its rivals, where the network is not asked at t = 1: what that saves is spent on one more step."""
 NETWORK = "UniPC matched, network mean"
 EULERS = ("Euler, shift 1", "Euler, shift 3", "Euler, shift 4")
 ERROR = 0.05
