@@ -6,6 +6,7 @@ from typing import Any
 from docs.experiments.flow.blocks import BLOCKS, BUDGETS, GUIDANCES, plan
 from docs.experiments.flow.page.results import Results
 from docs.experiments.script.result import present
+from singdiffusion.flow_demonstrator import AVERAGE, PIPELINE
 
 
 def runs_text(results: Results) -> str:
@@ -22,6 +23,12 @@ def run_line(content: dict[str, Any]) -> str:
     """One run as an item: its command, seed, device and versions."""
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     return f"- `{present(content['command'])}`, seed {content['seed']}, on one {content['device']}; {versions}"
+
+
+def module_share() -> float:
+    """Weights of the flow demonstrator's average image and spread over those of its network, by their files; both are in half precision."""
+    module, network = (folder / "diffusion_pytorch_model.safetensors" for folder in (AVERAGE, PIPELINE / "unet"))
+    return module.stat().st_size / network.stat().st_size
 
 
 def missing_text(results: Results) -> str:
