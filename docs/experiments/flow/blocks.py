@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from docs.experiments.flow.ways import CORE, OURS, RIVALS, SPARED, WAYS, Way
 
-Blocks = tuple[tuple[Sequence[Way], tuple[int, ...]], ...]
+Blocks = Sequence[tuple[Sequence[Way], tuple[int, ...]]]
 GUIDANCES = (1.0, 3.0)
 BUDGETS = (4, 6, 8, 10, 20, 28, 50)
 FIRST: Blocks = ((CORE, (4, 6, 10)), ((*RIVALS, *OURS[:8]), (4, 6)))
