@@ -4,7 +4,9 @@ The models are the committed ones, or `flow.tar` in the folder `--models` and, i
 
     zero         zero-init beside the mean start at the stages of training (F7)
     prediction   standard deviation along principal components without a prompt, beside the cosine law and the exact denoiser
+    slopes       the same from the slopes that the network has along principal components, its error by band
     first        ways of drawing at equal evaluations, guidance 1 and 3: distances, brightness, adherence, of the most important cells
+    equal        trained means that spend the evaluation they save, beside their solvers at equal evaluations
     matched      guidance rivals beside the plain weight that guides as much
     rivals       the other cells
 
@@ -27,12 +29,13 @@ from torch import Tensor
 from docs.experiments.data.captioned import Captioned, read
 from docs.experiments.data.prompts import DIGITS, OPENMOJI
 from docs.experiments.flow import predict as flow_predict
+from docs.experiments.flow.blocks import BLOCKS, EQUAL, FIRST, Blocks, plan
 from docs.experiments.flow.committed import committed
 from docs.experiments.flow.draw import Flows, Moments
 from docs.experiments.flow.grids import profile_of
 from docs.experiments.flow.metrics import Judge
 from docs.experiments.flow.model import TRAIN_STEPS, Flow
-from docs.experiments.flow.ways import CORE, OURS, RIVALS, WAYS, Way
+from docs.experiments.flow.ways import WAYS, Way
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.metric.distances import Features, efficientnet, of_classifier
 from docs.experiments.model.draw import Drawer
@@ -46,9 +49,9 @@ from singtheory.data import to_bytes
 from singtheory.errors import InputError
 from singtheory.system import write_bytes
 
-PARTS = ("zero", "prediction", "first", "matched", "rivals")
-GUIDANCES = (1.0, 3.0)
+PARTS = ("zero", "prediction", "slopes", "first", "equal", "matched", "rivals")
 ZERO_STEPS, ZERO_SHIFT = (4, 10, 28), 3.0
+SLOPES = (6, 8, 10, 20, 50)
 SHOWN: tuple[str, ...] = (
     "Euler, shift 3",
     "UniPC",
@@ -58,20 +61,7 @@ SHOWN: tuple[str, ...] = (
     "Euler, shift 1",
 )
 """Ways whose pictures are kept."""
-FIRST: tuple[tuple[Sequence[Way], tuple[int, ...]], ...] = ((CORE, (4, 6, 10)), ((*RIVALS, *OURS[:8]), (4, 6)))
-"""What counts most: ways, and numbers of evaluations."""
-BLOCKS = (
-    *FIRST,
-    (CORE, (20, 8)),
-    (RIVALS, (10,)),
-    (OURS[8:], (4, 6)),
-    (CORE, (28, 50)),
-    (OURS, (10,)),
-    ((*RIVALS, *OURS), (8,)),
-    ((*RIVALS, *OURS), (20, 28, 50)),
-)
-"""All of it, in the order of its importance."""
-_PROBED, _PICTURES, _A_FILE = 1024, 8, 250
+_PROBED, _PICTURES, _A_FILE = 1024, 8, 24
 
 
 class OutOfTimeError(Exception):
@@ -192,7 +182,7 @@ class Measured:
         write_bytes(path.with_name(f"{path.stem}-{len(self.cells)}.npz"), packed.getvalue())
         self.arrays = {}
 
-    def rivals(self, blocks: Sequence[tuple[Sequence[Way], tuple[int, ...]]]) -> None:
+    def rivals(self, blocks: Blocks) -> None:
         """Ways in the order of blocks."""
         number, of = self.share
         self.draw(plan(self.flows.trained is not None, blocks)[number::of])
@@ -232,6 +222,17 @@ class Measured:
                 f"prediction {steps}, {shift:g}: network {one['network'][:3]}, law {one['law'][:3]}, exact {prediction['exact'][-1]['exact'][:3]}"
             )
 
+    def slopes(self) -> None:
+        """At the shift of the other ways, by number of steps."""
+        lam = self.flows.moments.eigenvalues[: flow_predict.COMPONENTS]
+        rows = torch.randint(
+            len(self.data), (self.amounts[2] // 2,), generator=torch.Generator().manual_seed(self.seed)
+        )
+        points = self.data.x_0(rows).to(self.judge.device)
+        measured = [flow_predict.slopes(self.flows, points, self.seed, n, 3.0, lam) for n in SLOPES]
+        self.result.add("slopes", measured)
+        say("slopes", [(one["steps"], one["kept"][:3]) for one in measured])
+
     def zero(self, folders: Sequence[Path]) -> None:
         """At each stage of training."""
         stages = self.result.content.get("zero", {})
@@ -250,25 +251,6 @@ class Measured:
 def key_of(cell: dict[str, Any]) -> str:
     """The name of a cell's arrays."""
     return f"{cell['way']}|{cell['guidance']:g}|{cell['budget']}"
-
-
-def plan(trained: bool, blocks: Sequence[tuple[Sequence[Way], tuple[int, ...]]]) -> list[tuple[Way, float, int]]:
-    """Cells of blocks, each ways with numbers of evaluations, in their order; none twice."""
-    cells: dict[tuple[str, float, int], tuple[Way, float, int]] = {}
-    for ways, budgets in blocks:
-        for budget in budgets:
-            for guidance in GUIDANCES:
-                for way in ways:
-                    if is_drawn(way, guidance, trained):
-                        cells.setdefault((way.name, guidance, budget), (way, guidance, budget))
-    return list(cells.values())
-
-
-def is_drawn(way: Way, guidance: float, trained: bool) -> bool:
-    """Whether a way is another than the plain one at this weight, and can be had."""
-    if guidance == 1 and (way.guide == "scaled" or way.mean.endswith("unguided")):
-        return False
-    return trained or not (way.mean.startswith("trained") or way.spread == "trained")
 
 
 def features_of(folder: Path, classifier: Classifier | None, device: str) -> dict[str, Features]:
@@ -348,10 +330,14 @@ def parts_of(one: Measured, arguments: argparse.Namespace) -> Iterator[str]:
     for name in names:
         if name == "prediction":
             one.prediction()
+        elif name == "slopes":
+            one.slopes()
         elif name == "zero" and arguments.stages is not None:
             one.zero(sorted(arguments.stages.iterdir(), key=lambda folder: folder.stat().st_mtime))
         elif name == "first":
             one.rivals(FIRST)
+        elif name == "equal":
+            one.rivals(EQUAL)
         elif name == "rivals":
             one.rivals(BLOCKS)
         elif name == "matched":

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ STEPS = (4, 6, 10, 8, 20, 3, 28, 50)
 SHIFTS = (3.0, 1.0, 4.0)
 MANY = 250
 """Steps after which what is missing is the network's and not the grid's."""
-_AT_ONCE = 1024
+_AT_ONCE, _SLOPES = 1024, 16
 
 
 def kept(images: Tensor, moments: Moments, eigenvalues: Tensor) -> Tensor:
@@ -61,6 +62,37 @@ def exact(data: Tensor, x_1: Tensor, moments: Moments, steps: int, shift: float,
 
     images = euler(x_1, shifted_grid(steps, shift), denoise, lambda x, _t, _s: x)
     return {"steps": steps, "shift": shift, "exact": rounded(kept(images, moments, eigenvalues))}
+
+
+def slopes(flows: Flows, points: Tensor, seed: int, steps: int, shift: float, eigenvalues: Tensor) -> dict[str, Any]:
+    """What Euler's steps would keep were the network linear with the slopes that it has where it was trained, at `x_t = (1 − t) x_0 + t n`.
+
+    The slope along a component is that of the regression of x̂ on x_t. Of a Gaussian law it is `(1 − t)λ/((1 − t)²λ + t²)`, with which this is the cosine
+    law. How far a network's slopes are from those is its error by band, whatever the grid.
+
+    Args:
+        flows: whose network is asked, without a prompt.
+        points: `x_0`, shape (n, channels, side, side), on the device.
+        seed: of the noise.
+        steps: of the grid.
+        shift: of the grid.
+        eigenvalues: λ of the first components, shape (k,), float64.
+    """
+    drawer, basis, grid = flows.drawer, flows.moments.basis[: len(eigenvalues)], shifted_grid(steps, shift)
+    noise = torch.randn(points.shape, generator=torch.Generator().manual_seed(seed)).to(points)
+    product, rows = torch.ones(len(eigenvalues), dtype=torch.float64), []
+    for t, s in pairwise(grid):
+        parts = []
+        for x_0, n in zip(points.split(drawer.batch), noise.split(drawer.batch), strict=True):
+            x = (1 - t) * x_0 + t * n
+            x_hat = x - t * drawer.predict(x, TRAIN_STEPS * t, drawer.encode([""] * len(x)))
+            parts.append(torch.stack([one.flatten(1) @ basis.mT for one in (x, x_hat)]))
+        seen, answer = (one - one.mean(dim=0) for one in torch.cat(parts, dim=1).double().cpu())
+        slope = (seen * answer).mean(dim=0) / seen.square().mean(dim=0)
+        product *= s / t + (1 - s / t) * slope
+        rows.append(rounded(slope[:_SLOPES]))
+    kept_so = product.abs() / eigenvalues.sqrt()
+    return {"steps": steps, "shift": shift, "times": rounded(torch.tensor(grid[:-1])), "slopes": rows, "kept": rounded(kept_so)}  # fmt: skip
 
 
 def brightness_kept(kept: Tensor, share: Tensor) -> float:

@@ -108,6 +108,26 @@ OURS = (
     replace(_CORRECTED, name="Euler corrected, shift 1", grid="shift 1"),
 )
 
+_SPENT = {"mean": "trained", "spread": "trained", "spare": True}
+SPARED = (
+    *(
+        Way(f"{solver} matched, trained mean, one more step", solver=solver, **_SPENT)  # pyright: ignore[reportArgumentType]
+        for solver in ("Euler", "DPM++ 2M")
+    ),
+    Way("Heun matched, trained mean, one more step", solver="Heun after the first", **_SPENT),  # pyright: ignore[reportArgumentType]
+    *(
+        Way(f"{solver} matched, {grid}, trained mean, one more step", solver=solver, grid=grid, **_SPENT)  # pyright: ignore[reportArgumentType]
+        for solver, grid in (("UniPC", "shift 1"), ("Euler", "shift 1"), ("Euler", "W2"), ("Euler", "spectral"))
+    ),
+    replace(
+        _CORRECTED,
+        name="Euler corrected, statistics, all directions, one more step",
+        spread="statistics",
+        spare=True,
+    ),
+)
+"""Each solver and grid around a trained mean, at as many evaluations as without it: the one that the mean saves is spent on one more step."""
+
 TWICE = (
     Way("UniPC, shift 6", solver="UniPC", grid="shift 6"),
     Way("UniPC matched, network mean, shift 6", solver="UniPC", grid="shift 6", spread="trained"),
@@ -143,6 +163,6 @@ EPSILON = (
 )
 """Ways of an ε-model on Stable Diffusion's timesteps. From noise, the average image is set to zero; the mean is that of the flow twin's first output."""
 
-WAYS = {way.name: way for way in (*CORE, *RIVALS, *OURS, *TWICE, *LATENT)}
+WAYS = {way.name: way for way in (*CORE, *RIVALS, *OURS, *SPARED, *TWICE, *LATENT)}
 """Ways of a flow."""
 EVERY = WAYS | {way.name: way for way in EPSILON}

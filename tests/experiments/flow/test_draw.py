@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from docs.experiments.flow.blocks import BLOCKS, is_drawn, plan
 from docs.experiments.flow.draw import Flows, Moments, Spread, projection
 from docs.experiments.flow.grids import Profile
-from docs.experiments.flow.measure import BLOCKS, is_drawn, plan
 from docs.experiments.flow.model import TRAIN_STEPS
 from docs.experiments.flow.ways import CORE, WAYS, Way
 from singdiffusion.average.model import Average

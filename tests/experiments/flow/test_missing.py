@@ -32,3 +32,9 @@ def test_a_run_that_has_all_lacks_nothing():
     one = replace(whole, cells={key: {} for key in part.planned if key[1:] != (3.0, 10)})
     left = n - len(one.cells)
     assert missing.text(part._replace(runs=(one,))).endswith(f"lacks, by evaluations, {left} at 10 with guidance 3.")
+
+
+def test_cells_without_finite_pictures_are_named():
+    part = PARTS[0]
+    run = Results({"failed": [["a way", 1.0, 4, "NaN"], ["a way", 3.0, 4, "NaN"]]}, {}, {}, 2.0)
+    assert "Of these 2 were tried and gave no finite pictures: a way," in missing.text(part._replace(runs=(run,)))

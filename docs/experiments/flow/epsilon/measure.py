@@ -15,11 +15,12 @@ from typing import Any
 import torch
 
 from docs.experiments.data.captioned import Captioned, read
+from docs.experiments.flow.blocks import GUIDANCES
 from docs.experiments.flow.committed import CLASSIFIER
 from docs.experiments.flow.draw import Moments
 from docs.experiments.flow.epsilon.draw import Epsilons
 from docs.experiments.flow.epsilon.ways import CORRECTED, MATCHED, MEAN, NOISE, SPARED, TO_THE_END, Way
-from docs.experiments.flow.measure import GUIDANCES, Measured, OutOfTimeError, floor
+from docs.experiments.flow.measure import Measured, OutOfTimeError, floor
 from docs.experiments.flow.metrics import Judge
 from docs.experiments.metric.adherence import Classifier
 from docs.experiments.metric.distances import of_classifier

@@ -63,7 +63,7 @@ step but one already reaches timestep 1 of 1,000, where σ is 0.04; those of DPM
 
 def read(part: str = "") -> Results:
     """The results of the first run, or of the `second`."""
-    return Results.read(EPSILON / part, ())
+    return Results.read(EPSILON / part)
 
 
 def section(results: Results, second: Results, emoji: Results) -> str:
@@ -186,8 +186,14 @@ def _prompts(results: Results, cell: dict[str, Any]) -> list[str]:
     free, fixed = ([cell["prompts"][prompt] for prompt in results.kinds(kind)] for kind in ("open", "fixed"))
     return [
         " ".join(f"{one['ratio']:.2f}" for one in free),
-        f"{results.z * max(one['ratio error'] or 0.0 for one in free):.2f}",
+        _widest(results, [one.get("ratio error") for one in free], 2),
         " ".join(f"{one['w1']:.0f}" for one in free),
         " ".join(f"{one['bias']:+.1f}" for one in fixed),
-        f"{results.z * max(one['bias error'] for one in fixed):.1f}",
+        _widest(results, [one.get("bias error") for one in fixed], 1),
     ]
+
+
+def _widest(results: Results, errors: Sequence[float | None], digits: int) -> str:
+    """The widest half interval; a dash where the run was stopped before it wrote the samples' influences."""
+    known = [error for error in errors if error is not None]
+    return f"{results.z * max(known):.{digits}f}" if known else "–"

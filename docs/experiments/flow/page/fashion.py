@@ -65,7 +65,7 @@ The classifier tells the ten classes apart in {accuracy:.1%} of the pictures tha
 
 def read(part: str = "") -> Results:
     """The results of the first run, or of the `second`."""
-    return Results.read(FASHION / part, ())
+    return Results.read(FASHION / part)
 
 
 def section(results: Results, second: Results, emoji: Results) -> str:

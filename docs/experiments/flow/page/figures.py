@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.ticker import LogLocator
 
 from docs.book.drawing import Drawing
-from docs.experiments.flow.page.results import DEFAULT, EULERS, Results
-from docs.experiments.flow.page.tables import NETWORK, STAGES
+from docs.experiments.flow.page.law import STAGES
+from docs.experiments.flow.page.results import DEFAULT, EULERS, NETWORK, Results
 from docs.experiments.ladder.page.figures import blank, plain
 
 OURS, RIVAL, EULER, LAW = "#d8582a", "#3b7dd8", "#8a8a8a", "#222222"

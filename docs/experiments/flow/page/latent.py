@@ -16,7 +16,7 @@ from docs.experiments.flow.page.results import ERROR, MAIN, Change, Results, bor
 from docs.experiments.flow.page.runs import run_lines
 from docs.experiments.flow.page.tables import folded, listed, table
 from docs.experiments.flow.page.targets import Target
-from docs.experiments.flow.page.verdicts import best_text
+from docs.experiments.flow.page.verdicts import agreement_text, best_text, differences
 from docs.experiments.flow.predict import brightness_kept
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.flow.ways import EVERY
@@ -37,7 +37,12 @@ _MOST, _SMALL = 400, (3, 32, 32)
 
 def read(folder: Path = LATENT) -> Results:
     """The results of the flow in latents."""
-    return Results.read(folder, ())
+    return Results.read(folder)
+
+
+def read_second(folder: Path = LATENT / "second") -> Results | None:
+    """The run with another seed of samples; None where none was kept."""
+    return read(folder) if (folder / "measured.json").is_file() else None
 
 
 def trained(folder: Path = LATENT) -> dict[str, Any]:
@@ -306,9 +311,22 @@ def _short(steps: int) -> str:
     )
 
 
-def section(results: Results, small: Results, made: dict[str, Any]) -> str:
-    """The flow's part of the page."""
+def again_text(results: Results, second: Results | None, small: Results, made: dict[str, Any]) -> str:
+    """What a second run says of the same differences, and of the border; nothing where there is none."""
+    if second is None:
+        return ""
+    one, other = (border_of(run, small, made) for run in (results, second))
+    here, there = (differences(run, metrics_of(run)) for run in (results, second))
+    return (
+        f"{agreement_text(here, there, second.content['seed'])} In the {len(second.cells)} cells of that run the gain at guidance 1 in {MAIN[0]} is beyond the interval up to {other.now} evaluations, "
+        f"of {listed([str(n) for n in other.drawn])} that were drawn; in the first run up to {one.now}."
+    )
+
+
+def section(results: Results, small: Results, made: dict[str, Any], second: Results | None = None) -> str:
+    """The flow's part of the page; `second` is a run with another seed of samples."""
     flow = made["flow"]
+    runs = [made, results.content, *([] if second is None else [second.content])]
     return "\n\n".join(
         [
             autoencoder_text(results, made),
@@ -321,9 +339,10 @@ def section(results: Results, small: Results, made: dict[str, Any]) -> str:
             best_text(results),
             changes_text(results, COMPARED),
             cells_text(results),
-            f"{run_lines(made)}\n{run_lines(results.content)}",
+            again_text(results, second, small, made),
+            "\n".join(map(run_lines, runs)),
         ]
-    )
+    ).replace("\n\n\n\n", "\n\n")
 
 
 def twin_brightness(results: Results) -> str:

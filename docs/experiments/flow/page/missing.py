@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from docs.experiments.flow import resolution
+from docs.experiments.flow.blocks import plan
 from docs.experiments.flow.epsilon.measure import ALL
 from docs.experiments.flow.epsilon.measure import plan as epsilon_plan
 from docs.experiments.flow.latent import measure as latent
-from docs.experiments.flow.measure import plan
 from docs.experiments.flow.page import epsilon as epsilon_page
 from docs.experiments.flow.page import latent as latent_page
 from docs.experiments.flow.page import resolution as resolution_page
@@ -42,7 +42,11 @@ def parts() -> list[Part]:
             _keys(plan(True, resolution.BLOCKS)),
             (resolution_page.read(), resolution_page.read(resolution_page.RESOLUTION / "second")),
         ),
-        Part("In latents", _keys(plan(False, latents)), (latent_page.read(),)),
+        Part(
+            "In latents",
+            _keys(plan(False, latents)),
+            tuple(filter(None, (latent_page.read(), latent_page.read_second()))),
+        ),
         Part(
             "The ε twin in latents",
             _keys(plan(False, latent.TWINS)),
@@ -70,7 +74,14 @@ def text(part: Part) -> str:
         numbers = [f"{number} at {budget}" for (weight, budget), number in sorted(left.items()) if weight == guidance]
         where.append(f"{listed(numbers)} with guidance {guidance:g}")
     lacks = f"The first run lacks, by evaluations, {'; '.join(where)}." if where else "The first run has all."
-    return f"{part.name}: {counts} of {len(part.planned)} planned cells. {lacks}"
+    return f"{part.name}: {counts} of {len(part.planned)} planned cells. {lacks}{_failed(part.runs[0])}"
+
+
+def _failed(results: Results) -> str:
+    """Cells of the run whose pictures were not finite."""
+    failed = results.content.get("failed", [])
+    ways = listed(list(dict.fromkeys(way for way, *_ in failed))) if failed else ""
+    return f" Of these {len(failed)} were tried and gave no finite pictures: {ways}, for its last step divides by what it keeps, which is 0 along directions that do not vary." if failed else ""  # fmt: skip
 
 
 def missing_text() -> str:

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 import torch
 
 from docs.experiments.flow.committed import FOLDER
-from docs.experiments.flow.keep import ours
 from docs.experiments.flow.page.results import MAIN, METRICS, Results, border, changes
 from docs.experiments.flow.page.runs import run_line
 from docs.experiments.flow.page.tables import folded, listed, table
 from docs.experiments.flow.page.targets import Target
-from docs.experiments.flow.page.verdicts import Verdict, agreement_text, best_text, verdicts
+from docs.experiments.flow.page.verdicts import agreement_text, best_text, differences
 from docs.experiments.flow.solvers import shifted_grid
 from docs.experiments.script.result import present
 from singtheory.response import spread_kept
@@ -52,7 +51,7 @@ The network is the same U-Net on patches of 2×2 pixels, {steps:,} steps of {bat
 
 def read(folder: Path = RESOLUTION) -> Results:
     """The results at 64×64."""
-    return Results.read(folder, ())
+    return Results.read(folder)
 
 
 def kept_first(results: Results, part: str) -> dict[tuple[int, float], float]:
@@ -215,19 +214,12 @@ def first_sentence(large: Results, small: Results) -> str:
     )
 
 
-def _differences(results: Results) -> list[Verdict]:
-    """Every way of ours beside every rival, in all that were drawn from the same noise."""
-    ways = dict.fromkeys(way for way, _, _ in results.cells)
-    mine = [way for way in ways if ours(way)]
-    return verdicts(results, mine, [way for way in ways if way not in mine], METRICS[:3])
-
-
 def again_text(large: Results, small: Results, second: Results) -> str:
     """What a second run says of the same differences, and of the border."""
     one, other = border_of(large, small), border_of(second, small)
     drawn = listed([str(n) for n in other.drawn])
     return (
-        f"{agreement_text(_differences(large), _differences(second), second.content['seed'])} In the {len(second.cells)} cells of that run the gain at "
+        f"{agreement_text(differences(large, METRICS[:3]), differences(second, METRICS[:3]), second.content['seed'])} In the {len(second.cells)} cells of that run the gain at "
         f"guidance 1 in {MAIN[0]} is beyond the interval up to {other.now} evaluations, of {drawn} that were drawn; in the first run up to {one.now}."
     )
 

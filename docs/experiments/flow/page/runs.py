@@ -1,10 +1,12 @@
 """What made the flow demonstrator's results, and what is missing, in words."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from docs.experiments.flow.page.results import MAIN, UNCOUNTED, Results
-from docs.experiments.flow.ways import CORE, OURS, RIVALS
+from docs.experiments.flow.blocks import BLOCKS, BUDGETS, GUIDANCES, plan
+from docs.experiments.flow.page.results import Results
 from docs.experiments.script.result import present
+from singdiffusion.flow_demonstrator import AVERAGE, PIPELINE
 
 
 def runs_text(results: Results) -> str:
@@ -23,33 +25,24 @@ def run_line(content: dict[str, Any]) -> str:
     return f"- `{present(content['command'])}`, seed {content['seed']}, on one {content['device']}; {versions}"
 
 
-def redrawn_text(second: Results) -> str:
-    """Where the rivals that do not count in the first run lead all others in the second."""
-    ahead, places = [], 0
-    for guidance, budget in second.pairs:
-        for metric in MAIN:
-            best = second.best(UNCOUNTED, guidance, budget, metric)
-            rivals = [way for way in second.drawn(guidance, budget, False) if way not in UNCOUNTED]
-            other = second.best(rivals, guidance, budget, metric)
-            mine = second.best(second.drawn(guidance, budget, True), guidance, budget, metric)
-            if best is None or other is None or mine is None:
-                continue
-            places += 1
-            if best.value < min(other.value, mine.value):
-                ahead.append(f"{best.way}, {metric}, guidance {guidance:g}, {budget} evaluations")
-    return f"In the second run these grids are ahead of every other way in {len(ahead)} of {places} places{': ' if ahead else ''}{'; '.join(ahead)}."
+def module_share() -> float:
+    """Weights of the flow demonstrator's average image and spread over those of its network, by their files; both are in half precision."""
+    module, network = (folder / "diffusion_pytorch_model.safetensors" for folder in (AVERAGE, PIPELINE / "unet"))
+    return module.stat().st_size / network.stat().st_size
 
 
 def missing_text(results: Results) -> str:
     """Cells and parts that were not reached."""
-    ways, budgets = (*CORE, *RIVALS, *OURS), (4, 6, 8, 10, 20, 28, 50)
-    none = len(budgets) * sum(way.guide != "plain" or "unguided" in way.mean for way in ways)
-    wanted = {(way.name, w, n) for w in (1.0, 3.0) for way in ways for n in budgets}
-    there = {(way, w, n) for way, w, n in results.cells if w in (1.0, 3.0)}
+    wanted = {(way.name, guidance, budget) for way, guidance, budget in plan(True, BLOCKS)}
+    there = wanted & set(results.cells)
     lines = [
-        f"{len(there)} cells were drawn of {len(wanted) - none}. At guidance 1 rivals that change the guidance and unguided means are not counted, because they equal other ways there."
+        f"{len(there)} of {len(wanted)} planned cells were drawn. At guidance 1 rivals that change the guidance and unguided means are not counted, because they equal other ways there."
     ]
-    for guidance in (1.0, 3.0):
-        counts = [f"{sum((w, n) == (guidance, b) for _, w, n in there)} at {b}" for b in budgets]
+    for guidance in GUIDANCES:
+        counts = [f"{_at(there, guidance, b)} of {_at(wanted, guidance, b)} at {b}" for b in BUDGETS]
         lines.append(f"At guidance {guidance:g}, ways by number of evaluations: {', '.join(counts)}.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _at(cells: Iterable[tuple[str, float, int]], guidance: float, budget: int) -> int:
+    return sum(cell[1:] == (guidance, budget) for cell in cells)

@@ -1,4 +1,4 @@
-"""Words and tables of the flow page, from the committed results."""
+"""Words and tables of cells for the flow page, from the committed results."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +8,8 @@ from docs.experiments.flow.page.results import (
     EULERS,
     MAIN,
     METRICS,
-    UNCOUNTED,
+    NETWORK,
+    SAME_GRID,
     Change,
     Results,
     Win,
@@ -16,11 +17,8 @@ from docs.experiments.flow.page.results import (
     changes,
     wins,
 )
-from docs.experiments.flow.page.targets import FIRST, Target, apart, single, targets
+from docs.experiments.flow.page.targets import Target, single, targets
 from docs.experiments.flow.ways import CORE, OURS, RIVALS, WAYS
-
-NETWORK = "UniPC matched, network mean"
-STAGES = ("first", "very-early", "early", "middle", "end")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -54,12 +52,12 @@ def first_paragraph(results: Results) -> str:
 
 def _buys(results: Results) -> str:
     best = max(min(results.of_prompts(way, 1.0, 4, "open", "ratio") or [0.0]) for way in (*EULERS, "UniPC"))
-    ours = results.of_prompts(DEFAULT, 1.0, 4, "open", "ratio") or []
+    ours = results.of_prompts(SAME_GRID, 1.0, 4, "open", "ratio") or []
     mine, rival = (results.best(results.drawn(1.0, 4, who), 1.0, 4, MAIN[0]) for who in (True, False))
     assert mine and rival
     return (
         f"Where a prompt leaves the brightness open, 4 evaluations without guidance keep at most {best:.2f} of the data's spread by Euler or UniPC in the worst of {len(ours)} prompts, and "
-        f"{min(ours):.2f} to {max(ours):.2f} with the first step matched. The Fréchet distance in {MAIN[0]} is {mine.value:.1f} for "
+        f"{min(ours):.2f} to {max(ours):.2f} with the first step matched on the same grid. The Fréchet distance in {MAIN[0]} is {mine.value:.1f} for "
         f"the best of ours and {rival.value:.1f} for the best rival ({rival.way}{_TELEPORT if 'teleported' in rival.way else ''})."
     )
 
@@ -71,13 +69,25 @@ _TELEPORT = ": the exact solution for Gaussian data takes the network's place fr
 def _vanishes(results: Results, guidance: float) -> str:
     places, late = [], []
     for metric in MAIN:
-        rows = [one for one in changes(results, [DEFAULT], [metric]) if one.guidance == guidance]
+        rows = [one for one in changes(results, [SAME_GRID], [metric]) if one.guidance == guidance]
         places.append(f"{_until(rows)} in {metric}")
         late += [one for one in rows if one.budget >= 20]
     within = sum(one.verdict == "undecided" for one in late)
     return (
         f"**With many steps the gain vanishes**: beside UniPC on the same grid, guidance {guidance:g}, the gain is beyond the interval {listed(places)}. "
-        f"With 20 evaluations and more {within} of {len(late)} differences are within their intervals."
+        f"With 20 evaluations and more {within} of {len(late)} differences are within their intervals. {_equal(results)}"
+    )
+
+
+def _equal(results: Results) -> str:
+    """The default at equal evaluations."""
+    rows = changes(results, [DEFAULT], METRICS)
+    counts = {word: sum(one.verdict == word for one in rows) for word in ("better", "worse")}
+    four = {one.guidance: one for one in rows if one.budget == 4 and one.metric == MAIN[1]}
+    content = listed([f"{four[w].before:.1f} to {four[w].after:.1f} at guidance {w:g}" for w in sorted(four)])
+    return (
+        f"There the trained mean needs the network once less than UniPC. **At as many evaluations**, with one more step, it is better than UniPC beyond the interval in {counts['better']} and worse in "
+        f"{counts['worse'] or 'none'} of {len(rows)} cells ({content}, {MAIN[1]}, 4 evaluations)."
     )
 
 
@@ -92,7 +102,7 @@ def _until(rows: Sequence[Change]) -> str:
 
 def _guided(results: Results) -> str:
     network = [one for one in changes(results, [NETWORK], MAIN) if one.guidance == 3]
-    trained = [one for one in changes(results, [DEFAULT], MAIN) if one.guidance == 3]
+    trained = [one for one in changes(results, [SAME_GRID], MAIN) if one.guidance == 3]
     sure = [one for one in network if one.verdict == "better"]
     four = next(one for one in network if one.budget == 4 and one.metric == MAIN[0])
     own = next(one for one in trained if one.budget == 4 and one.metric == MAIN[0])
@@ -104,13 +114,19 @@ def _guided(results: Results) -> str:
 
 
 def _elsewhere(results: Results) -> str:
-    """Where the default is worse than its plain solver, in any features."""
-    worse = [one for one in changes(results, [DEFAULT], METRICS) if one.verdict == "worse"]
+    """Where the trained mean, asking the network once less, is worse than its plain solver, in any features."""
+    worse = [one for one in changes(results, [SAME_GRID], METRICS) if one.verdict == "worse"]
     cells = [
-        f"at guidance {one.guidance:g} and {one.budget} evaluations in {one.metric} ({one.before:.1f} to {one.after:.1f})"
+        f"at guidance {one.guidance:g} and {one.budget} evaluations in {one.metric} ({one.before:.1f} to {one.after:.1f}{_mended(results, one)})"
         for one in worse
     ]
-    return f". But it is worse beyond the interval {listed(cells)}" if cells else ""
+    return f". With the evaluation saved it is worse beyond the interval {listed(cells)}" if cells else ""
+
+
+def _mended(results: Results, one: Change) -> str:
+    """What the default reaches where its own grid with an evaluation less was worse."""
+    value = results.value(DEFAULT, one.guidance, one.budget, one.metric)
+    return "" if value is None else f", and {value:.1f} with it spent on one more step"
 
 
 def _grid(results: Results) -> str:
@@ -186,7 +202,7 @@ def _cells_table(results: Results, guidance: float, metric: str) -> str:
     for way in order:
         values = [results.value(way, guidance, n, metric) for n in budgets]
         if any(value is not None for value in values):
-            name = f"{way} (not counted)" if way in UNCOUNTED else f"**{way}**" if WAYS[way].matched else way
+            name = f"**{way}**" if WAYS[way].matched else way
             body.append([name, *("" if value is None else f"{value:.2f}" for value in values)])
     return table(["way", *map(str, budgets)], body)
 
@@ -257,142 +273,3 @@ def matched_text(results: Results) -> str:
         body.append([f"{way}, {budget}", "" if weight is None else f"{weight:.3f}", *distances])
     head = ["way, evaluations", "effective weight", *(f"{metric}: it / plain at that weight" for metric in MAIN)]
     return table(head, body)
-
-
-# --- prediction, zero-init --------------------------------------------------------------------------------------------
-
-
-def prediction_text(results: Results) -> str:
-    """Law, exact denoiser and network."""
-    body = []
-    rows = sorted({(one["shift"], one["steps"]) for one in results.content["prediction"]["network"]})
-    for shift, steps in rows:
-        line = [f"{shift:g}, {steps}"]
-        for first, second in (("network", "law"), ("exact", "law"), ("network", "exact")):
-            off = apart(results, steps, shift, first, second)
-            line += [f"{sorted(off)[len(off) // 2]:+.0%}", f"{max(map(abs, off)):.0%}"]
-        body.append(line)
-    head = [
-        "shift, steps",
-        "network − law, median",
-        "farthest",
-        "exact − law, median",
-        "farthest",
-        "network − exact, median",
-        "farthest",
-    ]
-    return folded(f"How far apart along the first {FIRST} components", table(head, body))
-
-
-def prediction_reading(results: Results) -> str:
-    """Where the law departs, and why."""
-
-    def far(steps: int, first: str, second: str) -> float:
-        return max(map(abs, apart(results, steps, 3.0, first, second)))
-
-    many = max(one["steps"] for one in results.content["prediction"]["network"])
-    brightness = apart(results, 6, 3.0, "network", "law")[0]
-    exact = apart(results, 6, 3.0, "exact", "law")[0]
-    measured = results.content["prediction"]
-    last, end = (
-        measured["components"][-1],
-        next(one for one in measured["network"] if one["steps"] == many)["network"][-1],
-    )
-    logo = next(one for one in results.content["zero"]["end"] if one["prompt"] == "logo")
-    return (
-        f"Along the first {FIRST} components at shift 3, the exact denoiser of the same pictures is within {far(6, 'exact', 'law'):.0%} of the law with 6 steps, "
-        f"{far(10, 'exact', 'law'):.0%} with 10 and {far(50, 'exact', 'law'):.0%} with 50. That much is the data's, which are no Gaussian. The network is off the exact "
-        f"denoiser by {far(6, 'network', 'exact'):.0%}, {far(10, 'network', 'exact'):.0%} and {far(50, 'network', 'exact'):.0%}, and by {far(many, 'network', 'exact'):.0%} still with {many} steps, "
-        f"where no grid is to blame. That is the network's. With few steps it keeps more than the law along brightness, the first component ({brightness:+.0%} at 6, the exact denoiser "
-        f"{exact:+.0%}). At t = 1 the exact x̂ is one picture for all noises, and the network's is not: for “logo” its outputs scatter by {logo['scatter']:.0f} in "
-        f"squared norm, beside {logo['trace']:.0f} of the pictures themselves. So it can take some brightness from the noise. Along component {last} "
-        f"it ends at {end:.2f} of the data with {many} steps, as if some noise were left."
-    )
-
-
-def zero_text(results: Results) -> str:
-    """F7 over training."""
-    body, wrong = [], []
-    for stage in STAGES:
-        rows = results.content["zero"][stage]
-        sure = [one for one in rows if abs(one["measured"]) > 3 * one["measured error"]]
-        right = [one for one in sure if (one["predicted"] > 0) == (one["measured"] > 0)]
-        wrong += [(stage, one) for one in sure if one not in right]
-        scatter = sum(one["scatter"] for one in rows) / len(rows)
-        error = sum(one["error2"] for one in rows) / len(rows)
-        body.append(
-            [
-                stage.replace("-", " "),
-                f"{error:.0f}",
-                f"{scatter:.0f}",
-                f"{len(right)} of {len(sure)}",
-                f"{sum(one['predicted'] < 0 for one in rows)}",
-            ]
-        )
-    head = ["stage of training", "‖μ̂ − μ‖²", "scatter of x̂", "sign right", "zero-init predicted better"]
-    where = [f"{sum(one[0] == stage for one in wrong)} at “{stage.replace('-', ' ')}”" for stage in STAGES]
-    least = min(one["predicted"] for rows in results.content["zero"].values() for one in rows)
-    return (
-        f"{table(head, body)}\n\nF7 predicts the mean start to be better in every cell, by {least:.1f} nats at least: zero-init leaves the whole variance of the noise at the first node. For it to win, the mean would "
-        f"have to be farther off than it is at any stage. Of the cells beyond three standard errors {len(wrong)} have the other sign: {', '.join(where)}. "
-        f"{_late(wrong)}At the first stage the outputs at t = 1 scatter about as much as noise does, and F7 takes μ̂ for one picture. With many steps the first is short, little is predicted, and the end is "
-        f"not the first node. So ‖μ̂ − μ‖ alone does not decide the sign. The scatter, which F7 leaves out, may be why; both fall over training, and these cells cannot tell them apart."
-    )
-
-
-def _late(wrong: Sequence[tuple[str, dict[str, Any]]]) -> str:
-    """How many steps the cells of the later stages have whose sign is the other."""
-    steps = sorted({str(one["steps"]) for stage, one in wrong if stage != STAGES[0]})
-    return f"Those after the first stage have {listed(steps)} steps. " if steps else ""
-
-
-# --- defaults ---------------------------------------------------------------------------------------------------------
-
-
-def defaults_text(results: Results) -> str:
-    """Mean, rank and corrected, with what decides each."""
-    return "\n".join(f"- {one}" for one in (_mean(results), _rank(results), _corrected(results), _spare(results)))
-
-
-def _four(results: Results, way: str, guidance: float, metric: str = MAIN[0]) -> str:
-    return f"{results.value(way, guidance, 4, metric):.2f}"
-
-
-def _mean(results: Results) -> str:
-    return (
-        f"**`mean`: the module's where it knows prompts, else the network's.** At 4 evaluations {_four(results, DEFAULT, 1.0)} beside {_four(results, NETWORK, 1.0)} in {MAIN[0]} at guidance 1. At guidance 3 it is "
-        f"{_four(results, DEFAULT, 3.0)} beside {_four(results, NETWORK, 3.0)}, and it saves an evaluation. The network's mean without guidance does about as well there "
-        f"({_four(results, 'UniPC matched, unguided mean', 3.0)})."
-    )
-
-
-def _rank(results: Results) -> str:
-    values = [_four(results, f"UniPC matched, rank {k}", 1.0) for k in (1, 16)]
-    more = [_four(results, f"UniPC matched, statistics, rank {k}", 1.0) for k in (1, 16, 64)]
-    return (
-        f"**Rank: what the module has.** Of the trained spread rank 1, 16 and all give {values[0]}, {values[1]} and {_four(results, NETWORK, 1.0)} at guidance 1. Rank 1, 16 and 64 of the spread of all pictures, the same for every prompt, give "
-        f"{listed(more)}. The first direction, brightness, is most of it. More ranks cost no evaluation. With prompts the spread of all pictures is no better choice: at guidance 3 it gives "
-        f"{_four(results, 'UniPC matched, statistics, rank 64', 3.0)}, and it widens prompts that fix the brightness."
-    )
-
-
-def _corrected(results: Results) -> str:
-    rows = []
-    for guidance in (1.0, 3.0):
-        plain, mended = (
-            _four(results, way, guidance) for way in ("Euler matched, trained mean", "Euler corrected, trained mean")
-        )
-        rows.append(f"{plain} to {mended} at guidance {guidance:g}")
-    full = _four(results, "Euler corrected, statistics, all directions", 1.0)
-    return (
-        f"**`corrected`: off.** Along the trained directions it brings Euler from {listed(rows)} at 4 evaluations, and a better solver brings more. With all directions of all pictures "
-        f"Euler reaches {full} at guidance 1: where no better solver can be had and the data's statistics are known, it is worth asking for. Pixel by pixel it is no good ({_four(results, 'Euler corrected, pixels', 1.0)})."
-    )
-
-
-def _spare(results: Results) -> str:
-    way = "UniPC matched, trained mean, one more step"
-    return (
-        f"**The evaluation that a module's mean saves is well spent on one more step**: {_four(results, way, 1.0)} beside {_four(results, DEFAULT, 1.0)} in {MAIN[0]}, {_four(results, way, 1.0, MAIN[1])} beside "
-        f"{_four(results, DEFAULT, 1.0, MAIN[1])} in {MAIN[1]}, at as many evaluations as the rivals."
-    )

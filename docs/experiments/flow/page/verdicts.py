@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from docs.experiments.flow.keep import ours
 from docs.experiments.flow.page.results import MAIN, Results
 from docs.experiments.flow.page.tables import folded, table
 
@@ -55,6 +56,13 @@ def verdicts(
                     if half is not None and values[0] is not None and values[1] is not None:
                         rows.append(Verdict(way, rival, guidance, budget, metric, values[0], values[1], half))
     return rows
+
+
+def differences(results: Results, metrics: Sequence[str] = MAIN) -> list[Verdict]:
+    """Every way of ours beside every rival, in all that were drawn from the same noise."""
+    ways = dict.fromkeys(way for way, _, _ in results.cells)
+    mine = [way for way in ways if ours(way)]
+    return verdicts(results, mine, [way for way in ways if way not in mine], metrics)
 
 
 def best_verdicts(results: Results, metrics: Sequence[str] = MAIN) -> list[Verdict]:

@@ -65,5 +65,5 @@ def test_a_tiny_run_writes_both_seeds_and_is_kept_with_its_differences(data, tmp
             "each prompt",
         }
     keep([out / "seed-3"], data, tmp_path / "kept")
-    rows = verdicts(Results.read(tmp_path / "kept", ()), [CORRECTED[1].name], [MATCHED[0].name], ["the classifier"])
+    rows = verdicts(Results.read(tmp_path / "kept"), [CORRECTED[1].name], [MATCHED[0].name], ["the classifier"])
     assert len(rows) == 2 and all(row.half > 0 for row in rows)

@@ -9,10 +9,10 @@ import torch
 
 from docs.experiments.data.captioned import Captioned
 from docs.experiments.data.prompts import OPENMOJI
+from docs.experiments.flow.blocks import plan
 from docs.experiments.flow.keep import keep
 from docs.experiments.flow.latent import measure, prediction, train
 from docs.experiments.flow.latent.judge import RECONSTRUCTED
-from docs.experiments.flow.measure import plan
 from docs.experiments.flow.ways import EVERY, WAYS
 from docs.experiments.script.result import HEAD
 

@@ -136,6 +136,17 @@ def test_the_section_tells_the_floor_and_f6(small):
     assert f"| 4, UniPC | {' | '.join(['90.0'] * 3)} | 0.90 | +1.5 |" in content
 
 
+def test_a_second_run_is_told_where_there_is_one(small, tmp_path):
+    results = planted({4: (90.0, 40.0)})
+    assert page.again_text(results, None, small, made()) == "" and page.read_second(tmp_path) is None
+    turned = dataclasses.replace(planted({4: (40.0, 90.0)}), content=results.content | {"seed": 7})
+    content = page.again_text(results, turned, small, made())
+    assert (
+        "another seed of samples (7)" in content and "0 are so in both" in content and "up to 0 evaluations" in content
+    )
+    assert content in page.section(results, small, made(), turned)
+
+
 def test_the_twin_is_told_beside_noise():
     results = planted({5: (90.0, 40.0)}, page.TWIN[0], "DDIM from noise")
     content = page.twin_section(results, made())
