@@ -16,7 +16,7 @@ from singtheory.kernel import bridge
 from singtheory.mmse.exact import exact_curve
 from singtheory.mmse.sampled import sample_curve
 from singtheory.sampler import exact_denoiser
-from singtheory.start.mismatch import Mismatch, Moments, Start, from_matched, from_mean, from_noise, initial_mismatch
+from singtheory.start.mismatch import Mismatch, Start, from_matched, from_mean, from_noise
 from tests.support.strategies import examples
 
 SCHEDULES = [Cosine(), RectifiedFlow()]
