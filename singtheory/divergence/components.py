@@ -36,6 +36,8 @@ _UNKNOWN = 300.0
 """An exponent of which so much may be lost is not known."""
 _LARGEST = 30.0
 """Beyond this an exponential is no small excess any more."""
+_LEAST, _NORMAL = 5e-324, 2.0**-1022
+"""The least float, and the least that has all its digits."""
 
 
 class Exponents(NamedTuple):
@@ -62,10 +64,6 @@ class Exponents(NamedTuple):
         return Exponents(
             *(part[:1].expand(count, -1) if part.stride(0) == 0 else part.mT[:, chosen].mT for part in self)
         )
-
-
-_LEAST, _NORMAL = 5e-324, 2.0**-1022
-"""The least float, and the least that has all its digits."""
 
 
 class Ratio(NamedTuple):
@@ -229,13 +227,8 @@ class Components:
     def trace_error(self) -> float:
         """At least the error of the trace."""
         own = 0.0 if self.spread_error is None else float(self.p @ self.spread_error.sum(dim=1))
-        return (
-            own
-            + self._centres_lost
-            + self._underflow
-            + 2 * self.rounding * self.trace
-            + float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
-        )
+        by_weights = float((self.p * self.tilt) @ (self.norms2 + self.spread_trace))
+        return own + self._centres_lost + self._underflow + 2 * self.rounding * self.trace + by_weights
 
     @cached_property
     def tilt(self) -> Tensor:
