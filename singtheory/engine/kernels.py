@@ -170,10 +170,10 @@ def weigh_kernel(
 @triton.jit
 def bounded_kernel(
     snr, size, norm, error, series, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
-    known, numbers, plan, batch, padded: tl.constexpr,
+    known, numbers, plan, batch, block: tl.constexpr,
 ):  # fmt: skip
-    """All queries: bounds of what few atoms give."""
-    query = tl.arange(0, padded)
+    """A block of queries: bounds of what few atoms give."""
+    query = tl.program_id(0) * block + tl.arange(0, block)
     real = query < batch
     gamma, length = tl.load(snr + query, mask=real, other=1.0), tl.load(norm + query, mask=real, other=0.0)
     bound = _near_bound(
@@ -197,12 +197,12 @@ def bounded_kernel(
         tl.load(mass + query, mask=real, other=1.0),
         tl.load(known + at.NEARNESS_PER_TILE),
     )
-    tl.store(plan + at.PLAN_SERIES, tl.sum(moments.to(tl.int64)))
-    tl.store(plan + at.PLAN_REST, tl.sum(rest.to(tl.int64)))
-    tl.store(plan + at.PLAN_DIGITS, tl.max(tl.where(rest, digits, 0.0)).to(tl.int64))
-    tl.store(plan + at.PLAN_WEIGHT_DIGITS, tl.max(tl.where(rest, weight_digits, 0.0)).to(tl.int64))
+    tl.atomic_add(plan + at.PLAN_SERIES, tl.sum(moments.to(tl.int32)), sem="relaxed")
+    tl.atomic_add(plan + at.PLAN_REST, tl.sum(rest.to(tl.int32)), sem="relaxed")
+    tl.atomic_max(plan + at.PLAN_DIGITS, tl.max(tl.where(rest, digits, 0.0)).to(tl.int32), sem="relaxed")
+    tl.atomic_max(plan + at.PLAN_WEIGHT_DIGITS, tl.max(tl.where(rest, weight_digits, 0.0)).to(tl.int32), sem="relaxed")
     usual = (length < float("inf")) & (gamma >= 0) & (gamma < float("inf"))
-    tl.store(plan + at.PLAN_UNUSUAL, tl.sum((usual == 0).to(tl.int64)))
+    tl.atomic_add(plan + at.PLAN_UNUSUAL, tl.sum(((usual == 0) & real).to(tl.int32)), sem="relaxed")
     evidence = tl.load(log_sum + query, mask=real) - tl.load(known + at.NEARNESS_DIM) / 2 * tl.log(
         tl.full((), 6.283185307179586, tl.float64)
     )
@@ -213,6 +213,49 @@ def bounded_kernel(
     tl.store(numbers + at.LOOK_TOP * batch + query, top, mask=real)
     tl.store(numbers + at.LOOK_SERIES * batch + query, moments.to(tl.float64), mask=real)
     tl.store(numbers + at.LOOK_REST * batch + query, rest.to(tl.float64), mask=real)
+
+
+@triton.jit
+def shifted_kernel(z, snr, mean, out, dim, padded: tl.constexpr):
+    """One query: its difference from the mean."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    inside = place < dim
+    centre = tl.load(mean + place, mask=inside, other=0.0)
+    shifted = tl.load(z + query * dim + place, mask=inside, other=0.0) - tl.sqrt(tl.load(snr + query)) * centre
+    tl.store(out + query * dim + place, shifted, mask=inside)
+
+
+@triton.jit
+def moments_kernel(
+    shifted, along, snr, mean, rest, skew, known, means, numbers, batch, dim, padded: tl.constexpr,
+):  # fmt: skip
+    """One query near γ = 0: its mean, and what is known with it, from moments of the data."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    inside, gamma = place < dim, tl.load(snr + query)
+    root, variance = tl.sqrt(gamma), tl.load(known + at.EXPANSION_VARIANCE)
+    away = tl.load(shifted + query * dim + place, mask=inside, other=0.0)
+    product = tl.load(along + query * dim + place, mask=inside, other=0.0)
+    third = tl.load(skew + place, mask=inside, other=0.0)
+    shift = root * product - gamma / 2 * third
+    centre = tl.load(mean + place, mask=inside, other=0.0)
+    value = centre + (tl.load(rest + place, mask=inside, other=0.0) + shift)
+    tl.store(means + query * dim + place, value, mask=inside)
+    norm2 = tl.sum(away * away)
+    trace = variance + root * tl.sum(away * third) - gamma / 2 * tl.load(known + at.EXPANSION_SQUARE)
+    trace = tl.maximum(trace - tl.sum(shift * shift), 0.0, propagate_nan=tl.PropagateNan.ALL)
+    spread = variance - tl.sum(product * away)
+    bound = _series_remainder(
+        norm2,
+        gamma,
+        tl.load(known + at.EXPANSION_RADIUS),
+        variance,
+        tl.load(known + at.EXPANSION_ROUNDING),
+        tl.load(known + at.EXPANSION_CONSTANT),
+    )
+    evidence = -(norm2 + gamma * spread + tl.load(known + at.EXPANSION_LOG_NORM)) / 2
+    tl.store(numbers + at.MOMENTS_TRACE * batch + query, trace)
+    tl.store(numbers + at.MOMENTS_EVIDENCE * batch + query, evidence)
+    tl.store(numbers + at.MOMENTS_BOUND * batch + query, bound)
 
 
 @triton.jit
@@ -313,10 +356,15 @@ def weighted_kernel(
 
 @triton.jit
 def tiles_kernel(
-    largest, error, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
+    largest, error, others, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
 ):  # fmt: skip
     """One query: which tiles matter."""
     query, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk)
+    if tl.load(others) == 0:
+        tl.store(numbers + at.TILES_BEST * batch + query, tl.cast(0.0, tl.float64))
+        tl.store(numbers + at.TILES_MASS * batch + query, tl.cast(1.0, tl.float64))
+        tl.store(numbers + at.TILES_COUNT * batch + query, tl.cast(float("inf"), tl.float64))
+        return
     best, best_tile = tl.cast(-float("inf"), tl.float32), 0
     for first in range(0, tiles, chunk):
         values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
@@ -330,9 +378,12 @@ def tiles_kernel(
     for first in range(0, tiles, chunk):
         values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
         hit = ((values < limit) == 0) & (first + inside != best_tile) & (first + inside < tiles)
-        place = counted + tl.cumsum(hit.to(tl.int32), axis=0) - 1
-        tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
-        counted += tl.sum(hit.to(tl.int32))
+        hits = tl.sum(hit.to(tl.int32))
+        # their order costs more than their count, and where they do not fit none is read
+        if (hits > 0) & (counted < most):
+            place = counted + tl.cumsum(hit.to(tl.int32), axis=0) - 1
+            tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
+        counted += hits
         mass += tl.sum(tl.exp(values - best))
     tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64))
     tl.store(numbers + at.TILES_MASS * batch + query, mass.to(tl.float64))
@@ -342,55 +393,95 @@ def tiles_kernel(
 
 
 @triton.jit
-def near_kernel(
-    queries, atoms, log_weights, counted, index, crowded, snr, mean, numbers, batch, count, most, few,
-    width: tl.constexpr, padded: tl.constexpr, tile: tl.constexpr,
+def apart_kernel(
+    queries, atoms, log_weights, counted, index, crowded, snr, logits, apart2, scores, reference, batch, count, most, few,
+    parts, slots, width: tl.constexpr, chunk: tl.constexpr, tile: tl.constexpr,
 ):  # fmt: skip
-    """One query: moments of the atoms in its tiles, from differences."""
-    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
-    for unknown in tl.static_range(at.NEAR_ROWS):
-        tl.store(numbers + unknown * batch + query, tl.cast(float("inf"), tl.float64))
-    hits = tl.load(counted + query).to(tl.int32)
-    if hits <= tl.where(2 * tl.load(crowded) < batch, most, few):
-        z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
-        root = tl.sqrt(tl.load(snr + query))
+    """A part of one query's tiles: log weights and squared distances of their atoms, from differences to one of the best tile."""
+    query, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    hits = tl.minimum(tl.load(counted + query), most + 1.0).to(tl.int32)
+    if (part < hits) & (hits <= tl.where(2 * tl.load(crowded) < batch, most, few)):
+        root, inner, inside = tl.sqrt(tl.load(snr + query)), tl.arange(0, chunk), tl.arange(0, tile)
+        best = tl.load(index + query * most) * tile
+        row = best + inside
+        sums = tl.zeros((tile, chunk), dtype=tl.float64)
+        for first in range(0, width, chunk):
+            place = first + inner
+            z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
+            away = z[None, :] - root * _rows(atoms, row, place, count, width)
+            sums += away * away
+        density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - tl.sum(sums, axis=1) / 2
         # the atom of the best tile with the largest log density is what the others are told from
-        row = tl.load(index + query * most) * tile + tl.arange(0, tile)
-        away = z[None, :] - root * _rows(atoms, row, place, count, width)
-        distance2 = tl.sum(away * away, axis=1)
-        density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - distance2 / 2
-        score, inside = tl.max(density, axis=0, return_indices=True)
+        score, chosen = tl.max(density, axis=0, return_indices=True)
         # the screen may take padding for the best where all log weights are off its scale
-        reference = tl.minimum(tl.load(index + query * most) * tile + inside, count - 1)
-        base = tl.load(atoms + tl.cast(reference, tl.int64) * width + place, mask=place < width, other=0.0)
-        base_weight = tl.load(log_weights + reference)
-        top, total = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
-        second, square = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
-        sums = tl.zeros((padded,), dtype=tl.float64)
-        for hit in range(hits):
-            row = tl.load(index + query * most + hit) * tile + tl.arange(0, tile)
-            real = (row[:, None] < count) & (place[None, :] < width)
-            apart = tl.where(real, _rows(atoms, row, place, count, width) - base[None, :], 0.0)
-            half_way = z[None, :] - root * (base[None, :] + apart / 2)
+        base_row = tl.minimum(best + chosen, count - 1)
+        if part == 0:
+            tl.store(reference + query, base_row)
+            tl.store(scores + query, score)
+        base_weight = tl.load(log_weights + base_row)
+        for hit in range(part, hits, parts):
+            row = tl.load(index + query * most + hit) * tile + inside
+            along, sums = tl.zeros((tile, chunk), dtype=tl.float64), tl.zeros((tile, chunk), dtype=tl.float64)
+            for first in range(0, width, chunk):
+                place = first + inner
+                z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
+                base = tl.load(atoms + base_row.to(tl.int64) * width + place, mask=place < width, other=0.0)
+                real = (row[:, None] < count) & (place[None, :] < width)
+                apart = tl.where(real, _rows(atoms, row, place, count, width) - base[None, :], 0.0)
+                along += (z[None, :] - root * (base[None, :] + apart / 2)) * apart
+                sums += apart * apart
             prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
-            logit = tl.maximum(root * tl.sum(half_way * apart, axis=1) + prior, -800.0)
-            distance2 = tl.sum(apart * apart, axis=1)
-            higher = tl.maximum(top, tl.max(logit))
-            decay, weight = tl.exp(top - higher), tl.where(logit > -800.0, tl.exp(logit - higher), 0.0)
-            sums = sums * decay + tl.sum(apart * weight[:, None], axis=0)
-            total = total * decay + tl.sum(weight)
-            second = second * decay + tl.sum(weight * distance2)
-            square = square * decay + tl.sum(weight * logit * logit)
-            top = higher
-        sums = sums / total
-        tl.store(mean + query * width + place, base + sums, mask=place < width)
-        shift2, second = tl.sum(sums * sums), second / total
+            where = query * slots + hit * tile + inside
+            tl.store(logits + where, tl.maximum(root * tl.sum(along, axis=1) + prior, -800.0))
+            tl.store(apart2 + where, tl.sum(sums, axis=1))
+
+
+@triton.jit
+def near_kernel(
+    atoms, log_weights, counted, index, crowded, logits, apart2, scores, reference, below, mean, numbers, batch, count, most, few,
+    width: tl.constexpr, chunk: tl.constexpr, tile: tl.constexpr, slots: tl.constexpr,
+):  # fmt: skip
+    """One query: moments of the atoms in its tiles, from what `apart_kernel` found of them."""
+    query, inner, slot = tl.program_id(0).to(tl.int64), tl.arange(0, chunk), tl.arange(0, slots)
+    hits = tl.minimum(tl.load(counted + query), most + 1.0).to(tl.int32)
+    if hits <= tl.where(2 * tl.load(crowded) < batch, most, few):
+        real = slot < hits * tile
+        logit = tl.load(logits + query * slots + slot, mask=real, other=-800.0)
+        top = tl.max(logit, axis=0)
+        kept = (logit > -800.0) & (logit >= top - below)
+        weight = tl.where(kept, tl.exp(logit - top), 0.0)
+        total = tl.sum(weight)
+        second = tl.sum(weight * tl.load(apart2 + query * slots + slot, mask=real, other=0.0)) / total
+        square = tl.sum(weight * logit * logit) / total
+        base_row = tl.load(reference + query).to(tl.int64)
+        shift2 = tl.cast(0.0, tl.float64)
+        for first in range(0, width, chunk):
+            place = first + inner
+            base = tl.load(atoms + base_row * width + place, mask=place < width, other=0.0)
+            sums = tl.zeros((chunk,), dtype=tl.float64)
+            for hit in range(hits):
+                one = tl.load(logits + query * slots + hit * tile + tl.arange(0, tile))
+                matters = (one > -800.0) & (one >= top - below)
+                if tl.max(matters.to(tl.int32), axis=0) > 0:
+                    row = tl.load(index + query * most + hit) * tile + tl.arange(0, tile)
+                    inside = matters[:, None] & (place[None, :] < width)
+                    rows = tl.load(atoms + row[:, None].to(tl.int64) * width + place[None, :], mask=inside, other=0.0)
+                    share = tl.where(matters, tl.exp(one - top), 0.0)
+                    sums += tl.sum(tl.where(inside, (rows - base[None, :]) * share[:, None], 0.0), axis=0)
+            sums = sums / total
+            tl.store(mean + query * width + place, base + sums, mask=place < width)
+            shift2 += tl.sum(sums * sums)
+        base_weight = tl.load(log_weights + base_row)
+        score = tl.load(scores + query)
         tl.store(numbers + at.NEAR_DISTANCE * batch + query, tl.sqrt(tl.maximum(2 * (base_weight - score), 0.0)))
         tl.store(numbers + at.NEAR_LOG_SUM * batch + query, score + top + tl.log(total))
         tl.store(numbers + at.NEAR_APART * batch + query, tl.sqrt(second))
         tl.store(numbers + at.NEAR_VARIANCE * batch + query, tl.maximum(second - shift2, 0.0))
         tl.store(numbers + at.NEAR_SHIFT * batch + query, tl.sqrt(shift2))
-        tl.store(numbers + at.NEAR_LOG_WEIGHT * batch + query, tl.sqrt(square / total))
+        tl.store(numbers + at.NEAR_LOG_WEIGHT * batch + query, tl.sqrt(square))
+    else:
+        for unknown in tl.static_range(at.NEAR_ROWS):
+            tl.store(numbers + unknown * batch + query, tl.cast(float("inf"), tl.float64))
 
 
 @triton.jit

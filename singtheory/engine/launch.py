@@ -5,6 +5,7 @@ The same as `reference`, whose docstrings say what each computes.
 
 # pyright: reportMissingImports=false, reportIndexIssue=false, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
 
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -15,8 +16,9 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from singtheory.engine import kernels
 from singtheory.engine.reference import Asked, Bounded, Digits, Near, Tiles, Weighed
-from singtheory.engine.rounding import Asking, Nearness, Weighing
+from singtheory.engine.rounding import Asking, Expansion, Nearness, Weighing
 from singtheory.engine.rows import AskedRows, DigitRows, Look, MomentRows, NearRows, Plan, SumRows, TileRows
+from singtheory.engine.series import Series
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
@@ -25,12 +27,14 @@ _OVERHEAD, _MOST_PARTS = 25, 16
 """Steps of a product that the start and the end of a program last, as measured on an H100; parts that a product has at most."""
 _RESERVED = 1024
 """Bytes beside a processor that stages leave to the rest of a kernel."""
-NEAR = {"num_warps": 16}
-TILES = {"chunk": 2048, "num_warps": 4}
+APART = {"parts": 8, "chunk": 128, "num_warps": 4}
+NEAR = {"chunk": 1024, "num_warps": 8}
+TILES = {"chunk": 8192, "num_warps": 16}
+BOUNDED = {"block": 64, "num_warps": 2}
 
 
 @cache
-def _held(known: Asking | Nearness | Weighing, device: torch.device) -> Tensor:
+def _held(known: Asking | Nearness | Expansion | Weighing, device: torch.device) -> Tensor:
     """Constants on a device, in float64, which numbers given to a kernel are not; never freed, for recorded kernels read them."""
     return torch.tensor(known, dtype=torch.float64, device=device)
 
@@ -60,15 +64,31 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
 
 
 def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:
-    """Runs `reference.bounded` on the GPU; a few thousand queries at most."""
+    """Runs `reference.bounded` on the GPU."""
     numbers = _table(Look, snr)
-    plan = torch.empty(len(Plan._fields), dtype=torch.int64, device=snr.device)
-    kernels.bounded_kernel[(1,)](
+    plan = torch.zeros(len(Plan._fields), dtype=torch.int32, device=snr.device)
+    kernels.bounded_kernel[(triton.cdiv(len(snr), BOUNDED["block"]),)](
         snr, queries.size, queries.norm, queries.error, queries.series, tiles.best, tiles.mass, tiles.count, near.distance,
         near.log_sum, near.apart, near.variance, near.shift, near.log_weight, _held(known, snr.device), numbers, plan,
-        len(snr), padded=triton.next_power_of_2(len(snr)), num_warps=8,
+        len(snr), **BOUNDED,
     )  # fmt: skip
     return Bounded(numbers, plan)
+
+
+def moments(series: Series, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """Runs `reference.moments` on the GPU."""
+    points, (rest, cov, skew, square) = series.points, series.moments
+    known = Expansion(
+        points.radius, points.variance, series.rounding, series.constant, square, points.dim * math.log(2 * math.pi)
+    )
+    (batch, dim), shifted, means, numbers = z.shape, torch.empty_like(z), torch.empty_like(z), _table(MomentRows, snr)
+    padded = triton.next_power_of_2(dim)
+    kernels.shifted_kernel[(batch,)](z, snr, points.mean, shifted, dim, padded=padded)
+    kernels.moments_kernel[(batch,)](
+        shifted, shifted @ cov, snr, points.mean, rest, skew, _held(known, z.device), means, numbers, batch, dim,
+        padded=padded,
+    )  # fmt: skip
+    return means, numbers
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
@@ -128,27 +148,38 @@ def weighted(
     return means, numbers
 
 
-def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, error: Tensor, others: Tensor, below: float, most: int) -> Tiles:
     """Runs `reference.tiles` on the GPU."""
     batch, count = largest.shape
     numbers = _table(TileRows, error)
     index = torch.empty(batch, most, dtype=torch.int32, device=error.device)
     crowded = torch.zeros(1, dtype=torch.int32, device=error.device)
     kernels.tiles_kernel[(batch,)](
-        largest, error, below, numbers, index, crowded, batch, count, most,
+        largest, error, others, below, numbers, index, crowded, batch, count, most,
         chunk=min(TILES["chunk"], triton.next_power_of_2(count)), num_warps=TILES["num_warps"],
     )  # fmt: skip
     return Tiles(**TileRows(*numbers)._asdict(), index=index, crowded=crowded)
 
 
-def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
-    """Runs `reference.near` on the GPU."""
+def near(
+    z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int, below: float
+) -> Near:
+    """Runs `reference.near` on the GPU: tiles in parts beside one another, then what they tell together."""
     (batch, dim), most = z.shape, tiles.index.shape[1]
+    numbers, slots = _table(NearRows, snr), triton.next_power_of_2(most * tile)
+    logits, apart2 = torch.empty(2, batch, slots, dtype=torch.float64, device=z.device)
+    scores, reference = torch.empty_like(snr), torch.empty(batch, dtype=torch.int32, device=z.device)
+    parts, widest = min(APART["parts"], most), triton.next_power_of_2(dim)
+    kernels.apart_kernel[(batch, parts)](
+        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, logits, apart2, scores, reference,
+        batch, len(points), most, few, parts, slots,
+        width=dim, chunk=min(APART["chunk"], widest), tile=tile, num_warps=APART["num_warps"],
+    )  # fmt: skip
     mean = torch.empty_like(z)
-    numbers = _table(NearRows, snr)
     kernels.near_kernel[(batch,)](
-        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, mean, numbers, batch, len(points), most, few,
-        width=dim, padded=triton.next_power_of_2(dim), tile=tile, **NEAR,
+        points, log_weights, tiles.count, tiles.index, tiles.crowded, logits, apart2, scores, reference, below + 1.0,
+        mean, numbers, batch, len(points), most, few,
+        width=dim, chunk=min(NEAR["chunk"], widest), tile=tile, slots=slots, num_warps=NEAR["num_warps"],
     )  # fmt: skip
     return Near(mean, **NearRows(*numbers)._asdict())
 

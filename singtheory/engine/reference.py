@@ -11,8 +11,10 @@ from torch import Tensor
 
 from singtheory.engine import rounding
 from singtheory.engine.levels import digits_of, rounded
+from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import Asking, Nearness, Weighing
 from singtheory.engine.rows import Look, MomentRows, NearRows, Plan, SumRows
+from singtheory.engine.series import Series
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Bounded:
 
     Attributes:
         numbers: the rows of `Look`, shape (6, batch).
-        plan: the numbers of `Plan`, shape (4,).
+        plan: the numbers of `Plan`, shape (5,).
     """
 
     numbers: Tensor
@@ -193,7 +195,24 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
     top = tiles.best + queries.error / 8
     look = Look(trace=near.variance, evidence=evidence, bound=bound, top=top, series=queries.series, rest=rest.double())
-    return Bounded(torch.stack(look), torch.stack(plan))
+    return Bounded(torch.stack(look), torch.stack(plan).int())
+
+
+def moments(series: Series, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """Means (batch, d), and the rows of `MomentRows` (3, batch), near γ = 0.
+
+    Args:
+        series: of the atoms.
+        z: shape (batch, d).
+        snr: shape (batch,).
+    """
+    return packed(series.posterior(z, snr))
+
+
+def packed(moments: PosteriorMoments) -> tuple[Tensor, Tensor]:
+    """Means (batch, d), and the rows of `MomentRows` (3, batch)."""
+    rows = MomentRows(trace=moments.trace_cov, evidence=moments.log_evidence, bound=moments.error_bound)
+    return moments.mean, torch.stack(rows)
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
@@ -281,12 +300,13 @@ def weighted(
     return means, torch.stack(moments)
 
 
-def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, error: Tensor, others: Tensor, below: float, most: int) -> Tiles:
     """The tiles that can matter.
 
     Args:
         largest: of every tile, as `screen` gives them, shape (batch, tiles).
         error: of these, shape (batch,); tiles matter that are not more than `below` and twice the error under the best.
+        others: of `Asked`; where it is 0 nothing need be known of tiles.
         below: see there.
         most: tiles that a query may have.
     """
@@ -300,7 +320,9 @@ def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
     return Tiles(best, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
 
 
-def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
+def near(
+    z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int, below: float
+) -> Near:
     """Mean and trace from the atoms of the tiles that can matter, by differences to one of the best tile, in float64.
 
     Args:
@@ -311,16 +333,18 @@ def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tens
         snr: shape (batch,).
         tile: atoms in a tile.
         few: tiles that a query may have where half of the batch has too many, for it is then weighed by all atoms anyway.
+        below: as in `tiles`; the log weights are known here, so atoms that are so much and one more under the best are left out.
     """
     most = tiles.index.shape[1] if 2 * int(tiles.crowded) < len(z) else few
     queries = zip(z, tiles.index, tiles.count, snr.sqrt(), strict=True)
-    means, numbers = zip(*(_near(*query, points, log_weights, tile, most) for query in queries), strict=True)
+    means, numbers = zip(*(_near(*query, points, log_weights, tile, most, below) for query in queries), strict=True)
     return Near(torch.stack(means), **NearRows(*torch.stack(numbers, dim=1))._asdict())
 
 
 def _near(
-    z: Tensor, index: Tensor, count: Tensor, root: Tensor, points: Tensor, log_weights: Tensor, tile: int, most: int
-) -> tuple[Tensor, Tensor]:
+    z: Tensor, index: Tensor, count: Tensor, root: Tensor, points: Tensor, log_weights: Tensor,
+    tile: int, most: int, below: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One query's mean and the numbers of `NearRows`."""
     if int(count) > most:
         return torch.zeros_like(z), torch.full(
@@ -333,7 +357,7 @@ def _near(
     score, reference = density.max(), best[density.argmax()]
     base, apart = points[reference], points[atoms] - points[reference]
     logits = root * ((z - root * (base + apart / 2)) * apart).sum(dim=1) + (log_weights[atoms] - log_weights[reference])
-    logits = logits[kept := logits > -800]
+    logits = logits[kept := (logits > -800) & (logits >= logits.max() - below - 1)]
     apart, log_total = apart[kept], logits.logsumexp(dim=0)
     weights = (logits - log_total).exp()
     offset, second = weights @ apart, weights @ apart.square().sum(dim=1)

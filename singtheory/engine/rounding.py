@@ -17,7 +17,7 @@ SAFE = 1.02
 _LARGEST_LOG_WEIGHT_ERROR = 1e-2
 """The largest error of a log weight for which a bound is given: `e^δ − 1` is below `1.02 δ` for all errors δ of log weights up to it."""
 _DEPTH_ROUNDINGS = 24
-"""Roundings on every path of a sum over the width in `near`, a tree over the threads of a row, up to a width of 4096."""
+"""Roundings on every path of a sum over the width in `near`, 128 sums beside one another and a tree over them, up to a width of 2048."""
 _LOG_WEIGHT_ROUNDINGS = 10
 """The roundings of a log weight on a GPU, put together from exact products: four of the digits, three of the unit, two of differences, one of the rest.
 
@@ -135,7 +135,7 @@ class Nearness(NamedTuple):
     @classmethod
     def of(cls, sizes: Sizes, goal: float, below: float, atoms: int) -> "Nearness":
         """For errors of the mean up to `goal`, with all log weights left out that are `below` the largest, and at most `atoms` kept."""
-        roundings = max(_DEPTH_ROUNDINGS, sizes.dim / 128) + 6
+        roundings = max(_DEPTH_ROUNDINGS, sizes.dim / 128 + 8) + 6
         per_snr = 2 * sizes.mean_norm + roundings * sizes.radius + 6 * sizes.reach
         others = 8 - 4 * sizes.least_log_weight
         sums = formula.accumulation(atoms + 16, DOUBLE)
@@ -148,6 +148,24 @@ class Nearness(NamedTuple):
         return cls(
             roundings, per_snr, others, sums, far, constant, sizes.dim, sizes.variance, per_step / goal, per_tile / goal, goal
         )  # fmt: skip
+
+
+class Expansion(NamedTuple):
+    """Constants of the series near γ = 0.
+
+    Attributes:
+        radius: as in `Sizes`, and so `variance`.
+        rounding: of `Series`, and so `constant`.
+        square: `Var ‖y′‖²`.
+        log_norm: `d log 2π`.
+    """
+
+    radius: float
+    variance: float
+    rounding: float
+    constant: float
+    square: float
+    log_norm: float
 
 
 class Weighing(NamedTuple):

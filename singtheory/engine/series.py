@@ -23,7 +23,7 @@ class Series:
         self.points = points
 
     @cached_property
-    def _moments(self) -> tuple[Tensor, Tensor, Tensor, float]:
+    def moments(self) -> tuple[Tensor, Tensor, Tensor, float]:
         """`E y′`, which is rounding alone, `Σ`, `Cov(y′, ‖y′‖²)` and `Var ‖y′‖²`."""
         points = self.points
         rest, skew = torch.zeros_like(points.mean), torch.zeros_like(points.mean)
@@ -39,7 +39,7 @@ class Series:
     @cached_property
     def _eigenvalues(self) -> Tensor:
         """`λ` of Σ, shape (d,)."""
-        return torch.linalg.eigvalsh(self._moments[1]).clamp(min=0)
+        return torch.linalg.eigvalsh(self.moments[1]).clamp(min=0)
 
     def linear_mmse(self, snr: Tensor) -> Tensor:
         """`Σ λ/(1 + γλ)`, the error of the best linear denoiser, which `E tr C` does not exceed; shape (batch,)."""
@@ -64,7 +64,7 @@ class Series:
 
     def posterior(self, z: Tensor, snr: Tensor) -> PosteriorMoments:
         """The posteriors of queries whose remainder is small."""
-        points, (rest, cov, skew, square) = self.points, self._moments
+        points, (rest, cov, skew, square) = self.points, self.moments
         root = snr.sqrt()[:, None]
         shifted = points.shifted(z, snr)
         along = shifted @ cov

@@ -36,6 +36,7 @@ RANDOM_QUERIES = 100_000
 KERNELS = {
     "screen_kernel": "screen",
     "tiles_kernel": "tiles",
+    "apart_kernel": "near",
     "near_kernel": "near",
     "weigh_kernel": "weigh",
     "product_kernel": "products",
@@ -113,7 +114,7 @@ def at_least(law: Atoms, z: Tensor, snr: Tensor, tol: float) -> dict[str, float]
     """Milliseconds in which tensor cores at their peak do the products that a call asks for; none where it takes other ways."""
     if not isinstance(law._engine, FusedEngine):
         return {}
-    plan = law._engine._looked(z, snr, tol)[2]
+    plan = law._engine._looked(z, snr, tol).plan
     one = 2000 * len(z) * len(law.points) * law.dim
     return {
         "screen": (plan.series < len(z)) * one / PEAKS["float16"],

@@ -37,7 +37,7 @@ def near(engine: FusedEngine, z: Tensor, snr: Tensor, tol: float) -> PosteriorMo
 def weighed(engine: FusedEngine, z: Tensor, snr: Tensor, digits: int, weight_digits: int) -> PosteriorMoments:
     """From all atoms."""
     _, numbers, _ = engine._look(z, snr, goal=engine.points.scale)
-    mean, numbers = engine._weigh(z, snr, Look(*numbers).top, digits, weight_digits)
+    mean, numbers, _ = engine._weigh(z, snr, Look(*numbers).top, digits, weight_digits, engine.points.scale)
     return PosteriorMoments(mean, *numbers)
 
 
@@ -180,7 +180,7 @@ def test_a_weight_that_rounding_doubles_is_within_the_bound():
     engine = prepared(points)
     z, snr = torch.zeros(1, 1).double(), torch.full((1,), 1e-9, dtype=torch.float64)
     top = points.log_weights[:1] + math.log(127)
-    mean, numbers = engine._weigh(z, snr, top, 2, 1)
+    mean, numbers, _ = engine._weigh(z, snr, top, 2, 1, 1.0)
     within_its_bound(points, z, snr, PosteriorMoments(mean, *numbers))
 
 

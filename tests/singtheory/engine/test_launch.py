@@ -101,8 +101,8 @@ def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
         z, snr, points.mean, engine._halves.shape[1], Asking.of(engine._sizes, goal, 1e-12, 1e-12)
     )
     largest = reference.screen(queries, engine._halves, *engine._single, snr, 8)
-    tiles = reference.tiles(largest, queries.error, below, 30)
-    near = reference.near(z, points.whole, points.log_weights, tiles, snr, 8, 4)
+    tiles = reference.tiles(largest, queries.error, queries.others, below, 30)
+    near = reference.near(z, points.whole, points.log_weights, tiles, snr, 8, 4, below)
     arguments = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
     same(launch.bounded(*arguments), reference.bounded(*arguments))
 
@@ -179,7 +179,8 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
     largest[3] = 1.0
     error = torch.linspace(0, width, BATCH).double().to(DEVICE)
-    actual, other = launch.tiles(largest, error, 5.0, 30), reference.tiles(largest, error, 5.0, 30)
+    arguments = largest, error, torch.ones(1, dtype=torch.int32, device=DEVICE), 5.0, 30
+    actual, other = launch.tiles(*arguments), reference.tiles(*arguments)
     for name in ("best", "count", "crowded"):
         assert torch.equal(getattr(actual, name), getattr(other, name)), name
     torch.testing.assert_close(actual.mass, other.mass, rtol=1e-5, atol=1e-6, equal_nan=True)
@@ -196,9 +197,9 @@ def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
     points, tiles = engine.points, -(-COUNT // 8)
     largest = torch.linspace(-60, 0, tiles).expand(BATCH, -1).to(DEVICE).contiguous().roll(3, dims=1)
     error = torch.linspace(0, 6, BATCH).double().to(DEVICE)
-    chosen = reference.tiles(largest, error, 5.0, 30)
+    chosen = reference.tiles(largest, error, torch.ones(1, dtype=torch.int32, device=DEVICE), 5.0, 30)
     chosen.crowded.fill_(crowded)
-    arguments = z, points.whole, points.log_weights, chosen, snr, 8, 20
+    arguments = z, points.whole, points.log_weights, chosen, snr, 8, 20, 5.0
     actual, other = launch.near(*arguments), reference.near(*arguments)
     known = other.distance.isfinite()
     assert 0 < int(known.sum()) < BATCH
