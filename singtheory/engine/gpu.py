@@ -22,7 +22,16 @@ from singtheory.engine.host import QUERIES, Engine, out_of_memory
 from singtheory.engine.levels import levels_of
 from singtheory.engine.points import Points
 from singtheory.engine.results import PosteriorMoments, Started
-from singtheory.engine.rounding import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, SAFE, Asking, Nearness, Sizes, Weighing
+from singtheory.engine.rounding import (
+    MOST_QUERY_DIGITS,
+    MOST_WEIGHT_DIGITS,
+    SAFE,
+    Asking,
+    Nearness,
+    Sizes,
+    Weighing,
+    single_suffices,
+)
 from singtheory.engine.rows import Look, MomentRows, Plan
 from singtheory.engine.screen import left_out_below
 
@@ -243,12 +252,20 @@ class FusedEngine(Engine):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """From all atoms; the last says for how many queries the bound is above the goal, shape (1,)."""
         mean, kernels, blocks = self.points.mean, self._kernels, range(0, len(self._numbers), _CHUNK)
-        known = Weighing.of(self._sizes, weight_digits, len(blocks))
+        single = single_suffices(self._sizes, goal)
+        known = Weighing.of(self._sizes, weight_digits, len(blocks), single)
         queries = kernels.digits(z, snr, mean, self._numbers.shape[1], digits, known)
         products = sums = 0
         for part in (slice(start, start + _CHUNK) for start in blocks):
             weighed = kernels.weigh(
-                queries, self._numbers[part], self._norms[part], self._log_weights[part], snr, top, weight_digits
+                queries,
+                self._numbers[part],
+                self._norms[part],
+                self._log_weights[part],
+                snr,
+                top,
+                weight_digits,
+                single,
             )
             sums = sums + weighed.sums
             products = products + kernels.product(weighed.digits, self._columns[:, part])

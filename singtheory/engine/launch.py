@@ -21,8 +21,11 @@ from singtheory.engine.rows import AskedRows, DigitRows, Look, MomentRows, NearR
 from singtheory.engine.series import Series
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
+STREAMED = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 3, "programs": 1}
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
 PRODUCT = {"rows": 256, "columns": 128, "depth": 128, "num_warps": 8, "num_stages": 4}
+_FEW = 4
+"""Digits of queries whose products go into whole numbers below 2^51, up to a width of 8,192."""
 _OVERHEAD, _MOST_PARTS = 25, 16
 """Steps of a product that the start and the end of a program last, as measured on an H100; parts that a product has at most."""
 _RESERVED = 1024
@@ -55,6 +58,16 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
     """Runs `reference.screen` on the GPU; tiles that no query needs are not set."""
     batch, count = len(snr), len(atoms)
     out = torch.empty(batch, count // tile, dtype=torch.float32, device=snr.device)
+    if STREAMED:
+        left, right = _blocks(queries.halves, "rows", STREAMED), _blocks(atoms, "columns", STREAMED)
+        blocks = triton.cdiv(batch, STREAMED["rows"]) * triton.cdiv(count, STREAMED["columns"])
+        programs = min(blocks, STREAMED["programs"] * _processors(snr.device))
+        sizes = {name: value for name, value in STREAMED.items() if name != "programs"}
+        kernels.streamed_screen_kernel[(programs,)](
+            left, right, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1], programs,
+            tile=tile, group=8, **_staged(sizes, torch.float16, snr.device),
+        )  # fmt: skip
+        return out
     blocks = triton.cdiv(batch, SCREEN["rows"]) * triton.cdiv(count, SCREEN["columns"])
     kernels.screen_kernel[(blocks,)](
         queries.halves, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
@@ -103,7 +116,14 @@ def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known:
 
 
 def weigh(
-    queries: Digits, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, top: Tensor, places: int
+    queries: Digits,
+    atoms: Tensor,
+    half: Tensor,
+    log_weights: Tensor,
+    snr: Tensor,
+    top: Tensor,
+    places: int,
+    single: bool,
 ) -> Weighed:
     """Runs `reference.weigh` on the GPU."""
     (query_places, batch, width), count = queries.digits.shape, len(atoms)
@@ -113,7 +133,8 @@ def weigh(
     sums = torch.empty(len(SumRows._fields), batch, across, dtype=torch.float64, device=snr.device)
     kernels.weigh_kernel[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
         left, right, half, log_weights, queries.unit, snr, top, out, sums, batch, count, across, width, query_places,
-        weight_digits=places, **_staged(WEIGH, torch.int8, snr.device),
+        weight_digits=places, few=query_places <= _FEW and width * 2**14 < 2**27, single=single,
+        **_staged(WEIGH, torch.int8, snr.device),
     )  # fmt: skip
     return Weighed(out, sums.sum(dim=2))
 
@@ -196,9 +217,13 @@ def _blocks(rows: Tensor, side: str, sizes: dict[str, int]) -> TensorDescriptor:
 
 def _parts(blocks: int, steps: int, device: torch.device) -> int:
     """Into how many parts the steps of every block are cut, so that no processor is idle for long."""
-    at_once = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
+    at_once = _processors(device)
     most = min(steps, _MOST_PARTS)
     return min(range(1, most + 1), key=lambda parts: -(-blocks * parts // at_once) * (-(-steps // parts) + _OVERHEAD))
+
+
+def _processors(device: torch.device) -> int:
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
 
 
 def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:

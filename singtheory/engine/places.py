@@ -67,6 +67,7 @@ WEIGHING_STEP = _place(Weighing, "step")
 WEIGHING_BASE = _place(Weighing, "base")
 WEIGHING_FULL = _place(Weighing, "full")
 WEIGHING_LOG_NORM = _place(Weighing, "log_norm")
+WEIGHING_EXPONENTIAL = _place(Weighing, "exponential")
 
 ASKED_SIZE = _place(AskedRows, "size")
 ASKED_NORM = _place(AskedRows, "norm")

@@ -236,7 +236,14 @@ def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known:
 
 
 def weigh(
-    queries: Digits, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, top: Tensor, places: int
+    queries: Digits,
+    atoms: Tensor,
+    half: Tensor,
+    log_weights: Tensor,
+    snr: Tensor,
+    top: Tensor,
+    places: int,
+    single: bool,
 ) -> Weighed:
     """`exp(log weight − top)` as whole numbers of some digits, at most `127 · 256^(places − 1)`.
 
@@ -248,16 +255,23 @@ def weigh(
         snr: float64, shape (batch,).
         top: float64, shape (batch,).
         places: of the weights.
+        single: whether the fractions of exponents are raised in float32.
     """
     products = torch.zeros(len(snr), len(atoms), dtype=torch.float64, device=snr.device)
     for digit in queries.digits:
         products.mul_(256).add_(digit.double() @ atoms.double().mT)
     logits = products * queries.unit[:, None] - snr[:, None] * half + (log_weights - top[:, None])
     full = 127 * 256.0 ** (places - 1)
-    exact = logits.exp() * full
+    exact = (_single_power(logits / math.log(2)) if single else logits.exp()) * full
     whole = (exact + 0.5).floor().clamp(max=full)
     sums = SumRows(total=whole.sum(dim=1), square=whole @ (2 * half), lost=(exact - whole).abs().sum(dim=1))
     return Weighed(digits_of(whole.long(), places), torch.stack(sums))
+
+
+def _single_power(exponent: Tensor) -> Tensor:
+    """`2^exponent`, relative error at most `rounding.SINGLE_EXP`."""
+    cut = exponent.clamp(-200, 200)
+    return (cut - cut.floor()).float().exp2().double() * cut.floor().exp2()
 
 
 def product(digits: Tensor, columns: Tensor) -> Tensor:
@@ -293,6 +307,7 @@ def weighted(
     bound = rounding.digits_bound(
         total, square, lost, shift2, queries.size, queries.rest, snr,
         known.radius, known.mean_norm, known.half_reach, known.others, known.levels_rest, known.rounding,
+        known.exponential,
     )  # fmt: skip
     log_total = top + (total / known.full).log() + queries.off_centre
     evidence = log_total - queries.norm2 / 2 - known.log_norm

@@ -22,6 +22,10 @@ _LOG_WEIGHT_ROUNDINGS = 10
 """The roundings of a log weight on a GPU, put together from exact products: four of the digits, three of the unit, two of differences, one of the rest.
 
 They are those of `digits` and `weigh` of `reference` and of `kernels`, which change with it; `test_rounding` counts them."""
+SINGLE_EXP = 1.5 * 2.0**-22
+"""At least the relative error of an exponential whose fraction of an exponent is taken in float32: half of 2^-23 of its rounding, 2 units of `ex2.approx`."""
+_SHARE = 1 / 3
+"""The part of the goal that it may take."""
 _LOG_256 = math.log(256)
 _MOST_ERROR, _MOST_SNR = 1e20, 1e30
 """The largest error of a screened log weight, whose parts are at most some 10⁷ times its error, and of γ, which is held in float32."""
@@ -177,6 +181,7 @@ class Weighing(NamedTuple):
         rounding: of the sums over all atoms, in units of the data.
         full: the whole number that stands for a weight of 1.
         log_norm: `½ d log 2π`.
+        exponential: the relative error of the exponential, beside that of float64.
     """
 
     radius: float
@@ -189,18 +194,24 @@ class Weighing(NamedTuple):
     base: float
     full: float
     log_norm: float
+    exponential: float
 
     @classmethod
-    def of(cls, sizes: Sizes, weight_digits: int, blocks: int) -> "Weighing":
-        """For so many digits of weights, summed over so many blocks."""
+    def of(cls, sizes: Sizes, weight_digits: int, blocks: int, single: bool = False) -> "Weighing":
+        """For so many digits of weights, summed over so many blocks; `single` as in `single_suffices`."""
         others = math.log(sizes.atoms) - 9 * sizes.least_log_weight + 64
         sums = 64 + 2 * weight_digits * (blocks + 1)
         rounding = sums * DOUBLE * (sizes.half_reach + abs(sizes.base) * math.sqrt(sizes.dim) + sizes.reach)
         full, log_norm = 127 * 256.0 ** (weight_digits - 1), sizes.dim / 2 * math.log(2 * math.pi)
         return cls(
             sizes.radius, sizes.mean_norm, sizes.half_reach, others, sizes.levels_rest, rounding,
-            sizes.step, sizes.base, full, log_norm,
+            sizes.step, sizes.base, full, log_norm, SINGLE_EXP if single else 0.0,
         )  # fmt: skip
+
+
+def single_suffices(sizes: Sizes, goal: float) -> bool:
+    """Whether exponentials in float32 leave most of the goal, in units of the data, to other errors: they move a mean by at most their error times `√tr Σ`."""
+    return SINGLE_EXP * math.sqrt(sizes.variance) <= _SHARE * goal
 
 
 def screen_error(norm: Number, root: Number, snr: Number, per_norm: Number, per_snr: Number, weights: Number) -> Number:
@@ -284,8 +295,9 @@ def weight_digits(tiles: Number, mass: Number, per_tile: Number) -> Number:
 
 
 def digits_delta(
-    size: Number, snr: Number, norm: Number, radius: Number, mean_norm: Number, half_reach: Number, others: Number
-) -> Number:
+    size: Number, snr: Number, norm: Number, radius: Number, mean_norm: Number, half_reach: Number, others: Number,
+    exponential: Number,
+) -> Number:  # fmt: skip
     """`δ`: at least the root mean square error of log weights through float64, as `scan.logit_error`.
 
     Args:
@@ -296,15 +308,17 @@ def digits_delta(
         mean_norm: there.
         half_reach: there.
         others: there.
+        exponential: there.
     """
     product = _LOG_WEIGHT_ROUNDINGS * size * half_reach + 3 * snr * mean_norm * norm
     squares = 32 * snr * radius * norm / 2
-    return SAFE * logit_error(DOUBLE, product, squares, others)
+    return SAFE * (logit_error(DOUBLE, product, squares, others) + exponential)
 
 
 def digits_bound(
     total: Number, square: Number, lost: Number, shift2: Number, size: Number, rest: Number, snr: Number,
     radius: Number, mean_norm: Number, half_reach: Number, others: Number, levels_rest: Number, rounding: Number,
+    exponential: Number,
 ) -> Number:  # fmt: skip
     """At least the error of a mean from exact products of digits; infinite where no weight may be left or a log weight is far off.
 
@@ -322,6 +336,7 @@ def digits_bound(
         others: there.
         levels_rest: there.
         rounding: there.
+        exponential: there.
     """
     second = square / total
     variance = xp.where(second > shift2, second - shift2, 0.0)
@@ -331,8 +346,8 @@ def digits_bound(
     slack = 1e-12 * second + 2 * xp.sqrt(shift2) * (rounding + levels_rest)
     spread = xp.sqrt(variance + share * reach * reach + slack)
     off = (rest + size * DOUBLE) * SAFE
-    near = digits_delta(size, snr, xp.sqrt(second), radius, mean_norm, half_reach, others)
-    far = digits_delta(size, snr, radius, radius, mean_norm, half_reach, others)
+    near = digits_delta(size, snr, xp.sqrt(second), radius, mean_norm, half_reach, others, exponential)
+    far = digits_delta(size, snr, radius, radius, mean_norm, half_reach, others, exponential)
     mass = near + off * spread + size * levels_rest * SAFE
     tilted = tilt_error(mass * spread, mass)
     # with too few digits, or at too much of a guess at the top, no weight may be left
