@@ -37,7 +37,7 @@ from singtheory.engine.screen import left_out_below
 
 TILE = 8
 """Atoms of which only the largest log weight is kept."""
-MOST_TILES, FEW_TILES = 64, 8
+MOST_TILES, FEW_TILES = 128, 8
 """Beyond them all atoms are weighed; the latter, where half of a batch is weighed so anyway."""
 _PADDED, _WIDTH = 256, 64
 """Atoms come in multiples of the one and coordinates of the other, by which kernels read them; what their blocks have beyond is 0."""
@@ -111,8 +111,8 @@ class FusedEngine(Engine):
             float(points.mean.norm()), points.least_log_weight, unit, SAFE * unit * _largest_norm(half), rest,
             step, base, levels_rest,
         )  # fmt: skip
-        self._halves = _whole_blocks(half)
-        more = len(self._halves) - points.count
+        self._screened = _whole_blocks(half) if self.levels is None else self._numbers
+        more = len(self._screened) - points.count
         self._norms = pad(points.norms2 / 2, (0, more))
         self._log_weights = pad(points.log_weights, (0, more), value=-math.inf)
         self._single = self._norms.float(), self._log_weights.clamp(min=_LEAST).float()
@@ -238,9 +238,11 @@ class FusedEngine(Engine):
     def _look(self, z: Tensor, snr: Tensor, goal: float) -> tuple[Tensor, Tensor, Tensor]:
         """Screen all atoms, and weigh those of the best tiles."""
         points, below, kernels = self.points, left_out_below(self.points, goal), self._kernels
-        asking = Asking.of(self._sizes, goal, self.series.rounding, self.series.constant)
-        queries = kernels.asked(z, snr, points.mean, self._halves.shape[1], asking)
-        largest = kernels.screen(queries, self._halves, *self._single, snr, TILE)
+        whole = self.levels is not None
+        constants = Asking.whole if whole else Asking.of
+        asking = constants(self._sizes, goal, self.series.rounding, self.series.constant)
+        queries = kernels.asked(z, snr, points.mean, self._screened.shape[1], asking, whole)
+        largest = kernels.screen(queries, self._screened, *self._single, snr, TILE)
         tiles = kernels.tiles(largest, queries.error, queries.others, below, MOST_TILES)
         near = kernels.near(z, points.whole, points.log_weights, tiles, snr, TILE, FEW_TILES, below)
         known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)

@@ -52,25 +52,36 @@ def _place(blocks_across, blocks_down):
 
 @triton.jit
 def asked_kernel(
-    z, snr, mean, known, halves, unit, numbers, others, batch, dim, width, padded: tl.constexpr,
+    z, snr, mean, known, rows, unit, numbers, others, batch, dim, width, padded: tl.constexpr, whole: tl.constexpr,
 ):  # fmt: skip
-    """One query: scaled halves, and what its bounds need."""
+    """One query: rounded, and what its bounds need."""
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
     inside = place < dim
     gamma = tl.load(snr + query)
     root = tl.sqrt(gamma)
     shifted = tl.load(z + query * dim + place, mask=inside, other=0.0)
-    shifted -= root * tl.load(mean + place, mask=inside, other=0.0)
+    centre = tl.load(mean + place, mask=inside, other=0.0)
+    shifted -= root * centre
     scaled, norm2 = shifted * root, tl.sum(shifted * shifted)
     size = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64))
-    tl.store(halves + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
-    tl.store(unit + query, (size * tl.load(known + at.ASKING_HALF_UNIT)).to(tl.float32))
-    norm = tl.sqrt(norm2)
+    tl.store(unit + query, (size * tl.load(known + at.ASKING_UNIT)).to(tl.float32))
+    norm, rest, shift = tl.sqrt(norm2), tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
+    if whole:
+        step = size / 127.0
+        number = tl.floor(scaled / step + 0.5)
+        missing = tl.where(inside, scaled - number * step, 0.0)
+        rest = tl.sqrt(tl.sum(missing * missing)) * 1.01
+        shift = tl.sum(missing * (centre - tl.load(known + at.ASKING_BASE)))
+        tl.store(rows + query * width + place, number.to(tl.int32).to(tl.int8), mask=place < width)
+    else:
+        tl.store(rows + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
     error = _screen_error(
         norm,
         root,
         gamma,
+        rest,
         tl.load(known + at.ASKING_PER_NORM),
+        tl.load(known + at.ASKING_PER_REST),
         tl.load(known + at.ASKING_PER_SNR),
         tl.load(known + at.ASKING_WEIGHTS),
     )
@@ -87,6 +98,7 @@ def asked_kernel(
     tl.store(numbers + at.ASKED_NORM * batch + query, norm)
     tl.store(numbers + at.ASKED_ERROR * batch + query, error)
     tl.store(numbers + at.ASKED_SERIES * batch + query, series.to(tl.float64))
+    tl.store(numbers + at.ASKED_SHIFT * batch + query, shift)
     if series == 0:
         tl.atomic_add(others, 1)
 
@@ -117,7 +129,7 @@ def screen_kernel(
 
 @triton.jit
 def streamed_screen_kernel(
-    queries, atoms, half, log_weights, unit, snr, others, out, batch, count, width, programs,
+    queries, atoms, half, log_weights, unit, snr, shift, others, out, batch, count, width, programs, sum_kind: tl.constexpr,
     tile: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr, group: tl.constexpr,
 ):  # fmt: skip
     """Blocks of queries and atoms, one after another, the next ones read while one ends: the largest log weight of each tile."""
@@ -128,15 +140,17 @@ def streamed_screen_kernel(
         size = tl.minimum(down - first, group)
         first_row = (first + block % (group * across) % size) * rows
         first_column = block % (group * across) // size * columns
-        sums = tl.zeros((rows, columns), dtype=tl.float32)
+        sums = tl.zeros((rows, columns), dtype=sum_kind)
         for start in range(0, width, depth):
-            sums = tl.dot(queries.load([first_row, start]), atoms.load([first_column, start]).T, sums)
+            query = queries.load([first_row, start])
+            sums = tl.dot(query, atoms.load([first_column, start]).T, sums, out_dtype=sum_kind)
         row, column = first_row + tl.arange(0, rows), first_column + tl.arange(0, columns)
         safe = tl.minimum(row, batch - 1)
         gamma = tl.load(snr + safe).to(tl.float32)
-        logits = sums * tl.load(unit + safe)[:, None] - gamma[:, None] * tl.load(half + column)[None, :]
-        logits += tl.load(log_weights + column)[None, :]
+        logits = sums.to(tl.float32) * tl.load(unit + safe)[:, None]
+        logits += tl.load(log_weights + column)[None, :] - gamma[:, None] * tl.load(half + column)[None, :]
         largest = tl.max(tl.reshape(logits, (rows, columns // tile, tile)), axis=2)
+        largest += tl.load(shift + safe).to(tl.float32)[:, None]
         place = first_column // tile + tl.arange(0, columns // tile)
         where = out + row[:, None].to(tl.int64) * (count // tile) + place[None, :]
         tl.store(where, largest, mask=row[:, None] < batch)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 import triton
+import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
@@ -22,6 +23,7 @@ from singtheory.engine.series import Series
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
 STREAMED = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 3, "programs": 1}
+WHOLE_SCREEN = {"rows": 128, "columns": 256, "depth": 128, "num_warps": 8, "num_stages": 3, "programs": 1}
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
 PRODUCT = {"rows": 256, "columns": 128, "depth": 128, "num_warps": 8, "num_stages": 4}
 _FEW = 4
@@ -30,7 +32,7 @@ _OVERHEAD, _MOST_PARTS = 25, 16
 """Steps of a product that the start and the end of a program last, as measured on an H100; parts that a product has at most."""
 _RESERVED = 1024
 """Bytes beside a processor that stages leave to the rest of a kernel."""
-APART = {"parts": 8, "chunk": 128, "num_warps": 4}
+APART = {"parts": 16, "chunk": 128, "num_warps": 4}
 NEAR = {"chunk": 1024, "num_warps": 8}
 TILES = {"chunk": 8192, "num_warps": 16}
 BOUNDED = {"block": 64, "num_warps": 2}
@@ -42,35 +44,38 @@ def _held(known: Asking | Nearness | Expansion | Weighing, device: torch.device)
     return torch.tensor(known, dtype=torch.float64, device=device)
 
 
-def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
+def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole: bool) -> Asked:
     """Runs `reference.asked` on the GPU."""
-    halves = torch.empty(len(z), width, dtype=torch.float16, device=z.device)
+    rows = torch.empty(len(z), width, dtype=torch.int8 if whole else torch.float16, device=z.device)
     unit, numbers = torch.empty_like(snr, dtype=torch.float32), _table(AskedRows, snr)
     others = torch.zeros(1, dtype=torch.int32, device=z.device)
     kernels.asked_kernel[(len(z),)](
-        z, snr, mean, _held(known, z.device), halves, unit, numbers, others, len(z), z.shape[1], width,
-        padded=triton.next_power_of_2(width),
+        z, snr, mean, _held(known, z.device), rows, unit, numbers, others, len(z), z.shape[1], width,
+        padded=triton.next_power_of_2(width), whole=whole,
     )  # fmt: skip
-    return Asked(halves, unit, **AskedRows(*numbers)._asdict(), others=others)
+    return Asked(rows, unit, **AskedRows(*numbers)._asdict(), others=others)
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
     """Runs `reference.screen` on the GPU; tiles that no query needs are not set."""
     batch, count = len(snr), len(atoms)
     out = torch.empty(batch, count // tile, dtype=torch.float32, device=snr.device)
-    if STREAMED:
-        left, right = _blocks(queries.halves, "rows", STREAMED), _blocks(atoms, "columns", STREAMED)
-        blocks = triton.cdiv(batch, STREAMED["rows"]) * triton.cdiv(count, STREAMED["columns"])
-        programs = min(blocks, STREAMED["programs"] * _processors(snr.device))
-        sizes = {name: value for name, value in STREAMED.items() if name != "programs"}
+    kind = queries.rows.dtype
+    blocked = WHOLE_SCREEN if kind == torch.int8 else STREAMED
+    if blocked:
+        left, right = _blocks(queries.rows, "rows", blocked), _blocks(atoms, "columns", blocked)
+        blocks = triton.cdiv(batch, blocked["rows"]) * triton.cdiv(count, blocked["columns"])
+        programs = min(blocks, blocked["programs"] * _processors(snr.device))
+        sizes = {name: value for name, value in blocked.items() if name != "programs"}
         kernels.streamed_screen_kernel[(programs,)](
-            left, right, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1], programs,
-            tile=tile, group=8, **_staged(sizes, torch.float16, snr.device),
+            left, right, half, log_weights, queries.unit, snr, queries.shift, queries.others, out, batch, count,
+            atoms.shape[1], programs, tile=tile, group=8, sum_kind=tl.int32 if kind == torch.int8 else tl.float32,
+            **_staged(sizes, kind, snr.device),
         )  # fmt: skip
         return out
     blocks = triton.cdiv(batch, SCREEN["rows"]) * triton.cdiv(count, SCREEN["columns"])
     kernels.screen_kernel[(blocks,)](
-        queries.halves, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
+        queries.rows, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
         tile=tile, **_staged(SCREEN, torch.float16, snr.device),
     )  # fmt: skip
     return out

@@ -29,13 +29,15 @@ def _place(kind: type[NamedTuple], field: str) -> "tl.constexpr":
 
 
 ASKING_PER_NORM = _place(Asking, "per_norm")
+ASKING_PER_REST = _place(Asking, "per_rest")
 ASKING_PER_SNR = _place(Asking, "per_snr")
 ASKING_WEIGHTS = _place(Asking, "weights")
 ASKING_RADIUS = _place(Asking, "radius")
 ASKING_VARIANCE = _place(Asking, "variance")
 ASKING_ROUNDING = _place(Asking, "rounding")
 ASKING_CONSTANT = _place(Asking, "constant")
-ASKING_HALF_UNIT = _place(Asking, "half_unit")
+ASKING_UNIT = _place(Asking, "unit")
+ASKING_BASE = _place(Asking, "base")
 ASKING_GOAL = _place(Asking, "goal")
 
 NEARNESS_ROUNDINGS = _place(Nearness, "roundings")
@@ -73,6 +75,7 @@ ASKED_SIZE = _place(AskedRows, "size")
 ASKED_NORM = _place(AskedRows, "norm")
 ASKED_ERROR = _place(AskedRows, "error")
 ASKED_SERIES = _place(AskedRows, "series")
+ASKED_SHIFT = _place(AskedRows, "shift")
 
 TILES_BEST = _place(TileRows, "best")
 TILES_MASS = _place(TileRows, "mass")

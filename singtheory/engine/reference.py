@@ -22,21 +22,23 @@ class Asked:
     """Queries as the screen takes them, and what bounds on errors need to know of them; shape (batch,) but for the first and the last.
 
     Attributes:
-        halves: `√γ z′/size`, float16, shape (batch, width).
-        unit: of their products with the atoms in float16, float32.
+        rows: `√γ z′/size`, in float16 or as whole numbers up to 127, int8; shape (batch, width).
+        unit: of their products with the atoms that are screened, float32.
         size: the largest number of `√γ z′`.
         norm: `‖z′‖`.
         error: at least that of every screened log weight.
         series: whether the moments suffice: 1, else 0.
+        shift: what is missing in all log weights of whole numbers alike: rounding took it of the query's product with μ − base.
         others: how many of them do not; where there are none no kernel need screen anything; shape (1,).
     """
 
-    halves: Tensor
+    rows: Tensor
     unit: Tensor
     size: Tensor
     norm: Tensor
     error: Tensor
     series: Tensor
+    shift: Tensor
     others: Tensor
 
 
@@ -131,28 +133,39 @@ class Weighed:
     sums: Tensor
 
 
-def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
+def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole: bool) -> Asked:
     """Queries, rounded for the screen.
 
     Args:
         z: shape (batch, d).
         snr: shape (batch,).
         mean: μ, shape (d,).
-        width: of the atoms in float16.
-        known: constants.
+        width: of the atoms that are screened.
+        known: constants, of `Asking.whole` or `Asking.of`.
+        whole: whether to whole numbers; else to float16.
     """
     root = snr.sqrt()
     shifted = z - root[:, None] * mean
     norm2, scaled = shifted.square().sum(dim=1), shifted * root[:, None]
     size = torch.linalg.vector_norm(scaled, ord=math.inf, dim=1).clamp(min=1e-300)
-    halves = torch.zeros(len(z), width, dtype=torch.float16, device=z.device)
-    halves[:, : z.shape[1]] = scaled / size[:, None]
-    error = rounding.screen_error(norm2.sqrt(), root, snr, known.per_norm, known.per_snr, known.weights)
+    rows = torch.zeros(len(z), width, dtype=torch.int8 if whole else torch.float16, device=z.device)
+    rest = shift = torch.zeros_like(snr)
+    if whole:
+        step = size[:, None] / rounding.LARGEST_DIGIT
+        numbers = (scaled / step + 0.5).floor()
+        missing = scaled - numbers * step
+        rest, shift = torch.linalg.vector_norm(missing, dim=1) * 1.01, missing @ mean - missing.sum(dim=1) * known.base
+        rows[:, : z.shape[1]] = numbers
+    else:
+        rows[:, : z.shape[1]] = scaled / size[:, None]
+    error = rounding.screen_error(
+        norm2.sqrt(), root, snr, rest, known.per_norm, known.per_rest, known.per_snr, known.weights
+    )
     series = rounding.series_remainder(
         norm2, snr, known.radius, known.variance, known.rounding, known.constant
     ) <= known.goal  # fmt: skip
-    unit = (size * known.half_unit).float()
-    return Asked(halves, unit, size, norm2.sqrt(), error, series.double(), (~series).sum(dim=0, keepdim=True).int())
+    others = (~series).sum(dim=0, keepdim=True).int()
+    return Asked(rows, (size * known.unit).float(), size, norm2.sqrt(), error, series.double(), shift, others)
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
@@ -160,15 +173,15 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
 
     Args:
         queries: rounded.
-        atoms: float16, shape (n, width).
+        atoms: float16, or int8, shape (n, width).
         half: `½‖y′‖²`, float32, shape (n,).
         log_weights: float32, shape (n,).
         snr: shape (batch,).
         tile: atoms in a tile.
     """
-    products = (queries.halves.float() @ atoms.float().mT) * queries.unit[:, None]
+    products = (queries.rows.float() @ atoms.float().mT) * queries.unit[:, None]
     logits = products - snr.float()[:, None] * half + log_weights
-    return logits.unflatten(1, (-1, tile)).amax(dim=2)
+    return logits.unflatten(1, (-1, tile)).amax(dim=2) + queries.shift.float()[:, None]
 
 
 def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:

@@ -29,6 +29,8 @@ _SHARE = 1 / 3
 _LOG_256 = math.log(256)
 _MOST_ERROR, _MOST_SNR = 1e20, 1e30
 """The largest error of a screened log weight, whose parts are at most some 10⁷ times its error, and of γ, which is held in float32."""
+LARGEST_DIGIT = 127
+"""The largest balanced digit of 8 bits."""
 MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS = 7, 8
 """Beyond them whole numbers would not go into 63 bits."""
 
@@ -73,30 +75,42 @@ class Asking(NamedTuple):
     """Constants of `screen_error`, then of `series_remainder`, the unit of atoms in float16, and what errors are held against.
 
     Attributes:
-        per_norm: of `√γ‖z′‖`: what the float16 product loses in a screened log weight.
+        per_norm: of `√γ‖z′‖`: what the product loses in a screened log weight.
+        per_rest: of the norm of what a query in whole numbers misses, 0 in float16.
         per_snr: of γ: what the square and the rounded query lose in it.
         weights: what its prior log weight loses in float32.
         radius: as in `Sizes`.
         variance: as in `Sizes`.
         rounding: of the series' own sums, relative.
         constant: of the series' own sums, absolute.
-        half_unit: as in `Sizes`.
+        unit: of the atoms that are screened, for queries whose largest number is 1.
+        base: as in `Sizes`.
         goal: the error of the mean that is asked for, in units of the data.
     """
 
     per_norm: float
+    per_rest: float
     per_snr: float
     weights: float
     radius: float
     variance: float
     rounding: float
     constant: float
-    half_unit: float
+    unit: float
+    base: float
     goal: float
 
     @classmethod
+    def whole(cls, sizes: Sizes, goal: float, rounding: float, constant: float) -> "Asking":
+        """As `of`, for a product of whole numbers of 8 bits, which are exact: atoms on levels, and queries whose rounding is measured."""
+        halves = cls.of(sizes, goal, rounding, constant)
+        per_norm = sizes.levels_rest + 10 * formula.SINGLE * sizes.half_reach
+        per_rest = sizes.radius + per_norm + 4 * formula.SINGLE * sizes.radius
+        return halves._replace(per_norm=per_norm, per_rest=per_rest, unit=sizes.step / LARGEST_DIGIT)
+
+    @classmethod
     def of(cls, sizes: Sizes, goal: float, rounding: float, constant: float) -> "Asking":
-        """For errors of the mean up to `goal`; the last two are those of `Series`."""
+        """For errors of the mean up to `goal`, and a product in float16; the last two are those of `Series`."""
         # rounding of queries to float16, of atoms, of the product, and of what is added in float32
         half = formula.HALF * (1 + math.sqrt(sizes.dim) * formula.HALF)
         per_norm = half * (sizes.half_reach + sizes.half_rest) + sizes.half_rest
@@ -104,7 +118,10 @@ class Asking(NamedTuple):
         # z′ is rounded in float64
         per_snr = 5 * formula.SINGLE * sizes.radius**2 + 4 * DOUBLE * sizes.mean_norm * sizes.half_reach
         weights = -10 * formula.SINGLE * sizes.least_log_weight
-        return cls(per_norm, per_snr, weights, sizes.radius, sizes.variance, rounding, constant, sizes.half_unit, goal)
+        return cls(
+            per_norm, 0.0, per_snr, weights, sizes.radius, sizes.variance, rounding, constant,
+            sizes.half_unit, sizes.base, goal,
+        )  # fmt: skip
 
 
 class Nearness(NamedTuple):
@@ -214,9 +231,15 @@ def single_suffices(sizes: Sizes, goal: float) -> bool:
     return SINGLE_EXP * math.sqrt(sizes.variance) <= _SHARE * goal
 
 
-def screen_error(norm: Number, root: Number, snr: Number, per_norm: Number, per_snr: Number, weights: Number) -> Number:
-    """At least the error of every screened log weight, from `‖z′‖`, `√γ` and γ; constants of `Asking`. Infinite where float32 might overflow."""
-    error = SAFE * (norm * root * per_norm + snr * per_snr + weights)
+def screen_error(
+    norm: Number, root: Number, snr: Number, rest: Number,
+    per_norm: Number, per_rest: Number, per_snr: Number, weights: Number,
+) -> Number:  # fmt: skip
+    """At least the error of every screened log weight, from `‖z′‖`, `√γ`, γ and the norm of what rounding took of `√γ z′`; constants of `Asking`.
+
+    Infinite where float32 might overflow.
+    """
+    error = SAFE * (norm * root * per_norm + rest * per_rest + snr * per_snr + weights)
     return xp.where((error < _MOST_ERROR) & (snr < _MOST_SNR), error, float("inf"))
 
 

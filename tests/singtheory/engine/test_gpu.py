@@ -81,9 +81,11 @@ def test_no_tile_is_left_out_that_holds_a_log_weight_above_the_threshold(data):
     z, snr = data.draw(asked(points))
     engine = prepared(points)
     scaled = snr.sqrt()[:, None] * points.shifted(z, snr)
-    known = Asking.of(engine._sizes, 1e-9 * points.scale, engine.series.rounding, engine.series.constant)
-    queries = reference.asked(z, snr, points.mean, engine._halves.shape[1], known)
-    largest = reference.screen(queries, engine._halves, *engine._single, snr, gpu.TILE)
+    whole = engine.levels is not None
+    constants = Asking.whole if whole else Asking.of
+    known = constants(engine._sizes, 1e-9 * points.scale, engine.series.rounding, engine.series.constant)
+    queries = reference.asked(z, snr, points.mean, engine._screened.shape[1], known, whole)
+    largest = reference.screen(queries, engine._screened, *engine._single, snr, gpu.TILE)
     error = queries.error
     atoms = points.whole - points.mean
     exact = scaled @ atoms.mT - snr[:, None] * atoms.square().sum(dim=1) / 2 + points.log_weights
