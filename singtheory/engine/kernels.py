@@ -292,7 +292,7 @@ def bounded_kernel(
     tl.store(numbers + at.LOOK_TRACE * batch + query, tl.load(variance + query, mask=real), mask=real)
     tl.store(numbers + at.LOOK_EVIDENCE * batch + query, evidence, mask=real)
     tl.store(numbers + at.LOOK_BOUND * batch + query, bound, mask=real)
-    top = tl.load(best + query, mask=real) + tl.load(error + query, mask=real) / 8
+    top = tl.load(best + query, mask=real) + tl.load(error + query, mask=real) * tl.load(known + at.NEARNESS_ABOVE)
     tl.store(numbers + at.LOOK_TOP * batch + query, top, mask=real)
     tl.store(numbers + at.LOOK_SERIES * batch + query, moments.to(tl.float64), mask=real)
     tl.store(numbers + at.LOOK_REST * batch + query, rest.to(tl.float64), mask=real)

@@ -50,6 +50,7 @@ NEARNESS_DIM = _place(Nearness, "dim")
 NEARNESS_VARIANCE = _place(Nearness, "variance")
 NEARNESS_PER_STEP = _place(Nearness, "per_step")
 NEARNESS_PER_TILE = _place(Nearness, "per_tile")
+NEARNESS_ABOVE = _place(Nearness, "above")
 NEARNESS_GOAL = _place(Nearness, "goal")
 
 EXPANSION_RADIUS = _place(Expansion, "radius")

@@ -206,7 +206,7 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     usual = (queries.norm < math.inf) & (snr >= 0) & (snr < math.inf)
     plan = Plan(series.sum(), rest.sum(), most, most_of_weights, unusual=(~usual).sum())
     evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
-    top = tiles.best + queries.error / 8
+    top = tiles.best + queries.error * known.above
     look = Look(trace=near.variance, evidence=evidence, bound=bound, top=top, series=queries.series, rest=rest.double())
     return Bounded(torch.stack(look), torch.stack(plan).int())
 

@@ -138,6 +138,7 @@ class Nearness(NamedTuple):
         variance: as in `Sizes`.
         per_step: what a unit of the last digit of a query moves the mean by, over the goal.
         per_tile: what a unit of the last digit of a weight moves it by, over the goal.
+        above: how far above the largest screened log weight the largest one is looked for, in units of the screen's error.
         goal: the error of the mean that is asked for, in units of the data.
     """
 
@@ -151,6 +152,7 @@ class Nearness(NamedTuple):
     variance: float
     per_step: float
     per_tile: float
+    above: float
     goal: float
 
     @classmethod
@@ -166,8 +168,11 @@ class Nearness(NamedTuple):
         constant = 3 * DOUBLE * sizes.reach + left_out
         # a rounded digit is off by √(1/12) in the mean; of a tile about one atom matters, and rounding takes a quarter of a digit
         per_step, per_tile = 1.5 * math.sqrt(sizes.dim / 12) / 127, 8 * sizes.radius / (4 * 127)
+        # the error is that of the worst direction, and in many coordinates a query's rounding is in no direction of the data
+        above = min(1.0, 4 / math.sqrt(sizes.dim))
         return cls(
-            roundings, per_snr, others, sums, far, constant, sizes.dim, sizes.variance, per_step / goal, per_tile / goal, goal
+            roundings, per_snr, others, sums, far, constant, sizes.dim, sizes.variance, per_step / goal, per_tile / goal,
+            above, goal,
         )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def test_products_of_float64_that_round_come_close_to_their_error():
     """`√γ⟨z′, y⟩` put together from a rounded unit: three roundings of half a unit each."""
     size, reach = 1 / 3, 3.0
     off = 3 * DOUBLE * size * reach
-    delta = float(digits_delta(number(size), number(0.0), number(1.0), 1.0, 0.0, reach, 0.0))
+    delta = float(digits_delta(number(size), number(0.0), number(1.0), 1.0, 0.0, reach, 0.0, 0.0))
     assert off < delta < 4 * off
 
 
@@ -159,13 +159,15 @@ def test_no_bound_where_rounding_may_have_taken_half_of_the_weights():
 def test_a_screen_knows_nothing_where_float32_cannot_hold_gamma(snr, known):
     """Of points near 0 the error may be small all the same: γ itself, and what it is multiplied with, is infinite there."""
     gamma = number(snr)
-    error = screen_error(number(0.0), gamma.sqrt(), gamma, number(1e-3), number(1e-310), number(0.0))
+    error = screen_error(
+        number(0.0), gamma.sqrt(), gamma, number(0.0), number(1e-3), number(0.0), number(1e-310), number(0.0)
+    )
     assert bool(gamma.float().isfinite()) == known
     assert bool(error.isfinite()) == known
 
 
 def test_a_screen_knows_nothing_where_its_error_is_no_small_number():
     zero, one = number(0.0), number(1.0)
-    assert float(screen_error(zero, zero, zero, zero, zero, number(1e19))) == pytest.approx(1.02e19)
-    assert float(screen_error(one, number(3.0), one, number(2.0), number(5.0), number(7.0))) == pytest.approx(1.02 * 18)
-    assert float(screen_error(zero, zero, zero, zero, zero, number(1e21))) == math.inf
+    assert float(screen_error(zero, zero, zero, zero, zero, zero, zero, number(1e19))) == pytest.approx(1.02e19)
+    assert float(screen_error(*map(number, (1.0, 3.0, 1.0, 11.0, 2.0, 13.0, 5.0, 7.0)))) == pytest.approx(1.02 * 161)
+    assert float(screen_error(zero, zero, zero, zero, zero, zero, zero, number(1e21))) == math.inf
