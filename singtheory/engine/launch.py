@@ -1,4 +1,4 @@
-"""The engine on a GPU: launches the kernels of `kernels` with blocks and parts that fit the card.
+"""The engine on a GPU: launches the kernels of `kernels` and `matrix` with blocks and parts that fit the card.
 
 The same as `reference`, whose docstrings say what each computes.
 """
@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from singtheory.engine import kernels
+from singtheory.engine import kernels, matrix
 from singtheory.engine.reference import Asked, Bounded, Digits, Near, Tiles, Weighed
 from singtheory.engine.rounding import Asking, Expansion, Nearness, Weighing
 from singtheory.engine.rows import AskedRows, DigitRows, Look, MomentRows, NearRows, Plan, SumRows, TileRows
@@ -67,14 +67,14 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
         blocks = triton.cdiv(batch, blocked["rows"]) * triton.cdiv(count, blocked["columns"])
         programs = min(blocks, blocked["programs"] * _processors(snr.device))
         sizes = {name: value for name, value in blocked.items() if name != "programs"}
-        kernels.streamed_screen_kernel[(programs,)](
+        matrix.streamed_screen_kernel[(programs,)](
             left, right, half, log_weights, queries.unit, snr, queries.shift, queries.others, out, batch, count,
             atoms.shape[1], programs, tile=tile, group=8, sum_kind=tl.int32 if kind == torch.int8 else tl.float32,
             **_staged(sizes, kind, snr.device),
         )  # fmt: skip
         return out
     blocks = triton.cdiv(batch, SCREEN["rows"]) * triton.cdiv(count, SCREEN["columns"])
-    kernels.screen_kernel[(blocks,)](
+    matrix.screen_kernel[(blocks,)](
         queries.rows, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
         tile=tile, **_staged(SCREEN, torch.float16, snr.device),
     )  # fmt: skip
@@ -136,7 +136,7 @@ def weigh(
     left, right = _blocks(queries.digits.flatten(0, 1), "rows", WEIGH), _blocks(atoms, "columns", WEIGH)
     out = torch.empty(places, batch, count, dtype=torch.int8, device=snr.device)
     sums = torch.empty(len(SumRows._fields), batch, across, dtype=torch.float64, device=snr.device)
-    kernels.weigh_kernel[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
+    matrix.weigh_kernel[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
         left, right, half, log_weights, queries.unit, snr, top, out, sums, batch, count, across, width, query_places,
         weight_digits=places, few=query_places <= _FEW and width * 2**14 < 2**27, single=single,
         **_staged(WEIGH, torch.int8, snr.device),
@@ -151,7 +151,7 @@ def product(digits: Tensor, columns: Tensor) -> Tensor:
     blocks = triton.cdiv(len(rows), PRODUCT["rows"]) * triton.cdiv(width, PRODUCT["columns"])
     parts = _parts(blocks, steps, digits.device)
     sums = torch.zeros(len(rows), width, dtype=torch.int32, device=digits.device)
-    kernels.product_kernel[(blocks, parts)](
+    matrix.product_kernel[(blocks, parts)](
         _blocks(rows, "rows", PRODUCT), _blocks(columns, "columns", PRODUCT), sums, len(rows), width, count,
         triton.cdiv(steps, parts), **_staged(PRODUCT, torch.int8, digits.device),
     )  # fmt: skip

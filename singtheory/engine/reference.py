@@ -11,7 +11,6 @@ from torch import Tensor
 
 from singtheory.engine import rounding
 from singtheory.engine.levels import digits_of, rounded
-from singtheory.engine.results import PosteriorMoments
 from singtheory.engine.rounding import Asking, Nearness, Weighing
 from singtheory.engine.rows import Look, MomentRows, NearRows, Plan, SumRows
 from singtheory.engine.series import Series
@@ -219,13 +218,9 @@ def moments(series: Series, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
         z: shape (batch, d).
         snr: shape (batch,).
     """
-    return packed(series.posterior(z, snr))
-
-
-def packed(moments: PosteriorMoments) -> tuple[Tensor, Tensor]:
-    """Means (batch, d), and the rows of `MomentRows` (3, batch)."""
-    rows = MomentRows(trace=moments.trace_cov, evidence=moments.log_evidence, bound=moments.error_bound)
-    return moments.mean, torch.stack(rows)
+    near = series.posterior(z, snr)
+    rows = MomentRows(trace=near.trace_cov, evidence=near.log_evidence, bound=near.error_bound)
+    return near.mean, torch.stack(rows)
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:

@@ -167,7 +167,7 @@ def test_a_screen_knows_nothing_where_float32_cannot_hold_gamma(snr, known):
 
 
 def test_a_screen_knows_nothing_where_its_error_is_no_small_number():
-    zero, one = number(0.0), number(1.0)
+    zero = number(0.0)
     assert float(screen_error(zero, zero, zero, zero, zero, zero, zero, number(1e19))) == pytest.approx(1.02e19)
     assert float(screen_error(*map(number, (1.0, 3.0, 1.0, 11.0, 2.0, 13.0, 5.0, 7.0)))) == pytest.approx(1.02 * 161)
     assert float(screen_error(zero, zero, zero, zero, zero, zero, zero, number(1e21))) == math.inf
