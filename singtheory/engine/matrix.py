@@ -72,8 +72,9 @@ def streamed_screen_kernel(
         row, column = first_row + tl.arange(0, rows), first_column + tl.arange(0, columns)
         safe = tl.minimum(row, batch - 1)
         gamma = tl.load(snr + safe).to(tl.float32)
-        logits = sums.to(tl.float32) * tl.load(unit + safe)[:, None]
-        logits += tl.load(log_weights + column)[None, :] - gamma[:, None] * tl.load(half + column)[None, :]
+        # each number joins the sums where they lie: a block of its own would be carried from one layout to another
+        logits = sums.to(tl.float32) * tl.load(unit + safe)[:, None] - gamma[:, None] * tl.load(half + column)[None, :]
+        logits += tl.load(log_weights + column)[None, :]
         largest = tl.max(tl.reshape(logits, (rows, columns // tile, tile)), axis=2)
         largest += tl.load(shift + safe).to(tl.float32)[:, None]
         place = first_column // tile + tl.arange(0, columns // tile)
@@ -133,8 +134,8 @@ def weigh_kernel(
     if single:  # to the base 2
         unit2, gamma2 = tl.load(unit + safe) * _LOG2_E, tl.load(snr + safe) * _LOG2_E
         prior, above = tl.load(log_weights + column) * _LOG2_E, tl.load(top + safe) * _LOG2_E
-        logits = logits * unit2[:, None] + (prior[None, :] - gamma2[:, None] * tl.load(half + column)[None, :])
-        exact = _power(logits - above[:, None]) * full
+        logits = logits * unit2[:, None] - gamma2[:, None] * tl.load(half + column)[None, :]
+        exact = _power((logits + prior[None, :]) - above[:, None]) * full
     else:
         logits = logits * tl.load(unit + safe)[:, None] - tl.load(snr + safe)[:, None] * tl.load(half + column)[None, :]
         logits += tl.load(log_weights + column)[None, :] - tl.load(top + safe)[:, None]
