@@ -37,7 +37,7 @@ from singtheory.engine.screen import left_out_below
 
 TILE = 8
 """Atoms of which only the largest log weight is kept."""
-MOST_TILES, FEW_TILES = 128, 8
+MOST_TILES, FEW_TILES = 256, 8
 """Beyond them all atoms are weighed; the latter, where half of a batch is weighed so anyway."""
 _PADDED, _WIDTH = 256, 64
 """Atoms come in multiples of the one and coordinates of the other, by which kernels read them; what their blocks have beyond is 0."""
@@ -243,7 +243,7 @@ class FusedEngine(Engine):
         asking = constants(self._sizes, goal, self.series.rounding, self.series.constant)
         queries = kernels.asked(z, snr, points.mean, self._screened.shape[1], asking, whole)
         largest = kernels.screen(queries, self._screened, *self._single, snr, TILE)
-        tiles = kernels.tiles(largest, queries.error, queries.others, below, MOST_TILES)
+        tiles = kernels.tiles(largest, queries, self._single[0], below, MOST_TILES)
         near = kernels.near(z, points.whole, points.log_weights, tiles, snr, TILE, FEW_TILES, below)
         known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
         bounded = kernels.bounded(near, tiles, queries, snr, known)

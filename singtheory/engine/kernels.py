@@ -83,6 +83,7 @@ def asked_kernel(
     tl.store(numbers + at.ASKED_NORM * batch + query, norm)
     tl.store(numbers + at.ASKED_ERROR * batch + query, error)
     tl.store(numbers + at.ASKED_SERIES * batch + query, series.to(tl.float64))
+    tl.store(numbers + at.ASKED_REST * batch + query, rest)
     tl.store(numbers + at.ASKED_SHIFT * batch + query, shift)
     if series == 0:
         tl.atomic_add(others, 1)
@@ -90,7 +91,7 @@ def asked_kernel(
 
 @triton.jit
 def bounded_kernel(
-    snr, size, norm, error, series, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
+    snr, size, norm, error, series, rest_norm, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
     known, numbers, plan, batch, block: tl.constexpr,
 ):  # fmt: skip
     """A block of queries: bounds of what few atoms give."""
@@ -130,7 +131,10 @@ def bounded_kernel(
     tl.store(numbers + at.LOOK_TRACE * batch + query, tl.load(variance + query, mask=real), mask=real)
     tl.store(numbers + at.LOOK_EVIDENCE * batch + query, evidence, mask=real)
     tl.store(numbers + at.LOOK_BOUND * batch + query, bound, mask=real)
-    top = tl.load(best + query, mask=real) + tl.load(error + query, mask=real) * tl.load(known + at.NEARNESS_ABOVE)
+    off = tl.load(error + query, mask=real) + tl.load(rest_norm + query, mask=real) * tl.load(
+        known + at.NEARNESS_RADIUS
+    )
+    top = tl.load(best + query, mask=real) + off * tl.load(known + at.NEARNESS_ABOVE)
     tl.store(numbers + at.LOOK_TOP * batch + query, top, mask=real)
     tl.store(numbers + at.LOOK_SERIES * batch + query, moments.to(tl.float64), mask=real)
     tl.store(numbers + at.LOOK_REST * batch + query, rest.to(tl.float64), mask=real)
@@ -259,7 +263,8 @@ def weighted_kernel(
 
 @triton.jit
 def tiles_kernel(
-    largest, error, others, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
+    largest, error, rest, others, half, below, numbers, index, crowded, batch, tiles, most,
+    tile: tl.constexpr, chunk: tl.constexpr,
 ):  # fmt: skip
     """One query: which tiles matter."""
     query, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk)
@@ -274,7 +279,9 @@ def tiles_kernel(
         value, place = tl.max(values, axis=0, return_indices=True)
         if value > best:
             best, best_tile = value, first + place
-    limit = best.to(tl.float64) - 2 * tl.load(error + query) - below
+    norm = tl.sqrt(2 * tl.max(tl.load(half + best_tile * tile + tl.arange(0, tile)), axis=0)).to(tl.float64)
+    off = tl.load(rest + query) * norm
+    limit = best.to(tl.float64) - 2 * (off + tl.load(error + query)) - below
     # the best tile comes first
     tl.store(index + query * most, best_tile)
     counted, mass = 1, tl.cast(0.0, tl.float32)
@@ -288,7 +295,7 @@ def tiles_kernel(
             tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
         counted += hits
         mass += tl.sum(tl.exp(values - best))
-    tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64))
+    tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64) - off)
     tl.store(numbers + at.TILES_MASS * batch + query, mass.to(tl.float64))
     tl.store(numbers + at.TILES_COUNT * batch + query, counted.to(tl.float64))
     if counted > most:
@@ -362,15 +369,16 @@ def near_kernel(
             place = first + inner
             base = tl.load(atoms + base_row * width + place, mask=place < width, other=0.0)
             sums = tl.zeros((chunk,), dtype=tl.float64)
-            for hit in range(hits):
+            hit = tl.min(tl.where(kept, slot // tile, slots), axis=0)
+            while hit < slots:  # the tiles that matter are few
                 one = tl.load(logits + query * slots + hit * tile + tl.arange(0, tile))
                 matters = (one > -800.0) & (one >= top - below)
-                if tl.max(matters.to(tl.int32), axis=0) > 0:
-                    row = tl.load(index + query * most + hit) * tile + tl.arange(0, tile)
-                    inside = matters[:, None] & (place[None, :] < width)
-                    rows = tl.load(atoms + row[:, None].to(tl.int64) * width + place[None, :], mask=inside, other=0.0)
-                    share = tl.where(matters, tl.exp(one - top), 0.0)
-                    sums += tl.sum(tl.where(inside, (rows - base[None, :]) * share[:, None], 0.0), axis=0)
+                row = tl.load(index + query * most + hit) * tile + tl.arange(0, tile)
+                inside = matters[:, None] & (place[None, :] < width)
+                rows = tl.load(atoms + row[:, None].to(tl.int64) * width + place[None, :], mask=inside, other=0.0)
+                share = tl.where(matters, tl.exp(one - top), 0.0)
+                sums += tl.sum(tl.where(inside, (rows - base[None, :]) * share[:, None], 0.0), axis=0)
+                hit = tl.min(tl.where(kept & (slot // tile > hit), slot // tile, slots), axis=0)
             sums = sums / total
             tl.store(mean + query * width + place, base + sums, mask=place < width)
             shift2 += tl.sum(sums * sums)

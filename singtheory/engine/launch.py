@@ -68,7 +68,7 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
         programs = min(blocks, blocked["programs"] * _processors(snr.device))
         sizes = {name: value for name, value in blocked.items() if name != "programs"}
         matrix.streamed_screen_kernel[(programs,)](
-            left, right, half, log_weights, queries.unit, snr, queries.shift, queries.others, out, batch, count,
+            left, right, half, log_weights, queries.unit, snr, queries.rest, queries.shift, queries.others, out, batch, count,
             atoms.shape[1], programs, tile=tile, group=8, sum_kind=tl.int32 if kind == torch.int8 else tl.float32,
             **_staged(sizes, kind, snr.device),
         )  # fmt: skip
@@ -86,7 +86,7 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     numbers = _table(Look, snr)
     plan = torch.zeros(len(Plan._fields), dtype=torch.int32, device=snr.device)
     kernels.bounded_kernel[(triton.cdiv(len(snr), BOUNDED["block"]),)](
-        snr, queries.size, queries.norm, queries.error, queries.series, tiles.best, tiles.mass, tiles.count, near.distance,
+        snr, queries.size, queries.norm, queries.error, queries.series, queries.rest, tiles.best, tiles.mass, tiles.count, near.distance,
         near.log_sum, near.apart, near.variance, near.shift, near.log_weight, _held(known, snr.device), numbers, plan,
         len(snr), **BOUNDED,
     )  # fmt: skip
@@ -174,14 +174,15 @@ def weighted(
     return means, numbers
 
 
-def tiles(largest: Tensor, error: Tensor, others: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, queries: Asked, half: Tensor, below: float, most: int) -> Tiles:
     """Runs `reference.tiles` on the GPU."""
     batch, count = largest.shape
-    numbers = _table(TileRows, error)
-    index = torch.empty(batch, most, dtype=torch.int32, device=error.device)
-    crowded = torch.zeros(1, dtype=torch.int32, device=error.device)
+    numbers = _table(TileRows, queries.error)
+    index = torch.empty(batch, most, dtype=torch.int32, device=largest.device)
+    crowded = torch.zeros(1, dtype=torch.int32, device=largest.device)
     kernels.tiles_kernel[(batch,)](
-        largest, error, others, below, numbers, index, crowded, batch, count, most,
+        largest, queries.error, queries.rest, queries.others, half, below, numbers, index, crowded, batch, count, most,
+        tile=len(half) // count,
         chunk=min(TILES["chunk"], triton.next_power_of_2(count)), num_warps=TILES["num_warps"],
     )  # fmt: skip
     return Tiles(**TileRows(*numbers)._asdict(), index=index, crowded=crowded)

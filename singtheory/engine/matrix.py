@@ -54,7 +54,7 @@ def screen_kernel(
 
 @triton.jit
 def streamed_screen_kernel(
-    queries, atoms, half, log_weights, unit, snr, shift, others, out, batch, count, width, programs, sum_kind: tl.constexpr,
+    queries, atoms, half, log_weights, unit, snr, rest, shift, others, out, batch, count, width, programs, sum_kind: tl.constexpr,
     tile: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr, group: tl.constexpr,
 ):  # fmt: skip
     """Blocks of queries and atoms, one after another, the next ones read while one ends: the largest log weight of each tile."""
@@ -75,6 +75,8 @@ def streamed_screen_kernel(
         # each number joins the sums where they lie: a block of its own would be carried from one layout to another
         logits = sums.to(tl.float32) * tl.load(unit + safe)[:, None] - gamma[:, None] * tl.load(half + column)[None, :]
         logits += tl.load(log_weights + column)[None, :]
+        norm = tl.sqrt(2 * tl.load(half + column))
+        logits += tl.load(rest + safe).to(tl.float32)[:, None] * norm[None, :]
         largest = tl.max(tl.reshape(logits, (rows, columns // tile, tile)), axis=2)
         largest += tl.load(shift + safe).to(tl.float32)[:, None]
         place = first_column // tile + tl.arange(0, columns // tile)

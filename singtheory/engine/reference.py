@@ -25,8 +25,9 @@ class Asked:
         unit: of their products with the atoms that are screened, float32.
         size: the largest number of `√γ z′`.
         norm: `‖z′‖`.
-        error: at least that of every screened log weight.
+        error: at least that of every screened log weight, beside `rest · ‖y′‖`.
         series: whether the moments suffice: 1, else 0.
+        rest: at least the norm of what rounding to whole numbers took of `√γ z′`.
         shift: what is missing in all log weights of whole numbers alike: rounding took it of the query's product with μ − base.
         others: how many of them do not; where there are none no kernel need screen anything; shape (1,).
     """
@@ -37,6 +38,7 @@ class Asked:
     norm: Tensor
     error: Tensor
     series: Tensor
+    rest: Tensor
     shift: Tensor
     others: Tensor
 
@@ -164,11 +166,11 @@ def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole
         norm2, snr, known.radius, known.variance, known.rounding, known.constant
     ) <= known.goal  # fmt: skip
     others = (~series).sum(dim=0, keepdim=True).int()
-    return Asked(rows, (size * known.unit).float(), size, norm2.sqrt(), error, series.double(), shift, others)
+    return Asked(rows, (size * known.unit).float(), size, norm2.sqrt(), error, series.double(), rest, shift, others)
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
-    """The largest log weight in every tile of atoms, shape (batch, n/tile), float32.
+    """The largest `log weight + rest · ‖y′‖` in every tile of atoms, shape (batch, n/tile), float32.
 
     Args:
         queries: rounded.
@@ -180,6 +182,7 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
     """
     products = (queries.rows.float() @ atoms.float().mT) * queries.unit[:, None]
     logits = products - snr.float()[:, None] * half + log_weights
+    logits += queries.rest.float()[:, None] * (2 * half).sqrt()
     return logits.unflatten(1, (-1, tile)).amax(dim=2) + queries.shift.float()[:, None]
 
 
@@ -205,7 +208,7 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     usual = (queries.norm < math.inf) & (snr >= 0) & (snr < math.inf)
     plan = Plan(series.sum(), rest.sum(), most, most_of_weights, unusual=(~usual).sum())
     evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
-    top = tiles.best + queries.error * known.above
+    top = tiles.best + (queries.error + queries.rest * known.radius) * known.above
     look = Look(trace=near.variance, evidence=evidence, bound=bound, top=top, series=queries.series, rest=rest.double())
     return Bounded(torch.stack(look), torch.stack(plan).int())
 
@@ -323,24 +326,26 @@ def weighted(
     return means, torch.stack(moments)
 
 
-def tiles(largest: Tensor, error: Tensor, others: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, queries: Asked, half: Tensor, below: float, most: int) -> Tiles:
     """The tiles that can matter.
 
     Args:
         largest: of every tile, as `screen` gives them, shape (batch, tiles).
-        error: of these, shape (batch,); tiles matter that are not more than `below` and twice the error under the best.
-        others: of `Asked`; where it is 0 nothing need be known of tiles.
+        queries: as they were screened; tiles matter that are not more than `below` and twice the error under the best, as far as that is known.
+            Where `others` is 0 nothing need be known of tiles.
+        half: `½‖y′‖²`, float32, shape (n,).
         below: see there.
         most: tiles that a query may have.
     """
-    best = largest.amax(dim=1).double()
-    mass = (largest - best[:, None].float()).exp().sum(dim=1).double()
-    hits = ~(largest < (best - 2 * error - below)[:, None])
-    order = hits.float().scatter_(1, largest.argmax(dim=1, keepdim=True), 2.0)
+    best, chosen = largest.max(dim=1)
+    mass = (largest - best[:, None]).exp().sum(dim=1).double()
+    off = queries.rest * (2 * half.unflatten(0, (largest.shape[1], -1)).amax(dim=1)).sqrt()[chosen]
+    hits = ~(largest < (best.double() - 2 * (off + queries.error) - below)[:, None])
+    order = hits.float().scatter_(1, chosen[:, None], 2.0)
     index = order.sort(dim=1, descending=True, stable=True).indices[:, :most].int()
     index = torch.nn.functional.pad(index, (0, max(0, most - index.shape[1])))
     count = hits.sum(dim=1)
-    return Tiles(best, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
+    return Tiles(best.double() - off, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
 
 
 def near(

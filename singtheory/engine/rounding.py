@@ -105,7 +105,8 @@ class Asking(NamedTuple):
         """As `of`, for a product of whole numbers of 8 bits, which are exact: atoms on levels, and queries whose rounding is measured."""
         halves = cls.of(sizes, goal, rounding, constant)
         per_norm = sizes.levels_rest + 10 * formula.SINGLE * sizes.half_reach
-        per_rest = sizes.radius + per_norm + 4 * formula.SINGLE * sizes.radius
+        # the query's product with an atom itself is counted where its norm is known
+        per_rest = per_norm + 16 * formula.SINGLE * sizes.radius
         return halves._replace(per_norm=per_norm, per_rest=per_rest, unit=sizes.step / LARGEST_DIGIT)
 
     @classmethod
@@ -139,6 +140,7 @@ class Nearness(NamedTuple):
         per_step: what a unit of the last digit of a query moves the mean by, over the goal.
         per_tile: what a unit of the last digit of a weight moves it by, over the goal.
         above: how far above the largest screened log weight the largest one is looked for, in units of the screen's error.
+        radius: as in `Sizes`.
         goal: the error of the mean that is asked for, in units of the data.
     """
 
@@ -153,6 +155,7 @@ class Nearness(NamedTuple):
     per_step: float
     per_tile: float
     above: float
+    radius: float
     goal: float
 
     @classmethod
@@ -172,7 +175,7 @@ class Nearness(NamedTuple):
         above = min(1.0, 4 / math.sqrt(sizes.dim))
         return cls(
             roundings, per_snr, others, sums, far, constant, sizes.dim, sizes.variance, per_step / goal, per_tile / goal,
-            above, goal,
+            above, sizes.radius, goal,
         )  # fmt: skip
 
 
@@ -240,7 +243,7 @@ def screen_error(
     norm: Number, root: Number, snr: Number, rest: Number,
     per_norm: Number, per_rest: Number, per_snr: Number, weights: Number,
 ) -> Number:  # fmt: skip
-    """At least the error of every screened log weight, from `‖z′‖`, `√γ`, γ and the norm of what rounding took of `√γ z′`; constants of `Asking`.
+    """At least the error of every screened log weight but for the rest's own product with the atom, from `‖z′‖`, `√γ`, γ and the norm of what rounding took of `√γ z′`; constants of `Asking`.
 
     Infinite where float32 might overflow.
     """

@@ -14,6 +14,7 @@ class AskedRows(NamedTuple):
     norm: Any
     error: Any
     series: Any
+    rest: Any
     shift: Any
 
 

@@ -63,6 +63,12 @@ def rounded(kernels: ModuleType, engine: FusedEngine, z: Tensor, snr: Tensor, go
     return kernels.asked(z, snr, engine.points.mean, engine._screened.shape[1], known, whole)
 
 
+def screened(error: Tensor) -> reference.Asked:
+    """Queries of which no more is asked than how far off they are."""
+    others = torch.ones(1, dtype=torch.int32, device=DEVICE)
+    return reference.Asked(error, error, error, error, error, error, error / 2, error, others)
+
+
 def same(actual: object, other: object, skipped: tuple[str, ...] = ()) -> None:
     """In every number, up to rounding."""
     for field in fields(other):
@@ -104,7 +110,7 @@ def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
     points, below = engine.points, 20.0
     queries = rounded(reference, engine, z, snr, goal)
     largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
-    tiles = reference.tiles(largest, queries.error, queries.others, below, 30)
+    tiles = reference.tiles(largest, queries, engine._single[0], below, 30)
     near = reference.near(z, points.whole, points.log_weights, tiles, snr, 8, 4, below)
     arguments = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
     same(launch.bounded(*arguments), reference.bounded(*arguments))
@@ -187,7 +193,7 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
     largest[3] = 1.0
     error = torch.linspace(0, width, BATCH).double().to(DEVICE)
-    arguments = largest, error, torch.ones(1, dtype=torch.int32, device=DEVICE), 5.0, 30
+    arguments = largest, screened(error), torch.rand(72000, generator=generator).to(DEVICE), 5.0, 30
     actual, other = launch.tiles(*arguments), reference.tiles(*arguments)
     for name in ("best", "count", "crowded"):
         assert torch.equal(getattr(actual, name), getattr(other, name)), name
@@ -205,7 +211,7 @@ def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
     points, tiles = engine.points, -(-COUNT // 8)
     largest = torch.linspace(-60, 0, tiles).expand(BATCH, -1).to(DEVICE).contiguous().roll(3, dims=1)
     error = torch.linspace(0, 6, BATCH).double().to(DEVICE)
-    chosen = reference.tiles(largest, error, torch.ones(1, dtype=torch.int32, device=DEVICE), 5.0, 30)
+    chosen = reference.tiles(largest, screened(error), torch.zeros(8 * tiles, device=DEVICE), 5.0, 30)
     chosen.crowded.fill_(crowded)
     arguments = z, points.whole, points.log_weights, chosen, snr, 8, 20, 5.0
     actual, other = launch.near(*arguments), reference.near(*arguments)
