@@ -22,22 +22,13 @@ from singtheory.engine.host import QUERIES, Engine, out_of_memory
 from singtheory.engine.levels import levels_of
 from singtheory.engine.points import Points
 from singtheory.engine.results import PosteriorMoments, Started
-from singtheory.engine.rounding import (
-    MOST_QUERY_DIGITS,
-    MOST_WEIGHT_DIGITS,
-    SAFE,
-    Asking,
-    Nearness,
-    Sizes,
-    Weighing,
-    single_suffices,
-)
+from singtheory.engine.rounding import MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS, SAFE, Asking, Nearness, Sizes, Weighing
 from singtheory.engine.rows import Look, MomentRows, Plan
 from singtheory.engine.screen import left_out_below
 
 TILE = 8
 """Atoms of which only the largest log weight is kept."""
-MOST_TILES, FEW_TILES = 256, 8
+MOST_TILES, FEW_TILES = 64, 8
 """Beyond them all atoms are weighed; the latter, where half of a batch is weighed so anyway."""
 _PADDED, _WIDTH = 256, 64
 """Atoms come in multiples of the one and coordinates of the other, by which kernels read them; what their blocks have beyond is 0."""
@@ -111,8 +102,8 @@ class FusedEngine(Engine):
             float(points.mean.norm()), points.least_log_weight, unit, SAFE * unit * _largest_norm(half), rest,
             step, base, levels_rest,
         )  # fmt: skip
-        self._screened = _whole_blocks(half) if self.levels is None else self._numbers
-        more = len(self._screened) - points.count
+        self._halves = _whole_blocks(half)
+        more = len(self._halves) - points.count
         self._norms = pad(points.norms2 / 2, (0, more))
         self._log_weights = pad(points.log_weights, (0, more), value=-math.inf)
         self._single = self._norms.float(), self._log_weights.clamp(min=_LEAST).float()
@@ -238,13 +229,11 @@ class FusedEngine(Engine):
     def _look(self, z: Tensor, snr: Tensor, goal: float) -> tuple[Tensor, Tensor, Tensor]:
         """Screen all atoms, and weigh those of the best tiles."""
         points, below, kernels = self.points, left_out_below(self.points, goal), self._kernels
-        whole = self.levels is not None
-        constants = Asking.whole if whole else Asking.of
-        asking = constants(self._sizes, goal, self.series.rounding, self.series.constant)
-        queries = kernels.asked(z, snr, points.mean, self._screened.shape[1], asking, whole)
-        largest = kernels.screen(queries, self._screened, *self._single, snr, TILE)
-        tiles = kernels.tiles(largest, queries, self._single[0], below, MOST_TILES)
-        near = kernels.near(z, points.whole, points.log_weights, tiles, snr, TILE, FEW_TILES, below)
+        asking = Asking.of(self._sizes, goal, self.series.rounding, self.series.constant)
+        queries = kernels.asked(z, snr, points.mean, self._halves.shape[1], asking)
+        largest = kernels.screen(queries, self._halves, *self._single, snr, TILE)
+        tiles = kernels.tiles(largest, queries.error, queries.others, below, MOST_TILES)
+        near = kernels.near(z, points.whole, points.log_weights, tiles, snr, TILE, FEW_TILES)
         known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
         bounded = kernels.bounded(near, tiles, queries, snr, known)
         return near.mean, bounded.numbers, bounded.plan
@@ -254,20 +243,12 @@ class FusedEngine(Engine):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """From all atoms; the last says for how many queries the bound is above the goal, shape (1,)."""
         mean, kernels, blocks = self.points.mean, self._kernels, range(0, len(self._numbers), _CHUNK)
-        single = single_suffices(self._sizes, goal)
-        known = Weighing.of(self._sizes, weight_digits, len(blocks), single)
+        known = Weighing.of(self._sizes, weight_digits, len(blocks))
         queries = kernels.digits(z, snr, mean, self._numbers.shape[1], digits, known)
         products = sums = 0
         for part in (slice(start, start + _CHUNK) for start in blocks):
             weighed = kernels.weigh(
-                queries,
-                self._numbers[part],
-                self._norms[part],
-                self._log_weights[part],
-                snr,
-                top,
-                weight_digits,
-                single,
+                queries, self._numbers[part], self._norms[part], self._log_weights[part], snr, top, weight_digits
             )
             sums = sums + weighed.sums
             products = products + kernels.product(weighed.digits, self._columns[:, part])

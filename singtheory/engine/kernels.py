@@ -37,36 +37,25 @@ _digits_bound = _in_triton(rounding.digits_bound, digits_delta=_delta, tilt_erro
 
 @triton.jit
 def asked_kernel(
-    z, snr, mean, known, rows, unit, numbers, others, batch, dim, width, padded: tl.constexpr, whole: tl.constexpr,
+    z, snr, mean, known, halves, unit, numbers, others, batch, dim, width, padded: tl.constexpr,
 ):  # fmt: skip
-    """One query: rounded, and what its bounds need."""
+    """One query: scaled halves, and what its bounds need."""
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
     inside = place < dim
     gamma = tl.load(snr + query)
     root = tl.sqrt(gamma)
     shifted = tl.load(z + query * dim + place, mask=inside, other=0.0)
-    centre = tl.load(mean + place, mask=inside, other=0.0)
-    shifted -= root * centre
+    shifted -= root * tl.load(mean + place, mask=inside, other=0.0)
     scaled, norm2 = shifted * root, tl.sum(shifted * shifted)
     size = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64))
-    tl.store(unit + query, (size * tl.load(known + at.ASKING_UNIT)).to(tl.float32))
-    norm, rest, shift = tl.sqrt(norm2), tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
-    if whole:
-        step = size / 127.0
-        number = tl.floor(scaled / step + 0.5)
-        missing = tl.where(inside, scaled - number * step, 0.0)
-        rest = tl.sqrt(tl.sum(missing * missing)) * 1.01
-        shift = tl.sum(missing * (centre - tl.load(known + at.ASKING_BASE)))
-        tl.store(rows + query * width + place, number.to(tl.int32).to(tl.int8), mask=place < width)
-    else:
-        tl.store(rows + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
+    tl.store(halves + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
+    tl.store(unit + query, (size * tl.load(known + at.ASKING_HALF_UNIT)).to(tl.float32))
+    norm = tl.sqrt(norm2)
     error = _screen_error(
         norm,
         root,
         gamma,
-        rest,
         tl.load(known + at.ASKING_PER_NORM),
-        tl.load(known + at.ASKING_PER_REST),
         tl.load(known + at.ASKING_PER_SNR),
         tl.load(known + at.ASKING_WEIGHTS),
     )
@@ -83,19 +72,17 @@ def asked_kernel(
     tl.store(numbers + at.ASKED_NORM * batch + query, norm)
     tl.store(numbers + at.ASKED_ERROR * batch + query, error)
     tl.store(numbers + at.ASKED_SERIES * batch + query, series.to(tl.float64))
-    tl.store(numbers + at.ASKED_REST * batch + query, rest)
-    tl.store(numbers + at.ASKED_SHIFT * batch + query, shift)
     if series == 0:
         tl.atomic_add(others, 1)
 
 
 @triton.jit
 def bounded_kernel(
-    snr, size, norm, error, series, rest_norm, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
-    known, numbers, plan, batch, block: tl.constexpr,
+    snr, size, norm, error, series, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
+    known, numbers, plan, batch, padded: tl.constexpr,
 ):  # fmt: skip
-    """A block of queries: bounds of what few atoms give."""
-    query = tl.program_id(0) * block + tl.arange(0, block)
+    """All queries: bounds of what few atoms give."""
+    query = tl.arange(0, padded)
     real = query < batch
     gamma, length = tl.load(snr + query, mask=real, other=1.0), tl.load(norm + query, mask=real, other=0.0)
     bound = _near_bound(
@@ -119,22 +106,19 @@ def bounded_kernel(
         tl.load(mass + query, mask=real, other=1.0),
         tl.load(known + at.NEARNESS_PER_TILE),
     )
-    tl.atomic_add(plan + at.PLAN_SERIES, tl.sum(moments.to(tl.int32)), sem="relaxed")
-    tl.atomic_add(plan + at.PLAN_REST, tl.sum(rest.to(tl.int32)), sem="relaxed")
-    tl.atomic_max(plan + at.PLAN_DIGITS, tl.max(tl.where(rest, digits, 0.0)).to(tl.int32), sem="relaxed")
-    tl.atomic_max(plan + at.PLAN_WEIGHT_DIGITS, tl.max(tl.where(rest, weight_digits, 0.0)).to(tl.int32), sem="relaxed")
+    tl.store(plan + at.PLAN_SERIES, tl.sum(moments.to(tl.int64)))
+    tl.store(plan + at.PLAN_REST, tl.sum(rest.to(tl.int64)))
+    tl.store(plan + at.PLAN_DIGITS, tl.max(tl.where(rest, digits, 0.0)).to(tl.int64))
+    tl.store(plan + at.PLAN_WEIGHT_DIGITS, tl.max(tl.where(rest, weight_digits, 0.0)).to(tl.int64))
     usual = (length < float("inf")) & (gamma >= 0) & (gamma < float("inf"))
-    tl.atomic_add(plan + at.PLAN_UNUSUAL, tl.sum(((usual == 0) & real).to(tl.int32)), sem="relaxed")
+    tl.store(plan + at.PLAN_UNUSUAL, tl.sum((usual == 0).to(tl.int64)))
     evidence = tl.load(log_sum + query, mask=real) - tl.load(known + at.NEARNESS_DIM) / 2 * tl.log(
         tl.full((), 6.283185307179586, tl.float64)
     )
     tl.store(numbers + at.LOOK_TRACE * batch + query, tl.load(variance + query, mask=real), mask=real)
     tl.store(numbers + at.LOOK_EVIDENCE * batch + query, evidence, mask=real)
     tl.store(numbers + at.LOOK_BOUND * batch + query, bound, mask=real)
-    off = tl.load(error + query, mask=real) + tl.load(rest_norm + query, mask=real) * tl.load(
-        known + at.NEARNESS_RADIUS
-    )
-    top = tl.load(best + query, mask=real) + off * tl.load(known + at.NEARNESS_ABOVE)
+    top = tl.load(best + query, mask=real) + tl.load(error + query, mask=real) / 8
     tl.store(numbers + at.LOOK_TOP * batch + query, top, mask=real)
     tl.store(numbers + at.LOOK_SERIES * batch + query, moments.to(tl.float64), mask=real)
     tl.store(numbers + at.LOOK_REST * batch + query, rest.to(tl.float64), mask=real)
@@ -246,7 +230,7 @@ def weighted_kernel(
         total, square, tl.load(sums + at.SUMS_LOST * batch + query), shift2, tl.load(size + query), tl.load(rest + query),
         tl.load(snr + query), tl.load(known + at.WEIGHING_RADIUS), tl.load(known + at.WEIGHING_MEAN_NORM),
         tl.load(known + at.WEIGHING_HALF_REACH), tl.load(known + at.WEIGHING_OTHERS), tl.load(known + at.WEIGHING_LEVELS_REST),
-        tl.load(known + at.WEIGHING_ROUNDING), tl.load(known + at.WEIGHING_EXPONENTIAL),
+        tl.load(known + at.WEIGHING_ROUNDING),
     )  # fmt: skip
     log_total = tl.load(top + query) + tl.log(total / tl.load(known + at.WEIGHING_FULL)) + tl.load(off_centre + query)
     tl.store(means + query * dim + place, value, mask=inside)
@@ -263,8 +247,7 @@ def weighted_kernel(
 
 @triton.jit
 def tiles_kernel(
-    largest, error, rest, others, half, below, numbers, index, crowded, batch, tiles, most,
-    tile: tl.constexpr, chunk: tl.constexpr,
+    largest, error, others, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
 ):  # fmt: skip
     """One query: which tiles matter."""
     query, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk)
@@ -279,9 +262,7 @@ def tiles_kernel(
         value, place = tl.max(values, axis=0, return_indices=True)
         if value > best:
             best, best_tile = value, first + place
-    norm = tl.sqrt(2 * tl.max(tl.load(half + best_tile * tile + tl.arange(0, tile)), axis=0)).to(tl.float64)
-    off = tl.load(rest + query) * norm
-    limit = best.to(tl.float64) - 2 * (off + tl.load(error + query)) - below
+    limit = best.to(tl.float64) - 2 * tl.load(error + query) - below
     # the best tile comes first
     tl.store(index + query * most, best_tile)
     counted, mass = 1, tl.cast(0.0, tl.float32)
@@ -295,7 +276,7 @@ def tiles_kernel(
             tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
         counted += hits
         mass += tl.sum(tl.exp(values - best))
-    tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64) - off)
+    tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64))
     tl.store(numbers + at.TILES_MASS * batch + query, mass.to(tl.float64))
     tl.store(numbers + at.TILES_COUNT * batch + query, counted.to(tl.float64))
     if counted > most:
@@ -303,96 +284,55 @@ def tiles_kernel(
 
 
 @triton.jit
-def apart_kernel(
-    queries, atoms, log_weights, counted, index, crowded, snr, logits, apart2, scores, reference, batch, count, most, few,
-    parts, slots, width: tl.constexpr, chunk: tl.constexpr, tile: tl.constexpr,
-):  # fmt: skip
-    """A part of one query's tiles: log weights and squared distances of their atoms, from differences to one of the best tile."""
-    query, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    hits = tl.minimum(tl.load(counted + query), most + 1.0).to(tl.int32)
-    if (part < hits) & (hits <= tl.where(2 * tl.load(crowded) < batch, most, few)):
-        root, inner, inside = tl.sqrt(tl.load(snr + query)), tl.arange(0, chunk), tl.arange(0, tile)
-        best = tl.load(index + query * most) * tile
-        row = best + inside
-        sums = tl.zeros((tile, chunk), dtype=tl.float64)
-        for first in range(0, width, chunk):
-            place = first + inner
-            z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
-            away = z[None, :] - root * _rows(atoms, row, place, count, width)
-            sums += away * away
-        density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - tl.sum(sums, axis=1) / 2
-        # the atom of the best tile with the largest log density is what the others are told from
-        score, chosen = tl.max(density, axis=0, return_indices=True)
-        # the screen may take padding for the best where all log weights are off its scale
-        base_row = tl.minimum(best + chosen, count - 1)
-        if part == 0:
-            tl.store(reference + query, base_row)
-            tl.store(scores + query, score)
-        base_weight = tl.load(log_weights + base_row)
-        for hit in range(part, hits, parts):
-            row = tl.load(index + query * most + hit) * tile + inside
-            along, sums = tl.zeros((tile, chunk), dtype=tl.float64), tl.zeros((tile, chunk), dtype=tl.float64)
-            for first in range(0, width, chunk):
-                place = first + inner
-                z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
-                base = tl.load(atoms + base_row.to(tl.int64) * width + place, mask=place < width, other=0.0)
-                real = (row[:, None] < count) & (place[None, :] < width)
-                apart = tl.where(real, _rows(atoms, row, place, count, width) - base[None, :], 0.0)
-                along += (z[None, :] - root * (base[None, :] + apart / 2)) * apart
-                sums += apart * apart
-            prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
-            where = query * slots + hit * tile + inside
-            tl.store(logits + where, tl.maximum(root * tl.sum(along, axis=1) + prior, -800.0))
-            tl.store(apart2 + where, tl.sum(sums, axis=1))
-
-
-@triton.jit
 def near_kernel(
-    atoms, log_weights, counted, index, crowded, logits, apart2, scores, reference, below, mean, numbers, batch, count, most, few,
-    width: tl.constexpr, chunk: tl.constexpr, tile: tl.constexpr, slots: tl.constexpr,
+    queries, atoms, log_weights, counted, index, crowded, snr, mean, numbers, batch, count, most, few,
+    width: tl.constexpr, padded: tl.constexpr, tile: tl.constexpr,
 ):  # fmt: skip
-    """One query: moments of the atoms in its tiles, from what `apart_kernel` found of them."""
-    query, inner, slot = tl.program_id(0).to(tl.int64), tl.arange(0, chunk), tl.arange(0, slots)
+    """One query: moments of the atoms in its tiles, from differences."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    for unknown in tl.static_range(at.NEAR_ROWS):
+        tl.store(numbers + unknown * batch + query, tl.cast(float("inf"), tl.float64))
     hits = tl.minimum(tl.load(counted + query), most + 1.0).to(tl.int32)
     if hits <= tl.where(2 * tl.load(crowded) < batch, most, few):
-        real = slot < hits * tile
-        logit = tl.load(logits + query * slots + slot, mask=real, other=-800.0)
-        top = tl.max(logit, axis=0)
-        kept = (logit > -800.0) & (logit >= top - below)
-        weight = tl.where(kept, tl.exp(logit - top), 0.0)
-        total = tl.sum(weight)
-        second = tl.sum(weight * tl.load(apart2 + query * slots + slot, mask=real, other=0.0)) / total
-        square = tl.sum(weight * logit * logit) / total
-        base_row = tl.load(reference + query).to(tl.int64)
-        shift2 = tl.cast(0.0, tl.float64)
-        for first in range(0, width, chunk):
-            place = first + inner
-            base = tl.load(atoms + base_row * width + place, mask=place < width, other=0.0)
-            sums = tl.zeros((chunk,), dtype=tl.float64)
-            hit = tl.min(tl.where(kept, slot // tile, slots), axis=0)
-            while hit < slots:  # the tiles that matter are few
-                one = tl.load(logits + query * slots + hit * tile + tl.arange(0, tile))
-                matters = (one > -800.0) & (one >= top - below)
-                row = tl.load(index + query * most + hit) * tile + tl.arange(0, tile)
-                inside = matters[:, None] & (place[None, :] < width)
-                rows = tl.load(atoms + row[:, None].to(tl.int64) * width + place[None, :], mask=inside, other=0.0)
-                share = tl.where(matters, tl.exp(one - top), 0.0)
-                sums += tl.sum(tl.where(inside, (rows - base[None, :]) * share[:, None], 0.0), axis=0)
-                hit = tl.min(tl.where(kept & (slot // tile > hit), slot // tile, slots), axis=0)
-            sums = sums / total
-            tl.store(mean + query * width + place, base + sums, mask=place < width)
-            shift2 += tl.sum(sums * sums)
-        base_weight = tl.load(log_weights + base_row)
-        score = tl.load(scores + query)
+        z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
+        root = tl.sqrt(tl.load(snr + query))
+        # the atom of the best tile with the largest log density is what the others are told from
+        row = tl.load(index + query * most) * tile + tl.arange(0, tile)
+        away = z[None, :] - root * _rows(atoms, row, place, count, width)
+        distance2 = tl.sum(away * away, axis=1)
+        density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - distance2 / 2
+        score, inside = tl.max(density, axis=0, return_indices=True)
+        # the screen may take padding for the best where all log weights are off its scale
+        reference = tl.minimum(tl.load(index + query * most) * tile + inside, count - 1)
+        base = tl.load(atoms + tl.cast(reference, tl.int64) * width + place, mask=place < width, other=0.0)
+        base_weight = tl.load(log_weights + reference)
+        top, total = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
+        second, square = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
+        sums = tl.zeros((padded,), dtype=tl.float64)
+        for hit in range(hits):
+            row = tl.load(index + query * most + hit) * tile + tl.arange(0, tile)
+            real = (row[:, None] < count) & (place[None, :] < width)
+            apart = tl.where(real, _rows(atoms, row, place, count, width) - base[None, :], 0.0)
+            half_way = z[None, :] - root * (base[None, :] + apart / 2)
+            prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
+            logit = tl.maximum(root * tl.sum(half_way * apart, axis=1) + prior, -800.0)
+            distance2 = tl.sum(apart * apart, axis=1)
+            higher = tl.maximum(top, tl.max(logit))
+            decay, weight = tl.exp(top - higher), tl.where(logit > -800.0, tl.exp(logit - higher), 0.0)
+            sums = sums * decay + tl.sum(apart * weight[:, None], axis=0)
+            total = total * decay + tl.sum(weight)
+            second = second * decay + tl.sum(weight * distance2)
+            square = square * decay + tl.sum(weight * logit * logit)
+            top = higher
+        sums = sums / total
+        tl.store(mean + query * width + place, base + sums, mask=place < width)
+        shift2, second = tl.sum(sums * sums), second / total
         tl.store(numbers + at.NEAR_DISTANCE * batch + query, tl.sqrt(tl.maximum(2 * (base_weight - score), 0.0)))
         tl.store(numbers + at.NEAR_LOG_SUM * batch + query, score + top + tl.log(total))
         tl.store(numbers + at.NEAR_APART * batch + query, tl.sqrt(second))
         tl.store(numbers + at.NEAR_VARIANCE * batch + query, tl.maximum(second - shift2, 0.0))
         tl.store(numbers + at.NEAR_SHIFT * batch + query, tl.sqrt(shift2))
-        tl.store(numbers + at.NEAR_LOG_WEIGHT * batch + query, tl.sqrt(square))
-    else:
-        for unknown in tl.static_range(at.NEAR_ROWS):
-            tl.store(numbers + unknown * batch + query, tl.cast(float("inf"), tl.float64))
+        tl.store(numbers + at.NEAR_LOG_WEIGHT * batch + query, tl.sqrt(square / total))
 
 
 @triton.jit

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
@@ -22,20 +21,14 @@ from singtheory.engine.rows import AskedRows, DigitRows, Look, MomentRows, NearR
 from singtheory.engine.series import Series
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
-STREAMED = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 3, "programs": 1}
-WHOLE_SCREEN = {"rows": 128, "columns": 256, "depth": 128, "num_warps": 8, "num_stages": 3, "programs": 1}
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
 PRODUCT = {"rows": 256, "columns": 128, "depth": 128, "num_warps": 8, "num_stages": 4}
-_FEW = 4
-"""Digits of queries whose products go into whole numbers below 2^51, up to a width of 8,192."""
 _OVERHEAD, _MOST_PARTS = 25, 16
 """Steps of a product that the start and the end of a program last, as measured on an H100; parts that a product has at most."""
 _RESERVED = 1024
 """Bytes beside a processor that stages leave to the rest of a kernel."""
-APART = {"parts": 16, "chunk": 128, "num_warps": 4}
-NEAR = {"chunk": 1024, "num_warps": 8}
-TILES = {"chunk": 8192, "num_warps": 16}
-BOUNDED = {"block": 64, "num_warps": 2}
+NEAR = {"num_warps": 16}
+TILES = {"chunk": 2048, "num_warps": 4}
 
 
 @cache
@@ -44,51 +37,38 @@ def _held(known: Asking | Nearness | Expansion | Weighing, device: torch.device)
     return torch.tensor(known, dtype=torch.float64, device=device)
 
 
-def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole: bool) -> Asked:
+def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
     """Runs `reference.asked` on the GPU."""
-    rows = torch.empty(len(z), width, dtype=torch.int8 if whole else torch.float16, device=z.device)
+    halves = torch.empty(len(z), width, dtype=torch.float16, device=z.device)
     unit, numbers = torch.empty_like(snr, dtype=torch.float32), _table(AskedRows, snr)
     others = torch.zeros(1, dtype=torch.int32, device=z.device)
     kernels.asked_kernel[(len(z),)](
-        z, snr, mean, _held(known, z.device), rows, unit, numbers, others, len(z), z.shape[1], width,
-        padded=triton.next_power_of_2(width), whole=whole,
+        z, snr, mean, _held(known, z.device), halves, unit, numbers, others, len(z), z.shape[1], width,
+        padded=triton.next_power_of_2(width),
     )  # fmt: skip
-    return Asked(rows, unit, **AskedRows(*numbers)._asdict(), others=others)
+    return Asked(halves, unit, **AskedRows(*numbers)._asdict(), others=others)
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
     """Runs `reference.screen` on the GPU; tiles that no query needs are not set."""
     batch, count = len(snr), len(atoms)
     out = torch.empty(batch, count // tile, dtype=torch.float32, device=snr.device)
-    kind = queries.rows.dtype
-    blocked = WHOLE_SCREEN if kind == torch.int8 else STREAMED
-    if blocked:
-        left, right = _blocks(queries.rows, "rows", blocked), _blocks(atoms, "columns", blocked)
-        blocks = triton.cdiv(batch, blocked["rows"]) * triton.cdiv(count, blocked["columns"])
-        programs = min(blocks, blocked["programs"] * _processors(snr.device))
-        sizes = {name: value for name, value in blocked.items() if name != "programs"}
-        matrix.streamed_screen_kernel[(programs,)](
-            left, right, half, log_weights, queries.unit, snr, queries.rest, queries.shift, queries.others, out, batch, count,
-            atoms.shape[1], programs, tile=tile, group=8, sum_kind=tl.int32 if kind == torch.int8 else tl.float32,
-            **_staged(sizes, kind, snr.device),
-        )  # fmt: skip
-        return out
     blocks = triton.cdiv(batch, SCREEN["rows"]) * triton.cdiv(count, SCREEN["columns"])
     matrix.screen_kernel[(blocks,)](
-        queries.rows, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
+        queries.halves, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
         tile=tile, **_staged(SCREEN, torch.float16, snr.device),
     )  # fmt: skip
     return out
 
 
 def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:
-    """Runs `reference.bounded` on the GPU."""
+    """Runs `reference.bounded` on the GPU; a few thousand queries at most."""
     numbers = _table(Look, snr)
-    plan = torch.zeros(len(Plan._fields), dtype=torch.int32, device=snr.device)
-    kernels.bounded_kernel[(triton.cdiv(len(snr), BOUNDED["block"]),)](
-        snr, queries.size, queries.norm, queries.error, queries.series, queries.rest, tiles.best, tiles.mass, tiles.count, near.distance,
+    plan = torch.empty(len(Plan._fields), dtype=torch.int64, device=snr.device)
+    kernels.bounded_kernel[(1,)](
+        snr, queries.size, queries.norm, queries.error, queries.series, tiles.best, tiles.mass, tiles.count, near.distance,
         near.log_sum, near.apart, near.variance, near.shift, near.log_weight, _held(known, snr.device), numbers, plan,
-        len(snr), **BOUNDED,
+        len(snr), padded=triton.next_power_of_2(len(snr)), num_warps=8,
     )  # fmt: skip
     return Bounded(numbers, plan)
 
@@ -121,14 +101,7 @@ def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known:
 
 
 def weigh(
-    queries: Digits,
-    atoms: Tensor,
-    half: Tensor,
-    log_weights: Tensor,
-    snr: Tensor,
-    top: Tensor,
-    places: int,
-    single: bool,
+    queries: Digits, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, top: Tensor, places: int
 ) -> Weighed:
     """Runs `reference.weigh` on the GPU."""
     (query_places, batch, width), count = queries.digits.shape, len(atoms)
@@ -138,8 +111,7 @@ def weigh(
     sums = torch.empty(len(SumRows._fields), batch, across, dtype=torch.float64, device=snr.device)
     matrix.weigh_kernel[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
         left, right, half, log_weights, queries.unit, snr, top, out, sums, batch, count, across, width, query_places,
-        weight_digits=places, few=query_places <= _FEW and width * 2**14 < 2**27, single=single,
-        **_staged(WEIGH, torch.int8, snr.device),
+        weight_digits=places, **_staged(WEIGH, torch.int8, snr.device),
     )  # fmt: skip
     return Weighed(out, sums.sum(dim=2))
 
@@ -174,39 +146,27 @@ def weighted(
     return means, numbers
 
 
-def tiles(largest: Tensor, queries: Asked, half: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, error: Tensor, others: Tensor, below: float, most: int) -> Tiles:
     """Runs `reference.tiles` on the GPU."""
     batch, count = largest.shape
-    numbers = _table(TileRows, queries.error)
-    index = torch.empty(batch, most, dtype=torch.int32, device=largest.device)
-    crowded = torch.zeros(1, dtype=torch.int32, device=largest.device)
+    numbers = _table(TileRows, error)
+    index = torch.empty(batch, most, dtype=torch.int32, device=error.device)
+    crowded = torch.zeros(1, dtype=torch.int32, device=error.device)
     kernels.tiles_kernel[(batch,)](
-        largest, queries.error, queries.rest, queries.others, half, below, numbers, index, crowded, batch, count, most,
-        tile=len(half) // count,
+        largest, error, others, below, numbers, index, crowded, batch, count, most,
         chunk=min(TILES["chunk"], triton.next_power_of_2(count)), num_warps=TILES["num_warps"],
     )  # fmt: skip
     return Tiles(**TileRows(*numbers)._asdict(), index=index, crowded=crowded)
 
 
-def near(
-    z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int, below: float
-) -> Near:
-    """Runs `reference.near` on the GPU: tiles in parts beside one another, then what they tell together."""
+def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
+    """Runs `reference.near` on the GPU."""
     (batch, dim), most = z.shape, tiles.index.shape[1]
-    numbers, slots = _table(NearRows, snr), triton.next_power_of_2(most * tile)
-    logits, apart2 = torch.empty(2, batch, slots, dtype=torch.float64, device=z.device)
-    scores, reference = torch.empty_like(snr), torch.empty(batch, dtype=torch.int32, device=z.device)
-    parts, widest = min(APART["parts"], most), triton.next_power_of_2(dim)
-    kernels.apart_kernel[(batch, parts)](
-        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, logits, apart2, scores, reference,
-        batch, len(points), most, few, parts, slots,
-        width=dim, chunk=min(APART["chunk"], widest), tile=tile, num_warps=APART["num_warps"],
-    )  # fmt: skip
     mean = torch.empty_like(z)
+    numbers = _table(NearRows, snr)
     kernels.near_kernel[(batch,)](
-        points, log_weights, tiles.count, tiles.index, tiles.crowded, logits, apart2, scores, reference, below + 1.0,
-        mean, numbers, batch, len(points), most, few,
-        width=dim, chunk=min(NEAR["chunk"], widest), tile=tile, slots=slots, num_warps=NEAR["num_warps"],
+        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, mean, numbers, batch, len(points), most, few,
+        width=dim, padded=triton.next_power_of_2(dim), tile=tile, **NEAR,
     )  # fmt: skip
     return Near(mean, **NearRows(*numbers)._asdict())
 
@@ -223,13 +183,9 @@ def _blocks(rows: Tensor, side: str, sizes: dict[str, int]) -> TensorDescriptor:
 
 def _parts(blocks: int, steps: int, device: torch.device) -> int:
     """Into how many parts the steps of every block are cut, so that no processor is idle for long."""
-    at_once = _processors(device)
+    at_once = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
     most = min(steps, _MOST_PARTS)
     return min(range(1, most + 1), key=lambda parts: -(-blocks * parts // at_once) * (-(-steps // parts) + _OVERHEAD))
-
-
-def _processors(device: torch.device) -> int:
-    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
 
 
 def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:

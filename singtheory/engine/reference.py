@@ -21,25 +21,21 @@ class Asked:
     """Queries as the screen takes them, and what bounds on errors need to know of them; shape (batch,) but for the first and the last.
 
     Attributes:
-        rows: `√γ z′/size`, in float16 or as whole numbers up to 127, int8; shape (batch, width).
-        unit: of their products with the atoms that are screened, float32.
+        halves: `√γ z′/size`, float16, shape (batch, width).
+        unit: of their products with the atoms in float16, float32.
         size: the largest number of `√γ z′`.
         norm: `‖z′‖`.
-        error: at least that of every screened log weight, beside `rest · ‖y′‖`.
+        error: at least that of every screened log weight.
         series: whether the moments suffice: 1, else 0.
-        rest: at least the norm of what rounding to whole numbers took of `√γ z′`.
-        shift: what is missing in all log weights of whole numbers alike: rounding took it of the query's product with μ − base.
         others: how many of them do not; where there are none no kernel need screen anything; shape (1,).
     """
 
-    rows: Tensor
+    halves: Tensor
     unit: Tensor
     size: Tensor
     norm: Tensor
     error: Tensor
     series: Tensor
-    rest: Tensor
-    shift: Tensor
     others: Tensor
 
 
@@ -134,56 +130,44 @@ class Weighed:
     sums: Tensor
 
 
-def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole: bool) -> Asked:
+def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
     """Queries, rounded for the screen.
 
     Args:
         z: shape (batch, d).
         snr: shape (batch,).
         mean: μ, shape (d,).
-        width: of the atoms that are screened.
-        known: constants, of `Asking.whole` or `Asking.of`.
-        whole: whether to whole numbers; else to float16.
+        width: of the atoms in float16.
+        known: constants.
     """
     root = snr.sqrt()
     shifted = z - root[:, None] * mean
     norm2, scaled = shifted.square().sum(dim=1), shifted * root[:, None]
     size = torch.linalg.vector_norm(scaled, ord=math.inf, dim=1).clamp(min=1e-300)
-    rows = torch.zeros(len(z), width, dtype=torch.int8 if whole else torch.float16, device=z.device)
-    rest = shift = torch.zeros_like(snr)
-    if whole:
-        step = size[:, None] / rounding.LARGEST_DIGIT
-        numbers = (scaled / step + 0.5).floor()
-        missing = scaled - numbers * step
-        rest, shift = torch.linalg.vector_norm(missing, dim=1) * 1.01, missing @ mean - missing.sum(dim=1) * known.base
-        rows[:, : z.shape[1]] = numbers
-    else:
-        rows[:, : z.shape[1]] = scaled / size[:, None]
-    error = rounding.screen_error(
-        norm2.sqrt(), root, snr, rest, known.per_norm, known.per_rest, known.per_snr, known.weights
-    )
+    halves = torch.zeros(len(z), width, dtype=torch.float16, device=z.device)
+    halves[:, : z.shape[1]] = scaled / size[:, None]
+    error = rounding.screen_error(norm2.sqrt(), root, snr, known.per_norm, known.per_snr, known.weights)
     series = rounding.series_remainder(
         norm2, snr, known.radius, known.variance, known.rounding, known.constant
     ) <= known.goal  # fmt: skip
-    others = (~series).sum(dim=0, keepdim=True).int()
-    return Asked(rows, (size * known.unit).float(), size, norm2.sqrt(), error, series.double(), rest, shift, others)
+    unit = (size * known.half_unit).float()
+    return Asked(halves, unit, size, norm2.sqrt(), error, series.double(), (~series).sum(dim=0, keepdim=True).int())
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
-    """The largest `log weight + rest · ‖y′‖` in every tile of atoms, shape (batch, n/tile), float32.
+    """The largest log weight in every tile of atoms, shape (batch, n/tile), float32.
 
     Args:
         queries: rounded.
-        atoms: float16, or int8, shape (n, width).
+        atoms: float16, shape (n, width).
         half: `½‖y′‖²`, float32, shape (n,).
         log_weights: float32, shape (n,).
         snr: shape (batch,).
         tile: atoms in a tile.
     """
-    products = (queries.rows.float() @ atoms.float().mT) * queries.unit[:, None]
+    products = (queries.halves.float() @ atoms.float().mT) * queries.unit[:, None]
     logits = products - snr.float()[:, None] * half + log_weights
-    logits += queries.rest.float()[:, None] * (2 * half).sqrt()
-    return logits.unflatten(1, (-1, tile)).amax(dim=2) + queries.shift.float()[:, None]
+    return logits.unflatten(1, (-1, tile)).amax(dim=2)
 
 
 def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:
@@ -208,9 +192,9 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     usual = (queries.norm < math.inf) & (snr >= 0) & (snr < math.inf)
     plan = Plan(series.sum(), rest.sum(), most, most_of_weights, unusual=(~usual).sum())
     evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
-    top = tiles.best + (queries.error + queries.rest * known.radius) * known.above
+    top = tiles.best + queries.error / 8
     look = Look(trace=near.variance, evidence=evidence, bound=bound, top=top, series=queries.series, rest=rest.double())
-    return Bounded(torch.stack(look), torch.stack(plan).int())
+    return Bounded(torch.stack(look), torch.stack(plan))
 
 
 def moments(series: Series, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
@@ -247,14 +231,7 @@ def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known:
 
 
 def weigh(
-    queries: Digits,
-    atoms: Tensor,
-    half: Tensor,
-    log_weights: Tensor,
-    snr: Tensor,
-    top: Tensor,
-    places: int,
-    single: bool,
+    queries: Digits, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, top: Tensor, places: int
 ) -> Weighed:
     """`exp(log weight − top)` as whole numbers of some digits, at most `127 · 256^(places − 1)`.
 
@@ -266,23 +243,16 @@ def weigh(
         snr: float64, shape (batch,).
         top: float64, shape (batch,).
         places: of the weights.
-        single: whether the fractions of exponents are raised in float32.
     """
     products = torch.zeros(len(snr), len(atoms), dtype=torch.float64, device=snr.device)
     for digit in queries.digits:
         products.mul_(256).add_(digit.double() @ atoms.double().mT)
     logits = products * queries.unit[:, None] - snr[:, None] * half + (log_weights - top[:, None])
     full = 127 * 256.0 ** (places - 1)
-    exact = (_single_power(logits / math.log(2)) if single else logits.exp()) * full
+    exact = logits.exp() * full
     whole = (exact + 0.5).floor().clamp(max=full)
     sums = SumRows(total=whole.sum(dim=1), square=whole @ (2 * half), lost=(exact - whole).abs().sum(dim=1))
     return Weighed(digits_of(whole.long(), places), torch.stack(sums))
-
-
-def _single_power(exponent: Tensor) -> Tensor:
-    """`2^exponent`, relative error at most `rounding.SINGLE_EXP`."""
-    cut = exponent.clamp(-200, 200)
-    return (cut - cut.floor()).float().exp2().double() * cut.floor().exp2()
 
 
 def product(digits: Tensor, columns: Tensor) -> Tensor:
@@ -318,7 +288,6 @@ def weighted(
     bound = rounding.digits_bound(
         total, square, lost, shift2, queries.size, queries.rest, snr,
         known.radius, known.mean_norm, known.half_reach, known.others, known.levels_rest, known.rounding,
-        known.exponential,
     )  # fmt: skip
     log_total = top + (total / known.full).log() + queries.off_centre
     evidence = log_total - queries.norm2 / 2 - known.log_norm
@@ -326,31 +295,27 @@ def weighted(
     return means, torch.stack(moments)
 
 
-def tiles(largest: Tensor, queries: Asked, half: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, error: Tensor, others: Tensor, below: float, most: int) -> Tiles:
     """The tiles that can matter.
 
     Args:
         largest: of every tile, as `screen` gives them, shape (batch, tiles).
-        queries: as they were screened; tiles matter that are not more than `below` and twice the error under the best, as far as that is known.
-            Where `others` is 0 nothing need be known of tiles.
-        half: `½‖y′‖²`, float32, shape (n,).
+        error: of these, shape (batch,); tiles matter that are not more than `below` and twice the error under the best.
+        others: of `Asked`; where it is 0 nothing need be known of tiles.
         below: see there.
         most: tiles that a query may have.
     """
-    best, chosen = largest.max(dim=1)
-    mass = (largest - best[:, None]).exp().sum(dim=1).double()
-    off = queries.rest * (2 * half.unflatten(0, (largest.shape[1], -1)).amax(dim=1)).sqrt()[chosen]
-    hits = ~(largest < (best.double() - 2 * (off + queries.error) - below)[:, None])
-    order = hits.float().scatter_(1, chosen[:, None], 2.0)
+    best = largest.amax(dim=1).double()
+    mass = (largest - best[:, None].float()).exp().sum(dim=1).double()
+    hits = ~(largest < (best - 2 * error - below)[:, None])
+    order = hits.float().scatter_(1, largest.argmax(dim=1, keepdim=True), 2.0)
     index = order.sort(dim=1, descending=True, stable=True).indices[:, :most].int()
     index = torch.nn.functional.pad(index, (0, max(0, most - index.shape[1])))
     count = hits.sum(dim=1)
-    return Tiles(best.double() - off, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
+    return Tiles(best, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
 
 
-def near(
-    z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int, below: float
-) -> Near:
+def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
     """Mean and trace from the atoms of the tiles that can matter, by differences to one of the best tile, in float64.
 
     Args:
@@ -361,18 +326,16 @@ def near(
         snr: shape (batch,).
         tile: atoms in a tile.
         few: tiles that a query may have where half of the batch has too many, for it is then weighed by all atoms anyway.
-        below: as in `tiles`; the log weights are known here, so atoms that are so much and one more under the best are left out.
     """
     most = tiles.index.shape[1] if 2 * int(tiles.crowded) < len(z) else few
     queries = zip(z, tiles.index, tiles.count, snr.sqrt(), strict=True)
-    means, numbers = zip(*(_near(*query, points, log_weights, tile, most, below) for query in queries), strict=True)
+    means, numbers = zip(*(_near(*query, points, log_weights, tile, most) for query in queries), strict=True)
     return Near(torch.stack(means), **NearRows(*torch.stack(numbers, dim=1))._asdict())
 
 
 def _near(
-    z: Tensor, index: Tensor, count: Tensor, root: Tensor, points: Tensor, log_weights: Tensor,
-    tile: int, most: int, below: float,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    z: Tensor, index: Tensor, count: Tensor, root: Tensor, points: Tensor, log_weights: Tensor, tile: int, most: int
+) -> tuple[Tensor, Tensor]:
     """One query's mean and the numbers of `NearRows`."""
     if int(count) > most:
         return torch.zeros_like(z), torch.full(
@@ -385,7 +348,7 @@ def _near(
     score, reference = density.max(), best[density.argmax()]
     base, apart = points[reference], points[atoms] - points[reference]
     logits = root * ((z - root * (base + apart / 2)) * apart).sum(dim=1) + (log_weights[atoms] - log_weights[reference])
-    logits = logits[kept := (logits > -800) & (logits >= logits.max() - below - 1)]
+    logits = logits[kept := logits > -800]
     apart, log_total = apart[kept], logits.logsumexp(dim=0)
     weights = (logits - log_total).exp()
     offset, second = weights @ apart, weights @ apart.square().sum(dim=1)

@@ -17,20 +17,14 @@ SAFE = 1.02
 _LARGEST_LOG_WEIGHT_ERROR = 1e-2
 """The largest error of a log weight for which a bound is given: `e^δ − 1` is below `1.02 δ` for all errors δ of log weights up to it."""
 _DEPTH_ROUNDINGS = 24
-"""Roundings on every path of a sum over the width in `near`, 128 sums beside one another and a tree over them, up to a width of 2048."""
+"""Roundings on every path of a sum over the width in `near`, a tree over the threads of a row, up to a width of 4096."""
 _LOG_WEIGHT_ROUNDINGS = 10
 """The roundings of a log weight on a GPU, put together from exact products: four of the digits, three of the unit, two of differences, one of the rest.
 
 They are those of `digits` and `weigh` of `reference` and of `kernels`, which change with it; `test_rounding` counts them."""
-SINGLE_EXP = 1.5 * 2.0**-22
-"""At least the relative error of an exponential whose fraction of an exponent is taken in float32: half of 2^-23 of its rounding, 2 units of `ex2.approx`."""
-_SHARE = 1 / 3
-"""The part of the goal that it may take."""
 _LOG_256 = math.log(256)
 _MOST_ERROR, _MOST_SNR = 1e20, 1e30
 """The largest error of a screened log weight, whose parts are at most some 10⁷ times its error, and of γ, which is held in float32."""
-LARGEST_DIGIT = 127
-"""The largest balanced digit of 8 bits."""
 MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS = 7, 8
 """Beyond them whole numbers would not go into 63 bits."""
 
@@ -75,43 +69,30 @@ class Asking(NamedTuple):
     """Constants of `screen_error`, then of `series_remainder`, the unit of atoms in float16, and what errors are held against.
 
     Attributes:
-        per_norm: of `√γ‖z′‖`: what the product loses in a screened log weight.
-        per_rest: of the norm of what a query in whole numbers misses, 0 in float16.
+        per_norm: of `√γ‖z′‖`: what the float16 product loses in a screened log weight.
         per_snr: of γ: what the square and the rounded query lose in it.
         weights: what its prior log weight loses in float32.
         radius: as in `Sizes`.
         variance: as in `Sizes`.
         rounding: of the series' own sums, relative.
         constant: of the series' own sums, absolute.
-        unit: of the atoms that are screened, for queries whose largest number is 1.
-        base: as in `Sizes`.
+        half_unit: as in `Sizes`.
         goal: the error of the mean that is asked for, in units of the data.
     """
 
     per_norm: float
-    per_rest: float
     per_snr: float
     weights: float
     radius: float
     variance: float
     rounding: float
     constant: float
-    unit: float
-    base: float
+    half_unit: float
     goal: float
 
     @classmethod
-    def whole(cls, sizes: Sizes, goal: float, rounding: float, constant: float) -> "Asking":
-        """As `of`, for a product of whole numbers of 8 bits, which are exact: atoms on levels, and queries whose rounding is measured."""
-        halves = cls.of(sizes, goal, rounding, constant)
-        per_norm = sizes.levels_rest + 10 * formula.SINGLE * sizes.half_reach
-        # the query's product with an atom itself is counted where its norm is known
-        per_rest = per_norm + 16 * formula.SINGLE * sizes.radius
-        return halves._replace(per_norm=per_norm, per_rest=per_rest, unit=sizes.step / LARGEST_DIGIT)
-
-    @classmethod
     def of(cls, sizes: Sizes, goal: float, rounding: float, constant: float) -> "Asking":
-        """For errors of the mean up to `goal`, and a product in float16; the last two are those of `Series`."""
+        """For errors of the mean up to `goal`; the last two are those of `Series`."""
         # rounding of queries to float16, of atoms, of the product, and of what is added in float32
         half = formula.HALF * (1 + math.sqrt(sizes.dim) * formula.HALF)
         per_norm = half * (sizes.half_reach + sizes.half_rest) + sizes.half_rest
@@ -119,10 +100,7 @@ class Asking(NamedTuple):
         # z′ is rounded in float64
         per_snr = 5 * formula.SINGLE * sizes.radius**2 + 4 * DOUBLE * sizes.mean_norm * sizes.half_reach
         weights = -10 * formula.SINGLE * sizes.least_log_weight
-        return cls(
-            per_norm, 0.0, per_snr, weights, sizes.radius, sizes.variance, rounding, constant,
-            sizes.half_unit, sizes.base, goal,
-        )  # fmt: skip
+        return cls(per_norm, per_snr, weights, sizes.radius, sizes.variance, rounding, constant, sizes.half_unit, goal)
 
 
 class Nearness(NamedTuple):
@@ -139,8 +117,6 @@ class Nearness(NamedTuple):
         variance: as in `Sizes`.
         per_step: what a unit of the last digit of a query moves the mean by, over the goal.
         per_tile: what a unit of the last digit of a weight moves it by, over the goal.
-        above: how far above the largest screened log weight the largest one is looked for, in units of the screen's error.
-        radius: as in `Sizes`.
         goal: the error of the mean that is asked for, in units of the data.
     """
 
@@ -154,14 +130,12 @@ class Nearness(NamedTuple):
     variance: float
     per_step: float
     per_tile: float
-    above: float
-    radius: float
     goal: float
 
     @classmethod
     def of(cls, sizes: Sizes, goal: float, below: float, atoms: int) -> "Nearness":
         """For errors of the mean up to `goal`, with all log weights left out that are `below` the largest, and at most `atoms` kept."""
-        roundings = max(_DEPTH_ROUNDINGS, sizes.dim / 128 + 8) + 6
+        roundings = max(_DEPTH_ROUNDINGS, sizes.dim / 128) + 6
         per_snr = 2 * sizes.mean_norm + roundings * sizes.radius + 6 * sizes.reach
         others = 8 - 4 * sizes.least_log_weight
         sums = formula.accumulation(atoms + 16, DOUBLE)
@@ -171,11 +145,8 @@ class Nearness(NamedTuple):
         constant = 3 * DOUBLE * sizes.reach + left_out
         # a rounded digit is off by √(1/12) in the mean; of a tile about one atom matters, and rounding takes a quarter of a digit
         per_step, per_tile = 1.5 * math.sqrt(sizes.dim / 12) / 127, 8 * sizes.radius / (4 * 127)
-        # the error is that of the worst direction, and in many coordinates a query's rounding is in no direction of the data
-        above = min(1.0, 4 / math.sqrt(sizes.dim))
         return cls(
-            roundings, per_snr, others, sums, far, constant, sizes.dim, sizes.variance, per_step / goal, per_tile / goal,
-            above, sizes.radius, goal,
+            roundings, per_snr, others, sums, far, constant, sizes.dim, sizes.variance, per_step / goal, per_tile / goal, goal
         )  # fmt: skip
 
 
@@ -206,7 +177,6 @@ class Weighing(NamedTuple):
         rounding: of the sums over all atoms, in units of the data.
         full: the whole number that stands for a weight of 1.
         log_norm: `½ d log 2π`.
-        exponential: the relative error of the exponential, beside that of float64.
     """
 
     radius: float
@@ -219,35 +189,23 @@ class Weighing(NamedTuple):
     base: float
     full: float
     log_norm: float
-    exponential: float
 
     @classmethod
-    def of(cls, sizes: Sizes, weight_digits: int, blocks: int, single: bool = False) -> "Weighing":
-        """For so many digits of weights, summed over so many blocks; `single` as in `single_suffices`."""
+    def of(cls, sizes: Sizes, weight_digits: int, blocks: int) -> "Weighing":
+        """For so many digits of weights, summed over so many blocks."""
         others = math.log(sizes.atoms) - 9 * sizes.least_log_weight + 64
         sums = 64 + 2 * weight_digits * (blocks + 1)
         rounding = sums * DOUBLE * (sizes.half_reach + abs(sizes.base) * math.sqrt(sizes.dim) + sizes.reach)
         full, log_norm = 127 * 256.0 ** (weight_digits - 1), sizes.dim / 2 * math.log(2 * math.pi)
         return cls(
             sizes.radius, sizes.mean_norm, sizes.half_reach, others, sizes.levels_rest, rounding,
-            sizes.step, sizes.base, full, log_norm, SINGLE_EXP if single else 0.0,
+            sizes.step, sizes.base, full, log_norm,
         )  # fmt: skip
 
 
-def single_suffices(sizes: Sizes, goal: float) -> bool:
-    """Whether exponentials in float32 leave most of the goal, in units of the data, to other errors: they move a mean by at most their error times `√tr Σ`."""
-    return SINGLE_EXP * math.sqrt(sizes.variance) <= _SHARE * goal
-
-
-def screen_error(
-    norm: Number, root: Number, snr: Number, rest: Number,
-    per_norm: Number, per_rest: Number, per_snr: Number, weights: Number,
-) -> Number:  # fmt: skip
-    """At least the error of every screened log weight but for the rest's own product with the atom, from `‖z′‖`, `√γ`, γ and the norm of what rounding took of `√γ z′`; constants of `Asking`.
-
-    Infinite where float32 might overflow.
-    """
-    error = SAFE * (norm * root * per_norm + rest * per_rest + snr * per_snr + weights)
+def screen_error(norm: Number, root: Number, snr: Number, per_norm: Number, per_snr: Number, weights: Number) -> Number:
+    """At least the error of every screened log weight, from `‖z′‖`, `√γ` and γ; constants of `Asking`. Infinite where float32 might overflow."""
+    error = SAFE * (norm * root * per_norm + snr * per_snr + weights)
     return xp.where((error < _MOST_ERROR) & (snr < _MOST_SNR), error, float("inf"))
 
 
@@ -326,9 +284,8 @@ def weight_digits(tiles: Number, mass: Number, per_tile: Number) -> Number:
 
 
 def digits_delta(
-    size: Number, snr: Number, norm: Number, radius: Number, mean_norm: Number, half_reach: Number, others: Number,
-    exponential: Number,
-) -> Number:  # fmt: skip
+    size: Number, snr: Number, norm: Number, radius: Number, mean_norm: Number, half_reach: Number, others: Number
+) -> Number:
     """`δ`: at least the root mean square error of log weights through float64, as `scan.logit_error`.
 
     Args:
@@ -339,17 +296,15 @@ def digits_delta(
         mean_norm: there.
         half_reach: there.
         others: there.
-        exponential: there.
     """
     product = _LOG_WEIGHT_ROUNDINGS * size * half_reach + 3 * snr * mean_norm * norm
     squares = 32 * snr * radius * norm / 2
-    return SAFE * (logit_error(DOUBLE, product, squares, others) + exponential)
+    return SAFE * logit_error(DOUBLE, product, squares, others)
 
 
 def digits_bound(
     total: Number, square: Number, lost: Number, shift2: Number, size: Number, rest: Number, snr: Number,
     radius: Number, mean_norm: Number, half_reach: Number, others: Number, levels_rest: Number, rounding: Number,
-    exponential: Number,
 ) -> Number:  # fmt: skip
     """At least the error of a mean from exact products of digits; infinite where no weight may be left or a log weight is far off.
 
@@ -367,7 +322,6 @@ def digits_bound(
         others: there.
         levels_rest: there.
         rounding: there.
-        exponential: there.
     """
     second = square / total
     variance = xp.where(second > shift2, second - shift2, 0.0)
@@ -377,8 +331,8 @@ def digits_bound(
     slack = 1e-12 * second + 2 * xp.sqrt(shift2) * (rounding + levels_rest)
     spread = xp.sqrt(variance + share * reach * reach + slack)
     off = (rest + size * DOUBLE) * SAFE
-    near = digits_delta(size, snr, xp.sqrt(second), radius, mean_norm, half_reach, others, exponential)
-    far = digits_delta(size, snr, radius, radius, mean_norm, half_reach, others, exponential)
+    near = digits_delta(size, snr, xp.sqrt(second), radius, mean_norm, half_reach, others)
+    far = digits_delta(size, snr, radius, radius, mean_norm, half_reach, others)
     mass = near + off * spread + size * levels_rest * SAFE
     tilted = tilt_error(mass * spread, mass)
     # with too few digits, or at too much of a guess at the top, no weight may be left

@@ -14,8 +14,6 @@ class AskedRows(NamedTuple):
     norm: Any
     error: Any
     series: Any
-    rest: Any
-    shift: Any
 
 
 class TileRows(NamedTuple):

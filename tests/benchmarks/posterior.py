@@ -35,9 +35,7 @@ ROUNDS = {"gpu": 15, "cpu": 5}
 RANDOM_QUERIES = 100_000
 KERNELS = {
     "screen_kernel": "screen",
-    "streamed_screen_kernel": "screen",
     "tiles_kernel": "tiles",
-    "apart_kernel": "near",
     "near_kernel": "near",
     "weigh_kernel": "weigh",
     "product_kernel": "products",

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import fields
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from singtheory.engine import reference
 from singtheory.engine.gpu import FusedEngine
 from singtheory.engine.host import Engine
 from singtheory.engine.points import Points
-from singtheory.engine.rounding import SINGLE_EXP, Asking, Nearness, Weighing
+from singtheory.engine.rounding import Asking, Nearness, Weighing
 from singtheory.engine.rows import Look
 
 pytest.importorskip("triton", reason="comes with builds of torch for GPUs")
@@ -55,20 +55,6 @@ def asked(engine: FusedEngine, gamma: float) -> tuple[Tensor, Tensor]:
     return snr.sqrt()[:, None] * engine.points.whole[:BATCH] + noise, snr
 
 
-def rounded(kernels: ModuleType, engine: FusedEngine, z: Tensor, snr: Tensor, goal: float) -> reference.Asked:
-    """Queries as the screen takes them for these data."""
-    whole = engine.levels is not None
-    constants = Asking.whole if whole else Asking.of
-    known = constants(engine._sizes, goal, engine.series.rounding, engine.series.constant)
-    return kernels.asked(z, snr, engine.points.mean, engine._screened.shape[1], known, whole)
-
-
-def screened(error: Tensor) -> reference.Asked:
-    """Queries of which no more is asked than how far off they are."""
-    others = torch.ones(1, dtype=torch.int32, device=DEVICE)
-    return reference.Asked(error, error, error, error, error, error, error / 2, error, others)
-
-
 def same(actual: object, other: object, skipped: tuple[str, ...] = ()) -> None:
     """In every number, up to rounding."""
     for field in fields(other):
@@ -83,22 +69,25 @@ def same(actual: object, other: object, skipped: tuple[str, ...] = ()) -> None:
 def test_queries_are_prepared_as_in_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
     snr[::2] *= 0.1
-    actual, other = rounded(launch, engine, z, snr, 1e-6), rounded(reference, engine, z, snr, 1e-6)
-    same(actual, other, ("rows", "unit"))
+    arguments = (
+        z,
+        snr,
+        engine.points.mean,
+        engine._halves.shape[1],
+        Asking.of(engine._sizes, 1e-6, engine.series.rounding, engine.series.constant),
+    )
+    actual, other = launch.asked(*arguments), reference.asked(*arguments)
+    same(actual, other, ("halves", "unit"))
     torch.testing.assert_close(actual.unit, other.unit, rtol=1e-6, atol=0)
-    if engine.levels is None:
-        torch.testing.assert_close(actual.rows, other.rows, rtol=1e-3, atol=1e-7)
-    else:
-        # where a number is within its rounding of a half the whole number may differ by one
-        assert int((actual.rows.int() - other.rows.int()).abs().max()) <= 1
-        assert float((actual.rows != other.rows).float().mean()) < 1e-2
+    torch.testing.assert_close(actual.halves, other.halves, rtol=1e-3, atol=1e-7)
 
 
 @pytest.mark.parametrize("gamma", [1e-3, 0.3, 20.0])
 def test_the_screen_is_that_of_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
-    queries = rounded(reference, engine, z, snr, 1e-9)
-    arguments = queries, engine._screened, *engine._single, snr, 8
+    known = Asking.of(engine._sizes, 1e-9, engine.series.rounding, engine.series.constant)
+    queries = reference.asked(z, snr, engine.points.mean, engine._halves.shape[1], known)
+    arguments = queries, engine._halves, *engine._single, snr, 8
     torch.testing.assert_close(launch.screen(*arguments), reference.screen(*arguments), rtol=1e-5, atol=1e-3)
 
 
@@ -108,22 +97,23 @@ def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
     z, snr = asked(engine, gamma)
     snr[::2] *= 1e-9
     points, below = engine.points, 20.0
-    queries = rounded(reference, engine, z, snr, goal)
-    largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
-    tiles = reference.tiles(largest, queries, engine._single[0], below, 30)
-    near = reference.near(z, points.whole, points.log_weights, tiles, snr, 8, 4, below)
+    queries = reference.asked(
+        z, snr, points.mean, engine._halves.shape[1], Asking.of(engine._sizes, goal, 1e-12, 1e-12)
+    )
+    largest = reference.screen(queries, engine._halves, *engine._single, snr, 8)
+    tiles = reference.tiles(largest, queries.error, queries.others, below, 30)
+    near = reference.near(z, points.whole, points.log_weights, tiles, snr, 8, 4)
     arguments = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
     same(launch.bounded(*arguments), reference.bounded(*arguments))
 
 
 @pytest.mark.parametrize(("places", "digits"), [(1, 1), (2, 3), (3, 4), (4, 5), (6, 7), (7, 8)])
 @pytest.mark.parametrize("gamma", [1e-3, 0.3])
-@pytest.mark.parametrize("single", [False, True])
-def test_all_atoms_are_weighed_as_in_plain_torch(engine, places, digits, gamma, single):
+def test_all_atoms_are_weighed_as_in_plain_torch(engine, places, digits, gamma):
     if engine.levels is None:
         pytest.skip("these data lie on no levels")
     z, snr = asked(engine, gamma)
-    known, mean = Weighing.of(engine._sizes, digits, 1, single), engine.points.mean
+    known, mean = Weighing.of(engine._sizes, digits, 1), engine.points.mean
     arguments = z, snr, mean, engine._numbers.shape[1], places, known
     actual, queries = launch.digits(*arguments), reference.digits(*arguments)
     powers = 256.0 ** torch.arange(places - 1, -1, -1, dtype=torch.float64, device=DEVICE)
@@ -134,19 +124,15 @@ def test_all_atoms_are_weighed_as_in_plain_torch(engine, places, digits, gamma, 
     # that of seven digits is below the rounding of float64
     torch.testing.assert_close(actual.rest, queries.rest, rtol=1e-3, atol=float(queries.size.max()) * 2.0**-51)
     top = 0.1 + (snr.sqrt()[:, None] * (z - snr.sqrt()[:, None] * mean) @ (engine.points.whole - mean).mT).amax(dim=1)
-    arguments = queries, engine._numbers, engine._norms, engine._log_weights, snr, top, digits, single
+    arguments = queries, engine._numbers, engine._norms, engine._log_weights, snr, top, digits
     actual, weighed = launch.weigh(*arguments), reference.weigh(*arguments)
     powers = 256.0 ** torch.arange(digits - 1, -1, -1, dtype=torch.float64, device=DEVICE)
     whole, expected = (torch.einsum("kbn,k->bn", one.digits.double(), powers) for one in (actual, weighed))
-    off = SINGLE_EXP if single else 1e-13
-    assert bool(((whole - expected).abs() <= 1 + off * expected + 1e-13 * powers[0]).all())
-    torch.testing.assert_close(actual.sums[:2], weighed.sums[:2], rtol=max(1e-12, off * single), atol=8)
+    assert float((whole - expected).abs().max()) <= 1 + 1e-13 * float(powers[0])
+    torch.testing.assert_close(actual.sums[:2], weighed.sums[:2], rtol=1e-12, atol=8)
     # the last of seven digits is below the rounding of float64
     torch.testing.assert_close(
-        actual.sums[2],
-        weighed.sums[2],
-        rtol=1e-3,
-        atol=2.0 ** (8 * digits - 53) * COUNT if digits >= 7 else COUNT if single else 1,
+        actual.sums[2], weighed.sums[2], rtol=1e-3, atol=2.0 ** (8 * digits - 53) * COUNT if digits >= 7 else 1
     )
     products = launch.product(weighed.digits, engine._columns)
     torch.testing.assert_close(products, reference.product(weighed.digits, engine._columns), rtol=1e-15, atol=0)
@@ -193,7 +179,7 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
     largest[3] = 1.0
     error = torch.linspace(0, width, BATCH).double().to(DEVICE)
-    arguments = largest, screened(error), torch.rand(72000, generator=generator).to(DEVICE), 5.0, 30
+    arguments = largest, error, torch.ones(1, dtype=torch.int32, device=DEVICE), 5.0, 30
     actual, other = launch.tiles(*arguments), reference.tiles(*arguments)
     for name in ("best", "count", "crowded"):
         assert torch.equal(getattr(actual, name), getattr(other, name)), name
@@ -204,6 +190,25 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
             assert torch.equal(mine[:count], theirs[:count])
 
 
+@pytest.mark.parametrize("gamma", [0.0, 1e-12, 1e-6])
+def test_moments_near_zero_are_those_of_plain_torch(engine, gamma):
+    z, snr = asked(engine, gamma)
+    snr[::2] *= 0.1
+    actual, other = launch.moments(engine.series, z, snr), reference.moments(engine.series, z, snr)
+    for one, another in zip(actual, other, strict=True):
+        torch.testing.assert_close(one, another, rtol=1e-11, atol=1e-13)
+
+
+def test_where_no_tile_was_screened_none_is_weighed(engine):
+    """Moments suffice for all, so that what lies in memory in the place of log weights is not read."""
+    z, snr = asked(engine, 0.0)
+    largest = torch.full((BATCH, -(-COUNT // 8)), torch.nan, dtype=torch.float32, device=DEVICE)
+    none = torch.zeros(1, dtype=torch.int32, device=DEVICE)
+    tiles = launch.tiles(largest, torch.ones(BATCH, dtype=torch.float64, device=DEVICE), none, 5.0, 30)
+    near = launch.near(z, engine.points.whole, engine.points.log_weights, tiles, snr, 8, 20)
+    assert int(tiles.crowded) == 0 and bool((tiles.count > 30).all()) and bool(near.distance.isinf().all())
+
+
 @pytest.mark.parametrize("gamma", [0.3, 3.0, 100.0])
 @pytest.mark.parametrize("crowded", [0, BATCH])
 def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
@@ -211,9 +216,9 @@ def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
     points, tiles = engine.points, -(-COUNT // 8)
     largest = torch.linspace(-60, 0, tiles).expand(BATCH, -1).to(DEVICE).contiguous().roll(3, dims=1)
     error = torch.linspace(0, 6, BATCH).double().to(DEVICE)
-    chosen = reference.tiles(largest, screened(error), torch.zeros(8 * tiles, device=DEVICE), 5.0, 30)
+    chosen = reference.tiles(largest, error, torch.ones(1, dtype=torch.int32, device=DEVICE), 5.0, 30)
     chosen.crowded.fill_(crowded)
-    arguments = z, points.whole, points.log_weights, chosen, snr, 8, 20, 5.0
+    arguments = z, points.whole, points.log_weights, chosen, snr, 8, 20
     actual, other = launch.near(*arguments), reference.near(*arguments)
     known = other.distance.isfinite()
     assert 0 < int(known.sum()) < BATCH
