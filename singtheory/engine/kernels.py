@@ -292,7 +292,7 @@ def near_kernel(
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
     for unknown in tl.static_range(at.NEAR_ROWS):
         tl.store(numbers + unknown * batch + query, tl.cast(float("inf"), tl.float64))
-    hits = tl.minimum(tl.load(counted + query), most + 1.0).to(tl.int32)
+    hits = tl.load(counted + query).to(tl.int32)
     if hits <= tl.where(2 * tl.load(crowded) < batch, most, few):
         z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
         root = tl.sqrt(tl.load(snr + query))

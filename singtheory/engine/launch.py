@@ -162,10 +162,12 @@ def tiles(largest: Tensor, error: Tensor, others: Tensor, below: float, most: in
 def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
     """Runs `reference.near` on the GPU."""
     (batch, dim), most = z.shape, tiles.index.shape[1]
+    # where no tile was screened their count is no whole number
+    counts = tiles.count.clamp(max=most + 1)
     mean = torch.empty_like(z)
     numbers = _table(NearRows, snr)
     kernels.near_kernel[(batch,)](
-        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, mean, numbers, batch, len(points), most, few,
+        z, points, log_weights, counts, tiles.index, tiles.crowded, snr, mean, numbers, batch, len(points), most, few,
         width=dim, padded=triton.next_power_of_2(dim), tile=tile, **NEAR,
     )  # fmt: skip
     return Near(mean, **NearRows(*numbers)._asdict())
