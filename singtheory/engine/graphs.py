@@ -28,10 +28,10 @@ class Replayed:
     def __call__(self, *tensors: Tensor, **numbers: float) -> tuple[Tensor, ...]:
         """Gives what the function itself gives."""
         if not tensors[0].is_cuda or torch.cuda.is_current_stream_capturing():
-            return self.function(*tensors, **numbers)
+            return self.function(*_in_order(tensors), **numbers)
         key = (*(tensor.shape for tensor in tensors), *numbers.values())
         if key not in self._seen:
-            result = self.function(*tensors, **numbers)
+            result = self.function(*_in_order(tensors), **numbers)
             self._seen.add(key)  # what failed has not prepared all that a record needs
             return result
         if key not in self._records:
@@ -41,6 +41,26 @@ class Replayed:
             self._records[key] = _Record(self.function, tensors, numbers, self._pool)
         record = self._records[key] = self._records.pop(key)  # the one that was used last is the last to go
         return record.replay(tensors)
+
+
+def _in_order(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Kernels read numbers one after another."""
+    return tuple(tensor.contiguous() for tensor in tensors)
+
+
+def awaited(numbers: Tensor) -> Callable[[], list[int]]:
+    """What waits for whole numbers, shape (k,), that a device writes, and gives them; work that is asked for meanwhile is not waited for."""
+    if not numbers.is_cuda:
+        return numbers.tolist
+    host, written = torch.empty_like(numbers, device="cpu", pin_memory=True), torch.cuda.Event()
+    host.copy_(numbers, non_blocking=True)
+    written.record()
+
+    def read() -> list[int]:
+        written.synchronize()
+        return host.tolist()
+
+    return read
 
 
 class _Record:
@@ -53,7 +73,7 @@ class _Record:
         numbers: dict[str, float],
         pool: Any,
     ) -> None:
-        self.inputs = [tensor.clone() for tensor in tensors]
+        self.inputs = [tensor.clone(memory_format=torch.contiguous_format) for tensor in tensors]
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=pool):
             self.outputs = function(*self.inputs, **numbers)

@@ -1,6 +1,6 @@
-"""The Triton functions of `launch`, which launches them: products with what follows them in one pass, so that no log weight is ever stored.
+"""The Triton functions of `launch`, which launches them: a program answers one query; those of products are in `matrix`.
 
-A program answers one query, or a block of rows and columns. What is computed stands with the functions of `reference` of the same names.
+What is computed stands with the functions of `reference` of the same names.
 """
 
 # ruff: noqa: ANN001, ANN003, ANN201, ANN202
@@ -15,9 +15,6 @@ from singtheory.engine import places as at
 from singtheory.engine import rounding
 from singtheory.engine.atom_rows import decoded, rows_of
 from singtheory.formula import logit_error, series_error, tilt_error
-
-_GROUP = tl.constexpr(8)
-"""Blocks of rows that are next to each other in time, so that columns are read from the cache."""
 
 
 def _in_triton(function, **known):
@@ -37,16 +34,6 @@ _near_bound = _in_triton(rounding.near_bound, logit_error=_logit_error, tilt_err
 _query_digits, _weight_digits = _in_triton(rounding.query_digits), _in_triton(rounding.weight_digits)
 _delta = _in_triton(rounding.digits_delta, logit_error=_logit_error)
 _digits_bound = _in_triton(rounding.digits_bound, digits_delta=_delta, tilt_error=_tilt_error)
-
-
-@triton.jit
-def _place(blocks_across, blocks_down):
-    """Which block of rows and of columns is this program's."""
-    program = tl.program_id(0)
-    first = program // (_GROUP * blocks_across) * _GROUP
-    size = min(blocks_down - first, _GROUP)
-    inside = program % (_GROUP * blocks_across)
-    return first + inside % size, inside // size
 
 
 @triton.jit
@@ -88,84 +75,6 @@ def asked_kernel(
     tl.store(numbers + at.ASKED_SERIES * batch + query, series.to(tl.float64))
     if series == 0:
         tl.atomic_add(others, 1)
-
-
-@triton.jit
-def screen_kernel(
-    queries, atoms, half, log_weights, unit, snr, others, out, batch, count, width,
-    tile: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr,
-):  # fmt: skip
-    """A block of queries and atoms: the largest log weight of each tile."""
-    if tl.load(others) == 0:
-        return
-    down, across = _place(tl.cdiv(count, columns), tl.cdiv(batch, rows))
-    row, column = down * rows + tl.arange(0, rows), across * columns + tl.arange(0, columns)
-    safe, inner = tl.minimum(row, batch - 1), tl.arange(0, depth)
-    sums = tl.zeros((rows, columns), dtype=tl.float32)
-    left = queries + safe[:, None].to(tl.int64) * width + inner[None, :]
-    right = atoms + column[None, :].to(tl.int64) * width + inner[:, None]
-    for first in range(0, width, depth):
-        sums = tl.dot(tl.load(left + first), tl.load(right + first), sums)
-    gamma = tl.load(snr + safe).to(tl.float32)
-    logits = sums * tl.load(unit + safe)[:, None] - gamma[:, None] * tl.load(half + column)[None, :]
-    logits += tl.load(log_weights + column)[None, :]
-    largest = tl.max(tl.reshape(logits, (rows, columns // tile, tile)), axis=2)
-    place = across * (columns // tile) + tl.arange(0, columns // tile)
-    tl.store(out + row[:, None].to(tl.int64) * (count // tile) + place[None, :], largest, mask=row[:, None] < batch)
-
-
-@triton.jit
-def weigh_kernel(
-    queries, atoms, half, log_weights, unit, snr, top, out, sums, batch, count, blocks, width, places,
-    rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr, weight_digits: tl.constexpr,
-):  # fmt: skip
-    """A block of queries and atoms: digits of their weights, and sums of them."""
-    down, across = _place(blocks, tl.cdiv(batch, rows))
-    row, column = down * rows + tl.arange(0, rows), across * columns + tl.arange(0, columns)
-    safe, inside = tl.minimum(row, batch - 1), row < batch
-    logits = tl.zeros((rows, columns), dtype=tl.float64)
-    # rows beyond the last query read those of the next digit, and are not kept
-    for digit in tl.range(places, flatten=True):
-        product = tl.zeros((rows, columns), dtype=tl.int32)
-        for first in range(0, width, depth):
-            query = queries.load([digit * batch + down * rows, first])
-            product = tl.dot(query, atoms.load([across * columns, first]).T, product, out_dtype=tl.int32)
-        logits = logits * 256.0 + product.to(tl.float64)
-    logits = logits * tl.load(unit + safe)[:, None] - tl.load(snr + safe)[:, None] * tl.load(half + column)[None, :]
-    logits += tl.load(log_weights + column)[None, :] - tl.load(top + safe)[:, None]
-    full = 127.0
-    for _ in tl.static_range(weight_digits - 1):
-        full = full * 256.0
-    exact = tl.exp(logits) * full
-    whole = tl.minimum(tl.floor(exact + 0.5), full)
-    place, step = row * blocks + across, batch * blocks
-    tl.store(sums + at.SUMS_TOTAL * step + place, tl.sum(whole, axis=1), mask=inside)
-    tl.store(
-        sums + at.SUMS_SQUARE * step + place,
-        tl.sum(whole * (2.0 * tl.load(half + column))[None, :], axis=1),
-        mask=inside,
-    )
-    tl.store(sums + at.SUMS_LOST * step + place, tl.sum(tl.abs(exact - whole), axis=1), mask=inside)
-    # the low byte of a whole number, read with its sign, is its last balanced digit
-    where = (
-        out
-        + (weight_digits - 1) * tl.cast(batch, tl.int64) * count
-        + row[:, None].to(tl.int64) * count
-        + column[None, :]
-    )
-    if weight_digits > 4:
-        long = whole.to(tl.int64)
-        for _ in tl.static_range(weight_digits - 4):
-            tl.store(where, long.to(tl.int8), mask=inside[:, None])
-            long = (long + 128) >> 8
-            where -= tl.cast(batch, tl.int64) * count
-        rest = long.to(tl.int32)
-    else:
-        rest = whole.to(tl.int32)
-    for _ in tl.static_range(min(weight_digits, 4)):
-        tl.store(where, rest.to(tl.int8), mask=inside[:, None])
-        rest = (rest + 128) >> 8
-        where -= tl.cast(batch, tl.int64) * count
 
 
 @triton.jit
@@ -217,6 +126,50 @@ def bounded_kernel(
 
 
 @triton.jit
+def shifted_kernel(z, snr, mean, out, dim, padded: tl.constexpr):
+    """One query: its difference from the mean."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    inside = place < dim
+    centre = tl.load(mean + place, mask=inside, other=0.0)
+    shifted = tl.load(z + query * dim + place, mask=inside, other=0.0) - tl.sqrt(tl.load(snr + query)) * centre
+    tl.store(out + query * dim + place, shifted, mask=inside)
+
+
+@triton.jit
+def moments_kernel(
+    shifted, along, snr, mean, rest, skew, known, means, numbers, batch, dim, padded: tl.constexpr,
+):  # fmt: skip
+    """One query near γ = 0: its mean, and what is known with it, from moments of the data."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    inside, gamma = place < dim, tl.load(snr + query)
+    root, variance = tl.sqrt(gamma), tl.load(known + at.EXPANSION_VARIANCE)
+    away = tl.load(shifted + query * dim + place, mask=inside, other=0.0)
+    product = tl.load(along + query * dim + place, mask=inside, other=0.0)
+    third = tl.load(skew + place, mask=inside, other=0.0)
+    off = tl.load(rest + place, mask=inside, other=0.0)
+    moved = off + (root * product - gamma / 2 * third)
+    tl.store(means + query * dim + place, tl.load(mean + place, mask=inside, other=0.0) + moved, mask=inside)
+    norm2, square = tl.sum(away * away), tl.load(known + at.EXPANSION_SQUARE)
+    trace = variance + root * tl.sum(away * third) - gamma / 2 * square - tl.sum(moved * moved)
+    trace = tl.maximum(trace, 0.0, propagate_nan=tl.PropagateNan.ALL)
+    # log E e^t = E t + ½ Var t
+    mean_t = root * tl.sum(away * off) - gamma / 2 * variance
+    var_t = gamma * tl.sum((product - root * third) * away) + gamma * gamma / 4 * square
+    bound = _series_remainder(
+        norm2,
+        gamma,
+        tl.load(known + at.EXPANSION_RADIUS),
+        variance,
+        tl.load(known + at.EXPANSION_ROUNDING),
+        tl.load(known + at.EXPANSION_CONSTANT),
+    )
+    evidence = mean_t + var_t / 2 - (norm2 + tl.load(known + at.EXPANSION_LOG_NORM)) / 2
+    tl.store(numbers + at.MOMENTS_TRACE * batch + query, trace)
+    tl.store(numbers + at.MOMENTS_EVIDENCE * batch + query, evidence)
+    tl.store(numbers + at.MOMENTS_BOUND * batch + query, bound)
+
+
+@triton.jit
 def digits_kernel(
     z, snr, mean, known, out, numbers, batch, dim, width, places: tl.constexpr, padded: tl.constexpr,
 ):  # fmt: skip
@@ -247,24 +200,6 @@ def digits_kernel(
         tl.store(where, rest.to(tl.int8), mask=place < width)
         rest = (rest + 128) >> 8
         where -= step
-
-
-@triton.jit
-def product_kernel(
-    digits, atoms, sums, batch, width, count, steps,
-    rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr,
-):  # fmt: skip
-    """A block of rows and columns, over a part of the steps: sums of products of digits."""
-    across = tl.cdiv(width, columns)
-    first_row, first_column = tl.program_id(0) // across * rows, tl.program_id(0) % across * columns
-    start = tl.program_id(1) * steps * depth
-    total = tl.zeros((rows, columns), dtype=tl.int32)
-    for first in range(start, min(count, start + steps * depth), depth):
-        digit = digits.load([first_row, first])
-        total = tl.dot(digit, atoms.load([first_column, first]).T, total, out_dtype=tl.int32)
-    row, column = first_row + tl.arange(0, rows), first_column + tl.arange(0, columns)
-    inside = (row[:, None] < batch) & (column[None, :] < width)
-    tl.atomic_add(sums + row[:, None].to(tl.int64) * width + column[None, :], total, mask=inside, sem="relaxed")
 
 
 @triton.jit
@@ -314,10 +249,15 @@ def weighted_kernel(
 
 @triton.jit
 def tiles_kernel(
-    largest, error, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
+    largest, error, others, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
 ):  # fmt: skip
     """One query: which tiles matter."""
     query, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk)
+    if tl.load(others) == 0:
+        tl.store(numbers + at.TILES_BEST * batch + query, tl.cast(0.0, tl.float64))
+        tl.store(numbers + at.TILES_MASS * batch + query, tl.cast(1.0, tl.float64))
+        tl.store(numbers + at.TILES_COUNT * batch + query, tl.cast(float("inf"), tl.float64))
+        return
     best, best_tile = tl.cast(-float("inf"), tl.float32), 0
     for first in range(0, tiles, chunk):
         values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
@@ -331,9 +271,12 @@ def tiles_kernel(
     for first in range(0, tiles, chunk):
         values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
         hit = ((values < limit) == 0) & (first + inside != best_tile) & (first + inside < tiles)
-        place = counted + tl.cumsum(hit.to(tl.int32), axis=0) - 1
-        tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
-        counted += tl.sum(hit.to(tl.int32))
+        hits = tl.sum(hit.to(tl.int32))
+        # their order costs more than their count, and where they do not fit none is read
+        if (hits > 0) & (counted < most):
+            place = counted + tl.cumsum(hit.to(tl.int32), axis=0) - 1
+            tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
+        counted += hits
         mass += tl.sum(tl.exp(values - best))
     tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64))
     tl.store(numbers + at.TILES_MASS * batch + query, mass.to(tl.float64))

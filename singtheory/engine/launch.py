@@ -1,10 +1,11 @@
-"""The engine on a GPU: launches the kernels of `kernels` with blocks and parts that fit the card.
+"""The engine on a GPU: launches the kernels of `kernels` and `matrix` with blocks and parts that fit the card.
 
 The same as `reference`, whose docstrings say what each computes.
 """
 
 # pyright: reportMissingImports=false, reportIndexIssue=false, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
 
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -13,10 +14,11 @@ import triton
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from singtheory.engine import kernels
+from singtheory.engine import kernels, matrix
 from singtheory.engine.reference import Asked, Bounded, Digits, Near, Tiles, Weighed
-from singtheory.engine.rounding import Asking, Nearness, Weighing
+from singtheory.engine.rounding import Asking, Expansion, Nearness, Weighing
 from singtheory.engine.rows import AskedRows, DigitRows, Look, MomentRows, NearRows, Plan, SumRows, TileRows
+from singtheory.engine.series import Series
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
@@ -30,7 +32,7 @@ TILES = {"chunk": 2048, "num_warps": 4}
 
 
 @cache
-def _held(known: Asking | Nearness | Weighing, device: torch.device) -> Tensor:
+def _held(known: Asking | Nearness | Expansion | Weighing, device: torch.device) -> Tensor:
     """Constants on a device, in float64, which numbers given to a kernel are not; never freed, for recorded kernels read them."""
     return torch.tensor(known, dtype=torch.float64, device=device)
 
@@ -52,7 +54,7 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
     batch, count = len(snr), len(atoms)
     out = torch.empty(batch, count // tile, dtype=torch.float32, device=snr.device)
     blocks = triton.cdiv(batch, SCREEN["rows"]) * triton.cdiv(count, SCREEN["columns"])
-    kernels.screen_kernel[(blocks,)](
+    matrix.screen_kernel[(blocks,)](
         queries.halves, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
         tile=tile, **_staged(SCREEN, torch.float16, snr.device),
     )  # fmt: skip
@@ -69,6 +71,22 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
         len(snr), padded=triton.next_power_of_2(len(snr)), num_warps=8,
     )  # fmt: skip
     return Bounded(numbers, plan)
+
+
+def moments(series: Series, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """Runs `reference.moments` on the GPU."""
+    points, (rest, cov, skew, square) = series.points, series.moments
+    known = Expansion(
+        points.radius, points.variance, series.rounding, series.constant, square, points.dim * math.log(2 * math.pi)
+    )
+    (batch, dim), shifted, means, numbers = z.shape, torch.empty_like(z), torch.empty_like(z), _table(MomentRows, snr)
+    padded = triton.next_power_of_2(dim)
+    kernels.shifted_kernel[(batch,)](z, snr, points.mean, shifted, dim, padded=padded)
+    kernels.moments_kernel[(batch,)](
+        shifted, shifted @ cov, snr, points.mean, rest, skew, _held(known, z.device), means, numbers, batch, dim,
+        padded=padded,
+    )  # fmt: skip
+    return means, numbers
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
@@ -91,7 +109,7 @@ def weigh(
     left, right = _blocks(queries.digits.flatten(0, 1), "rows", WEIGH), _blocks(atoms, "columns", WEIGH)
     out = torch.empty(places, batch, count, dtype=torch.int8, device=snr.device)
     sums = torch.empty(len(SumRows._fields), batch, across, dtype=torch.float64, device=snr.device)
-    kernels.weigh_kernel[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
+    matrix.weigh_kernel[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
         left, right, half, log_weights, queries.unit, snr, top, out, sums, batch, count, across, width, query_places,
         weight_digits=places, **_staged(WEIGH, torch.int8, snr.device),
     )  # fmt: skip
@@ -105,7 +123,7 @@ def product(digits: Tensor, columns: Tensor) -> Tensor:
     blocks = triton.cdiv(len(rows), PRODUCT["rows"]) * triton.cdiv(width, PRODUCT["columns"])
     parts = _parts(blocks, steps, digits.device)
     sums = torch.zeros(len(rows), width, dtype=torch.int32, device=digits.device)
-    kernels.product_kernel[(blocks, parts)](
+    matrix.product_kernel[(blocks, parts)](
         _blocks(rows, "rows", PRODUCT), _blocks(columns, "columns", PRODUCT), sums, len(rows), width, count,
         triton.cdiv(steps, parts), **_staged(PRODUCT, torch.int8, digits.device),
     )  # fmt: skip
@@ -128,14 +146,14 @@ def weighted(
     return means, numbers
 
 
-def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, error: Tensor, others: Tensor, below: float, most: int) -> Tiles:
     """Runs `reference.tiles` on the GPU."""
     batch, count = largest.shape
     numbers = _table(TileRows, error)
     index = torch.empty(batch, most, dtype=torch.int32, device=error.device)
     crowded = torch.zeros(1, dtype=torch.int32, device=error.device)
     kernels.tiles_kernel[(batch,)](
-        largest, error, below, numbers, index, crowded, batch, count, most,
+        largest, error, others, below, numbers, index, crowded, batch, count, most,
         chunk=min(TILES["chunk"], triton.next_power_of_2(count)), num_warps=TILES["num_warps"],
     )  # fmt: skip
     return Tiles(**TileRows(*numbers)._asdict(), index=index, crowded=crowded)
@@ -144,10 +162,12 @@ def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
 def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
     """Runs `reference.near` on the GPU."""
     (batch, dim), most = z.shape, tiles.index.shape[1]
+    # where no tile was screened their count is no whole number
+    counts = tiles.count.clamp(max=most + 1)
     mean = torch.empty_like(z)
     numbers = _table(NearRows, snr)
     kernels.near_kernel[(batch,)](
-        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, mean, numbers, batch, len(points), most, few,
+        z, points, log_weights, counts, tiles.index, tiles.crowded, snr, mean, numbers, batch, len(points), most, few,
         width=dim, padded=triton.next_power_of_2(dim), tile=tile, **NEAR,
     )  # fmt: skip
     return Near(mean, **NearRows(*numbers)._asdict())

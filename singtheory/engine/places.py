@@ -11,7 +11,7 @@ from typing import NamedTuple
 import triton.language as tl
 
 from singtheory.engine import rounding
-from singtheory.engine.rounding import Asking, Nearness, Weighing
+from singtheory.engine.rounding import Asking, Expansion, Nearness, Weighing
 from singtheory.engine.rows import (
     AskedRows,
     DigitRows,
@@ -50,6 +50,13 @@ NEARNESS_VARIANCE = _place(Nearness, "variance")
 NEARNESS_PER_STEP = _place(Nearness, "per_step")
 NEARNESS_PER_TILE = _place(Nearness, "per_tile")
 NEARNESS_GOAL = _place(Nearness, "goal")
+
+EXPANSION_RADIUS = _place(Expansion, "radius")
+EXPANSION_VARIANCE = _place(Expansion, "variance")
+EXPANSION_ROUNDING = _place(Expansion, "rounding")
+EXPANSION_CONSTANT = _place(Expansion, "constant")
+EXPANSION_SQUARE = _place(Expansion, "square")
+EXPANSION_LOG_NORM = _place(Expansion, "log_norm")
 
 WEIGHING_RADIUS = _place(Weighing, "radius")
 WEIGHING_MEAN_NORM = _place(Weighing, "mean_norm")

@@ -14,6 +14,7 @@ from singtheory.engine.levels import digits_of, rounded
 from singtheory.engine.points import decoded
 from singtheory.engine.rounding import Asking, Nearness, Weighing
 from singtheory.engine.rows import Look, MomentRows, NearRows, Plan, SumRows
+from singtheory.engine.series import Series
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Bounded:
 
     Attributes:
         numbers: the rows of `Look`, shape (6, batch).
-        plan: the numbers of `Plan`, shape (4,).
+        plan: the numbers of `Plan`, shape (5,).
     """
 
     numbers: Tensor
@@ -198,6 +199,19 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     return Bounded(torch.stack(look), torch.stack(plan))
 
 
+def moments(series: Series, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """Means (batch, d), and the rows of `MomentRows` (3, batch), near γ = 0.
+
+    Args:
+        series: of the atoms.
+        z: shape (batch, d).
+        snr: shape (batch,).
+    """
+    near = series.posterior(z, snr)
+    rows = MomentRows(trace=near.trace_cov, evidence=near.log_evidence, bound=near.error_bound)
+    return near.mean, torch.stack(rows)
+
+
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
     """Queries in so many digits.
 
@@ -283,12 +297,13 @@ def weighted(
     return means, torch.stack(moments)
 
 
-def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, error: Tensor, others: Tensor, below: float, most: int) -> Tiles:
     """The tiles that can matter.
 
     Args:
         largest: of every tile, as `screen` gives them, shape (batch, tiles).
         error: of these, shape (batch,); tiles matter that are not more than `below` and twice the error under the best.
+        others: of `Asked`; where it is 0 nothing need be known of tiles.
         below: see there.
         most: tiles that a query may have.
     """

@@ -152,6 +152,24 @@ class Nearness(NamedTuple):
         )  # fmt: skip
 
 
+class Expansion(NamedTuple):
+    """Constants of the series near γ = 0.
+
+    Attributes:
+        radius: as in `Sizes`, and so `variance`.
+        rounding: of `Series`, and so `constant`.
+        square: `Var ‖y′‖²`.
+        log_norm: `d log 2π`.
+    """
+
+    radius: float
+    variance: float
+    rounding: float
+    constant: float
+    square: float
+    log_norm: float
+
+
 class Weighing(NamedTuple):
     """Constants of `digits_bound`, then what turns whole numbers into means.
 

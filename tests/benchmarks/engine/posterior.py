@@ -111,7 +111,7 @@ def at_least(law: Atoms, z: Tensor, snr: Tensor, tol: float) -> dict[str, float]
     """Milliseconds in which tensor cores at their peak do the products that a call asks for; none where it takes other ways."""
     if not isinstance(law._engine, FusedEngine):
         return {}
-    plan = law._engine._looked(z, snr, tol)[2]
+    plan = law._engine._looked(z, snr, tol).plan
     one = 2000 * len(z) * len(law.points) * law.dim
     return {
         "screen": (plan.series < len(z)) * one / PEAKS["float16"],

@@ -37,8 +37,10 @@ def near(engine: FusedEngine, z: Tensor, snr: Tensor, tol: float) -> PosteriorMo
 
 def weighed(engine: FusedEngine, z: Tensor, snr: Tensor, digits: int, weight_digits: int) -> PosteriorMoments:
     """From all atoms."""
+    goal = DOUBLE_TOL * engine.points.scale
     _, numbers, _ = engine._look(z, snr, goal=engine.points.scale)
-    mean, numbers = engine._weigh(z, snr, Look(*numbers).top, digits, weight_digits)
+    mean, numbers, short = engine._weigh(z, snr, Look(*numbers).top, digits, weight_digits, goal)
+    assert int(short) == int((~(numbers[2] <= goal)).sum())
     return PosteriorMoments(mean, *numbers)
 
 
@@ -181,7 +183,7 @@ def test_a_weight_that_rounding_doubles_is_within_the_bound():
     engine = prepared(points)
     z, snr = torch.zeros(1, 1).double(), torch.full((1,), 1e-9, dtype=torch.float64)
     top = points.log_weights[:1] + math.log(127)
-    mean, numbers = engine._weigh(z, snr, top, 2, 1)
+    mean, numbers, _ = engine._weigh(z, snr, top, 2, 1, 1.0)
     within_its_bound(points, z, snr, PosteriorMoments(mean, *numbers))
 
 
@@ -206,6 +208,32 @@ def test_an_answer_that_was_started_is_that_of_its_queries_as_they_were():
     z.neg_()
     actual = started.finish()
     assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
+
+
+@pytest.mark.parametrize("levels", [[0.5, 1.0, 1.5, 2.0], [1e-17] * 4, [1e-17, 1.0, 2.0, 1e5]])
+def test_searches_may_be_started_before_the_ones_before_them_are_finished(levels):
+    """One way for all queries, which is begun at once, and several."""
+    engine = FusedEngine(pixels())
+    z, snr = noised(engine.points, levels)
+    batches = [z, z.flip(0).neg(), 2 * z]
+    started = [engine.start(batch, snr, DOUBLE_TOL) for batch in batches]
+    for batch, one in zip(batches, started, strict=True):
+        actual, expected = one.finish(), Engine(engine.points).find(batch, snr, DOUBLE_TOL)
+        assert float(actual.error_bound.max()) <= DOUBLE_TOL * engine.points.scale
+        assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
+
+
+def test_a_whole_batch_whose_digits_fall_short_is_mended(monkeypatch):
+    """What counts them is looked at, and nothing is returned above the tolerance."""
+    monkeypatch.setattr(reference.rounding, "query_digits", lambda size, *_: torch.full_like(size, 2.0))
+    engine, taken = FusedEngine(pixels()), []
+    z, snr = noised(engine.points, [0.5, 1.0, 1.5, 2.0])
+    weigh = engine._weigh
+    monkeypatch.setattr(engine, "_weigh", lambda *a: taken.append(a[3]) or weigh(*a))
+    looked = engine._looked(z, snr, DOUBLE_TOL)
+    assert looked.short() == 4 and looked.plan.digits == 2
+    assert float(engine._found(z, snr, DOUBLE_TOL, looked).error_bound.max()) <= DOUBLE_TOL * engine.points.scale
+    assert taken == [7]
 
 
 def test_atoms_are_screened_once_for_a_posterior_and_those_of_its_queries(monkeypatch):

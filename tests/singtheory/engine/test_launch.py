@@ -102,7 +102,7 @@ def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
         z, snr, points.mean, engine._halves.shape[1], Asking.of(engine._sizes, goal, 1e-12, 1e-12)
     )
     largest = reference.screen(queries, engine._halves, *engine._single, snr, 8)
-    tiles = reference.tiles(largest, queries.error, below, 30)
+    tiles = reference.tiles(largest, queries.error, queries.others, below, 30)
     near = reference.near(z, points.stored, points.log_weights, tiles, snr, 8, 4)
     arguments = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
     same(launch.bounded(*arguments), reference.bounded(*arguments))
@@ -180,7 +180,8 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
     largest[3] = 1.0
     error = torch.linspace(0, width, BATCH).double().to(DEVICE)
-    actual, other = launch.tiles(largest, error, 5.0, 30), reference.tiles(largest, error, 5.0, 30)
+    arguments = largest, error, torch.ones(1, dtype=torch.int32, device=DEVICE), 5.0, 30
+    actual, other = launch.tiles(*arguments), reference.tiles(*arguments)
     for name in ("best", "count", "crowded"):
         assert torch.equal(getattr(actual, name), getattr(other, name)), name
     torch.testing.assert_close(actual.mass, other.mass, rtol=1e-5, atol=1e-6, equal_nan=True)
@@ -190,6 +191,25 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
             assert torch.equal(mine[:count], theirs[:count])
 
 
+@pytest.mark.parametrize("gamma", [0.0, 1e-12, 1e-6])
+def test_moments_near_zero_are_those_of_plain_torch(engine, gamma):
+    z, snr = asked(engine, gamma)
+    snr[::2] *= 0.1
+    actual, other = launch.moments(engine.series, z, snr), reference.moments(engine.series, z, snr)
+    for one, another in zip(actual, other, strict=True):
+        torch.testing.assert_close(one, another, rtol=1e-11, atol=1e-13)
+
+
+def test_where_no_tile_was_screened_none_is_weighed(engine):
+    """Moments suffice for all, so that what lies in memory in the place of log weights is not read."""
+    z, snr = asked(engine, 0.0)
+    largest = torch.full((BATCH, -(-COUNT // 8)), torch.nan, dtype=torch.float32, device=DEVICE)
+    none = torch.zeros(1, dtype=torch.int32, device=DEVICE)
+    tiles = launch.tiles(largest, torch.ones(BATCH, dtype=torch.float64, device=DEVICE), none, 5.0, 30)
+    near = launch.near(z, engine.points.whole, engine.points.log_weights, tiles, snr, 8, 20)
+    assert int(tiles.crowded) == 0 and bool((tiles.count > 30).all()) and bool(near.distance.isinf().all())
+
+
 @pytest.mark.parametrize("gamma", [0.3, 3.0, 100.0])
 @pytest.mark.parametrize("crowded", [0, BATCH])
 def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
@@ -197,7 +217,7 @@ def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
     points, tiles = engine.points, -(-COUNT // 8)
     largest = torch.linspace(-60, 0, tiles).expand(BATCH, -1).to(DEVICE).contiguous().roll(3, dims=1)
     error = torch.linspace(0, 6, BATCH).double().to(DEVICE)
-    chosen = reference.tiles(largest, error, 5.0, 30)
+    chosen = reference.tiles(largest, error, torch.ones(1, dtype=torch.int32, device=DEVICE), 5.0, 30)
     chosen.crowded.fill_(crowded)
     arguments = z, points.stored, points.log_weights, chosen, snr, 8, 20
     actual, other = launch.near(*arguments), reference.near(*arguments)
