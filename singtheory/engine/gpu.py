@@ -1,4 +1,4 @@
-"""The engine's ways on a GPU: one product in float16 screens all atoms, and exact products of 8-bit digits stand for float64.
+"""The engine's ways on a GPU: one product in float16 or in 8-bit whole numbers screens all atoms, and exact products of 8-bit digits stand for float64.
 
 Where few atoms can matter they are weighed from differences in float64 at once. Where many do and the data lie on levels, as images of
 8 bits do, log weights are summed from as many digits as the tolerance asks for, and the weights, rounded to whole numbers, meet the
@@ -28,7 +28,7 @@ from singtheory.engine.screen import left_out_below
 
 TILE = 8
 """Atoms of which only the largest log weight is kept."""
-MOST_TILES, FEW_TILES = 64, 8
+MOST_TILES, FEW_TILES = 128, 8
 """Beyond them all atoms are weighed; the latter, where half of a batch is weighed so anyway."""
 _PADDED, _WIDTH = 256, 64
 """Atoms come in multiples of the one and coordinates of the other, by which kernels read them; what their blocks have beyond is 0."""
@@ -84,7 +84,7 @@ class FusedEngine(Engine):
         self._first, self._near_zero, self._all = Replayed(self._look), Replayed(self._moments), Replayed(self._weigh)
 
     def _prepare(self) -> None:
-        """Hold the atoms in float16 and, if they lie on levels, their numbers."""
+        """Hold the atoms in float16 or, if they lie on levels, their numbers."""
         points = self.points
         in_bytes = points.stored.dtype == torch.uint8
         self.levels = levels_of_bytes(points.stored) if in_bytes else levels_of(points.whole)
@@ -107,8 +107,8 @@ class FusedEngine(Engine):
             float(points.mean.norm()), points.least_log_weight, unit, SAFE * unit * _largest_norm(half), rest,
             step, base, levels_rest,
         )  # fmt: skip
-        self._halves = _whole_blocks(half, torch.float16)
-        more = len(self._halves) - points.count
+        self._screened = _whole_blocks(half, torch.float16) if self.levels is None else self._numbers
+        more = len(self._screened) - points.count
         self._norms = pad(points.norms2 / 2, (0, more))
         self._log_weights = pad(points.log_weights, (0, more), value=-math.inf)
         self._single = self._norms.float(), self._log_weights.clamp(min=_LEAST).float()
@@ -116,8 +116,8 @@ class FusedEngine(Engine):
 
     @property
     def needs(self) -> float:
-        """The memory that it needs, in bytes: the atoms are held in float16 and, if they lie on levels, twice in bytes."""
-        return super().needs + 4 * self.points.count * self.points.dim
+        """The memory that it needs, in bytes: the atoms are held in float16 or, if they lie on levels, twice in bytes."""
+        return super().needs + 2 * self.points.count * self.points.dim
 
     def start(self, z: Tensor, snr: Tensor, tol: float) -> Started:
         """Begins like `Engine.start`; all atoms are screened, and what the whole batch needs beyond that is begun. It waits for the device once."""
@@ -234,10 +234,12 @@ class FusedEngine(Engine):
     def _look(self, z: Tensor, snr: Tensor, goal: float) -> tuple[Tensor, Tensor, Tensor]:
         """Screen all atoms, and weigh those of the best tiles."""
         points, below, kernels = self.points, left_out_below(self.points, goal), self._kernels
-        asking = Asking.of(self._sizes, goal, self.series.rounding, self.series.constant)
-        queries = kernels.asked(z, snr, points.mean, self._halves.shape[1], asking)
-        largest = kernels.screen(queries, self._halves, *self._single, snr, TILE)
-        tiles = kernels.tiles(largest, queries.error, queries.others, below, MOST_TILES)
+        whole = self.levels is not None
+        constants = Asking.whole if whole else Asking.of
+        asking = constants(self._sizes, goal, self.series.rounding, self.series.constant)
+        queries = kernels.asked(z, snr, points.mean, self._screened.shape[1], asking, whole)
+        largest = kernels.screen(queries, self._screened, *self._single, snr, TILE)
+        tiles = kernels.tiles(largest, queries, self._single[0], below, MOST_TILES)
         near = kernels.near(z, points.stored, points.log_weights, tiles, snr, TILE, FEW_TILES)
         known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
         bounded = kernels.bounded(near, tiles, queries, snr, known)

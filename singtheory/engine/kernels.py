@@ -38,25 +38,36 @@ _digits_bound = _in_triton(rounding.digits_bound, digits_delta=_delta, tilt_erro
 
 @triton.jit
 def asked_kernel(
-    z, snr, mean, known, halves, unit, numbers, others, batch, dim, width, padded: tl.constexpr,
+    z, snr, mean, known, rows, unit, numbers, others, batch, dim, width, padded: tl.constexpr, whole: tl.constexpr,
 ):  # fmt: skip
-    """One query: scaled halves, and what its bounds need."""
+    """One query: rounded, and what its bounds need."""
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
     inside = place < dim
     gamma = tl.load(snr + query)
     root = tl.sqrt(gamma)
     shifted = tl.load(z + query * dim + place, mask=inside, other=0.0)
-    shifted -= root * tl.load(mean + place, mask=inside, other=0.0)
+    centre = tl.load(mean + place, mask=inside, other=0.0)
+    shifted -= root * centre
     scaled, norm2 = shifted * root, tl.sum(shifted * shifted)
     size = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64))
-    tl.store(halves + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
-    tl.store(unit + query, (size * tl.load(known + at.ASKING_HALF_UNIT)).to(tl.float32))
-    norm = tl.sqrt(norm2)
+    tl.store(unit + query, (size * tl.load(known + at.ASKING_UNIT)).to(tl.float32))
+    norm, rest, shift = tl.sqrt(norm2), tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
+    if whole:
+        step = size / at.LARGEST_DIGIT
+        number = tl.floor(scaled / step + 0.5)
+        missing = tl.where(inside, scaled - number * step, 0.0)
+        rest = tl.sqrt(tl.sum(missing * missing)) * 1.01
+        shift = tl.sum(missing * (centre - tl.load(known + at.ASKING_BASE)))
+        tl.store(rows + query * width + place, number.to(tl.int32).to(tl.int8), mask=place < width)
+    else:
+        tl.store(rows + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
     error = _screen_error(
         norm,
         root,
         gamma,
+        rest,
         tl.load(known + at.ASKING_PER_NORM),
+        tl.load(known + at.ASKING_PER_REST),
         tl.load(known + at.ASKING_PER_SNR),
         tl.load(known + at.ASKING_WEIGHTS),
     )
@@ -73,13 +84,15 @@ def asked_kernel(
     tl.store(numbers + at.ASKED_NORM * batch + query, norm)
     tl.store(numbers + at.ASKED_ERROR * batch + query, error)
     tl.store(numbers + at.ASKED_SERIES * batch + query, series.to(tl.float64))
+    tl.store(numbers + at.ASKED_REST * batch + query, rest)
+    tl.store(numbers + at.ASKED_SHIFT * batch + query, shift)
     if series == 0:
         tl.atomic_add(others, 1)
 
 
 @triton.jit
 def bounded_kernel(
-    snr, size, norm, error, series, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
+    snr, size, norm, error, series, rest_norm, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
     known, numbers, plan, batch, padded: tl.constexpr,
 ):  # fmt: skip
     """All queries: bounds of what few atoms give."""
@@ -119,7 +132,9 @@ def bounded_kernel(
     tl.store(numbers + at.LOOK_TRACE * batch + query, tl.load(variance + query, mask=real), mask=real)
     tl.store(numbers + at.LOOK_EVIDENCE * batch + query, evidence, mask=real)
     tl.store(numbers + at.LOOK_BOUND * batch + query, bound, mask=real)
-    top = tl.load(best + query, mask=real) + tl.load(error + query, mask=real) / 8
+    off = tl.load(error + query, mask=real)
+    off += tl.load(rest_norm + query, mask=real) * tl.load(known + at.NEARNESS_RADIUS)
+    top = tl.load(best + query, mask=real) + off * tl.load(known + at.NEARNESS_ABOVE)
     tl.store(numbers + at.LOOK_TOP * batch + query, top, mask=real)
     tl.store(numbers + at.LOOK_SERIES * batch + query, moments.to(tl.float64), mask=real)
     tl.store(numbers + at.LOOK_REST * batch + query, rest.to(tl.float64), mask=real)
@@ -249,7 +264,8 @@ def weighted_kernel(
 
 @triton.jit
 def tiles_kernel(
-    largest, error, others, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
+    largest, error, rest, others, half, below, numbers, index, crowded, batch, tiles, most,
+    tile: tl.constexpr, chunk: tl.constexpr,
 ):  # fmt: skip
     """One query: which tiles matter."""
     query, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk)
@@ -264,7 +280,9 @@ def tiles_kernel(
         value, place = tl.max(values, axis=0, return_indices=True)
         if value > best:
             best, best_tile = value, first + place
-    limit = best.to(tl.float64) - 2 * tl.load(error + query) - below
+    norm = tl.sqrt(2 * tl.max(tl.load(half + best_tile * tile + tl.arange(0, tile)), axis=0)).to(tl.float64)
+    off = tl.load(rest + query) * norm
+    limit = best.to(tl.float64) - 2 * (off + tl.load(error + query)) - below
     # the best tile comes first
     tl.store(index + query * most, best_tile)
     counted, mass = 1, tl.cast(0.0, tl.float32)
@@ -278,7 +296,7 @@ def tiles_kernel(
             tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
         counted += hits
         mass += tl.sum(tl.exp(values - best))
-    tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64))
+    tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64) - off)
     tl.store(numbers + at.TILES_MASS * batch + query, mass.to(tl.float64))
     tl.store(numbers + at.TILES_COUNT * batch + query, counted.to(tl.float64))
     if counted > most:
@@ -287,52 +305,80 @@ def tiles_kernel(
 
 @triton.jit
 def near_kernel(
-    queries, atoms, log_weights, counted, index, crowded, snr, mean, numbers, batch, count, most, few,
-    width: tl.constexpr, padded: tl.constexpr, tile: tl.constexpr,
+    queries, atoms, log_weights, counted, index, crowded, snr, logits, kept, mean, numbers, batch, count, most, few,
+    width: tl.constexpr, tile: tl.constexpr, chunk: tl.constexpr, stages: tl.constexpr,
 ):  # fmt: skip
-    """One query: moments of the atoms in its tiles, from differences."""
-    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    """One query: moments of the atoms in its tiles, from differences.
+
+    Coordinates are read a chunk at a time, so that a processor holds several programs: log weights of all tiles first, then the mean.
+    """
+    query, inner, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk), tl.arange(0, tile)
     for unknown in tl.static_range(at.NEAR_ROWS):
         tl.store(numbers + unknown * batch + query, tl.cast(float("inf"), tl.float64))
-    hits = tl.load(counted + query).to(tl.int32)
+    # where no tile was screened their count is no whole number
+    hits = tl.minimum(tl.load(counted + query), most + 1.0).to(tl.int32)
     if hits <= tl.where(2 * tl.load(crowded) < batch, most, few):
-        z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
         root = tl.sqrt(tl.load(snr + query))
         # the atom of the best tile with the largest log density is what the others are told from
-        row = tl.load(index + query * most) * tile + tl.arange(0, tile)
-        away = z[None, :] - root * rows_of(atoms, row, place, count, width)
-        distance2 = tl.sum(away * away, axis=1)
-        density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - distance2 / 2
-        score, inside = tl.max(density, axis=0, return_indices=True)
+        row = tl.load(index + query * most) * tile + inside
+        distance2 = tl.zeros((tile, chunk), dtype=tl.float64)
+        for first in tl.range(0, width, chunk, num_stages=stages):
+            place = first + inner
+            z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
+            away = z[None, :] - root * rows_of(atoms, row, place, count, width)
+            distance2 += away * away
+        density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - tl.sum(distance2, axis=1) / 2
+        score, chosen = tl.max(density, axis=0, return_indices=True)
         # the screen may take padding for the best where all log weights are off its scale
-        reference = tl.minimum(tl.load(index + query * most) * tile + inside, count - 1)
-        held = tl.load(atoms + tl.cast(reference, tl.int64) * width + place, mask=place < width, other=0)
-        base = decoded(held, place < width)
-        base_weight = tl.load(log_weights + reference)
+        reference = tl.minimum(tl.load(index + query * most) * tile + chosen, count - 1)
+        start, base_weight = tl.cast(reference, tl.int64) * width, tl.load(log_weights + reference)
         top, total = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
-        second, square = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
-        sums = tl.zeros((padded,), dtype=tl.float64)
+        second, square, held = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64), 0
         for hit in range(hits):
-            row = tl.load(index + query * most + hit) * tile + tl.arange(0, tile)
-            real = (row[:, None] < count) & (place[None, :] < width)
-            apart = tl.where(real, rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
-            half_way = z[None, :] - root * (base[None, :] + apart / 2)
+            number = tl.load(index + query * most + hit)
+            row = number * tile + inside
+            along, apart2 = tl.zeros((tile, chunk), dtype=tl.float64), tl.zeros((tile, chunk), dtype=tl.float64)
+            for first in tl.range(0, width, chunk, num_stages=stages):
+                place = first + inner
+                z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
+                base = decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
+                real = (row[:, None] < count) & (place[None, :] < width)
+                apart = tl.where(real, rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
+                along += (z[None, :] - root * (base[None, :] + apart / 2)) * apart
+                apart2 += apart * apart
             prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
-            logit = tl.maximum(root * tl.sum(half_way * apart, axis=1) + prior, -800.0)
-            distance2 = tl.sum(apart * apart, axis=1)
-            higher = tl.maximum(top, tl.max(logit))
-            decay, weight = tl.exp(top - higher), tl.where(logit > -800.0, tl.exp(logit - higher), 0.0)
-            sums = sums * decay + tl.sum(apart * weight[:, None], axis=0)
-            total = total * decay + tl.sum(weight)
-            second = second * decay + tl.sum(weight * distance2)
-            square = square * decay + tl.sum(weight * logit * logit)
-            top = higher
-        sums = sums / total
-        tl.store(mean + query * width + place, base + sums, mask=place < width)
-        shift2, second = tl.sum(sums * sums), second / total
+            logit = tl.maximum(root * tl.sum(along, axis=1) + prior, -800.0)
+            highest = tl.max(logit, axis=0)
+            if highest > top - at.NEGLIGIBLE:
+                higher = tl.maximum(top, highest)
+                decay, weight = tl.exp(top - higher), tl.where(logit > -800.0, tl.exp(logit - higher), 0.0)
+                total = total * decay + tl.sum(weight)
+                second = second * decay + tl.sum(weight * tl.sum(apart2, axis=1))
+                square = square * decay + tl.sum(weight * logit * logit)
+                tl.store(logits + (query * most + held) * tile + inside, logit)
+                tl.store(kept + query * most + held, number)
+                top, held = higher, held + 1
+        # what was stored is read by other threads
+        tl.debug_barrier()
+        shift2 = tl.zeros((chunk,), dtype=tl.float64)
+        for first in tl.range(0, width, chunk, num_stages=stages):
+            place = first + inner
+            base = decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
+            sums = tl.zeros((chunk,), dtype=tl.float64)
+            for one in range(held):
+                row = tl.load(kept + query * most + one) * tile + inside
+                logit = tl.load(logits + (query * most + one) * tile + inside)
+                weight = tl.where(logit > -800.0, tl.exp(logit - top), 0.0)
+                real = (row[:, None] < count) & (place[None, :] < width)
+                apart = tl.where(real, rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
+                sums += tl.sum(apart * weight[:, None], axis=0)
+            sums = sums / total
+            shift2 += sums * sums
+            tl.store(mean + query * width + place, base + sums, mask=place < width)
+        shifted2, second = tl.sum(shift2), second / total
         tl.store(numbers + at.NEAR_DISTANCE * batch + query, tl.sqrt(tl.maximum(2 * (base_weight - score), 0.0)))
         tl.store(numbers + at.NEAR_LOG_SUM * batch + query, score + top + tl.log(total))
         tl.store(numbers + at.NEAR_APART * batch + query, tl.sqrt(second))
-        tl.store(numbers + at.NEAR_VARIANCE * batch + query, tl.maximum(second - shift2, 0.0))
-        tl.store(numbers + at.NEAR_SHIFT * batch + query, tl.sqrt(shift2))
+        tl.store(numbers + at.NEAR_VARIANCE * batch + query, tl.maximum(second - shifted2, 0.0))
+        tl.store(numbers + at.NEAR_SHIFT * batch + query, tl.sqrt(shifted2))
         tl.store(numbers + at.NEAR_LOG_WEIGHT * batch + query, tl.sqrt(square / total))

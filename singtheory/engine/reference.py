@@ -22,21 +22,25 @@ class Asked:
     """Queries as the screen takes them, and what bounds on errors need to know of them; shape (batch,) but for the first and the last.
 
     Attributes:
-        halves: `√γ z′/size`, float16, shape (batch, width).
-        unit: of their products with the atoms in float16, float32.
+        rows: `√γ z′/size`, in float16 or as whole numbers up to 127, int8; shape (batch, width).
+        unit: of their products with the atoms that are screened, float32.
         size: the largest number of `√γ z′`.
         norm: `‖z′‖`.
-        error: at least that of every screened log weight.
+        error: at least that of every screened log weight, beside `rest · ‖y′‖`.
         series: whether the moments suffice: 1, else 0.
+        rest: at least the norm of what rounding to whole numbers took of `√γ z′`; 0 in float16.
+        shift: what is missing in all log weights of whole numbers alike: rounding took it of the query's product with μ − base.
         others: how many of them do not; where there are none no kernel need screen anything; shape (1,).
     """
 
-    halves: Tensor
+    rows: Tensor
     unit: Tensor
     size: Tensor
     norm: Tensor
     error: Tensor
     series: Tensor
+    rest: Tensor
+    shift: Tensor
     others: Tensor
 
 
@@ -45,7 +49,7 @@ class Tiles:
     """Which tiles of atoms can matter to a query; shape (batch,) but for the last two.
 
     Attributes:
-        best: the largest log weight by the screen.
+        best: the largest log weight by the screen, as far as it is known to be as large.
         mass: `Σ exp(largest log weight − best)` over all tiles.
         count: how many reach the threshold.
         index: these tiles, the best one first, as many as fit, int32, shape (batch, most).
@@ -131,44 +135,56 @@ class Weighed:
     sums: Tensor
 
 
-def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
+def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole: bool) -> Asked:
     """Queries, rounded for the screen.
 
     Args:
         z: shape (batch, d).
         snr: shape (batch,).
         mean: μ, shape (d,).
-        width: of the atoms in float16.
-        known: constants.
+        width: of the atoms that are screened.
+        known: constants, of `Asking.whole` or `Asking.of`.
+        whole: whether to whole numbers; else to float16.
     """
     root = snr.sqrt()
     shifted = z - root[:, None] * mean
     norm2, scaled = shifted.square().sum(dim=1), shifted * root[:, None]
     size = torch.linalg.vector_norm(scaled, ord=math.inf, dim=1).clamp(min=1e-300)
-    halves = torch.zeros(len(z), width, dtype=torch.float16, device=z.device)
-    halves[:, : z.shape[1]] = scaled / size[:, None]
-    error = rounding.screen_error(norm2.sqrt(), root, snr, known.per_norm, known.per_snr, known.weights)
+    rows = torch.zeros(len(z), width, dtype=torch.int8 if whole else torch.float16, device=z.device)
+    rest = shift = torch.zeros_like(snr)
+    if whole:
+        step = size[:, None] / rounding.LARGEST_DIGIT
+        numbers = (scaled / step + 0.5).floor()
+        missing = scaled - numbers * step
+        rest, shift = torch.linalg.vector_norm(missing, dim=1) * 1.01, missing @ mean - missing.sum(dim=1) * known.base
+        rows[:, : z.shape[1]] = numbers
+    else:
+        rows[:, : z.shape[1]] = scaled / size[:, None]
+    error = rounding.screen_error(
+        norm2.sqrt(), root, snr, rest, known.per_norm, known.per_rest, known.per_snr, known.weights
+    )
     series = rounding.series_remainder(
         norm2, snr, known.radius, known.variance, known.rounding, known.constant
     ) <= known.goal  # fmt: skip
-    unit = (size * known.half_unit).float()
-    return Asked(halves, unit, size, norm2.sqrt(), error, series.double(), (~series).sum(dim=0, keepdim=True).int())
+    others = (~series).sum(dim=0, keepdim=True).int()
+    return Asked(rows, (size * known.unit).float(), size, norm2.sqrt(), error, series.double(), rest, shift, others)
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
-    """The largest log weight in every tile of atoms, shape (batch, n/tile), float32.
+    """The largest `log weight + rest · ‖y′‖` in every tile of atoms, shape (batch, n/tile), float32.
 
     Args:
         queries: rounded.
-        atoms: float16, shape (n, width).
+        atoms: float16 or int8, as the queries, shape (n, width).
         half: `½‖y′‖²`, float32, shape (n,).
         log_weights: float32, shape (n,).
         snr: shape (batch,).
         tile: atoms in a tile.
     """
-    products = (queries.halves.float() @ atoms.float().mT) * queries.unit[:, None]
+    products = (queries.rows.float() @ atoms.float().mT) * queries.unit[:, None]
     logits = products - snr.float()[:, None] * half + log_weights
-    return logits.unflatten(1, (-1, tile)).amax(dim=2)
+    logits += queries.rest.float()[:, None] * (2 * half).sqrt()
+    return logits.unflatten(1, (-1, tile)).amax(dim=2) + queries.shift.float()[:, None]
 
 
 def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:
@@ -194,7 +210,7 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     usual = (queries.norm < most) & (snr < most) & ((snr == 0) | (snr > rounding.LEAST_USUAL))
     plan = Plan(series.sum(), rest.sum(), most_digits, most_of_weights, unusual=(~usual).sum())
     evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
-    top = tiles.best + queries.error / 8
+    top = tiles.best + (queries.error + queries.rest * known.radius) * known.above
     look = Look(trace=near.variance, evidence=evidence, bound=bound, top=top, series=queries.series, rest=rest.double())
     return Bounded(torch.stack(look), torch.stack(plan))
 
@@ -297,24 +313,28 @@ def weighted(
     return means, torch.stack(moments)
 
 
-def tiles(largest: Tensor, error: Tensor, others: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, queries: Asked, half: Tensor, below: float, most: int) -> Tiles:
     """The tiles that can matter.
+
+    No log weight in a tile is above its `largest` by more than the error, and the best tile has one that is at least its `largest` less
+    `2 rest · ‖y′‖` and the error: tiles further below that than `below` hold none that matters.
 
     Args:
         largest: of every tile, as `screen` gives them, shape (batch, tiles).
-        error: of these, shape (batch,); tiles matter that are not more than `below` and twice the error under the best.
-        others: of `Asked`; where it is 0 nothing need be known of tiles.
+        queries: as they were screened; where `others` is 0 nothing need be known of tiles.
+        half: `½‖y′‖²`, float32, shape (n,).
         below: see there.
         most: tiles that a query may have.
     """
-    best = largest.amax(dim=1).double()
-    mass = (largest - best[:, None].float()).exp().sum(dim=1).double()
-    hits = ~(largest < (best - 2 * error - below)[:, None])
-    order = hits.float().scatter_(1, largest.argmax(dim=1, keepdim=True), 2.0)
+    best, chosen = largest.max(dim=1)
+    mass = (largest - best[:, None]).exp().sum(dim=1).double()
+    off = queries.rest * (2 * half.unflatten(0, (largest.shape[1], -1)).amax(dim=1)).sqrt()[chosen]
+    hits = ~(largest < (best.double() - 2 * (off + queries.error) - below)[:, None])
+    order = hits.float().scatter_(1, chosen[:, None], 2.0)
     index = order.sort(dim=1, descending=True, stable=True).indices[:, :most].int()
     index = torch.nn.functional.pad(index, (0, max(0, most - index.shape[1])))
     count = hits.sum(dim=1)
-    return Tiles(best, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
+    return Tiles(best.double() - off, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
 
 
 def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:

@@ -14,6 +14,8 @@ class AskedRows(NamedTuple):
     norm: Any
     error: Any
     series: Any
+    rest: Any
+    shift: Any
 
 
 class TileRows(NamedTuple):

@@ -82,18 +82,27 @@ def test_no_tile_is_left_out_that_holds_a_log_weight_above_the_threshold(data):
     z, snr = data.draw(asked(points))
     engine = prepared(points)
     scaled = snr.sqrt()[:, None] * points.shifted(z, snr)
-    known = Asking.of(engine._sizes, 1e-9 * points.scale, engine.series.rounding, engine.series.constant)
-    queries = reference.asked(z, snr, points.mean, engine._halves.shape[1], known)
-    largest = reference.screen(queries, engine._halves, *engine._single, snr, gpu.TILE)
+    whole = engine.levels is not None
+    constants = Asking.whole if whole else Asking.of
+    known = constants(engine._sizes, 1e-9 * points.scale, engine.series.rounding, engine.series.constant)
+    queries = reference.asked(z, snr, points.mean, engine._screened.shape[1], known, whole)
+    largest = reference.screen(queries, engine._screened, *engine._single, snr, gpu.TILE)
     error = queries.error
     atoms = points.whole - points.mean
     exact = scaled @ atoms.mT - snr[:, None] * atoms.square().sum(dim=1) / 2 + points.log_weights
     exact = torch.nn.functional.pad(exact, (0, -points.count % gpu.TILE), value=-math.inf)
     exact = exact.unflatten(1, (-1, gpu.TILE)).amax(dim=2)
-    # what is screened may be off by a number common to a query's atoms
+    # what is screened is above by up to twice what rounding may have taken, and may be off by a number common to a query's atoms
+    upper = torch.nn.functional.pad(atoms.norm(dim=1), (0, -points.count % gpu.TILE)).unflatten(0, (-1, gpu.TILE))
+    error = error + queries.rest * upper.amax()
     off = (largest[:, : exact.shape[1]].double() - exact).where(exact > -1e6, torch.nan)
     spread = off.nan_to_num(-math.inf).amax(dim=1) - off.nan_to_num(math.inf).amin(dim=1)
     assert bool((spread <= 2 * error * (1 + 1e-9) + 1e-9 * exact.abs().where(exact > -1e6, 0).amax(dim=1)).all())
+    below = 3.0
+    tiles = reference.tiles(largest, queries, engine._single[0], below, largest.shape[1])
+    needed = exact >= (exact.amax(dim=1) - below)[:, None]
+    for index, count, chosen in zip(tiles.index, tiles.count.int(), needed, strict=True):
+        assert set(chosen.nonzero()[:, 0].tolist()) <= set(index[: int(count)].tolist())
 
 
 @given(st.data())
@@ -300,7 +309,7 @@ def test_without_memory_for_all_queries_at_once_they_are_answered_in_halves(monk
 
 
 def test_bytes_are_held_as_bytes_and_answer_as_their_doubles():
-    """Five bytes a number in all, the halves of the screen included; nothing of them is held in float64."""
+    """Three bytes a number in all; nothing of them is held in float64."""
     points = pixels(1000, 64)
     doubles, engine = (
         prepared(points),
@@ -311,8 +320,8 @@ def test_bytes_are_held_as_bytes_and_answer_as_their_doubles():
         one, other = (each.find(z, snr, tol) for each in (engine, doubles))
         assert bool(((one.mean - other.mean).norm(dim=1) <= one.error_bound + other.error_bound).all())
         assert float(one.error_bound.max()) <= tol * points.scale
-    assert torch.equal(engine._halves, doubles._halves) and torch.equal(engine._numbers, doubles._numbers)
-    held = [engine.points.stored, engine._numbers, *engine._columns, engine._halves]
+    assert torch.equal(engine._screened, doubles._screened) and torch.equal(engine._numbers, doubles._numbers)
+    held = [engine.points.stored, engine._numbers, *engine._columns]
     assert sum(one.untyped_storage().nbytes() for one in held) <= 5.2 * points.count * points.dim
     assert engine.levels.numbers.untyped_storage().data_ptr() == engine._numbers.untyped_storage().data_ptr()
     assert engine.points._centred is None

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import fields
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -56,6 +56,20 @@ def asked(engine: FusedEngine, gamma: float) -> tuple[Tensor, Tensor]:
     return snr.sqrt()[:, None] * engine.points.whole[:BATCH] + noise, snr
 
 
+def rounded(kernels: ModuleType, engine: FusedEngine, z: Tensor, snr: Tensor, goal: float) -> reference.Asked:
+    """Queries as the screen takes them for these data."""
+    whole = engine.levels is not None
+    constants = Asking.whole if whole else Asking.of
+    known = constants(engine._sizes, goal, engine.series.rounding, engine.series.constant)
+    return kernels.asked(z, snr, engine.points.mean, engine._screened.shape[1], known, whole)
+
+
+def screened(error: Tensor, others: int = 1) -> reference.Asked:
+    """Queries of which no more is asked than how far off they are."""
+    count = torch.full((1,), others, dtype=torch.int32, device=DEVICE)
+    return reference.Asked(error, error, error, error, error, error, error / 2, error, count)
+
+
 def same(actual: object, other: object, skipped: tuple[str, ...] = ()) -> None:
     """In every number, up to rounding."""
     for field in fields(other):
@@ -70,25 +84,26 @@ def same(actual: object, other: object, skipped: tuple[str, ...] = ()) -> None:
 def test_queries_are_prepared_as_in_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
     snr[::2] *= 0.1
-    arguments = (
-        z,
-        snr,
-        engine.points.mean,
-        engine._halves.shape[1],
-        Asking.of(engine._sizes, 1e-6, engine.series.rounding, engine.series.constant),
-    )
-    actual, other = launch.asked(*arguments), reference.asked(*arguments)
-    same(actual, other, ("halves", "unit"))
+    actual, other = rounded(launch, engine, z, snr, 1e-6), rounded(reference, engine, z, snr, 1e-6)
+    same(actual, other, ("rows", "unit", "rest", "shift"))
     torch.testing.assert_close(actual.unit, other.unit, rtol=1e-6, atol=0)
-    torch.testing.assert_close(actual.halves, other.halves, rtol=1e-3, atol=1e-7)
+    if engine.levels is None:
+        torch.testing.assert_close(actual.rows, other.rows, rtol=1e-3, atol=1e-7)
+        assert not bool(actual.rest.any()) and not bool(actual.shift.any())
+        return
+    # where a number is within its rounding of a half the whole number may differ by one
+    alike = (actual.rows == other.rows).all(dim=1)
+    assert int((actual.rows.int() - other.rows.int()).abs().max()) <= 1 and int(alike.sum()) >= BATCH - 1
+    for name in ("rest", "shift"):
+        one, another = (getattr(values, name)[alike] for values in (actual, other))
+        torch.testing.assert_close(one, another, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("gamma", [1e-3, 0.3, 20.0])
 def test_the_screen_is_that_of_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
-    known = Asking.of(engine._sizes, 1e-9, engine.series.rounding, engine.series.constant)
-    queries = reference.asked(z, snr, engine.points.mean, engine._halves.shape[1], known)
-    arguments = queries, engine._halves, *engine._single, snr, 8
+    queries = rounded(reference, engine, z, snr, 1e-9)
+    arguments = queries, engine._screened, *engine._single, snr, 8
     torch.testing.assert_close(launch.screen(*arguments), reference.screen(*arguments), rtol=1e-5, atol=1e-3)
 
 
@@ -98,11 +113,9 @@ def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
     z, snr = asked(engine, gamma)
     snr[::2] *= 1e-9
     points, below = engine.points, 20.0
-    queries = reference.asked(
-        z, snr, points.mean, engine._halves.shape[1], Asking.of(engine._sizes, goal, 1e-12, 1e-12)
-    )
-    largest = reference.screen(queries, engine._halves, *engine._single, snr, 8)
-    tiles = reference.tiles(largest, queries.error, queries.others, below, 30)
+    queries = rounded(reference, engine, z, snr, goal)
+    largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
+    tiles = reference.tiles(largest, queries, engine._single[0], below, 30)
     near = reference.near(z, points.stored, points.log_weights, tiles, snr, 8, 4)
     arguments = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
     same(launch.bounded(*arguments), reference.bounded(*arguments))
@@ -180,7 +193,8 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
     largest[3] = 1.0
     error = torch.linspace(0, width, BATCH).double().to(DEVICE)
-    arguments = largest, error, torch.ones(1, dtype=torch.int32, device=DEVICE), 5.0, 30
+    half = torch.rand(8 * largest.shape[1], generator=torch.Generator().manual_seed(4)).to(DEVICE)
+    arguments = largest, screened(error), half, 5.0, 30
     actual, other = launch.tiles(*arguments), reference.tiles(*arguments)
     for name in ("best", "count", "crowded"):
         assert torch.equal(getattr(actual, name), getattr(other, name)), name
@@ -204,8 +218,8 @@ def test_where_no_tile_was_screened_none_is_weighed(engine):
     """Moments suffice for all, so that what lies in memory in the place of log weights is not read."""
     z, snr = asked(engine, 0.0)
     largest = torch.full((BATCH, -(-COUNT // 8)), torch.nan, dtype=torch.float32, device=DEVICE)
-    none = torch.zeros(1, dtype=torch.int32, device=DEVICE)
-    tiles = launch.tiles(largest, torch.ones(BATCH, dtype=torch.float64, device=DEVICE), none, 5.0, 30)
+    queries = screened(torch.ones(BATCH, dtype=torch.float64, device=DEVICE), others=0)
+    tiles = launch.tiles(largest, queries, engine._single[0], 5.0, 30)
     near = launch.near(z, engine.points.whole, engine.points.log_weights, tiles, snr, 8, 20)
     assert int(tiles.crowded) == 0 and bool((tiles.count > 30).all()) and bool(near.distance.isinf().all())
 
@@ -217,7 +231,7 @@ def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
     points, tiles = engine.points, -(-COUNT // 8)
     largest = torch.linspace(-60, 0, tiles).expand(BATCH, -1).to(DEVICE).contiguous().roll(3, dims=1)
     error = torch.linspace(0, 6, BATCH).double().to(DEVICE)
-    chosen = reference.tiles(largest, error, torch.ones(1, dtype=torch.int32, device=DEVICE), 5.0, 30)
+    chosen = reference.tiles(largest, screened(error), torch.zeros(8 * tiles, device=DEVICE), 5.0, 30)
     chosen.crowded.fill_(crowded)
     arguments = z, points.stored, points.log_weights, chosen, snr, 8, 20
     actual, other = launch.near(*arguments), reference.near(*arguments)
