@@ -81,7 +81,8 @@ class FusedEngine(Engine):
     def __init__(self, points: Points, kernels: ModuleType = reference) -> None:
         super().__init__(points)
         self._kernels, self._set_up = kernels, False
-        self._first, self._near_zero, self._all = Replayed(self._look), Replayed(self._moments), Replayed(self._weigh)
+        ways = (Replayed(way, kernels.fetched) for way in (self._look, self._moments, self._weigh))
+        self._first, self._near_zero, self._all = ways
 
     def _prepare(self) -> None:
         """Hold the atoms in float16 or, if they lie on levels, their numbers."""

@@ -17,10 +17,13 @@ class Replayed:
 
     Args:
         function: gives a tuple of tensors.
+        fetch: copies float64 from the addresses in a table (k, 2), which the host may write, to k tensors; as `launch.fetched`.
     """
 
-    def __init__(self, function: Callable[..., tuple[Tensor, ...]]) -> None:
-        self.function = function
+    def __init__(
+        self, function: Callable[..., tuple[Tensor, ...]], fetch: Callable[[Tensor, list[Tensor]], None]
+    ) -> None:
+        self.function, self.fetch = function, fetch
         self._seen: set[object] = set()
         self._pool: Any = None
         self._records: dict[object, _Record] = {}
@@ -38,7 +41,7 @@ class Replayed:
             if len(self._records) >= _MOST:
                 del self._records[next(iter(self._records))]
             self._pool = self._pool or torch.cuda.graph_pool_handle()
-            self._records[key] = _Record(self.function, tensors, numbers, self._pool)
+            self._records[key] = _Record(self.function, self.fetch, tensors, numbers, self._pool)
         record = self._records[key] = self._records.pop(key)  # the one that was used last is the last to go
         return record.replay(tensors)
 
@@ -64,22 +67,44 @@ def awaited(numbers: Tensor) -> Callable[[], list[int]]:
 
 
 class _Record:
-    """One shape's launches; all of them take their memory from one pool, for they run one after another."""
+    """One shape's launches; all of them take their memory from one pool, for they run one after another.
+
+    The first of them reads where the queries lie from a table in pinned memory: to copy them from the host would be a launch for each.
+    """
 
     def __init__(
         self,
         function: Callable[..., tuple[Tensor, ...]],
+        fetch: Callable[[Tensor, list[Tensor]], None],
         tensors: tuple[Tensor, ...],
         numbers: dict[str, float],
         pool: Any,
     ) -> None:
-        self.inputs = [tensor.clone(memory_format=torch.contiguous_format) for tensor in tensors]
+        self.inputs = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in tensors]
+        self.table = torch.zeros(len(tensors), 2, dtype=torch.int64, pin_memory=True)
+        self.addresses, self.read = self.table.numpy(), torch.cuda.Event()
+        # what is compiled or loaded cannot be recorded
+        kept = self.address(tensors)
+        fetch(self.table, self.inputs)
+        self.read.record()
+        self.read.synchronize()
+        del kept
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=pool):
+            fetch(self.table, self.inputs)
             self.outputs = function(*self.inputs, **numbers)
 
     def replay(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        for held, tensor in zip(self.inputs, tensors, strict=True):
-            held.copy_(tensor)
+        self.read.synchronize()
+        kept = self.address(tensors)
         self.graph.replay()
+        self.read.record()
+        del kept  # a copy's memory may be used again once the device has read it
         return self.outputs
+
+    def address(self, tensors: tuple[Tensor, ...]) -> list[Tensor]:
+        """Write to the table where numbers lie, one step apart from one another, and give what must stay until it was read."""
+        apart = [tensor if tensor.ndim == 1 else tensor.contiguous() for tensor in tensors]
+        for row, tensor in zip(self.addresses, apart, strict=True):
+            row[0], row[1] = tensor.data_ptr(), tensor.stride(0) if tensor.ndim == 1 else 1
+        return apart

@@ -37,6 +37,18 @@ _digits_bound = _in_triton(rounding.digits_bound, digits_delta=_delta, tilt_erro
 
 
 @triton.jit
+def fetched_kernel(table, held, count, number: tl.constexpr, block: tl.constexpr):
+    """A block of numbers from where they lie."""
+    source, step = tl.load(table + 2 * number, volatile=True), tl.load(table + 2 * number + 1, volatile=True)
+    place = tl.program_id(0) * block + tl.arange(0, block)
+    tl.store(
+        held + place,
+        tl.load(source.to(tl.pointer_type(tl.float64)) + place * step, mask=place < count),
+        mask=place < count,
+    )
+
+
+@triton.jit
 def asked_kernel(
     z, snr, mean, known, rows, unit, numbers, others, batch, dim, width, padded: tl.constexpr, whole: tl.constexpr,
 ):  # fmt: skip

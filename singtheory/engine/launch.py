@@ -30,6 +30,7 @@ _OVERHEAD, _MOST_PARTS = 25, 16
 """Steps of a product that the start and the end of a program last, as measured on an H100; parts that a product has at most."""
 _RESERVED = 1024
 """Bytes beside a processor that stages leave to the rest of a kernel."""
+FETCH = {"block": 4096, "num_warps": 8}
 NEAR = {"chunk": 128, "stages": 1, "num_warps": 4}
 TILES = {"chunk": 2048, "num_warps": 4}
 
@@ -38,6 +39,13 @@ TILES = {"chunk": 2048, "num_warps": 4}
 def _held(known: Asking | Nearness | Expansion | Weighing, device: torch.device) -> Tensor:
     """Constants on a device, in float64, which numbers given to a kernel are not; never freed, for recorded kernels read them."""
     return torch.tensor(known, dtype=torch.float64, device=device)
+
+
+def fetched(table: Tensor, held: list[Tensor]) -> None:
+    """Runs `reference.fetched` on the GPU."""
+    for number, tensor in enumerate(held):
+        blocks = triton.cdiv(tensor.numel(), FETCH["block"])
+        kernels.fetched_kernel[(blocks,)](table, tensor, tensor.numel(), number=number, **FETCH)
 
 
 def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole: bool) -> Asked:

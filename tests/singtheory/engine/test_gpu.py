@@ -322,7 +322,7 @@ def test_bytes_are_held_as_bytes_and_answer_as_their_doubles():
         assert float(one.error_bound.max()) <= tol * points.scale
     assert torch.equal(engine._screened, doubles._screened) and torch.equal(engine._numbers, doubles._numbers)
     held = [engine.points.stored, engine._numbers, *engine._columns]
-    assert sum(one.untyped_storage().nbytes() for one in held) <= 5.2 * points.count * points.dim
+    assert sum(one.untyped_storage().nbytes() for one in held) <= 3.2 * points.count * points.dim
     assert engine.levels.numbers.untyped_storage().data_ptr() == engine._numbers.untyped_storage().data_ptr()
     assert engine.points._centred is None
 

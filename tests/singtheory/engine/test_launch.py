@@ -80,6 +80,16 @@ def same(actual: object, other: object, skipped: tuple[str, ...] = ()) -> None:
             )
 
 
+def test_queries_are_fetched_from_where_they_lie():
+    """Rows one after another, numbers a step apart, and one number for all."""
+    rows = torch.arange(5000, dtype=torch.float64, device=DEVICE)
+    kinds = [rows.view(50, 100), rows[::3], rows[7].expand(20)]
+    table = torch.tensor([[kind.data_ptr(), kind.stride(-1)] for kind in kinds], pin_memory=DEVICE == "cuda")
+    held = [torch.full(kind.shape, torch.nan, dtype=torch.float64, device=DEVICE) for kind in kinds]
+    launch.fetched(table, held)
+    assert all(torch.equal(one, kind) for one, kind in zip(held, kinds, strict=True))
+
+
 @pytest.mark.parametrize("gamma", [0.0, 1e-12, 1e-3, 0.3, 20.0])
 def test_queries_are_prepared_as_in_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
