@@ -241,7 +241,7 @@ class FusedEngine(Engine):
         queries = kernels.asked(z, snr, points.mean, self._screened.shape[1], asking, whole)
         largest = kernels.screen(queries, self._screened, *self._single, snr, TILE)
         tiles = kernels.tiles(largest, queries, self._single[0], below, MOST_TILES)
-        near = kernels.near(z, points.stored, points.log_weights, tiles, snr, TILE, FEW_TILES)
+        near = kernels.near(z, points.stored, points.log_weights, queries, largest, tiles, snr, below, TILE, FEW_TILES)
         known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
         bounded = kernels.bounded(near, tiles, queries, snr, known)
         return near.mean, bounded.numbers, bounded.plan

@@ -13,11 +13,13 @@ import triton.language as tl
 
 from singtheory.engine import places as at
 from singtheory.engine import rounding
-from singtheory.engine.atom_rows import decoded, rows_of
+from singtheory.engine.points import HALF_RANGE
 from singtheory.formula import logit_error, series_error, tilt_error
 
+_HALF_RANGE = tl.constexpr(HALF_RANGE)
 
-def _in_triton(function, **known):
+
+def in_triton(function, **known):
     """A formula that kernels call: the same lines, where `xp` is Triton's language."""
     names = {
         name: tl.constexpr(value) if isinstance(value, (int, float)) else value
@@ -27,13 +29,12 @@ def _in_triton(function, **known):
     return triton.jit(FunctionType(function.__code__, names, function.__name__))
 
 
-_series_error, _logit_error, _tilt_error = map(_in_triton, (series_error, logit_error, tilt_error))
-_screen_error = _in_triton(rounding.screen_error)
-_series_remainder = _in_triton(rounding.series_remainder, series_error=_series_error)
-_near_bound = _in_triton(rounding.near_bound, logit_error=_logit_error, tilt_error=_tilt_error)
-_query_digits, _weight_digits = _in_triton(rounding.query_digits), _in_triton(rounding.weight_digits)
-_delta = _in_triton(rounding.digits_delta, logit_error=_logit_error)
-_digits_bound = _in_triton(rounding.digits_bound, digits_delta=_delta, tilt_error=_tilt_error)
+_series_error, _logit_error, _tilt_error = map(in_triton, (series_error, logit_error, tilt_error))
+_screen_error = in_triton(rounding.screen_error)
+_series_remainder = in_triton(rounding.series_remainder, series_error=_series_error)
+_near_bound = in_triton(rounding.near_bound, logit_error=_logit_error, tilt_error=_tilt_error)
+_tile_limit = in_triton(rounding.tile_limit)
+_query_digits, _weight_digits = in_triton(rounding.query_digits), in_triton(rounding.weight_digits)
 
 
 @triton.jit
@@ -46,6 +47,24 @@ def fetched_kernel(table, held, count, number: tl.constexpr, block: tl.constexpr
         tl.load(source.to(tl.pointer_type(tl.float64)) + place * step, mask=place < count),
         mask=place < count,
     )
+
+
+@triton.jit
+def _rows_of(atoms, row, place, count, width: tl.constexpr):
+    """Some atoms; those beyond the last are 0."""
+    inside = (row[:, None] < count) & (place[None, :] < width)
+    held = tl.load(atoms + row[:, None].to(tl.int64) * width + place[None, :], mask=inside, other=0)
+    return _decoded(held, inside)
+
+
+@triton.jit
+def _decoded(held, inside):
+    """Coordinates in float64, from bytes as `points.decoded` does it; 0 outside."""
+    if held.dtype == tl.uint8:
+        values = tl.where(inside, held.to(tl.float64) / tl.full((), _HALF_RANGE, tl.float64) - 1.0, 0.0)
+    else:
+        values = held
+    return values
 
 
 @triton.jit
@@ -63,13 +82,15 @@ def asked_kernel(
     scaled, norm2 = shifted * root, tl.sum(shifted * shifted)
     size = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64))
     tl.store(unit + query, (size * tl.load(known + at.ASKING_UNIT)).to(tl.float32))
-    norm, rest, shift = tl.sqrt(norm2), tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
+    norm, rest = tl.sqrt(norm2), tl.cast(0.0, tl.float64)
+    shift, offset = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
     if whole:
+        off_base = tl.where(inside, centre - tl.load(known + at.ASKING_BASE), 0.0)
         step = size / at.LARGEST_DIGIT
         number = tl.floor(scaled / step + 0.5)
         missing = tl.where(inside, scaled - number * step, 0.0)
         rest = tl.sqrt(tl.sum(missing * missing)) * 1.01
-        shift = tl.sum(missing * (centre - tl.load(known + at.ASKING_BASE)))
+        shift, offset = tl.sum(missing * off_base), tl.sum(scaled * off_base)
         tl.store(rows + query * width + place, number.to(tl.int32).to(tl.int8), mask=place < width)
     else:
         tl.store(rows + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
@@ -98,6 +119,7 @@ def asked_kernel(
     tl.store(numbers + at.ASKED_SERIES * batch + query, series.to(tl.float64))
     tl.store(numbers + at.ASKED_REST * batch + query, rest)
     tl.store(numbers + at.ASKED_SHIFT * batch + query, shift)
+    tl.store(numbers + at.ASKED_OFFSET * batch + query, offset)
     if series == 0:
         tl.atomic_add(others, 1)
 
@@ -197,84 +219,6 @@ def moments_kernel(
 
 
 @triton.jit
-def digits_kernel(
-    z, snr, mean, known, out, numbers, batch, dim, width, places: tl.constexpr, padded: tl.constexpr,
-):  # fmt: skip
-    """One query: the digits of its difference from the mean."""
-    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
-    inside = place < dim
-    root = tl.sqrt(tl.load(snr + query))
-    centre = tl.load(mean + place, mask=inside, other=0.0)
-    shifted = tl.load(z + query * dim + place, mask=inside, other=0.0) - root * centre
-    scaled = shifted * root
-    largest, full = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64)), 127.0
-    for _ in tl.static_range(places - 1):
-        full = full * 256.0
-    scale = largest / full
-    exact = scaled / scale
-    whole = tl.where(exact < 0, -tl.floor(0.5 - exact), tl.floor(exact + 0.5))
-    missing = scaled - whole * scale
-    size = tl.sqrt(tl.sum(scaled * scaled))
-    off_centre = tl.sum(tl.where(inside, scaled * (tl.load(known + at.WEIGHING_BASE) - centre), 0.0))
-    tl.store(numbers + at.DIGITS_UNIT * batch + query, scale * tl.load(known + at.WEIGHING_STEP))
-    tl.store(numbers + at.DIGITS_REST * batch + query, tl.sqrt(tl.sum(missing * missing)) * 1.01)
-    tl.store(numbers + at.DIGITS_SIZE * batch + query, size)
-    tl.store(numbers + at.DIGITS_OFF_CENTRE * batch + query, off_centre)
-    tl.store(numbers + at.DIGITS_NORM2 * batch + query, tl.sum(shifted * shifted))
-    rest, step = whole.to(tl.int64), tl.cast(batch, tl.int64) * width
-    where = out + (places - 1) * step + query * width + place
-    for _ in tl.static_range(places):
-        tl.store(where, rest.to(tl.int8), mask=place < width)
-        rest = (rest + 128) >> 8
-        where -= step
-
-
-@triton.jit
-def together_kernel(sums, totals, batch, width, places: tl.constexpr, padded: tl.constexpr):
-    """One query: its sums of all places as one number."""
-    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
-    where, total = sums + query * width + place, tl.zeros((padded,), dtype=tl.float64)
-    for _ in tl.static_range(places):
-        total = total * 256.0 + tl.load(where, mask=place < width, other=0).to(tl.float64)
-        where += tl.cast(batch, tl.int64) * width
-    tl.store(totals + query * width + place, total, mask=place < width)
-
-
-@triton.jit
-def weighted_kernel(
-    products, sums, rest, size, off_centre, norm2, snr, top, mean, known, means, numbers, batch, dim, width,
-    padded: tl.constexpr,
-):  # fmt: skip
-    """One query: its mean from the products, and what its bound needs."""
-    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
-    inside = place < dim
-    total, square = tl.load(sums + at.SUMS_TOTAL * batch + query), tl.load(sums + at.SUMS_SQUARE * batch + query)
-    value = tl.load(products + query * width + place, mask=inside, other=0.0) * (
-        tl.load(known + at.WEIGHING_STEP) / total
-    )
-    value += tl.load(known + at.WEIGHING_BASE)
-    away = tl.where(inside, value - tl.load(mean + place, mask=inside, other=0.0), 0.0)
-    shift2 = tl.sum(away * away)
-    bound = _digits_bound(
-        total, square, tl.load(sums + at.SUMS_LOST * batch + query), shift2, tl.load(size + query), tl.load(rest + query),
-        tl.load(snr + query), tl.load(known + at.WEIGHING_RADIUS), tl.load(known + at.WEIGHING_MEAN_NORM),
-        tl.load(known + at.WEIGHING_HALF_REACH), tl.load(known + at.WEIGHING_OTHERS), tl.load(known + at.WEIGHING_LEVELS_REST),
-        tl.load(known + at.WEIGHING_ROUNDING),
-    )  # fmt: skip
-    log_total = tl.load(top + query) + tl.log(total / tl.load(known + at.WEIGHING_FULL)) + tl.load(off_centre + query)
-    tl.store(means + query * dim + place, value, mask=inside)
-    tl.store(
-        numbers + at.MOMENTS_TRACE * batch + query,
-        tl.maximum(square / total - shift2, 0.0, propagate_nan=tl.PropagateNan.ALL),
-    )
-    tl.store(
-        numbers + at.MOMENTS_EVIDENCE * batch + query,
-        log_total - tl.load(norm2 + query) / 2 - tl.load(known + at.WEIGHING_LOG_NORM),
-    )
-    tl.store(numbers + at.MOMENTS_BOUND * batch + query, bound)
-
-
-@triton.jit
 def tiles_kernel(
     largest, error, rest, others, half, below, numbers, index, crowded, batch, tiles, most,
     tile: tl.constexpr, chunk: tl.constexpr,
@@ -317,8 +261,8 @@ def tiles_kernel(
 
 @triton.jit
 def near_kernel(
-    queries, atoms, log_weights, counted, index, crowded, snr, logits, kept, mean, numbers, batch, count, most, few,
-    width: tl.constexpr, tile: tl.constexpr, chunk: tl.constexpr, stages: tl.constexpr,
+    queries, atoms, log_weights, counted, index, crowded, snr, norm, error, offset, largest, below, logits, kept, mean, numbers,
+    batch, count, tiles, most, few, width: tl.constexpr, tile: tl.constexpr, chunk: tl.constexpr, stages: tl.constexpr,
 ):  # fmt: skip
     """One query: moments of the atoms in its tiles, from differences.
 
@@ -337,7 +281,7 @@ def near_kernel(
         for first in tl.range(0, width, chunk, num_stages=stages):
             place = first + inner
             z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
-            away = z[None, :] - root * rows_of(atoms, row, place, count, width)
+            away = z[None, :] - root * _rows_of(atoms, row, place, count, width)
             distance2 += away * away
         density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - tl.sum(distance2, axis=1) / 2
         score, chosen = tl.max(density, axis=0, return_indices=True)
@@ -346,43 +290,55 @@ def near_kernel(
         start, base_weight = tl.cast(reference, tl.int64) * width, tl.load(log_weights + reference)
         top, total = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
         second, square, held = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64), 0
-        for hit in range(hits):
+        norm2 = tl.load(norm + query) * tl.load(norm + query)
+        limit = _tile_limit(score, norm2, tl.load(offset + query), tl.load(error + query), below)
+        others = tl.max(tl.where(inside == chosen, -float("inf"), density), axis=0)
+        alone = (others * (1 - 1e-12) < score * (1 + 1e-12) - at.NEGLIGIBLE).to(tl.int32)
+        if alone > 0:
+            total, held = tl.cast(1.0, tl.float64), 1
+            tl.store(logits + query * most * tile + inside, tl.where(inside == chosen, 0.0, -800.0))
+            tl.store(kept + query * most, tl.load(index + query * most))
+        for hit in range(alone, hits):
             number = tl.load(index + query * most + hit)
-            row = number * tile + inside
-            along, apart2 = tl.zeros((tile, chunk), dtype=tl.float64), tl.zeros((tile, chunk), dtype=tl.float64)
-            for first in tl.range(0, width, chunk, num_stages=stages):
-                place = first + inner
-                z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
-                base = decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
-                real = (row[:, None] < count) & (place[None, :] < width)
-                apart = tl.where(real, rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
-                along += (z[None, :] - root * (base[None, :] + apart / 2)) * apart
-                apart2 += apart * apart
-            prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
-            logit = tl.maximum(root * tl.sum(along, axis=1) + prior, -800.0)
-            highest = tl.max(logit, axis=0)
-            if highest > top - at.NEGLIGIBLE:
-                higher = tl.maximum(top, highest)
-                decay, weight = tl.exp(top - higher), tl.where(logit > -800.0, tl.exp(logit - higher), 0.0)
-                total = total * decay + tl.sum(weight)
-                second = second * decay + tl.sum(weight * tl.sum(apart2, axis=1))
-                square = square * decay + tl.sum(weight * logit * logit)
-                tl.store(logits + (query * most + held) * tile + inside, logit)
-                tl.store(kept + query * most + held, number)
-                top, held = higher, held + 1
+            screened = tl.load(largest + query * tiles + number).to(tl.float64)
+            if (hit == 0) | ((screened < limit) == 0):
+                row = number * tile + inside
+                along, apart2 = tl.zeros((tile, chunk), dtype=tl.float64), tl.zeros((tile, chunk), dtype=tl.float64)
+                for first in tl.range(0, width, chunk, num_stages=stages):
+                    place = first + inner
+                    z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
+                    base = _decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
+                    real = (row[:, None] < count) & (place[None, :] < width)
+                    apart = tl.where(real, _rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
+                    along += (z[None, :] - root * (base[None, :] + apart / 2)) * apart
+                    apart2 += apart * apart
+                prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
+                logit = tl.maximum(root * tl.sum(along, axis=1) + prior, -800.0)
+                highest = tl.max(logit, axis=0)
+                if highest > top - at.NEGLIGIBLE:
+                    higher = tl.maximum(top, highest)
+                    decay, weight = tl.exp(top - higher), tl.where(logit > -800.0, tl.exp(logit - higher), 0.0)
+                    total = total * decay + tl.sum(weight)
+                    second = second * decay + tl.sum(weight * tl.sum(apart2, axis=1))
+                    square = square * decay + tl.sum(weight * logit * logit)
+                    tl.store(logits + (query * most + held) * tile + inside, logit)
+                    tl.store(kept + query * most + held, number)
+                    top, held = higher, held + 1
         # what was stored is read by other threads
         tl.debug_barrier()
         shift2 = tl.zeros((chunk,), dtype=tl.float64)
+        # where nothing that has weight lies apart from the atom its own numbers are the mean
+        apart_from_it = tl.where(second > 0, held, 0)
         for first in tl.range(0, width, chunk, num_stages=stages):
             place = first + inner
-            base = decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
+            base = _decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
             sums = tl.zeros((chunk,), dtype=tl.float64)
-            for one in range(held):
+            for one in range(apart_from_it):
                 row = tl.load(kept + query * most + one) * tile + inside
                 logit = tl.load(logits + (query * most + one) * tile + inside)
                 weight = tl.where(logit > -800.0, tl.exp(logit - top), 0.0)
                 real = (row[:, None] < count) & (place[None, :] < width)
-                apart = tl.where(real, rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
+                apart = tl.where(real, _rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
                 sums += tl.sum(apart * weight[:, None], axis=0)
             sums = sums / total
             shift2 += sums * sums

@@ -15,9 +15,23 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from singtheory.engine import kernels, matrix
-from singtheory.engine.reference import Asked, Bounded, Digits, Near, Tiles, Weighed
 from singtheory.engine.rounding import Asking, Expansion, Nearness, Weighing
-from singtheory.engine.rows import AskedRows, DigitRows, Look, MomentRows, NearRows, Plan, SumRows, TileRows
+from singtheory.engine.rows import (
+    Asked,
+    AskedRows,
+    Bounded,
+    DigitRows,
+    Digits,
+    Look,
+    MomentRows,
+    Near,
+    NearRows,
+    Plan,
+    SumRows,
+    TileRows,
+    Tiles,
+    Weighed,
+)  # fmt: skip
 from singtheory.engine.series import Series
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
@@ -113,7 +127,7 @@ def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known:
     """Runs `reference.digits` on the GPU."""
     held = torch.empty(places, len(z), width, dtype=torch.int8, device=z.device)
     numbers = _table(DigitRows, snr)
-    kernels.digits_kernel[(len(z),)](
+    matrix.digits_kernel[(len(z),)](
         z, snr, mean, _held(known, z.device), held, numbers, len(z), z.shape[1], width,
         places=places, padded=triton.next_power_of_2(width),
     )  # fmt: skip
@@ -148,7 +162,7 @@ def product(digits: Tensor, columns: Tensor) -> Tensor:
         triton.cdiv(steps, parts), **_staged(PRODUCT, torch.int8, digits.device),
     )  # fmt: skip
     totals = torch.empty(batch, width, dtype=torch.float64, device=digits.device)
-    kernels.together_kernel[(batch,)](sums, totals, batch, width, places=places, padded=triton.next_power_of_2(width))
+    matrix.together_kernel[(batch,)](sums, totals, batch, width, places=places, padded=triton.next_power_of_2(width))
     return totals
 
 
@@ -159,7 +173,7 @@ def weighted(
     batch, dim = len(snr), len(mean)
     means = torch.empty(batch, dim, dtype=torch.float64, device=snr.device)
     numbers = _table(MomentRows, snr)
-    kernels.weighted_kernel[(batch,)](
+    matrix.weighted_kernel[(batch,)](
         products, sums, queries.rest, queries.size, queries.off_centre, queries.norm2, snr, top, mean,
         _held(known, snr.device), means, numbers, batch, dim, products.shape[1], padded=triton.next_power_of_2(dim),
     )  # fmt: skip
@@ -179,14 +193,25 @@ def tiles(largest: Tensor, queries: Asked, half: Tensor, below: float, most: int
     return Tiles(**TileRows(*numbers)._asdict(), index=index, crowded=crowded)
 
 
-def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
+def near(
+    z: Tensor,
+    points: Tensor,
+    log_weights: Tensor,
+    queries: Asked,
+    largest: Tensor,
+    tiles: Tiles,
+    snr: Tensor,
+    below: float,
+    tile: int,
+    few: int,
+) -> Near:
     """Runs `reference.near` on the GPU."""
     (batch, dim), most = z.shape, tiles.index.shape[1]
     mean, numbers = torch.empty_like(z), _table(NearRows, snr)
     logits = torch.empty(batch, most, tile, dtype=torch.float64, device=z.device)
     kernels.near_kernel[(batch,)](
-        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, logits, torch.empty_like(tiles.index), mean,
-        numbers, batch, len(points), most, few, width=dim, tile=tile, **NEAR,
+        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, queries.norm, queries.error, queries.offset,
+        largest, below, logits, torch.empty_like(tiles.index), mean, numbers, batch, len(points), largest.shape[1], most, few, width=dim, tile=tile, **NEAR,
     )  # fmt: skip
     return Near(mean, **NearRows(*numbers)._asdict())
 

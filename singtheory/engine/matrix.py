@@ -10,7 +10,12 @@ import triton
 import triton.language as tl
 
 from singtheory.engine import places as at
+from singtheory.engine import rounding
+from singtheory.engine.kernels import in_triton
+from singtheory.formula import logit_error, tilt_error
 
+_delta = in_triton(rounding.digits_delta, logit_error=in_triton(logit_error))
+_digits_bound = in_triton(rounding.digits_bound, digits_delta=_delta, tilt_error=in_triton(tilt_error))
 _GROUP = tl.constexpr(8)
 """Blocks of rows that are next to each other in time, so that columns are read from the cache."""
 
@@ -150,3 +155,81 @@ def product_kernel(
     row, column = first_row + tl.arange(0, rows), first_column + tl.arange(0, columns)
     inside = (row[:, None] < batch) & (column[None, :] < width)
     tl.atomic_add(sums + row[:, None].to(tl.int64) * width + column[None, :], total, mask=inside, sem="relaxed")
+
+
+@triton.jit
+def digits_kernel(
+    z, snr, mean, known, out, numbers, batch, dim, width, places: tl.constexpr, padded: tl.constexpr,
+):  # fmt: skip
+    """One query: the digits of its difference from the mean."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    inside = place < dim
+    root = tl.sqrt(tl.load(snr + query))
+    centre = tl.load(mean + place, mask=inside, other=0.0)
+    shifted = tl.load(z + query * dim + place, mask=inside, other=0.0) - root * centre
+    scaled = shifted * root
+    largest, full = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64)), 127.0
+    for _ in tl.static_range(places - 1):
+        full = full * 256.0
+    scale = largest / full
+    exact = scaled / scale
+    whole = tl.where(exact < 0, -tl.floor(0.5 - exact), tl.floor(exact + 0.5))
+    missing = scaled - whole * scale
+    size = tl.sqrt(tl.sum(scaled * scaled))
+    off_centre = tl.sum(tl.where(inside, scaled * (tl.load(known + at.WEIGHING_BASE) - centre), 0.0))
+    tl.store(numbers + at.DIGITS_UNIT * batch + query, scale * tl.load(known + at.WEIGHING_STEP))
+    tl.store(numbers + at.DIGITS_REST * batch + query, tl.sqrt(tl.sum(missing * missing)) * 1.01)
+    tl.store(numbers + at.DIGITS_SIZE * batch + query, size)
+    tl.store(numbers + at.DIGITS_OFF_CENTRE * batch + query, off_centre)
+    tl.store(numbers + at.DIGITS_NORM2 * batch + query, tl.sum(shifted * shifted))
+    rest, step = whole.to(tl.int64), tl.cast(batch, tl.int64) * width
+    where = out + (places - 1) * step + query * width + place
+    for _ in tl.static_range(places):
+        tl.store(where, rest.to(tl.int8), mask=place < width)
+        rest = (rest + 128) >> 8
+        where -= step
+
+
+@triton.jit
+def together_kernel(sums, totals, batch, width, places: tl.constexpr, padded: tl.constexpr):
+    """One query: its sums of all places as one number."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    where, total = sums + query * width + place, tl.zeros((padded,), dtype=tl.float64)
+    for _ in tl.static_range(places):
+        total = total * 256.0 + tl.load(where, mask=place < width, other=0).to(tl.float64)
+        where += tl.cast(batch, tl.int64) * width
+    tl.store(totals + query * width + place, total, mask=place < width)
+
+
+@triton.jit
+def weighted_kernel(
+    products, sums, rest, size, off_centre, norm2, snr, top, mean, known, means, numbers, batch, dim, width,
+    padded: tl.constexpr,
+):  # fmt: skip
+    """One query: its mean from the products, and what its bound needs."""
+    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    inside = place < dim
+    total, square = tl.load(sums + at.SUMS_TOTAL * batch + query), tl.load(sums + at.SUMS_SQUARE * batch + query)
+    value = tl.load(products + query * width + place, mask=inside, other=0.0) * (
+        tl.load(known + at.WEIGHING_STEP) / total
+    )
+    value += tl.load(known + at.WEIGHING_BASE)
+    away = tl.where(inside, value - tl.load(mean + place, mask=inside, other=0.0), 0.0)
+    shift2 = tl.sum(away * away)
+    bound = _digits_bound(
+        total, square, tl.load(sums + at.SUMS_LOST * batch + query), shift2, tl.load(size + query), tl.load(rest + query),
+        tl.load(snr + query), tl.load(known + at.WEIGHING_RADIUS), tl.load(known + at.WEIGHING_MEAN_NORM),
+        tl.load(known + at.WEIGHING_HALF_REACH), tl.load(known + at.WEIGHING_OTHERS), tl.load(known + at.WEIGHING_LEVELS_REST),
+        tl.load(known + at.WEIGHING_ROUNDING),
+    )  # fmt: skip
+    log_total = tl.load(top + query) + tl.log(total / tl.load(known + at.WEIGHING_FULL)) + tl.load(off_centre + query)
+    tl.store(means + query * dim + place, value, mask=inside)
+    tl.store(
+        numbers + at.MOMENTS_TRACE * batch + query,
+        tl.maximum(square / total - shift2, 0.0, propagate_nan=tl.PropagateNan.ALL),
+    )
+    tl.store(
+        numbers + at.MOMENTS_EVIDENCE * batch + query,
+        log_total - tl.load(norm2 + query) / 2 - tl.load(known + at.WEIGHING_LOG_NORM),
+    )
+    tl.store(numbers + at.MOMENTS_BOUND * batch + query, bound)

@@ -79,6 +79,7 @@ ASKED_ERROR = _place(AskedRows, "error")
 ASKED_SERIES = _place(AskedRows, "series")
 ASKED_REST = _place(AskedRows, "rest")
 ASKED_SHIFT = _place(AskedRows, "shift")
+ASKED_OFFSET = _place(AskedRows, "offset")
 
 TILES_BEST = _place(TileRows, "best")
 TILES_MASS = _place(TileRows, "mass")

@@ -4,7 +4,8 @@ A log weight is `√γ⟨z′, y⟩ − ½γ‖y′‖² + log w`, up to a const
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,126 +14,20 @@ from singtheory.engine import rounding
 from singtheory.engine.levels import digits_of, rounded
 from singtheory.engine.points import decoded
 from singtheory.engine.rounding import Asking, Nearness, Weighing
-from singtheory.engine.rows import Look, MomentRows, NearRows, Plan, SumRows
+from singtheory.engine.rows import (
+    Asked,
+    Bounded,
+    Digits,
+    Look,
+    MomentRows,
+    Near,
+    NearRows,
+    Plan,
+    SumRows,
+    Tiles,
+    Weighed,
+)
 from singtheory.engine.series import Series
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Queries as the screen takes them, and what bounds on errors need to know of them; shape (batch,) but for the first and the last.
-
-    Attributes:
-        rows: `√γ z′/size`, in float16 or as whole numbers up to 127, int8; shape (batch, width).
-        unit: of their products with the atoms that are screened, float32.
-        size: the largest number of `√γ z′`.
-        norm: `‖z′‖`.
-        error: at least that of every screened log weight, beside `rest · ‖y′‖`.
-        series: whether the moments suffice: 1, else 0.
-        rest: at least the norm of what rounding to whole numbers took of `√γ z′`; 0 in float16.
-        shift: what is missing in all log weights of whole numbers alike: rounding took it of the query's product with μ − base.
-        others: how many of them do not; where there are none no kernel need screen anything; shape (1,).
-    """
-
-    rows: Tensor
-    unit: Tensor
-    size: Tensor
-    norm: Tensor
-    error: Tensor
-    series: Tensor
-    rest: Tensor
-    shift: Tensor
-    others: Tensor
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """Which tiles of atoms can matter to a query; shape (batch,) but for the last two.
-
-    Attributes:
-        best: the largest log weight by the screen, as far as it is known to be as large.
-        mass: `Σ exp(largest log weight − best)` over all tiles.
-        count: how many reach the threshold.
-        index: these tiles, the best one first, as many as fit, int32, shape (batch, most).
-        crowded: for how many queries they do not fit, shape (1,).
-    """
-
-    best: Tensor
-    mass: Tensor
-    count: Tensor
-    index: Tensor
-    crowded: Tensor
-
-
-@dataclass(frozen=True)
-class Near:
-    """What the atoms of the tiles that reach a threshold tell, some of it relative to a reference y_b among them; shape (batch,).
-
-    All but the mean is infinite, and that not set, where a query has too many tiles.
-
-    Attributes:
-        mean: shape (batch, d).
-        distance: `‖z − √γ y_b‖`.
-        log_sum: of weights times densities, without the constant of the Gaussian.
-        apart: the root mean square of `‖y − y_b‖`.
-        variance: the trace.
-        shift: from y_b to the mean.
-        log_weight: the root mean square of log weights relative to that of y_b.
-    """
-
-    mean: Tensor
-    distance: Tensor
-    log_sum: Tensor
-    apart: Tensor
-    variance: Tensor
-    shift: Tensor
-    log_weight: Tensor
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """What is known after few atoms were weighed, and what is left to do.
-
-    Attributes:
-        numbers: the rows of `Look`, shape (6, batch).
-        plan: the numbers of `Plan`, shape (5,).
-    """
-
-    numbers: Tensor
-    plan: Tensor
-
-
-@dataclass(frozen=True)
-class Digits:
-    """Queries in digits of base 256; shape (batch,) but for the first.
-
-    Attributes:
-        digits: of `√γ z′`, most significant first, int8, shape (digits, batch, width).
-        unit: of the last digit of their products with levels.
-        rest: at least the norm of what is missing in them.
-        size: `√γ‖z′‖`.
-        off_centre: `√γ⟨z′, base − μ⟩`: what is multiplied is y − base, not y′.
-        norm2: `‖z′‖²`.
-    """
-
-    digits: Tensor
-    unit: Tensor
-    rest: Tensor
-    size: Tensor
-    off_centre: Tensor
-    norm2: Tensor
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """Weights of all atoms as whole numbers.
-
-    Attributes:
-        digits: of base 256, most significant first, int8, shape (digits, batch, n).
-        sums: the rows of `SumRows`, shape (3, batch).
-    """
-
-    digits: Tensor
-    sums: Tensor
 
 
 def fetched(table: Tensor, held: list[Tensor]) -> None:
@@ -161,12 +56,13 @@ def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole
     norm2, scaled = shifted.square().sum(dim=1), shifted * root[:, None]
     size = torch.linalg.vector_norm(scaled, ord=math.inf, dim=1).clamp(min=1e-300)
     rows = torch.zeros(len(z), width, dtype=torch.int8 if whole else torch.float16, device=z.device)
-    rest = shift = torch.zeros_like(snr)
+    rest = shift = offset = torch.zeros_like(snr)
     if whole:
         step = size[:, None] / rounding.LARGEST_DIGIT
         numbers = (scaled / step + 0.5).floor()
         missing = scaled - numbers * step
-        rest, shift = torch.linalg.vector_norm(missing, dim=1) * 1.01, missing @ mean - missing.sum(dim=1) * known.base
+        rest = torch.linalg.vector_norm(missing, dim=1) * 1.01
+        shift, offset = missing @ (mean - known.base), scaled @ (mean - known.base)
         rows[:, : z.shape[1]] = numbers
     else:
         rows[:, : z.shape[1]] = scaled / size[:, None]
@@ -177,7 +73,8 @@ def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole
         norm2, snr, known.radius, known.variance, known.rounding, known.constant
     ) <= known.goal  # fmt: skip
     others = (~series).sum(dim=0, keepdim=True).int()
-    return Asked(rows, (size * known.unit).float(), size, norm2.sqrt(), error, series.double(), rest, shift, others)
+    unit = (size * known.unit).float()
+    return Asked(rows, unit, size, norm2.sqrt(), error, series.double(), rest, shift, offset, others)
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
@@ -347,37 +244,61 @@ def tiles(largest: Tensor, queries: Asked, half: Tensor, below: float, most: int
     return Tiles(best.double() - off, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
 
 
-def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
+def near(
+    z: Tensor, points: Tensor, log_weights: Tensor, queries: Asked, largest: Tensor, tiles: Tiles, snr: Tensor,
+    below: float, tile: int, few: int,
+) -> Near:  # fmt: skip
     """Mean and trace from the atoms of the tiles that can matter, by differences to one of the best tile, in float64.
+
+    Of these tiles those matter that are not `below` the heaviest atom of the best tile, which is known exactly here (`rounding.tile_limit`).
 
     Args:
         z: shape (batch, d).
         points: shape (n, d), float64 or bytes.
         log_weights: shape (n,).
-        tiles: these.
+        queries: as they were screened.
+        largest: of every tile, as `screen` gives them, shape (batch, tiles).
+        tiles: those that can matter.
         snr: shape (batch,).
+        below: how far below the largest log weight an atom does not matter.
         tile: atoms in a tile.
         few: tiles that a query may have where half of the batch has too many, for it is then weighed by all atoms anyway.
     """
     most = tiles.index.shape[1] if 2 * int(tiles.crowded) < len(z) else few
-    queries = zip(z, tiles.index, tiles.count, snr.sqrt(), strict=True)
-    means, numbers = zip(*(_near(*query, points, log_weights, tile, most) for query in queries), strict=True)
+    limit = partial(rounding.tile_limit, below=below)
+    each = zip(
+        z,
+        tiles.index,
+        tiles.count,
+        snr.sqrt(),
+        queries.norm.square(),
+        queries.offset,
+        queries.error,
+        largest,
+        strict=True,
+    )
+    means, numbers = zip(*(_near(*query, limit, points, log_weights, tile, most) for query in each), strict=True)
     return Near(torch.stack(means), **NearRows(*torch.stack(numbers, dim=1))._asdict())
 
 
 def _near(
-    z: Tensor, index: Tensor, count: Tensor, root: Tensor, points: Tensor, log_weights: Tensor, tile: int, most: int
-) -> tuple[Tensor, Tensor]:
+    z: Tensor, index: Tensor, count: Tensor, root: Tensor, norm2: Tensor, offset: Tensor, error: Tensor, largest: Tensor,
+    limit: Callable[..., Tensor], points: Tensor, log_weights: Tensor, tile: int, most: int,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One query's mean and the numbers of `NearRows`."""
     if int(count) > most:
         return torch.zeros_like(z), torch.full(
             (len(NearRows._fields),), torch.inf, dtype=torch.float64, device=z.device
         )
-    atoms = (index[: int(count), None] * tile + torch.arange(tile, device=z.device)).flatten()
+    inside, index = torch.arange(tile, device=z.device), index[: int(count)]
     # the screen may take padding for the best where all log weights are off its scale
-    best, atoms = atoms[:tile].clamp(max=len(points) - 1), atoms[atoms < len(points)]
+    best = (index[0] * tile + inside).clamp(max=len(points) - 1)
     density = log_weights[best] - (z - root * decoded(points[best])).square().sum(dim=1) / 2
     score, reference = density.max(), best[density.argmax()]
+    kept = ~(largest[index] < limit(score, norm2, offset, error))
+    kept[0] = True
+    atoms = (index[kept, None] * tile + inside).flatten()
+    atoms = atoms[atoms < len(points)]
     base = decoded(points[reference])
     apart = decoded(points[atoms]) - base
     logits = root * ((z - root * (base + apart / 2)) * apart).sum(dim=1) + (log_weights[atoms] - log_weights[reference])

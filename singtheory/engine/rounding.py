@@ -271,7 +271,7 @@ def near_bound(
         norm: `‖z′‖`.
         root: `√γ`.
         snr: γ.
-        distance: of `reference.Near`, as the three that follow; infinite where nothing is known.
+        distance: of `rows.Near`, as the three that follow; infinite where nothing is known.
         apart: there.
         shift: there.
         log_weight: there.
@@ -287,6 +287,21 @@ def near_bound(
     tilted = tilt_error(mass * (apart + shift), mass)
     rounded_off = 2 * sums * apart + 3 * DOUBLE * shift
     return xp.where(along < far, SAFE * (tilted + rounded_off + constant), float("inf"))
+
+
+def tile_limit(score: Number, norm2: Number, offset: Number, error: Number, below: Number) -> Number:
+    """What the screened log weight of a tile must reach for one of its atoms to be less than `below` under an atom whose log density is known.
+
+    Args:
+        score: `log w − ½‖z − √γ y‖²` of that atom, in float64: its log weight less `½‖z′‖²`.
+        norm2: `‖z′‖²`.
+        offset: of `rows.Asked`.
+        error: there.
+        below: see there.
+    """
+    # sums of squares over the width are off by less than a trillionth, and so is the offset, whose size is at most error/6·10⁻⁷
+    rounded_off = 1e-12 * (norm2 + xp.abs(score)) + 1e-3 * error
+    return score + norm2 / 2 + offset - below - error - rounded_off
 
 
 def query_digits(size: Number, snr: Number, dim: Number, variance: Number, per_step: Number) -> Number:
@@ -345,7 +360,7 @@ def digits_bound(
     """At least the error of a mean from exact products of digits; infinite where no weight may be left or a log weight is far off.
 
     Args:
-        total: of `reference.Weighed`, as the two that follow.
+        total: of `rows.Weighed`, as the two that follow.
         square: there.
         lost: there.
         shift2: `‖mean − μ‖²`.

@@ -1,7 +1,7 @@
 """The Triton kernels against their twins in plain torch: on a GPU, or anywhere with TRITON_INTERPRET=1 and Triton."""
 
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -67,7 +67,7 @@ def rounded(kernels: ModuleType, engine: FusedEngine, z: Tensor, snr: Tensor, go
 def screened(error: Tensor, others: int = 1) -> reference.Asked:
     """Queries of which no more is asked than how far off they are."""
     count = torch.full((1,), others, dtype=torch.int32, device=DEVICE)
-    return reference.Asked(error, error, error, error, error, error, error / 2, error, count)
+    return reference.Asked(error, error, error, error, error, error, error / 2, error, error, count)
 
 
 def same(actual: object, other: object, skipped: tuple[str, ...] = ()) -> None:
@@ -95,7 +95,7 @@ def test_queries_are_prepared_as_in_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
     snr[::2] *= 0.1
     actual, other = rounded(launch, engine, z, snr, 1e-6), rounded(reference, engine, z, snr, 1e-6)
-    same(actual, other, ("rows", "unit", "rest", "shift"))
+    same(actual, other, ("rows", "unit", "rest", "shift", "offset"))
     torch.testing.assert_close(actual.unit, other.unit, rtol=1e-6, atol=0)
     if engine.levels is None:
         torch.testing.assert_close(actual.rows, other.rows, rtol=1e-3, atol=1e-7)
@@ -126,7 +126,7 @@ def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
     queries = rounded(reference, engine, z, snr, goal)
     largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
     tiles = reference.tiles(largest, queries, engine._single[0], below, 30)
-    near = reference.near(z, points.stored, points.log_weights, tiles, snr, 8, 4)
+    near = reference.near(z, points.stored, points.log_weights, queries, largest, tiles, snr, below, 8, 4)
     arguments = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
     same(launch.bounded(*arguments), reference.bounded(*arguments))
 
@@ -230,26 +230,45 @@ def test_where_no_tile_was_screened_none_is_weighed(engine):
     largest = torch.full((BATCH, -(-COUNT // 8)), torch.nan, dtype=torch.float32, device=DEVICE)
     queries = screened(torch.ones(BATCH, dtype=torch.float64, device=DEVICE), others=0)
     tiles = launch.tiles(largest, queries, engine._single[0], 5.0, 30)
-    near = launch.near(z, engine.points.whole, engine.points.log_weights, tiles, snr, 8, 20)
+    points = engine.points
+    near = launch.near(z, points.whole, points.log_weights, queries, largest, tiles, snr, 5.0, 8, 20)
     assert int(tiles.crowded) == 0 and bool((tiles.count > 30).all()) and bool(near.distance.isinf().all())
+
+
+def compared(actual: reference.Near, other: reference.Near) -> Tensor:
+    """Which queries both tell of, alike in every number."""
+    known = other.distance.isfinite()
+    torch.testing.assert_close(actual.mean[known], other.mean[known], rtol=1e-11, atol=1e-12)
+    for name in ("distance", "log_sum", "apart", "variance", "shift", "log_weight"):
+        torch.testing.assert_close(getattr(actual, name), getattr(other, name), rtol=1e-9, atol=1e-10, msg=name)
+    return known
 
 
 @pytest.mark.parametrize("gamma", [0.3, 3.0, 100.0])
 @pytest.mark.parametrize("crowded", [0, BATCH])
 def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
+    """Tiles as they come, none of which is known not to matter."""
     z, snr = asked(engine, gamma)
     points, tiles = engine.points, -(-COUNT // 8)
     largest = torch.linspace(-60, 0, tiles).expand(BATCH, -1).to(DEVICE).contiguous().roll(3, dims=1)
     error = torch.linspace(0, 6, BATCH).double().to(DEVICE)
     chosen = reference.tiles(largest, screened(error), torch.zeros(8 * tiles, device=DEVICE), 5.0, 30)
     chosen.crowded.fill_(crowded)
-    arguments = z, points.stored, points.log_weights, chosen, snr, 8, 20
-    actual, other = launch.near(*arguments), reference.near(*arguments)
-    known = other.distance.isfinite()
+    queries = replace(screened(error), error=torch.full_like(error, torch.inf))
+    arguments = z, points.stored, points.log_weights, queries, largest, chosen, snr, 5.0, 8, 20
+    known = compared(launch.near(*arguments), reference.near(*arguments))
     assert 0 < int(known.sum()) < BATCH
-    torch.testing.assert_close(actual.mean[known], other.mean[known], rtol=1e-11, atol=1e-12)
-    for name in ("distance", "log_sum", "apart", "variance", "shift", "log_weight"):
-        torch.testing.assert_close(getattr(actual, name), getattr(other, name), rtol=1e-9, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize(("gamma", "below"), [(0.3, 2.0), (3.0, 20.0), (3.0, 200.0), (100.0, 20.0)])
+def test_few_atoms_that_the_screen_chose_tell_what_they_tell_plain_torch(engine, gamma, below):
+    """One atom alone, or tiles of which some turn out not to matter."""
+    z, snr = asked(engine, gamma)
+    points, queries = engine.points, rounded(reference, engine, z, snr, 1e-9)
+    largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
+    tiles = reference.tiles(largest, queries, engine._single[0], below, 150)
+    arguments = z, points.stored, points.log_weights, queries, largest, tiles, snr, below, 8, 150
+    assert bool(compared(launch.near(*arguments), reference.near(*arguments)).all())
 
 
 def test_what_is_replayed_is_what_was_recorded(engine):
