@@ -32,7 +32,7 @@ LEAST_USUAL, MOST_USUAL = 1e-30, 1e30
 MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS = 7, 8
 """Beyond them whole numbers would not go into 63 bits."""
 LARGEST_DIGIT = 127
-"""Of queries that are screened as whole numbers of 8 bits."""
+"""The largest number in a query that is screened as whole numbers of 8 bits."""
 
 
 class Sizes(NamedTuple):
@@ -102,7 +102,7 @@ class Asking(NamedTuple):
 
     @classmethod
     def whole(cls, sizes: Sizes, goal: float, rounding: float, constant: float) -> "Asking":
-        """As `of`, for a product of whole numbers of 8 bits, which are exact: atoms on levels, and queries whose rounding is measured."""
+        """Constants as of `of`, for a product of whole numbers of 8 bits, which is exact: atoms on levels, and queries whose rounding is measured."""
         halves = cls.of(sizes, goal, rounding, constant)
         per_norm = sizes.levels_rest + 10 * formula.SINGLE * sizes.half_reach
         # the product with an atom itself is counted where the atom's norm is known

@@ -229,7 +229,7 @@ def test_where_no_tile_was_screened_none_is_weighed(engine):
     z, snr = asked(engine, 0.0)
     largest = torch.full((BATCH, -(-COUNT // 8)), torch.nan, dtype=torch.float32, device=DEVICE)
     queries = screened(torch.ones(BATCH, dtype=torch.float64, device=DEVICE), others=0)
-    tiles = launch.tiles(largest, queries, engine._single[0], 5.0, 30)
+    tiles = launch.tiles(largest, queries, engine._single[0][: 8 * largest.shape[1]], 5.0, 30)
     points = engine.points
     near = launch.near(z, points.whole, points.log_weights, queries, largest, tiles, snr, 5.0, 8, 20)
     assert int(tiles.crowded) == 0 and bool((tiles.count > 30).all()) and bool(near.distance.isinf().all())
