@@ -113,6 +113,7 @@ class FusedEngine(Engine):
         self._norms = pad(points.norms2 / 2, (0, more))
         self._log_weights = pad(points.log_weights, (0, more), value=-math.inf)
         self._single = self._norms.float(), self._log_weights.clamp(min=_LEAST).float()
+        self._tile_norms = (2 * self._norms).sqrt().unflatten(0, (-1, TILE)).amax(dim=1).mul(1 + 1e-6).float()
         self._set_up = True
 
     @property
@@ -129,7 +130,11 @@ class FusedEngine(Engine):
             plan = looked.plan
             if plan.series or plan.rest:  # the queries may be changed before the answer is asked for
                 z, snr = z.clone(), snr.clone()
-            return Started(partial(self._finish, z, snr, tol, looked), checked=not plan.unusual)
+            return Started(
+                partial(self._finish, z, snr, tol, looked),
+                checked=not plan.unusual,
+                reached=partial(self._reached, looked, len(z)),
+            )
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -142,6 +147,12 @@ class FusedEngine(Engine):
             if not out_of_memory(error):
                 raise
             return self.find(z, snr, tol)
+
+    def _reached(self, looked: Looked, batch: int) -> bool:
+        """Whether it was seen on the device that no bound is above the goal; one by the series is looked at."""
+        plan = looked.plan
+        whole = self.levels is not None and plan.rest == batch
+        return not plan.series and (not plan.rest or (whole and not looked.short()))
 
     @property
     def _trivial(self) -> bool:
@@ -240,8 +251,10 @@ class FusedEngine(Engine):
         asking = constants(self._sizes, goal, self.series.rounding, self.series.constant)
         queries = kernels.asked(z, snr, points.mean, self._screened.shape[1], asking, whole)
         largest = kernels.screen(queries, self._screened, *self._single, snr, TILE)
-        tiles = kernels.tiles(largest, queries, self._single[0], below, MOST_TILES)
-        near = kernels.near(z, points.stored, points.log_weights, queries, largest, tiles, snr, below, TILE, FEW_TILES)
+        tiles = kernels.tiles(largest, queries, self._tile_norms, below, MOST_TILES)
+        near = kernels.near(
+            z, points.stored, points.log_weights, queries, largest, tiles, self._tile_norms, snr, below, TILE, FEW_TILES
+        )
         known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
         bounded = kernels.bounded(near, tiles, queries, snr, known)
         return near.mean, bounded.numbers, bounded.plan

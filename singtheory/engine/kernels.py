@@ -17,6 +17,8 @@ from singtheory.engine.points import HALF_RANGE
 from singtheory.formula import logit_error, series_error, tilt_error
 
 _HALF_RANGE = tl.constexpr(HALF_RANGE)
+_MORE = tl.constexpr(1 + 1e-6)
+"""What float32 may take from a product."""
 
 
 def in_triton(function, **known):
@@ -220,8 +222,7 @@ def moments_kernel(
 
 @triton.jit
 def tiles_kernel(
-    largest, error, rest, others, half, below, numbers, index, crowded, batch, tiles, most,
-    tile: tl.constexpr, chunk: tl.constexpr,
+    largest, error, rest, others, norms, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
 ):  # fmt: skip
     """One query: which tiles matter."""
     query, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk)
@@ -231,20 +232,22 @@ def tiles_kernel(
         tl.store(numbers + at.TILES_COUNT * batch + query, tl.cast(float("inf"), tl.float64))
         return
     best, best_tile = tl.cast(-float("inf"), tl.float32), 0
+    least, margin = tl.cast(-float("inf"), tl.float32), (tl.load(rest + query) * _MORE).to(tl.float32)
     for first in range(0, tiles, chunk):
         values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
         value, place = tl.max(values, axis=0, return_indices=True)
         if value > best:
             best, best_tile = value, first + place
-    norm = tl.sqrt(2 * tl.max(tl.load(half + best_tile * tile + tl.arange(0, tile)), axis=0)).to(tl.float64)
-    off = tl.load(rest + query) * norm
-    limit = best.to(tl.float64) - 2 * (off + tl.load(error + query)) - below
+        off = margin * tl.load(norms + first + inside, mask=first + inside < tiles, other=0.0)
+        least = tl.maximum(least, tl.max(values - off, axis=0))
+    limit = least.to(tl.float64) - 2 * tl.load(error + query) - below
     # the best tile comes first
     tl.store(index + query * most, best_tile)
     counted, mass = 1, tl.cast(0.0, tl.float32)
     for first in range(0, tiles, chunk):
         values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
-        hit = ((values < limit) == 0) & (first + inside != best_tile) & (first + inside < tiles)
+        off = margin * tl.load(norms + first + inside, mask=first + inside < tiles, other=0.0)
+        hit = ((values + off < limit) == 0) & (first + inside != best_tile) & (first + inside < tiles)
         hits = tl.sum(hit.to(tl.int32))
         # their order costs more than their count, and where they do not fit none is read
         if (hits > 0) & (counted < most):
@@ -252,7 +255,7 @@ def tiles_kernel(
             tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
         counted += hits
         mass += tl.sum(tl.exp(values - best))
-    tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64) - off)
+    tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64))
     tl.store(numbers + at.TILES_MASS * batch + query, mass.to(tl.float64))
     tl.store(numbers + at.TILES_COUNT * batch + query, counted.to(tl.float64))
     if counted > most:
@@ -261,7 +264,7 @@ def tiles_kernel(
 
 @triton.jit
 def near_kernel(
-    queries, atoms, log_weights, counted, index, crowded, snr, norm, error, offset, largest, below, logits, kept, mean, numbers,
+    queries, atoms, log_weights, counted, index, crowded, snr, norm, error, rest, offset, largest, norms, below, logits, kept, mean, numbers,
     batch, count, tiles, most, few, width: tl.constexpr, tile: tl.constexpr, chunk: tl.constexpr, stages: tl.constexpr,
 ):  # fmt: skip
     """One query: moments of the atoms in its tiles, from differences.
@@ -301,6 +304,7 @@ def near_kernel(
         for hit in range(alone, hits):
             number = tl.load(index + query * most + hit)
             screened = tl.load(largest + query * tiles + number).to(tl.float64)
+            screened += tl.load(rest + query) * tl.load(norms + number)
             if (hit == 0) | ((screened < limit) == 0):
                 row = number * tile + inside
                 along, apart2 = tl.zeros((tile, chunk), dtype=tl.float64), tl.zeros((tile, chunk), dtype=tl.float64)

@@ -83,7 +83,7 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
         blocks = triton.cdiv(batch, WHOLE_SCREEN["rows"]) * triton.cdiv(count, WHOLE_SCREEN["columns"])
         programs = min(blocks, _PROGRAMS * _processors(snr.device))
         matrix.whole_screen_kernel[(programs,)](
-            left, right, half, log_weights, queries.unit, snr, queries.rest, queries.shift, queries.others, out, batch, count,
+            left, right, half, log_weights, queries.unit, snr, queries.shift, queries.others, out, batch, count,
             atoms.shape[1], programs, tile=tile, **_staged(WHOLE_SCREEN, torch.int8, snr.device, sums=torch.float32),
         )  # fmt: skip
         return out
@@ -180,38 +180,31 @@ def weighted(
     return means, numbers
 
 
-def tiles(largest: Tensor, queries: Asked, half: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, queries: Asked, norms: Tensor, below: float, most: int) -> Tiles:
     """Runs `reference.tiles` on the GPU."""
     batch, count = largest.shape
     numbers = _table(TileRows, queries.error)
     index = torch.empty(batch, most, dtype=torch.int32, device=largest.device)
     crowded = torch.zeros(1, dtype=torch.int32, device=largest.device)
     kernels.tiles_kernel[(batch,)](
-        largest, queries.error, queries.rest, queries.others, half, below, numbers, index, crowded, batch, count, most,
-        tile=len(half) // count, chunk=min(TILES["chunk"], triton.next_power_of_2(count)), num_warps=TILES["num_warps"],
+        largest, queries.error, queries.rest, queries.others, norms, below, numbers, index, crowded, batch, count, most,
+        chunk=min(TILES["chunk"], triton.next_power_of_2(count)), num_warps=TILES["num_warps"],
     )  # fmt: skip
     return Tiles(**TileRows(*numbers)._asdict(), index=index, crowded=crowded)
 
 
 def near(
-    z: Tensor,
-    points: Tensor,
-    log_weights: Tensor,
-    queries: Asked,
-    largest: Tensor,
-    tiles: Tiles,
-    snr: Tensor,
-    below: float,
-    tile: int,
-    few: int,
-) -> Near:
+    z: Tensor, points: Tensor, log_weights: Tensor, queries: Asked, largest: Tensor, tiles: Tiles, norms: Tensor, snr: Tensor,
+    below: float, tile: int, few: int,
+) -> Near:  # fmt: skip
     """Runs `reference.near` on the GPU."""
     (batch, dim), most = z.shape, tiles.index.shape[1]
     mean, numbers = torch.empty_like(z), _table(NearRows, snr)
     logits = torch.empty(batch, most, tile, dtype=torch.float64, device=z.device)
     kernels.near_kernel[(batch,)](
-        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, queries.norm, queries.error, queries.offset,
-        largest, below, logits, torch.empty_like(tiles.index), mean, numbers, batch, len(points), largest.shape[1], most, few, width=dim, tile=tile, **NEAR,
+        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, queries.norm, queries.error, queries.rest,
+        queries.offset, largest, norms, below, logits, torch.empty_like(tiles.index), mean, numbers, batch,
+        len(points), largest.shape[1], most, few, width=dim, tile=tile, **NEAR,
     )  # fmt: skip
     return Near(mean, **NearRows(*numbers)._asdict())
 

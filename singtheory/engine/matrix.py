@@ -56,7 +56,7 @@ def screen_kernel(
 
 @triton.jit
 def whole_screen_kernel(
-    queries, atoms, half, log_weights, unit, snr, rest, shift, others, out, batch, count, width, programs,
+    queries, atoms, half, log_weights, unit, snr, shift, others, out, batch, count, width, programs,
     tile: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr, group: tl.constexpr,
 ):  # fmt: skip
     """Blocks of queries and atoms, one after another, the next ones read while one ends: the largest log weight of each tile by products of whole numbers."""
@@ -73,11 +73,10 @@ def whole_screen_kernel(
             sums = tl.dot(query, atoms.load([first_column, start]).T, sums, out_dtype=tl.int32)
         row, column = first_row + tl.arange(0, rows), first_column + tl.arange(0, columns)
         safe = tl.minimum(row, batch - 1)
-        gamma, halves = tl.load(snr + safe).to(tl.float32), tl.load(half + column)
+        gamma = tl.load(snr + safe).to(tl.float32)
         # each number joins the sums where they lie: a block of its own would be carried from one layout to another
-        logits = sums.to(tl.float32) * tl.load(unit + safe)[:, None] - gamma[:, None] * halves[None, :]
+        logits = sums.to(tl.float32) * tl.load(unit + safe)[:, None] - gamma[:, None] * tl.load(half + column)[None, :]
         logits += tl.load(log_weights + column)[None, :]
-        logits += tl.load(rest + safe).to(tl.float32)[:, None] * tl.sqrt(2 * halves)[None, :]
         largest = tl.max(tl.reshape(logits, (rows, columns // tile, tile)), axis=2)
         largest += tl.load(shift + safe).to(tl.float32)[:, None]
         place = first_column // tile + tl.arange(0, columns // tile)

@@ -78,7 +78,7 @@ def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
-    """The largest `log weight + rest · ‖y′‖` in every tile of atoms, shape (batch, n/tile), float32.
+    """The largest log weight in every tile of atoms, shape (batch, n/tile), float32; of whole numbers they may be off by `rest · ‖y′‖` more than the error.
 
     Args:
         queries: rounded.
@@ -90,7 +90,6 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
     """
     products = (queries.rows.float() @ atoms.float().mT) * queries.unit[:, None]
     logits = products - snr.float()[:, None] * half + log_weights
-    logits += queries.rest.float()[:, None] * (2 * half).sqrt()
     return logits.unflatten(1, (-1, tile)).amax(dim=2) + queries.shift.float()[:, None]
 
 
@@ -220,33 +219,34 @@ def weighted(
     return means, torch.stack(moments)
 
 
-def tiles(largest: Tensor, queries: Asked, half: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, queries: Asked, norms: Tensor, below: float, most: int) -> Tiles:
     """The tiles that can matter.
 
-    No log weight in a tile is above its `largest` by more than the error, and the best tile has one that is at least its `largest` less
-    `2 rest · ‖y′‖` and the error: tiles further below that than `below` hold none that matters.
+    No log weight in a tile is above its `largest` by more than the error and `rest · ‖y′‖`, and one of them is not below it by more than that:
+    tiles further than `below` under another one, each off as far as it may be, hold none that matters.
 
     Args:
         largest: of every tile, as `screen` gives them, shape (batch, tiles).
         queries: as they were screened; where `others` is 0 nothing need be known of tiles.
-        half: `½‖y′‖²`, float32, shape (n,).
+        norms: at least the largest `‖y′‖` of each tile, float32, shape (tiles,).
         below: see there.
         most: tiles that a query may have.
     """
     best, chosen = largest.max(dim=1)
     mass = (largest - best[:, None]).exp().sum(dim=1).double()
-    off = queries.rest * (2 * half.unflatten(0, (largest.shape[1], -1)).amax(dim=1)).sqrt()[chosen]
-    hits = ~(largest < (best.double() - 2 * (off + queries.error) - below)[:, None])
+    off = (queries.rest[:, None] * norms).float() * (1 + 1e-6)
+    limit = (largest - off).amax(dim=1).double() - 2 * queries.error - below
+    hits = ~(largest + off < limit[:, None])
     order = hits.float().scatter_(1, chosen[:, None], 2.0)
     index = order.sort(dim=1, descending=True, stable=True).indices[:, :most].int()
     index = torch.nn.functional.pad(index, (0, max(0, most - index.shape[1])))
     count = hits.sum(dim=1)
-    return Tiles(best.double() - off, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
+    return Tiles(best.double(), mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
 
 
 def near(
-    z: Tensor, points: Tensor, log_weights: Tensor, queries: Asked, largest: Tensor, tiles: Tiles, snr: Tensor,
-    below: float, tile: int, few: int,
+    z: Tensor, points: Tensor, log_weights: Tensor, queries: Asked, largest: Tensor, tiles: Tiles, norms: Tensor,
+    snr: Tensor, below: float, tile: int, few: int,
 ) -> Near:  # fmt: skip
     """Mean and trace from the atoms of the tiles that can matter, by differences to one of the best tile, in float64.
 
@@ -259,13 +259,14 @@ def near(
         queries: as they were screened.
         largest: of every tile, as `screen` gives them, shape (batch, tiles).
         tiles: those that can matter.
+        norms: at least the largest `‖y′‖` of each tile, float32, shape (tiles,).
         snr: shape (batch,).
         below: how far below the largest log weight an atom does not matter.
         tile: atoms in a tile.
         few: tiles that a query may have where half of the batch has too many, for it is then weighed by all atoms anyway.
     """
     most = tiles.index.shape[1] if 2 * int(tiles.crowded) < len(z) else few
-    limit = partial(rounding.tile_limit, below=below)
+    limit, upper = partial(rounding.tile_limit, below=below), largest + queries.rest[:, None] * norms
     each = zip(
         z,
         tiles.index,
@@ -274,7 +275,7 @@ def near(
         queries.norm.square(),
         queries.offset,
         queries.error,
-        largest,
+        upper,
         strict=True,
     )
     means, numbers = zip(*(_near(*query, limit, points, log_weights, tile, most) for query in each), strict=True)
@@ -282,7 +283,7 @@ def near(
 
 
 def _near(
-    z: Tensor, index: Tensor, count: Tensor, root: Tensor, norm2: Tensor, offset: Tensor, error: Tensor, largest: Tensor,
+    z: Tensor, index: Tensor, count: Tensor, root: Tensor, norm2: Tensor, offset: Tensor, error: Tensor, upper: Tensor,
     limit: Callable[..., Tensor], points: Tensor, log_weights: Tensor, tile: int, most: int,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One query's mean and the numbers of `NearRows`."""
@@ -295,7 +296,7 @@ def _near(
     best = (index[0] * tile + inside).clamp(max=len(points) - 1)
     density = log_weights[best] - (z - root * decoded(points[best])).square().sum(dim=1) / 2
     score, reference = density.max(), best[density.argmax()]
-    kept = ~(largest[index] < limit(score, norm2, offset, error))
+    kept = ~(upper[index] < limit(score, norm2, offset, error))
     kept[0] = True
     atoms = (index[kept, None] * tile + inside).flatten()
     atoms = atoms[atoms < len(points)]

@@ -290,7 +290,7 @@ def near_bound(
 
 
 def tile_limit(score: Number, norm2: Number, offset: Number, error: Number, below: Number) -> Number:
-    """What the screened log weight of a tile must reach for one of its atoms to be less than `below` under an atom whose log density is known.
+    """What the screened log weight of a tile, with its margin `rest · ‖y′‖`, must reach for one of its atoms to be less than `below` under an atom whose log density is known.
 
     Args:
         score: `log w − ½‖z − √γ y‖²` of that atom, in float64: its log weight less `½‖z′‖²`.

@@ -145,7 +145,7 @@ class Tiles:
     """Which tiles of atoms can matter to a query; shape (batch,) but for the last two.
 
     Attributes:
-        best: the largest log weight by the screen, as far as it is known to be as large.
+        best: the largest log weight by the screen.
         mass: `Σ exp(largest log weight − best)` over all tiles.
         count: how many reach the threshold.
         index: these tiles, the best one first, as many as fit, int32, shape (batch, most).

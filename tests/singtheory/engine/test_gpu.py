@@ -92,14 +92,13 @@ def test_no_tile_is_left_out_that_holds_a_log_weight_above_the_threshold(data):
     exact = scaled @ atoms.mT - snr[:, None] * atoms.square().sum(dim=1) / 2 + points.log_weights
     exact = torch.nn.functional.pad(exact, (0, -points.count % gpu.TILE), value=-math.inf)
     exact = exact.unflatten(1, (-1, gpu.TILE)).amax(dim=2)
-    # what is screened is above by up to twice what rounding may have taken, and may be off by a number common to a query's atoms
-    upper = torch.nn.functional.pad(atoms.norm(dim=1), (0, -points.count % gpu.TILE)).unflatten(0, (-1, gpu.TILE))
-    error = error + queries.rest * upper.amax()
+    # what is screened is off by what rounding may have taken of a query, too, and by a number common to a query's atoms
+    error = error + queries.rest * atoms.norm(dim=1).amax()
     off = (largest[:, : exact.shape[1]].double() - exact).where(exact > -1e6, torch.nan)
     spread = off.nan_to_num(-math.inf).amax(dim=1) - off.nan_to_num(math.inf).amin(dim=1)
     assert bool((spread <= 2 * error * (1 + 1e-9) + 1e-9 * exact.abs().where(exact > -1e6, 0).amax(dim=1)).all())
     below = 3.0
-    tiles = reference.tiles(largest, queries, engine._single[0], below, largest.shape[1])
+    tiles = reference.tiles(largest, queries, engine._tile_norms, below, largest.shape[1])
     needed = exact >= (exact.amax(dim=1) - below)[:, None]
     for index, count, chosen in zip(tiles.index, tiles.count.int(), needed, strict=True):
         assert set(chosen.nonzero()[:, 0].tolist()) <= set(index[: int(count)].tolist())

@@ -125,8 +125,10 @@ def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
     points, below = engine.points, 20.0
     queries = rounded(reference, engine, z, snr, goal)
     largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
-    tiles = reference.tiles(largest, queries, engine._single[0], below, 30)
-    near = reference.near(z, points.stored, points.log_weights, queries, largest, tiles, snr, below, 8, 4)
+    tiles = reference.tiles(largest, queries, engine._tile_norms, below, 30)
+    near = reference.near(
+        z, points.stored, points.log_weights, queries, largest, tiles, engine._tile_norms, snr, below, 8, 4
+    )
     arguments = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
     same(launch.bounded(*arguments), reference.bounded(*arguments))
 
@@ -203,8 +205,8 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
     largest[3] = 1.0
     error = torch.linspace(0, width, BATCH).double().to(DEVICE)
-    half = torch.rand(8 * largest.shape[1], generator=torch.Generator().manual_seed(4)).to(DEVICE)
-    arguments = largest, screened(error), half, 5.0, 30
+    norms = torch.rand(largest.shape[1], generator=torch.Generator().manual_seed(4)).to(DEVICE)
+    arguments = largest, screened(error), norms, 5.0, 30
     actual, other = launch.tiles(*arguments), reference.tiles(*arguments)
     for name in ("best", "count", "crowded"):
         assert torch.equal(getattr(actual, name), getattr(other, name)), name
@@ -229,9 +231,10 @@ def test_where_no_tile_was_screened_none_is_weighed(engine):
     z, snr = asked(engine, 0.0)
     largest = torch.full((BATCH, -(-COUNT // 8)), torch.nan, dtype=torch.float32, device=DEVICE)
     queries = screened(torch.ones(BATCH, dtype=torch.float64, device=DEVICE), others=0)
-    tiles = launch.tiles(largest, queries, engine._single[0][: 8 * largest.shape[1]], 5.0, 30)
+    norms = engine._tile_norms[: largest.shape[1]]
+    tiles = launch.tiles(largest, queries, norms, 5.0, 30)
     points = engine.points
-    near = launch.near(z, points.whole, points.log_weights, queries, largest, tiles, snr, 5.0, 8, 20)
+    near = launch.near(z, points.whole, points.log_weights, queries, largest, tiles, norms, snr, 5.0, 8, 20)
     assert int(tiles.crowded) == 0 and bool((tiles.count > 30).all()) and bool(near.distance.isinf().all())
 
 
@@ -252,10 +255,11 @@ def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
     points, tiles = engine.points, -(-COUNT // 8)
     largest = torch.linspace(-60, 0, tiles).expand(BATCH, -1).to(DEVICE).contiguous().roll(3, dims=1)
     error = torch.linspace(0, 6, BATCH).double().to(DEVICE)
-    chosen = reference.tiles(largest, screened(error), torch.zeros(8 * tiles, device=DEVICE), 5.0, 30)
+    norms = torch.zeros(tiles, device=DEVICE)
+    chosen = reference.tiles(largest, screened(error), norms, 5.0, 30)
     chosen.crowded.fill_(crowded)
     queries = replace(screened(error), error=torch.full_like(error, torch.inf))
-    arguments = z, points.stored, points.log_weights, queries, largest, chosen, snr, 5.0, 8, 20
+    arguments = z, points.stored, points.log_weights, queries, largest, chosen, norms, snr, 5.0, 8, 20
     known = compared(launch.near(*arguments), reference.near(*arguments))
     assert 0 < int(known.sum()) < BATCH
 
@@ -266,8 +270,8 @@ def test_few_atoms_that_the_screen_chose_tell_what_they_tell_plain_torch(engine,
     z, snr = asked(engine, gamma)
     points, queries = engine.points, rounded(reference, engine, z, snr, 1e-9)
     largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
-    tiles = reference.tiles(largest, queries, engine._single[0], below, 150)
-    arguments = z, points.stored, points.log_weights, queries, largest, tiles, snr, below, 8, 150
+    tiles = reference.tiles(largest, queries, engine._tile_norms, below, 150)
+    arguments = z, points.stored, points.log_weights, queries, largest, tiles, engine._tile_norms, snr, below, 8, 150
     assert bool(compared(launch.near(*arguments), reference.near(*arguments)).all())
 
 
