@@ -266,25 +266,24 @@ def near(
         few: tiles that a query may have where half of the batch has too many, for it is then weighed by all atoms anyway.
     """
     most = tiles.index.shape[1] if 2 * int(tiles.crowded) < len(z) else few
-    limit, upper = partial(rounding.tile_limit, below=below), largest + queries.rest[:, None] * norms
-    each = zip(
-        z,
-        tiles.index,
-        tiles.count,
-        snr.sqrt(),
-        queries.norm.square(),
-        queries.offset,
-        queries.error,
-        upper,
+    limits = [
+        partial(rounding.tile_limit, norm2=norm.square(), offset=offset, error=error, below=below)
+        for norm, offset, error in zip(queries.norm, queries.offset, queries.error, strict=True)
+    ]
+    each = zip(z, snr.sqrt(), tiles.count, limits, largest + queries.rest[:, None] * norms, strict=True)
+    means, numbers = zip(
+        *(
+            _near(*query, index, points, log_weights, tile, most)
+            for query, index in zip(each, tiles.index, strict=True)
+        ),
         strict=True,
     )
-    means, numbers = zip(*(_near(*query, limit, points, log_weights, tile, most) for query in each), strict=True)
     return Near(torch.stack(means), **NearRows(*torch.stack(numbers, dim=1))._asdict())
 
 
 def _near(
-    z: Tensor, index: Tensor, count: Tensor, root: Tensor, norm2: Tensor, offset: Tensor, error: Tensor, upper: Tensor,
-    limit: Callable[..., Tensor], points: Tensor, log_weights: Tensor, tile: int, most: int,
+    z: Tensor, root: Tensor, count: Tensor, limit: Callable[[Tensor], Tensor], upper: Tensor, index: Tensor,
+    points: Tensor, log_weights: Tensor, tile: int, most: int,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One query's mean and the numbers of `NearRows`."""
     if int(count) > most:
@@ -296,7 +295,7 @@ def _near(
     best = (index[0] * tile + inside).clamp(max=len(points) - 1)
     density = log_weights[best] - (z - root * decoded(points[best])).square().sum(dim=1) / 2
     score, reference = density.max(), best[density.argmax()]
-    kept = ~(upper[index] < limit(score, norm2, offset, error))
+    kept = ~(upper[index] < limit(score))
     kept[0] = True
     atoms = (index[kept, None] * tile + inside).flatten()
     atoms = atoms[atoms < len(points)]

@@ -152,7 +152,7 @@ class Atoms(Law):
 
     @classmethod
     def of_bytes(cls, images: Array, weights: Array | None = None) -> "Atoms":
-        """The law of 8-bit data `x/127.5 − 1`, held as bytes where they lie: on a GPU five bytes a number in all, on a CPU one.
+        """The law of 8-bit data `x/127.5 − 1`, held as bytes where they lie: on a GPU three bytes a number in all, on a CPU one.
 
         Args:
             images: uint8, shape (n, ...); each is a point.

@@ -36,12 +36,13 @@ def test_random_queries_are_within_their_bounds(law):
     assert 0 < max(actual["largest error / bound"].values()) <= 1
 
 
-def test_what_products_take_at_least_worked_out_by_hand(law):
+def test_what_products_take_at_least_worked_out_by_hand(law, monkeypatch):
     """The digits are 1,797 rows of 64 numbers on levels, held as 2,048: a product with ten queries multiplies 1,310,720 times."""
     blocks = {"rows": 64, "columns": 128}
     engine = FusedEngine(law._points)
     engine._prepare()
-    engine._kernels = SimpleNamespace(WHOLE_SCREEN=blocks, WEIGH=blocks, PRODUCT={"rows": 256, "columns": 128})
+    sizes = SimpleNamespace(WHOLE_SCREEN=blocks, WEIGH=blocks, PRODUCT={"rows": 256, "columns": 128})
+    monkeypatch.setattr(engine, "_kernels", sizes)
     plan = Plan(series=0, rest=10, digits=3, weight_digits=4, unusual=0)
     actual = roofline.at_least(engine, plan, 10)
     once = 2 * 1_310_720 / 1979e9
