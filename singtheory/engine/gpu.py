@@ -263,17 +263,21 @@ class FusedEngine(Engine):
         self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int, goal: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         """From all atoms; the last says for how many queries the bound is above the goal, shape (1,)."""
-        mean, kernels, blocks = self.points.mean, self._kernels, range(0, len(self._numbers), _CHUNK)
-        known = Weighing.of(self._sizes, weight_digits, len(blocks))
+        mean, kernels = self.points.mean, self._kernels
+        known = Weighing.of(self._sizes, weight_digits, len(self._columns))
         queries = kernels.digits(z, snr, mean, self._numbers.shape[1], digits, known)
-        products = sums = 0
-        for start, columns in zip(blocks, self._columns, strict=True):
-            part = slice(start, start + _CHUNK)
+
+        def chunk(number: int) -> tuple[Tensor, Tensor]:
+            part = slice(number * _CHUNK, (number + 1) * _CHUNK)
             weighed = kernels.weigh(
                 queries, self._numbers[part], self._norms[part], self._log_weights[part], snr, top, weight_digits
             )
-            sums = sums + weighed.sums
-            products = products + kernels.product(weighed.digits, columns)
+            return weighed.sums, kernels.product(weighed.digits, self._columns[number])
+
+        sums, products = chunk(0)
+        for number in range(1, len(self._columns)):
+            more = chunk(number)
+            sums, products = sums + more[0], products + more[1]
         means, numbers = kernels.weighted(products, sums, queries, snr, top, mean, known)
         short = (~(MomentRows(*numbers.unbind()).bound <= goal)).sum(dim=0, keepdim=True)
         return means, numbers, short

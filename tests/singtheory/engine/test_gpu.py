@@ -307,6 +307,20 @@ def test_without_memory_for_all_queries_at_once_they_are_answered_in_halves(monk
     assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
 
 
+@pytest.mark.parametrize(
+    ("gamma", "tol", "known"), [(20.0, 1e-6, True), (0.3, 1e-6, True), (0.3, 1e-17, False), (1e-17, 1e-6, False)]
+)
+def test_bounds_that_a_device_has_looked_at_are_below_the_goal(gamma, tol, known):
+    """From few atoms, or from all of them; one by the series has yet to be looked at, and so has one that is too large."""
+    points = pixels(1000, 64)
+    z, snr = noised(points, [gamma] * 4)
+    started = prepared(points).start(z, snr, tol)
+    bound = started.finish().error_bound
+    assert started.reached() == known
+    assert (float(bound.max()) <= tol * points.scale) == (tol > 1e-17)
+    assert not Engine(points).start(z, snr, tol).reached()
+
+
 def test_bytes_are_held_as_bytes_and_answer_as_their_doubles():
     """Three bytes a number in all; nothing of them is held in float64."""
     points = pixels(1000, 64)

@@ -197,6 +197,16 @@ def test_stages_fit_beside_the_processor(monkeypatch, shared_memory, stages):
     assert launch._staged(launch.SCREEN, torch.float16, torch.device("cpu")) == launch.SCREEN
 
 
+@pytest.mark.parametrize(("shared_memory", "stages"), [(232448, 3), (132096, 2), (101376, 1)])
+def test_stages_leave_room_for_a_block_of_sums(monkeypatch, shared_memory, stages):
+    """128 × 128 of them in float32 take 64 KiB, a stage 32."""
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(shared_memory_per_block_optin=shared_memory)
+    )
+    sizes = launch._staged(launch.WHOLE_SCREEN, torch.int8, torch.device("cuda"), sums=torch.float32)
+    assert sizes == launch.WHOLE_SCREEN | {"num_stages": stages}
+
+
 @pytest.mark.parametrize("width", [0.0, 6.0, 30.0])
 def test_the_tiles_that_matter_are_those_of_plain_torch(width):
     """Fewer than fit, all, and where float32 overflowed."""
