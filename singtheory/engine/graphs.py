@@ -17,7 +17,7 @@ class Replayed:
 
     Args:
         function: gives a tuple of tensors.
-        fetch: copies float64 from the addresses in a table (k, 2), which the host may write, to k tensors; as `launch.fetched`.
+        fetch: copies float64 from the addresses in a table (k, 2) to k tensors; as `launch.fetched`.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ def awaited(numbers: Tensor) -> Callable[[], list[int]]:
 class _Record:
     """One shape's launches; all of them take their memory from one pool, for they run one after another.
 
-    The first of them reads where the queries lie from a table in pinned memory: to copy them from the host would be a launch for each.
+    The first of them copies a table that says where the queries lie, and the next ones fetch them: to copy each for itself would be a launch more.
     """
 
     def __init__(
@@ -83,15 +83,20 @@ class _Record:
         self.inputs = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in tensors]
         self.table = torch.zeros(len(tensors), 2, dtype=torch.int64, pin_memory=True)
         self.addresses, self.read = self.table.numpy(), torch.cuda.Event()
+        self.where = where = self.table.to(
+            tensors[0].device
+        )  # many programs read it there, and a few bytes of the host's memory take them long
         # what is compiled or loaded cannot be recorded
         kept = self.address(tensors)
-        fetch(self.table, self.inputs)
+        where.copy_(self.table, non_blocking=True)
+        fetch(where, self.inputs)
         self.read.record()
         self.read.synchronize()
         del kept
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=pool):
-            fetch(self.table, self.inputs)
+            where.copy_(self.table, non_blocking=True)
+            fetch(where, self.inputs)
             self.outputs = function(*self.inputs, **numbers)
 
     def replay(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

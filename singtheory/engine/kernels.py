@@ -42,7 +42,7 @@ _query_digits, _weight_digits = in_triton(rounding.query_digits), in_triton(roun
 @triton.jit
 def fetched_kernel(table, held, count, number: tl.constexpr, block: tl.constexpr):
     """A block of numbers from where they lie."""
-    source, step = tl.load(table + 2 * number, volatile=True), tl.load(table + 2 * number + 1, volatile=True)
+    source, step = tl.load(table + 2 * number), tl.load(table + 2 * number + 1)
     place = tl.program_id(0) * block + tl.arange(0, block)
     tl.store(
         held + place,

@@ -35,7 +35,7 @@ from singtheory.engine.rows import (
 from singtheory.engine.series import Series
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
-WHOLE_SCREEN = {"rows": 128, "columns": 128, "depth": 128, "group": 8, "num_warps": 8, "num_stages": 3}
+WHOLE_SCREEN = {"rows": 128, "columns": 128, "depth": 128, "group": 8, "num_warps": 4, "num_stages": 3}
 _PROGRAMS = 2
 """For every processor, in the screen by whole numbers: each answers many blocks."""
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
@@ -45,7 +45,9 @@ _OVERHEAD, _MOST_PARTS = 25, 16
 _RESERVED = 1024
 """Bytes beside a processor that stages leave to the rest of a kernel."""
 FETCH = {"block": 4096, "num_warps": 8}
-NEAR = {"chunk": 128, "stages": 1, "num_warps": 4}
+NEAR = {"stages": 1, "num_warps": 16}
+_CHUNK = 1024
+"""Coordinates that `near_kernel` reads at once."""
 TILES = {"chunk": 2048, "num_warps": 4}
 
 
@@ -204,7 +206,8 @@ def near(
     kernels.near_kernel[(batch,)](
         z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, queries.norm, queries.error, queries.rest,
         queries.offset, largest, norms, below, logits, torch.empty_like(tiles.index), mean, numbers, batch,
-        len(points), largest.shape[1], most, few, width=dim, tile=tile, **NEAR,
+        len(points), largest.shape[1], most, few, width=dim, tile=tile,
+        chunk=min(_CHUNK, triton.next_power_of_2(dim)), **NEAR,
     )  # fmt: skip
     return Near(mean, **NearRows(*numbers)._asdict())
 

@@ -34,7 +34,7 @@ def fetched(table: Tensor, held: list[Tensor]) -> None:
     """Copy float64 numbers from where a table says that they lie.
 
     Args:
-        table: an address and the step between numbers, for each tensor, int64, shape (k, 2); the host may write it.
+        table: an address and the step between numbers, for each tensor, int64, shape (k, 2).
         held: k tensors, to be filled.
     """
     raise NotImplementedError("plain torch follows no addresses: only launches on a GPU are recorded")

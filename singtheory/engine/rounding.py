@@ -17,7 +17,7 @@ SAFE = 1.02
 _LARGEST_LOG_WEIGHT_ERROR = 1e-2
 """The largest error of a log weight for which a bound is given: `e^δ − 1` is below `1.02 δ` for all errors δ of log weights up to it."""
 _DEPTH_ROUNDINGS, _TREE_ROUNDINGS, _CHUNK = 24, 12, 128
-"""Roundings on every path of a sum over the width in `near`: in a chunk a tree over the threads of a row, and chunk after chunk; few widths need more than the first."""
+"""Roundings on every path of a sum over the width in `near`: in a chunk of at least so many coordinates a tree over the threads of a row, and chunk after chunk; few widths need more than the first."""
 NEGLIGIBLE = 64.0
 """Tiles of which no log weight comes as near to the largest are left out of `near` by kernels."""
 _LOG_WEIGHT_ROUNDINGS = 10

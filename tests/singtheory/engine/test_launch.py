@@ -84,7 +84,7 @@ def test_queries_are_fetched_from_where_they_lie():
     """Rows one after another, numbers a step apart, and one number for all."""
     rows = torch.arange(5000, dtype=torch.float64, device=DEVICE)
     kinds = [rows.view(50, 100), rows[::3], rows[7].expand(20)]
-    table = torch.tensor([[kind.data_ptr(), kind.stride(-1)] for kind in kinds], pin_memory=DEVICE == "cuda")
+    table = torch.tensor([[kind.data_ptr(), kind.stride(-1)] for kind in kinds], device=DEVICE)
     held = [torch.full(kind.shape, torch.nan, dtype=torch.float64, device=DEVICE) for kind in kinds]
     launch.fetched(table, held)
     assert all(torch.equal(one, kind) for one, kind in zip(held, kinds, strict=True))
@@ -198,7 +198,7 @@ def test_stages_fit_beside_the_processor(monkeypatch, shared_memory, stages):
 
 
 @pytest.mark.parametrize(("shared_memory", "stages"), [(232448, 3), (132096, 2), (101376, 1)])
-def test_stages_leave_room_for_a_block_of_sums(monkeypatch, shared_memory, stages):
+def test_stages_fit_beside_a_block_of_sums(monkeypatch, shared_memory, stages):
     """128 × 128 of them in float32 take 64 KiB, a stage 32."""
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda _: SimpleNamespace(shared_memory_per_block_optin=shared_memory)
