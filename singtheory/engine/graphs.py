@@ -83,9 +83,8 @@ class _Record:
         self.inputs = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in tensors]
         self.table = torch.zeros(len(tensors), 2, dtype=torch.int64, pin_memory=True)
         self.addresses, self.read = self.table.numpy(), torch.cuda.Event()
-        self.where = where = self.table.to(
-            tensors[0].device
-        )  # many programs read it there, and a few bytes of the host's memory take them long
+        # many programs read it, which takes them long in the host's memory
+        self.where = where = torch.empty_like(self.table, device=tensors[0].device)
         # what is compiled or loaded cannot be recorded
         kept = self.address(tensors)
         where.copy_(self.table, non_blocking=True)
