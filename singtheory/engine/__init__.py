@@ -17,13 +17,13 @@ pass: entropy, nearest atoms, draws, covariance along directions. `shard` does a
 On a GPU, `gpu` takes the same decisions; the work itself is asked of one of two modules with the same functions:
 
     gpu.FusedEngine
-    ├ graphs                       many small launches recorded once for every shape and replayed
-    ├ launch → kernels             Triton: `launch` chooses blocks and parts, `kernels` holds the compiled functions, `atom_rows` how they read atoms
+    ├ graphs                       many small launches recorded once for every shape and replayed; what the host waits for
+    ├ launch → kernels, matrix     Triton: `launch` chooses blocks and parts, the others hold the compiled functions
     ├ reference                    the same functions in plain torch, for processors without Triton and for tests
     └ levels                       data on at most 256 levels, as rows of 8-bit digits for exact integer products
 
 `rounding` holds every bound on what a GPU leaves out or rounds, as formulas of named constants (`Sizes`, `Asking`, `Nearness`,
-`Weighing`), read by `gpu`, `launch`, `reference` and `kernels`. `rows` names the numbers that go back to the host; `places` says where
+`Weighing`), read by `gpu`, `launch`, `reference`, `kernels` and `matrix`. `rows` names the numbers that go back to the host; `places` says where
 a kernel finds each of both. The bounds of the CPU's ways stand in `singtheory.formula.rounding`. To change a constant, see docs/guides/change-the-engine.md.
 """
 

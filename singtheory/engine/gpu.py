@@ -1,4 +1,4 @@
-"""The engine's ways on a GPU: one product in float16 screens all atoms, and exact products of 8-bit digits stand for float64.
+"""The engine's ways on a GPU: one product in float16 or in 8-bit whole numbers screens all atoms, and exact products of 8-bit digits stand for float64.
 
 Where few atoms can matter they are weighed from differences in float64 at once. Where many do and the data lie on levels, as images of
 8 bits do, log weights are summed from as many digits as the tolerance asks for, and the weights, rounded to whole numbers, meet the
@@ -8,7 +8,7 @@ queries take the ways of `host`, in float64.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from types import ModuleType
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from singtheory.engine import reference
-from singtheory.engine.graphs import Replayed
+from singtheory.engine.graphs import Replayed, awaited
 from singtheory.engine.host import QUERIES, Engine, out_of_memory
 from singtheory.engine.levels import levels_of, levels_of_bytes
 from singtheory.engine.points import Points
@@ -28,7 +28,7 @@ from singtheory.engine.screen import left_out_below
 
 TILE = 8
 """Atoms of which only the largest log weight is kept."""
-MOST_TILES, FEW_TILES = 64, 8
+MOST_TILES, FEW_TILES = 128, 8
 """Beyond them all atoms are weighed; the latter, where half of a batch is weighed so anyway."""
 _PADDED, _WIDTH = 256, 64
 """Atoms come in multiples of the one and coordinates of the other, by which kernels read them; what their blocks have beyond is 0."""
@@ -42,8 +42,21 @@ _LEAST = -1e30
 """Stands for the logarithm of no weight in float32."""
 
 
-Looked = tuple[Tensor, Tensor, Plan]
-"""Means (batch, d), the rows of `Look`, and what is left to do, which was waited for."""
+@dataclass(frozen=True)
+class Looked:
+    """What a screen and the best tiles tell.
+
+    Attributes:
+        look: what is known of every query.
+        plan: what is left to do, which was waited for.
+        moments: what is known so far; where one way answers the whole batch, what it gives, which the device may still work on.
+        short: for how many queries of such a batch the bound is above the goal; it waits.
+    """
+
+    look: Look
+    plan: Plan
+    moments: PosteriorMoments
+    short: Callable[[], int]
 
 
 def engine_of(points: Points) -> Engine:
@@ -68,10 +81,11 @@ class FusedEngine(Engine):
     def __init__(self, points: Points, kernels: ModuleType = reference) -> None:
         super().__init__(points)
         self._kernels, self._set_up = kernels, False
-        self._first, self._near_zero, self._all = Replayed(self._look), Replayed(self._moments), Replayed(self._weigh)
+        ways = (Replayed(way, kernels.fetched) for way in (self._look, self._moments, self._weigh))
+        self._first, self._near_zero, self._all = ways
 
     def _prepare(self) -> None:
-        """Hold the atoms in float16 and, if they lie on levels, their numbers."""
+        """Hold the atoms in float16 or, if they lie on levels, their numbers."""
         points = self.points
         in_bytes = points.stored.dtype == torch.uint8
         self.levels = levels_of_bytes(points.stored) if in_bytes else levels_of(points.whole)
@@ -94,28 +108,33 @@ class FusedEngine(Engine):
             float(points.mean.norm()), points.least_log_weight, unit, SAFE * unit * _largest_norm(half), rest,
             step, base, levels_rest,
         )  # fmt: skip
-        self._halves = _whole_blocks(half, torch.float16)
-        more = len(self._halves) - points.count
+        self._screened = _whole_blocks(half, torch.float16) if self.levels is None else self._numbers
+        more = len(self._screened) - points.count
         self._norms = pad(points.norms2 / 2, (0, more))
         self._log_weights = pad(points.log_weights, (0, more), value=-math.inf)
         self._single = self._norms.float(), self._log_weights.clamp(min=_LEAST).float()
+        self._tile_norms = (2 * self._norms).sqrt().unflatten(0, (-1, TILE)).amax(dim=1).mul(1 + 1e-6).float()
         self._set_up = True
 
     @property
     def needs(self) -> float:
-        """The memory that it needs, in bytes: the atoms are held in float16 and, if they lie on levels, twice in bytes."""
-        return super().needs + 4 * self.points.count * self.points.dim
+        """The memory that it needs, in bytes: the atoms are held in float16 or, if they lie on levels, twice in bytes."""
+        return super().needs + 2 * self.points.count * self.points.dim
 
     def start(self, z: Tensor, snr: Tensor, tol: float) -> Started:
-        """Begins like `Engine.start`; all atoms are screened, and where that suffices nothing is left to do. It waits for the device once."""
+        """Begins like `Engine.start`; all atoms are screened, and what the whole batch needs beyond that is begun. It waits for the device once."""
         if not 0 < len(z) <= QUERIES or self._trivial:
             return super().start(z, snr, tol)
         try:
             looked = self._looked(z, snr, tol)
-            plan = looked[2]
+            plan = looked.plan
             if plan.series or plan.rest:  # the queries may be changed before the answer is asked for
                 z, snr = z.clone(), snr.clone()
-            return Started(partial(self._finish, z, snr, tol, looked), checked=not plan.unusual)
+            return Started(
+                partial(self._finish, z, snr, tol, looked),
+                checked=not plan.unusual,
+                reached=partial(self._reached, looked, len(z)),
+            )
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -123,11 +142,17 @@ class FusedEngine(Engine):
 
     def _finish(self, z: Tensor, snr: Tensor, tol: float, looked: Looked) -> PosteriorMoments:
         try:
-            return self._found(z, snr, tol, *looked)
+            return self._found(z, snr, tol, looked)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             return self.find(z, snr, tol)
+
+    def _reached(self, looked: Looked, batch: int) -> bool:
+        """Whether it was seen on the device that no bound is above the goal; one by the series is looked at."""
+        plan = looked.plan
+        whole = self.levels is not None and plan.rest == batch
+        return not plan.series and (not plan.rest or (whole and not looked.short()))
 
     @property
     def _trivial(self) -> bool:
@@ -137,42 +162,58 @@ class FusedEngine(Engine):
     def _group(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         if self._trivial or not len(z):
             return super()._group(z, snr, tol)
-        return self._found(z, snr, tol, *self._looked(z, snr, tol))
+        return self._found(z, snr, tol, self._looked(z, snr, tol))
 
     def _looked(self, z: Tensor, snr: Tensor, tol: float) -> Looked:
-        """What a screen and the best tiles tell."""
+        """What a screen and the best tiles tell, and what follows for the whole batch."""
         if not self._set_up:
             self._prepare()
+        goal = tol * self.points.scale
+        # kernels run on the device that is current
+        with torch.cuda.device_of(z):
+            mean, numbers, plan = self._first(z, snr, goal=goal)
+            read = awaited(plan)
+            # copied while the plan is waited for
+            mean, look = mean.clone(), Look(*numbers.clone().unbind())
+            plan = Plan(*read())
+            if plan.series == len(z):
+                return Looked(look, plan, _own(*self._near_zero(z, snr)), _none)
+            if self.levels is not None and plan.rest == len(z):
+                return Looked(look, plan, *self._by_digits(z, snr, look.top, plan, goal))
+        return Looked(look, plan, PosteriorMoments(mean, look.trace, look.evidence, look.bound), _none)
+
+    def _by_digits(
+        self, z: Tensor, snr: Tensor, top: Tensor, plan: Plan, goal: float
+    ) -> tuple[PosteriorMoments, Callable[[], int]]:
+        """From all atoms, with what says for how many queries the bound is above the goal; it does not wait."""
+        wanted = {"digits": plan.digits, "weight_digits": plan.weight_digits}
+        mean, numbers, short = self._all(z, snr, top, **wanted, goal=goal)
+        read = awaited(short)
+        return _own(mean, numbers), lambda: read()[0]
+
+    def _found(self, z: Tensor, snr: Tensor, tol: float, looked: Looked) -> PosteriorMoments:
+        """The moments, with what is left to do after a look."""
+        plan = looked.plan
+        if plan.series == len(z) or not (plan.series or plan.rest):
+            return looked.moments
+        whole = self.levels is not None and plan.rest == len(z)
+        if whole and not looked.short():
+            return looked.moments
         # kernels read numbers one after another, and run on the device that is current
         with torch.cuda.device_of(z):
-            mean, numbers, plan = self._first(z.contiguous(), snr.contiguous(), goal=tol * self.points.scale)
-            return mean.clone(), numbers.clone(), Plan(*plan.tolist())
+            return self._done(z.contiguous(), snr.contiguous(), tol, looked)
 
-    def _found(self, z: Tensor, snr: Tensor, tol: float, mean: Tensor, numbers: Tensor, plan: Plan) -> PosteriorMoments:
-        """The moments, with what is left to do after a look."""
-        with torch.cuda.device_of(z):
-            return self._done(z.contiguous(), snr.contiguous(), tol * self.points.scale, mean, numbers, plan)
-
-    def _done(self, z: Tensor, snr: Tensor, goal: float, mean: Tensor, numbers: Tensor, plan: Plan) -> PosteriorMoments:
-        series, rest = plan.series, plan.rest
-        if series == len(z):
-            return _own(*self._near_zero(z, snr))
-        look, tol = Look(*numbers), goal / self.points.scale
+    def _done(self, z: Tensor, snr: Tensor, tol: float, looked: Looked) -> PosteriorMoments:
+        look, plan, moments, goal = looked.look, looked.plan, looked.moments, tol * self.points.scale
+        series, rest, dense = plan.series, plan.rest, plan.rest > 0 and self.levels is not None
 
         def by_digits(rows: Tensor | slice) -> PosteriorMoments:
-            wanted = {"digits": plan.digits, "weight_digits": plan.weight_digits}
-            return _own(*self._all(z[rows], snr[rows], look.top[rows], **wanted))
+            return self._by_digits(z[rows], snr[rows], look.top[rows], plan, goal)[0]
 
         def by_all_digits(rows: Tensor) -> PosteriorMoments:
-            return _own(*self._weigh(z[rows], snr[rows], look.top[rows], MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS))
+            most = MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS
+            return _own(*self._weigh(z[rows], snr[rows], look.top[rows], *most, goal)[:2])
 
-        dense = rest > 0 and self.levels is not None
-        # where all bounds are too large, none of these answers is kept
-        moments = (
-            by_digits(slice(None))
-            if dense and rest == len(z)
-            else PosteriorMoments(mean, look.trace, look.evidence, look.bound)
-        )
         if series:
             _answer(moments, look.series > 0, lambda rows: self.series.posterior(z[rows], snr[rows]))
         if dense and 2 * rest < len(z):
@@ -182,7 +223,7 @@ class FusedEngine(Engine):
             moments = _better(moments, by_digits(slice(None)))
         if not rest:
             return moments
-        # the few that fall short get all digits that there are
+        # the few that fall short get all digits that there are; where all bounds are too large, none of these answers is kept
         in_float64 = [lambda rows: self._weighed(z[rows], snr[rows], tol)]
         return self._mended(moments, goal, [by_all_digits, *in_float64] if dense else in_float64)
 
@@ -199,46 +240,56 @@ class FusedEngine(Engine):
         return moments
 
     def _moments(self, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and trace by the series."""
-        return _packed(self.series.posterior(z, snr))
+        """Means and the rows of `MomentRows` by the series."""
+        return self._kernels.moments(self.series, z, snr)
 
     def _look(self, z: Tensor, snr: Tensor, goal: float) -> tuple[Tensor, Tensor, Tensor]:
         """Screen all atoms, and weigh those of the best tiles."""
         points, below, kernels = self.points, left_out_below(self.points, goal), self._kernels
-        asking = Asking.of(self._sizes, goal, self.series.rounding, self.series.constant)
-        queries = kernels.asked(z, snr, points.mean, self._halves.shape[1], asking)
-        largest = kernels.screen(queries, self._halves, *self._single, snr, TILE)
-        tiles = kernels.tiles(largest, queries.error, below, MOST_TILES)
-        near = kernels.near(z, points.stored, points.log_weights, tiles, snr, TILE, FEW_TILES)
+        whole = self.levels is not None
+        constants = Asking.whole if whole else Asking.of
+        asking = constants(self._sizes, goal, self.series.rounding, self.series.constant)
+        queries = kernels.asked(z, snr, points.mean, self._screened.shape[1], asking, whole)
+        largest = kernels.screen(queries, self._screened, *self._single, snr, TILE)
+        tiles = kernels.tiles(largest, queries, self._tile_norms, below, MOST_TILES)
+        near = kernels.near(
+            z, points.stored, points.log_weights, queries, largest, tiles, self._tile_norms, snr, below, TILE, FEW_TILES
+        )
         known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
         bounded = kernels.bounded(near, tiles, queries, snr, known)
         return near.mean, bounded.numbers, bounded.plan
 
-    def _weigh(self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int) -> tuple[Tensor, Tensor]:
-        """From all atoms."""
-        mean, kernels, blocks = self.points.mean, self._kernels, range(0, len(self._numbers), _CHUNK)
-        known = Weighing.of(self._sizes, weight_digits, len(blocks))
+    def _weigh(
+        self, z: Tensor, snr: Tensor, top: Tensor, digits: int, weight_digits: int, goal: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """From all atoms; the last says for how many queries the bound is above the goal, shape (1,)."""
+        mean, kernels = self.points.mean, self._kernels
+        known = Weighing.of(self._sizes, weight_digits, len(self._columns))
         queries = kernels.digits(z, snr, mean, self._numbers.shape[1], digits, known)
-        products = sums = 0
-        for start, columns in zip(blocks, self._columns, strict=True):
-            part = slice(start, start + _CHUNK)
+
+        def chunk(number: int) -> tuple[Tensor, Tensor]:
+            part = slice(number * _CHUNK, (number + 1) * _CHUNK)
             weighed = kernels.weigh(
                 queries, self._numbers[part], self._norms[part], self._log_weights[part], snr, top, weight_digits
             )
-            sums = sums + weighed.sums
-            products = products + kernels.product(weighed.digits, columns)
-        return kernels.weighted(products, sums, queries, snr, top, mean, known)
+            return weighed.sums, kernels.product(weighed.digits, self._columns[number])
+
+        sums, products = chunk(0)
+        for number in range(1, len(self._columns)):
+            more = chunk(number)
+            sums, products = sums + more[0], products + more[1]
+        means, numbers = kernels.weighted(products, sums, queries, snr, top, mean, known)
+        short = (~(MomentRows(*numbers.unbind()).bound <= goal)).sum(dim=0, keepdim=True)
+        return means, numbers, short
 
 
-def _packed(moments: PosteriorMoments) -> tuple[Tensor, Tensor]:
-    """Means (batch, d), and the rows of `MomentRows` (3, batch)."""
-    rows = MomentRows(trace=moments.trace_cov, evidence=moments.log_evidence, bound=moments.error_bound)
-    return moments.mean, torch.stack(rows)
+def _none() -> int:
+    return 0
 
 
 def _own(mean: Tensor, numbers: Tensor) -> PosteriorMoments:
-    """From what may be overwritten, in the order of `_packed`."""
-    rows = MomentRows(*numbers.clone())
+    """From what may be overwritten: means (batch, d), and the rows of `MomentRows` (3, batch)."""
+    rows = MomentRows(*numbers.clone().unbind())
     return PosteriorMoments(mean.clone(), rows.trace, rows.evidence, rows.bound)
 
 

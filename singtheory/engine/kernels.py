@@ -1,6 +1,6 @@
-"""The Triton functions of `launch`, which launches them: products with what follows them in one pass, so that no log weight is ever stored.
+"""The Triton functions of `launch`, which launches them: a program answers one query; those of products are in `matrix`.
 
-A program answers one query, or a block of rows and columns. What is computed stands with the functions of `reference` of the same names.
+What is computed stands with the functions of `reference` of the same names.
 """
 
 # ruff: noqa: ANN001, ANN003, ANN201, ANN202
@@ -13,14 +13,15 @@ import triton.language as tl
 
 from singtheory.engine import places as at
 from singtheory.engine import rounding
-from singtheory.engine.atom_rows import decoded, rows_of
+from singtheory.engine.points import HALF_RANGE
 from singtheory.formula import logit_error, series_error, tilt_error
 
-_GROUP = tl.constexpr(8)
-"""Blocks of rows that are next to each other in time, so that columns are read from the cache."""
+_HALF_RANGE = tl.constexpr(HALF_RANGE)
+_MORE = tl.constexpr(1 + 1e-6)
+"""What float32 may take from a product."""
 
 
-def _in_triton(function, **known):
+def in_triton(function, **known):
     """A formula that kernels call: the same lines, where `xp` is Triton's language."""
     names = {
         name: tl.constexpr(value) if isinstance(value, (int, float)) else value
@@ -30,46 +31,78 @@ def _in_triton(function, **known):
     return triton.jit(FunctionType(function.__code__, names, function.__name__))
 
 
-_series_error, _logit_error, _tilt_error = map(_in_triton, (series_error, logit_error, tilt_error))
-_screen_error = _in_triton(rounding.screen_error)
-_series_remainder = _in_triton(rounding.series_remainder, series_error=_series_error)
-_near_bound = _in_triton(rounding.near_bound, logit_error=_logit_error, tilt_error=_tilt_error)
-_query_digits, _weight_digits = _in_triton(rounding.query_digits), _in_triton(rounding.weight_digits)
-_delta = _in_triton(rounding.digits_delta, logit_error=_logit_error)
-_digits_bound = _in_triton(rounding.digits_bound, digits_delta=_delta, tilt_error=_tilt_error)
+_series_error, _logit_error, _tilt_error = map(in_triton, (series_error, logit_error, tilt_error))
+_screen_error = in_triton(rounding.screen_error)
+_series_remainder = in_triton(rounding.series_remainder, series_error=_series_error)
+_near_bound = in_triton(rounding.near_bound, logit_error=_logit_error, tilt_error=_tilt_error)
+_tile_limit = in_triton(rounding.tile_limit)
+_query_digits, _weight_digits = in_triton(rounding.query_digits), in_triton(rounding.weight_digits)
 
 
 @triton.jit
-def _place(blocks_across, blocks_down):
-    """Which block of rows and of columns is this program's."""
-    program = tl.program_id(0)
-    first = program // (_GROUP * blocks_across) * _GROUP
-    size = min(blocks_down - first, _GROUP)
-    inside = program % (_GROUP * blocks_across)
-    return first + inside % size, inside // size
+def fetched_kernel(table, held, count, number: tl.constexpr, block: tl.constexpr):
+    """A block of numbers from where they lie."""
+    source, step = tl.load(table + 2 * number), tl.load(table + 2 * number + 1)
+    place = tl.program_id(0) * block + tl.arange(0, block)
+    tl.store(
+        held + place,
+        tl.load(source.to(tl.pointer_type(tl.float64)) + place * step, mask=place < count),
+        mask=place < count,
+    )
+
+
+@triton.jit
+def _rows_of(atoms, row, place, count, width: tl.constexpr):
+    """Some atoms; those beyond the last are 0."""
+    inside = (row[:, None] < count) & (place[None, :] < width)
+    held = tl.load(atoms + row[:, None].to(tl.int64) * width + place[None, :], mask=inside, other=0)
+    return _decoded(held, inside)
+
+
+@triton.jit
+def _decoded(held, inside):
+    """Coordinates in float64, from bytes as `points.decoded` does it; 0 outside."""
+    if held.dtype == tl.uint8:
+        values = tl.where(inside, held.to(tl.float64) / tl.full((), _HALF_RANGE, tl.float64) - 1.0, 0.0)
+    else:
+        values = held
+    return values
 
 
 @triton.jit
 def asked_kernel(
-    z, snr, mean, known, halves, unit, numbers, others, batch, dim, width, padded: tl.constexpr,
+    z, snr, mean, known, rows, unit, numbers, others, batch, dim, width, padded: tl.constexpr, whole: tl.constexpr,
 ):  # fmt: skip
-    """One query: scaled halves, and what its bounds need."""
+    """One query: rounded, and what its bounds need."""
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
     inside = place < dim
     gamma = tl.load(snr + query)
     root = tl.sqrt(gamma)
     shifted = tl.load(z + query * dim + place, mask=inside, other=0.0)
-    shifted -= root * tl.load(mean + place, mask=inside, other=0.0)
+    centre = tl.load(mean + place, mask=inside, other=0.0)
+    shifted -= root * centre
     scaled, norm2 = shifted * root, tl.sum(shifted * shifted)
     size = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64))
-    tl.store(halves + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
-    tl.store(unit + query, (size * tl.load(known + at.ASKING_HALF_UNIT)).to(tl.float32))
-    norm = tl.sqrt(norm2)
+    tl.store(unit + query, (size * tl.load(known + at.ASKING_UNIT)).to(tl.float32))
+    norm, rest = tl.sqrt(norm2), tl.cast(0.0, tl.float64)
+    shift, offset = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
+    if whole:
+        off_base = tl.where(inside, centre - tl.load(known + at.ASKING_BASE), 0.0)
+        step = size / at.LARGEST_DIGIT
+        number = tl.floor(scaled / step + 0.5)
+        missing = tl.where(inside, scaled - number * step, 0.0)
+        rest = tl.sqrt(tl.sum(missing * missing)) * 1.01
+        shift, offset = tl.sum(missing * off_base), tl.sum(scaled * off_base)
+        tl.store(rows + query * width + place, number.to(tl.int32).to(tl.int8), mask=place < width)
+    else:
+        tl.store(rows + query * width + place, (scaled / size).to(tl.float16), mask=place < width)
     error = _screen_error(
         norm,
         root,
         gamma,
+        rest,
         tl.load(known + at.ASKING_PER_NORM),
+        tl.load(known + at.ASKING_PER_REST),
         tl.load(known + at.ASKING_PER_SNR),
         tl.load(known + at.ASKING_WEIGHTS),
     )
@@ -86,91 +119,16 @@ def asked_kernel(
     tl.store(numbers + at.ASKED_NORM * batch + query, norm)
     tl.store(numbers + at.ASKED_ERROR * batch + query, error)
     tl.store(numbers + at.ASKED_SERIES * batch + query, series.to(tl.float64))
+    tl.store(numbers + at.ASKED_REST * batch + query, rest)
+    tl.store(numbers + at.ASKED_SHIFT * batch + query, shift)
+    tl.store(numbers + at.ASKED_OFFSET * batch + query, offset)
     if series == 0:
         tl.atomic_add(others, 1)
 
 
 @triton.jit
-def screen_kernel(
-    queries, atoms, half, log_weights, unit, snr, others, out, batch, count, width,
-    tile: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr,
-):  # fmt: skip
-    """A block of queries and atoms: the largest log weight of each tile."""
-    if tl.load(others) == 0:
-        return
-    down, across = _place(tl.cdiv(count, columns), tl.cdiv(batch, rows))
-    row, column = down * rows + tl.arange(0, rows), across * columns + tl.arange(0, columns)
-    safe, inner = tl.minimum(row, batch - 1), tl.arange(0, depth)
-    sums = tl.zeros((rows, columns), dtype=tl.float32)
-    left = queries + safe[:, None].to(tl.int64) * width + inner[None, :]
-    right = atoms + column[None, :].to(tl.int64) * width + inner[:, None]
-    for first in range(0, width, depth):
-        sums = tl.dot(tl.load(left + first), tl.load(right + first), sums)
-    gamma = tl.load(snr + safe).to(tl.float32)
-    logits = sums * tl.load(unit + safe)[:, None] - gamma[:, None] * tl.load(half + column)[None, :]
-    logits += tl.load(log_weights + column)[None, :]
-    largest = tl.max(tl.reshape(logits, (rows, columns // tile, tile)), axis=2)
-    place = across * (columns // tile) + tl.arange(0, columns // tile)
-    tl.store(out + row[:, None].to(tl.int64) * (count // tile) + place[None, :], largest, mask=row[:, None] < batch)
-
-
-@triton.jit
-def weigh_kernel(
-    queries, atoms, half, log_weights, unit, snr, top, out, sums, batch, count, blocks, width, places,
-    rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr, weight_digits: tl.constexpr,
-):  # fmt: skip
-    """A block of queries and atoms: digits of their weights, and sums of them."""
-    down, across = _place(blocks, tl.cdiv(batch, rows))
-    row, column = down * rows + tl.arange(0, rows), across * columns + tl.arange(0, columns)
-    safe, inside = tl.minimum(row, batch - 1), row < batch
-    logits = tl.zeros((rows, columns), dtype=tl.float64)
-    # rows beyond the last query read those of the next digit, and are not kept
-    for digit in tl.range(places, flatten=True):
-        product = tl.zeros((rows, columns), dtype=tl.int32)
-        for first in range(0, width, depth):
-            query = queries.load([digit * batch + down * rows, first])
-            product = tl.dot(query, atoms.load([across * columns, first]).T, product, out_dtype=tl.int32)
-        logits = logits * 256.0 + product.to(tl.float64)
-    logits = logits * tl.load(unit + safe)[:, None] - tl.load(snr + safe)[:, None] * tl.load(half + column)[None, :]
-    logits += tl.load(log_weights + column)[None, :] - tl.load(top + safe)[:, None]
-    full = 127.0
-    for _ in tl.static_range(weight_digits - 1):
-        full = full * 256.0
-    exact = tl.exp(logits) * full
-    whole = tl.minimum(tl.floor(exact + 0.5), full)
-    place, step = row * blocks + across, batch * blocks
-    tl.store(sums + at.SUMS_TOTAL * step + place, tl.sum(whole, axis=1), mask=inside)
-    tl.store(
-        sums + at.SUMS_SQUARE * step + place,
-        tl.sum(whole * (2.0 * tl.load(half + column))[None, :], axis=1),
-        mask=inside,
-    )
-    tl.store(sums + at.SUMS_LOST * step + place, tl.sum(tl.abs(exact - whole), axis=1), mask=inside)
-    # the low byte of a whole number, read with its sign, is its last balanced digit
-    where = (
-        out
-        + (weight_digits - 1) * tl.cast(batch, tl.int64) * count
-        + row[:, None].to(tl.int64) * count
-        + column[None, :]
-    )
-    if weight_digits > 4:
-        long = whole.to(tl.int64)
-        for _ in tl.static_range(weight_digits - 4):
-            tl.store(where, long.to(tl.int8), mask=inside[:, None])
-            long = (long + 128) >> 8
-            where -= tl.cast(batch, tl.int64) * count
-        rest = long.to(tl.int32)
-    else:
-        rest = whole.to(tl.int32)
-    for _ in tl.static_range(min(weight_digits, 4)):
-        tl.store(where, rest.to(tl.int8), mask=inside[:, None])
-        rest = (rest + 128) >> 8
-        where -= tl.cast(batch, tl.int64) * count
-
-
-@triton.jit
 def bounded_kernel(
-    snr, size, norm, error, series, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
+    snr, size, norm, error, series, rest_norm, best, mass, tiles, distance, log_sum, apart, variance, shift, log_weight,
     known, numbers, plan, batch, padded: tl.constexpr,
 ):  # fmt: skip
     """All queries: bounds of what few atoms give."""
@@ -210,130 +168,92 @@ def bounded_kernel(
     tl.store(numbers + at.LOOK_TRACE * batch + query, tl.load(variance + query, mask=real), mask=real)
     tl.store(numbers + at.LOOK_EVIDENCE * batch + query, evidence, mask=real)
     tl.store(numbers + at.LOOK_BOUND * batch + query, bound, mask=real)
-    top = tl.load(best + query, mask=real) + tl.load(error + query, mask=real) / 8
+    off = tl.load(error + query, mask=real)
+    off += tl.load(rest_norm + query, mask=real) * tl.load(known + at.NEARNESS_RADIUS)
+    top = tl.load(best + query, mask=real) + off * tl.load(known + at.NEARNESS_ABOVE)
     tl.store(numbers + at.LOOK_TOP * batch + query, top, mask=real)
     tl.store(numbers + at.LOOK_SERIES * batch + query, moments.to(tl.float64), mask=real)
     tl.store(numbers + at.LOOK_REST * batch + query, rest.to(tl.float64), mask=real)
 
 
 @triton.jit
-def digits_kernel(
-    z, snr, mean, known, out, numbers, batch, dim, width, places: tl.constexpr, padded: tl.constexpr,
-):  # fmt: skip
-    """One query: the digits of its difference from the mean."""
+def shifted_kernel(z, snr, mean, out, dim, padded: tl.constexpr):
+    """One query: its difference from the mean."""
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
     inside = place < dim
-    root = tl.sqrt(tl.load(snr + query))
     centre = tl.load(mean + place, mask=inside, other=0.0)
-    shifted = tl.load(z + query * dim + place, mask=inside, other=0.0) - root * centre
-    scaled = shifted * root
-    largest, full = tl.maximum(tl.max(tl.abs(scaled)), tl.full((), 1e-300, tl.float64)), 127.0
-    for _ in tl.static_range(places - 1):
-        full = full * 256.0
-    scale = largest / full
-    exact = scaled / scale
-    whole = tl.where(exact < 0, -tl.floor(0.5 - exact), tl.floor(exact + 0.5))
-    missing = scaled - whole * scale
-    size = tl.sqrt(tl.sum(scaled * scaled))
-    off_centre = tl.sum(tl.where(inside, scaled * (tl.load(known + at.WEIGHING_BASE) - centre), 0.0))
-    tl.store(numbers + at.DIGITS_UNIT * batch + query, scale * tl.load(known + at.WEIGHING_STEP))
-    tl.store(numbers + at.DIGITS_REST * batch + query, tl.sqrt(tl.sum(missing * missing)) * 1.01)
-    tl.store(numbers + at.DIGITS_SIZE * batch + query, size)
-    tl.store(numbers + at.DIGITS_OFF_CENTRE * batch + query, off_centre)
-    tl.store(numbers + at.DIGITS_NORM2 * batch + query, tl.sum(shifted * shifted))
-    rest, step = whole.to(tl.int64), tl.cast(batch, tl.int64) * width
-    where = out + (places - 1) * step + query * width + place
-    for _ in tl.static_range(places):
-        tl.store(where, rest.to(tl.int8), mask=place < width)
-        rest = (rest + 128) >> 8
-        where -= step
+    shifted = tl.load(z + query * dim + place, mask=inside, other=0.0) - tl.sqrt(tl.load(snr + query)) * centre
+    tl.store(out + query * dim + place, shifted, mask=inside)
 
 
 @triton.jit
-def product_kernel(
-    digits, atoms, sums, batch, width, count, steps,
-    rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr,
+def moments_kernel(
+    shifted, along, snr, mean, rest, skew, known, means, numbers, batch, dim, padded: tl.constexpr,
 ):  # fmt: skip
-    """A block of rows and columns, over a part of the steps: sums of products of digits."""
-    across = tl.cdiv(width, columns)
-    first_row, first_column = tl.program_id(0) // across * rows, tl.program_id(0) % across * columns
-    start = tl.program_id(1) * steps * depth
-    total = tl.zeros((rows, columns), dtype=tl.int32)
-    for first in range(start, min(count, start + steps * depth), depth):
-        digit = digits.load([first_row, first])
-        total = tl.dot(digit, atoms.load([first_column, first]).T, total, out_dtype=tl.int32)
-    row, column = first_row + tl.arange(0, rows), first_column + tl.arange(0, columns)
-    inside = (row[:, None] < batch) & (column[None, :] < width)
-    tl.atomic_add(sums + row[:, None].to(tl.int64) * width + column[None, :], total, mask=inside, sem="relaxed")
-
-
-@triton.jit
-def together_kernel(sums, totals, batch, width, places: tl.constexpr, padded: tl.constexpr):
-    """One query: its sums of all places as one number."""
+    """One query near γ = 0: its mean, and what is known with it, from moments of the data."""
     query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
-    where, total = sums + query * width + place, tl.zeros((padded,), dtype=tl.float64)
-    for _ in tl.static_range(places):
-        total = total * 256.0 + tl.load(where, mask=place < width, other=0).to(tl.float64)
-        where += tl.cast(batch, tl.int64) * width
-    tl.store(totals + query * width + place, total, mask=place < width)
-
-
-@triton.jit
-def weighted_kernel(
-    products, sums, rest, size, off_centre, norm2, snr, top, mean, known, means, numbers, batch, dim, width,
-    padded: tl.constexpr,
-):  # fmt: skip
-    """One query: its mean from the products, and what its bound needs."""
-    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
-    inside = place < dim
-    total, square = tl.load(sums + at.SUMS_TOTAL * batch + query), tl.load(sums + at.SUMS_SQUARE * batch + query)
-    value = tl.load(products + query * width + place, mask=inside, other=0.0) * (
-        tl.load(known + at.WEIGHING_STEP) / total
+    inside, gamma = place < dim, tl.load(snr + query)
+    root, variance = tl.sqrt(gamma), tl.load(known + at.EXPANSION_VARIANCE)
+    away = tl.load(shifted + query * dim + place, mask=inside, other=0.0)
+    product = tl.load(along + query * dim + place, mask=inside, other=0.0)
+    third = tl.load(skew + place, mask=inside, other=0.0)
+    off = tl.load(rest + place, mask=inside, other=0.0)
+    moved = off + (root * product - gamma / 2 * third)
+    tl.store(means + query * dim + place, tl.load(mean + place, mask=inside, other=0.0) + moved, mask=inside)
+    norm2, square = tl.sum(away * away), tl.load(known + at.EXPANSION_SQUARE)
+    trace = variance + root * tl.sum(away * third) - gamma / 2 * square - tl.sum(moved * moved)
+    trace = tl.maximum(trace, 0.0, propagate_nan=tl.PropagateNan.ALL)
+    # log E e^t = E t + ½ Var t
+    mean_t = root * tl.sum(away * off) - gamma / 2 * variance
+    var_t = gamma * tl.sum((product - root * third) * away) + gamma * gamma / 4 * square
+    bound = _series_remainder(
+        norm2,
+        gamma,
+        tl.load(known + at.EXPANSION_RADIUS),
+        variance,
+        tl.load(known + at.EXPANSION_ROUNDING),
+        tl.load(known + at.EXPANSION_CONSTANT),
     )
-    value += tl.load(known + at.WEIGHING_BASE)
-    away = tl.where(inside, value - tl.load(mean + place, mask=inside, other=0.0), 0.0)
-    shift2 = tl.sum(away * away)
-    bound = _digits_bound(
-        total, square, tl.load(sums + at.SUMS_LOST * batch + query), shift2, tl.load(size + query), tl.load(rest + query),
-        tl.load(snr + query), tl.load(known + at.WEIGHING_RADIUS), tl.load(known + at.WEIGHING_MEAN_NORM),
-        tl.load(known + at.WEIGHING_HALF_REACH), tl.load(known + at.WEIGHING_OTHERS), tl.load(known + at.WEIGHING_LEVELS_REST),
-        tl.load(known + at.WEIGHING_ROUNDING),
-    )  # fmt: skip
-    log_total = tl.load(top + query) + tl.log(total / tl.load(known + at.WEIGHING_FULL)) + tl.load(off_centre + query)
-    tl.store(means + query * dim + place, value, mask=inside)
-    tl.store(
-        numbers + at.MOMENTS_TRACE * batch + query,
-        tl.maximum(square / total - shift2, 0.0, propagate_nan=tl.PropagateNan.ALL),
-    )
-    tl.store(
-        numbers + at.MOMENTS_EVIDENCE * batch + query,
-        log_total - tl.load(norm2 + query) / 2 - tl.load(known + at.WEIGHING_LOG_NORM),
-    )
+    evidence = mean_t + var_t / 2 - (norm2 + tl.load(known + at.EXPANSION_LOG_NORM)) / 2
+    tl.store(numbers + at.MOMENTS_TRACE * batch + query, trace)
+    tl.store(numbers + at.MOMENTS_EVIDENCE * batch + query, evidence)
     tl.store(numbers + at.MOMENTS_BOUND * batch + query, bound)
 
 
 @triton.jit
 def tiles_kernel(
-    largest, error, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
+    largest, error, rest, others, norms, below, numbers, index, crowded, batch, tiles, most, chunk: tl.constexpr,
 ):  # fmt: skip
     """One query: which tiles matter."""
     query, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk)
+    if tl.load(others) == 0:
+        tl.store(numbers + at.TILES_BEST * batch + query, tl.cast(0.0, tl.float64))
+        tl.store(numbers + at.TILES_MASS * batch + query, tl.cast(1.0, tl.float64))
+        tl.store(numbers + at.TILES_COUNT * batch + query, tl.cast(float("inf"), tl.float64))
+        return
     best, best_tile = tl.cast(-float("inf"), tl.float32), 0
+    least, margin = tl.cast(-float("inf"), tl.float32), (tl.load(rest + query) * _MORE).to(tl.float32)
     for first in range(0, tiles, chunk):
         values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
         value, place = tl.max(values, axis=0, return_indices=True)
         if value > best:
             best, best_tile = value, first + place
-    limit = best.to(tl.float64) - 2 * tl.load(error + query) - below
+        off = margin * tl.load(norms + first + inside, mask=first + inside < tiles, other=0.0)
+        least = tl.maximum(least, tl.max(values - off, axis=0))
+    limit = least.to(tl.float64) - 2 * tl.load(error + query) - below
     # the best tile comes first
     tl.store(index + query * most, best_tile)
     counted, mass = 1, tl.cast(0.0, tl.float32)
     for first in range(0, tiles, chunk):
         values = tl.load(largest + query * tiles + first + inside, mask=first + inside < tiles, other=-float("inf"))
-        hit = ((values < limit) == 0) & (first + inside != best_tile) & (first + inside < tiles)
-        place = counted + tl.cumsum(hit.to(tl.int32), axis=0) - 1
-        tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
-        counted += tl.sum(hit.to(tl.int32))
+        off = margin * tl.load(norms + first + inside, mask=first + inside < tiles, other=0.0)
+        hit = ((values + off < limit) == 0) & (first + inside != best_tile) & (first + inside < tiles)
+        hits = tl.sum(hit.to(tl.int32))
+        # their order costs more than their count, and where they do not fit none is read
+        if (hits > 0) & (counted < most):
+            place = counted + tl.cumsum(hit.to(tl.int32), axis=0) - 1
+            tl.store(index + query * most + place, first + inside, mask=hit & (place < most))
+        counted += hits
         mass += tl.sum(tl.exp(values - best))
     tl.store(numbers + at.TILES_BEST * batch + query, best.to(tl.float64))
     tl.store(numbers + at.TILES_MASS * batch + query, mass.to(tl.float64))
@@ -344,52 +264,93 @@ def tiles_kernel(
 
 @triton.jit
 def near_kernel(
-    queries, atoms, log_weights, counted, index, crowded, snr, mean, numbers, batch, count, most, few,
-    width: tl.constexpr, padded: tl.constexpr, tile: tl.constexpr,
+    queries, atoms, log_weights, counted, index, crowded, snr, norm, error, rest, offset, largest, norms, below, logits, kept, mean, numbers,
+    batch, count, tiles, most, few, width: tl.constexpr, tile: tl.constexpr, chunk: tl.constexpr, stages: tl.constexpr,
 ):  # fmt: skip
-    """One query: moments of the atoms in its tiles, from differences."""
-    query, place = tl.program_id(0).to(tl.int64), tl.arange(0, padded)
+    """One query: moments of the atoms in its tiles, from differences.
+
+    Coordinates are read a chunk at a time, so that a processor holds several programs: log weights of all tiles first, then the mean.
+    """
+    query, inner, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk), tl.arange(0, tile)
     for unknown in tl.static_range(at.NEAR_ROWS):
         tl.store(numbers + unknown * batch + query, tl.cast(float("inf"), tl.float64))
-    hits = tl.load(counted + query).to(tl.int32)
+    # where no tile was screened their count is no whole number
+    hits = tl.minimum(tl.load(counted + query), most + 1.0).to(tl.int32)
     if hits <= tl.where(2 * tl.load(crowded) < batch, most, few):
-        z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
         root = tl.sqrt(tl.load(snr + query))
         # the atom of the best tile with the largest log density is what the others are told from
-        row = tl.load(index + query * most) * tile + tl.arange(0, tile)
-        away = z[None, :] - root * rows_of(atoms, row, place, count, width)
-        distance2 = tl.sum(away * away, axis=1)
-        density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - distance2 / 2
-        score, inside = tl.max(density, axis=0, return_indices=True)
+        row = tl.load(index + query * most) * tile + inside
+        distance2 = tl.zeros((tile, chunk), dtype=tl.float64)
+        for first in tl.range(0, width, chunk, num_stages=stages):
+            place = first + inner
+            z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
+            away = z[None, :] - root * _rows_of(atoms, row, place, count, width)
+            distance2 += away * away
+        density = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - tl.sum(distance2, axis=1) / 2
+        score, chosen = tl.max(density, axis=0, return_indices=True)
         # the screen may take padding for the best where all log weights are off its scale
-        reference = tl.minimum(tl.load(index + query * most) * tile + inside, count - 1)
-        held = tl.load(atoms + tl.cast(reference, tl.int64) * width + place, mask=place < width, other=0)
-        base = decoded(held, place < width)
-        base_weight = tl.load(log_weights + reference)
+        reference = tl.minimum(tl.load(index + query * most) * tile + chosen, count - 1)
+        start, base_weight = tl.cast(reference, tl.int64) * width, tl.load(log_weights + reference)
         top, total = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
-        second, square = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
-        sums = tl.zeros((padded,), dtype=tl.float64)
-        for hit in range(hits):
-            row = tl.load(index + query * most + hit) * tile + tl.arange(0, tile)
-            real = (row[:, None] < count) & (place[None, :] < width)
-            apart = tl.where(real, rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
-            half_way = z[None, :] - root * (base[None, :] + apart / 2)
-            prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
-            logit = tl.maximum(root * tl.sum(half_way * apart, axis=1) + prior, -800.0)
-            distance2 = tl.sum(apart * apart, axis=1)
-            higher = tl.maximum(top, tl.max(logit))
-            decay, weight = tl.exp(top - higher), tl.where(logit > -800.0, tl.exp(logit - higher), 0.0)
-            sums = sums * decay + tl.sum(apart * weight[:, None], axis=0)
-            total = total * decay + tl.sum(weight)
-            second = second * decay + tl.sum(weight * distance2)
-            square = square * decay + tl.sum(weight * logit * logit)
-            top = higher
-        sums = sums / total
-        tl.store(mean + query * width + place, base + sums, mask=place < width)
-        shift2, second = tl.sum(sums * sums), second / total
+        second, square, held = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64), 0
+        norm2 = tl.load(norm + query) * tl.load(norm + query)
+        limit = _tile_limit(score, norm2, tl.load(offset + query), tl.load(error + query), below)
+        others = tl.max(tl.where(inside == chosen, -float("inf"), density), axis=0)
+        alone = (others * (1 - 1e-12) < score * (1 + 1e-12) - at.NEGLIGIBLE).to(tl.int32)
+        if alone > 0:
+            total, held = tl.cast(1.0, tl.float64), 1
+            tl.store(logits + query * most * tile + inside, tl.where(inside == chosen, 0.0, -800.0))
+            tl.store(kept + query * most, tl.load(index + query * most))
+        for hit in range(alone, hits):
+            number = tl.load(index + query * most + hit)
+            screened = tl.load(largest + query * tiles + number).to(tl.float64)
+            screened += tl.load(rest + query) * tl.load(norms + number)
+            if (hit == 0) | ((screened < limit) == 0):
+                row = number * tile + inside
+                along, apart2 = tl.zeros((tile, chunk), dtype=tl.float64), tl.zeros((tile, chunk), dtype=tl.float64)
+                for first in tl.range(0, width, chunk, num_stages=stages):
+                    place = first + inner
+                    z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
+                    base = _decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
+                    real = (row[:, None] < count) & (place[None, :] < width)
+                    apart = tl.where(real, _rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
+                    along += (z[None, :] - root * (base[None, :] + apart / 2)) * apart
+                    apart2 += apart * apart
+                prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
+                logit = tl.maximum(root * tl.sum(along, axis=1) + prior, -800.0)
+                highest = tl.max(logit, axis=0)
+                if highest > top - at.NEGLIGIBLE:
+                    higher = tl.maximum(top, highest)
+                    decay, weight = tl.exp(top - higher), tl.where(logit > -800.0, tl.exp(logit - higher), 0.0)
+                    total = total * decay + tl.sum(weight)
+                    second = second * decay + tl.sum(weight * tl.sum(apart2, axis=1))
+                    square = square * decay + tl.sum(weight * logit * logit)
+                    tl.store(logits + (query * most + held) * tile + inside, logit)
+                    tl.store(kept + query * most + held, number)
+                    top, held = higher, held + 1
+        # what was stored is read by other threads
+        tl.debug_barrier()
+        shift2 = tl.zeros((chunk,), dtype=tl.float64)
+        # where nothing that has weight lies apart from the atom its own numbers are the mean
+        apart_from_it = tl.where(second > 0, held, 0)
+        for first in tl.range(0, width, chunk, num_stages=stages):
+            place = first + inner
+            base = _decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
+            sums = tl.zeros((chunk,), dtype=tl.float64)
+            for one in range(apart_from_it):
+                row = tl.load(kept + query * most + one) * tile + inside
+                logit = tl.load(logits + (query * most + one) * tile + inside)
+                weight = tl.where(logit > -800.0, tl.exp(logit - top), 0.0)
+                real = (row[:, None] < count) & (place[None, :] < width)
+                apart = tl.where(real, _rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
+                sums += tl.sum(apart * weight[:, None], axis=0)
+            sums = sums / total
+            shift2 += sums * sums
+            tl.store(mean + query * width + place, base + sums, mask=place < width)
+        shifted2, second = tl.sum(shift2), second / total
         tl.store(numbers + at.NEAR_DISTANCE * batch + query, tl.sqrt(tl.maximum(2 * (base_weight - score), 0.0)))
         tl.store(numbers + at.NEAR_LOG_SUM * batch + query, score + top + tl.log(total))
         tl.store(numbers + at.NEAR_APART * batch + query, tl.sqrt(second))
-        tl.store(numbers + at.NEAR_VARIANCE * batch + query, tl.maximum(second - shift2, 0.0))
-        tl.store(numbers + at.NEAR_SHIFT * batch + query, tl.sqrt(shift2))
+        tl.store(numbers + at.NEAR_VARIANCE * batch + query, tl.maximum(second - shifted2, 0.0))
+        tl.store(numbers + at.NEAR_SHIFT * batch + query, tl.sqrt(shifted2))
         tl.store(numbers + at.NEAR_LOG_WEIGHT * batch + query, tl.sqrt(square / total))

@@ -1,10 +1,11 @@
-"""The engine on a GPU: launches the kernels of `kernels` with blocks and parts that fit the card.
+"""The engine on a GPU: launches the kernels of `kernels` and `matrix` with blocks and parts that fit the card.
 
 The same as `reference`, whose docstrings say what each computes.
 """
 
 # pyright: reportMissingImports=false, reportIndexIssue=false, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
 
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -13,47 +14,84 @@ import triton
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from singtheory.engine import kernels
-from singtheory.engine.reference import Asked, Bounded, Digits, Near, Tiles, Weighed
-from singtheory.engine.rounding import Asking, Nearness, Weighing
-from singtheory.engine.rows import AskedRows, DigitRows, Look, MomentRows, NearRows, Plan, SumRows, TileRows
+from singtheory.engine import kernels, matrix
+from singtheory.engine.rounding import Asking, Expansion, Nearness, Weighing
+from singtheory.engine.rows import (
+    Asked,
+    AskedRows,
+    Bounded,
+    DigitRows,
+    Digits,
+    Look,
+    MomentRows,
+    Near,
+    NearRows,
+    Plan,
+    SumRows,
+    TileRows,
+    Tiles,
+    Weighed,
+)  # fmt: skip
+from singtheory.engine.series import Series
 
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
+WHOLE_SCREEN = {"rows": 128, "columns": 128, "depth": 128, "group": 8, "num_warps": 4, "num_stages": 3}
+_PROGRAMS = 2
+"""For every processor, in the screen by whole numbers: each answers many blocks."""
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
 PRODUCT = {"rows": 256, "columns": 128, "depth": 128, "num_warps": 8, "num_stages": 4}
 _OVERHEAD, _MOST_PARTS = 25, 16
 """Steps of a product that the start and the end of a program last, as measured on an H100; parts that a product has at most."""
 _RESERVED = 1024
 """Bytes beside a processor that stages leave to the rest of a kernel."""
-NEAR = {"num_warps": 16}
+FETCH = {"block": 4096, "num_warps": 8}
+NEAR = {"stages": 1, "num_warps": 16}
+_CHUNK = 1024
+"""Coordinates that `near_kernel` reads at once."""
 TILES = {"chunk": 2048, "num_warps": 4}
 
 
 @cache
-def _held(known: Asking | Nearness | Weighing, device: torch.device) -> Tensor:
+def _held(known: Asking | Nearness | Expansion | Weighing, device: torch.device) -> Tensor:
     """Constants on a device, in float64, which numbers given to a kernel are not; never freed, for recorded kernels read them."""
     return torch.tensor(known, dtype=torch.float64, device=device)
 
 
-def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
+def fetched(table: Tensor, held: list[Tensor]) -> None:
+    """Runs `reference.fetched` on the GPU."""
+    for number, tensor in enumerate(held):
+        blocks = triton.cdiv(tensor.numel(), FETCH["block"])
+        kernels.fetched_kernel[(blocks,)](table, tensor, tensor.numel(), number=number, **FETCH)
+
+
+def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole: bool) -> Asked:
     """Runs `reference.asked` on the GPU."""
-    halves = torch.empty(len(z), width, dtype=torch.float16, device=z.device)
+    rows = torch.empty(len(z), width, dtype=torch.int8 if whole else torch.float16, device=z.device)
     unit, numbers = torch.empty_like(snr, dtype=torch.float32), _table(AskedRows, snr)
     others = torch.zeros(1, dtype=torch.int32, device=z.device)
     kernels.asked_kernel[(len(z),)](
-        z, snr, mean, _held(known, z.device), halves, unit, numbers, others, len(z), z.shape[1], width,
-        padded=triton.next_power_of_2(width),
+        z, snr, mean, _held(known, z.device), rows, unit, numbers, others, len(z), z.shape[1], width,
+        padded=triton.next_power_of_2(width), whole=whole,
     )  # fmt: skip
-    return Asked(halves, unit, **AskedRows(*numbers)._asdict(), others=others)
+    return Asked(rows, unit, **AskedRows(*numbers)._asdict(), others=others)
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
     """Runs `reference.screen` on the GPU; tiles that no query needs are not set."""
     batch, count = len(snr), len(atoms)
     out = torch.empty(batch, count // tile, dtype=torch.float32, device=snr.device)
+    if queries.rows.dtype == torch.int8:
+        left, right = _blocks(queries.rows, "rows", WHOLE_SCREEN), _blocks(atoms, "columns", WHOLE_SCREEN)
+        blocks = triton.cdiv(batch, WHOLE_SCREEN["rows"]) * triton.cdiv(count, WHOLE_SCREEN["columns"])
+        programs = min(blocks, _PROGRAMS * _processors(snr.device))
+        matrix.whole_screen_kernel[(programs,)](
+            left, right, half, log_weights, queries.unit, snr, queries.shift, queries.others, out, batch, count,
+            atoms.shape[1], programs, tile=tile, **_staged(WHOLE_SCREEN, torch.int8, snr.device, sums=torch.float32),
+        )  # fmt: skip
+        return out
     blocks = triton.cdiv(batch, SCREEN["rows"]) * triton.cdiv(count, SCREEN["columns"])
-    kernels.screen_kernel[(blocks,)](
-        queries.halves, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
+    matrix.screen_kernel[(blocks,)](
+        queries.rows, atoms, half, log_weights, queries.unit, snr, queries.others, out, batch, count, atoms.shape[1],
         tile=tile, **_staged(SCREEN, torch.float16, snr.device),
     )  # fmt: skip
     return out
@@ -64,18 +102,34 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     numbers = _table(Look, snr)
     plan = torch.empty(len(Plan._fields), dtype=torch.int64, device=snr.device)
     kernels.bounded_kernel[(1,)](
-        snr, queries.size, queries.norm, queries.error, queries.series, tiles.best, tiles.mass, tiles.count, near.distance,
-        near.log_sum, near.apart, near.variance, near.shift, near.log_weight, _held(known, snr.device), numbers, plan,
+        snr, queries.size, queries.norm, queries.error, queries.series, queries.rest, tiles.best, tiles.mass, tiles.count,
+        near.distance, near.log_sum, near.apart, near.variance, near.shift, near.log_weight, _held(known, snr.device), numbers, plan,
         len(snr), padded=triton.next_power_of_2(len(snr)), num_warps=8,
     )  # fmt: skip
     return Bounded(numbers, plan)
+
+
+def moments(series: Series, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """Runs `reference.moments` on the GPU."""
+    points, (rest, cov, skew, square) = series.points, series.moments
+    known = Expansion(
+        points.radius, points.variance, series.rounding, series.constant, square, points.dim * math.log(2 * math.pi)
+    )
+    (batch, dim), shifted, means, numbers = z.shape, torch.empty_like(z), torch.empty_like(z), _table(MomentRows, snr)
+    padded = triton.next_power_of_2(dim)
+    kernels.shifted_kernel[(batch,)](z, snr, points.mean, shifted, dim, padded=padded)
+    kernels.moments_kernel[(batch,)](
+        shifted, shifted @ cov, snr, points.mean, rest, skew, _held(known, z.device), means, numbers, batch, dim,
+        padded=padded,
+    )  # fmt: skip
+    return means, numbers
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
     """Runs `reference.digits` on the GPU."""
     held = torch.empty(places, len(z), width, dtype=torch.int8, device=z.device)
     numbers = _table(DigitRows, snr)
-    kernels.digits_kernel[(len(z),)](
+    matrix.digits_kernel[(len(z),)](
         z, snr, mean, _held(known, z.device), held, numbers, len(z), z.shape[1], width,
         places=places, padded=triton.next_power_of_2(width),
     )  # fmt: skip
@@ -91,7 +145,7 @@ def weigh(
     left, right = _blocks(queries.digits.flatten(0, 1), "rows", WEIGH), _blocks(atoms, "columns", WEIGH)
     out = torch.empty(places, batch, count, dtype=torch.int8, device=snr.device)
     sums = torch.empty(len(SumRows._fields), batch, across, dtype=torch.float64, device=snr.device)
-    kernels.weigh_kernel[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
+    matrix.weigh_kernel[(triton.cdiv(batch, WEIGH["rows"]) * across,)](
         left, right, half, log_weights, queries.unit, snr, top, out, sums, batch, count, across, width, query_places,
         weight_digits=places, **_staged(WEIGH, torch.int8, snr.device),
     )  # fmt: skip
@@ -105,12 +159,12 @@ def product(digits: Tensor, columns: Tensor) -> Tensor:
     blocks = triton.cdiv(len(rows), PRODUCT["rows"]) * triton.cdiv(width, PRODUCT["columns"])
     parts = _parts(blocks, steps, digits.device)
     sums = torch.zeros(len(rows), width, dtype=torch.int32, device=digits.device)
-    kernels.product_kernel[(blocks, parts)](
+    matrix.product_kernel[(blocks, parts)](
         _blocks(rows, "rows", PRODUCT), _blocks(columns, "columns", PRODUCT), sums, len(rows), width, count,
         triton.cdiv(steps, parts), **_staged(PRODUCT, torch.int8, digits.device),
     )  # fmt: skip
     totals = torch.empty(batch, width, dtype=torch.float64, device=digits.device)
-    kernels.together_kernel[(batch,)](sums, totals, batch, width, places=places, padded=triton.next_power_of_2(width))
+    matrix.together_kernel[(batch,)](sums, totals, batch, width, places=places, padded=triton.next_power_of_2(width))
     return totals
 
 
@@ -121,34 +175,39 @@ def weighted(
     batch, dim = len(snr), len(mean)
     means = torch.empty(batch, dim, dtype=torch.float64, device=snr.device)
     numbers = _table(MomentRows, snr)
-    kernels.weighted_kernel[(batch,)](
+    matrix.weighted_kernel[(batch,)](
         products, sums, queries.rest, queries.size, queries.off_centre, queries.norm2, snr, top, mean,
         _held(known, snr.device), means, numbers, batch, dim, products.shape[1], padded=triton.next_power_of_2(dim),
     )  # fmt: skip
     return means, numbers
 
 
-def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, queries: Asked, norms: Tensor, below: float, most: int) -> Tiles:
     """Runs `reference.tiles` on the GPU."""
     batch, count = largest.shape
-    numbers = _table(TileRows, error)
-    index = torch.empty(batch, most, dtype=torch.int32, device=error.device)
-    crowded = torch.zeros(1, dtype=torch.int32, device=error.device)
+    numbers = _table(TileRows, queries.error)
+    index = torch.empty(batch, most, dtype=torch.int32, device=largest.device)
+    crowded = torch.zeros(1, dtype=torch.int32, device=largest.device)
     kernels.tiles_kernel[(batch,)](
-        largest, error, below, numbers, index, crowded, batch, count, most,
+        largest, queries.error, queries.rest, queries.others, norms, below, numbers, index, crowded, batch, count, most,
         chunk=min(TILES["chunk"], triton.next_power_of_2(count)), num_warps=TILES["num_warps"],
     )  # fmt: skip
     return Tiles(**TileRows(*numbers)._asdict(), index=index, crowded=crowded)
 
 
-def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
+def near(
+    z: Tensor, points: Tensor, log_weights: Tensor, queries: Asked, largest: Tensor, tiles: Tiles, norms: Tensor, snr: Tensor,
+    below: float, tile: int, few: int,
+) -> Near:  # fmt: skip
     """Runs `reference.near` on the GPU."""
     (batch, dim), most = z.shape, tiles.index.shape[1]
-    mean = torch.empty_like(z)
-    numbers = _table(NearRows, snr)
+    mean, numbers = torch.empty_like(z), _table(NearRows, snr)
+    logits = torch.empty(batch, most, tile, dtype=torch.float64, device=z.device)
     kernels.near_kernel[(batch,)](
-        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, mean, numbers, batch, len(points), most, few,
-        width=dim, padded=triton.next_power_of_2(dim), tile=tile, **NEAR,
+        z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, queries.norm, queries.error, queries.rest,
+        queries.offset, largest, norms, below, logits, torch.empty_like(tiles.index), mean, numbers, batch,
+        len(points), largest.shape[1], most, few, width=dim, tile=tile,
+        chunk=min(_CHUNK, triton.next_power_of_2(dim)), **NEAR,
     )  # fmt: skip
     return Near(mean, **NearRows(*numbers)._asdict())
 
@@ -165,15 +224,22 @@ def _blocks(rows: Tensor, side: str, sizes: dict[str, int]) -> TensorDescriptor:
 
 def _parts(blocks: int, steps: int, device: torch.device) -> int:
     """Into how many parts the steps of every block are cut, so that no processor is idle for long."""
-    at_once = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
+    at_once = _processors(device)
     most = min(steps, _MOST_PARTS)
     return min(range(1, most + 1), key=lambda parts: -(-blocks * parts // at_once) * (-(-steps // parts) + _OVERHEAD))
 
 
-def _staged(sizes: dict[str, int], kind: torch.dtype, device: torch.device) -> dict[str, int]:
-    """The sizes with as many stages as fit into the shared memory of a processor."""
+def _processors(device: torch.device) -> int:
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
+
+
+def _staged(
+    sizes: dict[str, int], kind: torch.dtype, device: torch.device, sums: torch.dtype | None = None
+) -> dict[str, int]:
+    """The sizes with as many stages as fit into the shared memory of a processor, beside which a block of sums of a type may lie there."""
     if device.type != "cuda":
         return sizes
     stage = (sizes["rows"] + sizes["columns"]) * sizes["depth"] * kind.itemsize
-    shared_memory = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-    return sizes | {"num_stages": max(1, min(sizes["num_stages"], (shared_memory - _RESERVED) // stage))}
+    beside = sizes["rows"] * sizes["columns"] * sums.itemsize if sums else 0
+    left = torch.cuda.get_device_properties(device).shared_memory_per_block_optin - _RESERVED - beside
+    return sizes | {"num_stages": max(1, min(sizes["num_stages"], left // stage))}

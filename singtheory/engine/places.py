@@ -11,7 +11,7 @@ from typing import NamedTuple
 import triton.language as tl
 
 from singtheory.engine import rounding
-from singtheory.engine.rounding import Asking, Nearness, Weighing
+from singtheory.engine.rounding import Asking, Expansion, Nearness, Weighing
 from singtheory.engine.rows import (
     AskedRows,
     DigitRows,
@@ -30,13 +30,15 @@ def _place(kind: type[NamedTuple], field: str) -> "tl.constexpr":
 
 
 ASKING_PER_NORM = _place(Asking, "per_norm")
+ASKING_PER_REST = _place(Asking, "per_rest")
 ASKING_PER_SNR = _place(Asking, "per_snr")
 ASKING_WEIGHTS = _place(Asking, "weights")
 ASKING_RADIUS = _place(Asking, "radius")
 ASKING_VARIANCE = _place(Asking, "variance")
 ASKING_ROUNDING = _place(Asking, "rounding")
 ASKING_CONSTANT = _place(Asking, "constant")
-ASKING_HALF_UNIT = _place(Asking, "half_unit")
+ASKING_UNIT = _place(Asking, "unit")
+ASKING_BASE = _place(Asking, "base")
 ASKING_GOAL = _place(Asking, "goal")
 
 NEARNESS_ROUNDINGS = _place(Nearness, "roundings")
@@ -49,7 +51,16 @@ NEARNESS_DIM = _place(Nearness, "dim")
 NEARNESS_VARIANCE = _place(Nearness, "variance")
 NEARNESS_PER_STEP = _place(Nearness, "per_step")
 NEARNESS_PER_TILE = _place(Nearness, "per_tile")
+NEARNESS_ABOVE = _place(Nearness, "above")
+NEARNESS_RADIUS = _place(Nearness, "radius")
 NEARNESS_GOAL = _place(Nearness, "goal")
+
+EXPANSION_RADIUS = _place(Expansion, "radius")
+EXPANSION_VARIANCE = _place(Expansion, "variance")
+EXPANSION_ROUNDING = _place(Expansion, "rounding")
+EXPANSION_CONSTANT = _place(Expansion, "constant")
+EXPANSION_SQUARE = _place(Expansion, "square")
+EXPANSION_LOG_NORM = _place(Expansion, "log_norm")
 
 WEIGHING_RADIUS = _place(Weighing, "radius")
 WEIGHING_MEAN_NORM = _place(Weighing, "mean_norm")
@@ -66,6 +77,9 @@ ASKED_SIZE = _place(AskedRows, "size")
 ASKED_NORM = _place(AskedRows, "norm")
 ASKED_ERROR = _place(AskedRows, "error")
 ASKED_SERIES = _place(AskedRows, "series")
+ASKED_REST = _place(AskedRows, "rest")
+ASKED_SHIFT = _place(AskedRows, "shift")
+ASKED_OFFSET = _place(AskedRows, "offset")
 
 TILES_BEST = _place(TileRows, "best")
 TILES_MASS = _place(TileRows, "mass")
@@ -107,3 +121,4 @@ MOMENTS_BOUND = _place(MomentRows, "bound")
 
 NEAR_ROWS = tl.constexpr(len(NearRows._fields))
 LEAST_USUAL, MOST_USUAL = tl.constexpr(rounding.LEAST_USUAL), tl.constexpr(rounding.MOST_USUAL)
+LARGEST_DIGIT, NEGLIGIBLE = tl.constexpr(float(rounding.LARGEST_DIGIT)), tl.constexpr(rounding.NEGLIGIBLE)

@@ -4,7 +4,8 @@ A log weight is `√γ⟨z′, y⟩ − ½γ‖y′‖² + log w`, up to a const
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,161 +14,83 @@ from singtheory.engine import rounding
 from singtheory.engine.levels import digits_of, rounded
 from singtheory.engine.points import decoded
 from singtheory.engine.rounding import Asking, Nearness, Weighing
-from singtheory.engine.rows import Look, MomentRows, NearRows, Plan, SumRows
+from singtheory.engine.rows import (
+    Asked,
+    Bounded,
+    Digits,
+    Look,
+    MomentRows,
+    Near,
+    NearRows,
+    Plan,
+    SumRows,
+    Tiles,
+    Weighed,
+)
+from singtheory.engine.series import Series
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Queries as the screen takes them, and what bounds on errors need to know of them; shape (batch,) but for the first and the last.
+def fetched(table: Tensor, held: list[Tensor]) -> None:
+    """Copy float64 numbers from where a table says that they lie.
 
-    Attributes:
-        halves: `√γ z′/size`, float16, shape (batch, width).
-        unit: of their products with the atoms in float16, float32.
-        size: the largest number of `√γ z′`.
-        norm: `‖z′‖`.
-        error: at least that of every screened log weight.
-        series: whether the moments suffice: 1, else 0.
-        others: how many of them do not; where there are none no kernel need screen anything; shape (1,).
+    Args:
+        table: an address and the step between numbers, for each tensor, int64, shape (k, 2).
+        held: k tensors, to be filled.
     """
-
-    halves: Tensor
-    unit: Tensor
-    size: Tensor
-    norm: Tensor
-    error: Tensor
-    series: Tensor
-    others: Tensor
+    raise NotImplementedError("plain torch follows no addresses: only launches on a GPU are recorded")
 
 
-@dataclass(frozen=True)
-class Tiles:
-    """Which tiles of atoms can matter to a query; shape (batch,) but for the last two.
-
-    Attributes:
-        best: the largest log weight by the screen.
-        mass: `Σ exp(largest log weight − best)` over all tiles.
-        count: how many reach the threshold.
-        index: these tiles, the best one first, as many as fit, int32, shape (batch, most).
-        crowded: for how many queries they do not fit, shape (1,).
-    """
-
-    best: Tensor
-    mass: Tensor
-    count: Tensor
-    index: Tensor
-    crowded: Tensor
-
-
-@dataclass(frozen=True)
-class Near:
-    """What the atoms of the tiles that reach a threshold tell, some of it relative to a reference y_b among them; shape (batch,).
-
-    All but the mean is infinite, and that not set, where a query has too many tiles.
-
-    Attributes:
-        mean: shape (batch, d).
-        distance: `‖z − √γ y_b‖`.
-        log_sum: of weights times densities, without the constant of the Gaussian.
-        apart: the root mean square of `‖y − y_b‖`.
-        variance: the trace.
-        shift: from y_b to the mean.
-        log_weight: the root mean square of log weights relative to that of y_b.
-    """
-
-    mean: Tensor
-    distance: Tensor
-    log_sum: Tensor
-    apart: Tensor
-    variance: Tensor
-    shift: Tensor
-    log_weight: Tensor
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """What is known after few atoms were weighed, and what is left to do.
-
-    Attributes:
-        numbers: the rows of `Look`, shape (6, batch).
-        plan: the numbers of `Plan`, shape (4,).
-    """
-
-    numbers: Tensor
-    plan: Tensor
-
-
-@dataclass(frozen=True)
-class Digits:
-    """Queries in digits of base 256; shape (batch,) but for the first.
-
-    Attributes:
-        digits: of `√γ z′`, most significant first, int8, shape (digits, batch, width).
-        unit: of the last digit of their products with levels.
-        rest: at least the norm of what is missing in them.
-        size: `√γ‖z′‖`.
-        off_centre: `√γ⟨z′, base − μ⟩`: what is multiplied is y − base, not y′.
-        norm2: `‖z′‖²`.
-    """
-
-    digits: Tensor
-    unit: Tensor
-    rest: Tensor
-    size: Tensor
-    off_centre: Tensor
-    norm2: Tensor
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """Weights of all atoms as whole numbers.
-
-    Attributes:
-        digits: of base 256, most significant first, int8, shape (digits, batch, n).
-        sums: the rows of `SumRows`, shape (3, batch).
-    """
-
-    digits: Tensor
-    sums: Tensor
-
-
-def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking) -> Asked:
+def asked(z: Tensor, snr: Tensor, mean: Tensor, width: int, known: Asking, whole: bool) -> Asked:
     """Queries, rounded for the screen.
 
     Args:
         z: shape (batch, d).
         snr: shape (batch,).
         mean: μ, shape (d,).
-        width: of the atoms in float16.
-        known: constants.
+        width: of the atoms that are screened.
+        known: constants, of `Asking.whole` or `Asking.of`.
+        whole: whether to whole numbers; else to float16.
     """
     root = snr.sqrt()
     shifted = z - root[:, None] * mean
     norm2, scaled = shifted.square().sum(dim=1), shifted * root[:, None]
     size = torch.linalg.vector_norm(scaled, ord=math.inf, dim=1).clamp(min=1e-300)
-    halves = torch.zeros(len(z), width, dtype=torch.float16, device=z.device)
-    halves[:, : z.shape[1]] = scaled / size[:, None]
-    error = rounding.screen_error(norm2.sqrt(), root, snr, known.per_norm, known.per_snr, known.weights)
+    rows = torch.zeros(len(z), width, dtype=torch.int8 if whole else torch.float16, device=z.device)
+    rest = shift = offset = torch.zeros_like(snr)
+    if whole:
+        step = size[:, None] / rounding.LARGEST_DIGIT
+        numbers = (scaled / step + 0.5).floor()
+        missing = scaled - numbers * step
+        rest = torch.linalg.vector_norm(missing, dim=1) * 1.01
+        shift, offset = missing @ (mean - known.base), scaled @ (mean - known.base)
+        rows[:, : z.shape[1]] = numbers
+    else:
+        rows[:, : z.shape[1]] = scaled / size[:, None]
+    error = rounding.screen_error(
+        norm2.sqrt(), root, snr, rest, known.per_norm, known.per_rest, known.per_snr, known.weights
+    )
     series = rounding.series_remainder(
         norm2, snr, known.radius, known.variance, known.rounding, known.constant
     ) <= known.goal  # fmt: skip
-    unit = (size * known.half_unit).float()
-    return Asked(halves, unit, size, norm2.sqrt(), error, series.double(), (~series).sum(dim=0, keepdim=True).int())
+    others = (~series).sum(dim=0, keepdim=True).int()
+    unit = (size * known.unit).float()
+    return Asked(rows, unit, size, norm2.sqrt(), error, series.double(), rest, shift, offset, others)
 
 
 def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, tile: int) -> Tensor:
-    """The largest log weight in every tile of atoms, shape (batch, n/tile), float32.
+    """The largest log weight in every tile of atoms, shape (batch, n/tile), float32; of whole numbers they may be off by `rest · ‖y′‖` more than the error.
 
     Args:
         queries: rounded.
-        atoms: float16, shape (n, width).
+        atoms: float16 or int8, as the queries, shape (n, width).
         half: `½‖y′‖²`, float32, shape (n,).
         log_weights: float32, shape (n,).
         snr: shape (batch,).
         tile: atoms in a tile.
     """
-    products = (queries.halves.float() @ atoms.float().mT) * queries.unit[:, None]
+    products = (queries.rows.float() @ atoms.float().mT) * queries.unit[:, None]
     logits = products - snr.float()[:, None] * half + log_weights
-    return logits.unflatten(1, (-1, tile)).amax(dim=2)
+    return logits.unflatten(1, (-1, tile)).amax(dim=2) + queries.shift.float()[:, None]
 
 
 def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearness) -> Bounded:
@@ -193,9 +116,22 @@ def bounded(near: Near, tiles: Tiles, queries: Asked, snr: Tensor, known: Nearne
     usual = (queries.norm < most) & (snr < most) & ((snr == 0) | (snr > rounding.LEAST_USUAL))
     plan = Plan(series.sum(), rest.sum(), most_digits, most_of_weights, unusual=(~usual).sum())
     evidence = near.log_sum - known.dim / 2 * math.log(2 * math.pi)
-    top = tiles.best + queries.error / 8
+    top = tiles.best + (queries.error + queries.rest * known.radius) * known.above
     look = Look(trace=near.variance, evidence=evidence, bound=bound, top=top, series=queries.series, rest=rest.double())
     return Bounded(torch.stack(look), torch.stack(plan))
+
+
+def moments(series: Series, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """Means (batch, d), and the rows of `MomentRows` (3, batch), near γ = 0.
+
+    Args:
+        series: of the atoms.
+        z: shape (batch, d).
+        snr: shape (batch,).
+    """
+    near = series.posterior(z, snr)
+    rows = MomentRows(trace=near.trace_cov, evidence=near.log_evidence, bound=near.error_bound)
+    return near.mean, torch.stack(rows)
 
 
 def digits(z: Tensor, snr: Tensor, mean: Tensor, width: int, places: int, known: Weighing) -> Digits:
@@ -283,56 +219,86 @@ def weighted(
     return means, torch.stack(moments)
 
 
-def tiles(largest: Tensor, error: Tensor, below: float, most: int) -> Tiles:
+def tiles(largest: Tensor, queries: Asked, norms: Tensor, below: float, most: int) -> Tiles:
     """The tiles that can matter.
+
+    No log weight in a tile is above its `largest` by more than the error and `rest · ‖y′‖`, and one of them is not below it by more than that:
+    tiles further than `below` under another one, each off as far as it may be, hold none that matters.
 
     Args:
         largest: of every tile, as `screen` gives them, shape (batch, tiles).
-        error: of these, shape (batch,); tiles matter that are not more than `below` and twice the error under the best.
+        queries: as they were screened; where `others` is 0 nothing need be known of tiles.
+        norms: at least the largest `‖y′‖` of each tile, float32, shape (tiles,).
         below: see there.
         most: tiles that a query may have.
     """
-    best = largest.amax(dim=1).double()
-    mass = (largest - best[:, None].float()).exp().sum(dim=1).double()
-    hits = ~(largest < (best - 2 * error - below)[:, None])
-    order = hits.float().scatter_(1, largest.argmax(dim=1, keepdim=True), 2.0)
+    best, chosen = largest.max(dim=1)
+    mass = (largest - best[:, None]).exp().sum(dim=1).double()
+    off = (queries.rest[:, None] * norms).float() * (1 + 1e-6)
+    limit = (largest - off).amax(dim=1).double() - 2 * queries.error - below
+    hits = ~(largest + off < limit[:, None])
+    order = hits.float().scatter_(1, chosen[:, None], 2.0)
     index = order.sort(dim=1, descending=True, stable=True).indices[:, :most].int()
     index = torch.nn.functional.pad(index, (0, max(0, most - index.shape[1])))
     count = hits.sum(dim=1)
-    return Tiles(best, mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
+    return Tiles(best.double(), mass, count.double(), index, (count > most).sum(dim=0, keepdim=True).int())
 
 
-def near(z: Tensor, points: Tensor, log_weights: Tensor, tiles: Tiles, snr: Tensor, tile: int, few: int) -> Near:
+def near(
+    z: Tensor, points: Tensor, log_weights: Tensor, queries: Asked, largest: Tensor, tiles: Tiles, norms: Tensor,
+    snr: Tensor, below: float, tile: int, few: int,
+) -> Near:  # fmt: skip
     """Mean and trace from the atoms of the tiles that can matter, by differences to one of the best tile, in float64.
+
+    Of these tiles those matter that are not `below` the heaviest atom of the best tile, which is known exactly here (`rounding.tile_limit`).
 
     Args:
         z: shape (batch, d).
         points: shape (n, d), float64 or bytes.
         log_weights: shape (n,).
-        tiles: these.
+        queries: as they were screened.
+        largest: of every tile, as `screen` gives them, shape (batch, tiles).
+        tiles: those that can matter.
+        norms: at least the largest `‖y′‖` of each tile, float32, shape (tiles,).
         snr: shape (batch,).
+        below: how far below the largest log weight an atom does not matter.
         tile: atoms in a tile.
         few: tiles that a query may have where half of the batch has too many, for it is then weighed by all atoms anyway.
     """
     most = tiles.index.shape[1] if 2 * int(tiles.crowded) < len(z) else few
-    queries = zip(z, tiles.index, tiles.count, snr.sqrt(), strict=True)
-    means, numbers = zip(*(_near(*query, points, log_weights, tile, most) for query in queries), strict=True)
+    limits = [
+        partial(rounding.tile_limit, norm2=norm.square(), offset=offset, error=error, below=below)
+        for norm, offset, error in zip(queries.norm, queries.offset, queries.error, strict=True)
+    ]
+    each = zip(z, snr.sqrt(), tiles.count, limits, largest + queries.rest[:, None] * norms, strict=True)
+    means, numbers = zip(
+        *(
+            _near(*query, index, points, log_weights, tile, most)
+            for query, index in zip(each, tiles.index, strict=True)
+        ),
+        strict=True,
+    )
     return Near(torch.stack(means), **NearRows(*torch.stack(numbers, dim=1))._asdict())
 
 
 def _near(
-    z: Tensor, index: Tensor, count: Tensor, root: Tensor, points: Tensor, log_weights: Tensor, tile: int, most: int
-) -> tuple[Tensor, Tensor]:
+    z: Tensor, root: Tensor, count: Tensor, limit: Callable[[Tensor], Tensor], upper: Tensor, index: Tensor,
+    points: Tensor, log_weights: Tensor, tile: int, most: int,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One query's mean and the numbers of `NearRows`."""
     if int(count) > most:
         return torch.zeros_like(z), torch.full(
             (len(NearRows._fields),), torch.inf, dtype=torch.float64, device=z.device
         )
-    atoms = (index[: int(count), None] * tile + torch.arange(tile, device=z.device)).flatten()
+    inside, index = torch.arange(tile, device=z.device), index[: int(count)]
     # the screen may take padding for the best where all log weights are off its scale
-    best, atoms = atoms[:tile].clamp(max=len(points) - 1), atoms[atoms < len(points)]
+    best = (index[0] * tile + inside).clamp(max=len(points) - 1)
     density = log_weights[best] - (z - root * decoded(points[best])).square().sum(dim=1) / 2
     score, reference = density.max(), best[density.argmax()]
+    kept = ~(upper[index] < limit(score))
+    kept[0] = True
+    atoms = (index[kept, None] * tile + inside).flatten()
+    atoms = atoms[atoms < len(points)]
     base = decoded(points[reference])
     apart = decoded(points[atoms]) - base
     logits = root * ((z - root * (base + apart / 2)) * apart).sum(dim=1) + (log_weights[atoms] - log_weights[reference])

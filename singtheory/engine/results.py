@@ -38,10 +38,12 @@ class Started:
     Attributes:
         finish: gives what is known of the posteriors.
         checked: whether all numbers of the queries were seen to be finite, and snr to be at least 0; else they have yet to be looked at.
+        reached: says, once all is finished, whether all bounds are known to be at most what was asked for; else they have yet to be looked at.
     """
 
     finish: Callable[[], PosteriorMoments]
     checked: bool
+    reached: Callable[[], bool] = bool
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ SAFE = 1.02
 """The factor on first-order counts of roundings that covers the rest."""
 _LARGEST_LOG_WEIGHT_ERROR = 1e-2
 """The largest error of a log weight for which a bound is given: `e^δ − 1` is below `1.02 δ` for all errors δ of log weights up to it."""
-_DEPTH_ROUNDINGS = 24
-"""Roundings on every path of a sum over the width in `near`, a tree over the threads of a row, up to a width of 4096."""
+_DEPTH_ROUNDINGS, _TREE_ROUNDINGS, _CHUNK = 24, 12, 128
+"""Roundings on every path of a sum over the width in `near`: in a chunk of at least so many coordinates a tree over the threads of a row, and chunk after chunk; few widths need more than the first."""
+NEGLIGIBLE = 64.0
+"""Tiles of which no log weight comes as near to the largest are left out of `near` by kernels."""
 _LOG_WEIGHT_ROUNDINGS = 10
 """The roundings of a log weight on a GPU, put together from exact products: four of the digits, three of the unit, two of differences, one of the rest.
 
@@ -29,6 +31,8 @@ LEAST_USUAL, MOST_USUAL = 1e-30, 1e30
 """Sizes of queries and of γ that surely lie in the domain (`singtheory.numerics.domain`), in numbers that float32 holds: others are looked at one by one."""
 MOST_QUERY_DIGITS, MOST_WEIGHT_DIGITS = 7, 8
 """Beyond them whole numbers would not go into 63 bits."""
+LARGEST_DIGIT = 127
+"""The largest number in a query that is screened as whole numbers of 8 bits."""
 
 
 class Sizes(NamedTuple):
@@ -68,33 +72,46 @@ class Sizes(NamedTuple):
 
 
 class Asking(NamedTuple):
-    """Constants of `screen_error`, then of `series_remainder`, the unit of atoms in float16, and what errors are held against.
+    """Constants of `screen_error`, then of `series_remainder`, the unit of atoms that are screened, and what errors are held against.
 
     Attributes:
-        per_norm: of `√γ‖z′‖`: what the float16 product loses in a screened log weight.
+        per_norm: of `√γ‖z′‖`: what the product loses in a screened log weight.
+        per_rest: of the norm of what a query in whole numbers misses, 0 in float16.
         per_snr: of γ: what the square and the rounded query lose in it.
         weights: what its prior log weight loses in float32.
         radius: as in `Sizes`.
         variance: as in `Sizes`.
         rounding: of the series' own sums, relative.
         constant: of the series' own sums, absolute.
-        half_unit: as in `Sizes`.
+        unit: of the atoms that are screened, for queries whose largest number is 1.
+        base: as in `Sizes`.
         goal: the error of the mean that is asked for, in units of the data.
     """
 
     per_norm: float
+    per_rest: float
     per_snr: float
     weights: float
     radius: float
     variance: float
     rounding: float
     constant: float
-    half_unit: float
+    unit: float
+    base: float
     goal: float
 
     @classmethod
+    def whole(cls, sizes: Sizes, goal: float, rounding: float, constant: float) -> "Asking":
+        """Constants as of `of`, for a product of whole numbers of 8 bits, which is exact: atoms on levels, and queries whose rounding is measured."""
+        halves = cls.of(sizes, goal, rounding, constant)
+        per_norm = sizes.levels_rest + 10 * formula.SINGLE * sizes.half_reach
+        # the product with an atom itself is counted where the atom's norm is known
+        per_rest = per_norm + 16 * formula.SINGLE * sizes.radius
+        return halves._replace(per_norm=per_norm, per_rest=per_rest, unit=sizes.step / LARGEST_DIGIT)
+
+    @classmethod
     def of(cls, sizes: Sizes, goal: float, rounding: float, constant: float) -> "Asking":
-        """For errors of the mean up to `goal`; the last two are those of `Series`."""
+        """For errors of the mean up to `goal`, and a product in float16; the last two are those of `Series`."""
         # rounding of queries to float16, of atoms, of the product, and of what is added in float32
         half = formula.HALF * (1 + math.sqrt(sizes.dim) * formula.HALF)
         per_norm = half * (sizes.half_reach + sizes.half_rest) + sizes.half_rest
@@ -102,7 +119,10 @@ class Asking(NamedTuple):
         # z′ is rounded in float64
         per_snr = 5 * formula.SINGLE * sizes.radius**2 + 4 * DOUBLE * sizes.mean_norm * sizes.half_reach
         weights = -10 * formula.SINGLE * sizes.least_log_weight
-        return cls(per_norm, per_snr, weights, sizes.radius, sizes.variance, rounding, constant, sizes.half_unit, goal)
+        return cls(
+            per_norm, 0.0, per_snr, weights, sizes.radius, sizes.variance, rounding, constant,
+            sizes.half_unit, sizes.base, goal,
+        )  # fmt: skip
 
 
 class Nearness(NamedTuple):
@@ -119,6 +139,8 @@ class Nearness(NamedTuple):
         variance: as in `Sizes`.
         per_step: what a unit of the last digit of a query moves the mean by, over the goal.
         per_tile: what a unit of the last digit of a weight moves it by, over the goal.
+        above: how far above the largest screened log weight the largest one is looked for, in units of the screen's error.
+        radius: as in `Sizes`.
         goal: the error of the mean that is asked for, in units of the data.
     """
 
@@ -132,24 +154,48 @@ class Nearness(NamedTuple):
     variance: float
     per_step: float
     per_tile: float
+    above: float
+    radius: float
     goal: float
 
     @classmethod
     def of(cls, sizes: Sizes, goal: float, below: float, atoms: int) -> "Nearness":
         """For errors of the mean up to `goal`, with all log weights left out that are `below` the largest, and at most `atoms` kept."""
-        roundings = max(_DEPTH_ROUNDINGS, sizes.dim / 128) + 6
+        roundings = max(_DEPTH_ROUNDINGS, sizes.dim / _CHUNK + _TREE_ROUNDINGS) + 6
         per_snr = 2 * sizes.mean_norm + roundings * sizes.radius + 6 * sizes.reach
         others = 8 - 4 * sizes.least_log_weight
         sums = formula.accumulation(atoms + 16, DOUBLE)
         # where no log weight is far off, e^δ − 1 is δ up to what is allowed for
         far = (_LARGEST_LOG_WEIGHT_ERROR / DOUBLE - 3300 - others) / (2 * sizes.radius)
-        left_out = formula.truncation_error(sizes.atoms * math.exp(-below), 2 * sizes.radius)
+        least = sizes.atoms * math.exp(-below) + atoms * math.exp(-NEGLIGIBLE)
+        left_out = formula.truncation_error(least, 2 * sizes.radius)
         constant = 3 * DOUBLE * sizes.reach + left_out
         # a rounded digit is off by √(1/12) in the mean; of a tile about one atom matters, and rounding takes a quarter of a digit
         per_step, per_tile = 1.5 * math.sqrt(sizes.dim / 12) / 127, 8 * sizes.radius / (4 * 127)
+        # the error is that of the worst direction, and in many coordinates a query's rounding is in no direction of the data
+        above = min(1.0, 4 / math.sqrt(sizes.dim))
         return cls(
-            roundings, per_snr, others, sums, far, constant, sizes.dim, sizes.variance, per_step / goal, per_tile / goal, goal
+            roundings, per_snr, others, sums, far, constant, sizes.dim, sizes.variance, per_step / goal, per_tile / goal,
+            above, sizes.radius, goal,
         )  # fmt: skip
+
+
+class Expansion(NamedTuple):
+    """Constants of the series near γ = 0.
+
+    Attributes:
+        radius: as in `Sizes`, and so `variance`.
+        rounding: of `Series`, and so `constant`.
+        square: `Var ‖y′‖²`.
+        log_norm: `d log 2π`.
+    """
+
+    radius: float
+    variance: float
+    rounding: float
+    constant: float
+    square: float
+    log_norm: float
 
 
 class Weighing(NamedTuple):
@@ -187,9 +233,15 @@ class Weighing(NamedTuple):
         )  # fmt: skip
 
 
-def screen_error(norm: Number, root: Number, snr: Number, per_norm: Number, per_snr: Number, weights: Number) -> Number:
-    """At least the error of every screened log weight, from `‖z′‖`, `√γ` and γ; constants of `Asking`. Infinite where float32 might overflow."""
-    error = SAFE * (norm * root * per_norm + snr * per_snr + weights)
+def screen_error(
+    norm: Number, root: Number, snr: Number, rest: Number,
+    per_norm: Number, per_rest: Number, per_snr: Number, weights: Number,
+) -> Number:  # fmt: skip
+    """At least the error of every screened log weight but for the product of `rest` with the atom, from `‖z′‖`, `√γ`, γ and the norm of `rest`; constants of `Asking`.
+
+    `rest` is what rounding to whole numbers took of `√γ z′`. Infinite where float32 might overflow.
+    """
+    error = SAFE * (norm * root * per_norm + rest * per_rest + snr * per_snr + weights)
     return xp.where((error < _MOST_ERROR) & (snr < _MOST_SNR), error, float("inf"))
 
 
@@ -219,7 +271,7 @@ def near_bound(
         norm: `‖z′‖`.
         root: `√γ`.
         snr: γ.
-        distance: of `reference.Near`, as the three that follow; infinite where nothing is known.
+        distance: of `rows.Near`, as the three that follow; infinite where nothing is known.
         apart: there.
         shift: there.
         log_weight: there.
@@ -235,6 +287,21 @@ def near_bound(
     tilted = tilt_error(mass * (apart + shift), mass)
     rounded_off = 2 * sums * apart + 3 * DOUBLE * shift
     return xp.where(along < far, SAFE * (tilted + rounded_off + constant), float("inf"))
+
+
+def tile_limit(score: Number, norm2: Number, offset: Number, error: Number, below: Number) -> Number:
+    """What the screened log weight of a tile, with its margin `rest · ‖y′‖`, must reach for one of its atoms to be less than `below` under an atom whose log density is known.
+
+    Args:
+        score: `log w − ½‖z − √γ y‖²` of that atom, in float64: its log weight less `½‖z′‖²`.
+        norm2: `‖z′‖²`.
+        offset: of `rows.Asked`.
+        error: there.
+        below: see there.
+    """
+    # sums of squares over the width are off by less than a trillionth, and so is the offset, whose size is at most error/6·10⁻⁷
+    rounded_off = 1e-12 * (norm2 + xp.abs(score)) + 1e-3 * error
+    return score + norm2 / 2 + offset - below - error - rounded_off
 
 
 def query_digits(size: Number, snr: Number, dim: Number, variance: Number, per_step: Number) -> Number:
@@ -293,7 +360,7 @@ def digits_bound(
     """At least the error of a mean from exact products of digits; infinite where no weight may be left or a log weight is far off.
 
     Args:
-        total: of `reference.Weighed`, as the two that follow.
+        total: of `rows.Weighed`, as the two that follow.
         square: there.
         lost: there.
         shift2: `‖mean − μ‖²`.

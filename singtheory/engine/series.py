@@ -26,7 +26,7 @@ class Series:
         self.points = points
 
     @cached_property
-    def _moments(self) -> tuple[Tensor, Tensor, Tensor, float]:
+    def moments(self) -> tuple[Tensor, Tensor, Tensor, float]:
         """`E y′`, which is rounding alone, `Σ`, `Cov(y′, ‖y′‖²)` and `Var ‖y′‖²`."""
         points = self.points
         rest, skew = torch.zeros_like(points.mean), torch.zeros_like(points.mean)
@@ -46,7 +46,7 @@ class Series:
         """`λ` of Σ, shape (d,); of wide data their mean, in whose place no others make `linear_mmse` larger, for `λ/(1 + γλ)` is concave."""
         if self.points.dim > _WIDEST:
             return self.points.weights.new_full((self.points.dim,), self.points.variance / self.points.dim)
-        return torch.linalg.eigvalsh(self._moments[1]).clamp(min=0)
+        return torch.linalg.eigvalsh(self.moments[1]).clamp(min=0)
 
     def linear_mmse(self, snr: Tensor) -> Tensor:
         """At least `Σ λ/(1 + γλ)`, the error of the best linear denoiser, which `E tr C` does not exceed; shape (batch,)."""
@@ -71,7 +71,7 @@ class Series:
 
     def posterior(self, z: Tensor, snr: Tensor) -> PosteriorMoments:
         """The posteriors of queries whose remainder is small."""
-        points, (rest, cov, skew, square) = self.points, self._moments
+        points, (rest, cov, skew, square) = self.points, self.moments
         root = snr.sqrt()[:, None]
         shifted = points.shifted(z, snr)
         along = shifted @ cov

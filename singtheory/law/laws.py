@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from singtheory import formula, numerics
-from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Points, Shard, ShardEngine, agree, check_reached, engine_of
+from singtheory.engine import DOUBLE_TOL, SINGLE_TOL, Points, Shard, ShardEngine, agree, engine_of
 from singtheory.errors import InputError
 from singtheory.law.checks import Array, as_bytes, as_finite, as_nonnegative, as_numbers, as_weights, check_numbers
 from singtheory.law.posterior import AtomsPosterior, Posterior
@@ -161,7 +161,7 @@ class Atoms(Law):
 
     @classmethod
     def of_bytes(cls, images: Array, weights: Array | None = None) -> "Atoms":
-        """The law of 8-bit data `x/127.5 − 1`, held as bytes where they lie: on a GPU five bytes a number in all, on a CPU one.
+        """The law of 8-bit data `x/127.5 − 1`, held as bytes where they lie: on a GPU three bytes a number in all, on a CPU one.
 
         Args:
             images: uint8, shape (n, ...); each is a point.
@@ -285,7 +285,7 @@ class Atoms(Law):
         if not posterior.start():  # a GPU looks at the numbers in the pass that it makes anyway
             check_numbers(*queries)
         if tol is not None:
-            check_reached(posterior.error_bound, self._points, tol)
+            posterior.check_reached()
         return posterior
 
     @cached_property

@@ -25,6 +25,7 @@ from singtheory.engine import (
     Started,
     Statistic,
     Uncertified,
+    check_reached,
 )
 from singtheory.errors import InputError
 from singtheory.law import logits
@@ -128,6 +129,7 @@ class AtomsPosterior(Posterior):
     def __init__(self, engine: Engine, z: Tensor, snr: Tensor, tol: float) -> None:
         self.engine, self.z, self.snr, self.tol = engine, z, snr, tol
         self._started: Started | None = None
+        self._reached: Callable[[], bool] = bool
         self._whole: tuple[AtomsPosterior, slice] | None = None
 
     @classmethod
@@ -147,6 +149,7 @@ class AtomsPosterior(Posterior):
             posterior, rows = self._whole
             return posterior._found.of(rows)
         started, self._started = self._started or self.engine.start(self.z, self.snr, self.tol), None
+        self._reached = started.reached
         return started.finish()
 
     @property
@@ -158,6 +161,12 @@ class AtomsPosterior(Posterior):
     def error_bound(self) -> Tensor:
         """At least the Euclidean error of the mean, and of nothing else, through rounding and what was left out; shape (batch,)."""
         return self._found.error_bound
+
+    def check_reached(self) -> None:
+        """Raise `InputError` where an error cannot be bounded by what is aimed at; bounds that a GPU has looked at are not waited for again."""
+        bound = self.error_bound
+        if not self._reached():
+            check_reached(bound, self.engine.points, self.tol)
 
     def atoms(self) -> "AtomsPosterior":
         """This posterior itself, which has finitely many points."""

@@ -35,12 +35,15 @@ def table() -> str:
             f"| {on_cpu['times']['float64 / ours, 1e-12']:.1f} |"
         )
     held, rows = gpu["held against float64"], growth["rows"]
+    more = ""
+    if few := gpu.get("held against float64, few points"):
+        more = f"; {few['queries']:,} over {few['points']:,} of the points: {few['violations']}"
     exponents = ", ".join(f"{name} {value:.2f}" for name, value in growth["exponents"].items())
     lines += [
         "",
         f"*Medians of ratios within a round, GoldDiff's from three rounds of its own; calls of one shape and one γ, recorded before; {gpu['points']:,} points of Fashion-MNIST in {gpu['dim']} dimensions; {gpu['queries']:,} queries on one {gpu['device']}, "
         f"{cpu['queries']} on the CPU. Errors are relative to √Σ w‖y‖² and against ours at 1e-12, so 0 where both tolerances take the same way. {held['queries']:,} random queries at all γ by two tolerances: {held['violations']} beyond their bound, "
-        f"the largest error at 1e-6 {held['largest error / bound']['1e-06']:.2f} of it (at 1e-12 the reference is no more exact than ours). In a mapped file of 10⁴ to 10⁶ images the time grows as N^p with p = {exponents}, "
+        f"the largest error at 1e-6 {held['largest error / bound']['1e-06']:.2f} of it (at 1e-12 the reference is no more exact than ours){more}. In a mapped file of 10⁴ to 10⁶ images the time grows as N^p with p = {exponents}, "
         f"and at most {max(row['peak memory, GB'] for row in rows):.1f} GB are held beside the file. `{gpu['command']}`, `{cpu['command']}`, `{growth['command']}`, "
         "then `python -m tests.benchmarks.engine.posterior_table`.*",
         "",

@@ -37,8 +37,10 @@ def near(engine: FusedEngine, z: Tensor, snr: Tensor, tol: float) -> PosteriorMo
 
 def weighed(engine: FusedEngine, z: Tensor, snr: Tensor, digits: int, weight_digits: int) -> PosteriorMoments:
     """From all atoms."""
+    goal = DOUBLE_TOL * engine.points.scale
     _, numbers, _ = engine._look(z, snr, goal=engine.points.scale)
-    mean, numbers = engine._weigh(z, snr, Look(*numbers).top, digits, weight_digits)
+    mean, numbers, short = engine._weigh(z, snr, Look(*numbers).top, digits, weight_digits, goal)
+    assert int(short) == int((~(numbers[2] <= goal)).sum())
     return PosteriorMoments(mean, *numbers)
 
 
@@ -80,18 +82,26 @@ def test_no_tile_is_left_out_that_holds_a_log_weight_above_the_threshold(data):
     z, snr = data.draw(asked(points))
     engine = prepared(points)
     scaled = snr.sqrt()[:, None] * points.shifted(z, snr)
-    known = Asking.of(engine._sizes, 1e-9 * points.scale, engine.series.rounding, engine.series.constant)
-    queries = reference.asked(z, snr, points.mean, engine._halves.shape[1], known)
-    largest = reference.screen(queries, engine._halves, *engine._single, snr, gpu.TILE)
+    whole = engine.levels is not None
+    constants = Asking.whole if whole else Asking.of
+    known = constants(engine._sizes, 1e-9 * points.scale, engine.series.rounding, engine.series.constant)
+    queries = reference.asked(z, snr, points.mean, engine._screened.shape[1], known, whole)
+    largest = reference.screen(queries, engine._screened, *engine._single, snr, gpu.TILE)
     error = queries.error
     atoms = points.whole - points.mean
     exact = scaled @ atoms.mT - snr[:, None] * atoms.square().sum(dim=1) / 2 + points.log_weights
     exact = torch.nn.functional.pad(exact, (0, -points.count % gpu.TILE), value=-math.inf)
     exact = exact.unflatten(1, (-1, gpu.TILE)).amax(dim=2)
-    # what is screened may be off by a number common to a query's atoms
+    # what is screened is off by what rounding may have taken of a query, too, and by a number common to a query's atoms
+    error = error + queries.rest * atoms.norm(dim=1).amax()
     off = (largest[:, : exact.shape[1]].double() - exact).where(exact > -1e6, torch.nan)
     spread = off.nan_to_num(-math.inf).amax(dim=1) - off.nan_to_num(math.inf).amin(dim=1)
     assert bool((spread <= 2 * error * (1 + 1e-9) + 1e-9 * exact.abs().where(exact > -1e6, 0).amax(dim=1)).all())
+    below = 3.0
+    tiles = reference.tiles(largest, queries, engine._tile_norms, below, largest.shape[1])
+    needed = exact >= (exact.amax(dim=1) - below)[:, None]
+    for index, count, chosen in zip(tiles.index, tiles.count.int(), needed, strict=True):
+        assert set(chosen.nonzero()[:, 0].tolist()) <= set(index[: int(count)].tolist())
 
 
 @given(st.data())
@@ -181,7 +191,7 @@ def test_a_weight_that_rounding_doubles_is_within_the_bound():
     engine = prepared(points)
     z, snr = torch.zeros(1, 1).double(), torch.full((1,), 1e-9, dtype=torch.float64)
     top = points.log_weights[:1] + math.log(127)
-    mean, numbers = engine._weigh(z, snr, top, 2, 1)
+    mean, numbers, _ = engine._weigh(z, snr, top, 2, 1, 1.0)
     within_its_bound(points, z, snr, PosteriorMoments(mean, *numbers))
 
 
@@ -206,6 +216,32 @@ def test_an_answer_that_was_started_is_that_of_its_queries_as_they_were():
     z.neg_()
     actual = started.finish()
     assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
+
+
+@pytest.mark.parametrize("levels", [[0.5, 1.0, 1.5, 2.0], [1e-17] * 4, [1e-17, 1.0, 2.0, 1e5]])
+def test_searches_may_be_started_before_the_ones_before_them_are_finished(levels):
+    """One way for all queries, which is begun at once, and several."""
+    engine = FusedEngine(pixels())
+    z, snr = noised(engine.points, levels)
+    batches = [z, z.flip(0).neg(), 2 * z]
+    started = [engine.start(batch, snr, DOUBLE_TOL) for batch in batches]
+    for batch, one in zip(batches, started, strict=True):
+        actual, expected = one.finish(), Engine(engine.points).find(batch, snr, DOUBLE_TOL)
+        assert float(actual.error_bound.max()) <= DOUBLE_TOL * engine.points.scale
+        assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
+
+
+def test_a_whole_batch_whose_digits_fall_short_is_mended(monkeypatch):
+    """What counts them is looked at, and nothing is returned above the tolerance."""
+    monkeypatch.setattr(reference.rounding, "query_digits", lambda size, *_: torch.full_like(size, 2.0))
+    engine, taken = FusedEngine(pixels()), []
+    z, snr = noised(engine.points, [0.5, 1.0, 1.5, 2.0])
+    weigh = engine._weigh
+    monkeypatch.setattr(engine, "_weigh", lambda *a: taken.append(a[3]) or weigh(*a))
+    looked = engine._looked(z, snr, DOUBLE_TOL)
+    assert looked.short() == 4 and looked.plan.digits == 2
+    assert float(engine._found(z, snr, DOUBLE_TOL, looked).error_bound.max()) <= DOUBLE_TOL * engine.points.scale
+    assert taken == [7]
 
 
 def test_atoms_are_screened_once_for_a_posterior_and_those_of_its_queries(monkeypatch):
@@ -271,8 +307,22 @@ def test_without_memory_for_all_queries_at_once_they_are_answered_in_halves(monk
     assert bool(((actual.mean - expected.mean).norm(dim=1) <= actual.error_bound + expected.error_bound).all())
 
 
+@pytest.mark.parametrize(
+    ("gamma", "tol", "known"), [(20.0, 1e-6, True), (0.3, 1e-6, True), (0.3, 1e-17, False), (1e-17, 1e-6, False)]
+)
+def test_bounds_that_a_device_has_looked_at_are_below_the_goal(gamma, tol, known):
+    """From few atoms, or from all of them; one by the series has yet to be looked at, and so has one that is too large."""
+    points = pixels(1000, 64)
+    z, snr = noised(points, [gamma] * 4)
+    started = prepared(points).start(z, snr, tol)
+    bound = started.finish().error_bound
+    assert started.reached() == known
+    assert (float(bound.max()) <= tol * points.scale) == (tol > 1e-17)
+    assert not Engine(points).start(z, snr, tol).reached()
+
+
 def test_bytes_are_held_as_bytes_and_answer_as_their_doubles():
-    """Five bytes a number in all, the halves of the screen included; nothing of them is held in float64."""
+    """Three bytes a number in all; nothing of them is held in float64."""
     points = pixels(1000, 64)
     doubles, engine = (
         prepared(points),
@@ -283,9 +333,9 @@ def test_bytes_are_held_as_bytes_and_answer_as_their_doubles():
         one, other = (each.find(z, snr, tol) for each in (engine, doubles))
         assert bool(((one.mean - other.mean).norm(dim=1) <= one.error_bound + other.error_bound).all())
         assert float(one.error_bound.max()) <= tol * points.scale
-    assert torch.equal(engine._halves, doubles._halves) and torch.equal(engine._numbers, doubles._numbers)
-    held = [engine.points.stored, engine._numbers, *engine._columns, engine._halves]
-    assert sum(one.untyped_storage().nbytes() for one in held) <= 5.2 * points.count * points.dim
+    assert torch.equal(engine._screened, doubles._screened) and torch.equal(engine._numbers, doubles._numbers)
+    held = [engine.points.stored, engine._numbers, *engine._columns]
+    assert sum(one.untyped_storage().nbytes() for one in held) <= 3.2 * points.count * points.dim
     assert engine.levels.numbers.untyped_storage().data_ptr() == engine._numbers.untyped_storage().data_ptr()
     assert engine.points._centred is None
 

@@ -1,8 +1,8 @@
 """The Triton kernels against their twins in plain torch: on a GPU, or anywhere with TRITON_INTERPRET=1 and Triton."""
 
 import os
-from dataclasses import fields
-from types import SimpleNamespace
+from dataclasses import fields, replace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -56,6 +56,20 @@ def asked(engine: FusedEngine, gamma: float) -> tuple[Tensor, Tensor]:
     return snr.sqrt()[:, None] * engine.points.whole[:BATCH] + noise, snr
 
 
+def rounded(kernels: ModuleType, engine: FusedEngine, z: Tensor, snr: Tensor, goal: float) -> reference.Asked:
+    """Queries as the screen takes them for these data."""
+    whole = engine.levels is not None
+    constants = Asking.whole if whole else Asking.of
+    known = constants(engine._sizes, goal, engine.series.rounding, engine.series.constant)
+    return kernels.asked(z, snr, engine.points.mean, engine._screened.shape[1], known, whole)
+
+
+def screened(error: Tensor, others: int = 1) -> reference.Asked:
+    """Queries of which no more is asked than how far off they are."""
+    count = torch.full((1,), others, dtype=torch.int32, device=DEVICE)
+    return reference.Asked(error, error, error, error, error, error, error / 2, error, error, count)
+
+
 def same(actual: object, other: object, skipped: tuple[str, ...] = ()) -> None:
     """In every number, up to rounding."""
     for field in fields(other):
@@ -66,29 +80,40 @@ def same(actual: object, other: object, skipped: tuple[str, ...] = ()) -> None:
             )
 
 
+def test_queries_are_fetched_from_where_they_lie():
+    """Rows one after another, numbers a step apart, and one number for all."""
+    rows = torch.arange(5000, dtype=torch.float64, device=DEVICE)
+    kinds = [rows.view(50, 100), rows[::3], rows[7].expand(20)]
+    table = torch.tensor([[kind.data_ptr(), kind.stride(-1)] for kind in kinds], device=DEVICE)
+    held = [torch.full(kind.shape, torch.nan, dtype=torch.float64, device=DEVICE) for kind in kinds]
+    launch.fetched(table, held)
+    assert all(torch.equal(one, kind) for one, kind in zip(held, kinds, strict=True))
+
+
 @pytest.mark.parametrize("gamma", [0.0, 1e-12, 1e-3, 0.3, 20.0])
 def test_queries_are_prepared_as_in_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
     snr[::2] *= 0.1
-    arguments = (
-        z,
-        snr,
-        engine.points.mean,
-        engine._halves.shape[1],
-        Asking.of(engine._sizes, 1e-6, engine.series.rounding, engine.series.constant),
-    )
-    actual, other = launch.asked(*arguments), reference.asked(*arguments)
-    same(actual, other, ("halves", "unit"))
+    actual, other = rounded(launch, engine, z, snr, 1e-6), rounded(reference, engine, z, snr, 1e-6)
+    same(actual, other, ("rows", "unit", "rest", "shift", "offset"))
     torch.testing.assert_close(actual.unit, other.unit, rtol=1e-6, atol=0)
-    torch.testing.assert_close(actual.halves, other.halves, rtol=1e-3, atol=1e-7)
+    if engine.levels is None:
+        torch.testing.assert_close(actual.rows, other.rows, rtol=1e-3, atol=1e-7)
+        assert not bool(actual.rest.any()) and not bool(actual.shift.any())
+        return
+    # where a number is within its rounding of a half the whole number may differ by one
+    alike = (actual.rows == other.rows).all(dim=1)
+    assert int((actual.rows.int() - other.rows.int()).abs().max()) <= 1 and int(alike.sum()) >= BATCH - 1
+    for name in ("rest", "shift"):
+        one, another = (getattr(values, name)[alike] for values in (actual, other))
+        torch.testing.assert_close(one, another, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("gamma", [1e-3, 0.3, 20.0])
 def test_the_screen_is_that_of_plain_torch(engine, gamma):
     z, snr = asked(engine, gamma)
-    known = Asking.of(engine._sizes, 1e-9, engine.series.rounding, engine.series.constant)
-    queries = reference.asked(z, snr, engine.points.mean, engine._halves.shape[1], known)
-    arguments = queries, engine._halves, *engine._single, snr, 8
+    queries = rounded(reference, engine, z, snr, 1e-9)
+    arguments = queries, engine._screened, *engine._single, snr, 8
     torch.testing.assert_close(launch.screen(*arguments), reference.screen(*arguments), rtol=1e-5, atol=1e-3)
 
 
@@ -98,12 +123,12 @@ def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
     z, snr = asked(engine, gamma)
     snr[::2] *= 1e-9
     points, below = engine.points, 20.0
-    queries = reference.asked(
-        z, snr, points.mean, engine._halves.shape[1], Asking.of(engine._sizes, goal, 1e-12, 1e-12)
+    queries = rounded(reference, engine, z, snr, goal)
+    largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
+    tiles = reference.tiles(largest, queries, engine._tile_norms, below, 30)
+    near = reference.near(
+        z, points.stored, points.log_weights, queries, largest, tiles, engine._tile_norms, snr, below, 8, 4
     )
-    largest = reference.screen(queries, engine._halves, *engine._single, snr, 8)
-    tiles = reference.tiles(largest, queries.error, below, 30)
-    near = reference.near(z, points.stored, points.log_weights, tiles, snr, 8, 4)
     arguments = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
     same(launch.bounded(*arguments), reference.bounded(*arguments))
 
@@ -172,6 +197,16 @@ def test_stages_fit_beside_the_processor(monkeypatch, shared_memory, stages):
     assert launch._staged(launch.SCREEN, torch.float16, torch.device("cpu")) == launch.SCREEN
 
 
+@pytest.mark.parametrize(("shared_memory", "stages"), [(232448, 3), (132096, 2), (101376, 1)])
+def test_stages_fit_beside_a_block_of_sums(monkeypatch, shared_memory, stages):
+    """128 × 128 of them in float32 take 64 KiB, a stage 32."""
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(shared_memory_per_block_optin=shared_memory)
+    )
+    sizes = launch._staged(launch.WHOLE_SCREEN, torch.int8, torch.device("cuda"), sums=torch.float32)
+    assert sizes == launch.WHOLE_SCREEN | {"num_stages": stages}
+
+
 @pytest.mark.parametrize("width", [0.0, 6.0, 30.0])
 def test_the_tiles_that_matter_are_those_of_plain_torch(width):
     """Fewer than fit, all, and where float32 overflowed."""
@@ -180,7 +215,9 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
     largest[1, 5], largest[2, 7] = torch.inf, -torch.inf
     largest[3] = 1.0
     error = torch.linspace(0, width, BATCH).double().to(DEVICE)
-    actual, other = launch.tiles(largest, error, 5.0, 30), reference.tiles(largest, error, 5.0, 30)
+    norms = torch.rand(largest.shape[1], generator=torch.Generator().manual_seed(4)).to(DEVICE)
+    arguments = largest, screened(error), norms, 5.0, 30
+    actual, other = launch.tiles(*arguments), reference.tiles(*arguments)
     for name in ("best", "count", "crowded"):
         assert torch.equal(getattr(actual, name), getattr(other, name)), name
     torch.testing.assert_close(actual.mass, other.mass, rtol=1e-5, atol=1e-6, equal_nan=True)
@@ -190,22 +227,62 @@ def test_the_tiles_that_matter_are_those_of_plain_torch(width):
             assert torch.equal(mine[:count], theirs[:count])
 
 
+@pytest.mark.parametrize("gamma", [0.0, 1e-12, 1e-6])
+def test_moments_near_zero_are_those_of_plain_torch(engine, gamma):
+    z, snr = asked(engine, gamma)
+    snr[::2] *= 0.1
+    actual, other = launch.moments(engine.series, z, snr), reference.moments(engine.series, z, snr)
+    for one, another in zip(actual, other, strict=True):
+        torch.testing.assert_close(one, another, rtol=1e-11, atol=1e-13)
+
+
+def test_where_no_tile_was_screened_none_is_weighed(engine):
+    """Moments suffice for all, so that what lies in memory in the place of log weights is not read."""
+    z, snr = asked(engine, 0.0)
+    largest = torch.full((BATCH, -(-COUNT // 8)), torch.nan, dtype=torch.float32, device=DEVICE)
+    queries = screened(torch.ones(BATCH, dtype=torch.float64, device=DEVICE), others=0)
+    norms = engine._tile_norms[: largest.shape[1]]
+    tiles = launch.tiles(largest, queries, norms, 5.0, 30)
+    points = engine.points
+    near = launch.near(z, points.whole, points.log_weights, queries, largest, tiles, norms, snr, 5.0, 8, 20)
+    assert int(tiles.crowded) == 0 and bool((tiles.count > 30).all()) and bool(near.distance.isinf().all())
+
+
+def compared(actual: reference.Near, other: reference.Near) -> Tensor:
+    """Which queries both tell of, alike in every number."""
+    known = other.distance.isfinite()
+    torch.testing.assert_close(actual.mean[known], other.mean[known], rtol=1e-11, atol=1e-12)
+    for name in ("distance", "log_sum", "apart", "variance", "shift", "log_weight"):
+        torch.testing.assert_close(getattr(actual, name), getattr(other, name), rtol=1e-9, atol=1e-10, msg=name)
+    return known
+
+
 @pytest.mark.parametrize("gamma", [0.3, 3.0, 100.0])
 @pytest.mark.parametrize("crowded", [0, BATCH])
 def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
+    """Tiles as they come, none of which is known not to matter."""
     z, snr = asked(engine, gamma)
     points, tiles = engine.points, -(-COUNT // 8)
     largest = torch.linspace(-60, 0, tiles).expand(BATCH, -1).to(DEVICE).contiguous().roll(3, dims=1)
     error = torch.linspace(0, 6, BATCH).double().to(DEVICE)
-    chosen = reference.tiles(largest, error, 5.0, 30)
+    norms = torch.zeros(tiles, device=DEVICE)
+    chosen = reference.tiles(largest, screened(error), norms, 5.0, 30)
     chosen.crowded.fill_(crowded)
-    arguments = z, points.stored, points.log_weights, chosen, snr, 8, 20
-    actual, other = launch.near(*arguments), reference.near(*arguments)
-    known = other.distance.isfinite()
+    queries = replace(screened(error), error=torch.full_like(error, torch.inf))
+    arguments = z, points.stored, points.log_weights, queries, largest, chosen, norms, snr, 5.0, 8, 20
+    known = compared(launch.near(*arguments), reference.near(*arguments))
     assert 0 < int(known.sum()) < BATCH
-    torch.testing.assert_close(actual.mean[known], other.mean[known], rtol=1e-11, atol=1e-12)
-    for name in ("distance", "log_sum", "apart", "variance", "shift", "log_weight"):
-        torch.testing.assert_close(getattr(actual, name), getattr(other, name), rtol=1e-9, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize(("gamma", "below"), [(0.3, 2.0), (3.0, 20.0), (3.0, 200.0), (100.0, 20.0)])
+def test_few_atoms_that_the_screen_chose_tell_what_they_tell_plain_torch(engine, gamma, below):
+    """One atom alone, or tiles of which some turn out not to matter."""
+    z, snr = asked(engine, gamma)
+    points, queries = engine.points, rounded(reference, engine, z, snr, 1e-9)
+    largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
+    tiles = reference.tiles(largest, queries, engine._tile_norms, below, 150)
+    arguments = z, points.stored, points.log_weights, queries, largest, tiles, engine._tile_norms, snr, below, 8, 150
+    assert bool(compared(launch.near(*arguments), reference.near(*arguments)).all())
 
 
 def test_what_is_replayed_is_what_was_recorded(engine):

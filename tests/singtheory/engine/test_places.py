@@ -9,7 +9,7 @@ from singtheory.engine import rounding, rows
 
 FOLDER = Path(singtheory.__file__).parent / "engine"
 TABLES = {
-    "ASKING": rounding.Asking, "NEARNESS": rounding.Nearness, "WEIGHING": rounding.Weighing, "ASKED": rows.AskedRows,
+    "ASKING": rounding.Asking, "NEARNESS": rounding.Nearness, "EXPANSION": rounding.Expansion, "WEIGHING": rounding.Weighing, "ASKED": rows.AskedRows,
     "TILES": rows.TileRows, "NEAR": rows.NearRows, "LOOK": rows.Look, "PLAN": rows.Plan, "DIGITS": rows.DigitRows, "SUMS": rows.SumRows,
     "MOMENTS": rows.MomentRows,
 }  # fmt: skip
@@ -36,7 +36,7 @@ def test_every_field_has_its_place_under_its_own_name():
 
 
 def test_kernels_read_and_write_no_place_by_number():
-    text = (FOLDER / "kernels.py").read_text(encoding="utf-8")
+    text = "".join((FOLDER / file).read_text(encoding="utf-8") for file in ("matrix.py", "kernels.py"))
     assert re.findall(r"(?:known|plan)(?: \+ \d+)?[,)]", re.sub(r"def .*?\):", "", text, flags=re.DOTALL)) == []
     assert (
         re.findall(
@@ -45,4 +45,4 @@ def test_kernels_read_and_write_no_place_by_number():
         )
         == []
     )
-    assert len(re.findall(r"numbers \+ at\.[A-Z]+_[A-Z0-9_]+ \* batch \+ query", text)) == 4 + 6 + 5 + 3 + 3 + 6
+    assert len(re.findall(r"numbers \+ at\.[A-Z]+_[A-Z0-9_]+ \* batch \+ query", text)) == 7 + 6 + 3 + 5 + 3 + 2 * 3 + 6

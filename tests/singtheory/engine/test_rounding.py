@@ -136,6 +136,28 @@ def test_constants_of_the_screen_and_of_differences_worked_out_by_hand():
     assert (nearness.roundings, nearness.per_snr, nearness.others) == (30, 4 + 90 + 24, 36)
 
 
+def test_constants_of_a_screen_by_whole_numbers_worked_out_by_hand():
+    """A product is exact but for what levels miss, and ten roundings of float32; what a query misses is in two products more."""
+    asking, halves = Asking.whole(SIZES, 1e-6, 0.0, 0.0), Asking.of(SIZES, 1e-6, 0.0, 0.0)
+    single = Fraction(1, 2**24)
+    assert Fraction(asking.per_norm) == pytest.approx(Fraction(1e-15) + 30 * single, rel=1e-14, abs=0)
+    assert Fraction(asking.per_rest) == pytest.approx(Fraction(1e-15) + 78 * single, rel=1e-14, abs=0)
+    assert (asking.unit, halves.unit, halves.per_rest) == (0.01 / 127, 0.1, 0.0)
+    assert (asking.per_snr, asking.weights) == (halves.per_snr, halves.weights)
+
+
+@pytest.mark.parametrize(("dim", "roundings"), [(50, 30), (1536, 30), (4096, 50), (WIDEST, 530)])
+def test_wide_differences_are_summed_chunk_after_chunk(dim, roundings):
+    assert Nearness.of(SIZES._replace(dim=dim), 1e-6, 40.0, 512).roundings == roundings
+
+
+def test_tiles_that_are_left_out_for_all_goals_are_in_the_bound():
+    """512 atoms at `e^−64` of the largest weight and 6 away move the mean by 3072 of it; none else is left out at 800 below."""
+    one = Nearness.of(SIZES, 1e-6, 800.0, 512).constant - 12 * DOUBLE
+    assert 12 * DOUBLE + 3072 * math.exp(-64) == pytest.approx(12 * DOUBLE + one, rel=1e-15)
+    assert Nearness.of(SIZES, 1e-6, 64.0, 512).constant > Nearness.of(SIZES, 1e-6, 800.0, 512).constant
+
+
 def weighed_bound(total: float = 2.0, lost: float = 0.0, size: float = 0.0, levels_rest: float = 0.0) -> float:
     """`digits_bound` of weights about one point: nothing else is rounded."""
     numbers = (total, 0.0, lost, 0.0, size, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, levels_rest, 0.0)
@@ -159,13 +181,14 @@ def test_no_bound_where_rounding_may_have_taken_half_of_the_weights():
 def test_a_screen_knows_nothing_where_float32_cannot_hold_gamma(snr, known):
     """Of points near 0 the error may be small all the same: γ itself, and what it is multiplied with, is infinite there."""
     gamma = number(snr)
-    error = screen_error(number(0.0), gamma.sqrt(), gamma, number(1e-3), number(1e-310), number(0.0))
+    zero = number(0.0)
+    error = screen_error(zero, gamma.sqrt(), gamma, zero, number(1e-3), zero, number(1e-310), zero)
     assert bool(gamma.float().isfinite()) == known
     assert bool(error.isfinite()) == known
 
 
 def test_a_screen_knows_nothing_where_its_error_is_no_small_number():
-    zero, one = number(0.0), number(1.0)
-    assert float(screen_error(zero, zero, zero, zero, zero, number(1e19))) == pytest.approx(1.02e19)
-    assert float(screen_error(one, number(3.0), one, number(2.0), number(5.0), number(7.0))) == pytest.approx(1.02 * 18)
-    assert float(screen_error(zero, zero, zero, zero, zero, number(1e21))) == math.inf
+    nothing = [number(0.0)] * 7
+    assert float(screen_error(*nothing, number(1e19))) == pytest.approx(1.02e19)
+    assert float(screen_error(*map(number, (1.0, 3.0, 1.0, 11.0, 2.0, 13.0, 5.0, 7.0)))) == pytest.approx(1.02 * 161)
+    assert float(screen_error(*nothing, number(1e21))) == math.inf
