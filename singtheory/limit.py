@@ -20,8 +20,6 @@ from singtheory.schedule import Schedule, Time, as_time, snr_of_posterior
 
 _CHUNK = 2**20
 """Numbers that are worked on with twice the digits at once."""
-_DOUBLED = 2.0**-97
-"""At least what a sum of products with twice the digits is off by, of the sum of their sizes: 2⁻¹⁰⁴ an operation, halves of up to 2⁶⁰ numbers."""
 
 
 def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
@@ -216,7 +214,7 @@ def _margins_about(atom: Tensor, points: Tensor, x: Tensor, alpha: Tensor) -> Te
     twice = numerics.Double2(2 * x, torch.zeros_like(x))
     sizes = (step.high.abs() * (twice.high.abs() + both.high.abs())).sum(dim=1)
     margins = step.times(twice.minus(both)).total().value()
-    return margins.masked_fill(margins.abs() <= _DOUBLED * sizes, 0.0)
+    return margins.masked_fill(margins.abs() <= 8 * numerics.DOUBLED * sizes, 0.0)
 
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
