@@ -199,7 +199,7 @@ def _margins(law: Atoms, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
 
     nearest = (x - alpha * points).square().sum(dim=1).masked_fill(none, torch.inf).argmin()
     margins = about(nearest)
-    # of two that look alike from afar the nearer one is told by its own margins
+    # of two that look alike from afar the margins tell which is nearer; each turn is to a nearer one, so there is a last
     while float((least := margins.masked_fill(none, torch.inf)).min()) < 0:
         nearest = least.argmin()
         margins = about(nearest)
@@ -207,12 +207,14 @@ def _margins(law: Atoms, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _margins_about(atom: Tensor, points: Tensor, x: Tensor, alpha: Tensor) -> Tensor:
-    """`‖x − αy_j‖² − ‖x − αy_i‖²` for `y_i = atom`, (d,), and points (m, d); shape (m,)."""
+    """`‖x − αy_j‖² − ‖x − αy_i‖²` for `y_i = atom`, (d,), and points (m, d), 0 where they are tied but for rounding; shape (m,)."""
     factor = numerics.Double2(alpha, torch.zeros_like(alpha))
     step = factor.times(numerics.Double2.difference(atom, points))
     both = factor.times(numerics.Double2.difference(atom, -points))
     twice = numerics.Double2(2 * x, torch.zeros_like(x))
-    return step.times(twice.minus(both)).total().value()
+    sizes = (step.high.abs() * (twice.high.abs() + both.high.abs())).sum(dim=1)
+    margins = step.times(twice.minus(both)).total().value()
+    return margins.masked_fill(margins.abs() <= 8 * numerics.DOUBLED * sizes, 0.0)
 
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:

@@ -1,15 +1,14 @@
 """What is printed: no name in it can steer the terminal, no encoding, full disk or closed pipe ends a run with a traceback."""
 
 import contextlib
-import errno
-import os
-import re
 import sys
 import unicodedata
 from collections.abc import Iterator
 from typing import TextIO
 
 import typer
+
+from singtheory.system import CONTROLS, ignore_odd_sizes, is_closed, mute
 
 _PLAIN = {
     "≤": "<=", "≥": ">=", "−": "-", "–": "-", "—": "-", "…": "...", "∞": "inf", "×": "x", "±": "+-", "→": "->", "·": "*",
@@ -18,17 +17,11 @@ _PLAIN = {
     "ρ": "rho", "σ": "sigma", "Σ": "Sigma", "φ": "phi", "Φ": "Phi", "χ": "chi", "x̂": "x^", "“": '"', "”": '"', "’": "'",
 }  # fmt: skip
 """What stands for a character that the encoding of a terminal does not have."""
-_SIZE = re.compile("[1-9][0-9]{0,5}")
-_CONTROL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode's categories of controls, formats, lone surrogates, and separators of lines and paragraphs."""
-_CLOSED = (errno.EPIPE, errno.EINVAL)  # Windows says EINVAL of a closed pipe
 
 
 def prepare() -> None:
-    """What cannot be encoded is replaced from now on, also where another library prints; a size of the terminal that is none is forgotten."""
-    for name in ("COLUMNS", "LINES"):
-        if not _SIZE.fullmatch(os.environ.get(name, "")):
-            os.environ.pop(name, None)  # a table of no columns is empty, and what int() refuses ends rich
+    """What cannot be encoded is replaced from now on, also where another library prints; odd sizes of the terminal are ignored."""
+    ignore_odd_sizes()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -52,7 +45,7 @@ def visible_lines(text: str) -> str:
 
 
 def _visible(character: str, encoding: str | None) -> str:
-    if unicodedata.category(character) in _CONTROL:
+    if unicodedata.category(character) in CONTROLS:
         return character.encode("unicode_escape").decode("ascii")
     if encoding is None or _encodes(character, encoding):
         return character
@@ -86,16 +79,8 @@ def printing(stream: TextIO | None) -> Iterator[None]:
         if stream is not None:
             stream.flush()
     except OSError as error:
-        _mute(stream)
-        if error.errno not in _CLOSED and stream is not sys.stderr:
+        mute(stream)
+        if not is_closed(error) and stream is not sys.stderr:
             from singtheory.errors import InputError
 
             raise InputError(f"standard output: cannot be written ({error.strerror}); send it elsewhere") from None
-
-
-def _mute(stream: TextIO | None) -> None:
-    """Send what is still printed nowhere: what waits in its buffer would be an error again when the process ends."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())  # pyright: ignore[reportOptionalMemberAccess]
-        os.close(nowhere)

@@ -1,19 +1,12 @@
 """What goes to a terminal or a log: names and captions of others, with nothing in them that a terminal would act on."""
 
-import contextlib
-import errno
-import os
-import re
 import sys
 import unicodedata
-from typing import TextIO
 
 import typer
 
-_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode's categories of controls, of what turns the direction of writing, of halves of characters and of ends of lines."""
-_SIZE = re.compile("[1-9][0-9]{0,5}")
-_CLOSED = (errno.EPIPE, errno.EINVAL)  # Windows says EINVAL of a closed pipe
+from singtheory.system import CONTROLS, ignore_odd_sizes, is_closed, mute
+
 _JOINERS = "\u200c\u200d"
 """The joiners of Persian words and of emoji; they do nothing but join."""
 
@@ -24,7 +17,7 @@ def printable(text: object) -> str:
 
 
 def _escaped(one: str) -> str:
-    unseen = unicodedata.category(one) in _UNSEEN and one not in _JOINERS
+    unseen = unicodedata.category(one) in CONTROLS and one not in _JOINERS
     return one.encode("unicode_escape").decode("ascii") if unseen else one
 
 
@@ -41,24 +34,14 @@ def say(*lines: object, err: bool = False) -> None:
     try:
         typer.echo("\n".join(printable(line) for line in lines), err=err)
     except OSError as error:
-        _mute(stream)
-        if not (err or error.errno in _CLOSED):
+        mute(stream)
+        if not (err or is_closed(error)):
             raise
 
 
-def _mute(stream: TextIO | None) -> None:
-    """Send what is still printed nowhere: what waits in its buffer would be an error again when the process ends."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())  # pyright: ignore[reportOptionalMemberAccess]
-        os.close(nowhere)
-
-
 def replace_what_cannot_be_printed() -> None:
-    """A terminal's encoding that lacks a character shows another in its place, and a size that is none is forgotten; nothing ends because of either."""
-    for name in ("COLUMNS", "LINES"):
-        if not _SIZE.fullmatch(os.environ.get(name, "")):
-            os.environ.pop(name, None)
+    """A terminal's encoding that lacks a character shows another in its place, and odd sizes of the terminal are ignored; nothing ends because of either."""
+    ignore_odd_sizes()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]

@@ -73,7 +73,7 @@ def tv_chi2(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ ½ √χ²` (B2)."""
     if posterior.finite:
         return _each(posterior, lambda core: _tv_chi2(core, gap))
-    return formula.tv_chi2_bound(torch.expm1(kl_chi2(posterior, gap)), torch) * _UP
+    return formula.tv_chi2_bound(torch.expm1(kl_chi2(posterior, gap)), torch) * formula.UP
 
 
 def _least_kl(core: pairwise.Core, core_bound: Tensor, gap: float) -> Tensor:
@@ -83,7 +83,7 @@ def _least_kl(core: pairwise.Core, core_bound: Tensor, gap: float) -> Tensor:
 
 def _tv_chi2(core: pairwise.Core, gap: float) -> Tensor:
     of_core = core.tv_upper(_half_root_chi2(pairwise.log1p_chi2(core, gap), core, gap))
-    of_all = formula.tv_chi2_bound(torch.expm1(pairwise.log1p_chi2_of_all(core, gap)), torch) * _UP
+    of_all = formula.tv_chi2_bound(torch.expm1(pairwise.log1p_chi2_of_all(core, gap)), torch) * formula.UP
     return torch.minimum(of_core, of_all)
 
 
@@ -101,20 +101,22 @@ def _moved(core: pairwise.Core, gap: float) -> Tensor:
 @_in_domain
 def kl_trace(posterior: Posterior, gap: float) -> Tensor:
     """`KL ≤ ½ g tr C` (B3)."""
-    return formula.kl_trace_bound(1.0, _spread(posterior, gap)) * _UP
+    return formula.kl_trace_bound(1.0, _spread(posterior, gap)) * formula.UP
 
 
 @_in_domain
 def tv_trace(posterior: Posterior, gap: float) -> Tensor:
     """`TV ≤ √(g tr C/2π)` (B3)."""
-    return formula.tv_trace_bound(1.0, _spread(posterior, gap), torch) * _UP
+    return formula.tv_trace_bound(1.0, _spread(posterior, gap), torch) * formula.UP
 
 
 def _spread(posterior: Posterior, gap: float) -> Tensor:
     """At least `g tr C`, shape (batch,); of components made at the gap, for small variances of rare ones would underflow without it."""
     if posterior.finite:
         return _each(posterior, lambda core: gap * (core.all_trace + (5e-300 if core.apart else 0.0)))
-    return _of_components(posterior, gap, lambda of: of.trace + of.trace_error + (5e-324 if len(of.p) > 1 else 0.0))
+    return _of_components(
+        posterior, gap, lambda of: of.trace + of.trace_error + (formula.LEAST_FLOAT if len(of.p) > 1 else 0.0)
+    )
 
 
 @_in_domain
@@ -126,11 +128,11 @@ def tv_norm(posterior: Posterior, gap: float) -> Tensor:
 def _tv_norm(core: pairwise.Core, gap: float) -> Tensor:
     log_weights, errors = core.query.log_weights[0], core.query.log_weight_error[0]
     # a weight that underflows is at most the least float
-    weights = torch.where(log_weights > -torch.inf, log_weights.exp().clamp(min=5e-324), 0.0)
+    weights = torch.where(log_weights > -torch.inf, log_weights.exp().clamp(min=formula.LEAST_FLOAT), 0.0)
     distances = math.sqrt(gap) * core.lengths
     apart = formula.tv_shift(torch.where(distances > 0, distances.clamp(min=1e-150), 0.0), torch)
-    total = (weights * (1 + 2 * torch.expm1(errors.clamp(max=700.0))) * _UP) @ apart
-    return total + (5e-324 if bool(((weights > 0) & (apart > 0)).any()) else 0.0)  # as may the product
+    total = (weights * (1 + 2 * torch.expm1(errors.clamp(max=700.0))) * formula.UP) @ apart
+    return total + (formula.LEAST_FLOAT if bool(((weights > 0) & (apart > 0)).any()) else 0.0)  # as may the product
 
 
 @_in_domain
@@ -213,8 +215,6 @@ def kl_gauss_lower(posterior: Posterior, gap: float) -> Tensor:
     return divergence.kl_gauss_low(posterior, gap)
 
 
-_UP = 1 + 2.0**-47
-"""Lifts a closed form of a few roundings above its exact value."""
 _FINITE = "finite data"
 _MOMENTS = "finite second moment of the posterior"
 _BOUNDED = "posterior of bounded support"

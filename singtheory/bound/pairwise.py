@@ -39,9 +39,6 @@ _FAR = -0.5
 """Below this a sum of weights less one has lost digits of the sum."""
 _LARGE = 30.0
 """Largest exponents of a row beyond this are taken out of its sum."""
-_UNIT = 2.0**-53
-_UP = 1 + 64 * _UNIT
-"""Makes a sum of positive terms an upper bound, for each of them has a few roundings and they are added in a tree."""
 _ROUNDINGS = 4
 """Sums of size g tr C that cancel to a bound."""
 
@@ -73,18 +70,20 @@ class Core:
         self.points = deviations[kept]
         shift = self.p @ self.points
         self.xi = self.points - shift
-        self.mass = (weights[kept].sum() * _UP).clamp(max=1)
+        self.mass = (weights[kept].sum() * formula.UP).clamp(max=1)
         self.shift2 = shift.square().sum()
         self.shift = length(shift)
         self.apart = bool((deviations != 0).any())  # where there is no weight they are 0
         # of atoms whose weight underflows the least float is more than enough
         supported = ~kept & supports
-        light = (weights[supported] * torch.exp(errors[supported].clamp(max=700.0))).clamp(min=5e-324, max=1.0)
-        self.light = light.sum() * _UP
-        self.rest = light @ norms2[supported] * _UP
+        light = (weights[supported] * torch.exp(errors[supported].clamp(max=700.0))).clamp(
+            min=formula.LEAST_FLOAT, max=1.0
+        )
+        self.light = light.sum() * formula.UP
+        self.rest = light @ norms2[supported] * formula.UP
         # and at least what the errors of log weights move it by
         moved = (weights * torch.expm1(errors.clamp(max=700.0))) @ norms2
-        self.all_trace = (weights + 5e-324 * supports) @ norms2 * _UP + moved
+        self.all_trace = (weights + formula.LEAST_FLOAT * supports) @ norms2 * formula.UP + moved
 
     @property
     def query(self) -> AtomsPosterior:
@@ -102,7 +101,7 @@ class Core:
         tilt = self.at(gap).tilt
         size = self.p @ self.norms2
         return gap * (
-            _ROUNDINGS * (self.xi.shape[1] + 20) * _UNIT * size + 4 * ((self.p * tilt) @ (self.norms2 + size))
+            _ROUNDINGS * (self.xi.shape[1] + 20) * formula.DOUBLE * size + 4 * ((self.p * tilt) @ (self.norms2 + size))
         )
 
     @cached_property
@@ -124,18 +123,18 @@ class Core:
     def kl_upper(self, core_bound: Tensor, gap: float) -> Tensor:
         """From a bound on `KL(P'‖Q')` one on `KL(P‖Q)`."""
         own = self.mass * (core_bound.clamp(min=0) + formula.kl_trace_bound(gap, self.shift2))
-        least = 5e-324 if self.apart else 0.0  # where squares underflow
-        return (own + formula.kl_trace_bound(gap, self.rest)) * _UP + least
+        least = formula.LEAST_FLOAT if self.apart else 0.0  # where squares underflow
+        return (own + formula.kl_trace_bound(gap, self.rest)) * formula.UP + least
 
     def kl_lower(self, core_bound: Tensor, gap: float) -> Tensor:
         """From a lower bound on `KL(P'‖Q')` one on `KL(P‖Q)`; of the split's entropy the core's part is at most the mass of the rest."""
-        lower = core_bound + formula.kl_trace_bound(gap, self.shift2) / _UP
-        least = torch.where(lower > 0, (1 - self.light).clamp(min=0) * lower / _UP, lower * _UP)
-        return least - (torch.special.entr(self.light) + self.light) * _UP
+        lower = core_bound + formula.kl_trace_bound(gap, self.shift2) / formula.UP
+        least = torch.where(lower > 0, (1 - self.light).clamp(min=0) * lower / formula.UP, lower * formula.UP)
+        return least - (torch.special.entr(self.light) + self.light) * formula.UP
 
     def tv_upper(self, core_bound: Tensor) -> Tensor:
         """From a bound on `TV(P', Q)` one on `TV(P, Q)`."""
-        return (self.mass * core_bound + self.light) * _UP
+        return (self.mass * core_bound + self.light) * formula.UP
 
 
 def _heaviest(weights: Tensor) -> Tensor:
@@ -149,7 +148,7 @@ def _heaviest(weights: Tensor) -> Tensor:
 
 def length(x: Tensor) -> Tensor:
     """At least the norm over the last dimension, where squares underflow too; 0 for 0."""
-    return torch.where((x != 0).any(dim=-1), (x.norm(dim=-1) * _UP).clamp(min=1e-150), 0.0)
+    return torch.where((x != 0).any(dim=-1), (x.norm(dim=-1) * formula.UP).clamp(min=1e-150), 0.0)
 
 
 _CORES: WeakKeyDictionary[AtomsPosterior, Core] = WeakKeyDictionary()

@@ -16,9 +16,6 @@ from singtheory.bound.pairwise import Core
 from singtheory.divergence import Components, moments_kl
 from singtheory.law import AtomsPosterior
 
-_UNIT = 2.0**-53
-_UP = 1 + 64 * _UNIT
-"""Lifts a closed form of a few roundings above its exact value."""
 _SMALL = 30.0
 """Below this the exponents are summed by expm1, which keeps the digits of a χ² near zero."""
 
@@ -34,12 +31,12 @@ def upper(core: Core, gap: float) -> Tensor:
         + torch.minimum(formula.tv_pinsker(rest, torch), formula.tv_chi2_bound(moments_chi2(core, gap), torch))
     )
     bounds = [formula.tv_pinsker(kl, torch), formula.tv_bretagnolle_huber(kl, torch), over_moments]
-    return torch.stack(bounds).amin() * _UP
+    return torch.stack(bounds).amin() * formula.UP
 
 
 def moments_tv(spread: Tensor) -> Tensor:
     """`TV(M, Q)` in one dimension; in more, at most the sum over the eigenvectors, and at most Pinsker's of `KL(M‖Q)`."""
-    along_each = torch.where(spread > 0, formula.tv_widening(spread.clamp(min=1e-300), torch) + 8 * _UNIT, 0.0)
+    along_each = torch.where(spread > 0, formula.tv_widening(spread.clamp(min=1e-300), torch) + 8 * formula.DOUBLE, 0.0)
     if len(spread) == 1:
         return along_each[0]
     return torch.minimum(along_each.sum(), formula.tv_pinsker(formula.log1p_rest(spread, torch).sum() / 2, torch))
@@ -68,7 +65,7 @@ def moments_chi2(core: Core, gap: float) -> Tensor:
 
 def _lost(core: Core, shifts: Tensor) -> float:
     """At least the error of the exponents, and of the logarithms of the pairs of weights."""
-    sizes = 4 * (core.xi.shape[1] + 20) * _UNIT * (1 + float(shifts.square().sum(dim=1).max()))
+    sizes = 4 * (core.xi.shape[1] + 20) * formula.DOUBLE * (1 + float(shifts.square().sum(dim=1).max()))
     return sizes + 2 * float(core.log_p_error.max())
 
 

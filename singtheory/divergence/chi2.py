@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from singtheory.divergence.components import UNIT, Components
-from singtheory.formula import expm1_rest
+from singtheory import formula
+from singtheory.divergence.components import Components
 from singtheory.law import Posterior
 from singtheory.numerics import block_rows
 
@@ -97,28 +97,30 @@ def log1p_chi2_by_moments(of: Components) -> float:
     """
     norms, tilt = of.norms2.sqrt(), float(of.tilt.max())
     # the mean moves with the weights' errors and by its own rounding, in units of the distance to the heaviest atom
-    moved = float(((of.tilt + 64 * UNIT) * of.p) @ norms) + 64 * UNIT * float(norms[of.log_p.argmax()])
-    furthest = (float(norms.max()) + moved) * (1 + 64 * UNIT)
+    moved = float(((of.tilt + 64 * formula.DOUBLE) * of.p) @ norms) + 64 * formula.DOUBLE * float(
+        norms[of.log_p.argmax()]
+    )
+    furthest = (float(norms.max()) + moved) * formula.UP
     most = max(furthest**2, 1e-300)
     if of.spread is not None or not (most < _LARGEST and tilt < 1):
         return math.inf
-    summed = (len(of.p) + of.dim + 20) * UNIT * of.trace
+    summed = (len(of.p) + of.dim + 20) * formula.DOUBLE * of.trace
     size = max(
         float(of.cov.abs().max()), 1e-300
     )  # of small weights the squares underflow, which `largest` may make large again
     frobenius = size * float((of.cov / size).norm()) + summed + moved * (2 * moved + furthest)
     # the quotient is at most 1 + M where M is small
-    rest = float(expm1_rest(torch.tensor(most, dtype=torch.float64), torch))
+    rest = float(formula.expm1_rest(torch.tensor(most, dtype=torch.float64), torch))
     largest = 2 * rest / most**2 if most > 1e-8 else 1 + most
     # atoms whose squares underflow are apart all the same
-    return math.log1p(((1 + tilt) * math.sqrt(largest) * frobenius) ** 2 / 2 * (1 + 64 * UNIT) + _BELOW)
+    return math.log1p(((1 + tilt) * math.sqrt(largest) * frobenius) ** 2 / 2 * formula.UP + _BELOW)
 
 
 def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tensor], _Pairs]) -> ChiSquare:
     excess, lost, by_component = 0.0, 0.0, 0.0
     for block in blocks:
         value, rest, size, off, off_rest = pairs(block)
-        curved = expm1_rest(value, torch)
+        curved = formula.expm1_rest(value, torch)
         p = of.p[block]
         sums = (curved + rest) @ of.p
         excess += float(p @ sums)

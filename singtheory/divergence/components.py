@@ -20,11 +20,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from singtheory.formula import expm1_rest
+from singtheory import formula
 from singtheory.law import Posterior
 from singtheory.numerics import block_rows, check_precisions, row_squares
 
-UNIT = 2.0**-53
 _LOST = 20
 """Roundings in an exponent and in what it is made of, and as many to spare."""
 _NEAR = 1.0
@@ -36,8 +35,6 @@ _UNKNOWN = 300.0
 """An exponent of which so much may be lost is not known."""
 _LARGEST = 30.0
 """Beyond this an exponential is no small excess any more."""
-_LEAST, _NORMAL = 5e-324, 2.0**-1022
-"""The least float, and the least that has all its digits."""
 
 
 class Exponents(NamedTuple):
@@ -215,8 +212,8 @@ class Components:
         """At least what weights and products near the least float take from the trace: such a weight may be that of a far component."""
         if len(self.p) == 1 or not bool((self.points != 0).any()):
             return 0.0
-        light = (self.p < _NORMAL) & (self.log_p > -torch.inf)
-        return _LEAST * (2 * len(self.p) + float((self.norms2 + self.spread_trace)[light].sum()))
+        light = (self.p < formula.LEAST_NORMAL) & (self.log_p > -torch.inf)
+        return formula.LEAST_FLOAT * (2 * len(self.p) + float((self.norms2 + self.spread_trace)[light].sum()))
 
     @cached_property
     def trace(self) -> float:
@@ -306,7 +303,7 @@ class Components:
     @property
     def rounding(self) -> float:
         """What rounding takes from an exponent, relative to the sizes that are summed."""
-        return (_LOST + self.dim) * UNIT
+        return (_LOST + self.dim) * formula.DOUBLE
 
     def _place_errors(self, reference: int) -> Tensor:
         """At least the Euclidean errors of `places`, shape (k,)."""
@@ -373,7 +370,7 @@ class Components:
         excess, lost = torch.zeros_like(log_r), torch.zeros_like(log_r)
         near, far = self._parted
         if near is not None:
-            curved = expm1_rest(capped, torch)
+            curved = formula.expm1_rest(capped, torch)
             excess += (curved + at.rest) @ near
             # e^l − 1 − l has the slope e^l − 1; the other terms lose what their own sizes are
             lost += (grown.abs() * size + curved + at.rest_size) @ near

@@ -8,15 +8,14 @@ from torch import Tensor
 
 from singtheory import formula
 from singtheory.divergence.chi2 import ChiSquare
-from singtheory.divergence.components import UNIT, Components
+from singtheory.divergence.components import Components
 from singtheory.estimate import Estimate
-from singtheory.formula import log1p_rest
 from singtheory.law import Posterior
 
 _SMALL = 0.5
 """A `gD²` up to which `kl_ratio_high` is below `1 + gD²/2`."""
-_SQUARES_KEEP, _LEAST = 1e-280, 5e-324
-"""Above this a sum of squares has lost nothing that counts to underflow; the least float."""
+_SQUARES_KEEP = 1e-280
+"""Above this a sum of squares has lost nothing that counts to underflow."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,18 @@ def kl_gauss_exact(posterior: Posterior, gap: float) -> Estimate:
 
 def moments_kl(of: Components) -> Enclosure:
     """`½ Σ (λ_i − log(1 + λ_i))` over the eigenvalues of gC, of slope `½ λ/(1 + λ)`."""
-    value = float(log1p_rest(of.eigenvalues, torch).sum()) / 2
+    value = float(formula.log1p_rest(of.eigenvalues, torch).sum()) / 2
     errors = of.eigenvalue_errors
     moved = of.eigenvalues + errors
     lost = float((errors * moved / (1 + moved)).sum()) / 2 + of.rounding * value
-    lost += (
-        of.dim * 5e-324 if bool((of.eigenvalues > 0).any()) else 0.0
-    )  # squares near the least float are rounded to it
+    if bool((of.eigenvalues > 0).any()):  # squares near the least float are rounded to it
+        lost += of.dim * formula.LEAST_FLOAT
     return Enclosure(max(0.0, value - lost), value, value + lost)
 
 
 def components_kl(of: Components) -> float:
     """`Σ p_j KL(N(m_j, I + S_j)‖Q)`, with `½ g tr C` for atoms: at most this is `KL(P‖Q)`, for KL is convex."""
-    spread = 0.0 if of.spread is None else log1p_rest(of.spread, torch).sum(dim=1)
+    spread = 0.0 if of.spread is None else formula.log1p_rest(of.spread, torch).sum(dim=1)
     return float(of.p @ (of.norms2 + spread)) / 2
 
 
@@ -66,24 +64,24 @@ def root_trace(of: Components) -> Enclosure:
     """`√(g tr C)`; where squares or weights underflow, from the roots of weights times lengths."""
     if of.trace > _SQUARES_KEEP:
         low, value, high = (math.sqrt(max(0.0, of.trace + k * of.trace_error)) for k in (-1, 0, 1))
-        return Enclosure(low * (1 - 8 * UNIT), value, high * (1 + 8 * UNIT))
+        return Enclosure(low * (1 - 8 * formula.DOUBLE), value, high * (1 + 8 * formula.DOUBLE))
     root_p = (of.log_p / 2).exp()
     lengths = of.centres if of.spread is None else torch.cat([of.centres, of.spread.sqrt()], dim=1)
     parts = root_p[:, None] * lengths
     size = float(parts.abs().max())
     value = size * float((parts / size).norm()) if size > 0 else 0.0
-    share = float(of.tilt.max()) + (len(of.p) + 64 + of.dim) * UNIT
+    share = float(of.tilt.max()) + (len(of.p) + 64 + of.dim) * formula.DOUBLE
     off = of.centre_errors if of.spread_error is None else of.centre_errors + of.spread_error.sqrt().sum(dim=1)
     # the mean moves by the errors of weights, and by what underflows
     sizes = lengths.abs().sum(dim=1)
-    moved = float((of.p * of.tilt) @ sizes) + _LEAST * (parts.numel() + float(sizes.sum()))
+    moved = float((of.p * of.tilt) @ sizes) + formula.LEAST_FLOAT * (parts.numel() + float(sizes.sum()))
     lost = value * share + float(root_p @ off) + (moved if bool((lengths != 0).any()) else 0.0)
     return Enclosure(max(0.0, value - lost), value, value + lost)
 
 
 def kl_between(of: Components, chi2: ChiSquare) -> tuple[float, float]:
     """Bounds on `KL(P‖Q)` from below (B5) and from above (convexity, B2, and B11 of atoms that a step hardly tells apart)."""
-    least = 5e-324 if bool((of.points != 0).any()) else 0.0  # where squares underflow
+    least = formula.LEAST_FLOAT if bool((of.points != 0).any()) else 0.0  # where squares underflow
     return moments_kl(of).low, min(components_kl(of) + of.trace_error, chi2.high, _small_gap_high(of)) + least
 
 
@@ -110,7 +108,7 @@ def kl_moment_between(of: Components) -> tuple[float, float]:
     lost = float((of.eigenvalue_errors / (1 + least)).sum()) / 2 + of.rounding * whole
     # a relative change t of a weight moves −p log p by at most pt(1 + |log p|) to first order, for which there is a factor of two
     of_weights = 2 * float((of.p * of.tilt) @ (1 + of.log_p.abs().clamp(max=745.0))) + of.rounding * (1 + entropy)
-    return max(0.0, whole - entropy - lost - of_weights), whole + lost + 5e-324
+    return max(0.0, whole - entropy - lost - of_weights), whole + lost + formula.LEAST_FLOAT
 
 
 def _column(posterior: Posterior, values: list[float]) -> Tensor:

@@ -12,7 +12,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from singtheory.divergence.components import UNIT, Components
+from singtheory import formula
+from singtheory.divergence.components import Components
 from singtheory.divergence.gauss import root_trace
 from singtheory.estimate import Estimate
 from singtheory.law import AtomsPosterior, Posterior
@@ -46,7 +47,7 @@ def w2_to_point(posterior: Posterior) -> Estimate:
 def _tv(query: Posterior) -> Estimate:
     of = Components.of(query, 1.0)
     solid = of.spread_trace == 0
-    chance = float(of.tilt.max()) + 64 * UNIT
+    chance = float(of.tilt.max()) + 64 * formula.DOUBLE
     sizes = (of.p @ of.points.abs()).sum() + of.points.abs().sum(dim=1)
     near = solid & (of.centres.abs().sum(dim=1) <= chance * sizes + of.dim**0.5 * of.centre_errors)
     if not bool(near.any()):
@@ -95,7 +96,7 @@ def _alone(query: AtomsPosterior) -> Tensor:
     snr, z, y = query.snr[0], query.z[0], query.points
     exponents = snr.sqrt() * (y @ z) - snr / 2 * y.square().sum(dim=1)
     sizes = snr.sqrt() * (y.abs() @ z.abs()) + snr * y.square().sum(dim=1)
-    errors = 2 * (y.shape[1] + 8) * UNIT * sizes + 1e-300
+    errors = 2 * (y.shape[1] + 8) * formula.DOUBLE * sizes + 1e-300
     kept = query.engine.points.weights > 0
     low, high = torch.where(kept, exponents - errors, torch.inf), torch.where(kept, exponents + errors, -torch.inf)
     order = low.argsort()

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from singtheory import formula
 from singtheory.divergence import gauss
 from singtheory.divergence.cells import Value, Windows, integrate, nodes_of
 from singtheory.divergence.chi2 import chi_square
-from singtheory.divergence.components import UNIT, Components
+from singtheory.divergence.components import Components
 from singtheory.estimate import Estimate
-from singtheory.formula import expm1_rest
 from singtheory.law import Posterior
 
 _LEAST, _MOST = 9.0, 38.0
 """Standard deviations that the windows reach: what lies beyond is bounded, and made small against KL."""
 _DIGITS = 18.0
-_LEAST_WEIGHT = 5e-324
 """A weight that underflows is at most this."""
 _SPENT = 32
 """Roundings in a density, in units of its exponent."""
@@ -90,7 +89,7 @@ def kl_isotropic_quadrature(posterior: Posterior, gap: float, var: float) -> Est
     def estimate(query: Posterior) -> Estimate:
         of = Components.of(query, gap).on_host().rotated()
         unit = plug_in(of)
-        reference = Reference(torch.full_like(unit.spread, var - 1), unit.basis, UNIT * (1 + var))
+        reference = Reference(torch.full_like(unit.spread, var - 1), unit.basis, formula.DOUBLE * (1 + var))
         return _enclosed(of, reference, 0.0, math.inf)
 
     return Estimate.stack([estimate(query) for query in posterior])
@@ -122,12 +121,12 @@ def _kl(of: Components, reference: Reference, low: float) -> tuple[Value, float]
     goal = max(low, 1e-3 * min(1.0, of.trace) ** 3, 1e-290)
     reach = min(_MOST, max(_LEAST, math.sqrt(2 * (_DIGITS * math.log(10) + math.log(whole) - math.log(goal)))))
     kept = of.p * (1 + sizes) > 10**-_DIGITS * goal / len(of.p)
-    light = (of.p[~kept]).clamp(min=_LEAST_WEIGHT)
+    light = (of.p[~kept]).clamp(min=formula.LEAST_FLOAT)
     left_out = float(light @ (1 + sizes[~kept])) + of.dim * math.exp(gauss.log_tail(reach)) * whole
     integral = integrate(lambda n, k: _integrand(of, reference, n, k), windows(of, reference, kept, reach))
     moved = float(of.tilt @ _slopes(of, reference, integral).abs())
-    return integral, integral.error + integral.rounding + left_out + moved + 64 * UNIT * integral.value + (
-        _LEAST_WEIGHT if of.trace > 0 or len(of.p) > 1 else 0.0
+    return integral, integral.error + integral.rounding + left_out + moved + 64 * formula.DOUBLE * integral.value + (
+        formula.LEAST_FLOAT if of.trace > 0 or len(of.p) > 1 else 0.0
     )
 
 
@@ -155,14 +154,18 @@ def _integrand(of: Components, reference: Reference, n: Tensor, k: int) -> tuple
     log_m, y, error = at.log_q + over_q, at.log_r - over_q, at.error + lost
     below, above = y.clamp(max=0), y.clamp(min=0)
     phi = torch.where(
-        y < -0.5, below.exp() * below - torch.expm1(below), below.exp() * expm1_rest(-below.clamp(min=-0.5), torch)
+        y < -0.5,
+        below.exp() * below - torch.expm1(below),
+        below.exp() * formula.expm1_rest(-below.clamp(min=-0.5), torch),
     )
-    value = torch.where(y < 0, phi * log_m.exp(), expm1_rest(-above, torch) * at.log_p.exp())
+    value = torch.where(y < 0, phi * log_m.exp(), formula.expm1_rest(-above, torch) * at.log_p.exp())
     # a Gaussian's density loses what its exponent does
-    of_m = _SPENT * UNIT * (1 + at.log_q.abs() + over_q.abs()) + lost
+    of_m = _SPENT * formula.DOUBLE * (1 + at.log_q.abs() + over_q.abs()) + lost
     moved_below = below.exp() * (y.abs() + error) * error * log_m.exp()
     moved_above = (-torch.expm1(-above) + error) * error * at.log_p.exp()
-    return value, torch.where(y < 0, moved_below + of_m * value, moved_above + (at.error_p + 8 * UNIT) * value)
+    return value, torch.where(
+        y < 0, moved_below + of_m * value, moved_above + (at.error_p + 8 * formula.DOUBLE) * value
+    )
 
 
 def _slopes(of: Components, reference: Reference, integral: Value) -> Tensor:

@@ -17,13 +17,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from singtheory import numerics
+from singtheory import formula, numerics
 from singtheory.divergence import gauss
 from singtheory.divergence.chi2 import ChiSquare, chi_square
-from singtheory.divergence.components import UNIT, Components, Ratio
+from singtheory.divergence.components import Components, Ratio
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate, check_confidence, mean_interval
-from singtheory.formula import expm1_rest
 from singtheory.law import Posterior
 
 _PEAK = 3.162581587064609835
@@ -58,9 +57,9 @@ def tv_monte_carlo(
         shortfall = (-at.excess).clamp(min=0)
         highest = -math.expm1(-(of.trace + of.trace_error) / 2)
         low, high = _scaled_interval(shortfall, highest, confidence)
-        lost = float(((1 - shortfall) * at.error).mean() + 2 * (of.p @ of.tilt)) + 64 * UNIT * highest
+        lost = float(((1 - shortfall) * at.error).mean() + 2 * (of.p @ of.tilt)) + 64 * formula.DOUBLE * highest
         value = float(shortfall.mean())
-        most = min(highest, math.sqrt((of.trace + of.trace_error) / (2 * math.pi)) * (1 + 8 * UNIT))
+        most = min(highest, math.sqrt((of.trace + of.trace_error) / (2 * math.pi)) * (1 + 8 * formula.DOUBLE))
         return Estimate.single(value, max(0.0, low - lost), min(most, high + lost), "monte-carlo", samples, confidence)
 
     return Estimate.stack([estimate(query) for query in posterior])
@@ -81,7 +80,7 @@ def kl_moment_draws(posterior: Posterior, gap: float, samples: int, generator: t
 
 def excess(log_r: Tensor) -> Tensor:
     """`f(r) = log r − 1 + 1/r ≥ 0`."""
-    return expm1_rest(-log_r, torch)
+    return formula.expm1_rest(-log_r, torch)
 
 
 def draw_plug_in(posterior: Posterior, n: int, generator: torch.Generator | None) -> Tensor:
@@ -165,7 +164,7 @@ def _by_ratio(of: Components, at_p: Ratio, at_q: Ratio, chi2: ChiSquare, confide
     lost = float(
         (log_p.clamp(min=0).clamp(max=1) * at_p.error).mean() + (log_q.exp() * log_q.abs() * at_q.error).mean()
     )
-    lost += 64 * UNIT * value
+    lost += 64 * formula.DOUBLE * value
     cost = math.log(2 / (1 - each)) / len(log_p)  # what a mean's interval loses by the range of its variable
     cut = _cut(of, cost) or _chi2_cut(chi2)
     if cut is None:
@@ -209,7 +208,7 @@ def _cut(of: Components, cost: float) -> Cut | None:
     `r − 1 ≤ Σ p_j (e^{⟨m_j, u⟩} − 1 − ⟨m_j, u⟩) ≤ λρ² h(Mρ)`, `h(x) = (eˣ − 1 − x)/x²`, which increases. Beyond ρ, `f(r) ≤ ½ log² r ≤ ½ M²‖u‖²` and
     `‖u‖ ≤ ‖n‖ + M`, so that the tail is at most `M² (E[‖n‖²; ‖n‖ > ρ − M] + M² P(‖n‖ > ρ − M))`. The ρ is that of the least tail and `cost` times the range.
     """
-    furthest = math.sqrt(float(of.norms2.max())) * (1 + 64 * UNIT)
+    furthest = math.sqrt(float(of.norms2.max())) * formula.UP
     if of.spread is not None or not 0 < furthest <= 1:
         return None
     from scipy.special import chdtrc  # late, as the package loads scipy where it is used
@@ -220,7 +219,7 @@ def _cut(of: Components, cost: float) -> Cut | None:
     tails = 1.001 * furthest**2 * (of.dim * beyond[1] + furthest**2 * beyond[0])
     radius = reach + furthest
     x = furthest * radius
-    bounds = torch.log1p(1.001 * largest * radius.square() * expm1_rest(x, torch) / x.square())
+    bounds = torch.log1p(1.001 * largest * radius.square() * formula.expm1_rest(x, torch) / x.square())
     bounds = torch.minimum(bounds, x)
     if of.dim == 1:  # r is convex: the larger of its values at both ends
         outermost = of.ratio(torch.cat([-radius, radius])[:, None].to(of.points.device))
@@ -246,7 +245,7 @@ def _by_entropy(of: Components, at: Ratio, entropies: Tensor, confidence: float)
     low, high = _scaled_interval(entropies, most, confidence)
     convex = gauss.components_kl(of)
     known = convex - own
-    lost = of.trace_error + 256 * UNIT * (1 + own + most)
+    lost = of.trace_error + 256 * formula.DOUBLE * (1 + own + most)
     lost += (
         3 * float(at.error_p.mean()) * (1 + most)
     )  # what an exponent's rounding moves an entropy by, and a density its mean
@@ -264,7 +263,9 @@ def _scaled_interval(samples: Tensor, most: float, confidence: float) -> tuple[f
 def _phi(log_r: Tensor) -> Tensor:
     """`φ(r) = r log r − r + 1` for r ≤ 1."""
     near = log_r.clamp(min=-0.5)
-    return torch.where(log_r < -0.5, log_r.exp() * log_r - torch.expm1(log_r), near.exp() * expm1_rest(-near, torch))
+    return torch.where(
+        log_r < -0.5, log_r.exp() * log_r - torch.expm1(log_r), near.exp() * formula.expm1_rest(-near, torch)
+    )
 
 
 def _split(confidence: float, parts: int) -> float:

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from singtheory import formula
 from singtheory.divergence.cells import integrate
-from singtheory.divergence.components import UNIT, Components
+from singtheory.divergence.components import Components
 from singtheory.divergence.gauss import root_trace
 from singtheory.divergence.quadrature import plug_in, windows
 from singtheory.estimate import Estimate
@@ -14,7 +15,7 @@ from singtheory.law import Posterior
 
 _REACH = 16.0
 """Beyond, a component has 1e-56 of its mass; what lies there is moved by at most u itself and the root of −2 log of that."""
-_LOST = 64 * UNIT
+_LOST = 64 * formula.DOUBLE
 """What a quantile of Q loses, for it is the value of Φ⁻¹ at a sum of distribution functions."""
 
 
@@ -33,7 +34,7 @@ def w2_bracket(posterior: Posterior, gap: float) -> Estimate:
 def _bracket(of: Components) -> tuple[float, float]:
     """`√(1 + λ) − 1 = λ/(1 + √(1 + λ))` along each axis."""
     least = (of.eigenvalues - of.eigenvalue_error).clamp(min=0)
-    low = float((least / (1 + (1 + least).sqrt())).square().sum().sqrt()) * (1 - 8 * UNIT)
+    low = float((least / (1 + (1 + least).sqrt())).square().sum().sqrt()) * (1 - 8 * formula.DOUBLE)
     return low, root_trace(of).high
 
 
@@ -44,7 +45,7 @@ def _w2(of: Components) -> Estimate:
     root = math.sqrt(integral.value)
     outside = 2 * math.exp(-(_REACH**2) / 4) * math.sqrt(1 + of.trace)  # Cauchy and Schwarz on the tails
     weights = math.sqrt(float((of.p * of.tilt) @ (of.norms2 + of.spread_trace + 1)))
-    error = integral.error + integral.rounding + 64 * UNIT * integral.value
+    error = integral.error + integral.rounding + 64 * formula.DOUBLE * integral.value
     # W₂ is a norm of the shift: its rounding adds to it
     width = min(error / max(root, 1e-300), math.sqrt(error)) + outside
     width += math.sqrt(float(of.p @ of.centre_errors.square()))  # the coupling that moves each component by its own
@@ -66,7 +67,7 @@ def _moved(of: Components, n: Tensor, k: int) -> tuple[Tensor, Tensor]:
     shift, density = torch.where(known, u - image, 0.0), at.log_p.exp()
     lost = _LOST * (1 + u.abs() + image.abs().nan_to_num(posinf=40.0))
     value = density * shift.square()
-    return value, density * (2 * shift.abs() * lost + lost.square()) + (at.error_p + 8 * UNIT) * value
+    return value, density * (2 * shift.abs() * lost + lost.square()) + (at.error_p + 8 * formula.DOUBLE) * value
 
 
 def _normal_cdf(x: Tensor) -> Tensor:

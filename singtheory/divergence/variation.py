@@ -7,8 +7,9 @@ about 0 with one root of `r = 1` on either side, and `TV = ∫ (1 − r) dQ` ove
 import torch
 from torch import Tensor
 
+from singtheory import formula
 from singtheory.divergence.cells import Value, nodes_of, refine
-from singtheory.divergence.components import UNIT, Components
+from singtheory.divergence.components import Components
 from singtheory.errors import InputError
 from singtheory.estimate import Estimate
 from singtheory.law import Posterior
@@ -39,7 +40,7 @@ def components_tv(of: Components) -> Estimate:
         integral.error
         + integral.rounding
         + float(of.tilt @ _slopes(of, integral))
-        + 64 * UNIT * integral.value
+        + 64 * formula.DOUBLE * integral.value
         + 1e-300
     )
     value = min(integral.value, 1.0)
@@ -56,7 +57,7 @@ def _root(of: Components, sign: float) -> Tensor:
         if first == _POINTS:
             return high
         low, high = at[max(first - 1, 0)], at[first]
-        if float(high - low) <= 2 * UNIT * float(high):  # neighbours among the numbers of float64
+        if float(high - low) <= 2 * formula.DOUBLE * float(high):  # neighbours among the numbers of float64
             break
     return (low + high) / 2
 
@@ -66,7 +67,9 @@ def _shortfall(of: Components, n: Tensor) -> tuple[Tensor, Tensor]:
     at = of.ratio(n)
     density = at.log_q.exp()
     value = (-at.excess).clamp(min=0) * density
-    return value, (1 + at.excess.clamp(max=0)) * at.error * density + _SPENT * UNIT * (1 + at.log_q.abs()) * value
+    return value, (1 + at.excess.clamp(max=0)) * at.error * density + _SPENT * formula.DOUBLE * (
+        1 + at.log_q.abs()
+    ) * value
 
 
 def _slopes(of: Components, integral: Value) -> Tensor:

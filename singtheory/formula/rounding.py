@@ -5,6 +5,10 @@ from singtheory.formula.number import Namespace, Number
 DOUBLE = 2.0**-53
 """Unit roundoff u of float64; that of float32 is `SINGLE`."""
 SINGLE = 2.0**-24
+UP = 1 + 64 * DOUBLE
+"""Lifts a float64 of a few roundings, or a sum of such positive ones, above its exact value."""
+LEAST_FLOAT, LEAST_NORMAL = 5e-324, 2.0**-1022
+"""The least float64, by which what underflows is off at most, and the least that has all its digits."""
 HALF = 2.0**-11
 """The unit of float16, whose numbers below 2^-14 have the absolute error 2^-25."""
 MATRIX = 2.0**-22

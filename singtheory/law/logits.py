@@ -10,12 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from singtheory import formula
 from singtheory.engine import Points
-from singtheory.numerics import Double2
+from singtheory.numerics import DOUBLED, Double2
 
-_UNIT = 2.0**-53
-_DOUBLED = 2.0**-100
-"""At least what an operation of `Double2` loses, relative to the sizes that go in."""
 _LEAST_ROOT = 1e-145
 _PLAIN = 1e-10
 """Products in float64 serve where they keep the log weights this well, unless there are few coordinates, which cost nothing."""
@@ -49,7 +47,7 @@ def log_weights(points: Points, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]
     root = snr.sqrt()
     shifted = points.shifted(z, snr)
     sizes = root * shifted.norm(dim=1) * points.radius + snr * points.radius**2
-    slack = _UNIT * (points.dim + 8) * (sizes + root * points.reach * root * points.radius)
+    slack = formula.DOUBLE * (points.dim + 8) * (sizes + root * points.reach * root * points.radius)
     plain = (slack < _PLAIN) & (points.dim > _FEW)
     logits = torch.empty(len(z), len(points.weights), dtype=z.dtype, device=z.device)
     error = slack[:, None].expand_as(logits).clone()
@@ -60,7 +58,7 @@ def log_weights(points: Points, z: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]
     if not plain.all():
         logits[~plain], error[~plain] = _exact(points.whole, points.log_weights, z[~plain], snr[~plain])
     logits = torch.where(points.weights > 0, logits, 0.0)
-    error = error + 2 * _UNIT * (logits.abs() + _finite_sizes(points.log_weights))
+    error = error + 2 * formula.DOUBLE * (logits.abs() + _finite_sizes(points.log_weights))
     return _normalised(logits + points.log_weights, error)
 
 
@@ -80,7 +78,7 @@ def mixture_weights(
     off = torch.stack([residual(z, snr, mean).norm(dim=1) for mean in means], dim=1)
     sizes = apart.abs() + _finite_sizes(log_w) + (dim + 8) * gain_size + (dim**1.5 + 4) * off * (2 * gain_size).sqrt()
     spectral = torch.stack([c.log_gain_error for c in components], dim=1)
-    return _normalised(apart + gain + log_w, error + 2 * _UNIT * sizes + spectral)
+    return _normalised(apart + gain + log_w, error + 2 * formula.DOUBLE * sizes + spectral)
 
 
 def residual(z: Tensor, snr: Tensor, mean: Tensor) -> Tensor:
@@ -97,7 +95,9 @@ def _normalised(joint: Tensor, errors: Tensor) -> tuple[Tensor, Tensor]:
     normalised = torch.log_softmax(joint, dim=1)
     moved = torch.where(normalised > -torch.inf, normalised + errors, -torch.inf).logsumexp(dim=1, keepdim=True)
     top = joint.amax(dim=1, keepdim=True)
-    return normalised, errors + moved.clamp(min=0) + _UNIT * (8 + 2 * _finite_sizes(normalised) + 2 * top.abs())
+    return normalised, errors + moved.clamp(min=0) + formula.DOUBLE * (
+        8 + 2 * _finite_sizes(normalised) + 2 * top.abs()
+    )
 
 
 def _finite_sizes(log_w: Tensor) -> Tensor:
@@ -133,6 +133,6 @@ def _relative(y: Tensor, z: Tensor, root: Double2, reference: Tensor) -> tuple[T
     exponent = step.times(residual.minus(half)).total().value()
     sizes = step.high.abs() * (at.abs() + root.high * origin.abs() + step.high.abs())
     # of a smaller √γ the low half underflows
-    unit = torch.where(root.high[:, 0] < _LEAST_ROOT, 4 * _UNIT, _DOUBLED)
+    unit = torch.where(root.high[:, 0] < _LEAST_ROOT, 4 * formula.DOUBLE, DOUBLED)
     lost = ((y.shape[1] + 4) * unit * sizes.sum(dim=2)).nan_to_num(nan=torch.inf)
     return torch.where(exponent.isnan(), -torch.inf, exponent), lost  # where squares overflow the point is far away

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from singtheory import formula
 from singtheory.mmse.line_panel import RHO, Components, Panels, largest, least, most, regular, weighed
 
 _NODES = 22
@@ -25,8 +26,6 @@ _TAIL = 38.0
 """Beyond so many standard deviations a density is below the least number of float64."""
 _BEYOND = 1e-300
 """At least what lies there, in units of the data."""
-_LEAST_ERROR = 5e-324
-"""The error of what underflows in the units of the data."""
 _DIGITS = 1e-18
 """The share of the sum below which terms are left out."""
 _WIDEST, _PIECES = 1.5, 64
@@ -82,7 +81,7 @@ class LineRule:
         scales = torch.tensor([self._unit**2, self._unit**4, 1.0], dtype=torch.float64)
         level, square, entropy = (run.values * scales).unbind(1)
         beyond = _BEYOND if self._size > 0 else 0.0
-        errors = ((run.errors + beyond) * scales).clamp(min=_LEAST_ERROR if self._size > 0 else 0.0)
+        errors = ((run.errors + beyond) * scales).clamp(min=formula.LEAST_FLOAT if self._size > 0 else 0.0)
         return Integrals(level, square, entropy, errors)
 
     def seen(self, panels: Panels, snr: Tensor, which: Tensor) -> Components:

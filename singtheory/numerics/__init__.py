@@ -16,12 +16,13 @@ from singtheory.numerics.domain import (
     check_shares,
     check_variances,
 )
-from singtheory.numerics.double_double import Double2, two_product
+from singtheory.numerics.double_double import DOUBLED, Double2, two_product
 from singtheory.numerics.draw import check_seed, choose, normal, uniform
 from singtheory.numerics.lanczos import Krylov, krylov
 from singtheory.numerics.waves import cosine_waves
 
 __all__ = [
+    "DOUBLED",
     "LENGTHS",
     "NOISES",
     "PRECISIONS",

@@ -8,6 +8,8 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+DOUBLED = 2.0**-100
+"""At least what an operation of `Double2` loses, relative to the sizes that go in."""
 _SPLIT = 2.0**27 + 1
 _LARGEST = 2.0**900
 """Beyond this Dekker's splitting would overflow; the low part is left out there."""

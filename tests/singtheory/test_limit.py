@@ -1,5 +1,6 @@
 """The limits at both ends, query by query: D1, D3, D4."""
 
+import itertools
 import random
 from fractions import Fraction
 
@@ -265,3 +266,15 @@ def test_the_nearest_atom_and_its_margins_are_those_of_exact_fractions(seed):
     assert squares[nearest] == min(squares)
     expected = [float(square - squares[nearest]) for square in squares]
     assert actual.margins[0].tolist() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_tied_atoms_are_tied_and_the_search_for_the_nearest_ends(seed):
+    """Permutations of some numbers seen from the diagonal: rounding made each look nearer than the one before, in a circle."""
+    draw = random.Random(seed)
+    points = list(itertools.permutations([draw.random() for _ in range(4)]))
+    x = torch.full((1, 4), 10.0 ** draw.uniform(0, 25), dtype=torch.float64)
+    alpha = torch.tensor(draw.uniform(0.01, 1), dtype=torch.float64)
+    assert not bool(limit.rivals(Atoms(points), x, alpha).margins.any())
+    nearer = [*points, tuple(c + float(x[0, 0]) * 2.0**-40 for c in points[0])]
+    assert limit.nearest_atom(Atoms(nearer), x, alpha).tolist() == [24]

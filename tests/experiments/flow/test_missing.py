@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from docs.experiments.flow.page import missing
+from docs.experiments.flow.blocks import BLOCKS, plan
+from docs.experiments.flow.page import missing, runs
 from docs.experiments.flow.page.results import Results
 
 PARTS = missing.parts()
@@ -38,3 +39,13 @@ def test_cells_without_finite_pictures_are_named():
     part = PARTS[0]
     run = Results({"failed": [["a way", 1.0, 4, "NaN"], ["a way", 3.0, 4, "NaN"]]}, {}, {}, 2.0)
     assert "Of these 2 were tried and gave no finite pictures: a way," in missing.text(part._replace(runs=(run,)))
+
+
+def test_numbers_of_evaluations_with_a_part_of_the_ways_are_named():
+    cells = {(way.name, guidance, budget): {} for way, guidance, budget in plan(True, BLOCKS)}
+    assert runs.partly_text(Results({}, cells, {}, 2.0)) == ""
+    less = {key: one for key, one in cells.items() if key[2] != 50 and key[:2] != ("UniPC", 3.0)}
+    text = runs.partly_text(Results({}, less, {}, 2.0))
+    assert text == "; with 4, 6, 8, 10, 20, 28 and 50 evaluations a part of the ways was drawn"
+    one = {key: cell for key, cell in cells.items() if key != ("UniPC", 1.0, 28)}
+    assert "; with 28 evaluations" in runs.partly_text(Results({}, one, {}, 2.0))

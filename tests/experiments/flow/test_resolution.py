@@ -1,5 +1,6 @@
 """The flow at 64×64: its network, and what the page says of it."""
 
+import dataclasses
 import math
 from itertools import pairwise
 from types import SimpleNamespace
@@ -81,7 +82,7 @@ def test_the_border_is_where_the_first_gain_is_within_its_interval():
 
 
 def test_the_page_tells_the_cells(large, small):
-    second = resolution_page.read(resolution_page.RESOLUTION / "second")
+    second = resolution_page.read_second()
     text = resolution_page.section(large, small, second)
     assert f"({second.content['seed']})" in text and second.content["seed"] != large.content["seed"]
     cell = large.cells["UniPC", 1.0, 4]
@@ -93,7 +94,14 @@ def test_the_page_tells_the_cells(large, small):
 def test_the_target_follows_from_the_cells(large, small):
     one = resolution_page.border_of(large, small)
     assert one.drawn == large.budgets(1.0) and one.said == resolution_page.predicted_border(small, one.before)
-    assert resolution_page.target(large, small).met == one.agrees
+    second = resolution_page.read_second()
+    other = resolution_page.border_of(second, small)
+    target = resolution_page.target(large, small, second)
+    assert (
+        target.met == (one.agrees and other.agrees) and f"another seed of samples up to {other.now}," in target.outcome
+    )
+    nowhere = dataclasses.replace(second, z=1e3)
+    assert resolution_page.border_of(nowhere, small).now == 0 and not resolution_page.target(large, small, nowhere).met
     drawn = [4, 6, 10, 20]
     agree = {now: resolution_page.Border(6, 11, now, drawn).agrees for now in (6, 10, 20)}
     assert agree == {6: False, 10: True, 20: False}

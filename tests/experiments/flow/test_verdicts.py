@@ -6,6 +6,7 @@ from docs.experiments.flow.page.epsilon import beside, twin
 from docs.experiments.flow.page.results import Results
 from docs.experiments.flow.page.verdicts import (
     agreement,
+    best_again_text,
     best_verdicts,
     counted,
     inside,
@@ -55,6 +56,14 @@ def test_two_runs_agree_where_both_are_decided_alike():
     second = verdicts(planted({5: (10.0, 7.0, 7.0), 10: (10.0, 11.5, 11.0)}), [MINE], [PLAIN, OTHER], [METRIC])
     assert agreement(first, second) == (3, 1, 1)  # of the four one is undecided in both
     assert agreement(first, first) == (3, 3, 0)
+
+
+def test_the_best_of_both_runs_is_taken_from_the_cells_of_both():
+    first = planted({5: (10.0, 13.0, 12.5), 10: (9.0, 4.0, 5.0), 20: (1.0, 9.0, 9.0)})
+    second = planted({5: (10.0, 13.0, 12.5), 10: (9.0, 9.5, 9.5)})
+    assert best_again_text(first, second, [METRIC]).endswith(
+        "from the 6 cells that both drew, has the same verdict in 1 of 2."
+    )
 
 
 def test_spread_ratios_are_counted_over_prompts_and_numbers_of_steps():

@@ -233,7 +233,7 @@ def test_only_standard_output_must_be_writable(monkeypatch):
 
 
 @pytest.mark.parametrize("columns", ["0", "²", "9" * 5000])
-def test_a_width_that_is_none_is_forgotten(written, columns):
+def test_odd_widths_are_ignored(written, columns):
     result = CliRunner().invoke(app, ["response", written(CONFIG | {"clip_sample": False})], env={"COLUMNS": columns})
     assert result.exit_code == 0, result.stderr
     assert "eigenvalue" in result.stdout

@@ -9,7 +9,8 @@ from scipy.stats import chi2 as chi_squared
 from singtheory import Atoms
 from singtheory.divergence import sampled
 from singtheory.divergence.chi2 import ChiSquare
-from singtheory.divergence.components import UNIT, Components, Ratio
+from singtheory.divergence.components import Components, Ratio
+from singtheory.formula import DOUBLE
 
 F64 = torch.float64
 
@@ -42,7 +43,7 @@ def test_the_entropy_form_allows_for_its_roundings():
     form = sampled._by_entropy(of, ratios(torch.zeros(100, dtype=F64), 0.0), entropies, 0.99)
     low, high = sampled._scaled_interval(entropies, math.log(64), 0.99)
     spare = (form.high - form.low - (high - low)) / 2
-    assert spare >= 256 * UNIT * (1 + 2 * math.log(64)) * 0.9
+    assert spare >= 256 * DOUBLE * (1 + 2 * math.log(64)) * 0.9
 
 
 @pytest.mark.parametrize("log1p", [1e-9, 1e-4, 0.03, 2.0])

@@ -5,7 +5,8 @@ import torch
 
 from singtheory import Atoms
 from singtheory.divergence import transport
-from singtheory.divergence.components import UNIT, Components
+from singtheory.divergence.components import Components
+from singtheory.formula import DOUBLE
 
 F64 = torch.float64
 
@@ -17,7 +18,7 @@ def test_a_quantile_loses_as_much_as_its_size_has():
     value, error = transport._moved(of, places[:, None], -1)
     density = torch.exp(-places.square() / 2) / (2 * torch.pi) ** 0.5
     assert value.tolist() == pytest.approx([0.0] * 3, abs=1e-30)
-    lost = (64 * UNIT * (1 + 2 * places.abs())) ** 2
+    lost = (64 * DOUBLE * (1 + 2 * places.abs())) ** 2
     assert float(error[0]) == pytest.approx(float(density[0] * lost[0]), rel=1e-6)
     assert bool((error <= 1.5 * density * lost + 4e-31).all())
 

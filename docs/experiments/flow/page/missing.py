@@ -40,7 +40,7 @@ def parts() -> list[Part]:
         Part(
             "At 64×64",
             _keys(plan(True, resolution.BLOCKS)),
-            (resolution_page.read(), resolution_page.read(resolution_page.RESOLUTION / "second")),
+            (resolution_page.read(), resolution_page.read_second()),
         ),
         Part(
             "In latents",

@@ -54,6 +54,11 @@ def read(folder: Path = RESOLUTION) -> Results:
     return Results.read(folder)
 
 
+def read_second() -> Results:
+    """The run with another seed of samples."""
+    return read(RESOLUTION / "second")
+
+
 def kept_first(results: Results, part: str) -> dict[tuple[int, float], float]:
     """What is kept along the first component in a part of the prediction, by steps and shift."""
     name = "exact" if part == "exact" else part if part == "law" else "network"
@@ -188,6 +193,11 @@ class Border(NamedTuple):
         drawn = listed([str(n) for n in self.drawn])
         return f"predicted {self.said}, from {self.before} at 32×32; the gain is beyond the interval up to {self.now}, of {drawn} that were drawn"
 
+    @property
+    def again(self) -> str:
+        """What a second run says, after the first."""
+        return f"; with another seed of samples up to {self.now}, of {listed([str(n) for n in self.drawn])}"
+
 
 def border_of(large: Results, small: Results) -> Border:
     """Where the gain around the trained mean ends, in the first of `MAIN`."""
@@ -195,13 +205,13 @@ def border_of(large: Results, small: Results) -> Border:
     return Border(before, predicted_border(small, before), now, large.budgets(1.0))
 
 
-def target(large: Results, small: Results) -> Target:
-    """F6's border, for the table of targets."""
-    one = border_of(large, small)
+def target(large: Results, small: Results, second: Results) -> Target:
+    """F6's border, for the table of targets; met where both runs agree with it."""
+    one, other = (border_of(run, small) for run in (large, second))
     return Target(
         f"F6 says beforehand where the gain of the first step ends at 64×64 (guidance 1, {MAIN[0]})",
-        one.outcome,
-        one.agrees,
+        one.outcome + other.again,
+        one.agrees and other.agrees,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from docs.experiments.flow.blocks import BLOCKS, BUDGETS, GUIDANCES, plan
 from docs.experiments.flow.page.results import Results
+from docs.experiments.flow.page.tables import listed
 from docs.experiments.script.result import present
 from singdiffusion.flow_demonstrator import AVERAGE, PIPELINE
 
@@ -42,6 +43,17 @@ def missing_text(results: Results) -> str:
         counts = [f"{_at(there, guidance, b)} of {_at(wanted, guidance, b)} at {b}" for b in BUDGETS]
         lines.append(f"At guidance {guidance:g}, ways by number of evaluations: {', '.join(counts)}.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def partly_text(results: Results) -> str:
+    """With which numbers of evaluations a part of the planned ways was drawn, after a list of what is there; nothing where all were."""
+    wanted = {(way.name, guidance, budget) for way, guidance, budget in plan(True, BLOCKS)}
+    lacking = [budget for budget in BUDGETS if any(key[2] == budget for key in wanted - set(results.cells))]
+    return (
+        f"; with {listed([str(budget) for budget in lacking])} evaluations a part of the ways was drawn"
+        if lacking
+        else ""
+    )
 
 
 def _at(cells: Iterable[tuple[str, float, int]], guidance: float, budget: int) -> int:

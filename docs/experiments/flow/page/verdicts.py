@@ -145,6 +145,15 @@ def agreement_text(first: Sequence[Verdict], second: Sequence[Verdict], seed: in
     )
 
 
+def best_again_text(first: Results, second: Results, metrics: Sequence[str] = MAIN) -> str:
+    """In how many cells and distances the best of ours beside the best rival has the same verdict in both runs, over the cells that both drew."""
+    keys = [key for key in first.cells if key in second.cells]
+    words = [{row[2:5]: row.word for row in best_verdicts(run.only(keys), metrics)} for run in (first, second)]
+    pairs = [(word, words[1][cell]) for cell, word in words[0].items() if cell in words[1]]
+    same = sum(a == b for a, b in pairs)
+    return f"The best of ours beside the best rival, from the {len(keys)} cells that both drew, has the same verdict in {same} of {len(pairs)}."
+
+
 def inside_table(results: Results, ways: Iterable[str], what: str) -> str:
     """How often each way keeps the spread of brightness of `what`, one row a way, one column a weight of guidance."""
     weights, body = sorted({guidance for guidance, _ in results.pairs}), []

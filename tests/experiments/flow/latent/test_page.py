@@ -8,8 +8,9 @@ import torch
 from docs.experiments.flow.latent.judge import RECONSTRUCTED
 from docs.experiments.flow.latent.space import Space
 from docs.experiments.flow.page import latent as page
-from docs.experiments.flow.page import resolution
-from docs.experiments.flow.page.results import MAIN, Results, plain_of
+from docs.experiments.flow.page import ranks, resolution
+from docs.experiments.flow.page.results import MAIN, NETWORK, Results, plain_of
+from docs.experiments.flow.page.verdicts import agreement, best_again_text, differences
 
 METRICS = (*MAIN, RECONSTRUCTED)
 PROMPTS = {"solid black background": "fixed", "cat": "open"}
@@ -113,6 +114,9 @@ def test_the_target_is_decided_only_where_the_gain_ends(small):
     assert page.target(planted(dict.fromkeys(drawn, (90.0, 40.0))), small, made()).met is False
     assert page.target(planted({4: (90.0, 40.0)}), small, made()).met is None
     assert f"predicted {predicted}," in page.target(planted(gains), small, made()).outcome
+    again = page.target(planted(gains), small, made(), planted(dict.fromkeys(drawn, (20.0, 19.9))))
+    assert again.met is False and "with another seed of samples up to 0, of 4" in again.outcome
+    assert page.target(planted(gains), small, made(), planted(gains)).met is True
 
 
 def test_changes_are_counted_beyond_the_interval():
@@ -145,6 +149,39 @@ def test_a_second_run_is_told_where_there_is_one(small, tmp_path):
         "another seed of samples (7)" in content and "0 are so in both" in content and "up to 0 evaluations" in content
     )
     assert content in page.section(results, small, made(), turned)
+
+
+def of_ranks():
+    """UniPC and Euler matched along 1, 16 and 64 directions, and around two means, at 4 evaluations and guidance 1."""
+    ways = [ranks.way_of(solver, rank) for rank in ranks.RANKS for solver in ranks.SOLVERS]
+    ways.append(next(iter(ranks.UNGUIDED)))
+    rivals = ["UniPC", "Euler, shift 3"]
+    values = {way: 80.0 - 10 * (k // 3) for k, way in enumerate(ways)} | {"UniPC": 90.0, "Euler, shift 3": 95.0}
+    results = planted({4: (90.0, 40.0)})
+    cells = {(way, 1.0, 4): cell(way, 1.0, 4, value) for way, value in values.items()}
+    errors = {metric: [[1.0] * len(rivals)] * len(ways) for metric in METRICS}
+    return dataclasses.replace(results, cells=cells, pairs={(1.0, 4): {"guidance": 1.0, "budget": 4, "ours": ways, "rivals": rivals, "errors": errors}})  # fmt: skip
+
+
+def test_ranks_are_told_where_all_were_drawn():
+    results = of_ranks()
+    content = ranks.ranks_text(results)
+    assert "UniPC alone is at 90 in 64 components" in content and "80 (better), 70 (better) and 60 (better)" in content
+    assert "gains 33% of what 64 gain, 16 gain 67%" in content
+    assert f"| 1, 4, {ranks.SOLVERS[1]} | 80.0; 0.80 to 0.80 | 70.0; 0.70 to 0.70 | 60.0; 0.60 to 0.60 |" in content
+    assert "80 (undecided)" in ranks.ranks_text(dataclasses.replace(results, z=15.0))
+    assert ranks.ranks_text(planted({4: (90.0, 40.0)})) == ranks.unguided_text(planted({4: (90.0, 40.0)})) == ""
+
+
+def test_the_mean_without_guidance_is_told_beside_the_guided_one():
+    content = ranks.unguided_text(of_ranks())
+    assert "| 1, 4, UniPC | 90.0 → 60.0 ±2.0, better | 90.0 → 50.0 ±2.0, better |" in content
+
+
+def test_every_change_is_told_and_those_compared_are_counted():
+    content = page.changes_text(of_ranks(), (page.OURS,))
+    assert content.count("\n- ") == 0 and content.startswith(f"- Guidance 1, {page.OURS} beside UniPC: better in 2,")
+    assert content.count("| better |") == 10 * len(METRICS)
 
 
 def test_the_twin_is_told_beside_noise():
@@ -199,6 +236,27 @@ def test_the_committed_cells_say_that_the_first_step_keeps_the_spread(committed)
             assert all(0.85 < b < 1.2 and a < b for a, b in zip(plain, mine, strict=True))
 
 
+def test_another_seed_of_samples_gives_the_same_verdicts(committed, small):
+    """Of the best of ours beside the best rival, of the border, and of every difference that both decide."""
+    results, record = committed
+    second = page.read_second()
+    assert second is not None and second.content["seed"] != results.content["seed"]
+    assert set(second.cells) <= set(results.cells)
+    assert best_again_text(results, second).endswith("has the same verdict in 12 of 12.")
+    either, both, opposite = agreement(*(differences(run, page.metrics_of(run)) for run in (results, second)))
+    assert opposite == 0 and both > 0.9 * either
+    target = page.target(results, small, record, second)
+    assert target.met == all(page.border_of(run, small, record).agrees for run in (results, second))
+    one, other = (run.value(page.OURS, 1.0, 4, MAIN[0]) for run in (results, second))
+    assert one != other  # drawn anew, not copied
+
+
+def test_the_committed_mean_without_guidance_is_nearer_than_the_guided_one(committed):
+    results, _ = committed
+    for unguided, guided in ranks.UNGUIDED.items():
+        assert results.value(unguided, 3.0, 4, MAIN[0]) < results.value(guided, 3.0, 4, MAIN[0])
+
+
 def test_the_committed_autoencoder_keeps_black_white_and_lines():
     images = torch.zeros(3, 3, 128, 128, dtype=torch.uint8)
     images[1] = 255
@@ -218,6 +276,15 @@ def test_the_guide_has_what_latents_say(committed, small):
         (page.FOLDER.parents[2] / "guides" / "mend-my-flow-model.md").read_text(encoding="utf-8").split()
     )
     assert f"ends after {now} steps; {predicted} were predicted" in content
+    mended = ("UniPC matched, unguided mean", NETWORK), next(iter(ranks.UNGUIDED.items()))
+    own, far = (
+        [run.value(way, 3.0, 4, MAIN[0]) for way in (*ways, "UniPC")]
+        for run, ways in zip((small, results), mended, strict=True)
+    )
+    assert (
+        f"{own[0]:.1f} beside {own[1]:.1f} in 64 principal components on the package's own flow (without the step {own[2]:.1f}), and {far[0]:.0f} beside {far[1]:.0f} in latents of 128×128 ({far[2]:.0f})"
+        in content
+    )
     twin, black = page.read(page.LATENT / "epsilon"), "solid black background"
     wide, mean = (twin.cells[way, 1.0, 10]["prompts"][black]["bias"] for way in (page.TWIN[0], page.MEAN))
     assert (
