@@ -203,6 +203,21 @@ def test_weights_of_tied_points_at_any_scale(points, priors):
     assert actual == pytest.approx(_tie_weights(points, law.weights.tolist()), rel=1e-12, abs=1e-300)
 
 
+SIGNS = tuple(itertools.product((1, -1), repeat=3))
+
+
+@pytest.mark.parametrize("vector", [(0.00827, -6.7448, 0.8527), (-0.44553, 0.002354, 82.1635), (0.1, 0.2, 0.7)])
+@pytest.mark.parametrize("alpha", [0.20995480637147712, 0.926506623785866, 1.0])
+def test_the_nearest_of_equally_near_atoms_is_any_of_them(vector, alpha):
+    orders = itertools.permutations(vector)
+    law = Atoms([[s * y for s, y in zip(signs, v, strict=True)] for v in orders for signs in SIGNS])
+    origin, alpha = torch.zeros(1, 3, dtype=torch.float64), torch.tensor(alpha, dtype=torch.float64)
+    actual = limit.rivals(law, origin, alpha)
+    assert bool(((actual.margins >= 0) & (actual.margins <= 1e-28 * max(vector) ** 2)).all())
+    weight = limit.nearest_atom_weight(law, origin, alpha, torch.tensor(max(vector), dtype=torch.float64))
+    assert float(weight) == pytest.approx(1 / 48, rel=1e-12)
+
+
 def test_the_nearest_atom_of_the_largest_data():
     one = torch.ones((), dtype=torch.float64)
     line, plane = Atoms([[-1e29], [2e29], [1e29]]), Atoms([[3e29, 4e29], [5e29, 0.0], [0.0, 5e29]])
