@@ -89,9 +89,9 @@ class ReverseKernel:
     def __init__(self, law: Law, schedule: Schedule, t: Time, s: Time) -> None:
         self.law, self.schedule = law, schedule
         self.t, self.s = check_step(t, s)
-        self.bridge = bridge(schedule, t, s)
         self.snr = snr_of_posterior(schedule, self.t)
         snr_of_posterior(schedule, self.s)
+        self.bridge = bridge(schedule, t, s)
         gap = torch.tensor(self.bridge.gap, dtype=torch.float64)
         if bool(numerics.beyond_precisions(gap) & gap.isfinite()):
             raise DomainError(

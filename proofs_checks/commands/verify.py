@@ -17,7 +17,7 @@ from singtheory import Atoms, Schedule
 from singtheory.bound import DRAWS_PER_QUERY, MAX_ATOMS, Row, draws_per_query, step_rows
 
 _LONG = 60.0
-"""Seconds, of which one is told."""
+"""Seconds: where more are left, a note says how many minutes."""
 
 
 def run_claims(

@@ -24,8 +24,8 @@ def _escaped(one: str) -> str:
 def say(*lines: object, err: bool = False) -> None:
     """Print lines at once, each escaped: on stdout, or on stderr.
 
-    A closed pipe is no error, for whoever read it has enough, and the work goes on; nor is a standard error that cannot be written, for what
-    is said there is said of something else.
+    A closed pipe is no error, for whoever read it has enough, and the work goes on. Nor is a standard error that cannot be written: the exit
+    status says that something failed.
 
     Raises:
         OSError: if standard output cannot be written for another reason, such as a full disk.

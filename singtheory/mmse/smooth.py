@@ -26,10 +26,8 @@ class Smooth:
     """
 
     def __init__(self, snr: Tensor, levels: Tensor, scale: float, slopes: Tensor | None = None) -> None:
-        from scipy.interpolate import (
-            CubicHermiteSpline,
-            PchipInterpolator,
-        )  # late, as the package loads scipy where it is used
+        # late, as the package loads scipy where it is used
+        from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
         self.end = float(snr[-1])
         self._scale = scale

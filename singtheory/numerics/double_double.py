@@ -50,7 +50,7 @@ class Double2(NamedTuple):
 
     def total(self) -> "Double2":
         """The sum over the last dimension, by halves."""
-        rest = Double2(self.high, self.low)
+        rest: Double2 = self
         while (count := rest.high.shape[-1]) > 1:
             half = count // 2
             parts = [Double2(*(x[..., at] for x in rest)) for at in (slice(half), slice(half, 2 * half))]

@@ -36,7 +36,7 @@ def snr_of_posterior(schedule: Schedule, t: Time) -> Tensor:
     """`γ_t`, any shape, as posteriors take it: 0, in the domain of numbers, or infinite at t = 0 alone.
 
     Raises:
-        DomainError: for another one, with the nearest times whose own are in the domain. Data in another unit are no remedy: γ is the schedule's.
+        DomainError: for another one, with the nearest time that helps; γ is the schedule's, so data in another unit do not.
     """
     t, snr = as_time(t), schedule.snr(t)
     is_underflow = (snr == 0) & ~schedule.log_alpha(t).isneginf()  # it is no end of time
@@ -47,20 +47,15 @@ def snr_of_posterior(schedule: Schedule, t: Time) -> Tensor:
 
 
 def _outside(schedule: Schedule, t: float, snr: float) -> DomainError:
-    """One line for a time whose γ is not in the domain."""
+    """One line for a time whose γ is not in the domain, with the end of time there, if γ is 0 or ∞ at it, and the nearest time within."""
     if snr > 1:
-        side, exact_end, near = (
-            "above 1e80, the largest",
-            "0 for the end of a step",
-            f"at least {_first_within(schedule)!r}",
-        )
+        side, remedies = "above 1e80, the largest", ["0 for the end of a step", f"at least {_first_within(schedule)!r}"]
     else:
-        side, exact_end, near = "below 1e-80, the least", "1, where it is 0", f"at most {_last_within(schedule)!r}"
-        if float(schedule.alpha(1.0)) > 0:
-            exact_end = ""
-    remedy = f"{exact_end}, or {near}" if exact_end else near
+        side, remedies = "below 1e-80, the least", [f"at most {_last_within(schedule)!r}"]
+        if float(schedule.alpha(1.0)) == 0:
+            remedies.insert(0, "1, where it is 0")
     return DomainError(
-        f"time {t!r}: its signal-to-noise ratio, {snr:.3g}, is {side} that posteriors take; take {remedy}"
+        f"time {t!r}: its signal-to-noise ratio, {snr:.3g}, is {side} that posteriors take; take {', or '.join(remedies)}"
     )
 
 

@@ -19,7 +19,7 @@ from proofs_checks.instances.excerpt import excerpt
 from proofs_checks.instances.laws import GOLDEN, NINE_TO_ONE, TRI
 from proofs_checks.instances.near_ends import NAMED, halvings, near_one, queries
 from proofs_checks.instances.scales import EPS, moment_rounding, radius, series_bound, series_rounding
-from proofs_checks.measurements.shared_values import shared
+from proofs_checks.measurements.shared_values import shared, shared_schedule
 from singtheory import Atoms, Cosine, Law, Power, RectifiedFlow, Schedule, formula, limit, schedule_named
 
 # --- C3 --------------------------------------------------------------------------------------------------------------
@@ -92,16 +92,7 @@ def _drift_bound(law: Atoms, schedule: Schedule, x: Tensor, t: float) -> float:
     return float(left + moved) + (64 * EPS + moment_rounding(law)) * terms
 
 
-# one of each, of which shared values are known
-_power = cache(Power)
-
-
-@cache
-def _sd_zero_snr() -> Schedule:
-    return schedule_named("sd-zero-snr")
-
-
-@cache
+@cache  # shared values know a law by identity
 def _centred(law: Atoms) -> Atoms:
     return Atoms(law.deviations(), law.weights)
 
@@ -114,8 +105,8 @@ def _c3_rates(sides: Sides, context: Context) -> Outcome:
         for p in (0.3, 0.5, 0.7, 1.5, 3.0):
             exponents = (10 / p, min(19 / p, 45.0))  # α from 2^-10 to 2^-19; the float nearest 1 is 2^-53 away
             times = [1 - 2.0**-e for e in np.linspace(*exponents, 4)]
-            schedules = {f"p = {p:g}": _power(p)} | ({"sd-zero-snr": _sd_zero_snr()} if p == 0.5 else {})
-            for kind, schedule in schedules.items():
+            for kind in (f"power:{p:g}", "sd-zero-snr") if p == 0.5 else (f"power:{p:g}",):
+                schedule = shared_schedule(kind)
                 for side, of in (("exponent", law), ("centred_exponent", _centred(law))):
                     sizes = [float(shared(sides["drift"], of, schedule, x, t).norm(dim=1).max()) for t in times]
                     slope = fitted_slope([1 - t for t in times], sizes)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,14 +14,13 @@ from proofs_checks.harness.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.harness.context import Context
 from proofs_checks.harness.outcome import equal, worst
 from proofs_checks.instances.near_ends import queries, size, with_data
-from proofs_checks.measurements.shared_values import shared
+from proofs_checks.measurements.shared_values import shared, shared_schedule
 from singtheory import (
     Law,
     ReverseKernel,
     Schedule,
     formula,
     limit,
-    schedule_named,
 )
 from singtheory.sampler import DDIM, exact_denoiser
 from singtheory.schedule import SCHEDULES
@@ -29,10 +28,6 @@ from singtheory.schedule import SCHEDULES
 _SINGULAR = ("cosine", "rectified-flow", "power:0.5", "sd-zero-snr")
 _STEPS = ((0.9, 0.6), (0.5, 0.05), (0.02, 0.01))
 _CHARTS = {"(x/α, σ/α)": (1, 0), "(x/σ, α/σ)": (0, 1), "(x/(α+σ), …)": (1, 1), "(x/(2α+σ), …)": (2, 1)}
-
-
-_schedule = cache(schedule_named)
-"""One of each name, of which shared values are known."""
 
 
 def _ddim_step(
@@ -67,7 +62,7 @@ def _kept_var(eta: Any, alpha_t: Any, sigma_t: Any, alpha_s: Any, sigma_s: Any) 
 
 def _instances(context: Context) -> Iterator[tuple[str, Law, Schedule, Tensor, float, float]]:
     for (name, law), kind in itertools.product(with_data(context).items(), SCHEDULES):
-        schedule = _schedule(kind)
+        schedule = shared_schedule(kind)
         for t, s in _STEPS:
             x_0, noise = law.mean.expand(3, -1), queries(law, context, 3)
             x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * noise
@@ -118,7 +113,7 @@ def _e1_charts(sides: Sides, context: Context) -> Outcome:
 def _e1_singular(sides: Sides, context: Context) -> Outcome:
     outcomes = []
     for (name, law), kind in itertools.product(with_data(context).items(), _SINGULAR):
-        schedule, x_1 = _schedule(kind), queries(law, context, 3)
+        schedule, x_1 = shared_schedule(kind), queries(law, context, 3)
         for s in (0.9, 0.3, 0.0):
             x_s = sides["step"](law, schedule, 0.0, x_1, 1.0, s, context.generator())
             coefficients = *schedule(s), schedule.sigma(1.0)
