@@ -18,7 +18,7 @@ def way_of(solver: str, rank: int) -> str:
 
 
 def ranks_text(results: Results) -> str:
-    """The same solver along 1, 16 and 64 directions; nothing where not all of them were drawn."""
+    """Each solver along 1, 16 and 64 directions; no text unless all of them were drawn."""
     drawn = [
         (guidance, budget)
         for guidance in (1.0, 3.0)
@@ -55,7 +55,7 @@ def _share(results: Results, guidance: float, budget: int) -> str:
 
 
 def unguided_text(results: Results) -> str:
-    """Guided ways around the mean without guidance beside those around the guided mean; nothing where none was drawn."""
+    """Guided ways around the mean without guidance beside those around the guided mean; no text unless some were drawn."""
     rows = []
     for way, guided in UNGUIDED.items():
         for (name, guidance, budget), _ in results.cells.items():
