@@ -20,8 +20,6 @@ from singtheory.schedule import Schedule, Time, as_time, snr_of_posterior
 
 _CHUNK = 2**20
 """Numbers that are worked on with twice the digits at once."""
-_MARGIN_ERROR = 16 * numerics.DOUBLED
-"""Of the sizes of its terms a margin with twice the digits loses less: fewer than a hundred operations follow one another."""
 
 
 def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
@@ -196,27 +194,27 @@ def _margins(law: Atoms, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     points, none = law.points, law.weights == 0
     rows = max(1, _CHUNK // law.dim)
 
-    def about(i: Tensor) -> tuple[Tensor, Tensor]:
-        margins, errors = zip(*(_margins_about(points[i], part, x, alpha) for part in points.split(rows)), strict=True)
-        return torch.cat(margins), torch.cat(errors).masked_fill(none, torch.inf)
+    def about(i: Tensor) -> Tensor:
+        return torch.cat([_margins_about(points[i], block, x, alpha) for block in points.split(rows)])
 
     nearest = (x - alpha * points).square().sum(dim=1).masked_fill(none, torch.inf).argmin()
-    margins, errors = about(nearest)
-    # of two that look alike from afar the nearer one is told by its own margins; among ties, where rounding alone is below 0, there is none to go on to
-    while bool((nearer := margins < -errors).any()):
-        nearest = margins.masked_fill(~nearer, torch.inf).argmin()
-        margins, errors = about(nearest)
-    return nearest, torch.where(none, margins, margins.clamp(min=0))
+    margins = about(nearest)
+    # of two that look alike from afar the margins tell which is nearer; each turn is to a nearer one, so there is a last
+    while float((least := margins.masked_fill(none, torch.inf)).min()) < 0:
+        nearest = least.argmin()
+        margins = about(nearest)
+    return nearest, margins
 
 
-def _margins_about(atom: Tensor, points: Tensor, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    """`‖x − αy_j‖² − ‖x − αy_i‖²` for `y_i = atom`, (d,), and points (m, d), and at least what rounding took of each; both (m,)."""
+def _margins_about(atom: Tensor, points: Tensor, x: Tensor, alpha: Tensor) -> Tensor:
+    """`‖x − αy_j‖² − ‖x − αy_i‖²` for `y_i = atom`, (d,), and points (m, d), 0 where they are tied but for rounding; shape (m,)."""
     factor = numerics.Double2(alpha, torch.zeros_like(alpha))
     step = factor.times(numerics.Double2.difference(atom, points))
     both = factor.times(numerics.Double2.difference(atom, -points))
     twice = numerics.Double2(2 * x, torch.zeros_like(x))
     sizes = (step.high.abs() * (twice.high.abs() + both.high.abs())).sum(dim=1)
-    return step.times(twice.minus(both)).total().value(), _MARGIN_ERROR * sizes
+    margins = step.times(twice.minus(both)).total().value()
+    return margins.masked_fill(margins.abs() <= 8 * numerics.DOUBLED * sizes, 0.0)
 
 
 def nearest_atom_weight(law: Atoms, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
