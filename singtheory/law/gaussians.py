@@ -61,14 +61,22 @@ class Gaussian(Law):
         return self._mean + (noise * self._eigenvalues.sqrt()) @ self._basis.mT
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """The log density at `x` (batch, d), shape (batch,). Raises `InputError` if Σ is singular, and for x of another width or beyond the domain."""
+        """The log density at `x` (batch, d), shape (batch,). Raises `InputError` if Σ is singular, if but for its rounding, and for x of another width or beyond the domain."""
         x = self.rows("x", x).to(torch.float64)
         numerics.check_coordinates("x", x)
-        if float(self._eigenvalues[0]) <= 0:
-            raise InputError("a Gaussian with a singular covariance has no density")
+        if float(self._eigenvalues[0]) <= self._eigenvalue_error():
+            raise InputError(
+                "a Gaussian with a singular covariance has no density, and rounding alone tells this one from it; leave out directions without spread"
+            )
         white = ((x - self._mean) @ self._basis) / self._eigenvalues.sqrt()
         log_norm = self._eigenvalues.log().sum() + self.dim * math.log(2 * math.pi)
         return -(white.square().sum(dim=-1) + log_norm) / 2
+
+    def _eigenvalue_error(self) -> float:
+        """At least what the eigenvalues are off by; those of a diagonal Σ are its entries."""
+        if torch.equal(self._cov, self._cov.diagonal().diag()):
+            return 0.0
+        return formula.eigenvalue_error(self.dim, float(self._eigenvalues[-1]))
 
     def line_parts(self) -> LineParts:
         """The Gaussian alone."""

@@ -348,3 +348,19 @@ def test_what_no_array_can_be_made_of_is_one_line(ragged):
 def test_a_complex_covariance_keeps_no_silence():
     with pytest.raises(InputError, match="cov: holds complex numbers"):
         Gaussian([0.0], [[1 + 1j]])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_covariance_that_is_singular_but_for_rounding_has_no_density(seed):
+    columns = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    flat = columns @ columns.mT  # of rank three, with eigenvalues of ±1e-16 for the other two
+    law = Gaussian(torch.zeros(5), flat)
+    for of in (law, GaussianMixture([0.5, 0.5], torch.zeros(2, 5), torch.stack([torch.eye(5).double(), flat]))):
+        with pytest.raises(InputError, match="singular"):
+            of.log_prob(torch.ones(1, 5))
+
+
+def test_small_variances_along_the_axes_have_a_density():
+    law = Gaussian([0.0, 0.0], [[1.0, 0.0], [0.0, 1e-30]])
+    expected = -math.log(2 * math.pi) + 15 * math.log(10) - 1 / 2 - 2  # x is one and two deviations away
+    assert float(law.log_prob(torch.tensor([[1.0, 2e-15]], dtype=torch.float64))) == pytest.approx(expected, rel=1e-12)
