@@ -40,6 +40,7 @@ WHOLE = {
     "singdiffusion/test_untouched.py",
     "singdiffusion/training/test_flow_base.py",
     "singtheory/divergence/test_mixtures.py",
+    "singtheory/law/test_cov_error.py",
     "singtheory/law/test_hostile_laws.py",
     "singtheory/law/test_rows.py",
     "singtheory/start/test_mismatch_moments.py",
@@ -64,6 +65,7 @@ SAME = {
     "rounding": "floating point: the units, and the engine's bounds",
     "sampled": "estimates from draws with intervals",
     "singular_start": "the singular start in programs of others",
+    "streams": "standard output and error: what is shared, and what singtheory prints",
     "train": "training, and its command",
     "variation": "total variation: exact, and bounded",
 }

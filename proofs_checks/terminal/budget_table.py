@@ -66,7 +66,7 @@ def kept_table(kept: Mapping[str, Any]) -> Sheet:
     """What DDIM(0) keeps on the budget's grid and on the two that keep the most, along some eigenvalues, the largest first."""
     lam, grids = kept["eigenvalues"], kept["grids"]
     table = Sheet(
-        f"DDIM(0), {kept['start']} start: standard deviation kept along eigenvalues (F1), beside the best grids for that (F8)"
+        f"DDIM(0), {kept['start']} start: standard deviation kept along eigenvalues (F1), beside the grids that keep the most (F8)"
     )
     table.add_column("eigenvalue λ")
     for row in grids:

@@ -148,7 +148,7 @@ def _arrivals_table(
 ) -> Table:
     """A column a direction; as it is with its parts, then each remedy with its calls of the network."""
     table = _wide_table(title, "change", ["calls", *names])
-    table.add_row("of the variance", "", *(f"{arrival.share:.1%}" for arrival in arrivals))
+    table.add_row("share of the variance", "", *(f"{arrival.share:.1%}" for arrival in arrivals))
     for part, label in (
         ("kept", "as it is"),
         ("start", "by the start"),
@@ -235,7 +235,7 @@ def response_table(result: dict[str, Any]) -> Table:
 def bands_table(result: dict[str, Any]) -> Table:
     """What a scheduler keeps in each band of spatial frequency, the lowest first."""
     table = Table(title="By spatial frequency, in cycles across the picture")
-    for name in ("cycles", "of the variance", "kept", "start", "steps", "end"):
+    for name in ("cycles", "share of the variance", "kept", "start", "steps", "end"):
         table.add_column(name, justify="right")
     for band in result["bands"]:
         table.add_row(band["name"], f"{band['share']:.1%}", *_parts_of(band))

@@ -30,8 +30,8 @@ def diagnose(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 2, help="Of the noise with which the network is asked.")] = 0,
     config: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help=CONFIG)] = None,
-    device: Annotated[str, typer.Option(help="Of the networks: auto, cpu, cuda or mps; the CPU if not given.")] = "cpu",
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found.")] = None,
+    device: Annotated[str, typer.Option(help="Of the networks: auto, cpu, cuda or mps.")] = "cpu",
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the findings.")] = None,
 ) -> None:
     """What is wrong with a pipeline's start, what arrives of the data's spread, and the line that mends it; exit 2 on bad input.
 

@@ -70,7 +70,9 @@ def sample(
         sources = models(base, module, own)
         steps = sources.steps if steps is None else steps
         guidance = sources.guidance if guidance is None else guidance
-        say(f"singdiffusion sample: {len(prompts)} prompts from {sources.base} (loading)")
+        say(
+            f"singdiffusion sample: {len(prompts)} {'prompt' if len(prompts) == 1 else 'prompts'} from {sources.base} (loading)"
+        )
         from singdiffusion import evaluation
         from singdiffusion.base import cut_prompts
         from singdiffusion.commands import console

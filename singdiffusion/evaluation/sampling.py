@@ -266,7 +266,8 @@ def draw(
     Raises:
         InputError: for whatever the pipeline raises.
     """
-    pipe.set_progress_bar_config(desc=f"{printable(prompt)} ({start})", leave=False)
+    # disable=None: no bar where nobody looks, as in a log
+    pipe.set_progress_bar_config(desc=f"{printable(prompt)} ({start})", leave=False, disable=None)
     device = pipe._execution_device
     pair = f"{type(pipe).__name__} with {type(pipe.scheduler).__name__}, {steps} steps"
     with (

@@ -47,7 +47,7 @@ class Gaussian(Law):
 
     @property
     def cov_error(self) -> float:
-        """0: Σ is the given one."""
+        """0, for Σ is an argument and not computed."""
         return 0.0
 
     @property
@@ -124,7 +124,7 @@ class GaussianMixture(Law):
 
     @property
     def cov_error(self) -> float:
-        """By the rounding `δ` of μ, for which the sum is `δδᵀ` off, and by that of the sum of positive matrices, `tr Σ` a term."""
+        """The rounding `δ` of μ moves the sum by `δδᵀ`, and the sum itself is off by some units of `tr Σ` a term."""
         count = len(self.components) + 8
         moved = count * formula.DOUBLE * math.sqrt(self.dim) * max(float(c.mean.abs().max()) for c in self.components)
         trace = float(self.cov.trace())

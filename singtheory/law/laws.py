@@ -301,7 +301,7 @@ class Atoms(Law):
 
     @property
     def cov_error(self) -> float:
-        """`√tr Σ` of the deviations is off by their rounding, and each product of the sum by that of its terms."""
+        """From the rounding of the deviations, a few units of the largest, and from that of a sum of n products."""
         apart2 = self.deviations().square().sum(dim=1)
         trace, off = float(self.weights @ apart2), 8 * formula.DOUBLE * float(apart2.max()) ** 0.5
         return 2 * off * trace**0.5 + off**2 + (len(self.points) + 8) * formula.DOUBLE * trace

@@ -129,7 +129,7 @@ def rows_under(text, title, caption):
 def assert_remedies(expected, rows):
     """The second table: what arrives as it is and by its parts, then a row a remedy."""
     share, *table = rows
-    assert share[0] == "of the variance"
+    assert share[0] == "share of the variance"
     assert [cells[0] for cells in table[:4]] == ["as it is", "by the start", "by the steps", "by the end"]
     assert [float(cell) for cell in table[0][2:]] == pytest.approx([a["kept"] for a in expected["arrivals"]], abs=0.005)
     assert [cells[0] for cells in table[4:]] == [remedy["name"] for remedy in expected["remedies"]]

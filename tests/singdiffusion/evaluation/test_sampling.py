@@ -235,6 +235,7 @@ def test_the_command_writes_an_album_of_both(stored, tmp_path):
     options = ["--base", stored / "base", "--module", stored / "wide", "--steps", 2, "--seed", 3, "--out", out]
     result = run("sample", *PROMPTS, *options)
     assert result.exit_code == 0, result.output
+    assert "0/2" not in result.stderr  # a log is no terminal, and has no bars
     assert {file.name for file in out.iterdir()} == {"0000.png", "0001.png", "contact-sheet.png", "result.json"}
     record = json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert {"version", "seed", "command", "device"} <= set(record)

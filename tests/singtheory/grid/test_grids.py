@@ -315,3 +315,10 @@ def test_a_grid_that_is_ended_where_it_is_has_no_time_twice():
     schedule, late = schedule_named("sd-zero-snr"), 1 - 2.0**-53
     times = torch.tensor([1.0, late], dtype=torch.float64)
     assert ended(schedule, times, 2 * float(schedule.snr(late))).diff().max() < 0
+
+
+@pytest.mark.parametrize("share", [0.4, 0.8, 1.2, 1.6])
+def test_a_grid_that_ends_within_a_unit_of_its_time_has_no_time_twice(share):
+    """Beside t = 1 γ is a multiple of that of the float before: an end between two floats is at the time of one of them."""
+    schedule, late = schedule_named("sd-zero-snr"), torch.tensor([1.0, 1 - 2.0**-53], dtype=torch.float64)
+    assert ended(schedule, late, (1 + share) * float(schedule.snr(late[1]))).diff().max() < 0

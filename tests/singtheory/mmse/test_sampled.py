@@ -78,3 +78,13 @@ def test_a_step_over_several_nodes_has_the_area_of_all():
     for part, total in zip(sampled._step_areas(chain), whole, strict=True):
         assert float(part.sum()) == pytest.approx(float(total), rel=0.2)
     assert float(whole[0]) <= 2 * math.log(2) <= 2 * float(whole[1])
+
+
+def test_the_area_ahead_of_a_node_is_at_least_that_of_what_mmse_falls_to():
+    """The mmse decreases: `I(γ) − I(γ_k) ≥ ½ (γ − γ_k) mmse(γ)`, of the lower ends of both."""
+    sampled = curve(SIGNS, 10.0)
+    for node, after in zip(sampled.snr[1:-1], sampled.snr[2:], strict=True):
+        between = torch.stack([node + share * (after - node) for share in (0.0, 0.1, 0.5, 0.9)])
+        known = sampled.information_interval(between)[0]
+        least = (between - node) / 2 * sampled.interval(between)[0]
+        assert bool((known - known[0] >= least * (1 - 1e-9)).all())

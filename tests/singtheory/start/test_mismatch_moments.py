@@ -60,6 +60,22 @@ def test_the_start_term_holds_what_eigenvalues_lose(name, sigma, turned):
                 assert actual.low <= expected <= actual.high
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_start_term_holds_small_eigenvalues_of_either_sign_of_error(seed):
+    """A start that matches the large direction alone: the trace along the small ones, a thousandth of which is rounding of the large one, is most of the KL."""
+    generator = torch.Generator().manual_seed(seed)
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
+    cov = (turn * torch.tensor([1.0, 1e-13, 3e-14], dtype=torch.float64)) @ turn.mT
+    law = Gaussian(torch.zeros(3, dtype=torch.float64), (cov + cov.mT) / 2)
+    moments, sigma = budget.moments_of(law), 1e-8
+    start = from_matched(moments, 1, 0.9, sigma)
+    actual = budget.start_term(exact_curve(law), moments, start, 0.9, sigma)
+    with mpmath.workdps(60):
+        exactly = mpmath.matrix(law.cov.tolist())
+        expected = _kl_of_start([0, 0, 0], exactly, start, moments.components.basis, 0.9, sigma)
+        assert actual.low <= expected <= actual.high
+
+
 def test_moments_of_points_say_what_was_left_out():
     """Points that vary by 1e-12 along the second axis, far from the origin: what is below the rounding is in `lost`."""
     points = torch.tensor([[1e4, 1e4], [1e4 + 1, 1e4], [1e4 - 1, 1e4 + 2.0**-39]], dtype=torch.float64)

@@ -24,6 +24,7 @@ def quantile(x, values=(0.0, 2.0), weights=(0.5, 0.5)):
         (lambda: quantile(numbers(1), values=((0.0, 2.0),)), "one of each an atom"),
         (lambda: quantile(numbers(1), values=(), weights=()), "one of each an atom"),
         (lambda: quantile(numbers(1), weights=(5.0, 1.0)), "divide them by their sum"),
+        (lambda: quantile(numbers(1), weights=(0.5, 0.50001)), "have the sum one"),
         (lambda: quantile(numbers(1), weights=(1.5, -0.5)), "must not be negative"),
         (lambda: quantile(numbers(1), weights=(float("nan"), 1.0)), "must not be negative"),
         (lambda: start.quantile_spread(0.0, 1.0, numbers(2, 2), 1.0, 0.1), r"values of shape \(2, 2\)"),
