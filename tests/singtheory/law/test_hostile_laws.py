@@ -335,7 +335,9 @@ def test_log_weights_are_within_their_error(law, snr, noise, away):
     p = reference.posterior_in_space(law.points.tolist(), law.weights.tolist(), z[0].tolist(), snr)
     for actual, error, exact in zip(posterior.log_weights[0], posterior.log_weight_error[0], p, strict=True):
         if exact > 0 and float(actual) > -1e300:
-            assert abs(mp.mpf(float(actual)) - mp.log(exact)) <= mp.mpf(float(error))
+            # mpmath's log of a number barely above 1/4, with more digits than are asked for, is that of one barely above 1
+            with mp.workdps(reference.DIGITS):
+                assert abs(mp.mpf(float(actual)) - mp.log(exact)) <= mp.mpf(float(error))
 
 
 def test_weights_far_from_the_data_depend_on_z():
