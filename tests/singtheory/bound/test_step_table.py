@@ -190,12 +190,12 @@ def test_tv_is_of_the_draws_from_q_and_kl_of_those_from_p():
 
 
 @pytest.mark.parametrize("repeats", [1, 100])
-def test_chi2_of_a_row_counts_atoms_that_hardly_weigh(repeats):
-    """An atom of posterior weight 1e-31 makes `χ² = Σ p_i p_j e^{g ξ_i ξ_j} − 1` 1e26 or more; equal atoms, more than are all summed, change nothing."""
-    law = Atoms([[0.0]] * repeats + [[1.0]] * 3 * repeats, [1 / repeats] * repeats + [1e-31 / repeats] * 3 * repeats)
-    gap = 200.0
-    with mpmath.workdps(60):
-        light = mpmath.mpf(3e-31) / (1 + mpmath.mpf(3e-31))
+@pytest.mark.parametrize(("weight", "gap"), [(1e-31, 200.0), (1e-80, 500.0)])
+def test_chi2_of_a_row_counts_atoms_that_hardly_weigh(repeats, weight, gap):
+    """Atoms of posterior weight w = 1e-31 or 1e-80 make `χ² = Σ p_i p_j e^{g ξ_i ξ_j} − 1` 1e25 or more; equal atoms, more than are all summed, change nothing."""
+    law = Atoms([[0.0]] * repeats + [[1.0]] * 3 * repeats, [1 / repeats] * repeats + [weight / repeats] * 3 * repeats)
+    with mpmath.workdps(200):
+        light = 3 * mpmath.mpf(weight) / (1 + 3 * mpmath.mpf(weight))
         xi = [(-light, 1 - light), (1 - light, light)]
         expected = mpmath.fsum(p * q * mpmath.expm1(gap * x * y) for x, p in xi for y, q in xi)
     query = law.posterior([0.0], 0.0)
