@@ -21,7 +21,7 @@ from singtheory.schedule import Schedule, Time, as_time, snr_of_posterior
 _CHUNK = 2**20
 """Numbers that are worked on with twice the digits at once."""
 _MARGIN_ERROR = 2.0**-96
-"""Of the sizes of its terms a margin with twice the digits loses less: some 2⁻¹⁰⁴ in each of the operations that follow one another, fewer than a hundred."""
+"""What is lost of a margin with twice the digits, relative to the sizes of its terms: some 2⁻¹⁰⁴ in each of fewer than a hundred operations that follow one another."""
 
 
 def denoiser(law: Law, schedule: Schedule, x_t: Tensor, t: Time) -> Tensor:
