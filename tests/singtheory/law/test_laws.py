@@ -352,8 +352,8 @@ def test_a_complex_covariance_keeps_no_silence():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_covariance_that_is_singular_but_for_rounding_has_no_density(seed):
-    columns = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    flat = columns @ columns.mT  # of rank three, with eigenvalues of ±1e-16 for the other two
+    columns = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    flat = columns @ columns.mT  # of rank four, with an eigenvalue of 1e-16 or -1e-16 for the fifth
     law = Gaussian(torch.zeros(5), flat)
     for of in (law, GaussianMixture([0.5, 0.5], torch.zeros(2, 5), torch.stack([torch.eye(5).double(), flat]))):
         with pytest.raises(InputError, match="singular"):
