@@ -15,6 +15,7 @@ from singtheory import formula
 from singtheory.certify import interval
 from singtheory.certify.certified_bound import CertifiedBound
 from singtheory.certify.interval import NAMESPACE, Box, Certificate, ball
+from singtheory.errors import InputError
 from singtheory.formula import Number, line
 
 
@@ -28,8 +29,9 @@ class GapRange:
     """
 
     def __init__(self, points: Sequence[Fraction | str], weights: Sequence[Fraction | str]) -> None:
-        if sum((Fraction(p) for p in weights), Fraction(0)) != 1:
-            raise ValueError("weights: must sum to one exactly")
+        exact = [Fraction(p) for p in weights]
+        if sum(exact, Fraction(0)) != 1 or min(exact) < 0:
+            raise InputError("weights: must sum to one exactly, and none may be negative; give them as fractions")
         with interval.precision():
             self.points, self.weights = [ball(y) for y in points], [ball(p) for p in weights]
         self._information: dict[Fraction, arb] = {}

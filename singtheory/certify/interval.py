@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from flint import acb, arb, arb_series, ctx, fmpq
 
+from singtheory.errors import InputError
 from singtheory.formula import Number
 from singtheory.formula.line import centred, variance
 
@@ -106,14 +107,18 @@ def enclose(function: Callable[..., Any], box: Box) -> arb:
     return value
 
 
-def sign_change(function: Callable[[arb], arb], side: int, reach: int = 64, steps: int = 60) -> arb:
+def sign_change(function: Callable[[arb], arb], side: int, reach: int = 2**60, steps: int = 60) -> arb:
     """A ball about the zero on one side (±1) of the origin of a function that is negative at zero and convex.
 
-    Raises `ArithmeticError` if it has none within `reach`.
+    Raises `InputError` if it is shown positive nowhere up to `reach`.
     """
-    low, high = Fraction(0), Fraction(reach)
-    if not function(ball(side * high)) > 0:
-        raise ArithmeticError(f"no sign change up to {side * reach}")
+    low, high = Fraction(0), Fraction(1)
+    while not function(ball(side * high)) > 0:
+        if high >= reach:
+            raise InputError(
+                f"no sign change up to {side * reach}: the ratio of the densities is too near 1 to tell; take a larger gap"
+            )
+        low, high = (high if function(ball(side * high)) < 0 else low), 2 * high
     for _ in range(steps):
         middle = (low + high) / 2
         value = function(ball(side * middle))

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import mpmath
 import pytest
 import torch
 from flint import arb, fmpq
@@ -170,3 +171,40 @@ def test_formulas_on_a_line_take_tensors():
     points, weights = [torch.tensor(y) for y in (-1.0, 1.0)], [torch.tensor(0.5)] * 2
     assert float(line.separated(points, weights, torch.tensor(1e4), torch)) == pytest.approx(1.0)
     assert float(line.separated(points, weights, torch.tensor(0.0), torch)) == pytest.approx(0.0)
+
+
+def test_weights_are_those_of_a_law():
+    with pytest.raises(ValueError, match="none may be negative"):
+        GapRange(("0", "1", "2"), ("0.6", "0.6", "-0.2"))
+
+
+@pytest.mark.parametrize(
+    ("points", "weights", "gap"),
+    [
+        (("0", "0.1"), ("0.999", "0.001"), "1"),
+        (("0", "1"), ("0.5", "0.5"), "1e-6"),
+        (("0", "1"), ("0.9999", "1e-4"), "1e-4"),
+    ],
+)
+def test_tv_where_the_densities_cross_far_out(points, weights, gap):
+    """Beyond 64 no crossing was looked for: of a light near atom, and of a small gap; held against the mean of `|r − 1|/2` in 40 digits."""
+    with mpmath.workdps(40):
+        p = [mpmath.mpf(w) for w in weights]
+        y = [mpmath.mpf(v) * mpmath.sqrt(mpmath.mpf(gap)) for v in points]
+        mean = mpmath.fsum(w * v for w, v in zip(p, y, strict=True))
+        m = [v - mean for v in y]
+
+        def beyond(u):
+            return mpmath.fsum(w * (mpmath.ncdf(v - u) - mpmath.ncdf(-u)) for w, v in zip(p, m, strict=True))
+
+        def log_ratio(u):
+            return mpmath.log(mpmath.fsum(w * mpmath.exp(v * u - v * v / 2) for w, v in zip(p, m, strict=True)))
+
+        reach = 4 * abs(mpmath.log(min(p))) / max(abs(v) for v in m) + 10
+        low, high = (
+            mpmath.findroot(log_ratio, (side / mpmath.mpf(10), side * reach), solver="anderson") for side in (-1, 1)
+        )
+        truth = beyond(high) - beyond(low)
+    with interval.precision():
+        value = GapRange(points, weights).tv(Fraction(gap))
+        assert float(abs(value - arb(mpmath.nstr(truth, 30)))) <= 1e-12 * float(truth)
