@@ -9,7 +9,7 @@ from torch import Tensor
 from singtheory import Atoms, Law, Schedule, formula, limit
 from singtheory.law import AtomsPosterior
 
-EPS = 2.0**-53
+EPS = formula.DOUBLE
 RESOLVED = 0.01
 """An instance says something where rounding allows at most this share of what is measured."""
 SETTLED = 1e-20

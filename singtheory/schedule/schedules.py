@@ -23,9 +23,9 @@ from singtheory.schedule.diffusers_config import check_config
 from singtheory.system import naming
 
 Time = Tensor | float
-ROUNDING = 32 * 2.0**-53
+ROUNDING = 32 * formula.DOUBLE
 """The relative rounding of a signal-to-noise ratio (`Schedule.snr`)."""
-_LAST_BEFORE_ONE = 1 - 2.0**-53
+_LAST_BEFORE_ONE = 1 - formula.DOUBLE
 
 
 def as_time(t: Time) -> Tensor:

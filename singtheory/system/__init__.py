@@ -106,4 +106,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _FILES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_FILES[name]}"), name)
+    home = importlib.import_module(f"{__name__}.{_FILES[name]}")
+    return globals().setdefault(name, getattr(home, name))

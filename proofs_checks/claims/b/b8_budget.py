@@ -9,7 +9,6 @@ import sympy
 import torch
 from torch import Tensor
 
-from proofs_checks.claims.d.d1_d2_atoms import EPS
 from proofs_checks.harness.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.harness.context import Context
 from proofs_checks.harness.outcome import at_most, equal, identically_zero, worst
@@ -20,7 +19,7 @@ from singtheory.formula import symbolic
 from singtheory.kernel import bridge
 from singtheory.mmse import line_mmse
 
-TERMS = 2**11 * EPS
+TERMS = 2**11 * formula.DOUBLE
 """The rounding of a quadrature that adds up to 2^11 terms of absolute sum one; the trapezoidal rule itself is exact to less."""
 CHAIN = (0.95, 0.8, 0.6, 0.4, 0.25)
 """The times of the chain that is followed."""

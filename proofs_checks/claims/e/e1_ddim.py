@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from proofs_checks.claims.d.d1_d2_atoms import EPS
 from proofs_checks.claims.e import e_symbolic
 from proofs_checks.harness.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.harness.context import Context
 from proofs_checks.harness.outcome import equal, worst
 from proofs_checks.instances.near_ends import queries, size, with_data
+from proofs_checks.instances.scales import EPS
 from proofs_checks.measurements.shared_values import shared, shared_schedule
 from singtheory import (
     Law,

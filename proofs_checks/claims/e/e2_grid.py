@@ -10,12 +10,12 @@ import sympy
 import torch
 from torch import Tensor
 
-from proofs_checks.claims.d.d1_d2_atoms import EPS
 from proofs_checks.harness.claim import Check, Claim, Outcome, Sides, register
 from proofs_checks.harness.context import Context
 from proofs_checks.harness.outcome import at_least, equal, identically_zero, worst
 from proofs_checks.harness.slope import vanishes_at_rate
 from proofs_checks.instances.laws import GOLDEN, NINE_TO_ONE, SIGNS
+from proofs_checks.instances.scales import EPS
 from proofs_checks.measurements.toy_steps import prior_posterior
 from singtheory import Atoms, Estimate, Gaussian, Law, RectifiedFlow, divergence, formula, grid, mmse
 from singtheory.formula import symbolic

@@ -34,7 +34,7 @@ def module_share() -> float:
 
 def missing_text(results: Results) -> str:
     """Cells and parts that were not reached."""
-    wanted = {(way.name, guidance, budget) for way, guidance, budget in plan(True, BLOCKS)}
+    wanted = _planned()
     there = wanted & set(results.cells)
     lines = [
         f"{len(there)} of {len(wanted)} planned cells were drawn. At guidance 1 rivals that change the guidance and unguided means are not counted, because they equal other ways there."
@@ -47,13 +47,17 @@ def missing_text(results: Results) -> str:
 
 def partly_text(results: Results) -> str:
     """With which numbers of evaluations a part of the planned ways was drawn, after a list of what is there; nothing where all were."""
-    wanted = {(way.name, guidance, budget) for way, guidance, budget in plan(True, BLOCKS)}
-    lacking = [budget for budget in BUDGETS if any(key[2] == budget for key in wanted - set(results.cells))]
+    lacking = {budget for _, _, budget in _planned() - set(results.cells)}
     return (
-        f"; with {listed([str(budget) for budget in lacking])} evaluations a part of the ways was drawn"
+        f"; with {listed([str(budget) for budget in sorted(lacking)])} evaluations a part of the ways was drawn"
         if lacking
         else ""
     )
+
+
+def _planned() -> set[tuple[str, float, int]]:
+    """The cells of all blocks, as the results name them."""
+    return {(way.name, guidance, budget) for way, guidance, budget in plan(True, BLOCKS)}
 
 
 def _at(cells: Iterable[tuple[str, float, int]], guidance: float, budget: int) -> int:
