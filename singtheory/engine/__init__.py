@@ -19,6 +19,7 @@ On a GPU, `gpu` takes the same decisions; the work itself is asked of one of two
     gpu.FusedEngine
     ├ graphs                       many small launches recorded once for every shape and replayed; what the host waits for
     ├ launch → kernels, matrix     Triton: `launch` chooses blocks and parts, the others hold the compiled functions
+    │        → hopper              products of 8-bit digits in CUDA C++ for H100 and H200, compiled at their first use
     ├ reference                    the same functions in plain torch, for processors without Triton and for tests
     └ levels                       data on at most 256 levels, as rows of 8-bit digits for exact integer products
 

@@ -1,4 +1,4 @@
-"""The engine on a GPU: launches the kernels of `kernels` and `matrix` with blocks and parts that fit the card.
+"""The engine on a GPU: launches the kernels of `kernels` and `matrix` with blocks and parts that fit the card, or those of `hopper`.
 
 The same as `reference`, whose docstrings say what each computes.
 """
@@ -14,7 +14,7 @@ import triton
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from singtheory.engine import kernels, matrix
+from singtheory.engine import hopper, kernels, matrix
 from singtheory.engine.rounding import Asking, Expansion, Nearness, Weighing
 from singtheory.engine.rows import (
     Asked,
@@ -80,6 +80,8 @@ def screen(queries: Asked, atoms: Tensor, half: Tensor, log_weights: Tensor, snr
     """Runs `reference.screen` on the GPU; tiles that no query needs are not set."""
     batch, count = len(snr), len(atoms)
     out = torch.empty(batch, count // tile, dtype=torch.float32, device=snr.device)
+    if queries.rows.dtype == torch.int8 and tile == hopper.TILE and hopper.holds(atoms):
+        return hopper.screen(queries, atoms, half, log_weights, snr)
     if queries.rows.dtype == torch.int8:
         left, right = _blocks(queries.rows, "rows", WHOLE_SCREEN), _blocks(atoms, "columns", WHOLE_SCREEN)
         blocks = triton.cdiv(batch, WHOLE_SCREEN["rows"]) * triton.cdiv(count, WHOLE_SCREEN["columns"])
@@ -140,6 +142,8 @@ def weigh(
     queries: Digits, atoms: Tensor, half: Tensor, log_weights: Tensor, snr: Tensor, top: Tensor, places: int
 ) -> Weighed:
     """Runs `reference.weigh` on the GPU."""
+    if hopper.holds(atoms):
+        return hopper.weigh(queries, atoms, half, log_weights, snr, top, places)
     (query_places, batch, width), count = queries.digits.shape, len(atoms)
     across = triton.cdiv(count, WEIGH["columns"])
     left, right = _blocks(queries.digits.flatten(0, 1), "rows", WEIGH), _blocks(atoms, "columns", WEIGH)
@@ -155,14 +159,18 @@ def weigh(
 def product(digits: Tensor, columns: Tensor) -> Tensor:
     """Runs `reference.product` on the GPU, n a multiple of 16; sums of whole numbers are the same in any order."""
     (places, batch, count), width = digits.shape, len(columns)
-    rows, steps = digits.flatten(0, 1), triton.cdiv(count, PRODUCT["depth"])
-    blocks = triton.cdiv(len(rows), PRODUCT["rows"]) * triton.cdiv(width, PRODUCT["columns"])
-    parts = _parts(blocks, steps, digits.device)
+    rows = digits.flatten(0, 1)
     sums = torch.zeros(len(rows), width, dtype=torch.int32, device=digits.device)
-    matrix.product_kernel[(blocks, parts)](
-        _blocks(rows, "rows", PRODUCT), _blocks(columns, "columns", PRODUCT), sums, len(rows), width, count,
-        triton.cdiv(steps, parts), **_staged(PRODUCT, torch.int8, digits.device),
-    )  # fmt: skip
+    if hopper.adds(rows, columns):
+        hopper.add_product(rows, columns, sums)
+    else:
+        steps = triton.cdiv(count, PRODUCT["depth"])
+        blocks = triton.cdiv(len(rows), PRODUCT["rows"]) * triton.cdiv(width, PRODUCT["columns"])
+        parts = _parts(blocks, steps, digits.device)
+        matrix.product_kernel[(blocks, parts)](
+            _blocks(rows, "rows", PRODUCT), _blocks(columns, "columns", PRODUCT), sums, len(rows), width, count,
+            triton.cdiv(steps, parts), **_staged(PRODUCT, torch.int8, digits.device),
+        )  # fmt: skip
     totals = torch.empty(batch, width, dtype=torch.float64, device=digits.device)
     matrix.together_kernel[(batch,)](sums, totals, batch, width, places=places, padded=triton.next_power_of_2(width))
     return totals

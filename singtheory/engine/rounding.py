@@ -23,7 +23,7 @@ NEGLIGIBLE = 64.0
 _LOG_WEIGHT_ROUNDINGS = 10
 """The roundings of a log weight on a GPU, put together from exact products: four of the digits, three of the unit, two of differences, one of the rest.
 
-They are those of `digits` and `weigh` of `reference` and of `kernels`, which change with it; `test_rounding` counts them."""
+They are those of `digits` and `weigh` of `reference`, of `matrix` and of `hopper`, which change with it; `test_rounding` counts them."""
 _LOG_256 = math.log(256)
 _MOST_ERROR, _MOST_SNR = 1e20, 1e30
 """The largest error of a screened log weight, whose parts are at most some 10⁷ times its error, and of γ, which is held in float32."""
