@@ -28,8 +28,8 @@ from singtheory.engine.screen import left_out_below
 
 TILE = 8
 """Atoms of which only the largest log weight is kept."""
-MOST_TILES, FEW_TILES = 128, 8
-"""Beyond them all atoms are weighed; the latter, where half of a batch is weighed so anyway."""
+MOST_TILES, KEPT_TILES, FEW_TILES = 256, 128, 8
+"""Beyond them all atoms are weighed: of tiles by the screen, of those that matter beside the best atom, and by the screen where half of a batch is weighed so anyway."""
 _PADDED, _WIDTH = 256, 64
 """Atoms come in multiples of the one and coordinates of the other, by which kernels read them; what their blocks have beyond is 0."""
 _WIDEST = 65536
@@ -253,9 +253,10 @@ class FusedEngine(Engine):
         largest = kernels.screen(queries, self._screened, *self._single, snr, TILE)
         tiles = kernels.tiles(largest, queries, self._tile_norms, below, MOST_TILES)
         near = kernels.near(
-            z, points.stored, points.log_weights, queries, largest, tiles, self._tile_norms, snr, below, TILE, FEW_TILES
-        )
-        known = Nearness.of(self._sizes, goal, below, MOST_TILES * TILE)
+            z, points.stored, points.log_weights, queries, largest, tiles, self._tile_norms, snr,
+            below, TILE, FEW_TILES, KEPT_TILES,
+        )  # fmt: skip
+        known = Nearness.of(self._sizes, goal, below, KEPT_TILES * TILE)
         bounded = kernels.bounded(near, tiles, queries, snr, known)
         return near.mean, bounded.numbers, bounded.plan
 

@@ -60,6 +60,13 @@ def _rows_of(atoms, row, place, count, width: tl.constexpr):
 
 
 @triton.jit
+def _apart(atoms, row, place, base, count, width: tl.constexpr):
+    """Some atoms less one."""
+    real = (row[:, None] < count) & (place[None, :] < width)
+    return tl.where(real, _rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
+
+
+@triton.jit
 def _decoded(held, inside):
     """Coordinates in float64, from bytes as `points.decoded` does it; 0 outside."""
     if held.dtype == tl.uint8:
@@ -263,22 +270,24 @@ def tiles_kernel(
 
 
 @triton.jit
-def near_kernel(
-    queries, atoms, log_weights, counted, index, crowded, snr, norm, error, rest, offset, largest, norms, below, logits, kept, mean, numbers,
-    batch, count, tiles, most, few, width: tl.constexpr, tile: tl.constexpr, chunk: tl.constexpr, stages: tl.constexpr,
+def nearest_kernel(
+    queries, atoms, log_weights, counted, index, crowded, snr, norm, error, rest, offset, largest, norms, below,
+    numbers, references, kept, held, work, items, logits, squares,
+    batch, count, tiles, most, few, keep, width: tl.constexpr, tile: tl.constexpr, chunk: tl.constexpr,
+    listed: tl.constexpr, stages: tl.constexpr,
 ):  # fmt: skip
-    """One query: moments of the atoms in its tiles, from differences.
+    """One query: the atom of its best tile with the largest log density, which the others are told from, and the tiles that still matter beside it.
 
-    Coordinates are read a chunk at a time, so that a processor holds several programs: log weights of all tiles first, then the mean.
+    Tiles to be weighed are put on a list for all queries, so that one with many of them is not waited for.
     """
     query, inner, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk), tl.arange(0, tile)
     for unknown in tl.static_range(at.NEAR_ROWS):
         tl.store(numbers + unknown * batch + query, tl.cast(float("inf"), tl.float64))
+    tl.store(held + query, 0)
     # where no tile was screened their count is no whole number
     hits = tl.minimum(tl.load(counted + query), most + 1.0).to(tl.int32)
     if hits <= tl.where(2 * tl.load(crowded) < batch, most, few):
         root = tl.sqrt(tl.load(snr + query))
-        # the atom of the best tile with the largest log density is what the others are told from
         row = tl.load(index + query * most) * tile + inside
         distance2 = tl.zeros((tile, chunk), dtype=tl.float64)
         for first in tl.range(0, width, chunk, num_stages=stages):
@@ -290,67 +299,100 @@ def near_kernel(
         score, chosen = tl.max(density, axis=0, return_indices=True)
         # the screen may take padding for the best where all log weights are off its scale
         reference = tl.minimum(tl.load(index + query * most) * tile + chosen, count - 1)
-        start, base_weight = tl.cast(reference, tl.int64) * width, tl.load(log_weights + reference)
-        top, total = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64)
-        second, square, held = tl.cast(0.0, tl.float64), tl.cast(0.0, tl.float64), 0
+        tl.store(references + query, reference)
+        distance = tl.sqrt(tl.maximum(2 * (tl.load(log_weights + reference) - score), 0.0))
         norm2 = tl.load(norm + query) * tl.load(norm + query)
         limit = _tile_limit(score, norm2, tl.load(offset + query), tl.load(error + query), below)
         others = tl.max(tl.where(inside == chosen, -float("inf"), density), axis=0)
-        alone = (others * (1 - 1e-12) < score * (1 + 1e-12) - at.NEGLIGIBLE).to(tl.int32)
-        if alone > 0:
-            total, held = tl.cast(1.0, tl.float64), 1
-            tl.store(logits + query * most * tile + inside, tl.where(inside == chosen, 0.0, -800.0))
-            tl.store(kept + query * most, tl.load(index + query * most))
-        for hit in range(alone, hits):
-            number = tl.load(index + query * most + hit)
-            screened = tl.load(largest + query * tiles + number).to(tl.float64)
-            screened += tl.load(rest + query) * tl.load(norms + number)
-            if (hit == 0) | ((screened < limit) == 0):
-                row = number * tile + inside
-                along, apart2 = tl.zeros((tile, chunk), dtype=tl.float64), tl.zeros((tile, chunk), dtype=tl.float64)
-                for first in tl.range(0, width, chunk, num_stages=stages):
-                    place = first + inner
-                    z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
-                    base = _decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
-                    real = (row[:, None] < count) & (place[None, :] < width)
-                    apart = tl.where(real, _rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
-                    along += (z[None, :] - root * (base[None, :] + apart / 2)) * apart
-                    apart2 += apart * apart
-                prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - base_weight
-                logit = tl.maximum(root * tl.sum(along, axis=1) + prior, -800.0)
-                highest = tl.max(logit, axis=0)
-                if highest > top - at.NEGLIGIBLE:
-                    higher = tl.maximum(top, highest)
-                    decay, weight = tl.exp(top - higher), tl.where(logit > -800.0, tl.exp(logit - higher), 0.0)
-                    total = total * decay + tl.sum(weight)
-                    second = second * decay + tl.sum(weight * tl.sum(apart2, axis=1))
-                    square = square * decay + tl.sum(weight * logit * logit)
-                    tl.store(logits + (query * most + held) * tile + inside, logit)
-                    tl.store(kept + query * most + held, number)
-                    top, held = higher, held + 1
+        alone = others * (1 - 1e-12) < score * (1 + 1e-12) - at.NEGLIGIBLE
+        hit = tl.arange(0, listed)
+        number = tl.load(index + query * most + hit, mask=hit < hits, other=0)
+        screened = tl.load(largest + query * tiles + number).to(tl.float64)
+        screened += tl.load(rest + query) * tl.load(norms + number)
+        # the first tile is known here where it holds but one atom that matters
+        matters = (hit < hits) & ((hit == 0) | ((screened < limit) == 0))
+        place, some = tl.cumsum(matters.to(tl.int32), axis=0) - 1, tl.sum(matters.to(tl.int32))
+        if some <= keep:
+            tl.store(kept + query * keep + place, number, mask=matters)
+            tl.store(held + query, some)
+            tl.store(numbers + at.NEAR_DISTANCE * batch + query, distance)
+            tl.store(numbers + at.NEAR_LOG_SUM * batch + query, score)
+            known = alone.to(tl.int32)
+            if known > 0:
+                tl.store(logits + query * keep * tile + inside, tl.where(inside == chosen, 0.0, at.NEVER))
+                tl.store(squares + query * keep * tile + inside, tl.zeros((tile,), dtype=tl.float64))
+            start = tl.atomic_add(items, some - known)
+            tl.store(work + start + place - known, query.to(tl.int32) * keep + place, mask=matters & (place >= known))
+
+
+@triton.jit
+def apart_kernel(
+    queries, atoms, log_weights, snr, references, kept, work, items, logits, squares, programs, count, keep,
+    width: tl.constexpr, tile: tl.constexpr, chunk: tl.constexpr, stages: tl.constexpr,
+):  # fmt: skip
+    """Tiles of the list, one after another: log weights relative to that of the query's reference, and squared distances from it."""
+    inner, inside = tl.arange(0, chunk), tl.arange(0, tile)
+    for item in tl.range(tl.program_id(0), tl.load(items), programs):
+        slot = tl.load(work + item).to(tl.int64)
+        query, row = slot // keep, tl.load(kept + slot) * tile + inside
+        root, reference = tl.sqrt(tl.load(snr + query)), tl.load(references + query)
+        start = reference.to(tl.int64) * width
+        along, apart2 = tl.zeros((tile, chunk), dtype=tl.float64), tl.zeros((tile, chunk), dtype=tl.float64)
+        for first in tl.range(0, width, chunk, num_stages=stages):
+            place = first + inner
+            z = tl.load(queries + query * width + place, mask=place < width, other=0.0)
+            base = _decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
+            apart = _apart(atoms, row, place, base, count, width)
+            along += (z[None, :] - root * (base[None, :] + apart / 2)) * apart
+            apart2 += apart * apart
+        prior = tl.load(log_weights + row, mask=row < count, other=-float("inf")) - tl.load(log_weights + reference)
+        logit = tl.maximum(root * tl.sum(along, axis=1) + prior, at.NEVER)
+        tl.store(logits + slot * tile + inside, logit)
+        tl.store(squares + slot * tile + inside, tl.sum(apart2, axis=1))
+
+
+@triton.jit
+def near_kernel(
+    atoms, log_weights, references, kept, held, logits, squares, rows, weights, mean, numbers,
+    batch, count, keep, width: tl.constexpr, tile: tl.constexpr, chunk: tl.constexpr, most: tl.constexpr, stages: tl.constexpr,
+):  # fmt: skip
+    """One query: moments of the atoms in its tiles, from differences."""
+    query, inner, inside = tl.program_id(0).to(tl.int64), tl.arange(0, chunk), tl.arange(0, tile)
+    some, own = tl.load(held + query), query * keep * tile
+    if some > 0:
+        atom = tl.arange(0, most)
+        real = atom < some * tile
+        logit = tl.load(logits + own + atom, mask=real, other=at.NEVER)
+        square = tl.load(squares + own + atom, mask=real, other=0.0)
+        top = tl.maximum(tl.max(logit, axis=0), 0.0)
+        weight = tl.where(logit > top - at.NEGLIGIBLE, tl.exp(logit - top), 0.0)
+        total, second = tl.sum(weight), tl.sum(weight * square)
+        of_log_weight = tl.sum(weight * logit * logit)
+        # the reference itself is not apart
+        matters = (weight > 0) & (square > 0)
+        place, last = tl.cumsum(matters.to(tl.int32), axis=0) - 1, tl.sum(matters.to(tl.int32))
+        number = tl.load(kept + query * keep + atom // tile, mask=real, other=0)
+        tl.store(rows + own + place, number * tile + atom % tile, mask=matters)
+        tl.store(weights + own + place, weight, mask=matters)
         # what was stored is read by other threads
         tl.debug_barrier()
-        shift2 = tl.zeros((chunk,), dtype=tl.float64)
-        # where nothing that has weight lies apart from the atom its own numbers are the mean
-        apart_from_it = tl.where(second > 0, held, 0)
+        reference = tl.load(references + query)
+        start, shift2 = reference.to(tl.int64) * width, tl.zeros((chunk,), dtype=tl.float64)
         for first in tl.range(0, width, chunk, num_stages=stages):
             place = first + inner
             base = _decoded(tl.load(atoms + start + place, mask=place < width, other=0), place < width)
             sums = tl.zeros((chunk,), dtype=tl.float64)
-            for one in range(apart_from_it):
-                row = tl.load(kept + query * most + one) * tile + inside
-                logit = tl.load(logits + (query * most + one) * tile + inside)
-                weight = tl.where(logit > -800.0, tl.exp(logit - top), 0.0)
-                real = (row[:, None] < count) & (place[None, :] < width)
-                apart = tl.where(real, _rows_of(atoms, row, place, count, width) - base[None, :], 0.0)
-                sums += tl.sum(apart * weight[:, None], axis=0)
+            for one in range(0, last, tile):
+                row = tl.load(rows + own + one + inside, mask=one + inside < last, other=count)
+                share = tl.load(weights + own + one + inside, mask=one + inside < last, other=0.0)
+                sums += tl.sum(_apart(atoms, row, place, base, count, width) * share[:, None], axis=0)
             sums = sums / total
             shift2 += sums * sums
             tl.store(mean + query * width + place, base + sums, mask=place < width)
         shifted2, second = tl.sum(shift2), second / total
-        tl.store(numbers + at.NEAR_DISTANCE * batch + query, tl.sqrt(tl.maximum(2 * (base_weight - score), 0.0)))
+        score = tl.load(numbers + at.NEAR_LOG_SUM * batch + query)
         tl.store(numbers + at.NEAR_LOG_SUM * batch + query, score + top + tl.log(total))
         tl.store(numbers + at.NEAR_APART * batch + query, tl.sqrt(second))
         tl.store(numbers + at.NEAR_VARIANCE * batch + query, tl.maximum(second - shifted2, 0.0))
         tl.store(numbers + at.NEAR_SHIFT * batch + query, tl.sqrt(shifted2))
-        tl.store(numbers + at.NEAR_LOG_WEIGHT * batch + query, tl.sqrt(square / total))
+        tl.store(numbers + at.NEAR_LOG_WEIGHT * batch + query, tl.sqrt(of_log_weight / total))

@@ -37,7 +37,7 @@ from singtheory.engine.series import Series
 SCREEN = {"rows": 128, "columns": 256, "depth": 64, "num_warps": 8, "num_stages": 4}
 WHOLE_SCREEN = {"rows": 128, "columns": 128, "depth": 128, "group": 8, "num_warps": 4, "num_stages": 3}
 _PROGRAMS = 2
-"""For every processor, in the screen by whole numbers: each answers many blocks."""
+"""For every processor, in the screen by whole numbers and where tiles of few queries are weighed: each answers many blocks."""
 WEIGH = {"rows": 64, "columns": 128, "depth": 128, "num_warps": 4, "num_stages": 4}
 PRODUCT = {"rows": 256, "columns": 128, "depth": 128, "num_warps": 8, "num_stages": 4}
 _OVERHEAD, _MOST_PARTS = 25, 16
@@ -47,7 +47,7 @@ _RESERVED = 1024
 FETCH = {"block": 4096, "num_warps": 8}
 NEAR = {"stages": 1, "num_warps": 16}
 _CHUNK = 1024
-"""Coordinates that `near_kernel` reads at once."""
+"""Coordinates that the kernels of `near` read at once."""
 TILES = {"chunk": 2048, "num_warps": 4}
 
 
@@ -205,17 +205,27 @@ def tiles(largest: Tensor, queries: Asked, norms: Tensor, below: float, most: in
 
 def near(
     z: Tensor, points: Tensor, log_weights: Tensor, queries: Asked, largest: Tensor, tiles: Tiles, norms: Tensor, snr: Tensor,
-    below: float, tile: int, few: int,
+    below: float, tile: int, few: int, keep: int,
 ) -> Near:  # fmt: skip
     """Runs `reference.near` on the GPU."""
-    (batch, dim), most = z.shape, tiles.index.shape[1]
-    mean, numbers = torch.empty_like(z), _table(NearRows, snr)
-    logits = torch.empty(batch, most, tile, dtype=torch.float64, device=z.device)
-    kernels.near_kernel[(batch,)](
+    (batch, dim), most, numbers = z.shape, tiles.index.shape[1], _table(NearRows, snr)
+    mean, (reference, held) = torch.empty_like(z), torch.empty(2, batch, dtype=torch.int32, device=z.device)
+    kept, work = torch.empty(2, batch, keep, dtype=torch.int32, device=z.device)
+    items, rows = torch.zeros(1, dtype=torch.int32, device=z.device), kept.new_empty(batch, keep * tile)
+    logits, squares, weights = torch.empty(3, batch, keep * tile, dtype=torch.float64, device=z.device)
+    sizes = {"width": dim, "tile": tile, "chunk": min(_CHUNK, triton.next_power_of_2(dim))}
+    kernels.nearest_kernel[(batch,)](
         z, points, log_weights, tiles.count, tiles.index, tiles.crowded, snr, queries.norm, queries.error, queries.rest,
-        queries.offset, largest, norms, below, logits, torch.empty_like(tiles.index), mean, numbers, batch,
-        len(points), largest.shape[1], most, few, width=dim, tile=tile,
-        chunk=min(_CHUNK, triton.next_power_of_2(dim)), **NEAR,
+        queries.offset, largest, norms, below, numbers, reference, kept, held, work, items, logits, squares,
+        batch, len(points), largest.shape[1], most, few, keep, listed=triton.next_power_of_2(most), **sizes, **NEAR,
+    )  # fmt: skip
+    programs = min(batch * keep, _PROGRAMS * _processors(z.device))
+    kernels.apart_kernel[(programs,)](
+        z, points, log_weights, snr, reference, kept, work, items, logits, squares, programs, len(points), keep, **sizes, **NEAR
+    )
+    kernels.near_kernel[(batch,)](
+        points, log_weights, reference, kept, held, logits, squares, rows, weights, mean, numbers,
+        batch, len(points), keep, most=triton.next_power_of_2(keep * tile), **sizes, **NEAR,
     )  # fmt: skip
     return Near(mean, **NearRows(*numbers)._asdict())
 

@@ -246,7 +246,7 @@ def tiles(largest: Tensor, queries: Asked, norms: Tensor, below: float, most: in
 
 def near(
     z: Tensor, points: Tensor, log_weights: Tensor, queries: Asked, largest: Tensor, tiles: Tiles, norms: Tensor,
-    snr: Tensor, below: float, tile: int, few: int,
+    snr: Tensor, below: float, tile: int, few: int, keep: int,
 ) -> Near:  # fmt: skip
     """Mean and trace from the atoms of the tiles that can matter, by differences to one of the best tile, in float64.
 
@@ -264,6 +264,7 @@ def near(
         below: how far below the largest log weight an atom does not matter.
         tile: atoms in a tile.
         few: tiles that a query may have where half of the batch has too many, for it is then weighed by all atoms anyway.
+        keep: tiles that a query may have after that.
     """
     most = tiles.index.shape[1] if 2 * int(tiles.crowded) < len(z) else few
     limits = [
@@ -273,7 +274,7 @@ def near(
     each = zip(z, snr.sqrt(), tiles.count, limits, largest + queries.rest[:, None] * norms, strict=True)
     means, numbers = zip(
         *(
-            _near(*query, index, points, log_weights, tile, most)
+            _near(*query, index, points, log_weights, tile, most, keep)
             for query, index in zip(each, tiles.index, strict=True)
         ),
         strict=True,
@@ -283,13 +284,12 @@ def near(
 
 def _near(
     z: Tensor, root: Tensor, count: Tensor, limit: Callable[[Tensor], Tensor], upper: Tensor, index: Tensor,
-    points: Tensor, log_weights: Tensor, tile: int, most: int,
+    points: Tensor, log_weights: Tensor, tile: int, most: int, keep: int,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One query's mean and the numbers of `NearRows`."""
+    unknown = torch.zeros_like(z), torch.full((len(NearRows._fields),), torch.inf, dtype=torch.float64, device=z.device)
     if int(count) > most:
-        return torch.zeros_like(z), torch.full(
-            (len(NearRows._fields),), torch.inf, dtype=torch.float64, device=z.device
-        )
+        return unknown
     inside, index = torch.arange(tile, device=z.device), index[: int(count)]
     # the screen may take padding for the best where all log weights are off its scale
     best = (index[0] * tile + inside).clamp(max=len(points) - 1)
@@ -297,12 +297,14 @@ def _near(
     score, reference = density.max(), best[density.argmax()]
     kept = ~(upper[index] < limit(score))
     kept[0] = True
+    if int(kept.sum()) > keep:
+        return unknown
     atoms = (index[kept, None] * tile + inside).flatten()
     atoms = atoms[atoms < len(points)]
     base = decoded(points[reference])
     apart = decoded(points[atoms]) - base
     logits = root * ((z - root * (base + apart / 2)) * apart).sum(dim=1) + (log_weights[atoms] - log_weights[reference])
-    logits = logits[kept := logits > -800]
+    logits = logits[kept := logits > rounding.NEVER]
     apart, log_total = apart[kept], logits.logsumexp(dim=0)
     weights = (logits - log_total).exp()
     offset, second = weights @ apart, weights @ apart.square().sum(dim=1)

@@ -18,8 +18,8 @@ _LARGEST_LOG_WEIGHT_ERROR = 1e-2
 """The largest error of a log weight for which a bound is given: `e^δ − 1` is below `1.02 δ` for all errors δ of log weights up to it."""
 _DEPTH_ROUNDINGS, _TREE_ROUNDINGS, _CHUNK = 24, 12, 128
 """Roundings on every path of a sum over the width in `near`: in a chunk of at least so many coordinates a tree over the threads of a row, and chunk after chunk; few widths need more than the first."""
-NEGLIGIBLE = 64.0
-"""Tiles of which no log weight comes as near to the largest are left out of `near` by kernels."""
+NEGLIGIBLE, NEVER = 64.0, -800.0
+"""Atoms of which the log weight is further below the largest are left out of `near` by kernels; what stands for the log weight of one without weight."""
 _LOG_WEIGHT_ROUNDINGS = 10
 """The roundings of a log weight on a GPU, put together from exact products: four of the digits, three of the unit, two of differences, one of the rest.
 

@@ -127,7 +127,7 @@ def test_few_atoms_are_bounded_as_in_plain_torch(engine, gamma, goal):
     largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
     tiles = reference.tiles(largest, queries, engine._tile_norms, below, 30)
     near = reference.near(
-        z, points.stored, points.log_weights, queries, largest, tiles, engine._tile_norms, snr, below, 8, 4
+        z, points.stored, points.log_weights, queries, largest, tiles, engine._tile_norms, snr, below, 8, 4, 30
     )
     arguments = near, tiles, queries, snr, Nearness.of(engine._sizes, goal, below, 240)
     same(launch.bounded(*arguments), reference.bounded(*arguments))
@@ -244,7 +244,7 @@ def test_where_no_tile_was_screened_none_is_weighed(engine):
     norms = engine._tile_norms[: largest.shape[1]]
     tiles = launch.tiles(largest, queries, norms, 5.0, 30)
     points = engine.points
-    near = launch.near(z, points.whole, points.log_weights, queries, largest, tiles, norms, snr, 5.0, 8, 20)
+    near = launch.near(z, points.whole, points.log_weights, queries, largest, tiles, norms, snr, 5.0, 8, 20, 20)
     assert int(tiles.crowded) == 0 and bool((tiles.count > 30).all()) and bool(near.distance.isinf().all())
 
 
@@ -269,7 +269,7 @@ def test_few_atoms_tell_what_they_tell_plain_torch(engine, gamma, crowded):
     chosen = reference.tiles(largest, screened(error), norms, 5.0, 30)
     chosen.crowded.fill_(crowded)
     queries = replace(screened(error), error=torch.full_like(error, torch.inf))
-    arguments = z, points.stored, points.log_weights, queries, largest, chosen, norms, snr, 5.0, 8, 20
+    arguments = z, points.stored, points.log_weights, queries, largest, chosen, norms, snr, 5.0, 8, 20, 20
     known = compared(launch.near(*arguments), reference.near(*arguments))
     assert 0 < int(known.sum()) < BATCH
 
@@ -281,7 +281,7 @@ def test_few_atoms_that_the_screen_chose_tell_what_they_tell_plain_torch(engine,
     points, queries = engine.points, rounded(reference, engine, z, snr, 1e-9)
     largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
     tiles = reference.tiles(largest, queries, engine._tile_norms, below, 150)
-    arguments = z, points.stored, points.log_weights, queries, largest, tiles, engine._tile_norms, snr, below, 8, 150
+    arguments = z, points.stored, points.log_weights, queries, largest, tiles, engine._tile_norms, snr, below, 8, 150, 150
     assert bool(compared(launch.near(*arguments), reference.near(*arguments)).all())
 
 
