@@ -16,8 +16,11 @@ from singtheory.law import Posterior
 
 _REACH = 38.0
 """Q has less than 1e-314 of its mass beyond."""
-_POINTS, _ROUNDS = 17, 18
-"""A bracket of a root is cut by 16 in each round."""
+_EVEN, _ROUNDS = torch.linspace(0, 1, 17, dtype=torch.float64), 18
+"""A bracket of a root is cut by 16 or more in each round."""
+_NEARER = torch.tensor([1, 2, 3, 4, 6, 8, 11, 14, 18, 22, 27, 32, 38, 45, 52]).mul(-1).to(torch.float64).exp2()
+"""Distances from where a chord meets 0, in units of that to the bracket's ends."""
+_SIDES = torch.tensor([-1.0, 1.0], dtype=torch.float64)
 _SPENT = 32
 """Roundings in a density, in units of its exponent."""
 
@@ -31,7 +34,7 @@ def tv_exact(posterior: Posterior, gap: float) -> Estimate:
 
 def components_tv(of: Components) -> Estimate:
     """`TV(P, Q)` of one query's components on a line."""
-    low, high = -_root(of, -1.0), _root(of, 1.0)
+    low, high = _roots(of) * _SIDES
     # where r climbs to one within a step of 1/m beside a far root, cells are halved until they agree
     between = torch.linspace(float(low), float(high), 9, dtype=torch.float64)
     edges = torch.cat([low[None], torch.zeros_like(low[None]), high[None], between]).unique()
@@ -47,19 +50,28 @@ def components_tv(of: Components) -> Estimate:
     return Estimate.single(value, max(0.0, value - error), min(1.0, value + error), "exact")
 
 
-def _root(of: Components, sign: float) -> Tensor:
-    """The distance from 0 to where r exceeds 1 on one side, or to the end of Q's mass."""
-    low, high = torch.zeros((), dtype=torch.float64), torch.tensor(_REACH, dtype=torch.float64)
+def _roots(of: Components) -> Tensor:
+    """The distances from 0 to where r exceeds 1 on either side, or to the end of Q's mass, shape (2,)."""
+    low, high = torch.zeros(2, dtype=torch.float64), torch.full((2,), _REACH, dtype=torch.float64)
+    at = high * _EVEN[:, None]
     for _ in range(_ROUNDS):
-        at = low + (high - low) * torch.linspace(0, 1, _POINTS, dtype=torch.float64)
-        above = (of.ratio(sign * at[:, None]).excess > 0).nonzero()[:, 0]
-        first = int(above[0]) if len(above) else _POINTS
-        if first == _POINTS:
-            return high
-        low, high = at[max(first - 1, 0)], at[first]
-        if float(high - low) <= 2 * formula.DOUBLE * float(high):  # neighbours among the numbers of float64
+        log_r = of.ratio((_SIDES * at).reshape(-1, 1)).log_r.reshape(at.shape)
+        above = log_r > 0
+        first = torch.where(above.any(dim=0), above.to(torch.uint8).argmax(dim=0), len(at))
+        ends = torch.stack([first - 1, first]).clamp(0, len(at) - 1)
+        ends[0] = torch.where(first == len(at), ends[1], ends[0])
+        low, high = at.gather(0, ends)
+        if bool((high - low <= 2 * formula.DOUBLE * high).all()):  # neighbours among the numbers of float64
             break
+        at = _cuts(low, high, *log_r.gather(0, ends))
     return (low + high) / 2
+
+
+def _cuts(low: Tensor, high: Tensor, at_low: Tensor, at_high: Tensor) -> Tensor:
+    """Points of brackets in ascending order, shape (points, 2): even ones, and ever denser ones about the root of the chord of `log r`, which is convex, so that a bracket's length is squared."""
+    chord = low + (high - low) * (at_low / (at_low - at_high)).nan_to_num().clamp(0, 1)
+    near = [end + (chord - end) * (1 - _NEARER[:, None]) for end in (low, high)]
+    return torch.cat([low + (high - low) * _EVEN[:, None], chord[None], *near]).sort(dim=0).values
 
 
 def _shortfall(of: Components, n: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,8 @@
 
 import base64
 import io
+import os
+import pickle
 import re
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from docs.interactive import kernel, steps
@@ -32,9 +35,14 @@ SCHEMES = ("light", "dark")
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The folder of the pages, and their numbers by name."""
-    folder = tmp_path_factory.mktemp("figures")
-    return folder, {figure.name: figure.numbers for figure in build(folder)}
+    """The folder of the pages, and their numbers by name: a minute of work, done by the first of pytest's processes that needs it."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "figures"
+    numbers = folder / "numbers.pickle"
+    with FileLock(folder.with_suffix(".lock")):
+        if not numbers.is_file():
+            numbers.write_bytes(pickle.dumps({figure.name: figure.numbers for figure in build(folder)}))
+    return folder, pickle.loads(numbers.read_bytes())
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 r"""Divergences of finite data on a line, computed apart from the package: exact sums and integrals at 100 digits, from the floats as they are.
 
 Weights come from `log w_i − ½(z − √γ y_i)²` in mpmath, KL from `½ g tr C + Σ p_i E log Σ_j p_j exp(−½Δ_ij² − Δ_ij n)` in ball arithmetic (which bounds its own
-error), TV from the two roots of `dP/dQ = 1` and normal distribution functions. No formula of the package is called.
+error), TV in the same from the two roots of `dP/dQ = 1` and normal distribution functions. No formula of the package is called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -78,16 +79,15 @@ def kl(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
 
 def _mean_log(centre: Real, atoms: Sequence[tuple[mp.mpf, Real]], bits: int) -> Real:
     """`E log Σ_j p_j exp(−½Δ_j² − Δ_j n)` over a standard normal n, `Δ_j = m_i − m_j`."""
-    before = ctx.prec
-    ctx.prec = bits
-    try:
-        near = [(_ball(w), _ball(centre - m)) for w, m in atoms if abs(centre - m) < 400]
+    with _precision(bits):
         # components far away weigh e^{−½Δ² + 45Δ} at most where n has any mass
-        root = (2 * arb.pi()).sqrt()
+        near = [(_ball(w).log(), _ball(centre - m)) for w, m in atoms if abs(centre - m) < 400]
+        lines = [(acb(log_w - d * d / 2), acb(-d)) for log_w, d in near]
+        level, half = acb(-(2 * arb.pi()).log() / 2), acb(arb(-0.5))
 
         def integrand(n: acb, analytic: bool) -> acb:
-            inner = sum((w * (-(d * d) / 2 - d * n).exp() for w, d in near), acb(0))
-            return inner.log(analytic=analytic) * (-(n * n) / 2).exp() / root
+            inner = sum([(log + slope * n).exp() for log, slope in lines], acb(0))
+            return inner.log(analytic=analytic) * (level + half * n * n).exp()
 
         tolerance = arb(2) ** (20 - bits)
         cuts = [-48 + 4 * k for k in range(25)]
@@ -98,13 +98,29 @@ def _mean_log(centre: Real, atoms: Sequence[tuple[mp.mpf, Real]], bits: int) -> 
             ),
             acb(0),
         )
-        return mp.mpf(str(actual.real.mid().str(int(bits * 0.28), radius=False)))
+        return _middle(actual.real)
+
+
+@contextmanager
+def _precision(bits: int) -> Iterator[None]:
+    """Ball arithmetic with so many bits."""
+    before = ctx.prec
+    ctx.prec = bits
+    try:
+        yield
     finally:
         ctx.prec = before
 
 
 def _ball(x: Real) -> arb:
-    return arb(mp.nstr(x, int(ctx.prec * 0.302) + 5))
+    """The number itself, with all its digits."""
+    exact = mp.mpmathify(x)
+    return arb((int(exact.man) * (-1 if x < 0 else 1), int(exact.exp)))
+
+
+def _middle(x: arb) -> Real:
+    man, exp = x.mid().man_exp()
+    return mp.ldexp(mp.mpf(int(man)), int(exp))
 
 
 def chi2(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
@@ -136,21 +152,32 @@ def tv(points: Sequence[float], p: Sequence[Real], gap: float) -> Real:
         m = shifts(points, p, gap)
         if all(value == 0 for value, w in zip(m, p, strict=True) if w > 0):
             return mp.mpf(0)
-        a, b = -_root(m, p, -1), _root(m, p, 1)
-        mass = mp.fsum(w * (_cdf(b - x) - _cdf(a - x)) for w, x in zip(p, m, strict=True) if w > 0)
-        return max(mp.mpf(0), _cdf(b) - _cdf(a) - mass)
+    # with guard digits of its own
+    with _precision(int(3.33 * digits) + 32):
+        lines = [(_ball(w), _ball(x)) for w, x in zip(p, m, strict=True) if w > 0]
+        a, b = -_root(lines, -1), _root(lines, 1)
+        mass = sum((w * (_cdf(b - x) - _cdf(a - x)) for w, x in lines), arb(0))
+        tv = _cdf(b) - _cdf(a) - mass
+    with mp.workdps(digits):
+        return max(mp.mpf(0), _middle(tv))
 
 
-def _root(m: Sequence[Real], p: Sequence[Real], sign: int) -> Real:
-    low, high = mp.mpf(0), mp.mpf(60)
-    for _ in range(int(3.4 * mp.mp.dps)):
-        middle = (low + high) / 2
-        r = mp.fsum(w * mp.exp(x * sign * middle - x * x / 2) for w, x in zip(p, m, strict=True) if w > 0)
-        low, high = (middle, high) if r < 1 else (low, middle)
-    return low
+def _root(lines: Sequence[tuple[arb, arb]], sign: int) -> arb:
+    """Where the convex `log dP/dQ` is 0 on that side, by Newton's steps, which come down from 60; 60 where it is not positive there."""
+    logs = [(w.log() - x * x / 2, sign * x) for w, x in lines]
+    at = arb(60)
+    for _ in range(10_000):
+        terms = [((level + slope * at).exp(), slope) for level, slope in logs]
+        r = sum((term for term, _ in terms), arb(0))
+        # above the root both are positive, and at it the sign is no longer known
+        if not r > 1:
+            return at
+        step = r.log() * r / sum((term * slope for term, slope in terms), arb(0))
+        at = (at - step).mid()
+    raise ArithmeticError(f"no root of dP/dQ = 1 after 10,000 steps, at {at}")
 
 
-def _cdf(x: Real) -> Real:
+def _cdf(x: arb) -> arb:
     if abs(x) > 100:
-        return mp.mpf(x > 0)
-    return mp.erfc(-x / mp.sqrt(2)) / 2
+        return arb(1 if x > 0 else 0)
+    return (-x / arb(2).sqrt()).erfc() / 2

@@ -8,14 +8,19 @@ whose first step fails, is counted apart with its error. The last result is `mat
 import inspect
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import diffusers
 import numpy as np
+import scipy.stats
 import torch
 from diffusers import schedulers
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
@@ -33,6 +38,8 @@ PREDICTIONS = ("epsilon", "v_prediction", "sample")
 BASE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "snr_shift_scale": 1.0}
 TOLERANCE = 1e-3
 RESULT = Path(__file__).parent / "matrix.json"
+_quantile = cache(scipy.stats.beta.ppf)
+"""Schedulers with beta sigmas ask for the same thousand quantiles at every setting, one number a call."""
 
 
 diffusers.utils.logging.set_verbosity_error()  # several schedulers report each setting that they change
@@ -149,17 +156,55 @@ class Bench:
 def tally(name: str) -> Tally:
     """Every configuration of one scheduler."""
     bench, result, kind = Bench(), Tally(), getattr(schedulers, name)
-    for settings, arguments in configurations(name):
-        try:
-            bench.pipe.scheduler = kind(**settings)
-            bench.pipe.prepare_latents = bench._prepare
-            bench.run(arguments)
-        except Exception as error:
-            result.not_run[f"{type(error).__name__}: {error}".split("\n")[0][:120]] += 1
-            continue
-        where = ", ".join(f"{key}={value}" for key, value in (settings | arguments).items() if key not in BASE)
-        _compare(bench, kind(**settings), arguments, where, result)
+    with mock.patch.object(scipy.stats.beta, "ppf", _quantile), _timesteps_kept(kind):
+        for settings, arguments in configurations(name):
+            try:
+                bench.pipe.scheduler = fresh(kind, settings)
+                bench.pipe.prepare_latents = bench._prepare
+                bench.run(arguments)
+            except Exception as error:
+                result.not_run[f"{type(error).__name__}: {error}".split("\n")[0][:120]] += 1
+                continue
+            where = ", ".join(f"{key}={value}" for key, value in (settings | arguments).items() if key not in BASE)
+            _compare(bench, fresh(kind, settings), arguments, where, result)
     return result
+
+
+def fresh(kind: type, settings: dict[str, Any]) -> Any:
+    """A scheduler as it is when it is made: a copy, for some compute a thousand timesteps in their constructor."""
+    return deepcopy(_made(kind, tuple(settings.items())))
+
+
+@lru_cache(maxsize=1)
+def _made(kind: type, settings: tuple[tuple[str, Any], ...]) -> Any:
+    return kind(**dict(settings))
+
+
+def _timesteps_kept(kind: type) -> AbstractContextManager[Any]:
+    """The timesteps of σ are looked up where the class searches for them in a table, one σ a call: the same ones at most settings."""
+    plain = getattr(kind, "_sigma_to_t", None)
+    if plain is None or "log_sigmas" not in inspect.signature(plain).parameters:
+        return nullcontext()
+    return mock.patch.object(kind, "_sigma_to_t", _kept(plain))
+
+
+def _kept(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of `(σ, log σ of the schedule)`, which reads nothing of its scheduler, with its answers kept."""
+    answers: dict[Any, dict[Any, Any]] = {}
+
+    def kept(scheduler: Any, sigma: Any, log_sigmas: Any) -> Any:
+        of_schedule = answers.setdefault(_key(log_sigmas), {})
+        key = _key(sigma)
+        if key not in of_schedule:
+            of_schedule[key] = plain(scheduler, sigma, log_sigmas)
+        return of_schedule[key]
+
+    return kept
+
+
+def _key(numbers: Any) -> tuple[Any, ...]:
+    array = numbers.numpy() if isinstance(numbers, torch.Tensor) else np.asarray(numbers)
+    return type(numbers), array.dtype, array.shape, array.tobytes()
 
 
 def _compare(bench: Bench, scheduler: Any, arguments: dict[str, Any], where: str, result: Tally) -> None:
