@@ -31,12 +31,12 @@ _MANY = 8
 """Times as many are still weighed from differences where nothing else reaches the tolerance."""
 _SOONER = 4
 """Times as soon as all atoms are weighed by products those in the blocks that matter, if a query's atoms are few in all."""
-_SCARCE = 12
-"""Where less than one atom in so many matters, by what some of them say, the blocks are looked for that have these."""
+_SCARCE = 4
+"""Where less than one atom in so many is foretold to matter, which is too many, the blocks are looked for that have these."""
 _MOST_BLOCKS = 0.5
 """Where a larger share of the blocks matters, all atoms are weighed: it takes no longer."""
 _PASSED_OVER = 16
-"""Where fewer than one query in so many has few atoms, all are weighed by products: to look for the atoms of one takes as long as for many."""
+"""Where fewer than one query in so many has few atoms, or many, it is answered as the others: to look for the atoms of one takes as long as for many, and so do products."""
 QUERIES = 1024
 """Queries that are answered together."""
 _SMALL_TRACE = 1e-9
@@ -121,12 +121,16 @@ class Engine:
 
     def _weighed(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         foretold = self._foretold(z, snr, tol)
-        scarce = self._few(foretold) if self._order is None else foretold * _SCARCE < self.points.count
+        scarce = foretold * _SCARCE < self.points.count
+        if self._order is None or int(scarce.sum()) * 2 <= len(scarce):
+            scarce = self._few(foretold)
         if int(scarce.sum()) * _PASSED_OVER <= len(scarce):
             return self._dense(z, snr, tol)
-        return _parted(scarce, partial(self._screened, tol=tol), partial(self._dense, tol=tol), z, snr)
+        if int((~scarce).sum()) * _PASSED_OVER <= len(scarce):
+            return self._by_blocks(z, snr, tol)
+        return _parted(scarce, partial(self._by_blocks, tol=tol), partial(self._dense, tol=tol), z, snr)
 
-    def _screened(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
+    def _by_blocks(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         """The moments of queries to which few atoms should matter, or atoms in few blocks."""
         candidates = self._candidates(z, snr, tol)
         if self._order is None:
@@ -147,9 +151,9 @@ class Engine:
             exact = self._rescored(z[small], snr[small], candidates.of(small), tol)
             moments = _merged(small, exact, moments.of(~small))
         short = self._short(moments, tol)
-        return (
-            _merged(short, self._dense(z[short], snr[short], tol), moments.of(~short)) if bool(short.any()) else moments
-        )
+        if not bool(short.any()):
+            return moments
+        return _merged(short, self._dense(z[short], snr[short], tol), moments.of(~short))
 
     def _foretold(self, z: Tensor, snr: Tensor, tol: float) -> Tensor:
         """About how many atoms of each query matter, judged by some; too many where the best ones are not among them."""
@@ -177,6 +181,7 @@ class Engine:
         return self._near(self._short(moments, tol), moments, z, snr, tol, _MANY)
 
     def _parts(self, z: Tensor, snr: Tensor, tol: float) -> int:
+        """Into how many the width is cut."""
         return parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol)
 
     def _poor(self, moments: PosteriorMoments, tol: float) -> Tensor:

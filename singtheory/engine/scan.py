@@ -70,7 +70,7 @@ class Path(NamedTuple):
 
     @property
     def rounding(self) -> float:
-        """Of both sums of a mean's ratio and of the division, relative to the root mean square of `‖y′‖` under the weights."""
+        """Rounding of both sums of a mean's ratio and of the division, relative to the root mean square of `‖y′‖` under the weights."""
         return 2 * formula.accumulation(self.atoms + 10 * self.blocks, formula.DOUBLE) + 3 * formula.DOUBLE
 
 
