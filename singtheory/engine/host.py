@@ -15,7 +15,7 @@ from torch import Tensor
 from singtheory.engine.points import BLOCK, Points
 from singtheory.engine.rescore import Candidates, rescore
 from singtheory.engine.results import PosteriorMoments, Started
-from singtheory.engine.scan import most_parts, parts_for, scan
+from singtheory.engine.scan import SMALL_BLOCK, most_parts, parts_for, scan, scan_blocks
 from singtheory.engine.screen import TILE, Screen, SingleScreen, left_out_below
 from singtheory.engine.series import Series
 from singtheory.engine.statistic import Statistic
@@ -29,8 +29,14 @@ _PAIR_COST = 48
 """An atom weighed from differences costs as much as that many by products: it is gathered, and nothing of it is reused."""
 _MANY = 8
 """Times as many are still weighed from differences where nothing else reaches the tolerance."""
+_SOONER = 4
+"""Times as soon as all atoms are weighed by products those in the blocks that matter, if a query's atoms are few in all."""
+_SCARCE = 4
+"""Where less than one atom in so many is foretold to matter, which is too many, the blocks are looked for that have these."""
+_MOST_BLOCKS = 0.5
+"""Where a larger share of the blocks matters, all atoms are weighed: it takes no longer."""
 _PASSED_OVER = 16
-"""Where fewer than one query in so many has few atoms, all are weighed by products: to look for the atoms of one takes as long as for many."""
+"""Where fewer than one query in so many has few atoms, or many, it is answered as the others: to look for the atoms of one takes as long as for many, and so do products."""
 QUERIES = 1024
 """Queries that are answered together."""
 _SMALL_TRACE = 1e-9
@@ -50,7 +56,12 @@ class Engine:
     @cached_property
     def screen(self) -> Screen:
         """Low-precision log weights."""
-        return SingleScreen(self.points)
+        return SingleScreen(self.points, self._order)
+
+    @property
+    def _order(self) -> Tensor | None:
+        """In which atoms are screened: neighbours together where the atoms are at hand, else as they lie."""
+        return self.points.order if self.points.resident else None
 
     @cached_property
     def _pilot(self) -> tuple[Tensor, Tensor]:
@@ -109,16 +120,40 @@ class Engine:
         return _parted(near_zero, self.series.posterior, partial(self._weighed, tol=tol), z, snr)
 
     def _weighed(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
-        few = self._few(self._foretold(z, snr, tol))
-        if int(few.sum()) * _PASSED_OVER <= len(few):
+        foretold = self._foretold(z, snr, tol)
+        scarce = foretold * _SCARCE < self.points.count
+        if self._order is None or int(scarce.sum()) * 2 <= len(scarce):
+            scarce = self._few(foretold)
+        if int(scarce.sum()) * _PASSED_OVER <= len(scarce):
             return self._dense(z, snr, tol)
-        candidates = self._candidates(z[few], snr[few], tol)
-        # more of them may matter than was foretold
-        few[few.clone()] = kept = self._few(candidates.counts)
-        candidates = candidates.of(kept)
-        return _parted(
-            few, partial(self._rescored, candidates=candidates, tol=tol), partial(self._dense, tol=tol), z, snr
-        )
+        if int((~scarce).sum()) * _PASSED_OVER <= len(scarce):
+            return self._by_blocks(z, snr, tol)
+        return _parted(scarce, partial(self._by_blocks, tol=tol), partial(self._dense, tol=tol), z, snr)
+
+    def _by_blocks(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
+        """The moments of queries to which few atoms should matter, or atoms in few blocks."""
+        candidates = self._candidates(z, snr, tol)
+        if self._order is None:
+            few, others = self._few(candidates.counts), partial(self._dense, tol=tol)
+        else:
+            few = self._few(candidates.counts * _SOONER)
+            others = partial(self._in_blocks, candidates=candidates.of(~few), tol=tol)
+        return _parted(few, partial(self._rescored, candidates=candidates.of(few), tol=tol), others, z, snr)
+
+    def _in_blocks(self, z: Tensor, snr: Tensor, candidates: Candidates, tol: float) -> PosteriorMoments:
+        """The moments by products with the blocks that matter, where they are few."""
+        needed, below = candidates.blocks(SMALL_BLOCK), left_out_below(self.points, tol * self.points.scale)
+        if float(needed.double().mean()) > _MOST_BLOCKS:
+            return self._dense(z, snr, tol)
+        moments = scan_blocks(self.points, z, snr, self._parts(z, snr, tol), needed, below)
+        small = self._few(candidates.counts) & self._poor(moments, tol)
+        if bool(small.any()):
+            exact = self._rescored(z[small], snr[small], candidates.of(small), tol)
+            moments = _merged(small, exact, moments.of(~small))
+        short = self._short(moments, tol)
+        if not bool(short.any()):
+            return moments
+        return _merged(short, self._dense(z[short], snr[short], tol), moments.of(~short))
 
     def _foretold(self, z: Tensor, snr: Tensor, tol: float) -> Tensor:
         """About how many atoms of each query matter, judged by some; too many where the best ones are not among them."""
@@ -135,16 +170,23 @@ class Engine:
 
     def _dense(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         """The moments by products; where their bound is too large, from differences if few atoms matter, else in more parts, else from many differences."""
-        parts, most = parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol), most_parts(self.points)
+        parts, most = self._parts(z, snr, tol), most_parts(self.points)
         moments = scan(self.points, z, snr, parts)
-        poor = self._short(moments, tol) | (moments.trace_cov < _SMALL_TRACE * self.points.variance)
-        moments = self._near(poor, moments, z, snr, tol, 1)
+        moments = self._near(self._poor(moments, tol), moments, z, snr, tol, 1)
         short = self._short(moments, tol)
         if not bool(short.any()):
             return moments
         if parts < most:
             moments = _merged(short, scan(self.points, z[short], snr[short], most), moments.of(~short))
         return self._near(self._short(moments, tol), moments, z, snr, tol, _MANY)
+
+    def _parts(self, z: Tensor, snr: Tensor, tol: float) -> int:
+        """Into how many the width is cut."""
+        return parts_for(self.points, z, snr, self.series.linear_mmse(snr).sqrt(), tol)
+
+    def _poor(self, moments: PosteriorMoments, tol: float) -> Tensor:
+        """Which queries do not reach the tolerance, or have lost the digits of their trace."""
+        return self._short(moments, tol) | (moments.trace_cov < _SMALL_TRACE * self.points.variance)
 
     def _short(self, moments: PosteriorMoments, tol: float) -> Tensor:
         """Which queries do not reach the tolerance."""
@@ -167,7 +209,7 @@ class Engine:
         if self.small:
             return Candidates.everything(len(z), self.points.count, z.device)
         screened = self.screen(z, snr)
-        return Candidates(screened.kept(self.points, tol * self.points.scale), screened.tile)
+        return Candidates(screened.kept(self.points, tol * self.points.scale), screened.tile, self._order)
 
     def _rescored(
         self, z: Tensor, snr: Tensor, candidates: Candidates, tol: float, statistics: Sequence[Statistic] = ()

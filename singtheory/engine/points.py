@@ -16,6 +16,8 @@ from singtheory.errors import InputError
 
 BLOCK = 4096
 """Atoms that are looked at together."""
+_SOME, _DIRECTIONS, _LEAF = 512, 16, 16
+"""Atoms by which the widest directions are judged, so many of these, and how many atoms are left in any order: a tile of `screen`."""
 HALF_RANGE = 127.5
 """Half of the largest byte, which stands for 1."""
 
@@ -118,6 +120,23 @@ class Points:
         """The atoms `y` of some numbers, float64, shape (len(rows), d): a copy, to be worked on in place."""
         return decoded(self.stored[rows.to(self.stored.device)].to(self.device, non_blocking=True), fresh=True)
 
+    def centred(self, rows: Tensor) -> Tensor:
+        """`y′` of some atoms as in `blocks`, shape (len(rows), d): a copy."""
+        if self._centred is not None:
+            return self._centred[rows]
+        block = self.take(rows).sub_(self.mean)
+        return block if self._weightless is None else block.masked_fill_(self._weightless[rows, None], 0.0)
+
+    @cached_property
+    def order(self) -> Tensor:
+        """The numbers of all atoms, shape (n,): halved again and again across the direction in which they lie widest, so that neighbours are near one another."""
+        every = torch.arange(self.count, device=self.device)
+        some = self.centred(every[:: -(-self.count // _SOME)])
+        directions = some.mT @ torch.linalg.eigh(some @ some.mT)[1][:, -_DIRECTIONS:]
+        along = torch.cat([block @ directions for _, block in self.blocks()])
+        along /= directions.norm(dim=0).clamp(min=torch.finfo(torch.float64).tiny)
+        return torch.cat(list(_halved(every, along)))
+
     @cached_property
     def whole(self) -> Tensor:
         """All atoms in float64 on the device, for those who need them at once; shape (n, d)."""
@@ -189,6 +208,18 @@ def decoded(rows: Tensor, *, fresh: bool = False) -> Tensor:
     copy = rows.to(torch.float64, copy=not fresh)
     # a GPU would multiply by the rounded reciprocal of a plain number
     return copy.div_(copy.new_full((), HALF_RANGE)).sub_(1) if rows.dtype == torch.uint8 else copy
+
+
+def _halved(rows: Tensor, along: Tensor) -> Iterator[Tensor]:
+    """Rows in halves that lie apart in `along` (n, k), down to `_LEAF`; every half but the last is a power of two times that."""
+    if len(rows) <= _LEAF:
+        yield rows
+        return
+    places = along[rows]
+    rows = rows[places[:, places.var(dim=0).argmax()].argsort(stable=True)]
+    half = _LEAF * 2 ** max(0, math.ceil(math.log2(len(rows) / _LEAF)) - 1)
+    yield from _halved(rows[:half], along)
+    yield from _halved(rows[half:], along)
 
 
 def sum_roundings(dim: int) -> int:

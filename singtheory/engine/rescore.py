@@ -33,10 +33,12 @@ class Candidates:
     Attributes:
         tiles: of `tile` atoms each, those of every query, shape (batch, tiles).
         tile: atoms in a tile.
+        order: the numbers of all atoms as tiles take them, shape (n,); as they lie if None.
     """
 
     tiles: Tensor
     tile: int
+    order: Tensor | None = None
 
     @classmethod
     def everything(cls, batch: int, count: int, device: torch.device) -> "Candidates":
@@ -55,7 +57,12 @@ class Candidates:
 
     def of(self, queries: Tensor) -> "Candidates":
         """The candidates of some queries."""
-        return Candidates(self.tiles[queries], self.tile)
+        return Candidates(self.tiles[queries], self.tile, self.order)
+
+    def blocks(self, size: int) -> Tensor:
+        """Which blocks of `size` atoms have any, a whole number of tiles each; shape (batch, blocks)."""
+        tiles = size // self.tile
+        return torch.nn.functional.pad(self.tiles, (0, -self.tiles.shape[1] % tiles)).unflatten(1, (-1, tiles)).any(2)
 
     def groups(self, numbers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Queries that have about as many atoms, (b,), these atoms, (b, m), and which of them are no padding, (b, m).
@@ -75,7 +82,12 @@ class Candidates:
             queries = order[first : first + max(1, numbers // (most * self.tile))]
             chosen, index = self.tiles[queries].float().topk(most, dim=1)
             atoms = (index[:, :, None] * self.tile + inside).flatten(1)
-            yield queries, atoms, (chosen > 0)[:, :, None].expand(-1, -1, self.tile).flatten(1)
+            real = (chosen > 0)[:, :, None].expand(-1, -1, self.tile).flatten(1)
+            if self.order is not None:
+                # the last tile may have fewer atoms
+                real = real & (atoms < len(self.order))
+                atoms = self.order[atoms.clamp(max=len(self.order) - 1)]
+            yield queries, atoms, real
             first += len(queries)
 
     def _groups_of_everything(self, numbers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

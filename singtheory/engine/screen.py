@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from singtheory import formula
-from singtheory.engine.points import Points
+from singtheory.engine.points import BLOCK, Points
 
 TILE = 16
 """Atoms of which only the largest log weight is kept."""
@@ -60,23 +60,30 @@ class SingleScreen:
 
     Args:
         points: the atoms.
+        order: their numbers in the order in which tiles take them, shape (n,); as they lie if None.
     """
 
-    def __init__(self, points: Points) -> None:
-        self.points = points
+    def __init__(self, points: Points, order: Tensor | None = None) -> None:
+        self.points, self.order = points, order
         self._unit = 2.0 ** math.frexp(points.radius)[1] if points.radius else 1.0
         self._kept = [*self._columns()] if points.resident else None
 
     def _columns(self) -> Iterator[Tensor]:
         """Blocks of atoms, each with two columns more and whole tiles: shape (atoms, d + 2), float32."""
         points = self.points
-        for first, block in points.blocks():
-            rows = slice(first, first + len(block))
+        for rows, block in self._blocks():
             half = points.norms2[rows] / self._unit / self._unit / 2
             more = torch.stack([half, points.log_weights[rows].clamp(min=_NEVER)], dim=1)
             columns = torch.cat([block / self._unit, more], dim=1).float()
             missing = -len(block) % TILE
             yield torch.cat([columns, columns[-1:].expand(missing, -1)]) if missing else columns
+
+    def _blocks(self) -> Iterator[tuple[Tensor | slice, Tensor]]:
+        """All `y′`, each block with the numbers of its atoms."""
+        if self.order is not None:
+            yield from ((rows, self.points.centred(rows)) for rows in self.order.split(BLOCK))
+            return
+        yield from ((slice(first, first + len(block)), block) for first, block in self.points.blocks())
 
     def __call__(self, z: Tensor, snr: Tensor) -> Screened:
         """Screens queries, see `Screen`."""

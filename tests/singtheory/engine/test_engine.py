@@ -102,7 +102,7 @@ WAYS = {
 def _screened(engine: Engine, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
     points = engine.points
     kept = engine.screen(z, snr).kept(points, tol * points.scale)
-    return rescore(points, z, snr, Candidates(kept, TILE), left_out_below(points, tol * points.scale))
+    return rescore(points, z, snr, Candidates(kept, TILE, engine._order), left_out_below(points, tol * points.scale))
 
 
 @pytest.mark.parametrize("way", WAYS)
