@@ -58,12 +58,12 @@ def _roots(of: Components) -> Tensor:
         log_r = of.ratio((_SIDES * at).reshape(-1, 1)).log_r.reshape(at.shape)
         above = log_r > 0
         first = torch.where(above.any(dim=0), above.to(torch.uint8).argmax(dim=0), len(at))
-        ends = torch.stack([first - 1, first]).clamp(0, len(at) - 1)
-        ends[0] = torch.where(first == len(at), ends[1], ends[0])
-        low, high = at.gather(0, ends)
+        corners = torch.stack([first - 1, first]).clamp(0, len(at) - 1)
+        corners[0] = torch.where(first == len(at), corners[1], corners[0])
+        low, high = at.gather(0, corners)
         if bool((high - low <= 2 * formula.DOUBLE * high).all()):  # neighbours among the numbers of float64
             break
-        at = _cuts(low, high, *log_r.gather(0, ends))
+        at = _cuts(low, high, *log_r.gather(0, corners))
     return (low + high) / 2
 
 

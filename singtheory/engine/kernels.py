@@ -317,12 +317,14 @@ def nearest_kernel(
             tl.store(held + query, some)
             tl.store(numbers + at.NEAR_DISTANCE * batch + query, distance)
             tl.store(numbers + at.NEAR_LOG_SUM * batch + query, score)
-            known = alone.to(tl.int32)
-            if known > 0:
+            settled = alone.to(tl.int32)
+            if settled > 0:
                 tl.store(logits + query * keep * tile + inside, tl.where(inside == chosen, 0.0, at.NEVER))
                 tl.store(squares + query * keep * tile + inside, tl.zeros((tile,), dtype=tl.float64))
-            start = tl.atomic_add(items, some - known)
-            tl.store(work + start + place - known, query.to(tl.int32) * keep + place, mask=matters & (place >= known))
+            start = tl.atomic_add(items, some - settled)
+            tl.store(
+                work + start + place - settled, query.to(tl.int32) * keep + place, mask=matters & (place >= settled)
+            )
 
 
 @triton.jit

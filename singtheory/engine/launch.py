@@ -221,7 +221,21 @@ def near(
     )  # fmt: skip
     programs = min(batch * keep, _PROGRAMS * _processors(z.device))
     kernels.apart_kernel[(programs,)](
-        z, points, log_weights, snr, reference, kept, work, items, logits, squares, programs, len(points), keep, **sizes, **NEAR
+        z,
+        points,
+        log_weights,
+        snr,
+        reference,
+        kept,
+        work,
+        items,
+        logits,
+        squares,
+        programs,
+        len(points),
+        keep,
+        **sizes,
+        **NEAR,
     )
     kernels.near_kernel[(batch,)](
         points, log_weights, reference, kept, held, logits, squares, rows, weights, mean, numbers,

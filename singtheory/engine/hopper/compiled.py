@@ -4,6 +4,7 @@
 
 import ctypes
 import hashlib
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from singtheory.engine.hopper.sources import source
+from singtheory.engine.hopper.text import source
 
 try:
     from cuda.bindings import driver, nvrtc
@@ -43,11 +44,18 @@ class Kernel(NamedTuple):
 
 @cache
 def compiles() -> bool:
-    """Whether NVIDIA's compiler is there."""
+    """Whether NVIDIA's compiler is there and takes the sources of this folder; where it does not, a warning says so, and Triton's kernels are taken."""
     try:
-        return nvrtc is not None and not nvrtc.nvrtcVersion()[0]
+        if nvrtc is None or int(nvrtc.nvrtcVersion()[0]):
+            return False
     except RuntimeError:  # bindings without the library
         return False
+    try:
+        _binary("screen", source("screen", 128), ("-DSTAGES=3", "-DWIDTH=64"))
+    except RuntimeError as error:
+        warnings.warn(f"NVIDIA's compiler cannot be used, so Triton's slower kernels are: {error}", stacklevel=2)
+        return False
+    return True
 
 
 @cache

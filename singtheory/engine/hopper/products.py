@@ -87,7 +87,7 @@ def _is_hopper(device: torch.device) -> bool:
 
 
 def _stages(width: int) -> int:
-    """Of queries, for each of two groups, that go beside the atoms."""
+    """How many stages of queries, for each of two groups, go beside the atoms."""
     return min(_MOST_STAGES, (_SHARED - _ALIGNED - _held(width)) // (2 * _QUERIES * _DEPTH))
 
 
@@ -123,7 +123,7 @@ def _blocks(batch: int, count: int, device: torch.device) -> int:
 
 
 def _pairs(device: torch.device) -> int:
-    """Of processors."""
+    """How many pairs of processors there are."""
     return torch.cuda.get_device_properties(device).multi_processor_count // 2
 
 

@@ -281,7 +281,20 @@ def test_few_atoms_that_the_screen_chose_tell_what_they_tell_plain_torch(engine,
     points, queries = engine.points, rounded(reference, engine, z, snr, 1e-9)
     largest = reference.screen(queries, engine._screened, *engine._single, snr, 8)
     tiles = reference.tiles(largest, queries, engine._tile_norms, below, 150)
-    arguments = z, points.stored, points.log_weights, queries, largest, tiles, engine._tile_norms, snr, below, 8, 150, 150
+    arguments = (
+        z,
+        points.stored,
+        points.log_weights,
+        queries,
+        largest,
+        tiles,
+        engine._tile_norms,
+        snr,
+        below,
+        8,
+        150,
+        150,
+    )
     assert bool(compared(launch.near(*arguments), reference.near(*arguments)).all())
 
 

@@ -45,4 +45,4 @@ def test_kernels_read_and_write_no_place_by_number():
         )
         == []
     )
-    assert len(re.findall(r"numbers \+ at\.[A-Z]+_[A-Z0-9_]+ \* batch \+ query", text)) == 7 + 6 + 3 + 5 + 3 + 2 * 3 + 6
+    assert len(re.findall(r"numbers \+ at\.[A-Z]+_[A-Z0-9_]+ \* batch \+ query", text)) == 7 + 6 + 3 + 5 + 3 + 2 * 3 + 8
