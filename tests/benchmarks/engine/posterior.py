@@ -41,10 +41,16 @@ KERNELS = {
     "screen_kernel": "screen",
     "whole_screen_kernel": "screen",
     "tiles_kernel": "tiles",
+    "nearest_kernel": "near",
+    "apart_kernel": "near",
     "near_kernel": "near",
     "weigh_kernel": "weigh",
     "product_kernel": "products",
+    "screen": "screen",
+    "weigh": "weigh",
+    "product": "products",
 }
+"""Triton's by their names, and those of `hopper`."""
 
 
 def queries(law: Atoms, snr: float | Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

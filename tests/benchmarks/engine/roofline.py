@@ -1,8 +1,4 @@
-"""What the products of a call take at least: operations at the peak of tensor cores, bytes from the cache and from memory, and a launch.
-
-A block of a product reads its rows and columns once for every step, so that `1/rows + 1/columns` bytes come from the cache for each
-multiplication of bytes. What the registers of a processor hold bounds the block, and with it the share of the peak that can be reached.
-"""
+"""What the products of a call take at least: operations at the peak of tensor cores, bytes from memory, and a launch."""
 
 import statistics
 from typing import Any
@@ -20,25 +16,23 @@ MEMORY = 4.8e12
 
 
 def at_least(engine: FusedEngine, plan: Plan, batch: int) -> dict[str, dict[str, float]]:
-    """Of each kernel of products: milliseconds at the peak of tensor cores and of memory, and gigabytes from the cache at its blocks."""
-    kernels, atoms = engine._kernels, engine._screened
+    """Of each kernel of products: milliseconds at the peak of tensor cores and of memory."""
+    atoms = engine._screened
     (count, width), kind, rest = atoms.shape, atoms.dtype, plan.rest > 0
     screened, weights = int(plan.series < batch), batch * count
-    screen = kernels.WHOLE_SCREEN if kind == torch.int8 else kernels.SCREEN
-    # products, their blocks and type, and bytes from and to memory beside the atoms
-    work: dict[str, tuple[int, dict[str, int], torch.dtype, float]] = {
-        "screen": (screened, screen, kind, 4 * weights / TILE),
-        "weigh": (rest * plan.digits, kernels.WEIGH, torch.int8, plan.weight_digits * weights),
-        "products": (rest * plan.weight_digits, kernels.PRODUCT, torch.int8, plan.weight_digits * weights),
+    # products, their type, and bytes from and to memory beside the atoms
+    work: dict[str, tuple[int, torch.dtype, float]] = {
+        "screen": (screened, kind, 4 * weights / TILE),
+        "weigh": (rest * plan.digits, torch.int8, plan.weight_digits * weights),
+        "products": (rest * plan.weight_digits, torch.int8, plan.weight_digits * weights),
     }
     multiplied = batch * count * width
     return {
         name: {
             "at peak, ms": 2000 * number * multiplied / PEAKS[of],
             "from memory, ms": 1000 * (number > 0) * (count * width * of.itemsize + beside) / MEMORY,
-            "from the cache, GB": number * multiplied * of.itemsize * (1 / block["rows"] + 1 / block["columns"]) / 1e9,
         }
-        for name, (number, block, of, beside) in work.items()
+        for name, (number, of, beside) in work.items()
     }
 
 
