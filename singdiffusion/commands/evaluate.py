@@ -45,7 +45,8 @@ def evaluate_brightness(
 
     Of the package's own model it says whether its committed table comes out again; exit 1 if not.
     """
-    base, module, *_, own = models(base, module)
+    sources = models(base, module)
+    base, module, own = sources.base, sources.module, sources.own
     with one_line_errors():
         say(f"singdiffusion evaluate brightness: {base} (loading)")
         from singdiffusion import evaluation

@@ -33,11 +33,17 @@ def sample(
     start: Annotated[
         str | None, typer.Option(help="noise, mean or matched; matched if the module has a spread, else mean.")
     ] = None,
-    scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="A scheduler of diffusers.")] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A scheduler of diffusers; the pipeline's own if not given, but DPMSolverMultistepScheduler of the package's diffusion model, even in log SNR, if no steps are given either.",
+        ),
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Steps of the sampler; 50, or 25 of the package's own model and 4 of its flow, if not given."
+            help="Steps of the sampler; 50, or 10 of the package's own model, 25 with a scheduler named, and 4 of its flow, if not given."
         ),
     ] = None,
     guidance: Annotated[
@@ -68,7 +74,8 @@ def sample(
     """
     with one_line_errors():
         sources = models(base, module, own)
-        steps = sources.steps if steps is None else steps
+        fast = sources.sampler if scheduler is None and steps is None else None
+        steps = (fast[2] if fast else sources.steps) if steps is None else steps
         guidance = sources.guidance if guidance is None else guidance
         say(
             f"singdiffusion sample: {len(prompts)} {'prompt' if len(prompts) == 1 else 'prompts'} from {sources.base} (loading)"
@@ -88,19 +95,25 @@ def sample(
                 sing, chosen = evaluation.load_start(sources.module, start, dtype)
                 parts = {} if vae is None else {"vae": evaluation.load_vae(vae, dtype)}
                 pipe = evaluation.load_pipeline(sources.base, scheduler, place, dtype, config, lora, **parts)
+                if fast:
+                    evaluation.exchange_scheduler(pipe, fast[0], **fast[1])
             for line in cut_prompts(pipe, [*prompts, *([negative_prompt] if negative_prompt else [])]):
                 say(line)
             drawn = evaluation.sample(pipe, sing, prompts, images, steps, guidance, seed, batch_size, **call)
             pictures = list(drawn)
-            settings = {
-                "base": sources.base,
-                "module": sources.module,
-                "scheduler": type(pipe.scheduler).__name__,
-                "steps": steps,
-                "guidance": guidance,
-                "lora": lora,
-                "vae": vae,
-            } | call
+            settings = (
+                {
+                    "base": sources.base,
+                    "module": sources.module,
+                    "scheduler": type(pipe.scheduler).__name__,
+                    "steps": steps,
+                    "guidance": guidance,
+                    "lora": lora,
+                    "vae": vae,
+                }
+                | (fast[1] if fast else {})
+                | call
+            )
             write_album(folder, pictures, chosen, provenance(command_line("singdiffusion"), seed, place) | settings)
         console.show(console.pictures_table(pictures, chosen))
         say(f"written to {out}")

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 
@@ -97,6 +97,7 @@ class Models(NamedTuple):
         steps: of the sampler, where none are asked for.
         guidance: its weight, where none is asked for.
         own: whether they are the package's own.
+        sampler: scheduler, its settings and steps, with which `sample` draws where neither scheduler nor steps are asked for; None for the pipeline's own.
     """
 
     base: str
@@ -104,6 +105,7 @@ class Models(NamedTuple):
     steps: int
     guidance: float
     own: bool
+    sampler: tuple[str, dict[str, Any], int] | None = None
 
 
 def models(base: str | None, module: str | None, own: str | None = None) -> Models:
@@ -122,4 +124,6 @@ def models(base: str | None, module: str | None, own: str | None = None) -> Mode
             raise InputError(f"own {own}: another model is given; leave out --own, or --base and --module")
         return Models(base or _STABLE_DIFFUSION, module, 50, 7.5, False)
     chosen = flow_demonstrator if own == "flow" else demonstrator
-    return Models(str(chosen.PIPELINE), str(chosen.AVERAGE), chosen.STEPS, chosen.GUIDANCE, True)
+    sampler = (demonstrator.SAMPLER, demonstrator.SAMPLER_SETTINGS, demonstrator.SAMPLER_STEPS)
+    fast = sampler if chosen is demonstrator else None
+    return Models(str(chosen.PIPELINE), str(chosen.AVERAGE), chosen.STEPS, chosen.GUIDANCE, True, fast)

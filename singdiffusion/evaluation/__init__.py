@@ -22,7 +22,15 @@ from singdiffusion.evaluation.findings_flow import Finding
 from singdiffusion.evaluation.picture_data import load
 from singdiffusion.evaluation.remedies import Expected
 from singdiffusion.evaluation.response_run import Request, run, sentence
-from singdiffusion.evaluation.sampling import Picture, load_pipeline, load_start, load_vae, place, sample
+from singdiffusion.evaluation.sampling import (
+    Picture,
+    exchange_scheduler,
+    load_pipeline,
+    load_start,
+    load_vae,
+    place,
+    sample,
+)
 
 __all__ = [
     "COCO",
@@ -47,6 +55,7 @@ __all__ = [
     "control_of",
     "curve",
     "diagnose",
+    "exchange_scheduler",
     "fingerprint",
     "load",
     "load_pipeline",

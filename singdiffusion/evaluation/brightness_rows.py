@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from PIL import Image as Pillow
-from scipy.stats import t as student
 
 from singdiffusion.demonstrator import FOLDER
 from singdiffusion.evaluation.sampling import check, draw
@@ -82,6 +81,8 @@ class Brightness:
 
     def interval(self, confidence: float = 0.99, again: int | None = None) -> tuple[float, float]:
         """For the mean of the law, or of `again` new images, if the levels are about Gaussian."""
+        from scipy.stats import t as student  # late: what draws alone needs none of it
+
         n = len(self.levels)
         if n < 2:
             return 0.0, 255.0

@@ -11,15 +11,16 @@ import diffusers
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.pipelines.auto_pipeline import AutoPipelineForText2Image
 from PIL.Image import Image
 
 from singdiffusion.average import load_average
 from singdiffusion.base import SingleFile, is_single_file, matches_flow, scheduler_class, variant_of
 from singdiffusion.start import SingDiffusion
-from singdiffusion.system import printable, told_in_one_line
+from singdiffusion.system import printable, read_object, told_in_one_line
 from singtheory.errors import InputError, unknown_name
 from singtheory.system import chosen_device
+
+_COMMON = "StableDiffusionPipeline"
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,13 @@ def load_pipeline(
     Raises:
         InputError: if it cannot be loaded, and for an unknown scheduler.
     """
-    kind = None if scheduler is None else scheduler_class(scheduler)
+    if scheduler is not None:
+        scheduler_class(scheduler)  # an unknown one is refused before anything is loaded
     pipe = _stored(base, dtype, config, parts)
     if lora is not None:
         _add_lora(pipe, lora)
-    if kind is not None:
-        with told_in_one_line(f"{scheduler}: cannot be made from the pipeline's scheduler"):
-            pipe.scheduler = kind.from_config(pipe.scheduler.config)
+    if scheduler is not None:
+        exchange_scheduler(pipe, scheduler)
     return pipe.to(device, _precision(pipe, dtype))
 
 
@@ -141,9 +142,18 @@ def _stored(base: str, dtype: torch.dtype, config: str | None, parts: dict[str, 
         raise InputError(f"config {config}: goes with a checkpoint of one file; {base} has its own")
     variant = variant_of(Path(base) / "unet") if os.path.isdir(base) else None
     with told_in_one_line(f"{base}: no text-to-image pipeline can be loaded"):
-        return AutoPipelineForText2Image.from_pretrained(
-            base, dtype=dtype, use_safetensors=True, variant=variant, **parts
-        )
+        kind = _kind_of(base, parts)
+        return kind.from_pretrained(base, dtype=dtype, use_safetensors=True, variant=variant, **parts)
+
+
+def _kind_of(base: str, parts: dict[str, Any]) -> Any:
+    """The class that loads a pipeline: of the commonest kind itself, for to find out about others diffusers imports all that it has."""
+    index = Path(base) / "model_index.json"
+    if "controlnet" not in parts and index.is_file() and read_object(index).get("_class_name") == _COMMON:
+        return getattr(diffusers, _COMMON)
+    from diffusers.pipelines.auto_pipeline import AutoPipelineForText2Image
+
+    return AutoPipelineForText2Image
 
 
 def _add_lora(pipe: Any, lora: str) -> None:
@@ -154,6 +164,22 @@ def _add_lora(pipe: Any, lora: str) -> None:
         pipe.load_lora_weights(folder, use_safetensors=True, **where)
     if not any(getattr(part, "peft_config", None) for part in pipe.components.values()):
         raise InputError(f"lora {lora}: none of it fits {type(pipe).__name__}; give one made for this model")
+
+
+def exchange_scheduler(pipe: Any, scheduler: str, **settings: Any) -> None:
+    """Put another scheduler into a pipeline, made from the configuration of its own.
+
+    Args:
+        pipe: of diffusers.
+        scheduler: the name of a class of diffusers.
+        settings: of the class, in the place of those configured.
+
+    Raises:
+        InputError: for an unknown scheduler, and for one that cannot be made so.
+    """
+    kind = scheduler_class(scheduler)
+    with told_in_one_line(f"{scheduler}: cannot be made from the pipeline's scheduler"):
+        pipe.scheduler = kind.from_config(pipe.scheduler.config, **settings)
 
 
 def load_vae(source: str, dtype: torch.dtype) -> Any:

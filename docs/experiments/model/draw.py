@@ -73,8 +73,7 @@ class Drawer:
         self.model, self.device, self.batch, self.compiled = model, device, batch, compiled
         self.dtype = dtype or (torch.float16 if device == "cuda" else torch.float32)
         unet: Any = model.unet.to(device, self.dtype).eval()
-        if device == "cuda":
-            unet = unet.to(memory_format=torch.channels_last)
+        unet = unet.to(memory_format=torch.channels_last)
         self.unet = torch.compile(unet, dynamic=False) if compiled else unet
         self._states: dict[str, Tensor] = {}
 
@@ -94,8 +93,7 @@ class Drawer:
         x, states = x.to(self.dtype), states.to(self.dtype)
         if missing > 0:  # one size is compiled once
             x, states = (torch.cat([a, a[:1].expand(missing, *a.shape[1:])]) for a in (x, states))
-        if self.device == "cuda":
-            x = x.contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=torch.channels_last)
         t = torch.as_tensor(t, dtype=torch.float32, device=self.device).expand(len(x))
         return self.unet(x, t, states).sample[:n].float()
 
