@@ -31,7 +31,7 @@ def tv_exact(posterior: Posterior, gap: float) -> Estimate:
 
 def components_tv(of: Components) -> Estimate:
     """`TV(P, Q)` of one query's components on a line."""
-    low, high = -_root(of, -1.0), _root(of, 1.0)
+    low, high = _roots(of)
     # where r climbs to one within a step of 1/m beside a far root, cells are halved until they agree
     between = torch.linspace(float(low), float(high), 9, dtype=torch.float64)
     edges = torch.cat([low[None], torch.zeros_like(low[None]), high[None], between]).unique()
@@ -47,19 +47,24 @@ def components_tv(of: Components) -> Estimate:
     return Estimate.single(value, max(0.0, value - error), min(1.0, value + error), "exact")
 
 
-def _root(of: Components, sign: float) -> Tensor:
-    """The distance from 0 to where r exceeds 1 on one side, or to the end of Q's mass."""
-    low, high = torch.zeros((), dtype=torch.float64), torch.tensor(_REACH, dtype=torch.float64)
+def _roots(of: Components) -> Tensor:
+    """Where r exceeds 1 to the left and to the right of 0, or the ends of Q's mass, shape (2,): both brackets are cut in one pass over the components."""
+    sign = torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    low, high = torch.zeros_like(sign), torch.full_like(sign, _REACH)
+    open_, unreached = torch.ones(2, dtype=torch.bool), torch.zeros(2, dtype=torch.bool)
+    inside = torch.linspace(0, 1, _POINTS, dtype=torch.float64)
     for _ in range(_ROUNDS):
-        at = low + (high - low) * torch.linspace(0, 1, _POINTS, dtype=torch.float64)
-        above = (of.ratio(sign * at[:, None]).excess > 0).nonzero()[:, 0]
-        first = int(above[0]) if len(above) else _POINTS
-        if first == _POINTS:
-            return high
-        low, high = at[max(first - 1, 0)], at[first]
-        if float(high - low) <= 2 * formula.DOUBLE * float(high):  # neighbours among the numbers of float64
+        at = low[:, None] + (high - low)[:, None] * inside
+        above = of.ratio((sign[:, None] * at).flatten()[:, None]).excess.view_as(at) > 0
+        unreached |= open_ & ~above.any(dim=1)
+        first = above.to(torch.int8).argmax(dim=1, keepdim=True)
+        open_ &= ~unreached
+        low = torch.where(open_, at.gather(1, (first - 1).clamp(min=0))[:, 0], low)
+        high = torch.where(open_, at.gather(1, first)[:, 0], high)
+        open_ &= high - low > 2 * formula.DOUBLE * high  # else they are neighbours among the numbers of float64
+        if not bool(open_.any()):
             break
-    return (low + high) / 2
+    return sign * torch.where(unreached, high, (low + high) / 2)
 
 
 def _shortfall(of: Components, n: Tensor) -> tuple[Tensor, Tensor]:
