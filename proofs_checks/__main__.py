@@ -47,9 +47,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     usual, sys.unraisablehook = sys.unraisablehook, lambda said: _swallowed(said) if _interruptions else usual(said)
     try:
-        from proofs_checks.cli import app
+        from proofs_checks.cli import PROGRAM, app
 
-        app(prog_name="python -m proofs_checks" if sys.argv[0].endswith("__main__.py") else "singtheory")
+        name = "python -m proofs_checks" if sys.argv[0].endswith("__main__.py") else "singtheory"
+        app(prog_name=name, obj=PROGRAM)
     except BaseException:
         # whatever a library has made of an interruption, it is one
         if not _interruptions:

@@ -6,6 +6,7 @@ The first line is printed before anything heavy is imported, so that a run is se
 import os
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +24,16 @@ from proofs_checks.terminal.arguments import (
 from proofs_checks.terminal.streams import say
 
 if TYPE_CHECKING:
+    from proofs_checks.commands.second_process import Start
     from proofs_checks.harness.claim import Claim
     from proofs_checks.harness.context import Context
     from proofs_checks.harness.part import Part
 
 # Waiting threads must sleep, not spin: beside any other process spinning makes a run several times slower. Read at torch's import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+PROGRAM = "program"
+"""The object of a command that has a process of its own."""
 
 app = typer.Typer(
     cls=OneLine,
@@ -68,6 +73,7 @@ def list_claims(claims: ClaimsOption = "*") -> None:
 
 @app.command()
 def verify(
+    called: typer.Context,
     data: DataOption = "digits",
     claims: ClaimsOption = "*",
     full: Annotated[bool, typer.Option("--full", help="The long checks and sweeps too.")] = False,
@@ -93,8 +99,10 @@ def verify(
             _check_drawing()
         _check_targets(data, json_file, report)
         chosen = harness.select(harness.load_claims().values(), claims)
-        context = _context(data, chosen, seed, confidence, full, device)
-        results, made = verify.run_claims(chosen, context, () if report is None else _report_parts(context, chosen))
+        with _second_process(called) as second:
+            context = _context(data, chosen, seed, confidence, full, device)
+            parts = () if report is None else _report_parts(context, chosen)
+            results, made = verify.run_claims(chosen, context, parts, second)
         meta = provenance(command_line("singtheory"), seed, device) | {
             "confidence": confidence,
             "data": record.describe_data(context.data),
@@ -272,6 +280,13 @@ def _say_notes(notes: Iterable[str]) -> None:
     """What of the input is not used is said, on stderr."""
     for note in notes:
         say(f"note: {note}", err=True)
+
+
+def _second_process(called: typer.Context) -> "AbstractContextManager[Start]":
+    """Of the program's own process a copy, before it computes; a command that is called from Python cannot know what has been computed before."""
+    from proofs_checks.commands.second_process import copied, spawned
+
+    return copied() if called.obj == PROGRAM else nullcontext(spawned)
 
 
 def _report_parts(context: "Context", chosen: "list[Claim]") -> "list[Part]":

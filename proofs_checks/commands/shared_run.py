@@ -1,27 +1,26 @@
 """Claims, and parts of a report, shared between this process and a second one: they are taken in turn, results come back in the order of the theory.
 
-The claims of one letter share what they measure, so a letter is never divided. The second process loads the claims itself and is sent the
+The claims of one letter share what they measure, so a letter is never divided. The second process has the claims (`second_process`) and is sent the
 circumstances of the run; what it finds is sent back without the claims, which hold functions. What a check or a part finds does not depend on the
 process: each draws numbers of its own (`Context.within`).
 """
 
-import multiprocessing
 import os
 import pickle
-import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from threading import Lock, Thread
-from typing import Any, cast
+from typing import Any
 
 import torch
 
+from proofs_checks.commands.second_process import Start, spawned
 from proofs_checks.commands.unit import Unit, units_of
 from proofs_checks.harness.claim import Claim
 from proofs_checks.harness.context import Context
-from proofs_checks.harness.harness import ClaimResult, load_claims
+from proofs_checks.harness.harness import ClaimResult
 from proofs_checks.harness.part import Part, Step
 
 _LEAST_STEPS = 40
@@ -33,7 +32,7 @@ Done = dict[str, Any]
 
 
 def run_shared(
-    claims: Sequence[Claim], context: Context, step: Step, parts: Sequence[Part] = ()
+    claims: Sequence[Claim], context: Context, step: Step, parts: Sequence[Part] = (), second: Start = spawned
 ) -> tuple[list[ClaimResult], dict[str, Any]]:
     """Every claim with its twins, in order, and what every part makes, by name; on two cores where that pays and the data are small.
 
@@ -42,10 +41,11 @@ def run_shared(
         context: of the run.
         step: is called with the name of each check and twin, and of what a part does, before it runs.
         parts: of the report; what one has made that fails is its exception, and once all claims are done, an interruption.
+        second: starts the second process.
     """
     units, done = units_of(claims, parts), Done()
     try:
-        _run(_Waiting(units), _pays(units, context), done, context, step)
+        _run(_Waiting(units), second if _pays(units, context) else None, done, context, step)
     except KeyboardInterrupt as interruption:
         if any(claim.id not in done for claim in claims):
             raise
@@ -54,9 +54,9 @@ def run_shared(
     return [done[claim.id] for claim in claims], {part.name: done[part.name] for part in parts}
 
 
-def _run(waiting: "_Waiting", in_two: bool, done: Done, context: Context, step: Step) -> None:
-    if in_two:
-        with _half_of_the_threads(), _second_process() as connection:
+def _run(waiting: "_Waiting", second: Start | None, done: Done, context: Context, step: Step) -> None:
+    if second is not None:
+        with _half_of_the_threads(), second() as connection:
             feeder = _Feeder(connection, context, waiting, done, step)
             feeder.start()
             _run_waiting(waiting, done, context, step)
@@ -104,35 +104,6 @@ def _half_of_the_threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(usual)
-
-
-@contextmanager
-def _second_process() -> Iterator[Connection]:
-    """One that does the units it is sent, ended whatever happens here."""
-    spawn = multiprocessing.get_context("spawn")
-    here, there = cast(tuple[Connection, Connection], spawn.Pipe())  # of another class on Windows, alike
-    process = spawn.Process(target=_serve, args=(there, torch.get_num_threads()), daemon=True)
-    with _interruptions_held():  # the process inherits that, so that Ctrl-C is an affair of this one alone
-        process.start()
-    there.close()
-    try:
-        yield here
-    finally:
-        process.kill()  # what waits for an answer hears that there will be none
-        process.join()
-        here.close()
-
-
-@contextmanager
-def _interruptions_held() -> Iterator[None]:
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
 class _Feeder(Thread):
@@ -200,18 +171,6 @@ def _run_waiting(waiting: _Waiting, done: Done, context: Context, step: Step) ->
 
 
 def _send(connection: Connection, context: Context) -> None:
-    """Pickled whole: the shared memory that tensors are sent in by themselves may be smaller than the data."""
-    connection.send_bytes(pickle.dumps(context, protocol=pickle.HIGHEST_PROTOCOL))
-
-
-def _serve(connection: Connection, threads: int) -> None:
-    """The work of the second process: units, until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(threads)
-    try:
-        load_claims()  # while the run is on its way
-        context = pickle.loads(connection.recv_bytes())
-        while True:
-            connection.recv().carry_out(context, connection.send)
-    except (EOFError, OSError):  # the other end has gone
-        os._exit(0)
+    """With the number of threads that this process has left it, pickled whole: the shared memory that tensors are sent in by themselves may be smaller than the data."""
+    run = (torch.get_num_threads(), context)
+    connection.send_bytes(pickle.dumps(run, protocol=pickle.HIGHEST_PROTOCOL))

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from proofs_checks.commands.second_process import Start, spawned
 from proofs_checks.commands.shared_run import run_shared
 from proofs_checks.harness.claim import Claim
 from proofs_checks.harness.context import Context
@@ -21,9 +22,9 @@ _LONG = 60.0
 
 
 def run_claims(
-    claims: Sequence[Claim], context: Context, parts: Sequence[Part] = ()
+    claims: Sequence[Claim], context: Context, parts: Sequence[Part] = (), second: Start = spawned
 ) -> tuple[list[ClaimResult], dict[str, Any]]:
-    """Every claim with its twins, in order, and what the parts of a report make, by name."""
+    """Every claim with its twins, in order, and what the parts of a report make, by name; `second` starts a second process where that pays."""
     with progress() as bar:
         total = sum(steps(claim) for claim in claims) + sum(part.steps for part in parts)
         task = bar.add_task("claims", total=total)
@@ -31,7 +32,7 @@ def run_claims(
         def step(name: str) -> None:
             bar.update(task, advance=1, description=name[:40])
 
-        return run_shared(claims, context, step, parts)
+        return run_shared(claims, context, step, parts, second)
 
 
 def run_steps(

@@ -30,7 +30,7 @@ _UNKNOWN = 1e250
 
 
 class _Pairs(NamedTuple):
-    """What χ² sums over pairs of components, each of shape (block, k).
+    """What χ² sums over pairs of components, each of shape (block, k) for all k, or those from a first one on.
 
     Attributes:
         value: `L_jk`.
@@ -45,6 +45,10 @@ class _Pairs(NamedTuple):
     size: Tensor
     off: Tensor
     off_rest: Tensor
+
+
+_PairsOf = Callable[[Tensor, int], _Pairs]
+"""Of a block of j, for all k from a first one on."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +80,13 @@ def log1p_chi2(posterior: Posterior, gap: float) -> Tensor:
 def chi_square(of: Components) -> ChiSquare:
     """Over all pairs of components, a block of rows at a time."""
     blocks = torch.arange(len(of.p), device=of.p.device).split(block_rows(len(of.p), of.p.device))
-    single = _pairs(of, blocks[0]) if len(blocks) == 1 else None
+    single = _pairs(of, blocks[0], 0) if len(blocks) == 1 else None
 
-    def pairs(block: Tensor) -> _Pairs:
-        return _pairs(of, block) if single is None else single
+    def pairs(block: Tensor, first: int) -> _Pairs:
+        return _pairs(of, block, first) if single is None else single
 
     # of atoms the largest `⟨m_j, m_k⟩` is a `‖m_j‖²`
-    largest = [of.norms2] if of.spread is None else [pairs(block).value for block in blocks]
+    largest = [of.norms2] if of.spread is None else [pairs(block, 0).value for block in blocks]
     highest = max(float(part.max()) for part in largest)
     if math.isinf(highest):
         return ChiSquare(math.inf, 0.0, math.inf)
@@ -116,31 +120,34 @@ def log1p_chi2_by_moments(of: Components) -> float:
     return math.log1p(((1 + tilt) * math.sqrt(largest) * frobenius) ** 2 / 2 * formula.UP + _BELOW)
 
 
-def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tensor], _Pairs]) -> ChiSquare:
-    excess, lost, by_component = 0.0, 0.0, 0.0
+def _by_excess(of: Components, blocks: tuple[Tensor, ...], pairs: _PairsOf) -> ChiSquare:
+    """Every pair (j, k) is looked at once, as one of k from the block of j on, and counts for (k, j) too."""
+    sums, lost = torch.zeros_like(of.p), 0.0
     for block in blocks:
-        value, rest, size, off, off_rest = pairs(block)
+        first, beyond = int(block[0]), int(block[0]) + len(block)
+        value, rest, size, off, off_rest = pairs(block, first)
+        p, others = of.p[block], torch.cat([of.p[block], 2 * of.p[beyond:]])
         curved = formula.expm1_rest(value, torch)
-        p = of.p[block]
-        sums = (curved + rest) @ of.p
-        excess += float(p @ sums)
+        terms = curved + rest
+        sums[block] += terms @ of.p[first:]
+        sums[beyond:] += p @ terms[:, len(block) :]
         # of e^L − 1 − L the derivative is e^L − 1
-        slope = torch.expm1(value).abs_()
-        terms = (slope * size).add_(curved).add_(rest.abs())
-        lost += float(of.rounding * (p @ (terms @ of.p)) + 2 * ((p * of.tilt[block]) @ sums.abs()))
+        grown = torch.expm1(value)
+        slope = grown.abs()
+        lost += float(of.rounding * (p @ ((slope * size).add_(curved).add_(rest.abs()) @ others)))
         # what the rest is off does not add up to nothing as ⟨m_j, m_k⟩ does: its derivative is e^L, and the curvature counts where e^L − 1 is small
-        moved = slope * off + off_rest + torch.exp(value) * off * off.clamp(max=1)
-        lost += float(p @ (moved.clamp(max=_UNKNOWN) @ of.p))
-        by_component += float(p @ sums.abs())
-    excess = max(excess, 0.0)
+        moved = slope * off + off_rest + (1 + grown) * off * off.clamp(max=1)
+        lost += float(p @ (moved.clamp(max=_UNKNOWN) @ others))
+    lost += float(2 * ((of.p * of.tilt) @ sums.abs()))
+    excess = max(float(of.p @ sums), 0.0)
     lost += _BELOW if len(of.p) > 1 else 0.0
-    return ChiSquare(math.log1p(excess), lost / (1 + excess), by_component + lost)
+    return ChiSquare(math.log1p(excess), lost / (1 + excess), float(of.p @ sums.abs()) + lost)
 
 
-def _by_logarithms(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[Tensor], _Pairs]) -> ChiSquare:
+def _by_logarithms(of: Components, blocks: tuple[Tensor, ...], pairs: _PairsOf) -> ChiSquare:
     sums, sizes = [], []
     for block in blocks:
-        value, _, size, off, _ = pairs(block)
+        value, _, size, off, _ = pairs(block, 0)
         size = size + off / of.rounding
         joint = of.log_p + value
         sums.append(torch.logsumexp(joint, dim=1) + of.log_p[block])
@@ -151,23 +158,23 @@ def _by_logarithms(of: Components, blocks: tuple[Tensor, ...], pairs: Callable[[
     return ChiSquare(max(float(total), 0.0), lost, math.inf)
 
 
-def _pairs(of: Components, block: Tensor) -> _Pairs:
-    """The terms of the pairs (j, k), for j of the block and all k."""
-    linear = of.centres[block] @ of.centres.mT
-    size = of.centre_sizes[block] @ of.centre_sizes.mT
-    by_weights = _by_weights(of, block)
+def _pairs(of: Components, block: Tensor, first: int) -> _Pairs:
+    """The terms of the pairs (j, k), for j of the block and all k from the first on."""
+    linear = of.centres[block] @ of.centres[first:].mT
+    size = of.centre_sizes[block] @ of.centre_sizes[first:].mT
+    by_weights = _by_weights(of, block, first)
     if of.spread is None or of.basis is None:
         nothing = linear.new_zeros(()).expand_as(linear)
         return _Pairs(linear, nothing, size, by_weights, nothing)
-    terms = torch.stack([torch.stack([_gauss_off(of, int(j), k) for k in range(len(of.p))]) for j in block])
+    terms = torch.stack([torch.stack([_gauss_off(of, int(j), k) for k in range(first, len(of.p))]) for j in block])
     rest, more, off, off_rest = terms.unbind(dim=2)
     return _Pairs(linear + rest, rest, size + more, off + by_weights, off_rest)
 
 
-def _by_weights(of: Components, block: Tensor) -> Tensor:
-    """At least what the errors of the weights move `⟨m_j, m_k⟩` by, shape (block, k): they move the mean of all by some δ, and this by `⟨δ, m_j + m_k⟩` and `‖δ‖²`."""
+def _by_weights(of: Components, block: Tensor, first: int) -> Tensor:
+    """At least what the errors of the weights move `⟨m_j, m_k⟩` by, for k from the first on: they move the mean of all by some δ, and this by `⟨δ, m_j + m_k⟩` and `‖δ‖²`."""
     shift, along = of.weights_shift
-    moved = along[block, None] + along + shift.square().sum()
+    moved = along[block, None] + along[first:] + shift.square().sum()
     return torch.where(moved < _FIRST_ORDER, 2 * moved, _UNKNOWN)
 
 

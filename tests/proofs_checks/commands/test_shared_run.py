@@ -1,12 +1,14 @@
 """Claims and parts of a report that two processes share come back in order, as one process finds them, and whatever becomes of the second one."""
 
 import multiprocessing
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
 import torch
 
-from proofs_checks.commands import shared_run
+from proofs_checks.commands import second_process, shared_run
 from proofs_checks.commands.unit import units_of
 from proofs_checks.harness.harness import load_claims, run_claim, select, steps
 from proofs_checks.harness.part import Part
@@ -68,7 +70,7 @@ def test_a_second_process_does_its_part(context, monkeypatch):
     """Where this one takes nothing, all groups come from the other."""
     monkeypatch.setattr(shared_run, "_run_waiting", lambda *_: None)
     claims, done = chosen(), {}
-    with shared_run._second_process() as connection:
+    with second_process.spawned() as connection:
         waiting = shared_run._Waiting(units_of(claims, PARTS))
         shared_run._Feeder(connection, context, waiting, done, lambda _: None).run()
     assert [done[claim.id].verdict for claim in claims] == ["proved"] * len(claims)
@@ -79,13 +81,32 @@ def test_a_second_process_does_its_part(context, monkeypatch):
 def test_an_exception_that_cannot_be_sent_is_told_in_words(context):
     """It ended the run, and all claims were lost."""
     done, parts = {}, [Part("unsendable", unsendable, steps=1, work=1), *PARTS]
-    with shared_run._second_process() as connection:
+    with second_process.spawned() as connection:
         feeder = shared_run._Feeder(connection, context, shared_run._Waiting(units_of([], parts)), done, lambda _: None)
         feeder.run()
         feeder.wait()
     assert str(done["unsendable"]) == "UnsendableError: font: not found"
     assert "in unsendable" in done["unsendable"].__notes__[0]
     assert isinstance(done["failing"], RuntimeError) and done["drawn"] == drawn(context, lambda _: None)
+
+
+COPIED = """
+from proofs_checks.commands import second_process, shared_run, verify
+from proofs_checks.harness.harness import load_claims, select
+claims = select(load_claims().values(), "A2,A5,C9")
+with second_process.copied() as second:
+    from proofs_checks.cli import _context
+    shared_run._LEAST_STEPS, shared_run._cores = 1, lambda: 2
+    shared_run._run_waiting = lambda units, *others: None  # all of it comes from the copy
+    results, _ = verify.run_claims(claims, _context("digits", claims, 0, 0.999, False, "cpu"), second=second)
+print(*(result.verdict for result in results))
+"""
+
+
+def test_a_copy_of_a_fresh_process_does_its_part():
+    """In a process of its own, as it is in the program: this one has computed."""
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", COPIED], capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == ["proved"] * 3, ran.stderr
 
 
 @pytest.mark.parametrize("cores", [1, 2])
@@ -137,7 +158,7 @@ def test_ctrl_c_after_the_claims_leaves_them(context, monkeypatch):
     assert isinstance(made["interrupted"], KeyboardInterrupt) and made["drawn"] == drawn(context, lambda _: None)
 
 
-def test_what_a_second_process_leaves_is_done_here(context, two_processes, monkeypatch):
+def test_what_a_second_process_leaves_is_done_here(context, two_processes):
     """It is ended by the system before it answers."""
 
     @contextmanager
@@ -146,8 +167,7 @@ def test_what_a_second_process_leaves_is_done_here(context, two_processes, monke
         there.close()
         yield here
 
-    monkeypatch.setattr(shared_run, "_second_process", ended)
-    results, made = shared_run.run_shared(chosen(), context, lambda _: None, PARTS)
+    results, made = shared_run.run_shared(chosen(), context, lambda _: None, PARTS, ended)
     assert made["drawn"] == drawn(context, lambda _: None)
     assert [(result.claim.id, result.holds) for result in results] == [(claim.id, True) for claim in chosen()]
 
@@ -162,11 +182,10 @@ def test_what_a_second_process_sends_wrong_ends_the_run(context, two_processes, 
         yield here
         there.close()
 
-    monkeypatch.setattr(shared_run, "_second_process", wrong)
     monkeypatch.setattr(shared_run, "_send", lambda *_: None)  # nobody reads
     monkeypatch.setattr(shared_run, "_run_waiting", lambda *_: None)
     with pytest.raises(KeyError, match="checks"):
-        shared_run.run_shared(chosen(), context, lambda _: None)
+        shared_run.run_shared(chosen(), context, lambda _: None, second=wrong)
 
 
 def test_few_checks_and_large_data_stay_in_one_process(context, monkeypatch):

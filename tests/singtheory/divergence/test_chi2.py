@@ -141,7 +141,7 @@ def test_the_error_of_a_chi2_far_from_zero():
 def test_each_pair_states_what_either_of_its_centres_may_be_off(off):
     """The law of one centre is not that of the other: where the first alone is off, the pair moves as far as the pair of the other order."""
     of, p = on_a_line([2.0, -1.0], [0.1, 0.4], [0.0, 0.0], off, p=(0.2, 0.8)), (0.2, 0.8)
-    actual = chi2._pairs(of, torch.arange(2))
+    actual = chi2._pairs(of, torch.arange(2), 0)
     centres, errors = of.centres[:, 0].tolist(), of.centre_errors.tolist()
     assert p[0] * centres[0] + p[1] * centres[1] == pytest.approx(0, abs=1e-15)
     spreads = [0.1, 0.4]
@@ -208,7 +208,7 @@ def test_pairs_and_chi2_hold_what_wrong_weights_move(points, p, off):
     count = len(p)
     errors = [off * (1 + j / 3) for j in range(count)]
     of = _with_errors(points, p, errors)
-    by_weights, actual = chi2._by_weights(of, torch.arange(count)), chi_square(of)
+    by_weights, actual = chi2._by_weights(of, torch.arange(count), 0), chi_square(of)
     with mpmath.workdps(60):
         exact = [mpmath.exp(mpmath.mpf(v)) for v in of.log_p.tolist()]
         mean = _of_weights(points, exact)[1]
@@ -228,3 +228,17 @@ def test_pairs_and_chi2_hold_what_wrong_weights_move(points, p, off):
         # twice the first order, or nothing is known of an error that is no small number
         known = by_weights[by_weights < chi2._UNKNOWN]
         assert len(known) >= 4 and float(known.max()) <= 8 * max(float(v) for row in largest for v in row)
+
+
+def test_blocks_of_rows_add_up_to_all_pairs(monkeypatch):
+    """Each pair is looked at once: what a block leaves out is what blocks before it had."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(50, 3, generator=generator, dtype=F64)
+    law = Atoms(points, torch.rand(50, generator=generator, dtype=F64))
+    of = Components.of(law.posterior(torch.zeros(3, dtype=F64), 0.0), 0.3)
+    whole = chi_square(of)
+    monkeypatch.setattr(chi2, "block_rows", lambda *_: 7)
+    parts = chi_square(of)
+    assert parts.log1p == pytest.approx(whole.log1p, rel=1e-13)
+    assert parts.error == pytest.approx(whole.error, rel=1e-10)
+    assert parts.by_component == pytest.approx(whole.by_component, rel=1e-12)
