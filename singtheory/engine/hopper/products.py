@@ -11,8 +11,8 @@ from singtheory.engine.rows import Asked, Digits, SumRows, Weighed
 TILE = 8
 """Atoms of which the screen keeps only the largest log weight."""
 _THREADS, _DEPTH = 384, 128
-_SHARED, _ALIGNED = 227 * 1024 - 8192, 1024
-"""Bytes that a block may have, less its barriers and what comes with each row and column, and what is lost to their alignment."""
+_SHARED, _BESIDE, _ALIGNED = 227 * 1024 - 512, 7680, 1024
+"""Bytes that a block may have, less its barriers; what comes with each row and column of atoms that stay; and what is lost to alignment."""
 _ATOMS, _QUERIES = 128, 64
 _MOST_STAGES, _LEAST_STAGES = 6, 3
 _ROWS, _COLUMNS, _STAGING = 256, (32, 64, 96, 128, 160), 65536
@@ -88,7 +88,7 @@ def _is_hopper(device: torch.device) -> bool:
 
 def _stages(width: int) -> int:
     """How many stages of queries, for each of two groups, go beside the atoms."""
-    return min(_MOST_STAGES, (_SHARED - _ALIGNED - _held(width)) // (2 * _QUERIES * _DEPTH))
+    return min(_MOST_STAGES, (_SHARED - _BESIDE - _ALIGNED - _held(width)) // (2 * _QUERIES * _DEPTH))
 
 
 def _held(width: int) -> int:
