@@ -170,8 +170,8 @@ class Nearness(NamedTuple):
         least = sizes.atoms * math.exp(-below) + atoms * math.exp(-NEGLIGIBLE)
         left_out = formula.truncation_error(least, 2 * sizes.radius)
         constant = 3 * DOUBLE * sizes.reach + left_out
-        # a rounded digit is off by √(1/12) in the mean; rounding takes a quarter of a digit from each of a tile's eight atoms, and a third of the goal is left to the rest
-        per_step, per_tile = 1.5 * math.sqrt(sizes.dim / 12) / 127, 1.5 * 8 * sizes.radius / (4 * 127)
+        # a rounded digit is off by √(1/12) in the mean; rounding takes a quarter of a digit from each of a tile's eight atoms, and half of the goal is left to the rest
+        per_step, per_tile = 1.5 * math.sqrt(sizes.dim / 12) / 127, 2 * 8 * sizes.radius / (4 * 127)
         # the error is that of the worst direction, and in many coordinates a query's rounding is in no direction of the data
         above = min(1.0, 4 / math.sqrt(sizes.dim))
         return cls(

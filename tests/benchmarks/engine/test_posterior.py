@@ -1,6 +1,5 @@
 """The benchmarks of posteriors at a small size on the CPU: that they run, and that what they measure are posteriors."""
 
-
 import numpy as np
 import pytest
 import torch
