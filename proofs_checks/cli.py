@@ -283,7 +283,7 @@ def _say_notes(notes: Iterable[str]) -> None:
 
 
 def _second_process(called: typer.Context) -> "AbstractContextManager[Start]":
-    """Of the program's own process a copy, before it computes; a command that is called from Python cannot know what has been computed before."""
+    """A copy of the program's own process, made before it computes; a command that is called from Python cannot know what has been computed before, so it spawns one."""
     from proofs_checks.commands.second_process import copied, spawned
 
     return copied() if called.obj == PROGRAM else nullcontext(spawned)

@@ -48,7 +48,7 @@ class _Pairs(NamedTuple):
 
 
 _PairsOf = Callable[[Tensor, int], _Pairs]
-"""Of a block of j, for all k from a first one on."""
+"""Sums for a block of j, over all k from a first one on."""
 
 
 @dataclass(frozen=True)

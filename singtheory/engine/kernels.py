@@ -372,10 +372,10 @@ def near_kernel(
         of_log_weight = tl.sum(weight * logit * logit)
         # the reference itself is not apart
         matters = (weight > 0) & (square > 0)
-        place, last = tl.cumsum(matters.to(tl.int32), axis=0) - 1, tl.sum(matters.to(tl.int32))
+        slot, last = tl.cumsum(matters.to(tl.int32), axis=0) - 1, tl.sum(matters.to(tl.int32))
         number = tl.load(kept + query * keep + atom // tile, mask=real, other=0)
-        tl.store(rows + own + place, number * tile + atom % tile, mask=matters)
-        tl.store(weights + own + place, weight, mask=matters)
+        tl.store(rows + own + slot, number * tile + atom % tile, mask=matters)
+        tl.store(weights + own + slot, weight, mask=matters)
         # what was stored is read by other threads
         tl.debug_barrier()
         reference = tl.load(references + query)

@@ -2,7 +2,7 @@
 
 products      what `launch` asks for: sizes, tiles and parts
 compiled      kernels compiled at their first use by NVIDIA's own compiler, which comes with builds of torch for CUDA from 2.10 on, and launched
-text          the files that follow, as one source
+source_text   the files that follow, as one source
 hopper.cuh    the card's own instructions
 stationary.cuh, weigh.cu, screen.cu    queries pass by atoms that stay beside the processor
 product.cu    sums over the atoms

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from singtheory.engine.hopper.text import source
+from singtheory.engine.hopper.source_text import source
 
 try:
     from cuda.bindings import driver, nvrtc

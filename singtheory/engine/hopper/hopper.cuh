@@ -1,5 +1,5 @@
 // Hopper's own instructions: barriers in shared memory, copies of tiles, products of 8-bit whole numbers.
-// STAGES and the function `multiply` come from `text.py`.
+// STAGES and the function `multiply` come from `source_text.py`.
 
 typedef unsigned int u32;
 typedef unsigned long long u64;

@@ -12,7 +12,7 @@ __device__ __forceinline__ double converted(int whole) {
     return __hiloint2double(0x43300000, whole ^ 0x80000000) - (TWO_52 + 2147483648.0);
 }
 
-// e^x for −700 ≤ x < 704, to two units of 2^-53: `test_text` says how far off it is; four at a time, for each waits long for its own last step
+// e^x for −700 ≤ x < 704, to two units of 2^-53: `test_source_text` says how far off it is; four at a time, for each waits long for its own last step
 __device__ __forceinline__ void exponential(double (&x)[4]) {
     constexpr double shift = 6755399441055744.0;  // 1.5 · 2^52: what is added to it is rounded to a whole number
     constexpr double terms[] = {

@@ -7,7 +7,7 @@ import mpmath
 import pytest
 
 from singtheory.engine.hopper import compiled
-from singtheory.engine.hopper.text import FOLDER, source
+from singtheory.engine.hopper.source_text import FOLDER, source
 from singtheory.engine.rows import SumRows
 
 SUMS = tuple(f"-DSUMS_{name.upper()}={place}" for place, name in enumerate(SumRows._fields))
