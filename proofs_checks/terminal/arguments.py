@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from proofs_checks.terminal import interruption
 from proofs_checks.terminal.streams import prepare, say
 
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer brings a click of its own in some versions
@@ -69,6 +70,8 @@ def errors_in_one_line() -> Iterator[None]:
         say(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     except ImportError as error:
+        if interruption.count:  # a library that was interrupted while it loaded cannot be loaded again
+            raise
         from singtheory.errors import not_installed
 
         say(f"error: {not_installed('this command', error)}", err=True)
