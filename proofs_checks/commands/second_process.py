@@ -11,7 +11,8 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, cast
 
@@ -26,11 +27,9 @@ Start = Callable[[], AbstractContextManager[Connection]]
 """Starts a second process, or has started it; the connection is to it, and it is ended whatever happens here."""
 
 
-@contextmanager
-def spawned() -> Iterator[Connection]:
+def spawned() -> AbstractContextManager[Connection]:
     """One that loads everything itself."""
-    with _process(multiprocessing.get_context("spawn"), is_copy=False) as connection:
-        yield connection
+    return _process(multiprocessing.get_context("spawn"), is_copy=False)
 
 
 @contextmanager
@@ -40,21 +39,17 @@ def copied() -> Iterator[Start]:
         yield spawned
         return
     with _process(multiprocessing.get_context("fork"), is_copy=True) as connection:
-
-        @contextmanager
-        def ready() -> Iterator[Connection]:
-            yield connection
-
-        yield ready
+        yield partial(nullcontext, connection)
 
 
 @contextmanager
 def _process(context: "ForkContext | SpawnContext", is_copy: bool) -> Iterator[Connection]:
     here, there = cast(tuple[Connection, Connection], context.Pipe())  # of another class on Windows, alike
     process = context.Process(target=_serve, args=(there, here if is_copy else None), daemon=True)
+    # the process inherits that interruptions are held, so that Ctrl-C is an affair of this one alone
     with _interruptions_held(), warnings.catch_warnings():
-        # the process inherits that, so that Ctrl-C is an affair of this one alone
-        warnings.filterwarnings("ignore", r".*multi-threaded, use of fork", DeprecationWarning)  # they wait for work
+        # the threads that a copy lacks wait for work here too
+        warnings.filterwarnings("ignore", r".*multi-threaded, use of fork", DeprecationWarning)
         process.start()
     there.close()
     try:

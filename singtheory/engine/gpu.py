@@ -85,9 +85,9 @@ class FusedEngine(Engine):
         self._first, self._near_zero, self._all = ways
 
     @property
-    def _order(self) -> None:
+    def _ordered(self) -> bool:
         """The few queries that are left to the ways of `host` are answered as the atoms lie: to put all in order would take longer."""
-        return None
+        return False
 
     def _prepare(self) -> None:
         """Hold the atoms in float16 or, if they lie on levels, their numbers."""

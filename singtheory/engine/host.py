@@ -59,9 +59,14 @@ class Engine:
         return SingleScreen(self.points, self._order)
 
     @property
+    def _ordered(self) -> bool:
+        """Whether atoms are screened with neighbours together: where they are at hand, else as they lie."""
+        return self.points.resident
+
+    @property
     def _order(self) -> Tensor | None:
-        """In which atoms are screened: neighbours together where the atoms are at hand, else as they lie."""
-        return self.points.order if self.points.resident else None
+        """In which atoms are screened; it takes a while, so it is made only where a screen is needed."""
+        return self.points.order if self._ordered else None
 
     @cached_property
     def _pilot(self) -> tuple[Tensor, Tensor]:
@@ -122,7 +127,7 @@ class Engine:
     def _weighed(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         foretold = self._foretold(z, snr, tol)
         scarce = foretold * _SCARCE < self.points.count
-        if self._order is None or int(scarce.sum()) * 2 <= len(scarce):
+        if not self._ordered or int(scarce.sum()) * 2 <= len(scarce):
             scarce = self._few(foretold)
         if int(scarce.sum()) * _PASSED_OVER <= len(scarce):
             return self._dense(z, snr, tol)
@@ -133,7 +138,7 @@ class Engine:
     def _by_blocks(self, z: Tensor, snr: Tensor, tol: float) -> PosteriorMoments:
         """The moments of queries to which few atoms should matter, or atoms in few blocks."""
         candidates = self._candidates(z, snr, tol)
-        if self._order is None:
+        if not self._ordered:
             few, others = self._few(candidates.counts), partial(self._dense, tol=tol)
         else:
             few = self._few(candidates.counts * _SOONER)
